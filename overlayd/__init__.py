@@ -1,0 +1,1 @@
+"""The daemon and its faces: listens, asks protocol/, and does what it says."""

@@ -1,0 +1,25 @@
+"""Seeds: how a guest learns who it is, in cloud-init's NoCloud format."""
+
+from typing import Protocol
+
+import msgspec
+
+
+class Seed(msgspec.Struct, frozen=True):
+    """What one guest is told at boot."""
+
+    instance_id: str
+    hostname: str
+    ssh_authorized_keys: tuple[str, ...] = ()
+    mounts: tuple[tuple[str, str], ...] = ()
+    """(disk label, mount point) pairs."""
+
+
+class Seeds(Protocol):
+    """Writes seeds where a hypervisor can read them."""
+
+    async def ensure(self, machine: str, seed: Seed) -> str:
+        """Path of the ISO (volume id `cidata`) for that machine; the same seed writes nothing again."""
+
+    async def remove(self, machine: str) -> None:
+        """Gone afterwards."""

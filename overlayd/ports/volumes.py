@@ -1,0 +1,23 @@
+"""Volumes: disks that outlive the workspaces that use them, on this host."""
+
+from typing import Protocol
+
+
+class VolumeError(Exception):
+    """No room, or a tool failed; the text says which. Nothing half made is left."""
+
+
+class Volumes(Protocol):
+    """One file per volume for now; replicas come with their own design."""
+
+    async def ensure(self, volume: str, size_bytes: int, label: str) -> str:
+        """Path of a raw, ext4-formatted disk of that size, made if it is not there. Never reformats."""
+
+    async def remove(self, volume: str) -> None:
+        """Gone afterwards."""
+
+    async def observe(self) -> tuple[str, ...]:
+        """Ids of the volumes on this host."""
+
+    async def free_bytes(self) -> int:
+        """Room left where volumes are kept."""

@@ -1,0 +1,1 @@
+"""Words everything else is said in: ids, quantities, limits, refusals, errors."""

@@ -1,0 +1,33 @@
+"""Identifiers. Strings on purpose: they are printed, logged and compared far more than they are sent."""
+
+from hashlib import sha256
+from typing import NewType
+
+PeerId = NewType("PeerId", str)
+"""A host's Ed25519 public key, 64 hexadecimal digits. It is the peer's only identity."""
+
+KeyId = NewType("KeyId", str)
+"""Any Ed25519 public key (federation, site, host), 64 hexadecimal digits."""
+
+GridId = NewType("GridId", str)
+"""One `up` of one grid: 20 hexadecimal digits of the digest of the order that asked for it."""
+
+HoldId = NewType("HoldId", str)
+"""One hold: derived from grid, host and workspace, so that asking twice is asking once."""
+
+RequestId = NewType("RequestId", str)
+"""What one person asked of one peer. Also the `cause` copied along everything it provokes."""
+
+Digest = NewType("Digest", str)
+"""SHA-256 of some content, 64 hexadecimal digits."""
+
+
+def digest_of(content: bytes) -> Digest:
+    """SHA-256 of `content`."""
+    return Digest(sha256(content).hexdigest())
+
+
+def short_hash(*parts: str, digits: int = 20) -> str:
+    """A stable id of `digits` hexadecimal digits; parts are length-prefixed, so they cannot run together."""
+    framed = "".join(f"{len(part)}:{part}" for part in parts)
+    return sha256(framed.encode()).hexdigest()[:digits]

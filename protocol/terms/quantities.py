@@ -1,0 +1,71 @@
+"""Quantities a person writes and a machine compares: sizes, cpus, durations.
+
+A size is written `512M`, `4G`, `1.5T` (powers of 1024; a trailing `iB` or `B` is accepted), cpus `2`
+or `0.5` or `500m`, a duration `90s`, `30m`, `6h`, `2d`, `1w`.
+"""
+
+import re
+from typing import NewType
+
+MemoryBytes = NewType("MemoryBytes", int)
+DiskBytes = NewType("DiskBytes", int)
+MilliCpu = NewType("MilliCpu", int)
+Seconds = NewType("Seconds", float)
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,6})?)\s*([KMGTP]?)(?:i?B)?")
+_CPUS = re.compile(r"(\d{1,9})(?:\.(\d{1,3}))?")
+_MILLI = re.compile(r"(\d{1,12})m")
+_SPAN = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,3})?)\s*(ms|[smhdw])")
+
+
+def parse_size(text: str | int) -> int:
+    """Bytes of `512M`, `4G`, ... or a plain number of bytes. ValueError says what is accepted."""
+    match = _SIZE.fullmatch(str(text).strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a size; write for example 512M, 4G or 1.5T")
+    return int(float(match[1]) * _UNITS[match[2]]) if "." in match[1] else int(match[1]) * _UNITS[match[2]]
+
+
+def parse_cpus(text: str | int | float) -> MilliCpu:
+    """Thousandths of a cpu of `2`, `0.5` or `500m`. ValueError says what is accepted."""
+    written = str(text).strip()
+    if match := _MILLI.fullmatch(written):
+        return MilliCpu(int(match[1]))
+    if match := _CPUS.fullmatch(written):
+        return MilliCpu(int(match[1]) * 1000 + int((match[2] or "0").ljust(3, "0")))
+    raise ValueError(f"{text!r} is not a number of cpus; write for example 2, 0.5 or 500m")
+
+
+def parse_duration(text: str) -> Seconds:
+    """Seconds of `90s`, `30m`, `6h`, `2d`. ValueError says what is accepted."""
+    match = _DURATION.fullmatch(str(text).strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration; write for example 90s, 30m, 6h or 2d")
+    return Seconds(float(match[1]) * _SPAN[match[2]])
+
+
+def format_size(size_bytes: int) -> str:
+    """`4 GiB`, `1.5 GiB`, `310 MiB`: at most one decimal, the largest unit that keeps a whole digit."""
+    sign, rest = ("-" if size_bytes < 0 else ""), abs(size_bytes)
+    for unit in ("PiB", "TiB", "GiB", "MiB", "KiB"):
+        scale = _UNITS[unit[0]]
+        if rest >= scale:
+            return f"{sign}{rest / scale:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{sign}{rest} B"
+
+
+def format_cpus(cpus_milli: int) -> str:
+    """`2`, `0.5`, `0.25`."""
+    return f"{cpus_milli / 1000:.3f}".rstrip("0").rstrip(".")
+
+
+def format_duration(duration_s: float) -> str:
+    """`12 s`, `5 min`, `6 h`, `3 d`: the largest unit that keeps a whole digit."""
+    for span, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if duration_s >= span:
+            return f"{duration_s / span:.1f}".removesuffix(".0") + f" {unit}"
+    if duration_s >= 10 or duration_s == int(duration_s):
+        return f"{duration_s:.0f} s"
+    return f"{duration_s:.1f} s"
