@@ -1,0 +1,64 @@
+"""Addresses of a grid: chosen once, for the whole grid, by arithmetic alone.
+
+Within a network the first host address (.1) is the gateway and service address. Workspaces take the
+addresses from the 10th on, in file order (not start order), and when those are used up the 2nd to 9th.
+So every address but the network's, the gateway's and the broadcast address can be used, and a
+workspace keeps its address when images, sizes or requires change, when its own cluster is the
+last on the network and grows, and when a later cluster appears.
+"""
+
+from ipaddress import IPv4Address, IPv4Network
+
+import msgspec
+
+from protocol.grid.expand import workspace_name
+from protocol.grid.model import GridSpec
+
+_FIRST = 10
+"""Low addresses are left to be found by people, as long as there is room."""
+
+
+class Card(msgspec.Struct, frozen=True):
+    """A workspace's place on one network."""
+
+    workspace: str
+    network: str
+    address: str
+    """IPv4, dotted."""
+    prefix: int
+
+
+def plan(spec: GridSpec) -> tuple[Card, ...]:
+    """All cards, by network and then workspace in file order. Expects a grid without problems."""
+    cards: list[Card] = []
+    for network in spec.networks:
+        cidr = IPv4Network(network.cidr)
+        names = (
+            workspace_name(cluster.name, index)
+            for cluster in spec.clusters
+            if network.name in cluster.networks
+            for index in range(1, cluster.count + 1)
+        )
+        cards += (
+            Card(name, network.name, str(_nth(cidr, position)), cidr.prefixlen)
+            for position, name in enumerate(names)
+        )
+    return tuple(cards)
+
+
+def gateway(cidr: str) -> str:
+    """The address of a network's own services: the first host address. ValueError if no CIDR."""
+    return str(IPv4Network(cidr)[1])
+
+
+def capacity(cidr: IPv4Network) -> int:
+    """Workspaces a network holds: all its addresses but network, gateway and broadcast."""
+    return max(0, cidr.num_addresses - 3)
+
+
+def _nth(cidr: IPv4Network, position: int) -> IPv4Address:
+    """The address of the workspace in that place, from 0. ValueError when the network is full."""
+    if position >= capacity(cidr):
+        raise ValueError(f"{cidr} holds {capacity(cidr)} workspaces")
+    high = max(0, cidr.num_addresses - 1 - _FIRST)
+    return cidr[_FIRST + position] if position < high else cidr[2 + position - high]

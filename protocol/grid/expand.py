@@ -1,0 +1,69 @@
+"""From clusters to workspaces, in the order they start.
+
+All functions here expect a grid without `check.problems` and raise ValueError on a cycle otherwise.
+"""
+
+from protocol.grid.model import ClusterSpec, GridSpec, Workspace
+
+
+def workspaces(spec: GridSpec) -> tuple[Workspace, ...]:
+    """Every workspace in start order: providers before those that require them, else file order."""
+    sizes = {volume.name: volume.size_bytes for volume in spec.volumes}
+    return tuple(
+        _workspace(cluster, index, sizes)
+        for cluster in start_order(spec)
+        for index in range(1, cluster.count + 1)
+    )
+
+
+def _workspace(cluster: ClusterSpec, index: int, volume_bytes: dict[str, int]) -> Workspace:
+    return Workspace(
+        name=workspace_name(cluster.name, index),
+        cluster=cluster.name,
+        index=index,
+        cpus_milli=cluster.cpus_milli,
+        memory_bytes=cluster.memory_bytes,
+        disk_bytes=sum(volume_bytes[mount.volume] for mount in cluster.mounts),
+        image=cluster.image,
+        networks=cluster.networks,
+        mounts=cluster.mounts,
+        requires=cluster.requires,
+    )
+
+
+def workspace_name(cluster: str, index: int) -> str:
+    """`worker-3`. Cluster names are unique and the number has no dash, so these are unique too."""
+    return f"{cluster}-{index}"
+
+
+def providers(spec: GridSpec) -> dict[str, tuple[str, ...]]:
+    """For each cluster (file order) the clusters it waits for: all that provide what it requires."""
+    by_service: dict[str, list[str]] = {}
+    for cluster in spec.clusters:
+        for service in cluster.provides:
+            by_service.setdefault(service, []).append(cluster.name)
+    return {
+        cluster.name: tuple(
+            dict.fromkeys(
+                name for service in cluster.requires for name in by_service.get(service, ())
+            )
+        )
+        for cluster in spec.clusters
+    }
+
+
+def start_order(spec: GridSpec) -> tuple[ClusterSpec, ...]:
+    """Clusters, providers first, else in file order. ValueError if they wait for each other."""
+    waits = providers(spec)
+    ordered: list[ClusterSpec] = []
+    started: dict[str, None] = {}
+    left = list(spec.clusters)
+    while left:
+        ready = next((c for c in left if all(name in started for name in waits[c.name])), None)
+        if ready is None:
+            names = ", ".join(cluster.name for cluster in left)
+            raise ValueError(f"these clusters wait for each other: {names}")
+        left.remove(ready)
+        started[ready.name] = None
+        ordered.append(ready)
+    return tuple(ordered)

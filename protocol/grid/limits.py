@@ -1,0 +1,42 @@
+"""Limits of one grid, each with its reason. A grid beyond them is refused by `check.problems`."""
+
+from typing import Final
+
+NAME_MAX: Final = 40
+"""Characters of a cluster, network, volume or site name: with `-1024` still a DNS label (63)."""
+
+GRID_NAME_MAX: Final = 32
+"""Characters of a grid's name: it is a part of longer names (domains, links, DNS zones)."""
+
+WORKSPACES_MAX: Final = 1024
+"""Workspaces of one grid: its record and its certificate of holds must fit one message."""
+
+CLUSTERS_MAX: Final = 64
+NETWORKS_MAX: Final = 16
+VOLUMES_MAX: Final = 64
+"""Each is a link or a file on every host that carries the grid."""
+
+NAMES_MAX: Final = 32
+"""Entries of one small list: provides, requires, sites, a cluster's networks or mounts."""
+
+KEYS_MAX: Final = 32
+KEY_LENGTH_MAX: Final = 1024
+"""SSH public keys of one grid and characters of each (RSA 4096 with a comment is about 750)."""
+
+CPUS_MILLI_MAX: Final = 1024 * 1000
+MEMORY_BYTES_MIN: Final = 32 << 20
+"""Less does not boot a Linux kernel."""
+
+MEMORY_BYTES_MAX: Final = 64 << 40
+VOLUME_BYTES_MIN: Final = 1 << 20
+"""Less does not hold an ext4 file system."""
+
+VOLUME_BYTES_MAX: Final = 1 << 50
+LEASE_S_MIN: Final = 60
+"""Less is over before its guests have booted."""
+
+LEASE_S_MAX: Final = 366 * 86400
+PATH_LENGTH_MAX: Final = 255
+PREFIX_MIN: Final = 8
+PREFIX_MAX: Final = 30
+"""A /30 holds the gateway and one workspace; a /31 nothing."""

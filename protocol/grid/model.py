@@ -1,0 +1,122 @@
+"""The grid as everyone but its author sees it: complete, in base units, without defaults left open.
+
+It is what a grid file (overlayd/config/gridfile.py) becomes, and what travels inside a signed order.
+Structs here say shape only; whether a value makes sense is said by `check.problems`, which the peer
+that read the file and every host that receives the order both call. Tuples keep the file's order.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Encryption(StrEnum):
+    """Whether a network's traffic may cross hosts in the clear."""
+
+    REQUIRED = "required"
+    """The default: hosts that cannot encrypt between them refuse."""
+    NONE = "none"
+
+
+class Spread(StrEnum):
+    """What the workspaces of one grid avoid sharing."""
+
+    SITE = "site"
+    HOST = "host"
+    NONE = "none"
+
+
+class ImageRef(msgspec.Struct, frozen=True):
+    """A guest image: the name a person wrote and, once resolved, the SHA-256 that is meant."""
+
+    name: str
+    digest: str = ""
+    """64 hexadecimal digits, or empty while not resolved."""
+
+
+class NetworkSpec(msgspec.Struct, frozen=True):
+    """A private network of the grid. Its first host address belongs to the network's own services."""
+
+    name: str
+    cidr: str
+    """Private IPv4, written `10.42.0.0/24`."""
+    encryption: Encryption = Encryption.REQUIRED
+
+
+class VolumeSpec(msgspec.Struct, frozen=True):
+    """A disk that outlives the workspace that mounts it."""
+
+    name: str
+    size_bytes: int
+    replicas: int = 1
+
+
+class Mount(msgspec.Struct, frozen=True):
+    """Where a cluster's workspace sees a volume."""
+
+    volume: str
+    path: str
+
+
+class ClusterSpec(msgspec.Struct, frozen=True):
+    """`count` equal workspaces, named NAME-1 to NAME-count."""
+
+    name: str
+    count: int
+    image: ImageRef
+    cpus_milli: int
+    """Thousandths of a cpu, of each workspace."""
+    memory_bytes: int
+    """Of each workspace."""
+    minimum: int = 0
+    """Fewest workspaces that still make a grid; 0 means `count`. Anything else is refused for now."""
+    networks: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    provides: tuple[str, ...] = ()
+    """Names of services others may require."""
+    requires: tuple[str, ...] = ()
+    """Services whose providers start before this cluster does."""
+
+
+class PlacementSpec(msgspec.Struct, frozen=True):
+    """Where the grid may be."""
+
+    spread: Spread = Spread.NONE
+    sites: tuple[str, ...] = ()
+    """Only these sites; empty means any."""
+    exclude: tuple[str, ...] = ()
+    """Never on these hosts, by host name."""
+
+
+class GridSpec(msgspec.Struct, frozen=True):
+    """A whole grid."""
+
+    name: str
+    clusters: tuple[ClusterSpec, ...]
+    vo: str = ""
+    """Virtual organisation it runs for; empty while there are none."""
+    lease_s: int = 86400
+    """How long, in seconds from the moment it is committed."""
+    networks: tuple[NetworkSpec, ...] = ()
+    volumes: tuple[VolumeSpec, ...] = ()
+    placement: PlacementSpec = PlacementSpec()
+    ssh_authorized_keys: tuple[str, ...] = ()
+    """One line each, as in an authorized_keys file."""
+
+
+class Workspace(msgspec.Struct, frozen=True):
+    """One virtual machine of a grid, as it is quoted, held and built."""
+
+    name: str
+    """`worker-3`: unique in its grid, a DNS label."""
+    cluster: str
+    index: int
+    """From 1."""
+    cpus_milli: int
+    memory_bytes: int
+    disk_bytes: int
+    """Sum of its volumes."""
+    image: ImageRef
+    networks: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    requires: tuple[str, ...] = ()
