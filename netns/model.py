@@ -1,0 +1,227 @@
+"""What one host carries of one grid network, and what everything belonging to it is called.
+
+A `NetworkPlan` is the whole wish: nothing else is asked of the caller, neither when it is brought
+about nor when it is taken down. Names of links and namespaces are pure functions of the plan, so a
+leftover of an earlier life is recognised by its name.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+
+import msgspec
+
+VNI_MAX = (1 << 24) - 1  # 24 bits in the VXLAN header (RFC 7348)
+MTU_MIN = 576  # what every IPv4 host must take (RFC 791)
+MTU_MAX = 65_485  # the kernel's largest link, less the encapsulation
+VXLAN_OVERHEAD_BYTES = (
+    50  # outer Ethernet is not counted: IPv4 20, UDP 8, VXLAN 8, inner Ethernet 14
+)
+PORTS_MAX = 4_096  # members of one network, local and remote together
+OWNER_TAG_MAX = 6  # keeps namespace names short and file names readable
+IFNAME_MAX = 15  # IFNAMSIZ less the final zero
+TAP_PREFIX = "ovt-"
+
+_NETWORK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_OWNER = re.compile(rf"[a-z0-9]{{1,{OWNER_TAG_MAX}}}")
+_TAP = re.compile(rf"{TAP_PREFIX}[A-Za-z0-9_-]{{1,{IFNAME_MAX - len(TAP_PREFIX)}}}")
+_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class Port(msgspec.Struct, frozen=True):
+    """A local workspace's network card: the tap it is plugged into and the address it keeps."""
+
+    tap: str
+    mac: str
+    address: str
+    name: str
+
+
+class Neighbour(msgspec.Struct, frozen=True):
+    """A workspace on another host; `via` is that host's underlay IPv4 address (its VTEP)."""
+
+    mac: str
+    address: str
+    name: str
+    via: str
+
+
+class NetworkPlan(msgspec.Struct, frozen=True):
+    """One grid network on one host.
+
+    `network` is its id (letters, digits, `_.-`, at most 64), `owner_tag` the host's short name
+    (at most 6 of a-z0-9; keeps apart the /run/netns names of several hosts on one machine),
+    `gateway` the service address held by the network's namespace on every host, `mtu` what guests
+    may send in bytes, `underlay` this host's own VTEP address, `domain` the DNS domain, `epoch`
+    the record's; an older one never replaces a newer one.
+    """
+
+    network: str
+    owner_tag: str
+    vni: int
+    cidr: str
+    gateway: str
+    mtu: int
+    underlay: str
+    domain: str
+    epoch: int
+    ports: tuple[Port, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+
+    @property
+    def bridge(self) -> str:
+        return bridge_name(self.vni)
+
+    @property
+    def vxlan(self) -> str:
+        return vxlan_name(self.vni)
+
+    @property
+    def veth(self) -> str:
+        """The bridge's end of the pair that leads into the network's namespace."""
+        return veth_name(self.vni)
+
+    @property
+    def namespace(self) -> str:
+        return namespace_name(self.owner_tag, self.vni)
+
+    @property
+    def table(self) -> str:
+        return table_name(self.vni)
+
+    @property
+    def gateway_mac(self) -> str:
+        """The same on every host, so that a guest that migrates keeps a valid ARP entry."""
+        return mac_of(self.network, self.gateway)
+
+    @property
+    def prefix_bits(self) -> int:
+        return IPv4Network(self.cidr).prefixlen
+
+    def check(self) -> None:
+        """ValueError with everything that is wrong, `; ` between, when this cannot be carried out."""
+        wrong = list(_wrong_in(self))
+        if wrong:
+            raise ValueError(f"network {self.network!r}: " + "; ".join(wrong))
+
+
+def bridge_name(vni: int) -> str:
+    return f"ovb-{vni:06x}"
+
+
+def vxlan_name(vni: int) -> str:
+    return f"ovx-{vni:06x}"
+
+
+def veth_name(vni: int) -> str:
+    return f"ovv-{vni:06x}"
+
+
+def namespace_name(owner_tag: str, vni: int) -> str:
+    return f"ovl-{owner_tag}-{vni:06x}"
+
+
+def table_name(vni: int) -> str:
+    return f"ovl_{vni:06x}"
+
+
+def tap_name(network: str, workspace: str) -> str:
+    """The tap of one workspace on one network: 15 characters, the kernel's limit. 44 bits of hash."""
+    return TAP_PREFIX + _hash(network, workspace).hex()[: IFNAME_MAX - len(TAP_PREFIX)]
+
+
+def mac_of(network: str, address: str) -> str:
+    """The locally administered MAC of an address of a network; two addresses never share one."""
+    raw = bytes((0x02, _hash(network)[0])) + IPv4Address(address).packed
+    return raw.hex(":")
+
+
+def vni_of(network: str, attempt: int = 0) -> int:
+    """A VXLAN id from a network's id, 1..2^24-1; the next `attempt` when another network has it."""
+    return int.from_bytes(_hash("vni", network, str(attempt))[:8]) % VNI_MAX + 1
+
+
+def _hash(*parts: str) -> bytes:
+    return sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).digest()
+
+
+def _wrong_in(plan: NetworkPlan) -> Iterator[str]:
+    if not _NETWORK.fullmatch(plan.network):
+        yield "its id needs 1 to 64 letters, digits or _.- and must not begin with a dot"
+    if not _OWNER.fullmatch(plan.owner_tag):
+        yield f"owner_tag {plan.owner_tag!r} needs 1 to {OWNER_TAG_MAX} of a-z and 0-9"
+    if not 1 <= plan.vni <= VNI_MAX:
+        yield f"vni {plan.vni} is not in 1..{VNI_MAX}"
+    if not MTU_MIN <= plan.mtu <= MTU_MAX:
+        yield f"mtu {plan.mtu} is not in {MTU_MIN}..{MTU_MAX}"
+    if plan.epoch < 0:
+        yield f"epoch {plan.epoch} is negative"
+    if not all(map(_LABEL.fullmatch, plan.domain.split("."))) or len(plan.domain) > 200:
+        yield f"domain {plan.domain!r} is not a DNS name in lower case"
+    if _address(plan.underlay) is None:
+        yield f"underlay {plan.underlay!r} is not an IPv4 address"
+    if len(plan.ports) + len(plan.neighbours) > PORTS_MAX:
+        yield f"{len(plan.ports) + len(plan.neighbours)} members are more than {PORTS_MAX}"
+    yield from _wrong_members(plan)
+    yield from _wrong_addresses(plan)
+
+
+def _wrong_members(plan: NetworkPlan) -> Iterator[str]:
+    members = (*plan.ports, *plan.neighbours)
+    for member in members:
+        if not _MAC.fullmatch(member.mac) or int(member.mac[:2], 16) & 1:
+            yield f"{member.name}: {member.mac!r} is not a unicast MAC in lower case"
+        if not _LABEL.fullmatch(member.name):
+            yield f"{member.name!r} is not a DNS label in lower case"
+    for port in plan.ports:
+        if not _TAP.fullmatch(port.tap):
+            yield (
+                f"{port.name}: tap {port.tap!r} must begin with {TAP_PREFIX} and have at most "
+                f"{IFNAME_MAX} characters"
+            )
+    for neighbour in plan.neighbours:
+        if _address(neighbour.via) is None:
+            yield f"{neighbour.name}: via {neighbour.via!r} is not an IPv4 address"
+        elif neighbour.via == plan.underlay:
+            yield f"{neighbour.name}: via {neighbour.via} is this host itself"
+    macs = [plan.gateway_mac] if _address(plan.gateway) else []
+    yield from _twice("tap", (port.tap for port in plan.ports))
+    yield from _twice("mac", [*macs, *(member.mac for member in members)])
+    yield from _twice("address", [plan.gateway, *(member.address for member in members)])
+    yield from _twice("name", (member.name for member in members))
+
+
+def _wrong_addresses(plan: NetworkPlan) -> Iterator[str]:
+    try:
+        cidr = IPv4Network(plan.cidr)
+    except ValueError:
+        yield f"cidr {plan.cidr!r} is not an IPv4 network such as 10.42.0.0/24"
+        return
+    if cidr.prefixlen > 30:
+        yield f"cidr {plan.cidr} has no room for a gateway and a member; /30 is the smallest"
+    named = [("gateway", plan.gateway)]
+    named += [(member.name, member.address) for member in (*plan.ports, *plan.neighbours)]
+    for name, text in named:
+        address = _address(text)
+        if address is None:
+            yield f"{name}: {text!r} is not an IPv4 address"
+        elif address not in cidr or address in (cidr.network_address, cidr.broadcast_address):
+            yield f"{name}: {text} is not a host address of {plan.cidr}"
+
+
+def _address(text: str) -> IPv4Address | None:
+    try:
+        return IPv4Address(text)
+    except AddressValueError:
+        return None
+
+
+def _twice(what: str, values: Iterable[str]) -> Iterator[str]:
+    seen: dict[str, int] = {}
+    for value in values:
+        seen[value] = seen.get(value, 0) + 1
+    yield from (
+        f"{what} {value} is there {count} times" for value, count in seen.items() if count > 1
+    )
