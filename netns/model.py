@@ -101,7 +101,7 @@ class NetworkPlan(msgspec.Struct, frozen=True):
         return IPv4Network(self.cidr).prefixlen
 
     def check(self) -> None:
-        """ValueError with everything that is wrong, `; ` between, when this cannot be carried out."""
+        """ValueError with everything that is wrong, `; ` between, when it cannot be carried out."""
         wrong = list(_wrong_in(self))
         if wrong:
             raise ValueError(f"network {self.network!r}: " + "; ".join(wrong))
@@ -128,7 +128,7 @@ def table_name(vni: int) -> str:
 
 
 def tap_name(network: str, workspace: str) -> str:
-    """The tap of one workspace on one network: 15 characters, the kernel's limit. 44 bits of hash."""
+    """The tap of one workspace on one network: 15 characters, 44 bits of them hash."""
     return TAP_PREFIX + _hash(network, workspace).hex()[: IFNAME_MAX - len(TAP_PREFIX)]
 
 
@@ -169,7 +169,7 @@ def _wrong_in(plan: NetworkPlan) -> Iterator[str]:
 
 
 def _wrong_members(plan: NetworkPlan) -> Iterator[str]:
-    members = (*plan.ports, *plan.neighbours)
+    members: tuple[Port | Neighbour, ...] = (*plan.ports, *plan.neighbours)
     for member in members:
         if not _MAC.fullmatch(member.mac) or int(member.mac[:2], 16) & 1:
             yield f"{member.name}: {member.mac!r} is not a unicast MAC in lower case"
@@ -202,7 +202,8 @@ def _wrong_addresses(plan: NetworkPlan) -> Iterator[str]:
     if cidr.prefixlen > 30:
         yield f"cidr {plan.cidr} has no room for a gateway and a member; /30 is the smallest"
     named = [("gateway", plan.gateway)]
-    named += [(member.name, member.address) for member in (*plan.ports, *plan.neighbours)]
+    named += [(port.name, port.address) for port in plan.ports]
+    named += [(neighbour.name, neighbour.address) for neighbour in plan.neighbours]
     for name, text in named:
         address = _address(text)
         if address is None:
