@@ -1,0 +1,1 @@
+"""Command line faces: they show and ask, and decide nothing."""

@@ -1,0 +1,1 @@
+"""Who may say what: certificates, signed orders, signed records. Keys and time are arguments."""

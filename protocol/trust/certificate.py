@@ -1,0 +1,184 @@
+"""Certificates: the federation key signs sites, a site key signs its hosts. That is all there is.
+
+Short-lived, so that losing one ends by itself. The longest chain has two links; there are no
+intermediate authorities, no extensions and no constraints to forget to check (X.509's trouble).
+
+Clocks of hosts differ: `not_before_s` is allowed to be CLOCK_TOLERANCE_S in the future. Expiry has
+no such grace: certificates are renewed days before.
+"""
+
+import re
+from collections.abc import Container
+from enum import StrEnum
+
+import msgspec
+
+from protocol.terms.ids import KeyId
+from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
+from protocol.wire.codec import Malformed, decode, encode
+from protocol.wire.limits import MAX_CERTIFICATE_BYTES
+
+DOMAIN = "certificate"
+CLOCK_TOLERANCE_S = 300.0
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_SERIAL = re.compile(r"[0-9a-f]{8,64}")
+
+
+class Role(StrEnum):
+    """What a certificate's subject may be."""
+
+    SITE = "site"
+    """Enrols hosts and signs orders: the site admin's identity."""
+    HOST = "host"
+    """Is a peer."""
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """What the issuer says of the subject. Names are DNS labels: they are printed and resolved."""
+
+    subject: KeyId
+    role: Role
+    site: str
+    name: str
+    """The host's name within its site; for a site, the site's own name again."""
+    issuer: KeyId
+    not_before_s: float
+    not_after_s: float
+    """Unix seconds; valid up to and not including this instant."""
+    serial: str
+    """8 to 64 hexadecimal digits, chosen by the issuer, named by a revocation."""
+
+
+class SignedCertificate(msgspec.Struct, frozen=True):
+    """An encoded Certificate and its issuer's signature."""
+
+    payload: bytes
+    signature: bytes
+
+
+Chain = tuple[SignedCertificate, ...]
+"""Subject first: (host, site) or (site,)."""
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Who a checked chain says somebody is, and until when."""
+
+    key: KeyId
+    role: Role
+    site: str
+    name: str
+    expires_s: float
+
+
+def is_label(text: str) -> bool:
+    """Whether `text` may name a site or a host: 1 to 63 of a-z, 0-9 and inner hyphens."""
+    return _LABEL.fullmatch(text) is not None
+
+
+def is_key(text: str) -> bool:
+    """Whether `text` is written like a key: 64 lower-case hexadecimal digits."""
+    return _KEY.fullmatch(text) is not None
+
+
+def sign_certificate(certificate: Certificate, signer: Signer) -> SignedCertificate:
+    """Signed by its issuer. ValueError if the signer is another or a name is not a label."""
+    if certificate.issuer != signer.key:
+        raise ValueError("a certificate is signed by the issuer it names")
+    if fault := _fault(certificate):
+        raise ValueError(fault)
+    payload = encode(certificate)
+    return SignedCertificate(payload=payload, signature=signer.sign(DOMAIN, payload))
+
+
+def read_certificate(signed: SignedCertificate) -> Certificate:
+    """What it says, before anything is believed. Untrusted(malformed)."""
+    try:
+        certificate = decode(signed.payload, Certificate, limit_bytes=MAX_CERTIFICATE_BYTES)
+    except Malformed as error:
+        raise Untrusted(Reason.MALFORMED, f"certificate: {error}") from None
+    if fault := _fault(certificate):
+        raise Untrusted(Reason.MALFORMED, fault)
+    return certificate
+
+
+def check_chain(
+    chain: Chain,
+    federation: KeyId,
+    now_s: float,
+    verifier: Verifier,
+    *,
+    revoked: Container[str] = (),
+) -> Principal:
+    """Who the chain's subject is. `revoked` holds serials. Untrusted says which link broke and why.
+
+    Signatures come before dates, so only genuine certificates are ever called expired.
+    """
+    if not 1 <= len(chain) <= 2:
+        raise Untrusted(Reason.BROKEN_CHAIN, f"{len(chain)} certificates; a chain has 1 or 2")
+    site = read_certificate(chain[-1])
+    if site.issuer != federation:
+        raise Untrusted(
+            Reason.WRONG_FEDERATION,
+            f"site {site.site} is of federation {site.issuer[:16]}, this one is {federation[:16]}",
+        )
+    _check_link(chain[-1], site, Role.SITE, now_s, verifier, revoked)
+    if len(chain) == 1:
+        return _principal(site, site.not_after_s)
+    host = read_certificate(chain[0])
+    if host.issuer != site.subject:
+        raise Untrusted(Reason.BROKEN_CHAIN, f"{host.name} is not signed by site {site.site}'s key")
+    _check_link(chain[0], host, Role.HOST, now_s, verifier, revoked)
+    if host.site != site.site:
+        raise Untrusted(
+            Reason.BROKEN_CHAIN, f"{host.name} says site {host.site}, its issuer is {site.site}"
+        )
+    return _principal(host, min(host.not_after_s, site.not_after_s))
+
+
+def _check_link(
+    signed: SignedCertificate,
+    certificate: Certificate,
+    role: Role,
+    now_s: float,
+    verifier: Verifier,
+    revoked: Container[str],
+) -> None:
+    require_signature(verifier, certificate.issuer, DOMAIN, signed.payload, signed.signature)
+    who = f"{certificate.role} {certificate.name}"
+    if certificate.role is not role:
+        raise Untrusted(Reason.WRONG_ROLE, f"{who} stands where a {role} must")
+    if certificate.not_before_s > now_s + CLOCK_TOLERANCE_S:
+        ahead_s = certificate.not_before_s - now_s
+        raise Untrusted(Reason.NOT_YET_VALID, f"{who} is valid in {ahead_s:.0f} s; check the clock")
+    if certificate.not_after_s <= now_s:
+        past_s = now_s - certificate.not_after_s
+        raise Untrusted(Reason.EXPIRED, f"{who} expired {past_s:.0f} s ago; its site must renew it")
+    if certificate.serial in revoked:
+        raise Untrusted(Reason.REVOKED, f"{who}, serial {certificate.serial}, was revoked")
+
+
+def _fault(certificate: Certificate) -> str:
+    """What is wrong with the certificate by itself; empty if nothing."""
+    if not (is_key(certificate.subject) and is_key(certificate.issuer)):
+        return "certificate: a key is 64 hexadecimal digits"
+    if not (is_label(certificate.site) and is_label(certificate.name)):
+        return "certificate: a name is 1 to 63 of a-z, 0-9 and inner hyphens"
+    if certificate.role is Role.SITE and certificate.name != certificate.site:
+        return "certificate: a site's name is its site"
+    if _SERIAL.fullmatch(certificate.serial) is None:
+        return "certificate: a serial is 8 to 64 hexadecimal digits"
+    if not certificate.not_before_s < certificate.not_after_s:
+        return "certificate: it ends before it begins"
+    return ""
+
+
+def _principal(certificate: Certificate, expires_s: float) -> Principal:
+    return Principal(
+        key=certificate.subject,
+        role=certificate.role,
+        site=certificate.site,
+        name=certificate.name,
+        expires_s=expires_s,
+    )

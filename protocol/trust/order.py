@@ -1,0 +1,151 @@
+"""Orders: what a person asks of the federation, signed, so that whoever carries it needs no trust.
+
+For now a site key signs orders: the site admin's identity. This is the door where virtual
+organisations enter: an order will carry a chain that ends in a VO grant, `check_order` will answer
+a principal with the VO's name and role, and site policy decides on that. Nothing else changes.
+
+An order has two lives. *Fresh*, it may be carried out for the first time: within `valid_s` (at most
+ten minutes) of its issue, and once (see replay.py). *Kept*, it stands in a grid's record as the
+authority under which hosts act for as long as the grid lives; then its age does not count. Its
+certificates are checked against now in both: authority that lapsed places nothing new.
+"""
+
+from collections.abc import Container
+from enum import StrEnum
+
+import msgspec
+
+from protocol.terms.ids import KeyId, digest_of
+from protocol.trust.certificate import CLOCK_TOLERANCE_S, Chain, Principal, Role, check_chain
+from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
+from protocol.wire.codec import Malformed, decode, encode
+from protocol.wire.limits import MAX_ORDER_BYTES
+
+DOMAIN = "order"
+MAX_VALID_S = 600.0
+"""Long enough for a slow client and clocks that differ, short enough to remember every order."""
+
+_MAX_NAME_CHARACTERS = 63
+_NONCE_CHARACTERS = range(8, 65)
+
+
+class Action(StrEnum):
+    """What is asked."""
+
+    UP = "up"
+    DOWN = "down"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RESTART = "restart"
+    TERMINATE = "terminate"
+    CONSOLE = "console"
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One request. `body` is the encoded grid of an `up`, opaque here."""
+
+    action: Action
+    grid: str
+    """The grid's name for `up`, else its id or name."""
+    issued_at_s: float
+    valid_s: float
+    nonce: str
+    """8 to 64 characters that make two equal requests two."""
+    workspace: str = ""
+    body: bytes = b""
+
+
+class SignedOrder(msgspec.Struct, frozen=True):
+    """An encoded Order, its signature, and the chain of the key that signed it."""
+
+    payload: bytes
+    signature: bytes
+    chain: Chain
+
+
+class CheckedOrder(msgspec.Struct, frozen=True):
+    """An order that was believed. Made by `check_order` only."""
+
+    order: Order
+    principal: Principal
+    id: str
+    """Digest of the payload, 64 hexadecimal digits; a GridId is its first 20."""
+
+    @property
+    def fresh_until_s(self) -> float:
+        """How long it must be remembered so that it is not carried out twice."""
+        return self.order.issued_at_s + self.order.valid_s
+
+
+def order_id(signed: SignedOrder) -> str:
+    """Digest of the payload: the same before and after checking."""
+    return digest_of(signed.payload)
+
+
+def sign_order(order: Order, signer: Signer, chain: Chain) -> SignedOrder:
+    """Signed. ValueError if the order breaks a rule every peer would refuse it for."""
+    payload = encode(order)
+    if fault := _fault(order, payload):
+        raise ValueError(fault)
+    return SignedOrder(payload=payload, signature=signer.sign(DOMAIN, payload), chain=chain)
+
+
+def check_order(
+    signed: SignedOrder,
+    federation: KeyId,
+    now_s: float,
+    verifier: Verifier,
+    *,
+    fresh: bool,
+    revoked: Container[str] = (),
+) -> CheckedOrder:
+    """The order and who gave it. `fresh` if it is about to be carried out for the first time.
+
+    Untrusted says why not. A replay within the time is the caller's to notice, with SeenOrders.
+    """
+    order = _read(signed.payload)
+    principal = check_chain(signed.chain, federation, now_s, verifier, revoked=revoked)
+    if principal.role is not Role.SITE:
+        raise Untrusted(
+            Reason.WRONG_ROLE,
+            f"{principal.role} {principal.name} signed it; orders are signed by a site's key",
+        )
+    require_signature(verifier, principal.key, DOMAIN, signed.payload, signed.signature)
+    if order.issued_at_s > now_s + CLOCK_TOLERANCE_S:
+        ahead_s = order.issued_at_s - now_s
+        raise Untrusted(
+            Reason.NOT_YET_VALID, f"issued {ahead_s:.0f} s in the future; check the clocks"
+        )
+    age_s = now_s - order.issued_at_s
+    if fresh and age_s > order.valid_s:
+        raise Untrusted(
+            Reason.EXPIRED,
+            f"issued {age_s:.0f} s ago, valid for {order.valid_s:.0f} s; sign it again",
+        )
+    return CheckedOrder(order=order, principal=principal, id=order_id(signed))
+
+
+def _read(payload: bytes) -> Order:
+    try:
+        order = decode(payload, Order, limit_bytes=MAX_ORDER_BYTES)
+    except Malformed as error:
+        raise Untrusted(Reason.MALFORMED, f"order: {error}") from None
+    if fault := _fault(order, payload):
+        raise Untrusted(Reason.MALFORMED, fault)
+    return order
+
+
+def _fault(order: Order, payload: bytes) -> str:
+    if len(payload) > MAX_ORDER_BYTES:
+        return f"order: {len(payload)} bytes, at most {MAX_ORDER_BYTES} are accepted"
+    if not 0 < order.valid_s <= MAX_VALID_S:
+        return f"order: valid for {order.valid_s:.0f} s, at most {MAX_VALID_S:.0f} s are accepted"
+    if not 0 < len(order.grid) <= _MAX_NAME_CHARACTERS:
+        return f"order: a grid's name has 1 to {_MAX_NAME_CHARACTERS} characters"
+    if len(order.workspace) > _MAX_NAME_CHARACTERS:
+        return f"order: a workspace's name has at most {_MAX_NAME_CHARACTERS} characters"
+    if not (order.grid + order.workspace).isprintable():
+        return "order: a name has an unprintable character"
+    if len(order.nonce) not in _NONCE_CHARACTERS:
+        return "order: a nonce has 8 to 64 characters"
+    return ""

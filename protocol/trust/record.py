@@ -1,0 +1,109 @@
+"""Directory records: small, signed by their owner, newest wins.
+
+Nobody can forge another's record and merging is order-free: of two records under one key the
+greater of (incarnation, sequence) stays. An owner that signs two of the same number (a bug, a
+restored disk, malice) is not an endless argument: the greater bytes stay, everywhere the same.
+"""
+
+import re
+
+import msgspec
+
+from protocol.terms.ids import KeyId
+from protocol.trust.certificate import is_key
+from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
+from protocol.wire.codec import Malformed, decode, encode
+from protocol.wire.limits import MAX_RECORD_BYTES
+
+DOMAIN = "record"
+MAX_TTL_S = 400 * 86400.0
+"""A revocation must outlive the longest certificate, a year."""
+
+_KIND = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_NAME = re.compile(r"[\x21-\x7e]{0,128}")
+_MAX_NUMBER = (1 << 63) - 1
+
+RecordKey = tuple[KeyId, str, str]
+"""(owner, kind, name): what a newer record replaces."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One statement of its owner. `name` may be empty when there is one of its kind."""
+
+    owner: KeyId
+    kind: str
+    name: str
+    incarnation: int
+    sequence: int
+    body: bytes
+    ttl_s: float
+    """How long it is believed after it was last refreshed."""
+
+    @property
+    def key(self) -> RecordKey:
+        """What a newer record replaces."""
+        return (self.owner, self.kind, self.name)
+
+    @property
+    def rank(self) -> tuple[int, int, bytes, float]:
+        """Total order of the records under one key."""
+        return (self.incarnation, self.sequence, self.body, self.ttl_s)
+
+
+class SignedRecord(msgspec.Struct, frozen=True):
+    """An encoded Record and its owner's signature."""
+
+    payload: bytes
+    signature: bytes
+
+
+def newer(a: Record, b: Record) -> bool:
+    """Whether `a` replaces `b`. False for equal ones. Both must be under the same key."""
+    return a.rank > b.rank
+
+
+def sign_record(record: Record, signer: Signer) -> SignedRecord:
+    """Signed by its owner. ValueError if the signer is another or the record breaks a rule."""
+    if record.owner != signer.key:
+        raise ValueError("a record is signed by the owner it names")
+    payload = encode(record)
+    if fault := _fault(record, payload):
+        raise ValueError(fault)
+    return SignedRecord(payload=payload, signature=signer.sign(DOMAIN, payload))
+
+
+def read_record(signed: SignedRecord) -> Record:
+    """What it says, its signature unchecked: enough to see it is old news. Untrusted(malformed)."""
+    try:
+        record = decode(signed.payload, Record, limit_bytes=MAX_RECORD_BYTES)
+    except Malformed as error:
+        raise Untrusted(Reason.MALFORMED, f"record: {error}") from None
+    if fault := _fault(record, signed.payload):
+        raise Untrusted(Reason.MALFORMED, fault)
+    return record
+
+
+def check_record(signed: SignedRecord, verifier: Verifier) -> Record:
+    """The record, signed by the owner it names. Whether that owner is a member is not said here.
+
+    Untrusted if it is malformed or the signature is another's.
+    """
+    record = read_record(signed)
+    require_signature(verifier, record.owner, DOMAIN, signed.payload, signed.signature)
+    return record
+
+
+def _fault(record: Record, payload: bytes) -> str:
+    if len(payload) > MAX_RECORD_BYTES:
+        return f"record: {len(payload)} bytes, at most {MAX_RECORD_BYTES} are accepted"
+    if not is_key(record.owner):
+        return "record: an owner is 64 hexadecimal digits"
+    if _KIND.fullmatch(record.kind) is None:
+        return "record: a kind is 1 to 32 of a-z, 0-9 and hyphens"
+    if _NAME.fullmatch(record.name) is None:
+        return "record: a name is at most 128 visible characters"
+    if not (0 <= record.incarnation <= _MAX_NUMBER and 0 <= record.sequence <= _MAX_NUMBER):
+        return "record: a number is negative or above 63 bits"
+    if not 0 < record.ttl_s <= MAX_TTL_S:
+        return f"record: a time to live of {record.ttl_s:.0f} s, at most {MAX_TTL_S:.0f} s"
+    return ""

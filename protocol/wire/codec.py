@@ -1,0 +1,159 @@
+"""Values to bytes and back: MessagePack, bounded and strict. The only file that imports msgpack.
+
+What arrives was written by a stranger. It is checked in this order, so that each check may rely on
+the ones before it: size, syntax (with a bound on every length), depth and plain types, then shape
+against the expected type. Whatever is wrong is one exception, `Malformed`, with a reason that is
+counted.
+
+There are no extension types, no NaN and no infinity: a NaN would compare false with every deadline.
+"""
+
+import math
+import re
+from enum import StrEnum
+from typing import Any, Never, TypeVar
+
+import msgpack
+import msgspec
+
+from protocol.wire.limits import (
+    MAX_DEPTH,
+    MAX_FIELDS,
+    MAX_FRAME_BYTES,
+    MAX_ITEMS,
+    MAX_TEXT_BYTES,
+)
+
+T = TypeVar("T")
+
+_UNKNOWN_TAG = re.compile(
+    r"Invalid value .* - at `\$\.\w+`|.*missing required field `type`$", re.DOTALL
+)
+_PLAIN = frozenset((type(None), bool, int, str, bytes))
+
+
+class MalformedReason(StrEnum):
+    """Why bytes were dropped; the label they are counted under."""
+
+    OVERSIZED = "oversized"
+    """The whole, or one of its parts, is above its limit."""
+    GARBAGE = "garbage"
+    """Not MessagePack, or more than one value."""
+    TRUNCATED = "truncated"
+    NESTED = "nested"
+    """Deeper than MAX_DEPTH."""
+    UNKNOWN_TYPE = "unknown-type"
+    """A message type this peer does not know."""
+    UNKNOWN_VERSION = "unknown-version"
+    BAD_SHAPE = "bad-shape"
+    """A field is missing, of another type, or out of its range."""
+
+
+class Malformed(Exception):
+    """What arrived breaks the rules: the peer's fault, never ours. No state was changed."""
+
+    def __init__(self, reason: MalformedReason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    """The bytes of a struct: a map of its fields, or a list of them for `array_like` ones.
+
+    The same value gives the same bytes, so long as it holds no set. OverflowError for integers
+    above 64 bits: that is a bug of ours.
+    """
+    return pack_plain(to_plain(value))
+
+
+def decode(data: bytes, kind: type[T], *, limit_bytes: int = MAX_FRAME_BYTES) -> T:
+    """The value in `data`, of exactly this type or union. Malformed says what is wrong with it."""
+    value: T = convert(unpack_plain(data, limit_bytes=limit_bytes), kind)
+    return value
+
+
+def to_plain(value: object) -> Any:
+    """`value` as maps (their keys as strings), lists, strings, numbers and bytes."""
+    return msgspec.to_builtins(value, builtin_types=(bytes,), str_keys=True)
+
+
+def pack_plain(plain: object) -> bytes:
+    """Bytes of an already plain value."""
+    return bytes(msgpack.packb(plain, use_bin_type=True))
+
+
+def unpack_plain(data: bytes, *, limit_bytes: int = MAX_FRAME_BYTES) -> Any:
+    """The plain value in `data`, within every limit. Malformed."""
+    if len(data) > limit_bytes:
+        raise Malformed(
+            MalformedReason.OVERSIZED, f"{len(data)} bytes, at most {limit_bytes} are accepted"
+        )
+    try:
+        plain = msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            max_str_len=MAX_TEXT_BYTES,
+            max_bin_len=limit_bytes,
+            max_array_len=MAX_ITEMS,
+            max_map_len=MAX_FIELDS,
+            max_ext_len=0,
+            ext_hook=_refuse_extension,
+        )
+    except Malformed:
+        raise
+    except msgpack.StackError:
+        raise Malformed(MalformedReason.NESTED, "nested hundreds deep") from None
+    except msgpack.ExtraData:
+        raise Malformed(MalformedReason.GARBAGE, "more than one value") from None
+    except msgpack.FormatError:
+        raise Malformed(MalformedReason.GARBAGE, "not MessagePack") from None
+    except (ValueError, TypeError) as error:
+        raise Malformed(_syntax_reason(error), str(error)[:200]) from None
+    _require_plain(plain)
+    return plain
+
+
+def convert(plain: object, kind: Any) -> Any:
+    """A plain value as `kind`, strictly: no string passes for a number. Malformed."""
+    try:
+        return msgspec.convert(plain, kind, builtin_types=(bytes,), str_keys=True)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        known = _UNKNOWN_TAG.match(text) is None
+        reason = MalformedReason.BAD_SHAPE if known else MalformedReason.UNKNOWN_TYPE
+        raise Malformed(reason, text[:200]) from None
+
+
+def _syntax_reason(error: Exception) -> MalformedReason:
+    """msgpack says everything with ValueError; its words are pinned by tests."""
+    text = str(error)
+    if "incomplete" in text:
+        return MalformedReason.TRUNCATED
+    if "exceeds max_" in text:
+        return MalformedReason.OVERSIZED
+    return MalformedReason.GARBAGE
+
+
+def _refuse_extension(code: int, data: bytes) -> Never:
+    raise Malformed(MalformedReason.GARBAGE, f"extension type {code}, {len(data)} bytes")
+
+
+def _require_plain(value: Any, depth: int = 0) -> None:
+    """Walks what msgpack built (already bounded in size) for depth, NaN and foreign types."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return
+    if kind is float:
+        if not math.isfinite(value):
+            raise Malformed(MalformedReason.BAD_SHAPE, "a number that is not finite")
+        return
+    if depth >= MAX_DEPTH:
+        raise Malformed(MalformedReason.NESTED, f"nested deeper than {MAX_DEPTH}")
+    if kind is dict:
+        value = value.values()
+    elif kind is not list:
+        raise Malformed(MalformedReason.GARBAGE, f"a {kind.__name__}")
+    for item in value:
+        _require_plain(item, depth + 1)

@@ -1,0 +1,54 @@
+"""The frame: `[version, cause, message]`, one MessagePack value.
+
+The message is a tagged struct of a closed union. Each room defines its own messages and the node
+composes the union, so the union is an argument here. A peer speaks the newest version both know;
+there is one so far. A frame of another version is not looked into: even its message's shape is
+unknown.
+"""
+
+from typing import Any
+
+import msgspec
+
+from protocol.wire.codec import (
+    Malformed,
+    MalformedReason,
+    convert,
+    pack_plain,
+    to_plain,
+    unpack_plain,
+)
+from protocol.wire.limits import MAX_CAUSE_CHARACTERS, MAX_FRAME_BYTES
+
+VERSION = 1
+
+
+def pack(message: msgspec.Struct, cause: str) -> bytes:
+    """A frame. ValueError if it breaks a limit we would hold the sender to: a bug of ours."""
+    if len(cause) > MAX_CAUSE_CHARACTERS:
+        raise ValueError(f"a cause of {len(cause)} characters, at most {MAX_CAUSE_CHARACTERS}")
+    frame = pack_plain([VERSION, cause, to_plain(message)])
+    if len(frame) > MAX_FRAME_BYTES:
+        kind = type(message).__name__
+        raise ValueError(f"a {kind} of {len(frame)} bytes, a frame has at most {MAX_FRAME_BYTES}")
+    return frame
+
+
+def unpack(data: bytes, union: Any) -> tuple[str, Any]:
+    """Cause and message, the message one of `union`. Malformed says why it was dropped.
+
+    Annotate the result where it is used: `message: Message`; a union is no `type[T]` to mypy.
+    """
+    frame = unpack_plain(data)
+    if not isinstance(frame, list) or len(frame) < 2 or type(frame[0]) is not int:
+        raise Malformed(MalformedReason.BAD_SHAPE, "not [version, cause, message]")
+    if frame[0] != VERSION:
+        raise Malformed(MalformedReason.UNKNOWN_VERSION, f"{frame[0]}; this peer speaks {VERSION}")
+    if len(frame) != 3 or not isinstance(frame[1], str):
+        raise Malformed(MalformedReason.BAD_SHAPE, "not [version, cause, message]")
+    _, cause, message = frame
+    if len(cause) > MAX_CAUSE_CHARACTERS:
+        raise Malformed(
+            MalformedReason.BAD_SHAPE, f"a cause of more than {MAX_CAUSE_CHARACTERS} characters"
+        )
+    return cause, convert(message, union)

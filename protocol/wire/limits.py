@@ -1,0 +1,33 @@
+"""Every limit on what arrives, and its reason. A sender is held to the same ones.
+
+They are checked before memory is spent: a peer that breaks one costs us the bytes it sent, no more.
+"""
+
+MAX_FRAME_BYTES = 1 << 20
+"""One frame. An image chunk (512 KiB) or a page of 64 KiB records fits with room; a slow link of
+10 Mbit/s is held up for less than a second by one."""
+
+MAX_TEXT_BYTES = 1 << 16
+"""One string. The longest is an explanation meant for a person."""
+
+MAX_ITEMS = 1 << 14
+"""Elements of one list. The longest is a directory digest: 10,000 peers, one entry each."""
+
+MAX_FIELDS = 1 << 12
+"""Entries of one map. The longest is a summary of one site's hosts."""
+
+MAX_DEPTH = 16
+"""Lists and maps inside each other. The deepest of ours is a grid record, at 8."""
+
+MAX_CAUSE_CHARACTERS = 64
+"""The cause copied along everything a request provokes; a RequestId has 20."""
+
+MAX_RECORD_BYTES = 64 << 10
+"""A signed record's payload. Everyone keeps everyone's: 2,000 peers of this size are 128 MiB, and
+adverts are a hundredth of it."""
+
+MAX_ORDER_BYTES = 512 << 10
+"""A signed order's payload. It carries a whole grid and must fit in a frame beside its chain."""
+
+MAX_CERTIFICATE_BYTES = 4 << 10
+"""A certificate's payload: two keys, two names, two instants."""
