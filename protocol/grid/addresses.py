@@ -1,10 +1,10 @@
 """Addresses of a grid: chosen once, for the whole grid, by arithmetic alone.
 
-Within a network the first host address (.1) is the gateway and service address. Workspaces take the
-addresses from the 10th on, in file order (not start order), and when those are used up the 2nd to 9th.
-So every address but the network's, the gateway's and the broadcast address can be used, and a
-workspace keeps its address when images, sizes or requires change, when its own cluster is the
-last on the network and grows, and when a later cluster appears.
+Within a network the first host address (.1) is the gateway and service address. Workspaces take
+the addresses from the 10th on, in file order (not start order), and when those are used up the
+2nd to 9th. So every address but the network's, the gateway's and the broadcast address can be
+used, and a workspace keeps its address when images, sizes or requires change, when a cluster
+behind its own grows or appears, and when its own cluster grows.
 """
 
 from ipaddress import IPv4Address, IPv4Network

@@ -37,7 +37,7 @@ def workspace_name(cluster: str, index: int) -> str:
 
 
 def providers(spec: GridSpec) -> dict[str, tuple[str, ...]]:
-    """For each cluster (file order) the clusters it waits for: all that provide what it requires."""
+    """Whom each cluster waits for, both in file order: all that provide what it requires."""
     by_service: dict[str, list[str]] = {}
     for cluster in spec.clusters:
         for service in cluster.provides:

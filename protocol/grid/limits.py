@@ -8,6 +8,9 @@ NAME_MAX: Final = 40
 GRID_NAME_MAX: Final = 32
 """Characters of a grid's name: it is a part of longer names (domains, links, DNS zones)."""
 
+VOLUME_NAME_MAX: Final = 16
+"""A volume's name is the label of its file system, and ext4 keeps 16 bytes."""
+
 WORKSPACES_MAX: Final = 1024
 """Workspaces of one grid: its record and its certificate of holds must fit one message."""
 
@@ -22,6 +25,9 @@ NAMES_MAX: Final = 32
 KEYS_MAX: Final = 32
 KEY_LENGTH_MAX: Final = 1024
 """SSH public keys of one grid and characters of each (RSA 4096 with a comment is about 750)."""
+
+CPUS_MILLI_MIN: Final = 10
+"""The smallest quota libvirt takes: 1 ms in a period of 100 ms."""
 
 CPUS_MILLI_MAX: Final = 1024 * 1000
 MEMORY_BYTES_MIN: Final = 32 << 20

@@ -1,6 +1,6 @@
-"""The grid as everyone but its author sees it: complete, in base units, without defaults left open.
+"""The grid as everyone but its author sees it: complete, in base units, no default left open.
 
-It is what a grid file (overlayd/config/gridfile.py) becomes, and what travels inside a signed order.
+It is what a grid file (overlayd/config/gridfile.py) becomes and what travels in a signed order.
 Structs here say shape only; whether a value makes sense is said by `check.problems`, which the peer
 that read the file and every host that receives the order both call. Tuples keep the file's order.
 """
@@ -35,7 +35,7 @@ class ImageRef(msgspec.Struct, frozen=True):
 
 
 class NetworkSpec(msgspec.Struct, frozen=True):
-    """A private network of the grid. Its first host address belongs to the network's own services."""
+    """A private network of the grid. Its first host address is the network's own."""
 
     name: str
     cidr: str
@@ -69,7 +69,7 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     memory_bytes: int
     """Of each workspace."""
     minimum: int = 0
-    """Fewest workspaces that still make a grid; 0 means `count`. Anything else is refused for now."""
+    """Fewest workspaces that still make a grid; 0 means `count`, all that is taken for now."""
     networks: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     provides: tuple[str, ...] = ()

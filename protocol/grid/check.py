@@ -1,0 +1,251 @@
+"""Does a grid make sense? Every problem at once, each with what was found and what is allowed.
+
+Called by the peer that read the grid file and again by every host that receives the order, so
+nothing here may trust sizes or names: too many of anything is said first, and alone.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from protocol.grid import limits
+from protocol.grid.check_networks import network_problems
+from protocol.grid.expand import providers, workspace_name
+from protocol.grid.model import ClusterSpec, GridSpec
+from protocol.grid.problem import Path, Problem, quoted, unknown
+from protocol.grid.syntax import image_problem, label_problem, path_problem, ssh_key_problem
+from protocol.terms.quantities import format_cpus, format_duration, format_size, parse_size
+
+
+def problems(spec: GridSpec) -> tuple[Problem, ...]:
+    """All that is wrong with the grid, in its own order; empty if it can be asked for."""
+    if too_many := tuple(_too_many(spec)):
+        return too_many
+    return (
+        *_grid_problems(spec),
+        *_names(spec),
+        *network_problems(spec),
+        *_volume_problems(spec),
+        *(p for index in range(len(spec.clusters)) for p in _cluster_problems(spec, index)),
+        *_sharing_problems(spec),
+        *_requires_problems(spec),
+    )
+
+
+def _too_many(spec: GridSpec) -> Iterator[Problem]:
+    lists: list[tuple[Path, Sequence[object], int]] = [
+        (("clusters",), spec.clusters, limits.CLUSTERS_MAX),
+        (("networks",), spec.networks, limits.NETWORKS_MAX),
+        (("volumes",), spec.volumes, limits.VOLUMES_MAX),
+        (("ssh_authorized_keys",), spec.ssh_authorized_keys, limits.KEYS_MAX),
+        (("placement", "sites"), spec.placement.sites, limits.NAMES_MAX),
+        (("placement", "exclude"), spec.placement.exclude, limits.NAMES_MAX),
+    ]
+    for index, cluster in enumerate(spec.clusters[: limits.CLUSTERS_MAX]):
+        for field in ("networks", "mounts", "provides", "requires"):
+            lists.append((("clusters", index, field), getattr(cluster, field), limits.NAMES_MAX))
+    for path, entries, most in lists:
+        if len(entries) > most:
+            yield Problem(path, f"found {len(entries)} entries; at most {most} are allowed")
+    total = sum(max(0, cluster.count) for cluster in spec.clusters)
+    if total > limits.WORKSPACES_MAX and all(_count_allowed(c.count) for c in spec.clusters):
+        message = f"found {total} workspaces in all; a grid has at most {limits.WORKSPACES_MAX}"
+        yield Problem(("clusters",), message)
+
+
+def _count_allowed(count: int) -> bool:
+    return 1 <= count <= limits.WORKSPACES_MAX
+
+
+def _grid_problems(spec: GridSpec) -> Iterator[Problem]:
+    yield from _label(("name",), spec.name, limits.GRID_NAME_MAX)
+    if spec.vo:
+        yield from _label(("vo",), spec.vo)
+    yield from _between(
+        ("lease_s",), spec.lease_s, limits.LEASE_S_MIN, limits.LEASE_S_MAX, format_duration
+    )
+    for field in ("sites", "exclude"):
+        names: tuple[str, ...] = getattr(spec.placement, field)
+        for index, name in enumerate(names):
+            yield from _label(("placement", field, index), name)
+        yield from _twice(("placement", field), names)
+    for index, key in enumerate(spec.ssh_authorized_keys):
+        if message := ssh_key_problem(key):
+            yield Problem(("ssh_authorized_keys", index), message)
+    if not spec.clusters:
+        yield Problem(("clusters",), "found none; a grid has at least one cluster")
+
+
+def _names(spec: GridSpec) -> Iterator[Problem]:
+    """Syntax and uniqueness of the names of clusters, networks and volumes, each in its kind."""
+    kinds = (
+        ("clusters", "cluster", limits.NAME_MAX, [c.name for c in spec.clusters]),
+        ("networks", "network", limits.NAME_MAX, [n.name for n in spec.networks]),
+        ("volumes", "volume", limits.VOLUME_NAME_MAX, [v.name for v in spec.volumes]),
+    )
+    for field, kind, most, names in kinds:
+        for index, name in enumerate(names):
+            yield from _label((field, index, "name"), name, most)
+            if name in names[:index]:
+                message = f"found a second {kind} {quoted(name)}; each needs a name of its own"
+                yield Problem((field, index, "name"), message)
+
+
+def _volume_problems(spec: GridSpec) -> Iterator[Problem]:
+    for index, volume in enumerate(spec.volumes):
+        yield from _between(
+            ("volumes", index, "size_bytes"),
+            volume.size_bytes,
+            limits.VOLUME_BYTES_MIN,
+            limits.VOLUME_BYTES_MAX,
+            _size,
+        )
+        if volume.replicas != 1:
+            message = f"found {volume.replicas}; one replica for now, so write 1 or leave it out"
+            yield Problem(("volumes", index, "replicas"), message)
+
+
+def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
+    cluster = spec.clusters[index]
+    at: Path = ("clusters", index)
+    yield from _between((*at, "count"), cluster.count, 1, limits.WORKSPACES_MAX, str)
+    if cluster.minimum not in (0, cluster.count):
+        message = f"found {cluster.minimum}; min is not honoured yet; write count"
+        yield Problem((*at, "minimum"), message)
+    if message_ := image_problem(cluster.image.name, cluster.image.digest):
+        yield Problem((*at, "image"), message_)
+    yield from _between(
+        (*at, "cpus_milli"),
+        cluster.cpus_milli,
+        limits.CPUS_MILLI_MIN,
+        limits.CPUS_MILLI_MAX,
+        format_cpus,
+        " cpus",
+    )
+    yield from _between(
+        (*at, "memory_bytes"),
+        cluster.memory_bytes,
+        limits.MEMORY_BYTES_MIN,
+        limits.MEMORY_BYTES_MAX,
+        _size,
+    )
+    known = [network.name for network in spec.networks]
+    for position, name in enumerate(cluster.networks):
+        if name not in known:
+            yield Problem((*at, "networks", position), unknown("network", name, known))
+    for field in ("networks", "provides", "requires"):
+        yield from _twice((*at, field), getattr(cluster, field))
+    for position, service in enumerate(cluster.provides):
+        yield from _label((*at, "provides", position), service)
+    yield from _mount_problems(spec, cluster, at)
+
+
+def _mount_problems(spec: GridSpec, cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
+    known = [volume.name for volume in spec.volumes]
+    paths: list[str] = []
+    for position, mount in enumerate(cluster.mounts):
+        where = (*at, "mounts", position)
+        if mount.volume not in known:
+            yield Problem((*where, "volume"), unknown("volume", mount.volume, known))
+        if message := path_problem(mount.path):
+            yield Problem((*where, "path"), message)
+        elif mount.path in paths:
+            other = cluster.mounts[paths.index(mount.path)].volume
+            message = f"found {quoted(mount.path)}, where {other} is mounted; choose another path"
+            yield Problem((*where, "path"), message)
+        paths.append(mount.path)
+
+
+def _sharing_problems(spec: GridSpec) -> Iterator[Problem]:
+    """A volume is one workspace's: there is no cluster file system under it."""
+    users: dict[str, str] = {}
+    for index, cluster in enumerate(spec.clusters):
+        for position, mount in enumerate(cluster.mounts):
+            path = ("clusters", index, "mounts", position, "volume")
+            taken = users.setdefault(mount.volume, cluster.name)
+            advice = "mount it in one cluster of count 1 and share it from there over the network"
+            if taken != cluster.name or mount.volume in (
+                m.volume for m in cluster.mounts[:position]
+            ):
+                said = f"volume {mount.volume} is mounted by {taken} already"
+                yield Problem(path, f"{said}; one workspace can have it: {advice}")
+            elif cluster.count > 1:
+                first, last = (workspace_name(cluster.name, n) for n in (1, cluster.count))
+                said = f"volume {mount.volume} would be mounted by {cluster.count} workspaces"
+                yield Problem(path, f"{said} ({first} to {last}); one can have it: {advice}")
+
+
+def _requires_problems(spec: GridSpec) -> Iterator[Problem]:
+    provided = list(dict.fromkeys(name for c in spec.clusters for name in c.provides))
+    for index, cluster in enumerate(spec.clusters):
+        for position, service in enumerate(cluster.requires):
+            if service not in provided:
+                path = ("clusters", index, "requires", position)
+                yield Problem(path, _unprovided(service, provided, spec))
+    waits = providers(spec)
+    said: list[str] = []
+    for index, cluster in enumerate(spec.clusters):
+        cycle = _cycle(cluster.name, waits)
+        if cycle and not any(name in said for name in cycle):
+            said += cycle
+            yield Problem(("clusters", index, "requires"), _cyclic(cycle))
+
+
+def _unprovided(service: str, provided: list[str], spec: GridSpec) -> str:
+    if any(cluster.name == service for cluster in spec.clusters):
+        return (
+            f"found {quoted(service)}, a cluster; requires names a service: give {service}"
+            f" provides: [NAME] and require that NAME"
+        )
+    return unknown("service any cluster provides", service, provided)
+
+
+def _cyclic(cycle: list[str]) -> str:
+    if len(cycle) == 1:
+        return f"{cycle[0]} requires what it provides itself; leave that out of its requires"
+    chain = " -> ".join((*cycle, cycle[0]))
+    return f"these clusters wait for each other: {chain}; leave out one of the requires"
+
+
+def _cycle(start: str, waits: dict[str, tuple[str, ...]]) -> list[str]:
+    """The shortest way from a cluster back to itself, over whom each waits for; empty if none."""
+    came_from: dict[str, str] = {}
+    queue = [start]
+    while queue:
+        name = queue.pop(0)
+        for next_ in waits.get(name, ()):
+            if next_ == start:
+                way = [name]
+                while way[-1] != start:
+                    way.append(came_from[way[-1]])
+                return way[::-1]
+            if next_ not in came_from:
+                came_from[next_] = name
+                queue.append(next_)
+    return []
+
+
+def _label(path: Path, text: str, most: int = limits.NAME_MAX) -> Iterator[Problem]:
+    if message := label_problem(text, most):
+        yield Problem(path, message)
+
+
+def _twice(path: Path, names: Iterable[str]) -> Iterator[Problem]:
+    seen: list[str] = []
+    for index, name in enumerate(names):
+        if name in seen:
+            yield Problem((*path, index), f"found {quoted(name)} a second time; once is enough")
+        seen.append(name)
+
+
+def _size(size_bytes: int) -> str:
+    """Short if that says it exactly: 32 MiB and one byte less must not read the same."""
+    short = format_size(size_bytes)
+    exact = size_bytes < 0 or parse_size(short.replace(" ", "")) == size_bytes
+    return short if exact else f"{size_bytes} bytes"
+
+
+def _between(
+    path: Path, value: int, least: int, most: int, written: Callable[[int], str], unit: str = ""
+) -> Iterator[Problem]:
+    if not least <= value <= most:
+        allowed = f"allowed are {written(least)} to {written(most)}{unit}"
+        yield Problem(path, f"found {written(value)}; {allowed}")
