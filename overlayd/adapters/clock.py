@@ -1,0 +1,21 @@
+"""The system's clock, anchored once."""
+
+import time
+
+
+class SystemClock:
+    """Wall time read once, then the time since boot (which counts while the machine sleeps).
+
+    An administrator or NTP may step the wall clock; leases and deadlines must not jump with it.
+    """
+
+    def __init__(self) -> None:
+        self._anchor_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def now(self) -> float:
+        """Seconds since 1970, as this process counts them."""
+        return self._anchor_s + time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def skew_s(self) -> float:
+        """How far the wall clock has been stepped since: wall minus ours."""
+        return time.time() - self.now()

@@ -1,0 +1,185 @@
+"""Ed25519 by PyNaCl: identities, verification, and the files keys are kept in.
+
+One Ed25519 key serves for signatures and, converted, for CURVE connections. A key file is text: a
+block of base64 between two lines, mode 0600. One that others may read is refused, as ssh does.
+"""
+
+import os
+import stat
+from base64 import b64decode, b64encode
+from binascii import Error as BinasciiError
+from collections import OrderedDict
+from hashlib import blake2b
+from pathlib import Path
+
+from nacl.exceptions import CryptoError
+from nacl.signing import SigningKey, VerifyKey
+
+from overlayd.ports.keys import KeyFileError
+from protocol.terms.ids import KeyId, PeerId
+from protocol.trust.certificate import is_key
+from protocol.trust.signing import covered
+
+MAX_CACHED_CHECKS = 8192
+"""About 2 MiB; a directory of 2,000 peers is checked again from memory (2 us, not 77 us)."""
+
+_BEGIN = "-----BEGIN OVERLAYD PRIVATE KEY-----"
+_END = "-----END OVERLAYD PRIVATE KEY-----"
+_MAX_FILE_BYTES = 4096
+
+
+class NaclIdentity:
+    """An Identity with its private key in memory."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._signing = SigningKey(seed)
+        self._key = KeyId(self._signing.verify_key.encode().hex())
+        self._curve = self._signing.to_curve25519_private_key()
+
+    @classmethod
+    def generate(cls) -> "NaclIdentity":
+        """A new one, from the system's randomness."""
+        return cls(SigningKey.generate().encode())
+
+    @classmethod
+    def load(cls, path: Path) -> "NaclIdentity":
+        """From a key file. KeyFileError if it is missing, readable by others, or not a key."""
+        return cls(_read_seed(path))
+
+    def save(self, path: Path) -> None:
+        """To a new key file, mode 0600, whole or not at all. KeyFileError if there is one."""
+        text = f"{_BEGIN}\n{b64encode(self._signing.encode()).decode()}\n{_END}\n"
+        write_new_file(path, text.encode(), mode=0o600)
+
+    @property
+    def key(self) -> KeyId:
+        """The public key."""
+        return self._key
+
+    @property
+    def peer(self) -> PeerId:
+        """The public key as a peer's name."""
+        return PeerId(self._key)
+
+    def sign(self, domain: str, payload: bytes) -> bytes:
+        """64 bytes."""
+        return self._signing.sign(covered(domain, payload)).signature
+
+    @property
+    def transport_secret(self) -> bytes:
+        """Curve25519, 32 bytes."""
+        return self._curve.encode()
+
+    @property
+    def transport_public(self) -> bytes:
+        """Curve25519, 32 bytes."""
+        return self._curve.public_key.encode()
+
+    def transport_key_of(self, peer: PeerId) -> bytes | None:
+        """Curve25519, 32 bytes; None for what is no point on the curve, or one of small order."""
+        if not is_key(peer):
+            return None
+        try:
+            return VerifyKey(bytes.fromhex(peer)).to_curve25519_public_key().encode()
+        except (CryptoError, ValueError):
+            return None
+
+
+class NaclVerifier:
+    """A Verifier that remembers what it found genuine, newest first, up to a bound.
+
+    Only successes are remembered, so that nobody can push them out with rubbish.
+    """
+
+    def __init__(self, max_cached: int = MAX_CACHED_CHECKS) -> None:
+        self._genuine: OrderedDict[bytes, None] = OrderedDict()
+        self._max_cached = max_cached
+
+    def verify(self, key: KeyId, domain: str, payload: bytes, signature: bytes) -> bool:
+        """Whether `key` signed this."""
+        if len(signature) != 64 or not is_key(key):
+            return False
+        message = covered(domain, payload)
+        digest = blake2b(message, key=bytes.fromhex(key), digest_size=32)
+        digest.update(signature)
+        known = digest.digest()
+        if known in self._genuine:
+            self._genuine.move_to_end(known)
+            return True
+        try:
+            VerifyKey(bytes.fromhex(key)).verify(message, signature)
+        except (CryptoError, ValueError):
+            return False
+        self._genuine[known] = None
+        if len(self._genuine) > self._max_cached:
+            self._genuine.popitem(last=False)
+        return True
+
+
+def write_new_file(path: Path, content: bytes, *, mode: int) -> None:
+    """Makes a file, whole or not at all, never over another. KeyFileError says why not.
+
+    It is written under another name and linked into place: a link fails if the name is taken.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                os.fchmod(file.fileno(), mode)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, path)
+        finally:
+            draft.unlink()
+        _sync_directory(path.parent)
+    except FileExistsError:
+        raise KeyFileError(f"{path} exists and is not overwritten; move it away first") from None
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def read_small_file(path: Path) -> str:
+    """The text of a key or certificate file. KeyFileError."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES * 4 + 1)
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
+    if len(content) > _MAX_FILE_BYTES * 4:
+        raise KeyFileError(f"{path} is too large to be a key or a certificate")
+    return content.decode("utf-8", "replace")
+
+
+def _read_seed(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(mode):
+        raise KeyFileError(f"{path} is not a file")
+    if mode & 0o077:
+        raise KeyFileError(
+            f"{path} can be used by others (mode {mode & 0o777:04o}); chmod 600 {path}, "
+            "and make a new key if others had access"
+        )
+    lines = read_small_file(path).split()
+    text = " ".join(lines)
+    if not (text.startswith(_BEGIN) and text.endswith(_END)):
+        raise KeyFileError(f"{path} is not an overlayd private key")
+    try:
+        seed = b64decode(text.removeprefix(_BEGIN).removesuffix(_END).strip(), validate=True)
+    except BinasciiError:
+        seed = b""
+    if len(seed) != 32:
+        raise KeyFileError(f"{path} is damaged; the key inside is not 32 bytes")
+    return seed
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

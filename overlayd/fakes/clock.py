@@ -1,0 +1,18 @@
+"""A clock that stands still until it is told to move."""
+
+
+class FakeClock:
+    """Starts at `start_s`."""
+
+    def __init__(self, start_s: float = 1_800_000_000.0) -> None:
+        self._now_s = start_s
+
+    def now(self) -> float:
+        """The same until `advance`."""
+        return self._now_s
+
+    def advance(self, by_s: float) -> None:
+        """Moves it forward. ValueError if backward."""
+        if by_s < 0:
+            raise ValueError(f"a clock does not go back {-by_s} s")
+        self._now_s += by_s

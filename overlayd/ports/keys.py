@@ -1,0 +1,30 @@
+"""Keys: who this process is, and how it checks who others are.
+
+Signer and Verifier are the protocol's own words for it; the transport needs two more things.
+"""
+
+from typing import Protocol
+
+from protocol.terms.ids import PeerId
+from protocol.trust.signing import Signer, Verifier
+
+__all__ = ["Identity", "KeyFileError", "Signer", "Verifier"]
+
+
+class KeyFileError(Exception):
+    """A key or certificate file cannot be used; the text says which, why, and what would help."""
+
+
+class Identity(Signer, Protocol):
+    """A private key that signs and authenticates connections."""
+
+    @property
+    def transport_secret(self) -> bytes:
+        """Its Curve25519 private key, 32 bytes."""
+
+    @property
+    def transport_public(self) -> bytes:
+        """Its Curve25519 public key, 32 bytes."""
+
+    def transport_key_of(self, peer: PeerId) -> bytes | None:
+        """The Curve25519 public key, 32 bytes, that belongs to a peer; None if `peer` is no key."""
