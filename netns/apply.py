@@ -1,0 +1,215 @@
+"""What the daemon calls: one network on this host, brought about, looked at, reached, removed.
+
+Everything here blocks; call it in a thread. Links are made in the network namespace of the calling
+process, which is the host's. Calls on one run directory wait for each other. Each call can be
+killed at any step: the next one observes what there is and goes on from there.
+"""
+
+import re
+from pathlib import Path
+
+from netns import model, program, saved
+from netns.failures import NetnsError, StaleEpoch
+from netns.kernel import filters, links, namespaces, probe
+from netns.kernel import observe as seen
+from netns.model import VXLAN_OVERHEAD_BYTES, NetworkPlan
+from netns.plan.difference import removal, steps
+from netns.plan.wanted import alias_of, scope_of_vni, wanted
+from netns.resources import Action, Filter, Namespace, Resource, Scope, Service, Step
+from netns.services import dnsmasq
+
+_ORPHAN = re.compile(r"vni-([0-9a-f]{6})")
+_OWN_LINK = re.compile(r"ov[bxv]-([0-9a-f]{6})")
+_NO_VNI = 0  # no network has it, so only taps are found
+
+
+def ensure(plan: NetworkPlan, run_dir: Path) -> list[Step]:
+    """Exactly this plan in force afterwards; the steps that were needed, none when it was.
+
+    `run_dir` is this host's own directory for networks. ValueError for a plan that makes no sense,
+    StaleEpoch for one older than what is in force, NetnsError when a step fails.
+    """
+    plan.check()
+    probe.require()
+    _check_underlay(plan)
+    run_dir = run_dir.resolve()
+    directory = saved.directory_of(run_dir, plan.network)
+    with saved.locked(run_dir):
+        before = saved.load_plan(directory)
+        taken: list[Step] = []
+        if before is not None:
+            _check_epoch(plan, before.plan)
+            if (before.plan.vni, before.plan.owner_tag) != (plan.vni, plan.owner_tag):
+                taken += _take_down(
+                    plan.network,
+                    scope_of_vni(before.plan.owner_tag, before.plan.vni, before.taps),
+                    directory,
+                )
+                before = None
+        taps = {port.tap for port in plan.ports}
+        promised = saved.SavedPlan(plan, tuple(sorted(taps.union(before.taps if before else ()))))
+        if promised != before:
+            saved.save_plan(directory, promised)
+        scope = scope_of_vni(plan.owner_tag, plan.vni, promised.taps)
+        todo = steps(wanted(plan), _observe_all(scope, directory))
+        _take(todo, plan.network, directory)
+        done = saved.SavedPlan(plan, tuple(sorted(taps)))
+        if done != promised:
+            saved.save_plan(directory, done)
+        return taken + todo
+
+
+def remove(network: str, run_dir: Path, owner_tag: str) -> list[Step]:
+    """Nothing of that network left on this host; the steps that were needed.
+
+    Needs no plan: what was saved says what to look for, or else the names in the kernel do.
+    """
+    run_dir = run_dir.resolve()
+    directory = saved.directory_of(run_dir, network)
+    with saved.locked(run_dir):
+        taken: list[Step] = []
+        for scope in _scopes_of(network, run_dir, owner_tag):
+            taken += _take_down(network, scope, directory)
+        if directory.parent == run_dir:  # a network called `..` has no directory
+            saved.forget(directory)
+        return taken
+
+
+def observe(run_dir: Path, owner_tag: str) -> tuple[str, ...]:
+    """Ids of the networks of which anything exists here, sorted.
+
+    A namespace of this owner that nothing else is known of is listed as `vni-xxxxxx`, an id that
+    `remove` understands.
+    """
+    prefix = alias_of(owner_tag, "")
+    found = set(saved.networks(run_dir))
+    found.update(
+        alias.removeprefix(prefix) for _, alias in seen.aliased_links() if alias.startswith(prefix)
+    )
+    known = {
+        scope.namespace for network in found for scope in _scopes_of(network, run_dir, owner_tag)
+    }
+    prefix = model.namespace_name(owner_tag, 0)[:-6]
+    for name in namespaces.names():
+        if name.startswith(prefix) and name not in known:
+            found.add(f"vni-{name.removeprefix(prefix)}")
+    return tuple(sorted(found))
+
+
+def reachable(network: str, run_dir: Path, address: str, port: int, timeout_s: float) -> bool:
+    """Whether a TCP connection from the network's namespace on this host succeeds in time.
+
+    Only the members on this host can be reached so: the gateway's address is on every host, so
+    what it sends stays on its own. NetnsError when the network is not on this host.
+    """
+    with namespaces.stream_socket_in(_namespace_of(network, run_dir)) as handle:
+        handle.settimeout(timeout_s)
+        try:
+            handle.connect((address, port))
+        except OSError:
+            return False
+        return True
+
+
+def ping(network: str, run_dir: Path, address: str, timeout_s: float = 1.0) -> bool:
+    """Whether a local member answers one echo request from the network's namespace."""
+    path = namespaces.path_of(_namespace_of(network, run_dir))
+    status, _, _ = program.attempt(
+        ["nsenter", f"--net={path}", "ping", "-n", "-q", "-c", "1", "-W", f"{timeout_s:g}", address]
+    )
+    return status == 0
+
+
+def _namespace_of(network: str, run_dir: Path) -> str:
+    state = saved.load_plan(saved.directory_of(run_dir, network))
+    if state is None or not namespaces.is_mounted(state.plan.namespace):
+        raise NetnsError(f"network {network} is not on this host; ensure it first")
+    return state.plan.namespace
+
+
+def _scopes_of(network: str, run_dir: Path, owner_tag: str) -> list[Scope]:
+    """Where to look for the network: as its plan says, and wherever links bear its name."""
+    taps: dict[int, set[str]] = {}
+    state = saved.load_plan(saved.directory_of(run_dir, network))
+    if state is not None:
+        taps[state.plan.vni] = set(state.taps)
+    if orphan := _ORPHAN.fullmatch(network):
+        taps.setdefault(int(orphan[1], 16), set())
+    alias = alias_of(owner_tag, network)
+    mine = [name for name, said in seen.aliased_links() if said == alias]
+    for name in mine:
+        if own := _OWN_LINK.fullmatch(name):
+            taps.setdefault(int(own[1], 16), set())
+    for vni in list(taps) or [_NO_VNI] * bool(mine):
+        taps.setdefault(vni, set()).update(
+            name for name in mine if name.startswith(model.TAP_PREFIX)
+        )
+    return [
+        scope_of_vni(owner_tag, vni, tuple(sorted(names))) for vni, names in sorted(taps.items())
+    ]
+
+
+def _take_down(network: str, scope: Scope, directory: Path) -> list[Step]:
+    todo = removal(_observe_all(scope, directory))
+    _take(todo, network, directory)
+    return todo
+
+
+def _observe_all(scope: Scope, directory: Path) -> list[Resource]:
+    found = seen.observe(scope)
+    table = filters.observe(scope.table, directory)
+    path = namespaces.path_of(scope.namespace)
+    service = dnsmasq.observe(scope.namespace, path, directory)
+    return found + [resource for resource in (table, service) if resource is not None]
+
+
+def _take(todo: list[Step], network: str, directory: Path) -> None:
+    for step in todo:
+        try:
+            _apply(step, directory)
+        except (NetnsError, OSError) as error:
+            raise NetnsError(f"network {network}: could not {step}: {error}") from error
+
+
+def _apply(step: Step, directory: Path) -> None:
+    match step.resource:
+        case Namespace(name=name):
+            if step.action is not Action.ADD:
+                namespaces.delete(name)
+            if step.action is not Action.DELETE:
+                namespaces.add(name)
+        case Filter() as table:
+            if step.action is Action.DELETE:
+                filters.delete(table.table, directory)
+            else:
+                filters.load(table, directory)
+        case Service() as service:
+            if step.action is Action.DELETE:
+                dnsmasq.stop(directory)
+            else:
+                dnsmasq.ensure(service, namespaces.path_of(service.namespace), directory)
+        case resource:
+            links.apply(step.action, resource)
+
+
+def _check_epoch(plan: NetworkPlan, before: NetworkPlan) -> None:
+    if plan.epoch < before.epoch:
+        raise StaleEpoch(
+            f"network {plan.network}: a plan of epoch {plan.epoch} was asked for, but epoch "
+            f"{before.epoch} is in force here; ask the stewards for the newest"
+        )
+
+
+def _check_underlay(plan: NetworkPlan) -> None:
+    mtu = seen.mtu_of_address(plan.underlay)
+    if mtu is None:
+        raise NetnsError(
+            f"network {plan.network}: no link of this host has the underlay address "
+            f"{plan.underlay}; give one that `ip address` shows"
+        )
+    room = mtu - VXLAN_OVERHEAD_BYTES
+    if plan.neighbours and plan.mtu > room:
+        raise NetnsError(
+            f"network {plan.network}: an mtu of {plan.mtu} was asked for, but the link of "
+            f"{plan.underlay} carries {mtu}, {plan.mtu - room} too few; at most {room} fits"
+        )

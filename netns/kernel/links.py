@@ -1,0 +1,175 @@
+"""One step at a time: links, their settings, forwarding entries, neighbours, the inner end.
+
+Every function is idempotent and may find its work half done by a killed predecessor.
+"""
+
+import errno
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from netns.failures import NetnsError
+from netns.kernel import namespaces, offload, sysctl
+from netns.kernel.observe import NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT
+from netns.kernel.tap import add_tap
+from netns.resources import (
+    INNER_LINK,
+    Action,
+    ArpEntry,
+    BridgeEntry,
+    Gateway,
+    Link,
+    LinkKind,
+    LinkSettings,
+    TunnelEntry,
+)
+
+VXLAN_PORT = 4789  # RFC 7348
+_GONE = (errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL)
+
+
+def apply(
+    action: Action,
+    resource: Link | LinkSettings | Gateway | BridgeEntry | TunnelEntry | ArpEntry,
+) -> None:
+    """Bring one resource about, or take it away. NetnsError when the kernel refuses."""
+    try:
+        with IPRoute() as netlink:
+            _apply(netlink, action, resource)
+    except (NetlinkError, OSError) as error:
+        raise NetnsError(f"the kernel refused: {error}") from error
+
+
+def _apply(
+    netlink: Any,
+    action: Action,
+    resource: Link | LinkSettings | Gateway | BridgeEntry | TunnelEntry | ArpEntry,
+) -> None:
+    match resource:
+        case Link():
+            if action is not Action.ADD:
+                _delete_link(netlink, resource.name)
+            if action is not Action.DELETE:
+                _add_link(netlink, resource)
+        case LinkSettings():
+            _settle(netlink, resource)
+        case Gateway():
+            namespaces.inside(resource.namespace, lambda: _settle_gateway(resource))
+        case BridgeEntry() | TunnelEntry():
+            _forward(netlink, action, resource)
+        case ArpEntry():
+            _neighbour(netlink, action, resource)
+
+
+def _add_link(netlink: Any, link: Link) -> None:
+    if _index(netlink, link.name) is not None:
+        return
+    match link.kind:
+        case LinkKind.BRIDGE:
+            netlink.link("add", ifname=link.name, kind="bridge", br_mcast_snooping=0)
+        case LinkKind.VXLAN:
+            netlink.link(
+                "add",
+                ifname=link.name,
+                kind="vxlan",
+                vxlan_id=link.vni,
+                vxlan_local=link.local,
+                vxlan_port=VXLAN_PORT,
+                vxlan_learning=0,
+                vxlan_proxy=1,
+            )
+        case LinkKind.VETH:
+            namespaces.inside(link.namespace, _delete_inner)
+            inner = {"ifname": INNER_LINK, "net_ns_fd": link.namespace}
+            netlink.link("add", ifname=link.name, kind="veth", peer=inner)
+        case LinkKind.PORT:
+            add_tap(link.name)
+        case LinkKind.FOREIGN:
+            raise AssertionError(f"nobody wants {link}")
+    sysctl.disable_ipv6(link.name)
+
+
+def _delete_inner() -> None:
+    with IPRoute() as netlink:
+        _delete_link(netlink, INNER_LINK)
+
+
+def _delete_link(netlink: Any, name: str) -> None:
+    index = _index(netlink, name)
+    if index is not None:
+        _unless_gone(netlink.link, "del", index=index)
+
+
+def _settle(netlink: Any, wanted: LinkSettings) -> None:
+    index = _need_index(netlink, wanted.name)
+    sysctl.disable_ipv6(wanted.name)
+    master = _need_index(netlink, wanted.master) if wanted.master else 0
+    netlink.link("set", index=index, mtu=wanted.mtu, ifalias=wanted.alias, master=master)
+    if wanted.master:
+        netlink.brport("set", index=index, learning=0, unicast_flood=0, mcast_flood=0)
+    else:
+        netlink.link("set", index=index, kind="bridge", br_stp_state=0, br_mcast_snooping=0)
+    netlink.link("set", index=index, state="up")
+
+
+def _settle_gateway(wanted: Gateway) -> None:
+    sysctl.set_forwarding(False)
+    sysctl.disable_ipv6(INNER_LINK)
+    offload.set_checksum_offload(INNER_LINK, False)
+    address, bits = wanted.address.split("/")
+    with IPRoute() as netlink:
+        index = _need_index(netlink, INNER_LINK)
+        netlink.link("set", index=index, address=wanted.mac, mtu=wanted.mtu, state="up")
+        for entry in netlink.get_addr(family=2, index=index):
+            if (entry.get("address"), entry["prefixlen"]) != (address, int(bits)):
+                netlink.addr(
+                    "del", index=index, address=entry.get("address"), mask=entry["prefixlen"]
+                )
+        netlink.addr("replace", index=index, address=address, mask=int(bits))
+
+
+def _forward(netlink: Any, action: Action, entry: BridgeEntry | TunnelEntry) -> None:
+    how: dict[str, Any] = {"lladdr": entry.mac}
+    if isinstance(entry, TunnelEntry):
+        how |= {"dst": entry.via.split()[0], "flags": NTF_SELF, "state": NUD_PERMANENT}
+        link = entry.vxlan
+    else:
+        how |= {"flags": NTF_MASTER, "state": NUD_NOARP}
+        link = entry.link
+    if action is Action.DELETE:
+        index = _index(netlink, link)
+        if index is not None:
+            _unless_gone(netlink.fdb, "del", ifindex=index, **how)
+    else:
+        netlink.fdb("replace", ifindex=_need_index(netlink, link), **how)
+
+
+def _neighbour(netlink: Any, action: Action, entry: ArpEntry) -> None:
+    how = {"dst": entry.address, "lladdr": entry.mac, "state": NUD_PERMANENT}
+    if action is Action.DELETE:
+        index = _index(netlink, entry.vxlan)
+        if index is not None:
+            _unless_gone(netlink.neigh, "del", ifindex=index, **how)
+    else:
+        netlink.neigh("replace", ifindex=_need_index(netlink, entry.vxlan), **how)
+
+
+def _index(netlink: Any, name: str) -> int | None:
+    found = netlink.link_lookup(ifname=name)
+    return int(found[0]) if found else None
+
+
+def _need_index(netlink: Any, name: str) -> int:
+    index = _index(netlink, name)
+    if index is None:
+        raise NetlinkError(errno.ENODEV, f"there is no link {name}")
+    return index
+
+
+def _unless_gone(call: Any, *what: Any, **how: Any) -> None:
+    try:
+        call(*what, **how)
+    except NetlinkError as error:
+        if error.code not in _GONE:
+            raise

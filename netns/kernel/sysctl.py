@@ -1,0 +1,27 @@
+"""/proc/sys/net of the calling thread's network namespace."""
+
+from pathlib import Path
+
+_ROOT = Path("/proc/sys/net")
+
+
+def ipv6_enabled(link: str) -> bool:
+    """False also on a kernel without IPv6."""
+    try:
+        return (_ROOT / "ipv6/conf" / link / "disable_ipv6").read_text().strip() != "1"
+    except FileNotFoundError:
+        return False
+
+
+def disable_ipv6(link: str) -> None:
+    """No link-local address, no neighbour discovery: the link says nothing by itself."""
+    if ipv6_enabled(link):
+        (_ROOT / "ipv6/conf" / link / "disable_ipv6").write_text("1")
+
+
+def forwarding() -> bool:
+    return (_ROOT / "ipv4/ip_forward").read_text().strip() != "0"
+
+
+def set_forwarding(on: bool) -> None:
+    (_ROOT / "ipv4/ip_forward").write_text("1" if on else "0")

@@ -1,0 +1,54 @@
+"""What dnsmasq is told, as text: DHCP for the local ports, DNS for every member of the network.
+
+The server forwards nothing: a name outside the grid is refused. No router is announced, because the
+network has no way out. Everything that names a path is given on the command line by
+`netns.services`, so that these texts are the same wherever the state lies.
+"""
+
+from ipaddress import IPv4Network
+
+from netns.model import PORTS_MAX, NetworkPlan
+from netns.resources import INNER_LINK
+
+_NAME_TTL_S = 10
+
+
+def config(plan: NetworkPlan) -> str:
+    """The configuration file. A change of it needs a restart."""
+    cidr = IPv4Network(plan.cidr)
+    lines = [
+        f"interface={INNER_LINK}",
+        "no-resolv",
+        "no-poll",
+        "no-hosts",
+        "bogus-priv",
+        "domain-needed",
+        f"domain={plan.domain}",
+        f"local=/{plan.domain}/",
+        f"local-ttl={_NAME_TTL_S}",
+        f"dhcp-range={cidr.network_address},static,{cidr.netmask},infinite",
+        f"dhcp-lease-max={PORTS_MAX}",
+        "dhcp-ignore=tag:!known",
+        "dhcp-authoritative",  # a guest that arrives with a lease of another host keeps it
+        "leasefile-ro",  # addresses come from the plan; nothing to remember
+        "no-ping",
+        f"dhcp-option=option:dns-server,{plan.gateway}",
+        f"dhcp-option=option:domain-search,{plan.domain}",
+        f"dhcp-option=option:mtu,{plan.mtu}",
+        "dhcp-option=option:router",
+        "quiet-dhcp",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def dhcp_hosts(plan: NetworkPlan) -> str:
+    """One line for each local port: MAC, address, host name. A change of it needs a restart."""
+    ports = sorted(plan.ports, key=lambda port: port.mac)
+    return "".join(f"{port.mac},{port.address},{port.name},infinite\n" for port in ports)
+
+
+def names(plan: NetworkPlan) -> str:
+    """A hosts file of all members, here and elsewhere. A change of it needs SIGHUP."""
+    members = [(port.name, port.address) for port in plan.ports]
+    members += [(neighbour.name, neighbour.address) for neighbour in plan.neighbours]
+    return "".join(f"{address} {name}.{plan.domain} {name}\n" for name, address in sorted(members))

@@ -1,0 +1,109 @@
+"""The nftables ruleset of one network on one host, as text.
+
+A bridge family table of its own, so that networks cannot disturb each other. The kernels we run on
+have no `meta ibrname`, so every rule goes by the name of the port a frame came in by; the names
+are ours alone. A guest may send: ARP and IPv4 from the MAC and address it was given, the ARP probe
+and the DHCP request it needs before it has one, and no other broadcast, because none would reach
+the members on other hosts. A table is replaced in one transaction, never half there.
+"""
+
+from netns.model import NetworkPlan, Port
+
+_BROADCAST = "ff:ff:ff:ff:ff:ff"
+_EARLY = "priority -250; policy accept;"  # before br_netfilter hands frames to the host's IP rules
+
+
+def ruleset(plan: NetworkPlan) -> str:
+    """Text for `nft -f -` that replaces the network's table, whatever it was before."""
+    table = f"bridge {plan.table}"
+    parts = [f"add table {table}", f"delete table {table}", f"table {table} {{"]
+    parts += _sets(plan)
+    parts += _chain("prerouting", "type filter hook prerouting", _dispatch(plan))
+    parts += _chain("from_guest", "", _FROM_GUEST)
+    parts += _chain("from_tunnel", "", _FROM_TUNNEL)
+    parts += _chain("from_service", "", _from_service(plan))
+    parts += _chain("forward", "type filter hook forward", _into_tunnel(plan))
+    members = ", ".join(f'"{name}"' for name in _links(plan))
+    # The host is no member: nothing reaches its own stack through the bridge, nothing leaves it.
+    parts += _chain("input", "type filter hook input", [f"iifname {{ {members} }} drop"])
+    parts += _chain("output", "type filter hook output", [f"oifname {{ {members} }} drop"])
+    return "\n".join([*parts, "}", ""])
+
+
+def _links(plan: NetworkPlan) -> list[str]:
+    return [plan.vxlan, plan.veth, *(port.tap for port in _ports(plan))]
+
+
+def _ports(plan: NetworkPlan) -> list[Port]:
+    return sorted(plan.ports, key=lambda port: port.tap)
+
+
+def _sets(plan: NetworkPlan) -> list[str]:
+    ports = _ports(plan)
+    remote = sorted(plan.neighbours, key=lambda neighbour: neighbour.mac)
+    cards = [f'"{port.tap}" . {port.mac}' for port in ports]
+    owners = [f'"{port.tap}" . {port.mac} . {port.address}' for port in ports]
+    afar = [f"{neighbour.mac} . {neighbour.address}" for neighbour in remote]
+    return [
+        *_set("card", "ifname . ether_addr", cards),
+        *_set("owner", "ifname . ether_addr . ipv4_addr", owners),
+        *_set("remote", "ether_addr . ipv4_addr", afar),
+    ]
+
+
+def _set(name: str, of: str, elements: list[str]) -> list[str]:
+    lines = [f"\tset {name} {{", f"\t\ttype {of}"]
+    if elements:
+        lines.append("\t\telements = { " + ",\n\t\t\t     ".join(elements) + " }")
+    return [*lines, "\t}"]
+
+
+def _chain(name: str, hook: str, rules: list[str]) -> list[str]:
+    head = [f"\t\t{hook} {_EARLY}"] if hook else []
+    return [f"\tchain {name} {{", *head, *(f"\t\t{rule}" for rule in rules), "\t}"]
+
+
+def _dispatch(plan: NetworkPlan) -> list[str]:
+    doors = [f'"{plan.vxlan}" : goto from_tunnel', f'"{plan.veth}" : goto from_service']
+    doors += [f'"{port.tap}" : goto from_guest' for port in _ports(plan)]
+    return ["iifname vmap { " + ",\n\t\t\t       ".join(doors) + " }"]
+
+
+_FROM_GUEST = [
+    "iifname . ether saddr != @card drop",
+    "iifname . arp saddr ether . arp saddr ip @owner accept",
+    "iifname . arp saddr ether @card arp saddr ip 0.0.0.0 arp operation request accept",
+    "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
+    "iifname . ether saddr . ip saddr != @owner drop",
+    "udp sport 67 drop",  # no DHCP servers among the guests
+    "udp sport 68 udp dport 67 accept",
+    "ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 ether type ip accept",
+    "drop",
+]
+
+_FROM_TUNNEL = [
+    # The only ARP from there is what the vxlan device answers itself.
+    "arp operation reply arp saddr ether . arp saddr ip @remote accept",
+    "ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 drop",
+    "udp sport 67 drop",
+    "ether saddr . ip saddr @remote ether type ip accept",
+    "drop",
+]
+
+
+def _from_service(plan: NetworkPlan) -> list[str]:
+    return [
+        f"ether saddr != {plan.gateway_mac} drop",
+        f"arp saddr ip {plan.gateway} accept",
+        f"ip saddr {plan.gateway} accept",
+        "drop",
+    ]
+
+
+def _into_tunnel(plan: NetworkPlan) -> list[str]:
+    tunnel = f'oifname "{plan.vxlan}"'
+    return [
+        f"{tunnel} ether saddr {plan.gateway_mac} drop",  # each host has its own gateway
+        f"{tunnel} ether type arp accept",  # ends in the vxlan device, which answers or drops it
+        f"{tunnel} ether daddr {_BROADCAST} drop",
+    ]

@@ -1,0 +1,86 @@
+"""A plan as the resources that carry it out.
+
+Nobody learns and nobody floods. The bridge knows by static entries behind which port each MAC is,
+the vxlan device by permanent entries at which VTEP. The vxlan device has `proxy`: it answers ARP
+for the members it has a neighbour for and swallows all other ARP; it has no default destination,
+so a broadcast ends there. The gateway's MAC is pinned to the local veth, on every host the same.
+"""
+
+from netns import model
+from netns.model import NetworkPlan
+from netns.plan import dnsmasq, filter_text
+from netns.resources import (
+    ArpEntry,
+    BridgeEntry,
+    Filter,
+    Gateway,
+    Link,
+    LinkKind,
+    LinkSettings,
+    Namespace,
+    Resource,
+    Scope,
+    Service,
+    TunnelEntry,
+)
+
+
+def alias_of(owner_tag: str, network: str) -> str:
+    """What every link of the network says about itself in `ip link`."""
+    return f"overlayd/{owner_tag}/{network}"
+
+
+def scope_of(plan: NetworkPlan) -> Scope:
+    return scope_of_vni(plan.owner_tag, plan.vni, tuple(port.tap for port in plan.ports))
+
+
+def scope_of_vni(owner_tag: str, vni: int, taps: tuple[str, ...] = ()) -> Scope:
+    return Scope(
+        bridge=model.bridge_name(vni),
+        vxlan=model.vxlan_name(vni),
+        veth=model.veth_name(vni),
+        namespace=model.namespace_name(owner_tag, vni),
+        table=model.table_name(vni),
+        taps=taps,
+    )
+
+
+def wanted(plan: NetworkPlan) -> tuple[Resource, ...]:
+    """Everything that must exist on this host for the plan, and nothing else of this network."""
+    alias = alias_of(plan.owner_tag, plan.network)
+    links = [
+        Link(plan.bridge, LinkKind.BRIDGE),
+        Link(plan.vxlan, LinkKind.VXLAN, vni=plan.vni, local=plan.underlay),
+        Link(plan.veth, LinkKind.VETH, namespace=plan.namespace),
+        *(Link(port.tap, LinkKind.PORT) for port in plan.ports),
+    ]
+    settings = [
+        LinkSettings(link.name, "" if link.name == plan.bridge else plan.bridge, plan.mtu, alias)
+        for link in links
+    ]
+    entries: list[Resource] = [BridgeEntry(plan.bridge, plan.veth, plan.gateway_mac)]
+    entries += [BridgeEntry(plan.bridge, port.tap, port.mac) for port in plan.ports]
+    for neighbour in plan.neighbours:
+        entries.append(BridgeEntry(plan.bridge, plan.vxlan, neighbour.mac))
+        entries.append(TunnelEntry(plan.vxlan, neighbour.mac, neighbour.via))
+        entries.append(ArpEntry(plan.vxlan, neighbour.address, neighbour.mac))
+    return (
+        Namespace(plan.namespace),
+        Filter(plan.table, filter_text.ruleset(plan)),
+        *links,
+        *settings,
+        Gateway(
+            plan.namespace,
+            plan.veth,
+            f"{plan.gateway}/{plan.prefix_bits}",
+            plan.gateway_mac,
+            plan.mtu,
+        ),
+        *entries,
+        Service(
+            plan.namespace,
+            dnsmasq.config(plan),
+            dnsmasq.dhcp_hosts(plan),
+            dnsmasq.names(plan),
+        ),
+    )

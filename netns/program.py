@@ -1,0 +1,52 @@
+"""The one way a program is run here: no shell, a deadline, its last words in the error."""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from netns.failures import NetnsError
+
+DEADLINE_S = 30.0
+LAST_WORDS = 600  # characters of stderr kept in an error
+
+_PACKAGE = {
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "nft": "nftables",
+    "dnsmasq": "dnsmasq-base",
+    "nsenter": "util-linux",
+    "setpriv": "util-linux",
+    "ping": "iputils-ping",
+}
+
+
+def run(argv: Sequence[str], *, text: str = "", timeout_s: float = DEADLINE_S) -> str:
+    """Standard output of a program fed `text`; NetnsError when it fails or takes too long."""
+    status, out, err = attempt(argv, text=text, timeout_s=timeout_s)
+    if status != 0:
+        raise NetnsError(f"`{' '.join(argv)}` ended with {status}: {err.strip()[-LAST_WORDS:]}")
+    return out
+
+
+def attempt(
+    argv: Sequence[str], *, text: str = "", timeout_s: float = DEADLINE_S
+) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error; for programs that may well say no."""
+    try:
+        done = subprocess.run(
+            argv, input=text, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+    except FileNotFoundError:
+        package = _PACKAGE.get(argv[0], argv[0])
+        raise NetnsError(
+            f"the program {argv[0]} is missing; install Debian's {package}, "
+            f"or add /usr/sbin to PATH"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise NetnsError(f"`{' '.join(argv)}` did not end within {timeout_s:g} s") from None
+    return done.returncode, done.stdout, done.stderr
+
+
+def missing_programs(names: Sequence[str]) -> list[str]:
+    """`name (Debian package)` of those that are not on PATH."""
+    return [f"{name} ({_PACKAGE.get(name, name)})" for name in names if shutil.which(name) is None]

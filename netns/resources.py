@@ -1,0 +1,196 @@
+"""The things a network is made of on one host, and the steps that change them.
+
+A resource is a frozen value with a `key`: two with the same key are the same thing in two states.
+Wanted and observed are both plain tuples of resources, so the difference is set arithmetic and
+knows nothing of the kernel.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+Key = tuple[str, ...]
+
+INNER_LINK = "gw0"  # the veth's end inside the network's namespace
+
+
+class LinkKind(StrEnum):
+    BRIDGE = "bridge"
+    VXLAN = "vxlan"
+    VETH = "veth"
+    PORT = "port"  # a tap; whatever else already bears its name is taken as it is
+    FOREIGN = "foreign"  # observed only: our name on something that is not ours to use
+
+
+class Namespace(msgspec.Struct, frozen=True, tag="namespace"):
+    """/run/netns/NAME, as `ip netns` makes it. Not mounted: a maker was killed half-way."""
+
+    name: str
+    mounted: bool = True
+
+    @property
+    def key(self) -> Key:
+        return ("namespace", self.name)
+
+
+class Filter(msgspec.Struct, frozen=True, tag="filter"):
+    """One nftables table of the bridge family; `ruleset` is the whole text that makes it."""
+
+    table: str
+    ruleset: str
+
+    @property
+    def key(self) -> Key:
+        return ("filter", self.table)
+
+
+class Link(msgspec.Struct, frozen=True, tag="link"):
+    """What cannot change while the link lives. vni, local and safe are a vxlan device's.
+
+    `namespace` is where the other end of a veth pair sits. `safe` says that a vxlan device neither
+    learns nor passes ARP on.
+    """
+
+    name: str
+    kind: LinkKind
+    vni: int = 0
+    local: str = ""
+    safe: bool = True
+    namespace: str = ""
+
+    @property
+    def key(self) -> Key:
+        return ("link", self.name)
+
+
+class LinkSettings(msgspec.Struct, frozen=True, tag="settings"):
+    """What can change. `flooding`: learns or floods unknown destinations as a bridge port.
+
+    For a bridge `flooding` means that it snoops multicast or speaks STP.
+    """
+
+    name: str
+    master: str
+    mtu: int
+    alias: str
+    up: bool = True
+    ipv6: bool = False
+    flooding: bool = False
+
+    @property
+    def key(self) -> Key:
+        return ("settings", self.name)
+
+
+class Gateway(msgspec.Struct, frozen=True, tag="gateway"):
+    """The service address at the inner end of veth `link`; `address` with its prefix length.
+
+    `checksum_offload` must be off: a guest that reads raw packets (every DHCP client does) sees
+    the unfinished checksum that the veth leaves to hardware that is not there.
+    """
+
+    namespace: str
+    link: str
+    address: str
+    mac: str
+    mtu: int
+    up: bool = True
+    ipv6: bool = False
+    forwarding: bool = False
+    checksum_offload: bool = False
+
+    @property
+    def key(self) -> Key:
+        return ("gateway", self.namespace)
+
+
+class BridgeEntry(msgspec.Struct, frozen=True, tag="bridge-entry"):
+    """A static forwarding entry of the bridge: this MAC is behind that link."""
+
+    bridge: str
+    link: str
+    mac: str
+
+    @property
+    def key(self) -> Key:
+        return ("bridge-entry", self.bridge, self.mac)
+
+
+class TunnelEntry(msgspec.Struct, frozen=True, tag="tunnel-entry"):
+    """A permanent forwarding entry of the vxlan device: this MAC is at that VTEP."""
+
+    vxlan: str
+    mac: str
+    via: str
+
+    @property
+    def key(self) -> Key:
+        return ("tunnel-entry", self.vxlan, self.mac)
+
+
+class ArpEntry(msgspec.Struct, frozen=True, tag="arp-entry"):
+    """A permanent neighbour of the vxlan device; from it the device answers ARP itself."""
+
+    vxlan: str
+    address: str
+    mac: str
+
+    @property
+    def key(self) -> Key:
+        return ("arp-entry", self.vxlan, self.address)
+
+
+class Service(msgspec.Struct, frozen=True, tag="service"):
+    """dnsmasq in the network's namespace: its configuration, its DHCP hosts, its DNS names.
+
+    Observed: what the running process has really read.
+    """
+
+    namespace: str
+    config: str
+    dhcp_hosts: str
+    names: str
+
+    @property
+    def key(self) -> Key:
+        return ("service", self.namespace)
+
+
+Resource = (
+    Namespace
+    | Filter
+    | Link
+    | LinkSettings
+    | Gateway
+    | BridgeEntry
+    | TunnelEntry
+    | ArpEntry
+    | Service
+)
+
+
+class Action(StrEnum):
+    ADD = "add"
+    REPLACE = "replace"
+    DELETE = "delete"
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One idempotent change."""
+
+    action: Action
+    resource: Resource
+
+    def __str__(self) -> str:
+        return f"{self.action} {' '.join(self.resource.key)}"
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """The names under which everything of one network on one host is found."""
+
+    bridge: str
+    vxlan: str
+    veth: str
+    namespace: str
+    table: str
+    taps: tuple[str, ...] = ()

@@ -1,0 +1,82 @@
+"""What is remembered on disk: one directory per network, in the run directory given by the caller.
+
+`plan.json` is written before anything is changed and names every tap that may exist, so that a
+network can be taken down by an heir who knows nothing else. Files change by rename; they are not
+synced, because what they describe does not survive a power cut either.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from netns.model import NetworkPlan
+
+T = TypeVar("T")
+
+
+class SavedPlan(msgspec.Struct, frozen=True):
+    """The plan last asked for, and all taps that may still exist, also of plans before it."""
+
+    plan: NetworkPlan
+    taps: tuple[str, ...]
+
+
+def directory_of(run_dir: Path, network: str) -> Path:
+    return run_dir / network
+
+
+def networks(run_dir: Path) -> list[str]:
+    """Networks that have a directory, sorted."""
+    if not run_dir.is_dir():
+        return []
+    return sorted(entry.name for entry in run_dir.iterdir() if entry.is_dir())
+
+
+def load_plan(directory: Path) -> SavedPlan | None:
+    return read(directory / "plan.json", SavedPlan)
+
+
+def save_plan(directory: Path, state: SavedPlan) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write(directory / "plan.json", state)
+
+
+def forget(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def read(path: Path, kind: type[T]) -> T | None:
+    """The struct in the file; None when the file is missing or not one of ours."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def write(path: Path, state: msgspec.Struct) -> None:
+    write_text(path, msgspec.json.encode(state).decode())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace the file, whole or not at all."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(text)
+    fresh.rename(path)
+
+
+@contextmanager
+def locked(run_dir: Path) -> Iterator[None]:
+    """One at a time per run directory, over processes and threads. Leaves no file behind."""
+    run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Processes inside a network's namespace."""

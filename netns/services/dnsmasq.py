@@ -1,0 +1,166 @@
+"""dnsmasq inside the network's namespace: started, told of changes, stopped.
+
+It outlives us. `dnsmasq.json` says which process has read which texts; a process is known by its
+pid, its start time and our configuration file on its command line, so a number used again by
+somebody else is never signalled. It runs as root, because SIGHUP makes it open files in a
+directory closed to others, but with none of root's powers but network ones.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import msgspec
+
+from netns import program, saved
+from netns.failures import NetnsError
+from netns.resources import Service
+
+_STOP_S = 5.0
+_POWERS = "-all,+net_bind_service,+net_admin,+net_raw,+setgid"  # setgid: it insists on calling it
+_FILES = ("dnsmasq.conf", "dhcp-hosts", "names", "dnsmasq.pid", "dnsmasq.log", "dnsmasq.json")
+
+
+class _Running(msgspec.Struct, frozen=True):
+    """The process and what it has read."""
+
+    pid: int
+    started_ticks: int
+    service: Service
+
+
+def observe(namespace: str, namespace_path: Path, directory: Path) -> Service | None:
+    """What the running process has read; all texts empty when it is not to be trusted."""
+    running = _running(directory)
+    if running and _is_inside(running.pid, namespace_path):
+        return running.service
+    if _processes(directory) or any((directory / name).exists() for name in _FILES):
+        return Service(namespace, "", "", "")
+    return None
+
+
+def ensure(wanted: Service, namespace_path: Path, directory: Path) -> None:
+    """Exactly one process, inside the namespace, that has read exactly these texts."""
+    running = _running(directory)
+    if (
+        running is not None
+        and _is_inside(running.pid, namespace_path)
+        and running.service.config == wanted.config
+        and running.service.dhcp_hosts == wanted.dhcp_hosts
+    ):
+        saved.write_text(directory / "names", wanted.names)
+        os.kill(running.pid, signal.SIGHUP)
+        saved.write(
+            directory / "dnsmasq.json", _Running(running.pid, running.started_ticks, wanted)
+        )
+        return
+    stop(directory)
+    saved.write_text(directory / "dnsmasq.conf", wanted.config)
+    saved.write_text(directory / "dhcp-hosts", wanted.dhcp_hosts)
+    saved.write_text(directory / "names", wanted.names)
+    _start(namespace_path, directory)
+    pid = _pid_written(directory)
+    saved.write(directory / "dnsmasq.json", _Running(pid, _started_ticks(pid), wanted))
+
+
+def stop(directory: Path) -> None:
+    """End every process of this directory's configuration and remove its files."""
+    deadline = time.monotonic() + _STOP_S
+    sent: dict[int, signal.Signals] = {}
+    while pids := _processes(directory):
+        late = time.monotonic() > deadline
+        for pid in pids:
+            wanted = signal.SIGKILL if late else signal.SIGTERM
+            if sent.get(pid) is not wanted:
+                sent[pid] = wanted
+                _signal(pid, wanted)
+        if time.monotonic() > deadline + _STOP_S:
+            raise NetnsError(f"dnsmasq ({', '.join(map(str, pids))}) does not end, not even killed")
+        time.sleep(0.005)
+    for name in _FILES:
+        (directory / name).unlink(missing_ok=True)
+
+
+def _start(namespace_path: Path, directory: Path) -> None:
+    program.run(
+        [
+            "nsenter",
+            f"--net={namespace_path}",
+            "setpriv",
+            "--no-new-privs",
+            "--inh-caps=-all",
+            f"--bounding-set={_POWERS}",
+            "dnsmasq",
+            _mark(directory),
+            f"--pid-file={directory / 'dnsmasq.pid'}",
+            f"--dhcp-hostsfile={directory / 'dhcp-hosts'}",
+            f"--addn-hosts={directory / 'names'}",
+            f"--log-facility={directory / 'dnsmasq.log'}",
+            "--user=root",
+            "--group=root",
+        ]
+    )
+
+
+def _mark(directory: Path) -> str:
+    """The argument that tells our process from everybody else's."""
+    return f"--conf-file={directory.resolve() / 'dnsmasq.conf'}"
+
+
+def _running(directory: Path) -> _Running | None:
+    """The process of `dnsmasq.json`, if it is still that process."""
+    running = saved.read(directory / "dnsmasq.json", _Running)
+    if running is None or not _is_ours(running.pid, directory):
+        return None
+    return running if _started_ticks(running.pid) == running.started_ticks else None
+
+
+def _pid_written(directory: Path) -> int:
+    try:
+        pid = int((directory / "dnsmasq.pid").read_text())
+    except (OSError, ValueError) as error:
+        raise NetnsError("dnsmasq started but wrote no pid file") from error
+    if not _is_ours(pid, directory):
+        raise NetnsError(f"dnsmasq ended right after its start; see {directory / 'dnsmasq.log'}")
+    return pid
+
+
+def _processes(directory: Path) -> list[int]:
+    """All of ours for this directory, also one whose starter was killed before it noted the pid."""
+    return [
+        int(entry)
+        for entry in os.listdir("/proc")
+        if entry.isdigit() and _is_ours(int(entry), directory)
+    ]
+
+
+def _is_ours(pid: int, directory: Path) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return words[0].endswith(b"dnsmasq") and _mark(directory).encode() in words
+
+
+def _is_inside(pid: int, namespace_path: Path) -> bool:
+    try:
+        return os.path.samefile(f"/proc/{pid}/ns/net", namespace_path)
+    except OSError:
+        return False
+
+
+def _started_ticks(pid: int) -> int:
+    """Field 22 of /proc/PID/stat; 0 when the process is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def _signal(pid: int, which: signal.Signals) -> None:
+    try:
+        os.kill(pid, which)
+    except ProcessLookupError:
+        return
