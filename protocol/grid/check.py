@@ -157,8 +157,11 @@ def _mount_problems(spec: GridSpec, cluster: ClusterSpec, at: Path) -> Iterator[
 def _sharing_problems(spec: GridSpec) -> Iterator[Problem]:
     """A volume is one workspace's: there is no cluster file system under it."""
     users: dict[str, str] = {}
+    known = [volume.name for volume in spec.volumes]
     for index, cluster in enumerate(spec.clusters):
         for position, mount in enumerate(cluster.mounts):
+            if mount.volume not in known or not _count_allowed(cluster.count):
+                continue
             path = ("clusters", index, "mounts", position, "volume")
             taken = users.setdefault(mount.volume, cluster.name)
             advice = "mount it in one cluster of count 1 and share it from there over the network"

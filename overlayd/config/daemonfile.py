@@ -1,0 +1,281 @@
+"""The daemon's configuration: TOML, one file per daemon, to a DaemonConfig with nothing left open.
+
+Defaults that follow from other keys (advertise, underlay, socket) are filled in, and relative paths
+are made absolute against the file's folder, so the composition root can use every value as it is.
+"""
+
+import grp
+import os
+import stat
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, combined, load
+from overlayd.config.toml_source import parse_toml
+from overlayd.config.typed import read
+from overlayd.config.values import Address, Contact, Cpus, Duration, Endpoint, FilePath, Name, Size
+from protocol.grid.problem import quoted
+from protocol.terms.quantities import format_cpus, format_size
+
+SOCKET_PATH_MAX = 107
+"""Bytes of a Unix socket's path on Linux: sockaddr_un holds 108, with the closing zero."""
+
+MTU_MIN, MTU_MAX = 576, 9000
+"""IPv4's smallest useful one, and jumbo frames."""
+
+_UNSPECIFIED = "0.0.0.0"  # noqa: S104  refused below, not bound
+_KEY = Meta(examples=["/etc/overlayd/host.key"])
+
+
+class KvmUse(StrEnum):
+    """Whether to try hardware virtualisation."""
+
+    TRY = "try"
+    NEVER = "never"
+
+
+class LogLevel(StrEnum):
+    """The least important line that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How lines are written."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class ComputeUri(StrEnum):
+    """Hypervisor connections the compute adapter knows."""
+
+    EMBED = "qemu:///embed"
+    SYSTEM = "qemu:///system"
+    LXC = "lxc:///"
+    TEST = "test:///default"
+
+
+class Table(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
+    """One table of the file: keys as the fields, with dashes."""
+
+
+class HostTable(Table, frozen=True, kw_only=True):
+    """Who this host is. Names must be those of its certificate."""
+
+    name: Annotated[Name, Meta(examples=["uc-1"])]
+    site: Annotated[Name, Meta(examples=["uc"])]
+    state: Annotated[FilePath, Meta(examples=["/var/lib/overlayd"])]
+    """Folder of everything the daemon keeps; made if it is not there."""
+
+
+class OverlayTable(Table, frozen=True, kw_only=True):
+    """How peers reach each other."""
+
+    listen: Annotated[Endpoint, Meta(examples=["192.0.2.7:7700"])]
+    advertise: Endpoint = Endpoint()
+    """Where others reach it; as `listen` if left out."""
+    join: Annotated[tuple[Contact, ...], Meta(examples=[["KEY@192.0.2.7:7700"]])] = ()
+    """Peers to join by; empty for the first peer of an overlay."""
+
+
+class IdentityTable(Table, frozen=True, kw_only=True):
+    """Files that `overlayctl host enrol` wrote."""
+
+    key: Annotated[FilePath, _KEY]
+    """The host's secret key, mode 0600."""
+    certificate: Annotated[FilePath, Meta(examples=["/etc/overlayd/host.cert"])]
+    """The chain: host, site."""
+    federation: Annotated[FilePath, Meta(examples=["/etc/overlayd/federation.cert"])]
+
+
+class ApiTable(Table, frozen=True, kw_only=True):
+    """The Unix socket overlayctl talks to."""
+
+    socket: FilePath = FilePath()
+    """STATE/overlayd.sock if left out."""
+    group: str = ""
+    """A group that may use the socket; only root if left out."""
+
+
+class ComputeTable(Table, frozen=True, kw_only=True):
+    """Which hypervisor, and how much of it is tried."""
+
+    uri: ComputeUri = ComputeUri.EMBED
+    kvm: KvmUse = KvmUse.TRY
+    kvm_trial: Annotated[Duration, Meta(examples=["20s"])] = Duration(20)
+    """Seconds a guest has to show that it runs under KVM."""
+
+
+class OfferTable(Table, frozen=True, kw_only=True):
+    """Caps on what is offered; what is left out is offered whole."""
+
+    cpus: Cpus | None = None
+    memory: Size | None = None
+    disk: Size | None = None
+
+
+class NetworkTable(Table, frozen=True, kw_only=True):
+    """How grids' networks cross hosts."""
+
+    underlay: Address = Address()
+    """The local address VXLAN uses; the host part of `advertise` if left out."""
+    mtu: int = 1450
+    """Of grid networks; VXLAN takes 50 bytes of the underlay's."""
+
+
+class LogTable(Table, frozen=True, kw_only=True):
+    """What is logged."""
+
+    level: LogLevel = LogLevel.INFO
+    format: LogFormat = LogFormat.CONSOLE
+
+
+class DaemonConfig(Table, frozen=True, kw_only=True):
+    """The whole file. As load_daemon answers it, every path is absolute and no text is empty
+    but `api.group`.
+    """
+
+    host: HostTable
+    overlay: OverlayTable
+    identity: IdentityTable
+    api: ApiTable = ApiTable()
+    compute: ComputeTable = ComputeTable()
+    offer: OfferTable = OfferTable()
+    network: NetworkTable = NetworkTable()
+    log: LogTable = LogTable()
+
+
+def load_daemon(path: str | Path) -> DaemonConfig:
+    """The configuration in a file. DocumentError with every problem of it."""
+    config, problems = _read(path)
+    if problems:
+        raise DocumentError(problems)
+    return config
+
+
+def check(path: str | Path) -> list[Problem]:
+    """Every problem of the file, and of the files it names, on this host; empty if it will do."""
+    try:
+        return _read(path)[1]
+    except DocumentError as error:
+        return list(error.problems)
+
+
+def _read(path: str | Path) -> tuple[DaemonConfig, list[Problem]]:
+    source = load(path, parse_toml)
+    written, problems = read(source, DaemonConfig)
+    config = _resolved(written, Path(path).absolute().parent)
+    meaning = [source.problem(at, message) for at, message in _problems(config, source)]
+    return config, combined(problems, meaning)
+
+
+def _resolved(config: DaemonConfig, folder: Path) -> DaemonConfig:
+    """Nothing left open: paths absolute, dependent defaults filled in."""
+    replace = msgspec.structs.replace
+
+    def absolute(path: str) -> FilePath:
+        return FilePath(os.path.normpath(folder / path)) if path else FilePath()
+
+    state = absolute(config.host.state)
+    advertise = config.overlay.advertise or config.overlay.listen
+    return replace(
+        config,
+        host=replace(config.host, state=state),
+        overlay=replace(config.overlay, advertise=advertise),
+        identity=IdentityTable(
+            key=absolute(config.identity.key),
+            certificate=absolute(config.identity.certificate),
+            federation=absolute(config.identity.federation),
+        ),
+        api=replace(config.api, socket=absolute(config.api.socket or f"{state}/overlayd.sock")),
+        network=replace(
+            config.network, underlay=config.network.underlay or Address(advertise.host)
+        ),
+    )
+
+
+def _problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, str]]:
+    """What cannot work, though each value alone is well-formed."""
+    state = Path(config.host.state)
+    if state.exists() and not state.is_dir():
+        yield ("host", "state"), f"{state} is a file; name a folder, or one that can be made"
+    yield from _overlay_problems(config, source)
+    yield from _identity_problems(config.identity)
+    yield from _api_problems(config.api)
+    if not MTU_MIN <= config.network.mtu <= MTU_MAX:
+        allowed = f"allowed are {MTU_MIN} to {MTU_MAX}"
+        yield ("network", "mtu"), f"found {config.network.mtu}; {allowed}"
+    if not 1 <= config.compute.kvm_trial <= 600:
+        yield ("compute", "kvm-trial"), f"found {config.compute.kvm_trial} s; allowed are 1s to 10m"
+    offer = config.offer
+    for key, value, written in (
+        ("cpus", offer.cpus, format_cpus),
+        ("memory", offer.memory, format_size),
+        ("disk", offer.disk, format_size),
+    ):
+        if value == 0:
+            yield ("offer", key), f"found {written(0)}; leave it out to offer all of it"
+
+
+def _overlay_problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, str]]:
+    overlay = config.overlay
+    if overlay.advertise.host == _UNSPECIFIED:
+        if ("overlay", "advertise") in source.spots:
+            said = f"found {quoted(overlay.advertise)}; write the address others reach it by"
+            yield ("overlay", "advertise"), said
+        else:
+            said = f"listens on every address; write advertise too: IP:{overlay.listen.port}"
+            yield ("overlay", "listen"), said
+    elif config.network.underlay == _UNSPECIFIED:
+        said = f"found {quoted(_UNSPECIFIED)}; write this host's address towards other hosts"
+        yield ("network", "underlay"), said
+    for index, contact in enumerate(overlay.join):
+        if contact.endpoint == overlay.advertise:
+            said = "found this daemon's own address; name other peers, or none if it is the first"
+            yield ("overlay", "join", index), said
+        elif contact in overlay.join[:index]:
+            yield ("overlay", "join", index), "found the same peer a second time; once is enough"
+
+
+def _identity_problems(identity: IdentityTable) -> Iterator[tuple[KeyPath, str]]:
+    for key, path in (
+        ("key", identity.key),
+        ("certificate", identity.certificate),
+        ("federation", identity.federation),
+    ):
+        try:
+            mode = os.stat(path).st_mode
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            yield ("identity", key), f"{path}: {reason}; overlayctl host enrol writes it"
+            continue
+        if not stat.S_ISREG(mode):
+            yield ("identity", key), f"{path} is not a file"
+        elif key == "key" and stat.S_IMODE(mode) & 0o177:
+            found = f"{path} has mode {stat.S_IMODE(mode):04o}"
+            yield ("identity", key), f"{found}; a secret key has 0600: chmod 600 {path}"
+
+
+def _api_problems(api: ApiTable) -> Iterator[tuple[KeyPath, str]]:
+    length = len(os.fsencode(api.socket))
+    if length > SOCKET_PATH_MAX:
+        found = f"{api.socket} has {length} bytes"
+        yield (
+            ("api", "socket"),
+            f"{found}; a socket's path has at most {SOCKET_PATH_MAX}, so write a shorter one",
+        )
+    if api.group:
+        try:
+            grp.getgrnam(api.group)
+        except KeyError:
+            said = f"found {quoted(api.group)}, which is no group of this host; groupadd makes it"
+            yield ("api", "group"), said

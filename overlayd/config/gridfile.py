@@ -1,0 +1,211 @@
+"""The grid file: YAML as a person writes it, to the GridSpec everyone else works with.
+
+Its keys are in gridkeys.py. What values mean is checked by protocol.grid.check, whose problems
+are brought back here to the lines they come from.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, Spot, combined, load
+from overlayd.config.gridkeys import ClusterKeys, GridKeys
+from overlayd.config.typed import read
+from overlayd.config.yaml_source import parse_yaml
+from protocol.grid import check, model
+from protocol.grid.problem import quoted
+from protocol.grid.problem import unknown as unknown_name
+
+LEASE_S = 24 * 3600
+"""The lease of a grid that names none."""
+
+
+def load_grid(path: str | Path, profile: str | None = None) -> model.GridSpec:
+    """The grid a file asks for. DocumentError with every problem of the file and its profiles."""
+    return _grid(load(path, parse_yaml), profile)
+
+
+def parse_grid(text: str, file: str, profile: str | None = None) -> model.GridSpec:
+    """As load_grid, from text; `file` is what problems call it."""
+    return _grid(parse_yaml(text, file), profile)
+
+
+def _grid(source: Source, profile: str | None) -> model.GridSpec:
+    spec, problems = _checked(source)
+    for name in _profiles(source):
+        merged = _merged(source, name)
+        other, more = _checked(merged)
+        plain = {(problem.line, problem.column, problem.message) for problem in problems}
+        for problem in more:
+            if (problem.line, problem.column, problem.message) in plain:
+                continue
+            if problem.path[:1] != ("profiles",):
+                message = f"with profile {quoted(name)}: {problem.message}"
+                problem = msgspec.structs.replace(problem, message=message)
+            problems.append(problem)
+        if name == profile:
+            spec = other
+    if profile is not None and profile not in _profiles(source):
+        names = list(_profiles(source))
+        problems.append(source.problem(("profiles",), unknown_name("profile", profile, names)))
+    if problems:
+        raise DocumentError(sorted(problems, key=lambda p: (p.line, p.column)))
+    return spec
+
+
+def _checked(source: Source) -> tuple[model.GridSpec, list[Problem]]:
+    keys, problems = read(source, GridKeys)
+    spec = _spec(keys)
+    blind = any(_hides_services(problem.path) for problem in problems)
+    meaning = [
+        source.problem(_written_at(spec, problem.path), problem.message, _is_key(problem.path))
+        for problem in check.problems(spec)
+        if not (blind and "requires" in problem.path)
+    ]
+    return spec, combined(problems, meaning)
+
+
+def _hides_services(path: KeyPath) -> bool:
+    """Whether a problem there leaves open who provides what: no point in asking who requires it."""
+    match path[2:] if path[:1] == ("profiles",) else path:
+        case ("clusters",) | ("clusters", _):
+            return True
+        case ("clusters", _, str(key), *_):
+            return key.startswith("prov")
+    return False
+
+
+def _spec(keys: GridKeys) -> model.GridSpec:
+    return model.GridSpec(
+        name=keys.grid,
+        vo=keys.vo,
+        lease_s=int(keys.lease.for_) if keys.lease else LEASE_S,
+        networks=tuple(
+            model.NetworkSpec(name, network.cidr, network.encryption)
+            for name, network in keys.networks.items()
+        ),
+        volumes=tuple(
+            model.VolumeSpec(name, int(volume.size), volume.replicas)
+            for name, volume in keys.volumes.items()
+        ),
+        clusters=tuple(_cluster(name, cluster) for name, cluster in keys.clusters.items()),
+        placement=model.PlacementSpec(
+            keys.placement.spread, keys.placement.sites, keys.placement.exclude
+        ),
+        ssh_authorized_keys=tuple(key.strip() for key in keys.ssh_authorized_keys),
+    )
+
+
+def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
+    return model.ClusterSpec(
+        name=name,
+        count=keys.count,
+        minimum=keys.count if keys.min is None else keys.min,
+        image=model.ImageRef(keys.image),
+        cpus_milli=int(keys.cpus),
+        memory_bytes=int(keys.memory),
+        networks=keys.networks,
+        mounts=tuple(model.Mount(volume, path) for volume, path in keys.volumes.items()),
+        provides=keys.provides,
+        requires=keys.requires,
+    )
+
+
+_RENAMED: Mapping[str, KeyPath] = {
+    "lease_s": ("lease", "for"),
+    "ssh_authorized_keys": ("ssh-authorized-keys",),
+    "size_bytes": ("size",),
+    "cpus_milli": ("cpus",),
+    "memory_bytes": ("memory",),
+    "minimum": ("min",),
+}
+
+
+def _written_at(spec: model.GridSpec, path: KeyPath) -> KeyPath:
+    """Where in the file a field of the spec comes from."""
+    if path == ("name",):
+        return ("grid",)
+    return tuple(_steps(spec, path))
+
+
+def _steps(spec: model.GridSpec, path: KeyPath) -> Iterator[str | int]:
+    match path:
+        case (("clusters" | "networks" | "volumes") as kind, int(index), *rest):
+            yield kind
+            yield getattr(spec, kind)[index].name
+            match rest:
+                case ["name"]:
+                    return
+                case ["mounts", int(position), *_]:
+                    yield "volumes"
+                    yield spec.clusters[index].mounts[position].volume
+                case ["mounts"]:
+                    yield "volumes"
+                case _:
+                    yield from _renamed(rest)
+        case _:
+            yield from _renamed(path)
+
+
+def _renamed(path: Any) -> Iterator[str | int]:
+    for step in path:
+        yield from _RENAMED.get(step, (step,))
+
+
+def _is_key(path: KeyPath) -> bool:
+    """Whether what is wrong is the key: a name that is one, or a volume that is mounted."""
+    return path[-1:] in (("name",), ("volume",)) and len(path) > 1
+
+
+def _profiles(source: Source) -> Mapping[str, Any]:
+    """The profiles that can be merged; what else is wrong with them, the walker says."""
+    written = source.value.get("profiles") if isinstance(source.value, dict) else None
+    if not isinstance(written, dict):
+        return {}
+    return {name: value for name, value in written.items() if isinstance(value, dict)}
+
+
+def _merged(source: Source, name: str) -> Source:
+    """The file with a profile written over it; every value keeps the place it was written at."""
+    assert isinstance(source.value, dict)
+    base = {key: value for key, value in source.value.items() if key != "profiles"}
+    spots = {path: spot for path, spot in source.spots.items() if path[:1] != ("profiles",)}
+    at: KeyPath = ("profiles", name)
+    value = _over(base, _profiles(source)[name], at, (), source.spots, spots)
+    return source.with_value(value, spots)
+
+
+def _over(
+    below: dict[str, Any],
+    above: dict[str, Any],
+    at: KeyPath,
+    path: KeyPath,
+    written: dict[KeyPath, Spot],
+    spots: dict[KeyPath, Spot],
+) -> dict[str, Any]:
+    """Mappings merge key by key; anything else replaces. `spots` follows."""
+    result = dict(below)
+    for key, value in above.items():
+        old, here, there = result.get(key), (*path, key), (*at, key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            result[key] = _over(old, value, there, here, written, spots)
+            continue
+        result[key] = value
+        _moved(value, there, here, written, spots)
+    return result
+
+
+def _moved(
+    value: object,
+    at: KeyPath,
+    path: KeyPath,
+    written: dict[KeyPath, Spot],
+    spots: dict[KeyPath, Spot],
+) -> None:
+    """What is at `path` now was written at `at`, and so on inside. Older spots below may stay."""
+    spots[path] = written[at]
+    if isinstance(value, dict | list):
+        for step in value if isinstance(value, dict) else range(len(value)):
+            _moved(value[step], (*at, step), (*path, step), written, spots)

@@ -1,0 +1,137 @@
+"""The grid file's keys, as types. gridfile.py reads by them, schema.py describes them to editors.
+
+Descriptions are for the person who writes the file; examples appear in messages too.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta, field
+
+from overlayd.config.values import Cpus, Duration, Size
+from protocol.grid.model import Encryption, Spread
+
+
+class Keys(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
+    """Keys of one mapping: as the fields, with dashes."""
+
+
+class LeaseKeys(Keys, frozen=True, kw_only=True):
+    """How long the grid is wanted."""
+
+    NOT_YET: ClassVar[Mapping[str, str]] = {
+        "start": "grids start at once; leave it out",
+        "before": "grids start at once; leave it out",
+        "on-expiry": "a grid ends with its lease; leave it out",
+    }
+    for_: Annotated[
+        Duration, Meta(description="From when it is placed, up to 366d.", examples=["6h"])
+    ] = field(name="for")
+
+
+class NetworkKeys(Keys, frozen=True, kw_only=True):
+    """A private network between workspaces, wherever they run."""
+
+    cidr: Annotated[
+        str, Meta(description="A private IPv4 range of its own.", examples=["10.42.0.0/24"])
+    ]
+    encryption: Annotated[
+        Encryption,
+        Meta(description="`none` lets its traffic cross between hosts in the clear."),
+    ] = Encryption.REQUIRED
+
+
+class VolumeKeys(Keys, frozen=True, kw_only=True):
+    """A disk that outlives the workspace that mounts it."""
+
+    size: Annotated[Size, Meta(description="Its size.", examples=["20G"])]
+    replicas: Annotated[int, Meta(description="Copies on different hosts; 1 for now.")] = 1
+
+
+class ClusterKeys(Keys, frozen=True, kw_only=True):
+    """A number of equal workspaces, named CLUSTER-1, CLUSTER-2, ..."""
+
+    NOT_YET: ClassVar[Mapping[str, str]] = {
+        "expose": "workspaces are reached from inside the grid; leave it out",
+        "devices": "hosts offer cpus, memory and disk; leave it out",
+        "labels": "hosts have no labels; use placement: sites or exclude",
+        "within": "leave it out",
+    }
+    count: Annotated[int, Meta(description="How many workspaces, 1 to 1024.")] = 1
+    min: Annotated[
+        int | None, Meta(description="Not honoured yet: leave it out, or the same as count.")
+    ] = None
+    image: Annotated[str, Meta(description="Name of a guest image.", examples=["debian-12"])]
+    cpus: Annotated[Cpus, Meta(description="Cpus of each workspace.", examples=[2])]
+    memory: Annotated[Size, Meta(description="Memory of each workspace.", examples=["4G"])]
+    networks: Annotated[
+        tuple[str, ...], Meta(description="Networks it is on.", examples=[["lan"]])
+    ] = ()
+    volumes: Annotated[
+        dict[str, str],
+        Meta(description="Volumes and where to mount them.", examples=[{"scratch": "/srv"}]),
+    ] = {}
+    provides: Annotated[
+        tuple[str, ...],
+        Meta(description="Services others can require.", examples=[["nfs-server"]]),
+    ] = ()
+    requires: Annotated[
+        tuple[str, ...],
+        Meta(description="Services that must be up first.", examples=[["nfs-server"]]),
+    ] = ()
+
+
+class PlacementKeys(Keys, frozen=True, kw_only=True):
+    """Where the workspaces may be."""
+
+    NOT_YET: ClassVar[Mapping[str, str]] = {"within": "distances are not measured; leave it out"}
+    spread: Annotated[
+        Spread, Meta(description="What workspaces should not share, where possible.")
+    ] = Spread.NONE
+    sites: Annotated[
+        tuple[str, ...], Meta(description="Only these sites.", examples=[["uc", "fnal"]])
+    ] = ()
+    exclude: Annotated[
+        tuple[str, ...], Meta(description="Never on these hosts.", examples=[["uc-4"]])
+    ] = ()
+
+
+class GridKeys(Keys, frozen=True, kw_only=True):
+    """A virtual grid: clusters of virtual machines, their networks and their storage."""
+
+    grid: Annotated[str, Meta(description="Its name.", examples=["star-sim"])]
+    vo: Annotated[str, Meta(description="The virtual organisation it runs for.")] = ""
+    lease: Annotated[
+        LeaseKeys | None, Meta(description="24 hours if left out.", examples=[{"for": "6h"}])
+    ] = None
+    networks: Annotated[
+        dict[str, NetworkKeys],
+        Meta(description="By name.", examples=[{"lan": {"cidr": "10.42.0.0/24"}}]),
+    ] = {}
+    volumes: Annotated[
+        dict[str, VolumeKeys],
+        Meta(description="By name.", examples=[{"scratch": {"size": "20G"}}]),
+    ] = {}
+    clusters: Annotated[
+        dict[str, ClusterKeys],
+        Meta(
+            description="By name.",
+            examples=[{"worker": {"count": 2, "image": "debian-12", "cpus": 1, "memory": "1G"}}],
+        ),
+    ]
+    placement: Annotated[
+        PlacementKeys,
+        Meta(description="Anywhere if left out.", examples=[{"spread": "site"}]),
+    ] = PlacementKeys()
+    ssh_authorized_keys: Annotated[
+        tuple[str, ...],
+        Meta(description="Who may log in.", examples=[["ssh-ed25519 AAAAC3... name"]]),
+    ] = ()
+    profiles: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(
+            description="Parts of this file to write over it, chosen by --profile.",
+            examples=[{"test": {"clusters": {"worker": {"count": 2}}}}],
+        ),
+    ] = {}

@@ -1,0 +1,217 @@
+"""Scalars with a notation of their own: sizes, addresses, names, files.
+
+Each is a plain str or int once read. `from_written` takes what the document has (text or a number)
+and raises ValueError with what is allowed; the walker in typed.py adds what was found. `SCHEMA` is
+its JSON Schema.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import AddressValueError, IPv4Address
+from typing import Any, ClassVar, Protocol, Self
+
+from protocol.grid.syntax import label_problem
+from protocol.terms.ids import PeerId
+from protocol.terms.quantities import parse_cpus, parse_duration, parse_size
+
+_PEER = re.compile(r"[0-9a-f]{64}")
+
+
+class Written(Protocol):
+    """A scalar type that reads itself."""
+
+    SCHEMA: ClassVar[Mapping[str, Any]]
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        """The value. ValueError says what is allowed, as an instruction: `write for example 4G`."""
+
+
+class Size(int):
+    """Bytes, written 512M or 4G."""
+
+    ALLOWED: ClassVar[str] = "write for example 512M, 4G or 1.5T"
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "type": ["string", "integer"],
+        "pattern": r"^[0-9]+(\.[0-9]+)?\s*([KMGTP]?)(i?B)?$",
+        "minimum": 0,
+        "examples": ["512M", "4G", "1.5T"],
+    }
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        return cls(_parsed(parse_size, _text_or_number(found, cls.ALLOWED), cls.ALLOWED))
+
+
+class Cpus(int):
+    """Thousandths of a cpu, written 2, 0.5 or 500m."""
+
+    ALLOWED: ClassVar[str] = "write for example 2, 0.5 or 500m"
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "type": ["number", "string"],
+        "pattern": r"^[0-9]+(\.[0-9]{1,3}|m)?$",
+        "minimum": 0,
+        "examples": [2, 0.5, "500m"],
+    }
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        return cls(_parsed(parse_cpus, _text_or_number(found, cls.ALLOWED), cls.ALLOWED))
+
+
+class Duration(int):
+    """Whole seconds, written 90s, 30m or 6h."""
+
+    ALLOWED: ClassVar[str] = "write for example 90s, 30m, 6h or 2d"
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "type": "string",
+        "pattern": r"^[0-9]+(\.[0-9]{1,3})?\s*(s|m|h|d|w)$",
+        "examples": ["90s", "30m", "6h", "2d"],
+    }
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        seconds = _parsed(parse_duration, _text(found, cls.ALLOWED), cls.ALLOWED)
+        if seconds != int(seconds):
+            raise ValueError("whole seconds are allowed")
+        return cls(seconds)
+
+
+class Name(str):
+    """The name of a host or site: a DNS label."""
+
+    __slots__ = ()
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "type": "string",
+        "pattern": "^[a-z]([a-z0-9-]*[a-z0-9])?$",
+        "maxLength": 40,
+    }
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        text = _text(found, "write a name, for example uc-1")
+        if problem := label_problem(text):
+            raise ValueError(problem.partition("; ")[2])
+        return cls(text)
+
+
+class Address(str):
+    """An IPv4 address, dotted."""
+
+    __slots__ = ()
+    SCHEMA: ClassVar[Mapping[str, Any]] = {"type": "string", "format": "ipv4"}
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        allowed = "write an IPv4 address, for example 192.0.2.7"
+        text = _text(found, allowed)
+        if not _is_address(text):
+            raise ValueError(allowed)
+        return cls(text)
+
+
+class Endpoint(str):
+    """An IPv4 address and a TCP port: `192.0.2.7:7700`."""
+
+    __slots__ = ()
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "type": "string",
+        "pattern": r"^[0-9.]+:[0-9]+$",
+        "examples": ["192.0.2.7:7700"],
+    }
+
+    @property
+    def host(self) -> str:
+        """`192.0.2.7`."""
+        return self.rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        """`7700`."""
+        return int(self.rpartition(":")[2])
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        allowed = "write IP:PORT with an IPv4 address, for example 192.0.2.7:7700"
+        text = _text(found, allowed)
+        host, _, port = text.rpartition(":")
+        if not _is_address(host) or not re.fullmatch(r"[1-9][0-9]*", port):
+            raise ValueError(allowed)
+        if len(port) > 5 or int(port) > 65535:
+            raise ValueError("ports are 1 to 65535")
+        return cls(text)
+
+
+class Contact(str):
+    """A peer to join by: its key, who it must prove to be, and where it listens."""
+
+    __slots__ = ()
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "type": "string",
+        "pattern": "^[0-9a-f]{64}@[0-9.]+:[0-9]+$",
+    }
+
+    @property
+    def peer(self) -> PeerId:
+        """The peer's public key."""
+        return PeerId(self.partition("@")[0])
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it listens."""
+        return Endpoint(self.partition("@")[2])
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        allowed = "write KEY@IP:PORT, KEY being that peer's 64 hexadecimal digits"
+        text = _text(found, allowed)
+        key, _, endpoint = text.partition("@")
+        if not _PEER.fullmatch(key.lower()):
+            raise ValueError(allowed)
+        try:
+            Endpoint.from_written(endpoint)
+        except ValueError as error:
+            raise ValueError(f"behind the @, {error}") from None
+        return cls(f"{key.lower()}@{endpoint}")
+
+
+class FilePath(str):
+    """A file or folder on this host. Relative ones are relative to the document's folder."""
+
+    __slots__ = ()
+    SCHEMA: ClassVar[Mapping[str, Any]] = {"type": "string", "minLength": 1}
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        text = _text(found, "write a path")
+        if not text or not text.isprintable():
+            raise ValueError("write a path of printable characters")
+        return cls(text)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+def _text(found: object, allowed: str) -> str:
+    if not isinstance(found, str):
+        raise ValueError(allowed)
+    return found
+
+
+def _text_or_number(found: object, allowed: str) -> str | int | float:
+    if isinstance(found, bool) or not isinstance(found, str | int | float):
+        raise ValueError(allowed)
+    return found
+
+
+def _parsed(parse: Callable[[Any], float], written: object, allowed: str) -> float:
+    """With our own words for what is allowed; the parser's would repeat what was found."""
+    try:
+        return parse(written)
+    except ValueError:
+        raise ValueError(allowed) from None

@@ -1,0 +1,84 @@
+"""The life of a workspace, as tables. A host moves it; everybody else only reads where it is.
+
+    held > image > network > booting > running > reachable > (paused, restarting) > ending > gone
+
+`failed` can be reached from everywhere a step can fail and is left by trying again.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Phase(StrEnum):
+    """Where a workspace is, in the words a person sees."""
+
+    HELD = "held"
+    """Promised, not yet built."""
+    IMAGE = "image"
+    """Its image is being fetched."""
+    NETWORK = "network"
+    """Its networks and disks are being made."""
+    BOOTING = "booting"
+    """The hypervisor has it; it has not been seen to answer."""
+    RUNNING = "running"
+    """It runs and has nothing to be reached by, or has stopped answering."""
+    REACHABLE = "reachable"
+    """It runs and answers on its network."""
+    PAUSED = "paused"
+    FAILED = "failed"
+    """A step failed; the detail says which, and it is being tried again."""
+    ENDING = "ending"
+    EXPIRED = "expired"
+    """Its lease has ended: stopped, its volumes kept until the grid is taken down."""
+    GONE = "gone"
+
+
+SETTLED = (Phase.RUNNING, Phase.REACHABLE, Phase.PAUSED)
+"""Phases in which an `up` has done its work for a workspace."""
+
+
+class Power(StrEnum):
+    """What a workspace is wanted to be."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    OFF = "off"
+    """Not running, disks kept."""
+    GONE = "gone"
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What the host has promised to make of one workspace. `boot` counts wanted starts."""
+
+    workspace: str
+    power: Power = Power.RUNNING
+    boot: int = 1
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Where one workspace is, as its host says."""
+
+    workspace: str
+    phase: Phase
+    detail: str = ""
+    since_s: float = 0.0
+
+
+_ALLOWED: dict[tuple[Power, str], Power] = {
+    (Power.RUNNING, "pause"): Power.PAUSED,
+    (Power.PAUSED, "pause"): Power.PAUSED,
+    (Power.PAUSED, "resume"): Power.RUNNING,
+    (Power.RUNNING, "resume"): Power.RUNNING,
+    (Power.RUNNING, "restart"): Power.RUNNING,
+    (Power.PAUSED, "restart"): Power.RUNNING,
+}
+
+
+def follow(wanted: Wanted, action: str) -> Wanted | None:
+    """What a workspace is wanted to be after an action; None if the action means nothing now."""
+    power = _ALLOWED.get((wanted.power, action))
+    if power is None:
+        return None
+    boot = wanted.boot + 1 if action == "restart" else wanted.boot
+    return Wanted(wanted.workspace, power, boot)

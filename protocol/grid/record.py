@@ -1,0 +1,200 @@
+"""The grid record: what a grid's stewards keep, and the changes it may undergo.
+
+One register per (owner, grid name). Its value is a `Register`: the newest record under that name, if
+any, and the ids that may never become a grid: voted down because their holds ran out undecided, or used
+up before. The record is the contract: once a majority of stewards has it, all its holds are leases.
+
+Each change carries an epoch, one more than before; hosts act only on the newest they have seen.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+import msgspec
+
+from protocol.grid.model import GridSpec
+from protocol.terms.ids import GridId, KeyId, PeerId, short_hash
+from protocol.terms.limits import VOIDED
+from protocol.trust.order import MAX_VALID_S, Order, SignedOrder, order_id, read_order
+from protocol.wire.codec import decode, encode
+
+
+class GridState(StrEnum):
+    """What the record wants."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class HostRef(msgspec.Struct, frozen=True):
+    """A host as the record knows it; `underlay` is where its overlay traffic goes."""
+
+    peer: PeerId
+    name: str
+    site: str
+    underlay: str
+
+
+class Assignment(msgspec.Struct, frozen=True, array_like=True):
+    """Who carries a workspace."""
+
+    workspace: str
+    host: PeerId
+
+
+class GridRecord(msgspec.Struct, frozen=True):
+    """One grid. `order` is the signed request, with the whole specification in its body."""
+
+    id: GridId
+    name: str
+    owner: KeyId
+    owner_site: str
+    epoch: int
+    state: GridState
+    order: SignedOrder
+    stewards: tuple[PeerId, ...]
+    hosts: tuple[HostRef, ...]
+    assignments: tuple[Assignment, ...]
+    vnis: tuple[tuple[str, int], ...]
+    """(network name, VXLAN id) pairs."""
+    changes: tuple[SignedOrder, ...] = ()
+    """Orders that changed it since: authority for what is no longer as first asked."""
+
+    def host(self, peer: PeerId) -> HostRef:
+        """A host of this record. KeyError if it carries nothing."""
+        for host in self.hosts:
+            if host.peer == peer:
+                return host
+        raise KeyError(peer)
+
+    def on(self, peer: PeerId) -> tuple[str, ...]:
+        """Names of the workspaces a host carries."""
+        return tuple(a.workspace for a in self.assignments if a.host == peer)
+
+    def carriers(self) -> tuple[PeerId, ...]:
+        """Hosts that carry anything, each once."""
+        return tuple(dict.fromkeys(a.host for a in self.assignments))
+
+
+class Void(msgspec.Struct, frozen=True, array_like=True):
+    """An id that may not become a grid, remembered until no fresh order can carry it."""
+
+    grid: GridId
+    until_s: float
+
+
+class Register(msgspec.Struct, frozen=True):
+    """The value of a grid name's register."""
+
+    record: GridRecord | None = None
+    voided: tuple[Void, ...] = ()
+
+    def is_void(self, grid: GridId) -> bool:
+        """Whether that id was voted down or used up."""
+        return any(void.grid == grid for void in self.voided)
+
+
+Change = Callable[[bytes], bytes]
+
+
+def register_key(owner: KeyId, name: str) -> str:
+    """The register of a grid name."""
+    return f"{owner}/{name}"
+
+
+def grid_id(order: SignedOrder) -> GridId:
+    """The id of the grid an `up` order makes: at most one, ever."""
+    return GridId(order_id(order)[:20])
+
+
+def spec_of(order: Order) -> GridSpec:
+    """The specification in an `up` order. Malformed if there is none."""
+    return decode(order.body, GridSpec)
+
+
+def vni_of(grid: GridId, network: str, attempt: int) -> int:
+    """A VXLAN id (24 bits, never 0), derived so that two requesters rarely pick the same."""
+    return int(short_hash(grid, network, str(attempt), digits=6), 16) or 1
+
+
+def read_register(value: bytes) -> Register:
+    """A register's value; empty bytes are the register never written."""
+    return decode(value, Register) if value else Register()
+
+
+def committing(record: GridRecord) -> Change:
+    """Makes the grid, unless its id is void or its name is taken."""
+
+    def change(value: bytes) -> bytes:
+        register = read_register(value)
+        old = register.record
+        if register.is_void(record.id) or (old is not None and old.state is GridState.UP):
+            return value
+        if old is not None and old.id == record.id:
+            return value
+        epoch = old.epoch + 1 if old is not None else 1
+        made = msgspec.structs.replace(record, epoch=epoch)
+        voided = register.voided if old is None else _voiding(register.voided, old.id, record)
+        return encode(Register(made, voided))
+
+    return change
+
+
+def _voiding(voided: tuple[Void, ...], used: GridId, by: GridRecord) -> tuple[Void, ...]:
+    """The old id is used up; it stays remembered for as long as any order of its age can be fresh."""
+    until_s = read_order(by.order).issued_at_s + 2 * MAX_VALID_S
+    return (*voided, Void(used, until_s))[-VOIDED:]
+
+
+def voiding(grid: GridId, now_s: float) -> Change:
+    """Votes a grid down that is not decided; a decided one stays as it is."""
+
+    def change(value: bytes) -> bytes:
+        register = read_register(value)
+        if register.is_void(grid) or (register.record is not None and register.record.id == grid):
+            return value
+        kept = tuple(void for void in register.voided if void.until_s > now_s)
+        void = Void(grid, now_s + 2 * MAX_VALID_S)
+        return encode(Register(register.record, (*kept, void)[-VOIDED:]))
+
+    return change
+
+
+def ending(grid: GridId, order: SignedOrder) -> Change:
+    """Takes a grid down."""
+
+    def change(value: bytes) -> bytes:
+        register = read_register(value)
+        old = register.record
+        if old is None or old.id != grid or old.state is GridState.DOWN:
+            return value
+        ended = msgspec.structs.replace(
+            old, epoch=old.epoch + 1, state=GridState.DOWN, changes=(*old.changes, order)
+        )
+        return encode(Register(ended, register.voided))
+
+    return change
+
+
+def removing(grid: GridId, workspace: str, order: SignedOrder) -> Change:
+    """Takes one workspace out of a grid."""
+
+    def change(value: bytes) -> bytes:
+        register = read_register(value)
+        old = register.record
+        if old is None or old.id != grid or old.state is GridState.DOWN:
+            return value
+        left = tuple(a for a in old.assignments if a.workspace != workspace)
+        if len(left) == len(old.assignments):
+            return value
+        less = msgspec.structs.replace(
+            old, epoch=old.epoch + 1, assignments=left, changes=(*old.changes, order)
+        )
+        return encode(Register(less, register.voided))
+
+    return change
+
+
+def unchanged(value: bytes) -> bytes:
+    """A read: a round that changes nothing."""
+    return value
