@@ -89,10 +89,10 @@ def observe(run_dir: Path, owner_tag: str) -> tuple[str, ...]:
     known = {
         scope.namespace for network in found for scope in _scopes_of(network, run_dir, owner_tag)
     }
-    prefix = model.namespace_name(owner_tag, 0)[:-6]
     for name in namespaces.names():
-        if name.startswith(prefix) and name not in known:
-            found.add(f"vni-{name.removeprefix(prefix)}")
+        vni = _vni_of_namespace(name, owner_tag)
+        if vni is not None and name not in known:
+            found.add(f"vni-{vni:06x}")
     return tuple(sorted(found))
 
 
@@ -118,6 +118,14 @@ def ping(network: str, run_dir: Path, address: str, timeout_s: float = 1.0) -> b
         ["nsenter", f"--net={path}", "ping", "-n", "-q", "-c", "1", "-W", f"{timeout_s:g}", address]
     )
     return status == 0
+
+
+def _vni_of_namespace(name: str, owner_tag: str) -> int | None:
+    last = name.rpartition("-")[2]
+    if not re.fullmatch("[0-9a-f]{6}", last):
+        return None
+    vni = int(last, 16)
+    return vni if name == model.namespace_name(owner_tag, vni) else None
 
 
 def _namespace_of(network: str, run_dir: Path) -> str:

@@ -61,6 +61,11 @@ def aliased_links() -> list[tuple[str, str]]:
         ]
 
 
+def link_alias(name: str) -> str:
+    """The alias of a link of the current namespace; empty when it has none or is not there."""
+    return dict(aliased_links()).get(name, "")
+
+
 def mtu_of_address(address: str) -> int | None:
     """MTU of the link that has this IPv4 address; None when no link has it."""
     with IPRoute() as netlink:

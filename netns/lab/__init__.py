@@ -1,0 +1,1 @@
+"""Many hosts on one machine: a network namespace each, sites, a wide-area segment between them."""

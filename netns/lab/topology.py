@@ -1,0 +1,188 @@
+"""The topology file: sites, hosts, addresses, rates. Every error at once, each with its key."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from netns.failures import NetnsError
+
+SITES_MAX = 64
+HOSTS_MAX = 253  # of one site, in a /24 with its router
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+_RATE = re.compile(r"([1-9]\d{0,6})(kbit|mbit|gbit)")
+_BITS = {"kbit": 1_000, "mbit": 1_000_000, "gbit": 1_000_000_000}
+
+
+class TopologyError(NetnsError):
+    """The file cannot be a lab; one line for each thing that is wrong."""
+
+
+class Host(msgspec.Struct, frozen=True):
+    name: str
+    address: str
+
+
+class Site(msgspec.Struct, frozen=True):
+    """`rate_bits_per_s` limits the uplink each way; 0 is no limit."""
+
+    name: str
+    subnet: str
+    hosts: tuple[Host, ...]
+    rate_bits_per_s: int = 0
+
+    @property
+    def router(self) -> str:
+        """The last address of the subnet."""
+        return str(IPv4Network(self.subnet).broadcast_address - 1)
+
+
+class Topology(msgspec.Struct, frozen=True):
+    name: str
+    sites: tuple[Site, ...]
+
+    def check(self) -> None:
+        """TopologyError with everything that is wrong."""
+        wrong = list(_wrong_in(self))
+        if wrong:
+            raise TopologyError("\n".join(wrong))
+
+
+def read(path: Path, name: str = "") -> Topology:
+    """The topology in a file, under another `name` if one is given."""
+    try:
+        raw = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise TopologyError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TopologyError(f"{path}: {error}") from error
+    if name:
+        raw["name"] = name
+    try:
+        return parse(raw)
+    except TopologyError as error:
+        lines = str(error).splitlines()
+        raise TopologyError("\n".join(f"{path}: {line}" for line in lines)) from None
+
+
+def parse(raw: dict[str, Any]) -> Topology:
+    """The topology in a decoded TOML document."""
+    wrong: list[str] = []
+    _only(raw, ("name", "site"), "", wrong)
+    sites = []
+    for index, table in enumerate(_tables(raw, "site", "", wrong)):
+        at = f"site[{index}]."
+        _only(table, ("name", "subnet", "rate", "host"), at, wrong)
+        hosts = []
+        for number, entry in enumerate(_tables(table, "host", at, wrong)):
+            here = f"{at}host[{number}]."
+            _only(entry, ("name", "address"), here, wrong)
+            hosts.append(
+                Host(_text(entry, "name", here, wrong), _text(entry, "address", here, wrong))
+            )
+        sites.append(
+            Site(
+                _text(table, "name", at, wrong),
+                _text(table, "subnet", at, wrong),
+                tuple(hosts),
+                _rate(table.get("rate", ""), at, wrong),
+            )
+        )
+    topology = Topology(_text(raw, "name", "", wrong), tuple(sites))
+    wrong += _wrong_in(topology)
+    if wrong:
+        raise TopologyError("\n".join(wrong))
+    return topology
+
+
+def _only(table: dict[str, Any], allowed: tuple[str, ...], at: str, wrong: list[str]) -> None:
+    for key in table:
+        if key not in allowed:
+            wrong.append(f"{at}{key}: unknown; known here are {', '.join(allowed)}")
+
+
+def _tables(table: dict[str, Any], key: str, at: str, wrong: list[str]) -> list[dict[str, Any]]:
+    value = table.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        wrong.append(f"{at}{key}: write it as [[{'site.' if at else ''}{key}]] tables")
+        return []
+    return value
+
+
+def _text(table: dict[str, Any], key: str, at: str, wrong: list[str]) -> str:
+    value = table.get(key)
+    if isinstance(value, str):
+        return value
+    wrong.append(f"{at}{key}: {'missing' if value is None else f'{value!r} is not a text'}")
+    return ""
+
+
+def _rate(value: object, at: str, wrong: list[str]) -> int:
+    match = _RATE.fullmatch(str(value))
+    if match:
+        return int(match[1]) * _BITS[match[2]]
+    if value != "":
+        wrong.append(f"{at}rate: {value!r} is not a rate; write for example 200mbit or 1gbit")
+    return 0
+
+
+def _wrong_in(topology: Topology) -> Iterator[str]:
+    if topology.name and not _NAME.fullmatch(topology.name):
+        yield f"name: {topology.name!r} needs 1 to 32 of a-z, 0-9 and inner dashes"
+    if not 1 <= len(topology.sites) <= SITES_MAX:
+        yield f"site: {len(topology.sites)} sites; a lab has 1 to {SITES_MAX}"
+    names: dict[str, str] = {"wan": "the wide-area segment"}
+    subnets: list[tuple[str, IPv4Network]] = []
+    for index, site in enumerate(topology.sites):
+        at = f"site[{index}]."
+        yield from _wrong_name(site.name, f"{at}name", names)
+        try:
+            subnet = IPv4Network(site.subnet) if site.subnet else None
+        except ValueError:
+            yield f"{at}subnet: {site.subnet!r} is not an IPv4 network such as 10.99.1.0/24"
+            subnet = None
+        if subnet is not None:
+            for other, taken in subnets:
+                if subnet.overlaps(taken):
+                    yield f"{at}subnet: {subnet} overlaps {taken} of {other}"
+            subnets.append((f"{at}subnet", subnet))
+        yield from _wrong_hosts(site, subnet, at, names)
+
+
+def _wrong_hosts(
+    site: Site, subnet: IPv4Network | None, at: str, names: dict[str, str]
+) -> Iterator[str]:
+    if not 1 <= len(site.hosts) <= HOSTS_MAX:
+        yield f"{at}host: {len(site.hosts)} hosts; a site has 1 to {HOSTS_MAX}"
+    taken: dict[IPv4Address, str] = {}
+    if subnet is not None:
+        taken[IPv4Address(site.router)] = "the site's router"
+    for number, host in enumerate(site.hosts):
+        here = f"{at}host[{number}]."
+        yield from _wrong_name(host.name, f"{here}name", names)
+        try:
+            address = IPv4Address(host.address)
+        except ValueError:
+            if host.address:
+                yield f"{here}address: {host.address!r} is not an IPv4 address"
+            continue
+        if subnet is not None and (
+            address not in subnet or address in (subnet.network_address, subnet.broadcast_address)
+        ):
+            yield f"{here}address: {address} is not a host address of {subnet}"
+        if address in taken:
+            yield f"{here}address: {address} is already {taken[address]}"
+        taken.setdefault(address, f"{here}address")
+
+
+def _wrong_name(name: str, at: str, names: dict[str, str]) -> Iterator[str]:
+    if name and not _NAME.fullmatch(name):
+        yield f"{at}: {name!r} needs 1 to 32 of a-z, 0-9 and inner dashes"
+    elif name in names:
+        yield f"{at}: {name!r} is already {names[name]}"
+    if name:
+        names.setdefault(name, at)

@@ -1,0 +1,51 @@
+"""Port `Network` by the kernel: netns in a thread, its errors in the port's words."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from netns import apply
+from netns.failures import NetnsError
+from netns.model import NetworkPlan
+from overlayd.ports.network import NetworkError
+
+T = TypeVar("T")
+
+
+class KernelNetwork:
+    """The networks of one host, in the network namespace this process runs in.
+
+    `run_dir` is this host's alone and keeps what must survive the daemon; `owner_tag` is the same
+    as in the plans.
+    """
+
+    def __init__(self, run_dir: Path, owner_tag: str) -> None:
+        self._run_dir = run_dir
+        self._owner_tag = owner_tag
+
+    async def ensure(self, plan: NetworkPlan) -> None:
+        if plan.owner_tag != self._owner_tag:
+            raise NetworkError(
+                f"network {plan.network}: the plan is for host {plan.owner_tag!r}, "
+                f"this is {self._owner_tag!r}"
+            )
+        await _in_thread(lambda: apply.ensure(plan, self._run_dir))
+
+    async def remove(self, network: str) -> None:
+        await _in_thread(lambda: apply.remove(network, self._run_dir, self._owner_tag))
+
+    async def observe(self) -> tuple[str, ...]:
+        return await _in_thread(lambda: apply.observe(self._run_dir, self._owner_tag))
+
+    async def reachable(self, network: str, address: str, port: int, timeout_s: float) -> bool:
+        return await _in_thread(
+            lambda: apply.reachable(network, self._run_dir, address, port, timeout_s)
+        )
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    try:
+        return await asyncio.to_thread(work)
+    except (NetnsError, ValueError, OSError) as error:
+        raise NetworkError(str(error)) from error

@@ -1,0 +1,53 @@
+"""Port `Network` in memory."""
+
+from netns.model import NetworkPlan
+from overlayd.ports.network import NetworkError
+
+
+class FakeNetwork:
+    """Remembers plans. `listeners` is what answers: (network, address, port).
+
+    `refusals` are texts of errors for the next calls of `ensure` or `remove`, first one first.
+    """
+
+    def __init__(self, owner_tag: str) -> None:
+        self._owner_tag = owner_tag
+        self.plans: dict[str, NetworkPlan] = {}
+        self.listeners: set[tuple[str, str, int]] = set()
+        self.refusals: list[str] = []
+
+    async def ensure(self, plan: NetworkPlan) -> None:
+        if plan.owner_tag != self._owner_tag:
+            raise NetworkError(
+                f"network {plan.network}: the plan is for host {plan.owner_tag!r}, "
+                f"this is {self._owner_tag!r}"
+            )
+        self._maybe_refuse()
+        try:
+            plan.check()
+        except ValueError as error:
+            raise NetworkError(str(error)) from error
+        before = self.plans.get(plan.network)
+        if before is not None and plan.epoch < before.epoch:
+            raise NetworkError(
+                f"network {plan.network}: a plan of epoch {plan.epoch} was asked for, "
+                f"but epoch {before.epoch} is in force here"
+            )
+        self.plans[plan.network] = plan
+
+    async def remove(self, network: str) -> None:
+        self._maybe_refuse()
+        self.plans.pop(network, None)
+        self.listeners = {door for door in self.listeners if door[0] != network}
+
+    async def observe(self) -> tuple[str, ...]:
+        return tuple(sorted(self.plans))
+
+    async def reachable(self, network: str, address: str, port: int, timeout_s: float) -> bool:
+        if network not in self.plans:
+            raise NetworkError(f"network {network} is not on this host; ensure it first")
+        return (network, address, port) in self.listeners
+
+    def _maybe_refuse(self) -> None:
+        if self.refusals:
+            raise NetworkError(self.refusals.pop(0))
