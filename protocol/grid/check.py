@@ -99,7 +99,9 @@ def _volume_problems(spec: GridSpec) -> Iterator[Problem]:
             _size,
         )
         if volume.replicas != 1:
-            message = f"found {volume.replicas}; one replica for now, so write 1 or leave it out"
+            message = (
+                f"found {_number(volume.replicas)}; one replica for now, so write 1 or leave it out"
+            )
             yield Problem(("volumes", index, "replicas"), message)
 
 
@@ -108,7 +110,7 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
     at: Path = ("clusters", index)
     yield from _between((*at, "count"), cluster.count, 1, limits.WORKSPACES_MAX, str)
     if cluster.minimum not in (0, cluster.count):
-        message = f"found {cluster.minimum}; min is not honoured yet; write count"
+        message = f"found {_number(cluster.minimum)}; min is not honoured yet; write count"
         yield Problem((*at, "minimum"), message)
     if message_ := image_problem(cluster.image.name, cluster.image.digest):
         yield Problem((*at, "image"), message_)
@@ -239,6 +241,11 @@ def _twice(path: Path, names: Iterable[str]) -> Iterator[Problem]:
         seen.append(name)
 
 
+def _number(value: int, written: Callable[[int], str] = str) -> str:
+    """As written, unless it is so large that writing or dividing it is a problem of its own."""
+    return written(value) if abs(value) < 1 << 63 else "a number beyond 64 bits"
+
+
 def _size(size_bytes: int) -> str:
     """Short if that says it exactly: 32 MiB and one byte less must not read the same."""
     short = format_size(size_bytes)
@@ -251,4 +258,4 @@ def _between(
 ) -> Iterator[Problem]:
     if not least <= value <= most:
         allowed = f"allowed are {written(least)} to {written(most)}{unit}"
-        yield Problem(path, f"found {written(value)}; {allowed}")
+        yield Problem(path, f"found {_number(value, written)}; {allowed}")

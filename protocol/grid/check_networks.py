@@ -26,7 +26,11 @@ def network_problems(spec: GridSpec) -> Iterator[Problem]:
                 yield Problem(path, _overlap(parsed, name, other, [cidr for _, cidr in good]))
                 break
         good.append((network.name, parsed))
-        asked = sum(c.count for c in spec.clusters if network.name in c.networks)
+        asked = sum(
+            cluster.count
+            for cluster in spec.clusters
+            if network.name in cluster.networks and 0 < cluster.count <= limits.WORKSPACES_MAX
+        )
         if asked > capacity(parsed):
             yield Problem(path, _exhausted(parsed, asked))
 
