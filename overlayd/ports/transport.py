@@ -6,13 +6,18 @@ acceptor learns it from the greeting and holds it against the connection's own k
 say is not decided here: the first frames of a path carry its certificates (`hello`).
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Set
+from ipaddress import AddressValueError, IPv4Address
 from typing import Protocol
 
 import msgspec
 
 from protocol.terms.ids import PeerId
+
+_ADDRESS = re.compile(r"tcp://([0-9.]{7,15}):([0-9]{1,5})")
+_BROADCAST = IPv4Address("255.255.255.255")
 
 
 class Up(msgspec.Struct, frozen=True):
@@ -56,6 +61,21 @@ class Traffic(msgspec.Struct):
     bytes_out: int = 0
     dropped_out: int = 0
     """Frames `send` answered False for."""
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is `tcp://IPv4:PORT` of one host: no name, no wildcard, no other transport.
+
+    Addresses come out of gossip; ZeroMQ would take `ipc://` and worse.
+    """
+    match = _ADDRESS.fullmatch(text)
+    if match is None or not 0 < int(match[2]) < 65536:
+        return False
+    try:
+        ip = IPv4Address(match[1])
+    except AddressValueError:
+        return False
+    return not (ip.is_multicast or ip.is_unspecified or ip == _BROADCAST)
 
 
 class TransportError(Exception):

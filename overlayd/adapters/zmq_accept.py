@@ -1,0 +1,231 @@
+"""The acceptor: the one ROUTER a peer listens with.
+
+A connection may do one thing first: greet, with its Ed25519 key. If that key does not belong to the
+Curve25519 key the connection proved at its handshake, it is an impostor. ZeroMQ has no call to
+close one connection of a ROUTER, so its TCP socket is shut down by descriptor, after checking that
+the descriptor still leads where it did.
+"""
+
+import asyncio
+import os
+import socket as tcp
+from collections import Counter
+from collections.abc import Callable
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from overlayd.adapters.zmq_paths import greeting, read_greeting
+from overlayd.adapters.zmq_sockets import Context, Pump, Socket, acceptor_socket
+from overlayd.ports.keys import Identity
+from overlayd.ports.transport import Refused, TransportError, TransportEvent
+from protocol.terms.ids import PeerId
+
+GREETING_S = 6.0
+"""From TCP to greeting: one more second than ZeroMQ's own handshake may take."""
+
+MAX_CONNECTIONS = 1024
+"""Greeted ones. Far more neighbours than a peer ever has, far fewer than descriptors."""
+
+_EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
+
+
+class Accepted:
+    """One accepted connection; a Path once it is greeted."""
+
+    dialled = False
+
+    def __init__(self, acceptor: "Acceptor", fd: int) -> None:
+        self.peer = PeerId("")
+        self.instance = b""
+        self.route = b""
+        self.turned_away = False
+        self.far = _far_end(fd)
+        self._fd = fd
+        self._acceptor = acceptor
+
+    @property
+    def address(self) -> str:
+        """The far end."""
+        return f"tcp://{self.far[0]}:{self.far[1]}" if self.far else ""
+
+    def send(self, frame: bytes) -> bool:
+        """False if its queue is full or it is gone."""
+        return self._acceptor.send_to(self, frame)
+
+    def cut(self) -> None:
+        """Closes it."""
+        self.turned_away = True
+        if self.far is None:
+            return
+        try:
+            with _borrow(self._fd) as handle:
+                if handle.getpeername() == self.far:
+                    handle.shutdown(tcp.SHUT_RDWR)
+        except OSError:
+            return
+
+
+class Acceptor:
+    """Listens; tells `on_path`, `on_frame` and `on_gone`."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        instance: bytes,
+        refused: Counter[str],
+        emit: Callable[[TransportEvent], None],
+        on_path: Callable[[Accepted], None],
+        on_frame: Callable[[Accepted, bytes], None],
+        on_gone: Callable[[Accepted, str], None],
+    ) -> None:
+        self._identity = identity
+        self._welcome = greeting(PeerId(identity.key), instance)
+        self._refused = refused
+        self._emit = emit
+        self._on_path, self._on_frame, self._on_gone = on_path, on_frame, on_gone
+        self._by_fd: dict[int, Accepted] = {}
+        self._by_route: dict[bytes, Accepted] = {}
+        self._ended: list[Accepted] = []
+        self._loop = asyncio.get_running_loop()
+        self._router: Socket | None = None
+        self._monitor: Socket | None = None
+        self._pumps: list[Pump] = []
+
+    def has_room(self) -> bool:
+        """Whether one more may be let in."""
+        return len(self._by_route) < MAX_CONNECTIONS
+
+    def open(self, context: Context, listen: str) -> str:
+        """Binds and answers the address with its real port. TransportError."""
+        self._router = acceptor_socket(context, self._identity)
+        self._monitor = self._router.get_monitor_socket(_EVENTS)
+        try:
+            self._router.bind(listen)
+        except zmq.ZMQError as error:
+            self.close()
+            raise TransportError(
+                f"cannot listen on {listen}: {error.strerror}; write tcp://IPv4:PORT of this host, "
+                "with a port nobody uses"
+            ) from None
+        self._pumps = [
+            Pump(self._monitor, self._monitor_step),
+            Pump(self._router, self._router_step),
+        ]
+        return self._router.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
+
+    def close(self) -> None:
+        """Closes every connection."""
+        for pump in self._pumps:
+            pump.close()
+        if self._router is not None and self._monitor is not None:
+            self._router.disable_monitor()
+            self._monitor.close(0)
+            self._router.close(0)
+        self._router = self._monitor = None
+        self._by_fd.clear()
+
+    def send_to(self, connection: Accepted, frame: bytes) -> bool:
+        """False if its queue is full or it is gone."""
+        if self._router is None:
+            return False
+        try:
+            self._router.send_multipart([connection.route, frame], zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        except zmq.ZMQError:
+            # EHOSTUNREACH: the connection ended; the monitor says so in a moment.
+            return False
+        finally:
+            self._pumps[1].wake()
+        return True
+
+    def _monitor_step(self) -> None:
+        assert self._monitor is not None
+        event = recv_monitor_message(self._monitor, zmq.NOBLOCK)
+        fd = event["value"]
+        if event["event"] == zmq.EVENT_ACCEPTED:
+            connection = Accepted(self, fd)
+            self._by_fd[fd] = connection
+            self._loop.call_later(GREETING_S, self._require_greeting, connection)
+        elif (gone := self._by_fd.pop(fd, None)) is not None:
+            self._ended.append(gone)
+            self._pumps[1].wake()
+
+    def _router_step(self) -> None:
+        assert self._router is not None
+        try:
+            parts = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            # Only now, with everything read that they sent, are ended connections gone.
+            self._forget_ended()
+            raise
+        route = parts[0].bytes
+        connection = self._by_route.get(route)
+        if connection is None:
+            self._greeted(route, parts)
+        elif connection.turned_away:
+            return
+        elif len(parts) != 2:
+            self._turn_away(connection, "not-a-frame", f"a message of {len(parts) - 1} parts")
+            self._on_gone(connection, "it broke the rules")
+        else:
+            self._on_frame(connection, parts[1].bytes)
+
+    def _greeted(self, route: bytes, parts: list[zmq.Frame]) -> None:
+        # The monitor first: its news of this descriptor may still be waiting.
+        self._pumps[0].drain()
+        connection = self._by_fd.get(int(parts[1].get("__fd"))) if len(parts) > 1 else None
+        if connection is None or connection.turned_away or connection.route:
+            return
+        read = read_greeting(parts[1].bytes) if len(parts) == 2 else None
+        if read is None:
+            self._turn_away(connection, "no-greeting", "its first frame is no greeting")
+            return
+        peer, instance = read
+        key = self._identity.transport_key_of(peer)
+        if key is None or key.hex() != parts[1].get("User-Id"):
+            self._turn_away(connection, "impostor", f"it is not {peer[:16]}, as it says")
+            return
+        if peer == PeerId(self._identity.key):
+            self._turn_away(connection, "self", "it has this peer's own key")
+            return
+        connection.peer, connection.instance, connection.route = peer, instance, route
+        self._by_route[route] = connection
+        if self.send_to(connection, self._welcome):
+            self._on_path(connection)
+
+    def _require_greeting(self, connection: Accepted) -> None:
+        here = connection in self._by_fd.values()
+        if here and not connection.route and not connection.turned_away:
+            self._turn_away(connection, "silent", f"no greeting within {GREETING_S:.0f} s")
+
+    def _turn_away(self, connection: Accepted, reason: str, why: str) -> None:
+        self._refused[reason] += 1
+        connection.cut()
+        self._emit(Refused(connection.address, why))
+
+    def _forget_ended(self) -> None:
+        ended, self._ended = self._ended, []
+        for connection in ended:
+            if self._by_route.pop(connection.route, None) is not None:
+                self._on_gone(connection, "it closed the connection or fell silent")
+
+
+def _borrow(fd: int) -> tcp.socket:
+    """ZeroMQ's TCP socket under a descriptor of our own. OSError if it is none (any more)."""
+    copy = os.dup(fd)
+    try:
+        return tcp.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
+
+
+def _far_end(fd: int) -> tuple[str, int] | None:
+    try:
+        with _borrow(fd) as handle:
+            name: tuple[str, int] = handle.getpeername()
+            return name
+    except OSError:
+        return None

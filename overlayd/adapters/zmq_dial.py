@@ -1,0 +1,192 @@
+"""The dialler: keeps one path to one peer, trying again with back-off.
+
+Every attempt is a new DEALER with its own greeting. It counts as a path when the welcome is back,
+which only the holder of the pinned key can have sent.
+"""
+
+import asyncio
+from collections.abc import Callable
+from random import SystemRandom
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from overlayd.adapters.zmq_paths import greeting, read_greeting
+from overlayd.adapters.zmq_sockets import Context, Pump, Socket, dialler_socket
+from overlayd.ports.keys import Identity
+from protocol.terms.ids import PeerId
+
+ATTEMPT_S = 6.0
+"""From dialling to welcome."""
+
+BACK_OFF_FIRST_S = 0.1
+BACK_OFF_MOST_S = 15.0
+STEADY_S = 5.0
+"""A path that held this long starts the back-off afresh."""
+
+_EVENTS = (
+    zmq.EVENT_CLOSED
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+)
+_WHY = {
+    zmq.EVENT_CLOSED: "nobody listens there",
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "it refuses this peer",
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "the handshake failed: another peer listens there",
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "no overlayd listens there",
+}
+_jitter = SystemRandom()
+
+
+class Dialler:
+    """A Path while it is up. Tells `on_path`, `on_frame`, `on_gone` and `on_failed`."""
+
+    dialled = True
+
+    def __init__(
+        self,
+        context: Context,
+        identity: Identity,
+        instance: bytes,
+        peer: PeerId,
+        server_key: bytes,
+        address: str,
+        on_path: Callable[["Dialler"], None],
+        on_frame: Callable[["Dialler", bytes], None],
+        on_gone: Callable[["Dialler", str], None],
+        on_failed: Callable[["Dialler", str], None],
+    ) -> None:
+        self.peer = peer
+        self.instance = b""
+        self.address = address
+        self._context = context
+        self._identity = identity
+        self._greeting = greeting(PeerId(identity.key), instance)
+        self._server_key = server_key
+        self._on_path, self._on_frame = on_path, on_frame
+        self._on_gone, self._on_failed = on_gone, on_failed
+        self._loop = asyncio.get_running_loop()
+        self._socket: Socket | None = None
+        self._monitor: Socket | None = None
+        self._pumps: list[Pump] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._why = ""
+        self._up_since_s: float | None = None
+        self._failures = 0
+        self._stopped = False
+        self._attempt()
+
+    def send(self, frame: bytes) -> bool:
+        """False if its queue is full or it is not up."""
+        if self._socket is None or self._up_since_s is None:
+            return False
+        try:
+            self._socket.send(frame, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        finally:
+            self._pumps[1].wake()
+        return True
+
+    def redirect(self, address: str) -> None:
+        """Another address: for the next attempt, which is now if the path is not up."""
+        if address == self.address:
+            return
+        self.address = address
+        if self._up_since_s is None:
+            self._tear_down()
+            self._failures = 0
+            self._attempt()
+
+    def cut(self) -> None:
+        """Closes the connection and dials again."""
+        self._ended("closed by this peer")
+
+    def stop(self) -> None:
+        """Closes the connection for good."""
+        self._stopped = True
+        self._ended("hung up")
+        self._tear_down()
+
+    def _attempt(self) -> None:
+        self._why = ""
+        try:
+            self._socket = dialler_socket(self._context, self._identity, self._server_key)
+            self._monitor = self._socket.get_monitor_socket(_EVENTS)
+            self._socket.connect(self.address)
+            self._socket.send(self._greeting, zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            # Out of descriptors or memory: it may be better in a while.
+            self._retry(up_since_s=None, why=f"this host: {error.strerror}")
+            return
+        self._pumps = [
+            Pump(self._monitor, self._monitor_step),
+            Pump(self._socket, self._socket_step),
+        ]
+        self._timer = self._loop.call_later(
+            ATTEMPT_S, self._ended, f"no welcome within {ATTEMPT_S:.0f} s"
+        )
+
+    def _monitor_step(self) -> None:
+        assert self._monitor is not None
+        event = zmq.Event(recv_monitor_message(self._monitor, zmq.NOBLOCK)["event"])
+        self._why = self._why or _WHY.get(event, "")
+        if event in (zmq.EVENT_CLOSED, zmq.EVENT_DISCONNECTED):
+            self._pumps[1].drain()
+            self._ended(self._why or "it closed the connection or fell silent")
+
+    def _socket_step(self) -> None:
+        assert self._socket is not None
+        parts = self._socket.recv_multipart(zmq.NOBLOCK)
+        if len(parts) != 1:
+            self._ended("it broke the rules")
+        elif self._up_since_s is not None:
+            self._on_frame(self, parts[0])
+        else:
+            self._welcomed(parts[0])
+
+    def _welcomed(self, frame: bytes) -> None:
+        read = read_greeting(frame)
+        if read is None or read[0] != self.peer:
+            self._ended("its first frame is no welcome")
+            return
+        self.instance = read[1]
+        self._up_since_s = self._loop.time()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._on_path(self)
+
+    def _ended(self, why: str) -> None:
+        if self._socket is None:
+            return
+        self._retry(self._up_since_s, why)
+
+    def _retry(self, up_since_s: float | None, why: str) -> None:
+        self._tear_down()
+        steady = up_since_s is not None and self._loop.time() - up_since_s >= STEADY_S
+        self._failures = 0 if steady else self._failures + 1
+        if not self._stopped:
+            longest_s = min(BACK_OFF_MOST_S, BACK_OFF_FIRST_S * 2 ** min(self._failures, 10))
+            wait_s = longest_s * _jitter.uniform(0.5, 1.0)
+            self._timer = self._loop.call_later(wait_s, self._attempt)
+        if up_since_s is not None:
+            self._on_gone(self, why)
+        elif not self._stopped:
+            self._on_failed(self, why)
+
+    def _tear_down(self) -> None:
+        for pump in self._pumps:
+            pump.close()
+        self._pumps = []
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._monitor is not None and self._socket is not None:
+            self._socket.disable_monitor()
+            self._monitor.close(0)
+        if self._socket is not None:
+            self._socket.close(0)
+        self._socket = self._monitor = None
+        self._up_since_s = None

@@ -1,0 +1,138 @@
+"""ZeroMQ sockets on the asyncio loop: made with every limit set, read without starving anybody.
+
+A ZeroMQ descriptor is edge-triggered: it becomes readable when something changed, not while
+something waits. So after each edge, and after each send (which may swallow an edge), a socket is
+read until it is empty, in turns of at most TURN messages.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+
+from overlayd.ports.keys import Identity
+from protocol.wire.limits import MAX_FRAME_BYTES
+
+TURN = 64
+"""Messages read before others get their turn."""
+
+QUEUE_FRAMES = 256
+"""Frames queued for one path, each way. A burst of gossip fits; a peer that reads nothing costs no
+more than this."""
+
+HEARTBEAT_MS = 1000
+SILENCE_MS = 3000
+"""A path whose peer stays silent this long is cut, so a frozen peer is noticed within 4 s."""
+
+HANDSHAKE_MS = 5000
+CONNECT_MS = 3000
+MAX_SOCKETS = 8192
+
+_CURVE_OVERHEAD_BYTES = 256
+"""What encryption adds to a frame, generously."""
+
+Socket = zmq.Socket[bytes]
+Context = zmq.Context[Socket]
+
+
+class Pump:
+    """Calls `step` for each message until it raises zmq.Again.
+
+    `step` reads one message without waiting and handles it. If it fails, the rest is still read.
+    """
+
+    def __init__(self, socket: Socket, step: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._fd = int(socket.getsockopt(zmq.FD))
+        self._step = step
+        self._next: asyncio.Handle | None = None
+        self._closed = False
+        self._loop.add_reader(self._fd, self._turn)
+        self.wake()
+
+    def wake(self) -> None:
+        """Reads in the loop's next round, whether or not the descriptor says so."""
+        if self._next is None and not self._closed:
+            self._next = self._loop.call_soon(self._turn)
+
+    def drain(self) -> None:
+        """Reads now, at most as much as can be queued."""
+        for _ in range(4 * QUEUE_FRAMES):
+            if not self._one():
+                return
+
+    def close(self) -> None:
+        """Reads no more. To be called before the socket is closed."""
+        if not self._closed:
+            self._closed = True
+            self._loop.remove_reader(self._fd)
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def _turn(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        for _ in range(TURN):
+            if not self._one():
+                return
+        self.wake()
+
+    def _one(self) -> bool:
+        if self._closed:
+            return False
+        try:
+            self._step()
+        except zmq.Again:
+            return False
+        except Exception:
+            self.wake()
+            raise
+        return True
+
+
+def new_context() -> Context:
+    """One I/O thread: a peer has tens of paths, not thousands."""
+    context: Context = zmq.Context(io_threads=1)
+    context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
+    return context
+
+
+def acceptor_socket(context: Context, identity: Identity) -> Socket:
+    """A ROUTER that knows who sends, and says when it cannot reach whom it should."""
+    socket = _limited(context.socket(zmq.ROUTER))
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    socket.setsockopt(zmq.CURVE_SERVER, 1)
+    socket.setsockopt(zmq.CURVE_SECRETKEY, identity.transport_secret)
+    socket.setsockopt(zmq.ZAP_DOMAIN, b"overlayd")
+    return socket
+
+
+def dialler_socket(context: Context, identity: Identity, server_key: bytes) -> Socket:
+    """A DEALER for one connection: it never reconnects by itself, so that each has its greeting."""
+    socket = _limited(context.socket(zmq.DEALER))
+    socket.setsockopt(zmq.RECONNECT_IVL, -1)
+    socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
+    socket.setsockopt(zmq.CURVE_SERVERKEY, server_key)
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, identity.transport_public)
+    socket.setsockopt(zmq.CURVE_SECRETKEY, identity.transport_secret)
+    return socket
+
+
+def _limited(socket: Any) -> Socket:
+    for option, value in (
+        (zmq.LINGER, 0),
+        (zmq.IPV6, 0),
+        (zmq.SNDHWM, QUEUE_FRAMES),
+        (zmq.RCVHWM, QUEUE_FRAMES),
+        (zmq.MAXMSGSIZE, MAX_FRAME_BYTES + _CURVE_OVERHEAD_BYTES),
+        (zmq.HANDSHAKE_IVL, HANDSHAKE_MS),
+        (zmq.HEARTBEAT_IVL, HEARTBEAT_MS),
+        (zmq.HEARTBEAT_TIMEOUT, SILENCE_MS),
+        (zmq.HEARTBEAT_TTL, SILENCE_MS),
+    ):
+        socket.setsockopt(option, value)
+    limited: Socket = socket
+    return limited

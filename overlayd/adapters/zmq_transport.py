@@ -1,0 +1,202 @@
+"""The transport on ZeroMQ: one ROUTER bound, one DEALER per connection dialled, CURVE on both.
+
+Read first: zmq_paths (what merges), zmq_accept, zmq_dial, zmq_gate, zmq_sockets. This file joins
+them and counts. All of it runs on the loop's thread; ZeroMQ's own does the cryptography.
+"""
+
+import asyncio
+import secrets
+from collections import Counter, deque
+from collections.abc import Callable, Set
+
+from overlayd.adapters.zmq_accept import Accepted, Acceptor
+from overlayd.adapters.zmq_dial import Dialler
+from overlayd.adapters.zmq_gate import Gate
+from overlayd.adapters.zmq_paths import Path, PathTable
+from overlayd.adapters.zmq_sockets import Context, new_context
+from overlayd.ports.keys import Identity
+from overlayd.ports.transport import (
+    Arrived,
+    Refused,
+    Traffic,
+    TransportError,
+    TransportEvent,
+    is_address,
+)
+from protocol.terms.ids import PeerId
+from protocol.wire.limits import MAX_FRAME_BYTES
+
+MAX_COUNTED = 4096
+"""Peers whose traffic is counted at a time."""
+
+
+class ZmqTransport:
+    """The Transport of one identity. Opened once."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.traffic: dict[PeerId, Traffic] = {}
+        self.refused: Counter[str] = Counter()
+        self._identity = identity
+        self._own = PeerId(identity.key)
+        self._instance = secrets.token_bytes(8)
+        self._paths = PathTable(self._emit)
+        self._diallers: dict[PeerId, Dialler] = {}
+        self._denied: frozenset[PeerId] = frozenset()
+        self._events: deque[TransportEvent] = deque()
+        self._giving: asyncio.Handle | None = None
+        self._address = ""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._on_event: Callable[[TransportEvent], None] | None = None
+        self._context: Context | None = None
+        self._gate: Gate | None = None
+        self._acceptor: Acceptor | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        if not self._address:
+            raise TransportError("this transport is not open")
+        return self._address
+
+    async def open(self, listen: str, on_event: Callable[[TransportEvent], None]) -> None:
+        """Listens on `tcp://IPv4:PORT`. TransportError."""
+        if self._context is not None:
+            raise TransportError("this transport was opened before")
+        self._loop = asyncio.get_running_loop()
+        self._on_event = on_event
+        self._context = new_context()
+        acceptor = Acceptor(
+            self._identity,
+            self._instance,
+            self.refused,
+            self._emit,
+            on_path=self._paths.add,
+            on_frame=self._arrived,
+            on_gone=self._gone,
+        )
+        self._gate = Gate(self._context, self.refused, acceptor.has_room)
+        self._acceptor = acceptor
+        try:
+            self._address = acceptor.open(self._context, listen)
+        except TransportError:
+            await self.close()
+            raise
+
+    def dial(self, peer: PeerId, address: str) -> None:
+        """Keeps a path to the peer. Refused, and no more, for what can never come up."""
+        if self._context is None or self._on_event is None:
+            raise TransportError("this transport is not open")
+        key = self._identity.transport_key_of(peer)
+        if why := self._never(peer, address, key):
+            self._emit(Refused(address, why, peer))
+        elif (dialler := self._diallers.get(peer)) is not None:
+            dialler.redirect(address)
+        elif key is not None:
+            self._diallers[peer] = Dialler(
+                self._context,
+                self._identity,
+                self._instance,
+                peer,
+                key,
+                address,
+                on_path=self._paths.add,
+                on_frame=self._arrived,
+                on_gone=self._gone,
+                on_failed=self._failed,
+            )
+
+    def hang_up(self, peer: PeerId) -> None:
+        """Stops dialling and closes every path."""
+        if (dialler := self._diallers.pop(peer, None)) is not None:
+            dialler.stop()
+        for path in self._paths.of(peer):
+            path.cut()
+            self._paths.remove(path, "hung up")
+
+    def deny(self, peers: Set[PeerId]) -> None:
+        """These, and only these, are refused from now on."""
+        self._denied = frozenset(peers)
+        if self._gate is not None:
+            keys = (self._identity.transport_key_of(peer) for peer in peers)
+            self._gate.denied = frozenset(key for key in keys if key is not None)
+        for peer in peers:
+            self.hang_up(peer)
+
+    def send(self, peer: PeerId, frame: bytes) -> bool:
+        """Hands over one frame; False if it could not."""
+        path = self._paths.best(peer)
+        if path is None:
+            self.refused["no-path"] += 1
+            return False
+        traffic = self._traffic_of(peer)
+        if len(frame) > MAX_FRAME_BYTES or not path.send(frame):
+            traffic.dropped_out += 1
+            return False
+        traffic.frames_out += 1
+        traffic.bytes_out += len(frame)
+        return True
+
+    async def close(self) -> None:
+        """Everything closed at once."""
+        self._on_event = None
+        self._events.clear()
+        for peer in tuple(self._diallers):
+            self._diallers.pop(peer).stop()
+        if self._acceptor is not None:
+            self._acceptor.close()
+        if self._gate is not None:
+            self._gate.close()
+        self._acceptor = self._gate = None
+        if self._context is not None and not self._context.closed:
+            await asyncio.to_thread(self._context.term)
+
+    def _never(self, peer: PeerId, address: str, key: bytes | None) -> str:
+        if key is None:
+            return "its key is no key"
+        if peer == self._own:
+            return "it is this peer itself"
+        if peer in self._denied:
+            return "it is denied"
+        if not is_address(address):
+            return "an address is tcp://IPv4:PORT"
+        return ""
+
+    def _arrived(self, path: Path, frame: bytes) -> None:
+        if not self._paths.holds(path):
+            self.refused["stale-path"] += 1
+            return
+        traffic = self._traffic_of(path.peer)
+        traffic.frames_in += 1
+        traffic.bytes_in += len(frame)
+        self._emit(Arrived(path.peer, frame))
+
+    def _gone(self, path: Accepted | Dialler, why: str) -> None:
+        self._paths.remove(path, why)
+
+    def _failed(self, dialler: Dialler, why: str) -> None:
+        self._emit(Refused(dialler.address, why, dialler.peer))
+
+    def _traffic_of(self, peer: PeerId) -> Traffic:
+        traffic = self.traffic.get(peer)
+        if traffic is None:
+            traffic = self.traffic[peer] = Traffic()
+            if len(self.traffic) > MAX_COUNTED:
+                del self.traffic[next(iter(self.traffic))]
+        return traffic
+
+    def _emit(self, event: TransportEvent) -> None:
+        """Events wait for the loop's next round: never from inside a call, always in order."""
+        if self._loop is None or self._on_event is None:
+            return
+        self._events.append(event)
+        if self._giving is None:
+            self._giving = self._loop.call_soon(self._give)
+
+    def _give(self) -> None:
+        self._giving = None
+        try:
+            while self._events and self._on_event is not None:
+                self._on_event(self._events.popleft())
+        finally:
+            if self._events and self._loop is not None:
+                self._giving = self._loop.call_soon(self._give)
