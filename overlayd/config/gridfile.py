@@ -18,6 +18,9 @@ from protocol.grid import check, model
 from protocol.grid.problem import quoted
 from protocol.grid.problem import unknown as unknown_name
 
+PROFILES_MAX = 16
+"""Every profile is checked with the whole file each time, chosen or not."""
+
 LEASE_S = 24 * 3600
 """The lease of a grid that names none."""
 
@@ -34,6 +37,9 @@ def parse_grid(text: str, file: str, profile: str | None = None) -> model.GridSp
 
 def _grid(source: Source, profile: str | None) -> model.GridSpec:
     spec, problems = _checked(source)
+    if len(_profiles(source)) > PROFILES_MAX:
+        message = f"found {len(_profiles(source))} profiles; at most {PROFILES_MAX} are allowed"
+        raise DocumentError([*problems, source.problem(("profiles",), message, at_key=True)])
     for name in _profiles(source):
         merged = _merged(source, name)
         other, more = _checked(merged)

@@ -28,10 +28,19 @@ _KEY = re.compile(r"[A-Za-z0-9_-]+")
 _BARE = re.compile(r"[^,\]}#\n]*")
 
 
+_TOO_DEEP = f"nested deeper than {DEPTH_MAX} levels"
+_DOTS_MAX = 500
+"""In one line. A key of n dotted parts costs tomllib n squared, in time and memory."""
+
+
 def parse_toml(text: str, file: str) -> Source:
     """The document with positions. DocumentError if it is no TOML; tomllib stops at the first."""
     text = text.replace("\r\n", "\n")
     bare = Source(file, text, None, {})
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > _DOTS_MAX:
+            message = f"more than {_DOTS_MAX} dots in one line; nothing here needs them"
+            raise DocumentError([bare.problem_at(Mark(number, 1), message)])
     try:
         value = tomllib.loads(text)
         locator = _Locator(text)
@@ -39,8 +48,7 @@ def parse_toml(text: str, file: str) -> Source:
     except tomllib.TOMLDecodeError as error:
         raise DocumentError([_malformed(bare, str(error))]) from None
     except RecursionError:
-        message = f"nested deeper than {DEPTH_MAX} levels"
-        raise DocumentError([Problem(file, 0, 0, (), message)]) from None
+        raise DocumentError([Problem(file, 0, 0, (), _TOO_DEEP)]) from None
     if locator.count > VALUES_MAX:
         raise DocumentError([Problem(file, 0, 0, (), f"more than {VALUES_MAX} values")])
     return Source(file, text, value, locator.spots)
@@ -154,6 +162,8 @@ class _Locator:
         self.at += 1
 
     def _note(self, path: KeyPath, key: Mark, value: Mark) -> None:
+        if len(path) > DEPTH_MAX:
+            raise RecursionError
         self.count += 1
         self.spots.setdefault(path, Spot(key, value, path))
 

@@ -26,7 +26,9 @@ from overlayd.config.documents import (
 
 _INT = re.compile(r"[-+]?[0-9]{1,300}")
 _BASED = re.compile(r"0o[0-7]{1,300}|0x[0-9a-fA-F]{1,300}")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,4})?")
+_FLOAT = re.compile(
+    r"[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]{1,4})?|[0-9]+[eE][-+]?[0-9]{1,4})"
+)
 _TEXT_TAG = "tag:yaml.org,2002:str"
 _PLAIN_TAGS = (_TEXT_TAG, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
@@ -51,7 +53,7 @@ def parse_yaml(text: str, file: str) -> Source:
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         mark = Mark(before.count("\n") + 1, error.position - (before.rfind("\n") + 1) + 1)
-        said = f"not YAML: the character U+{ord(error.character):04X} is not allowed"
+        said = f"not YAML: the character U+{int(error.character):04X} is not allowed"
         raise DocumentError([reader.bare.problem_at(mark, said)]) from None
     return Source(file, text, value, reader.spots, reader.problems)
 
@@ -120,9 +122,7 @@ class _Reader:
             if not isinstance(key, yaml.ScalarNode) or key.tag != _TEXT_TAG:
                 self._say(mark, (*path, "?"), "found a key that is not plain text")
             elif key.value == "<<" and key.style is None:
-                self._say(
-                    mark, (*path, "<<"), "found a merge key (<<); write out what it stands for"
-                )
+                self._say(mark, (*path, "<<"), "found a merge key (<<); write it out")
             elif key.value in first:
                 said = f"a second time; it is on line {first[key.value].line} already"
                 self._say(mark, (*path, key.value), said)

@@ -27,7 +27,7 @@ def grids(draw: st.DrawFn) -> GridSpec:
     block = draw(st.integers(0, (1 << (prefix - 8)) - 1))
     network = IPv4Network(((10 << 24) + (block << (32 - prefix)), prefix))
     left = min(capacity(network), 1024)
-    counts = []
+    counts: list[int] = []
     while left and len(counts) < 4:
         counts.append(draw(st.integers(1, left) | st.just(left)))
         left -= counts[-1]

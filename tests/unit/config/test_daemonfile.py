@@ -1,0 +1,343 @@
+"""The daemon's configuration: defaults that follow, and every error at once."""
+
+from pathlib import Path
+
+import pytest
+
+from overlayd.config.daemonfile import (
+    ComputeUri,
+    DaemonConfig,
+    KvmUse,
+    LogFormat,
+    LogLevel,
+    check,
+    load_daemon,
+)
+from overlayd.config.documents import DocumentError
+
+PEER = "ab" * 32
+EXAMPLE = Path(__file__).parents[3] / "examples" / "overlayd.toml"
+GOOD = f"""\
+[host]
+name = "uc-1"
+site = "uc"
+state = "state"
+
+[overlay]
+listen = "10.0.0.1:7700"
+join = ["{PEER}@10.0.0.2:7700"]
+
+[identity]
+key = "host.key"
+certificate = "host.cert"
+federation = "federation.cert"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the identity files a configuration names."""
+    for name in ("host.key", "host.cert", "federation.cert"):
+        (tmp_path / name).write_text("x")
+        (tmp_path / name).chmod(0o600)
+    return tmp_path
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "d.toml"
+    path.write_text(text)
+    return path
+
+
+def said(folder: Path, text: str) -> list[str]:
+    """Problems, without the folder's name, which differs from run to run."""
+    path = written(folder, text)
+    return [problem.render().replace(f"{folder}/", "") for problem in check(path)]
+
+
+def read(folder: Path, text: str = GOOD) -> DaemonConfig:
+    return load_daemon(written(folder, text))
+
+
+def test_what_is_left_out_follows_from_what_is_there(folder: Path) -> None:
+    config = read(folder)
+    assert config.host.state == f"{folder}/state"
+    assert config.identity.key == f"{folder}/host.key"
+    assert config.api.socket == f"{folder}/state/overlayd.sock"
+    assert (config.overlay.listen.host, config.overlay.listen.port) == ("10.0.0.1", 7700)
+    assert config.overlay.advertise == "10.0.0.1:7700"
+    assert config.network.underlay == "10.0.0.1"
+    assert config.network.mtu == 1450
+    assert (config.offer.cpus, config.offer.memory, config.offer.disk) == (None, None, None)
+    assert (config.compute.uri, config.compute.kvm) == (ComputeUri.EMBED, KvmUse.TRY)
+    (contact,) = config.overlay.join
+    assert (contact.peer, contact.endpoint) == (PEER, "10.0.0.2:7700")
+
+
+def test_everything_can_be_said(folder: Path) -> None:
+    config = read(
+        folder,
+        GOOD.replace("10.0.0.1:7700", '0.0.0.0:7700"\nadvertise = "10.0.0.1:7701')
+        + """
+[api]
+socket = "/run/o.sock"
+group = "root"
+[compute]
+uri = "test:///default"
+kvm = "never"
+kvm-trial = "5s"
+[offer]
+cpus = 0.5
+memory = "2G"
+disk = "10G"
+[network]
+underlay = "10.0.0.9"
+mtu = 1400
+[log]
+level = "debug"
+format = "json"
+""",
+    )
+    assert config.overlay.advertise == "10.0.0.1:7701"
+    assert (config.api.socket, config.api.group) == ("/run/o.sock", "root")
+    assert (config.compute.uri, config.compute.kvm) == (ComputeUri.TEST, KvmUse.NEVER)
+    assert config.compute.kvm_trial == 5
+    assert (config.offer.cpus, config.offer.memory, config.offer.disk) == (500, 2 << 30, 10 << 30)
+    assert (config.network.underlay, config.network.mtu) == ("10.0.0.9", 1400)
+    assert (config.log.level, config.log.format) == (LogLevel.DEBUG, LogFormat.JSON)
+
+
+def test_the_example_lacks_only_what_enrolling_writes(tmp_path: Path) -> None:
+    text = EXAMPLE.read_text().replace("/etc/overlayd", str(tmp_path / "not-enrolled"))
+    assert [problem.where for problem in check(written(tmp_path, text))] == [
+        "identity.key",
+        "identity.certificate",
+        "identity.federation",
+    ]
+
+
+def test_what_the_example_comments_out_is_the_default(folder: Path) -> None:
+    lines = [
+        line.removeprefix("# ") if line.startswith("# ") and " = " in line else line
+        for line in EXAMPLE.read_text().split("\n")
+    ]
+    text = "\n".join(line for line in lines if not line.startswith(("cpus", "memory", "disk")))
+    text = text.replace("/etc/overlayd", str(folder))
+    plain = EXAMPLE.read_text().replace("/etc/overlayd", str(folder))
+    assert text != plain
+    assert read(folder, text) == read(folder, plain)
+
+
+NAME = "a name is 1 to 40 lower-case letters, digits and inner dashes, a letter first"
+IP_PORT = "write IP:PORT with an IPv4 address, for example 192.0.2.7:7700"
+
+TABLE = {
+    "unknown table": (
+        "[overlay]",
+        "[overlays]",
+        [
+            "d.toml:1:1: overlay: missing",
+            'd.toml:6:1: overlays: unknown key; did you mean "overlay"?',
+        ],
+    ),
+    "unknown key": (
+        "listen =",
+        "listn =",
+        [
+            "d.toml:6:1: overlay.listen: missing; write for example 192.0.2.7:7700",
+            'd.toml:7:1: overlay.listn: unknown key; did you mean "listen"?',
+        ],
+    ),
+    "host name": ('"uc-1"', '"UC_1"', [f'd.toml:2:8: host.name: found "UC_1"; {NAME}']),
+    "number for a name": (
+        '"uc-1"',
+        "1",
+        ["d.toml:2:8: host.name: found the number 1; write a name, for example uc-1"],
+    ),
+    "host name for an address": (
+        "10.0.0.1:7700",
+        "localhost:7700",
+        [f'd.toml:7:10: overlay.listen: found "localhost:7700"; {IP_PORT}'],
+    ),
+    "port": (
+        "10.0.0.1:7700",
+        "10.0.0.1:77000",
+        ['d.toml:7:10: overlay.listen: found "10.0.0.1:77000"; ports are 1 to 65535'],
+    ),
+    "port 0": (
+        "10.0.0.1:7700",
+        "10.0.0.1:0",
+        [f'd.toml:7:10: overlay.listen: found "10.0.0.1:0"; {IP_PORT}'],
+    ),
+    "every address": (
+        "10.0.0.1:7700",
+        "0.0.0.0:7700",
+        ["d.toml:7:10: overlay.listen: listens on every address; write advertise too: IP:7700"],
+    ),
+    "advertise": (
+        "join =",
+        'advertise = "0.0.0.0:1"\njoin =',
+        ['d.toml:8:13: overlay.advertise: found "0.0.0.0:1"; write the address others reach it by'],
+    ),
+    "contact": (
+        f"{PEER}@",
+        "abc@",
+        [
+            'd.toml:8:9: overlay.join[0]: found "abc@10.0.0.2:7700"; write KEY@IP:PORT,'
+            " KEY being that peer's 64 hexadecimal digits"
+        ],
+    ),
+    "contact's port": (
+        "@10.0.0.2:7700",
+        "@10.0.0.2",
+        [
+            f'd.toml:8:9: overlay.join[0]: found "{PEER[:57]}..."; behind the @, {IP_PORT}',
+        ],
+    ),
+    "joins itself": (
+        "@10.0.0.2",
+        "@10.0.0.1",
+        [
+            "d.toml:8:9: overlay.join[0]: found this daemon's own address; name other peers,"
+            " or none if it is the first"
+        ],
+    ),
+    "no key file": (
+        '"host.key"',
+        '"hots.key"',
+        [
+            "d.toml:11:7: identity.key: hots.key: no such file or directory;"
+            " overlayctl host enrol writes it"
+        ],
+    ),
+    "folder for a certificate": (
+        '"host.cert"',
+        '"/"',
+        ["d.toml:12:15: identity.certificate: / is not a file"],
+    ),
+    "state that is a file": (
+        '"state"',
+        '"host.key"',
+        ["d.toml:4:9: host.state: host.key is a file; name a folder, or one that can be made"],
+    ),
+    "hypervisor": (
+        "[identity]",
+        '[compute]\nuri = "xen:///"\n\n[identity]',
+        [
+            'd.toml:11:7: compute.uri: found "xen:///"; allowed are qemu:///embed,'
+            " qemu:///system, lxc:/// and test:///default"
+        ],
+    ),
+    "kvm trial": (
+        "[identity]",
+        '[compute]\nkvm-trial = "1h"\n\n[identity]',
+        ["d.toml:11:13: compute.kvm-trial: found 3600 s; allowed are 1s to 10m"],
+    ),
+    "offer": (
+        "[identity]",
+        '[offer]\nmemory = "lots"\ncpus = 0\n\n[identity]',
+        [
+            'd.toml:11:10: offer.memory: found "lots"; write for example 512M, 4G or 1.5T',
+            "d.toml:12:8: offer.cpus: found 0; leave it out to offer all of it",
+        ],
+    ),
+    "mtu": (
+        "[identity]",
+        "[network]\nmtu = 100\n\n[identity]",
+        ["d.toml:11:7: network.mtu: found 100; allowed are 576 to 9000"],
+    ),
+    "underlay": (
+        "[identity]",
+        '[network]\nunderlay = "fd00::1"\n\n[identity]',
+        [
+            'd.toml:11:12: network.underlay: found "fd00::1"; write an IPv4 address,'
+            " for example 192.0.2.7"
+        ],
+    ),
+    "group": (
+        "[identity]",
+        '[api]\ngroup = "no-such-group"\n\n[identity]',
+        [
+            'd.toml:11:9: api.group: found "no-such-group", which is no group of this host;'
+            " groupadd makes it"
+        ],
+    ),
+    "log level": (
+        "[identity]",
+        '[log]\nlevel = "loud"\n\n[identity]',
+        ['d.toml:11:9: log.level: found "loud"; allowed are debug, info, warning and error'],
+    ),
+    "not TOML": (
+        'site = "uc"',
+        "site = uc",
+        ["d.toml:3:8: not TOML: invalid value"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_a_bad_file_is_answered_with_where_what_and_what_is_allowed(
+    folder: Path, case: str
+) -> None:
+    old, new, expected = TABLE[case]
+    assert old in GOOD
+    assert said(folder, GOOD.replace(old, new, 1)) == expected
+
+
+def test_a_key_others_can_read_is_refused_with_the_command_that_helps(folder: Path) -> None:
+    (folder / "host.key").chmod(0o644)
+    assert said(folder, GOOD) == [
+        "d.toml:11:7: identity.key: host.key has mode 0644; a secret key has 0600:"
+        " chmod 600 host.key"
+    ]
+
+
+def test_a_socket_path_longer_than_the_kernel_takes_is_refused(folder: Path) -> None:
+    (message,) = said(folder, GOOD + f'[api]\nsocket = "/{"x" * 107}"\n')
+    assert message == (
+        f"d.toml:15:10: api.socket: /{'x' * 107} has 108 bytes; a socket's path has at most 107,"
+        " so write a shorter one"
+    )
+    assert said(folder, GOOD + f'[api]\nsocket = "/{"x" * 106}"\n') == []
+
+
+def test_a_socket_too_long_by_default_is_said_where_the_table_would_be(folder: Path) -> None:
+    (message,) = said(folder, GOOD.replace('"state"', f'"{"s" * 100}"'))
+    assert ": api.socket: " in message
+    assert message.endswith("so write a shorter one")
+
+
+def test_every_error_is_said_at_once(folder: Path) -> None:
+    text = (
+        GOOD.replace('"uc"', "5")
+        .replace("10.0.0.1:7700", "nowhere")
+        .replace("host.cert", "none.cert")
+        .replace("[identity]", '[log]\nfromat = "json"\n[identity]')
+    )
+    assert [line.split(": ")[0:2] for line in said(folder, text)] == [
+        ["d.toml:3:8", "host.site"],
+        ["d.toml:7:10", "overlay.listen"],
+        ["d.toml:11:1", "log.fromat"],
+        ["d.toml:14:15", "identity.certificate"],
+    ]
+
+
+def test_an_empty_file_lacks_its_tables(folder: Path) -> None:
+    assert said(folder, "") == [
+        "d.toml:1:1: host: missing",
+        "d.toml:1:1: overlay: missing",
+        "d.toml:1:1: identity: missing",
+    ]
+
+
+def test_loading_raises_what_checking_returns(folder: Path) -> None:
+    path = written(folder, GOOD.replace("uc-1", "-"))
+    with pytest.raises(DocumentError) as caught:
+        load_daemon(path)
+    assert list(caught.value.problems) == check(path)
+
+
+def test_a_missing_file_is_a_problem(folder: Path) -> None:
+    assert [problem.message for problem in check(folder / "none.toml")] == [
+        "cannot be read: no such file or directory"
+    ]

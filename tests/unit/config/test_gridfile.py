@@ -1,0 +1,445 @@
+"""The grid file: what is read from it, and what is said of a bad one, word for word."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from overlayd.config.documents import DocumentError
+from overlayd.config.gridfile import load_grid, parse_grid
+from protocol.grid.check import problems
+from protocol.grid.model import (
+    ClusterSpec,
+    Encryption,
+    GridSpec,
+    ImageRef,
+    Mount,
+    NetworkSpec,
+    PlacementSpec,
+    Spread,
+    VolumeSpec,
+)
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+GOOD = """\
+grid: star-sim
+vo: star
+lease: {for: 6h}
+networks:
+  lan: {cidr: 10.42.0.0/24}
+volumes:
+  scratch: {size: 20G}
+clusters:
+  head:
+    image: debian-12
+    cpus: 2
+    memory: 4G
+    networks: [lan]
+    volumes: {scratch: /srv}
+    provides: [nfs-server]
+  worker:
+    count: 16
+    image: debian-12
+    cpus: 0.5
+    memory: 512M
+    networks: [lan]
+    requires: [nfs-server]
+placement: {spread: site, sites: [uc, fnal], exclude: [uc-4]}
+profiles:
+  test: {clusters: {worker: {count: 2, cpus: 250m}}}
+"""
+
+
+def said(text: str, profile: str | None = None) -> list[str]:
+    with pytest.raises(DocumentError) as caught:
+        parse_grid(text, "star.yaml", profile)
+    return [problem.render() for problem in caught.value.problems]
+
+
+def test_the_whole_file_is_read() -> None:
+    lan = ("lan",)
+    image = ImageRef("debian-12")
+    assert parse_grid(GOOD, "star.yaml") == GridSpec(
+        name="star-sim",
+        vo="star",
+        lease_s=6 * 3600,
+        networks=(NetworkSpec("lan", "10.42.0.0/24", Encryption.REQUIRED),),
+        volumes=(VolumeSpec("scratch", 20 << 30),),
+        clusters=(
+            ClusterSpec(
+                "head",
+                1,
+                image,
+                2000,
+                4 << 30,
+                minimum=1,
+                networks=lan,
+                mounts=(Mount("scratch", "/srv"),),
+                provides=("nfs-server",),
+            ),
+            ClusterSpec(
+                "worker",
+                16,
+                image,
+                500,
+                512 << 20,
+                minimum=16,
+                networks=lan,
+                requires=("nfs-server",),
+            ),
+        ),
+        placement=PlacementSpec(Spread.SITE, ("uc", "fnal"), ("uc-4",)),
+    )
+
+
+def test_a_profile_is_written_over_the_file_and_keeps_the_rest() -> None:
+    worker = parse_grid(GOOD, "star.yaml", "test").clusters[1]
+    assert (worker.count, worker.cpus_milli, worker.memory_bytes) == (2, 250, 512 << 20)
+
+
+def test_a_lease_left_out_is_a_day() -> None:
+    assert parse_grid(GOOD.replace("lease: {for: 6h}\n", ""), "f").lease_s == 86400
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_example_is_a_grid(path: Path) -> None:
+    spec = load_grid(path)
+    assert problems(spec) == ()
+    assert spec.name == path.stem
+
+
+UNSUPPORTED = "not supported yet: "
+NAME = "a name is 1 to 40 lower-case letters, digits and inner dashes, a letter first"
+
+TABLE = {
+    "unknown key": (
+        "    memory: 4G",
+        "    memroy: 4G",
+        [
+            "star.yaml:9:3: clusters.head.memory: missing; write for example 4G",
+            'star.yaml:12:5: clusters.head.memroy: unknown key; did you mean "memory"?',
+        ],
+    ),
+    "unknown key unlike any": (
+        "vo: star",
+        "vo: star\nxyzzy: 1",
+        [
+            "star.yaml:3:1: xyzzy: unknown key; allowed here are grid, vo, lease, networks,"
+            " volumes, clusters, placement, ssh-authorized-keys and profiles"
+        ],
+    ),
+    "wrong type": (
+        "count: 16",
+        "count: sixteen",
+        ['star.yaml:17:12: clusters.worker.count: found "sixteen"; write a whole number'],
+    ),
+    "quantity": (
+        "memory: 4G",
+        "memory: 8 gigs",
+        [
+            'star.yaml:12:13: clusters.head.memory: found "8 gigs";'
+            " write for example 512M, 4G or 1.5T"
+        ],
+    ),
+    "negative cpus": (
+        "cpus: 2",
+        "cpus: -2",
+        [
+            "star.yaml:11:11: clusters.head.cpus: found the number -2;"
+            " write for example 2, 0.5 or 500m"
+        ],
+    ),
+    "impossible quantity": (
+        "memory: 512M",
+        "memory: 512",
+        ["star.yaml:20:13: clusters.worker.memory: found 512 B; allowed are 32 MiB to 64 TiB"],
+    ),
+    "text for a list": (
+        "networks: [lan]\n    volumes",
+        "networks: lan\n    volumes",
+        ['star.yaml:13:15: clusters.head.networks: found "lan"; write a list: [lan]'],
+    ),
+    "list for a mapping": (
+        "lan: {cidr: 10.42.0.0/24}",
+        "lan: [10.42.0.0/24]",
+        [
+            "star.yaml:5:8: networks.lan: found a list of 1; write a mapping of keys out of"
+            " cidr and encryption"
+        ],
+    ),
+    "number for a name": (
+        "grid: star-sim",
+        "grid: 7",
+        [
+            "star.yaml:1:7: grid: found the number 7; write text, in quotes where it looks like"
+            ' something else: "7"'
+        ],
+    ),
+    "left empty": (
+        "grid: star-sim",
+        "grid:",
+        ["star.yaml:1:6: grid: found nothing; write text, for example star-sim"],
+    ),
+    "closed vocabulary": (
+        "spread: site",
+        "spread: sites",
+        ['star.yaml:23:21: placement.spread: found "sites"; allowed are site, host and none'],
+    ),
+    "duplicate name": (
+        "  lan: {cidr: 10.42.0.0/24}",
+        "  lan: {cidr: 10.42.0.0/24}\n  lan: {cidr: 10.43.0.0/24}",
+        ["star.yaml:6:3: networks.lan: a second time; it is on line 5 already"],
+    ),
+    "CIDR": (
+        "10.42.0.0/24",
+        "10.42.0.0/28",
+        [
+            "star.yaml:5:15: networks.lan.cidr: 17 workspaces asked, 10.42.0.0/28 holds 13;"
+            " 10.42.0.0/27 holds 29"
+        ],
+    ),
+    "unknown volume": (
+        "volumes: {scratch: /srv}",
+        "volumes: {scrach: /srv}",
+        [
+            'star.yaml:14:15: clusters.head.volumes.scrach: found "scrach", which is no volume;'
+            ' did you mean "scratch"?'
+        ],
+    ),
+    "mount point": (
+        "volumes: {scratch: /srv}",
+        "volumes: {scratch: /dev}",
+        [
+            'star.yaml:14:24: clusters.head.volumes.scratch: found "/dev"; /dev is the guest\'s'
+            " own; mount for example at /srv"
+        ],
+    ),
+    "cluster name": (
+        "  head:",
+        "  Head:",
+        [f'star.yaml:9:3: clusters.Head: found "Head"; {NAME}'],
+    ),
+    "unprovided": (
+        "requires: [nfs-server]",
+        "requires: [nfs]",
+        [
+            'star.yaml:22:16: clusters.worker.requires[0]: found "nfs", which is no service any'
+            " cluster provides; there are nfs-server"
+        ],
+    ),
+    "cycle": (
+        "provides: [nfs-server]",
+        "provides: [nfs-server]\n    requires: [nfs-server]",
+        [
+            "star.yaml:16:15: clusters.head.requires: head requires what it provides itself;"
+            " leave that out of its requires"
+        ],
+    ),
+    "replicas": (
+        "size: 20G",
+        "size: 20G, replicas: 3",
+        [
+            "star.yaml:7:34: volumes.scratch.replicas: found 3; one replica for now,"
+            " so write 1 or leave it out"
+        ],
+    ),
+    "min": (
+        "count: 16",
+        "count: 16\n    min: 8",
+        ["star.yaml:18:10: clusters.worker.min: found 8; min is not honoured yet; write count"],
+    ),
+    "expose": (
+        "    count: 16",
+        "    count: 16\n    expose: [443]",
+        [
+            f"star.yaml:18:5: clusters.worker.expose: {UNSUPPORTED}workspaces are reached from"
+            " inside the grid; leave it out"
+        ],
+    ),
+    "within": (
+        "{spread: site",
+        "{within: 30ms, spread: site",
+        [
+            f"star.yaml:23:13: placement.within: {UNSUPPORTED}distances are not measured;"
+            " leave it out"
+        ],
+    ),
+    "reservation": (
+        "{for: 6h}",
+        "{for: 6h, start: tomorrow 14:00}",
+        [
+            f"star.yaml:3:18: lease.start: {UNSUPPORTED}grids start at once; leave it out",
+        ],
+    ),
+    "lease": (
+        "{for: 6h}",
+        "6h",
+        [
+            'star.yaml:3:8: lease: found "6h"; write a mapping of keys out of for,'
+            " for example {for: 6h}"
+        ],
+    ),
+    "lease too long": (
+        "{for: 6h}",
+        "{for: 90000h}",
+        ["star.yaml:3:14: lease.for: found 3750 d; allowed are 1 min to 366 d"],
+    ),
+    "ssh key": (
+        "vo: star",
+        "vo: star\nssh-authorized-keys: [secret]",
+        [
+            'star.yaml:3:23: ssh-authorized-keys[0]: found "secret"; write one public key a line,'
+            " for example ssh-ed25519 AAAAC3... name"
+        ],
+    ),
+    "wrong key in a profile": (
+        "cpus: 250m",
+        "cpu: 250m",
+        ['star.yaml:25:40: profiles.test.clusters.worker.cpu: unknown key; did you mean "cpus"?'],
+    ),
+    "wrong value in a profile": (
+        "count: 2,",
+        "count: two,",
+        ['star.yaml:25:37: profiles.test.clusters.worker.count: found "two"; write a whole number'],
+    ),
+    "plain line that is wrong only with a profile": (
+        "count: 2,",
+        "count: 500,",
+        [
+            'star.yaml:5:15: networks.lan.cidr: with profile "test": 501 workspaces asked,'
+            " 10.42.0.0/24 holds 253; 10.42.0.0/23 holds 509"
+        ],
+    ),
+    "too many profiles": (
+        "profiles:\n",
+        "profiles:\n" + "".join(f"  p{n}: {{}}\n" for n in range(16)),
+        ["star.yaml:24:1: profiles: found 17 profiles; at most 16 are allowed"],
+    ),
+    "a list of grids": (
+        GOOD,
+        "- grid: a\n- grid: b\n",
+        [
+            "star.yaml:1:1: found a list of 2; write a mapping of keys out of grid, vo, lease,"
+            " networks, volumes, clusters, placement, ssh-authorized-keys and profiles"
+        ],
+    ),
+    "nothing": (
+        GOOD,
+        "",
+        [
+            "star.yaml:1:1: grid: missing; write for example star-sim",
+            "star.yaml:1:1: clusters: missing; write for example"
+            " {worker: {count: 2, image: debian-12, cpus: 1, memory: 1G}}",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_a_bad_file_is_answered_with_where_what_and_what_is_allowed(case: str) -> None:
+    old, new, expected = TABLE[case]
+    assert old in GOOD
+    assert said(GOOD.replace(old, new, 1)) == expected
+
+
+def test_every_error_is_said_at_once_in_the_file_s_order() -> None:
+    text = (
+        GOOD.replace("star-sim", "Star")
+        .replace("10.42.0.0/24", "10.42.0.1/24")
+        .replace("memory: 4G", "memory: lots")
+        .replace("count: 16", "count: 0")
+        .replace("[uc, fnal]", "uc")
+        .replace("cpus: 250m", "cpus: 0")
+    )
+    assert [line.split(": ")[0:2] for line in said(text)] == [
+        ["star.yaml:1:7", "grid"],
+        ["star.yaml:5:15", "networks.lan.cidr"],
+        ["star.yaml:12:13", "clusters.head.memory"],
+        ["star.yaml:17:12", "clusters.worker.count"],
+        ["star.yaml:23:34", "placement.sites"],
+        ["star.yaml:25:46", "profiles.test.clusters.worker.cpus"],
+    ]
+
+
+def test_what_follows_from_a_broken_place_is_not_said_as_well() -> None:
+    assert said(GOOD.replace("provides: [nfs-server]", "provides: nfs-server")) == [
+        'star.yaml:15:15: clusters.head.provides: found "nfs-server"; write a list: [nfs-server]'
+    ]
+
+
+def test_an_unknown_profile_is_answered_with_those_there_are() -> None:
+    assert said(GOOD, "tset") == [
+        'star.yaml:25:3: profiles: found "tset", which is no profile; did you mean "test"?'
+    ]
+
+
+def test_a_missing_file_is_a_document_error(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError) as caught:
+        load_grid(tmp_path / "no.yaml")
+    assert str(caught.value) == f"{tmp_path}/no.yaml: cannot be read: no such file or directory"
+
+
+def test_on_a_terminal_a_caret_points_at_it() -> None:
+    with pytest.raises(DocumentError) as caught:
+        parse_grid(GOOD.replace("memory: 4G", "memory: 8 gigs"), "star.yaml")
+    assert caught.value.problems[0].render(caret=True).split("\n")[1:] == [
+        "        memory: 8 gigs",
+        "                ^",
+    ]
+
+
+_names = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True).filter(
+    lambda name: name not in ("null", "true", "false")
+)
+
+
+@given(
+    name=_names,
+    lease_s=st.integers(1, 366).map(lambda days: days * 86400),
+    shapes=st.dictionaries(
+        _names,
+        st.tuples(st.integers(1, 50), st.integers(10, 9999), st.integers(32, 1 << 20)),
+        min_size=1,
+        max_size=5,
+    ),
+    networks=st.lists(_names, unique=True, max_size=4),
+)
+def test_a_written_grid_is_read_back(
+    name: str, lease_s: int, shapes: dict[str, tuple[int, int, int]], networks: list[str]
+) -> None:
+    spec = GridSpec(
+        name,
+        tuple(
+            ClusterSpec(
+                cluster,
+                count,
+                ImageRef("guest"),
+                cpus_milli,
+                memory << 20,
+                minimum=count,
+                networks=tuple(networks),
+            )
+            for cluster, (count, cpus_milli, memory) in shapes.items()
+        ),
+        lease_s=lease_s,
+        networks=tuple(NetworkSpec(n, f"10.{i}.0.0/16") for i, n in enumerate(networks)),
+    )
+    document = {
+        "grid": spec.name,
+        "lease": {"for": f"{spec.lease_s}s"},
+        "networks": {n.name: {"cidr": n.cidr} for n in spec.networks},
+        "clusters": {
+            c.name: {
+                "count": c.count,
+                "image": c.image.name,
+                "cpus": f"{c.cpus_milli}m",
+                "memory": c.memory_bytes,
+                "networks": list(c.networks),
+            }
+            for c in spec.clusters
+        },
+    }
+    # JSON is YAML.
+    assert parse_grid(msgspec.json.encode(document).decode(), "f") == spec
