@@ -124,9 +124,9 @@ def _settle_gateway(wanted: Gateway) -> None:
         for entry in netlink.get_addr(family=2, index=index):
             if (entry.get("address"), entry["prefixlen"]) != (address, int(bits)):
                 netlink.addr(
-                    "del", index=index, address=entry.get("address"), mask=entry["prefixlen"]
+                    "del", index=index, address=entry.get("address"), prefixlen=entry["prefixlen"]
                 )
-        netlink.addr("replace", index=index, address=address, mask=int(bits))
+        netlink.addr("replace", index=index, address=address, prefixlen=int(bits))
 
 
 def _forward(netlink: Any, action: Action, entry: BridgeEntry | TunnelEntry) -> None:

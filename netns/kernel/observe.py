@@ -114,9 +114,9 @@ def _settings(link: Any, names: dict[int, str], *, is_bridge: bool) -> LinkSetti
     name = str(link.get("ifname"))
     data = link.get(("linkinfo", "data" if is_bridge else "slave_data")) or {}
     watched = (
-        ("br_stp_state", "br_mcast_snooping")
+        ("IFLA_BR_STP_STATE", "IFLA_BR_MCAST_SNOOPING")
         if is_bridge
-        else ("brport_learning", "brport_unicast_flood", "brport_mcast_flood")
+        else ("IFLA_BRPORT_LEARNING", "IFLA_BRPORT_UNICAST_FLOOD", "IFLA_BRPORT_MCAST_FLOOD")
     )
     return LinkSettings(
         name,
@@ -125,7 +125,7 @@ def _settings(link: Any, names: dict[int, str], *, is_bridge: bool) -> LinkSetti
         alias=str(link.get("ifalias") or ""),
         up=bool(link["flags"] & _UP),
         ipv6=sysctl.ipv6_enabled(name),
-        flooding=any(data.get(attribute) for attribute in watched),
+        flooding=any(data.get(attribute) != 0 for attribute in watched),
     )
 
 

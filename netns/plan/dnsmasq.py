@@ -34,7 +34,7 @@ def config(plan: NetworkPlan) -> str:
         "no-ping",
         f"dhcp-option=option:dns-server,{plan.gateway}",
         f"dhcp-option=option:domain-search,{plan.domain}",
-        f"dhcp-option=option:mtu,{plan.mtu}",
+        f"dhcp-option-force=option:mtu,{plan.mtu}",  # also to a guest that does not ask
         "dhcp-option=option:router",
         "quiet-dhcp",
     ]
