@@ -7,6 +7,13 @@ simulation does so by accident, and it is far faster than Ed25519. A key is the 
 from hashlib import blake2b, sha256
 
 from protocol.terms.ids import KeyId
+from protocol.trust.certificate import (
+    Certificate,
+    Chain,
+    Role,
+    SignedCertificate,
+    sign_certificate,
+)
 from protocol.trust.signing import covered
 
 
@@ -35,6 +42,53 @@ class SimVerifier:
             return len(key) == 64 and signature == _tag(key, domain, payload)
         except ValueError:
             return False
+
+
+class SimFederation:
+    """A federation with as many sites and hosts as are asked for; all keys follow from names."""
+
+    def __init__(self, name: str = "federation", *, from_s: float, until_s: float) -> None:
+        self.name = name
+        self.root = SimSigner(name)
+        self.from_s = from_s
+        self.until_s = until_s
+
+    @property
+    def key(self) -> KeyId:
+        """What every chain ends in."""
+        return self.root.key
+
+    def site(self, site: str) -> SimSigner:
+        """The site admin's key."""
+        return SimSigner(f"{self.name}/{site}")
+
+    def host(self, site: str, host: str) -> SimSigner:
+        """A host's key."""
+        return SimSigner(f"{self.name}/{site}/{host}")
+
+    def site_chain(self, site: str) -> Chain:
+        """The chain that goes with an order."""
+        return (self._signed(Role.SITE, site, site, self.site(site).key, self.root),)
+
+    def host_chain(self, site: str, host: str) -> Chain:
+        """The chain a host shows in its hello."""
+        key = self.host(site, host).key
+        return (self._signed(Role.HOST, site, host, key, self.site(site)), *self.site_chain(site))
+
+    def _signed(
+        self, role: Role, site: str, name: str, subject: KeyId, issuer: SimSigner
+    ) -> SignedCertificate:
+        certificate = Certificate(
+            subject=subject,
+            role=role,
+            site=site,
+            name=name,
+            issuer=issuer.key,
+            not_before_s=self.from_s,
+            not_after_s=self.until_s,
+            serial=subject[:16],
+        )
+        return sign_certificate(certificate, issuer)
 
 
 def _tag(key: KeyId, domain: str, payload: bytes) -> bytes:

@@ -103,7 +103,7 @@ def check_order(
 
     Untrusted says why not. A replay within the time is the caller's to notice, with SeenOrders.
     """
-    order = _read(signed.payload)
+    order = read_order(signed)
     principal = check_chain(signed.chain, federation, now_s, verifier, revoked=revoked)
     if principal.role is not Role.SITE:
         raise Untrusted(
@@ -125,7 +125,9 @@ def check_order(
     return CheckedOrder(order=order, principal=principal, id=order_id(signed))
 
 
-def _read(payload: bytes) -> Order:
+def read_order(signed: SignedOrder) -> Order:
+    """What it says, before anything is believed. Untrusted(malformed)."""
+    payload = signed.payload
     try:
         order = decode(payload, Order, limit_bytes=MAX_ORDER_BYTES)
     except Malformed as error:

@@ -1,0 +1,240 @@
+"""Who a host or site is, as files: made by `overlayctl federation`, `site` and `host`, read by all.
+
+    FEDERATION/                       federation.key (keep offline; signs sites), federation.pub
+    FEDERATION/sites/SITE/            site.key, site.cert, federation.pub: the site admin's identity
+    FEDERATION/sites/SITE/hosts/HOST/ host.key, host.cert, federation.pub: to be moved to that host
+
+Key files have mode 0600. A certificate file is text: one block of base64 per link of the chain,
+subject first; lines outside the blocks are for people and mean nothing. `federation.pub` is the key
+in one line.
+"""
+
+import secrets
+import time
+from base64 import b64decode, b64encode
+from binascii import Error as BinasciiError
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from overlayd.adapters.nacl_keys import (
+    NaclIdentity,
+    NaclVerifier,
+    read_small_file,
+    write_new_file,
+)
+from overlayd.ports.keys import KeyFileError
+from protocol.terms.ids import KeyId
+from protocol.trust.certificate import (
+    Certificate,
+    Chain,
+    Principal,
+    Role,
+    SignedCertificate,
+    check_chain,
+    is_key,
+    is_label,
+    read_certificate,
+    sign_certificate,
+)
+from protocol.trust.signing import Untrusted
+from protocol.wire.codec import Malformed, decode, encode
+
+SITE_DAYS = 365
+HOST_DAYS = 90
+MAX_DAYS = 3650
+
+_BEGIN = "-----BEGIN OVERLAYD CERTIFICATE-----"
+_END = "-----END OVERLAYD CERTIFICATE-----"
+_DAY_S = 86400.0
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """A private key with the chain that says whose it is, checked."""
+
+    identity: NaclIdentity
+    chain: Chain
+    federation: KeyId
+    principal: Principal
+
+
+def create_federation(directory: Path) -> KeyId:
+    """Makes federation.key and federation.pub. KeyFileError if there are any."""
+    _make_folder(directory)
+    _require_absent(directory, "federation.key", "federation.pub")
+    identity = NaclIdentity.generate()
+    identity.save(directory / "federation.key")
+    _write_federation(directory, identity.key)
+    return identity.key
+
+
+def add_site(
+    federation_dir: Path, site: str, *, days: float = SITE_DAYS, output: Path | None = None
+) -> Path:
+    """Makes a site's key and certificate; answers the folder they are in. KeyFileError."""
+    _require_label(site, "site")
+    path = federation_dir / "federation.key"
+    if not path.exists():
+        raise KeyFileError(
+            f"{path} is not there; `overlayctl federation init {federation_dir}` makes a federation"
+        )
+    federation = NaclIdentity.load(path)
+    folder = output or federation_dir / "sites" / site
+    identity = NaclIdentity.generate()
+    certificate = _certificate(identity.key, Role.SITE, site, site, federation.key, days)
+    chain = (sign_certificate(certificate, federation),)
+    _write(folder, "site", identity, chain, federation.key)
+    return folder
+
+
+def enrol_host(
+    site_dir: Path, host: str, *, days: float = HOST_DAYS, output: Path | None = None
+) -> Path:
+    """Makes a host's key and certificate; answers the folder to move to it. KeyFileError."""
+    _require_label(host, "host")
+    if not (site_dir / "site.key").exists():
+        raise KeyFileError(f"{site_dir} has no site.key; `overlayctl site add NAME` makes a site")
+    site = load_site(site_dir)
+    folder = output or site_dir / "hosts" / host
+    identity = NaclIdentity.generate()
+    certificate = _certificate(
+        identity.key, Role.HOST, site.principal.site, host, site.identity.key, days
+    )
+    chain = (sign_certificate(certificate, site.identity), *site.chain)
+    _write(folder, "host", identity, chain, site.federation)
+    return folder
+
+
+def load_site(directory: Path, now_s: float | None = None) -> Credentials:
+    """A site admin's identity from its folder. KeyFileError."""
+    return load_credentials(
+        directory / "site.key", directory / "site.cert", directory / "federation.pub", now_s
+    )
+
+
+def load_host(directory: Path, now_s: float | None = None) -> Credentials:
+    """A host's identity from its folder. KeyFileError."""
+    return load_credentials(
+        directory / "host.key", directory / "host.cert", directory / "federation.pub", now_s
+    )
+
+
+def load_credentials(
+    key: Path, certificate: Path, federation: Path, now_s: float | None = None
+) -> Credentials:
+    """Any identity from its three files, valid at `now_s` (the wall clock's now if None).
+
+    KeyFileError if a file is missing or damaged, they do not belong together, or it has expired.
+    """
+    identity = NaclIdentity.load(key)
+    chain = read_chain(certificate)
+    root = read_federation(federation)
+    try:
+        now_s = time.time() if now_s is None else now_s
+        principal = check_chain(chain, root, now_s, NaclVerifier())
+    except Untrusted as error:
+        raise KeyFileError(f"{certificate} is not valid: {error}") from None
+    if principal.key != identity.key:
+        raise KeyFileError(f"{certificate} is not for the key in {key}; they are made together")
+    return Credentials(identity=identity, chain=chain, federation=root, principal=principal)
+
+
+def read_chain(path: Path) -> Chain:
+    """The chain in a certificate file, unchecked. KeyFileError."""
+    blocks = read_small_file(path).split(_BEGIN)[1:]
+    if not blocks:
+        raise KeyFileError(f"{path} holds no certificate")
+    try:
+        return tuple(
+            decode(
+                b64decode("".join(block.partition(_END)[0].split()), validate=True),
+                SignedCertificate,
+            )
+            for block in blocks
+        )
+    except (BinasciiError, Malformed):
+        raise KeyFileError(f"{path} is damaged; copy it again from where it was made") from None
+
+
+def write_chain(path: Path, chain: Chain) -> None:
+    """A new certificate file. KeyFileError."""
+    write_new_file(path, "".join(map(_block, chain)).encode(), mode=0o644)
+
+
+def read_federation(path: Path) -> KeyId:
+    """The key in a federation.pub. KeyFileError."""
+    text = read_small_file(path).strip()
+    if not is_key(text):
+        raise KeyFileError(f"{path} is not a federation's key: 64 hexadecimal digits in one line")
+    return KeyId(text)
+
+
+def _certificate(
+    subject: KeyId, role: Role, site: str, name: str, issuer: KeyId, days: float
+) -> Certificate:
+    if not 0 < days <= MAX_DAYS:
+        raise KeyFileError(f"a certificate is valid for up to {MAX_DAYS} days, not {days:g}")
+    now_s = time.time()
+    return Certificate(
+        subject=subject,
+        role=role,
+        site=site,
+        name=name,
+        issuer=issuer,
+        not_before_s=now_s,
+        not_after_s=now_s + days * _DAY_S,
+        serial=secrets.token_hex(8),
+    )
+
+
+def _write(
+    folder: Path, stem: str, identity: NaclIdentity, chain: Chain, federation: KeyId
+) -> None:
+    _make_folder(folder)
+    _require_absent(folder, f"{stem}.key", f"{stem}.cert")
+    if not (folder / "federation.pub").exists():
+        _write_federation(folder, federation)
+    elif read_federation(folder / "federation.pub") != federation:
+        raise KeyFileError(f"{folder} belongs to another federation; choose another with --output")
+    identity.save(folder / f"{stem}.key")
+    write_chain(folder / f"{stem}.cert", chain)
+
+
+def _write_federation(folder: Path, key: KeyId) -> None:
+    write_new_file(folder / "federation.pub", f"{key}\n".encode(), mode=0o644)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise KeyFileError(f"{folder} cannot be made: {error.strerror}") from None
+
+
+def _require_absent(folder: Path, *names: str) -> None:
+    for name in names:
+        if (folder / name).exists():
+            raise KeyFileError(
+                f"{folder / name} exists and is not overwritten; move it away or choose "
+                "another folder with --output"
+            )
+
+
+def _require_label(name: str, what: str) -> None:
+    if not is_label(name):
+        raise KeyFileError(
+            f"{name!r} cannot name a {what}; write 1 to 63 of a-z, 0-9 and inner hyphens"
+        )
+
+
+def _block(signed: SignedCertificate) -> str:
+    says = read_certificate(signed)
+    until = datetime.fromtimestamp(says.not_after_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    who = says.site if says.role is Role.SITE else f"{says.site}/{says.name}"
+    text = b64encode(encode(signed)).decode()
+    lines = "\n".join(text[start : start + 76] for start in range(0, len(text), 76))
+    return (
+        f"# {says.role} {who}, valid until {until}, serial {says.serial}\n"
+        f"# key {says.subject}\n{_BEGIN}\n{lines}\n{_END}\n"
+    )

@@ -1,0 +1,77 @@
+"""The frame: version, cause, message."""
+
+from typing import Any
+
+import msgpack
+import msgspec
+import pytest
+
+from protocol.wire.codec import Malformed, MalformedReason
+from protocol.wire.envelope import VERSION, pack, unpack
+from protocol.wire.limits import MAX_CAUSE_CHARACTERS, MAX_FRAME_BYTES
+
+R = MalformedReason
+
+
+class Ask(msgspec.Struct, frozen=True, tag="ask"):
+    number: int
+
+
+class Tell(msgspec.Struct, frozen=True, tag="tell"):
+    body: bytes
+    about: Ask | None = None
+
+
+Message = Ask | Tell
+
+
+@pytest.mark.parametrize("message", [Ask(number=3), Tell(body=b"\0\xff", about=Ask(number=-1))])
+def test_a_frame_comes_back(message: Message) -> None:
+    assert unpack(pack(message, "cause-1"), Message) == ("cause-1", message)
+
+
+def test_a_frame_is_one_small_value() -> None:
+    assert msgpack.unpackb(pack(Ask(number=3), "c")) == [VERSION, "c", {"type": "ask", "number": 3}]
+
+
+@pytest.mark.parametrize(
+    ("plain", "reason"),
+    [
+        ([VERSION, "c", {"type": "dance", "number": 3}], R.UNKNOWN_TYPE),
+        ([VERSION, "c", {"type": "a\nb"}], R.UNKNOWN_TYPE),
+        ([VERSION, "c", {"number": 3}], R.UNKNOWN_TYPE),
+        ([VERSION + 1, "c", {"type": "ask", "number": 3}], R.UNKNOWN_VERSION),
+        ([VERSION + 1, "of another shape"], R.UNKNOWN_VERSION),
+        ([0, "c", {}], R.UNKNOWN_VERSION),
+        ([True, "c", {"type": "ask", "number": 3}], R.BAD_SHAPE),
+        (["1", "c", {"type": "ask", "number": 3}], R.BAD_SHAPE),
+        ([VERSION, 7, {"type": "ask", "number": 3}], R.BAD_SHAPE),
+        ([VERSION, b"c", {"type": "ask", "number": 3}], R.BAD_SHAPE),
+        ([VERSION, "c"], R.BAD_SHAPE),
+        ([VERSION, "c", {"type": "ask", "number": 3}, 1], R.BAD_SHAPE),
+        ([VERSION, "c" * (MAX_CAUSE_CHARACTERS + 1), {"type": "ask", "number": 3}], R.BAD_SHAPE),
+        ([VERSION, "c", None], R.BAD_SHAPE),
+        ([VERSION, "c", {"type": "ask", "number": "3"}], R.BAD_SHAPE),
+        ([VERSION, "c", {"type": "tell", "body": b"", "about": {"type": "x"}}], R.BAD_SHAPE),
+        ({"version": 1}, R.BAD_SHAPE),
+        ([], R.BAD_SHAPE),
+        (1, R.BAD_SHAPE),
+    ],
+)
+def test_each_fault_has_its_reason(plain: Any, reason: MalformedReason) -> None:
+    with pytest.raises(Malformed) as error:
+        unpack(msgpack.packb(plain), Message)
+    assert error.value.reason is reason
+
+
+def test_a_frame_above_the_limit_is_neither_made_nor_read() -> None:
+    with pytest.raises(ValueError, match="a Tell of"):
+        pack(Tell(body=b"x" * MAX_FRAME_BYTES), "c")
+    with pytest.raises(Malformed) as error:
+        unpack(b"\x00" * (MAX_FRAME_BYTES + 1), Message)
+    assert error.value.reason is R.OVERSIZED
+
+
+def test_a_long_cause_is_a_bug_of_ours() -> None:
+    with pytest.raises(ValueError, match="a cause of"):
+        pack(Ask(number=1), "c" * (MAX_CAUSE_CHARACTERS + 1))
