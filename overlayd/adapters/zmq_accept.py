@@ -39,6 +39,7 @@ class Accepted:
         self.peer = PeerId("")
         self.instance = b""
         self.route = b""
+        self.user = ""
         self.turned_away = False
         self.far = _far_end(fd)
         self._fd = fd
@@ -166,6 +167,9 @@ class Acceptor:
             self._greeted(route, parts)
         elif connection.turned_away:
             return
+        elif parts[-1].get("User-Id") != connection.user:
+            # A dialler may choose its route; one of an ended connection is not its to speak on.
+            self._refused["not-its-route"] += 1
         elif len(parts) != 2:
             self._turn_away(connection, "not-a-frame", f"a message of {len(parts) - 1} parts")
             self._on_gone(connection, "it broke the rules")
@@ -190,7 +194,8 @@ class Acceptor:
         if peer == PeerId(self._identity.key):
             self._turn_away(connection, "self", "it has this peer's own key")
             return
-        connection.peer, connection.instance, connection.route = peer, instance, route
+        connection.peer, connection.instance = peer, instance
+        connection.route, connection.user = route, key.hex()
         self._by_route[route] = connection
         if self.send_to(connection, self._welcome):
             self._on_path(connection)

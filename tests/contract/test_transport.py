@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import zmq
 
 from overlayd.adapters.nacl_keys import NaclIdentity
 from overlayd.adapters.zmq_paths import greeting
@@ -356,6 +357,40 @@ async def test_a_connection_that_does_not_greet_is_cut(
                 raw.send_multipart(first)
             await b.until(lambda p: b.transport.refused[reason] >= 1)
     assert not b.said(Up)
+
+
+async def test_with_no_room_left_newcomers_are_refused(
+    real: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = await joined(real)
+    monkeypatch.setattr("overlayd.adapters.zmq_accept.MAX_CONNECTIONS", 1)
+    late = await real.peer("late")
+    late.transport.dial(b.key, b.transport.address)
+    await late.until(lambda p: bool(p.said(Refused)))
+    assert b.transport.refused["full"] >= 1
+    assert b.is_up(a)
+    a.transport.hang_up(b.key)
+    await late.until(lambda p: p.is_up(b))
+
+
+async def test_a_route_of_somebody_else_is_not_spoken_on(real: World) -> None:
+    """Two connections that choose one route: the second is left alone by ZeroMQ and by us."""
+    b = await real.peer("b")
+    rude, other = real.identity("rude"), real.identity("other")
+    with new_context() as context, dialler_socket(context, rude, _key_of(real, b)) as first:
+        first.setsockopt(zmq.ROUTING_ID, b"mine")
+        first.connect(b.transport.address)
+        first.send(greeting(real.key("rude"), b"instance"))
+        await b.until(partial(_has_said, Up, real.key("rude")))
+        with dialler_socket(context, other, _key_of(real, b)) as second:
+            second.setsockopt(zmq.ROUTING_ID, b"mine")
+            second.connect(b.transport.address)
+            second.send(greeting(real.key("other"), b"instance"))
+            second.send(b"as rude")
+            first.send(b"as itself")
+            await b.until(lambda p: bool(p.frames()))
+    assert b.frames() == [b"as itself"]
+    assert not _has_said(Up, real.key("other"), b)
 
 
 async def test_an_oversized_frame_ends_the_connection_only(real: World) -> None:
