@@ -63,6 +63,8 @@ class Status(msgspec.Struct, frozen=True):
     phase: Phase
     detail: str = ""
     since_s: float = 0.0
+    boot: int = 1
+    """Which of its starts this is about."""
 
 
 _ALLOWED: dict[tuple[Power, str], Power] = {

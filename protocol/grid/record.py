@@ -79,7 +79,8 @@ class GridRecord(msgspec.Struct, frozen=True):
 class Void(msgspec.Struct, frozen=True, array_like=True):
     """An id that may not become a grid, remembered until no fresh order can carry it."""
 
-    grid: GridId
+    grid: str
+    """A GridId, or the order part of one when no attempt of that order may."""
     until_s: float
 
 
@@ -91,7 +92,7 @@ class Register(msgspec.Struct, frozen=True):
 
     def is_void(self, grid: GridId) -> bool:
         """Whether that id was voted down or used up."""
-        return any(void.grid == grid for void in self.voided)
+        return any(void.grid in (grid, order_part(grid)) for void in self.voided)
 
 
 Change = Callable[[bytes], bytes]
@@ -102,9 +103,17 @@ def register_key(owner: KeyId, name: str) -> str:
     return f"{owner}/{name}"
 
 
-def grid_id(order: SignedOrder) -> GridId:
-    """The id of the grid an `up` order makes: at most one, ever."""
-    return GridId(order_id(order)[:20])
+def grid_id(order: SignedOrder, attempt: int = 0) -> GridId:
+    """The id of the grid an `up` order makes, at that attempt of its requester to place it.
+
+    An attempt that was voted down can never become a grid; the next one has an id of its own.
+    """
+    return GridId(f"{order_id(order)[:20]}.{attempt}")
+
+
+def order_part(grid: GridId) -> str:
+    """What the ids of all attempts of one order share."""
+    return grid.partition(".")[0]
 
 
 def spec_of(order: Order) -> GridSpec:
@@ -112,9 +121,12 @@ def spec_of(order: Order) -> GridSpec:
     return decode(order.body, GridSpec)
 
 
-def vni_of(grid: GridId, network: str, attempt: int) -> int:
-    """A VXLAN id (24 bits, never 0), derived so that two requesters rarely pick the same."""
-    return int(short_hash(grid, network, str(attempt), digits=6), 16) or 1
+def vni_of(grid: GridId, network: str) -> int:
+    """A VXLAN id (24 bits, never 0), derived so that two requesters rarely pick the same.
+
+    If they do, a host refuses the second hold and its requester's next attempt derives another.
+    """
+    return int(short_hash(grid, network, digits=6), 16) or 1
 
 
 def read_register(value: bytes) -> Register:
@@ -130,7 +142,7 @@ def committing(record: GridRecord) -> Change:
         old = register.record
         if register.is_void(record.id) or (old is not None and old.state is GridState.UP):
             return value
-        if old is not None and old.id == record.id:
+        if old is not None and order_part(old.id) == order_part(record.id):
             return value
         epoch = old.epoch + 1 if old is not None else 1
         made = msgspec.structs.replace(record, epoch=epoch)
@@ -143,7 +155,7 @@ def committing(record: GridRecord) -> Change:
 def _voiding(voided: tuple[Void, ...], used: GridId, by: GridRecord) -> tuple[Void, ...]:
     """The old id is used up; it stays remembered for as long as any order of its age can be fresh."""
     until_s = read_order(by.order).issued_at_s + 2 * MAX_VALID_S
-    return (*voided, Void(used, until_s))[-VOIDED:]
+    return (*voided, Void(order_part(used), until_s))[-VOIDED:]
 
 
 def voiding(grid: GridId, now_s: float) -> Change:

@@ -25,7 +25,11 @@ def parse_size(text: str | int) -> int:
     match = _SIZE.fullmatch(str(text).strip())
     if match is None:
         raise ValueError(f"{text!r} is not a size; write for example 512M, 4G or 1.5T")
-    return int(float(match[1]) * _UNITS[match[2]]) if "." in match[1] else int(match[1]) * _UNITS[match[2]]
+    return (
+        int(float(match[1]) * _UNITS[match[2]])
+        if "." in match[1]
+        else int(match[1]) * _UNITS[match[2]]
+    )
 
 
 def parse_cpus(text: str | int | float) -> MilliCpu:

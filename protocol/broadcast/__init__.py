@@ -1,0 +1,1 @@
+"""What everybody knows: a directory of signed records, spread along a tree, made right by comparison."""

@@ -1,0 +1,104 @@
+"""Plumtree: a broadcast tree that grows out of the neighbours, with announcements to repair it.
+
+Leitao, Pereira, Rodrigues: Epidemic Broadcast Trees (SRDS 2007). Rules: push news to eager
+neighbours, announce it to lazy ones; who receives what it has already prunes the sender to lazy; who
+misses what was announced grafts the announcer to eager after a while.
+
+What we change: news is a directory record, so the directory's versions say what is old and what is
+missing, and a graft is answered with the newest record under the key. There is no message cache, and
+nothing to bound but the announcements awaited. We leave the hop-count optimisation of the tree.
+"""
+
+from protocol.broadcast.messages import Announce, Gossip, Graft, Prune, Version
+from protocol.terms.effects import Deadline, Effect, Send
+from protocol.terms.ids import PeerId
+from protocol.terms.limits import ANNOUNCED, GRAFT_AFTER_S
+from protocol.trust.record import RecordKey, SignedRecord
+
+
+class Plumtree:
+    """Who gets pushes, who gets announcements, and which announced news is awaited."""
+
+    def __init__(self) -> None:
+        self._eager: dict[PeerId, None] = {}
+        self._lazy: dict[PeerId, None] = {}
+        self._awaited: dict[RecordKey, tuple[Version, PeerId, float]] = {}
+
+    @property
+    def neighbours(self) -> list[PeerId]:
+        """Eager first, then lazy."""
+        return [*self._eager, *self._lazy]
+
+    def neighbour_up(self, peer: PeerId) -> None:
+        """New neighbours start eager."""
+        if peer not in self._lazy:
+            self._eager[peer] = None
+
+    def neighbour_down(self, peer: PeerId) -> None:
+        """Forgets it."""
+        self._eager.pop(peer, None)
+        self._lazy.pop(peer, None)
+
+    def push(self, signed: SignedRecord, version: Version, source: PeerId | None) -> list[Effect]:
+        """Sends news on, to everyone but where it came from."""
+        self._awaited.pop(version.key, None)
+        effects: list[Effect] = [Send(p, Gossip(signed)) for p in self._eager if p != source]
+        effects += [Send(p, Announce((version,))) for p in self._lazy if p != source]
+        return effects
+
+    def fresh(self, sender: PeerId) -> None:
+        """The sender was first with some news: it is on our branch."""
+        if sender in self._lazy:
+            del self._lazy[sender]
+            self._eager[sender] = None
+
+    def stale(self, sender: PeerId) -> list[Effect]:
+        """The sender pushed what we had: tell it to announce instead."""
+        if sender not in self._eager:
+            return []
+        self._to_lazy(sender)
+        return [Send(sender, Prune())]
+
+    def pruned(self, sender: PeerId) -> None:
+        """The sender had it already."""
+        if sender in self._eager:
+            self._to_lazy(sender)
+
+    def grafted(self, sender: PeerId) -> None:
+        """The sender wants pushes."""
+        if sender in self._lazy:
+            del self._lazy[sender]
+            self._eager[sender] = None
+
+    def announced(self, sender: PeerId, missing: list[Version], now: float) -> None:
+        """Waits for news that is on its way, and remembers whom to ask if it does not come."""
+        for version in missing:
+            waiting = self._awaited.get(version.key)
+            if waiting is not None and waiting[0].number >= version.number:
+                continue
+            if self._awaited.pop(version.key, None) or len(self._awaited) < ANNOUNCED:
+                self._awaited[version.key] = (version, sender, now + GRAFT_AFTER_S)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Grafts what did not come."""
+        due = [(k, v, p) for k, (v, p, at_s) in self._awaited.items() if at_s <= now]
+        per_peer: dict[PeerId, list[Version]] = {}
+        for key, version, peer in due:
+            del self._awaited[key]
+            per_peer.setdefault(peer, []).append(version)
+            self.grafted(peer)
+        return [Send(peer, Graft(tuple(versions))) for peer, versions in per_peer.items()]
+
+    def next_deadline(self) -> Deadline | None:
+        """When the first awaited news is overdue. Insertion order is time order."""
+        for _, _, at_s in self._awaited.values():
+            return Deadline(at_s, "graft")
+        return None
+
+    def check(self) -> None:
+        """Nobody is both eager and lazy."""
+        assert not [peer for peer in self._eager if peer in self._lazy]
+
+    def _to_lazy(self, peer: PeerId) -> None:
+        del self._eager[peer]
+        self._lazy[peer] = None

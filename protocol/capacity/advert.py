@@ -1,0 +1,57 @@
+"""The advert: what a host tells everybody about its room. A hint; the host's own answer is final.
+
+It says how many of each standard shape fit, not sums: sums lie about fragments.
+"""
+
+import msgspec
+
+from protocol.capacity.quantum import Quantum
+
+KIND = "advert"
+
+_G = 1 << 30
+
+SHAPES: tuple[tuple[str, Quantum], ...] = (
+    ("0.25cpu/128M", Quantum(250, 128 << 20, 0)),
+    ("1cpu/1G", Quantum(1000, 1 * _G, 0)),
+    ("2cpu/4G", Quantum(2000, 4 * _G, 0)),
+    ("4cpu/8G", Quantum(4000, 8 * _G, 0)),
+)
+"""Standard shapes; a request is compared with the nearest that is not smaller."""
+
+
+class HostFacts(msgspec.Struct, frozen=True):
+    """What the shell probed of its host; changes seldom."""
+
+    capacity: Quantum
+    architecture: str
+    driver: str
+    accelerator: str
+    accelerator_why: str
+    underlay: str
+    """Address other hosts send this host's overlay networks to."""
+    encrypts: bool
+    """Whether traffic of grids' networks is encrypted between hosts."""
+
+
+class ImageLabel(msgspec.Struct, frozen=True):
+    """An image this host has."""
+
+    name: str
+    digest: str
+    size_bytes: int
+
+
+class Advert(msgspec.Struct, frozen=True):
+    """Body of the record of kind `advert`."""
+
+    facts: HostFacts
+    free: Quantum
+    shapes: tuple[tuple[str, int], ...]
+    images: tuple[ImageLabel, ...]
+    workspaces: int
+
+
+def shapes_in(free: Quantum) -> tuple[tuple[str, int], ...]:
+    """How many of each standard shape fit."""
+    return tuple((name, shape.times_in(free)) for name, shape in SHAPES)

@@ -1,0 +1,1 @@
+"""Who is there: connections and their certificates, neighbours, and who is believed alive."""

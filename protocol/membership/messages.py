@@ -1,0 +1,72 @@
+"""First words on a connection, pings, and the handshake of neighbours."""
+
+import msgspec
+
+from protocol.terms.ids import PeerId
+from protocol.trust.certificate import Chain
+from protocol.trust.record import SignedRecord
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """Body of the record of kind `presence`: who a peer is and where it is found.
+
+    The record's incarnation is the peer's: it rises at every start, and to refute a suspicion.
+    """
+
+    chain: Chain
+    address: str
+    """HOST:PORT others dial."""
+    left: bool = False
+    """It said goodbye."""
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """The first message on a connection, both ways; until it is checked nothing else is heard."""
+
+    presence: SignedRecord
+
+
+class Ping(msgspec.Struct, frozen=True, tag="ping"):
+    """Are you there? `sent_s` is the sender's clock and comes back as it was."""
+
+    sent_s: float
+
+
+class Pong(msgspec.Struct, frozen=True, tag="pong"):
+    """Yes."""
+
+    sent_s: float
+
+
+class Neighbour(msgspec.Struct, frozen=True, tag="neighbour"):
+    """HyParView's NEIGHBOR: let us watch each other. `urgent` if the sender has no neighbour at all."""
+
+    urgent: bool
+
+
+class NeighbourReply(msgspec.Struct, frozen=True, tag="neighbour-reply"):
+    """Whether the receiver of a Neighbour agreed."""
+
+    agreed: bool
+
+
+class Disconnect(msgspec.Struct, frozen=True, tag="disconnect"):
+    """HyParView's DISCONNECT: I made room for another; keep me among those you know."""
+
+
+class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
+    """The sender stops, in order."""
+
+
+MembershipMessage = Hello | Ping | Pong | Neighbour | NeighbourReply | Disconnect | Goodbye
+
+
+class Suspicion(msgspec.Struct, frozen=True):
+    """Body of the record of kind `suspicion`, named after the accused: its owner hears nothing from it.
+
+    A record, so that it is signed: one peer cannot pretend to be two observers. `incarnation` -1 takes
+    it back.
+    """
+
+    accused: PeerId
+    incarnation: int

@@ -1,0 +1,62 @@
+"""Presence: the record by which a peer says who it is and where; and how it is believed."""
+
+import msgspec
+
+from protocol.membership.messages import Presence
+from protocol.terms.ids import KeyId, PeerId
+from protocol.trust.certificate import Principal, Role, check_chain
+from protocol.trust.record import Record, SignedRecord, check_record
+from protocol.trust.signing import Reason, Untrusted, Verifier
+from protocol.wire.codec import Malformed, decode
+
+KIND = "presence"
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What a believed presence says."""
+
+    peer: PeerId
+    name: str
+    site: str
+    address: str
+    incarnation: int
+    left: bool
+    expires_s: float
+
+
+def read_presence(record: Record, federation: KeyId, now_s: float, verifier: Verifier) -> Known:
+    """Who a presence record (its signature checked) speaks of. Untrusted says why it is not believed."""
+    try:
+        presence = decode(record.body, Presence)
+    except Malformed as error:
+        raise Untrusted(Reason.MALFORMED, f"presence: {error}") from None
+    principal = check_chain(presence.chain, federation, now_s, verifier)
+    if principal.role is not Role.HOST or principal.key != record.owner:
+        raise Untrusted(
+            Reason.WRONG_ROLE, f"a presence of {record.owner[:16]} shows {principal.name}"
+        )
+    return _known(record, presence, principal)
+
+
+def check_presence(
+    signed: SignedRecord, federation: KeyId, now_s: float, verifier: Verifier
+) -> tuple[Record, Known]:
+    """A presence record with its signature still to be checked, as it comes in a Hello. Untrusted."""
+    record = check_record(signed, verifier)
+    if record.kind != KIND:
+        raise Untrusted(
+            Reason.MALFORMED, f"a record of kind {record.kind} where a presence must be"
+        )
+    return record, read_presence(record, federation, now_s, verifier)
+
+
+def _known(record: Record, presence: Presence, principal: Principal) -> Known:
+    return Known(
+        peer=PeerId(record.owner),
+        name=principal.name,
+        site=principal.site,
+        address=presence.address,
+        incarnation=record.incarnation,
+        left=presence.left,
+        expires_s=principal.expires_s,
+    )

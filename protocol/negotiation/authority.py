@@ -1,0 +1,131 @@
+"""Whether an order allows what is asked: checked by every host on its own, whoever carried it.
+
+For now a site's admin may deploy on every host of the federation, and may change what it deployed. A
+site's own policy, and grants to virtual organisations, enter here.
+"""
+
+import msgspec
+
+from protocol.grid.check import problems
+from protocol.grid.expand import workspaces
+from protocol.grid.model import GridSpec, Workspace
+from protocol.grid.record import GridRecord, GridState, grid_id, order_part, register_key, spec_of
+from protocol.terms.ids import GridId, KeyId
+from protocol.trust.order import Action, CheckedOrder, SignedOrder, check_order, read_order
+from protocol.trust.signing import Reason, Untrusted, Verifier
+from protocol.wire.codec import Malformed
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """A believed `up` order, read."""
+
+    order: str
+    """What the ids of its attempts start with."""
+    name: str
+    owner: KeyId
+    owner_site: str
+    spec: GridSpec
+    workspaces: tuple[Workspace, ...]
+
+    @property
+    def key(self) -> str:
+        """Its name's register."""
+        return register_key(self.owner, self.name)
+
+
+class Authority:
+    """What this peer believes, given the federation it belongs to."""
+
+    def __init__(self, federation: KeyId, verifier: Verifier) -> None:
+        self._federation, self._verifier = federation, verifier
+
+    def deployment(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
+        """Reads an `up` order. Untrusted if it is not believed or its grid makes no sense."""
+        checked = self.order(signed, now, fresh)
+        if checked.order.action is not Action.UP:
+            raise Untrusted(
+                Reason.MALFORMED, f"an order to {checked.order.action} where up is needed"
+            )
+        try:
+            spec = spec_of(checked.order)
+        except Malformed as error:
+            raise Untrusted(Reason.MALFORMED, f"the grid in the order: {error}") from None
+        if spec.name != checked.order.grid:
+            raise Untrusted(Reason.MALFORMED, "the order names another grid than it contains")
+        if wrong := problems(spec):
+            raise Untrusted(Reason.MALFORMED, f"the grid in the order: {wrong[0].message}")
+        return Deployment(
+            order=order_part(grid_id(signed)),
+            name=spec.name,
+            owner=checked.principal.key,
+            owner_site=checked.principal.site,
+            spec=spec,
+            workspaces=workspaces(spec),
+        )
+
+    def draft(self, spec: GridSpec, site: str) -> Deployment:
+        """A grid nobody has ordered yet, for a plan. Untrusted if it makes no sense."""
+        if wrong := problems(spec):
+            raise Untrusted(Reason.MALFORMED, wrong[0].message)
+        return Deployment("", spec.name, KeyId(""), site, spec, workspaces(spec))
+
+    def remember(self, signed: SignedOrder) -> dict[str, Workspace]:
+        """The workspaces of an order from this peer's own store, believed when it was stored."""
+        return {w.name: w for w in workspaces(spec_of(read_order(signed)))}
+
+    def order(self, signed: SignedOrder, now: float, fresh: bool) -> CheckedOrder:
+        """Any order. Untrusted."""
+        return check_order(signed, self._federation, now, self._verifier, fresh=fresh)
+
+    def change(self, signed: SignedOrder, record: GridRecord, now: float) -> CheckedOrder:
+        """A fresh order about a grid that exists, by whoever made it. Untrusted."""
+        checked = self.order(signed, now, True)
+        self._by_owner(checked, record.id, record.name, record.owner)
+        return checked
+
+    def vouch(self, record: GridRecord, before: GridRecord | None, now: float) -> Deployment:
+        """Whether a record says no more than its owner's orders allow. Untrusted.
+
+        `before` is the newest this peer had: what is gone since must be ordered gone.
+        """
+        deployment = self.deployment(record.order, now, fresh=False)
+        if (deployment.order, deployment.name, deployment.owner) != (
+            order_part(record.id),
+            record.name,
+            record.owner,
+        ):
+            raise Untrusted(Reason.MALFORMED, "a record that is not about its own order")
+        names = [workspace.name for workspace in deployment.workspaces]
+        if any(assignment.workspace not in names for assignment in record.assignments):
+            raise Untrusted(Reason.MALFORMED, "a record of workspaces nobody ordered")
+        ended = self._ended(record, now)
+        if record.state is GridState.DOWN and "" not in ended:
+            raise Untrusted(Reason.MALFORMED, "a record that is down without an order")
+        left = [assignment.workspace for assignment in record.assignments]
+        for assignment in before.assignments if before is not None else ():
+            if assignment.workspace not in left and assignment.workspace not in ended:
+                raise Untrusted(
+                    Reason.MALFORMED, f"{assignment.workspace} vanished without an order"
+                )
+        return deployment
+
+    def _ended(self, record: GridRecord, now: float) -> list[str]:
+        """Workspaces ordered gone; "" stands for the whole grid."""
+        ended: list[str] = []
+        for signed in record.changes:
+            checked = self.order(signed, now, fresh=False)
+            self._by_owner(checked, record.id, record.name, record.owner)
+            if checked.order.action is Action.DOWN:
+                ended.append("")
+            elif checked.order.action is Action.TERMINATE:
+                ended.append(checked.order.workspace)
+        return ended
+
+    def _by_owner(self, checked: CheckedOrder, grid: GridId, name: str, owner: KeyId) -> None:
+        if checked.principal.key != owner:
+            raise Untrusted(
+                Reason.WRONG_ROLE,
+                f"{name} belongs to another site's admin than {checked.principal.site}'s",
+            )
+        if checked.order.grid not in (grid, name):
+            raise Untrusted(Reason.MALFORMED, f"an order about {checked.order.grid}, not {name}")

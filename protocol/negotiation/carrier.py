@@ -1,0 +1,311 @@
+"""The host's side of a decided grid: what it has promised to make, and what it has made so far.
+
+Rules. A record of a newer epoch replaces an older one, on disk before it is acknowledged. What is wanted
+of each workspace is kept here and brought about by the shell, which compares it with what it observes;
+what the shell reports is only told, never decided on. The host's copy may be behind: it asks the
+stewards at every start, when others speak of a newer epoch, and now and then.
+"""
+
+import msgspec
+
+from protocol.capacity.ledger import Ledger
+from protocol.capacity.quantum import Quantum
+from protocol.grid.lifecycle import Phase, Power, Status, Wanted, follow
+from protocol.grid.record import GridRecord, GridState, read_register, register_key, unchanged
+from protocol.negotiation.authority import Authority
+from protocol.negotiation.holds import TABLE as HOLD_TABLE
+from protocol.negotiation.messages import Act, ActReply, DecidedAck
+from protocol.negotiation.outcomes import NoticeDue, Outcome, Propose, RoomChanged
+from protocol.placement.fit import quantum_of
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send, earliest
+from protocol.terms.ids import GridId, PeerId
+from protocol.terms.limits import AUDIT_EVERY_S
+from protocol.trust.signing import Untrusted
+from protocol.wire.codec import decode, encode
+
+TABLE = "grid"
+
+
+class CarriedRow(msgspec.Struct, frozen=True):
+    """What is on disk of a grid this host carries part of."""
+
+    record: GridRecord
+    wanted: tuple[Wanted, ...]
+    lease_until_s: float
+    made_s: float
+    acted: tuple[tuple[str, float], ...] = ()
+    """Orders carried out, and until when they could be replayed."""
+
+
+class Carrier:
+    """Every grid this host carries part of."""
+
+    def __init__(
+        self,
+        me: PeerId,
+        ledger: Ledger,
+        authority: Authority,
+        dice: Dice,
+        rows: dict[str, bytes],
+        now: float,
+    ) -> None:
+        self._me, self._ledger, self._authority, self._dice = me, ledger, authority, dice
+        self._rows: dict[GridId, CarriedRow] = {}
+        self._status: dict[GridId, dict[str, Status]] = {}
+        self._audit_s: dict[GridId, float] = {}
+        self._ended: dict[GridId, CarriedRow] = {}
+        for key in sorted(rows):
+            row = decode(rows[key], CarriedRow)
+            grid = row.record.id
+            self._rows[grid] = row
+            self._audit_s[grid] = now + dice.uniform(1.0, 5.0)
+            self._enter(row)
+            for wanted in row.wanted:
+                self._tell(grid, Status(wanted.workspace, Phase.HELD, "found at start", now))
+
+    # -- what is known
+
+    def row(self, grid: GridId) -> CarriedRow | None:
+        """What this host carries of a grid."""
+        return self._rows.get(grid)
+
+    def last(self, grid: GridId) -> CarriedRow | None:
+        """What this host carries of a grid, or carried until it was cleared, to tell of it once more."""
+        return self._rows.get(grid) or self._ended.get(grid)
+
+    def rows(self) -> list[CarriedRow]:
+        """Everything carried."""
+        return list(self._rows.values())
+
+    def statuses(self, grid: GridId) -> tuple[Status, ...]:
+        """Where this host's workspaces of a grid are."""
+        return tuple(self._status.get(grid, {}).values())
+
+    # -- records
+
+    def decided(
+        self, record: GridRecord, held: tuple[str, ...], now: float
+    ) -> tuple[bool, list[Effect], list[Outcome]]:
+        """A record somebody says is decided. True if this host acts on it, or did already.
+
+        `held` are the names this host holds of it. Without a hold and without having carried it before,
+        nothing is done on somebody's word. Untrusted if the record says more than its orders.
+        """
+        old = self._rows.get(record.id)
+        if old is not None and old.record.epoch >= record.epoch:
+            return True, [], []
+        mine = record.on(self._me)
+        if old is None and any(name not in held for name in mine):
+            return False, [], []
+        deployment = self._authority.vouch(record, old.record if old else None, now)
+        if old is None and not mine:
+            return True, [], []
+        row = CarriedRow(
+            record=record,
+            wanted=_wanted(record, old, self._me),
+            lease_until_s=old.lease_until_s if old else now + deployment.spec.lease_s,
+            made_s=old.made_s if old else now,
+            acted=old.acted if old else (),
+        )
+        self._rows[record.id] = row
+        self._audit_s[record.id] = now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
+        self._enter(row)
+        for wanted in row.wanted:
+            if old is None:
+                self._tell(record.id, Status(wanted.workspace, Phase.HELD, "", now))
+            elif wanted.power is Power.GONE:
+                self._tell(record.id, Status(wanted.workspace, Phase.ENDING, "", now))
+        save = Persist((Row(TABLE, record.id, encode(row)), Row(HOLD_TABLE, record.id, None)))
+        note = Note("grid.decided", record.name, f"epoch {record.epoch}, {record.state}", record.id)
+        return (
+            True,
+            [save, note, Realise(record.id, record.id)],
+            [NoticeDue(record.id), RoomChanged()],
+        )
+
+    def acknowledge(self, peer: PeerId, grid: GridId) -> list[Effect]:
+        """Tells whoever decided that this host knows."""
+        row = self._rows.get(grid)
+        return [] if row is None else [Send(peer, DecidedAck(grid, row.record.epoch), grid)]
+
+    def noticed(self, grid: GridId, epoch: int, now: float) -> None:
+        """Somebody spoke of an epoch of that grid; a newer one is worth asking about."""
+        row = self._rows.get(grid)
+        if row is not None and row.record.epoch < epoch:
+            self._audit_s[grid] = min(self._audit_s[grid], now)
+
+    def audited(self, grid: GridId, value: bytes, now: float) -> tuple[list[Effect], list[Outcome]]:
+        """The stewards' word on a grid this host carries."""
+        row = self._rows.get(grid)
+        record = read_register(value).record
+        if row is None or record is None:
+            return [], []
+        if record.id == grid:
+            _, effects, outcomes = self.decided(record, (), now)
+            return effects, outcomes
+        if record.epoch <= row.record.epoch:
+            return [], []
+        # The name was given again, which it only is after this grid was taken down.
+        ended = msgspec.structs.replace(row.record, state=GridState.DOWN, epoch=record.epoch)
+        gone = tuple(Wanted(w.workspace, Power.GONE, w.boot) for w in row.wanted)
+        row = msgspec.structs.replace(row, record=ended, wanted=gone)
+        self._rows[grid] = row
+        save = Persist((Row(TABLE, grid, encode(row)),))
+        return [save, Realise(grid, grid)], [NoticeDue(grid)]
+
+    # -- one workspace
+
+    def act(self, sender: PeerId, message: Act, now: float) -> tuple[list[Effect], list[Outcome]]:
+        """Pause, resume, restart: on disk, then answered, then brought about."""
+        row = self._rows.get(message.grid)
+        if row is None:
+            return [_reply(sender, message, "", "this host does not carry that grid")], []
+        try:
+            checked = self._authority.change(message.order, row.record, now)
+        except Untrusted as error:
+            return [_reply(sender, message, "", str(error))], []
+        order = checked.order
+        if any(seen == checked.id for seen, _ in row.acted):
+            return [_reply(sender, message, order.workspace, "")], []
+        meant = [w for w in row.wanted if order.workspace in ("", w.workspace)]
+        if not meant:
+            why = f"this host does not carry {order.workspace}"
+            return [_reply(sender, message, order.workspace, why)], []
+        after = {w.workspace: follow(w, order.action) for w in meant}
+        if stuck := [w for w in meant if after[w.workspace] is None]:
+            why = f"{stuck[0].workspace} is wanted {stuck[0].power}: {order.action} does not apply"
+            return [_reply(sender, message, order.workspace, why)], []
+        acted = tuple(entry for entry in row.acted if entry[1] > now)
+        row = msgspec.structs.replace(
+            row,
+            wanted=tuple(after.get(w.workspace) or w for w in row.wanted),
+            acted=(*acted, (checked.id, checked.fresh_until_s)),
+        )
+        self._rows[message.grid] = row
+        return [
+            Persist((Row(TABLE, message.grid, encode(row)),)),
+            _reply(sender, message, order.workspace, ""),
+            Note(f"workspace.{order.action}", f"{row.record.name}/{order.workspace or '*'}"),
+            Realise(message.grid, message.request),
+        ], []
+
+    def progress(
+        self, grid: GridId, workspace: str, phase: Phase, detail: str, boot: int, now: float
+    ) -> tuple[list[Effect], list[Outcome]]:
+        """The shell reports where a workspace is."""
+        row = self._rows.get(grid)
+        if row is None:
+            return [], []
+        old = self._status.get(grid, {}).get(workspace)
+        if old is not None and (old.phase, old.detail, old.boot) == (phase, detail, boot):
+            return [], []
+        subject = f"{row.record.name}/{workspace}"
+        effects: list[Effect] = [
+            Note("workspace.phase", subject, f"{phase} {detail}".strip(), grid)
+        ]
+        outcomes: list[Outcome] = [NoticeDue(grid)]
+        self._tell(grid, Status(workspace, phase, detail, now, boot))
+        if phase is Phase.GONE:
+            wanted = tuple(w for w in row.wanted if w.workspace != workspace)
+            row = msgspec.structs.replace(row, wanted=wanted)
+            self._rows[grid] = row
+            self._ledger.strike((grid, workspace))
+            effects.insert(0, Persist((Row(TABLE, grid, encode(row)),)))
+            outcomes.append(RoomChanged())
+        return effects, outcomes
+
+    def cleared(self, grid: GridId) -> tuple[list[Effect], list[Outcome]]:
+        """The shell says nothing of that grid is left on this host."""
+        row = self._rows.get(grid)
+        if row is None or row.wanted:
+            return [], []
+        if row.record.state is GridState.UP and row.record.on(self._me):
+            return [], []
+        self._ended[grid] = self._rows.pop(grid)
+        self._audit_s.pop(grid, None)
+        note = Note("grid.cleared", row.record.name, "nothing of it is left here", grid)
+        return [Persist((Row(TABLE, grid, None),)), note], [NoticeDue(grid), RoomChanged()]
+
+    def forget(self, grid: GridId) -> None:
+        """The last notice of a cleared grid is out; its statuses are not needed any more."""
+        if self._ended.pop(grid, None) is not None:
+            self._status.pop(grid, None)
+
+    # -- time
+
+    def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
+        """Ends leases, and audits."""
+        effects: list[Effect] = []
+        outcomes: list[Outcome] = []
+        for grid, row in list(self._rows.items()):
+            if now >= row.lease_until_s and _runs(row):
+                more, due = self._expire(row, now)
+                effects += more
+                outcomes += due
+            if now >= self._audit_s[grid]:
+                self._audit_s[grid] = now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
+                key = register_key(row.record.owner, row.record.name)
+                outcomes.append(Propose(f"audit:{grid}", key, row.record.stewards, unchanged, grid))
+        return effects, outcomes
+
+    def next_deadline(self) -> Deadline | None:
+        """When to tick."""
+        leases = (Deadline(r.lease_until_s, "lease") for r in self._rows.values() if _runs(r))
+        audits = (Deadline(at_s, "audit") for at_s in self._audit_s.values())
+        return earliest(*leases, *audits)
+
+    def check(self) -> None:
+        """Everything wanted is in the ledger, and nothing is wanted twice."""
+        for grid, row in self._rows.items():
+            names = [wanted.workspace for wanted in row.wanted]
+            assert len(names) == len(dict.fromkeys(names)), names
+            assert all((grid, name) in self._ledger for name in names), names
+
+    # -- parts
+
+    def _expire(self, row: CarriedRow, now: float) -> tuple[list[Effect], list[Outcome]]:
+        """The lease is over: stop, free cpus and memory, keep the disks until somebody says down."""
+        off = tuple(
+            w if w.power is Power.GONE else Wanted(w.workspace, Power.OFF, w.boot)
+            for w in row.wanted
+        )
+        row = msgspec.structs.replace(row, wanted=off)
+        grid = row.record.id
+        self._rows[grid] = row
+        self._enter(row)
+        note = Note(
+            "lease.ended", row.record.name, "stopped; its volumes are kept until `down`", grid
+        )
+        return [Persist((Row(TABLE, grid, encode(row)),)), note, Realise(grid, grid)], [
+            NoticeDue(grid),
+            RoomChanged(),
+        ]
+
+    def _enter(self, row: CarriedRow) -> None:
+        quanta = {n: quantum_of(w) for n, w in self._authority.remember(row.record.order).items()}
+        for wanted in row.wanted:
+            quantum = quanta[wanted.workspace]
+            if wanted.power is Power.OFF:
+                quantum = Quantum(disk_bytes=quantum.disk_bytes)
+            self._ledger.enter((row.record.id, wanted.workspace), quantum)
+
+    def _tell(self, grid: GridId, status: Status) -> None:
+        self._status.setdefault(grid, {})[status.workspace] = status
+
+
+def _wanted(record: GridRecord, old: CarriedRow | None, me: PeerId) -> tuple[Wanted, ...]:
+    """What follows from a record: its workspaces as they were wanted, and the rest gone."""
+    mine = record.on(me) if record.state is GridState.UP else ()
+    before = {w.workspace: w for w in old.wanted} if old is not None else {}
+    kept = tuple(before.get(name, Wanted(name)) for name in mine if old is None or name in before)
+    gone = tuple(Wanted(n, Power.GONE, w.boot) for n, w in before.items() if n not in mine)
+    return kept + gone
+
+
+def _runs(row: CarriedRow) -> bool:
+    return any(w.power in (Power.RUNNING, Power.PAUSED) for w in row.wanted)
+
+
+def _reply(sender: PeerId, message: Act, workspace: str, problem: str) -> Effect:
+    return Send(sender, ActReply(message.request, workspace, problem), message.request)

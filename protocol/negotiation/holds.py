@@ -1,0 +1,251 @@
+"""The host's side of hold: promises for a few seconds, on disk before they are said.
+
+Rules. A hold is granted at once or refused at once, with reasons; it never waits and never displaces
+another. Asking twice is asking once. It counts as used until it ends: committed, let go, or, when its
+time is up and nobody told, settled with the grid's stewards: decided, then it is a lease; undecided, then
+it is voted down. So a requester that dies at any step leaves a whole grid or nothing, and while the
+stewards cannot be reached the hold stays, because the grid might have been decided.
+"""
+
+import msgspec
+
+from protocol.capacity.ledger import Ledger
+from protocol.grid.model import Workspace
+from protocol.grid.record import GridRecord, GridState, order_part, read_register, voiding
+from protocol.negotiation.authority import Authority, Deployment
+from protocol.negotiation.messages import HoldAsk, HoldRelease, HoldReply
+from protocol.negotiation.outcomes import Outcome, Propose, RoomChanged
+from protocol.placement.fit import Offer, Rules, quantum_of, refusals
+from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
+from protocol.terms.ids import GridId, KeyId, PeerId
+from protocol.terms.limits import HOLD_S, HOLDS_PER_HOST
+from protocol.terms.refusal import Constraint, Refusal
+from protocol.trust.order import SignedOrder
+from protocol.trust.signing import Untrusted
+from protocol.wire.codec import decode, encode
+
+TABLE = "hold"
+_ASK_AGAIN_S = 2.0
+
+
+class HoldRow(msgspec.Struct, frozen=True):
+    """What is on disk for the holds of one grid on this host."""
+
+    grid: GridId
+    key: str
+    owner: KeyId
+    name: str
+    order: SignedOrder
+    workspaces: tuple[str, ...]
+    stewards: tuple[PeerId, ...]
+    vnis: tuple[tuple[str, int], ...]
+    until_s: float
+
+
+class HoldNotSaved(msgspec.Struct, frozen=True):
+    """The store refused a hold: it was not promised, and the requester is told why."""
+
+    grid: GridId
+    workspaces: tuple[str, ...]
+    requester: PeerId
+    why: str = "the host's store has no room for another promise"
+
+
+class Holds:
+    """All holds of this host."""
+
+    def __init__(
+        self, host: str, ledger: Ledger, authority: Authority, rows: dict[str, bytes], now: float
+    ) -> None:
+        self._host, self._ledger, self._authority = host, ledger, authority
+        self._rows: dict[GridId, HoldRow] = {}
+        self._ask_s: dict[GridId, float] = {}
+        for key in sorted(rows):
+            row = decode(rows[key], HoldRow)
+            # The clock may have been set back meanwhile; no hold outlives its time by that.
+            row = msgspec.structs.replace(row, until_s=min(row.until_s, now + HOLD_S))
+            self._rows[row.grid] = row
+            deployment = authority.remember(row.order)
+            for name in row.workspaces:
+                self._ledger.enter((row.grid, name), quantum_of(deployment[name]))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def row(self, grid: GridId) -> HoldRow | None:
+        """What is held of a grid."""
+        return self._rows.get(grid)
+
+    def rows(self) -> list[HoldRow]:
+        """Everything held."""
+        return list(self._rows.values())
+
+    def ask(
+        self, requester: PeerId, ask: HoldAsk, taken: dict[str, str], offer: Offer, now: float
+    ) -> tuple[list[Effect], list[Outcome]]:
+        """Grants or refuses. `taken` maps (owner/name) and `vni:N` in use to the grid that uses them."""
+        try:
+            old = self._rows.get(ask.grid)
+            deployment = self._authority.deployment(ask.order, now, fresh=old is None)
+        except Untrusted as error:
+            return self._refuse(requester, ask, Constraint.AUTHORITY, str(error)), []
+        if why := self._conflict(ask, deployment, taken):
+            return self._refuse(requester, ask, *why), []
+        held, refused = self._grant(ask, deployment, offer)
+        if not held:
+            return [Send(requester, HoldReply(ask.grid, (), tuple(refused)))], []
+        names = tuple(dict.fromkeys((*(old.workspaces if old else ()), *held)))
+        until_s = now + min(ask.hold_s, HOLD_S)
+        row = HoldRow(
+            grid=ask.grid,
+            key=deployment.key,
+            owner=deployment.owner,
+            name=deployment.name,
+            order=ask.order,
+            workspaces=names,
+            stewards=ask.stewards,
+            vnis=ask.vnis,
+            until_s=until_s,
+        )
+        self._rows[ask.grid] = row
+        return [
+            Persist(
+                (Row(TABLE, ask.grid, encode(row)),),
+                otherwise=HoldNotSaved(ask.grid, tuple(held), requester),
+            ),
+            Send(requester, HoldReply(ask.grid, tuple(held), tuple(refused))),
+            Note("hold.granted", deployment.name, f"{', '.join(held)} for {ask.hold_s:.0f} s"),
+        ], [RoomChanged()]
+
+    def not_saved(self, event: HoldNotSaved) -> tuple[list[Effect], list[Outcome]]:
+        """Takes back in memory what could not be promised."""
+        self._strike(event.grid, event.workspaces)
+        refused = tuple(
+            (name, Refusal(Constraint.STORE, self._host, detail=event.why))
+            for name in event.workspaces
+        )
+        return [Send(event.requester, HoldReply(event.grid, (), refused))], [RoomChanged()]
+
+    def release(self, message: HoldRelease) -> tuple[list[Effect], list[Outcome]]:
+        """The requester lets go."""
+        row = self._rows.get(message.grid)
+        if row is None or not any(name in row.workspaces for name in message.workspaces):
+            return [], []
+        self._strike(message.grid, message.workspaces)
+        left = self._rows.get(message.grid)
+        value = encode(left) if left is not None else None
+        note = Note("hold.released", row.name, ", ".join(message.workspaces))
+        return [Persist((Row(TABLE, message.grid, value),), Untidied()), note], [RoomChanged()]
+
+    def take(self, record: GridRecord, me: PeerId) -> None:
+        """The grid is decided: its holds become leases, holds it did not use end. No effects."""
+        row = self._rows.pop(record.id, None)
+        self._ask_s.pop(record.id, None)
+        kept = record.on(me) if record.state is GridState.UP else ()
+        for name in row.workspaces if row is not None else ():
+            if name not in kept:
+                self._ledger.strike((record.id, name))
+
+    def settled(
+        self, grid: GridId, value: bytes
+    ) -> tuple[GridRecord | None, list[Effect], list[Outcome]]:
+        """The stewards' word on a hold whose time is up: the record if it was decided."""
+        row = self._rows.get(grid)
+        if row is None:
+            return None, [], []
+        register = read_register(value)
+        if register.record is not None and register.record.id == grid:
+            return register.record, [], []
+        self._strike(grid, row.workspaces)
+        note = Note("hold.expired", row.name, "voted down: nobody committed it in time")
+        return None, [Persist((Row(TABLE, grid, None),), Untidied()), note], [RoomChanged()]
+
+    def unsettled(self, grid: GridId, now: float) -> None:
+        """The stewards did not answer; ask again soon."""
+        if grid in self._rows:
+            self._ask_s[grid] = now + _ASK_AGAIN_S
+
+    def tick(self, now: float) -> list[Outcome]:
+        """Holds whose time is up are settled with the stewards."""
+        proposals: list[Outcome] = []
+        for grid, row in self._rows.items():
+            if now < self._ask_s.get(grid, row.until_s):
+                continue
+            self._ask_s[grid] = now + 60.0
+            change = voiding(grid, now)
+            proposals.append(Propose(f"void:{grid}", row.key, row.stewards, change, grid))
+        return proposals
+
+    def next_deadline(self) -> Deadline | None:
+        """When the first hold's time is up."""
+        ends = (Deadline(self._ask_s.get(g, r.until_s), "hold") for g, r in self._rows.items())
+        return earliest(*ends)
+
+    def check(self) -> None:
+        """Every hold is in the ledger."""
+        for grid, row in self._rows.items():
+            assert all((grid, name) in self._ledger for name in row.workspaces), row.name
+
+    # -- parts
+
+    def _conflict(
+        self, ask: HoldAsk, deployment: Deployment, taken: dict[str, str]
+    ) -> tuple[Constraint, str] | None:
+        if deployment.order != order_part(ask.grid):
+            return Constraint.AUTHORITY, "the order is of another grid"
+        user = taken.get(deployment.key, ask.grid)
+        if user != ask.grid:
+            return Constraint.NAME, f"a grid named {deployment.name} is here already, id {user}"
+        for network, vni in ask.vnis:
+            user = taken.get(f"vni:{vni}", ask.grid)
+            if user != ask.grid:
+                return Constraint.NETWORK_ID, f"network {network}: id {vni} is used by grid {user}"
+        if len(self._ledger) + len(ask.workspaces) > HOLDS_PER_HOST:
+            return Constraint.LIMIT, f"a host carries at most {HOLDS_PER_HOST} workspaces"
+        return None
+
+    def _grant(
+        self, ask: HoldAsk, deployment: Deployment, offer: Offer
+    ) -> tuple[list[str], list[tuple[str, Refusal]]]:
+        wanted: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
+        placement = deployment.spec.placement
+        rules = Rules(sites=placement.sites, exclude=placement.exclude)
+        held: list[str] = []
+        refused: list[tuple[str, Refusal]] = []
+        for name in dict.fromkeys(ask.workspaces):
+            workspace = wanted.get(name)
+            if workspace is None:
+                why = "the order has no such workspace"
+                refused.append((name, Refusal(Constraint.AUTHORITY, self._host, detail=why)))
+                continue
+            if (ask.grid, name) not in self._ledger:
+                found = refusals(workspace, offer, self._ledger.free, rules)
+                if found:
+                    refused.append((name, found[-1]))
+                    continue
+                self._ledger.enter((ask.grid, name), quantum_of(workspace))
+            held.append(name)
+        return held, refused
+
+    def _refuse(
+        self, requester: PeerId, ask: HoldAsk, constraint: Constraint, why: str
+    ) -> list[Effect]:
+        refused = tuple(
+            (name, Refusal(constraint, self._host, detail=why)) for name in ask.workspaces
+        )
+        return [
+            Send(requester, HoldReply(ask.grid, (), refused)),
+            Note("hold.refused", ask.grid, f"{constraint}: {why}"),
+        ]
+
+    def _strike(self, grid: GridId, names: tuple[str, ...]) -> None:
+        row = self._rows[grid]
+        for name in names:
+            if name in row.workspaces:
+                self._ledger.strike((grid, name))
+        left = tuple(name for name in row.workspaces if name not in names)
+        if left:
+            self._rows[grid] = msgspec.structs.replace(row, workspaces=left)
+        else:
+            del self._rows[grid]
+            self._ask_s.pop(grid, None)

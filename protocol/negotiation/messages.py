@@ -1,0 +1,117 @@
+"""What a requester and the hosts say to each other, and the notices about grids."""
+
+import msgspec
+
+from protocol.capacity.quantum import Quantum
+from protocol.grid.lifecycle import Status
+from protocol.grid.record import GridRecord, GridState
+from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
+from protocol.terms.refusal import Refusal
+from protocol.trust.order import SignedOrder
+
+
+class QuoteAsk(msgspec.Struct, frozen=True, tag="quote-ask"):
+    """What have you got? Binds nobody. `site` is whose admin asks."""
+
+    request: RequestId
+    site: str
+
+
+class Quote(msgspec.Struct, frozen=True, tag="quote"):
+    """The host's word on its room now."""
+
+    request: RequestId
+    host: str
+    site: str
+    free: Quantum
+    architecture: str
+    underlay: str
+    encrypts: bool
+    images: tuple[str, ...]
+
+
+class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
+    """Promise these workspaces of this order for `hold_s` seconds. Asking again is asking once.
+
+    The quantum follows from the order, not from this message: the carrier gets no trust.
+    """
+
+    grid: GridId
+    order: SignedOrder
+    workspaces: tuple[str, ...]
+    stewards: tuple[PeerId, ...]
+    vnis: tuple[tuple[str, int], ...]
+    hold_s: float
+
+
+class HoldReply(msgspec.Struct, frozen=True, tag="hold-reply"):
+    """What is promised (and on disk), and why the rest is not."""
+
+    grid: GridId
+    held: tuple[str, ...]
+    refused: tuple[tuple[str, Refusal], ...]
+
+
+class HoldRelease(msgspec.Struct, frozen=True, tag="hold-release"):
+    """Let these go; the requester will not commit them."""
+
+    grid: GridId
+    workspaces: tuple[str, ...]
+
+
+class Decided(msgspec.Struct, frozen=True, tag="decided"):
+    """A record a majority of its stewards holds."""
+
+    record: GridRecord
+
+
+class DecidedAck(msgspec.Struct, frozen=True, tag="decided-ack"):
+    """The host has that epoch on disk and acts on it."""
+
+    grid: GridId
+    epoch: int
+
+
+class Act(msgspec.Struct, frozen=True, tag="act"):
+    """Do this to one of your workspaces: pause, resume, restart."""
+
+    request: RequestId
+    grid: GridId
+    order: SignedOrder
+
+
+class ActReply(msgspec.Struct, frozen=True, tag="act-reply"):
+    """Taken on (and on disk), or why not."""
+
+    request: RequestId
+    workspace: str
+    problem: str
+    """Empty if it was taken on."""
+
+
+NegotiationMessage = (
+    QuoteAsk | Quote | HoldAsk | HoldReply | HoldRelease | Decided | DecidedAck | Act | ActReply
+)
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Body of the record of kind `grid`, named after the grid's id: a carrier (or its maker) tells of it."""
+
+    grid: GridId
+    name: str
+    owner: KeyId
+    owner_site: str
+    epoch: int
+    state: GridState
+    stewards: tuple[PeerId, ...]
+    placed: tuple[tuple[str, PeerId], ...]
+    """The whole placement: (workspace, host)."""
+    addresses: tuple[tuple[str, str], ...]
+    """(workspace, its first address)."""
+    mine: tuple[Status, ...]
+    """What this peer carries."""
+    made_s: float
+    lease_s: int
+
+
+NOTICE = "grid"

@@ -1,0 +1,97 @@
+"""A request: what one person asked of this peer, where it is, and its story. Bounded in every way."""
+
+from enum import StrEnum
+
+import msgspec
+
+from protocol.terms.ids import PeerId, RequestId
+from protocol.terms.limits import STORY_LINES
+
+
+class RequestState(StrEnum):
+    """How far a request is."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """Where a workspace would go, or went."""
+
+    workspace: str
+    host: str
+    site: str
+    peer: PeerId
+    cpus_milli: int
+    memory_bytes: int
+    image: str
+    image_cached: bool
+
+
+class StoryLine(msgspec.Struct, frozen=True):
+    """One thing that happened."""
+
+    at_s: float
+    text: str
+
+
+class RequestView(msgspec.Struct, frozen=True):
+    """A request as faces show it."""
+
+    id: RequestId
+    kind: str
+    grid: str
+    state: RequestState
+    stage: str
+    started_s: float
+    answer: tuple[str, ...]
+    """For a person: the result, or why not."""
+    story: tuple[StoryLine, ...]
+    placement: tuple[Planned, ...] = ()
+
+
+class Request:
+    """What all requests have in common."""
+
+    kind = "request"
+
+    def __init__(self, request: RequestId, grid: str, now: float) -> None:
+        self.id, self.grid = request, grid
+        self.started_s = now
+        self.state = RequestState.RUNNING
+        self.stage = "starting"
+        self.answer: tuple[str, ...] = ()
+        self.placement: tuple[Planned, ...] = ()
+        self._story: list[StoryLine] = []
+
+    @property
+    def running(self) -> bool:
+        """Whether it has no answer yet."""
+        return self.state is RequestState.RUNNING
+
+    def tell(self, now: float, text: str) -> None:
+        """Adds to the story; beyond its bound the middle is lost, beginning and end are kept."""
+        self._story.append(StoryLine(now, text))
+        if len(self._story) > STORY_LINES:
+            del self._story[STORY_LINES // 2]
+
+    def view(self) -> RequestView:
+        """As faces show it."""
+        return RequestView(
+            id=self.id,
+            kind=self.kind,
+            grid=self.grid,
+            state=self.state,
+            stage=self.stage,
+            started_s=self.started_s,
+            answer=self.answer,
+            story=tuple(self._story),
+            placement=self.placement,
+        )
+
+    def end(self, state: RequestState, answer: list[str], now: float) -> None:
+        """Has its answer; nothing changes afterwards."""
+        self.state, self.stage, self.answer = state, state, tuple(answer)
+        self.tell(now, "; ".join(line.strip() for line in answer) or state)

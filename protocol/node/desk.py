@@ -1,0 +1,354 @@
+"""This peer as the one somebody asked: requests, and what it has heard of hosts and grids."""
+
+import msgspec
+
+from protocol.capacity.advert import KIND as ADVERT
+from protocol.capacity.advert import Advert
+from protocol.grid.model import GridSpec
+from protocol.grid.record import GridRecord, GridState
+from protocol.membership.membership import Membership
+from protocol.negotiation.acting import Acting
+from protocol.negotiation.authority import Authority
+from protocol.negotiation.changing import Changing
+from protocol.negotiation.messages import (
+    NOTICE,
+    ActReply,
+    DecidedAck,
+    HoldReply,
+    NegotiationMessage,
+    Notice,
+    Quote,
+)
+from protocol.negotiation.outcomes import Outcome
+from protocol.negotiation.placing import Candidate, Placing, World
+from protocol.negotiation.request import RequestState
+from protocol.node.events import CancelAsked, OrderGiven, PlanAsked
+from protocol.node.host import Host
+from protocol.node.identity import Identity
+from protocol.node.notices import Notices
+from protocol.node.requests import Requests, answered
+from protocol.register.proposer import Settled, Unsettled
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Deadline, Effect
+from protocol.terms.ids import Digest, GridId, PeerId, RequestId, short_hash
+from protocol.terms.limits import STEWARDS
+from protocol.trust.order import Action, CheckedOrder, SignedOrder
+from protocol.trust.record import Record
+from protocol.trust.signing import Untrusted
+from protocol.wire.codec import decode
+
+Answer = tuple[list[Effect], list[Outcome]]
+
+
+class HeardAdvert(msgspec.Struct, frozen=True):
+    """A host's advert, and when it came (this peer's clock)."""
+
+    advert: Advert
+    received_s: float
+
+
+class Desk:
+    """Takes requests and orders from people here, and follows them to their answers."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        authority: Authority,
+        membership: Membership,
+        host: Host,
+        dice: Dice,
+    ) -> None:
+        self._identity, self._authority = identity, authority
+        self._membership, self._host, self._dice = membership, host, dice
+        self.requests = Requests()
+        self.notices = Notices()
+        self.adverts: dict[PeerId, HeardAdvert] = {}
+        self._world = World(self._candidates, self._stewards)
+
+    # -- people
+
+    def handle(self, event: PlanAsked | OrderGiven | CancelAsked, now: float) -> Answer:
+        """Somebody here asks."""
+        match event:
+            case PlanAsked(request=request, spec=spec):
+                return self._plan(request, spec, now)
+            case OrderGiven(request=request, order=order):
+                return self._order(request, order, now)
+            case CancelAsked(request=request):
+                running = self.requests.running(request)
+                return (running.cancel(now) if isinstance(running, Placing) else []), []
+
+    def _plan(self, request: RequestId, spec: GridSpec, now: float) -> Answer:
+        if request in self.requests:
+            return [], []
+        try:
+            deployment = self._authority.draft(spec, self._identity.site)
+        except Untrusted as error:
+            return self._no(request, "plan", spec.name, (str(error),), now)
+        if unknown := self._unknown_image(spec):
+            return self._no(request, "plan", spec.name, unknown, now)
+        placing = Placing(request, deployment, None, self._world, self._dice, now)
+        self.requests.add(placing)
+        return placing.start(now), []
+
+    def _order(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
+        if request in self.requests:
+            return [], []
+        try:
+            checked = self._authority.order(signed, now, fresh=True)
+            if checked.order.action is Action.UP:
+                return self._up(request, signed, now)
+        except Untrusted as error:
+            return self._no(request, "order", "", (f"this order is not accepted: {error}",), now)
+        return self._change(request, checked, signed, now)
+
+    def _up(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
+        deployment = self._authority.deployment(signed, now, fresh=True)
+        name = deployment.name
+        if unknown := self._unknown_image(deployment.spec):
+            return self._no(request, "up", name, unknown, now)
+        if self._placing(deployment.key) is not None:
+            busy = f"{name} is being brought up by another request at this peer"
+            return self._no(request, "up", name, (busy,), now)
+        there = self.notices.named(name, deployment.owner)
+        if there is not None and there.state is GridState.UP:
+            exists = f"a grid named {name} exists already, id {there.grid}"
+            lines = (
+                exists,
+                "  would work: take it down with `overlayctl down`, or choose another name",
+            )
+            return self._no(request, "up", name, lines, now)
+        placing = Placing(request, deployment, signed, self._world, self._dice, now)
+        self.requests.add(placing)
+        return placing.start(now), []
+
+    def _change(
+        self, request: RequestId, checked: CheckedOrder, signed: SignedOrder, now: float
+    ) -> Answer:
+        order, owner = checked.order, checked.principal.key
+        placing = self._placing(f"{owner}/{order.grid}")
+        if placing is not None and placing.record is None and order.action is Action.DOWN:
+            effects = placing.cancel(now)
+            stopped = f"{order.grid} was still being placed; that request is cancelled"
+            view = answered(request, "down", order.grid, (stopped,), now)
+            done = msgspec.structs.replace(view, state=RequestState.DONE, stage="done")
+            self.requests.refused(done)
+            return effects, []
+        notice = self._notice(order.grid, checked, placing)
+        if notice is None or notice.state is GridState.DOWN:
+            known = self.notices.named(order.grid)
+            why = f"there is no grid named {order.grid} of this owner"
+            if known is not None and known.owner != owner and known.state is GridState.UP:
+                why = f"{order.grid} belongs to site {known.owner_site}'s admin"
+            lines = (why, "  would work: `overlayctl ps` lists the grids there are")
+            return self._no(request, order.action, order.grid, lines, now)
+        names = [name for name, _ in notice.placed]
+        if order.workspace and order.workspace not in names:
+            missing = f"{order.grid} has no workspace {order.workspace}; it has {', '.join(names)}"
+            return self._no(request, order.action, order.grid, (missing,), now)
+        if order.action in (Action.DOWN, Action.TERMINATE):
+            changing = Changing(request, checked, signed, notice, self.alive, now)
+            self.requests.add(changing)
+            return [], changing.start(now)
+        acting = Acting(request, checked, signed, notice, self._boots(notice), now)
+        self.requests.add(acting)
+        return acting.start(now), []
+
+    # -- messages and news
+
+    def message(self, sender: PeerId, message: NegotiationMessage, now: float) -> Answer:
+        """A host answers."""
+        effects: list[Effect] = []
+        outcomes: list[Outcome] = []
+        match message:
+            case Quote(request=request):
+                running = self.requests.running(request)
+                if isinstance(running, Placing):
+                    return running.quote(sender, message, now)
+            case HoldReply():
+                for placing in self.requests.placing():
+                    more, due = placing.hold_reply(sender, message, now)
+                    effects += more
+                    outcomes += due
+            case DecidedAck():
+                for placing in self.requests.placing():
+                    placing.acknowledged(sender, message, now)
+                for changing in self.requests.changing():
+                    changing.acknowledged(sender, message)
+            case ActReply(request=request):
+                running = self.requests.running(request)
+                if isinstance(running, Acting):
+                    running.replied(sender, message, now)
+                    self._remind(running, now)
+            case _:
+                pass
+        return effects, outcomes
+
+    def settled(self, outcome: object, now: float) -> Answer:
+        """The stewards' word on a commit or a change of a request here."""
+        assert isinstance(outcome, Settled | Unsettled)
+        head, _, tail = outcome.id.partition(":")
+        if head == "commit":
+            for placing in self.requests.placing():
+                if placing.grid_id == tail:
+                    if isinstance(outcome, Unsettled):
+                        return placing.unsettled(outcome.why, now)
+                    return placing.settled(outcome.value, now)
+        running = self.requests.running(tail) if head == "change" else None
+        if isinstance(running, Changing):
+            if isinstance(outcome, Unsettled):
+                running.unsettled(outcome.why, now)
+                return [], []
+            effects = running.settled(outcome.value, now)
+            self._remind(running, now)
+            return effects, []
+        return [], []
+
+    def news(self, record: Record, now: float) -> Answer:
+        """An advert or a notice from the directory. Malformed if its body is not one."""
+        peer = PeerId(record.owner)
+        if record.kind == ADVERT and record.body:
+            self.adverts[peer] = HeardAdvert(decode(record.body, Advert), now)
+        elif record.kind == NOTICE and not record.body:
+            self.notices.drop(peer, GridId(record.name))
+        elif record.kind == NOTICE:
+            notice = decode(record.body, Notice)
+            self.notices.put(peer, notice, now)
+            self._host.carrier.noticed(notice.grid, notice.epoch, now)
+            self._tell(peer, notice, now)
+        return [], []
+
+    def own_news(self, notices: list[Notice], now: float) -> Answer:
+        """What this peer itself just told."""
+        for notice in notices:
+            self._tell(self._identity.peer, notice, now)
+        return [], []
+
+    def tick(self, now: float) -> Answer:
+        """Requests that must go on."""
+        effects: list[Effect] = []
+        outcomes: list[Outcome] = []
+        for placing in self.requests.placing():
+            more, due = placing.tick(now)
+            effects += more
+            outcomes += due
+        for changing in self.requests.changing():
+            effects += changing.tick(now)
+        for acting in self.requests.acting():
+            acting.tick(now)
+        return effects, outcomes
+
+    def next_deadline(self) -> Deadline | None:
+        """When to tick."""
+        return self.requests.next_deadline()
+
+    def alive(self, peer: PeerId) -> bool:
+        """Whether a peer is this one or believed alive."""
+        return peer == self._identity.peer or peer in self._membership.sites_alive()
+
+    # -- parts
+
+    def _tell(self, peer: PeerId, notice: Notice, now: float) -> None:
+        for placing in self.requests.placing():
+            placing.noticed(notice, now)
+        for changing in self.requests.changing():
+            changing.noticed(peer, notice, now)
+        for acting in self.requests.acting():
+            acting.noticed(peer, notice, now)
+
+    def _remind(self, request: Changing | Acting, now: float) -> None:
+        """What was told before the request was ready to listen."""
+        notice = self.notices.named(request.grid)
+        for peer, heard in list(self.notices.about(notice.grid).items()) if notice else ():
+            if request.running:
+                request.noticed(peer, heard.notice, now)
+
+    def _placing(self, key: str) -> Placing | None:
+        for placing in self.requests.placing():
+            if placing.order is not None and placing.deployment.key == key and placing.running:
+                return placing
+        return None
+
+    def _notice(self, name: str, checked: CheckedOrder, placing: Placing | None) -> Notice | None:
+        """What is known of a grid, also in the moment between its commit and its hosts' first word."""
+        heard = self.notices.named(name, checked.principal.key)
+        if placing is not None and placing.record is not None:
+            record = placing.record
+            if heard is None or heard.grid != record.id:
+                return _first_notice(record)
+        return heard
+
+    def _boots(self, notice: Notice) -> dict[str, int]:
+        return {
+            status.workspace: status.boot
+            for heard in self.notices.about(notice.grid).values()
+            for status in heard.notice.mine
+        }
+
+    def _unknown_image(self, spec: GridSpec) -> tuple[str, ...]:
+        here = [(i.name, i.digest) for i in self._host.images]
+        there = [(i.name, i.digest) for heard in self.adverts.values() for i in heard.advert.images]
+        known = dict.fromkeys(here + there)
+        digests = [digest for _, digest in known]
+        for cluster in spec.clusters:
+            if Digest(cluster.image.digest) not in digests:
+                names = ", ".join(dict.fromkeys(name for name, _ in known)) or "none yet"
+                return (
+                    f"image {cluster.image.name} of cluster {cluster.name} is on no host",
+                    f"  would work: one of those there are ({names}), or `overlayctl image add`",
+                )
+        return ()
+
+    def _no(
+        self, request: RequestId, kind: str, grid: str, lines: tuple[str, ...], now: float
+    ) -> Answer:
+        self.requests.refused(answered(request, kind, grid, lines, now))
+        return [], []
+
+    def _candidates(self) -> tuple[Candidate, ...]:
+        """This host and every live one that has advertised."""
+        me = self._identity
+        found = [Candidate(me.peer, me.name, me.site)]
+        for peer in self._membership.sites_alive():
+            known = self._membership.known[peer]
+            if peer in self.adverts:
+                found.append(Candidate(peer, known.name, known.site))
+        return tuple(found)
+
+    def _stewards(self, key: str) -> tuple[PeerId, ...]:
+        """Who keeps a name's register: those that kept it before while a majority of them lives, else
+        live peers by rendezvous hashing, at different sites first."""
+        owner, _, name = key.partition("/")
+        before = self.notices.named(name)
+        if before is not None and before.owner == owner:
+            living = [peer for peer in before.stewards if self.alive(peer)]
+            if len(living) > len(before.stewards) // 2:
+                return before.stewards
+        sites = {self._identity.peer: self._identity.site, **self._membership.sites_alive()}
+        ranked = sorted(sites, key=lambda peer: short_hash(key, peer))
+        wanted = STEWARDS if len(ranked) >= STEWARDS else 1
+        chosen: list[PeerId] = []
+        used: dict[str, None] = {}
+        for peer in ranked:
+            if sites[peer] not in used:
+                chosen.append(peer)
+                used[sites[peer]] = None
+        chosen += [peer for peer in ranked if peer not in chosen]
+        return tuple(chosen[:wanted])
+
+
+def _first_notice(record: GridRecord) -> Notice:
+    return Notice(
+        grid=record.id,
+        name=record.name,
+        owner=record.owner,
+        owner_site=record.owner_site,
+        epoch=record.epoch,
+        state=record.state,
+        stewards=record.stewards,
+        placed=tuple((a.workspace, a.host) for a in record.assignments),
+        addresses=(),
+        mine=(),
+        made_s=0.0,
+        lease_s=0,
+    )

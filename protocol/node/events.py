@@ -1,0 +1,129 @@
+"""What can happen to a peer. The shell (or the simulator) turns the world into these."""
+
+import msgspec
+
+from protocol.capacity.advert import HostFacts, ImageLabel
+from protocol.grid.lifecycle import Phase
+from protocol.grid.model import GridSpec
+from protocol.negotiation.holds import HoldNotSaved
+from protocol.node.messages import BulkMessage, Message
+from protocol.terms.effects import Untidied
+from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.trust.order import SignedOrder
+
+
+class Started(msgspec.Struct, frozen=True):
+    """The peer is up: once, first."""
+
+
+class Ticked(msgspec.Struct, frozen=True):
+    """The deadline has come."""
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """The transport has a connection, authenticated to that key."""
+
+    peer: PeerId
+
+
+class Disconnected(msgspec.Struct, frozen=True):
+    """The transport has lost its last connection to that peer."""
+
+    peer: PeerId
+    why: str
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """A well-formed message."""
+
+    peer: PeerId
+    message: Message
+    cause: str
+
+
+class Garbled(msgspec.Struct, frozen=True):
+    """Bytes that are no message."""
+
+    peer: PeerId
+    reason: str
+
+
+class Probed(msgspec.Struct, frozen=True):
+    """What the host has was found out (again)."""
+
+    facts: HostFacts
+
+
+class ImagesChanged(msgspec.Struct, frozen=True):
+    """The host's image store has these now."""
+
+    images: tuple[ImageLabel, ...]
+
+
+class Progressed(msgspec.Struct, frozen=True):
+    """Where a workspace on this host is."""
+
+    grid: GridId
+    workspace: str
+    phase: Phase
+    detail: str
+    boot: int
+
+
+class Cleared(msgspec.Struct, frozen=True):
+    """Nothing unwanted of a grid is left on this host."""
+
+    grid: GridId
+
+
+class PlanAsked(msgspec.Struct, frozen=True):
+    """Somebody here wants to know where a grid would go."""
+
+    request: RequestId
+    spec: GridSpec
+
+
+class OrderGiven(msgspec.Struct, frozen=True):
+    """Somebody here gave a signed order."""
+
+    request: RequestId
+    order: SignedOrder
+
+
+class CancelAsked(msgspec.Struct, frozen=True):
+    """Somebody here changed their mind."""
+
+    request: RequestId
+
+
+class Say(msgspec.Struct, frozen=True):
+    """The shell has bulk traffic for a peer."""
+
+    peer: PeerId
+    message: BulkMessage
+    cause: str = ""
+
+
+class Stopping(msgspec.Struct, frozen=True):
+    """The daemon stops, in order: say goodbye."""
+
+
+Event = (
+    Started
+    | Ticked
+    | Connected
+    | Disconnected
+    | Arrived
+    | Garbled
+    | Probed
+    | ImagesChanged
+    | Progressed
+    | Cleared
+    | PlanAsked
+    | OrderGiven
+    | CancelAsked
+    | Say
+    | Stopping
+    | HoldNotSaved
+    | Untidied
+)

@@ -1,0 +1,188 @@
+"""This peer as a host: what it offers, what it has promised, what it carries."""
+
+from protocol.capacity.advert import Advert, HostFacts, ImageLabel, shapes_in
+from protocol.capacity.ledger import Ledger
+from protocol.grid.record import GridRecord
+from protocol.negotiation.authority import Authority
+from protocol.negotiation.carrier import TABLE as CARRIED
+from protocol.negotiation.carrier import Carrier
+from protocol.negotiation.holds import TABLE as HELD
+from protocol.negotiation.holds import HoldNotSaved, Holds
+from protocol.negotiation.messages import (
+    Act,
+    Decided,
+    HoldAsk,
+    HoldRelease,
+    NegotiationMessage,
+    Quote,
+    QuoteAsk,
+)
+from protocol.negotiation.outcomes import Outcome
+from protocol.node.events import Cleared, Progressed
+from protocol.node.identity import Identity
+from protocol.placement.fit import Offer
+from protocol.register.proposer import Settled, Unsettled
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
+from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.trust.signing import Untrusted
+
+Answer = tuple[list[Effect], list[Outcome]]
+
+_MINE = QuoteAsk | HoldAsk | HoldRelease | Decided | Act
+
+
+class Host:
+    """Holds and carried grids over one ledger."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        facts: HostFacts,
+        images: tuple[ImageLabel, ...],
+        authority: Authority,
+        dice: Dice,
+        rows: dict[str, dict[str, bytes]],
+        now: float,
+    ) -> None:
+        self._identity, self.facts, self.images = identity, facts, images
+        self.ledger = Ledger(facts.capacity)
+        self.holds = Holds(identity.name, self.ledger, authority, rows.get(HELD, {}), now)
+        self.carrier = Carrier(
+            identity.peer, self.ledger, authority, dice, rows.get(CARRIED, {}), now
+        )
+
+    def probed(self, facts: HostFacts) -> None:
+        """The host was probed again."""
+        self.facts = facts
+        self.ledger.resize(facts.capacity)
+
+    def offer(self) -> Offer:
+        """This host's word on what it has now."""
+        return Offer(
+            peer=self._identity.peer,
+            host=self._identity.name,
+            site=self._identity.site,
+            free=self.ledger.free,
+            architecture=self.facts.architecture,
+            underlay=self.facts.underlay,
+            encrypts=self.facts.encrypts,
+            images=tuple(image.digest for image in self.images),
+        )
+
+    def advert(self) -> Advert:
+        """What everybody is told."""
+        free = self.ledger.free
+        return Advert(self.facts, free, shapes_in(free), self.images, len(self.ledger))
+
+    def concerns(self, message: NegotiationMessage) -> bool:
+        """Whether a message is for a host (and not for a requester)."""
+        return isinstance(message, _MINE)
+
+    def message(self, sender: PeerId, message: NegotiationMessage, now: float) -> Answer:
+        """A requester speaks to this host."""
+        match message:
+            case QuoteAsk(request=request):
+                return [Send(sender, self._quote(request), request)], []
+            case HoldAsk():
+                return self.holds.ask(sender, message, self._taken(), self.offer(), now)
+            case HoldRelease():
+                return self.holds.release(message)
+            case Decided(record=record):
+                return self._decided(sender, record, now)
+            case Act():
+                return self.carrier.act(sender, message, now)
+            case _:
+                return [], []
+
+    def handle(self, event: Progressed | Cleared | HoldNotSaved, now: float) -> Answer:
+        """The shell reports."""
+        match event:
+            case Progressed(grid=grid, workspace=name, phase=phase, detail=detail, boot=boot):
+                return self.carrier.progress(grid, name, phase, detail, boot, now)
+            case Cleared(grid=grid):
+                return self.carrier.cleared(grid)
+            case HoldNotSaved():
+                return self.holds.not_saved(event)
+
+    def settled(self, outcome: object, now: float) -> Answer:
+        """The stewards' word on a hold whose time was up, or on a grid this host carries."""
+        match outcome:
+            case Settled(id=change, value=value) if change.startswith("void:"):
+                grid = GridId(change.removeprefix("void:"))
+                record, effects, outcomes = self.holds.settled(grid, value)
+                if record is None:
+                    return effects, outcomes
+                return self._decided(self._identity.peer, record, now)
+            case Settled(id=change, value=value) if change.startswith("audit:"):
+                try:
+                    return self.carrier.audited(GridId(change.removeprefix("audit:")), value, now)
+                except Untrusted as error:
+                    return [Note("record.refused", change, str(error))], []
+            case Unsettled(id=change) if change.startswith("void:"):
+                self.holds.unsettled(GridId(change.removeprefix("void:")), now)
+        return [], []
+
+    def tick(self, now: float) -> Answer:
+        """Holds and leases whose time is up."""
+        effects, outcomes = self.carrier.tick(now)
+        return effects, [*outcomes, *self.holds.tick(now)]
+
+    def next_deadline(self) -> Deadline | None:
+        """When to tick."""
+        return earliest(self.holds.next_deadline(), self.carrier.next_deadline())
+
+    def check(self) -> None:
+        """Reserved + used <= total, and everything promised is in the ledger once."""
+        self.ledger.check()
+        self.holds.check()
+        self.carrier.check()
+        promised = sum(len(row.workspaces) for row in self.holds.rows())
+        carried = sum(len(row.wanted) for row in self.carrier.rows())
+        assert promised + carried == len(self.ledger), (promised, carried, len(self.ledger))
+
+    # -- parts
+
+    def _quote(self, request: RequestId) -> Quote:
+        offer = self.offer()
+        return Quote(
+            request=request,
+            host=offer.host,
+            site=offer.site,
+            free=offer.free,
+            architecture=offer.architecture,
+            underlay=offer.underlay,
+            encrypts=offer.encrypts,
+            images=offer.images,
+        )
+
+    def _decided(self, sender: PeerId, record: GridRecord, now: float) -> Answer:
+        row = self.holds.row(record.id)
+        held = row.workspaces if row is not None else ()
+        try:
+            known, effects, outcomes = self.carrier.decided(record, held, now)
+        except Untrusted as error:
+            return [Note("record.refused", record.name, str(error))], []
+        if not known:
+            note = Note(
+                "record.refused", record.name, "it places workspaces here that are not held"
+            )
+            return [note], []
+        self.holds.take(record, self._identity.peer)
+        if row is not None and self.carrier.row(record.id) is None:
+            effects = [*effects, Persist((Row(HELD, record.id, None),), Untidied())]
+        if sender != self._identity.peer or row is None:
+            effects = [*effects, *self.carrier.acknowledge(sender, record.id)]
+        return effects, outcomes
+
+    def _taken(self) -> dict[str, str]:
+        """Grid names and VXLAN ids in use on this host, and by which grid."""
+        taken: dict[str, str] = {}
+        for row in self.holds.rows():
+            taken[row.key] = row.grid
+            taken |= {f"vni:{vni}": row.grid for _, vni in row.vnis}
+        for carried in self.carrier.rows():
+            record = carried.record
+            taken[f"{record.owner}/{record.name}"] = record.id
+            taken |= {f"vni:{vni}": record.id for _, vni in record.vnis}
+        return taken

@@ -1,0 +1,53 @@
+"""Every message there is, and the bulk ones that the node only passes on to the shell."""
+
+import msgspec
+
+from protocol.broadcast.messages import BroadcastMessage
+from protocol.membership.messages import MembershipMessage
+from protocol.negotiation.messages import NegotiationMessage
+from protocol.register.messages import Accept, Accepted, Conflict, Prepare, Promise
+from protocol.terms.ids import Digest
+from protocol.trust.order import SignedOrder
+
+
+class ImageAsk(msgspec.Struct, frozen=True, tag="image-ask"):
+    """Send me a piece of that image. `session` tells answers to different fetches apart."""
+
+    session: str
+    digest: Digest
+    offset: int
+    length: int
+
+
+class ImageChunk(msgspec.Struct, frozen=True, tag="image-chunk"):
+    """A piece; `total_bytes` -1 if the sender does not have the image."""
+
+    session: str
+    digest: Digest
+    offset: int
+    total_bytes: int
+    data: bytes
+
+
+class ConsoleAsk(msgspec.Struct, frozen=True, tag="console-ask"):
+    """The console of one of your workspaces from `offset` on, after typing `keys` into it."""
+
+    session: str
+    order: SignedOrder
+    offset: int
+    keys: bytes
+
+
+class ConsoleText(msgspec.Struct, frozen=True, tag="console-text"):
+    """What the console said from `offset` on; `problem` is empty if all is well."""
+
+    session: str
+    offset: int
+    data: bytes
+    problem: str
+
+
+BulkMessage = ImageAsk | ImageChunk | ConsoleAsk | ConsoleText
+RegisterMessage = Prepare | Promise | Accept | Accepted | Conflict
+Message = MembershipMessage | BroadcastMessage | RegisterMessage | NegotiationMessage | BulkMessage
+"""The closed union: what a frame may contain."""

@@ -1,0 +1,433 @@
+"""The peer: one machine made of the rooms to the right of it, and the wiring between them.
+
+`handle(event, now)` is the only way to change it. Rooms answer effects (for the world) and outcomes (for
+other rooms); this file carries outcomes to where they belong and gives effects their way out. It
+decides nothing itself.
+"""
+
+from collections.abc import Iterable
+from typing import assert_never
+
+import msgspec
+
+from protocol.broadcast.broadcast import Broadcast, Broken, Learnt, Stray, Told
+from protocol.broadcast.messages import BroadcastMessage
+from protocol.capacity.advert import HostFacts, ImageLabel
+from protocol.membership.liveness import Changed, Health
+from protocol.membership.membership import (
+    Accuse,
+    Join,
+    Membership,
+    NeighbourDown,
+    NeighbourUp,
+    Refute,
+)
+from protocol.membership.membership import Outcome as MembershipOutcome
+from protocol.membership.messages import (
+    Goodbye,
+    Hello,
+    MembershipMessage,
+    Ping,
+    Pong,
+    Presence,
+    Suspicion,
+)
+from protocol.membership.presence import KIND as PRESENCE
+from protocol.membership.presence import check_presence, read_presence
+from protocol.negotiation.authority import Authority
+from protocol.negotiation.holds import HoldNotSaved
+from protocol.negotiation.messages import NegotiationMessage
+from protocol.node.bulletin import Bulletin
+from protocol.node.desk import Desk
+from protocol.node.events import (
+    Arrived,
+    CancelAsked,
+    Cleared,
+    Connected,
+    Disconnected,
+    Event,
+    Garbled,
+    ImagesChanged,
+    OrderGiven,
+    PlanAsked,
+    Probed,
+    Progressed,
+    Say,
+    Started,
+    Stopping,
+    Ticked,
+)
+from protocol.node.host import Host
+from protocol.node.identity import Identity
+from protocol.node.messages import BulkMessage, Message, RegisterMessage
+from protocol.node.registers import Registers
+from protocol.node.standing import Standing
+from protocol.terms.dice import Dice
+from protocol.terms.effects import (
+    Deadline,
+    Effect,
+    HandOver,
+    Note,
+    Persist,
+    Realise,
+    Row,
+    Send,
+    Untidied,
+    earliest,
+)
+from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.limits import PRESENCE_TTL_S, SUSPICION_TTL_S
+from protocol.trust.record import Record
+from protocol.trust.signing import Reason, Untrusted
+from protocol.wire.codec import Malformed, decode, encode
+
+SUSPICION = "suspicion"
+_SELF, _PEERS = "self", "peer"
+_INCARNATION = "incarnation"
+
+Rows = dict[str, dict[str, bytes]]
+
+
+class Node:
+    """One peer. See `protocol.node.snapshot` for reading it."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        facts: HostFacts,
+        images: tuple[ImageLabel, ...],
+        joins: tuple[Join, ...],
+        rows: Rows,
+        dice: Dice,
+        now: float,
+    ) -> None:
+        """`rows` is the whole store, by table; empty for a new peer."""
+        self.identity, self.me = identity, identity.peer
+        incarnation = int.from_bytes(rows.get(_SELF, {}).get(_INCARNATION, b""), "big") + 1
+        known = tuple(
+            Join(PeerId(peer), address.decode())
+            for peer, address in sorted(rows.get(_PEERS, {}).items())
+        )
+        self._saved = {join.peer: join.address for join in known}
+        self.membership = Membership(self.me, identity.site, dice, joins + known)
+        self.broadcast = Broadcast(
+            identity.signer, identity.verifier, dice, incarnation, self._admits
+        )
+        self.registers = Registers(self.me, dice, rows)
+        authority = Authority(identity.federation, identity.verifier)
+        self.host = Host(identity, facts, images, authority, dice, rows, now)
+        self.desk = Desk(identity, authority, self.membership, self.host, dice)
+        self.bulletin = Bulletin(self.me, self.host, self.desk.notices)
+        self.standing = Standing()
+        self._now = now
+
+    # -- the three doors
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """What follows from an event. Deadlines that have come are dealt with on the way."""
+        self._now = now
+        cause = event.cause if isinstance(event, Arrived | Say) else ""
+        effects = self._dispatch(event, now)
+        due = self.next_deadline()
+        if due is not None and due.at_s <= now:
+            effects += self._tick(now)
+        effects += self._publish(now)
+        effects += self._answers()
+        return self._way_out(effects, cause, now)
+
+    def next_deadline(self) -> Deadline | None:
+        """When this peer wants to be woken."""
+        return earliest(
+            self.membership.next_deadline(),
+            self.broadcast.next_deadline(),
+            self.registers.next_deadline(),
+            self.host.next_deadline(),
+            self.desk.next_deadline(),
+            self.bulletin.next_deadline(),
+        )
+
+    def check(self) -> None:
+        """Invariants of every room."""
+        self.membership.check()
+        self.broadcast.check()
+        self.registers.check()
+        self.host.check()
+
+    # -- events
+
+    def _dispatch(self, event: Event, now: float) -> list[Effect]:
+        match event:
+            case Started():
+                return self._start(now)
+            case Ticked():
+                return []
+            case Connected(peer=peer):
+                return self.membership.connected(peer, self._hello(now), now)
+            case Disconnected(peer=peer):
+                return self._follow(self.membership.disconnected(peer, now), now)
+            case Arrived(peer=peer, message=message):
+                return self._arrived(peer, message, now)
+            case Garbled(peer=peer, reason=reason):
+                return self._blame(peer, reason, now)
+            case Probed(facts=facts):
+                self.host.probed(facts)
+                self.bulletin.room_changed()
+                return []
+            case ImagesChanged(images=images):
+                self.host.images = images
+                self.bulletin.room_changed()
+                return []
+            case Progressed() | Cleared() | HoldNotSaved():
+                return self._outcomes(*self.host.handle(event, now), now)
+            case PlanAsked() | OrderGiven() | CancelAsked():
+                return self._outcomes(*self.desk.handle(event, now), now)
+            case Say(peer=peer, message=message, cause=cause):
+                return [Send(peer, message, cause)]
+            case Stopping():
+                return [Send(peer, Goodbye()) for peer in self.membership.view.neighbours]
+            case Untidied():
+                return []
+            case _:
+                assert_never(event)
+
+    def _start(self, now: float) -> list[Effect]:
+        effects = self._raise_incarnation(self.broadcast.incarnation, now)
+        self.bulletin.room_changed()
+        for row in self.host.carrier.rows():
+            self.bulletin.due(row.record.id)
+            effects.append(Realise(row.record.id, row.record.id))
+        return effects + self._tick(now)
+
+    def _arrived(self, sender: PeerId, message: Message, now: float) -> list[Effect]:
+        if isinstance(message, Hello):
+            return self._greeted(sender, message, now)
+        if sender != self.me:
+            if not self.membership.links.introduced(sender):
+                self.standing.count("not-introduced")
+                return []
+            errand = not isinstance(message, Ping | Pong)
+            outcomes = self.membership.heard(sender, errand, now)
+        else:
+            outcomes = []
+        effects = self._follow(outcomes, now)
+        match message:
+            case _ if isinstance(message, MembershipMessage):
+                more, outcomes = self.membership.handle(sender, message, now)
+                return effects + more + self._follow(outcomes, now)
+            case _ if isinstance(message, BroadcastMessage):
+                more, told = self.broadcast.handle(sender, message, now)
+                return effects + more + self._learn(told, now)
+            case _ if isinstance(message, RegisterMessage):
+                more, settled = self.registers.handle(sender, message, now)
+                effects += more
+                for outcome in settled:
+                    effects += self._settled(outcome, now)
+                return effects
+            case _ if isinstance(message, NegotiationMessage):
+                return effects + self._negotiate(sender, message, now)
+            case _ if isinstance(message, BulkMessage):
+                return [*effects, HandOver(sender, message)]
+            case _:
+                assert_never(message)
+
+    def _greeted(self, sender: PeerId, hello: Hello, now: float) -> list[Effect]:
+        identity = self.identity
+        try:
+            record, known = check_presence(
+                hello.presence, identity.federation, now, identity.verifier
+            )
+            if known.peer != sender:
+                raise _impostor(sender, known.name)
+        except Untrusted as error:
+            self.standing.count(f"hello-{error.reason}")
+            closing = self.membership.links.close(sender, str(error))
+            return [*closing, Note("peer.refused", sender, str(error))]
+        more, told = self.broadcast.take(sender, hello.presence, now)
+        effects = more + self._learn(told, now)
+        effects += self._follow(self.membership.present(known, now), now)
+        introduced, outcomes = self.membership.introduced(sender, now)
+        return effects + introduced + self._follow(outcomes, now)
+
+    def _negotiate(self, sender: PeerId, message: NegotiationMessage, now: float) -> list[Effect]:
+        if self.host.concerns(message):
+            return self._outcomes(*self.host.message(sender, message, now), now)
+        return self._outcomes(*self.desk.message(sender, message, now), now)
+
+    def _settled(self, outcome: object, now: float) -> list[Effect]:
+        """A register's change has an outcome: the host's own, or one of a request."""
+        effects = self._outcomes(*self.host.settled(outcome, now), now)
+        return effects + self._outcomes(*self.desk.settled(outcome, now), now)
+
+    def _tick(self, now: float) -> list[Effect]:
+        effects, outcomes = self.membership.tick(now)
+        effects += self._follow(outcomes, now)
+        effects += self.broadcast.tick(now)
+        more, settled = self.registers.tick(now)
+        effects += more
+        for outcome in settled:
+            effects += self._settled(outcome, now)
+        effects += self._outcomes(*self.host.tick(now), now)
+        effects += self._outcomes(*self.desk.tick(now), now)
+        return effects
+
+    # -- wiring
+
+    def _outcomes(
+        self, effects: list[Effect], outcomes: Iterable[object], now: float
+    ) -> list[Effect]:
+        """What negotiation asked of other rooms."""
+        effects = list(effects)
+        for outcome in outcomes:
+            if not self.bulletin.take(outcome):
+                effects += self.registers.propose(outcome, now)
+        return effects
+
+    def _follow(self, outcomes: list[MembershipOutcome], now: float) -> list[Effect]:
+        """What membership asked of other rooms."""
+        effects: list[Effect] = []
+        for outcome in outcomes:
+            match outcome:
+                case Accuse(suspicion=suspicion):
+                    effects += self.broadcast.publish(
+                        SUSPICION, suspicion.accused, encode(suspicion), SUSPICION_TTL_S, now
+                    )
+                case Refute(incarnation=incarnation):
+                    if incarnation >= self.broadcast.incarnation:
+                        effects += self._raise_incarnation(incarnation + 1, now)
+                        effects.append(Note("peer.refuted", self.identity.name, "I am alive"))
+                case NeighbourUp(peer=peer):
+                    effects += self.broadcast.neighbour_up(peer, now)
+                case NeighbourDown(peer=peer):
+                    self.broadcast.neighbour_down(peer)
+                case Changed():
+                    effects += self._believed(outcome)
+                case _:
+                    assert_never(outcome)
+        return effects
+
+    def _believed(self, changed: Changed) -> list[Effect]:
+        known = self.membership.known.get(changed.peer)
+        effects: list[Effect] = []
+        if known is not None:
+            kind = "peer.joined" if changed.why == "joined" else f"peer.{changed.health}"
+            effects.append(Note(kind, known.name, changed.why))
+            if changed.health is Health.ALIVE and self._saved.get(known.peer) != known.address:
+                self._saved[known.peer] = known.address
+                row = Row(_PEERS, known.peer, known.address.encode())
+                effects.append(Persist((row,), Untidied()))
+        return effects
+
+    def _learn(self, told: list[Told], now: float) -> list[Effect]:
+        """News from the directory."""
+        effects: list[Effect] = []
+        for item in told:
+            match item:
+                case Learnt(record=record):
+                    effects += self._news(record, now)
+                case Broken(peer=peer, why=why):
+                    effects += self._blame(peer, "record", now, why)
+                case Stray(record=record):
+                    effects += self._stray(record, now)
+                case _:
+                    assert_never(item)
+        return effects
+
+    def _news(self, record: Record, now: float) -> list[Effect]:
+        try:
+            if record.kind == PRESENCE:
+                identity = self.identity
+                known = read_presence(record, identity.federation, now, identity.verifier)
+                return self._follow(self.membership.present(known, now), now)
+            if record.kind == SUSPICION:
+                suspicion = decode(record.body, Suspicion)
+                owner = PeerId(record.owner)
+                return self._follow(self.membership.suspected(owner, suspicion, now), now)
+            return self._outcomes(*self.desk.news(record, now), now)
+        except (Malformed, Untrusted):
+            self.standing.count("record-body")
+            return []
+
+    def _stray(self, record: Record, now: float) -> list[Effect]:
+        """An earlier life of this peer said it. Presence: be newer. Else: take it back."""
+        if record.kind == PRESENCE:
+            if record.incarnation < self.broadcast.incarnation:
+                return []
+            return self._raise_incarnation(record.incarnation + 1, now)
+        return self.broadcast.publish(record.kind, record.name, b"", SUSPICION_TTL_S, now)
+
+    def _publish(self, now: float) -> list[Effect]:
+        """Adverts and notices that are due."""
+        effects: list[Effect] = []
+        for kind, name, body, ttl_s in self.bulletin.pop_due(now):
+            effects += self.broadcast.publish(kind, name, body, ttl_s, now)
+        fed, outcomes = self.desk.own_news(self.bulletin.pop_own(), now)
+        return effects + self._outcomes(fed, outcomes, now)
+
+    def _raise_incarnation(self, incarnation: int, now: float) -> list[Effect]:
+        self.broadcast.incarnation = incarnation
+        value = incarnation.to_bytes(8, "big")
+        effects: list[Effect] = [Persist((Row(_SELF, _INCARNATION, value),))]
+        return effects + self._publish_presence(now)
+
+    def _publish_presence(self, now: float) -> list[Effect]:
+        presence = Presence(self.identity.chain, self.identity.address)
+        return self.broadcast.publish(PRESENCE, "", encode(presence), PRESENCE_TTL_S, now)
+
+    def _hello(self, now: float) -> Hello:
+        held = self.broadcast.directory.get(KeyId(self.me), PRESENCE)
+        if held is None:
+            self._publish_presence(now)
+            held = self.broadcast.directory.get(KeyId(self.me), PRESENCE)
+        assert held is not None
+        return Hello(held.signed)
+
+    def _admits(self, record: Record) -> bool:
+        """Members' records are kept; a presence makes its owner one."""
+        if record.kind != PRESENCE:
+            return PeerId(record.owner) in self.membership.known
+        identity = self.identity
+        try:
+            read_presence(record, identity.federation, self._now, identity.verifier)
+        except Untrusted as error:
+            self.standing.count(f"presence-{error.reason}")
+            return False
+        return True
+
+    def _blame(self, peer: PeerId, reason: str, now: float, detail: str = "") -> list[Effect]:
+        """A peer broke a rule: counted, and beyond patience it is hung up on."""
+        self.standing.count(reason)
+        if not self.standing.lower(peer, now):
+            return []
+        closing = self.membership.links.close(peer, f"too many faults, the last: {reason}")
+        return [*closing, Note("peer.shunned", peer, f"{reason} {detail}".strip())]
+
+    def _answers(self) -> list[Effect]:
+        """Requests that got their answer are noted once."""
+        return [
+            Note(
+                f"request.{view.state}",
+                view.grid,
+                "; ".join(s.strip() for s in view.answer),
+                view.id,
+            )
+            for view in self.desk.requests.settle()
+        ]
+
+    def _way_out(self, effects: list[Effect], cause: str, now: float) -> list[Effect]:
+        """Sends take the peer's connection (made if need be); what has no cause takes the event's."""
+        out: list[Effect] = []
+        for effect in effects:
+            if isinstance(effect, Send | Note | Realise | HandOver) and cause and not effect.cause:
+                effect = msgspec.structs.replace(effect, cause=cause)
+            if isinstance(effect, Send) and effect.peer != self.me:
+                if isinstance(effect.message, Hello):
+                    out.append(effect)
+                else:
+                    out += self.membership.route(effect, now)
+            else:
+                out.append(effect)
+        return out
+
+
+def _impostor(sender: PeerId, name: str) -> Untrusted:
+    return Untrusted(Reason.WRONG_ROLE, f"{sender[:16]} shows the presence of {name}")

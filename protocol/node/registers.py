@@ -1,0 +1,51 @@
+"""Registers as the node uses them: the acceptor this peer is to others, and its own proposals."""
+
+from typing import assert_never
+
+from protocol.negotiation.outcomes import Propose
+from protocol.node.messages import RegisterMessage
+from protocol.register.acceptor import TABLE, Acceptor
+from protocol.register.messages import Accept, Accepted, Conflict, Prepare, Promise
+from protocol.register.proposer import Outcome, Proposers
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Deadline, Effect
+from protocol.terms.ids import PeerId
+
+
+class Registers:
+    """Both halves of CASPaxos on one peer."""
+
+    def __init__(self, me: PeerId, dice: Dice, rows: dict[str, dict[str, bytes]]) -> None:
+        self.acceptor = Acceptor(rows.get(TABLE, {}))
+        self._proposers = Proposers(me, dice)
+
+    def propose(self, outcome: object, now: float) -> list[Effect]:
+        """Starts what a room asked to have changed."""
+        assert isinstance(outcome, Propose), outcome
+        return self._proposers.propose(
+            outcome.id, outcome.key, outcome.stewards, outcome.change, now, outcome.cause
+        )
+
+    def handle(
+        self, sender: PeerId, message: RegisterMessage, now: float
+    ) -> tuple[list[Effect], list[Outcome]]:
+        """A proposer asks, or an acceptor answers."""
+        match message:
+            case Prepare() | Accept():
+                return self.acceptor.handle(sender, message, ""), []
+            case Promise() | Accepted() | Conflict():
+                return self._proposers.handle(sender, message, now)
+            case _:
+                assert_never(message)
+
+    def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
+        """Proposals that must go on."""
+        return self._proposers.tick(now)
+
+    def next_deadline(self) -> Deadline | None:
+        """When to tick."""
+        return self._proposers.next_deadline()
+
+    def check(self) -> None:
+        """Invariants of the acceptor."""
+        self.acceptor.check()

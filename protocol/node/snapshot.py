@@ -1,0 +1,284 @@
+"""What a face may see of a peer: plain values, each saying how old it is. Reading changes nothing."""
+
+import msgspec
+
+from protocol.capacity.advert import ImageLabel, shapes_in
+from protocol.capacity.quantum import Quantum
+from protocol.grid.lifecycle import Phase, Status
+from protocol.grid.record import GridState
+from protocol.negotiation.messages import Notice
+from protocol.node.node import Node
+from protocol.terms.ids import GridId, PeerId
+
+
+class PeerRow(msgspec.Struct, frozen=True):
+    """One peer as this one sees it."""
+
+    peer: PeerId
+    name: str
+    site: str
+    address: str
+    health: str
+    """alive, suspect, dead, left; `self` for this one."""
+    neighbour: bool
+    age_s: float
+    """Seconds since its advert came; -1 if none has."""
+    round_trip_s: float
+    """0 if it is not measured."""
+    driver: str
+    accelerator: str
+    accelerator_why: str
+    free: Quantum
+    capacity: Quantum
+    shapes: tuple[tuple[str, int], ...]
+    """How many of each standard shape fit."""
+    workspaces: int
+    images: tuple[ImageLabel, ...]
+
+
+class SiteRow(msgspec.Struct, frozen=True):
+    """One site: its live hosts together."""
+
+    site: str
+    hosts: int
+    alive: int
+    free: Quantum
+    capacity: Quantum
+    workspaces: int
+    age_s: float
+    """Of the oldest advert counted."""
+
+
+class WorkspaceRow(msgspec.Struct, frozen=True):
+    """One workspace of one grid."""
+
+    grid: str
+    grid_id: GridId
+    workspace: str
+    host: str
+    peer: PeerId
+    site: str
+    phase: str
+    detail: str
+    address: str
+    boot: int
+    age_s: float
+    """Seconds since its host last told of it; -1 if it has not."""
+    host_health: str
+
+
+class GridRow(msgspec.Struct, frozen=True):
+    """One grid."""
+
+    grid: GridId
+    name: str
+    owner_site: str
+    state: str
+    epoch: int
+    workspaces: int
+    phases: tuple[tuple[str, int], ...]
+    """How many workspaces are in each phase."""
+    hosts: int
+    sites: int
+    stewards: tuple[str, ...]
+    lease_left_s: float
+
+
+class SelfRow(msgspec.Struct, frozen=True):
+    """This peer."""
+
+    peer: PeerId
+    name: str
+    site: str
+    address: str
+    incarnation: int
+    neighbours: int
+    known: int
+    records: int
+    holds: int
+    carried: int
+    faults: dict[str, int]
+    """What others did wrong, by reason."""
+    dropped: int
+    """Messages that found no connection."""
+
+
+def this_peer(node: Node) -> SelfRow:
+    """About the peer itself."""
+    return SelfRow(
+        peer=node.me,
+        name=node.identity.name,
+        site=node.identity.site,
+        address=node.identity.address,
+        incarnation=node.broadcast.incarnation,
+        neighbours=len(node.membership.view.neighbours),
+        known=len(node.membership.known),
+        records=len(node.broadcast.directory),
+        holds=len(node.host.holds),
+        carried=len(node.host.carrier.rows()),
+        faults=dict(sorted(node.standing.counts.items())),
+        dropped=node.membership.links.dropped,
+    )
+
+
+def peers(node: Node, now: float) -> list[PeerRow]:
+    """Every known peer, this one among them, by site and name."""
+    rows = [_own_row(node)]
+    for peer, known in node.membership.known.items():
+        heard = node.desk.adverts.get(peer)
+        link = node.membership.links.view(peer)
+        advert = heard.advert if heard is not None else None
+        facts = advert.facts if advert is not None else None
+        rows.append(
+            PeerRow(
+                peer=peer,
+                name=known.name,
+                site=known.site,
+                address=known.address,
+                health=str(node.membership.liveness.health(peer)),
+                neighbour=node.membership.view.is_neighbour(peer),
+                age_s=now - heard.received_s if heard is not None else -1.0,
+                round_trip_s=link.round_trip_s if link is not None else 0.0,
+                driver=facts.driver if facts else "",
+                accelerator=facts.accelerator if facts else "",
+                accelerator_why=facts.accelerator_why if facts else "",
+                free=advert.free if advert else Quantum(),
+                capacity=facts.capacity if facts else Quantum(),
+                shapes=advert.shapes if advert else (),
+                workspaces=advert.workspaces if advert else 0,
+                images=advert.images if advert else (),
+            )
+        )
+    return sorted(rows, key=lambda row: (row.site, row.name))
+
+
+def sites(node: Node, now: float) -> list[SiteRow]:
+    """Sites, by name."""
+    by_site: dict[str, list[PeerRow]] = {}
+    for row in peers(node, now):
+        by_site.setdefault(row.site, []).append(row)
+    return [_site_row(site, rows) for site, rows in by_site.items()]
+
+
+def grids(node: Node, now: float) -> list[GridRow]:
+    """Every grid anybody tells of, those that are up first."""
+    rows = []
+    for grid in node.desk.notices.grids():
+        newest = node.desk.notices.newest(grid)
+        if newest is None:
+            continue
+        members = workspaces(node, grid, now)
+        phases: dict[str, int] = {}
+        for member in members:
+            phases[member.phase] = phases.get(member.phase, 0) + 1
+        rows.append(
+            GridRow(
+                grid=grid,
+                name=newest.name,
+                owner_site=newest.owner_site,
+                state=newest.state,
+                epoch=newest.epoch,
+                workspaces=len(members),
+                phases=tuple(phases.items()),
+                hosts=len(dict.fromkeys(m.peer for m in members)),
+                sites=len(dict.fromkeys(m.site for m in members)),
+                stewards=tuple(_name(node, peer) for peer in newest.stewards),
+                lease_left_s=max(0.0, newest.made_s + newest.lease_s - now),
+            )
+        )
+    return sorted(rows, key=lambda row: (row.state != GridState.UP, row.name))
+
+
+def find_grid(node: Node, name: str) -> Notice | None:
+    """The grid of that name or id."""
+    return node.desk.notices.named(name)
+
+
+def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
+    """The workspaces of a grid, in the record's order."""
+    newest = node.desk.notices.newest(grid)
+    if newest is None:
+        return []
+    addresses = dict(newest.addresses)
+    about = node.desk.notices.about(grid)
+    rows = []
+    for name, peer in newest.placed:
+        heard = about.get(peer)
+        status = _status(heard.notice, name) if heard is not None else None
+        phase = status.phase if status is not None else Phase.HELD
+        if newest.state is GridState.DOWN and status is None:
+            phase = Phase.GONE if heard is not None else Phase.ENDING
+        rows.append(
+            WorkspaceRow(
+                grid=newest.name,
+                grid_id=grid,
+                workspace=name,
+                host=_name(node, peer),
+                peer=peer,
+                site=_site(node, peer),
+                phase=phase,
+                detail=status.detail if status is not None else "",
+                address=addresses.get(name, ""),
+                boot=status.boot if status is not None else 0,
+                age_s=now - heard.received_s if heard is not None else -1.0,
+                host_health=_health(node, peer),
+            )
+        )
+    return rows
+
+
+def _own_row(node: Node) -> PeerRow:
+    facts, free = node.host.facts, node.host.ledger.free
+    return PeerRow(
+        peer=node.me,
+        name=node.identity.name,
+        site=node.identity.site,
+        address=node.identity.address,
+        health="self",
+        neighbour=False,
+        age_s=0.0,
+        round_trip_s=0.0,
+        driver=facts.driver,
+        accelerator=facts.accelerator,
+        accelerator_why=facts.accelerator_why,
+        free=free,
+        capacity=facts.capacity,
+        shapes=shapes_in(free),
+        workspaces=len(node.host.ledger),
+        images=node.host.images,
+    )
+
+
+def _site_row(site: str, rows: list[PeerRow]) -> SiteRow:
+    live = [row for row in rows if row.health in ("self", "alive", "suspect") and row.age_s >= 0]
+    return SiteRow(
+        site=site,
+        hosts=len(rows),
+        alive=len(live),
+        free=sum((row.free for row in live), Quantum()),
+        capacity=sum((row.capacity for row in live), Quantum()),
+        workspaces=sum(row.workspaces for row in live),
+        age_s=max((row.age_s for row in live), default=-1.0),
+    )
+
+
+def _status(notice: Notice, workspace: str) -> Status | None:
+    return next((status for status in notice.mine if status.workspace == workspace), None)
+
+
+def _name(node: Node, peer: PeerId) -> str:
+    if peer == node.me:
+        return node.identity.name
+    known = node.membership.known.get(peer)
+    return known.name if known is not None else peer[:12]
+
+
+def _site(node: Node, peer: PeerId) -> str:
+    if peer == node.me:
+        return node.identity.site
+    known = node.membership.known.get(peer)
+    return known.site if known is not None else ""
+
+
+def _health(node: Node, peer: PeerId) -> str:
+    return "self" if peer == node.me else str(node.membership.liveness.health(peer) or "unknown")

@@ -1,0 +1,1 @@
+"""Which host carries what: does it fit, what is best, and why not."""

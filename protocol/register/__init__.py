@@ -1,0 +1,1 @@
+"""CASPaxos: one small replicated register per grid name, kept by a few stewards."""

@@ -1,0 +1,50 @@
+"""What proposers and acceptors of a register say to each other.
+
+A register's value is opaque here (bytes; empty = never written). Which values make sense is the
+business of whoever changes it.
+"""
+
+import msgspec
+
+from protocol.terms.ids import PeerId
+
+
+class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
+    """Orders attempts. Unique per attempt because the proposer's id is part of it; also the fencing token."""
+
+    round: int
+    peer: PeerId
+
+
+class RegisterMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """What they have in common: the register, and the attempt it is about."""
+
+    key: str
+    ballot: Ballot
+
+
+class Prepare(RegisterMessage, frozen=True, tag="prepare"):
+    """May I? Asks for the value last accepted and for a promise to take no older ballot."""
+
+
+class Promise(RegisterMessage, frozen=True, tag="promise"):
+    """Yes; this is what I accepted last, at `accepted` (None: nothing yet)."""
+
+    accepted: Ballot | None
+    value: bytes
+
+
+class Accept(RegisterMessage, frozen=True, tag="accept"):
+    """Take this value."""
+
+    value: bytes
+
+
+class Accepted(RegisterMessage, frozen=True, tag="accepted"):
+    """Taken, and on disk."""
+
+
+class Conflict(RegisterMessage, frozen=True, tag="conflict"):
+    """No: I have promised a newer ballot."""
+
+    promised: Ballot

@@ -1,0 +1,16 @@
+"""Randomness as an argument. The daemon hands in a seeded generator of its own, the simulator its world's."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Dice(Protocol):
+    """The part of `random.Random` that machines may use."""
+
+    def random(self) -> float: ...
+    def uniform(self, a: float, b: float) -> float: ...
+    def choice(self, seq: Sequence[T]) -> T: ...
+    def sample(self, population: Sequence[T], k: int) -> list[T]: ...
+    def getrandbits(self, k: int, /) -> int: ...

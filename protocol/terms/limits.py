@@ -1,0 +1,79 @@
+"""A limit on everything the peer machine keeps or sends, each with its reason. Wire sizes: protocol/wire/limits.py."""
+
+# Membership (HyParView; overlay.md has the measurements behind 6, 3 and 30)
+ACTIVE_VIEW = 6
+ACTIVE_REMOTE = 3
+"""Neighbours at other sites: 3 of 6 cut cross-site traffic by 12; 2 split the overlay in 1 of 12 seeds."""
+PASSIVE_VIEW = 30
+FULL_MESH_BELOW = 12
+"""Up to here everybody watches everybody: simpler, and as cheap as the views."""
+WALK_LENGTH = 5
+"""Hops of a forwarded join (ARWL) and of a shuffle."""
+WALK_PASSIVE = 3
+"""Remaining hops at which a forwarded join is noted in the passive view (PRWL)."""
+SHUFFLE_SAMPLE = 8
+SHUFFLE_EVERY_S = 10.0
+PING_EVERY_S = 1.0
+SILENCE_S = 3.0
+"""Silence after which a neighbour is suspected; as long as three lost pings."""
+CONFIRM_S = 1.0
+"""How long a suspect shared by two observers has to refute."""
+LONELY_S = 5.0
+"""How long a suspect of one observer has to refute."""
+SUSPICION_TTL_S = 60.0
+REDIAL_EVERY_S = 2.0
+HEAL_EVERY_S = 60.0
+"""A random unconnected or dead address is tried this often, so that splits heal however long they lasted."""
+HELLO_WITHIN_S = 5.0
+"""A connection that has not shown its certificates by then is closed."""
+IDLE_LINK_S = 30.0
+"""A connection made for one errand is closed after this much silence."""
+QUEUED_PER_PEER = 256
+"""Messages waiting for a connection; beyond it the oldest is dropped and counted."""
+
+# Broadcast and directory
+COMPARE_EVERY_S = 5.0
+"""Directory digests are compared with one neighbour this often."""
+COMPARE_BUCKETS = 64
+GRAFT_AFTER_S = 0.4
+"""An announced record that has not come by then is asked for (Plumtree's timer)."""
+ANNOUNCED = 4096
+"""Announcements awaited at once."""
+RECORDS = 65536
+RECORDS_PER_OWNER = 4096
+RECORDS_PER_FRAME = 64
+TOMBSTONE_S = 3600.0
+"""How long an expired record is remembered, so that an old copy cannot come back."""
+
+# Adverts and notices
+ADVERT_EVERY_S = 30.0
+ADVERT_AT_MOST_EVERY_S = 1.0
+ADVERT_TTL_S = 3600.0
+PRESENCE_TTL_S = 86400.0
+NOTICE_AT_MOST_EVERY_S = 0.25
+
+# Negotiation
+QUOTE_WITHIN_S = 1.0
+"""Deadline for quotes; three round trips across a continent."""
+QUOTED_HOSTS = 512
+HOLD_S = 8.0
+HOLD_REPLY_WITHIN_S = 2.0
+ROUNDS = 4
+"""Refills of refused holds before everything is let go."""
+REQUEST_S = 60.0
+"""How long a request tries again before the person is told no."""
+BACKOFF_S = 0.5
+STEWARDS = 3
+REGISTER_REPLY_WITHIN_S = 1.0
+REGISTER_TRIES = 12
+VOIDED = 256
+"""Voted-down grids a register remembers; each only until its order has expired."""
+DECIDED_EVERY_S = 1.0
+"""A decided record is told again to hosts that have not acknowledged it this often."""
+AUDIT_EVERY_S = 60.0
+"""A carrying host reads its grid's register this often, in case an announcement never came."""
+ACT_WITHIN_S = 10.0
+REQUESTS_KEPT = 256
+STORY_LINES = 200
+GRIDS_PER_HOST = 256
+HOLDS_PER_HOST = 1024

@@ -1,0 +1,63 @@
+"""A refusal is a value: which constraint, what was asked, what there is, and where.
+
+They travel, are counted and explained, and never raised. Ordered from the mildest constraint to the
+one that usually binds, so that an explanation can put the binding dimension last.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from protocol.terms.quantities import format_cpus, format_size
+
+
+class Constraint(StrEnum):
+    """What can stop a workspace from being carried by a host."""
+
+    SILENT = "silent"
+    """The host did not answer in time."""
+    AUTHORITY = "authority"
+    SITE = "site"
+    SPREAD = "spread"
+    ENCRYPTION = "encryption"
+    ARCHITECTURE = "architecture"
+    IMAGE = "image"
+    NAME = "name"
+    NETWORK_ID = "network-id"
+    STORE = "store"
+    LIMIT = "limit"
+    CPUS = "cpus"
+    DISK = "disk"
+    MEMORY = "memory"
+
+
+QUANTITIES = (Constraint.CPUS, Constraint.DISK, Constraint.MEMORY)
+"""Constraints whose `asked` and `available` are amounts (thousandths of a cpu; bytes)."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why one host does not carry one workspace. `asked` and `available` are 0 where no amount is meant."""
+
+    constraint: Constraint
+    host: str
+    """The host's name, for people."""
+    asked: int = 0
+    available: int = 0
+    detail: str = ""
+
+    @property
+    def short_by(self) -> int:
+        """How much is missing, in the constraint's unit."""
+        return max(0, self.asked - self.available)
+
+    def amount(self, value: int) -> str:
+        """`value` in words, in this constraint's unit."""
+        return format_cpus(value) if self.constraint is Constraint.CPUS else format_size(value)
+
+    def __str__(self) -> str:
+        if self.constraint in QUANTITIES:
+            return (
+                f"{self.host} lacks {self.constraint}: asked {self.amount(self.asked)}, "
+                f"free {self.amount(self.available)}"
+            )
+        return f"{self.host}: {self.constraint}: {self.detail}"
