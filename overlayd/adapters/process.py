@@ -30,8 +30,8 @@ async def run(
 ) -> bytes:
     """Runs a command to its end and answers its standard output.
 
-    `env` is added to ours. On a timeout, or when the caller is cancelled, the command's process group
-    is killed and waited for: nothing of it goes on. ProcessError on any failure.
+    `env` is added to ours. On a timeout, or when the caller is cancelled, the command's process
+    group is killed and waited for: nothing of it goes on. ProcessError on any failure.
     """
     try:
         process = await asyncio.create_subprocess_exec(

@@ -1,0 +1,169 @@
+"""The Compute port by libvirt: asyncio outside, blocking calls in threads inside."""
+
+import asyncio
+import contextlib
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import libvirt
+
+from overlayd.adapters.libvirt.domains import Domains
+from overlayd.adapters.libvirt.driver import DomainType, Driver, domain_type, embed_root
+from overlayd.adapters.libvirt.embed import prepare_root
+from overlayd.adapters.libvirt.events import ensure_event_loop
+from overlayd.adapters.libvirt.trial import KernelFinder, kvm_verdict
+from overlayd.ports.compute import ComputeError, ComputeOffer, Machine, MachineSeen
+
+Answer = TypeVar("Answer")
+
+EMULATOR = "/usr/bin/qemu-system-x86_64"
+
+_TOLD = frozenset(
+    {
+        libvirt.VIR_DOMAIN_EVENT_STARTED,
+        libvirt.VIR_DOMAIN_EVENT_SUSPENDED,
+        libvirt.VIR_DOMAIN_EVENT_RESUMED,
+        libvirt.VIR_DOMAIN_EVENT_STOPPED,
+        libvirt.VIR_DOMAIN_EVENT_CRASHED,
+        libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED,
+    }
+)
+"""Life cycle events that change what a machine does; definitions come and go with our own calls."""
+
+
+class LibvirtCompute:
+    """Machines by any of libvirt's drivers.
+
+    `uri` is `qemu:///embed?root=DIR`, `qemu:///system`, `lxc:///` or `test:///...`. `owner` is
+    written into each domain, and only those with the same one are seen: several daemons can share a
+    libvirtd. What is learnt by trying (KVM, QEMU's abilities) is kept in `cache_dir`, which several
+    daemons of one host may share; by default it is in `state_dir`. `find_kernel` answers the kernel
+    and initrd of any image here, for the trial of KVM; without it, or with `kvm="never"`, guests
+    are emulated.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        state_dir: Path,
+        kvm: Literal["try", "never"] = "try",
+        *,
+        find_kernel: KernelFinder = lambda: None,
+        cache_dir: Path | None = None,
+        owner: str = "overlayd",
+    ) -> None:
+        self._uri = uri
+        self._kvm = kvm
+        self._find_kernel = find_kernel
+        self._cache_dir = cache_dir or state_dir / "cache"
+        self._owner = owner
+        self._connection: libvirt.virConnect | None = None
+        self._domains: Domains | None = None
+        self._callback: int | None = None
+
+    async def open(self, on_change: Callable[[str], None]) -> ComputeOffer:
+        """Connects and probes. Also told are changes we asked for: look again, do not assume."""
+        type_, why = await self._call(self._probe)
+        loop = asyncio.get_running_loop()
+
+        def tell(_connection: object, domain: libvirt.virDomain, event: int, *_: object) -> None:
+            if event in _TOLD:
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens
+                    loop.call_soon_threadsafe(on_change, domain.name())
+
+        return await self._call(self._connect, type_, why, tell)
+
+    async def close(self) -> None:
+        """Disconnects. Guests go on running."""
+        await self._call(self._disconnect)
+
+    async def observe(self) -> tuple[MachineSeen, ...]:
+        """Every machine of ours, by name."""
+        return await self._call(self._opened().observe)
+
+    async def start(self, machine: Machine) -> None:
+        """Running afterwards, with this boot and this quantum; a paused one goes on."""
+        await self._call(self._opened().start, machine)
+
+    async def pause(self, name: str) -> None:
+        """Stops its vcpus."""
+        await self._call(self._opened().pause, name)
+
+    async def resume(self, name: str) -> None:
+        """Goes on."""
+        await self._call(self._opened().resume, name)
+
+    async def stop(self, name: str) -> None:
+        """Gone afterwards."""
+        await self._call(self._opened().stop, name)
+
+    def _opened(self) -> Domains:
+        if self._domains is None:
+            raise ComputeError("the hypervisor is not open")
+        return self._domains
+
+    async def _call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
+        """In a thread; what libvirt says becomes our error, with what was asked."""
+        try:
+            return await asyncio.to_thread(function, *arguments)
+        except libvirt.libvirtError as error:
+            about = next((a.name for a in arguments if isinstance(a, Machine)), self._uri)
+            raise ComputeError(f"{about}: libvirt says: {error}") from error
+
+    def _probe(self) -> tuple[DomainType, str]:
+        type_ = domain_type(self._uri)
+        if type_ is not DomainType.QEMU:
+            return type_, f"{type_.accelerator.value}: by libvirt's {type_.value} driver"
+        if self._kvm == "never":
+            return type_, "emulated: the configuration says not to use KVM"
+        works, why = kvm_verdict(self._cache_dir, self._find_kernel)
+        return (DomainType.KVM if works else type_), why
+
+    def _connect(self, type_: DomainType, why: str, tell: Callable[..., None]) -> ComputeOffer:
+        root = embed_root(self._uri)
+        if root is not None:
+            prepare_root(Path(root), self._cache_dir)
+        ensure_event_loop()
+        connection = libvirt.open(self._uri)
+        if type_ in (DomainType.QEMU, DomainType.KVM):
+            # Or the first guest waits some seconds for libvirt to learn what QEMU can do.
+            connection.getDomainCapabilities(EMULATOR, platform.machine(), "q35", type_.value)
+        driver = Driver(
+            type=type_,
+            owner=self._owner,
+            architecture=platform.machine(),
+            as_root=self._uri.endswith(":///system"),
+        )
+        self._callback = connection.domainEventRegisterAny(
+            None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, tell, None
+        )
+        self._connection, self._domains = connection, Domains(connection, driver)
+        cpus, memory_bytes = _capacity(connection, type_)
+        return ComputeOffer(
+            driver=self._uri,
+            accelerator=type_.accelerator,
+            why=why,
+            architecture=driver.architecture,
+            cpus_milli=cpus * 1000,
+            memory_bytes=memory_bytes,
+        )
+
+    def _disconnect(self) -> None:
+        connection, self._connection, self._domains = self._connection, None, None
+        if connection is None:
+            return
+        if self._callback is not None:
+            connection.domainEventDeregisterAny(self._callback)
+            self._callback = None
+        connection.close()
+
+
+def _capacity(connection: libvirt.virConnect, type_: DomainType) -> tuple[int, int]:
+    """(cpus, bytes of memory). libvirt's own count of memory is wrong inside some sandboxes."""
+    if type_ is DomainType.TEST:
+        _, memory_mib, cpus, *_ = connection.getInfo()
+        return int(cpus), int(memory_mib) << 20
+    return len(os.sched_getaffinity(0)), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,52 @@
+"""A container's root file system: the image's initramfs unpacked, the seed's files put into it.
+
+An image boots as a virtual machine; as a container the host's kernel takes the place of its own,
+and its init finds the seed's files in /run/seed instead of on a disk.
+"""
+
+import gzip
+import shutil
+import subprocess
+from pathlib import Path
+
+import pycdlib
+
+from overlayd.adapters.libvirt.xml import container_root
+from overlayd.ports.compute import ComputeError, Machine
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def make_root(machine: Machine) -> None:
+    """Made anew for each start, like a virtual machine's memory. ComputeError if it cannot be."""
+    root = Path(container_root(machine))
+    remove_root(str(root))
+    root.mkdir(mode=0o755, parents=True)
+    try:
+        archive = Path(machine.initrd).read_bytes()
+        if archive.startswith(GZIP_MAGIC):
+            archive = gzip.decompress(archive)
+        argv = ["cpio", "-idm", "--quiet", "--no-absolute-filenames"]
+        subprocess.run(argv, cwd=root, input=archive, capture_output=True, check=True, timeout=60)
+        if machine.seed:
+            _copy_seed(Path(machine.seed), root / "run" / "seed")
+    except (OSError, subprocess.SubprocessError, pycdlib.pycdlibexception.PyCdlibException) as why:
+        remove_root(str(root))
+        raise ComputeError(f"{machine.name}: its image cannot be unpacked: {why}") from why
+
+
+def remove_root(root: str) -> None:
+    """Gone afterwards."""
+    if Path(root).exists():
+        shutil.rmtree(root)
+
+
+def _copy_seed(iso_path: Path, target: Path) -> None:
+    target.mkdir(mode=0o700, parents=True)
+    iso = pycdlib.PyCdlib()
+    iso.open(str(iso_path))
+    try:
+        for name in ("meta-data", "user-data"):
+            iso.get_file_from_iso(str(target / name), rr_path=f"/{name}")
+    finally:
+        iso.close()

@@ -1,0 +1,259 @@
+"""What is done to domains, by blocking calls: run them in a thread.
+
+Domains are persistent: libvirt then still knows a guest that shut down by itself, also after a
+restart of this process or of the host. Which start of the machine a domain is (`boot`) stands in
+its metadata, and is compared before anything is done: that makes each call idempotent.
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import libvirt
+
+from overlayd.adapters.libvirt.container import make_root, remove_root
+from overlayd.adapters.libvirt.driver import DomainType, Driver
+from overlayd.adapters.libvirt.xml import (
+    DEVICES_MAX,
+    NAMESPACE,
+    PERIOD_US,
+    QUOTA_MIN_US,
+    cpu_quota_us,
+    cpu_shares,
+    domain_xml,
+)
+from overlayd.ports.compute import ComputeError, Machine, MachineSeen, MachineState
+
+SOCKET_MAX_CHARACTERS = 107
+"""What fits into a Unix socket's address."""
+
+_STATES = {
+    libvirt.VIR_DOMAIN_NOSTATE: MachineState.RUNNING,
+    libvirt.VIR_DOMAIN_RUNNING: MachineState.RUNNING,
+    libvirt.VIR_DOMAIN_BLOCKED: MachineState.RUNNING,
+    libvirt.VIR_DOMAIN_SHUTDOWN: MachineState.RUNNING,
+    libvirt.VIR_DOMAIN_PAUSED: MachineState.PAUSED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: MachineState.PAUSED,
+}
+_GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_DOMAIN_METADATA)
+
+
+class Domains:
+    """The domains of one owner on one connection. Calls for the same name wait for each other."""
+
+    def __init__(self, connection: libvirt.virConnect, driver: Driver) -> None:
+        self._connection = connection
+        self._driver = driver
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def observe(self) -> tuple[MachineSeen, ...]:
+        """Every domain of ours, by name. One that vanishes meanwhile is left out."""
+        seen = []
+        for domain in self._connection.listAllDomains(0):
+            try:
+                mark = self._mark(domain)
+                if mark is not None:
+                    seen.append(self._seen(domain, mark))
+            except libvirt.libvirtError as error:
+                if error.get_error_code() not in _GONE:
+                    raise
+        return tuple(sorted(seen, key=lambda machine: machine.name))
+
+    def start(self, machine: Machine) -> None:
+        """Running afterwards with this boot and this quantum."""
+        self._check(machine)
+        with self._locks[machine.name]:
+            domain = self._find(machine)
+            if domain is not None:
+                boot = int((self._mark(domain) or {}).get("boot", "0"))
+                if boot > machine.boot:
+                    raise ComputeError(
+                        f"{machine.name} was started for the {boot}th time already; "
+                        f"an order for start {machine.boot} is out of date"
+                    )
+                if boot == machine.boot and self._goes_on(domain, machine):
+                    return
+                self._end(domain)
+            self._make(machine)
+
+    def pause(self, name: str) -> None:
+        """Stops its vcpus; already paused is a success."""
+        with self._locks[name]:
+            domain = self._ours(name)
+            if domain is None or not domain.isActive():
+                raise ComputeError(f"{name} cannot be paused: it does not run")
+            if _state(domain) is MachineState.RUNNING:
+                domain.suspend()
+
+    def resume(self, name: str) -> None:
+        """Goes on; running already is a success."""
+        with self._locks[name]:
+            domain = self._ours(name)
+            if domain is None or not domain.isActive():
+                raise ComputeError(f"{name} cannot be resumed: it does not run")
+            if _state(domain) is MachineState.PAUSED:
+                domain.resume()
+
+    def stop(self, name: str) -> None:
+        """Gone afterwards; no such domain is a success."""
+        with self._locks[name]:
+            domain = self._ours(name)
+            if domain is not None:
+                self._end(domain)
+
+    def _check(self, machine: Machine) -> None:
+        """What libvirt would refuse late, or worse, take for something else."""
+        if cpu_quota_us(machine.cpu_milli) < QUOTA_MIN_US:
+            raise ComputeError(
+                f"{machine.name}: a cap of {machine.cpu_milli} thousandths of a cpu is too small; "
+                f"the least is {QUOTA_MIN_US * 1000 // PERIOD_US}"
+            )
+        excess = len(machine.console_socket) - SOCKET_MAX_CHARACTERS
+        if excess > 0:
+            raise ComputeError(
+                f"{machine.name}: the console socket {machine.console_socket} is {excess} "
+                "characters too long for a Unix socket; use a shorter state directory"
+            )
+        devices = len(machine.disks) + len(machine.nics)
+        if devices > DEVICES_MAX:
+            raise ComputeError(
+                f"{machine.name}: {devices} disks and network cards are "
+                f"{devices - DEVICES_MAX} too many; one machine may have {DEVICES_MAX}"
+            )
+        if self._driver.type is DomainType.LXC and (machine.nics or machine.disks):
+            raise ComputeError(
+                f"{machine.name}: a container gets no network card and no disk yet, only its "
+                "image, its seed and its console; use a qemu:/// driver for networks and volumes"
+            )
+
+    def _find(self, machine: Machine) -> libvirt.virDomain | None:
+        """The domain of that name; ComputeError if the name or the UUID is somebody else's."""
+        domain = self._ours(machine.name)
+        if domain is not None and domain.UUIDString() == machine.uuid:
+            return domain
+        if domain is not None:
+            raise ComputeError(
+                f"a machine {machine.name} with another UUID ({domain.UUIDString()}) exists here; "
+                "stop it first"
+            )
+        try:
+            other = self._connection.lookupByUUIDString(machine.uuid)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            raise
+        raise ComputeError(
+            f"{machine.name} cannot be made: its UUID {machine.uuid} is taken by the domain "
+            f"{other.name()}"
+        )
+
+    def _ours(self, name: str) -> libvirt.virDomain | None:
+        """None if there is none; ComputeError if there is one that is not ours."""
+        try:
+            domain = self._connection.lookupByName(name)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            raise
+        if self._mark(domain) is None:
+            raise ComputeError(
+                f"the name {name} is taken by a domain that is not ours; rename or remove that one"
+            )
+        return domain
+
+    def _goes_on(self, domain: libvirt.virDomain, machine: Machine) -> bool:
+        """Brings the right boot to running with the right quantum; False if it is over."""
+        if not domain.isActive():
+            return False
+        seen = self._seen(domain, self._mark(domain) or {})
+        if seen.memory_bytes != machine.memory_bytes // 1024 * 1024:
+            domain.setMemoryFlags(machine.memory_bytes // 1024, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        if seen.cpu_milli != machine.cpu_milli:
+            if self._driver.type is DomainType.TEST:
+                return False
+            domain.setSchedulerParameters(
+                {
+                    "cpu_shares": cpu_shares(machine.cpu_milli),
+                    "global_period": PERIOD_US,
+                    "global_quota": cpu_quota_us(machine.cpu_milli),
+                }
+            )
+        if seen.state is MachineState.PAUSED:
+            domain.resume()
+        return True
+
+    def _make(self, machine: Machine) -> None:
+        for path in (machine.console_log, machine.console_socket):
+            if path:
+                Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._driver.type is DomainType.LXC:
+            make_root(machine)
+        domain = self._connection.defineXML(domain_xml(machine, self._driver))
+        try:
+            domain.create()
+        except libvirt.libvirtError:
+            self._end(domain)
+            raise
+
+    def _end(self, domain: libvirt.virDomain) -> None:
+        xml = ET.fromstring(domain.XMLDesc())  # noqa: S314, libvirt's own, which it validated
+        if domain.isActive():
+            _unless_gone(domain.destroy)
+        _unless_gone(domain.undefine)
+        for source in xml.iterfind("devices/serial[@type='unix']/source[@path]"):
+            Path(source.attrib["path"]).unlink(missing_ok=True)
+        for source in xml.iterfind("devices/filesystem/source[@dir]"):
+            remove_root(source.attrib["dir"])
+
+    def _mark(self, domain: libvirt.virDomain) -> dict[str, str] | None:
+        """Our metadata on a domain; None if it has none, or another owner's."""
+        try:
+            text = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() in _GONE:
+                return None
+            raise
+        mark = dict(ET.fromstring(text).attrib)  # noqa: S314, libvirt's own, which it validated
+        return mark if mark.get("owner") == self._driver.owner else None
+
+    def _seen(self, domain: libvirt.virDomain, mark: dict[str, str]) -> MachineSeen:
+        _, _, memory_kib, _, cpu_time_ns = domain.info()
+        state = _state(domain)
+        return MachineSeen(
+            name=domain.name(),
+            uuid=domain.UUIDString(),
+            state=state,
+            boot=int(mark.get("boot", "0")),
+            cpu_time_s=cpu_time_ns / 1e9,
+            cpu_milli=self._cap(domain, running=state is not MachineState.STOPPED),
+            memory_bytes=memory_kib * 1024,
+        )
+
+    def _cap(self, domain: libvirt.virDomain, running: bool) -> int:
+        """The cap in force by the kernel's word; what is written in the domain where none runs."""
+        if running and self._driver.type is not DomainType.TEST:
+            now = domain.schedulerParameters()
+            period, quota = now.get("global_period", 0), now.get("global_quota", 0)
+        else:
+            tune = ET.fromstring(domain.XMLDesc()).find("cputune")  # noqa: S314, libvirt's own
+            period, quota = (
+                int((tune.findtext(name) if tune is not None else None) or 0)
+                for name in ("global_period", "global_quota")
+            )
+        return int(quota * 1000 // period) if period > 0 and quota > 0 else 0
+
+
+def _state(domain: libvirt.virDomain) -> MachineState:
+    return _STATES.get(domain.state()[0], MachineState.STOPPED)
+
+
+def _unless_gone(act: Callable[[], object]) -> None:
+    """Somebody may end a domain between our look and our act: the guest itself, for one."""
+    try:
+        act()
+    except libvirt.libvirtError as error:
+        gone = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
+        if error.get_error_code() not in gone:
+            raise

@@ -1,0 +1,73 @@
+"""Which of libvirt's drivers a URI means, and what differs between them."""
+
+from enum import StrEnum
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from overlayd.ports.compute import Accelerator, ComputeError
+
+ROOT_MAX_CHARACTERS = 50
+"""A Unix socket's path has at most 107; below its root libvirt puts up to 57 of its own."""
+
+
+class DomainType(StrEnum):
+    """libvirt's name for how a domain executes: the `type` of a `<domain>`."""
+
+    KVM = "kvm"
+    QEMU = "qemu"
+    LXC = "lxc"
+    TEST = "test"
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """The same in the port's words."""
+        return _ACCELERATORS[self]
+
+
+_ACCELERATORS = {
+    DomainType.KVM: Accelerator.KVM,
+    DomainType.QEMU: Accelerator.EMULATED,
+    DomainType.LXC: Accelerator.CONTAINER,
+    DomainType.TEST: Accelerator.TEST,
+}
+
+
+class Driver(msgspec.Struct, frozen=True):
+    """What a domain's XML depends on besides the machine."""
+
+    type: DomainType
+    owner: str = "overlayd"
+    """Written into each domain; only those with the same owner are ours."""
+    architecture: str = "x86_64"
+    as_root: bool = False
+    """Whether a guest must be told to run as root to reach its files (`qemu:///system`)."""
+
+
+def domain_type(uri: str) -> DomainType:
+    """The type before any trial of KVM: emulation for QEMU. ComputeError for an unknown URI."""
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if scheme == "qemu":
+        return DomainType.QEMU
+    if scheme in ("lxc", "test"):
+        return DomainType(scheme)
+    raise ComputeError(
+        f"{uri!r} names no driver this adapter knows; use qemu:///embed?root=DIR, qemu:///system, "
+        "lxc:/// or test:///default"
+    )
+
+
+def embed_root(uri: str) -> str | None:
+    """DIR of `qemu:///embed?root=DIR`, None for any other URI. ComputeError if it cannot work."""
+    parts = urlsplit(uri)
+    if parts.scheme != "qemu" or parts.path != "/embed":
+        return None
+    root = parse_qs(parts.query).get("root", [""])[0]
+    if not root.startswith("/"):
+        raise ComputeError(f"{uri!r} needs an absolute directory: qemu:///embed?root=/some/where")
+    if len(root) > ROOT_MAX_CHARACTERS:
+        raise ComputeError(
+            f"the libvirt root {root} is {len(root) - ROOT_MAX_CHARACTERS} characters too long: "
+            f"libvirt keeps Unix sockets below it, so it may have {ROOT_MAX_CHARACTERS}"
+        )
+    return root

@@ -1,0 +1,132 @@
+"""Does KVM really run a guest here? Asked by running one.
+
+That /dev/kvm opens and answers its ioctls proves nothing: inside some virtual machines it does, and
+yet no stock kernel ever gets through its boot; it hangs, or QEMU aborts on a register the outer
+hypervisor refuses. So a real image's kernel is started under KVM, and is believed once it says that
+it runs its init. The verdict is kept with what it depends on, so that it is reached once.
+"""
+
+import contextlib
+import os
+import select
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+DEVICE = "/dev/kvm"
+EMULATOR = "qemu-system-x86_64"
+DEADLINE_S = 8.0
+"""A cloud kernel reaches its init in well under a second when KVM works."""
+
+MEMORY_MIB = 192
+PROOF = b"as init process"
+"""The kernel says `Run /init as init process` when it hands over to user space."""
+
+KernelFinder = Callable[[], tuple[str, str] | None]
+"""Answers (kernel, initrd) of any image this host has, or None."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What was found, and under which circumstances it holds."""
+
+    works: bool
+    why: str
+    circumstances: str
+
+
+def kvm_verdict(cache_dir: Path, find_kernel: KernelFinder) -> tuple[bool, str]:
+    """Whether to use KVM and why, from an earlier trial if nothing it depends on has changed."""
+    if not os.access(DEVICE, os.R_OK | os.W_OK):
+        return False, f"emulated: {DEVICE} is not there or not ours to use"
+    found = find_kernel()
+    if found is None:
+        return False, "emulated: KVM was not tried, there is no image yet to try it with"
+    circumstances = _circumstances()
+    path = cache_dir / "kvm-trial.json"
+    with contextlib.suppress(OSError, msgspec.DecodeError, msgspec.ValidationError):
+        kept = msgspec.json.decode(path.read_bytes(), type=Verdict)
+        if kept.circumstances == circumstances:
+            return kept.works, kept.why
+    works, why = try_kvm(*found, DEADLINE_S)
+    verdict = Verdict(works, why, circumstances)
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh.write_bytes(msgspec.json.encode(verdict))
+    fresh.replace(path)
+    return works, why
+
+
+def try_kvm(kernel: str, initrd: str, deadline_s: float) -> tuple[bool, str]:
+    """Boots that kernel under KVM until it runs its init, QEMU gives up, or the deadline passes."""
+    argv = [
+        *(EMULATOR, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-machine", "q35,accel=kvm", "-cpu", "host", "-m", str(MEMORY_MIB)),
+        *("-kernel", kernel, "-initrd", initrd, "-serial", "stdio"),
+        *("-append", "console=ttyS0 panic=-1 loglevel=7"),
+    ]
+    started = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        return False, f"emulated: {EMULATOR} cannot be started: {error.strerror}"
+    try:
+        said, ended = _listen(process, started + deadline_s)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+    took_s = time.monotonic() - started
+    if PROOF in said:
+        return True, f"kvm: a trial guest ran its init after {took_s:.1f} s"
+    if ended:
+        words = said.decode(errors="replace").strip().splitlines()
+        return False, f"emulated: a trial guest under KVM died: {words[0][:120] if words else ''}"
+    return False, f"emulated: a trial guest under KVM had not run its init after {deadline_s:g} s"
+
+
+def _listen(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, bool]:
+    """What it printed by then, and whether it ended by itself."""
+    said = b""
+    output = process.stdout
+    assert output is not None
+    while PROOF not in said:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0 or not select.select([output], [], [], left_s)[0]:
+            return said, False
+        chunk = os.read(output.fileno(), 65536)
+        if not chunk:
+            return said, True
+        said += chunk
+    return said, False
+
+
+def _circumstances() -> str:
+    """The host's kernel, cpu and emulator: with another of these, the trial is made again."""
+    emulator = shutil.which(EMULATOR)
+    status = Path(emulator).stat() if emulator else None
+    about = (
+        os.uname().release,
+        os.uname().version,
+        f"{status.st_size} {status.st_mtime_ns}" if status else "no emulator",
+        next(
+            (
+                line
+                for line in Path("/proc/cpuinfo").read_text().splitlines()
+                if line.startswith("model name")
+            ),
+            "",
+        ),
+    )
+    return sha256("\n".join(about).encode()).hexdigest()

@@ -1,0 +1,187 @@
+"""A machine as libvirt domain XML: pure functions, compared with golden files in the tests.
+
+The guest is made as light as emulation wants it: no video, no USB, no option ROMs, virtio devices
+straight on the root bus instead of one PCIe port each. The seed is a read-only virtio disk rather
+than a CD drive: the guest needs no ATA or SCSI for it.
+
+The quantum: `global_quota` over `global_period` caps the whole process, its vcpus and its emulator
+threads together, so that 1500 really is one and a half host cpus. Shares follow the cap, so that
+guests that compete get what they were promised in proportion.
+"""
+
+from xml.etree import ElementTree as ET
+
+from overlayd.adapters.libvirt.driver import DomainType, Driver
+from overlayd.ports.compute import Disk, Machine, Nic
+
+NAMESPACE = "urn:overlayd:machine:1"
+"""Of the metadata element that marks a domain as ours."""
+
+PERIOD_US = 100_000
+"""Over which the cpu cap holds, the kernel's default."""
+
+QUOTA_MIN_US = 1_000
+"""libvirt refuses less: a hundredth of a cpu."""
+
+FIRST_SLOT, LAST_SLOT = 4, 30
+"""PCI slots of the root bus that are ours; the others are libvirt's (host bridge, ISA)."""
+
+DEVICES_MAX = LAST_SLOT - FIRST_SLOT + 1 - 3
+"""Disks and cards of one machine: seed, balloon and random source have a slot too."""
+
+_EMULATORS = {DomainType.LXC: "/usr/lib/libvirt/libvirt_lxc"}
+
+
+def domain_xml(machine: Machine, driver: Driver) -> str:
+    """The whole `<domain>`; the same arguments always give the same text."""
+    ET.register_namespace("overlayd", NAMESPACE)
+    domain = ET.Element("domain", type=driver.type.value)
+    _text(domain, "name", machine.name)
+    _text(domain, "uuid", machine.uuid)
+    _text(domain, "title", machine.title)
+    _mark(ET.SubElement(domain, "metadata"), machine, driver)
+    _text(domain, "memory", str(machine.memory_bytes // 1024), unit="KiB")
+    _text(domain, "currentMemory", str(machine.memory_bytes // 1024), unit="KiB")
+    _text(domain, "vcpu", str(machine.vcpus))
+    _quantum(domain, machine)
+    if driver.type is DomainType.LXC:
+        _container(domain, machine)
+    else:
+        _guest(domain, machine, driver)
+    if driver.as_root:
+        label = ET.SubElement(domain, "seclabel", type="static", model="dac", relabel="no")
+        _text(label, "label", "+0:+0")
+    ET.indent(domain)
+    return ET.tostring(domain, encoding="unicode") + "\n"
+
+
+def cpu_quota_us(cpu_milli: int) -> int:
+    """Microseconds of cpu time in each `PERIOD_US`."""
+    return cpu_milli * PERIOD_US // 1000
+
+
+def cpu_shares(cpu_milli: int) -> int:
+    """Weight among competing guests: 1024 a cpu, within what the kernel takes."""
+    return min(max(cpu_milli * 1024 // 1000, 2), 262_144)
+
+
+def container_root(machine: Machine) -> str:
+    """Where a container's root file system is unpacked: beside its console log."""
+    return machine.console_log.rpartition("/")[0] + f"/{machine.name}.root"
+
+
+def _mark(metadata: ET.Element, machine: Machine, driver: Driver) -> None:
+    ET.SubElement(
+        metadata,
+        f"{{{NAMESPACE}}}machine",
+        owner=driver.owner,
+        grid=machine.grid,
+        epoch=str(machine.epoch),
+        boot=str(machine.boot),
+    )
+
+
+def _quantum(domain: ET.Element, machine: Machine) -> None:
+    tune = ET.SubElement(domain, "cputune")
+    _text(tune, "shares", str(cpu_shares(machine.cpu_milli)))
+    _text(tune, "global_period", str(PERIOD_US))
+    _text(tune, "global_quota", str(cpu_quota_us(machine.cpu_milli)))
+
+
+def _guest(domain: ET.Element, machine: Machine, driver: Driver) -> None:
+    system = ET.SubElement(domain, "os")
+    _text(system, "type", "hvm", arch=driver.architecture, machine="q35")
+    _text(system, "kernel", machine.kernel)
+    _text(system, "initrd", machine.initrd)
+    _text(system, "cmdline", machine.cmdline)
+    ET.SubElement(ET.SubElement(domain, "features"), "acpi")
+    if driver.type is DomainType.KVM:
+        ET.SubElement(domain, "cpu", mode="host-passthrough", check="none")
+    ET.SubElement(domain, "clock", offset="utc")
+    _endings(domain)
+    devices = ET.SubElement(domain, "devices")
+    ET.SubElement(devices, "controller", type="usb", model="none")
+    slots = iter(range(FIRST_SLOT, LAST_SLOT + 1))
+    disks = list(machine.disks)
+    if machine.seed:
+        disks.append(Disk(path=machine.seed, serial="seed", read_only=True))
+    for index, disk in enumerate(disks):
+        _disk(devices, disk, f"vd{chr(ord('a') + index)}", next(slots))
+    for nic in machine.nics:
+        _nic(devices, nic, next(slots))
+    _serial(devices, machine)
+    _slot(ET.SubElement(devices, "memballoon", model="virtio"), next(slots))
+    rng = ET.SubElement(devices, "rng", model="virtio")
+    _text(rng, "backend", "/dev/urandom", model="random")
+    _slot(rng, next(slots))
+
+
+def _container(domain: ET.Element, machine: Machine) -> None:
+    system = ET.SubElement(domain, "os")
+    _text(system, "type", "exe")
+    _text(system, "init", "/init")
+    ET.SubElement(domain, "clock", offset="utc")
+    _endings(domain)
+    devices = ET.SubElement(domain, "devices")
+    _text(devices, "emulator", _EMULATORS[DomainType.LXC])
+    root = ET.SubElement(devices, "filesystem", type="mount", accessmode="passthrough")
+    ET.SubElement(root, "source", dir=container_root(machine))
+    ET.SubElement(root, "target", dir="/")
+    console = ET.SubElement(devices, "console", type="pty")
+    if machine.console_log:
+        ET.SubElement(console, "log", file=machine.console_log, append="on")
+
+
+def _endings(domain: ET.Element) -> None:
+    _text(domain, "on_poweroff", "destroy")
+    _text(domain, "on_reboot", "restart")
+    _text(domain, "on_crash", "destroy")
+
+
+def _disk(devices: ET.Element, disk: Disk, target: str, slot: int) -> None:
+    element = ET.SubElement(devices, "disk", type="file", device="disk")
+    ET.SubElement(element, "driver", name="qemu", type=disk.format)
+    ET.SubElement(element, "source", file=disk.path)
+    ET.SubElement(element, "target", dev=target, bus="virtio")
+    if disk.read_only:
+        ET.SubElement(element, "readonly")
+    _text(element, "serial", disk.serial)
+    _slot(element, slot)
+
+
+def _nic(devices: ET.Element, nic: Nic, slot: int) -> None:
+    element = ET.SubElement(devices, "interface", type="ethernet")
+    ET.SubElement(element, "mac", address=nic.mac)
+    ET.SubElement(element, "target", dev=nic.tap, managed="no")
+    ET.SubElement(element, "model", type="virtio")
+    ET.SubElement(element, "mtu", size=str(nic.mtu))
+    ET.SubElement(element, "rom", enabled="no")
+    _slot(element, slot)
+
+
+def _serial(devices: ET.Element, machine: Machine) -> None:
+    """One serial port: typed into by a socket, logged to a file that outlives the guest."""
+    if machine.console_socket:
+        element = ET.SubElement(devices, "serial", type="unix")
+        ET.SubElement(element, "source", mode="bind", path=machine.console_socket)
+    else:
+        element = ET.SubElement(devices, "serial", type="null")
+    if machine.console_log:
+        ET.SubElement(element, "log", file=machine.console_log, append="on")
+    ET.SubElement(element, "target", port="0")
+
+
+def _slot(device: ET.Element, slot: int) -> None:
+    ET.SubElement(
+        device,
+        "address",
+        type="pci",
+        domain="0x0000",
+        bus="0x00",
+        slot=f"0x{slot:02x}",
+        function="0x0",
+    )
+
+
+def _text(parent: ET.Element, tag: str, text: str, **attributes: str) -> None:
+    ET.SubElement(parent, tag, attributes).text = text

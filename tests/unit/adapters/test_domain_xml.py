@@ -1,0 +1,151 @@
+"""A machine as XML: golden files per driver, and libvirt's own schema as second opinion."""
+
+import os
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import libvirt
+import msgspec
+import pytest
+
+from overlayd.adapters.libvirt.driver import DomainType, Driver, domain_type, embed_root
+from overlayd.adapters.libvirt.xml import (
+    DEVICES_MAX,
+    NAMESPACE,
+    cpu_quota_us,
+    cpu_shares,
+    domain_xml,
+)
+from overlayd.ports.compute import ComputeError, Disk, Machine, Nic
+
+GOLDEN = Path(__file__).parent / "golden"
+
+HEAD = Machine(
+    name="ovl-4f2a-head",
+    uuid="6f3f6b1e-1111-4222-8333-444455556666",
+    title='head of "star" <b> & co',
+    grid="4f2a90c1d2e3f4a5b6c7",
+    epoch=3,
+    boot=2,
+    vcpus=2,
+    cpu_milli=1500,
+    memory_bytes=512 << 20,
+    kernel="/var/lib/overlayd/images/abc/vmlinuz",
+    initrd="/var/lib/overlayd/images/abc/initrd.img",
+    cmdline="console=ttyS0 quiet",
+    seed="/var/lib/overlayd/seeds/head.iso",
+    disks=(Disk(path="/var/lib/overlayd/volumes/home.raw", serial="home"),),
+    nics=(
+        Nic(tap="ovt4f2a0", mac="52:54:00:12:34:56", mtu=1370),
+        Nic(tap="ovt4f2a1", mac="52:54:00:12:34:57", mtu=1450),
+    ),
+    console_log="/var/lib/overlayd/console/head.log",
+    console_socket="/var/lib/overlayd/console/head.sock",
+)
+BARE = msgspec.structs.replace(
+    HEAD, seed="", disks=(), nics=(), console_log="", console_socket="", cpu_milli=10
+)
+CONTAINER = msgspec.structs.replace(HEAD, disks=(), nics=())
+
+CASES = {
+    "qemu": (HEAD, Driver(DomainType.QEMU)),
+    "qemu-bare": (BARE, Driver(DomainType.QEMU)),
+    "kvm": (HEAD, Driver(DomainType.KVM)),
+    "kvm-system": (HEAD, Driver(DomainType.KVM, owner="peer-1", as_root=True)),
+    "lxc": (CONTAINER, Driver(DomainType.LXC)),
+    "test": (HEAD, Driver(DomainType.TEST)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_golden(case: str) -> None:
+    written = domain_xml(*CASES[case])
+    path = GOLDEN / f"{case}.xml"
+    if os.environ.get("OVERLAYD_WRITE_GOLDEN"):
+        path.write_text(written)
+    assert written == path.read_text()
+
+
+def test_golden_files_are_all_used() -> None:
+    assert sorted(path.stem for path in GOLDEN.iterdir()) == sorted(CASES)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_libvirt_finds_it_valid(case: str) -> None:
+    """The schema is checked before the driver; the test driver then takes only its own type."""
+    written = domain_xml(*CASES[case]).replace(
+        f'<domain type="{CASES[case][1].type}"', '<domain type="test"', 1
+    )
+    connection = libvirt.open("test:///default")
+    try:
+        domain = connection.defineXMLFlags(written, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        domain.undefine()
+    finally:
+        connection.close()
+
+
+def test_the_schema_is_really_asked() -> None:
+    written = domain_xml(*CASES["test"]).replace("<vcpu>", "<vcpus>").replace("</vcpu>", "</vcpus>")
+    connection = libvirt.open("test:///default")
+    try:
+        with pytest.raises(libvirt.libvirtError, match="vcpus"):
+            connection.defineXMLFlags(written, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+    finally:
+        connection.close()
+
+
+def test_as_many_devices_as_allowed_have_a_slot() -> None:
+    full = msgspec.structs.replace(
+        HEAD, disks=HEAD.disks * 2, nics=HEAD.nics[:1] * (DEVICES_MAX - 2)
+    )
+    assert domain_xml(full, Driver(DomainType.QEMU)).count('bus="0x00"') == DEVICES_MAX + 3
+
+
+def test_carries_who_it_is() -> None:
+    mark = ET.fromstring(domain_xml(HEAD, Driver(DomainType.QEMU, owner="me"))).find(
+        f"metadata/{{{NAMESPACE}}}machine"
+    )
+    assert mark is not None
+    assert mark.attrib == {"owner": "me", "grid": HEAD.grid, "epoch": "3", "boot": "2"}
+
+
+@pytest.mark.parametrize(("milli", "quota"), [(1500, 150_000), (1000, 100_000), (10, 1_000)])
+def test_quota_is_the_exact_cap(milli: int, quota: int) -> None:
+    assert cpu_quota_us(milli) == quota
+
+
+def test_shares_stay_within_what_the_kernel_takes() -> None:
+    assert [cpu_shares(milli) for milli in (1, 1000, 1500, 10**9)] == [2, 1024, 1536, 262_144]
+
+
+@pytest.mark.parametrize(
+    ("uri", "type_", "root"),
+    [
+        ("qemu:///embed?root=/run/o", DomainType.QEMU, "/run/o"),
+        ("qemu:///system", DomainType.QEMU, None),
+        ("qemu+unix:///system?socket=/run/x", DomainType.QEMU, None),
+        ("lxc:///", DomainType.LXC, None),
+        ("test:///default", DomainType.TEST, None),
+    ],
+)
+def test_uris(uri: str, type_: DomainType, root: str | None) -> None:
+    assert domain_type(uri) is type_
+    assert embed_root(uri) == root
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("qemu:///embed", "absolute directory"),
+        ("qemu:///embed?root=here", "absolute directory"),
+        (f"qemu:///embed?root=/{'d' * 60}", "11 characters too long"),
+    ],
+)
+def test_impossible_roots_say_what_would_work(uri: str, words: str) -> None:
+    with pytest.raises(ComputeError, match=words):
+        embed_root(uri)
+
+
+def test_unknown_uri_says_what_would_work() -> None:
+    with pytest.raises(ComputeError, match="lxc:///"):
+        domain_type("vmware://host")
