@@ -64,14 +64,15 @@ def remove(network: str, run_dir: Path, owner_tag: str) -> list[Step]:
 
     Needs no plan: what was saved says what to look for, or else the names in the kernel do.
     """
+    if not model.is_network_id(network):
+        return []  # nothing is ever called so
     run_dir = run_dir.resolve()
     directory = saved.directory_of(run_dir, network)
     with saved.locked(run_dir):
         taken: list[Step] = []
         for scope in _scopes_of(network, run_dir, owner_tag):
             taken += _take_down(network, scope, directory)
-        if directory.parent == run_dir:  # a network called `..` has no directory
-            saved.forget(directory)
+        saved.forget(directory)
         return taken
 
 
@@ -129,7 +130,11 @@ def _vni_of_namespace(name: str, owner_tag: str) -> int | None:
 
 
 def _namespace_of(network: str, run_dir: Path) -> str:
-    state = saved.load_plan(saved.directory_of(run_dir, network))
+    state = (
+        saved.load_plan(saved.directory_of(run_dir, network))
+        if model.is_network_id(network)
+        else None
+    )
     if state is None or not namespaces.is_mounted(state.plan.namespace):
         raise NetnsError(f"network {network} is not on this host; ensure it first")
     return state.plan.namespace

@@ -107,6 +107,11 @@ class NetworkPlan(msgspec.Struct, frozen=True):
             raise ValueError(f"network {self.network!r}: " + "; ".join(wrong))
 
 
+def is_network_id(text: str) -> bool:
+    """Whether a network can be called so; what can is also safe as a file name."""
+    return _NETWORK.fullmatch(text) is not None
+
+
 def bridge_name(vni: int) -> str:
     return f"ovb-{vni:06x}"
 
@@ -148,7 +153,7 @@ def _hash(*parts: str) -> bytes:
 
 
 def _wrong_in(plan: NetworkPlan) -> Iterator[str]:
-    if not _NETWORK.fullmatch(plan.network):
+    if not is_network_id(plan.network):
         yield "its id needs 1 to 64 letters, digits or _.- and must not begin with a dot"
     if not _OWNER.fullmatch(plan.owner_tag):
         yield f"owner_tag {plan.owner_tag!r} needs 1 to {OWNER_TAG_MAX} of a-z and 0-9"

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from netns.model import NetworkPlan
+from netns.model import NetworkPlan, is_network_id
 
 T = TypeVar("T")
 
@@ -28,6 +28,9 @@ class SavedPlan(msgspec.Struct, frozen=True):
 
 
 def directory_of(run_dir: Path, network: str) -> Path:
+    """Where a network's files are. ValueError for an id that could lead anywhere else."""
+    if not is_network_id(network):
+        raise ValueError(f"{network!r} is not the id of a network")
     return run_dir / network
 
 
@@ -35,7 +38,8 @@ def networks(run_dir: Path) -> list[str]:
     """Networks that have a directory, sorted."""
     if not run_dir.is_dir():
         return []
-    return sorted(entry.name for entry in run_dir.iterdir() if entry.is_dir())
+    names = (entry.name for entry in run_dir.iterdir() if entry.is_dir())
+    return sorted(name for name in names if is_network_id(name))
 
 
 def load_plan(directory: Path) -> SavedPlan | None:

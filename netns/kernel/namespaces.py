@@ -71,14 +71,15 @@ def pids(name: str) -> list[int]:
     return sorted(found)
 
 
+def enter(name: str) -> None:
+    """Move the calling thread there for good. For threads of your own; others use `inside`."""
+    with path_of(name).open("rb") as handle:
+        _call(_libc.setns(handle.fileno(), _CLONE_NEWNET), f"enter the namespace {name}")
+
+
 def inside(name: str, work: Callable[[], T]) -> T:
     """What `work` returns or raises, done in a thread of its own inside the namespace."""
-
-    def enter() -> None:
-        with path_of(name).open("rb") as handle:
-            _call(_libc.setns(handle.fileno(), _CLONE_NEWNET), f"enter the namespace {name}")
-
-    return _in_thread(enter, work)
+    return _in_thread(lambda: enter(name), work)
 
 
 def inside_fresh(work: Callable[[], T]) -> T:

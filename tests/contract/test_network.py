@@ -1,0 +1,172 @@
+"""Port `Network`: the fake and the kernel keep the same promises."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from netns import program
+from netns.kernel import namespaces
+from netns.model import NetworkPlan, Port, mac_of, tap_name, vni_of
+from overlayd.adapters.network import KernelNetwork
+from overlayd.fakes.network import FakeNetwork
+from overlayd.ports.network import Network, NetworkError
+
+OWNER = f"c{os.getpid() % 0xFFFFF:x}"
+NETWORK = "contract-lan"
+GUEST = Port(tap_name(NETWORK, "head"), mac_of(NETWORK, "10.42.0.2"), "10.42.0.2", "head")
+PLAN = NetworkPlan(
+    NETWORK, OWNER, vni_of(NETWORK), "10.42.0.0/24", "10.42.0.1", 1400, "192.0.2.1", "star", 3,
+    (GUEST,),
+)  # fmt: skip
+
+
+class FakeBench:
+    """The fake, and a guest that listens."""
+
+    def __init__(self) -> None:
+        self.network: Network = FakeNetwork(OWNER)
+
+    async def start(self) -> None:
+        return None
+
+    def reborn(self) -> Network:
+        return self.network
+
+    def listen(self) -> int:
+        assert isinstance(self.network, FakeNetwork)
+        self.network.listeners.add((NETWORK, GUEST.address, 4000))
+        return 4000
+
+    def close(self) -> None:
+        return None
+
+
+class KernelBench:
+    """The adapter in a namespace that stands for the host, and a guest in another."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._host, self._guest = f"contract-{OWNER}", f"contract-{OWNER}-guest"
+        self._executor = ThreadPoolExecutor(initializer=lambda: namespaces.enter(self._host))
+        self._server: socket.socket | None = None
+        self.network = self.reborn()
+        for name in (self._host, self._guest):
+            namespaces.add(name)
+        program.run(["ip", "-n", self._host, "address", "add", "192.0.2.1/32", "dev", "lo"])
+        program.run(
+            f"ip -n {self._host} link add {GUEST.tap} type veth "
+            f"peer name eth0 address {GUEST.mac} netns {self._guest}".split()
+        )
+        for words in (f"address add {GUEST.address}/24 dev eth0", "link set eth0 up"):
+            program.run(["ip", "-n", self._guest, *words.split()])
+
+    async def start(self) -> None:
+        asyncio.get_running_loop().set_default_executor(self._executor)
+
+    def reborn(self) -> Network:
+        return KernelNetwork(self._run_dir, OWNER)
+
+    def listen(self) -> int:
+        self._server = namespaces.stream_socket_in(self._guest)
+        self._server.bind((GUEST.address, 0))
+        self._server.listen(1)
+        return int(self._server.getsockname()[1])
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        asyncio.run(self._remove_all())
+        for name in (self._guest, self._host):
+            namespaces.delete(name)
+
+    async def _remove_all(self) -> None:
+        # The loop of the test shut its executor down, so this one needs its own.
+        executor = ThreadPoolExecutor(initializer=lambda: namespaces.enter(self._host))
+        asyncio.get_running_loop().set_default_executor(executor)
+        for network in await self.network.observe():
+            await self.network.remove(network)
+
+
+Bench = FakeBench | KernelBench
+
+
+@pytest.fixture(params=["fake", "kernel"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    made: Bench = FakeBench() if request.param == "fake" else KernelBench(tmp_path / "networks")
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+async def test_what_is_ensured_is_observed_and_what_is_removed_is_not(bench: Bench) -> None:
+    await bench.start()
+    assert await bench.network.observe() == ()
+    await bench.network.ensure(PLAN)
+    await bench.network.ensure(PLAN)
+    assert await bench.network.observe() == (NETWORK,)
+    await bench.network.remove(NETWORK)
+    assert await bench.network.observe() == ()
+    await bench.network.remove(NETWORK)
+
+
+async def test_removing_what_never_was_is_no_error(bench: Bench, tmp_path: Path) -> None:
+    await bench.start()
+    await bench.network.remove("never")
+    beside = tmp_path / "beside"
+    beside.touch()
+    for odd in ("..", ".", "", "/", "../beside"):
+        await bench.network.remove(odd)
+    assert beside.exists()
+    assert await bench.network.observe() == ()
+
+
+async def test_a_second_life_finds_the_networks_of_the_first(bench: Bench) -> None:
+    await bench.start()
+    await bench.network.ensure(PLAN)
+    heir = bench.reborn()
+    assert await heir.observe() == (NETWORK,)
+    await heir.remove(NETWORK)
+    assert await heir.observe() == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"gateway": "10.9.9.9"}, "not a host address"), ({"owner_tag": "other"}, "other")],
+)
+async def test_a_senseless_plan_is_refused(
+    bench: Bench, change: dict[str, object], said: str
+) -> None:
+    await bench.start()
+    with pytest.raises(NetworkError, match=said):
+        await bench.network.ensure(replace(PLAN, **change))
+    assert await bench.network.observe() == ()
+
+
+async def test_an_older_epoch_is_refused(bench: Bench) -> None:
+    await bench.start()
+    await bench.network.ensure(PLAN)
+    with pytest.raises(NetworkError, match="epoch 2"):
+        await bench.network.ensure(replace(PLAN, epoch=2))
+    await bench.network.ensure(replace(PLAN, epoch=4, ports=()))
+
+
+async def test_a_guest_that_listens_is_reachable(bench: Bench) -> None:
+    await bench.start()
+    await bench.network.ensure(PLAN)
+    port = bench.listen()
+    assert await bench.network.reachable(NETWORK, GUEST.address, port, 2)
+    assert not await bench.network.reachable(NETWORK, GUEST.address, 1, 2)
+    assert not await bench.network.reachable(NETWORK, "10.42.0.9", port, 0.2)
+
+
+async def test_a_network_that_is_not_here_is_not_asked(bench: Bench) -> None:
+    await bench.start()
+    with pytest.raises(NetworkError, match="not on this host"):
+        await bench.network.reachable(NETWORK, GUEST.address, 22, 1)

@@ -1,0 +1,91 @@
+"""Names that fit the kernel, and plans that make no sense."""
+
+import re
+from ipaddress import IPv4Address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from netns import model
+from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name, vni_of
+
+NETWORK = "g-lan"
+HEAD = Port(tap_name(NETWORK, "head"), mac_of(NETWORK, "10.1.0.2"), "10.1.0.2", "head")
+FAR = Neighbour(mac_of(NETWORK, "10.1.0.3"), "10.1.0.3", "far", "192.0.2.2")
+PLAN = NetworkPlan(
+    NETWORK, "uc1", 77, "10.1.0.0/24", "10.1.0.1", 1450, "192.0.2.1", "star", 1, (HEAD,), (FAR,)
+)
+
+
+def test_a_sensible_plan_is_accepted() -> None:
+    PLAN.check()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"network": "../x"}, "its id needs"),
+        ({"network": ".."}, "its id needs"),
+        ({"owner_tag": "toolong"}, "owner_tag 'toolong'"),
+        ({"vni": 0}, "vni 0 is not in"),
+        ({"vni": 1 << 24}, "vni 16777216 is not in"),
+        ({"cidr": "10.1.0.9/24"}, "cidr '10.1.0.9/24' is not"),
+        ({"cidr": "10.1.0.0/31"}, "has no room"),
+        ({"gateway": "10.2.0.1"}, "gateway: 10.2.0.1 is not a host address"),
+        ({"gateway": "10.1.0.255"}, "gateway: 10.1.0.255 is not a host address"),
+        ({"gateway": "x"}, "gateway: 'x' is not"),
+        ({"gateway": "10.1.0.2"}, "address 10.1.0.2 is there 2 times"),
+        ({"mtu": 100}, "mtu 100"),
+        ({"underlay": "::1"}, "underlay '::1'"),
+        ({"domain": "No_Dns"}, "domain 'No_Dns'"),
+        ({"domain": "star\nport=1"}, "domain"),
+        ({"epoch": -1}, "epoch -1"),
+        ({"ports": (replace(HEAD, tap="eth0"),)}, "tap 'eth0' must begin with ovt-"),
+        ({"ports": (replace(HEAD, tap="ovt-123456789012"),)}, "at most 15 characters"),
+        ({"ports": (replace(HEAD, mac="03:00:00:00:00:01"),)}, "not a unicast MAC"),
+        ({"ports": (replace(HEAD, name="UPPER"),)}, "'UPPER' is not a DNS label"),
+        ({"ports": (replace(HEAD, mac=PLAN.gateway_mac),)}, "mac .* is there 2 times"),
+        ({"ports": (HEAD, HEAD)}, "tap .* is there 2 times"),
+        ({"neighbours": (replace(FAR, address="10.9.0.1"),)}, "far: 10.9.0.1 is not a host"),
+        ({"neighbours": (replace(FAR, via="192.0.2.1"),)}, "is this host itself"),
+        ({"neighbours": (replace(FAR, via="far"),)}, "via 'far'"),
+        ({"neighbours": (replace(FAR, name="head"),)}, "name head is there 2 times"),
+    ],
+)
+def test_a_senseless_plan_is_refused(change: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        replace(PLAN, **change).check()
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    with pytest.raises(ValueError, match=r"vni 0.*mtu 1 .*'X' is not a DNS label"):
+        replace(PLAN, vni=0, mtu=1, ports=(replace(HEAD, name="X"),)).check()
+
+
+@given(st.integers(1, model.VNI_MAX), st.text(max_size=40), st.text(max_size=40))
+def test_names_fit_the_kernel(vni: int, network: str, workspace: str) -> None:
+    links = [model.bridge_name(vni), model.vxlan_name(vni), model.veth_name(vni)]
+    for name in [*links, tap_name(network, workspace)]:
+        assert len(name) <= 15
+        assert re.fullmatch(r"[a-z0-9-]+", name)
+    assert len(set(links)) == 3
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.text(max_size=20))
+def test_macs_are_local_unicast_and_differ_within_a_network(a: int, b: int, network: str) -> None:
+    first, second = (mac_of(network, str(IPv4Address(value))) for value in (a, b))
+    assert first.startswith("02:")
+    assert (first == second) == (a == b)
+
+
+@given(st.text(max_size=20), st.integers(0, 5))
+def test_a_vni_is_in_range_and_another_attempt_gives_another(network: str, attempt: int) -> None:
+    assert 1 <= vni_of(network, attempt) <= model.VNI_MAX
+    assert vni_of(network, attempt) == vni_of(network, attempt)
+    assert vni_of("fixed", 0) != vni_of("fixed", 1)
+
+
+def test_a_tap_name_does_not_run_its_parts_together() -> None:
+    assert tap_name("ab", "c") != tap_name("a", "bc")

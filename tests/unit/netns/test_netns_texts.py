@@ -1,0 +1,64 @@
+"""What nft and dnsmasq are told, against the texts in golden/.
+
+`UPDATE_GOLDEN=1 pytest tests/unit/netns` writes them anew; read the difference before you commit.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name
+from netns.plan import dnsmasq, filter_text
+
+GOLDEN = Path(__file__).parent / "golden"
+NETWORK = "5f2c-lan"
+
+
+def _port(name: str, last: int) -> Port:
+    address = f"10.42.0.{last}"
+    return Port(tap_name(NETWORK, name), mac_of(NETWORK, address), address, name)
+
+
+PLAN = NetworkPlan(
+    network=NETWORK,
+    owner_tag="uc1",
+    vni=0xC0FFEE,
+    cidr="10.42.0.0/24",
+    gateway="10.42.0.1",
+    mtu=1450,
+    underlay="192.0.2.1",
+    domain="star",
+    epoch=1,
+    ports=(_port("head", 2), _port("worker-1", 3)),
+    neighbours=tuple(
+        Neighbour(mac_of(NETWORK, f"10.42.0.{last}"), f"10.42.0.{last}", name, via)
+        for name, last, via in (("worker-2", 4, "192.0.2.2"), ("worker-3", 5, "192.0.2.3"))
+    ),
+)
+TEXTS: dict[str, Callable[[NetworkPlan], str]] = {
+    "filter.nft": filter_text.ruleset,
+    "dnsmasq.conf": dnsmasq.config,
+    "dhcp-hosts": dnsmasq.dhcp_hosts,
+    "names": dnsmasq.names,
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_text_is_the_golden_one(name: str) -> None:
+    text = TEXTS[name](PLAN)
+    if os.environ.get("UPDATE_GOLDEN"):
+        (GOLDEN / name).write_text(text)
+    assert text == (GOLDEN / name).read_text()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_text_does_not_depend_on_the_order_of_members(name: str) -> None:
+    turned = replace(PLAN, ports=PLAN.ports[::-1], neighbours=PLAN.neighbours[::-1])
+    assert TEXTS[name](turned) == TEXTS[name](PLAN)
+
+
+def test_a_network_without_members_has_no_empty_element_lists() -> None:
+    assert "elements" not in filter_text.ruleset(replace(PLAN, ports=(), neighbours=()))
