@@ -41,8 +41,7 @@ def steps(wanted: Iterable[Resource], observed: Iterable[Resource]) -> list[Step
         if key in lost:
             changes.append(Step(Action.REPLACE, resource))
             continue
-        left = [] if _parents(resource) & lost else found.get(key, [])
-        left = [state for state in left if not _parents(state) & lost]
+        left = [state for state in found.get(key, []) if not _parents(state) & lost]
         if len(left) != 1:
             changes.append(Step(Action.ADD, resource))
         elif left != [resource]:

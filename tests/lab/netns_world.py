@@ -10,6 +10,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from netns import apply, program
 from netns.kernel import namespaces
@@ -20,6 +21,7 @@ from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name, vni_of
 NETWORK = "test-lan"
 CIDR, GATEWAY = "10.42.0.0/24", "10.42.0.1"
 _serial = itertools.count()
+T = TypeVar("T")
 
 
 class Guest:
@@ -110,19 +112,18 @@ class World:
         """From the network's namespace on the first host."""
         return apply.reachable(self.network, self.run_dirs["a"], address, port, 0.5)
 
-    def on(self, host: str, work: Callable[[], object]) -> object:
+    def on(self, host: str, work: Callable[[], T]) -> T:
         return namespaces.inside(self.lab.namespace(host), work)
 
     def ensure(self, host: str, plan: NetworkPlan | None = None) -> list[str]:
         plan = plan or self.plans[host]
         done = self.on(host, lambda: apply.ensure(plan, self.run_dirs[host]))
-        assert isinstance(done, list)
         return [str(step) for step in done]
 
     def remove(self, host: str) -> None:
         self.on(host, lambda: apply.remove(self.network, self.run_dirs[host], self.tags[host]))
 
-    def observe(self, host: str) -> object:
+    def observe(self, host: str) -> tuple[str, ...]:
         return self.on(host, lambda: apply.observe(self.run_dirs[host], self.tags[host]))
 
     def count(self, host: str, counter: str) -> int:
@@ -139,7 +140,7 @@ class World:
         inside = self.lab.namespace(host)
         links = program.run(["ip", "-n", inside, "-o", "link"]).splitlines()
         found = [line for line in links if ": ov" in line]
-        found.append(str(self.on(host, lambda: program.run(["nft", "list", "ruleset"]))).strip())
+        found.append(self.on(host, lambda: program.run(["nft", "list", "ruleset"])).strip())
         found += [name for name in namespaces.names() if name.startswith(f"ovl-{self.tags[host]}-")]
         if self.run_dirs[host].is_dir():
             found += [str(path) for path in self.run_dirs[host].rglob("*")]

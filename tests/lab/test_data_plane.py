@@ -3,6 +3,7 @@
 import socket
 import struct
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,7 @@ def test_every_member_has_a_name_on_every_host(world: World) -> None:
         inside = world.guests[asker].namespace
         for name, last in (("head", 2), ("near", 3), ("far", 4)):
             for asked in (name, f"{name}.star"):
-                answer = namespaces.inside(inside, lambda asked=asked: ask_dns(asked, "10.42.0.1"))
+                answer = namespaces.inside(inside, partial(ask_dns, asked, "10.42.0.1"))
                 assert answer == (0, [f"10.42.0.{last}"])
         code, _ = namespaces.inside(inside, lambda: ask_dns("example.org", "10.42.0.1"))
         assert code != 0
@@ -132,7 +133,7 @@ def test_an_arp_lie_and_ipv6_and_a_dhcp_server_are_dropped(world: World) -> None
         namespaces.inside(
             near.namespace, lambda: send_frames(lie, ipv6, rogue, tagged, lie, honest)
         )
-        heard = []
+        heard: list[bytes] = []
         while not heard or heard[-1] != honest:
             frame = ear.recv(2000)
             heard += [frame] if frame[6:12] == me else []

@@ -119,8 +119,10 @@ def _harmed(resource: Resource, how: int) -> Resource:
     match resource:
         case Link(kind=LinkKind.PORT):
             return resource
+        case Link(kind=LinkKind.BRIDGE):
+            return replace(resource, kind=LinkKind.FOREIGN)
         case Link():
-            return replace(resource, kind=LinkKind.FOREIGN, safe=bool(how), namespace="")
+            return replace(resource, safe=False, namespace="")
         case LinkSettings():
             return replace(resource, up=False, flooding=True)
         case Gateway():
@@ -150,12 +152,11 @@ def observed(draw: st.DrawFn) -> list[Resource]:
             continue
         if hole == 0:
             world._drop(resource)
-    # Harm to a link is ours only in name, so nothing of ours can hang on it.
     for resource in list(world.state):
         if resource in world.state and draw(st.integers(0, 9)) == 0:
             worse = _harmed(resource, draw(st.integers(0, 1)))
-            if isinstance(resource, Link) and worse != resource:
-                world._drop(resource)
+            if isinstance(worse, Link) and worse.kind is LinkKind.FOREIGN:
+                world._drop(resource)  # ours only in name: nothing of ours hangs on it
                 world.state.append(worse)
             elif worse != resource:
                 world.state[world.state.index(resource)] = worse
