@@ -1,0 +1,75 @@
+"""The running peer as its faces meet it: read the node, hand it events, watch what happens.
+
+Everything here is called on the daemon's event loop. A face never decides and never touches the node's
+state: it reads through protocol.node.snapshot and asks through `submit`.
+"""
+
+from typing import Protocol
+
+import msgspec
+
+from overlayd.ports.images import Images
+from protocol.node.events import Event
+from protocol.node.messages import ConsoleText
+from protocol.node.node import Node
+from protocol.terms.ids import PeerId
+from protocol.trust.order import SignedOrder
+
+
+class Busy(Exception):
+    """The inbox is full; nothing was taken in. Trying again in a moment helps."""
+
+
+class EventLine(msgspec.Struct, frozen=True):
+    """One thing that happened at a peer."""
+
+    seq: int
+    """Rises by one with each line of this process; starts at 1."""
+    at_s: float
+    """Unix time."""
+    kind: str
+    """`peer.joined`, `request.failed`, ...: a thing and what became of it."""
+    subject: str
+    detail: str
+    cause: str
+    """What it came from, the same on every host: a request's or a grid's id."""
+    host: str
+    """Name of the host that tells it."""
+
+
+class LocalPeer(Protocol):
+    """What a face may use of the running daemon."""
+
+    @property
+    def node(self) -> Node:
+        """Read through protocol.node.snapshot only."""
+
+    @property
+    def images(self) -> Images:
+        """This host's image store."""
+
+    def now(self) -> float:
+        """The peer's clock, in seconds."""
+
+    def submit(self, event: Event) -> None:
+        """Hands the node an event, to be dealt with in its turn. Busy."""
+
+    def events(self, since: int) -> list[EventLine]:
+        """Kept lines with a `seq` above `since`, oldest first. The last few hundred are kept."""
+
+    async def events_after(self, since: int, timeout_s: float) -> list[EventLine]:
+        """As `events`, but waits until there is one; empty if `timeout_s` passed without."""
+
+    async def images_changed(self) -> None:
+        """Tells the node what the image store has now; called after adding or removing."""
+
+    async def console(
+        self, peer: PeerId, order: SignedOrder, offset: int, keys: bytes
+    ) -> ConsoleText:
+        """The console of a workspace on `peer`, from `offset` bytes on, after typing `keys`.
+
+        Relayed to that host. What went wrong is in the answer's `problem`; nothing is raised.
+        """
+
+    def metrics(self) -> bytes:
+        """Counters in Prometheus's text format."""
