@@ -65,6 +65,13 @@ class Status(msgspec.Struct, frozen=True):
     since_s: float = 0.0
     boot: int = 1
     """Which of its starts this is about."""
+    final: bool = False
+    """No further phase is expected, though it is not reachable."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether an `up` has done its work for this workspace."""
+        return self.phase is Phase.REACHABLE or (self.final and self.phase in SETTLED)
 
 
 _ALLOWED: dict[tuple[Power, str], Power] = {

@@ -190,22 +190,21 @@ class Carrier:
             Realise(message.grid, message.request),
         ], []
 
-    def progress(
-        self, grid: GridId, workspace: str, phase: Phase, detail: str, boot: int, now: float
-    ) -> tuple[list[Effect], list[Outcome]]:
+    def progress(self, grid: GridId, status: Status) -> tuple[list[Effect], list[Outcome]]:
         """The shell reports where a workspace is."""
         row = self._rows.get(grid)
         if row is None:
             return [], []
+        workspace, phase, detail = status.workspace, status.phase, status.detail
         old = self._status.get(grid, {}).get(workspace)
-        if old is not None and (old.phase, old.detail, old.boot) == (phase, detail, boot):
+        if old is not None and msgspec.structs.replace(old, since_s=status.since_s) == status:
             return [], []
         subject = f"{row.record.name}/{workspace}"
         effects: list[Effect] = [
             Note("workspace.phase", subject, f"{phase} {detail}".strip(), grid)
         ]
         outcomes: list[Outcome] = [NoticeDue(grid)]
-        self._tell(grid, Status(workspace, phase, detail, now, boot))
+        self._tell(grid, status)
         if phase is Phase.GONE:
             wanted = tuple(w for w in row.wanted if w.workspace != workspace)
             row = msgspec.structs.replace(row, wanted=wanted)

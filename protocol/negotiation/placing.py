@@ -16,7 +16,7 @@ from enum import StrEnum
 import msgspec
 
 from protocol.capacity.quantum import Quantum
-from protocol.grid.lifecycle import SETTLED, Phase
+from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.model import Encryption
 from protocol.grid.record import (
     Assignment,
@@ -123,7 +123,7 @@ class Placing(Request):
         self._stewards: tuple[PeerId, ...] = ()
         self.record: GridRecord | None = None
         self._unacked: dict[PeerId, None] = {}
-        self._phases: dict[str, Phase] = {}
+        self._statuses: dict[str, Status] = {}
 
     # -- quoting
 
@@ -375,7 +375,7 @@ class Placing(Request):
         self.record = record
         self._held, self._waiting = {}, {}
         self._unacked = dict.fromkeys(record.carriers())
-        self._phases = {a.workspace: Phase.HELD for a in record.assignments}
+        self._statuses = {a.workspace: Status(a.workspace, Phase.HELD) for a in record.assignments}
         self.tell(now, f"committed: {len(record.assignments)} workspaces, epoch {record.epoch}")
         self._enter(Stage.BUILDING, now + DECIDED_EVERY_S)
         return self._announce()
@@ -398,18 +398,16 @@ class Placing(Request):
             self._enter(Stage.OVER, now)
             return
         for status in notice.mine:
-            old = self._phases.get(status.workspace)
-            if old is None or old is status.phase:
+            old = self._statuses.get(status.workspace)
+            if old is None or old == status:
                 continue
-            self._phases[status.workspace] = status.phase
-            self.tell(now, f"{status.workspace} {status.phase} {status.detail}".rstrip())
-        if all(self._is_settled(name, phase) for name, phase in self._phases.items()):
-            self.end(RequestState.DONE, [f"{self.grid} is up: {len(self._phases)} workspaces"], now)
+            self._statuses[status.workspace] = status
+            if old.phase is not status.phase:
+                self.tell(now, f"{status.workspace} {status.phase} {status.detail}".rstrip())
+        if all(status.settled for status in self._statuses.values()):
+            done = f"{self.grid} is up: {len(self._statuses)} workspaces"
+            self.end(RequestState.DONE, [done], now)
             self._enter(Stage.OVER, now)
-
-    def _is_settled(self, name: str, phase: Phase) -> bool:
-        workspace = next(w for w in self.deployment.workspaces if w.name == name)
-        return phase is Phase.REACHABLE or (phase in SETTLED and not workspace.networks)
 
     # -- time and people
 

@@ -26,10 +26,11 @@ from protocol.node.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.node.host import Host
 from protocol.node.identity import Identity
 from protocol.node.notices import Notices
+from protocol.node.part import part_of
 from protocol.node.requests import Requests, answered
 from protocol.register.proposer import Settled, Unsettled
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Effect
+from protocol.terms.effects import Deadline, Effect, Realise
 from protocol.terms.ids import Digest, GridId, PeerId, RequestId, short_hash
 from protocol.terms.limits import STEWARDS
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
@@ -63,6 +64,7 @@ class Desk:
         self.requests = Requests()
         self.notices = Notices()
         self.adverts: dict[PeerId, HeardAdvert] = {}
+        self._waits: dict[GridId, tuple[tuple[str, ...], ...]] = {}
         self._world = World(self._candidates, self._stewards)
 
     # -- people
@@ -216,13 +218,16 @@ class Desk:
             self.notices.put(peer, notice, now)
             self._host.carrier.noticed(notice.grid, notice.epoch, now)
             self._tell(peer, notice, now)
+            return self._wake(notice), []
         return [], []
 
     def own_news(self, notices: list[Notice], now: float) -> Answer:
         """What this peer itself just told."""
+        effects: list[Effect] = []
         for notice in notices:
             self._tell(self._identity.peer, notice, now)
-        return [], []
+            effects += self._wake(notice)
+        return effects, []
 
     def tick(self, now: float) -> Answer:
         """Requests that must go on."""
@@ -262,6 +267,18 @@ class Desk:
         for peer, heard in list(self.notices.about(notice.grid).items()) if notice else ():
             if request.running:
                 request.noticed(peer, heard.notice, now)
+
+    def _wake(self, notice: Notice) -> list[Effect]:
+        """Workspaces here may have waited for what was just told."""
+        part = part_of(self._host.carrier, self.notices, notice.grid)
+        if part is None:
+            self._waits.pop(notice.grid, None)
+            return []
+        waits = tuple(p.waits_for for p in part.mine)
+        if self._waits.get(notice.grid) == waits:
+            return []
+        self._waits[notice.grid] = waits
+        return [Realise(notice.grid, notice.grid)]
 
     def _placing(self, key: str) -> Placing | None:
         for placing in self.requests.placing():

@@ -68,6 +68,8 @@ class Progressed(msgspec.Struct, frozen=True):
     phase: Phase
     detail: str
     boot: int
+    final: bool = False
+    """No further phase is expected: it runs, and there is nothing to be reached by."""
 
 
 class Cleared(msgspec.Struct, frozen=True):

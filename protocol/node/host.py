@@ -2,6 +2,7 @@
 
 from protocol.capacity.advert import Advert, HostFacts, ImageLabel, shapes_in
 from protocol.capacity.ledger import Ledger
+from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridRecord
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.carrier import TABLE as CARRIED
@@ -98,8 +99,11 @@ class Host:
     def handle(self, event: Progressed | Cleared | HoldNotSaved, now: float) -> Answer:
         """The shell reports."""
         match event:
-            case Progressed(grid=grid, workspace=name, phase=phase, detail=detail, boot=boot):
-                return self.carrier.progress(grid, name, phase, detail, boot, now)
+            case Progressed():
+                status = Status(
+                    event.workspace, event.phase, event.detail, now, event.boot, event.final
+                )
+                return self.carrier.progress(event.grid, status)
             case Cleared(grid=grid):
                 return self.carrier.cleared(grid)
             case HoldNotSaved():
