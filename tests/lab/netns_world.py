@@ -49,9 +49,17 @@ class Guest:
     def run(self, *argv: str) -> str:
         return program.run(["nsenter", f"--net=/run/netns/{self.namespace}", *argv])
 
-    def pings(self, address: str, *options: str) -> bool:
-        argv = ["nsenter", f"--net=/run/netns/{self.namespace}", "ping", "-c", "1", "-W", "0.5"]
-        return program.attempt([*argv, *options, address])[0] == 0
+    def pings(self, address: str) -> bool:
+        """Whether an answer comes; asks again for a while, for the machine may be busy."""
+        return self._ping("-i", "0.2", "-w", "5", address)
+
+    def misses(self, address: str, *options: str) -> bool:
+        """Whether one echo request stays without an answer."""
+        return not self._ping("-W", "0.5", *options, address)
+
+    def _ping(self, *words: str) -> bool:
+        argv = ["nsenter", f"--net=/run/netns/{self.namespace}", "ping", "-c", "1", *words]
+        return program.attempt(argv)[0] == 0
 
     def received(self) -> int:
         """Frames that reached the guest's card."""
