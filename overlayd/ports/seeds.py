@@ -15,11 +15,18 @@ class Seed(msgspec.Struct, frozen=True):
     """(disk label, mount point) pairs."""
 
 
+class SeedError(Exception):
+    """What a guest could not be told, or no room to write it; the text says which. Nothing changed."""
+
+
 class Seeds(Protocol):
     """Writes seeds where a hypervisor can read them."""
 
     async def ensure(self, machine: str, seed: Seed) -> str:
-        """Path of the ISO (volume id `cidata`) for that machine; the same seed writes nothing again."""
+        """Path of the ISO (volume id `cidata`) for that machine; the same seed writes nothing again.
+
+        SeedError.
+        """
 
     async def remove(self, machine: str) -> None:
         """Gone afterwards."""

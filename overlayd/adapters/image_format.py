@@ -1,0 +1,118 @@
+"""The image file: a plain tar of `image.json` and the parts it names, read as if it came from an enemy."""
+
+import io
+import re
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from overlayd.ports.images import ImageError
+
+MANIFEST = "image.json"
+IMAGE_MAX_BYTES = 8 << 30
+"""More than any image of a kernel and an initramfs; a host's disk is not ours to fill."""
+
+MANIFEST_MAX_BYTES = 64 << 10
+PARTS_MAX = 16
+"""Entries of the tar: a manifest, a kernel, an initrd, and room for what later formats bring."""
+
+READ_AT_ONCE_MAX_BYTES = 1 << 20
+"""tarfile reads extended headers into memory at whatever size they claim; not beyond this."""
+
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_ARCHITECTURE = re.compile(r"[a-z0-9_]{1,32}")
+_CMDLINE = re.compile(r"[ -~]{0,2000}")
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """`image.json`. Unknown keys are passed over, another `format` is refused."""
+
+    name: str
+    architecture: str
+    kernel: str
+    initrd: str
+    cmdline: str
+    format: Literal[1]
+
+
+class _Bounded(io.FileIO):
+    """A file that refuses to be read in one piece."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0 or size > READ_AT_ONCE_MAX_BYTES:
+            raise ImageError("not an image: a header larger than any image has")
+        return super().read(size) or b""
+
+
+def check_label(name: str) -> None:
+    """ImageError if an image cannot be called that."""
+    if not _LABEL.fullmatch(name):
+        raise ImageError(
+            f"{name[:80]!r} cannot be an image's name; use up to 63 letters, digits, dots, dashes and "
+            "underscores, beginning with a letter or a digit"
+        )
+
+
+def unpack(image: Path, target: Path) -> Manifest:
+    """Puts the parts into the new directory `target`. ImageError says what is wrong with the file."""
+    target.mkdir(mode=0o700)
+    try:
+        with _Bounded(image) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+            manifest = _unpack_parts(archive, target)
+    except (tarfile.TarError, EOFError, ValueError, RecursionError) as error:
+        raise ImageError(f"not an image (a plain tar with {MANIFEST} in it): {error}") from error
+    for part in (manifest.kernel, manifest.initrd):
+        if part == MANIFEST or not (target / part).is_file():
+            raise ImageError(
+                f"not a whole image: {MANIFEST} names {part[:80]!r}, which is not in it"
+            )
+    return manifest
+
+
+def _unpack_parts(archive: tarfile.TarFile, target: Path) -> Manifest:
+    manifest = None
+    seen: set[str] = set()
+    for member in archive:
+        name = member.name
+        if not _PART.fullmatch(name) or not member.isreg() or member.issparse():
+            raise ImageError(f"not an image: {name[:80]!r} is not a plain file with a plain name")
+        if name in seen or len(seen) >= PARTS_MAX:
+            raise ImageError(
+                f"not an image: {name!r} is there twice, or more than {PARTS_MAX} parts"
+            )
+        seen.add(name)
+        content = archive.extractfile(member)
+        assert content is not None
+        if name == MANIFEST:
+            manifest = _manifest(content.read(READ_AT_ONCE_MAX_BYTES), member.size)
+            continue
+        with (target / name).open("xb") as part:
+            shutil.copyfileobj(content, part, READ_AT_ONCE_MAX_BYTES // 4)
+        if (target / name).stat().st_size != member.size:
+            raise ImageError(f"not a whole image: {name} ends early")
+    if manifest is None:
+        raise ImageError(f"not an image: a plain tar, but without {MANIFEST}")
+    return manifest
+
+
+def _manifest(content: bytes, size: int) -> Manifest:
+    if size > MANIFEST_MAX_BYTES:
+        raise ImageError(
+            f"not an image: {MANIFEST} has {size} bytes, it may have {MANIFEST_MAX_BYTES}"
+        )
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise ImageError(f"not an image this version knows: {MANIFEST}: {error}") from error
+    check_label(manifest.name)
+    if not _ARCHITECTURE.fullmatch(manifest.architecture):
+        raise ImageError(f"not an image: no such architecture: {manifest.architecture[:80]!r}")
+    if not _CMDLINE.fullmatch(manifest.cmdline):
+        raise ImageError("not an image: its kernel command line is too long or not plain text")
+    if not _PART.fullmatch(manifest.kernel) or not _PART.fullmatch(manifest.initrd):
+        raise ImageError(f"not an image: a part named in {MANIFEST} has no plain name")
+    return manifest

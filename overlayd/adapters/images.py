@@ -1,0 +1,285 @@
+"""Guest images in a directory, by content.
+
+    DIR/<sha256>/image        the file as it came, for other peers
+    DIR/<sha256>/info.json    what it is called here
+    DIR/<sha256>/parts/...    its kernel and initrd, unpacked
+    DIR/fetching/<sha256>     an unfinished fetch
+    DIR/staging-*             work in progress; what a crash left there is removed at the next start
+
+An image is a plain, uncompressed tar of `image.json` and the parts it names. It comes from strangers,
+so it is read with a bound on everything. A directory is made complete beside its place, flushed, and
+renamed into it: an image is either whole or not there.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from hashlib import file_digest
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from overlayd.adapters.image_format import IMAGE_MAX_BYTES, check_label, unpack
+from overlayd.ports.images import ImageError, ImageFiles, ImageInfo
+
+Answer = TypeVar("Answer")
+
+READ_MAX_BYTES = 4 << 20
+"""One chunk for a peer: large enough to keep a link busy, small enough to hold a few in memory."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """DIR/<digest>/info.json."""
+
+    name: str
+    architecture: str
+    kernel: str
+    initrd: str
+    cmdline: str
+
+
+class DirectoryImages:
+    """The Images port on a directory of its own, of which this is the only user."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._fetching = directory / "fetching"
+        self._writing = threading.Lock()
+        self._fetching.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
+        for left in directory.glob("staging-*"):
+            shutil.rmtree(left)
+
+    async def list(self) -> tuple[ImageInfo, ...]:
+        """Complete images, by name then digest."""
+        return await self._call(self._list)
+
+    async def add(self, path: Path, name: str | None = None) -> ImageInfo:
+        """Copies a file in, verifies and unpacks it."""
+        return await self._call(self._add, path, name)
+
+    async def remove(self, digest: str) -> None:
+        """Forgets it, and an unfinished fetch of it."""
+        await self._call(self._remove, digest)
+
+    async def files(self, digest: str) -> ImageFiles:
+        """Paths of the parts, unpacked when it was added."""
+        return await self._call(self._files, digest)
+
+    async def read(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
+        """At most READ_MAX_BYTES from `offset`, and the total size; empty at and past the end."""
+        return await self._call(self._read, digest, offset, length)
+
+    async def partial(self, digest: str) -> int:
+        """Bytes of an unfinished fetch."""
+        return await self._call(self._partial, digest)
+
+    async def append(self, digest: str, offset: int, chunk: bytes) -> None:
+        """Adds to an unfinished fetch."""
+        await self._call(self._append, digest, offset, chunk)
+
+    async def finish(self, digest: str) -> ImageInfo:
+        """Verifies an unfinished fetch and makes it an image."""
+        return await self._call(self._finish, digest)
+
+    async def _call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
+        return await asyncio.to_thread(function, *arguments)
+
+    def _list(self) -> tuple[ImageInfo, ...]:
+        found = (self._info(entry.name) for entry in self._directory.iterdir())
+        infos = [info for info in found if info is not None]
+        return tuple(sorted(infos, key=lambda info: (info.name, info.digest)))
+
+    def _add(self, path: Path, name: str | None) -> ImageInfo:
+        if name is not None:
+            check_label(name)
+        with self._writing, _saying_no_room(), self._staging() as staging:
+            try:
+                size = path.stat().st_size
+                if not path.is_file():
+                    raise ImageError(f"{path} is not a file")
+                _check_size(size)
+                self._check_room(size)
+                shutil.copyfile(path, staging / "image")
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise
+                raise ImageError(f"{path} cannot be read: {error.strerror}") from error
+            return self._take_in(staging, name)
+
+    def _finish(self, digest: str) -> ImageInfo:
+        part = self._part(digest)
+        with self._writing, _saying_no_room(), self._staging() as staging:
+            info = self._info(digest)
+            if info is not None:
+                part.unlink(missing_ok=True)
+                return info
+            try:
+                part.rename(staging / "image")
+            except FileNotFoundError:
+                raise ImageError(f"nothing of image {digest} was fetched yet") from None
+            return self._take_in(staging, None, wanted=digest)
+
+    def _take_in(self, staging: Path, name: str | None, wanted: str | None = None) -> ImageInfo:
+        """Makes staging/image an image, or raises with nothing kept."""
+        image = staging / "image"
+        with image.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+        if wanted is not None and digest != wanted:
+            raise ImageError(
+                f"what was fetched is not the image {wanted}: its digest is {digest}; it was thrown "
+                "away, fetch it again from another peer"
+            )
+        known = self._info(digest)
+        if known is not None:
+            return known
+        manifest = unpack(image, staging / "parts")
+        kept = _Kept(
+            name=name or manifest.name,
+            architecture=manifest.architecture,
+            kernel=manifest.kernel,
+            initrd=manifest.initrd,
+            cmdline=manifest.cmdline,
+        )
+        (staging / "info.json").write_bytes(msgspec.json.encode(kept))
+        for entry in (*staging.rglob("*"), staging):
+            entry.chmod(0o700 if entry.is_dir() else 0o600)
+            _flush(entry)
+        staging.rename(self._directory / digest)
+        _flush(self._directory)
+        info = self._info(digest)
+        assert info is not None
+        return info
+
+    def _remove(self, digest: str) -> None:
+        part, place = self._part(digest), self._place(digest)
+        with self._writing:
+            part.unlink(missing_ok=True)
+            if place.exists():
+                with self._staging() as staging:
+                    place.rename(staging / "removed")
+
+    def _files(self, digest: str) -> ImageFiles:
+        kept, parts = self._kept(digest), self._place(digest) / "parts"
+        if kept is None:
+            raise _absent(digest)
+        return ImageFiles(
+            kernel=str(parts / kept.kernel), initrd=str(parts / kept.initrd), cmdline=kept.cmdline
+        )
+
+    def _read(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
+        if offset < 0 or length < 0:
+            raise ImageError(f"no such part of an image: {length} bytes from {offset}")
+        try:
+            with (self._place(digest) / "image").open("rb") as file:
+                file.seek(offset)
+                return file.read(min(length, READ_MAX_BYTES)), os.fstat(file.fileno()).st_size
+        except FileNotFoundError:
+            raise _absent(digest) from None
+
+    def _partial(self, digest: str) -> int:
+        try:
+            return self._part(digest).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _append(self, digest: str, offset: int, chunk: bytes) -> None:
+        part = self._part(digest)
+        with self._writing, _saying_no_room():
+            here = self._partial(digest)
+            if offset != here:
+                raise ImageError(
+                    f"image {digest}: a chunk for byte {offset} does not follow on the {here} here"
+                )
+            try:
+                _check_size(here + len(chunk))
+                with part.open("ab") as file:
+                    part.chmod(0o600)
+                    file.write(chunk)
+            except (OSError, ImageError):
+                part.unlink(missing_ok=True)
+                raise
+
+    def _info(self, digest: str) -> ImageInfo | None:
+        kept = self._kept(digest) if _DIGEST.fullmatch(digest) else None
+        if kept is None:
+            return None
+        try:
+            size = (self._place(digest) / "image").stat().st_size
+        except FileNotFoundError:
+            return None  # removed meanwhile
+        return ImageInfo(
+            name=kept.name, digest=digest, size_bytes=size, architecture=kept.architecture
+        )
+
+    def _kept(self, digest: str) -> _Kept | None:
+        try:
+            return msgspec.json.decode((self._place(digest) / "info.json").read_bytes(), type=_Kept)
+        except FileNotFoundError:
+            return None
+
+    def _place(self, digest: str) -> Path:
+        return self._directory / _checked(digest)
+
+    def _part(self, digest: str) -> Path:
+        return self._fetching / _checked(digest)
+
+    def _check_room(self, size: int) -> None:
+        """The file and its parts, about as large again."""
+        free = shutil.disk_usage(self._directory).free
+        if 2 * size > free:
+            raise ImageError(
+                f"no room for the image: it needs {2 * size} bytes with its parts, {free} are free"
+            )
+
+    @contextlib.contextmanager
+    def _staging(self) -> Iterator[Path]:
+        """A directory that is gone afterwards, unless it was renamed to its place."""
+        staging = Path(tempfile.mkdtemp(prefix="staging-", dir=self._directory))
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _checked(digest: str) -> str:
+    if not _DIGEST.fullmatch(digest):
+        raise ImageError(f"{digest[:80]!r} is not an image's digest: 64 hexadecimal digits")
+    return digest
+
+
+def _absent(digest: str) -> ImageError:
+    return ImageError(f"image {digest} is not on this host")
+
+
+def _check_size(size: int) -> None:
+    if size > IMAGE_MAX_BYTES:
+        raise ImageError(
+            f"an image may have {IMAGE_MAX_BYTES} bytes; this has {size - IMAGE_MAX_BYTES} more"
+        )
+
+
+@contextlib.contextmanager
+def _saying_no_room() -> Iterator[None]:
+    """A full disk in the port's words."""
+    try:
+        yield
+    except OSError as error:
+        raise ImageError(f"the image cannot be kept: {error.strerror}") from error
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

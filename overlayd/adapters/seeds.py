@@ -1,0 +1,123 @@
+"""Seeds as NoCloud ISO images, which cloud-init and our own guest image read alike."""
+
+import asyncio
+import contextlib
+import io
+import os
+import re
+from pathlib import Path
+
+import pycdlib
+import yaml
+from pycdlib.pycdlibexception import PyCdlibException
+
+from overlayd.ports.seeds import Seed, SeedError
+
+VOLUME_ID = "cidata"
+"""By which a guest finds it."""
+
+_MACHINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+class NoCloudSeeds:
+    """The Seeds port on a directory of its own: DIR/<machine>.iso, mode 0600."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
+
+    async def ensure(self, machine: str, seed: Seed) -> str:
+        """Path of the ISO. SeedError: something in it a guest could not read, or no room."""
+        path = self._path(machine)
+        await asyncio.to_thread(_ensure, path, files_of(seed))
+        return str(path)
+
+    async def remove(self, machine: str) -> None:
+        """Gone afterwards."""
+        await asyncio.to_thread(self._path(machine).unlink, missing_ok=True)
+
+    def _path(self, machine: str) -> Path:
+        if not _MACHINE.fullmatch(machine):
+            raise SeedError(f"{machine[:150]!r} is not a machine's name")
+        return self._directory / f"{machine}.iso"
+
+
+def files_of(seed: Seed) -> dict[str, bytes]:
+    """The seed's files by name, as cloud-init's NoCloud source documents them."""
+    for text in (
+        seed.instance_id,
+        seed.hostname,
+        *seed.ssh_authorized_keys,
+        *(part for mount in seed.mounts for part in mount),
+    ):
+        if not text or not text.isprintable() or text != text.strip():
+            raise SeedError(
+                f"a guest cannot be told {text[:80]!r}: it is empty or not one plain line"
+            )
+    meta: dict[str, object] = {"instance-id": seed.instance_id, "local-hostname": seed.hostname}
+    user: dict[str, object] = {"ssh_authorized_keys": list(seed.ssh_authorized_keys)}
+    if seed.mounts:
+        user["mounts"] = [[f"LABEL={label}", place] for label, place in seed.mounts]
+    return {"meta-data": _yaml(meta), "user-data": b"#cloud-config\n" + _yaml(user)}
+
+
+def _yaml(content: dict[str, object]) -> bytes:
+    """One line for each value: the guest's reader is a small one."""
+    return yaml.safe_dump(content, sort_keys=False, width=1 << 30).encode()
+
+
+def _ensure(path: Path, files: dict[str, bytes]) -> None:
+    if _read(path) == files:
+        return
+    fresh = path.with_suffix(".new")
+    try:
+        with _private(fresh) as target:
+            _write(target, files)
+            target.flush()
+            os.fsync(target.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        raise SeedError(f"the seed {path} cannot be written: {error.strerror}") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _private(path: Path) -> io.BufferedRandom:
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b")
+
+
+def _write(target: io.BufferedRandom, files: dict[str, bytes]) -> None:
+    iso = pycdlib.PyCdlib()
+    iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident=VOLUME_ID)
+    try:
+        for name, content in files.items():
+            plain = name.replace("-", "").upper()
+            iso.add_fp(
+                io.BytesIO(content),
+                len(content),
+                f"/{plain}.;1",
+                rr_name=name,
+                joliet_path=f"/{name}",
+            )
+        iso.write_fp(target)
+    finally:
+        iso.close()
+
+
+def _read(path: Path) -> dict[str, bytes] | None:
+    """What is in an ISO; None if it is not there or not whole."""
+    files = {}
+    with contextlib.suppress(OSError, PyCdlibException):
+        iso = pycdlib.PyCdlib()
+        iso.open(str(path))
+        try:
+            for name in ("meta-data", "user-data"):
+                content = io.BytesIO()
+                iso.get_file_from_iso_fp(content, rr_path=f"/{name}")
+                files[name] = content.getvalue()
+        finally:
+            iso.close()
+        return files
+    return None

@@ -1,0 +1,141 @@
+"""Volumes as sparse files, one each, formatted when they are made and never again.
+
+A volume is made under another name and renamed when it is whole: a half-made one is never used. Room
+is counted as promised, not as used: a sparse file may yet fill up to its size.
+"""
+
+import asyncio
+import os
+import re
+from pathlib import Path
+
+from overlayd.adapters.process import ProcessError, run
+from overlayd.ports.volumes import VolumeError
+
+VOLUME_MIN_BYTES = 8 << 20
+"""Below this an ext4 with a journal has no room to speak of."""
+
+LABEL_MAX_BYTES = 16
+"""What an ext4 superblock holds."""
+
+MKFS_TIMEOUT_S = 300.0
+
+_VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_SUFFIX = ".raw"
+_MAKING = ".making"
+
+
+class DirectoryVolumes:
+    """The Volumes port on a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._making = asyncio.Lock()
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
+
+    async def ensure(self, volume: str, size_bytes: int, label: str) -> str:
+        """Path of the disk. VolumeError: no room, an impossible size or label, another size here."""
+        path = self._path(volume)
+        _check(volume, size_bytes, label)
+        async with self._making:
+            if await asyncio.to_thread(path.exists):
+                return await asyncio.to_thread(_same_size, path, size_bytes)
+            free = await self.free_bytes()
+            if size_bytes > free:
+                raise VolumeError(
+                    f"no room for volume {volume}: it needs {size_bytes} bytes, {free} are left, "
+                    f"{size_bytes - free} too few"
+                )
+            await self._make(path, size_bytes, label)
+        return str(path)
+
+    async def remove(self, volume: str) -> None:
+        """Gone afterwards."""
+        path = self._path(volume)
+        async with self._making:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    async def observe(self) -> tuple[str, ...]:
+        """Ids of the volumes here, sorted."""
+        return await asyncio.to_thread(self._volumes)
+
+    async def free_bytes(self) -> int:
+        """Room on the file system, less what the volumes here may still grow by."""
+        return await asyncio.to_thread(self._free_bytes)
+
+    async def _make(self, path: Path, size_bytes: int, label: str) -> None:
+        making = path.with_suffix(_MAKING)
+        try:
+            await asyncio.to_thread(_allocate, making, size_bytes)
+            # No reserve for root; journal and tables are written by need, not now.
+            options = ("-q", "-F", "-m", "0", "-L", label, "-E", "lazy_itable_init=1,nodiscard")
+            await run("mkfs.ext4", *options, str(making), timeout_s=MKFS_TIMEOUT_S)
+            await asyncio.to_thread(_place, making, path)
+        except (OSError, ProcessError) as error:
+            raise VolumeError(f"volume {path.stem} cannot be made: {error}") from error
+        finally:
+            making.unlink(missing_ok=True)
+
+    def _volumes(self) -> tuple[str, ...]:
+        entries = self._directory.iterdir()
+        return tuple(sorted(entry.stem for entry in entries if entry.suffix == _SUFFIX))
+
+    def _free_bytes(self) -> int:
+        room = os.statvfs(self._directory)
+        promised = 0
+        for entry in self._directory.glob(f"*{_SUFFIX}"):
+            status = entry.stat()
+            promised += max(0, status.st_size - status.st_blocks * 512)
+        return max(0, room.f_bavail * room.f_frsize - promised)
+
+    def _path(self, volume: str) -> Path:
+        if not _VOLUME.fullmatch(volume):
+            raise VolumeError(f"{volume[:150]!r} is not a volume's id")
+        return self._directory / f"{volume}{_SUFFIX}"
+
+
+def _check(volume: str, size_bytes: int, label: str) -> None:
+    if size_bytes < VOLUME_MIN_BYTES:
+        raise VolumeError(
+            f"volume {volume} is too small: {size_bytes} bytes; the least is {VOLUME_MIN_BYTES}"
+        )
+    excess = len(label.encode()) - LABEL_MAX_BYTES
+    if excess > 0 or not re.fullmatch(r"[A-Za-z0-9._-]+", label):
+        raise VolumeError(
+            f"volume {volume} cannot be labelled {label[:80]!r}: use 1 to {LABEL_MAX_BYTES} letters, "
+            "digits, dots, dashes and underscores"
+        )
+
+
+def _same_size(path: Path, size_bytes: int) -> str:
+    here = path.stat().st_size
+    if here != size_bytes:
+        raise VolumeError(
+            f"volume {path.stem} is here with {here} bytes, not {size_bytes}; its size cannot change"
+        )
+    return str(path)
+
+
+def _allocate(path: Path, size_bytes: int) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    try:
+        os.ftruncate(descriptor, size_bytes)
+    finally:
+        os.close(descriptor)
+
+
+def _place(making: Path, path: Path) -> None:
+    """Flushed before it has its name, and the name flushed too."""
+    _flush(making)
+    making.rename(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,151 @@
+"""A hypervisor that lives in memory, and the Compute port on it."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+
+import msgspec
+
+from overlayd.ports.compute import (
+    Accelerator,
+    ComputeError,
+    ComputeOffer,
+    Machine,
+    MachineSeen,
+    MachineState,
+)
+
+CPU_MILLI_MIN = 10
+
+
+class FakeHypervisor:
+    """What outlives a daemon: give the same one to the next FakeCompute."""
+
+    def __init__(self, cpus_milli: int = 4000, memory_bytes: int = 8 << 30) -> None:
+        self.cpus_milli = cpus_milli
+        self.memory_bytes = memory_bytes
+        self.machines: dict[str, Machine] = {}
+        self.states: dict[str, MachineState] = {}
+        self.refusals: dict[str, str] = {}
+        """By machine name, what `start` says instead of starting it."""
+        self.starts: list[tuple[str, int]] = []
+        """(name, boot) of every real start, in order: to show that nothing was made twice."""
+        self.listeners: list[Callable[[str], None]] = []
+
+    def end(self, name: str) -> None:
+        """The guest stops by itself: shut down from inside, crashed, or killed."""
+        self.change(name, MachineState.STOPPED)
+
+    def change(self, name: str, state: MachineState) -> None:
+        """Puts it into that state and tells every open FakeCompute."""
+        self.states[name] = state
+        for tell in self.listeners:
+            tell(name)
+
+
+class FakeCompute:
+    """The Compute port on a FakeHypervisor."""
+
+    def __init__(self, hypervisor: FakeHypervisor | None = None) -> None:
+        self.hypervisor = hypervisor or FakeHypervisor()
+        self._listener: Callable[[str], None] | None = None
+
+    async def open(self, on_change: Callable[[str], None]) -> ComputeOffer:
+        """Offers what the hypervisor was made with."""
+        loop = asyncio.get_running_loop()
+
+        def tell(name: str) -> None:
+            loop.call_soon_threadsafe(on_change, name)
+
+        self._listener = tell
+        self.hypervisor.listeners.append(tell)
+        return ComputeOffer(
+            driver="fake",
+            accelerator=Accelerator.TEST,
+            why="test: machines in memory",
+            architecture="x86_64",
+            cpus_milli=self.hypervisor.cpus_milli,
+            memory_bytes=self.hypervisor.memory_bytes,
+        )
+
+    async def close(self) -> None:
+        """The machines stay."""
+        if self._listener is not None:
+            self.hypervisor.listeners.remove(self._listener)
+            self._listener = None
+
+    async def observe(self) -> tuple[MachineSeen, ...]:
+        """Every machine, by name."""
+        self._opened()
+        return tuple(
+            MachineSeen(
+                name=name,
+                uuid=machine.uuid,
+                state=self.hypervisor.states[name],
+                boot=machine.boot,
+                cpu_time_s=0.0,
+                cpu_milli=machine.cpu_milli,
+                memory_bytes=machine.memory_bytes,
+            )
+            for name, machine in sorted(self.hypervisor.machines.items())
+        )
+
+    async def start(self, machine: Machine) -> None:
+        """Running afterwards, or what `refusals` says."""
+        world = self._opened()
+        self._check(machine)
+        before = world.machines.get(machine.name)
+        if before is not None and before.boot > machine.boot:
+            raise ComputeError(f"{machine.name}: an order for start {machine.boot} is out of date")
+        over = world.states.get(machine.name) in (None, MachineState.STOPPED)
+        anew = before is None or over or before.boot < machine.boot
+        if anew and machine.name in world.refusals:
+            await self.stop(machine.name)
+            raise ComputeError(f"{machine.name}: {world.refusals[machine.name]}")
+        if before is not None and not anew:
+            machine = msgspec.structs.replace(
+                before, cpu_milli=machine.cpu_milli, memory_bytes=machine.memory_bytes
+            )
+        world.machines[machine.name] = machine
+        if anew:
+            world.starts.append((machine.name, machine.boot))
+        if world.states.get(machine.name) is not MachineState.RUNNING or anew:
+            world.change(machine.name, MachineState.RUNNING)
+
+    async def pause(self, name: str) -> None:
+        """Paused afterwards."""
+        self._turn(name, MachineState.PAUSED)
+
+    async def resume(self, name: str) -> None:
+        """Running afterwards."""
+        self._turn(name, MachineState.RUNNING)
+
+    async def stop(self, name: str) -> None:
+        """Gone afterwards."""
+        world = self._opened()
+        if world.machines.pop(name, None) is not None:
+            world.change(name, MachineState.STOPPED)
+            del world.states[name]
+
+    def _turn(self, name: str, state: MachineState) -> None:
+        now = self._opened().states.get(name)
+        if now in (None, MachineState.STOPPED):
+            raise ComputeError(f"{name} does not run")
+        if now is not state:
+            self.hypervisor.change(name, state)
+
+    def _check(self, machine: Machine) -> None:
+        try:
+            uuid.UUID(machine.uuid)
+        except ValueError as error:
+            raise ComputeError(f"{machine.name}: malformed UUID {machine.uuid!r}") from error
+        if machine.cpu_milli < CPU_MILLI_MIN:
+            raise ComputeError(f"{machine.name}: the least cap is {CPU_MILLI_MIN}")
+        for other in self.hypervisor.machines.values():
+            if (other.name == machine.name) != (other.uuid == machine.uuid):
+                raise ComputeError(f"{machine.name}: its name or UUID is taken by {other.name}")
+
+    def _opened(self) -> FakeHypervisor:
+        if self._listener is None:
+            raise ComputeError("the hypervisor is not open")
+        return self.hypervisor

@@ -1,0 +1,124 @@
+"""Images in memory. They are real image files, read the short way: nobody attacks a fake."""
+
+import io
+import json
+import re
+import tarfile
+from hashlib import sha256
+from pathlib import Path
+
+from overlayd.ports.images import ImageError, ImageFiles, ImageInfo
+
+READ_MAX_BYTES = 4 << 20
+
+
+class FakeImages:
+    """The Images port on a dict; `room_bytes` is how much its disk holds."""
+
+    def __init__(self, room_bytes: int = 1 << 30) -> None:
+        self.room_bytes = room_bytes
+        self._images: dict[str, tuple[ImageInfo, bytes, str]] = {}
+        self._partial: dict[str, bytes] = {}
+
+    async def list(self) -> tuple[ImageInfo, ...]:
+        """Complete images, by name then digest."""
+        infos = (info for info, _, _ in self._images.values())
+        return tuple(sorted(infos, key=lambda info: (info.name, info.digest)))
+
+    async def add(self, path: Path, name: str | None = None) -> ImageInfo:
+        """Takes in the file's content."""
+        if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", name):
+            raise ImageError(f"{name!r} cannot be an image's name")
+        try:
+            content = path.read_bytes()  # noqa: ASYNC240, a fake may block for a small file
+        except OSError as error:
+            raise ImageError(f"{path} cannot be read: {error.strerror}") from error
+        return self._take_in(content, name)
+
+    async def remove(self, digest: str) -> None:
+        """Forgets it."""
+        self._images.pop(_checked(digest), None)
+        self._partial.pop(digest, None)
+
+    async def files(self, digest: str) -> ImageFiles:
+        """Paths of files that do not exist."""
+        if _checked(digest) not in self._images:
+            raise ImageError(f"image {digest} is not on this host")
+        place = f"/fake/images/{digest}"
+        cmdline = self._images[digest][2]
+        return ImageFiles(f"{place}/vmlinuz", f"{place}/initrd.img", cmdline)
+
+    async def read(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
+        """A chunk and the total size."""
+        if offset < 0 or length < 0:
+            raise ImageError(f"no such part of an image: {length} bytes from {offset}")
+        if _checked(digest) not in self._images:
+            raise ImageError(f"image {digest} is not on this host")
+        content = self._images[digest][1]
+        return content[offset : offset + min(length, READ_MAX_BYTES)], len(content)
+
+    async def partial(self, digest: str) -> int:
+        """Bytes of an unfinished fetch."""
+        return len(self._partial.get(_checked(digest), b""))
+
+    async def append(self, digest: str, offset: int, chunk: bytes) -> None:
+        """Adds to an unfinished fetch."""
+        here = self._partial.get(_checked(digest), b"")
+        if offset != len(here):
+            raise ImageError(f"a chunk for byte {offset} does not follow on the {len(here)} here")
+        if len(here) + len(chunk) > self.room_bytes:
+            self._partial.pop(digest, None)
+            raise ImageError("no room for the image")
+        self._partial[digest] = here + chunk
+
+    async def finish(self, digest: str) -> ImageInfo:
+        """Makes an unfinished fetch an image."""
+        content = self._partial.pop(_checked(digest), None)
+        if digest in self._images:
+            return self._images[digest][0]
+        if content is None:
+            raise ImageError(f"nothing of image {digest} was fetched yet")
+        if sha256(content).hexdigest() != digest:
+            raise ImageError(f"what was fetched is not the image {digest}")
+        return self._take_in(content, None)
+
+    def _take_in(self, content: bytes, name: str | None) -> ImageInfo:
+        digest = sha256(content).hexdigest()
+        if digest in self._images:
+            return self._images[digest][0]
+        if len(content) > self.room_bytes:
+            raise ImageError("no room for the image")
+        manifest = _manifest(content)
+        info = ImageInfo(
+            name=name or manifest["name"],
+            digest=digest,
+            size_bytes=len(content),
+            architecture=manifest["architecture"],
+        )
+        self._images[digest] = (info, content, manifest["cmdline"])
+        return info
+
+
+def _manifest(content: bytes) -> dict[str, str]:
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
+            members = archive.getmembers()
+            names = [member.name for member in members if member.isreg()]
+            file = archive.extractfile("image.json")
+            manifest = json.loads(file.read()) if file else {}
+    except (tarfile.TarError, KeyError, ValueError) as error:
+        raise ImageError(f"not an image: {error}") from error
+    if len(names) != len(members) or any("/" in name or name[0] == "." for name in names):
+        raise ImageError("not an image: something in it is not a plain file with a plain name")
+    keys = ("name", "architecture", "kernel", "initrd", "cmdline")
+    if manifest.get("format") != 1 or not all(isinstance(manifest.get(k), str) for k in keys):
+        raise ImageError("not an image this version knows")
+    if manifest["kernel"] not in names or manifest["initrd"] not in names:
+        raise ImageError("not a whole image: a part is missing")
+    return {key: manifest[key] for key in keys}
+
+
+def _checked(digest: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise ImageError(f"{digest[:80]!r} is not an image's digest")
+    return digest

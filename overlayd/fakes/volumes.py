@@ -1,0 +1,46 @@
+"""Volumes as numbers in memory."""
+
+from overlayd.ports.volumes import VolumeError
+
+VOLUME_MIN_BYTES = 8 << 20
+LABEL_MAX_BYTES = 16
+
+
+class FakeVolumes:
+    """The Volumes port on a dict; `room_bytes` is how much its disk holds."""
+
+    def __init__(self, room_bytes: int = 64 << 30) -> None:
+        self.room_bytes = room_bytes
+        self.sizes: dict[str, int] = {}
+
+    async def ensure(self, volume: str, size_bytes: int, label: str) -> str:
+        """A path at which there is nothing."""
+        path = self._path(volume)
+        if size_bytes < VOLUME_MIN_BYTES:
+            raise VolumeError(f"volume {volume} is too small; the least is {VOLUME_MIN_BYTES}")
+        if not label or len(label.encode()) > LABEL_MAX_BYTES or "/" in label or " " in label:
+            raise VolumeError(f"volume {volume} cannot be labelled {label!r}")
+        if self.sizes.get(volume, size_bytes) != size_bytes:
+            raise VolumeError(f"volume {volume} is here with {self.sizes[volume]} bytes")
+        if volume not in self.sizes and size_bytes > await self.free_bytes():
+            raise VolumeError(f"no room for volume {volume}")
+        self.sizes[volume] = size_bytes
+        return path
+
+    async def remove(self, volume: str) -> None:
+        """Gone afterwards."""
+        self._path(volume)
+        self.sizes.pop(volume, None)
+
+    async def observe(self) -> tuple[str, ...]:
+        """Ids, sorted."""
+        return tuple(sorted(self.sizes))
+
+    async def free_bytes(self) -> int:
+        """Room less what is promised."""
+        return self.room_bytes - sum(self.sizes.values())
+
+    def _path(self, volume: str) -> str:
+        if not volume or "/" in volume or volume.startswith("."):
+            raise VolumeError(f"{volume!r} is not a volume's id")
+        return f"/fake/volumes/{volume}.raw"
