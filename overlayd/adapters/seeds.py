@@ -64,7 +64,7 @@ def files_of(seed: Seed) -> dict[str, bytes]:
 
 def _yaml(content: dict[str, object]) -> bytes:
     """One line for each value: the guest's reader is a small one."""
-    return yaml.safe_dump(content, sort_keys=False, width=1 << 30).encode()
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1 << 30).encode()
 
 
 def _ensure(path: Path, files: dict[str, bytes]) -> None:

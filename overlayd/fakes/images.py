@@ -105,8 +105,8 @@ def _manifest(content: bytes) -> dict[str, str]:
             members = archive.getmembers()
             names = [member.name for member in members if member.isreg()]
             file = archive.extractfile("image.json")
-            manifest = json.loads(file.read()) if file else {}
-    except (tarfile.TarError, KeyError, ValueError) as error:
+            manifest = dict(json.loads(file.read())) if file else {}
+    except (tarfile.TarError, KeyError, ValueError, TypeError) as error:
         raise ImageError(f"not an image: {error}") from error
     if len(names) != len(members) or any("/" in name or name[0] == "." for name in names):
         raise ImageError("not an image: something in it is not a plain file with a plain name")

@@ -4,7 +4,13 @@
 # Lists in block form ("- a", "- - a"), flow form ("[a, b]") or both. Anything else is passed over.
 function unquoted(text) {
     gsub(/^[ \t]+|[ \t\r]+$/, "", text)
-    if (text ~ /^".*"$/ || text ~ /^'.*'$/) text = substr(text, 2, length(text) - 2)
+    if (text ~ /^'.*'$/) {
+        text = substr(text, 2, length(text) - 2)
+        gsub(/''/, "'", text)
+    } else if (text ~ /^".*"$/) {
+        text = substr(text, 2, length(text) - 2)
+        gsub(/\\"/, "\"", text)
+    }
     return text
 }
 function mounted(device, place) {
@@ -38,10 +44,11 @@ function flow(text,    n, i, parts) {
     if (rest ~ /^\[/) flow(rest)
     next
 }
-/^[ \t]*- - / { sub(/^[ \t]*- /, ""); item($0); next }
-/^[ \t]+- / && field > 0 && section == "mounts" {
-    sub(/^[ \t]+- /, "")
+{ match($0, /[^ ]/) }
+/^ *- - / { inner = RSTART + 2; sub(/^ *- /, ""); item($0); next }
+/^ +- / && field > 0 && RSTART == inner {
+    sub(/^ +- /, "")
     if (++field == 2) mounted(device, unquoted($0))
     next
 }
-/^[ \t]*- / { sub(/^[ \t]*- /, ""); field = 0; item($0) }
+/^ *- / { sub(/^ *- /, ""); field = 0; item($0) }

@@ -1,0 +1,341 @@
+"""The image store's contract, in memory and in a directory; then what strangers and disks can do."""
+# ruff: noqa: ASYNC240 (a test has its loop for itself, so it may block)
+
+import gzip
+import io
+import json
+import os
+import stat
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from overlayd.adapters.image_format import MANIFEST_MAX_BYTES
+from overlayd.adapters.images import READ_MAX_BYTES, DirectoryImages
+from overlayd.fakes.images import FakeImages
+from overlayd.ports.images import ImageError, ImageInfo, Images
+
+MANIFEST = {
+    "name": "guest",
+    "architecture": "x86_64",
+    "kernel": "vmlinuz",
+    "initrd": "initrd.img",
+    "cmdline": "console=ttyS0 quiet",
+    "format": 1,
+}
+PARTS = {"vmlinuz": b"kernel" * 1000, "initrd.img": b"initrd" * 500}
+NOWHERE = "0" * 64
+
+
+def tar(entries: dict[str, bytes]) -> bytes:
+    """A plain tar, names taken as they are."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, content in entries.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+def image(**changes: object) -> bytes:
+    return tar({"image.json": json.dumps({**MANIFEST, **changes}).encode(), **PARTS})
+
+
+async def fetch(images: Images, content: bytes) -> ImageInfo:
+    """All of it, as a peer would send it."""
+    for offset in range(0, max(len(content), 1), 50_000):
+        await images.append(digest_of(content), offset, content[offset : offset + 50_000])
+    return await images.finish(digest_of(content))
+
+
+def digest_of(content: bytes) -> str:
+    return sha256(content).hexdigest()
+
+
+@pytest.fixture(params=["fake", "directory"])
+def images(request: pytest.FixtureRequest, tmp_path: Path) -> Images:
+    return FakeImages() if request.param == "fake" else DirectoryImages(tmp_path / "images")
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[bytes], Path]:
+    def written(content: bytes) -> Path:
+        path = tmp_path / f"in-{digest_of(content)[:8]}"
+        path.write_bytes(content)
+        return path
+
+    return written
+
+
+async def test_added_is_listed_under_its_name(
+    images: Images, write: Callable[[bytes], Path]
+) -> None:
+    info = await images.add(write(image()))
+    assert (info.name, info.architecture, info.size_bytes) == ("guest", "x86_64", len(image()))
+    assert info.digest == digest_of(image())
+    other = await images.add(write(image(cmdline="other")), "apple")
+    assert await images.list() == (other, info)
+
+
+async def test_adding_again_changes_nothing(images: Images, write: Callable[[bytes], Path]) -> None:
+    first = await images.add(write(image()), "one")
+    assert await images.add(write(image()), "two") == first
+    assert await images.list() == (first,)
+
+
+async def test_files_are_named_by_the_manifest(
+    images: Images, write: Callable[[bytes], Path]
+) -> None:
+    info = await images.add(write(image()))
+    files = await images.files(info.digest)
+    assert files.kernel.endswith("/vmlinuz")
+    assert files.initrd.endswith("/initrd.img")
+    assert files.cmdline == MANIFEST["cmdline"]
+
+
+async def test_removed_is_gone_and_removing_again_succeeds(
+    images: Images, write: Callable[[bytes], Path]
+) -> None:
+    info = await images.add(write(image()))
+    await images.remove(info.digest)
+    await images.remove(info.digest)
+    assert await images.list() == ()
+    for ask in (images.files(info.digest), images.read(info.digest, 0, 1)):
+        with pytest.raises(ImageError, match="not on this host"):
+            await ask
+
+
+async def test_a_peer_fetches_it_in_chunks_and_goes_on_after_a_break(
+    images: Images, write: Callable[[bytes], Path], tmp_path: Path
+) -> None:
+    info = await images.add(write(image()))
+    other = (
+        type(images)(tmp_path / "other") if isinstance(images, DirectoryImages) else FakeImages()
+    )
+    while (offset := await other.partial(info.digest)) < info.size_bytes:
+        chunk, total = await images.read(info.digest, offset, 1777)
+        assert total == info.size_bytes
+        await other.append(info.digest, offset, chunk)
+    assert await other.list() == ()
+    assert await other.finish(info.digest) == info
+    assert await other.partial(info.digest) == 0
+    assert await other.list() == (info,)
+    assert await images.read(info.digest, info.size_bytes, 10) == (b"", info.size_bytes)
+
+
+async def test_a_chunk_must_follow_on_what_is_here(images: Images) -> None:
+    await images.append(NOWHERE, 0, b"abc")
+    with pytest.raises(ImageError, match="does not follow"):
+        await images.append(NOWHERE, 2, b"def")
+    assert await images.partial(NOWHERE) == 3
+
+
+async def test_a_wrong_fetch_is_thrown_away(images: Images) -> None:
+    await images.append(NOWHERE, 0, image())
+    with pytest.raises(ImageError, match="not the image"):
+        await images.finish(NOWHERE)
+    assert await images.partial(NOWHERE) == 0
+    assert await images.list() == ()
+    with pytest.raises(ImageError, match="nothing of image"):
+        await images.finish(NOWHERE)
+
+
+async def test_finishing_again_is_finishing_once(images: Images) -> None:
+    content = image()
+    await images.append(digest_of(content), 0, content)
+    info = await images.finish(digest_of(content))
+    assert await images.finish(digest_of(content)) == info
+
+
+BAD = {
+    "nothing": b"",
+    "garbage": b"\x7fELF" + bytes(range(256)) * 40,
+    "compressed": gzip.compress(image()),
+    "cut short": image()[:4000],
+    "no manifest": tar(PARTS),
+    "manifest is no JSON": tar({"image.json": b"{", **PARTS}),
+    "manifest is a list": tar({"image.json": b"[1]", **PARTS}),
+    "another format": image(format=2),
+    "no initrd named": tar(
+        {"image.json": json.dumps({k: v for k, v in MANIFEST.items() if k != "initrd"}).encode()}
+    ),
+    "kernel missing": image(kernel="absent"),
+    "wrong type": image(cmdline=7),
+    "path outside": tar({"image.json": json.dumps(MANIFEST).encode(), **PARTS, "../evil": b"x"}),
+    "absolute path": tar({"image.json": json.dumps(MANIFEST).encode(), **PARTS, "/evil": b"x"}),
+    "kernel outside": image(kernel="../../etc/passwd"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("way", ["add", "fetch"])
+async def test_what_is_no_image_is_refused_and_not_kept(
+    images: Images, case: str, way: str, write: Callable[[bytes], Path], tmp_path: Path
+) -> None:
+    content = BAD[case]
+    offered = images.add(write(content)) if way == "add" else fetch(images, content)
+    with pytest.raises(ImageError, match=r"^not a"):
+        await offered
+    assert await images.list() == ()
+    assert await images.partial(digest_of(content)) == 0
+    assert not list(tmp_path.rglob("evil"))
+    if isinstance(images, DirectoryImages):
+        assert [path.name for path in (tmp_path / "images").iterdir()] == ["fetching"]
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "-a", "a" * 64, "new\nline"])
+async def test_impossible_names(images: Images, name: str, write: Callable[[bytes], Path]) -> None:
+    with pytest.raises(ImageError, match="image's name"):
+        await images.add(write(image()), name)
+    assert await images.list() == ()
+
+
+async def test_no_such_file(images: Images, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="No such file"):
+        await images.add(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("digest", ["", "../../etc", "A" * 64, "0" * 63])
+async def test_a_digest_is_never_a_path(images: Images, digest: str) -> None:
+    for ask in (
+        images.files(digest),
+        images.remove(digest),
+        images.read(digest, 0, 1),
+        images.partial(digest),
+        images.append(digest, 0, b"x"),
+        images.finish(digest),
+    ):
+        with pytest.raises(ImageError, match="not an image's digest"):
+            await ask
+
+
+# What only a directory has.
+
+
+async def test_parts_are_unpacked_private_and_survive_a_restart(
+    tmp_path: Path, write: Callable[[bytes], Path]
+) -> None:
+    info = await DirectoryImages(tmp_path / "images").add(write(image()), "mine")
+    again = DirectoryImages(tmp_path / "images")
+    assert await again.list() == (info,)
+    files = await again.files(info.digest)
+    assert Path(files.kernel).read_bytes() == PARTS["vmlinuz"]
+    assert Path(files.initrd).read_bytes() == PARTS["initrd.img"]
+    for path in (tmp_path / "images").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+async def test_a_fetch_goes_on_after_a_restart(tmp_path: Path) -> None:
+    content = image()
+    digest = digest_of(content)
+    await DirectoryImages(tmp_path / "images").append(digest, 0, content[:5000])
+    again = DirectoryImages(tmp_path / "images")
+    assert await again.partial(digest) == 5000
+    await again.append(digest, 5000, content[5000:])
+    assert (await again.finish(digest)).digest == digest
+
+
+async def test_what_a_crash_left_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / "images" / "staging-abc" / "parts"
+    left.mkdir(parents=True)
+    (left / "vmlinuz").write_bytes(b"half")
+    assert await DirectoryImages(tmp_path / "images").list() == ()
+    assert not left.exists()
+
+
+async def test_one_chunk_is_bounded(tmp_path: Path, write: Callable[[bytes], Path]) -> None:
+    images = DirectoryImages(tmp_path / "images")
+    large = tar(
+        {
+            "image.json": json.dumps(MANIFEST).encode(),
+            "vmlinuz": bytes(READ_MAX_BYTES),
+            "initrd.img": b"i",
+        }
+    )
+    info = await images.add(write(large))
+    chunk, total = await images.read(info.digest, 0, 1 << 40)
+    assert (len(chunk), total) == (READ_MAX_BYTES, len(large))
+    with pytest.raises(ImageError, match="no such part"):
+        await images.read(info.digest, -1, 10)
+
+
+def special(kind: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        member = tarfile.TarInfo("vmlinuz")
+        member.type, member.linkname = kind, "/etc/passwd"
+        archive.addfile(member)
+    return out.getvalue()
+
+
+def long_header(size: int) -> bytes:
+    """An extended header that claims to be that long."""
+    member = tarfile.TarInfo("x")
+    member.type, member.size = tarfile.XHDTYPE, size
+    return member.tobuf(tarfile.USTAR_FORMAT) + bytes(10240)
+
+
+HOSTILE = {
+    "symbolic link": special(tarfile.SYMTYPE),
+    "hard link": special(tarfile.LNKTYPE),
+    "device": special(tarfile.CHRTYPE),
+    "directory": special(tarfile.DIRTYPE),
+    "header of four gigabytes": long_header(1 << 32),
+    "chain of headers": b"".join(long_header(0)[:512] for _ in range(5000)) + bytes(1024),
+    "too many parts": tar({f"part{n}": b"" for n in range(40)}),
+    "manifest too long": tar({"image.json": b" " * (MANIFEST_MAX_BYTES + 1), **PARTS}),
+    "part there twice": tar({"vmlinuz": b"1"})[:1024] + tar({"vmlinuz": b"2"}),
+    "command line of two lines": image(cmdline="a\nb"),
+    "manifest as kernel": image(kernel="image.json"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+async def test_hostile_images(case: str, tmp_path: Path, write: Callable[[bytes], Path]) -> None:
+    images = DirectoryImages(tmp_path / "images")
+    with pytest.raises(ImageError, match=r"^not a"):
+        await images.add(write(HOSTILE[case]))
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["fetching"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+async def test_a_full_disk_keeps_nothing(small_disk: Path, write: Callable[[bytes], Path]) -> None:
+    images = DirectoryImages(small_disk / "images")
+    large = tar({"image.json": json.dumps(MANIFEST).encode(), "vmlinuz": os.urandom(400_000)})
+    with pytest.raises(ImageError, match="no room"):
+        await images.add(write(large))
+    digest = digest_of(large)
+    with pytest.raises(ImageError, match="No space left"):
+        await fetch(images, large)
+    assert await images.partial(digest) == 0
+    # Fetched whole, but without room for its parts.
+    tight = tar(tar_parts(90_000))
+    with pytest.raises(ImageError, match="No space left"):
+        await fetch(images, tight)
+    assert await images.list() == ()
+    assert [path.name for path in (small_disk / "images").iterdir()] == ["fetching"]
+    assert not list((small_disk / "images" / "fetching").iterdir())
+
+
+def tar_parts(size: int) -> dict[str, bytes]:
+    return {
+        "image.json": json.dumps(MANIFEST).encode(),
+        "vmlinuz": os.urandom(size),
+        "initrd.img": os.urandom(size // 2),
+    }
