@@ -1,0 +1,1 @@
+"""The local API: what a face may ask of this host's peer, over a Unix socket. See README.md."""

@@ -1,0 +1,60 @@
+"""The app: every router under the version's prefix, one form of error, the schema of it all."""
+
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+
+from overlayd.api import console, events, grids, images, overlay
+from overlayd.api.images import UPLOAD
+from overlayd.api.problems import HANDLERS
+from overlayd.api.service import Service
+from overlayd.api.views import VERSION
+from overlayd.ports.peer import LocalPeer
+
+BODY_MAX_BYTES = 64 << 10
+"""Where a handler does not say otherwise."""
+
+_DESCRIPTION = """What overlayctl asks of the peer on this host.
+
+Errors are `{"problem": ..., "would_work": ...}`. Rows about other hosts say how old they are, in seconds (`age_s`; -1: never heard)."""
+
+
+def create_app(peer: LocalPeer, uploads: Path) -> Litestar:
+    """The API of a running peer, to be served on its event loop.
+
+    `uploads` is a folder (made if it is not there) on the image store's disk; what an earlier process
+    left in it is removed.
+    """
+    uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in uploads.glob(f"{UPLOAD}*"):
+        left.unlink()
+    service = Service(peer, uploads)
+    routers = [module.router for module in (overlay, grids, events, images, console)]
+    app = Litestar(
+        [Router(f"/{VERSION}", route_handlers=routers)],
+        dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
+        exception_handlers=HANDLERS,
+        request_max_body_size=BODY_MAX_BYTES,
+        openapi_config=OpenAPIConfig(
+            title="overlayd",
+            version=VERSION,
+            description=_DESCRIPTION,
+            path="/schema",
+            render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin()],
+        ),
+        logging_config=None,
+        debug=False,
+    )
+    app.state.service = service
+    return app
+
+
+def service_of(app: Litestar) -> Service:
+    """What the app's handlers are given."""
+    service: Any = app.state.service
+    assert isinstance(service, Service)
+    return service

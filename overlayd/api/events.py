@@ -1,0 +1,43 @@
+"""What happens at this peer, as lines of JSON: those that are kept, and with `follow` those to come."""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Annotated
+
+import msgspec
+from litestar import Router, get
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from overlayd.api.service import Here, Service
+from overlayd.ports.peer import EventLine
+
+WAIT_S = 30.0
+"""How long one wait for news lasts; only a bound, an answer comes as soon as there is one."""
+
+Since = Annotated[int, Parameter(ge=0, description="The `seq` of the last line already seen.")]
+
+
+@get("/events", summary="What happened, one JSON object a line", media_type="application/x-ndjson")
+async def events(service: Here, since: Since = 0, follow: bool = False) -> Stream:
+    """EventLine by EventLine. A gap in `seq` means lines that are not kept any more."""
+    content = _follow(service, since) if follow else _kept(service, since)
+    return Stream(content, media_type="application/x-ndjson")
+
+
+async def _kept(service: Service, since: int) -> AsyncIterator[bytes]:
+    yield _lines(service.peer.events(since))
+
+
+async def _follow(service: Service, since: int) -> AsyncIterator[bytes]:
+    while not service.stopping.is_set():
+        fresh = await service.unless_stopping(service.peer.events_after(since, WAIT_S))
+        if fresh:
+            since = fresh[-1].seq
+            yield _lines(fresh)
+
+
+def _lines(events: Iterable[EventLine]) -> bytes:
+    return b"".join(msgspec.json.encode(event) + b"\n" for event in events)
+
+
+router = Router("/", route_handlers=[events], tags=["events"])

@@ -1,0 +1,109 @@
+"""Grids: what there is, plans, signed orders, and the requests they become.
+
+An order's request id is derived from the order itself, so sending it twice is sending it once.
+"""
+
+import secrets
+
+from litestar import Router, delete, get, post
+
+from overlayd.api.problems import ApiProblem, no_such
+from overlayd.api.service import Here, Service
+from overlayd.api.views import Accepted, GridView
+from protocol.grid.model import GridSpec
+from protocol.negotiation.request import RequestState, RequestView
+from protocol.node import snapshot
+from protocol.node.events import CancelAsked, OrderGiven, PlanAsked
+from protocol.node.snapshot import GridRow
+from protocol.terms.ids import RequestId
+from protocol.trust.order import Action, SignedOrder, order_id, read_order
+from protocol.trust.signing import Untrusted
+from protocol.wire.limits import MAX_ORDER_BYTES
+
+BODY_MAX_BYTES = 2 * MAX_ORDER_BYTES
+"""An order is base64 in JSON, beside its chain; the JSON of the largest grid is smaller."""
+
+_PS = "`overlayctl ps` lists the grids there are"
+
+
+@get("/grids", summary="Every grid anybody tells of")
+async def grids(service: Here) -> list[GridRow]:
+    """Those that are up first."""
+    return snapshot.grids(service.peer.node, service.peer.now())
+
+
+@get("/grids/{name:str}", summary="One grid and its workspaces")
+async def grid(name: str, service: Here) -> GridView:
+    """By name or id; of several with one name, the one that is up."""
+    return grid_view(service, name)
+
+
+def grid_view(service: Service, name: str) -> GridView:
+    """404 names the grids there are."""
+    node, now = service.peer.node, service.peer.now()
+    rows = snapshot.grids(node, now)
+    found = snapshot.find_grid(node, name)
+    if found is None:
+        raise no_such("grid", name, [row.name for row in rows], _PS if rows else "")
+    row = next(row for row in rows if row.grid == found.grid)
+    return GridView(row, tuple(snapshot.workspaces(node, found.grid, now)))
+
+
+@post("/plans", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Plan a grid")
+async def plan(data: GridSpec, service: Here) -> Accepted:
+    """A round of quotes; nothing is held. Images carry their digests."""
+    request = RequestId(f"plan-{secrets.token_hex(6)}")
+    service.peer.submit(PlanAsked(request, data))
+    service.take(request, "plan", data.name)
+    return Accepted(request)
+
+
+@post("/orders", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Give an order")
+async def order(data: SignedOrder, service: Here) -> Accepted:
+    """up, down, pause, resume, restart or terminate, signed by a site's key. Safe to repeat."""
+    try:
+        said = read_order(data)
+    except Untrusted as error:
+        raise ApiProblem(400, error.detail) from None
+    if said.action is Action.CONSOLE:
+        raise ApiProblem(400, "a console is not an order to carry out", "POST it to /v1/console")
+    request = RequestId(order_id(data)[:20])
+    if service.request(request) is None:
+        service.peer.submit(OrderGiven(request, data))
+        service.take(request, said.action, said.grid)
+    return Accepted(request)
+
+
+@get("/requests", summary="Requests made of this peer")
+async def requests(service: Here) -> list[RequestView]:
+    """Running and remembered ones, oldest first."""
+    return service.requests()
+
+
+@get("/requests/{request_id:str}", summary="One request, its answer and its story")
+async def request(request_id: str, service: Here) -> RequestView:
+    """By id."""
+    return _request(service, request_id)
+
+
+@delete("/requests/{request_id:str}", status_code=202, summary="Cancel a request")
+async def cancel(request_id: str, service: Here) -> Accepted:
+    """Asks for it: before its grid is committed everything is let go, afterwards it goes on."""
+    view = _request(service, request_id)
+    if view.state is not RequestState.RUNNING:
+        raise ApiProblem(409, f"request {view.id} has ended: {view.state}")
+    service.peer.submit(CancelAsked(view.id))
+    return Accepted(view.id)
+
+
+def _request(service: Service, request: str) -> RequestView:
+    view = service.request(RequestId(request))
+    if view is None:
+        known = [view.id for view in reversed(service.requests())]
+        raise no_such("request", request, known, "`overlayctl request list` lists them")
+    return view
+
+
+router = Router(
+    "/", route_handlers=[grids, grid, plan, order, requests, request, cancel], tags=["grids"]
+)

@@ -1,0 +1,43 @@
+"""Who is there: this peer, the others, their sites; and whether this one is well."""
+
+from litestar import Response, Router, get
+
+from overlayd.api.service import Here
+from overlayd.api.views import Health
+from protocol.node import snapshot
+from protocol.node.snapshot import PeerRow, SelfRow, SiteRow
+
+
+@get("/self", summary="This peer")
+async def this_peer(service: Here) -> SelfRow:
+    """Names, address and counters of the peer that answers."""
+    return snapshot.this_peer(service.peer.node)
+
+
+@get("/peers", summary="Every known peer")
+async def peers(service: Here) -> list[PeerRow]:
+    """By site and name, with how old each one's news is."""
+    return snapshot.peers(service.peer.node, service.peer.now())
+
+
+@get("/sites", summary="Sites, their live hosts together")
+async def sites(service: Here) -> list[SiteRow]:
+    """By name."""
+    return snapshot.sites(service.peer.node, service.peer.now())
+
+
+@get("/health", summary="Whether the daemon's loop turns")
+async def health(service: Here) -> Health:
+    """Answers at all, and with the peer's own time."""
+    identity = service.peer.node.identity
+    return Health("ok", identity.name, identity.site, service.peer.now())
+
+
+@get("/metrics", summary="Counters, in Prometheus's text format")
+async def metrics(service: Here) -> Response[bytes]:
+    """For a scraper on this host."""
+    media_type = "text/plain; version=0.0.4; charset=utf-8"
+    return Response(service.peer.metrics(), media_type=media_type)
+
+
+router = Router("/", route_handlers=[this_peer, peers, sites, health, metrics], tags=["overlay"])

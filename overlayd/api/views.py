@@ -1,0 +1,84 @@
+"""What the API says beyond the node's own snapshot. Cheap to import: faces decode answers with it."""
+
+from typing import Annotated
+
+import msgspec
+
+from protocol.node.snapshot import GridRow, WorkspaceRow
+from protocol.terms.ids import RequestId
+from protocol.trust.order import SignedOrder
+
+VERSION = "v1"
+"""First part of every path; it changes when a client of before would be told wrong."""
+
+Offset = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+
+KEYS_MAX_BYTES = 4096
+"""Typed at once into a console; a pasted page."""
+
+
+class ProblemView(msgspec.Struct, frozen=True):
+    """Every answer that is not a success."""
+
+    problem: str
+    """What was asked and what stopped it, in a line."""
+    would_work: str = ""
+    """Empty if nothing is known that would."""
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """Taken in; GET /v1/requests/{request} tells what becomes of it."""
+
+    request: RequestId
+
+
+class GridView(msgspec.Struct, frozen=True):
+    """One grid with its workspaces, in the record's order."""
+
+    grid: GridRow
+    workspaces: tuple[WorkspaceRow, ...]
+
+
+class ImageHost(msgspec.Struct, frozen=True):
+    """A host that has an image, as far as this peer has heard."""
+
+    name: str
+    site: str
+    health: str
+    age_s: float
+
+
+class ImageRow(msgspec.Struct, frozen=True):
+    """One image under one name."""
+
+    name: str
+    digest: str
+    size_bytes: int
+    here: bool
+    """Whether this host has it."""
+    hosts: tuple[ImageHost, ...]
+
+
+class ConsoleRequest(msgspec.Struct, frozen=True):
+    """Read a console from `offset` on, after typing `keys` into it."""
+
+    order: SignedOrder
+    """With action `console`, naming grid and workspace."""
+    offset: Offset = 0
+    keys: Annotated[bytes, msgspec.Meta(max_length=KEYS_MAX_BYTES)] = b""
+
+
+class ConsoleView(msgspec.Struct, frozen=True):
+    """What the console said; the next read starts at `offset` plus the length of `data`."""
+
+    offset: int
+    data: bytes
+
+
+class Health(msgspec.Struct, frozen=True):
+    """That the daemon's loop turns."""
+
+    status: str
+    name: str
+    site: str
+    now_s: float
