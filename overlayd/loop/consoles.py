@@ -1,0 +1,108 @@
+"""Consoles of workspaces: read from the log, typed into the socket, relayed from host to host."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from overlayd.realise.paths import Paths
+from protocol.negotiation.authority import Authority
+from protocol.node.events import Say
+from protocol.node.messages import ConsoleAsk, ConsoleText
+from protocol.node.node import Node
+from protocol.terms.ids import PeerId, short_hash
+from protocol.trust.order import Action, SignedOrder
+from protocol.trust.signing import Untrusted
+
+_CHUNK_BYTES = 64 << 10
+_KEYS_BYTES = 4 << 10
+_ANSWER_WITHIN_S = 5.0
+_ECHO_S = 0.15
+"""How long a guest has to answer what was typed before its log is read."""
+
+
+class Consoles:
+    """This host's consoles for others, and others' for people here."""
+
+    def __init__(
+        self,
+        node: Node,
+        authority: Authority,
+        paths: Paths,
+        say: Callable[[Say], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._node, self._authority, self._paths = node, authority, paths
+        self._say, self._now = say, now
+        self._waiting: dict[str, asyncio.Future[ConsoleText]] = {}
+        self._asked = 0
+
+    async def ask(self, peer: PeerId, order: SignedOrder, offset: int, keys: bytes) -> ConsoleText:
+        """The console of a workspace on `peer`; what went wrong is in `problem`."""
+        self._asked += 1
+        session = short_hash(str(self._asked), self._node.me, digits=16)
+        ask = ConsoleAsk(session, order, offset, keys)
+        if peer == self._node.me:
+            return await self.serve(ask)
+        future: asyncio.Future[ConsoleText] = asyncio.get_running_loop().create_future()
+        self._waiting[session] = future
+        try:
+            self._say(Say(peer, ask))
+            return await asyncio.wait_for(future, _ANSWER_WITHIN_S)
+        except TimeoutError:
+            return ConsoleText(session, offset, b"", "its host does not answer; `overlayctl peers`")
+        finally:
+            self._waiting.pop(session, None)
+
+    def deliver(self, text: ConsoleText) -> None:
+        """An answer came; one nobody waits for is ignored."""
+        waiting = self._waiting.get(text.session)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(text)
+
+    async def serve(self, ask: ConsoleAsk) -> ConsoleText:
+        """Reads (and types into) a console of this host, if the order allows it."""
+        try:
+            log, socket = self._find(ask)
+            if ask.keys:
+                await _type(socket, ask.keys[:_KEYS_BYTES])
+            data = await asyncio.to_thread(_read, log, ask.offset)
+        except (Untrusted, LookupError, OSError) as error:
+            return ConsoleText(ask.session, ask.offset, b"", str(error))
+        return ConsoleText(ask.session, ask.offset, data, "")
+
+    def _find(self, ask: ConsoleAsk) -> tuple[Path, Path]:
+        checked = self._authority.order(ask.order, self._now(), fresh=True)
+        order = checked.order
+        for row in self._node.host.carrier.rows():
+            record = row.record
+            if order.grid not in (record.id, record.name) or record.owner != checked.principal.key:
+                continue
+            self._authority.change(ask.order, record, self._now())
+            if order.action is not Action.CONSOLE:
+                raise LookupError(f"an order to {order.action} does not open a console")
+            if order.workspace not in [wanted.workspace for wanted in row.wanted]:
+                break
+            return self._paths.console(record.id, order.workspace)
+        raise LookupError(f"this host does not carry {order.grid}/{order.workspace}")
+
+
+async def _type(socket: Path, keys: bytes) -> None:
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+    try:
+        writer.write(keys)
+        await writer.drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ECHO_S):
+                while await reader.read(4096):
+                    pass
+    finally:
+        writer.close()
+
+
+def _read(log: Path, offset: int) -> bytes:
+    """A negative offset counts from the end."""
+    with log.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size + offset) if offset < 0 else min(offset, size))
+        return file.read(_CHUNK_BYTES)

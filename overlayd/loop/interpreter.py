@@ -1,0 +1,94 @@
+"""The interpreter: carries out effects, in order, and decides nothing.
+
+A Persist is awaited before anything behind it. If the store refuses, what is behind it does not happen
+and its `otherwise` is the next event; without one the process must end, because the node's memory is
+ahead of the disk, and a start from the disk makes them equal again.
+"""
+
+from collections import Counter
+from typing import assert_never
+
+from overlayd.loop.bulk import Bulk
+from overlayd.ports.clock import Clock
+from overlayd.ports.store import Put, Store, StoreError
+from overlayd.ports.transport import Transport
+from overlayd.realise.realiser import Realiser
+from overlayd.telemetry.events import EventRing
+from overlayd.telemetry.logs import logger
+from protocol.node.events import Arrived, Event
+from protocol.terms.effects import (
+    Dial,
+    Effect,
+    HandOver,
+    HangUp,
+    Note,
+    Persist,
+    Realise,
+    Send,
+)
+from protocol.terms.ids import PeerId
+from protocol.wire.envelope import pack
+
+
+class Interpreter:
+    """One interpreter a process; it owns no state but counters."""
+
+    def __init__(
+        self,
+        me: PeerId,
+        transport: Transport,
+        store: Store,
+        realiser: Realiser,
+        bulk: Bulk,
+        ring: EventRing,
+        clock: Clock,
+    ) -> None:
+        self._me, self._transport, self._store = me, transport, store
+        self._realiser, self._bulk, self._ring, self._clock = realiser, bulk, ring, clock
+        self.counts: Counter[str] = Counter()
+
+    async def carry_out(self, effects: list[Effect]) -> list[Event]:
+        """Everything, in order. Answers events that follow at once: messages of this peer to itself,
+        and what to do about a write that failed. StoreError if there is nothing to do about it."""
+        follow: list[Event] = []
+        for effect in effects:
+            match effect:
+                case Persist(rows=rows, otherwise=otherwise):
+                    puts = [Put(row.table, row.key, row.value) for row in rows]
+                    try:
+                        await self._store.write(puts)
+                    except StoreError as error:
+                        self.counts["store-refused"] += 1
+                        logger().error("store.refused", error=str(error))
+                        if otherwise is None:
+                            raise
+                        follow.append(otherwise)  # type: ignore[arg-type]  # one of Event, by contract
+                        return follow
+                case Send(peer=peer, message=message, cause=cause) if peer == self._me:
+                    follow.append(Arrived(peer, message, cause))  # type: ignore[arg-type]  # of Message
+                case Send():
+                    self._send(effect)
+                case Dial(peer=peer, address=address):
+                    self._transport.dial(peer, f"tcp://{address}")
+                case HangUp(peer=peer, why=why):
+                    logger().debug("hang-up", peer=peer[:12], why=why)
+                    self._transport.hang_up(peer)
+                case Note():
+                    self._ring.add(effect, self._clock.now())
+                    logger().info(
+                        effect.kind,
+                        subject=effect.subject,
+                        detail=effect.detail,
+                        cause=effect.cause,
+                    )
+                case Realise(grid=grid, cause=cause):
+                    self._realiser.kick(grid, cause)
+                case HandOver(peer=peer, message=message, cause=cause):
+                    self._bulk.take(peer, message, cause)
+                case _:
+                    assert_never(effect)
+        return follow
+
+    def _send(self, send: Send) -> None:
+        if not self._transport.send(send.peer, pack(send.message, send.cause)):
+            self.counts["not-sent"] += 1

@@ -1,0 +1,1 @@
+"""A host's part of a grid, brought about: wanted compared with observed, the difference mended."""

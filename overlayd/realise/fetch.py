@@ -1,0 +1,112 @@
+"""Fetching an image from peers that have it: in chunks, a few on their way at once, resumable.
+
+The image store checks the whole against its digest, so no peer needs to be trusted; one that is slow,
+or does not have it after all, is left for the next.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from overlayd.ports.images import ImageError, Images
+from overlayd.telemetry.logs import logger
+from protocol.node.events import Say
+from protocol.node.messages import ImageAsk, ImageChunk
+from protocol.terms.ids import Digest, PeerId
+
+CHUNK_BYTES = 256 << 10
+_WINDOW = 4
+_CHUNK_WITHIN_S = 10.0
+
+Progress = Callable[[int, int], None]
+"""Called with (bytes here, bytes in all)."""
+
+
+class Fetcher:
+    """All fetches of this host; one per image at a time."""
+
+    def __init__(
+        self,
+        images: Images,
+        say: Callable[[Say], None],
+        sources: Callable[[Digest], list[PeerId]],
+        changed: Callable[[], None],
+    ) -> None:
+        """`sources` names peers that advertise an image; `changed` is called when one has come."""
+        self._images, self._say, self._sources, self._changed = images, say, sources, changed
+        self._running: dict[Digest, asyncio.Task[None]] = {}
+        self._waiting: dict[tuple[str, int], asyncio.Future[ImageChunk]] = {}
+
+    async def ensure(self, digest: Digest, progress: Progress) -> None:
+        """The image is here afterwards. ImageError if no peer could give it."""
+        if any(image.digest == digest for image in await self._images.list()):
+            return
+        task = self._running.get(digest)
+        if task is None:
+            task = asyncio.create_task(self._fetch(digest, progress), name=f"fetch {digest[:12]}")
+            self._running[digest] = task
+            task.add_done_callback(lambda _: self._running.pop(digest, None))
+        await asyncio.shield(task)
+
+    def deliver(self, chunk: ImageChunk) -> None:
+        """A chunk came; one nobody waits for is ignored."""
+        waiting = self._waiting.pop((chunk.session, chunk.offset), None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(chunk)
+
+    async def _fetch(self, digest: Digest, progress: Progress) -> None:
+        tried: list[str] = []
+        for peer in self._sources(digest):
+            try:
+                await self._fetch_from(peer, digest, progress)
+            except (TimeoutError, ImageError) as error:
+                why = str(error) or "does not answer"
+                tried.append(f"{peer[:12]}: {why}")
+                logger().warning("image.source_failed", peer=peer[:12], why=why)
+                continue
+            self._changed()
+            return
+        if not tried:
+            raise ImageError(
+                f"no live peer has image {digest[:12]}; add it with `overlayctl image add`"
+            )
+        raise ImageError(f"image {digest[:12]} could not be fetched: {'; '.join(tried)}")
+
+    async def _fetch_from(self, peer: PeerId, digest: Digest, progress: Progress) -> None:
+        session = f"{digest[:16]}-{peer[:8]}"
+        offset = await self._images.partial(digest)
+        first = await self._chunk(session, peer, digest, offset)
+        total = first.total_bytes
+        if total < 0:
+            raise ImageError("does not have it after all")
+        on_the_way = [asyncio.ensure_future(_now(first))]
+        asked = offset + CHUNK_BYTES
+        try:
+            while offset < total:
+                while asked < total and len(on_the_way) < _WINDOW:
+                    ask = self._chunk(session, peer, digest, asked)
+                    on_the_way.append(asyncio.ensure_future(ask))
+                    asked += CHUNK_BYTES
+                chunk = await on_the_way.pop(0)
+                if chunk.offset != offset or not chunk.data:
+                    raise ImageError("sends something else than was asked")
+                await self._images.append(digest, offset, chunk.data)
+                offset += len(chunk.data)
+                progress(offset, total)
+        finally:
+            for left in on_the_way:
+                left.cancel()
+        await self._images.finish(digest)
+
+    async def _chunk(self, session: str, peer: PeerId, digest: Digest, offset: int) -> ImageChunk:
+        future: asyncio.Future[ImageChunk] = asyncio.get_running_loop().create_future()
+        key = (session, offset)
+        self._waiting[key] = future
+        try:
+            self._say(Say(peer, ImageAsk(session, digest, offset, CHUNK_BYTES)))
+            return await asyncio.wait_for(future, _CHUNK_WITHIN_S)
+        finally:
+            self._waiting.pop(key, None)
+
+
+async def _now(chunk: ImageChunk) -> ImageChunk:
+    return chunk

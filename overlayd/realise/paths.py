@@ -1,0 +1,52 @@
+"""Where things of a grid live on this host, and what they are called. Pure functions of ids."""
+
+from pathlib import Path
+from uuid import UUID, uuid5
+
+from protocol.terms.ids import GridId, short_hash
+
+_SPACE = UUID("6f766572-6c61-4964-8000-000000000001")
+"""Namespace of our machines' UUIDs (RFC 9562, version 5)."""
+
+
+class Paths:
+    """Names and files under the daemon's state directory."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+
+    @property
+    def uploads(self) -> Path:
+        """Where an image that is being added waits until it is checked."""
+        return self.state / "uploads"
+
+    def console(self, grid: GridId, workspace: str) -> tuple[Path, Path]:
+        """The console's log and its socket. The socket's path is short: a Unix socket's may be."""
+        folder = self.state / "console"
+        name = short_hash(grid, workspace, digits=16)
+        return folder / f"{name}.log", folder / f"{name}.sock"
+
+
+def machine_name(grid: GridId, workspace: str) -> str:
+    """A domain's name: the same for the same workspace, so that it cannot be made twice."""
+    return f"ovl-{short_hash(grid, workspace, digits=12)}"
+
+
+def machine_uuid(grid: GridId, workspace: str) -> str:
+    """A domain's UUID, likewise."""
+    return str(uuid5(_SPACE, f"{grid}/{workspace}"))
+
+
+def network_name(grid: GridId, network: str) -> str:
+    """A grid network's id on a host."""
+    return f"{grid}.{network}"
+
+
+def volume_name(grid: GridId, volume: str) -> str:
+    """A volume's id on a host."""
+    return f"{grid}.{volume}"
+
+
+def grid_of(name: str) -> GridId:
+    """The grid that a network's or volume's id belongs to."""
+    return GridId(".".join(name.split(".")[:2]))

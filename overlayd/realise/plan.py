@@ -1,0 +1,151 @@
+"""From a host's part of a grid to what the ports are asked for: pure, so it can be read and tested."""
+
+import msgspec
+
+from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name
+from overlayd.ports.compute import Disk, Machine, Nic
+from overlayd.ports.images import ImageFiles
+from overlayd.ports.seeds import Seed
+from overlayd.realise.paths import Paths, machine_name, machine_uuid, network_name, volume_name
+from protocol.grid.addresses import Card, gateway
+from protocol.grid.addresses import plan as cards_of
+from protocol.grid.lifecycle import Power
+from protocol.node.part import Part, PartOf
+from protocol.terms.ids import PeerId
+
+VOLUME_SERIAL = 20
+"""Characters of a virtio disk's serial."""
+
+
+class Site(msgspec.Struct, frozen=True):
+    """What of this host matters to its networks."""
+
+    me: PeerId
+    owner_tag: str
+    underlay: str
+    mtu: int
+
+
+def networks(part: Part, site: Site) -> tuple[NetworkPlan, ...]:
+    """The networks this host must have: those with a workspace here that is to run."""
+    by_network: dict[str, list[Card]] = {}
+    for card in cards_of(part.spec):
+        by_network.setdefault(card.network, []).append(card)
+    vnis = dict(part.record.vnis)
+    here = {p.workspace.name for p in part.mine if runs(p)}
+    host_of = {a.workspace: a.host for a in part.record.assignments}
+    plans = []
+    for network in part.spec.networks:
+        cards = by_network.get(network.name, [])
+        if not any(card.workspace in here for card in cards):
+            continue
+        name = network_name(part.record.id, network.name)
+        away = [c for c in cards if c.workspace not in here and c.workspace in host_of]
+        plans.append(
+            NetworkPlan(
+                network=name,
+                owner_tag=site.owner_tag,
+                vni=vnis[network.name],
+                cidr=network.cidr,
+                gateway=gateway(network.cidr),
+                mtu=site.mtu,
+                underlay=site.underlay,
+                domain=part.record.name,
+                epoch=part.record.epoch,
+                ports=tuple(_port(name, c) for c in cards if c.workspace in here),
+                neighbours=tuple(
+                    Neighbour(
+                        mac=mac_of(name, c.address),
+                        address=c.address,
+                        name=c.workspace,
+                        via=part.record.host(host_of[c.workspace]).underlay,
+                    )
+                    for c in away
+                    if host_of[c.workspace] != site.me
+                ),
+            )
+        )
+    return tuple(plans)
+
+
+def runs(part: PartOf) -> bool:
+    """Whether a workspace is to have a machine."""
+    return part.wanted.power in (Power.RUNNING, Power.PAUSED)
+
+
+def seed(part: Part, mine: PartOf) -> Seed:
+    """What the guest is told. Its instance id stays over restarts: it is the same machine."""
+    return Seed(
+        instance_id=machine_uuid(part.record.id, mine.workspace.name),
+        hostname=mine.workspace.name,
+        ssh_authorized_keys=part.spec.ssh_authorized_keys,
+        mounts=tuple((mount.volume, mount.path) for mount in mine.workspace.mounts),
+    )
+
+
+def machine(
+    part: Part,
+    mine: PartOf,
+    image: ImageFiles,
+    seed_path: str,
+    disks: dict[str, str],
+    where: Paths,
+    mtu: int,
+) -> Machine:
+    """The guest. `disks` maps volume names to paths."""
+    workspace, record = mine.workspace, part.record
+    log, socket = where.console(record.id, workspace.name)
+    cards = {c.network: c for c in cards_of(part.spec) if c.workspace == workspace.name}
+    return Machine(
+        name=machine_name(record.id, workspace.name),
+        uuid=machine_uuid(record.id, workspace.name),
+        title=f"{record.name}/{workspace.name}",
+        grid=record.id,
+        epoch=record.epoch,
+        boot=mine.wanted.boot,
+        vcpus=max(1, -(-workspace.cpus_milli // 1000)),
+        cpu_milli=workspace.cpus_milli,
+        memory_bytes=workspace.memory_bytes,
+        kernel=image.kernel,
+        initrd=image.initrd,
+        cmdline=image.cmdline,
+        seed=seed_path,
+        disks=tuple(
+            Disk(path=disks[mount.volume], serial=mount.volume[:VOLUME_SERIAL])
+            for mount in workspace.mounts
+        ),
+        nics=tuple(_nic(part, cards[name], mtu) for name in workspace.networks),
+        console_log=str(log),
+        console_socket=str(socket),
+    )
+
+
+def volumes(part: Part, mine: PartOf) -> tuple[tuple[str, str, int], ...]:
+    """(name in the grid, id on the host, bytes) of the volumes a workspace mounts."""
+    sizes = {volume.name: volume.size_bytes for volume in part.spec.volumes}
+    return tuple(
+        (mount.volume, volume_name(part.record.id, mount.volume), sizes[mount.volume])
+        for mount in mine.workspace.mounts
+    )
+
+
+def probe_address(part: Part, mine: PartOf) -> tuple[str, str] | None:
+    """(network id, address) at which a workspace can be seen to answer; None without a network."""
+    for card in cards_of(part.spec):
+        if card.workspace == mine.workspace.name:
+            return network_name(part.record.id, card.network), card.address
+    return None
+
+
+def _port(network: str, card: Card) -> Port:
+    return Port(
+        tap=tap_name(network, card.workspace),
+        mac=mac_of(network, card.address),
+        address=card.address,
+        name=card.workspace,
+    )
+
+
+def _nic(part: Part, card: Card, mtu: int) -> Nic:
+    network = network_name(part.record.id, card.network)
+    return Nic(tap=tap_name(network, card.workspace), mac=mac_of(network, card.address), mtu=mtu)

@@ -1,0 +1,261 @@
+"""The realiser: brings about what the node wants of each grid on this host, however often it is asked.
+
+One task a grid, level-triggered: it takes the newest wanted state, compares it with what the ports
+observe, and mends the difference by idempotent steps. There is no journal of steps: what is wanted is on
+disk, what is there is observed, and a daemon killed between any two steps finds both again.
+
+Order: machines that must go, then networks, then image, volumes, seed and start of each workspace,
+providers first; last, what nothing needs any more. A step that fails is told and tried again, with
+growing pauses, until what is wanted changes.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from overlayd.telemetry.supervisor import Supervisor
+from overlayd.ports.compute import Compute, ComputeError, MachineSeen, MachineState
+from overlayd.ports.images import ImageError, Images
+from overlayd.ports.network import Network, NetworkError
+from overlayd.ports.seeds import Seeds
+from overlayd.ports.volumes import VolumeError, Volumes
+from overlayd.realise import plan
+from overlayd.realise.fetch import Fetcher
+from overlayd.realise.paths import Paths, grid_of, machine_name
+from overlayd.realise.watch import Watch
+from overlayd.telemetry.logs import logger
+from protocol.grid.lifecycle import Phase, Power
+from protocol.node.events import Cleared, Event, Progressed
+from protocol.node.part import Part, PartOf
+from protocol.terms.ids import Digest, GridId
+
+_RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+_STARTS_AT_ONCE = 4
+"""Guests started side by side; more would only make each of them slower."""
+
+Failure = (ComputeError, ImageError, NetworkError, VolumeError, OSError)
+
+
+class Tools:
+    """The ports a realiser works with, and how it speaks to the node."""
+
+    def __init__(
+        self,
+        compute: Compute,
+        network: Network,
+        images: Images,
+        volumes: Volumes,
+        seeds: Seeds,
+        fetcher: Fetcher,
+        paths: Paths,
+        site: plan.Site,
+        part_of: Callable[[GridId], Part | None],
+        tell: Callable[[Event], None],
+    ) -> None:
+        self.compute, self.network, self.images = compute, network, images
+        self.volumes, self.seeds, self.fetcher = volumes, seeds, fetcher
+        self.paths, self.site, self.part_of, self.tell = paths, site, part_of, tell
+
+
+class Realiser:
+    """Every grid this host carries part of."""
+
+    def __init__(self, tools: Tools, supervisor: Supervisor, probes: bool) -> None:
+        """`probes` says whether guests can be seen to answer (the test driver's cannot)."""
+        self._tools, self._supervisor = tools, supervisor
+        self._kicks: dict[GridId, asyncio.Event] = {}
+        self._grid_of_machine: dict[str, GridId] = {}
+        self._starts = asyncio.Semaphore(_STARTS_AT_ONCE)
+        self._watch = Watch(tools.network, supervisor, tools.tell, probes)
+        self.counts: Counter[str] = Counter()
+
+    def kick(self, grid: GridId | str, cause: str = "") -> None:
+        """What is wanted of a grid may have changed."""
+        grid = GridId(grid)
+        kick = self._kicks.get(grid)
+        if kick is None:
+            kick = self._kicks[grid] = asyncio.Event()
+            self._supervisor.spawn(f"realise {grid}", self._keep(grid, kick, cause))
+        kick.set()
+
+    def machine_changed(self, name: str) -> None:
+        """The hypervisor says a machine did something."""
+        grid = self._grid_of_machine.get(name)
+        if grid is not None:
+            self.kick(grid)
+
+    async def clear_strays(self, carried: set[GridId]) -> None:
+        """At start: what belongs to no grid this host carries is left over from a death at a bad moment.
+
+        Volumes are left alone and said so: nothing deletes a person's data on a guess.
+        """
+        ours = set()
+        for grid in carried:
+            part = self._tools.part_of(grid)
+            ours |= {machine_name(grid, p.workspace.name) for p in part.mine} if part else set()
+        for seen in await self._tools.compute.observe():
+            if seen.name not in ours:
+                logger().warning("stray.machine", name=seen.name)
+                await self._tools.compute.stop(seen.name)
+        for network in await self._tools.network.observe():
+            if grid_of(network) not in carried:
+                logger().warning("stray.network", network=network)
+                await self._tools.network.remove(network)
+        for volume in await self._tools.volumes.observe():
+            if grid_of(volume) not in carried:
+                logger().warning("stray.volume", volume=volume, kept=True)
+
+    async def _keep(self, grid: GridId, kick: asyncio.Event, cause: str) -> None:
+        """One grid's task: works when kicked, tries again after failures, ends when nothing is left."""
+        failures = 0
+        while True:
+            if failures:
+                pause_s = _RETRY_S[min(failures, len(_RETRY_S)) - 1]
+                try:
+                    await asyncio.wait_for(kick.wait(), pause_s)
+                except TimeoutError:
+                    pass
+            else:
+                await kick.wait()
+            kick.clear()
+            part = self._tools.part_of(grid)
+            if part is None:
+                break
+            try:
+                left = await self._once(part)
+                failures = 0
+            except Failure as error:
+                failures += 1
+                self.counts["failed"] += 1
+                logger().warning("realise.failed", grid=grid, error=str(error), cause=cause)
+                continue
+            if not left:
+                break
+        self._watch.forget(grid)
+        self._kicks.pop(grid, None)
+        if kick.is_set():
+            self.kick(grid)
+
+    async def _once(self, part: Part) -> bool:
+        """One comparison and what follows from it. False if nothing of the grid is left to do here."""
+        seen = {machine.name: machine for machine in await self._tools.compute.observe()}
+        going = [p for p in part.mine if not plan.runs(p)]
+        for mine in going:
+            await self._stop(part, mine)
+        await self._networks(part)
+        failed = await self._start_all(part, seen)
+        for mine in going:
+            self._went(part, mine)
+        gone = all(mine.wanted.power is Power.GONE for mine in part.mine)
+        if gone:
+            await self._clear(part)
+            self._tools.tell(Cleared(part.record.id))
+            return False
+        if failed:
+            raise failed[0]
+        return True
+
+    # -- one workspace
+
+    async def _stop(self, part: Part, mine: PartOf) -> None:
+        grid, workspace = part.record.id, mine.workspace.name
+        self._watch.drop(grid, workspace)
+        await self._tools.compute.stop(machine_name(grid, workspace))
+        self._grid_of_machine.pop(machine_name(grid, workspace), None)
+        if mine.wanted.power is Power.GONE:
+            await self._tools.seeds.remove(machine_name(grid, workspace))
+            for path in self._tools.paths.console(grid, workspace):
+                path.unlink(missing_ok=True)
+
+    def _went(self, part: Part, mine: PartOf) -> None:
+        phase = Phase.GONE if mine.wanted.power is Power.GONE else Phase.EXPIRED
+        self._say(part, mine, phase, "")
+
+    async def _start_all(self, part: Part, seen: dict[str, MachineSeen]) -> list[Exception]:
+        """Every workspace that is to run and waits for nobody; answers what failed."""
+        running = [mine for mine in part.mine if plan.runs(mine)]
+        results = await asyncio.gather(
+            *(self._bring(part, mine, seen) for mine in running), return_exceptions=True
+        )
+        failed: list[Exception] = []
+        for mine, result in zip(running, results, strict=True):
+            if isinstance(result, Failure):
+                self._say(part, mine, Phase.FAILED, str(result))
+                failed.append(result)
+            elif isinstance(result, BaseException):
+                raise result
+        return failed
+
+    async def _bring(self, part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> None:
+        grid, workspace = part.record.id, mine.workspace
+        name = machine_name(grid, workspace.name)
+        self._grid_of_machine[name] = grid
+        now = seen.get(name)
+        there = (
+            now is not None
+            and now.state is not MachineState.STOPPED
+            and now.boot == mine.wanted.boot
+        )
+        if not there:
+            if mine.waits_for:
+                self._say(part, mine, Phase.HELD, f"waits for {', '.join(mine.waits_for)}")
+                return
+            self._watch.drop(grid, workspace.name)
+            await self._make(part, mine)
+        state = MachineState.RUNNING if not there or now is None else now.state
+        if mine.wanted.power is Power.PAUSED:
+            self._watch.drop(grid, workspace.name)
+            await self._tools.compute.pause(name)
+            self._say(part, mine, Phase.PAUSED, "")
+            return
+        if state is MachineState.PAUSED:
+            await self._tools.compute.resume(name)
+        self._watch.follow(part, mine)
+
+    async def _make(self, part: Part, mine: PartOf) -> None:
+        tools, workspace = self._tools, mine.workspace
+        digest = Digest(workspace.image.digest)
+
+        def fetched(have: int, total: int) -> None:
+            self._say(part, mine, Phase.IMAGE, f"{100 * have // max(1, total)} %")
+
+        if all(image.digest != digest for image in await tools.images.list()):
+            self._say(part, mine, Phase.IMAGE, "fetching")
+            await tools.fetcher.ensure(digest, fetched)
+        image = await tools.images.files(digest)
+        self._say(part, mine, Phase.NETWORK, "")
+        disks = {
+            name: await tools.volumes.ensure(volume, size_bytes, name)
+            for name, volume, size_bytes in plan.volumes(part, mine)
+        }
+        name = machine_name(part.record.id, workspace.name)
+        seed = await tools.seeds.ensure(name, plan.seed(part, mine))
+        machine = plan.machine(part, mine, image, seed, disks, tools.paths, tools.site.mtu)
+        tools.paths.console(part.record.id, workspace.name)[0].parent.mkdir(
+            mode=0o700, exist_ok=True
+        )
+        async with self._starts:
+            self._say(part, mine, Phase.BOOTING, "")
+            await tools.compute.start(machine)
+
+    # -- the grid
+
+    async def _networks(self, part: Part) -> None:
+        wanted = plan.networks(part, self._tools.site)
+        names = [network.network for network in wanted]
+        for network in await self._tools.network.observe():
+            if grid_of(network) == part.record.id and network not in names:
+                await self._tools.network.remove(network)
+        for each in wanted:
+            await self._tools.network.ensure(each)
+
+    async def _clear(self, part: Part) -> None:
+        """The last of a grid on this host: its volumes."""
+        for volume in await self._tools.volumes.observe():
+            if grid_of(volume) == part.record.id:
+                await self._tools.volumes.remove(volume)
+
+    def _say(self, part: Part, mine: PartOf, phase: Phase, detail: str) -> None:
+        self._tools.tell(
+            Progressed(part.record.id, mine.workspace.name, phase, detail, mine.wanted.boot)
+        )

@@ -1,0 +1,84 @@
+"""Watching guests: from booting to running to reachable, and what they do when they stop answering."""
+
+import asyncio
+from collections.abc import Callable
+
+from overlayd.ports.network import Network, NetworkError
+from overlayd.realise.plan import probe_address
+from overlayd.telemetry.supervisor import Supervisor
+from protocol.grid.lifecycle import Phase
+from protocol.node.events import Event, Progressed
+from protocol.node.part import Part, PartOf
+from protocol.terms.ids import GridId
+
+SSH_PORT = 22
+_PROBE_WITHIN_S = 1.0
+_PROBE_EVERY_S = 0.5
+_WATCH_EVERY_S = 15.0
+_MISSES = 3
+"""Probes in a row that fail before a reachable guest is called running only."""
+
+Key = tuple[GridId, str]
+
+
+class Watch:
+    """One probe task per running workspace that has a network."""
+
+    def __init__(
+        self,
+        network: Network,
+        supervisor: Supervisor,
+        tell: Callable[[Event], None],
+        probes: bool,
+    ) -> None:
+        self._network, self._supervisor, self._tell = network, supervisor, tell
+        self._probes = probes
+        self._tasks: dict[Key, tuple[int, asyncio.Task[None]]] = {}
+
+    def follow(self, part: Part, mine: PartOf) -> None:
+        """The machine runs; tells when it is seen to answer. Following twice is following once."""
+        key = (part.record.id, mine.workspace.name)
+        running = self._tasks.get(key)
+        if running is not None and running[0] == mine.wanted.boot and not running[1].done():
+            return
+        self.drop(*key)
+        address = probe_address(part, mine)
+        if address is None or not self._probes:
+            why = "" if address is None else "the test driver's guests cannot answer"
+            self._say(key, mine, Phase.RUNNING, why, final=True)
+            return
+        self._say(key, mine, Phase.RUNNING, "")
+        work = self._probe(key, mine, *address)
+        task = self._supervisor.spawn(f"watch {mine.workspace.name}", work)
+        self._tasks[key] = (mine.wanted.boot, task)
+
+    def drop(self, grid: GridId, workspace: str) -> None:
+        """Stops watching one."""
+        running = self._tasks.pop((grid, workspace), None)
+        if running is not None:
+            running[1].cancel()
+
+    def forget(self, grid: GridId) -> None:
+        """Stops watching all of a grid."""
+        for key in [key for key in self._tasks if key[0] == grid]:
+            self.drop(*key)
+
+    async def _probe(self, key: Key, mine: PartOf, network: str, address: str) -> None:
+        reachable, misses = False, 0
+        while True:
+            try:
+                answers = await self._network.reachable(network, address, SSH_PORT, _PROBE_WITHIN_S)
+            except NetworkError:
+                answers = False
+            misses = 0 if answers else misses + 1
+            if answers and not reachable:
+                reachable = True
+                self._say(key, mine, Phase.REACHABLE, "")
+            elif reachable and misses >= _MISSES:
+                reachable = False
+                self._say(key, mine, Phase.RUNNING, "does not answer")
+            await asyncio.sleep(_WATCH_EVERY_S if reachable and not misses else _PROBE_EVERY_S)
+
+    def _say(self, key: Key, mine: PartOf, phase: Phase, detail: str, final: bool = False) -> None:
+        boot = mine.wanted.boot
+        self._tell(Progressed(key[0], mine.workspace.name, phase, detail, boot, final))

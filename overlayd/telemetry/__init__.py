@@ -1,0 +1,1 @@
+"""What the daemon says of itself: structured logs, a ring of events, metrics."""

@@ -1,0 +1,34 @@
+"""Structured logs on standard error; `cause` ties one request together across hosts."""
+
+import logging
+import sys
+
+import structlog
+
+from overlayd.config.daemonfile import LogFormat, LogTable
+
+
+def configure(table: LogTable) -> None:
+    """Once per process, before anything is logged."""
+    level = logging.getLevelNamesMapping()[table.level.upper()]
+    processors: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if table.format is LogFormat.JSON:
+        processors += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    else:
+        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def logger() -> structlog.typing.FilteringBoundLogger:
+    """The process's logger."""
+    log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return log

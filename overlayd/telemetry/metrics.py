@@ -1,0 +1,44 @@
+"""Metrics in Prometheus's text format, read from the node's snapshot when somebody asks."""
+
+from collections import Counter
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from overlayd.ports.transport import Transport
+from protocol.node.node import Node
+from protocol.node.snapshot import this_peer
+
+
+def render(node: Node, transport: Transport, shell: Counter[str]) -> bytes:
+    """Everything, as text."""
+    registry = CollectorRegistry()
+
+    def gauge(name: str, help_: str, value: float) -> None:
+        Gauge(f"overlayd_{name}", help_, registry=registry).set(value)
+
+    me = this_peer(node)
+    gauge("peers_known", "Peers this one has heard of", me.known)
+    gauge("neighbours", "Peers in the active view", me.neighbours)
+    gauge("directory_records", "Records in the directory", me.records)
+    gauge("holds", "Grids held for, not yet decided", me.holds)
+    gauge("grids_carried", "Grids this host carries part of", me.carried)
+    gauge("messages_without_connection", "Messages that found no connection", me.dropped)
+    free = node.host.ledger.free
+    gauge("free_cpus", "Cpus not promised", free.cpus_milli / 1000)
+    gauge("free_memory_bytes", "Memory not promised", free.memory_bytes)
+    gauge("free_disk_bytes", "Disk not promised", free.disk_bytes)
+    _labelled(registry, "faults", "What peers did wrong", "reason", me.faults)
+    _labelled(registry, "refused", "What the transport turned away", "reason", transport.refused)
+    _labelled(registry, "shell", "What the shell dropped or failed at", "what", shell)
+    traffic = list(transport.traffic.values())
+    gauge("bytes_in", "Bytes received from peers", sum(t.bytes_in for t in traffic))
+    gauge("bytes_out", "Bytes sent to peers", sum(t.bytes_out for t in traffic))
+    return generate_latest(registry)
+
+
+def _labelled(
+    registry: CollectorRegistry, name: str, help_: str, label: str, values: dict[str, int]
+) -> None:
+    gauge = Gauge(f"overlayd_{name}", help_, [label], registry=registry)
+    for key, value in values.items():
+        gauge.labels(key).set(value)

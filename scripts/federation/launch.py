@@ -1,0 +1,221 @@
+"""Keys, configurations and daemons of a federation on this machine: in a lab, or on loopback."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from netns.lab.lab import Lab
+from overlayd.adapters.credentials import add_site, create_federation, enrol_host, load_host
+
+T = TypeVar("T")
+
+BIN = Path(sys.executable).parent
+PORT = 7400
+
+
+@dataclass(frozen=True)
+class Caps:
+    """What a host offers at most, as its configuration says it: hosts of a lab share one machine."""
+
+    cpus: str = "1"
+    memory: str = "1G"
+    disk: str = "2G"
+
+
+@dataclass
+class Host:
+    """One daemon's folder, address and process."""
+
+    name: str
+    site: str
+    address: str
+    folder: Path
+    prefix: tuple[str, ...] = ()
+    """Put before a command that is to run on this host."""
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket(self) -> Path:
+        """The API's socket."""
+        return self.folder / "api.sock"
+
+    @property
+    def log(self) -> Path:
+        """What the daemon printed."""
+        return self.folder / "overlayd.log"
+
+    @property
+    def endpoint(self) -> str:
+        """What others dial."""
+        return self.address if ":" in self.address else f"{self.address}:{PORT}"
+
+    def get(self, path: str) -> object:
+        """One answer of the API, as JSON."""
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket))) as client:
+            answer = client.get(f"http://overlayd/v1/{path}", timeout=10)
+            answer.raise_for_status()
+            return answer.json()
+
+
+@dataclass
+class Federation:
+    """Hosts by name. Use as a context manager: everything started is ended."""
+
+    folder: Path
+    uri: str = "qemu:///embed"
+    caps: Caps = field(default_factory=Caps)
+    kvm: str = "never"
+    hosts: dict[str, Host] = field(default_factory=dict)
+
+    def __enter__(self) -> "Federation":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_all()
+
+    def identity(self, site: str) -> Path:
+        """A site admin's folder, for overlayctl --identity."""
+        return self.folder / "federation" / "sites" / site
+
+    def enrol_lab(self, lab: Lab) -> None:
+        """Every host of a lab becomes one of the federation."""
+        for name in lab.hosts:
+            prefix = tuple(lab.command(name))
+            self.enrol(name, lab.site(name), lab.address(name), prefix)
+
+    def enrol(self, name: str, site: str, address: str, prefix: tuple[str, ...] = ()) -> Host:
+        """Keys, certificates and configuration of one host; it joins by the first that was enrolled."""
+        federation = self.folder / "federation"
+        if not (federation / "federation.key").exists():
+            create_federation(federation)
+        if not self.identity(site).exists():
+            add_site(federation, site)
+        keys = enrol_host(self.identity(site), name)
+        folder = self.folder / name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        host = Host(name, site, address, folder, prefix)
+        first = next(iter(self.hosts.values()), None)
+        join = ""
+        if first is not None:
+            key = load_host(self._keys(first)).identity.key
+            join = f'"{key}@{first.endpoint}"'
+        (folder / "overlayd.toml").write_text(self._config(host, keys, join))
+        self.hosts[name] = host
+        return host
+
+    def start(self, name: str) -> Host:
+        """Starts one daemon; it may not be ready yet."""
+        host = self.hosts[name]
+        argv = [*host.prefix, str(BIN / "overlayd"), "run", "-c", str(host.folder / "overlayd.toml")]
+        with host.log.open("ab") as log:
+            host.process = subprocess.Popen(  # noqa: S603
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        return host
+
+    def start_all(self, within_s: float = 30) -> None:
+        """Starts every daemon and waits until each answers."""
+        for name in self.hosts:
+            self.start(name)
+        for host in self.hosts.values():
+            self.wait_ready(host, within_s)
+
+    def wait_ready(self, host: Host, within_s: float = 30) -> None:
+        """Until the daemon answers on its socket."""
+
+        def ready() -> bool:
+            if host.process is not None and host.process.poll() is not None:
+                raise RuntimeError(f"{host.name} ended:\n{host.log.read_text()[-2000:]}")
+            try:
+                host.get("health")
+            except (httpx.HTTPError, OSError):
+                return False
+            return True
+
+        wait_for(ready, within_s, f"{host.name} answers on {host.socket}")
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Ends one daemon, by default without warning."""
+        host = self.hosts[name]
+        if host.process is not None and host.process.poll() is None:
+            os.kill(host.process.pid, number)
+            host.process.wait(15)
+        host.process = None
+
+    def stop_all(self) -> None:
+        """Ends every daemon in order; guests are not touched."""
+        running = [h.process for h in self.hosts.values() if h.process is not None]
+        for process in running:
+            if process.poll() is None:
+                process.terminate()
+        for process in running:
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(5)
+
+    def ctl(self, peer: str, *arguments: str, site: str = "") -> subprocess.CompletedProcess[str]:
+        """overlayctl, talking to one peer, with a site admin's identity."""
+        host = self.hosts[peer]
+        identity = self.identity(site or host.site)
+        argv = [
+            str(BIN / "overlayctl"), "--peer", str(host.socket), "--identity", str(identity),
+            *arguments,
+        ]  # fmt: skip
+        return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603
+
+    def _keys(self, host: Host) -> Path:
+        return self.identity(host.site) / "hosts" / host.name
+
+    def _config(self, host: Host, keys: Path, join: str) -> str:
+        return f"""\
+[host]
+name = "{host.name}"
+site = "{host.site}"
+state = "{host.folder / 'state'}"
+
+[overlay]
+listen = "{host.endpoint}"
+join = [{join}]
+
+[identity]
+key = "{keys / 'host.key'}"
+certificate = "{keys / 'host.cert'}"
+federation = "{keys / 'federation.pub'}"
+
+[api]
+socket = "{host.socket}"
+
+[compute]
+uri = "{self.uri}"
+kvm = "{self.kvm}"
+
+[offer]
+cpus = "{self.caps.cpus}"
+memory = "{self.caps.memory}"
+disk = "{self.caps.disk}"
+
+[log]
+format = "json"
+"""
+
+
+def wait_for(condition: Callable[[], T], within_s: float, what: str) -> T:
+    """The first true answer; RuntimeError naming what was waited for when it does not come."""
+    end_s = time.monotonic() + within_s
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end_s:
+            raise RuntimeError(f"waited {within_s:.0f} s in vain: {what}")
+        time.sleep(0.05)
