@@ -20,7 +20,8 @@ BODY_MAX_BYTES = 64 << 10
 
 _DESCRIPTION = """What overlayctl asks of the peer on this host.
 
-Errors are `{"problem": ..., "would_work": ...}`. Rows about other hosts say how old they are, in seconds (`age_s`; -1: never heard)."""
+Errors are `{"problem": ..., "would_work": ...}`. Rows about other hosts say how old they are, in
+seconds (`age_s`; -1: never heard)."""
 
 
 def create_app(peer: LocalPeer, uploads: Path) -> Litestar:
