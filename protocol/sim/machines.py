@@ -1,0 +1,121 @@
+"""A simulated host's machines: what the realiser does (overlayd/realise), with delays for work.
+
+Level-triggered as the real one: it compares what the node wants of a grid with the machines there are
+and mends the difference. Machines outlive the daemon; a pass that was under way does not.
+"""
+
+from collections.abc import Iterator
+from random import Random
+from typing import TYPE_CHECKING
+
+from protocol.grid.lifecycle import Phase, Power, Wanted
+from protocol.negotiation.carrier import CarriedRow
+from protocol.node.events import Cleared, Progressed
+from protocol.terms.ids import GridId
+
+if TYPE_CHECKING:
+    from protocol.sim.peer import SimPeer
+
+_RETRY_S = 1.0
+
+
+class Machine:
+    """One virtual machine: which start it is in, and whether it is paused."""
+
+    def __init__(self, boot: int) -> None:
+        self.boot = boot
+        self.paused = False
+        self.reachable = False
+
+
+class Machines:
+    """Everything that runs on one host."""
+
+    def __init__(self, peer: "SimPeer", dice: Random, fail_boot: float) -> None:
+        self._peer, self._dice, self._fail_boot = peer, dice, fail_boot
+        self.there: dict[tuple[GridId, str], Machine] = {}
+        self._busy: dict[GridId, int] = {}
+        """Grids with a pass under way, and the life of the peer it belongs to."""
+        self._again: dict[GridId, None] = {}
+
+    def kick(self, grid: GridId) -> None:
+        """What is wanted of a grid may have changed."""
+        if self._busy.get(grid) == self._peer.life:
+            self._again[grid] = None
+            return
+        self._busy[grid] = self._peer.life
+        self._again.pop(grid, None)
+        self._go_on(grid, self._pass(grid), self._peer.life)
+
+    def _go_on(self, grid: GridId, work: Iterator[float], life: int) -> None:
+        if self._peer.life != life or not self._peer.up:
+            return
+        pause_s = next(work, None)
+        if self._peer.life != life or not self._peer.up:
+            return
+        if pause_s is not None:
+            self._peer.world.after(pause_s, lambda: self._go_on(grid, work, life))
+            return
+        del self._busy[grid]
+        if grid in self._again:
+            self.kick(grid)
+
+    def _row(self, grid: GridId) -> CarriedRow | None:
+        return self._peer.node.host.carrier.row(grid) if self._peer.node is not None else None
+
+    def _pass(self, grid: GridId) -> Iterator[float]:
+        """One comparison and what follows from it; yields pauses in seconds."""
+        yield self._dice.uniform(0.0, 0.02)
+        row = self._row(grid)
+        if row is None:
+            return
+        going = [w for w in row.wanted if w.power in (Power.GONE, Power.OFF)]
+        for wanted in going:
+            if self.there.pop((grid, wanted.workspace), None) is not None:
+                yield self._dice.uniform(0.02, 0.2)
+        failed = False
+        for wanted in row.wanted:
+            if wanted not in going:
+                failed |= yield from self._bring(grid, wanted)
+        for wanted in going:
+            gone = wanted.power is Power.GONE
+            self._say(grid, wanted, Phase.GONE if gone else Phase.EXPIRED)
+        if all(w.power is Power.GONE for w in row.wanted):
+            yield self._dice.uniform(0.0, 0.1)
+            self._peer.feed(Cleared(grid))
+        elif failed:
+            yield _RETRY_S
+            self._again[grid] = None
+
+    def _bring(self, grid: GridId, wanted: Wanted) -> Iterator[float]:
+        key = (grid, wanted.workspace)
+        machine = self.there.get(key)
+        if machine is None or machine.boot != wanted.boot:
+            self.there.pop(key, None)
+            for phase in (Phase.IMAGE, Phase.NETWORK, Phase.BOOTING):
+                self._say(grid, wanted, phase)
+                yield self._dice.uniform(0.01, 0.1)
+            if self._dice.random() < self._fail_boot:
+                self._say(grid, wanted, Phase.FAILED, "the hypervisor would not")
+                return True
+            machine = self.there[key] = Machine(wanted.boot)
+        machine.paused = wanted.power is Power.PAUSED
+        if machine.paused:
+            self._say(grid, wanted, Phase.PAUSED)
+            return False
+        self._say(grid, wanted, Phase.RUNNING)
+        self._peer.world.after(
+            self._dice.uniform(0.1, 0.5), lambda: self._answers(grid, wanted, self._peer.life)
+        )
+        return False
+
+    def _answers(self, grid: GridId, wanted: Wanted, life: int) -> None:
+        machine = self.there.get((grid, wanted.workspace))
+        row = self._row(grid)
+        if machine is None or row is None or self._peer.life != life:
+            return
+        if machine.boot == wanted.boot and not machine.paused and wanted in row.wanted:
+            self._say(grid, wanted, Phase.REACHABLE)
+
+    def _say(self, grid: GridId, wanted: Wanted, phase: Phase, detail: str = "") -> None:
+        self._peer.feed(Progressed(grid, wanted.workspace, phase, detail, wanted.boot))

@@ -1,0 +1,83 @@
+"""People of a simulated federation: site admins who sign orders, and the grids they want."""
+
+from random import Random
+
+from protocol.grid.model import (
+    ClusterSpec,
+    Encryption,
+    GridSpec,
+    ImageRef,
+    NetworkSpec,
+    PlacementSpec,
+    Spread,
+)
+from protocol.sim.keys import SimFederation
+from protocol.terms.ids import digest_of
+from protocol.trust.order import Action, Order, SignedOrder, sign_order
+from protocol.wire.codec import encode
+
+IMAGE = ImageRef("tiny", digest_of(b"tiny"))
+MIB = 1 << 20
+
+
+class Admin:
+    """A site's admin."""
+
+    def __init__(self, federation: SimFederation, site: str, dice: Random) -> None:
+        self._dice = dice
+        self.signer, self.chain = federation.site(site), federation.site_chain(site)
+
+    def order(
+        self,
+        action: Action,
+        grid: str,
+        now_s: float,
+        *,
+        workspace: str = "",
+        body: bytes = b"",
+        valid_s: float = 600.0,
+    ) -> SignedOrder:
+        """A signed order."""
+        order = Order(
+            action=action,
+            grid=grid,
+            issued_at_s=now_s,
+            valid_s=valid_s,
+            nonce=f"{self._dice.getrandbits(64):016x}",
+            workspace=workspace,
+            body=body,
+        )
+        return sign_order(order, self.signer, self.chain)
+
+    def up(self, spec: GridSpec, now_s: float) -> SignedOrder:
+        """An order to bring a grid up."""
+        return self.order(Action.UP, spec.name, now_s, body=encode(spec))
+
+
+def grid_spec(
+    name: str,
+    count: int = 2,
+    *,
+    cpus_milli: int = 500,
+    memory_bytes: int = 128 * MIB,
+    spread: Spread = Spread.HOST,
+    encryption: Encryption = Encryption.NONE,
+    lease_s: int = 86400,
+) -> GridSpec:
+    """A grid of one cluster `web` on one network."""
+    return GridSpec(
+        name=name,
+        clusters=(
+            ClusterSpec(
+                name="web",
+                count=count,
+                image=IMAGE,
+                cpus_milli=cpus_milli,
+                memory_bytes=memory_bytes,
+                networks=("lan",),
+            ),
+        ),
+        lease_s=lease_s,
+        networks=(NetworkSpec("lan", "10.42.0.0/24", encryption),),
+        placement=PlacementSpec(spread=spread),
+    )
