@@ -1,6 +1,6 @@
 """Pause, resume, restart: carried to the hosts, which check the order themselves and do it."""
 
-from protocol.grid.lifecycle import SETTLED, Phase
+from protocol.grid.lifecycle import Phase, Status
 from protocol.negotiation.messages import Act, ActReply, Notice
 from protocol.negotiation.request import Request, RequestState
 from protocol.terms.effects import Deadline, Effect, Send
@@ -59,9 +59,7 @@ class Acting(Request):
         if notice.grid != self._grid or sender in self._unanswered:
             return
         for status in notice.mine:
-            if self._todo.get(status.workspace) == sender and self._reached(
-                status.workspace, status.phase, status.boot
-            ):
+            if self._todo.get(status.workspace) == sender and self._reached(status):
                 del self._todo[status.workspace]
                 self.tell(now, f"{status.workspace} {status.phase}")
         if not self._todo:
@@ -86,11 +84,11 @@ class Acting(Request):
         """When to tick."""
         return Deadline(self._deadline_s, self.kind)
 
-    def _reached(self, workspace: str, phase: Phase, boot: int) -> bool:
+    def _reached(self, status: Status) -> bool:
         match self._order.action:
             case Action.PAUSE:
-                return phase is Phase.PAUSED
+                return status.phase is Phase.PAUSED
             case Action.RESTART:
-                return boot > self._boots.get(workspace, 0) and phase in SETTLED
+                return status.boot > self._boots.get(status.workspace, 0) and status.settled
             case _:
-                return phase in (Phase.RUNNING, Phase.REACHABLE)
+                return status.settled and status.phase is not Phase.PAUSED

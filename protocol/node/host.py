@@ -175,9 +175,7 @@ class Host:
         self.holds.take(record, self._identity.peer)
         if row is not None and self.carrier.row(record.id) is None:
             effects = [*effects, Persist((Row(HELD, record.id, None),), Untidied())]
-        if sender != self._identity.peer or row is None:
-            effects = [*effects, *self.carrier.acknowledge(sender, record.id)]
-        return effects, outcomes
+        return [*effects, *self.carrier.acknowledge(sender, record.id)], outcomes
 
     def _taken(self) -> dict[str, str]:
         """Grid names and VXLAN ids in use on this host, and by which grid."""
