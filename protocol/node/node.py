@@ -113,7 +113,7 @@ class Node:
         self.broadcast = Broadcast(
             identity.signer, identity.verifier, dice, incarnation, self._admits
         )
-        self.registers = Registers(self.me, dice, rows)
+        self.registers = Registers(self.me, incarnation, dice, rows)
         authority = Authority(identity.federation, identity.verifier)
         self.host = Host(identity, facts, images, authority, dice, rows, now)
         self.desk = Desk(identity, authority, self.membership, self.host, dice)

@@ -15,9 +15,11 @@ from protocol.terms.ids import PeerId
 class Registers:
     """Both halves of CASPaxos on one peer."""
 
-    def __init__(self, me: PeerId, dice: Dice, rows: dict[str, dict[str, bytes]]) -> None:
+    def __init__(
+        self, me: PeerId, life: int, dice: Dice, rows: dict[str, dict[str, bytes]]
+    ) -> None:
         self.acceptor = Acceptor(rows.get(TABLE, {}))
-        self._proposers = Proposers(me, dice)
+        self._proposers = Proposers(me, life, dice)
 
     def propose(self, outcome: object, now: float) -> list[Effect]:
         """Starts what a room asked to have changed."""

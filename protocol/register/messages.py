@@ -10,10 +10,15 @@ from protocol.terms.ids import PeerId
 
 
 class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
-    """Orders attempts. Unique per attempt because the proposer's id is part of it; also the fencing token."""
+    """Orders attempts; also the fencing token. No two attempts ever have the same.
+
+    Two attempts under one ballot could have two values accepted under it. Hence the proposer, and which
+    of its lives it was: a peer that was restarted does not know what it asked before.
+    """
 
     round: int
     peer: PeerId
+    life: int
 
 
 class RegisterMessage(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,8 +55,7 @@ class _Attempt:
             change,
             cause,
         )
-        self.ballot = Ballot(0, PeerId(""))
-        self.highest_round = 0
+        self.ballot = Ballot(0, PeerId(""), 0)
         self.tries = 0
         self.promises: dict[PeerId, Promise] = {}
         self.value: bytes | None = None
@@ -72,8 +71,11 @@ class _Attempt:
 class Proposers:
     """Every change this peer is making, by change id."""
 
-    def __init__(self, me: PeerId, dice: Dice) -> None:
-        self._me, self._dice = me, dice
+    def __init__(self, me: PeerId, life: int, dice: Dice) -> None:
+        """`life` is greater at every start of this peer."""
+        self._me, self._life, self._dice = me, life, dice
+        self._round = 0
+        """Of all registers together, so that two changes of one register never share a ballot."""
         self._attempts: dict[str, _Attempt] = {}
 
     def propose(
@@ -116,7 +118,7 @@ class Proposers:
                 case Accepted():
                     outcomes += self._accepted(attempt, sender)
                 case Conflict(promised=promised):
-                    attempt.highest_round = max(attempt.highest_round, promised.round)
+                    self._round = max(self._round, promised.round)
                     self._pause(attempt, now)
         return effects, outcomes
 
@@ -144,8 +146,8 @@ class Proposers:
 
     def _prepare(self, attempt: _Attempt, now: float) -> list[Effect]:
         attempt.tries += 1
-        attempt.highest_round += 1
-        attempt.ballot = Ballot(attempt.highest_round, self._me)
+        self._round += 1
+        attempt.ballot = Ballot(self._round, self._me, self._life)
         attempt.promises, attempt.accepted, attempt.value = {}, {}, None
         attempt.pausing = False
         attempt.deadline_s = now + REGISTER_REPLY_WITHIN_S
