@@ -114,9 +114,15 @@ class Federation:
     def start(self, name: str) -> Host:
         """Starts one daemon; it may not be ready yet."""
         host = self.hosts[name]
-        argv = [*host.prefix, str(BIN / "overlayd"), "run", "-c", str(host.folder / "overlayd.toml")]
+        argv = [
+            *host.prefix,
+            str(BIN / "overlayd"),
+            "run",
+            "-c",
+            str(host.folder / "overlayd.toml"),
+        ]
         with host.log.open("ab") as log:
-            host.process = subprocess.Popen(  # noqa: S603
+            host.process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         return host
@@ -171,7 +177,7 @@ class Federation:
             str(BIN / "overlayctl"), "--peer", str(host.socket), "--identity", str(identity),
             *arguments,
         ]  # fmt: skip
-        return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603
+        return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
 
     def _keys(self, host: Host) -> Path:
         return self.identity(host.site) / "hosts" / host.name
@@ -181,16 +187,16 @@ class Federation:
 [host]
 name = "{host.name}"
 site = "{host.site}"
-state = "{host.folder / 'state'}"
+state = "{host.folder / "state"}"
 
 [overlay]
 listen = "{host.endpoint}"
 join = [{join}]
 
 [identity]
-key = "{keys / 'host.key'}"
-certificate = "{keys / 'host.cert'}"
-federation = "{keys / 'federation.pub'}"
+key = "{keys / "host.key"}"
+certificate = "{keys / "host.cert"}"
+federation = "{keys / "federation.pub"}"
 
 [api]
 socket = "{host.socket}"

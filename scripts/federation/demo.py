@@ -1,0 +1,416 @@
+"""The demo's story: three sites, six hosts, one virtual cluster, every step shown and checked."""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from federation import traces
+from federation.launch import BIN, Caps, Federation, Host, wait_for
+from netns.lab.lab import Lab
+from netns.model import namespace_name
+from overlayd.adapters.credentials import load_host
+from overlayd.assembly import OWNER_TAG
+from protocol.terms.ids import short_hash
+
+TOP = Path(__file__).resolve().parents[2]
+TOPOLOGY = TOP / "examples" / "three-sites.toml"
+IMAGE = TOP / ".cache" / "images" / "guest.img"
+FOLDER = Path("/tmp/overlayd-demo")  # noqa: S108  one demo at a time, and short: sockets live in it
+SPIN_S = 6.0
+
+
+class Unmet(Exception):
+    """A check of the demo did not hold."""
+
+
+class Demo:
+    """The story, and what it needs to tell it."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.lab = Lab.from_file(TOPOLOGY)
+        self.federation = Federation(FOLDER, caps=Caps(cpus="1", memory="1G", disk="1G"), kvm="try")
+        self.began_s = time.monotonic()
+        self.key = FOLDER / "id_ed25519"
+
+    # -- telling
+
+    def step(self, title: str) -> None:
+        """A heading with the time so far."""
+        at_s = time.monotonic() - self.began_s
+        self.console.print(f"\n[bold]{title}[/bold]  [dim]{at_s:.0f} s[/dim]")
+
+    def check(self, what: str, holds: object, found: object = "") -> None:
+        """A mark and what was checked; Unmet if it does not hold."""
+        if not holds:
+            raise Unmet(f"{what}{f': found {found}' if found != '' else ''}")
+        self.console.print(Text.assemble(("  ok  ", "green"), what))
+
+    def typed(self, peer: str, *arguments: str, expect: int = 0) -> str:
+        """An overlayctl command as a person types it, with what it prints."""
+        self.console.print(f"[cyan]{peer}$ overlayctl {' '.join(arguments)}[/cyan]", markup=True)
+        done = self.federation.ctl(peer, *arguments)
+        out = (done.stdout + done.stderr).rstrip()
+        self.console.print(Text.from_ansi("\n".join(f"  {line}" for line in out.splitlines())))
+        if done.returncode != expect:
+            raise Unmet(f"overlayctl {arguments[0]} ended with {done.returncode}, not {expect}")
+        return out
+
+    # -- looking
+
+    def host(self, name: str) -> Host:
+        """A host by name."""
+        return self.federation.hosts[name]
+
+    def grid(self, name: str, peer: str = "uc-1") -> dict[str, Any]:
+        """A grid as a peer's API shows it."""
+        answer = self.host(peer).get(f"grids/{name}")
+        assert isinstance(answer, dict)
+        return answer
+
+    def workspace(self, grid: str, name: str) -> dict[str, Any]:
+        """One of its workspaces."""
+        rows = self.grid(grid)["workspaces"]
+        return next(row for row in rows if row["workspace"] == name)
+
+    def shell(self, grid: str, name: str, command: str) -> str:
+        """Runs a command in a guest, by ssh from its network's namespace on its host."""
+        row = self.workspace(grid, name)
+        host = self.host(row["host"])
+        vni = self._vni(grid)
+        space = namespace_name(self._tag(host), vni)
+        argv = [
+            "nsenter", f"--net=/run/netns/{space}", "ssh", "-i", str(self.key), "-q",
+            "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+            "-o", "ConnectTimeout=10", f"root@{row['address']}", command,
+        ]  # fmt: skip
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        self.console.print(f"[cyan]{grid}/{name}# {command}[/cyan]")
+        if done.returncode:
+            raise Unmet(f"{name}: {command}: {(done.stderr or done.stdout)[-300:]}")
+        return done.stdout.strip()
+
+    def _tag(self, host: Host) -> str:
+        keys = self.federation.identity(host.site) / "hosts" / host.name
+        return short_hash(load_host(keys).identity.key, digits=OWNER_TAG)
+
+    def _vni(self, grid: str) -> int:
+        from protocol.grid.record import vni_of
+        from protocol.terms.ids import GridId
+
+        return vni_of(GridId(self.grid(grid)["grid"]["grid"]), "lan")
+
+    def guests(self) -> dict[str, int]:
+        """All guests of all hosts, by domain name."""
+        found: dict[str, int] = {}
+        for host in self.federation.hosts.values():
+            found |= traces.guests(host)
+        return found
+
+    # -- the story
+
+    def run(self) -> None:
+        """All of it."""
+        self.lab_of_hosts()
+        self.daemons()
+        self.overlay()
+        self.plan()
+        self.grid_up()
+        self.workspaces_are_real()
+        self.network_is_real()
+        self.volume_is_real()
+        self.life_goes_on()
+
+    def lab_of_hosts(self) -> None:
+        """1"""
+        self.step("1. A lab of hosts: 3 sites x 2 hosts, a network namespace each")
+        self.console.print(f"[cyan]$ python -m netns lab up {TOPOLOGY.relative_to(TOP)}[/cyan]")
+        self.lab.up()
+        self.check(f"{len(self.lab.hosts)} hosts: {', '.join(self.lab.hosts)}", self.lab.is_up())
+
+    def daemons(self) -> None:
+        """2"""
+        self.step("2. Six daemons, each with its own namespace, state, keys and libvirt root")
+        self._identities()
+        self.federation.enrol_lab(self.lab)
+        self.federation.start_all()
+        self.check("six daemons answer on their sockets", True)
+
+    def _identities(self) -> None:
+        folder = FOLDER / "federation"
+        self._made("federation", "init", str(folder))
+        for site in dict.fromkeys(self.lab.site(host) for host in self.lab.hosts):
+            self._made("site", "add", site, "--federation", str(folder))
+        for host in self.lab.hosts:
+            self._made("host", "enrol", self.lab.site(host), host, "--federation", str(folder))
+
+    def _made(self, *arguments: str) -> None:
+        self.console.print(f"[cyan]$ overlayctl {' '.join(arguments)}[/cyan]")
+        argv = [str(BIN / "overlayctl"), *arguments]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Unmet(f"overlayctl {' '.join(arguments)}: {done.stderr}")
+
+    def overlay(self) -> None:
+        """3"""
+        self.step("3. An overlay: each knew one address to join by; now every peer knows all")
+
+        def all_list_all() -> bool:
+            for host in self.federation.hosts.values():
+                rows = host.get("peers")
+                assert isinstance(rows, list)
+                if len([row for row in rows if row["age_s"] >= 0]) < len(self.lab.hosts):
+                    return False
+            return True
+
+        wait_for(all_list_all, 30, "every peer lists every peer")
+        self.typed("bnl-2", "peers")
+        self.check("every peer lists six peers with their adverts", True)
+        self.typed("uc-1", "image", "add", str(IMAGE))
+        wait_for(lambda: self.host("bnl-2").get("images"), 15, "the image is known at bnl-2")
+
+    def plan(self) -> None:
+        """4"""
+        self.step("4. A plan: a real round of quotes, nothing held")
+        self._make_key()
+        self.typed("uc-1", "plan", "examples/star.yaml", expect=1)
+        held = [self.host(name).get("self")["holds"] for name in self.lab.hosts]  # type: ignore[index, call-overload]
+        self.check("no host holds anything", not any(held), held)
+
+    def grid_up(self) -> None:
+        """5"""
+        self.step("5. A grid: one head, four workers, spread over the sites")
+        self.typed("uc-1", "up", "examples/star.yaml", "--ssh-key", f"{self.key}.pub")
+        self.typed("bnl-2", "ps")
+        rows = self.grid("star", "bnl-2")["workspaces"]
+        self.check("five workspaces are reachable", _phases(rows) == ["reachable"] * 5, rows)
+        sites = sorted({row["site"] for row in rows})
+        self.check(f"they are at {len(sites)} sites: {', '.join(sites)}", len(sites) == 3, sites)
+
+    def workspaces_are_real(self) -> None:
+        """6"""
+        self.step("6. Workspaces are real, and held to their quantum")
+        guests = self.guests()
+        self.check(f"{len(guests)} QEMU processes on the hosts", len(guests) == 5, guests)
+        memory = self.shell("star", "worker-1", "grep MemTotal /proc/meminfo")
+        kib = int(memory.split()[1])
+        self.check(f"worker-1 has {kib // 1024} MiB of its 128", 64 << 10 < kib <= 128 << 10, kib)
+        self.shell("star", "worker-1", "(while :; do :; done) >/dev/null 2>&1 & sleep 1")
+        row = self.workspace("star", "worker-1")
+        pid = self._pid(row)
+        before_s, at_s = _cpu_s(pid), time.monotonic()
+        time.sleep(SPIN_S)
+        share = (_cpu_s(pid) - before_s) / (time.monotonic() - at_s)
+        self.shell("star", "worker-1", "killall sh 2>/dev/null; true")
+        self.check(
+            f"a spinning worker-1 took {share:.2f} of a cpu by the host's accounting; its quantum is 0.25",
+            0.15 < share < 0.32,
+            share,
+        )
+
+    def _pid(self, row: dict[str, Any]) -> int:
+        from overlayd.realise.paths import machine_name
+        from protocol.terms.ids import GridId
+
+        return self.guests()[machine_name(GridId(row["grid_id"]), row["workspace"])]
+
+    def network_is_real(self) -> None:
+        """7"""
+        self.step("7. The network is real: names, addresses, and nobody else's")
+        for worker in ("worker-1", "worker-2", "worker-3", "worker-4"):
+            self.shell("star", "head-1", f"ping -c 1 -W 3 {worker}")
+        self.check("from the head every worker answers by name", True)
+        self.typed("fnal-1", "up", "examples/twin.yaml", "--ssh-key", f"{self.key}.pub")
+        lone = self.workspace("star", "worker-4")["address"]
+        self.shell("star", "head-1", f"ping -c 1 -W 3 {lone}")
+        answer = self.shell(
+            "twin", "node-1", f"ping -c 2 -W 2 {lone} >/dev/null && echo seen || echo silence"
+        )
+        self.check(
+            f"{lone} answers in star and is silence in twin, same CIDR", answer == "silence", answer
+        )
+        answer = self.shell(
+            "twin", "node-1", "nslookup worker-4 >/dev/null 2>&1 && echo known || echo unknown"
+        )
+        self.check("twin's DNS does not know star's names", answer == "unknown", answer)
+        self.shell("twin", "node-1", "ping -c 1 -W 3 node-2")
+        self.check("twin's own nodes find each other", True)
+
+    def volume_is_real(self) -> None:
+        """8"""
+        self.step("8. The volume is real: a file survives pause, resume and restart")
+        self.shell("star", "head-1", "echo kept > /srv/note && sync")
+        self.typed(
+            "uc-2",
+            "pause",
+            "star/head-1",
+        )
+        self.typed("uc-2", "resume", "star/head-1")
+        found = self.shell("star", "head-1", "cat /srv/note")
+        self.check("after pause and resume the file is there", found == "kept", found)
+        self.typed("uc-2", "restart", "star/head-1")
+        found = self.shell("star", "head-1", "cat /srv/note; mount | grep -c ' /srv '")
+        self.check("after a restart too, on the same volume", found == "kept\n1", found)
+
+    def life_goes_on(self) -> None:
+        """9"""
+        self.step("9. Life goes on: terminate one, kill a daemon, ask the last peer that joined")
+        self.typed("uc-1", "terminate", "star/worker-4")
+        self.check("four guests of star are left", len(self.grid("star")["workspaces"]) == 4)
+        victim = self.workspace("star", "worker-2")["host"]
+        before = traces.guests(self.host(victim))
+        self.console.print(f"[cyan]$ kill -9 the daemon of {victim}[/cyan]")
+        self.federation.kill(victim, signal.SIGKILL)
+        self.check(
+            "its guests run on", traces.guests(self.host(victim)) == before and before, before
+        )
+        self.federation.start(victim)
+        self.federation.wait_ready(self.host(victim))
+        asked = next(name for name in reversed(list(self.lab.hosts)) if name != victim)
+
+        def found_again() -> bool:
+            rows = self.grid("star", victim)["workspaces"]
+            return all(row["phase"] == "reachable" for row in rows if row["host"] == victim)
+
+        wait_for(found_again, 60, f"{victim} has found its guests again")
+        after = traces.guests(self.host(victim))
+        self.check(
+            "it found them again: the same processes, nothing made twice", after == before, after
+        )
+        self.typed(asked, "ps")
+        self.check(
+            f"{asked}, asked last, knows the grid",
+            self.grid("star", asked)["grid"]["state"] == "up",
+        )
+
+    def down(self) -> None:
+        """10"""
+        self.step("10. Down: nothing of the grids is left on any host")
+        for grid in ("star", "twin"):
+            self.typed("bnl-2", "down", grid)
+
+        def left() -> list[str]:
+            tags = [self._tag(host) for host in self.federation.hosts.values()]
+            found = [
+                f"{h.name}: {x}" for h in self.federation.hosts.values() for x in traces.of_host(h)
+            ]
+            return found + traces.of_machine(tags)
+
+        try:
+            wait_for(lambda: not left(), 20, "nothing is left")
+        except RuntimeError:
+            raise Unmet("left behind: " + "; ".join(left())) from None
+        self.check("no process, link, namespace, rule, mount or file of a grid on any host", True)
+
+    # -- before and after
+
+    def _make_key(self) -> None:
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)]
+        subprocess.run(argv, check=True)
+
+    def clear(self) -> None:
+        """Takes down whatever is there, also what an earlier demo left."""
+        self.federation.stop_all()
+        self._end_leftovers()
+        self.lab.down(force=True)
+        shutil.rmtree(FOLDER, ignore_errors=True)
+
+    def _end_leftovers(self) -> None:
+        """Processes that name the demo's folder on their command line are the demo's."""
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = path.read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            pid = int(path.parent.name)
+            if pid != os.getpid() and any(
+                word.startswith(f"{FOLDER}/") or f"={FOLDER}/" in word for word in words
+            ):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+
+    def goodbye(self) -> None:
+        """How to go on with what was kept."""
+        host = self.host("uc-1")
+        self.console.print(
+            "\nLeft running. Talk to any of the six, for example:\n"
+            f"  export OVERLAYD_SOCKET={host.socket} OVERLAYD_IDENTITY={self.federation.identity('uc')}\n"
+            f"  {BIN / 'overlayctl'} ps\n"
+            "Take it down with: ./scripts/demo --down"
+        )
+
+
+def _phases(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["phase"] for row in rows]
+
+
+def _cpu_s(pid: int) -> float:
+    """Cpu time of a process's control group, from the kernel's own accounting."""
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if "cpuacct" in controllers.split(","):
+            group = Path("/sys/fs/cgroup/cpuacct") / path.lstrip("/")
+            # libvirt puts emulator and vcpus into children of the machine's group
+            while (
+                group.name != ""
+                and not group.name.startswith("machine-")
+                and "machine" in str(group.parent)
+            ):
+                group = group.parent
+            return int((group / "cpuacct.usage").read_text()) / 1e9
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def main() -> int:
+    """The program."""
+    parser = argparse.ArgumentParser(prog="scripts/demo")
+    parser.add_argument("--keep", action="store_true", help="leave it running afterwards")
+    parser.add_argument("--down", action="store_true", help="take down what --keep left")
+    options = parser.parse_args()
+    demo = Demo()
+    demo.clear()
+    if options.down:
+        return 0
+    FOLDER.mkdir(mode=0o700)
+    try:
+        demo.run()
+        if options.keep:
+            demo.goodbye()
+            return 0
+        demo.down()
+        demo.federation.stop_all()
+        demo.lab.down()
+        demo.check("and the lab is gone: no namespace of it", not demo.lab.is_up())
+        took_s = time.monotonic() - demo.began_s
+        demo.console.print(f"\n[bold green]The demo holds.[/bold green] {took_s:.0f} s")
+    except (Unmet, RuntimeError, subprocess.TimeoutExpired) as problem:
+        demo.console.print(f"\n[bold red]The demo does not hold:[/bold red] {problem}", markup=True)
+        for host in demo.federation.hosts.values():
+            if host.log.exists():
+                demo.console.print(
+                    f"-- {host.name}",
+                    *host.log.read_text().splitlines()[-8:],
+                    sep="\n   ",
+                    markup=False,
+                )
+        return 1
+    finally:
+        if not options.keep:
+            demo.clear()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
