@@ -16,6 +16,10 @@ from overlayd.ports.seeds import Seed, SeedError
 VOLUME_ID = "cidata"
 """By which a guest finds it."""
 
+SEED_MIN_BYTES = 384 << 10
+"""Padding, as genisoimage does: busybox's findfs gives up on a disk that ends before 68 KiB, where
+other file systems would have their superblock."""
+
 _MACHINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -75,6 +79,7 @@ def _ensure(path: Path, files: dict[str, bytes]) -> None:
         with _private(fresh) as target:
             _write(target, files)
             target.flush()
+            target.truncate(max(target.seek(0, os.SEEK_END), SEED_MIN_BYTES))
             os.fsync(target.fileno())
         fresh.replace(path)
     except OSError as error:

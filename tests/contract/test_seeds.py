@@ -11,7 +11,7 @@ import pycdlib
 import pytest
 import yaml
 
-from overlayd.adapters.seeds import NoCloudSeeds
+from overlayd.adapters.seeds import SEED_MIN_BYTES, NoCloudSeeds
 from overlayd.fakes.seeds import FakeSeeds
 from overlayd.ports.seeds import Seed, SeedError, Seeds
 
@@ -84,6 +84,7 @@ async def test_it_is_found_by_its_label_and_private(tmp_path: Path) -> None:
     iso = await NoCloudSeeds(tmp_path / "seeds").ensure("head", SEED)
     told = subprocess.run(["blkid", "-p", "-o", "export", iso], capture_output=True, check=True)
     assert {"LABEL=cidata", "TYPE=iso9660"} <= set(told.stdout.decode().split())
+    assert Path(iso).stat().st_size >= SEED_MIN_BYTES
     assert stat.S_IMODE(Path(iso).stat().st_mode) == 0o600
     assert [path.name for path in (tmp_path / "seeds").iterdir()] == ["head.iso"]
 
@@ -157,7 +158,7 @@ async def test_a_damaged_one_is_written_anew(tmp_path: Path) -> None:
 
 async def test_a_full_disk_is_said(tmp_path: Path) -> None:
     seeds = NoCloudSeeds(tmp_path / "seeds")
-    argv = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(tmp_path / "seeds")]
+    argv = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(tmp_path / "seeds")]
     subprocess.run(argv, check=True)
     try:
         with pytest.raises(SeedError, match="No space left"):

@@ -1,0 +1,360 @@
+"""The contract of Compute: in memory, on libvirt's test driver, and on real QEMU processes."""
+# ruff: noqa: ASYNC240 (a test has its loop for itself, so it may block)
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import libvirt
+import msgspec
+import pytest
+
+from overlayd.adapters.image_format import unpack
+from overlayd.adapters.libvirt.compute import LibvirtCompute
+from overlayd.fakes.compute import FakeCompute, FakeHypervisor
+from overlayd.ports.compute import Compute, ComputeError, Disk, Machine, MachineState, Nic
+
+TOP = Path(__file__).parents[2]
+DEADLINE_S = 60.0
+UUIDS = [f"6f3f6b1e-0000-4000-8000-{number:012d}" for number in range(8)]
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The guest image's kernel and initrd."""
+    subprocess.run([TOP / "scripts" / "build-image"], check=True, capture_output=True)
+    target = tmp_path_factory.mktemp("image") / "parts"
+    unpack(TOP / ".cache" / "images" / "guest.img", target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[Path]:
+    """One for the process: libvirt opens no second root. Short, for the sockets below it."""
+    root = Path(tempfile.mkdtemp(prefix="ovc", dir="/tmp"))
+    yield root
+    shutil.rmtree(root)
+
+
+class World:
+    """One hypervisor, and as many adapters on it as a test wants."""
+
+    kind: str
+
+    def __init__(self, directory: Path, parts: Path) -> None:
+        self.directory = directory
+        self.parts = parts
+        self.changes: list[str] = []
+        self.open: list[Compute] = []
+
+    def compute(self) -> Compute:
+        raise NotImplementedError
+
+    def end(self, name: str) -> None:
+        """The guest ends by itself."""
+        raise NotImplementedError
+
+    async def opened(self) -> Compute:
+        made = self.compute()
+        await made.open(self.changes.append)
+        self.open.append(made)
+        return made
+
+    async def close(self) -> None:
+        for made in self.open[:1]:
+            for seen in await made.observe():
+                await made.stop(seen.name)
+        for made in self.open:
+            await made.close()
+
+    def machine(self, number: int = 0, **changes: object) -> Machine:
+        machine = Machine(
+            name=f"ovl-{number}",
+            uuid=UUIDS[number],
+            title="contract test",
+            grid="4f2a",
+            epoch=1,
+            boot=1,
+            vcpus=1,
+            cpu_milli=500,
+            memory_bytes=96 << 20,
+            kernel=str(self.parts / "vmlinuz"),
+            initrd=str(self.parts / "initrd.img"),
+            cmdline="console=ttyS0 quiet",
+            seed="",
+            console_log=str(self.directory / f"{number}.log"),
+            console_socket=str(self.directory / f"{number}.sock"),
+        )
+        return msgspec.structs.replace(machine, **changes)
+
+
+class FakeWorld(World):
+    kind = "fake"
+
+    def __init__(self, directory: Path, parts: Path) -> None:
+        super().__init__(directory, parts)
+        self.hypervisor = FakeHypervisor()
+
+    def compute(self) -> Compute:
+        return FakeCompute(self.hypervisor)
+
+    def end(self, name: str) -> None:
+        self.hypervisor.end(name)
+
+
+class TestDriverWorld(World):
+    """libvirt's own pretence: its real API and XML, no guests, no privileges."""
+
+    __test__ = False
+    kind = "test"
+
+    def compute(self) -> Compute:
+        return LibvirtCompute("test:///default", self.directory)
+
+    def end(self, name: str) -> None:
+        connection = libvirt.open("test:///default")
+        connection.lookupByName(name).shutdown()
+        connection.close()
+
+
+class EmbeddedWorld(World):
+    kind = "embed"
+
+    def compute(self) -> Compute:
+        root = self.directory / "libvirt"
+        return LibvirtCompute(f"qemu:///embed?root={root}", self.directory, "never")
+
+    def end(self, name: str) -> None:
+        os.kill(self.pid(name), signal.SIGKILL)
+
+    def pid(self, name: str) -> int:
+        return int((self.directory / "libvirt" / "run" / "qemu" / f"{name}.pid").read_text())
+
+
+@pytest.fixture(params=[FakeWorld, TestDriverWorld, EmbeddedWorld], ids=lambda kind: kind.kind)
+async def world(
+    request: pytest.FixtureRequest, embedded: Path, parts: Path
+) -> AsyncIterator[World]:
+    made: World = request.param(embedded, parts)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}"
+        await asyncio.sleep(0.01)
+
+
+async def test_offers_what_there_is(world: World) -> None:
+    made = world.compute()
+    offer = await made.open(world.changes.append)
+    world.open.append(made)
+    assert offer.cpus_milli >= 1000
+    assert offer.memory_bytes > 1 << 29
+    assert offer.why.startswith(offer.accelerator.value)
+
+
+async def test_not_open_is_said(world: World) -> None:
+    with pytest.raises(ComputeError, match="not open"):
+        await world.compute().observe()
+
+
+async def test_started_once_with_its_quantum(world: World) -> None:
+    compute = await world.opened()
+    machine = world.machine(cpu_milli=300)
+    await compute.start(machine)
+    await compute.start(machine)
+    (seen,) = await compute.observe()
+    assert (seen.name, seen.uuid, seen.boot) == (machine.name, machine.uuid, 1)
+    assert seen.state is MachineState.RUNNING
+    assert (seen.cpu_milli, seen.memory_bytes) == (300, 96 << 20)
+    await compute.start(msgspec.structs.replace(machine, cpu_milli=700))
+    (seen,) = await compute.observe()
+    assert (seen.boot, seen.cpu_milli) == (1, 700)
+
+
+async def test_started_by_many_at_once_is_started_once(world: World) -> None:
+    compute = await world.opened()
+    await asyncio.gather(*(compute.start(world.machine()) for _ in range(5)))
+    assert len(await compute.observe()) == 1
+
+
+async def test_a_larger_boot_replaces_and_a_smaller_is_out_of_date(world: World) -> None:
+    compute = await world.opened()
+    await compute.start(world.machine(boot=1))
+    await compute.start(world.machine(boot=3))
+    with pytest.raises(ComputeError, match="out of date"):
+        await compute.start(world.machine(boot=2))
+    (seen,) = await compute.observe()
+    assert (seen.boot, seen.state) == (3, MachineState.RUNNING)
+
+
+async def test_pause_and_resume(world: World) -> None:
+    compute = await world.opened()
+    await compute.start(world.machine())
+    for _ in range(2):
+        await compute.pause("ovl-0")
+        assert [seen.state for seen in await compute.observe()] == [MachineState.PAUSED]
+    for _ in range(2):
+        await compute.resume("ovl-0")
+        assert [seen.state for seen in await compute.observe()] == [MachineState.RUNNING]
+    await until(lambda: "ovl-0" in world.changes, "told of a change")
+
+
+async def test_pausing_what_is_not_there(world: World) -> None:
+    compute = await world.opened()
+    for act in (compute.pause, compute.resume):
+        with pytest.raises(ComputeError, match="ovl-7"):
+            await act("ovl-7")
+
+
+async def test_stopped_is_gone_and_stopping_again_succeeds(world: World) -> None:
+    compute = await world.opened()
+    await compute.start(world.machine())
+    await compute.stop("ovl-0")
+    await compute.stop("ovl-0")
+    assert await compute.observe() == ()
+
+
+async def test_found_by_the_next_adapter(world: World) -> None:
+    first = await world.opened()
+    await first.start(world.machine(boot=2))
+    (before,) = await first.observe()
+    second = await world.opened()
+    world.open.remove(first)
+    await first.close()
+    (after,) = await second.observe()
+    assert (after.name, after.boot, after.state) == (before.name, 2, MachineState.RUNNING)
+
+
+async def test_one_that_ends_by_itself_is_told_and_starts_again(world: World) -> None:
+    compute = await world.opened()
+    await compute.start(world.machine())
+    await until(lambda: world.kind == "fake" or "ovl-0" in world.changes, "its start told")
+    world.changes.clear()
+    world.end("ovl-0")
+    await until(lambda: "ovl-0" in world.changes, "its end told")
+    (seen,) = await compute.observe()
+    assert (seen.state, seen.boot) == (MachineState.STOPPED, 1)
+    with pytest.raises(ComputeError, match="does not run"):
+        await compute.pause("ovl-0")
+    await compute.start(world.machine())
+    assert [seen.state for seen in await compute.observe()] == [MachineState.RUNNING]
+
+
+async def test_a_refusal_leaves_nothing(world: World) -> None:
+    compute = await world.opened()
+    with pytest.raises(ComputeError, match=r"ovl-0: .*UUID"):
+        await compute.start(world.machine(uuid="not a uuid"))
+    with pytest.raises(ComputeError, match=r"ovl-0: .*least"):
+        await compute.start(world.machine(cpu_milli=1))
+    assert await compute.observe() == ()
+
+
+async def test_names_and_uuids_are_not_mixed_up(world: World) -> None:
+    compute = await world.opened()
+    await compute.start(world.machine(0))
+    with pytest.raises(ComputeError, match=r"UUID"):
+        await compute.start(world.machine(1, uuid=UUIDS[0]))
+    with pytest.raises(ComputeError, match=r"UUID"):
+        await compute.start(world.machine(0, uuid=UUIDS[1]))
+    assert [seen.uuid for seen in await compute.observe()] == [UUIDS[0]]
+
+
+# What only libvirt has.
+
+
+@pytest.fixture
+async def test_driver(embedded: Path, parts: Path) -> AsyncIterator[World]:
+    made = TestDriverWorld(embedded, parts)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def embed(embedded: Path, parts: Path) -> AsyncIterator[EmbeddedWorld]:
+    made = EmbeddedWorld(embedded, parts)
+    yield made
+    await made.close()
+
+
+async def test_domains_of_others_are_left_alone(test_driver: World) -> None:
+    """The test driver comes with a domain called `test`; another owner's is not ours either."""
+    compute = await test_driver.opened()
+    assert await compute.observe() == ()
+    with pytest.raises(ComputeError, match="not ours"):
+        await compute.start(test_driver.machine(name="test"))
+    with pytest.raises(ComputeError, match="not ours"):
+        await compute.stop("test")
+    other = LibvirtCompute("test:///default", test_driver.directory, owner="other")
+    await other.open(test_driver.changes.append)
+    await other.start(test_driver.machine())
+    assert await compute.observe() == ()
+    assert len(await other.observe()) == 1
+    await other.stop("ovl-0")
+    await other.close()
+
+
+async def test_what_qemu_refuses_is_said_and_leaves_nothing(embed: EmbeddedWorld) -> None:
+    compute = await embed.opened()
+    no_tap = Nic(tap="ovt-absent", mac="52:54:00:00:00:01", mtu=1370)
+    for wrong, words in (
+        (embed.machine(kernel="/absent/vmlinuz"), "ovl-0: libvirt says: .*/absent/vmlinuz"),
+        (embed.machine(disks=(Disk("/absent/disk", "d"),)), "ovl-0: libvirt says: .*/absent/disk"),
+        (embed.machine(nics=(no_tap,)), "ovl-0: libvirt says: .*dev doesn't exist"),
+        (embed.machine(disks=(Disk("/x", "d"),) * 40), "16 too many"),
+        (embed.machine(console_socket="/" + "s" * 120), "14 characters too long"),
+    ):
+        with pytest.raises(ComputeError, match=words):
+            await compute.start(wrong)
+        assert await compute.observe() == ()
+    assert not list((embed.directory / "libvirt" / "run" / "qemu").glob("ovl-*"))
+
+
+async def test_a_stopped_guest_leaves_its_log_and_nothing_else(embed: EmbeddedWorld) -> None:
+    compute = await embed.opened()
+    machine = embed.machine()
+    await compute.start(machine)
+    pid = embed.pid(machine.name)
+    cgroup = Path("/proc", str(pid), "cgroup").read_text()
+    assert "qemu-embed" in cgroup
+    assert Path(machine.console_socket).is_socket()
+    await compute.stop(machine.name)
+    assert not Path("/proc", str(pid)).exists()
+    assert not Path(machine.console_socket).exists()
+    assert Path(machine.console_log).exists()
+    assert not list((embed.directory / "libvirt" / "etc" / "qemu").glob("*.xml"))
+    for line in cgroup.splitlines():
+        controller, group = line.split(":")[1:]
+        if machine.name in group:
+            place = Path("/sys/fs/cgroup", controller or "unified", group.strip("/"))
+            assert not place.exists()
+
+
+async def test_a_second_root_in_one_process_is_refused(embed: EmbeddedWorld) -> None:
+    await embed.opened()
+    other = embed.directory / "other"
+    second = LibvirtCompute(f"qemu:///embed?root={other}", other, "never")
+    with pytest.raises(ComputeError, match="already open"):
+        await second.open(embed.changes.append)
+
+
+async def test_containers_say_what_they_lack(embedded: Path, parts: Path) -> None:
+    from overlayd.adapters.libvirt.domains import Domains
+    from overlayd.adapters.libvirt.driver import DomainType, Driver
+
+    connection = libvirt.open("test:///default")
+    machine = EmbeddedWorld(embedded, parts).machine(nics=(Nic("t", "52:54:00:00:00:01", 1500),))
+    with pytest.raises(ComputeError, match="no network card"):
+        Domains(connection, Driver(DomainType.LXC)).start(machine)
+    connection.close()

@@ -1,0 +1,363 @@
+"""A real guest: seed, console, network, quantum, a killed owner, a volume that outlives it.
+
+The tests share one host and one guest, and run in the order of the file. The guest is owned by a process
+of its own (`machine_owner.py`) in a network namespace with a tap and dnsmasq, as a daemon would be.
+"""
+
+import asyncio
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from overlayd.adapters.images import DirectoryImages
+from overlayd.adapters.seeds import NoCloudSeeds
+from overlayd.adapters.volumes import DirectoryVolumes
+from overlayd.ports.compute import Disk, Machine, MachineSeen, MachineState, Nic
+from overlayd.ports.images import ImageFiles
+from overlayd.ports.seeds import Seed
+
+TOP = Path(__file__).parents[2]
+OWNER = Path(__file__).parent / "machine_owner.py"
+DEADLINE_S = 90.0
+MTU = 1370
+GATEWAY, ADDRESS = "10.77.0.1", "10.77.0.10"
+MAC = "52:54:00:77:00:10"
+NAME = "ovl-e2e-head"
+SPIN = "(while :; do :; done) >/dev/null 2>&1 & echo $! >/run/spinner"
+STOP_SPINNING = "kill $(cat /run/spinner)"
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}"
+        time.sleep(0.02)
+
+
+def sh(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, check=False)
+    assert done.returncode == 0, (argv, done.stderr.decode())
+    return done.stdout.decode()
+
+
+class Owner:
+    """One life of the process that owns the machines of a state directory."""
+
+    def __init__(self, state_dir: Path, namespace: str = "") -> None:
+        self.state_dir = state_dir
+        # Not `ip netns exec`: that mounts /sys anew, and libvirt would not find its cgroups.
+        enter = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else []
+        self.process = subprocess.Popen(
+            [*enter, sys.executable, str(OWNER), str(state_dir)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=TOP,
+        )
+        self._answer()
+
+    def ask(self, do: str, **arguments: object) -> object:
+        assert self.process.stdin is not None
+        self.process.stdin.write(msgspec.json.encode({"do": do, **arguments}) + b"\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def seen(self) -> tuple[MachineSeen, ...]:
+        return msgspec.convert(self.ask("observe"), tuple[MachineSeen, ...])
+
+    def pid_of(self, name: str) -> int:
+        """Of the guest's QEMU."""
+        return int((self.state_dir / "libvirt" / "run" / "qemu" / f"{name}.pid").read_text())
+
+    def end(self) -> None:
+        """Its machines stopped, and the process too."""
+        if self.process.poll() is None:
+            for machine in self.seen():
+                self.ask("stop", name=machine.name)
+        self.kill()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+    def _answer(self) -> object:
+        output = self.process.stdout
+        assert output is not None
+        assert select.select([output], [], [], DEADLINE_S)[0], "the owner does not answer"
+        answer = msgspec.json.decode(output.readline(), type=dict[str, object])
+        assert "error" not in answer, answer
+        return answer["ok"]
+
+
+class Host:
+    """A host with an image, a volume, a seed, a network namespace with a tap, and an owner."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.namespace = f"ovg{os.getpid()}"
+        self.key = directory / "key"
+        self.console_log = directory / "console" / "head.log"
+        self.console_socket = directory / "console" / "head.sock"
+        self.dnsmasq: subprocess.Popen[bytes] | None = None
+        self.owner: Owner | None = None
+
+    def up(self, files: ImageFiles) -> None:
+        sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(self.key))
+        sh("ip", "netns", "add", self.namespace)
+        self.inside("ip", "link", "set", "lo", "up")
+        self.inside("ip", "tuntap", "add", "ovt0", "mode", "tap", "vnet_hdr")
+        self.inside("ip", "link", "set", "ovt0", "mtu", str(MTU), "up")
+        self.inside("ip", "address", "add", f"{GATEWAY}/24", "dev", "ovt0")
+        self.dnsmasq = subprocess.Popen(
+            [
+                *(
+                    "nsenter",
+                    f"--net=/run/netns/{self.namespace}",
+                    "dnsmasq",
+                    "--keep-in-foreground",
+                ),
+                *("--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces"),
+                *("--pid-file=", f"--dhcp-leasefile={self.directory}/leases", "--user=root"),
+                *("--interface=ovt0", f"--dhcp-range={GATEWAY},static,infinite"),
+                *(f"--dhcp-host={MAC},{ADDRESS},head", f"--dhcp-option=26,{MTU}"),
+                *("--domain=star.grid", "--dhcp-option=option:domain-search,star.grid"),
+                *("--local=/star.grid/", f"--host-record=worker.star.grid,{GATEWAY}"),
+            ],
+            stderr=subprocess.DEVNULL,
+        )
+        self.machine = asyncio.run(self.prepare(files))
+        self.owner = Owner(self.directory / "a", self.namespace)
+
+    async def prepare(self, files: ImageFiles) -> Machine:
+        seed = Seed(
+            instance_id="e2e-head-1",
+            hostname="head",
+            ssh_authorized_keys=(self.key.with_suffix(".pub").read_text().strip(),),
+            mounts=(("home", "/home"),),
+        )
+        volume = await DirectoryVolumes(self.directory / "volumes").ensure("v", 64 << 20, "home")
+        return Machine(
+            name=NAME,
+            uuid="6f3f6b1e-0000-4000-8000-00000000e2e0",
+            title="end to end",
+            grid="e2e",
+            epoch=1,
+            boot=1,
+            vcpus=1,
+            cpu_milli=1000,
+            memory_bytes=128 << 20,
+            kernel=files.kernel,
+            initrd=files.initrd,
+            cmdline=files.cmdline,
+            seed=await NoCloudSeeds(self.directory / "seeds").ensure(NAME, seed),
+            disks=(Disk(path=volume, serial="home"),),
+            nics=(Nic(tap="ovt0", mac=MAC, mtu=MTU),),
+            console_log=str(self.console_log),
+            console_socket=str(self.console_socket),
+        )
+
+    def down(self) -> None:
+        if self.owner is not None:
+            self.owner.end()
+        if self.dnsmasq is not None:
+            self.dnsmasq.terminate()
+            self.dnsmasq.wait()
+        subprocess.run(["ip", "netns", "delete", self.namespace], check=False)
+
+    def inside(self, *argv: str) -> str:
+        return sh("nsenter", f"--net=/run/netns/{self.namespace}", *argv)
+
+    def ready(self, boots: int = 1) -> bool:
+        return self.console_log.exists() and self.said().count("guest ready") >= boots
+
+    def said(self) -> str:
+        return self.console_log.read_text(errors="replace")
+
+    def ssh(self, command: str) -> str:
+        options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR")
+        arguments = [word for option in (*options, "ConnectTimeout=20") for word in ("-o", option)]
+        return self.inside("ssh", *arguments, "-i", str(self.key), f"root@{ADDRESS}", command)
+
+    def type(self, command: str, answer: str) -> None:
+        """Into the console's socket, until the console's log shows the answer."""
+        before = len(self.said())
+        with socket.socket(socket.AF_UNIX) as console:
+            console.connect(str(self.console_socket))
+            console.sendall(command.encode() + b"\n")
+            until(lambda: answer in self.said()[before:], f"{answer!r} on the console")
+
+    def the_machine(self) -> MachineSeen:
+        assert self.owner is not None
+        (seen,) = self.owner.seen()
+        return seen
+
+
+@pytest.fixture(scope="module")
+def short_dir() -> Iterator[Path]:
+    """Short, for the Unix sockets below it."""
+    directory = Path(tempfile.mkdtemp(prefix="ovg", dir="/tmp"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def files(short_dir: Path) -> ImageFiles:
+    subprocess.run([TOP / "scripts" / "build-image"], check=True, capture_output=True)
+
+    async def add() -> ImageFiles:
+        images = DirectoryImages(short_dir / "images")
+        info = await images.add(TOP / ".cache" / "images" / "guest.img")
+        return await images.files(info.digest)
+
+    return asyncio.run(add())
+
+
+@pytest.fixture(scope="module")
+def host(short_dir: Path, files: ImageFiles) -> Iterator[Host]:
+    made = Host(short_dir)
+    try:
+        made.up(files)
+        assert made.owner is not None
+        made.owner.ask("start", machine=made.machine)
+        until(made.ready, "the guest is ready")
+        yield made
+    finally:
+        made.down()
+
+
+def test_it_is_who_its_seed_says(host: Host) -> None:
+    assert f"guest ready: hostname=head address={ADDRESS}" in host.said()
+    host.type("echo $(hostname) on $(grep -c LABEL /run/wishes) mount", "head on 1 mount")
+
+
+def test_it_answers_by_ssh_with_the_seeds_key_only(host: Host) -> None:
+    assert host.ssh("cat /root/.ssh/authorized_keys") == host.key.with_suffix(".pub").read_text()
+    wrong = host.directory / "wrong"
+    sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(wrong))
+    right, host.key = host.key, wrong
+    try:
+        with pytest.raises(AssertionError, match="Permission denied"):
+            host.ssh("true")
+    finally:
+        host.key = right
+
+
+def test_its_network_is_as_dhcp_told(host: Host) -> None:
+    link = host.ssh("cat /sys/class/net/eth0/mtu /sys/class/net/eth0/address").split()
+    assert link == [str(MTU), MAC]
+    assert host.ssh("cat /etc/resolv.conf").splitlines() == [
+        "search star.grid",
+        f"nameserver {GATEWAY}",
+    ]
+    assert host.ssh("ping -c 1 -W 20 worker >/dev/null && echo reached") == "reached\n"
+
+
+def test_paused_it_uses_no_cpu_and_resumed_it_goes_on(host: Host) -> None:
+    assert host.owner is not None
+    host.ssh(SPIN)
+    host.owner.ask("pause", name=NAME)
+    paused, before = host.the_machine(), time.process_time()
+    assert paused.state is MachineState.PAUSED
+    # Time passes: we use cpu time of our own, while the spinning guest gets none.
+    while time.process_time() - before < 0.3:
+        pass
+    assert host.the_machine().cpu_time_s - paused.cpu_time_s <= 0.05
+    host.owner.ask("resume", name=NAME)
+    assert host.the_machine().state is MachineState.RUNNING
+    until(lambda: host.the_machine().cpu_time_s - paused.cpu_time_s > 0.3, "it spins again")
+    host.ssh(STOP_SPINNING)
+
+
+@pytest.mark.parametrize("cpu_milli", [200, 600])
+def test_a_spinning_guest_is_held_to_its_share(host: Host, cpu_milli: int) -> None:
+    """As a ratio of cpu time to wall time. Above only: a busy machine may well give it less."""
+    assert host.owner is not None
+    host.machine = msgspec.structs.replace(host.machine, cpu_milli=cpu_milli)
+    host.owner.ask("start", machine=host.machine)
+    assert host.the_machine().cpu_milli == cpu_milli
+    host.ssh(SPIN)
+    begun, before = time.monotonic(), host.the_machine().cpu_time_s
+    until(lambda: host.the_machine().cpu_time_s - before > 0.6, "the guest spins")
+    share = (host.the_machine().cpu_time_s - before) / (time.monotonic() - begun)
+    host.ssh(STOP_SPINNING)
+    assert 0.1 * cpu_milli / 1000 < share < 1.3 * cpu_milli / 1000
+
+
+def test_it_outlives_its_owner_and_is_found_again(host: Host) -> None:
+    assert host.owner is not None
+    host.machine = msgspec.structs.replace(host.machine, cpu_milli=1000)
+    host.owner.ask("start", machine=host.machine)
+    before, pid = host.the_machine(), host.owner.pid_of(NAME)
+    host.ssh("echo alive >/run/proof")
+    host.owner.process.send_signal(signal.SIGKILL)
+    host.owner.process.wait()
+    assert host.ssh("cat /run/proof") == "alive\n"
+    host.owner.kill()
+    host.owner = Owner(host.directory / "a", host.namespace)
+    after = host.the_machine()
+    assert (after.uuid, after.state, after.boot) == (before.uuid, MachineState.RUNNING, 1)
+    assert after.cpu_milli == 1000
+    host.owner.ask("start", machine=host.machine)
+    assert host.owner.pid_of(NAME) == pid
+    assert host.ssh("cat /run/proof") == "alive\n"
+    host.type("echo typed $((6 * 7))", "typed 42")
+
+
+def test_its_volume_outlives_its_restart(host: Host) -> None:
+    assert host.owner is not None
+    pid = host.owner.pid_of(NAME)
+    host.ssh("echo kept >/home/file && sync && echo lost >/root/file")
+    host.machine = msgspec.structs.replace(host.machine, boot=2)
+    host.owner.ask("start", machine=host.machine)
+    until(lambda: host.ready(boots=2), "the guest is ready again")
+    assert host.owner.pid_of(NAME) != pid
+    assert host.the_machine().boot == 2
+    assert host.ssh("cat /home/file; ls /root") == "kept\n"
+
+
+def test_the_same_machine_on_two_hosts_does_not_collide(host: Host) -> None:
+    """Six daemons share one machine in the lab, each with a root of its own."""
+    assert host.owner is not None
+    other = Owner(host.directory / "b")
+    log = host.directory / "other.log"
+    try:
+        twin = msgspec.structs.replace(
+            host.machine, nics=(), disks=(), console_log=str(log), console_socket=""
+        )
+        other.ask("start", machine=twin)
+        until(lambda: log.exists() and "guest ready" in log.read_text(), "the twin is ready")
+        assert other.pid_of(NAME) != host.owner.pid_of(NAME)
+        other.ask("stop", name=NAME)
+        assert other.seen() == ()
+    finally:
+        other.end()
+    assert host.the_machine().state is MachineState.RUNNING
+    assert host.ssh("echo here") == "here\n"
+
+
+def test_it_can_shut_itself_down(host: Host) -> None:
+    host.type("poweroff", "Requesting system poweroff")
+    until(lambda: host.the_machine().state is MachineState.STOPPED, "the guest is down")
+    assert host.the_machine().boot == 2
+
+
+def test_without_a_seed_it_boots_alone(host: Host) -> None:
+    assert host.owner is not None
+    host.owner.ask("stop", name=NAME)
+    alone = msgspec.structs.replace(host.machine, boot=3, seed="", disks=(), nics=())
+    host.owner.ask("start", machine=alone)
+    until(lambda: host.ready(boots=3), "the guest is ready")
+    assert "guest ready: hostname=guest address=none" in host.said()
