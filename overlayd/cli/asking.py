@@ -1,0 +1,76 @@
+"""Following a request to its answer: asked every 0.2 s, whoever watches is told each time."""
+
+import time
+from collections.abc import Callable
+
+from overlayd.cli.client import Refused, Unreachable
+from overlayd.cli.failure import FAILED, Failure, failure
+from overlayd.cli.session import Session
+from overlayd.cli.show import print_lines
+from overlayd.cli.words import clean
+from protocol.negotiation.request import RequestState, RequestView
+
+EVERY_S = 0.2
+PATIENCE_S = 10.0
+"""How long the daemon may be away in the middle: a restart."""
+
+Watch = Callable[[RequestView], None]
+
+
+def follow(
+    session: Session,
+    request: str,
+    watch: Watch,
+    until: Callable[[RequestView], bool] = lambda view: view.state is not RequestState.RUNNING,
+    within_s: float = float("inf"),
+) -> RequestView:
+    """The view when it is what is waited for, or when `within_s` has passed. Failure."""
+    away_since_s = None
+    give_up_s = time.monotonic() + within_s
+    while True:
+        try:
+            view = session.client.get(f"/requests/{request}", RequestView)
+        except Unreachable:
+            away_since_s = away_since_s or time.monotonic()
+            if time.monotonic() > away_since_s + PATIENCE_S:
+                raise
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            raise failure(
+                f"the daemon does not know request {request} any more; was it restarted?",
+                "`overlayctl ps` shows what there is; repeating the command is safe",
+            ) from None
+        else:
+            away_since_s = None
+            watch(view)
+            if until(view) or time.monotonic() > give_up_s:
+                return view
+        time.sleep(EVERY_S)
+
+
+class StoryLines:
+    """Prints a request's story as it grows, for a pipe. Lines that `skip` says are left out."""
+
+    def __init__(self, skip: Callable[[str], bool] = lambda _: False) -> None:
+        self._told: set[tuple[float, str]] = set()
+        self._skip = skip
+
+    def __call__(self, view: RequestView) -> None:
+        """Prints what is new."""
+        answer = "; ".join(line.strip() for line in view.answer)
+        for line in view.story:
+            if (line.at_s, line.text) in self._told:
+                continue
+            self._told.add((line.at_s, line.text))
+            if line.text not in (answer, str(view.state)) and not self._skip(line.text):
+                print_lines([line.text])
+
+
+def ended(view: RequestView, code: int = FAILED) -> None:
+    """Prints the answer of a request that is done. Failure with its explanation if it is not."""
+    if view.state is RequestState.DONE:
+        print_lines(view.answer)
+        return
+    lines = view.answer or (f"{view.kind} {view.grid}: {view.state}",)
+    raise Failure([clean(line) for line in lines], code)

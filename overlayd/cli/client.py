@@ -1,0 +1,158 @@
+"""The daemon's API over its Unix socket, synchronously, with errors a person can act on."""
+
+import os
+import socket
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import msgspec
+
+from overlayd.api.views import VERSION, ProblemView
+from overlayd.cli.failure import Failure, failure
+
+T = TypeVar("T")
+
+DEFAULT_SOCKET = Path("/run/overlayd/overlayd.sock")
+ANSWER_WITHIN_S = 30.0
+
+_NAME_IT = "start overlayd on this host, or name its socket with --peer or OVERLAYD_SOCKET"
+
+
+class Refused(Failure):
+    """The daemon answered, and the answer is no."""
+
+    def __init__(self, status: int, view: ProblemView) -> None:
+        lines = [view.problem]
+        if view.would_work:
+            lines.append(f"  would work: {view.would_work}")
+        super().__init__(lines)
+        self.status = status
+
+
+class Unreachable(Failure):
+    """Nothing answered, or it stopped in the middle."""
+
+
+class Client:
+    """One daemon. Every method raises Refused or Unreachable."""
+
+    def __init__(self, path: Path, answer_within_s: float = ANSWER_WITHIN_S) -> None:
+        self.path = path
+        self._within_s = answer_within_s
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(path)),
+            base_url=f"http://overlayd/{VERSION}",
+            timeout=httpx.Timeout(answer_within_s, connect=5.0),
+        )
+
+    def close(self) -> None:
+        """Lets the connection go."""
+        self._http.close()
+
+    def get(self, path: str, kind: type[T]) -> T:
+        """An answer as a value."""
+        return decoded(self.raw("GET", path), kind)
+
+    def raw(
+        self,
+        method: str,
+        path: str,
+        content: bytes | Iterable[bytes] | None = None,
+        params: dict[str, str] | None = None,
+        within_s: float | None = ANSWER_WITHIN_S,
+    ) -> bytes:
+        """An answer's bytes; `within_s` None waits as long as it takes."""
+        timeout = httpx.Timeout(within_s and min(within_s, self._within_s), connect=5.0)
+        with self._errors():
+            answer = self._http.request(
+                method, path, content=content, params=params, timeout=timeout
+            )
+        _require_success(answer)
+        return answer.content
+
+    def post(self, path: str, body: msgspec.Struct, kind: type[T]) -> T:
+        """Sends a struct as JSON."""
+        return decoded(self.raw("POST", path, msgspec.json.encode(body)), kind)
+
+    def lines(self, path: str, params: dict[str, str]) -> Iterator[bytes]:
+        """Lines of an answer as they come, without an end if the answer has none."""
+        timeout = httpx.Timeout(None, connect=5.0)
+        with self._errors(), self._http.stream("GET", path, params=params, timeout=timeout) as said:
+            if not said.is_success:
+                said.read()
+            _require_success(said)
+            for line in said.iter_lines():
+                if line:
+                    yield line.encode()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TimeoutException:
+            said = f"the daemon on {self.path} did not answer within {self._within_s:.0f} s"
+            raise Unreachable([said, "  would work: look at its log; try again"]) from None
+        except httpx.ConnectError as error:
+            raise Unreachable(_why(self.path, str(error)).lines) from None
+        except httpx.TransportError:
+            said = f"the daemon on {self.path} went away in the middle"
+            again = "  would work: try again when it runs; repeating an order is safe"
+            raise Unreachable([said, again]) from None
+
+
+def decoded(raw: bytes, kind: type[T]) -> T:
+    """An answer as a value. Failure if the daemon speaks another version."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        said = f"the daemon's answer is not understood: {error}"
+        raise failure(said, "overlayctl of the daemon's own version") from None
+
+
+def _require_success(answer: httpx.Response) -> None:
+    if answer.is_success:
+        return
+    try:
+        view = msgspec.json.decode(answer.content, type=ProblemView)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        view = ProblemView(f"the daemon answered {answer.status_code} {answer.reason_phrase}")
+    raise Refused(answer.status_code, view)
+
+
+def _why(path: Path, error: str) -> Failure:
+    """Why nobody answers there: what the file system says."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return failure(f"no daemon answers on {path}: there is no such socket", _NAME_IT)
+    except OSError as problem:
+        return failure(f"{path} cannot be reached: {(problem.strerror or '').lower()}", _NAME_IT)
+    if not stat.S_ISSOCK(found.st_mode):
+        return failure(f"{path} is not a socket", _NAME_IT)
+    if not os.access(path, os.R_OK | os.W_OK):
+        mode = stat.S_IMODE(found.st_mode)
+        said = f"you may not use {path}: its mode is {mode:04o}, its group {_group(found.st_gid)}"
+        return failure(said, "being in that group ([api] group names another), or root")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            said = f"no daemon answers on {path}: its socket is there, but nobody listens"
+            return failure(said, _NAME_IT)
+        except OSError as problem:
+            error = problem.strerror or str(problem)
+    return failure(f"{path} cannot be reached: {error.lower()}", _NAME_IT)
+
+
+def _group(number: int) -> str:
+    import grp
+
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)

@@ -1,0 +1,59 @@
+"""What the shell completes by asking the daemon: briefly, and silently if it does not answer."""
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+
+from overlayd.api.views import GridView, ImageRow
+from overlayd.cli.client import DEFAULT_SOCKET, Client
+from overlayd.cli.failure import Failure
+from protocol.negotiation.request import RequestView
+from protocol.node.snapshot import GridRow
+
+T = TypeVar("T")
+
+_WITHIN_S = 1.0
+
+
+def complete_grid(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of grids."""
+    rows = _get(context, "/grids", list[GridRow]) or []
+    return _starting([row.name for row in rows], incomplete)
+
+
+def complete_workspace(context: typer.Context, incomplete: str) -> list[str]:
+    """GRID, or GRID/WORKSPACE once the grid is named."""
+    grid, slash, _ = incomplete.partition("/")
+    if not slash:
+        return complete_grid(context, incomplete)
+    view = _get(context, f"/grids/{grid}", GridView)
+    names = [f"{grid}/{row.workspace}" for row in view.workspaces] if view else []
+    return _starting(names, incomplete)
+
+
+def complete_request(context: typer.Context, incomplete: str) -> list[str]:
+    """Grids, and requests."""
+    views = _get(context, "/requests", list[RequestView]) or []
+    ids = _starting([view.id for view in views], incomplete)
+    return [*complete_grid(context, incomplete), *ids]
+
+
+def complete_image(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of this host's images."""
+    rows = _get(context, "/images", list[ImageRow]) or []
+    return _starting([row.name for row in rows if row.here], incomplete)
+
+
+def _starting(names: list[str], incomplete: str) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
+def _get(context: typer.Context, path: str, kind: type[T]) -> T | None:
+    """The root command has not run: its option is read from the line, or the environment."""
+    named = context.find_root().params.get("peer") or os.environ.get("OVERLAYD_SOCKET")
+    try:
+        return Client(Path(named or DEFAULT_SOCKET), _WITHIN_S).get(path, kind)
+    except Failure:
+        return None

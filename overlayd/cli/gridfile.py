@@ -1,0 +1,101 @@
+"""From a grid file to a specification that can be sent: read, checked, images by digest."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from overlayd.api.views import ImageRow
+from overlayd.cli.failure import DocumentFailure, Failure, failure
+from overlayd.cli.session import Session
+from overlayd.cli.words import short
+from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, load, render
+from overlayd.config.gridfile import load_grid
+from overlayd.config.yaml_source import parse_yaml
+from protocol.grid.check import problems
+from protocol.grid.model import GridSpec, ImageRef
+from protocol.grid.problem import listed, quoted, unknown
+
+_KEY_FILE_MAX = 64 << 10
+
+
+def read_grid(
+    session: Session, file: Path, profile: str | None, ssh_keys: Sequence[Path], code: int
+) -> tuple[GridSpec, list[ImageRow]]:
+    """The grid, every image with its digest, and the images there are. Failure with `code`."""
+    try:
+        spec = load_grid(file, profile)
+        spec = _with_keys(spec, ssh_keys, code)
+        images = session.client.get("/images", list[ImageRow])
+        return _resolved(spec, images, file, profile), images
+    except DocumentError as error:
+        text = render(error.problems, caret=sys.stderr.isatty())
+        raise DocumentFailure(text.splitlines(), code) from None
+
+
+def _with_keys(spec: GridSpec, files: Sequence[Path], code: int) -> GridSpec:
+    keys = [key for file in files for key in _keys(file, code)]
+    merged = tuple(dict.fromkeys((*spec.ssh_authorized_keys, *keys)))
+    spec = msgspec.structs.replace(spec, ssh_authorized_keys=merged)
+    if wrong := problems(spec):
+        raise Failure([str(problem) for problem in wrong], code)
+    return spec
+
+
+def _keys(file: Path, code: int) -> list[str]:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_KEY_FILE_MAX)
+    except OSError as error:
+        said = f"{file} cannot be read: {(error.strerror or str(error)).lower()}"
+        raise failure(said, code=code) from None
+    if b"PRIVATE KEY" in content:
+        said = f"{file} is a private key, which no grid should carry"
+        raise failure(said, f"{file}.pub, the public one beside it", code)
+    lines = (line.strip() for line in content.decode("utf-8", "replace").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _resolved(spec: GridSpec, images: list[ImageRow], file: Path, profile: str | None) -> GridSpec:
+    """Every image by the digest its name means. DocumentError at the lines that name the others."""
+    wrong: list[Problem] = []
+    source: Source | None = None
+    clusters = []
+    for cluster in spec.clusters:
+        digest, problem = _digest(cluster.image.name, images)
+        if problem:
+            source = source or load(file, parse_yaml)
+            wrong.append(source.problem(_written(source, cluster.name, profile), problem))
+        image = ImageRef(cluster.image.name, digest)
+        clusters.append(msgspec.structs.replace(cluster, image=image))
+    if wrong:
+        raise DocumentError(dict.fromkeys(wrong))
+    return msgspec.structs.replace(spec, clusters=tuple(clusters))
+
+
+def _digest(name: str, images: list[ImageRow]) -> tuple[str, str]:
+    """The digest meant, or what is wrong. A whole digest may stand in place of a name."""
+    found = dict.fromkeys(row.digest for row in images if name in (row.name, row.digest))
+    if len(found) == 1:
+        return next(iter(found)), ""
+    if found:
+        each = [
+            f"{short(row.digest)} on {listed([host.name for host in row.hosts], 3)}"
+            for row in images
+            if row.name == name
+        ]
+        return "", (
+            f"found {quoted(name)}, which is {len(found)} images: {listed(each)};"
+            " write the digest of one, or remove the other"
+        )
+    names = list(dict.fromkeys(row.name for row in images))
+    if not names:
+        return "", f"found {quoted(name)}; no host has an image yet, overlayctl image add adds one"
+    return "", unknown("image", name, names)
+
+
+def _written(source: Source, cluster: str, profile: str | None) -> KeyPath:
+    at: KeyPath = ("clusters", cluster, "image")
+    over: KeyPath = ("profiles", profile or "", *at)
+    return over if over in source.spots else at

@@ -1,0 +1,216 @@
+"""`overlayctl ps`, `show`, `explain` and `request list`: what grids there are and what became of requests."""
+
+from typing import Annotated
+
+import typer
+
+from overlayd.api.views import GridView
+from overlayd.cli.client import Refused, decoded
+from overlayd.cli.completing import complete_grid, complete_request
+from overlayd.cli.failure import failure
+from overlayd.cli.session import Session, session_of
+from overlayd.cli.show import answer, print_lines, print_table, unchanged
+from overlayd.cli.words import age, counted
+from protocol.grid.lifecycle import SETTLED
+from protocol.grid.problem import listed, quoted
+from protocol.negotiation.request import RequestView
+from protocol.node.snapshot import GridRow, WorkspaceRow
+from protocol.terms.quantities import format_cpus, format_duration, format_size
+
+Grid = Annotated[str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)]
+
+request_app = typer.Typer(no_args_is_help=True, help="Requests made of this peer.")
+
+
+def ps(
+    context: typer.Context,
+    name: Annotated[
+        str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)
+    ] = "",
+) -> None:
+    """Every grid, those that are up first; with a name, that grid's workspaces.
+
+    Example: overlayctl ps
+
+    Example: overlayctl ps star
+    """
+    session = session_of(context)
+    if name:
+        raw = session.client.raw("GET", f"/grids/{_quoted(name)}")
+        answer(session, raw, GridView, lambda view: _workspaces(view.workspaces))
+    else:
+        answer(session, session.client.raw("GET", "/grids"), list[GridRow], _grids)
+
+
+def _grids(rows: list[GridRow]) -> None:
+    print_table(
+        ("name", "state", "workspaces", "phases", "hosts", "sites", "owner", "lease left", "id"),
+        [
+            (
+                row.name,
+                row.state,
+                str(row.workspaces),
+                _phases(row),
+                str(row.hosts),
+                str(row.sites),
+                row.owner_site,
+                format_duration(int(row.lease_left_s)),
+                row.grid,
+            )
+            for row in rows
+        ],
+        "no grids",
+    )
+
+
+def _phases(row: GridRow) -> str:
+    return ", ".join(f"{count} {phase}" for phase, count in row.phases) or "-"
+
+
+def _workspaces(rows: tuple[WorkspaceRow, ...]) -> None:
+    print_table(
+        ("workspace", "host", "site", "phase", "address", "age", "detail"),
+        [
+            (
+                row.workspace,
+                _host(row),
+                row.site,
+                row.phase,
+                row.address or "-",
+                age(row.age_s, row.host_health),
+                row.detail,
+            )
+            for row in rows
+        ],
+        "no workspaces",
+    )
+
+
+def _host(row: WorkspaceRow) -> str:
+    """A host that cannot be reached is shown so: what it told last may not be so any more."""
+    return row.host if row.host_health in ("self", "alive") else f"{row.host} ({row.host_health})"
+
+
+def show(context: typer.Context, name: Grid) -> None:
+    """One grid: its owner, lease and stewards, and every workspace.
+
+    Example: overlayctl show star
+    """
+    session = session_of(context)
+    answer(session, session.client.raw("GET", f"/grids/{_quoted(name)}"), GridView, _grid)
+
+
+def _grid(view: GridView) -> None:
+    grid = view.grid
+    where = f"{counted(grid.hosts, 'host')} at {counted(grid.sites, 'site')}"
+    print_lines(
+        [
+            f"{grid.name}  {grid.state}, epoch {grid.epoch}, id {grid.grid}",
+            f"owner       site {grid.owner_site}'s admin",
+            f"lease       {format_duration(int(grid.lease_left_s))} left",
+            f"stewards    {', '.join(grid.stewards)}",
+            f"workspaces  {grid.workspaces} on {where}: {_phases(grid)}",
+            "",
+        ]
+    )
+    _workspaces(view.workspaces)
+
+
+def explain(
+    context: typer.Context,
+    what: Annotated[
+        str,
+        typer.Argument(help="A request, or a grid.", autocompletion=complete_request),
+    ],
+) -> None:
+    """The story of a request: what was asked, what happened, and the answer.
+
+    With a grid's name, of the last request about it at this peer.
+
+    Example: overlayctl explain star
+    """
+    session = session_of(context)
+    views = session.client.get("/requests", list[RequestView])
+    found = [view for view in views if what == view.id] or [v for v in views if what == v.grid]
+    if found:
+        newest = max(found, key=lambda view: view.started_s)
+        raw = session.client.raw("GET", f"/requests/{newest.id}")
+        answer(session, raw, RequestView, _story)
+        return
+    try:
+        raw = session.client.raw("GET", f"/grids/{_quoted(what)}")
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+        raise _unknown(session, what, views) from None
+    if session.plain:
+        unchanged(session, raw)
+    else:
+        _standing(decoded(raw, GridView))
+
+
+def _story(view: RequestView) -> None:
+    print_lines([f"{view.kind} {view.grid}: {view.state}, request {view.id}"])
+    if view.state == "running":
+        print_lines([f"  now {view.stage}"])
+    for line in view.story:
+        print_lines([f"  {max(0.0, line.at_s - view.started_s):6.1f} s  {line.text}"])
+    for row in view.placement:
+        size = f"{format_cpus(row.cpus_milli)} cpus, {format_size(row.memory_bytes)}"
+        print_lines([f"  {row.workspace} on {row.host} ({row.site}): {size}"])
+    print_lines(view.answer)
+
+
+def _standing(view: GridView) -> None:
+    """A grid that was asked for elsewhere: only what its hosts tell is known here."""
+    grid = view.grid
+    print_lines([f"{grid.name} is {grid.state}; it was asked for at another peer, or long ago"])
+    for row in view.workspaces:
+        if row.phase not in SETTLED or row.host_health not in ("self", "alive"):
+            told = age(row.age_s, row.host_health)
+            detail = f": {row.detail}" if row.detail else ""
+            print_lines([f"  {row.workspace} on {_host(row)}: {row.phase}{detail} (told {told})"])
+    if all(row.phase in SETTLED for row in view.workspaces):
+        print_lines(["  every workspace is where it should be"])
+
+
+def _unknown(session: Session, what: str, views: list[RequestView]) -> Exception:
+    names = [row.name for row in session.client.get("/grids", list[GridRow])]
+    names += [view.grid for view in views if view.grid]
+    known = listed(list(dict.fromkeys(names))) or "none yet"
+    return failure(f"there is no request or grid {quoted(what)}; known here: {known}")
+
+
+@request_app.command("list")
+def list_requests(context: typer.Context) -> None:
+    """Requests made of this peer, oldest first.
+
+    Example: overlayctl request list
+    """
+    session = session_of(context)
+    answer(session, session.client.raw("GET", "/requests"), list[RequestView], _requests)
+
+
+def _requests(views: list[RequestView]) -> None:
+    print_table(
+        ("request", "kind", "grid", "state", "stage", "answer"),
+        [
+            (
+                view.id,
+                view.kind,
+                view.grid or "-",
+                view.state,
+                view.stage,
+                view.answer[0].strip() if view.answer else "",
+            )
+            for view in views
+        ],
+        "no requests",
+    )
+
+
+def _quoted(name: str) -> str:
+    """A name as part of a path, whatever somebody typed."""
+    from urllib.parse import quote
+
+    return quote(name, safe="")

@@ -1,0 +1,107 @@
+"""`overlayctl pause`, `resume`, `restart`, `terminate`, `down`: orders about what exists."""
+
+from typing import Annotated
+
+import typer
+
+from overlayd.api.views import Accepted
+from overlayd.cli.asking import StoryLines, ended, follow
+from overlayd.cli.completing import complete_grid, complete_workspace
+from overlayd.cli.failure import INTERRUPTED, USAGE, failure
+from overlayd.cli.session import Session, session_of
+from overlayd.cli.show import unchanged
+from protocol.negotiation.request import RequestState
+from protocol.trust.order import Action
+
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="GRID/WORKSPACE",
+        help="One workspace, or a grid's name for all of them.",
+        autocompletion=complete_workspace,
+    ),
+]
+One = Annotated[
+    str,
+    typer.Argument(
+        metavar="GRID/WORKSPACE", help="One workspace.", autocompletion=complete_workspace
+    ),
+]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Hand the order over and go.")]
+
+
+def pause(context: typer.Context, target: Target, no_wait: NoWait = False) -> None:
+    """Stops a workspace's cpus; its memory stays where it is.
+
+    Example: overlayctl pause star/worker-1
+    """
+    _order(session_of(context), Action.PAUSE, target, no_wait)
+
+
+def resume(context: typer.Context, target: Target, no_wait: NoWait = False) -> None:
+    """Lets a paused workspace go on.
+
+    Example: overlayctl resume star/worker-1
+    """
+    _order(session_of(context), Action.RESUME, target, no_wait)
+
+
+def restart(context: typer.Context, target: Target, no_wait: NoWait = False) -> None:
+    """Starts a workspace anew; its volumes stay as they are.
+
+    Example: overlayctl restart star/worker-1
+    """
+    _order(session_of(context), Action.RESTART, target, no_wait)
+
+
+def terminate(context: typer.Context, target: One, no_wait: NoWait = False) -> None:
+    """Takes one workspace out of its grid, for good.
+
+    Example: overlayctl terminate star/worker-4
+    """
+    workspace_of(target)
+    _order(session_of(context), Action.TERMINATE, target, no_wait)
+
+
+def down(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)],
+    no_wait: NoWait = False,
+) -> None:
+    """Takes a grid down: nothing of it is left on any host. One still being placed is cancelled.
+
+    Example: overlayctl down star
+    """
+    if "/" in name:
+        said = f"{name} is one workspace; down takes a whole grid down"
+        raise failure(said, f"overlayctl terminate {name}", USAGE)
+    _order(session_of(context), Action.DOWN, name, no_wait)
+
+
+def workspace_of(target: str) -> tuple[str, str]:
+    """Grid and workspace of `GRID/WORKSPACE`. Failure if it is not one workspace."""
+    grid, _, workspace = target.partition("/")
+    if not grid or not workspace or "/" in workspace:
+        said = f"{target} is not a workspace; write GRID/WORKSPACE"
+        raise failure(said, f"`overlayctl ps {grid}` lists a grid's workspaces", USAGE)
+    return grid, workspace
+
+
+def _order(session: Session, action: Action, target: str, no_wait: bool) -> None:
+    grid, workspace = workspace_of(target) if "/" in target else (target, "")
+    accepted = session.client.post("/orders", session.sign(action, grid, workspace), Accepted)
+    if no_wait and not session.plain:
+        typer.echo(f"request {accepted.request}")
+        return
+    if not no_wait:
+        watch = (lambda view: None) if session.plain else StoryLines()
+        try:
+            view = follow(session, accepted.request, watch)
+        except KeyboardInterrupt:
+            said = f"stopped waiting; the order to {action} {target} stands"
+            tells = f"`overlayctl explain {accepted.request}` tells what becomes of it"
+            raise failure(said, tells, INTERRUPTED) from None
+        if view.state is not RequestState.DONE or not session.plain:
+            ended(view)
+            return
+    unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))

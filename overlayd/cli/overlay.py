@@ -1,0 +1,102 @@
+"""`overlayctl peers`, `sites`, `events`: who is there and what happens."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from overlayd.cli.session import Output, session_of
+from overlayd.cli.show import answer, print_table, yaml_text
+from overlayd.cli.words import age, clean, clock, shapes, size_of
+from overlayd.ports.peer import EventLine
+from protocol.node.snapshot import PeerRow, SiteRow
+
+
+def peers(context: typer.Context) -> None:
+    """Every known peer: health, how old its news is, how guests run there, what fits now.
+
+    Example: overlayctl peers
+
+    Example: overlayctl peers --output json
+    """
+    session = session_of(context)
+    answer(session, session.client.raw("GET", "/peers"), list[PeerRow], _peers)
+
+
+def _peers(rows: list[PeerRow]) -> None:
+    print_table(
+        ("name", "site", "health", "age", "runs guests by", "free", "fits", "workspaces"),
+        [
+            (
+                row.name,
+                row.site,
+                "this one" if row.health == "self" else row.health,
+                age(row.age_s, row.health),
+                f"{row.driver}/{row.accelerator}" if row.driver else "-",
+                size_of(row.free) if row.driver else "-",
+                shapes(row.shapes) if row.driver else "-",
+                str(row.workspaces),
+            )
+            for row in rows
+        ],
+        "no peers",
+    )
+
+
+def sites(context: typer.Context) -> None:
+    """Every site, its live hosts together; the age is that of the oldest news counted.
+
+    Example: overlayctl sites
+    """
+    session = session_of(context)
+    answer(session, session.client.raw("GET", "/sites"), list[SiteRow], _sites)
+
+
+def _sites(rows: list[SiteRow]) -> None:
+    print_table(
+        ("site", "hosts", "alive", "free", "of", "workspaces", "age"),
+        [
+            (
+                row.site,
+                str(row.hosts),
+                str(row.alive),
+                size_of(row.free),
+                size_of(row.capacity),
+                str(row.workspaces),
+                age(row.age_s),
+            )
+            for row in rows
+        ],
+        "no sites",
+    )
+
+
+def events(
+    context: typer.Context,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    since: Annotated[int, typer.Option(min=0, help="Only lines after this number (`seq`).")] = 0,
+) -> None:
+    """What happened at this peer, oldest first; the last few hundred lines are kept.
+
+    The last column ties together what one request or grid caused, on every host.
+
+    Example: overlayctl events --follow
+
+    Example: overlayctl events --since 120 --output json
+    """
+    session = session_of(context)
+    params = {"since": str(since), "follow": str(follow).lower()}
+    for line in session.client.lines("/events", params):
+        match session.output:
+            case Output.JSON:
+                typer.echo(line.decode())
+            case Output.YAML:
+                typer.echo(f"---\n{yaml_text(line)}", nl=False)
+            case Output.TABLE:
+                typer.echo(_event(msgspec.json.decode(line, type=EventLine)))
+
+
+def _event(event: EventLine) -> str:
+    cause = f"  [{event.cause}]" if event.cause else ""
+    said = f"{event.kind:<18} {event.subject}  {event.detail}".rstrip()
+    return clean(f"{clock(event.at_s)} {event.host:<8} {said}{cause}")

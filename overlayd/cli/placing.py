@@ -1,0 +1,152 @@
+"""`overlayctl plan` and `up`: where a grid would go, and making it so."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from overlayd.api.views import Accepted
+from overlayd.cli.asking import ended, follow
+from overlayd.cli.failure import FAILED, INTERRUPTED, PLAN_ERROR, USAGE, Failure, failure
+from overlayd.cli.gridfile import read_grid
+from overlayd.cli.plan_text import plan_lines
+from overlayd.cli.progress import watching
+from overlayd.cli.session import Session, session_of
+from overlayd.cli.show import print_lines, unchanged
+from overlayd.cli.words import counted
+from protocol.grid.model import GridSpec
+from protocol.grid.record import GridState
+from protocol.negotiation.placing import Stage
+from protocol.negotiation.request import RequestState
+from protocol.node.snapshot import GridRow
+from protocol.terms.ids import RequestId
+from protocol.trust.order import Action
+from protocol.wire.codec import encode
+
+CHANGES = 1
+"""Exit code of a plan that would change something."""
+
+CANCEL_WITHIN_S = 15.0
+
+File = Annotated[Path, typer.Argument(help="The grid file.", show_default=False)]
+Profile = Annotated[
+    str | None, typer.Option("--profile", "-p", help="A profile of the file.", show_default=False)
+]
+SshKeys = Annotated[
+    list[Path] | None,
+    typer.Option("--ssh-key", help="A public key file; who has the key may log in. Repeatable."),
+]
+
+
+def plan(context: typer.Context, file: File, profile: Profile = None) -> None:
+    """Shows where a grid would go now: a real round of quotes, nothing is held.
+
+    Exit code 0: it is up already, nothing would change. 1: it would be made. 255: it cannot be.
+
+    Example: overlayctl plan examples/star.yaml
+
+    Example: overlayctl plan examples/star.yaml --profile test --output json
+    """
+    session = session_of(context)
+    try:
+        code = _plan(session, file, profile)
+    except Failure as error:
+        error.code = PLAN_ERROR
+        raise
+    raise typer.Exit(code)
+
+
+def _plan(session: Session, file: Path, profile: str | None) -> int:
+    spec, images = read_grid(session, file, profile, (), PLAN_ERROR)
+    there = _already_up(session, spec.name)
+    if there is not None:
+        if session.plain:
+            unchanged(session, session.client.raw("GET", f"/grids/{there.grid}"))
+        else:
+            hosts, sites = counted(there.hosts, "host"), counted(there.sites, "site")
+            many = counted(there.workspaces, "workspace")
+            typer.echo(f"{there.name} is up already: {many} on {hosts} at {sites}")
+        return 0
+    accepted = session.client.post("/plans", spec, Accepted)
+    view = follow(session, accepted.request, lambda _: None)
+    if view.state is not RequestState.DONE:
+        ended(view, PLAN_ERROR)
+    if session.plain:
+        unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
+    else:
+        print_lines(plan_lines(spec, view, images))
+    return CHANGES
+
+
+def _already_up(session: Session, name: str) -> GridRow | None:
+    """A grid of that name, of the identity's site if there is one."""
+    site = session.site
+    for row in session.client.get("/grids", list[GridRow]):
+        if row.name == name and row.state == GridState.UP and site in ("", row.owner_site):
+            return row
+    return None
+
+
+def up(
+    context: typer.Context,
+    file: File,
+    profile: Profile = None,
+    ssh_key: SshKeys = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Hand the order over and go.")] = False,
+) -> None:
+    """Makes a grid: all of it or nothing. Ctrl-C lets go of everything that is not decided yet.
+
+    Example: overlayctl up examples/star.yaml --identity ./federation/sites/ams
+
+    Example: overlayctl up grid.yaml --profile test --ssh-key ~/.ssh/id_ed25519.pub
+    """
+    session = session_of(context)
+    spec, _ = read_grid(session, file, profile, ssh_key or (), USAGE)
+    order = session.sign(Action.UP, spec.name, body=encode(spec))
+    accepted = session.client.post("/orders", order, Accepted)
+    if no_wait:
+        _handed_over(session, accepted, spec.name)
+        return
+    try:
+        with watching(session, spec, accepted.request) as watch:
+            view = follow(session, accepted.request, watch)
+    except KeyboardInterrupt:
+        raise _interrupted(session, accepted.request, spec) from None
+    if session.plain:
+        unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
+        if view.state is RequestState.DONE:
+            return
+    ended(view, FAILED)
+
+
+def _handed_over(session: Session, accepted: Accepted, name: str) -> None:
+    if session.plain:
+        unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
+        return
+    typer.echo(f"request {accepted.request}: `overlayctl explain {name}` tells what becomes of it")
+
+
+def _interrupted(session: Session, request: RequestId, spec: GridSpec) -> Failure:
+    """Asks the daemon to let go, and says what happened."""
+    name = spec.name
+    typer.echo("interrupted; asking the daemon to let go of it", err=True)
+    take_down = f"`overlayctl down {name}` takes it down"
+    with suppress(Failure):  # It may have ended meanwhile; the view says how.
+        session.client.raw("DELETE", f"/requests/{request}")
+    view = follow(
+        session,
+        request,
+        lambda _: None,
+        lambda view: view.state is not RequestState.RUNNING or view.stage == Stage.BUILDING,
+        CANCEL_WITHIN_S,
+    )
+    if view.state is RequestState.DONE:
+        return failure(f"{name} was up before it could be cancelled", take_down, INTERRUPTED)
+    if view.state is not RequestState.RUNNING:
+        return Failure(view.answer or (f"{name}: {view.state}",), INTERRUPTED)
+    if view.stage == Stage.BUILDING:
+        said = f"{name} is decided already and goes on being built"
+        return failure(said, take_down, INTERRUPTED)
+    said = f"{name} is not decided yet (it is {view.stage})"
+    return failure(said, f"`overlayctl explain {name}` tells what becomes of it", INTERRUPTED)

@@ -1,0 +1,72 @@
+"""A plan as text: networks, volumes, workspaces, and the sum of it."""
+
+from overlayd.api.views import ImageRow
+from overlayd.cli.words import counted
+from protocol.grid.expand import workspaces
+from protocol.grid.model import GridSpec
+from protocol.negotiation.request import Planned, RequestView
+from protocol.terms.quantities import format_cpus, format_duration, format_size
+
+
+def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> list[str]:
+    """As experience.md shows it; columns are aligned."""
+    placed = {row.workspace: row for row in view.placement}
+    owner = f" for vo {spec.vo}" if spec.vo else ""
+    lines = [f"{spec.name}{owner}, {format_duration(spec.lease_s)} from when it is up"]
+    names = [*(n.name for n in spec.networks), *(v.name for v in spec.volumes), *placed]
+    wide = max((len(name) for name in names), default=0)
+    lines += [f"  {name:<{wide}}  {text}" for name, text in _shared(spec, placed)]
+    hosts = max((len(row.host) for row in view.placement), default=0)
+    sizes = {row.digest: row.size_bytes for row in images}
+    digests = {w.name: w.image.digest for w in workspaces(spec)}
+    rows = [
+        (
+            f"  {row.workspace:<{wide}}  {row.host:<{hosts}}",
+            f"{format_cpus(row.cpus_milli)} cpus",
+            format_size(row.memory_bytes),
+            _image(row, sizes.get(digests.get(row.workspace, ""), 0)),
+        )
+        for row in view.placement
+    ]
+    cpus = max((len(row[1]) for row in rows), default=0)
+    memory = max((len(row[2]) for row in rows), default=0)
+    lines += [f"{a}  {b:<{cpus}}  {c:<{memory}}  {d}" for a, b, c, d in rows]
+    return [*lines, _sum(spec, view.placement)]
+
+
+def _shared(spec: GridSpec, placed: dict[str, Planned]) -> list[tuple[str, str]]:
+    """Networks with how far they reach, volumes with where they are."""
+    lines = []
+    members = workspaces(spec)
+    for network in spec.networks:
+        on = [placed[w.name] for w in members if network.name in w.networks and w.name in placed]
+        sites = len(dict.fromkeys(row.site for row in on))
+        lines.append((network.name, f"{network.cidr}, {counted(sites, 'site')}"))
+    for volume in spec.volumes:
+        on = [
+            placed[w.name]
+            for w in members
+            if w.name in placed and volume.name in [mount.volume for mount in w.mounts]
+        ]
+        hosts = ", ".join(dict.fromkeys(row.host for row in on))
+        where = f" on {hosts}" if hosts else ", not mounted by any workspace"
+        lines.append((volume.name, f"{format_size(volume.size_bytes)}{where}"))
+    return lines
+
+
+def _image(row: Planned, size_bytes: int) -> str:
+    if row.image_cached:
+        return "image cached"
+    return f"image {format_size(size_bytes)} to copy" if size_bytes else "image to copy"
+
+
+def _sum(spec: GridSpec, placement: tuple[Planned, ...]) -> str:
+    hosts = len(dict.fromkeys(row.peer for row in placement))
+    sites = len(dict.fromkeys(row.site for row in placement))
+    parts = [counted(len(placement), "workspace")]
+    if spec.networks:
+        parts.append(counted(len(spec.networks), "network"))
+    if spec.volumes:
+        parts.append(counted(len(spec.volumes), "volume"))
+    where = f"{counted(hosts, 'host')} at {counted(sites, 'site')}"
+    return f"{', '.join(parts)} on {where}. Nothing is held."

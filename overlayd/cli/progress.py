@@ -1,0 +1,126 @@
+"""Progress of an `up` by workspace: a live table on a terminal, plain lines of changes in a pipe."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from overlayd.api.views import GridView
+from overlayd.cli.asking import StoryLines, Watch
+from overlayd.cli.client import Refused, Unreachable
+from overlayd.cli.session import Session
+from overlayd.cli.show import print_lines, table
+from overlayd.cli.words import clean, counted
+from protocol.grid.expand import workspaces
+from protocol.grid.lifecycle import Phase
+from protocol.grid.model import GridSpec
+from protocol.grid.record import order_part
+from protocol.negotiation.request import RequestState, RequestView
+from protocol.node.snapshot import GridRow, WorkspaceRow
+from protocol.terms.ids import RequestId
+from protocol.terms.quantities import format_duration
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One workspace on its way."""
+
+    workspace: str
+    host: str = ""
+    site: str = ""
+    phase: str = ""
+    detail: str = ""
+
+
+@contextmanager
+def watching(session: Session, spec: GridSpec, request: RequestId) -> Iterator[Watch]:
+    """What `follow` is to call; on leaving, the last state stays on the terminal."""
+    if session.plain:
+        yield lambda view: None
+    elif not sys.stdout.isatty():
+        yield _Plain(session, spec, request)
+    else:
+        console = Console()
+        with Live(console=console, auto_refresh=False) as live:
+
+            def show(view: RequestView) -> None:
+                live.update(_screen(view, lines_of(session, spec, view)), refresh=True)
+
+            yield show
+
+
+class _Plain:
+    """Prints each change once."""
+
+    def __init__(self, session: Session, spec: GridSpec, request: RequestId) -> None:
+        self._session, self._spec = session, spec
+        names = {workspace.name for workspace in workspaces(spec)}
+        self._wide = max(len(name) for name in names)
+        self._story = StoryLines(lambda text: text.split(" ", 1)[0] in names)
+        self._shown: dict[str, tuple[str, ...]] = {}
+
+    def __call__(self, view: RequestView) -> None:
+        """What is new in this view."""
+        self._story(view)
+        for line in lines_of(self._session, self._spec, view):
+            news = (line.host, line.phase, line.detail if line.phase == Phase.FAILED else "")
+            if line.phase and self._shown.get(line.workspace) != news:
+                self._shown[line.workspace] = news
+                where = f"{line.host} ({line.site})" if line.site else line.host
+                detail = f"  {line.detail}" if line.detail else ""
+                print_lines([f"{line.workspace:<{self._wide}}  {where}  {line.phase}{detail}"])
+
+
+def lines_of(session: Session, spec: GridSpec, view: RequestView) -> list[Line]:
+    """Every workspace: as its host tells once the grid is decided, before that where it would go."""
+    told = {row.workspace: row for row in _told(session, view)}
+    planned = {row.workspace: row for row in view.placement}
+    lines = []
+    for workspace in workspaces(spec):
+        row, plan = told.get(workspace.name), planned.get(workspace.name)
+        if row is not None:
+            lost = row.host_health in ("dead", "left", "suspect", "unknown")
+            host = f"{row.host} ({row.host_health})" if lost else row.host
+            lines.append(Line(workspace.name, host, row.site, row.phase, row.detail))
+        elif plan is not None:
+            lines.append(Line(workspace.name, plan.host, plan.site))
+        else:
+            lines.append(Line(workspace.name))
+    return lines
+
+
+def _told(session: Session, view: RequestView) -> tuple[WorkspaceRow, ...]:
+    """What hosts tell of the grid this request made, if it made one yet. Its id starts with the request's."""
+    try:
+        for row in session.client.get("/grids", list[GridRow]):
+            if order_part(row.grid) == view.id:
+                return session.client.get(f"/grids/{row.grid}", GridView).workspaces
+    except (Refused, Unreachable):
+        pass  # Gone between two looks, or the daemon is away: whoever follows the request finds out.
+    return ()
+
+
+def _screen(view: RequestView, lines: list[Line]) -> Group:
+    newest = view.story[-1] if view.story else None
+    spent_s = newest.at_s - view.started_s if newest is not None else 0.0
+    head = f"{view.grid}: {view.stage}, {format_duration(int(spent_s))}"
+    if newest is not None and view.state is RequestState.RUNNING:
+        head += f" - {newest.text}"
+    rows = [(x.workspace, x.host, x.site, x.phase or view.stage, x.detail) for x in lines]
+    return Group(
+        Text(clean(head), style="bold"),
+        table(("workspace", "host", "site", "phase", "detail"), rows),
+        Text(_count(lines), style="dim"),
+    )
+
+
+def _count(lines: list[Line]) -> str:
+    phases: dict[str, int] = {}
+    for line in lines:
+        if line.phase:
+            phases[line.phase] = phases.get(line.phase, 0) + 1
+    said = ", ".join(f"{count} {phase}" for phase, count in phases.items())
+    return f"{counted(len(lines), 'workspace')}{': ' if said else ''}{said}"

@@ -1,0 +1,89 @@
+"""What one run of overlayctl has: which daemon, which form of output, whose identity."""
+
+import secrets
+import time
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+
+import typer
+
+from overlayd.adapters.credentials import Credentials, load_site
+from overlayd.cli.client import Client
+from overlayd.cli.failure import USAGE, failure
+from overlayd.ports.keys import KeyFileError
+from protocol.trust.order import Action, Order, SignedOrder, sign_order
+
+ORDER_VALID_S = 300.0
+_NONCE_BYTES = 12
+
+
+class Output(StrEnum):
+    """How answers are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+class Session:
+    """Made by the root command, found by the others in the context."""
+
+    def __init__(self, socket: Path, output: Output, identity: Path | None) -> None:
+        self.output = output
+        self._socket, self._identity = socket, identity
+
+    @cached_property
+    def client(self) -> Client:
+        """The daemon that was named."""
+        return Client(self._socket)
+
+    @property
+    def plain(self) -> bool:
+        """Whether a program reads the answer: no progress, nothing but the API's structures."""
+        return self.output is not Output.TABLE
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """The site admin's identity. Failure if none was named or it cannot be used."""
+        if self._identity is None:
+            raise failure(
+                "this has to be signed, and no identity was named",
+                "--identity DIR or OVERLAYD_IDENTITY, the folder `overlayctl site add` wrote",
+                USAGE,
+            )
+        try:
+            return load_site(self._identity)
+        except KeyFileError as error:
+            raise failure(str(error), "the folder `overlayctl site add` wrote", USAGE) from None
+
+    @property
+    def site(self) -> str:
+        """The identity's site, empty if none was named."""
+        return self.credentials.principal.site if self._identity is not None else ""
+
+    def sign(
+        self, action: Action, grid: str, workspace: str = "", body: bytes = b""
+    ) -> SignedOrder:
+        """A fresh order. Failure if no peer would take it."""
+        credentials = self.credentials
+        order = Order(
+            action=action,
+            grid=grid,
+            issued_at_s=time.time(),
+            valid_s=ORDER_VALID_S,
+            nonce=secrets.token_hex(_NONCE_BYTES),
+            workspace=workspace,
+            body=body,
+        )
+        try:
+            return sign_order(order, credentials.identity, credentials.chain)
+        except ValueError as error:
+            raise failure(str(error), code=USAGE) from None
+
+
+def session_of(context: typer.Context) -> Session:
+    """The run's session."""
+    session = context.find_object(Session)
+    assert session is not None
+    return session

@@ -1,0 +1,47 @@
+"""Values as words for a person: ages, ids, lists; and text of strangers made harmless."""
+
+from datetime import datetime
+
+from protocol.capacity.quantum import Quantum
+from protocol.terms.quantities import format_cpus, format_duration, format_size
+
+FRESH_S = 1.0
+
+
+def age(age_s: float, health: str = "") -> str:
+    """How old news is: `4 s`, `now`, `never` if none came, `-` for this host's own."""
+    if health == "self":
+        return "-"
+    if age_s < 0:
+        return "never"
+    return "now" if age_s < FRESH_S else format_duration(int(age_s))
+
+
+def size_of(quantum: Quantum) -> str:
+    """`2 cpus, 4 GiB`."""
+    return f"{format_cpus(quantum.cpus_milli)} cpus, {format_size(quantum.memory_bytes)}"
+
+
+def shapes(counts: tuple[tuple[str, int], ...]) -> str:
+    """`12 x 0.25cpu/128M, 3 x 1cpu/1G`: those of which at least one fits."""
+    return ", ".join(f"{count} x {name}" for name, count in counts if count) or "none"
+
+
+def counted(count: int, what: str) -> str:
+    """`1 host`, `3 hosts`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def clock(at_s: float) -> str:
+    """Time of day here, to the second."""
+    return datetime.fromtimestamp(at_s).strftime("%H:%M:%S")
+
+
+def short(digest: str) -> str:
+    """Enough of a digest to tell images apart, and to name one."""
+    return digest[:12]
+
+
+def clean(text: str) -> str:
+    """Without control characters: it may come from a stranger, and terminals obey them."""
+    return "".join(c if c.isprintable() else "?" for c in text)
