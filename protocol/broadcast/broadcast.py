@@ -55,7 +55,13 @@ class Stray(msgspec.Struct, frozen=True):
     record: Record
 
 
-Told = Learnt | Broken | Stray
+class Ended(msgspec.Struct, frozen=True):
+    """A record outlived its time: nobody says this any more."""
+
+    record: Record
+
+
+Told = Learnt | Broken | Stray | Ended
 
 
 class Broadcast:
@@ -138,17 +144,17 @@ class Broadcast:
             case _:
                 assert_never(message)
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> tuple[list[Effect], list[Told]]:
         """Grafts overdue news, ends old records, compares with one neighbour."""
         effects = self.tree.tick(now)
-        self.directory.sweep(now)
+        told: list[Told] = [Ended(record) for record in self.directory.sweep(now)]
         if self._compare_s is not None and now >= self._compare_s:
             neighbours = self.tree.neighbours
             self._compare_s = now + COMPARE_EVERY_S * self._dice.uniform(0.9, 1.1)
             if neighbours:
                 peer = self._dice.choice(neighbours)
                 effects.append(Send(peer, Compare(self.directory.digest())))
-        return effects
+        return effects, told
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""

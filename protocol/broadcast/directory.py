@@ -32,6 +32,9 @@ class Held(msgspec.Struct, frozen=True):
     record: Record
     signed: SignedRecord
     received_s: float
+    bucket: int
+    mark: int
+    """What it adds to the digest of its bucket."""
 
 
 class Directory:
@@ -77,7 +80,7 @@ class Directory:
         if old is not None:
             if not newer(record, old.record):
                 return False
-            self._toggle(version_of(old.record))
+            self._toggle(old)
         else:
             tomb = self._tombs.get(record.key)
             if tomb is not None and tomb[0].number >= (record.incarnation, record.sequence):
@@ -86,10 +89,10 @@ class Directory:
                 return False
             self._tombs.pop(record.key, None)
             self._per_owner[record.owner] = self._per_owner.get(record.owner, 0) + 1
-        held = Held(record, signed, now)
+        held = Held(record, signed, now, bucket_of(record.key), _hash(version_of(record)))
         self._held[record.key] = held
         self._by_kind.setdefault(record.kind, {})[record.key] = held
-        self._toggle(version_of(record))
+        self._toggle(held)
         if self._sweep_s is None:
             self._sweep_s = now + _SWEEP_EVERY_S
         return True
@@ -99,16 +102,19 @@ class Directory:
         if self._sweep_s is None or now < self._sweep_s:
             return []
         self._sweep_s = now + _SWEEP_EVERY_S if self._held or self._tombs else None
-        ended = [h.record for h in self._held.values() if h.received_s + h.record.ttl_s <= now]
-        for record in ended:
+        over = [h for h in self._held.values() if h.received_s + h.record.ttl_s <= now]
+        for held in over:
+            record = held.record
+            self._toggle(held)
             del self._held[record.key]
             del self._by_kind[record.kind][record.key]
             self._per_owner[record.owner] -= 1
-            self._toggle(version_of(record))
-            self._tombs[record.key] = (version_of(record), now + TOMBSTONE_S)
+            # A copy handed on at its very end elsewhere lives for another `ttl_s` there.
+            until_s = now + max(TOMBSTONE_S, record.ttl_s)
+            self._tombs[record.key] = (version_of(record), until_s)
         for key in [key for key, (_, until_s) in self._tombs.items() if until_s <= now]:
             del self._tombs[key]
-        return ended
+        return [held.record for held in over]
 
     def next_deadline(self) -> Deadline | None:
         """When something may have ended."""
@@ -121,20 +127,18 @@ class Directory:
     def versions_in(self, buckets: list[int]) -> list[Version]:
         """All versions in some buckets."""
         wanted = dict.fromkeys(buckets)
-        found = (version_of(held.record) for held in self._held.values())
-        return [version for version in found if bucket_of(version.key) in wanted]
+        return [version_of(h.record) for h in self._held.values() if h.bucket in wanted]
 
     def check(self) -> None:
         """The running digest is the digest."""
         fresh = [0] * COMPARE_BUCKETS
         for held in self._held.values():
-            version = version_of(held.record)
-            fresh[bucket_of(version.key)] ^= _hash(version)
+            fresh[held.bucket] ^= held.mark
         assert fresh == self._buckets
         assert sum(self._per_owner.values()) == len(self._held)
 
-    def _toggle(self, version: Version) -> None:
-        self._buckets[bucket_of(version.key)] ^= _hash(version)
+    def _toggle(self, held: Held) -> None:
+        self._buckets[held.bucket] ^= held.mark
 
 
 def bucket_of(key: RecordKey) -> int:

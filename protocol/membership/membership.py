@@ -132,6 +132,11 @@ class Membership:
             return []
         return [NeighbourDown(peer), *self._accuse(peer, now)]
 
+    def hang_up(self, peer: PeerId, why: str, now: float) -> tuple[list[Effect], list[Outcome]]:
+        """Done with that peer, at least until it comes again."""
+        outcomes = self._drop(peer, now)
+        return self.links.close(peer, why), outcomes
+
     def handle(
         self, sender: PeerId, message: MembershipMessage, now: float
     ) -> tuple[list[Effect], list[Outcome]]:

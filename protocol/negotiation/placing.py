@@ -266,7 +266,7 @@ class Placing(Request):
         self.tell(now, f"refused by {refusal}")
         offer = self._offers[sender]
         if refusal.constraint in QUANTITIES:
-            room = {c: have for c, have in offer.free.by_constraint()}
+            room = dict(offer.free.by_constraint())
             room[refusal.constraint] = min(room[refusal.constraint], refusal.available)
             free = Quantum(room[Constraint.CPUS], room[Constraint.MEMORY], room[Constraint.DISK])
             self._offers[sender] = msgspec.structs.replace(offer, free=free)

@@ -31,7 +31,7 @@ from protocol.node.requests import Requests, answered
 from protocol.register.proposer import Settled, Unsettled
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Realise
-from protocol.terms.ids import Digest, GridId, PeerId, RequestId, short_hash
+from protocol.terms.ids import Digest, GridId, KeyId, PeerId, RequestId, short_hash
 from protocol.terms.limits import STEWARDS
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 from protocol.trust.record import Record
@@ -221,6 +221,14 @@ class Desk:
             return self._wake(notice), []
         return [], []
 
+    def ended(self, record: Record) -> None:
+        """A record outlived its time: nobody stands for what it said any more."""
+        peer = PeerId(record.owner)
+        if record.kind == ADVERT:
+            self.adverts.pop(peer, None)
+        elif record.kind == NOTICE:
+            self.notices.drop(peer, GridId(record.name))
+
     def own_news(self, notices: list[Notice], now: float) -> Answer:
         """What this peer itself just told."""
         effects: list[Effect] = []
@@ -336,8 +344,8 @@ class Desk:
         """Who keeps a name's register: those that kept it before while a majority of them lives, else
         live peers by rendezvous hashing, at different sites first."""
         owner, _, name = key.partition("/")
-        before = self.notices.named(name)
-        if before is not None and before.owner == owner:
+        before = self.notices.named(name, KeyId(owner))
+        if before is not None:
             living = [peer for peer in before.stewards if self.alive(peer)]
             if len(living) > len(before.stewards) // 2:
                 return before.stewards

@@ -10,8 +10,8 @@ from typing import assert_never
 
 import msgspec
 
-from protocol.broadcast.broadcast import Broadcast, Broken, Learnt, Stray, Told
-from protocol.broadcast.messages import BroadcastMessage
+from protocol.broadcast.broadcast import Broadcast, Broken, Ended, Learnt, Stray, Told
+from protocol.broadcast.messages import BroadcastMessage, version_of
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.membership.liveness import Changed, Health
 from protocol.membership.membership import (
@@ -36,7 +36,7 @@ from protocol.membership.presence import KIND as PRESENCE
 from protocol.membership.presence import check_presence, read_presence
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.holds import HoldNotSaved
-from protocol.negotiation.messages import NegotiationMessage
+from protocol.negotiation.messages import HoldAsk, NegotiationMessage
 from protocol.node.bulletin import Bulletin
 from protocol.node.desk import Desk
 from protocol.node.events import (
@@ -76,7 +76,7 @@ from protocol.terms.effects import (
     earliest,
 )
 from protocol.terms.ids import KeyId, PeerId
-from protocol.terms.limits import PRESENCE_TTL_S, SUSPICION_TTL_S
+from protocol.terms.limits import PRESENCE_EVERY_S, PRESENCE_TTL_S, SUSPICION_TTL_S
 from protocol.trust.record import Record
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed, decode, encode
@@ -120,6 +120,9 @@ class Node:
         self.bulletin = Bulletin(self.me, self.host, self.desk.notices)
         self.standing = Standing()
         self._now = now
+        self._presence_s = now + PRESENCE_EVERY_S
+        self._promises: list[Effect] = []
+        """What a hold asked for in this step; goes out after everything that cannot fail alone."""
 
     # -- the three doors
 
@@ -133,7 +136,7 @@ class Node:
             effects += self._tick(now)
         effects += self._publish(now)
         effects += self._answers()
-        return self._way_out(effects, cause, now)
+        return self._way_out(self._in_order(effects), cause, now)
 
     def next_deadline(self) -> Deadline | None:
         """When this peer wants to be woken."""
@@ -144,6 +147,7 @@ class Node:
             self.host.next_deadline(),
             self.desk.next_deadline(),
             self.bulletin.next_deadline(),
+            Deadline(self._presence_s, "presence"),
         )
 
     def check(self) -> None:
@@ -184,7 +188,8 @@ class Node:
             case Say(peer=peer, message=message, cause=cause):
                 return [Send(peer, message, cause)]
             case Stopping():
-                return [Send(peer, Goodbye()) for peer in self.membership.view.neighbours]
+                goodbyes = [Send(peer, Goodbye()) for peer in self.membership.view.neighbours]
+                return [*self._publish_presence(now, left=True), *goodbyes]
             case Untidied():
                 return []
             case _:
@@ -233,22 +238,29 @@ class Node:
     def _greeted(self, sender: PeerId, hello: Hello, now: float) -> list[Effect]:
         identity = self.identity
         try:
-            record, known = check_presence(
-                hello.presence, identity.federation, now, identity.verifier
-            )
+            presence = hello.presence
+            record, known = check_presence(presence, identity.federation, now, identity.verifier)
             if known.peer != sender:
                 raise _impostor(sender, known.name)
         except Untrusted as error:
             self.standing.count(f"hello-{error.reason}")
-            closing = self.membership.links.close(sender, str(error))
-            return [*closing, Note("peer.refused", sender, str(error))]
-        more, told = self.broadcast.take(sender, hello.presence, now)
-        effects = more + self._learn(told, now)
+            return [
+                *self._hang_up(sender, str(error), now),
+                Note("peer.refused", sender, str(error)),
+            ]
+        effects: list[Effect] = []
+        if not self.broadcast.directory.has(version_of(record)):
+            more, told = self.broadcast.take(sender, presence, now)
+            effects = more + self._learn(told, now)
         effects += self._follow(self.membership.present(known, now), now)
         introduced, outcomes = self.membership.introduced(sender, now)
         return effects + introduced + self._follow(outcomes, now)
 
     def _negotiate(self, sender: PeerId, message: NegotiationMessage, now: float) -> list[Effect]:
+        if isinstance(message, HoldAsk):
+            promises, outcomes = self.host.message(sender, message, now)
+            self._promises += promises
+            return self._outcomes([], outcomes, now)
         if self.host.concerns(message):
             return self._outcomes(*self.host.message(sender, message, now), now)
         return self._outcomes(*self.desk.message(sender, message, now), now)
@@ -261,7 +273,8 @@ class Node:
     def _tick(self, now: float) -> list[Effect]:
         effects, outcomes = self.membership.tick(now)
         effects += self._follow(outcomes, now)
-        effects += self.broadcast.tick(now)
+        more, told = self.broadcast.tick(now)
+        effects += more + self._learn(told, now)
         more, settled = self.registers.tick(now)
         effects += more
         for outcome in settled:
@@ -292,7 +305,8 @@ class Node:
                         SUSPICION, suspicion.accused, encode(suspicion), SUSPICION_TTL_S, now
                     )
                 case Refute(incarnation=incarnation):
-                    if incarnation >= self.broadcast.incarnation:
+                    # A greater one is nobody's to claim but this peer's: a presence says so, signed by it.
+                    if incarnation == self.broadcast.incarnation:
                         effects += self._raise_incarnation(incarnation + 1, now)
                         effects.append(Note("peer.refuted", self.identity.name, "I am alive"))
                 case NeighbourUp(peer=peer):
@@ -328,6 +342,8 @@ class Node:
                     effects += self._blame(peer, "record", now, why)
                 case Stray(record=record):
                     effects += self._stray(record, now)
+                case Ended(record=record):
+                    self.desk.ended(record)
                 case _:
                     assert_never(item)
         return effects
@@ -337,15 +353,26 @@ class Node:
             if record.kind == PRESENCE:
                 identity = self.identity
                 known = read_presence(record, identity.federation, now, identity.verifier)
-                return self._follow(self.membership.present(known, now), now)
+                effects = self._follow(self.membership.present(known, now), now)
+                for held in self.broadcast.directory.of_kind(SUSPICION):
+                    if held.record.name == known.peer:
+                        effects += self._suspicion(held.record, now)
+                return effects
             if record.kind == SUSPICION:
-                suspicion = decode(record.body, Suspicion)
-                owner = PeerId(record.owner)
-                return self._follow(self.membership.suspected(owner, suspicion, now), now)
+                return self._suspicion(record, now)
             return self._outcomes(*self.desk.news(record, now), now)
         except (Malformed, Untrusted):
             self.standing.count("record-body")
             return []
+
+    def _suspicion(self, record: Record, now: float) -> list[Effect]:
+        """Somebody's suspicion; without a body it is taken back. Malformed."""
+        accused = PeerId(record.name)
+        suspicion = decode(record.body, Suspicion) if record.body else Suspicion(accused, -1)
+        if suspicion.accused != accused:
+            return []
+        owner = PeerId(record.owner)
+        return self._follow(self.membership.suspected(owner, suspicion, now), now)
 
     def _stray(self, record: Record, now: float) -> list[Effect]:
         """An earlier life of this peer said it. Presence: be newer. Else: take it back."""
@@ -356,8 +383,10 @@ class Node:
         return self.broadcast.publish(record.kind, record.name, b"", SUSPICION_TTL_S, now)
 
     def _publish(self, now: float) -> list[Effect]:
-        """Adverts and notices that are due."""
+        """Presence, adverts and notices that are due."""
         effects: list[Effect] = []
+        if now >= self._presence_s:
+            effects += self._publish_presence(now)
         for kind, name, body, ttl_s in self.bulletin.pop_due(now):
             effects += self.broadcast.publish(kind, name, body, ttl_s, now)
         fed, outcomes = self.desk.own_news(self.bulletin.pop_own(), now)
@@ -369,8 +398,9 @@ class Node:
         effects: list[Effect] = [Persist((Row(_SELF, _INCARNATION, value),))]
         return effects + self._publish_presence(now)
 
-    def _publish_presence(self, now: float) -> list[Effect]:
-        presence = Presence(self.identity.chain, self.identity.address)
+    def _publish_presence(self, now: float, left: bool = False) -> list[Effect]:
+        self._presence_s = now + PRESENCE_EVERY_S
+        presence = Presence(self.identity.chain, self.identity.address, left)
         return self.broadcast.publish(PRESENCE, "", encode(presence), PRESENCE_TTL_S, now)
 
     def _hello(self, now: float) -> Hello:
@@ -398,8 +428,14 @@ class Node:
         self.standing.count(reason)
         if not self.standing.lower(peer, now):
             return []
-        closing = self.membership.links.close(peer, f"too many faults, the last: {reason}")
-        return [*closing, Note("peer.shunned", peer, f"{reason} {detail}".strip())]
+        return [
+            *self._hang_up(peer, f"too many faults, the last: {reason}", now),
+            Note("peer.shunned", peer, f"{reason} {detail}".strip()),
+        ]
+
+    def _hang_up(self, peer: PeerId, why: str, now: float) -> list[Effect]:
+        effects, outcomes = self.membership.hang_up(peer, why, now)
+        return effects + self._follow(outcomes, now)
 
     def _answers(self) -> list[Effect]:
         """Requests that got their answer are noted once."""
@@ -412,6 +448,14 @@ class Node:
             )
             for view in self.desk.requests.settle()
         ]
+
+    def _in_order(self, effects: list[Effect]) -> list[Effect]:
+        """What is behind a write that failed does not happen, so nothing may be behind one that may
+        fail alone: first what must succeed, then a promise with its answer, then mere tidying."""
+        tidying = [e for e in effects if isinstance(e, Persist) and e.otherwise is not None]
+        must = [e for e in effects if not (isinstance(e, Persist) and e.otherwise is not None)]
+        promises, self._promises = self._promises, []
+        return must + promises + tidying
 
     def _way_out(self, effects: list[Effect], cause: str, now: float) -> list[Effect]:
         """Sends take the peer's connection (made if need be); what has no cause takes the event's."""

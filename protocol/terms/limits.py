@@ -1,4 +1,4 @@
-"""A limit on everything the peer machine keeps or sends, each with its reason. Wire sizes: protocol/wire/limits.py."""
+"""A limit on everything the peer machine keeps or sends, each with its reason. Wire sizes: wire/limits.py."""
 
 # Membership (HyParView; overlay.md has the measurements behind 6, 3 and 30)
 ACTIVE_VIEW = 6
@@ -20,7 +20,8 @@ CONFIRM_S = 1.0
 """How long a suspect shared by two observers has to refute."""
 LONELY_S = 5.0
 """How long a suspect of one observer has to refute."""
-SUSPICION_TTL_S = 60.0
+SUSPICION_TTL_S = 86400.0
+"""As long as a presence: who joins, or comes back from a split, must learn who is believed dead."""
 REDIAL_EVERY_S = 2.0
 HEAL_EVERY_S = 60.0
 """A random unconnected or dead address is tried this often, so that splits heal however long they lasted."""
@@ -43,13 +44,14 @@ RECORDS = 65536
 RECORDS_PER_OWNER = 4096
 RECORDS_PER_FRAME = 64
 TOMBSTONE_S = 3600.0
-"""How long an expired record is remembered, so that an old copy cannot come back."""
+"""How long at least an expired record is remembered, so that an old copy cannot come back."""
 
 # Adverts and notices
 ADVERT_EVERY_S = 30.0
 ADVERT_AT_MOST_EVERY_S = 1.0
 ADVERT_TTL_S = 3600.0
 PRESENCE_TTL_S = 86400.0
+PRESENCE_EVERY_S = 21600.0
 NOTICE_AT_MOST_EVERY_S = 0.25
 
 # Negotiation
