@@ -23,6 +23,7 @@ from overlayd.adapters.libvirt.xml import (
     cpu_quota_us,
     cpu_shares,
     domain_xml,
+    quota_names,
 )
 from overlayd.ports.compute import ComputeError, Machine, MachineSeen, MachineState
 
@@ -173,11 +174,12 @@ class Domains:
         if seen.cpu_milli != machine.cpu_milli:
             if self._driver.type is DomainType.TEST:
                 return False
+            period, quota = self._quota_parameters()
             domain.setSchedulerParameters(
                 {
                     "cpu_shares": cpu_shares(machine.cpu_milli),
-                    "global_period": PERIOD_US,
-                    "global_quota": cpu_quota_us(machine.cpu_milli),
+                    period: PERIOD_US,
+                    quota: cpu_quota_us(machine.cpu_milli),
                 }
             )
         if seen.state is MachineState.PAUSED:
@@ -219,7 +221,9 @@ class Domains:
         return mark if mark.get("owner") == self._driver.owner else None
 
     def _seen(self, domain: libvirt.virDomain, mark: dict[str, str]) -> MachineSeen:
-        _, _, memory_kib, _, cpu_time_ns = domain.info()
+        _, limit_kib, balloon_kib, _, cpu_time_ns = domain.info()
+        # For a container the second is what it uses, not what it may use.
+        memory_kib = limit_kib if self._driver.type is DomainType.LXC else balloon_kib
         state = _state(domain)
         return MachineSeen(
             name=domain.name(),
@@ -231,16 +235,21 @@ class Domains:
             memory_bytes=memory_kib * 1024,
         )
 
+    def _quota_parameters(self) -> tuple[str, str]:
+        """libvirt's names for (period, quota) of all of a running domain."""
+        prefix = "vcpu" if self._driver.type is DomainType.LXC else "global"
+        return f"{prefix}_period", f"{prefix}_quota"
+
     def _cap(self, domain: libvirt.virDomain, running: bool) -> int:
         """The cap in force by the kernel's word; what is written in the domain where none runs."""
         if running and self._driver.type is not DomainType.TEST:
             now = domain.schedulerParameters()
-            period, quota = now.get("global_period", 0), now.get("global_quota", 0)
+            period, quota = (now.get(name, 0) for name in self._quota_parameters())
         else:
             tune = ET.fromstring(domain.XMLDesc()).find("cputune")  # noqa: S314, libvirt's own
             period, quota = (
                 int((tune.findtext(name) if tune is not None else None) or 0)
-                for name in ("global_period", "global_quota")
+                for name in quota_names(self._driver.type)
             )
         return int(quota * 1000 // period) if period > 0 and quota > 0 else 0
 

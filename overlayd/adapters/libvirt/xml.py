@@ -43,7 +43,7 @@ def domain_xml(machine: Machine, driver: Driver) -> str:
     _text(domain, "memory", str(machine.memory_bytes // 1024), unit="KiB")
     _text(domain, "currentMemory", str(machine.memory_bytes // 1024), unit="KiB")
     _text(domain, "vcpu", str(machine.vcpus))
-    _quantum(domain, machine)
+    _quantum(domain, machine, driver)
     if driver.type is DomainType.LXC:
         _container(domain, machine)
     else:
@@ -58,6 +58,11 @@ def domain_xml(machine: Machine, driver: Driver) -> str:
 def cpu_quota_us(cpu_milli: int) -> int:
     """Microseconds of cpu time in each `PERIOD_US`."""
     return cpu_milli * PERIOD_US // 1000
+
+
+def quota_names(type_: DomainType) -> tuple[str, str]:
+    """Elements that cap all of a domain: a container has no emulator beside its cpus."""
+    return ("period", "quota") if type_ is DomainType.LXC else ("global_period", "global_quota")
 
 
 def cpu_shares(cpu_milli: int) -> int:
@@ -81,11 +86,12 @@ def _mark(metadata: ET.Element, machine: Machine, driver: Driver) -> None:
     )
 
 
-def _quantum(domain: ET.Element, machine: Machine) -> None:
+def _quantum(domain: ET.Element, machine: Machine, driver: Driver) -> None:
     tune = ET.SubElement(domain, "cputune")
     _text(tune, "shares", str(cpu_shares(machine.cpu_milli)))
-    _text(tune, "global_period", str(PERIOD_US))
-    _text(tune, "global_quota", str(cpu_quota_us(machine.cpu_milli)))
+    period, quota = quota_names(driver.type)
+    _text(tune, period, str(PERIOD_US))
+    _text(tune, quota, str(cpu_quota_us(machine.cpu_milli)))
 
 
 def _guest(domain: ET.Element, machine: Machine, driver: Driver) -> None:
@@ -120,6 +126,10 @@ def _container(domain: ET.Element, machine: Machine) -> None:
     system = ET.SubElement(domain, "os")
     _text(system, "type", "exe")
     _text(system, "init", "/init")
+    # Never without: a container with no card of its own would otherwise be given the host's network
+    # namespace, and its init would configure the host's interfaces (it did, once: eth0 lost its
+    # address).
+    ET.SubElement(ET.SubElement(domain, "features"), "privnet")
     ET.SubElement(domain, "clock", offset="utc")
     _endings(domain)
     devices = ET.SubElement(domain, "devices")

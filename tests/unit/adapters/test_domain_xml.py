@@ -109,6 +109,12 @@ def test_carries_who_it_is() -> None:
     assert mark.attrib == {"owner": "me", "grid": HEAD.grid, "epoch": "3", "boot": "2"}
 
 
+@pytest.mark.parametrize("machine", [CONTAINER, BARE])
+def test_a_container_never_shares_the_hosts_network(machine: Machine) -> None:
+    xml = ET.fromstring(domain_xml(machine, Driver(DomainType.LXC)))
+    assert xml.find("features/privnet") is not None
+
+
 @pytest.mark.parametrize(("milli", "quota"), [(1500, 150_000), (1000, 100_000), (10, 1_000)])
 def test_quota_is_the_exact_cap(milli: int, quota: int) -> None:
     assert cpu_quota_us(milli) == quota
