@@ -1,6 +1,7 @@
 """Consoles: relayed to the host that carries the workspace, which checks the order itself."""
 
 from litestar import Router, post
+from litestar.params import JSONBody
 
 from overlayd.api.grids import BODY_MAX_BYTES, grid_view
 from overlayd.api.problems import ApiProblem, no_such
@@ -16,7 +17,7 @@ from protocol.trust.signing import Untrusted
     request_max_body_size=BODY_MAX_BYTES,
     summary="Read a workspace's console, and type into it",
 )
-async def console(data: ConsoleRequest, service: Here) -> ConsoleView:
+async def console(data: JSONBody[ConsoleRequest], service: Here) -> ConsoleView:
     """From `offset` on. Asked again and again it follows; an answer may be empty."""
     try:
         order = read_order(data.order)

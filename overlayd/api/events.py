@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Router, get
-from litestar.params import Parameter
+from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 
 from overlayd.api.service import Here, Service
@@ -14,11 +14,11 @@ from overlayd.ports.peer import EventLine
 WAIT_S = 30.0
 """How long one wait for news lasts; only a bound, an answer comes as soon as there is one."""
 
-Since = Annotated[int, Parameter(ge=0, description="The `seq` of the last line already seen.")]
+Since = Annotated[int, QueryParameter(ge=0, description="The `seq` of the last line already seen.")]
 
 
 @get("/events", summary="What happened, one JSON object a line", media_type="application/x-ndjson")
-async def events(service: Here, since: Since = 0, follow: bool = False) -> Stream:
+async def events(service: Here, since: Since = 0, follow: FromQuery[bool] = False) -> Stream:
     """EventLine by EventLine. A gap in `seq` means lines that are not kept any more."""
     content = _follow(service, since) if follow else _kept(service, since)
     return Stream(content, media_type="application/x-ndjson")

@@ -6,6 +6,7 @@ An order's request id is derived from the order itself, so sending it twice is s
 import secrets
 
 from litestar import Router, delete, get, post
+from litestar.params import FromPath, JSONBody
 
 from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
@@ -33,7 +34,7 @@ async def grids(service: Here) -> list[GridRow]:
 
 
 @get("/grids/{name:str}", summary="One grid and its workspaces")
-async def grid(name: str, service: Here) -> GridView:
+async def grid(name: FromPath[str], service: Here) -> GridView:
     """By name or id; of several with one name, the one that is up."""
     return grid_view(service, name)
 
@@ -50,7 +51,7 @@ def grid_view(service: Service, name: str) -> GridView:
 
 
 @post("/plans", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Plan a grid")
-async def plan(data: GridSpec, service: Here) -> Accepted:
+async def plan(data: JSONBody[GridSpec], service: Here) -> Accepted:
     """A round of quotes; nothing is held. Images carry their digests."""
     request = RequestId(f"plan-{secrets.token_hex(6)}")
     service.peer.submit(PlanAsked(request, data))
@@ -59,7 +60,7 @@ async def plan(data: GridSpec, service: Here) -> Accepted:
 
 
 @post("/orders", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Give an order")
-async def order(data: SignedOrder, service: Here) -> Accepted:
+async def order(data: JSONBody[SignedOrder], service: Here) -> Accepted:
     """up, down, pause, resume, restart or terminate, signed by a site's key. Safe to repeat."""
     try:
         said = read_order(data)
@@ -81,13 +82,13 @@ async def requests(service: Here) -> list[RequestView]:
 
 
 @get("/requests/{request_id:str}", summary="One request, its answer and its story")
-async def request(request_id: str, service: Here) -> RequestView:
+async def request(request_id: FromPath[str], service: Here) -> RequestView:
     """By id."""
     return _request(service, request_id)
 
 
 @delete("/requests/{request_id:str}", status_code=202, summary="Cancel a request")
-async def cancel(request_id: str, service: Here) -> Accepted:
+async def cancel(request_id: FromPath[str], service: Here) -> Accepted:
     """Asks for it: before its grid is committed everything is let go, afterwards it goes on."""
     view = _request(service, request_id)
     if view.state is not RequestState.RUNNING:

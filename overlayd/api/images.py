@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from litestar import Request, Router, delete, get, post
 from litestar.exceptions import InternalServerException
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from overlayd.api.problems import ApiProblem, ClientGone, no_such
 from overlayd.api.service import Here, Service
@@ -31,7 +31,7 @@ UPLOAD = "upload-"
 _PREFIX_MIN = 8
 
 Name = Annotated[
-    str | None, Parameter(max_length=64, description="A label; the image's own if left out.")
+    str | None, QueryParameter(max_length=64, description="A label; the image's own if left out.")
 ]
 
 
@@ -79,7 +79,7 @@ async def add(request: Request[Any, Any, Any], service: Here, name: Name = None)
 
 
 @delete("/images/{which:str}", status_code=200, summary="Remove an image from this host")
-async def remove(which: str, service: Here) -> ImageInfo:
+async def remove(which: FromPath[str], service: Here) -> ImageInfo:
     """By digest, the first 8 or more digits of one, or name. Other hosts keep theirs."""
     here = await service.peer.images.list()
     found = [info for info in here if which in (info.name, info.digest)]

@@ -36,8 +36,7 @@ async def health(service: Here) -> Health:
 @get("/metrics", summary="Counters, in Prometheus's text format")
 async def metrics(service: Here) -> Response[bytes]:
     """For a scraper on this host."""
-    media_type = "text/plain; version=0.0.4; charset=utf-8"
-    return Response(service.peer.metrics(), media_type=media_type)
+    return Response(service.peer.metrics(), media_type="text/plain; version=0.0.4")
 
 
 router = Router("/", route_handlers=[this_peer, peers, sites, health, metrics], tags=["overlay"])

@@ -1,6 +1,7 @@
 """Errors as answers: `{"problem": ..., "would_work": ...}` with the status code that says whose it is."""
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any
 
 import structlog
@@ -71,18 +72,20 @@ def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Pro
 
 
 def _said(error: HTTPException) -> str:
-    """`body: clusters.0.count: Expected int, got str`, every one of them."""
+    """`body: clusters[0].count: Expected int, got str`, every one of them."""
     extra = error.extra if isinstance(error.extra, list) else []
-    parts = [
-        ": ".join(
-            str(part).replace("`", "")
-            for part in (item.get("source"), item.get("key"), item.get("message"))
-            if part
-        )
-        for item in extra
-        if isinstance(item, dict)
-    ]
-    return "; ".join(parts) or error.detail or "malformed"
+    parts = [_part(item) for item in extra if isinstance(item, dict)]
+    return "; ".join(parts) or f"body: {error.detail.removeprefix('JSON is malformed: ')}"
+
+
+def _part(item: dict[str, Any]) -> str:
+    source, key = item.get("source"), item.get("key")
+    said = str(item.get("message", "")).replace("`", "")
+    if key == "data":  # the framework's name for the body as a whole
+        key = None
+        said = "empty; JSON is expected" if said == "'data'" else said
+    source = source.value if isinstance(source, Enum) else source
+    return ": ".join(str(part) for part in (source, key, said) if part)
 
 
 def _kept(headers: dict[str, str] | None) -> dict[str, str]:

@@ -52,7 +52,7 @@ class Served:
     async def stop(self) -> None:
         """Takes no more requests, ends what follows, lets answers finish, removes the socket."""
         service_of(self._app).stopping.set()
-        self._server.should_exit = True
+        self._server.leave.set()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
         try:
@@ -63,15 +63,20 @@ class Served:
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens; signals are the daemon's business."""
+    """Says when it listens, stops when told; signals are the daemon's business."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.ready = asyncio.Event()
+        self.ready, self.leave = asyncio.Event(), asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+    async def main_loop(self) -> None:
+        """Waits, where uvicorn's own looks ten times a second."""
+        await self.on_tick(0)
+        await self.leave.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -94,6 +99,7 @@ async def serve(app: Litestar, socket_path: str | Path, group: str = "") -> Serv
         log_config=None,
         access_log=False,
         server_header=False,
+        date_header=False,
         proxy_headers=False,
         limit_concurrency=CONNECTIONS_MAX,
         timeout_graceful_shutdown=STOP_WITHIN_S,

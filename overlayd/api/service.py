@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from overlayd.ports.peer import LocalPeer
 from protocol.negotiation.request import RequestState, RequestView
@@ -76,4 +77,4 @@ class Service:
             await asyncio.gather(work, stop, return_exceptions=True)
 
 
-Here = Annotated[Service, Dependency(skip_validation=True)]
+Here = NamedDependency[SkipValidation[Service]]

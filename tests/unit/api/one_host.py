@@ -1,0 +1,207 @@
+"""A peer alone in its federation: a real node behind a small LocalPeer, with its machines played.
+
+Nothing leaves the process. `builds` plays the realiser: what is wanted is there at once; without it, tests feed
+Progressed by hand.
+"""
+
+import asyncio
+import io
+import json
+import tarfile
+import time
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from overlayd.adapters.credentials import add_site, create_federation, enrol_host, load_host
+from overlayd.adapters.nacl_keys import NaclVerifier
+from overlayd.fakes.images import FakeImages
+from overlayd.ports.peer import Busy, EventLine
+from protocol.capacity.advert import HostFacts, ImageLabel
+from protocol.capacity.quantum import Quantum
+from protocol.grid.lifecycle import Phase, Power, Wanted
+from protocol.node.events import (
+    Arrived,
+    Cleared,
+    Event,
+    ImagesChanged,
+    Progressed,
+    Started,
+    Ticked,
+)
+from protocol.node.identity import Identity
+from protocol.node.messages import ConsoleText
+from protocol.node.node import Node
+from protocol.terms.effects import Note, Persist, Realise, Send
+from protocol.terms.ids import GridId, PeerId
+from protocol.trust.order import SignedOrder
+
+INBOX = 256
+FACTS = HostFacts(
+    capacity=Quantum(4000, 4 << 30, 20 << 30),
+    architecture="x86_64",
+    driver="test",
+    accelerator="test",
+    accelerator_why="no guest runs here",
+    underlay="192.0.2.1",
+    encrypts=False,
+)
+
+
+class OneHost:
+    """A LocalPeer whose node is real."""
+
+    def __init__(self, folder: Path, builds: bool = True) -> None:
+        create_federation(folder / "federation")
+        self.site_dir = add_site(folder / "federation", "ams")
+        self.other_site_dir = add_site(folder / "federation", "uc")
+        made = load_host(enrol_host(self.site_dir, "h1"))
+        identity = Identity(
+            signer=made.identity,
+            verifier=NaclVerifier(),
+            chain=made.chain,
+            federation=made.federation,
+            name="h1",
+            site="ams",
+            address="192.0.2.1:7700",
+        )
+        self.node = Node(identity, FACTS, (), (), {}, Random(7), time.time())
+        self.images = FakeImages()
+        self.builds = builds
+        self.full = False
+        self.waiting = 0
+        self.console_says = ConsoleText("", 0, b"", "")
+        self.console_asked: list[tuple[int, bytes]] = []
+        self.store: dict[tuple[str, str], bytes | None] = {}
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX)
+        self._lines: list[EventLine] = []
+        self._news = asyncio.Event()
+
+    # -- LocalPeer
+
+    def now(self) -> float:
+        return time.time()
+
+    def submit(self, event: Event) -> None:
+        if self.full:
+            raise Busy
+        self._inbox.put_nowait(event)
+
+    def events(self, since: int) -> list[EventLine]:
+        return [line for line in self._lines if line.seq > since]
+
+    async def events_after(self, since: int, timeout_s: float) -> list[EventLine]:
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not (lines := self.events(since)):
+                    await self._news.wait()
+            return lines
+        except TimeoutError:
+            return []
+        finally:
+            self.waiting -= 1
+
+    async def images_changed(self) -> None:
+        infos = await self.images.list()
+        labels = tuple(ImageLabel(i.name, i.digest, i.size_bytes) for i in infos)
+        self.submit(ImagesChanged(labels))
+
+    async def console(
+        self, peer: PeerId, order: SignedOrder, offset: int, keys: bytes
+    ) -> ConsoleText:
+        assert peer == self.node.me
+        self.console_asked.append((offset, keys))
+        said = self.console_says
+        return msgspec.structs.replace(said, offset=offset, data=said.data[offset:])
+
+    def metrics(self) -> bytes:
+        return b"overlayd_peers 1\n"
+
+    # -- the loop
+
+    async def run(self) -> None:
+        self._step(Started())
+        while True:
+            deadline = self.node.next_deadline()
+            left_s = max(0.0, deadline.at_s - self.now()) if deadline is not None else None
+            try:
+                async with asyncio.timeout(left_s):
+                    event = await self._inbox.get()
+            except TimeoutError:
+                event = Ticked()
+            self._step(event)
+
+    def _step(self, event: Event) -> None:
+        for effect in self.node.handle(event, self.now()):
+            match effect:
+                case Send(peer=peer, message=message, cause=cause) if peer == self.node.me:
+                    self._inbox.put_nowait(Arrived(peer, message, cause))
+                case Persist(rows=rows):
+                    self.store |= {(row.table, row.key): row.value for row in rows}
+                case Note(kind=kind, subject=subject, detail=detail, cause=cause):
+                    self.tell(kind, subject, detail, cause)
+                case Realise(grid=grid) if self.builds:
+                    self._build(GridId(grid))
+        self.node.check()
+
+    def tell(self, kind: str, subject: str, detail: str = "", cause: str = "") -> None:
+        """One more event."""
+        seq = len(self._lines) + 1
+        self._lines.append(EventLine(seq, self.now(), kind, subject, detail, cause, "h1"))
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def progress(self, grid: GridId, phase: Phase, detail: str = "") -> None:
+        """Everything of a grid gets there."""
+        row = self.node.host.carrier.row(grid)
+        assert row is not None
+        for wanted in row.wanted:
+            self._inbox.put_nowait(
+                Progressed(grid, wanted.workspace, phase, detail, wanted.boot, True)
+            )
+
+    def _build(self, grid: GridId) -> None:
+        row = self.node.host.carrier.row(grid)
+        for wanted in row.wanted if row is not None else ():
+            for phase in _phases(wanted):
+                self._inbox.put_nowait(
+                    Progressed(grid, wanted.workspace, phase, "", wanted.boot, True)
+                )
+        self._inbox.put_nowait(Cleared(grid))
+
+
+def _phases(wanted: Wanted) -> tuple[Phase, ...]:
+    match wanted.power:
+        case Power.RUNNING:
+            return Phase.IMAGE, Phase.BOOTING, Phase.REACHABLE
+        case Power.PAUSED:
+            return (Phase.PAUSED,)
+        case Power.OFF:
+            return (Phase.EXPIRED,)
+        case Power.GONE:
+            return Phase.ENDING, Phase.GONE
+
+
+def image_file(path: Path, name: str = "guest", cmdline: str = "console=ttyS0") -> Path:
+    """A small image, as scripts/build-image makes large ones."""
+    manifest = {
+        "name": name,
+        "architecture": "x86_64",
+        "kernel": "vmlinuz",
+        "initrd": "initrd.img",
+        "cmdline": cmdline,
+        "format": 1,
+    }
+    parts = {
+        "image.json": json.dumps(manifest).encode(),
+        "vmlinuz": b"kernel",
+        "initrd.img": b"initrd",
+    }
+    with tarfile.open(path, "w") as archive:
+        for part, content in parts.items():
+            member = tarfile.TarInfo(part)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path

@@ -1,0 +1,187 @@
+"""Plans, orders and requests through the API, answered by a real node."""
+
+import msgspec
+import pytest
+from httpx import AsyncClient
+from one_host import OneHost
+from orders import accepted, answered, building, grid_spec, post, signed, up_order, view_when
+
+from overlayd.api.views import GridView
+from protocol.grid.lifecycle import Phase
+from protocol.grid.model import ImageRef
+from protocol.node.snapshot import GridRow
+from protocol.terms.ids import GridId
+from protocol.trust.order import Action, order_id
+
+
+async def test_a_plan_says_where_everything_would_go_and_holds_nothing(
+    api: AsyncClient, host: OneHost
+) -> None:
+    request = await accepted(api, "/plans", await grid_spec(host))
+    view = await answered(api, request)
+    assert (view["kind"], view["state"], view["grid"]) == ("plan", "done", "demo")
+    assert [(row["workspace"], row["host"], row["image_cached"]) for row in view["placement"]] == [
+        ("node-1", "h1", True),
+        ("node-2", "h1", True),
+    ]
+    assert host.node.host.holds.rows() == []
+    assert (await api.get("/grids")).json() == []
+
+
+async def test_an_up_is_followed_from_order_to_answer(api: AsyncClient, host: OneHost) -> None:
+    spec = await grid_spec(host)
+    order = up_order(host.site_dir, spec)
+    request = await accepted(api, "/orders", order)
+    assert request == order_id(order)[:20]
+    await building(api, request)
+    (row,) = msgspec.json.decode((await api.get("/grids")).content, type=list[GridRow])
+    assert (row.name, row.owner_site, row.workspaces, row.phases) == (
+        "demo",
+        "ams",
+        2,
+        (("held", 2),),
+    )
+    host.progress(row.grid, Phase.BOOTING)
+    host.progress(row.grid, Phase.REACHABLE)
+    view = await answered(api, request)
+    assert (view["state"], view["answer"]) == ("done", ["demo is up: 2 workspaces"])
+    for name in ("demo", row.grid):
+        shown = msgspec.json.decode((await api.get(f"/grids/{name}")).content, type=GridView)
+        assert [(w.workspace, w.phase, w.host) for w in shown.workspaces] == [
+            ("node-1", "reachable", "h1"),
+            ("node-2", "reachable", "h1"),
+        ]
+        assert shown.grid.state == "up"
+
+
+async def test_the_same_order_twice_is_one_request(api: AsyncClient, host: OneHost) -> None:
+    order = up_order(host.site_dir, await grid_spec(host))
+    first = await accepted(api, "/orders", order)
+    assert await accepted(api, "/orders", order) == first
+    await building(api, first)
+    assert await accepted(api, "/orders", order) == first
+    assert [view["id"] for view in (await api.get("/requests")).json()] == [first]
+
+
+async def test_of_two_ups_of_one_name_one_is_refused(api: AsyncClient, host: OneHost) -> None:
+    spec = await grid_spec(host)
+    first = await accepted(api, "/orders", up_order(host.site_dir, spec))
+    second = await accepted(api, "/orders", up_order(host.site_dir, spec))
+    view = await answered(api, second)
+    assert (view["state"], view["answer"]) == (
+        "failed",
+        ["demo is being brought up by another request at this peer"],
+    )
+    await building(api, first)
+
+
+async def test_a_request_is_known_before_the_node_has_dealt_with_it(
+    api: AsyncClient, host: OneHost
+) -> None:
+    taken: list[object] = []
+    host.submit = taken.append  # type: ignore[method-assign]  # the inbox, standing still
+    request = await accepted(api, "/orders", up_order(host.site_dir, await grid_spec(host)))
+    view = (await api.get(f"/requests/{request}")).json()
+    assert (view["state"], view["stage"], view["grid"]) == ("running", "queued", "demo")
+    assert [v["id"] for v in (await api.get("/requests")).json()] == [request]
+    assert len(taken) == 1
+
+
+async def test_down_in_the_middle_of_an_up_takes_it_down(api: AsyncClient, host: OneHost) -> None:
+    up = await accepted(api, "/orders", up_order(host.site_dir, await grid_spec(host)))
+    await building(api, up)
+    (row,) = (await api.get("/grids")).json()
+    down = await accepted(api, "/orders", signed(host.site_dir, Action.DOWN, "demo"))
+    await view_when(api, down, lambda view: view["stage"] == "hosts clear up")
+    host.progress(GridId(row["grid"]), Phase.GONE)
+    assert (await answered(api, down))["answer"] == ["demo is gone"]
+    assert (await answered(api, up))["answer"] == ["demo was taken down meanwhile"]
+
+
+async def test_an_order_of_another_site_changes_nothing(api: AsyncClient, host: OneHost) -> None:
+    up = await accepted(api, "/orders", up_order(host.site_dir, await grid_spec(host)))
+    await building(api, up)
+    down = await accepted(api, "/orders", signed(host.other_site_dir, Action.DOWN, "demo"))
+    view = await answered(api, down)
+    assert (view["state"], view["answer"][0]) == ("failed", "demo belongs to site ams's admin")
+
+
+async def test_a_forged_order_is_refused_by_the_node(api: AsyncClient, host: OneHost) -> None:
+    order = up_order(host.site_dir, await grid_spec(host))
+    forged = msgspec.structs.replace(order, signature=bytes(64))
+    view = await answered(api, await accepted(api, "/orders", forged))
+    assert view["state"] == "failed"
+    assert view["answer"][0].startswith("this order is not accepted: bad-signature: ")
+
+
+async def test_an_image_nobody_has_fails_the_plan(api: AsyncClient, host: OneHost) -> None:
+    spec = await grid_spec(host)
+    cluster = msgspec.structs.replace(spec.clusters[0], image=ImageRef("other", "0" * 64))
+    request = await accepted(api, "/plans", msgspec.structs.replace(spec, clusters=(cluster,)))
+    assert (await answered(api, request))["answer"] == [
+        "image other of cluster node is on no host",
+        "  would work: one of those there are (guest), or `overlayctl image add`",
+    ]
+
+
+async def test_cancelling(api: AsyncClient, host: OneHost) -> None:
+    plan = await accepted(api, "/plans", await grid_spec(host))
+    await answered(api, plan)
+    answer = await api.delete(f"/requests/{plan}")
+    assert (answer.status_code, answer.json()) == (
+        409,
+        {"problem": f"request {plan} has ended: done", "would_work": ""},
+    )
+    up = await accepted(api, "/orders", up_order(host.site_dir, await grid_spec(host)))
+    await building(api, up)
+    assert (await api.delete(f"/requests/{up}")).status_code == 202
+    assert (await api.get(f"/requests/{up}")).json()["state"] == "running", "it is decided already"
+
+
+async def test_a_full_inbox_is_said_and_nothing_is_remembered(
+    api: AsyncClient, host: OneHost
+) -> None:
+    host.full = True
+    answer = await post(api, "/orders", up_order(host.site_dir, await grid_spec(host)))
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json() == {
+        "problem": "this peer has too much to do and took nothing in",
+        "would_work": "try again in a moment",
+    }
+    assert (await api.get("/requests")).json() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("/grids/nowhere", 'there is no grid "nowhere"; there is none yet'),
+        ("/requests/r-1", 'there is no request "r-1"; there is none yet'),
+    ],
+)
+async def test_unknown_names_when_there_is_nothing(
+    api: AsyncClient, path: str, problem: str
+) -> None:
+    answer = await api.get(path)
+    assert (answer.status_code, answer.json()["problem"]) == (404, problem)
+
+
+async def test_unknown_names_name_what_there_is(api: AsyncClient, host: OneHost) -> None:
+    up = await accepted(api, "/orders", up_order(host.site_dir, await grid_spec(host)))
+    await building(api, up)
+    grid = await api.get("/grids/demos")
+    assert (grid.status_code, grid.json()) == (
+        404,
+        {
+            "problem": 'there is no grid "demos"; there is demo',
+            "would_work": "`overlayctl ps` lists the grids there are",
+        },
+    )
+    request = await api.delete("/requests/r-1")
+    assert (request.status_code, request.json()) == (
+        404,
+        {
+            "problem": f'there is no request "r-1"; there is {up}',
+            "would_work": "`overlayctl request list` lists them",
+        },
+    )

@@ -1,0 +1,203 @@
+"""Who is there, what happens, images and consoles through the API."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from httpx import AsyncClient
+from one_host import OneHost, image_file
+from orders import accepted, building, grid_spec, post, signed, until, up_order
+
+from overlayd.api.views import ConsoleRequest, ConsoleView, ImageRow
+from protocol.node.messages import ConsoleText
+from protocol.node.snapshot import PeerRow, SelfRow, SiteRow
+from protocol.trust.order import Action
+
+
+async def test_this_peer_its_site_and_its_health(api: AsyncClient, host: OneHost) -> None:
+    me = msgspec.json.decode((await api.get("/self")).content, type=SelfRow)
+    assert (me.name, me.site, me.peer) == ("h1", "ams", host.node.me)
+    (peer,) = msgspec.json.decode((await api.get("/peers")).content, type=list[PeerRow])
+    assert (peer.name, peer.health, peer.driver) == ("h1", "self", "test")
+    assert peer.shapes[0] == ("0.25cpu/128M", 16)
+    (site,) = msgspec.json.decode((await api.get("/sites")).content, type=list[SiteRow])
+    assert (site.site, site.hosts, site.alive) == ("ams", 1, 1)
+    health = (await api.get("/health")).json()
+    assert (health["status"], health["name"]) == ("ok", "h1")
+    metrics = await api.get("/metrics")
+    assert metrics.text == "overlayd_peers 1\n"
+    assert metrics.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def test_the_schema_describes_the_api_and_needs_nothing_from_elsewhere(
+    api: AsyncClient,
+) -> None:
+    answer = await api.get("http://overlayd/schema/openapi.json")
+    schema: dict[str, Any] = answer.json()
+    assert set(schema["paths"]) == {
+        "/v1/self",
+        "/v1/peers",
+        "/v1/sites",
+        "/v1/health",
+        "/v1/metrics",
+        "/v1/grids",
+        "/v1/grids/{name}",
+        "/v1/plans",
+        "/v1/orders",
+        "/v1/requests",
+        "/v1/requests/{request_id}",
+        "/v1/events",
+        "/v1/images",
+        "/v1/images/{which}",
+        "/v1/console",
+    }
+    assert {"GridSpec", "PeerRow", "RequestView", "SignedOrder"} <= set(
+        schema["components"]["schemas"]
+    )
+    assert "https://" not in answer.text
+    yaml = await api.get("http://overlayd/schema/openapi.yaml")
+    assert yaml.status_code == 200
+
+
+async def test_events_are_kept_numbered_and_asked_for_from_a_number(
+    api: AsyncClient, host: OneHost
+) -> None:
+    before = len(host.events(0))
+    host.tell("peer.joined", "h2", "hello", "c-1")
+    host.tell("peer.dead", "h2")
+    lines = (await api.get("/events")).text.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == list(range(1, before + 3))
+    (line,) = (await api.get("/events", params={"since": before + 1})).text.splitlines()
+    assert json.loads(line)["kind"] == "peer.dead"
+
+
+async def test_a_follower_gets_what_comes_and_leaves_nothing_behind(
+    api: AsyncClient, host: OneHost
+) -> None:
+    since = len(host.events(0))
+    params: dict[str, Any] = {"since": since, "follow": "true"}
+    async with api.stream("GET", "/events", params=params) as stream:
+        assert stream.headers["content-type"].startswith("application/x-ndjson")
+        lines = stream.aiter_lines()
+        await until(lambda: host.waiting == 1)
+        for kind in ("one", "two"):
+            host.tell(kind, "x")
+            assert json.loads(await anext(lines))["kind"] == kind
+    await until(lambda: host.waiting == 0)
+    assert (await api.get("/health")).status_code == 200
+
+
+async def test_an_image_comes_and_goes(api: AsyncClient, host: OneHost, tmp_path: Path) -> None:
+    file = image_file(tmp_path / "b.img", "other", "quiet")
+    answer = await api.post("/images", params={"name": "mine"}, content=file.read_bytes())
+    assert answer.status_code == 201, answer.text
+    info = answer.json()
+    assert (info["name"], info["architecture"]) == ("mine", "x86_64")
+    rows = msgspec.json.decode((await api.get("/images")).content, type=list[ImageRow])
+    assert [(row.name, row.here, row.hosts[0].name) for row in rows] == [
+        ("guest", True, "h1"),
+        ("mine", True, "h1"),
+    ]
+    await until(lambda: [i.name for i in host.node.host.images] == ["guest", "mine"])
+    again = await api.post("/images", content=file.read_bytes())
+    assert again.json() == info
+    assert (await api.delete(f"/images/{info['digest'][:8]}")).json() == info
+    await until(lambda: [i.name for i in host.node.host.images] == ["guest"])
+    gone = await api.delete("/images/mine")
+    assert (gone.status_code, gone.json()["problem"]) == (
+        404,
+        'there is no image on this host "mine"; there is guest',
+    )
+    assert list((tmp_path / "uploads").iterdir()) == []
+
+
+async def test_a_name_two_images_have_is_not_guessed_at(
+    api: AsyncClient, host: OneHost, tmp_path: Path
+) -> None:
+    await host.images.add(image_file(tmp_path / "b.img", "guest", "quiet"))
+    first, second = (info.digest[:12] for info in await host.images.list())
+    answer = await api.delete("/images/guest")
+    assert (answer.status_code, answer.json()) == (
+        409,
+        {
+            "problem": f'"guest" means 2 images here: {first} and {second}',
+            "would_work": "name the one you mean by its digest",
+        },
+    )
+    assert len(await host.images.list()) == 2
+
+
+@pytest.mark.parametrize(
+    ("params", "content", "status", "problem"),
+    [
+        ({}, b"not an image", 422, "not an image: "),
+        ({}, b"", 422, "not an image: "),
+        ({"name": "../up"}, b"x", 400, 'name: found "../up"; an image\'s name is '),
+    ],
+)
+async def test_what_is_no_image_is_not_kept(
+    api: AsyncClient,
+    tmp_path: Path,
+    params: dict[str, str],
+    content: bytes,
+    status: int,
+    problem: str,
+) -> None:
+    answer = await api.post("/images", params=params, content=content)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["problem"].startswith(problem)
+    assert list((tmp_path / "uploads").iterdir()) == []
+
+
+async def test_a_client_gone_in_the_middle_of_an_image_leaves_nothing(
+    api: AsyncClient, host: OneHost, tmp_path: Path
+) -> None:
+    _, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
+    head = b"POST /v1/images HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n"
+    writer.write(head + bytes(3 << 20))
+    await writer.drain()
+    uploads = tmp_path / "uploads"
+    await until(lambda: any(path.stat().st_size for path in uploads.iterdir()))
+    writer.close()
+    await until(lambda: not list(uploads.iterdir()))
+    assert [info.name for info in await host.images.list()] == ["guest"]
+    assert (await api.get("/health")).status_code == 200
+
+
+async def test_a_client_gone_in_the_middle_of_an_order_costs_nothing(
+    api: AsyncClient, host: OneHost, tmp_path: Path
+) -> None:
+    _, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
+    writer.write(b"POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{")
+    await writer.drain()
+    writer.close()
+    assert (await api.get("/requests")).json() == []
+
+
+async def test_a_console_is_read_from_where_it_was_left(api: AsyncClient, host: OneHost) -> None:
+    await building(
+        api, await accepted(api, "/orders", up_order(host.site_dir, await grid_spec(host)))
+    )
+    host.console_says = ConsoleText("", 0, b"login: \xff", "")
+    order = signed(host.site_dir, Action.CONSOLE, "demo", "node-1")
+    answer = await post(api, "/console", ConsoleRequest(order))
+    assert msgspec.json.decode(answer.content, type=ConsoleView).data == b"login: \xff"
+    answer = await post(api, "/console", ConsoleRequest(order, 7, b"root\r"))
+    view = msgspec.json.decode(answer.content, type=ConsoleView)
+    assert (view.offset, view.data) == (7, b"\xff")
+    assert host.console_asked == [(0, b""), (7, b"root\r")]
+    missing = signed(host.site_dir, Action.CONSOLE, "demo", "node-7")
+    answer = await post(api, "/console", ConsoleRequest(missing))
+    assert (answer.status_code, answer.json()["problem"]) == (
+        404,
+        'there is no workspace of demo named "node-7"; there are node-1 and node-2',
+    )
+    host.console_says = ConsoleText("", 0, b"", "its host does not answer")
+    answer = await post(api, "/console", ConsoleRequest(order))
+    assert (answer.status_code, answer.json()["problem"]) == (
+        502,
+        "h1 does not show the console of demo/node-1: its host does not answer",
+    )
