@@ -88,6 +88,12 @@ class Links:
         link.dialled, link.since_s = True, now
         return [Dial(peer, address)]
 
+    def reach(self, peer: PeerId, address: str, now: float) -> list[Effect]:
+        """Makes a connection for a moment: to say hello, and hear it."""
+        effects = self.stand(peer, address, now)
+        self.release(peer, now)
+        return effects
+
     def release(self, peer: PeerId, now: float) -> None:
         """No longer a neighbour's; ends after a silence."""
         link = self._links.get(peer)
@@ -152,7 +158,11 @@ class Links:
         for peer, link in list(self._links.items()):
             late = not link.introduced and now >= link.since_s + HELLO_WITHIN_S
             idle = now >= link.used_s + IDLE_LINK_S
-            if late and link.connected:
+            if late and link.connected and link.standing:
+                # A neighbour's: the next connection begins with another Hello.
+                link.connected, link.dialled, link.since_s = False, False, now
+                effects.append(HangUp(peer, "not introduced in time"))
+            elif late and link.connected:
                 effects += self.close(peer, "not introduced in time")
             elif late and not link.standing:
                 effects += self.close(peer, "does not answer")

@@ -24,7 +24,7 @@ from protocol.membership.messages import (
 from protocol.membership.presence import Known
 from protocol.membership.view import View
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Dial, Effect, Send, earliest
+from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import HEAL_EVERY_S, PING_EVERY_S, REDIAL_EVERY_S, SILENCE_S
 
@@ -143,13 +143,18 @@ class Membership:
         """A message of an introduced peer (a Hello is the node's to check first)."""
         match message:
             case Ping(sent_s=sent_s):
-                return [Send(sender, Pong(sent_s))], []
+                answers: list[Effect] = [Send(sender, Pong(sent_s))]
+                if not self.view.is_neighbour(sender):
+                    # Only neighbours ping: the sender missed that this ended.
+                    answers.append(Send(sender, Disconnect()))
+                return answers, []
             case Pong(sent_s=sent_s):
                 self.links.measured(sender, now - sent_s)
                 return [], []
             case Neighbour(urgent=urgent):
                 return self._asked(sender, urgent, now)
             case NeighbourReply(agreed=agreed):
+                self.view.answered(sender)
                 return self._take(sender, now) if agreed else ([], [])
             case Disconnect():
                 return [], self._drop(sender, now)
@@ -183,6 +188,7 @@ class Membership:
         for peer in self.view.neighbours:
             link = self.links.view(peer)
             if link is None or not link.introduced:
+                effects += self.links.stand(peer, self.address(peer), now)
                 continue
             if now >= link.heard_s + SILENCE_S:
                 outcomes += self._accuse(peer, now)
@@ -223,7 +229,7 @@ class Membership:
         effects: list[Effect] = []
         for peer, address in self._joins.items():
             if not self.links.introduced(peer):
-                effects += self.links.stand(peer, address, now)
+                effects += self.links.reach(peer, address, now)
         return effects
 
     def _heal(self, now: float) -> list[Effect]:
@@ -240,9 +246,7 @@ class Membership:
         self._heal_s = now + HEAL_EVERY_S * self._dice.uniform(0.8, 1.2)
         peer = self._dice.choice(gone)
         effects = self.links.close(peer, "trying again")
-        self.links.stand(peer, None, now)
-        self.links.release(peer, now)
-        return [*effects, Dial(peer, self.known[peer].address)]
+        return effects + self.links.reach(peer, self.known[peer].address, now)
 
     def _asked(
         self, sender: PeerId, urgent: bool, now: float

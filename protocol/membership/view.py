@@ -28,6 +28,8 @@ class View:
         self._site, self._dice = site, dice
         self._active: dict[PeerId, str] = {}
         self._asked: dict[PeerId, None] = {}
+        self._awaited: dict[PeerId, float] = {}
+        """Asked and not answered, until when that counts as a neighbour to be."""
         self._next_round_s = 0.0
 
     @property
@@ -44,26 +46,37 @@ class View:
         if now < self._next_round_s:
             return []
         self._next_round_s = now + REDIAL_EVERY_S * self._dice.uniform(0.8, 1.2)
-        candidates = [peer for peer in alive if peer not in self._active]
+        self._awaited = {p: s for p, s in self._awaited.items() if s > now and p in alive}
+        candidates = [p for p in alive if p not in self._active and p not in self._awaited]
         if self._meshed(alive):
-            return candidates
-        self._asked = {peer: None for peer in self._asked if peer in alive}
-        fresh = [peer for peer in candidates if peer not in self._asked]
-        if not fresh:
-            self._asked.clear()
-            fresh = candidates
-        near = [peer for peer in fresh if alive[peer] == self._site]
-        far = [peer for peer in fresh if alive[peer] != self._site]
-        asks: list[PeerId] = []
-        wanted_far = min(ACTIVE_REMOTE - self._remote(), len(far))
-        wanted_near = min(ACTIVE_VIEW - len(self._active) - max(0, wanted_far), len(near))
-        for wanted, pool in ((wanted_far, far), (wanted_near, near)):
-            if wanted > 0:
-                asks += self._dice.sample(pool, wanted)
-        if not asks and not self._active and fresh:
-            asks = [self._dice.choice(fresh)]
-        self._asked.update(dict.fromkeys(asks))
+            asks = candidates
+        else:
+            self._asked = {peer: None for peer in self._asked if peer in alive}
+            near = self._fresh([p for p in candidates if alive[p] == self._site])
+            far = self._fresh([p for p in candidates if alive[p] != self._site])
+            coming = [alive[peer] != self._site for peer in self._awaited]
+            wanted_far = min(ACTIVE_REMOTE - self._remote() - sum(coming), len(far))
+            room = ACTIVE_VIEW - len(self._active) - len(coming) - max(0, wanted_far)
+            asks = self._some(far, wanted_far) + self._some(near, min(room, len(near)))
+            self._asked.update(dict.fromkeys(asks))
+        self._awaited.update(dict.fromkeys(asks, now + REDIAL_EVERY_S))
         return asks
+
+    def answered(self, peer: PeerId) -> None:
+        """Whom we asked has answered."""
+        self._awaited.pop(peer, None)
+
+    def _fresh(self, pool: list[PeerId]) -> list[PeerId]:
+        """Who was not tried yet; when all were, another round begins."""
+        fresh = [peer for peer in pool if peer not in self._asked]
+        if fresh:
+            return fresh
+        for peer in pool:
+            del self._asked[peer]
+        return pool
+
+    def _some(self, pool: list[PeerId], wanted: int) -> list[PeerId]:
+        return self._dice.sample(pool, wanted) if wanted > 0 else []
 
     def wants(self, peer: PeerId, site: str, urgent: bool, alive: dict[PeerId, str]) -> bool:
         """Whether to agree to that peer's request."""
@@ -75,6 +88,7 @@ class View:
 
     def add(self, peer: PeerId, site: str, alive: dict[PeerId, str]) -> list[PeerId]:
         """Takes a neighbour; answers whom it had to let go."""
+        self._awaited.pop(peer, None)
         self._active[peer] = site
         if self._meshed(alive) or len(self._active) <= ACTIVE_VIEW + 1:
             return []
