@@ -96,6 +96,8 @@ class Carrier:
         if old is not None and old.record.epoch >= record.epoch:
             return True, [], []
         mine = record.on(self._me)
+        if old is None and not held and record.state is GridState.DOWN:
+            return True, [], []
         if old is None and any(name not in held for name in mine):
             return False, [], []
         deployment = self._authority.vouch(record, old.record if old else None, now)
@@ -124,10 +126,11 @@ class Carrier:
             [NoticeDue(record.id), RoomChanged()],
         )
 
-    def acknowledge(self, peer: PeerId, grid: GridId) -> list[Effect]:
-        """Tells whoever decided that this host knows."""
-        row = self._rows.get(grid)
-        return [] if row is None else [Send(peer, DecidedAck(grid, row.record.epoch), grid)]
+    def acknowledge(self, peer: PeerId, record: GridRecord) -> list[Effect]:
+        """Tells whoever decided that this host knows; also if there is nothing (left) for it to do."""
+        row = self._rows.get(record.id)
+        epoch = row.record.epoch if row is not None else record.epoch
+        return [Send(peer, DecidedAck(record.id, epoch), record.id)]
 
     def noticed(self, grid: GridId, epoch: int, now: float) -> None:
         """Somebody spoke of an epoch of that grid; a newer one is worth asking about."""

@@ -9,18 +9,20 @@ from collections.abc import Callable
 
 from protocol.grid.lifecycle import Phase
 from protocol.grid.record import (
+    Change,
     GridRecord,
     GridState,
     ending,
     read_register,
     register_key,
     removing,
+    voiding,
 )
 from protocol.negotiation.messages import Decided, DecidedAck, Notice
 from protocol.negotiation.outcomes import Outcome, Propose
 from protocol.negotiation.request import Request, RequestState
 from protocol.terms.effects import Deadline, Effect, Send
-from protocol.terms.ids import PeerId, RequestId
+from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import DECIDED_EVERY_S
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 
@@ -40,7 +42,9 @@ class Changing(Request):
         notice: Notice,
         alive: Callable[[PeerId], bool],
         now: float,
+        undecided: bool = False,
     ) -> None:
+        """`undecided` if the grid is before its stewards just now, to become one or not."""
         super().__init__(request, notice.name, now)
         self.kind = checked.order.action
         self._order, self._signed, self._notice, self._alive = (
@@ -49,6 +53,7 @@ class Changing(Request):
             notice,
             alive,
         )
+        self._undecided = undecided
         self._record: GridRecord | None = None
         self._unacked: dict[PeerId, None] = {}
         self._busy: dict[PeerId, None] = {}
@@ -60,6 +65,8 @@ class Changing(Request):
         grid, key = self._notice.grid, register_key(self._notice.owner, self._notice.name)
         if self._order.action is Action.TERMINATE:
             change = removing(grid, self._order.workspace, self._signed)
+        elif self._undecided:
+            change = _stopping(grid, self._signed, now)
         else:
             change = ending(grid, self._signed)
         self.stage = "asking stewards"
@@ -70,6 +77,10 @@ class Changing(Request):
         """The stewards decided."""
         record = read_register(value).record
         if record is None or record.id != self._notice.grid:
+            if self._undecided:
+                lines = [f"{self.grid} was still being placed; that is stopped and nothing is left"]
+                self.end(RequestState.DONE, lines, now)
+                return []
             self.end(RequestState.FAILED, [f"{self.grid} is not a grid any more"], now)
             return []
         self._record = record
@@ -95,9 +106,9 @@ class Changing(Request):
 
     def acknowledged(self, sender: PeerId, ack: DecidedAck) -> None:
         """A host has the newest epoch on disk."""
-        if self._record is not None and ack.grid == self._record.id:
-            if ack.epoch >= self._record.epoch:
-                self._unacked.pop(sender, None)
+        record = self._record
+        if record is not None and ack.grid == record.id and ack.epoch >= record.epoch:
+            self._unacked.pop(sender, None)
 
     def noticed(self, sender: PeerId, notice: Notice, now: float) -> None:
         """A host tells what is left."""
@@ -142,3 +153,9 @@ class Changing(Request):
                 "  what is left on them is cleared when they come back",
             ]
         self.end(RequestState.DONE, lines, now)
+
+
+def _stopping(grid: GridId, order: SignedOrder, now: float) -> Change:
+    """Whichever comes first at the stewards, the grid is not up afterwards."""
+    end, void = ending(grid, order), voiding(grid, now)
+    return lambda value: void(end(value))

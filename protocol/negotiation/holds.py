@@ -18,7 +18,7 @@ from protocol.negotiation.outcomes import Outcome, Propose, RoomChanged
 from protocol.placement.fit import Offer, Rules, quantum_of, refusals
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
 from protocol.terms.ids import GridId, KeyId, PeerId
-from protocol.terms.limits import HOLD_S, HOLDS_PER_HOST
+from protocol.terms.limits import HOLD_S, HOLDS_PER_HOST, STEWARDS_MOST
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
@@ -40,6 +40,14 @@ class HoldRow(msgspec.Struct, frozen=True):
     stewards: tuple[PeerId, ...]
     vnis: tuple[tuple[str, int], ...]
     until_s: float
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """Grid names and network ids in use on this host."""
+
+    names: dict[str, tuple[GridId, bool]]
+    """Register key to the grid that uses it, and whether that is a grid that is up."""
+    vnis: dict[int, GridId]
 
 
 class HoldNotSaved(msgspec.Struct, frozen=True):
@@ -81,19 +89,22 @@ class Holds:
         return list(self._rows.values())
 
     def ask(
-        self, requester: PeerId, ask: HoldAsk, taken: dict[str, str], offer: Offer, now: float
+        self, requester: PeerId, ask: HoldAsk, taken: Taken, offer: Offer, now: float
     ) -> tuple[list[Effect], list[Outcome]]:
-        """Grants or refuses. `taken` maps (owner/name) and `vni:N` in use to the grid that uses them."""
+        """Grants or refuses; what is held already is only said again."""
         try:
             old = self._rows.get(ask.grid)
             deployment = self._authority.deployment(ask.order, now, fresh=old is None)
         except Untrusted as error:
             return self._refuse(requester, ask, Constraint.AUTHORITY, str(error)), []
-        if why := self._conflict(ask, deployment, taken):
-            return self._refuse(requester, ask, *why), []
-        held, refused = self._grant(ask, deployment, offer)
-        if not held:
-            return [Send(requester, HoldReply(ask.grid, (), tuple(refused)))], []
+        if conflict := self._conflict(ask, deployment, taken):
+            return self._refuse(requester, ask, *conflict), []
+        if not 1 <= len(ask.stewards) <= STEWARDS_MOST:
+            why = f"{len(ask.stewards)} stewards, 1 to {STEWARDS_MOST} are taken"
+            return self._refuse(requester, ask, Constraint.AUTHORITY, why), []
+        held, fresh, refused = self._grant(ask, deployment, offer)
+        if not fresh:
+            return [Send(requester, HoldReply(ask.grid, tuple(held), tuple(refused)))], []
         names = tuple(dict.fromkeys((*(old.workspaces if old else ()), *held)))
         until_s = now + min(ask.hold_s, HOLD_S)
         row = HoldRow(
@@ -111,7 +122,7 @@ class Holds:
         return [
             Persist(
                 (Row(TABLE, ask.grid, encode(row)),),
-                otherwise=HoldNotSaved(ask.grid, tuple(held), requester),
+                otherwise=HoldNotSaved(ask.grid, tuple(fresh), requester),
             ),
             Send(requester, HoldReply(ask.grid, tuple(held), tuple(refused))),
             Note("hold.granted", deployment.name, f"{', '.join(held)} for {ask.hold_s:.0f} s"),
@@ -189,15 +200,17 @@ class Holds:
     # -- parts
 
     def _conflict(
-        self, ask: HoldAsk, deployment: Deployment, taken: dict[str, str]
+        self, ask: HoldAsk, deployment: Deployment, taken: Taken
     ) -> tuple[Constraint, str] | None:
         if deployment.order != order_part(ask.grid):
             return Constraint.AUTHORITY, "the order is of another grid"
-        user = taken.get(deployment.key, ask.grid)
-        if user != ask.grid:
+        user, up = taken.names.get(deployment.key, (ask.grid, False))
+        if user != ask.grid and up:
             return Constraint.NAME, f"a grid named {deployment.name} is here already, id {user}"
+        if user != ask.grid:
+            return Constraint.CONTENDED, f"{deployment.name} is held or being cleared, id {user}"
         for network, vni in ask.vnis:
-            user = taken.get(f"vni:{vni}", ask.grid)
+            user = taken.vnis.get(vni, ask.grid)
             if user != ask.grid:
                 return Constraint.NETWORK_ID, f"network {network}: id {vni} is used by grid {user}"
         if len(self._ledger) + len(ask.workspaces) > HOLDS_PER_HOST:
@@ -206,11 +219,13 @@ class Holds:
 
     def _grant(
         self, ask: HoldAsk, deployment: Deployment, offer: Offer
-    ) -> tuple[list[str], list[tuple[str, Refusal]]]:
+    ) -> tuple[list[str], list[str], list[tuple[str, Refusal]]]:
+        """What is held now, what of it is new, and what is refused."""
         wanted: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
         placement = deployment.spec.placement
         rules = Rules(sites=placement.sites, exclude=placement.exclude)
         held: list[str] = []
+        fresh: list[str] = []
         refused: list[tuple[str, Refusal]] = []
         for name in dict.fromkeys(ask.workspaces):
             workspace = wanted.get(name)
@@ -224,8 +239,9 @@ class Holds:
                     refused.append((name, found[-1]))
                     continue
                 self._ledger.enter((ask.grid, name), quantum_of(workspace))
+                fresh.append(name)
             held.append(name)
-        return held, refused
+        return held, fresh, refused
 
     def _refuse(
         self, requester: PeerId, ask: HoldAsk, constraint: Constraint, why: str
@@ -239,7 +255,9 @@ class Holds:
         ]
 
     def _strike(self, grid: GridId, names: tuple[str, ...]) -> None:
-        row = self._rows[grid]
+        row = self._rows.get(grid)
+        if row is None:
+            return
         for name in names:
             if name in row.workspaces:
                 self._ledger.strike((grid, name))

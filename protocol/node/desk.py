@@ -10,6 +10,7 @@ from protocol.membership.membership import Membership
 from protocol.negotiation.acting import Acting
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.changing import Changing
+from protocol.negotiation.gathering import Candidate
 from protocol.negotiation.messages import (
     NOTICE,
     ActReply,
@@ -20,7 +21,7 @@ from protocol.negotiation.messages import (
     Quote,
 )
 from protocol.negotiation.outcomes import Outcome
-from protocol.negotiation.placing import Candidate, Placing, World
+from protocol.negotiation.placing import Placing, World
 from protocol.negotiation.request import RequestState
 from protocol.node.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.node.host import Host
@@ -129,6 +130,13 @@ class Desk:
     ) -> Answer:
         order, owner = checked.order, checked.principal.key
         placing = self._placing(f"{owner}/{order.grid}")
+        undecided = placing.undecided if placing is not None else None
+        if undecided is not None and placing is not None and order.action is Action.DOWN:
+            placing.cancel(now)
+            about = _first_notice(undecided)
+            stopping = Changing(request, checked, signed, about, self.alive, now, undecided=True)
+            self.requests.add(stopping)
+            return [], stopping.start(now)
         if placing is not None and placing.record is None and order.action is Action.DOWN:
             effects = placing.cancel(now)
             stopped = f"{order.grid} was still being placed; that request is cancelled"
@@ -139,10 +147,12 @@ class Desk:
         notice = self._notice(order.grid, checked, placing)
         if notice is None or notice.state is GridState.DOWN:
             known = self.notices.named(order.grid)
-            why = f"there is no grid named {order.grid} of this owner"
+            why = f"there is no grid named {order.grid}"
+            help_ = "`overlayctl ps` lists the grids there are"
             if known is not None and known.owner != owner and known.state is GridState.UP:
                 why = f"{order.grid} belongs to site {known.owner_site}'s admin"
-            lines = (why, "  would work: `overlayctl ps` lists the grids there are")
+                help_ = f"the same with --identity of site {known.owner_site}'s admin"
+            lines = (why, f"  would work: {help_}")
             return self._no(request, order.action, order.grid, lines, now)
         names = [name for name, _ in notice.placed]
         if order.workspace and order.workspace not in names:

@@ -3,12 +3,12 @@
 from protocol.capacity.advert import Advert, HostFacts, ImageLabel, shapes_in
 from protocol.capacity.ledger import Ledger
 from protocol.grid.lifecycle import Status
-from protocol.grid.record import GridRecord
+from protocol.grid.record import GridRecord, GridState, register_key
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.carrier import TABLE as CARRIED
 from protocol.negotiation.carrier import Carrier
 from protocol.negotiation.holds import TABLE as HELD
-from protocol.negotiation.holds import HoldNotSaved, Holds
+from protocol.negotiation.holds import HoldNotSaved, Holds, Taken
 from protocol.negotiation.messages import (
     Act,
     Decided,
@@ -117,7 +117,7 @@ class Host:
                 record, effects, outcomes = self.holds.settled(grid, value)
                 if record is None:
                     return effects, outcomes
-                return self._decided(self._identity.peer, record, now)
+                return self._decided(None, record, now)
             case Settled(id=change, value=value) if change.startswith("audit:"):
                 try:
                     return self.carrier.audited(GridId(change.removeprefix("audit:")), value, now)
@@ -160,7 +160,8 @@ class Host:
             images=offer.images,
         )
 
-    def _decided(self, sender: PeerId, record: GridRecord, now: float) -> Answer:
+    def _decided(self, sender: PeerId | None, record: GridRecord, now: float) -> Answer:
+        """A record that is said to be decided; without a sender there is nobody to acknowledge it to."""
         row = self.holds.row(record.id)
         held = row.workspaces if row is not None else ()
         try:
@@ -175,16 +176,19 @@ class Host:
         self.holds.take(record, self._identity.peer)
         if row is not None and self.carrier.row(record.id) is None:
             effects = [*effects, Persist((Row(HELD, record.id, None),), Untidied())]
-        return [*effects, *self.carrier.acknowledge(sender, record.id)], outcomes
+        if sender is not None:
+            effects = [*effects, *self.carrier.acknowledge(sender, record)]
+        return effects, outcomes
 
-    def _taken(self) -> dict[str, str]:
-        """Grid names and VXLAN ids in use on this host, and by which grid."""
-        taken: dict[str, str] = {}
+    def _taken(self) -> Taken:
+        names: dict[str, tuple[GridId, bool]] = {}
+        vnis: dict[int, GridId] = {}
         for row in self.holds.rows():
-            taken[row.key] = row.grid
-            taken |= {f"vni:{vni}": row.grid for _, vni in row.vnis}
+            names[row.key] = (row.grid, False)
+            vnis |= {vni: row.grid for _, vni in row.vnis}
         for carried in self.carrier.rows():
             record = carried.record
-            taken[f"{record.owner}/{record.name}"] = record.id
-            taken |= {f"vni:{vni}": record.id for _, vni in record.vnis}
-        return taken
+            key = register_key(record.owner, record.name)
+            names[key] = (record.id, record.state is GridState.UP)
+            vnis |= {vni: record.id for _, vni in record.vnis}
+        return Taken(names, vnis)

@@ -20,13 +20,12 @@ class Requests:
     def add(self, request: AnyRequest) -> None:
         """Takes one in; beyond the bound the oldest that has its answer is forgotten."""
         self._all[request.id] = request
-        if len(self._all) > REQUESTS_KEPT:
-            for old in [r for r, kept in self._all.items() if isinstance(kept, RequestView)][:1]:
-                del self._all[old]
+        self._bound()
 
     def refused(self, view: RequestView) -> None:
         """Remembers one that was answered at once."""
         self._all[view.id] = view
+        self._bound()
 
     def __contains__(self, request: RequestId) -> bool:
         return request in self._all
@@ -70,6 +69,11 @@ class Requests:
         return earliest(
             *(r.next_deadline() for r in self._all.values() if not isinstance(r, RequestView))
         )
+
+    def _bound(self) -> None:
+        if len(self._all) > REQUESTS_KEPT:
+            for old in [r for r, kept in self._all.items() if isinstance(kept, RequestView)][:1]:
+                del self._all[old]
 
 
 def answered(

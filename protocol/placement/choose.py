@@ -39,13 +39,20 @@ def choose(
     kept: dict[str, PeerId],
     dice: Dice,
 ) -> Choice:
-    """Places every workspace that is not in `kept` (held already, and out of the offers' free room)."""
+    """Places every workspace that is not in `kept` (held already, and out of the offers' free room).
+
+    With `one_site` it is tried among hosts that encrypt, wherever they are, then at one site after another.
+    """
     if not rules.one_site:
         return _choose(workspaces, offers, rules, kept, dice)
-    sites = list(dict.fromkeys(offer.site for offer in offers))
-    if kept:
-        home = next(offer.site for offer in offers if offer.peer in kept.values())
-        sites = [home]
+    private = tuple(offer for offer in offers if offer.encrypts)
+    across = _choose(workspaces, private, rules, kept, dice)
+    homes = list(dict.fromkeys(o.site for o in offers if o.peer in kept.values()))
+    if not across.unplaced and all(p in [o.peer for o in private] for p in kept.values()):
+        return across
+    if len(homes) > 1:
+        return across
+    sites = homes or list(dict.fromkeys(offer.site for offer in offers))
     best: Choice | None = None
     for site in dice.sample(sites, len(sites)):
         here = tuple(offer for offer in offers if offer.site == site)
@@ -86,8 +93,8 @@ def _choose(
         if not fitting:
             unplaced.append(Unplaced(workspace, tuple(reasons)))
             continue
-        least = min(members.get(_group(o.peer, site_of, rules), 0) for o in fitting)
-        best = [o for o in fitting if members.get(_group(o.peer, site_of, rules), 0) == least]
+        crowd = {o.peer: members.get(_group(o.peer, site_of, rules), 0) for o in fitting}
+        best = [o for o in fitting if crowd[o.peer] == min(crowd.values())]
         offer = _weighted(best, [_weight(workspace, o, free[o.peer]) for o in best], dice)
         placed[workspace.name] = offer.peer
         free[offer.peer] = free[offer.peer] - quantum_of(workspace)

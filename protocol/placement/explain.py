@@ -9,6 +9,7 @@ _ADVICE = {
     Constraint.ENCRYPTION: "say `encryption: none` on the network to let it cross sites in the clear",
     Constraint.AUTHORITY: "ask the site's admin",
     Constraint.NAME: "take the other grid down, or choose another name",
+    Constraint.CONTENDED: "try again in a moment",
     Constraint.IMAGE: "add the image at any peer with `overlayctl image add`",
     Constraint.STORE: "free disk space on that host",
     Constraint.SILENT: "try again when those hosts answer",

@@ -23,6 +23,8 @@ class Offer(msgspec.Struct, frozen=True):
     encrypts: bool
     images: tuple[str, ...]
     """Digests of the images it has already."""
+    refused: Refusal | None = None
+    """It has said no, for a reason that is not about room."""
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -57,4 +59,6 @@ def refusals(workspace: Workspace, offer: Offer, free: Quantum, rules: Rules) ->
     for (name, need), (_, have) in zip(asked.by_constraint(), room.by_constraint(), strict=True):
         if need > have:
             found.append(Refusal(name, offer.host, asked=need, available=max(0, have)))
+    if offer.refused is not None:
+        found.append(offer.refused)
     return found

@@ -65,7 +65,11 @@ ROUNDS = 4
 REQUEST_S = 60.0
 """How long a request tries again before the person is told no."""
 BACKOFF_S = 0.5
+BUILD_S = 600.0
+"""How long a request waits for what was agreed to be up; the grid goes on being built after that."""
 STEWARDS = 3
+STEWARDS_MOST = 7
+"""Beyond that a register is slow and no safer."""
 REGISTER_REPLY_WITHIN_S = 1.0
 REGISTER_TRIES = 12
 VOIDED = 256

@@ -23,6 +23,9 @@ class Constraint(StrEnum):
     ARCHITECTURE = "architecture"
     IMAGE = "image"
     NAME = "name"
+    """The host carries another grid of that name."""
+    CONTENDED = "contended"
+    """Another request holds that name here, or the last of that name is still being cleared."""
     NETWORK_ID = "network-id"
     STORE = "store"
     LIMIT = "limit"
@@ -33,6 +36,16 @@ class Constraint(StrEnum):
 
 QUANTITIES = (Constraint.CPUS, Constraint.DISK, Constraint.MEMORY)
 """Constraints whose `asked` and `available` are amounts (thousandths of a cpu; bytes)."""
+
+
+PASSING = (
+    Constraint.SILENT,
+    Constraint.CONTENDED,
+    Constraint.NETWORK_ID,
+    Constraint.STORE,
+    *QUANTITIES,
+)
+"""Refusals of a hold that may be over in a moment: worth another attempt."""
 
 
 class Refusal(msgspec.Struct, frozen=True):

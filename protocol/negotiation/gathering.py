@@ -1,0 +1,234 @@
+"""One attempt to gather promises for every workspace of a grid: quotes, a choice, holds.
+
+Rules. A quote binds nobody. Holds that were granted are kept while refused ones are asked for elsewhere. A
+host that refused for want of room is believed about how much it has; one that refused for another
+reason is not asked again in this attempt. A host that does not answer may hold all the same, so it is
+told to let go.
+"""
+
+import msgspec
+
+from protocol.capacity.quantum import Quantum
+from protocol.grid.model import Encryption, Workspace
+from protocol.grid.record import Assignment, GridRecord, GridState, HostRef, vni_of
+from protocol.negotiation.authority import Deployment
+from protocol.negotiation.messages import HoldAsk, HoldRelease, HoldReply, Quote, QuoteAsk
+from protocol.negotiation.request import Planned
+from protocol.placement.choose import Choice, choose
+from protocol.placement.fit import Offer, Rules, quantum_of
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Effect, Send
+from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.limits import HOLD_S, QUOTED_HOSTS
+from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
+from protocol.trust.order import SignedOrder
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A live host that may be asked."""
+
+    peer: PeerId
+    name: str
+    site: str
+
+
+class Gathering:
+    """Who was asked, what they offered, what they hold."""
+
+    def __init__(
+        self,
+        request: RequestId,
+        deployment: Deployment,
+        grid: GridId,
+        candidates: tuple[Candidate, ...],
+        stewards: tuple[PeerId, ...],
+        dice: Dice,
+    ) -> None:
+        self._request, self._deployment, self._dice = request, deployment, dice
+        self.grid, self.stewards = grid, stewards
+        self._asked = {candidate.peer: candidate for candidate in candidates[:QUOTED_HOSTS]}
+        self._offers: dict[PeerId, Offer] = {}
+        self._held: dict[str, PeerId] = {}
+        self._waiting: dict[str, PeerId] = {}
+        self._sizes: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
+        self.rounds = 0
+        self.refused: list[Refusal] = []
+        """Every refusal of a hold in this attempt."""
+
+    # -- quotes
+
+    def ask(self) -> list[Effect]:
+        """Asks every candidate for a quote."""
+        ask = QuoteAsk(self._request, self._deployment.owner_site)
+        return [Send(peer, ask, self._request) for peer in self._asked]
+
+    @property
+    def candidates(self) -> int:
+        """How many were asked."""
+        return len(self._asked)
+
+    def quote(self, sender: PeerId, quote: Quote) -> bool:
+        """A host's word. True when all have spoken."""
+        candidate = self._asked.get(sender)
+        if candidate is None:
+            return False
+        self._offers[sender] = Offer(
+            peer=sender,
+            host=candidate.name,
+            site=candidate.site,
+            free=quote.free,
+            architecture=quote.architecture,
+            underlay=quote.underlay,
+            encrypts=quote.encrypts,
+            images=quote.images,
+        )
+        return len(self._offers) == len(self._asked)
+
+    def silent(self) -> list[str]:
+        """Names of hosts that gave no quote."""
+        return [c.name for peer, c in self._asked.items() if peer not in self._offers]
+
+    # -- the choice
+
+    def choose(self) -> Choice:
+        """Where what is not held yet would go."""
+        offers = tuple(self._offers[peer] for peer in self._asked if peer in self._offers)
+        spec = self._deployment.spec
+        private = [n for n in spec.networks if n.encryption is Encryption.REQUIRED]
+        rules = Rules(
+            sites=spec.placement.sites,
+            exclude=spec.placement.exclude,
+            spread=spec.placement.spread,
+            one_site=bool(private) and not all(offer.encrypts for offer in offers),
+        )
+        return choose(self._deployment.workspaces, offers, rules, self._held, self._dice)
+
+    def planned(self, choice: Choice) -> tuple[Planned, ...]:
+        """A choice as people read it."""
+        planned = []
+        for workspace in self._deployment.workspaces:
+            offer = self._offers.get(choice.placed.get(workspace.name, PeerId("")))
+            if offer is None:
+                continue
+            planned.append(
+                Planned(
+                    workspace=workspace.name,
+                    host=offer.host,
+                    site=offer.site,
+                    peer=offer.peer,
+                    cpus_milli=workspace.cpus_milli,
+                    memory_bytes=workspace.memory_bytes,
+                    image=workspace.image.name,
+                    image_cached=workspace.image.digest in offer.images,
+                )
+            )
+        return tuple(planned)
+
+    # -- holds
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is held."""
+        return len(self._held) == len(self._sizes)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether hosts have still to answer."""
+        return bool(self._waiting)
+
+    def hold(self, choice: Choice, order: SignedOrder) -> list[Effect]:
+        """Asks for what the choice places and is not held yet."""
+        self.rounds += 1
+        self._waiting = {n: peer for n, peer in choice.placed.items() if n not in self._held}
+        vnis = self._vnis()
+        return [
+            Send(
+                peer,
+                HoldAsk(self.grid, order, tuple(names), self.stewards, vnis, HOLD_S),
+                self._request,
+            )
+            for peer, names in _by_host(self._waiting).items()
+        ]
+
+    def reply(self, sender: PeerId, reply: HoldReply) -> list[Refusal]:
+        """Promised, or why not: answers what is newly refused."""
+        refused: list[Refusal] = []
+        for name in reply.held:
+            if self._waiting.get(name) == sender:
+                del self._waiting[name]
+                self._held[name] = sender
+                offer = self._offers[sender]
+                left = offer.free - quantum_of(self._sizes[name])
+                self._offers[sender] = msgspec.structs.replace(offer, free=left)
+        for name, refusal in reply.refused:
+            if self._waiting.get(name) == sender:
+                del self._waiting[name]
+                self._believe(sender, refusal)
+                refused.append(refusal)
+        return refused
+
+    def overdue(self) -> tuple[list[Effect], list[Refusal]]:
+        """Gives up on hosts that did not answer."""
+        effects: list[Effect] = []
+        refused: list[Refusal] = []
+        for peer, names in _by_host(self._waiting).items():
+            effects.append(Send(peer, HoldRelease(self.grid, tuple(names)), self._request))
+            silent = Refusal(Constraint.SILENT, self._asked[peer].name, detail="no answer in time")
+            self._believe(peer, silent)
+            refused.append(silent)
+        self._waiting = {}
+        return effects, refused
+
+    def release(self, record: GridRecord | None = None) -> list[Effect]:
+        """Lets everything go, but for what a record says is the grid's."""
+        kept = {a.workspace: a.host for a in record.assignments} if record is not None else {}
+        going = {**self._held, **self._waiting}
+        going = {name: peer for name, peer in going.items() if kept.get(name) != peer}
+        self._held, self._waiting = {}, {}
+        return [
+            Send(peer, HoldRelease(self.grid, tuple(names)), self._request)
+            for peer, names in _by_host(going).items()
+        ]
+
+    def draft(self, order: SignedOrder) -> GridRecord:
+        """The record that makes what is held a grid."""
+        deployment = self._deployment
+        used = dict.fromkeys(self._held[w.name] for w in deployment.workspaces)
+        offers = [self._offers[peer] for peer in used]
+        return GridRecord(
+            id=self.grid,
+            name=deployment.name,
+            owner=deployment.owner,
+            owner_site=deployment.owner_site,
+            epoch=1,
+            state=GridState.UP,
+            order=order,
+            stewards=self.stewards,
+            hosts=tuple(HostRef(o.peer, o.host, o.site, o.underlay) for o in offers),
+            assignments=tuple(
+                Assignment(w.name, self._held[w.name]) for w in deployment.workspaces
+            ),
+            vnis=self._vnis(),
+        )
+
+    def _vnis(self) -> tuple[tuple[str, int], ...]:
+        networks = self._deployment.spec.networks
+        return tuple((network.name, vni_of(self.grid, network.name)) for network in networks)
+
+    def _believe(self, peer: PeerId, refusal: Refusal) -> None:
+        self.refused.append(refusal)
+        offer = self._offers[peer]
+        if refusal.constraint in QUANTITIES:
+            room = dict(offer.free.by_constraint())
+            room[refusal.constraint] = min(room[refusal.constraint], refusal.available)
+            free = Quantum(room[Constraint.CPUS], room[Constraint.MEMORY], room[Constraint.DISK])
+            self._offers[peer] = msgspec.structs.replace(offer, free=free)
+        else:
+            self._offers[peer] = msgspec.structs.replace(offer, refused=refusal)
+
+
+def _by_host(placed: dict[str, PeerId]) -> dict[PeerId, list[str]]:
+    per_host: dict[PeerId, list[str]] = {}
+    for name, peer in placed.items():
+        per_host.setdefault(peer, []).append(name)
+    return per_host
