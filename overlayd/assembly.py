@@ -269,7 +269,7 @@ async def _facts(config: DaemonConfig, offer: ComputeOffer, volumes: DirectoryVo
             disk_bytes=int(min(disk_bytes, caps.disk or disk_bytes)),
         ),
         architecture=offer.architecture,
-        driver=offer.driver,
+        driver=str(config.compute.uri),
         accelerator=offer.accelerator,
         accelerator_why=offer.why,
         underlay=str(config.network.underlay),

@@ -217,7 +217,7 @@ class Realiser:
         digest = Digest(workspace.image.digest)
 
         def fetched(have: int, total: int) -> None:
-            self._say(part, mine, Phase.IMAGE, f"{100 * have // max(1, total)} %")
+            self._say(part, mine, Phase.IMAGE, f"{10 * (10 * have // max(1, total))} %")
 
         if all(image.digest != digest for image in await tools.images.list()):
             self._say(part, mine, Phase.IMAGE, "fetching")

@@ -98,14 +98,16 @@ class Federation:
             create_federation(federation)
         if not self.identity(site).exists():
             add_site(federation, site)
-        keys = enrol_host(self.identity(site), name)
+        keys = self._keys_of(site, name)
+        if not keys.exists():
+            enrol_host(self.identity(site), name)
         folder = self.folder / name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         host = Host(name, site, address, folder, prefix)
         first = next(iter(self.hosts.values()), None)
         join = ""
         if first is not None:
-            key = load_host(self._keys(first)).identity.key
+            key = load_host(self._keys_of(first.site, first.name)).identity.key
             join = f'"{key}@{first.endpoint}"'
         (folder / "overlayd.toml").write_text(self._config(host, keys, join))
         self.hosts[name] = host
@@ -179,8 +181,8 @@ class Federation:
         ]  # fmt: skip
         return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
 
-    def _keys(self, host: Host) -> Path:
-        return self.identity(host.site) / "hosts" / host.name
+    def _keys_of(self, site: str, name: str) -> Path:
+        return self.identity(site) / "hosts" / name
 
     def _config(self, host: Host, keys: Path, join: str) -> str:
         return f"""\
