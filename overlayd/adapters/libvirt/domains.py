@@ -5,6 +5,7 @@ restart of this process or of the host. Which start of the machine a domain is (
 its metadata, and is compared before anything is done: that makes each call idempotent.
 """
 
+import contextlib
 import threading
 from collections import defaultdict
 from collections.abc import Callable
@@ -241,11 +242,15 @@ class Domains:
         return f"{prefix}_period", f"{prefix}_quota"
 
     def _cap(self, domain: libvirt.virDomain, running: bool) -> int:
-        """The cap in force by the kernel's word; what is written in the domain where none runs."""
+        """The cap in force by the kernel's word; what is written in the domain where none runs, or
+        where libvirt, just opened, has not found the control group of an earlier life's guest yet.
+        """
+        period = quota = 0
         if running and self._driver.type is not DomainType.TEST:
-            now = domain.schedulerParameters()
-            period, quota = (now.get(name, 0) for name in self._quota_parameters())
-        else:
+            with contextlib.suppress(libvirt.libvirtError):
+                now = domain.schedulerParameters()
+                period, quota = (now.get(name, 0) for name in self._quota_parameters())
+        if not period:
             tune = ET.fromstring(domain.XMLDesc()).find("cputune")  # noqa: S314, libvirt's own
             period, quota = (
                 int((tune.findtext(name) if tune is not None else None) or 0)
