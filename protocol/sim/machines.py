@@ -4,7 +4,7 @@ Level-triggered as the real one: it compares what the node wants of a grid with 
 and mends the difference. Machines outlive the daemon; a pass that was under way does not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -76,7 +76,7 @@ class Machines:
         failed = False
         for wanted in row.wanted:
             if wanted not in going:
-                failed |= yield from self._bring(grid, wanted)
+                failed = (yield from self._bring(grid, wanted)) or failed
         for wanted in going:
             gone = wanted.power is Power.GONE
             self._say(grid, wanted, Phase.GONE if gone else Phase.EXPIRED)
@@ -87,7 +87,8 @@ class Machines:
             yield _RETRY_S
             self._again[grid] = None
 
-    def _bring(self, grid: GridId, wanted: Wanted) -> Iterator[float]:
+    def _bring(self, grid: GridId, wanted: Wanted) -> Generator[float, None, bool]:
+        """Answers whether it failed."""
         key = (grid, wanted.workspace)
         machine = self.there.get(key)
         if machine is None or machine.boot != wanted.boot:
@@ -98,6 +99,7 @@ class Machines:
             if self._dice.random() < self._fail_boot:
                 self._say(grid, wanted, Phase.FAILED, "the hypervisor would not")
                 return True
+            self._peer.world.invariants.started(self._peer, grid, wanted.workspace)
             machine = self.there[key] = Machine(wanted.boot)
         machine.paused = wanted.power is Power.PAUSED
         if machine.paused:

@@ -14,6 +14,7 @@ from protocol.node.events import Arrived, Event, Started, Ticked
 from protocol.node.identity import Identity
 from protocol.node.node import Node
 from protocol.sim.machines import Machines
+from protocol.sim.violation import Violation, violation
 from protocol.terms.effects import (
     Dial,
     Effect,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from protocol.sim.world import World
 
 _STORY = 40
+_RESTART_S = 2.0
 
 
 class SimPeer:
@@ -93,10 +95,16 @@ class SimPeer:
         """Something happens to the peer; everything that follows at once happens too."""
         if self.node is None:
             return
-        self._step(event)
-        if self.node is not None:
-            self.world.moved(self)
-            self._arm()
+        try:
+            self._step(event)
+            if self.node is not None:
+                self.world.moved(self)
+                self._arm()
+        except Violation:
+            raise
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise violation(self.world, what, self) from error
 
     # -- the shell
 
@@ -114,6 +122,7 @@ class SimPeer:
             if self.fuse is not None:
                 self.fuse -= 1
                 if self.fuse <= 0:
+                    world.faults_done["crash between effects"] += 1
                     self.crash()
         for follower in followers:
             if self.node is node:
@@ -127,7 +136,9 @@ class SimPeer:
                 if self.store_full and any(row.value is not None for row in rows):
                     world.faults_done["store full"] += 1
                     if otherwise is None:
+                        world.faults_done["crash for a full store"] += 1
                         self.crash()
+                        world.after(_RESTART_S, self._restart)
                     else:
                         followers.append(otherwise)  # type: ignore[arg-type]  # one of Event
                     return False
@@ -157,6 +168,11 @@ class SimPeer:
             else:
                 table[row.key] = row.value
             self.world.written(self, row)
+
+    def _restart(self) -> None:
+        """What the service manager does when the process ended by itself."""
+        if self.node is None:
+            self.start()
 
     def _arm(self) -> None:
         """The one timer: the node's deadline."""

@@ -6,6 +6,7 @@ connection arrive in order, at most once, unless faults say otherwise. A cut dro
 ends connections when heartbeats have been missed; a crash is noticed within one latency.
 """
 
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ class Wires:
         self._cut.append((dict.fromkeys(some), dict.fromkeys(others)))
         for connection in list(self._connections.values()):
             if self._is_cut(*connection.ends):
-                self._world.after(HEARTBEATS_S, lambda c=connection: self._missed(c))
+                self._world.after(HEARTBEATS_S, partial(self._missed, connection))
 
     def heal(self) -> None:
         """Undoes every cut."""

@@ -11,8 +11,9 @@ from random import Random
 
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
+from protocol.grid.model import GridSpec
 from protocol.membership.membership import Join
-from protocol.node.events import CancelAsked, Event, OrderGiven, PlanAsked
+from protocol.node.events import Event, OrderGiven, PlanAsked
 from protocol.node.identity import Identity
 from protocol.sim.faults import NONE, FaultPlan
 from protocol.sim.invariants import Invariants
@@ -27,6 +28,7 @@ from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Verifier
 
 START_S = 1_750_000_000.0
+CAPACITY = Quantum(8000, 8 << 30, 64 << 30)
 LOCAL_S = 0.0005
 NEAR_S, FAR_S = 0.010, 0.075
 """One way between sites, seconds (overlay.md)."""
@@ -42,13 +44,15 @@ class World:
         sites: int,
         *,
         plan: FaultPlan = NONE,
-        capacity: Quantum = Quantum(8000, 8 << 30, 64 << 30),
+        capacity: Quantum = CAPACITY,
         encrypts: bool = True,
         trace: Trace | None = None,
     ) -> None:
-        self.seed, self.plan = seed, plan
-        self.now_s = START_S
-        self.dice = Random(seed)
+        self.seed, self.faults = seed, plan
+        self.start_s = self.now_s = START_S
+        self.calm_since_s = START_S
+        """Since when nothing is broken, as far as anybody told the world."""
+        self._seeds = Random(seed)
         self._heap: list[tuple[float, int, Callable[[], object]]] = []
         self._sequence = 0
         self.steps = 0
@@ -58,19 +62,19 @@ class World:
             "federation", from_s=START_S - 86400, until_s=START_S + 400 * 86400
         )
         self.verifier: Verifier = SimVerifier()
-        self.wires = Wires(self, self._dice(), plan.links)
+        self.wires = Wires(self, self.new_dice(), plan.links)
         names = [f"s{i + 1}" for i in range(sites)]
-        self.admins = {site: Admin(self.federation, site, self._dice()) for site in names}
+        self.admins = {site: Admin(self.federation, site, self.new_dice()) for site in names}
         self._latency_s = self._latencies(names)
         self.peers = [
             self._peer(names[i % sites], f"h{i + 1}", capacity, encrypts) for i in range(peers)
         ]
         self.by_id: dict[PeerId, SimPeer] = {peer.id: peer for peer in self.peers}
         self.invariants = Invariants(self)
+        self._requests = 0
         first = self.peers[0]
         for peer in self.peers[1:]:
             peer.joins = (Join(first.id, first.identity.address),)
-        self._requests = 0
 
     # -- time
 
@@ -103,24 +107,28 @@ class World:
         self.now_s = end_s
         return False
 
+    @property
+    def elapsed_s(self) -> float:
+        """Virtual seconds since the beginning."""
+        return self.now_s - self.start_s
+
     # -- people
 
     def give(self, peer: SimPeer, order: SignedOrder) -> RequestId:
         """Somebody gives an order to a peer."""
-        request = self.new_request()
-        self._ask(peer, OrderGiven(request, order), request)
+        self._requests += 1
+        request = RequestId(f"request-{self._requests}")
+        self.invariants.asked(peer, request)
+        peer.feed(OrderGiven(request, order))
         return request
 
-    def new_request(self) -> RequestId:
-        """An id."""
+    def plan(self, peer: SimPeer, spec: GridSpec) -> RequestId:
+        """Somebody asks where a grid would go."""
         self._requests += 1
-        return RequestId(f"request-{self._requests}")
-
-    def _ask(
-        self, peer: SimPeer, event: OrderGiven | PlanAsked | CancelAsked, request: RequestId
-    ) -> None:
+        request = RequestId(f"request-{self._requests}")
         self.invariants.asked(peer, request)
-        peer.feed(event)
+        peer.feed(PlanAsked(request, spec))
+        return request
 
     # -- what peers tell the world
 
@@ -131,7 +139,7 @@ class World:
 
     def traced(self, peer: SimPeer, event: Event, effects: list[Effect]) -> None:
         """Every step, for the trace."""
-        self.trace.step(self.now_s - START_S, peer.name, event, effects)
+        self.trace.step(self.elapsed_s, peer.name, event, effects)
         self.invariants.effects(peer, effects)
 
     def sent(self, peer: SimPeer, send: Send) -> None:
@@ -153,11 +161,17 @@ class World:
         for i, peer in enumerate(self.peers):
             self.after(i * apart_s, peer.start)
 
-    def _dice(self) -> Random:
-        return Random(self.dice.getrandbits(64))
+    def new_dice(self) -> Random:
+        """A generator of its own for some part of the world."""
+        return Random(self._seeds.getrandbits(64))
+
+    def name_of(self, peer: PeerId) -> str:
+        """A peer's name, for people."""
+        known = self.by_id.get(peer)
+        return known.name if known is not None else peer[:12]
 
     def _latencies(self, names: list[str]) -> dict[tuple[str, str], float]:
-        dice = self._dice()
+        dice = self.new_dice()
         return {(a, b): dice.uniform(NEAR_S, FAR_S) for a in names for b in names if a < b}
 
     def _peer(self, site: str, name: str, capacity: Quantum, encrypts: bool) -> SimPeer:
@@ -180,4 +194,4 @@ class World:
             encrypts=encrypts,
         )
         images = (ImageLabel(IMAGE.name, Digest(IMAGE.digest), 16 << 20),)
-        return SimPeer(self, identity, facts, images, self._dice(), self.plan.fail_boot)
+        return SimPeer(self, identity, facts, images, self.new_dice(), self.faults.fail_boot)

@@ -1,0 +1,74 @@
+"""People who want grids: they ask any peer, change their minds, pause, terminate, take down, sign twice."""
+
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING
+
+from protocol.grid.model import Encryption, Spread
+from protocol.node.events import CancelAsked
+from protocol.sim.people import MIB, grid_spec
+from protocol.terms.ids import RequestId
+from protocol.trust.order import Action, SignedOrder
+
+if TYPE_CHECKING:
+    from protocol.sim.world import World
+
+_LATER = (Action.PAUSE, Action.RESUME, Action.RESTART, Action.TERMINATE, Action.DOWN, Action.DOWN)
+
+
+class Crowd:
+    """Asks for some grids within some time, and now and then for something else about them."""
+
+    def __init__(self, world: "World", grids: int, within_s: float, dice: Random) -> None:
+        self._world, self._dice = world, dice
+        self.ups: dict[RequestId, str] = {}
+        self._signed: dict[str, tuple[str, SignedOrder]] = {}
+        for number in range(grids):
+            world.after(dice.uniform(0.0, within_s), partial(self._up, number))
+            for _ in range(dice.randint(0, 3)):
+                world.after(dice.uniform(0.0, within_s), self._later)
+
+    def _up(self, number: int) -> None:
+        """A grid of any size; one name in five is asked for by two at once."""
+        world, dice = self._world, self._dice
+        site = dice.choice(list(world.admins))
+        spec = grid_spec(
+            f"grid-{number}",
+            dice.randint(1, 6),
+            cpus_milli=dice.choice((250, 500, 2000)),
+            memory_bytes=dice.choice((128, 512, 2048)) * MIB,
+            spread=dice.choice(list(Spread)),
+            encryption=dice.choice(list(Encryption)),
+            lease_s=dice.choice((60, 3600)),
+        )
+        order = world.admins[site].up(spec, world.now_s)
+        self._signed[spec.name] = (site, order)
+        self._give(order, spec.name)
+        if dice.random() < 0.1:
+            self._give(world.admins[site].up(spec, world.now_s), spec.name)
+        elif dice.random() < 0.1:
+            world.after(dice.uniform(0.0, 20.0), lambda: self._give(order, spec.name))
+
+    def _give(self, order: SignedOrder, name: str) -> None:
+        up = [peer for peer in self._world.peers if peer.up]
+        if not up:
+            return
+        peer = self._dice.choice(up)
+        request = self._world.give(peer, order)
+        self.ups[request] = name
+        if self._dice.random() < 0.05:
+            pause_s = self._dice.uniform(0.0, 2.0)
+            self._world.after(pause_s, lambda: peer.feed(CancelAsked(request)))
+
+    def _later(self) -> None:
+        world, dice = self._world, self._dice
+        up = [peer for peer in world.peers if peer.up]
+        if not self._signed or not up:
+            return
+        name = dice.choice(list(self._signed))
+        site, _ = self._signed[name]
+        action = dice.choice(_LATER)
+        one = action is Action.TERMINATE or (action is not Action.DOWN and dice.random() < 0.5)
+        workspace = f"web-{dice.randint(1, 3)}" if one else ""
+        order = world.admins[site].order(action, name, world.now_s, workspace=workspace)
+        world.give(dice.choice(up), order)

@@ -1,0 +1,103 @@
+"""What must hold once nothing is broken any more and everybody had time to hear of it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from protocol.grid.lifecycle import Power
+from protocol.grid.record import GridRecord, GridState
+from protocol.membership.liveness import Health
+from protocol.terms.ids import PeerId
+
+if TYPE_CHECKING:
+    from protocol.sim.peer import SimPeer
+    from protocol.sim.world import World
+
+
+def unsettled(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
+    """Everything that is not as it must be, with the peers involved; nothing if it is quiet."""
+    for peer in world.peers:
+        if peer.node is None:
+            yield f"{peer.name} is not up", (peer,)
+    if all(peer.up for peer in world.peers):
+        yield from _unknown(world)
+        yield from _unanswered(world)
+        yield from _half_placed(world)
+        yield from _left_over(world)
+        yield from _different(world)
+
+
+def _unknown(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
+    """Everybody believes everybody alive."""
+    for peer in world.peers:
+        assert peer.node is not None
+        for other in world.peers:
+            if other is not peer:
+                health = peer.node.membership.liveness.health(other.id)
+                if health is not Health.ALIVE:
+                    yield f"{peer.name} believes {other.name} {health}", (peer, other)
+
+
+def _unanswered(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
+    """Every request has its answer, if the peer that was asked did not die on it."""
+    for request, (peer, life) in world.invariants.requests.items():
+        if peer.life == life and peer.node is not None:
+            view = peer.node.desk.requests.view(request)
+            if view is None or view.state == "running":
+                stage = view.stage if view is not None else "lost"
+                yield f"{request} at {peer.name} has no answer, it is {stage}", (peer,)
+
+
+def newest_records(world: "World") -> list[GridRecord]:
+    """What the stewards decided last of every grid."""
+    return [epochs[max(epochs)] for epochs in world.invariants.decided.values()]
+
+
+def _half_placed(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
+    """A grid that is up is carried by every host it is assigned to, in its newest epoch."""
+    for record in newest_records(world):
+        if record.state is not GridState.UP:
+            continue
+        for host in record.carriers():
+            peer = world.by_id[host]
+            assert peer.node is not None
+            row = peer.node.host.carrier.row(record.id)
+            names = [w.workspace for w in row.wanted if w.power is not Power.GONE] if row else []
+            if row is None or row.record.epoch != record.epoch:
+                yield f"{peer.name} does not carry {record.name} {record.id}", (peer,)
+            elif sorted(names) != sorted(record.on(host)):
+                yield (
+                    f"{peer.name} carries {names} of {record.name}, not {record.on(host)}",
+                    (peer,),
+                )
+
+
+def _left_over(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
+    """No hold, no contract and no machine without a decision."""
+    assigned: dict[tuple[PeerId, str, str], None] = {}
+    for record in newest_records(world):
+        if record.state is GridState.UP:
+            for each in record.assignments:
+                assigned[(each.host, record.id, each.workspace)] = None
+    for peer in world.peers:
+        assert peer.node is not None
+        for hold in peer.node.host.holds.rows():
+            yield f"{peer.name} still holds {hold.workspaces} of {hold.name}", (peer,)
+        for row in peer.node.host.carrier.rows():
+            for wanted in row.wanted:
+                if (peer.id, row.record.id, wanted.workspace) not in assigned:
+                    yield f"{peer.name} carries {wanted.workspace} of no grid", (peer,)
+            if not row.wanted:
+                yield f"{peer.name} has not cleared {row.record.name}", (peer,)
+        for grid, workspace in peer.machines.there:
+            if (peer.id, grid, workspace) not in assigned:
+                yield f"{peer.name} runs {workspace} of {grid}, which is of no grid", (peer,)
+
+
+def _different(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
+    """All directories are equal."""
+    first = world.peers[0]
+    assert first.node is not None
+    for peer in world.peers[1:]:
+        assert peer.node is not None
+        if peer.node.broadcast.directory.digest() != first.node.broadcast.directory.digest():
+            yield f"the directories of {first.name} and {peer.name} differ", (first, peer)

@@ -1,0 +1,56 @@
+"""What is said when something that must hold does not."""
+
+from typing import TYPE_CHECKING
+
+from protocol.node.events import Arrived, Event
+from protocol.terms.effects import Dial, Effect, HangUp, Note, Persist, Realise, Send
+
+if TYPE_CHECKING:
+    from protocol.sim.peer import SimPeer
+    from protocol.sim.world import World
+
+
+class Violation(AssertionError):
+    """Seed, virtual time, what broke, and what the peers involved did last."""
+
+
+def violation(world: "World", what: str, *peers: "SimPeer") -> Violation:
+    """A violation with the story of the peers involved."""
+    lines = [f"seed {world.seed}, {world.elapsed_s:.3f} s: {what}"]
+    for peer in peers:
+        lines.append(f"  {peer.name} at {peer.site} ({peer.id[:12]}), the last it did:")
+        lines += [f"    {line}" for line in story(world, peer)]
+    return Violation("\n".join(lines))
+
+
+def story(world: "World", peer: "SimPeer") -> list[str]:
+    """The last steps of a peer, one line each."""
+    return [
+        f"{at_s - world.start_s:9.3f} {_event(world, event)} > "
+        + (", ".join(_effect(world, effect) for effect in effects) or "nothing")
+        for at_s, event, effects in peer.story
+    ]
+
+
+def _event(world: "World", event: Event) -> str:
+    if isinstance(event, Arrived):
+        return f"{type(event.message).__name__} from {world.name_of(event.peer)}"
+    peer = getattr(event, "peer", None)
+    kind = type(event).__name__
+    return f"{kind} {world.name_of(peer)}" if peer is not None else kind
+
+
+def _effect(world: "World", effect: Effect) -> str:
+    match effect:
+        case Send(peer=peer, message=message):
+            return f"{type(message).__name__} to {world.name_of(peer)}"
+        case Dial(peer=peer) | HangUp(peer=peer):
+            return f"{type(effect).__name__} {world.name_of(peer)}"
+        case Persist(rows=rows):
+            return "Persist " + " ".join(f"{'-' * (r.value is None)}{r.table}" for r in rows)
+        case Note(kind=kind, subject=subject):
+            return f"Note {kind} {subject}"
+        case Realise(grid=grid):
+            return f"Realise {grid}"
+        case _:
+            return type(effect).__name__
