@@ -103,12 +103,15 @@ def register_key(owner: KeyId, name: str) -> str:
     return f"{owner}/{name}"
 
 
-def grid_id(order: SignedOrder, attempt: int = 0) -> GridId:
+def grid_id(order: SignedOrder, attempt: int = 0, requester: str = "") -> GridId:
     """The id of the grid an `up` order makes, at that attempt of its requester to place it.
 
-    An attempt that was voted down can never become a grid; the next one has an id of its own.
+    An attempt that was voted down can never become a grid; the next one has an id of its own. So has
+    another requester with the same order: cut off from each other they may ask different stewards,
+    and a workspace of one grid must not be on two hosts.
     """
-    return GridId(f"{order_id(order)[:20]}.{attempt}")
+    tag = f"-{short_hash(requester, digits=6)}" if requester else ""
+    return GridId(f"{order_id(order)[:20]}.{attempt}{tag}")
 
 
 def order_part(grid: GridId) -> str:

@@ -56,6 +56,7 @@ Answer = tuple[list[Effect], list[Outcome]]
 class World(msgspec.Struct, frozen=True):
     """What the node knows that a request needs, asked for when it is needed."""
 
+    me: PeerId
     candidates: Callable[[], tuple[Candidate, ...]]
     stewards: Callable[[str], tuple[PeerId, ...]]
     """For a register key."""
@@ -134,7 +135,7 @@ class Placing(Request):
     def _gather(self) -> Gathering:
         grid = GridId("")
         if self.order is not None:
-            grid = grid_id(self.order, max(0, self._attempt))
+            grid = grid_id(self.order, max(0, self._attempt), f"{self._world.me}/{self.id}")
         candidates = self._world.candidates() if self._attempt >= 0 else ()
         stewards = self._world.stewards(self.deployment.key)
         return Gathering(self.id, self.deployment, grid, candidates, stewards, self._dice)

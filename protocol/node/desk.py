@@ -66,7 +66,7 @@ class Desk:
         self.notices = Notices()
         self.adverts: dict[PeerId, HeardAdvert] = {}
         self._waits: dict[GridId, tuple[tuple[str, ...], ...]] = {}
-        self._world = World(self._candidates, self._stewards)
+        self._world = World(identity.peer, self._candidates, self._stewards)
 
     # -- people
 

@@ -10,7 +10,8 @@ KeyId = NewType("KeyId", str)
 """Any Ed25519 public key (federation, site, host), 64 hexadecimal digits."""
 
 GridId = NewType("GridId", str)
-"""One attempt to make one grid: 20 hexadecimal digits of its order's digest, a dot, the attempt's number."""
+"""One attempt to make one grid: 20 hexadecimal digits of its order's digest, a dot, the attempt's number, a
+dash, 6 digits for whoever tries."""
 
 HoldId = NewType("HoldId", str)
 """One hold: derived from grid, host and workspace, so that asking twice is asking once."""
