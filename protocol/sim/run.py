@@ -1,5 +1,7 @@
 """One run: a federation comes up, people ask, things break, everything is mended and must be right again."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from protocol.sim.crowd import Crowd
@@ -13,6 +15,10 @@ from protocol.sim.world import World
 JOIN_WITHIN_S = 120.0
 QUIET_WITHIN_S = 300.0
 """For splits to heal (an address is tried a minute), contracts to be audited, machines to be cleared."""
+
+
+Progress = Callable[[str, float, int], None]
+"""Told what is being done, virtual seconds, and steps so far."""
 
 
 class Outcome(msgspec.Struct):
@@ -43,18 +49,24 @@ def run(
     grids: int = 0,
     plan: FaultPlan = NONE,
     trace: Trace | None = None,
+    progress: Progress | None = None,
 ) -> Outcome:
     """A whole run. Violation if anything that must hold does not."""
+    tell = progress or _silent
     world = World(seed, peers, sites, plan=plan, trace=trace)
     world.start_all()
     started_s = world.now_s + 0.05 * (peers - 1)
+    tell("joining", world.elapsed_s, world.steps)
     if not world.run_until(lambda: knows_all(world), JOIN_WITHIN_S):
         raise violation(world, "not every peer knows every other", *world.peers[:2])
     joined_s = max(0.0, world.now_s - started_s)
     crowd = Crowd(world, grids, seconds * 0.8, world.new_dice())
     trouble = Trouble(world, plan, world.new_dice())
     trouble.begin()
-    world.run(seconds)
+    end_s = world.now_s + seconds
+    while world.now_s < end_s:
+        world.run(min(1.0, end_s - world.now_s))
+        tell("running", world.elapsed_s, world.steps)
     trouble.end()
     return Outcome(world, crowd, joined_s, settle(world))
 
@@ -72,3 +84,7 @@ def settle(world: World, within_s: float = QUIET_WITHIN_S) -> float:
     what, involved = found[0]
     more = "".join(f"\n  also: {text}" for text, _ in found[1:6])
     raise violation(world, f"not quiet after {within_s:.0f} s: {what}{more}", *involved)
+
+
+def _silent(what: str, elapsed_s: float, steps: int) -> None:
+    """Nobody watches."""
