@@ -77,8 +77,8 @@ def _interact(reader: _Reader, target: str) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         said = "a console is typed into from a terminal, and this is none"
         raise failure(said, f"overlayctl console {target} --follow", USAGE)
-    typer.echo(f"{target}: Ctrl-] ends it", err=True)
     with _raw_terminal():
+        typer.echo(f"{target}: Ctrl-] ends it\r", err=True)
         while True:
             keys = _typed(0.0 if not reader.idle else TYPING_EVERY_S)
             before, escape, _ = keys.partition(ESCAPE)

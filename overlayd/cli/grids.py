@@ -1,5 +1,6 @@
 """`overlayctl ps`, `show`, `explain` and `request list`: what grids there are and what became of requests."""
 
+import re
 from typing import Annotated
 
 import typer
@@ -19,6 +20,8 @@ from protocol.terms.quantities import format_cpus, format_duration, format_size
 
 Grid = Annotated[str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)]
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
 request_app = typer.Typer(no_args_is_help=True, help="Requests made of this peer.")
 
 
@@ -36,7 +39,7 @@ def ps(
     """
     session = session_of(context)
     if name:
-        raw = session.client.raw("GET", f"/grids/{_quoted(name)}")
+        raw = session.client.raw("GET", _path(name))
         answer(session, raw, GridView, lambda view: _workspaces(view.workspaces))
     else:
         answer(session, session.client.raw("GET", "/grids"), list[GridRow], _grids)
@@ -97,7 +100,7 @@ def show(context: typer.Context, name: Grid) -> None:
     Example: overlayctl show star
     """
     session = session_of(context)
-    answer(session, session.client.raw("GET", f"/grids/{_quoted(name)}"), GridView, _grid)
+    answer(session, session.client.raw("GET", _path(name)), GridView, _grid)
 
 
 def _grid(view: GridView) -> None:
@@ -138,7 +141,7 @@ def explain(
         answer(session, raw, RequestView, _story)
         return
     try:
-        raw = session.client.raw("GET", f"/grids/{_quoted(what)}")
+        raw = session.client.raw("GET", _path(what))
     except Refused as refused:
         if refused.status != 404:
             raise
@@ -209,8 +212,10 @@ def _requests(views: list[RequestView]) -> None:
     )
 
 
-def _quoted(name: str) -> str:
-    """A name as part of a path, whatever somebody typed."""
-    from urllib.parse import quote
-
-    return quote(name, safe="")
+def _path(name: str) -> str:
+    """A grid's path in the API. Failure for what cannot be a name, before it becomes another path."""
+    if _NAME.fullmatch(name) is None:
+        raise failure(
+            f"{quoted(name)} is no grid's name", "`overlayctl ps` lists the grids there are"
+        )
+    return f"/grids/{name}"

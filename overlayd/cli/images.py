@@ -17,6 +17,7 @@ from overlayd.cli.session import session_of
 from overlayd.cli.show import answer, print_lines, print_table
 from overlayd.cli.words import age, short
 from overlayd.ports.images import ImageInfo
+from protocol.grid.syntax import image_problem
 from protocol.terms.quantities import format_size
 
 image_app = typer.Typer(
@@ -29,7 +30,9 @@ _CHUNK_BYTES = 1 << 20
 @image_app.command("add")
 def add(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="An image, as scripts/build-image makes it.")],
+    file: Annotated[
+        Path, typer.Argument(help="An image, as scripts/build-image makes it.", readable=False)
+    ],
     name: Annotated[
         str | None, typer.Option(help="What grid files call it; its own name if left out.")
     ] = None,
@@ -122,8 +125,8 @@ def remove(
 
     Example: overlayctl image remove guest
     """
-    from urllib.parse import quote
-
     session = session_of(context)
-    raw = session.client.raw("DELETE", f"/images/{quote(image, safe='')}")
+    if wrong := image_problem(image, ""):
+        raise failure(wrong, "`overlayctl image list` lists the images there are")
+    raw = session.client.raw("DELETE", f"/images/{image}")
     answer(session, raw, ImageInfo, lambda info: _said(info, "removed"))

@@ -1,5 +1,6 @@
 """`overlayctl`: what people type. Every command asks the daemon of this host; none decides anything."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,10 @@ class Root(TyperGroup):
             raise typer.Exit(failed.code) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # Whoever read it has enough. What is still buffered must not fail again at the exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
 
 
 def hoisted(args: list[str]) -> list[str]:
@@ -74,7 +79,12 @@ app = typer.Typer(
 def root(
     context: typer.Context,
     peer: Annotated[
-        Path, typer.Option(envvar="OVERLAYD_SOCKET", help="Socket of the daemon to ask.")
+        Path,
+        typer.Option(
+            envvar="OVERLAYD_SOCKET",
+            help="Socket of the daemon to ask.",
+            readable=False,  # whether it may be used is said when it is, and better
+        ),
     ] = DEFAULT_SOCKET,
     output: Annotated[
         Output, typer.Option("--output", "-o", help="How answers are written.")
@@ -85,6 +95,7 @@ def root(
             envvar="OVERLAYD_IDENTITY",
             help="Folder of a site admin's identity, as `overlayctl site add` wrote it.",
             show_default=False,
+            readable=False,
         ),
     ] = None,
 ) -> None:
@@ -135,11 +146,7 @@ app.add_typer(host_app, name="host")
 
 def main() -> None:
     """The console script."""
-    try:
-        app(prog_name="overlayctl")
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise SystemExit(0) from None
+    app(prog_name="overlayctl")
 
 
 if __name__ == "__main__":

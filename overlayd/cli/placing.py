@@ -29,13 +29,17 @@ CHANGES = 1
 
 CANCEL_WITHIN_S = 15.0
 
-File = Annotated[Path, typer.Argument(help="The grid file.", show_default=False)]
+File = Annotated[Path, typer.Argument(help="The grid file.", show_default=False, readable=False)]
 Profile = Annotated[
     str | None, typer.Option("--profile", "-p", help="A profile of the file.", show_default=False)
 ]
 SshKeys = Annotated[
     list[Path] | None,
-    typer.Option("--ssh-key", help="A public key file; who has the key may log in. Repeatable."),
+    typer.Option(
+        "--ssh-key",
+        help="A public key file: who has the key may log in.",
+        readable=False,
+    ),
 ]
 
 

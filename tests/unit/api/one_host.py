@@ -70,6 +70,8 @@ class OneHost:
         self.images = FakeImages()
         self.builds = builds
         self.full = False
+        self.still = False
+        """Hosts do not answer and no deadline comes: whatever is asked stays where it is."""
         self.waiting = 0
         self.console_says = ConsoleText("", 0, b"", "")
         self.console_asked: list[tuple[int, bytes]] = []
@@ -126,6 +128,7 @@ class OneHost:
         while True:
             deadline = self.node.next_deadline()
             left_s = max(0.0, deadline.at_s - self.now()) if deadline is not None else None
+            left_s = None if self.still else left_s
             try:
                 async with asyncio.timeout(left_s):
                     event = await self._inbox.get()
@@ -136,7 +139,9 @@ class OneHost:
     def _step(self, event: Event) -> None:
         for effect in self.node.handle(event, self.now()):
             match effect:
-                case Send(peer=peer, message=message, cause=cause) if peer == self.node.me:
+                case Send(peer=peer) if self.still or peer != self.node.me:
+                    pass
+                case Send(peer=peer, message=message, cause=cause):
                     self._inbox.put_nowait(Arrived(peer, message, cause))
                 case Persist(rows=rows):
                     self.store |= {(row.table, row.key): row.value for row in rows}

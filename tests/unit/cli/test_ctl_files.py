@@ -1,0 +1,89 @@
+"""What overlayctl says of a grid file that cannot be sent, and of an identity that cannot sign."""
+
+from pathlib import Path
+
+import pytest
+from conftest import GRID, Daemon
+from one_host import image_file
+from typer.testing import CliRunner
+
+from overlayd.cli.main import app
+
+
+@pytest.mark.parametrize(("command", "code"), [("plan", 255), ("up", 2)])
+def test_every_problem_with_its_place(daemon: Daemon, command: str, code: int) -> None:
+    daemon.grid_file.write_text(GRID.replace("cpus: 0.5", "cpu: 0.5").replace("1G", "much"))
+    error = daemon.ask(command, daemon.grid_file, code=code).stderr
+    file = daemon.grid_file
+    assert error.splitlines() == [
+        f'{file}:6:19: volumes.scratch.size: found "much"; write for example 512M, 4G or 1.5T',
+        f"{file}:8:3: clusters.head.cpus: missing; write for example 2",
+        f'{file}:10:5: clusters.head.cpu: unknown key; did you mean "cpus"?',
+    ]
+
+
+@pytest.mark.parametrize(("command", "code"), [("plan", 255), ("up", 2)])
+def test_an_unknown_image_is_shown_where_it_is_written(
+    daemon: Daemon, command: str, code: int
+) -> None:
+    daemon.grid_file.write_text(GRID.replace("image: guest", "image: debian-12", 1))
+    error = daemon.ask(command, daemon.grid_file, code=code).stderr
+    assert error == (
+        f'{daemon.grid_file}:9:12: clusters.head.image: found "debian-12", which is no image;'
+        " there are guest\n"
+    )
+
+
+def test_an_unknown_image_of_a_profile_is_shown_in_the_profile(daemon: Daemon) -> None:
+    error = daemon.ask("plan", daemon.grid_file, "--profile", "strange", code=255).stderr
+    assert error == (
+        f"{daemon.grid_file}:22:40: profiles.strange.clusters.worker.image:"
+        ' found "gest", which is no image; did you mean "guest"?\n'
+    )
+
+
+def test_no_image_at_all(daemon: Daemon) -> None:
+    daemon.ask("image", "remove", "guest")
+    error = daemon.ask("plan", daemon.grid_file, code=255).stderr
+    assert error.splitlines()[0] == (
+        f'{daemon.grid_file}:9:12: clusters.head.image: found "guest";'
+        " no host has an image yet, overlayctl image add adds one"
+    )
+
+
+def test_a_name_of_two_images_is_not_guessed_at_and_a_digest_is_clear(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    daemon.ask("image", "add", image_file(tmp_path / "b.img", "guest", "quiet"))
+    rows = daemon.ask("image", "list").stdout.splitlines()[1:]
+    first, second = (row.split()[1] for row in rows)
+    daemon.grid_file.write_text(GRID.partition("  worker:")[0])
+    error = daemon.ask("plan", daemon.grid_file, code=255).stderr
+    assert error == (
+        f'{daemon.grid_file}:9:12: clusters.head.image: found "guest", which is 2 images:'
+        f" {first} on h1 and {second} on h1; write the digest of one, or remove the other\n"
+    )
+    daemon.ask("image", "remove", second)
+    assert "image cached" in daemon.ask("plan", daemon.grid_file, code=1).stdout
+
+
+def test_a_file_that_is_not_there(daemon: Daemon) -> None:
+    error = daemon.ask("plan", "nowhere.yaml", code=255).stderr
+    assert error == "nowhere.yaml: cannot be read: no such file or directory\n"
+
+
+def test_signing_needs_an_identity(daemon: Daemon, tmp_path: Path) -> None:
+    def up(*options: str) -> str:
+        words = ["--peer", str(daemon.socket), *options, "up", str(daemon.grid_file)]
+        result = CliRunner().invoke(app, words, env={"OVERLAYD_IDENTITY": ""})
+        assert result.exit_code == 2
+        return result.stderr
+
+    assert up() == (
+        "error: this has to be signed, and no identity was named\n"
+        "  would work: --identity DIR or OVERLAYD_IDENTITY, the folder `overlayctl site add` wrote\n"
+    )
+    assert up("--identity", str(tmp_path)) == (
+        f"error: {tmp_path}/site.key cannot be read: No such file or directory\n"
+        "  would work: the folder `overlayctl site add` wrote\n"
+    )

@@ -1,0 +1,243 @@
+"""overlayctl's way from a grid file to a grid and back, against a real node."""
+
+import json
+import re
+from ipaddress import IPv4Address
+
+import msgspec
+import pytest
+import yaml
+from conftest import Daemon
+
+from overlayd.api.views import GridView
+from protocol.negotiation.request import RequestView
+from protocol.node.snapshot import GridRow
+
+PLAN = """\
+demo, 6 h from when it is up
+  lan       10.42.0.0/24, 1 site
+  scratch   1 GiB on h1
+  head-1    h1  0.5 cpus   256 MiB  image cached
+  worker-1  h1  0.25 cpus  128 MiB  image cached
+  worker-2  h1  0.25 cpus  128 MiB  image cached
+3 workspaces, 1 network, 1 volume on 1 host at 1 site. Nothing is held.
+"""
+
+TOO_BIG = """\
+error: cannot place 2 of cluster worker: each needs 0.25 cpus, 8 GiB
+  1 hosts hold 1 of the 3 workspaces
+  1 host lack memory; the nearest, h1, by 4 GiB
+  would work: memory 4096M would fit on h1
+"""
+
+
+def test_plan_prints_where_everything_would_go_and_says_so_by_its_code(daemon: Daemon) -> None:
+    assert daemon.ask("plan", daemon.grid_file, code=1).stdout == PLAN
+    assert daemon.ask("ps").stdout == "no grids\n"
+    daemon.up()
+    again = daemon.ask("plan", daemon.grid_file)
+    assert again.stdout == "demo is up already: 3 workspaces on 1 host at 1 site\n"
+
+
+def test_what_does_not_fit_is_explained(daemon: Daemon) -> None:
+    plan = daemon.ask("plan", daemon.grid_file, "--profile", "big", code=255)
+    assert (plan.stdout, plan.stderr) == ("", TOO_BIG)
+    up = daemon.ask("up", daemon.grid_file, "--profile", "big", code=1)
+    assert up.stderr == TOO_BIG
+    assert up.stdout == "asking 1 hosts for quotes\n"
+    explained = daemon.ask("explain", "demo").stdout
+    assert re.match(r"up demo: failed, request [0-9a-f]{20}\n", explained)
+    assert explained.endswith(TOO_BIG.removeprefix("error: "))
+
+
+def test_up_shows_every_change_once_and_then_the_answer(daemon: Daemon) -> None:
+    lines = daemon.ask("up", daemon.grid_file).stdout.splitlines()
+    assert lines[0] == "asking 1 hosts for quotes"
+    assert "all held; committing with 1 stewards" in lines
+    assert lines[-1] == "demo is up: 3 workspaces"
+    for name in ("head-1  ", "worker-1", "worker-2"):
+        assert lines.count(f"{name}  h1 (ams)  reachable") == 1
+    assert len(lines) == len(set(lines))
+
+
+def test_up_of_a_name_that_exists_is_refused_with_a_way_out(daemon: Daemon) -> None:
+    daemon.up()
+    error = daemon.ask("up", daemon.grid_file, code=1).stderr
+    assert re.fullmatch(
+        r"error: a grid named demo exists already, id [0-9a-f]{20}\.[0-9a-f-]+\n"
+        r"  would work: take it down with `overlayctl down`, or choose another name\n",
+        error,
+    )
+
+
+def test_up_with_a_login_key(daemon: Daemon) -> None:
+    key = daemon.folder / "id.pub"
+    key.write_text(
+        "# mine\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKFNiUYmPS7qBZK7tfSu2g2JSLkpf/VYJgZ8bZ0mZzQx me\n"
+    )
+    daemon.ask("up", daemon.grid_file, "--ssh-key", key)
+    row = daemon.host.node.host.carrier.rows()[0]
+    assert b"AAAAC3NzaC1lZDI1NTE5" in row.record.order.payload
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+            "error: {0} is a private key, which no grid should carry\n"
+            "  would work: {0}.pub, the public one beside it\n",
+        ),
+        (None, "error: {0} cannot be read: no such file or directory\n"),
+    ],
+)
+def test_a_login_key_that_is_none(daemon: Daemon, text: str | None, said: str) -> None:
+    key = daemon.folder / "id"
+    if text is not None:
+        key.write_text(text)
+    error = daemon.ask("up", daemon.grid_file, "--ssh-key", key, code=2).stderr
+    assert error == said.format(key)
+
+
+def test_no_wait_hands_over_and_explain_tells(daemon: Daemon) -> None:
+    said = daemon.ask("up", daemon.grid_file, "--no-wait").stdout
+    assert re.fullmatch(
+        r"request [0-9a-f]{20}: `overlayctl explain demo` tells what becomes of it\n", said
+    )
+    story = daemon.ask("explain", said.split(":")[0].removeprefix("request ")).stdout
+    assert story.startswith("up demo: ")
+
+
+def test_ps_and_show(daemon: Daemon) -> None:
+    daemon.up()
+    head, row = daemon.ask("ps").stdout.splitlines()
+    assert head.split() == [
+        "NAME",
+        "STATE",
+        "WORKSPACES",
+        "PHASES",
+        "HOSTS",
+        "SITES",
+        "OWNER",
+        "LEASE",
+        "LEFT",
+        "ID",
+    ]
+    assert row.split()[:8] == ["demo", "up", "3", "3", "reachable", "1", "1", "ams"]
+    (grid,) = daemon.host.node.desk.notices.grids()
+    head, *rows = daemon.ask("ps", "demo").stdout.splitlines()
+    assert head.split() == ["WORKSPACE", "HOST", "SITE", "PHASE", "ADDRESS", "AGE", "DETAIL"]
+    (notice,) = [heard.notice for heard in daemon.host.node.desk.notices.about(grid).values()]
+    addresses = dict(notice.addresses)
+    assert [line.split() for line in rows] == [
+        [name, "h1", "ams", "reachable", addresses[name], "-"]
+        for name in ("head-1", "worker-1", "worker-2")
+    ]
+    assert len({IPv4Address(address) for address in addresses.values()}) == 3
+    shown = daemon.ask("show", "demo").stdout.splitlines()
+    assert re.fullmatch(r"demo  up, epoch 1, id [0-9a-f]{20}\.[0-9a-f-]+", shown[0])
+    assert shown[1] == "owner       site ams's admin"
+    assert shown[3:5] == [
+        "stewards    h1",
+        "workspaces  3 on 1 host at 1 site: 3 reachable",
+    ]
+
+
+def test_json_and_yaml_are_the_apis_structures(daemon: Daemon) -> None:
+    daemon.up()
+    rows = msgspec.json.decode(daemon.ask("ps", "--output", "json").stdout, type=list[GridRow])
+    assert [row.name for row in rows] == ["demo"]
+    view = yaml.safe_load(daemon.ask("-o", "yaml", "show", "demo").stdout)
+    assert msgspec.convert(view, GridView, strict=False).grid.name == "demo"
+    plan = daemon.ask("plan", daemon.grid_file, "--output=json").stdout
+    assert json.loads(plan)["grid"]["name"] == "demo"
+
+
+def test_up_in_json_is_the_request_alone(daemon: Daemon) -> None:
+    said = daemon.ask("up", daemon.grid_file, "-o", "json").stdout
+    view = msgspec.json.decode(said, type=RequestView)
+    assert (view.kind, view.state, len(view.placement)) == ("up", "done", 3)
+    failed = daemon.ask("up", daemon.grid_file, "-o", "json", code=1)
+    assert msgspec.json.decode(failed.stdout, type=RequestView).state == "failed"
+    assert failed.stderr.startswith("error: a grid named demo exists already")
+
+
+def test_the_life_of_a_workspace(daemon: Daemon) -> None:
+    daemon.up()
+    for command in ("pause", "resume", "restart"):
+        said = daemon.ask(command, "demo/worker-1").stdout
+        assert said.endswith(f"demo/worker-1: {command} done\n")
+    assert daemon.ask("pause", "demo").stdout.endswith("demo: pause done\n")
+    assert [line.split()[3] for line in daemon.ask("ps", "demo").stdout.splitlines()[1:]] == [
+        "paused",
+        "paused",
+        "paused",
+    ]
+    assert daemon.ask("terminate", "demo/worker-2").stdout.endswith("demo/worker-2 is gone\n")
+    assert len(daemon.ask("ps", "demo").stdout.splitlines()) == 3
+    assert daemon.ask("down", "demo").stdout.endswith("demo is gone\n")
+    error = daemon.ask("down", "demo", code=1).stderr
+    assert error == (
+        "error: there is no grid named demo\n"
+        "  would work: `overlayctl ps` lists the grids there are\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("terminate", "demo"),
+            "error: demo is not a workspace; write GRID/WORKSPACE\n"
+            "  would work: `overlayctl ps demo` lists a grid's workspaces\n",
+        ),
+        (
+            ("down", "demo/head-1"),
+            "error: demo/head-1 is one workspace; down takes a whole grid down\n"
+            "  would work: overlayctl terminate demo/head-1\n",
+        ),
+        (
+            ("console", "demo/head-1", "-i"),
+            "error: a console is typed into from a terminal, and this is none\n"
+            "  would work: overlayctl console demo/head-1 --follow\n",
+        ),
+    ],
+)
+def test_what_is_not_a_workspace_or_not_a_grid(
+    daemon: Daemon, words: tuple[str, ...], said: str
+) -> None:
+    assert daemon.ask(*words, code=2).stderr == said
+
+
+def test_unknown_names(daemon: Daemon) -> None:
+    daemon.up()
+    ps = "  would work: `overlayctl ps` lists the grids there are\n"
+    said = daemon.ask("show", "demos", code=1).stderr
+    assert said == f'error: there is no grid "demos"; there is demo\n{ps}'
+    for name in ("demo/head-1", "..", ""):
+        said = daemon.ask("show", name, code=1).stderr
+        assert said == f'error: "{name}" is no grid\'s name\n{ps}'
+    assert daemon.ask("explain", "other", code=1).stderr == (
+        'error: there is no request or grid "other"; known here: demo\n'
+    )
+    assert daemon.ask("pause", "demo/worker-9", code=1).stderr == (
+        "error: demo has no workspace worker-9; it has head-1, worker-1, worker-2\n"
+    )
+
+
+def test_explain_of_a_grid_asked_for_elsewhere(daemon: Daemon) -> None:
+    daemon.up()
+    requests = daemon.host.node.desk.requests
+    daemon.call(requests._all.clear)
+    said = daemon.ask("explain", "demo").stdout
+    assert said == (
+        "demo is up; it was asked for at another peer, or long ago\n"
+        "  every workspace is where it should be\n"
+    )
+
+
+def test_request_list(daemon: Daemon) -> None:
+    assert daemon.ask("request", "list").stdout == "no requests\n"
+    daemon.up()
+    _, row = daemon.ask("request", "list").stdout.splitlines()
+    assert row.split()[1:] == ["up", "demo", "done", "done", "demo", "is", "up:", "3", "workspaces"]
