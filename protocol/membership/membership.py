@@ -26,7 +26,13 @@ from protocol.membership.view import View
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import HEAL_EVERY_S, PING_EVERY_S, REDIAL_EVERY_S, SILENCE_S
+from protocol.terms.limits import (
+    HEAL_EVERY_S,
+    NEEDY_BELOW,
+    PING_EVERY_S,
+    REDIAL_EVERY_S,
+    SILENCE_S,
+)
 
 
 class Accuse(msgspec.Struct, frozen=True):
@@ -183,7 +189,8 @@ class Membership:
         self._tick_s = now
         effects = self._join(now)
         for peer in self.view.asks_for(self.sites_alive(), now):
-            effects += self.route(Send(peer, Neighbour(not self.view.neighbours)), now)
+            urgent = len(self.view.neighbours) < NEEDY_BELOW
+            effects += self.route(Send(peer, Neighbour(urgent)), now)
         outcomes: list[Outcome] = []
         for peer in self.view.neighbours:
             link = self.links.view(peer)
@@ -233,9 +240,10 @@ class Membership:
         return effects
 
     def _heal(self, now: float) -> list[Effect]:
-        """A random peer that is believed gone is tried, so that a split heals however long it was."""
+        """A random peer that is believed gone, or is no neighbour, is asked to be one."""
         gone = [peer for peer in self.liveness.gone() if not self.links.introduced(peer)]
-        if not gone:
+        strange = [peer for peer in self.liveness.alive() if not self.view.is_neighbour(peer)]
+        if not gone and not strange:
             self._heal_s = 0.0
             return []
         if not self._heal_s:
@@ -244,9 +252,10 @@ class Membership:
         if now < self._heal_s:
             return []
         self._heal_s = now + HEAL_EVERY_S * self._dice.uniform(0.8, 1.2)
-        peer = self._dice.choice(gone)
-        effects = self.links.close(peer, "trying again")
-        return effects + self.links.reach(peer, self.known[peer].address, now)
+        peers = gone if not strange or (gone and self._dice.random() < 0.5) else strange
+        peer = self._dice.choice(peers)
+        stale = [] if self.links.introduced(peer) else self.links.close(peer, "trying again")
+        return stale + self.route(Send(peer, Neighbour(True)), now)
 
     def _asked(
         self, sender: PeerId, urgent: bool, now: float

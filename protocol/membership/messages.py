@@ -39,7 +39,7 @@ class Pong(msgspec.Struct, frozen=True, tag="pong"):
 
 
 class Neighbour(msgspec.Struct, frozen=True, tag="neighbour"):
-    """HyParView's NEIGHBOR: let us watch each other. `urgent` if the sender has no neighbour at all."""
+    """HyParView's NEIGHBOR: let us watch each other. `urgent` if the sender has next to none."""
 
     urgent: bool
 

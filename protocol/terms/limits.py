@@ -24,7 +24,10 @@ SUSPICION_TTL_S = 86400.0
 """As long as a presence: who joins, or comes back from a split, must learn who is believed dead."""
 REDIAL_EVERY_S = 2.0
 HEAL_EVERY_S = 60.0
-"""A random unconnected or dead address is tried this often, so that splits heal however long they lasted."""
+"""A random unconnected or dead peer is asked to be a neighbour this often, whoever has to make room: so splits
+heal however long they lasted, and two halves that are each complete find together."""
+NEEDY_BELOW = 3
+"""With fewer neighbours than this a peer's request is urgent, and whoever is full makes room."""
 HELLO_WITHIN_S = 5.0
 """A connection that has not shown its certificates by then is closed."""
 IDLE_LINK_S = 30.0
