@@ -28,7 +28,7 @@ class Acting(Request):
         """`boots` says which start each workspace is in, as far as is known."""
         super().__init__(request, notice.name, now)
         self.kind = checked.order.action
-        self._order, self._signed, self._grid = checked.order, signed, notice.grid
+        self._order, self._signed, self.grid_id = checked.order, signed, notice.grid
         self._todo = {
             name: peer for name, peer in notice.placed if self._order.workspace in ("", name)
         }
@@ -40,7 +40,7 @@ class Acting(Request):
         """Sends the order to whoever carries what it is about."""
         self.stage = "asking hosts"
         self.tell(now, f"{self.kind}: asking {len(self._unanswered)} hosts")
-        act = Act(self.id, self._grid, self._signed)
+        act = Act(self.id, self.grid_id, self._signed)
         return [Send(peer, act, self.id) for peer in self._unanswered]
 
     def replied(self, sender: PeerId, reply: ActReply, now: float) -> None:
@@ -56,7 +56,7 @@ class Acting(Request):
 
     def noticed(self, sender: PeerId, notice: Notice, now: float) -> None:
         """A host tells where its workspaces are."""
-        if notice.grid != self._grid or sender in self._unanswered:
+        if notice.grid != self.grid_id or sender in self._unanswered:
             return
         for status in notice.mine:
             if self._todo.get(status.workspace) == sender and self._reached(status):

@@ -53,6 +53,7 @@ class Changing(Request):
             notice,
             alive,
         )
+        self.grid_id = notice.grid
         self._undecided = undecided
         self._record: GridRecord | None = None
         self._unacked: dict[PeerId, None] = {}

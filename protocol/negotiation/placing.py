@@ -23,6 +23,7 @@ from protocol.grid.record import (
     grid_id,
     order_part,
     read_register,
+    unchanged,
     voiding,
 )
 from protocol.negotiation.authority import Deployment
@@ -36,6 +37,7 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import (
+    AUDIT_EVERY_S,
     BACKOFF_S,
     BUILD_S,
     DECIDED_EVERY_S,
@@ -103,6 +105,7 @@ class Placing(Request):
         self.record: GridRecord | None = None
         self._unacked: dict[PeerId, None] = {}
         self._statuses: dict[str, Status] = {}
+        self._audit_s = _NEVER
 
     @property
     def grid_id(self) -> GridId:
@@ -221,7 +224,9 @@ class Placing(Request):
         return Propose(f"commit:{grid}", self.deployment.key, stewards, change, self.id)
 
     def settled(self, value: bytes, now: float) -> Answer:
-        """The register's value after the commit, or after the vote against it."""
+        """The register's value after the commit, after the vote against it, or now and then."""
+        if self._step is Stage.BUILDING:
+            self._audited(read_register(value).record, now)
         if self._step not in (Stage.COMMITTING, Stage.VOIDING):
             return [], []
         record = read_register(value).record
@@ -263,7 +268,7 @@ class Placing(Request):
         self._unacked = dict.fromkeys(record.carriers())
         self._statuses = {a.workspace: Status(a.workspace, Phase.HELD) for a in record.assignments}
         self.tell(now, f"committed: {len(record.assignments)} workspaces, epoch {record.epoch}")
-        self._give_up_s = now + BUILD_S
+        self._give_up_s, self._audit_s = now + BUILD_S, now + AUDIT_EVERY_S
         self._enter(Stage.BUILDING, now + DECIDED_EVERY_S)
         return effects + self._announce()
 
@@ -300,6 +305,12 @@ class Placing(Request):
         if all(s.settled or s.phase is Phase.PAUSED for s in self._statuses.values()):
             done = f"{self.grid} is up: {len(self._statuses)} workspaces"
             self._finish(RequestState.DONE, [done], now)
+
+    def _audited(self, record: GridRecord | None, now: float) -> None:
+        """A host that died while it cleared up may never tell that the grid is down; the stewards do."""
+        if record is None or record.id != self.grid_id or record.state is GridState.DOWN:
+            state = RequestState.CANCELLED if self._cancelled else RequestState.FAILED
+            self._finish(state, [f"{self.grid} was taken down meanwhile"], now)
 
     def _not_built(self, now: float) -> None:
         """The contract stands, so it is still being built; but the person has waited long enough."""
@@ -341,9 +352,13 @@ class Placing(Request):
             case Stage.BUILDING if now >= self._give_up_s:
                 self._not_built(now)
             case Stage.BUILDING:
+                audits: list[Outcome] = []
+                if now >= self._audit_s:
+                    self._audit_s = now + AUDIT_EVERY_S
+                    audits.append(self._propose(unchanged))
                 again_s = now + DECIDED_EVERY_S if self._unacked else _NEVER
-                self._deadline_s = min(again_s, self._give_up_s)
-                return self._announce(), []
+                self._deadline_s = min(again_s, self._audit_s, self._give_up_s)
+                return self._announce(), audits
             case _:
                 pass
         return [], []

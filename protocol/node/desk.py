@@ -205,7 +205,9 @@ class Desk:
                 if placing.grid_id == tail:
                     if isinstance(outcome, Unsettled):
                         return placing.unsettled(outcome.why, now)
-                    return placing.settled(outcome.value, now)
+                    effects, outcomes = placing.settled(outcome.value, now)
+                    self._remind(placing, now)
+                    return effects, outcomes
         running = self.requests.running(tail) if head == "change" else None
         if isinstance(running, Changing):
             if isinstance(outcome, Unsettled):
@@ -279,11 +281,14 @@ class Desk:
         for acting in self.requests.acting():
             acting.noticed(peer, notice, now)
 
-    def _remind(self, request: Changing | Acting, now: float) -> None:
+    def _remind(self, request: Placing | Changing | Acting, now: float) -> None:
         """What was told before the request was ready to listen."""
-        notice = self.notices.named(request.grid)
-        for peer, heard in list(self.notices.about(notice.grid).items()) if notice else ():
-            if request.running:
+        for peer, heard in list(self.notices.about(request.grid_id).items()):
+            if not request.running:
+                break
+            if isinstance(request, Placing):
+                request.noticed(heard.notice, now)
+            else:
                 request.noticed(peer, heard.notice, now)
 
     def _wake(self, notice: Notice) -> list[Effect]:
