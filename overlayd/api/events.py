@@ -3,13 +3,15 @@
 from collections.abc import AsyncIterator, Iterable
 from typing import Annotated
 
-import msgspec
-from litestar import Router, get
+from litestar import Response, Router, get
 from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
+from litestar.serialization import encode_json
 
 from overlayd.api.service import Here, Service
 from overlayd.ports.peer import EventLine
+
+MEDIA_TYPE = "application/x-ndjson"
 
 WAIT_S = 30.0
 """How long one wait for news lasts; only a bound, an answer comes as soon as there is one."""
@@ -17,15 +19,14 @@ WAIT_S = 30.0
 Since = Annotated[int, QueryParameter(ge=0, description="The `seq` of the last line already seen.")]
 
 
-@get("/events", summary="What happened, one JSON object a line", media_type="application/x-ndjson")
-async def events(service: Here, since: Since = 0, follow: FromQuery[bool] = False) -> Stream:
+@get("/events", summary="What happened, one JSON object a line", media_type=MEDIA_TYPE)
+async def events(
+    service: Here, since: Since = 0, follow: FromQuery[bool] = False
+) -> Stream | Response[bytes]:
     """EventLine by EventLine. A gap in `seq` means lines that are not kept any more."""
-    content = _follow(service, since) if follow else _kept(service, since)
-    return Stream(content, media_type="application/x-ndjson")
-
-
-async def _kept(service: Service, since: int) -> AsyncIterator[bytes]:
-    yield _lines(service.peer.events(since))
+    if follow:
+        return Stream(_follow(service, since), media_type=MEDIA_TYPE)
+    return Response(_lines(service.peer.events(since)), media_type=MEDIA_TYPE)
 
 
 async def _follow(service: Service, since: int) -> AsyncIterator[bytes]:
@@ -37,7 +38,7 @@ async def _follow(service: Service, since: int) -> AsyncIterator[bytes]:
 
 
 def _lines(events: Iterable[EventLine]) -> bytes:
-    return b"".join(msgspec.json.encode(event) + b"\n" for event in events)
+    return b"".join(encode_json(event) + b"\n" for event in events)
 
 
 router = Router("/", route_handlers=[events], tags=["events"])

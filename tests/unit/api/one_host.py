@@ -16,6 +16,7 @@ import msgspec
 
 from overlayd.adapters.credentials import add_site, create_federation, enrol_host, load_host
 from overlayd.adapters.nacl_keys import NaclVerifier
+from overlayd.config.values import Name
 from overlayd.fakes.images import FakeImages
 from overlayd.ports.peer import Busy, EventLine
 from protocol.capacity.advert import HostFacts, ImageLabel
@@ -154,7 +155,8 @@ class OneHost:
     def tell(self, kind: str, subject: str, detail: str = "", cause: str = "") -> None:
         """One more event."""
         seq = len(self._lines) + 1
-        self._lines.append(EventLine(seq, self.now(), kind, subject, detail, cause, "h1"))
+        host = Name("h1")  # as the configuration has it, which is not quite a str
+        self._lines.append(EventLine(seq, self.now(), kind, subject, detail, cause, host))
         self._news.set()
         self._news = asyncio.Event()
 
