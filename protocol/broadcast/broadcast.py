@@ -99,7 +99,7 @@ class Broadcast:
         )
         signed = sign_record(record, self._signer)
         self.directory.put(record, signed, now)
-        return self.tree.push(signed, version_of(record), None)
+        return self.tree.push(signed, version_of(record), None, now)
 
     # -- neighbours
 
@@ -185,7 +185,7 @@ class Broadcast:
         if not self._take(record, signed, now):
             return [], []
         self.tree.fresh(sender)
-        return self.tree.push(signed, version, sender), [Learnt(record)]
+        return self.tree.push(signed, version, sender, now), [Learnt(record)]
 
     def _records(
         self, sender: PeerId, records: tuple[SignedRecord, ...], now: float
@@ -205,7 +205,7 @@ class Broadcast:
                 told += self._own(record)
             elif self._take(record, signed, now):
                 told.append(Learnt(record))
-                effects += self.tree.push(signed, version_of(record), sender)
+                effects += self.tree.push(signed, version_of(record), sender, now)
         return effects, told
 
     def _take(self, record: Record, signed: SignedRecord, now: float) -> bool:

@@ -10,9 +10,9 @@ nothing to bound but the announcements awaited. We leave the hop-count optimisat
 """
 
 from protocol.broadcast.messages import Announce, Gossip, Graft, Prune, Version
-from protocol.terms.effects import Deadline, Effect, Send
+from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import ANNOUNCED, GRAFT_AFTER_S
+from protocol.terms.limits import ANNOUNCE_AFTER_S, ANNOUNCED, GRAFT_AFTER_S
 from protocol.trust.record import RecordKey, SignedRecord
 
 
@@ -23,6 +23,8 @@ class Plumtree:
         self._eager: dict[PeerId, None] = {}
         self._lazy: dict[PeerId, None] = {}
         self._awaited: dict[RecordKey, tuple[Version, PeerId, float]] = {}
+        self._to_announce: dict[PeerId, dict[RecordKey, Version]] = {}
+        self._announce_s: float | None = None
 
     @property
     def neighbours(self) -> list[PeerId]:
@@ -38,13 +40,18 @@ class Plumtree:
         """Forgets it."""
         self._eager.pop(peer, None)
         self._lazy.pop(peer, None)
+        self._to_announce.pop(peer, None)
 
-    def push(self, signed: SignedRecord, version: Version, source: PeerId | None) -> list[Effect]:
-        """Sends news on, to everyone but where it came from."""
+    def push(
+        self, signed: SignedRecord, version: Version, source: PeerId | None, now: float
+    ) -> list[Effect]:
+        """Sends news on, to everyone but where it came from; to lazy neighbours in a moment."""
         self._awaited.pop(version.key, None)
-        effects: list[Effect] = [Send(p, Gossip(signed)) for p in self._eager if p != source]
-        effects += [Send(p, Announce((version,))) for p in self._lazy if p != source]
-        return effects
+        for peer in self._lazy:
+            if peer != source:
+                self._to_announce.setdefault(peer, {})[version.key] = version
+                self._announce_s = self._announce_s or now + ANNOUNCE_AFTER_S
+        return [Send(peer, Gossip(signed)) for peer in self._eager if peer != source]
 
     def fresh(self, sender: PeerId) -> None:
         """The sender was first with some news: it is on our branch."""
@@ -80,20 +87,27 @@ class Plumtree:
                 self._awaited[version.key] = (version, sender, now + GRAFT_AFTER_S)
 
     def tick(self, now: float) -> list[Effect]:
-        """Grafts what did not come."""
+        """Announces what is new, grafts what did not come."""
+        effects: list[Effect] = []
+        if self._announce_s is not None and now >= self._announce_s:
+            for peer, news in self._to_announce.items():
+                effects.append(Send(peer, Announce(tuple(news.values()))))
+            self._to_announce, self._announce_s = {}, None
         due = [(k, v, p) for k, (v, p, at_s) in self._awaited.items() if at_s <= now]
         per_peer: dict[PeerId, list[Version]] = {}
         for key, version, peer in due:
             del self._awaited[key]
             per_peer.setdefault(peer, []).append(version)
             self.grafted(peer)
-        return [Send(peer, Graft(tuple(versions))) for peer, versions in per_peer.items()]
+        grafts = [Send(peer, Graft(tuple(versions))) for peer, versions in per_peer.items()]
+        return [*effects, *grafts]
 
     def next_deadline(self) -> Deadline | None:
-        """When the first awaited news is overdue. Insertion order is time order."""
-        for _, _, at_s in self._awaited.values():
-            return Deadline(at_s, "graft")
-        return None
+        """When the first awaited news is overdue, or some is to be announced."""
+        announce = None if self._announce_s is None else Deadline(self._announce_s, "announce")
+        for _, _, at_s in self._awaited.values():  # Insertion order is time order.
+            return earliest(Deadline(at_s, "graft"), announce)
+        return announce
 
     def check(self) -> None:
         """Nobody is both eager and lazy."""

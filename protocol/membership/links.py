@@ -10,7 +10,7 @@ from collections import deque
 
 import msgspec
 
-from protocol.terms.effects import Deadline, Dial, Effect, HangUp, Send, earliest
+from protocol.terms.effects import Deadline, Dial, Effect, HangUp, Send
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import HELLO_WITHIN_S, IDLE_LINK_S, QUEUED_PER_PEER
 
@@ -176,12 +176,12 @@ class Links:
 
     def next_deadline(self) -> Deadline | None:
         """When a connection may have to end."""
-        return earliest(*(self._ends(link) for link in self._links.values()))
-
-    def _ends(self, link: _Link) -> Deadline | None:
-        if not link.introduced:
-            return Deadline(link.since_s + HELLO_WITHIN_S, "hello")
-        return None if link.standing else Deadline(link.used_s + IDLE_LINK_S, "idle link")
+        ends = [
+            link.used_s + IDLE_LINK_S if link.introduced else link.since_s + HELLO_WITHIN_S
+            for link in self._links.values()
+            if not (link.introduced and link.standing)
+        ]
+        return Deadline(min(ends), "link") if ends else None
 
     def _open(self, peer: PeerId, now: float) -> _Link:
         link = _Link(now)

@@ -49,6 +49,8 @@ class Liveness:
 
     def __init__(self) -> None:
         self._beliefs: dict[PeerId, _Belief] = {}
+        self._suspects: dict[PeerId, _Belief] = {}
+        self._alive: list[PeerId] | None = None
 
     def health(self, peer: PeerId) -> Health | None:
         """None if the peer was never heard of."""
@@ -70,6 +72,7 @@ class Liveness:
         if belief is None:
             belief = self._beliefs[peer] = _Belief(incarnation, now)
             belief.health = Health.LEFT if left else Health.ALIVE
+            self._alive = None
             return [Changed(peer, belief.health, "joined" if not left else "left")]
         if left and incarnation >= belief.incarnation and belief.health is not Health.LEFT:
             belief.incarnation = incarnation
@@ -109,21 +112,23 @@ class Liveness:
     def tick(self, now: float) -> list[Changed]:
         """Suspicions that were not refuted in time become deaths."""
         changed: list[Changed] = []
-        for peer, belief in self._beliefs.items():
-            if belief.health is Health.SUSPECT and now >= _ends(belief):
+        for peer, belief in list(self._suspects.items()):
+            if now >= _ends(belief):
                 why = f"silent for {len(belief.observers)} observers"
                 changed += self._become(peer, belief, Health.DEAD, why, now)
         return changed
 
     def next_deadline(self) -> Deadline | None:
         """When the first suspicion becomes a death."""
-        ends = [_ends(b) for b in self._beliefs.values() if b.health is Health.SUSPECT]
+        ends = [_ends(belief) for belief in self._suspects.values()]
         return Deadline(min(ends), "suspicion") if ends else None
 
     def alive(self) -> list[PeerId]:
         """Peers believed alive or only suspected, in the order they were first heard of."""
-        usable = (Health.ALIVE, Health.SUSPECT)
-        return [peer for peer, belief in self._beliefs.items() if belief.health in usable]
+        if self._alive is None:
+            usable = (Health.ALIVE, Health.SUSPECT)
+            self._alive = [peer for peer, b in self._beliefs.items() if b.health in usable]
+        return self._alive
 
     def gone(self) -> list[PeerId]:
         """Peers believed dead or gone."""
@@ -142,6 +147,11 @@ class Liveness:
         self, peer: PeerId, belief: _Belief, health: Health, why: str, now: float
     ) -> list[Changed]:
         belief.health, belief.since_s = health, now
+        self._alive = None
+        if health is Health.SUSPECT:
+            self._suspects[peer] = belief
+        else:
+            self._suspects.pop(peer, None)
         return [Changed(peer, health, why)]
 
 

@@ -79,6 +79,7 @@ class Membership:
         self.liveness = Liveness()
         self.view = View(site, dice)
         self.known: dict[PeerId, Known] = {}
+        self._sites: tuple[list[PeerId], dict[PeerId, str]] = ([], {})
         self._accused: dict[PeerId, int] = {}
         self._join_s = 0.0
         self._heal_s = 0.0
@@ -88,7 +89,10 @@ class Membership:
 
     def sites_alive(self) -> dict[PeerId, str]:
         """Live peers and their sites."""
-        return {peer: self.known[peer].site for peer in self.liveness.alive()}
+        alive = self.liveness.alive()
+        if self._sites[0] is not alive:
+            self._sites = (alive, {peer: self.known[peer].site for peer in alive})
+        return self._sites[1]
 
     def address(self, peer: PeerId) -> str | None:
         """Where to dial a peer."""
