@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import GRID, Daemon
+from asked_daemon import GRID, Daemon
 from one_host import image_file
 from typer.testing import CliRunner
 

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 import msgspec
 import pytest
 import yaml
-from conftest import Daemon
+from asked_daemon import Daemon
 
 from overlayd.api.views import GridView
 from protocol.negotiation.request import RequestView

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Daemon
+from asked_daemon import Daemon
 from one_host import image_file
 from typer.testing import CliRunner
 

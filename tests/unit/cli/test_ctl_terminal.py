@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import Daemon
+from asked_daemon import Daemon
 
 
 def command(daemon: Daemon, *words: object) -> list[str]:
