@@ -16,11 +16,13 @@ import sdnotify
 import typer
 
 from overlayd.adapters.credentials import Credentials, load_credentials
+from overlayd.api.server import SocketError
 from overlayd.assembly import Assembly, assemble
 from overlayd.config.daemonfile import DaemonConfig, check, load_daemon
 from overlayd.config.documents import DocumentError, render
 from overlayd.ports.compute import ComputeError
 from overlayd.ports.keys import KeyFileError
+from overlayd.ports.network import NetworkError
 from overlayd.ports.store import StoreError
 from overlayd.ports.transport import TransportError
 from overlayd.telemetry import logs
@@ -35,6 +37,10 @@ app = typer.Typer(
 ConfigFile = Annotated[
     Path, typer.Argument(help="The daemon's configuration, TOML; see examples/overlayd.toml.")
 ]
+
+
+_PORTS = (StoreError, TransportError, ComputeError, NetworkError, SocketError)
+"""What cannot be opened says so in words for people."""
 
 
 class Unfit(Exception):
@@ -58,7 +64,7 @@ def run(
         asyncio.run(_run(settings, credentials))
     except DocumentError as error:
         _fail(render(error.problems, caret=sys.stderr.isatty()))
-    except (Unfit, KeyFileError, StoreError, TransportError, ComputeError) as error:
+    except (Unfit, KeyFileError, *_PORTS) as error:
         _fail(f"overlayd: {error}")
 
 
@@ -75,7 +81,7 @@ def check_config(config: ConfigFile) -> None:
 
 
 async def _run(config: DaemonConfig, credentials: Credentials) -> None:
-    assembly = await assemble(config, credentials, random.SystemRandom())
+    assembly = await _assembled(config, credentials)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -91,6 +97,18 @@ async def _run(config: DaemonConfig, credentials: Credentials) -> None:
         stopping.cancel()
     finally:
         await _wind_up(assembly, driving)
+
+
+async def _assembled(config: DaemonConfig, credentials: Credentials) -> Assembly:
+    try:
+        return await assemble(config, credentials, random.SystemRandom())
+    except OSError as error:
+        where = error.filename or config.host.state
+        why = (error.strerror or str(error)).lower()
+        raise Unfit(
+            f"{where}: {why}; host.state ({config.host.state}) and api.socket "
+            f"({config.api.socket}) must be in folders overlayd can write to, with room"
+        ) from error
 
 
 async def _wind_up(assembly: Assembly, driving: asyncio.Task[None]) -> None:
