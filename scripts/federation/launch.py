@@ -2,10 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -59,10 +60,15 @@ class Host:
 
     def get(self, path: str) -> object:
         """One answer of the API, as JSON."""
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket))) as client:
-            answer = client.get(f"http://overlayd/v1/{path}", timeout=10)
-            answer.raise_for_status()
-            return answer.json()
+        return self.ask("GET", path).json()
+
+    def ask(self, method: str, path: str, content: bytes = b"") -> httpx.Response:
+        """One answer of the API; httpx.HTTPError if there is none, or it is no success."""
+        # Without TLS nothing is verified; loading the certificates for it would take longer than asking.
+        transport = httpx.HTTPTransport(uds=str(self.socket), verify=False)
+        with httpx.Client(transport=transport, timeout=10) as client:
+            answer = client.request(method, f"http://overlayd/v1/{path}", content=content)
+            return answer.raise_for_status()
 
 
 @dataclass
@@ -84,6 +90,15 @@ class Federation:
     def identity(self, site: str) -> Path:
         """A site admin's folder, for overlayctl --identity."""
         return self.folder / "federation" / "sites" / site
+
+    def enrol_loopback(self, sites: Sequence[str]) -> None:
+        """A host at each of these sites, h1 and so on, each with a loopback address of its own.
+
+        They share the kernel's network: grids with networks need a lab.
+        """
+        for site in sites:
+            name = f"h{len(self.hosts) + 1}"
+            self.enrol(name, site, free_endpoint(f"127.77.0.{len(self.hosts) + 1}"))
 
     def enrol_lab(self, lab: Lab) -> None:
         """Every host of a lab becomes one of the federation."""
@@ -173,13 +188,15 @@ class Federation:
 
     def ctl(self, peer: str, *arguments: str, site: str = "") -> subprocess.CompletedProcess[str]:
         """overlayctl, talking to one peer, with a site admin's identity."""
+        argv = self.ctl_argv(peer, *arguments, site=site)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+
+    def ctl_argv(self, peer: str, *arguments: str, site: str = "") -> list[str]:
+        """The command line of that, for who wants to run it otherwise."""
         host = self.hosts[peer]
         identity = self.identity(site or host.site)
-        argv = [
-            str(BIN / "overlayctl"), "--peer", str(host.socket), "--identity", str(identity),
-            *arguments,
-        ]  # fmt: skip
-        return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+        named = ["--peer", str(host.socket), "--identity", str(identity)]
+        return [str(BIN / "overlayctl"), *named, *arguments]
 
     def _keys_of(self, site: str, name: str) -> Path:
         return self.identity(site) / "hosts" / name
@@ -215,6 +232,13 @@ disk = "{self.caps.disk}"
 [log]
 format = "json"
 """
+
+
+def free_endpoint(address: str) -> str:
+    """ADDRESS:PORT with a port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return f"{address}:{probe.getsockname()[1]}"
 
 
 def wait_for(condition: Callable[[], T], within_s: float, what: str) -> T:

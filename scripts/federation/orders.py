@@ -1,0 +1,98 @@
+"""Signed orders straight to a daemon's API, for who asks too often or too exactly for a command line."""
+
+import secrets
+import time
+from pathlib import Path
+
+import msgspec
+
+from federation.launch import Host, wait_for
+from overlayd.adapters.credentials import load_site
+from overlayd.api.views import Accepted, GridView
+from overlayd.ports.images import ImageInfo
+from protocol.grid.model import ClusterSpec, GridSpec, ImageRef
+from protocol.negotiation.request import RequestState, RequestView
+from protocol.node.snapshot import PeerRow, SelfRow
+from protocol.terms.ids import RequestId
+from protocol.trust.order import Action, Order, SignedOrder, sign_order
+from protocol.wire.codec import encode
+
+
+def spec(name: str, image: ImageInfo, count: int, memory_bytes: int = 64 << 20) -> GridSpec:
+    """Equal workspaces without a network, as hosts on loopback can carry them."""
+    cluster = ClusterSpec(
+        name="n",
+        count=count,
+        minimum=count,
+        image=ImageRef(image.name, image.digest),
+        cpus_milli=100,
+        memory_bytes=memory_bytes,
+    )
+    return GridSpec(name=name, clusters=(cluster,), lease_s=3600)
+
+
+def signed(
+    identity: Path, action: Action, grid: str, workspace: str = "", body: bytes = b""
+) -> SignedOrder:
+    """A fresh order of the site admin whose folder that is."""
+    who = load_site(identity)
+    order = Order(action, grid, time.time(), 300.0, secrets.token_hex(8), workspace, body)
+    return sign_order(order, who.identity, who.chain)
+
+
+def up(identity: Path, grid: GridSpec) -> SignedOrder:
+    """An order to make that grid."""
+    return signed(identity, Action.UP, grid.name, body=encode(grid))
+
+
+def give(host: Host, order: SignedOrder) -> RequestId:
+    """The request it becomes there."""
+    said = host.ask("POST", "orders", msgspec.json.encode(order))
+    return msgspec.json.decode(said.content, type=Accepted).request
+
+
+def view(host: Host, request: RequestId) -> RequestView:
+    """How far a request is."""
+    said = host.ask("GET", f"requests/{request}")
+    return msgspec.json.decode(said.content, type=RequestView)
+
+
+def answer(host: Host, request: RequestId, within_s: float = 60) -> RequestView:
+    """A request's end."""
+
+    def ended() -> RequestView | None:
+        found = view(host, request)
+        return None if found.state is RequestState.RUNNING else found
+
+    return wait_for(ended, within_s, f"{host.name} answers request {request}")
+
+
+def obeyed(host: Host, order: SignedOrder, within_s: float = 60) -> RequestView:
+    """Gives an order and waits for its end."""
+    return answer(host, give(host, order), within_s)
+
+
+def grid(host: Host, name: str) -> GridView | None:
+    """A grid by name or id, as this host knows it."""
+    found = host.ask("GET", "grids")
+    rows = msgspec.json.decode(found.content, type=list[dict[str, object]])
+    if not any(name in (row["name"], row["grid"]) for row in rows):
+        return None
+    return msgspec.json.decode(host.ask("GET", f"grids/{name}").content, type=GridView)
+
+
+def peers(host: Host) -> dict[str, PeerRow]:
+    """Everybody a host knows, itself among them, by name."""
+    rows = msgspec.json.decode(host.ask("GET", "peers").content, type=list[PeerRow])
+    return {row.name: row for row in rows}
+
+
+def me(host: Host) -> SelfRow:
+    """What a host says of itself."""
+    return msgspec.json.decode(host.ask("GET", "self").content, type=SelfRow)
+
+
+def add_image(host: Host, path: Path) -> ImageInfo:
+    """Gives a host an image file."""
+    said = host.ask("POST", "images", path.read_bytes())
+    return msgspec.json.decode(said.content, type=ImageInfo)

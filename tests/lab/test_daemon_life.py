@@ -1,0 +1,162 @@
+"""Daemons that come, go, are killed and come back; and those that cannot start."""
+
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from federation import orders
+from federation.launch import BIN, wait_for
+from loopback import Daemons, make_daemons
+
+from overlayd.adapters.credentials import enrol_host
+from protocol.negotiation.request import RequestState
+from protocol.trust.order import Action
+
+GOES_WITHIN_S = 20
+
+
+def refuses_to_run(config: Path) -> str:
+    """What a daemon says that ends by itself at once, with exit code 1."""
+    argv = [str(BIN / "overlayd"), "run", "-c", str(config)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1, done
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def health(daemons: Daemons, at: str, of: str) -> str:
+    return orders.peers(daemons.hosts[at])[of].health
+
+
+def test_every_peer_lists_every_peer(daemons: Daemons) -> None:
+    for name in daemons.names:
+        rows = orders.peers(daemons.hosts[name])
+        assert sorted(rows) == daemons.names
+        assert {row.site for row in rows.values()} == {"ams", "bnl", "uc"}
+        assert rows[name].health == "self"
+        assert all(row.age_s >= 0 for row in rows.values())
+
+
+def test_an_orderly_stop_ends_with_0_and_the_others_say_left(daemons: Daemons) -> None:
+    host = daemons.hosts["h3"]
+    process = host.process
+    assert process is not None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(GOES_WITHIN_S) == 0
+    assert not host.socket.exists()
+    for name in ("h1", "h2", "h4"):
+        wait_for(
+            lambda name=name: health(daemons, name, "h3") == "left", 10, f"{name} says h3 left"
+        )
+    assert "h3" in daemons.ctl("h1", "peers").stdout
+    daemons.restart("h3")
+    daemons.wait_converged()
+
+
+def test_a_killed_daemon_is_missed_and_resumes_what_it_carried(daemons: Daemons) -> None:
+    made = orders.obeyed(
+        daemons.hosts["h1"],
+        orders.up(daemons.identity("uc"), orders.spec("kept", daemons.image, 8)),
+    )
+    assert made.state is RequestState.DONE, made.answer
+    before = orders.grid(daemons.hosts["h1"], "kept")
+    assert before is not None
+    victim = before.workspaces[0].host
+    placed = [(row.workspace, row.host) for row in before.workspaces]
+    watcher = next(name for name in daemons.names if name != victim)
+    daemons.kill(victim)
+    wait_for(
+        lambda: health(daemons, watcher, victim) in ("suspect", "dead"), 20, f"{victim} is missed"
+    )
+    daemons.restart(victim)
+    daemons.wait_converged()
+
+    def resumed() -> bool:
+        view = orders.grid(daemons.hosts[watcher], "kept")
+        return view is not None and all(row.phase == "running" for row in view.workspaces)
+
+    wait_for(resumed, 20, f"what {victim} carried runs again")
+    after = orders.grid(daemons.hosts[victim], "kept")
+    assert after is not None
+    assert [(row.workspace, row.host) for row in after.workspaces] == placed
+    assert orders.me(daemons.hosts[victim]).carried == 1
+    gone = orders.obeyed(
+        daemons.hosts[victim], orders.signed(daemons.identity("uc"), Action.DOWN, "kept")
+    )
+    assert gone.state is RequestState.DONE, gone.answer
+
+
+def test_a_daemon_killed_over_and_over_starts_every_time(daemons: Daemons) -> None:
+    for _ in range(3):
+        before = orders.me(daemons.hosts["h4"]).incarnation
+        daemons.kill("h4")
+        daemons.restart("h4")
+        assert orders.me(daemons.hosts["h4"]).incarnation > before
+    daemons.wait_converged()
+
+
+def test_a_certificate_of_another_name_is_refused(folder: Path) -> None:
+    made = make_daemons(folder, ("ams",))
+    config = made.hosts["h1"].folder / "overlayd.toml"
+    config.write_text(config.read_text().replace('name = "h1"', 'name = "h2"'))
+    said = refuses_to_run(config)
+    assert "the certificate is of h1 at ams, the configuration says h2 at ams" in said
+    assert "overlayctl host enrol ams h2" in said
+
+
+def test_an_expired_certificate_is_refused_where_it_is(folder: Path) -> None:
+    made = make_daemons(folder, ("ams",))
+    config = made.hosts["h1"].folder / "overlayd.toml"
+    keys = enrol_host(made.identity("ams"), "h1", days=1e-9, output=folder / "short")
+    config.write_text(config.read_text().replace(f"{made.identity('ams')}/hosts/h1", str(keys)))
+    said = refuses_to_run(config)
+    assert re.search(r"host h1 expired \d+ s ago; its site must renew it", said), said
+
+
+def test_a_second_daemon_on_one_state_directory_names_the_first(
+    daemons: Daemons, folder: Path
+) -> None:
+    host = daemons.hosts["h1"]
+    assert host.process is not None
+    config = folder / "second.toml"
+    text = (host.folder / "overlayd.toml").read_text()
+    config.write_text(text.replace("api.sock", "second.sock"))
+    said = refuses_to_run(config)
+    assert f"belongs to a running process, pid {host.process.pid}" in said
+    assert "another state directory" in said
+    assert orders.me(host).name == "h1"
+
+
+def test_a_port_in_use_is_named(daemons: Daemons, folder: Path) -> None:
+    other = make_daemons(folder, ("ams",))
+    config = other.hosts["h1"].folder / "overlayd.toml"
+    taken = daemons.hosts["h1"].endpoint
+    config.write_text(config.read_text().replace(other.hosts["h1"].endpoint, taken))
+    said = refuses_to_run(config)
+    assert f"cannot listen on tcp://{taken}: Address already in use" in said
+    assert "a port nobody uses" in said
+
+
+def test_an_api_socket_in_use_is_named(daemons: Daemons, folder: Path) -> None:
+    other = make_daemons(folder, ("ams",))
+    config = other.hosts["h1"].folder / "overlayd.toml"
+    taken = daemons.hosts["h1"].socket
+    config.write_text(config.read_text().replace(str(other.hosts["h1"].socket), str(taken)))
+    said = refuses_to_run(config)
+    assert f"another daemon answers on {taken}" in said
+    assert daemons.hosts["h1"].get("health")
+
+
+@pytest.mark.parametrize("what", ["state", "socket"])
+def test_a_path_that_cannot_be_made_is_named(folder: Path, what: str) -> None:
+    made = make_daemons(folder, ("ams",))
+    host = made.hosts["h1"]
+    config = host.folder / "overlayd.toml"
+    (folder / "file").write_text("")
+    old = {"state": host.folder / "state", "socket": host.socket}[what]
+    new = folder / "file" / old.name
+    config.write_text(config.read_text().replace(f'"{old}"', f'"{new}"'))
+    said = refuses_to_run(config)
+    assert str(folder / "file") in said
