@@ -23,7 +23,7 @@ from overlayd.loop.driver import Driver
 from overlayd.loop.inbox import Inbox
 from overlayd.loop.interpreter import Interpreter
 from overlayd.ports.compute import Accelerator, ComputeOffer
-from overlayd.ports.images import ImageInfo, Images
+from overlayd.ports.images import ImageInfo
 from overlayd.ports.peer import Busy, EventLine
 from overlayd.ports.transport import Arrived as FrameArrived
 from overlayd.ports.transport import Down, Refused, TransportEvent, Up
@@ -46,6 +46,7 @@ from protocol.node.events import (
     Event,
     Garbled,
     ImagesChanged,
+    Probed,
     Started,
 )
 from protocol.node.identity import Identity
@@ -57,6 +58,9 @@ from protocol.terms.ids import Digest, PeerId, short_hash
 from protocol.trust.order import SignedOrder
 from protocol.wire.codec import Malformed
 from protocol.wire.envelope import unpack
+
+CACHE = Path("/var/cache/overlayd")
+"""What was learnt of this machine by trying (KVM, QEMU's abilities), for all its daemons."""
 
 OWNER_TAG = 6
 """Characters of the host's tag in names of kernel objects."""
@@ -75,13 +79,13 @@ class Assembly:
         self.paths = Paths(state)
         self.store = SqliteStore(state)
         self.transport = ZmqTransport(credentials.identity)
-        self.images: Images = DirectoryImages(state / "images")
+        self.images = DirectoryImages(state / "images")
         self.volumes = DirectoryVolumes(state / "volumes")
         self.seeds = NoCloudSeeds(state / "seeds")
         self.owner_tag = short_hash(credentials.identity.key, digits=OWNER_TAG)
         self.network = KernelNetwork(state / "networks", self.owner_tag)
-        self.compute = _compute(config, state, self.owner_tag)
-        self.ring = EventRing(config.host.name)
+        self.compute = _compute(config, state, self.owner_tag, self.images)
+        self.ring = EventRing(str(config.host.name))
         self.counts: Counter[str] = Counter()
         self.node: Node
         self.driver: Driver
@@ -109,8 +113,15 @@ class Assembly:
         return await self.ring.after(since, timeout_s)
 
     async def images_changed(self) -> None:
-        """Tells the node what the image store has."""
+        """Tells the node what the image store has; the first image is what KVM can be tried with."""
         self.submit(ImagesChanged(_labels(await self.images.list())))
+        if self.node.host.facts.accelerator == Accelerator.EMULATED:
+            self.supervisor.spawn("reconsider", self._reconsider())
+
+    async def _reconsider(self) -> None:
+        facts = await _facts(self.config, await self.compute.reconsider(), self.volumes)
+        if facts.accelerator_why != self.node.host.facts.accelerator_why:
+            self._tell(Probed(facts))
 
     async def console(
         self, peer: PeerId, order: SignedOrder, offset: int, keys: bytes
@@ -250,12 +261,21 @@ async def assemble(config: DaemonConfig, credentials: Credentials, dice: Dice) -
     return assembly
 
 
-def _compute(config: DaemonConfig, state: Path, owner: str) -> LibvirtCompute:
+def _compute(
+    config: DaemonConfig, state: Path, owner: str, images: DirectoryImages
+) -> LibvirtCompute:
     uri = str(config.compute.uri)
     if config.compute.uri is ComputeUri.EMBED:
         uri = f"{uri}?root={state / 'libvirt'}"
-    kvm = "try" if config.compute.kvm is KvmUse.TRY else "never"
-    return LibvirtCompute(uri, state, "try" if kvm == "try" else "never", owner=owner)
+    return LibvirtCompute(
+        uri,
+        state,
+        "try" if config.compute.kvm is KvmUse.TRY else "never",
+        find_kernel=images.any_kernel,
+        trial_s=float(config.compute.kvm_trial),
+        cache_dir=CACHE,
+        owner=owner,
+    )
 
 
 async def _facts(config: DaemonConfig, offer: ComputeOffer, volumes: DirectoryVolumes) -> HostFacts:

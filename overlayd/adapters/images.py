@@ -91,6 +91,13 @@ class DirectoryImages:
         """Verifies an unfinished fetch and makes it an image."""
         return await self._call(self._finish, digest)
 
+    def any_kernel(self) -> tuple[str, str] | None:
+        """Paths of the kernel and initrd of some image here; blocking, for a trial of KVM in a thread."""
+        for info in self._list():
+            files = self._files(info.digest)
+            return files.kernel, files.initrd
+        return None
+
     async def _call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
         return await asyncio.to_thread(function, *arguments)
 

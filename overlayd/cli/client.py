@@ -13,10 +13,11 @@ import msgspec
 
 from overlayd.api.views import VERSION, ProblemView
 from overlayd.cli.failure import Failure, failure
+from overlayd.config.daemonfile import API_SOCKET
 
 T = TypeVar("T")
 
-DEFAULT_SOCKET = Path("/run/overlayd/overlayd.sock")
+DEFAULT_SOCKET = Path(API_SOCKET)
 ANSWER_WITHIN_S = 30.0
 
 _NAME_IT = "start overlayd on this host, or name its socket with --peer or OVERLAYD_SOCKET"

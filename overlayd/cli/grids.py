@@ -14,6 +14,7 @@ from overlayd.cli.show import answer, print_lines, print_table, unchanged
 from overlayd.cli.words import age, counted
 from protocol.grid.lifecycle import SETTLED
 from protocol.grid.problem import listed, quoted
+from protocol.grid.record import GridState
 from protocol.negotiation.request import RequestView
 from protocol.node.snapshot import GridRow, WorkspaceRow
 from protocol.terms.quantities import format_cpus, format_duration, format_size
@@ -30,8 +31,11 @@ def ps(
     name: Annotated[
         str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)
     ] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also grids that were taken down a short while ago.")
+    ] = False,
 ) -> None:
-    """Every grid, those that are up first; with a name, that grid's workspaces.
+    """Every grid that is up; with a name, that grid's workspaces.
 
     Example: overlayctl ps
 
@@ -42,7 +46,16 @@ def ps(
         raw = session.client.raw("GET", _path(name))
         answer(session, raw, GridView, lambda view: _workspaces(view.workspaces))
     else:
-        answer(session, session.client.raw("GET", "/grids"), list[GridRow], _grids)
+        answer(
+            session,
+            session.client.raw("GET", "/grids"),
+            list[GridRow],
+            lambda rows: _grids([row for row in rows if everything or row.state == "up"]),
+        )
+
+
+def _shown(rows: list[GridRow], everything: bool) -> list[GridRow]:
+    return [row for row in rows if everything or row.state == GridState.UP]
 
 
 def _grids(rows: list[GridRow]) -> None:

@@ -22,6 +22,8 @@ from overlayd.config.values import Address, Contact, Cpus, Duration, Endpoint, F
 from protocol.grid.problem import quoted
 from protocol.terms.quantities import format_cpus, format_size
 
+API_SOCKET = "/run/overlayd/overlayd.sock"
+
 SOCKET_PATH_MAX = 107
 """Bytes of a Unix socket's path on Linux: sockaddr_un holds 108, with the closing zero."""
 
@@ -101,7 +103,7 @@ class ApiTable(Table, frozen=True, kw_only=True):
     """The Unix socket overlayctl talks to."""
 
     socket: FilePath = FilePath()
-    """STATE/overlayd.sock if left out."""
+    """Where overlayctl looks by itself, if left out; several daemons on one host need one each."""
     group: str = ""
     """A group that may use the socket; only root if left out."""
 
@@ -196,7 +198,7 @@ def _resolved(config: DaemonConfig, folder: Path) -> DaemonConfig:
             certificate=absolute(config.identity.certificate),
             federation=absolute(config.identity.federation),
         ),
-        api=replace(config.api, socket=absolute(config.api.socket or f"{state}/overlayd.sock")),
+        api=replace(config.api, socket=absolute(config.api.socket or API_SOCKET)),
         network=replace(
             config.network, underlay=config.network.underlay or Address(advertise.host)
         ),

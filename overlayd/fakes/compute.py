@@ -59,6 +59,10 @@ class FakeCompute:
 
         self._listener = tell
         self.hypervisor.listeners.append(tell)
+        return await self.reconsider()
+
+    async def reconsider(self) -> ComputeOffer:
+        """The same again."""
         return ComputeOffer(
             driver="fake",
             accelerator=Accelerator.TEST,

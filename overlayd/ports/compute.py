@@ -108,6 +108,10 @@ class Compute(Protocol):
     async def open(self, on_change: Callable[[str], None]) -> ComputeOffer:
         """Connects and probes; `on_change(name)` is called on the loop when a machine changes by itself."""
 
+    async def reconsider(self) -> ComputeOffer:
+        """Probes again, for instance because an image has come to try KVM with. Nothing that runs is
+        touched; machines started from now on are of what is answered."""
+
     async def close(self) -> None:
         """Disconnects. Guests go on running."""
 

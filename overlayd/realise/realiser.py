@@ -10,10 +10,10 @@ growing pauses, until what is wanted changes.
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 
-from overlayd.telemetry.supervisor import Supervisor
 from overlayd.ports.compute import Compute, ComputeError, MachineSeen, MachineState
 from overlayd.ports.images import ImageError, Images
 from overlayd.ports.network import Network, NetworkError
@@ -24,6 +24,7 @@ from overlayd.realise.fetch import Fetcher
 from overlayd.realise.paths import Paths, grid_of, machine_name
 from overlayd.realise.watch import Watch
 from overlayd.telemetry.logs import logger
+from overlayd.telemetry.supervisor import Supervisor
 from protocol.grid.lifecycle import Phase, Power
 from protocol.node.events import Cleared, Event, Progressed
 from protocol.node.part import Part, PartOf
@@ -111,10 +112,8 @@ class Realiser:
         while True:
             if failures:
                 pause_s = _RETRY_S[min(failures, len(_RETRY_S)) - 1]
-                try:
+                with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(kick.wait(), pause_s)
-                except TimeoutError:
-                    pass
             else:
                 await kick.wait()
             kick.clear()

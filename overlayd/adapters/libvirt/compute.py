@@ -41,8 +41,8 @@ class LibvirtCompute:
     written into each domain, and only those with the same one are seen: several daemons can share a
     libvirtd. What is learnt by trying (KVM, QEMU's abilities) is kept in `cache_dir`, which several
     daemons of one host may share; by default it is in `state_dir`. `find_kernel` answers the kernel
-    and initrd of any image here, for the trial of KVM; without it, or with `kvm="never"`, guests
-    are emulated.
+    and initrd of any image here, for the trial of KVM, which has `trial_s` seconds; without it, or
+    with `kvm="never"`, guests are emulated.
     """
 
     def __init__(
@@ -52,12 +52,14 @@ class LibvirtCompute:
         kvm: Literal["try", "never"] = "try",
         *,
         find_kernel: KernelFinder = lambda: None,
+        trial_s: float = 20.0,
         cache_dir: Path | None = None,
         owner: str = "overlayd",
     ) -> None:
         self._uri = uri
         self._kvm = kvm
         self._find_kernel = find_kernel
+        self._trial_s = trial_s
         self._cache_dir = cache_dir or state_dir / "cache"
         self._owner = owner
         self._connection: libvirt.virConnect | None = None
@@ -75,6 +77,11 @@ class LibvirtCompute:
                     loop.call_soon_threadsafe(on_change, domain.name())
 
         return await self._call(self._connect, type_, why, tell)
+
+    async def reconsider(self) -> ComputeOffer:
+        """Probes again: an image may have come to try KVM with. What runs already is not touched."""
+        self._opened()
+        return self._use(*await self._call(self._probe))
 
     async def close(self) -> None:
         """Disconnects. Guests go on running."""
@@ -119,7 +126,7 @@ class LibvirtCompute:
             return type_, f"{type_.accelerator.value}: by libvirt's {type_.value} driver"
         if self._kvm == "never":
             return type_, "emulated: the configuration says not to use KVM"
-        works, why = kvm_verdict(self._cache_dir, self._find_kernel)
+        works, why = kvm_verdict(self._cache_dir, self._find_kernel, self._trial_s)
         return (DomainType.KVM if works else type_), why
 
     def _connect(self, type_: DomainType, why: str, tell: Callable[..., None]) -> ComputeOffer:
@@ -131,17 +138,23 @@ class LibvirtCompute:
         if type_ in (DomainType.QEMU, DomainType.KVM):
             # Or the first guest waits some seconds for libvirt to learn what QEMU can do.
             connection.getDomainCapabilities(EMULATOR, platform.machine(), "q35", type_.value)
+        self._callback = connection.domainEventRegisterAny(
+            None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, tell, None
+        )
+        self._connection = connection
+        return self._use(type_, why)
+
+    def _use(self, type_: DomainType, why: str) -> ComputeOffer:
+        """Makes machines of that type from now on; answers what is offered so."""
+        assert self._connection is not None
         driver = Driver(
             type=type_,
             owner=self._owner,
             architecture=platform.machine(),
             as_root=self._uri.endswith(":///system"),
         )
-        self._callback = connection.domainEventRegisterAny(
-            None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, tell, None
-        )
-        self._connection, self._domains = connection, Domains(connection, driver)
-        cpus, memory_bytes = _capacity(connection, type_)
+        self._domains = Domains(self._connection, driver)
+        cpus, memory_bytes = _capacity(self._connection, type_)
         return ComputeOffer(
             driver=self._uri,
             accelerator=type_.accelerator,
