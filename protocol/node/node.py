@@ -11,7 +11,7 @@ from typing import assert_never
 import msgspec
 
 from protocol.broadcast.broadcast import Broadcast, Broken, Ended, Learnt, Stray, Told
-from protocol.broadcast.messages import BroadcastMessage, version_of
+from protocol.broadcast.messages import BroadcastMessage, Gossip, version_of
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.membership.liveness import Changed, Health
 from protocol.membership.membership import (
@@ -188,8 +188,7 @@ class Node:
             case Say(peer=peer, message=message, cause=cause):
                 return [Send(peer, message, cause)]
             case Stopping():
-                goodbyes = [Send(peer, Goodbye()) for peer in self.membership.view.neighbours]
-                return [*self._publish_presence(now, left=True), *goodbyes]
+                return self._leave(now)
             case Untidied():
                 return []
             case _:
@@ -402,6 +401,16 @@ class Node:
         self._presence_s = now + PRESENCE_EVERY_S
         presence = Presence(self.identity.chain, self.identity.address, left)
         return self.broadcast.publish(PRESENCE, "", encode(presence), PRESENCE_TTL_S, now)
+
+    def _leave(self, now: float) -> list[Effect]:
+        """The last presence goes to every neighbour: there will be no time to announce it and be asked."""
+        self._publish_presence(now, left=True)
+        held = self.broadcast.directory.get(KeyId(self.me), PRESENCE)
+        assert held is not None
+        effects: list[Effect] = []
+        for peer in self.membership.view.neighbours:
+            effects += [Send(peer, Gossip(held.signed)), Send(peer, Goodbye())]
+        return effects
 
     def _hello(self, now: float) -> Hello:
         held = self.broadcast.directory.get(KeyId(self.me), PRESENCE)
