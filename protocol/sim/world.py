@@ -96,11 +96,9 @@ class World:
         not within that many seconds."""
         end_s = self.now_s + within_s
         while self._heap and self._heap[0][0] <= end_s:
-            at_s, _, action = heappop(self._heap)
-            if at_s > self.now_s:
-                if condition():
-                    return True
-                self.now_s = at_s
+            if self._heap[0][0] > self.now_s and condition():
+                return True
+            self.now_s, _, action = heappop(self._heap)
             action()
         if condition():
             return True
