@@ -1,7 +1,7 @@
 """Grids in a federation at rest: one name, one order, second thoughts, full disks."""
 
 import pytest
-from calm import answer, calm_world, node_of, view
+from sim_calm import answer, calm_world, node_of, view
 
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import Encryption, Spread

@@ -1,7 +1,7 @@
 """Peers find each other, notice who is gone and who is back, and believe no slander."""
 
 import pytest
-from calm import calm_world, node_of
+from sim_calm import calm_world, node_of
 
 from protocol.membership.liveness import Health
 from protocol.membership.messages import Suspicion

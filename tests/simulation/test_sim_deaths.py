@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from calm import calm_world, node_of
+from sim_calm import calm_world, node_of
 
 from protocol.grid.record import GridRecord
 from protocol.sim.peer import SimPeer
