@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from overlayd.loop.consoles import Consoles
+from overlayd.ports.images import ImageError, Images
 from overlayd.realise.fetch import CHUNK_BYTES, Fetcher
 from overlayd.telemetry.supervisor import Supervisor
-from overlayd.ports.images import ImageError, Images
 from protocol.node.events import Say
 from protocol.node.messages import ConsoleAsk, ConsoleText, ImageAsk, ImageChunk
 from protocol.terms.ids import PeerId
