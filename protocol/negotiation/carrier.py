@@ -96,7 +96,10 @@ class Carrier:
         if old is not None and old.record.epoch >= record.epoch:
             return True, [], []
         mine = record.on(self._me)
-        if old is None and not held and record.state is GridState.DOWN:
+        if old is None and record.state is GridState.DOWN:
+            # Nothing to do, whatever its placement was; a hold ends on signed word only.
+            if held:
+                self._authority.vouch(record, None, now)
             return True, [], []
         if old is None and any(name not in held for name in mine):
             return False, [], []

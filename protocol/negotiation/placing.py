@@ -58,7 +58,9 @@ Answer = tuple[list[Effect], list[Outcome]]
 class World(msgspec.Struct, frozen=True):
     """What the node knows that a request needs, asked for when it is needed."""
 
-    me: PeerId
+    me: str
+    """This peer in this life: one that was killed may have had a grid decided it does not know of, and
+    what it lets go of now must not be that grid's."""
     candidates: Callable[[], tuple[Candidate, ...]]
     stewards: Callable[[str], tuple[PeerId, ...]]
     """For a register key."""

@@ -59,6 +59,7 @@ class Desk:
         membership: Membership,
         host: Host,
         dice: Dice,
+        incarnation: int,
     ) -> None:
         self._identity, self._authority = identity, authority
         self._membership, self._host, self._dice = membership, host, dice
@@ -66,7 +67,8 @@ class Desk:
         self.notices = Notices()
         self.adverts: dict[PeerId, HeardAdvert] = {}
         self._waits: dict[GridId, tuple[tuple[str, ...], ...]] = {}
-        self._world = World(identity.peer, self._candidates, self._stewards)
+        life = f"{identity.peer}/{incarnation}"
+        self._world = World(life, self._candidates, self._stewards)
 
     # -- people
 

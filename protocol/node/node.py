@@ -116,7 +116,7 @@ class Node:
         self.registers = Registers(self.me, incarnation, dice, rows)
         authority = Authority(identity.federation, identity.verifier)
         self.host = Host(identity, facts, images, authority, dice, rows, now)
-        self.desk = Desk(identity, authority, self.membership, self.host, dice)
+        self.desk = Desk(identity, authority, self.membership, self.host, dice, incarnation)
         self.bulletin = Bulletin(self.me, self.host, self.desk.notices)
         self.standing = Standing()
         self._now = now
