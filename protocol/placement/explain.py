@@ -28,7 +28,8 @@ def explain(choice: Choice, total: int) -> list[str]:
         lines += _explain_cluster(cluster, missing)
     hosts = len(dict.fromkeys(choice.placed.values()))
     if choice.placed:
-        lines.insert(1, f"  {hosts} hosts hold {len(choice.placed)} of the {total} workspaces")
+        holders = "1 host holds" if hosts == 1 else f"{hosts} hosts hold"
+        lines.insert(1, f"  {holders} {len(choice.placed)} of the {total} workspaces")
     return lines
 
 
@@ -54,10 +55,11 @@ def summarise(refusals: tuple[Refusal, ...]) -> list[str]:
     for constraint in sorted(groups, key=lambda c: (len(groups[c]), order.index(c))):
         group = groups[constraint]
         hosts = "1 host" if len(group) == 1 else f"{len(group)} hosts"
+        lack = "lacks" if len(group) == 1 else "lack"
         if constraint in QUANTITIES:
             near = min(group, key=lambda r: r.short_by)
             lines.append(
-                f"  {hosts} lack {constraint}; the nearest, {near.host}, by {near.amount(near.short_by)}"
+                f"  {hosts} {lack} {constraint}; the nearest, {near.host}, by {near.amount(near.short_by)}"
             )
             if near.available > 0:
                 advice.append(

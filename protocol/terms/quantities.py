@@ -13,11 +13,11 @@ MilliCpu = NewType("MilliCpu", int)
 Seconds = NewType("Seconds", float)
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
-_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,6})?)\s*([KMGTP]?)(?:i?B)?")
-_CPUS = re.compile(r"(\d{1,9})(?:\.(\d{1,3}))?")
-_MILLI = re.compile(r"(\d{1,12})m")
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,6})?)\s*([KMGTP]?)(?:i?B)?")
+_CPUS = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,3}))?")
+_MILLI = re.compile(r"([0-9]{1,12})m")
 _SPAN = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,3})?)\s*(ms|[smhdw])")
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)\s*(ms|[smhdw])")
 
 
 def parse_size(text: str | int) -> int:
