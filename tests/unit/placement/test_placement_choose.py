@@ -1,0 +1,158 @@
+"""Choosing hosts: never more than there is, spread as asked, kept what is held, at one site when it must be."""
+
+from random import Random
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.capacity.quantum import Quantum, total
+from protocol.grid.model import ImageRef, Workspace
+from protocol.placement.choose import Choice, choose
+from protocol.placement.fit import Offer, Rules, quantum_of, refusals
+from protocol.terms.ids import PeerId
+from protocol.terms.refusal import Constraint, Refusal
+
+MIB = 1 << 20
+IMAGE = ImageRef("tiny", "d" * 64)
+
+
+def workspace(name: str, cpus_milli: int = 500, memory_mib: int = 128) -> Workspace:
+    return Workspace(name, "web", 1, cpus_milli, memory_mib * MIB, 0, IMAGE)
+
+
+def offer(
+    host: str, site: str = "s1", memory_mib: int = 1024, *, encrypts: bool = True, images: int = 0
+) -> Offer:
+    return Offer(
+        peer=PeerId(f"key of {host}"),
+        host=host,
+        site=site,
+        free=Quantum(8000, memory_mib * MIB, 0),
+        architecture="x86_64",
+        underlay=host,
+        encrypts=encrypts,
+        images=(IMAGE.digest,) * images,
+    )
+
+
+def some(count: int) -> tuple[Workspace, ...]:
+    return tuple(workspace(f"web-{i + 1}") for i in range(count))
+
+
+def sites_of(choice: Choice, offers: tuple[Offer, ...]) -> list[str]:
+    site = {o.peer: o.site for o in offers}
+    return sorted(site[peer] for peer in choice.placed.values())
+
+
+WORKSPACES = st.lists(st.tuples(st.integers(10, 4000), st.integers(1, 2000)), max_size=12)
+OFFERS = st.lists(
+    st.tuples(st.sampled_from(["s1", "s2", "s3"]), st.integers(0, 4000), st.booleans()), max_size=6
+)
+RULES = st.builds(
+    Rules,
+    spread=st.sampled_from(["none", "host", "site"]),
+    one_site=st.booleans(),
+    sites=st.sampled_from([(), ("s1",), ("s1", "s2")]),
+)
+
+
+@given(WORKSPACES, OFFERS, RULES, st.integers())
+def test_never_over_commits_and_always_accounts_for_everything(
+    sizes: list[tuple[int, int]], rooms: list[tuple[str, int, bool]], rules: Rules, seed: int
+) -> None:
+    wanted = tuple(workspace(f"web-{i}", cpus, mib) for i, (cpus, mib) in enumerate(sizes))
+    offers = tuple(
+        offer(f"h{i}", site, mib, encrypts=safe) for i, (site, mib, safe) in enumerate(rooms)
+    )
+    choice = choose(wanted, offers, rules, {}, Random(seed))
+    missing = [unplaced.workspace.name for unplaced in choice.unplaced]
+    assert sorted([*choice.placed, *missing]) == sorted(w.name for w in wanted)
+    by_name = {w.name: w for w in wanted}
+    for each in offers:
+        here = [by_name[n] for n, peer in choice.placed.items() if peer == each.peer]
+        assert total([quantum_of(w) for w in here]).fits(each.free)
+        assert not here or not rules.sites or each.site in rules.sites
+    if rules.one_site:
+        used = [o for o in offers if o.peer in choice.placed.values()]
+        assert len({o.site for o in used}) <= 1 or all(o.encrypts for o in used)
+    for unplaced in choice.unplaced:
+        assert len(unplaced.refusals) == len(offers)
+
+
+@given(st.integers())
+def test_spreads_over_sites_then_weighs(seed: int) -> None:
+    offers = tuple(offer(f"h{i}", f"s{i % 3}", 4096) for i in range(9))
+    choice = choose(some(6), offers, Rules(spread="site"), {}, Random(seed))
+    assert sites_of(choice, offers) == ["s0", "s0", "s1", "s1", "s2", "s2"]
+
+
+@given(st.integers())
+def test_spreads_over_hosts(seed: int) -> None:
+    offers = tuple(offer(f"h{i}") for i in range(4))
+    choice = choose(some(4), offers, Rules(spread="host"), {}, Random(seed))
+    assert len(set(choice.placed.values())) == 4
+
+
+@given(st.integers())
+def test_what_is_kept_stays_and_counts_for_spreading(seed: int) -> None:
+    offers = tuple(offer(f"h{i}", f"s{i}") for i in range(3))
+    kept = {"web-1": offers[0].peer, "web-2": offers[1].peer}
+    choice = choose(some(3), offers, Rules(spread="site"), kept, Random(seed))
+    assert choice.placed == {**kept, "web-3": offers[2].peer}
+
+
+@given(st.integers())
+def test_at_one_site_all_or_nothing(seed: int) -> None:
+    """The only site with room for all is taken, however much more attractive another looks."""
+    offers = (
+        offer("big", "s1", 100, encrypts=False),
+        offer("a", "s2", 256, encrypts=False),
+        offer("b", "s2", 128, encrypts=False),
+    )
+    choice = choose(some(3), offers, Rules(one_site=True), {}, Random(seed))
+    assert choice.unplaced == ()
+    assert sites_of(choice, offers) == ["s2", "s2", "s2"]
+
+
+def test_one_host_in_the_clear_does_not_confine_those_that_encrypt() -> None:
+    offers = (offer("old", "s1", encrypts=False), offer("a", "s2", 128), offer("b", "s3", 128))
+    choice = choose(some(2), offers, Rules(one_site=True, spread="site"), {}, Random(1))
+    assert sites_of(choice, offers) == ["s2", "s3"]
+
+
+def test_holds_at_two_sites_are_only_added_to_by_hosts_that_encrypt() -> None:
+    offers = (offer("old", "s1", encrypts=False), offer("a", "s2", 128), offer("b", "s3", 128))
+    kept = {"web-1": offers[1].peer, "web-2": offers[2].peer}
+    full = tuple(msgspec.structs.replace(o, free=Quantum()) if o.encrypts else o for o in offers)
+    choice = choose(some(3), full, Rules(one_site=True), kept, Random(1))
+    assert [u.workspace.name for u in choice.unplaced] == ["web-3"]
+
+
+def test_a_host_with_the_image_is_likelier() -> None:
+    offers = (offer("without"), offer("with", images=1))
+    dice = Random(5)
+    chosen = [choose(some(1), offers, Rules(), {}, dice).placed["web-1"] for _ in range(400)]
+    assert 220 < chosen.count(offers[1].peer) < 320, "about two in three"
+
+
+def test_requesters_do_not_all_choose_the_same() -> None:
+    offers = tuple(offer(f"h{i}", memory_mib=1000 + i) for i in range(8))
+    chosen = {choose(some(1), offers, Rules(), {}, Random(s)).placed["web-1"] for s in range(100)}
+    assert len(chosen) == 8
+
+
+def test_every_reason_binding_dimension_last() -> None:
+    small = offer("h1", "s1", 64)
+    rules = Rules(sites=("s2",), exclude=("h1",))
+    found = refusals(workspace("w", 9000, 128), small, small.free, rules)
+    assert [r.constraint for r in found] == [
+        Constraint.SITE,
+        Constraint.SITE,
+        Constraint.CPUS,
+        Constraint.MEMORY,
+    ]
+    assert [(r.asked, r.available) for r in found[2:]] == [(9000, 8000), (128 * MIB, 64 * MIB)]
+    said = Refusal(Constraint.STORE, "h1", detail="full")
+    told = msgspec.structs.replace(small, refused=said)
+    assert refusals(workspace("w", 1, 1), told, told.free, Rules()) == [said]

@@ -1,0 +1,126 @@
+"""Quantities as people write them, ids, and the first of some deadlines."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.terms.effects import Deadline, earliest
+from protocol.terms.ids import digest_of, short_hash
+from protocol.terms.quantities import (
+    format_cpus,
+    format_duration,
+    format_size,
+    parse_cpus,
+    parse_duration,
+    parse_size,
+)
+from protocol.terms.refusal import PASSING, QUANTITIES, Constraint
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [("0", 0), ("512", 512), ("512M", 512 << 20), ("4G", 4 << 30), ("1.5T", 3 << 39),
+     ("4GiB", 4 << 30), ("4 GB", 4 << 30), ("2KiB", 2048), (4096, 4096)],
+)  # fmt: skip
+def test_sizes(text: str | int, size_bytes: int) -> None:
+    assert parse_size(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "4X", "-1", "1e9", "4 G G", "1.2345678G", "0x10", "٤G"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a size; write for example 512M, 4G or 1\.5T"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "milli"),
+    [("2", 2000), ("0.5", 500), ("500m", 500), (4, 4000), (0.25, 250), ("1.05", 1050)],
+)
+def test_cpus(text: str | int | float, milli: int) -> None:
+    assert parse_cpus(text) == milli
+
+
+@pytest.mark.parametrize("text", ["", "half", "-1", "0.0001", "1.5m", "1,5"])
+def test_what_is_no_number_of_cpus(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a number of cpus"):
+        parse_cpus(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("30m", 1800),
+        ("6h", 21600),
+        ("2d", 172800),
+        ("1w", 604800),
+        ("1.5h", 5400),
+        ("250ms", 0.25),
+    ],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "10", "1y", "-5s", "1h30m"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (3 << 29, "1.5 GiB"),
+        (4 << 30, "4 GiB"),
+        (-(3 << 29), "-1.5 GiB"),
+        (5 << 50, "5 PiB"),
+    ],
+)
+def test_sizes_in_words(size_bytes: int, text: str) -> None:
+    assert format_size(size_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (0.5, "0.5 s"),
+        (2.25, "2.2 s"),
+        (12, "12 s"),
+        (300, "5 min"),
+        (5400, "1.5 h"),
+        (259200, "3 d"),
+    ],
+)
+def test_durations_in_words(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@given(st.integers(0, 10**9))
+def test_cpus_survive_being_written(milli: int) -> None:
+    assert parse_cpus(format_cpus(milli)) == milli
+
+
+def test_parts_of_a_hash_do_not_run_together() -> None:
+    assert short_hash("ab", "c") != short_hash("a", "bc") != short_hash("abc")
+    assert len(short_hash("a", digits=6)) == 6
+    assert len(digest_of(b"")) == 64
+
+
+def test_the_first_deadline() -> None:
+    first, second = Deadline(1.0, "ping"), Deadline(2.0, "join")
+    assert earliest(None, second, first, None) == first
+    assert earliest(None) is None
+    assert earliest() is None
+
+
+def test_what_may_pass_is_not_authority_or_place() -> None:
+    lasting = [c for c in Constraint if c not in PASSING]
+    assert Constraint.AUTHORITY in lasting
+    assert Constraint.NAME in lasting
+    assert Constraint.SITE in lasting
+    assert all(quantity in PASSING for quantity in QUANTITIES)
