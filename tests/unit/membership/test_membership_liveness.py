@@ -1,0 +1,129 @@
+"""The liveness table, a row for each thing that can be heard: suspicion, refutation, death, return."""
+
+import pytest
+
+from protocol.membership.liveness import Changed, Health, Liveness
+from protocol.terms.effects import Deadline
+from protocol.terms.ids import PeerId
+from protocol.terms.limits import CONFIRM_S, LONELY_S
+
+PEER, ONE, TWO = PeerId("peer"), PeerId("one"), PeerId("two")
+ALIVE, SUSPECT, DEAD, LEFT = Health.ALIVE, Health.SUSPECT, Health.DEAD, Health.LEFT
+
+
+def known(health: Health, incarnation: int = 5) -> Liveness:
+    """A table with one peer in that state since 0."""
+    table = Liveness()
+    table.present(PEER, incarnation, health is LEFT, 0.0)
+    if health in (SUSPECT, DEAD):
+        table.suspected(ONE, PEER, incarnation, 0.0)
+    if health is DEAD:
+        table.tick(LONELY_S)
+    assert table.health(PEER) is health
+    return table
+
+
+@pytest.mark.parametrize(
+    ("before", "incarnation", "left", "after"),
+    [
+        (ALIVE, 5, False, ALIVE),
+        (ALIVE, 6, False, ALIVE),
+        (ALIVE, 5, True, LEFT),
+        (ALIVE, 4, True, ALIVE),
+        (SUSPECT, 5, False, SUSPECT),
+        (SUSPECT, 6, False, ALIVE),
+        (SUSPECT, 5, True, LEFT),
+        (DEAD, 5, False, DEAD),
+        (DEAD, 4, False, DEAD),
+        (DEAD, 6, False, ALIVE),
+        (DEAD, 6, True, LEFT),
+        (LEFT, 5, False, LEFT),
+        (LEFT, 6, False, ALIVE),
+    ],
+)
+def test_a_presence(before: Health, incarnation: int, left: bool, after: Health) -> None:
+    table = known(before)
+    changed = table.present(PEER, incarnation, left, 9.0)
+    assert table.health(PEER) is after
+    assert [c.health for c in changed] == ([after] if after is not before else [])
+    assert table.incarnation(PEER) == max(5, incarnation if not left or after is LEFT else 5)
+
+
+@pytest.mark.parametrize(
+    ("before", "incarnation", "after"),
+    [
+        (ALIVE, 5, SUSPECT),
+        (ALIVE, 4, ALIVE),
+        (ALIVE, 6, SUSPECT),
+        (ALIVE, -1, ALIVE),
+        (SUSPECT, 5, SUSPECT),
+        (DEAD, 5, DEAD),
+        (LEFT, 5, LEFT),
+    ],
+)
+def test_a_suspicion_of_another(before: Health, incarnation: int, after: Health) -> None:
+    table = known(before)
+    table.suspected(TWO, PEER, incarnation, 1.0)
+    assert table.health(PEER) is after
+
+
+def test_a_stranger_is_nobodys_suspect() -> None:
+    table = Liveness()
+    assert table.suspected(ONE, PEER, 1, 0.0) == []
+    assert table.health(PEER) is None
+    assert table.incarnation(PEER) == -1
+    assert table.next_deadline() is None
+
+
+def test_one_observer_waits_long() -> None:
+    table = known(SUSPECT)
+    assert table.next_deadline() == Deadline(LONELY_S, "suspicion")
+    assert table.tick(LONELY_S - 0.01) == []
+    assert table.tick(LONELY_S) == [Changed(PEER, DEAD, "silent for 1 observers")]
+    assert table.next_deadline() is None
+
+
+def test_two_observers_wait_a_moment() -> None:
+    table = known(SUSPECT)
+    table.suspected(TWO, PEER, 5, 1.0)
+    assert table.next_deadline() == Deadline(1.0 + CONFIRM_S, "suspicion")
+    assert table.tick(1.0 + CONFIRM_S) == [Changed(PEER, DEAD, "silent for 2 observers")]
+
+
+def test_one_observer_twice_is_one() -> None:
+    table = known(SUSPECT)
+    table.suspected(ONE, PEER, 5, 1.0)
+    assert table.next_deadline() == Deadline(LONELY_S, "suspicion")
+
+
+def test_a_late_second_observer_does_not_prolong() -> None:
+    table = known(SUSPECT)
+    table.suspected(TWO, PEER, 5, LONELY_S - 0.1)
+    assert table.next_deadline() == Deadline(LONELY_S, "suspicion")
+
+
+def test_taken_back_by_all_who_said_it() -> None:
+    table = known(SUSPECT)
+    table.suspected(TWO, PEER, 5, 0.1)
+    assert table.suspected(ONE, PEER, -1, 0.2) == []
+    assert table.health(PEER) is SUSPECT
+    assert table.suspected(TWO, PEER, -1, 0.3) == [Changed(PEER, ALIVE, "suspicion taken back")]
+
+
+@pytest.mark.parametrize("before", [SUSPECT, DEAD])
+def test_own_ears_outweigh_others_words(before: Health) -> None:
+    table = known(before)
+    assert table.heard(PEER, 9.0) == [Changed(PEER, ALIVE, "heard from")]
+    assert table.since_s(PEER) == 9.0
+    assert table.tick(100.0) == []
+
+
+def test_who_is_there() -> None:
+    table = known(ALIVE)
+    table.present(ONE, 1, False, 0.0)
+    table.present(TWO, 1, False, 0.0)
+    table.suspected(PEER, ONE, 1, 0.0)
+    assert table.alive() == [PEER, ONE, TWO]
+    table.tick(LONELY_S)
+    assert table.alive() == [PEER, TWO]
+    assert table.gone() == [ONE]

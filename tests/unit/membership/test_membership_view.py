@@ -1,0 +1,105 @@
+"""The active view: everybody below twelve, a few above, few of them far, nobody asked twice in a round."""
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.membership.view import View
+from protocol.terms.ids import PeerId
+from protocol.terms.limits import ACTIVE_REMOTE, ACTIVE_VIEW, FULL_MESH_BELOW, REDIAL_EVERY_S
+
+
+def peers(near: int, far: int) -> dict[PeerId, str]:
+    return {
+        **{PeerId(f"near-{i}"): "here" for i in range(near)},
+        **{PeerId(f"far-{i}"): f"there-{i % 3}" for i in range(far)},
+    }
+
+
+def is_far(peer: PeerId) -> bool:
+    return peer.startswith("far")
+
+
+def test_a_few_all_watch_each_other() -> None:
+    alive = peers(4, 6)
+    view = View("here", Random(1))
+    assert view.asks_for(alive, 1.0) == list(alive)
+    for peer, site in alive.items():
+        assert view.wants(peer, site, False, alive)
+        assert view.add(peer, site, alive) == []
+    assert view.next_deadline(alive) is None
+    assert len(alive) + 1 < FULL_MESH_BELOW
+
+
+def test_many_have_a_few_neighbours_half_of_them_far() -> None:
+    alive = peers(20, 20)
+    view = View("here", Random(1))
+    asks = view.asks_for(alive, 1.0)
+    assert len(asks) == ACTIVE_VIEW
+    assert sum(is_far(p) for p in asks) == ACTIVE_REMOTE
+
+
+def test_who_was_asked_is_waited_for() -> None:
+    """Looking again because of some news asks nobody more while answers are on their way."""
+    alive = peers(20, 20)
+    view = View("here", Random(1))
+    asks = view.asks_for(alive, 1.0)
+    view.hurry()
+    assert view.asks_for(alive, 1.1) == []
+    view.answered(asks[0])
+    view.hurry()
+    assert len(view.asks_for(alive, 1.2)) == 1
+
+
+def test_each_is_tried_once_a_round_and_rounds_begin_again() -> None:
+    alive = peers(14, 0)
+    view = View("here", Random(1))
+    asked: list[PeerId] = []
+    now = 0.0
+    while len(asked) < len(alive):
+        now += 2 * REDIAL_EVERY_S
+        asks = view.asks_for(alive, now)
+        assert asks
+        assert not [p for p in asks if p in asked]
+        asked += asks
+    assert view.asks_for(alive, now + 2 * REDIAL_EVERY_S)
+
+
+def test_far_ones_are_asked_again_when_all_have_refused() -> None:
+    """Near neighbours enough, and near candidates that need not be asked."""
+    alive = peers(14, 4)
+    view = View("here", Random(1))
+    for peer in [p for p in alive if not is_far(p)][:ACTIVE_VIEW]:
+        view.add(peer, "here", alive)
+    now = 0.0
+    for _ in range(5):
+        now += 2 * REDIAL_EVERY_S
+        asks = view.asks_for(alive, now)
+        assert asks
+        assert all(is_far(p) for p in asks)
+
+
+def test_a_full_view_refuses_but_not_the_needy() -> None:
+    alive = peers(20, 20)
+    view = View("here", Random(1))
+    for peer in list(alive)[:ACTIVE_VIEW]:
+        view.add(peer, alive[peer], alive)
+    assert not view.wants(PeerId("near-19"), "here", False, alive)
+    assert view.wants(PeerId("near-19"), "here", True, alive)
+    assert view.wants(PeerId("near-0"), "here", False, alive), "it is one already"
+
+
+@given(st.lists(st.integers(0, 39)), st.integers())
+def test_the_view_is_bounded_and_so_are_its_far_ones(picks: list[int], seed: int) -> None:
+    alive = peers(20, 20)
+    names = list(alive)
+    view = View("here", Random(seed))
+    for pick in picks:
+        peer = names[pick]
+        if view.wants(peer, alive[peer], pick % 3 == 0, alive) and not view.is_neighbour(peer):
+            evicted = view.add(peer, alive[peer], alive)
+            assert peer not in evicted
+        view.check()
+        assert len(view.neighbours) <= ACTIVE_VIEW + 1
+        assert sum(is_far(p) for p in view.neighbours) <= ACTIVE_VIEW + 1
