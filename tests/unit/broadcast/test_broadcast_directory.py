@@ -1,0 +1,119 @@
+"""Directories: merging is order-free, equal contents have equal digests, what ended does not come back."""
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.broadcast.directory import Directory
+from protocol.broadcast.messages import version_of
+from protocol.sim.keys import SimSigner
+from protocol.terms.limits import RECORDS_PER_OWNER, TOMBSTONE_S
+from protocol.trust.record import Record, SignedRecord, sign_record
+
+SIGNERS = [SimSigner(name) for name in ("a", "b", "c")]
+
+
+def record(
+    owner: int = 0,
+    name: str = "",
+    incarnation: int = 1,
+    sequence: int = 1,
+    body: bytes = b"",
+    ttl_s: float = 60.0,
+) -> tuple[Record, SignedRecord]:
+    made = Record(SIGNERS[owner].key, "advert", name, incarnation, sequence, body, ttl_s=ttl_s)
+    return made, sign_record(made, SIGNERS[owner])
+
+
+RECORDS = st.lists(
+    st.builds(
+        record,
+        owner=st.integers(0, 2),
+        name=st.sampled_from(["", "x"]),
+        incarnation=st.integers(0, 2),
+        sequence=st.integers(0, 3),
+        body=st.sampled_from([b"", b"1", b"2"]),
+    ),
+    max_size=20,
+)
+
+
+@given(RECORDS, st.randoms(use_true_random=False))
+def test_merging_is_order_free(records: list[tuple[Record, SignedRecord]], dice: Random) -> None:
+    one, other = Directory(), Directory()
+    for made, signed in records:
+        one.put(made, signed, 1.0)
+    shuffled = list(records)
+    dice.shuffle(shuffled)
+    for made, signed in shuffled + records[:3]:
+        other.put(made, signed, 2.0)
+        other.check()
+    assert one.digest() == other.digest()
+    assert {v.key: v for v in one.versions_in(list(range(64)))} == {
+        v.key: v for v in other.versions_in(list(range(64)))
+    }
+    for made, _ in records:
+        assert one.has(version_of(made))
+        held = one.get(*made.key)
+        assert held is not None
+        assert held.record.rank >= made.rank
+
+
+def test_only_news_is_taken() -> None:
+    directory = Directory()
+    old, new = record(sequence=1), record(sequence=2)
+    assert directory.put(*new, 0.0)
+    assert not directory.put(*old, 1.0)
+    assert not directory.put(*new, 1.0)
+    assert directory.put(*record(incarnation=2, sequence=0), 1.0)
+    assert len(directory) == 1
+    assert [h.record.incarnation for h in directory.of_kind("advert")] == [2]
+
+
+def test_digests_tell_in_which_bucket_they_differ() -> None:
+    one, other = Directory(), Directory()
+    for made, signed in (record(owner=i) for i in range(3)):
+        one.put(made, signed, 0.0)
+        other.put(made, signed, 0.0)
+    other.put(*record(owner=1, sequence=9), 0.0)
+    differing = [i for i in range(64) if one.digest()[i] != other.digest()[i]]
+    assert len(differing) == 1
+    assert record(owner=1)[0].owner in [v.owner for v in other.versions_in(differing)]
+
+
+def test_what_ended_does_not_come_back() -> None:
+    directory = Directory()
+    old = record(ttl_s=10.0)
+    directory.put(*old, 0.0)
+    assert directory.sweep(9.0) == []
+    assert directory.sweep(15.0) == [old[0]]
+    assert len(directory) == 0
+    assert directory.digest() == Directory().digest()
+    assert directory.has(version_of(old[0])), "remembered as ended"
+    assert not directory.put(*old, 16.0)
+    assert directory.put(*record(sequence=2), 17.0), "but news is news"
+    directory.check()
+
+
+def test_a_tombstone_outlives_the_copies_elsewhere() -> None:
+    long_lived = record(ttl_s=10 * TOMBSTONE_S)
+    directory = Directory()
+    directory.put(*long_lived, 0.0)
+    directory.sweep(10 * TOMBSTONE_S)
+    # A newcomer got its copy in the last moment and keeps it for as long again.
+    directory.sweep(19 * TOMBSTONE_S)
+    assert not directory.put(*long_lived, 19 * TOMBSTONE_S)
+    directory.sweep(20 * TOMBSTONE_S + 10)
+    assert not directory.has(version_of(long_lived[0]))
+
+
+def test_an_owner_has_its_share_and_no_more() -> None:
+    directory = Directory()
+    made, signed = record()
+    for number in range(RECORDS_PER_OWNER):
+        named = Record(made.owner, "advert", f"n{number}", 1, 1, b"", 60.0)
+        assert directory.put(named, signed, 0.0)
+    assert not directory.put(made, signed, 0.0)
+    assert directory.put(*record(owner=1), 0.0)
+    assert directory.put(Record(made.owner, "advert", "n0", 1, 2, b"", 60.0), signed, 0.0)

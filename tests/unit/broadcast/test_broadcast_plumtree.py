@@ -1,0 +1,96 @@
+"""The tree, as a conversation: push, announce, prune, graft."""
+
+from protocol.broadcast.messages import Announce, Gossip, Graft, Prune, Version, version_of
+from protocol.broadcast.plumtree import Plumtree
+from protocol.sim.keys import SimSigner
+from protocol.terms.effects import Deadline, Send
+from protocol.terms.ids import PeerId
+from protocol.terms.limits import ANNOUNCE_AFTER_S, GRAFT_AFTER_S
+from protocol.trust.record import Record, SignedRecord, sign_record
+
+A, B, C = PeerId("a"), PeerId("b"), PeerId("c")
+OWNER = SimSigner("owner")
+
+
+def news(sequence: int = 1, name: str = "") -> tuple[SignedRecord, Version]:
+    record = Record(OWNER.key, "advert", name, 1, sequence, b"", 60.0)
+    return sign_record(record, OWNER), version_of(record)
+
+
+def grown() -> Plumtree:
+    """`a` and `b` eager, `c` lazy."""
+    tree = Plumtree()
+    for peer in (A, B, C):
+        tree.neighbour_up(peer)
+    tree.pruned(C)
+    return tree
+
+
+def test_news_goes_to_the_eager_now_and_to_the_lazy_as_a_word_in_a_moment() -> None:
+    tree = grown()
+    signed, version = news()
+    assert tree.push(signed, version, A, 5.0) == [Send(B, Gossip(signed))]
+    assert tree.next_deadline() == Deadline(5.0 + ANNOUNCE_AFTER_S, "announce")
+    assert tree.tick(5.0 + ANNOUNCE_AFTER_S) == [Send(C, Announce((version,)))]
+    assert tree.next_deadline() is None
+
+
+def test_words_are_gathered_and_only_the_newest_of_a_key_is_said() -> None:
+    tree = grown()
+    for sequence, name in ((1, ""), (2, ""), (1, "other")):
+        tree.push(*news(sequence, name), A, 5.0)
+    assert tree.tick(6.0) == [Send(C, Announce((news(2)[1], news(1, "other")[1])))]
+
+
+def test_where_it_came_from_is_told_nothing() -> None:
+    tree = grown()
+    tree.push(*news(), C, 5.0)
+    assert tree.tick(6.0) == []
+
+
+def test_who_pushes_old_news_is_pruned_once() -> None:
+    tree = grown()
+    assert tree.stale(A) == [Send(A, Prune())]
+    assert tree.stale(A) == []
+    assert tree.push(*news(), None, 0.0) == [Send(B, Gossip(news()[0]))]
+
+
+def test_a_lazy_one_that_was_first_becomes_eager() -> None:
+    tree = grown()
+    tree.fresh(C)
+    assert tree.neighbours == [A, B, C]
+    assert [s.peer for s in tree.push(*news(), None, 0.0) if isinstance(s, Send)] == [A, B, C]
+
+
+def test_what_was_announced_and_did_not_come_is_grafted() -> None:
+    tree = grown()
+    tree.announced(C, [news()[1]], 1.0)
+    tree.announced(A, [news()[1]], 1.1)
+    assert tree.next_deadline() == Deadline(1.0 + GRAFT_AFTER_S, "graft")
+    assert tree.tick(1.0 + GRAFT_AFTER_S) == [Send(C, Graft((news()[1],)))]
+    assert tree.stale(C) == [Send(C, Prune())], "it is eager now"
+
+
+def test_what_came_meanwhile_is_not_grafted() -> None:
+    tree = grown()
+    tree.announced(C, [news()[1]], 1.0)
+    tree.push(*news(), A, 1.1)
+    assert [e for e in tree.tick(2.0) if isinstance(e, Send) and isinstance(e.message, Graft)] == []
+
+
+def test_a_newer_announcement_takes_the_place_of_an_older() -> None:
+    tree = grown()
+    tree.announced(C, [news(1)[1]], 1.0)
+    tree.announced(A, [news(2)[1]], 1.2)
+    assert tree.tick(1.0 + GRAFT_AFTER_S) == []
+    assert tree.tick(1.2 + GRAFT_AFTER_S) == [Send(A, Graft((news(2)[1],)))]
+
+
+def test_who_left_is_told_nothing_and_comes_back_eager() -> None:
+    tree = grown()
+    tree.push(*news(), None, 0.0)
+    tree.neighbour_down(C)
+    assert tree.tick(1.0) == []
+    tree.neighbour_up(C)
+    tree.check()
+    assert tree.neighbours == [A, B, C]
