@@ -44,16 +44,19 @@ def _explain_cluster(cluster: str, missing: list[Unplaced]) -> list[str]:
 
 
 def summarise(refusals: tuple[Refusal, ...]) -> list[str]:
-    """Refusals counted by constraint, the nearest miss of each, binding dimension last, then advice."""
+    """Hosts counted by constraint, the nearest miss of each, binding dimension last, then advice.
+
+    Of what one host refused over and over for one reason, the last counts.
+    """
     if not refusals:
         return ["  no host is known that could be asked; `overlayctl peers` lists who is there"]
     order = list(Constraint)
-    groups: dict[Constraint, list[Refusal]] = {}
+    groups: dict[Constraint, dict[str, Refusal]] = {}
     for refusal in refusals:
-        groups.setdefault(refusal.constraint, []).append(refusal)
+        groups.setdefault(refusal.constraint, {})[refusal.host] = refusal
     lines, advice = [], []
     for constraint in sorted(groups, key=lambda c: (len(groups[c]), order.index(c))):
-        group = groups[constraint]
+        group = list(groups[constraint].values())
         hosts = "1 host" if len(group) == 1 else f"{len(group)} hosts"
         lack = "lacks" if len(group) == 1 else "lack"
         if constraint in QUANTITIES:

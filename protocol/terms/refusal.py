@@ -42,7 +42,6 @@ PASSING = (
     Constraint.SILENT,
     Constraint.CONTENDED,
     Constraint.NETWORK_ID,
-    Constraint.STORE,
     *QUANTITIES,
 )
 """Refusals of a hold that may be over in a moment: worth another attempt."""
