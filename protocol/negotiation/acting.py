@@ -72,8 +72,9 @@ class Acting(Request):
             return
         if self._unanswered:
             count = len(self._unanswered)
+            hosts = "1 host does" if count == 1 else f"{count} hosts do"
             lines = [
-                f"cannot {self.kind} {self.grid} now: {count} hosts do not answer",
+                f"cannot {self.kind} {self.grid} now: {hosts} not answer",
                 "  would work: try again when `overlayctl peers` shows them alive",
             ]
         else:

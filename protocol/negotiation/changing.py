@@ -149,9 +149,14 @@ class Changing(Request):
         what = f"{self.grid}/{self._order.workspace}" if self._order.workspace else self.grid
         lines = [f"{what} is gone"]
         if self._busy:
+            count = len(self._busy)
+            hosts = f"{count} hosts cannot be reached or are"
+            them, they = "them", "they come"
+            if count == 1:
+                hosts, them, they = "1 host cannot be reached or is", "it", "it comes"
             lines = [
-                f"{what} is going; {len(self._busy)} hosts cannot be reached or are slow",
-                "  what is left on them is cleared when they come back",
+                f"{what} is going; {hosts} slow",
+                f"  what is left on {them} is cleared when {they} back",
             ]
         self.end(RequestState.DONE, lines, now)
 

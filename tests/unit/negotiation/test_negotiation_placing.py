@@ -229,7 +229,7 @@ def test_contention_ends_after_a_minute_with_its_reasons() -> None:
     assert now <= NOW + REQUEST_S
     answer = request.view().answer
     assert answer[0] == "could not hold all of shop within 60 s"
-    assert answer[1] == "  8 hosts lack memory; the nearest, alpha, by 64 MiB"
+    assert answer[1] == "  1 host lacks memory; the nearest, alpha, by 64 MiB"
 
 
 def test_what_does_not_pass_is_not_tried_for_a_minute() -> None:
