@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -62,7 +62,7 @@ class Host:
         """One answer of the API, as JSON."""
         return self.ask("GET", path).json()
 
-    def ask(self, method: str, path: str, content: bytes = b"") -> httpx.Response:
+    def ask(self, method: str, path: str, content: bytes | Iterable[bytes] = b"") -> httpx.Response:
         """One answer of the API; httpx.HTTPError if there is none, or it is no success."""
         # Without TLS nothing is verified; loading the certificates for it would take longer than asking.
         transport = httpx.HTTPTransport(uds=str(self.socket), verify=False)
