@@ -8,10 +8,8 @@ decides nothing itself.
 from collections.abc import Iterable
 from typing import assert_never
 
-import msgspec
-
 from protocol.broadcast.broadcast import Broadcast, Broken, Ended, Learnt, Stray, Told
-from protocol.broadcast.messages import BroadcastMessage, Gossip, version_of
+from protocol.broadcast.messages import BroadcastMessage, version_of
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.membership.liveness import Changed, Health
 from protocol.membership.membership import (
@@ -24,12 +22,10 @@ from protocol.membership.membership import (
 )
 from protocol.membership.membership import Outcome as MembershipOutcome
 from protocol.membership.messages import (
-    Goodbye,
     Hello,
     MembershipMessage,
     Ping,
     Pong,
-    Presence,
     Suspicion,
 )
 from protocol.membership.presence import KIND as PRESENCE
@@ -57,9 +53,11 @@ from protocol.node.events import (
     Stopping,
     Ticked,
 )
+from protocol.node.herald import Herald, next_incarnation
 from protocol.node.host import Host
 from protocol.node.identity import Identity
 from protocol.node.messages import BulkMessage, Message, RegisterMessage
+from protocol.node.outbox import Outbox
 from protocol.node.registers import Registers
 from protocol.node.standing import Standing
 from protocol.terms.dice import Dice
@@ -75,15 +73,14 @@ from protocol.terms.effects import (
     Untidied,
     earliest,
 )
-from protocol.terms.ids import KeyId, PeerId
-from protocol.terms.limits import PRESENCE_EVERY_S, PRESENCE_TTL_S, SUSPICION_TTL_S
+from protocol.terms.ids import PeerId
+from protocol.terms.limits import SUSPICION_TTL_S
 from protocol.trust.record import Record
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed, decode, encode
 
 SUSPICION = "suspicion"
-_SELF, _PEERS = "self", "peer"
-_INCARNATION = "incarnation"
+_PEERS = "peer"
 
 Rows = dict[str, dict[str, bytes]]
 
@@ -103,7 +100,7 @@ class Node:
     ) -> None:
         """`rows` is the whole store, by table; empty for a new peer."""
         self.identity, self.me = identity, identity.peer
-        incarnation = int.from_bytes(rows.get(_SELF, {}).get(_INCARNATION, b""), "big") + 1
+        incarnation = next_incarnation(rows)
         known = tuple(
             Join(PeerId(peer), address.decode())
             for peer, address in sorted(rows.get(_PEERS, {}).items())
@@ -113,6 +110,8 @@ class Node:
         self.broadcast = Broadcast(
             identity.signer, identity.verifier, dice, incarnation, self._admits
         )
+        self._outbox = Outbox(self.me, self.membership)
+        self.herald = Herald(identity, self.broadcast, now)
         self.registers = Registers(self.me, incarnation, dice, rows)
         authority = Authority(identity.federation, identity.verifier)
         self.host = Host(identity, facts, images, authority, dice, rows, now)
@@ -120,9 +119,6 @@ class Node:
         self.bulletin = Bulletin(self.me, self.host, self.desk.notices)
         self.standing = Standing()
         self._now = now
-        self._presence_s = now + PRESENCE_EVERY_S
-        self._promises: list[Effect] = []
-        """What a hold asked for in this step; goes out after everything that cannot fail alone."""
 
     # -- the three doors
 
@@ -135,8 +131,8 @@ class Node:
         if due is not None and due.at_s <= now:
             effects += self._tick(now)
         effects += self._publish(now)
-        effects += self._answers()
-        return self._way_out(self._in_order(effects), cause, now)
+        effects += self.desk.requests.notes()
+        return self._outbox.send(effects, cause, now)
 
     def next_deadline(self) -> Deadline | None:
         """When this peer wants to be woken."""
@@ -147,7 +143,7 @@ class Node:
             self.host.next_deadline(),
             self.desk.next_deadline(),
             self.bulletin.next_deadline(),
-            Deadline(self._presence_s, "presence"),
+            self.herald.next_deadline(),
         )
 
     def check(self) -> None:
@@ -166,7 +162,7 @@ class Node:
             case Ticked():
                 return []
             case Connected(peer=peer):
-                return self.membership.connected(peer, self._hello(now), now)
+                return self.membership.connected(peer, self.herald.hello(now), now)
             case Disconnected(peer=peer):
                 return self._follow(self.membership.disconnected(peer, now), now)
             case Arrived(peer=peer, message=message):
@@ -188,14 +184,14 @@ class Node:
             case Say(peer=peer, message=message, cause=cause):
                 return [Send(peer, message, cause)]
             case Stopping():
-                return self._leave(now)
+                return self.herald.leave(self.membership.view.neighbours, now)
             case Untidied():
                 return []
             case _:
                 assert_never(event)
 
     def _start(self, now: float) -> list[Effect]:
-        effects = self._raise_incarnation(self.broadcast.incarnation, now)
+        effects = self.herald.begin(now)
         self.bulletin.room_changed()
         for row in self.host.carrier.rows():
             self.bulletin.due(row.record.id)
@@ -258,7 +254,7 @@ class Node:
     def _negotiate(self, sender: PeerId, message: NegotiationMessage, now: float) -> list[Effect]:
         if isinstance(message, HoldAsk):
             promises, outcomes = self.host.message(sender, message, now)
-            self._promises += promises
+            self._outbox.promise(promises)
             return self._outcomes([], outcomes, now)
         if self.host.concerns(message):
             return self._outcomes(*self.host.message(sender, message, now), now)
@@ -304,10 +300,7 @@ class Node:
                         SUSPICION, suspicion.accused, encode(suspicion), SUSPICION_TTL_S, now
                     )
                 case Refute(incarnation=incarnation):
-                    # A greater one is nobody's to claim but this peer's: a presence says so, signed by it.
-                    if incarnation == self.broadcast.incarnation:
-                        effects += self._raise_incarnation(incarnation + 1, now)
-                        effects.append(Note("peer.refuted", self.identity.name, "I am alive"))
+                    effects += self.herald.refute(incarnation, now)
                 case NeighbourUp(peer=peer):
                     effects += self.broadcast.neighbour_up(peer, now)
                 case NeighbourDown(peer=peer):
@@ -340,7 +333,7 @@ class Node:
                 case Broken(peer=peer, why=why):
                     effects += self._blame(peer, "record", now, why)
                 case Stray(record=record):
-                    effects += self._stray(record, now)
+                    effects += self.herald.stray(record, now)
                 case Ended(record=record):
                     self.desk.ended(record)
                 case _:
@@ -373,52 +366,13 @@ class Node:
         owner = PeerId(record.owner)
         return self._follow(self.membership.suspected(owner, suspicion, now), now)
 
-    def _stray(self, record: Record, now: float) -> list[Effect]:
-        """An earlier life of this peer said it. Presence: be newer. Else: take it back."""
-        if record.kind == PRESENCE:
-            if record.incarnation < self.broadcast.incarnation:
-                return []
-            return self._raise_incarnation(record.incarnation + 1, now)
-        return self.broadcast.publish(record.kind, record.name, b"", SUSPICION_TTL_S, now)
-
     def _publish(self, now: float) -> list[Effect]:
         """Presence, adverts and notices that are due."""
-        effects: list[Effect] = []
-        if now >= self._presence_s:
-            effects += self._publish_presence(now)
+        effects = self.herald.tick(now)
         for kind, name, body, ttl_s in self.bulletin.pop_due(now):
             effects += self.broadcast.publish(kind, name, body, ttl_s, now)
         fed, outcomes = self.desk.own_news(self.bulletin.pop_own(), now)
         return effects + self._outcomes(fed, outcomes, now)
-
-    def _raise_incarnation(self, incarnation: int, now: float) -> list[Effect]:
-        self.broadcast.incarnation = incarnation
-        value = incarnation.to_bytes(8, "big")
-        effects: list[Effect] = [Persist((Row(_SELF, _INCARNATION, value),))]
-        return effects + self._publish_presence(now)
-
-    def _publish_presence(self, now: float, left: bool = False) -> list[Effect]:
-        self._presence_s = now + PRESENCE_EVERY_S
-        presence = Presence(self.identity.chain, self.identity.address, left)
-        return self.broadcast.publish(PRESENCE, "", encode(presence), PRESENCE_TTL_S, now)
-
-    def _leave(self, now: float) -> list[Effect]:
-        """The last presence goes to every neighbour: there will be no time to announce it and be asked."""
-        self._publish_presence(now, left=True)
-        held = self.broadcast.directory.get(KeyId(self.me), PRESENCE)
-        assert held is not None
-        effects: list[Effect] = []
-        for peer in self.membership.view.neighbours:
-            effects += [Send(peer, Gossip(held.signed)), Send(peer, Goodbye())]
-        return effects
-
-    def _hello(self, now: float) -> Hello:
-        held = self.broadcast.directory.get(KeyId(self.me), PRESENCE)
-        if held is None:
-            self._publish_presence(now)
-            held = self.broadcast.directory.get(KeyId(self.me), PRESENCE)
-        assert held is not None
-        return Hello(held.signed)
 
     def _admits(self, record: Record) -> bool:
         """Members' records are kept; a presence makes its owner one."""
@@ -445,41 +399,6 @@ class Node:
     def _hang_up(self, peer: PeerId, why: str, now: float) -> list[Effect]:
         effects, outcomes = self.membership.hang_up(peer, why, now)
         return effects + self._follow(outcomes, now)
-
-    def _answers(self) -> list[Effect]:
-        """Requests that got their answer are noted once."""
-        return [
-            Note(
-                f"request.{view.state}",
-                view.grid,
-                "; ".join(s.strip() for s in view.answer),
-                view.id,
-            )
-            for view in self.desk.requests.settle()
-        ]
-
-    def _in_order(self, effects: list[Effect]) -> list[Effect]:
-        """What is behind a write that failed does not happen, so nothing may be behind one that may
-        fail alone: first what must succeed, then a promise with its answer, then mere tidying."""
-        tidying = [e for e in effects if isinstance(e, Persist) and e.otherwise is not None]
-        must = [e for e in effects if not (isinstance(e, Persist) and e.otherwise is not None)]
-        promises, self._promises = self._promises, []
-        return must + promises + tidying
-
-    def _way_out(self, effects: list[Effect], cause: str, now: float) -> list[Effect]:
-        """Sends take the peer's connection (made if need be); what has no cause takes the event's."""
-        out: list[Effect] = []
-        for effect in effects:
-            if isinstance(effect, Send | Note | Realise | HandOver) and cause and not effect.cause:
-                effect = msgspec.structs.replace(effect, cause=cause)
-            if isinstance(effect, Send) and effect.peer != self.me:
-                if isinstance(effect.message, Hello):
-                    out.append(effect)
-                else:
-                    out += self.membership.route(effect, now)
-            else:
-                out.append(effect)
-        return out
 
 
 def _impostor(sender: PeerId, name: str) -> Untrusted:

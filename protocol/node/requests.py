@@ -4,7 +4,7 @@ from protocol.negotiation.acting import Acting
 from protocol.negotiation.changing import Changing
 from protocol.negotiation.placing import Placing
 from protocol.negotiation.request import RequestState, RequestView
-from protocol.terms.effects import Deadline, earliest
+from protocol.terms.effects import Deadline, Effect, Note, earliest
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import REQUESTS_KEPT
 
@@ -63,6 +63,18 @@ class Requests:
         for view in views:
             self._all[view.id] = view
         return views
+
+    def notes(self) -> list[Effect]:
+        """Each answer is told once."""
+        return [
+            Note(
+                f"request.{view.state}",
+                view.grid,
+                "; ".join(line.strip() for line in view.answer),
+                view.id,
+            )
+            for view in self.settle()
+        ]
 
     def next_deadline(self) -> Deadline | None:
         """When the first of them must go on."""

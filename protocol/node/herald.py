@@ -1,0 +1,89 @@
+"""What this peer says of itself: that it is there, where, in which incarnation, and that it leaves.
+
+The incarnation is on disk before it is said. It rises at every start, to refute a suspicion, and when
+others remember a greater one (the store was lost); nobody else can drive it up.
+"""
+
+from protocol.broadcast.broadcast import Broadcast
+from protocol.broadcast.messages import Gossip
+from protocol.membership.messages import Goodbye, Hello, Presence
+from protocol.membership.presence import KIND as PRESENCE
+from protocol.node.identity import Identity
+from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send
+from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.limits import PRESENCE_EVERY_S, PRESENCE_TTL_S, SUSPICION_TTL_S
+from protocol.trust.record import Record, SignedRecord
+from protocol.wire.codec import encode
+
+TABLE = "self"
+_INCARNATION = "incarnation"
+
+
+def next_incarnation(rows: dict[str, dict[str, bytes]]) -> int:
+    """The incarnation of the life that begins now, from the whole store."""
+    return int.from_bytes(rows.get(TABLE, {}).get(_INCARNATION, b""), "big") + 1
+
+
+class Herald:
+    """Publishes this peer's presence."""
+
+    def __init__(self, identity: Identity, broadcast: Broadcast, now: float) -> None:
+        self._identity, self._broadcast = identity, broadcast
+        self._again_s = now + PRESENCE_EVERY_S
+
+    def begin(self, now: float) -> list[Effect]:
+        """A life begins."""
+        return self._raise(self._broadcast.incarnation, now)
+
+    def refute(self, incarnation: int, now: float) -> list[Effect]:
+        """Somebody suspects this peer in that incarnation."""
+        # A greater one is nobody's to claim but this peer's: a presence says so, signed by it.
+        if incarnation != self._broadcast.incarnation:
+            return []
+        alive = Note("peer.refuted", self._identity.name, "I am alive")
+        return [*self._raise(incarnation + 1, now), alive]
+
+    def stray(self, record: Record, now: float) -> list[Effect]:
+        """An earlier life of this peer said it. A presence: be newer. Else: take it back."""
+        if record.kind != PRESENCE:
+            return self._broadcast.publish(record.kind, record.name, b"", SUSPICION_TTL_S, now)
+        if record.incarnation < self._broadcast.incarnation:
+            return []
+        return self._raise(record.incarnation + 1, now)
+
+    def tick(self, now: float) -> list[Effect]:
+        """A presence lives for a day and is said again four times."""
+        return self._publish(now) if now >= self._again_s else []
+
+    def next_deadline(self) -> Deadline:
+        """When to tick."""
+        return Deadline(self._again_s, "presence")
+
+    def hello(self, now: float) -> Hello:
+        """The first word on a connection."""
+        return Hello(self._held(now))
+
+    def leave(self, neighbours: list[PeerId], now: float) -> list[Effect]:
+        """The last presence goes to every neighbour: there will be no time to announce it and be asked."""
+        self._publish(now, left=True)
+        last = Gossip(self._held(now))
+        return [Send(peer, word) for peer in neighbours for word in (last, Goodbye())]
+
+    def _held(self, now: float) -> SignedRecord:
+        key = KeyId(self._identity.peer)
+        held = self._broadcast.directory.get(key, PRESENCE)
+        if held is None:
+            self._publish(now)
+            held = self._broadcast.directory.get(key, PRESENCE)
+        assert held is not None
+        return held.signed
+
+    def _raise(self, incarnation: int, now: float) -> list[Effect]:
+        self._broadcast.incarnation = incarnation
+        row = Row(TABLE, _INCARNATION, incarnation.to_bytes(8, "big"))
+        return [Persist((row,)), *self._publish(now)]
+
+    def _publish(self, now: float, left: bool = False) -> list[Effect]:
+        self._again_s = now + PRESENCE_EVERY_S
+        presence = Presence(self._identity.chain, self._identity.address, left)
+        return self._broadcast.publish(PRESENCE, "", encode(presence), PRESENCE_TTL_S, now)

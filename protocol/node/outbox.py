@@ -1,0 +1,44 @@
+"""The way out: effects of one step in an order in which no failure takes more with it than it must."""
+
+import msgspec
+
+from protocol.membership.membership import Membership
+from protocol.membership.messages import Hello
+from protocol.terms.effects import Effect, HandOver, Note, Persist, Realise, Send
+from protocol.terms.ids import PeerId
+
+
+class Outbox:
+    """Orders effects and sends them through connections."""
+
+    def __init__(self, me: PeerId, membership: Membership) -> None:
+        self._me, self._membership = me, membership
+        self._promises: list[Effect] = []
+
+    def promise(self, effects: list[Effect]) -> None:
+        """A write that may fail by itself, and what may only be said after it."""
+        self._promises += effects
+
+    def order(self, effects: list[Effect]) -> list[Effect]:
+        """What is behind a write that failed does not happen, so nothing may be behind one that may
+        fail by itself: first what must succeed, then promises, then mere tidying."""
+        tidying = [e for e in effects if isinstance(e, Persist) and e.otherwise is not None]
+        must = [e for e in effects if not (isinstance(e, Persist) and e.otherwise is not None)]
+        promises, self._promises = self._promises, []
+        return must + promises + tidying
+
+    def send(self, effects: list[Effect], cause: str, now: float) -> list[Effect]:
+        """Sends take the peer's connection (made if need be); what has no cause takes the event's."""
+        out: list[Effect] = []
+        for effect in self.order(effects):
+            if isinstance(effect, Send | Note | Realise | HandOver) and cause and not effect.cause:
+                effect = msgspec.structs.replace(effect, cause=cause)
+            if (
+                not isinstance(effect, Send)
+                or effect.peer == self._me
+                or isinstance(effect.message, Hello)
+            ):
+                out.append(effect)
+            else:
+                out += self._membership.route(effect, now)
+        return out
