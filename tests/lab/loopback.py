@@ -88,9 +88,8 @@ def image_file(path: Path, kernel: bytes = b"kernel") -> Path:
     return path
 
 
-def make_daemons(folder: Path, sites: tuple[str, ...], caps: Caps | None = None) -> Daemons:
+def make_daemons(folder: Path, sites: tuple[str, ...], uri: str = "test:///default") -> Daemons:
     """Enrolled, not started."""
-    caps = caps or Caps(cpus="2", memory="2G", disk="1G")
-    daemons = Daemons(folder, uri="test:///default", caps=caps)
+    daemons = Daemons(folder, uri=uri, caps=Caps(cpus="2", memory="2G", disk="1G"))
     daemons.enrol_loopback(sites)
     return daemons
