@@ -1,0 +1,308 @@
+"""One node by itself: first words, strangers, rule breakers, writes that fail, and what it answers when."""
+
+from random import Random
+
+import msgspec
+import pytest
+
+from protocol.capacity.advert import HostFacts, ImageLabel
+from protocol.capacity.quantum import Quantum
+from protocol.grid.record import grid_id
+from protocol.membership.membership import Join
+from protocol.membership.messages import Hello, Ping, Pong, Presence
+from protocol.negotiation.holds import HoldNotSaved
+from protocol.negotiation.messages import HoldAsk, HoldReply
+from protocol.node.events import (
+    Arrived,
+    Connected,
+    Disconnected,
+    Event,
+    Garbled,
+    OrderGiven,
+    PlanAsked,
+    Probed,
+    Started,
+    Stopping,
+    Ticked,
+)
+from protocol.node.identity import Identity
+from protocol.node.node import Node, Rows
+from protocol.node.snapshot import grids, peers, sites, this_peer
+from protocol.sim.keys import SimFederation, SimVerifier
+from protocol.sim.people import IMAGE, Admin, grid_spec
+from protocol.terms.effects import Dial, Effect, HangUp, Note, Persist, Send, Untidied
+from protocol.terms.ids import Digest, PeerId, RequestId
+from protocol.terms.limits import PRESENCE_EVERY_S
+from protocol.trust.record import Record, sign_record
+from protocol.wire.codec import encode
+
+NOW = 1_000_000.0
+FED = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 10_000_000)
+ADMIN = Admin(FED, "s1", Random(1))
+FACTS = HostFacts(Quantum(4000, 4 << 30, 0), "x86_64", "sim", "none", "", "10.0.0.1", True)
+
+
+def identity(name: str, federation: SimFederation = FED, site: str = "s1") -> Identity:
+    return Identity(
+        signer=federation.host(site, name),
+        verifier=SimVerifier(),
+        chain=federation.host_chain(site, name),
+        federation=federation.key,
+        name=name,
+        site=site,
+        address=f"{name}:7000",
+    )
+
+
+def node(name: str = "h1", rows: Rows | None = None, joins: tuple[Join, ...] = ()) -> Node:
+    images = (ImageLabel(IMAGE.name, Digest(IMAGE.digest), 1),)
+    return Node(identity(name), FACTS, images, joins, rows or {}, Random(1), NOW)
+
+
+def hello(of: Identity, incarnation: int = 1) -> Hello:
+    presence = Presence(of.chain, of.address)
+    record = Record(of.signer.key, "presence", "", incarnation, 1, encode(presence), 86400.0)
+    return Hello(sign_record(record, of.signer))
+
+
+OTHER = identity("h2")
+YOU = OTHER.peer
+
+
+def started(rows: Rows | None = None) -> Node:
+    peer = node(rows=rows)
+    peer.handle(Started(), NOW)
+    return peer
+
+
+def friends() -> Node:
+    """A node with one peer that has introduced itself."""
+    peer = started()
+    peer.handle(Connected(YOU), NOW)
+    peer.handle(Arrived(YOU, hello(OTHER), ""), NOW)
+    peer.check()
+    return peer
+
+
+def sends(effects: list[Effect], to: PeerId = YOU) -> list[str]:
+    return [type(e.message).__name__ for e in effects if isinstance(e, Send) and e.peer == to]
+
+
+def test_its_incarnation_is_on_disk_before_it_is_said() -> None:
+    effects = node().handle(Started(), NOW)
+    first = effects[0]
+    assert isinstance(first, Persist)
+    assert first.otherwise is None
+    assert first.rows[0].table == "self"
+    value = first.rows[0].value
+    assert value is not None
+    again = started({"self": {"incarnation": value}})
+    assert again.broadcast.incarnation == 2
+
+
+def test_it_dials_whom_it_was_told_and_whom_it_knew() -> None:
+    rows = {"peer": {YOU: b"h2:7000"}}
+    third = identity("h3")
+    peer = node(rows=rows, joins=(Join(third.peer, third.address),))
+    effects = peer.handle(Started(), NOW)
+    assert [e for e in effects if isinstance(e, Dial)] == [
+        Dial(third.peer, "h3:7000"),
+        Dial(YOU, "h2:7000"),
+    ]
+
+
+def test_the_first_word_is_hello() -> None:
+    peer = started()
+    assert sends(peer.handle(Connected(YOU), NOW)) == ["Hello"]
+
+
+def test_a_friend_is_known_saved_and_asked_to_be_a_neighbour() -> None:
+    peer = started()
+    peer.handle(Connected(YOU), NOW)
+    effects = peer.handle(Arrived(YOU, hello(OTHER), ""), NOW)
+    assert "Neighbour" in sends(effects)
+    assert Note("peer.joined", "h2", "joined") in effects
+    saved = [e for e in effects if isinstance(e, Persist)]
+    assert [(r.table, r.key, r.value) for e in saved for r in e.rows] == [("peer", YOU, b"h2:7000")]
+    assert saved[0].otherwise == Untidied()
+    assert [row.name for row in peers(peer, NOW)] == ["h1", "h2"]
+
+
+def test_nothing_is_heard_before_hello() -> None:
+    peer = started()
+    peer.handle(Connected(YOU), NOW)
+    assert peer.handle(Arrived(YOU, Ping(1.0), ""), NOW) == []
+    assert peer.standing.counts == {"not-introduced": 1}
+
+
+STRANGERS = SimFederation("strangers", from_s=NOW - 1000, until_s=NOW + 1000)
+
+
+@pytest.mark.parametrize(
+    ("greeting", "reason"),
+    [
+        (hello(identity("h2", STRANGERS)), "wrong-federation"),
+        (hello(identity("h3")), "wrong-role"),
+        (
+            msgspec.structs.replace(
+                hello(OTHER),
+                presence=msgspec.structs.replace(hello(OTHER).presence, signature=b"x" * 32),
+            ),
+            "bad-signature",
+        ),
+    ],
+)
+def test_who_cannot_show_who_it_is_is_hung_up_on(greeting: Hello, reason: str) -> None:
+    peer = started()
+    peer.handle(Connected(YOU), NOW)
+    effects = peer.handle(Arrived(YOU, greeting, ""), NOW)
+    assert [e.peer for e in effects if isinstance(e, HangUp)] == [YOU]
+    assert [e.kind for e in effects if isinstance(e, Note)] == ["peer.refused"]
+    assert peer.standing.counts == {f"hello-{reason}": 1}
+    assert YOU not in peer.membership.known
+
+
+def test_patience_ends() -> None:
+    peer = friends()
+    hung_up: list[Effect] = []
+    faults = 0
+    while not hung_up:
+        faults += 1
+        assert faults < 100
+        hung_up = [
+            e for e in peer.handle(Garbled(YOU, "garbage"), NOW) if isinstance(e, HangUp | Note)
+        ]
+    assert faults == 20
+    assert [type(e) for e in hung_up] == [HangUp, Note]
+    peer.check()
+
+
+def test_a_ping_is_answered_with_its_own_time() -> None:
+    effects = friends().handle(Arrived(YOU, Ping(42.0), ""), NOW)
+    assert Send(YOU, Pong(42.0)) in effects
+
+
+def ask(order_now: float = NOW, *names: str) -> HoldAsk:
+    order = ADMIN.up(grid_spec("shop", 3), order_now)
+    return HoldAsk(grid_id(order), order, names or ("web-1",), (YOU,), (), 8.0)
+
+
+def test_what_may_fail_by_itself_goes_last() -> None:
+    """A promise behind which other rooms' effects stood would take them with it."""
+    peer = friends()
+    effects = peer.handle(Arrived(YOU, ask(), ""), NOW + 40)
+    (at,) = [i for i, e in enumerate(effects) if isinstance(e, Persist) and e.otherwise]
+    behind = effects[at + 1 :]
+    assert len(effects[:at]) > 0, "an advert was due too"
+    assert [type(e).__name__ for e in behind] == ["Send", "Note"]
+    assert isinstance(behind[0], Send)
+    assert isinstance(behind[0].message, HoldReply)
+
+
+def test_a_promise_that_cannot_be_written_is_taken_back() -> None:
+    peer = friends()
+    effects = peer.handle(Arrived(YOU, ask(), "why"), NOW)
+    (write,) = [e for e in effects if isinstance(e, Persist)]
+    assert isinstance(write.otherwise, HoldNotSaved)
+    effects = peer.handle(write.otherwise, NOW)
+    assert sends(effects) == ["HoldReply"]
+    assert peer.host.ledger.free == FACTS.capacity
+    peer.check()
+
+
+def test_an_answer_carries_the_cause_of_what_it_answers() -> None:
+    effects = friends().handle(Arrived(YOU, ask(), "request-9"), NOW)
+    assert {e.cause for e in effects if isinstance(e, Send)} == {"request-9"}
+
+
+def test_everything_asked_is_answered_also_nonsense() -> None:
+    peer = started()
+    stale = ADMIN.up(grid_spec("shop"), NOW - 5000)
+    unknown = msgspec.structs.replace(
+        grid_spec("shop").clusters[0], image=msgspec.structs.replace(IMAGE, digest="f" * 64)
+    )
+    events: dict[str, Event] = {
+        "old": OrderGiven(RequestId("old"), stale),
+        "image": PlanAsked(
+            RequestId("image"), msgspec.structs.replace(grid_spec("shop"), clusters=(unknown,))
+        ),
+        "empty": PlanAsked(
+            RequestId("empty"), msgspec.structs.replace(grid_spec("x"), clusters=())
+        ),
+    }
+    answers = {}
+    for name, event in events.items():
+        peer.handle(event, NOW)
+        view = peer.desk.requests.view(RequestId(name))
+        assert view is not None
+        answers[name] = (str(view.state), view.answer[0])
+    assert answers["old"][1].endswith("issued 5000 s ago, valid for 600 s; sign it again")
+    assert answers["image"][1] == "image tiny of cluster web is on no host"
+    assert all(state == "failed" for state, _ in answers.values())
+
+
+def test_alone_it_places_a_grid_on_itself() -> None:
+    """Every role of the protocol on one peer: what it sends to itself comes back as messages."""
+    peer = started()
+    waiting: list[Event] = [OrderGiven(RequestId("r"), ADMIN.up(grid_spec("shop", 2), NOW))]
+    now = NOW
+    for _ in range(200):
+        while waiting:
+            for effect in peer.handle(waiting.pop(0), now):
+                assert not (isinstance(effect, Send) and effect.peer != peer.me)
+                if isinstance(effect, Send):
+                    waiting.append(Arrived(peer.me, effect.message, effect.cause))  # type: ignore[arg-type]  # of Message
+            peer.check()
+        if len(peer.host.carrier.rows()) == 1:
+            break
+        deadline = peer.next_deadline()
+        assert deadline is not None
+        now = max(now, deadline.at_s)
+        waiting.append(Ticked())
+    (row,) = peer.host.carrier.rows()
+    assert sorted(w.workspace for w in row.wanted) == ["web-1", "web-2"]
+    assert now < NOW + 5
+    peer.handle(Ticked(), now + 1)
+    (seen,) = grids(peer, now + 1)
+    assert (seen.name, seen.state, seen.phases) == ("shop", "up", (("held", 2),))
+    assert this_peer(peer).carried == 1
+    assert sites(peer, now)[0].workspaces == 2
+
+
+def test_a_host_that_was_probed_again_tells() -> None:
+    peer = friends()
+    peer.handle(Ticked(), NOW + 5)
+    smaller = msgspec.structs.replace(FACTS, capacity=Quantum(1000, 1 << 30, 0))
+    peer.handle(Probed(smaller), NOW + 10)
+    held = peer.broadcast.directory.of_kind("advert")[0]
+    assert peer.host.advert().free == smaller.capacity
+    assert held.received_s == NOW + 10
+
+
+def test_it_says_again_that_it_is_there() -> None:
+    peer = started()
+    now, said = NOW, 0
+    while now < NOW + 2 * PRESENCE_EVERY_S + 1:
+        deadline = peer.next_deadline()
+        assert deadline is not None
+        now = max(now, deadline.at_s)
+        before = peer.broadcast.directory.of_kind("presence")[0].received_s
+        peer.handle(Ticked(), now)
+        said += peer.broadcast.directory.of_kind("presence")[0].received_s != before
+    assert said == 2
+
+
+def test_goodbye_goes_to_neighbours_with_the_last_presence() -> None:
+    peer = friends()
+    peer.membership.view.add(YOU, "s1", {})
+    effects = peer.handle(Stopping(), NOW + 1)
+    assert sends(effects)[:2] == ["Gossip", "Goodbye"]
+
+
+def test_a_neighbour_that_is_lost_is_suspected_at_once() -> None:
+    peer = friends()
+    peer.membership.view.add(YOU, "s1", {})
+    peer.handle(Disconnected(YOU, "gone"), NOW + 1)
+    assert str(peer.membership.liveness.health(YOU)) == "suspect"
+    (suspicion,) = peer.broadcast.directory.of_kind("suspicion")
+    assert suspicion.record.name == YOU

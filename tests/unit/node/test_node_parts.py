@@ -1,0 +1,81 @@
+"""Notices put together, requests kept within bounds, faults forgiven after a while."""
+
+from protocol.grid.record import GridState
+from protocol.negotiation.messages import Notice
+from protocol.node.notices import Notices
+from protocol.node.requests import Requests, answered
+from protocol.node.standing import Standing
+from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
+from protocol.terms.limits import REQUESTS_KEPT
+
+A, B = PeerId("a"), PeerId("b")
+ME, YOU = KeyId("me"), KeyId("you")
+
+
+def notice(grid: str, epoch: int, state: GridState = GridState.UP, owner: KeyId = ME) -> Notice:
+    return Notice(
+        grid=GridId(grid),
+        name="shop",
+        owner=owner,
+        owner_site="s1",
+        epoch=epoch,
+        state=state,
+        stewards=(),
+        placed=(),
+        addresses=(),
+        mine=(),
+        made_s=0.0,
+        lease_s=60,
+    )
+
+
+def test_the_newest_word_counts() -> None:
+    notices = Notices()
+    notices.put(A, notice("g", 2, GridState.DOWN), 1.0)
+    notices.put(B, notice("g", 1), 2.0)
+    newest = notices.newest(GridId("g"))
+    assert newest is not None
+    assert newest.state is GridState.DOWN
+
+
+def test_a_name_means_the_grid_that_is_up() -> None:
+    notices = Notices()
+    notices.put(A, notice("old", 5, GridState.DOWN), 1.0)
+    notices.put(A, notice("new", 3), 2.0)
+    notices.put(B, notice("theirs", 9, owner=YOU), 2.0)
+    found = notices.named("shop", ME)
+    assert found is not None
+    assert found.grid == "new"
+    by_id = notices.named("old")
+    assert by_id is not None
+    assert by_id.grid == "old"
+    assert notices.named("shop", KeyId("nobody")) is None
+
+
+def test_nobody_stands_for_it_any_more() -> None:
+    notices = Notices()
+    notices.put(A, notice("g", 1), 1.0)
+    notices.drop(B, GridId("g"))
+    assert notices.grids() == ["g"]
+    notices.drop(A, GridId("g"))
+    assert notices.grids() == []
+    assert notices.newest(GridId("g")) is None
+
+
+def test_requests_are_bounded_and_the_oldest_answer_goes_first() -> None:
+    requests = Requests()
+    for number in range(REQUESTS_KEPT + 5):
+        requests.refused(answered(RequestId(f"r{number}"), "up", "shop", ("no",), 0.0))
+    assert len(requests.views()) == REQUESTS_KEPT
+    assert RequestId("r4") not in requests
+    assert RequestId("r5") in requests
+    assert requests.next_deadline() is None
+
+
+def test_faults_are_forgiven_after_a_minute() -> None:
+    standing = Standing()
+    assert not any(standing.lower(A, 0.0) for _ in range(19))
+    assert not standing.lower(B, 0.0), "another's faults are another's"
+    assert not standing.lower(A, 60.0)
+    assert not any(standing.lower(A, 61.0) for _ in range(18))
+    assert standing.lower(A, 62.0)
