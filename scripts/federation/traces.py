@@ -39,12 +39,21 @@ def of_machine(tags: list[str]) -> list[str]:
 
 def guests(host: Host) -> dict[str, int]:
     """Domain names and process ids of the guests that run on a host, as the kernel has them."""
-    found = {}
+    return dict(_guests(host))
+
+
+def guest_names(host: Host) -> list[str]:
+    """One for each process, so that a guest that was made twice is seen to be."""
+    return [name for name, _ in _guests(host)]
+
+
+def _guests(host: Host) -> list[tuple[str, int]]:
+    found = []
     for pid, argv in _argvs(host):
         if "qemu-system" in argv[0]:
             for word in argv:
                 if word.startswith("guest="):
-                    found[word.removeprefix("guest=").split(",")[0]] = pid
+                    found.append((word.removeprefix("guest=").split(",")[0], pid))
     return found
 
 

@@ -1,0 +1,155 @@
+"""A real grid on two hosts whose daemons are killed again and again: it comes up once, and goes wholly."""
+
+import random
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from federation import orders, traces
+from federation.launch import Caps, Federation, Host, wait_for
+
+from netns.lab.lab import Lab
+from netns.lab.topology import Host as LabHost
+from netns.lab.topology import Site, Topology
+from overlayd.adapters.credentials import load_host
+from overlayd.assembly import OWNER_TAG
+from overlayd.ports.images import ImageInfo
+from protocol.grid.model import (
+    Encryption,
+    GridSpec,
+    Mount,
+    NetworkSpec,
+    PlacementSpec,
+    Spread,
+    VolumeSpec,
+)
+from protocol.negotiation.request import RequestState
+from protocol.terms.ids import short_hash
+from protocol.trust.order import Action
+
+IMAGE = Path(__file__).resolve().parents[2] / ".cache" / "images" / "guest.img"
+TOPOLOGY = Topology(
+    "killed",
+    (
+        Site("ams", "198.51.100.0/28", (LabHost("a", "198.51.100.1"),)),
+        Site("bnl", "198.51.100.16/28", (LabHost("b", "198.51.100.17"),)),
+    ),
+)
+KILLS = 5
+UP_WITHIN_S = 120
+
+
+@pytest.fixture
+def federation() -> Iterator[Federation]:
+    """Two daemons in namespaces with real hypervisors; nothing of them stays."""
+    folder = Path(tempfile.mkdtemp(prefix="ovl", dir="/tmp"))
+    lab = Lab(TOPOLOGY)
+    made = Federation(folder, caps=Caps(cpus="1", memory="512M", disk="512M"))
+    try:
+        lab.down(force=True)
+        lab.up()
+        made.enrol_lab(lab)
+        with made:
+            made.start_all()
+            wait_for(lambda: _converged(made), 30, "both peers list each other")
+            yield made
+    finally:
+        lab.down(force=True)
+        shutil.rmtree(folder)
+
+
+def _converged(federation: Federation) -> bool:
+    rows = [orders.peers(host) for host in federation.hosts.values()]
+    return all(len(r) == 2 and all(row.age_s >= 0 for row in r.values()) for r in rows)
+
+
+def spec_of(image: ImageInfo) -> GridSpec:
+    """A workspace on each host, one network, a volume."""
+    plain = orders.spec("real", image, 2, memory_bytes=128 << 20)
+    cluster = msgspec.structs.replace(plain.clusters[0], cpus_milli=800, networks=("lan",))
+    lone = msgspec.structs.replace(
+        cluster, name="head", count=1, minimum=1, mounts=(Mount("data", "/srv"),)
+    )
+    return msgspec.structs.replace(
+        plain,
+        clusters=(lone, msgspec.structs.replace(cluster, count=1, minimum=1)),
+        networks=(NetworkSpec("lan", "10.42.0.0/24", Encryption.NONE),),
+        volumes=(VolumeSpec("data", 32 << 20),),
+        placement=PlacementSpec(spread=Spread.HOST),
+    )
+
+
+def guests(federation: Federation) -> Counter[str]:
+    """How many processes there are of each guest, on all hosts."""
+    found: Counter[str] = Counter()
+    for host in federation.hosts.values():
+        found.update(traces.guest_names(host))
+    return found
+
+
+def left(federation: Federation) -> list[str]:
+    tags = []
+    for host in federation.hosts.values():
+        keys = federation.identity(host.site) / "hosts" / host.name
+        tags.append(short_hash(load_host(keys).identity.key, digits=OWNER_TAG))
+    on_hosts = [f"{h.name}: {x}" for h in federation.hosts.values() for x in traces.of_host(h)]
+    return on_hosts + traces.of_machine(tags)
+
+
+def lines(host: Host) -> int:
+    return host.log.read_bytes().count(b"\n")
+
+
+def revive(federation: Federation, name: str) -> None:
+    federation.kill(name)
+    federation.start(name)
+    federation.wait_ready(federation.hosts[name])
+
+
+def reachable(federation: Federation) -> bool:
+    views = [orders.grid(host, "real") for host in federation.hosts.values()]
+    return all(v is not None and {r.phase for r in v.workspaces} == {"reachable"} for v in views)
+
+
+def test_daemons_killed_while_they_build(federation: Federation) -> None:
+    a, b = federation.hosts["a"], federation.hosts["b"]
+    image = orders.add_image(a, IMAGE)
+    wait_for(lambda: orders.peers(b)["a"].images, 20, "b has heard of the image")
+    admin = federation.identity("ams")
+    request = orders.give(a, orders.up(admin, spec_of(image)))
+    wait_for(
+        lambda: orders.view(a, request).stage == "building" or _ended(a, request), 30, "the commit"
+    )
+    dice = random.Random(20)
+    for turn in range(KILLS):
+        host = (b, a)[turn % 2]
+        after = lines(host) + dice.randrange(6)
+        wait_for(lambda h=host, n=after: lines(h) >= n or reachable(federation), 60, "a moment")
+        revive(federation, host.name)
+    wait_for(lambda: reachable(federation), UP_WITHIN_S, "both workspaces answer")
+    once = guests(federation)
+    assert sorted(once.values()) == [1, 1], once
+    for host in (a, b):
+        revive(federation, host.name)
+    wait_for(lambda: reachable(federation), UP_WITHIN_S, "both daemons find what they have")
+    assert guests(federation) == once
+    given = orders.give(a, orders.signed(admin, Action.DOWN, "real"))
+    wait_for(lambda: orders.view(a, given).stage != "asking stewards", 20, "the decision")
+    revive(federation, "b")
+    assert orders.answer(a, given).state is RequestState.DONE
+    try:
+        wait_for(lambda: not left(federation), 30, "nothing is left")
+    except RuntimeError:
+        pytest.fail("left behind: " + "; ".join(left(federation)))
+    assert [orders.me(host).carried for host in (a, b)] == [0, 0]
+
+
+def _ended(host: Host, request: str) -> bool:
+    view = orders.view(host, request)  # type: ignore[arg-type]  # a RequestId is a str
+    if view.state is RequestState.FAILED:
+        pytest.fail("\n".join(view.answer))
+    return view.state is RequestState.DONE
