@@ -35,9 +35,9 @@ class Bulk:
         """One handed-over message."""
         match message:
             case ImageChunk():
-                self._fetcher.deliver(message)
+                self._fetcher.deliver(peer, message)
             case ConsoleText():
-                self._consoles.deliver(message)
+                self._consoles.deliver(peer, message)
             case ImageAsk():
                 self._supervisor.spawn("image-ask", self._image(peer, message, cause))
             case ConsoleAsk():

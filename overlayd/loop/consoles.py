@@ -34,7 +34,7 @@ class Consoles:
     ) -> None:
         self._node, self._authority, self._paths = node, authority, paths
         self._say, self._now = say, now
-        self._waiting: dict[str, asyncio.Future[ConsoleText]] = {}
+        self._waiting: dict[tuple[PeerId, str], asyncio.Future[ConsoleText]] = {}
         self._asked = 0
 
     async def ask(self, peer: PeerId, order: SignedOrder, offset: int, keys: bytes) -> ConsoleText:
@@ -45,18 +45,18 @@ class Consoles:
         if peer == self._node.me:
             return await self.serve(ask)
         future: asyncio.Future[ConsoleText] = asyncio.get_running_loop().create_future()
-        self._waiting[session] = future
+        self._waiting[peer, session] = future
         try:
             self._say(Say(peer, ask))
             return await asyncio.wait_for(future, _ANSWER_WITHIN_S)
         except TimeoutError:
             return ConsoleText(session, offset, b"", "its host does not answer; `overlayctl peers`")
         finally:
-            self._waiting.pop(session, None)
+            self._waiting.pop((peer, session), None)
 
-    def deliver(self, text: ConsoleText) -> None:
-        """An answer came; one nobody waits for is ignored."""
-        waiting = self._waiting.get(text.session)
+    def deliver(self, peer: PeerId, text: ConsoleText) -> None:
+        """An answer came; one nobody waits for, or not from that peer, is ignored."""
+        waiting = self._waiting.get((peer, text.session))
         if waiting is not None and not waiting.done():
             waiting.set_result(text)
 

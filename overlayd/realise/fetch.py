@@ -1,7 +1,8 @@
 """Fetching an image from peers that have it: in chunks, a few on their way at once, resumable.
 
 The image store checks the whole against its digest, so no peer needs to be trusted; one that is slow,
-or does not have it after all, is left for the next.
+or does not have it after all, is left for the next. What several peers gave, over restarts too, and is
+wrong, is nobody's proven fault: the last of them is asked for all of it.
 """
 
 import asyncio
@@ -21,6 +22,10 @@ Progress = Callable[[int, int], None]
 """Called with (bytes here, bytes in all)."""
 
 
+class _Mixed(ImageError):
+    """The whole is wrong, and not all of it came from the last peer."""
+
+
 class Fetcher:
     """All fetches of this host; one per image at a time."""
 
@@ -34,7 +39,7 @@ class Fetcher:
         """`sources` names peers that advertise an image; `changed` is called when one has come."""
         self._images, self._say, self._sources, self._changed = images, say, sources, changed
         self._running: dict[Digest, asyncio.Task[None]] = {}
-        self._waiting: dict[tuple[str, int], asyncio.Future[ImageChunk]] = {}
+        self._waiting: dict[tuple[PeerId, str, int], asyncio.Future[ImageChunk]] = {}
 
     async def ensure(self, digest: Digest, progress: Progress) -> None:
         """The image is here afterwards. ImageError if no peer could give it."""
@@ -47,9 +52,9 @@ class Fetcher:
             task.add_done_callback(lambda _: self._running.pop(digest, None))
         await asyncio.shield(task)
 
-    def deliver(self, chunk: ImageChunk) -> None:
-        """A chunk came; one nobody waits for is ignored."""
-        waiting = self._waiting.pop((chunk.session, chunk.offset), None)
+    def deliver(self, peer: PeerId, chunk: ImageChunk) -> None:
+        """A chunk came; one nobody waits for, or not from that peer, is ignored."""
+        waiting = self._waiting.pop((peer, chunk.session, chunk.offset), None)
         if waiting is not None and not waiting.done():
             waiting.set_result(chunk)
 
@@ -57,7 +62,10 @@ class Fetcher:
         tried: list[str] = []
         for peer in self._sources(digest):
             try:
-                await self._fetch_from(peer, digest, progress)
+                try:
+                    await self._fetch_from(peer, digest, progress)
+                except _Mixed:
+                    await self._fetch_from(peer, digest, progress)
             except (TimeoutError, ImageError) as error:
                 why = str(error) or "does not answer"
                 tried.append(f"{peer[:12]}: {why}")
@@ -73,7 +81,7 @@ class Fetcher:
 
     async def _fetch_from(self, peer: PeerId, digest: Digest, progress: Progress) -> None:
         session = f"{digest[:16]}-{peer[:8]}"
-        offset = await self._images.partial(digest)
+        offset = began = await self._images.partial(digest)
         first = await self._chunk(session, peer, digest, offset)
         total = first.total_bytes
         if total < 0:
@@ -87,7 +95,7 @@ class Fetcher:
                     on_the_way.append(asyncio.ensure_future(ask))
                     asked += CHUNK_BYTES
                 chunk = await on_the_way.pop(0)
-                if chunk.offset != offset or not chunk.data:
+                if chunk.offset != offset or not 0 < len(chunk.data) <= CHUNK_BYTES:
                     raise ImageError("sends something else than was asked")
                 await self._images.append(digest, offset, chunk.data)
                 offset += len(chunk.data)
@@ -95,11 +103,16 @@ class Fetcher:
         finally:
             for left in on_the_way:
                 left.cancel()
-        await self._images.finish(digest)
+        try:
+            await self._images.finish(digest)
+        except ImageError as error:
+            if began:
+                raise _Mixed(str(error)) from error
+            raise
 
     async def _chunk(self, session: str, peer: PeerId, digest: Digest, offset: int) -> ImageChunk:
         future: asyncio.Future[ImageChunk] = asyncio.get_running_loop().create_future()
-        key = (session, offset)
+        key = (peer, session, offset)
         self._waiting[key] = future
         try:
             self._say(Say(peer, ImageAsk(session, digest, offset, CHUNK_BYTES)))
