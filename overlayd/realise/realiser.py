@@ -17,7 +17,7 @@ from collections.abc import Callable
 from overlayd.ports.compute import Compute, ComputeError, MachineSeen, MachineState
 from overlayd.ports.images import ImageError, Images
 from overlayd.ports.network import Network, NetworkError
-from overlayd.ports.seeds import Seeds
+from overlayd.ports.seeds import SeedError, Seeds
 from overlayd.ports.volumes import VolumeError, Volumes
 from overlayd.realise import plan
 from overlayd.realise.fetch import Fetcher
@@ -34,7 +34,7 @@ _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _STARTS_AT_ONCE = 4
 """Guests started side by side; more would only make each of them slower."""
 
-Failure = (ComputeError, ImageError, NetworkError, VolumeError, OSError)
+Failure = (ComputeError, ImageError, NetworkError, SeedError, VolumeError, OSError)
 
 
 class Tools:
@@ -108,6 +108,16 @@ class Realiser:
 
     async def _keep(self, grid: GridId, kick: asyncio.Event, cause: str) -> None:
         """One grid's task: works when kicked, tries again after failures, ends when nothing is left."""
+        try:
+            await self._tend(grid, kick, cause)
+        finally:
+            # Also after an error nobody foresaw: the next kick finds no dead task in its place.
+            self._watch.forget(grid)
+            self._kicks.pop(grid, None)
+        if kick.is_set():
+            self.kick(grid)
+
+    async def _tend(self, grid: GridId, kick: asyncio.Event, cause: str) -> None:
         failures = 0
         while True:
             if failures:
@@ -119,7 +129,7 @@ class Realiser:
             kick.clear()
             part = self._tools.part_of(grid)
             if part is None:
-                break
+                return
             try:
                 left = await self._once(part)
                 failures = 0
@@ -129,19 +139,19 @@ class Realiser:
                 logger().warning("realise.failed", grid=grid, error=str(error), cause=cause)
                 continue
             if not left:
-                break
-        self._watch.forget(grid)
-        self._kicks.pop(grid, None)
-        if kick.is_set():
-            self.kick(grid)
+                return
 
     async def _once(self, part: Part) -> bool:
         """One comparison and what follows from it. False if nothing of the grid is left to do here."""
         seen = {machine.name: machine for machine in await self._tools.compute.observe()}
         going = [p for p in part.mine if not plan.runs(p)]
-        for mine in going:
-            await self._stop(part, mine)
-        await self._networks(part)
+        try:
+            for mine in going:
+                await self._stop(part, mine)
+            await self._networks(part)
+        except Failure as error:
+            self._stuck(part, seen, str(error))
+            raise
         failed = await self._start_all(part, seen)
         for mine in going:
             self._went(part, mine)
@@ -166,6 +176,12 @@ class Realiser:
             for path in self._tools.paths.console(grid, workspace):
                 path.unlink(missing_ok=True)
 
+    def _stuck(self, part: Part, seen: dict[str, MachineSeen], why: str) -> None:
+        """What all workspaces need could not be done: those that do not run already are told so."""
+        for mine in part.mine:
+            if not (plan.runs(mine) and _there(part, mine, seen)):
+                self._say(part, mine, Phase.FAILED, why)
+
     def _went(self, part: Part, mine: PartOf) -> None:
         phase = Phase.GONE if mine.wanted.power is Power.GONE else Phase.EXPIRED
         self._say(part, mine, phase, "")
@@ -189,19 +205,14 @@ class Realiser:
         grid, workspace = part.record.id, mine.workspace
         name = machine_name(grid, workspace.name)
         self._grid_of_machine[name] = grid
-        now = seen.get(name)
-        there = (
-            now is not None
-            and now.state is not MachineState.STOPPED
-            and now.boot == mine.wanted.boot
-        )
-        if not there:
+        now = _there(part, mine, seen)
+        if now is None:
             if mine.waits_for:
                 self._say(part, mine, Phase.HELD, f"waits for {', '.join(mine.waits_for)}")
                 return
             self._watch.drop(grid, workspace.name)
             await self._make(part, mine)
-        state = MachineState.RUNNING if not there or now is None else now.state
+        state = MachineState.RUNNING if now is None else now.state
         if mine.wanted.power is Power.PAUSED:
             self._watch.drop(grid, workspace.name)
             await self._tools.compute.pause(name)
@@ -258,3 +269,11 @@ class Realiser:
         self._tools.tell(
             Progressed(part.record.id, mine.workspace.name, phase, detail, mine.wanted.boot)
         )
+
+
+def _there(part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> MachineSeen | None:
+    """The workspace's machine, if it runs (or pauses) as the wanted start of it."""
+    now = seen.get(machine_name(part.record.id, mine.workspace.name))
+    if now is None or now.state is MachineState.STOPPED or now.boot != mine.wanted.boot:
+        return None
+    return now
