@@ -114,10 +114,12 @@ async def _assembled(config: DaemonConfig, credentials: Credentials) -> Assembly
 async def _wind_up(assembly: Assembly, driving: asyncio.Task[None]) -> None:
     """In order: no more events, goodbye said, tasks ended, ports closed. Guests go on."""
     assembly.driver.stop()
-    with contextlib.suppress(asyncio.CancelledError):
-        await driving
-    await assembly.close()
-    logs.logger().info("stopped")
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await driving
+    finally:
+        await assembly.close()
+        logs.logger().info("stopped")
 
 
 def _credentials(config: DaemonConfig) -> Credentials:
