@@ -1,0 +1,242 @@
+"""Wanted and observed: the realiser mends the difference, tells of it, and starts nothing twice."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from host_world import GRID, HostWorld, until
+
+from overlayd.ports.compute import MachineState
+from overlayd.ports.seeds import Seed, SeedError
+from overlayd.realise import realiser
+from overlayd.realise.paths import machine_name
+from protocol.grid.lifecycle import Phase, Power
+
+HEAD, WORKER = machine_name(GRID, "head-1"), machine_name(GRID, "worker-1")
+
+
+@pytest.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HostWorld]:
+    monkeypatch.setattr(realiser, "_RETRY_S", (0.0,))
+    world = HostWorld(tmp_path)
+    await world.start()
+    yield world
+    await world.end()
+
+
+async def up(world: HostWorld) -> None:
+    world.want()
+    await until(lambda: world.phases("worker-1")[-1:] == [Phase.RUNNING], "the worker runs")
+    await until(lambda: world.phases("head-1")[-1:] == [Phase.RUNNING], "the head runs")
+
+
+async def test_from_nothing_to_reachable(world: HostWorld) -> None:
+    await up(world)
+    world.answer("head-1", "worker-1")
+    await until(lambda: world.phase("head-1") == (Phase.REACHABLE, ""), "the head answers")
+    seen = list(dict.fromkeys(world.phases("head-1")))
+    assert seen == [Phase.NETWORK, Phase.BOOTING, Phase.RUNNING, Phase.REACHABLE]
+    assert sorted(world.hypervisor.machines) == sorted([HEAD, WORKER])
+    assert list(world.volumes.sizes) == [f"{GRID}.data"]
+    assert world.seeds.seeds[HEAD].hostname == "head-1"
+    assert world.seeds.seeds[HEAD].mounts == (("data", "/srv"),)
+
+
+async def test_the_network_knows_who_is_here_and_who_is_elsewhere(world: HostWorld) -> None:
+    await up(world)
+    (network,) = world.network.plans.values()
+    assert [port.name for port in network.ports] == ["head-1", "worker-1"]
+    assert [(n.name, n.via) for n in network.neighbours] == [("worker-2", "192.0.2.2")]
+    head = world.hypervisor.machines[HEAD]
+    assert head.nics[0].tap == network.ports[0].tap
+    assert head.nics[0].mac == network.ports[0].mac
+    assert head.title == "star/head-1"
+
+
+async def test_kicked_again_nothing_is_started_twice(world: HostWorld) -> None:
+    await up(world)
+    for _ in range(5):
+        world.realiser.kick(GRID)
+        await until(lambda: True, "a turn")
+    assert sorted(world.hypervisor.starts) == sorted([(HEAD, 1), (WORKER, 1)])
+
+
+async def test_a_new_daemon_finds_what_the_last_one_made(world: HostWorld) -> None:
+    await up(world)
+    await world.end()
+    world.told.clear()
+    await world.start()
+    await world.realiser.clear_strays({GRID})
+    await up(world)
+    assert sorted(world.hypervisor.starts) == sorted([(HEAD, 1), (WORKER, 1)])
+
+
+async def test_what_belongs_to_no_grid_goes_but_volumes_stay(world: HostWorld) -> None:
+    await up(world)
+    await world.end()
+    world.part = None
+    await world.start()
+    await world.realiser.clear_strays(set())
+    assert world.hypervisor.machines == {}
+    assert world.network.plans == {}
+    assert list(world.volumes.sizes) == [f"{GRID}.data"]
+
+
+async def test_a_worker_waits_for_its_head(world: HostWorld) -> None:
+    world.want()
+    world.wait_for_head()
+    await until(lambda: world.phases("head-1")[-1:] == [Phase.RUNNING], "the head runs")
+    assert world.phase("worker-1") == (Phase.HELD, "waits for head-1")
+    assert world.state("worker-1") is None
+    world.want()
+    await until(lambda: world.state("worker-1") is MachineState.RUNNING, "the worker starts")
+
+
+async def test_pause_and_resume(world: HostWorld) -> None:
+    await up(world)
+    both = {"head-1": Power.PAUSED, "worker-1": Power.RUNNING}
+    world.want(both)
+    await until(lambda: world.phase("head-1") == (Phase.PAUSED, ""), "it pauses")
+    assert world.state("head-1") is MachineState.PAUSED
+    assert world.state("worker-1") is MachineState.RUNNING
+    world.want()
+    await until(lambda: world.state("head-1") is MachineState.RUNNING, "it goes on")
+    await until(lambda: world.phase("head-1") == (Phase.RUNNING, ""), "and that is told")
+    assert world.hypervisor.starts.count((HEAD, 1)) == 1
+
+
+async def test_a_restart_is_another_boot_on_the_same_disk(world: HostWorld) -> None:
+    await up(world)
+    disks = world.hypervisor.machines[HEAD].disks
+    world.want(boot=2)
+    await until(lambda: (HEAD, 2) in world.hypervisor.starts, "the second boot")
+    assert world.hypervisor.machines[HEAD].disks == disks
+    assert world.seeds.writes == 2
+
+
+async def test_a_guest_that_stops_by_itself_is_started_again(world: HostWorld) -> None:
+    await up(world)
+    world.hypervisor.end(HEAD)
+    await until(lambda: world.state("head-1") is MachineState.RUNNING, "it runs again")
+    assert world.hypervisor.starts.count((HEAD, 1)) == 2
+    assert world.hypervisor.starts.count((WORKER, 1)) == 1
+
+
+async def test_one_that_goes_leaves_the_others(world: HostWorld) -> None:
+    await up(world)
+    world.want({"head-1": Power.RUNNING, "worker-1": Power.GONE})
+    await until(lambda: world.phase("worker-1") == (Phase.GONE, ""), "the worker is gone")
+    assert list(world.hypervisor.machines) == [HEAD]
+    (network,) = world.network.plans.values()
+    assert [port.name for port in network.ports] == ["head-1"]
+    assert not world.cleared
+
+
+async def test_down_leaves_nothing(world: HostWorld) -> None:
+    await up(world)
+    world.want(dict.fromkeys(("head-1", "worker-1"), Power.GONE), up=False)
+    await until(lambda: world.cleared, "it says that nothing is left")
+    assert world.hypervisor.machines == {}
+    assert world.network.plans == {}
+    assert world.volumes.sizes == {}
+    assert world.seeds.seeds == {}
+    assert world.phase("head-1") == (Phase.GONE, "")
+
+
+async def test_a_lease_that_ended_stops_machines_and_keeps_volumes(world: HostWorld) -> None:
+    await up(world)
+    world.want(dict.fromkeys(("head-1", "worker-1"), Power.OFF))
+    await until(lambda: world.phase("head-1") == (Phase.EXPIRED, ""), "it is over")
+    assert world.hypervisor.machines == {}
+    assert world.network.plans == {}
+    assert list(world.volumes.sizes) == [f"{GRID}.data"]
+    assert not world.cleared
+
+
+async def test_a_refused_machine_is_told_and_tried_again(world: HostWorld) -> None:
+    world.hypervisor.refusals[HEAD] = "the hypervisor has its reasons"
+    world.want()
+    await until(lambda: world.phases("head-1").count(Phase.FAILED) >= 3, "it is tried again")
+    told = world.phase("head-1")
+    assert world.realiser.counts["failed"] >= 2
+    assert "the hypervisor has its reasons" in "".join(
+        str(event) for event in world.told if "head-1" in str(event)
+    )
+    assert told is not None
+    assert world.state("worker-1") is MachineState.RUNNING
+    world.hypervisor.refusals.clear()
+    await until(lambda: world.phase("head-1") == (Phase.RUNNING, ""), "it runs in the end")
+
+
+async def test_a_network_that_cannot_be_made_is_told_of_every_workspace(world: HostWorld) -> None:
+    world.network.refusals = ["no bridge today"] * 2
+    world.want()
+    await until(lambda: world.phase("worker-1") == (Phase.FAILED, "no bridge today"), "it is told")
+    assert world.phase("head-1") == (Phase.FAILED, "no bridge today")
+    await until(lambda: world.phase("head-1") == (Phase.RUNNING, ""), "it runs in the end")
+
+
+async def test_a_running_guest_is_not_called_failed_for_its_network(world: HostWorld) -> None:
+    await up(world)
+    world.told.clear()
+    world.network.refusals = ["no bridge today"]
+    world.realiser.kick(GRID)
+    await until(lambda: not world.network.refusals, "it was tried")
+    await until(lambda: world.realiser.counts["failed"] == 1, "it was counted")
+    assert Phase.FAILED not in world.phases("head-1")
+
+
+async def test_a_seed_that_cannot_be_written_is_told_and_tried_again(
+    world: HostWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure, tries = world.seeds.ensure, []
+
+    async def sometimes(machine: str, seed: Seed) -> str:
+        tries.append(machine)
+        if len(tries) < 4:
+            raise SeedError("no room for the seed")
+        return await ensure(machine, seed)
+
+    monkeypatch.setattr(world.seeds, "ensure", sometimes)
+    await up(world)
+    assert Phase.FAILED in world.phases("head-1") + world.phases("worker-1")
+
+
+async def test_an_error_nobody_foresaw_does_not_end_the_care_for_a_grid(
+    world: HostWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(part: object, mine: object) -> Seed:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(realiser.plan, "seed", broken)
+        world.want()
+        await until(lambda: not world.realiser._kicks, "the task has ended")
+    world.realiser.kick(GRID)
+    await until(lambda: world.phases("head-1")[-1:] == [Phase.RUNNING], "the next kick works")
+
+
+async def test_a_volume_without_room_is_told_with_its_workspace_only(world: HostWorld) -> None:
+    world.volumes.room_bytes = 1 << 20
+    world.want()
+    await until(lambda: world.phase("worker-1") == (Phase.RUNNING, ""), "the worker runs")
+    await until(lambda: Phase.FAILED in world.phases("head-1"), "the head cannot")
+    assert any("no room for volume" in str(event) for event in world.told)
+
+
+async def test_down_while_it_fails_leaves_nothing(world: HostWorld) -> None:
+    world.hypervisor.refusals = {HEAD: "no", WORKER: "no"}
+    world.want()
+    await until(lambda: Phase.FAILED in world.phases("head-1"), "it fails")
+    world.want(dict.fromkeys(("head-1", "worker-1"), Power.GONE), up=False)
+    await until(lambda: world.cleared, "it is cleared")
+    assert world.volumes.sizes == {}
+    assert world.network.plans == {}
+    assert world.seeds.seeds == {}
+
+
+async def test_an_image_nobody_has_is_told(world: HostWorld) -> None:
+    await world.images.remove(world.digest)
+    world.want()
+    await until(lambda: Phase.FAILED in world.phases("head-1"), "it fails")
+    assert any("no live peer has image" in str(event) for event in world.told)
