@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _STORY = 40
 _RESTART_S = 2.0
+_WAKES_AT_ONCE = 100
+"""Deadlines of one peer at one instant; more means that one does not move."""
 
 
 class SimPeer:
@@ -60,6 +62,7 @@ class SimPeer:
         self.story: deque[tuple[float, Event, list[Effect]]] = deque(maxlen=_STORY)
         self.notes: Counter[str] = Counter()
         self._wake_s = float("inf")
+        self._woken_s, self._woken = 0.0, 0
 
     @property
     def up(self) -> bool:
@@ -187,4 +190,10 @@ class SimPeer:
     def _fire(self, life: int, at_s: float) -> None:
         if self.life == life and self._wake_s == at_s:
             self._wake_s = float("inf")
+            self._woken = self._woken + 1 if at_s == self._woken_s else 0
+            self._woken_s = at_s
+            if self._woken > _WAKES_AT_ONCE:
+                assert self.node is not None
+                what = f"woken again and again for {self.node.next_deadline()}"
+                raise violation(self.world, what, self)
             self.feed(Ticked())
