@@ -1,0 +1,118 @@
+"""Image pieces for others: served beside the node's work, bounded, never trusted."""
+
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from turns import until
+
+from overlayd.fakes.images import FakeImages
+from overlayd.loop import bulk as bulk_module
+from overlayd.loop.bulk import Bulk
+from overlayd.realise.fetch import CHUNK_BYTES
+from overlayd.telemetry.supervisor import Supervisor
+from protocol.node.events import Say
+from protocol.node.messages import ConsoleAsk, ConsoleText, ImageAsk, ImageChunk
+from protocol.terms.ids import Digest, PeerId
+from protocol.trust.order import SignedOrder
+
+PEER = PeerId("a" * 64)
+CONTENT = bytes(range(256)) * 4096
+DIGEST = Digest(sha256(CONTENT).hexdigest())
+ASK = ConsoleAsk("s", SignedOrder(b"", b"", ()), 0, b"")
+
+
+class Ends:
+    """A fetcher and consoles that write down what they are given."""
+
+    def __init__(self) -> None:
+        self.delivered: list[tuple[PeerId, Any]] = []
+
+    def deliver(self, peer: PeerId, message: Any) -> None:
+        self.delivered.append((peer, message))
+
+    async def serve(self, ask: ConsoleAsk) -> ConsoleText:
+        return ConsoleText(ask.session, ask.offset, b"$ ", "")
+
+
+class World:
+    def __init__(self) -> None:
+        self.said: list[Say] = []
+        self.images, self.ends, self.supervisor = FakeImages(), Ends(), Supervisor()
+        self.bulk = Bulk(self.images, self.ends, self.ends, self.supervisor, self.said.append)
+
+    def ask(self, offset: int = 0, length: int = 100, digest: Digest = DIGEST) -> None:
+        self.bulk.take(PEER, ImageAsk("s", digest, offset, length), "c")
+
+    async def chunk(self) -> ImageChunk:
+        await until(lambda: self.said, "an answer")
+        say = self.said.pop()
+        assert (say.peer, say.cause) == (PEER, "c")
+        assert isinstance(say.message, ImageChunk)
+        return say.message
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    made = World()
+    made.images._images[DIGEST] = (None, CONTENT, "")  # type: ignore[assignment]  # its bytes matter only
+    yield made
+    await made.supervisor.close()
+
+
+async def test_a_piece(world: World) -> None:
+    world.ask(1000, 100)
+    assert await world.chunk() == ImageChunk("s", DIGEST, 1000, len(CONTENT), CONTENT[1000:1100])
+
+
+@pytest.mark.parametrize("length", [CHUNK_BYTES + 1, 1 << 40, -1, 0])
+async def test_never_more_than_a_chunk_and_never_none(world: World, length: int) -> None:
+    world.ask(0, length)
+    assert 1 <= len((await world.chunk()).data) <= CHUNK_BYTES
+
+
+@pytest.mark.parametrize("offset", [-5, len(CONTENT), 1 << 60])
+async def test_offsets_of_all_kinds_have_an_answer(world: World, offset: int) -> None:
+    world.ask(offset)
+    chunk = await world.chunk()
+    assert chunk.offset == offset
+    assert chunk.data == (CONTENT[:100] if offset < 0 else b"")
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, "", "../../etc/passwd"])
+async def test_an_image_that_is_not_here(world: World, digest: str) -> None:
+    world.ask(digest=Digest(digest))
+    chunk = await world.chunk()
+    assert (chunk.total_bytes, chunk.data) == (-1, b"")
+
+
+async def test_answers_go_to_who_asked_with_their_sender(world: World) -> None:
+    chunk, text = ImageChunk("s", DIGEST, 0, 1, b"x"), ConsoleText("s", 0, b"", "")
+    world.bulk.take(PEER, chunk, "")
+    world.bulk.take(PEER, text, "")
+    assert world.ends.delivered == [(PEER, chunk), (PEER, text)]
+
+
+async def test_a_console_is_answered(world: World) -> None:
+    world.bulk.take(PEER, ASK, "c")
+    await until(lambda: world.said, "an answer")
+    assert world.said[0].message == ConsoleText("s", 0, b"$ ", "")
+
+
+async def test_a_flood_of_asks_is_bounded_and_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_module, "_WAITING", 10)
+    for _ in range(25):
+        world.ask()
+    world.bulk.take(PEER, ASK, "")
+    assert world.bulk.counts == {"asks-dropped": 16}
+    await until(lambda: len(world.said) == 10, "the ten are answered")
+
+    def answered_again() -> bool:
+        world.ask()
+        return len(world.said) > 10
+
+    await until(answered_again, "and then there is room again")

@@ -1,0 +1,147 @@
+"""The driver: events in order, the deadline as one, a stop that says goodbye, an end when the disk fails."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from turns import until
+
+from overlayd.adapters.clock import SystemClock
+from overlayd.loop.driver import Driver
+from overlayd.loop.inbox import Inbox
+from overlayd.ports.store import StoreError
+from protocol.node.events import Disconnected, Event, Started, Stopping, Ticked
+from protocol.terms.effects import Deadline, Effect, Note
+from protocol.terms.ids import PeerId
+
+PEER = PeerId("a" * 64)
+
+
+class Brain:
+    """A node that remembers what it was given and wants to be woken when it says."""
+
+    def __init__(self) -> None:
+        self.handled: list[Event] = []
+        self.deadline: Deadline | None = None
+        self.on: Callable[[Event], None] = lambda _: None
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        self.handled.append(event)
+        if isinstance(event, Ticked):
+            self.deadline = None
+        self.on(event)
+        return [Note("handled", str(len(self.handled)))]
+
+    def next_deadline(self) -> Deadline | None:
+        return self.deadline
+
+
+class Hands:
+    """An interpreter that answers followers, or fails."""
+
+    def __init__(self) -> None:
+        self.follow: list[list[Event]] = []
+        self.fails = False
+
+    async def carry_out(self, effects: list[Effect]) -> list[Event]:
+        if self.fails:
+            raise StoreError("no room")
+        return self.follow.pop(0) if self.follow else []
+
+
+class World:
+    def __init__(self) -> None:
+        self.brain, self.hands, self.inbox = Brain(), Hands(), Inbox()
+        self.clock = SystemClock()
+        self.driver = Driver(self.brain, self.inbox, self.hands, self.clock)  # type: ignore[arg-type]
+
+    async def run(self, ready: Callable[[], bool]) -> None:
+        """Until it is so, then stopped."""
+        running = asyncio.create_task(self.driver.run())
+        await until(lambda: ready() or running.done(), "what is waited for, or the end")
+        self.driver.stop()
+        await running
+
+
+def gone(number: int) -> Event:
+    return Disconnected(PEER, str(number))
+
+
+async def test_events_in_order_then_goodbye() -> None:
+    world = World()
+    events = [gone(n) for n in range(200)]
+    for event in events:
+        world.inbox.put(event)
+    await world.run(lambda: len(world.brain.handled) >= 200)
+    assert world.brain.handled == [*events, Stopping()]
+    assert world.driver.counts == {"events": 201}
+
+
+async def test_what_follows_an_event_comes_before_the_next() -> None:
+    world = World()
+    world.hands.follow = [[gone(10), gone(11)], [gone(100)], [], []]
+    world.inbox.put(gone(1))
+    world.inbox.put(gone(2))
+    await world.run(lambda: len(world.brain.handled) >= 5)
+    assert world.brain.handled[:5] == [gone(1), gone(10), gone(100), gone(11), gone(2)]
+
+
+async def test_the_deadline_wakes_it_without_an_event() -> None:
+    world = World()
+    world.brain.deadline = Deadline(world.clock.now() + 0.02, "soon")
+    await world.run(lambda: Ticked() in world.brain.handled)
+    assert world.brain.handled == [Ticked(), Stopping()]
+
+
+async def test_a_nearer_deadline_replaces_a_far_one() -> None:
+    world = World()
+    world.brain.deadline = Deadline(world.clock.now() + 3600, "far")
+
+    def nearer(event: Event) -> None:
+        if isinstance(event, Disconnected):
+            world.brain.deadline = Deadline(world.clock.now() + 0.02, "near")
+
+    world.brain.on = nearer
+    world.inbox.put(gone(1))
+    await world.run(lambda: Ticked() in world.brain.handled)
+    assert world.brain.handled == [gone(1), Ticked(), Stopping()]
+
+
+async def test_a_deadline_in_the_past_comes_behind_waiting_events_but_comes() -> None:
+    world = World()
+    world.brain.deadline = Deadline(world.clock.now() - 1, "past")
+    world.inbox.put(gone(1))
+    await world.run(lambda: Ticked() in world.brain.handled)
+    assert world.brain.handled == [gone(1), Ticked(), Stopping()]
+
+
+async def test_a_busy_inbox_lets_the_loop_turn() -> None:
+    """Sockets and the API live on the same loop."""
+    world = World()
+    turns = 0
+
+    def another(event: Event) -> None:
+        if isinstance(event, Disconnected) and len(world.brain.handled) < 2000:
+            world.inbox.put(gone(0))
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    world.brain.on = another
+    world.inbox.put(gone(0))
+    counting = asyncio.create_task(count())
+    await world.run(lambda: len(world.brain.handled) >= 2000)
+    counting.cancel()
+    assert turns > 2000 // 64
+
+
+async def test_a_disk_that_fails_ends_it() -> None:
+    world = World()
+    world.hands.fails = True
+    world.inbox.put(Started())
+    with pytest.raises(StoreError):
+        await world.run(lambda: False)
+    assert world.brain.handled == [Started()]

@@ -1,0 +1,15 @@
+"""Letting the loop turn until something is so."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+DEADLINE_S = 5.0
+
+
+async def until(ready: Callable[[], object], what: str) -> None:
+    """AssertionError if it does not become so."""
+    give_up = time.monotonic() + DEADLINE_S
+    while not ready():
+        assert time.monotonic() < give_up, f"not within {DEADLINE_S} s: {what}"
+        await asyncio.sleep(0)

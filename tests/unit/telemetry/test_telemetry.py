@@ -1,0 +1,106 @@
+"""Events are numbered, bounded and awaitable; tasks are named, logged and ended; logs are lines of JSON."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from overlayd.config.daemonfile import LogFormat, LogLevel, LogTable
+from overlayd.telemetry import logs
+from overlayd.telemetry.events import KEPT, EventRing
+from overlayd.telemetry.supervisor import Supervisor
+from protocol.terms.effects import Note
+
+
+@pytest.fixture
+def logging() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+def test_events_have_numbers_that_go_on_when_old_ones_are_dropped() -> None:
+    ring = EventRing("h1")
+    for number in range(KEPT + 10):
+        ring.add(Note("n", str(number)), float(number))
+    lines = ring.since(0)
+    assert len(lines) == KEPT
+    assert [lines[0].seq, lines[-1].seq] == [11, KEPT + 10]
+    assert [line.subject for line in ring.since(KEPT + 8)] == [str(KEPT + 8), str(KEPT + 9)]
+    assert ring.since(KEPT + 10) == []
+
+
+async def test_waiting_for_events_ends_with_the_first_for_everybody() -> None:
+    ring = EventRing("h1")
+    waiting = [asyncio.create_task(ring.after(0, 60)) for _ in range(3)]
+    await asyncio.sleep(0)
+    ring.add(Note("n", "s"), 1.0)
+    answers = await asyncio.gather(*waiting)
+    assert [[line.seq for line in lines] for lines in answers] == [[1]] * 3
+
+
+async def test_what_came_before_the_wait_is_not_missed() -> None:
+    ring = EventRing("h1")
+    ring.add(Note("n", "s"), 1.0)
+    assert [line.seq for line in await ring.after(0, 60)] == [1]
+
+
+async def test_waiting_in_vain_ends_empty() -> None:
+    ring = EventRing("h1")
+    ring.add(Note("n", "s"), 1.0)
+    assert await ring.after(1, 0.01) == []
+
+
+async def test_a_task_that_fails_is_told_by_name_and_ends_alone() -> None:
+    supervisor = Supervisor()
+
+    async def fails() -> None:
+        raise ValueError("no")
+
+    with structlog.testing.capture_logs() as told:
+        other = supervisor.spawn("other", asyncio.sleep(3600))
+        task = supervisor.spawn("unlucky", fails())
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+    assert not other.done()
+    assert [(line["event"], line["task"]) for line in told] == [("task.failed", "unlucky")]
+    await supervisor.close()
+    assert other.cancelled()
+
+
+async def test_closing_waits_for_what_tasks_do_at_their_end() -> None:
+    supervisor, done = Supervisor(), []
+
+    async def tidy() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0)
+            done.append(True)
+
+    supervisor.spawn("tidy", tidy())
+    await asyncio.sleep(0)
+    await supervisor.close()
+    assert done == [True]
+
+
+@pytest.mark.usefixtures("logging")
+def test_logs_are_lines_of_json_with_their_cause(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(LogTable(level=LogLevel.INFO, format=LogFormat.JSON))
+    logs.logger().debug("quiet")
+    logs.logger().info("hold.granted", subject="star", cause="abc")
+    (line,) = capsys.readouterr().err.splitlines()
+    said = json.loads(line)
+    assert (said["event"], said["cause"], said["level"]) == ("hold.granted", "abc", "info")
+    assert said["timestamp"].endswith("Z")
+
+
+@pytest.mark.usefixtures("logging")
+def test_logs_for_people_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(LogTable(level=LogLevel.DEBUG, format=LogFormat.CONSOLE))
+    logs.logger().debug("hold.granted", subject="star\n\x1b[2J")
+    said = capsys.readouterr().err
+    assert "hold.granted" in said
+    assert "star" in said
+    assert "\x1b[2J" not in said
