@@ -91,6 +91,7 @@ class Assembly:
         self.driver: Driver
         self._interpreter: Interpreter
         self._consoles: Consoles
+        self._bulk: Bulk
         self._realiser: Realiser
         self._api: Served | None = None
 
@@ -131,7 +132,8 @@ class Assembly:
 
     def metrics(self) -> bytes:
         """Prometheus text."""
-        counts = self.inbox.dropped + self._interpreter.counts + self._realiser.counts + self.counts
+        counts = self.inbox.dropped + self._interpreter.counts + self._realiser.counts
+        counts += self._bulk.counts + self.counts
         return metrics.render(self.node, self.transport, counts)
 
     # -- life
@@ -187,9 +189,9 @@ class Assembly:
         self._realiser = Realiser(tools, self.supervisor, probes)
         authority = Authority(node.identity.federation, node.identity.verifier)
         self._consoles = Consoles(node, authority, self.paths, self._tell, self.now)
-        bulk = Bulk(self.images, fetcher, self._consoles, self.supervisor, self._tell)
+        self._bulk = Bulk(self.images, fetcher, self._consoles, self.supervisor, self._tell)
         self._interpreter = Interpreter(
-            node.me, self.transport, self.store, self._realiser, bulk, self.ring, self.clock
+            node.me, self.transport, self.store, self._realiser, self._bulk, self.ring, self.clock
         )
         self.driver = Driver(node, self.inbox, self._interpreter, self.clock)
 

@@ -1,7 +1,8 @@
 """Bulk traffic the node hands over unread: image chunks and consoles, served beside the node's own work."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from overlayd.loop.consoles import Consoles
@@ -14,6 +15,8 @@ from protocol.terms.ids import PeerId
 
 _AT_ONCE = 16
 """Pieces being read for others at once; more wait, and a peer that waits too long asks another."""
+_WAITING = 1024
+"""Asks waiting for their turn: 256 fetchers with their windows full. Beyond it they are dropped and counted."""
 
 
 class Bulk:
@@ -30,6 +33,8 @@ class Bulk:
         self._images, self._fetcher, self._consoles = images, fetcher, consoles
         self._supervisor, self._say = supervisor, say
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._asks = 0
+        self.counts: Counter[str] = Counter()
 
     def take(self, peer: PeerId, message: Any, cause: str) -> None:
         """One handed-over message."""
@@ -38,10 +43,19 @@ class Bulk:
                 self._fetcher.deliver(peer, message)
             case ConsoleText():
                 self._consoles.deliver(peer, message)
+            case ImageAsk() | ConsoleAsk() if self._asks >= _WAITING:
+                self.counts["asks-dropped"] += 1
             case ImageAsk():
-                self._supervisor.spawn("image-ask", self._image(peer, message, cause))
+                self._spawn("image-ask", self._image(peer, message, cause))
             case ConsoleAsk():
-                self._supervisor.spawn("console-ask", self._console(peer, message, cause))
+                self._spawn("console-ask", self._console(peer, message, cause))
+
+    def _spawn(self, name: str, work: Coroutine[None, None, None]) -> None:
+        self._asks += 1
+        self._supervisor.spawn(name, work).add_done_callback(self._served)
+
+    def _served(self, _: asyncio.Task[None]) -> None:
+        self._asks -= 1
 
     async def _image(self, peer: PeerId, ask: ImageAsk, cause: str) -> None:
         async with self._turns:
