@@ -123,3 +123,27 @@ def test_an_image_without_room_is_told_and_tried_again(
     down = orders.signed(daemons.identity("ams"), Action.DOWN, "large")
     assert orders.obeyed(host, down).state is RequestState.DONE
     daemons.wait_nothing_left()
+
+
+def test_a_disk_that_fills_under_a_grid_ends_the_daemon_in_words_and_loses_nothing(
+    small: tuple[Daemons, Disk],
+) -> None:
+    """It could not keep what it is told, so it must not go on; started with room, it catches up."""
+    daemons, disk = small
+    asked, host = daemons.hosts["h1"], daemons.hosts["h4"]
+    made = orders.obeyed(asked, orders.up(daemons.identity("ams"), at_small(daemons, "kept")))
+    assert made.state is RequestState.DONE, made.answer
+    disk.fill()
+    request = orders.give(asked, orders.signed(daemons.identity("ams"), Action.DOWN, "kept"))
+    process = host.process
+    assert process is not None
+    wait_for(lambda: process.poll() is not None, 20, "h4 ends")
+    assert process.returncode == 1
+    said = host.log.read_text()
+    assert "store.sqlite has no room" in said
+    assert "make room and try again" in said
+    assert "Traceback" not in said
+    disk.free()
+    daemons.restart("h4")
+    assert orders.answer(asked, request, 90).state is RequestState.DONE
+    daemons.wait_nothing_left()
