@@ -33,8 +33,8 @@ async def run(
     `env` is added to ours. On a timeout, or when the caller is cancelled, the command's process
     group is killed and waited for: nothing of it goes on. ProcessError on any failure.
     """
-    try:
-        process = await asyncio.create_subprocess_exec(
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -42,22 +42,34 @@ async def run(
             env={**os.environ, **(env or {})},
             start_new_session=True,
         )
+    )
+    try:
+        process = await asyncio.shield(starting)
     except OSError as error:
         raise ProcessError(argv, f"cannot be started: {error.strerror}", "", None) from error
+    except asyncio.CancelledError:
+        # asyncio itself would kill only the command and then wait for what the command started.
+        await _end(await starting)
+        raise
     try:
         async with asyncio.timeout(timeout_s):
             stdout, stderr = await process.communicate(stdin)
     except TimeoutError:
         raise ProcessError(argv, f"not done after {timeout_s:g} s", "", None) from None
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        await _end(process)
     if process.returncode:
         words = stderr.decode(errors="replace").strip()[-STDERR_TAIL_CHARACTERS:]
         raise ProcessError(argv, _ending(process.returncode), words, process.returncode)
     return stdout
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """The command and all it started are gone afterwards."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
 
 
 def _ending(code: int) -> str:

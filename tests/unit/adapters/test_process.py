@@ -53,6 +53,24 @@ async def test_nothing_goes_on_after(how: str, tmp_path: Path) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_cancelled_while_it_starts_nothing_goes_on(tmp_path: Path) -> None:
+    marker = tmp_path / "pids"
+    script = f"sleep 300 & echo $! $$ > {marker}.new; mv {marker}.new {marker}; wait"
+    deadline = time.monotonic() + 30
+    for turns in range(12):
+        task = asyncio.create_task(run("sh", "-c", script))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        async with asyncio.timeout(20):
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        for pid in marker.read_text().split() if marker.exists() else ():
+            while _alive(int(pid)):
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.01)
+
+
 def _alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
