@@ -4,15 +4,8 @@
 ACTIVE_VIEW = 6
 ACTIVE_REMOTE = 3
 """Neighbours at other sites: 3 of 6 cut cross-site traffic by 12; 2 split the overlay in 1 of 12 seeds."""
-PASSIVE_VIEW = 30
 FULL_MESH_BELOW = 12
 """Up to here everybody watches everybody: simpler, and as cheap as the views."""
-WALK_LENGTH = 5
-"""Hops of a forwarded join (ARWL) and of a shuffle."""
-WALK_PASSIVE = 3
-"""Remaining hops at which a forwarded join is noted in the passive view (PRWL)."""
-SHUFFLE_SAMPLE = 8
-SHUFFLE_EVERY_S = 10.0
 PING_EVERY_S = 1.0
 SILENCE_S = 3.0
 """Silence after which a neighbour is suspected; as long as three lost pings."""
@@ -86,5 +79,4 @@ AUDIT_EVERY_S = 60.0
 ACT_WITHIN_S = 10.0
 REQUESTS_KEPT = 256
 STORY_LINES = 200
-GRIDS_PER_HOST = 256
 HOLDS_PER_HOST = 1024
