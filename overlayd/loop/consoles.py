@@ -74,9 +74,13 @@ class Consoles:
     def _find(self, ask: ConsoleAsk) -> tuple[Path, Path]:
         checked = self._authority.order(ask.order, self._now(), fresh=True)
         order = checked.order
+        whose = ""
         for row in self._node.host.carrier.rows():
             record = row.record
-            if order.grid not in (record.id, record.name) or record.owner != checked.principal.key:
+            if order.grid not in (record.id, record.name):
+                continue
+            if record.owner != checked.principal.key:
+                whose = record.owner_site
                 continue
             self._authority.change(ask.order, record, self._now())
             if order.action is not Action.CONSOLE:
@@ -84,6 +88,8 @@ class Consoles:
             if order.workspace not in [wanted.workspace for wanted in row.wanted]:
                 break
             return self._paths.console(record.id, order.workspace)
+        if whose:
+            raise LookupError(f"{order.grid} belongs to site {whose}'s admin; use that --identity")
         raise LookupError(f"this host does not carry {order.grid}/{order.workspace}")
 
 

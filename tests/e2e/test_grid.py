@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 from federation import orders, traces
@@ -16,6 +17,7 @@ from netns.lab.lab import Lab
 from netns.lab.topology import Host as LabHost
 from netns.lab.topology import Site, Topology
 from overlayd.adapters.credentials import load_host
+from overlayd.api.views import ConsoleRequest, ConsoleView
 from overlayd.assembly import OWNER_TAG
 from overlayd.ports.images import ImageInfo
 from protocol.grid.model import (
@@ -137,6 +139,7 @@ def test_daemons_killed_while_they_build(federation: Federation) -> None:
         revive(federation, host.name)
     wait_for(lambda: reachable(federation), UP_WITHIN_S, "both daemons find what they have")
     assert guests(federation) == once
+    _consoles(federation, admin)
     given = orders.give(a, orders.signed(admin, Action.DOWN, "real"))
     wait_for(lambda: orders.view(a, given).stage != "asking stewards", 20, "the decision")
     revive(federation, "b")
@@ -146,6 +149,32 @@ def test_daemons_killed_while_they_build(federation: Federation) -> None:
     except RuntimeError:
         pytest.fail("left behind: " + "; ".join(left(federation)))
     assert [orders.me(host).carried for host in (a, b)] == [0, 0]
+
+
+def _consoles(federation: Federation, admin: Path) -> None:
+    """Each workspace's, typed into and read through both hosts; another site's admin is refused."""
+    for number, host in enumerate(federation.hosts.values()):
+        for name in ("head-1", "n-1"):
+            said = f"{host.name}-{number + 41}"
+            typed = f"echo {host.name}-$(({number}+41))\n".encode()
+            console(host, admin, name, typed)
+            wait_for(
+                lambda h=host, n=name, s=said: s in console(h, admin, n),
+                20,
+                f"{name} echoes {said}",
+            )
+        stranger = federation.identity("bnl")
+        with pytest.raises(httpx.HTTPStatusError) as caught:
+            console(host, stranger, "n-1", b"reboot -f\n")
+        assert "belongs to site ams" in caught.value.response.text
+
+
+def console(host: Host, admin: Path, workspace: str, keys: bytes = b"") -> str:
+    """The end of what it shows."""
+    order = orders.signed(admin, Action.CONSOLE, "real", workspace)
+    body = msgspec.json.encode(ConsoleRequest(order, 0, keys))
+    view = msgspec.json.decode(host.ask("POST", "console", body).content, type=ConsoleView)
+    return view.data.decode(errors="replace")
 
 
 def _ended(host: Host, request: str) -> bool:

@@ -4,6 +4,7 @@ It runs in mount and network namespaces of its own, with its configuration, sock
 systems only it sees; so does the daemon that uses it.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -58,7 +59,8 @@ def libvirtd() -> Iterator[tuple[str, ...]]:
         yield enter
     finally:
         for pid in _beside(process.pid):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait(20)
 
 
