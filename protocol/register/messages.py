@@ -4,9 +4,15 @@ A register's value is opaque here (bytes; empty = never written). Which values m
 business of whoever changes it.
 """
 
+from typing import Annotated
+
 import msgspec
 
 from protocol.terms.ids import PeerId
+
+
+MAX_ROUND = 1 << 48
+"""No honest register comes near it; one above would overflow what the wire can say."""
 
 
 class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
@@ -16,7 +22,7 @@ class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
     of its lives it was: a peer that was restarted does not know what it asked before.
     """
 
-    round: int
+    round: Annotated[int, msgspec.Meta(ge=0, le=MAX_ROUND)]
     peer: PeerId
     life: int
 
