@@ -10,7 +10,6 @@ import msgspec
 
 from protocol.terms.ids import PeerId
 
-
 MAX_ROUND = 1 << 48
 """No honest register comes near it; one above would overflow what the wire can say."""
 
