@@ -32,7 +32,8 @@ def health(daemons: Daemons, at: str, of: str) -> str:
 
 def test_every_peer_lists_every_peer(daemons: Daemons) -> None:
     for name in daemons.names:
-        rows = orders.peers(daemons.hosts[name])
+        # Another test's members, long gone, may still be known.
+        rows = {n: r for n, r in orders.peers(daemons.hosts[name]).items() if n in daemons.names}
         assert sorted(rows) == daemons.names
         assert {row.site for row in rows.values()} == {"ams", "bnl", "uc"}
         assert rows[name].health == "self"
