@@ -80,4 +80,5 @@ def _writable(constraint: Constraint, amount: int) -> str:
     """An amount as one would write it in a grid file, rounded down."""
     if constraint is Constraint.CPUS:
         return format_cpus(amount)
-    return f"{amount >> 20}M"
+    mebibytes = amount >> 20
+    return f"{mebibytes >> 10}G" if mebibytes % 1024 == 0 else f"{mebibytes}M"

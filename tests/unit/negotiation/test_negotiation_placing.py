@@ -131,7 +131,7 @@ def test_what_fits_nowhere_is_said_at_once() -> None:
     assert request.view().answer == (
         "cannot place 2 of cluster web: each needs 0.5 cpus, 2 GiB",
         "  3 hosts lack memory; the nearest, alpha, by 976 MiB",
-        "  would work: memory 1024M would fit on alpha",
+        "  would work: memory 1G would fit on alpha",
     )
 
 

@@ -29,7 +29,7 @@ def test_too_big_for_all() -> None:
     assert told(1536, 1, offers) == (
         "cannot place 1 of cluster web: each needs 0.5 cpus, 1.5 GiB\n"
         "  3 hosts lack memory; the nearest, h2, by 512 MiB\n"
-        "  would work: memory 1024M would fit on h2"
+        "  would work: memory 1G would fit on h2"
     )
 
 
