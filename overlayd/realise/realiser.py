@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from overlayd.ports.compute import Compute, ComputeError, MachineSeen, MachineState
 from overlayd.ports.images import ImageError, Images
@@ -37,25 +38,20 @@ _STARTS_AT_ONCE = 4
 Failure = (ComputeError, ImageError, NetworkError, SeedError, VolumeError, OSError)
 
 
+@dataclass(frozen=True)
 class Tools:
     """The ports a realiser works with, and how it speaks to the node."""
 
-    def __init__(
-        self,
-        compute: Compute,
-        network: Network,
-        images: Images,
-        volumes: Volumes,
-        seeds: Seeds,
-        fetcher: Fetcher,
-        paths: Paths,
-        site: plan.Site,
-        part_of: Callable[[GridId], Part | None],
-        tell: Callable[[Event], None],
-    ) -> None:
-        self.compute, self.network, self.images = compute, network, images
-        self.volumes, self.seeds, self.fetcher = volumes, seeds, fetcher
-        self.paths, self.site, self.part_of, self.tell = paths, site, part_of, tell
+    compute: Compute
+    network: Network
+    images: Images
+    volumes: Volumes
+    seeds: Seeds
+    fetcher: Fetcher
+    paths: Paths
+    site: plan.Site
+    part_of: Callable[[GridId], Part | None]
+    tell: Callable[[Event], None]
 
 
 class Realiser:
