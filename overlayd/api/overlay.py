@@ -1,10 +1,13 @@
 """Who is there: this peer, the others, their sites; and whether this one is well."""
 
-from litestar import Response, Router, get
+from litestar import Response, Router, get, post
+from litestar.params import JSONBody
 
+from overlayd.api.problems import ApiProblem
 from overlayd.api.service import Here
-from overlayd.api.views import Health
-from protocol.node import snapshot
+from overlayd.api.views import Health, Telling
+from protocol.node import news, snapshot
+from protocol.node.events import NewsGiven
 from protocol.node.snapshot import PeerRow, SelfRow, SiteRow
 
 
@@ -33,10 +36,21 @@ async def health(service: Here) -> Health:
     return Health("ok", identity.name, identity.site, service.peer.now())
 
 
+@post("/news", summary="A line for the people of every host", status_code=202)
+async def tell(service: Here, data: JSONBody[Telling]) -> Telling:
+    """Taken in; every peer tells it as an event of kind `news`."""
+    if why := news.problem(data.text):
+        raise ApiProblem(400, why)
+    service.peer.submit(NewsGiven(data.text))
+    return data
+
+
 @get("/metrics", summary="Counters, in Prometheus's text format")
 async def metrics(service: Here) -> Response[bytes]:
     """For a scraper on this host."""
     return Response(service.peer.metrics(), media_type="text/plain; version=0.0.4")
 
 
-router = Router("/", route_handlers=[this_peer, peers, sites, health, metrics], tags=["overlay"])
+router = Router(
+    "/", route_handlers=[this_peer, peers, sites, health, tell, metrics], tags=["overlay"]
+)

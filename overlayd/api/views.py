@@ -32,6 +32,12 @@ class Accepted(msgspec.Struct, frozen=True):
     request: RequestId
 
 
+class Telling(msgspec.Struct, frozen=True):
+    """A line for the people of every host."""
+
+    text: str
+
+
 class GridView(msgspec.Struct, frozen=True):
     """One grid with its workspaces, in the record's order."""
 

@@ -109,6 +109,7 @@ def root(
 _COMMANDS: dict[str, Callable[..., None]] = {
     "peers": overlay.peers,
     "sites": overlay.sites,
+    "tell": overlay.tell,
     "plan": placing.plan,
     "up": placing.up,
     "ps": grids.ps,

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from overlayd.api.views import Telling
 from overlayd.cli.session import Output, session_of
 from overlayd.cli.show import answer, print_table, yaml_text
 from overlayd.cli.words import age, clean, clock, shapes, size_of
@@ -69,6 +70,17 @@ def _sites(rows: list[SiteRow]) -> None:
         ],
         "no sites",
     )
+
+
+def tell(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(help="One line of text.")],
+) -> None:
+    """Tells the people of every host a line; `overlayctl events` shows it there.
+
+    Example: overlayctl tell "uc is down for maintenance from 18:00"
+    """
+    session_of(context).client.post("/news", Telling(text), Telling)
 
 
 def events(

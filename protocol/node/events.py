@@ -98,6 +98,12 @@ class CancelAsked(msgspec.Struct, frozen=True):
     request: RequestId
 
 
+class NewsGiven(msgspec.Struct, frozen=True):
+    """Somebody here has a line for the people of every host."""
+
+    text: str
+
+
 class Say(msgspec.Struct, frozen=True):
     """The shell has bulk traffic for a peer."""
 
@@ -124,6 +130,7 @@ Event = (
     | PlanAsked
     | OrderGiven
     | CancelAsked
+    | NewsGiven
     | Say
     | Stopping
     | HoldNotSaved

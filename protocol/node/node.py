@@ -44,6 +44,7 @@ from protocol.node.events import (
     Event,
     Garbled,
     ImagesChanged,
+    NewsGiven,
     OrderGiven,
     PlanAsked,
     Probed,
@@ -57,6 +58,8 @@ from protocol.node.herald import Herald, next_incarnation
 from protocol.node.host import Host
 from protocol.node.identity import Identity
 from protocol.node.messages import BulkMessage, Message, RegisterMessage
+from protocol.node.news import KIND as NEWS
+from protocol.node.news import Crier
 from protocol.node.outbox import Outbox
 from protocol.node.registers import Registers
 from protocol.node.standing import Standing
@@ -117,6 +120,7 @@ class Node:
         self.host = Host(identity, facts, images, authority, dice, rows, now)
         self.desk = Desk(identity, authority, self.membership, self.host, dice, incarnation)
         self.bulletin = Bulletin(self.me, self.host, self.desk.notices)
+        self._crier = Crier(identity.name, self.broadcast)
         self.standing = Standing()
         self._now = now
 
@@ -181,6 +185,8 @@ class Node:
                 return self._outcomes(*self.host.handle(event, now), now)
             case PlanAsked() | OrderGiven() | CancelAsked():
                 return self._outcomes(*self.desk.handle(event, now), now)
+            case NewsGiven(text=text):
+                return self._crier.tell(text, now)
             case Say(peer=peer, message=message, cause=cause):
                 return [Send(peer, message, cause)]
             case Stopping():
@@ -352,10 +358,17 @@ class Node:
                 return effects
             if record.kind == SUSPICION:
                 return self._suspicion(record, now)
+            if record.kind == NEWS:
+                return self._told(record)
             return self._outcomes(*self.desk.news(record, now), now)
         except (Malformed, Untrusted):
             self.standing.count("record-body")
             return []
+
+    def _told(self, record: Record) -> list[Effect]:
+        """News of a host; without a body, of an earlier life of it. Malformed."""
+        author = self.membership.known[PeerId(record.owner)].name
+        return self._crier.heard(record, author) if record.body else []
 
     def _suspicion(self, record: Record, now: float) -> list[Effect]:
         """Somebody's suspicion; without a body it is taken back. Malformed."""

@@ -52,6 +52,11 @@ PRESENCE_TTL_S = 86400.0
 PRESENCE_EVERY_S = 21600.0
 NOTICE_AT_MOST_EVERY_S = 0.25
 
+NEWS_SLOTS = 64
+"""Lines of one host that are kept."""
+NEWS_TTL_S = 3600.0
+"""Who was away for longer has missed it."""
+
 # Negotiation
 QUOTE_WITHIN_S = 1.0
 """Deadline for quotes; three round trips across a continent."""

@@ -43,6 +43,7 @@ async def test_the_schema_describes_the_api_and_needs_nothing_from_elsewhere(
         "/v1/sites",
         "/v1/health",
         "/v1/metrics",
+        "/v1/news",
         "/v1/grids",
         "/v1/grids/{name}",
         "/v1/plans",
@@ -60,6 +61,16 @@ async def test_the_schema_describes_the_api_and_needs_nothing_from_elsewhere(
     assert "https://" not in answer.text
     yaml = await api.get("http://overlayd/schema/openapi.yaml")
     assert yaml.status_code == 200
+
+
+async def test_a_line_is_told_and_one_that_is_none_is_refused(
+    api: AsyncClient, host: OneHost
+) -> None:
+    assert (await api.post("/news", json={"text": "back at 18:00"})).status_code == 202
+    await until(lambda: any(line.kind == "news" for line in host.events(0)))
+    refused = await api.post("/news", json={"text": "two\nlines"})
+    assert refused.status_code == 400
+    assert "cannot be printed" in refused.json()["problem"]
 
 
 async def test_events_are_kept_numbered_and_asked_for_from_a_number(

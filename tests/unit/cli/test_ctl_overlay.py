@@ -89,6 +89,11 @@ def test_events_are_kept_and_numbered(daemon: Daemon) -> None:
     assert [e["seq"] for e in yaml.safe_load_all(since)] == [len(events)]
 
 
+def test_a_line_for_everybody(daemon: Daemon) -> None:
+    assert daemon.ask("tell", "back at 18:00").stdout == ""
+    assert daemon.ask("tell", "", code=1).stderr == "error: there is nothing to tell\n"
+
+
 def test_events_are_followed_until_the_daemon_goes(daemon: Daemon) -> None:
     """A process of its own: what it prints in a pipe comes line by line."""
     command = [sys.executable, "-m", "overlayd.cli.main", "--peer", str(daemon.socket)]

@@ -1,0 +1,57 @@
+"""News: a line of text for everybody, as `overlayctl tell` gives it (Serf's user event).
+
+It is a record like any other: signed by the host where it was given, spread by the tree, brought by the
+comparison to whoever missed it, and told to the people of each host once. A writer has SLOTS names that it
+uses in turn, so that however much it tells, only the last few are kept.
+"""
+
+import msgspec
+
+from protocol.broadcast.broadcast import Broadcast
+from protocol.terms.effects import Effect, Note
+from protocol.terms.limits import NEWS_SLOTS, NEWS_TTL_S
+from protocol.trust.record import Record
+from protocol.wire.codec import decode, encode
+
+KIND = "news"
+MAX_TEXT_CHARACTERS = 1024
+"""A line for people, not a document."""
+
+
+class News(msgspec.Struct, frozen=True):
+    """Body of the record of kind `news`."""
+
+    text: str
+
+
+def problem(text: str) -> str:
+    """What is wrong with a line; empty if nothing."""
+    if not text.strip():
+        return "there is nothing to tell"
+    if len(text) > MAX_TEXT_CHARACTERS:
+        return f"found {len(text)} characters; a line has at most {MAX_TEXT_CHARACTERS}"
+    if not text.isprintable():
+        return "found a character that cannot be printed; write one line of text"
+    return ""
+
+
+class Crier:
+    """Tells this host's news, and says others'."""
+
+    def __init__(self, host: str, broadcast: Broadcast) -> None:
+        self._host, self._broadcast = host, broadcast
+        self._told = 0
+
+    def tell(self, text: str, now: float) -> list[Effect]:
+        """Publishes a line; one with a problem is dropped (faces say so before)."""
+        if problem(text):
+            return []
+        slot = str(self._told % NEWS_SLOTS)
+        self._told += 1
+        sent = self._broadcast.publish(KIND, slot, encode(News(text)), NEWS_TTL_S, now)
+        return [*sent, Note("news", self._host, text)]
+
+    def heard(self, record: Record, author: str) -> list[Effect]:
+        """Another host's news. Malformed. A line that a face would not have taken is not repeated."""
+        news = decode(record.body, News)
+        return [] if problem(news.text) else [Note("news", author, news.text)]
