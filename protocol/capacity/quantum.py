@@ -26,6 +26,19 @@ class Quantum(msgspec.Struct, frozen=True):
             self.disk_bytes - other.disk_bytes,
         )
 
+    def least(self, other: "Quantum") -> "Quantum":
+        """The smaller of each component."""
+        return Quantum(
+            min(self.cpus_milli, other.cpus_milli),
+            min(self.memory_bytes, other.memory_bytes),
+            min(self.disk_bytes, other.disk_bytes),
+        )
+
+    @property
+    def kept(self) -> "Quantum":
+        """What of this stays in use while nothing runs: the disk."""
+        return Quantum(disk_bytes=self.disk_bytes)
+
     def by_constraint(self) -> tuple[tuple[Constraint, int], ...]:
         """Components with their names, in the order of explanations."""
         return (

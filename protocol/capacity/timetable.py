@@ -1,0 +1,174 @@
+"""The timetable: what a host has promised, to whom, and from when until when.
+
+Holds, leases, reservations and kept disks are entries alike: a promise is a promise. An entry is a few
+spans of a quantum. At every instant, now or later, reserved + used never passes the total. Backfill
+needs no rule of its own: what fits until its end before a reservation begins is free until then.
+
+Adding or taking back an entry touches the steps it covers; asking is a binary search and a walk over the
+steps asked about. The past is forgotten by `forget`.
+"""
+
+from bisect import bisect_left, bisect_right
+
+import msgspec
+
+from protocol.capacity.quantum import Quantum
+from protocol.capacity.room import FOREVER, Room
+
+EntryKey = tuple[str, str]
+"""(grid id, workspace name)."""
+
+
+class Span(msgspec.Struct, frozen=True, array_like=True):
+    """A quantum from `start_s` until `end_s` (which is not part of it), seconds of Unix time."""
+
+    start_s: float
+    end_s: float
+    quantum: Quantum
+
+
+def lease_spans(
+    quantum: Quantum, start_s: float, end_s: float, kept_until_s: float
+) -> tuple[Span, ...]:
+    """What a lease takes: everything while it runs, then its disk until its state is deleted."""
+    runs = Span(start_s, end_s, quantum)
+    if kept_until_s <= end_s or not quantum.disk_bytes:
+        return (runs,)
+    return (runs, Span(end_s, kept_until_s, quantum.kept))
+
+
+class Timetable:
+    """One host's promises over time."""
+
+    def __init__(self, capacity: Quantum) -> None:
+        self._capacity = capacity
+        self._entries: dict[EntryKey, tuple[Span, ...]] = {}
+        self.room = Room([-FOREVER], [capacity])
+        """What is not promised. Read it; only the timetable changes it."""
+        self._horizon_s = -FOREVER
+        self._shrunk = False
+
+    @property
+    def capacity(self) -> Quantum:
+        """What there is in all."""
+        return self._capacity
+
+    def free_at(self, at_s: float) -> Quantum:
+        """What is not promised at that instant."""
+        return self.room.at(at_s)
+
+    def free_over(self, start_s: float, end_s: float) -> Quantum:
+        """What is not promised at any instant from start to end."""
+        return self.room.over(start_s, end_s)
+
+    def earliest(
+        self,
+        quantum: Quantum,
+        duration_s: float,
+        after_s: float,
+        before_s: float = FOREVER,
+        keep_s: float = 0.0,
+    ) -> float | None:
+        """When a quantum fits first; see Room.earliest."""
+        return self.room.earliest(quantum, duration_s, after_s, before_s, keep_s)
+
+    def resize(self, capacity: Quantum) -> None:
+        """The host was probed again; promises stay, even beyond the new total."""
+        more = capacity - self._capacity
+        self._capacity = capacity
+        self.room.free = [free + more for free in self.room.free]
+        self._shrunk = not all(Quantum().fits(free) for free in self.room.free)
+
+    def spans(self, key: EntryKey) -> tuple[Span, ...]:
+        """What is promised to an entry; nothing if there is none."""
+        return self._entries.get(key, ())
+
+    def entries(self) -> dict[EntryKey, tuple[Span, ...]]:
+        """Everything promised. Read it only."""
+        return self._entries
+
+    def reserve(self, key: EntryKey, spans: tuple[Span, ...]) -> None:
+        """Promises, in place of what was promised to that entry: so it is extended and shortened, too.
+
+        Whether it fits is the caller's to have asked.
+        """
+        self.release(key)
+        self._entries[key] = spans
+        for span in spans:
+            self._take(span, Quantum() - span.quantum)
+
+    def release(self, key: EntryKey) -> None:
+        """Takes a promise back; none is fine."""
+        for span in self._entries.pop(key, ()):
+            self._take(span, span.quantum)
+
+    def fits(self, key: EntryKey, spans: tuple[Span, ...]) -> bool:
+        """Whether that could be promised in place of what that entry has."""
+        old = self.spans(key)
+        listed = key in self._entries
+        self.reserve(key, spans)
+        edges = [edge for span in spans for edge in (span.start_s, span.end_s)]
+        least = self.free_over(min(edges), max(edges)) if edges else Quantum()
+        self.release(key)
+        if listed:
+            self.reserve(key, old)
+        return Quantum().fits(least)
+
+    def forget(self, before_s: float) -> None:
+        """What was promised before then is not asked about again."""
+        room, first = self.room, bisect_right(self.room.at_s, before_s) - 1
+        if first > 0:
+            del room.at_s[1 : first + 1]
+            del room.free[:first]
+        self._horizon_s = max(self._horizon_s, before_s)
+
+    def __contains__(self, key: EntryKey) -> bool:
+        return key in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def check(self) -> None:
+        """Reserved + used <= total at every instant (unless the host itself shrank), and the steps are
+        the sum of the entries."""
+        changes: dict[float, Quantum] = {}
+        for spans in self._entries.values():
+            for span in spans:
+                if span.end_s > max(span.start_s, self._horizon_s):
+                    start_s = span.start_s if span.start_s > self._horizon_s else -FOREVER
+                    changes[start_s] = changes.get(start_s, Quantum()) - span.quantum
+                    changes[span.end_s] = changes.get(span.end_s, Quantum()) + span.quantum
+        changes.pop(FOREVER, None)
+        free = self._capacity + changes.pop(-FOREVER, Quantum())
+        assert self.room.at(self._horizon_s) == free, (self.room.at(self._horizon_s), free)
+        for at_s in sorted(changes):
+            free = free + changes[at_s]
+            assert self.room.at(at_s) == free, (at_s, self.room.at(at_s), free)
+        assert len(self.room.at_s) == len(self.room.free) <= len(changes) + 1
+        assert self._shrunk or all(Quantum().fits(f) for f in self.room.free), self.room.free
+
+    # -- parts
+
+    def _take(self, span: Span, more: Quantum) -> None:
+        """Adds to what is free over a span."""
+        start_s = span.start_s if span.start_s > self._horizon_s else -FOREVER
+        if span.end_s <= max(start_s, self._horizon_s) or span.end_s <= span.start_s:
+            return
+        first, last = self._edge(start_s), self._edge(span.end_s)
+        free = self.room.free
+        for i in range(first, last):
+            free[i] = free[i] + more
+        for i in (last, first):
+            if 0 < i < len(free) and free[i] == free[i - 1]:
+                del self.room.at_s[i], free[i]
+
+    def _edge(self, at_s: float) -> int:
+        """The index of the step that begins at that instant, made if need be."""
+        room = self.room
+        if at_s == FOREVER:
+            return len(room.at_s)
+        i = bisect_left(room.at_s, at_s)
+        if i == len(room.at_s) or room.at_s[i] != at_s:
+            room.at_s.insert(i, at_s)
+            room.free.insert(i, room.free[i - 1])
+        return i
