@@ -16,7 +16,7 @@ from overlayd.adapters.volumes import DirectoryVolumes
 from overlayd.adapters.zmq_transport import ZmqTransport
 from overlayd.api.app import create_app
 from overlayd.api.server import Served, serve
-from overlayd.config.daemonfile import ComputeUri, DaemonConfig, KvmUse
+from overlayd.config.daemonfile import ComputeUri, DaemonConfig, KvmUse, ReachUse
 from overlayd.loop.bulk import Bulk
 from overlayd.loop.consoles import Consoles
 from overlayd.loop.driver import Driver
@@ -55,12 +55,16 @@ from protocol.node.node import Node
 from protocol.node.part import part_of
 from protocol.terms.dice import Dice
 from protocol.terms.ids import Digest, PeerId, short_hash
+from protocol.terms.reach import Reach
 from protocol.trust.order import SignedOrder
 from protocol.wire.codec import Malformed
 from protocol.wire.envelope import unpack
 
 CACHE = Path("/var/cache/overlayd")
 """What was learnt of this machine by trying (KVM, QEMU's abilities), for all its daemons."""
+
+NOWHERE = "127.0.0.1:0"
+"""Where a peer listens that only dials out: the transport must listen, and nobody else gets there."""
 
 OWNER_TAG = 6
 """Characters of the host's tag in names of kernel objects."""
@@ -149,7 +153,8 @@ class Assembly:
         self._wire(offer)
         carried = {row.record.id for row in self.node.host.carrier.rows()}
         await self._realiser.clear_strays(carried)
-        await self.transport.open(f"tcp://{self.config.overlay.listen}", self._from_transport)
+        listen = self.config.overlay.listen or NOWHERE
+        await self.transport.open(f"tcp://{listen}", self._from_transport)
         app = create_app(self, self.paths.uploads)
         self._api = await serve(app, self.config.api.socket, self.config.api.group)
 
@@ -245,6 +250,7 @@ class Assembly:
             name=credentials.principal.name,
             site=credentials.principal.site,
             address=str(overlay.advertise),
+            reach=None if overlay.reach is ReachUse.AUTO else Reach(overlay.reach.value),
         )
 
     def _joins(self) -> tuple[Join, ...]:

@@ -14,7 +14,10 @@ from protocol.node.snapshot import PeerRow, SiteRow
 
 
 def peers(context: typer.Context) -> None:
-    """Every known peer: health, how old its news is, how guests run there, what fits now.
+    """Every known peer: health, how others reach it, how old its news is, how guests run there, what fits now.
+
+    REACH is `public` if others can dial it, `nat` if nobody can and it dials out, `relayed` if some can
+    and some cannot; `by NAME` if what this peer says to it goes through NAME now, sealed.
 
     Example: overlayctl peers
 
@@ -26,12 +29,13 @@ def peers(context: typer.Context) -> None:
 
 def _peers(rows: list[PeerRow]) -> None:
     print_table(
-        ("name", "site", "health", "age", "runs guests by", "free", "fits", "workspaces"),
+        ("name", "site", "health", "reach", "age", "runs guests by", "free", "fits", "workspaces"),
         [
             (
                 row.name,
                 row.site,
                 "this one" if row.health == "self" else row.health,
+                f"{row.reach} by {row.through}" if row.through else row.reach,
                 age(row.age_s, row.health),
                 f"{row.driver}/{row.accelerator}" if row.driver else "-",
                 size_of(row.free) if row.driver else "-",

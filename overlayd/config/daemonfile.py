@@ -79,12 +79,23 @@ class HostTable(Table, frozen=True, kw_only=True):
     """Folder of everything the daemon keeps; made if it is not there."""
 
 
+class ReachUse(StrEnum):
+    """Whether other peers can dial this one."""
+
+    AUTO = "auto"
+    PUBLIC = "public"
+    NAT = "nat"
+
+
 class OverlayTable(Table, frozen=True, kw_only=True):
     """How peers reach each other."""
 
-    listen: Annotated[Endpoint, Meta(examples=["192.0.2.7:7700"])]
+    listen: Annotated[Endpoint, Meta(examples=["192.0.2.7:7700"])] = Endpoint()
+    """Only a peer behind NAT may leave it out; it listens nowhere then."""
     advertise: Endpoint = Endpoint()
     """Where others reach it; as `listen` if left out."""
+    reach: ReachUse = ReachUse.AUTO
+    """`nat`: nobody can dial it, and others reach it through a peer it dials. `auto`: found out."""
     join: Annotated[tuple[Contact, ...], Meta(examples=[["KEY@192.0.2.7:7700"]])] = ()
     """Peers to join by; empty for the first peer of an overlay."""
 
@@ -230,6 +241,7 @@ def _problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, s
 
 def _overlay_problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, str]]:
     overlay = config.overlay
+    yield from _listen_problems(config)
     if overlay.advertise.host == _UNSPECIFIED:
         if ("overlay", "advertise") in source.spots:
             said = f"found {quoted(overlay.advertise)}; write the address others reach it by"
@@ -246,6 +258,25 @@ def _overlay_problems(config: DaemonConfig, source: Source) -> Iterator[tuple[Ke
             yield ("overlay", "join", index), said
         elif contact in overlay.join[:index]:
             yield ("overlay", "join", index), "found the same peer a second time; once is enough"
+
+
+def _listen_problems(config: DaemonConfig) -> Iterator[tuple[KeyPath, str]]:
+    """What a peer without `listen` cannot do."""
+    overlay = config.overlay
+    if overlay.listen:
+        return
+    if overlay.reach is not ReachUse.NAT:
+        yield ("overlay", "listen"), "missing; write for example 192.0.2.7:7700"
+        return
+    if overlay.advertise:
+        said = "nobody listens there without listen; write listen too, or leave both out"
+        yield ("overlay", "advertise"), said
+    if not overlay.join:
+        said = "nobody can dial this peer, so name at least one that it is to dial"
+        yield ("overlay", "join"), said
+    if not config.network.underlay:
+        said = "missing; without overlay.listen to take it from, write for example 192.0.2.7"
+        yield ("network", "underlay"), said
 
 
 def _identity_problems(identity: IdentityTable) -> Iterator[tuple[KeyPath, str]]:

@@ -3,6 +3,7 @@
 import msgspec
 
 from protocol.terms.ids import PeerId
+from protocol.terms.reach import Reach
 from protocol.trust.certificate import Chain
 from protocol.trust.record import SignedRecord
 
@@ -18,6 +19,10 @@ class Presence(msgspec.Struct, frozen=True):
     """HOST:PORT others dial."""
     left: bool = False
     """It said goodbye."""
+    reach: Reach = Reach.PUBLIC
+    """Whether others can dial it there; `address` is empty for one that listens nowhere."""
+    via: tuple[PeerId, ...] = ()
+    """Of a peer that is not public: some it has standing connections with, at most VIA_MOST."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):

@@ -4,6 +4,7 @@ import msgspec
 
 from protocol.membership.messages import Presence
 from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.reach import VIA_MOST, Reach
 from protocol.trust.certificate import Principal, Role, check_chain
 from protocol.trust.record import Record, SignedRecord, check_record
 from protocol.trust.signing import Reason, Untrusted, Verifier
@@ -22,6 +23,8 @@ class Known(msgspec.Struct, frozen=True):
     incarnation: int
     left: bool
     expires_s: float
+    reach: Reach = Reach.PUBLIC
+    via: tuple[PeerId, ...] = ()
 
 
 def read_presence(record: Record, federation: KeyId, now_s: float, verifier: Verifier) -> Known:
@@ -30,6 +33,8 @@ def read_presence(record: Record, federation: KeyId, now_s: float, verifier: Ver
         presence = decode(record.body, Presence)
     except Malformed as error:
         raise Untrusted(Reason.MALFORMED, f"presence: {error}") from None
+    if len(presence.via) > VIA_MOST:
+        raise Untrusted(Reason.MALFORMED, f"a presence names {len(presence.via)} relays")
     principal = check_chain(presence.chain, federation, now_s, verifier)
     if principal.role is not Role.HOST or principal.key != record.owner:
         raise Untrusted(
@@ -59,4 +64,6 @@ def _known(record: Record, presence: Presence, principal: Principal) -> Known:
         incarnation=record.incarnation,
         left=presence.left,
         expires_s=principal.expires_s,
+        reach=presence.reach,
+        via=presence.via,
     )

@@ -12,6 +12,7 @@ from protocol.node.identity import Identity
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import PRESENCE_EVERY_S, PRESENCE_TTL_S, SUSPICION_TTL_S
+from protocol.terms.reach import Reach
 from protocol.trust.record import Record, SignedRecord
 from protocol.wire.codec import encode
 
@@ -85,5 +86,7 @@ class Herald:
 
     def _publish(self, now: float, left: bool = False) -> list[Effect]:
         self._again_s = now + PRESENCE_EVERY_S
-        presence = Presence(self._identity.chain, self._identity.address, left)
+        identity = self._identity
+        reach = identity.reach or Reach.PUBLIC
+        presence = Presence(identity.chain, identity.address, left, reach)
         return self._broadcast.publish(PRESENCE, "", encode(presence), PRESENCE_TTL_S, now)

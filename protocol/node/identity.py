@@ -3,12 +3,13 @@
 import msgspec
 
 from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.reach import Reach
 from protocol.trust.certificate import Chain
 from protocol.trust.signing import Signer, Verifier
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Keys, certificates and names; `address` is what others dial."""
+    """Keys, certificates and names; `address` is what others dial, empty for a peer that listens nowhere."""
 
     signer: Signer
     verifier: Verifier
@@ -17,6 +18,8 @@ class Identity(msgspec.Struct, frozen=True):
     name: str
     site: str
     address: str
+    reach: Reach | None = None
+    """What its configuration says; None: to be found out."""
 
     @property
     def peer(self) -> PeerId:

@@ -9,6 +9,7 @@ from protocol.grid.record import GridState
 from protocol.negotiation.messages import Notice
 from protocol.node.node import Node
 from protocol.terms.ids import GridId, PeerId
+from protocol.terms.reach import Reach
 
 
 class PeerRow(msgspec.Struct, frozen=True):
@@ -21,6 +22,10 @@ class PeerRow(msgspec.Struct, frozen=True):
     health: str
     """alive, suspect, dead, left; `self` for this one."""
     neighbour: bool
+    reach: str
+    """public, nat, relayed: whether others can dial it."""
+    through: str
+    """The peer that what is said to it goes through now; empty for a direct connection, or none."""
     age_s: float
     """Seconds since its advert came; -1 if none has."""
     round_trip_s: float
@@ -137,6 +142,8 @@ def peers(node: Node, now: float) -> list[PeerRow]:
                 address=known.address,
                 health=str(node.membership.liveness.health(peer)),
                 neighbour=node.membership.view.is_neighbour(peer),
+                reach=known.reach,
+                through="",
                 age_s=now - heard.received_s if heard is not None else -1.0,
                 round_trip_s=link.round_trip_s if link is not None else 0.0,
                 driver=facts.driver if facts else "",
@@ -236,6 +243,8 @@ def _own_row(node: Node) -> PeerRow:
         address=node.identity.address,
         health="self",
         neighbour=False,
+        reach=node.identity.reach or Reach.PUBLIC,
+        through="",
         age_s=0.0,
         round_trip_s=0.0,
         driver=facts.driver,

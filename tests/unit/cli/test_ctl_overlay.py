@@ -28,9 +28,11 @@ from protocol.terms.ids import PeerId
 
 def test_peers_and_sites(daemon: Daemon) -> None:
     head, row = daemon.ask("peers").stdout.splitlines()
-    assert " ".join(head.split()) == "NAME SITE HEALTH AGE RUNS GUESTS BY FREE FITS WORKSPACES"
+    assert (
+        " ".join(head.split()) == "NAME SITE HEALTH REACH AGE RUNS GUESTS BY FREE FITS WORKSPACES"
+    )
     assert " ".join(row.split()) == (
-        "h1 ams this one - test/test 4 cpus, 4 GiB 16 x 0.25cpu/128M, 4 x 1cpu/1G, 1 x 2cpu/4G 0"
+        "h1 ams this one public - test/test 4 cpus, 4 GiB 16 x 0.25cpu/128M, 4 x 1cpu/1G, 1 x 2cpu/4G 0"
     )
     _, row = daemon.ask("sites").stdout.splitlines()
     assert " ".join(row.split()) == "ams 1 1 4 cpus, 4 GiB 4 cpus, 4 GiB 0 now"
@@ -38,7 +40,9 @@ def test_peers_and_sites(daemon: Daemon) -> None:
 
 
 def test_rows_of_other_hosts_say_how_old_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    def row(name: str, health: str, age_s: float, driver: str = "qemu") -> PeerRow:
+    def row(
+        name: str, health: str, age_s: float, driver: str = "qemu", through: str = ""
+    ) -> PeerRow:
         return PeerRow(
             peer=PeerId("0" * 64),
             name=name,
@@ -46,6 +50,8 @@ def test_rows_of_other_hosts_say_how_old_they_are(capsys: pytest.CaptureFixture[
             address="192.0.2.1:1",
             health=health,
             neighbour=True,
+            reach="nat" if through else "public",
+            through=through,
             age_s=age_s,
             round_trip_s=0.0,
             driver=driver,
@@ -58,12 +64,14 @@ def test_rows_of_other_hosts_say_how_old_they_are(capsys: pytest.CaptureFixture[
             images=(),
         )
 
-    _peers([row("a", "alive", 0.2), row("b\x1b[2J", "dead", 130.0), row("c", "alive", -1.0, "")])
+    _peers(
+        [row("a", "alive", 0.2), row("b\x1b[2J", "dead", 130.0), row("c", "alive", -1.0, "", "a")]
+    )
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()[1:]]
     assert lines == [
-        "a uc alive now qemu/kvm 0.5 cpus, 1 GiB none 1",
-        "b?[2J uc dead 2.2 min qemu/kvm 0.5 cpus, 1 GiB none 1",
-        "c uc alive never - - - 1",
+        "a uc alive public now qemu/kvm 0.5 cpus, 1 GiB none 1",
+        "b?[2J uc dead public 2.2 min qemu/kvm 0.5 cpus, 1 GiB none 1",
+        "c uc alive nat by a never - - - 1",
     ]
 
 

@@ -10,6 +10,7 @@ from overlayd.config.daemonfile import (
     KvmUse,
     LogFormat,
     LogLevel,
+    ReachUse,
     check,
     load_daemon,
 )
@@ -72,6 +73,13 @@ def test_what_is_left_out_follows_from_what_is_there(folder: Path) -> None:
     assert (config.compute.uri, config.compute.kvm) == (ComputeUri.EMBED, KvmUse.TRY)
     (contact,) = config.overlay.join
     assert (contact.peer, contact.endpoint) == (PEER, "10.0.0.2:7700")
+
+
+def test_a_peer_behind_nat_need_not_listen(folder: Path) -> None:
+    text = GOOD.replace('listen = "10.0.0.1:7700"', 'reach = "nat"')
+    config = read(folder, text + '[network]\nunderlay = "10.0.0.1"\n')
+    assert config.overlay.reach is ReachUse.NAT
+    assert config.overlay.listen == config.overlay.advertise == ""
 
 
 def test_everything_can_be_said(folder: Path) -> None:
@@ -147,6 +155,29 @@ TABLE = {
             "d.toml:6:1: overlay.listen: missing; write for example 192.0.2.7:7700",
             'd.toml:7:1: overlay.listn: unknown key; did you mean "listen"?',
         ],
+    ),
+    "nobody to dial": (
+        f'listen = "10.0.0.1:7700"\njoin = ["{PEER}@10.0.0.2:7700"]',
+        'reach = "nat"',
+        [
+            "d.toml:1:1: network.underlay: missing; without overlay.listen to take it from,"
+            " write for example 192.0.2.7",
+            "d.toml:6:1: overlay.join: nobody can dial this peer,"
+            " so name at least one that it is to dial",
+        ],
+    ),
+    "advertises where nobody listens": (
+        'listen = "10.0.0.1:7700"',
+        'reach = "nat"\nadvertise = "10.0.0.1:7700"',
+        [
+            "d.toml:8:13: overlay.advertise: nobody listens there without listen;"
+            " write listen too, or leave both out",
+        ],
+    ),
+    "reach": (
+        "join =",
+        'reach = "hidden"\njoin =',
+        ['d.toml:8:9: overlay.reach: found "hidden"; allowed are auto, public and nat'],
     ),
     "host name": ('"uc-1"', '"UC_1"', [f'd.toml:2:8: host.name: found "UC_1"; {NAME}']),
     "number for a name": (
