@@ -90,5 +90,6 @@ class Interpreter:
         return follow
 
     def _send(self, send: Send) -> None:
-        if not self._transport.send(send.peer, pack(send.message, send.cause)):
+        frame = pack(send.message, send.cause, send.version)
+        if not self._transport.send(send.peer, frame):
             self.counts["not-sent"] += 1

@@ -6,6 +6,7 @@ from protocol.terms.ids import PeerId
 from protocol.terms.reach import Reach
 from protocol.trust.certificate import Chain
 from protocol.trust.record import SignedRecord
+from protocol.wire.versions import GREETING, Number
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -29,6 +30,9 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     """The first message on a connection, both ways; until it is checked nothing else is heard."""
 
     presence: SignedRecord
+    oldest: Number = GREETING
+    newest: Number = GREETING
+    """The versions its sender speaks, from the oldest to the newest (wire/versions.py)."""
 
 
 class Ping(msgspec.Struct, frozen=True, tag="ping"):

@@ -62,7 +62,8 @@ class Herald:
 
     def hello(self, now: float) -> Hello:
         """The first word on a connection."""
-        return Hello(self._held(now))
+        speaks = self._identity.speaks
+        return Hello(self._held(now), speaks.oldest, speaks.newest)
 
     def leave(self, neighbours: list[PeerId], now: float) -> list[Effect]:
         """The last presence goes to every neighbour: there will be no time to announce it and be asked."""

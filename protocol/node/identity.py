@@ -6,6 +6,7 @@ from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.reach import Reach
 from protocol.trust.certificate import Chain
 from protocol.trust.signing import Signer, Verifier
+from protocol.wire.versions import SPOKEN, Span
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -20,6 +21,7 @@ class Identity(msgspec.Struct, frozen=True):
     address: str
     reach: Reach | None = None
     """What its configuration says; None: to be found out."""
+    speaks: Span = SPOKEN
 
     @property
     def peer(self) -> PeerId:

@@ -35,6 +35,7 @@ from protocol.negotiation.holds import HoldNotSaved
 from protocol.negotiation.messages import HoldAsk, NegotiationMessage
 from protocol.node.bulletin import Bulletin
 from protocol.node.desk import Desk
+from protocol.node.dialects import Dialects
 from protocol.node.events import (
     Arrived,
     CancelAsked,
@@ -80,7 +81,7 @@ from protocol.terms.ids import PeerId
 from protocol.terms.limits import SUSPICION_TTL_S
 from protocol.trust.record import Record
 from protocol.trust.signing import Reason, Untrusted
-from protocol.wire.codec import Malformed, decode, encode
+from protocol.wire.codec import Malformed, MalformedReason, decode, encode
 
 SUSPICION = "suspicion"
 _PEERS = "peer"
@@ -122,6 +123,7 @@ class Node:
         self.bulletin = Bulletin(self.me, self.host, self.desk.notices)
         self._crier = Crier(identity.name, self.broadcast)
         self.standing = Standing()
+        self.dialects = Dialects(identity.speaks)
         self._now = now
 
     # -- the three doors
@@ -136,7 +138,7 @@ class Node:
             effects += self._tick(now)
         effects += self._publish(now)
         effects += self.desk.requests.notes()
-        return self._outbox.send(effects, cause, now)
+        return self.dialects.spoken(self._outbox.send(effects, cause, now))
 
     def next_deadline(self) -> Deadline | None:
         """When this peer wants to be woken."""
@@ -168,10 +170,14 @@ class Node:
             case Connected(peer=peer):
                 return self.membership.connected(peer, self.herald.hello(now), now)
             case Disconnected(peer=peer):
+                self.dialects.forget(peer)
                 return self._follow(self.membership.disconnected(peer, now), now)
             case Arrived(peer=peer, message=message):
                 return self._arrived(peer, message, now)
             case Garbled(peer=peer, reason=reason):
+                if reason == MalformedReason.UNKNOWN_TYPE and self.dialects.is_newer(peer):
+                    self.standing.count(f"newer-{reason}")
+                    return []
                 return self._blame(peer, reason, now)
             case Probed(facts=facts):
                 self.host.probed(facts)
@@ -244,11 +250,9 @@ class Node:
             if known.peer != sender:
                 raise _impostor(sender, known.name)
         except Untrusted as error:
-            self.standing.count(f"hello-{error.reason}")
-            return [
-                *self._hang_up(sender, str(error), now),
-                Note("peer.refused", sender, str(error)),
-            ]
+            return self._refuse(sender, error.reason, str(error), now)
+        if why := self.dialects.met(sender, hello):
+            return self._refuse(sender, MalformedReason.UNKNOWN_VERSION, why, now)
         effects: list[Effect] = []
         if not self.broadcast.directory.has(version_of(record)):
             more, told = self.broadcast.take(sender, presence, now)
@@ -408,6 +412,11 @@ class Node:
             *self._hang_up(peer, f"too many faults, the last: {reason}", now),
             Note("peer.shunned", peer, f"{reason} {detail}".strip()),
         ]
+
+    def _refuse(self, sender: PeerId, reason: str, why: str, now: float) -> list[Effect]:
+        """A Hello that is not good enough."""
+        self.standing.count(f"hello-{reason}")
+        return [*self._hang_up(sender, why, now), Note("peer.refused", sender, why)]
 
     def _hang_up(self, peer: PeerId, why: str, now: float) -> list[Effect]:
         effects, outcomes = self.membership.hang_up(peer, why, now)

@@ -36,6 +36,8 @@ class Send(msgspec.Struct, frozen=True):
     peer: PeerId
     message: msgspec.Struct
     cause: str = ""
+    version: int = 1
+    """Of the frame: what was agreed with that peer."""
 
 
 class Dial(msgspec.Struct, frozen=True):

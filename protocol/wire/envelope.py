@@ -1,9 +1,9 @@
 """The frame: `[version, cause, message]`, one MessagePack value.
 
 The message is a tagged struct of a closed union. Each room defines its own messages and the node
-composes the union, so the union is an argument here. A peer speaks the newest version both know;
-there is one so far. A frame of another version is not looked into: even its message's shape is
-unknown.
+composes the union, so the union is an argument here. Which version a frame has is agreed by the two
+peers (versions.py). A frame of a version this peer does not speak is not looked into: even its
+message's shape is unknown.
 """
 
 from typing import Any
@@ -19,22 +19,21 @@ from protocol.wire.codec import (
     unpack_plain,
 )
 from protocol.wire.limits import MAX_CAUSE_CHARACTERS, MAX_FRAME_BYTES
+from protocol.wire.versions import GREETING, SPOKEN, Span
 
-VERSION = 1
 
-
-def pack(message: msgspec.Struct, cause: str) -> bytes:
+def pack(message: msgspec.Struct, cause: str, version: int = GREETING) -> bytes:
     """A frame. ValueError if it breaks a limit we would hold the sender to: a bug of ours."""
     if len(cause) > MAX_CAUSE_CHARACTERS:
         raise ValueError(f"a cause of {len(cause)} characters, at most {MAX_CAUSE_CHARACTERS}")
-    frame = pack_plain([VERSION, cause, to_plain(message)])
+    frame = pack_plain([version, cause, to_plain(message)])
     if len(frame) > MAX_FRAME_BYTES:
         kind = type(message).__name__
         raise ValueError(f"a {kind} of {len(frame)} bytes, a frame has at most {MAX_FRAME_BYTES}")
     return frame
 
 
-def unpack(data: bytes, union: Any) -> tuple[str, Any]:
+def unpack(data: bytes, union: Any, spoken: Span = SPOKEN) -> tuple[str, Any]:
     """Cause and message, the message one of `union`. Malformed says why it was dropped.
 
     Annotate the result where it is used: `message: Message`; a union is no `type[T]` to mypy.
@@ -42,8 +41,8 @@ def unpack(data: bytes, union: Any) -> tuple[str, Any]:
     frame = unpack_plain(data)
     if not isinstance(frame, list) or len(frame) < 2 or type(frame[0]) is not int:
         raise Malformed(MalformedReason.BAD_SHAPE, "not [version, cause, message]")
-    if frame[0] != VERSION:
-        raise Malformed(MalformedReason.UNKNOWN_VERSION, f"{frame[0]}; this peer speaks {VERSION}")
+    if frame[0] != GREETING and frame[0] not in spoken:
+        raise Malformed(MalformedReason.UNKNOWN_VERSION, f"{frame[0]}; this peer speaks {spoken}")
     if len(frame) != 3 or not isinstance(frame[1], str):
         raise Malformed(MalformedReason.BAD_SHAPE, "not [version, cause, message]")
     _, cause, message = frame

@@ -7,8 +7,11 @@ import msgspec
 import pytest
 
 from protocol.wire.codec import Malformed, MalformedReason
-from protocol.wire.envelope import VERSION, pack, unpack
+from protocol.wire.envelope import pack, unpack
 from protocol.wire.limits import MAX_CAUSE_CHARACTERS, MAX_FRAME_BYTES
+from protocol.wire.versions import GREETING, SPOKEN, Span, agreed
+
+VERSION = SPOKEN.newest
 
 R = MalformedReason
 
@@ -70,6 +73,35 @@ def test_a_frame_above_the_limit_is_neither_made_nor_read() -> None:
     with pytest.raises(Malformed) as error:
         unpack(b"\x00" * (MAX_FRAME_BYTES + 1), Message)
     assert error.value.reason is R.OVERSIZED
+
+
+def test_a_frame_of_any_spoken_version_is_read() -> None:
+    frame = pack(Ask(number=3), "c", 3)
+    assert unpack(frame, Message, Span(2, 4)) == ("c", Ask(number=3))
+    with pytest.raises(Malformed, match="3; this peer speaks version 1") as error:
+        unpack(frame, Message)
+    assert error.value.reason is R.UNKNOWN_VERSION
+
+
+def test_a_greeting_is_read_by_who_no_longer_speaks_its_version() -> None:
+    assert unpack(pack(Ask(number=3), "c", GREETING), Message, Span(2, 4)) == ("c", Ask(number=3))
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "version"),
+    [
+        (Span(1, 1), Span(1, 1), 1),
+        (Span(1, 1), Span(1, 2), 1),
+        (Span(1, 3), Span(2, 5), 3),
+        (Span(2, 5), Span(1, 3), 3),
+        (Span(1, 1), Span(2, 2), None),
+        (Span(3, 4), Span(1, 2), None),
+        (Span(1, 2), Span(4, 3), None),
+    ],
+)
+def test_the_newest_both_speak(mine: Span, theirs: Span, version: int | None) -> None:
+    assert agreed(mine, theirs) == version
+    assert agreed(theirs, mine) == version
 
 
 def test_a_long_cause_is_a_bug_of_ours() -> None:

@@ -1,0 +1,45 @@
+"""Versions: which this peer speaks, and which two peers speak with each other.
+
+A Hello carries the oldest and the newest version its sender speaks. Two peers speak the newest both know; with
+none in common they part, both knowing why. A Hello itself is always in a frame of version GREETING and never
+loses a field, so that any two versions can say that much.
+
+What needs a new version: a new message type, a field without a default, another meaning of a field. What does
+not: a field with a default, since unknown fields are left aside. A newer peer should not say what the agreed
+version lacks; if it does, the message is counted and dropped, and nothing is held against it.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+Number = Annotated[int, msgspec.Meta(ge=1, le=1 << 15)]
+"""A version on the wire."""
+
+GREETING = 1
+"""The version of every Hello's frame, for ever."""
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Versions from the oldest to the newest, both included."""
+
+    oldest: int
+    newest: int
+
+    def __contains__(self, version: int) -> bool:
+        return self.oldest <= version <= self.newest
+
+    def __str__(self) -> str:
+        if self.oldest == self.newest:
+            return f"version {self.oldest}"
+        return f"versions {self.oldest} to {self.newest}"
+
+
+SPOKEN = Span(oldest=1, newest=1)
+"""What this code speaks."""
+
+
+def agreed(mine: Span, theirs: Span) -> int | None:
+    """The newest version both speak; None if there is none."""
+    version = min(mine.newest, theirs.newest)
+    return version if version in mine and version in theirs else None
