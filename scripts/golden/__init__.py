@@ -1,0 +1,1 @@
+"""Golden vectors of the wire: what makes them, and what they are compared with."""
