@@ -35,6 +35,9 @@ _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _STARTS_AT_ONCE = 4
 """Guests started side by side; more would only make each of them slower."""
 
+_ON_THE_WAY = (Phase.IMAGE, Phase.NETWORK, Phase.BOOTING)
+"""What is told of a try; why the last one failed is told with it."""
+
 Failure = (ComputeError, ImageError, NetworkError, SeedError, VolumeError, OSError)
 
 
@@ -62,6 +65,7 @@ class Realiser:
         self._tools, self._supervisor = tools, supervisor
         self._kicks: dict[GridId, asyncio.Event] = {}
         self._grid_of_machine: dict[str, GridId] = {}
+        self._whys: dict[tuple[GridId, str], str] = {}
         self._starts = asyncio.Semaphore(_STARTS_AT_ONCE)
         self._watch = Watch(tools.network, supervisor, tools.tell, probes)
         self.counts: Counter[str] = Counter()
@@ -110,6 +114,8 @@ class Realiser:
             # Also after an error nobody foresaw: the next kick finds no dead task in its place.
             self._watch.forget(grid)
             self._kicks.pop(grid, None)
+            for key in [key for key in self._whys if key[0] == grid]:
+                del self._whys[key]
         if kick.is_set():
             self.kick(grid)
 
@@ -216,6 +222,7 @@ class Realiser:
             return
         if state is MachineState.PAUSED:
             await self._tools.compute.resume(name)
+        self._whys.pop((grid, workspace.name), None)
         self._watch.follow(part, mine)
 
     async def _make(self, part: Part, mine: PartOf) -> None:
@@ -262,6 +269,14 @@ class Realiser:
                 await self._tools.volumes.remove(volume)
 
     def _say(self, part: Part, mine: PartOf, phase: Phase, detail: str) -> None:
+        key = (part.record.id, mine.workspace.name)
+        if phase is Phase.FAILED:
+            self._whys[key] = detail
+        elif phase not in _ON_THE_WAY:
+            self._whys.pop(key, None)
+        elif not detail and key in self._whys:
+            # Who looks between two tries must still be told what stops it.
+            detail = f"again, after: {self._whys[key]}"
         self._tools.tell(
             Progressed(part.record.id, mine.workspace.name, phase, detail, mine.wanted.boot)
         )

@@ -155,6 +155,14 @@ class HostWorld:
             if isinstance(event, Progressed) and event.workspace == workspace
         ]
 
+    def details(self, workspace: str) -> list[str]:
+        """What was said with each phase."""
+        return [
+            event.detail
+            for event in self.told
+            if isinstance(event, Progressed) and event.workspace == workspace
+        ]
+
     def state(self, workspace: str) -> MachineState | None:
         return self.hypervisor.states.get(machine_name(GRID, workspace))
 
