@@ -34,10 +34,7 @@ app = typer.Typer(
     help="The daemon every host of a federation runs. People talk to it with overlayctl.",
 )
 
-ConfigFile = Annotated[
-    Path, typer.Argument(help="The daemon's configuration, TOML; see examples/overlayd.toml.")
-]
-
+_CONFIG_FILE = Path("/etc/overlayd/overlayd.toml")
 
 _PORTS = (StoreError, TransportError, ComputeError, NetworkError, SocketError)
 """What cannot be opened says so in words for people."""
@@ -51,7 +48,7 @@ class Unfit(Exception):
 def run(
     config: Annotated[
         Path, typer.Option("--config", "-c", help="TOML file; see examples/overlayd.toml.")
-    ] = Path("/etc/overlayd/overlayd.toml"),
+    ] = _CONFIG_FILE,
 ) -> None:
     """Runs the daemon in the foreground until SIGTERM. Guests go on when it stops.
 
@@ -69,14 +66,24 @@ def run(
 
 
 @app.command("check-config")
-def check_config(config: ConfigFile) -> None:
+def check_config(
+    config: Annotated[
+        Path, typer.Argument(help="The daemon's configuration, TOML; see examples/overlayd.toml.")
+    ] = _CONFIG_FILE,
+) -> None:
     """Says every mistake in a configuration with file, line and key; exit 1 if there is any.
+
+    Also whether the key and certificate it names are this host's, and still valid.
 
     Example: overlayd check-config /etc/overlayd/overlayd.toml
     """
     problems = check(config)
     if problems:
         _fail(render(problems, caret=sys.stderr.isatty()))
+    try:
+        _credentials(load_daemon(config))
+    except (Unfit, KeyFileError) as error:
+        _fail(f"{config}: {error}")
     typer.echo(f"{config}: no mistakes found")
 
 

@@ -217,7 +217,7 @@ def _require_absent(folder: Path, *names: str) -> None:
         if (folder / name).exists():
             raise KeyFileError(
                 f"{folder / name} exists and is not overwritten; move it away or choose "
-                "another folder with --output"
+                "another folder"
             )
 
 

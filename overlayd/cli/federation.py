@@ -53,8 +53,8 @@ def add(
 ) -> None:
     """Adds a site: a new key with a certificate, which is the site admin's identity.
 
-    Written to FEDERATION/sites/NAME unless --output says otherwise. Give the folder to the site's
-    admin: it enrols hosts and asks for grids.
+    Written to FEDERATION/sites/NAME unless --output says otherwise.
+    Give the folder to the site's admin: it enrols hosts and, as --identity, asks for grids.
 
     Example: overlayctl site add ams --federation ./federation
     """
@@ -76,8 +76,8 @@ def enrol(
 ) -> None:
     """Enrols a host: a new key with a certificate of its site.
 
-    Written to the site's folder under hosts/NAME unless --output says otherwise. Move the folder to
-    the host and name its files in the daemon's [identity] table.
+    Written to the site's folder under hosts/NAME unless --output says otherwise.
+    Move the folder to the host and name its files under `identity` in overlayd.toml.
 
     Example: overlayctl host enrol ams h1 --federation ./federation --output ./h1
     """

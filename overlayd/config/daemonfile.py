@@ -107,7 +107,8 @@ class IdentityTable(Table, frozen=True, kw_only=True):
     """The host's secret key, mode 0600."""
     certificate: Annotated[FilePath, Meta(examples=["/etc/overlayd/host.cert"])]
     """The chain: host, site."""
-    federation: Annotated[FilePath, Meta(examples=["/etc/overlayd/federation.cert"])]
+    federation: Annotated[FilePath, Meta(examples=["/etc/overlayd/federation.pub"])]
+    """The federation's public key: who may be trusted."""
 
 
 class ApiTable(Table, frozen=True, kw_only=True):

@@ -19,7 +19,12 @@ GOES_WITHIN_S = 20
 
 def refuses_to_run(config: Path) -> str:
     """What a daemon says that ends by itself at once, with exit code 1."""
-    argv = [str(BIN / "overlayd"), "run", "-c", str(config)]
+    return refused("run", "-c", str(config))
+
+
+def refused(*words: str) -> str:
+    """What `overlayd` says that ends with exit code 1."""
+    argv = [str(BIN / "overlayd"), *words]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1, done
     assert "Traceback" not in done.stderr
@@ -105,6 +110,7 @@ def test_a_certificate_of_another_name_is_refused(folder: Path) -> None:
     said = refuses_to_run(config)
     assert "the certificate is of h1 at ams, the configuration says h2 at ams" in said
     assert "overlayctl host enrol ams h2" in said
+    assert "the certificate is of h1 at ams" in refused("check-config", str(config))
 
 
 def test_an_expired_certificate_is_refused_where_it_is(folder: Path) -> None:
@@ -114,6 +120,17 @@ def test_an_expired_certificate_is_refused_where_it_is(folder: Path) -> None:
     config.write_text(config.read_text().replace(f"{made.identity('ams')}/hosts/h1", str(keys)))
     said = refuses_to_run(config)
     assert re.search(r"host h1 expired \d+ s ago; its site must renew it", said), said
+    assert "host h1 expired" in refused("check-config", str(config))
+
+
+def test_a_configuration_is_checked_without_starting_anything(folder: Path) -> None:
+    host = make_daemons(folder, ("ams",)).hosts["h1"]
+    config = host.folder / "overlayd.toml"
+    argv = [str(BIN / "overlayd"), "check-config", str(config)]
+    assert subprocess.check_output(argv, text=True) == f"{config}: no mistakes found\n"
+    assert not (host.folder / "state").exists()
+    config.write_text(config.read_text().replace("[host]", "[host]\nnmae = 1", 1))
+    assert f"{config}:2:" in refused("check-config", str(config))
 
 
 def test_a_second_daemon_on_one_state_directory_names_the_first(

@@ -31,14 +31,14 @@ join = ["{PEER}@10.0.0.2:7700"]
 [identity]
 key = "host.key"
 certificate = "host.cert"
-federation = "federation.cert"
+federation = "federation.pub"
 """
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the identity files a configuration names."""
-    for name in ("host.key", "host.cert", "federation.cert"):
+    for name in ("host.key", "host.cert", "federation.pub"):
         (tmp_path / name).write_text("x")
         (tmp_path / name).chmod(0o600)
     return tmp_path
