@@ -64,7 +64,9 @@ def unpack(image: Path, target: Path) -> Manifest:
         with _Bounded(image) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             manifest = _unpack_parts(archive, target)
     except (tarfile.TarError, EOFError, ValueError, RecursionError) as error:
-        raise ImageError(f"not an image (a plain tar with {MANIFEST} in it): {error}") from error
+        raise ImageError(
+            f"not an image (a plain tar with {MANIFEST} in it, as scripts/build-image makes): {error}"
+        ) from error
     for part in (manifest.kernel, manifest.initrd):
         if part == MANIFEST or not (target / part).is_file():
             raise ImageError(

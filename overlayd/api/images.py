@@ -86,7 +86,7 @@ async def remove(which: FromPath[str], service: Here) -> ImageInfo:
     if not found and len(which) >= _PREFIX_MIN:
         found = [info for info in here if info.digest.startswith(which)]
     if not found:
-        raise no_such("image on this host", which, [info.name for info in here])
+        raise no_such("image", which, [info.name for info in here], place=" on this host")
     digests = list(dict.fromkeys(info.digest for info in found))
     if len(digests) > 1:
         shown = " and ".join(digest[:12] for digest in digests)

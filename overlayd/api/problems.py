@@ -31,13 +31,15 @@ class ClientGone(Exception):
     """The client left before its request was whole. Nothing was changed, nobody reads the answer."""
 
 
-def no_such(kind: str, name: str, known: Sequence[str], would_work: str = "") -> ApiProblem:
-    """404 that names what there is."""
+def no_such(
+    kind: str, name: str, known: Sequence[str], would_work: str = "", place: str = ""
+) -> ApiProblem:
+    """404 that names what there is; `place` is where it was looked for."""
     names = list(dict.fromkeys(known))
     there = f"there are {listed(names)}" if names else "there is none yet"
     if len(names) == 1:
         there = f"there is {names[0]}"
-    return ApiProblem(404, f"there is no {kind} {quoted(name)}; {there}", would_work)
+    return ApiProblem(404, f"there is no {kind} {quoted(name)}{place}; {there}", would_work)
 
 
 def _api_problem(_: Request[Any, Any, Any], error: ApiProblem) -> Response[ProblemView]:

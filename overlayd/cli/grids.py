@@ -3,6 +3,7 @@
 import re
 from typing import Annotated
 
+import msgspec
 import typer
 
 from overlayd.api.views import GridView
@@ -11,13 +12,13 @@ from overlayd.cli.completing import complete_grid, complete_request
 from overlayd.cli.failure import failure
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import answer, print_lines, print_table, unchanged
-from overlayd.cli.words import age, counted
+from overlayd.cli.words import age
 from protocol.grid.lifecycle import SETTLED
 from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
 from protocol.negotiation.request import RequestView
 from protocol.node.snapshot import GridRow, WorkspaceRow
-from protocol.terms.quantities import format_cpus, format_duration, format_size
+from protocol.terms.quantities import counted, format_cpus, format_duration, format_size
 
 Grid = Annotated[str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)]
 
@@ -46,16 +47,14 @@ def ps(
         raw = session.client.raw("GET", _path(name))
         answer(session, raw, GridView, lambda view: _workspaces(view.workspaces))
     else:
-        answer(
-            session,
-            session.client.raw("GET", "/grids"),
-            list[GridRow],
-            lambda rows: _grids([row for row in rows if everything or row.state == "up"]),
-        )
+        raw = session.client.raw("GET", "/grids")
+        answer(session, raw if everything else _up_only(raw), list[GridRow], _grids)
 
 
-def _shown(rows: list[GridRow], everything: bool) -> list[GridRow]:
-    return [row for row in rows if everything or row.state == GridState.UP]
+def _up_only(raw: bytes) -> bytes:
+    """The rows of grids that are up, each as the API wrote it."""
+    rows = decoded(raw, list[msgspec.Raw])
+    return msgspec.json.encode([r for r in rows if decoded(r, GridRow).state == GridState.UP])
 
 
 def _grids(rows: list[GridRow]) -> None:
@@ -70,7 +69,7 @@ def _grids(rows: list[GridRow]) -> None:
                 str(row.hosts),
                 str(row.sites),
                 row.owner_site,
-                format_duration(int(row.lease_left_s)),
+                format_duration(int(row.lease_left_s)) if row.state == GridState.UP else "-",
                 row.grid,
             )
             for row in rows
@@ -107,6 +106,11 @@ def _host(row: WorkspaceRow) -> str:
     return row.host if row.host_health in ("self", "alive") else f"{row.host} ({row.host_health})"
 
 
+def _lease(row: GridRow) -> str:
+    up = row.state == GridState.UP
+    return f"{format_duration(int(row.lease_left_s))} left" if up else "ended with the grid"
+
+
 def show(context: typer.Context, name: Grid) -> None:
     """One grid: its owner, lease and stewards, and every workspace.
 
@@ -123,7 +127,7 @@ def _grid(view: GridView) -> None:
         [
             f"{grid.name}  {grid.state}, epoch {grid.epoch}, id {grid.grid}",
             f"owner       site {grid.owner_site}'s admin",
-            f"lease       {format_duration(int(grid.lease_left_s))} left",
+            f"lease       {_lease(grid)}",
             f"stewards    {', '.join(grid.stewards)}",
             f"workspaces  {grid.workspaces} on {where}: {_phases(grid)}",
             "",

@@ -14,13 +14,13 @@ from overlayd.cli.plan_text import plan_lines
 from overlayd.cli.progress import watching
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import print_lines, unchanged
-from overlayd.cli.words import counted
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridState
 from protocol.negotiation.placing import Stage
 from protocol.negotiation.request import RequestState
 from protocol.node.snapshot import GridRow
 from protocol.terms.ids import RequestId
+from protocol.terms.quantities import counted
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
 

@@ -1,11 +1,10 @@
 """A plan as text: networks, volumes, workspaces, and the sum of it."""
 
 from overlayd.api.views import ImageRow
-from overlayd.cli.words import counted
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec
 from protocol.negotiation.request import Planned, RequestView
-from protocol.terms.quantities import format_cpus, format_duration, format_size
+from protocol.terms.quantities import counted, format_cpus, format_duration, format_size
 
 
 def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> list[str]:

@@ -14,7 +14,7 @@ from overlayd.cli.asking import StoryLines, Watch
 from overlayd.cli.client import Refused, Unreachable
 from overlayd.cli.session import Session
 from overlayd.cli.show import print_lines, table
-from overlayd.cli.words import clean, counted
+from overlayd.cli.words import clean
 from protocol.grid.expand import workspaces
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import GridSpec
@@ -22,7 +22,7 @@ from protocol.grid.record import order_part
 from protocol.negotiation.request import RequestState, RequestView
 from protocol.node.snapshot import GridRow, WorkspaceRow
 from protocol.terms.ids import RequestId
-from protocol.terms.quantities import format_duration
+from protocol.terms.quantities import counted, format_duration
 
 
 class Line(msgspec.Struct, frozen=True):

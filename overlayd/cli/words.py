@@ -27,11 +27,6 @@ def shapes(counts: tuple[tuple[str, int], ...]) -> str:
     return ", ".join(f"{count} x {name}" for name, count in counts if count) or "none"
 
 
-def counted(count: int, what: str) -> str:
-    """`1 host`, `3 hosts`."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
 def clock(at_s: float) -> str:
     """Time of day here, to the second."""
     return datetime.fromtimestamp(at_s).strftime("%H:%M:%S")

@@ -67,6 +67,8 @@ class Consoles:
             if ask.keys:
                 await _type(socket, ask.keys[:_KEYS_BYTES])
             data = await asyncio.to_thread(_read, log, ask.offset)
+        except FileNotFoundError:
+            return ConsoleText(ask.session, ask.offset, b"", "it has no console, or none yet")
         except (Untrusted, LookupError, OSError) as error:
             return ConsoleText(ask.session, ask.offset, b"", str(error))
         return ConsoleText(ask.session, ask.offset, data, "")

@@ -39,5 +39,6 @@ def unknown(kind: str, name: str, known: Sequence[str]) -> str:
     if near:
         return f'found {quoted(name)}, which is no {kind}; did you mean "{near[0]}"?'
     if known:
-        return f"found {quoted(name)}, which is no {kind}; there are {listed(known)}"
+        there = "there is" if len(known) == 1 else "there are"
+        return f"found {quoted(name)}, which is no {kind}; {there} {listed(known)}"
     return f"found {quoted(name)}, which is no {kind}; none is defined"

@@ -6,6 +6,7 @@ from protocol.negotiation.request import Request, RequestState
 from protocol.terms.effects import Deadline, Effect, Send
 from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.limits import ACT_WITHIN_S
+from protocol.terms.quantities import counted
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 
 _DONE_WITHIN_S = 120.0
@@ -39,7 +40,7 @@ class Acting(Request):
     def start(self, now: float) -> list[Effect]:
         """Sends the order to whoever carries what it is about."""
         self.stage = "asking hosts"
-        self.tell(now, f"{self.kind}: asking {len(self._unanswered)} hosts")
+        self.tell(now, f"{self.kind}: asking {counted(len(self._unanswered), 'host')}")
         act = Act(self.id, self.grid_id, self._signed)
         return [Send(peer, act, self.id) for peer in self._unanswered]
 

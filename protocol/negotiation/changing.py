@@ -24,6 +24,7 @@ from protocol.negotiation.request import Request, RequestState
 from protocol.terms.effects import Deadline, Effect, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import DECIDED_EVERY_S
+from protocol.terms.quantities import counted
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 
 _WITHIN_S = 60.0
@@ -71,7 +72,9 @@ class Changing(Request):
         else:
             change = ending(grid, self._signed)
         self.stage = "asking stewards"
-        self.tell(now, f"asking {len(self._notice.stewards)} stewards to {self._order.action}")
+        self.tell(
+            now, f"{self._order.action}: asking {counted(len(self._notice.stewards), 'steward')}"
+        )
         return [Propose(f"change:{self.id}", key, self._notice.stewards, change, self.id)]
 
     def settled(self, value: bytes, now: float) -> list[Effect]:
@@ -93,7 +96,9 @@ class Changing(Request):
         everyone = dict.fromkeys(peer for _, peer in self._notice.placed)
         self._unacked = everyone | dict.fromkeys(record.carriers())
         self.stage = "hosts clear up"
-        self.tell(now, f"decided, epoch {record.epoch}; {len(self._busy)} hosts clear up")
+        self.tell(
+            now, f"decided, epoch {record.epoch}; {counted(len(self._busy), 'host')} to clear up"
+        )
         self._again_s = now + DECIDED_EVERY_S
         return self._announce()
 
@@ -123,7 +128,8 @@ class Changing(Request):
         if left:
             return
         del self._busy[sender]
-        self.tell(now, f"{len(self._busy)} hosts still clear up")
+        if self._busy:
+            self.tell(now, f"{counted(len(self._busy), 'host')} still to clear up")
         self._finish(now)
 
     def tick(self, now: float) -> list[Effect]:

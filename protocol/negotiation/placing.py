@@ -46,6 +46,7 @@ from protocol.terms.limits import (
     REQUEST_S,
     ROUNDS,
 )
+from protocol.terms.quantities import counted
 from protocol.terms.refusal import PASSING, Constraint, Refusal
 from protocol.trust.order import SignedOrder
 
@@ -128,7 +129,7 @@ class Placing(Request):
         self._attempt += 1
         self._gathering = self._gather()
         self._enter(Stage.QUOTING, now + QUOTE_WITHIN_S)
-        self.tell(now, f"asking {self._gathering.candidates} hosts for quotes")
+        self.tell(now, f"asking {counted(self._gathering.candidates, 'host')} for quotes")
         return self._gathering.ask()
 
     def quote(self, sender: PeerId, quote: Quote, now: float) -> Answer:
@@ -155,7 +156,9 @@ class Placing(Request):
             return [], []
         effects = self._gathering.hold(choice, self.order)
         self._enter(Stage.HOLDING, now + HOLD_REPLY_WITHIN_S)
-        self.tell(now, f"round {self._gathering.rounds}: asking {len(effects)} hosts to hold")
+        self.tell(
+            now, f"round {self._gathering.rounds}: asking {counted(len(effects), 'host')} to hold"
+        )
         return effects, []
 
     def _not_placed(self, choice: Choice, now: float) -> list[Effect]:
@@ -217,8 +220,8 @@ class Placing(Request):
     def _commit(self, now: float) -> Answer:
         assert self.order is not None
         self._enter(Stage.COMMITTING, _NEVER)
-        stewards = len(self._gathering.stewards)
-        self.tell(now, f"all held; committing with {stewards} stewards")
+        stewards = counted(len(self._gathering.stewards), "steward")
+        self.tell(now, f"all held; committing with {stewards}")
         return [], [self._propose(committing(self._gathering.draft(self.order)))]
 
     def _propose(self, change: Change) -> Propose:
@@ -269,7 +272,9 @@ class Placing(Request):
         self.record = record
         self._unacked = dict.fromkeys(record.carriers())
         self._statuses = {a.workspace: Status(a.workspace, Phase.HELD) for a in record.assignments}
-        self.tell(now, f"committed: {len(record.assignments)} workspaces, epoch {record.epoch}")
+        self.tell(
+            now, f"committed: {counted(len(record.assignments), 'workspace')}, epoch {record.epoch}"
+        )
         self._give_up_s, self._audit_s = now + BUILD_S, now + AUDIT_EVERY_S
         self._enter(Stage.BUILDING, now + DECIDED_EVERY_S)
         return effects + self._announce()
@@ -305,7 +310,7 @@ class Placing(Request):
             if old.phase is not status.phase:
                 self.tell(now, f"{status.workspace} {status.phase} {status.detail}".rstrip())
         if all(s.settled or s.phase is Phase.PAUSED for s in self._statuses.values()):
-            done = f"{self.grid} is up: {len(self._statuses)} workspaces"
+            done = f"{self.grid} is up: {counted(len(self._statuses), 'workspace')}"
             self._finish(RequestState.DONE, [done], now)
 
     def _audited(self, record: GridRecord | None, now: float) -> None:

@@ -65,6 +65,11 @@ def format_cpus(cpus_milli: int) -> str:
     return f"{cpus_milli / 1000:.3f}".rstrip("0").rstrip(".")
 
 
+def counted(count: int, what: str) -> str:
+    """`1 host`, `3 hosts`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def format_duration(duration_s: float) -> str:
     """`12 s`, `5 min`, `6 h`, `3 d`: the largest unit that keeps a whole digit."""
     for span, unit in ((86400, "d"), (3600, "h"), (60, "min")):

@@ -51,7 +51,7 @@ def test_what_libvirt_says_is_shown_and_down_leaves_nothing(real: Daemons) -> No
     assert shown.count(WORDS) == 2, shown
     assert "libvirt says" in shown
     assert orders.view(host, request).state is RequestState.RUNNING
-    assert traces.guests(host) == {}
+    wait_for(lambda: traces.guests(host) == {}, 30, "nothing is left of a try")
     gone = orders.obeyed(host, orders.signed(identity, Action.DOWN, "broken"))
     assert gone.state is RequestState.DONE, gone.answer
     real.wait_nothing_left()

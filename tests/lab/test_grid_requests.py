@@ -134,4 +134,7 @@ def test_a_client_killed_in_the_middle_does_not_stop_its_grid(
     assert view.answer == ("lone is up: 6 workspaces",)
     explained = daemons.ctl("h3", "explain", "lone")
     assert "lone is up: 6 workspaces" in explained.stdout
+    console = daemons.ctl("h1", "console", "lone/n-1", site="ams")
+    assert console.returncode == 1
+    assert "does not show the console of lone/n-1: it has no console, or none yet" in console.stderr
     assert down(daemons, "h1", "lone").state is RequestState.DONE

@@ -120,7 +120,7 @@ async def test_an_image_comes_and_goes(api: AsyncClient, host: OneHost, tmp_path
     gone = await api.delete("/images/mine")
     assert (gone.status_code, gone.json()["problem"]) == (
         404,
-        'there is no image on this host "mine"; there is guest',
+        'there is no image "mine" on this host; there is guest',
     )
     assert list((tmp_path / "uploads").iterdir()) == []
 

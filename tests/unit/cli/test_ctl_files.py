@@ -30,7 +30,7 @@ def test_an_unknown_image_is_shown_where_it_is_written(
     error = daemon.ask(command, daemon.grid_file, code=code).stderr
     assert error == (
         f'{daemon.grid_file}:9:12: clusters.head.image: found "debian-12", which is no image;'
-        " there are guest\n"
+        " there is guest\n"
     )
 
 

@@ -44,7 +44,7 @@ def test_what_does_not_fit_is_explained(daemon: Daemon) -> None:
     assert (plan.stdout, plan.stderr) == ("", TOO_BIG)
     up = daemon.ask("up", daemon.grid_file, "--profile", "big", code=1)
     assert up.stderr == TOO_BIG
-    assert up.stdout == "asking 1 hosts for quotes\n"
+    assert up.stdout == "asking 1 host for quotes\n"
     explained = daemon.ask("explain", "demo").stdout
     assert re.match(r"up demo: failed, request [0-9a-f]{20}\n", explained)
     assert explained.endswith(TOO_BIG.removeprefix("error: "))
@@ -52,8 +52,8 @@ def test_what_does_not_fit_is_explained(daemon: Daemon) -> None:
 
 def test_up_shows_every_change_once_and_then_the_answer(daemon: Daemon) -> None:
     lines = daemon.ask("up", daemon.grid_file).stdout.splitlines()
-    assert lines[0] == "asking 1 hosts for quotes"
-    assert "all held; committing with 1 stewards" in lines
+    assert lines[0] == "asking 1 host for quotes"
+    assert "all held; committing with 1 steward" in lines
     assert lines[-1] == "demo is up: 3 workspaces"
     for name in ("head-1  ", "worker-1", "worker-2"):
         assert lines.count(f"{name}  h1 (ams)  reachable") == 1
@@ -175,7 +175,20 @@ def test_the_life_of_a_workspace(daemon: Daemon) -> None:
     ]
     assert daemon.ask("terminate", "demo/worker-2").stdout.endswith("demo/worker-2 is gone\n")
     assert len(daemon.ask("ps", "demo").stdout.splitlines()) == 3
-    assert daemon.ask("down", "demo").stdout.endswith("demo is gone\n")
+    down = daemon.ask("down", "demo").stdout.splitlines()
+    assert down == [
+        "down: asking 1 steward",
+        "decided, epoch 3; 1 host to clear up",
+        "demo is gone",
+    ]
+    assert daemon.ask("ps").stdout == "no grids\n"
+    assert json.loads(daemon.ask("ps", "-o", "json").stdout) == []
+    _, row = daemon.ask("ps", "--all").stdout.splitlines()
+    assert row.split()[:2] == ["demo", "down"]
+    assert row.split()[-2] == "-", "there is no lease any more"
+    assert [r["state"] for r in json.loads(daemon.ask("ps", "--all", "-o", "json").stdout)] == [
+        "down"
+    ]
     error = daemon.ask("down", "demo", code=1).stderr
     assert error == (
         "error: there is no grid named demo\n"

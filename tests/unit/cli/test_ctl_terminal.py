@@ -68,7 +68,7 @@ def test_a_problem_on_a_terminal_has_a_caret(daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     ("still", "line", "said"),
     [
-        (True, "asking 1 hosts for quotes", "error: cancelled; nothing is held"),
+        (True, "asking 1 host for quotes", "error: cancelled; nothing is held"),
         (
             False,
             "held",

@@ -226,7 +226,7 @@ TABLE = {
         "requires: [nfs]",
         [
             'star.yaml:22:16: clusters.worker.requires[0]: found "nfs", which is no service any'
-            " cluster provides; there are nfs-server"
+            " cluster provides; there is nfs-server"
         ],
     ),
     "cycle": (

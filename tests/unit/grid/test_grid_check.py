@@ -156,7 +156,7 @@ TABLE = {
     ),
     "unknown volume": (
         head(mounts=(Mount("home", "/home"),)),
-        'clusters[0].mounts[0].volume: found "home", which is no volume; there are scratch',
+        'clusters[0].mounts[0].volume: found "home", which is no volume; there is scratch',
     ),
     "volume of many workspaces": (
         head(count=3),
