@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
-import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, InternalServerException, NotFoundException
 from litestar.types import ExceptionHandlersMap
 
 from overlayd.api.views import ProblemView
 from overlayd.ports.peer import Busy
+from overlayd.telemetry.logs import logger
 from protocol.grid.problem import listed, quoted
-
-_log = structlog.get_logger("overlayd.api")
 
 _ROUTES = "/schema/openapi.json describes what there is"
 
@@ -99,7 +97,7 @@ def _too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[Problem
 
 
 def _bug(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemView]:
-    _log.error("api.failed", path=request.url.path, method=request.method, exc_info=error)
+    logger().error("api.failed", path=request.url.path, method=request.method, exc_info=error)
     said = f"{type(error).__name__} while answering {request.url.path}; this is a bug"
     return Response(ProblemView(said, "the daemon's log has the details"), status_code=500)
 

@@ -1,11 +1,7 @@
 """uvicorn on a Unix socket, inside a loop that is already running and keeps its signal handlers."""
 
 import asyncio
-import errno
-import grp
-import os
 import socket
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,31 +9,34 @@ from pathlib import Path
 import uvicorn
 from litestar import Litestar
 
-from overlayd.api.app import service_of
+from overlayd.api.app import create_app, service_of
+from overlayd.api.listening import Listening, SocketError, listen
+from overlayd.ports.peer import LocalPeer
 
-MODE = 0o660
+__all__ = ["Served", "SocketError", "serve"]
+
 CONNECTIONS_MAX = 256
 """Open at once, followers among them; beyond it 503."""
 STOP_WITHIN_S = 2
 """Seconds answers under way get to finish."""
-_ANSWER_WITHIN_S = 2.0
-
-
-class SocketError(Exception):
-    """The socket cannot be listened on; the text says where, why, and what would work."""
 
 
 class Served:
     """An API that is being served."""
 
-    def __init__(self, server: "_Server", app: Litestar, path: Path) -> None:
-        self._server, self._app, self.path = server, app, path
-        self._inode = path.stat().st_ino
+    def __init__(self, server: "_Server", app: Litestar, listening: Listening) -> None:
+        self._server, self._app, self._listening = server, app, listening
+        self.path = listening.path
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self, listening: socket.socket) -> None:
+    @classmethod
+    async def of(cls, peer: LocalPeer, uploads: Path, listening: Listening) -> "Served":
+        """The API of a running peer, on a socket that listens already."""
+        return await _serve_on(create_app(peer, uploads), listening)
+
+    async def start(self) -> None:
         """Answers from now on."""
-        self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._listening.socket]))
         ready = asyncio.create_task(self._server.ready.wait())
         await asyncio.wait((self._task, ready), return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
@@ -55,11 +54,7 @@ class Served:
         self._server.leave.set()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
-        try:
-            if self.path.stat().st_ino == self._inode:
-                self.path.unlink()
-        except FileNotFoundError:
-            pass
+        self._listening.close()
 
 
 class _Server(uvicorn.Server):
@@ -84,13 +79,12 @@ class _Server(uvicorn.Server):
 
 
 async def serve(app: Litestar, socket_path: str | Path, group: str = "") -> Served:
-    """Serves `app` on a Unix socket of mode 0660, owned by `group` if one is named.
+    """Serves `app` on a Unix socket of mode 0660, owned by `group` if one is named. SocketError."""
+    return await _serve_on(app, await asyncio.to_thread(listen, Path(socket_path), group))
 
-    A socket nobody listens on any more is replaced. SocketError if somebody does, or the path cannot
-    be used.
-    """
-    path = Path(socket_path)
-    listening = await asyncio.to_thread(_bind, path, group)
+
+async def _serve_on(app: Litestar, listening: Listening) -> Served:
+    """Serves `app` on a socket that listens already."""
     config = uvicorn.Config(
         app,
         http="h11",
@@ -104,53 +98,6 @@ async def serve(app: Litestar, socket_path: str | Path, group: str = "") -> Serv
         limit_concurrency=CONNECTIONS_MAX,
         timeout_graceful_shutdown=STOP_WITHIN_S,
     )
-    served = Served(_Server(config), app, path)
-    await served.start(listening)
+    served = Served(_Server(config), app, listening)
+    await served.start()
     return served
-
-
-def _bind(path: Path, group: str) -> socket.socket:
-    """Bound and listening. Nobody can connect before mode and group are right: it listens last."""
-    _clear_stale(path)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        before = os.umask(0o777 & ~MODE)
-        try:
-            listening.bind(str(path))
-        finally:
-            os.umask(before)
-        if group:
-            os.chown(path, -1, grp.getgrnam(group).gr_gid)
-        listening.listen(128)
-        listening.setblocking(False)
-    except KeyError:
-        listening.close()
-        path.unlink(missing_ok=True)
-        raise SocketError(f"{path}: there is no group {group} on this host") from None
-    except OSError as error:
-        listening.close()
-        why = "its path is too long" if error.errno is None else (error.strerror or str(error))
-        raise SocketError(f"cannot listen on {path}: {why}") from None
-    return listening
-
-
-def _clear_stale(path: Path) -> None:
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise SocketError(f"cannot listen on {path}: {error.strerror}") from None
-    if not stat.S_ISSOCK(mode):
-        raise SocketError(f"{path} is not a socket; move it away, or name another api.socket")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_ANSWER_WITHIN_S)
-        try:
-            probe.connect(str(path))
-        except OSError as error:
-            if error.errno in (errno.ECONNREFUSED, errno.ENOENT):
-                path.unlink(missing_ok=True)
-                return
-            raise SocketError(f"cannot tell whose {path} is: {error}") from None
-    raise SocketError(f"another daemon answers on {path}; stop it, or name another api.socket")

@@ -22,6 +22,7 @@ from overlayd.config.values import Address, Contact, Cpus, Duration, Endpoint, F
 from protocol.grid.problem import quoted
 from protocol.terms.quantities import format_cpus, format_size
 
+DEFAULT_CONFIG = Path("/etc/overlayd/overlayd.toml")
 API_SOCKET = "/run/overlayd/overlayd.sock"
 
 SOCKET_PATH_MAX = 107

@@ -8,11 +8,10 @@ ahead of the disk, and a start from the disk makes them equal again.
 from collections import Counter
 from typing import assert_never
 
-from overlayd.loop.bulk import Bulk
+from overlayd.loop.doorway import Kicked, Served
 from overlayd.ports.clock import Clock
 from overlayd.ports.store import Put, Store, StoreError
 from overlayd.ports.transport import Transport
-from overlayd.realise.realiser import Realiser
 from overlayd.telemetry.events import EventRing
 from overlayd.telemetry.logs import logger
 from protocol.node.events import Arrived, Event
@@ -38,8 +37,8 @@ class Interpreter:
         me: PeerId,
         transport: Transport,
         store: Store,
-        realiser: Realiser,
-        bulk: Bulk,
+        realiser: Kicked,
+        bulk: Served,
         ring: EventRing,
         clock: Clock,
     ) -> None:

@@ -34,6 +34,18 @@ class HostFacts(msgspec.Struct, frozen=True):
     """Whether traffic of grids' networks is encrypted between hosts."""
 
 
+UNPROBED = HostFacts(
+    capacity=Quantum(),
+    architecture="",
+    driver="",
+    accelerator="",
+    accelerator_why="the hypervisor was not tried yet",
+    underlay="",
+    encrypts=False,
+)
+"""Of a host in its first moments: nothing fits."""
+
+
 class ImageLabel(msgspec.Struct, frozen=True):
     """An image this host has."""
 

@@ -67,7 +67,7 @@ class Bulletin:
     def pop_due(self, now: float) -> list[Publication]:
         """What is to be published now."""
         due: list[Publication] = []
-        if now >= self._advert_s:
+        if self._host.known and now >= self._advert_s:
             self._advert_sent_s, self._advert_s = now, now + ADVERT_EVERY_S
             self._room_changed = False
             due.append((ADVERT, "", encode(self._host.advert()), ADVERT_TTL_S))
@@ -88,7 +88,8 @@ class Bulletin:
     def next_deadline(self) -> Deadline | None:
         """When something is due."""
         notice = Deadline(self._notice_s, "notice") if self._due else None
-        return earliest(Deadline(self._advert_s, "advert"), notice)
+        advert = Deadline(self._advert_s, "advert") if self._host.known else None
+        return earliest(advert, notice)
 
     def _notice(self, row: CarriedRow, now: float) -> Publication:
         record, carrier = row.record, self._host.carrier

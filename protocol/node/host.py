@@ -1,6 +1,6 @@
 """This peer as a host: what it offers, what it has promised, what it carries."""
 
-from protocol.capacity.advert import Advert, HostFacts, ImageLabel, shapes_in
+from protocol.capacity.advert import UNPROBED, Advert, HostFacts, ImageLabel, shapes_in
 from protocol.capacity.ledger import Ledger
 from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridRecord, GridState, register_key
@@ -39,19 +39,28 @@ class Host:
     def __init__(
         self,
         identity: Identity,
-        facts: HostFacts,
+        facts: HostFacts | None,
         images: tuple[ImageLabel, ...],
         authority: Authority,
         dice: Dice,
         rows: dict[str, dict[str, bytes]],
         now: float,
     ) -> None:
-        self._identity, self.facts, self.images = identity, facts, images
-        self.ledger = Ledger(facts.capacity)
+        """Without `facts` nothing is offered, and no advert made, until they were probed."""
+        self._identity, self.images = identity, images
+        self.facts = facts or UNPROBED
+        self.ledger = Ledger(self.facts.capacity)
         self.holds = Holds(identity.name, self.ledger, authority, rows.get(HELD, {}), now)
         self.carrier = Carrier(
             identity.peer, self.ledger, authority, dice, rows.get(CARRIED, {}), now
         )
+        # What was promised in an earlier life stays promised, though it may not fit (yet).
+        self.ledger.resize(self.facts.capacity)
+
+    @property
+    def known(self) -> bool:
+        """Whether the host was probed: before that it has nothing to say of itself."""
+        return self.facts is not UNPROBED
 
     def probed(self, facts: HostFacts) -> None:
         """The host was probed again."""

@@ -95,14 +95,14 @@ class Node:
     def __init__(
         self,
         identity: Identity,
-        facts: HostFacts,
+        facts: HostFacts | None,
         images: tuple[ImageLabel, ...],
         joins: tuple[Join, ...],
         rows: Rows,
         dice: Dice,
         now: float,
     ) -> None:
-        """`rows` is the whole store, by table; empty for a new peer."""
+        """`rows` is the whole store, by table; empty for a new peer. `facts` may come later (Probed)."""
         self.identity, self.me = identity, identity.peer
         incarnation = next_incarnation(rows)
         known = tuple(

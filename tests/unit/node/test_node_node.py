@@ -306,3 +306,19 @@ def test_a_neighbour_that_is_lost_is_suspected_at_once() -> None:
     assert str(peer.membership.liveness.health(YOU)) == "suspect"
     (suspicion,) = peer.broadcast.directory.of_kind("suspicion")
     assert suspicion.record.name == YOU
+
+
+def test_a_host_that_was_not_probed_yet_joins_but_offers_nothing_and_makes_no_advert() -> None:
+    peer = Node(identity("h1"), None, (), (), {}, Random(1), NOW)
+    peer.handle(Started(), NOW)
+    directory = peer.broadcast.directory
+    assert directory.of_kind("presence")
+    assert not directory.of_kind("advert")
+    due = peer.next_deadline()
+    assert due is not None
+    assert due.at_s > NOW
+    assert peer.host.offer().free == Quantum()
+    peer.handle(Probed(FACTS), NOW + 1)
+    assert len(directory.of_kind("advert")) == 1
+    assert peer.host.offer().free == FACTS.capacity
+    peer.check()

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from overlayd.config.daemonfile import LogFormat, LogLevel, LogTable
 from overlayd.telemetry import logs
@@ -17,7 +16,7 @@ from protocol.terms.effects import Note
 @pytest.fixture
 def logging() -> Iterator[None]:
     yield
-    structlog.reset_defaults()
+    logs.configure(LogTable())
 
 
 def test_events_have_numbers_that_go_on_when_old_ones_are_dropped() -> None:
@@ -52,19 +51,24 @@ async def test_waiting_in_vain_ends_empty() -> None:
     assert await ring.after(1, 0.01) == []
 
 
-async def test_a_task_that_fails_is_told_by_name_and_ends_alone() -> None:
+@pytest.mark.usefixtures("logging")
+async def test_a_task_that_fails_is_told_by_name_and_ends_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure(LogTable(format=LogFormat.JSON))
     supervisor = Supervisor()
 
     async def fails() -> None:
         raise ValueError("no")
 
-    with structlog.testing.capture_logs() as told:
-        other = supervisor.spawn("other", asyncio.sleep(3600))
-        task = supervisor.spawn("unlucky", fails())
-        await asyncio.wait([task])
-        await asyncio.sleep(0)
+    other = supervisor.spawn("other", asyncio.sleep(3600))
+    task = supervisor.spawn("unlucky", fails())
+    await asyncio.wait([task])
+    await asyncio.sleep(0)
     assert not other.done()
-    assert [(line["event"], line["task"]) for line in told] == [("task.failed", "unlucky")]
+    (told,) = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (told["event"], told["task"], told["level"]) == ("task.failed", "unlucky", "error")
+    assert told["exception"].endswith("ValueError: no\n")
     await supervisor.close()
     assert other.cancelled()
 

@@ -1,0 +1,166 @@
+"""The host's side of a peer: hypervisor, networks, volumes, images, and who brings about grids with them.
+
+Imported and opened after the peer has joined the overlay: none of it is needed for that, a hypervisor
+may take seconds to try, and the advert follows when it has been tried.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from overlayd.adapters.images import DirectoryImages
+from overlayd.adapters.libvirt.compute import LibvirtCompute
+from overlayd.adapters.network import KernelNetwork
+from overlayd.adapters.seeds import NoCloudSeeds
+from overlayd.adapters.volumes import DirectoryVolumes
+from overlayd.config.daemonfile import ComputeUri, DaemonConfig, KvmUse
+from overlayd.loop.bulk import Bulk
+from overlayd.loop.consoles import Consoles
+from overlayd.ports.compute import Accelerator, ComputeOffer
+from overlayd.ports.images import ImageInfo
+from overlayd.realise import plan
+from overlayd.realise.fetch import Fetcher
+from overlayd.realise.paths import Paths
+from overlayd.realise.realiser import Realiser, Tools
+from overlayd.telemetry.supervisor import Supervisor
+from protocol.capacity.advert import HostFacts, ImageLabel
+from protocol.capacity.quantum import Quantum
+from protocol.negotiation.authority import Authority
+from protocol.node.events import Event, ImagesChanged, Probed
+from protocol.node.node import Node
+from protocol.node.part import part_of
+from protocol.terms.ids import Digest, PeerId
+
+CACHE = Path("/var/cache/overlayd")
+"""What was learnt of this machine by trying (KVM, QEMU's abilities), for all its daemons."""
+
+
+class Hosting:
+    """What this host can do, and does."""
+
+    def __init__(
+        self,
+        config: DaemonConfig,
+        owner_tag: str,
+        node: Node,
+        supervisor: Supervisor,
+        tell: Callable[[Event], None],
+        now: Callable[[], float],
+    ) -> None:
+        """`owner_tag` marks what is this host's in the kernel and in the hypervisor."""
+        state = Path(config.host.state)
+        self._config, self._owner_tag, self._node = config, owner_tag, node
+        self._supervisor, self._tell = supervisor, tell
+        self.paths = Paths(state)
+        self.images = DirectoryImages(state / "images")
+        self._volumes = DirectoryVolumes(state / "volumes")
+        self._seeds = NoCloudSeeds(state / "seeds")
+        self._network = KernelNetwork(state / "networks", owner_tag)
+        self._compute = _compute(config, state, owner_tag, self.images)
+        self._fetcher = Fetcher(self.images, tell, self._sources, self._image_came)
+        authority = Authority(node.identity.federation, node.identity.verifier)
+        self.consoles = Consoles(node, authority, self.paths, tell, now)
+        self.bulk = Bulk(self.images, self._fetcher, self.consoles, supervisor, tell)
+        self.realiser = Realiser(
+            self._tools(), supervisor, config.compute.uri is not ComputeUri.TEST
+        )
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What was dropped or failed here."""
+        return self.realiser.counts + self.bulk.counts
+
+    async def open(self) -> None:
+        """Everything opened and what was left over cleared; the node is told what there is."""
+        offer = await self._compute.open(self._machine_changed)
+        carried = {row.record.id for row in self._node.host.carrier.rows()}
+        await self.realiser.clear_strays(carried)
+        self._tell(ImagesChanged(_labels(await self.images.list())))
+        self._tell(Probed(await self._facts(offer)))
+
+    async def close(self) -> None:
+        """Guests go on."""
+        await self._compute.close()
+
+    async def images_changed(self) -> None:
+        """Tells the node what the image store has; the first image is what KVM can be tried with."""
+        self._tell(ImagesChanged(_labels(await self.images.list())))
+        if self._node.host.facts.accelerator == Accelerator.EMULATED:
+            self._supervisor.spawn("reconsider", self._reconsider())
+
+    async def _reconsider(self) -> None:
+        facts = await self._facts(await self._compute.reconsider())
+        if facts.accelerator_why != self._node.host.facts.accelerator_why:
+            self._tell(Probed(facts))
+
+    def _tools(self) -> Tools:
+        config, node = self._config, self._node
+        underlay, mtu = str(config.network.underlay), config.network.mtu
+        return Tools(
+            compute=self._compute,
+            network=self._network,
+            images=self.images,
+            volumes=self._volumes,
+            seeds=self._seeds,
+            fetcher=self._fetcher,
+            paths=self.paths,
+            site=plan.Site(node.me, self._owner_tag, underlay, mtu),
+            part_of=lambda grid: part_of(node.host.carrier, node.desk.notices, grid),
+            tell=self._tell,
+        )
+
+    def _machine_changed(self, name: str) -> None:
+        self.realiser.machine_changed(name)
+
+    def _image_came(self) -> None:
+        self._supervisor.spawn("images-changed", self.images_changed())
+
+    def _sources(self, digest: Digest) -> list[PeerId]:
+        """Live peers that advertise an image, those of this site first."""
+        node = self._node
+        sites = node.membership.sites_alive()
+        found = [
+            peer
+            for peer, heard in node.desk.adverts.items()
+            if peer in sites and any(image.digest == digest for image in heard.advert.images)
+        ]
+        return sorted(found, key=lambda peer: sites[peer] != node.identity.site)
+
+    async def _facts(self, offer: ComputeOffer) -> HostFacts:
+        """What was probed, capped by the configuration."""
+        caps = self._config.offer
+        disk_bytes = await self._volumes.free_bytes()
+        return HostFacts(
+            capacity=Quantum(
+                cpus_milli=int(min(offer.cpus_milli, caps.cpus or offer.cpus_milli)),
+                memory_bytes=int(min(offer.memory_bytes, caps.memory or offer.memory_bytes)),
+                disk_bytes=int(min(disk_bytes, caps.disk or disk_bytes)),
+            ),
+            architecture=offer.architecture,
+            driver=str(self._config.compute.uri),
+            accelerator=offer.accelerator,
+            accelerator_why=offer.why,
+            underlay=str(self._config.network.underlay),
+            encrypts=False,
+        )
+
+
+def _compute(
+    config: DaemonConfig, state: Path, owner: str, images: DirectoryImages
+) -> LibvirtCompute:
+    uri = str(config.compute.uri)
+    if config.compute.uri is ComputeUri.EMBED:
+        uri = f"{uri}?root={state / 'libvirt'}"
+    return LibvirtCompute(
+        uri,
+        state,
+        "try" if config.compute.kvm is KvmUse.TRY else "never",
+        find_kernel=images.any_kernel,
+        trial_s=float(config.compute.kvm_trial),
+        cache_dir=CACHE,
+        owner=owner,
+    )
+
+
+def _labels(images: tuple[ImageInfo, ...]) -> tuple[ImageLabel, ...]:
+    return tuple(ImageLabel(i.name, i.digest, i.size_bytes) for i in images)

@@ -1,0 +1,140 @@
+"""One run of the daemon: from a configuration to an exit code. No decisions.
+
+What is imported here is what joining the overlay takes; `hosting` and the API come after it.
+"""
+
+import asyncio
+import contextlib
+import gc
+import random
+import signal
+import sys
+from pathlib import Path
+
+import sdnotify
+
+from overlayd.adapters.credentials import Credentials, load_credentials
+from overlayd.api.listening import SocketError
+from overlayd.assembly import Assembly, assemble
+from overlayd.config.daemonfile import DaemonConfig, check, load_daemon
+from overlayd.config.documents import DocumentError, render
+from overlayd.ports.compute import ComputeError
+from overlayd.ports.keys import KeyFileError
+from overlayd.ports.network import NetworkError
+from overlayd.ports.store import StoreError
+from overlayd.ports.transport import TransportError
+from overlayd.telemetry import logs
+
+_PORTS = (StoreError, TransportError, ComputeError, NetworkError, SocketError)
+"""What cannot be opened says so in words for people."""
+
+
+class Unfit(Exception):
+    """This host, or its configuration, cannot run the daemon; the text says what would help."""
+
+
+def run(config: Path) -> int:
+    """Until SIGTERM; the exit code. What stopped it is said on standard error."""
+    try:
+        settings = load_daemon(config)
+        logs.configure(settings.log)
+        credentials = _credentials(settings)
+        asyncio.run(_run(settings, credentials))
+    except DocumentError as error:
+        return _fail(render(error.problems, caret=sys.stderr.isatty()))
+    except (Unfit, KeyFileError, *_PORTS) as error:
+        return _fail(f"overlayd: {error}")
+    return 0
+
+
+def problem_of(config: Path) -> str:
+    """Every mistake in a configuration, and what is wrong with the files it names; empty if nothing is."""
+    problems = check(config)
+    if problems:
+        return render(problems, caret=sys.stderr.isatty())
+    try:
+        _credentials(load_daemon(config))
+    except (Unfit, KeyFileError) as error:
+        return f"{config}: {error}"
+    return ""
+
+
+async def _run(config: DaemonConfig, credentials: Credentials) -> None:
+    assembly = await _assembled(config, credentials)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    notifier = sdnotify.SystemdNotifier()
+    driving = asyncio.create_task(assembly.run(), name="driver")
+    opening = asyncio.create_task(assembly.open_host(), name="host")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({driving, stopping, opening}, return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            opening.result()
+            _settle()
+            notifier.notify("READY=1")
+            logs.logger().info("ready", peer=assembly.node.me, socket=config.api.socket)
+            await asyncio.wait({driving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        notifier.notify("STOPPING=1")
+    finally:
+        stopping.cancel()
+        await _end(opening)
+        await _wind_up(assembly, driving)
+
+
+def _settle() -> None:
+    """What the start has made stays: it is looked through once, and never again."""
+    gc.enable()
+    gc.collect()
+    gc.freeze()
+
+
+async def _assembled(config: DaemonConfig, credentials: Credentials) -> Assembly:
+    try:
+        return await assemble(config, credentials, random.SystemRandom())
+    except OSError as error:
+        where = error.filename or config.host.state
+        why = (error.strerror or str(error)).lower()
+        raise Unfit(
+            f"{where}: {why}; host.state ({config.host.state}) and api.socket "
+            f"({config.api.socket}) must be in folders overlayd can write to, with room"
+        ) from error
+
+
+async def _end(opening: asyncio.Task[None]) -> None:
+    """The host's side may still be opening when a stop comes; what it failed with was raised already."""
+    opening.cancel()
+    await asyncio.gather(opening, return_exceptions=True)
+
+
+async def _wind_up(assembly: Assembly, driving: asyncio.Task[None]) -> None:
+    """In order: no more events, goodbye said, tasks ended, ports closed. Guests go on."""
+    assembly.driver.stop()
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await driving
+    finally:
+        await assembly.close()
+        logs.logger().info("stopped")
+
+
+def _credentials(config: DaemonConfig) -> Credentials:
+    identity = config.identity
+    credentials = load_credentials(
+        Path(identity.key), Path(identity.certificate), Path(identity.federation)
+    )
+    who = credentials.principal
+    if (who.name, who.site) != (config.host.name, config.host.site):
+        raise Unfit(
+            f"the certificate is of {who.name} at {who.site}, the configuration says "
+            f"{config.host.name} at {config.host.site}; make them agree, or enrol this host: "
+            f"overlayctl host enrol {config.host.site} {config.host.name}"
+        )
+    return credentials
+
+
+def _fail(text: str) -> int:
+    sys.stderr.write(text.rstrip("\n") + "\n")
+    return 1

@@ -1,0 +1,59 @@
+"""`run` goes a short way; everything else, help and mistakes too, is the command line's."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from overlayd.config.daemonfile import DEFAULT_CONFIG
+from overlayd.daemon import plain_run
+
+HEAVY = ("typer", "rich", "litestar", "uvicorn", "httpx", "libvirt", "pyroute2", "pycdlib", "yaml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "config"),
+    [
+        (["run"], DEFAULT_CONFIG),
+        (["run", "-c", "a.toml"], Path("a.toml")),
+        (["run", "--config", "a.toml"], Path("a.toml")),
+        (["run", "--config=a.toml"], Path("a.toml")),
+    ],
+)
+def test_plain_ways_to_run(arguments: list[str], config: Path) -> None:
+    assert plain_run(arguments) == config
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--help"],
+        ["run", "--help"],
+        ["run", "-c"],
+        ["run", "-c", "--help"],
+        ["run", "--config="],
+        ["run", "a.toml"],
+        ["run", "-c", "a.toml", "more"],
+        ["check-config", "a.toml"],
+    ],
+)
+def test_the_rest_is_for_the_command_line(arguments: list[str]) -> None:
+    assert plain_run(arguments) is None
+
+
+def test_joining_imports_nothing_that_can_wait() -> None:
+    """What this holds is the time from start to joined, and the memory of a daemon nobody asks."""
+    script = f"import sys, overlayd.running; print(*[n for n in {HEAVY} if n in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("way", [["run"], ["run", "--help"], ["check-config", "--help"]])
+def test_help_says_how(way: list[str]) -> None:
+    argv = [sys.executable, "-m", "overlayd.daemon", *way[:-1], "--help"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert "Example" in done.stdout or "check-config" in done.stdout

@@ -1,0 +1,40 @@
+"""What is wanted of grids before the host's side is open waits for it; what peers ask does not."""
+
+from typing import Any
+
+from overlayd.loop.doorway import Doorway
+from protocol.node.messages import ImageAsk
+from protocol.terms.ids import Digest, PeerId
+
+PEER = PeerId("a" * 64)
+ASK = ImageAsk("s", Digest("0" * 64), 0, 1)
+
+
+class Side:
+    def __init__(self) -> None:
+        self.kicked: list[tuple[str, str]] = []
+        self.bulk: list[Any] = []
+
+    def kick(self, grid: str, cause: str) -> None:
+        self.kicked.append((grid, cause))
+
+    def take(self, peer: PeerId, message: Any, cause: str) -> None:
+        self.bulk.append(message)
+
+
+def test_what_waited_comes_first_once_a_grid() -> None:
+    doorway, side = Doorway(), Side()
+    for grid, cause in (("star", "a"), ("moon", "b"), ("star", "c")):
+        doorway.kick(grid, cause)
+    doorway.open(side, side)
+    doorway.kick("star", "d")
+    assert side.kicked == [("star", "c"), ("moon", "b"), ("star", "d")]
+
+
+def test_an_ask_that_comes_too_early_is_dropped_and_counted() -> None:
+    doorway, side = Doorway(), Side()
+    doorway.take(PEER, ASK, "")
+    doorway.open(side, side)
+    assert (side.bulk, doorway.counts) == ([], {"bulk-too-early": 1})
+    doorway.take(PEER, ASK, "")
+    assert side.bulk == [ASK]
