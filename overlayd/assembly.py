@@ -19,24 +19,21 @@ from overlayd.config.daemonfile import DaemonConfig, ReachUse
 from overlayd.loop.doorway import Doorway
 from overlayd.loop.driver import Driver
 from overlayd.loop.inbox import Inbox
+from overlayd.loop.intake import Intake
 from overlayd.loop.interpreter import Interpreter
 from overlayd.ports.peer import Busy, EventLine
-from overlayd.ports.transport import Arrived as FrameArrived
-from overlayd.ports.transport import Down, Refused, TransportEvent, Up
+from overlayd.ports.transport import TransportEvent, Up
 from overlayd.telemetry.events import EventRing
-from overlayd.telemetry.logs import logger
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.membership.membership import Join
-from protocol.node.events import Arrived, Connected, Disconnected, Event, Garbled, Started
+from protocol.node.events import Event, Started
 from protocol.node.identity import Identity
-from protocol.node.messages import ConsoleText, Message
+from protocol.node.messages import ConsoleText
 from protocol.node.node import Node
 from protocol.terms.dice import Dice
 from protocol.terms.ids import PeerId, short_hash
 from protocol.terms.reach import Reach
 from protocol.trust.order import SignedOrder
-from protocol.wire.codec import Malformed
-from protocol.wire.envelope import unpack
 
 if TYPE_CHECKING:
     from overlayd.api.server import Served
@@ -62,6 +59,7 @@ class Assembly:
         self.config, self._credentials = config, credentials
         self.clock = SystemClock()
         self.inbox = Inbox()
+        self.intake = Intake(self.inbox)
         self.supervisor = Supervisor()
         self.store = SqliteStore(state)
         self.transport = ZmqTransport(credentials.identity)
@@ -114,6 +112,7 @@ class Assembly:
         from overlayd.telemetry import metrics
 
         counts = self.inbox.dropped + self._interpreter.counts + self._doorway.counts + self.counts
+        counts += self.intake.counts
         return metrics.render(self.node, self.transport, counts + self._hosted().counts)
 
     # -- life
@@ -192,21 +191,9 @@ class Assembly:
             self.counts["told-while-busy"] += 1
 
     def _from_transport(self, event: TransportEvent) -> None:
-        match event:
-            case Up(peer=peer):
-                self._connected.set()
-                self._tell(Connected(peer))
-            case Down(peer=peer, why=why):
-                self._tell(Disconnected(peer, why))
-            case FrameArrived(peer=peer, frame=frame):
-                try:
-                    cause, message = unpack(frame, Message)
-                except Malformed as error:
-                    self._tell(Garbled(peer, error.reason))
-                else:
-                    self._tell(Arrived(peer, message, cause))
-            case Refused(address=address, why=why):
-                logger().debug("transport.refused", address=address, why=why)
+        if isinstance(event, Up):
+            self._connected.set()
+        self.intake.take(event)
 
     def _identity(self) -> Identity:
         credentials, overlay = self._credentials, self.config.overlay

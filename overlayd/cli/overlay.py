@@ -11,6 +11,7 @@ from overlayd.cli.show import answer, print_table, yaml_text
 from overlayd.cli.words import age, clean, clock, shapes, size_of
 from overlayd.ports.peer import EventLine
 from protocol.node.snapshot import PeerRow, SiteRow
+from protocol.terms.quantities import format_duration
 
 
 def peers(context: typer.Context) -> None:
@@ -34,7 +35,7 @@ def _peers(rows: list[PeerRow]) -> None:
             (
                 row.name,
                 row.site,
-                "this one" if row.health == "self" else row.health,
+                _health(row),
                 f"{row.reach} by {row.through}" if row.through else row.reach,
                 age(row.age_s, row.health),
                 f"{row.driver}/{row.accelerator}" if row.driver else "-",
@@ -46,6 +47,14 @@ def _peers(rows: list[PeerRow]) -> None:
         ],
         "no peers",
     )
+
+
+def _health(row: PeerRow) -> str:
+    if row.health == "self":
+        return "this one"
+    if row.quarantine_s:
+        return f"{row.health}, refused {format_duration(row.quarantine_s)}"
+    return row.health
 
 
 def sites(context: typer.Context) -> None:

@@ -1,41 +1,71 @@
-"""The inbox: bounded, and choosy about what it drops when it fills. Adverts first, negotiation last."""
+"""The inbox: bounded, fair between peers, and choosy about what it drops when it fills.
+
+Each peer has a lane of its own, this host's events have one, and the node takes one event from each in turn:
+who sends much waits for itself, and nobody else (fair queueing; Demers, Keshav, Shenker 1989; an event is the
+unit). A lane holds LANE events and LANE_BYTES of frames; gossip may fill half of it, announcements a quarter,
+since the directories' comparison brings those again, and negotiation all of it. When all lanes together are
+full, the newest of the longest gives way. Connections that come and go are never dropped: what is believed of
+a connection would stay wrong.
+"""
 
 import asyncio
 from collections import Counter, deque
 
 from overlayd.ports.peer import Busy
 from protocol.broadcast.messages import Announce, BroadcastMessage
-from protocol.node.events import Arrived, Event
+from protocol.node.events import Arrived, Connected, Disconnected, Event, Garbled
+from protocol.terms.ids import PeerId
 
 ROOM = 8192
-_GOSSIP_ROOM = ROOM // 2
-"""Beyond this, what the directories' comparison will bring again anyway is dropped."""
+"""Events in all."""
+LANE = ROOM // 4
+"""Events of one peer: 0.2 s of the node's time."""
+LANE_BYTES = 8 << 20
+"""Of one peer's frames: what eight fetches of images have on their way (4 pieces of 256 KiB each)."""
+
+_Lane = deque[tuple[Event, int]]
+_OF_PEERS = Arrived | Garbled | Connected | Disconnected
 
 
 class Inbox:
-    """Events waiting for the node, in order."""
+    """Events waiting for the node, in order by peer."""
 
     def __init__(self) -> None:
-        self._events: deque[Event] = deque()
+        self._own: _Lane = deque()
+        self._lanes: dict[PeerId, _Lane] = {}
+        self._bytes: dict[PeerId, int] = {}
+        self._turns: deque[PeerId] = deque()
+        """Peers with events, whose turn is next first."""
+        self._count = 0
+        self._own_turn = True
         self._some = asyncio.Event()
         self.dropped: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        return len(self._events)
+        return self._count
 
     def put(self, event: Event) -> None:
-        """Takes an event, or raises Busy. Gossip is dropped and counted instead, and earlier."""
-        if isinstance(event, Arrived) and isinstance(event.message, BroadcastMessage):
-            if len(self._events) >= _GOSSIP_ROOM or (
-                isinstance(event.message, Announce) and len(self._events) >= _GOSSIP_ROOM // 2
-            ):
-                self.dropped["gossip"] += 1
-                return
-        elif len(self._events) >= ROOM:
-            self.dropped[type(event).__name__] += 1
-            raise Busy(f"{ROOM} events are waiting already")
-        self._events.append(event)
+        """Takes an event. Of a peer's, what there is no room for is dropped and counted; Busy if an event of
+        this host finds none."""
+        if not isinstance(event, _OF_PEERS):
+            if len(self._own) >= ROOM // 2:
+                self.dropped[type(event).__name__] += 1
+                raise Busy(f"{len(self._own)} events are waiting already")
+            self._own.append((event, 0))
+        elif isinstance(event, Connected | Disconnected):
+            self._append(event.peer, event, 0)
+        elif (why := self._no_room(event)) or not self._make_room(event.peer):
+            self.dropped[why or "inbox-full"] += 1
+            return
+        else:
+            self._append(event.peer, event, event.size_bytes if isinstance(event, Arrived) else 0)
+        self._count += 1
         self._some.set()
+
+    def is_full(self, peer: PeerId) -> bool:
+        """Whether there is no room for anything of that peer: its frames need not be looked into."""
+        lane = self._lanes.get(peer)
+        return lane is not None and (len(lane) >= LANE or self._bytes[peer] >= LANE_BYTES)
 
     def wake(self) -> None:
         """Ends the wait without an event."""
@@ -47,5 +77,56 @@ class Inbox:
         self._some.clear()
 
     def pop(self) -> Event | None:
-        """The next event."""
-        return self._events.popleft() if self._events else None
+        """The next event: one of this host's, one of the next peer's, and so on."""
+        if not self._count:
+            return None
+        self._count -= 1
+        own, self._own_turn = self._own_turn, not self._own_turn
+        if self._own and (own or not self._turns):
+            return self._own.popleft()[0]
+        peer = self._turns.popleft()
+        lane = self._lanes[peer]
+        event, size_bytes = lane.popleft()
+        self._bytes[peer] -= size_bytes
+        if lane:
+            self._turns.append(peer)
+        else:
+            del self._lanes[peer], self._bytes[peer]
+        return event
+
+    # -- parts
+
+    def _append(self, peer: PeerId, event: Event, size_bytes: int) -> None:
+        lane = self._lanes.get(peer)
+        if lane is None:
+            lane = self._lanes[peer] = deque()
+            self._bytes[peer] = 0
+            self._turns.append(peer)
+        lane.append((event, size_bytes))
+        self._bytes[peer] += size_bytes
+
+    def _no_room(self, event: Arrived | Garbled) -> str:
+        """What a peer's lane is too full for; empty if it is not."""
+        if self.is_full(event.peer):
+            return "lane-full"
+        if isinstance(event, Arrived) and isinstance(event.message, BroadcastMessage):
+            part = 4 if isinstance(event.message, Announce) else 2
+            if len(self._lanes.get(event.peer, ())) >= LANE // part or self._count >= ROOM // 2:
+                return "gossip"
+        return ""
+
+    def _make_room(self, peer: PeerId) -> bool:
+        """Whether there is room in all, made at the cost of the longest lane if need be."""
+        if self._count < ROOM:
+            return True
+        longest = max(self._lanes, key=lambda other: len(self._lanes[other]), default=peer)
+        if longest == peer or len(self._lanes[longest]) <= len(self._lanes.get(peer, ())) + 1:
+            return False
+        event, size_bytes = self._lanes[longest][-1]
+        if isinstance(event, Connected | Disconnected):
+            return False
+        self._lanes[longest].pop()
+        self._bytes[longest] -= size_bytes
+        self._count -= 1
+        self.dropped["evicted"] += 1
+        return True

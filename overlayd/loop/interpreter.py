@@ -22,6 +22,7 @@ from protocol.terms.effects import (
     HangUp,
     Note,
     Persist,
+    Quarantine,
     Realise,
     Send,
 )
@@ -72,6 +73,8 @@ class Interpreter:
                 case HangUp(peer=peer, why=why):
                     logger().debug("hang-up", peer=peer[:12], why=why)
                     self._transport.hang_up(peer)
+                case Quarantine(peers=peers):
+                    self._transport.deny(frozenset(peers))
                 case Note():
                     self._ring.add(effect, self._clock.now())
                     logger().info(

@@ -23,6 +23,7 @@ def render(node: Node, transport: Transport, shell: Counter[str]) -> bytes:
     gauge("holds", "Grids held for, not yet decided", me.holds)
     gauge("grids_carried", "Grids this host carries part of", me.carried)
     gauge("messages_without_connection", "Messages that found no connection", me.dropped)
+    gauge("quarantined", "Peers refused for their faults", me.quarantined)
     free = node.host.ledger.free
     gauge("free_cpus", "Cpus not promised", free.cpus_milli / 1000)
     gauge("free_memory_bytes", "Memory not promised", free.memory_bytes)

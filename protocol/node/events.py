@@ -39,6 +39,8 @@ class Arrived(msgspec.Struct, frozen=True):
     peer: PeerId
     message: Message
     cause: str
+    size_bytes: int = 0
+    """Of its frame."""
 
 
 class Garbled(msgspec.Struct, frozen=True):

@@ -63,7 +63,7 @@ from protocol.node.news import KIND as NEWS
 from protocol.node.news import Crier
 from protocol.node.outbox import Outbox
 from protocol.node.registers import Registers
-from protocol.node.standing import Standing
+from protocol.node.standing import Standing, family_of
 from protocol.terms.dice import Dice
 from protocol.terms.effects import (
     Deadline,
@@ -71,6 +71,7 @@ from protocol.terms.effects import (
     HandOver,
     Note,
     Persist,
+    Quarantine,
     Realise,
     Row,
     Send,
@@ -79,6 +80,7 @@ from protocol.terms.effects import (
 )
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import SUSPICION_TTL_S
+from protocol.terms.quantities import format_duration
 from protocol.trust.record import Record
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed, MalformedReason, decode, encode
@@ -150,6 +152,7 @@ class Node:
             self.desk.next_deadline(),
             self.bulletin.next_deadline(),
             self.herald.next_deadline(),
+            self.standing.next_deadline(),
         )
 
     def check(self) -> None:
@@ -158,6 +161,7 @@ class Node:
         self.broadcast.check()
         self.registers.check()
         self.host.check()
+        self.standing.check()
 
     # -- events
 
@@ -172,8 +176,8 @@ class Node:
             case Disconnected(peer=peer):
                 self.dialects.forget(peer)
                 return self._follow(self.membership.disconnected(peer, now), now)
-            case Arrived(peer=peer, message=message):
-                return self._arrived(peer, message, now)
+            case Arrived(peer=peer, message=message, size_bytes=size_bytes):
+                return self._arrived(peer, message, size_bytes, now)
             case Garbled(peer=peer, reason=reason):
                 if reason == MalformedReason.UNKNOWN_TYPE and self.dialects.is_newer(peer):
                     self.standing.count(f"newer-{reason}")
@@ -210,7 +214,16 @@ class Node:
             effects.append(Realise(row.record.id, row.record.id))
         return effects + self._tick(now)
 
-    def _arrived(self, sender: PeerId, message: Message, now: float) -> list[Effect]:
+    def _arrived(
+        self, sender: PeerId, message: Message, size_bytes: int, now: float
+    ) -> list[Effect]:
+        if sender != self.me:
+            if self.standing.left_s(sender, now):
+                self.standing.count("quarantined")
+                return []
+            fault = self.standing.fault(sender, family_of(type(message)), size_bytes, now)
+            if fault:
+                return self._blame(sender, fault, now)
         if isinstance(message, Hello):
             return self._greeted(sender, message, now)
         if sender != self.me:
@@ -286,6 +299,9 @@ class Node:
             effects += self._settled(outcome, now)
         effects += self._outcomes(*self.host.tick(now), now)
         effects += self._outcomes(*self.desk.tick(now), now)
+        if over := self.standing.tick(now):
+            effects.append(Quarantine(self.standing.quarantined))
+            effects += [Note("peer.readmitted", peer, "its quarantine is over") for peer in over]
         return effects
 
     # -- wiring
@@ -404,13 +420,17 @@ class Node:
         return True
 
     def _blame(self, peer: PeerId, reason: str, now: float, detail: str = "") -> list[Effect]:
-        """A peer broke a rule: counted, and beyond patience it is hung up on."""
+        """A peer broke a rule: counted, and beyond patience it is not listened to for a while."""
         self.standing.count(reason)
         if not self.standing.lower(peer, now):
             return []
+        why = f"{reason} {detail}".strip()
+        lasts = format_duration(self.standing.left_s(peer, now))
+        known = self.membership.known.get(peer)
         return [
-            *self._hang_up(peer, f"too many faults, the last: {reason}", now),
-            Note("peer.shunned", peer, f"{reason} {detail}".strip()),
+            *self._hang_up(peer, f"too many faults, the last: {why}", now),
+            Quarantine(self.standing.quarantined),
+            Note("peer.quarantined", known.name if known else peer, f"for {lasts}: {why}"),
         ]
 
     def _refuse(self, sender: PeerId, reason: str, why: str, now: float) -> list[Effect]:

@@ -39,6 +39,10 @@ class PeerRow(msgspec.Struct, frozen=True):
     """How many of each standard shape fit."""
     workspaces: int
     images: tuple[ImageLabel, ...]
+    faults: int = 0
+    """What it did wrong, as far as this peer remembers."""
+    quarantine_s: float = 0.0
+    """How long its connections are still refused here, for its faults."""
 
 
 class SiteRow(msgspec.Struct, frozen=True):
@@ -106,6 +110,8 @@ class SelfRow(msgspec.Struct, frozen=True):
     """What others did wrong, by reason."""
     dropped: int
     """Messages that found no connection."""
+    quarantined: int = 0
+    """Peers whose connections are refused for their faults."""
 
 
 def this_peer(node: Node) -> SelfRow:
@@ -123,6 +129,7 @@ def this_peer(node: Node) -> SelfRow:
         carried=len(node.host.carrier.rows()),
         faults=dict(sorted(node.standing.counts.items())),
         dropped=node.membership.links.dropped,
+        quarantined=len(node.standing.quarantined),
     )
 
 
@@ -154,6 +161,8 @@ def peers(node: Node, now: float) -> list[PeerRow]:
                 shapes=advert.shapes if advert else (),
                 workspaces=advert.workspaces if advert else 0,
                 images=advert.images if advert else (),
+                faults=node.standing.faults(peer),
+                quarantine_s=node.standing.left_s(peer, now),
             )
         )
     return sorted(rows, key=lambda row: (row.site, row.name))

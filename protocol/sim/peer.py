@@ -22,6 +22,7 @@ from protocol.terms.effects import (
     HangUp,
     Note,
     Persist,
+    Quarantine,
     Realise,
     Row,
     Send,
@@ -155,6 +156,8 @@ class SimPeer:
                 world.wires.dial(self, to)
             case HangUp(peer=to):
                 world.wires.hang_up(self, to)
+            case Quarantine(peers=peers):
+                world.wires.deny(self, peers)
             case Realise(grid=grid):
                 self.machines.kick(GridId(grid))
             case Note(kind=kind):

@@ -51,6 +51,7 @@ class Wires:
         self._connections: dict[tuple[PeerId, PeerId], _Connection] = {}
         self._up: dict[tuple[PeerId, PeerId], _Connection] = {}
         """What each end (first) believes to have with the other."""
+        self._denied: dict[PeerId, dict[PeerId, None]] = {}
         self._cut: list[tuple[dict[PeerId, None], dict[PeerId, None]]] = []
         self.lost = 0
         self.doubled = 0
@@ -70,6 +71,7 @@ class Wires:
 
     def crashed(self, peer: "SimPeer") -> None:
         """The peer's process is gone; others notice."""
+        self._denied.pop(peer.id, None)
         for pair in [pair for pair in self._dialled if pair[0] == peer.id]:
             del self._dialled[pair]
         for pair in [pair for pair in self._up if pair[0] == peer.id]:
@@ -82,7 +84,7 @@ class Wires:
 
     def dial(self, peer: "SimPeer", to: PeerId) -> None:
         """Keeps a connection until `hang_up`."""
-        if (peer.id, to) not in self._dialled:
+        if (peer.id, to) not in self._dialled and to not in self._denied.get(peer.id, {}):
             self._dialled[(peer.id, to)] = peer.life
             self._try(peer, to)
 
@@ -94,6 +96,12 @@ class Wires:
             self._end(connection, peer, "it hung up")
         if (peer.id, to) in self._up:
             self._lower(peer, self._up[(peer.id, to)], "hung up", 0.0)
+
+    def deny(self, peer: "SimPeer", others: tuple[PeerId, ...]) -> None:
+        """These, and only these, are refused from now on."""
+        self._denied[peer.id] = dict.fromkeys(others)
+        for other in others:
+            self.hang_up(peer, other)
 
     def send(self, peer: "SimPeer", to: PeerId, message: Message, cause: str) -> None:
         """One frame, lost if no connection stands or the faults will have it."""
@@ -178,7 +186,7 @@ class Wires:
         dialled = self._dialled.get((peer.id, target.id)) == peer.life
         if not dialled or not peer.up or not target.up or self._is_cut(peer, target):
             return
-        if pair in self._connections:
+        if pair in self._connections or peer.id in self._denied.get(target.id, {}):
             return
         connection = _Connection(peer, target)
         self._connections[pair] = connection

@@ -54,6 +54,12 @@ class HangUp(msgspec.Struct, frozen=True):
     why: str
 
 
+class Quarantine(msgspec.Struct, frozen=True):
+    """Refuse the connections of these peers, and of no others, from now on."""
+
+    peers: tuple[PeerId, ...]
+
+
 class Untidied(msgspec.Struct, frozen=True):
     """Handled when a write that only tidied up failed: the row left behind does no harm."""
 
@@ -93,4 +99,4 @@ class HandOver(msgspec.Struct, frozen=True):
     cause: str = ""
 
 
-Effect = Send | Dial | HangUp | Persist | Note | Realise | HandOver
+Effect = Send | Dial | HangUp | Quarantine | Persist | Note | Realise | HandOver

@@ -1,5 +1,7 @@
 """A limit on everything the peer machine keeps or sends, each with its reason. Wire sizes: wire/limits.py."""
 
+import msgspec
+
 # Membership (HyParView; overlay.md has the measurements behind 6, 3 and 30)
 ACTIVE_VIEW = 6
 ACTIVE_REMOTE = 3
@@ -85,3 +87,54 @@ ACT_WITHIN_S = 10.0
 REQUESTS_KEPT = 256
 STORY_LINES = 200
 HOLDS_PER_HOST = 1024
+
+# What one peer may say (node/standing.py): far above what an honest one says in its busiest moment, so that no
+# honest burst ever trips them; low enough that one member's flood costs a few percent of a core.
+
+
+class Allowance(msgspec.Struct, frozen=True):
+    """Of one peer for one family of messages: so many at once, so many a second, each at most so large."""
+
+    burst: int
+    per_s: float
+    frame_bytes: int
+
+
+ALLOWANCES = {
+    # One a connection. Two that dial each other may meet twice, and a flapping link once every back-off (0.1 to
+    # 15 s); a presence with its chain has about 1 KiB, and a record's payload 64 KiB at most.
+    "hello": Allowance(60, 2.0, 80 << 10),
+    # Pings of both ways, 2 a second, and walks: of 256 daemons that start at once through one peer, that one
+    # forwards every join to every neighbour (256), and each of those may pass back a few of its own.
+    "membership": Allowance(4096, 200.0, 128 << 10),
+    # What a neighbour learns it pushes record by record: when 10,000 peers heal from a split in two halves,
+    # half of three records each, 15,000, before the tree knows that others were faster. After that, a record a
+    # peer a few times a minute, and adverts at most once a second of the peers whose room changes.
+    "broadcast": Allowance(20000, 2000.0, 1 << 20),
+    # A comparison every 5 s and one for each new connection, an answer to each, and grafts at most as often as
+    # announcements are gathered (10 a second). Each may be answered with many records, hence so few.
+    "comparison": Allowance(512, 50.0, 1 << 20),
+    # A requester's rounds with its stewards, two messages each; a steward of 1,000 grids audited in one minute.
+    "register": Allowance(4096, 500.0, 1 << 20),
+    # Quote, hold, release and decided of each request at once: 1,000 requests a peer remembers and runs.
+    "negotiation": Allowance(4096, 500.0, 1 << 20),
+    # Pieces of images: 4,000 of 256 KiB are 8 Gbit/s. What was not asked for is dropped by the fetcher.
+    "bulk": Allowance(8192, 4000.0, 1 << 20),
+    # Any other family.
+    "": Allowance(2048, 500.0, 1 << 20),
+}
+"""By family: the room that owns a message, `hello`, `comparison` (what asks for many records), `bulk`."""
+
+PATIENCE = 20
+"""Faults within PATIENCE_WINDOW_S that end a connection. An honest peer commits none; a broken build, a few."""
+PATIENCE_WINDOW_S = 60.0
+QUARANTINE_S = 30.0
+"""The first one: long enough to end a flood, short enough to mend a broken build meanwhile."""
+QUARANTINE_MOST_S = 3600.0
+"""A peer that never learns costs a few messages an hour."""
+QUARANTINE_FORGIVEN_S = 6 * 3600.0
+"""After so long without another the next one is short again."""
+PEERS_WATCHED = 4096
+"""Twice as many as share one level of the overlay; about 1 KiB each."""
+REASONS_COUNTED = 256
+"""Different reasons of faults; all there are, with room."""

@@ -5,6 +5,7 @@ from random import Random
 import msgspec
 import pytest
 
+from protocol.broadcast.messages import Gossip
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
 from protocol.grid.record import grid_id
@@ -30,9 +31,9 @@ from protocol.node.node import Node, Rows
 from protocol.node.snapshot import grids, peers, sites, this_peer
 from protocol.sim.keys import SimFederation, SimVerifier
 from protocol.sim.people import IMAGE, Admin, grid_spec
-from protocol.terms.effects import Dial, Effect, HangUp, Note, Persist, Send, Untidied
+from protocol.terms.effects import Dial, Effect, HangUp, Note, Persist, Quarantine, Send, Untidied
 from protocol.terms.ids import Digest, PeerId, RequestId
-from protocol.terms.limits import PRESENCE_EVERY_S
+from protocol.terms.limits import PATIENCE, PRESENCE_EVERY_S, QUARANTINE_S
 from protocol.trust.record import Record, sign_record
 from protocol.wire.codec import encode
 
@@ -170,11 +171,62 @@ def test_patience_ends() -> None:
         faults += 1
         assert faults < 100
         hung_up = [
-            e for e in peer.handle(Garbled(YOU, "garbage"), NOW) if isinstance(e, HangUp | Note)
+            e
+            for e in peer.handle(Garbled(YOU, "garbage"), NOW)
+            if isinstance(e, HangUp | Quarantine | Note)
         ]
     assert faults == 20
-    assert [type(e) for e in hung_up] == [HangUp, Note]
+    assert [type(e) for e in hung_up] == [HangUp, Quarantine, Note]
     peer.check()
+
+
+def flood(peer: Node, now: float) -> list[Effect]:
+    """Pings until they are too many for too long; answers the last effects."""
+    for _ in range(100_000):
+        effects = peer.handle(Arrived(YOU, Ping(1.0), "", 40), now)
+        if any(isinstance(effect, Quarantine) for effect in effects):
+            return effects
+    raise AssertionError("nothing stops it")
+
+
+def test_a_flood_is_dropped_counted_and_ends_in_quarantine() -> None:
+    peer = friends()
+    effects = flood(peer, NOW)
+    assert [e for e in effects if not isinstance(e, HangUp)] == [
+        Quarantine((YOU,)),
+        Note("peer.quarantined", "h2", "for 30 s: flood-membership"),
+    ]
+    assert peer.standing.counts["flood-membership"] == PATIENCE
+    (row,) = [row for row in peers(peer, NOW) if row.peer == YOU]
+    assert (row.quarantine_s, row.faults) == (QUARANTINE_S, PATIENCE)
+    assert this_peer(peer).quarantined == 1
+    assert peer.handle(Arrived(YOU, hello(OTHER), "", 40), NOW) == []
+    assert peer.standing.counts["quarantined"] == 1
+    peer.check()
+
+
+def test_a_quarantine_ends_and_the_peer_is_met_again() -> None:
+    peer = friends()
+    flood(peer, NOW)
+    peer.handle(Disconnected(YOU, "hung up"), NOW)
+    effects = peer.handle(Ticked(), NOW + QUARANTINE_S)
+    assert Quarantine(()) in effects
+    peer.handle(Connected(YOU), NOW + QUARANTINE_S)
+    peer.handle(Arrived(YOU, hello(OTHER), "", 40), NOW + QUARANTINE_S)
+    assert peer.membership.links.introduced(YOU)
+    peer.check()
+
+
+def test_a_quarantined_peers_records_come_through_others() -> None:
+    peer = friends()
+    third = identity("h3")
+    peer.handle(Connected(third.peer), NOW)
+    peer.handle(Arrived(third.peer, hello(third), ""), NOW)
+    flood(peer, NOW)
+    news = Record(OTHER.signer.key, "advert", "", 1, 2, encode(peer.host.advert()), 60.0)
+    signed = sign_record(news, OTHER.signer)
+    peer.handle(Arrived(third.peer, Gossip(signed), ""), NOW)
+    assert peer.desk.adverts[YOU].advert == peer.host.advert()
 
 
 def test_a_ping_is_answered_with_its_own_time() -> None:

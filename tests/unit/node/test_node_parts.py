@@ -1,10 +1,9 @@
-"""Notices put together, requests kept within bounds, faults forgiven after a while."""
+"""Notices put together, requests kept within bounds."""
 
 from protocol.grid.record import GridState
 from protocol.negotiation.messages import Notice
 from protocol.node.notices import Notices
 from protocol.node.requests import Requests, answered
-from protocol.node.standing import Standing
 from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
 from protocol.terms.limits import REQUESTS_KEPT
 
@@ -70,12 +69,3 @@ def test_requests_are_bounded_and_the_oldest_answer_goes_first() -> None:
     assert RequestId("r4") not in requests
     assert RequestId("r5") in requests
     assert requests.next_deadline() is None
-
-
-def test_faults_are_forgiven_after_a_minute() -> None:
-    standing = Standing()
-    assert not any(standing.lower(A, 0.0) for _ in range(19))
-    assert not standing.lower(B, 0.0), "another's faults are another's"
-    assert not standing.lower(A, 60.0)
-    assert not any(standing.lower(A, 61.0) for _ in range(18))
-    assert standing.lower(A, 62.0)

@@ -1,0 +1,44 @@
+"""The intake: what the transport tells becomes the node's events. Frames of a peer whose lane is full are not
+even looked into: reading one costs more than sending it."""
+
+from collections import Counter
+
+from overlayd.loop.inbox import Inbox
+from overlayd.ports.transport import Arrived as FrameArrived
+from overlayd.ports.transport import Down, Refused, TransportEvent, Up
+from overlayd.telemetry.logs import logger
+from protocol.node.events import Arrived, Connected, Disconnected, Garbled
+from protocol.node.messages import Message
+from protocol.terms.ids import PeerId
+from protocol.wire.codec import Malformed
+from protocol.wire.envelope import unpack
+
+
+class Intake:
+    """Feeds one inbox from one transport."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self.counts: Counter[str] = Counter()
+
+    def take(self, event: TransportEvent) -> None:
+        """One event of the transport."""
+        match event:
+            case Up(peer=peer):
+                self._inbox.put(Connected(peer))
+            case Down(peer=peer, why=why):
+                self._inbox.put(Disconnected(peer, why))
+            case FrameArrived(peer=peer) if self._inbox.is_full(peer):
+                self.counts["frames-unread"] += 1
+            case FrameArrived(peer=peer, frame=frame):
+                self._read(peer, frame)
+            case Refused(address=address, why=why):
+                logger().debug("transport.refused", address=address, why=why)
+
+    def _read(self, peer: PeerId, frame: bytes) -> None:
+        try:
+            cause, message = unpack(frame, Message)
+        except Malformed as error:
+            self._inbox.put(Garbled(peer, error.reason))
+        else:
+            self._inbox.put(Arrived(peer, message, cause, len(frame)))

@@ -1,0 +1,42 @@
+"""What the transport tells becomes events; frames of a peer whose lane is full are not looked into."""
+
+from overlayd.loop.inbox import LANE, Inbox
+from overlayd.loop.intake import Intake
+from overlayd.ports.transport import Arrived as FrameArrived
+from overlayd.ports.transport import Down, Refused, Up
+from protocol.membership.messages import Ping
+from protocol.node.events import Arrived, Connected, Disconnected, Garbled
+from protocol.terms.ids import PeerId
+from protocol.wire.envelope import pack
+
+PEER = PeerId("a" * 64)
+FRAME = pack(Ping(1.0), "why")
+
+
+def test_each_becomes_its_event() -> None:
+    inbox = Inbox()
+    intake = Intake(inbox)
+    for told in (
+        Up(PEER),
+        FrameArrived(PEER, FRAME),
+        FrameArrived(PEER, b"\xc1"),
+        Refused("tcp://192.0.2.1:1", "nobody listens there"),
+        Down(PEER, "gone"),
+    ):
+        intake.take(told)
+    assert [inbox.pop() for _ in range(5)] == [
+        Connected(PEER),
+        Arrived(PEER, Ping(1.0), "why", len(FRAME)),
+        Garbled(PEER, "garbage"),
+        Disconnected(PEER, "gone"),
+        None,
+    ]
+
+
+def test_frames_of_a_full_lane_are_counted_unread() -> None:
+    inbox = Inbox()
+    intake = Intake(inbox)
+    for _ in range(LANE + 7):
+        intake.take(FrameArrived(PEER, b"\xc1"))
+    assert len(inbox) == LANE
+    assert intake.counts == {"frames-unread": 7}
