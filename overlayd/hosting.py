@@ -25,7 +25,6 @@ from overlayd.realise.realiser import Realiser, Tools
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
-from protocol.negotiation.authority import Authority
 from protocol.node.events import Event, ImagesChanged, Probed
 from protocol.node.node import Node
 from protocol.node.part import part_of
@@ -58,7 +57,7 @@ class Hosting:
         self._network = KernelNetwork(state / "networks", owner_tag)
         self._compute = _compute(config, state, owner_tag, self.images)
         self._fetcher = Fetcher(self.images, tell, self._sources, self._image_came)
-        authority = Authority(node.identity.federation, node.identity.verifier)
+        authority = node.authority
         self.consoles = Consoles(node, authority, self.paths, tell, now)
         self.bulk = Bulk(self.images, self._fetcher, self.consoles, supervisor, tell)
         self.realiser = Realiser(

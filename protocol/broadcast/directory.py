@@ -105,16 +105,27 @@ class Directory:
         over = [h for h in self._held.values() if h.received_s + h.record.ttl_s <= now]
         for held in over:
             record = held.record
-            self._toggle(held)
-            del self._held[record.key]
-            del self._by_kind[record.kind][record.key]
-            self._per_owner[record.owner] -= 1
+            self._remove(held)
             # A copy handed on at its very end elsewhere lives for another `ttl_s` there.
             until_s = now + max(TOMBSTONE_S, record.ttl_s)
             self._tombs[record.key] = (version_of(record), until_s)
         for key in [key for key, (_, until_s) in self._tombs.items() if until_s <= now]:
             del self._tombs[key]
         return [held.record for held in over]
+
+    def drop(self, owner: KeyId) -> list[Record]:
+        """Everything of an owner who is no member any more; without tombstones, should it come back."""
+        gone = [held for held in self._held.values() if held.record.owner == owner]
+        for held in gone:
+            self._remove(held)
+        return [held.record for held in gone]
+
+    def _remove(self, held: Held) -> None:
+        record = held.record
+        self._toggle(held)
+        del self._held[record.key]
+        del self._by_kind[record.kind][record.key]
+        self._per_owner[record.owner] -= 1
 
     def next_deadline(self) -> Deadline | None:
         """When something may have ended."""

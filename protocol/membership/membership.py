@@ -147,6 +147,15 @@ class Membership:
         outcomes = self._drop(peer, now)
         return self.links.close(peer, why), outcomes
 
+    def expel(self, peer: PeerId, why: str, now: float) -> tuple[list[Effect], list[Outcome]]:
+        """That peer is no member any more: forgotten, until a new presence makes it one."""
+        known = self.known.pop(peer, None)
+        effects, outcomes = self.hang_up(peer, why, now)
+        if known is not None:
+            changed = self.liveness.present(peer, known.incarnation, True, now)
+            outcomes += self._follow(changed, now)
+        return effects, outcomes
+
     def handle(
         self, sender: PeerId, message: MembershipMessage, now: float
     ) -> tuple[list[Effect], list[Outcome]]:

@@ -1,5 +1,7 @@
 """Presence: the record by which a peer says who it is and where; and how it is believed."""
 
+from collections.abc import Container
+
 import msgspec
 
 from protocol.membership.messages import Presence
@@ -7,6 +9,7 @@ from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.reach import VIA_MOST, Reach
 from protocol.trust.certificate import Principal, Role, check_chain
 from protocol.trust.record import Record, SignedRecord, check_record
+from protocol.trust.revocation import Certified
 from protocol.trust.signing import Reason, Untrusted, Verifier
 from protocol.wire.codec import Malformed, decode
 
@@ -25,9 +28,18 @@ class Known(msgspec.Struct, frozen=True):
     expires_s: float
     reach: Reach = Reach.PUBLIC
     via: tuple[PeerId, ...] = ()
+    certified: tuple[Certified, ...] = ()
+    """The certificates of its chain, as revocations name them."""
 
 
-def read_presence(record: Record, federation: KeyId, now_s: float, verifier: Verifier) -> Known:
+def read_presence(
+    record: Record,
+    federation: KeyId,
+    now_s: float,
+    verifier: Verifier,
+    *,
+    revoked: Container[Certified] = (),
+) -> Known:
     """Who a presence record (its signature checked) speaks of. Untrusted says why it is not believed."""
     try:
         presence = decode(record.body, Presence)
@@ -35,7 +47,7 @@ def read_presence(record: Record, federation: KeyId, now_s: float, verifier: Ver
         raise Untrusted(Reason.MALFORMED, f"presence: {error}") from None
     if len(presence.via) > VIA_MOST:
         raise Untrusted(Reason.MALFORMED, f"a presence names {len(presence.via)} relays")
-    principal = check_chain(presence.chain, federation, now_s, verifier)
+    principal = check_chain(presence.chain, federation, now_s, verifier, revoked=revoked)
     if principal.role is not Role.HOST or principal.key != record.owner:
         raise Untrusted(
             Reason.WRONG_ROLE, f"a presence of {record.owner[:16]} shows {principal.name}"
@@ -44,7 +56,12 @@ def read_presence(record: Record, federation: KeyId, now_s: float, verifier: Ver
 
 
 def check_presence(
-    signed: SignedRecord, federation: KeyId, now_s: float, verifier: Verifier
+    signed: SignedRecord,
+    federation: KeyId,
+    now_s: float,
+    verifier: Verifier,
+    *,
+    revoked: Container[Certified] = (),
 ) -> tuple[Record, Known]:
     """A presence record with its signature still to be checked, as it comes in a Hello. Untrusted."""
     record = check_record(signed, verifier)
@@ -52,7 +69,7 @@ def check_presence(
         raise Untrusted(
             Reason.MALFORMED, f"a record of kind {record.kind} where a presence must be"
         )
-    return record, read_presence(record, federation, now_s, verifier)
+    return record, read_presence(record, federation, now_s, verifier, revoked=revoked)
 
 
 def _known(record: Record, presence: Presence, principal: Principal) -> Known:
@@ -66,4 +83,5 @@ def _known(record: Record, presence: Presence, principal: Principal) -> Known:
         expires_s=principal.expires_s,
         reach=presence.reach,
         via=presence.via,
+        certified=principal.certified,
     )

@@ -4,6 +4,8 @@ For now a site's admin may deploy on every host of the federation, and may chang
 site's own policy, and grants to virtual organisations, enter here.
 """
 
+from collections.abc import Container
+
 import msgspec
 
 from protocol.grid.check import problems
@@ -12,6 +14,7 @@ from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord, GridState, grid_id, order_part, register_key, spec_of
 from protocol.terms.ids import GridId, KeyId
 from protocol.trust.order import Action, CheckedOrder, SignedOrder, check_order, read_order
+from protocol.trust.revocation import Certified
 from protocol.trust.signing import Reason, Untrusted, Verifier
 from protocol.wire.codec import Malformed
 
@@ -36,8 +39,11 @@ class Deployment(msgspec.Struct, frozen=True):
 class Authority:
     """What this peer believes, given the federation it belongs to."""
 
-    def __init__(self, federation: KeyId, verifier: Verifier) -> None:
-        self._federation, self._verifier = federation, verifier
+    def __init__(
+        self, federation: KeyId, verifier: Verifier, revoked: Container[Certified] = ()
+    ) -> None:
+        """`revoked` is asked each time: it grows while the peer runs."""
+        self._federation, self._verifier, self._revoked = federation, verifier, revoked
 
     def deployment(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
         """Reads an `up` order. Untrusted if it is not believed or its grid makes no sense."""
@@ -75,7 +81,9 @@ class Authority:
 
     def order(self, signed: SignedOrder, now: float, fresh: bool) -> CheckedOrder:
         """Any order. Untrusted."""
-        return check_order(signed, self._federation, now, self._verifier, fresh=fresh)
+        return check_order(
+            signed, self._federation, now, self._verifier, fresh=fresh, revoked=self._revoked
+        )
 
     def change(self, signed: SignedOrder, record: GridRecord, now: float) -> CheckedOrder:
         """A fresh order about a grid that exists, by whoever made it. Untrusted."""

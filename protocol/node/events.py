@@ -9,7 +9,9 @@ from protocol.negotiation.holds import HoldNotSaved
 from protocol.node.messages import BulkMessage, Message
 from protocol.terms.effects import Untidied
 from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.trust.certificate import Chain
 from protocol.trust.order import SignedOrder
+from protocol.trust.record import SignedRecord
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -114,6 +116,18 @@ class Say(msgspec.Struct, frozen=True):
     cause: str = ""
 
 
+class Revoking(msgspec.Struct, frozen=True):
+    """Somebody here brings a revocation, to be published."""
+
+    record: SignedRecord
+
+
+class Renewed(msgspec.Struct, frozen=True):
+    """This peer has another certificate."""
+
+    chain: Chain
+
+
 class Stopping(msgspec.Struct, frozen=True):
     """The daemon stops, in order: say goodbye."""
 
@@ -134,6 +148,8 @@ Event = (
     | CancelAsked
     | NewsGiven
     | Say
+    | Revoking
+    | Renewed
     | Stopping
     | HoldNotSaved
     | Untidied

@@ -36,6 +36,12 @@ class Herald:
         """A life begins."""
         return self._raise(self._broadcast.incarnation, now)
 
+    def renew(self, identity: Identity, now: float) -> list[Effect]:
+        """This peer has another certificate. A new life as well: who holds the old one ended is to believe this
+        peer at once."""
+        self._identity = identity
+        return self._raise(self._broadcast.incarnation + 1, now)
+
     def refute(self, incarnation: int, now: float) -> list[Effect]:
         """Somebody suspects this peer in that incarnation."""
         # A greater one is nobody's to claim but this peer's: a presence says so, signed by it.

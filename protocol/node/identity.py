@@ -23,6 +23,10 @@ class Identity(msgspec.Struct, frozen=True):
     """What its configuration says; None: to be found out."""
     speaks: Span = SPOKEN
 
+    def with_chain(self, chain: Chain) -> "Identity":
+        """The same peer with another certificate."""
+        return msgspec.structs.replace(self, chain=chain)
+
     @property
     def peer(self) -> PeerId:
         """This peer's id."""

@@ -29,10 +29,14 @@ from protocol.membership.messages import (
     Suspicion,
 )
 from protocol.membership.presence import KIND as PRESENCE
-from protocol.membership.presence import check_presence, read_presence
+from protocol.membership.presence import Known
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.holds import HoldNotSaved
 from protocol.negotiation.messages import HoldAsk, NegotiationMessage
+from protocol.node.acquaintances import TABLE as PEERS
+from protocol.node.acquaintances import Acquaintances
+from protocol.node.belonging import TABLE as REVOKED
+from protocol.node.belonging import Belonging
 from protocol.node.bulletin import Bulletin
 from protocol.node.desk import Desk
 from protocol.node.dialects import Dialects
@@ -50,6 +54,8 @@ from protocol.node.events import (
     PlanAsked,
     Probed,
     Progressed,
+    Renewed,
+    Revoking,
     Say,
     Started,
     Stopping,
@@ -70,23 +76,20 @@ from protocol.terms.effects import (
     Effect,
     HandOver,
     Note,
-    Persist,
-    Quarantine,
     Realise,
-    Row,
     Send,
     Untidied,
     earliest,
 )
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import SUSPICION_TTL_S
-from protocol.terms.quantities import format_duration
-from protocol.trust.record import Record
+from protocol.trust.certificate import Chain
+from protocol.trust.record import Record, SignedRecord
+from protocol.trust.revocation import KIND as REVOCATION
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed, MalformedReason, decode, encode
 
 SUSPICION = "suspicion"
-_PEERS = "peer"
 
 Rows = dict[str, dict[str, bytes]]
 
@@ -107,11 +110,8 @@ class Node:
         """`rows` is the whole store, by table; empty for a new peer. `facts` may come later (Probed)."""
         self.identity, self.me = identity, identity.peer
         incarnation = next_incarnation(rows)
-        known = tuple(
-            Join(PeerId(peer), address.decode())
-            for peer, address in sorted(rows.get(_PEERS, {}).items())
-        )
-        self._saved = {join.peer: join.address for join in known}
+        self._met = Acquaintances(rows.get(PEERS, {}))
+        known = self._met.joins()
         self.membership = Membership(self.me, identity.site, dice, joins + known)
         self.broadcast = Broadcast(
             identity.signer, identity.verifier, dice, incarnation, self._admits
@@ -119,9 +119,11 @@ class Node:
         self._outbox = Outbox(self.me, self.membership)
         self.herald = Herald(identity, self.broadcast, now)
         self.registers = Registers(self.me, incarnation, dice, rows)
-        authority = Authority(identity.federation, identity.verifier)
-        self.host = Host(identity, facts, images, authority, dice, rows, now)
-        self.desk = Desk(identity, authority, self.membership, self.host, dice, incarnation)
+        self.belonging = Belonging(identity, rows.get(REVOKED, {}), now)
+        revoked = self.belonging.revocations
+        self.authority = Authority(identity.federation, identity.verifier, revoked)
+        self.host = Host(identity, facts, images, self.authority, dice, rows, now)
+        self.desk = Desk(identity, self.authority, self.membership, self.host, dice, incarnation)
         self.bulletin = Bulletin(self.me, self.host, self.desk.notices)
         self._crier = Crier(identity.name, self.broadcast)
         self.standing = Standing()
@@ -153,6 +155,7 @@ class Node:
             self.bulletin.next_deadline(),
             self.herald.next_deadline(),
             self.standing.next_deadline(),
+            self.belonging.next_deadline(),
         )
 
     def check(self) -> None:
@@ -199,6 +202,10 @@ class Node:
                 return self._crier.tell(text, now)
             case Say(peer=peer, message=message, cause=cause):
                 return [Send(peer, message, cause)]
+            case Revoking(record=record):
+                return self._revoking(record, now)
+            case Renewed(chain=chain):
+                return self._renewed(chain, now)
             case Stopping():
                 return self.herald.leave(self.membership.view.neighbours, now)
             case Untidied():
@@ -208,6 +215,8 @@ class Node:
 
     def _start(self, now: float) -> list[Effect]:
         effects = self.herald.begin(now)
+        for revocation in self.belonging.pop_kept():
+            effects += self._revoking(revocation, now)
         self.bulletin.room_changed()
         for row in self.host.carrier.rows():
             self.bulletin.due(row.record.id)
@@ -256,10 +265,9 @@ class Node:
                 assert_never(message)
 
     def _greeted(self, sender: PeerId, hello: Hello, now: float) -> list[Effect]:
-        identity = self.identity
         try:
             presence = hello.presence
-            record, known = check_presence(presence, identity.federation, now, identity.verifier)
+            record, known = self.belonging.shown(presence, now)
             if known.peer != sender:
                 raise _impostor(sender, known.name)
         except Untrusted as error:
@@ -270,7 +278,7 @@ class Node:
         if not self.broadcast.directory.has(version_of(record)):
             more, told = self.broadcast.take(sender, presence, now)
             effects = more + self._learn(told, now)
-        effects += self._follow(self.membership.present(known, now), now)
+        effects += self._present(known, now)
         introduced, outcomes = self.membership.introduced(sender, now)
         return effects + introduced + self._follow(outcomes, now)
 
@@ -299,10 +307,10 @@ class Node:
             effects += self._settled(outcome, now)
         effects += self._outcomes(*self.host.tick(now), now)
         effects += self._outcomes(*self.desk.tick(now), now)
-        if over := self.standing.tick(now):
-            effects.append(Quarantine(self.standing.quarantined))
-            effects += [Note("peer.readmitted", peer, "its quarantine is over") for peer in over]
-        return effects
+        effects += self.belonging.tick(now)
+        for peer in self.belonging.pop_ended(now):
+            effects += self._expel(peer, "its certificate has ended", now)
+        return effects + self.standing.tick(now)
 
     # -- wiring
 
@@ -343,10 +351,8 @@ class Node:
         if known is not None:
             kind = "peer.joined" if changed.why == "joined" else f"peer.{changed.health}"
             effects.append(Note(kind, known.name, changed.why))
-            if changed.health is Health.ALIVE and self._saved.get(known.peer) != known.address:
-                self._saved[known.peer] = known.address
-                row = Row(_PEERS, known.peer, known.address.encode())
-                effects.append(Persist((row,), Untidied()))
+            if changed.health is Health.ALIVE:
+                effects += self._met.met(known)
         return effects
 
     def _learn(self, told: list[Told], now: float) -> list[Effect]:
@@ -369,15 +375,16 @@ class Node:
     def _news(self, record: Record, now: float) -> list[Effect]:
         try:
             if record.kind == PRESENCE:
-                identity = self.identity
-                known = read_presence(record, identity.federation, now, identity.verifier)
-                effects = self._follow(self.membership.present(known, now), now)
+                known = self.belonging.known(record, now)
+                effects = self._present(known, now)
                 for held in self.broadcast.directory.of_kind(SUSPICION):
                     if held.record.name == known.peer:
                         effects += self._suspicion(held.record, now)
                 return effects
             if record.kind == SUSPICION:
                 return self._suspicion(record, now)
+            if record.kind == REVOCATION:
+                return self._revoked(record, now)
             if record.kind == NEWS:
                 return self._told(record)
             return self._outcomes(*self.desk.news(record, now), now)
@@ -408,16 +415,57 @@ class Node:
         return effects + self._outcomes(fed, outcomes, now)
 
     def _admits(self, record: Record) -> bool:
-        """Members' records are kept; a presence makes its owner one."""
-        if record.kind != PRESENCE:
-            return PeerId(record.owner) in self.membership.known
-        identity = self.identity
+        """Members' records are kept; a presence makes its owner one; a revocation needs no member."""
         try:
-            read_presence(record, identity.federation, self._now, identity.verifier)
+            if record.kind == PRESENCE:
+                self.belonging.known(record, self._now)
+            elif record.kind == REVOCATION:
+                self.belonging.revocation(record)
+            else:
+                return PeerId(record.owner) in self.membership.known
         except Untrusted as error:
-            self.standing.count(f"presence-{error.reason}")
+            self.standing.count(f"{record.kind}-{error.reason}")
             return False
         return True
+
+    # -- belonging
+
+    def _present(self, known: Known, now: float) -> list[Effect]:
+        """A believed presence of another peer."""
+        self.belonging.met(known)
+        return self._follow(self.membership.present(known, now), now)
+
+    def _revoking(self, signed: SignedRecord, now: float) -> list[Effect]:
+        """A revocation from a person here, or from the disk."""
+        effects, told = self.broadcast.take(self.me, signed, now)
+        return effects + self._learn(told, now)
+
+    def _revoked(self, record: Record, now: float) -> list[Effect]:
+        """An admitted revocation: who shows what it revokes is out. Untrusted."""
+        held = self.broadcast.directory.get(*record.key)
+        effects = self.belonging.revoke(record, held.signed) if held is not None else []
+        if effects:
+            revoked = self.belonging.revocations
+            for known in list(self.membership.known.values()):
+                if any(certified in revoked for certified in known.certified):
+                    effects += self._expel(known.peer, "its certificate was revoked", now)
+        return effects
+
+    def _expel(self, peer: PeerId, why: str, now: float) -> list[Effect]:
+        known = self.membership.known.get(peer)
+        if known is None:
+            return []
+        effects, outcomes = self.membership.expel(peer, why, now)
+        effects += self._follow(outcomes, now)
+        for record in self.broadcast.directory.drop(KeyId(peer)):
+            self.desk.ended(record)
+        effects += self._met.forget(peer)
+        return [*effects, Note("peer.expelled", known.name, why)]
+
+    def _renewed(self, chain: Chain, now: float) -> list[Effect]:
+        before, note = self.identity, self.belonging.renew(chain, now)
+        self.identity = self.belonging.identity
+        return [note] if self.identity is before else [*self.herald.renew(self.identity, now), note]
 
     def _blame(self, peer: PeerId, reason: str, now: float, detail: str = "") -> list[Effect]:
         """A peer broke a rule: counted, and beyond patience it is not listened to for a while."""
@@ -425,13 +473,9 @@ class Node:
         if not self.standing.lower(peer, now):
             return []
         why = f"{reason} {detail}".strip()
-        lasts = format_duration(self.standing.left_s(peer, now))
         known = self.membership.known.get(peer)
-        return [
-            *self._hang_up(peer, f"too many faults, the last: {why}", now),
-            Quarantine(self.standing.quarantined),
-            Note("peer.quarantined", known.name if known else peer, f"for {lasts}: {why}"),
-        ]
+        told = self.standing.verdict(peer, known.name if known else peer, why, now)
+        return [*self._hang_up(peer, f"too many faults, the last: {why}", now), *told]
 
     def _refuse(self, sender: PeerId, reason: str, why: str, now: float) -> list[Effect]:
         """A Hello that is not good enough."""

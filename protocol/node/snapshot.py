@@ -10,6 +10,7 @@ from protocol.negotiation.messages import Notice
 from protocol.node.node import Node
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.reach import Reach
+from protocol.trust.certificate import read_certificate
 
 
 class PeerRow(msgspec.Struct, frozen=True):
@@ -43,6 +44,10 @@ class PeerRow(msgspec.Struct, frozen=True):
     """What it did wrong, as far as this peer remembers."""
     quarantine_s: float = 0.0
     """How long its connections are still refused here, for its faults."""
+    serial: str = ""
+    """Of its certificate, as a revocation names it."""
+    certificate_s: float = 0.0
+    """Seconds until its certificate ends."""
 
 
 class SiteRow(msgspec.Struct, frozen=True):
@@ -135,7 +140,7 @@ def this_peer(node: Node) -> SelfRow:
 
 def peers(node: Node, now: float) -> list[PeerRow]:
     """Every known peer, this one among them, by site and name."""
-    rows = [_own_row(node)]
+    rows = [_own_row(node, now)]
     for peer, known in node.membership.known.items():
         heard = node.desk.adverts.get(peer)
         link = node.membership.links.view(peer)
@@ -163,6 +168,8 @@ def peers(node: Node, now: float) -> list[PeerRow]:
                 images=advert.images if advert else (),
                 faults=node.standing.faults(peer),
                 quarantine_s=node.standing.left_s(peer, now),
+                serial=known.certified[0][1],
+                certificate_s=known.expires_s - now,
             )
         )
     return sorted(rows, key=lambda row: (row.site, row.name))
@@ -243,7 +250,7 @@ def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
     return rows
 
 
-def _own_row(node: Node) -> PeerRow:
+def _own_row(node: Node, now: float) -> PeerRow:
     facts, free = node.host.facts, node.host.ledger.free
     return PeerRow(
         peer=node.me,
@@ -264,6 +271,8 @@ def _own_row(node: Node) -> PeerRow:
         shapes=shapes_in(free),
         workspaces=len(node.host.ledger),
         images=node.host.images,
+        serial=read_certificate(node.identity.chain[0]).serial,
+        certificate_s=node.belonging.ends_s - now,
     )
 
 

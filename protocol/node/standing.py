@@ -9,7 +9,7 @@ A quarantine is this peer's own: it tells nobody, since a liar could have others
 records go on arriving through others. It ends by time; who behaves for QUARANTINE_FORGIVEN_S begins anew.
 """
 
-from protocol.terms.effects import Deadline
+from protocol.terms.effects import Deadline, Effect, Note, Quarantine
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import (
     ALLOWANCES,
@@ -21,6 +21,7 @@ from protocol.terms.limits import (
     QUARANTINE_S,
     REASONS_COUNTED,
 )
+from protocol.terms.quantities import format_duration
 
 
 class _Watched:
@@ -106,12 +107,23 @@ class Standing:
         """How long a peer is still refused; 0 if it is not."""
         return max(0.0, self._quarantined.get(peer, now) - now)
 
-    def tick(self, now: float) -> list[PeerId]:
-        """Whose quarantine is over."""
+    def verdict(self, peer: PeerId, name: str, why: str, now: float) -> list[Effect]:
+        """What follows from a quarantine that begins."""
+        lasts = format_duration(self.left_s(peer, now))
+        return [
+            Quarantine(self.quarantined),
+            Note("peer.quarantined", name, f"for {lasts}: {why}"),
+        ]
+
+    def tick(self, now: float) -> list[Effect]:
+        """Ends quarantines."""
         over = [peer for peer, until_s in self._quarantined.items() if until_s <= now]
+        if not over:
+            return []
         for peer in over:
             del self._quarantined[peer]
-        return over
+        notes = [Note("peer.readmitted", peer, "its quarantine is over") for peer in over]
+        return [Quarantine(self.quarantined), *notes]
 
     def next_deadline(self) -> Deadline | None:
         """When the first quarantine is over."""

@@ -70,13 +70,23 @@ class SimFederation:
         """The chain that goes with an order."""
         return (self._signed(Role.SITE, site, site, self.site(site).key, self.root),)
 
-    def host_chain(self, site: str, host: str) -> Chain:
-        """The chain a host shows in its hello."""
-        key = self.host(site, host).key
-        return (self._signed(Role.HOST, site, host, key, self.site(site)), *self.site_chain(site))
+    def host_chain(
+        self, site: str, host: str, *, serial: str = "", until_s: float | None = None
+    ) -> Chain:
+        """The chain a host shows in its hello; another one with another serial or end."""
+        key, issuer = self.host(site, host).key, self.site(site)
+        certificate = self._signed(Role.HOST, site, host, key, issuer, serial, until_s)
+        return (certificate, *self.site_chain(site))
 
     def _signed(
-        self, role: Role, site: str, name: str, subject: KeyId, issuer: SimSigner
+        self,
+        role: Role,
+        site: str,
+        name: str,
+        subject: KeyId,
+        issuer: SimSigner,
+        serial: str = "",
+        until_s: float | None = None,
     ) -> SignedCertificate:
         certificate = Certificate(
             subject=subject,
@@ -85,8 +95,8 @@ class SimFederation:
             name=name,
             issuer=issuer.key,
             not_before_s=self.from_s,
-            not_after_s=self.until_s,
-            serial=subject[:16],
+            not_after_s=self.until_s if until_s is None else until_s,
+            serial=serial or subject[:16],
         )
         return sign_certificate(certificate, issuer)
 

@@ -23,6 +23,10 @@ HEAL_EVERY_S = 60.0
 heal however long they lasted, and two halves that are each complete find together."""
 NEEDY_BELOW = 3
 """With fewer neighbours than this a peer's request is urgent, and whoever is full makes room."""
+CERTIFICATE_WARN_S = 14 * 86400.0
+"""A person is told so long before this peer's certificate ends (or a quarter of its time, if that is less)."""
+CERTIFICATE_NAG_S = 86400.0
+"""And again this often."""
 HELLO_WITHIN_S = 5.0
 """A connection that has not shown its certificates by then is closed."""
 IDLE_LINK_S = 30.0

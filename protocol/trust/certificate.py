@@ -70,6 +70,8 @@ class Principal(msgspec.Struct, frozen=True):
     site: str
     name: str
     expires_s: float
+    certified: tuple[tuple[KeyId, str], ...] = ()
+    """(issuer, serial) of each certificate of the chain: what a revocation names."""
 
 
 def is_label(text: str) -> bool:
@@ -109,9 +111,9 @@ def check_chain(
     now_s: float,
     verifier: Verifier,
     *,
-    revoked: Container[str] = (),
+    revoked: Container[tuple[KeyId, str]] = (),
 ) -> Principal:
-    """Who the chain's subject is. `revoked` holds serials. Untrusted says which link broke and why.
+    """Who the chain's subject is. `revoked` holds (issuer, serial). Untrusted says which link broke and why.
 
     Signatures come before dates, so only genuine certificates are ever called expired.
     """
@@ -125,7 +127,7 @@ def check_chain(
         )
     _check_link(chain[-1], site, Role.SITE, now_s, verifier, revoked)
     if len(chain) == 1:
-        return _principal(site, site.not_after_s)
+        return _principal(site)
     host = read_certificate(chain[0])
     if host.issuer != site.subject:
         raise Untrusted(Reason.BROKEN_CHAIN, f"{host.name} is not signed by site {site.site}'s key")
@@ -134,7 +136,7 @@ def check_chain(
         raise Untrusted(
             Reason.BROKEN_CHAIN, f"{host.name} says site {host.site}, its issuer is {site.site}"
         )
-    return _principal(host, min(host.not_after_s, site.not_after_s))
+    return _principal(host, site)
 
 
 def _check_link(
@@ -143,7 +145,7 @@ def _check_link(
     role: Role,
     now_s: float,
     verifier: Verifier,
-    revoked: Container[str],
+    revoked: Container[tuple[KeyId, str]],
 ) -> None:
     require_signature(verifier, certificate.issuer, DOMAIN, signed.payload, signed.signature)
     who = f"{certificate.role} {certificate.name}"
@@ -155,7 +157,7 @@ def _check_link(
     if certificate.not_after_s <= now_s:
         past_s = now_s - certificate.not_after_s
         raise Untrusted(Reason.EXPIRED, f"{who} expired {past_s:.0f} s ago; its site must renew it")
-    if certificate.serial in revoked:
+    if (certificate.issuer, certificate.serial) in revoked:
         raise Untrusted(Reason.REVOKED, f"{who}, serial {certificate.serial}, was revoked")
 
 
@@ -174,11 +176,13 @@ def _fault(certificate: Certificate) -> str:
     return ""
 
 
-def _principal(certificate: Certificate, expires_s: float) -> Principal:
+def _principal(subject: Certificate, *issuers: Certificate) -> Principal:
+    chain = (subject, *issuers)
     return Principal(
-        key=certificate.subject,
-        role=certificate.role,
-        site=certificate.site,
-        name=certificate.name,
-        expires_s=expires_s,
+        key=subject.subject,
+        role=subject.role,
+        site=subject.site,
+        name=subject.name,
+        expires_s=min(certificate.not_after_s for certificate in chain),
+        certified=tuple((certificate.issuer, certificate.serial) for certificate in chain),
     )

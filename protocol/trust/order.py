@@ -97,7 +97,7 @@ def check_order(
     verifier: Verifier,
     *,
     fresh: bool,
-    revoked: Container[str] = (),
+    revoked: Container[tuple[KeyId, str]] = (),
 ) -> CheckedOrder:
     """The order and who gave it. `fresh` if it is about to be carried out for the first time.
 

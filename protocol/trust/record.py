@@ -16,8 +16,8 @@ from protocol.wire.codec import Malformed, decode, encode
 from protocol.wire.limits import MAX_RECORD_BYTES
 
 DOMAIN = "record"
-MAX_TTL_S = 400 * 86400.0
-"""A revocation must outlive the longest certificate, a year."""
+MAX_TTL_S = 3660 * 86400.0
+"""A revocation must outlive the longest certificate there is, ten years."""
 
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _NAME = re.compile(r"[\x21-\x7e]{0,128}")

@@ -32,6 +32,8 @@ from protocol.node.messages import Message
 from protocol.trust.certificate import Certificate, read_certificate
 from protocol.trust.order import Order, read_order
 from protocol.trust.record import Record, read_record
+from protocol.trust.revocation import KIND as REVOCATION
+from protocol.trust.revocation import Revocation
 from protocol.wire.codec import Malformed, decode, encode, to_plain
 from protocol.wire.envelope import pack, unpack
 
@@ -45,6 +47,7 @@ BODIES: dict[str, Any] = {
     "suspicion": Suspicion,
     ADVERT: Advert,
     NOTICE: Notice,
+    REVOCATION: Revocation,
 }
 """Bodies of directory records, by the record's kind."""
 

@@ -7,6 +7,7 @@ from protocol.membership.messages import Hello, Ping
 from protocol.node.messages import ImageAsk
 from protocol.node.standing import Standing, family_of
 from protocol.register.messages import Prepare
+from protocol.terms.effects import Note, Quarantine
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import (
     ALLOWANCES,
@@ -19,6 +20,7 @@ from protocol.terms.limits import (
     REASONS_COUNTED,
 )
 
+OVER = "its quarantine is over"
 A, B = PeerId("a" * 64), PeerId("b" * 64)
 
 
@@ -84,7 +86,7 @@ def test_quarantines_double_up_to_a_bound_and_end_by_time() -> None:
         assert not standing.lower(A, now), "it is out already"
         assert standing.tick(now + lasts_s - 0.1) == []
         now += lasts_s
-        assert standing.tick(now) == [A]
+        assert standing.tick(now) == [Quarantine(()), Note("peer.readmitted", A, OVER)]
         assert standing.quarantined == ()
     assert lasted[:3] == [QUARANTINE_S, 2 * QUARANTINE_S, 4 * QUARANTINE_S]
     assert lasted[-1] == QUARANTINE_MOST_S

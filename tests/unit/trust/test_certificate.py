@@ -39,8 +39,13 @@ def changed(signed: SignedCertificate, signer: SimSigner, **changes: Any) -> Sig
 
 
 def test_a_host_and_its_site_are_who_they_say() -> None:
-    assert check((HOST_CERT, SITE_CERT)) == Principal(HOST.key, Role.HOST, "ams", "h1", UNTIL_S)
-    assert check((SITE_CERT,)) == Principal(SITE.key, Role.SITE, "ams", "ams", UNTIL_S)
+    host, site = (
+        (says.issuer, says.serial) for says in map(read_certificate, (HOST_CERT, SITE_CERT))
+    )
+    assert check((HOST_CERT, SITE_CERT)) == Principal(
+        HOST.key, Role.HOST, "ams", "h1", UNTIL_S, (host, site)
+    )
+    assert check((SITE_CERT,)) == Principal(SITE.key, Role.SITE, "ams", "ams", UNTIL_S, (site,))
 
 
 def test_a_chain_ends_with_its_first_link_to_end() -> None:
@@ -126,7 +131,8 @@ def test_only_genuine_certificates_are_called_expired() -> None:
 
 @pytest.mark.parametrize("revoked", [HOST_CERT, SITE_CERT])
 def test_a_revoked_link_breaks_the_chain(revoked: SignedCertificate) -> None:
-    serials = {read_certificate(revoked).serial}
+    says = read_certificate(revoked)
+    serials = {(says.issuer, says.serial)}
     with pytest.raises(Untrusted, match="revoked"):
         check((HOST_CERT, SITE_CERT), revoked=serials)
 

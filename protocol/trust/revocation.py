@@ -1,0 +1,143 @@
+"""Revocations: a certificate that is believed no more, from now to the day it would have ended anyway.
+
+A revocation is a directory record signed by who may revoke: the key that issued the certificate (a site, for
+its hosts) or the federation. Since the record is the issuer's own, any member may carry it and nobody can make
+one up; there is one of each, whoever brings it, so directories stay equal. It names the certificate by issuer
+*and* serial: issuers choose serials, and one site must not be able to revoke another's by choosing the same.
+
+X.509 publishes lists, fetched when somebody remembers to. Here each is pushed like any news, kept on disk by
+everybody, and compared like any record; what has not heard of it yet hears within seconds.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from protocol.terms.ids import KeyId
+from protocol.trust.certificate import Certificate, Chain, Role, check_chain
+from protocol.trust.record import MAX_TTL_S, Record, SignedRecord, check_record, sign_record
+from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
+from protocol.wire.codec import Malformed, decode, encode
+
+KIND = "revocation"
+MAX_REASON_CHARACTERS = 200
+_ISSUER_DIGITS = 16
+"""Of the issuer's key in a record's name: enough to tell the issuers of one federation apart."""
+
+Certified = tuple[KeyId, str]
+"""(issuer, serial): one certificate."""
+
+
+class Revocation(msgspec.Struct, frozen=True):
+    """Body of the record of kind `revocation`; its name is `ISSUER.SERIAL`, of the issuer 16 digits."""
+
+    issuer: KeyId
+    """Who signed the certificate."""
+    serial: str
+    what: str
+    """`host ams/h1` or `site ams`, for people."""
+    reason: str
+    at_s: float
+    until_s: float
+    """When the certificate ends by itself: after that this need not be remembered."""
+    chain: Chain
+    """Of the key that signs this record; empty for the federation's."""
+
+
+class Revocations:
+    """Those that still matter. `in` it means revoked."""
+
+    def __init__(self) -> None:
+        self._known: dict[Certified, Revocation] = {}
+
+    def __contains__(self, certified: object) -> bool:
+        return certified in self._known
+
+    def __iter__(self) -> Iterator[Revocation]:
+        return iter(self._known.values())
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def add(self, revocation: Revocation) -> bool:
+        """A checked one; False if it was known."""
+        certified = (revocation.issuer, revocation.serial)
+        if certified in self._known:
+            return False
+        self._known[certified] = revocation
+        return True
+
+    def forget_ended(self, now_s: float) -> list[Revocation]:
+        """Those whose certificates have ended by themselves."""
+        over = [known for known in self._known.values() if known.until_s <= now_s]
+        for known in over:
+            del self._known[known.issuer, known.serial]
+        return over
+
+
+def name_of(issuer: KeyId, serial: str) -> str:
+    """The name of a revocation's record."""
+    return f"{issuer[:_ISSUER_DIGITS]}.{serial}"
+
+
+def revoke(
+    certificate: Certificate, reason: str, at_s: float, signer: Signer, chain: Chain
+) -> SignedRecord:
+    """The record that revokes. ValueError if the signer may not, or the certificate has ended."""
+    if certificate.not_after_s <= at_s:
+        raise ValueError("that certificate has ended by itself")
+    if len(reason) > MAX_REASON_CHARACTERS or not reason.isprintable():
+        raise ValueError(f"a reason has at most {MAX_REASON_CHARACTERS} printable characters")
+    if chain and certificate.issuer != signer.key:
+        raise ValueError("a site revokes what it signed itself; the federation revokes anything")
+    site = certificate.role is Role.SITE
+    revocation = Revocation(
+        issuer=certificate.issuer,
+        serial=certificate.serial,
+        what=f"site {certificate.site}" if site else f"host {certificate.site}/{certificate.name}",
+        reason=reason,
+        at_s=at_s,
+        until_s=certificate.not_after_s,
+        chain=chain,
+    )
+    record = Record(
+        owner=signer.key,
+        kind=KIND,
+        name=name_of(certificate.issuer, certificate.serial),
+        incarnation=0,
+        sequence=int(at_s),
+        body=encode(revocation),
+        ttl_s=min(MAX_TTL_S, certificate.not_after_s - at_s),
+    )
+    return sign_record(record, signer)
+
+
+def read_revocation(record: Record, federation: KeyId, verifier: Verifier) -> Revocation:
+    """What a record of this kind (its signature checked) revokes. Untrusted says why it is not believed.
+
+    The signer's chain is held against the time the revocation was made: a site whose certificate has ended
+    since, or was itself revoked, had the right to revoke its hosts when it did.
+    """
+    try:
+        revocation = decode(record.body, Revocation)
+    except Malformed as error:
+        raise Untrusted(Reason.MALFORMED, f"revocation: {error}") from None
+    if record.kind != KIND or record.name != name_of(revocation.issuer, revocation.serial):
+        raise Untrusted(Reason.MALFORMED, "revocation: its record's name is another")
+    if len(revocation.reason + revocation.what) > 2 * MAX_REASON_CHARACTERS:
+        raise Untrusted(Reason.MALFORMED, "revocation: its words are too many")
+    if record.owner == federation:
+        return revocation
+    principal = check_chain(revocation.chain, federation, revocation.at_s, verifier)
+    if principal.role is not Role.SITE or principal.key != record.owner:
+        raise Untrusted(Reason.WRONG_ROLE, f"{principal.name} may not revoke certificates")
+    if revocation.issuer != record.owner:
+        raise Untrusted(
+            Reason.WRONG_ROLE, f"site {principal.site} revokes a certificate it did not sign"
+        )
+    return revocation
+
+
+def check_revocation(signed: SignedRecord, federation: KeyId, verifier: Verifier) -> Revocation:
+    """A revocation as it comes from a person, nothing of it checked yet. Untrusted."""
+    return read_revocation(check_record(signed, verifier), federation, verifier)
