@@ -15,6 +15,7 @@ from collections.abc import Callable
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from overlayd.adapters.zmq_beat import BEAT, BEAT_S
 from overlayd.adapters.zmq_paths import greeting, read_greeting
 from overlayd.adapters.zmq_sockets import Context, Pump, Socket, acceptor_socket
 from overlayd.ports.keys import Identity
@@ -26,6 +27,9 @@ GREETING_S = 6.0
 
 MAX_CONNECTIONS = 1024
 """Greeted ones. Far more neighbours than a peer ever has, far fewer than descriptors."""
+
+_ANSWER_EVERY_S = BEAT_S / 4
+"""A heartbeat that comes sooner is not answered: nobody needs it."""
 
 _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 
@@ -41,6 +45,8 @@ class Accepted:
         self.route = b""
         self.user = ""
         self.turned_away = False
+        self.why = "it closed the connection"
+        self.heard_s = self.said_s = self.beat_s = asyncio.get_running_loop().time()
         self.far = _far_end(fd)
         self._fd = fd
         self._acceptor = acceptor
@@ -54,9 +60,10 @@ class Accepted:
         """False if its queue is full or it is gone."""
         return self._acceptor.send_to(self, frame)
 
-    def cut(self) -> None:
+    def cut(self, why: str = "it closed the connection") -> None:
         """Closes it."""
         self.turned_away = True
+        self.why = why
         if self.far is None:
             return
         try:
@@ -139,6 +146,7 @@ class Acceptor:
             return False
         finally:
             self._pumps[1].wake()
+        connection.said_s = self._loop.time()
         return True
 
     def _monitor_step(self) -> None:
@@ -174,7 +182,15 @@ class Acceptor:
             self._turn_away(connection, "not-a-frame", f"a message of {len(parts) - 1} parts")
             self._on_gone(connection, "it broke the rules")
         else:
-            self._on_frame(connection, parts[1].bytes)
+            self._heard(connection, parts[1].bytes)
+
+    def _heard(self, connection: Accepted, frame: bytes) -> None:
+        connection.heard_s = self._loop.time()
+        if frame != BEAT:
+            self._on_frame(connection, frame)
+        elif connection.heard_s - connection.beat_s >= _ANSWER_EVERY_S:
+            connection.beat_s = connection.heard_s
+            self.send_to(connection, BEAT)
 
     def _greeted(self, route: bytes, parts: list[zmq.Frame]) -> None:
         # The monitor first: its news of this descriptor may still be waiting.
@@ -197,6 +213,7 @@ class Acceptor:
         connection.peer, connection.instance = peer, instance
         connection.route, connection.user = route, key.hex()
         self._by_route[route] = connection
+        connection.heard_s = self._loop.time()
         if self.send_to(connection, self._welcome):
             self._on_path(connection)
 
@@ -214,7 +231,7 @@ class Acceptor:
         ended, self._ended = self._ended, []
         for connection in ended:
             if self._by_route.pop(connection.route, None) is not None:
-                self._on_gone(connection, "it closed the connection or fell silent")
+                self._on_gone(connection, connection.why)
 
 
 def _borrow(fd: int) -> tcp.socket:

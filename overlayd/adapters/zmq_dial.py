@@ -11,6 +11,7 @@ from random import SystemRandom
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from overlayd.adapters.zmq_beat import BEAT
 from overlayd.adapters.zmq_paths import greeting, read_greeting
 from overlayd.adapters.zmq_sockets import Context, Pump, Socket, dialler_socket
 from overlayd.ports.keys import Identity
@@ -68,6 +69,7 @@ class Dialler:
         self._on_path, self._on_frame = on_path, on_frame
         self._on_gone, self._on_failed = on_gone, on_failed
         self._loop = asyncio.get_running_loop()
+        self.heard_s = self.said_s = self.beat_s = self._loop.time()
         self._socket: Socket | None = None
         self._monitor: Socket | None = None
         self._pumps: list[Pump] = []
@@ -88,6 +90,7 @@ class Dialler:
             return False
         finally:
             self._pumps[1].wake()
+        self.said_s = self._loop.time()
         return True
 
     def redirect(self, address: str) -> None:
@@ -100,9 +103,9 @@ class Dialler:
             self._failures = 0
             self._attempt()
 
-    def cut(self) -> None:
+    def cut(self, why: str = "closed by this peer") -> None:
         """Closes the connection and dials again."""
-        self._ended("closed by this peer")
+        self._ended(why)
 
     def stop(self) -> None:
         """Closes the connection for good."""
@@ -143,7 +146,9 @@ class Dialler:
         if len(parts) != 1:
             self._ended("it broke the rules")
         elif self._up_since_s is not None:
-            self._on_frame(self, parts[0])
+            self.heard_s = self._loop.time()
+            if parts[0] != BEAT:
+                self._on_frame(self, parts[0])
         else:
             self._welcomed(parts[0])
 
@@ -153,7 +158,7 @@ class Dialler:
             self._ended("its first frame is no welcome")
             return
         self.instance = read[1]
-        self._up_since_s = self._loop.time()
+        self._up_since_s = self.heard_s = self._loop.time()
         if self._timer is not None:
             self._timer.cancel()
         self._on_path(self)

@@ -22,11 +22,17 @@ class Path(Protocol):
     peer: PeerId
     instance: bytes
     dialled: bool
+    heard_s: float
+    """When a frame came, by the loop's clock."""
+    said_s: float
+    """When one was sent."""
+    beat_s: float
+    """When the last heartbeat was sent."""
 
     def send(self, frame: bytes) -> bool:
         """Queues it; False if the queue is full or the connection gone."""
 
-    def cut(self) -> None:
+    def cut(self, why: str = ...) -> None:
         """Closes this connection. A dialled one is dialled again."""
 
 
@@ -80,6 +86,10 @@ class PathTable:
     def of(self, peer: PeerId) -> tuple[Path, ...]:
         """All of a peer's."""
         return tuple(self._paths.get(peer, ()))
+
+    def all(self) -> list[Path]:
+        """Everybody's."""
+        return [path for paths in self._paths.values() for path in paths]
 
     def peers(self) -> tuple[PeerId, ...]:
         """Who is up."""

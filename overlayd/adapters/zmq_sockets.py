@@ -21,10 +21,6 @@ QUEUE_FRAMES = 256
 """Frames queued for one path, each way. A burst of gossip fits; a peer that reads nothing costs no
 more than this."""
 
-HEARTBEAT_MS = 1000
-SILENCE_MS = 3000
-"""A path whose peer stays silent this long is cut, so a frozen peer is noticed within 4 s."""
-
 HANDSHAKE_MS = 5000
 CONNECT_MS = 3000
 MAX_SOCKETS = 8192
@@ -129,9 +125,6 @@ def _limited(socket: Any) -> Socket:
         (zmq.RCVHWM, QUEUE_FRAMES),
         (zmq.MAXMSGSIZE, MAX_FRAME_BYTES + _CURVE_OVERHEAD_BYTES),
         (zmq.HANDSHAKE_IVL, HANDSHAKE_MS),
-        (zmq.HEARTBEAT_IVL, HEARTBEAT_MS),
-        (zmq.HEARTBEAT_TIMEOUT, SILENCE_MS),
-        (zmq.HEARTBEAT_TTL, SILENCE_MS),
     ):
         socket.setsockopt(option, value)
     limited: Socket = socket

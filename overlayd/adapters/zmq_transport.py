@@ -1,6 +1,6 @@
 """The transport on ZeroMQ: one ROUTER bound, one DEALER per connection dialled, CURVE on both.
 
-Read first: zmq_paths (what merges), zmq_accept, zmq_dial, zmq_gate, zmq_sockets. This file joins
+Read first: zmq_paths (what merges), zmq_accept, zmq_dial, zmq_beat, zmq_gate, zmq_sockets. This file joins
 them and counts. All of it runs on the loop's thread; ZeroMQ's own does the cryptography.
 """
 
@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Set
 
 from overlayd.adapters.zmq_accept import Accepted, Acceptor
+from overlayd.adapters.zmq_beat import BEAT, Heart
 from overlayd.adapters.zmq_dial import Dialler
 from overlayd.adapters.zmq_gate import Gate
 from overlayd.adapters.zmq_paths import Path, PathTable
@@ -50,6 +51,7 @@ class ZmqTransport:
         self._context: Context | None = None
         self._gate: Gate | None = None
         self._acceptor: Acceptor | None = None
+        self._heart: Heart | None = None
 
     @property
     def address(self) -> str:
@@ -81,6 +83,7 @@ class ZmqTransport:
         except TransportError:
             await self.close()
             raise
+        self._heart = Heart(self._loop, self._paths.all)
 
     def dial(self, peer: PeerId, address: str) -> None:
         """Keeps a path to the peer. Refused, and no more, for what can never come up."""
@@ -129,7 +132,7 @@ class ZmqTransport:
             self.refused["no-path"] += 1
             return False
         traffic = self._traffic_of(peer)
-        if len(frame) > MAX_FRAME_BYTES or not path.send(frame):
+        if frame == BEAT or len(frame) > MAX_FRAME_BYTES or not path.send(frame):
             traffic.dropped_out += 1
             return False
         traffic.frames_out += 1
@@ -140,6 +143,8 @@ class ZmqTransport:
         """Everything closed at once."""
         self._on_event = None
         self._events.clear()
+        if self._heart is not None:
+            self._heart.stop()
         for peer in tuple(self._diallers):
             self._diallers.pop(peer).stop()
         if self._acceptor is not None:

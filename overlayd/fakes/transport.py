@@ -122,7 +122,7 @@ class FakeTransport:
             self.refused["no-path"] += 1
             return False
         traffic = self.traffic.setdefault(peer, Traffic())
-        if len(frame) > MAX_FRAME_BYTES or not other.take(self.claims, frame):
+        if not 0 < len(frame) <= MAX_FRAME_BYTES or not other.take(self.claims, frame):
             traffic.dropped_out += 1
             return False
         traffic.frames_out += 1

@@ -86,7 +86,8 @@ class Transport(Protocol):
     """Nothing blocks, and no event is given from inside a call: events come from the loop.
 
     Frames of one path arrive in order, at most once. A frame that `send` took may still be lost
-    when its path breaks.
+    when its path breaks. A path whose far end says nothing for some seconds is closed; transports keep
+    idle ones alive by themselves.
     """
 
     @property
@@ -118,7 +119,7 @@ class Transport(Protocol):
         """These, and only these, are refused from now on; what paths they have are closed."""
 
     def send(self, peer: PeerId, frame: bytes) -> bool:
-        """Hands over one frame. False: no path, its queue is full, or it is above the limit."""
+        """Hands over one frame. False: no path, its queue is full, it is empty or above the limit."""
 
     async def close(self) -> None:
         """Everything closed at once, what is queued is dropped. No event after this."""

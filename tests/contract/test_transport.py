@@ -150,14 +150,17 @@ async def test_one_dial_serves_both_ways_in_order(world: World) -> None:
     assert (sent.frames_in, sent.bytes_in) == (100, sum(map(len, back)))
 
 
-async def test_the_largest_frame_arrives_and_a_larger_one_is_not_taken(world: World) -> None:
+async def test_the_largest_frame_arrives_and_a_larger_or_empty_one_is_not_taken(
+    world: World,
+) -> None:
     a, b = await joined(world)
     assert not a.transport.send(b.key, b"x" * (MAX_FRAME_BYTES + 1))
     assert a.transport.send(b.key, b"x" * MAX_FRAME_BYTES)
-    assert a.transport.send(b.key, b"")
+    assert not a.transport.send(b.key, b"")
+    assert a.transport.send(b.key, b"x")
     await b.until(lambda p: len(p.frames()) == 2)
-    assert [len(frame) for frame in b.frames()] == [MAX_FRAME_BYTES, 0]
-    assert a.transport.traffic[b.key].dropped_out == 1
+    assert [len(frame) for frame in b.frames()] == [MAX_FRAME_BYTES, 1]
+    assert a.transport.traffic[b.key].dropped_out == 2
 
 
 async def test_no_event_is_given_from_inside_a_call(world: World) -> None:
@@ -416,6 +419,25 @@ async def test_a_message_of_many_parts_ends_the_connection(real: World) -> None:
         await b.until(lambda p: bool(p.said(Down)))
     assert b.transport.refused["not-a-frame"] == 1
     assert not b.frames()
+
+
+async def test_idle_paths_stand_and_nobody_is_told_of_heartbeats(
+    real: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("BEAT_S", 0.02), ("PULSE_S", 0.01), ("SILENCE_S", 60.0)):
+        monkeypatch.setattr(f"overlayd.adapters.zmq_beat.{name}", value)
+    monkeypatch.setattr("overlayd.adapters.zmq_accept._ANSWER_EVERY_S", 0.005)
+    a, b = await joined(real)
+    (mine,) = a.transport._paths.of(b.key)  # type: ignore[attr-defined]
+    (theirs,) = b.transport._paths.of(a.key)  # type: ignore[attr-defined]
+    for path in (mine, theirs) * 3:
+        before_s = path.heard_s
+        async with asyncio.timeout(DEADLINE_S):
+            while path.heard_s == before_s:
+                await asyncio.sleep(0.005)
+    assert not a.said(Arrived)
+    assert not b.said(Arrived)
+    assert a.transport.traffic.get(b.key) is None
 
 
 async def test_killed_and_frozen_peers_are_noticed(real: World) -> None:
