@@ -118,7 +118,8 @@ class Acceptor:
             ) from None
         self._pumps = [
             Pump(self._monitor, self._monitor_step),
-            Pump(self._router, self._router_step),
+            # Only with everything read that they sent are ended connections gone.
+            Pump(self._router, self._router_step, self._forget_ended),
         ]
         return self._router.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
 
@@ -145,7 +146,7 @@ class Acceptor:
             # EHOSTUNREACH: the connection ended; the monitor says so in a moment.
             return False
         finally:
-            self._pumps[1].wake()
+            self._pumps[1].sent()
         connection.said_s = self._loop.time()
         return True
 
@@ -163,12 +164,7 @@ class Acceptor:
 
     def _router_step(self) -> None:
         assert self._router is not None
-        try:
-            parts = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
-        except zmq.Again:
-            # Only now, with everything read that they sent, are ended connections gone.
-            self._forget_ended()
-            raise
+        parts = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
         route = parts[0].bytes
         connection = self._by_route.get(route)
         if connection is None:

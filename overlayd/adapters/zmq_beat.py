@@ -58,10 +58,14 @@ class Heart:
                 path.heard_s = now
             if now - path.heard_s >= limit_s:
                 path.cut(f"silent for {now - path.heard_s:.1f} s")
-            elif path.dialled and now - path.beat_s >= BEAT_S:
-                # A pulse less, or what was said just after a beat would put off the next but one.
-                if now - min(path.heard_s, path.said_s) >= BEAT_S - PULSE_S:
-                    path.beat_s = now
-                    path.send(BEAT)
+            elif path.dialled and _is_due(path, now):
+                path.beat_s = now
+                path.send(BEAT)
         self._due_s = now + PULSE_S
         self._timer = self._loop.call_at(self._due_s, self._pulse)
+
+
+def _is_due(path: Path, now: float) -> bool:
+    """Not where both ends spoke lately; a pulse less than a beat ago, or the answer would be too late."""
+    quiet_s = now - min(path.heard_s, path.said_s)
+    return now - path.beat_s >= BEAT_S and quiet_s >= BEAT_S - PULSE_S

@@ -89,7 +89,7 @@ class Dialler:
         except zmq.Again:
             return False
         finally:
-            self._pumps[1].wake()
+            self._pumps[1].sent()
         self.said_s = self._loop.time()
         return True
 
@@ -142,15 +142,15 @@ class Dialler:
 
     def _socket_step(self) -> None:
         assert self._socket is not None
-        parts = self._socket.recv_multipart(zmq.NOBLOCK)
-        if len(parts) != 1:
+        frame = self._socket.recv(zmq.NOBLOCK)
+        if self._socket.getsockopt(zmq.RCVMORE):
             self._ended("it broke the rules")
-        elif self._up_since_s is not None:
-            self.heard_s = self._loop.time()
-            if parts[0] != BEAT:
-                self._on_frame(self, parts[0])
+        elif self._up_since_s is None:
+            self._welcomed(frame)
         else:
-            self._welcomed(parts[0])
+            self.heard_s = self._loop.time()
+            if frame != BEAT:
+                self._on_frame(self, frame)
 
     def _welcomed(self, frame: bytes) -> None:
         read = read_greeting(frame)

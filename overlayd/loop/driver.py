@@ -28,19 +28,18 @@ class Driver:
 
     async def run(self) -> None:
         """Until `stop`. Raises what ends the process: a store that cannot be written."""
+        handled = 0
         while not self._stop:
-            handled = 0
-            while not self._stop and (event := self._next()) is not None:
-                await self.step(event)
-                handled += 1
-                if handled % _TURNS == 0:
-                    await asyncio.sleep(0)
-            if not self._stop:
-                self._arm()
+            event = self._inbox.pop() or self._due()
+            if event is None:
                 await self._inbox.wait()
+                continue
+            await self.step(event)
+            handled += 1
+            if handled % _TURNS == 0:
+                await asyncio.sleep(0)
         await self.step(Stopping())
-        if self._timer is not None:
-            self._timer.cancel()
+        self._disarm()
 
     def stop(self) -> None:
         """Ends `run` after the event in hand."""
@@ -55,27 +54,25 @@ class Driver:
         for follower in followers:
             await self.step(follower)
 
-    def _next(self) -> Event | None:
-        """The next event; the deadline is one when it has come."""
-        event = self._inbox.pop()
-        if event is not None:
-            return event
+    def _due(self) -> Event | None:
+        """The deadline as an event when it has come; otherwise a timer is set for it."""
         deadline = self._node.next_deadline()
-        if deadline is not None and deadline.at_s <= self._clock.now():
+        if deadline is None:
+            self._disarm()
+            return None
+        left_s = deadline.at_s - self._clock.now()
+        if left_s <= 0:
             return Ticked()
+        if self._timer is None or deadline.at_s != self._timer_s:
+            self._disarm()
+            self._timer_s = deadline.at_s
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._fire)
         return None
 
-    def _arm(self) -> None:
-        deadline = self._node.next_deadline()
+    def _disarm(self) -> None:
         if self._timer is not None:
-            if deadline is not None and deadline.at_s == self._timer_s:
-                return
             self._timer.cancel()
             self._timer = None
-        if deadline is not None:
-            delay_s = max(0.0, deadline.at_s - self._clock.now())
-            self._timer_s = deadline.at_s
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._fire)
 
     def _fire(self) -> None:
         self._timer = None

@@ -18,8 +18,12 @@ class Deadline(msgspec.Struct, frozen=True, order=True):
 
 
 def earliest(*deadlines: Deadline | None) -> Deadline | None:
-    """The first of some deadlines, None if there is none."""
-    return min((deadline for deadline in deadlines if deadline is not None), default=None)
+    """The first of some deadlines, None if there is none. Asked a dozen times a step: a loop is quickest."""
+    first = None
+    for deadline in deadlines:
+        if deadline is not None and (first is None or deadline.at_s < first.at_s):
+            first = deadline
+    return first
 
 
 class Row(msgspec.Struct, frozen=True):
