@@ -59,7 +59,7 @@ def _up_only(raw: bytes) -> bytes:
 
 def _grids(rows: list[GridRow]) -> None:
     print_table(
-        ("name", "state", "workspaces", "phases", "hosts", "sites", "owner", "lease left", "id"),
+        ("name", "state", "workspaces", "phases", "hosts", "sites", "owner", "lease", "id"),
         [
             (
                 row.name,
@@ -69,13 +69,25 @@ def _grids(rows: list[GridRow]) -> None:
                 str(row.hosts),
                 str(row.sites),
                 row.owner_site,
-                format_duration(int(row.lease_left_s)) if row.state == GridState.UP else "-",
+                _lease(row) if row.state == GridState.UP else "-",
                 row.grid,
             )
             for row in rows
         ],
         "no grids",
     )
+
+
+def _lease(row: GridRow) -> str:
+    """What is left of it, or when it begins, or how long what it left is kept."""
+    if row.state != GridState.UP:
+        return "ended with the grid"
+    if row.starts_in_s:
+        length = format_duration(int(row.lease_left_s))
+        return f"{length}, starts in {format_duration(int(row.starts_in_s))}"
+    if row.lease_left_s or not row.kept_left_s:
+        return f"{format_duration(int(row.lease_left_s))} left"
+    return f"over, kept for {format_duration(int(row.kept_left_s))}"
 
 
 def _phases(row: GridRow) -> str:
@@ -104,11 +116,6 @@ def _workspaces(rows: tuple[WorkspaceRow, ...]) -> None:
 def _host(row: WorkspaceRow) -> str:
     """A host that cannot be reached is shown so: what it told last may not be so any more."""
     return row.host if row.host_health in ("self", "alive") else f"{row.host} ({row.host_health})"
-
-
-def _lease(row: GridRow) -> str:
-    up = row.state == GridState.UP
-    return f"{format_duration(int(row.lease_left_s))} left" if up else "ended with the grid"
 
 
 def show(context: typer.Context, name: Grid) -> None:

@@ -1,6 +1,7 @@
 """A plan as text: networks, volumes, workspaces, and the sum of it."""
 
 from overlayd.api.views import ImageRow
+from overlayd.cli.words import local
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec
 from protocol.negotiation.request import Planned, RequestView
@@ -11,7 +12,7 @@ def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> lis
     """As experience.md shows it; columns are aligned."""
     placed = {row.workspace: row for row in view.placement}
     owner = f" for vo {spec.vo}" if spec.vo else ""
-    lines = [f"{spec.name}{owner}, {format_duration(spec.lease_s)} from when it is up"]
+    lines = [f"{spec.name}{owner}, {_lease(spec, view.start_s)}"]
     names = [*(n.name for n in spec.networks), *(v.name for v in spec.volumes), *placed]
     wide = max((len(name) for name in names), default=0)
     lines += [f"  {name:<{wide}}  {text}" for name, text in _shared(spec, placed)]
@@ -31,6 +32,12 @@ def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> lis
     memory = max((len(row[2]) for row in rows), default=0)
     lines += [f"{a}  {b:<{cpus}}  {c:<{memory}}  {d}" for a, b, c, d in rows]
     return [*lines, _sum(spec, view.placement)]
+
+
+def _lease(spec: GridSpec, start_s: float) -> str:
+    """How long and from when, by the clock of who reads it."""
+    length = format_duration(spec.lease_s)
+    return f"{length} from {local(start_s)}" if start_s else f"{length} from when it is up"
 
 
 def _shared(spec: GridSpec, placed: dict[str, Planned]) -> list[tuple[str, str]]:

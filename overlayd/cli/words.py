@@ -32,6 +32,11 @@ def clock(at_s: float) -> str:
     return datetime.fromtimestamp(at_s).strftime("%H:%M:%S")
 
 
+def local(at_s: float) -> str:
+    """Day and time here, to the minute, with the offset from UTC."""
+    return datetime.fromtimestamp(at_s).astimezone().strftime("%a %Y-%m-%d %H:%M %z")
+
+
 def short(digest: str) -> str:
     """Enough of a digest to tell images apart, and to name one."""
     return digest[:12]

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, Spot, combined, load
-from overlayd.config.gridkeys import ClusterKeys, GridKeys
+from overlayd.config.gridkeys import ClusterKeys, GridKeys, LeaseKeys
 from overlayd.config.typed import read
 from overlayd.config.yaml_source import parse_yaml
 from protocol.grid import check, model
@@ -23,6 +23,12 @@ PROFILES_MAX = 16
 
 LEASE_S = 24 * 3600
 """The lease of a grid that names none."""
+
+GRACE_S = 24 * 3600
+"""How long volumes are kept after the end: over a night in which nobody looked."""
+
+WARN_S = 900
+"""A warning for who named none, where the lease is at least twice as long."""
 
 
 def load_grid(path: str | Path, profile: str | None = None) -> model.GridSpec:
@@ -88,6 +94,7 @@ def _spec(keys: GridKeys) -> model.GridSpec:
         name=keys.grid,
         vo=keys.vo,
         lease_s=int(keys.lease.for_) if keys.lease else LEASE_S,
+        lease=_terms(keys.lease) if keys.lease else model.LeaseTerms(warn_s=(WARN_S,)),
         networks=tuple(
             model.NetworkSpec(name, network.cidr, network.encryption)
             for name, network in keys.networks.items()
@@ -101,6 +108,23 @@ def _spec(keys: GridKeys) -> model.GridSpec:
             keys.placement.spread, keys.placement.sites, keys.placement.exclude
         ),
         ssh_authorized_keys=tuple(key.strip() for key in keys.ssh_authorized_keys),
+    )
+
+
+def _terms(keys: LeaseKeys) -> model.LeaseTerms:
+    deletes = keys.on_expiry is model.OnExpiry.DELETE
+    grace_s = 0 if deletes else GRACE_S
+    if keys.grace is not None:
+        grace_s = int(keys.grace)
+    warn_s: tuple[int, ...] = (WARN_S,) if int(keys.for_) >= 2 * WARN_S else ()
+    if keys.warn is not None:
+        warn_s = tuple(int(before) for before in keys.warn)
+    return model.LeaseTerms(
+        start_s=float(keys.start or 0.0),
+        before_s=float(keys.before or 0.0),
+        on_expiry=keys.on_expiry,
+        grace_s=grace_s,
+        warn_s=warn_s,
     )
 
 
@@ -121,6 +145,11 @@ def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
 
 _RENAMED: Mapping[str, KeyPath] = {
     "lease_s": ("lease", "for"),
+    "start_s": ("start",),
+    "before_s": ("before",),
+    "grace_s": ("grace",),
+    "warn_s": ("warn",),
+    "on_expiry": ("on-expiry",),
     "ssh_authorized_keys": ("ssh-authorized-keys",),
     "size_bytes": ("size",),
     "cpus_milli": ("cpus",),

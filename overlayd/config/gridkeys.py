@@ -9,8 +9,9 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta, field
 
+from overlayd.config.moments import Moment
 from overlayd.config.values import Cpus, Duration, Size
-from protocol.grid.model import Encryption, Spread
+from protocol.grid.model import Encryption, OnExpiry, Spread
 
 
 class Keys(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
@@ -18,16 +19,34 @@ class Keys(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=Tr
 
 
 class LeaseKeys(Keys, frozen=True, kw_only=True):
-    """How long the grid is wanted."""
+    """When and how long the grid is wanted: at once, or by one of start and before."""
 
     NOT_YET: ClassVar[Mapping[str, str]] = {
-        "start": "grids start at once; leave it out",
-        "before": "grids start at once; leave it out",
-        "on-expiry": "a grid ends with its lease; leave it out",
+        "best-effort": "grids are placed at once, reserved or refused; leave it out",
     }
-    for_: Annotated[
-        Duration, Meta(description="From when it is placed, up to 366d.", examples=["6h"])
-    ] = field(name="for")
+    for_: Annotated[Duration, Meta(description="How long, 1m to 366d.", examples=["6h"])] = field(
+        name="for"
+    )
+    start: Annotated[
+        Moment | None,
+        Meta(description="A reservation: it begins then.", examples=["tomorrow 14:00"]),
+    ] = None
+    before: Annotated[
+        Moment | None,
+        Meta(description="A deadline: any start that ends by then.", examples=["friday 18:00"]),
+    ] = None
+    on_expiry: Annotated[
+        OnExpiry,
+        Meta(description="At its end workspaces are stopped (volumes are kept) or deleted."),
+    ] = OnExpiry.STOP
+    grace: Annotated[
+        Duration | None,
+        Meta(description="How long what is left is kept; 24h, at most 30d.", examples=["24h"]),
+    ] = None
+    warn: Annotated[
+        tuple[Duration, ...] | None,
+        Meta(description="How long before its end to warn.", examples=[["1h", "10m"]]),
+    ] = None
 
 
 class NetworkKeys(Keys, frozen=True, kw_only=True):

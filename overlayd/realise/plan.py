@@ -70,7 +70,12 @@ def networks(part: Part, site: Site) -> tuple[NetworkPlan, ...]:
 
 def runs(part: PartOf) -> bool:
     """Whether a workspace is to have a machine."""
-    return part.wanted.power in (Power.RUNNING, Power.PAUSED)
+    return not part.not_yet and part.wanted.power in (Power.RUNNING, Power.PAUSED)
+
+
+def stops(part: PartOf) -> bool:
+    """Whether a workspace is to have none any more."""
+    return not part.not_yet and not runs(part)
 
 
 def seed(part: Part, mine: PartOf) -> Seed:

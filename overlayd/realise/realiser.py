@@ -146,7 +146,7 @@ class Realiser:
     async def _once(self, part: Part) -> bool:
         """One comparison and what follows from it. False if nothing of the grid is left to do here."""
         seen = {machine.name: machine for machine in await self._tools.compute.observe()}
-        going = [p for p in part.mine if not plan.runs(p)]
+        going = [p for p in part.mine if plan.stops(p)]
         try:
             for mine in going:
                 await self._stop(part, mine)
@@ -157,6 +157,9 @@ class Realiser:
         failed = await self._start_all(part, seen)
         for mine in going:
             self._went(part, mine)
+        for mine in part.mine:
+            if mine.not_yet:
+                self._say(part, mine, Phase.HELD, mine.not_yet)
         gone = all(mine.wanted.power is Power.GONE for mine in part.mine)
         if gone:
             await self._clear(part)

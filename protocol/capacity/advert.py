@@ -6,6 +6,7 @@ It says how many of each standard shape fit, not sums: sums lie about fragments.
 import msgspec
 
 from protocol.capacity.quantum import Quantum
+from protocol.capacity.room import Step
 
 KIND = "advert"
 
@@ -62,6 +63,8 @@ class Advert(msgspec.Struct, frozen=True):
     shapes: tuple[tuple[str, int], ...]
     images: tuple[ImageLabel, ...]
     workspaces: int
+    later: tuple[Step, ...] = ()
+    """Free room from now on."""
 
 
 def shapes_in(free: Quantum) -> tuple[tuple[str, int], ...]:

@@ -27,14 +27,23 @@ class Span(msgspec.Struct, frozen=True, array_like=True):
     quantum: Quantum
 
 
-def lease_spans(
-    quantum: Quantum, start_s: float, end_s: float, kept_until_s: float
-) -> tuple[Span, ...]:
+class Window(msgspec.Struct, frozen=True, array_like=True):
+    """The time of a lease on a host: it is busy from start to end, its disk is kept until the last."""
+
+    start_s: float
+    end_s: float
+    kept_until_s: float
+
+
+ALWAYS = Window(-FOREVER, FOREVER, FOREVER)
+
+
+def lease_spans(quantum: Quantum, window: Window) -> tuple[Span, ...]:
     """What a lease takes: everything while it runs, then its disk until its state is deleted."""
-    runs = Span(start_s, end_s, quantum)
-    if kept_until_s <= end_s or not quantum.disk_bytes:
+    runs = Span(window.start_s, window.end_s, quantum)
+    if window.kept_until_s <= window.end_s or not quantum.disk_bytes:
         return (runs,)
-    return (runs, Span(end_s, kept_until_s, quantum.kept))
+    return (runs, Span(window.end_s, window.kept_until_s, quantum.kept))
 
 
 class Timetable:

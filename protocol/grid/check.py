@@ -7,6 +7,7 @@ nothing here may trust sizes or names: too many of anything is said first, and a
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from protocol.grid import limits
+from protocol.grid.check_lease import lease_problems
 from protocol.grid.check_networks import network_problems
 from protocol.grid.expand import providers, workspace_name
 from protocol.grid.model import ClusterSpec, GridSpec
@@ -36,6 +37,7 @@ def _too_many(spec: GridSpec) -> Iterator[Problem]:
         (("networks",), spec.networks, limits.NETWORKS_MAX),
         (("volumes",), spec.volumes, limits.VOLUMES_MAX),
         (("ssh_authorized_keys",), spec.ssh_authorized_keys, limits.KEYS_MAX),
+        (("lease", "warn_s"), spec.lease.warn_s, limits.WARNINGS_MAX),
         (("placement", "sites"), spec.placement.sites, limits.NAMES_MAX),
         (("placement", "exclude"), spec.placement.exclude, limits.NAMES_MAX),
     ]
@@ -62,6 +64,7 @@ def _grid_problems(spec: GridSpec) -> Iterator[Problem]:
     yield from _between(
         ("lease_s",), spec.lease_s, limits.LEASE_S_MIN, limits.LEASE_S_MAX, format_duration
     )
+    yield from lease_problems(spec.lease, spec.lease_s)
     for field in ("sites", "exclude"):
         names: tuple[str, ...] = getattr(spec.placement, field)
         for index, name in enumerate(names):

@@ -3,27 +3,32 @@
 All functions here expect a grid without `check.problems` and raise ValueError on a cycle otherwise.
 """
 
-from protocol.grid.model import ClusterSpec, GridSpec, Workspace
+from protocol.grid.model import ClusterSpec, GridSpec, OnExpiry, Workspace
 
 
 def workspaces(spec: GridSpec) -> tuple[Workspace, ...]:
     """Every workspace in start order: providers before those that require them, else file order."""
     sizes = {volume.name: volume.size_bytes for volume in spec.volumes}
+    saves = spec.lease.best_effort or spec.lease.on_expiry is OnExpiry.SUSPEND
     return tuple(
-        _workspace(cluster, index, sizes)
+        _workspace(cluster, index, sizes, saves)
         for cluster in start_order(spec)
         for index in range(1, cluster.count + 1)
     )
 
 
-def _workspace(cluster: ClusterSpec, index: int, volume_bytes: dict[str, int]) -> Workspace:
+def _workspace(
+    cluster: ClusterSpec, index: int, volume_bytes: dict[str, int], saves: bool
+) -> Workspace:
+    """`saves` says whether its memory may have to be saved to disk: then there must be room for it."""
+    volumes = sum(volume_bytes[mount.volume] for mount in cluster.mounts)
     return Workspace(
         name=workspace_name(cluster.name, index),
         cluster=cluster.name,
         index=index,
         cpus_milli=cluster.cpus_milli,
         memory_bytes=cluster.memory_bytes,
-        disk_bytes=sum(volume_bytes[mount.volume] for mount in cluster.mounts),
+        disk_bytes=volumes + (cluster.memory_bytes if saves else 0),
         image=cluster.image,
         networks=cluster.networks,
         mounts=cluster.mounts,

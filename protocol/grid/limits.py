@@ -42,6 +42,13 @@ LEASE_S_MIN: Final = 60
 """Less is over before its guests have booted."""
 
 LEASE_S_MAX: Final = 366 * 86400
+GRACE_S_MAX: Final = 30 * 86400
+"""Disk that nobody uses; who wants it longer extends the lease."""
+
+WARNINGS_MAX: Final = 8
+TIME_S_MAX: Final = 1e11
+"""The year 5138: what is beyond is no Unix time in seconds."""
+
 PATH_LENGTH_MAX: Final = 255
 PREFIX_MIN: Final = 8
 PREFIX_MAX: Final = 30

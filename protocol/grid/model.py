@@ -26,6 +26,36 @@ class Spread(StrEnum):
     NONE = "none"
 
 
+class OnExpiry(StrEnum):
+    """What becomes of workspaces at the end of their lease."""
+
+    STOP = "stop"
+    """The default: stopped; volumes are kept for the grace."""
+    SUSPEND = "suspend"
+    """Saved to disk, memory and all, and kept with the volumes for the grace."""
+    DELETE = "delete"
+    """Stopped and deleted, volumes too."""
+
+
+class LeaseTerms(msgspec.Struct, frozen=True):
+    """When a lease may begin and what ends it. How long it lasts is GridSpec.lease_s.
+
+    At most one of `start_s`, `before_s` and `best_effort` is given; with none it begins now or not at all.
+    """
+
+    start_s: float = 0.0
+    """A reservation: begins then, Unix time. 0: no."""
+    before_s: float = 0.0
+    """A deadline: any start that ends by then, Unix time. 0: no."""
+    best_effort: bool = False
+    """Waits for room, and makes room for reservations by being suspended."""
+    on_expiry: OnExpiry = OnExpiry.STOP
+    grace_s: int = 86400
+    """How long what is left is kept after the end."""
+    warn_s: tuple[int, ...] = ()
+    """How long before the end its hosts warn."""
+
+
 class ImageRef(msgspec.Struct, frozen=True):
     """A guest image: the name a person wrote and, once resolved, the SHA-256 that is meant."""
 
@@ -96,7 +126,8 @@ class GridSpec(msgspec.Struct, frozen=True):
     vo: str = ""
     """Virtual organisation it runs for; empty while there are none."""
     lease_s: int = 86400
-    """How long, in seconds from the moment it is committed."""
+    """How long, in seconds: from the moment it is committed if `lease` does not say otherwise."""
+    lease: LeaseTerms = LeaseTerms()
     networks: tuple[NetworkSpec, ...] = ()
     volumes: tuple[VolumeSpec, ...] = ()
     placement: PlacementSpec = PlacementSpec()
@@ -115,7 +146,7 @@ class Workspace(msgspec.Struct, frozen=True):
     cpus_milli: int
     memory_bytes: int
     disk_bytes: int
-    """Sum of its volumes."""
+    """Sum of its volumes, and its memory where that may be saved to disk."""
     image: ImageRef
     networks: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()

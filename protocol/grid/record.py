@@ -57,6 +57,8 @@ class GridRecord(msgspec.Struct, frozen=True):
     assignments: tuple[Assignment, ...]
     vnis: tuple[tuple[str, int], ...]
     """(network name, VXLAN id) pairs."""
+    start_s: float = 0.0
+    """When the lease begins, for a reservation or a deadline; 0: when each host learnt of it."""
     changes: tuple[SignedOrder, ...] = ()
     """Orders that changed it since: authority for what is no longer as first asked."""
 
@@ -186,6 +188,20 @@ def ending(grid: GridId, order: SignedOrder) -> Change:
         ended = msgspec.structs.replace(
             old, epoch=old.epoch + 1, state=GridState.DOWN, changes=(*old.changes, order)
         )
+        return encode(Register(ended, register.voided))
+
+    return change
+
+
+def lapsing(grid: GridId) -> Change:
+    """Takes down a grid whose lease and grace are over; no order is needed, every host's clock says so."""
+
+    def change(value: bytes) -> bytes:
+        register = read_register(value)
+        old = register.record
+        if old is None or old.id != grid or old.state is GridState.DOWN:
+            return value
+        ended = msgspec.structs.replace(old, epoch=old.epoch + 1, state=GridState.DOWN)
         return encode(Register(ended, register.voided))
 
     return change

@@ -10,6 +10,7 @@ import msgspec
 
 from protocol.grid.check import problems
 from protocol.grid.expand import workspaces
+from protocol.grid.lease import start_fault
 from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord, GridState, grid_id, order_part, register_key, spec_of
 from protocol.terms.ids import GridId, KeyId
@@ -91,10 +92,13 @@ class Authority:
         self._by_owner(checked, record.id, record.name, record.owner)
         return checked
 
-    def vouch(self, record: GridRecord, before: GridRecord | None, now: float) -> Deployment:
+    def vouch(
+        self, record: GridRecord, before: GridRecord | None, now: float, lapsed: bool = False
+    ) -> Deployment:
         """Whether a record says no more than its owner's orders allow. Untrusted.
 
-        `before` is the newest this peer had: what is gone since must be ordered gone.
+        `before` is the newest this peer had: what is gone since must be ordered gone. `lapsed` if its time
+        is over by this peer's clock: then it may be down without an order.
         """
         deployment = self.deployment(record.order, now, fresh=False)
         if (deployment.order, deployment.name, deployment.owner) != (
@@ -106,8 +110,10 @@ class Authority:
         names = [workspace.name for workspace in deployment.workspaces]
         if any(assignment.workspace not in names for assignment in record.assignments):
             raise Untrusted(Reason.MALFORMED, "a record of workspaces nobody ordered")
+        if fault := start_fault(deployment.spec, record.start_s):
+            raise Untrusted(Reason.MALFORMED, fault)
         ended = self._ended(record, now)
-        if record.state is GridState.DOWN and "" not in ended:
+        if record.state is GridState.DOWN and "" not in ended and not lapsed:
             raise Untrusted(Reason.MALFORMED, "a record that is down without an order")
         left = [assignment.workspace for assignment in record.assignments]
         for assignment in before.assignments if before is not None else ():

@@ -9,10 +9,27 @@ stewards at every start, when others speak of a newer epoch, and now and then.
 import msgspec
 
 from protocol.capacity.ledger import Ledger
-from protocol.capacity.quantum import Quantum
+from protocol.capacity.timetable import ALWAYS, Window
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted, follow
-from protocol.grid.record import GridRecord, GridState, read_register, register_key, unchanged
+from protocol.grid.model import GridSpec
+from protocol.grid.record import (
+    GridRecord,
+    GridState,
+    lapsing,
+    read_register,
+    register_key,
+    unchanged,
+)
 from protocol.negotiation.authority import Authority
+from protocol.negotiation.carried import (
+    UNWARNED,
+    CarriedRow,
+    Stage,
+    effective,
+    next_change_s,
+    next_warning,
+    stage_of,
+)
 from protocol.negotiation.holds import TABLE as HOLD_TABLE
 from protocol.negotiation.messages import Act, ActReply, DecidedAck
 from protocol.negotiation.outcomes import NoticeDue, Outcome, Propose, RoomChanged
@@ -20,22 +37,14 @@ from protocol.placement.fit import quantum_of
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send, earliest
 from protocol.terms.ids import GridId, PeerId
-from protocol.terms.limits import AUDIT_EVERY_S
+from protocol.terms.limits import AUDIT_EVERY_S, LAPSE_EARLY_S, SLACK_S
+from protocol.terms.quantities import format_duration, format_moment
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import decode, encode
 
 TABLE = "grid"
 
-
-class CarriedRow(msgspec.Struct, frozen=True):
-    """What is on disk of a grid this host carries part of."""
-
-    record: GridRecord
-    wanted: tuple[Wanted, ...]
-    lease_until_s: float
-    made_s: float
-    acted: tuple[tuple[str, float], ...] = ()
-    """Orders carried out, and until when they could be replayed."""
+_NEVER = float("inf")
 
 
 class Carrier:
@@ -55,10 +64,13 @@ class Carrier:
         self._status: dict[GridId, dict[str, Status]] = {}
         self._audit_s: dict[GridId, float] = {}
         self._ended: dict[GridId, CarriedRow] = {}
+        self._stages: dict[GridId, Stage] = {}
+        self._lapse_s: dict[GridId, float] = {}
         for key in sorted(rows):
             row = decode(rows[key], CarriedRow)
             grid = row.record.id
             self._rows[grid] = row
+            self._enter_stage(row, now)
             self._audit_s[grid] = now + dice.uniform(1.0, 5.0)
             self._enter(row)
             for wanted in row.wanted:
@@ -78,6 +90,18 @@ class Carrier:
         """Everything carried."""
         return list(self._rows.values())
 
+    def wanted(self, grid: GridId) -> tuple[Wanted, ...]:
+        """What is to be made of this host's workspaces of a grid now; nothing if it carries none."""
+        row = self._rows.get(grid)
+        return effective(row, self._stages[grid]) if row is not None else ()
+
+    def not_yet(self, grid: GridId) -> str:
+        """Why nothing is to be made of a grid yet; empty if it is its time."""
+        row = self._rows.get(grid)
+        if row is None or self._stages[grid] is not Stage.UPCOMING:
+            return ""
+        return f"starts at {format_moment(row.starts_s)}"
+
     def statuses(self, grid: GridId) -> tuple[Status, ...]:
         """Where this host's workspaces of a grid are."""
         return tuple(self._status.get(grid, {}).values())
@@ -85,12 +109,13 @@ class Carrier:
     # -- records
 
     def decided(
-        self, record: GridRecord, held: tuple[str, ...], now: float
+        self, record: GridRecord, held: tuple[str, ...], now: float, window: Window = ALWAYS
     ) -> tuple[bool, list[Effect], list[Outcome]]:
         """A record somebody says is decided. True if this host acts on it, or did already.
 
-        `held` are the names this host holds of it. Without a hold and without having carried it before,
-        nothing is done on somebody's word. Untrusted if the record says more than its orders.
+        `held` are the names this host holds of it, `window` the time it holds them for. Without a hold
+        and without having carried it before, nothing is done on somebody's word. Untrusted if the record
+        says more than its orders.
         """
         old = self._rows.get(record.id)
         if old is not None and old.record.epoch >= record.epoch:
@@ -99,21 +124,26 @@ class Carrier:
         if old is None and record.state is GridState.DOWN:
             # Nothing to do, whatever its placement was; a hold ends on signed word only.
             if held:
-                self._authority.vouch(record, None, now)
+                self._authority.vouch(record, None, now, _is_past(window.kept_until_s, now))
             return True, [], []
         if old is None and any(name not in held for name in mine):
             return False, [], []
-        deployment = self._authority.vouch(record, old.record if old else None, now)
+        kept_until_s = old.kept_until_s if old is not None else window.kept_until_s
+        lapsed = _is_past(kept_until_s, now)
+        deployment = self._authority.vouch(record, old.record if old else None, now, lapsed)
         if old is None and not mine:
             return True, [], []
         row = CarriedRow(
             record=record,
             wanted=_wanted(record, old, self._me),
-            lease_until_s=old.lease_until_s if old else now + deployment.spec.lease_s,
+            lease_until_s=old.lease_until_s if old else _ends(record, deployment.spec, window, now),
             made_s=old.made_s if old else now,
             acted=old.acted if old else (),
+            terms=deployment.spec.lease,
+            warned_s=old.warned_s if old else UNWARNED,
         )
         self._rows[record.id] = row
+        self._enter_stage(row, now)
         self._audit_s[record.id] = now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
         self._enter(row)
         for wanted in row.wanted:
@@ -211,6 +241,9 @@ class Carrier:
         ]
         outcomes: list[Outcome] = [NoticeDue(grid)]
         self._tell(grid, status)
+        if phase is Phase.EXPIRED:
+            self._enter(row)
+            outcomes.append(RoomChanged())
         if phase is Phase.GONE:
             wanted = tuple(w for w in row.wanted if w.workspace != workspace)
             row = msgspec.structs.replace(row, wanted=wanted)
@@ -229,6 +262,8 @@ class Carrier:
             return [], []
         self._ended[grid] = self._rows.pop(grid)
         self._audit_s.pop(grid, None)
+        self._stages.pop(grid, None)
+        self._lapse_s.pop(grid, None)
         note = Note("grid.cleared", row.record.name, "nothing of it is left here", grid)
         return [Persist((Row(TABLE, grid, None),)), note], [NoticeDue(grid), RoomChanged()]
 
@@ -240,25 +275,33 @@ class Carrier:
     # -- time
 
     def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
-        """Ends leases, and audits."""
+        """Begins leases, warns, ends them, deletes what was kept; and audits."""
         effects: list[Effect] = []
         outcomes: list[Outcome] = []
         for grid, row in list(self._rows.items()):
-            if now >= row.lease_until_s and _runs(row):
-                more, due = self._expire(row, now)
-                effects += more
-                outcomes += due
-            if now >= self._audit_s[grid]:
+            more, due = self._turn(grid, row, now)
+            effects += more
+            outcomes += due
+            key = register_key(row.record.owner, row.record.name)
+            if now >= self._lapse_s.get(grid, _NEVER):
+                self._lapse_s[grid] = now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
+                change = lapsing(grid)
+                outcomes.append(Propose(f"audit:{grid}", key, row.record.stewards, change, grid))
+            elif now >= self._audit_s[grid]:
                 self._audit_s[grid] = now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
-                key = register_key(row.record.owner, row.record.name)
                 outcomes.append(Propose(f"audit:{grid}", key, row.record.stewards, unchanged, grid))
         return effects, outcomes
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        leases = (Deadline(r.lease_until_s, "lease") for r in self._rows.values() if _runs(r))
+        changes = (
+            Deadline(at_s, "lease")
+            for grid, row in self._rows.items()
+            if (at_s := next_change_s(row, self._stages[grid])) is not None
+        )
+        lapses = (Deadline(at_s, "lapse") for at_s in self._lapse_s.values())
         audits = (Deadline(at_s, "audit") for at_s in self._audit_s.values())
-        return earliest(*leases, *audits)
+        return earliest(*changes, *lapses, *audits)
 
     def check(self) -> None:
         """Everything wanted is in the ledger, and nothing is wanted twice."""
@@ -269,31 +312,53 @@ class Carrier:
 
     # -- parts
 
-    def _expire(self, row: CarriedRow, now: float) -> tuple[list[Effect], list[Outcome]]:
-        """The lease is over: stop, free cpus and memory, keep the disks until somebody says down."""
-        off = tuple(
-            w if w.power is Power.GONE else Wanted(w.workspace, Power.OFF, w.boot)
-            for w in row.wanted
-        )
-        row = msgspec.structs.replace(row, wanted=off)
-        grid = row.record.id
-        self._rows[grid] = row
+    def _turn(
+        self, grid: GridId, row: CarriedRow, now: float
+    ) -> tuple[list[Effect], list[Outcome]]:
+        """What the time that has come means for a lease."""
+        old, stage = self._stages[grid], stage_of(row, now)
+        name = row.record.name
+        if stage is old:
+            warning_s = next_warning(row)
+            if stage is not Stage.CURRENT or not warning_s or now < row.lease_until_s - warning_s:
+                return [], []
+            row = msgspec.structs.replace(row, warned_s=warning_s)
+            self._rows[grid] = row
+            left = format_duration(max(0, round(row.lease_until_s - now)))
+            note = Note("lease.warning", name, f"ends in {left}, then {_end_of(row)}", grid)
+            return [Persist((Row(TABLE, grid, encode(row)),)), note], [NoticeDue(grid)]
+        self._enter_stage(row, now)
         self._enter(row)
-        note = Note(
-            "lease.ended", row.record.name, "stopped; its volumes are kept until `down`", grid
-        )
-        return [Persist((Row(TABLE, grid, encode(row)),)), note, Realise(grid, grid)], [
-            NoticeDue(grid),
-            RoomChanged(),
-        ]
+        match stage:
+            case Stage.CURRENT:
+                note = Note(
+                    "lease.started", name, f"until {format_moment(row.lease_until_s)}", grid
+                )
+            case Stage.OVER:
+                note = Note("lease.ended", name, _end_of(row), grid)
+            case _:
+                note = Note("lease.lapsed", name, "what was kept of it is deleted", grid)
+        return [note, Realise(grid, grid)], [NoticeDue(grid), RoomChanged()]
+
+    def _enter_stage(self, row: CarriedRow, now: float) -> None:
+        grid = row.record.id
+        self._stages[grid] = stage_of(row, now)
+        if self._stages[grid] is Stage.LAPSED and row.record.state is GridState.UP:
+            # Hosts come to it at the same time; one of them is enough.
+            self._lapse_s[grid] = now + self._dice.uniform(0.0, 2.0)
+        else:
+            self._lapse_s.pop(grid, None)
 
     def _enter(self, row: CarriedRow) -> None:
+        grid = row.record.id
         quanta = {n: quantum_of(w) for n, w in self._authority.remember(row.record.order).items()}
+        told = self._status.get(grid, {})
         for wanted in row.wanted:
             quantum = quanta[wanted.workspace]
-            if wanted.power is Power.OFF:
-                quantum = Quantum(disk_bytes=quantum.disk_bytes)
-            self._ledger.enter((row.record.id, wanted.workspace), quantum)
+            status = told.get(wanted.workspace)
+            if status is not None and status.phase is Phase.EXPIRED:
+                quantum = quantum.kept
+            self._ledger.enter((grid, wanted.workspace), quantum, row.window)
 
     def _tell(self, grid: GridId, status: Status) -> None:
         self._status.setdefault(grid, {})[status.workspace] = status
@@ -308,8 +373,23 @@ def _wanted(record: GridRecord, old: CarriedRow | None, me: PeerId) -> tuple[Wan
     return kept + gone
 
 
-def _runs(row: CarriedRow) -> bool:
-    return any(w.power in (Power.RUNNING, Power.PAUSED) for w in row.wanted)
+def _ends(record: GridRecord, spec: GridSpec, window: Window, now: float) -> float:
+    """When a lease ends: as long after its start as was ordered, within the time that was held for it."""
+    if record.start_s:
+        return record.start_s + spec.lease_s
+    held_s = window.start_s + SLACK_S if window is not ALWAYS else now
+    return min(now, held_s) + spec.lease_s
+
+
+def _is_past(kept_until_s: float, now: float) -> bool:
+    return now >= kept_until_s - LAPSE_EARLY_S
+
+
+def _end_of(row: CarriedRow) -> str:
+    """What becomes of a grid at the end of its lease, for people."""
+    if row.kept_until_s <= row.lease_until_s:
+        return "it is deleted"
+    return f"stopped; its volumes are kept until {format_moment(row.kept_until_s)}"
 
 
 def _reply(sender: PeerId, message: Act, workspace: str, problem: str) -> Effect:

@@ -9,6 +9,8 @@ told to let go.
 import msgspec
 
 from protocol.capacity.quantum import Quantum
+from protocol.capacity.room import FOREVER, Room
+from protocol.grid.lease import asked, window
 from protocol.grid.model import Encryption, Workspace
 from protocol.grid.record import Assignment, GridRecord, GridState, HostRef, vni_of
 from protocol.negotiation.authority import Deployment
@@ -19,7 +21,7 @@ from protocol.placement.fit import Offer, Rules, quantum_of
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
-from protocol.terms.limits import HOLD_S, QUOTED_HOSTS
+from protocol.terms.limits import HOLD_S, QUOTED_HOSTS, STARTS_TRIED
 from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
 from protocol.trust.order import SignedOrder
 
@@ -48,6 +50,9 @@ class Gathering:
         self.grid, self.stewards = grid, stewards
         self._asked = {candidate.peer: candidate for candidate in candidates[:QUOTED_HOSTS]}
         self._offers: dict[PeerId, Offer] = {}
+        self._rooms: dict[PeerId, Room] = {}
+        self.start_s = deployment.spec.lease.start_s
+        """When the lease is to begin; 0: now, or with a deadline not chosen yet."""
         self._held: dict[str, PeerId] = {}
         self._waiting: dict[str, PeerId] = {}
         self._sizes: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
@@ -59,7 +64,8 @@ class Gathering:
 
     def ask(self) -> list[Effect]:
         """Asks every candidate for a quote."""
-        ask = QuoteAsk(self._request, self._deployment.owner_site)
+        time = asked(self._deployment.spec, self.start_s)
+        ask = QuoteAsk(self._request, self._deployment.owner_site, time)
         return [Send(peer, ask, self._request) for peer in self._asked]
 
     @property
@@ -67,7 +73,7 @@ class Gathering:
         """How many were asked."""
         return len(self._asked)
 
-    def quote(self, sender: PeerId, quote: Quote) -> bool:
+    def quote(self, sender: PeerId, quote: Quote, now: float) -> bool:
         """A host's word. True when all have spoken."""
         candidate = self._asked.get(sender)
         if candidate is None:
@@ -81,7 +87,12 @@ class Gathering:
             underlay=quote.underlay,
             encrypts=quote.encrypts,
             images=quote.images,
+            refused=quote.refused,
         )
+        try:
+            self._rooms[sender] = Room.heard(quote.later, now)
+        except ValueError:
+            self._rooms[sender] = Room([-FOREVER], [quote.free])
         return len(self._offers) == len(self._asked)
 
     def silent(self) -> list[str]:
@@ -90,8 +101,36 @@ class Gathering:
 
     # -- the choice
 
-    def choose(self) -> Choice:
-        """Where what is not held yet would go."""
+    def choose(self, now: float) -> Choice:
+        """Where what is not held yet would go. With a deadline, and nothing held yet, the first start at
+        which all of it fits is chosen, too."""
+        if not self._deployment.spec.lease.before_s or self.start_s:
+            return self._choose()
+        first: Choice | None = None
+        plain = dict(self._offers)
+        for start_s in self._starts(now):
+            self._offers = {peer: self._at(offer, start_s) for peer, offer in plain.items()}
+            choice = self._choose()
+            if not choice.unplaced:
+                self.start_s = start_s
+                return choice
+            first = first or choice
+        self._offers = plain
+        return first or self._choose()
+
+    def _starts(self, now: float) -> list[float]:
+        """Starts worth trying: now, and whenever some host has more room."""
+        spec = self._deployment.spec
+        last_s = spec.lease.before_s - spec.lease_s
+        times = dict.fromkeys(at_s for room in self._rooms.values() for at_s in room.at_s[1:])
+        return [now, *sorted(at_s for at_s in times if now < at_s <= last_s)][:STARTS_TRIED]
+
+    def _at(self, offer: Offer, start_s: float) -> Offer:
+        time = window(asked(self._deployment.spec, start_s), start_s)
+        free = self._rooms[offer.peer].for_lease(time.start_s, time.end_s, time.kept_until_s)
+        return msgspec.structs.replace(offer, free=free)
+
+    def _choose(self) -> Choice:
         offers = tuple(self._offers[peer] for peer in self._asked if peer in self._offers)
         spec = self._deployment.spec
         private = [n for n in spec.networks if n.encryption is Encryption.REQUIRED]
@@ -144,7 +183,7 @@ class Gathering:
         return [
             Send(
                 peer,
-                HoldAsk(self.grid, order, tuple(names), self.stewards, vnis, HOLD_S),
+                HoldAsk(self.grid, order, tuple(names), self.stewards, vnis, HOLD_S, self.start_s),
                 self._request,
             )
             for peer, names in _by_host(self._waiting).items()
@@ -209,6 +248,7 @@ class Gathering:
                 Assignment(w.name, self._held[w.name]) for w in deployment.workspaces
             ),
             vnis=self._vnis(),
+            start_s=self.start_s,
         )
 
     def _vnis(self) -> tuple[tuple[str, int], ...]:

@@ -10,6 +10,8 @@ stewards cannot be reached the hold stays, because the grid might have been deci
 import msgspec
 
 from protocol.capacity.ledger import Ledger
+from protocol.capacity.timetable import Window
+from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
 from protocol.grid.record import GridRecord, GridState, order_part, read_register, voiding
 from protocol.negotiation.authority import Authority, Deployment
@@ -40,6 +42,10 @@ class HoldRow(msgspec.Struct, frozen=True):
     stewards: tuple[PeerId, ...]
     vnis: tuple[tuple[str, int], ...]
     until_s: float
+    start_s: float = 0.0
+    """When the lease is to begin; 0: when it is committed."""
+    window: Window = Window(0.0, 1e12, 1e12)
+    """What is held for it in the timetable."""
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -75,7 +81,7 @@ class Holds:
             self._rows[row.grid] = row
             deployment = authority.remember(row.order)
             for name in row.workspaces:
-                self._ledger.enter((row.grid, name), quantum_of(deployment[name]))
+                self._ledger.enter((row.grid, name), quantum_of(deployment[name]), row.window)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -99,10 +105,16 @@ class Holds:
             return self._refuse(requester, ask, Constraint.AUTHORITY, str(error)), []
         if conflict := self._conflict(ask, deployment, taken):
             return self._refuse(requester, ask, *conflict), []
+        spec = deployment.spec
+        if fault := late(spec, now) or start_fault(spec, ask.start_s):
+            return self._refuse(requester, ask, Constraint.TIME, fault), []
+        if ask.start_s and offer.refused is not None:
+            return self._refuse(requester, ask, offer.refused.constraint, offer.refused.detail), []
         if not 1 <= len(ask.stewards) <= STEWARDS_MOST:
             why = f"{len(ask.stewards)} stewards, 1 to {STEWARDS_MOST} are taken"
             return self._refuse(requester, ask, Constraint.AUTHORITY, why), []
-        held, fresh, refused = self._grant(ask, deployment, offer)
+        time = window(asked(spec, ask.start_s), now) if old is None else old.window
+        held, fresh, refused = self._grant(ask, deployment, offer, time)
         if not fresh:
             return [Send(requester, HoldReply(ask.grid, tuple(held), tuple(refused)))], []
         names = tuple(dict.fromkeys((*(old.workspaces if old else ()), *held)))
@@ -117,6 +129,8 @@ class Holds:
             stewards=ask.stewards,
             vnis=ask.vnis,
             until_s=until_s,
+            start_s=ask.start_s,
+            window=time,
         )
         self._rows[ask.grid] = row
         return [
@@ -218,7 +232,7 @@ class Holds:
         return None
 
     def _grant(
-        self, ask: HoldAsk, deployment: Deployment, offer: Offer
+        self, ask: HoldAsk, deployment: Deployment, offer: Offer, time: Window
     ) -> tuple[list[str], list[str], list[tuple[str, Refusal]]]:
         """What is held now, what of it is new, and what is refused."""
         wanted: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
@@ -234,11 +248,11 @@ class Holds:
                 refused.append((name, Refusal(Constraint.AUTHORITY, self._host, detail=why)))
                 continue
             if (ask.grid, name) not in self._ledger:
-                found = refusals(workspace, offer, self._ledger.free, rules)
+                found = refusals(workspace, offer, self._ledger.free_for(time), rules)
                 if found:
                     refused.append((name, found[-1]))
                     continue
-                self._ledger.enter((ask.grid, name), quantum_of(workspace))
+                self._ledger.enter((ask.grid, name), quantum_of(workspace), time)
                 fresh.append(name)
             held.append(name)
         return held, fresh, refused

@@ -3,6 +3,8 @@
 import msgspec
 
 from protocol.capacity.quantum import Quantum
+from protocol.capacity.room import Step
+from protocol.grid.lease import Asked
 from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridRecord, GridState
 from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
@@ -11,14 +13,15 @@ from protocol.trust.order import SignedOrder
 
 
 class QuoteAsk(msgspec.Struct, frozen=True, tag="quote-ask"):
-    """What have you got? Binds nobody. `site` is whose admin asks."""
+    """What have you got for that time? Binds nobody. `site` is whose admin asks."""
 
     request: RequestId
     site: str
+    time: Asked = Asked(0.0, 0.0, 0.0)
 
 
 class Quote(msgspec.Struct, frozen=True, tag="quote"):
-    """The host's word on its room now."""
+    """The host's word on its room: what a lease of the time asked for can have, and what is free later."""
 
     request: RequestId
     host: str
@@ -28,6 +31,10 @@ class Quote(msgspec.Struct, frozen=True, tag="quote"):
     underlay: str
     encrypts: bool
     images: tuple[str, ...]
+    later: tuple[Step, ...] = ()
+    """Free room from now on, whoever asks."""
+    refused: Refusal | None = None
+    """Why the host would not take it for a reason that is not about room."""
 
 
 class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
@@ -42,6 +49,8 @@ class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
     stewards: tuple[PeerId, ...]
     vnis: tuple[tuple[str, int], ...]
     hold_s: float
+    start_s: float = 0.0
+    """When the lease is to begin; 0: now. It must agree with the order."""
 
 
 class HoldReply(msgspec.Struct, frozen=True, tag="hold-reply"):
@@ -112,6 +121,10 @@ class Notice(msgspec.Struct, frozen=True):
     """What this peer carries."""
     made_s: float
     lease_s: int
+    starts_s: float = 0.0
+    """By this host's clock, as the next two."""
+    ends_s: float = 0.0
+    kept_until_s: float = 0.0
 
 
 NOTICE = "grid"

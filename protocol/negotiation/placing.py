@@ -14,6 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
+from protocol.grid.lease import late
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import (
     Change,
@@ -45,8 +46,9 @@ from protocol.terms.limits import (
     QUOTE_WITHIN_S,
     REQUEST_S,
     ROUNDS,
+    SLACK_S,
 )
-from protocol.terms.quantities import counted
+from protocol.terms.quantities import counted, format_moment
 from protocol.terms.refusal import PASSING, Constraint, Refusal
 from protocol.trust.order import SignedOrder
 
@@ -127,6 +129,8 @@ class Placing(Request):
     def start(self, now: float) -> list[Effect]:
         """Begins an attempt: asks every candidate for a quote."""
         self._attempt += 1
+        if fault := late(self.deployment.spec, now):
+            return self._fail([f"cannot make {self.grid}: {fault}"], now)
         self._gathering = self._gather()
         self._enter(Stage.QUOTING, now + QUOTE_WITHIN_S)
         self.tell(now, f"asking {counted(self._gathering.candidates, 'host')} for quotes")
@@ -134,7 +138,7 @@ class Placing(Request):
 
     def quote(self, sender: PeerId, quote: Quote, now: float) -> Answer:
         """A host's word. When all have spoken it goes on."""
-        if self._step is not Stage.QUOTING or not self._gathering.quote(sender, quote):
+        if self._step is not Stage.QUOTING or not self._gathering.quote(sender, quote, now):
             return [], []
         return self._choose(now)
 
@@ -147,8 +151,9 @@ class Placing(Request):
         return Gathering(self.id, self.deployment, grid, candidates, stewards, self._dice)
 
     def _choose(self, now: float) -> Answer:
-        choice = self._gathering.choose()
+        choice = self._gathering.choose(now)
         self.placement = self._gathering.planned(choice)
+        self.start_s = self._gathering.start_s
         if choice.unplaced:
             return self._not_placed(choice, now), []
         if self.order is None:
@@ -290,6 +295,18 @@ class Placing(Request):
         del self._unacked[sender]
         if not self._unacked:
             self.tell(now, "every host has the contract")
+            self._reserved(now)
+
+    def _reserved(self, now: float) -> None:
+        """What begins later has its answer as soon as every host has it on disk."""
+        record, spec = self.record, self.deployment.spec
+        if record is None or record.start_s <= now + SLACK_S:
+            return
+        many = counted(len(record.assignments), "workspace")
+        begins, ends = format_moment(record.start_s), format_moment(record.start_s + spec.lease_s)
+        self._finish(
+            RequestState.DONE, [f"{self.grid} is reserved: {many} from {begins} to {ends}"], now
+        )
 
     def noticed(self, notice: Notice, now: float) -> None:
         """A host tells where its workspaces are."""

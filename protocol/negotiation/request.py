@@ -50,6 +50,8 @@ class RequestView(msgspec.Struct, frozen=True):
     """For a person: the result, or why not."""
     story: tuple[StoryLine, ...]
     placement: tuple[Planned, ...] = ()
+    start_s: float = 0.0
+    """When its lease would begin, or does; 0: when it is up."""
 
 
 class Request:
@@ -64,6 +66,7 @@ class Request:
         self.stage = "starting"
         self.answer: tuple[str, ...] = ()
         self.placement: tuple[Planned, ...] = ()
+        self.start_s = 0.0
         self._story: list[StoryLine] = []
 
     @property
@@ -89,6 +92,7 @@ class Request:
             answer=self.answer,
             story=tuple(self._story),
             placement=self.placement,
+            start_s=self.start_s,
         )
 
     def end(self, state: RequestState, answer: list[str], now: float) -> None:

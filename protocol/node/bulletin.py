@@ -8,7 +8,7 @@ from protocol.capacity.advert import KIND as ADVERT
 from protocol.grid.addresses import plan
 from protocol.grid.lifecycle import Phase
 from protocol.grid.record import spec_of
-from protocol.negotiation.carrier import CarriedRow
+from protocol.negotiation.carried import CarriedRow
 from protocol.negotiation.messages import NOTICE, Notice
 from protocol.negotiation.outcomes import NoticeDue, RoomChanged
 from protocol.node.host import Host
@@ -70,7 +70,7 @@ class Bulletin:
         if self._host.known and now >= self._advert_s:
             self._advert_sent_s, self._advert_s = now, now + ADVERT_EVERY_S
             self._room_changed = False
-            due.append((ADVERT, "", encode(self._host.advert()), ADVERT_TTL_S))
+            due.append((ADVERT, "", encode(self._host.advert(now)), ADVERT_TTL_S))
         if self._due and now >= self._notice_s:
             self._notice_s = now + NOTICE_AT_MOST_EVERY_S
             grids, self._due = list(self._due), {}
@@ -108,6 +108,9 @@ class Bulletin:
             mine=carrier.statuses(record.id),
             made_s=row.made_s,
             lease_s=int(spec.lease_s),
+            starts_s=row.starts_s,
+            ends_s=row.lease_until_s,
+            kept_until_s=row.kept_until_s,
         )
         self._own.append(notice)
         self._notices.put(self._me, notice, now)
@@ -115,5 +118,5 @@ class Bulletin:
         if over:
             carrier.forget(record.id)
             assert all(status.phase is Phase.GONE for status in notice.mine), notice.mine
-        ttl_s = _LAST_NOTICE_TTL_S if over else max(0.0, row.lease_until_s - now) + _NOTICE_GRACE_S
+        ttl_s = _LAST_NOTICE_TTL_S if over else max(0.0, row.kept_until_s - now) + _NOTICE_GRACE_S
         return NOTICE, record.id, encode(notice), ttl_s

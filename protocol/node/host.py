@@ -2,6 +2,8 @@
 
 from protocol.capacity.advert import UNPROBED, Advert, HostFacts, ImageLabel, shapes_in
 from protocol.capacity.ledger import Ledger
+from protocol.capacity.timetable import ALWAYS
+from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridRecord, GridState, register_key
 from protocol.negotiation.authority import Authority
@@ -25,7 +27,9 @@ from protocol.placement.fit import Offer
 from protocol.register.proposer import Settled, Unsettled
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
-from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.ids import GridId, PeerId
+from protocol.terms.limits import LATER_STEPS
+from protocol.terms.refusal import Refusal
 from protocol.trust.signing import Untrusted
 
 Answer = tuple[list[Effect], list[Outcome]]
@@ -49,7 +53,7 @@ class Host:
         """Without `facts` nothing is offered, and no advert made, until they were probed."""
         self._identity, self.images = identity, images
         self.facts = facts or UNPROBED
-        self.ledger = Ledger(self.facts.capacity)
+        self.ledger = Ledger(self.facts.capacity, now)
         self.holds = Holds(identity.name, self.ledger, authority, rows.get(HELD, {}), now)
         self.carrier = Carrier(
             identity.peer, self.ledger, authority, dice, rows.get(CARRIED, {}), now
@@ -80,10 +84,16 @@ class Host:
             images=tuple(image.digest for image in self.images),
         )
 
-    def advert(self) -> Advert:
-        """What everybody is told."""
+    def advert(self, now: float = 0.0) -> Advert:
+        """What everybody is told; by the time this host was last moved on to, if none is given."""
+        self.ledger.advance(now)
         free = self.ledger.free
-        return Advert(self.facts, free, shapes_in(free), self.images, len(self.ledger))
+        later = self.ledger.room.steps(self.ledger.now_s, LATER_STEPS)
+        return Advert(self.facts, free, shapes_in(free), self.images, len(self.ledger), later)
+
+    def _no_reservations(self) -> Refusal | None:
+        """Why this host takes no reservation; None if it does."""
+        return None
 
     def concerns(self, message: NegotiationMessage) -> bool:
         """Whether a message is for a host (and not for a requester)."""
@@ -91,9 +101,10 @@ class Host:
 
     def message(self, sender: PeerId, message: NegotiationMessage, now: float) -> Answer:
         """A requester speaks to this host."""
+        self.ledger.advance(now)
         match message:
             case QuoteAsk(request=request):
-                return [Send(sender, self._quote(request), request)], []
+                return [Send(sender, self._quote(message, now), request)], []
             case HoldAsk():
                 return self.holds.ask(sender, message, self._taken(), self.offer(), now)
             case HoldRelease():
@@ -138,6 +149,7 @@ class Host:
 
     def tick(self, now: float) -> Answer:
         """Holds and leases whose time is up."""
+        self.ledger.advance(now)
         effects, outcomes = self.carrier.tick(now)
         return effects, [*outcomes, *self.holds.tick(now)]
 
@@ -156,17 +168,19 @@ class Host:
 
     # -- parts
 
-    def _quote(self, request: RequestId) -> Quote:
+    def _quote(self, ask: QuoteAsk, now: float) -> Quote:
         offer = self.offer()
         return Quote(
-            request=request,
+            request=ask.request,
             host=offer.host,
             site=offer.site,
-            free=offer.free,
+            free=self.ledger.free_for(window(ask.time, now)),
             architecture=offer.architecture,
             underlay=offer.underlay,
             encrypts=offer.encrypts,
             images=offer.images,
+            later=self.ledger.room.steps(now, LATER_STEPS),
+            refused=self._no_reservations() if ask.time.start_s else None,
         )
 
     def _decided(self, sender: PeerId | None, record: GridRecord, now: float) -> Answer:
@@ -174,7 +188,8 @@ class Host:
         row = self.holds.row(record.id)
         held = row.workspaces if row is not None else ()
         try:
-            known, effects, outcomes = self.carrier.decided(record, held, now)
+            time = row.window if row is not None else ALWAYS
+            known, effects, outcomes = self.carrier.decided(record, held, now, time)
         except Untrusted as error:
             return [Note("record.refused", record.name, str(error))], []
         if not known:

@@ -3,7 +3,7 @@
 import msgspec
 
 from protocol.grid.expand import providers, workspace_name, workspaces
-from protocol.grid.lifecycle import Wanted
+from protocol.grid.lifecycle import Power, Wanted
 from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord, spec_of
 from protocol.negotiation.carrier import Carrier
@@ -19,6 +19,8 @@ class PartOf(msgspec.Struct, frozen=True):
     wanted: Wanted
     waits_for: tuple[str, ...]
     """Workspaces that must be up before it is started: providers of what it requires."""
+    not_yet: str = ""
+    """Why nothing is to be made of it yet, nor unmade; empty if it is its time."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -35,10 +37,16 @@ def part_of(carrier: Carrier, notices: Notices, grid: GridId) -> Part | None:
     if row is None:
         return None
     spec = spec_of(read_order(row.record.order))
-    wanted = {w.workspace: w for w in row.wanted}
+    wanted = {w.workspace: w for w in carrier.wanted(grid)}
+    not_yet = carrier.not_yet(grid)
     waits = _waits(row.record, spec, notices)
     mine = tuple(
-        PartOf(workspace, wanted[workspace.name], waits.get(workspace.cluster, ()))
+        PartOf(
+            workspace,
+            wanted[workspace.name],
+            waits.get(workspace.cluster, ()),
+            not_yet if wanted[workspace.name].power is not Power.GONE else "",
+        )
         for workspace in workspaces(spec)
         if workspace.name in wanted
     )

@@ -96,6 +96,10 @@ class GridRow(msgspec.Struct, frozen=True):
     sites: int
     stewards: tuple[str, ...]
     lease_left_s: float
+    starts_in_s: float = 0.0
+    """0 if its time has come."""
+    kept_left_s: float = 0.0
+    """Until what is left of it is deleted."""
 
 
 class SelfRow(msgspec.Struct, frozen=True):
@@ -206,7 +210,9 @@ def grids(node: Node, now: float) -> list[GridRow]:
                 hosts=len(dict.fromkeys(m.peer for m in members)),
                 sites=len(dict.fromkeys(m.site for m in members)),
                 stewards=tuple(_name(node, peer) for peer in newest.stewards),
-                lease_left_s=max(0.0, newest.made_s + newest.lease_s - now),
+                lease_left_s=max(0.0, newest.ends_s - max(now, newest.starts_s)),
+                starts_in_s=max(0.0, newest.starts_s - now),
+                kept_left_s=max(0.0, newest.kept_until_s - now),
             )
         )
     return sorted(rows, key=lambda row: (row.state != GridState.UP, row.name))

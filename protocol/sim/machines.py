@@ -9,7 +9,6 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from protocol.grid.lifecycle import Phase, Power, Wanted
-from protocol.negotiation.carrier import CarriedRow
 from protocol.node.events import Cleared, Progressed
 from protocol.terms.ids import GridId
 
@@ -60,27 +59,41 @@ class Machines:
         if grid in self._again:
             self.kick(grid)
 
-    def _row(self, grid: GridId) -> CarriedRow | None:
-        return self._peer.node.host.carrier.row(grid) if self._peer.node is not None else None
+    def _wanted(self, grid: GridId) -> tuple[Wanted, ...] | None:
+        """What is to be made of the grid's workspaces here now; None if it is not carried."""
+        node = self._peer.node
+        if node is None or node.host.carrier.row(grid) is None:
+            return None
+        return node.host.carrier.wanted(grid)
+
+    def _not_yet(self, grid: GridId) -> str:
+        node = self._peer.node
+        return node.host.carrier.not_yet(grid) if node is not None else ""
 
     def _pass(self, grid: GridId) -> Iterator[float]:
         """One comparison and what follows from it; yields pauses in seconds."""
         yield self._dice.uniform(0.0, 0.02)
-        row = self._row(grid)
-        if row is None:
+        all_wanted = self._wanted(grid)
+        if all_wanted is None:
             return
-        going = [w for w in row.wanted if w.power in (Power.GONE, Power.OFF)]
+        going = [w for w in all_wanted if w.power in (Power.GONE, Power.OFF)]
+        gone = all(w.power is Power.GONE for w in all_wanted)
+        if not_yet := self._not_yet(grid):
+            for wanted in all_wanted:
+                if wanted not in going:
+                    self._say(grid, wanted, Phase.HELD, not_yet)
+            all_wanted = tuple(going)
         for wanted in going:
             if self.there.pop((grid, wanted.workspace), None) is not None:
                 yield self._dice.uniform(0.02, 0.2)
         failed = False
-        for wanted in row.wanted:
+        for wanted in all_wanted:
             if wanted not in going:
                 failed = (yield from self._bring(grid, wanted)) or failed
         for wanted in going:
             gone = wanted.power is Power.GONE
             self._say(grid, wanted, Phase.GONE if gone else Phase.EXPIRED)
-        if all(w.power is Power.GONE for w in row.wanted):
+        if gone:
             yield self._dice.uniform(0.0, 0.1)
             self._peer.feed(Cleared(grid))
         elif failed:
@@ -113,10 +126,10 @@ class Machines:
 
     def _answers(self, grid: GridId, wanted: Wanted, life: int) -> None:
         machine = self.there.get((grid, wanted.workspace))
-        row = self._row(grid)
-        if machine is None or row is None or self._peer.life != life:
+        all_wanted = self._wanted(grid)
+        if machine is None or all_wanted is None or self._peer.life != life:
             return
-        if machine.boot == wanted.boot and not machine.paused and wanted in row.wanted:
+        if machine.boot == wanted.boot and not machine.paused and wanted in all_wanted:
             self._say(grid, wanted, Phase.REACHABLE)
 
     def _say(self, grid: GridId, wanted: Wanted, phase: Phase, detail: str = "") -> None:

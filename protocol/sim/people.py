@@ -7,6 +7,7 @@ from protocol.grid.model import (
     Encryption,
     GridSpec,
     ImageRef,
+    LeaseTerms,
     NetworkSpec,
     PlacementSpec,
     Spread,
@@ -18,6 +19,7 @@ from protocol.wire.codec import encode
 
 IMAGE = ImageRef("tiny", digest_of(b"tiny"))
 MIB = 1 << 20
+AT_ONCE = LeaseTerms()
 
 
 class Admin:
@@ -63,6 +65,7 @@ def grid_spec(
     spread: Spread = Spread.HOST,
     encryption: Encryption = Encryption.NONE,
     lease_s: int = 86400,
+    lease: LeaseTerms = AT_ONCE,
 ) -> GridSpec:
     """A grid of one cluster `web` on one network."""
     return GridSpec(
@@ -78,6 +81,7 @@ def grid_spec(
             ),
         ),
         lease_s=lease_s,
+        lease=lease,
         networks=(NetworkSpec("lan", "10.42.0.0/24", encryption),),
         placement=PlacementSpec(spread=spread),
     )

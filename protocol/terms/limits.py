@@ -142,3 +142,17 @@ PEERS_WATCHED = 4096
 """Twice as many as share one level of the overlay; about 1 KiB each."""
 REASONS_COUNTED = 256
 """Different reasons of faults; all there are, with room."""
+
+# Leases
+SLACK_S = 30.0
+"""Between a host's hold and its learning of the commit. A host that learns later gives so much less lease."""
+CLEAR_S = 30.0
+"""A host keeps room free so long behind a lease, for what must be stopped or saved."""
+RESERVE_AHEAD_S = 90 * 86400.0
+"""How far ahead a reservation is promised."""
+LATER_STEPS = 24
+"""Changes of free room a quote or an advert tells; what comes after them is told as the least of it."""
+LAPSE_EARLY_S = 5.0
+"""A grid whose time to be kept is over is taken down by its hosts; their clocks may differ by so much."""
+STARTS_TRIED = 48
+"""Starts a deadline is tried at; each is a choice among all hosts."""

@@ -78,3 +78,18 @@ def format_duration(duration_s: float) -> str:
     if duration_s >= 10 or duration_s == int(duration_s):
         return f"{duration_s:.0f} s"
     return f"{duration_s:.1f} s"
+
+
+def format_moment(at_s: float) -> str:
+    """`2026-11-25 14:00 UTC`: one word for all, whose clocks hang in different places.
+
+    By Hinnant's days-to-civil algorithm: rooms that decide may not read a clock, nor import one.
+    """
+    days, second = divmod(int(at_s), 86400)
+    era, day_of_era = divmod(days + 719468, 146097)
+    year = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365
+    day_of_year = day_of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * day_of_year + 2) // 153
+    day = day_of_year - (153 * month + 2) // 5 + 1
+    month, year = month + 3 if month < 10 else month - 9, year + 400 * era + (month >= 10)
+    return f"{year:04d}-{month:02d}-{day:02d} {second // 3600:02d}:{second % 3600 // 60:02d} UTC"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import FOREVER, Room, Step
-from protocol.capacity.timetable import EntryKey, Span, Timetable, lease_spans
+from protocol.capacity.timetable import EntryKey, Span, Timetable, Window, lease_spans
 
 END = 24
 """The model looks at the seconds 0 to END; from END on nothing changes any more."""
@@ -22,7 +22,7 @@ CAPACITY = Quantum(10, 10, 10)
 def leases(draw: st.DrawFn) -> tuple[Span, ...]:
     start, length, kept = draw(TIMES), draw(st.integers(1, END)), draw(st.integers(0, END))
     end = FOREVER if draw(st.booleans()) and length > END - 2 else start + length
-    return lease_spans(draw(QUANTA), start, end, end + kept)
+    return lease_spans(draw(QUANTA), Window(start, end, end + kept))
 
 
 STEPS = st.lists(
@@ -82,7 +82,7 @@ def played(steps: list[tuple[str, EntryKey, tuple[Span, ...]]]) -> tuple[Timetab
     return table, model, now
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(STEPS)
 def test_every_instant_is_the_sum_of_its_entries(
     steps: list[tuple[str, EntryKey, tuple[Span, ...]]],
@@ -94,7 +94,7 @@ def test_every_instant_is_the_sum_of_its_entries(
         assert table.free_at(second + 0.5) == model.free(second + 0.5)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(STEPS, st.integers(0, END), st.integers(0, END))
 def test_free_over_is_the_least_of_a_span(
     steps: list[tuple[str, EntryKey, tuple[Span, ...]]], start: int, length: int
@@ -105,7 +105,7 @@ def test_free_over_is_the_least_of_a_span(
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     STEPS,
     QUANTA,
@@ -127,11 +127,11 @@ def test_earliest_is_the_first_start_that_fits(
     found = table.earliest(quantum, length, after, before, keep)
     assert found == model.earliest(quantum, length, after, before, keep)
     if found is not None:
-        spans = lease_spans(quantum, found, found + length, found + length + keep)
+        spans = lease_spans(quantum, Window(found, found + length, found + length + keep))
         assert table.fits(("new", "one"), spans), "asked for next, it is granted"
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(STEPS, leases(), KEYS)
 def test_fits_says_what_reserving_would_break(
     steps: list[tuple[str, EntryKey, tuple[Span, ...]]], spans: tuple[Span, ...], key: EntryKey
@@ -145,7 +145,7 @@ def test_fits_says_what_reserving_would_break(
     assert answer == all(Quantum().fits(model.free(second)) for second in seconds)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(STEPS, st.integers(1, 6))
 def test_what_is_told_is_never_more_than_there_is(
     steps: list[tuple[str, EntryKey, tuple[Span, ...]]], most: int
@@ -189,7 +189,7 @@ def test_extending_is_refused_where_somebody_comes_next() -> None:
 
 def test_disk_is_kept_when_the_run_is_over() -> None:
     table = Timetable(Quantum(4, 4, 10))
-    table.reserve(("g", "a"), lease_spans(Quantum(4, 4, 6), 0, 100, 500))
+    table.reserve(("g", "a"), lease_spans(Quantum(4, 4, 6), Window(0, 100, 500)))
     assert table.free_at(100) == Quantum(4, 4, 4)
     assert table.free_at(500) == Quantum(4, 4, 10)
     assert table.earliest(Quantum(1, 1, 5), 10, 0) == 500

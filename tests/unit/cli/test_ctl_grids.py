@@ -120,7 +120,6 @@ def test_ps_and_show(daemon: Daemon) -> None:
         "SITES",
         "OWNER",
         "LEASE",
-        "LEFT",
         "ID",
     ]
     assert row.split()[:8] == ["demo", "up", "3", "3", "reachable", "1", "1", "ams"]

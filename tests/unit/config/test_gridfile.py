@@ -1,5 +1,7 @@
 """The grid file: what is read from it, and what is said of a bad one, word for word."""
 
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -15,8 +17,10 @@ from protocol.grid.model import (
     Encryption,
     GridSpec,
     ImageRef,
+    LeaseTerms,
     Mount,
     NetworkSpec,
+    OnExpiry,
     PlacementSpec,
     Spread,
     VolumeSpec,
@@ -65,6 +69,7 @@ def test_the_whole_file_is_read() -> None:
         name="star-sim",
         vo="star",
         lease_s=6 * 3600,
+        lease=LeaseTerms(warn_s=(900,)),
         networks=(NetworkSpec("lan", "10.42.0.0/24", Encryption.REQUIRED),),
         volumes=(VolumeSpec("scratch", 20 << 30),),
         clusters=(
@@ -97,6 +102,16 @@ def test_the_whole_file_is_read() -> None:
 def test_a_profile_is_written_over_the_file_and_keeps_the_rest() -> None:
     worker = parse_grid(GOOD, "star.yaml", "test").clusters[1]
     assert (worker.count, worker.cpus_milli, worker.memory_bytes) == (2, 250, 512 << 20)
+
+
+def test_the_terms_of_a_lease() -> None:
+    text = GOOD.replace("{for: 6h}", "{for: 6h, start: 2126-01-02T14:00:00+00:00, warn: [1h, 5m]}")
+    start_s = datetime(2126, 1, 2, 14, tzinfo=UTC).timestamp()
+    assert parse_grid(text, "f").lease == LeaseTerms(start_s=start_s, warn_s=(3600, 300))
+    text = GOOD.replace("{for: 6h}", "{for: 10m, before: in 2h, on-expiry: delete}")
+    terms = parse_grid(text, "f").lease
+    assert (terms.on_expiry, terms.grace_s, terms.warn_s) == (OnExpiry.DELETE, 0, ())
+    assert 7100 < terms.before_s - time.time() <= 7200
 
 
 def test_a_lease_left_out_is_a_day() -> None:
@@ -266,19 +281,44 @@ TABLE = {
             " leave it out"
         ],
     ),
-    "reservation": (
+    "two ways to begin": (
         "{for: 6h}",
-        "{for: 6h, start: tomorrow 14:00}",
+        "{for: 6h, start: tomorrow 14:00, before: 2126-01-01 00:00}",
         [
-            f"star.yaml:3:18: lease.start: {UNSUPPORTED}grids start at once; leave it out",
+            "star.yaml:3:8: lease: found start and before;"
+            " a lease has one of start, before and best-effort"
+        ],
+    ),
+    "no time": (
+        "{for: 6h}",
+        "{for: 6h, start: soon}",
+        [
+            'star.yaml:3:25: lease.start: found "soon"; write for example tomorrow 14:00,'
+            " friday 18:00, in 2h or 2026-11-25 14:00"
+        ],
+    ),
+    "grace of what is deleted": (
+        "{for: 6h}",
+        "{for: 6h, on-expiry: delete, grace: 2h}",
+        [
+            "star.yaml:3:44: lease.grace: found a grace for what is deleted at the end;"
+            " leave grace out, or write on-expiry: stop"
+        ],
+    ),
+    "warned before it begins": (
+        "{for: 6h}",
+        "{for: 6h, warn: [1h, 6h]}",
+        [
+            "star.yaml:3:29: lease.warn[1]: found 6 h;"
+            " a warning comes before the end of the lease, and after its start"
         ],
     ),
     "lease": (
         "{for: 6h}",
         "6h",
         [
-            'star.yaml:3:8: lease: found "6h"; write a mapping of keys out of for,'
-            " for example {for: 6h}"
+            'star.yaml:3:8: lease: found "6h"; write a mapping of keys out of for, start,'
+            " before, on-expiry, grace and warn, for example {for: 6h}"
         ],
     ),
     "lease too long": (
@@ -424,6 +464,7 @@ def test_a_written_grid_is_read_back(
             for cluster, (count, cpus_milli, memory) in shapes.items()
         ),
         lease_s=lease_s,
+        lease=LeaseTerms(warn_s=(900,)),
         networks=tuple(NetworkSpec(n, f"10.{i}.0.0/16") for i, n in enumerate(networks)),
     )
     document = {

@@ -3,7 +3,8 @@
 from random import Random
 
 from protocol.capacity.quantum import Quantum
-from protocol.grid.model import Encryption, GridSpec, Spread
+from protocol.capacity.room import Step
+from protocol.grid.model import Encryption, GridSpec, LeaseTerms, Spread
 from protocol.grid.record import (
     Assignment,
     GridRecord,
@@ -30,6 +31,7 @@ NOW = 1_000_000.0
 A, B, C = PeerId("a" * 64), PeerId("b" * 64), PeerId("c" * 64)
 NAMES = {A: "alpha", B: "beta", C: "gamma"}
 SITES = {A: "s1", B: "s2", C: "s3"}
+AT_ONCE = LeaseTerms()
 REQUEST = RequestId("request-1")
 ROOM = Quantum(4000, 1024 * MIB, 0)
 
@@ -39,10 +41,21 @@ RIVAL = Admin(FEDERATION, "s2", Random(2))
 AUTHORITY = Authority(FEDERATION.key, SimVerifier())
 
 
-def shop(count: int = 2, memory_mib: int = 128) -> GridSpec:
+def shop(
+    count: int = 2,
+    memory_mib: int = 128,
+    lease: LeaseTerms = AT_ONCE,
+    lease_s: int = 86400,
+) -> GridSpec:
     """Workspaces web-1 to web-N, spread over hosts."""
     return grid_spec(
-        "shop", count, memory_bytes=memory_mib * MIB, spread=Spread.HOST, encryption=Encryption.NONE
+        "shop",
+        count,
+        memory_bytes=memory_mib * MIB,
+        spread=Spread.HOST,
+        encryption=Encryption.NONE,
+        lease=lease,
+        lease_s=lease_s,
     )
 
 
@@ -60,7 +73,7 @@ def placing(order: SignedOrder | None, spec: GridSpec | None = None) -> Placing:
     return Placing(REQUEST, deployment, order, world, Random(3), NOW)
 
 
-def quote(peer: PeerId, free: Quantum = ROOM) -> Quote:
+def quote(peer: PeerId, free: Quantum = ROOM, later: tuple[Step, ...] = ()) -> Quote:
     """A host's word on its room."""
     return Quote(
         request=REQUEST,
@@ -71,6 +84,7 @@ def quote(peer: PeerId, free: Quantum = ROOM) -> Quote:
         underlay=NAMES[peer],
         encrypts=True,
         images=(),
+        later=later or (Step(0.0, free),),
     )
 
 
@@ -86,6 +100,7 @@ def record_of(
     epoch: int = 1,
     state: GridState = GridState.UP,
     changes: tuple[SignedOrder, ...] = (),
+    start_s: float = 0.0,
 ) -> GridRecord:
     """The record that places `placed`."""
     deployment = AUTHORITY.deployment(order, NOW, fresh=True)
@@ -105,6 +120,7 @@ def record_of(
         assignments=tuple(Assignment(name, peer) for name, peer in placed.items()),
         vnis=(("lan", vni_of(made, "lan")),),
         changes=changes,
+        start_s=start_s,
     )
 
 

@@ -27,7 +27,7 @@ DOWN = ADMIN.order(Action.DOWN, "shop", NOW)
 
 
 def host(rows: dict[str, bytes] | None = None) -> tuple[Carrier, Ledger]:
-    ledger = Ledger(ROOM)
+    ledger = Ledger(ROOM, NOW)
     return Carrier(A, ledger, AUTHORITY, Random(1), rows or {}, NOW), ledger
 
 
@@ -209,9 +209,12 @@ def test_the_lease_ends() -> None:
     carrier, ledger = carrying()
     row = carrier.row(GRID)
     assert row is not None
+    ledger.advance(row.lease_until_s)
     effects, _ = carrier.tick(row.lease_until_s)
-    assert wanted(carrier) == {"web-1": Power.OFF}
+    assert [w.power for w in carrier.wanted(GRID)] == [Power.OFF]
     assert [e for e in effects if isinstance(e, Realise)]
+    assert ledger.free != ROOM, "its room is free when it is stopped, not when it is to be"
+    carrier.progress(GRID, Status("web-1", Phase.EXPIRED, "", row.lease_until_s))
     assert ledger.free == ROOM, "cpus and memory are free, it has no disk"
     carrier.check()
 

@@ -35,7 +35,7 @@ FREE = Taken({}, {})
 
 
 def host(room: Quantum = ROOM, rows: dict[str, bytes] | None = None) -> tuple[Holds, Ledger]:
-    ledger = Ledger(room)
+    ledger = Ledger(room, NOW)
     return Holds("alpha", ledger, AUTHORITY, rows or {}, NOW), ledger
 
 

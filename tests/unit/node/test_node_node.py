@@ -223,10 +223,10 @@ def test_a_quarantined_peers_records_come_through_others() -> None:
     peer.handle(Connected(third.peer), NOW)
     peer.handle(Arrived(third.peer, hello(third), ""), NOW)
     flood(peer, NOW)
-    news = Record(OTHER.signer.key, "advert", "", 1, 2, encode(peer.host.advert()), 60.0)
+    news = Record(OTHER.signer.key, "advert", "", 1, 2, encode(peer.host.advert(NOW)), 60.0)
     signed = sign_record(news, OTHER.signer)
     peer.handle(Arrived(third.peer, Gossip(signed), ""), NOW)
-    assert peer.desk.adverts[YOU].advert == peer.host.advert()
+    assert peer.desk.adverts[YOU].advert == peer.host.advert(NOW)
 
 
 def test_a_ping_is_answered_with_its_own_time() -> None:
@@ -327,7 +327,7 @@ def test_a_host_that_was_probed_again_tells() -> None:
     smaller = msgspec.structs.replace(FACTS, capacity=Quantum(1000, 1 << 30, 0))
     peer.handle(Probed(smaller), NOW + 10)
     held = peer.broadcast.directory.of_kind("advert")[0]
-    assert peer.host.advert().free == smaller.capacity
+    assert peer.host.advert(NOW + 10).free == smaller.capacity
     assert held.received_s == NOW + 10
 
 

@@ -1,5 +1,7 @@
 """Quantities as people write them, ids, and the first of some deadlines."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from protocol.terms.ids import digest_of, short_hash
 from protocol.terms.quantities import (
     format_cpus,
     format_duration,
+    format_moment,
     format_size,
     parse_cpus,
     parse_duration,
@@ -124,3 +127,8 @@ def test_what_may_pass_is_not_authority_or_place() -> None:
     assert Constraint.NAME in lasting
     assert Constraint.SITE in lasting
     assert all(quantity in PASSING for quantity in QUANTITIES)
+
+
+@given(st.integers(0, 100_000_000_000))
+def test_a_moment_is_as_the_calendar_has_it(at_s: int) -> None:
+    assert format_moment(at_s) == datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")

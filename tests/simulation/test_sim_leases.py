@@ -1,0 +1,149 @@
+"""Leases in a whole federation: reservations, deadlines, ends, through the deaths of everybody involved."""
+
+import pytest
+from sim_calm import answer, calm_world, node_of
+
+from protocol.capacity.quantum import Quantum
+from protocol.grid.lifecycle import Phase
+from protocol.grid.model import LeaseTerms, OnExpiry
+from protocol.grid.record import GridState
+from protocol.sim.people import MIB, grid_spec
+from protocol.sim.quiet import newest_records
+from protocol.sim.run import settle
+from protocol.sim.world import World
+from protocol.terms.ids import RequestId
+
+GIB = 1 << 30
+SMALL = Quantum(1000, 1 * GIB, 8 * GIB)
+"""Room for one workspace of a cpu."""
+
+
+def asked(world: World, request: RequestId) -> tuple[str, str]:
+    """(state, answer) of a request to the first peer."""
+    seen = answer(world, world.peers[0], request)
+    return seen.state, "\n".join(seen.answer)
+
+
+def up(world: World, name: str, count: int, lease_s: int, lease: LeaseTerms) -> RequestId:
+    spec = grid_spec(
+        name, count, cpus_milli=1000, memory_bytes=512 * MIB, lease_s=lease_s, lease=lease
+    )
+    return world.give(world.peers[0], world.admins["s1"].up(spec, world.now_s))
+
+
+def running(world: World) -> list[str]:
+    return [w for peer in world.peers for _, w in peer.machines.there]
+
+
+def test_a_reservation_begins_together_and_ends_and_is_deleted() -> None:
+    world = calm_world(7, 3, capacity=SMALL)
+    start_s = world.now_s + 600.0
+    terms = LeaseTerms(start_s=start_s, grace_s=300)
+    state, answer = asked(world, up(world, "exam", 3, 900, terms))
+    assert state == "done"
+    assert answer.startswith("exam is reserved: 3 workspaces from ")
+    assert running(world) == []
+    world.run(start_s - world.now_s - 1.0)
+    assert running(world) == []
+    assert world.run_until(lambda: len(running(world)) == 3, 3.0)
+    world.run(start_s + 890.0 - world.now_s)
+    assert len(running(world)) == 3
+    world.run(20.0)
+    assert running(world) == []
+    (record,) = newest_records(world)
+    assert record.state is GridState.UP, "its volumes are kept"
+    world.run(320.0)
+    settle(world)
+    (record,) = newest_records(world)
+    assert record.state is GridState.DOWN
+    assert not any(node_of(p).host.carrier.rows() for p in world.peers)
+    state, _ = asked(world, up(world, "exam", 3, 900, LeaseTerms()))
+    assert state == "done", "the name is free again"
+
+
+def test_short_work_runs_before_a_reservation_and_long_work_is_refused() -> None:
+    world = calm_world(7, 1, 1, capacity=SMALL)
+    start_s = world.now_s + 1000.0
+    reserved, _ = asked(world, up(world, "exam", 1, 600, LeaseTerms(start_s=start_s)))
+    assert reserved == "done"
+    long, why = asked(world, up(world, "long", 1, 1000, LeaseTerms()))
+    assert long == "failed"
+    assert "cpus" in why
+    short, _ = asked(world, up(world, "short", 1, 800, LeaseTerms()))
+    assert short == "done", "it is over before the reservation begins"
+    world.run(start_s + 5.0 - world.now_s)
+    assert len(running(world)) == 1
+    later, _ = asked(world, up(world, "later", 1, 600, LeaseTerms(start_s=start_s + 700.0)))
+    assert later == "done"
+
+
+def test_a_deadline_takes_the_first_start_that_ends_in_time() -> None:
+    world = calm_world(7, 2, 2, capacity=SMALL)
+    busy = LeaseTerms(on_expiry=OnExpiry.DELETE, grace_s=0)
+    assert asked(world, up(world, "busy", 2, 600, busy))[0] == "done"
+    began_s = world.now_s
+    early = LeaseTerms(before_s=began_s + 800.0)
+    state, _ = asked(world, up(world, "early", 1, 600, early))
+    assert state == "failed", "there is no room early enough"
+    terms = LeaseTerms(before_s=began_s + 1400.0)
+    state, answer = asked(world, up(world, "thesis", 2, 600, terms))
+    assert state == "done"
+    assert "reserved" in answer
+    (record,) = [r for r in newest_records(world) if r.name == "thesis"]
+    assert began_s + 600 <= record.start_s <= began_s + 700
+    assert world.run_until(lambda: world.now_s > record.start_s + 5.0, 1000.0)
+    assert len(running(world)) == 2
+    at_once, _ = asked(world, up(world, "soon", 1, 60, LeaseTerms(before_s=world.now_s + 80.0)))
+    assert at_once == "failed"
+
+
+def test_a_start_that_has_passed_is_refused_at_once() -> None:
+    world = calm_world(7, 1, 1)
+    state, why = asked(world, up(world, "late", 1, 600, LeaseTerms(start_s=world.now_s - 60.0)))
+    assert (state, why) == ("failed", "cannot make late: its start has passed")
+    state, why = asked(world, up(world, "far", 1, 600, LeaseTerms(start_s=world.now_s + 9e6)))
+    assert state == "failed"
+    assert "reservations are taken up to 90 d ahead" in why
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_everybody_may_die_at_any_time(seed: int) -> None:
+    """Each daemon is killed between two effects again and again, over the whole life of a reservation."""
+    world = calm_world(seed, 3, capacity=SMALL)
+    start_s = world.now_s + 120.0
+    terms = LeaseTerms(start_s=start_s, grace_s=120, warn_s=(30,))
+    assert asked(world, up(world, "exam", 3, 180, terms))[0] == "done"
+    dice = world.new_dice()
+    while world.now_s < start_s + 180 + 120 + 60:
+        peer = dice.choice(world.peers)
+        if peer.up:
+            peer.fuse = dice.randint(1, 8)
+        world.run(dice.uniform(1.0, 20.0))
+        for other in world.peers:
+            if not other.up:
+                other.start()
+        world.run(dice.uniform(1.0, 10.0))
+    for peer in world.peers:
+        peer.fuse = None
+    world.calm_since_s = world.now_s
+    settle(world)
+    (record,) = newest_records(world)
+    assert record.state is GridState.DOWN
+    assert running(world) == []
+
+
+def test_a_host_that_was_away_at_the_start_begins_when_it_is_back() -> None:
+    world = calm_world(7, 3, capacity=SMALL)
+    start_s = world.now_s + 100.0
+    assert asked(world, up(world, "exam", 3, 600, LeaseTerms(start_s=start_s)))[0] == "done"
+    away = world.peers[2]
+    away.crash()
+    world.run(start_s + 50.0 - world.now_s)
+    assert len(running(world)) == 2
+    away.start()
+    assert world.run_until(lambda: len(running(world)) == 3, 5.0)
+    carrier = node_of(away).host.carrier
+    (row,) = carrier.rows()
+    assert world.run_until(
+        lambda: all(s.phase is Phase.REACHABLE for s in carrier.statuses(row.record.id)), 10.0
+    )

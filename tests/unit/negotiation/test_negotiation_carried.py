@@ -1,0 +1,201 @@
+"""A lease's life at a host: it begins when it is to, warns, ends, is kept, and is deleted."""
+
+from random import Random
+
+import msgspec
+import pytest
+from negotiating import ADMIN, AUTHORITY, NOW, ROOM, A, B, C, committed, record_of, shop
+
+from protocol.capacity.ledger import Ledger
+from protocol.capacity.timetable import Window
+from protocol.grid.lifecycle import Phase, Power, Status
+from protocol.grid.model import LeaseTerms, OnExpiry
+from protocol.grid.record import GridRecord, GridState, grid_id, lapsing, read_register
+from protocol.negotiation.carrier import Carrier
+from protocol.negotiation.outcomes import NoticeDue, Propose
+from protocol.terms.effects import Effect, Note, Persist, Realise
+from protocol.trust.signing import Untrusted
+
+START, FOR = NOW + 3600.0, 1000
+TERMS = LeaseTerms(start_s=START, grace_s=500, warn_s=(300, 100))
+ORDER = ADMIN.up(shop(2, lease=TERMS, lease_s=FOR), NOW)
+GRID = grid_id(ORDER)
+RECORD = record_of(ORDER, {"web-1": A, "web-2": B}, start_s=START)
+END, DELETED = START + FOR, START + FOR + 500
+
+
+class Host:
+    """A carrier and its store."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, bytes] = {}
+        self.start(NOW)
+
+    def start(self, now: float) -> None:
+        self.ledger = Ledger(ROOM, now)
+        self.carrier = Carrier(A, self.ledger, AUTHORITY, Random(1), dict(self.rows), now)
+
+    def take(self, record: GridRecord, now: float) -> list[Effect]:
+        window = Window(START, END + 60, DELETED + 60)
+        known, effects, _ = self.carrier.decided(record, ("web-1",), now, window)
+        assert known
+        return self.keep(effects)
+
+    def tick(self, now: float) -> list[Effect]:
+        self.ledger.advance(now)
+        effects, outcomes = self.carrier.tick(now)
+        self.proposed = [o for o in outcomes if isinstance(o, Propose)]
+        self.noticed = NoticeDue(GRID) in outcomes
+        self.carrier.check()
+        self.ledger.check()
+        return self.keep(effects)
+
+    def keep(self, effects: list[Effect]) -> list[Effect]:
+        for effect in effects:
+            for row in effect.rows if isinstance(effect, Persist) else ():
+                if row.table == "grid" and row.value is not None:
+                    self.rows[row.key] = row.value
+        return effects
+
+    def power(self) -> Power:
+        (wanted,) = self.carrier.wanted(GRID)
+        return wanted.power
+
+
+def carrying(now: float = NOW) -> Host:
+    host = Host()
+    host.take(RECORD, now)
+    return host
+
+
+def notes(effects: list[Effect]) -> list[str]:
+    return [e.kind for e in effects if isinstance(e, Note) and e.kind != "grid.decided"]
+
+
+def test_a_reservation_waits_for_its_time() -> None:
+    host = carrying()
+    assert host.carrier.not_yet(GRID) == "starts at 1970-01-12 14:46 UTC"
+    assert host.ledger.free == ROOM, "until then the room is others'"
+    assert host.ledger.room.at(START).memory_bytes == ROOM.memory_bytes - (128 << 20)
+    deadline = host.carrier.next_deadline()
+    assert deadline is not None
+    assert deadline.at_s < START, "the stewards are asked meanwhile"
+    assert notes(host.tick(START - 1)) == []
+    effects = host.tick(START)
+    assert notes(effects) == ["lease.started"]
+    assert Realise(GRID, GRID) in effects
+    assert host.noticed
+    assert host.carrier.not_yet(GRID) == ""
+    assert host.power() is Power.RUNNING
+
+
+def test_it_warns_once_each_time_and_remembers() -> None:
+    host = carrying()
+    host.tick(START)
+    assert notes(host.tick(END - 301)) == []
+    assert notes(host.tick(END - 300)) == ["lease.warning"]
+    assert notes(host.tick(END - 299)) == []
+    host.start(END - 200)
+    assert notes(host.tick(END - 200)) == [], "it was said before the restart"
+    assert notes(host.tick(END - 50)) == ["lease.warning"]
+    assert notes(host.tick(END - 40)) == []
+
+
+def test_it_ends_and_what_is_left_is_kept_and_deleted() -> None:
+    host = carrying()
+    host.tick(START)
+    assert notes(host.tick(END)) == ["lease.ended"]
+    assert host.power() is Power.OFF
+    host.carrier.progress(GRID, Status("web-1", Phase.EXPIRED, "", END))
+    assert host.ledger.free == ROOM
+    host.tick(DELETED - 1)
+    assert all(p.change is not lapsing for p in host.proposed)
+    assert notes(host.tick(DELETED)) == ["lease.lapsed"]
+    host.tick(DELETED + 2)
+    (propose,) = host.proposed
+    value = propose.change(committed(RECORD))
+    record = read_register(value).record
+    assert record is not None
+    assert record.state is GridState.DOWN
+    host.keep(host.carrier.audited(GRID, value, DELETED + 3)[0])
+    assert host.power() is Power.GONE
+
+
+def test_a_restart_finds_it_as_the_time_has_it() -> None:
+    host = carrying()
+    for now, power, waits in (
+        (START - 10, Power.RUNNING, True),
+        (START + 10, Power.RUNNING, False),
+        (END + 10, Power.OFF, False),
+        (DELETED + 10, Power.OFF, False),
+    ):
+        host.start(now)
+        assert host.power() is power
+        assert bool(host.carrier.not_yet(GRID)) == waits
+        host.tick(now)
+
+
+def test_the_end_is_proposed_again_until_the_stewards_answer() -> None:
+    host = carrying()
+    host.start(DELETED + 1000)
+    host.tick(DELETED + 1000)
+    host.tick(DELETED + 1010)
+    assert [p.id for p in host.proposed] == [f"audit:{GRID}"]
+    host.tick(DELETED + 1100)
+    assert [p.id for p in host.proposed] == [f"audit:{GRID}"]
+    made = read_register(host.proposed[0].change(committed(RECORD))).record
+    assert made is not None
+    assert made.state is GridState.DOWN
+
+
+def test_nobody_ends_it_before_its_time() -> None:
+    host = carrying()
+    ended = read_register(lapsing(GRID)(committed(RECORD))).record
+    assert ended is not None
+    with pytest.raises(Untrusted, match="down without an order"):
+        host.take(ended, DELETED - 60)
+    host.take(ended, DELETED - 1)
+    assert host.power() is Power.GONE, "clocks may differ by seconds"
+
+
+def test_a_record_begins_when_it_was_ordered() -> None:
+    host = Host()
+    for start_s in (0.0, START - 600, START + 600):
+        with pytest.raises(Untrusted, match="begins at another time"):
+            host.take(msgspec.structs.replace(RECORD, start_s=start_s), NOW)
+
+
+def test_a_deadline_begins_whenever_it_ends_in_time() -> None:
+    terms = LeaseTerms(before_s=NOW + 5000, grace_s=0)
+    order = ADMIN.up(shop(1, lease=terms, lease_s=FOR), NOW)
+    for start_s, fine in ((NOW, True), (NOW + 4000, True), (NOW + 4001, False), (0.0, False)):
+        record = record_of(order, {"web-1": A}, start_s=start_s)
+        if fine:
+            AUTHORITY.vouch(record, None, NOW)
+        else:
+            with pytest.raises(Untrusted, match="too late to end before its deadline"):
+                AUTHORITY.vouch(record, None, NOW)
+
+
+def test_a_host_that_learns_late_ends_with_what_it_held() -> None:
+    order = ADMIN.up(shop(1, lease_s=FOR), NOW)
+    record = record_of(order, {"web-1": A})
+    host = Host()
+    window = Window(NOW, NOW + FOR + 60, NOW + FOR + 86460)
+    host.carrier.decided(record, ("web-1",), NOW + 500, window)
+    row = host.carrier.row(record.id)
+    assert row is not None
+    assert row.lease_until_s == NOW + FOR + 30, "others may have been promised what comes after"
+
+
+def test_what_is_deleted_at_its_end_has_no_grace() -> None:
+    terms = LeaseTerms(start_s=START, on_expiry=OnExpiry.DELETE, grace_s=0)
+    order = ADMIN.up(shop(1, lease=terms, lease_s=FOR), NOW)
+    record = record_of(order, {"web-1": A, "web-2": C}, start_s=START)
+    record = msgspec.structs.replace(record, assignments=record.assignments[:1])
+    host = Host()
+    host.take(record, NOW)
+    host.tick(START)
+    assert notes(host.tick(END)) == ["lease.lapsed"]
+    host.tick(END + 2)
+    assert [p.id for p in host.proposed][:1] == [f"audit:{record.id}"]
