@@ -1,242 +1,308 @@
 """The overlay beside serf: N real daemons and N serf agents, on loopback, in the same run.
 
     joined     start of the last peer to every peer listing every peer
+    event      a line told at one peer to every other peer's log (`overlayctl tell`; serf: a user event)
     killed     SIGKILL of one peer to every other knowing
     stopped    SIGSTOP of one peer to every other knowing; and after SIGCONT, to all having it back
+    busy       peers declared dead while another program keeps every core busy for a minute
     idle       resident memory, cpu and bytes a second of each peer with nothing happening
+    storm      256 peers started at once: whether, and when, every peer lists every peer
 
-Times are taken where a daemon's log line arrives here over a pipe. Ours start one after the other with a
-pause, since starting a Python process costs a second of a core; serf's harness (`../shared/bench`)
-does the same with its own pause. Everything runs in a network namespace of its own.
+Times are taken where a daemon's log line arrives here over a pipe, as serf's harness (../shared/bench)
+does. Peers start one after the other with a pause; ours is longer, since starting a Python process takes
+half a second of a core. Everything runs in a network namespace of its own, every part has an end, and
+every process started is ended. Figures are fair only on a machine that does nothing else: the load
+average is printed with them.
 """
 
 import argparse
 import asyncio
 import json
 import os
-import re
 import shutil
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
-from federation.launch import BIN, Federation, Host
 from rich.console import Console
 from rich.table import Table
 
-TOP = Path(__file__).resolve().parents[2]
-SERF = TOP.parent / "shared" / "bench" / "serf_bench.py"
+from benches import serfs
+from benches.overlayds import Daemons
+
 INSIDE = "OVERLAYD_BENCH_INSIDE"
-_SITES = 4
-_LINE = msgspec.json.Decoder(dict[str, object])
-_GONE = ("peer.dead", "peer.left")
-_HERE = ("peer.joined", "peer.alive")
+ROWS = ("joined", "idle", "event", "killed", "stopped", "busy", "storm")
+STORM = 256
+
+Figures = dict[str, float | None]
+"""Measured values by row's name; None: it did not happen in the time it had."""
+
+REACH: dict[str, tuple[str, float | None]] = {
+    # What each row is to reach: words, and a limit if it is not a share of serf's.
+    "joined": ("no later than serf", None),
+    "event p50": ("a quarter of serf's", None),
+    "event p99": ("a quarter of serf's", None),
+    "event lost": ("0", 0),
+    "killed": ("3 s", 3),
+    "stopped": ("6 s", 6),
+    "back": ("1 s", 1),
+    "busy: dead": ("0", 0),
+    "MiB resident": ("70", 70),
+    "cpu %": ("0.5", 0.5),
+    "bytes/s": ("600", 600),
+    "storm": ("converge", float("inf")),
+}
+SHARE = {"joined": 1.0, "event p50": 0.25, "event p99": 0.25}
+"""Of serf's figure."""
 
 
-class Watched:
-    """One daemon whose log is read as it comes."""
+class Progress:
+    """Lines on standard error, with time and load."""
 
-    def __init__(self, host: Host) -> None:
-        self.host = host
-        self.present: dict[str, float] = {}
-        self.gone: dict[str, float] = {}
-        self.process: asyncio.subprocess.Process | None = None
+    def __init__(self) -> None:
+        self._began_s = time.monotonic()
 
-    async def start(self) -> None:
-        """Starts it; its lines are read from now on."""
-        self.process = await asyncio.create_subprocess_exec(
-            str(BIN / "overlayd"), "run", "-c", str(self.host.folder / "overlayd.toml"),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        self._reading = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        assert self.process is not None
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
-            try:
-                event = _LINE.decode(line)
-            except msgspec.DecodeError:
-                continue
-            subject, kind = str(event.get("subject", "")), str(event.get("event", ""))
-            if kind in _GONE:
-                self.present.pop(subject, None)
-                self.gone[subject] = time.monotonic()
-            elif kind in _HERE:
-                self.present.setdefault(subject, time.monotonic())
-                self.gone.pop(subject, None)
+    def say(self, text: str) -> None:
+        """One line."""
+        took_s, load = time.monotonic() - self._began_s, os.getloadavg()[0]
+        print(f"[{took_s:6.1f} s, load {load:4.1f}] {text}", file=sys.stderr, flush=True)
 
 
-class Ours:
-    """N daemons, and what is measured of them."""
-
-    def __init__(self, count: int, pause_s: float, folder: Path) -> None:
-        self._count, self._pause_s = count, pause_s
-        federation = Federation(folder, uri="test:///default")
-        for index in range(count):
-            federation.enrol(f"h{index}", f"s{index % _SITES}", f"127.0.0.1:{18000 + index}")
-        self.peers = [Watched(host) for host in federation.hosts.values()]
-
-    async def joined(self) -> float:
-        """Seconds from the last start to all listing all."""
-        for peer in self.peers:
-            await peer.start()
-            await asyncio.sleep(self._pause_s)
-        began_s = time.monotonic() - self._pause_s
-        everyone = self._count - 1
-        await _until(lambda: all(len(peer.present) >= everyone for peer in self.peers), 180)
-        return max(max(peer.present.values()) for peer in self.peers) - began_s
-
-    async def ended(self, number: signal.Signals) -> tuple[float, float | None]:
-        """Seconds until all others know that one is gone, and (SIGSTOP) until all have it back."""
-        victim, others = self.peers.pop(), self.peers
-        name, process = victim.host.name, victim.process
-        assert process is not None
-        process.send_signal(number)
-        began_s = time.monotonic()
-        await _until(lambda: all(name in peer.gone for peer in others), 60)
-        took_s = max(peer.gone[name] for peer in others) - began_s
-        if number is signal.SIGKILL:
-            return took_s, None
-        process.send_signal(signal.SIGCONT)
-        began_s = time.monotonic()
-        await _until(lambda: all(name in peer.present for peer in others), 60)
-        back_s = max(peer.present[name] for peer in others) - began_s
-        self.peers.append(victim)
-        return took_s, back_s
-
-    async def idle(self, for_s: float) -> tuple[float, float, float]:
-        """(MiB resident, % of a core, bytes a second) of one peer, medians."""
-        before, sent, began_s = [_cpu_s(p) for p in self.peers], _sent_bytes(), time.monotonic()
-        await asyncio.sleep(for_s)
-        took_s = time.monotonic() - began_s
-        cpu = [100 * (_cpu_s(p) - b) / took_s for p, b in zip(self.peers, before, strict=True)]
-        resident = [_resident_mib(p) for p in self.peers]
-        rate = (_sent_bytes() - sent) / took_s / len(self.peers)
-        return statistics.median(resident), statistics.median(cpu), rate
-
-    async def close(self) -> None:
-        """Ends every daemon."""
-        for peer in self.peers:
-            if peer.process is not None and peer.process.returncode is None:
-                peer.process.kill()
-        await asyncio.gather(*(p.process.wait() for p in self.peers if p.process is not None))
-
-
-async def _until(condition: Callable[[], bool], within_s: float) -> None:
-    end_s = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > end_s:
-            raise TimeoutError(f"not within {within_s:.0f} s")
-        await asyncio.sleep(0.02)
-
-
-def _cpu_s(peer: Watched) -> float:
-    assert peer.process is not None
-    fields = Path(f"/proc/{peer.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _resident_mib(peer: Watched) -> float:
-    assert peer.process is not None
-    status = Path(f"/proc/{peer.process.pid}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+)", status)
-    assert found is not None
-    return int(found[1]) / 1024
-
-
-def _sent_bytes() -> int:
-    for line in Path("/proc/net/dev").read_text().splitlines():
-        if line.strip().startswith("lo:"):
-            return int(line.split(":")[1].split()[8])
-    raise RuntimeError("no loopback here")
-
-
-async def ours(count: int, options: argparse.Namespace) -> list[str]:
-    """A row of overlayd."""
-    with tempfile.TemporaryDirectory(prefix="ovb-") as name:
-        peers = Ours(count, options.pause, Path(name))
+@contextmanager
+def daemons(count: int) -> Iterator[Daemons]:
+    """N daemons' keys and configurations; everything started is ended."""
+    with tempfile.TemporaryDirectory(prefix="ovb-") as folder:
+        made = Daemons(count, Path(folder))
         try:
-            joined_s = await peers.joined()
-            await asyncio.sleep(options.settle)
-            resident, cpu, rate = await peers.idle(options.idle)
-            killed = [(await peers.ended(signal.SIGKILL))[0] for _ in range(options.kills)]
-            stopped_s, back_s = await peers.ended(signal.SIGSTOP)
+            yield made
         finally:
-            await peers.close()
-    return [
-        f"overlayd x {count}", f"{joined_s:.2f}", _spread(killed), f"{stopped_s:.1f}",
-        f"{back_s:.2f}", f"{resident:.0f}", f"{cpu:.2f}", f"{rate:.0f}",
-    ]  # fmt: skip
+            made.close()
 
 
-def serf(count: int, options: argparse.Namespace) -> list[str]:
-    """A row of serf, by the shared harness."""
-    with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        argv = [
-            sys.executable, str(SERF), "-n", str(count), "--idle", str(options.idle), "--joins", "0",
-            "--events", "0", "--kills", str(options.kills), "--stops", "1", "-o", file.name,
-        ]  # fmt: skip
-        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        result = json.loads(Path(file.name).read_text())
-    killed = [k["per_agent_s"]["max"] for k in result["kill"]]
-    stop, idle = result["stop"][0], result["idle"]
-    return [
-        f"serf x {count}", f"{result['boot']['all_list_N_after_last_start_s']:.2f}",
-        _spread(killed), f"{stop['per_agent_s']['max']:.1f}",
-        f"{stop['rejoin_after_cont_s']['max']:.2f}", f"{idle['rss_MiB']['p50']:.0f}",
-        f"{idle['cpu_pct']['p50']:.2f}", f"{idle['tx_bytes_per_s_per_agent']:.0f}",
-    ]  # fmt: skip
+async def ours(count: int, rows: list[str], options: argparse.Namespace, told: Progress) -> Figures:
+    """All rows but the storm, of N daemons."""
+    figures: Figures = {}
+    with daemons(count) as peers:
+        told.say(f"overlayd x {count}: starting, {options.pause} s apart")
+        took_s, short = await peers.joined(options.pause, 120)
+        figures["joined"] = took_s
+        if took_s is None:
+            told.say(
+                f"overlayd x {count}: after 120 s {short} do not list all; going on regardless"
+            )
+        if "idle" in rows:
+            await asyncio.sleep(options.settle)
+            told.say(f"overlayd x {count}: idle for {options.idle:.0f} s")
+            resident, cpu, rate = await peers.idle(options.idle)
+            figures |= {"MiB resident": resident, "cpu %": cpu, "bytes/s": rate}
+        if "event" in rows:
+            told.say(f"overlayd x {count}: {options.events} events")
+            took, missing = await peers.events(options.events)
+            figures |= {"event p50": _part(took, 50), "event p99": _part(took, 99)}
+            figures["event lost"] = missing
+        if "killed" in rows:
+            told.say(f"overlayd x {count}: SIGKILL, {options.kills} times")
+            killed = []
+            for _ in range(options.kills):
+                killed.append((await peers.ended(signal.SIGKILL))[0])
+                await asyncio.sleep(3)
+            figures["killed"] = _worst(killed)
+        if "stopped" in rows:
+            told.say(f"overlayd x {count}: SIGSTOP and SIGCONT, {options.stops} times")
+            pairs = []
+            for _ in range(options.stops):
+                pairs.append(await peers.ended(signal.SIGSTOP))
+                await asyncio.sleep(3)
+            figures["stopped"] = _worst([gone for gone, _ in pairs])
+            figures["back"] = _worst([back for _, back in pairs])
+        if "busy" in rows:
+            told.say(f"overlayd x {count}: every core busy for {options.busy:.0f} s")
+            figures["busy: dead"] = await peers.busy(options.busy)
+        _report(peers, told)
+    return figures
 
 
-def _spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.1f} ({min(values):.1f}-{max(values):.1f})"
+async def our_storm(within_s: float, told: Progress) -> Figures:
+    """256 daemons at once."""
+    with daemons(STORM) as peers:
+        told.say(f"overlayd x {STORM}: all at once")
+        began_s = time.monotonic()
+        took_s, short = await peers.joined(0, within_s)
+        said = (
+            f"{took_s:.1f} s after the last start"
+            if took_s is not None
+            else f"{short} do not list all"
+        )
+        dead = peers.dead_since(began_s)
+        told.say(f"overlayd x {STORM}: {said}; declared dead wrongly {dead} times")
+        _report(peers, told)
+    return {"storm": took_s, "storm: dead": dead}
+
+
+def their(count: int, rows: list[str], options: argparse.Namespace, told: Progress) -> Figures:
+    """The same of N serf agents."""
+    told.say(f"serf x {count}: everything but the busy minute")
+    result = serfs.measured(
+        count,
+        options.idle if "idle" in rows else 0,
+        options.events if "event" in rows else 0,
+        options.kills if "killed" in rows else 0,
+        options.stops if "stopped" in rows else 0,
+    )
+    boot = result["boot"]
+    figures: Figures = {
+        "joined": boot["all_list_N_after_last_start_s"] if boot["converged"] else None
+    }
+    if "idle" in result:
+        idle = result["idle"]
+        figures |= {"MiB resident": idle["rss_MiB"]["p50"], "cpu %": idle["cpu_pct"]["p50"]}
+        figures["bytes/s"] = idle["tx_bytes_per_s_per_agent"]
+    if "event" in result:
+        event = result["event"]
+        figures |= {
+            "event p50": event["per_agent_s"]["p50"],
+            "event p99": event["per_agent_s"]["p99"],
+        }
+        figures["event lost"] = event["missing"]
+    if result.get("kill"):
+        figures["killed"] = _worst([k["per_agent_s"].get("max") for k in result["kill"] if k["ok"]])
+    if result.get("stop"):
+        figures["stopped"] = _worst([s["per_agent_s"].get("max") for s in result["stop"]])
+        figures["back"] = _worst([s["rejoin_after_cont_s"].get("max") for s in result["stop"]])
+    if "busy" in rows:
+        told.say(f"serf x {count}: every core busy for {options.busy:.0f} s")
+        figures["busy: dead"] = serfs.busy(count, options.busy)
+    return figures
+
+
+def verdict(name: str, mine: float | None, theirs: float | None) -> bool | None:
+    """Whether a row reaches what it is to; None if that cannot be said."""
+    limit = REACH[name][1]
+    if name in SHARE:
+        limit = None if theirs is None else SHARE[name] * theirs
+    if mine is None:
+        return False
+    return None if limit is None else mine <= limit
+
+
+def table_of(title: str, mine: Figures, theirs: Figures) -> tuple[Table, list[str]]:
+    """The rows side by side, and what falls short."""
+    table = Table(title=title)
+    for column in ("", "overlayd", "serf", "ratio", "reach", ""):
+        table.add_column(column, justify="left" if column in ("", "reach") else "right")
+    short = []
+    for name, (words, _) in REACH.items():
+        if name not in mine and name not in theirs:
+            continue
+        ok = verdict(name, mine[name], theirs.get(name)) if name in mine else None
+        if ok is False:
+            short.append(f"{title}: {name} is {_shown(mine, name)}, to be reached: {words}")
+        table.add_row(
+            name, _shown(mine, name), _shown(theirs, name), _ratio(mine.get(name), theirs.get(name)),
+            words, {True: "reached", False: "SHORT", None: ""}[ok],
+        )  # fmt: skip
+    return table, short
 
 
 def main() -> None:
     """The program."""
-    parser = argparse.ArgumentParser(prog="scripts/bench overlay", description=__doc__)
-    parser.add_argument("--peers", type=int, nargs="+", default=[32, 64, 128])
-    parser.add_argument("--kills", type=int, default=3)
-    parser.add_argument("--idle", type=float, default=30, help="seconds of doing nothing (30)")
-    parser.add_argument("--settle", type=float, default=10, help="seconds before that (10)")
-    parser.add_argument("--pause", type=float, default=0.7, help="seconds between starts of ours")
-    parser.add_argument("--only", choices=["overlayd", "serf"])
-    options = parser.parse_args()
-    if options.only != "overlayd" and shutil.which("serf") is None:
-        parser.error("serf is not installed; apt-get install serf, or --only overlayd")
+    options = _options()
     if INSIDE not in os.environ:
         argv = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", sys.executable,
                 "-m", "benches.overlay", *sys.argv[1:]]  # fmt: skip
         os.execvpe("/usr/bin/unshare", argv, {**os.environ, INSIDE: "1"})  # noqa: S606
-    console = Console(stderr=True)
-    table = Table(title="the overlay on loopback, seconds")
-    for column in (
-        "",
-        "joined",
-        "killed, median (range)",
-        "stopped",
-        "back",
-        "MiB",
-        "cpu %",
-        "bytes/s",
-    ):
-        table.add_column(column, justify="right" if column else "left")
-    for count in options.peers:
+    told, console = Progress(), Console(width=110)
+    rows = options.rows or list(ROWS)
+    short: list[str] = []
+    result: dict[str, dict[str, Figures]] = {}
+
+    def print_table(name: str, mine: Figures, theirs: Figures) -> None:
+        load = os.getloadavg()[0]
+        table, missed = table_of(f"{name} (load average {load:.1f})", mine, theirs)
+        console.print(table)
+        short.extend(missed)
+        result[name] = {"overlayd": mine, "serf": theirs}
+
+    for count in options.peers if rows != ["storm"] else ():
+        theirs = their(count, rows, options, told) if options.only != "overlayd" else {}
+        mine = asyncio.run(ours(count, rows, options, told)) if options.only != "serf" else {}
+        print_table(f"{count} peers", mine, theirs)
+    if "storm" in rows:
+        theirs, mine = {}, {}
         if options.only != "overlayd":
-            console.print(f"serf, {count} agents")
-            table.add_row(*serf(count, options))
+            told.say(f"serf x {STORM}: all at once")
+            theirs = {"storm": serfs.storm(STORM, options.storm)[0]}
         if options.only != "serf":
-            console.print(f"overlayd, {count} daemons")
-            table.add_row(*asyncio.run(ours(count, options)))
-    Console(width=120).print(table)
+            mine = asyncio.run(our_storm(options.storm, told))
+        print_table(f"{STORM} peers at once", mine, theirs)
+    for line in short:
+        console.print(f"falls short: {line}")
+    if options.out:
+        Path(options.out).write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench overlay", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = parser.add_argument
+    add("--peers", type=int, nargs="+", default=[32, 64, 128], help="how many (32 64 128)")
+    add("--rows", nargs="+", choices=ROWS, help="what is measured (all); `joined` always is")
+    add("--only", choices=["overlayd", "serf"], help="one of the two only")
+    add("--events", type=int, default=20, help="events (20)")
+    add("--kills", type=int, default=3, help="peers killed, one after the other (3)")
+    add("--stops", type=int, default=2, help="peers stopped and continued (2)")
+    add("--idle", type=float, default=30, help="seconds of doing nothing (30)")
+    add("--settle", type=float, default=15, help="seconds before that (15)")
+    add("--busy", type=float, default=60, help="seconds of no free core (60)")
+    add("--storm", type=float, default=300, help="seconds 256 peers have to converge (300)")
+    add("--pause", type=float, default=0.5, help="seconds between starts of ours (0.5)")
+    add("--out", help="write the figures to this file, as JSON")
+    options = parser.parse_args()
+    if options.only != "overlayd":
+        if shutil.which("serf") is None:
+            parser.error("serf is not installed; apt-get install serf, or --only overlayd")
+        if not serfs.HARNESS.exists():
+            parser.error(f"serf's harness is not at {serfs.HARNESS}; --only overlayd works without")
+    return options
+
+
+def _report(peers: Daemons, told: Progress) -> None:
+    if gone := peers.ended_by_themselves():
+        told.say(f"{gone} daemons ended by themselves")
+    for line in peers.shared.odd[:10]:
+        told.say(f"odd: {line}")
+
+
+def _part(values: list[float], percent: int) -> float | None:
+    if len(values) < 2:
+        return values[0] if values else None
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def _worst(values: list[float | None]) -> float | None:
+    """The largest; None if one never came, or none was measured."""
+    known = [value for value in values if value is not None]
+    return max(known) if known and len(known) == len(values) else None
+
+
+def _shown(figures: Figures, name: str) -> str:
+    if name not in figures:
+        return "-"
+    value = figures[name]
+    if value is None:
+        return "never"
+    return f"{value:.3f}" if name.startswith("event p") else f"{value:.4g}"
+
+
+def _ratio(mine: float | None, theirs: float | None) -> str:
+    return f"{mine / theirs:.2f}" if mine is not None and theirs else "-"
 
 
 if __name__ == "__main__":
