@@ -1,11 +1,14 @@
 """N serf agents, measured by the shared harness (`../shared/bench/serf_bench.py`) in a process of its own."""
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from benches.overlayds import spinning
 
 HARNESS = Path(__file__).resolve().parents[3] / "shared" / "bench" / "serf_bench.py"
 _BOOTED = b"] verify "
@@ -43,18 +46,15 @@ def _run(count: int, arguments: list[Any], busy: bool = False) -> dict[str, Any]
         try:
             assert process.stderr is not None
             for line in process.stderr:
-                if busy_s and not loops and _BOOTED in line:
-                    spin = (
-                        f"import time; end = time.time() + {busy_s}\nwhile time.time() < end: pass"
-                    )
-                    loops = [
-                        subprocess.Popen([sys.executable, "-c", spin])
-                        for _ in range(os.cpu_count() or 1)
-                    ]
+                if busy and not loops and _BOOTED in line:
+                    loops = spinning()
             process.wait()
         finally:
-            for each in (*loops, process):
-                each.kill() if each is not process else each.terminate()
+            # Told to end, the harness ends its agents first.
+            process.send_signal(signal.SIGINT)
+            for loop in loops:
+                loop.kill()
+            for each in (process, *loops):
                 each.wait()
         result: dict[str, Any] = json.loads(Path(file.name).read_text())
         return result
