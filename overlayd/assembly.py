@@ -16,6 +16,7 @@ from overlayd.adapters.sqlite_store import SqliteStore
 from overlayd.adapters.zmq_transport import ZmqTransport
 from overlayd.api.listening import Listening, listen
 from overlayd.config.daemonfile import DaemonConfig, ReachUse
+from overlayd.loop.certificate_watch import CertificateWatch
 from overlayd.loop.doorway import Doorway
 from overlayd.loop.driver import Driver
 from overlayd.loop.inbox import Inbox
@@ -112,7 +113,7 @@ class Assembly:
         from overlayd.telemetry import metrics
 
         counts = self.inbox.dropped + self._interpreter.counts + self._doorway.counts + self.counts
-        counts += self.intake.counts
+        counts += self.intake.counts + self.certificate.counts
         return metrics.render(self.node, self.transport, counts + self._hosted().counts)
 
     # -- life
@@ -134,6 +135,15 @@ class Assembly:
             self.clock,
         )
         self.driver = Driver(self.node, self.inbox, self._interpreter, self.clock)
+        files = self.config.identity
+        self.certificate = CertificateWatch(
+            Path(files.key),
+            Path(files.certificate),
+            Path(files.federation),
+            self._credentials.chain,
+            self._tell,
+        )
+        self.supervisor.spawn("certificate", self.certificate.watch())
         where = self.config.overlay.listen or NOWHERE
         await self.transport.open(f"tcp://{where}", self._from_transport)
 

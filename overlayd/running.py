@@ -65,6 +65,7 @@ async def _run(config: DaemonConfig, credentials: Credentials) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: assembly.certificate.look(asked=True))
     notifier = sdnotify.SystemdNotifier()
     driving = asyncio.create_task(assembly.run(), name="driver")
     opening = asyncio.create_task(assembly.open_host(), name="host")

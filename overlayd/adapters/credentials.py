@@ -22,11 +22,13 @@ from overlayd.adapters.nacl_keys import (
     NaclIdentity,
     NaclVerifier,
     read_small_file,
+    replace_file,
     write_new_file,
 )
 from overlayd.ports.keys import KeyFileError
 from protocol.terms.ids import KeyId
 from protocol.trust.certificate import (
+    DOMAIN,
     Certificate,
     Chain,
     Principal,
@@ -38,7 +40,7 @@ from protocol.trust.certificate import (
     read_certificate,
     sign_certificate,
 )
-from protocol.trust.signing import Untrusted
+from protocol.trust.signing import Untrusted, require_signature
 from protocol.wire.codec import Malformed, decode, encode
 
 SITE_DAYS = 365
@@ -74,18 +76,56 @@ def add_site(
 ) -> Path:
     """Makes a site's key and certificate; answers the folder they are in. KeyFileError."""
     _require_label(site, "site")
-    path = federation_dir / "federation.key"
-    if not path.exists():
-        raise KeyFileError(
-            f"{path} is not there; `overlayctl federation init {federation_dir}` makes a federation"
-        )
-    federation = NaclIdentity.load(path)
+    federation = load_federation(federation_dir)
     folder = output or federation_dir / "sites" / site
     identity = NaclIdentity.generate()
     certificate = _certificate(identity.key, Role.SITE, site, site, federation.key, days)
     chain = (sign_certificate(certificate, federation),)
     _write(folder, "site", identity, chain, federation.key)
     return folder
+
+
+def renew_site(
+    federation_dir: Path,
+    site: str,
+    *,
+    days: float = SITE_DAYS,
+    certificate: Path | None = None,
+    output: Path | None = None,
+) -> Path:
+    """A new certificate for a site's key, in the place of the old one. KeyFileError."""
+    federation = load_federation(federation_dir)
+    path = certificate or federation_dir / "sites" / site / "site.cert"
+    old = _certified(path, Role.SITE, site, federation.key)
+    new = _certificate(old.subject, Role.SITE, site, site, federation.key, days)
+    return _renew(output or path, (sign_certificate(new, federation),))
+
+
+def renew_host(
+    site_dir: Path,
+    host: str,
+    *,
+    days: float = HOST_DAYS,
+    certificate: Path | None = None,
+    output: Path | None = None,
+) -> Path:
+    """A new certificate for a host's key, in the place of the old one. KeyFileError."""
+    site = load_site(site_dir)
+    path = certificate or site_dir / "hosts" / host / "host.cert"
+    old = _certified(path, Role.HOST, host, site.identity.key)
+    name = site.principal.site
+    new = _certificate(old.subject, Role.HOST, name, host, site.identity.key, days)
+    return _renew(output or path, (sign_certificate(new, site.identity), *site.chain))
+
+
+def load_federation(directory: Path) -> NaclIdentity:
+    """The federation's own key. KeyFileError."""
+    path = directory / "federation.key"
+    if not path.exists():
+        raise KeyFileError(
+            f"{path} is not there; `overlayctl federation init {directory}` makes a federation"
+        )
+    return NaclIdentity.load(path)
 
 
 def enrol_host(
@@ -168,6 +208,24 @@ def read_federation(path: Path) -> KeyId:
     if not is_key(text):
         raise KeyFileError(f"{path} is not a federation's key: 64 hexadecimal digits in one line")
     return KeyId(text)
+
+
+def _certified(path: Path, role: Role, name: str, issuer: KeyId) -> Certificate:
+    """What a certificate to be renewed says, if it is of that name and issuer. KeyFileError."""
+    signed = read_chain(path)[0]
+    try:
+        says = read_certificate(signed)
+        require_signature(NaclVerifier(), issuer, DOMAIN, signed.payload, signed.signature)
+    except Untrusted as error:
+        raise KeyFileError(f"{path} cannot be renewed by this key: {error}") from None
+    if (says.role, says.name) != (role, name):
+        raise KeyFileError(f"{path} is of {says.role} {says.name}, not of {role} {name}")
+    return says
+
+
+def _renew(path: Path, chain: Chain) -> Path:
+    replace_file(path, "".join(map(_block, chain)).encode(), mode=0o644)
+    return path
 
 
 def _certificate(

@@ -140,6 +140,18 @@ def write_new_file(path: Path, content: bytes, *, mode: int) -> None:
         raise KeyFileError(f"{path} cannot be written: {error.strerror}") from None
 
 
+def replace_file(path: Path, content: bytes, *, mode: int) -> None:
+    """Puts a file in the place of another, whole or not at all. KeyFileError says why not."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.unlink(missing_ok=True)
+        write_new_file(draft, content, mode=mode)
+        draft.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be replaced: {error.strerror}") from None
+
+
 def read_small_file(path: Path) -> str:
     """The text of a key or certificate file. KeyFileError."""
     try:

@@ -5,10 +5,13 @@ from litestar.params import JSONBody
 
 from overlayd.api.problems import ApiProblem
 from overlayd.api.service import Here
-from overlayd.api.views import Health, Telling
+from overlayd.api.views import Health, RevocationView, Telling
 from protocol.node import news, snapshot
-from protocol.node.events import NewsGiven
+from protocol.node.events import NewsGiven, Revoking
 from protocol.node.snapshot import PeerRow, SelfRow, SiteRow
+from protocol.trust.record import SignedRecord
+from protocol.trust.revocation import check_revocation
+from protocol.trust.signing import Untrusted
 
 
 @get("/self", summary="This peer")
@@ -45,6 +48,23 @@ async def tell(service: Here, data: JSONBody[Telling]) -> Telling:
     return data
 
 
+@post("/revocations", status_code=202, summary="Publish a revocation")
+async def revoke(service: Here, data: JSONBody[SignedRecord]) -> RevocationView:
+    """Checked, taken in, and spread to every peer; the certificate is believed by none that has heard."""
+    node = service.peer.node
+    identity = node.identity
+    try:
+        revocation = check_revocation(data, identity.federation, identity.verifier)
+    except Untrusted as error:
+        raise ApiProblem(400, f"this revocation is not accepted: {error}") from None
+    certified = (revocation.issuer, revocation.serial)
+    known = certified in node.belonging.revocations
+    service.peer.submit(Revoking(data))
+    return RevocationView(
+        revocation.what, revocation.serial, revocation.reason, revocation.until_s, known
+    )
+
+
 @get("/metrics", summary="Counters, in Prometheus's text format")
 async def metrics(service: Here) -> Response[bytes]:
     """For a scraper on this host."""
@@ -52,5 +72,5 @@ async def metrics(service: Here) -> Response[bytes]:
 
 
 router = Router(
-    "/", route_handlers=[this_peer, peers, sites, health, tell, metrics], tags=["overlay"]
+    "/", route_handlers=[this_peer, peers, sites, health, tell, revoke, metrics], tags=["overlay"]
 )

@@ -32,6 +32,18 @@ class Accepted(msgspec.Struct, frozen=True):
     request: RequestId
 
 
+class RevocationView(msgspec.Struct, frozen=True):
+    """What a revocation that was published revokes."""
+
+    what: str
+    serial: str
+    reason: str
+    until_s: float
+    """When the certificate would have ended by itself."""
+    known: bool
+    """Whether this peer had heard of it before."""
+
+
 class Telling(msgspec.Struct, frozen=True):
     """A line for the people of every host."""
 

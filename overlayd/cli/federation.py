@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from overlayd.adapters import credentials
+from overlayd.adapters import credentials, revocation_files
 from overlayd.ports.keys import KeyFileError
 
 federation_app = typer.Typer(no_args_is_help=True, help="The key everything else is signed by.")
@@ -24,6 +24,14 @@ FederationDir = Annotated[
         help="Folder of the federation, as made by `federation init`.",
     ),
 ]
+
+
+Reason = Annotated[str, typer.Option(help="Why, for people; it is published.")]
+Certificate = Annotated[
+    Path | None,
+    typer.Option(help="The certificate's file, if it is elsewhere.", show_default=False),
+]
+OutputFile = Annotated[Path | None, typer.Option(help="File to write.", show_default=False)]
 
 
 @federation_app.command("init")
@@ -86,6 +94,117 @@ def enrol(
             _site_folder(site, federation), name, days=days, output=output
         )
         _written("host", credentials.load_host(folder), folder)
+
+
+@federation_app.command("revoke")
+def revoke_any(
+    name: Annotated[str, typer.Argument(help="A site (ams), or a host of one (ams/h1).")],
+    federation: FederationDir = Path(),
+    reason: Reason = "",
+    certificate: Certificate = None,
+    output: OutputFile = None,
+) -> None:
+    """Revokes a site, and with it all its hosts and orders, or one host, with the federation's key.
+
+    Written to FEDERATION/revocations unless --output says otherwise. It takes effect when it is published.
+
+    Example: overlayctl federation revoke ams --reason "key lost" --federation ./federation
+    """
+    with _errors():
+        _revoked(
+            revocation_files.revoke_any(
+                federation, name, reason=reason, certificate=certificate, output=output
+            )
+        )
+
+
+@site_app.command("revoke")
+def revoke_host(
+    site: Annotated[str, typer.Argument(help="The site's folder, or its name in --federation.")],
+    name: Annotated[str, typer.Argument(help="Name of the host.")],
+    federation: FederationDir = Path(),
+    reason: Reason = "",
+    certificate: Certificate = None,
+    serial: Annotated[
+        str, typer.Option(help="Serial of the certificate, if its file is not at hand.")
+    ] = "",
+    output: OutputFile = None,
+) -> None:
+    """Revokes a host, with its site's key.
+
+    Written to the site's folder under revocations unless --output says otherwise. It takes effect when it is
+    published.
+
+    Example: overlayctl site revoke ams h1 --reason "stolen" --federation ./federation
+    """
+    with _errors():
+        _revoked(
+            revocation_files.revoke_host(
+                _site_folder(site, federation),
+                name,
+                reason=reason,
+                certificate=certificate,
+                serial=serial,
+                output=output,
+            )
+        )
+
+
+@site_app.command("renew")
+def renew_site(
+    name: Annotated[str, typer.Argument(help="Name of the site.")],
+    federation: FederationDir = Path(),
+    days: Annotated[
+        float, typer.Option(help="Days the new certificate is valid.")
+    ] = credentials.SITE_DAYS,
+    certificate: Certificate = None,
+    output: OutputFile = None,
+) -> None:
+    """Renews a site's certificate: the key stays, the file is replaced. Renew its hosts after it.
+
+    Example: overlayctl site renew ams --federation ./federation
+    """
+    with _errors():
+        path = credentials.renew_site(
+            federation, name, days=days, certificate=certificate, output=output
+        )
+        typer.echo(f"wrote {path}")
+        typer.echo("next: give it to the site's admin, then overlayctl host renew for each host")
+
+
+@host_app.command("renew")
+def renew_host(
+    site: Annotated[str, typer.Argument(help="The site's folder, or its name in --federation.")],
+    name: Annotated[str, typer.Argument(help="Name of the host.")],
+    federation: FederationDir = Path(),
+    days: Annotated[
+        float, typer.Option(help="Days the new certificate is valid.")
+    ] = credentials.HOST_DAYS,
+    certificate: Certificate = None,
+    output: OutputFile = None,
+) -> None:
+    """Renews a host's certificate: the key stays, the file is replaced.
+
+    Copy it over the old one on the host. The daemon takes it up within a minute, or at once on SIGHUP.
+
+    Example: overlayctl host renew ams h1 --federation ./federation
+    """
+    with _errors():
+        path = credentials.renew_host(
+            _site_folder(site, federation),
+            name,
+            days=days,
+            certificate=certificate,
+            output=output,
+        )
+        typer.echo(f"wrote {path}")
+        typer.echo("next: copy it over the host's own; its daemon takes it up within a minute")
+
+
+def _revoked(made: revocation_files.Made) -> None:
+    typer.echo(f"revokes {made.revocation.what}, serial {made.revocation.serial}")
+    typer.echo(f"wrote {made.path}")
+    typer.echo(f"next, at any peer: overlayctl revoke {made.path}")
 
 
 def _site_folder(site: str, federation: Path) -> Path:

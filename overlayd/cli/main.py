@@ -110,6 +110,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "peers": overlay.peers,
     "sites": overlay.sites,
     "tell": overlay.tell,
+    "revoke": overlay.revoke,
     "plan": placing.plan,
     "up": placing.up,
     "ps": grids.ps,

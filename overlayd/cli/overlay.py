@@ -1,16 +1,21 @@
 """`overlayctl peers`, `sites`, `events`: who is there and what happens."""
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from overlayd.api.views import Telling
+from overlayd.adapters.revocation_files import read_revocation_file
+from overlayd.api.views import RevocationView, Telling
+from overlayd.cli.failure import failure
 from overlayd.cli.session import Output, session_of
 from overlayd.cli.show import answer, print_table, yaml_text
 from overlayd.cli.words import age, clean, clock, shapes, size_of
+from overlayd.ports.keys import KeyFileError
 from overlayd.ports.peer import EventLine
 from protocol.node.snapshot import PeerRow, SiteRow
+from protocol.terms.limits import CERTIFICATE_WARN_S
 from protocol.terms.quantities import format_duration
 
 
@@ -50,11 +55,14 @@ def _peers(rows: list[PeerRow]) -> None:
 
 
 def _health(row: PeerRow) -> str:
-    if row.health == "self":
-        return "this one"
+    words = ["this one" if row.health == "self" else row.health]
     if row.quarantine_s:
-        return f"{row.health}, refused {format_duration(row.quarantine_s)}"
-    return row.health
+        words.append(f"refused {format_duration(row.quarantine_s)}")
+    left_s = row.certificate_s
+    if left_s is not None and left_s < CERTIFICATE_WARN_S:
+        ends = f"ends in {format_duration(left_s)}" if left_s > 0 else "ended"
+        words.append(f"certificate {ends}")
+    return ", ".join(words)
 
 
 def sites(context: typer.Context) -> None:
@@ -125,3 +133,23 @@ def _event(event: EventLine) -> str:
     cause = f"  [{event.cause}]" if event.cause else ""
     said = f"{event.kind:<18} {event.subject}  {event.detail}".rstrip()
     return clean(f"{clock(event.at_s)} {event.host:<8} {said}{cause}")
+
+
+def revoke(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="As `site revoke` or `federation revoke` wrote it.")],
+) -> None:
+    """Publishes a revocation: every peer that hears of it closes the connections of the revoked for good.
+
+    Any peer can be told, by anybody; it is signed by the site or the federation, and kept on every host's disk.
+
+    Example: overlayctl revoke h1-0123abcd.revocation
+    """
+    session = session_of(context)
+    try:
+        signed = read_revocation_file(file)
+    except KeyFileError as error:
+        raise failure(str(error)) from None
+    view = session.client.post("/revocations", signed, RevocationView)
+    again = "; this peer knew" if view.known else ""
+    typer.echo(clean(f"published: {view.what}, serial {view.serial}, is revoked{again}"))

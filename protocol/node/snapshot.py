@@ -46,7 +46,7 @@ class PeerRow(msgspec.Struct, frozen=True):
     """How long its connections are still refused here, for its faults."""
     serial: str = ""
     """Of its certificate, as a revocation names it."""
-    certificate_s: float = 0.0
+    certificate_s: float | None = None
     """Seconds until its certificate ends."""
 
 

@@ -84,6 +84,11 @@ def is_key(text: str) -> bool:
     return _KEY.fullmatch(text) is not None
 
 
+def is_serial(text: str) -> bool:
+    """Whether `text` is written like a serial: 8 to 64 hexadecimal digits."""
+    return _SERIAL.fullmatch(text) is not None
+
+
 def sign_certificate(certificate: Certificate, signer: Signer) -> SignedCertificate:
     """Signed by its issuer. ValueError if the signer is another or a name is not a label."""
     if certificate.issuer != signer.key:
@@ -169,7 +174,7 @@ def _fault(certificate: Certificate) -> str:
         return "certificate: a name is 1 to 63 of a-z, 0-9 and inner hyphens"
     if certificate.role is Role.SITE and certificate.name != certificate.site:
         return "certificate: a site's name is its site"
-    if _SERIAL.fullmatch(certificate.serial) is None:
+    if not is_serial(certificate.serial):
         return "certificate: a serial is 8 to 64 hexadecimal digits"
     if not certificate.not_before_s < certificate.not_after_s:
         return "certificate: it ends before it begins"

@@ -1,0 +1,148 @@
+"""Revocations as files: made offline by who issued a certificate, given to any peer with `overlayctl revoke`.
+
+Text like a certificate's: one block of base64, which is the signed record as it will travel; the lines outside
+are for people and mean nothing. Nothing in it is secret.
+"""
+
+import time
+from base64 import b64decode, b64encode
+from binascii import Error as BinasciiError
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from overlayd.adapters.credentials import (
+    MAX_DAYS,
+    load_federation,
+    load_site,
+    read_chain,
+)
+from overlayd.adapters.nacl_keys import NaclIdentity, NaclVerifier, read_small_file, write_new_file
+from overlayd.ports.keys import KeyFileError
+from protocol.trust.certificate import Certificate, Chain, Role, is_serial, read_certificate
+from protocol.trust.record import SignedRecord
+from protocol.trust.revocation import Revocation, check_revocation, revoke
+from protocol.trust.signing import Untrusted
+from protocol.wire.codec import Malformed, decode, encode
+
+_BEGIN = "-----BEGIN OVERLAYD REVOCATION-----"
+_END = "-----END OVERLAYD REVOCATION-----"
+
+
+class Made(msgspec.Struct, frozen=True):
+    """A revocation that was written."""
+
+    path: Path
+    revocation: Revocation
+
+
+def revoke_host(
+    site_dir: Path,
+    host: str,
+    *,
+    reason: str = "",
+    certificate: Path | None = None,
+    serial: str = "",
+    output: Path | None = None,
+) -> Made:
+    """A site revokes a host's certificate: the file's, or the one of that serial. KeyFileError."""
+    site = load_site(site_dir)
+    if serial:
+        revoked = _of_serial(site.identity, site.principal.site, host, serial)
+    else:
+        revoked = _read(certificate or site_dir / "hosts" / host / "host.cert")
+        if (revoked.role, revoked.name) != (Role.HOST, host):
+            raise KeyFileError(f"that certificate is of {revoked.role} {revoked.name}, not {host}")
+    return _make(revoked, reason, site.identity, site.chain, site_dir, output)
+
+
+def revoke_any(
+    federation_dir: Path,
+    name: str,
+    *,
+    reason: str = "",
+    certificate: Path | None = None,
+    output: Path | None = None,
+) -> Made:
+    """The federation revokes a site (`ams`) or a host (`ams/h1`). KeyFileError."""
+    federation = load_federation(federation_dir)
+    site, _, host = name.partition("/")
+    folder = federation_dir / "sites" / site
+    usual = folder / "hosts" / host / "host.cert" if host else folder / "site.cert"
+    revoked = _read(certificate or usual)
+    of = f"{revoked.site}/{revoked.name}" if revoked.role is Role.HOST else revoked.site
+    if of != name:
+        raise KeyFileError(f"that certificate is of {of}, not {name}")
+    return _make(revoked, reason, federation, (), federation_dir, output)
+
+
+def read_revocation_file(path: Path) -> SignedRecord:
+    """The record in a revocation file, unchecked. KeyFileError."""
+    block = read_small_file(path).partition(_BEGIN)[2].partition(_END)[0]
+    if not block:
+        raise KeyFileError(f"{path} holds no revocation; `overlayctl site revoke` makes one")
+    try:
+        return decode(b64decode("".join(block.split()), validate=True), SignedRecord)
+    except (BinasciiError, Malformed):
+        raise KeyFileError(f"{path} is damaged; copy it again from where it was made") from None
+
+
+def _read(path: Path) -> Certificate:
+    try:
+        return read_certificate(read_chain(path)[0])
+    except Untrusted as error:
+        raise KeyFileError(f"{path}: {error}") from None
+    except KeyFileError as error:
+        raise KeyFileError(
+            f"{error}; name the certificate with --certificate, or its serial with --serial "
+            "(`overlayctl peers --output json` shows serials)"
+        ) from None
+
+
+def _of_serial(site: NaclIdentity, name: str, host: str, serial: str) -> Certificate:
+    if not is_serial(serial):
+        raise KeyFileError(f"{serial!r} is no serial: 8 to 64 hexadecimal digits")
+    now_s = time.time()
+    return Certificate(
+        subject=site.key,
+        role=Role.HOST,
+        site=name,
+        name=host,
+        issuer=site.key,
+        not_before_s=now_s,
+        not_after_s=now_s + MAX_DAYS * 86400.0,
+        serial=serial,
+    )
+
+
+def _make(
+    certificate: Certificate,
+    reason: str,
+    signer: NaclIdentity,
+    chain: Chain,
+    folder: Path,
+    output: Path | None,
+) -> Made:
+    try:
+        signed = revoke(certificate, reason, time.time(), signer, chain)
+        federation = (chain and read_certificate(chain[-1]).issuer) or signer.key
+        revocation = check_revocation(signed, federation, NaclVerifier())
+    except (ValueError, Untrusted) as error:
+        raise KeyFileError(f"{certificate.name} cannot be revoked: {error}") from None
+    named = f"{certificate.name}-{certificate.serial[:8]}.revocation"
+    path = output or folder / "revocations" / named
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise KeyFileError(f"{path.parent} cannot be made: {error.strerror}") from None
+    write_new_file(path, _text(signed, revocation).encode(), mode=0o644)
+    return Made(path, revocation)
+
+
+def _text(signed: SignedRecord, revocation: Revocation) -> str:
+    when = datetime.fromtimestamp(revocation.at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    text = b64encode(encode(signed)).decode()
+    lines = "\n".join(text[start : start + 76] for start in range(0, len(text), 76))
+    said = f"# revokes {revocation.what}, serial {revocation.serial}, {when}\n"
+    return f"{said}# publish it at any peer: overlayctl revoke FILE\n{_BEGIN}\n{lines}\n{_END}\n"
