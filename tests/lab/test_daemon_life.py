@@ -1,7 +1,9 @@
 """Daemons that come, go, are killed and come back; and those that cannot start."""
 
+import configparser
 import re
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from protocol.negotiation.request import RequestState
 from protocol.trust.order import Action
 
 GOES_WITHIN_S = 20
+UNIT = Path(__file__).parents[2] / "scripts" / "overlayd.service"
 
 
 def refuses_to_run(config: Path) -> str:
@@ -59,6 +62,33 @@ def test_an_orderly_stop_ends_with_0_and_the_others_say_left(daemons: Daemons) -
     assert "h3" in daemons.ctl("h1", "peers").stdout
     daemons.restart("h3")
     daemons.wait_converged()
+
+
+def test_systemd_is_told_when_it_is_ready_and_when_it_stops(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(folder / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(folder / "notify"))
+        heard.settimeout(GOES_WITHIN_S)
+        with make_daemons(folder / "f", ("ams",)) as one:
+            host = one.start("h1")
+            assert heard.recv(100) == b"READY=1"
+            assert host.get("health"), "who is told that it is ready can ask it"
+            one.kill("h1", signal.SIGTERM)
+            assert heard.recv(100) == b"STOPPING=1"
+
+
+def test_the_systemd_unit_waits_for_that_and_spares_the_guests() -> None:
+    unit = configparser.ConfigParser(strict=False)
+    unit.read(UNIT)
+    service = unit["Service"]
+    assert service["Type"] == "notify"
+    assert service["KillMode"] == "process"
+    program, *words = service["ExecStart"].split()
+    assert Path(program).name == "overlayd"
+    said = refused(*words[:-1], "/nowhere/overlayd.toml")
+    assert said.startswith("/nowhere/overlayd.toml: cannot be read")
 
 
 def test_a_killed_daemon_is_missed_and_resumes_what_it_carried(daemons: Daemons) -> None:
