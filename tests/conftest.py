@@ -1,9 +1,14 @@
-"""For all tests: in CI a skipped test is a failure, since CI's machine has everything."""
+"""For all tests: in CI a skipped test is a failure, since CI's machine has everything. No test is timed."""
 
 import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.hookimpl(wrapper=True)
