@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, Spot, combined, load
-from overlayd.config.gridkeys import ClusterKeys, GridKeys, LeaseKeys
+from overlayd.config.gridkeys import ClusterKeys, GridKeys, LeaseKeys, PlacementKeys
 from overlayd.config.typed import read
 from overlayd.config.yaml_source import parse_yaml
 from protocol.grid import check, model
@@ -104,9 +104,7 @@ def _spec(keys: GridKeys) -> model.GridSpec:
             for name, volume in keys.volumes.items()
         ),
         clusters=tuple(_cluster(name, cluster) for name, cluster in keys.clusters.items()),
-        placement=model.PlacementSpec(
-            keys.placement.spread, keys.placement.sites, keys.placement.exclude
-        ),
+        placement=_placement(keys.placement),
         ssh_authorized_keys=tuple(key.strip() for key in keys.ssh_authorized_keys),
     )
 
@@ -140,6 +138,27 @@ def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
         mounts=tuple(model.Mount(volume, path) for volume, path in keys.volumes.items()),
         provides=keys.provides,
         requires=keys.requires,
+        labels=keys.labels.required,
+        preferred_labels=keys.labels.preferred,
+        architecture=keys.architecture,
+        driver=keys.driver,
+        devices=tuple(model.DeviceCount(name, count) for name, count in keys.devices.items()),
+        near_volume=keys.near.volume,
+        near_image=model.ImageRef(keys.near.image),
+    )
+
+
+def _placement(keys: PlacementKeys) -> model.PlacementSpec:
+    return model.PlacementSpec(
+        spread=keys.spread,
+        sites=keys.sites,
+        exclude=keys.exclude,
+        exclude_sites=keys.exclude_sites,
+        prefer=keys.prefer,
+        compact=keys.compact,
+        strict=keys.strict,
+        within_ms=int(keys.within or 0),
+        apart=keys.apart,
     )
 
 
@@ -155,6 +174,12 @@ _RENAMED: Mapping[str, KeyPath] = {
     "cpus_milli": ("cpus",),
     "memory_bytes": ("memory",),
     "minimum": ("min",),
+    "labels": ("labels", "required"),
+    "preferred_labels": ("labels", "preferred"),
+    "near_volume": ("near", "volume"),
+    "near_image": ("near", "image"),
+    "within_ms": ("within",),
+    "exclude_sites": ("exclude-sites",),
 }
 
 
@@ -178,6 +203,9 @@ def _steps(spec: model.GridSpec, path: KeyPath) -> Iterator[str | int]:
                     yield spec.clusters[index].mounts[position].volume
                 case ["mounts"]:
                     yield "volumes"
+                case ["devices", int(position), *_]:
+                    yield "devices"
+                    yield spec.clusters[index].devices[position].name
                 case _:
                     yield from _renamed(rest)
         case _:

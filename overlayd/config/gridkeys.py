@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Meta, field
 
 from overlayd.config.moments import Moment
-from overlayd.config.values import Cpus, Duration, Size
-from protocol.grid.model import Encryption, OnExpiry, Spread
+from overlayd.config.values import Cpus, Duration, Milliseconds, Size
+from protocol.grid.model import Architecture, Compact, Driver, Encryption, OnExpiry, Spread, Strict
 
 
 class Keys(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
@@ -68,18 +68,39 @@ class VolumeKeys(Keys, frozen=True, kw_only=True):
     replicas: Annotated[int, Meta(description="Copies on different hosts; 1 for now.")] = 1
 
 
+class LabelKeys(Keys, frozen=True, kw_only=True):
+    """Labels of hosts, as their configurations name them."""
+
+    required: Annotated[
+        tuple[str, ...], Meta(description="Only hosts with all of these.", examples=[["ssd"]])
+    ] = ()
+    preferred: Annotated[
+        tuple[str, ...],
+        Meta(description="Hosts with more of these first.", examples=[["rack=b7"]]),
+    ] = ()
+
+
+class NearKeys(Keys, frozen=True, kw_only=True):
+    """What to be near, as far as there is room: on the same host, else at its site, else not far."""
+
+    volume: Annotated[str, Meta(description="A volume of this grid.", examples=["scratch"])] = ""
+    image: Annotated[
+        str, Meta(description="An image: near hosts that have it.", examples=["debian-12"])
+    ] = ""
+
+
 class ClusterKeys(Keys, frozen=True, kw_only=True):
     """A number of equal workspaces, named CLUSTER-1, CLUSTER-2, ..."""
 
     NOT_YET: ClassVar[Mapping[str, str]] = {
         "expose": "workspaces are reached from inside the grid; leave it out",
-        "devices": "hosts offer cpus, memory and disk; leave it out",
-        "labels": "hosts have no labels; use placement: sites or exclude",
-        "within": "leave it out",
+        "disk": "a workspace has the disks of its volumes; write volumes: {NAME: /path}",
+        "within": "it is a rule of the whole grid; write it under placement",
     }
     count: Annotated[int, Meta(description="How many workspaces, 1 to 1024.")] = 1
     min: Annotated[
-        int | None, Meta(description="Not honoured yet: leave it out, or the same as count.")
+        int | None,
+        Meta(description="Fewest that still make a grid; as many as count if left out."),
     ] = None
     image: Annotated[str, Meta(description="Name of a guest image.", examples=["debian-12"])]
     cpus: Annotated[Cpus, Meta(description="Cpus of each workspace.", examples=[2])]
@@ -99,12 +120,34 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="Services that must be up first.", examples=[["nfs-server"]]),
     ] = ()
+    labels: Annotated[
+        LabelKeys,
+        Meta(description="Of the hosts it may be on.", examples=[{"required": ["ssd"]}]),
+    ] = LabelKeys()
+    architecture: Annotated[
+        Architecture | None,
+        Meta(description="Of the hosts; any if left out.", examples=["x86_64"]),
+    ] = None
+    driver: Annotated[
+        Driver | None,
+        Meta(description="What runs it: `kvm`, `qemu` (kvm or emulated), `lxc`.", examples=["kvm"]),
+    ] = None
+    devices: Annotated[
+        dict[str, int],
+        Meta(
+            description="Devices of each workspace, by the names hosts give them. They are kept free"
+            " for it on its host; handing them to the guest is not built yet.",
+            examples=[{"gpu": 1}],
+        ),
+    ] = {}
+    near: Annotated[
+        NearKeys, Meta(description="What to be near.", examples=[{"volume": "scratch"}])
+    ] = NearKeys()
 
 
 class PlacementKeys(Keys, frozen=True, kw_only=True):
     """Where the workspaces may be."""
 
-    NOT_YET: ClassVar[Mapping[str, str]] = {"within": "distances are not measured; leave it out"}
     spread: Annotated[
         Spread, Meta(description="What workspaces should not share, where possible.")
     ] = Spread.NONE
@@ -113,6 +156,32 @@ class PlacementKeys(Keys, frozen=True, kw_only=True):
     ] = ()
     exclude: Annotated[
         tuple[str, ...], Meta(description="Never on these hosts.", examples=[["uc-4"]])
+    ] = ()
+    exclude_sites: Annotated[
+        tuple[str, ...], Meta(description="Never at these sites.", examples=[["bnl"]])
+    ] = ()
+    prefer: Annotated[
+        tuple[str, ...],
+        Meta(description="Sites, the best first; others only behind them.", examples=[["uc"]]),
+    ] = ()
+    compact: Annotated[
+        Compact, Meta(description="What workspaces should share, where possible.")
+    ] = Compact.NONE
+    strict: Annotated[
+        tuple[Strict, ...],
+        Meta(
+            description="Rules to be kept, or the grid is refused: with spread no two workspaces"
+            " share it, with compact all do.",
+            examples=[["spread"]],
+        ),
+    ] = ()
+    within: Annotated[
+        Milliseconds | None,
+        Meta(description="Longest round trip between any two members' hosts.", examples=["30ms"]),
+    ] = None
+    apart: Annotated[
+        tuple[str, ...],
+        Meta(description="Grids of yours to share no host with.", examples=[["star-main"]]),
     ] = ()
 
 

@@ -77,6 +77,27 @@ class Duration(int):
         return cls(seconds)
 
 
+class Milliseconds(int):
+    """Whole milliseconds of a round trip, written 30ms or 2s."""
+
+    ALLOWED: ClassVar[str] = "write for example 5ms, 30ms or 1s"
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "type": "string",
+        "pattern": r"^[0-9]+(\.[0-9]{1,3})?\s*(ms|s)$",
+        "examples": ["30ms"],
+    }
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        text = _text(found, cls.ALLOWED)
+        if not text.rstrip().endswith("s"):
+            raise ValueError(cls.ALLOWED)
+        milliseconds = round(_parsed(parse_duration, text, cls.ALLOWED) * 1000, 3)
+        if milliseconds != int(milliseconds) or milliseconds < 1:
+            raise ValueError("whole milliseconds are allowed, 1 at least")
+        return cls(milliseconds)
+
+
 class Name(str):
     """The name of a host or site: a DNS label."""
 

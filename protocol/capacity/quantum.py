@@ -5,18 +5,24 @@ import msgspec
 from protocol.terms.refusal import Constraint
 
 
+Devices = tuple[tuple[str, int], ...]
+"""How many of each named device, by name; a device that is not there is not named."""
+
+
 class Quantum(msgspec.Struct, frozen=True):
     """An amount of everything that is counted. Arithmetic is by component."""
 
     cpus_milli: int = 0
     memory_bytes: int = 0
     disk_bytes: int = 0
+    devices: Devices = ()
 
     def __add__(self, other: "Quantum") -> "Quantum":
         return Quantum(
             self.cpus_milli + other.cpus_milli,
             self.memory_bytes + other.memory_bytes,
             self.disk_bytes + other.disk_bytes,
+            _added(self.devices, other.devices, 1) if other.devices else self.devices,
         )
 
     def __sub__(self, other: "Quantum") -> "Quantum":
@@ -24,6 +30,7 @@ class Quantum(msgspec.Struct, frozen=True):
             self.cpus_milli - other.cpus_milli,
             self.memory_bytes - other.memory_bytes,
             self.disk_bytes - other.disk_bytes,
+            _added(self.devices, other.devices, -1) if other.devices else self.devices,
         )
 
     def least(self, other: "Quantum") -> "Quantum":
@@ -40,12 +47,16 @@ class Quantum(msgspec.Struct, frozen=True):
         return Quantum(disk_bytes=self.disk_bytes)
 
     def by_constraint(self) -> tuple[tuple[Constraint, int], ...]:
-        """Components with their names, in the order of explanations."""
+        """Components with their names, in the order of explanations; devices have names of their own."""
         return (
             (Constraint.CPUS, self.cpus_milli),
             (Constraint.DISK, self.disk_bytes),
             (Constraint.MEMORY, self.memory_bytes),
         )
+
+    def devices_of(self, name: str) -> int:
+        """How many devices of that name."""
+        return dict(self.devices).get(name, 0)
 
     def fits(self, room: "Quantum") -> bool:
         """Whether this fits in `room`, in every component."""
@@ -53,6 +64,7 @@ class Quantum(msgspec.Struct, frozen=True):
             self.cpus_milli <= room.cpus_milli
             and self.memory_bytes <= room.memory_bytes
             and self.disk_bytes <= room.disk_bytes
+            and all(count <= room.devices_of(name) for name, count in self.devices)
         )
 
     def times_in(self, room: "Quantum") -> int:
@@ -64,7 +76,16 @@ class Quantum(msgspec.Struct, frozen=True):
             )
             if asked
         ]
+        ratios += [room.devices_of(name) // count for name, count in self.devices if count]
         return max(0, min(ratios, default=0))
+
+
+def _added(ours: Devices, theirs: Devices, sign: int) -> Devices:
+    """By name, sorted; what comes to nothing is left out, so that equal amounts are equal."""
+    counts = dict(ours)
+    for name, count in theirs:
+        counts[name] = counts.get(name, 0) + sign * count
+    return tuple(sorted((name, count) for name, count in counts.items() if count))
 
 
 def total(quanta: "list[Quantum]") -> Quantum:

@@ -4,16 +4,33 @@ Called by the peer that read the grid file and again by every host that receives
 nothing here may trust sizes or names: too many of anything is said first, and alone.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from protocol.grid import limits
 from protocol.grid.check_lease import lease_problems
 from protocol.grid.check_networks import network_problems
+from protocol.grid.check_placement import (
+    cluster_placement_problems,
+    label_problems,
+    placement_problems,
+    twice,
+)
 from protocol.grid.expand import providers, workspace_name
 from protocol.grid.model import ClusterSpec, GridSpec
 from protocol.grid.problem import Path, Problem, quoted, unknown
-from protocol.grid.syntax import image_problem, label_problem, path_problem, ssh_key_problem
+from protocol.grid.syntax import image_problem, path_problem, ssh_key_problem
 from protocol.terms.quantities import format_cpus, format_duration, format_size, parse_size
+
+
+_SMALL_LISTS = (
+    "networks",
+    "mounts",
+    "provides",
+    "requires",
+    "labels",
+    "preferred_labels",
+    "devices",
+)
 
 
 def problems(spec: GridSpec) -> tuple[Problem, ...]:
@@ -23,6 +40,7 @@ def problems(spec: GridSpec) -> tuple[Problem, ...]:
     return (
         *_grid_problems(spec),
         *_names(spec),
+        *placement_problems(spec),
         *network_problems(spec),
         *_volume_problems(spec),
         *(p for index in range(len(spec.clusters)) for p in _cluster_problems(spec, index)),
@@ -38,11 +56,13 @@ def _too_many(spec: GridSpec) -> Iterator[Problem]:
         (("volumes",), spec.volumes, limits.VOLUMES_MAX),
         (("ssh_authorized_keys",), spec.ssh_authorized_keys, limits.KEYS_MAX),
         (("lease", "warn_s"), spec.lease.warn_s, limits.WARNINGS_MAX),
-        (("placement", "sites"), spec.placement.sites, limits.NAMES_MAX),
-        (("placement", "exclude"), spec.placement.exclude, limits.NAMES_MAX),
+        *(
+            (("placement", field), getattr(spec.placement, field), limits.NAMES_MAX)
+            for field in ("sites", "exclude", "exclude_sites", "prefer", "strict", "apart")
+        ),
     ]
     for index, cluster in enumerate(spec.clusters[: limits.CLUSTERS_MAX]):
-        for field in ("networks", "mounts", "provides", "requires"):
+        for field in _SMALL_LISTS:
             lists.append((("clusters", index, field), getattr(cluster, field), limits.NAMES_MAX))
     for path, entries, most in lists:
         if len(entries) > most:
@@ -58,18 +78,13 @@ def _count_allowed(count: int) -> bool:
 
 
 def _grid_problems(spec: GridSpec) -> Iterator[Problem]:
-    yield from _label(("name",), spec.name, limits.GRID_NAME_MAX)
+    yield from label_problems(("name",), spec.name, limits.GRID_NAME_MAX)
     if spec.vo:
-        yield from _label(("vo",), spec.vo)
+        yield from label_problems(("vo",), spec.vo)
     yield from _between(
         ("lease_s",), spec.lease_s, limits.LEASE_S_MIN, limits.LEASE_S_MAX, format_duration
     )
     yield from lease_problems(spec.lease, spec.lease_s)
-    for field in ("sites", "exclude"):
-        names: tuple[str, ...] = getattr(spec.placement, field)
-        for index, name in enumerate(names):
-            yield from _label(("placement", field, index), name)
-        yield from _twice(("placement", field), names)
     for index, key in enumerate(spec.ssh_authorized_keys):
         if message := ssh_key_problem(key):
             yield Problem(("ssh_authorized_keys", index), message)
@@ -86,7 +101,7 @@ def _names(spec: GridSpec) -> Iterator[Problem]:
     )
     for field, kind, most, names in kinds:
         for index, name in enumerate(names):
-            yield from _label((field, index, "name"), name, most)
+            yield from label_problems((field, index, "name"), name, most)
             if name in names[:index]:
                 message = f"found a second {kind} {quoted(name)}; each needs a name of its own"
                 yield Problem((field, index, "name"), message)
@@ -112,9 +127,9 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
     cluster = spec.clusters[index]
     at: Path = ("clusters", index)
     yield from _between((*at, "count"), cluster.count, 1, limits.WORKSPACES_MAX, str)
-    if cluster.minimum not in (0, cluster.count):
-        message = f"found {_number(cluster.minimum)}; min is not honoured yet; write count"
-        yield Problem((*at, "minimum"), message)
+    if _count_allowed(cluster.count) and not 1 <= cluster.least <= cluster.count:
+        allowed = f"allowed are 1 to the count, {cluster.count}"
+        yield Problem((*at, "minimum"), f"found {_number(cluster.least)}; {allowed}")
     if message_ := image_problem(cluster.image.name, cluster.image.digest):
         yield Problem((*at, "image"), message_)
     yield from _between(
@@ -137,10 +152,11 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
         if name not in known:
             yield Problem((*at, "networks", position), unknown("network", name, known))
     for field in ("networks", "provides", "requires"):
-        yield from _twice((*at, field), getattr(cluster, field))
+        yield from twice((*at, field), getattr(cluster, field))
     for position, service in enumerate(cluster.provides):
-        yield from _label((*at, "provides", position), service)
+        yield from label_problems((*at, "provides", position), service)
     yield from _mount_problems(spec, cluster, at)
+    yield from cluster_placement_problems(spec, cluster, at)
 
 
 def _mount_problems(spec: GridSpec, cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
@@ -229,19 +245,6 @@ def _cycle(start: str, waits: dict[str, tuple[str, ...]]) -> list[str]:
                 came_from[next_] = name
                 queue.append(next_)
     return []
-
-
-def _label(path: Path, text: str, most: int = limits.NAME_MAX) -> Iterator[Problem]:
-    if message := label_problem(text, most):
-        yield Problem(path, message)
-
-
-def _twice(path: Path, names: Iterable[str]) -> Iterator[Problem]:
-    seen: list[str] = []
-    for index, name in enumerate(names):
-        if name in seen:
-            yield Problem((*path, index), f"found {quoted(name)} a second time; once is enough")
-        seen.append(name)
 
 
 def _number(value: int, written: Callable[[int], str] = str) -> str:

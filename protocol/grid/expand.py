@@ -33,6 +33,13 @@ def _workspace(
         networks=cluster.networks,
         mounts=cluster.mounts,
         requires=cluster.requires,
+        labels=cluster.labels,
+        preferred_labels=cluster.preferred_labels,
+        architecture=cluster.architecture,
+        driver=cluster.driver,
+        devices=cluster.devices,
+        near_volume=cluster.near_volume,
+        near_image=cluster.near_image,
     )
 
 

@@ -11,6 +11,9 @@ GRID_NAME_MAX: Final = 32
 VOLUME_NAME_MAX: Final = 16
 """A volume's name is the label of its file system, and ext4 keeps 16 bytes."""
 
+TAG_MAX: Final = 63
+"""Characters of a host's label: every advert carries all of its host's."""
+
 WORKSPACES_MAX: Final = 1024
 """Workspaces of one grid: its record and its certificate of holds must fit one message."""
 
@@ -20,7 +23,13 @@ VOLUMES_MAX: Final = 64
 """Each is a link or a file on every host that carries the grid."""
 
 NAMES_MAX: Final = 32
-"""Entries of one small list: provides, requires, sites, a cluster's networks or mounts."""
+"""Entries of one small list: provides, requires, sites, labels, a cluster's networks or mounts."""
+
+DEVICES_MAX: Final = 16
+"""Of one kind, of one workspace: more than any host board takes."""
+
+WITHIN_MS_MAX: Final = 10_000
+"""A round trip longer than that is no distance but a fault."""
 
 KEYS_MAX: Final = 32
 KEY_LENGTH_MAX: Final = 1024

@@ -56,6 +56,50 @@ class LeaseTerms(msgspec.Struct, frozen=True):
     """How long before the end its hosts warn."""
 
 
+class Compact(StrEnum):
+    """What the workspaces of one grid share."""
+
+    SITE = "site"
+    HOST = "host"
+    NONE = "none"
+
+
+class Strict(StrEnum):
+    """Rules of placement that may be made strict: kept, or the grid is refused."""
+
+    SPREAD = "spread"
+    COMPACT = "compact"
+
+
+class Driver(StrEnum):
+    """What runs a workspace on its host."""
+
+    KVM = "kvm"
+    """QEMU on hardware virtualisation."""
+    QEMU = "qemu"
+    """QEMU, be it on hardware virtualisation or by emulation."""
+    LXC = "lxc"
+    TEST = "test"
+    """Machines that only pretend, for trying out an overlay."""
+
+
+class Architecture(StrEnum):
+    """The instructions a host's cpus take, in the words of `uname -m`."""
+
+    X86_64 = "x86_64"
+    AARCH64 = "aarch64"
+    PPC64LE = "ppc64le"
+    RISCV64 = "riscv64"
+    S390X = "s390x"
+
+
+class DeviceCount(msgspec.Struct, frozen=True, array_like=True):
+    """So many of the devices a host's configuration calls by that name."""
+
+    name: str
+    count: int
+
+
 class ImageRef(msgspec.Struct, frozen=True):
     """A guest image: the name a person wrote and, once resolved, the SHA-256 that is meant."""
 
@@ -98,14 +142,31 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     """Thousandths of a cpu, of each workspace."""
     memory_bytes: int
     """Of each workspace."""
-    minimum: int = 0
-    """Fewest workspaces that still make a grid; 0 means `count`, all that is taken for now."""
+    minimum: int | None = None
+    """Fewest workspaces that still make a grid; None means `count`."""
     networks: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     provides: tuple[str, ...] = ()
     """Names of services others may require."""
     requires: tuple[str, ...] = ()
     """Services whose providers start before this cluster does."""
+    labels: tuple[str, ...] = ()
+    """Only hosts that have all of these."""
+    preferred_labels: tuple[str, ...] = ()
+    """Hosts that have more of these first."""
+    architecture: Architecture | None = None
+    driver: Driver | None = None
+    devices: tuple[DeviceCount, ...] = ()
+    """Of each workspace. Reserved on the host; nothing hands them to the guest yet."""
+    near_volume: str = ""
+    """A volume of this grid: hosts near the one that has it first."""
+    near_image: ImageRef = ImageRef("")
+    """Hosts that have this image first, then those at a site that has."""
+
+    @property
+    def least(self) -> int:
+        """Fewest workspaces that still make a grid."""
+        return self.count if self.minimum is None else self.minimum
 
 
 class PlacementSpec(msgspec.Struct, frozen=True):
@@ -116,6 +177,16 @@ class PlacementSpec(msgspec.Struct, frozen=True):
     """Only these sites; empty means any."""
     exclude: tuple[str, ...] = ()
     """Never on these hosts, by host name."""
+    exclude_sites: tuple[str, ...] = ()
+    prefer: tuple[str, ...] = ()
+    """Sites, the best first; all others come behind them."""
+    compact: Compact = Compact.NONE
+    strict: tuple[Strict, ...] = ()
+    """Which of spread and compact are kept or the grid refused; otherwise as far as there is room."""
+    within_ms: int = 0
+    """Longest round trip between any two members' hosts; 0 means any."""
+    apart: tuple[str, ...] = ()
+    """Names of grids of the same owner with which this one shares no host."""
 
 
 class GridSpec(msgspec.Struct, frozen=True):
@@ -151,3 +222,10 @@ class Workspace(msgspec.Struct, frozen=True):
     networks: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     requires: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    preferred_labels: tuple[str, ...] = ()
+    architecture: Architecture | None = None
+    driver: Driver | None = None
+    devices: tuple[DeviceCount, ...] = ()
+    near_volume: str = ""
+    near_image: ImageRef = ImageRef("")

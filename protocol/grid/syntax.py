@@ -14,6 +14,7 @@ from protocol.grid.problem import quoted
 
 _LABEL = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
 _IMAGE = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
+_TAG = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?:=[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PATH = re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)+")
 _RESERVED = ("/proc", "/sys", "/dev", "/run")
@@ -36,6 +37,16 @@ def label_problem(text: str, most: int = limits.NAME_MAX) -> str | None:
     if len(text) > most:
         return f"found {quoted(text)} of {len(text)} characters; {allowed}"
     return f"found {quoted(text)}; {allowed}"
+
+
+def tag_problem(text: str) -> str | None:
+    """A host's label: a word, or a word with a value (`ssd`, `rack=b7`). At most 63 characters."""
+    if len(text) <= limits.TAG_MAX and _TAG.fullmatch(text):
+        return None
+    return (
+        f"found {quoted(text)}; a label is 1 to {limits.TAG_MAX} lower-case letters, digits and inner"
+        " dots, dashes and underscores, and may have a value: ssd or rack=b7"
+    )
 
 
 def image_problem(name: str, digest: str) -> str | None:

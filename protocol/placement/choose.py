@@ -1,20 +1,38 @@
 """Which of the hosts that fit: among the best, weighted at random.
 
 Requesters that all rank the same way collide: in a simulation of 64 hosts at 80 % load with adverts
-one second old, best fit succeeded 43 % of the time, weighted at random 100 % (negotiation.md).
+one second old, best fit succeeded 43 % of the time, weighted at random 100 % (negotiation.md). So each
+workspace goes to one of the best hosts by lot; what is best is said in quality.py.
 
-Order: largest workspaces first, as every packing heuristic does. Spreading first takes the sites (or
-hosts) that carry fewest members so far, and only then weighs. A host that has the image weighs double.
+The problem is vector packing with preferences, which is NP-hard; what is done is what such packers do
+(Panigrahy and others, "Heuristics for vector bin packing", 2011): the hardest cluster first, what is asked
+for before what is only welcome; several attempts in different orders and on different *fields* (a site,
+a neighbourhood, where a strict rule needs one); the best attempt wins. Who finds no place is squeezed in by
+moving others. When lots do not place all, the same is done without dice: so whatever `certain` can place,
+`choose` always places, which is what makes a counter-offer true (counter.py).
 """
+
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from protocol.capacity.quantum import Quantum
 from protocol.grid.model import Workspace
-from protocol.placement.fit import Offer, Rules, quantum_of, refusals
+from protocol.placement.fit import Offer, Rules, apart_ms, refusals
+from protocol.placement.quality import degree
+from protocol.placement.seating import Kind, Seating, Table
 from protocol.terms.dice import Dice
 from protocol.terms.ids import PeerId
-from protocol.terms.refusal import Constraint, Refusal
+from protocol.terms.refusal import Refusal
+
+_RANKINGS = 60_000
+"""Hosts ranked in all attempts together, about: what keeps a choice among 1,000 hosts below 0.1 s."""
+
+_ATTEMPTS_MOST = 24
+_SQUEEZES = 400
+"""Moves tried for one workspace that finds no place."""
+
+_IMPROVED_MOST = 20_000
+"""Workspaces times hosts up to which a choice is improved by moving single ones."""
 
 
 class Unplaced(msgspec.Struct, frozen=True):
@@ -30,6 +48,22 @@ class Choice(msgspec.Struct, frozen=True):
     placed: dict[str, PeerId]
     """Workspace name to host."""
     unplaced: tuple[Unplaced, ...] = ()
+    enough: bool = True
+    """Whether what is placed makes a grid: of every cluster at least its `min`."""
+
+
+class _Tried(msgspec.Struct):
+    """An attempt and how good it came out."""
+
+    seating: Seating
+    missing: int
+    """Workspaces a grid cannot do without."""
+    placed: int
+    degree: float
+
+    @property
+    def rank(self) -> tuple[int, int, float]:
+        return (-self.missing, self.placed, self.degree)
 
 
 def choose(
@@ -39,109 +73,160 @@ def choose(
     kept: dict[str, PeerId],
     dice: Dice,
 ) -> Choice:
-    """Places every workspace that is not in `kept` (held already, and out of the offers' free room).
-
-    With `one_site` it is tried among hosts that encrypt, wherever they are, then at one site after another.
-    """
-    if not rules.one_site:
-        return _choose(workspaces, offers, rules, kept, dice)
-    private = tuple(offer for offer in offers if offer.encrypts)
-    across = _choose(workspaces, private, rules, kept, dice)
-    homes = list(dict.fromkeys(o.site for o in offers if o.peer in kept.values()))
-    if not across.unplaced and all(p in [o.peer for o in private] for p in kept.values()):
-        return across
-    if len(homes) > 1:
-        return across
-    sites = homes or list(dict.fromkeys(offer.site for offer in offers))
-    best: Choice | None = None
-    for site in dice.sample(sites, len(sites)):
-        here = tuple(offer for offer in offers if offer.site == site)
-        choice = _choose(workspaces, here, rules, kept, dice)
-        if not choice.unplaced:
-            return choice
-        if best is None or len(choice.unplaced) < len(best.unplaced):
-            best = choice
-    if best is None:
-        return _choose(workspaces, offers, rules, kept, dice)
-    return _say_one_site(best, offers)
+    """Places every workspace that is not in `kept` (held already, and out of the offers' free room)."""
+    table = Table(workspaces, offers, rules, kept)
+    best = _best(table, dice)
+    if best.placed < len(workspaces):
+        best = max(best, _best(table, None), key=lambda tried: tried.rank)
+    return _choice(table, best)
 
 
-def _choose(
+def certain(
     workspaces: tuple[Workspace, ...],
     offers: tuple[Offer, ...],
     rules: Rules,
-    kept: dict[str, PeerId],
-    dice: Dice,
+    kept: dict[str, PeerId] | None = None,
 ) -> Choice:
-    free = {offer.peer: offer.free for offer in offers}
-    site_of = {offer.peer: offer.site for offer in offers}
-    members: dict[str, int] = {}
-    for peer in kept.values():
-        _count(members, peer, site_of, rules)
-    placed, unplaced = dict(kept), []
-    todo = [workspace for workspace in workspaces if workspace.name not in kept]
-    todo.sort(key=lambda w: (-w.memory_bytes, -w.cpus_milli, -w.disk_bytes))
-    for workspace in todo:
-        fitting: list[Offer] = []
-        reasons: list[Refusal] = []
-        for offer in offers:
-            found = refusals(workspace, offer, free[offer.peer], rules)
-            if found:
-                reasons.append(found[-1])
-            else:
-                fitting.append(offer)
-        if not fitting:
-            unplaced.append(Unplaced(workspace, tuple(reasons)))
-            continue
-        crowd = {o.peer: members.get(_group(o.peer, site_of, rules), 0) for o in fitting}
-        best = [o for o in fitting if crowd[o.peer] == min(crowd.values())]
-        offer = _weighted(best, [_weight(workspace, o, free[o.peer]) for o in best], dice)
-        placed[workspace.name] = offer.peer
-        free[offer.peer] = free[offer.peer] - quantum_of(workspace)
-        _count(members, offer.peer, site_of, rules)
-    return Choice(placed, tuple(unplaced))
+    """The choice without dice; whatever this places, `choose` places with any dice."""
+    table = Table(workspaces, offers, rules, kept or {})
+    return _choice(table, _best(table, None))
 
 
-def _group(peer: PeerId, site_of: dict[PeerId, str], rules: Rules) -> str:
-    if rules.spread == "site":
-        return site_of[peer]
-    return peer if rules.spread == "host" else ""
+def _best(table: Table, dice: Dice | None) -> _Tried:
+    best: _Tried | None = None
+    wanted, plain = len(table.workspaces), not table.preferences
+    for order, field in _attempts(table, dice):
+        tried = _attempt(table, order, field, dice)
+        if best is None or tried.rank > best.rank:
+            best = tried
+        if best.placed == wanted and (plain or best.degree > 1.0 - 1e-9):
+            break
+    assert best is not None
+    return best
 
 
-def _count(members: dict[str, int], peer: PeerId, site_of: dict[PeerId, str], rules: Rules) -> None:
-    if peer in site_of:
-        group = _group(peer, site_of, rules)
-        members[group] = members.get(group, 0) + 1
+def _attempt(
+    table: Table, order: list[Kind], field: Iterable[int] | None, dice: Dice | None
+) -> _Tried:
+    seating = Seating(table, field)
+    needed = [(kind, kind.names[: kind.least]) for kind in order]
+    welcome = [(kind, kind.names[kind.least :]) for kind in sorted(order, key=_size)]
+    missing = 0
+    for part in (needed, welcome):
+        left = [(kind, seating.fill(kind, names, dice)) for kind, names in part if names]
+        seating.limit(None)
+        left = [(kind, seating.fill(kind, names, dice)) for kind, names in left if names]
+        if part is needed and not any(names for _, names in left):
+            seating.limit(field)
+        for _, names in left:
+            while names and seating.squeeze(names[0], _SQUEEZES):
+                del names[0]
+        if part is needed:
+            missing = sum(len(names) for _, names in left)
+    if len(table.workspaces) * len(table.offers) <= _IMPROVED_MOST and table.preferences:
+        seating.improve(_IMPROVED_MOST)
+    where = {name: table.offers[host] for name, host in seating.seats.items()}
+    met = degree(table.workspaces, where, table.offers, table.rules) if table.preferences else 1.0
+    return _Tried(seating, missing, len(table.all_kept | seating.seats), met)
 
 
-def _weight(workspace: Workspace, offer: Offer, free: Quantum) -> float:
-    """More room weighs more, so that load evens out; an image that is there doubles it."""
-    after = free.memory_bytes - workspace.memory_bytes
-    room = 0.25 + after / max(1, free.memory_bytes)
-    cached = workspace.image.digest in offer.images
-    return room * (2.0 if cached else 1.0)
+def _attempts(
+    table: Table, dice: Dice | None
+) -> Iterator[tuple[list[Kind], Iterable[int] | None]]:
+    """Orders and fields worth trying, as many as there is time for."""
+    cost = sum(len(kind.hosts) for kind in table.kinds) + len(table.workspaces) + 1
+    most = max(2, min(_ATTEMPTS_MOST, _RANKINGS // (cost * 10)))
+    fields = list(_fields(table))
+    if dice is not None:
+        fields = dice.sample(fields, len(fields))
+    orders = _orders(table)
+    count = 0
+    for order in orders:
+        for field in fields[: max(1, most)]:
+            yield order, field
+            count += 1
+        if count >= most:
+            return
 
 
-def _weighted(offers: list[Offer], weights: list[float], dice: Dice) -> Offer:
-    mark = dice.random() * sum(weights)
-    for offer, weight in zip(offers, weights, strict=True):
-        mark -= weight
-        if mark <= 0:
-            return offer
-    return offers[-1]
+def _orders(table: Table) -> list[list[Kind]]:
+    """Which cluster first: those others want to be near, then the largest; or those few hosts suit."""
+    near = [kind.workspace.near_volume for kind in table.kinds if kind.workspace.near_volume]
+
+    def anchors(kind: Kind) -> bool:
+        return not any(mount.volume in near for mount in kind.workspace.mounts)
+
+    def slots(kind: Kind) -> float:
+        fitting = sum(kind.asked.times_in(table.offers[host].free) for host in kind.hosts)
+        return fitting / max(1, len(kind.names))
+
+    large = sorted(table.kinds, key=lambda kind: (anchors(kind), -_size(kind)))
+    if len(table.kinds) == 1:
+        return [large, large]
+    rare = sorted(table.kinds, key=lambda kind: (anchors(kind), slots(kind)))
+    by_cpus = sorted(table.kinds, key=lambda kind: -kind.asked.cpus_milli)
+    by_memory = sorted(table.kinds, key=lambda kind: -kind.asked.memory_bytes)
+    return [large, rare, by_cpus, by_memory]
 
 
-def _say_one_site(choice: Choice, offers: tuple[Offer, ...]) -> Choice:
-    """Adds why hosts at other sites were not considered."""
-    asked = {r.host for u in choice.unplaced for r in u.refusals}
-    elsewhere = tuple(
-        Refusal(
-            Constraint.ENCRYPTION,
-            offer.host,
-            detail="a network of this grid would cross sites in the clear",
+def _size(kind: Kind) -> float:
+    """How large a workspace is, in the dimension in which it is largest; a cpu counts as 4 GiB."""
+    asked = kind.asked
+    return max(asked.cpus_milli / 1000, asked.memory_bytes / (4 << 30), asked.disk_bytes / (64 << 30))
+
+
+def _fields(table: Table) -> Iterator[list[int] | None]:
+    """Where to look: everywhere, or where a rule about pairs can be kept, the roomiest first."""
+    rules, offers = table.rules, table.offers
+    hosts = range(len(offers))
+    if not rules.pairs or rules.strict_spread:
+        yield None
+    by_site: dict[str, list[int]] = {}
+    for host in hosts:
+        by_site.setdefault(offers[host].site, []).append(host)
+    roomy = sorted(by_site.values(), key=lambda those: -_roominess(table, those))
+    if rules.strict_compact and rules.compact == "host":
+        yield from ([h] for h in sorted(hosts, key=lambda h: -_roominess(table, [h]))[:_ATTEMPTS_MOST])
+        return
+    if rules.one_site and not rules.strict_compact:
+        yield [host for host in hosts if offers[host].encrypts]
+    if rules.one_site or "site" in (rules.compact, table.compact):
+        yield from roomy[:_ATTEMPTS_MOST]
+    if rules.within_ms:
+        for those in roomy[:_ATTEMPTS_MOST]:
+            yield those
+            anchor = offers[those[0]]
+            yield [h for h in hosts if apart_ms(offers[h], anchor) <= rules.within_ms / 2]
+    elif rules.pairs and not (rules.strict_spread or rules.one_site or rules.strict_compact):
+        yield None
+
+
+def _roominess(table: Table, hosts: list[int]) -> int:
+    """How many of what is asked for fit there, cluster by cluster."""
+    return sum(
+        min(
+            len(kind.names),
+            sum(kind.asked.times_in(table.offers[host].free) for host in hosts if host in kind.dislike),
         )
-        for offer in offers
-        if offer.host not in asked
+        for kind in table.kinds
     )
-    unplaced = tuple(Unplaced(u.workspace, elsewhere + u.refusals) for u in choice.unplaced)
-    return Choice(choice.placed, unplaced)
+
+
+def _choice(table: Table, best: _Tried) -> Choice:
+    """With the reasons of what is not placed: each host's, with everything else where it is."""
+    seating, offers = best.seating, table.offers
+    company = [offers[host] for host, crowd in enumerate(seating.crowd) if crowd]
+    placed = table.all_kept | {name: offers[host].peer for name, host in seating.seats.items()}
+    why: dict[str, tuple[Refusal, ...]] = {}
+    unplaced = []
+    for workspace in table.workspaces:
+        if workspace.name in placed:
+            continue
+        if workspace.cluster not in why:
+            reasons = (
+                refusals(workspace, offer, seating.free[host], table.rules, company)
+                for host, offer in enumerate(offers)
+            )
+            why[workspace.cluster] = tuple(found[-1] for found in reasons if found)
+        unplaced.append(Unplaced(workspace, why[workspace.cluster]))
+    return Choice(placed, tuple(unplaced), best.missing == 0)

@@ -1,12 +1,19 @@
-"""Does it fit? One function, asked by the requester who chooses and by the host that promises.
+"""Does it fit? One set of rules, asked by the requester who chooses and by the host that promises.
 
-Where bidder and committer ask different functions (Nomad's plan applier) they loop.
+Where bidder and committer ask different functions (Nomad's plan applier) they loop. So every rule is
+here, in three parts by what it depends on: `unsuitable` on host and workspace alone, `lacking` on the room
+that is left, `apart_from` on two hosts that would both carry members. `refusals` is all of it; a host that
+promises knows only the members on itself, so it asks with those.
 """
+
+from collections.abc import Iterable
+from math import inf
 
 import msgspec
 
 from protocol.capacity.quantum import Quantum
-from protocol.grid.model import Workspace
+from protocol.grid.model import Compact, Encryption, GridSpec, Spread, Strict, Workspace
+from protocol.placement.distance import Coordinate, distance_ms
 from protocol.terms.ids import PeerId
 from protocol.terms.refusal import Constraint, Refusal
 
@@ -25,6 +32,12 @@ class Offer(msgspec.Struct, frozen=True):
     """Digests of the images it has already."""
     refused: Refusal | None = None
     """It has said no, for a reason that is not about room."""
+    runs_by: tuple[str, ...] = ()
+    """Drivers it answers to: `qemu` and `kvm` on hardware virtualisation, else one."""
+    labels: tuple[str, ...] = ()
+    coordinate: Coordinate | None = None
+    clashes: tuple[str, ...] = ()
+    """Grids it carries that are to be kept apart from the one asked for."""
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -34,31 +47,162 @@ class Rules(msgspec.Struct, frozen=True):
     """Only these; empty means any."""
     exclude: tuple[str, ...] = ()
     """Never these hosts, by name."""
+    exclude_sites: tuple[str, ...] = ()
+    prefer: tuple[str, ...] = ()
+    """Sites, the best first."""
     spread: str = "none"
     """`site`, `host` or `none`."""
+    strict_spread: bool = False
+    """No two members share it."""
+    compact: str = "none"
+    """`site`, `host` or `none`."""
+    strict_compact: bool = False
+    """All members share it."""
+    within_ms: int = 0
     one_site: bool = False
-    """Members must be at one site, since their traffic may not cross sites in the clear."""
+    """Members must be at one site, or on hosts that encrypt, since some traffic may not cross in the clear."""
+    least: tuple[tuple[str, int], ...] = ()
+    """Clusters that may be smaller than asked, and the fewest of each that still make a grid."""
+
+    @property
+    def pairs(self) -> bool:
+        """Whether where one member is says where others may not be."""
+        strict = self.strict_spread or self.strict_compact
+        return strict or self.one_site or self.within_ms > 0
+
+
+def rules_of(spec: GridSpec, offers: Iterable[Offer] = ()) -> Rules:
+    """What a grid asks, among hosts of which some may not encrypt."""
+    placement = spec.placement
+    private = any(network.encryption is Encryption.REQUIRED for network in spec.networks)
+    return Rules(
+        sites=placement.sites,
+        exclude=placement.exclude,
+        exclude_sites=placement.exclude_sites,
+        prefer=placement.prefer,
+        spread=placement.spread,
+        strict_spread=Strict.SPREAD in placement.strict and placement.spread is not Spread.NONE,
+        compact=placement.compact,
+        strict_compact=Strict.COMPACT in placement.strict
+        and placement.compact is not Compact.NONE,
+        within_ms=placement.within_ms,
+        one_site=private and not all(offer.encrypts for offer in offers),
+        least=tuple((c.name, c.least) for c in spec.clusters if c.least < c.count),
+    )
 
 
 def quantum_of(workspace: Workspace) -> Quantum:
     """What a workspace takes from its host."""
-    return Quantum(workspace.cpus_milli, workspace.memory_bytes, workspace.disk_bytes)
+    devices = tuple(sorted((device.name, device.count) for device in workspace.devices))
+    return Quantum(workspace.cpus_milli, workspace.memory_bytes, workspace.disk_bytes, devices)
 
 
-def refusals(workspace: Workspace, offer: Offer, free: Quantum, rules: Rules) -> list[Refusal]:
-    """Everything that stops this host, binding dimension last; empty if it fits. `free` is what is left."""
-    found: list[Refusal] = []
-    if rules.sites and offer.site not in rules.sites:
-        wanted = ", ".join(rules.sites)
-        found.append(
-            Refusal(Constraint.SITE, offer.host, detail=f"it is at {offer.site}, asked: {wanted}")
-        )
-    if offer.host in rules.exclude:
-        found.append(Refusal(Constraint.SITE, offer.host, detail="the grid excludes this host"))
-    asked, room = quantum_of(workspace), free
-    for (name, need), (_, have) in zip(asked.by_constraint(), room.by_constraint(), strict=True):
-        if need > have:
-            found.append(Refusal(name, offer.host, asked=need, available=max(0, have)))
+def refusals(
+    workspace: Workspace,
+    offer: Offer,
+    free: Quantum,
+    rules: Rules,
+    company: Iterable[Offer] = (),
+) -> list[Refusal]:
+    """Everything that stops this host, binding dimension last; empty if it fits.
+
+    `free` is what is left of its room, `company` the hosts that carry members already, itself among them.
+    """
+    found = unsuitable(workspace, offer, rules)
+    for other in company:
+        if apart := apart_from(offer, other, rules):
+            found.append(apart)
+            break
+    found += lacking(quantum_of(workspace), offer.host, free)
     if offer.refused is not None:
         found.append(offer.refused)
     return found
+
+
+def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal]:
+    """What stops this host however much room it has."""
+    found = []
+
+    def no(constraint: Constraint, detail: str) -> None:
+        found.append(Refusal(constraint, offer.host, detail=detail))
+
+    if rules.sites and offer.site not in rules.sites:
+        no(Constraint.SITE, f"it is at {offer.site}, asked: {', '.join(rules.sites)}")
+    if offer.site in rules.exclude_sites:
+        no(Constraint.SITE, f"the grid excludes site {offer.site}")
+    if offer.host in rules.exclude:
+        no(Constraint.SITE, "the grid excludes this host")
+    if offer.clashes:
+        no(Constraint.APART, f"it carries {', '.join(offer.clashes)}, to be kept apart")
+    if workspace.architecture and workspace.architecture != offer.architecture:
+        no(Constraint.ARCHITECTURE, f"it is {offer.architecture}, asked: {workspace.architecture}")
+    if workspace.driver and workspace.driver not in offer.runs_by:
+        by = ", ".join(offer.runs_by) or "nothing it names"
+        no(Constraint.DRIVER, f"it runs guests by {by}, asked: {workspace.driver}")
+    missing = [label for label in workspace.labels if label not in offer.labels]
+    if missing:
+        no(Constraint.LABEL, f"it has no label {', '.join(missing)}")
+    return found
+
+
+def lacking(asked: Quantum, host: str, free: Quantum) -> list[Refusal]:
+    """Of what there is too little, and by how much."""
+    found = [
+        Refusal(Constraint.DEVICE, host, need, max(0, free.devices_of(name)), name)
+        for name, need in asked.devices
+        if need > free.devices_of(name)
+    ]
+    for (name, need), (_, have) in zip(asked.by_constraint(), free.by_constraint(), strict=True):
+        if need > have:
+            found.append(Refusal(name, host, asked=need, available=max(0, have)))
+    return found
+
+
+def conflict(offer: Offer, other: Offer, rules: Rules) -> Constraint | None:
+    """Which rule keeps this host from carrying a member when `other` (perhaps itself) does."""
+    same_host, same_site = offer.peer == other.peer, offer.site == other.site
+    if rules.strict_spread and (same_host if rules.spread == "host" else same_site):
+        return Constraint.SPREAD
+    if same_host:
+        return None
+    if rules.strict_compact and (rules.compact == "host" or not same_site):
+        return Constraint.COMPACT
+    if rules.one_site and not same_site and not (offer.encrypts and other.encrypts):
+        return Constraint.ENCRYPTION
+    if rules.within_ms and apart_ms(offer, other) > rules.within_ms:
+        return Constraint.DISTANCE
+    return None
+
+
+def apart_ms(offer: Offer, other: Offer) -> float:
+    """Round trip between two hosts; infinite if nobody knows it."""
+    if offer.coordinate is None or other.coordinate is None:
+        return 0.0 if offer.site == other.site else inf
+    return distance_ms(offer.coordinate, other.coordinate)
+
+
+def apart_from(offer: Offer, other: Offer, rules: Rules) -> Refusal | None:
+    """The same with its words."""
+    constraint = conflict(offer, other, rules)
+    match constraint:
+        case None:
+            return None
+        case Constraint.SPREAD:
+            detail = f"{other.host} has a member already"
+        case Constraint.COMPACT:
+            where = other.host if rules.compact == "host" else f"site {other.site}"
+            detail = f"other members are at {where}"
+        case Constraint.DISTANCE:
+            return _too_far(offer, other, rules.within_ms)
+        case _:
+            detail = "a network of this grid would cross sites in the clear"
+    return Refusal(constraint, offer.host, detail=detail)
+
+
+def _too_far(offer: Offer, other: Offer, within_ms: int) -> Refusal:
+    far_ms = apart_ms(offer, other)
+    if far_ms == inf:
+        detail = f"its distance from {other.host} is not known, asked: within {within_ms} ms"
+        return Refusal(Constraint.DISTANCE, offer.host, within_ms * 1000, 0, detail)
+    detail = f"it is {far_ms:.0f} ms from {other.host}, asked: within {within_ms} ms"
+    return Refusal(Constraint.DISTANCE, offer.host, within_ms * 1000, int(far_ms * 1000), detail)

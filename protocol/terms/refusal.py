@@ -18,13 +18,20 @@ class Constraint(StrEnum):
     """The host did not answer in time."""
     AUTHORITY = "authority"
     SITE = "site"
+    APART = "apart"
+    """The host carries a grid that is to be kept apart from this one."""
     SPREAD = "spread"
+    COMPACT = "compact"
+    DISTANCE = "distance"
+    """Too far from another member; `asked` and `available` are microseconds of round trip."""
     ENCRYPTION = "encryption"
     TIME = "time"
     """The lease cannot begin or end when it is to."""
     CLOCK = "clock"
     """The host's clock differs from its neighbours': it takes no reservation."""
     ARCHITECTURE = "architecture"
+    DRIVER = "driver"
+    LABEL = "label"
     IMAGE = "image"
     NAME = "name"
     """The host carries another grid of that name."""
@@ -33,13 +40,15 @@ class Constraint(StrEnum):
     NETWORK_ID = "network-id"
     STORE = "store"
     LIMIT = "limit"
+    DEVICE = "device"
+    """`detail` is the device's name, the amounts are counts."""
     CPUS = "cpus"
     DISK = "disk"
     MEMORY = "memory"
 
 
-QUANTITIES = (Constraint.CPUS, Constraint.DISK, Constraint.MEMORY)
-"""Constraints whose `asked` and `available` are amounts (thousandths of a cpu; bytes)."""
+QUANTITIES = (Constraint.DEVICE, Constraint.CPUS, Constraint.DISK, Constraint.MEMORY)
+"""Constraints whose `asked` and `available` are amounts (devices; thousandths of a cpu; bytes)."""
 
 
 PASSING = (
@@ -66,14 +75,22 @@ class Refusal(msgspec.Struct, frozen=True):
         """How much is missing, in the constraint's unit."""
         return max(0, self.asked - self.available)
 
+    @property
+    def what(self) -> str:
+        """What is lacking, in words: `memory`, `device gpu`."""
+        named = self.constraint is Constraint.DEVICE
+        return f"device {self.detail}" if named else str(self.constraint)
+
     def amount(self, value: int) -> str:
         """`value` in words, in this constraint's unit."""
+        if self.constraint is Constraint.DEVICE:
+            return str(value)
         return format_cpus(value) if self.constraint is Constraint.CPUS else format_size(value)
 
     def __str__(self) -> str:
         if self.constraint in QUANTITIES:
             return (
-                f"{self.host} lacks {self.constraint}: asked {self.amount(self.asked)}, "
+                f"{self.host} lacks {self.what}: asked {self.amount(self.asked)}, "
                 f"free {self.amount(self.available)}"
             )
         return f"{self.host}: {self.constraint}: {self.detail}"

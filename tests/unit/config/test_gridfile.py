@@ -262,8 +262,8 @@ TABLE = {
     ),
     "min": (
         "count: 16",
-        "count: 16\n    min: 8",
-        ["star.yaml:18:10: clusters.worker.min: found 8; min is not honoured yet; write count"],
+        "count: 16\n    min: 0",
+        ["star.yaml:18:10: clusters.worker.min: found 0; allowed are 1 to the count, 16"],
     ),
     "expose": (
         "    count: 16",
@@ -275,11 +275,8 @@ TABLE = {
     ),
     "within": (
         "{spread: site",
-        "{within: 30ms, spread: site",
-        [
-            f"star.yaml:23:13: placement.within: {UNSUPPORTED}distances are not measured;"
-            " leave it out"
-        ],
+        "{within: 30m, spread: site",
+        ['star.yaml:23:21: placement.within: found "30m"; write for example 5ms, 30ms or 1s'],
     ),
     "two ways to begin": (
         "{for: 6h}",

@@ -114,8 +114,8 @@ TABLE = {
         "clusters: found 1025 workspaces in all; a grid has at most 1024",
     ),
     "minimum": (
-        worker(minimum=2),
-        "clusters[1].minimum: found 2; min is not honoured yet; write count",
+        worker(count=4, minimum=5),
+        "clusters[1].minimum: found 5; allowed are 1 to the count, 4",
     ),
     "no cpus": (
         worker(cpus_milli=0),
@@ -359,7 +359,6 @@ def test_a_number_of_many_digits_is_no_trouble() -> None:
         "found a number beyond 64 bits",
         "found a number beyond 64 bits",
         "found a number beyond 64 bits",
-        "found 1",
         "found a number beyond 64 bits",
     ]
 

@@ -17,8 +17,10 @@ MIB = 1 << 20
 IMAGE = ImageRef("tiny", "d" * 64)
 
 
-def workspace(name: str, cpus_milli: int = 500, memory_mib: int = 128) -> Workspace:
-    return Workspace(name, "web", 1, cpus_milli, memory_mib * MIB, 0, IMAGE)
+def workspace(
+    name: str, cpus_milli: int = 500, memory_mib: int = 128, cluster: str = "web"
+) -> Workspace:
+    return Workspace(name, cluster, 1, cpus_milli, memory_mib * MIB, 0, IMAGE)
 
 
 def offer(
@@ -61,7 +63,7 @@ RULES = st.builds(
 def test_never_over_commits_and_always_accounts_for_everything(
     sizes: list[tuple[int, int]], rooms: list[tuple[str, int, bool]], rules: Rules, seed: int
 ) -> None:
-    wanted = tuple(workspace(f"web-{i}", cpus, mib) for i, (cpus, mib) in enumerate(sizes))
+    wanted = tuple(workspace(f"c{i}-1", cpus, mib, f"c{i}") for i, (cpus, mib) in enumerate(sizes))
     offers = tuple(
         offer(f"h{i}", site, mib, encrypts=safe) for i, (site, mib, safe) in enumerate(rooms)
     )

@@ -57,9 +57,8 @@ def test_in_the_clear_at_one_site_only() -> None:
     )
     assert told(200, 1, offers, Rules(one_site=True)) == (
         "cannot place 1 of cluster web: each needs 0.5 cpus, 200 MiB\n"
-        "  1 host: encryption: a network of this grid would cross sites in the clear (h2)\n"
-        "  1 host lacks memory; the nearest, h1, by 100 MiB\n"
-        "  would work: memory 100M would fit on h1"
+        "  2 hosts lack memory; the nearest, h2, by 80 MiB\n"
+        "  would work: memory 120M would fit on h2"
     )
 
 
