@@ -134,6 +134,7 @@ class Hosting:
                 cpus_milli=int(min(offer.cpus_milli, caps.cpus or offer.cpus_milli)),
                 memory_bytes=int(min(offer.memory_bytes, caps.memory or offer.memory_bytes)),
                 disk_bytes=int(min(disk_bytes, caps.disk or disk_bytes)),
+                devices=tuple(sorted(caps.devices.items())),
             ),
             architecture=offer.architecture,
             driver=str(self._config.compute.uri),
@@ -141,6 +142,7 @@ class Hosting:
             accelerator_why=offer.why,
             underlay=str(self._config.network.underlay),
             encrypts=False,
+            labels=tuple(str(label) for label in caps.labels),
         )
 
 

@@ -68,7 +68,15 @@ def _resolved(spec: GridSpec, images: list[ImageRow], file: Path, profile: str |
             source = source or load(file, parse_yaml)
             wrong.append(source.problem(_written(source, cluster.name, profile), problem))
         image = ImageRef(cluster.image.name, digest)
-        clusters.append(msgspec.structs.replace(cluster, image=image))
+        near = cluster.near_image
+        if near.name:
+            digest, problem = _digest(near.name, images)
+            if problem:
+                source = source or load(file, parse_yaml)
+                at = _written(source, cluster.name, profile, ("near", "image"))
+                wrong.append(source.problem(at, problem))
+            near = ImageRef(near.name, digest)
+        clusters.append(msgspec.structs.replace(cluster, image=image, near_image=near))
     if wrong:
         raise DocumentError(dict.fromkeys(wrong))
     return msgspec.structs.replace(spec, clusters=tuple(clusters))
@@ -95,7 +103,9 @@ def _digest(name: str, images: list[ImageRow]) -> tuple[str, str]:
     return "", unknown("image", name, names)
 
 
-def _written(source: Source, cluster: str, profile: str | None) -> KeyPath:
-    at: KeyPath = ("clusters", cluster, "image")
+def _written(
+    source: Source, cluster: str, profile: str | None, key: KeyPath = ("image",)
+) -> KeyPath:
+    at: KeyPath = ("clusters", cluster, *key)
     over: KeyPath = ("profiles", profile or "", *at)
     return over if over in source.spots else at

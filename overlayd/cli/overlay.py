@@ -34,8 +34,20 @@ def peers(context: typer.Context) -> None:
 
 
 def _peers(rows: list[PeerRow]) -> None:
+    special = any(row.labels or row.capacity.devices for row in rows)
+    columns = (
+        "name",
+        "site",
+        "health",
+        "reach",
+        "age",
+        "runs guests by",
+        "free",
+        "fits",
+        "workspaces",
+    )
     print_table(
-        ("name", "site", "health", "reach", "age", "runs guests by", "free", "fits", "workspaces"),
+        (*columns, "labels, devices") if special else columns,
         [
             (
                 row.name,
@@ -47,6 +59,7 @@ def _peers(rows: list[PeerRow]) -> None:
                 size_of(row.free) if row.driver else "-",
                 shapes(row.shapes) if row.driver else "-",
                 str(row.workspaces),
+                *([_special(row)] if special else []),
             )
             for row in rows
         ],
@@ -63,6 +76,14 @@ def _health(row: PeerRow) -> str:
         ends = f"ends in {format_duration(left_s)}" if left_s > 0 else "ended"
         words.append(f"certificate {ends}")
     return ", ".join(words)
+
+
+def _special(row: PeerRow) -> str:
+    """Its labels, and of each device how many are free."""
+    devices = [
+        f"{name} {row.free.devices_of(name)} of {count}" for name, count in row.capacity.devices
+    ]
+    return ", ".join((*row.labels, *devices)) or "-"
 
 
 def sites(context: typer.Context) -> None:

@@ -18,8 +18,19 @@ from msgspec import Meta
 from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, combined, load
 from overlayd.config.toml_source import parse_toml
 from overlayd.config.typed import read
-from overlayd.config.values import Address, Contact, Cpus, Duration, Endpoint, FilePath, Name, Size
+from overlayd.config.values import (
+    Address,
+    Contact,
+    Cpus,
+    Duration,
+    Endpoint,
+    FilePath,
+    Label,
+    Name,
+    Size,
+)
 from protocol.grid.problem import quoted
+from protocol.grid.syntax import label_problem
 from protocol.terms.quantities import format_cpus, format_size
 
 DEFAULT_CONFIG = Path("/etc/overlayd/overlayd.toml")
@@ -30,6 +41,11 @@ SOCKET_PATH_MAX = 107
 
 MTU_MIN, MTU_MAX = 576, 9000
 """IPv4's smallest useful one, and jumbo frames."""
+
+LABELS_MAX = 32
+"""Labels of a host, and names of devices: every advert carries them."""
+
+DEVICES_MAX = 1024
 
 _UNSPECIFIED = "0.0.0.0"  # noqa: S104  refused below, not bound
 _KEY = Meta(examples=["/etc/overlayd/host.key"])
@@ -136,6 +152,10 @@ class OfferTable(Table, frozen=True, kw_only=True):
     cpus: Cpus | None = None
     memory: Size | None = None
     disk: Size | None = None
+    labels: Annotated[tuple[Label, ...], Meta(examples=[["ssd", "rack=b7"]])] = ()
+    """What grid files can ask for under `labels`."""
+    devices: Annotated[dict[str, int], Meta(examples=[{"gpu": 2}])] = {}
+    """How many of each, by a name of your choosing: promised once each, not handed to guests yet."""
 
 
 class NetworkTable(Table, frozen=True, kw_only=True):
@@ -231,7 +251,10 @@ def _problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, s
         yield ("network", "mtu"), f"found {config.network.mtu}; {allowed}"
     if not 1 <= config.compute.kvm_trial <= 600:
         yield ("compute", "kvm-trial"), f"found {config.compute.kvm_trial} s; allowed are 1s to 10m"
-    offer = config.offer
+    yield from _offer_problems(config.offer)
+
+
+def _offer_problems(offer: OfferTable) -> Iterator[tuple[KeyPath, str]]:
     for key, value, written in (
         ("cpus", offer.cpus, format_cpus),
         ("memory", offer.memory, format_size),
@@ -239,6 +262,20 @@ def _problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, s
     ):
         if value == 0:
             yield ("offer", key), f"found {written(0)}; leave it out to offer all of it"
+    if len(offer.labels) > LABELS_MAX:
+        found = f"found {len(offer.labels)} labels"
+        yield ("offer", "labels"), f"{found}; at most {LABELS_MAX} are allowed"
+    for index, label in enumerate(offer.labels):
+        if label in offer.labels[:index]:
+            yield ("offer", "labels", index), f"found {quoted(label)} a second time"
+    if len(offer.devices) > LABELS_MAX:
+        found = f"found {len(offer.devices)} names of devices"
+        yield ("offer", "devices"), f"{found}; at most {LABELS_MAX} are allowed"
+    for name, count in offer.devices.items():
+        if problem := label_problem(name):
+            yield ("offer", "devices", name), problem
+        elif not 1 <= count <= DEVICES_MAX:
+            yield ("offer", "devices", name), f"found {count}; allowed are 1 to {DEVICES_MAX}"
 
 
 def _overlay_problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, str]]:

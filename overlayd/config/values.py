@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any, ClassVar, Protocol, Self
 
-from protocol.grid.syntax import label_problem
+from protocol.grid.syntax import label_problem, tag_problem
 from protocol.terms.ids import PeerId
 from protocol.terms.quantities import parse_cpus, parse_duration, parse_size
 
@@ -112,6 +112,24 @@ class Name(str):
     def from_written(cls, found: object) -> Self:
         text = _text(found, "write a name, for example uc-1")
         if problem := label_problem(text):
+            raise ValueError(problem.partition("; ")[2])
+        return cls(text)
+
+
+class Label(str):
+    """A host's label: a word, or a word with a value."""
+
+    __slots__ = ()
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "type": "string",
+        "pattern": "^[a-z0-9][a-z0-9._-]*(=[A-Za-z0-9._-]+)?$",
+        "maxLength": 63,
+    }
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        text = _text(found, "write a label, for example ssd or rack=b7")
+        if problem := tag_problem(text):
             raise ValueError(problem.partition("; ")[2])
         return cls(text)
 

@@ -33,6 +33,14 @@ class HostFacts(msgspec.Struct, frozen=True):
     """Address other hosts send this host's overlay networks to."""
     encrypts: bool
     """Whether traffic of grids' networks is encrypted between hosts."""
+    labels: tuple[str, ...] = ()
+    """What its configuration says of it; its devices are part of `capacity`."""
+
+    @property
+    def runs_by(self) -> tuple[str, ...]:
+        """The drivers it answers to: libvirt's scheme, and `kvm` too where that is what it runs by."""
+        family = self.driver.partition(":")[0]
+        return (family, "kvm") if self.accelerator == "kvm" else (family,)
 
 
 UNPROBED = HostFacts(

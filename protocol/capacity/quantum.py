@@ -4,7 +4,6 @@ import msgspec
 
 from protocol.terms.refusal import Constraint
 
-
 Devices = tuple[tuple[str, int], ...]
 """How many of each named device, by name; a device that is not there is not named."""
 
@@ -39,6 +38,7 @@ class Quantum(msgspec.Struct, frozen=True):
             min(self.cpus_milli, other.cpus_milli),
             min(self.memory_bytes, other.memory_bytes),
             min(self.disk_bytes, other.disk_bytes),
+            _least(self.devices, other.devices) if self.devices or other.devices else (),
         )
 
     @property
@@ -64,7 +64,7 @@ class Quantum(msgspec.Struct, frozen=True):
             self.cpus_milli <= room.cpus_milli
             and self.memory_bytes <= room.memory_bytes
             and self.disk_bytes <= room.disk_bytes
-            and all(count <= room.devices_of(name) for name, count in self.devices)
+            and (not (self.devices or room.devices) or _covered(self.devices, room.devices))
         )
 
     def times_in(self, room: "Quantum") -> int:
@@ -86,6 +86,17 @@ def _added(ours: Devices, theirs: Devices, sign: int) -> Devices:
     for name, count in theirs:
         counts[name] = counts.get(name, 0) + sign * count
     return tuple(sorted((name, count) for name, count in counts.items() if count))
+
+
+def _least(ours: Devices, theirs: Devices) -> Devices:
+    a, b = dict(ours), dict(theirs)
+    both = {name: min(a.get(name, 0), b.get(name, 0)) for name in a | b}
+    return tuple(sorted((name, count) for name, count in both.items() if count))
+
+
+def _covered(asked: Devices, room: Devices) -> bool:
+    a, b = dict(asked), dict(room)
+    return all(a.get(name, 0) <= b.get(name, 0) for name in a | b)
 
 
 def total(quanta: "list[Quantum]") -> Quantum:

@@ -60,7 +60,7 @@ class Room:
         """What a lease can have: cpus and memory while it runs, disk until its state is deleted."""
         runs = self.over(start_s, end_s)
         kept = self.over(start_s, max(end_s, kept_until_s))
-        return Quantum(runs.cpus_milli, runs.memory_bytes, kept.disk_bytes)
+        return Quantum(runs.cpus_milli, runs.memory_bytes, kept.disk_bytes, runs.devices)
 
     def earliest(
         self,

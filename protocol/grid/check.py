@@ -21,7 +21,6 @@ from protocol.grid.problem import Path, Problem, quoted, unknown
 from protocol.grid.syntax import image_problem, path_problem, ssh_key_problem
 from protocol.terms.quantities import format_cpus, format_duration, format_size, parse_size
 
-
 _SMALL_LISTS = (
     "networks",
     "mounts",

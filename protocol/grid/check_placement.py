@@ -19,7 +19,9 @@ def placement_problems(spec: GridSpec) -> Iterator[Problem]:
         yield from twice(("placement", field), names)
     yield from twice(("placement", "strict"), placement.strict)
     if not 0 <= placement.within_ms <= limits.WITHIN_MS_MAX:
-        message = f"found {placement.within_ms} ms; allowed are 1ms to {limits.WITHIN_MS_MAX // 1000}s"
+        message = (
+            f"found {placement.within_ms} ms; allowed are 1ms to {limits.WITHIN_MS_MAX // 1000}s"
+        )
         yield Problem(("placement", "within_ms"), message)
     if spec.name in placement.apart:
         at = placement.apart.index(spec.name)
@@ -36,7 +38,9 @@ def _contradictions(spec: GridSpec) -> Iterator[Problem]:
             yield Problem(("placement", "exclude_sites", index), message)
     for index, site in enumerate(placement.prefer):
         if placement.sites and site not in placement.sites:
-            message = f"found {quoted(site)}, which sites leaves out; sites are {listed(placement.sites)}"
+            message = (
+                f"found {quoted(site)}, which sites leaves out; sites are {listed(placement.sites)}"
+            )
             yield Problem(("placement", "prefer", index), message)
         elif site in placement.exclude_sites:
             message = f"found {quoted(site)}, which exclude-sites rules out"
@@ -44,7 +48,9 @@ def _contradictions(spec: GridSpec) -> Iterator[Problem]:
     stated = {Strict.SPREAD: placement.spread, Strict.COMPACT: placement.compact}
     for index, rule in enumerate(placement.strict):
         if stated[rule] == "none":
-            message = f"found {rule}, which is not asked for; write {rule}: site or {rule}: host too"
+            message = (
+                f"found {rule}, which is not asked for; write {rule}: site or {rule}: host too"
+            )
             yield Problem(("placement", "strict", index), message)
     if Spread.NONE is placement.spread or Compact.NONE is placement.compact:
         return
@@ -56,9 +62,7 @@ def _contradictions(spec: GridSpec) -> Iterator[Problem]:
         yield Problem(("placement", "compact"), message)
 
 
-def cluster_placement_problems(
-    spec: GridSpec, cluster: ClusterSpec, at: Path
-) -> Iterator[Problem]:
+def cluster_placement_problems(spec: GridSpec, cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
     """Of one cluster, which is at that path."""
     for field in ("labels", "preferred_labels"):
         tags: tuple[str, ...] = getattr(cluster, field)
@@ -82,9 +86,9 @@ def cluster_placement_problems(
     known = [volume.name for volume in spec.volumes]
     if cluster.near_volume and cluster.near_volume not in known:
         yield Problem((*at, "near_volume"), unknown("volume", cluster.near_volume, known))
-    if image := cluster.near_image.name:
-        if message := image_problem(image, cluster.near_image.digest):
-            yield Problem((*at, "near_image"), message)
+    near = cluster.near_image
+    if near.name and (message := image_problem(near.name, near.digest)):
+        yield Problem((*at, "near_image"), message)
 
 
 def label_problems(path: Path, text: str, most: int = limits.NAME_MAX) -> Iterator[Problem]:

@@ -14,7 +14,9 @@ from protocol.grid.problem import quoted
 
 _LABEL = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
 _IMAGE = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
-_TAG = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?:=[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)?")
+_TAG = re.compile(
+    r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?:=[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)?"
+)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PATH = re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)+")
 _RESERVED = ("/proc", "/sys", "/dev", "/run")

@@ -11,13 +11,15 @@ import msgspec
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import FOREVER, Room
 from protocol.grid.lease import asked, window
-from protocol.grid.model import Encryption, Workspace
+from protocol.grid.model import Workspace
 from protocol.grid.record import Assignment, GridRecord, GridState, HostRef, vni_of
 from protocol.negotiation.authority import Deployment
 from protocol.negotiation.messages import HoldAsk, HoldRelease, HoldReply, Quote, QuoteAsk
 from protocol.negotiation.request import Planned
 from protocol.placement.choose import Choice, choose
-from protocol.placement.fit import Offer, Rules, quantum_of
+from protocol.placement.counter import counter_offers
+from protocol.placement.explain import Explanation, explain
+from protocol.placement.fit import Offer, quantum_of, rules_of
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
@@ -64,8 +66,14 @@ class Gathering:
 
     def ask(self) -> list[Effect]:
         """Asks every candidate for a quote."""
-        time = asked(self._deployment.spec, self.start_s)
-        ask = QuoteAsk(self._request, self._deployment.owner_site, time)
+        deployment = self._deployment
+        ask = QuoteAsk(
+            self._request,
+            deployment.owner_site,
+            asked(deployment.spec, self.start_s),
+            deployment.name,
+            deployment.spec.placement.apart,
+        )
         return [Send(peer, ask, self._request) for peer in self._asked]
 
     @property
@@ -88,6 +96,10 @@ class Gathering:
             encrypts=quote.encrypts,
             images=quote.images,
             refused=quote.refused,
+            runs_by=quote.runs_by,
+            labels=quote.labels,
+            coordinate=quote.coordinate,
+            clashes=quote.clashes,
         )
         try:
             self._rooms[sender] = Room.heard(quote.later, now)
@@ -132,15 +144,17 @@ class Gathering:
 
     def _choose(self) -> Choice:
         offers = tuple(self._offers[peer] for peer in self._asked if peer in self._offers)
-        spec = self._deployment.spec
-        private = [n for n in spec.networks if n.encryption is Encryption.REQUIRED]
-        rules = Rules(
-            sites=spec.placement.sites,
-            exclude=spec.placement.exclude,
-            spread=spec.placement.spread,
-            one_site=bool(private) and not all(offer.encrypts for offer in offers),
-        )
+        rules = rules_of(self._deployment.spec, offers)
         return choose(self._deployment.workspaces, offers, rules, self._held, self._dice)
+
+    def explain(self, choice: Choice) -> Explanation:
+        """Why a choice is not enough, and what would be, were everything let go that is held."""
+        offers = {peer: offer for peer, offer in self._offers.items() if peer in self._asked}
+        for name, peer in self._held.items():
+            free = offers[peer].free + quantum_of(self._sizes[name])
+            offers[peer] = msgspec.structs.replace(offers[peer], free=free)
+        spec = self._deployment.spec
+        return explain(spec, choice, counter_offers(spec, tuple(offers.values()), choice))
 
     def planned(self, choice: Choice) -> tuple[Planned, ...]:
         """A choice as people read it."""
@@ -169,6 +183,20 @@ class Gathering:
     def complete(self) -> bool:
         """Whether everything is held."""
         return len(self._held) == len(self._sizes)
+
+    @property
+    def held(self) -> int:
+        """How many workspaces are held."""
+        return len(self._held)
+
+    @property
+    def enough(self) -> bool:
+        """Whether what is held makes a grid: of every cluster at least its `min`."""
+        held: dict[str, int] = {}
+        for name in self._held:
+            cluster = self._sizes[name].cluster
+            held[cluster] = held.get(cluster, 0) + 1
+        return all(held.get(c.name, 0) >= c.least for c in self._deployment.spec.clusters)
 
     @property
     def waiting(self) -> bool:
@@ -232,7 +260,8 @@ class Gathering:
     def draft(self, order: SignedOrder) -> GridRecord:
         """The record that makes what is held a grid."""
         deployment = self._deployment
-        used = dict.fromkeys(self._held[w.name] for w in deployment.workspaces)
+        members = [w for w in deployment.workspaces if w.name in self._held]
+        used = dict.fromkeys(self._held[w.name] for w in members)
         offers = [self._offers[peer] for peer in used]
         return GridRecord(
             id=self.grid,
@@ -244,9 +273,7 @@ class Gathering:
             order=order,
             stewards=self.stewards,
             hosts=tuple(HostRef(o.peer, o.host, o.site, o.underlay) for o in offers),
-            assignments=tuple(
-                Assignment(w.name, self._held[w.name]) for w in deployment.workspaces
-            ),
+            assignments=tuple(Assignment(w.name, self._held[w.name]) for w in members),
             vnis=self._vnis(),
             start_s=self.start_s,
         )
@@ -259,12 +286,24 @@ class Gathering:
         self.refused.append(refusal)
         offer = self._offers[peer]
         if refusal.constraint in QUANTITIES:
-            room = dict(offer.free.by_constraint())
-            room[refusal.constraint] = min(room[refusal.constraint], refusal.available)
-            free = Quantum(room[Constraint.CPUS], room[Constraint.MEMORY], room[Constraint.DISK])
+            free = _no_more(offer.free, refusal)
             self._offers[peer] = msgspec.structs.replace(offer, free=free)
         else:
             self._offers[peer] = msgspec.structs.replace(offer, refused=refusal)
+
+
+def _no_more(free: Quantum, refusal: Refusal) -> Quantum:
+    """What was offered, but of what was refused no more than the host says it has."""
+    if refusal.constraint is Constraint.DEVICE:
+        counts = dict(free.devices)
+        counts[refusal.detail] = min(counts.get(refusal.detail, 0), refusal.available)
+        left = tuple((name, count) for name, count in sorted(counts.items()) if count)
+        return msgspec.structs.replace(free, devices=left)
+    room = dict(free.by_constraint())
+    room[refusal.constraint] = min(room[refusal.constraint], refusal.available)
+    return Quantum(
+        room[Constraint.CPUS], room[Constraint.MEMORY], room[Constraint.DISK], free.devices
+    )
 
 
 def _by_host(placed: dict[str, PeerId]) -> dict[PeerId, list[str]]:

@@ -17,7 +17,7 @@ from protocol.grid.record import GridRecord, GridState, order_part, read_registe
 from protocol.negotiation.authority import Authority, Deployment
 from protocol.negotiation.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.negotiation.outcomes import Outcome, Propose, RoomChanged
-from protocol.placement.fit import Offer, Rules, quantum_of, refusals
+from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.limits import HOLD_S, HOLDS_PER_HOST, STEWARDS_MOST
@@ -46,6 +46,15 @@ class HoldRow(msgspec.Struct, frozen=True):
     """When the lease is to begin; 0: when it is committed."""
     window: Window = Window(0.0, 1e12, 1e12)
     """What is held for it in the timetable."""
+    owner_site: str = ""
+
+
+class Neighbour(msgspec.Struct, frozen=True):
+    """A grid this host holds or carries part of, and from which others it is to be kept apart."""
+
+    owner_site: str
+    name: str
+    apart: tuple[str, ...]
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -54,6 +63,20 @@ class Taken(msgspec.Struct, frozen=True):
     names: dict[str, tuple[GridId, bool]]
     """Register key to the grid that uses it, and whether that is a grid that is up."""
     vnis: dict[int, GridId]
+    near: tuple[Neighbour, ...] = ()
+    """Every grid here."""
+
+    def apart_from(self, site: str, name: str, apart: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of grids here that are to share no host with one of that name: it says so, or they do."""
+        return tuple(
+            dict.fromkeys(
+                there.name
+                for there in self.near
+                if there.owner_site == site
+                and there.name != name
+                and (there.name in apart or name in there.apart)
+            )
+        )
 
 
 class HoldNotSaved(msgspec.Struct, frozen=True):
@@ -108,6 +131,8 @@ class Holds:
         spec = deployment.spec
         if fault := late(spec, now) or start_fault(spec, ask.start_s):
             return self._refuse(requester, ask, Constraint.TIME, fault), []
+        apart = taken.apart_from(deployment.owner_site, deployment.name, spec.placement.apart)
+        offer = msgspec.structs.replace(offer, clashes=apart)
         if ask.start_s and offer.refused is not None:
             return self._refuse(requester, ask, offer.refused.constraint, offer.refused.detail), []
         if not 1 <= len(ask.stewards) <= STEWARDS_MOST:
@@ -131,6 +156,7 @@ class Holds:
             until_s=until_s,
             start_s=ask.start_s,
             window=time,
+            owner_site=deployment.owner_site,
         )
         self._rows[ask.grid] = row
         return [
@@ -236,8 +262,8 @@ class Holds:
     ) -> tuple[list[str], list[str], list[tuple[str, Refusal]]]:
         """What is held now, what of it is new, and what is refused."""
         wanted: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
-        placement = deployment.spec.placement
-        rules = Rules(sites=placement.sites, exclude=placement.exclude)
+        rules = rules_of(deployment.spec)
+        company = [offer] if any((ask.grid, name) in self._ledger for name in wanted) else []
         held: list[str] = []
         fresh: list[str] = []
         refused: list[tuple[str, Refusal]] = []
@@ -248,12 +274,14 @@ class Holds:
                 refused.append((name, Refusal(Constraint.AUTHORITY, self._host, detail=why)))
                 continue
             if (ask.grid, name) not in self._ledger:
-                found = refusals(workspace, offer, self._ledger.free_for(time), rules)
+                free = self._ledger.free_for(time)
+                found = refusals(workspace, offer, free, rules, company)
                 if found:
                     refused.append((name, found[-1]))
                     continue
                 self._ledger.enter((ask.grid, name), quantum_of(workspace), time)
                 fresh.append(name)
+                company = [offer]
             held.append(name)
         return held, fresh, refused
 

@@ -7,6 +7,7 @@ from protocol.capacity.room import Step
 from protocol.grid.lease import Asked
 from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridRecord, GridState
+from protocol.placement.distance import Coordinate
 from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
 from protocol.terms.refusal import Refusal
 from protocol.trust.order import SignedOrder
@@ -18,6 +19,10 @@ class QuoteAsk(msgspec.Struct, frozen=True, tag="quote-ask"):
     request: RequestId
     site: str
     time: Asked = Asked(0.0, 0.0, 0.0)
+    grid: str = ""
+    """What it is to be named."""
+    apart: tuple[str, ...] = ()
+    """Grids of the same site's admin with which it is to share no host."""
 
 
 class Quote(msgspec.Struct, frozen=True, tag="quote"):
@@ -35,6 +40,11 @@ class Quote(msgspec.Struct, frozen=True, tag="quote"):
     """Free room from now on, whoever asks."""
     refused: Refusal | None = None
     """Why the host would not take it for a reason that is not about room."""
+    runs_by: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    coordinate: Coordinate | None = None
+    clashes: tuple[str, ...] = ()
+    """Grids it carries that are to be kept apart from this one, as either says."""
 
 
 class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):

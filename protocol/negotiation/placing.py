@@ -33,7 +33,7 @@ from protocol.negotiation.messages import Decided, DecidedAck, HoldReply, Notice
 from protocol.negotiation.outcomes import Outcome, Propose
 from protocol.negotiation.request import Request, RequestState
 from protocol.placement.choose import Choice
-from protocol.placement.explain import explain, summarise
+from protocol.placement.explain import summarise, words
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
@@ -154,12 +154,14 @@ class Placing(Request):
         choice = self._gathering.choose(now)
         self.placement = self._gathering.planned(choice)
         self.start_s = self._gathering.start_s
-        if choice.unplaced:
+        if not choice.enough:
             return self._not_placed(choice, now), []
         if self.order is None:
             self._finish(RequestState.DONE, [], now)
             return [], []
         effects = self._gathering.hold(choice, self.order)
+        if not self._gathering.waiting:
+            return self._commit(now)
         self._enter(Stage.HOLDING, now + HOLD_REPLY_WITHIN_S)
         self.tell(
             now, f"round {self._gathering.rounds}: asking {counted(len(effects), 'host')} to hold"
@@ -170,7 +172,8 @@ class Placing(Request):
         """Others may only be ahead of us; what will not pass is said at once."""
         if any(refusal.constraint in PASSING for refusal in self._gathering.refused):
             return self._back_off(now)
-        lines = explain(choice, len(self.deployment.workspaces))
+        self.why = self._gathering.explain(choice)
+        lines = words(self.why)
         if silent := self._gathering.silent():
             lines.append(f"  no answer in time from {', '.join(silent)}")
         return self._fail(lines, now)
@@ -199,8 +202,10 @@ class Placing(Request):
         if self._gathering.complete:
             return self._commit(now)
         network_id = any(r.constraint is Constraint.NETWORK_ID for r in self._gathering.refused)
-        if self._gathering.rounds >= ROUNDS or network_id:
+        if network_id:
             return self._back_off(now), []
+        if self._gathering.rounds >= ROUNDS:
+            return self._commit(now) if self._gathering.enough else (self._back_off(now), [])
         return self._choose(now)
 
     def _overdue(self, now: float) -> Answer:
@@ -226,7 +231,9 @@ class Placing(Request):
         assert self.order is not None
         self._enter(Stage.COMMITTING, _NEVER)
         stewards = counted(len(self._gathering.stewards), "steward")
-        self.tell(now, f"all held; committing with {stewards}")
+        held, asked = self._gathering.held, len(self.deployment.workspaces)
+        many = "all" if held == asked else f"{held} of {asked}"
+        self.tell(now, f"{many} held; committing with {stewards}")
         return [], [self._propose(committing(self._gathering.draft(self.order)))]
 
     def _propose(self, change: Change) -> Propose:
@@ -327,7 +334,9 @@ class Placing(Request):
             if old.phase is not status.phase:
                 self.tell(now, f"{status.workspace} {status.phase} {status.detail}".rstrip())
         if all(s.settled or s.phase is Phase.PAUSED for s in self._statuses.values()):
-            done = f"{self.grid} is up: {counted(len(self._statuses), 'workspace')}"
+            many, asked = len(self._statuses), len(self.deployment.workspaces)
+            fewer = f", {asked} were asked for" if many < asked else ""
+            done = f"{self.grid} is up: {counted(many, 'workspace')}{fewer}"
             self._finish(RequestState.DONE, [done], now)
 
     def _audited(self, record: GridRecord | None, now: float) -> None:

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from protocol.placement.explain import Explanation
 from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.limits import STORY_LINES
 
@@ -52,6 +53,8 @@ class RequestView(msgspec.Struct, frozen=True):
     placement: tuple[Planned, ...] = ()
     start_s: float = 0.0
     """When its lease would begin, or does; 0: when it is up."""
+    why: Explanation | None = None
+    """Why it was not placed, and what would work, if that is what happened."""
 
 
 class Request:
@@ -67,6 +70,7 @@ class Request:
         self.answer: tuple[str, ...] = ()
         self.placement: tuple[Planned, ...] = ()
         self.start_s = 0.0
+        self.why: Explanation | None = None
         self._story: list[StoryLine] = []
 
     @property
@@ -93,6 +97,7 @@ class Request:
             story=tuple(self._story),
             placement=self.placement,
             start_s=self.start_s,
+            why=self.why,
         )
 
     def end(self, state: RequestState, answer: list[str], now: float) -> None:

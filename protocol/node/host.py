@@ -5,12 +5,12 @@ from protocol.capacity.ledger import Ledger
 from protocol.capacity.timetable import ALWAYS
 from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
-from protocol.grid.record import GridRecord, GridState, register_key
+from protocol.grid.record import GridRecord, GridState, register_key, spec_of
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.carrier import TABLE as CARRIED
 from protocol.negotiation.carrier import Carrier
 from protocol.negotiation.holds import TABLE as HELD
-from protocol.negotiation.holds import HoldNotSaved, Holds, Taken
+from protocol.negotiation.holds import HoldNotSaved, Holds, Neighbour, Taken
 from protocol.negotiation.messages import (
     Act,
     Decided,
@@ -30,6 +30,7 @@ from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, U
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import LATER_STEPS
 from protocol.terms.refusal import Refusal
+from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Untrusted
 
 Answer = tuple[list[Effect], list[Outcome]]
@@ -53,6 +54,7 @@ class Host:
         """Without `facts` nothing is offered, and no advert made, until they were probed."""
         self._identity, self.images = identity, images
         self.facts = facts or UNPROBED
+        self._aparts: dict[GridId, tuple[str, ...]] = {}
         self.ledger = Ledger(self.facts.capacity, now)
         self.holds = Holds(identity.name, self.ledger, authority, rows.get(HELD, {}), now)
         self.carrier = Carrier(
@@ -82,6 +84,8 @@ class Host:
             underlay=self.facts.underlay,
             encrypts=self.facts.encrypts,
             images=tuple(image.digest for image in self.images),
+            runs_by=self.facts.runs_by,
+            labels=self.facts.labels,
         )
 
     def advert(self, now: float = 0.0) -> Advert:
@@ -181,6 +185,10 @@ class Host:
             images=offer.images,
             later=self.ledger.room.steps(now, LATER_STEPS),
             refused=self._no_reservations() if ask.time.start_s else None,
+            runs_by=offer.runs_by,
+            labels=offer.labels,
+            coordinate=offer.coordinate,
+            clashes=self._taken().apart_from(ask.site, ask.grid, ask.apart),
         )
 
     def _decided(self, sender: PeerId | None, record: GridRecord, now: float) -> Answer:
@@ -207,12 +215,25 @@ class Host:
     def _taken(self) -> Taken:
         names: dict[str, tuple[GridId, bool]] = {}
         vnis: dict[int, GridId] = {}
+        near: list[Neighbour] = []
         for row in self.holds.rows():
             names[row.key] = (row.grid, False)
+            near.append(Neighbour(row.owner_site, row.name, self._apart(row.grid, row.order)))
             vnis |= {vni: row.grid for _, vni in row.vnis}
         for carried in self.carrier.rows():
             record = carried.record
+            near.append(
+                Neighbour(record.owner_site, record.name, self._apart(record.id, record.order))
+            )
             key = register_key(record.owner, record.name)
             names[key] = (record.id, record.state is GridState.UP)
             vnis |= {vni: record.id for _, vni in record.vnis}
-        return Taken(names, vnis)
+        here = [*(r.grid for r in self.holds.rows()), *(r.record.id for r in self.carrier.rows())]
+        self._aparts = {grid: self._aparts[grid] for grid in here}
+        return Taken(names, vnis, tuple(near))
+
+    def _apart(self, grid: GridId, order: SignedOrder) -> tuple[str, ...]:
+        """From which others a grid here is to be kept apart; read once from its order."""
+        if grid not in self._aparts:
+            self._aparts[grid] = spec_of(read_order(order)).placement.apart
+        return self._aparts[grid]

@@ -48,6 +48,7 @@ class PeerRow(msgspec.Struct, frozen=True):
     """Of its certificate, as a revocation names it."""
     certificate_s: float | None = None
     """Seconds until its certificate ends."""
+    labels: tuple[str, ...] = ()
 
 
 class SiteRow(msgspec.Struct, frozen=True):
@@ -174,6 +175,7 @@ def peers(node: Node, now: float) -> list[PeerRow]:
                 quarantine_s=node.standing.left_s(peer, now),
                 serial=known.certified[0][1],
                 certificate_s=known.expires_s - now,
+                labels=facts.labels if facts else (),
             )
         )
     return sorted(rows, key=lambda row: (row.site, row.name))
@@ -279,6 +281,7 @@ def _own_row(node: Node, now: float) -> PeerRow:
         images=node.host.images,
         serial=read_certificate(node.identity.chain[0]).serial,
         certificate_s=node.belonging.ends_s - now,
+        labels=facts.labels,
     )
 
 

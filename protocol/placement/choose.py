@@ -13,6 +13,7 @@ moving others. When lots do not place all, the same is done without dice: so wha
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import msgspec
 
@@ -86,16 +87,20 @@ def certain(
     offers: tuple[Offer, ...],
     rules: Rules,
     kept: dict[str, PeerId] | None = None,
+    attempts: int | None = None,
 ) -> Choice:
-    """The choice without dice; whatever this places, `choose` places with any dice."""
+    """The choice without dice; whatever this places, `choose` places with any dice.
+
+    With fewer attempts than `choose` makes itself that stays so: they are its first.
+    """
     table = Table(workspaces, offers, rules, kept or {})
-    return _choice(table, _best(table, None))
+    return _choice(table, _best(table, None, attempts))
 
 
-def _best(table: Table, dice: Dice | None) -> _Tried:
+def _best(table: Table, dice: Dice | None, attempts: int | None = None) -> _Tried:
     best: _Tried | None = None
     wanted, plain = len(table.workspaces), not table.preferences
-    for order, field in _attempts(table, dice):
+    for order, field in islice(_attempts(table, dice), attempts):
         tried = _attempt(table, order, field, dice)
         if best is None or tried.rank > best.rank:
             best = tried
@@ -130,9 +135,7 @@ def _attempt(
     return _Tried(seating, missing, len(table.all_kept | seating.seats), met)
 
 
-def _attempts(
-    table: Table, dice: Dice | None
-) -> Iterator[tuple[list[Kind], Iterable[int] | None]]:
+def _attempts(table: Table, dice: Dice | None) -> Iterator[tuple[list[Kind], Iterable[int] | None]]:
     """Orders and fields worth trying, as many as there is time for."""
     cost = sum(len(kind.hosts) for kind in table.kinds) + len(table.workspaces) + 1
     most = max(2, min(_ATTEMPTS_MOST, _RANKINGS // (cost * 10)))
@@ -172,7 +175,9 @@ def _orders(table: Table) -> list[list[Kind]]:
 def _size(kind: Kind) -> float:
     """How large a workspace is, in the dimension in which it is largest; a cpu counts as 4 GiB."""
     asked = kind.asked
-    return max(asked.cpus_milli / 1000, asked.memory_bytes / (4 << 30), asked.disk_bytes / (64 << 30))
+    return max(
+        asked.cpus_milli / 1000, asked.memory_bytes / (4 << 30), asked.disk_bytes / (64 << 30)
+    )
 
 
 def _fields(table: Table) -> Iterator[list[int] | None]:
@@ -186,7 +191,9 @@ def _fields(table: Table) -> Iterator[list[int] | None]:
         by_site.setdefault(offers[host].site, []).append(host)
     roomy = sorted(by_site.values(), key=lambda those: -_roominess(table, those))
     if rules.strict_compact and rules.compact == "host":
-        yield from ([h] for h in sorted(hosts, key=lambda h: -_roominess(table, [h]))[:_ATTEMPTS_MOST])
+        yield from (
+            [h] for h in sorted(hosts, key=lambda h: -_roominess(table, [h]))[:_ATTEMPTS_MOST]
+        )
         return
     if rules.one_site and not rules.strict_compact:
         yield [host for host in hosts if offers[host].encrypts]
@@ -206,7 +213,11 @@ def _roominess(table: Table, hosts: list[int]) -> int:
     return sum(
         min(
             len(kind.names),
-            sum(kind.asked.times_in(table.offers[host].free) for host in hosts if host in kind.dislike),
+            sum(
+                kind.asked.times_in(table.offers[host].free)
+                for host in hosts
+                if host in kind.dislike
+            ),
         )
         for kind in table.kinds
     )

@@ -1,12 +1,25 @@
-"""Why not, in words: what was asked, what stopped it and by how much, and what would work."""
+"""Why not, as a value and in words: what was asked, what stopped it and by how much, and what would work.
 
-from protocol.placement.choose import Choice, Unplaced
+Refusals are counted, not listed: hosts by the constraint that binds them, the nearest miss of each, the
+constraint that binds most hosts last. What would work are counter-offers (counter.py); where there is none,
+advice.
+"""
+
+import msgspec
+
+from protocol.grid.model import GridSpec, Workspace
+from protocol.placement.choose import Choice
+from protocol.placement.counter import CounterOffer, in_words
 from protocol.terms.quantities import format_cpus, format_size
 from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
 
 _ADVICE = {
     Constraint.SITE: "name other sites under placement.sites, or none",
+    Constraint.APART: "leave that grid out of placement.apart, or take it down",
+    Constraint.DISTANCE: "a longer placement.within",
     Constraint.ENCRYPTION: "say `encryption: none` on the network to let it cross sites in the clear",
+    Constraint.ARCHITECTURE: "another architecture, with an image for it",
+    Constraint.LABEL: "ask for those labels under `preferred`; `overlayctl peers` shows who has which",
     Constraint.AUTHORITY: "ask the site's admin",
     Constraint.NAME: "take the other grid down, or choose another name",
     Constraint.CONTENDED: "try again in a moment",
@@ -16,69 +29,130 @@ _ADVICE = {
 }
 
 
-def explain(choice: Choice, total: int) -> list[str]:
-    """A choice that did not place everything, as lines for a person."""
-    if not choice.unplaced:
-        return []
-    lines = []
-    by_cluster: dict[str, list[Unplaced]] = {}
+class Reason(msgspec.Struct, frozen=True):
+    """So many hosts are stopped by one constraint."""
+
+    constraint: Constraint
+    hosts: int
+    nearest: Refusal
+    """Of the host that lacks least; of the first where nothing is measured."""
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """A cluster of which not enough is placed."""
+
+    cluster: str
+    missing: int
+    asked: int
+    least: int
+    workspace: Workspace
+    reasons: tuple[Reason, ...]
+    """The one that binds most hosts last."""
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Why a grid is not placed."""
+
+    missing: tuple[Missing, ...]
+    placed: int
+    total: int
+    hosts: int
+    """How many hosts hold what is placed."""
+    would_work: tuple[CounterOffer, ...] = ()
+
+
+def explain(
+    spec: GridSpec, choice: Choice, would_work: tuple[CounterOffer, ...] = ()
+) -> Explanation:
+    """Of a choice that is not enough."""
+    by_cluster: dict[str, list[Workspace]] = {}
+    why: dict[str, tuple[Refusal, ...]] = {}
     for unplaced in choice.unplaced:
-        by_cluster.setdefault(unplaced.workspace.cluster, []).append(unplaced)
-    for cluster, missing in by_cluster.items():
-        lines += _explain_cluster(cluster, missing)
+        by_cluster.setdefault(unplaced.workspace.cluster, []).append(unplaced.workspace)
+        why[unplaced.workspace.cluster] = unplaced.refusals
+    missing = tuple(
+        Missing(c.name, len(left), c.count, c.least, left[0], reasons(why[c.name]))
+        for c in spec.clusters
+        if (left := by_cluster.get(c.name)) and c.count - len(left) < c.least
+    )
     hosts = len(dict.fromkeys(choice.placed.values()))
-    if choice.placed:
-        holders = "1 host holds" if hosts == 1 else f"{hosts} hosts hold"
-        lines.insert(1, f"  {holders} {len(choice.placed)} of the {total} workspaces")
-    return lines
+    total = len(choice.placed) + len(choice.unplaced)
+    return Explanation(missing, len(choice.placed), total, hosts, would_work)
 
 
-def _explain_cluster(cluster: str, missing: list[Unplaced]) -> list[str]:
-    workspace = missing[0].workspace
-    each = f"{format_cpus(workspace.cpus_milli)} cpus, {format_size(workspace.memory_bytes)}"
-    if workspace.disk_bytes:
-        each += f", {format_size(workspace.disk_bytes)} disk"
-    lines = [f"cannot place {len(missing)} of cluster {cluster}: each needs {each}"]
-    lines += summarise(missing[0].refusals)
+def reasons(refusals: tuple[Refusal, ...]) -> tuple[Reason, ...]:
+    """Counted by constraint. Of what one host refused over and over for one reason, the last counts."""
+    order = list(Constraint)
+    groups: dict[tuple[Constraint, str], dict[str, Refusal]] = {}
+    for refusal in refusals:
+        device = refusal.detail if refusal.constraint is Constraint.DEVICE else ""
+        groups.setdefault((refusal.constraint, device), {})[refusal.host] = refusal
+    found = [
+        Reason(constraint, len(group), _nearest(constraint, list(group.values())))
+        for (constraint, _), group in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda r: (r.hosts, order.index(r.constraint))))
+
+
+def _nearest(constraint: Constraint, group: list[Refusal]) -> Refusal:
+    if constraint in QUANTITIES:
+        return min(group, key=lambda refusal: refusal.short_by)
+    if constraint is Constraint.DISTANCE:
+        return min(group, key=lambda refusal: refusal.available or float("inf"))
+    return group[0]
+
+
+def words(explanation: Explanation) -> list[str]:
+    """As lines for a person."""
+    lines = []
+    for missing in explanation.missing:
+        workspace = missing.workspace
+        fewest = f" (at least {missing.least})" if missing.least < missing.asked else ""
+        lines.append(
+            f"cannot place {missing.missing} of {missing.asked} {missing.cluster}{fewest}:"
+            f" each needs {_size(workspace)}"
+        )
+        if missing is explanation.missing[0] and explanation.placed:
+            holders = f"{explanation.hosts} hosts hold"
+            if explanation.hosts == 1:
+                holders = "1 host holds"
+            lines.append(f"  {holders} {explanation.placed} of the {explanation.total} workspaces")
+        lines += reason_lines(missing.reasons)
+    if explanation.would_work:
+        return lines + [f"  would work: {in_words(offer)}" for offer in explanation.would_work]
+    last = [m.reasons[-1].constraint for m in explanation.missing if m.reasons]
+    return lines + [f"  would work: {_ADVICE[c]}" for c in last[-1:] if c in _ADVICE]
+
+
+def reason_lines(found: tuple[Reason, ...]) -> list[str]:
+    """Reasons as lines."""
+    if not found:
+        return ["  no host is known that could be asked; `overlayctl peers` lists who is there"]
+    lines = []
+    for reason in found:
+        hosts = "1 host" if reason.hosts == 1 else f"{reason.hosts} hosts"
+        lack = "lacks" if reason.hosts == 1 else "lack"
+        near = reason.nearest
+        if reason.constraint in QUANTITIES:
+            by = near.amount(near.short_by)
+            lines.append(f"  {hosts} {lack} {near.what}; the nearest, {near.host}, by {by}")
+        else:
+            lines.append(f"  {hosts}: {reason.constraint}: {near.detail} ({near.host})")
     return lines
 
 
 def summarise(refusals: tuple[Refusal, ...]) -> list[str]:
-    """Hosts counted by constraint, the nearest miss of each, binding dimension last, then advice.
-
-    Of what one host refused over and over for one reason, the last counts.
-    """
-    if not refusals:
-        return ["  no host is known that could be asked; `overlayctl peers` lists who is there"]
-    order = list(Constraint)
-    groups: dict[Constraint, dict[str, Refusal]] = {}
-    for refusal in refusals:
-        groups.setdefault(refusal.constraint, {})[refusal.host] = refusal
-    lines, advice = [], []
-    for constraint in sorted(groups, key=lambda c: (len(groups[c]), order.index(c))):
-        group = list(groups[constraint].values())
-        hosts = "1 host" if len(group) == 1 else f"{len(group)} hosts"
-        lack = "lacks" if len(group) == 1 else "lack"
-        if constraint in QUANTITIES:
-            near = min(group, key=lambda r: r.short_by)
-            lines.append(
-                f"  {hosts} {lack} {constraint}; the nearest, {near.host}, by {near.amount(near.short_by)}"
-            )
-            if near.available > 0:
-                advice.append(
-                    f"{constraint} {_writable(constraint, near.available)} would fit on {near.host}"
-                )
-        else:
-            first = group[0]
-            lines.append(f"  {hosts}: {constraint}: {first.detail} ({first.host})")
-            if constraint in _ADVICE:
-                advice.append(_ADVICE[constraint])
-    return [*lines, *(f"  would work: {text}" for text in advice[-1:])]
+    """Refusals of holds, as lines, and advice."""
+    found = reasons(refusals)
+    advice = []
+    if found and found[-1].constraint in _ADVICE:
+        advice = [f"  would work: {_ADVICE[found[-1].constraint]}"]
+    return [*reason_lines(found), *advice]
 
 
-def _writable(constraint: Constraint, amount: int) -> str:
-    """An amount as one would write it in a grid file, rounded down."""
-    if constraint is Constraint.CPUS:
-        return format_cpus(amount)
-    mebibytes = amount >> 20
-    return f"{mebibytes >> 10}G" if mebibytes % 1024 == 0 else f"{mebibytes}M"
+def _size(workspace: Workspace) -> str:
+    parts = [f"{format_cpus(workspace.cpus_milli)} cpus", format_size(workspace.memory_bytes)]
+    if workspace.disk_bytes:
+        parts.append(f"{format_size(workspace.disk_bytes)} disk")
+    parts += [f"{device.count} {device.name}" for device in workspace.devices]
+    return ", ".join(parts)

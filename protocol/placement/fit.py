@@ -83,8 +83,7 @@ def rules_of(spec: GridSpec, offers: Iterable[Offer] = ()) -> Rules:
         spread=placement.spread,
         strict_spread=Strict.SPREAD in placement.strict and placement.spread is not Spread.NONE,
         compact=placement.compact,
-        strict_compact=Strict.COMPACT in placement.strict
-        and placement.compact is not Compact.NONE,
+        strict_compact=Strict.COMPACT in placement.strict and placement.compact is not Compact.NONE,
         within_ms=placement.within_ms,
         one_site=private and not all(offer.encrypts for offer in offers),
         least=tuple((c.name, c.least) for c in spec.clusters if c.least < c.count),

@@ -46,7 +46,10 @@ def label_degree(workspace: Workspace, offer: Offer) -> float:
 
 
 def degree(
-    workspaces: tuple[Workspace, ...], where: dict[str, Offer], offers: tuple[Offer, ...], rules: Rules
+    workspaces: tuple[Workspace, ...],
+    where: dict[str, Offer],
+    offers: tuple[Offer, ...],
+    rules: Rules,
 ) -> float:
     """How far the stated preferences are met by members at `where` (by name); 1 if none is stated."""
     placed = [(w, where[w.name]) for w in workspaces if w.name in where]
@@ -130,5 +133,7 @@ class Room:
 
     def spoiled(self, free: Quantum, asked: Quantum) -> float:
         """What room loses by carrying that, in cpus."""
-        left = self.worth(free.cpus_milli - asked.cpus_milli, free.memory_bytes - asked.memory_bytes)
+        left = self.worth(
+            free.cpus_milli - asked.cpus_milli, free.memory_bytes - asked.memory_bytes
+        )
         return self.worth(free.cpus_milli, free.memory_bytes) - left

@@ -101,7 +101,11 @@ class Table:
             if workspace.preferred_labels:
                 dislike += (1.0 - label_degree(workspace, offer)) / len(liking)
             if holders:
-                best = holders if offer.site not in sites else [o for o in holders if o.site == offer.site]
+                best = (
+                    holders
+                    if offer.site not in sites
+                    else [o for o in holders if o.site == offer.site]
+                )
                 close = max(closeness(offer, other) for other in best)
                 dislike += (1.0 - close) / len(near)
             kind.dislike[host] = dislike

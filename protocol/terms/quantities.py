@@ -60,6 +60,14 @@ def format_size(size_bytes: int) -> str:
     return f"{sign}{rest} B"
 
 
+def write_size(size_bytes: int) -> str:
+    """As in a grid file: `6G`, `3840M`; rounded down to whole units that say it shortest."""
+    mebibytes = size_bytes >> 20
+    if mebibytes and mebibytes % 1024 == 0:
+        return f"{mebibytes >> 10}G"
+    return f"{mebibytes}M" if mebibytes else str(size_bytes)
+
+
 def format_cpus(cpus_milli: int) -> str:
     """`2`, `0.5`, `0.25`."""
     return f"{cpus_milli / 1000:.3f}".rstrip("0").rstrip(".")

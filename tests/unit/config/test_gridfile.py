@@ -263,7 +263,11 @@ TABLE = {
     "min": (
         "count: 16",
         "count: 16\n    min: 0",
-        ["star.yaml:18:10: clusters.worker.min: found 0; allowed are 1 to the count, 16"],
+        [
+            "star.yaml:18:10: clusters.worker.min: found 0; allowed are 1 to the count, 16",
+            'star.yaml:18:10: clusters.worker.min: with profile "test": found 0; allowed are 1 to'
+            " the count, 2",
+        ],
     ),
     "expose": (
         "    count: 16",

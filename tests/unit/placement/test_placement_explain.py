@@ -3,62 +3,105 @@
 from random import Random
 
 import pytest
-from test_placement_choose import offer, workspace
+from asking import cluster, grid, host
 
+from protocol.grid.expand import workspaces
+from protocol.grid.model import DeviceCount, Encryption, GridSpec, NetworkSpec, Spread, Strict
 from protocol.placement.choose import choose
-from protocol.placement.explain import explain, summarise
-from protocol.placement.fit import Offer, Rules
+from protocol.placement.counter import counter_offers
+from protocol.placement.explain import explain, summarise, words
+from protocol.placement.fit import Offer, rules_of
 from protocol.terms.refusal import Constraint, Refusal
 
 
-def told(memory_mib: int, count: int, offers: tuple[Offer, ...], rules: Rules | None = None) -> str:
-    wanted = tuple(workspace(f"web-{i}", 500, memory_mib) for i in range(count))
-    return "\n".join(explain(choose(wanted, offers, rules or Rules(), {}, Random(1)), count))
+def told(spec: GridSpec, *offers: Offer) -> str:
+    choice = choose(workspaces(spec), offers, rules_of(spec, offers), {}, Random(1))
+    if choice.enough:
+        return ""
+    return "\n".join(words(explain(spec, choice, counter_offers(spec, offers, choice))))
 
 
 def test_what_fits_needs_no_words() -> None:
-    assert told(128, 1, (offer("h1"),)) == ""
+    assert told(grid(cluster()), host("h1")) == ""
 
 
 def test_too_big_for_all() -> None:
-    offers = (
-        offer("h1", memory_mib=512),
-        offer("h2", memory_mib=1024),
-        offer("h3", memory_mib=256),
-    )
-    assert told(1536, 1, offers) == (
-        "cannot place 1 of cluster web: each needs 0.5 cpus, 1.5 GiB\n"
-        "  3 hosts lack memory; the nearest, h2, by 512 MiB\n"
-        "  would work: memory 1G would fit on h2"
+    hosts = (host("h1", memory_gib=4), host("h2", memory_gib=8), host("h3", memory_gib=2))
+    assert told(grid(cluster(memory_gib=12)), *hosts) == (
+        "cannot place 1 of 1 web: each needs 1 cpus, 12 GiB\n"
+        "  3 hosts lack memory; the nearest, h2, by 4 GiB\n"
+        "  would work: memory 8G for web, all of it now"
     )
 
 
 def test_some_fit() -> None:
-    assert told(600, 3, (offer("h1"), offer("h2"))) == (
-        "cannot place 1 of cluster web: each needs 0.5 cpus, 600 MiB\n"
+    hosts = (host("h1", memory_gib=8), host("h2", memory_gib=8))
+    assert told(grid(cluster(count=3, memory_gib=5)), *hosts) == (
+        "cannot place 1 of 3 web: each needs 1 cpus, 5 GiB\n"
         "  2 hosts hold 2 of the 3 workspaces\n"
-        "  2 hosts lack memory; the nearest, h1, by 176 MiB\n"
-        "  would work: memory 424M would fit on h1"
+        "  2 hosts lack memory; the nearest, h1, by 2 GiB\n"
+        "  would work: count 2 of web, now\n"
+        "  would work: memory 4G for web, all of it now"
+    )
+
+
+def test_fewer_than_the_fewest() -> None:
+    assert told(grid(cluster(count=5, minimum=3, cpus=4)), host("h1", cpus=8)) == (
+        "cannot place 3 of 5 web (at least 3): each needs 4 cpus, 1 GiB\n"
+        "  1 host holds 2 of the 5 workspaces\n"
+        "  1 host lacks cpus; the nearest, h1, by 4\n"
+        "  would work: count 2 of web, now\n"
+        "  would work: cpus 2.65 for web, all of it now"
     )
 
 
 def test_wrong_place() -> None:
-    assert told(128, 1, (offer("h1"), offer("h2")), Rules(sites=("zug",))) == (
-        "cannot place 1 of cluster web: each needs 0.5 cpus, 128 MiB\n"
+    assert told(grid(cluster(), sites=("zug",)), host("h1"), host("h2")) == (
+        "cannot place 1 of 1 web: each needs 1 cpus, 1 GiB\n"
         "  2 hosts: site: it is at s1, asked: zug (h1)\n"
-        "  would work: name other sites under placement.sites, or none"
+        "  would work: without placement.sites, all of it now"
     )
 
 
 def test_in_the_clear_at_one_site_only() -> None:
-    offers = (
-        offer("h1", "s1", 100, encrypts=False),
-        offer("h2", "s2", 120, encrypts=False),
+    hosts = (host("h1", "s1", 1, encrypts=False), host("h2", "s2", 1, encrypts=False))
+    spec = grid(cluster(count=2))
+    spec = GridSpec("shop", spec.clusters, networks=(NetworkSpec("lan", "10.0.0.0/24"),))
+    assert told(spec, *hosts) == (
+        "cannot place 1 of 2 web: each needs 1 cpus, 1 GiB\n"
+        "  1 host holds 1 of the 2 workspaces\n"
+        "  1 host: encryption: a network of this grid would cross sites in the clear (h2)\n"
+        "  1 host lacks cpus; the nearest, h1, by 1\n"
+        "  would work: count 1 of web, now\n"
+        "  would work: cpus 0.5 for web, all of it now\n"
+        "  would work: without encryption of networks (write `encryption: none`), all of it now"
     )
-    assert told(200, 1, offers, Rules(one_site=True)) == (
-        "cannot place 1 of cluster web: each needs 0.5 cpus, 200 MiB\n"
-        "  2 hosts lack memory; the nearest, h2, by 80 MiB\n"
-        "  would work: memory 120M would fit on h2"
+    assert spec.networks[0].encryption is Encryption.REQUIRED
+
+
+def test_strict_spread_and_devices() -> None:
+    spec = grid(
+        cluster("gpu", 2, devices=(DeviceCount("gpu", 1),)),
+        spread=Spread.HOST,
+        strict=(Strict.SPREAD,),
+    )
+    hosts = (host("h1", devices=(("gpu", 4),)), host("h2"))
+    assert told(spec, *hosts) == (
+        "cannot place 1 of 2 gpu: each needs 1 cpus, 1 GiB, 1 gpu\n"
+        "  1 host holds 1 of the 2 workspaces\n"
+        "  1 host: spread: h1 has a member already (h1)\n"
+        "  1 host lacks device gpu; the nearest, h2, by 1\n"
+        "  would work: count 1 of gpu, now\n"
+        "  would work: without placement.strict: [spread], all of it now"
+    )
+
+
+def test_advice_where_nothing_else_would_work() -> None:
+    assert told(grid(cluster(labels=("ssd",), cpus=64)), host("h1"), host("h2")).endswith(
+        "  2 hosts lack cpus; the nearest, h1, by 56"
+    )
+    assert told(grid(cluster()), host("h1", clashes=("main",))).endswith(
+        "would work: leave that grid out of placement.apart, or take it down"
     )
 
 
@@ -77,7 +120,6 @@ def test_most_frequent_last_and_its_advice() -> None:
     assert summarise(refusals) == [
         "  1 host: silent: no answer in time (h1)",
         "  2 hosts lack cpus; the nearest, h2, by 1.5",
-        "  would work: cpus 2.5 would fit on h2",
     ]
 
 

@@ -1,0 +1,334 @@
+"""Counter-offers: what would be granted instead, of the same hosts, now or later.
+
+Each one is true: it was tried with the same engine, without dice, and `choose` places with any dice whatever
+can be placed without (choose.py). So asked for next, it is granted if nothing changed. They are found from
+what is refused, not from everything imaginable: a smaller amount of what is short, without a rule that binds.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from protocol.capacity.room import Room
+from protocol.grid.expand import workspaces
+from protocol.grid.limits import CPUS_MILLI_MIN, MEMORY_BYTES_MIN, VOLUME_BYTES_MIN
+from protocol.grid.model import ClusterSpec, Encryption, GridSpec, Strict
+from protocol.placement.choose import Choice, certain
+from protocol.placement.fit import Offer, rules_of
+from protocol.terms.ids import PeerId
+from protocol.terms.quantities import format_cpus, format_duration, write_size
+from protocol.terms.refusal import Constraint
+
+_MIB = 1 << 20
+_STARTS = 64
+"""Starts tried, at most: the moments at which something ends somewhere."""
+
+_EXACT_MOST = 20_000
+"""Workspaces times hosts up to which every attempt is made for each try; beyond, two."""
+
+
+class Fewer(msgspec.Struct, frozen=True, tag="fewer"):
+    """So many workspaces of these clusters, the rest as asked."""
+
+    counts: tuple[tuple[str, int], ...]
+
+
+class Smaller(msgspec.Struct, frozen=True, tag="smaller"):
+    """Workspaces of these clusters with so much of one thing, the rest as asked."""
+
+    clusters: tuple[str, ...]
+    constraint: Constraint
+    """cpus or memory."""
+    amounts: tuple[int, ...]
+    """By cluster, in the constraint's unit."""
+
+
+class SmallerVolumes(msgspec.Struct, frozen=True, tag="smaller-volumes"):
+    """These volumes with so many bytes, the rest as asked."""
+
+    volumes: tuple[str, ...]
+    size_bytes: tuple[int, ...]
+
+
+class Without(msgspec.Struct, frozen=True, tag="without"):
+    """Without one rule of placement."""
+
+    rule: str
+    """As the grid file's key path: `placement.sites`."""
+
+
+class Later(msgspec.Struct, frozen=True, tag="later"):
+    """As asked, from then on."""
+
+    in_s: float
+
+
+CounterOffer = Fewer | Smaller | SmallerVolumes | Without | Later
+
+
+def counter_offers(
+    spec: GridSpec,
+    offers: tuple[Offer, ...],
+    choice: Choice,
+    rooms: Mapping[PeerId, Room] | None = None,
+    now: float = 0.0,
+) -> tuple[CounterOffer, ...]:
+    """What would work in place of a grid of which `choice` is not enough.
+
+    `rooms` says what hosts have over time, for those that do; without it nothing is said about later.
+    """
+    short = [u.workspace.cluster for u in choice.unplaced]
+    failing = tuple(c for c in spec.clusters if _missing(c, short))
+    why = {r.constraint for u in choice.unplaced for r in u.refusals}
+    trial = _Trial(offers)
+    found: list[CounterOffer] = []
+    if rooms and (start_s := _earliest(spec, offers, rooms, now, trial)) is not None:
+        found.append(Later(start_s - now))
+    if fewer := _fewer(spec, failing, trial):
+        found.append(fewer)
+    for constraint in (Constraint.MEMORY, Constraint.CPUS):
+        if constraint in why and (smaller := _smaller(spec, failing, constraint, trial)):
+            found.append(smaller)
+    if Constraint.DISK in why and (volumes := _smaller_volumes(spec, failing, trial)):
+        found.append(volumes)
+    found += (w for w in _without(spec, why) if trial.granted(changed(spec, w)))
+    return tuple(found)
+
+
+def changed(spec: GridSpec, offer: CounterOffer) -> GridSpec:
+    """The grid that a counter-offer would grant. Later changes when, not what."""
+    match offer:
+        case Fewer(counts=counts):
+            return _each(spec, {name: _counted(count) for name, count in counts})
+        case Smaller(clusters=clusters, constraint=constraint, amounts=amounts):
+            field = "cpus_milli" if constraint is Constraint.CPUS else "memory_bytes"
+            pairs = zip(clusters, amounts, strict=True)
+            return _each(spec, {name: _with(field, amount) for name, amount in pairs})
+        case SmallerVolumes(volumes=volumes, size_bytes=sizes):
+            of = dict(zip(volumes, sizes, strict=True))
+            made = tuple(
+                msgspec.structs.replace(v, size_bytes=of.get(v.name, v.size_bytes))
+                for v in spec.volumes
+            )
+            return msgspec.structs.replace(spec, volumes=made)
+        case Without(rule=rule):
+            return _RULES[rule](spec)
+        case Later():
+            return spec
+
+
+def in_words(offer: CounterOffer) -> str:
+    """For a person, as something to write or to wait for."""
+    match offer:
+        case Fewer(counts=counts):
+            return ", ".join(f"count {count} of {name}" for name, count in counts) + ", now"
+        case Smaller(clusters=clusters, constraint=constraint, amounts=amounts):
+            written = format_cpus if constraint is Constraint.CPUS else write_size
+            each = (
+                f"{constraint} {written(amount)} for {name}"
+                for name, amount in zip(clusters, amounts, strict=True)
+            )
+            return ", ".join(each) + ", all of it now"
+        case SmallerVolumes(volumes=volumes, size_bytes=sizes):
+            pairs = zip(volumes, sizes, strict=True)
+            each = (f"size {write_size(size)} for volume {name}" for name, size in pairs)
+            return ", ".join(each) + ", all of it now"
+        case Without(rule=rule):
+            return f"without {rule}, all of it now"
+        case Later(in_s=in_s):
+            return f"as asked, in {format_duration(in_s)}"
+
+
+class _Trial:
+    """Asks the engine."""
+
+    def __init__(self, offers: tuple[Offer, ...]) -> None:
+        self.offers = offers
+
+    def choice(self, spec: GridSpec, offers: tuple[Offer, ...] | None = None) -> Choice:
+        offers = self.offers if offers is None else offers
+        wanted = workspaces(spec)
+        attempts = None if len(wanted) * len(offers) <= _EXACT_MOST else 2
+        return certain(wanted, offers, rules_of(spec, offers), attempts=attempts)
+
+    def granted(self, spec: GridSpec) -> bool:
+        return self.choice(spec).enough
+
+
+def _missing(cluster: ClusterSpec, short: list[str]) -> bool:
+    return cluster.count - short.count(cluster.name) < cluster.least
+
+
+def _earliest(
+    spec: GridSpec,
+    offers: tuple[Offer, ...],
+    rooms: Mapping[PeerId, Room],
+    now: float,
+    trial: _Trial,
+) -> float | None:
+    """The first moment from which all of it fits for the whole lease."""
+    starts = sorted({at_s for room in rooms.values() for at_s in room.at_s if at_s > now})
+    for start_s in starts[:_STARTS]:
+        then = tuple(
+            msgspec.structs.replace(o, free=rooms[o.peer].over(start_s, start_s + spec.lease_s))
+            if o.peer in rooms
+            else o
+            for o in offers
+        )
+        if trial.choice(spec, then).enough:
+            return start_s
+    return None
+
+
+def _fewer(spec: GridSpec, failing: tuple[ClusterSpec, ...], trial: _Trial) -> Fewer | None:
+    """As many as fit of what is not placed, the rest whole."""
+    names = [cluster.name for cluster in failing]
+    relaxed = _each(spec, dict.fromkeys(names, _with("minimum", 1)))
+    choice = trial.choice(relaxed)
+    if not choice.enough:
+        return None
+    unplaced = [u.workspace.cluster for u in choice.unplaced]
+    counts = {c.name: c.count - unplaced.count(c.name) for c in failing}
+    while all(count > 0 for count in counts.values()):
+        fewer = Fewer(tuple((name, n) for name, n in counts.items()))
+        if trial.granted(changed(spec, fewer)):
+            return fewer
+        counts[max(counts, key=lambda name: counts[name])] -= 1
+    return None
+
+
+def _smaller(
+    spec: GridSpec, failing: tuple[ClusterSpec, ...], constraint: Constraint, trial: _Trial
+) -> Smaller | None:
+    """The least reduction of one dimension, in the same proportion for all that is not placed."""
+    names = tuple(cluster.name for cluster in failing)
+    if constraint is Constraint.CPUS:
+        now, least = [c.cpus_milli for c in failing], CPUS_MILLI_MIN
+    else:
+        now, least = [c.memory_bytes for c in failing], MEMORY_BYTES_MIN
+
+    def at(share: int) -> Smaller | None:
+        amounts = tuple(_rounded(constraint, amount * share // _SHARES) for amount in now)
+        return Smaller(names, constraint, amounts) if min(amounts) >= least else None
+
+    return _greatest(at, spec, trial)
+
+
+def _smaller_volumes(
+    spec: GridSpec, failing: tuple[ClusterSpec, ...], trial: _Trial
+) -> SmallerVolumes | None:
+    mounted = dict.fromkeys(m.volume for cluster in failing for m in cluster.mounts)
+    volumes = [volume for volume in spec.volumes if volume.name in mounted]
+    names = tuple(volume.name for volume in volumes)
+
+    def at(share: int) -> SmallerVolumes | None:
+        sizes = tuple(_rounded(Constraint.DISK, v.size_bytes * share // _SHARES) for v in volumes)
+        return SmallerVolumes(names, sizes) if min(sizes) >= VOLUME_BYTES_MIN else None
+
+    return _greatest(at, spec, trial) if volumes else None
+
+
+_SHARES = 256
+"""Reductions are searched in steps of a 256th of what was asked."""
+
+_Shrunk = TypeVar("_Shrunk", Smaller, SmallerVolumes)
+
+
+def _greatest(at: Callable[[int], _Shrunk | None], spec: GridSpec, trial: _Trial) -> _Shrunk | None:
+    """The greatest share that is granted: a binary search, since less of a thing fits where more does."""
+    low, high, best = 0, _SHARES, None
+    while high - low > 1:
+        share = (low + high) // 2
+        offer = at(share)
+        if offer is not None and trial.granted(changed(spec, offer)):
+            low, best = share, offer
+        elif offer is None:
+            low = share
+        else:
+            high = share
+    return best
+
+
+def _rounded(constraint: Constraint, amount: int) -> int:
+    """Down to something one would write: 50 thousandths of a cpu, a 16th of a power of two of bytes."""
+    if constraint is Constraint.CPUS:
+        return amount - amount % 50 if amount > 50 else amount
+    unit = max(_MIB, 1 << max(0, amount.bit_length() - 5))
+    return amount - amount % unit
+
+
+def _with(field: str, value: int) -> Callable[[ClusterSpec], ClusterSpec]:
+    return lambda cluster: msgspec.structs.replace(cluster, **{field: value})
+
+
+def _counted(count: int) -> Callable[[ClusterSpec], ClusterSpec]:
+    return lambda c: msgspec.structs.replace(c, count=count, minimum=min(c.least, count))
+
+
+def _each(spec: GridSpec, change: Mapping[str, Callable[[ClusterSpec], ClusterSpec]]) -> GridSpec:
+    clusters = tuple(change[c.name](c) if c.name in change else c for c in spec.clusters)
+    return msgspec.structs.replace(spec, clusters=clusters)
+
+
+def _placed(**changes: object) -> Callable[[GridSpec], GridSpec]:
+    def change(spec: GridSpec) -> GridSpec:
+        placement = msgspec.structs.replace(spec.placement, **changes)
+        return msgspec.structs.replace(spec, placement=placement)
+
+    return change
+
+
+def _lenient(rule: Strict) -> Callable[[GridSpec], GridSpec]:
+    def change(spec: GridSpec) -> GridSpec:
+        strict = tuple(other for other in spec.placement.strict if other is not rule)
+        return _placed(strict=strict)(spec)
+
+    return change
+
+
+def _all(**changes: object) -> Callable[[GridSpec], GridSpec]:
+    return lambda spec: _each(
+        spec,
+        {c.name: lambda c: msgspec.structs.replace(c, **changes) for c in spec.clusters},
+    )
+
+
+def _in_the_clear(spec: GridSpec) -> GridSpec:
+    networks = tuple(
+        msgspec.structs.replace(network, encryption=Encryption.NONE) for network in spec.networks
+    )
+    return msgspec.structs.replace(spec, networks=networks)
+
+
+_RULES: dict[str, Callable[[GridSpec], GridSpec]] = {
+    "placement.strict: [spread]": _lenient(Strict.SPREAD),
+    "placement.strict: [compact]": _lenient(Strict.COMPACT),
+    "placement.within": _placed(within_ms=0),
+    "placement.apart": _placed(apart=()),
+    "placement.sites": _placed(sites=()),
+    "placement.exclude": _placed(exclude=()),
+    "placement.exclude-sites": _placed(exclude_sites=()),
+    "labels.required": _all(labels=()),
+    "driver": _all(driver=None),
+    "encryption of networks (write `encryption: none`)": _in_the_clear,
+}
+
+_BY_CONSTRAINT = {
+    Constraint.SPREAD: ("placement.strict: [spread]",),
+    Constraint.COMPACT: ("placement.strict: [compact]",),
+    Constraint.DISTANCE: ("placement.within",),
+    Constraint.APART: ("placement.apart",),
+    Constraint.SITE: ("placement.sites", "placement.exclude", "placement.exclude-sites"),
+    Constraint.LABEL: ("labels.required",),
+    Constraint.DRIVER: ("driver",),
+    Constraint.ENCRYPTION: ("encryption of networks (write `encryption: none`)",),
+}
+"""What may be left out when that binds. Not the architecture: its image would not start on another."""
+
+
+def _without(spec: GridSpec, why: set[Constraint]) -> Iterator[Without]:
+    for constraint, rules in _BY_CONSTRAINT.items():
+        for rule in rules if constraint in why else ():
+            if _RULES[rule](spec) != spec:
+                yield Without(rule)

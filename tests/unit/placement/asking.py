@@ -1,0 +1,56 @@
+"""Grids and hosts for the tests of placement, written short."""
+
+from protocol.capacity.quantum import Quantum
+from protocol.grid.model import ClusterSpec, GridSpec, ImageRef, PlacementSpec
+from protocol.placement.distance import Coordinate
+from protocol.placement.fit import Offer
+from protocol.terms.ids import PeerId
+
+GIB = 1 << 30
+MIB = 1 << 20
+IMAGE = ImageRef("tiny", "d" * 64)
+
+
+def host(
+    name: str,
+    site: str = "s1",
+    cpus: float = 8,
+    memory_gib: float = 32,
+    disk_gib: float = 100,
+    *,
+    labels: tuple[str, ...] = (),
+    devices: tuple[tuple[str, int], ...] = (),
+    at_ms: tuple[float, ...] | None = None,
+    encrypts: bool = True,
+    images: tuple[str, ...] = (),
+    clashes: tuple[str, ...] = (),
+) -> Offer:
+    """One host's offer."""
+    free = Quantum(int(cpus * 1000), int(memory_gib * GIB), int(disk_gib * GIB), devices)
+    return Offer(
+        peer=PeerId(f"key of {name}"),
+        host=name,
+        site=site,
+        free=free,
+        architecture="x86_64",
+        underlay=name,
+        encrypts=encrypts,
+        images=images,
+        runs_by=("qemu", "kvm"),
+        labels=labels,
+        coordinate=Coordinate(at_ms) if at_ms is not None else None,
+        clashes=clashes,
+    )
+
+
+def cluster(
+    name: str = "web", count: int = 1, cpus: float = 1, memory_gib: float = 1, **more: object
+) -> ClusterSpec:
+    """One cluster."""
+    memory_bytes = int(memory_gib * GIB)
+    return ClusterSpec(name, count, IMAGE, int(cpus * 1000), memory_bytes, **more)  # type: ignore[arg-type]
+
+
+def grid(*clusters: ClusterSpec, **placement: object) -> GridSpec:
+    """A grid of those clusters."""
+    return GridSpec("shop", clusters, placement=PlacementSpec(**placement))  # type: ignore[arg-type]
