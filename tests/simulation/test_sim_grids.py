@@ -131,7 +131,7 @@ def test_full_disk_everywhere_is_told_at_once() -> None:
     up = world.give(peer, world.admins["s1"].up(grid_spec("shop", 2), world.now_s))
     told = answer(world, peer, up, 10.0)
     assert told.state == "failed"
-    assert told.answer[0].startswith("cannot place 2 of cluster web")
+    assert told.answer[0].startswith("cannot place 2 of 2 web")
     assert told.answer[1].startswith("  3 hosts: store: the host's store has no room")
     assert told.answer[-1].strip() == "would work: free disk space on that host"
 
@@ -143,9 +143,9 @@ def test_too_much_is_explained_at_once() -> None:
     told = answer(world, peer, world.give(peer, world.admins["s1"].up(spec, world.now_s)), 5.0)
     assert told.state == "failed"
     assert told.answer == (
-        "cannot place 3 of cluster web: each needs 0.5 cpus, 2.9 GiB",
+        "cannot place 3 of 3 web: each needs 0.5 cpus, 2.9 GiB",
         "  4 hosts lack memory; the nearest, h1, by 952 MiB",
-        "  would work: memory 2G would fit on h1",
+        "  would work: memory 2G for web, all of it now",
     )
 
 

@@ -129,9 +129,9 @@ def test_what_fits_nowhere_is_said_at_once() -> None:
     request = up(2, 2000)
     assert quoted(request) == {}
     assert request.view().answer == (
-        "cannot place 2 of cluster web: each needs 0.5 cpus, 2 GiB",
+        "cannot place 2 of 2 web: each needs 0.5 cpus, 2 GiB",
         "  3 hosts lack memory; the nearest, alpha, by 976 MiB",
-        "  would work: memory 1G would fit on alpha",
+        "  would work: memory 1G for web, all of it now",
     )
 
 
