@@ -24,8 +24,8 @@ _MIB = 1 << 20
 _STARTS = 64
 """Starts tried, at most: the moments at which something ends somewhere."""
 
-_EXACT_MOST = 20_000
-"""Workspaces times hosts up to which every attempt is made for each try; beyond, two."""
+_LARGE = 20_000
+"""From so many workspaces times hosts on a try has two attempts, below it six: a no must come soon, too."""
 
 
 class Fewer(msgspec.Struct, frozen=True, tag="fewer"):
@@ -149,7 +149,7 @@ class _Trial:
     def choice(self, spec: GridSpec, offers: tuple[Offer, ...] | None = None) -> Choice:
         offers = self.offers if offers is None else offers
         wanted = workspaces(spec)
-        attempts = None if len(wanted) * len(offers) <= _EXACT_MOST else 2
+        attempts = 6 if len(wanted) * len(offers) < _LARGE else 2
         return certain(wanted, offers, rules_of(spec, offers), attempts=attempts)
 
     def granted(self, spec: GridSpec) -> bool:

@@ -3,7 +3,7 @@
 from random import Random
 
 from asking import cluster, grid, host
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.capacity.quantum import Quantum
@@ -83,6 +83,7 @@ PLACEMENTS = st.sampled_from(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(HOSTS, CLUSTERS, PLACEMENTS, st.integers(0, 1 << 30))
 def test_every_counter_offer_is_granted_when_asked_for(
     offers: tuple[Offer, ...],
