@@ -6,6 +6,8 @@ reason is not asked again in this attempt. A host that does not answer may hold 
 told to let go.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 
 from protocol.capacity.quantum import Quantum
@@ -123,7 +125,7 @@ class Gathering:
         for start_s in self._starts(now):
             self._offers = {peer: self._at(offer, start_s) for peer, offer in plain.items()}
             choice = self._choose()
-            if not choice.unplaced:
+            if choice.enough:
                 self.start_s = start_s
                 return choice
             first = first or choice
@@ -147,14 +149,26 @@ class Gathering:
         rules = rules_of(self._deployment.spec, offers)
         return choose(self._deployment.workspaces, offers, rules, self._held, self._dice)
 
-    def explain(self, choice: Choice) -> Explanation:
+    def explain(self, choice: Choice, now: float) -> Explanation:
         """Why a choice is not enough, and what would be, were everything let go that is held."""
         offers = {peer: offer for peer, offer in self._offers.items() if peer in self._asked}
         for name, peer in self._held.items():
             free = offers[peer].free + quantum_of(self._sizes[name])
             offers[peer] = msgspec.structs.replace(offers[peer], free=free)
         spec = self._deployment.spec
-        return explain(spec, choice, counter_offers(spec, tuple(offers.values()), choice))
+        plain = tuple(offers.values())
+        return explain(spec, choice, counter_offers(spec, plain, choice, self._later(plain, now)))
+
+    def _later(
+        self, offers: tuple[Offer, ...], now: float
+    ) -> Iterator[tuple[float, tuple[Offer, ...]]]:
+        """What there would be for a lease that begins later: whenever some host has more room."""
+        lease = self._deployment.spec.lease
+        if lease.before_s:
+            return
+        times = dict.fromkeys(at_s for room in self._rooms.values() for at_s in room.at_s[1:])
+        for start_s in sorted(at_s for at_s in times if at_s > max(now, lease.start_s)):
+            yield start_s - now, tuple(self._at(offer, start_s) for offer in offers)
 
     def planned(self, choice: Choice) -> tuple[Planned, ...]:
         """A choice as people read it."""

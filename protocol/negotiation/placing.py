@@ -172,7 +172,7 @@ class Placing(Request):
         """Others may only be ahead of us; what will not pass is said at once."""
         if any(refusal.constraint in PASSING for refusal in self._gathering.refused):
             return self._back_off(now)
-        self.why = self._gathering.explain(choice)
+        self.why = self._gathering.explain(choice, now)
         lines = words(self.why)
         if silent := self._gathering.silent():
             lines.append(f"  no answer in time from {', '.join(silent)}")

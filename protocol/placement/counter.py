@@ -5,18 +5,17 @@ can be placed without (choose.py). So asked for next, it is granted if nothing c
 what is refused, not from everything imaginable: a smaller amount of what is short, without a rule that binds.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
 
-from protocol.capacity.room import Room
 from protocol.grid.expand import workspaces
 from protocol.grid.limits import CPUS_MILLI_MIN, MEMORY_BYTES_MIN, VOLUME_BYTES_MIN
 from protocol.grid.model import ClusterSpec, Encryption, GridSpec, Strict
 from protocol.placement.choose import Choice, certain
 from protocol.placement.fit import Offer, rules_of
-from protocol.terms.ids import PeerId
 from protocol.terms.quantities import format_cpus, format_duration, write_size
 from protocol.terms.refusal import Constraint
 
@@ -71,20 +70,22 @@ def counter_offers(
     spec: GridSpec,
     offers: tuple[Offer, ...],
     choice: Choice,
-    rooms: Mapping[PeerId, Room] | None = None,
-    now: float = 0.0,
+    later: Iterable[tuple[float, tuple[Offer, ...]]] = (),
 ) -> tuple[CounterOffer, ...]:
     """What would work in place of a grid of which `choice` is not enough.
 
-    `rooms` says what hosts have over time, for those that do; without it nothing is said about later.
+    `later` says what the hosts offer for a lease that begins in so many seconds, soonest first; without it
+    nothing is said about later.
     """
     short = [u.workspace.cluster for u in choice.unplaced]
     failing = tuple(c for c in spec.clusters if _missing(c, short))
     why = {r.constraint for u in choice.unplaced for r in u.refusals}
     trial = _Trial(offers)
     found: list[CounterOffer] = []
-    if rooms and (start_s := _earliest(spec, offers, rooms, now, trial)) is not None:
-        found.append(Later(start_s - now))
+    for in_s, then in islice(later, _STARTS):
+        if trial.choice(spec, then).enough:
+            found.append(Later(in_s))
+            break
     if fewer := _fewer(spec, failing, trial):
         found.append(fewer)
     for constraint in (Constraint.MEMORY, Constraint.CPUS):
@@ -158,27 +159,6 @@ class _Trial:
 
 def _missing(cluster: ClusterSpec, short: list[str]) -> bool:
     return cluster.count - short.count(cluster.name) < cluster.least
-
-
-def _earliest(
-    spec: GridSpec,
-    offers: tuple[Offer, ...],
-    rooms: Mapping[PeerId, Room],
-    now: float,
-    trial: _Trial,
-) -> float | None:
-    """The first moment from which all of it fits for the whole lease."""
-    starts = sorted({at_s for room in rooms.values() for at_s in room.at_s if at_s > now})
-    for start_s in starts[:_STARTS]:
-        then = tuple(
-            msgspec.structs.replace(o, free=rooms[o.peer].over(start_s, start_s + spec.lease_s))
-            if o.peer in rooms
-            else o
-            for o in offers
-        )
-        if trial.choice(spec, then).enough:
-            return start_s
-    return None
 
 
 def _fewer(spec: GridSpec, failing: tuple[ClusterSpec, ...], trial: _Trial) -> Fewer | None:

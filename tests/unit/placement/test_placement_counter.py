@@ -5,9 +5,9 @@ from random import Random
 from asking import cluster, grid, host
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from protocol.capacity.quantum import Quantum
-from protocol.capacity.room import FOREVER, Room
 from protocol.grid.check import problems
 from protocol.grid.expand import workspaces
 from protocol.grid.model import Compact, GridSpec, Mount, Spread, Strict, VolumeSpec
@@ -145,7 +145,8 @@ def test_later_is_when_something_ends() -> None:
     spec = grid(cluster(count=2, cpus=8))
     offers = (host("a", cpus=8), host("b", cpus=2))
     whole = Quantum(8000, 32 * GIB, 100 * GIB)
-    rooms = {offers[1].peer: Room([-FOREVER, 1600.0, 1900.0], [offers[1].free, Quantum(), whole])}
-    found = counter_offers(spec, offers, ask(spec, offers), rooms, now=1000.0)
+    worse, better = replace(offers[1], free=Quantum()), replace(offers[1], free=whole)
+    later = [(600.0, (offers[0], worse)), (900.0, (offers[0], better))]
+    found = counter_offers(spec, offers, ask(spec, offers), later)
     assert found[0] == Later(900.0)
     assert in_words(found[0]) == "as asked, in 15 min"
