@@ -18,7 +18,7 @@ from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
 from protocol.negotiation.request import RequestView
 from protocol.node.snapshot import GridRow, WorkspaceRow
-from protocol.terms.quantities import counted, format_cpus, format_duration, format_size
+from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
 
 Grid = Annotated[str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)]
 
@@ -183,7 +183,7 @@ def _story(view: RequestView) -> None:
     for line in view.story:
         print_lines([f"  {max(0.0, line.at_s - view.started_s):6.1f} s  {line.text}"])
     for row in view.placement:
-        size = f"{format_cpus(row.cpus_milli)} cpus, {format_size(row.memory_bytes)}"
+        size = f"{cpus_in_words(row.cpus_milli)}, {format_size(row.memory_bytes)}"
         print_lines([f"  {row.workspace} on {row.host} ({row.site}): {size}"])
     print_lines(view.answer)
 

@@ -5,7 +5,7 @@ from overlayd.cli.words import local
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec
 from protocol.negotiation.request import Planned, RequestView
-from protocol.terms.quantities import counted, format_cpus, format_duration, format_size
+from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
 
 
 def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> list[str]:
@@ -22,7 +22,7 @@ def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> lis
     rows = [
         (
             f"  {row.workspace:<{wide}}  {row.host:<{hosts}}",
-            f"{format_cpus(row.cpus_milli)} cpus",
+            cpus_in_words(row.cpus_milli),
             format_size(row.memory_bytes),
             _image(row, sizes.get(digests.get(row.workspace, ""), 0)),
         )

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from protocol.capacity.quantum import Quantum
-from protocol.terms.quantities import format_cpus, format_duration, format_size
+from protocol.terms.quantities import cpus_in_words, format_duration, format_size
 
 FRESH_S = 1.0
 
@@ -19,7 +19,7 @@ def age(age_s: float, health: str = "") -> str:
 
 def size_of(quantum: Quantum) -> str:
     """`2 cpus, 4 GiB`."""
-    return f"{format_cpus(quantum.cpus_milli)} cpus, {format_size(quantum.memory_bytes)}"
+    return f"{cpus_in_words(quantum.cpus_milli)}, {format_size(quantum.memory_bytes)}"
 
 
 def shapes(counts: tuple[tuple[str, int], ...]) -> str:

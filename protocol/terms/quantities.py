@@ -78,6 +78,11 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
+def cpus_in_words(cpus_milli: int) -> str:
+    """`1 cpu`, `0.25 cpus`."""
+    return f"{format_cpus(cpus_milli)} cpu{'' if cpus_milli == 1000 else 's'}"
+
+
 def format_duration(duration_s: float) -> str:
     """`12 s`, `5 min`, `6 h`, `3 d`: the largest unit that keeps a whole digit."""
     for span, unit in ((86400, "d"), (3600, "h"), (60, "min")):

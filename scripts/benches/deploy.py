@@ -7,8 +7,10 @@ Grids here have no network, since the loop would have none.
 """
 
 import argparse
+import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -29,6 +31,7 @@ from overlayd.adapters.libvirt.xml import domain_xml
 from overlayd.adapters.seeds import NoCloudSeeds
 from overlayd.ports.compute import Machine
 from overlayd.ports.seeds import Seed
+from protocol.terms.quantities import counted
 
 GRID = """\
 grid: {name}
@@ -187,7 +190,9 @@ async def measure(uri: str, counts: list[int], runs: int, table: Table, console:
                 ours: list[Timing] = []
                 theirs: list[float] = []
                 for number in range(runs):
-                    console.print(f"{uri} {count} workspaces, run {number + 1} of {runs}")
+                    console.print(
+                        f"{uri} {counted(count, 'workspace')}, run {number + 1} of {runs}"
+                    )
                     ours.append(deploy_once(federation, count, number))
                     theirs.append(loop.run(domains))
                 ratio = statistics.median(t.running_s for t in ours) / statistics.median(theirs)
@@ -216,11 +221,15 @@ def main() -> None:
         "driver", "workspaces", "all held", "all committed", "all running", "virsh loop, one host", "ratio",
     ):  # fmt: skip
         table.add_column(column, justify="left" if column == "driver" else "right")
-    if options.only != "test":
-        asyncio.run(measure("qemu:///embed", [1, 4, 16], options.runs, table, console))
-    if options.only != "qemu":
-        asyncio.run(measure("test:///default", [1, 4, 16, 64], options.runs, table, console))
-    Console(width=140).print(table)
+    # Ended early, it takes down what it made, and what it has measured so far is printed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        if options.only != "test":
+            asyncio.run(measure("qemu:///embed", [1, 4, 16], options.runs, table, console))
+        if options.only != "qemu":
+            asyncio.run(measure("test:///default", [1, 4, 16, 64], options.runs, table, console))
+    finally:
+        Console(width=140).print(table)
 
 
 if __name__ == "__main__":

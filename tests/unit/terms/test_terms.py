@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from protocol.terms.effects import Deadline, earliest
 from protocol.terms.ids import digest_of, short_hash
 from protocol.terms.quantities import (
+    counted,
+    cpus_in_words,
     format_cpus,
     format_duration,
     format_moment,
@@ -132,3 +134,8 @@ def test_what_may_pass_is_not_authority_or_place() -> None:
 @given(st.integers(0, 100_000_000_000))
 def test_a_moment_is_as_the_calendar_has_it(at_s: int) -> None:
     assert format_moment(at_s) == datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def test_one_is_not_many() -> None:
+    assert [counted(n, "host") for n in (0, 1, 2)] == ["0 hosts", "1 host", "2 hosts"]
+    assert [cpus_in_words(milli) for milli in (250, 1000, 2000)] == ["0.25 cpus", "1 cpu", "2 cpus"]
