@@ -26,7 +26,7 @@ from overlayd.ports.peer import Busy, EventLine
 from overlayd.ports.transport import TransportEvent, Up
 from overlayd.telemetry.events import EventRing
 from overlayd.telemetry.supervisor import Supervisor
-from protocol.membership.membership import Join
+from protocol.membership.messages import Contact
 from protocol.node.events import Event, Started
 from protocol.node.identity import Identity
 from protocol.node.messages import ConsoleText
@@ -218,9 +218,9 @@ class Assembly:
             reach=None if overlay.reach is ReachUse.AUTO else Reach(overlay.reach.value),
         )
 
-    def _joins(self) -> tuple[Join, ...]:
+    def _joins(self) -> tuple[Contact, ...]:
         joins = self.config.overlay.join
-        return tuple(Join(PeerId(join.peer), str(join.endpoint)) for join in joins)
+        return tuple(Contact(PeerId(join.peer), "", str(join.endpoint)) for join in joins)
 
 
 async def assemble(config: DaemonConfig, credentials: Credentials, dice: Dice) -> Assembly:

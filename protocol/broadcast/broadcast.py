@@ -1,19 +1,25 @@
 """Broadcast: publishes this peer's records, takes in others', and keeps directories equal.
 
-Broadcast only makes things faster; the comparison of directories at intervals makes them right.
+Broadcast only makes things faster; the comparison of directories at intervals makes them right. A comparison
+goes in steps, each only if the one before found a difference: a root for each scope, the buckets of a scope,
+the versions in buckets that differ, and then what the other lacks, both ways.
+
+Scopes. While there are few peers every peer keeps every record. Above LEVELS_ABOVE (`narrow`) a peer keeps
+what is for everybody and what is of its own site; it forwards and compares nothing else. A record that goes
+to a site whose peers do not know its owner goes behind its owner's presence.
 """
 
-from collections.abc import Callable
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import msgspec
 
-from protocol.broadcast.directory import Directory, bucket_of
+from protocol.broadcast.directory import Directory
 from protocol.broadcast.messages import (
     Announce,
     BroadcastMessage,
     Compare,
     Differ,
+    Digest,
     Gossip,
     Graft,
     Prune,
@@ -25,8 +31,14 @@ from protocol.broadcast.messages import (
 from protocol.broadcast.plumtree import Plumtree
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
-from protocol.terms.ids import PeerId
-from protocol.terms.limits import COMPARE_BUCKETS, COMPARE_EVERY_S, RECORDS_PER_FRAME
+from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.limits import (
+    COMPARE_BUCKETS,
+    COMPARE_EVERY_S,
+    COMPARE_SOON_S,
+    RECORDS_PER_FRAME,
+    SCOPES,
+)
 from protocol.trust.record import Record, SignedRecord, check_record, read_record, sign_record
 from protocol.trust.signing import Signer, Untrusted, Verifier
 from protocol.wire.limits import MAX_FRAME_BYTES
@@ -34,6 +46,7 @@ from protocol.wire.limits import MAX_FRAME_BYTES
 _VERSIONS_PER_FRAME = 2048
 _FRAME_ROOM_BYTES = MAX_FRAME_BYTES // 2
 _SIGNATURE_BYTES = 128
+PRESENCE = "presence"
 
 
 class Learnt(msgspec.Struct, frozen=True):
@@ -64,29 +77,46 @@ class Ended(msgspec.Struct, frozen=True):
 Told = Learnt | Broken | Stray | Ended
 
 
+class Members(Protocol):
+    """What the node knows of the owners of records."""
+
+    def admits(self, record: Record) -> bool:
+        """Whether a checked record's owner is a member, and the record believable."""
+
+    def met(self, presence: Record, signed: SignedRecord) -> None:
+        """A presence that is not kept here: its owner is known for a while, if it is a member."""
+
+    def site(self, peer: KeyId | PeerId) -> str:
+        """The site of a known peer; empty if it is not known."""
+
+    def presence(self, owner: KeyId) -> SignedRecord | None:
+        """A known owner's presence, to go before its records."""
+
+
 class Broadcast:
     """One peer's part of the tree and its copy of the directory."""
 
     def __init__(
-        self,
-        signer: Signer,
-        verifier: Verifier,
-        dice: Dice,
-        incarnation: int,
-        admits: Callable[[Record], bool],
+        self, signer: Signer, verifier: Verifier, dice: Dice, incarnation: int, members: Members
     ) -> None:
-        """`admits` says whether a checked record's owner is a member (and the record believable)."""
-        self._signer, self._verifier, self._dice, self._admits = signer, verifier, dice, admits
+        self._signer, self._verifier, self._dice, self._members = signer, verifier, dice, members
         self.incarnation = incarnation
         self._sequence = 0
+        self._only = ""
+        """The site whose records are kept beside everybody's; empty: all are."""
         self.directory = Directory()
         self.tree = Plumtree()
         self._compare_s: float | None = None
 
     # -- publishing
 
-    def publish(self, kind: str, name: str, body: bytes, ttl_s: float, now: float) -> list[Effect]:
-        """Signs a record of ours and sends it out; it replaces the one under the same key."""
+    def publish(
+        self, kind: str, name: str, body: bytes, ttl_s: float, now: float, scope: str = ""
+    ) -> None:
+        """Signs a record of ours and sends it out; it replaces the one under the same key.
+
+        `scope` is the site whose hosts are to have it, when not all have everything.
+        """
         self._sequence += 1
         record = Record(
             owner=self._signer.key,
@@ -96,23 +126,52 @@ class Broadcast:
             sequence=self._sequence,
             body=body,
             ttl_s=ttl_s,
+            scope=scope,
         )
         signed = sign_record(record, self._signer)
-        self.directory.put(record, signed, now)
-        return self.tree.push(signed, version_of(record), None, now)
+        if self.keeps(scope):
+            self.directory.put(record, signed, now)
+        self._push(record, signed, None, now)
+
+    def keeps(self, scope: str) -> bool:
+        """Whether records of that scope are kept here."""
+        return not self._only or scope in ("", self._only)
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether other sites' records are kept by other sites alone."""
+        return bool(self._only)
+
+    def narrow(self, site: str) -> None:
+        """From now on only that site's records and everybody's are kept; empty: all again."""
+        self._only = site
+        if site:
+            self.directory.narrow(site)
+
+    def flush(self) -> list[Effect]:
+        """What this step pushes, a frame or a few for each neighbour."""
+        return [
+            Send(peer, Gossip(frame))
+            for peer, records in self.tree.pop_pushes().items()
+            for frame in _frames(self._introduced(peer, records))
+        ]
 
     # -- neighbours
 
     def neighbour_up(self, peer: PeerId, now: float) -> list[Effect]:
         """A new or returned neighbour: compare at once, so that what was missed comes."""
         self.tree.neighbour_up(peer)
-        if self._compare_s is None:
-            self._compare_s = now + COMPARE_EVERY_S
-        return [Send(peer, Compare(self.directory.digest()))]
+        return self.compare_with(peer, now)
 
     def neighbour_down(self, peer: PeerId) -> None:
         """Forgets it."""
         self.tree.neighbour_down(peer)
+
+    def compare_with(self, peer: PeerId, now: float) -> list[Effect]:
+        """Begins a comparison; the next comes soon, in case this one was cut off."""
+        soon_s = now + COMPARE_SOON_S
+        self._compare_s = soon_s if self._compare_s is None else min(self._compare_s, soon_s)
+        return [Send(peer, self._compare())]
 
     # -- messages
 
@@ -121,8 +180,8 @@ class Broadcast:
     ) -> tuple[list[Effect], list[Told]]:
         """What follows from a neighbour's message."""
         match message:
-            case Gossip(record=signed):
-                return self.take(sender, signed, now)
+            case Gossip(records=records):
+                return self._gossip(sender, records, now)
             case Announce(versions=versions):
                 missing = [v for v in versions if not self.directory.has(v)]
                 self.tree.announced(sender, missing, now)
@@ -133,10 +192,12 @@ class Broadcast:
             case Prune():
                 self.tree.pruned(sender)
                 return [], []
-            case Compare(buckets=buckets):
-                return self._compare(sender, buckets), []
+            case Compare():
+                return self._compared(sender, message), []
+            case Digest(scope=scope, buckets=buckets):
+                return self._digest(sender, scope, buckets), []
             case Differ():
-                return self._differ(sender, message), []
+                return self._differ(sender, message, now), []
             case Want(versions=versions):
                 return self._send(sender, list(versions)), []
             case Records(records=records):
@@ -150,10 +211,9 @@ class Broadcast:
         told: list[Told] = [Ended(record) for record in self.directory.sweep(now)]
         if self._compare_s is not None and now >= self._compare_s:
             neighbours = self.tree.neighbours
-            self._compare_s = now + COMPARE_EVERY_S * self._dice.uniform(0.9, 1.1)
+            self._compare_s = now + COMPARE_EVERY_S * self._dice.uniform(0.8, 1.2)
             if neighbours:
-                peer = self._dice.choice(neighbours)
-                effects.append(Send(peer, Compare(self.directory.digest())))
+                effects.append(Send(self._dice.choice(neighbours), self._compare()))
         return effects, told
 
     def next_deadline(self) -> Deadline | None:
@@ -166,7 +226,7 @@ class Broadcast:
         self.tree.check()
         self.directory.check()
 
-    # -- parts
+    # -- records that come
 
     def take(
         self, sender: PeerId, signed: SignedRecord, now: float
@@ -174,25 +234,35 @@ class Broadcast:
         """A record somebody pushed: checked, kept and sent on if it is news."""
         try:
             record = read_record(signed)
-            version = version_of(record)
-            if self.directory.has(version):
+            if self.directory.has(version_of(record)):
                 return self.tree.stale(sender), []
             check_record(signed, self._verifier)
         except Untrusted as error:
             return [], [Broken(sender, str(error))]
-        if record.owner == self._signer.key:
-            return [], self._own(record)
-        if not self._take(record, signed, now):
-            return [], []
-        self.tree.fresh(sender)
-        return self.tree.push(signed, version, sender, now), [Learnt(record)]
+        told = self._taken(sender, record, signed, now)
+        if any(isinstance(item, Learnt) for item in told):
+            self.tree.fresh(sender)
+        return [], told
 
-    def _records(
+    def _gossip(
         self, sender: PeerId, records: tuple[SignedRecord, ...], now: float
     ) -> tuple[list[Effect], list[Told]]:
         effects: list[Effect] = []
         told: list[Told] = []
-        for signed in records[:RECORDS_PER_FRAME]:
+        for signed in records:
+            more, news = self.take(sender, signed, now)
+            effects += more
+            told += news
+        if any(isinstance(item, Learnt) for item in told):
+            # It was first with something, whatever else it said.
+            return [], told
+        return effects, told
+
+    def _records(
+        self, sender: PeerId, records: tuple[SignedRecord, ...], now: float
+    ) -> tuple[list[Effect], list[Told]]:
+        told: list[Told] = []
+        for signed in records:
             try:
                 record = read_record(signed)
                 if self.directory.has(version_of(record)):
@@ -201,15 +271,22 @@ class Broadcast:
             except Untrusted as error:
                 told.append(Broken(sender, str(error)))
                 continue
-            if record.owner == self._signer.key:
-                told += self._own(record)
-            elif self._take(record, signed, now):
-                told.append(Learnt(record))
-                effects += self.tree.push(signed, version_of(record), sender, now)
-        return effects, told
+            told += self._taken(sender, record, signed, now)
+        return [], told
 
-    def _take(self, record: Record, signed: SignedRecord, now: float) -> bool:
-        return self._admits(record) and self.directory.put(record, signed, now)
+    def _taken(
+        self, sender: PeerId, record: Record, signed: SignedRecord, now: float
+    ) -> list[Told]:
+        if record.owner == self._signer.key:
+            return self._own(record)
+        if not self.keeps(record.scope):
+            if record.kind == PRESENCE:
+                self._members.met(record, signed)
+            return []
+        if not (self._members.admits(record) and self.directory.put(record, signed, now)):
+            return []
+        self._push(record, signed, sender, now)
+        return [Learnt(record)]
 
     def _own(self, record: Record) -> list[Told]:
         """Something this peer signed and does not have: said by an earlier life of it."""
@@ -217,43 +294,100 @@ class Broadcast:
             self._sequence = max(self._sequence, record.sequence)
         return [Stray(record)]
 
-    def _compare(self, sender: PeerId, buckets: tuple[int, ...]) -> list[Effect]:
-        mine = self.directory.digest()
-        if len(buckets) != COMPARE_BUCKETS or buckets == mine:
+    # -- records that go
+
+    def _push(
+        self, record: Record, signed: SignedRecord, source: PeerId | None, now: float
+    ) -> None:
+        keeps = None
+        if self._only and record.scope:
+            scope = record.scope
+
+            def keeps(peer: PeerId) -> bool:
+                return self._members.site(peer) == scope
+
+        self.tree.push(signed, version_of(record), source, now, keeps)
+
+    def _introduced(self, peer: PeerId, records: list[SignedRecord]) -> list[SignedRecord]:
+        """With presences of owners the receiver may not know before them."""
+        if not self._only:
+            return records
+        there = self._members.site(peer)
+        said: dict[KeyId, None] = {}
+        out: list[SignedRecord] = []
+        for signed in records:
+            record = read_record(signed)
+            owner = record.owner
+            if owner not in said and record.kind != PRESENCE and self._members.site(owner) != there:
+                said[owner] = None
+                presence = self._members.presence(owner)
+                if presence is not None:
+                    out.append(presence)
+            out.append(signed)
+        return out
+
+    # -- comparisons
+
+    def _compare(self) -> Compare:
+        return Compare(self.directory.roots()[:SCOPES], not self._only)
+
+    def _compared(self, sender: PeerId, theirs: Compare) -> list[Effect]:
+        """Buckets of every scope both keep whose roots differ."""
+        scopes = {root.scope: root.mark for root in theirs.roots}
+        if theirs.everything:
+            for root in self.directory.roots():
+                scopes.setdefault(root.scope, 0)
+        else:
+            scopes.setdefault("", 0)
+            scopes.setdefault(self._members.site(sender), 0)
+        return [
+            Send(sender, Digest(scope, self.directory.buckets(scope)))
+            for scope, mark in list(scopes.items())[:SCOPES]
+            if self.keeps(scope) and self.directory.root(scope) != mark
+        ]
+
+    def _digest(self, sender: PeerId, scope: str, buckets: tuple[int, ...]) -> list[Effect]:
+        mine = self.directory.buckets(scope)
+        if not self.keeps(scope) or buckets == mine:
             return []
         differing = [i for i in range(COMPARE_BUCKETS) if buckets[i] != mine[i]]
-        versions = self.directory.versions_in(differing)[:_VERSIONS_PER_FRAME]
-        return [Send(sender, Differ(tuple(differing), tuple(versions)))]
+        versions = self.directory.versions_in(scope, differing)[:_VERSIONS_PER_FRAME]
+        return [Send(sender, Differ(scope, tuple(differing), tuple(versions)))]
 
-    def _differ(self, sender: PeerId, message: Differ) -> list[Effect]:
+    def _differ(self, sender: PeerId, message: Differ, now: float) -> list[Effect]:
+        if not self.keeps(message.scope):
+            return []
         theirs = {version.key: version for version in message.versions}
         buckets = [b for b in message.buckets if 0 <= b < COMPARE_BUCKETS]
         want = [v for v in message.versions if not self.directory.has(v)]
-        mine = self.directory.versions_in(buckets)
-        offer = [
-            v
-            for v in mine
-            if bucket_of(v.key) in buckets
-            and (v.key not in theirs or theirs[v.key].number < v.number)
-        ]
+        mine = self.directory.versions_in(message.scope, buckets)
+        offer = [v for v in mine if v.key not in theirs or theirs[v.key].number < v.number]
         effects = self._send(sender, offer)
         if want:
             # Presence first: other records are believed only of peers already known.
-            want.sort(key=lambda version: version.kind != "presence")
+            want.sort(key=lambda version: version.kind != PRESENCE)
             effects.append(Send(sender, Want(tuple(want[:_VERSIONS_PER_FRAME]))))
+        if effects and self._compare_s is not None:
+            self._compare_s = min(self._compare_s, now + COMPARE_SOON_S)
         return effects
 
     def _send(self, peer: PeerId, versions: list[Version]) -> list[Effect]:
         """The newest record under each key, presence first, in frames."""
         held = [self.directory.get(*version.key) for version in versions]
         found = [h for h in held if h is not None]
-        found.sort(key=lambda h: h.record.kind != "presence")
-        frames: list[list[SignedRecord]] = [[]]
-        room_bytes = _FRAME_ROOM_BYTES
-        for signed in (h.signed for h in found):
-            room_bytes -= len(signed.payload) + _SIGNATURE_BYTES
-            if room_bytes < 0 or len(frames[-1]) >= RECORDS_PER_FRAME:
-                frames.append([])
-                room_bytes = _FRAME_ROOM_BYTES - len(signed.payload) - _SIGNATURE_BYTES
-            frames[-1].append(signed)
-        return [Send(peer, Records(tuple(frame))) for frame in frames if frame]
+        found.sort(key=lambda h: h.record.kind != PRESENCE)
+        records = self._introduced(peer, [h.signed for h in found])
+        return [Send(peer, Records(frame)) for frame in _frames(records)]
+
+
+def _frames(records: list[SignedRecord]) -> list[tuple[SignedRecord, ...]]:
+    """In the same order, each frame within its limits."""
+    frames: list[list[SignedRecord]] = [[]]
+    room_bytes = _FRAME_ROOM_BYTES
+    for signed in records:
+        room_bytes -= len(signed.payload) + _SIGNATURE_BYTES
+        if room_bytes < 0 or len(frames[-1]) >= RECORDS_PER_FRAME:
+            frames.append([])
+            room_bytes = _FRAME_ROOM_BYTES - len(signed.payload) - _SIGNATURE_BYTES
+        frames[-1].append(signed)
+    return [tuple(frame) for frame in frames if frame]

@@ -1,18 +1,20 @@
-"""The directory: the newest record under each key, its digest, and when records end.
+"""The directory: the newest record under each key, its digests, and when records end.
 
 Merging is order-free (newest wins by the owner's numbers), so any two directories that have exchanged
-what differs are equal. The digest is kept up to date record by record: each bucket is the exclusive
-or of its versions' hashes, so that a comparison costs one frame whatever the size.
+what differs are equal. Digests are kept up to date record by record, by scope: each bucket is the exclusive
+or of its versions' hashes and a scope's root that of its buckets, so that a comparison costs a few bytes
+whatever the size, and what differs is found in two steps (a Merkle tree of two levels).
 
 A record ends `ttl_s` after it came here. Its version stays as a tombstone for a while, so that a copy
 still travelling, or a neighbour whose copy ends later, does not bring it back.
 """
 
 from hashlib import blake2b
+from heapq import heapify, heappop, heappush
 
 import msgspec
 
-from protocol.broadcast.messages import Version, version_of
+from protocol.broadcast.messages import Root, Version, version_of
 from protocol.terms.effects import Deadline
 from protocol.terms.ids import KeyId
 from protocol.terms.limits import (
@@ -37,6 +39,22 @@ class Held(msgspec.Struct, frozen=True):
     """What it adds to the digest of its bucket."""
 
 
+class _Scope:
+    """The digests of one scope."""
+
+    __slots__ = ("buckets", "count", "root")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * COMPARE_BUCKETS
+        self.root = 0
+        self.count = 0
+
+    def toggle(self, held: Held, by: int) -> None:
+        self.buckets[held.bucket] ^= held.mark
+        self.root ^= held.mark
+        self.count += by
+
+
 class Directory:
     """Everything known, bounded in all and per owner."""
 
@@ -45,7 +63,9 @@ class Directory:
         self._tombs: dict[RecordKey, tuple[Version, float]] = {}
         self._per_owner: dict[KeyId, int] = {}
         self._by_kind: dict[str, dict[RecordKey, Held]] = {}
-        self._buckets = [0] * COMPARE_BUCKETS
+        self._scopes: dict[str, _Scope] = {}
+        self._ends: list[tuple[float, RecordKey]] = []
+        """When each record would end as it was when it came; those renewed since are looked at again."""
         self._sweep_s: float | None = None
 
     def __len__(self) -> int:
@@ -63,7 +83,8 @@ class Directory:
         """Whether this version, or a newer one, is or was here."""
         held = self._held.get(version.key)
         if held is not None:
-            return version_of(held.record).number >= version.number
+            record = held.record
+            return (record.incarnation, record.sequence) >= version.number
         tomb = self._tombs.get(version.key)
         return tomb is not None and tomb[0].number >= version.number
 
@@ -76,23 +97,28 @@ class Directory:
 
     def put(self, record: Record, signed: SignedRecord, now: float) -> bool:
         """Takes a checked record; False if it is not news or there is no room for it."""
-        old = self._held.get(record.key)
+        key = record.key
+        old = self._held.get(key)
         if old is not None:
             if not newer(record, old.record):
                 return False
-            self._toggle(old)
+            self._scopes[old.record.scope].toggle(old, -1)
         else:
-            tomb = self._tombs.get(record.key)
+            tomb = self._tombs.get(key)
             if tomb is not None and tomb[0].number >= (record.incarnation, record.sequence):
                 return False
             if not self.room_for(record):
                 return False
-            self._tombs.pop(record.key, None)
+            self._tombs.pop(key, None)
             self._per_owner[record.owner] = self._per_owner.get(record.owner, 0) + 1
-        held = Held(record, signed, now, bucket_of(record.key), _hash(version_of(record)))
-        self._held[record.key] = held
-        self._by_kind.setdefault(record.kind, {})[record.key] = held
-        self._toggle(held)
+            heappush(self._ends, (now + record.ttl_s, key))
+        held = Held(record, signed, now, bucket_of(key), _hash(record))
+        self._held[key] = held
+        self._by_kind.setdefault(record.kind, {})[key] = held
+        scope = self._scopes.get(record.scope)
+        if scope is None:
+            scope = self._scopes[record.scope] = _Scope()
+        scope.toggle(held, +1)
         if self._sweep_s is None:
             self._sweep_s = now + _SWEEP_EVERY_S
         return True
@@ -101,55 +127,92 @@ class Directory:
         """Ends what has outlived its time; answers what ended."""
         if self._sweep_s is None or now < self._sweep_s:
             return []
-        self._sweep_s = now + _SWEEP_EVERY_S if self._held or self._tombs else None
-        over = [h for h in self._held.values() if h.received_s + h.record.ttl_s <= now]
-        for held in over:
+        over: list[Record] = []
+        while self._ends and self._ends[0][0] <= now:
+            _, key = heappop(self._ends)
+            held = self._held.get(key)
+            if held is None:
+                continue
+            ends_s = held.received_s + held.record.ttl_s
+            if ends_s > now:
+                heappush(self._ends, (ends_s, key))
+                continue
+            self._drop(held)
             record = held.record
-            self._remove(held)
             # A copy handed on at its very end elsewhere lives for another `ttl_s` there.
-            until_s = now + max(TOMBSTONE_S, record.ttl_s)
-            self._tombs[record.key] = (version_of(record), until_s)
+            self._tombs[key] = (version_of(record), now + max(TOMBSTONE_S, record.ttl_s))
+            over.append(record)
         for key in [key for key, (_, until_s) in self._tombs.items() if until_s <= now]:
             del self._tombs[key]
-        return [held.record for held in over]
+        first_s = min(self._ends[0][0] if self._ends else now + TOMBSTONE_S, now + TOMBSTONE_S)
+        some = self._held or self._tombs
+        self._sweep_s = max(now + _SWEEP_EVERY_S, first_s) if some else None
+        return over
 
     def drop(self, owner: KeyId) -> list[Record]:
         """Everything of an owner who is no member any more; without tombstones, should it come back."""
         gone = [held for held in self._held.values() if held.record.owner == owner]
         for held in gone:
-            self._remove(held)
+            self._drop(held)
         return [held.record for held in gone]
 
-    def _remove(self, held: Held) -> None:
-        record = held.record
-        self._toggle(held)
-        del self._held[record.key]
-        del self._by_kind[record.kind][record.key]
-        self._per_owner[record.owner] -= 1
+    def narrow(self, keep: str) -> None:
+        """Forgets what is of neither that scope nor everybody's. It may come back."""
+        for held in [h for h in self._held.values() if h.record.scope not in ("", keep)]:
+            self._drop(held)
+        self._ends = [(at_s, key) for at_s, key in self._ends if key in self._held]
+        heapify(self._ends)
 
     def next_deadline(self) -> Deadline | None:
         """When something may have ended."""
         return None if self._sweep_s is None else Deadline(self._sweep_s, "directory sweep")
 
-    def digest(self) -> tuple[int, ...]:
-        """One number per bucket; equal directories have equal digests."""
-        return tuple(self._buckets)
+    def roots(self) -> tuple[Root, ...]:
+        """A number for each scope of which anything is here, by name; equal contents have equal roots."""
+        return tuple(
+            Root(s, scope.root) for s, scope in sorted(self._scopes.items()) if scope.count
+        )
 
-    def versions_in(self, buckets: list[int]) -> list[Version]:
-        """All versions in some buckets."""
+    def root(self, scope: str) -> int:
+        """One scope's; 0 of nothing."""
+        found = self._scopes.get(scope)
+        return found.root if found is not None else 0
+
+    def buckets(self, scope: str) -> tuple[int, ...]:
+        """One number per bucket of a scope."""
+        found = self._scopes.get(scope)
+        return tuple(found.buckets) if found is not None else (0,) * COMPARE_BUCKETS
+
+    def versions_in(self, scope: str, buckets: list[int]) -> list[Version]:
+        """All versions in some buckets of a scope."""
         wanted = dict.fromkeys(buckets)
-        return [version_of(h.record) for h in self._held.values() if h.bucket in wanted]
+        return [
+            version_of(h.record)
+            for h in self._held.values()
+            if h.bucket in wanted and h.record.scope == scope
+        ]
 
     def check(self) -> None:
-        """The running digest is the digest."""
-        fresh = [0] * COMPARE_BUCKETS
+        """The running digests are the digests."""
+        fresh: dict[str, _Scope] = {}
         for held in self._held.values():
-            fresh[held.bucket] ^= held.mark
-        assert fresh == self._buckets
+            fresh.setdefault(held.record.scope, _Scope()).toggle(held, +1)
+        for name, scope in self._scopes.items():
+            is_ = fresh.get(name, _Scope())
+            assert (is_.buckets, is_.root, is_.count) == (scope.buckets, scope.root, scope.count)
+        assert all(name in self._scopes for name in fresh)
         assert sum(self._per_owner.values()) == len(self._held)
 
-    def _toggle(self, held: Held) -> None:
-        self._buckets[held.bucket] ^= held.mark
+    def _drop(self, held: Held) -> None:
+        record = held.record
+        self._scopes[record.scope].toggle(held, -1)
+        del self._held[record.key]
+        del self._by_kind[record.kind][record.key]
+        left = self._per_owner[record.owner] - 1
+        if left:
+            self._per_owner[record.owner] = left
+        else:
+            del self._per_owner[record.owner]
 
 
 def bucket_of(key: RecordKey) -> int:
@@ -157,6 +220,6 @@ def bucket_of(key: RecordKey) -> int:
     return blake2b("\0".join(key).encode(), digest_size=2).digest()[0] % COMPARE_BUCKETS
 
 
-def _hash(version: Version) -> int:
-    text = "\0".join((*version.key, str(version.incarnation), str(version.sequence)))
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+def _hash(record: Record) -> int:
+    key = (*record.key, str(record.incarnation), str(record.sequence))
+    return int.from_bytes(blake2b("\0".join(key).encode(), digest_size=8).digest(), "big") >> 1

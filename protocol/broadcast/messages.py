@@ -1,8 +1,11 @@
 """Records on their way, announcements of records, and comparisons of directories."""
 
+from typing import Annotated
+
 import msgspec
 
 from protocol.terms.ids import KeyId
+from protocol.terms.limits import COMPARE_BUCKETS, RECORDS_PER_FRAME, SCOPES
 from protocol.trust.record import Record, SignedRecord
 
 
@@ -31,10 +34,14 @@ def version_of(record: Record) -> Version:
     return Version(record.owner, record.kind, record.name, record.incarnation, record.sequence)
 
 
-class Gossip(msgspec.Struct, frozen=True, tag="gossip"):
-    """News, pushed along the tree."""
+Batch = Annotated[tuple[SignedRecord, ...], msgspec.Meta(max_length=RECORDS_PER_FRAME)]
+Mark = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
-    record: SignedRecord
+
+class Gossip(msgspec.Struct, frozen=True, tag="gossip"):
+    """News, pushed along the tree; presences of owners the receiver may not know come first."""
+
+    records: Batch
 
 
 class Announce(msgspec.Struct, frozen=True, tag="announce"):
@@ -53,16 +60,35 @@ class Prune(msgspec.Struct, frozen=True, tag="prune"):
     """I had that already: announce to me instead of pushing."""
 
 
-class Compare(msgspec.Struct, frozen=True, tag="compare"):
-    """A directory's digest: one 63-bit number per bucket of keys."""
+class Root(msgspec.Struct, frozen=True, array_like=True):
+    """The digest of all records of one scope: equal directories have equal roots."""
 
-    buckets: tuple[int, ...]
+    scope: str
+    mark: Mark
+
+
+class Compare(msgspec.Struct, frozen=True, tag="compare"):
+    """Roots of what the sender keeps. `everything`: a scope it does not name it keeps, too, and has
+    nothing of."""
+
+    roots: Annotated[tuple[Root, ...], msgspec.Meta(max_length=SCOPES)]
+    everything: bool
+
+
+class Digest(msgspec.Struct, frozen=True, tag="digest"):
+    """Our roots of that scope differ: one mark per bucket of its keys."""
+
+    scope: str
+    buckets: Annotated[
+        tuple[Mark, ...], msgspec.Meta(min_length=COMPARE_BUCKETS, max_length=COMPARE_BUCKETS)
+    ]
 
 
 class Differ(msgspec.Struct, frozen=True, tag="differ"):
     """My versions in the buckets that differ."""
 
-    buckets: tuple[int, ...]
+    scope: str
+    buckets: Annotated[tuple[int, ...], msgspec.Meta(max_length=COMPARE_BUCKETS)]
     versions: tuple[Version, ...]
 
 
@@ -75,7 +101,7 @@ class Want(msgspec.Struct, frozen=True, tag="want"):
 class Records(msgspec.Struct, frozen=True, tag="records"):
     """What was wanted."""
 
-    records: tuple[SignedRecord, ...]
+    records: Batch
 
 
-BroadcastMessage = Gossip | Announce | Graft | Prune | Compare | Differ | Want | Records
+BroadcastMessage = Gossip | Announce | Graft | Prune | Compare | Digest | Differ | Want | Records

@@ -6,10 +6,16 @@ misses what was announced grafts the announcer to eager after a while.
 
 What we change: news is a directory record, so the directory's versions say what is old and what is
 missing, and a graft is answered with the newest record under the key. There is no message cache, and
-nothing to bound but the announcements awaited. We leave the hop-count optimisation of the tree.
+nothing to bound but the announcements awaited. What one step of the peer has for one neighbour goes in one
+frame, so a burst of news is few frames. We leave the hop-count optimisation of the tree.
+
+When there are too many peers for everybody to have everything, news of one site goes only to neighbours
+that keep it; the same tree serves.
 """
 
-from protocol.broadcast.messages import Announce, Gossip, Graft, Prune, Version
+from collections.abc import Callable
+
+from protocol.broadcast.messages import Announce, Graft, Prune, Version
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import ANNOUNCE_AFTER_S, ANNOUNCED, GRAFT_AFTER_S
@@ -23,6 +29,7 @@ class Plumtree:
         self._eager: dict[PeerId, None] = {}
         self._lazy: dict[PeerId, None] = {}
         self._awaited: dict[RecordKey, tuple[Version, PeerId, float]] = {}
+        self._to_push: dict[PeerId, dict[RecordKey, SignedRecord]] = {}
         self._to_announce: dict[PeerId, dict[RecordKey, Version]] = {}
         self._announce_s: float | None = None
 
@@ -40,18 +47,35 @@ class Plumtree:
         """Forgets it."""
         self._eager.pop(peer, None)
         self._lazy.pop(peer, None)
+        self._to_push.pop(peer, None)
         self._to_announce.pop(peer, None)
 
     def push(
-        self, signed: SignedRecord, version: Version, source: PeerId | None, now: float
-    ) -> list[Effect]:
-        """Sends news on, to everyone but where it came from; to lazy neighbours in a moment."""
-        self._awaited.pop(version.key, None)
+        self,
+        signed: SignedRecord,
+        version: Version,
+        source: PeerId | None,
+        now: float,
+        keeps: Callable[[PeerId], bool] | None = None,
+    ) -> None:
+        """News on its way to everyone but where it came from, and `keeps` says who keeps it (None: all):
+        to eager neighbours with this step's frames, to lazy ones in a moment."""
+        key = version.key
+        self._awaited.pop(key, None)
+        for peer in self._eager:
+            if peer != source and (keeps is None or keeps(peer)):
+                self._to_push.setdefault(peer, {})[key] = signed
         for peer in self._lazy:
-            if peer != source:
-                self._to_announce.setdefault(peer, {})[version.key] = version
+            if peer != source and (keeps is None or keeps(peer)):
+                self._to_announce.setdefault(peer, {})[key] = version
                 self._announce_s = self._announce_s or now + ANNOUNCE_AFTER_S
-        return [Send(peer, Gossip(signed)) for peer in self._eager if peer != source]
+
+    def pop_pushes(self) -> dict[PeerId, list[SignedRecord]]:
+        """What is to be pushed to whom, gathered since the last call."""
+        if not self._to_push:
+            return {}
+        pushes, self._to_push = self._to_push, {}
+        return {peer: list(news.values()) for peer, news in pushes.items()}
 
     def fresh(self, sender: PeerId) -> None:
         """The sender was first with some news: it is on our branch."""
@@ -93,9 +117,11 @@ class Plumtree:
             for peer, news in self._to_announce.items():
                 effects.append(Send(peer, Announce(tuple(news.values()))))
             self._to_announce, self._announce_s = {}, None
-        due = [(k, v, p) for k, (v, p, at_s) in self._awaited.items() if at_s <= now]
         per_peer: dict[PeerId, list[Version]] = {}
-        for key, version, peer in due:
+        while self._awaited:
+            key, (version, peer, at_s) = next(iter(self._awaited.items()))
+            if at_s > now:  # Insertion order is time order.
+                break
             del self._awaited[key]
             per_peer.setdefault(peer, []).append(version)
             self.grafted(peer)
@@ -105,7 +131,7 @@ class Plumtree:
     def next_deadline(self) -> Deadline | None:
         """When the first awaited news is overdue, or some is to be announced."""
         announce = None if self._announce_s is None else Deadline(self._announce_s, "announce")
-        for _, _, at_s in self._awaited.values():  # Insertion order is time order.
+        for _, _, at_s in self._awaited.values():
             return earliest(Deadline(at_s, "graft"), announce)
         return announce
 

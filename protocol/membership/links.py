@@ -27,6 +27,7 @@ class _Link:
         self.heard_s = now
         self.used_s = now
         self.round_trip_s = 0.0
+        self.pinged_s = now
         self.waiting: deque[Send] = deque()
 
 
@@ -37,6 +38,8 @@ class LinkView(msgspec.Struct, frozen=True):
     introduced: bool
     heard_s: float
     round_trip_s: float
+    pinged_s: float
+    """When a ping last came or was answered."""
 
 
 class Links:
@@ -44,6 +47,7 @@ class Links:
 
     def __init__(self) -> None:
         self._links: dict[PeerId, _Link] = {}
+        self._unreachable: list[PeerId] = []
         self.dropped = 0
         """Messages that waited too long or too many for a connection."""
 
@@ -52,7 +56,9 @@ class Links:
         link = self._links.get(peer)
         if link is None:
             return None
-        return LinkView(link.connected, link.introduced, link.heard_s, link.round_trip_s)
+        return LinkView(
+            link.connected, link.introduced, link.heard_s, link.round_trip_s, link.pinged_s
+        )
 
     def introduced(self, peer: PeerId) -> bool:
         """Whether the peer showed who it is, on a connection that stands."""
@@ -127,12 +133,20 @@ class Links:
         if link is not None:
             link.used_s = now
 
-    def measured(self, peer: PeerId, round_trip_s: float) -> None:
-        """A pong came back; smoothed as in RFC 6298."""
+    def pinged(self, peer: PeerId, now: float) -> None:
+        """A ping came, or was sent: none is due for a while."""
         link = self._links.get(peer)
-        if link is not None and round_trip_s >= 0:
-            old = link.round_trip_s or round_trip_s
-            link.round_trip_s = old + (round_trip_s - old) / 8
+        if link is not None:
+            link.pinged_s = now
+
+    def measured(self, peer: PeerId, round_trip_s: float) -> float:
+        """A pong came back; smoothed as in RFC 6298. Answers the round trip as it is believed now."""
+        link = self._links.get(peer)
+        if link is None or round_trip_s < 0:
+            return 0.0
+        old = link.round_trip_s or round_trip_s
+        link.round_trip_s = old + (round_trip_s - old) / 8
+        return link.round_trip_s
 
     def down(self, peer: PeerId, now: float) -> None:
         """The transport lost it, and goes on dialling if it dialled."""
@@ -165,6 +179,7 @@ class Links:
             elif late and link.connected:
                 effects += self.close(peer, "not introduced in time")
             elif late and not link.standing:
+                self._unreachable.append(peer)
                 effects += self.close(peer, "does not answer")
             elif late:
                 link.since_s = now
@@ -173,6 +188,11 @@ class Links:
             elif link.introduced and not link.standing and idle:
                 effects += self.close(peer, "idle")
         return effects
+
+    def pop_unreachable(self) -> list[PeerId]:
+        """Peers that could not be reached, since the last call."""
+        unreachable, self._unreachable = self._unreachable, []
+        return unreachable
 
     def next_deadline(self) -> Deadline | None:
         """When a connection may have to end."""

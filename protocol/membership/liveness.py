@@ -7,7 +7,8 @@ peer that is itself late doubts itself first.
 
 What we change: only neighbours on standing connections observe (no random probes, which need any
 peer to reach any other), and a suspicion is a directory record of its observer: signed, so nobody can
-be two observers; superseded, so it can be taken back; compared, so it is not lost.
+be two observers; superseded, so it can be taken back; compared, so it is not lost. An observer whose
+suspicions are refuted again and again is believed no more for a while, so that one liar evicts nobody.
 """
 
 from enum import StrEnum
@@ -16,7 +17,7 @@ import msgspec
 
 from protocol.terms.effects import Deadline
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import CONFIRM_S, LONELY_S
+from protocol.terms.limits import CONFIRM_S, LONELY_S, WRONG_MOST, WRONG_WINDOW_S
 
 
 class Health(StrEnum):
@@ -36,128 +37,162 @@ class Changed(msgspec.Struct, frozen=True):
     why: str
 
 
-class _Belief:
-    def __init__(self, incarnation: int, now: float) -> None:
-        self.health = Health.ALIVE
-        self.incarnation = incarnation
+class _Doubt:
+    """About a peer that is not simply alive."""
+
+    __slots__ = ("health", "observers", "since_s")
+
+    def __init__(self, health: Health, now: float) -> None:
+        self.health = health
         self.since_s = now
         self.observers: dict[PeerId, float] = {}
 
 
 class Liveness:
-    """Beliefs about every known peer but this one."""
+    """Beliefs about every known peer but this one. Only doubts cost more than a number each."""
 
     def __init__(self) -> None:
-        self._beliefs: dict[PeerId, _Belief] = {}
-        self._suspects: dict[PeerId, _Belief] = {}
-        self._alive: list[PeerId] | None = None
+        self._incarnations: dict[PeerId, int] = {}
+        self._doubts: dict[PeerId, _Doubt] = {}
+        self._suspects: dict[PeerId, _Doubt] = {}
+        self._wrong: dict[PeerId, tuple[float, int]] = {}
+        """Observers whose suspicions were refuted: since when, how many."""
+        self.patience = 1.0
+        """How much longer than usual suspects have to refute: this peer may be what is slow."""
 
     def health(self, peer: PeerId) -> Health | None:
         """None if the peer was never heard of."""
-        belief = self._beliefs.get(peer)
-        return belief.health if belief is not None else None
+        doubt = self._doubts.get(peer)
+        if doubt is not None:
+            return doubt.health
+        return Health.ALIVE if peer in self._incarnations else None
 
     def incarnation(self, peer: PeerId) -> int:
         """The newest incarnation known of a peer; -1 if none."""
-        belief = self._beliefs.get(peer)
-        return belief.incarnation if belief is not None else -1
+        return self._incarnations.get(peer, -1)
 
-    def since_s(self, peer: PeerId) -> float:
-        """When the belief last changed."""
-        return self._beliefs[peer].since_s
+    def observers(self, peer: PeerId) -> int:
+        """How many suspect that peer now."""
+        doubt = self._doubts.get(peer)
+        return len(doubt.observers) if doubt is not None else 0
 
     def present(self, peer: PeerId, incarnation: int, left: bool, now: float) -> list[Changed]:
         """A presence record: a new incarnation is believed at once, also from the dead."""
-        belief = self._beliefs.get(peer)
-        if belief is None:
-            belief = self._beliefs[peer] = _Belief(incarnation, now)
-            belief.health = Health.LEFT if left else Health.ALIVE
-            self._alive = None
-            return [Changed(peer, belief.health, "joined" if not left else "left")]
-        if left and incarnation >= belief.incarnation and belief.health is not Health.LEFT:
-            belief.incarnation = incarnation
-            return self._become(peer, belief, Health.LEFT, "left", now)
-        if incarnation <= belief.incarnation:
+        before = self._incarnations.get(peer)
+        if before is None:
+            self._incarnations[peer] = incarnation
+            if left:
+                self._doubts[peer] = _Doubt(Health.LEFT, now)
+                return [Changed(peer, Health.LEFT, "left")]
+            return [Changed(peer, Health.ALIVE, "joined")]
+        if left and incarnation >= before and self.health(peer) is not Health.LEFT:
+            self._incarnations[peer] = incarnation
+            return self._become(peer, Health.LEFT, "left", now)
+        if incarnation <= before:
             return []
-        belief.incarnation = incarnation
-        belief.observers.clear()
-        if belief.health is Health.ALIVE:
+        self._incarnations[peer] = incarnation
+        doubt = self._doubts.get(peer)
+        if doubt is None:
             return []
-        return self._become(peer, belief, Health.ALIVE, "back with a new incarnation", now)
+        for observer in doubt.observers:
+            self._was_wrong(observer, now)
+        return self._become(peer, Health.ALIVE, "back with a new incarnation", now)
 
     def suspected(
         self, observer: PeerId, accused: PeerId, incarnation: int, now: float
     ) -> list[Changed]:
         """An observer hears nothing from `accused`; a negative incarnation takes it back."""
-        belief = self._beliefs.get(accused)
-        if belief is None:
+        known = self._incarnations.get(accused)
+        if known is None:
             return []
-        if incarnation < belief.incarnation:
-            return self._withdrawn(observer, accused, belief, now)
-        if belief.health not in (Health.ALIVE, Health.SUSPECT):
+        doubt = self._doubts.get(accused)
+        if incarnation < known:
+            return self._withdrawn(observer, accused, doubt, now)
+        if doubt is not None and doubt.health is not Health.SUSPECT:
             return []
-        belief.observers.setdefault(observer, now)
-        if belief.health is Health.SUSPECT:
+        if self._discredited(observer, now):
             return []
-        return self._become(accused, belief, Health.SUSPECT, "silent", now)
+        if doubt is not None:
+            doubt.observers.setdefault(observer, now)
+            return []
+        changed = self._become(accused, Health.SUSPECT, "silent", now)
+        self._doubts[accused].observers[observer] = now
+        return changed
 
     def heard(self, peer: PeerId, now: float) -> list[Changed]:
         """This peer itself hears from `peer`: our own eyes outweigh others' suspicion."""
-        belief = self._beliefs.get(peer)
-        if belief is None or belief.health not in (Health.SUSPECT, Health.DEAD):
+        doubt = self._doubts.get(peer)
+        if doubt is None or doubt.health is Health.LEFT:
             return []
-        belief.observers.clear()
-        return self._become(peer, belief, Health.ALIVE, "heard from", now)
+        return self._become(peer, Health.ALIVE, "heard from", now)
+
+    def forget(self, peer: PeerId) -> None:
+        """As if it had never been heard of."""
+        self._incarnations.pop(peer, None)
+        self._doubts.pop(peer, None)
+        self._suspects.pop(peer, None)
 
     def tick(self, now: float) -> list[Changed]:
         """Suspicions that were not refuted in time become deaths."""
         changed: list[Changed] = []
-        for peer, belief in list(self._suspects.items()):
-            if now >= _ends(belief):
-                why = f"silent for {len(belief.observers)} observers"
-                changed += self._become(peer, belief, Health.DEAD, why, now)
+        for peer, doubt in list(self._suspects.items()):
+            if now >= self._ends(doubt):
+                why = f"silent for {len(doubt.observers)} observers"
+                changed += self._become(peer, Health.DEAD, why, now)
         return changed
 
     def next_deadline(self) -> Deadline | None:
         """When the first suspicion becomes a death."""
-        ends = [_ends(belief) for belief in self._suspects.values()]
-        return Deadline(min(ends), "suspicion") if ends else None
+        if not self._suspects:
+            return None
+        return Deadline(min(self._ends(doubt) for doubt in self._suspects.values()), "suspicion")
 
-    def alive(self) -> list[PeerId]:
-        """Peers believed alive or only suspected, in the order they were first heard of."""
-        if self._alive is None:
-            usable = (Health.ALIVE, Health.SUSPECT)
-            self._alive = [peer for peer, b in self._beliefs.items() if b.health in usable]
-        return self._alive
+    def any_gone(self) -> bool:
+        """Whether anybody is believed dead or gone."""
+        return len(self._doubts) > len(self._suspects)
 
     def gone(self) -> list[PeerId]:
         """Peers believed dead or gone."""
-        usable = (Health.ALIVE, Health.SUSPECT)
-        return [peer for peer, belief in self._beliefs.items() if belief.health not in usable]
+        return [p for p, doubt in self._doubts.items() if doubt.health is not Health.SUSPECT]
 
     def _withdrawn(
-        self, observer: PeerId, accused: PeerId, belief: _Belief, now: float
+        self, observer: PeerId, accused: PeerId, doubt: _Doubt | None, now: float
     ) -> list[Changed]:
-        belief.observers.pop(observer, None)
-        if belief.health is not Health.SUSPECT or belief.observers:
+        if doubt is None:
             return []
-        return self._become(accused, belief, Health.ALIVE, "suspicion taken back", now)
+        doubt.observers.pop(observer, None)
+        if doubt.health is not Health.SUSPECT or doubt.observers:
+            return []
+        return self._become(accused, Health.ALIVE, "suspicion taken back", now)
 
-    def _become(
-        self, peer: PeerId, belief: _Belief, health: Health, why: str, now: float
-    ) -> list[Changed]:
-        belief.health, belief.since_s = health, now
-        self._alive = None
-        if health is Health.SUSPECT:
-            self._suspects[peer] = belief
+    def _become(self, peer: PeerId, health: Health, why: str, now: float) -> list[Changed]:
+        self._suspects.pop(peer, None)
+        if health is Health.ALIVE:
+            del self._doubts[peer]
+        elif (doubt := self._doubts.get(peer)) is not None:
+            doubt.health, doubt.since_s = health, now
         else:
-            self._suspects.pop(peer, None)
+            doubt = self._doubts[peer] = _Doubt(health, now)
+            if health is Health.SUSPECT:
+                self._suspects[peer] = doubt
         return [Changed(peer, health, why)]
 
+    def _ends(self, doubt: _Doubt) -> float:
+        """Two observers: a moment to refute after the second spoke. One: longer."""
+        heard = sorted(doubt.observers.values())
+        lonely_s = (heard[0] if heard else doubt.since_s) + LONELY_S * self.patience
+        if len(heard) >= 2:
+            return min(heard[1] + CONFIRM_S * self.patience, lonely_s)
+        return lonely_s
 
-def _ends(belief: _Belief) -> float:
-    """Two observers: a moment to refute after the second spoke. One: longer."""
-    heard = sorted(belief.observers.values())
-    if len(heard) >= 2:
-        return min(heard[1] + CONFIRM_S, heard[0] + LONELY_S)
-    return belief.since_s + LONELY_S
+    def _was_wrong(self, observer: PeerId, now: float) -> None:
+        since_s, count = self._wrong.pop(observer, (now, 0))
+        if now > since_s + WRONG_WINDOW_S:
+            since_s, count = now, 0
+        self._wrong[observer] = (since_s, count + 1)
+        if len(self._wrong) > len(self._incarnations):
+            del self._wrong[next(iter(self._wrong))]
+
+    def _discredited(self, observer: PeerId, now: float) -> bool:
+        since_s, count = self._wrong.get(observer, (now, 0))
+        return count >= WRONG_MOST and now <= since_s + WRONG_WINDOW_S

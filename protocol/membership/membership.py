@@ -2,114 +2,127 @@
 
 What it cannot do itself (publish a suspicion, refute one, tell the broadcast tree) it answers as
 outcomes; the node carries them to the rooms that can.
+
+Two levels. While there are few peers everybody knows everybody, through the directory. Above LEVELS_ABOVE a
+peer knows its own site; of other sites only guests: neighbours, passive contacts and whom it met lately,
+bounded. Nothing else here changes: views are partial at any size.
 """
 
 from typing import assert_never
 
-import msgspec
-
+from protocol.membership.healing import Healing
 from protocol.membership.links import Links
 from protocol.membership.liveness import Changed, Health, Liveness
 from protocol.membership.messages import (
+    Contact,
     Disconnect,
+    ForwardJoin,
     Goodbye,
     Hello,
+    Join,
     MembershipMessage,
     Neighbour,
     NeighbourReply,
     Ping,
     Pong,
+    Shuffle,
+    ShuffleReply,
     Suspicion,
 )
+from protocol.membership.outcomes import (
+    Accuse,
+    Met,
+    NeighbourDown,
+    NeighbourUp,
+    Outcome,
+    Refute,
+    Returned,
+)
 from protocol.membership.presence import Known
+from protocol.membership.strain import Strain
 from protocol.membership.view import View
+from protocol.membership.vivaldi import Vivaldi
+from protocol.membership.walks import Walks
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import (
-    HEAL_EVERY_S,
+    GUESTS,
+    JOINS_TRIED,
     NEEDY_BELOW,
+    OBSERVERS_ENOUGH,
     PING_EVERY_S,
     REDIAL_EVERY_S,
     SILENCE_S,
+    UNREACHED_S,
 )
+from protocol.terms.reach import Reach
 
-
-class Accuse(msgspec.Struct, frozen=True):
-    """Publish that we hear nothing from this peer (incarnation -1: that we do again)."""
-
-    suspicion: Suspicion
-
-
-class Refute(msgspec.Struct, frozen=True):
-    """Somebody suspects this peer itself: raise the incarnation above this one and say so."""
-
-    incarnation: int
-
-
-class NeighbourUp(msgspec.Struct, frozen=True):
-    """A neighbour's connection stands."""
-
-    peer: PeerId
-
-
-class NeighbourDown(msgspec.Struct, frozen=True):
-    """A neighbour is gone, or its connection is."""
-
-    peer: PeerId
-
-
-Outcome = Accuse | Refute | NeighbourUp | NeighbourDown | Changed
-
-
-class Join(msgspec.Struct, frozen=True):
-    """A peer to start from."""
-
-    peer: PeerId
-    address: str
+Answer = tuple[list[Effect], list[Outcome]]
 
 
 class Membership:
     """Everything this peer knows of others, and its connections to them."""
 
-    def __init__(self, me: PeerId, site: str, dice: Dice, joins: tuple[Join, ...]) -> None:
-        self._me, self._dice = me, dice
-        self._joins = {join.peer: join.address for join in joins if join.peer != me}
+    def __init__(self, me: Contact, dice: Dice, joins: tuple[Contact, ...], now: float) -> None:
+        self._contact, self._me, self._dice = me, me.peer, dice
+        self._joins = {join.peer: join.address for join in joins if join.peer != me.peer}
         self.links = Links()
         self.liveness = Liveness()
-        self.view = View(site, dice)
+        self.view = View(me.peer, me.site, dice)
+        self.vivaldi = Vivaldi(dice)
+        self.walks = Walks(me.peer, self.view, dice, now)
         self.known: dict[PeerId, Known] = {}
-        self._sites: tuple[list[PeerId], dict[PeerId, str]] = ([], {})
+        self._alive: dict[PeerId, str] = {}
+        self._guests: dict[PeerId, None] | None = None
+        """Peers of other sites, the longest not met first; None while everybody knows everybody."""
+        self._strain = Strain()
         self._accused: dict[PeerId, int] = {}
-        self._join_s = 0.0
-        self._heal_s = 0.0
-        self._tick_s = 0.0
+        self._meeting: dict[PeerId, None] = {}
+        """Dialled to compare directories with."""
+        self._healing = Healing(dice)
+        self._join_s = self._ping_s = 0.0
 
     # -- what is known
 
     def sites_alive(self) -> dict[PeerId, str]:
-        """Live peers and their sites."""
-        alive = self.liveness.alive()
-        if self._sites[0] is not alive:
-            self._sites = (alive, {peer: self.known[peer].site for peer in alive})
-        return self._sites[1]
+        """Live (or only suspected) peers and their sites, in the order they were first heard of."""
+        return self._alive
 
     def address(self, peer: PeerId) -> str | None:
         """Where to dial a peer."""
         known = self.known.get(peer)
-        return known.address if known is not None else self._joins.get(peer)
+        if known is not None:
+            return known.address
+        contact = self.view.passive.get(peer)
+        return contact.address if contact is not None else self._joins.get(peer)
 
     def route(self, send: Send, now: float) -> list[Effect]:
         """An effect on its way out: through the peer's connection, made if need be."""
         return self.links.route(send, self.address(send.peer), now)
 
+    def narrow(self, narrow: bool, now: float) -> list[Outcome]:
+        """From now on this peer knows its own site and some guests; or everybody again."""
+        if not narrow:
+            self._guests = None
+            return []
+        if self._guests is None:
+            far = [p for p, known in self.known.items() if known.site != self._contact.site]
+            self._guests = dict.fromkeys(far)
+            self._bound_guests()
+        return []
+
     # -- what comes from the directory
 
     def present(self, known: Known, now: float) -> list[Outcome]:
         """A believed presence record of another peer."""
-        self.known[known.peer] = known
-        changed = self.liveness.present(known.peer, known.incarnation, known.left, now)
-        self.view.hurry()
+        peer = known.peer
+        self.known[peer] = known
+        if self._guests is not None and known.site != self._contact.site:
+            self._guests.pop(peer, None)
+            self._guests[peer] = None
+            self._bound_guests()
+        changed = self.liveness.present(peer, known.incarnation, known.left, now)
         return self._follow(changed, now)
 
     def suspected(self, observer: PeerId, suspicion: Suspicion, now: float) -> list[Outcome]:
@@ -125,14 +138,22 @@ class Membership:
         """A connection stands; introduce ourselves."""
         return self.links.up(peer, hello, now)
 
-    def introduced(self, peer: PeerId, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def introduced(self, peer: PeerId, now: float) -> Answer:
         """The peer's Hello was good (and its presence taken in)."""
         again = self.links.introduced(peer)
         effects = self.links.introduce(peer, now)
         outcomes = self._heard(peer, now)
-        if self.view.is_neighbour(peer) and not again:
+        if again:
+            return effects, outcomes
+        if self.view.is_neighbour(peer):
             effects += self.links.stand(peer, None, now)
             outcomes.append(NeighbourUp(peer))
+        elif peer in self._meeting:
+            outcomes.append(Met(peer))
+            if not len(self.view):
+                effects.append(Send(peer, Join()))
+                self.view.settle(now)
+        self._meeting.pop(peer, None)
         return effects, outcomes
 
     def disconnected(self, peer: PeerId, now: float) -> list[Outcome]:
@@ -142,34 +163,39 @@ class Membership:
             return []
         return [NeighbourDown(peer), *self._accuse(peer, now)]
 
-    def hang_up(self, peer: PeerId, why: str, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def hang_up(self, peer: PeerId, why: str, now: float) -> Answer:
         """Done with that peer, at least until it comes again."""
         outcomes = self._drop(peer, now)
         return self.links.close(peer, why), outcomes
 
-    def expel(self, peer: PeerId, why: str, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def expel(self, peer: PeerId, why: str, now: float) -> Answer:
         """That peer is no member any more: forgotten, until a new presence makes it one."""
-        known = self.known.pop(peer, None)
         effects, outcomes = self.hang_up(peer, why, now)
+        known = self.known.get(peer)
         if known is not None:
             changed = self.liveness.present(peer, known.incarnation, True, now)
             outcomes += self._follow(changed, now)
+            del self.known[peer]
+            self.liveness.forget(peer)
         return effects, outcomes
 
-    def handle(
-        self, sender: PeerId, message: MembershipMessage, now: float
-    ) -> tuple[list[Effect], list[Outcome]]:
+    def handle(self, sender: PeerId, message: MembershipMessage, now: float) -> Answer:
         """A message of an introduced peer (a Hello is the node's to check first)."""
         match message:
-            case Ping(sent_s=sent_s):
-                answers: list[Effect] = [Send(sender, Pong(sent_s))]
-                if not self.view.is_neighbour(sender):
-                    # Only neighbours ping: the sender missed that this ended.
-                    answers.append(Send(sender, Disconnect()))
-                return answers, []
-            case Pong(sent_s=sent_s):
-                self.links.measured(sender, now - sent_s)
+            case Ping():
+                return self._pinged(sender, message, now), []
+            case Pong(sent_s=sent_s, here=here):
+                round_trip_s = self.links.measured(sender, now - sent_s)
+                self.vivaldi.measured(here, round_trip_s)
                 return [], []
+            case Join():
+                return self._joined(sender, now)
+            case ForwardJoin():
+                return self._forward_join(sender, message, now)
+            case Shuffle():
+                return self.walks.shuffle(sender, message, self._near_contacts(), now), []
+            case ShuffleReply():
+                return self.walks.shuffle_reply(message, len(self.view) < NEEDY_BELOW), []
             case Neighbour(urgent=urgent):
                 return self._asked(sender, urgent, now)
             case NeighbourReply(agreed=agreed):
@@ -195,112 +221,218 @@ class Membership:
             self.links.used(peer, now)
         return self._heard(peer, now)
 
-    def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def late(self, late_s: float, now: float) -> list[Outcome]:
+        """A deadline of this peer was handled that much too late (Lifeguard: doubt yourself first)."""
+        stopped = self._strain.late(late_s, now)
+        self.liveness.patience = self._strain.patience
+        if not stopped:
+            return []
+        for peer in self.view.neighbours:
+            self.links.heard(peer, now)
+        return [Returned()] if len(self.view) else []
+
+    def tick(self, now: float) -> Answer:
         """Joins, looks for neighbours, pings them, suspects the silent, heals splits."""
-        if self._tick_s and now > self._tick_s + PING_EVERY_S + 1.0:
-            self._doubt_myself(now)
-        self._tick_s = now
         effects = self._join(now)
-        for peer in self.view.asks_for(self.sites_alive(), now):
-            urgent = len(self.view.neighbours) < NEEDY_BELOW
+        for peer in self.view.asks_for(self._alive, now):
+            if self.liveness.health(peer) in (Health.DEAD, Health.LEFT):
+                self.view.lost(peer)
+                continue
+            urgent = len(self.view) < NEEDY_BELOW
             effects += self.route(Send(peer, Neighbour(urgent)), now)
         outcomes: list[Outcome] = []
-        for peer in self.view.neighbours:
-            link = self.links.view(peer)
-            if link is None or not link.introduced:
-                effects += self.links.stand(peer, self.address(peer), now)
-                continue
-            if now >= link.heard_s + SILENCE_S:
-                outcomes += self._accuse(peer, now)
-            if now >= link.heard_s + PING_EVERY_S * 0.9:
-                effects.append(Send(peer, Ping(now)))
+        if now >= self._ping_s:
+            pings, lost = self._ping(now)
+            effects += pings
+            outcomes += lost + self._silent(now)
         outcomes += self._follow(self.liveness.tick(now), now)
         effects += self._heal(now)
+        effects += self.walks.tick(self._contact, self._near_contacts(), now)
         effects += self.links.tick(now)
+        for peer in self.links.pop_unreachable():
+            outcomes += self._unreachable(peer, now)
         return effects, outcomes
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        alive = self.sites_alive()
-        ping = Deadline(self._tick_s + PING_EVERY_S, "ping") if self.view.neighbours else None
-        join = Deadline(self._join_s, "join") if self._joins and not alive else None
-        heal = Deadline(self._heal_s, "heal") if self._heal_s else None
+        ping = Deadline(self._ping_s, "ping") if len(self.view) else None
+        join = Deadline(self._join_s, "join") if self._joins and not self._alive else None
         return earliest(
             ping,
             join,
-            heal,
-            self.view.next_deadline(alive),
+            self._healing.next_deadline(self.liveness.any_gone(), self._strangers),
+            self.view.next_deadline(self._alive),
             self.liveness.next_deadline(),
             self.links.next_deadline(),
+            self.walks.next_deadline(),
         )
 
     def check(self) -> None:
         """Neighbours are known, and nobody is its own."""
         self.view.check()
+        self.walks.check()
         assert not self.view.is_neighbour(self._me)
         assert all(peer in self.known for peer in self.view.neighbours)
+        assert all(peer in self.known for peer in self._alive)
+        assert self._guests is None or len(self._guests) <= GUESTS + self._kept_guests()
 
-    # -- parts
+    # -- joining and healing
 
     def _join(self, now: float) -> list[Effect]:
-        if not self._joins or self.liveness.alive() or now < self._join_s:
+        """Nobody is known to be alive: a few addresses are tried, others at the next try."""
+        if not self._joins or self._alive or now < self._join_s:
             return []
         self._join_s = now + REDIAL_EVERY_S
+        peers = [peer for peer in self._joins if not self.links.introduced(peer)]
+        if len(peers) > JOINS_TRIED:
+            peers = self._dice.sample(peers, JOINS_TRIED)
         effects: list[Effect] = []
-        for peer, address in self._joins.items():
-            if not self.links.introduced(peer):
-                effects += self.links.reach(peer, address, now)
+        for peer in peers:
+            self._meeting[peer] = None
+            effects += self.links.reach(peer, self._joins[peer], now)
         return effects
 
     def _heal(self, now: float) -> list[Effect]:
-        """A random peer that is believed gone, or is no neighbour, is asked to be one."""
-        gone = [peer for peer in self.liveness.gone() if not self.links.introduced(peer)]
-        strange = [peer for peer in self.liveness.alive() if not self.view.is_neighbour(peer)]
-        if not gone and not strange:
-            self._heal_s = 0.0
-            return []
-        if not self._heal_s:
-            self._heal_s = now + HEAL_EVERY_S * self._dice.uniform(0.1, 1.0)
-            return []
-        if now < self._heal_s:
-            return []
-        self._heal_s = now + HEAL_EVERY_S * self._dice.uniform(0.8, 1.2)
-        peers = gone if not strange or (gone and self._dice.random() < 0.5) else strange
-        peer = self._dice.choice(peers)
-        stale = [] if self.links.introduced(peer) else self.links.close(peer, "trying again")
-        return stale + self.route(Send(peer, Neighbour(True)), now)
+        """One believed gone is asked to be a neighbour; now and then a stranger is met."""
+        effects: list[Effect] = []
+        if self.liveness.any_gone() and self._healing.tries_gone(len(self._alive), now):
+            gone = [peer for peer in self.liveness.gone() if not self.links.introduced(peer)]
+            if gone:
+                peer = self._dice.choice(gone)
+                effects += self.links.close(peer, "trying again")
+                effects += self.route(Send(peer, Neighbour(True)), now)
+        if self._strangers:
+            site = self._healing.meets_stranger(now)
+            effects += self._meet(site, now) if site is not None else []
+        return effects
 
-    def _asked(
-        self, sender: PeerId, urgent: bool, now: float
-    ) -> tuple[list[Effect], list[Outcome]]:
+    @property
+    def _strangers(self) -> bool:
+        return len(self._alive) > len(self.view)
+
+    def _meet(self, site: str, now: float) -> list[Effect]:
+        """A live peer that is no neighbour is dialled: to compare with it, and to see that it lives."""
+        known = self.known
+        strange = [p for p in self._alive if not self.links.introduced(p)]
+        strange = [p for p in strange if known[p].reach is Reach.PUBLIC]
+        strange = [p for p in strange if self._alive[p] == site] or strange
+        if not strange:
+            return []
+        peer = self._dice.choice(strange)
+        self._meeting[peer] = None
+        return self.links.reach(peer, known[peer].address, now)
+
+    def _unreachable(self, peer: PeerId, now: float) -> list[Outcome]:
+        """Dialled in vain: nobody to ask to be a neighbour, and suspect if it should be there."""
+        self.view.lost(peer)
+        met = self._meeting.pop(peer, 0) is None
+        return self._accuse(peer, now) if met and peer in self._alive else []
+
+    # -- neighbours
+
+    def _joined(self, sender: PeerId, now: float) -> Answer:
         known = self.known.get(sender)
         if known is None:
             return [], []
-        agreed = self.view.wants(sender, known.site, urgent, self.sites_alive())
+        effects = self.walks.joined(_contact(known), self._near_contacts())
+        taken = self.walks.may_take(now)
+        effects.append(Send(sender, NeighbourReply(taken)))
+        if not taken:
+            return effects, []
+        more, outcomes = self._take(sender, now)
+        return effects + more, outcomes
+
+    def _forward_join(self, sender: PeerId, message: ForwardJoin, now: float) -> Answer:
+        effects, ends_here = self.walks.forward_join(sender, message)
+        newcomer = message.newcomer
+        if ends_here and self.view.wants(newcomer.peer, newcomer.site, False, self._alive):
+            effects = self.route(Send(newcomer.peer, Neighbour(False)), now)
+        return effects, []
+
+    def _asked(self, sender: PeerId, urgent: bool, now: float) -> Answer:
+        known = self.known.get(sender)
+        if known is None:
+            return [], []
+        agreed = self.view.wants(sender, known.site, urgent, self._alive)
         effects: list[Effect] = [Send(sender, NeighbourReply(agreed))]
         if not agreed:
             return effects, []
         more, outcomes = self._take(sender, now)
         return effects + more, outcomes
 
-    def _take(self, peer: PeerId, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def _take(self, peer: PeerId, now: float) -> Answer:
         known = self.known.get(peer)
         if known is None or self.view.is_neighbour(peer):
             return [], []
         outcomes: list[Outcome] = [NeighbourUp(peer)]
         effects: list[Effect] = self.links.stand(peer, known.address, now)
-        for evicted in self.view.add(peer, known.site, self.sites_alive()):
+        self.links.pinged(peer, now - PING_EVERY_S)
+        self._ping_s = min(self._ping_s, now)
+        for evicted in self.view.add(_contact(known), self._alive):
             effects.append(Send(evicted, Disconnect()))
-            self.links.release(evicted, now)
-            outcomes.append(NeighbourDown(evicted))
+            outcomes += self._release(evicted, now)
         return effects, outcomes
 
     def _drop(self, peer: PeerId, now: float) -> list[Outcome]:
+        """No neighbour any more, by its own wish or because it is gone."""
         if not self.view.remove(peer):
             return []
-        self.links.release(peer, now)
         self.view.hurry()
+        return self._release(peer, now)
+
+    def _release(self, peer: PeerId, now: float) -> list[Outcome]:
+        self.links.release(peer, now)
+        if peer in self._alive:
+            self.view.passive.add(_contact(self.known[peer]))
         return [NeighbourDown(peer)]
+
+    def _near_contacts(self) -> list[Contact]:
+        return [_contact(self.known[peer]) for peer in self.view.neighbours]
+
+    # -- pings and beliefs
+
+    def _ping(self, now: float) -> Answer:
+        """One side of a connection pings; the other waits longer, and does so when nothing comes.
+
+        A neighbour that lives but cannot be reached from here is no use as one.
+        """
+        effects: list[Effect] = []
+        outcomes: list[Outcome] = []
+        next_s = now + PING_EVERY_S
+        for peer in self.view.neighbours:
+            link = self.links.view(peer)
+            if link is None or not link.introduced:
+                if link is not None and now >= link.heard_s + UNREACHED_S:
+                    outcomes += self._drop(peer, now)
+                    continue
+                effects += self.links.stand(peer, self.address(peer), now)
+                next_s = min(next_s, now + REDIAL_EVERY_S)
+                continue
+            due_s = link.pinged_s + PING_EVERY_S * (1.0 if self._me < peer else 1.5)
+            if now >= due_s:
+                self.links.pinged(peer, now)
+                effects.append(Send(peer, Ping(now, link.round_trip_s, self.vivaldi.here)))
+            else:
+                next_s = min(next_s, due_s)
+        self._ping_s = next_s
+        return effects, outcomes
+
+    def _pinged(self, sender: PeerId, ping: Ping, now: float) -> list[Effect]:
+        self.links.pinged(sender, now)
+        self.vivaldi.measured(ping.here, ping.round_trip_s)
+        answers: list[Effect] = [Send(sender, Pong(ping.sent_s, now, self.vivaldi.here))]
+        if not self.view.is_neighbour(sender):
+            # Only neighbours ping: the sender missed that this ended.
+            answers.append(Send(sender, Disconnect()))
+        return answers
+
+    def _silent(self, now: float) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for peer in self.view.neighbours:
+            link = self.links.view(peer)
+            if link is not None and link.introduced and now >= link.heard_s + SILENCE_S:
+                outcomes += self._accuse(peer, now)
+        return outcomes
 
     def _heard(self, peer: PeerId, now: float) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -312,6 +444,8 @@ class Membership:
         incarnation = self.liveness.incarnation(peer)
         if self._accused.get(peer) == incarnation:
             return []
+        if self.liveness.observers(peer) >= OBSERVERS_ENOUGH:
+            return []
         self._accused[peer] = incarnation
         changed = self.liveness.suspected(self._me, peer, incarnation, now)
         return [Accuse(Suspicion(peer, incarnation)), *self._follow(changed, now)]
@@ -320,14 +454,39 @@ class Membership:
         """A peer that is gone is no neighbour; one that is back is worth asking."""
         outcomes: list[Outcome] = list(changed)
         for change in changed:
+            peer = change.peer
             if change.health in (Health.DEAD, Health.LEFT):
-                self._accused.pop(change.peer, None)
-                outcomes += self._drop(change.peer, now)
+                self._accused.pop(peer, None)
+                if self._alive.pop(peer, None) and change.health is Health.DEAD:
+                    self._healing.died(self.known[peer].site, len(self._alive), now)
+                outcomes += self._drop(peer, now)
+                self.view.lost(peer)
             else:
+                if peer not in self._alive:
+                    self._alive[peer] = self.known[peer].site
+                    if not (self.view.passive.full or self.view.is_neighbour(peer)):
+                        self.view.passive.add(_contact(self.known[peer]))
                 self.view.hurry()
         return outcomes
 
-    def _doubt_myself(self, now: float) -> None:
-        """We were late ourselves (Lifeguard): everybody gets a fresh start."""
-        for peer in self.view.neighbours:
-            self.links.heard(peer, now)
+    # -- guests
+
+    def _bound_guests(self) -> None:
+        assert self._guests is not None
+        spare = len(self._guests) - GUESTS
+        for peer in list(self._guests)[: max(0, spare)]:
+            if not self._kept(peer):
+                del self._guests[peer]
+                self.known.pop(peer, None)
+                self.liveness.forget(peer)
+                self._alive.pop(peer, None)
+
+    def _kept(self, peer: PeerId) -> bool:
+        return self.view.is_neighbour(peer) or self.links.introduced(peer)
+
+    def _kept_guests(self) -> int:
+        return sum(self._kept(peer) for peer in self._guests or ())
+
+
+def _contact(known: Known) -> Contact:
+    return Contact(known.peer, known.site, known.address)

@@ -1,8 +1,12 @@
-"""First words on a connection, pings, and the handshake of neighbours."""
+"""First words on a connection, pings, the handshake of neighbours, and walks through the overlay."""
+
+from typing import Annotated
 
 import msgspec
 
+from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.ids import PeerId
+from protocol.terms.limits import JOIN_HOPS, SHUFFLE_HOPS, SHUFFLED
 from protocol.terms.reach import Reach
 from protocol.trust.certificate import Chain
 from protocol.trust.record import SignedRecord
@@ -36,15 +40,61 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Ping(msgspec.Struct, frozen=True, tag="ping"):
-    """Are you there? `sent_s` is the sender's clock and comes back as it was."""
+    """Are you there? `sent_s` is the sender's clock and comes back as it was.
+
+    One side of a connection pings; it says what round trip it measured last (0: none yet), so that the
+    other side, too, learns how far they are apart.
+    """
 
     sent_s: float
+    round_trip_s: float = 0.0
+    here: Coordinate = NOWHERE
 
 
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
-    """Yes."""
+    """Yes. `time_s` is the answering clock: half a round trip ago, so clocks can be compared (Cristian)."""
 
     sent_s: float
+    time_s: float = 0.0
+    here: Coordinate = NOWHERE
+
+
+class Contact(msgspec.Struct, frozen=True, array_like=True):
+    """A peer one might dial. A hint until it has shown its certificates."""
+
+    peer: PeerId
+    site: str
+    address: str
+
+
+class Join(msgspec.Struct, frozen=True, tag="join"):
+    """HyParView's JOIN: I am new here, you are my first contact."""
+
+
+class ForwardJoin(msgspec.Struct, frozen=True, tag="forward-join"):
+    """HyParView's FORWARDJOIN: somebody is new; whoever this walk ends at asks it to be a neighbour."""
+
+    newcomer: Contact
+    hops: Annotated[int, msgspec.Meta(ge=0, le=JOIN_HOPS)]
+    """Still to go."""
+
+
+class Shuffle(msgspec.Struct, frozen=True, tag="shuffle"):
+    """HyParView's SHUFFLE: contacts to be swapped with whoever this walk ends at.
+
+    `walk` tells walks apart: the answer goes back the way the walk came, so no connection is made for it.
+    """
+
+    walk: Annotated[str, msgspec.Meta(max_length=16)]
+    contacts: Annotated[tuple[Contact, ...], msgspec.Meta(max_length=SHUFFLED)]
+    hops: Annotated[int, msgspec.Meta(ge=0, le=SHUFFLE_HOPS)]
+
+
+class ShuffleReply(msgspec.Struct, frozen=True, tag="shuffle-reply"):
+    """As many contacts in return; without a walk, what a newcomer's first contact can name."""
+
+    walk: Annotated[str, msgspec.Meta(max_length=16)]
+    contacts: Annotated[tuple[Contact, ...], msgspec.Meta(max_length=SHUFFLED)]
 
 
 class Neighbour(msgspec.Struct, frozen=True, tag="neighbour"):
@@ -67,7 +117,19 @@ class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
     """The sender stops, in order."""
 
 
-MembershipMessage = Hello | Ping | Pong | Neighbour | NeighbourReply | Disconnect | Goodbye
+MembershipMessage = (
+    Hello
+    | Ping
+    | Pong
+    | Join
+    | ForwardJoin
+    | Shuffle
+    | ShuffleReply
+    | Neighbour
+    | NeighbourReply
+    | Disconnect
+    | Goodbye
+)
 
 
 class Suspicion(msgspec.Struct, frozen=True):

@@ -1,15 +1,17 @@
 """The active view: a few neighbours that watch each other, after HyParView.
 
 Leitao, Pereira, Rodrigues: HyParView (DSN 2007). Rules: neighbours are symmetric and stand on open
-connections; a lost one is replaced by asking others, urgently if none is left; a full view makes
-room for an urgent request by disconnecting somebody at random. Each candidate is tried once a round,
-because the paper's "refused, try the next" has no bound.
+connections; a lost one is replaced from the passive view, urgently if next to none is left; a full view
+makes room for an urgent request by disconnecting somebody at random, who becomes a passive contact. Each
+candidate is tried once a round, because the paper's "refused, try the next" has no bound.
 
-What we leave, for tens of peers: below FULL_MESH_BELOW everybody is everybody's neighbour, and the
-directory, which knows every peer's address, stands for the passive view; so there are no forwarded
-joins and no shuffles. At most ACTIVE_REMOTE neighbours are at other sites.
+What we add: below FULL_MESH_BELOW everybody is everybody's neighbour; above, at most ACTIVE_REMOTE neighbours
+are at other sites, so that little crosses sites. A newcomer waits a moment for the neighbours its walks
+find it (walks.py) before it asks by itself.
 """
 
+from protocol.membership.messages import Contact
+from protocol.membership.passive import Passive
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline
 from protocol.terms.ids import PeerId
@@ -18,46 +20,46 @@ from protocol.terms.limits import (
     ACTIVE_VIEW,
     FULL_MESH_BELOW,
     REDIAL_EVERY_S,
+    SETTLE_S,
 )
 
 
 class View:
-    """Who this peer's neighbours are, and whom it has asked."""
+    """Who this peer's neighbours are, and whom it has asked. `alive` maps live peers to their sites."""
 
-    def __init__(self, site: str, dice: Dice) -> None:
+    def __init__(self, me: PeerId, site: str, dice: Dice) -> None:
         self._site, self._dice = site, dice
+        self.passive = Passive(me, site, dice)
         self._active: dict[PeerId, str] = {}
+        self._remote = 0
         self._asked: dict[PeerId, None] = {}
         self._awaited: dict[PeerId, float] = {}
         """Asked and not answered, until when that counts as a neighbour to be."""
         self._next_round_s = 0.0
+        self._settled_s = 0.0
 
     @property
     def neighbours(self) -> list[PeerId]:
         """The active view."""
         return list(self._active)
 
+    def __len__(self) -> int:
+        return len(self._active)
+
     def is_neighbour(self, peer: PeerId) -> bool:
         """Whether that peer is in the active view."""
         return peer in self._active
 
     def asks_for(self, alive: dict[PeerId, str], now: float) -> list[PeerId]:
-        """Whom to ask to be a neighbour now. `alive` maps peers to their sites."""
-        if now < self._next_round_s:
+        """Whom to ask to be a neighbour now."""
+        if now < max(self._next_round_s, self._settled_s) or not self._short(alive):
             return []
         self._next_round_s = now + REDIAL_EVERY_S * self._dice.uniform(0.8, 1.2)
-        self._awaited = {p: s for p, s in self._awaited.items() if s > now and p in alive}
-        candidates = [p for p in alive if p not in self._active and p not in self._awaited]
+        self._awaited = {p: s for p, s in self._awaited.items() if s > now}
         if self._meshed(alive):
-            asks = candidates
+            asks = [p for p in alive if p not in self._active and p not in self._awaited]
         else:
-            self._asked = {peer: None for peer in self._asked if peer in alive}
-            near = self._fresh([p for p in candidates if alive[p] == self._site])
-            far = self._fresh([p for p in candidates if alive[p] != self._site])
-            coming = [alive[peer] != self._site for peer in self._awaited]
-            wanted_far = min(ACTIVE_REMOTE - self._remote() - sum(coming), len(far))
-            room = ACTIVE_VIEW - len(self._active) - len(coming) - max(0, wanted_far)
-            asks = self._some(far, wanted_far) + self._some(near, min(room, len(near)))
+            asks = self._from_passive()
             self._asked.update(dict.fromkeys(asks))
         self._awaited.update(dict.fromkeys(asks, now + REDIAL_EVERY_S))
         return asks
@@ -65,6 +67,86 @@ class View:
     def answered(self, peer: PeerId) -> None:
         """Whom we asked has answered."""
         self._awaited.pop(peer, None)
+
+    def wants(self, peer: PeerId, site: str, urgent: bool, alive: dict[PeerId, str]) -> bool:
+        """Whether to agree to that peer's request."""
+        if peer in self._active or urgent or self._meshed(alive):
+            return True
+        if site != self._site and self._remote >= ACTIVE_REMOTE:
+            return False
+        return len(self._active) < ACTIVE_VIEW
+
+    def add(self, contact: Contact, alive: dict[PeerId, str]) -> list[PeerId]:
+        """Takes a neighbour; answers whom it had to let go."""
+        peer, site = contact.peer, contact.site
+        self._awaited.pop(peer, None)
+        self.passive.discard(peer)
+        if peer not in self._active:
+            self._remote += site != self._site
+            self._active[peer] = site
+        if self._meshed(alive) or len(self._active) <= ACTIVE_VIEW + 1:
+            return []
+        remote = [p for p, s in self._active.items() if s != self._site and p != peer]
+        near = [p for p, s in self._active.items() if s == self._site and p != peer]
+        pool = remote if len(remote) >= ACTIVE_REMOTE or not near else near
+        evicted = self._dice.choice(pool)
+        self.remove(evicted)
+        return [evicted]
+
+    def remove(self, peer: PeerId) -> bool:
+        """No longer a neighbour; False if it was none."""
+        site = self._active.pop(peer, None)
+        if site is None:
+            return False
+        self._remote -= site != self._site
+        return True
+
+    def lost(self, peer: PeerId) -> None:
+        """That peer is gone or cannot be reached: nobody to ask."""
+        self._asked.pop(peer, None)
+        self._awaited.pop(peer, None)
+        self.passive.discard(peer)
+
+    def hurry(self) -> None:
+        """Look for neighbours at the next tick."""
+        self._next_round_s = 0.0
+
+    def settle(self, now: float) -> None:
+        """This peer has just joined: others are being asked on its behalf."""
+        self._settled_s = now + SETTLE_S
+
+    def next_deadline(self, alive: dict[PeerId, str]) -> Deadline | None:
+        """When to look for neighbours again; None when there are enough, or nobody to ask."""
+        if not self._short(alive):
+            return None
+        return Deadline(max(self._next_round_s, self._settled_s), "neighbours")
+
+    def check(self) -> None:
+        """The view is bounded (one above its size while room is made), and nobody is in both views."""
+        bound = max(ACTIVE_VIEW + 1, FULL_MESH_BELOW - 1)
+        assert len(self._active) <= bound, len(self._active)
+        assert self._remote == sum(site != self._site for site in self._active.values())
+        assert not [peer for peer in self._active if peer in self.passive]
+        self.passive.check()
+
+    def _short(self, alive: dict[PeerId, str]) -> bool:
+        """Whether neighbours are missing, and somebody can be asked."""
+        if self._meshed(alive):
+            return len(self._active) < len(alive)
+        if not len(self.passive):
+            return False
+        return len(self._active) < ACTIVE_VIEW
+
+    def _from_passive(self) -> list[PeerId]:
+        """Near ones, and far ones up to their share; each once until all were asked."""
+        contacts = [c for c in self.passive.contacts() if c.peer not in self._awaited]
+        near = self._fresh([c.peer for c in contacts if c.site == self._site])
+        far = self._fresh([c.peer for c in contacts if c.site != self._site])
+        # Where an awaited one is was known when it was asked; it counts against the whole view.
+        room = ACTIVE_VIEW - len(self._active) - len(self._awaited)
+        wanted_far = max(0, min(ACTIVE_REMOTE - self._remote, len(far), room))
+        wanted_near = max(0, min(room - wanted_far, len(near)))
+        return self._some(far, wanted_far) + self._some(near, wanted_near)
 
     def _fresh(self, pool: list[PeerId]) -> list[PeerId]:
         """Who was not tried yet; when all were, another round begins."""
@@ -78,49 +160,5 @@ class View:
     def _some(self, pool: list[PeerId], wanted: int) -> list[PeerId]:
         return self._dice.sample(pool, wanted) if wanted > 0 else []
 
-    def wants(self, peer: PeerId, site: str, urgent: bool, alive: dict[PeerId, str]) -> bool:
-        """Whether to agree to that peer's request."""
-        if peer in self._active or urgent or self._meshed(alive):
-            return True
-        if site != self._site and self._remote() >= ACTIVE_REMOTE:
-            return False
-        return len(self._active) < ACTIVE_VIEW
-
-    def add(self, peer: PeerId, site: str, alive: dict[PeerId, str]) -> list[PeerId]:
-        """Takes a neighbour; answers whom it had to let go."""
-        self._awaited.pop(peer, None)
-        self._active[peer] = site
-        if self._meshed(alive) or len(self._active) <= ACTIVE_VIEW + 1:
-            return []
-        remote = [p for p, s in self._active.items() if s != self._site and p != peer]
-        near = [p for p, s in self._active.items() if s == self._site and p != peer]
-        pool = remote if len(remote) >= ACTIVE_REMOTE or not near else near
-        evicted = self._dice.choice(pool)
-        del self._active[evicted]
-        return [evicted]
-
-    def remove(self, peer: PeerId) -> bool:
-        """No longer a neighbour; False if it was none."""
-        return self._active.pop(peer, None) is not None
-
-    def hurry(self) -> None:
-        """Look for neighbours at the next tick."""
-        self._next_round_s = 0.0
-
-    def next_deadline(self, alive: dict[PeerId, str]) -> Deadline | None:
-        """When to look for neighbours again; None when there are enough."""
-        wanted = len(alive) if self._meshed(alive) else min(ACTIVE_VIEW, len(alive))
-        if len(self._active) >= wanted:
-            return None
-        return Deadline(self._next_round_s, "neighbours")
-
-    def check(self) -> None:
-        """The view is bounded (one above its size while room is made)."""
-        bound = max(ACTIVE_VIEW + 1, FULL_MESH_BELOW - 1)
-        assert len(self._active) <= bound, len(self._active)
-
     def _meshed(self, alive: dict[PeerId, str]) -> bool:
         return len(alive) + 1 < FULL_MESH_BELOW
-
-    def _remote(self) -> int:
-        return sum(site != self._site for site in self._active.values())

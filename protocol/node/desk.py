@@ -243,6 +243,12 @@ class Desk:
         elif record.kind == NOTICE:
             self.notices.drop(peer, GridId(record.name))
 
+    def narrow(self, site: str) -> None:
+        """Other sites' hosts are asked for detail when it is needed; what was heard of them grows old."""
+        known = self._membership.known
+        for peer in [p for p in self.adverts if p not in known or known[p].site != site]:
+            del self.adverts[peer]
+
     def own_news(self, notices: list[Notice], now: float) -> Answer:
         """What this peer itself just told."""
         effects: list[Effect] = []

@@ -53,14 +53,17 @@ class Herald:
     def stray(self, record: Record, now: float) -> list[Effect]:
         """An earlier life of this peer said it. A presence: be newer. Else: take it back."""
         if record.kind != PRESENCE:
-            return self._broadcast.publish(record.kind, record.name, b"", SUSPICION_TTL_S, now)
+            kind, name, scope = record.kind, record.name, record.scope
+            self._broadcast.publish(kind, name, b"", SUSPICION_TTL_S, now, scope)
+            return []
         if record.incarnation < self._broadcast.incarnation:
             return []
         return self._raise(record.incarnation + 1, now)
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> None:
         """A presence lives for a day and is said again four times."""
-        return self._publish(now) if now >= self._again_s else []
+        if now >= self._again_s:
+            self._publish(now)
 
     def next_deadline(self) -> Deadline:
         """When to tick."""
@@ -74,7 +77,7 @@ class Herald:
     def leave(self, neighbours: list[PeerId], now: float) -> list[Effect]:
         """The last presence goes to every neighbour: there will be no time to announce it and be asked."""
         self._publish(now, left=True)
-        last = Gossip(self._held(now))
+        last = Gossip((self._held(now),))
         return [Send(peer, word) for peer in neighbours for word in (last, Goodbye())]
 
     def _held(self, now: float) -> SignedRecord:
@@ -89,11 +92,13 @@ class Herald:
     def _raise(self, incarnation: int, now: float) -> list[Effect]:
         self._broadcast.incarnation = incarnation
         row = Row(TABLE, _INCARNATION, incarnation.to_bytes(8, "big"))
-        return [Persist((row,)), *self._publish(now)]
+        self._publish(now)
+        return [Persist((row,))]
 
-    def _publish(self, now: float, left: bool = False) -> list[Effect]:
+    def _publish(self, now: float, left: bool = False) -> None:
         self._again_s = now + PRESENCE_EVERY_S
         identity = self._identity
         reach = identity.reach or Reach.PUBLIC
         presence = Presence(identity.chain, identity.address, left, reach)
-        return self._broadcast.publish(PRESENCE, "", encode(presence), PRESENCE_TTL_S, now)
+        body = encode(presence)
+        self._broadcast.publish(PRESENCE, "", body, PRESENCE_TTL_S, now, identity.site)

@@ -48,8 +48,8 @@ class Crier:
             return []
         slot = str(self._told % NEWS_SLOTS)
         self._told += 1
-        sent = self._broadcast.publish(KIND, slot, encode(News(text)), NEWS_TTL_S, now)
-        return [*sent, Note("news", self._host, text)]
+        self._broadcast.publish(KIND, slot, encode(News(text)), NEWS_TTL_S, now)
+        return [Note("news", self._host, text)]
 
     def heard(self, record: Record, author: str) -> list[Effect]:
         """Another host's news. Malformed. A line that a face would not have taken is not repeated."""

@@ -150,7 +150,7 @@ class Standing:
         return watched
 
 
-_COMPARISON = ("Compare", "Differ", "Want", "Graft")
+_COMPARISON = ("Compare", "Digest", "Differ", "Want", "Graft")
 """Small to say and large to answer: they have an allowance of their own."""
 
 _families: dict[type, str] = {}

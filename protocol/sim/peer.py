@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from protocol.capacity.advert import HostFacts, ImageLabel
-from protocol.membership.membership import Join
+from protocol.membership.messages import Contact
 from protocol.node.events import Arrived, Event, Started, Ticked
 from protocol.node.identity import Identity
 from protocol.node.node import Node
@@ -54,7 +54,7 @@ class SimPeer:
         self.id, self.name, self.site = identity.peer, identity.name, identity.site
         self._dice = dice
         self.node: Node | None = None
-        self.joins: tuple[Join, ...] = ()
+        self.joins: tuple[Contact, ...] = ()
         self.life = 0
         self.store: dict[str, dict[str, bytes]] = {}
         self.store_full = False

@@ -99,5 +99,5 @@ def _different(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
     assert first.node is not None
     for peer in world.peers[1:]:
         assert peer.node is not None
-        if peer.node.broadcast.directory.digest() != first.node.broadcast.directory.digest():
+        if peer.node.broadcast.directory.roots() != first.node.broadcast.directory.roots():
             yield f"the directories of {first.name} and {peer.name} differ", (first, peer)

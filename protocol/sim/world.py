@@ -12,7 +12,7 @@ from random import Random
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import GridSpec
-from protocol.membership.membership import Join
+from protocol.membership.messages import Contact
 from protocol.node.events import Event, OrderGiven, PlanAsked
 from protocol.node.identity import Identity
 from protocol.sim.faults import NONE, FaultPlan
@@ -74,7 +74,7 @@ class World:
         self._requests = 0
         first = self.peers[0]
         for peer in self.peers[1:]:
-            peer.joins = (Join(first.id, first.identity.address),)
+            peer.joins = (Contact(first.id, first.site, first.identity.address),)
 
     # -- time
 

@@ -8,19 +8,77 @@ ACTIVE_REMOTE = 3
 """Neighbours at other sites: 3 of 6 cut cross-site traffic by 12; 2 split the overlay in 1 of 12 seeds."""
 FULL_MESH_BELOW = 12
 """Up to here everybody watches everybody: simpler, and as cheap as the views."""
-PING_EVERY_S = 1.0
-SILENCE_S = 3.0
-"""Silence after which a neighbour is suspected; as long as three lost pings."""
+PASSIVE_VIEW = 30
+"""Contacts to fall back on: five times the active view, so that losing half of all peers leaves enough."""
+PASSIVE_SAVED_EVERY_S = 30.0
+ADDRESSES = 4096
+"""Peers whose address is kept on disk: twice as many as all know of each other."""
+ADDRESSES_SAVED_AFTER_S = 3.0
+JOIN_HOPS = 4
+"""A newcomer's walk: long enough to end anywhere (HyParView's ARWL is 6 for 10,000; the directory helps)."""
+JOIN_PASSIVE_AT = 2
+"""Hops left at which a walk leaves the newcomer in a passive view on its way (HyParView's PRWL)."""
+JOINS_AT_ONCE = 8
+JOINS_PER_S = 4.0
+"""Newcomers that one peer takes as neighbours itself; more are passed on, so that 256 that start at once do
+not take turns in throwing each other out."""
+SETTLE_S = 1.0
+"""A newcomer lets walks find it neighbours for so long before it asks by itself."""
+SHUFFLE_EVERY_S = 60.0
+SHUFFLE_HOPS = 3
+SHUFFLED = 8
+"""Contacts in one shuffle, the sender among them: 100 bytes each."""
+WALKS = 256
+"""Shuffles under way through this peer whose way back it remembers."""
+WALK_S = 10.0
+PING_EVERY_S = 15.0
+"""For round-trip times and a last look; that a neighbour is gone the transport's heartbeats say first."""
+SILENCE_S = 50.0
+"""Silence after which a neighbour whose transport still answers is suspected: three pings were lost."""
+UNREACHED_S = 15.0
+"""A neighbour that others vouch for, but that cannot be reached from here for so long, is let go."""
 CONFIRM_S = 1.0
 """How long a suspect shared by two observers has to refute."""
 LONELY_S = 5.0
 """How long a suspect of one observer has to refute."""
+OBSERVERS_ENOUGH = 2
+"""More observers of one death say nothing new: they keep quiet, so that half of all peers dying is no flood."""
+WRONG_MOST = 16
+WRONG_WINDOW_S = 60.0
+"""So many refuted suspicions in a minute, and an observer is believed no more for that long: a peer has seven
+neighbours, so one that accuses more is broken or lies."""
+LATE_S = 0.5
+"""Handled so much after its deadline, a peer counts itself as strained (Lifeguard's local health)."""
+STRAIN_MOST = 8
+STRAIN_EASES_S = 5.0
+AWAY_S = 2.5
+"""Later than this a peer was stopped, not slow: others suspect it by now, so it says that it is back."""
 SUSPICION_TTL_S = 86400.0
 """As long as a presence: who joins, or comes back from a split, must learn who is believed dead."""
 REDIAL_EVERY_S = 2.0
+JOINS_TRIED = 3
+"""Addresses that a peer without any connection tries at once, others at the next try."""
 HEAL_EVERY_S = 60.0
-"""A random unconnected or dead peer is asked to be a neighbour this often, whoever has to make room: so splits
-heal however long they lasted, and two halves that are each complete find together."""
+HEAL_APART_S = 2.5
+HEAL_LEAST_S = 5.0
+"""A peer believed gone is tried again: all peers together one about every HEAL_APART_S, each at most every
+HEAL_EVERY_S. So splits heal soon, however long they lasted and however few are left."""
+MEET_EVERY_S = 300.0
+"""A random live peer that is no neighbour is met and compared with this often: two halves that are each
+complete and believe nobody dead would never find together otherwise."""
+PROBES_EACH = 4.0
+"""A death makes about so many peers, of all together, meet another of the same site at once: what died may
+have been more than one, and only neighbours notice."""
+GUESTS = 1024
+"""Peers of other sites known for a while, when there are too many peers for everybody to know all."""
+LEVELS_ABOVE = 2000
+"""Peers up to which everybody knows everybody: at 10,000, refreshed each minute, adverts alone would be
+70 kB/s and 5 % of a core at each. Above it, detail stays within its site and summaries go across."""
+SUMMARY_EVERY_S = 60.0
+SUMMARIES_EACH = 2.0
+"""Summaries of a site in a period, on average; one period in eight goes without."""
+SUMMARY_TTL_S = 600.0
+SUMMARY_CONTACTS = 6
 NEEDY_BELOW = 3
 """With fewer neighbours than this a peer's request is urgent, and whoever is full makes room."""
 CERTIFICATE_WARN_S = 14 * 86400.0
@@ -35,8 +93,12 @@ QUEUED_PER_PEER = 256
 """Messages waiting for a connection; beyond it the oldest is dropped and counted."""
 
 # Broadcast and directory
-COMPARE_EVERY_S = 5.0
-"""Directory digests are compared with one neighbour this often."""
+COMPARE_EVERY_S = 20.0
+"""Roots of directories are compared with one neighbour this often; 200 bytes."""
+COMPARE_SOON_S = 3.0
+"""After a new neighbour, or a comparison that found something: a cut-off exchange goes on soon."""
+SCOPES = 256
+"""Sites compared at once, and everybody's."""
 COMPARE_BUCKETS = 64
 GRAFT_AFTER_S = 0.4
 """An announced record that has not come by then is asked for (Plumtree's timer)."""

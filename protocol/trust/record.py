@@ -10,7 +10,7 @@ import re
 import msgspec
 
 from protocol.terms.ids import KeyId
-from protocol.trust.certificate import is_key
+from protocol.trust.certificate import is_key, is_label
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
 from protocol.wire.codec import Malformed, decode, encode
 from protocol.wire.limits import MAX_RECORD_BYTES
@@ -38,6 +38,9 @@ class Record(msgspec.Struct, frozen=True):
     body: bytes
     ttl_s: float
     """How long it is believed after it was last refreshed."""
+    scope: str = ""
+    """Who is to have it when there are too many peers for everybody to have everything: the hosts of
+    one site, or everybody (empty)."""
 
     @property
     def key(self) -> RecordKey:
@@ -45,9 +48,9 @@ class Record(msgspec.Struct, frozen=True):
         return (self.owner, self.kind, self.name)
 
     @property
-    def rank(self) -> tuple[int, int, bytes, float]:
+    def rank(self) -> tuple[int, int, bytes, float, str]:
         """Total order of the records under one key."""
-        return (self.incarnation, self.sequence, self.body, self.ttl_s)
+        return (self.incarnation, self.sequence, self.body, self.ttl_s, self.scope)
 
 
 class SignedRecord(msgspec.Struct, frozen=True):
@@ -102,6 +105,8 @@ def _fault(record: Record, payload: bytes) -> str:
         return "record: a kind is 1 to 32 of a-z, 0-9 and hyphens"
     if _NAME.fullmatch(record.name) is None:
         return "record: a name is at most 128 visible characters"
+    if record.scope and not is_label(record.scope):
+        return "record: a scope is a site's name, or empty"
     if not (0 <= record.incarnation <= _MAX_NUMBER and 0 <= record.sequence <= _MAX_NUMBER):
         return "record: a number is negative or above 63 bits"
     if not 0 < record.ttl_s <= MAX_TTL_S:

@@ -144,4 +144,6 @@ def _bounded(value: Any, hint: Any) -> Any:
         if isinstance(meta, msgspec.Meta):
             value = value if meta.ge is None else max(value, meta.ge)
             value = value if meta.le is None else min(value, meta.le)
+            if meta.min_length is not None and isinstance(value, tuple):
+                value = value * meta.min_length
     return value

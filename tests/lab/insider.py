@@ -51,6 +51,7 @@ class Insider:
             sequence=1,
             body=encode(presence),
             ttl_s=60.0,
+            scope=who.principal.site,
         )
         self.say(Hello(sign_record(record, who.identity)))
 

@@ -21,8 +21,10 @@ def record(
     sequence: int = 1,
     body: bytes = b"",
     ttl_s: float = 60.0,
+    scope: str = "",
 ) -> tuple[Record, SignedRecord]:
-    made = Record(SIGNERS[owner].key, "advert", name, incarnation, sequence, body, ttl_s=ttl_s)
+    key = SIGNERS[owner].key
+    made = Record(key, "advert", name, incarnation, sequence, body, ttl_s=ttl_s, scope=scope)
     return made, sign_record(made, SIGNERS[owner])
 
 
@@ -34,6 +36,7 @@ RECORDS = st.lists(
         incarnation=st.integers(0, 2),
         sequence=st.integers(0, 3),
         body=st.sampled_from([b"", b"1", b"2"]),
+        scope=st.sampled_from(["", "uc"]),
     ),
     max_size=20,
 )
@@ -49,10 +52,12 @@ def test_merging_is_order_free(records: list[tuple[Record, SignedRecord]], dice:
     for made, signed in shuffled + records[:3]:
         other.put(made, signed, 2.0)
         other.check()
-    assert one.digest() == other.digest()
-    assert {v.key: v for v in one.versions_in(list(range(64)))} == {
-        v.key: v for v in other.versions_in(list(range(64)))
-    }
+    assert one.roots() == other.roots()
+    for scope in ("", "uc"):
+        assert one.buckets(scope) == other.buckets(scope)
+        assert {v.key: v for v in one.versions_in(scope, list(range(64)))} == {
+            v.key: v for v in other.versions_in(scope, list(range(64)))
+        }
     for made, _ in records:
         assert one.has(version_of(made))
         held = one.get(*made.key)
@@ -77,9 +82,32 @@ def test_digests_tell_in_which_bucket_they_differ() -> None:
         one.put(made, signed, 0.0)
         other.put(made, signed, 0.0)
     other.put(*record(owner=1, sequence=9), 0.0)
-    differing = [i for i in range(64) if one.digest()[i] != other.digest()[i]]
+    assert one.root("") != other.root("")
+    differing = [i for i in range(64) if one.buckets("")[i] != other.buckets("")[i]]
     assert len(differing) == 1
-    assert record(owner=1)[0].owner in [v.owner for v in other.versions_in(differing)]
+    assert record(owner=1)[0].owner in [v.owner for v in other.versions_in("", differing)]
+
+
+def test_scopes_have_digests_of_their_own_and_can_be_let_go() -> None:
+    directory = Directory()
+    for owner, scope in enumerate(("", "uc", "fnal")):
+        directory.put(*record(owner=owner, scope=scope), 0.0)
+    assert [root.scope for root in directory.roots()] == ["", "fnal", "uc"]
+    directory.put(*record(owner=1, scope="fnal", sequence=2), 1.0)
+    assert [root.scope for root in directory.roots()] == ["", "fnal"], "it moved"
+    directory.check()
+    directory.narrow("uc")
+    assert [root.scope for root in directory.roots()] == [""]
+    directory.check()
+    assert directory.put(*record(owner=2, scope="fnal"), 2.0), "it may come back"
+
+
+def test_what_is_renewed_does_not_end() -> None:
+    directory = Directory()
+    directory.put(*record(ttl_s=10.0), 0.0)
+    directory.put(*record(sequence=2, ttl_s=10.0), 8.0)
+    assert directory.sweep(12.0) == []
+    assert directory.sweep(19.0) == [record(sequence=2, ttl_s=10.0)[0]]
 
 
 def test_what_ended_does_not_come_back() -> None:
@@ -89,7 +117,7 @@ def test_what_ended_does_not_come_back() -> None:
     assert directory.sweep(9.0) == []
     assert directory.sweep(15.0) == [old[0]]
     assert len(directory) == 0
-    assert directory.digest() == Directory().digest()
+    assert directory.roots() == ()
     assert directory.has(version_of(old[0])), "remembered as ended"
     assert not directory.put(*old, 16.0)
     assert directory.put(*record(sequence=2), 17.0), "but news is news"

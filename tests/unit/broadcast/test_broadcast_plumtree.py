@@ -1,6 +1,6 @@
 """The tree, as a conversation: push, announce, prune, graft."""
 
-from protocol.broadcast.messages import Announce, Gossip, Graft, Prune, Version, version_of
+from protocol.broadcast.messages import Announce, Graft, Prune, Version, version_of
 from protocol.broadcast.plumtree import Plumtree
 from protocol.sim.keys import SimSigner
 from protocol.terms.effects import Deadline, Send
@@ -29,7 +29,9 @@ def grown() -> Plumtree:
 def test_news_goes_to_the_eager_now_and_to_the_lazy_as_a_word_in_a_moment() -> None:
     tree = grown()
     signed, version = news()
-    assert tree.push(signed, version, A, 5.0) == [Send(B, Gossip(signed))]
+    tree.push(signed, version, A, 5.0)
+    assert tree.pop_pushes() == {B: [signed]}
+    assert tree.pop_pushes() == {}
     assert tree.next_deadline() == Deadline(5.0 + ANNOUNCE_AFTER_S, "announce")
     assert tree.tick(5.0 + ANNOUNCE_AFTER_S) == [Send(C, Announce((version,)))]
     assert tree.next_deadline() is None
@@ -52,14 +54,30 @@ def test_who_pushes_old_news_is_pruned_once() -> None:
     tree = grown()
     assert tree.stale(A) == [Send(A, Prune())]
     assert tree.stale(A) == []
-    assert tree.push(*news(), None, 0.0) == [Send(B, Gossip(news()[0]))]
+    tree.push(*news(), None, 0.0)
+    assert tree.pop_pushes() == {B: [news()[0]]}
 
 
 def test_a_lazy_one_that_was_first_becomes_eager() -> None:
     tree = grown()
     tree.fresh(C)
     assert tree.neighbours == [A, B, C]
-    assert [s.peer for s in tree.push(*news(), None, 0.0) if isinstance(s, Send)] == [A, B, C]
+    tree.push(*news(), None, 0.0)
+    assert list(tree.pop_pushes()) == [A, B, C]
+
+
+def test_one_step_is_one_frame_with_the_newest_of_each_key() -> None:
+    tree = grown()
+    for sequence, name in ((1, ""), (2, ""), (1, "other")):
+        tree.push(*news(sequence, name), A, 5.0)
+    assert tree.pop_pushes() == {B: [news(2)[0], news(1, "other")[0]]}
+
+
+def test_news_of_one_site_goes_only_to_who_keeps_it() -> None:
+    tree = grown()
+    tree.push(*news(), None, 5.0, lambda peer: peer == A)
+    assert list(tree.pop_pushes()) == [A]
+    assert tree.tick(6.0) == [], "nor is it announced to others"
 
 
 def test_what_was_announced_and_did_not_come_is_grafted() -> None:

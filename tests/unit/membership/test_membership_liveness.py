@@ -5,7 +5,7 @@ import pytest
 from protocol.membership.liveness import Changed, Health, Liveness
 from protocol.terms.effects import Deadline
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import CONFIRM_S, LONELY_S
+from protocol.terms.limits import CONFIRM_S, LONELY_S, WRONG_MOST, WRONG_WINDOW_S
 
 PEER, ONE, TWO = PeerId("peer"), PeerId("one"), PeerId("two")
 ALIVE, SUSPECT, DEAD, LEFT = Health.ALIVE, Health.SUSPECT, Health.DEAD, Health.LEFT
@@ -114,7 +114,6 @@ def test_taken_back_by_all_who_said_it() -> None:
 def test_own_ears_outweigh_others_words(before: Health) -> None:
     table = known(before)
     assert table.heard(PEER, 9.0) == [Changed(PEER, ALIVE, "heard from")]
-    assert table.since_s(PEER) == 9.0
     assert table.tick(100.0) == []
 
 
@@ -123,7 +122,27 @@ def test_who_is_there() -> None:
     table.present(ONE, 1, False, 0.0)
     table.present(TWO, 1, False, 0.0)
     table.suspected(PEER, ONE, 1, 0.0)
-    assert table.alive() == [PEER, ONE, TWO]
+    assert (table.gone(), table.any_gone()) == ([], False)
     table.tick(LONELY_S)
-    assert table.alive() == [PEER, TWO]
-    assert table.gone() == [ONE]
+    assert (table.gone(), table.any_gone()) == ([ONE], True)
+    table.forget(ONE)
+    assert (table.gone(), table.health(ONE)) == ([], None)
+
+
+def test_a_strained_peer_is_patient_with_others() -> None:
+    table = known(SUSPECT)
+    table.patience = 3.0
+    assert table.tick(2 * LONELY_S) == []
+    assert table.tick(3 * LONELY_S) != []
+
+
+def test_who_is_wrong_again_and_again_is_believed_no_more_for_a_while() -> None:
+    table = known(ALIVE, 0)
+    for incarnation in range(WRONG_MOST):
+        assert table.suspected(ONE, PEER, incarnation, 1.0)
+        assert table.present(PEER, incarnation + 1, False, 1.1)
+    assert table.suspected(ONE, PEER, WRONG_MOST, 2.0) == []
+    assert table.health(PEER) is ALIVE
+    assert table.suspected(TWO, PEER, WRONG_MOST, 2.0), "others are believed"
+    table.heard(PEER, 3.0)
+    assert table.suspected(ONE, PEER, WRONG_MOST, 2.0 + WRONG_WINDOW_S), "and it is again, later"

@@ -5,9 +5,18 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.membership.messages import Contact
 from protocol.membership.view import View
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import ACTIVE_REMOTE, ACTIVE_VIEW, FULL_MESH_BELOW, REDIAL_EVERY_S
+from protocol.terms.limits import (
+    ACTIVE_REMOTE,
+    ACTIVE_VIEW,
+    FULL_MESH_BELOW,
+    REDIAL_EVERY_S,
+    SETTLE_S,
+)
+
+ME = PeerId("me")
 
 
 def peers(near: int, far: int) -> dict[PeerId, str]:
@@ -21,29 +30,40 @@ def is_far(peer: PeerId) -> bool:
     return peer.startswith("far")
 
 
+def contact(peer: PeerId, alive: dict[PeerId, str]) -> Contact:
+    return Contact(peer, alive[peer], f"{peer}:1")
+
+
+def seeing(alive: dict[PeerId, str], seed: int = 1) -> View:
+    """A view whose passive contacts are these."""
+    view = View(ME, "here", Random(seed))
+    for peer in alive:
+        view.passive.add(contact(peer, alive))
+    return view
+
+
 def test_a_few_all_watch_each_other() -> None:
     alive = peers(4, 6)
-    view = View("here", Random(1))
+    view = seeing(alive)
     assert view.asks_for(alive, 1.0) == list(alive)
     for peer, site in alive.items():
         assert view.wants(peer, site, False, alive)
-        assert view.add(peer, site, alive) == []
+        assert view.add(contact(peer, alive), alive) == []
     assert view.next_deadline(alive) is None
     assert len(alive) + 1 < FULL_MESH_BELOW
 
 
 def test_many_have_a_few_neighbours_half_of_them_far() -> None:
-    alive = peers(20, 20)
-    view = View("here", Random(1))
-    asks = view.asks_for(alive, 1.0)
+    alive = peers(14, 14)
+    asks = seeing(alive).asks_for(alive, 1.0)
     assert len(asks) == ACTIVE_VIEW
     assert sum(is_far(p) for p in asks) == ACTIVE_REMOTE
 
 
 def test_who_was_asked_is_waited_for() -> None:
     """Looking again because of some news asks nobody more while answers are on their way."""
-    alive = peers(20, 20)
-    view = View("here", Random(1))
+    alive = peers(14, 14)
+    view = seeing(alive)
     asks = view.asks_for(alive, 1.0)
     view.hurry()
     assert view.asks_for(alive, 1.1) == []
@@ -54,7 +74,7 @@ def test_who_was_asked_is_waited_for() -> None:
 
 def test_each_is_tried_once_a_round_and_rounds_begin_again() -> None:
     alive = peers(14, 0)
-    view = View("here", Random(1))
+    view = seeing(alive)
     asked: list[PeerId] = []
     now = 0.0
     while len(asked) < len(alive):
@@ -66,39 +86,51 @@ def test_each_is_tried_once_a_round_and_rounds_begin_again() -> None:
     assert view.asks_for(alive, now + 2 * REDIAL_EVERY_S)
 
 
-def test_far_ones_are_asked_again_when_all_have_refused() -> None:
-    """Near neighbours enough, and near candidates that need not be asked."""
-    alive = peers(14, 4)
-    view = View("here", Random(1))
-    for peer in [p for p in alive if not is_far(p)][:ACTIVE_VIEW]:
-        view.add(peer, "here", alive)
-    now = 0.0
-    for _ in range(5):
-        now += 2 * REDIAL_EVERY_S
-        asks = view.asks_for(alive, now)
-        assert asks
-        assert all(is_far(p) for p in asks)
+def test_a_newcomer_lets_others_find_it_first() -> None:
+    alive = peers(14, 0)
+    view = seeing(alive)
+    view.settle(5.0)
+    view.hurry()
+    assert view.asks_for(alive, 5.5) == []
+    deadline = view.next_deadline(alive)
+    assert deadline is not None
+    assert deadline.at_s == 5.0 + SETTLE_S
+    assert view.asks_for(alive, deadline.at_s)
+
+
+def test_who_is_lost_is_not_asked_again() -> None:
+    alive = peers(12, 0)
+    view = seeing(alive)
+    for peer in list(alive)[1:]:
+        view.lost(peer)
+    assert view.asks_for(alive, 1.0) == [PeerId("near-0")]
+    view.lost(PeerId("near-0"))
+    assert view.next_deadline(alive) is None, "there is nobody to ask"
 
 
 def test_a_full_view_refuses_but_not_the_needy() -> None:
     alive = peers(20, 20)
-    view = View("here", Random(1))
+    view = seeing({})
     for peer in list(alive)[:ACTIVE_VIEW]:
-        view.add(peer, alive[peer], alive)
+        view.add(contact(peer, alive), alive)
     assert not view.wants(PeerId("near-19"), "here", False, alive)
     assert view.wants(PeerId("near-19"), "here", True, alive)
     assert view.wants(PeerId("near-0"), "here", False, alive), "it is one already"
 
 
-@given(st.lists(st.integers(0, 39)), st.integers())
-def test_the_view_is_bounded_and_so_are_its_far_ones(picks: list[int], seed: int) -> None:
+@given(st.lists(st.tuples(st.integers(0, 39), st.booleans())), st.integers())
+def test_the_view_is_bounded_and_so_are_its_far_ones(
+    picks: list[tuple[int, bool]], seed: int
+) -> None:
     alive = peers(20, 20)
     names = list(alive)
-    view = View("here", Random(seed))
-    for pick in picks:
+    view = seeing({}, seed)
+    for pick, goes in picks:
         peer = names[pick]
-        if view.wants(peer, alive[peer], pick % 3 == 0, alive) and not view.is_neighbour(peer):
-            evicted = view.add(peer, alive[peer], alive)
+        if goes and view.remove(peer):
+            view.passive.add(contact(peer, alive))
+        elif view.wants(peer, alive[peer], pick % 3 == 0, alive) and not view.is_neighbour(peer):
+            evicted = view.add(contact(peer, alive), alive)
             assert peer not in evicted
         view.check()
         assert len(view.neighbours) <= ACTIVE_VIEW + 1

@@ -9,8 +9,7 @@ from protocol.broadcast.messages import Gossip
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
 from protocol.grid.record import grid_id
-from protocol.membership.membership import Join
-from protocol.membership.messages import Hello, Ping, Pong, Presence
+from protocol.membership.messages import Contact, Hello, Ping, Pong, Presence
 from protocol.negotiation.holds import HoldNotSaved
 from protocol.negotiation.messages import HoldAsk, HoldReply
 from protocol.node.events import (
@@ -33,7 +32,12 @@ from protocol.sim.keys import SimFederation, SimVerifier
 from protocol.sim.people import IMAGE, Admin, grid_spec
 from protocol.terms.effects import Dial, Effect, HangUp, Note, Persist, Quarantine, Send, Untidied
 from protocol.terms.ids import Digest, PeerId, RequestId
-from protocol.terms.limits import PATIENCE, PRESENCE_EVERY_S, QUARANTINE_S
+from protocol.terms.limits import (
+    ADDRESSES_SAVED_AFTER_S,
+    PATIENCE,
+    PRESENCE_EVERY_S,
+    QUARANTINE_S,
+)
 from protocol.trust.record import Record, sign_record
 from protocol.wire.codec import encode
 
@@ -55,7 +59,7 @@ def identity(name: str, federation: SimFederation = FED, site: str = "s1") -> Id
     )
 
 
-def node(name: str = "h1", rows: Rows | None = None, joins: tuple[Join, ...] = ()) -> Node:
+def node(name: str = "h1", rows: Rows | None = None, joins: tuple[Contact, ...] = ()) -> Node:
     images = (ImageLabel(IMAGE.name, Digest(IMAGE.digest), 1),)
     return Node(identity(name), FACTS, images, joins, rows or {}, Random(1), NOW)
 
@@ -63,6 +67,7 @@ def node(name: str = "h1", rows: Rows | None = None, joins: tuple[Join, ...] = (
 def hello(of: Identity, incarnation: int = 1) -> Hello:
     presence = Presence(of.chain, of.address)
     record = Record(of.signer.key, "presence", "", incarnation, 1, encode(presence), 86400.0)
+    record = msgspec.structs.replace(record, scope=of.site)
     return Hello(sign_record(record, of.signer))
 
 
@@ -104,7 +109,7 @@ def test_its_incarnation_is_on_disk_before_it_is_said() -> None:
 def test_it_dials_whom_it_was_told_and_whom_it_knew() -> None:
     rows = {"peer": {YOU: b"h2:7000"}}
     third = identity("h3")
-    peer = node(rows=rows, joins=(Join(third.peer, third.address),))
+    peer = node(rows=rows, joins=(Contact(third.peer, third.site, third.address),))
     effects = peer.handle(Started(), NOW)
     assert [e for e in effects if isinstance(e, Dial)] == [
         Dial(third.peer, "h3:7000"),
@@ -123,6 +128,7 @@ def test_a_friend_is_known_saved_and_asked_to_be_a_neighbour() -> None:
     effects = peer.handle(Arrived(YOU, hello(OTHER), ""), NOW)
     assert "Neighbour" in sends(effects)
     assert Note("peer.joined", "h2", "joined") in effects
+    effects = peer.handle(Ticked(), NOW + ADDRESSES_SAVED_AFTER_S)
     saved = [e for e in effects if isinstance(e, Persist)]
     assert [(r.table, r.key, r.value) for e in saved for r in e.rows] == [("peer", YOU, b"h2:7000")]
     assert saved[0].otherwise == Untidied()
@@ -225,13 +231,14 @@ def test_a_quarantined_peers_records_come_through_others() -> None:
     flood(peer, NOW)
     news = Record(OTHER.signer.key, "advert", "", 1, 2, encode(peer.host.advert(NOW)), 60.0)
     signed = sign_record(news, OTHER.signer)
-    peer.handle(Arrived(third.peer, Gossip(signed), ""), NOW)
+    peer.handle(Arrived(third.peer, Gossip((signed,)), ""), NOW)
     assert peer.desk.adverts[YOU].advert == peer.host.advert(NOW)
 
 
 def test_a_ping_is_answered_with_its_own_time() -> None:
-    effects = friends().handle(Arrived(YOU, Ping(42.0), ""), NOW)
-    assert Send(YOU, Pong(42.0)) in effects
+    effects = friends().handle(Arrived(YOU, Ping(42.0), ""), NOW + 1)
+    pongs = [e.message for e in effects if isinstance(e, Send) and isinstance(e.message, Pong)]
+    assert pongs == [Pong(42.0, NOW + 1)]
 
 
 def ask(order_now: float = NOW, *names: str) -> HoldAsk:
@@ -243,10 +250,11 @@ def test_what_may_fail_by_itself_goes_last() -> None:
     """A promise behind which other rooms' effects stood would take them with it."""
     peer = friends()
     effects = peer.handle(Arrived(YOU, ask(), ""), NOW + 40)
-    (at,) = [i for i, e in enumerate(effects) if isinstance(e, Persist) and e.otherwise]
+    at, *_ = [i for i, e in enumerate(effects) if isinstance(e, Persist) and e.otherwise]
     behind = effects[at + 1 :]
     assert len(effects[:at]) > 0, "an advert was due too"
-    assert [type(e).__name__ for e in behind] == ["Send", "Note"]
+    assert [type(e).__name__ for e in behind[:2]] == ["Send", "Note"]
+    assert [e for e in behind[2:] if not isinstance(e, Persist)] == [], "only tidying"
     assert isinstance(behind[0], Send)
     assert isinstance(behind[0].message, HoldReply)
 
@@ -346,14 +354,14 @@ def test_it_says_again_that_it_is_there() -> None:
 
 def test_goodbye_goes_to_neighbours_with_the_last_presence() -> None:
     peer = friends()
-    peer.membership.view.add(YOU, "s1", {})
+    peer.membership.view.add(Contact(YOU, "s1", OTHER.address), {})
     effects = peer.handle(Stopping(), NOW + 1)
     assert sends(effects)[:2] == ["Gossip", "Goodbye"]
 
 
 def test_a_neighbour_that_is_lost_is_suspected_at_once() -> None:
     peer = friends()
-    peer.membership.view.add(YOU, "s1", {})
+    peer.membership.view.add(Contact(YOU, "s1", OTHER.address), {})
     peer.handle(Disconnected(YOU, "gone"), NOW + 1)
     assert str(peer.membership.liveness.health(YOU)) == "suspect"
     (suspicion,) = peer.broadcast.directory.of_kind("suspicion")

@@ -43,7 +43,7 @@ ASK = ImageAsk("session", digest_of(b"image"), 0, 1)
 
 def hello(theirs: Span) -> Hello:
     presence = Presence(OTHER.chain, OTHER.address)
-    record = Record(OTHER.signer.key, "presence", "", 1, 1, encode(presence), 86400.0)
+    record = Record(OTHER.signer.key, "presence", "", 1, 1, encode(presence), 86400.0, OTHER.site)
     return Hello(sign_record(record, OTHER.signer), theirs.oldest, theirs.newest)
 
 

@@ -1,0 +1,58 @@
+"""When to try those who are believed gone, and to meet strangers: what heals splits, however long they lasted.
+
+Rules. One believed dead is dialled now and then, all peers together one about every HEAL_APART_S. A live peer
+that is no neighbour is met every MEET_EVERY_S: to compare directories with it, and to see that it lives, since
+only neighbours watch each other (SWIM's random probe, made rare because here it is the second line). A death
+makes a few peers look at others of the same site at once: what died may have been more than one.
+"""
+
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Deadline, earliest
+from protocol.terms.limits import (
+    HEAL_APART_S,
+    HEAL_EVERY_S,
+    HEAL_LEAST_S,
+    MEET_EVERY_S,
+    PROBES_EACH,
+)
+
+
+class Healing:
+    """Two timers. The first time either would be due it is only set, so that peers are not in step."""
+
+    def __init__(self, dice: Dice) -> None:
+        self._dice = dice
+        self._heal_s = self._meet_s = 0.0
+        self._site = ""
+        """Where somebody has just died."""
+
+    def tries_gone(self, others: int, now: float) -> bool:
+        """Whether to try one that is believed gone; `others` are believed alive."""
+        if now < self._heal_s:
+            return False
+        first = not self._heal_s
+        pause_s = max(HEAL_LEAST_S, min(HEAL_EVERY_S, HEAL_APART_S * (1 + others)))
+        self._heal_s = now + pause_s * self._dice.uniform(0.5, 1.5)
+        return not first
+
+    def meets_stranger(self, now: float) -> str | None:
+        """Whether to meet a stranger: the site it should be of, empty for any; None if it is not time."""
+        if now < self._meet_s:
+            return None
+        first = not self._meet_s
+        self._meet_s = now + MEET_EVERY_S * self._dice.uniform(0.5, 1.5)
+        site, self._site = self._site, ""
+        return None if first else site
+
+    def died(self, site: str, others: int, now: float) -> None:
+        """Somebody is believed dead."""
+        if self._dice.random() < PROBES_EACH / (1 + others):
+            self._site = site
+            self._meet_s = min(self._meet_s, now + self._dice.uniform(0.5, 2.0))
+
+    def next_deadline(self, gone: bool, strangers: bool) -> Deadline | None:
+        """When something is due, if there is anybody gone, or anybody to meet."""
+        return earliest(
+            Deadline(self._heal_s, "heal") if gone else None,
+            Deadline(self._meet_s, "meet") if strangers else None,
+        )

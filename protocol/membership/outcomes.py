@@ -1,0 +1,44 @@
+"""What membership cannot do itself and asks the node to have done."""
+
+import msgspec
+
+from protocol.membership.liveness import Changed
+from protocol.membership.messages import Suspicion
+from protocol.terms.ids import PeerId
+
+
+class Accuse(msgspec.Struct, frozen=True):
+    """Publish that we hear nothing from this peer (incarnation -1: that we do again)."""
+
+    suspicion: Suspicion
+
+
+class Refute(msgspec.Struct, frozen=True):
+    """Somebody suspects this peer itself: raise the incarnation above this one and say so."""
+
+    incarnation: int
+
+
+class Returned(msgspec.Struct, frozen=True):
+    """This peer was stopped for a while: others suspect it, so say that it is back."""
+
+
+class NeighbourUp(msgspec.Struct, frozen=True):
+    """A neighbour's connection stands."""
+
+    peer: PeerId
+
+
+class NeighbourDown(msgspec.Struct, frozen=True):
+    """A neighbour is gone, or its connection is."""
+
+    peer: PeerId
+
+
+class Met(msgspec.Struct, frozen=True):
+    """No neighbour (yet), but worth comparing directories with."""
+
+    peer: PeerId
+
+
+Outcome = Accuse | Refute | Returned | NeighbourUp | NeighbourDown | Met | Changed

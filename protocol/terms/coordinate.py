@@ -1,0 +1,43 @@
+"""Where a peer is on the network, as a point: distances between points estimate round-trip times.
+
+The space is that of Vivaldi (Dabek, Cox, Kaashoek, Morris, SIGCOMM 2004) with height: a few dimensions for the
+wide area, and a height for the access link that every path of a peer goes through. How points move:
+membership/vivaldi.py.
+"""
+
+from math import sqrt
+from typing import Annotated
+
+import msgspec
+
+DIMENSIONS = 4
+"""The paper finds 2 with height nearly as good as any; two more cost 18 bytes a ping and fold less."""
+
+FAR_S = 10.0
+ERROR_MOST = 1.5
+"""Error of one that has measured nothing."""
+
+Axis = Annotated[float, msgspec.Meta(ge=-FAR_S, le=FAR_S)]
+
+
+class Coordinate(msgspec.Struct, frozen=True, array_like=True):
+    """A point. All in seconds of round-trip time, `error` relative (0 perfect, 1.5 nothing known)."""
+
+    at: Annotated[tuple[Axis, ...], msgspec.Meta(min_length=DIMENSIONS, max_length=DIMENSIONS)]
+    height_s: Annotated[float, msgspec.Meta(ge=0.0, le=FAR_S)]
+    error: Annotated[float, msgspec.Meta(ge=0.0, le=ERROR_MOST)]
+
+
+NOWHERE = Coordinate((0.0,) * DIMENSIONS, 0.0, ERROR_MOST)
+"""Of a peer that has measured nothing yet."""
+
+
+def distance_s(a: Coordinate, b: Coordinate) -> float:
+    """Estimated round-trip time between two points, in seconds."""
+    flat = sqrt(sum((x - y) ** 2 for x, y in zip(a.at, b.at, strict=True)))
+    return flat + a.height_s + b.height_s
+
+
+def known(coordinate: Coordinate) -> bool:
+    """Whether its peer has measured enough for a distance to mean something."""
+    return coordinate.error < ERROR_MOST / 2
