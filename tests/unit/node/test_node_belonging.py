@@ -49,7 +49,9 @@ def identity(name: str, chain: Chain | None = None) -> Identity:
 def presence(chain: Chain, name: str = "h2", incarnation: int = 1) -> SignedRecord:
     said = encode(Presence(chain, f"{name}:7000"))
     signer = FED.host("s1", name)
-    return sign_record(Record(signer.key, "presence", "", incarnation, 1, said, 86400.0), signer)
+    return sign_record(
+        Record(signer.key, "presence", "", incarnation, 1, said, 86400.0, "s1"), signer
+    )
 
 
 def advert(incarnation: int = 1) -> SignedRecord:
@@ -67,7 +69,7 @@ def met(chain: Chain | None = None, rows: Rows | None = None) -> Node:
     node = node_of(rows)
     node.handle(Started(), NOW)
     meet(node, presence(chain or chain_of("h2")), NOW)
-    node.handle(Arrived(YOU, Gossip(advert()), ""), NOW)
+    node.handle(Arrived(YOU, Gossip((advert(),)), ""), NOW)
     return node
 
 
@@ -125,9 +127,9 @@ def test_it_is_kept_on_disk_and_holds_after_a_restart() -> None:
 def test_any_member_may_carry_it() -> None:
     node = met()
     signed = revocation(chain_of("h3"))
-    node.handle(Arrived(YOU, Gossip(signed), ""), NOW)
+    node.handle(Arrived(YOU, Gossip((signed,)), ""), NOW)
     assert len(node.belonging.revocations) == 1
-    node.handle(Arrived(YOU, Gossip(presence(chain_of("h3"), "h3")), ""), NOW)
+    node.handle(Arrived(YOU, Gossip((presence(chain_of("h3"), "h3"),)), ""), NOW)
     assert names(node) == ["h1", "h2"], "h3 is not believed, whoever brings its presence"
     assert node.standing.counts == {"presence-revoked": 1}
 
@@ -137,7 +139,7 @@ def test_nobody_revokes_what_is_not_theirs() -> None:
     host = FED.host("s1", "h3")
     says = msgspec.structs.replace(read_certificate(chain_of("h2")[0]), issuer=host.key)
     forged = revoke(says, "I say so", NOW, host, FED.host_chain("s1", "h3"))
-    node.handle(Arrived(YOU, Gossip(forged), ""), NOW)
+    node.handle(Arrived(YOU, Gossip((forged,)), ""), NOW)
     assert node.standing.counts == {"revocation-wrong-role": 1}
     assert names(node) == ["h1", "h2"]
 
@@ -181,7 +183,7 @@ def test_who_renews_in_time_stays() -> None:
     ends_s = NOW + 100.0
     node = met(chain_of("h2", until_s=ends_s))
     renewed = presence(chain_of("h2", serial="cd" * 8), incarnation=2)
-    node.handle(Arrived(YOU, Gossip(renewed), ""), NOW + 50.0)
+    node.handle(Arrived(YOU, Gossip((renewed,)), ""), NOW + 50.0)
     assert notes(node.handle(Ticked(), ends_s), "peer.expelled") == []
     (row,) = [row for row in peers(node, ends_s) if row.peer == YOU]
     assert row.certificate_s == FED.until_s - ends_s
