@@ -124,8 +124,12 @@ def veth_name(vni: int) -> str:
     return f"ovv-{vni:06x}"
 
 
+def namespace_prefix(owner_tag: str) -> str:
+    return f"ovl-{owner_tag}-"
+
+
 def namespace_name(owner_tag: str, vni: int) -> str:
-    return f"ovl-{owner_tag}-{vni:06x}"
+    return f"{namespace_prefix(owner_tag)}{vni:06x}"
 
 
 def table_name(vni: int) -> str:

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
-from netns import apply
+from netns import traces
 from netns.failures import NetnsError
 from netns.model import NetworkPlan
 from overlayd.ports.network import NetworkError
@@ -30,18 +31,27 @@ class KernelNetwork:
                 f"network {plan.network}: the plan is for host {plan.owner_tag!r}, "
                 f"this is {self._owner_tag!r}"
             )
-        await _in_thread(lambda: apply.ensure(plan, self._run_dir))
+        await _in_thread(lambda: _apply().ensure(plan, self._run_dir))
 
     async def remove(self, network: str) -> None:
-        await _in_thread(lambda: apply.remove(network, self._run_dir, self._owner_tag))
+        await _in_thread(lambda: _apply().remove(network, self._run_dir, self._owner_tag))
 
     async def observe(self) -> tuple[str, ...]:
-        return await _in_thread(lambda: apply.observe(self._run_dir, self._owner_tag))
+        if not await _in_thread(lambda: traces.any_of(self._run_dir, self._owner_tag)):
+            return ()
+        return await _in_thread(lambda: _apply().observe(self._run_dir, self._owner_tag))
 
     async def reachable(self, network: str, address: str, port: int, timeout_s: float) -> bool:
         return await _in_thread(
-            lambda: apply.reachable(network, self._run_dir, address, port, timeout_s)
+            lambda: _apply().reachable(network, self._run_dir, address, port, timeout_s)
         )
+
+
+def _apply() -> ModuleType:
+    """Loaded for the first network: most hosts carry none, and netlink's library is large."""
+    from netns import apply
+
+    return apply
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

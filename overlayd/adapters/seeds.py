@@ -7,9 +7,7 @@ import os
 import re
 from pathlib import Path
 
-import pycdlib
 import yaml
-from pycdlib.pycdlibexception import PyCdlibException
 
 from overlayd.ports.seeds import Seed, SeedError
 
@@ -94,7 +92,9 @@ def _private(path: Path) -> io.BufferedRandom:
 
 
 def _write(target: io.BufferedRandom, files: dict[str, bytes]) -> None:
-    iso = pycdlib.PyCdlib()
+    from pycdlib import PyCdlib  # With the first seed: most hosts never write one.
+
+    iso = PyCdlib()
     iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident=VOLUME_ID)
     try:
         for name, content in files.items():
@@ -113,9 +113,12 @@ def _write(target: io.BufferedRandom, files: dict[str, bytes]) -> None:
 
 def _read(path: Path) -> dict[str, bytes] | None:
     """What is in an ISO; None if it is not there or not whole."""
+    from pycdlib import PyCdlib
+    from pycdlib.pycdlibexception import PyCdlibException
+
     files = {}
     with contextlib.suppress(OSError, PyCdlibException):
-        iso = pycdlib.PyCdlib()
+        iso = PyCdlib()
         iso.open(str(path))
         try:
             for name in ("meta-data", "user-data"):

@@ -7,6 +7,8 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.plugins import PluginProtocol
+from litestar.plugins.core import MsgspecDIPlugin
 
 from overlayd.api import console, events, grids, images, overlay
 from overlayd.api.images import UPLOAD
@@ -24,6 +26,15 @@ Errors are `{"problem": ..., "would_work": ...}`. Rows about other hosts say how
 seconds (`age_s`; -1: never heard)."""
 
 
+class _App(Litestar):
+    """Without litestar's plugins for pydantic, which is here because of typer: all our types are msgspec's,
+    and loading it would cost 7 MiB and make the first answer late."""
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return [*plugins, MsgspecDIPlugin()]
+
+
 def create_app(peer: LocalPeer, uploads: Path) -> Litestar:
     """The API of a running peer, to be served on its event loop.
 
@@ -35,7 +46,7 @@ def create_app(peer: LocalPeer, uploads: Path) -> Litestar:
         left.unlink()
     service = Service(peer, uploads)
     routers = [module.router for module in (overlay, grids, events, images, console)]
-    app = Litestar(
+    app = _App(
         [Router(f"/{VERSION}", route_handlers=routers)],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         exception_handlers=HANDLERS,

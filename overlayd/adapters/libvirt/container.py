@@ -9,12 +9,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pycdlib
-
 from overlayd.adapters.libvirt.xml import container_root
 from overlayd.ports.compute import ComputeError, Machine
 
 GZIP_MAGIC = b"\x1f\x8b"
+
+
+class _NoSeed(Exception):
+    """A seed that cannot be read."""
 
 
 def make_root(machine: Machine) -> None:
@@ -30,7 +32,7 @@ def make_root(machine: Machine) -> None:
         subprocess.run(argv, cwd=root, input=archive, capture_output=True, check=True, timeout=60)
         if machine.seed:
             _copy_seed(Path(machine.seed), root / "run" / "seed")
-    except (OSError, subprocess.SubprocessError, pycdlib.pycdlibexception.PyCdlibException) as why:
+    except (OSError, subprocess.SubprocessError, _NoSeed) as why:
         remove_root(str(root))
         raise ComputeError(f"{machine.name}: its image cannot be unpacked: {why}") from why
 
@@ -43,10 +45,14 @@ def remove_root(root: str) -> None:
 
 def _copy_seed(iso_path: Path, target: Path) -> None:
     target.mkdir(mode=0o700, parents=True)
-    iso = pycdlib.PyCdlib()
-    iso.open(str(iso_path))
+    from pycdlib import PyCdlib  # With the first container: most hosts never make one.
+    from pycdlib.pycdlibexception import PyCdlibException
+
+    iso = PyCdlib()
     try:
+        iso.open(str(iso_path))
         for name in ("meta-data", "user-data"):
             iso.get_file_from_iso(str(target / name), rr_path=f"/{name}")
-    finally:
         iso.close()
+    except PyCdlibException as error:
+        raise _NoSeed(str(error)) from error

@@ -43,13 +43,25 @@ def test_the_rest_is_for_the_command_line(arguments: list[str]) -> None:
     assert plain_run(arguments) is None
 
 
-def test_joining_imports_nothing_that_can_wait() -> None:
-    """What this holds is the time from start to joined, and the memory of a daemon nobody asks."""
-    script = f"import sys, overlayd.running; print(*[n for n in {HEAVY} if n in sys.modules])"
+@pytest.mark.parametrize(
+    ("loads", "not_these"),
+    [
+        # The time from start to joined, and the memory of a daemon nobody asks.
+        ("import overlayd.running", HEAVY),
+        # The memory of a host that carries nothing.
+        ("import overlayd.hosting", ("pyroute2", "pycdlib", "litestar")),
+        # The time to the first answer.
+        ("from overlayd.api.app import create_app; create_app(None, Path('up'))", ("pydantic",)),
+    ],
+)
+def test_what_can_wait_is_not_loaded(
+    tmp_path: Path, loads: str, not_these: tuple[str, ...]
+) -> None:
+    script = f"import sys; from pathlib import Path; {loads}; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path
     )
-    assert done.stdout.split() == []
+    assert [name for name in done.stdout.split() if name in not_these] == []
 
 
 @pytest.mark.parametrize("way", [["run"], ["run", "--help"], ["check-config", "--help"]])
