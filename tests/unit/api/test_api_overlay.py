@@ -43,6 +43,7 @@ async def test_the_schema_describes_the_api_and_needs_nothing_from_elsewhere(
         "/v1/sites",
         "/v1/health",
         "/v1/metrics",
+        "/v1/revocations",
         "/v1/news",
         "/v1/grids",
         "/v1/grids/{name}",
