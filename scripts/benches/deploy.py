@@ -7,6 +7,7 @@ Grids here have no network, since the loop would have none.
 """
 
 import argparse
+import contextlib
 import signal
 import statistics
 import subprocess
@@ -159,18 +160,22 @@ class Loop:
             assert virsh.stdout is not None
             virsh.stdin.write("\n".join(lines) + "\n")
             virsh.stdin.flush()
-            created, said = 0, []
-            while created < len(domains):
-                line = virsh.stdout.readline()
-                if not line:
-                    raise RuntimeError("virsh ended: " + "".join(said[-5:]))
-                said.append(line)
-                created += "created" in line
-            took_s = time.monotonic() - began_s
-            ends = [f"destroy {name}" for name, _ in domains]
-            virsh.stdin.write("\n".join([*ends, "quit"]) + "\n")
-            virsh.stdin.flush()
-            virsh.stdout.read()
+            try:
+                created, said = 0, []
+                while created < len(domains):
+                    line = virsh.stdout.readline()
+                    if not line:
+                        raise RuntimeError("virsh ended: " + "".join(said[-5:]))
+                    said.append(line)
+                    created += "created" in line
+                took_s = time.monotonic() - began_s
+            finally:
+                # Also when ended early: these guests would outlive virsh, and slow the machine for ever.
+                with contextlib.suppress(BrokenPipeError):
+                    ends = [f"destroy {name}" for name, _ in domains]
+                    virsh.stdin.write("\n".join([*ends, "quit"]) + "\n")
+                    virsh.stdin.flush()
+                virsh.stdout.read()
         return took_s
 
 
