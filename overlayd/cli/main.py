@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from overlayd.cli import console, grids, images, life, overlay, placing
+from overlayd.cli import console, engine, grids, images, life, overlay, placing
 from overlayd.cli.client import DEFAULT_SOCKET
 from overlayd.cli.failure import INTERRUPTED, Failure
 from overlayd.cli.federation import federation_app, host_app, site_app
@@ -113,6 +113,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "revoke": overlay.revoke,
     "plan": placing.plan,
     "up": placing.up,
+    "place": engine.place,
+    "capacity": engine.capacity,
     "ps": grids.ps,
     "show": grids.show,
     "events": overlay.events,

@@ -71,6 +71,8 @@ class _Walker:
                 return found
             case inspect.IntType() if isinstance(found, int) and not isinstance(found, bool):
                 return found
+            case inspect.BoolType() if isinstance(found, bool):
+                return found
             case inspect.AnyType():
                 return found
         return self._wrong(shape, path, f"found {shown(found)}; {_wanted(shape, found, notes)}")
@@ -122,6 +124,8 @@ def placeholder(shape: inspect.Type) -> object:
             return ""
         case inspect.IntType():
             return 0
+        case inspect.BoolType():
+            return False
     return None
 
 
@@ -151,6 +155,8 @@ def _wanted(shape: inspect.Type, found: object, notes: Mapping[str, Any]) -> str
             wanted = "write text"
         case inspect.IntType():
             wanted = "write a whole number"
+        case inspect.BoolType():
+            wanted = "write true or false"
         case inspect.VarTupleType():
             if isinstance(found, str) and found.isprintable() and len(found) <= 60:
                 return f"write a list: [{found}]"

@@ -78,7 +78,10 @@ def choose(
     table = Table(workspaces, offers, rules, kept)
     best = _best(table, dice)
     if best.placed < len(workspaces):
-        best = max(best, _best(table, None), key=lambda tried: tried.rank)
+        sure = _best(table, None)
+        # What is refused is refused with the same words, whatever the dice.
+        if sure.rank > best.rank or best.missing:
+            best = max(sure, best, key=lambda tried: tried.rank)
     return _choice(table, best)
 
 

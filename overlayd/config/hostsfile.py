@@ -1,0 +1,142 @@
+"""The hosts file: what some hosts would offer, written by a person, for the engine without daemons.
+
+TOML or YAML, by the file's name; `overlayctl place --hosts` and the scenarios under tests/scenarios read it.
+An image counts as the same wherever its name is, so names stand in for digests here.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, field
+
+from overlayd.config.documents import DocumentError, KeyPath, Source, combined, load
+from overlayd.config.gridkeys import Keys
+from overlayd.config.toml_source import parse_toml
+from overlayd.config.typed import read
+from overlayd.config.values import Cpus, Label, Name, Size
+from overlayd.config.yaml_source import parse_yaml
+from protocol.capacity.quantum import Quantum
+from protocol.grid.model import Architecture, Driver, GridSpec, ImageRef
+from protocol.grid.syntax import label_problem
+from protocol.placement.distance import Coordinate
+from protocol.placement.fit import Offer
+from protocol.terms.ids import PeerId, digest_of
+
+HOSTS_MAX = 10_000
+"""In one file, all counted out: as many as an overlay may have peers."""
+
+
+class HostKeys(Keys, frozen=True, kw_only=True):
+    """What one host has free, or `count` equal hosts named NAME-1, NAME-2, ..."""
+
+    site: Annotated[Name, Meta(description="Where it is.", examples=["uc"])]
+    cpus: Annotated[Cpus, Meta(description="Free cpus.", examples=[8])]
+    memory: Annotated[Size, Meta(description="Free memory.", examples=["32G"])]
+    disk: Annotated[Size, Meta(description="Free disk.", examples=["200G"])] = Size(0)
+    count: Annotated[int, Meta(description="How many such hosts.")] = 1
+    labels: Annotated[tuple[Label, ...], Meta(description="Its labels.", examples=[["ssd"]])] = ()
+    devices: Annotated[dict[str, int], Meta(description="Free devices.", examples=[{"gpu": 2}])] = (
+        field(default_factory=dict)
+    )
+    images: Annotated[
+        tuple[str, ...], Meta(description="Images it has.", examples=[["debian-12"]])
+    ] = ()
+    carries: Annotated[
+        tuple[str, ...], Meta(description="Grids of yours it carries.", examples=[["star"]])
+    ] = ()
+    at_ms: Annotated[
+        tuple[int, ...],
+        Meta(
+            description="Where it is in the network: a point, distances being milliseconds of"
+            " round trip. Not known if left out.",
+            examples=[[30, 0]],
+        ),
+    ] = ()
+    architecture: Annotated[Architecture, Meta(description="Its cpus.")] = Architecture.X86_64
+    driver: Annotated[Driver, Meta(description="What it runs guests by.")] = Driver.KVM
+    encrypts: Annotated[
+        bool, Meta(description="Whether it encrypts what its grids send to other hosts.")
+    ] = True
+
+
+class HostsKeys(Keys, frozen=True, kw_only=True):
+    """Hosts and what they have free."""
+
+    hosts: Annotated[
+        dict[str, HostKeys],
+        Meta(
+            description="By name.", examples=[{"uc-1": {"site": "uc", "cpus": 8, "memory": "32G"}}]
+        ),
+    ]
+
+
+def load_hosts(path: str | Path) -> dict[str, HostKeys]:
+    """The hosts of a file, by name. DocumentError with every problem of it."""
+    return _hosts(load(path, parse_toml if str(path).endswith(".toml") else parse_yaml))
+
+
+def parse_hosts(text: str, file: str) -> dict[str, HostKeys]:
+    """As load_hosts, from YAML text; `file` is what problems call it."""
+    return _hosts(parse_yaml(text, file))
+
+
+def offers_of(hosts: dict[str, HostKeys], spec: GridSpec) -> tuple[Offer, ...]:
+    """What they would offer that grid."""
+    return tuple(offer for name, keys in hosts.items() for offer in _offers(name, keys, spec))
+
+
+def with_digests(spec: GridSpec) -> GridSpec:
+    """Every image by the digest that stands for its name here."""
+
+    def known(image: ImageRef) -> ImageRef:
+        return ImageRef(image.name, digest_of(image.name.encode())) if image.name else image
+
+    clusters = tuple(
+        msgspec.structs.replace(c, image=known(c.image), near_image=known(c.near_image))
+        for c in spec.clusters
+    )
+    return msgspec.structs.replace(spec, clusters=clusters)
+
+
+def _hosts(source: Source) -> dict[str, HostKeys]:
+    keys, problems = read(source, HostsKeys)
+    meaning = [source.problem(at, message) for at, message in _problems(keys)]
+    if found := combined(problems, meaning):
+        raise DocumentError(found)
+    return keys.hosts
+
+
+def _problems(keys: HostsKeys) -> Iterator[tuple[KeyPath, str]]:
+    for name, host in keys.hosts.items():
+        if problem := label_problem(name):
+            yield ("hosts", name), problem
+        if not 1 <= host.count <= HOSTS_MAX:
+            yield ("hosts", name, "count"), f"found {host.count}; allowed are 1 to {HOSTS_MAX}"
+        for device, count in host.devices.items():
+            if count < 1:
+                yield ("hosts", name, "devices", device), f"found {count}; leave it out, or write 1"
+    total = sum(max(0, host.count) for host in keys.hosts.values())
+    if total > HOSTS_MAX:
+        yield ("hosts",), f"found {total} hosts; at most {HOSTS_MAX} are allowed"
+
+
+def _offers(name: str, keys: HostKeys, spec: GridSpec) -> Iterator[Offer]:
+    devices = tuple(sorted(keys.devices.items()))
+    for index in range(keys.count):
+        host = name if keys.count == 1 else f"{name}-{index + 1}"
+        yield Offer(
+            peer=PeerId(host),
+            host=host,
+            site=str(keys.site),
+            free=Quantum(int(keys.cpus), int(keys.memory), int(keys.disk), devices),
+            architecture=keys.architecture,
+            underlay="",
+            encrypts=keys.encrypts,
+            images=tuple(digest_of(image.encode()) for image in keys.images),
+            runs_by=("qemu", "kvm") if keys.driver is Driver.KVM else (str(keys.driver),),
+            labels=tuple(str(label) for label in keys.labels),
+            coordinate=Coordinate(tuple(float(x) for x in keys.at_ms)) if keys.at_ms else None,
+            clashes=tuple(grid for grid in keys.carries if grid in spec.placement.apart),
+        )

@@ -1,0 +1,51 @@
+"""How many more of a shape fit, and what stops the next: the question an operator asks before buying.
+
+As ganeti's hspace does: every host is filled with the shape until it takes no more. Rules of a grid play no
+part. What is left over then is what this shape cannot use.
+"""
+
+import msgspec
+
+from protocol.capacity.quantum import Quantum, total
+from protocol.placement.explain import Reason, reasons
+from protocol.placement.fit import Offer, lacking
+from protocol.terms.refusal import Refusal
+
+
+class HostRoom(msgspec.Struct, frozen=True):
+    """One host, filled."""
+
+    host: str
+    site: str
+    fits: int
+    stops: Refusal
+    """What it lacks for one more."""
+    left: Quantum
+
+
+class Headroom(msgspec.Struct, frozen=True):
+    """All hosts, filled."""
+
+    fits: int
+    hosts: tuple[HostRoom, ...]
+    stops: tuple[Reason, ...]
+    """By hosts, the dimension that stops most of them last."""
+    left: Quantum
+
+
+def headroom(shape: Quantum, offers: tuple[Offer, ...]) -> Headroom:
+    """How many more of it fit. The shape asks for something."""
+    rooms = tuple(_room(shape, offer) for offer in offers)
+    return Headroom(
+        fits=sum(room.fits for room in rooms),
+        hosts=rooms,
+        stops=reasons(tuple(room.stops for room in rooms)),
+        left=total([room.left for room in rooms]),
+    )
+
+
+def _room(shape: Quantum, offer: Offer) -> HostRoom:
+    fits, left = shape.times_in(offer.free), offer.free
+    for _ in range(fits):
+        left = left - shape
+    return HostRoom(offer.host, offer.site, fits, lacking(shape, offer.host, left)[-1], left)
