@@ -113,7 +113,7 @@ class Assembly:
         from overlayd.telemetry import metrics
 
         counts = self.inbox.dropped + self._interpreter.counts + self._doorway.counts + self.counts
-        counts += self.intake.counts + self.certificate.counts
+        counts += self.certificate.counts
         return metrics.render(self.node, self.transport, counts + self._hosted().counts)
 
     # -- life

@@ -12,8 +12,9 @@ from overlayd.ports.clock import Clock
 from protocol.node.events import Event, Stopping, Ticked
 from protocol.node.node import Node
 
-_TURNS = 64
-"""Events handled before the loop gets a turn for sockets, the API and timers."""
+_TURN_S = 0.002
+"""How long events are handled before the loop gets a turn for sockets, the API and timers: what one peer's
+flood adds to another's wait, at most."""
 
 
 class Driver:
@@ -28,16 +29,18 @@ class Driver:
 
     async def run(self) -> None:
         """Until `stop`. Raises what ends the process: a store that cannot be written."""
-        handled = 0
+        loop = asyncio.get_running_loop()
+        turn_s = loop.time() + _TURN_S
         while not self._stop:
             event = self._inbox.pop() or self._due()
             if event is None:
                 await self._inbox.wait()
+                turn_s = loop.time() + _TURN_S
                 continue
             await self.step(event)
-            handled += 1
-            if handled % _TURNS == 0:
+            if loop.time() >= turn_s:
                 await asyncio.sleep(0)
+                turn_s = loop.time() + _TURN_S
         await self.step(Stopping())
         self._disarm()
 

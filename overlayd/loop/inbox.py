@@ -23,6 +23,10 @@ LANE = ROOM // 4
 LANE_BYTES = 8 << 20
 """Of one peer's frames: what eight fetches of images have on their way (4 pieces of 256 KiB each)."""
 
+OVERRUN = 64
+"""Dropped for a full lane before it counts as a fault."""
+LANE_FULL = "lane-full"
+
 _Lane = deque[tuple[Event, int]]
 _OF_PEERS = Arrived | Garbled | Connected | Disconnected
 
@@ -38,6 +42,8 @@ class Inbox:
         """Peers with events, whose turn is next first."""
         self._count = 0
         self._own_turn = True
+        self._overrun: dict[PeerId, int] = {}
+        """By lane that has been full: what was dropped of it and is not yet held against the peer."""
         self._some = asyncio.Event()
         self.dropped: Counter[str] = Counter()
 
@@ -55,7 +61,10 @@ class Inbox:
         elif isinstance(event, Connected | Disconnected):
             self._append(event.peer, event, 0)
         elif (why := self._no_room(event)) or not self._make_room(event.peer):
-            self.dropped[why or "inbox-full"] += 1
+            if why == LANE_FULL:
+                self.overrun(event.peer)
+            else:
+                self.dropped[why or "inbox-full"] += 1
             return
         else:
             self._append(event.peer, event, event.size_bytes if isinstance(event, Arrived) else 0)
@@ -66,6 +75,12 @@ class Inbox:
         """Whether there is no room for anything of that peer: its frames need not be looked into."""
         lane = self._lanes.get(peer)
         return lane is not None and (len(lane) >= LANE or self._bytes[peer] >= LANE_BYTES)
+
+    def overrun(self, peer: PeerId) -> None:
+        """Something of a peer whose lane is full was dropped. Of OVERRUN of those the node hears, as one fault:
+        no honest peer has a lane full of anything but gossip, which fills half of it."""
+        self.dropped[LANE_FULL] += 1
+        self._overrun[peer] = min(self._overrun.get(peer, 0) + 1, LANE)
 
     def wake(self) -> None:
         """Ends the wait without an event."""
@@ -85,6 +100,11 @@ class Inbox:
         if self._own and (own or not self._turns):
             return self._own.popleft()[0]
         peer = self._turns.popleft()
+        if self._overrun.get(peer, 0) >= OVERRUN:
+            self._overrun[peer] -= OVERRUN
+            self._count += 1
+            self._turns.append(peer)
+            return Garbled(peer, "flood-unread")
         lane = self._lanes[peer]
         event, size_bytes = lane.popleft()
         self._bytes[peer] -= size_bytes
@@ -92,6 +112,7 @@ class Inbox:
             self._turns.append(peer)
         else:
             del self._lanes[peer], self._bytes[peer]
+            self._overrun.pop(peer, None)
         return event
 
     # -- parts
@@ -108,7 +129,7 @@ class Inbox:
     def _no_room(self, event: Arrived | Garbled) -> str:
         """What a peer's lane is too full for; empty if it is not."""
         if self.is_full(event.peer):
-            return "lane-full"
+            return LANE_FULL
         if isinstance(event, Arrived) and isinstance(event.message, BroadcastMessage):
             part = 4 if isinstance(event.message, Announce) else 2
             if len(self._lanes.get(event.peer, ())) >= LANE // part or self._count >= ROOM // 2:

@@ -1,8 +1,6 @@
 """The intake: what the transport tells becomes the node's events. Frames of a peer whose lane is full are not
 even looked into: reading one costs more than sending it."""
 
-from collections import Counter
-
 from overlayd.loop.inbox import Inbox
 from overlayd.ports.transport import Arrived as FrameArrived
 from overlayd.ports.transport import Down, Refused, TransportEvent, Up
@@ -19,7 +17,6 @@ class Intake:
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
-        self.counts: Counter[str] = Counter()
 
     def take(self, event: TransportEvent) -> None:
         """One event of the transport."""
@@ -29,7 +26,7 @@ class Intake:
             case Down(peer=peer, why=why):
                 self._inbox.put(Disconnected(peer, why))
             case FrameArrived(peer=peer) if self._inbox.is_full(peer):
-                self.counts["frames-unread"] += 1
+                self._inbox.overrun(peer)
             case FrameArrived(peer=peer, frame=frame):
                 self._read(peer, frame)
             case Refused(address=address, why=why):

@@ -182,8 +182,9 @@ ALLOWANCES = {
     "comparison": Allowance(512, 50.0, 1 << 20),
     # A requester's rounds with its stewards, two messages each; a steward of 1,000 grids audited in one minute.
     "register": Allowance(4096, 500.0, 1 << 20),
-    # Quote, hold, release and decided of each request at once: 1,000 requests a peer remembers and runs.
-    "negotiation": Allowance(4096, 500.0, 1 << 20),
+    # Quote, hold, release and decided of as many requests as a peer remembers (256), all at once; after that
+    # 75 requests a second of one requester, where a site's whole day has a few thousand.
+    "negotiation": Allowance(1024, 300.0, 1 << 20),
     # Pieces of images: 4,000 of 256 KiB are 8 Gbit/s. What was not asked for is dropped by the fetcher.
     "bulk": Allowance(8192, 4000.0, 1 << 20),
     # Any other family.

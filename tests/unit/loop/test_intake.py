@@ -1,6 +1,6 @@
 """What the transport tells becomes events; frames of a peer whose lane is full are not looked into."""
 
-from overlayd.loop.inbox import LANE, Inbox
+from overlayd.loop.inbox import LANE, OVERRUN, Inbox
 from overlayd.loop.intake import Intake
 from overlayd.ports.transport import Arrived as FrameArrived
 from overlayd.ports.transport import Down, Refused, Up
@@ -33,10 +33,13 @@ def test_each_becomes_its_event() -> None:
     ]
 
 
-def test_frames_of_a_full_lane_are_counted_unread() -> None:
+def test_frames_of_a_full_lane_are_not_read_and_become_faults() -> None:
     inbox = Inbox()
     intake = Intake(inbox)
-    for _ in range(LANE + 7):
+    for _ in range(LANE + 2 * OVERRUN + 7):
         intake.take(FrameArrived(PEER, b"\xc1"))
     assert len(inbox) == LANE
-    assert intake.counts == {"frames-unread": 7}
+    assert inbox.dropped == {"lane-full": 2 * OVERRUN + 7}
+    unread = Garbled(PEER, "flood-unread")
+    assert [inbox.pop() for _ in range(3)] == [unread, unread, Garbled(PEER, "garbage")]
+    assert len(inbox) == LANE - 1

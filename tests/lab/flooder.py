@@ -1,0 +1,56 @@
+"""A member that says too much: a process of its own, so that what it costs is the daemon's and not the test's.
+
+    python flooder.py KEYS PEER HOST:PORT KIND
+
+Sends as fast as the transport takes it, and again when it was hung up on, until it is told to stop; prints how
+much that was.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from insider import Insider
+
+from overlayd.adapters.credentials import load_host
+from protocol.broadcast.messages import Compare
+from protocol.membership.messages import Ping
+from protocol.negotiation.messages import QuoteAsk
+from protocol.terms.ids import PeerId, RequestId
+from protocol.terms.limits import COMPARE_BUCKETS
+from protocol.wire.envelope import pack
+
+AT_ONCE = 64
+
+FRAMES = {
+    "pings": pack(Ping(1.0), ""),
+    "asks": pack(QuoteAsk(RequestId("flood"), "ams"), ""),
+    "comparisons": pack(Compare(tuple(range(COMPARE_BUCKETS))), ""),
+    "noise": os.urandom(1000),
+}
+
+
+async def flood(keys: Path, peer: str, endpoint: str, kind: str) -> None:
+    """Until SIGTERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    sent, introduced = 0, -1
+    async with Insider(load_host(keys), PeerId(peer), endpoint) as insider:
+        while not stop.is_set():
+            if insider.connected and introduced != insider.hung_up:
+                introduced = insider.hung_up
+                with suppress(AssertionError):  # Hung up on again meanwhile.
+                    insider.introduce()
+            for _ in range(AT_ONCE if insider.connected else 0):
+                sent += insider.transport.send(insider.peer, FRAMES[kind])
+            await asyncio.sleep(0 if insider.connected else 0.05)
+    print(sent, insider.hung_up)
+
+
+if __name__ == "__main__":
+    os.nice(15)  # It shares this machine with whom it floods, where others have their own.
+    folder, who, where, what = sys.argv[1:]
+    asyncio.run(flood(Path(folder), who, where, what))
