@@ -1,4 +1,4 @@
-"""`overlayctl pause`, `resume`, `restart`, `terminate`, `down`: orders about what exists."""
+"""`overlayctl pause`, `resume`, `suspend`, `restore`, `restart`, `terminate`, `down`: orders about what is."""
 
 from typing import Annotated
 
@@ -44,6 +44,22 @@ def resume(context: typer.Context, target: Target, no_wait: NoWait = False) -> N
     Example: overlayctl resume star/worker-1
     """
     _order(session_of(context), Action.RESUME, target, no_wait)
+
+
+def suspend(context: typer.Context, target: Target, no_wait: NoWait = False) -> None:
+    """Saves a workspace to disk: its cpus and memory are free, its disks and its lease stay.
+
+    Example: overlayctl suspend star/worker-1
+    """
+    _order(session_of(context), Action.SUSPEND, target, no_wait)
+
+
+def restore(context: typer.Context, target: Target, no_wait: NoWait = False) -> None:
+    """Lets a suspended workspace go on where it stopped, if its host has room for it again.
+
+    Example: overlayctl restore star/worker-1
+    """
+    _order(session_of(context), Action.RESTORE, target, no_wait)
 
 
 def restart(context: typer.Context, target: Target, no_wait: NoWait = False) -> None:

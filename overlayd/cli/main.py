@@ -121,6 +121,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "explain": grids.explain,
     "pause": life.pause,
     "resume": life.resume,
+    "suspend": life.suspend,
+    "restore": life.restore,
     "restart": life.restart,
     "terminate": life.terminate,
     "down": life.down,

@@ -37,7 +37,7 @@ class LeaseKeys(Keys, frozen=True, kw_only=True):
     ] = None
     on_expiry: Annotated[
         OnExpiry,
-        Meta(description="At its end workspaces are stopped (volumes are kept) or deleted."),
+        Meta(description="At its end: stop (volumes are kept), suspend (memory too), delete."),
     ] = OnExpiry.STOP
     grace: Annotated[
         Duration | None,

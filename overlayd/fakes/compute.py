@@ -28,6 +28,10 @@ class FakeHypervisor:
         self.states: dict[str, MachineState] = {}
         self.refusals: dict[str, str] = {}
         """By machine name, what `start` says instead of starting it."""
+        self.save_refusals: dict[str, str] = {}
+        """By machine name, what `save` says instead of saving it."""
+        self.saves: list[str] = []
+        """Every real save, in order."""
         self.starts: list[tuple[str, int]] = []
         """(name, boot) of every real start, in order: to show that nothing was made twice."""
         self.listeners: list[Callable[[str], None]] = []
@@ -124,6 +128,18 @@ class FakeCompute:
         """Running afterwards."""
         self._turn(name, MachineState.RUNNING)
 
+    async def save(self, name: str) -> None:
+        """Saved afterwards, or what `save_refusals` says."""
+        now = self._opened().states.get(name)
+        if now is MachineState.SAVED:
+            return
+        if now in (None, MachineState.STOPPED):
+            raise ComputeError(f"{name} cannot be saved: it does not run")
+        if name in self.hypervisor.save_refusals:
+            raise ComputeError(f"{name}: {self.hypervisor.save_refusals[name]}")
+        self.hypervisor.saves.append(name)
+        self.hypervisor.change(name, MachineState.SAVED)
+
     async def stop(self, name: str) -> None:
         """Gone afterwards."""
         world = self._opened()
@@ -133,7 +149,7 @@ class FakeCompute:
 
     def _turn(self, name: str, state: MachineState) -> None:
         now = self._opened().states.get(name)
-        if now in (None, MachineState.STOPPED):
+        if now in (None, MachineState.STOPPED, MachineState.SAVED):
             raise ComputeError(f"{name} does not run")
         if now is not state:
             self.hypervisor.change(name, state)

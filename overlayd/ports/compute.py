@@ -80,6 +80,8 @@ class MachineState(StrEnum):
 
     RUNNING = "running"
     PAUSED = "paused"
+    SAVED = "saved"
+    """Its memory is on disk; it uses no cpu and no memory, and goes on where it stopped when started."""
     STOPPED = "stopped"
     """Known but not running: shut down by itself, crashed, or killed."""
 
@@ -119,7 +121,8 @@ class Compute(Protocol):
         """Every machine of ours, also those of an earlier life of this process."""
 
     async def start(self, machine: Machine) -> None:
-        """Running afterwards, with this `boot` and this quantum. ComputeError if refused."""
+        """Running afterwards, with this `boot` and this quantum; a saved one of this boot goes on where it
+        stopped. ComputeError if refused; what was saved is then still there."""
 
     async def pause(self, name: str) -> None:
         """Stops its vcpus, keeps its memory. ComputeError if there is no such machine."""
@@ -127,5 +130,9 @@ class Compute(Protocol):
     async def resume(self, name: str) -> None:
         """Goes on. ComputeError if there is no such machine."""
 
+    async def save(self, name: str) -> None:
+        """Saved afterwards: its memory on disk, nothing of it running. Takes as long as the disk does.
+        ComputeError if there is no such machine, or this driver cannot; it goes on running then."""
+
     async def stop(self, name: str) -> None:
-        """Gone afterwards, at once, without asking the guest; its disks stay."""
+        """Gone afterwards, at once, without asking the guest, and what was saved of it; its disks stay."""

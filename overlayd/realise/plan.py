@@ -75,7 +75,12 @@ def runs(part: PartOf) -> bool:
 
 def stops(part: PartOf) -> bool:
     """Whether a workspace is to have none any more."""
-    return not part.not_yet and not runs(part)
+    return not part.not_yet and part.wanted.power in (Power.OFF, Power.GONE)
+
+
+def saves(part: PartOf) -> bool:
+    """Whether a workspace's machine is to be on disk."""
+    return not part.not_yet and part.wanted.power is Power.SUSPENDED
 
 
 def seed(part: Part, mine: PartOf) -> Seed:

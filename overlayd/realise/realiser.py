@@ -4,13 +4,14 @@ One task a grid, level-triggered: it takes the newest wanted state, compares it 
 observe, and mends the difference by idempotent steps. There is no journal of steps: what is wanted is on
 disk, what is there is observed, and a daemon killed between any two steps finds both again.
 
-Order: machines that must go, then networks, then image, volumes, seed and start of each workspace,
+Order: machines that must go or be saved, then networks, then image, volumes, seed and start of each workspace,
 providers first; last, what nothing needs any more. A step that fails is told and tried again, with
 growing pauses, until what is wanted changes.
 """
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,11 +24,12 @@ from overlayd.ports.volumes import VolumeError, Volumes
 from overlayd.realise import plan
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.paths import Paths, grid_of, machine_name
+from overlayd.realise.turns import Turns
 from overlayd.realise.watch import Watch
 from overlayd.telemetry.logs import logger
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.grid.lifecycle import Phase, Power
-from protocol.node.events import Cleared, Event, Progressed
+from protocol.node.events import Cleared, Event, Measured, Progressed
 from protocol.node.part import Part, PartOf
 from protocol.terms.ids import Digest, GridId
 
@@ -66,7 +68,7 @@ class Realiser:
         self._kicks: dict[GridId, asyncio.Event] = {}
         self._grid_of_machine: dict[str, GridId] = {}
         self._whys: dict[tuple[GridId, str], str] = {}
-        self._starts = asyncio.Semaphore(_STARTS_AT_ONCE)
+        self._turns = Turns(_STARTS_AT_ONCE)
         self._watch = Watch(tools.network, supervisor, tools.tell, probes)
         self.counts: Counter[str] = Counter()
 
@@ -150,6 +152,8 @@ class Realiser:
         try:
             for mine in going:
                 await self._stop(part, mine)
+            for mine in filter(plan.saves, part.mine):
+                await self._save(part, mine, seen)
             await self._networks(part)
         except Failure as error:
             self._stuck(part, seen, str(error))
@@ -181,10 +185,34 @@ class Realiser:
             for path in self._tools.paths.console(grid, workspace):
                 path.unlink(missing_ok=True)
 
+    async def _save(self, part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> None:
+        """Its memory to disk, one machine after another on the whole host; told how long that took."""
+        grid, workspace = part.record.id, mine.workspace
+        name = machine_name(grid, workspace.name)
+        self._watch.drop(grid, workspace.name)
+        now = _there(part, mine, seen)
+        if now is None:
+            # Nothing of it runs, so there is nothing to save; an older start of it is not wanted back.
+            await self._tools.compute.stop(name)
+        elif now.state is not MachineState.SAVED:
+            self._say(part, mine, Phase.SAVING, "waits for its turn")
+            async with self._turns.alone():
+                self._say(part, mine, Phase.SAVING, "")
+                began_s = time.monotonic()
+                await self._tools.compute.save(name)
+                self._measured(True, workspace.memory_bytes, began_s)
+        self._say(part, mine, Phase.SUSPENDED, "" if now is not None else "it did not run")
+
+    def _measured(self, saved: bool, memory_bytes: int, began_s: float) -> None:
+        self._tools.tell(Measured(saved, memory_bytes, time.monotonic() - began_s))
+
     def _stuck(self, part: Part, seen: dict[str, MachineSeen], why: str) -> None:
         """What all workspaces need could not be done: those that do not run already are told so."""
         for mine in part.mine:
-            if not (plan.runs(mine) and _there(part, mine, seen)):
+            there = _there(part, mine, seen)
+            if plan.saves(mine) and there is not None and there.state is MachineState.SAVED:
+                continue
+            if not mine.not_yet and not (plan.runs(mine) and there):
                 self._say(part, mine, Phase.FAILED, why)
 
     def _went(self, part: Part, mine: PartOf) -> None:
@@ -211,7 +239,9 @@ class Realiser:
         name = machine_name(grid, workspace.name)
         self._grid_of_machine[name] = grid
         now = _there(part, mine, seen)
-        if now is None:
+        if now is not None and now.state is MachineState.SAVED:
+            await self._make(part, mine, saved=True)
+        elif now is None:
             if mine.waits_for:
                 self._say(part, mine, Phase.HELD, f"waits for {', '.join(mine.waits_for)}")
                 return
@@ -228,7 +258,8 @@ class Realiser:
         self._whys.pop((grid, workspace.name), None)
         self._watch.follow(part, mine)
 
-    async def _make(self, part: Part, mine: PartOf) -> None:
+    async def _make(self, part: Part, mine: PartOf, saved: bool = False) -> None:
+        """Everything its machine needs, then the machine; one that is `saved` goes on where it stopped."""
         tools, workspace = self._tools, mine.workspace
         digest = Digest(workspace.image.digest)
 
@@ -239,7 +270,8 @@ class Realiser:
             self._say(part, mine, Phase.IMAGE, "fetching")
             await tools.fetcher.ensure(digest, fetched)
         image = await tools.images.files(digest)
-        self._say(part, mine, Phase.NETWORK, "")
+        if not saved:
+            self._say(part, mine, Phase.NETWORK, "")
         disks = {
             name: await tools.volumes.ensure(volume, size_bytes, name)
             for name, volume, size_bytes in plan.volumes(part, mine)
@@ -250,7 +282,14 @@ class Realiser:
         tools.paths.console(part.record.id, workspace.name)[0].parent.mkdir(
             mode=0o700, exist_ok=True
         )
-        async with self._starts:
+        if saved:
+            self._say(part, mine, Phase.RESTORING, "")
+            async with self._turns.alone():
+                began_s = time.monotonic()
+                await tools.compute.start(machine)
+                self._measured(False, workspace.memory_bytes, began_s)
+            return
+        async with self._turns.start():
             self._say(part, mine, Phase.BOOTING, "")
             await tools.compute.start(machine)
 

@@ -6,6 +6,7 @@ It says how many of each standard shape fit, not sums: sums lie about fragments.
 import msgspec
 
 from protocol.capacity.quantum import Quantum
+from protocol.capacity.rates import Rates
 from protocol.capacity.room import Step
 
 KIND = "advert"
@@ -73,6 +74,7 @@ class Advert(msgspec.Struct, frozen=True):
     workspaces: int
     later: tuple[Step, ...] = ()
     """Free room from now on."""
+    rates: Rates = Rates()
 
 
 def shapes_in(free: Quantum) -> tuple[tuple[str, int], ...]:

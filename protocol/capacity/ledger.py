@@ -62,6 +62,10 @@ class Ledger:
         """The same for what is not the same quantum all the time."""
         self._table.reserve(key, spans)
 
+    def spans(self, key: EntryKey) -> tuple[Span, ...]:
+        """What is promised to an entry."""
+        return self._table.spans(key)
+
     def fits(self, key: EntryKey, spans: tuple[Span, ...]) -> bool:
         """Whether that could be promised in place of what the entry has."""
         return self._table.fits(key, spans)

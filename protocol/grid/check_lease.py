@@ -26,8 +26,6 @@ def lease_problems(terms: LeaseTerms, lease_s: int) -> Iterator[Problem]:
     if terms.best_effort:
         said = "found best effort, which is not built yet; leave it out"
         yield Problem(("lease", "best_effort"), said)
-    if terms.on_expiry is OnExpiry.SUSPEND:
-        yield Problem(("lease", "on_expiry"), "suspend is not built yet; write stop or delete")
     for field in ("start_s", "before_s"):
         value = getattr(terms, field)
         if not (math.isfinite(value) and 0 <= value <= limits.TIME_S_MAX):

@@ -5,6 +5,9 @@ All functions here expect a grid without `check.problems` and raise ValueError o
 
 from protocol.grid.model import ClusterSpec, GridSpec, OnExpiry, Workspace
 
+STATE_MORE_BYTES = 16 << 20
+"""Devices, firmware and headers in a saved machine's file: 3 MiB were seen with QEMU 7.2."""
+
 
 def workspaces(spec: GridSpec) -> tuple[Workspace, ...]:
     """Every workspace in start order: providers before those that require them, else file order."""
@@ -28,7 +31,7 @@ def _workspace(
         index=index,
         cpus_milli=cluster.cpus_milli,
         memory_bytes=cluster.memory_bytes,
-        disk_bytes=volumes + (cluster.memory_bytes if saves else 0),
+        disk_bytes=volumes + (state_bytes(cluster.memory_bytes) if saves else 0),
         image=cluster.image,
         networks=cluster.networks,
         mounts=cluster.mounts,
@@ -41,6 +44,11 @@ def _workspace(
         near_volume=cluster.near_volume,
         near_image=cluster.near_image,
     )
+
+
+def state_bytes(memory_bytes: int) -> int:
+    """Disk that a saved workspace takes: its memory, and what the hypervisor writes around it."""
+    return memory_bytes + STATE_MORE_BYTES
 
 
 def workspace_name(cluster: str, index: int) -> str:

@@ -1,6 +1,7 @@
 """The life of a workspace, as tables. A host moves it; everybody else only reads where it is.
 
     held > image > network > booting > running > reachable > (paused, restarting) > ending > gone
+                                          saving > suspended > restoring > running
 
 `failed` can be reached from everywhere a step can fail and is left by trying again.
 """
@@ -26,6 +27,11 @@ class Phase(StrEnum):
     REACHABLE = "reachable"
     """It runs and answers on its network."""
     PAUSED = "paused"
+    SAVING = "saving"
+    """Its memory is being written to disk."""
+    SUSPENDED = "suspended"
+    """Its memory is on disk; it uses neither cpus nor memory."""
+    RESTORING = "restoring"
     FAILED = "failed"
     """A step failed; the detail says which, and it is being tried again."""
     ENDING = "ending"
@@ -43,6 +49,8 @@ class Power(StrEnum):
 
     RUNNING = "running"
     PAUSED = "paused"
+    SUSPENDED = "suspended"
+    """Not running, memory and disks kept."""
     OFF = "off"
     """Not running, disks kept."""
     GONE = "gone"
@@ -81,6 +89,11 @@ _ALLOWED: dict[tuple[Power, str], Power] = {
     (Power.RUNNING, "resume"): Power.RUNNING,
     (Power.RUNNING, "restart"): Power.RUNNING,
     (Power.PAUSED, "restart"): Power.RUNNING,
+    (Power.RUNNING, "suspend"): Power.SUSPENDED,
+    (Power.PAUSED, "suspend"): Power.SUSPENDED,
+    (Power.SUSPENDED, "suspend"): Power.SUSPENDED,
+    (Power.SUSPENDED, "restore"): Power.RUNNING,
+    (Power.RUNNING, "restore"): Power.RUNNING,
 }
 
 

@@ -1,4 +1,4 @@
-"""Pause, resume, restart: carried to the hosts, which check the order themselves and do it."""
+"""Pause, resume, restart, suspend, restore: carried to the hosts, which check the order and do it."""
 
 from protocol.grid.lifecycle import Phase, Status
 from protocol.negotiation.messages import Act, ActReply, Notice
@@ -90,6 +90,8 @@ class Acting(Request):
         match self._order.action:
             case Action.PAUSE:
                 return status.phase is Phase.PAUSED
+            case Action.SUSPEND:
+                return status.phase is Phase.SUSPENDED
             case Action.RESTART:
                 return status.boot > self._boots.get(status.workspace, 0) and status.settled
             case _:

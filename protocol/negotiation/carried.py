@@ -11,12 +11,16 @@ from enum import StrEnum
 
 import msgspec
 
-from protocol.capacity.timetable import Window
+from protocol.capacity.quantum import Quantum
+from protocol.capacity.timetable import Span, Window, lease_spans
+from protocol.grid.expand import state_bytes
 from protocol.grid.lease import kept_s
-from protocol.grid.lifecycle import Power, Wanted
-from protocol.grid.model import LeaseTerms, OnExpiry
+from protocol.grid.lifecycle import Phase, Power, Wanted
+from protocol.grid.model import LeaseTerms, OnExpiry, Workspace
 from protocol.grid.record import GridRecord
+from protocol.placement.fit import quantum_of
 from protocol.terms.limits import CLEAR_S
+from protocol.terms.quantities import format_cpus, format_moment, format_size
 
 UNWARNED = 1e12
 """Longer before the end than any warning."""
@@ -98,14 +102,56 @@ def effective(row: CarriedRow, stage: Stage) -> tuple[Wanted, ...]:
     match stage:
         case Stage.OVER | Stage.LAPSED:
             return tuple(
-                w if w.power is Power.GONE else msgspec.structs.replace(w, power=_after(row.terms))
-                for w in row.wanted
+                msgspec.structs.replace(w, power=_after(w.power, row.terms)) for w in row.wanted
             )
         case _:
             return row.wanted
 
 
-def _after(terms: LeaseTerms) -> Power:
-    """What workspaces are when their lease is over."""
-    assert terms.on_expiry is not OnExpiry.SUSPEND, "not built yet"
-    return Power.OFF
+def _after(power: Power, terms: LeaseTerms) -> Power:
+    """What a workspace is when its lease is over. What was suspended stays so while it is kept."""
+    if power in (Power.GONE, Power.SUSPENDED):
+        return power
+    return Power.SUSPENDED if terms.on_expiry is OnExpiry.SUSPEND else Power.OFF
+
+
+def spans(
+    row: CarriedRow, workspace: Workspace, wanted: Wanted, phase: Phase | None
+) -> tuple[Span, ...]:
+    """What a workspace takes of its host over time, given what is wanted and where it is.
+
+    Its room is free when it is stopped or saved, not when it is to be. The disk of a saved memory is
+    part of the workspace's quantum where its lease may save it, else it is taken when somebody suspends.
+    """
+    quantum, window = quantum_of(workspace), row.window
+    if phase is Phase.EXPIRED:
+        return (Span(window.start_s, window.kept_until_s, quantum.kept),)
+    if wanted.power is not Power.SUSPENDED:
+        return lease_spans(quantum, window)
+    saves = row.terms.best_effort or row.terms.on_expiry is OnExpiry.SUSPEND
+    image = Quantum(disk_bytes=0 if saves else state_bytes(workspace.memory_bytes))
+    kept = Span(window.start_s, window.kept_until_s, quantum.kept + image)
+    if phase is Phase.SUSPENDED:
+        return (kept,)
+    runs = Quantum(quantum.cpus_milli, quantum.memory_bytes)
+    return (kept, Span(window.start_s, window.end_s, runs))
+
+
+def lacking(name: str, wanted: Wanted, workspace: Workspace, room: Quantum) -> str:
+    """Why a workspace cannot be suspended, or restored, with that room."""
+    if wanted.power is Power.SUSPENDED:
+        needs = f"{format_size(state_bytes(workspace.memory_bytes))} of disk for its memory"
+        return f"{name} needs {needs}, {format_size(max(0, room.disk_bytes))} are free here"
+    needs = f"{format_cpus(workspace.cpus_milli)} cpus, {format_size(workspace.memory_bytes)}"
+    free = f"{format_cpus(max(0, room.cpus_milli))} cpus, {format_size(max(0, room.memory_bytes))}"
+    return f"{name} needs {needs}; free here until its lease ends: {free}"
+
+
+def end_of(row: CarriedRow) -> str:
+    """What becomes of a grid at the end of its lease, for people."""
+    if row.kept_until_s <= row.lease_until_s:
+        return "it is deleted"
+    kept = f"kept until {format_moment(row.kept_until_s)}"
+    if row.terms.on_expiry is OnExpiry.SUSPEND:
+        return f"suspended; it is {kept}"
+    return f"stopped; its volumes are {kept}"

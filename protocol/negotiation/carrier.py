@@ -26,19 +26,22 @@ from protocol.negotiation.carried import (
     CarriedRow,
     Stage,
     effective,
+    end_of,
+    lacking,
     next_change_s,
     next_warning,
+    spans,
     stage_of,
 )
 from protocol.negotiation.holds import TABLE as HOLD_TABLE
 from protocol.negotiation.messages import Act, ActReply, DecidedAck
 from protocol.negotiation.outcomes import NoticeDue, Outcome, Propose, RoomChanged
-from protocol.placement.fit import quantum_of
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send, earliest
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import AUDIT_EVERY_S, LAPSE_EARLY_S, SLACK_S
 from protocol.terms.quantities import format_duration, format_moment
+from protocol.trust.order import Action
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import decode, encode
 
@@ -212,6 +215,10 @@ class Carrier:
         if stuck := [w for w in meant if after[w.workspace] is None]:
             why = f"{stuck[0].workspace} is wanted {stuck[0].power}: {order.action} does not apply"
             return [_reply(sender, message, order.workspace, why)], []
+        if order.action is Action.RESTORE and self._stages[message.grid] is not Stage.CURRENT:
+            return [_reply(sender, message, order.workspace, "its lease is not running")], []
+        if short := self._short(row, after, now):
+            return [_reply(sender, message, order.workspace, short)], []
         acted = tuple(entry for entry in row.acted if entry[1] > now)
         row = msgspec.structs.replace(
             row,
@@ -219,12 +226,13 @@ class Carrier:
             acted=(*acted, (checked.id, checked.fresh_until_s)),
         )
         self._rows[message.grid] = row
+        self._enter(row)
         return [
             Persist((Row(TABLE, message.grid, encode(row)),)),
             _reply(sender, message, order.workspace, ""),
             Note(f"workspace.{order.action}", f"{row.record.name}/{order.workspace or '*'}"),
             Realise(message.grid, message.request),
-        ], []
+        ], [RoomChanged()]
 
     def progress(self, grid: GridId, status: Status) -> tuple[list[Effect], list[Outcome]]:
         """The shell reports where a workspace is."""
@@ -241,7 +249,7 @@ class Carrier:
         ]
         outcomes: list[Outcome] = [NoticeDue(grid)]
         self._tell(grid, status)
-        if phase is Phase.EXPIRED:
+        if phase in (Phase.EXPIRED, Phase.SUSPENDED):
             self._enter(row)
             outcomes.append(RoomChanged())
         if phase is Phase.GONE:
@@ -312,6 +320,30 @@ class Carrier:
 
     # -- parts
 
+    def _short(self, row: CarriedRow, after: dict[str, Wanted | None], now: float) -> str:
+        """What is missing to do that to those workspaces; empty if nothing. The ledger stays as it is.
+
+        A suspended workspace needs disk for its memory, a restored one its cpus and memory again.
+        """
+        grid = row.record.id
+        members = self._authority.remember(row.record.order)
+        before = {name: self._ledger.spans((grid, name)) for name in after}
+        try:
+            for name, wanted in after.items():
+                if wanted is None:
+                    continue
+                status = self._status.get(grid, {}).get(name)
+                phase = status.phase if status is not None else None
+                taken = spans(row, members[name], wanted, phase)
+                if not self._ledger.fits((grid, name), taken):
+                    room = self._ledger.free_for(Window(now, row.lease_until_s, row.kept_until_s))
+                    return lacking(name, wanted, members[name], room)
+                self._ledger.enter_spans((grid, name), taken)
+        finally:
+            for name, old in before.items():
+                self._ledger.enter_spans((grid, name), old)
+        return ""
+
     def _turn(
         self, grid: GridId, row: CarriedRow, now: float
     ) -> tuple[list[Effect], list[Outcome]]:
@@ -325,7 +357,7 @@ class Carrier:
             row = msgspec.structs.replace(row, warned_s=warning_s)
             self._rows[grid] = row
             left = format_duration(max(0, round(row.lease_until_s - now)))
-            note = Note("lease.warning", name, f"ends in {left}, then {_end_of(row)}", grid)
+            note = Note("lease.warning", name, f"ends in {left}, then {end_of(row)}", grid)
             return [Persist((Row(TABLE, grid, encode(row)),)), note], [NoticeDue(grid)]
         self._enter_stage(row, now)
         self._enter(row)
@@ -335,7 +367,7 @@ class Carrier:
                     "lease.started", name, f"until {format_moment(row.lease_until_s)}", grid
                 )
             case Stage.OVER:
-                note = Note("lease.ended", name, _end_of(row), grid)
+                note = Note("lease.ended", name, end_of(row), grid)
             case _:
                 note = Note("lease.lapsed", name, "what was kept of it is deleted", grid)
         return [note, Realise(grid, grid)], [NoticeDue(grid), RoomChanged()]
@@ -350,15 +382,13 @@ class Carrier:
             self._lapse_s.pop(grid, None)
 
     def _enter(self, row: CarriedRow) -> None:
-        grid = row.record.id
-        quanta = {n: quantum_of(w) for n, w in self._authority.remember(row.record.order).items()}
-        told = self._status.get(grid, {})
-        for wanted in row.wanted:
-            quantum = quanta[wanted.workspace]
+        grid, told = row.record.id, self._status.get(row.record.id, {})
+        members = self._authority.remember(row.record.order)
+        for wanted in effective(row, self._stages[grid]):
             status = told.get(wanted.workspace)
-            if status is not None and status.phase is Phase.EXPIRED:
-                quantum = quantum.kept
-            self._ledger.enter((grid, wanted.workspace), quantum, row.window)
+            phase = status.phase if status is not None else None
+            taken = spans(row, members[wanted.workspace], wanted, phase)
+            self._ledger.enter_spans((grid, wanted.workspace), taken)
 
     def _tell(self, grid: GridId, status: Status) -> None:
         self._status.setdefault(grid, {})[status.workspace] = status
@@ -383,13 +413,6 @@ def _ends(record: GridRecord, spec: GridSpec, window: Window, now: float) -> flo
 
 def _is_past(kept_until_s: float, now: float) -> bool:
     return now >= kept_until_s - LAPSE_EARLY_S
-
-
-def _end_of(row: CarriedRow) -> str:
-    """What becomes of a grid at the end of its lease, for people."""
-    if row.kept_until_s <= row.lease_until_s:
-        return "it is deleted"
-    return f"stopped; its volumes are kept until {format_moment(row.kept_until_s)}"
 
 
 def _reply(sender: PeerId, message: Act, workspace: str, problem: str) -> Effect:

@@ -333,7 +333,9 @@ class Placing(Request):
             self._statuses[status.workspace] = status
             if old.phase is not status.phase:
                 self.tell(now, f"{status.workspace} {status.phase} {status.detail}".rstrip())
-        if all(s.settled or s.phase is Phase.PAUSED for s in self._statuses.values()):
+        if all(
+            s.settled or s.phase in (Phase.PAUSED, Phase.SUSPENDED) for s in self._statuses.values()
+        ):
             many, asked = len(self._statuses), len(self.deployment.workspaces)
             fewer = f", {asked} were asked for" if many < asked else ""
             done = f"{self.grid} is up: {counted(many, 'workspace')}{fewer}"

@@ -82,6 +82,15 @@ class Cleared(msgspec.Struct, frozen=True):
     grid: GridId
 
 
+class Measured(msgspec.Struct, frozen=True):
+    """How long this host took to save a machine's memory to disk, or to restore it."""
+
+    saved: bool
+    """False: restored."""
+    size_bytes: int
+    took_s: float
+
+
 class PlanAsked(msgspec.Struct, frozen=True):
     """Somebody here wants to know where a grid would go."""
 
@@ -143,6 +152,7 @@ Event = (
     | ImagesChanged
     | Progressed
     | Cleared
+    | Measured
     | PlanAsked
     | OrderGiven
     | CancelAsked

@@ -2,6 +2,8 @@
 
 from protocol.capacity.advert import UNPROBED, Advert, HostFacts, ImageLabel, shapes_in
 from protocol.capacity.ledger import Ledger
+from protocol.capacity.rates import TABLE as RATES
+from protocol.capacity.rates import Rates
 from protocol.capacity.timetable import ALWAYS
 from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
@@ -20,8 +22,8 @@ from protocol.negotiation.messages import (
     Quote,
     QuoteAsk,
 )
-from protocol.negotiation.outcomes import Outcome
-from protocol.node.events import Cleared, Progressed
+from protocol.negotiation.outcomes import Outcome, RoomChanged
+from protocol.node.events import Cleared, Measured, Progressed
 from protocol.node.identity import Identity
 from protocol.placement.fit import Offer
 from protocol.register.proposer import Settled, Unsettled
@@ -32,6 +34,7 @@ from protocol.terms.limits import LATER_STEPS
 from protocol.terms.refusal import Refusal
 from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Untrusted
+from protocol.wire.codec import decode, encode
 
 Answer = tuple[list[Effect], list[Outcome]]
 
@@ -56,6 +59,8 @@ class Host:
         self.facts = facts or UNPROBED
         self._aparts: dict[GridId, tuple[str, ...]] = {}
         self.ledger = Ledger(self.facts.capacity, now)
+        kept = rows.get(RATES, {}).get("")
+        self.rates = decode(kept, Rates) if kept else Rates()
         self.holds = Holds(identity.name, self.ledger, authority, rows.get(HELD, {}), now)
         self.carrier = Carrier(
             identity.peer, self.ledger, authority, dice, rows.get(CARRIED, {}), now
@@ -93,7 +98,9 @@ class Host:
         self.ledger.advance(now)
         free = self.ledger.free
         later = self.ledger.room.steps(self.ledger.now_s, LATER_STEPS)
-        return Advert(self.facts, free, shapes_in(free), self.images, len(self.ledger), later)
+        return Advert(
+            self.facts, free, shapes_in(free), self.images, len(self.ledger), later, self.rates
+        )
 
     def _no_reservations(self) -> Refusal | None:
         """Why this host takes no reservation; None if it does."""
@@ -120,7 +127,7 @@ class Host:
             case _:
                 return [], []
 
-    def handle(self, event: Progressed | Cleared | HoldNotSaved, now: float) -> Answer:
+    def handle(self, event: Progressed | Cleared | Measured | HoldNotSaved, now: float) -> Answer:
         """The shell reports."""
         match event:
             case Progressed():
@@ -130,6 +137,10 @@ class Host:
                 return self.carrier.progress(event.grid, status)
             case Cleared(grid=grid):
                 return self.carrier.cleared(grid)
+            case Measured(saved=saved, size_bytes=size_bytes, took_s=took_s):
+                self.rates = self.rates.after(saved, size_bytes, took_s)
+                row = Row(RATES, "", encode(self.rates))
+                return [Persist((row,), Untidied())], [RoomChanged()]
             case HoldNotSaved():
                 return self.holds.not_saved(event)
 

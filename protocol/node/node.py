@@ -29,6 +29,7 @@ from protocol.node.events import (
     Event,
     Garbled,
     ImagesChanged,
+    Measured,
     NewsGiven,
     OrderGiven,
     PlanAsked,
@@ -168,7 +169,7 @@ class Node:
                 self.host.images = images
                 self.bulletin.room_changed()
                 return []
-            case Progressed() | Cleared() | HoldNotSaved():
+            case Progressed() | Cleared() | Measured() | HoldNotSaved():
                 return self._outcomes(*self.host.handle(event, now), now)
             case PlanAsked() | OrderGiven() | CancelAsked():
                 return self._outcomes(*self.desk.handle(event, now), now)

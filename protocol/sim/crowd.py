@@ -13,7 +13,10 @@ from protocol.trust.order import Action, SignedOrder
 if TYPE_CHECKING:
     from protocol.sim.world import World
 
-_LATER = (Action.PAUSE, Action.RESUME, Action.RESTART, Action.TERMINATE, Action.DOWN, Action.DOWN)
+_LATER = (
+    *(Action.PAUSE, Action.RESUME, Action.SUSPEND, Action.RESTORE, Action.RESTART),
+    *(Action.TERMINATE, Action.DOWN, Action.DOWN),
+)
 
 
 class Crowd:

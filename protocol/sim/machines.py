@@ -24,6 +24,7 @@ class Machine:
     def __init__(self, boot: int) -> None:
         self.boot = boot
         self.paused = False
+        self.saved = False
         self.reachable = False
 
 
@@ -104,6 +105,10 @@ class Machines:
         """Answers whether it failed."""
         key = (grid, wanted.workspace)
         machine = self.there.get(key)
+        if wanted.power is Power.SUSPENDED and (machine is None or machine.boot != wanted.boot):
+            self.there.pop(key, None)
+            self._say(grid, wanted, Phase.SUSPENDED, "it did not run")
+            return False
         if machine is None or machine.boot != wanted.boot:
             self.there.pop(key, None)
             for phase in (Phase.IMAGE, Phase.NETWORK, Phase.BOOTING):
@@ -114,6 +119,12 @@ class Machines:
                 return True
             self._peer.world.invariants.started(self._peer, grid, wanted.workspace)
             machine = self.there[key] = Machine(wanted.boot)
+        if wanted.power is Power.SUSPENDED:
+            return (yield from self._save(grid, wanted, machine))
+        if machine.saved:
+            self._say(grid, wanted, Phase.RESTORING)
+            yield self._dice.uniform(0.5, 1.5)
+            machine.saved = False
         machine.paused = wanted.power is Power.PAUSED
         if machine.paused:
             self._say(grid, wanted, Phase.PAUSED)
@@ -122,6 +133,14 @@ class Machines:
         self._peer.world.after(
             self._dice.uniform(0.1, 0.5), lambda: self._answers(grid, wanted, self._peer.life)
         )
+        return False
+
+    def _save(self, grid: GridId, wanted: Wanted, machine: Machine) -> Generator[float, None, bool]:
+        if not machine.saved:
+            self._say(grid, wanted, Phase.SAVING)
+            yield self._dice.uniform(0.5, 3.0)
+            machine.saved = True
+        self._say(grid, wanted, Phase.SUSPENDED)
         return False
 
     def _answers(self, grid: GridId, wanted: Wanted, life: int) -> None:

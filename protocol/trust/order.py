@@ -37,6 +37,8 @@ class Action(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     RESTART = "restart"
+    SUSPEND = "suspend"
+    RESTORE = "restore"
     TERMINATE = "terminate"
     CONSOLE = "console"
 

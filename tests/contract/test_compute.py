@@ -201,6 +201,9 @@ async def test_a_larger_boot_replaces_and_a_smaller_is_out_of_date(world: World)
 
 async def test_pause_and_resume(world: World) -> None:
     compute = await world.opened()
+    for act in (compute.pause, compute.resume):
+        with pytest.raises(ComputeError, match="ovl-7"):
+            await act("ovl-7")
     await compute.start(world.machine())
     for _ in range(2):
         await compute.pause("ovl-0")
@@ -211,19 +214,41 @@ async def test_pause_and_resume(world: World) -> None:
     await until(lambda: "ovl-0" in world.changes, "told of a change")
 
 
-async def test_pausing_what_is_not_there(world: World) -> None:
-    compute = await world.opened()
-    for act in (compute.pause, compute.resume):
-        with pytest.raises(ComputeError, match="ovl-7"):
-            await act("ovl-7")
-
-
 async def test_stopped_is_gone_and_stopping_again_succeeds(world: World) -> None:
     compute = await world.opened()
     await compute.start(world.machine())
     await compute.stop("ovl-0")
     await compute.stop("ovl-0")
     assert await compute.observe() == ()
+
+
+async def test_saved_it_uses_nothing_and_goes_on_as_the_same_start(world: World) -> None:
+    """One test, because one process can open libvirt's embedded driver a score of times only."""
+    compute = await world.opened()
+    with pytest.raises(ComputeError, match="ovl-0 cannot be saved: it does not run"):
+        await compute.save("ovl-0")
+    await compute.start(world.machine(boot=2))
+    for _ in range(2):
+        await compute.save("ovl-0")
+        (seen,) = await compute.observe()
+        assert (seen.state, seen.boot, seen.cpu_milli) == (MachineState.SAVED, 2, 500)
+    with pytest.raises(ComputeError, match="does not run"):
+        await compute.resume("ovl-0")
+    for _ in range(2):
+        await compute.start(world.machine(boot=2))
+        (seen,) = await compute.observe()
+        assert (seen.state, seen.boot) == (MachineState.RUNNING, 2)
+    await compute.pause("ovl-0")
+    await compute.save("ovl-0")
+    await compute.start(world.machine(boot=2))
+    assert [seen.state for seen in await compute.observe()] == [MachineState.RUNNING]
+    await compute.save("ovl-0")
+    await compute.start(world.machine(boot=3))
+    (seen,) = await compute.observe()
+    assert (seen.state, seen.boot) == (MachineState.RUNNING, 3), "a new start forgets it"
+    await compute.save("ovl-0")
+    await compute.stop("ovl-0")
+    assert await compute.observe() == (), "and so does the end"
 
 
 async def test_found_by_the_next_adapter(world: World) -> None:
@@ -329,8 +354,13 @@ async def test_a_stopped_guest_leaves_its_log_and_nothing_else(embed: EmbeddedWo
     cgroup = Path("/proc", str(pid), "cgroup").read_text()
     assert "qemu-embed" in cgroup
     assert Path(machine.console_socket).is_socket()
+    await compute.save(machine.name)
+    assert not Path("/proc", str(pid)).exists()
+    (image,) = (embed.directory / "libvirt").rglob("ovl-0.save")
+    assert image.stat().st_size > 1 << 20
     await compute.stop(machine.name)
     assert not Path("/proc", str(pid)).exists()
+    assert not image.exists()
     assert not Path(machine.console_socket).exists()
     assert Path(machine.console_log).exists()
     assert not list((embed.directory / "libvirt" / "etc" / "qemu").glob("*.xml"))
@@ -357,4 +387,6 @@ async def test_containers_say_what_they_lack(embedded: Path, parts: Path) -> Non
     machine = EmbeddedWorld(embedded, parts).machine(nics=(Nic("t", "52:54:00:00:00:01", 1500),))
     with pytest.raises(ComputeError, match="no network card"):
         Domains(connection, Driver(DomainType.LXC)).start(machine)
+    with pytest.raises(ComputeError, match="containers cannot be saved"):
+        Domains(connection, Driver(DomainType.LXC)).save(machine.name)
     connection.close()

@@ -3,7 +3,7 @@
 python machine_owner.py STATE_DIR
 {"do": "observe"}                       -> {"ok": [MachineSeen, ...]}
 {"do": "start", "machine": Machine}     -> {"ok": null} or {"error": "..."}
-{"do": "pause", "name": "ovl-head"}     -> likewise for resume and stop
+{"do": "pause", "name": "ovl-head"}     -> likewise for resume, save and stop
 """
 
 import asyncio
@@ -29,7 +29,12 @@ async def obey(compute: Compute, command: Command) -> object:
         assert command.machine is not None
         await compute.start(command.machine)
         return None
-    acts = {"pause": compute.pause, "resume": compute.resume, "stop": compute.stop}
+    acts = {
+        "pause": compute.pause,
+        "resume": compute.resume,
+        "save": compute.save,
+        "stop": compute.stop,
+    }
     await acts[command.do](command.name)
     return None
 

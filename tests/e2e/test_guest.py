@@ -67,10 +67,14 @@ class Owner:
         self._answer()
 
     def ask(self, do: str, **arguments: object) -> object:
+        self.tell(do, **arguments)
+        return self._answer()
+
+    def tell(self, do: str, **arguments: object) -> None:
+        """Without waiting for the answer."""
         assert self.process.stdin is not None
         self.process.stdin.write(msgspec.json.encode({"do": do, **arguments}) + b"\n")
         self.process.stdin.flush()
-        return self._answer()
 
     def seen(self) -> tuple[MachineSeen, ...]:
         return msgspec.convert(self.ask("observe"), tuple[MachineSeen, ...])
@@ -279,6 +283,43 @@ def test_paused_it_uses_no_cpu_and_resumed_it_goes_on(host: Host) -> None:
     assert host.the_machine().state is MachineState.RUNNING
     until(lambda: host.the_machine().cpu_time_s - paused.cpu_time_s > 0.3, "it spins again")
     host.ssh(STOP_SPINNING)
+
+
+COUNT = "(i=0; while :; do i=$((i+1)); echo $i >/run/count; sleep 0.1; done) >/dev/null 2>&1 &"
+
+
+def test_saved_to_disk_its_counter_goes_on_where_it_stopped(host: Host) -> None:
+    """Also when its owner is killed in between, and by kill -9 in the middle of saving."""
+    assert host.owner is not None
+    host.ssh(COUNT)
+    until(lambda: int(host.ssh("cat /run/count") or 0) > 3, "it counts")
+    before, pid = int(host.ssh("cat /run/count")), host.owner.pid_of(NAME)
+    host.owner.ask("save", name=NAME)
+    assert host.the_machine().state is MachineState.SAVED
+    assert not Path("/proc", str(pid)).exists()
+    host.owner.kill()
+    host.owner = Owner(host.directory / "a", host.namespace)
+    assert host.the_machine().state is MachineState.SAVED
+    host.owner.ask("start", machine=host.machine)
+    assert host.the_machine().state is MachineState.RUNNING
+    after = int(host.ssh("cat /run/count"))
+    assert before <= after < before + 200, "it neither began anew nor went on meanwhile"
+    until(lambda: int(host.ssh("cat /run/count")) > after, "it counts on")
+
+
+def test_its_owner_may_die_while_it_is_saved(host: Host) -> None:
+    assert host.owner is not None
+    before = int(host.ssh("cat /run/count"))
+    host.owner.tell("save", name=NAME)
+    saves = host.directory / "a" / "libvirt" / "lib" / "qemu" / "save"
+    until(lambda: any(f.stat().st_size > 1 << 20 for f in saves.glob("*")), "it is being saved")
+    host.owner.kill()
+    host.owner = Owner(host.directory / "a", host.namespace)
+    until(lambda: host.the_machine().state is not MachineState.PAUSED, "it is found again")
+    host.owner.ask("save", name=NAME)
+    assert host.the_machine().state is MachineState.SAVED
+    host.owner.ask("start", machine=host.machine)
+    assert int(host.ssh("cat /run/count")) >= before, "it has not begun anew"
 
 
 @pytest.mark.parametrize("cpu_milli", [200, 600])

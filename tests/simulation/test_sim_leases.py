@@ -7,20 +7,22 @@ from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import LeaseTerms, OnExpiry
 from protocol.grid.record import GridState
+from protocol.sim.peer import SimPeer
 from protocol.sim.people import MIB, grid_spec
 from protocol.sim.quiet import newest_records
 from protocol.sim.run import settle
 from protocol.sim.world import World
 from protocol.terms.ids import RequestId
+from protocol.trust.order import Action
 
 GIB = 1 << 30
 SMALL = Quantum(1000, 1 * GIB, 8 * GIB)
 """Room for one workspace of a cpu."""
 
 
-def asked(world: World, request: RequestId) -> tuple[str, str]:
+def asked(world: World, request: RequestId, peer: SimPeer | None = None) -> tuple[str, str]:
     """(state, answer) of a request to the first peer."""
-    seen = answer(world, world.peers[0], request)
+    seen = answer(world, peer or world.peers[0], request)
     return seen.state, "\n".join(seen.answer)
 
 
@@ -147,3 +149,21 @@ def test_a_host_that_was_away_at_the_start_begins_when_it_is_back() -> None:
     assert world.run_until(
         lambda: all(s.phase is Phase.REACHABLE for s in carrier.statuses(row.record.id)), 10.0
     )
+
+
+def test_suspended_and_restored_by_order() -> None:
+    world = calm_world(7, 2, 2, capacity=SMALL)
+    assert asked(world, up(world, "work", 2, 3600, LeaseTerms()))[0] == "done"
+    admin = world.admins["s1"]
+    order = admin.order(Action.SUSPEND, "work", world.now_s)
+    assert asked(world, world.give(world.peers[1], order), world.peers[1])[0] == "done"
+    assert all(m.saved for peer in world.peers for m in peer.machines.there.values())
+    assert asked(world, up(world, "other", 2, 600, LeaseTerms()))[0] == "done", "there is room"
+    order = admin.order(Action.RESTORE, "work", world.now_s)
+    state, why = asked(world, world.give(world.peers[0], order))
+    assert state == "failed"
+    assert "free here until its lease ends: 0 cpus" in why
+    world.run(700.0)
+    order = admin.order(Action.RESTORE, "work", world.now_s)
+    assert asked(world, world.give(world.peers[0], order))[0] == "done"
+    settle(world)

@@ -103,6 +103,10 @@ class LibvirtCompute:
         """Goes on."""
         await self._call(self._opened().resume, name)
 
+    async def save(self, name: str) -> None:
+        """Its memory on disk, nothing of it running."""
+        await self._call(self._opened().save, name)
+
     async def stop(self, name: str) -> None:
         """Gone afterwards."""
         await self._call(self._opened().stop, name)

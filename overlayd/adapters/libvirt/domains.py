@@ -98,6 +98,25 @@ class Domains:
             if _state(domain) is MachineState.PAUSED:
                 domain.resume()
 
+    def save(self, name: str) -> None:
+        """libvirt's managed save: the image is its own, and starting the domain restores it. Killed in the
+        middle of it, libvirt lets the guest go on when it finds it again."""
+        if self._driver.type is DomainType.LXC:
+            raise ComputeError(f"{name} cannot be suspended: containers cannot be saved to disk")
+        with self._locks[name]:
+            domain = self._ours(name)
+            if domain is not None and not domain.isActive() and domain.hasManagedSaveImage():
+                return
+            if domain is None or not domain.isActive():
+                raise ComputeError(f"{name} cannot be saved: it does not run")
+            try:
+                domain.managedSave(0)
+            except libvirt.libvirtError:
+                if domain.isActive():
+                    raise
+                # It ended by itself meanwhile: there is nothing to save.
+                raise ComputeError(f"{name} cannot be saved: it has ended") from None
+
     def stop(self, name: str) -> None:
         """Gone afterwards; no such domain is a success."""
         with self._locks[name]:
@@ -168,7 +187,9 @@ class Domains:
     def _goes_on(self, domain: libvirt.virDomain, machine: Machine) -> bool:
         """Brings the right boot to running with the right quantum; False if it is over."""
         if not domain.isActive():
-            return False
+            if self._driver.type is DomainType.LXC or not domain.hasManagedSaveImage():
+                return False
+            domain.create()
         seen = self._seen(domain, self._mark(domain) or {})
         if seen.memory_bytes != machine.memory_bytes // 1024 * 1024:
             domain.setMemoryFlags(machine.memory_bytes // 1024, libvirt.VIR_DOMAIN_AFFECT_LIVE)
@@ -204,11 +225,17 @@ class Domains:
         xml = ET.fromstring(domain.XMLDesc())  # noqa: S314, libvirt's own, which it validated
         if domain.isActive():
             _unless_gone(domain.destroy)
-        _unless_gone(domain.undefine)
+        _unless_gone(lambda: self._undefine(domain))
         for source in xml.iterfind("devices/serial[@type='unix']/source[@path]"):
             Path(source.attrib["path"]).unlink(missing_ok=True)
         for source in xml.iterfind("devices/filesystem/source[@dir]"):
             remove_root(source.attrib["dir"])
+
+    def _undefine(self, domain: libvirt.virDomain) -> None:
+        if self._driver.type is DomainType.LXC:
+            domain.undefine()
+        else:
+            domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
 
     def _mark(self, domain: libvirt.virDomain) -> dict[str, str] | None:
         """Our metadata on a domain; None if it has none, or another owner's."""
@@ -226,13 +253,18 @@ class Domains:
         # For a container the second is what it uses, not what it may use.
         memory_kib = limit_kib if self._driver.type is DomainType.LXC else balloon_kib
         state = _state(domain)
+        lxc = self._driver.type is DomainType.LXC
+        if state is MachineState.STOPPED and not lxc and domain.hasManagedSaveImage():
+            state = MachineState.SAVED
         return MachineSeen(
             name=domain.name(),
             uuid=domain.UUIDString(),
             state=state,
             boot=int(mark.get("boot", "0")),
             cpu_time_s=cpu_time_ns / 1e9,
-            cpu_milli=self._cap(domain, running=state is not MachineState.STOPPED),
+            cpu_milli=self._cap(
+                domain, running=state not in (MachineState.STOPPED, MachineState.SAVED)
+            ),
             memory_bytes=memory_kib * 1024,
         )
 

@@ -4,16 +4,20 @@ from random import Random
 
 import msgspec
 import pytest
-from negotiating import ADMIN, AUTHORITY, NOW, ROOM, A, B, C, committed, record_of, shop
+from negotiating import ADMIN, AUTHORITY, MIB, NOW, ROOM, A, B, C, committed, record_of, shop
 
 from protocol.capacity.ledger import Ledger
+from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import Window
 from protocol.grid.lifecycle import Phase, Power, Status
 from protocol.grid.model import LeaseTerms, OnExpiry
 from protocol.grid.record import GridRecord, GridState, grid_id, lapsing, read_register
 from protocol.negotiation.carrier import Carrier
+from protocol.negotiation.messages import Act, ActReply
 from protocol.negotiation.outcomes import NoticeDue, Propose
-from protocol.terms.effects import Effect, Note, Persist, Realise
+from protocol.terms.effects import Effect, Note, Persist, Realise, Send
+from protocol.terms.ids import RequestId
+from protocol.trust.order import Action
 from protocol.trust.signing import Untrusted
 
 START, FOR = NOW + 3600.0, 1000
@@ -199,3 +203,74 @@ def test_what_is_deleted_at_its_end_has_no_grace() -> None:
     assert notes(host.tick(END)) == ["lease.lapsed"]
     host.tick(END + 2)
     assert [p.id for p in host.proposed][:1] == [f"audit:{record.id}"]
+
+
+def acted(host: Host, action: Action, now: float) -> str:
+    """What the host answers."""
+    order = ADMIN.order(action, "shop", now)
+    effects, _ = host.carrier.act(B, Act(RequestId("r"), GRID, order), now)
+    host.keep(effects)
+    host.ledger.check()
+    (reply,) = [e.message for e in effects if isinstance(e, Send)]
+    assert isinstance(reply, ActReply)
+    return reply.problem
+
+
+def rich() -> Host:
+    """In the middle of its lease, on a host with disk."""
+    host = carrying()
+    host.ledger.resize(Quantum(4000, 1024 * MIB, 1024 * MIB))
+    host.tick(START)
+    host.tick(START + 1)
+    return host
+
+
+def test_suspended_it_gives_its_cpus_and_memory_back_and_takes_disk() -> None:
+    host = rich()
+    assert acted(host, Action.SUSPEND, START + 2) == ""
+    assert host.power() is Power.SUSPENDED
+    assert host.ledger.free == Quantum(3500, 896 * MIB, 880 * MIB), "both, while it is being saved"
+    host.carrier.progress(GRID, Status("web-1", Phase.SUSPENDED, "", START + 4))
+    assert host.ledger.free == Quantum(4000, 1024 * MIB, 880 * MIB)
+    host.start(START + 10)
+    assert host.power() is Power.SUSPENDED, "it was on disk before it was said"
+    host.ledger.resize(Quantum(4000, 1024 * MIB, 1024 * MIB))
+    assert acted(host, Action.RESTORE, START + 11) == ""
+    assert host.power() is Power.RUNNING
+
+
+def test_without_disk_for_its_memory_it_is_not_suspended() -> None:
+    host = carrying()
+    host.tick(START)
+    problem = acted(host, Action.SUSPEND, START + 2)
+    assert problem == "web-1 needs 144 MiB of disk for its memory, 0 B are free here"
+    assert host.power() is Power.RUNNING
+
+
+def test_without_room_until_its_end_it_is_not_restored() -> None:
+    host = rich()
+    acted(host, Action.SUSPEND, START + 2)
+    host.carrier.progress(GRID, Status("web-1", Phase.SUSPENDED, "", START + 4))
+    host.ledger.enter(("other", "a"), Quantum(3800, 0, 0), Window(START + 100, START + 200, 0))
+    said = acted(host, Action.RESTORE, START + 11)
+    assert said == "web-1 needs 0.5 cpus, 128 MiB; free here until its lease ends: 0.2 cpus, 1 GiB"
+    host.tick(END)
+    assert host.power() is Power.SUSPENDED, "what was suspended is kept so"
+    assert acted(host, Action.RESTORE, END + 1) == "its lease is not running"
+
+
+def test_a_lease_that_saves_has_the_disk_from_the_beginning() -> None:
+    terms = LeaseTerms(start_s=START, on_expiry=OnExpiry.SUSPEND, grace_s=500)
+    order = ADMIN.up(shop(1, lease=terms, lease_s=FOR), NOW)
+    (workspace,) = AUTHORITY.deployment(order, NOW, fresh=True).workspaces
+    assert workspace.disk_bytes == 144 * MIB
+    record = record_of(order, {"web-1": A}, start_s=START)
+    host = Host()
+    host.ledger.resize(Quantum(4000, 1024 * MIB, 1024 * MIB))
+    host.take(record, NOW)
+    host.tick(START)
+    host.tick(END)
+    (wanted,) = host.carrier.wanted(record.id)
+    assert wanted.power is Power.SUSPENDED
+    host.carrier.progress(record.id, Status("web-1", Phase.SUSPENDED, "", END + 5))
+    assert host.ledger.free == Quantum(4000, 1024 * MIB, 880 * MIB)

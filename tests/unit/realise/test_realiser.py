@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from host_world import GRID, HostWorld, until
 
@@ -11,6 +12,7 @@ from overlayd.ports.seeds import Seed, SeedError
 from overlayd.realise import realiser
 from overlayd.realise.paths import machine_name
 from protocol.grid.lifecycle import Phase, Power
+from protocol.node.events import Measured
 
 HEAD, WORKER = machine_name(GRID, "head-1"), machine_name(GRID, "worker-1")
 
@@ -103,6 +105,66 @@ async def test_pause_and_resume(world: HostWorld) -> None:
     await until(lambda: world.state("head-1") is MachineState.RUNNING, "it goes on")
     await until(lambda: world.phase("head-1") == (Phase.RUNNING, ""), "and that is told")
     assert world.hypervisor.starts.count((HEAD, 1)) == 1
+
+
+async def test_suspended_it_is_on_disk_and_restored_it_is_the_same_start(world: HostWorld) -> None:
+    await up(world)
+    both = {"head-1": Power.SUSPENDED, "worker-1": Power.RUNNING}
+    world.want(both)
+    await until(lambda: world.phase("head-1") == (Phase.SUSPENDED, ""), "it is suspended")
+    assert world.state("head-1") is MachineState.SAVED
+    assert [p for p in world.phases("head-1") if p is Phase.SAVING]
+    world.realiser.kick(GRID)
+    await world.end()
+    await world.start()
+    world.want(both)
+    await until(lambda: world.phases("head-1")[-1] is Phase.SUSPENDED, "found again")
+    assert world.hypervisor.saves == [HEAD], "saved once"
+    world.want()
+    await until(lambda: world.state("head-1") is MachineState.RUNNING, "it goes on")
+    await until(lambda: world.phases("head-1")[-1] is Phase.RUNNING, "and that is told")
+    assert Phase.RESTORING in world.phases("head-1")
+    assert world.hypervisor.starts.count((HEAD, 1)) == 1, "it was not started anew"
+    measured = [event for event in world.told if isinstance(event, Measured)]
+    assert [(m.saved, m.size_bytes) for m in measured] == [(True, 64 << 20), (False, 64 << 20)]
+
+
+async def test_all_suspended_the_network_goes_and_comes_back(world: HostWorld) -> None:
+    await up(world)
+    world.want(dict.fromkeys(("head-1", "worker-1"), Power.SUSPENDED))
+    await until(lambda: world.network.plans == {}, "nothing needs the network")
+    assert world.hypervisor.saves == [HEAD, WORKER], "one after the other"
+    world.want()
+    await until(lambda: world.state("worker-1") is MachineState.RUNNING, "it goes on")
+    assert len(world.network.plans) == 1
+
+
+async def test_what_cannot_be_saved_goes_on_and_is_tried_again(world: HostWorld) -> None:
+    await up(world)
+    world.hypervisor.save_refusals[HEAD] = "no space left on device"
+    world.want({"head-1": Power.SUSPENDED, "worker-1": Power.RUNNING})
+    await until(lambda: world.phases("head-1")[-1] is Phase.FAILED, "told")
+    assert "no space left" in world.details("head-1")[-1]
+    assert world.state("head-1") is MachineState.RUNNING
+    del world.hypervisor.save_refusals[HEAD]
+    world.realiser.kick(GRID)
+    await until(lambda: world.phases("head-1")[-1] is Phase.SUSPENDED, "saved")
+
+
+async def test_what_never_ran_is_suspended_without_a_save(world: HostWorld) -> None:
+    world.want(dict.fromkeys(("head-1", "worker-1"), Power.SUSPENDED))
+    await until(lambda: world.phase("head-1") == (Phase.SUSPENDED, "it did not run"), "told")
+    assert world.hypervisor.saves == []
+
+
+async def test_what_is_not_its_time_is_neither_made_nor_ended(world: HostWorld) -> None:
+    await up(world)
+    assert world.part is not None
+    mine = tuple(msgspec.structs.replace(p, not_yet="starts later") for p in world.part.mine)
+    world.part = msgspec.structs.replace(world.part, mine=mine)
+    world.realiser.kick(GRID)
+    await until(lambda: world.phase("head-1") == (Phase.HELD, "starts later"), "told")
+    assert world.state("head-1") is MachineState.RUNNING
 
 
 async def test_a_restart_is_another_boot_on_the_same_disk(world: HostWorld) -> None:

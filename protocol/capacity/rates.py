@@ -1,0 +1,38 @@
+"""How fast a host saves and restores the memory of its machines: measured, never guessed for long."""
+
+import msgspec
+
+TABLE = "rates"
+_FIRST_BYTES_S = 32 << 20
+"""Until a host has measured itself: slow enough to begin in time on a spinning disk."""
+_WEIGHT = 0.3
+"""Of a new measurement; one slow moment of the disk does not decide."""
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """Bytes a second."""
+
+    save_bytes_s: float = _FIRST_BYTES_S
+    restore_bytes_s: float = _FIRST_BYTES_S
+    measured: int = 0
+    """How many measurements it rests on."""
+
+    def after(self, saved: bool, size_bytes: int, took_s: float) -> "Rates":
+        """With one more measurement. The first replaces the guess."""
+        if size_bytes <= 0 or took_s <= 0:
+            return self
+        rate = size_bytes / took_s
+        old = self.save_bytes_s if saved else self.restore_bytes_s
+        fresh = old == _FIRST_BYTES_S
+        new = rate if fresh else old + (rate - old) * _WEIGHT
+        if saved:
+            return Rates(new, self.restore_bytes_s, self.measured + 1)
+        return Rates(self.save_bytes_s, new, self.measured + 1)
+
+    def save_s(self, size_bytes: int) -> float:
+        """How long saving that much takes."""
+        return size_bytes / self.save_bytes_s
+
+    def restore_s(self, size_bytes: int) -> float:
+        """How long restoring that much takes."""
+        return size_bytes / self.restore_bytes_s
