@@ -1,14 +1,14 @@
 """Who is there: this peer, the others, their sites; and whether this one is well."""
 
 from litestar import Response, Router, get, post
-from litestar.params import JSONBody
+from litestar.params import FromQuery, JSONBody
 
 from overlayd.api.problems import ApiProblem
 from overlayd.api.service import Here
 from overlayd.api.views import Health, RevocationView, Telling
 from protocol.node import news, snapshot
 from protocol.node.events import NewsGiven, Revoking
-from protocol.node.snapshot import PeerRow, SelfRow, SiteRow
+from protocol.node.snapshot import PeerRow, SelfRow, SiteRow, TimetableRow
 from protocol.trust.record import SignedRecord
 from protocol.trust.revocation import check_revocation
 from protocol.trust.signing import Untrusted
@@ -30,6 +30,13 @@ async def peers(service: Here) -> list[PeerRow]:
 async def sites(service: Here) -> list[SiteRow]:
     """By name."""
     return snapshot.sites(service.peer.node, service.peer.now())
+
+
+@get("/timetable", summary="How much of each host is free from now on")
+async def timetable(service: Here, host: FromQuery[str] = "") -> list[TimetableRow]:
+    """Of all hosts, or of one by name."""
+    rows = snapshot.timetables(service.peer.node, service.peer.now())
+    return [row for row in rows if host in ("", row.name)]
 
 
 @get("/health", summary="Whether the daemon's loop turns")
@@ -72,5 +79,7 @@ async def metrics(service: Here) -> Response[bytes]:
 
 
 router = Router(
-    "/", route_handlers=[this_peer, peers, sites, health, tell, revoke, metrics], tags=["overlay"]
+    "/",
+    route_handlers=[this_peer, peers, sites, timetable, health, tell, revoke, metrics],
+    tags=["overlay"],
 )

@@ -15,6 +15,7 @@ from overlayd.cli.failure import INTERRUPTED, Failure
 from overlayd.cli.federation import federation_app, host_app, site_app
 from overlayd.cli.session import Output, Session, session_of
 from overlayd.cli.show import yaml_text
+from overlayd.cli.timetable import timetable
 from overlayd.config.schema import grid_schema_text
 
 _OFFLINE = ("federation", "site", "host")
@@ -115,6 +116,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "up": placing.up,
     "place": engine.place,
     "capacity": engine.capacity,
+    "timetable": timetable,
     "ps": grids.ps,
     "show": grids.show,
     "events": overlay.events,

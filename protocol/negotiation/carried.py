@@ -133,7 +133,7 @@ def spans(
     kept = Span(window.start_s, window.kept_until_s, quantum.kept + image)
     if phase is Phase.SUSPENDED:
         return (kept,)
-    runs = Quantum(quantum.cpus_milli, quantum.memory_bytes)
+    runs = Quantum(quantum.cpus_milli, quantum.memory_bytes, 0, quantum.devices)
     return (kept, Span(window.start_s, window.end_s, runs))
 
 

@@ -2,13 +2,16 @@
 
 import msgspec
 
-from protocol.capacity.advert import ImageLabel, shapes_in
+from protocol.capacity.advert import Advert, ImageLabel, shapes_in
 from protocol.capacity.quantum import Quantum
+from protocol.capacity.rates import Rates
+from protocol.capacity.room import Room, Step
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridState
 from protocol.negotiation.messages import Notice
 from protocol.node.node import Node
 from protocol.terms.ids import GridId, PeerId
+from protocol.terms.limits import LATER_STEPS
 from protocol.terms.reach import Reach
 from protocol.trust.certificate import read_certificate
 
@@ -124,6 +127,22 @@ class SelfRow(msgspec.Struct, frozen=True):
     """Peers whose connections are refused for their faults."""
 
 
+class TimetableRow(msgspec.Struct, frozen=True):
+    """One host's room from now on, as it told it."""
+
+    name: str
+    site: str
+    health: str
+    age_s: float
+    """Seconds since it told."""
+    now_s: float
+    """The asked peer's clock, from which the steps count."""
+    capacity: Quantum
+    steps: tuple[Step, ...]
+    """Free room; the first holds now, what is after the last is told as the least of it."""
+    rates: Rates
+
+
 def this_peer(node: Node) -> SelfRow:
     """About the peer itself."""
     return SelfRow(
@@ -179,6 +198,40 @@ def peers(node: Node, now: float) -> list[PeerRow]:
             )
         )
     return sorted(rows, key=lambda row: (row.site, row.name))
+
+
+def timetables(node: Node, now: float) -> list[TimetableRow]:
+    """Of every host that has told its, this one among them, by site and name."""
+    rows = [
+        _timetable(node, peer, h.advert, now - h.received_s, now)
+        for peer, h in node.desk.adverts.items()
+    ]
+    if node.host.known:
+        own = _timetable(node, node.me, node.host.advert(), 0.0, now)
+        steps = node.host.ledger.room.steps(now, LATER_STEPS)
+        rows.append(msgspec.structs.replace(own, steps=steps))
+    return sorted(rows, key=lambda row: (row.site, row.name))
+
+
+def _timetable(node: Node, peer: PeerId, advert: Advert, age_s: float, now: float) -> TimetableRow:
+    return TimetableRow(
+        name=_name(node, peer),
+        site=_site(node, peer),
+        health=_health(node, peer),
+        age_s=age_s,
+        now_s=now,
+        capacity=advert.facts.capacity,
+        steps=_since(advert, age_s),
+        rates=advert.rates,
+    )
+
+
+def _since(advert: Advert, age_s: float) -> tuple[Step, ...]:
+    """What it told, as it is by now; what makes no sense is told as nothing free."""
+    try:
+        return Room.heard(advert.later, -age_s).steps(0.0, len(advert.later))
+    except ValueError:
+        return (Step(0.0, Quantum()),)
 
 
 def sites(node: Node, now: float) -> list[SiteRow]:

@@ -1,0 +1,100 @@
+"""`overlayctl timetable`: how full each host is promised to be, from now on, as bars."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from overlayd.cli.failure import USAGE, failure
+from overlayd.cli.session import session_of
+from overlayd.cli.show import print_lines, unchanged
+from overlayd.cli.words import age
+from overlayd.config.values import Duration
+from protocol.capacity.quantum import Quantum
+from protocol.capacity.room import Room
+from protocol.grid.problem import listed, quoted
+from protocol.node.snapshot import TimetableRow
+from protocol.terms.quantities import format_cpus, format_size
+
+BARS = " ▁▂▃▄▅▆▇█"
+WIDE = 48
+"""Bars of one line: half an hour each for a day."""
+
+
+def timetable(
+    context: typer.Context,
+    host: Annotated[str, typer.Argument(help="A host's name; all if left out.")] = "",
+    over: Annotated[str, typer.Option("--for", help="How far ahead.")] = "24h",
+) -> None:
+    """How much of each host is promised from now on: holds, leases, reservations, kept disks.
+
+    Each bar is the fullest moment of its time; a blank is nothing, a full block is everything.
+
+    Example: overlayctl timetable
+
+    Example: overlayctl timetable uc-1 --for 2h
+
+    Example: overlayctl timetable --output json
+    """
+    session = session_of(context)
+    try:
+        span_s = int(Duration.from_written(over))
+    except ValueError as error:
+        raise failure(f"--for {quoted(over)}: {error}", code=USAGE) from None
+    if span_s < WIDE:
+        raise failure(f"--for {over} is too short to draw", f"--for {WIDE}s or more", USAGE)
+    rows = session.client.get("/timetable", list[TimetableRow])
+    if host and host not in [row.name for row in rows]:
+        known = listed([row.name for row in rows]) or "none yet"
+        raise failure(f"no host {quoted(host)} has told its timetable; known: {known}")
+    if session.plain:
+        unchanged(session, session.client.raw("GET", f"/timetable?host={host}"))
+        return
+    shown = [row for row in rows if host in ("", row.name)]
+    if not shown:
+        typer.echo("no host has told its timetable yet")
+        return
+    print_lines(lines(shown, span_s))
+
+
+def lines(rows: list[TimetableRow], span_s: int) -> list[str]:
+    """A scale, and three bars for each host."""
+    wide = max(len(row.name) for row in rows)
+    said = [f"{'':<{wide}}          {_scale(rows[0].now_s, span_s)}"]
+    for row in rows:
+        whole = row.capacity
+        bars = (
+            ("cpus", [u.cpus_milli for u in _used(row, span_s)], whole.cpus_milli),
+            ("memory", [u.memory_bytes for u in _used(row, span_s)], whole.memory_bytes),
+            ("disk", [u.disk_bytes for u in _used(row, span_s)], whole.disk_bytes),
+        )
+        sums = (
+            f"{format_cpus(whole.cpus_milli)} cpus",
+            format_size(whole.memory_bytes),
+            format_size(whole.disk_bytes),
+        )
+        for i, ((name, used, total), amount) in enumerate(zip(bars, sums, strict=True)):
+            head = row.name if i == 0 else ""
+            told = f", told {age(row.age_s, row.health)}" if i == 0 and row.health != "self" else ""
+            bar = "".join(_bar(u, total) for u in used)
+            said.append(f"{head:<{wide}}  {name:<6}  {bar}  of {amount}{told}")
+    return said
+
+
+def _used(row: TimetableRow, span_s: int) -> list[Quantum]:
+    """The most that is promised in each bar's time."""
+    room, each_s = Room.heard(row.steps, 0.0), span_s / WIDE
+    return [row.capacity - room.over(i * each_s, (i + 1) * each_s) for i in range(WIDE)]
+
+
+def _bar(used: int, total: int) -> str:
+    if used <= 0 or total <= 0:
+        return BARS[0]
+    return BARS[max(1, min(8, round(8 * used / total)))]
+
+
+def _scale(now_s: float, span_s: int) -> str:
+    """The time of day at every twelfth bar."""
+    shape = "%H:%M" if span_s <= 2 * 86400 else "%d %b"
+    marks = [now_s + span_s * i / WIDE for i in range(0, WIDE, 12)]
+    return "".join(f"|{datetime.fromtimestamp(at_s).strftime(shape):<11}" for at_s in marks)
