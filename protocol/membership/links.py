@@ -12,7 +12,7 @@ import msgspec
 
 from protocol.terms.effects import Deadline, Dial, Effect, HangUp, Send
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import HELLO_WITHIN_S, IDLE_LINK_S, QUEUED_PER_PEER
+from protocol.terms.limits import CLOCK_BOUND_S, HELLO_WITHIN_S, IDLE_LINK_S, QUEUED_PER_PEER
 
 
 class _Link:
@@ -28,6 +28,7 @@ class _Link:
         self.used_s = now
         self.round_trip_s = 0.0
         self.pinged_s = now
+        self.offset_s: float | None = None
         self.waiting: deque[Send] = deque()
 
 
@@ -132,6 +133,24 @@ class Links:
         link = self._links.get(peer)
         if link is not None:
             link.used_s = now
+
+    def compared(self, peer: PeerId, round_trip_s: float, offset_s: float) -> None:
+        """A pong told the other's clock. One that was long under way tells little, and is not counted."""
+        link = self._links.get(peer)
+        if link is None or not 0 <= round_trip_s <= CLOCK_BOUND_S:
+            return
+        old = link.offset_s
+        # A clock that was set jumps; what drifts is smoothed.
+        jumped = old is None or abs(offset_s - old) > CLOCK_BOUND_S
+        link.offset_s = offset_s if old is None or jumped else old + (offset_s - old) / 4
+
+    def offsets(self) -> list[float]:
+        """By how much clocks of connected peers are ahead of ours, as far as they have been compared."""
+        return [
+            link.offset_s
+            for link in self._links.values()
+            if link.introduced and link.offset_s is not None
+        ]
 
     def pinged(self, peer: PeerId, now: float) -> None:
         """A ping came, or was sent: none is due for a while."""

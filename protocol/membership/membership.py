@@ -10,6 +10,7 @@ bounded. Nothing else here changes: views are partial at any size.
 
 from typing import assert_never
 
+from protocol.membership.clocks import clock_fault, offset_of
 from protocol.membership.healing import Healing
 from protocol.membership.links import Links
 from protocol.membership.liveness import Changed, Health, Liveness
@@ -96,6 +97,10 @@ class Membership:
             return known.address
         contact = self.view.passive.get(peer)
         return contact.address if contact is not None else self._joins.get(peer)
+
+    def clock_fault(self) -> str:
+        """Why this peer's clock is not to be relied on; empty if it is, or nobody has answered yet."""
+        return clock_fault(self.links.offsets())
 
     def route(self, send: Send, now: float) -> list[Effect]:
         """An effect on its way out: through the peer's connection, made if need be."""
@@ -184,7 +189,8 @@ class Membership:
         match message:
             case Ping():
                 return self._pinged(sender, message, now), []
-            case Pong(sent_s=sent_s, here=here):
+            case Pong(sent_s=sent_s, time_s=time_s, here=here):
+                self.links.compared(sender, now - sent_s, offset_of(sent_s, time_s, now))
                 round_trip_s = self.links.measured(sender, now - sent_s)
                 self.vivaldi.measured(here, round_trip_s)
                 return [], []

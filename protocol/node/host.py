@@ -1,5 +1,7 @@
 """This peer as a host: what it offers, what it has promised, what it carries."""
 
+from collections.abc import Callable
+
 from protocol.capacity.advert import UNPROBED, Advert, HostFacts, ImageLabel, shapes_in
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.rates import TABLE as RATES
@@ -31,7 +33,7 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import LATER_STEPS
-from protocol.terms.refusal import Refusal
+from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import decode, encode
@@ -53,8 +55,13 @@ class Host:
         dice: Dice,
         rows: dict[str, dict[str, bytes]],
         now: float,
+        clock_fault: Callable[[], str] = str,
     ) -> None:
-        """Without `facts` nothing is offered, and no advert made, until they were probed."""
+        """Without `facts` nothing is offered, and no advert made, until they were probed.
+
+        `clock_fault` says why this host's clock is not to be relied on; nothing if it is.
+        """
+        self._clock_fault = clock_fault
         self._identity, self.images = identity, images
         self.facts = facts or UNPROBED
         self._aparts: dict[GridId, tuple[str, ...]] = {}
@@ -78,8 +85,8 @@ class Host:
         self.facts = facts
         self.ledger.resize(facts.capacity)
 
-    def offer(self) -> Offer:
-        """This host's word on what it has now."""
+    def offer(self, start_s: float = 0.0) -> Offer:
+        """This host's word on what it has now, for a lease that begins then (0: now)."""
         return Offer(
             peer=self._identity.peer,
             host=self._identity.name,
@@ -91,6 +98,7 @@ class Host:
             images=tuple(image.digest for image in self.images),
             runs_by=self.facts.runs_by,
             labels=self.facts.labels,
+            refused=self._no_reservations() if start_s else None,
         )
 
     def advert(self, now: float = 0.0) -> Advert:
@@ -104,7 +112,8 @@ class Host:
 
     def _no_reservations(self) -> Refusal | None:
         """Why this host takes no reservation; None if it does."""
-        return None
+        fault = self._clock_fault()
+        return Refusal(Constraint.CLOCK, self._identity.name, detail=fault) if fault else None
 
     def concerns(self, message: NegotiationMessage) -> bool:
         """Whether a message is for a host (and not for a requester)."""
@@ -117,7 +126,8 @@ class Host:
             case QuoteAsk(request=request):
                 return [Send(sender, self._quote(message, now), request)], []
             case HoldAsk():
-                return self.holds.ask(sender, message, self._taken(), self.offer(), now)
+                offer = self.offer(message.start_s)
+                return self.holds.ask(sender, message, self._taken(), offer, now)
             case HoldRelease():
                 return self.holds.release(message)
             case Decided(record=record):

@@ -92,7 +92,8 @@ class Node:
         self.belonging = self.overlay.belonging
         revoked = self.belonging.revocations
         self.authority = Authority(identity.federation, identity.verifier, revoked)
-        self.host = Host(identity, facts, images, self.authority, dice, rows, now)
+        clock_fault = self.membership.clock_fault
+        self.host = Host(identity, facts, images, self.authority, dice, rows, now, clock_fault)
         self.desk = Desk(identity, self.authority, self.membership, self.host, dice, incarnation)
         self.bulletin = Bulletin(self.me, self.host, self.desk.notices)
         self.levels = Levels(

@@ -56,6 +56,8 @@ class SimPeer:
         self.node: Node | None = None
         self.joins: tuple[Contact, ...] = ()
         self.life = 0
+        self.clock_off_s = 0.0
+        """By how much its clock is ahead of the world's; set it before it starts."""
         self.store: dict[str, dict[str, bytes]] = {}
         self.store_full = False
         self.fuse: int | None = None
@@ -64,6 +66,11 @@ class SimPeer:
         self.notes: Counter[str] = Counter()
         self._wake_s = float("inf")
         self._woken_s, self._woken = 0.0, 0
+
+    @property
+    def now_s(self) -> float:
+        """Its own clock."""
+        return self.world.now_s + self.clock_off_s
 
     @property
     def up(self) -> bool:
@@ -81,7 +88,7 @@ class SimPeer:
             self.joins,
             rows,
             Random(self._dice.getrandbits(64)),
-            self.world.now_s,
+            self.now_s,
         )
         self._wake_s = float("inf")
         self.feed(Started())
@@ -116,7 +123,7 @@ class SimPeer:
         node, world = self.node, self.world
         if node is None:
             return
-        effects = node.handle(event, world.now_s)
+        effects = node.handle(event, self.now_s)
         self.story.append((world.now_s, event, effects))
         world.traced(self, event, effects)
         followers: list[Event] = []
@@ -186,7 +193,7 @@ class SimPeer:
         deadline = self.node.next_deadline()
         if deadline is None or deadline.at_s == self._wake_s:
             return
-        self._wake_s = max(deadline.at_s, self.world.now_s)
+        self._wake_s = max(deadline.at_s - self.clock_off_s, self.world.now_s)
         life, at_s = self.life, self._wake_s
         self.world.at(at_s, lambda: self._fire(life, at_s))
 

@@ -207,6 +207,8 @@ REASONS_COUNTED = 256
 """Different reasons of faults; all there are, with room."""
 
 # Leases
+CLOCK_BOUND_S = 1.0
+"""A host whose clock is further from its neighbours' takes no reservation; NTP keeps to a hundredth of it."""
 SLACK_S = 30.0
 """Between a host's hold and its learning of the commit. A host that learns later gives so much less lease."""
 CLEAR_S = 30.0

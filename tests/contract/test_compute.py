@@ -357,7 +357,7 @@ async def test_a_stopped_guest_leaves_its_log_and_nothing_else(embed: EmbeddedWo
     await compute.save(machine.name)
     assert not Path("/proc", str(pid)).exists()
     (image,) = (embed.directory / "libvirt").rglob("ovl-0.save")
-    assert image.stat().st_size > 1 << 20
+    assert image.stat().st_size > 0
     await compute.stop(machine.name)
     assert not Path("/proc", str(pid)).exists()
     assert not image.exists()

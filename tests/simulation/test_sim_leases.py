@@ -10,7 +10,7 @@ from protocol.grid.record import GridState
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import MIB, grid_spec
 from protocol.sim.quiet import newest_records
-from protocol.sim.run import settle
+from protocol.sim.run import JOIN_WITHIN_S, knows_all, settle
 from protocol.sim.world import World
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action
@@ -127,6 +127,8 @@ def test_everybody_may_die_at_any_time(seed: int) -> None:
         world.run(dice.uniform(1.0, 10.0))
     for peer in world.peers:
         peer.fuse = None
+        if not peer.up:
+            peer.start()
     world.calm_since_s = world.now_s
     settle(world)
     (record,) = newest_records(world)
@@ -167,3 +169,44 @@ def test_suspended_and_restored_by_order() -> None:
     order = admin.order(Action.RESTORE, "work", world.now_s)
     assert asked(world, world.give(world.peers[0], order))[0] == "done"
     settle(world)
+
+
+def clocked(*off_s: float) -> World:
+    """As many peers at as many sites, whose clocks are off by so much, and know it."""
+    world = World(7, len(off_s), len(off_s), capacity=SMALL)
+    for peer, ahead_s in zip(world.peers, off_s, strict=True):
+        peer.clock_off_s = ahead_s
+    world.start_all()
+    assert world.run_until(lambda: knows_all(world), JOIN_WITHIN_S)
+    world.run(20.0)
+    return world
+
+
+def test_hosts_200_ms_apart_begin_together() -> None:
+    world = clocked(-0.1, 0.0, 0.1)
+    start_s = world.now_s + 100.0
+    assert asked(world, up(world, "exam", 3, 600, LeaseTerms(start_s=start_s)))[0] == "done"
+    notes: dict[str, float] = {}
+
+    def begun() -> bool:
+        for peer in world.peers:
+            if peer.notes["lease.started"]:
+                notes.setdefault(peer.name, world.now_s)
+        return len(notes) == 3
+
+    assert world.run_until(begun, 110.0)
+    assert max(notes.values()) - min(notes.values()) <= 0.25
+    assert all(abs(at_s - start_s) <= 0.15 for at_s in notes.values())
+
+
+@pytest.mark.parametrize(("off_s", "which"), [(3600.0, "ahead of"), (-3600.0, "behind")])
+def test_a_host_an_hour_wrong_takes_no_reservation_and_says_why(off_s: float, which: str) -> None:
+    world = clocked(0.0, 0.1, off_s, -0.1)
+    terms = LeaseTerms(start_s=world.now_s + 7200.0)
+    state, why = asked(world, up(world, "big", 4, 600, terms))
+    assert state == "failed"
+    assert f"clock: its clock is 1 h {which} the median of" in why
+    state, _ = asked(world, up(world, "exam", 3, 600, terms))
+    assert state == "done", "the others take it"
+    (record,) = newest_records(world)
+    assert world.peers[2].id not in record.carriers()
