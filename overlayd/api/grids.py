@@ -91,7 +91,7 @@ async def request(request_id: FromPath[str], service: Here) -> RequestView:
 async def cancel(request_id: FromPath[str], service: Here) -> Accepted:
     """Asks for it: before its grid is committed everything is let go, afterwards it goes on."""
     view = _request(service, request_id)
-    if view.state is not RequestState.RUNNING:
+    if view.state not in (RequestState.RUNNING, RequestState.QUEUED):
         raise ApiProblem(409, f"request {view.id} has ended: {view.state}")
     service.peer.submit(CancelAsked(view.id))
     return Accepted(view.id)

@@ -68,8 +68,8 @@ class StoryLines:
 
 
 def ended(view: RequestView, code: int = FAILED) -> None:
-    """Prints the answer of a request that is done. Failure with its explanation if it is not."""
-    if view.state is RequestState.DONE:
+    """Prints the answer of a request that is done, or waits. Failure with its explanation if it is not."""
+    if view.state in (RequestState.DONE, RequestState.QUEUED):
         print_lines(view.answer)
         return
     lines = view.answer or (f"{view.kind} {view.grid}: {view.state}",)

@@ -16,7 +16,7 @@ from overlayd.cli.words import age
 from protocol.grid.lifecycle import SETTLED
 from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
-from protocol.negotiation.request import RequestView
+from protocol.negotiation.request import RequestState, RequestView
 from protocol.node.snapshot import GridRow, WorkspaceRow
 from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
 
@@ -49,6 +49,15 @@ def ps(
     else:
         raw = session.client.raw("GET", "/grids")
         answer(session, raw if everything else _up_only(raw), list[GridRow], _grids)
+        if not session.plain:
+            _queued(session.client.get("/requests", list[RequestView]))
+
+
+def _queued(views: list[RequestView]) -> None:
+    """What waits for room at this peer, and why."""
+    for view in views:
+        if view.state is RequestState.QUEUED:
+            print_lines(["", *view.answer, f"  `overlayctl down {view.grid}` ends the waiting"])
 
 
 def _up_only(raw: bytes) -> bytes:
@@ -178,7 +187,7 @@ def explain(
 
 def _story(view: RequestView) -> None:
     print_lines([f"{view.kind} {view.grid}: {view.state}, request {view.id}"])
-    if view.state == "running":
+    if view.state in (RequestState.RUNNING, RequestState.QUEUED):
         print_lines([f"  now {view.stage}"])
     for line in view.story:
         print_lines([f"  {max(0.0, line.at_s - view.started_s):6.1f} s  {line.text}"])

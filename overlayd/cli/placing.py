@@ -12,7 +12,7 @@ from overlayd.cli.failure import FAILED, INTERRUPTED, PLAN_ERROR, USAGE, Failure
 from overlayd.cli.gridfile import read_grid
 from overlayd.cli.plan_text import plan_lines
 from overlayd.cli.progress import watching
-from overlayd.cli.session import Session, session_of
+from overlayd.cli.session import ORDER_VALID_S, Session, session_of
 from overlayd.cli.show import print_lines, unchanged
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridState
@@ -20,6 +20,7 @@ from protocol.negotiation.placing import Stage
 from protocol.negotiation.request import RequestState
 from protocol.node.snapshot import GridRow
 from protocol.terms.ids import RequestId
+from protocol.terms.limits import QUEUE_S
 from protocol.terms.quantities import counted
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
@@ -101,13 +102,17 @@ def up(
 ) -> None:
     """Makes a grid: all of it or nothing. Ctrl-C lets go of everything that is not decided yet.
 
+    With `lease: {best-effort: true}` it is queued at this peer if there is no room now; `overlayctl explain`
+    says why it waits, `overlayctl down` ends that.
+
     Example: overlayctl up examples/star.yaml --identity ./federation/sites/ams
 
     Example: overlayctl up grid.yaml --profile test --ssh-key ~/.ssh/id_ed25519.pub
     """
     session = session_of(context)
     spec, _ = read_grid(session, file, profile, ssh_key or (), USAGE)
-    order = session.sign(Action.UP, spec.name, body=encode(spec))
+    valid_s = QUEUE_S if spec.lease.best_effort else ORDER_VALID_S
+    order = session.sign(Action.UP, spec.name, body=encode(spec), valid_s=valid_s)
     accepted = session.client.post("/orders", order, Accepted)
     if no_wait:
         _handed_over(session, accepted, spec.name)
@@ -119,7 +124,7 @@ def up(
         raise _interrupted(session, accepted.request, spec) from None
     if session.plain:
         unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
-        if view.state is RequestState.DONE:
+        if view.state in (RequestState.DONE, RequestState.QUEUED):
             return
     ended(view, FAILED)
 

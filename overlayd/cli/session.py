@@ -63,7 +63,12 @@ class Session:
         return self.credentials.principal.site if self._identity is not None else ""
 
     def sign(
-        self, action: Action, grid: str, workspace: str = "", body: bytes = b""
+        self,
+        action: Action,
+        grid: str,
+        workspace: str = "",
+        body: bytes = b"",
+        valid_s: float = ORDER_VALID_S,
     ) -> SignedOrder:
         """A fresh order. Failure if no peer would take it."""
         credentials = self.credentials
@@ -71,7 +76,7 @@ class Session:
             action=action,
             grid=grid,
             issued_at_s=time.time(),
-            valid_s=ORDER_VALID_S,
+            valid_s=valid_s,
             nonce=secrets.token_hex(_NONCE_BYTES),
             workspace=workspace,
             body=body,

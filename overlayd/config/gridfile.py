@@ -120,6 +120,7 @@ def _terms(keys: LeaseKeys) -> model.LeaseTerms:
     return model.LeaseTerms(
         start_s=float(keys.start or 0.0),
         before_s=float(keys.before or 0.0),
+        best_effort=keys.best_effort,
         on_expiry=keys.on_expiry,
         grace_s=grace_s,
         warn_s=warn_s,
@@ -169,6 +170,7 @@ _RENAMED: Mapping[str, KeyPath] = {
     "grace_s": ("grace",),
     "warn_s": ("warn",),
     "on_expiry": ("on-expiry",),
+    "best_effort": ("best-effort",),
     "ssh_authorized_keys": ("ssh-authorized-keys",),
     "size_bytes": ("size",),
     "cpus_milli": ("cpus",),

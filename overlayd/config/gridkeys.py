@@ -19,11 +19,8 @@ class Keys(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=Tr
 
 
 class LeaseKeys(Keys, frozen=True, kw_only=True):
-    """When and how long the grid is wanted: at once, or by one of start and before."""
+    """When and how long the grid is wanted: at once, or by one of start, before and best-effort."""
 
-    NOT_YET: ClassVar[Mapping[str, str]] = {
-        "best-effort": "grids are placed at once, reserved or refused; leave it out",
-    }
     for_: Annotated[Duration, Meta(description="How long, 1m to 366d.", examples=["6h"])] = field(
         name="for"
     )
@@ -35,6 +32,9 @@ class LeaseKeys(Keys, frozen=True, kw_only=True):
         Moment | None,
         Meta(description="A deadline: any start that ends by then.", examples=["friday 18:00"]),
     ] = None
+    best_effort: Annotated[
+        bool, Meta(description="Wait for room rather than be refused; make room for reservations.")
+    ] = False
     on_expiry: Annotated[
         OnExpiry,
         Meta(description="At its end: stop (volumes are kept), suspend (memory too), delete."),

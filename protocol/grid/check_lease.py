@@ -23,9 +23,6 @@ def lease_problems(terms: LeaseTerms, lease_s: int) -> Iterator[Problem]:
     if len(given) > 1:
         said = f"found {' and '.join(given)}; a lease has one of start, before and best-effort"
         yield Problem(("lease",), said)
-    if terms.best_effort:
-        said = "found best effort, which is not built yet; leave it out"
-        yield Problem(("lease", "best_effort"), said)
     for field in ("start_s", "before_s"):
         value = getattr(terms, field)
         if not (math.isfinite(value) and 0 <= value <= limits.TIME_S_MAX):

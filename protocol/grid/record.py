@@ -151,16 +151,18 @@ def committing(record: GridRecord) -> Change:
             return value
         epoch = old.epoch + 1 if old is not None else 1
         made = msgspec.structs.replace(record, epoch=epoch)
-        voided = register.voided if old is None else _voiding(register.voided, old.id, record)
+        voided = register.voided if old is None else _voiding(register.voided, old, record)
         return encode(Register(made, voided))
 
     return change
 
 
-def _voiding(voided: tuple[Void, ...], used: GridId, by: GridRecord) -> tuple[Void, ...]:
-    """The old id is used up; it stays remembered for as long as any order of its age can be fresh."""
-    until_s = read_order(by.order).issued_at_s + 2 * MAX_VALID_S
-    return (*voided, Void(order_part(used), until_s))[-VOIDED:]
+def _voiding(voided: tuple[Void, ...], used: GridRecord, by: GridRecord) -> tuple[Void, ...]:
+    """The old id is used up; it stays remembered for as long as its order, or any of its age, can be fresh."""
+    order = read_order(used.order)
+    valid_until_s = order.issued_at_s + order.valid_s
+    until_s = max(read_order(by.order).issued_at_s + 2 * MAX_VALID_S, valid_until_s)
+    return (*voided, Void(order_part(used.id), until_s))[-VOIDED:]
 
 
 def voiding(grid: GridId, now_s: float) -> Change:

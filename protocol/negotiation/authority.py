@@ -14,7 +14,14 @@ from protocol.grid.lease import start_fault
 from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord, GridState, grid_id, order_part, register_key, spec_of
 from protocol.terms.ids import GridId, KeyId
-from protocol.trust.order import Action, CheckedOrder, SignedOrder, check_order, read_order
+from protocol.trust.order import (
+    MAX_VALID_S,
+    Action,
+    CheckedOrder,
+    SignedOrder,
+    check_order,
+    read_order,
+)
 from protocol.trust.revocation import Certified
 from protocol.trust.signing import Reason, Untrusted, Verifier
 from protocol.wire.codec import Malformed
@@ -61,6 +68,11 @@ class Authority:
             raise Untrusted(Reason.MALFORMED, "the order names another grid than it contains")
         if wrong := problems(spec):
             raise Untrusted(Reason.MALFORMED, f"the grid in the order: {wrong[0].message}")
+        if checked.order.valid_s > MAX_VALID_S and not spec.lease.best_effort:
+            raise Untrusted(
+                Reason.MALFORMED,
+                f"an order valid for {checked.order.valid_s:.0f} s; only best effort may wait so long",
+            )
         return Deployment(
             order=order_part(grid_id(signed)),
             name=spec.name,

@@ -75,6 +75,7 @@ class Stage(StrEnum):
     QUOTING = "quoting"
     HOLDING = "holding"
     BACKING_OFF = "backing off"
+    QUEUED = "queued"
     COMMITTING = "committing"
     VOIDING = "voiding"
     BUILDING = "building"
@@ -176,7 +177,7 @@ class Placing(Request):
         lines = words(self.why)
         if silent := self._gathering.silent():
             lines.append(f"  no answer in time from {', '.join(silent)}")
-        return self._fail(lines, now)
+        return self._unplaced(lines, now)
 
     # -- holding
 
@@ -220,7 +221,7 @@ class Placing(Request):
         pause_s = self._dice.uniform(0.5, 1.5) * BACKOFF_S * (1 + self._attempt)
         if now + pause_s >= self._give_up_s:
             lines = [f"could not hold all of {self.grid} within {REQUEST_S:.0f} s"]
-            return effects + self._fail(lines + summarise(tuple(self._refused)), now)
+            return effects + self._unplaced(lines + summarise(tuple(self._refused)), now)
         self.tell(now, f"letting everything go, trying again in {pause_s:.1f} s")
         self._enter(Stage.BACKING_OFF, now + pause_s)
         return effects
@@ -251,11 +252,7 @@ class Placing(Request):
             return self._decided(record, now), []
         effects = self._gathering.release()
         if record is not None and order_part(record.id) == order_part(self.grid_id):
-            lines = [
-                f"this order has made a grid already, id {record.id}, and makes no second one",
-                f"  would work: sign a new order for {self.grid}",
-            ]
-            return effects + self._fail(lines, now), []
+            return effects + self._made_before(record, now), []
         if record is not None and record.state is GridState.UP:
             other = f"a grid named {self.grid} exists already, id {record.id}"
             return effects + self._fail(
@@ -403,6 +400,17 @@ class Placing(Request):
         if self._step is Stage.OVER or self._deadline_s == _NEVER:
             return None
         return Deadline(self._deadline_s, f"{self.kind} {self._step}")
+
+    def _unplaced(self, lines: list[str], now: float) -> list[Effect]:
+        """There is no room for it."""
+        return self._fail(lines, now)
+
+    def _made_before(self, record: GridRecord, now: float) -> list[Effect]:
+        lines = [
+            f"this order has made a grid already, id {record.id}, and makes no second one",
+            f"  would work: sign a new order for {self.grid}",
+        ]
+        return self._fail(lines, now)
 
     def _fail(self, lines: list[str], now: float) -> list[Effect]:
         state = RequestState.CANCELLED if self._cancelled else RequestState.FAILED

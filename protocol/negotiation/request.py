@@ -13,6 +13,8 @@ class RequestState(StrEnum):
     """How far a request is."""
 
     RUNNING = "running"
+    QUEUED = "queued"
+    """It waits for room; its answer says why."""
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -75,8 +77,8 @@ class Request:
 
     @property
     def running(self) -> bool:
-        """Whether it has no answer yet."""
-        return self.state is RequestState.RUNNING
+        """Whether it has no last answer yet."""
+        return self.state in (RequestState.RUNNING, RequestState.QUEUED)
 
     def tell(self, now: float, text: str) -> None:
         """Adds to the story; beyond its bound the middle is lost, beginning and end are kept."""

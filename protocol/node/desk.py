@@ -22,6 +22,8 @@ from protocol.negotiation.messages import (
 )
 from protocol.negotiation.outcomes import Outcome
 from protocol.negotiation.placing import Placing, World
+from protocol.negotiation.queueing import TABLE as QUEUE
+from protocol.negotiation.queueing import QueuedRow, Queueing, QueueNotSaved
 from protocol.negotiation.request import RequestState
 from protocol.node.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.node.host import Host
@@ -31,13 +33,13 @@ from protocol.node.part import part_of
 from protocol.node.requests import Requests, answered
 from protocol.register.proposer import Settled, Unsettled
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Effect, Realise
+from protocol.terms.effects import Deadline, Effect, Persist, Realise, Row, Untidied
 from protocol.terms.ids import Digest, GridId, KeyId, PeerId, RequestId, short_hash
-from protocol.terms.limits import STEWARDS
-from protocol.trust.order import Action, CheckedOrder, SignedOrder
+from protocol.terms.limits import QUEUED_MOST, STEWARDS
+from protocol.trust.order import Action, CheckedOrder, SignedOrder, read_order
 from protocol.trust.record import Record
 from protocol.trust.signing import Untrusted
-from protocol.wire.codec import decode
+from protocol.wire.codec import decode, encode
 
 Answer = tuple[list[Effect], list[Outcome]]
 
@@ -66,6 +68,7 @@ class Desk:
         self.requests = Requests()
         self.notices = Notices()
         self.adverts: dict[PeerId, HeardAdvert] = {}
+        self._queued: dict[RequestId, None] = {}
         self._waits: dict[GridId, tuple[tuple[str, ...], ...]] = {}
         life = f"{identity.peer}/{incarnation}"
         self._world = World(life, self._candidates, self._stewards)
@@ -123,9 +126,61 @@ class Desk:
                 "  would work: take it down with `overlayctl down`, or choose another name",
             )
             return self._no(request, "up", name, lines, now)
-        placing = Placing(request, deployment, signed, self._world, self._dice, now)
-        self.requests.add(placing)
-        return placing.start(now), []
+        if not deployment.spec.lease.best_effort:
+            placing = Placing(request, deployment, signed, self._world, self._dice, now)
+            self.requests.add(placing)
+            return placing.start(now), []
+        if len(self._queued) >= QUEUED_MOST:
+            full = f"{QUEUED_MOST} requests wait at this peer already, as many as it keeps"
+            return self._no(request, "up", name, (full, "  would work: another peer"), now)
+        queueing = Queueing(request, deployment, signed, self._world, self._dice, now)
+        self.requests.add(queueing)
+        self._queued[request] = None
+        row = Row(QUEUE, request, encode(QueuedRow(signed, now)))
+        return [*queueing.start(now), Persist((row,), QueueNotSaved(request))], []
+
+    def resume(self, rows: dict[str, bytes], now: float) -> list[Effect]:
+        """Requests that waited when this peer last ran wait on."""
+        effects: list[Effect] = []
+        for key in sorted(rows):
+            row, request = decode(rows[key], QueuedRow), RequestId(key)
+            try:
+                deployment = self._authority.deployment(row.order, now, fresh=True)
+            except Untrusted as error:
+                lines = (f"it waited for room, and its order is not accepted any more: {error}",)
+                name = read_order(row.order).grid
+                self.requests.refused(answered(request, "up", name, lines, now))
+                effects.append(Persist((Row(QUEUE, key, None),), Untidied()))
+                continue
+            queueing = Queueing(
+                request, deployment, row.order, self._world, self._dice, row.asked_s
+            )
+            self.requests.add(queueing)
+            self._queued[request] = None
+            queueing.resumed()
+            effects += queueing.start(now)
+        return effects
+
+    def not_saved(self, event: QueueNotSaved, now: float) -> Answer:
+        """A request that cannot be kept is answered no; one that is decided needs not be kept."""
+        running = self.requests.running(event.request)
+        if isinstance(running, Queueing) and running.record is None:
+            return running.failed(event.why, now), []
+        return [], []
+
+    def notes(self) -> list[Effect]:
+        """Each answer is told once; what waits no more leaves the queue."""
+        left = [
+            request
+            for request in self._queued
+            if not isinstance(running := self.requests.running(request), Queueing)
+            or not running.running
+            or running.record is not None
+        ]
+        for request in left:
+            del self._queued[request]
+        tidy = tuple(Row(QUEUE, request, None) for request in left)
+        return self.requests.notes() + ([Persist(tidy, Untidied())] if tidy else [])
 
     def _change(
         self, request: RequestId, checked: CheckedOrder, signed: SignedOrder, now: float
@@ -224,7 +279,10 @@ class Desk:
         """An advert or a notice from the directory. Malformed if its body is not one."""
         peer = PeerId(record.owner)
         if record.kind == ADVERT and record.body:
-            self.adverts[peer] = HeardAdvert(decode(record.body, Advert), now)
+            before, advert = self.adverts.get(peer), decode(record.body, Advert)
+            self.adverts[peer] = HeardAdvert(advert, now)
+            if before is None or advert.free != before.advert.free:
+                self.room_changed(now)
         elif record.kind == NOTICE and not record.body:
             self.notices.drop(peer, GridId(record.name))
         elif record.kind == NOTICE:
@@ -234,6 +292,13 @@ class Desk:
             self._tell(peer, notice, now)
             return self._wake(notice), []
         return [], []
+
+    def room_changed(self, now: float) -> None:
+        """Some host, or this one, has other room than before: who waits may try."""
+        for request in self._queued:
+            running = self.requests.running(request)
+            if isinstance(running, Queueing):
+                running.woken(now)
 
     def ended(self, record: Record) -> None:
         """A record outlived its time: nobody stands for what it said any more."""

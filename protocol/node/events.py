@@ -6,6 +6,7 @@ from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import GridSpec
 from protocol.negotiation.holds import HoldNotSaved
+from protocol.negotiation.queueing import QueueNotSaved
 from protocol.node.messages import BulkMessage, Message
 from protocol.terms.effects import Untidied
 from protocol.terms.ids import GridId, PeerId, RequestId
@@ -162,5 +163,6 @@ Event = (
     | Renewed
     | Stopping
     | HoldNotSaved
+    | QueueNotSaved
     | Untidied
 )

@@ -17,6 +17,9 @@ from protocol.membership.messages import Contact, Hello, MembershipMessage
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.holds import HoldNotSaved
 from protocol.negotiation.messages import HoldAsk, NegotiationMessage
+from protocol.negotiation.outcomes import RoomChanged
+from protocol.negotiation.queueing import TABLE as QUEUE
+from protocol.negotiation.queueing import QueueNotSaved
 from protocol.node.addresses import Rows
 from protocol.node.bulletin import Bulletin
 from protocol.node.desk import Desk
@@ -95,6 +98,7 @@ class Node:
         clock_fault = self.membership.clock_fault
         self.host = Host(identity, facts, images, self.authority, dice, rows, now, clock_fault)
         self.desk = Desk(identity, self.authority, self.membership, self.host, dice, incarnation)
+        self._waiting = rows.get(QUEUE, {})
         self.bulletin = Bulletin(self.me, self.host, self.desk.notices)
         self.levels = Levels(
             identity,
@@ -129,7 +133,7 @@ class Node:
         if self._worked:
             self._worked = False
             effects += self._publish(now)
-            effects += self.desk.requests.notes()
+            effects += self.desk.notes()
         effects += self.broadcast.flush()
         self._now, self._due = now, self._deadline()
         return self.overlay.dialects.spoken(self._outbox.send(effects, cause, now))
@@ -172,6 +176,8 @@ class Node:
                 return []
             case Progressed() | Cleared() | Measured() | HoldNotSaved():
                 return self._outcomes(*self.host.handle(event, now), now)
+            case QueueNotSaved():
+                return self._outcomes(*self.desk.not_saved(event, now), now)
             case PlanAsked() | OrderGiven() | CancelAsked():
                 return self._outcomes(*self.desk.handle(event, now), now)
             case NewsGiven(text=text):
@@ -194,6 +200,8 @@ class Node:
         for row in self.host.carrier.rows():
             self.bulletin.due(row.record.id)
             effects.append(Realise(row.record.id, row.record.id))
+        effects += self.desk.resume(self._waiting, now)
+        self._waiting = {}
         return effects + self._tick(now)
 
     def _arrived(
@@ -284,6 +292,8 @@ class Node:
         self._touched = self._worked = True
         effects = list(effects)
         for outcome in outcomes:
+            if isinstance(outcome, RoomChanged):
+                self.desk.room_changed(now)
             if not self.bulletin.take(outcome):
                 effects += self.registers.propose(outcome, now)
         return effects

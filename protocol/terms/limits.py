@@ -219,5 +219,13 @@ LATER_STEPS = 24
 """Changes of free room a quote or an advert tells; what comes after them is told as the least of it."""
 LAPSE_EARLY_S = 5.0
 """A grid whose time to be kept is over is taken down by its hosts; their clocks may differ by so much."""
+QUEUE_S = 30 * 86400.0
+"""How long at most an order to place by best effort is valid, and its request waits."""
+QUEUED_MOST = 64
+"""Requests waiting at one peer; each is a round of quotes now and then."""
+QUEUE_EVERY_S = 60.0
+"""A waiting request tries again so often, also if no host told of room."""
+QUEUE_AGAIN_S = 5.0
+"""And not sooner than this after its last try."""
 STARTS_TRIED = 48
 """Starts a deadline is tried at; each is a choice among all hosts."""

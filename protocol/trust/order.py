@@ -5,7 +5,8 @@ organisations enter: an order will carry a chain that ends in a VO grant, `check
 a principal with the VO's name and role, and site policy decides on that. Nothing else changes.
 
 An order has two lives. *Fresh*, it may be carried out for the first time: within `valid_s` (at most
-ten minutes) of its issue, and once (see replay.py). *Kept*, it stands in a grid's record as the
+ten minutes; an order to place by best effort waits for room, up to QUEUE_S) of its issue, and once (see
+replay.py). *Kept*, it stands in a grid's record as the
 authority under which hosts act for as long as the grid lives; then its age does not count. Its
 certificates are checked against now in both: authority that lapsed places nothing new.
 """
@@ -16,6 +17,7 @@ from enum import StrEnum
 import msgspec
 
 from protocol.terms.ids import KeyId, digest_of
+from protocol.terms.limits import QUEUE_S
 from protocol.trust.certificate import CLOCK_TOLERANCE_S, Chain, Principal, Role, check_chain
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
 from protocol.wire.codec import Malformed, decode, encode
@@ -142,8 +144,9 @@ def read_order(signed: SignedOrder) -> Order:
 def _fault(order: Order, payload: bytes) -> str:
     if len(payload) > MAX_ORDER_BYTES:
         return f"order: {len(payload)} bytes, at most {MAX_ORDER_BYTES} are accepted"
-    if not 0 < order.valid_s <= MAX_VALID_S:
-        return f"order: valid for {order.valid_s:.0f} s, at most {MAX_VALID_S:.0f} s are accepted"
+    most_s = QUEUE_S if order.action is Action.UP else MAX_VALID_S
+    if not 0 < order.valid_s <= most_s:
+        return f"order: valid for {order.valid_s:.0f} s, at most {most_s:.0f} s are accepted"
     if not 0 < len(order.grid) <= _MAX_NAME_CHARACTERS:
         return f"order: a grid's name has 1 to {_MAX_NAME_CHARACTERS} characters"
     if len(order.workspace) > _MAX_NAME_CHARACTERS:

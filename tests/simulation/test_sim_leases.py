@@ -1,7 +1,7 @@
 """Leases in a whole federation: reservations, deadlines, ends, through the deaths of everybody involved."""
 
 import pytest
-from sim_calm import answer, calm_world, node_of
+from sim_calm import answer, calm_world, node_of, view
 
 from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase
@@ -14,6 +14,7 @@ from protocol.sim.run import JOIN_WITHIN_S, knows_all, settle
 from protocol.sim.world import World
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action
+from protocol.wire.codec import encode
 
 GIB = 1 << 30
 SMALL = Quantum(1000, 1 * GIB, 8 * GIB)
@@ -210,3 +211,109 @@ def test_a_host_an_hour_wrong_takes_no_reservation_and_says_why(off_s: float, wh
     assert state == "done", "the others take it"
     (record,) = newest_records(world)
     assert world.peers[2].id not in record.carriers()
+
+
+BEST_EFFORT = LeaseTerms(best_effort=True)
+
+
+def state_of(world: World, request: RequestId) -> str:
+    return view(world.peers[0], request).state
+
+
+def queue(world: World, name: str, count: int, lease_s: int) -> RequestId:
+    """A best-effort grid, asked of the first peer."""
+    spec = grid_spec(
+        name, count, cpus_milli=1000, memory_bytes=512 * MIB, lease_s=lease_s, lease=BEST_EFFORT
+    )
+    order = world.admins["s1"].order(
+        Action.UP, name, world.now_s, body=encode(spec), valid_s=7 * 86400.0
+    )
+    return world.give(world.peers[0], order)
+
+
+def test_best_effort_waits_for_room_and_says_why() -> None:
+    world = calm_world(7, 2, 2, capacity=SMALL)
+    busy = LeaseTerms(on_expiry=OnExpiry.DELETE, grace_s=0)
+    assert asked(world, up(world, "busy", 2, 300, busy))[0] == "done"
+    request = queue(world, "later", 2, 600)
+    state, why = asked(world, request)
+    assert state == "queued"
+    assert why.startswith("later is queued until there is room, or until ")
+    assert "2 hosts lack cpus" in why
+    rows = len(view(world.peers[0], request).story)
+    world.run(100.0)
+    assert state_of(world, request) == "queued"
+    assert len(view(world.peers[0], request).story) == rows, "its story does not repeat itself"
+    assert world.run_until(lambda: state_of(world, request) == "done", 300.0)
+    assert world.peers[0].store["queue"] == {}
+    assert len(running(world)) == 2
+
+
+def test_the_queue_outlives_its_peer() -> None:
+    world = calm_world(7, 2, 2, capacity=SMALL)
+    busy = LeaseTerms(on_expiry=OnExpiry.DELETE, grace_s=0)
+    assert asked(world, up(world, "busy", 2, 400, busy))[0] == "done"
+    request = queue(world, "later", 2, 600)
+    assert asked(world, request)[0] == "queued"
+    first = world.peers[0]
+    first.crash()
+    world.run(5.0)
+    first.start()
+    assert state_of(world, request) == "queued"
+    assert world.run_until(lambda: state_of(world, request) == "done", 600.0)
+    settle(world)
+
+
+@pytest.mark.parametrize("fuse", range(1, 26))
+def test_killed_after_every_effect_it_is_made_once(fuse: int) -> None:
+    """While it is asked, queued, tried again, committed: from the store it goes on, and is made once."""
+    world = calm_world(7, 2, 2, capacity=SMALL)
+    first = world.peers[0]
+    request = queue(world, "once", 2, 600) if fuse > 12 else None
+    first.fuse = fuse if fuse <= 12 else fuse - 12
+    if request is None:
+        request = queue(world, "once", 2, 600)
+    world.run(3.0)
+    first.fuse = None
+    if not first.up:
+        first.start()
+    world.calm_since_s = world.now_s
+    world.run(200.0)
+    settle(world)
+    up_now = [r for r in newest_records(world) if r.state is GridState.UP]
+    assert len(up_now) <= 1
+    if first.store.get("queue", {}):
+        raise AssertionError(view(first, request))
+    assert len(running(world)) == 2 * len(up_now)
+
+
+def test_who_waits_can_be_told_not_to() -> None:
+    world = calm_world(7, 1, 1, capacity=SMALL)
+    assert asked(world, up(world, "busy", 1, 300, LeaseTerms()))[0] == "done"
+    request = queue(world, "later", 1, 600)
+    assert asked(world, request)[0] == "queued"
+    order = world.admins["s1"].order(Action.DOWN, "later", world.now_s)
+    assert asked(world, world.give(world.peers[0], order))[0] == "done"
+    assert state_of(world, request) == "cancelled"
+    assert world.peers[0].store["queue"] == {}
+
+
+def test_it_waits_no_longer_than_its_order_is_valid() -> None:
+    world = calm_world(7, 1, 1, capacity=SMALL)
+    assert asked(world, up(world, "busy", 1, 86400, LeaseTerms()))[0] == "done"
+    spec = grid_spec("later", 1, cpus_milli=1000, lease=BEST_EFFORT)
+    request = world.give(world.peers[0], world.admins["s1"].up(spec, world.now_s))
+    assert asked(world, request)[0] == "queued"
+    assert world.run_until(lambda: state_of(world, request) == "failed", 700.0)
+    assert "found no room while its order was valid" in asked(world, request)[1]
+
+
+def test_only_best_effort_has_an_order_that_stays_fresh() -> None:
+    world = calm_world(7, 1, 1, capacity=SMALL)
+    spec = grid_spec("plain", 1, cpus_milli=1000)
+    order = world.admins["s1"].order(
+        Action.UP, "plain", world.now_s, body=encode(spec), valid_s=86400.0
+    )
+    state, why = asked(world, world.give(world.peers[0], order))
+    assert state == "failed"
+    assert "only best effort may wait so long" in why

@@ -319,7 +319,7 @@ TABLE = {
         "6h",
         [
             'star.yaml:3:8: lease: found "6h"; write a mapping of keys out of for, start,'
-            " before, on-expiry, grace and warn, for example {for: 6h}"
+            " before, best-effort, on-expiry, grace and warn, for example {for: 6h}"
         ],
     ),
     "lease too long": (

@@ -1,0 +1,113 @@
+"""Best effort: a grid that finds no room waits for it, at the peer it was asked of, over restarts.
+
+Each peer keeps its own queue on disk; there is no common one to agree on. Waiting requests try again when
+hosts tell of more room, and now and then; each by its own dice, so that they do not all come at once. What
+they are answered each time is kept, so that "why is it queued" and "what would let it run" have an answer.
+"""
+
+import msgspec
+
+from protocol.grid.record import GridRecord, GridState, order_part
+from protocol.negotiation.messages import Notice
+from protocol.negotiation.placing import Answer, Placing, Stage
+from protocol.negotiation.request import RequestState
+from protocol.terms.effects import Effect
+from protocol.terms.ids import RequestId
+from protocol.terms.limits import QUEUE_AGAIN_S, QUEUE_EVERY_S, REQUEST_S
+from protocol.terms.quantities import format_moment
+from protocol.trust.order import SignedOrder, read_order
+
+TABLE = "queue"
+
+
+class QueuedRow(msgspec.Struct, frozen=True):
+    """What is on disk of a request that may have to wait."""
+
+    order: SignedOrder
+    asked_s: float
+
+
+class QueueNotSaved(msgspec.Struct, frozen=True):
+    """The store refused to keep a request: it is answered no, since it could not wait for long."""
+
+    request: RequestId
+    why: str = "this host's store has no room to keep it"
+
+
+class Queueing(Placing):
+    """One `up` of a best-effort lease."""
+
+    _tried_s = 0.0
+
+    def start(self, now: float) -> list[Effect]:
+        """Begins an attempt."""
+        self._tried_s, self._give_up_s = now, now + REQUEST_S
+        assert self.order is not None
+        order = read_order(self.order)
+        if now >= order.issued_at_s + order.valid_s:
+            return self._fail([f"{self.grid} found no room while its order was valid"], now)
+        return super().start(now)
+
+    def tell(self, now: float, text: str) -> None:
+        """Its story does not repeat itself while it waits."""
+        if self.state is not RequestState.QUEUED:
+            super().tell(now, text)
+
+    def woken(self, now: float) -> None:
+        """Some host has more room than before."""
+        if self._step is Stage.QUEUED:
+            soon_s = max(now, self._tried_s + QUEUE_AGAIN_S) + self._dice.uniform(0.0, 1.0)
+            self._deadline_s = min(self._deadline_s, soon_s)
+
+    def tick(self, now: float) -> Answer:
+        """Tries again."""
+        if self._step is Stage.QUEUED and now >= self._deadline_s:
+            return self.start(now), []
+        return super().tick(now)
+
+    def noticed(self, notice: Notice, now: float) -> None:
+        """A host tells of a grid: perhaps of the one this order made, just before a restart."""
+        idle = self._step in (Stage.QUEUED, Stage.QUOTING)
+        mine = order_part(notice.grid) == order_part(self.grid_id)
+        if self.record is None and idle and mine and notice.state is GridState.UP:
+            self._finish(RequestState.DONE, [f"{self.grid} is made, id {notice.grid}"], now)
+            return
+        super().noticed(notice, now)
+
+    def cancel(self, now: float) -> list[Effect]:
+        """Waits no more."""
+        if self._step is Stage.QUEUED:
+            self._finish(RequestState.CANCELLED, ["cancelled; it waits no more"], now)
+            return []
+        return super().cancel(now)
+
+    def failed(self, why: str, now: float) -> list[Effect]:
+        """It cannot wait here."""
+        return self._fail([f"cannot queue {self.grid}: {why}"], now)
+
+    def resumed(self) -> None:
+        """It waited already before this peer was started."""
+        self.state = RequestState.QUEUED
+        self.stage = Stage.QUEUED
+
+    def _unplaced(self, lines: list[str], now: float) -> list[Effect]:
+        assert self.order is not None
+        order = read_order(self.order)
+        until = format_moment(order.issued_at_s + order.valid_s)
+        effects = self._gathering.release()
+        self.tell(now, "queued: " + "; ".join(line.strip() for line in lines))
+        self.state = RequestState.QUEUED
+        self.answer = (f"{self.grid} is queued until there is room, or until {until}", *lines)
+        self._enter(Stage.QUEUED, now + QUEUE_EVERY_S * self._dice.uniform(0.8, 1.2))
+        return effects
+
+    def _decided(self, record: GridRecord, now: float) -> list[Effect]:
+        self.state, self.answer = RequestState.RUNNING, ()
+        return super()._decided(record, now)
+
+    def _made_before(self, record: GridRecord, now: float) -> list[Effect]:
+        """A restart came between its commit and its leaving the queue."""
+        if record.state is not GridState.UP:
+            return super()._made_before(record, now)
+        self._finish(RequestState.DONE, [f"{self.grid} is made, id {record.id}"], now)
+        return []
