@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from overlayd.adapters.clock import SystemClock
 from overlayd.adapters.credentials import Credentials
-from overlayd.adapters.nacl_keys import NaclVerifier
+from overlayd.adapters.nacl_keys import NaclSealer, NaclVerifier
 from overlayd.adapters.sqlite_store import SqliteStore
 from overlayd.adapters.zmq_transport import ZmqTransport
 from overlayd.api.listening import Listening, listen
@@ -210,6 +210,7 @@ class Assembly:
         return Identity(
             signer=credentials.identity,
             verifier=NaclVerifier(),
+            sealer=NaclSealer(credentials.identity),
             chain=credentials.chain,
             federation=credentials.federation,
             name=credentials.principal.name,

@@ -58,7 +58,7 @@ class PathTable:
         kept = [other for other in paths if other not in old]
         self._paths[path.peer] = [*kept, path]
         if not kept:
-            self._emit(Up(path.peer))
+            self._emit(Up(path.peer, accepted=not path.dialled))
         for other in old:
             other.cut()
 

@@ -9,15 +9,19 @@ import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Set
 
+import zmq
+
 from overlayd.adapters.zmq_accept import Accepted, Acceptor
 from overlayd.adapters.zmq_beat import BEAT, Heart
 from overlayd.adapters.zmq_dial import Dialler
 from overlayd.adapters.zmq_gate import Gate
+from overlayd.adapters.zmq_knock import Knock
 from overlayd.adapters.zmq_paths import Path, PathTable
 from overlayd.adapters.zmq_sockets import Context, new_context
 from overlayd.ports.keys import Identity
 from overlayd.ports.transport import (
     Arrived,
+    Knocked,
     Refused,
     Traffic,
     TransportError,
@@ -26,6 +30,9 @@ from overlayd.ports.transport import (
 )
 from protocol.terms.ids import PeerId
 from protocol.wire.limits import MAX_FRAME_BYTES
+
+MAX_KNOCKS = 64
+"""At once; each is a socket and its monitor, for three seconds at most."""
 
 MAX_COUNTED = 4096
 """Peers whose traffic is counted at a time."""
@@ -42,6 +49,7 @@ class ZmqTransport:
         self._instance = secrets.token_bytes(8)
         self._paths = PathTable(self._emit)
         self._diallers: dict[PeerId, Dialler] = {}
+        self._knocks: dict[PeerId, Knock] = {}
         self._denied: frozenset[PeerId] = frozenset()
         self._events: deque[TransportEvent] = deque()
         self._giving: asyncio.Handle | None = None
@@ -108,6 +116,21 @@ class ZmqTransport:
                 on_failed=self._failed,
             )
 
+    def knock(self, peer: PeerId, address: str) -> None:
+        """Tries once whether the peer answers there."""
+        if self._context is None or self._on_event is None:
+            raise TransportError("this transport is not open")
+        key = self._identity.transport_key_of(peer)
+        if key is None or self._never(peer, address, key):
+            self._emit(Knocked(peer, False))
+        elif peer not in self._knocks and len(self._knocks) < MAX_KNOCKS:
+            try:
+                self._knocks[peer] = Knock(
+                    self._context, self._identity, peer, key, address, self._knocked
+                )
+            except zmq.ZMQError:
+                self.refused["knock"] += 1
+
     def hang_up(self, peer: PeerId) -> None:
         """Stops dialling and closes every path."""
         if (dialler := self._diallers.pop(peer, None)) is not None:
@@ -147,6 +170,9 @@ class ZmqTransport:
             self._heart.stop()
         for peer in tuple(self._diallers):
             self._diallers.pop(peer).stop()
+        for knock in self._knocks.values():
+            knock.close()
+        self._knocks.clear()
         if self._acceptor is not None:
             self._acceptor.close()
         if self._gate is not None:
@@ -179,6 +205,10 @@ class ZmqTransport:
         else:
             # Read in a turn of the loop of its own: nothing waits before it, and it need not wait.
             self._on_event(event)
+
+    def _knocked(self, peer: PeerId, reached: bool) -> None:
+        del self._knocks[peer]
+        self._emit(Knocked(peer, reached))
 
     def _gone(self, path: Accepted | Dialler, why: str) -> None:
         self._paths.remove(path, why)

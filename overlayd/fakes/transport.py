@@ -11,6 +11,7 @@ from collections.abc import Callable, Set
 from overlayd.ports.transport import (
     Arrived,
     Down,
+    Knocked,
     Refused,
     Traffic,
     TransportError,
@@ -102,6 +103,18 @@ class FakeTransport:
         if known is None or (known != address and peer not in self._paths):
             self._retry(peer, 0)
 
+    def knock(self, peer: PeerId, address: str) -> None:
+        """Tries once whether the peer answers there."""
+        other = self._hub.listening.get(address)
+        reached = (
+            other is not None
+            and other.peer == peer
+            and peer not in self._denied | {self.peer}
+            and self._hub.connected(self.peer, peer)
+            and self.peer not in other._denied
+        )
+        self._emit(Knocked(peer, reached))
+
     def hang_up(self, peer: PeerId) -> None:
         """Stops dialling and closes every path."""
         self._dialled.pop(peer, None)
@@ -180,7 +193,7 @@ class FakeTransport:
             self.lose(other.peer, "it was restarted")
         if other.peer not in self._paths:
             self._paths[other.peer] = other
-            self._emit(Up(other.peer))
+            self._emit(Up(other.peer, accepted=True))
         return ""
 
     def _retry(self, peer: PeerId, wait_s: float) -> None:

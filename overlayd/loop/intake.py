@@ -1,11 +1,15 @@
 """The intake: what the transport tells becomes the node's events. Frames of a peer whose lane is full are not
 even looked into: reading one costs more than sending it."""
 
+import contextlib
+
 from overlayd.loop.inbox import Inbox
+from overlayd.ports.peer import Busy
 from overlayd.ports.transport import Arrived as FrameArrived
 from overlayd.ports.transport import Down, Refused, TransportEvent, Up
+from overlayd.ports.transport import Knocked as TransportKnocked
 from overlayd.telemetry.logs import logger
-from protocol.node.events import Arrived, Connected, Disconnected, Garbled
+from protocol.node.events import Arrived, Connected, Disconnected, Garbled, Knocked
 from protocol.node.messages import Message
 from protocol.terms.ids import PeerId
 from protocol.wire.codec import Malformed
@@ -21,8 +25,12 @@ class Intake:
     def take(self, event: TransportEvent) -> None:
         """One event of the transport."""
         match event:
-            case Up(peer=peer):
-                self._inbox.put(Connected(peer))
+            case Up(peer=peer, accepted=accepted):
+                self._inbox.put(Connected(peer, accepted))
+            case TransportKnocked(peer=peer, reached=reached):
+                # Lost and counted when there is no room: it is knocked again.
+                with contextlib.suppress(Busy):
+                    self._inbox.put(Knocked(peer, reached))
             case Down(peer=peer, why=why):
                 self._inbox.put(Disconnected(peer, why))
             case FrameArrived(peer=peer) if self._inbox.is_full(peer):

@@ -20,6 +20,7 @@ from protocol.terms.effects import (
     Effect,
     HandOver,
     HangUp,
+    Knock,
     Note,
     Persist,
     Quarantine,
@@ -70,6 +71,8 @@ class Interpreter:
                     self._send(effect)
                 case Dial(peer=peer, address=address):
                     self._transport.dial(peer, f"tcp://{address}")
+                case Knock(peer=peer, address=address):
+                    self._transport.knock(peer, f"tcp://{address}")
                 case HangUp(peer=peer, why=why):
                     logger().debug("hang-up", peer=peer[:12], why=why)
                     self._transport.hang_up(peer)

@@ -24,6 +24,8 @@ class Up(msgspec.Struct, frozen=True):
     """The first path to a peer stands. It is who it says; nothing else is known of it."""
 
     peer: PeerId
+    accepted: bool = False
+    """The peer dialled it."""
 
 
 class Down(msgspec.Struct, frozen=True):
@@ -49,7 +51,14 @@ class Refused(msgspec.Struct, frozen=True):
     peer: PeerId | None = None
 
 
-TransportEvent = Up | Down | Arrived | Refused
+class Knocked(msgspec.Struct, frozen=True):
+    """What came of a knock: whether the peer itself answers at that address."""
+
+    peer: PeerId
+    reached: bool
+
+
+TransportEvent = Up | Down | Arrived | Refused | Knocked
 
 
 class Traffic(msgspec.Struct):
@@ -110,6 +119,12 @@ class Transport(Protocol):
 
         Dialling again changes nothing, or the address for the next try. An address of another form,
         a denied peer, oneself: Refused, and not tried again.
+        """
+
+    def knock(self, peer: PeerId, address: str) -> None:
+        """Tries once, whatever paths there are, whether the peer answers at `tcp://IPv4:PORT`; Knocked says.
+
+        No path comes of it, at either end. Too many at once are dropped without an answer.
         """
 
     def hang_up(self, peer: PeerId) -> None:

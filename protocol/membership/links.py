@@ -1,18 +1,34 @@
 """Connections: made when somebody is to be spoken to, introduced before anything is believed.
 
 Rules. The transport authenticates a connection to a key. The first message each way is a Hello with the
-peer's presence, whose certificates must end in the federation's key; until then nothing else is heard,
-and what is to be sent waits in a bounded queue. Neighbours' connections stand; one made for an errand is
-given up after a silence. A peer that cannot be introduced in time is hung up on.
+peer's presence, whose certificates must end in the federation's key; until then nothing else is heard, and
+what is to be sent waits in a bounded queue. Neighbours' connections stand; one made for an errand is given up
+after a silence. A peer that cannot be introduced in time is hung up on.
+
+A peer that does not answer when it is dialled, or is not worth dialling (its address is empty then), is
+*sought*: somebody else makes a path through a relay, which is as good as a connection (`up` with `relayed`).
+Dialling goes on beside it; the first direct connection takes over.
 """
 
 from collections import deque
 
 import msgspec
 
+from protocol.membership.presence import Known
 from protocol.terms.effects import Deadline, Dial, Effect, HangUp, Send
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import CLOCK_BOUND_S, HELLO_WITHIN_S, IDLE_LINK_S, QUEUED_PER_PEER
+from protocol.terms.limits import (
+    CLOCK_BOUND_S,
+    DIRECT_WITHIN_S,
+    HELLO_WITHIN_S,
+    IDLE_LINK_S,
+    PARTLY_WITHIN_S,
+    QUEUED_PER_PEER,
+    SEEK_EVERY_S,
+    UNDIALLED,
+    UNDIALLED_S,
+)
+from protocol.terms.reach import Reach
 
 
 class _Link:
@@ -21,6 +37,11 @@ class _Link:
     def __init__(self, now: float) -> None:
         self.connected = False
         self.dialled = False
+        self.sought = False
+        """Wanted, and only to be had through a relay as far as is known."""
+        self.relayed = False
+        self.accepted = False
+        """The other end made it."""
         self.introduced = False
         self.standing = False
         self.since_s = now
@@ -41,6 +62,8 @@ class LinkView(msgspec.Struct, frozen=True):
     round_trip_s: float
     pinged_s: float
     """When a ping last came or was answered."""
+    relayed: bool
+    """It is a path through a relay."""
 
 
 class Links:
@@ -49,6 +72,12 @@ class Links:
     def __init__(self) -> None:
         self._links: dict[PeerId, _Link] = {}
         self._unreachable: list[PeerId] = []
+        self._seek_s: dict[PeerId, float] = {}
+        """Links that are not connected: when they are to be sought through a relay."""
+        self._undialled: dict[PeerId, float] = {}
+        """Who did not answer when dialled, and when."""
+        self._partly: dict[PeerId, None] = {}
+        """Who says that some cannot dial it."""
         self.dropped = 0
         """Messages that waited too long or too many for a connection."""
 
@@ -58,7 +87,12 @@ class Links:
         if link is None:
             return None
         return LinkView(
-            link.connected, link.introduced, link.heard_s, link.round_trip_s, link.pinged_s
+            link.connected,
+            link.introduced,
+            link.heard_s,
+            link.round_trip_s,
+            link.pinged_s,
+            link.relayed,
         )
 
     def introduced(self, peer: PeerId) -> bool:
@@ -66,20 +100,83 @@ class Links:
         link = self._links.get(peer)
         return link is not None and link.introduced
 
+    def direct(self, peer: PeerId) -> bool:
+        """Whether it is introduced on a connection of its own, through no relay."""
+        link = self._links.get(peer)
+        return link is not None and link.introduced and not link.relayed
+
+    def directs(self) -> list[PeerId]:
+        """All that are."""
+        return [p for p, link in self._links.items() if link.introduced and not link.relayed]
+
+    def relayed(self, peer: PeerId) -> bool:
+        """Whether what is said to it goes through a relay."""
+        link = self._links.get(peer)
+        return link is not None and link.relayed
+
+    def accepted(self, peer: PeerId) -> bool:
+        """Whether the other end made the connection."""
+        link = self._links.get(peer)
+        return link is not None and link.accepted
+
+    def dialled(self, peer: PeerId) -> bool:
+        """Whether the transport dials it."""
+        link = self._links.get(peer)
+        return link is not None and link.dialled
+
+    def undialled(self, peer: PeerId, now: float) -> bool:
+        """Whether it did not answer when it was dialled lately."""
+        at_s = self._undialled.get(peer)
+        return at_s is not None and now < at_s + UNDIALLED_S
+
+    def seeking(self, now: float) -> list[PeerId]:
+        """Whom to seek through a relay now: wanted, and not connected in time."""
+        due = [peer for peer, at_s in self._seek_s.items() if now >= at_s]
+        sought = []
+        for peer in due:
+            link = self._links[peer]
+            self._seek_s[peer] = now + SEEK_EVERY_S
+            if link.dialled:
+                self._undialled.pop(peer, None)
+                self._undialled[peer] = now
+                if len(self._undialled) > UNDIALLED:
+                    del self._undialled[next(iter(self._undialled))]
+            if link.standing or link.waiting:
+                sought.append(peer)
+        return sought
+
+    def moved(self, before: Known | None, known: Known) -> None:
+        """What is known of a peer now. If it says something new of where it is, it may be dialled again."""
+        if before is not None and _whereabouts(before) == _whereabouts(known):
+            return
+        self._undialled.pop(known.peer, None)
+        self._partly.pop(known.peer, None)
+        if known.reach is Reach.RELAYED:
+            self._partly[known.peer] = None
+
+    def near(self, peer: PeerId, address: str | None, now: float) -> bool:
+        """Whether a peer at that address is for all that is known within direct reach.
+
+        Neighbours watch each other, and over a relay they would watch the relay.
+        """
+        if not self._undialled and address != "":
+            return True
+        return self.direct(peer) or (bool(address) and not self.undialled(peer, now))
+
     def route(self, send: Send, address: str | None, now: float) -> list[Effect]:
-        """Sends now, or queues and dials `address`; without an address it is dropped and counted."""
+        """Sends now, or queues and dials `address`, or has it sought if that is empty; without an address
+        it is dropped and counted."""
         link = self._links.get(send.peer)
         if link is not None and link.introduced:
             link.used_s = now
             return [send]
         effects: list[Effect] = []
-        if link is None or not (link.connected or link.dialled):
+        if link is None or not (link.connected or link.dialled or link.sought):
             if address is None:
                 self.dropped += 1
                 return []
             link = link or self._open(send.peer, now)
-            link.dialled, link.since_s = True, now
-            effects.append(Dial(send.peer, address))
+            effects += self._call(send.peer, link, address, now)
         if len(link.waiting) >= QUEUED_PER_PEER:
             link.waiting.popleft()
             self.dropped += 1
@@ -90,9 +187,17 @@ class Links:
         """This is a neighbour's connection: keep it, make it if need be."""
         link = self._links.get(peer) or self._open(peer, now)
         link.standing = True
-        if link.connected or link.dialled or address is None:
+        if link.connected or link.dialled or link.sought or address is None:
             return []
-        link.dialled, link.since_s = True, now
+        return self._call(peer, link, address, now)
+
+    def dial(self, peer: PeerId, address: str, now: float) -> list[Effect]:
+        """A peer that was not dialled so far turned out to answer there."""
+        link = self._links.get(peer)
+        if link is None or link.dialled or not address:
+            return []
+        link.dialled, link.sought = True, False
+        self._undialled.pop(peer, None)
         return [Dial(peer, address)]
 
     def reach(self, peer: PeerId, address: str, now: float) -> list[Effect]:
@@ -107,10 +212,24 @@ class Links:
         if link is not None:
             link.standing, link.used_s = False, now
 
-    def up(self, peer: PeerId, hello: msgspec.Struct, now: float) -> list[Effect]:
-        """The transport connected; we introduce ourselves."""
+    def up(
+        self,
+        peer: PeerId,
+        hello: msgspec.Struct,
+        now: float,
+        *,
+        relayed: bool = False,
+        accepted: bool = False,
+    ) -> list[Effect]:
+        """The transport connected, or a relay; we introduce ourselves."""
         link = self._links.get(peer) or self._open(peer, now)
+        if relayed and link.connected and not link.relayed:
+            return []  # What was sought has come of itself.
         link.connected, link.since_s, link.heard_s, link.used_s = True, now, now, now
+        link.relayed, link.accepted = relayed, accepted
+        self._seek_s.pop(peer, None)
+        if not relayed:
+            self._undialled.pop(peer, None)
         return [Send(peer, hello)]
 
     def introduce(self, peer: PeerId, now: float) -> list[Effect]:
@@ -168,18 +287,21 @@ class Links:
         return link.round_trip_s
 
     def down(self, peer: PeerId, now: float) -> None:
-        """The transport lost it, and goes on dialling if it dialled."""
+        """The transport lost it, and goes on dialling if it dialled; or its path is over."""
         link = self._links.get(peer)
         if link is None:
             return
-        link.connected = link.introduced = False
+        link.connected = link.introduced = link.relayed = link.sought = False
         link.since_s = now
         if not link.dialled and not link.standing and not link.waiting:
             del self._links[peer]
+        elif link.dialled:
+            self._seek_s[peer] = now + self._patience_s(peer, now)
 
     def close(self, peer: PeerId, why: str) -> list[Effect]:
         """Hangs up and forgets; what waited is dropped and counted."""
         link = self._links.pop(peer, None)
+        self._seek_s.pop(peer, None)
         if link is None:
             return []
         self.dropped += len(link.waiting)
@@ -193,7 +315,8 @@ class Links:
             idle = now >= link.used_s + IDLE_LINK_S
             if late and link.connected and link.standing:
                 # A neighbour's: the next connection begins with another Hello.
-                link.connected, link.dialled, link.since_s = False, False, now
+                link.connected = link.dialled = link.relayed = link.sought = False
+                link.since_s = now
                 effects.append(HangUp(peer, "not introduced in time"))
             elif late and link.connected:
                 effects += self.close(peer, "not introduced in time")
@@ -220,9 +343,33 @@ class Links:
             for link in self._links.values()
             if not (link.introduced and link.standing)
         ]
+        ends += [
+            at_s
+            for peer, at_s in self._seek_s.items()
+            if self._links[peer].standing or self._links[peer].waiting
+        ]
         return Deadline(min(ends), "link") if ends else None
+
+    def _call(self, peer: PeerId, link: _Link, address: str, now: float) -> list[Effect]:
+        link.since_s = now
+        if not address:
+            link.sought = True
+            self._seek_s[peer] = now
+            return []
+        link.dialled = True
+        self._seek_s[peer] = now + self._patience_s(peer, now)
+        return [Dial(peer, address)]
+
+    def _patience_s(self, peer: PeerId, now: float) -> float:
+        if self.undialled(peer, now):
+            return 0.0
+        return PARTLY_WITHIN_S if peer in self._partly else DIRECT_WITHIN_S
 
     def _open(self, peer: PeerId, now: float) -> _Link:
         link = _Link(now)
         self._links[peer] = link
         return link
+
+
+def _whereabouts(known: Known) -> tuple[int, str, Reach]:
+    return known.incarnation, known.address, known.reach

@@ -91,10 +91,11 @@ class Membership:
         return self._alive
 
     def address(self, peer: PeerId) -> str | None:
-        """Where to dial a peer."""
+        """Where to dial a peer; empty if only a relay leads to it, None if nothing is known of it."""
         known = self.known.get(peer)
         if known is not None:
-            return known.address
+            dialled = known.reach is not Reach.NAT or known.site == self._contact.site
+            return known.address if dialled else ""
         contact = self.view.passive.get(peer)
         return contact.address if contact is not None else self._joins.get(peer)
 
@@ -122,7 +123,9 @@ class Membership:
     def present(self, known: Known, now: float) -> list[Outcome]:
         """A believed presence record of another peer."""
         peer = known.peer
+        before = self.known.get(peer)
         self.known[peer] = known
+        self.links.moved(before, known)
         if self._guests is not None and known.site != self._contact.site:
             self._guests.pop(peer, None)
             self._guests[peer] = None
@@ -138,10 +141,6 @@ class Membership:
         return self._follow(changed, now)
 
     # -- what comes from the transport
-
-    def connected(self, peer: PeerId, hello: Hello, now: float) -> list[Effect]:
-        """A connection stands; introduce ourselves."""
-        return self.links.up(peer, hello, now)
 
     def introduced(self, peer: PeerId, now: float) -> Answer:
         """The peer's Hello was good (and its presence taken in)."""
@@ -241,6 +240,8 @@ class Membership:
         """Joins, looks for neighbours, pings them, suspects the silent, heals splits."""
         effects = self._join(now)
         for peer in self.view.asks_for(self._alive, now):
+            if len(self.view) >= NEEDY_BELOW and not self.links.near(peer, self.address(peer), now):
+                continue
             if self.liveness.health(peer) in (Health.DEAD, Health.LEFT):
                 self.view.lost(peer)
                 continue
@@ -371,7 +372,7 @@ class Membership:
         if known is None or self.view.is_neighbour(peer):
             return [], []
         outcomes: list[Outcome] = [NeighbourUp(peer)]
-        effects: list[Effect] = self.links.stand(peer, known.address, now)
+        effects: list[Effect] = self.links.stand(peer, self.address(peer), now)
         self.links.pinged(peer, now - PING_EVERY_S)
         self._ping_s = min(self._ping_s, now)
         for evicted in self.view.add(_contact(known), self._alive):

@@ -27,6 +27,8 @@ class Connected(msgspec.Struct, frozen=True):
     """The transport has a connection, authenticated to that key."""
 
     peer: PeerId
+    accepted: bool = False
+    """The other end dialled."""
 
 
 class Disconnected(msgspec.Struct, frozen=True):
@@ -34,6 +36,13 @@ class Disconnected(msgspec.Struct, frozen=True):
 
     peer: PeerId
     why: str
+
+
+class Knocked(msgspec.Struct, frozen=True):
+    """What came of a Knock: whether that peer itself can be dialled."""
+
+    peer: PeerId
+    reached: bool
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -147,6 +156,7 @@ Event = (
     | Ticked
     | Connected
     | Disconnected
+    | Knocked
     | Arrived
     | Garbled
     | Probed

@@ -4,6 +4,8 @@ The incarnation is on disk before it is said. It rises at every start, to refute
 others remember a greater one (the store was lost); nobody else can drive it up.
 """
 
+from collections.abc import Callable
+
 from protocol.broadcast.broadcast import Broadcast
 from protocol.broadcast.messages import Gossip
 from protocol.membership.messages import Goodbye, Hello, Presence
@@ -11,13 +13,22 @@ from protocol.membership.presence import KIND as PRESENCE
 from protocol.node.identity import Identity
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send
 from protocol.terms.ids import KeyId, PeerId
-from protocol.terms.limits import PRESENCE_EVERY_S, PRESENCE_TTL_S, SUSPICION_TTL_S
+from protocol.terms.limits import (
+    PRESENCE_EVERY_S,
+    PRESENCE_TTL_S,
+    REACH_AT_MOST_EVERY_S,
+    SUSPICION_TTL_S,
+)
 from protocol.terms.reach import Reach
 from protocol.trust.record import Record, SignedRecord
 from protocol.wire.codec import encode
 
 TABLE = "self"
 _INCARNATION = "incarnation"
+_NEVER = float("inf")
+
+Whereabouts = tuple[Reach, tuple[PeerId, ...]]
+"""How a peer is reached, and through whom."""
 
 
 def next_incarnation(rows: dict[str, dict[str, bytes]]) -> int:
@@ -30,6 +41,10 @@ class Herald:
 
     def __init__(self, identity: Identity, broadcast: Broadcast, now: float) -> None:
         self._identity, self._broadcast = identity, broadcast
+        self.whereabouts: Callable[[], Whereabouts] = lambda: (identity.reach or Reach.PUBLIC, ())
+        """Asked whenever a presence is made."""
+        self._said: Whereabouts | None = None
+        self._look_s = _NEVER
         self._again_s = now + PRESENCE_EVERY_S
 
     def begin(self, now: float) -> list[Effect]:
@@ -62,12 +77,20 @@ class Herald:
 
     def tick(self, now: float) -> None:
         """A presence lives for a day and is said again four times."""
+        if now >= self._look_s:
+            self._look_s = _NEVER
+            if self._said is not None and _differ(self._said, self.whereabouts()):
+                self._publish(now)
         if now >= self._again_s:
             self._publish(now)
 
+    def look_again(self, now: float) -> None:
+        """How this peer is reached, or through whom, may have changed."""
+        self._look_s = min(self._look_s, now + REACH_AT_MOST_EVERY_S)
+
     def next_deadline(self) -> Deadline:
         """When to tick."""
-        return Deadline(self._again_s, "presence")
+        return Deadline(min(self._again_s, self._look_s), "presence")
 
     def hello(self, now: float) -> Hello:
         """The first word on a connection."""
@@ -98,7 +121,11 @@ class Herald:
     def _publish(self, now: float, left: bool = False) -> None:
         self._again_s = now + PRESENCE_EVERY_S
         identity = self._identity
-        reach = identity.reach or Reach.PUBLIC
-        presence = Presence(identity.chain, identity.address, left, reach)
+        self._said = self.whereabouts()
+        presence = Presence(identity.chain, identity.address, left, *self._said)
         body = encode(presence)
         self._broadcast.publish(PRESENCE, "", body, PRESENCE_TTL_S, now, identity.site)
+
+
+def _differ(said: Whereabouts, now_is: Whereabouts) -> bool:
+    return said[0] is not now_is[0] or sorted(said[1]) != sorted(now_is[1])

@@ -5,6 +5,7 @@ import msgspec
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.reach import Reach
 from protocol.trust.certificate import Chain
+from protocol.trust.sealing import Sealer
 from protocol.trust.signing import Signer, Verifier
 from protocol.wire.versions import SPOKEN, Span
 
@@ -14,6 +15,7 @@ class Identity(msgspec.Struct, frozen=True):
 
     signer: Signer
     verifier: Verifier
+    sealer: Sealer
     chain: Chain
     federation: KeyId
     name: str

@@ -6,6 +6,7 @@ from protocol.broadcast.messages import BroadcastMessage
 from protocol.membership.messages import MembershipMessage
 from protocol.negotiation.messages import NegotiationMessage
 from protocol.register.messages import Accept, Accepted, Conflict, Prepare, Promise
+from protocol.relay.messages import RelayMessage
 from protocol.terms.ids import Digest
 from protocol.trust.order import SignedOrder
 
@@ -49,5 +50,12 @@ class ConsoleText(msgspec.Struct, frozen=True, tag="console-text"):
 
 BulkMessage = ImageAsk | ImageChunk | ConsoleAsk | ConsoleText
 RegisterMessage = Prepare | Promise | Accept | Accepted | Conflict
-Message = MembershipMessage | BroadcastMessage | RegisterMessage | NegotiationMessage | BulkMessage
+Message = (
+    MembershipMessage
+    | RelayMessage
+    | BroadcastMessage
+    | RegisterMessage
+    | NegotiationMessage
+    | BulkMessage
+)
 """The closed union: what a frame may contain."""

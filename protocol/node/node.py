@@ -32,6 +32,7 @@ from protocol.node.events import (
     Event,
     Garbled,
     ImagesChanged,
+    Knocked,
     Measured,
     NewsGiven,
     OrderGiven,
@@ -53,6 +54,8 @@ from protocol.node.messages import BulkMessage, Message, RegisterMessage
 from protocol.node.outbox import Outbox
 from protocol.node.overlay import Overlay
 from protocol.node.registers import Registers
+from protocol.node.relaying import Relaying
+from protocol.relay.messages import RelayMessage
 from protocol.terms.dice import Dice
 from protocol.terms.effects import (
     Deadline,
@@ -91,6 +94,8 @@ class Node:
         self.herald, self.standing = self.overlay.herald, self.overlay.standing
         incarnation = self.broadcast.incarnation
         self._outbox = Outbox(self.me, self.membership)
+        self.relaying = Relaying(identity, self.overlay, dice, self._arrived)
+        self.relay = self.relaying.relay
         self.registers = Registers(self.me, incarnation, dice, rows)
         self.belonging = self.overlay.belonging
         revoked = self.belonging.revocations
@@ -135,8 +140,10 @@ class Node:
             effects += self._publish(now)
             effects += self.desk.notes()
         effects += self.broadcast.flush()
+        sent = self.overlay.dialects.spoken(self._outbox.send(effects, cause, now))
+        sent = self.relaying.send(sent, now)
         self._now, self._due = now, self._deadline()
-        return self.overlay.dialects.spoken(self._outbox.send(effects, cause, now))
+        return sent
 
     def next_deadline(self) -> Deadline | None:
         """When this peer wants to be woken."""
@@ -145,6 +152,7 @@ class Node:
     def check(self) -> None:
         """Invariants of every room."""
         self.overlay.check()
+        self.relay.check()
         self.registers.check()
         self.host.check()
 
@@ -158,10 +166,12 @@ class Node:
                 return []
             case Started():
                 return self._start(now)
-            case Connected(peer=peer):
-                return self.overlay.connected(peer, now)
+            case Connected(peer=peer, accepted=accepted):
+                return self.overlay.connected(peer, now, accepted=accepted)
             case Disconnected(peer=peer):
-                return self._heed(self.overlay.disconnected(peer, now), now)
+                return self._heed(self.relaying.lost(peer, now), now)
+            case Knocked(peer=peer, reached=reached):
+                return self._heed(self.relaying.knocked(peer, reached, now), now)
             case Garbled(peer=peer, reason=reason):
                 return self.overlay.garbled(peer, reason, now)
             case Probed(facts=facts):
@@ -214,13 +224,16 @@ class Node:
             if refused is not None:
                 return refused
             if isinstance(message, Hello):
-                return self._heed(overlay.greeted(sender, message, now), now)
+                effects = overlay.greeted(sender, message, now)
+                return self._heed(effects + self.relaying.met(sender, now), now)
             effects = overlay.heard(sender, message, now)
         match message:
             case _ if isinstance(message, BroadcastMessage):
                 return self._heed(effects + overlay.spread(sender, message, now), now)
             case _ if isinstance(message, MembershipMessage):
                 return self._heed(effects + overlay.member(sender, message, now), now)
+            case _ if isinstance(message, RelayMessage):
+                return self._heed(effects + self.relaying.handle(sender, message, now), now)
             case _ if isinstance(message, RegisterMessage):
                 more, settled = self.registers.handle(sender, message, now)
                 self._touched = self._worked = True
@@ -266,10 +279,15 @@ class Node:
                 self.desk.next_deadline(),
                 self.bulletin.next_deadline(),
             )
-        return earliest(self.overlay.next_deadline(), self.levels.next_deadline(), self._work_due)
+        return earliest(
+            self.overlay.next_deadline(),
+            self.relay.next_deadline(),
+            self.levels.next_deadline(),
+            self._work_due,
+        )
 
     def _tick(self, now: float) -> list[Effect]:
-        effects = self.overlay.tick(now)
+        effects = self.overlay.tick(now) + self.relaying.tick(now)
         if self.levels.tick(now):
             self.desk.narrow(self.identity.site)
         effects = self._heed(effects, now)

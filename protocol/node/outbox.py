@@ -30,9 +30,7 @@ class Outbox:
     def send(self, effects: list[Effect], cause: str, now: float) -> list[Effect]:
         """Sends take the peer's connection (made if need be); what has no cause takes the event's."""
         out: list[Effect] = []
-        for effect in self.order(effects):
-            if isinstance(effect, Send | Note | Realise | HandOver) and cause and not effect.cause:
-                effect = msgspec.structs.replace(effect, cause=cause)
+        for effect in caused(self.order(effects), cause):
             if (
                 not isinstance(effect, Send)
                 or effect.peer == self._me
@@ -42,3 +40,15 @@ class Outbox:
             else:
                 out += self._membership.route(effect, now)
         return out
+
+
+def caused(effects: list[Effect], cause: str) -> list[Effect]:
+    """The same, with that cause where there is none."""
+    if not cause:
+        return effects
+    return [
+        msgspec.structs.replace(effect, cause=cause)
+        if isinstance(effect, Send | Note | Realise | HandOver) and not effect.cause
+        else effect
+        for effect in effects
+    ]

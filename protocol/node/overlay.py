@@ -103,13 +103,17 @@ class Overlay:
 
     # -- events
 
-    def connected(self, peer: PeerId, now: float) -> list[Effect]:
-        """The transport has a connection."""
-        return self.membership.connected(peer, self.herald.hello(now), now)
+    def connected(
+        self, peer: PeerId, now: float, *, relayed: bool = False, accepted: bool = False
+    ) -> list[Effect]:
+        """The transport has a connection, or there is a path through a relay."""
+        hello = self.herald.hello(now)
+        return self.membership.links.up(peer, hello, now, relayed=relayed, accepted=accepted)
 
     def disconnected(self, peer: PeerId, now: float) -> list[Effect]:
-        """The transport lost its last connection to that peer."""
+        """The transport lost its last connection to that peer, or its path is over."""
         self.dialects.forget(peer)
+        self.herald.look_again(now)
         return self.follow(self.membership.disconnected(peer, now), now)
 
     def garbled(self, peer: PeerId, reason: str, now: float) -> list[Effect]:

@@ -12,7 +12,6 @@ from protocol.negotiation.messages import Notice
 from protocol.node.node import Node
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import LATER_STEPS
-from protocol.terms.reach import Reach
 from protocol.trust.certificate import read_certificate
 
 
@@ -123,6 +122,8 @@ class SelfRow(msgspec.Struct, frozen=True):
     """What others did wrong, by reason."""
     dropped: int
     """Messages that found no connection."""
+    relayed: dict[str, int]
+    """Messages and bytes this peer passed on for others, and what was dropped on paths, by why."""
     quarantined: int = 0
     """Peers whose connections are refused for their faults."""
 
@@ -158,6 +159,7 @@ def this_peer(node: Node) -> SelfRow:
         carried=len(node.host.carrier.rows()),
         faults=dict(sorted(node.standing.counts.items())),
         dropped=node.membership.links.dropped,
+        relayed=dict(sorted(node.relay.counts.items())),
         quarantined=len(node.standing.quarantined),
     )
 
@@ -179,7 +181,7 @@ def peers(node: Node, now: float) -> list[PeerRow]:
                 health=str(node.membership.liveness.health(peer)),
                 neighbour=node.membership.view.is_neighbour(peer),
                 reach=known.reach,
-                through="",
+                through=_through(node, peer),
                 age_s=now - heard.received_s if heard is not None else -1.0,
                 round_trip_s=link.round_trip_s if link is not None else 0.0,
                 driver=facts.driver if facts else "",
@@ -320,7 +322,7 @@ def _own_row(node: Node, now: float) -> PeerRow:
         address=node.identity.address,
         health="self",
         neighbour=False,
-        reach=node.identity.reach or Reach.PUBLIC,
+        reach=node.relay.reaching.reach,
         through="",
         age_s=0.0,
         round_trip_s=0.0,
@@ -360,6 +362,11 @@ def _name(node: Node, peer: PeerId) -> str:
         return node.identity.name
     known = node.membership.known.get(peer)
     return known.name if known is not None else peer[:12]
+
+
+def _through(node: Node, peer: PeerId) -> str:
+    relay = node.relaying.through(peer)
+    return _name(node, relay) if relay is not None else ""
 
 
 def _site(node: Node, peer: PeerId) -> str:

@@ -6,7 +6,7 @@ simulation does so by accident, and it is far faster than Ed25519. A key is the 
 
 from hashlib import blake2b, sha256
 
-from protocol.terms.ids import KeyId
+from protocol.terms.ids import KeyId, PeerId
 from protocol.trust.certificate import (
     Certificate,
     Chain,
@@ -42,6 +42,23 @@ class SimVerifier:
             return len(key) == 64 and signature == _tag(key, domain, payload)
         except ValueError:
             return False
+
+
+class SimSealer:
+    """A Sealer whose boxes are open to read, and close to altering: a tag, then what is inside."""
+
+    def __init__(self, key: KeyId) -> None:
+        self._me = key
+
+    def seal(self, to: PeerId, plain: bytes) -> bytes | None:
+        """32 bytes more than what is inside."""
+        return _box_tag(self._me, to, plain) + plain if len(to) == 64 else None
+
+    def open(self, origin: PeerId, box: bytes) -> bytes | None:
+        """What `origin` sealed for this one."""
+        tag, plain = box[:32], box[32:]
+        genuine = len(origin) == 64 and tag == _box_tag(origin, self._me, plain)
+        return plain if genuine else None
 
 
 class SimFederation:
@@ -103,3 +120,9 @@ class SimFederation:
 
 def _tag(key: KeyId, domain: str, payload: bytes) -> bytes:
     return blake2b(covered(domain, payload), key=bytes.fromhex(key), digest_size=32).digest()
+
+
+def _box_tag(origin: str, to: str, plain: bytes) -> bytes:
+    return blake2b(
+        plain, key=sha256(f"{origin} to {to}".encode()).digest(), digest_size=32
+    ).digest()

@@ -20,6 +20,7 @@ from protocol.terms.effects import (
     Effect,
     HandOver,
     HangUp,
+    Knock,
     Note,
     Persist,
     Quarantine,
@@ -161,6 +162,8 @@ class SimPeer:
                 world.wires.send(self, to, message, cause)  # type: ignore[arg-type]  # of Message
             case Dial(peer=to):
                 world.wires.dial(self, to)
+            case Knock(peer=to):
+                world.wires.knock(self, to)
             case HangUp(peer=to):
                 world.wires.hang_up(self, to)
             case Quarantine(peers=peers):

@@ -10,7 +10,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from protocol.node.events import Arrived, Connected, Disconnected
+from protocol.node.events import Arrived, Connected, Disconnected, Knocked
 from protocol.node.messages import Message
 from protocol.sim.faults import LinkFaults
 from protocol.terms.ids import PeerId
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from protocol.sim.world import World
 
 RETRY_S = 0.5
+KNOCK_WITHIN_S = 3.0
 HEARTBEATS_S = 3.7
 """A frozen or cut-off peer is noticed by the transport this late (overlay.md)."""
 
@@ -53,6 +54,8 @@ class Wires:
         """What each end (first) believes to have with the other."""
         self._denied: dict[PeerId, dict[PeerId, None]] = {}
         self._cut: list[tuple[dict[PeerId, None], dict[PeerId, None]]] = []
+        self._hidden: dict[tuple[PeerId, PeerId], None] = {}
+        """(who, whom): the first cannot dial the second."""
         self.lost = 0
         self.doubled = 0
 
@@ -68,6 +71,14 @@ class Wires:
     def heal(self) -> None:
         """Undoes every cut."""
         self._cut.clear()
+
+    def hide(self, hidden: list[PeerId], dialler: list[PeerId]) -> None:
+        """From now on no `dialler` gets through to a `hidden` one; connections the other way do."""
+        self._hidden.update(dict.fromkeys((a, b) for a in dialler for b in hidden if a != b))
+
+    def show(self, hidden: list[PeerId]) -> None:
+        """Everybody can dial these again."""
+        self._hidden = {pair: None for pair in self._hidden if pair[1] not in hidden}
 
     def crashed(self, peer: "SimPeer") -> None:
         """The peer's process is gone; others notice."""
@@ -102,6 +113,20 @@ class Wires:
         self._denied[peer.id] = dict.fromkeys(others)
         for other in others:
             self.hang_up(peer, other)
+
+    def knock(self, peer: "SimPeer", to: PeerId) -> None:
+        """Tells the peer in a while whether it could dial."""
+        target = self._world.by_id.get(to)
+        life = peer.life
+        late_s = 2 * self._latency_s(peer, target) if target is not None else KNOCK_WITHIN_S
+
+        def answer() -> None:
+            if peer.life == life:
+                there = target is not None and target.up and not self._barred(peer, target)
+                peer.feed(Knocked(to, there))
+
+        barred = target is None or not target.up or self._barred(peer, target)
+        self._world.after(KNOCK_WITHIN_S if barred else late_s, answer)
 
     def send(self, peer: "SimPeer", to: PeerId, message: Message, cause: str) -> None:
         """One frame, lost if no connection stands or the faults will have it."""
@@ -148,7 +173,7 @@ class Wires:
         else:
             self.lost += 1
 
-    def _raise(self, peer: "SimPeer", connection: _Connection) -> None:
+    def _raise(self, peer: "SimPeer", connection: _Connection, *, accepted: bool = False) -> None:
         """The peer has a connection; what it had before with that other is gone."""
         other = connection.other(peer).id
         if (peer.id, other) in self._up:
@@ -156,7 +181,7 @@ class Wires:
             peer.feed(Disconnected(other, "it was restarted"))
         if peer.up and not connection.over:
             self._up[(peer.id, other)] = connection
-            peer.feed(Connected(other))
+            peer.feed(Connected(other, accepted))
 
     def _lower(self, peer: "SimPeer", connection: _Connection, why: str, delay_s: float) -> None:
         """The peer notices that a connection is gone."""
@@ -184,14 +209,14 @@ class Wires:
         """The handshake is through, if there is anybody there."""
         pair = _pair(peer.id, target.id)
         dialled = self._dialled.get((peer.id, target.id)) == peer.life
-        if not dialled or not peer.up or not target.up or self._is_cut(peer, target):
+        if not dialled or not peer.up or not target.up or self._barred(peer, target):
             return
         if pair in self._connections or peer.id in self._denied.get(target.id, {}):
             return
         connection = _Connection(peer, target)
         self._connections[pair] = connection
         self._carry(connection, target, Connected(target.id))
-        self._raise(target, connection)
+        self._raise(target, connection, accepted=True)
 
     def _missed(self, connection: _Connection) -> None:
         """Heartbeats stayed away, if the cut is still there: both ends give up."""
@@ -217,6 +242,9 @@ class Wires:
     def _latency_s(self, a: "SimPeer", b: "SimPeer") -> float:
         base_s = self._world.latency_s(a.site, b.site)
         return base_s * self._dice.uniform(1.0, 1.0 + self.faults.jitter)
+
+    def _barred(self, peer: "SimPeer", target: "SimPeer") -> bool:
+        return (peer.id, target.id) in self._hidden or self._is_cut(peer, target)
 
     def _is_cut(self, a: "SimPeer", b: "SimPeer") -> bool:
         return any(

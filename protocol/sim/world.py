@@ -17,7 +17,7 @@ from protocol.node.events import Event, OrderGiven, PlanAsked
 from protocol.node.identity import Identity
 from protocol.sim.faults import NONE, FaultPlan
 from protocol.sim.invariants import Invariants
-from protocol.sim.keys import SimFederation, SimVerifier
+from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import IMAGE, Admin
 from protocol.sim.trace import Trace
@@ -176,6 +176,7 @@ class World:
         identity = Identity(
             signer=self.federation.host(site, name),
             verifier=self.verifier,
+            sealer=SimSealer(self.federation.host(site, name).key),
             chain=self.federation.host_chain(site, name),
             federation=self.federation.key,
             name=name,

@@ -51,6 +51,13 @@ class Dial(msgspec.Struct, frozen=True):
     address: str
 
 
+class Knock(msgspec.Struct, frozen=True):
+    """See whether `peer` itself can be dialled at `address`; nothing is said, and no connection is kept."""
+
+    peer: PeerId
+    address: str
+
+
 class HangUp(msgspec.Struct, frozen=True):
     """Give up the connection, also one the other side made."""
 
@@ -103,4 +110,4 @@ class HandOver(msgspec.Struct, frozen=True):
     cause: str = ""
 
 
-Effect = Send | Dial | HangUp | Quarantine | Persist | Note | Realise | HandOver
+Effect = Send | Dial | Knock | HangUp | Quarantine | Persist | Note | Realise | HandOver

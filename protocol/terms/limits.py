@@ -187,6 +187,9 @@ ALLOWANCES = {
     "negotiation": Allowance(1024, 300.0, 1 << 20),
     # Pieces of images: 4,000 of 256 KiB are 8 Gbit/s. What was not asked for is dropped by the fetcher.
     "bulk": Allowance(8192, 4000.0, 1 << 20),
+    # What a relay hands over for all who talk through it with this peer, and what a neighbour wants passed on;
+    # the relay's room has limits of its own, far below (RELAYED_PER_S).
+    "relay": Allowance(8192, 4000.0, 1 << 20),
     # Any other family.
     "": Allowance(2048, 500.0, 1 << 20),
 }
@@ -229,3 +232,58 @@ QUEUE_AGAIN_S = 5.0
 """And not sooner than this after its last try."""
 STARTS_TRIED = 48
 """Starts a deadline is tried at; each is a choice among all hosts."""
+
+# Relay: paths of two peers through a third
+DIRECT_WITHIN_S, PARTLY_WITHIN_S = 2.0, 0.3
+"""How long a dial has before a path through a relay is sought beside it. Long, so that many who start at once
+on a slow host do not all seek relays; a few round trips for a peer that says some cannot dial it."""
+SEEK_EVERY_S = 2.0
+UNDIALLED_S = 600.0
+"""Who could not be dialled is sought through a relay at once for this long, and dialled all the same."""
+UNDIALLED = 4096
+PATHS = 1024
+"""Paths this peer is an end of; as many as connections the transport accepts."""
+HALF_PATHS = 64
+"""Paths others asked for and have not used; beyond it the oldest is forgotten."""
+OPEN_TRY_S = 0.6
+"""How long one relay has to bring an answer before the next is tried."""
+OPEN_WITHIN_S = 5.0
+BEAT_EVERY_S = 1.0
+"""A path in use says this often that it works."""
+ACKNOWLEDGED_WITHIN_S = 2.0
+"""What is not acknowledged by then has a bad relay: another is taken."""
+MISSED_MOST = 8
+"""Words of one relay that may go missing before another is taken."""
+PATH_DEAD_S = 7.0
+"""Silence after which a path is over: time for three relays to be tried."""
+RETIRED_S = 2.0
+"""How long a path is still listened on when a direct connection has taken over."""
+SHUNNED_S = 30.0
+"""How long a relay that failed a path is the last to be tried again."""
+BETTER_EVERY_S = 5.0
+"""How often a path by two relays looks for one by one."""
+KNOCK_FIRST_S, KNOCK_MOST_S = 2.0, 30.0
+"""A peer talked with through a relay is tried directly after the first; then twice as late, up to the last."""
+RELAYED_PER_S, RELAYED_BURST = 400.0, 800.0
+"""Messages a second this peer passes on for one neighbour."""
+RELAYED_BYTES_PER_S = 2 << 20
+"""Bytes a second for one neighbour: 16 Mbit/s, enough for an image of 500 MiB in four minutes."""
+RELAYED_BYTES_PER_S_ALL = 8 << 20
+"""Bytes a second for all: what relaying may take of a host's link, 64 Mbit/s."""
+RELAYED_QUEUE_BYTES = 2 << 20
+"""What waits for its turn, for one neighbour; a second's worth."""
+RELAYED_QUEUE_BYTES_ALL = 16 << 20
+RELAYED_TTL_MS = 5000
+CALLS = 256
+"""Messages that wait until their destination is dialled."""
+DIAL_BACK_EVERY_S = 10.0
+"""A peer is dialled back for its asking at most this often."""
+DIAL_BACKS = 64
+VERDICTS = 32
+VERDICTS_WANTED = 4
+"""Peers at other sites that are asked whether they can dial this one."""
+VERDICT_S = 900.0
+ASK_AGAIN_S, ASK_AGAIN_NAT_S = 300.0, 30.0
+"""How often they are asked again: a peer that was reached, and one that was not."""
+REACH_AT_MOST_EVERY_S = 2.0
+"""A presence is said again for a change of its reach or relays at most this often."""

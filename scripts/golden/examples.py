@@ -146,4 +146,6 @@ def _bounded(value: Any, hint: Any) -> Any:
             value = value if meta.le is None else min(value, meta.le)
             if meta.min_length is not None and isinstance(value, tuple):
                 value = value * meta.min_length
+            if meta.min_length is not None and isinstance(value, bytes):
+                value = value.ljust(meta.min_length, b".")
     return value

@@ -29,6 +29,7 @@ from protocol.membership.messages import Presence, Suspicion
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.negotiation.messages import NOTICE, Notice
 from protocol.node.messages import Message
+from protocol.relay.messages import Accepting, Ended, Opening, Word
 from protocol.trust.certificate import Certificate, read_certificate
 from protocol.trust.order import Order, read_order
 from protocol.trust.record import Record, read_record
@@ -58,6 +59,10 @@ PARTS: dict[str, Any] = {
     "grid-spec": GridSpec,
     "grid-record": GridRecord,
     "register": Register,
+    "relay-opening": Opening,
+    "relay-accepting": Accepting,
+    "relay-word": Word,
+    "relay-ended": Ended,
 }
 """What is signed, and other things that travel as bytes inside a message."""
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from overlayd.adapters.nacl_keys import NaclIdentity, NaclVerifier
+from overlayd.adapters.nacl_keys import NaclIdentity, NaclSealer, NaclVerifier
 from overlayd.fakes.keys import FakeIdentity
 from overlayd.ports.keys import Identity, KeyFileError, Verifier
-from protocol.sim.keys import SimVerifier
+from protocol.sim.keys import SimSealer, SimVerifier
 from protocol.terms.ids import KeyId, PeerId
 from protocol.trust.certificate import is_key
+from protocol.trust.sealing import OVERHEAD_BYTES, Sealer
 
 
 class Kind:
@@ -65,6 +66,49 @@ def test_a_transport_key_follows_from_the_peer(kind: Kind) -> None:
     assert kind.a.transport_public != kind.b.transport_public
     assert len(kind.a.transport_secret) == len(kind.a.transport_public) == 32
     assert kind.a.transport_key_of(PeerId("not a key")) is None
+
+
+def sealers(kind: Kind) -> tuple[Sealer, Sealer]:
+    def of(identity: Identity) -> Sealer:
+        if isinstance(identity, NaclIdentity):
+            return NaclSealer(identity, max_pairs=2)
+        return SimSealer(identity.key)
+
+    return of(kind.a), of(kind.b)
+
+
+def test_a_box_opens_for_whom_it_was_sealed_as_from_whom_it_was_sealed(kind: Kind) -> None:
+    (a, b), (me, you) = sealers(kind), (PeerId(kind.a.key), PeerId(kind.b.key))
+    other = PeerId(Kind._identity("nacl", "c").key)
+    for plain in (b"", b"secret", b"\xff" * 100_000):
+        box = a.seal(you, plain)
+        assert box is not None
+        assert len(box) <= len(plain) + OVERHEAD_BYTES
+        assert b.open(me, box) == plain
+        assert b.open(other, box) is None, "it is not from that one"
+        assert a.open(you, box) is None, "sent back to its maker it does not pass for an answer"
+        assert a.open(me, box) is None
+        for at in (0, len(box) // 2, len(box) - 1):
+            altered = box[:at] + bytes([box[at] ^ 1]) + box[at + 1 :]
+            assert b.open(me, altered) is None
+        assert b.open(me, box[:-1]) is None
+    assert b.open(me, b"") is None
+
+
+def test_nothing_is_sealed_for_what_is_no_key(kind: Kind) -> None:
+    a, _ = sealers(kind)
+    assert a.seal(PeerId("not a key"), b"x") is None
+    assert a.open(PeerId("not a key"), b"x" * 80) is None
+
+
+def test_two_boxes_of_the_same_are_not_the_same() -> None:
+    kind = Kind("nacl")
+    (a, b), you = sealers(kind), PeerId(kind.b.key)
+    boxes = {a.seal(you, b"x") for _ in range(3)}
+    assert len(boxes) == 3
+    for seed in "cdef":
+        assert a.seal(PeerId(Kind._identity("nacl", seed).key), b"x") is not None
+    assert [b.open(PeerId(kind.a.key), box or b"") for box in boxes] == [b"x"] * 3
 
 
 def test_more_checks_than_are_remembered() -> None:

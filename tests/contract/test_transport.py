@@ -22,6 +22,7 @@ from overlayd.fakes.transport import FakeHub, FakeTransport
 from overlayd.ports.transport import (
     Arrived,
     Down,
+    Knocked,
     Refused,
     Transport,
     TransportError,
@@ -314,6 +315,41 @@ async def test_a_full_queue_refuses_and_loses_nothing_it_took(world: World, send
     assert a.transport.send(b.key, b"room again")
 
 
+async def test_a_knock_tells_whether_the_peer_itself_is_there_and_leaves_no_path(
+    world: World,
+) -> None:
+    a, b = await joined(world)
+    stranger = await world.peer("stranger")
+    a.transport.knock(b.key, b.transport.address)
+    await a.until(lambda p: p.said(Knocked) == [Knocked(b.key, True)])
+    b.transport.knock(a.key, a.transport.address)
+    await b.until(lambda p: p.said(Knocked) == [Knocked(a.key, True)])
+    a.transport.knock(b.key, stranger.transport.address)
+    await a.until(lambda p: p.said(Knocked)[1:] == [Knocked(b.key, False)])
+    stranger.transport.knock(b.key, "tcp://0.0.0.0:7")
+    await stranger.until(lambda p: p.said(Knocked) == [Knocked(b.key, False)])
+    assert not stranger.said(Up)
+    assert (len(a.said(Up)), len(b.said(Up))) == (1, 1)
+    assert not a.said(Down)
+    assert not b.said(Down)
+    assert a.transport.send(b.key, b"still there")
+    await b.until(lambda p: p.frames() == [b"still there"])
+
+
+async def test_a_knock_where_nobody_listens_is_told_so(world: World) -> None:
+    a, b = await world.peer("a"), await world.peer("b")
+    address = b.transport.address
+    await b.transport.close()
+    a.transport.knock(b.key, address)
+    await a.until(lambda p: p.said(Knocked) == [Knocked(b.key, False)])
+
+
+async def test_who_dialled_is_known(world: World) -> None:
+    a, b = await joined(world)
+    assert a.said(Up) == [Up(b.key)]
+    assert b.said(Up) == [Up(a.key, accepted=True)]
+
+
 async def test_an_address_in_use_says_so(world: World) -> None:
     a = await world.peer("a")
     with pytest.raises(TransportError, match="cannot listen on"):
@@ -402,7 +438,7 @@ async def test_an_oversized_frame_ends_the_connection_only(real: World) -> None:
     with new_context() as context, dialler_socket(context, rude, _key_of(real, b)) as raw:
         raw.connect(b.transport.address)
         raw.send(greeting(real.key("rude"), b"instance"))
-        await b.until(lambda p: Up(real.key("rude")) in p.events)
+        await b.until(lambda p: Up(real.key("rude"), accepted=True) in p.events)
         raw.send(b"x" * (MAX_FRAME_BYTES * 2))
         await b.until(lambda p: any(e.peer == real.key("rude") for e in p.said(Down)))
     assert b.is_up(a)

@@ -15,7 +15,7 @@ from random import Random
 import msgspec
 
 from overlayd.adapters.credentials import add_site, create_federation, enrol_host, load_host
-from overlayd.adapters.nacl_keys import NaclVerifier
+from overlayd.adapters.nacl_keys import NaclSealer, NaclVerifier
 from overlayd.config.values import Name
 from overlayd.fakes.images import FakeImages
 from overlayd.ports.peer import Busy, EventLine
@@ -61,6 +61,7 @@ class OneHost:
         identity = Identity(
             signer=made.identity,
             verifier=NaclVerifier(),
+            sealer=NaclSealer(made.identity),
             chain=made.chain,
             federation=made.federation,
             name="h1",

@@ -12,7 +12,7 @@ from protocol.node.events import Arrived, Connected, OrderGiven, Renewed, Revoki
 from protocol.node.identity import Identity
 from protocol.node.node import Node, Rows
 from protocol.node.snapshot import peers
-from protocol.sim.keys import SimFederation, SimVerifier
+from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.sim.people import Admin, grid_spec
 from protocol.terms.effects import Effect, HangUp, Note, Persist, Row
 from protocol.terms.ids import PeerId, RequestId
@@ -38,6 +38,7 @@ def identity(name: str, chain: Chain | None = None) -> Identity:
     return Identity(
         signer=FED.host("s1", name),
         verifier=SimVerifier(),
+        sealer=SimSealer(FED.host("s1", name).key),
         chain=chain or chain_of(name),
         federation=FED.key,
         name=name,

@@ -28,7 +28,7 @@ from protocol.node.events import (
 from protocol.node.identity import Identity
 from protocol.node.node import Node, Rows
 from protocol.node.snapshot import grids, peers, sites, this_peer
-from protocol.sim.keys import SimFederation, SimVerifier
+from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.sim.people import IMAGE, Admin, grid_spec
 from protocol.terms.effects import Dial, Effect, HangUp, Note, Persist, Quarantine, Send, Untidied
 from protocol.terms.ids import Digest, PeerId, RequestId
@@ -51,6 +51,7 @@ def identity(name: str, federation: SimFederation = FED, site: str = "s1") -> Id
     return Identity(
         signer=federation.host(site, name),
         verifier=SimVerifier(),
+        sealer=SimSealer(federation.host(site, name).key),
         chain=federation.host_chain(site, name),
         federation=federation.key,
         name=name,

@@ -11,7 +11,7 @@ from protocol.node.events import Arrived, Connected, Disconnected, Garbled, Say,
 from protocol.node.identity import Identity
 from protocol.node.messages import ImageAsk
 from protocol.node.node import Node
-from protocol.sim.keys import SimFederation, SimVerifier
+from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.terms.effects import Effect, HangUp, Note, Send
 from protocol.terms.ids import digest_of
 from protocol.trust.record import Record, sign_record
@@ -27,6 +27,7 @@ def identity(name: str, speaks: Span) -> Identity:
     return Identity(
         signer=FED.host("s1", name),
         verifier=SimVerifier(),
+        sealer=SimSealer(FED.host("s1", name).key),
         chain=FED.host_chain("s1", name),
         federation=FED.key,
         name=name,

@@ -1,0 +1,226 @@
+"""Between the relay's room and the others: a path is a connection to membership, and what comes on it a
+message.
+
+On the way out a Send to a peer that only a relay leads to becomes a sealed frame in a Send to that relay.
+What is for a relay goes by a connection or not at all: nothing is relayed to be relayed.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import assert_never
+
+from protocol.membership.liveness import Health
+from protocol.node.identity import Identity
+from protocol.node.messages import Message
+from protocol.node.outbox import caused
+from protocol.node.overlay import Overlay
+from protocol.relay.choice import dialable
+from protocol.relay.messages import Relayed, RelayMessage, Unrelayed
+from protocol.relay.outcomes import (
+    Came,
+    DirectFound,
+    Outcome,
+    PathDown,
+    PathUp,
+    ReachChanged,
+    Spoilt,
+    Told,
+)
+from protocol.relay.reaching import REACH_WORDS
+from protocol.relay.relay import Relay
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Effect, HangUp, Note, Send
+from protocol.terms.ids import PeerId
+from protocol.terms.reach import VIA_MOST, Reach
+from protocol.wire.codec import Malformed
+from protocol.wire.envelope import pack, unpack
+
+HOP_BY_HOP = Relayed | Unrelayed
+"""Said on connections only."""
+
+
+class Relaying:
+    """The relay, what it knows of its surroundings (`Around`), and the way out through it."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        overlay: Overlay,
+        dice: Dice,
+        arrived: Callable[[PeerId, Message, int, float], list[Effect]],
+    ) -> None:
+        """`arrived(sender, message, size in bytes, now)` is the node's door for messages."""
+        self._me, self._name = identity.peer, identity.name
+        self._overlay, self._arrived = overlay, arrived
+        self._membership, self._links = overlay.membership, overlay.membership.links
+        self.relay = Relay(
+            identity.peer,
+            identity.site,
+            identity.address,
+            identity.reach,
+            identity.sealer,
+            dice,
+            self,
+        )
+        overlay.herald.whereabouts = self.whereabouts
+        self.dropped = 0
+        """What was to be relayed to a peer that only a relay leads to."""
+
+    # -- Around
+
+    def direct(self) -> list[PeerId]:
+        """Peers with an introduced connection of their own."""
+        return self._links.directs()
+
+    def is_direct(self, peer: PeerId) -> bool:
+        """Whether that one has."""
+        return self._links.direct(peer)
+
+    def is_dialled(self, peer: PeerId) -> bool:
+        """Whether the transport is trying to dial it."""
+        return self._links.dialled(peer)
+
+    def told(self, peer: PeerId) -> Told | None:
+        """What a live peer says of where it is."""
+        known = self._membership.known.get(peer)
+        health = self._membership.liveness.health(peer)
+        if known is None or health not in (Health.ALIVE, Health.SUSPECT):
+            return None
+        suspect = health is Health.SUSPECT
+        return Told(known.site, known.address, known.reach, known.via, suspect)
+
+    def call(self, peer: PeerId, now: float) -> list[Effect]:
+        """A connection for a moment."""
+        return self._links.reach(peer, self._membership.address(peer) or "", now)
+
+    # -- what others are told
+
+    def whereabouts(self) -> tuple[Reach, tuple[PeerId, ...]]:
+        """For the presence: how this peer is reached, and if not by all, through whom."""
+        reach = self.relay.reaching.reach
+        if reach is Reach.PUBLIC:
+            return reach, ()
+        near = [p for p in self._membership.view.neighbours if self._links.direct(p)]
+        near += [p for p in self._links.directs() if p not in near]
+        outside = [p for p in near if dialable(self.told(p), "")]
+        return reach, tuple((outside or near)[:VIA_MOST])
+
+    def through(self, peer: PeerId) -> PeerId | None:
+        """The relay what is said to that peer goes through now; None if it has a connection, or nothing."""
+        return self.relay.paths.through(peer) if self._links.relayed(peer) else None
+
+    # -- the way in
+
+    def handle(self, sender: PeerId, message: RelayMessage, now: float) -> list[Effect]:
+        """A message of an introduced peer."""
+        return self._follow(self.relay.handle(sender, message, now), now)
+
+    def met(self, peer: PeerId, now: float) -> list[Effect]:
+        """A peer introduced itself, on a connection or through a relay."""
+        self._overlay.herald.look_again(now)
+        if not self._links.direct(peer):
+            return []
+        return self._follow(self.relay.met(peer, self._links.accepted(peer), now), now)
+
+    def lost(self, peer: PeerId, now: float) -> list[Effect]:
+        """A connection is gone."""
+        effects = self._overlay.disconnected(peer, now)
+        return effects + self._follow(self.relay.lost(peer, now), now)
+
+    def knocked(self, peer: PeerId, reached: bool, now: float) -> list[Effect]:
+        """What came of a Knock."""
+        return self._follow(self.relay.knocked(peer, reached), now)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Seeks paths to whom somebody wants to speak and no connection came to; and what else is due."""
+        effects: list[Effect] = []
+        for peer in self._links.seeking(now):
+            effects += self.relay.paths.seek(peer, now)
+        return effects + self._follow(self.relay.tick(now), now)
+
+    def _follow(self, answer: tuple[list[Effect], list[Outcome]], now: float) -> list[Effect]:
+        """What the relay asked of other rooms: a path is a connection, and a frame on it a message."""
+        effects, outcomes = answer
+        effects = list(effects)
+        for outcome in outcomes:
+            match outcome:
+                case PathUp(peer=peer):
+                    effects += self._up(peer, now)
+                case PathDown(peer=peer):
+                    if self._links.relayed(peer):
+                        effects += self._overlay.disconnected(peer, now)
+                case Came(peer=peer, frame=frame):
+                    effects += self._came(peer, frame, now)
+                case Spoilt(peer=peer, reason=reason):
+                    effects += self._overlay.blame(peer, reason, now)
+                case DirectFound(peer=peer):
+                    known = self._membership.known.get(peer)
+                    if known is not None:
+                        effects += self._links.dial(peer, known.address, now)
+                case ReachChanged(reach=reach):
+                    self._overlay.herald.look_again(now)
+                    effects.append(Note("peer.reach", self._name, REACH_WORDS[reach]))
+                case _:
+                    assert_never(outcome)
+        return effects
+
+    def _up(self, peer: PeerId, now: float) -> list[Effect]:
+        if self._overlay.standing.left_s(peer, now):
+            return self.relay.paths.close(peer)
+        effects = self._overlay.connected(peer, now, relayed=True)
+        if self._links.undialled(peer, now):
+            effects += self.relay.passed_over(peer)
+        return effects
+
+    def _came(self, peer: PeerId, frame: bytes, now: float) -> list[Effect]:
+        """A frame through a relay, to be held to the same rules as any other."""
+        try:
+            message: Message
+            cause, message = unpack(frame, Message)
+        except Malformed as error:
+            return self._overlay.garbled(peer, error.reason, now)
+        if isinstance(message, HOP_BY_HOP):
+            return self._overlay.blame(peer, "relayed-in-relayed", now)
+        return caused(self._arrived(peer, message, len(frame), now), cause)
+
+    # -- the way out
+
+    def send(self, effects: Iterable[Effect], now: float) -> list[Effect]:
+        """What is said to peers only a relay leads to, sealed and given to the relay."""
+        # What the paths said for themselves in this step was numbered first, so it goes first.
+        out: list[Effect] = []
+        rest: list[Effect] = []
+        for effect in effects:
+            (out if self._is_own(effect) else rest).append(effect)
+        for effect in rest:
+            match effect:
+                case Send(peer=peer, message=message) if self._links.relayed(peer):
+                    if isinstance(message, HOP_BY_HOP):
+                        self.dropped += 1
+                        continue
+                    frame = pack(message, effect.cause, effect.version)
+                    out += self._relayed(self.relay.paths.send(peer, frame, now), now)
+                case HangUp(peer=peer):
+                    out += self._relayed(self.relay.paths.close(peer), now)
+                    out.append(effect)
+                case _:
+                    out.append(effect)
+        return out
+
+    def _is_own(self, effect: Effect) -> bool:
+        return (
+            isinstance(effect, Send)
+            and isinstance(effect.message, Relayed)
+            and effect.message.origin == self._me
+        )
+
+    def _relayed(self, sends: list[Effect], now: float) -> list[Effect]:
+        """Sends to relays, by their connections."""
+        out: list[Effect] = []
+        for send in sends:
+            if not isinstance(send, Send):
+                out.append(send)
+            elif self._links.relayed(send.peer):
+                self.dropped += 1
+            else:
+                out += self._membership.route(send, now)
+        return self._overlay.dialects.spoken(out)

@@ -1,0 +1,78 @@
+"""Which relays to try for a peer, best first.
+
+A relay must be live, have a connection of its own to this peer, and get through to the other. Best is one
+that both have already; then one the other has and this peer can dial; then, if the other can be dialled by
+some, any neighbour that may dial it; last, two relays in a row: a neighbour of ours and one of theirs.
+
+Among equals those at one of the two sites come first (they are no detour), then by rendezvous hashing of the
+pair: both ends mostly pick the same one, and the pairs of a federation spread over its relays, without a
+word.
+"""
+
+import msgspec
+
+from protocol.relay.outcomes import Around, Told
+from protocol.terms.ids import PeerId, short_hash
+from protocol.terms.reach import Reach
+
+WAYS_MOST = 8
+"""Relays tried for one path before the first is tried again."""
+
+
+class Way(msgspec.Struct, frozen=True):
+    """Through that relay, which may pass it on to another one if `hops` is 2."""
+
+    relay: PeerId
+    hops: int
+
+
+def ways(me: PeerId, site: str, to: PeerId, around: Around) -> list[Way]:
+    """Relays for what goes to `to`, best first; none if nobody is known that could."""
+    told = around.told(to)
+    if told is None:
+        return []
+    direct = [peer for peer in around.direct() if peer not in (me, to)]
+    via = [peer for peer in told.via if peer not in (me, to)]
+    both = [peer for peer in via if around.is_direct(peer)]
+    near = [peer for peer in via if peer not in both and _may_dial(around.told(peer), site)]
+    mine = [peer for peer in direct if peer not in both]
+    if told.reach is not Reach.NAT:
+        mine = [peer for peer in mine if _is_public(around.told(peer))]
+        last = [peer for peer in direct if peer not in both and peer not in mine]
+    else:
+        mine, last = [], mine
+    found: dict[PeerId, Way] = {}
+    for group, hops, known in (
+        (both, 1, True),
+        (near, 1, True),
+        (mine, 1, False),
+        (last, 2, False),
+    ):
+        for relay in sorted(group, key=lambda r: _detour(me, site, to, told, around, r, known)):
+            found.setdefault(relay, Way(relay, hops))
+    return list(found.values())[:WAYS_MOST]
+
+
+def dialable(told: Told | None, site: str) -> bool:
+    """Whether it is worth dialling that peer from `site`: behind NAT only its own site gets through."""
+    if told is None or not told.address:
+        return False
+    return told.reach is not Reach.NAT or told.site == site
+
+
+def _may_dial(told: Told | None, site: str) -> bool:
+    return dialable(told, site) and told is not None and not told.suspect
+
+
+def _is_public(told: Told | None) -> bool:
+    return told is not None and told.reach is not Reach.NAT
+
+
+def _detour(
+    me: PeerId, site: str, to: PeerId, told: Told, around: Around, relay: PeerId, connected: bool
+) -> tuple[int, str]:
+    theirs = around.told(relay)
+    where = theirs.site if theirs is not None else ""
+    # Whoever is at our own site, and not connected to the other, gets no further than we do.
+    ranks = {site: 0, told.site: 0} if connected else {site: 2, told.site: 0}
+    return ranks.get(where, 1), short_hash(*sorted((me, to)), relay)

@@ -1,0 +1,248 @@
+"""A relay's duty: passing on what is not for it, within limits, and no more than that.
+
+Every neighbour has an account: messages a second (beyond: dropped), bytes a second (beyond: they wait in a
+bounded queue, until their time to live is up). All accounts together have bytes a second, served in turn, so
+that who floods a relay waits for itself and not others for it. The account is the neighbour that hands a
+message over, since that is who is authenticated; what a second relay passes on is the first one's.
+
+A relay may pass on to the destination, to a neighbour of the destination if two hops are left, or else dial a
+destination that can be dialled. It never uses a path of its own for that: what is relayed goes by connections
+only.
+"""
+
+from collections import Counter, deque
+
+import msgspec
+
+from protocol.relay.bucket import Bucket
+from protocol.relay.choice import dialable
+from protocol.relay.messages import Relayed, Unrelayed
+from protocol.relay.outcomes import Around, Outcome, Spoilt
+from protocol.terms.effects import Deadline, Effect, Send
+from protocol.terms.ids import PeerId
+from protocol.terms.limits import (
+    CALLS,
+    RELAYED_BURST,
+    RELAYED_BYTES_PER_S,
+    RELAYED_BYTES_PER_S_ALL,
+    RELAYED_PER_S,
+    RELAYED_QUEUE_BYTES,
+    RELAYED_QUEUE_BYTES_ALL,
+)
+
+_HEADER_BYTES = 256
+"""What a message takes beside its box, generously."""
+
+Answer = tuple[list[Effect], list[Outcome]]
+
+
+class _Item(msgspec.Struct, frozen=True):
+    message: Relayed
+    came_s: float
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.message.box) + _HEADER_BYTES
+
+    @property
+    def ends_s(self) -> float:
+        return self.came_s + self.message.ttl_ms / 1000
+
+
+class _Account:
+    """One neighbour's."""
+
+    def __init__(self, now: float) -> None:
+        self.messages = Bucket(RELAYED_PER_S, RELAYED_BURST, now)
+        self.bytes = Bucket(RELAYED_BYTES_PER_S, RELAYED_BYTES_PER_S, now)
+        self.queue: deque[_Item] = deque()
+        self.queued_bytes = 0
+        """In the queue, and among what waits for a call."""
+        self.ready_s = now
+        """When the first of the queue may go, or is too late."""
+
+
+class Forwarding:
+    """What this peer passes on for others."""
+
+    def __init__(self, me: PeerId, site: str, around: Around) -> None:
+        self._me, self._site, self._around = me, site, around
+        self._all: Bucket | None = None
+        self._queued_bytes = 0
+        self._accounts: dict[PeerId, _Account] = {}
+        self._turns: deque[PeerId] = deque()
+        """Accounts with something in their queue."""
+        self._calls: deque[tuple[PeerId, _Item]] = deque()
+        """What waits for its destination to be dialled, and whose it is."""
+        self.counts: Counter[str] = Counter()
+        self.dropped: dict[PeerId, int] = {}
+        """Of each neighbour that has an account."""
+
+    def take(self, sender: PeerId, message: Relayed, now: float) -> Answer:
+        """Something to be passed on."""
+        first = sender == message.origin
+        if message.hops == 0 or message.destination in (sender, message.origin):
+            return [], [Spoilt(sender, "relayed-nowhere")]
+        if message.hops == 2 and not first:
+            return [], [Spoilt(sender, "relayed-too-far")]
+        account = self._accounts.get(sender)
+        if account is None:
+            account = self._accounts[sender] = _Account(now)
+        item = _Item(message, now)
+        if not account.messages.take(1, now):
+            self._drop(sender, "too-many")
+            return [], []
+        size = item.size_bytes
+        if (
+            account.queued_bytes + size > RELAYED_QUEUE_BYTES
+            or self._queued_bytes + size > RELAYED_QUEUE_BYTES_ALL
+        ):
+            self._drop(sender, "queue-full")
+            return [], []
+        if self._next(message) is None:
+            return self._call(sender, item, now), []
+        self._weigh(account, size)
+        self._enqueue(sender, account, item)
+        return self.serve(now), []
+
+    def introduced(self, peer: PeerId, now: float) -> list[Effect]:
+        """A connection stands: what waited for it goes on."""
+        waiting, self._calls = self._calls, deque()
+        for sender, item in waiting:
+            account = self._accounts[sender]
+            if item.message.destination != peer:
+                self._calls.append((sender, item))
+            else:
+                self._enqueue(sender, account, item)
+        return self.serve(now)
+
+    def lost(self, peer: PeerId) -> None:
+        """A neighbour is gone, and what it wanted passed on."""
+        account = self._accounts.pop(peer, None)
+        if account is None:
+            return
+        self._queued_bytes -= account.queued_bytes
+        self.dropped.pop(peer, None)
+        if peer in self._turns:
+            self._turns.remove(peer)
+        self._calls = deque((sender, item) for sender, item in self._calls if sender != peer)
+
+    def serve(self, now: float) -> list[Effect]:
+        """Passes on what may go now, one message of each neighbour in turn."""
+        effects: list[Effect] = []
+        stuck = 0
+        while self._turns and stuck < len(self._turns):
+            sender = self._turns[0]
+            account = self._accounts[sender]
+            sent = self._first(sender, account, now)
+            if sent is None:
+                stuck += 1
+            else:
+                stuck = 0
+                effects += sent
+            if account.queue:
+                self._turns.rotate(-1)
+            else:
+                self._turns.popleft()
+        return effects
+
+    def tick(self, now: float) -> list[Effect]:
+        """Serves, and gives up on what has waited too long for a connection."""
+        effects: list[Effect] = []
+        while self._calls and now >= self._calls[0][1].ends_s:
+            sender, item = self._calls.popleft()
+            self._weigh(self._accounts[sender], -item.size_bytes)
+            effects += self._refuse(sender, item.message)
+        return effects + self.serve(now)
+
+    def next_deadline(self) -> Deadline | None:
+        """When to tick."""
+        at_s = [self._calls[0][1].ends_s] if self._calls else []
+        at_s += [self._accounts[sender].ready_s for sender in self._turns]
+        return Deadline(min(at_s), "relayed") if at_s else None
+
+    def check(self) -> None:
+        """Bounds; who has a turn has something to pass on."""
+        assert len(self._calls) <= CALLS
+        assert self._queued_bytes == sum(a.queued_bytes for a in self._accounts.values())
+        for sender, account in self._accounts.items():
+            called = sum(item.size_bytes for of, item in self._calls if of == sender)
+            queued = sum(item.size_bytes for item in account.queue)
+            assert account.queued_bytes == queued + called
+            assert account.queued_bytes <= RELAYED_QUEUE_BYTES
+            assert bool(account.queue) == (sender in self._turns)
+
+    # -- parts
+
+    def _next(self, message: Relayed) -> PeerId | None:
+        """Whom to hand it to; None if there is no connection for it."""
+        if self._around.is_direct(message.destination):
+            return message.destination
+        told = self._around.told(message.destination)
+        if message.hops < 2 or told is None:
+            return None
+        taken = (self._me, message.origin, message.destination)
+        return next((p for p in told.via if p not in taken and self._around.is_direct(p)), None)
+
+    def _first(self, sender: PeerId, account: _Account, now: float) -> list[Effect] | None:
+        """The first of one queue: sent or dropped; None if it has to wait."""
+        item = account.queue[0]
+        next_hop = self._next(item.message)
+        if now >= item.ends_s or next_hop is None:
+            self._dequeue(account)
+            if next_hop is not None:
+                self._drop(sender, "too-late")
+                return []
+            return self._refuse(sender, item.message)
+        if self._all is None:
+            self._all = Bucket(RELAYED_BYTES_PER_S_ALL, RELAYED_BYTES_PER_S_ALL, now)
+        size = item.size_bytes
+        if not (account.bytes.has(size, now) and self._all.take(size, now)):
+            ready_s = max(account.bytes.when(size, now), self._all.when(size, now))
+            account.ready_s = min(item.ends_s, ready_s)
+            return None
+        account.bytes.take(size, now)
+        self._dequeue(account)
+        self.counts["messages"] += 1
+        self.counts["bytes"] += size
+        message = item.message
+        left_ms = max(0, message.ttl_ms - int(1000 * (now - item.came_s)))
+        hops = 0 if next_hop == message.destination else message.hops - 1
+        return [Send(next_hop, msgspec.structs.replace(message, hops=hops, ttl_ms=left_ms))]
+
+    def _call(self, sender: PeerId, item: _Item, now: float) -> list[Effect]:
+        """Dials the destination, if that is worth trying."""
+        destination = item.message.destination
+        if not dialable(self._around.told(destination), self._site):
+            return self._refuse(sender, item.message)
+        if len(self._calls) >= CALLS:
+            self._drop(sender, "calls-full")
+            return []
+        calling = any(other.message.destination == destination for _, other in self._calls)
+        self._calls.append((sender, item))
+        self._weigh(self._accounts[sender], item.size_bytes)
+        return [] if calling else self._around.call(destination, now)
+
+    def _refuse(self, sender: PeerId, message: Relayed) -> list[Effect]:
+        """Tells who asked; of a second relay nobody is, and its origin will find out by the silence."""
+        self._drop(sender, "no-way")
+        if sender != message.origin or not self._around.is_direct(sender):
+            return []
+        return [Send(sender, Unrelayed(message.destination))]
+
+    def _enqueue(self, sender: PeerId, account: _Account, item: _Item) -> None:
+        if not account.queue:
+            self._turns.append(sender)
+        account.queue.append(item)
+
+    def _dequeue(self, account: _Account) -> None:
+        self._weigh(account, -account.queue.popleft().size_bytes)
+
+    def _weigh(self, account: _Account, size_bytes: int) -> None:
+        account.queued_bytes += size_bytes
+        self._queued_bytes += size_bytes
+
+    def _drop(self, sender: PeerId, why: str) -> None:
+        self.counts[f"dropped-{why}"] += 1
+        if sender in self._accounts:
+            self.dropped[sender] = self.dropped.get(sender, 0) + 1
