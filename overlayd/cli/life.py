@@ -35,7 +35,7 @@ def pause(context: typer.Context, target: Target, no_wait: NoWait = False) -> No
 
     Example: overlayctl pause star/worker-1
     """
-    _order(session_of(context), Action.PAUSE, target, no_wait)
+    give(session_of(context), Action.PAUSE, target, no_wait)
 
 
 def resume(context: typer.Context, target: Target, no_wait: NoWait = False) -> None:
@@ -43,7 +43,7 @@ def resume(context: typer.Context, target: Target, no_wait: NoWait = False) -> N
 
     Example: overlayctl resume star/worker-1
     """
-    _order(session_of(context), Action.RESUME, target, no_wait)
+    give(session_of(context), Action.RESUME, target, no_wait)
 
 
 def suspend(context: typer.Context, target: Target, no_wait: NoWait = False) -> None:
@@ -51,7 +51,7 @@ def suspend(context: typer.Context, target: Target, no_wait: NoWait = False) -> 
 
     Example: overlayctl suspend star/worker-1
     """
-    _order(session_of(context), Action.SUSPEND, target, no_wait)
+    give(session_of(context), Action.SUSPEND, target, no_wait)
 
 
 def restore(context: typer.Context, target: Target, no_wait: NoWait = False) -> None:
@@ -59,7 +59,7 @@ def restore(context: typer.Context, target: Target, no_wait: NoWait = False) -> 
 
     Example: overlayctl restore star/worker-1
     """
-    _order(session_of(context), Action.RESTORE, target, no_wait)
+    give(session_of(context), Action.RESTORE, target, no_wait)
 
 
 def restart(context: typer.Context, target: Target, no_wait: NoWait = False) -> None:
@@ -67,7 +67,7 @@ def restart(context: typer.Context, target: Target, no_wait: NoWait = False) -> 
 
     Example: overlayctl restart star/worker-1
     """
-    _order(session_of(context), Action.RESTART, target, no_wait)
+    give(session_of(context), Action.RESTART, target, no_wait)
 
 
 def terminate(context: typer.Context, target: One, no_wait: NoWait = False) -> None:
@@ -76,7 +76,7 @@ def terminate(context: typer.Context, target: One, no_wait: NoWait = False) -> N
     Example: overlayctl terminate star/worker-4
     """
     workspace_of(target)
-    _order(session_of(context), Action.TERMINATE, target, no_wait)
+    give(session_of(context), Action.TERMINATE, target, no_wait)
 
 
 def down(
@@ -91,7 +91,7 @@ def down(
     if "/" in name:
         said = f"{name} is one workspace; down takes a whole grid down"
         raise failure(said, f"overlayctl terminate {name}", USAGE)
-    _order(session_of(context), Action.DOWN, name, no_wait)
+    give(session_of(context), Action.DOWN, name, no_wait)
 
 
 def workspace_of(target: str) -> tuple[str, str]:
@@ -103,9 +103,10 @@ def workspace_of(target: str) -> tuple[str, str]:
     return grid, workspace
 
 
-def _order(session: Session, action: Action, target: str, no_wait: bool) -> None:
+def give(session: Session, action: Action, target: str, no_wait: bool, body: bytes = b"") -> None:
+    """Gives an order about what exists, and follows it to its answer."""
     grid, workspace = workspace_of(target) if "/" in target else (target, "")
-    accepted = session.client.post("/orders", session.sign(action, grid, workspace), Accepted)
+    accepted = session.client.post("/orders", session.sign(action, grid, workspace, body), Accepted)
     if no_wait and not session.plain:
         typer.echo(f"request {accepted.request}")
         return

@@ -13,6 +13,7 @@ from overlayd.cli import console, engine, grids, images, life, overlay, placing
 from overlayd.cli.client import DEFAULT_SOCKET
 from overlayd.cli.failure import INTERRUPTED, Failure
 from overlayd.cli.federation import federation_app, host_app, site_app
+from overlayd.cli.leases import lease_app
 from overlayd.cli.session import Output, Session, session_of
 from overlayd.cli.show import yaml_text
 from overlayd.cli.timetable import timetable
@@ -134,6 +135,7 @@ for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)
 app.add_typer(images.image_app, name="image")
 app.add_typer(grids.request_app, name="request")
+app.add_typer(lease_app, name="lease")
 
 
 @app.command("schema")

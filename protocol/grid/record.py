@@ -12,11 +12,12 @@ from enum import StrEnum
 
 import msgspec
 
+from protocol.grid.limits import LEASE_S_MAX
 from protocol.grid.model import GridSpec
 from protocol.terms.ids import GridId, KeyId, PeerId, short_hash
-from protocol.terms.limits import VOIDED
+from protocol.terms.limits import CHANGES_MOST, VOIDED
 from protocol.trust.order import MAX_VALID_S, Order, SignedOrder, order_id, read_order
-from protocol.wire.codec import decode, encode
+from protocol.wire.codec import Malformed, MalformedReason, decode, encode
 
 
 class GridState(StrEnum):
@@ -59,6 +60,8 @@ class GridRecord(msgspec.Struct, frozen=True):
     """(network name, VXLAN id) pairs."""
     start_s: float = 0.0
     """When the lease begins, for a reservation or a deadline; 0: when each host learnt of it."""
+    extra_s: int = 0
+    """By how much its lease was extended since (or, negative, shortened): the sum of `changes`."""
     changes: tuple[SignedOrder, ...] = ()
     """Orders that changed it since: authority for what is no longer as first asked."""
 
@@ -76,6 +79,12 @@ class GridRecord(msgspec.Struct, frozen=True):
     def carriers(self) -> tuple[PeerId, ...]:
         """Hosts that carry anything, each once."""
         return tuple(dict.fromkeys(a.host for a in self.assignments))
+
+
+class LeaseChange(msgspec.Struct, frozen=True):
+    """Body of an order to extend a lease, or, negative, to shorten it."""
+
+    by_s: int
 
 
 class Void(msgspec.Struct, frozen=True, array_like=True):
@@ -119,6 +128,19 @@ def grid_id(order: SignedOrder, attempt: int = 0, requester: str = "") -> GridId
 def order_part(grid: GridId) -> str:
     """What the ids of all attempts of one order share."""
     return grid.partition(".")[0]
+
+
+def lease_change(signed: SignedOrder) -> LeaseChange:
+    """What an order to change a lease says. Malformed."""
+    change = decode(read_order(signed).body, LeaseChange)
+    if not 0 < abs(change.by_s) <= LEASE_S_MAX:
+        raise Malformed(MalformedReason.BAD_SHAPE, "a lease is changed by a second to a year")
+    return change
+
+
+def extension_id(signed: SignedOrder) -> GridId:
+    """What an extension that is not decided yet is voted down by."""
+    return GridId(order_id(signed)[:20])
 
 
 def spec_of(order: Order) -> GridSpec:
@@ -205,6 +227,27 @@ def lapsing(grid: GridId) -> Change:
             return value
         ended = msgspec.structs.replace(old, epoch=old.epoch + 1, state=GridState.DOWN)
         return encode(Register(ended, register.voided))
+
+    return change
+
+
+def extending(grid: GridId, order: SignedOrder) -> Change:
+    """Extends or shortens a lease, once, unless that was voted down."""
+
+    def change(value: bytes) -> bytes:
+        register = read_register(value)
+        old = register.record
+        if old is None or old.id != grid or old.state is GridState.DOWN or order in old.changes:
+            return value
+        if register.is_void(extension_id(order)) or len(old.changes) >= CHANGES_MOST:
+            return value
+        longer = msgspec.structs.replace(
+            old,
+            epoch=old.epoch + 1,
+            extra_s=old.extra_s + lease_change(order).by_s,
+            changes=(*old.changes, order),
+        )
+        return encode(Register(longer, register.voided))
 
     return change
 

@@ -12,7 +12,15 @@ from protocol.grid.check import problems
 from protocol.grid.expand import workspaces
 from protocol.grid.lease import start_fault
 from protocol.grid.model import GridSpec, Workspace
-from protocol.grid.record import GridRecord, GridState, grid_id, order_part, register_key, spec_of
+from protocol.grid.record import (
+    GridRecord,
+    GridState,
+    grid_id,
+    lease_change,
+    order_part,
+    register_key,
+    spec_of,
+)
 from protocol.terms.ids import GridId, KeyId
 from protocol.trust.order import (
     MAX_VALID_S,
@@ -124,7 +132,9 @@ class Authority:
             raise Untrusted(Reason.MALFORMED, "a record of workspaces nobody ordered")
         if fault := start_fault(deployment.spec, record.start_s):
             raise Untrusted(Reason.MALFORMED, fault)
-        ended = self._ended(record, now)
+        ended, extra_s = self._ended(record, now)
+        if record.extra_s != extra_s:
+            raise Untrusted(Reason.MALFORMED, "a lease that nobody ordered so long, or so short")
         if record.state is GridState.DOWN and "" not in ended and not lapsed:
             raise Untrusted(Reason.MALFORMED, "a record that is down without an order")
         left = [assignment.workspace for assignment in record.assignments]
@@ -135,9 +145,10 @@ class Authority:
                 )
         return deployment
 
-    def _ended(self, record: GridRecord, now: float) -> list[str]:
-        """Workspaces ordered gone; "" stands for the whole grid."""
+    def _ended(self, record: GridRecord, now: float) -> tuple[list[str], int]:
+        """Workspaces ordered gone ("" stands for the whole grid), and by how much the lease was changed."""
         ended: list[str] = []
+        extra_s = 0
         for signed in record.changes:
             checked = self.order(signed, now, fresh=False)
             self._by_owner(checked, record.id, record.name, record.owner)
@@ -145,7 +156,12 @@ class Authority:
                 ended.append("")
             elif checked.order.action is Action.TERMINATE:
                 ended.append(checked.order.workspace)
-        return ended
+            elif checked.order.action is Action.LEASE:
+                try:
+                    extra_s += lease_change(signed).by_s
+                except Malformed as error:
+                    raise Untrusted(Reason.MALFORMED, f"a change of a lease: {error}") from None
+        return ended, extra_s
 
     def _by_owner(self, checked: CheckedOrder, grid: GridId, name: str, owner: KeyId) -> None:
         if checked.principal.key != owner:

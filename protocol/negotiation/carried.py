@@ -19,6 +19,7 @@ from protocol.grid.lifecycle import Phase, Power, Wanted
 from protocol.grid.model import LeaseTerms, OnExpiry, Workspace
 from protocol.grid.record import GridRecord
 from protocol.placement.fit import quantum_of
+from protocol.terms.ids import GridId
 from protocol.terms.limits import CLEAR_S
 from protocol.terms.quantities import format_cpus, format_moment, format_size
 
@@ -37,6 +38,16 @@ class Stage(StrEnum):
     """What was left is to be deleted."""
 
 
+class Pending(msgspec.Struct, frozen=True, array_like=True):
+    """Time that is promised to a lease and not decided yet."""
+
+    id: GridId
+    """Of the order that asks for it (record.extension_id)."""
+    by_s: int
+    until_s: float
+    """When the stewards are asked."""
+
+
 class CarriedRow(msgspec.Struct, frozen=True):
     """What is on disk of a grid this host carries part of."""
 
@@ -52,6 +63,8 @@ class CarriedRow(msgspec.Struct, frozen=True):
     warned_s: float = UNWARNED
     """The last warning given, as time before the end."""
 
+    pending: tuple[Pending, ...] = ()
+
     @property
     def starts_s(self) -> float:
         """When the lease begins: not later than it was made, but for a reservation."""
@@ -65,8 +78,9 @@ class CarriedRow(msgspec.Struct, frozen=True):
     @property
     def window(self) -> Window:
         """The time of it in the host's timetable."""
-        end_s = self.lease_until_s + CLEAR_S
-        return Window(self.starts_s, end_s, max(end_s, self.kept_until_s + CLEAR_S))
+        more_s = sum(p.by_s for p in self.pending)
+        end_s = self.lease_until_s + more_s + CLEAR_S
+        return Window(self.starts_s, end_s, max(end_s, self.kept_until_s + more_s + CLEAR_S))
 
 
 def stage_of(row: CarriedRow, now: float) -> Stage:
@@ -124,16 +138,16 @@ def spans(
     part of the workspace's quantum where its lease may save it, else it is taken when somebody suspends.
     """
     quantum, window = quantum_of(workspace), row.window
-    if phase is Phase.EXPIRED:
-        return (Span(window.start_s, window.kept_until_s, quantum.kept),)
-    if wanted.power is not Power.SUSPENDED:
-        return lease_spans(quantum, window)
     saves = row.terms.best_effort or row.terms.on_expiry is OnExpiry.SUSPEND
     image = Quantum(disk_bytes=0 if saves else state_bytes(workspace.memory_bytes))
-    kept = Span(window.start_s, window.kept_until_s, quantum.kept + image)
-    if phase is Phase.SUSPENDED:
-        return (kept,)
+    to_run = wanted.power in (Power.RUNNING, Power.PAUSED)
+    if not to_run and phase in (Phase.EXPIRED, Phase.SUSPENDED):
+        rests = quantum.kept + (image if phase is Phase.SUSPENDED else Quantum())
+        return (Span(window.start_s, window.kept_until_s, rests),)
+    if wanted.power is not Power.SUSPENDED:
+        return lease_spans(quantum, window)
     runs = Quantum(quantum.cpus_milli, quantum.memory_bytes, 0, quantum.devices)
+    kept = Span(window.start_s, window.kept_until_s, quantum.kept + image)
     return (kept, Span(window.start_s, window.end_s, runs))
 
 

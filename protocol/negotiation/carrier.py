@@ -15,35 +15,39 @@ from protocol.grid.model import GridSpec
 from protocol.grid.record import (
     GridRecord,
     GridState,
+    Register,
+    extension_id,
     lapsing,
+    lease_change,
     read_register,
     register_key,
     unchanged,
+    voiding,
 )
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.carried import (
     UNWARNED,
     CarriedRow,
+    Pending,
     Stage,
     effective,
     end_of,
-    lacking,
     next_change_s,
     next_warning,
-    spans,
     stage_of,
 )
+from protocol.negotiation.entries import Entries
 from protocol.negotiation.holds import TABLE as HOLD_TABLE
-from protocol.negotiation.messages import Act, ActReply, DecidedAck
+from protocol.negotiation.messages import Act, ActReply, DecidedAck, LeaseAsk, LeaseReply
 from protocol.negotiation.outcomes import NoticeDue, Outcome, Propose, RoomChanged
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send, earliest
 from protocol.terms.ids import GridId, PeerId
-from protocol.terms.limits import AUDIT_EVERY_S, LAPSE_EARLY_S, SLACK_S
+from protocol.terms.limits import AUDIT_EVERY_S, HOLD_S, LAPSE_EARLY_S, SLACK_S
 from protocol.terms.quantities import format_duration, format_moment
 from protocol.trust.order import Action
 from protocol.trust.signing import Untrusted
-from protocol.wire.codec import decode, encode
+from protocol.wire.codec import Malformed, decode, encode
 
 TABLE = "grid"
 
@@ -66,16 +70,19 @@ class Carrier:
         self._rows: dict[GridId, CarriedRow] = {}
         self._status: dict[GridId, dict[str, Status]] = {}
         self._audit_s: dict[GridId, float] = {}
+        self._entries = Entries(ledger, authority, self._status)
         self._ended: dict[GridId, CarriedRow] = {}
         self._stages: dict[GridId, Stage] = {}
         self._lapse_s: dict[GridId, float] = {}
+        self._ask_s: dict[GridId, float] = {}
+        """When the stewards are asked again about an extension that is pending."""
         for key in sorted(rows):
             row = decode(rows[key], CarriedRow)
             grid = row.record.id
             self._rows[grid] = row
             self._enter_stage(row, now)
             self._audit_s[grid] = now + dice.uniform(1.0, 5.0)
-            self._enter(row)
+            self._entries.enter(row)
             for wanted in row.wanted:
                 self._tell(grid, Status(wanted.workspace, Phase.HELD, "found at start", now))
 
@@ -145,10 +152,12 @@ class Carrier:
             terms=deployment.spec.lease,
             warned_s=old.warned_s if old else UNWARNED,
         )
+        if old is not None:
+            row = self._extended(old, row)
         self._rows[record.id] = row
         self._enter_stage(row, now)
         self._audit_s[record.id] = now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
-        self._enter(row)
+        self._entries.enter(row)
         for wanted in row.wanted:
             if old is None:
                 self._tell(record.id, Status(wanted.workspace, Phase.HELD, "", now))
@@ -182,7 +191,8 @@ class Carrier:
             return [], []
         if record.id == grid:
             _, effects, outcomes = self.decided(record, (), now)
-            return effects, outcomes
+            let_go, changed = self._let_go(grid, read_register(value))
+            return effects + let_go, outcomes + changed
         if record.epoch <= row.record.epoch:
             return [], []
         # The name was given again, which it only is after this grid was taken down.
@@ -211,27 +221,58 @@ class Carrier:
         if not meant:
             why = f"this host does not carry {order.workspace}"
             return [_reply(sender, message, order.workspace, why)], []
-        after = {w.workspace: follow(w, order.action) for w in meant}
-        if stuck := [w for w in meant if after[w.workspace] is None]:
+        followed = {w.workspace: follow(w, order.action) for w in meant}
+        after = {name: wanted for name, wanted in followed.items() if wanted is not None}
+        if stuck := [w for w in meant if w.workspace not in after]:
             why = f"{stuck[0].workspace} is wanted {stuck[0].power}: {order.action} does not apply"
             return [_reply(sender, message, order.workspace, why)], []
         if order.action is Action.RESTORE and self._stages[message.grid] is not Stage.CURRENT:
             return [_reply(sender, message, order.workspace, "its lease is not running")], []
-        if short := self._short(row, after, now):
+        if short := self._entries.short(row, after, now):
             return [_reply(sender, message, order.workspace, short)], []
         acted = tuple(entry for entry in row.acted if entry[1] > now)
         row = msgspec.structs.replace(
             row,
-            wanted=tuple(after.get(w.workspace) or w for w in row.wanted),
+            wanted=tuple(after.get(w.workspace, w) for w in row.wanted),
             acted=(*acted, (checked.id, checked.fresh_until_s)),
         )
         self._rows[message.grid] = row
-        self._enter(row)
+        self._entries.enter(row)
         return [
             Persist((Row(TABLE, message.grid, encode(row)),)),
             _reply(sender, message, order.workspace, ""),
             Note(f"workspace.{order.action}", f"{row.record.name}/{order.workspace or '*'}"),
             Realise(message.grid, message.request),
+        ], [RoomChanged()]
+
+    def lengthen(
+        self, sender: PeerId, ask: LeaseAsk, now: float
+    ) -> tuple[list[Effect], list[Outcome]]:
+        """Promises time beyond the end of a lease: on disk, then said; asking twice is asking once."""
+        row = self._rows.get(ask.grid)
+        if row is None:
+            return [_lease_reply(sender, ask, "one of its hosts does not carry it any more")], []
+        try:
+            checked = self._authority.change(ask.order, row.record, now)
+            by_s = lease_change(ask.order).by_s
+        except (Untrusted, Malformed) as error:
+            return [_lease_reply(sender, ask, str(error))], []
+        if checked.order.action is not Action.LEASE or by_s <= 0:
+            return [_lease_reply(sender, ask, "the order does not extend a lease")], []
+        if self._stages[ask.grid] is Stage.LAPSED or row.record.state is GridState.DOWN:
+            return [_lease_reply(sender, ask, "it is being deleted already")], []
+        mark = extension_id(ask.order)
+        if any(pending.id == mark for pending in row.pending):
+            return [_lease_reply(sender, ask, "")], []
+        pending = Pending(mark, by_s, now + HOLD_S)
+        longer = msgspec.structs.replace(row, pending=(*row.pending, pending))
+        if not self._entries.fits(longer):
+            until = format_moment(row.lease_until_s + by_s)
+            return [_lease_reply(sender, ask, f"a host has promised its room until {until}")], []
+        self._rows[ask.grid] = longer
+        return [
+            Persist((Row(TABLE, ask.grid, encode(longer)),)),
+            _lease_reply(sender, ask, ""),
         ], [RoomChanged()]
 
     def progress(self, grid: GridId, status: Status) -> tuple[list[Effect], list[Outcome]]:
@@ -250,7 +291,7 @@ class Carrier:
         outcomes: list[Outcome] = [NoticeDue(grid)]
         self._tell(grid, status)
         if phase in (Phase.EXPIRED, Phase.SUSPENDED):
-            self._enter(row)
+            self._entries.enter(row)
             outcomes.append(RoomChanged())
         if phase is Phase.GONE:
             wanted = tuple(w for w in row.wanted if w.workspace != workspace)
@@ -295,6 +336,10 @@ class Carrier:
                 self._lapse_s[grid] = now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
                 change = lapsing(grid)
                 outcomes.append(Propose(f"audit:{grid}", key, row.record.stewards, change, grid))
+            elif row.pending and now >= self._due_s(grid, row):
+                self._ask_s[grid] = now + HOLD_S
+                change = voiding(row.pending[0].id, now)
+                outcomes.append(Propose(f"audit:{grid}", key, row.record.stewards, change, grid))
             elif now >= self._audit_s[grid]:
                 self._audit_s[grid] = now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
                 outcomes.append(Propose(f"audit:{grid}", key, row.record.stewards, unchanged, grid))
@@ -308,8 +353,13 @@ class Carrier:
             if (at_s := next_change_s(row, self._stages[grid])) is not None
         )
         lapses = (Deadline(at_s, "lapse") for at_s in self._lapse_s.values())
+        pending = (
+            Deadline(self._due_s(grid, row), "extension")
+            for grid, row in self._rows.items()
+            if row.pending
+        )
         audits = (Deadline(at_s, "audit") for at_s in self._audit_s.values())
-        return earliest(*changes, *lapses, *audits)
+        return earliest(*changes, *lapses, *pending, *audits)
 
     def check(self) -> None:
         """Everything wanted is in the ledger, and nothing is wanted twice."""
@@ -320,29 +370,38 @@ class Carrier:
 
     # -- parts
 
-    def _short(self, row: CarriedRow, after: dict[str, Wanted | None], now: float) -> str:
-        """What is missing to do that to those workspaces; empty if nothing. The ledger stays as it is.
+    def _extended(self, old: CarriedRow, row: CarriedRow) -> CarriedRow:
+        """With the end of the lease that the record says; what was promised for it is used up.
 
-        A suspended workspace needs disk for its memory, a restored one its cpus and memory again.
+        A record may extend a lease beyond what this host promised (its owner asked the stewards only):
+        then it is honoured if there is room, else this host ends it as before.
         """
-        grid = row.record.id
-        members = self._authority.remember(row.record.order)
-        before = {name: self._ledger.spans((grid, name)) for name in after}
-        try:
-            for name, wanted in after.items():
-                if wanted is None:
-                    continue
-                status = self._status.get(grid, {}).get(name)
-                phase = status.phase if status is not None else None
-                taken = spans(row, members[name], wanted, phase)
-                if not self._ledger.fits((grid, name), taken):
-                    room = self._ledger.free_for(Window(now, row.lease_until_s, row.kept_until_s))
-                    return lacking(name, wanted, members[name], room)
-                self._ledger.enter_spans((grid, name), taken)
-        finally:
-            for name, old in before.items():
-                self._ledger.enter_spans((grid, name), old)
-        return ""
+        by_s = row.record.extra_s - old.record.extra_s
+        decided = [extension_id(signed) for signed in row.record.changes]
+        left = tuple(p for p in old.pending if p.id not in decided)
+        row = msgspec.structs.replace(row, pending=left)
+        if not by_s:
+            return row
+        end_s = row.lease_until_s + by_s
+        longer = msgspec.structs.replace(row, lease_until_s=end_s, warned_s=UNWARNED)
+        return longer if by_s < 0 or self._entries.fits(longer) else row
+
+    def _due_s(self, grid: GridId, row: CarriedRow) -> float:
+        return max(row.pending[0].until_s, self._ask_s.get(grid, 0.0))
+
+    def _let_go(self, grid: GridId, register: Register) -> tuple[list[Effect], list[Outcome]]:
+        """Extensions that were voted down give their time back."""
+        row = self._rows.get(grid)
+        if row is None or not row.pending:
+            return [], []
+        left = tuple(p for p in row.pending if not register.is_void(p.id))
+        if left == row.pending:
+            return [], []
+        row = msgspec.structs.replace(row, pending=left)
+        self._rows[grid] = row
+        self._ask_s.pop(grid, None)
+        self._entries.enter(row)
+        return [Persist((Row(TABLE, grid, encode(row)),))], [RoomChanged()]
 
     def _turn(
         self, grid: GridId, row: CarriedRow, now: float
@@ -360,7 +419,7 @@ class Carrier:
             note = Note("lease.warning", name, f"ends in {left}, then {end_of(row)}", grid)
             return [Persist((Row(TABLE, grid, encode(row)),)), note], [NoticeDue(grid)]
         self._enter_stage(row, now)
-        self._enter(row)
+        self._entries.enter(row)
         match stage:
             case Stage.CURRENT:
                 note = Note(
@@ -380,15 +439,6 @@ class Carrier:
             self._lapse_s[grid] = now + self._dice.uniform(0.0, 2.0)
         else:
             self._lapse_s.pop(grid, None)
-
-    def _enter(self, row: CarriedRow) -> None:
-        grid, told = row.record.id, self._status.get(row.record.id, {})
-        members = self._authority.remember(row.record.order)
-        for wanted in effective(row, self._stages[grid]):
-            status = told.get(wanted.workspace)
-            phase = status.phase if status is not None else None
-            taken = spans(row, members[wanted.workspace], wanted, phase)
-            self._ledger.enter_spans((grid, wanted.workspace), taken)
 
     def _tell(self, grid: GridId, status: Status) -> None:
         self._status.setdefault(grid, {})[status.workspace] = status
@@ -413,6 +463,10 @@ def _ends(record: GridRecord, spec: GridSpec, window: Window, now: float) -> flo
 
 def _is_past(kept_until_s: float, now: float) -> bool:
     return now >= kept_until_s - LAPSE_EARLY_S
+
+
+def _lease_reply(sender: PeerId, ask: LeaseAsk, problem: str) -> Effect:
+    return Send(sender, LeaseReply(ask.request, problem), ask.request)
 
 
 def _reply(sender: PeerId, message: Act, workspace: str, problem: str) -> Effect:

@@ -99,6 +99,22 @@ class Act(msgspec.Struct, frozen=True, tag="act"):
     order: SignedOrder
 
 
+class LeaseAsk(msgspec.Struct, frozen=True, tag="lease-ask"):
+    """Promise the time by which this order extends the lease of a grid you carry."""
+
+    request: RequestId
+    grid: GridId
+    order: SignedOrder
+
+
+class LeaseReply(msgspec.Struct, frozen=True, tag="lease-reply"):
+    """Promised (and on disk), or why not."""
+
+    request: RequestId
+    problem: str
+    """Empty if it is promised."""
+
+
 class ActReply(msgspec.Struct, frozen=True, tag="act-reply"):
     """Taken on (and on disk), or why not."""
 
@@ -109,7 +125,17 @@ class ActReply(msgspec.Struct, frozen=True, tag="act-reply"):
 
 
 NegotiationMessage = (
-    QuoteAsk | Quote | HoldAsk | HoldReply | HoldRelease | Decided | DecidedAck | Act | ActReply
+    QuoteAsk
+    | Quote
+    | HoldAsk
+    | HoldReply
+    | HoldRelease
+    | Decided
+    | DecidedAck
+    | Act
+    | ActReply
+    | LeaseAsk
+    | LeaseReply
 )
 
 

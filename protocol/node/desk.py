@@ -10,12 +10,14 @@ from protocol.membership.membership import Membership
 from protocol.negotiation.acting import Acting
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.changing import Changing
+from protocol.negotiation.extending import Extending, by_of
 from protocol.negotiation.gathering import Candidate
 from protocol.negotiation.messages import (
     NOTICE,
     ActReply,
     DecidedAck,
     HoldReply,
+    LeaseReply,
     NegotiationMessage,
     Notice,
     Quote,
@@ -39,7 +41,7 @@ from protocol.terms.limits import QUEUED_MOST, STEWARDS
 from protocol.trust.order import Action, CheckedOrder, SignedOrder, read_order
 from protocol.trust.record import Record
 from protocol.trust.signing import Untrusted
-from protocol.wire.codec import decode, encode
+from protocol.wire.codec import Malformed, decode, encode
 
 Answer = tuple[list[Effect], list[Outcome]]
 
@@ -215,6 +217,8 @@ class Desk:
         if order.workspace and order.workspace not in names:
             missing = f"{order.grid} has no workspace {order.workspace}; it has {', '.join(names)}"
             return self._no(request, order.action, order.grid, (missing,), now)
+        if order.action is Action.LEASE:
+            return self._lease(request, signed, notice, now)
         if order.action in (Action.DOWN, Action.TERMINATE):
             changing = Changing(request, checked, signed, notice, self.alive, now)
             self.requests.add(changing)
@@ -222,6 +226,14 @@ class Desk:
         acting = Acting(request, checked, signed, notice, self._boots(notice), now)
         self.requests.add(acting)
         return acting.start(now), []
+
+    def _lease(self, request: RequestId, signed: SignedOrder, notice: Notice, now: float) -> Answer:
+        try:
+            extending = Extending(request, signed, by_of(signed), notice, now)
+        except Malformed as error:
+            return self._no(request, "lease", notice.name, (str(error),), now)
+        self.requests.add(extending)
+        return extending.start(now)
 
     # -- messages and news
 
@@ -244,6 +256,12 @@ class Desk:
                     placing.acknowledged(sender, message, now)
                 for changing in self.requests.changing():
                     changing.acknowledged(sender, message)
+                for extending in self.requests.extending():
+                    extending.acknowledged(sender, message, now)
+            case LeaseReply(request=request):
+                running = self.requests.running(request)
+                if isinstance(running, Extending):
+                    return [], running.replied(sender, message, now)
             case ActReply(request=request):
                 running = self.requests.running(request)
                 if isinstance(running, Acting):
@@ -266,12 +284,13 @@ class Desk:
                     self._remind(placing, now)
                     return effects, outcomes
         running = self.requests.running(tail) if head == "change" else None
-        if isinstance(running, Changing):
+        if isinstance(running, Changing | Extending):
             if isinstance(outcome, Unsettled):
                 running.unsettled(outcome.why, now)
                 return [], []
             effects = running.settled(outcome.value, now)
-            self._remind(running, now)
+            if isinstance(running, Changing):
+                self._remind(running, now)
             return effects, []
         return [], []
 
@@ -332,6 +351,10 @@ class Desk:
             outcomes += due
         for changing in self.requests.changing():
             effects += changing.tick(now)
+        for extending in self.requests.extending():
+            more, due = extending.tick(now)
+            effects += more
+            outcomes += due
         for acting in self.requests.acting():
             acting.tick(now)
         return effects, outcomes

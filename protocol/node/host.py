@@ -20,6 +20,7 @@ from protocol.negotiation.messages import (
     Decided,
     HoldAsk,
     HoldRelease,
+    LeaseAsk,
     NegotiationMessage,
     Quote,
     QuoteAsk,
@@ -40,7 +41,7 @@ from protocol.wire.codec import decode, encode
 
 Answer = tuple[list[Effect], list[Outcome]]
 
-_MINE = QuoteAsk | HoldAsk | HoldRelease | Decided | Act
+_MINE = QuoteAsk | HoldAsk | HoldRelease | Decided | Act | LeaseAsk
 
 
 class Host:
@@ -132,6 +133,8 @@ class Host:
                 return self.holds.release(message)
             case Decided(record=record):
                 return self._decided(sender, record, now)
+            case LeaseAsk():
+                return self.carrier.lengthen(sender, message, now)
             case Act():
                 return self.carrier.act(sender, message, now)
             case _:

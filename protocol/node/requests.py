@@ -2,13 +2,14 @@
 
 from protocol.negotiation.acting import Acting
 from protocol.negotiation.changing import Changing
+from protocol.negotiation.extending import Extending
 from protocol.negotiation.placing import Placing
 from protocol.negotiation.request import RequestState, RequestView
 from protocol.terms.effects import Deadline, Effect, Note, earliest
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import REQUESTS_KEPT
 
-AnyRequest = Placing | Changing | Acting
+AnyRequest = Placing | Changing | Acting | Extending
 
 
 class Requests:
@@ -37,6 +38,10 @@ class Requests:
     def changing(self) -> list[Changing]:
         """Running changes."""
         return [r for r in self._all.values() if isinstance(r, Changing)]
+
+    def extending(self) -> list[Extending]:
+        """Running changes of leases."""
+        return [r for r in self._all.values() if isinstance(r, Extending)]
 
     def acting(self) -> list[Acting]:
         """Running actions."""

@@ -230,6 +230,8 @@ QUEUE_EVERY_S = 60.0
 """A waiting request tries again so often, also if no host told of room."""
 QUEUE_AGAIN_S = 5.0
 """And not sooner than this after its last try."""
+CHANGES_MOST = 1200
+"""Orders kept in a grid's record: its workspaces taken out one by one, and some changes of its lease."""
 STARTS_TRIED = 48
 """Starts a deadline is tried at; each is a choice among all hosts."""
 

@@ -41,6 +41,8 @@ class Action(StrEnum):
     RESTART = "restart"
     SUSPEND = "suspend"
     RESTORE = "restore"
+    LEASE = "lease"
+    """Extend or shorten it; the body says by how much."""
     TERMINATE = "terminate"
     CONSOLE = "console"
 

@@ -6,7 +6,7 @@ from sim_calm import answer, calm_world, node_of, view
 from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import LeaseTerms, OnExpiry
-from protocol.grid.record import GridState
+from protocol.grid.record import GridState, LeaseChange
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import MIB, grid_spec
 from protocol.sim.quiet import newest_records
@@ -317,3 +317,92 @@ def test_only_best_effort_has_an_order_that_stays_fresh() -> None:
     state, why = asked(world, world.give(world.peers[0], order))
     assert state == "failed"
     assert "only best effort may wait so long" in why
+
+
+def lease(world: World, name: str, by_s: int, peer: int = 0) -> tuple[str, str]:
+    """(state, answer) of an order to change a lease."""
+    body = encode(LeaseChange(by_s))
+    order = world.admins["s1"].order(Action.LEASE, name, world.now_s, body=body)
+    asker = world.peers[peer]
+    return asked(world, world.give(asker, order), asker)
+
+
+def ends(world: World, name: str) -> list[float]:
+    """When the lease ends, by each host that carries it; from now."""
+    return [
+        row.lease_until_s - world.now_s
+        for peer in world.peers
+        for row in node_of(peer).host.carrier.rows()
+        if row.record.name == name
+    ]
+
+
+def test_a_lease_is_extended_on_all_its_hosts() -> None:
+    world = calm_world(7, 3, capacity=SMALL)
+    assert asked(world, up(world, "work", 3, 300, LeaseTerms(warn_s=(100,))))[0] == "done"
+    state, answer_ = lease(world, "work", 600, peer=2)
+    assert state == "done"
+    assert answer_.startswith("the lease of work is extended by 10 min, until ")
+    assert all(890 < left_s < 901 for left_s in ends(world, "work"))
+    world.run(400.0)
+    assert len(running(world)) == 3, "it goes on"
+    assert lease(world, "work", -300)[0] == "done"
+    assert all(180 < left_s < 201 for left_s in ends(world, "work"))
+    state, why = lease(world, "work", -300)
+    assert state == "failed"
+    assert "would work: less, or `overlayctl down work`" in why
+    settle(world)
+
+
+def test_who_comes_next_is_not_displaced_and_nobody_is_extended_alone() -> None:
+    world = calm_world(7, 3, capacity=SMALL)
+    assert asked(world, up(world, "work", 3, 300, LeaseTerms()))[0] == "done"
+    terms = LeaseTerms(start_s=world.now_s + 600.0)
+    assert asked(world, up(world, "exam", 1, 300, terms))[0] == "done"
+    before = ends(world, "work")
+    state, why = lease(world, "work", 600)
+    assert state == "failed"
+    assert "a host has promised its room until" in why
+    world.run(30.0)
+    assert [round(left_s + 30) for left_s in ends(world, "work")] == [round(b) for b in before]
+    assert not any(r.pending for p in world.peers for r in node_of(p).host.carrier.rows())
+    assert asked(world, up(world, "small", 1, 200, LeaseTerms(start_s=world.now_s + 320.0)))[0] == (
+        "done"
+    ), "what others had promised for it is free again"
+
+
+def test_extended_in_its_grace_it_runs_again() -> None:
+    world = calm_world(7, 2, 2, capacity=SMALL)
+    terms = LeaseTerms(on_expiry=OnExpiry.SUSPEND)
+    assert asked(world, up(world, "work", 2, 100, terms))[0] == "done"
+    assert world.run_until(
+        lambda: all(m.saved for p in world.peers for m in p.machines.there.values()), 200.0
+    )
+    assert lease(world, "work", 600)[0] == "done"
+    assert world.run_until(
+        lambda: not any(m.saved for p in world.peers for m in p.machines.there.values()), 10.0
+    )
+    settle(world)
+
+
+@pytest.mark.parametrize("fuse", range(1, 15))
+@pytest.mark.parametrize("who", [0, 1])
+def test_cut_after_every_effect_an_extension_is_on_all_hosts_or_none(fuse: int, who: int) -> None:
+    world = calm_world(7, 3, capacity=SMALL)
+    assert asked(world, up(world, "work", 3, 600, LeaseTerms()))[0] == "done"
+    body = encode(LeaseChange(600))
+    order = world.admins["s1"].order(Action.LEASE, "work", world.now_s, body=body)
+    cut = world.peers[who]
+    cut.fuse = fuse
+    world.give(world.peers[0], order)
+    world.run(3.0)
+    cut.fuse = None
+    if not cut.up:
+        cut.start()
+    world.calm_since_s = world.now_s
+    world.run(150.0)
+    settle(world)
+    left = ends(world, "work")
+    assert len(left) == 3
+    assert max(left) - min(left) < 5.0, "all of them, or none"
+    assert not any(r.pending for p in world.peers for r in node_of(p).host.carrier.rows())

@@ -11,7 +11,17 @@ from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import Window
 from protocol.grid.lifecycle import Phase, Power, Status
 from protocol.grid.model import LeaseTerms, OnExpiry
-from protocol.grid.record import GridRecord, GridState, grid_id, lapsing, read_register
+from protocol.grid.record import (
+    GridRecord,
+    GridState,
+    LeaseChange,
+    extending,
+    extension_id,
+    grid_id,
+    lapsing,
+    read_register,
+    voiding,
+)
 from protocol.negotiation.carrier import Carrier
 from protocol.negotiation.messages import Act, ActReply
 from protocol.negotiation.outcomes import NoticeDue, Propose
@@ -19,6 +29,7 @@ from protocol.terms.effects import Effect, Note, Persist, Realise, Send
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action
 from protocol.trust.signing import Untrusted
+from protocol.wire.codec import encode
 
 START, FOR = NOW + 3600.0, 1000
 TERMS = LeaseTerms(start_s=START, grace_s=500, warn_s=(300, 100))
@@ -274,3 +285,40 @@ def test_a_lease_that_saves_has_the_disk_from_the_beginning() -> None:
     assert wanted.power is Power.SUSPENDED
     host.carrier.progress(record.id, Status("web-1", Phase.SUSPENDED, "", END + 5))
     assert host.ledger.free == Quantum(4000, 1024 * MIB, 880 * MIB)
+
+
+def test_a_record_extends_no_more_than_was_ordered() -> None:
+    host = carrying()
+    order = ADMIN.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(100)))
+    longer = read_register(extending(GRID, order)(committed(RECORD))).record
+    assert longer is not None
+    with pytest.raises(Untrusted, match="a lease that nobody ordered so long"):
+        host.take(msgspec.structs.replace(longer, extra_s=200), NOW)
+    host.take(longer, NOW)
+    row = host.carrier.row(GRID)
+    assert row is not None
+    assert row.lease_until_s == END + 100
+
+
+def test_what_was_not_promised_and_does_not_fit_is_not_honoured() -> None:
+    host = carrying()
+    host.ledger.enter(("other", "a"), Quantum(3800, 0, 0), Window(END + 60, END + 600, 0))
+    order = ADMIN.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(100)))
+    longer = read_register(extending(GRID, order)(committed(RECORD))).record
+    assert longer is not None
+    host.take(longer, NOW)
+    row = host.carrier.row(GRID)
+    assert row is not None
+    assert row.lease_until_s == END, "its owner asked the stewards only"
+    host.tick(NOW + 1)
+
+
+def test_an_extension_counts_once_and_not_after_it_was_voted_down() -> None:
+    order = ADMIN.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(100)))
+    once = extending(GRID, order)(committed(RECORD))
+    assert extending(GRID, order)(once) == once
+    down = voiding(extension_id(order), NOW)(committed(RECORD))
+    assert extending(GRID, order)(down) == down
+    made = read_register(once).record
+    assert made is not None
+    assert made.extra_s == 100
