@@ -98,6 +98,28 @@ def heal(topology: Topology, name: Name = "") -> None:
         typer.echo(f"partitions undone: {count}")
 
 
+@lab_app.command("open")
+def open_nat(topology: Topology, site: str, name: Name = "") -> None:
+    """Let everybody dial the hosts of a site behind NAT, until `close`.
+
+    Example: python -m netns lab open examples/nat.toml home
+    """
+    with _Spoken():
+        opened = Lab.from_file(topology, name).open(site)
+        typer.echo(f"{site}: {'open' if opened else 'was open already'}")
+
+
+@lab_app.command()
+def close(topology: Topology, site: str, name: Name = "") -> None:
+    """Let in nothing any more that the hosts of a site behind NAT did not ask for.
+
+    Example: python -m netns lab close examples/nat.toml home
+    """
+    with _Spoken():
+        closed = Lab.from_file(topology, name).close(site)
+        typer.echo(f"{site}: {'closed' if closed else 'was closed already'}")
+
+
 @lab_app.command()
 def status(topology: Topology, name: Name = "") -> None:
     """Show every host: its address, its namespace, how many processes, whether it is cut off.

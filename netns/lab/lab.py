@@ -2,6 +2,7 @@
 
 One namespace holds the wide-area segment: a bridge for each site, and a router with a leg in each.
 The two ends of a leg limit the rate, each in its direction. One namespace per host holds its eth0.
+A site behind NAT has its router in a namespace of its own, with nftables' masquerade.
 Everything hangs on the namespaces, so a lab leaves no file and no link behind. The router's
 loopback bears the topology's digest, written last: what has no such mark is half made.
 """
@@ -92,10 +93,14 @@ class Lab:
             namespaces.inside(name, lambda: sysctl.disable_ipv6("default"))
         wan = self._full(_WAN)
         _batch("ip", wan, wiring.wan_links(self.topology, self._full))
+        for index, site in enumerate(self.topology.sites):
+            if site.nat:
+                self._route(index, site)
         for site, host in self._hosts.values():
             _batch("ip", self._full(host.name), wiring.host_links(site, host))
         _batch("tc", wan, wiring.rates(self.topology))
         namespaces.inside(wan, lambda: sysctl.set_forwarding(True))
+        _nft(wan, wiring.reached_only(self.topology))
         program.run(["ip", "-n", wan, "link", "set", "lo", "alias", self._digest()])
         return True
 
@@ -126,6 +131,23 @@ class Lab:
         self._need_up()
         return cuts.heal(self._full(_WAN))
 
+    def open(self, name: str) -> bool:
+        """Let everybody dial the hosts of a site behind NAT; False if its router let them already."""
+        router = self._router(name)
+        if not _is_closed(router):
+            return False
+        table = f"ip {wiring.NAT_TABLE} {wiring.CLOSED}"
+        _nft(router, f"flush chain {table}\ndelete chain {table}\n")
+        return True
+
+    def close(self, name: str) -> bool:
+        """Undo `open`; False if it was not open."""
+        router = self._router(name)
+        if _is_closed(router):
+            return False
+        _nft(router, wiring.closed())
+        return True
+
     def status(self) -> list[HostStatus]:
         """One entry a host, in the order of the file; also of a lab that is not up."""
         wan = self._full(_WAN)
@@ -146,8 +168,27 @@ class Lab:
     def _full(self, short: str) -> str:
         return f"{_PREFIX}{self.name}.{short}"  # no name has a dot, so no two labs can mix
 
+    def _route(self, index: int, site: Site) -> None:
+        """A site's NAT router."""
+        router = self._full(wiring.router_of(site))
+        _batch("ip", router, wiring.router_links(index, site))
+        _nft(router, wiring.masquerade() + wiring.closed())
+        namespaces.inside(router, lambda: sysctl.set_forwarding(True))
+
+    def _router(self, name: str) -> str:
+        """The namespace of the NAT router of a site."""
+        behind = {site.name: site for site in self.topology.sites if site.nat}
+        if name not in behind:
+            raise NetnsError(
+                f"lab {self.name} has no site {name!r} behind NAT; "
+                f"there is {', '.join(behind) or 'none'}"
+            )
+        self._need_up()
+        return self._full(wiring.router_of(behind[name]))
+
     def _wanted(self) -> list[str]:
-        return [self._full(name) for name in (_WAN, *self._hosts)]
+        routers = [wiring.router_of(site) for site in self.topology.sites if site.nat]
+        return [self._full(name) for name in (_WAN, *routers, *self._hosts)]
 
     def _existing(self) -> list[str]:
         """What bears the lab's name, also hosts that the topology has no more."""
@@ -190,6 +231,16 @@ class Lab:
 def _batch(tool: str, namespace: str, text: str) -> None:
     if text:
         program.run([tool, "-n", namespace, "-batch", "-"], text=text)
+
+
+def _nft(namespace: str, text: str) -> None:
+    if text:
+        namespaces.inside(namespace, lambda: program.run(["nft", "-f", "-"], text=text))
+
+
+def _is_closed(router: str) -> bool:
+    listed = namespaces.inside(router, lambda: program.run(["nft", "list", "chains", "ip"]))
+    return f"chain {wiring.CLOSED} " in listed
 
 
 def _still_there(name: str, running: list[leftovers.Running], grids: list[str]) -> str:

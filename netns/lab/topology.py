@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,25 @@ class Site(msgspec.Struct, frozen=True):
     subnet: str
     hosts: tuple[Host, ...]
     rate_bits_per_s: int = 0
+    nat: str = ""
+    """ADDRESS/BITS of the site's NAT router outside; empty if hosts are reached as they are."""
+    through: str = ""
+    """The one site whose hosts reach this site's, and are reached by them; empty if every site's do."""
 
     @property
     def router(self) -> str:
         """The last address of the subnet."""
         return str(IPv4Network(self.subnet).broadcast_address - 1)
+
+    @property
+    def nat_address(self) -> str:
+        """The NAT router's outside."""
+        return self.nat.partition("/")[0]
+
+    @property
+    def nat_gateway(self) -> str:
+        """The wide-area end of its link: the last address of that subnet."""
+        return str(IPv4Interface(self.nat).network.broadcast_address - 1)
 
 
 class Topology(msgspec.Struct, frozen=True):
@@ -76,7 +90,7 @@ def parse(raw: dict[str, Any]) -> Topology:
     sites = []
     for index, table in enumerate(_tables(raw, "site", "", wrong)):
         at = f"site[{index}]."
-        _only(table, ("name", "subnet", "rate", "host"), at, wrong)
+        _only(table, ("name", "subnet", "rate", "nat", "through", "host"), at, wrong)
         hosts = []
         for number, entry in enumerate(_tables(table, "host", at, wrong)):
             here = f"{at}host[{number}]."
@@ -90,6 +104,8 @@ def parse(raw: dict[str, Any]) -> Topology:
                 _text(table, "subnet", at, wrong),
                 tuple(hosts),
                 _rate(table.get("rate", ""), at, wrong),
+                _text(table, "nat", at, wrong, ""),
+                _text(table, "through", at, wrong, ""),
             )
         )
     topology = Topology(_text(raw, "name", "", wrong), tuple(sites))
@@ -113,8 +129,10 @@ def _tables(table: dict[str, Any], key: str, at: str, wrong: list[str]) -> list[
     return value
 
 
-def _text(table: dict[str, Any], key: str, at: str, wrong: list[str]) -> str:
-    value = table.get(key)
+def _text(
+    table: dict[str, Any], key: str, at: str, wrong: list[str], default: str | None = None
+) -> str:
+    value = table.get(key, default)
     if isinstance(value, str):
         return value
     wrong.append(f"{at}{key}: {'missing' if value is None else f'{value!r} is not a text'}")
@@ -151,6 +169,38 @@ def _wrong_in(topology: Topology) -> Iterator[str]:
                     yield f"{at}subnet: {subnet} overlaps {taken} of {other}"
             subnets.append((f"{at}subnet", subnet))
         yield from _wrong_hosts(site, subnet, at, names)
+        if site.nat:
+            yield from _wrong_nat(site, at, subnets)
+    for index, site in enumerate(topology.sites):
+        yield from _wrong_through(site, f"site[{index}].through", topology)
+
+
+def _wrong_nat(site: Site, at: str, subnets: list[tuple[str, IPv4Network]]) -> Iterator[str]:
+    try:
+        outside = IPv4Interface(site.nat)
+    except ValueError:
+        outside = None
+    if outside is None or outside.network.prefixlen > 30:
+        yield f"{at}nat: {site.nat!r} is not an address with its network, such as 10.98.1.1/30"
+        return
+    for other, taken in subnets:
+        if outside.network.overlaps(taken):
+            yield f"{at}nat: {outside.network} overlaps {taken} of {other}"
+    subnets.append((f"{at}nat", outside.network))
+    ends = (outside.network.network_address, outside.network.broadcast_address)
+    if outside.ip in (*ends, outside.network.broadcast_address - 1):
+        yield f"{at}nat: {outside.ip} is not the router's to have; the last one is the wide-area end's"
+
+
+def _wrong_through(site: Site, at: str, topology: Topology) -> Iterator[str]:
+    if not site.through:
+        return
+    other = next((s for s in topology.sites if s.name == site.through), None)
+    if other is None or other is site:
+        others = ", ".join(s.name for s in topology.sites if s is not site)
+        yield f"{at}: {site.through!r} is no other site; there are {others}"
+    elif other.nat or site.nat:
+        yield f"{at}: neither this site nor {other.name} may have a nat"
 
 
 def _wrong_hosts(

@@ -4,10 +4,13 @@ host h1            wan
 eth0 ----- veth --- h1 -+
                         s0 (bridge) --- u0 ===== r0 (router, last address of the subnet)
 eth0 ----- veth --- h2 -+          TBF on u0: out of the site; on r0: into it
+
+A site with `nat` has its router in a namespace of its own, with a leg `out` to n0 in the wide-area one.
+The private subnet has a route there, so that nothing but the router's filter keeps others out.
 """
 
 from collections.abc import Callable
-from ipaddress import IPv4Network
+from ipaddress import IPv4Interface, IPv4Network
 
 from netns.lab.topology import Host, Site, Topology
 
@@ -15,18 +18,41 @@ _QUEUE_MS = 50  # how long TBF lets a packet wait
 _BURST_BYTES_MIN = 131_072  # two of the largest segments a veth carries
 
 
+NAT_TABLE = "lab_nat"
+CLOSED = "closed"
+"""The chain that keeps others out of a site behind NAT; there is none while it is open."""
+
+
+def router_of(site: Site) -> str:
+    """Short name of the namespace of a site's NAT router; no host's name has a dot."""
+    return f"{site.name}.nat"
+
+
 def wan_links(plan: Topology, namespace_of: Callable[[str], str]) -> str:
     """For `ip -n WAN -batch -`: everything that is made in the wide-area namespace."""
     lines: list[str] = []
     number = 0
     for index, site in enumerate(plan.sites):
+        inside = f" netns {namespace_of(router_of(site))}" if site.nat else ""
         lines += [
             f"link add s{index} type bridge mcast_snooping 0",
-            f"link add u{index} type veth peer name r{index}",
+            f"link add u{index} type veth peer name r{index}{inside}",
             f"link set u{index} master s{index} alias uplink-of-{site.name}",
-            f"address add {site.router}/{_bits(site)} dev r{index}",
-            *(f"link set {link}{index} up" for link in "sur"),
+            *(f"link set {link}{index} up" for link in "su"),
         ]
+        if site.nat:
+            bits = IPv4Interface(site.nat).network.prefixlen
+            lines += [
+                f"link add n{index} type veth peer name out{inside}",
+                f"address add {site.nat_gateway}/{bits} dev n{index}",
+                f"link set n{index} up",
+                f"route add {site.subnet} via {site.nat_address}",
+            ]
+        else:
+            lines += [
+                f"address add {site.router}/{_bits(site)} dev r{index}",
+                f"link set r{index} up",
+            ]
         for host in site.hosts:
             lines += [
                 f"link add h{number} type veth peer name eth0 netns {namespace_of(host.name)}",
@@ -34,6 +60,63 @@ def wan_links(plan: Topology, namespace_of: Callable[[str], str]) -> str:
             ]
             number += 1
     return _batch(lines)
+
+
+def router_links(index: int, site: Site) -> str:
+    """For `ip -n ROUTER -batch -`."""
+    return _batch(
+        [
+            f"address add {site.router}/{_bits(site)} dev r{index}",
+            f"link set r{index} up",
+            f"address add {site.nat} dev out",
+            "link set out up",
+            f"route add default via {site.nat_gateway}",
+        ]
+    )
+
+
+def masquerade() -> str:
+    """For `nft -f -` in a NAT router's namespace: who goes out goes as the router."""
+    return f"""table ip {NAT_TABLE} {{
+    chain postrouting {{
+        type nat hook postrouting priority srcnat; policy accept;
+        oifname "out" masquerade
+    }}
+}}
+"""
+
+
+def closed() -> str:
+    """For `nft -f -` there: who was not spoken to does not come in."""
+    return f"""add chain ip {NAT_TABLE} {CLOSED} {{ type filter hook forward priority filter; policy accept; }}
+flush chain ip {NAT_TABLE} {CLOSED}
+add rule ip {NAT_TABLE} {CLOSED} ct state established,related accept
+add rule ip {NAT_TABLE} {CLOSED} iifname "out" drop
+"""
+
+
+def reached_only(plan: Topology) -> str:
+    """For `nft -f -` in the wide-area namespace: sites that only one other reaches."""
+    subnets = {site.name: site.subnet for site in plan.sites}
+    rules = [
+        rule
+        for site in plan.sites
+        if site.through
+        for rule in (
+            f"ip saddr {site.subnet} ip daddr != {subnets[site.through]} drop",
+            f"ip daddr {site.subnet} ip saddr != {subnets[site.through]} drop",
+        )
+    ]
+    if not rules:
+        return ""
+    lines = "\n        ".join(rules)
+    return f"""table ip lab_through {{
+    chain forward {{
+        type filter hook forward priority filter; policy accept;
+        {lines}
+    }}
+}}
+"""
 
 
 def host_links(site: Site, host: Host) -> str:
@@ -52,9 +135,11 @@ def rates(plan: Topology) -> str:
     lines = []
     for index, site in enumerate(plan.sites):
         if site.rate_bits_per_s:
+            # Into a site behind NAT it is the wide-area end of its router's link that sends.
+            ends = ("u", "n") if site.nat else ("u", "r")
             burst = max(_BURST_BYTES_MIN, site.rate_bits_per_s // 800)  # 10 ms worth
             shape = f"tbf rate {site.rate_bits_per_s}bit burst {burst} latency {_QUEUE_MS}ms"
-            lines += [f"qdisc replace dev {link}{index} root {shape}" for link in "ur"]
+            lines += [f"qdisc replace dev {end}{index} root {shape}" for end in ends]
     return _batch(lines)
 
 

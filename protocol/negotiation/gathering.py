@@ -102,6 +102,7 @@ class Gathering:
             labels=quote.labels,
             coordinate=quote.coordinate,
             clashes=quote.clashes,
+            hidden=quote.hidden,
         )
         try:
             self._rooms[sender] = Room.heard(quote.later, now)

@@ -45,6 +45,8 @@ class Quote(msgspec.Struct, frozen=True, tag="quote"):
     coordinate: Coordinate | None = None
     clashes: tuple[str, ...] = ()
     """Grids it carries that are to be kept apart from this one, as either says."""
+    hidden: bool = False
+    """Not every host can dial it: it carries no network that spans sites."""
 
 
 class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):

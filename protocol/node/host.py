@@ -73,6 +73,8 @@ class Host:
         self.carrier = Carrier(
             identity.peer, self.ledger, authority, dice, rows.get(CARRIED, {}), now
         )
+        self.hidden: Callable[[], bool] = lambda: False
+        """Whether not every peer can dial this one; the node says."""
         # What was promised in an earlier life stays promised, though it may not fit (yet).
         self.ledger.resize(self.facts.capacity)
 
@@ -213,6 +215,7 @@ class Host:
             labels=offer.labels,
             coordinate=offer.coordinate,
             clashes=self._taken().apart_from(ask.site, ask.grid, ask.apart),
+            hidden=self.hidden(),
         )
 
     def _decided(self, sender: PeerId | None, record: GridRecord, now: float) -> Answer:

@@ -104,6 +104,7 @@ class Node:
         self.host = Host(identity, facts, images, self.authority, dice, rows, now, clock_fault)
         self.desk = Desk(identity, self.authority, self.membership, self.host, dice, incarnation)
         self._waiting = rows.get(QUEUE, {})
+        self.host.hidden = self.relaying.hidden
         self.bulletin = Bulletin(self.me, self.host, self.desk.notices)
         self.levels = Levels(
             identity,

@@ -104,6 +104,10 @@ class Relaying:
         outside = [p for p in near if dialable(self.told(p), "")]
         return reach, tuple((outside or near)[:VIA_MOST])
 
+    def hidden(self) -> bool:
+        """Whether not every peer can dial this one."""
+        return self.relay.reaching.reach is not Reach.PUBLIC
+
     def through(self, peer: PeerId) -> PeerId | None:
         """The relay what is said to that peer goes through now; None if it has a connection, or nothing."""
         return self.relay.paths.through(peer) if self._links.relayed(peer) else None

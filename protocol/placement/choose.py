@@ -198,16 +198,23 @@ def _fields(table: Table) -> Iterator[list[int] | None]:
             [h] for h in sorted(hosts, key=lambda h: -_roominess(table, [h]))[:_ATTEMPTS_MOST]
         )
         return
-    if rules.one_site and not rules.strict_compact:
-        yield [host for host in hosts if offers[host].encrypts]
-    if rules.one_site or "site" in (rules.compact, table.compact):
+    if (rules.one_site or rules.tunnels) and not rules.strict_compact:
+        yield [
+            host
+            for host in hosts
+            if (offers[host].encrypts or not rules.one_site)
+            and not (offers[host].hidden and rules.tunnels)
+        ]
+    if rules.one_site or rules.tunnels or "site" in (rules.compact, table.compact):
         yield from roomy[:_ATTEMPTS_MOST]
     if rules.within_ms:
         for those in roomy[:_ATTEMPTS_MOST]:
             yield those
             anchor = offers[those[0]]
             yield [h for h in hosts if apart_ms(offers[h], anchor) <= rules.within_ms / 2]
-    elif rules.pairs and not (rules.strict_spread or rules.one_site or rules.strict_compact):
+    elif rules.pairs and not (
+        rules.strict_spread or rules.one_site or rules.tunnels or rules.strict_compact
+    ):
         yield None
 
 

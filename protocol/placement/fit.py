@@ -38,6 +38,8 @@ class Offer(msgspec.Struct, frozen=True):
     coordinate: Coordinate | None = None
     clashes: tuple[str, ...] = ()
     """Grids it carries that are to be kept apart from the one asked for."""
+    hidden: bool = False
+    """Not every host can reach it: tunnels of grid networks do not leave its site."""
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -61,6 +63,8 @@ class Rules(msgspec.Struct, frozen=True):
     within_ms: int = 0
     one_site: bool = False
     """Members must be at one site, or on hosts that encrypt, since some traffic may not cross in the clear."""
+    tunnels: bool = False
+    """Members share a network, and some hosts cannot be reached by all: no tunnel leaves such a host's site."""
     least: tuple[tuple[str, int], ...] = ()
     """Clusters that may be smaller than asked, and the fewest of each that still make a grid."""
 
@@ -68,11 +72,12 @@ class Rules(msgspec.Struct, frozen=True):
     def pairs(self) -> bool:
         """Whether where one member is says where others may not be."""
         strict = self.strict_spread or self.strict_compact
-        return strict or self.one_site or self.within_ms > 0
+        return strict or self.one_site or self.tunnels or self.within_ms > 0
 
 
 def rules_of(spec: GridSpec, offers: Iterable[Offer] = ()) -> Rules:
-    """What a grid asks, among hosts of which some may not encrypt."""
+    """What a grid asks, among hosts of which some may not encrypt, or not be reached by all."""
+    offers = tuple(offers)
     placement = spec.placement
     private = any(network.encryption is Encryption.REQUIRED for network in spec.networks)
     return Rules(
@@ -86,6 +91,7 @@ def rules_of(spec: GridSpec, offers: Iterable[Offer] = ()) -> Rules:
         strict_compact=Strict.COMPACT in placement.strict and placement.compact is not Compact.NONE,
         within_ms=placement.within_ms,
         one_site=private and not all(offer.encrypts for offer in offers),
+        tunnels=bool(spec.networks) and any(offer.hidden for offer in offers),
         least=tuple((c.name, c.least) for c in spec.clusters if c.least < c.count),
     )
 
@@ -166,6 +172,8 @@ def conflict(offer: Offer, other: Offer, rules: Rules) -> Constraint | None:
         return None
     if rules.strict_compact and (rules.compact == "host" or not same_site):
         return Constraint.COMPACT
+    if rules.tunnels and not same_site and (offer.hidden or other.hidden):
+        return Constraint.UNDERLAY
     if rules.one_site and not same_site and not (offer.encrypts and other.encrypts):
         return Constraint.ENCRYPTION
     if rules.within_ms and apart_ms(offer, other) > rules.within_ms:
@@ -193,6 +201,11 @@ def apart_from(offer: Offer, other: Offer, rules: Rules) -> Refusal | None:
             detail = f"other members are at {where}"
         case Constraint.DISTANCE:
             return _too_far(offer, other, rules.within_ms)
+        case Constraint.UNDERLAY:
+            behind = offer if offer.hidden else other
+            detail = (
+                f"no tunnel leaves site {behind.site}, where not every host can reach {behind.host}"
+            )
         case _:
             detail = "a network of this grid would cross sites in the clear"
     return Refusal(constraint, offer.host, detail=detail)

@@ -24,6 +24,8 @@ class Constraint(StrEnum):
     COMPACT = "compact"
     DISTANCE = "distance"
     """Too far from another member; `asked` and `available` are microseconds of round trip."""
+    UNDERLAY = "underlay"
+    """A network of the grid cannot span this host and another: they cannot reach each other."""
     ENCRYPTION = "encryption"
     TIME = "time"
     """The lease cannot begin or end when it is to."""

@@ -6,6 +6,7 @@ import pytest
 
 from netns.lab import topology
 from netns.lab.topology import TopologyError
+from netns.lab.wiring import reached_only
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "three-sites.toml"
 
@@ -91,3 +92,39 @@ def test_what_is_no_topology_at_all(tmp_path: Path, text: str, said: str) -> Non
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(TopologyError, match=r"nowhere\.toml: No such file"):
         topology.read(tmp_path / "nowhere.toml")
+
+
+def test_a_site_may_be_behind_nat_or_one_other() -> None:
+    plan = topology.read(EXAMPLE.with_name("nat.toml"))
+    home, far = (next(s for s in plan.sites if s.name == name) for name in ("home", "far"))
+    assert (home.nat_address, home.nat_gateway) == ("10.98.1.1", "10.98.1.2")
+    assert far.through == "open"
+    drops = reached_only(plan)
+    assert "ip saddr 10.97.9.0/24 ip daddr != 10.97.1.0/24 drop" in drops
+    assert "ip daddr 10.97.9.0/24 ip saddr != 10.97.1.0/24 drop" in drops
+    assert reached_only(topology.read(EXAMPLE)) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"nat": "10.98.1.1"}, "site[0].nat: '10.98.1.1' is not an address with its network"),
+        ({"nat": "nowhere"}, "site[0].nat: 'nowhere' is not an address with its network"),
+        ({"nat": "10.97.1.1/24"}, "site[0].nat: 10.97.1.0/24 overlaps 10.97.1.0/24 of site[0]."),
+        ({"nat": "10.98.1.2/30"}, "site[0].nat: 10.98.1.2 is not the router's to have"),
+        ({"through": "b"}, ""),
+        ({"through": "c"}, "site[0].through: 'c' is no other site; there are b"),
+        ({"through": "a"}, "site[0].through: 'a' is no other site; there are b"),
+        ({"through": "b", "nat": "10.98.1.1/30"}, "site[0].through: neither this site nor b may"),
+    ],
+)
+def test_what_nat_and_through_may_be(changes: dict[str, str], said: str) -> None:
+    a = {"name": "a", "subnet": "10.97.1.0/24", "host": [{"name": "a-1", "address": "10.97.1.1"}]}
+    b = {"name": "b", "subnet": "10.97.2.0/24", "host": [{"name": "b-1", "address": "10.97.2.1"}]}
+    raw = {"name": "lab", "site": [{**a, **changes}, b]}
+    if not said:
+        topology.parse(raw)
+        return
+    with pytest.raises(TopologyError) as caught:
+        topology.parse(raw)
+    assert said in str(caught.value)

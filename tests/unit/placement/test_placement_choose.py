@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.capacity.quantum import Quantum, total
-from protocol.grid.model import ImageRef, Workspace
+from protocol.grid.model import Encryption, GridSpec, ImageRef, NetworkSpec, Workspace
 from protocol.placement.choose import Choice, choose
-from protocol.placement.fit import Offer, Rules, quantum_of, refusals
+from protocol.placement.fit import Offer, Rules, quantum_of, refusals, rules_of
 from protocol.terms.ids import PeerId
 from protocol.terms.refusal import Constraint, Refusal
 
@@ -24,7 +24,13 @@ def workspace(
 
 
 def offer(
-    host: str, site: str = "s1", memory_mib: int = 1024, *, encrypts: bool = True, images: int = 0
+    host: str,
+    site: str = "s1",
+    memory_mib: int = 1024,
+    *,
+    encrypts: bool = True,
+    images: int = 0,
+    hidden: bool = False,
 ) -> Offer:
     return Offer(
         peer=PeerId(f"key of {host}"),
@@ -35,6 +41,7 @@ def offer(
         underlay=host,
         encrypts=encrypts,
         images=(IMAGE.digest,) * images,
+        hidden=hidden,
     )
 
 
@@ -158,3 +165,29 @@ def test_every_reason_binding_dimension_last() -> None:
     said = Refusal(Constraint.STORE, "h1", detail="full")
     told = msgspec.structs.replace(small, refused=said)
     assert refusals(workspace("w", 1, 1), told, told.free, Rules()) == [said]
+
+
+def test_a_network_spans_hosts_that_all_can_reach_or_one_site() -> None:
+    open_hosts = (offer("a", "s1"), offer("b", "s2"))
+    behind = (offer("c", "home", hidden=True), offer("d", "home", hidden=True))
+    offers = open_hosts + behind
+    rules = Rules(spread="host", tunnels=True)
+    for seed in range(20):
+        pair = choose(some(2), offers, rules, {}, Random(seed))
+        assert pair.unplaced == ()
+        assert sites_of(pair, offers) in (["s1", "s2"], ["home", "home"])
+    strict = Rules(spread="host", strict_spread=True, tunnels=True)
+    three = choose(some(3), offers, strict, {}, Random(1))
+    assert len(three.placed) == 2
+    said = {r.constraint: r.detail for r in three.unplaced[0].refusals}
+    assert "where not every host can reach" in said[Constraint.UNDERLAY]
+    apart = choose(some(3), offers, Rules(spread="host", strict_spread=True), {}, Random(1))
+    assert apart.unplaced == (), "without a network they may be anywhere"
+
+
+def test_only_a_network_and_a_hidden_host_together_make_the_rule() -> None:
+    offers = (offer("a"), offer("c", "home", hidden=True))
+    plain = GridSpec("g", (), 3600)
+    net = GridSpec("g", (), 3600, networks=(NetworkSpec("lan", "10.0.0.0/24", Encryption.NONE),))
+    assert [rules_of(spec, offers).tunnels for spec in (plain, net)] == [False, True]
+    assert not rules_of(net, offers[:1]).tunnels
