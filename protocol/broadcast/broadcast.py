@@ -184,6 +184,7 @@ class Broadcast:
                 return self._gossip(sender, records, now)
             case Announce(versions=versions):
                 missing = [v for v in versions if not self.directory.has(v)]
+                self.tree.known_by(sender, versions)
                 self.tree.announced(sender, missing, now)
                 return [], []
             case Graft(versions=versions):

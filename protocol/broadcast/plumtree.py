@@ -7,13 +7,14 @@ misses what was announced grafts the announcer to eager after a while.
 What we change: news is a directory record, so the directory's versions say what is old and what is
 missing, and a graft is answered with the newest record under the key. There is no message cache, and
 nothing to bound but the announcements awaited. What one step of the peer has for one neighbour goes in one
-frame, so a burst of news is few frames. We leave the hop-count optimisation of the tree.
+frame, so a burst of news is few frames. Of two that are lazy to each other only the first announces. We
+leave the hop-count optimisation of the tree.
 
 When there are too many peers for everybody to have everything, news of one site goes only to neighbours
 that keep it; the same tree serves.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from protocol.broadcast.messages import Announce, Graft, Prune, Version
 from protocol.terms.effects import Deadline, Effect, Send, earliest
@@ -101,6 +102,14 @@ class Plumtree:
             del self._lazy[sender]
             self._eager[sender] = None
 
+    def known_by(self, sender: PeerId, versions: Sequence[Version]) -> None:
+        """The sender announced these: they need not be announced to it."""
+        waits = self._to_announce.get(sender, {})
+        for version in versions:
+            mine = waits.get(version.key)
+            if mine is not None and mine.number <= version.number:
+                del waits[version.key]
+
     def announced(self, sender: PeerId, missing: list[Version], now: float) -> None:
         """Waits for news that is on its way, and remembers whom to ask if it does not come."""
         for version in missing:
@@ -115,7 +124,8 @@ class Plumtree:
         effects: list[Effect] = []
         if self._announce_s is not None and now >= self._announce_s:
             for peer, news in self._to_announce.items():
-                effects.append(Send(peer, Announce(tuple(news.values()))))
+                if news:
+                    effects.append(Send(peer, Announce(tuple(news.values()))))
             self._to_announce, self._announce_s = {}, None
         per_peer: dict[PeerId, list[Version]] = {}
         while self._awaited:

@@ -7,7 +7,7 @@ candidate is tried once a round, because the paper's "refused, try the next" has
 
 What we add: below FULL_MESH_BELOW everybody is everybody's neighbour; above, at most ACTIVE_REMOTE neighbours
 are at other sites, so that little crosses sites. A newcomer waits a moment for the neighbours its walks
-find it (walks.py) before it asks by itself.
+find it (walks.py) before it asks by itself. Who has some neighbours and is refused more asks ever more seldom.
 """
 
 from protocol.membership.messages import Contact
@@ -18,7 +18,9 @@ from protocol.terms.ids import PeerId
 from protocol.terms.limits import (
     ACTIVE_REMOTE,
     ACTIVE_VIEW,
+    ASK_MOST_S,
     FULL_MESH_BELOW,
+    NEEDY_BELOW,
     REDIAL_EVERY_S,
     SETTLE_S,
 )
@@ -36,6 +38,8 @@ class View:
         self._awaited: dict[PeerId, float] = {}
         """Asked and not answered, until when that counts as a neighbour to be."""
         self._next_round_s = 0.0
+        self._vain = 0
+        """Rounds of asking since somebody agreed."""
         self._settled_s = 0.0
 
     @property
@@ -54,7 +58,8 @@ class View:
         """Whom to ask to be a neighbour now."""
         if now < max(self._next_round_s, self._settled_s) or not self._short(alive):
             return []
-        self._next_round_s = now + REDIAL_EVERY_S * self._dice.uniform(0.8, 1.2)
+        self._next_round_s = now + self._pause_s() * self._dice.uniform(0.8, 1.2)
+        self._vain += 1
         self._awaited = {p: s for p, s in self._awaited.items() if s > now}
         if self._meshed(alive):
             asks = [p for p in alive if p not in self._active and p not in self._awaited]
@@ -81,6 +86,7 @@ class View:
         peer, site = contact.peer, contact.site
         self._awaited.pop(peer, None)
         self.passive.discard(peer)
+        self._vain = 0
         if peer not in self._active:
             self._remote += site != self._site
             self._active[peer] = site
@@ -109,7 +115,7 @@ class View:
 
     def hurry(self) -> None:
         """Look for neighbours at the next tick."""
-        self._next_round_s = 0.0
+        self._next_round_s, self._vain = 0.0, 0
 
     def settle(self, now: float) -> None:
         """This peer has just joined: others are being asked on its behalf."""
@@ -128,6 +134,12 @@ class View:
         assert self._remote == sum(site != self._site for site in self._active.values())
         assert not [peer for peer in self._active if peer in self.passive]
         self.passive.check()
+
+    def _pause_s(self) -> float:
+        """Where all are full, the last to come finds nobody: it need not ask them all every two seconds."""
+        if len(self._active) < NEEDY_BELOW:
+            return REDIAL_EVERY_S
+        return min(REDIAL_EVERY_S * 2.0 ** min(self._vain, 10), ASK_MOST_S)
 
     def _short(self, alive: dict[PeerId, str]) -> bool:
         """Whether neighbours are missing, and somebody can be asked."""

@@ -24,16 +24,17 @@ JOINS_PER_S = 4.0
 not take turns in throwing each other out."""
 SETTLE_S = 1.0
 """A newcomer lets walks find it neighbours for so long before it asks by itself."""
-SHUFFLE_EVERY_S = 60.0
+SHUFFLE_EVERY_S = 240.0
+"""Four kilobytes of messages each, and a connection: more often, they would be a third of all idle traffic."""
 SHUFFLE_HOPS = 3
 SHUFFLED = 8
 """Contacts in one shuffle, the sender among them: 100 bytes each."""
 WALKS = 256
 """Shuffles under way through this peer whose way back it remembers."""
 WALK_S = 10.0
-PING_EVERY_S = 15.0
+PING_EVERY_S = 30.0
 """For round-trip times and a last look; that a neighbour is gone the transport's heartbeats say first."""
-SILENCE_S = 50.0
+SILENCE_S = 100.0
 """Silence after which a neighbour whose transport still answers is suspected: three pings were lost."""
 UNREACHED_S = 15.0
 """A neighbour that others vouch for, but that cannot be reached from here for so long, is let go."""
@@ -56,6 +57,8 @@ AWAY_S = 2.5
 SUSPICION_TTL_S = 86400.0
 """As long as a presence: who joins, or comes back from a split, must learn who is believed dead."""
 REDIAL_EVERY_S = 2.0
+ASK_MOST_S = 64.0
+"""Who has neighbours, if not all it wants, and was refused asks again ever more seldom, down to this."""
 JOINS_TRIED = 3
 """Addresses that a peer without any connection tries at once, others at the next try."""
 HEAL_EVERY_S = 60.0
@@ -113,7 +116,9 @@ TOMBSTONE_S = 3600.0
 """How long at least an expired record is remembered, so that an old copy cannot come back."""
 
 # Adverts and notices
-ADVERT_EVERY_S = 30.0
+ADVERT_EVERY_S = 1200.0
+"""Said again when nothing changed, three times in its life: an advert costs each peer 1.5 kB on average, so
+at 128 peers this is 160 bytes a second. What changes is said at once, and comparisons find what was lost."""
 ADVERT_AT_MOST_EVERY_S = 1.0
 ADVERT_TTL_S = 3600.0
 PRESENCE_TTL_S = 86400.0

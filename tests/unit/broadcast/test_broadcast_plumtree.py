@@ -44,6 +44,17 @@ def test_words_are_gathered_and_only_the_newest_of_a_key_is_said() -> None:
     assert tree.tick(6.0) == [Send(C, Announce((news(2)[1], news(1, "other")[1])))]
 
 
+def test_of_two_that_are_lazy_to_each_other_only_the_first_announces() -> None:
+    tree = grown()
+    for sequence, name in ((2, ""), (1, "other"), (1, "third")):
+        tree.push(*news(sequence, name), A, 5.0)
+    tree.known_by(C, [news(1)[1], news(1, "other")[1]])
+    assert tree.tick(6.0) == [Send(C, Announce((news(2)[1], news(1, "third")[1])))]
+    tree.push(*news(3), A, 7.0)
+    tree.known_by(C, [news(3)[1]])
+    assert tree.tick(8.0) == [], "nothing is left to say"
+
+
 def test_where_it_came_from_is_told_nothing() -> None:
     tree = grown()
     tree.push(*news(), C, 5.0)

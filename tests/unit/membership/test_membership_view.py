@@ -11,7 +11,9 @@ from protocol.terms.ids import PeerId
 from protocol.terms.limits import (
     ACTIVE_REMOTE,
     ACTIVE_VIEW,
+    ASK_MOST_S,
     FULL_MESH_BELOW,
+    NEEDY_BELOW,
     REDIAL_EVERY_S,
     SETTLE_S,
 )
@@ -84,6 +86,24 @@ def test_each_is_tried_once_a_round_and_rounds_begin_again() -> None:
         assert not [p for p in asks if p in asked]
         asked += asks
     assert view.asks_for(alive, now + 2 * REDIAL_EVERY_S)
+
+
+def test_who_has_some_neighbours_and_is_refused_asks_ever_more_seldom() -> None:
+    alive = peers(14, 14)
+    view = seeing(alive)
+    for peer in list(alive)[:NEEDY_BELOW]:
+        view.add(contact(peer, alive), alive)
+    rounds = [now for now in range(600) if view.asks_for(alive, float(now))]
+    assert len(rounds) < 18
+    assert ASK_MOST_S * 0.7 < rounds[-1] - rounds[-2] < ASK_MOST_S * 1.3
+    view.add(contact(PeerId("near-9"), alive), alive)
+    again = rounds[-1] + ASK_MOST_S * 1.3
+    assert view.asks_for(alive, again)
+    assert view.asks_for(alive, again + 2 * REDIAL_EVERY_S), (
+        "somebody agreed: it is worth asking again"
+    )
+    needy = seeing(alive)
+    assert len([now for now in range(60) if needy.asks_for(alive, float(now))]) > 20
 
 
 def test_a_newcomer_lets_others_find_it_first() -> None:
