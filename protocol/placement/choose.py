@@ -13,20 +13,21 @@ moving others. When lots do not place all, the same is done without dice: so wha
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import cycle, islice
 
 import msgspec
 
 from protocol.grid.model import Workspace
 from protocol.placement.fit import Offer, Rules, apart_ms, refusals
 from protocol.placement.quality import degree
+from protocol.placement.rearrange import improve, squeeze
 from protocol.placement.seating import Kind, Seating, Table
 from protocol.terms.dice import Dice
 from protocol.terms.ids import PeerId
 from protocol.terms.refusal import Refusal
 
-_RANKINGS = 60_000
-"""Hosts ranked in all attempts together, about: what keeps a choice among 1,000 hosts below 0.1 s."""
+_RANKINGS = 12_000
+"""Hosts ranked in all attempts together, a third of it: what keeps a choice among 1,000 hosts below 0.1 s."""
 
 _ATTEMPTS_MOST = 24
 _SQUEEZES = 400
@@ -103,8 +104,12 @@ def certain(
 def _best(table: Table, dice: Dice | None, attempts: int | None = None) -> _Tried:
     best: _Tried | None = None
     wanted, plain = len(table.workspaces), not table.preferences
-    for order, field in islice(_attempts(table, dice), attempts):
-        tried = _attempt(table, order, field, dice)
+    if table.compact == "none" and wanted * len(table.offers) > _IMPROVED_MOST:
+        plain = True  # What the ranks alone make of preferences is near the best, and must do.
+    for turn, order, field in islice(_attempts(table, dice), attempts):
+        # What is welcome is tried largest first, which helps if all of it fits, and smallest first.
+        welcome = order if turn % 3 == 0 else sorted(order, key=table.size)
+        tried = _attempt(table, order, welcome, field, dice)
         if best is None or tried.rank > best.rank:
             best = tried
         if best.placed == wanted and (plain or best.degree > 1.0 - 1e-9):
@@ -114,11 +119,15 @@ def _best(table: Table, dice: Dice | None, attempts: int | None = None) -> _Trie
 
 
 def _attempt(
-    table: Table, order: list[Kind], field: Iterable[int] | None, dice: Dice | None
+    table: Table,
+    order: list[Kind],
+    welcome_order: list[Kind],
+    field: Iterable[int] | None,
+    dice: Dice | None,
 ) -> _Tried:
     seating = Seating(table, field)
     needed = [(kind, kind.names[: kind.least]) for kind in order]
-    welcome = [(kind, kind.names[kind.least :]) for kind in sorted(order, key=_size)]
+    welcome = [(kind, kind.names[kind.least :]) for kind in welcome_order]
     missing = 0
     for part in (needed, welcome):
         left = [(kind, seating.fill(kind, names, dice)) for kind, names in part if names]
@@ -127,31 +136,34 @@ def _attempt(
         if part is needed and not any(names for _, names in left):
             seating.limit(field)
         for _, names in left:
-            while names and seating.squeeze(names[0], _SQUEEZES):
+            while names and squeeze(seating, names[0], _SQUEEZES):
                 del names[0]
         if part is needed:
             missing = sum(len(names) for _, names in left)
     if len(table.workspaces) * len(table.offers) <= _IMPROVED_MOST and table.preferences:
-        seating.improve(_IMPROVED_MOST)
+        improve(seating, _IMPROVED_MOST)
     where = {name: table.offers[host] for name, host in seating.seats.items()}
     met = degree(table.workspaces, where, table.offers, table.rules) if table.preferences else 1.0
     return _Tried(seating, missing, len(table.all_kept | seating.seats), met)
 
 
-def _attempts(table: Table, dice: Dice | None) -> Iterator[tuple[list[Kind], Iterable[int] | None]]:
+def _attempts(
+    table: Table, dice: Dice | None
+) -> Iterator[tuple[int, list[Kind], Iterable[int] | None]]:
     """Orders and fields worth trying, as many as there is time for."""
-    cost = sum(len(kind.hosts) for kind in table.kinds) + len(table.workspaces) + 1
-    most = max(2, min(_ATTEMPTS_MOST, _RANKINGS // (cost * 10)))
+    cost = sum(len(kind.hosts) for kind in table.kinds) + 8 * len(table.workspaces) + 1
+    most = max(2, min(_ATTEMPTS_MOST, _RANKINGS // (cost * 3)))
     fields = list(_fields(table))
     if dice is not None:
         fields = dice.sample(fields, len(fields))
     orders = _orders(table)
     count = 0
-    for order in orders:
+    # With dice each attempt comes out differently, without them the same one would only come again.
+    for turn, order in enumerate(cycle(orders) if dice is not None else orders):
         for field in fields[: max(1, most)]:
-            yield order, field
+            yield turn, order, field
             count += 1
-        if count >= most:
+        if count >= most or not fields:
             return
 
 
@@ -166,21 +178,15 @@ def _orders(table: Table) -> list[list[Kind]]:
         fitting = sum(kind.asked.times_in(table.offers[host].free) for host in kind.hosts)
         return fitting / max(1, len(kind.names))
 
-    large = sorted(table.kinds, key=lambda kind: (anchors(kind), -_size(kind)))
+    large = sorted(
+        table.kinds, key=lambda kind: (anchors(kind), *(-share for share in table.size(kind)))
+    )
     if len(table.kinds) == 1:
         return [large, large]
     rare = sorted(table.kinds, key=lambda kind: (anchors(kind), slots(kind)))
     by_cpus = sorted(table.kinds, key=lambda kind: -kind.asked.cpus_milli)
     by_memory = sorted(table.kinds, key=lambda kind: -kind.asked.memory_bytes)
     return [large, rare, by_cpus, by_memory]
-
-
-def _size(kind: Kind) -> float:
-    """How large a workspace is, in the dimension in which it is largest; a cpu counts as 4 GiB."""
-    asked = kind.asked
-    return max(
-        asked.cpus_milli / 1000, asked.memory_bytes / (4 << 30), asked.disk_bytes / (64 << 30)
-    )
 
 
 def _fields(table: Table) -> Iterator[list[int] | None]:

@@ -20,5 +20,8 @@ class Coordinate(msgspec.Struct, frozen=True):
 
 def distance_ms(a: Coordinate, b: Coordinate) -> float:
     """Estimated round trip; of points with different numbers of dimensions the shared ones count."""
-    both = min(len(a.at_ms), len(b.at_ms))
-    return dist(a.at_ms[:both], b.at_ms[:both]) + a.height_ms + b.height_ms
+    here, there = a.at_ms, b.at_ms
+    if len(here) != len(there):
+        both = min(len(here), len(there))
+        here, there = here[:both], there[:both]
+    return dist(here, there) + a.height_ms + b.height_ms

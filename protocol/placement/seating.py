@@ -8,13 +8,14 @@ kept by site when a preference speaks of sites, since that part changes for a wh
 from bisect import insort
 from collections.abc import Iterable
 
+from protocol.capacity.quantum import total
 from protocol.grid.model import Workspace
 from protocol.placement.fit import Offer, Rules, conflict, quantum_of, unsuitable
 from protocol.placement.quality import Room, closeness, label_degree, site_degree
 from protocol.terms.dice import Dice
 from protocol.terms.ids import PeerId
 
-_SAME = 1e-9
+SAME = 1e-9
 _POOL_LEAST, _POOL_MOST, _POOL_SHARE = 8, 32, 8
 """From how many of the best one is drawn: an eighth of those that fit, 8 to 32."""
 
@@ -75,6 +76,7 @@ class Table:
         self.spread = "none" if rules.strict_spread else rules.spread
         self.compact = "none" if rules.strict_compact else rules.compact
         self.by_site = "site" in (self.spread, self.compact)
+        self._all = total([offer.free for offer in offers])
 
     @property
     def preferences(self) -> bool:
@@ -82,13 +84,21 @@ class Table:
         liked = any(any(kind.dislike.values()) or kind.workspace.near_volume for kind in self.kinds)
         return liked or (self.spread, self.compact) != ("none", "none")
 
+    def size(self, kind: Kind) -> tuple[float, float]:
+        """How large a workspace is: the largest share it takes of what all hosts have of anything, and all
+        its shares together."""
+        asked = [amount for _, amount in kind.asked.by_constraint()]
+        there = [amount for _, amount in self._all.by_constraint()]
+        shares = [a / t if t else 0.0 for a, t in zip(asked, there, strict=True)]
+        return max(shares), sum(shares)
+
     def _suit(self, kind: Kind) -> None:
         workspace, rules = kind.workspace, self.rules
         holders: list[Offer] = []
         if workspace.near_image.name:
             holders = [o for o in self.offers if workspace.near_image.digest in o.images]
         sites = dict.fromkeys(o.site for o in holders)
-        total = max(1, len(self.workspaces))
+        members = max(1, len(self.workspaces))
         liking = [w for w in self.workspaces if w.preferred_labels]
         near = [w for w in self.workspaces if w.near_image.name or w.near_volume]
         for host, offer in enumerate(self.offers):
@@ -97,7 +107,7 @@ class Table:
             kind.hosts.append(host)
             dislike = 0.0
             if rules.prefer:
-                dislike += (1.0 - site_degree(offer.site, rules.prefer)) / total
+                dislike += (1.0 - site_degree(offer.site, rules.prefer)) / members
             if workspace.preferred_labels:
                 dislike += (1.0 - label_degree(workspace, offer)) / len(liking)
             if holders:
@@ -121,7 +131,6 @@ class Seating:
         self.crowd = [0] * len(table.offers)
         self.site_crowd: dict[str, int] = {}
         self.seats = dict(table.kept)
-        self.moved = 0
         self._barred: list[bool] = [False] * len(table.offers)
         self._barred_by: dict[object, None] = {}
         self.limit(field)
@@ -136,7 +145,7 @@ class Seating:
 
     def fill(self, kind: Kind, names: list[str], dice: Dice | None) -> list[str]:
         """Places what it can of some equal workspaces, one after another; answers what is left over."""
-        near = self._near(kind)
+        near = self.near(kind)
         ranks: dict[str, list[Entry]] = {}
         for host in kind.hosts:
             if self.possible(kind, host) and (self._field is None or host in self._field):
@@ -166,7 +175,7 @@ class Seating:
             while entries and self._barred[entries[0][-1]]:
                 entries.pop(0)
             if entries:
-                cost, short = self._group_cost(kind, group, entries, left)
+                cost, short = self.group_cost(kind, group, entries, left)
                 heads.append((cost + entries[0][0], short, group))
         if not heads:
             return None
@@ -174,13 +183,14 @@ class Seating:
         pool: list[tuple[float, float, str, int]] = []
         size = sum(len(ranks[group]) for _, _, group in heads) // _POOL_SHARE
         size = min(_POOL_MOST, max(_POOL_LEAST, size))
+        each = max(_POOL_LEAST, 2 * size // len(heads))
         for cost, lacks, group in heads:
-            if cost > best + _SAME or lacks > short:
+            if cost > best + SAME or lacks > short:
                 continue
             entries, taken = ranks[group], 0
             first = entries[0]
             for at, entry in enumerate(entries):
-                if entry[0] > first[0] + _SAME or entry[1] > first[1] or taken == size:
+                if entry[0] > first[0] + SAME or entry[1] > first[1] or taken == each:
                     break
                 if not self._barred[entry[-1]]:
                     pool.append((entry[2], entry[1], group, at))
@@ -217,20 +227,20 @@ class Seating:
         return not self._barred[host] and kind.asked.fits(self.free[host])
 
     def _entry(self, kind: Kind, host: int, near: dict[int, float], left: int) -> Entry:
-        dislike = kind.dislike[host] + near.get(host, 0.0) + self._crowding(host)
+        dislike = kind.dislike[host] + near.get(host, 0.0) + self.crowding(host)
         short = 0.0
         if self.table.compact == "host":
             short = -float(min(left, kind.asked.times_in(self.free[host])))
-        return (dislike, short, self._spoiled(kind, host), host)
+        return (dislike, short, self.spoiled(kind, host), host)
 
-    def _spoiled(self, kind: Kind, host: int) -> float:
+    def spoiled(self, kind: Kind, host: int) -> float:
         free = self.free[host]
         spoiled = self.table.room.spoiled(free, kind.asked)
         if free.devices and not kind.asked.devices:
             spoiled += _DEVICES_WASTED
         return spoiled
 
-    def _crowding(self, host: int) -> float:
+    def crowding(self, host: int) -> float:
         """What one more member there costs in spread and compactness by host."""
         cost = 0.0
         if self.table.spread == "host":
@@ -242,7 +252,7 @@ class Seating:
     def _group(self, host: int) -> str:
         return self.table.offers[host].site if self.table.by_site else ""
 
-    def _group_cost(
+    def group_cost(
         self, kind: Kind, site: str, entries: list[Entry], left: int
     ) -> tuple[float, float]:
         """What one more member at that site costs, and, if it would be the first, how many it can take."""
@@ -261,7 +271,7 @@ class Seating:
             short = -float(min(left, slots))
         return cost, short
 
-    def _near(self, kind: Kind) -> dict[int, float]:
+    def near(self, kind: Kind) -> dict[int, float]:
         """By host, how far it is from the volume the workspaces want to be near, if that has a host."""
         wanted = kind.workspace.near_volume
         if not wanted:
@@ -323,86 +333,3 @@ class Seating:
         for other, barred in enumerate(self._barred):
             if not barred and other != host and conflict(offers[other], offer, rules):
                 self._barred[other] = True
-
-    # -- moving others
-
-    def squeeze(self, name: str, tries: int, depth: int = 2) -> bool:
-        """Seats one for whom there is no place, by moving others (an augmenting path); `tries` bounds it."""
-        self.moved = 0
-        return self._squeeze(name, tries, depth, {})
-
-    def _squeeze(self, name: str, tries: int, depth: int, passed: dict[str, None]) -> bool:
-        kind = self.table.kind_of[name]
-        for host in kind.hosts:
-            if self.possible(kind, host):
-                self.sit(name, host)
-                return True
-        if depth == 0:
-            return False
-        passed = {**passed, name: None}
-        sitting: dict[int, list[str]] = {}
-        for other, host in self.seats.items():
-            if other not in self.table.kept and other not in passed:
-                sitting.setdefault(host, []).append(other)
-        for host in kind.hosts:
-            likes: dict[str, None] = {}
-            for other in sitting.get(host, ()):
-                theirs = self.table.kind_of[other]
-                cluster = theirs.workspace.cluster
-                if theirs is kind or cluster in likes:
-                    continue
-                likes[cluster] = None
-                self.moved += 1
-                if self.moved > tries:
-                    return False
-                if self._make_way(name, kind, other, host, tries, depth, passed):
-                    return True
-        return False
-
-    def _make_way(
-        self,
-        name: str,
-        kind: Kind,
-        other: str,
-        host: int,
-        tries: int,
-        depth: int,
-        passed: dict[str, None],
-    ) -> bool:
-        self.stand(other)
-        if self.possible(kind, host):
-            self.sit(name, host)
-            if self._squeeze(other, tries, depth - 1, passed):
-                return True
-            self.stand(name)
-        self.sit(other, host)
-        return False
-
-    def improve(self, tries: int) -> None:
-        """Moves single workspaces where the preferences are met better, while that helps."""
-        for _ in range(3):
-            better = False
-            for name in list(self.seats):
-                if name in self.table.kept:
-                    continue
-                kind = self.table.kind_of[name]
-                tries -= len(kind.hosts)
-                if tries < 0:
-                    return
-                better = self._move(kind, name) or better
-            if not better:
-                return
-
-    def _move(self, kind: Kind, name: str) -> bool:
-        near = self._near(kind)
-        old = self.stand(name)
-
-        def cost(host: int) -> float:
-            site = self._group_cost(kind, self.table.offers[host].site, [], 1)[0]
-            return kind.dislike[host] + near.get(host, 0.0) + self._crowding(host) + site
-
-        now = cost(old) - _SAME
-        fitting = [(cost(host), host) for host in kind.hosts if self.possible(kind, host)]
-        best = min((entry for entry in fitting if entry[0] < now), default=(now, old))
-        self.sit(name, best[1])
-        return best[1] != old
