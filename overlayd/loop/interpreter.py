@@ -95,6 +95,12 @@ class Interpreter:
         return follow
 
     def _send(self, send: Send) -> None:
-        frame = pack(send.message, send.cause, send.version)
+        try:
+            frame = pack(send.message, send.cause, send.version)
+        except ValueError as error:
+            # A bug of ours, or a peer that made this one say what no frame holds: one message is lost, not all.
+            self.counts["not-sendable"] += 1
+            logger().error("send.impossible", peer=send.peer[:12], error=str(error))
+            return
         if not self._transport.send(send.peer, frame):
             self.counts["not-sent"] += 1

@@ -177,8 +177,8 @@ class Membership:
         effects, outcomes = self.hang_up(peer, why, now)
         known = self.known.get(peer)
         if known is not None:
-            changed = self.liveness.present(peer, known.incarnation, True, now)
-            outcomes += self._follow(changed, now)
+            newest = max(known.incarnation, self.liveness.incarnation(peer))
+            outcomes += self._follow(self.liveness.present(peer, newest, True, now), now)
             del self.known[peer]
             self.liveness.forget(peer)
         return effects, outcomes

@@ -6,6 +6,7 @@ from protocol.membership.membership import Membership
 from protocol.membership.messages import Hello
 from protocol.terms.effects import Effect, HandOver, Note, Persist, Realise, Send
 from protocol.terms.ids import PeerId
+from protocol.wire.limits import MAX_CAUSE_CHARACTERS
 
 
 class Outbox:
@@ -31,6 +32,10 @@ class Outbox:
         """Sends take the peer's connection (made if need be); what has no cause takes the event's."""
         out: list[Effect] = []
         for effect in caused(self.order(effects), cause):
+            if isinstance(effect, Send) and len(effect.cause) > MAX_CAUSE_CHARACTERS:
+                # Causes are ids, and some of those are whatever a peer called its request or grid.
+                cut = effect.cause[:MAX_CAUSE_CHARACTERS]
+                effect = msgspec.structs.replace(effect, cause=cut)
             if (
                 not isinstance(effect, Send)
                 or effect.peer == self._me

@@ -45,7 +45,7 @@ from protocol.terms.effects import Deadline, Effect, Note, earliest
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import SUSPICION_TTL_S
 from protocol.trust.certificate import Chain
-from protocol.trust.record import Record, SignedRecord
+from protocol.trust.record import Record, SignedRecord, newer
 from protocol.trust.revocation import KIND as REVOCATION
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed, MalformedReason, decode, encode
@@ -160,7 +160,9 @@ class Overlay:
         if not self.broadcast.directory.has(version_of(record)):
             effects, told = self.broadcast.take(sender, presence, now)
             effects += self._learn(told, now)
-        effects += self._met(known, now)
+        held = self.broadcast.directory.get(*record.key)
+        if held is None or not newer(held.record, record) or sender not in self.membership.known:
+            effects += self._met(known, now)
         introduced, outcomes = self.membership.introduced(sender, now)
         return effects + introduced + self.follow(outcomes, now)
 

@@ -201,7 +201,11 @@ class Relaying:
                     if isinstance(message, HOP_BY_HOP):
                         self.dropped += 1
                         continue
-                    frame = pack(message, effect.cause, effect.version)
+                    try:
+                        frame = pack(message, effect.cause, effect.version)
+                    except ValueError:
+                        self.dropped += 1
+                        continue
                     out += self._relayed(self.relay.paths.send(peer, frame, now), now)
                 case HangUp(peer=peer):
                     out += self._relayed(self.relay.paths.close(peer), now)

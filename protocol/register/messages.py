@@ -9,9 +9,16 @@ from typing import Annotated
 import msgspec
 
 from protocol.terms.ids import PeerId
+from protocol.wire.limits import MAX_FRAME_BYTES
 
 MAX_ROUND = 1 << 48
 """No honest register comes near it; one above would overflow what the wire can say."""
+
+MAX_KEY_CHARACTERS = 256
+"""An owner's key and a grid's name have 128."""
+
+Value = Annotated[bytes, msgspec.Meta(max_length=MAX_FRAME_BYTES - 8192)]
+"""Whatever is accepted can be promised: in a frame with its key and two ballots."""
 
 
 class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
@@ -22,14 +29,14 @@ class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
     """
 
     round: Annotated[int, msgspec.Meta(ge=0, le=MAX_ROUND)]
-    peer: PeerId
+    peer: Annotated[PeerId, msgspec.Meta(max_length=64)]
     life: int
 
 
 class RegisterMessage(msgspec.Struct, frozen=True, kw_only=True):
     """What they have in common: the register, and the attempt it is about."""
 
-    key: str
+    key: Annotated[str, msgspec.Meta(max_length=MAX_KEY_CHARACTERS)]
     ballot: Ballot
 
 
@@ -41,13 +48,13 @@ class Promise(RegisterMessage, frozen=True, tag="promise"):
     """Yes; this is what I accepted last, at `accepted` (None: nothing yet)."""
 
     accepted: Ballot | None
-    value: bytes
+    value: Value
 
 
 class Accept(RegisterMessage, frozen=True, tag="accept"):
     """Take this value."""
 
-    value: bytes
+    value: Value
 
 
 class Accepted(RegisterMessage, frozen=True, tag="accepted"):

@@ -14,6 +14,7 @@ from overlayd.ports.store import StoreError, StoreFull
 from overlayd.ports.transport import Arrived as FrameArrived
 from overlayd.ports.transport import TransportEvent
 from overlayd.telemetry.events import EventRing
+from protocol.broadcast.messages import Gossip
 from protocol.membership.messages import Ping
 from protocol.node.events import Arrived
 from protocol.node.messages import ImageAsk, Message
@@ -29,7 +30,9 @@ from protocol.terms.effects import (
     Untidied,
 )
 from protocol.terms.ids import Digest, PeerId
+from protocol.trust.record import SignedRecord
 from protocol.wire.envelope import unpack
+from protocol.wire.limits import MAX_FRAME_BYTES
 
 ROW = Persist((Row("hold", "g", b"1"),))
 
@@ -112,6 +115,16 @@ async def test_behind_a_failed_write_nothing_happens_and_its_otherwise_follows(
     assert world.taken.kicked == []
     assert world.ring.since(0) == []
     assert world.interpreter.counts == {"store-refused": 1}
+
+
+async def test_what_no_frame_holds_is_counted_and_ends_nothing(world: World) -> None:
+    await connected(world)
+    huge = Gossip((SignedRecord(b"x" * MAX_FRAME_BYTES, b""),))
+    effects = [Send(world.far.peer, huge), Send(world.far.peer, Ping(1.0), "c")]
+    assert await world.interpreter.carry_out(effects) == []
+    assert world.interpreter.counts == {"not-sendable": 1}
+    await until(world.frames, "the other arrives")
+    assert world.frames() == [("c", Ping(1.0))]
 
 
 async def test_a_failed_write_without_otherwise_ends_the_process(world: World) -> None:

@@ -11,7 +11,7 @@ from protocol.capacity.quantum import Quantum
 from protocol.grid.record import grid_id
 from protocol.membership.messages import Contact, Hello, Ping, Pong, Presence
 from protocol.negotiation.holds import HoldNotSaved
-from protocol.negotiation.messages import HoldAsk, HoldReply
+from protocol.negotiation.messages import HoldAsk, HoldReply, Quote, QuoteAsk
 from protocol.node.events import (
     Arrived,
     Connected,
@@ -40,6 +40,8 @@ from protocol.terms.limits import (
 )
 from protocol.trust.record import Record, sign_record
 from protocol.wire.codec import encode
+from protocol.wire.envelope import pack
+from protocol.wire.limits import MAX_CAUSE_CHARACTERS
 
 NOW = 1_000_000.0
 FED = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 10_000_000)
@@ -382,4 +384,25 @@ def test_a_host_that_was_not_probed_yet_joins_but_offers_nothing_and_makes_no_ad
     peer.handle(Probed(FACTS), NOW + 1)
     assert len(directory.of_kind("advert")) == 1
     assert peer.host.offer().free == FACTS.capacity
+    peer.check()
+
+
+def test_what_a_peer_calls_its_request_never_makes_a_frame_impossible() -> None:
+    """Found by fuzzing: it came back as a cause longer than a frame takes, and ended the daemon."""
+    peer = friends()
+    asked = Arrived(YOU, QuoteAsk(RequestId("x" * 5000), "s1"), "", 5100)
+    sent = [
+        e for e in peer.handle(asked, NOW) if isinstance(e, Send) and isinstance(e.message, Quote)
+    ]
+    assert [len(e.cause) for e in sent] == [MAX_CAUSE_CHARACTERS]
+    for effect in sent:
+        pack(effect.message, effect.cause)
+
+
+def test_a_replayed_hello_takes_nothing_back() -> None:
+    """Found by fuzzing: an older presence was believed over the newer one, and could not be expelled."""
+    peer = friends()
+    peer.handle(Arrived(YOU, hello(OTHER, 5), ""), NOW)
+    peer.handle(Arrived(YOU, hello(OTHER, 2), ""), NOW)
+    assert peer.membership.known[YOU].incarnation == 5
     peer.check()

@@ -1,0 +1,198 @@
+"""One node, and a world of members and strangers that do anything at all to it.
+
+What happens follows from bytes (choices.py). After every event: no exception has left the node, its invariants
+hold, and whatever it wants to say is a frame that others can read.
+"""
+
+from random import Random
+from typing import get_args
+
+from anything import (
+    CHAINS,
+    OURS,
+    SIGNERS,
+    START_S,
+    TEXTS,
+    anything,
+    revocation,
+    signed_order,
+)
+from choices import Choices
+from golden.vectors import BODIES, all_vectors
+
+from protocol.capacity.advert import HostFacts
+from protocol.capacity.quantum import Quantum
+from protocol.membership.messages import Hello, Presence
+from protocol.membership.presence import KIND as PRESENCE
+from protocol.node.events import (
+    Arrived,
+    CancelAsked,
+    Connected,
+    Disconnected,
+    Event,
+    Garbled,
+    NewsGiven,
+    OrderGiven,
+    PlanAsked,
+    Renewed,
+    Revoking,
+    Started,
+    Ticked,
+)
+from protocol.node.identity import Identity
+from protocol.node.messages import Message
+from protocol.node.node import Node
+from protocol.node.snapshot import grids, peers, sites, this_peer
+from protocol.sim.keys import SimSealer, SimVerifier
+from protocol.sim.people import grid_spec
+from protocol.terms.effects import Send
+from protocol.terms.ids import PeerId, RequestId
+from protocol.trust.record import Record, sign_record
+from protocol.wire.codec import Malformed, decode, encode
+from protocol.wire.envelope import pack, unpack
+
+FACTS = HostFacts(Quantum(4000, 4 << 30, 1 << 30), "x86_64", "sim", "none", "", "10.0.0.1", True)
+KINDS = sorted(get_args(Message), key=lambda kind: str(kind.__struct_config__.tag))
+FRAMES = [vector.data for vector in all_vectors() if vector.folder == "messages"]
+STEPS_MOST = 120
+PEERS = tuple(PeerId(signer.key) for signer in SIGNERS[1:])
+
+
+def presence_record(number: int, incarnation: int) -> Record:
+    """What one of the peers would say of itself."""
+    said = encode(Presence(CHAINS[number], f"h{number + 1}:7000"))
+    site = "s1" if number < 2 else "s2"
+    return Record(SIGNERS[number].key, PRESENCE, "", incarnation, 1, said, 86400.0, site)
+
+
+class World:
+    """Feeds one node."""
+
+    def __init__(self, data: bytes) -> None:
+        self.choices = Choices(data)
+        self.now_s = START_S
+        identity = Identity(
+            signer=SIGNERS[0],
+            verifier=SimVerifier(),
+            sealer=SimSealer(SIGNERS[0].key),
+            chain=CHAINS[0],
+            federation=OURS.key,
+            name="h1",
+            site="s1",
+            address="h1:7000",
+        )
+        self.node = Node(identity, FACTS, (), (), {}, Random(1), self.now_s)
+        self.feed(Started())
+
+    def run(self) -> None:
+        """Until the bytes are used up."""
+        for _ in range(STEPS_MOST):
+            if self.choices.over:
+                break
+            self.feed(self.event())
+        for read in (peers, sites, grids):
+            read(self.node, self.now_s)
+        this_peer(self.node)
+
+    def feed(self, event: Event) -> None:
+        """One event, and what this node says to itself because of it."""
+        waiting = [event]
+        for _ in range(50):
+            if not waiting:
+                return
+            effects = self.node.handle(waiting.pop(0), self.now_s)
+            self.node.check()
+            for effect in effects:
+                if isinstance(effect, Send):
+                    cause, message = unpack(pack(effect.message, effect.cause), Message)
+                    if effect.peer == self.node.me:
+                        waiting.append(Arrived(effect.peer, message, cause))
+
+    def event(self) -> Event:
+        """Whatever comes next."""
+        choices = self.choices
+        peer = choices.one(PEERS)
+        match choices.below(14):
+            case 0:
+                return Connected(peer)
+            case 1:
+                return Disconnected(peer, "gone")
+            case 2 | 3:
+                number = PEERS.index(peer) + 1
+                record = presence_record(number, choices.one((1, 2, 3)))
+                return self.arrived(peer, pack(Hello(sign_record(record, SIGNERS[number])), ""))
+            case 4 | 5 | 6 | 7 | 8:
+                return self.arrived(peer, self.said())
+            case 9:
+                return self.arrived(peer, self.broken())
+            case 10:
+                self.now_s += choices.one((0.0, 0.01, 0.5, 1.0, 3.0, 8.0, 60.0, 1000.0))
+                return Ticked()
+            case 11:
+                return self.asked()
+            case 12:
+                return Revoking(revocation(choices))
+            case _:
+                return Renewed(choices.one(CHAINS))
+
+    def asked(self) -> Event:
+        """Somebody here wants something."""
+        choices = self.choices
+        request = RequestId(f"r{choices.below(4)}")
+        match choices.below(4):
+            case 0:
+                return PlanAsked(request, grid_spec(choices.one(TEXTS[3:6]), 1 + choices.below(3)))
+            case 1:
+                return CancelAsked(request)
+            case 2:
+                return NewsGiven("a line")
+            case _:
+                return OrderGiven(request, signed_order(choices))
+
+    def said(self) -> bytes:
+        """A frame with any message, its fields anything; or a genuine record of anybody, of any kind."""
+        choices = self.choices
+        message = anything(choices.one(KINDS), choices, BODIES)
+        try:
+            return pack(message, choices.one(("", "r1")))
+        except (ValueError, OverflowError):
+            return b""
+
+    def broken(self) -> bytes:
+        """A golden frame with some bytes changed, or noise."""
+        choices = self.choices
+        frame = bytearray(choices.one([b"", *FRAMES]))
+        for _ in range(choices.below(4)):
+            if frame:
+                frame[choices.below(len(frame))] = choices.byte()
+        return bytes(frame) + choices.take(20)
+
+    def arrived(self, peer: PeerId, frame: bytes) -> Event:
+        """As the shell would tell it."""
+        try:
+            cause, message = unpack(frame, Message)
+        except Malformed as error:
+            return Garbled(peer, error.reason)
+        return Arrived(peer, message, cause, len(frame))
+
+
+def read_frame(data: bytes) -> None:
+    """A frame is read or Malformed; what was read is written, and read again, the same."""
+    try:
+        cause, message = unpack(data, Message)
+    except Malformed:
+        pass
+    else:
+        again = pack(message, cause)
+        assert unpack(again, Message) == (cause, message)
+    for kind in BODIES.values():
+        try:
+            value = decode(data, kind)
+        except Malformed:
+            continue
+        assert decode(encode(value), kind) == value
+
+
+def run_world(data: bytes) -> None:
+    """Everything these bytes do to a node."""
+    World(data).run()
