@@ -321,8 +321,7 @@ class Placing(Request):
             self._finish(state, [f"{self.grid} was taken down meanwhile"], now)
             return
         if notice.epoch > self.record.epoch:
-            names = dict(notice.placed)
-            self._statuses = {name: s for name, s in self._statuses.items() if name in names}
+            self._forget_all_but(dict(notice.placed))
         for status in notice.mine:
             old = self._statuses.get(status.workspace)
             if old is None or old == status:
@@ -330,19 +329,30 @@ class Placing(Request):
             self._statuses[status.workspace] = status
             if old.phase is not status.phase:
                 self.tell(now, f"{status.workspace} {status.phase} {status.detail}".rstrip())
-        if all(
-            s.settled or s.phase in (Phase.PAUSED, Phase.SUSPENDED) for s in self._statuses.values()
-        ):
+        self._finish_if_up(now)
+
+    def _forget_all_but(self, names: dict[str, PeerId]) -> None:
+        """Workspaces that a later epoch does not have are not waited for."""
+        self._statuses = {name: s for name, s in self._statuses.items() if name in names}
+
+    def _finish_if_up(self, now: float) -> None:
+        resting = (Phase.PAUSED, Phase.SUSPENDED)
+        if all(s.settled or s.phase in resting for s in self._statuses.values()):
             many, asked = len(self._statuses), len(self.deployment.workspaces)
             fewer = f", {asked} were asked for" if many < asked else ""
             done = f"{self.grid} is up: {counted(many, 'workspace')}{fewer}"
             self._finish(RequestState.DONE, [done], now)
 
     def _audited(self, record: GridRecord | None, now: float) -> None:
-        """A host that died while it cleared up may never tell that the grid is down; the stewards do."""
+        """A host that died while it cleared up, or was out of reach while it told, may never tell that the
+        grid is down or a workspace ended; the stewards do."""
+        assert self.record is not None
         if record is None or record.id != self.grid_id or record.state is GridState.DOWN:
             state = RequestState.CANCELLED if self._cancelled else RequestState.FAILED
             self._finish(state, [f"{self.grid} was taken down meanwhile"], now)
+        elif record.epoch > self.record.epoch:
+            self._forget_all_but({a.workspace: a.host for a in record.assignments})
+            self._finish_if_up(now)
 
     def _not_built(self, now: float) -> None:
         """The contract stands, so it is still being built; but the person has waited long enough."""

@@ -1,5 +1,6 @@
 """A requester's conversation with hosts and stewards: messages in, messages out."""
 
+import msgspec
 import pytest
 from negotiating import (
     ADMIN,
@@ -24,7 +25,7 @@ from negotiating import (
 
 from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase, Status
-from protocol.grid.record import GridRecord, GridState, read_register, voiding
+from protocol.grid.record import GridRecord, GridState, Register, read_register, voiding
 from protocol.negotiation.messages import Decided, DecidedAck, HoldAsk, HoldReply, Notice
 from protocol.negotiation.outcomes import Propose
 from protocol.negotiation.placing import Placing
@@ -34,6 +35,7 @@ from protocol.terms.ids import PeerId
 from protocol.terms.limits import BUILD_S, HOLD_REPLY_WITHIN_S, QUOTE_WITHIN_S, REQUEST_S
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import Action
+from protocol.wire.codec import encode
 
 FULL = Refusal(Constraint.MEMORY, "alpha", asked=128 * MIB, available=64 * MIB)
 
@@ -334,6 +336,19 @@ def test_taken_down_while_it_is_built() -> None:
     record = built(request)
     request.noticed(notice(record, record.carriers()[0], Phase.GONE, epoch=2), NOW + 1)
     assert request.view().answer == ("shop was taken down meanwhile",)
+
+
+def test_a_workspace_terminated_while_its_host_was_out_of_reach() -> None:
+    """Its notice never came here; the register has the later epoch."""
+    request = up()
+    record = built(request)
+    first, second = record.carriers()
+    request.noticed(notice(record, first, Phase.REACHABLE), NOW + 1)
+    left = tuple(a for a in record.assignments if a.host == first)
+    later = msgspec.structs.replace(record, epoch=2, assignments=left)
+    request.settled(encode(Register(later)), NOW + 60)
+    assert request.view().state is RequestState.DONE
+    assert request.view().answer == ("shop is up: 1 workspaces",)
 
 
 @pytest.mark.parametrize("steps", ["quoting", "holding"])
