@@ -1,91 +1,102 @@
-"""The command line: arguments, progress while it runs, the report, and the exit status."""
+"""The command line: progress while it runs, the report, and the exit status. Its words: arguments.py."""
 
-import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import TextIO
 
-from protocol.sim.faults import PLANS
-from protocol.sim.report import report
-from protocol.sim.run import run
+from protocol.sim.arguments import Wanted, parse
+from protocol.sim.many import Result, cores, play_many
+from protocol.sim.plot import NoPlot, draw
+from protocol.sim.report import quantile, report
+from protocol.sim.run import play
+from protocol.sim.scenario import Scenario
+from protocol.sim.shrink import shrink
 from protocol.sim.trace import Trace
 from protocol.sim.violation import Violation
 
-_EXAMPLES = """\
-examples:
-  python -m protocol.sim                                     6 peers at 3 sites for a minute
-  python -m protocol.sim --peers 50 --sites 5 --seed 7       50 peers, no grids
-  python -m protocol.sim --grids 20 --faults many            people ask while everything breaks
-  python -m protocol.sim --faults some --grids 4 --seeds 200 200 worlds, seeds 1 to 200
-  python -m protocol.sim --seed 42 --trace /tmp/42.jsonl     one JSON line a step
-
-The same arguments give the same digest, on any machine. Exit status 1: something that must hold did not;
-the seed, the virtual time and what the peers involved did last are printed.
-"""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs; 0 if everything held, 1 if not, 2 for arguments that make no sense."""
-    parser = _parser()
-    wanted = parser.parse_args(arguments)
-    if not 1 <= wanted.sites <= wanted.peers:
-        parser.error(f"{wanted.sites} sites for {wanted.peers} peers; a site has at least one peer")
-    if wanted.trace and wanted.seeds > 1:
-        parser.error("--trace writes one world; ask for one seed")
-    for seed in range(wanted.seed, wanted.seed + wanted.seeds):
-        began_s = perf_counter()
-        try:
-            with _opened(wanted.trace) as file:
-                outcome = run(
-                    seed,
-                    wanted.peers,
-                    wanted.sites,
-                    wanted.seconds,
-                    grids=wanted.grids,
-                    plan=PLANS[wanted.faults],
-                    trace=Trace(file),
-                    progress=_progress if wanted.seeds == 1 else None,
-                )
-        except Violation as broken:
-            print(f"{_CLEAR}broken: {broken}", file=sys.stderr)
-            return 1
-        took_s = perf_counter() - began_s
-        if wanted.seeds == 1:
-            print("\n".join(report(outcome, wanted.seconds, took_s)))
-        else:
-            done = seed - wanted.seed + 1
-            digest = outcome.world.trace.digest[:16]
-            print(f"seed {seed}: held, {took_s:.2f} s, digest {digest} ({done}/{wanted.seeds})")
+    """Runs; 0 if everything held, 1 if not, 2 for arguments that make no sense or a picture that cannot be."""
+    wanted = parse(arguments)
+    try:
+        return _many(wanted) if wanted.seeds > 1 else _one(wanted)
+    except NoPlot as error:
+        print(f"{_CLEAR}{error}", file=sys.stderr)
+        return 2
+
+
+def _one(wanted: Wanted) -> int:
+    scenario = wanted.scenario
+    began_s = perf_counter()
+    try:
+        with _opened(wanted.trace) as file:
+            outcome = play(scenario, Trace(file, scenario.peers), _progress)
+    except Violation as broken:
+        return _broken(scenario, broken, wanted)
+    print(_CLEAR, end="", file=sys.stderr)
+    print("\n".join(report(outcome, perf_counter() - began_s)))
+    if wanted.plot:
+        draw(outcome, wanted.plot)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m protocol.sim",
-        description="Simulate a federation of peers in virtual time, deterministically.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--peers", type=_count, default=6, help="hosts (default 6)")
-    parser.add_argument("--sites", type=_count, default=3, help="sites they are at (default 3)")
-    parser.add_argument("--seed", type=int, default=1, help="of all chance (default 1)")
-    parser.add_argument("--seeds", type=_count, default=1, help="how many, one after another")
-    parser.add_argument(
-        "--seconds", type=float, default=60.0, help="virtual time after all have joined (60)"
-    )
-    parser.add_argument("--grids", type=int, default=0, help="how many people ask for (default 0)")
-    parser.add_argument("--faults", choices=list(PLANS), default="none", help="what goes wrong")
-    parser.add_argument("--trace", metavar="FILE", help="write every step as a line of JSON")
-    return parser
+def _many(wanted: Wanted) -> int:
+    jobs = wanted.jobs or cores()
+    scenarios = [wanted.scenario.at_seed(wanted.scenario.seed + i) for i in range(wanted.seeds)]
+    began_s = perf_counter()
+    results: list[Result] = []
+    for result in play_many(scenarios, jobs):
+        if result.broken:
+            return _play_again(result.scenario, wanted)
+        results.append(result)
+        seed, took_s = result.scenario.seed, result.took_s
+        line = f"seed {seed}: held, {took_s:.2f} s, digest {result.digest[:16]}"
+        print(f"{_CLEAR}{line} ({len(results)}/{wanted.seeds})", flush=True)
+    print("\n".join(_summary(results, perf_counter() - began_s, jobs)))
+    return 0
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 10_000:
-        raise argparse.ArgumentTypeError(f"{number} is not within 1 to 10000")
-    return number
+def _summary(results: list[Result], took_s: float, jobs: int) -> list[str]:
+    faults = sum((Counter(result.faults) for result in results), Counter[str]())
+    times = [result.took_s for result in results]
+    steps = sum(result.steps for result in results)
+    wrong = [result.scenario.seed for result in results if result.false_deaths]
+    done = ", ".join(f"{what} {n}" for what, n in sorted(faults.items())) or "none"
+    return [
+        "",
+        f"{len(results)} seeds held, in {took_s:.1f} s on {jobs} cores; a seed took "
+        f"{quantile(times, 0.5):.2f} s (median), {max(times):.2f} s at most; {steps} steps",
+        f"faults: {done}",
+        f"wrongly believed dead: {f'in seeds {wrong[:20]}' if wrong else 'nobody'}",
+    ]
+
+
+def _play_again(scenario: Scenario, wanted: Wanted) -> int:
+    """A seed failed elsewhere: it fails here too."""
+    print(f"{_CLEAR}seed {scenario.seed}: broken; playing it again", file=sys.stderr)
+    try:
+        play(scenario)
+    except Violation as broken:
+        return _broken(scenario, broken, wanted)
+    print(
+        f"{_CLEAR}seed {scenario.seed} held the second time: a bug of the simulator",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def _broken(scenario: Scenario, broken: Violation, wanted: Wanted) -> int:
+    if wanted.shrink:
+        print(f"{_CLEAR}broken: {str(broken).splitlines()[0]}", file=sys.stderr)
+        scenario, broken = shrink(scenario, broken, _say)
+    print(f"{_CLEAR}broken: {broken}", file=sys.stderr)
+    shortest = "the shortest failing run that was found" if wanted.shrink else "again"
+    print(f"\n{shortest}, {scenario.length_s:g} s with {broken.faults} faults:", file=sys.stderr)
+    print(f"  {scenario.command()}", file=sys.stderr)
+    return 1
 
 
 @contextmanager
@@ -100,8 +111,11 @@ def _opened(path: str | None) -> Iterator[TextIO | None]:
 _CLEAR = "\r\033[K" if sys.stderr.isatty() else ""
 
 
-def _progress(what: str, elapsed_s: float, steps: int) -> None:
+def _say(what: str) -> None:
     """One line that overwrites itself; nothing when nobody watches."""
     if sys.stderr.isatty():
-        line = f"{_CLEAR}{what}: {elapsed_s:.0f} s of virtual time, {steps} steps"
-        print(line, end="", file=sys.stderr, flush=True)
+        print(f"{_CLEAR}{what}", end="", file=sys.stderr, flush=True)
+
+
+def _progress(what: str, elapsed_s: float, steps: int) -> None:
+    _say(f"{what}: {elapsed_s:.0f} s of virtual time, {steps} steps")

@@ -25,14 +25,21 @@ class Crowd:
     def __init__(self, world: "World", grids: int, within_s: float, dice: Random) -> None:
         self._world, self._dice = world, dice
         self.ups: dict[RequestId, str] = {}
+        self._gone = False
         self._signed: dict[str, tuple[str, SignedOrder]] = {}
         for number in range(grids):
             world.after(dice.uniform(0.0, within_s), partial(self._up, number))
             for _ in range(dice.randint(0, 3)):
                 world.after(dice.uniform(0.0, within_s), self._later)
 
+    def end(self) -> None:
+        """Everybody goes home; nothing more is asked."""
+        self._gone = True
+
     def _up(self, number: int) -> None:
         """A grid of any size; one name in five is asked for by two at once."""
+        if self._gone:
+            return
         world, dice = self._world, self._dice
         site = dice.choice(list(world.admins))
         spec = grid_spec(
@@ -54,7 +61,7 @@ class Crowd:
 
     def _give(self, order: SignedOrder, name: str) -> None:
         up = [peer for peer in self._world.peers if peer.up]
-        if not up:
+        if not up or self._gone:
             return
         peer = self._dice.choice(up)
         request = self._world.give(peer, order)
@@ -66,7 +73,7 @@ class Crowd:
     def _later(self) -> None:
         world, dice = self._world, self._dice
         up = [peer for peer in world.peers if peer.up]
-        if not self._signed or not up:
+        if not self._signed or not up or self._gone:
             return
         name = dice.choice(list(self._signed))
         site, _ = self._signed[name]

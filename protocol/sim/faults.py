@@ -4,10 +4,11 @@ import msgspec
 
 
 class LinkFaults(msgspec.Struct, frozen=True):
-    """Odds of a frame, and how uneven latency is. The real transport neither doubles nor reorders frames
-    of one connection; a peer that bears it bears reconnections too."""
+    """Odds of a frame, and how uneven latency is. The real transport neither loses, doubles nor reorders
+    frames of one connection; a peer that bears it bears reconnections too."""
 
     jitter: float = 0.1
+    """A frame takes up to so much longer, as a share of the latency."""
     loss: float = 0.0
     doubling: float = 0.0
     reordering: float = 0.0
@@ -20,12 +21,36 @@ class FaultPlan(msgspec.Struct, frozen=True):
     links: LinkFaults = LinkFaults()
     crash_every_s: float = 0.0
     """A peer dies, often between two effects, and starts again from its store."""
+    silent: float = 0.0
+    """Odds that a death takes the host's network with it, so that no connection is closed."""
+    wiped: float = 0.0
+    """Odds that a peer that died comes back with an empty store: same keys, no memory."""
     cut_every_s: float = 0.0
     """Some peers cannot reach the others for a while."""
+    one_way_every_s: float = 0.0
+    """What some peers send does not reach some others for a while, but the other way it does."""
     full_every_s: float = 0.0
     """A store refuses writes for a while."""
+    stall_every_s: float = 0.0
+    """A process does nothing for a while, and then everything that waited for it."""
+    slow: float = 0.0
+    """Share of peers that get to everything late."""
+    late_s: float = 0.0
+    """How late slow peers and stalls are, at most."""
+    drift_ppm: float = 0.0
+    """Each clock is fast or slow by up to so many millionths, and wrong by up to a second."""
+    jump_every_s: float = 0.0
+    """A clock jumps: ahead while the peer runs, either way at its next start."""
+    jump_s: float = 5.0
+    """How far, at most."""
+    behind_nat: float = 0.0
+    """Share of peers that dial and are never dialled."""
+    liars: int = 0
+    """Members that forge, replay, accuse everybody, send garbage and flood."""
     fail_boot: float = 0.0
     """Odds that a machine does not start at the first try."""
+    most: int = 1 << 30
+    """After so many faults (of those that happen at moments) no other comes."""
 
 
 NONE = FaultPlan("none")
@@ -45,4 +70,21 @@ MANY = FaultPlan(
     full_every_s=10.0,
     fail_boot=0.2,
 )
-PLANS = {plan.name: plan for plan in (NONE, SOME, MANY)}
+NET = FaultPlan(
+    "net",
+    links=LinkFaults(jitter=1.0, loss=0.05, doubling=0.02, reordering=0.05),
+    crash_every_s=10.0,
+    silent=0.3,
+    wiped=0.3,
+    cut_every_s=20.0,
+    one_way_every_s=15.0,
+    full_every_s=20.0,
+    stall_every_s=15.0,
+    slow=0.1,
+    late_s=2.0,
+    drift_ppm=200.0,
+    jump_every_s=20.0,
+)
+"""Everything at once that can happen to an overlay (a register's memory must not be wiped: no grids)."""
+LIES = FaultPlan("lies", liars=1)
+PLANS = {plan.name: plan for plan in (NONE, SOME, MANY, NET, LIES)}

@@ -9,7 +9,7 @@ from protocol.register.acceptor import TABLE as REGISTER
 from protocol.register.acceptor import Slot
 from protocol.register.messages import Ballot
 from protocol.sim.violation import violation
-from protocol.terms.effects import Effect, Row, Send
+from protocol.terms.effects import Row, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.refusal import QUANTITIES
 from protocol.trust.record import RecordKey
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _SAMPLE = 32
 """Directories are looked through at one step in so many."""
+_CHECKED_EACH = 50
+"""Up to so many peers every step is checked; of twice as many every second, and so on: a check costs as
+much as there are records, and a large world takes enough steps to be checked often all the same."""
 HOLD_ENDS_WITHIN_S = 60.0
 """After a hold's time is up, while nothing is broken: a vote of its stewards, tried a few times."""
 
@@ -39,6 +42,7 @@ class Invariants:
         self._seen: dict[tuple[PeerId, int, RecordKey], tuple[int, int]] = {}
         self._believed: dict[tuple[PeerId, GridId, int], None] = {}
         self.refusals = 0
+        self._stride = max(1, world.size // _CHECKED_EACH)
 
     def asked(self, peer: "SimPeer", request: RequestId) -> None:
         """Somebody asked a peer for something."""
@@ -46,34 +50,35 @@ class Invariants:
 
     def moved(self, peer: "SimPeer") -> None:
         """A peer took a step: its own invariants, its contracts, its holds, now and then its directory."""
+        if self._world.steps % self._stride:
+            return
         node = peer.node
         assert node is not None
         node.check()
         for row in node.host.carrier.rows():
             self._is_decided(peer, row.record)
-        now_s, calm_s = self._world.now_s, self._world.calm_since_s
+        now_s, world = peer.now_s, self._world
+        calm_s = now_s - (world.now_s - world.calm_since_s)
         for hold in node.host.holds.rows():
             if now_s > max(hold.until_s, calm_s) + HOLD_ENDS_WITHIN_S:
-                raise violation(self._world, f"a hold of {hold.name} does not end", peer)
-        if self._world.steps % _SAMPLE == 0:
+                raise violation(world, f"a hold of {hold.name} does not end", peer)
+        if world.steps % (_SAMPLE * self._stride) == 0:
             self._does_not_regress(peer)
 
-    def effects(self, peer: "SimPeer", effects: list[Effect]) -> None:
+    def said(self, peer: "SimPeer", send: Send) -> None:
         """Every refusal names a constraint that binds here and now."""
-        for effect in effects:
-            if isinstance(effect, Send) and isinstance(effect.message, HoldReply):
-                for name, refusal in effect.message.refused:
-                    self.refusals += 1
-                    binds = refusal.asked > refusal.available
-                    if refusal.constraint in QUANTITIES:
-                        # What is free now says little: a lease asks for room until its end.
-                        binds &= refusal.available >= 0
-                    else:
-                        binds = bool(refusal.detail)
-                    if not binds:
-                        raise violation(
-                            self._world, f"{name} was refused for nothing: {refusal}", peer
-                        )
+        if not isinstance(send.message, HoldReply):
+            return
+        for name, refusal in send.message.refused:
+            self.refusals += 1
+            binds = refusal.asked > refusal.available
+            if refusal.constraint in QUANTITIES:
+                # What is free now says little: a lease asks for room until its end.
+                binds &= refusal.available >= 0
+            else:
+                binds = bool(refusal.detail)
+            if not binds:
+                raise violation(self._world, f"{name} was refused for nothing: {refusal}", peer)
 
     def written(self, peer: "SimPeer", row: Row) -> None:
         """A majority of acceptances is a decision; two under one ballot would be the end."""
@@ -99,6 +104,19 @@ class Invariants:
             if other is not peer and (grid, workspace) in other.machines.there:
                 raise violation(self._world, f"{workspace} of {grid} runs twice", peer, other)
 
+    def nobody_is_wronged(self) -> None:
+        """With a liar among them: no honest peer was hung up on or believed dead, and no record of one is
+        anywhere but as it was signed."""
+        world, meter = self._world, self._world.meter
+        for peer in world.peers:
+            if peer.up:
+                self._does_not_regress(peer)
+        for accusation, what in [(a, "believed dead") for a in meter.false_deaths] + [
+            (a, "hung up on for its faults") for a in meter.shunned
+        ]:
+            text = f"{accusation.of}, which is honest, was {what} by {accusation.by}"
+            raise violation(world, f"{text} at {accusation.at_s:.3f} s")
+
     # -- parts
 
     def _decide(self, peer: "SimPeer", record: GridRecord) -> None:
@@ -117,11 +135,18 @@ class Invariants:
         self._believed[mark] = None
 
     def _does_not_regress(self, peer: "SimPeer") -> None:
+        """Nor does it hold anything that its owner has not signed, if anybody lies."""
         assert peer.node is not None
+        if peer.number % self._stride:
+            return
+        genuine = self._world.genuine
         for kind in ("presence", "advert", "suspicion", "grid"):
             for held in peer.node.broadcast.directory.of_kind(kind):
-                mark = (peer.id, peer.life, held.record.key)
-                number = version_of(held.record).number
+                record = held.record
+                mark = (peer.id, peer.life, record.key)
+                number = version_of(record).number
                 if number < self._seen.get(mark, (0, 0)):
-                    raise violation(self._world, f"record {held.record.key} went back", peer)
+                    raise violation(self._world, f"record {record.key} went back", peer)
                 self._seen[mark] = number
+                if genuine is not None and (record.owner, held.signed.payload) not in genuine:
+                    raise violation(self._world, f"record {record.key} is forged", peer)

@@ -2,6 +2,9 @@
 
 A signature is a hash keyed with the *public* key. Anyone could forge one, but nothing in a
 simulation does so by accident, and it is far faster than Ed25519. A key is the hash of a seed.
+
+Of thousands of peers each verifies the same few records: what one has verified the others of its world
+need not. So a world shares one verifier, which remembers.
 """
 
 from hashlib import blake2b, sha256
@@ -15,6 +18,9 @@ from protocol.trust.certificate import (
     sign_certificate,
 )
 from protocol.trust.signing import covered
+
+_REMEMBERED = 1 << 17
+"""Verifications a verifier remembers: the records of 10,000 peers, several times over."""
 
 
 class SimSigner:
@@ -33,15 +39,42 @@ class SimSigner:
         return _tag(self._key, domain, payload)
 
 
+class Witnessed:
+    """A Signer, and everything it ever signed: what bears its name and is not there is forged."""
+
+    def __init__(self, signer: SimSigner, genuine: dict[tuple[KeyId, bytes], None]) -> None:
+        self._signer, self._genuine = signer, genuine
+
+    @property
+    def key(self) -> KeyId:
+        """The signer's."""
+        return self._signer.key
+
+    def sign(self, domain: str, payload: bytes) -> bytes:
+        """As the signer does."""
+        self._genuine[self.key, payload] = None
+        return self._signer.sign(domain, payload)
+
+
 class SimVerifier:
     """A Verifier of what SimSigner signs."""
 
+    def __init__(self) -> None:
+        self._known: dict[tuple[KeyId, str, bytes, bytes], bool] = {}
+
     def verify(self, key: KeyId, domain: str, payload: bytes, signature: bytes) -> bool:
         """Whether `key` signed this."""
-        try:
-            return len(key) == 64 and signature == _tag(key, domain, payload)
-        except ValueError:
-            return False
+        asked = (key, domain, payload, signature)
+        known = self._known.get(asked)
+        if known is None:
+            try:
+                known = len(key) == 64 and signature == _tag(key, domain, payload)
+            except ValueError:
+                known = False
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[asked] = known
+        return known
 
 
 class SimSealer:

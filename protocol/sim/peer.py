@@ -1,7 +1,8 @@
 """One simulated peer: a real Node, its store, and a shell that carries effects out in order.
 
 The store and the machines outlive a crash; the node and its timers do not. `fuse` counts effects: when it
-has burnt down the peer dies right after an effect, whatever was still to be done.
+has burnt down the peer dies right after an effect, whatever was still to be done. A peer that stalls does
+nothing for a while, and then everything that has waited; a slow one does so all the time.
 """
 
 from collections import Counter, deque
@@ -13,6 +14,7 @@ from protocol.membership.messages import Contact
 from protocol.node.events import Arrived, Event, Started, Ticked
 from protocol.node.identity import Identity
 from protocol.node.node import Node
+from protocol.sim.clocks import Clock
 from protocol.sim.machines import Machines
 from protocol.sim.violation import Violation, violation
 from protocol.terms.effects import (
@@ -33,10 +35,15 @@ from protocol.terms.ids import GridId
 if TYPE_CHECKING:
     from protocol.sim.world import World
 
-_STORY = 40
+_STORY, _STORY_OF_MANY = 40, 6
+"""Steps remembered of a peer; few of each where there are so many that they would fill the memory."""
+MANY_PEERS = 1000
 _RESTART_S = 2.0
 _WAKES_AT_ONCE = 100
 """Deadlines of one peer at one instant; more means that one does not move."""
+_NEVER = float("inf")
+_ROUNDING_S = 1e-6
+"""Between a clock that drifts and the world's time."""
 
 
 class SimPeer:
@@ -45,6 +52,7 @@ class SimPeer:
     def __init__(
         self,
         world: "World",
+        number: int,
         identity: Identity,
         facts: HostFacts,
         images: tuple[ImageLabel, ...],
@@ -53,34 +61,48 @@ class SimPeer:
     ) -> None:
         self.world, self.identity, self.facts, self.images = world, identity, facts, images
         self.id, self.name, self.site = identity.peer, identity.name, identity.site
+        self.number = number
         self._dice = dice
         self.node: Node | None = None
         self.joins: tuple[Contact, ...] = ()
         self.life = 0
-        self.clock_off_s = 0.0
-        """By how much its clock is ahead of the world's; set it before it starts."""
         self.store: dict[str, dict[str, bytes]] = {}
         self.store_full = False
         self.fuse: int | None = None
         self.machines = Machines(self, dice, fail_boot)
-        self.story: deque[tuple[float, Event, list[Effect]]] = deque(maxlen=_STORY)
+        steps = _STORY if world.size <= MANY_PEERS else _STORY_OF_MANY
+        self.story: deque[tuple[float, Event, list[Effect]]] = deque(maxlen=steps)
         self.notes: Counter[str] = Counter()
-        self._wake_s = float("inf")
+        self.sent: dict[type, int] = {}
+        """Messages to others, by kind."""
+        self.clock: Clock | None = None
+        """None: it shows the world's time."""
+        self.late_s = 0.0
+        """A slow peer gets to what happens to it up to this much later."""
+        self.lies = False
+        self.is_frozen = False
+        """Stalled so that its transport does not even answer heartbeats."""
+        self._busy_until_s = 0.0
+        self._backlog: deque[Event] = deque()
+        self._shown_s = 0.0
+        self._wake_s = _NEVER
         self._woken_s, self._woken = 0.0, 0
-
-    @property
-    def now_s(self) -> float:
-        """Its own clock."""
-        return self.world.now_s + self.clock_off_s
 
     @property
     def up(self) -> bool:
         """Whether its process runs."""
         return self.node is not None
 
+    @property
+    def now_s(self) -> float:
+        """What its clock shows."""
+        return self.world.now_s if self.clock is None else self.clock.read(self.world.now_s)
+
     def start(self) -> None:
         """A start from the store."""
         self.life += 1
+        self._shown_s = 0.0
+        self.world.meter.began(self)
         rows = {table: dict(rows) for table, rows in self.store.items()}
         self.node = Node(
             self.identity,
@@ -91,21 +113,45 @@ class SimPeer:
             Random(self._dice.getrandbits(64)),
             self.now_s,
         )
-        self._wake_s = float("inf")
+        self._wake_s = _NEVER
         self.feed(Started())
+        if self.late_s:
+            self.stall(self._dice.uniform(0.0, self.late_s))
 
-    def crash(self) -> None:
-        """The process is gone, now."""
+    def crash(self, silently: bool = False) -> None:
+        """The process is gone, now; `silently` if its host is gone too, so that nobody is told."""
         if self.node is None:
             return
         self.node = None
         self.fuse = None
         self.life += 1
-        self.world.wires.crashed(self)
+        self._busy_until_s, self.is_frozen = 0.0, False
+        self._backlog.clear()
+        self.world.wires.crashed(self, silently)
+        self.world.meter.died(self)
+
+    def stall(self, seconds: float, frozen: bool = False) -> None:
+        """The process does nothing for a while (`frozen`: as if stopped, heartbeats and all)."""
+        if self.node is None:
+            return
+        self._busy_until_s = max(self._busy_until_s, self.world.now_s + seconds)
+        if frozen and not self.is_frozen:
+            self.is_frozen = True
+            self.world.wires.frozen(self)
+            self.world.meter.died(self)
+        self.world.at(self._busy_until_s, self._catch_up, self.life)
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it does nothing right now."""
+        return self._busy_until_s > self.world.now_s
 
     def feed(self, event: Event) -> None:
         """Something happens to the peer; everything that follows at once happens too."""
         if self.node is None:
+            return
+        if self._busy_until_s > self.world.now_s:
+            self._backlog.append(event)
             return
         try:
             self._step(event)
@@ -124,9 +170,13 @@ class SimPeer:
         node, world = self.node, self.world
         if node is None:
             return
-        effects = node.handle(event, self.now_s)
+        if self.clock is None:
+            now_s = world.now_s
+        else:
+            now_s = self._shown_s = max(self._shown_s, self.clock.read(world.now_s))
+        effects = node.handle(event, now_s)
         self.story.append((world.now_s, event, effects))
-        world.traced(self, event, effects)
+        world.trace.step(world.elapsed_s, self, event, effects)
         followers: list[Event] = []
         for effect in effects:
             if not self._carry_out(effect, followers):
@@ -144,6 +194,12 @@ class SimPeer:
         """False if what is behind it does not happen."""
         world = self.world
         match effect:
+            case Send(peer=to, message=message, cause=cause):
+                world.said(self, effect)
+                if to == self.id:
+                    followers.append(Arrived(to, message, cause))  # type: ignore[arg-type]  # of Message
+                else:
+                    world.wires.send(self, to, message, cause)  # type: ignore[arg-type]  # of Message
             case Persist(rows=rows, otherwise=otherwise):
                 if self.store_full and any(row.value is not None for row in rows):
                     world.faults_done["store full"] += 1
@@ -155,11 +211,6 @@ class SimPeer:
                         followers.append(otherwise)  # type: ignore[arg-type]  # one of Event
                     return False
                 self._write(rows)
-            case Send(peer=to, message=message, cause=cause) if to == self.id:
-                followers.append(Arrived(to, message, cause))  # type: ignore[arg-type]  # of Message
-            case Send(peer=to, message=message, cause=cause):
-                world.sent(self, effect)
-                world.wires.send(self, to, message, cause)  # type: ignore[arg-type]  # of Message
             case Dial(peer=to):
                 world.wires.dial(self, to)
             case Knock(peer=to):
@@ -172,6 +223,7 @@ class SimPeer:
                 self.machines.kick(GridId(grid))
             case Note(kind=kind):
                 self.notes[kind] += 1
+                world.meter.noted(self, effect)
             case HandOver():
                 self.notes["hand-over"] += 1
         return self.node is not None
@@ -190,23 +242,44 @@ class SimPeer:
         if self.node is None:
             self.start()
 
+    def _catch_up(self, life: int) -> None:
+        """A stall is over: everything that waited happens now."""
+        if self.life != life or self._busy_until_s > self.world.now_s:
+            return
+        if self.is_frozen:
+            self.is_frozen = False
+            self.world.meter.thawed(self)
+        waiting, self._backlog = list(self._backlog), deque()
+        for event in waiting:
+            self.feed(event)
+        if self.late_s and self.life == life:
+            self.stall(self._dice.uniform(0.0, self.late_s))
+
     def _arm(self) -> None:
-        """The one timer: the node's deadline."""
+        """The one timer: the node's deadline. An earlier one that is set already looks again."""
         assert self.node is not None
         deadline = self.node.next_deadline()
-        if deadline is None or deadline.at_s == self._wake_s:
+        if deadline is None:
             return
-        self._wake_s = max(deadline.at_s - self.clock_off_s, self.world.now_s)
-        life, at_s = self.life, self._wake_s
-        self.world.at(at_s, lambda: self._fire(life, at_s))
+        at_s = deadline.at_s if self.clock is None else self.clock.when(deadline.at_s)
+        if at_s < self._wake_s:
+            self._wake_s = at_s = max(at_s, self.world.now_s)
+            self.world.at(at_s, self._fire, self.life, at_s)
 
     def _fire(self, life: int, at_s: float) -> None:
-        if self.life == life and self._wake_s == at_s:
-            self._wake_s = float("inf")
-            self._woken = self._woken + 1 if at_s == self._woken_s else 0
-            self._woken_s = at_s
-            if self._woken > _WAKES_AT_ONCE:
-                assert self.node is not None
-                what = f"woken again and again for {self.node.next_deadline()}"
-                raise violation(self.world, what, self)
-            self.feed(Ticked())
+        if self.life != life or self._wake_s != at_s or self.node is None:
+            return
+        self._wake_s = _NEVER
+        deadline = self.node.next_deadline()
+        if deadline is None:
+            return
+        if deadline.at_s > self.now_s + _ROUNDING_S:
+            self._arm()
+            return
+        self._shown_s = max(self._shown_s, deadline.at_s)
+        self._woken = self._woken + 1 if at_s == self._woken_s else 0
+        self._woken_s = at_s
+        if self._woken > _WAKES_AT_ONCE:
+            what = f"woken again and again for {deadline}"
+            raise violation(self.world, what, self)
+        self.feed(Ticked())

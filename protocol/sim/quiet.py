@@ -1,4 +1,9 @@
-"""What must hold once nothing is broken any more and everybody had time to hear of it."""
+"""What must hold once nothing is broken any more and everybody had time to hear of it.
+
+A liar is held to nothing, and nobody need think anything of it. Among thousands not everybody keeps
+everything, and asking everybody of everybody would take longer than the run: there all must be up and
+connected.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -6,6 +11,8 @@ from typing import TYPE_CHECKING
 from protocol.grid.lifecycle import Power
 from protocol.grid.record import GridRecord, GridState
 from protocol.membership.liveness import Health
+from protocol.sim.graph import connected
+from protocol.sim.peer import MANY_PEERS
 from protocol.terms.ids import PeerId
 
 if TYPE_CHECKING:
@@ -18,7 +25,12 @@ def unsettled(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
     for peer in world.peers:
         if peer.node is None:
             yield f"{peer.name} is not up", (peer,)
-    if all(peer.up for peer in world.peers):
+    if not all(peer.up for peer in world.peers):
+        return
+    if world.size > MANY_PEERS:
+        if not connected(world):
+            yield "the overlay is not connected", ()
+    else:
         yield from _unknown(world)
         yield from _unanswered(world)
         yield from _half_placed(world)
@@ -26,11 +38,15 @@ def unsettled(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
         yield from _different(world)
 
 
+def _honest(world: "World") -> list["SimPeer"]:
+    return [peer for peer in world.peers if not peer.lies]
+
+
 def _unknown(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
     """Everybody believes everybody alive."""
-    for peer in world.peers:
+    for peer in _honest(world):
         assert peer.node is not None
-        for other in world.peers:
+        for other in _honest(world):
             if other is not peer:
                 health = peer.node.membership.liveness.health(other.id)
                 if health is not Health.ALIVE:
@@ -95,9 +111,9 @@ def _left_over(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
 
 def _different(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
     """All directories are equal."""
-    first = world.peers[0]
+    first, *others = _honest(world)
     assert first.node is not None
-    for peer in world.peers[1:]:
+    for peer in others:
         assert peer.node is not None
         if peer.node.broadcast.directory.roots() != first.node.broadcast.directory.roots():
             yield f"the directories of {first.name} and {peer.name} differ", (first, peer)

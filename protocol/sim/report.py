@@ -1,9 +1,11 @@
 """A run in words and numbers."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from protocol.negotiation.request import RequestState, RequestView
+from protocol.sim.graph import degrees
 from protocol.sim.quiet import newest_records
 
 if TYPE_CHECKING:
@@ -12,27 +14,105 @@ if TYPE_CHECKING:
 _KINDS = 14
 
 
-def report(outcome: "Outcome", seconds: float, took_s: float) -> list[str]:
+def quantile(figures: Sequence[float], share: float) -> float:
+    """The smallest figure that so large a share of them does not exceed; of none, 0."""
+    ordered = sorted(figures)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+def spread(figures: Sequence[float]) -> str:
+    """Median, 99th percentile and the worst, in seconds."""
+    return (
+        f"p50 {quantile(figures, 0.5):.3f} s, p99 {quantile(figures, 0.99):.3f} s, "
+        f"worst {max(figures, default=0.0):.3f} s"
+    )
+
+
+def report(outcome: "Outcome", took_s: float) -> list[str]:
     """Lines for a person."""
-    world = outcome.world
-    sites = len(world.admins)
+    world, scenario = outcome.world, outcome.scenario
+    everyone = "everyone knew everyone" if world.whole_directories else "all were connected"
     lines = [
-        f"{len(world.peers)} peers at {sites} sites, seed {world.seed}, faults {world.faults.name}",
+        f"{len(world.peers)} peers at {len(world.admins)} sites, seed {world.seed}, "
+        f"faults {world.faults.name}",
         "",
-        f"  joined       everyone knew everyone {outcome.joined_s:.2f} s after the last start",
-        f"  ran          {seconds:.0f} s, quiet {outcome.quiet_s:.0f} s after the last fault was mended",
-        f"  took         {took_s:.2f} s for {world.elapsed_s:.0f} s of virtual time, {world.steps} steps",
+        f"  joined       {everyone} {outcome.joined_s:.2f} s after the last start",
+        f"  ran          {scenario.seconds:g} s, quiet {outcome.quiet_s:.0f} s after the last fault "
+        "was mended",
+        f"  took         {took_s:.2f} s for {world.elapsed_s:.0f} s of virtual time, "
+        f"{world.steps} steps",
     ]
-    lines += _grids(outcome)
-    lines += _requests(outcome)
+    lines += _grids(outcome) + _requests(outcome)
+    lines += _news(outcome) + _deaths(outcome) + _degrees(outcome)
     lines += _messages(outcome)
     if world.faults_done:
         done = ", ".join(f"{what} {n}" for what, n in sorted(world.faults_done.items()))
+        lines.append(f"  faults       {done}")
         lines.append(
-            f"  faults       {done}; frames lost {world.wires.lost}, doubled {world.wires.doubled}"
+            f"               frames lost {world.wires.lost}, doubled {world.wires.doubled}"
         )
     lines += ["", f"digest {world.trace.digest}"]
     return lines
+
+
+def _news(outcome: "Outcome") -> list[str]:
+    meter = outcome.world.meter
+    tellings = meter.tellings
+    if not tellings:
+        return []
+    delays = [delay for telling in tellings for delay in telling.heard_s.values()]
+    missed = [len(meter.missed(telling)) for telling in tellings]
+    payloads = sum(telling.payloads for telling in tellings) / max(1, len(delays))
+    lines = [
+        f"  news         {len(tellings)} told, {missed.count(0)} reached everybody that lived on; "
+        f"{spread(delays)}",
+        f"               {payloads:.2f} payloads for each peer reached",
+    ]
+    if any(missed):
+        lines.append(f"               missed by {sum(missed)} of {sum(missed) + len(delays)}")
+    return lines
+
+
+def _deaths(outcome: "Outcome") -> list[str]:
+    meter = outcome.world.meter
+    known = [death for death in meter.deaths if death.known_s]
+    lines = []
+    if meter.deaths:
+        delays = [delay for death in known for delay in death.known_s]
+        first = [min(death.known_s) for death in known]
+        lines = [
+            f"  deaths       {len(meter.deaths)}, {len(known)} noticed before the peer was back",
+            f"               first to know: {spread(first)}",
+            f"               all that came to know: {spread(delays)}",
+        ]
+    wrong = len(meter.false_deaths)
+    if (
+        wrong
+        or meter.excused_deaths
+        or outcome.world.faults_done
+        or outcome.scenario.seconds >= 300
+    ):
+        lines.append(
+            f"  wrongly dead {wrong}; with reason (cut off, stalled or late just before) "
+            f"{meter.excused_deaths}"
+        )
+        for each in meter.false_deaths[:3]:
+            lines.append(f"               {each.of} by {each.by} at {each.at_s:.1f} s")
+    if meter.shunned:
+        lines.append(f"  shunned      {len(meter.shunned)} times an honest peer by an honest one")
+    return lines
+
+
+def _degrees(outcome: "Outcome") -> list[str]:
+    found = degrees(outcome.world)
+    if not found:
+        return []
+    all_of = [degree for degree, _ in found]
+    remote = sum(far for _, far in found) / len(found)
+    return [
+        f"  neighbours   {min(all_of)} to {max(all_of)}, {sum(all_of) / len(found):.1f} on average, "
+        f"{remote:.1f} of them at other sites"
+    ]
 
 
 def _grids(outcome: "Outcome") -> list[str]:
@@ -41,13 +121,8 @@ def _grids(outcome: "Outcome") -> list[str]:
         return []
     states = Counter(str(record.state) for record in records)
     counts = ", ".join(f"{n} {state}" for state, n in sorted(states.items()))
-    return [
-        f"  grids        {len(records)} made: {counts}; refusals that bound {_refusals(outcome)}"
-    ]
-
-
-def _refusals(outcome: "Outcome") -> int:
-    return outcome.world.invariants.refusals
+    refusals = outcome.world.invariants.refusals
+    return [f"  grids        {len(records)} made: {counts}; refusals that bound {refusals}"]
 
 
 def views(outcome: "Outcome") -> list[RequestView | None]:
@@ -70,30 +145,39 @@ def _requests(outcome: "Outcome") -> list[str]:
     lines = ["  requests     " + ", ".join(f"{what} {n}" for what, n in sorted(states.items()))]
     if died:
         lines.append(f"               {died} died with the peer that was asked")
-    commits = sorted(
+    commits = [
         line.at_s - view.started_s
         for view in known
         for line in view.story
         if line.text.startswith("committed")
-    )
-    ups = sorted(
+    ]
+    ups = [
         view.story[-1].at_s - view.started_s
         for view in known
         if view.kind == "up" and view.state is RequestState.DONE
-    )
+    ]
     for what, times in (("to commit", commits), ("to be up", ups)):
         if times:
-            p50, p99 = times[len(times) // 2], times[min(len(times) - 1, len(times) * 99 // 100)]
-            lines.append(f"  {what:<12} p50 {p50:.3f} s, p99 {p99:.3f} s, {len(times)} times")
+            lines.append(f"  {what:<12} {spread(times)}, {len(times)} times")
     return lines
 
 
 def _messages(outcome: "Outcome") -> list[str]:
     trace, world = outcome.world.trace, outcome.world
+    peer_seconds = max(1.0, world.elapsed_s) * len(world.peers)
     total = sum(trace.messages.values())
-    size = sum(trace.bytes_of(kind) for kind in trace.messages)
-    rate = size / max(1.0, world.elapsed_s) / len(world.peers)
-    lines = [f"  messages     {total}, about {size / 1e6:.1f} MB, {rate:.0f} B/s sent by each peer"]
-    for kind, count in trace.messages.most_common(_KINDS):
-        lines.append(f"    {kind:<18} {count:>9}  {trace.bytes_of(kind) / 1e3:>10.0f} kB")
+    size = sum(trace.bytes_of(kind) for kind in trace.kinds)
+    lines = [
+        f"  messages     {total}, about {size / 1e6:.1f} MB, {size / peer_seconds:.0f} B/s sent by "
+        "each peer",
+        f"    {'':<18} {'messages':>9}  {'kB':>10}  {'B/s a peer':>10}  {'busiest peer':>12}",
+    ]
+    for kind in trace.kinds[:_KINDS]:
+        busiest = max(peer.sent.get(kind, 0) for peer in world.peers)
+        lines.append(
+            f"    {kind.__name__:<18} {trace.messages[kind.__name__]:>9}"
+            f"  {trace.bytes_of(kind) / 1e3:>10.0f}"
+            f"  {trace.bytes_of(kind) / peer_seconds:>10.1f}"
+            f"  {trace.bytes_of(kind, busiest) / max(1.0, world.elapsed_s):>12.1f}"
+        )
     return lines

@@ -6,15 +6,23 @@ import msgspec
 
 from protocol.sim.crowd import Crowd
 from protocol.sim.faults import NONE, FaultPlan
+from protocol.sim.graph import connected
+from protocol.sim.peer import MANY_PEERS
 from protocol.sim.quiet import unsettled
+from protocol.sim.scenario import Scenario
 from protocol.sim.trace import Trace
-from protocol.sim.trouble import Trouble
 from protocol.sim.violation import violation
+from protocol.sim.warm import acquaint
 from protocol.sim.world import World
+from protocol.terms.limits import ACTIVE_VIEW
 
 JOIN_WITHIN_S = 120.0
 QUIET_WITHIN_S = 300.0
 """For splits to heal (an address is tried a minute), contracts to be audited, machines to be cleared."""
+_APART_S, _ALL_WITHIN_S = 0.05, 10.0
+"""Peers start so far apart, or closer if that would take longer for all of them."""
+_LOOK_S = 0.25
+"""Where looking at everybody is dear, how often it is done."""
 
 
 Progress = Callable[[str, float, int], None]
@@ -26,8 +34,9 @@ class Outcome(msgspec.Struct):
 
     world: World
     crowd: Crowd
+    scenario: Scenario
     joined_s: float
-    """After the last peer was started, until everyone knew everyone."""
+    """After the last peer was started, until everyone knew everyone (above MANY_PEERS: was connected)."""
     quiet_s: float
     """After the last fault was mended."""
 
@@ -38,6 +47,13 @@ def knows_all(world: World) -> bool:
     return all(
         p.node is not None and len(p.node.membership.sites_alive()) == others for p in world.peers
     )
+
+
+def is_joined(world: World) -> bool:
+    """Whether everyone knows everyone; of many peers, whether all are connected, by full views."""
+    if world.size <= MANY_PEERS:
+        return knows_all(world)
+    return connected(world, at_least=ACTIVE_VIEW - 1)
 
 
 def run(
@@ -52,30 +68,42 @@ def run(
     progress: Progress | None = None,
 ) -> Outcome:
     """A whole run. Violation if anything that must hold does not."""
+    scenario = Scenario(seed, peers, sites, seconds, grids=grids, plan=plan)
+    return play(scenario, trace, progress)
+
+
+def play(
+    scenario: Scenario, trace: Trace | None = None, progress: Progress | None = None
+) -> Outcome:
+    """A whole run of a scenario. Violation if anything that must hold does not."""
     tell = progress or _silent
-    world = World(seed, peers, sites, plan=plan, trace=trace)
-    world.start_all()
-    started_s = world.now_s + 0.05 * (peers - 1)
-    tell("joining", world.elapsed_s, world.steps)
-    if not world.run_until(lambda: knows_all(world), JOIN_WITHIN_S):
-        raise violation(world, "not every peer knows every other", *world.peers[:2])
-    joined_s = max(0.0, world.now_s - started_s)
-    crowd = Crowd(world, grids, seconds * 0.8, world.new_dice())
-    trouble = Trouble(world, plan, world.new_dice())
-    trouble.begin()
-    end_s = world.now_s + seconds
-    while world.now_s < end_s:
-        world.run(min(1.0, end_s - world.now_s))
-        tell("running", world.elapsed_s, world.steps)
-    trouble.end()
-    return Outcome(world, crowd, joined_s, settle(world))
+    world = World(
+        scenario.seed,
+        scenario.peers,
+        scenario.sites,
+        plan=scenario.plan,
+        trace=trace,
+        latencies=scenario.latencies,
+    )
+    joined_s = _join(world, scenario, tell)
+    crowd = Crowd(world, scenario.grids, scenario.seconds * 0.8, world.new_dice())
+    _schedule(world, scenario)
+    world.trouble.begin()
+    _pass(world, scenario.length_s, "running", tell)
+    crowd.end()
+    world.trouble.end()
+    quiet_s = settle(world, tell=tell)
+    if scenario.plan.liars:
+        world.invariants.nobody_is_wronged()
+    return Outcome(world, crowd, scenario, joined_s, quiet_s)
 
 
-def settle(world: World, within_s: float = QUIET_WITHIN_S) -> float:
+def settle(world: World, within_s: float = QUIET_WITHIN_S, tell: Progress | None = None) -> float:
     """Lets time pass until it is quiet; answers how long that took. Violation if it does not happen."""
     begin_s = world.now_s
     while world.now_s < begin_s + within_s:
         world.run(1.0)
+        (tell or _silent)("settling", world.elapsed_s, world.steps)
         if next(unsettled(world), None) is None:
             return world.now_s - begin_s
     found = list(unsettled(world))
@@ -84,6 +112,54 @@ def settle(world: World, within_s: float = QUIET_WITHIN_S) -> float:
     what, involved = found[0]
     more = "".join(f"\n  also: {text}" for text, _ in found[1:6])
     raise violation(world, f"not quiet after {within_s:.0f} s: {what}{more}", *involved)
+
+
+def _join(world: World, scenario: Scenario, tell: Progress) -> float:
+    """Everybody starts; answers how long after the last one all were joined."""
+    apart_s = min(_APART_S, _ALL_WITHIN_S / scenario.peers)
+    if scenario.warm:
+        acquaint(world, world.new_dice())
+        apart_s = min(apart_s, 1.0 / scenario.peers)
+    world.start_all(apart_s)
+    started_s = world.now_s + apart_s * (scenario.peers - 1)
+    every_s = 0.0 if scenario.peers <= MANY_PEERS else _LOOK_S
+    end_s = world.now_s + JOIN_WITHIN_S
+    while not world.run_until(lambda: is_joined(world), 1.0, every_s):
+        tell("joining", world.elapsed_s, world.steps)
+        if world.now_s >= end_s:
+            raise violation(world, "not every peer knows every other", *world.peers[:2])
+    return max(0.0, world.now_s - started_s)
+
+
+def _schedule(world: World, scenario: Scenario) -> None:
+    """What is asked of the world besides faults at random."""
+    dice = world.new_dice()
+    for i in range(scenario.tell):
+        world.after(scenario.seconds * (i + 0.5) / scenario.tell, _tell, world, dice.random())
+    if scenario.die:
+        chosen = dice.sample(world.peers[1:], int(scenario.die * (world.size - 1)))
+        for peer in chosen:
+            world.after(scenario.seconds * 0.25, peer.crash, True)
+    if scenario.split_s:
+        ids = [peer.id for peer in dice.sample(world.peers, world.size)]
+        half = len(ids) // 2
+        world.after(scenario.seconds * 0.25, world.wires.cut, ids[:half], ids[half:])
+        world.after(scenario.seconds * 0.25 + scenario.split_s, world.wires.heal)
+
+
+def _tell(world: World, chance: float) -> None:
+    if world.trouble.over:
+        return
+    up = [peer for peer in world.peers if peer.up and not peer.lies]
+    if up:
+        world.meter.tell(up[int(chance * len(up))])
+
+
+def _pass(world: World, seconds: float, what: str, tell: Progress) -> None:
+    end_s = world.now_s + seconds
+    while world.now_s < end_s:
+        world.run(min(1.0, end_s - world.now_s))
+        tell(what, world.elapsed_s, world.steps)
 
 
 def _silent(what: str, elapsed_s: float, steps: int) -> None:

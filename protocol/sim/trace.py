@@ -1,55 +1,119 @@
-"""The trace: a digest over every step of every peer, counts of messages, and, if wanted, a file."""
+"""The trace: a digest over every step of every peer, counts of messages, and, if wanted, a file.
 
+In a small world the digest covers every event and effect in full. In a large one that would cost more
+than the steps themselves, so there it covers, of every step, when it was, whose, what kind of event, from
+whom, and what kinds of effects: two runs that part ways anywhere part ways in that too, one step later.
+"""
+
+from array import array
 from collections import Counter
 from hashlib import sha256
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
-from protocol.node.events import Event
+from protocol.node.events import Arrived, Event
 from protocol.node.messages import Message
+from protocol.sim.peer import MANY_PEERS
 from protocol.terms.effects import Effect, Send
 from protocol.wire.envelope import pack, unpack
 
-_SAMPLES = 12
-"""Messages of a kind that really go through the codec; their mean size stands for the rest."""
+if TYPE_CHECKING:
+    from protocol.sim.peer import SimPeer
+
+_ALL, _EVERY = 12, 256
+"""So many messages of a kind really go through the codec, and after those one in so many: their mean size
+stands for the rest."""
+_BATCH = 8192
+"""Numbers of a large world's steps that are hashed at once."""
+
+
+class _Kind:
+    """Messages of one kind."""
+
+    __slots__ = ("bytes", "count", "measured")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.measured, self.bytes = 0, 0
 
 
 class Trace:
     """What happened, as a digest and as counts."""
 
-    def __init__(self, file: TextIO | None = None) -> None:
+    def __init__(self, file: TextIO | None = None, peers: int = 0) -> None:
+        """`peers` is how large the world is."""
         self._digest = sha256()
         self._file = file
+        self._full = file is not None or peers <= MANY_PEERS
         self._encoder = msgspec.json.Encoder()
-        self.messages: Counter[str] = Counter()
-        self._samples: dict[str, tuple[int, int]] = {}
+        self._types: dict[type, float] = {}
+        self._batch = array("d")
+        self._kinds: dict[type, _Kind] = {}
 
-    def step(self, at_s: float, peer: str, event: Event, effects: list[Effect]) -> None:
+    def step(self, at_s: float, peer: "SimPeer", event: Event, effects: list[Effect]) -> None:
         """One handled event."""
-        told = [(type(effect).__name__, effect) for effect in effects]
-        line = self._encoder.encode((round(at_s, 6), peer, type(event).__name__, event, told))
-        self._digest.update(line)
-        if self._file is not None:
-            self._file.write(line.decode() + "\n")
+        if self._full:
+            told = [(type(effect).__name__, effect) for effect in effects]
+            line = self._encoder.encode(
+                (round(at_s, 6), peer.name, type(event).__name__, event, told)
+            )
+            self._digest.update(line)
+            if self._file is not None:
+                self._file.write(line.decode() + "\n")
+            return
+        batch, types = self._batch, self._types
+        batch.extend((at_s, peer.number, len(effects)))
+        of: object = event
+        if isinstance(event, Arrived):
+            batch.append(float(int(event.peer[:12], 16)))
+            of = event.message
+        batch.append(types.get(type(of)) or self._number(type(of)))
+        for effect in effects:
+            of = effect.message if isinstance(effect, Send) else effect
+            batch.append(types.get(type(of)) or self._number(type(of)))
+        if len(batch) > _BATCH:
+            self._flush()
 
-    def message(self, send: Send) -> None:
-        """One message to another peer. The first of each kind must survive the codec unchanged."""
-        kind = type(send.message).__name__
-        self.messages[kind] += 1
-        count, size = self._samples.get(kind, (0, 0))
-        if count < _SAMPLES:
+    def message(self, peer: "SimPeer", send: Send) -> None:
+        """One message to another peer. Some of each kind must survive the codec unchanged."""
+        of = type(send.message)
+        kind = self._kinds.get(of)
+        if kind is None:
+            kind = self._kinds[of] = _Kind()
+        kind.count += 1
+        peer.sent[of] = peer.sent.get(of, 0) + 1
+        if kind.count <= _ALL or kind.count % _EVERY == 0:
             frame = pack(send.message, send.cause)
             cause, message = unpack(frame, Message)
             assert (cause, message) == (send.cause, send.message), send
-            self._samples[kind] = (count + 1, size + len(frame))
+            kind.measured += 1
+            kind.bytes += len(frame)
 
-    def bytes_of(self, kind: str) -> int:
-        """About how many bytes messages of a kind took together."""
-        count, size = self._samples[kind]
-        return self.messages[kind] * size // count
+    @property
+    def messages(self) -> Counter[str]:
+        """How many of each kind."""
+        return Counter({of.__name__: kind.count for of, kind in self._kinds.items()})
+
+    def bytes_of(self, of: type, count: int | None = None) -> float:
+        """About how many bytes all messages of a kind took together, or `count` of them."""
+        kind = self._kinds[of]
+        return (kind.count if count is None else count) * kind.bytes / kind.measured
+
+    @property
+    def kinds(self) -> list[type]:
+        """Kinds of messages, those first that took the most bytes."""
+        return sorted(self._kinds, key=lambda of: (-self.bytes_of(of), of.__name__))
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all lines so far."""
+        """SHA-256 over all steps so far."""
+        self._flush()
         return self._digest.hexdigest()
+
+    def _number(self, of: type) -> float:
+        return self._types.setdefault(of, float(len(self._types) + 1))
+
+    def _flush(self) -> None:
+        self._digest.update(self._batch.tobytes())
+        del self._batch[:]

@@ -1,9 +1,16 @@
-"""Whatever can go wrong, at random, for a while: deaths between two effects, cuts, stores that are full."""
+"""Whatever can go wrong, at random, for a while: deaths between two effects, cuts, stores that are full,
+clocks that jump, processes that stall. What is wrong all the time (drift, NAT, slowness, liars) is
+chosen at the beginning.
+"""
 
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
+from protocol.node.events import Ticked
+from protocol.sim.clocks import Clock
 from protocol.sim.faults import FaultPlan
+from protocol.sim.liar import Liar
 
 if TYPE_CHECKING:
     from protocol.sim.peer import SimPeer
@@ -13,42 +20,75 @@ _FUSE_MOST = 12
 _AWAY_S = (0.3, 15.0)
 _CUT_S = (0.5, 25.0)
 _FULL_S = (0.5, 8.0)
+_WRONG_S = 1.0
+"""How far clocks are apart at the beginning, at most."""
 
 
 class Trouble:
-    """Breaks things by a plan until it is told that it is over."""
+    """Breaks things by a plan until it is told that it is over. Made before any peer is started."""
 
     def __init__(self, world: "World", plan: FaultPlan, dice: Random) -> None:
         self._world, self._plan, self._dice = world, plan, dice
-        self._over = False
-        self._is_cut = False
+        self.over = False
+        """Nothing breaks any more, and nothing is asked."""
+        self.happened: list[tuple[float, str]] = []
+        """Every fault that came at a moment: virtual seconds, and what it was."""
+        # The first peer is where the others join, so it is neither hidden nor a liar.
+        others = world.peers[1:]
+        if plan.drift_ppm or plan.jump_every_s:
+            for peer in world.peers:
+                wrong_s = dice.uniform(-_WRONG_S, _WRONG_S)
+                rate = 1.0 + dice.uniform(-plan.drift_ppm, plan.drift_ppm) * 1e-6
+                peer.clock = Clock(world.now_s, wrong_s, rate)
+        for peer in dice.sample(others, round(plan.behind_nat * len(others))):
+            world.wires.undialled[peer.id] = None
+        self._slow = dice.sample(others, round(plan.slow * len(others)))
+        liars = dice.sample(others, min(plan.liars, len(others)))
+        self._liars = [Liar(world, peer, world.new_dice()) for peer in liars]
+        for peer in liars:
+            peer.lies = True
 
     def begin(self) -> None:
         """From now on."""
-        self._every(self._plan.crash_every_s, self._crash)
-        self._every(self._plan.cut_every_s, self._cut)
-        self._every(self._plan.full_every_s, self._fill)
+        plan = self._plan
+        self._every(plan.crash_every_s, self._crash)
+        self._every(plan.cut_every_s, self._cut)
+        self._every(plan.one_way_every_s, self._cut_one_way)
+        self._every(plan.full_every_s, self._fill)
+        self._every(plan.stall_every_s, self._stall)
+        self._every(plan.jump_every_s, self._jump)
+        for peer in self._slow:
+            peer.late_s = plan.late_s
+            peer.stall(self._dice.uniform(0.0, plan.late_s))
+        for liar in self._liars:
+            liar.begin()
 
     def end(self) -> None:
-        """Everything is mended, everybody is started again."""
-        self._over = True
-        self._heal()
+        """Everything is mended, everybody is started again, liars fall silent."""
+        self.over = True
+        self._world.wires.heal()
+        for liar in self._liars:
+            liar.end()
         for peer in self._world.peers:
-            peer.store_full, peer.fuse = False, None
+            peer.store_full, peer.fuse, peer.late_s = False, None, 0.0
             if not peer.up:
-                peer.start()
+                self._start(peer)
         self._world.calm_since_s = self._world.now_s
 
-    def _every(self, mean_s: float, what: object) -> None:
-        if not mean_s or self._over or not callable(what):
+    def _every(self, mean_s: float, what: Callable[[], None]) -> None:
+        if not mean_s or self.over:
             return
 
         def happen() -> None:
-            if not self._over:
+            if not self.over and len(self.happened) < self._plan.most:
                 what()
                 self._every(mean_s, what)
 
         self._world.after(self._dice.expovariate(1 / mean_s), happen)
+
+    def _happens(self, kind: str, detail: str) -> None:
+        self._world.faults_done[kind] += 1
+        self.happened.append((self._world.elapsed_s, f"{kind}: {detail}"))
 
     def _crash(self) -> None:
         peer = self._dice.choice(self._world.peers)
@@ -56,39 +96,80 @@ class Trouble:
             return
         if self._dice.random() < 0.5:
             peer.fuse = self._dice.randint(1, _FUSE_MOST)
+            self.happened.append(
+                (self._world.elapsed_s, f"crash: {peer.name} after {peer.fuse} effects")
+            )
         else:
-            self._world.faults_done["crash"] += 1
-            peer.crash()
-        self._world.after(self._dice.uniform(*_AWAY_S), lambda: self._restart(peer))
+            silently = self._dice.random() < self._plan.silent
+            self._happens("crash", f"{peer.name}{' with its host' * silently}")
+            peer.crash(silently)
+        self._world.after(self._dice.uniform(*_AWAY_S), self._restart, peer)
 
     def _restart(self, peer: "SimPeer") -> None:
-        if not peer.up and not self._over:
-            peer.start()
+        if not peer.up and not self.over:
+            self._start(peer)
+
+    def _start(self, peer: "SimPeer") -> None:
+        """With what the plan does to stores and clocks while nobody looks."""
+        if self._plan.wiped and self._dice.random() < self._plan.wiped:
+            self._happens("store lost", peer.name)
+            peer.store.clear()
+        if self._plan.jump_every_s and peer.clock is not None and self._dice.random() < 0.5:
+            peer.clock.jump(
+                self._world.now_s, self._dice.uniform(-self._plan.jump_s, self._plan.jump_s)
+            )
+        peer.start()
 
     def _cut(self) -> None:
-        if self._is_cut:
+        if not self._world.wires.whole:
             return
         peers = self._world.peers
         if self._dice.random() < 0.5:
             site = self._dice.choice(peers).site
             some = [peer.id for peer in peers if peer.site == site]
+            self._happens("cut", f"site {site}")
         else:
-            some = [p.id for p in self._dice.sample(peers, self._dice.randint(1, len(peers) // 2))]
-        others = [peer.id for peer in peers if peer.id not in some]
-        self._is_cut = True
-        self._world.faults_done["cut"] += 1
-        self._world.wires.cut(some, others)
-        self._world.after(self._dice.uniform(*_CUT_S), self._heal)
+            some = [
+                p.id
+                for p in self._dice.sample(peers, self._dice.randint(1, max(1, len(peers) // 2)))
+            ]
+            self._happens("cut", f"{len(some)} peers")
+        mine = dict.fromkeys(some)
+        self._world.wires.cut(some, [peer.id for peer in peers if peer.id not in mine])
+        self._world.after(self._dice.uniform(*_CUT_S), self._world.wires.heal)
 
-    def _heal(self) -> None:
-        self._is_cut = False
-        self._world.wires.heal()
+    def _cut_one_way(self) -> None:
+        peers = self._world.peers
+        if not self._world.wires.whole or len(peers) < 2:
+            return
+        mixed = self._dice.sample(peers, len(peers))
+        at = self._dice.randint(1, len(peers) - 1)
+        some, others = [p.id for p in mixed[:at]], [p.id for p in mixed[at:]]
+        self._happens("one way", f"{len(some)} peers do not reach {len(others)}")
+        self._world.wires.cut(some, others, one_way=True)
+        self._world.after(self._dice.uniform(*_CUT_S), self._world.wires.heal)
 
     def _fill(self) -> None:
         peer = self._dice.choice(self._world.peers)
         peer.store_full = True
-        self._world.after(self._dice.uniform(*_FULL_S), lambda: self._free(peer))
+        self.happened.append((self._world.elapsed_s, f"store full: {peer.name}"))
+        self._world.after(self._dice.uniform(*_FULL_S), self._free, peer)
 
     def _free(self, peer: "SimPeer") -> None:
         peer.store_full = False
         self._restart(peer)
+
+    def _stall(self) -> None:
+        peer = self._dice.choice(self._world.peers)
+        if peer.up and not peer.late_s:
+            seconds = self._dice.uniform(0.0, self._plan.late_s)
+            self._happens("stall", f"{peer.name} for {seconds:.1f} s")
+            peer.stall(seconds)
+
+    def _jump(self) -> None:
+        peer = self._dice.choice(self._world.peers)
+        if peer.up and peer.clock is not None:
+            seconds = self._dice.uniform(0.0, self._plan.jump_s)
+            self._happens("clock jump", f"{peer.name} by {seconds:.1f} s")
+            peer.clock.jump(self._world.now_s, seconds)
+            peer.feed(Ticked())

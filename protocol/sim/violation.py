@@ -10,17 +10,29 @@ if TYPE_CHECKING:
     from protocol.sim.world import World
 
 
+_FAULTS = 10
+
+
 class Violation(AssertionError):
     """Seed, virtual time, what broke, and what the peers involved did last."""
+
+    faults = 0
+    """How many faults had come by then, of those that come at moments."""
 
 
 def violation(world: "World", what: str, *peers: "SimPeer") -> Violation:
     """A violation with the story of the peers involved."""
     lines = [f"seed {world.seed}, {world.elapsed_s:.3f} s: {what}"]
+    happened = world.trouble.happened[-_FAULTS:]
+    if happened:
+        lines.append("  what went wrong on purpose, the last of it:")
+        lines += [f"    {at_s:9.3f} {what}" for at_s, what in happened]
     for peer in peers:
         lines.append(f"  {peer.name} at {peer.site} ({peer.id[:12]}), the last it did:")
         lines += [f"    {line}" for line in story(world, peer)]
-    return Violation("\n".join(lines))
+    broken = Violation("\n".join(lines))
+    broken.faults = len(world.trouble.happened)
+    return broken
 
 
 def story(world: "World", peer: "SimPeer") -> list[str]:

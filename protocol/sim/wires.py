@@ -3,14 +3,17 @@
 It keeps the contract of the real one (overlayd/ports/transport.py). A dialler tries until told to stop.
 A connection serves both ways; a peer is up from its first connection to its last. Frames of one
 connection arrive in order, at most once, unless faults say otherwise. A cut drops frames at once and
-ends connections when heartbeats have been missed; a crash is noticed within one latency.
+ends connections when heartbeats have been missed; a process that ends is noticed within one latency, a
+host that loses power when heartbeats have been missed.
+
+A cut may be one way: A's frames reach B, B's do not reach A. TCP then makes no new connection, and on a
+standing one A misses B's heartbeats and gives up; B learns it from A's goodbye, which does arrive.
 """
 
-from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from protocol.node.events import Arrived, Connected, Disconnected, Knocked
+from protocol.node.events import Arrived, Connected, Disconnected, Event, Knocked
 from protocol.node.messages import Message
 from protocol.sim.faults import LinkFaults
 from protocol.terms.ids import PeerId
@@ -23,23 +26,41 @@ RETRY_S = 0.5
 KNOCK_WITHIN_S = 3.0
 HEARTBEATS_S = 3.7
 """A frozen or cut-off peer is noticed by the transport this late (overlay.md)."""
+_APART_S = 1e-6
+"""Between two frames of one connection, so that they stay in order."""
 
 
 class _Connection:
     """One connection; each end knows for itself whether it stands."""
 
+    __slots__ = ("arrivals_s", "ends", "lives", "over")
+
     def __init__(self, a: "SimPeer", b: "SimPeer") -> None:
         self.ends = (a, b)
         self.lives = (a.life, b.life)
         self.over = False
-        self.last_s = {a.id: 0.0, b.id: 0.0}
-        """Arrival of the newest frame at that end, so that frames stay in order."""
+        self.arrivals_s = [0.0, 0.0]
+        """Of the newest frame at each end."""
 
     def other(self, peer: "SimPeer") -> "SimPeer":
         return self.ends[1] if self.ends[0] is peer else self.ends[0]
 
-    def same_life(self, peer: "SimPeer") -> bool:
-        return self.lives[self.ends.index(peer)] == peer.life
+
+class _Port:
+    """What one peer has to do with the transport."""
+
+    __slots__ = ("connections", "denied", "dialled", "trying", "up")
+
+    def __init__(self) -> None:
+        self.dialled: dict[PeerId, int] = {}
+        """Whom it dials, and in which life it was told to."""
+        self.connections: dict[PeerId, _Connection] = {}
+        """What there is, whatever the ends believe."""
+        self.up: dict[PeerId, _Connection] = {}
+        """What this end believes to have."""
+        self.trying: dict[PeerId, None] = {}
+        """Whom an attempt is under way to, or will be."""
+        self.denied: dict[PeerId, None] = {}
 
 
 class Wires:
@@ -48,29 +69,36 @@ class Wires:
     def __init__(self, world: "World", dice: Random, faults: LinkFaults) -> None:
         self._world, self._dice = world, dice
         self.faults = faults
-        self._dialled: dict[tuple[PeerId, PeerId], int] = {}
-        self._connections: dict[tuple[PeerId, PeerId], _Connection] = {}
-        self._up: dict[tuple[PeerId, PeerId], _Connection] = {}
-        """What each end (first) believes to have with the other."""
-        self._denied: dict[PeerId, dict[PeerId, None]] = {}
-        self._cut: list[tuple[dict[PeerId, None], dict[PeerId, None]]] = []
+        self._ports: dict[PeerId, _Port] = {}
+        self._cuts: list[tuple[dict[PeerId, None], dict[PeerId, None]]] = []
+        """Nothing gets from the first to the second."""
+        self.undialled: dict[PeerId, None] = {}
+        """Peers behind NAT: they dial, nobody dials them."""
         self._hidden: dict[tuple[PeerId, PeerId], None] = {}
         """(who, whom): the first cannot dial the second."""
+        self.whole_since_s = float("-inf")
+        """Since when nothing is cut; the future while something is."""
         self.lost = 0
         self.doubled = 0
 
     # -- what the world does to links
 
-    def cut(self, some: list[PeerId], others: list[PeerId]) -> None:
-        """Nothing passes between the two groups until `heal`."""
-        self._cut.append((dict.fromkeys(some), dict.fromkeys(others)))
-        for connection in list(self._connections.values()):
-            if self._is_cut(*connection.ends):
-                self._world.after(HEARTBEATS_S, partial(self._missed, connection))
+    def cut(self, some: list[PeerId], others: list[PeerId], *, one_way: bool = False) -> None:
+        """Nothing passes from `some` to `others` (nor back, unless `one_way`) until `heal`."""
+        self._cuts.append((dict.fromkeys(some), dict.fromkeys(others)))
+        self.whole_since_s = float("inf")
+        if not one_way:
+            self._cuts.append((dict.fromkeys(others), dict.fromkeys(some)))
+        for id in some:
+            for other, connection in list(self._port(id).connections.items()):
+                if self._is_cut(id, other) or self._is_cut(other, id):
+                    self._world.after(HEARTBEATS_S, self._missed, connection)
 
     def heal(self) -> None:
         """Undoes every cut."""
-        self._cut.clear()
+        if self._cuts:
+            self._cuts.clear()
+            self.whole_since_s = self._world.now_s
 
     def hide(self, hidden: list[PeerId], dialler: list[PeerId]) -> None:
         """From now on no `dialler` gets through to a `hidden` one; connections the other way do."""
@@ -80,178 +108,224 @@ class Wires:
         """Everybody can dial these again."""
         self._hidden = {pair: None for pair in self._hidden if pair[1] not in hidden}
 
-    def crashed(self, peer: "SimPeer") -> None:
-        """The peer's process is gone; others notice."""
-        self._denied.pop(peer.id, None)
-        for pair in [pair for pair in self._dialled if pair[0] == peer.id]:
-            del self._dialled[pair]
-        for pair in [pair for pair in self._up if pair[0] == peer.id]:
-            del self._up[pair]
-        for connection in list(self._connections.values()):
-            if peer in connection.ends:
-                self._end(connection, peer, "it closed the connection")
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is cut."""
+        return not self._cuts
+
+    def frozen(self, peer: "SimPeer") -> None:
+        """The peer's process does nothing any more, not even answer heartbeats."""
+        for connection in list(self._port(peer.id).connections.values()):
+            self._world.after(HEARTBEATS_S, self._missed, connection)
+
+    def crashed(self, peer: "SimPeer", silently: bool) -> None:
+        """The peer's process is gone; others notice, late if its host went with it."""
+        port = self._port(peer.id)
+        port.dialled.clear()
+        port.denied.clear()
+        port.up.clear()
+        why = "it fell silent" if silently else "it closed the connection"
+        for connection in list(port.connections.values()):
+            self._end(connection, peer, why, HEARTBEATS_S if silently else None)
 
     # -- what a peer does
 
     def dial(self, peer: "SimPeer", to: PeerId) -> None:
         """Keeps a connection until `hang_up`."""
-        if (peer.id, to) not in self._dialled and to not in self._denied.get(peer.id, {}):
-            self._dialled[(peer.id, to)] = peer.life
-            self._try(peer, to)
+        port = self._port(peer.id)
+        if to not in port.dialled and to not in port.denied:
+            port.dialled[to] = peer.life
+            if to not in port.trying:
+                self._try(peer, to)
 
     def hang_up(self, peer: "SimPeer", to: PeerId) -> None:
         """Stops dialling and closes what there is."""
-        self._dialled.pop((peer.id, to), None)
-        connection = self._connections.get(_pair(peer.id, to))
+        port = self._port(peer.id)
+        port.dialled.pop(to, None)
+        connection = port.connections.get(to)
         if connection is not None:
             self._end(connection, peer, "it hung up")
-        if (peer.id, to) in self._up:
-            self._lower(peer, self._up[(peer.id, to)], "hung up", 0.0)
+        if to in port.up:
+            self._world.after(0.0, self._notice, peer, port.up[to], "hung up")
 
     def deny(self, peer: "SimPeer", others: tuple[PeerId, ...]) -> None:
         """These, and only these, are refused from now on."""
-        self._denied[peer.id] = dict.fromkeys(others)
+        self._port(peer.id).denied = dict.fromkeys(others)
         for other in others:
             self.hang_up(peer, other)
 
     def knock(self, peer: "SimPeer", to: PeerId) -> None:
         """Tells the peer in a while whether it could dial."""
         target = self._world.by_id.get(to)
-        life = peer.life
-        late_s = 2 * self._latency_s(peer, target) if target is not None else KNOCK_WITHIN_S
-
-        def answer() -> None:
-            if peer.life == life:
-                there = target is not None and target.up and not self._barred(peer, target)
-                peer.feed(Knocked(to, there))
-
-        barred = target is None or not target.up or self._barred(peer, target)
-        self._world.after(KNOCK_WITHIN_S if barred else late_s, answer)
+        if target is None or self._barred(peer, target):
+            self._world.after(KNOCK_WITHIN_S, self._knocked, peer, peer.life, to)
+        else:
+            late_s = 2 * self._latency_s(peer, target)
+            self._world.after(late_s, self._knocked, peer, peer.life, to)
 
     def send(self, peer: "SimPeer", to: PeerId, message: Message, cause: str) -> None:
         """One frame, lost if no connection stands or the faults will have it."""
-        connection = self._up.get((peer.id, to))
-        if connection is None or connection.over:
+        self.carry(peer, to, Arrived(peer.id, message, cause))
+
+    def carry(self, peer: "SimPeer", to: PeerId, event: Event) -> None:
+        """A frame, and what its arrival is to the receiver."""
+        connection = self._port(peer.id).up.get(to)
+        faults = self.faults
+        if (
+            connection is None
+            or connection.over
+            or (faults.loss and self._dice.random() < faults.loss)
+        ):
             self.lost += 1
             return
-        copies = 1
-        if self.faults.loss and self._dice.random() < self.faults.loss:
-            self.lost += 1
-            return
-        if self.faults.doubling and self._dice.random() < self.faults.doubling:
+        if faults.doubling and self._dice.random() < faults.doubling:
             self.doubled += 1
-            copies = 2
-        for _ in range(copies):
-            self._carry(connection, peer, Arrived(peer.id, message, cause))
+            self._carry(connection, peer, event)
+        self._carry(connection, peer, event)
+
+    def up(self, peer: "SimPeer") -> list[PeerId]:
+        """With whom the peer believes to have a connection."""
+        return list(self._port(peer.id).up)
 
     # -- parts
 
-    def _carry(
-        self, connection: _Connection, sender: "SimPeer", event: Arrived | Connected
-    ) -> None:
-        receiver = connection.other(sender)
-        if self._is_cut(sender, receiver):
+    def _port(self, id: PeerId) -> _Port:
+        port = self._ports.get(id)
+        if port is None:
+            port = self._ports[id] = _Port()
+        return port
+
+    def _carry(self, connection: _Connection, sender: "SimPeer", event: Event) -> None:
+        at = 1 if connection.ends[0] is sender else 0
+        receiver = connection.ends[at]
+        if self._cuts and self._is_cut(sender.id, receiver.id):
             self.lost += 1
             return
         arrival_s = self._world.now_s + self._latency_s(sender, receiver)
+        arrivals_s = connection.arrivals_s
         reorder = self.faults.reordering and self._dice.random() < self.faults.reordering
         if not reorder or isinstance(event, Connected):
-            arrival_s = max(arrival_s, connection.last_s[receiver.id] + 1e-6)
-            connection.last_s[receiver.id] = arrival_s
-        self._world.at(arrival_s, lambda: self._deliver(connection, receiver, event))
+            if arrival_s < arrivals_s[at] + _APART_S:
+                arrival_s = arrivals_s[at] + _APART_S
+            arrivals_s[at] = arrival_s
+        self._world.at(arrival_s, self._deliver, connection, at, event)
 
-    def _deliver(
-        self, connection: _Connection, receiver: "SimPeer", event: Arrived | Connected
-    ) -> None:
-        here = (receiver.id, connection.other(receiver).id)
-        if connection.over or not connection.same_life(receiver):
+    def _deliver(self, connection: _Connection, at: int, event: Event) -> None:
+        receiver = connection.ends[at]
+        if connection.over or connection.lives[at] != receiver.life:
             self.lost += 1
         elif isinstance(event, Connected):
             self._raise(receiver, connection)
-        elif self._up.get(here) is connection:
+        elif self._port(receiver.id).up.get(connection.ends[1 - at].id) is connection:
             receiver.feed(event)
         else:
             self.lost += 1
 
     def _raise(self, peer: "SimPeer", connection: _Connection, *, accepted: bool = False) -> None:
         """The peer has a connection; what it had before with that other is gone."""
-        other = connection.other(peer).id
-        if (peer.id, other) in self._up:
-            del self._up[(peer.id, other)]
+        other, port = connection.other(peer).id, self._port(peer.id)
+        if other in port.up:
+            del port.up[other]
             peer.feed(Disconnected(other, "it was restarted"))
         if peer.up and not connection.over:
-            self._up[(peer.id, other)] = connection
+            port.up[other] = connection
             peer.feed(Connected(other, accepted))
 
-    def _lower(self, peer: "SimPeer", connection: _Connection, why: str, delay_s: float) -> None:
+    def _notice(self, peer: "SimPeer", connection: _Connection, why: str) -> None:
         """The peer notices that a connection is gone."""
-        other = connection.other(peer).id
-
-        def notice() -> None:
-            if self._up.get((peer.id, other)) is connection:
-                del self._up[(peer.id, other)]
-                peer.feed(Disconnected(other, why))
-
-        self._world.after(delay_s, notice)
+        other, up = connection.other(peer).id, self._port(peer.id).up
+        if up.get(other) is connection:
+            del up[other]
+            peer.feed(Disconnected(other, why))
 
     def _try(self, peer: "SimPeer", to: PeerId) -> None:
-        life = self._dialled.get((peer.id, to))
-        if life is None or life != peer.life:
-            return
+        """Dials, if that is still wanted and there is nothing yet."""
+        port = self._port(peer.id)
+        port.trying.pop(to, None)
+        life = port.dialled.get(to)
         target = self._world.by_id.get(to)
-        pair = _pair(peer.id, to)
-        if pair not in self._connections and target is not None:
-            latency_s = self._latency_s(peer, target)
-            self._world.after(2 * latency_s, lambda: self._meet(peer, target))
-        self._world.after(RETRY_S, lambda: self._try(peer, to))
+        if life is None or life != peer.life or to in port.connections or target is None:
+            return
+        port.trying[to] = None
+        self._world.after(2 * self._latency_s(peer, target), self._meet, peer, target)
 
     def _meet(self, peer: "SimPeer", target: "SimPeer") -> None:
         """The handshake is through, if there is anybody there."""
-        pair = _pair(peer.id, target.id)
-        dialled = self._dialled.get((peer.id, target.id)) == peer.life
-        if not dialled or not peer.up or not target.up or self._barred(peer, target):
+        port = self._port(peer.id)
+        port.trying.pop(target.id, None)
+        if port.dialled.get(target.id) != peer.life or target.id in port.connections:
             return
-        if pair in self._connections or peer.id in self._denied.get(target.id, {}):
+        refused = peer.id in self._port(target.id).denied
+        if not peer.up or refused or self._barred(peer, target):
+            self._retry(peer, target.id)
             return
         connection = _Connection(peer, target)
-        self._connections[pair] = connection
+        port.connections[target.id] = self._port(target.id).connections[peer.id] = connection
         self._carry(connection, target, Connected(target.id))
         self._raise(target, connection, accepted=True)
 
-    def _missed(self, connection: _Connection) -> None:
-        """Heartbeats stayed away, if the cut is still there: both ends give up."""
-        if connection.over or not self._is_cut(*connection.ends):
-            return
-        self._connections.pop(_pair(connection.ends[0].id, connection.ends[1].id), None)
-        connection.over = True
-        for end in connection.ends:
-            self._lower(end, connection, "it fell silent", 0.0)
+    def _barred(self, peer: "SimPeer", target: "SimPeer") -> bool:
+        """Whether a dial comes to nothing."""
+        if not target.up or target.is_frozen or target.id in self.undialled:
+            return True
+        if (peer.id, target.id) in self._hidden:
+            return True
+        return self._is_cut(peer.id, target.id) or self._is_cut(target.id, peer.id)
 
-    def _end(self, connection: _Connection, by: "SimPeer", why: str) -> None:
+    def _knocked(self, peer: "SimPeer", life: int, to: PeerId) -> None:
+        if peer.life == life:
+            target = self._world.by_id.get(to)
+            peer.feed(Knocked(to, target is not None and not self._barred(peer, target)))
+
+    def _missed(self, connection: _Connection) -> None:
+        """Heartbeats stayed away, if what stopped them is still there: who misses them gives up."""
+        a, b = connection.ends
+        deaf = [
+            end
+            for end, other in ((a, b), (b, a))
+            if other.is_frozen or self._is_cut(other.id, end.id)
+        ]
+        if connection.over or not deaf:
+            return
+        self._forget(connection)
+        for end in (a, b):
+            if end in deaf:
+                self._notice(end, connection, "it fell silent")
+            else:
+                latency_s = self._latency_s(deaf[0], end)
+                self._world.after(latency_s, self._notice, end, connection, "it gave up")
+
+    def _end(
+        self, connection: _Connection, by: "SimPeer", why: str, delay_s: float | None = None
+    ) -> None:
         """One end closes; the other notices a latency later, or by missing heartbeats if cut off."""
         other = connection.other(by)
-        self._connections.pop(_pair(by.id, other.id), None)
+        self._forget(connection)
+        if delay_s is None:
+            cut = self._is_cut(by.id, other.id)
+            delay_s = HEARTBEATS_S if cut else self._latency_s(by, other)
+        self._world.after(delay_s, self._notice, other, connection, why)
+
+    def _forget(self, connection: _Connection) -> None:
+        """It is over; an end that still dials tries again."""
         connection.over = True
-        self._lower(
-            other,
-            connection,
-            why,
-            HEARTBEATS_S if self._is_cut(by, other) else self._latency_s(by, other),
-        )
+        for end in connection.ends:
+            other = connection.other(end).id
+            port = self._port(end.id)
+            if port.connections.pop(other, None) is not None and other in port.dialled:
+                self._retry(end, other)
+
+    def _retry(self, peer: "SimPeer", to: PeerId) -> None:
+        """Another attempt in a while."""
+        trying = self._port(peer.id).trying
+        if to not in trying:
+            trying[to] = None
+            self._world.after(RETRY_S, self._try, peer, to)
 
     def _latency_s(self, a: "SimPeer", b: "SimPeer") -> float:
         base_s = self._world.latency_s(a.site, b.site)
-        return base_s * self._dice.uniform(1.0, 1.0 + self.faults.jitter)
+        return base_s * (1.0 + self.faults.jitter * self._dice.random())
 
-    def _barred(self, peer: "SimPeer", target: "SimPeer") -> bool:
-        return (peer.id, target.id) in self._hidden or self._is_cut(peer, target)
-
-    def _is_cut(self, a: "SimPeer", b: "SimPeer") -> bool:
-        return any(
-            (a.id in some and b.id in others) or (b.id in some and a.id in others)
-            for some, others in self._cut
-        )
-
-
-def _pair(a: PeerId, b: PeerId) -> tuple[PeerId, PeerId]:
-    return (a, b) if a < b else (b, a)
+    def _is_cut(self, a: PeerId, b: PeerId) -> bool:
+        """Whether nothing gets from `a` to `b`."""
+        return any(a in some and b in others for some, others in self._cuts)

@@ -8,30 +8,31 @@ from collections import Counter
 from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random
+from typing import Any
 
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import GridSpec
 from protocol.membership.messages import Contact
-from protocol.node.events import Event, OrderGiven, PlanAsked
+from protocol.node.events import OrderGiven, PlanAsked
 from protocol.node.identity import Identity
 from protocol.sim.faults import NONE, FaultPlan
 from protocol.sim.invariants import Invariants
-from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
-from protocol.sim.peer import SimPeer
+from protocol.sim.keys import SimFederation, SimSealer, SimVerifier, Witnessed
+from protocol.sim.latency import Latencies, drawn
+from protocol.sim.meter import Meter
+from protocol.sim.peer import MANY_PEERS, SimPeer
 from protocol.sim.people import IMAGE, Admin
 from protocol.sim.trace import Trace
+from protocol.sim.trouble import Trouble
 from protocol.sim.wires import Wires
-from protocol.terms.effects import Effect, Row, Send
-from protocol.terms.ids import Digest, PeerId, RequestId
+from protocol.terms.effects import Row, Send
+from protocol.terms.ids import Digest, KeyId, PeerId, RequestId
 from protocol.trust.order import SignedOrder
-from protocol.trust.signing import Verifier
+from protocol.trust.signing import Signer, Verifier
 
 START_S = 1_750_000_000.0
 CAPACITY = Quantum(8000, 8 << 30, 64 << 30)
-LOCAL_S = 0.0005
-NEAR_S, FAR_S = 0.010, 0.075
-"""One way between sites, seconds (overlay.md)."""
 
 
 class World:
@@ -47,27 +48,32 @@ class World:
         capacity: Quantum = CAPACITY,
         encrypts: bool = True,
         trace: Trace | None = None,
+        latencies: Latencies | None = None,
     ) -> None:
-        self.seed, self.faults = seed, plan
+        """`latencies` are drawn for `sites` sites if there are none."""
+        self.seed, self.size, self.faults = seed, peers, plan
         self.start_s = self.now_s = START_S
         self.calm_since_s = START_S
         """Since when nothing is broken, as far as anybody told the world."""
         self._seeds = Random(seed)
-        self._heap: list[tuple[float, int, Callable[[], object]]] = []
+        self._heap: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._sequence = 0
         self.steps = 0
         self.faults_done: Counter[str] = Counter()
-        self.trace = trace or Trace()
+        self.trace = trace or Trace(peers=peers)
+        self.meter = Meter(self)
         self.federation = SimFederation(
             "federation", from_s=START_S - 86400, until_s=START_S + 400 * 86400
         )
         self.verifier: Verifier = SimVerifier()
+        self.genuine: dict[tuple[KeyId, bytes], None] | None = {} if plan.liars else None
+        """All that hosts ever signed, by who did; None if nobody lies."""
         self.wires = Wires(self, self.new_dice(), plan.links)
-        names = [f"s{i + 1}" for i in range(sites)]
+        latencies = latencies or drawn(sites, self.new_dice())
+        names, self._one_way_s = latencies.sites, latencies.one_way_s
         self.admins = {site: Admin(self.federation, site, self.new_dice()) for site in names}
-        self._latency_s = self._latencies(names)
         self.peers = [
-            self._peer(names[i % sites], f"h{i + 1}", capacity, encrypts) for i in range(peers)
+            self._peer(names[i % len(names)], i + 1, capacity, encrypts) for i in range(peers)
         ]
         self.by_id: dict[PeerId, SimPeer] = {peer.id: peer for peer in self.peers}
         self.invariants = Invariants(self)
@@ -75,31 +81,44 @@ class World:
         first = self.peers[0]
         for peer in self.peers[1:]:
             peer.joins = (Contact(first.id, first.site, first.identity.address),)
+        self.trouble = Trouble(self, plan, self.new_dice())
 
     # -- time
 
-    def at(self, at_s: float, action: Callable[[], object]) -> None:
+    def at(self, at_s: float, action: Callable[..., object], *arguments: object) -> None:
         """Something happens then."""
         self._sequence += 1
-        heappush(self._heap, (max(at_s, self.now_s), self._sequence, action))
+        if at_s < self.now_s:
+            at_s = self.now_s
+        heappush(self._heap, (at_s, self._sequence, action, arguments))
 
-    def after(self, delay_s: float, action: Callable[[], object]) -> None:
+    def after(self, delay_s: float, action: Callable[..., object], *arguments: object) -> None:
         """Something happens after a while."""
-        self.at(self.now_s + delay_s, action)
+        self.at(self.now_s + delay_s, action, *arguments)
 
     def run(self, seconds: float) -> None:
         """Lets virtual time pass."""
-        self.run_until(lambda: False, seconds)
+        heap, end_s = self._heap, self.now_s + seconds
+        while heap and heap[0][0] <= end_s:
+            self.now_s, _, action, arguments = heappop(heap)
+            action(*arguments)
+        self.now_s = end_s
 
-    def run_until(self, condition: Callable[[], bool], within_s: float) -> bool:
-        """Lets virtual time pass until a condition holds (asked after each instant); False if it did
-        not within that many seconds."""
+    def run_until(
+        self, condition: Callable[[], bool], within_s: float, every_s: float = 0.0
+    ) -> bool:
+        """Lets virtual time pass until a condition holds (asked after each instant, or at most once in
+        `every_s`); False if it did not within that many seconds."""
         end_s = self.now_s + within_s
-        while self._heap and self._heap[0][0] <= end_s:
-            if self._heap[0][0] > self.now_s and condition():
-                return True
-            self.now_s, _, action = heappop(self._heap)
-            action()
+        heap, asked_s = self._heap, float("-inf")
+        while heap and heap[0][0] <= end_s:
+            next_s = heap[0][0]
+            if next_s > self.now_s and self.now_s >= asked_s + every_s:
+                asked_s = self.now_s
+                if condition():
+                    return True
+            self.now_s, _, action, arguments = heappop(heap)
+            action(*arguments)
         if condition():
             return True
         self.now_s = end_s
@@ -135,14 +154,12 @@ class World:
         self.steps += 1
         self.invariants.moved(peer)
 
-    def traced(self, peer: SimPeer, event: Event, effects: list[Effect]) -> None:
-        """Every step, for the trace."""
-        self.trace.step(self.elapsed_s, peer.name, event, effects)
-        self.invariants.effects(peer, effects)
-
-    def sent(self, peer: SimPeer, send: Send) -> None:
-        """Every message to another peer."""
-        self.trace.message(send)
+    def said(self, peer: SimPeer, send: Send) -> None:
+        """Every message a peer sends, also to itself."""
+        self.invariants.said(peer, send)
+        if send.peer != peer.id:
+            self.trace.message(peer, send)
+            self.meter.sent(send)
 
     def written(self, peer: SimPeer, row: Row) -> None:
         """Every row that went to a peer's store."""
@@ -151,13 +168,18 @@ class World:
     # -- parts
 
     def latency_s(self, a: str, b: str) -> float:
-        """One way between two sites."""
-        return LOCAL_S if a == b else self._latency_s[(a, b) if a < b else (b, a)]
+        """One way from one site to another."""
+        return self._one_way_s[a, b]
 
     def start_all(self, apart_s: float = 0.05) -> None:
         """Every peer starts, one after another."""
         for i, peer in enumerate(self.peers):
             self.after(i * apart_s, peer.start)
+
+    @property
+    def whole_directories(self) -> bool:
+        """Whether everybody is to know everybody; among many, each knows enough."""
+        return self.size <= MANY_PEERS
 
     def new_dice(self) -> Random:
         """A generator of its own for some part of the world."""
@@ -168,20 +190,20 @@ class World:
         known = self.by_id.get(peer)
         return known.name if known is not None else peer[:12]
 
-    def _latencies(self, names: list[str]) -> dict[tuple[str, str], float]:
-        dice = self.new_dice()
-        return {(a, b): dice.uniform(NEAR_S, FAR_S) for a in names for b in names if a < b}
-
-    def _peer(self, site: str, name: str, capacity: Quantum, encrypts: bool) -> SimPeer:
+    def _peer(self, site: str, number: int, capacity: Quantum, encrypts: bool) -> SimPeer:
+        name = f"h{number}"
+        signer: Signer = self.federation.host(site, name)
+        if self.genuine is not None:
+            signer = Witnessed(self.federation.host(site, name), self.genuine)
         identity = Identity(
-            signer=self.federation.host(site, name),
+            signer=signer,
             verifier=self.verifier,
             sealer=SimSealer(self.federation.host(site, name).key),
             chain=self.federation.host_chain(site, name),
             federation=self.federation.key,
             name=name,
             site=site,
-            address=f"10.0.0.{len(name)}:7000",
+            address=f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}:7000",
         )
         facts = HostFacts(
             capacity=capacity,
@@ -193,4 +215,6 @@ class World:
             encrypts=encrypts,
         )
         images = (ImageLabel(IMAGE.name, Digest(IMAGE.digest), 16 << 20),)
-        return SimPeer(self, identity, facts, images, self.new_dice(), self.faults.fail_boot)
+        return SimPeer(
+            self, number, identity, facts, images, self.new_dice(), self.faults.fail_boot
+        )

@@ -7,6 +7,7 @@ from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import LeaseTerms, OnExpiry
 from protocol.grid.record import GridState, LeaseChange
+from protocol.sim.clocks import Clock
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import MIB, grid_spec
 from protocol.sim.quiet import newest_records
@@ -176,7 +177,7 @@ def clocked(*off_s: float) -> World:
     """As many peers at as many sites, whose clocks are off by so much, and know it."""
     world = World(7, len(off_s), len(off_s), capacity=SMALL)
     for peer, ahead_s in zip(world.peers, off_s, strict=True):
-        peer.clock_off_s = ahead_s
+        peer.clock = Clock(world.now_s, ahead_s)
     world.start_all()
     assert world.run_until(lambda: knows_all(world), JOIN_WITHIN_S)
     world.run(20.0)

@@ -1,0 +1,148 @@
+"""A member that lies: valid certificates, an honest node underneath, and on top of it whatever malice can say.
+
+It speaks only with whom its node is connected to, as a real one could. Five ways, one at a time, often:
+it gives out others' records with another body (no signature fits), and with its own signature; it replays
+records that have been replaced since; it publishes, truly signed, that everybody is silent; it sends
+bytes (noise, and genuine frames with a few bits turned); it floods with well-formed messages.
+"""
+
+from random import Random
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from protocol.broadcast.messages import (
+    Announce,
+    Compare,
+    Gossip,
+    Records,
+    Version,
+    Want,
+    version_of,
+)
+from protocol.membership.messages import Suspicion
+from protocol.node.events import Arrived, Garbled
+from protocol.node.messages import Message
+from protocol.terms.ids import PeerId
+from protocol.terms.limits import COMPARE_BUCKETS, SUSPICION_TTL_S
+from protocol.trust.record import DOMAIN, SignedRecord
+from protocol.wire.codec import Malformed, encode
+from protocol.wire.envelope import pack, unpack
+
+if TYPE_CHECKING:
+    from protocol.sim.peer import SimPeer
+    from protocol.sim.world import World
+
+_EVERY_S = 0.5
+_FLOOD = 200
+"""Messages in one burst to one peer."""
+_KEPT = 256
+"""Records it keeps to replay."""
+
+
+class Liar:
+    """Lies through one peer of the world."""
+
+    def __init__(self, world: "World", peer: "SimPeer", dice: Random) -> None:
+        self._world, self._peer, self._dice = world, peer, dice
+        self._silent = True
+        self._old: list[SignedRecord] = []
+
+    def begin(self) -> None:
+        """Starts to lie."""
+        self._silent = False
+        self._world.after(self._dice.uniform(0.0, _EVERY_S), self._lie)
+
+    def end(self) -> None:
+        """Says only what its node says from now on."""
+        self._silent = True
+
+    def _lie(self) -> None:
+        if self._silent:
+            return
+        self._world.after(self._dice.uniform(0.5, 1.5) * _EVERY_S, self._lie)
+        near = self._world.wires.up(self._peer)
+        if self._peer.node is None or not near:
+            return
+        kinds = (self._forge, self._replay, self._accuse, self._garble, self._flood)
+        kind = self._dice.choice(kinds)
+        self._world.faults_done[f"lie: {kind.__name__[1:]}"] += 1
+        kind(self._dice.choice(near), near)
+
+    def _say(self, to: PeerId, message: Message) -> None:
+        self._world.wires.carry(self._peer, to, Arrived(self._peer.id, message, ""))
+
+    def _records(self) -> list[SignedRecord]:
+        """What its directory holds now, which it also keeps for later."""
+        assert self._peer.node is not None
+        directory = self._peer.node.broadcast.directory
+        held = [h.signed for kind in ("presence", "advert") for h in directory.of_kind(kind)]
+        self._old = (self._old + self._dice.sample(held, min(8, len(held))))[-_KEPT:]
+        return held
+
+    def _forge(self, to: PeerId, near: list[PeerId]) -> None:
+        """A newer record of somebody else, signed by the liar, or with the old signature."""
+        assert self._peer.node is not None
+        directory = self._peer.node.broadcast.directory
+        held = self._dice.choice(directory.of_kind("presence"))
+        newer = msgspec.structs.replace(
+            held.record,
+            incarnation=held.record.incarnation + self._dice.randint(0, 3),
+            sequence=999,
+        )
+        payload = encode(newer)
+        signature = held.signed.signature
+        if self._dice.random() < 0.5:
+            signature = self._peer.identity.signer.sign(DOMAIN, payload)
+        forged = SignedRecord(payload, signature)
+        self._say(to, Gossip(forged) if self._dice.random() < 0.5 else Records((forged,)))
+
+    def _replay(self, to: PeerId, near: list[PeerId]) -> None:
+        """Old records, as they were signed."""
+        self._records()
+        self._say(to, Records(tuple(self._dice.sample(self._old, min(16, len(self._old))))))
+
+    def _accuse(self, to: PeerId, near: list[PeerId]) -> None:
+        """Everybody is silent, it says, under its own key, in each one's incarnation."""
+        node = self._peer.node
+        assert node is not None
+        for other in list(node.membership.known):
+            suspicion = Suspicion(other, node.membership.liveness.incarnation(other))
+            record = node.broadcast.publish(
+                "suspicion", other, encode(suspicion), SUSPICION_TTL_S, self._peer.now_s
+            )
+            for effect in record:
+                message = getattr(effect, "message", None)
+                if isinstance(message, Gossip):
+                    for peer in near:
+                        self._say(peer, message)
+                    break
+
+    def _garble(self, to: PeerId, near: list[PeerId]) -> None:
+        """Bytes: noise, or a genuine frame with some of it changed."""
+        for _ in range(8):
+            if self._dice.random() < 0.5:
+                frame = self._dice.randbytes(self._dice.randint(0, 200))
+            else:
+                genuine = bytearray(pack(Gossip(self._dice.choice(self._records())), ""))
+                for _ in range(self._dice.randint(1, 4)):
+                    genuine[self._dice.randrange(len(genuine))] ^= 1 << self._dice.randrange(8)
+                frame = bytes(genuine)
+            try:
+                cause, message = unpack(frame, Message)
+            except Malformed as error:
+                self._world.wires.carry(self._peer, to, Garbled(self._peer.id, error.reason))
+            else:
+                self._world.wires.carry(self._peer, to, Arrived(self._peer.id, message, cause))
+
+    def _flood(self, to: PeerId, near: list[PeerId]) -> None:
+        """Well-formed, allowed, and far too much."""
+        assert self._peer.node is not None
+        directory = self._peer.node.broadcast.directory
+        versions = tuple(version_of(h.record) for h in directory.of_kind("presence"))[:64]
+        made_up = tuple(
+            Version(v.owner, "advert", f"x{self._dice.randrange(1 << 30)}", 1, 1) for v in versions
+        )
+        buckets = tuple(self._dice.getrandbits(60) for _ in range(COMPARE_BUCKETS))
+        for _ in range(_FLOOD):
+            self._say(to, self._dice.choice((Announce(made_up), Compare(buckets), Want(versions))))

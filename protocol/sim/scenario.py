@@ -1,0 +1,114 @@
+"""What a run is: everything that decides it, as one value, and as the arguments that ask for it again."""
+
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from protocol.sim.faults import NONE, PLANS, FaultPlan, LinkFaults
+from protocol.sim.latency import Latencies
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A federation, what people do with it, and what goes wrong. Two equal ones have the same digest."""
+
+    seed: int = 1
+    peers: int = 6
+    sites: int = 3
+    seconds: float = 60.0
+    """Virtual time after all have joined."""
+    grids: int = 0
+    plan: FaultPlan = NONE
+    latencies: Latencies | None = None
+    """None: drawn for `sites` sites."""
+    latency_file: str = ""
+    """Where they were read from, for the command that does it again."""
+    warm: bool = False
+    """Peers start all at once and remember each other, as after a power cut everywhere."""
+    tell: int = 0
+    """Lines of news told, each by a random peer, evenly over the time."""
+    die: float = 0.0
+    """Share of peers whose hosts lose power at once, after a quarter of the time, for good."""
+    stop_s: float | None = None
+    """Everything is mended so soon and nothing is asked any more: a prefix of the run without this."""
+    split_s: float = 0.0
+    """Two halves cannot reach each other for so long, from a quarter of the time on."""
+
+    @property
+    def length_s(self) -> float:
+        """Virtual time after all have joined, until everything is mended."""
+        return self.seconds if self.stop_s is None else min(self.stop_s, self.seconds)
+
+    def command(self) -> str:
+        """The command that runs this again."""
+        words = ["scripts/sim"]
+        options: dict[str, object] = {
+            "seed": self.seed,
+            "peers": self.peers,
+            "seconds": self.seconds,
+        }
+        if self.latency_file:
+            options["latencies"] = self.latency_file
+        else:
+            options["sites"] = self.sites
+        usual = Scenario()
+        for name in ("grids", "tell", "die", "split_s", "stop_s"):
+            if getattr(self, name) != getattr(usual, name):
+                options[name.removesuffix("_s")] = getattr(self, name)
+        preset = PLANS.get(self.plan.name, NONE)
+        options["faults"] = preset.name
+        for name, option in KNOBS.items():
+            value = knob(self.plan, name)
+            if value != knob(preset, name):
+                options[option] = value
+        words += [f"--{name} {_shown(value)}" for name, value in options.items()]
+        return " ".join(words + ["--warm"] * self.warm)
+
+    def at_seed(self, seed: int) -> "Scenario":
+        """The same with other chance."""
+        return replace(self, seed=seed)
+
+
+KNOBS = {
+    "jitter": "jitter",
+    "loss": "loss",
+    "doubling": "duplication",
+    "reordering": "reordering",
+    "crash_every_s": "crash-every",
+    "silent": "silent",
+    "wiped": "wiped",
+    "cut_every_s": "cut-every",
+    "one_way_every_s": "one-way-every",
+    "full_every_s": "full-every",
+    "stall_every_s": "stall-every",
+    "slow": "slow",
+    "late_s": "late",
+    "drift_ppm": "drift",
+    "jump_every_s": "jump-every",
+    "jump_s": "jump",
+    "behind_nat": "behind-nat",
+    "liars": "liars",
+    "fail_boot": "fail-boot",
+    "most": "most-faults",
+}
+"""Each field of a plan (or of its links) and the option that sets it."""
+_LINKS = tuple(field.name for field in msgspec.structs.fields(LinkFaults))
+
+
+def knob(plan: FaultPlan, name: str) -> float:
+    """One figure of a plan."""
+    value: float = getattr(plan.links if name in _LINKS else plan, name)
+    return value
+
+
+def turned(plan: FaultPlan, name: str, value: float) -> FaultPlan:
+    """The plan with one figure changed."""
+    if name in _LINKS:
+        return msgspec.structs.replace(
+            plan, links=msgspec.structs.replace(plan.links, **{name: value})
+        )
+    return msgspec.structs.replace(plan, **{name: value})
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
