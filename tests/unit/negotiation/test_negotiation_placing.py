@@ -342,13 +342,13 @@ def test_a_workspace_terminated_while_its_host_was_out_of_reach() -> None:
     """Its notice never came here; the register has the later epoch."""
     request = up()
     record = built(request)
-    first, second = record.carriers()
+    first, _ = record.carriers()
     request.noticed(notice(record, first, Phase.REACHABLE), NOW + 1)
     left = tuple(a for a in record.assignments if a.host == first)
     later = msgspec.structs.replace(record, epoch=2, assignments=left)
     request.settled(encode(Register(later)), NOW + 60)
     assert request.view().state is RequestState.DONE
-    assert request.view().answer == ("shop is up: 1 workspaces",)
+    assert request.view().answer == ("shop is up: 1 workspace, 2 were asked for",)
 
 
 @pytest.mark.parametrize("steps", ["quoting", "holding"])
