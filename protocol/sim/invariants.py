@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SAMPLE = 32
 """Directories are looked through at one step in so many."""
-_CHECKED_EACH = 50
+_CHECKED_EACH = 12
 """Up to so many peers every step is checked; of twice as many every second, and so on: a check costs as
 much as there are records, and a large world takes enough steps to be checked often all the same."""
 HOLD_ENDS_WITHIN_S = 60.0

@@ -16,15 +16,16 @@ from protocol.broadcast.messages import (
     Compare,
     Gossip,
     Records,
+    Root,
     Version,
     Want,
     version_of,
 )
 from protocol.membership.messages import Suspicion
-from protocol.node.events import Arrived, Garbled
+from protocol.node.events import Arrived, Garbled, Ticked
 from protocol.node.messages import Message
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import COMPARE_BUCKETS, SUSPICION_TTL_S
+from protocol.terms.limits import SUSPICION_TTL_S
 from protocol.trust.record import DOMAIN, SignedRecord
 from protocol.wire.codec import Malformed, encode
 from protocol.wire.envelope import pack, unpack
@@ -95,7 +96,7 @@ class Liar:
         if self._dice.random() < 0.5:
             signature = self._peer.identity.signer.sign(DOMAIN, payload)
         forged = SignedRecord(payload, signature)
-        self._say(to, Gossip(forged) if self._dice.random() < 0.5 else Records((forged,)))
+        self._say(to, Gossip((forged,)) if self._dice.random() < 0.5 else Records((forged,)))
 
     def _replay(self, to: PeerId, near: list[PeerId]) -> None:
         """Old records, as they were signed."""
@@ -108,15 +109,10 @@ class Liar:
         assert node is not None
         for other in list(node.membership.known):
             suspicion = Suspicion(other, node.membership.liveness.incarnation(other))
-            record = node.broadcast.publish(
+            node.broadcast.publish(
                 "suspicion", other, encode(suspicion), SUSPICION_TTL_S, self._peer.now_s
             )
-            for effect in record:
-                message = getattr(effect, "message", None)
-                if isinstance(message, Gossip):
-                    for peer in near:
-                        self._say(peer, message)
-                    break
+        self._peer.feed(Ticked())
 
     def _garble(self, to: PeerId, near: list[PeerId]) -> None:
         """Bytes: noise, or a genuine frame with some of it changed."""
@@ -124,7 +120,7 @@ class Liar:
             if self._dice.random() < 0.5:
                 frame = self._dice.randbytes(self._dice.randint(0, 200))
             else:
-                genuine = bytearray(pack(Gossip(self._dice.choice(self._records())), ""))
+                genuine = bytearray(pack(Gossip((self._dice.choice(self._records()),)), ""))
                 for _ in range(self._dice.randint(1, 4)):
                     genuine[self._dice.randrange(len(genuine))] ^= 1 << self._dice.randrange(8)
                 frame = bytes(genuine)
@@ -143,6 +139,6 @@ class Liar:
         made_up = tuple(
             Version(v.owner, "advert", f"x{self._dice.randrange(1 << 30)}", 1, 1) for v in versions
         )
-        buckets = tuple(self._dice.getrandbits(60) for _ in range(COMPARE_BUCKETS))
+        compare = Compare((Root("", self._dice.getrandbits(60)),), True)
         for _ in range(_FLOOD):
-            self._say(to, self._dice.choice((Announce(made_up), Compare(buckets), Want(versions))))
+            self._say(to, self._dice.choice((Announce(made_up), compare, Want(versions))))

@@ -171,11 +171,7 @@ class Meter:
         return [effect.message for effect in effects if isinstance(effect, Send)]
 
     def _count(self, message: object) -> None:
-        if isinstance(message, Gossip):
-            telling = self._records.get(message.record.payload)
-            if telling is not None:
-                telling.payloads += 1
-        elif isinstance(message, Records):
+        if isinstance(message, Gossip | Records):
             for record in message.records:
                 telling = self._records.get(record.payload)
                 if telling is not None:

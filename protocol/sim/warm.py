@@ -6,27 +6,28 @@ As after a power cut in the whole federation. It also spares a run of thousands 
 from random import Random
 from typing import TYPE_CHECKING
 
-from protocol.terms.limits import ACTIVE_VIEW
+from protocol.membership.messages import Contact
+from protocol.membership.passive import Saved
+from protocol.node.addresses import PASSIVE, SELF, TABLE
+from protocol.terms.limits import PASSIVE_VIEW
+from protocol.wire.codec import encode
 
 if TYPE_CHECKING:
     from protocol.sim.world import World
 
-_PEERS = "peer"
-"""The table in which a node keeps addresses (protocol/node/node.py)."""
-_NEAR, _FAR = 2 * ACTIVE_VIEW, ACTIVE_VIEW
-"""How many a peer remembers of its own site, and of others."""
-
 
 def acquaint(world: "World", dice: Random) -> None:
-    """Writes addresses into every store. Before anybody is started."""
+    """Writes a passive view into every store, half of it of the own site, and where those peers are found.
+    Before anybody is started."""
     at_site: dict[str, list[int]] = {}
     for index, peer in enumerate(world.peers):
         at_site.setdefault(peer.site, []).append(index)
+    contacts = [Contact(peer.id, peer.site, peer.identity.address) for peer in world.peers]
     for index, peer in enumerate(world.peers):
         near = at_site[peer.site]
-        chosen = dice.sample(near, min(_NEAR, len(near)))
-        chosen += dice.sample(range(len(world.peers)), min(_FAR, len(world.peers)))
-        rows = peer.store.setdefault(_PEERS, {})
-        for other in (world.peers[i] for i in dict.fromkeys(chosen) if i != index):
-            rows[other.id] = other.identity.address.encode()
+        chosen = dice.sample(near, min(PASSIVE_VIEW // 2, len(near)))
+        chosen += dice.sample(range(len(contacts)), min(PASSIVE_VIEW // 2, len(contacts)))
+        others = tuple(contacts[i] for i in dict.fromkeys(chosen) if i != index)
+        peer.store.setdefault(SELF, {})[PASSIVE] = encode(Saved(others))
+        peer.store[TABLE] = {other.peer: other.address.encode() for other in others}
         peer.joins = ()

@@ -30,6 +30,7 @@ from protocol.terms.effects import Row, Send
 from protocol.terms.ids import Digest, KeyId, PeerId, RequestId
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Signer, Verifier
+from protocol.wire.codec import share_decoded
 
 START_S = 1_750_000_000.0
 CAPACITY = Quantum(8000, 8 << 30, 64 << 30)
@@ -51,6 +52,7 @@ class World:
         latencies: Latencies | None = None,
     ) -> None:
         """`latencies` are drawn for `sites` sites if there are none."""
+        share_decoded()
         self.seed, self.size, self.faults = seed, peers, plan
         self.start_s = self.now_s = START_S
         self.calm_since_s = START_S
