@@ -1,7 +1,8 @@
 """Two levels: above LEVELS_ABOVE peers, detail stays within a site and a summary of each site goes to all.
 
 Every member counts for itself: its own site's live peers and what the last summaries say of others. Above the
-limit it narrows what it keeps and knows (broadcast.py, membership.py); well below it, it widens again. A site's
+limit it narrows what it keeps and knows (broadcast.py, membership.py); well below it, it widens again, and goes
+on telling of its site as long as others are still narrow. A site's
 summary is made by its members in turn, by chance: each period each of them publishes one with such odds that
 about SUMMARIES_EACH do. So nobody has the office, and nobody's death leaves it vacant.
 
@@ -49,6 +50,8 @@ class Summary(msgspec.Struct, frozen=True):
     workspaces: int
     contacts: tuple[Contact, ...]
     made_s: float
+    wide: bool
+    """Whether its writer knows other sites by their summaries only: then it needs them."""
 
 
 class HeardSummary(msgspec.Struct, frozen=True):
@@ -115,7 +118,8 @@ class Levels:
         for site in old:
             del self.sites[site]
         narrowed = self._decide(now)
-        if self.wide and self._dice.random() < SUMMARIES_EACH / self._members():
+        needed = self.wide or any(heard.summary.wide for heard in self.sites.values())
+        if needed and self._dice.random() < SUMMARIES_EACH / self._members():
             self._publish(now)
         return narrowed
 
@@ -176,6 +180,7 @@ class Levels:
             workspaces=sum(advert.workspaces for advert in adverts),
             contacts=(Contact(me.peer, me.site, me.address), *contacts),
             made_s=now,
+            wide=self.wide,
         )
         self.sites[me.site] = HeardSummary(summary, now)
         self._broadcast.publish(KIND, "", encode(summary), SUMMARY_TTL_S, now)

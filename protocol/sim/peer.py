@@ -112,6 +112,7 @@ class SimPeer:
             rows,
             Random(self._dice.getrandbits(64)),
             self.now_s,
+            self.world.levels_above,
         )
         self._wake_s = _NEVER
         self.feed(Started())

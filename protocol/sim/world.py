@@ -28,6 +28,7 @@ from protocol.sim.trouble import Trouble
 from protocol.sim.wires import Wires
 from protocol.terms.effects import Row, Send
 from protocol.terms.ids import Digest, KeyId, PeerId, RequestId
+from protocol.terms.limits import LEVELS_ABOVE
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Signer, Verifier
 from protocol.wire.codec import share_decoded
@@ -50,9 +51,11 @@ class World:
         encrypts: bool = True,
         trace: Trace | None = None,
         latencies: Latencies | None = None,
+        levels_above: int = LEVELS_ABOVE,
     ) -> None:
         """`latencies` are drawn for `sites` sites if there are none."""
         share_decoded()
+        self.levels_above = levels_above
         self.seed, self.size, self.faults = seed, peers, plan
         self.start_s = self.now_s = START_S
         self.calm_since_s = START_S
