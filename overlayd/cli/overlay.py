@@ -23,7 +23,8 @@ def peers(context: typer.Context) -> None:
     """Every known peer: health, how others reach it, how old its news is, how guests run there, what fits now.
 
     REACH is `public` if others can dial it, `nat` if nobody can and it dials out, `relayed` if some can
-    and some cannot; `by NAME` if what this peer says to it goes through NAME now, sealed.
+    and some cannot; `by NAME` if what this peer says to it goes through NAME now, sealed. DISTANCE is a
+    round trip, estimated from network coordinates.
 
     Example: overlayctl peers
 
@@ -40,6 +41,7 @@ def _peers(rows: list[PeerRow]) -> None:
         "site",
         "health",
         "reach",
+        "distance",
         "age",
         "runs guests by",
         "free",
@@ -54,6 +56,7 @@ def _peers(rows: list[PeerRow]) -> None:
                 row.site,
                 _health(row),
                 f"{row.reach} by {row.through}" if row.through else row.reach,
+                f"{row.distance_s * 1000:.0f} ms" if row.distance_s >= 0 else "-",
                 age(row.age_s, row.health),
                 f"{row.driver}/{row.accelerator}" if row.driver else "-",
                 size_of(row.free) if row.driver else "-",

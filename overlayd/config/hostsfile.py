@@ -20,8 +20,8 @@ from overlayd.config.yaml_source import parse_yaml
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import Architecture, Driver, GridSpec, ImageRef
 from protocol.grid.syntax import label_problem
-from protocol.placement.distance import Coordinate
 from protocol.placement.fit import Offer
+from protocol.terms.coordinate import point
 from protocol.terms.ids import PeerId, digest_of
 
 HOSTS_MAX = 10_000
@@ -137,6 +137,6 @@ def _offers(name: str, keys: HostKeys, spec: GridSpec) -> Iterator[Offer]:
             images=tuple(digest_of(image.encode()) for image in keys.images),
             runs_by=("qemu", "kvm") if keys.driver is Driver.KVM else (str(keys.driver),),
             labels=tuple(str(label) for label in keys.labels),
-            coordinate=Coordinate(tuple(float(x) for x in keys.at_ms)) if keys.at_ms else None,
+            coordinate=point(*keys.at_ms) if keys.at_ms else None,
             clashes=tuple(grid for grid in keys.carries if grid in spec.placement.apart),
         )

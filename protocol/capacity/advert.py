@@ -8,6 +8,7 @@ import msgspec
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import Rates
 from protocol.capacity.room import Step
+from protocol.terms.coordinate import NOWHERE, Coordinate
 
 KIND = "advert"
 
@@ -75,6 +76,8 @@ class Advert(msgspec.Struct, frozen=True):
     later: tuple[Step, ...] = ()
     """Free room from now on."""
     rates: Rates = Rates()
+    here: Coordinate = NOWHERE
+    """Where it is in the network; others estimate their distance by it."""
 
 
 def shapes_in(free: Quantum) -> tuple[tuple[str, int], ...]:

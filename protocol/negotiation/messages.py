@@ -7,7 +7,7 @@ from protocol.capacity.room import Step
 from protocol.grid.lease import Asked
 from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridRecord, GridState
-from protocol.placement.distance import Coordinate
+from protocol.terms.coordinate import Coordinate
 from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
 from protocol.terms.refusal import Refusal
 from protocol.trust.order import SignedOrder

@@ -13,12 +13,15 @@ from protocol.negotiation.messages import NOTICE, Notice
 from protocol.negotiation.outcomes import NoticeDue, RoomChanged
 from protocol.node.host import Host
 from protocol.node.notices import Notices
+from protocol.terms.coordinate import NOWHERE, distance_s
 from protocol.terms.effects import Deadline, earliest
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import (
     ADVERT_AT_MOST_EVERY_S,
     ADVERT_EVERY_S,
     ADVERT_TTL_S,
+    MOVED_AT_MOST_EVERY_S,
+    MOVED_S,
     NOTICE_AT_MOST_EVERY_S,
 )
 from protocol.trust.order import read_order
@@ -42,6 +45,7 @@ class Bulletin:
         self._advert_sent_s = 0.0
         self._room_changed = False
         self._own: list[Notice] = []
+        self._said_here = NOWHERE
 
     def take(self, outcome: object) -> bool:
         """Notes what changed; False if the outcome is another room's."""
@@ -64,13 +68,25 @@ class Bulletin:
             self._room_changed = True
             self._advert_s = min(self._advert_s, self._advert_sent_s + ADVERT_AT_MOST_EVERY_S)
 
+    def moved(self, now: float) -> bool:
+        """Whether this host is elsewhere in the network than it said, by enough to say so."""
+        if now < self._advert_sent_s + MOVED_AT_MOST_EVERY_S:
+            return False
+        here = self._host.here()
+        if distance_s(here, self._said_here) <= MOVED_S + self._said_here.height_s + here.height_s:
+            return False
+        self.room_changed()
+        return True
+
     def pop_due(self, now: float) -> list[Publication]:
         """What is to be published now."""
         due: list[Publication] = []
         if self._host.known and now >= self._advert_s:
             self._advert_sent_s, self._advert_s = now, now + ADVERT_EVERY_S
             self._room_changed = False
-            due.append((ADVERT, "", encode(self._host.advert(now)), ADVERT_TTL_S))
+            advert = self._host.advert(now)
+            self._said_here = advert.here
+            due.append((ADVERT, "", encode(advert), ADVERT_TTL_S))
         if self._due and now >= self._notice_s:
             self._notice_s = now + NOTICE_AT_MOST_EVERY_S
             grids, self._due = list(self._due), {}

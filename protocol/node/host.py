@@ -30,6 +30,7 @@ from protocol.node.events import Cleared, Measured, Progressed
 from protocol.node.identity import Identity
 from protocol.placement.fit import Offer
 from protocol.register.proposer import Settled, Unsettled
+from protocol.terms.coordinate import NOWHERE, Coordinate, known
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
 from protocol.terms.ids import GridId, PeerId
@@ -57,12 +58,14 @@ class Host:
         rows: dict[str, dict[str, bytes]],
         now: float,
         clock_fault: Callable[[], str] = str,
+        here: Callable[[], Coordinate] = lambda: NOWHERE,
     ) -> None:
         """Without `facts` nothing is offered, and no advert made, until they were probed.
 
         `clock_fault` says why this host's clock is not to be relied on; nothing if it is.
+        `here` says where this host is in the network.
         """
-        self._clock_fault = clock_fault
+        self._clock_fault, self.here = clock_fault, here
         self._identity, self.images = identity, images
         self.facts = facts or UNPROBED
         self._aparts: dict[GridId, tuple[str, ...]] = {}
@@ -90,6 +93,7 @@ class Host:
 
     def offer(self, start_s: float = 0.0) -> Offer:
         """This host's word on what it has now, for a lease that begins then (0: now)."""
+        here = self.here()
         return Offer(
             peer=self._identity.peer,
             host=self._identity.name,
@@ -101,6 +105,7 @@ class Host:
             images=tuple(image.digest for image in self.images),
             runs_by=self.facts.runs_by,
             labels=self.facts.labels,
+            coordinate=here if known(here) else None,
             refused=self._no_reservations() if start_s else None,
         )
 
@@ -110,7 +115,14 @@ class Host:
         free = self.ledger.free
         later = self.ledger.room.steps(self.ledger.now_s, LATER_STEPS)
         return Advert(
-            self.facts, free, shapes_in(free), self.images, len(self.ledger), later, self.rates
+            facts=self.facts,
+            free=free,
+            shapes=shapes_in(free),
+            images=self.images,
+            workspaces=len(self.ledger),
+            later=later,
+            rates=self.rates,
+            here=self.here(),
         )
 
     def _no_reservations(self) -> Refusal | None:

@@ -100,8 +100,18 @@ class Node:
         self.belonging = self.overlay.belonging
         revoked = self.belonging.revocations
         self.authority = Authority(identity.federation, identity.verifier, revoked)
-        clock_fault = self.membership.clock_fault
-        self.host = Host(identity, facts, images, self.authority, dice, rows, now, clock_fault)
+        membership = self.membership
+        self.host = Host(
+            identity,
+            facts,
+            images,
+            self.authority,
+            dice,
+            rows,
+            now,
+            membership.clock_fault,
+            lambda: membership.vivaldi.here,
+        )
         self.desk = Desk(identity, self.authority, self.membership, self.host, dice, incarnation)
         self._waiting = rows.get(QUEUE, {})
         self.host.hidden = self.relaying.hidden
@@ -289,6 +299,7 @@ class Node:
 
     def _tick(self, now: float) -> list[Effect]:
         effects = self.overlay.tick(now) + self.relaying.tick(now)
+        self._touched |= self.bulletin.moved(now)
         if self.levels.tick(now):
             self.desk.narrow(self.identity.site)
         effects = self._heed(effects, now)

@@ -9,7 +9,10 @@ from protocol.capacity.room import Room, Step
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridState
 from protocol.negotiation.messages import Notice
+from protocol.node.levels import Summary
 from protocol.node.node import Node
+from protocol.terms.coordinate import distance_s
+from protocol.terms.coordinate import known as known_place
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import LATER_STEPS
 from protocol.trust.certificate import read_certificate
@@ -33,6 +36,8 @@ class PeerRow(msgspec.Struct, frozen=True):
     """Seconds since its advert came; -1 if none has."""
     round_trip_s: float
     """0 if it is not measured."""
+    distance_s: float
+    """Round trip as network coordinates estimate it; -1 if they do not yet."""
     driver: str
     accelerator: str
     accelerator_why: str
@@ -184,6 +189,7 @@ def peers(node: Node, now: float) -> list[PeerRow]:
                 through=_through(node, peer),
                 age_s=now - heard.received_s if heard is not None else -1.0,
                 round_trip_s=link.round_trip_s if link is not None else 0.0,
+                distance_s=_distance_s(node, advert),
                 driver=facts.driver if facts else "",
                 accelerator=facts.accelerator if facts else "",
                 accelerator_why=facts.accelerator_why if facts else "",
@@ -237,11 +243,19 @@ def _since(advert: Advert, age_s: float) -> tuple[Step, ...]:
 
 
 def sites(node: Node, now: float) -> list[SiteRow]:
-    """Sites, by name."""
+    """Sites, by name. When there are too many peers to know all, others' by their summaries."""
     by_site: dict[str, list[PeerRow]] = {}
     for row in peers(node, now):
         by_site.setdefault(row.site, []).append(row)
-    return [_site_row(site, rows) for site, rows in by_site.items()]
+    found = {site: _site_row(site, rows) for site, rows in by_site.items()}
+    if node.levels.wide:
+        mine = node.identity.site
+        found = {mine: found[mine]} | {
+            site: _summary_row(heard.summary, now - heard.received_s)
+            for site, heard in node.levels.sites.items()
+            if site != mine
+        }
+    return [found[site] for site in sorted(found)]
 
 
 def grids(node: Node, now: float) -> list[GridRow]:
@@ -326,6 +340,7 @@ def _own_row(node: Node, now: float) -> PeerRow:
         through="",
         age_s=0.0,
         round_trip_s=0.0,
+        distance_s=0.0,
         driver=facts.driver,
         accelerator=facts.accelerator,
         accelerator_why=facts.accelerator_why,
@@ -353,8 +368,27 @@ def _site_row(site: str, rows: list[PeerRow]) -> SiteRow:
     )
 
 
+def _summary_row(summary: Summary, age_s: float) -> SiteRow:
+    return SiteRow(
+        site=summary.site,
+        hosts=summary.alive,
+        alive=summary.alive,
+        free=summary.free,
+        capacity=summary.capacity,
+        workspaces=summary.workspaces,
+        age_s=age_s,
+    )
+
+
 def _status(notice: Notice, workspace: str) -> Status | None:
     return next((status for status in notice.mine if status.workspace == workspace), None)
+
+
+def _distance_s(node: Node, advert: Advert | None) -> float:
+    here = node.membership.vivaldi.here
+    if advert is None or not (known_place(here) and known_place(advert.here)):
+        return -1.0
+    return distance_s(here, advert.here)
 
 
 def _name(node: Node, peer: PeerId) -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import Compact, Encryption, GridSpec, Spread, Strict, Workspace
-from protocol.placement.distance import Coordinate, distance_ms
+from protocol.terms.coordinate import Coordinate, distance_s
 from protocol.terms.ids import PeerId
 from protocol.terms.refusal import Constraint, Refusal
 
@@ -185,7 +185,7 @@ def apart_ms(offer: Offer, other: Offer) -> float:
     """Round trip between two hosts; infinite if nobody knows it."""
     if offer.coordinate is None or other.coordinate is None:
         return 0.0 if offer.site == other.site else inf
-    return distance_ms(offer.coordinate, other.coordinate)
+    return 1000 * distance_s(offer.coordinate, other.coordinate)
 
 
 def apart_from(offer: Offer, other: Offer, rules: Rules) -> Refusal | None:

@@ -15,8 +15,8 @@ Last, of hosts that are equally good, those that spoil least room: `Room` below.
 
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import Workspace
-from protocol.placement.distance import distance_ms
 from protocol.placement.fit import Offer, Rules
+from protocol.terms.coordinate import distance_s
 
 _AT_SITE = 0.75
 _HALF_MS = 10.0
@@ -31,7 +31,7 @@ def closeness(offer: Offer, other: Offer) -> float:
         return _AT_SITE
     if offer.coordinate is None or other.coordinate is None:
         return 0.0
-    return 0.5 / (1.0 + distance_ms(offer.coordinate, other.coordinate) / _HALF_MS)
+    return 0.5 / (1.0 + 1000 * distance_s(offer.coordinate, other.coordinate) / _HALF_MS)
 
 
 def site_degree(site: str, prefer: tuple[str, ...]) -> float:

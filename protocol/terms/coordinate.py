@@ -5,7 +5,7 @@ wide area, and a height for the access link that every path of a peer goes throu
 membership/vivaldi.py.
 """
 
-from math import sqrt
+from math import dist
 from typing import Annotated
 
 import msgspec
@@ -34,8 +34,15 @@ NOWHERE = Coordinate((0.0,) * DIMENSIONS, 0.0, ERROR_MOST)
 
 def distance_s(a: Coordinate, b: Coordinate) -> float:
     """Estimated round-trip time between two points, in seconds."""
-    flat = sqrt(sum((x - y) ** 2 for x, y in zip(a.at, b.at, strict=True)))
-    return flat + a.height_s + b.height_s
+    return dist(a.at, b.at) + a.height_s + b.height_s
+
+
+def point(*at_ms: float) -> Coordinate:
+    """A place that is known exactly, by up to DIMENSIONS axes in milliseconds. ValueError for more."""
+    if len(at_ms) > DIMENSIONS or any(abs(x) > FAR_S * 1000 for x in at_ms):
+        raise ValueError(f"a place has at most {DIMENSIONS} axes of at most {FAR_S:.0f} s each")
+    axes = (*(x / 1000 for x in at_ms), *(0.0,) * (DIMENSIONS - len(at_ms)))
+    return Coordinate(axes, 0.0, 0.0)
 
 
 def known(coordinate: Coordinate) -> bool:

@@ -38,9 +38,9 @@ from protocol.grid.model import (
     Strict,
 )
 from protocol.placement.choose import choose
-from protocol.placement.distance import Coordinate
 from protocol.placement.fit import Offer, conflict, quantum_of, rules_of, unsuitable
 from protocol.placement.quality import degree, label_degree, site_degree
+from protocol.terms.coordinate import point
 from protocol.terms.ids import PeerId
 
 GIB = 1 << 30
@@ -87,7 +87,7 @@ def hosts(dice: Random, count: int, sites: int = 3) -> tuple[Offer, ...]:
                 encrypts=True,
                 images=(),
                 labels=("ssd",) if dice.random() < 0.4 else (),
-                coordinate=Coordinate((site * 20.0, dice.uniform(0, 12))),
+                coordinate=point(site * 20.0, dice.uniform(0, 12)),
             )
         )
     return tuple(made)

@@ -41,6 +41,7 @@ async def test_the_schema_describes_the_api_and_needs_nothing_from_elsewhere(
         "/v1/self",
         "/v1/peers",
         "/v1/sites",
+        "/v1/timetable",
         "/v1/health",
         "/v1/metrics",
         "/v1/revocations",

@@ -31,10 +31,11 @@ from protocol.terms.ids import PeerId
 def test_peers_and_sites(daemon: Daemon) -> None:
     head, row = daemon.ask("peers").stdout.splitlines()
     assert (
-        " ".join(head.split()) == "NAME SITE HEALTH REACH AGE RUNS GUESTS BY FREE FITS WORKSPACES"
+        " ".join(head.split())
+        == "NAME SITE HEALTH REACH DISTANCE AGE RUNS GUESTS BY FREE FITS WORKSPACES"
     )
     assert " ".join(row.split()) == (
-        "h1 ams this one public - test/test 4 cpus, 4 GiB 16 x 0.25cpu/128M, 4 x 1cpu/1G, 1 x 2cpu/4G 0"
+        "h1 ams this one public 0 ms - test/test 4 cpus, 4 GiB 16 x 0.25cpu/128M, 4 x 1cpu/1G, 1 x 2cpu/4G 0"
     )
     _, row = daemon.ask("sites").stdout.splitlines()
     assert " ".join(row.split()) == "ams 1 1 4 cpus, 4 GiB 4 cpus, 4 GiB 0 now"
@@ -56,6 +57,7 @@ def test_rows_of_other_hosts_say_how_old_they_are(capsys: pytest.CaptureFixture[
             through=through,
             age_s=age_s,
             round_trip_s=0.0,
+            distance_s=0.0123,
             driver=driver,
             accelerator="kvm",
             accelerator_why="",
@@ -71,9 +73,9 @@ def test_rows_of_other_hosts_say_how_old_they_are(capsys: pytest.CaptureFixture[
     )
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()[1:]]
     assert lines == [
-        "a uc alive public now qemu/kvm 0.5 cpus, 1 GiB none 1",
-        "b?[2J uc dead public 2.2 min qemu/kvm 0.5 cpus, 1 GiB none 1",
-        "c uc alive nat by a never - - - 1",
+        "a uc alive public 12 ms now qemu/kvm 0.5 cpus, 1 GiB none 1",
+        "b?[2J uc dead public 12 ms 2.2 min qemu/kvm 0.5 cpus, 1 GiB none 1",
+        "c uc alive nat by a 12 ms never - - - 1",
     ]
 
 

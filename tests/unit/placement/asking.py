@@ -2,8 +2,8 @@
 
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef, PlacementSpec
-from protocol.placement.distance import Coordinate
 from protocol.placement.fit import Offer
+from protocol.terms.coordinate import point
 from protocol.terms.ids import PeerId
 
 GIB = 1 << 30
@@ -38,7 +38,7 @@ def host(
         images=images,
         runs_by=("qemu", "kvm"),
         labels=labels,
-        coordinate=Coordinate(at_ms) if at_ms is not None else None,
+        coordinate=point(*at_ms) if at_ms is not None else None,
         clashes=clashes,
     )
 
