@@ -8,6 +8,8 @@ a default; anything else is another version (protocol/wire/versions.py). Files a
 
     {"value": the value, bytes as {"hex": ...}, "bytes": hex}
 
+Both also write protocol/MESSAGES.md, the tables of all fields.
+
 The bytes of a message are those of a frame of the first version with the cause `vector`.
 """
 
@@ -20,7 +22,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from golden import examples
+from golden import examples, tables
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert
 from protocol.grid.model import GridSpec
@@ -28,7 +30,11 @@ from protocol.grid.record import GridRecord, Register
 from protocol.membership.messages import Presence, Suspicion
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.negotiation.messages import NOTICE, Notice
+from protocol.node.levels import KIND as SUMMARY
+from protocol.node.levels import Summary
 from protocol.node.messages import Message
+from protocol.node.news import KIND as NEWS
+from protocol.node.news import News
 from protocol.relay.messages import Accepting, Ended, Opening, Word
 from protocol.trust.certificate import Certificate, read_certificate
 from protocol.trust.order import Order, read_order
@@ -40,6 +46,7 @@ from protocol.wire.envelope import pack, unpack
 
 TOP = Path(__file__).resolve().parents[2]
 FOLDER = TOP / "tests" / "vectors"
+TABLES = TOP / "protocol" / "MESSAGES.md"
 CAUSE = "vector"
 MEND = "./scripts/vectors --rewrite   (then look at `git diff tests/vectors`: what changed on the wire?)"
 
@@ -49,6 +56,8 @@ BODIES: dict[str, Any] = {
     ADVERT: Advert,
     NOTICE: Notice,
     REVOCATION: Revocation,
+    NEWS: News,
+    SUMMARY: Summary,
 }
 """Bodies of directory records, by the record's kind."""
 
@@ -162,6 +171,11 @@ def wanted() -> dict[Path, str]:
     return {**files, FOLDER / "keys.json": keys_text()}
 
 
+def tables_text() -> str:
+    """What protocol/MESSAGES.md is to say."""
+    return tables.text({tag_of(kind): kind for kind in get_args(Message)}, BODIES, PARTS)
+
+
 def _still_read(vector: Vector) -> str:
     """Whether bytes of the vector as it was are still understood."""
     try:
@@ -178,6 +192,7 @@ def main() -> int:
     parser.add_argument("--rewrite", action="store_true", help="also write those that differ")
     rewrite = parser.parse_args().rewrite
     files = wanted()
+    TABLES.write_text(tables_text())
     by_path = {vector.path: vector for vector in all_vectors()}
     differing = 0
     for path, text in files.items():

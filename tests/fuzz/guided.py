@@ -37,7 +37,12 @@ def main() -> None:
     if given.what == "codec":
         for number, frame in enumerate(FRAMES):
             (corpus / f"golden-{number}").write_bytes(frame)
-    options = [f"-max_total_time={given.seconds}", "-max_len=4096", "-print_final_stats=1"]
+    options = [
+        f"-max_total_time={given.seconds}",
+        "-max_len=4096",
+        "-print_final_stats=1",
+        "-len_control=0",
+    ]
     options.append(f"-artifact_prefix={given.corpus}/failure-{given.what}-")
     atheris.Setup([sys.argv[0], *options, str(corpus)], run)
     atheris.Fuzz()

@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 from golden import examples
-from golden.vectors import FOLDER, MEND, Vector, all_vectors, keys_text, readable, wanted
+from golden.vectors import (
+    FOLDER,
+    MEND,
+    TABLES,
+    Vector,
+    all_vectors,
+    keys_text,
+    readable,
+    tables_text,
+    wanted,
+)
 
 from overlayd.adapters.nacl_keys import NaclVerifier
 from protocol.membership.presence import check_presence
@@ -32,6 +42,16 @@ def test_a_vector_is_read_and_written_as_ever(vector: Vector) -> None:
     assert readable(value) == golden["value"], differs
     assert vector.write(value) == data, differs
     assert vector.data == data, differs
+
+
+def test_the_tables_of_fields_are_the_code() -> None:
+    assert TABLES.read_text() == tables_text(), "write protocol/MESSAGES.md with: ./scripts/vectors"
+
+
+def test_the_description_names_every_message_and_kind() -> None:
+    text = (TABLES.parent / "README.md").read_text()
+    names = [vector.name for vector in VECTORS if vector.folder in ("messages", "bodies")]
+    assert [name for name in names if f"`{name}`" not in text] == [], "describe it there"
 
 
 def test_the_keys_are_the_ones_that_are_published() -> None:
