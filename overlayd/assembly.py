@@ -48,7 +48,8 @@ OWNER_TAG = 6
 """Characters of the host's tag in names of kernel objects."""
 
 JOIN_FIRST_S = 0.5
-"""How long the host's side waits for the first connection; joining takes a tenth of it."""
+"""How long the host's side waits for the first connection, and then for what everybody knows to come through
+it. Loading it meanwhile would take the loop's turns."""
 
 
 class Assembly:
@@ -157,6 +158,7 @@ class Assembly:
         if self.config.overlay.join:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._connected.wait(), JOIN_FIRST_S)
+                await asyncio.sleep(JOIN_FIRST_S)
         hosting_of = await asyncio.to_thread(_load_hosting)
         tag = short_hash(self._credentials.identity.key, digits=OWNER_TAG)
         self._hosting = hosting_of(
