@@ -22,6 +22,7 @@ from protocol.wire.limits import (
     MAX_FRAME_BYTES,
     MAX_ITEMS,
     MAX_TEXT_BYTES,
+    MAX_VALUES,
 )
 
 T = TypeVar("T")
@@ -160,20 +161,27 @@ def _refuse_extension(code: int, data: bytes) -> Never:
     raise Malformed(MalformedReason.GARBAGE, f"extension type {code}, {len(data)} bytes")
 
 
-def _require_plain(value: Any, depth: int = 0) -> None:
-    """Walks what msgpack built (already bounded in size) for depth, NaN and foreign types."""
-    kind = type(value)
-    if kind in _PLAIN:
-        return
-    if kind is float:
-        if not math.isfinite(value):
-            raise Malformed(MalformedReason.BAD_SHAPE, "a number that is not finite")
-        return
-    if depth >= MAX_DEPTH:
-        raise Malformed(MalformedReason.NESTED, f"nested deeper than {MAX_DEPTH}")
-    if kind is dict:
-        value = value.values()
-    elif kind is not list:
-        raise Malformed(MalformedReason.GARBAGE, f"a {kind.__name__}")
-    for item in value:
-        _require_plain(item, depth + 1)
+def _require_plain(value: Any) -> None:
+    """Walks what msgpack built (already bounded in size) for depth, number, NaN and foreign types."""
+    level, left = [value], MAX_VALUES
+    for depth in range(MAX_DEPTH + 1):
+        inside: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind in _PLAIN:
+                continue
+            if kind is float:
+                if not math.isfinite(item):
+                    raise Malformed(MalformedReason.BAD_SHAPE, "a number that is not finite")
+                continue
+            if kind is not dict and kind is not list:
+                raise Malformed(MalformedReason.GARBAGE, f"a {kind.__name__}")
+            if depth == MAX_DEPTH:
+                raise Malformed(MalformedReason.NESTED, f"nested deeper than {MAX_DEPTH}")
+            left -= len(item)
+            if left < 0:
+                raise Malformed(MalformedReason.OVERSIZED, f"more than {MAX_VALUES} values")
+            inside += item.values() if kind is dict else item
+        if not inside:
+            return
+        level = inside

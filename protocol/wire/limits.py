@@ -16,6 +16,10 @@ MAX_ITEMS = 1 << 14
 MAX_FIELDS = 1 << 12
 """Entries of one map. The longest is a summary of one site's hosts."""
 
+MAX_VALUES = 1 << 17
+"""Values in one frame, however nested. The most: 16,384 versions of five parts each. A frame of a million zeros
+would take a tenth of a second to look through."""
+
 MAX_DEPTH = 16
 """Lists and maps inside each other. The deepest of ours is a grid record, at 8."""
 

@@ -108,6 +108,7 @@ def nested(depth: int) -> bytes:
         (msgpack.packb(msgpack.ExtType(7, b"abcd")), R.OVERSIZED),
         (b"\xc7\x00\x07", R.GARBAGE),
         (msgpack.packb({"leaves": [0] * (MAX_ITEMS + 1)}), R.OVERSIZED),
+        (msgpack.packb({"many": [[0] * 256] * 1024}), R.OVERSIZED),
         (msgpack.packb({str(n): 0 for n in range(MAX_FIELDS + 1)}), R.OVERSIZED),
         (msgpack.packb({"x": "x" * (MAX_TEXT_BYTES + 1)}), R.OVERSIZED),
         (b"\0" * (1 << 21), R.OVERSIZED),
