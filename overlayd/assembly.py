@@ -125,7 +125,9 @@ class Assembly:
         await self.store.open()
         rows = await self.store.load()
         self._listening = await asyncio.to_thread(listen, Path(api.socket), api.group)
-        self.node = Node(self._identity(), None, (), self._joins(), rows, dice, self.now())
+        levels_above = self.config.overlay.levels_above
+        identity, joins = self._identity(), self._joins()
+        self.node = Node(identity, None, (), joins, rows, dice, self.now(), levels_above)
         self._interpreter = Interpreter(
             self.node.me,
             self.transport,

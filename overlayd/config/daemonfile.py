@@ -31,6 +31,7 @@ from overlayd.config.values import (
 )
 from protocol.grid.problem import quoted
 from protocol.grid.syntax import label_problem
+from protocol.terms.limits import LEVELS_ABOVE
 from protocol.terms.quantities import format_cpus, format_size
 
 DEFAULT_CONFIG = Path("/etc/overlayd/overlayd.toml")
@@ -46,6 +47,9 @@ LABELS_MAX = 32
 """Labels of a host, and names of devices: every advert carries them."""
 
 DEVICES_MAX = 1024
+
+LEVELS_LEAST, LEVELS_MOST = 16, 10_000
+"""Fewer are a full mesh nearly; more would be 5 % of a core for adverts alone."""
 
 _UNSPECIFIED = "0.0.0.0"  # noqa: S104  refused below, not bound
 _KEY = Meta(examples=["/etc/overlayd/host.key"])
@@ -115,6 +119,9 @@ class OverlayTable(Table, frozen=True, kw_only=True):
     """`nat`: nobody can dial it, and others reach it through a peer it dials. `auto`: found out."""
     join: Annotated[tuple[Contact, ...], Meta(examples=[["KEY@192.0.2.7:7700"]])] = ()
     """Peers to join by; empty for the first peer of an overlay."""
+    levels_above: int = LEVELS_ABOVE
+    """Peers up to which everybody knows everybody; above, other sites are known by summaries. The same
+    at every peer."""
 
 
 class IdentityTable(Table, frozen=True, kw_only=True):
@@ -280,6 +287,9 @@ def _offer_problems(offer: OfferTable) -> Iterator[tuple[KeyPath, str]]:
 
 def _overlay_problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, str]]:
     overlay = config.overlay
+    if not LEVELS_LEAST <= overlay.levels_above <= LEVELS_MOST:
+        allowed = f"allowed are {LEVELS_LEAST} to {LEVELS_MOST}"
+        yield ("overlay", "levels-above"), f"found {overlay.levels_above}; {allowed}"
     yield from _listen_problems(config)
     if overlay.advertise.host == _UNSPECIFIED:
         if ("overlay", "advertise") in source.spots:

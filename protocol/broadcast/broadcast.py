@@ -18,6 +18,7 @@ from protocol.broadcast.messages import (
     Announce,
     BroadcastMessage,
     Compare,
+    DetailAsk,
     Differ,
     Digest,
     Gossip,
@@ -36,6 +37,7 @@ from protocol.terms.limits import (
     COMPARE_BUCKETS,
     COMPARE_EVERY_S,
     COMPARE_SOON_S,
+    DETAIL_HEARD_S,
     RECORDS_PER_FRAME,
     SCOPES,
 )
@@ -46,7 +48,7 @@ from protocol.wire.limits import MAX_FRAME_BYTES
 _VERSIONS_PER_FRAME = 2048
 _FRAME_ROOM_BYTES = MAX_FRAME_BYTES // 2
 _SIGNATURE_BYTES = 128
-PRESENCE = "presence"
+PRESENCE, ADVERT = "presence", "advert"
 
 
 class Learnt(msgspec.Struct, frozen=True):
@@ -74,7 +76,13 @@ class Ended(msgspec.Struct, frozen=True):
     record: Record
 
 
-Told = Learnt | Broken | Stray | Ended
+class DetailAsked(msgspec.Struct, frozen=True):
+    """A peer of another site wants to know this one's hosts."""
+
+    peer: PeerId
+
+
+Told = Learnt | Broken | Stray | Ended | DetailAsked
 
 
 class Members(Protocol):
@@ -104,6 +112,8 @@ class Broadcast:
         self._sequence = 0
         self._only = ""
         """The site whose records are kept beside everybody's; empty: all are."""
+        self._detail: dict[str, float] = {}
+        """Other sites whose detail was asked for, and until when it is listened to."""
         self.directory = Directory()
         self.tree = Plumtree()
         self._compare_s: float | None = None
@@ -147,6 +157,20 @@ class Broadcast:
         self._only = site
         if site:
             self.directory.narrow(site)
+
+    def ask_detail(self, peer: PeerId, site: str, now: float) -> list[Effect]:
+        """Asks a peer of another site for that site's detail; what comes within a moment is news, not kept."""
+        self._detail[site] = now + DETAIL_HEARD_S
+        return [Send(peer, DetailAsk())]
+
+    def detail(self, peer: PeerId, owners: list[PeerId]) -> list[Effect]:
+        """Presences and adverts of some hosts, as another asked for them."""
+        found: list[SignedRecord] = []
+        for owner in owners:
+            records = [self.directory.get(KeyId(owner), kind) for kind in (PRESENCE, ADVERT)]
+            if None not in records:
+                found += [held.signed for held in records if held is not None]
+        return [Send(peer, Records(frame)) for frame in _frames(found)]
 
     def flush(self) -> list[Effect]:
         """What this step pushes, a frame or a few for each neighbour."""
@@ -203,6 +227,8 @@ class Broadcast:
                 return self._send(sender, list(versions)), []
             case Records(records=records):
                 return self._records(sender, records, now)
+            case DetailAsk():
+                return [], [DetailAsked(sender)]
             case _:
                 assert_never(message)
 
@@ -283,6 +309,8 @@ class Broadcast:
         if not self.keeps(record.scope):
             if record.kind == PRESENCE:
                 self._members.met(record, signed)
+            elif now < self._detail.get(record.scope, 0.0) and self._members.admits(record):
+                return [Learnt(record)]
             return []
         if not (self._members.admits(record) and self.directory.put(record, signed, now)):
             return []

@@ -104,4 +104,10 @@ class Records(msgspec.Struct, frozen=True, tag="records"):
     records: Batch
 
 
-BroadcastMessage = Gossip | Announce | Graft | Prune | Compare | Digest | Differ | Want | Records
+class DetailAsk(msgspec.Struct, frozen=True, tag="detail-ask"):
+    """Send me what there is to know of some hosts of your site, the roomiest: presences and adverts."""
+
+
+BroadcastMessage = (
+    Gossip | Announce | Graft | Prune | Compare | Digest | Differ | Want | Records | DetailAsk
+)

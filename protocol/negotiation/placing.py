@@ -42,6 +42,7 @@ from protocol.terms.limits import (
     BACKOFF_S,
     BUILD_S,
     DECIDED_EVERY_S,
+    DETAIL_WITHIN_S,
     HOLD_REPLY_WITHIN_S,
     QUOTE_WITHIN_S,
     REQUEST_S,
@@ -67,11 +68,14 @@ class World(msgspec.Struct, frozen=True):
     candidates: Callable[[], tuple[Candidate, ...]]
     stewards: Callable[[str], tuple[PeerId, ...]]
     """For a register key."""
+    detail: Callable[[tuple[str, ...], float], list[Effect]] = lambda sites, now: []
+    """Asks other sites for their hosts, when not all are known; these sites, if any are named."""
 
 
 class Stage(StrEnum):
     """Where a placing request is."""
 
+    ASKING_SITES = "asking sites"
     QUOTING = "quoting"
     HOLDING = "holding"
     BACKING_OFF = "backing off"
@@ -132,6 +136,14 @@ class Placing(Request):
         self._attempt += 1
         if fault := late(self.deployment.spec, now):
             return self._fail([f"cannot make {self.grid}: {fault}"], now)
+        asks = self._world.detail(self.deployment.spec.placement.sites, now)
+        if not asks:
+            return self._ask(now)
+        self._enter(Stage.ASKING_SITES, now + DETAIL_WITHIN_S)
+        self.tell(now, f"asking {counted(len(asks), 'site')} for hosts")
+        return asks
+
+    def _ask(self, now: float) -> list[Effect]:
         self._gathering = self._gather()
         self._enter(Stage.QUOTING, now + QUOTE_WITHIN_S)
         self.tell(now, f"asking {counted(self._gathering.candidates, 'host')} for quotes")
@@ -370,7 +382,7 @@ class Placing(Request):
 
     def cancel(self, now: float) -> list[Effect]:
         """The person changed their mind. Before the commit everything is let go; after it, use down."""
-        if self._step in (Stage.QUOTING, Stage.HOLDING, Stage.BACKING_OFF):
+        if self._step in (Stage.ASKING_SITES, Stage.QUOTING, Stage.HOLDING, Stage.BACKING_OFF):
             effects = self._gathering.release()
             self._finish(RequestState.CANCELLED, ["cancelled; nothing is held"], now)
             return effects
@@ -382,6 +394,8 @@ class Placing(Request):
         if now < self._deadline_s:
             return [], []
         match self._step:
+            case Stage.ASKING_SITES:
+                return self._ask(now), []
             case Stage.QUOTING:
                 return self._choose(now)
             case Stage.HOLDING:

@@ -1,5 +1,7 @@
 """This peer as the one somebody asked: requests, and what it has heard of hosts and grids."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from protocol.capacity.advert import KIND as ADVERT
@@ -64,7 +66,9 @@ class Desk:
         host: Host,
         dice: Dice,
         incarnation: int,
+        detail: Callable[[tuple[str, ...], float], list[Effect]],
     ) -> None:
+        """`detail` asks other sites for their hosts, when they are not all known."""
         self._identity, self._authority = identity, authority
         self._membership, self._host, self._dice = membership, host, dice
         self.requests = Requests()
@@ -73,7 +77,8 @@ class Desk:
         self._queued: dict[RequestId, None] = {}
         self._waits: dict[GridId, tuple[tuple[str, ...], ...]] = {}
         life = f"{identity.peer}/{incarnation}"
-        self._world = World(life, self._candidates, self._stewards)
+        self._world = World(life, self._candidates, self._stewards, detail)
+        self._narrowed = False
 
     # -- people
 
@@ -329,6 +334,7 @@ class Desk:
 
     def narrow(self, site: str) -> None:
         """Other sites' hosts are asked for detail when it is needed; what was heard of them grows old."""
+        self._narrowed = True
         known = self._membership.known
         for peer in [p for p in self.adverts if p not in known or known[p].site != site]:
             del self.adverts[peer]
@@ -422,6 +428,9 @@ class Desk:
         }
 
     def _unknown_image(self, spec: GridSpec) -> tuple[str, ...]:
+        """An image that no host has; where not all hosts are known, that cannot be said."""
+        if self._narrowed:
+            return ()
         here = [(i.name, i.digest) for i in self._host.images]
         there = [(i.name, i.digest) for heard in self.adverts.values() for i in heard.advert.images]
         known = dict.fromkeys(here + there)

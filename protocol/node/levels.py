@@ -22,9 +22,10 @@ from protocol.membership.messages import Contact
 from protocol.node.desk import HeardAdvert
 from protocol.node.identity import Identity
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline
+from protocol.terms.effects import Deadline, Effect
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import (
+    DETAIL_HOSTS,
     SUMMARIES_EACH,
     SUMMARY_CONTACTS,
     SUMMARY_EVERY_S,
@@ -122,6 +123,34 @@ class Levels:
         if needed and self._dice.random() < SUMMARIES_EACH / self._members():
             self._publish(now)
         return narrowed
+
+    # -- detail on request
+
+    def ask_detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
+        """Asks a contact of each other site (of these, if any are named) for its hosts; nothing while
+        everybody knows everybody."""
+        if not self.wide:
+            return []
+        effects: list[Effect] = []
+        for site, heard in self.sites.items():
+            contacts = [c for c in heard.summary.contacts if c.site == site]
+            if site != self._identity.site and contacts and (not sites or site in sites):
+                contact = self._dice.choice(contacts)
+                if not self._membership.address(contact.peer):
+                    self._membership.view.passive.add(contact)
+                effects += self._broadcast.ask_detail(contact.peer, site, now)
+        return effects
+
+    def roomiest(self) -> list[PeerId]:
+        """Hosts of this site worth asking for a quote: most have the most room, some are drawn, so that
+        requesters from elsewhere do not all meet at the same few."""
+        near = self._membership.sites_alive()
+        mine = [p for p in self._adverts if near.get(p) == self._identity.site]
+        mine.sort(key=lambda p: -self._adverts[p].advert.free.memory_bytes)
+        best, rest = mine[: DETAIL_HOSTS // 2], mine[DETAIL_HOSTS // 2 :]
+        drawn = DETAIL_HOSTS - 1 - len(best)
+        some = rest if len(rest) <= drawn else self._dice.sample(rest, drawn)
+        return [self._identity.peer, *best, *some]
 
     def next_deadline(self) -> Deadline:
         """When to tick."""

@@ -9,7 +9,7 @@ peer is upkeep of the overlay.
 from collections.abc import Iterable
 from typing import assert_never
 
-from protocol.broadcast.broadcast import Ended, Learnt
+from protocol.broadcast.broadcast import DetailAsked, Ended, Learnt
 from protocol.broadcast.messages import BroadcastMessage
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import HostFacts, ImageLabel
@@ -112,7 +112,15 @@ class Node:
             membership.clock_fault,
             lambda: membership.vivaldi.here,
         )
-        self.desk = Desk(identity, self.authority, self.membership, self.host, dice, incarnation)
+        self.desk = Desk(
+            identity,
+            self.authority,
+            membership,
+            self.host,
+            dice,
+            incarnation,
+            lambda sites, at_s: self.levels.ask_detail(sites, at_s),
+        )
         self._waiting = rows.get(QUEUE, {})
         self.host.hidden = self.relaying.hidden
         self.bulletin = Bulletin(self.me, self.host, self.desk.notices)
@@ -333,6 +341,8 @@ class Node:
         for item in self.overlay.pop_news():
             try:
                 match item:
+                    case DetailAsked(peer=peer):
+                        effects = effects + self.broadcast.detail(peer, self.levels.roomiest())
                     case Ended(record=record):
                         self.desk.ended(record)
                     case Learnt(record=record) if record.kind == SITE:

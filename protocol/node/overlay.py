@@ -7,7 +7,15 @@ works with them.
 
 from typing import assert_never
 
-from protocol.broadcast.broadcast import Broadcast, Broken, Ended, Learnt, Stray, Told
+from protocol.broadcast.broadcast import (
+    Broadcast,
+    Broken,
+    DetailAsked,
+    Ended,
+    Learnt,
+    Stray,
+    Told,
+)
 from protocol.broadcast.messages import BroadcastMessage, version_of
 from protocol.membership.liveness import Changed, Health
 from protocol.membership.membership import Membership
@@ -80,7 +88,7 @@ class Overlay:
         self._presences: dict[KeyId, SignedRecord] = {}
         """Of guests: what goes before their records."""
         self._outcomes: list[MembershipOutcome] = []
-        self._news: list[Learnt | Ended] = []
+        self._news: list[Learnt | Ended | DetailAsked] = []
 
     @property
     def identity(self) -> Identity:
@@ -94,7 +102,7 @@ class Overlay:
             effects += self.revoking(revocation, now)
         return effects
 
-    def pop_news(self) -> list[Learnt | Ended]:
+    def pop_news(self) -> list[Learnt | Ended | DetailAsked]:
         """Records for the rest of the node, since the last call."""
         if not self._news:
             return []
@@ -299,7 +307,7 @@ class Overlay:
                     effects += self.blame(peer, "record", now, why)
                 case Stray(record=record):
                     effects += self.herald.stray(record, now)
-                case Ended():
+                case Ended() | DetailAsked():
                     self._news.append(item)
                 case _:
                     assert_never(item)

@@ -82,6 +82,11 @@ SUMMARIES_EACH = 2.0
 """Summaries of a site in a period, on average; one period in eight goes without."""
 SUMMARY_TTL_S = 600.0
 SUMMARY_CONTACTS = 6
+SUMMARY_IMAGES = 64
+DETAIL_HOSTS = 48
+"""Hosts of another site that a requester is told of when it asks: the roomiest, some at random."""
+DETAIL_WITHIN_S = 0.5
+DETAIL_HEARD_S = 5.0
 NEEDY_BELOW = 3
 """With fewer neighbours than this a peer's request is urgent, and whoever is full makes room."""
 CERTIFICATE_WARN_S = 14 * 86400.0

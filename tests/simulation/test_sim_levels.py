@@ -1,10 +1,13 @@
 """Two levels: above a limit detail stays within its site, summaries go to all, and everything still works."""
 
 import pytest
+from sim_calm import answer
 
+from protocol.grid.model import Spread
 from protocol.membership.liveness import Health
 from protocol.node.events import NewsGiven
 from protocol.sim.peer import SimPeer
+from protocol.sim.people import grid_spec
 from protocol.sim.world import World
 from protocol.terms.limits import SUMMARY_EVERY_S
 
@@ -81,3 +84,16 @@ def test_when_most_are_gone_everybody_knows_everybody_again() -> None:
     assert world.run_until(
         lambda: all(health(a, b) is Health.ALIVE for a in left for b in left if a is not b), 300.0
     )
+
+
+def test_a_grid_is_placed_over_sites_that_are_known_by_their_summaries(world: World) -> None:
+    """Its requester asks each site for its roomiest hosts, and those for quotes."""
+    spec = grid_spec("far", 2 * PEERS // SITES, spread=Spread.HOST, lease_s=3600)
+    peer = world.peers[3]
+    request = world.give(peer, world.admins["s1"].up(spec, world.now_s))
+    told = answer(world, peer, request)
+    assert told.state == "done", told
+    assert any("asking 2 sites for hosts" in line.text for line in told.story)
+    hosts = {planned.host for planned in told.placement}
+    assert len(hosts) == 2 * PEERS // SITES
+    assert len({planned.site for planned in told.placement}) > 1

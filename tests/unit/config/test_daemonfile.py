@@ -75,6 +75,12 @@ def test_what_is_left_out_follows_from_what_is_there(folder: Path) -> None:
     assert (contact.peer, contact.endpoint) == (PEER, "10.0.0.2:7700")
 
 
+def test_levels_have_bounds(folder: Path) -> None:
+    text = GOOD.replace("[overlay]", "[overlay]\nlevels-above = 5")
+    (problem,) = check(written(folder, text))
+    assert "found 5; allowed are 16 to 10000" in problem.message
+
+
 def test_a_peer_behind_nat_need_not_listen(folder: Path) -> None:
     text = GOOD.replace('listen = "10.0.0.1:7700"', 'reach = "nat"')
     config = read(folder, text + '[network]\nunderlay = "10.0.0.1"\n')
