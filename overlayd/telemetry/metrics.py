@@ -29,6 +29,8 @@ def render(node: Node, transport: Transport, shell: Counter[str]) -> bytes:
     gauge("free_memory_bytes", "Memory not promised", free.memory_bytes)
     gauge("free_disk_bytes", "Disk not promised", free.disk_bytes)
     _labelled(registry, "faults", "What peers did wrong", "reason", me.faults)
+    what = "Passed on for peers that cannot reach each other, and what was dropped"
+    _labelled(registry, "relayed", what, "what", me.relayed)
     _labelled(registry, "refused", "What the transport turned away", "reason", transport.refused)
     _labelled(registry, "shell", "What the shell dropped or failed at", "what", shell)
     traffic = list(transport.traffic.values())

@@ -141,8 +141,7 @@ class Links:
                 self._undialled[peer] = now
                 if len(self._undialled) > UNDIALLED:
                     del self._undialled[next(iter(self._undialled))]
-            if link.standing or link.waiting:
-                sought.append(peer)
+            sought.append(peer)
         return sought
 
     def moved(self, before: Known | None, known: Known) -> None:
@@ -200,10 +199,14 @@ class Links:
         self._undialled.pop(peer, None)
         return [Dial(peer, address)]
 
-    def reach(self, peer: PeerId, address: str, now: float) -> list[Effect]:
-        """Makes a connection for a moment: to say hello, and hear it."""
+    def reach(
+        self, peer: PeerId, address: str, now: float, *, direct: bool = False
+    ) -> list[Effect]:
+        """Makes a connection for a moment: to say hello, and hear it. `direct`: through no relay."""
         effects = self.stand(peer, address, now)
         self.release(peer, now)
+        if direct and peer in self._seek_s and not self._links[peer].waiting:
+            del self._seek_s[peer]
         return effects
 
     def release(self, peer: PeerId, now: float) -> None:
@@ -343,11 +346,7 @@ class Links:
             for link in self._links.values()
             if not (link.introduced and link.standing)
         ]
-        ends += [
-            at_s
-            for peer, at_s in self._seek_s.items()
-            if self._links[peer].standing or self._links[peer].waiting
-        ]
+        ends += self._seek_s.values()
         return Deadline(min(ends), "link") if ends else None
 
     def _call(self, peer: PeerId, link: _Link, address: str, now: float) -> list[Effect]:

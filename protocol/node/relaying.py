@@ -90,7 +90,8 @@ class Relaying:
 
     def call(self, peer: PeerId, now: float) -> list[Effect]:
         """A connection for a moment."""
-        return self._links.reach(peer, self._membership.address(peer) or "", now)
+        address = self._membership.address(peer)
+        return self._links.reach(peer, address, now, direct=True) if address else []
 
     # -- what others are told
 
@@ -191,11 +192,16 @@ class Relaying:
     def send(self, effects: Iterable[Effect], now: float) -> list[Effect]:
         """What is said to peers only a relay leads to, sealed and given to the relay."""
         # What the paths said for themselves in this step was numbered first, so it goes first.
+        effects = list(effects)
         out: list[Effect] = []
-        rest: list[Effect] = []
+        for effect in filter(self._is_own, effects):
+            if isinstance(effect, Send) and self._links.relayed(effect.peer):
+                self.dropped += 1
+            else:
+                out.append(effect)
         for effect in effects:
-            (out if self._is_own(effect) else rest).append(effect)
-        for effect in rest:
+            if self._is_own(effect):
+                continue
             match effect:
                 case Send(peer=peer, message=message) if self._links.relayed(peer):
                     if isinstance(message, HOP_BY_HOP):

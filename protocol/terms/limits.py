@@ -249,11 +249,11 @@ STARTS_TRIED = 48
 """Starts a deadline is tried at; each is a choice among all hosts."""
 
 # Relay: paths of two peers through a third
-DIRECT_WITHIN_S, PARTLY_WITHIN_S = 2.0, 0.3
+DIRECT_WITHIN_S, PARTLY_WITHIN_S = 3.0, 0.3
 """How long a dial has before a path through a relay is sought beside it. Long, so that many who start at once
 on a slow host do not all seek relays; a few round trips for a peer that says some cannot dial it."""
 SEEK_EVERY_S = 2.0
-UNDIALLED_S = 600.0
+UNDIALLED_S = 120.0
 """Who could not be dialled is sought through a relay at once for this long, and dialled all the same."""
 UNDIALLED = 4096
 PATHS = 1024

@@ -1,16 +1,29 @@
 """What the transport tells becomes events; frames of a peer whose lane is full are not looked into."""
 
-from overlayd.loop.inbox import LANE, OVERRUN, Inbox
+from overlayd.loop.inbox import LANE, OVERRUN, ROOM, Inbox
 from overlayd.loop.intake import Intake
 from overlayd.ports.transport import Arrived as FrameArrived
 from overlayd.ports.transport import Down, Refused, Up
+from overlayd.ports.transport import Knocked as FrameKnocked
 from protocol.membership.messages import Ping
-from protocol.node.events import Arrived, Connected, Disconnected, Garbled
+from protocol.node.events import Arrived, Connected, Disconnected, Garbled, Knocked
 from protocol.terms.ids import PeerId
 from protocol.wire.envelope import pack
 
 PEER = PeerId("a" * 64)
 FRAME = pack(Ping(1.0), "why")
+
+
+def test_what_came_of_a_knock_is_told_unless_there_is_no_room() -> None:
+    inbox = Inbox()
+    intake = Intake(inbox)
+    intake.take(FrameKnocked(PEER, True))
+    intake.take(Up(PEER, accepted=True))
+    assert [inbox.pop(), inbox.pop()] == [Knocked(PEER, True), Connected(PEER, accepted=True)]
+    for _ in range(ROOM):
+        intake.take(FrameKnocked(PEER, False))
+    assert len(inbox) < ROOM
+    assert inbox.dropped["Knocked"] > 0
 
 
 def test_each_becomes_its_event() -> None:
