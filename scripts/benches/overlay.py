@@ -88,8 +88,10 @@ async def ours(count: int, rows: list[str], options: argparse.Namespace, told: P
     """All rows but the storm, of N daemons."""
     figures: Figures = {}
     with daemons(count) as peers:
-        told.say(f"overlayd x {count}: starting, {options.pause} s apart")
-        took_s, short = await peers.joined(options.pause, 120)
+        # Everybody takes note of each newcomer: 10 ms of a core each, so more peers need longer.
+        pause_s = options.pause if options.pause is not None else max(0.5, count / 100)
+        told.say(f"overlayd x {count}: starting, {pause_s:.2f} s apart")
+        took_s, short = await peers.joined(pause_s, 120)
         figures["joined"] = took_s
         if took_s is None:
             told.say(
@@ -261,8 +263,8 @@ def _options() -> argparse.Namespace:
     add("--idle", type=float, default=30, help="seconds of doing nothing (30)")
     add("--settle", type=float, default=15, help="seconds before that (15)")
     add("--busy", type=float, default=60, help="seconds of no free core (60)")
-    add("--storm", type=float, default=300, help="seconds 256 peers have to converge (300)")
-    add("--pause", type=float, default=0.5, help="seconds between starts of ours (0.5)")
+    add("--storm", type=float, default=600, help="seconds 256 peers have to converge (600)")
+    add("--pause", type=float, help="seconds between starts of ours (a hundredth for each peer)")
     add("--out", help="write the figures to this file, as JSON")
     options = parser.parse_args()
     if options.only != "overlayd":
