@@ -31,7 +31,26 @@ def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> lis
     cpus = max((len(row[1]) for row in rows), default=0)
     memory = max((len(row[2]) for row in rows), default=0)
     lines += [f"{a}  {b:<{cpus}}  {c:<{memory}}  {d}" for a, b, c, d in rows]
-    return [*lines, _sum(spec, view.placement)]
+    return [*lines, *_short(spec, placed), *_devices(spec), _sum(spec, view.placement)]
+
+
+def _short(spec: GridSpec, placed: dict[str, Planned]) -> list[str]:
+    """Clusters that would be smaller than asked, which their `min` allows."""
+    lines = []
+    for cluster in spec.clusters:
+        there = sum(w.name in placed for w in workspaces(spec) if w.cluster == cluster.name)
+        if there < cluster.count:
+            asked = f"{cluster.count} asked, at least {cluster.least}"
+            lines.append(f"  {there} of {cluster.name} fit now; {asked}")
+    return lines
+
+
+def _devices(spec: GridSpec) -> list[str]:
+    """What a person might otherwise believe of devices."""
+    names = dict.fromkeys(d.name for cluster in spec.clusters for d in cluster.devices)
+    if not names:
+        return []
+    return [f"  {', '.join(names)}: kept free on its host, not handed to the guest yet"]
 
 
 def _lease(spec: GridSpec, start_s: float) -> str:

@@ -19,9 +19,8 @@ def placement_problems(spec: GridSpec) -> Iterator[Problem]:
         yield from twice(("placement", field), names)
     yield from twice(("placement", "strict"), placement.strict)
     if not 0 <= placement.within_ms <= limits.WITHIN_MS_MAX:
-        message = (
-            f"found {placement.within_ms} ms; allowed are 1ms to {limits.WITHIN_MS_MAX // 1000}s"
-        )
+        allowed = f"allowed are 1ms to {limits.WITHIN_MS_MAX // 1000}s"
+        message = f"found {_short(placement.within_ms, ' ms')}; {allowed}"
         yield Problem(("placement", "within_ms"), message)
     if spec.name in placement.apart:
         at = placement.apart.index(spec.name)
@@ -106,5 +105,5 @@ def twice(path: Path, names: Iterable[str]) -> Iterator[Problem]:
         seen.append(name)
 
 
-def _short(value: int) -> str:
-    return str(value) if abs(value) < 1 << 63 else "a number beyond 64 bits"
+def _short(value: int, unit: str = "") -> str:
+    return f"{value}{unit}" if abs(value) < 1 << 63 else "a number beyond 64 bits"

@@ -138,12 +138,22 @@ class Authority:
         if record.state is GridState.DOWN and "" not in ended and not lapsed:
             raise Untrusted(Reason.MALFORMED, "a record that is down without an order")
         left = [assignment.workspace for assignment in record.assignments]
+        if record.state is GridState.UP and before is None:
+            self._enough(deployment, [*left, *ended])
         for assignment in before.assignments if before is not None else ():
             if assignment.workspace not in left and assignment.workspace not in ended:
                 raise Untrusted(
                     Reason.MALFORMED, f"{assignment.workspace} vanished without an order"
                 )
         return deployment
+
+    def _enough(self, deployment: Deployment, there: list[str]) -> None:
+        """Of every cluster at least its `min`, counting those that were ended since. Untrusted."""
+        for cluster in deployment.spec.clusters:
+            mine = [w.name for w in deployment.workspaces if w.cluster == cluster.name]
+            if sum(name in there for name in mine) < cluster.least:
+                why = f"a record with fewer than {cluster.least} of {cluster.name}"
+                raise Untrusted(Reason.MALFORMED, why)
 
     def _ended(self, record: GridRecord, now: float) -> tuple[list[str], int]:
         """Workspaces ordered gone ("" stands for the whole grid), and by how much the lease was changed."""

@@ -130,13 +130,13 @@ def in_words(offer: CounterOffer) -> str:
                 f"{constraint} {written(amount)} for {name}"
                 for name, amount in zip(clusters, amounts, strict=True)
             )
-            return ", ".join(each) + ", all of it now"
+            return ", ".join(each) + ", now"
         case SmallerVolumes(volumes=volumes, size_bytes=sizes):
             pairs = zip(volumes, sizes, strict=True)
             each = (f"size {write_size(size)} for volume {name}" for name, size in pairs)
-            return ", ".join(each) + ", all of it now"
+            return ", ".join(each) + ", now"
         case Without(rule=rule):
-            return f"without {rule}, all of it now"
+            return f"without {rule}, now"
         case Later(in_s=in_s):
             return f"as asked, in {format_duration(in_s)}"
 

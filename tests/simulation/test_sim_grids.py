@@ -145,7 +145,7 @@ def test_too_much_is_explained_at_once() -> None:
     assert told.answer == (
         "cannot place 3 of 3 web: each needs 0.5 cpus, 2.9 GiB",
         "  4 hosts lack memory; the nearest, h1, by 952 MiB",
-        "  would work: memory 2G for web, all of it now",
+        "  would work: memory 2G for web, now",
     )
 
 

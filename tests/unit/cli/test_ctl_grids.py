@@ -27,7 +27,7 @@ TOO_BIG = """\
 error: cannot place 2 of 2 worker: each needs 0.25 cpus, 8 GiB
   1 host holds 1 of the 3 workspaces
   1 host lacks memory; the nearest, h1, by 4.2 GiB
-  would work: memory 1920M for worker, all of it now
+  would work: memory 1920M for worker, now
 """
 
 

@@ -20,8 +20,9 @@ from negotiating import (
 
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
+from protocol.grid.model import Architecture, DeviceCount, Driver, PlacementSpec, Spread, Strict
 from protocol.grid.record import grid_id, read_register, vni_of, voiding
-from protocol.negotiation.holds import TABLE, HoldNotSaved, Holds, Taken
+from protocol.negotiation.holds import TABLE, HoldNotSaved, Holds, Neighbour, Taken
 from protocol.negotiation.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.negotiation.outcomes import Propose, RoomChanged
 from protocol.terms.effects import Effect, Persist, Send
@@ -244,3 +245,67 @@ def test_owners_do_not_share_names() -> None:
     theirs = ask("web-1", order=RIVAL.up(shop(), NOW))
     key = f"{ADMIN.signer.key}/shop"
     assert reply(hold(holds, theirs, Taken({key: (ask().grid, True)}, {}))).held == ("web-1",)
+
+
+def placed_by(**rules: object) -> SignedOrder:
+    """An order for web-1 to web-3 with those rules of placement."""
+    spec = msgspec.structs.replace(shop(3), placement=PlacementSpec(**rules))  # type: ignore[arg-type]
+    return ADMIN.up(spec, NOW)
+
+
+def needing(**keys: object) -> SignedOrder:
+    """An order for web-1 to web-3 that asks that of its hosts."""
+    spec = shop(3)
+    clusters = tuple(msgspec.structs.replace(cluster, **keys) for cluster in spec.clusters)
+    return ADMIN.up(msgspec.structs.replace(spec, clusters=clusters), NOW)
+
+
+def refusals(order: SignedOrder, *names: str, taken: Taken = FREE) -> list[Constraint]:
+    holds, _ = host()
+    return [r.constraint for _, r in reply(hold(holds, ask(*names, order=order), taken)).refused]
+
+
+def test_rules_of_the_order_are_checked_by_the_host_too() -> None:
+    strict = placed_by(spread=Spread.HOST, strict=(Strict.SPREAD,))
+    assert refusals(strict, "web-1") == []
+    assert refusals(strict, "web-1", "web-2") == [Constraint.SPREAD], "one of the two is held"
+    assert refusals(placed_by(sites=("s9",)), "web-1") == [Constraint.SITE]
+    assert refusals(placed_by(exclude_sites=("s1",)), "web-1") == [Constraint.SITE]
+    assert refusals(needing(labels=("ssd",)), "web-1") == [Constraint.LABEL]
+    assert refusals(needing(driver=Driver.LXC), "web-1") == [Constraint.DRIVER]
+    assert refusals(needing(architecture=Architecture.AARCH64), "web-1") == [
+        Constraint.ARCHITECTURE
+    ]
+    assert refusals(needing(devices=(DeviceCount("gpu", 1),)), "web-1") == [Constraint.DEVICE]
+
+
+def test_a_strict_spread_counts_what_is_held_already() -> None:
+    holds, _ = host()
+    order = placed_by(spread=Spread.HOST, strict=(Strict.SPREAD,))
+    assert reply(hold(holds, ask("web-1", order=order))).held == ("web-1",)
+    assert reply(hold(holds, ask("web-1", order=order))).held == ("web-1",), "asked again"
+    refused = reply(hold(holds, ask("web-2", order=order))).refused
+    assert [r.constraint for _, r in refused] == [Constraint.SPREAD]
+
+
+def test_apart_is_kept_whichever_grid_says_so() -> None:
+    def carrying(name: str, *apart: str, site: str = "s1") -> Taken:
+        return Taken({}, {}, (Neighbour(site, name, apart),))
+
+    order = placed_by(apart=("main",))
+    assert refusals(order, "web-1", taken=carrying("main")) == [Constraint.APART]
+    assert refusals(order, "web-1", taken=carrying("other")) == []
+    assert refusals(order, "web-1", taken=carrying("main", site="s2")) == [], "somebody else's"
+    assert refusals(ORDER, "web-1", taken=carrying("main", "shop")) == [Constraint.APART]
+
+
+def test_devices_are_promised_once_each() -> None:
+    room = msgspec.structs.replace(ROOM, devices=(("gpu", 2),))
+    holds, ledger = host(room)
+    order = needing(devices=(DeviceCount("gpu", 1),))
+    answer = reply(hold(holds, ask("web-1", "web-2", "web-3", order=order)))
+    assert answer.held == ("web-1", "web-2")
+    assert [(r.what, r.asked, r.available) for _, r in answer.refused] == [("device gpu", 1, 0)]
+    assert ledger.free.devices == ()
+    holds.release(HoldRelease(grid_id(order), ("web-1",)))
+    assert ledger.free.devices == (("gpu", 1),)

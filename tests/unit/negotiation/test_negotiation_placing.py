@@ -133,7 +133,7 @@ def test_what_fits_nowhere_is_said_at_once() -> None:
     assert request.view().answer == (
         "cannot place 2 of 2 web: each needs 0.5 cpus, 2 GiB",
         "  3 hosts lack memory; the nearest, alpha, by 976 MiB",
-        "  would work: memory 1G for web, all of it now",
+        "  would work: memory 1G for web, now",
     )
 
 

@@ -114,7 +114,7 @@ def test_fewer_is_the_most_that_fit() -> None:
 def test_smaller_is_the_nearest_that_one_would_write() -> None:
     found = countered(grid(cluster(count=3, memory_gib=8)), host("a", memory_gib=19))
     assert Smaller(("web",), Constraint.MEMORY, (6 * GIB + 256 * (1 << 20),)) in found
-    assert in_words(found[-1]) == "memory 6400M for web, all of it now"
+    assert in_words(found[-1]) == "memory 6400M for web, now"
 
 
 def test_fewer_cpus() -> None:
@@ -127,7 +127,7 @@ def test_a_smaller_volume() -> None:
     spec = GridSpec("shop", spec.clusters, volumes=(VolumeSpec("data", 200 * GIB),))
     found = countered(spec, host("a", disk_gib=100))
     assert found == (SmallerVolumes(("data",), (100 * GIB,)),)
-    assert in_words(found[0]) == "size 100G for volume data, all of it now"
+    assert in_words(found[0]) == "size 100G for volume data, now"
 
 
 def test_without_the_rule_that_binds() -> None:

@@ -30,7 +30,7 @@ def test_too_big_for_all() -> None:
     assert told(grid(cluster(memory_gib=12)), *hosts) == (
         "cannot place 1 of 1 web: each needs 1 cpus, 12 GiB\n"
         "  3 hosts lack memory; the nearest, h2, by 4 GiB\n"
-        "  would work: memory 8G for web, all of it now"
+        "  would work: memory 8G for web, now"
     )
 
 
@@ -41,7 +41,7 @@ def test_some_fit() -> None:
         "  2 hosts hold 2 of the 3 workspaces\n"
         "  2 hosts lack memory; the nearest, h1, by 2 GiB\n"
         "  would work: count 2 of web, now\n"
-        "  would work: memory 4G for web, all of it now"
+        "  would work: memory 4G for web, now"
     )
 
 
@@ -51,7 +51,7 @@ def test_fewer_than_the_fewest() -> None:
         "  1 host holds 2 of the 5 workspaces\n"
         "  1 host lacks cpus; the nearest, h1, by 4\n"
         "  would work: count 2 of web, now\n"
-        "  would work: cpus 2.65 for web, all of it now"
+        "  would work: cpus 2.65 for web, now"
     )
 
 
@@ -59,7 +59,7 @@ def test_wrong_place() -> None:
     assert told(grid(cluster(), sites=("zug",)), host("h1"), host("h2")) == (
         "cannot place 1 of 1 web: each needs 1 cpus, 1 GiB\n"
         "  2 hosts: site: it is at s1, asked: zug (h1)\n"
-        "  would work: without placement.sites, all of it now"
+        "  would work: without placement.sites, now"
     )
 
 
@@ -73,8 +73,8 @@ def test_in_the_clear_at_one_site_only() -> None:
         "  1 host: encryption: a network of this grid would cross sites in the clear (h2)\n"
         "  1 host lacks cpus; the nearest, h1, by 1\n"
         "  would work: count 1 of web, now\n"
-        "  would work: cpus 0.5 for web, all of it now\n"
-        "  would work: without encryption of networks (write `encryption: none`), all of it now"
+        "  would work: cpus 0.5 for web, now\n"
+        "  would work: without encryption of networks (write `encryption: none`), now"
     )
     assert spec.networks[0].encryption is Encryption.REQUIRED
 
@@ -92,7 +92,7 @@ def test_strict_spread_and_devices() -> None:
         "  1 host: spread: h1 has a member already (h1)\n"
         "  1 host lacks device gpu; the nearest, h2, by 1\n"
         "  would work: count 1 of gpu, now\n"
-        "  would work: without placement.strict: [spread], all of it now"
+        "  would work: without placement.strict: [spread], now"
     )
 
 

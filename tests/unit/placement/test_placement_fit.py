@@ -1,0 +1,137 @@
+"""Does it fit: every rule by itself, and how far hosts are apart."""
+
+import pytest
+from asking import GIB, cluster, grid, host, point
+from msgspec.structs import replace
+
+from protocol.grid.expand import workspaces
+from protocol.grid.model import (
+    Architecture,
+    Compact,
+    DeviceCount,
+    Driver,
+    GridSpec,
+    NetworkSpec,
+    Spread,
+    Strict,
+)
+from protocol.placement.fit import apart_ms, conflict, quantum_of, refusals, rules_of
+from protocol.terms.coordinate import NOWHERE
+from protocol.terms.refusal import Constraint
+
+
+@pytest.mark.parametrize(
+    ("keys", "constraint"),
+    [
+        ({"labels": ("nvme",)}, Constraint.LABEL),
+        ({"labels": ("ssd", "nvme")}, Constraint.LABEL),
+        ({"architecture": Architecture.AARCH64}, Constraint.ARCHITECTURE),
+        ({"driver": Driver.LXC}, Constraint.DRIVER),
+        ({"devices": (DeviceCount("gpu", 3),)}, Constraint.DEVICE),
+        ({"devices": (DeviceCount("fpga", 1),)}, Constraint.DEVICE),
+        ({"cpus": 9}, Constraint.CPUS),
+        ({"memory_gib": 33}, Constraint.MEMORY),
+    ],
+)
+def test_what_a_workspace_asks_of_its_host(keys: dict[str, object], constraint: Constraint) -> None:
+    (workspace,) = workspaces(grid(cluster("web", **keys)))  # type: ignore[arg-type]
+    offer = host("h1", labels=("ssd",), devices=(("gpu", 2),))
+    found = refusals(workspace, offer, offer.free, rules_of(grid()))
+    assert [refusal.constraint for refusal in found] == [constraint]
+
+
+def test_what_it_gets() -> None:
+    keys = {"labels": ("ssd",), "driver": Driver.KVM, "architecture": Architecture.X86_64}
+    devices = (DeviceCount("gpu", 2),)
+    (workspace,) = workspaces(grid(cluster("web", devices=devices, **keys)))
+    offer = host("h1", labels=("a", "ssd"), devices=(("gpu", 2),))
+    assert refusals(workspace, offer, offer.free, rules_of(grid())) == []
+    assert (offer.free - quantum_of(workspace)).devices == ()
+
+
+def test_where_the_grid_may_be() -> None:
+    (workspace,) = workspaces(grid(cluster()))
+    for rules, stopped in [
+        ({"sites": ("s2",)}, True),
+        ({"sites": ("s2", "s1")}, False),
+        ({"exclude": ("h1",)}, True),
+        ({"exclude_sites": ("s1",)}, True),
+        ({"prefer": ("s2",)}, False),
+    ]:
+        found = refusals(workspace, host("h1"), host("h1").free, rules_of(grid(**rules)))
+        assert [r.constraint for r in found] == [Constraint.SITE] * stopped, rules
+    clashing = host("h1", clashes=("main",))
+    found = refusals(workspace, clashing, clashing.free, rules_of(grid()))
+    assert [str(r) for r in found] == ["h1: apart: it carries main, to be kept apart"]
+
+
+A, B, FAR = host("a", "s1"), host("b", "s1"), host("far", "s2")
+
+
+@pytest.mark.parametrize(
+    ("rules", "with_itself", "at_its_site", "elsewhere"),
+    [
+        ({}, None, None, None),
+        ({"spread": Spread.HOST}, None, None, None),
+        (
+            {"spread": Spread.HOST, "strict": (Strict.SPREAD,)},
+            Constraint.SPREAD,
+            None,
+            None,
+        ),
+        (
+            {"spread": Spread.SITE, "strict": (Strict.SPREAD,)},
+            Constraint.SPREAD,
+            Constraint.SPREAD,
+            None,
+        ),
+        (
+            {"compact": Compact.SITE, "strict": (Strict.COMPACT,)},
+            None,
+            None,
+            Constraint.COMPACT,
+        ),
+        (
+            {"compact": Compact.HOST, "strict": (Strict.COMPACT,)},
+            None,
+            Constraint.COMPACT,
+            Constraint.COMPACT,
+        ),
+        ({"within_ms": 5}, None, None, Constraint.DISTANCE),
+    ],
+)
+def test_two_hosts_of_one_grid(
+    rules: dict[str, object],
+    with_itself: Constraint | None,
+    at_its_site: Constraint | None,
+    elsewhere: Constraint | None,
+) -> None:
+    asked = rules_of(grid(**rules))
+    assert conflict(A, A, asked) is with_itself
+    assert conflict(A, B, asked) is conflict(B, A, asked) is at_its_site
+    assert conflict(A, FAR, asked) is conflict(FAR, A, asked) is elsewhere
+
+
+def test_in_the_clear_only_at_one_site() -> None:
+    spec = GridSpec("g", (cluster(),), networks=(NetworkSpec("lan", "10.0.0.0/24"),))
+    clear = replace(FAR, encrypts=False)
+    asked = rules_of(spec, (A, clear))
+    assert conflict(A, clear, asked) is Constraint.ENCRYPTION
+    assert conflict(A, B, asked) is None
+    assert conflict(A, FAR, asked) is None, "both encrypt"
+
+
+def test_how_far_apart() -> None:
+    near, there = replace(A, coordinate=point(0, 0)), replace(FAR, coordinate=point(30, 40))
+    assert apart_ms(near, there) == pytest.approx(50)
+    assert apart_ms(A, B) == 0, "of one site, measured or not"
+    assert apart_ms(A, FAR) == float("inf"), "nobody knows"
+    assert apart_ms(near, replace(FAR, coordinate=NOWHERE)) == float("inf"), "measured nothing yet"
+
+
+def test_a_quantum_is_more_than_cpus() -> None:
+    devices = (DeviceCount("gpu", 1), DeviceCount("fpga", 2))
+    (workspace,) = workspaces(grid(cluster("web", memory_gib=2, devices=devices)))
+    quantum = quantum_of(workspace)
+    assert quantum.devices == (("fpga", 2), ("gpu", 1)), "by name, so equal ones are equal"
+    assert quantum.memory_bytes == 2 * GIB
