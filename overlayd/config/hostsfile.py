@@ -21,7 +21,7 @@ from protocol.capacity.quantum import Quantum
 from protocol.grid.model import Architecture, Driver, GridSpec, ImageRef
 from protocol.grid.syntax import label_problem
 from protocol.placement.fit import Offer
-from protocol.terms.coordinate import point
+from protocol.terms.coordinate import DIMENSIONS, FAR_S, point
 from protocol.terms.ids import PeerId, digest_of
 
 HOSTS_MAX = 10_000
@@ -114,6 +114,9 @@ def _problems(keys: HostsKeys) -> Iterator[tuple[KeyPath, str]]:
             yield ("hosts", name), problem
         if not 1 <= host.count <= HOSTS_MAX:
             yield ("hosts", name, "count"), f"found {host.count}; allowed are 1 to {HOSTS_MAX}"
+        if len(host.at_ms) > DIMENSIONS or any(abs(x) > FAR_S * 1000 for x in host.at_ms):
+            allowed = f"up to {DIMENSIONS} numbers within {FAR_S * 1000:.0f} are allowed"
+            yield ("hosts", name, "at-ms"), allowed
         for device, count in host.devices.items():
             if count < 1:
                 yield ("hosts", name, "devices", device), f"found {count}; leave it out, or write 1"

@@ -13,7 +13,7 @@ import msgspec
 
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import Compact, Encryption, GridSpec, Spread, Strict, Workspace
-from protocol.terms.coordinate import Coordinate, distance_s
+from protocol.terms.coordinate import Coordinate, distance_s, known
 from protocol.terms.ids import PeerId
 from protocol.terms.refusal import Constraint, Refusal
 
@@ -182,10 +182,14 @@ def conflict(offer: Offer, other: Offer, rules: Rules) -> Constraint | None:
 
 
 def apart_ms(offer: Offer, other: Offer) -> float:
-    """Round trip between two hosts; infinite if nobody knows it."""
-    if offer.coordinate is None or other.coordinate is None:
+    """Round trip between two hosts as their coordinates promise it; infinite if nobody knows it.
+
+    Two hosts of one site whose coordinates nobody measured yet count as next to each other.
+    """
+    here, there = offer.coordinate, other.coordinate
+    if here is None or there is None or not (known(here) and known(there)):
         return 0.0 if offer.site == other.site else inf
-    return 1000 * distance_s(offer.coordinate, other.coordinate)
+    return 1000 * distance_s(here, there)
 
 
 def apart_from(offer: Offer, other: Offer, rules: Rules) -> Refusal | None:

@@ -15,8 +15,7 @@ Last, of hosts that are equally good, those that spoil least room: `Room` below.
 
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import Workspace
-from protocol.placement.fit import Offer, Rules
-from protocol.terms.coordinate import distance_s
+from protocol.placement.fit import Offer, Rules, apart_ms
 
 _AT_SITE = 0.75
 _HALF_MS = 10.0
@@ -29,9 +28,7 @@ def closeness(offer: Offer, other: Offer) -> float:
         return 1.0
     if offer.site == other.site:
         return _AT_SITE
-    if offer.coordinate is None or other.coordinate is None:
-        return 0.0
-    return 0.5 / (1.0 + 1000 * distance_s(offer.coordinate, other.coordinate) / _HALF_MS)
+    return 0.5 / (1.0 + apart_ms(offer, other) / _HALF_MS)
 
 
 def site_degree(site: str, prefer: tuple[str, ...]) -> float:
