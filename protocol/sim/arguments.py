@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from protocol.sim.faults import PLANS, FaultPlan
 from protocol.sim.latency import EXAMPLE, Latencies, Unreadable, read
 from protocol.sim.scenario import KNOBS, Scenario, turned
+from protocol.terms.limits import LEVELS_ABOVE
 
 PEERS_MOST = 10_000
 _EXAMPLES = f"""\
@@ -69,6 +70,7 @@ def parse(arguments: Sequence[str] | None) -> Wanted:
         plan=plan,
         latencies=latencies,
         latency_file=wanted.latencies or "",
+        levels_above=wanted.levels_above,
         warm=wanted.warm,
         tell=wanted.tell,
         die=wanted.die,
@@ -114,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeds", type=_count, default=1, help="how many worlds, on all cores")
     add("--jobs", type=_count, help="processes for many seeds (default: all cores)")
     add("--seconds", type=_seconds, default=60.0, help="virtual time after all have joined (60)")
+    add("--levels-above", type=_many, default=LEVELS_ABOVE, help="peers that all know all (2000)")
     add("--warm", action="store_true", help="peers remember each other and start all at once")
     add("--grids", type=_many, default=0, help="how many people ask for (default 0)")
     add("--tell", type=_many, default=0, help="lines of news told, and timed (default 0)")

@@ -12,7 +12,6 @@ from protocol.grid.lifecycle import Power
 from protocol.grid.record import GridRecord, GridState
 from protocol.membership.liveness import Health
 from protocol.sim.graph import connected
-from protocol.sim.peer import MANY_PEERS
 from protocol.terms.ids import PeerId
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def unsettled(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
             yield f"{peer.name} is not up", (peer,)
     if not all(peer.up for peer in world.peers):
         return
-    if world.size > MANY_PEERS:
+    if not world.whole_directories:
         if not connected(world):
             yield "the overlay is not connected", ()
     else:

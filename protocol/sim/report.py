@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 from protocol.negotiation.request import RequestState, RequestView
 from protocol.sim.graph import degrees
 from protocol.sim.quiet import newest_records
+from protocol.terms.coordinate import distance_s, known
 
 if TYPE_CHECKING:
     from protocol.sim.run import Outcome
+    from protocol.sim.world import World
 
 _KINDS = 14
+_STRIDES = (1, 2, 3, 5, 8)
+"""Whom of the others a peer is compared with, by how far on in the list they are."""
 
 
 def quantile(figures: Sequence[float], share: float) -> float:
@@ -44,6 +48,7 @@ def report(outcome: "Outcome", took_s: float) -> list[str]:
     ]
     lines += _grids(outcome) + _requests(outcome)
     lines += _news(outcome) + _deaths(outcome) + _degrees(outcome)
+    lines += _distances(outcome)
     lines += _messages(outcome)
     if world.faults_done:
         done = ", ".join(f"{what} {n}" for what, n in sorted(world.faults_done.items()))
@@ -112,6 +117,33 @@ def _degrees(outcome: "Outcome") -> list[str]:
     return [
         f"  neighbours   {min(all_of)} to {max(all_of)}, {sum(all_of) / len(found):.1f} on average, "
         f"{remote:.1f} of them at other sites"
+    ]
+
+
+def distance_errors(world: "World") -> list[float]:
+    """How far round trips estimated from coordinates are from the true ones, as shares of those; between
+    a peer and some others, for peers that have measured enough."""
+    up = [peer for peer in world.peers if peer.node is not None]
+    errors = []
+    for i, a in enumerate(up):
+        for step in _STRIDES:
+            b = up[(i + step) % len(up)]
+            assert a.node is not None
+            assert b.node is not None
+            here, there = a.node.membership.vivaldi.here, b.node.membership.vivaldi.here
+            if a is not b and known(here) and known(there):
+                true_s = world.latency_s(a.site, b.site) + world.latency_s(b.site, a.site)
+                errors.append(abs(distance_s(here, there) - true_s) / true_s)
+    return errors
+
+
+def _distances(outcome: "Outcome") -> list[str]:
+    errors = distance_errors(outcome.world)
+    if not errors:
+        return ["  distances    nobody has measured enough yet"]
+    return [
+        f"  distances    estimates are off by {100 * quantile(errors, 0.5):.0f} % (median), "
+        f"{100 * quantile(errors, 0.9):.0f} % (p90), of {len(errors)} pairs"
     ]
 
 

@@ -7,7 +7,6 @@ import msgspec
 from protocol.sim.crowd import Crowd
 from protocol.sim.faults import NONE, FaultPlan
 from protocol.sim.graph import connected
-from protocol.sim.peer import MANY_PEERS
 from protocol.sim.quiet import unsettled
 from protocol.sim.scenario import Scenario
 from protocol.sim.trace import Trace
@@ -36,7 +35,7 @@ class Outcome(msgspec.Struct):
     crowd: Crowd
     scenario: Scenario
     joined_s: float
-    """After the last peer was started, until everyone knew everyone (above MANY_PEERS: was connected)."""
+    """After the last peer was started, until everyone knew everyone (with more peers than know all: was connected)."""
     quiet_s: float
     """After the last fault was mended."""
 
@@ -51,7 +50,7 @@ def knows_all(world: World) -> bool:
 
 def is_joined(world: World) -> bool:
     """Whether everyone knows everyone; of many peers, whether all are connected, by full views."""
-    if world.size <= MANY_PEERS:
+    if world.whole_directories:
         return knows_all(world)
     return connected(world, at_least=ACTIVE_VIEW - 1)
 
@@ -84,6 +83,7 @@ def play(
         plan=scenario.plan,
         trace=trace,
         latencies=scenario.latencies,
+        levels_above=scenario.levels_above,
     )
     joined_s = _join(world, scenario, tell)
     crowd = Crowd(world, scenario.grids, scenario.seconds * 0.8, world.new_dice())
@@ -122,7 +122,7 @@ def _join(world: World, scenario: Scenario, tell: Progress) -> float:
         apart_s = min(apart_s, 1.0 / scenario.peers)
     world.start_all(apart_s)
     started_s = world.now_s + apart_s * (scenario.peers - 1)
-    every_s = 0.0 if scenario.peers <= MANY_PEERS else _LOOK_S
+    every_s = 0.0 if world.whole_directories else _LOOK_S
     end_s = world.now_s + JOIN_WITHIN_S
     while not world.run_until(lambda: is_joined(world), 1.0, every_s):
         tell("joining", world.elapsed_s, world.steps)

@@ -6,6 +6,7 @@ import msgspec
 
 from protocol.sim.faults import NONE, PLANS, FaultPlan, LinkFaults
 from protocol.sim.latency import Latencies
+from protocol.terms.limits import LEVELS_ABOVE
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Scenario:
     """None: drawn for `sites` sites."""
     latency_file: str = ""
     """Where they were read from, for the command that does it again."""
+    levels_above: int = LEVELS_ABOVE
+    """Peers up to which everybody knows everybody; above, each knows its site."""
     warm: bool = False
     """Peers start all at once and remember each other, as after a power cut everywhere."""
     tell: int = 0
@@ -52,9 +55,9 @@ class Scenario:
         else:
             options["sites"] = self.sites
         usual = Scenario()
-        for name in ("grids", "tell", "die", "split_s", "stop_s"):
+        for name in ("levels_above", "grids", "tell", "die", "split_s", "stop_s"):
             if getattr(self, name) != getattr(usual, name):
-                options[name.removesuffix("_s")] = getattr(self, name)
+                options[name.removesuffix("_s").replace("_", "-")] = getattr(self, name)
         preset = PLANS.get(self.plan.name, NONE)
         options["faults"] = preset.name
         for name, option in KNOBS.items():

@@ -184,7 +184,7 @@ class World:
     @property
     def whole_directories(self) -> bool:
         """Whether everybody is to know everybody; among many, each knows enough."""
-        return self.size <= MANY_PEERS
+        return self.size <= min(MANY_PEERS, self.levels_above)
 
     def new_dice(self) -> Random:
         """A generator of its own for some part of the world."""
