@@ -35,7 +35,7 @@ class Outcome(msgspec.Struct):
     crowd: Crowd
     scenario: Scenario
     joined_s: float
-    """After the last peer was started, until everyone knew everyone (with more peers than know all: was connected)."""
+    """After the last peer was started, until everyone knew everyone (of very many: was connected)."""
     quiet_s: float
     """After the last fault was mended."""
 
