@@ -2,10 +2,18 @@
 
 Holds and leases are entries alike: a promise is a promise. Time is moved on by `advance`; asking for a
 window is asking the timetable, which both sides of the negotiation ask (room.py).
+
+Best-effort work *yields*: its cpus and memory are promised only until somebody with a reservation needs
+them. So there are two timetables: `firm`, without what yields, and the whole one, in which each group
+of what yields (the workspaces of one cluster here, which are suspended together) runs until the first
+moment at which it does not fit any more. That moment is the plan: it follows from the firm promises and
+from who was first, so it needs no memory of its own. Disk never yields.
 """
 
-from protocol.capacity.quantum import Quantum
-from protocol.capacity.room import Room
+import msgspec
+
+from protocol.capacity.quantum import Quantum, total
+from protocol.capacity.room import FOREVER, Room
 from protocol.capacity.timetable import (
     ALWAYS,
     EntryKey,
@@ -15,14 +23,30 @@ from protocol.capacity.timetable import (
     lease_spans,
 )
 
-__all__ = ["EntryKey", "Ledger"]
+__all__ = ["EntryKey", "Group", "Ledger", "Yields"]
+
+Group = tuple[str, str]
+"""(grid id, cluster): what is suspended together."""
+
+
+class Yields(msgspec.Struct, frozen=True):
+    """That an entry yields, with whom, and since when: who was first yields last."""
+
+    group: Group
+    since_s: float
+    memory_bytes: int
+    """To be saved, of this entry."""
 
 
 class Ledger:
     """One host's promises."""
 
     def __init__(self, capacity: Quantum, now: float = 0.0) -> None:
+        self._firm = Timetable(capacity)
         self._table = Timetable(capacity)
+        self._yielding: dict[EntryKey, tuple[Yields, tuple[Span, ...]]] = {}
+        self.until_s: dict[Group, float] = {}
+        """Until when each group that yields can run; not later than now if it cannot."""
         self.now_s = now
 
     @property
@@ -40,31 +64,73 @@ class Ledger:
         """What is not promised, now and later."""
         return self._table.room
 
-    def free_for(self, window: Window) -> Quantum:
-        """What a lease of that time can have."""
-        return self._table.room.for_lease(window.start_s, window.end_s, window.kept_until_s)
+    def free_for(self, window: Window, displacing: bool = False) -> Quantum:
+        """What a lease of that time can have; `displacing` what yields, or not."""
+        room = self._firm.room if displacing else self._table.room
+        return room.for_lease(window.start_s, window.end_s, window.kept_until_s)
+
+    def yielding(self) -> dict[Group, int]:
+        """Every group that yields, and how much memory of it is to be saved."""
+        groups: dict[Group, int] = {}
+        for yields, _ in self._yielding.values():
+            groups[yields.group] = groups.get(yields.group, 0) + yields.memory_bytes
+        return groups
+
+    def next_change_s(self) -> float:
+        """When firm promises change next."""
+        return next((at_s for at_s in self._firm.room.at_s if at_s > self.now_s), FOREVER)
 
     def advance(self, now: float) -> None:
         """Time has come to this; what was before is forgotten."""
         if now > self.now_s:
             self.now_s = now
+            self._firm.forget(now)
             self._table.forget(now)
 
     def resize(self, capacity: Quantum) -> None:
         """The host was probed again; promises stay, even beyond the new total."""
+        self._firm.resize(capacity)
         self._table.resize(capacity)
+        self.plan()
 
-    def enter(self, key: EntryKey, quantum: Quantum, window: Window = ALWAYS) -> None:
+    def enter(
+        self,
+        key: EntryKey,
+        quantum: Quantum,
+        window: Window = ALWAYS,
+        yields: Yields | None = None,
+    ) -> None:
         """Promises; replaces an entry of the same key. Whether it fits is the caller's to have asked."""
-        self._table.reserve(key, lease_spans(quantum, window))
+        self.enter_spans(key, lease_spans(quantum, window), yields)
 
-    def enter_spans(self, key: EntryKey, spans: tuple[Span, ...]) -> None:
+    def enter_spans(
+        self, key: EntryKey, spans: tuple[Span, ...], yields: Yields | None = None
+    ) -> None:
         """The same for what is not the same quantum all the time."""
-        self._table.reserve(key, spans)
+        self._yielding.pop(key, None)
+        if yields is None:
+            self._firm.reserve(key, spans)
+            self._table.reserve(key, spans)
+        else:
+            kept = tuple(Span(s.start_s, s.end_s, s.quantum.kept) for s in spans)
+            runs = tuple(
+                Span(s.start_s, s.end_s, s.quantum - s.quantum.kept)
+                for s in spans
+                if s.quantum != s.quantum.kept
+            )
+            self._firm.reserve(key, kept)
+            self._yielding[key] = (yields, runs)
+        self.plan()
 
     def spans(self, key: EntryKey) -> tuple[Span, ...]:
-        """What is promised to an entry."""
+        """What is promised to an entry; all it would take, if it yields."""
+        if key in self._yielding:
+            return self._firm.spans(key) + self._yielding[key][1]
         return self._table.spans(key)
+
+    def yields(self, key: EntryKey) -> Yields | None:
+        """Whether an entry yields."""
+        return self._yielding[key][0] if key in self._yielding else None
 
     def fits(self, key: EntryKey, spans: tuple[Span, ...]) -> bool:
         """Whether that could be promised in place of what the entry has."""
@@ -72,7 +138,37 @@ class Ledger:
 
     def strike(self, key: EntryKey) -> None:
         """Takes a promise back; none is fine."""
+        self._yielding.pop(key, None)
+        self._firm.release(key)
         self._table.release(key)
+        self.plan()
+
+    def plan(self) -> None:
+        """Lets every group that yields run as long as it fits, in the order they came."""
+        if not self._yielding:
+            self.until_s = {}
+            return
+        groups: dict[Group, list[EntryKey]] = {}
+        since: dict[Group, float] = {}
+        for key, (yields, _) in self._yielding.items():
+            groups.setdefault(yields.group, []).append(key)
+            since[yields.group] = max(yields.since_s, since.get(yields.group, 0.0))
+            self._table.reserve(key, self._firm.spans(key))
+        self.until_s = {}
+        for group in sorted(groups, key=lambda g: (since[g], g)):
+            members = groups[group]
+            runs = [span for key in members for span in self._yielding[key][1]]
+            until_s = FOREVER
+            if runs and self.capacity != Quantum():
+                until_s = self.room.until(total([s.quantum for s in runs]), self.now_s)
+            self.until_s[group] = until_s
+            for key in members:
+                shorter = tuple(
+                    Span(s.start_s, min(s.end_s, until_s), s.quantum)
+                    for s in self._yielding[key][1]
+                    if min(s.end_s, until_s) > max(s.start_s, self.now_s)
+                )
+                self._table.reserve(key, self._firm.spans(key) + shorter)
 
     def __contains__(self, key: EntryKey) -> bool:
         return key in self._table
@@ -81,5 +177,9 @@ class Ledger:
         return len(self._table)
 
     def check(self) -> None:
-        """Reserved + used <= total at every instant, unless the host itself shrank."""
+        """Reserved + used <= total at every instant, unless the host itself shrank; with and without
+        what yields."""
+        self._firm.check()
         self._table.check()
+        assert len(self._firm) == len(self._table)
+        assert all(key in self._firm for key in self._yielding)

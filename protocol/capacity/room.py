@@ -82,6 +82,13 @@ class Room:
                 return start_s if start_s + duration_s <= before_s else None
         return None
 
+    def until(self, quantum: Quantum, from_s: float) -> float:
+        """The first moment from then on at which a quantum does not fit; FOREVER if it always does."""
+        for i in range(bisect_right(self.at_s, from_s) - 1, len(self.at_s)):
+            if not quantum.fits(self.free[i]):
+                return max(from_s, self.at_s[i])
+        return FOREVER
+
     def steps(self, now: float, most: int) -> tuple[Step, ...]:
         """For the wire, from now on. What is beyond `most` steps is said as the least of all of it."""
         first = bisect_right(self.at_s, now) - 1

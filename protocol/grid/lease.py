@@ -12,7 +12,7 @@ import msgspec
 
 from protocol.capacity.timetable import Window
 from protocol.grid.model import GridSpec, LeaseTerms
-from protocol.terms.limits import CLEAR_S, RESERVE_AHEAD_S, SLACK_S
+from protocol.terms.limits import CLEAR_S, RESERVE_AHEAD_S, SLACK_S, USEFUL_S
 from protocol.terms.quantities import format_duration
 
 
@@ -32,6 +32,9 @@ def kept_s(terms: LeaseTerms) -> float:
 def asked(spec: GridSpec, start_s: float = 0.0) -> Asked:
     """The time a grid asks of each of its hosts, if it begins then."""
     busy_s = spec.lease_s + SLACK_S + CLEAR_S
+    if spec.lease.best_effort:
+        # It runs while it can: a host takes it where it is worth starting.
+        return Asked(start_s, min(busy_s, USEFUL_S), busy_s + kept_s(spec.lease))
     return Asked(start_s, busy_s, busy_s + kept_s(spec.lease))
 
 

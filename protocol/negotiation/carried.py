@@ -11,16 +11,18 @@ from enum import StrEnum
 
 import msgspec
 
+from protocol.capacity.ledger import Yields
 from protocol.capacity.quantum import Quantum
-from protocol.capacity.timetable import Span, Window, lease_spans
+from protocol.capacity.room import FOREVER
+from protocol.capacity.timetable import ALWAYS, Span, Window, lease_spans
 from protocol.grid.expand import state_bytes
 from protocol.grid.lease import kept_s
 from protocol.grid.lifecycle import Phase, Power, Wanted
-from protocol.grid.model import LeaseTerms, OnExpiry, Workspace
-from protocol.grid.record import GridRecord
+from protocol.grid.model import GridSpec, LeaseTerms, OnExpiry, Workspace
+from protocol.grid.record import GridRecord, GridState
 from protocol.placement.fit import quantum_of
-from protocol.terms.ids import GridId
-from protocol.terms.limits import CLEAR_S
+from protocol.terms.ids import GridId, PeerId
+from protocol.terms.limits import CLEAR_S, LAPSE_EARLY_S, SLACK_S
 from protocol.terms.quantities import format_cpus, format_moment, format_size
 
 UNWARNED = 1e12
@@ -64,6 +66,10 @@ class CarriedRow(msgspec.Struct, frozen=True):
     """The last warning given, as time before the end."""
 
     pending: tuple[Pending, ...] = ()
+    off: tuple[str, ...] = ()
+    """Clusters of best-effort work that are suspended to make room, here or on another of its hosts."""
+    stopped_s: float = 0.0
+    """Since when its time stands still, for a best-effort lease that is suspended; 0: it runs."""
 
     @property
     def starts_s(self) -> float:
@@ -84,7 +90,9 @@ class CarriedRow(msgspec.Struct, frozen=True):
 
 
 def stage_of(row: CarriedRow, now: float) -> Stage:
-    """Where the lease is."""
+    """Where the lease is. Time in which best-effort work made room for others does not count."""
+    if row.stopped_s:
+        now = min(now, row.stopped_s)
     if now >= row.kept_until_s:
         return Stage.LAPSED
     if now >= row.lease_until_s:
@@ -138,6 +146,10 @@ def spans(
     part of the workspace's quantum where its lease may save it, else it is taken when somebody suspends.
     """
     quantum, window = quantum_of(workspace), row.window
+    if row.terms.best_effort:
+        # Nobody knows when it ends: it may be suspended for a while, and its disk stays.
+        end_s = FOREVER if row.stopped_s else window.end_s
+        window = Window(window.start_s, end_s, FOREVER)
     saves = row.terms.best_effort or row.terms.on_expiry is OnExpiry.SUSPEND
     image = Quantum(disk_bytes=0 if saves else state_bytes(workspace.memory_bytes))
     to_run = wanted.power in (Power.RUNNING, Power.PAUSED)
@@ -149,6 +161,14 @@ def spans(
     runs = Quantum(quantum.cpus_milli, quantum.memory_bytes, 0, quantum.devices)
     kept = Span(window.start_s, window.kept_until_s, quantum.kept + image)
     return (kept, Span(window.start_s, window.end_s, runs))
+
+
+def yields_of(row: CarriedRow, workspace: Workspace) -> Yields | None:
+    """That best-effort work yields; None for any other."""
+    if not row.terms.best_effort:
+        return None
+    group = (row.record.id, workspace.cluster)
+    return Yields(group, row.made_s, workspace.memory_bytes)
 
 
 def lacking(name: str, wanted: Wanted, workspace: Workspace, room: Quantum) -> str:
@@ -169,3 +189,36 @@ def end_of(row: CarriedRow) -> str:
     if row.terms.on_expiry is OnExpiry.SUSPEND:
         return f"suspended; it is {kept}"
     return f"stopped; its volumes are {kept}"
+
+
+def ends(record: GridRecord, spec: GridSpec, window: Window, now: float) -> float:
+    """When a lease ends: as long after its start as was ordered, within the time that was held for it."""
+    if record.start_s:
+        return record.start_s + spec.lease_s
+    held_s = window.start_s + SLACK_S if window is not ALWAYS else now
+    return min(now, held_s) + spec.lease_s
+
+
+def is_past(kept_until_s: float, now: float) -> bool:
+    """Whether what was kept until then may be deleted, by clocks that differ a little."""
+    return now >= kept_until_s - LAPSE_EARLY_S
+
+
+def wanted_of(record: GridRecord, old: CarriedRow | None, me: PeerId) -> tuple[Wanted, ...]:
+    """What follows from a record: its workspaces as they were wanted, and the rest gone."""
+    mine = record.on(me) if record.state is GridState.UP else ()
+    before = {w.workspace: w for w in old.wanted} if old is not None else {}
+    kept = tuple(before.get(name, Wanted(name)) for name in mine if old is None or name in before)
+    gone = tuple(Wanted(n, Power.GONE, w.boot) for n, w in before.items() if n not in mine)
+    return kept + gone
+
+
+def yielded(row: CarriedRow, off: tuple[str, ...], now: float) -> CarriedRow:
+    """A best-effort lease whose clusters `off` make room; its time stands still while any does."""
+    stood_s = now - row.stopped_s if row.stopped_s and not off else 0.0
+    return msgspec.structs.replace(
+        row,
+        off=off,
+        stopped_s=(row.stopped_s or now) if off else 0.0,
+        lease_until_s=row.lease_until_s + stood_s,
+    )

@@ -6,19 +6,19 @@ what the shell reports is only told, never decided on. The host's copy may be be
 stewards at every start, when others speak of a newer epoch, and now and then.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from protocol.capacity.ledger import Ledger
+from protocol.capacity.rates import Rates
 from protocol.capacity.timetable import ALWAYS, Window
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted, follow
-from protocol.grid.model import GridSpec
 from protocol.grid.record import (
     GridRecord,
     GridState,
     Register,
-    extension_id,
     lapsing,
-    lease_change,
     read_register,
     register_key,
     unchanged,
@@ -28,26 +28,32 @@ from protocol.negotiation.authority import Authority
 from protocol.negotiation.carried import (
     UNWARNED,
     CarriedRow,
-    Pending,
     Stage,
     effective,
     end_of,
+    ends,
+    is_past,
     next_change_s,
     next_warning,
     stage_of,
+    wanted_of,
+    yielded,
 )
 from protocol.negotiation.entries import Entries
+from protocol.negotiation.gate import Gate
 from protocol.negotiation.holds import TABLE as HOLD_TABLE
-from protocol.negotiation.messages import Act, ActReply, DecidedAck, LeaseAsk, LeaseReply
+from protocol.negotiation.lengthening import Lengthening
+from protocol.negotiation.messages import Act, ActReply, DecidedAck, LeaseAsk, LeaseReply, Notice
 from protocol.negotiation.outcomes import NoticeDue, Outcome, Propose, RoomChanged
+from protocol.negotiation.yielding import Yielding
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send, earliest
 from protocol.terms.ids import GridId, PeerId
-from protocol.terms.limits import AUDIT_EVERY_S, HOLD_S, LAPSE_EARLY_S, SLACK_S
+from protocol.terms.limits import AUDIT_EVERY_S, HEARD_S, HOLD_S
 from protocol.terms.quantities import format_duration, format_moment
 from protocol.trust.order import Action
 from protocol.trust.signing import Untrusted
-from protocol.wire.codec import Malformed, decode, encode
+from protocol.wire.codec import decode, encode
 
 TABLE = "grid"
 
@@ -65,14 +71,19 @@ class Carrier:
         dice: Dice,
         rows: dict[str, bytes],
         now: float,
+        rates: Callable[[], Rates] = Rates,
     ) -> None:
         self._me, self._ledger, self._authority, self._dice = me, ledger, authority, dice
         self._rows: dict[GridId, CarriedRow] = {}
         self._status: dict[GridId, dict[str, Status]] = {}
         self._audit_s: dict[GridId, float] = {}
+        self.yielding = Yielding(ledger, rates)
+        self._gate = Gate(ledger, authority, self._status)
         self._entries = Entries(ledger, authority, self._status)
+        self._longer = Lengthening(self._entries, authority)
         self._ended: dict[GridId, CarriedRow] = {}
         self._stages: dict[GridId, Stage] = {}
+        self._heard_s = now + HEARD_S
         self._lapse_s: dict[GridId, float] = {}
         self._ask_s: dict[GridId, float] = {}
         """When the stewards are asked again about an extension that is pending."""
@@ -103,14 +114,38 @@ class Carrier:
     def wanted(self, grid: GridId) -> tuple[Wanted, ...]:
         """What is to be made of this host's workspaces of a grid now; nothing if it carries none."""
         row = self._rows.get(grid)
-        return effective(row, self._stages[grid]) if row is not None else ()
+        if row is None:
+            return ()
+        wanted = effective(row, self._stages[grid])
+        if not row.off or self._stages[grid] is not Stage.CURRENT:
+            return wanted
+        members = self._authority.remember(row.record.order)
+        return tuple(
+            msgspec.structs.replace(w, power=Power.SUSPENDED)
+            if w.power in (Power.RUNNING, Power.PAUSED) and members[w.workspace].cluster in row.off
+            else w
+            for w in wanted
+        )
 
     def not_yet(self, grid: GridId) -> str:
-        """Why nothing is to be made of a grid yet; empty if it is its time."""
+        """Why nothing is to be made of a grid yet; empty if it is its time, and there is room."""
         row = self._rows.get(grid)
-        if row is None or self._stages[grid] is not Stage.UPCOMING:
+        if row is None:
             return ""
-        return f"starts at {format_moment(row.starts_s)}"
+        if self._stages[grid] is Stage.UPCOMING:
+            return f"starts at {format_moment(row.starts_s)}"
+        wanted = {other: self.wanted(other) for other in self._rows}
+        return self._gate.blocked(grid, self._rows, wanted)
+
+    def hindered(self, grid: GridId, peer: PeerId, notice: Notice) -> list[Effect]:
+        """Another host tells which clusters of a grid it has no room for."""
+        row = self._rows.get(grid)
+        if row is None or not row.terms.best_effort or peer not in row.record.carriers():
+            return []
+        if peer == self._me or not self.yielding.heard(grid, peer, notice.hindered):
+            return []
+        now = self._ledger.now_s
+        return self._stand(grid, now) if grid in self._out_of_step(now) else []
 
     def statuses(self, grid: GridId) -> tuple[Status, ...]:
         """Where this host's workspaces of a grid are."""
@@ -134,26 +169,26 @@ class Carrier:
         if old is None and record.state is GridState.DOWN:
             # Nothing to do, whatever its placement was; a hold ends on signed word only.
             if held:
-                self._authority.vouch(record, None, now, _is_past(window.kept_until_s, now))
+                self._authority.vouch(record, None, now, is_past(window.kept_until_s, now))
             return True, [], []
         if old is None and any(name not in held for name in mine):
             return False, [], []
         kept_until_s = old.kept_until_s if old is not None else window.kept_until_s
-        lapsed = _is_past(kept_until_s, now)
+        lapsed = is_past(kept_until_s, now)
         deployment = self._authority.vouch(record, old.record if old else None, now, lapsed)
         if old is None and not mine:
             return True, [], []
         row = CarriedRow(
             record=record,
-            wanted=_wanted(record, old, self._me),
-            lease_until_s=old.lease_until_s if old else _ends(record, deployment.spec, window, now),
+            wanted=wanted_of(record, old, self._me),
+            lease_until_s=old.lease_until_s if old else ends(record, deployment.spec, window, now),
             made_s=old.made_s if old else now,
             acted=old.acted if old else (),
             terms=deployment.spec.lease,
             warned_s=old.warned_s if old else UNWARNED,
         )
         if old is not None:
-            row = self._extended(old, row)
+            row = self._longer.extended(old, row)
         self._rows[record.id] = row
         self._enter_stage(row, now)
         self._audit_s[record.id] = now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
@@ -249,31 +284,12 @@ class Carrier:
         self, sender: PeerId, ask: LeaseAsk, now: float
     ) -> tuple[list[Effect], list[Outcome]]:
         """Promises time beyond the end of a lease: on disk, then said; asking twice is asking once."""
-        row = self._rows.get(ask.grid)
+        row, why = self._longer.promise(self._rows.get(ask.grid), ask, now)
+        reply = Send(sender, LeaseReply(ask.request, why), ask.request)
         if row is None:
-            return [_lease_reply(sender, ask, "one of its hosts does not carry it any more")], []
-        try:
-            checked = self._authority.change(ask.order, row.record, now)
-            by_s = lease_change(ask.order).by_s
-        except (Untrusted, Malformed) as error:
-            return [_lease_reply(sender, ask, str(error))], []
-        if checked.order.action is not Action.LEASE or by_s <= 0:
-            return [_lease_reply(sender, ask, "the order does not extend a lease")], []
-        if self._stages[ask.grid] is Stage.LAPSED or row.record.state is GridState.DOWN:
-            return [_lease_reply(sender, ask, "it is being deleted already")], []
-        mark = extension_id(ask.order)
-        if any(pending.id == mark for pending in row.pending):
-            return [_lease_reply(sender, ask, "")], []
-        pending = Pending(mark, by_s, now + HOLD_S)
-        longer = msgspec.structs.replace(row, pending=(*row.pending, pending))
-        if not self._entries.fits(longer):
-            until = format_moment(row.lease_until_s + by_s)
-            return [_lease_reply(sender, ask, f"a host has promised its room until {until}")], []
-        self._rows[ask.grid] = longer
-        return [
-            Persist((Row(TABLE, ask.grid, encode(longer)),)),
-            _lease_reply(sender, ask, ""),
-        ], [RoomChanged()]
+            return [reply], []
+        self._rows[ask.grid] = row
+        return [Persist((Row(TABLE, ask.grid, encode(row)),)), reply], [RoomChanged()]
 
     def progress(self, grid: GridId, status: Status) -> tuple[list[Effect], list[Outcome]]:
         """The shell reports where a workspace is."""
@@ -293,6 +309,8 @@ class Carrier:
         if phase in (Phase.EXPIRED, Phase.SUSPENDED):
             self._entries.enter(row)
             outcomes.append(RoomChanged())
+        if phase in (Phase.EXPIRED, Phase.SUSPENDED, Phase.GONE):
+            effects += [Realise(waiting, grid) for waiting in self._gate.waiting(grid)]
         if phase is Phase.GONE:
             wanted = tuple(w for w in row.wanted if w.workspace != workspace)
             row = msgspec.structs.replace(row, wanted=wanted)
@@ -312,6 +330,7 @@ class Carrier:
         self._ended[grid] = self._rows.pop(grid)
         self._audit_s.pop(grid, None)
         self._stages.pop(grid, None)
+        self.yielding.forget(grid)
         self._lapse_s.pop(grid, None)
         note = Note("grid.cleared", row.record.name, "nothing of it is left here", grid)
         return [Persist((Row(TABLE, grid, None),)), note], [NoticeDue(grid), RoomChanged()]
@@ -327,6 +346,10 @@ class Carrier:
         """Begins leases, warns, ends them, deletes what was kept; and audits."""
         effects: list[Effect] = []
         outcomes: list[Outcome] = []
+        outcomes += [NoticeDue(grid) for grid in self.yielding.turn(now)]
+        for grid in self._out_of_step(now):
+            effects += self._stand(grid, now)
+            outcomes += [NoticeDue(grid), RoomChanged()]
         for grid, row in list(self._rows.items()):
             more, due = self._turn(grid, row, now)
             effects += more
@@ -359,7 +382,11 @@ class Carrier:
             if row.pending
         )
         audits = (Deadline(at_s, "audit") for at_s in self._audit_s.values())
-        return earliest(*changes, *lapses, *pending, *audits)
+        turn_s = self.yielding.next_s()
+        if self._ledger.now_s < self._heard_s and any(r.off for r in self._rows.values()):
+            turn_s = min(turn_s, self._heard_s)
+        turn = Deadline(turn_s, "making room") if turn_s != _NEVER else None
+        return earliest(*changes, *lapses, *pending, *audits, turn)
 
     def check(self) -> None:
         """Everything wanted is in the ledger, and nothing is wanted twice."""
@@ -370,34 +397,34 @@ class Carrier:
 
     # -- parts
 
-    def _extended(self, old: CarriedRow, row: CarriedRow) -> CarriedRow:
-        """With the end of the lease that the record says; what was promised for it is used up.
+    def _out_of_step(self, now: float) -> list[GridId]:
+        """Grids of best effort that are suspended, or not, other than there is room for them. What other
+        hosts lack is not known in the first seconds of a life: until then nothing goes on."""
+        found = []
+        for grid, row in self._rows.items():
+            off = self.yielding.off(grid)
+            more = any(cluster not in row.off for cluster in off)
+            if row.terms.best_effort and off != row.off and (more or now >= self._heard_s):
+                found.append(grid)
+        return found
 
-        A record may extend a lease beyond what this host promised (its owner asked the stewards only):
-        then it is honoured if there is room, else this host ends it as before.
-        """
-        by_s = row.record.extra_s - old.record.extra_s
-        decided = [extension_id(signed) for signed in row.record.changes]
-        left = tuple(p for p in old.pending if p.id not in decided)
-        row = msgspec.structs.replace(row, pending=left)
-        if not by_s:
-            return row
-        end_s = row.lease_until_s + by_s
-        longer = msgspec.structs.replace(row, lease_until_s=end_s, warned_s=UNWARNED)
-        return longer if by_s < 0 or self._entries.fits(longer) else row
+    def _stand(self, grid: GridId, now: float) -> list[Effect]:
+        """Best-effort work is suspended, or goes on: its time stands still meanwhile."""
+        row = yielded(self._rows[grid], self.yielding.off(grid), now)
+        self._rows[grid] = row
+        self._entries.enter(row)
+        what = f"makes room: {', '.join(row.off)}" if row.off else "goes on"
+        note = Note("grid.yields", row.record.name, what, grid)
+        return [Persist((Row(TABLE, grid, encode(row)),)), note, Realise(grid, grid)]
 
     def _due_s(self, grid: GridId, row: CarriedRow) -> float:
         return max(row.pending[0].until_s, self._ask_s.get(grid, 0.0))
 
     def _let_go(self, grid: GridId, register: Register) -> tuple[list[Effect], list[Outcome]]:
         """Extensions that were voted down give their time back."""
-        row = self._rows.get(grid)
-        if row is None or not row.pending:
+        row = self._longer.let_go(self._rows.get(grid), register)
+        if row is None:
             return [], []
-        left = tuple(p for p in row.pending if not register.is_void(p.id))
-        if left == row.pending:
-            return [], []
-        row = msgspec.structs.replace(row, pending=left)
         self._rows[grid] = row
         self._ask_s.pop(grid, None)
         self._entries.enter(row)
@@ -442,31 +469,6 @@ class Carrier:
 
     def _tell(self, grid: GridId, status: Status) -> None:
         self._status.setdefault(grid, {})[status.workspace] = status
-
-
-def _wanted(record: GridRecord, old: CarriedRow | None, me: PeerId) -> tuple[Wanted, ...]:
-    """What follows from a record: its workspaces as they were wanted, and the rest gone."""
-    mine = record.on(me) if record.state is GridState.UP else ()
-    before = {w.workspace: w for w in old.wanted} if old is not None else {}
-    kept = tuple(before.get(name, Wanted(name)) for name in mine if old is None or name in before)
-    gone = tuple(Wanted(n, Power.GONE, w.boot) for n, w in before.items() if n not in mine)
-    return kept + gone
-
-
-def _ends(record: GridRecord, spec: GridSpec, window: Window, now: float) -> float:
-    """When a lease ends: as long after its start as was ordered, within the time that was held for it."""
-    if record.start_s:
-        return record.start_s + spec.lease_s
-    held_s = window.start_s + SLACK_S if window is not ALWAYS else now
-    return min(now, held_s) + spec.lease_s
-
-
-def _is_past(kept_until_s: float, now: float) -> bool:
-    return now >= kept_until_s - LAPSE_EARLY_S
-
-
-def _lease_reply(sender: PeerId, ask: LeaseAsk, problem: str) -> Effect:
-    return Send(sender, LeaseReply(ask.request, problem), ask.request)
 
 
 def _reply(sender: PeerId, message: Act, workspace: str, problem: str) -> Effect:

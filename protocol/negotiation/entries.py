@@ -2,11 +2,11 @@
 
 import msgspec
 
-from protocol.capacity.ledger import Ledger
-from protocol.capacity.timetable import Window
+from protocol.capacity.ledger import EntryKey, Ledger, Yields
+from protocol.capacity.timetable import Span, Window
 from protocol.grid.lifecycle import Phase, Status, Wanted
 from protocol.negotiation.authority import Authority
-from protocol.negotiation.carried import CarriedRow, effective, lacking, spans, stage_of
+from protocol.negotiation.carried import CarriedRow, effective, lacking, spans, stage_of, yields_of
 from protocol.terms.ids import GridId
 
 Told = dict[GridId, dict[str, Status]]
@@ -25,26 +25,28 @@ class Entries:
 
     def fits(self, row: CarriedRow) -> bool:
         """Enters it, unless it does not fit: then nothing is changed."""
-        return self._try(row, self._wanted(row), anyway=False)
+        return self._try(row, self._wanted(row), anyway=row.terms.best_effort)
 
     def short(self, row: CarriedRow, after: dict[str, Wanted], now: float) -> str:
         """What is missing to have those workspaces so; empty if nothing. The ledger stays as it is.
 
         A suspended workspace needs disk for its memory, a restored one its cpus and memory again.
         """
+        if row.terms.best_effort:
+            return ""  # Its disk is promised already; when it runs is the plan's to say.
         grid = row.record.id
         members = self._authority.remember(row.record.order)
-        before = {name: self._ledger.spans((grid, name)) for name in after}
+        before = {name: self._saved((grid, name)) for name in after}
         try:
             for name, wanted in after.items():
                 taken = spans(row, members[name], wanted, self._phase(grid, name))
                 if not self._ledger.fits((grid, name), taken):
                     room = self._ledger.free_for(Window(now, row.lease_until_s, row.kept_until_s))
                     return lacking(name, wanted, members[name], room)
-                self._ledger.enter_spans((grid, name), taken)
+                self._ledger.enter_spans((grid, name), taken, yields_of(row, members[name]))
         finally:
             for name, old in before.items():
-                self._ledger.enter_spans((grid, name), old)
+                self._ledger.enter_spans((grid, name), *old)
         return ""
 
     # -- parts
@@ -58,16 +60,19 @@ class Entries:
     def _try(self, row: CarriedRow, after: tuple[Wanted, ...], anyway: bool) -> bool:
         grid = row.record.id
         members = self._authority.remember(row.record.order)
-        before = {w.workspace: self._ledger.spans((grid, w.workspace)) for w in after}
+        before = {w.workspace: self._saved((grid, w.workspace)) for w in after}
         for wanted in after:
             name = wanted.workspace
             taken = spans(row, members[name], wanted, self._phase(grid, name))
             if not (anyway or self._ledger.fits((grid, name), taken)):
                 for entered, old in before.items():
-                    self._ledger.enter_spans((grid, entered), old)
+                    self._ledger.enter_spans((grid, entered), *old)
                 return False
-            self._ledger.enter_spans((grid, name), taken)
+            self._ledger.enter_spans((grid, name), taken, yields_of(row, members[name]))
         return True
+
+    def _saved(self, key: EntryKey) -> tuple[tuple[Span, ...], Yields | None]:
+        return self._ledger.spans(key), self._ledger.yields(key)
 
     def _phase(self, grid: GridId, name: str) -> Phase | None:
         status = self._told.get(grid, {}).get(name)

@@ -9,7 +9,7 @@ stewards cannot be reached the hold stays, because the grid might have been deci
 
 import msgspec
 
-from protocol.capacity.ledger import Ledger
+from protocol.capacity.ledger import Ledger, Yields
 from protocol.capacity.timetable import Window
 from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
@@ -28,6 +28,8 @@ from protocol.wire.codec import decode, encode
 
 TABLE = "hold"
 _ASK_AGAIN_S = 2.0
+LAST_S = 1e12
+"""Later than anything that is carried already."""
 
 
 class HoldRow(msgspec.Struct, frozen=True):
@@ -46,6 +48,7 @@ class HoldRow(msgspec.Struct, frozen=True):
     """When the lease is to begin; 0: when it is committed."""
     window: Window = Window(0.0, 1e12, 1e12)
     """What is held for it in the timetable."""
+    best_effort: bool = False
     owner_site: str = ""
 
 
@@ -104,7 +107,9 @@ class Holds:
             self._rows[row.grid] = row
             deployment = authority.remember(row.order)
             for name in row.workspaces:
-                self._ledger.enter((row.grid, name), quantum_of(deployment[name]), row.window)
+                workspace = deployment[name]
+                yields = _yields(row.grid, workspace) if row.best_effort else None
+                self._ledger.enter((row.grid, name), quantum_of(workspace), row.window, yields)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -118,9 +123,16 @@ class Holds:
         return list(self._rows.values())
 
     def ask(
-        self, requester: PeerId, ask: HoldAsk, taken: Taken, offer: Offer, now: float
+        self,
+        requester: PeerId,
+        ask: HoldAsk,
+        taken: Taken,
+        offer: Offer,
+        now: float,
+        displacing: bool = False,
     ) -> tuple[list[Effect], list[Outcome]]:
-        """Grants or refuses; what is held already is only said again."""
+        """Grants or refuses; what is held already is only said again. `displacing` if it is a reservation
+        early enough for what yields here to make room."""
         try:
             old = self._rows.get(ask.grid)
             deployment = self._authority.deployment(ask.order, now, fresh=old is None)
@@ -139,7 +151,7 @@ class Holds:
             why = f"{len(ask.stewards)} stewards, 1 to {STEWARDS_MOST} are taken"
             return self._refuse(requester, ask, Constraint.AUTHORITY, why), []
         time = window(asked(spec, ask.start_s), now) if old is None else old.window
-        held, fresh, refused = self._grant(ask, deployment, offer, time)
+        held, fresh, refused = self._grant(ask, deployment, offer, time, displacing)
         if not fresh:
             return [Send(requester, HoldReply(ask.grid, tuple(held), tuple(refused)))], []
         names = tuple(dict.fromkeys((*(old.workspaces if old else ()), *held)))
@@ -156,6 +168,7 @@ class Holds:
             until_s=until_s,
             start_s=ask.start_s,
             window=time,
+            best_effort=spec.lease.best_effort,
             owner_site=deployment.owner_site,
         )
         self._rows[ask.grid] = row
@@ -258,10 +271,16 @@ class Holds:
         return None
 
     def _grant(
-        self, ask: HoldAsk, deployment: Deployment, offer: Offer, time: Window
+        self,
+        ask: HoldAsk,
+        deployment: Deployment,
+        offer: Offer,
+        time: Window,
+        displacing: bool,
     ) -> tuple[list[str], list[str], list[tuple[str, Refusal]]]:
         """What is held now, what of it is new, and what is refused."""
         wanted: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
+        best_effort = deployment.spec.lease.best_effort
         rules = rules_of(deployment.spec)
         company = [offer] if any((ask.grid, name) in self._ledger for name in wanted) else []
         held: list[str] = []
@@ -274,12 +293,13 @@ class Holds:
                 refused.append((name, Refusal(Constraint.AUTHORITY, self._host, detail=why)))
                 continue
             if (ask.grid, name) not in self._ledger:
-                free = self._ledger.free_for(time)
+                free = self._ledger.free_for(time, displacing)
                 found = refusals(workspace, offer, free, rules, company)
                 if found:
                     refused.append((name, found[-1]))
                     continue
-                self._ledger.enter((ask.grid, name), quantum_of(workspace), time)
+                yields = _yields(ask.grid, workspace) if best_effort else None
+                self._ledger.enter((ask.grid, name), quantum_of(workspace), time, yields)
                 fresh.append(name)
                 company = [offer]
             held.append(name)
@@ -309,3 +329,8 @@ class Holds:
         else:
             del self._rows[grid]
             self._ask_s.pop(grid, None)
+
+
+def _yields(grid: GridId, workspace: Workspace) -> Yields:
+    """Of a best-effort workspace that is only held: it came last."""
+    return Yields((grid, workspace.cluster), LAST_S, workspace.memory_bytes)

@@ -163,6 +163,8 @@ class Notice(msgspec.Struct, frozen=True):
     """By this host's clock, as the next two."""
     ends_s: float = 0.0
     kept_until_s: float = 0.0
+    hindered: tuple[str, ...] = ()
+    """Clusters of best-effort work this host has no room for now: all its hosts suspend them."""
 
 
 NOTICE = "grid"

@@ -313,16 +313,20 @@ class Placing(Request):
             self.tell(now, "every host has the contract")
             self._reserved(now)
 
-    def _reserved(self, now: float) -> None:
-        """What begins later has its answer as soon as every host has it on disk."""
+    def _reserved(self, now: float) -> bool:
+        """What begins later has its answer as soon as every host has it on disk, and has told of it."""
         record, spec = self.record, self.deployment.spec
-        if record is None or record.start_s <= now + SLACK_S:
-            return
+        if record is None or record.start_s <= now + SLACK_S or self._unacked:
+            return False
+        if not all(status.since_s for status in self._statuses.values()):
+            # Not all of them have told of it: who takes it down now would be told it is not there.
+            return False
         many = counted(len(record.assignments), "workspace")
         begins, ends = format_moment(record.start_s), format_moment(record.start_s + spec.lease_s)
         self._finish(
             RequestState.DONE, [f"{self.grid} is reserved: {many} from {begins} to {ends}"], now
         )
+        return True
 
     def noticed(self, notice: Notice, now: float) -> None:
         """A host tells where its workspaces are."""
@@ -341,7 +345,8 @@ class Placing(Request):
             self._statuses[status.workspace] = status
             if old.phase is not status.phase:
                 self.tell(now, f"{status.workspace} {status.phase} {status.detail}".rstrip())
-        self._finish_if_up(now)
+        if not self._reserved(now):
+            self._finish_if_up(now)
 
     def _forget_all_but(self, names: dict[str, PeerId]) -> None:
         """Workspaces that a later epoch does not have are not waited for."""

@@ -127,6 +127,7 @@ class Bulletin:
             starts_s=row.starts_s,
             ends_s=row.lease_until_s,
             kept_until_s=row.kept_until_s,
+            hindered=carrier.yielding.hindered(record.id),
         )
         self._own.append(notice)
         self._notices.put(self._me, notice, now)

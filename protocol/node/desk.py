@@ -313,8 +313,9 @@ class Desk:
             notice = decode(record.body, Notice)
             self.notices.put(peer, notice, now)
             self._host.carrier.noticed(notice.grid, notice.epoch, now)
+            effects = self._host.carrier.hindered(notice.grid, peer, notice)
             self._tell(peer, notice, now)
-            return self._wake(notice), []
+            return effects + self._wake(notice), []
         return [], []
 
     def room_changed(self, now: float) -> None:

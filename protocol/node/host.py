@@ -74,7 +74,13 @@ class Host:
         self.rates = decode(kept, Rates) if kept else Rates()
         self.holds = Holds(identity.name, self.ledger, authority, rows.get(HELD, {}), now)
         self.carrier = Carrier(
-            identity.peer, self.ledger, authority, dice, rows.get(CARRIED, {}), now
+            identity.peer,
+            self.ledger,
+            authority,
+            dice,
+            rows.get(CARRIED, {}),
+            now,
+            lambda: self.rates,
         )
         self.hidden: Callable[[], bool] = lambda: False
         """Whether not every peer can dial this one; the node says."""
@@ -125,6 +131,10 @@ class Host:
             here=self.here(),
         )
 
+    def _displacing(self, start_s: float, now: float) -> bool:
+        """Whether a lease that begins then leaves time to save what yields here."""
+        return start_s >= now + self.carrier.yielding.lead_s()
+
     def _no_reservations(self) -> Refusal | None:
         """Why this host takes no reservation; None if it does."""
         fault = self._clock_fault()
@@ -142,7 +152,8 @@ class Host:
                 return [Send(sender, self._quote(message, now), request)], []
             case HoldAsk():
                 offer = self.offer(message.start_s)
-                return self.holds.ask(sender, message, self._taken(), offer, now)
+                displacing = self._displacing(message.start_s, now)
+                return self.holds.ask(sender, message, self._taken(), offer, now, displacing)
             case HoldRelease():
                 return self.holds.release(message)
             case Decided(record=record):
@@ -216,7 +227,9 @@ class Host:
             request=ask.request,
             host=offer.host,
             site=offer.site,
-            free=self.ledger.free_for(window(ask.time, now)),
+            free=self.ledger.free_for(
+                window(ask.time, now), self._displacing(ask.time.start_s, now)
+            ),
             architecture=offer.architecture,
             underlay=offer.underlay,
             encrypts=offer.encrypts,

@@ -246,6 +246,12 @@ QUEUE_AGAIN_S = 5.0
 """And not sooner than this after its last try."""
 CHANGES_MOST = 1200
 """Orders kept in a grid's record: its workspaces taken out one by one, and some changes of its lease."""
+USEFUL_S = 120.0
+"""Best-effort work is started, and restored, where it can run at least so long."""
+YIELD_EARLY_S = 10.0
+"""Saving what must make room begins so much earlier than it takes: for others of its cluster to hear of it."""
+HEARD_S = 5.0
+"""After a start, until other hosts' notices of a grid are in."""
 STARTS_TRIED = 48
 """Starts a deadline is tried at; each is a choice among all hosts."""
 

@@ -1,0 +1,97 @@
+"""Preemption: best-effort work is saved to disk in time for a reservation, and goes on after it.
+
+The ledger's plan says until when each group (the workspaces of one cluster on this host) fits. It must
+be on disk by then, and a host saves one machine after another, at the rate it measured itself: so it
+begins as much earlier as everything that must go by then takes (Sotomayor, Keahey, Foster 2008; Sotomayor,
+Montero, Llorente, Foster 2009).
+
+A cluster is suspended whole: its members on other hosts would only wait for those here. So each host
+tells in its notice of a grid which clusters it has no room for, and the others suspend theirs too; they
+go on when no host is hindered any more. A host tells only of its own want of room, so nobody waits in
+a circle. Who is not of the record is not heard.
+"""
+
+from collections.abc import Callable
+
+from protocol.capacity.ledger import Group, Ledger
+from protocol.capacity.rates import Rates
+from protocol.capacity.room import FOREVER
+from protocol.terms.ids import GridId, PeerId
+from protocol.terms.limits import USEFUL_S, YIELD_EARLY_S
+
+
+class Yielding:
+    """What must make room on this host, and what waits for other hosts' room."""
+
+    def __init__(self, ledger: Ledger, rates: Callable[[], Rates]) -> None:
+        self._ledger, self._rates = ledger, rates
+        self._here: dict[Group, None] = {}
+        self._there: dict[GridId, dict[PeerId, tuple[str, ...]]] = {}
+
+    def hindered(self, grid: GridId) -> tuple[str, ...]:
+        """Clusters of a grid this host has no room for now: told to its other hosts."""
+        return tuple(cluster for of, cluster in self._here if of == grid)
+
+    def off(self, grid: GridId) -> tuple[str, ...]:
+        """Clusters of a grid that are to be suspended, for want of room here or elsewhere."""
+        clusters = dict.fromkeys(self.hindered(grid))
+        for told in self._there.get(grid, {}).values():
+            clusters |= dict.fromkeys(told)
+        return tuple(clusters)
+
+    def lead_s(self) -> float:
+        """How long before its start a reservation must be asked for, to displace what yields here."""
+        memory_bytes = sum(self._ledger.yielding().values())
+        return YIELD_EARLY_S + self._rates().save_s(memory_bytes)
+
+    def heard(self, grid: GridId, peer: PeerId, clusters: tuple[str, ...]) -> bool:
+        """Another host of that grid tells what it has no room for. True if that is news."""
+        told = self._there.setdefault(grid, {})
+        if told.get(peer, ()) == clusters:
+            return False
+        told[peer] = clusters
+        return True
+
+    def forget(self, grid: GridId) -> None:
+        """This host carries nothing of it any more."""
+        self._there.pop(grid, None)
+
+    def turn(self, now: float) -> list[GridId]:
+        """Who must go by now, and who may go on; answers the grids for which that changed."""
+        if not self._ledger.yielding() and not self._here:
+            return []
+        self._ledger.plan()
+        here: dict[Group, None] = {}
+        for group, begin_s in self._begins().items():
+            least_s = USEFUL_S if group in self._here else 0.0
+            if now + least_s >= begin_s:
+                here[group] = None
+        changed = [
+            GridId(grid)
+            for grid, cluster in {**self._here, **here}
+            if ((grid, cluster) in here) != ((grid, cluster) in self._here)
+        ]
+        self._here = here
+        return list(dict.fromkeys(changed))
+
+    def next_s(self) -> float:
+        """When to take the next turn."""
+        if not self._ledger.until_s:
+            return FOREVER
+        begins = [at_s for group, at_s in self._begins().items() if group not in self._here]
+        if self._here:
+            begins.append(self._ledger.next_change_s())
+        return min(begins, default=FOREVER)
+
+    def _begins(self) -> dict[Group, float]:
+        """When each group must begin to be saved: those that must go first, first."""
+        memory, rates, sum_s = self._ledger.yielding(), self._rates(), 0.0
+        begins: dict[Group, float] = {}
+        until = self._ledger.until_s
+        for group in sorted(until, key=lambda g: (until[g], g)):
+            if until[group] == FOREVER:
+                begins[group] = FOREVER
+                continue
+            sum_s += rates.save_s(memory.get(group, 0))
+            begins[group] = until[group] - sum_s - YIELD_EARLY_S
+        return begins
