@@ -22,6 +22,7 @@ from protocol.grid.record import (
     spec_of,
 )
 from protocol.terms.ids import GridId, KeyId
+from protocol.terms.limits import ORDERS_READ
 from protocol.trust.order import (
     MAX_VALID_S,
     Action,
@@ -30,6 +31,7 @@ from protocol.trust.order import (
     check_order,
     read_order,
 )
+from protocol.trust.remembering import Remembering
 from protocol.trust.revocation import Certified
 from protocol.trust.signing import Reason, Untrusted, Verifier
 from protocol.wire.codec import Malformed
@@ -59,7 +61,10 @@ class Authority:
         self, federation: KeyId, verifier: Verifier, revoked: Container[Certified] = ()
     ) -> None:
         """`revoked` is asked each time: it grows while the peer runs."""
-        self._federation, self._verifier, self._revoked = federation, verifier, revoked
+        self._federation, self._revoked = federation, revoked
+        self._verifier = Remembering(verifier)
+        self._read: dict[str, tuple[GridSpec, tuple[Workspace, ...]]] = {}
+        """Grids in orders that make sense, by the order's digest; the newest few."""
 
     def deployment(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
         """Reads an `up` order. Untrusted if it is not believed or its grid makes no sense."""
@@ -68,14 +73,7 @@ class Authority:
             raise Untrusted(
                 Reason.MALFORMED, f"an order to {checked.order.action} where up is needed"
             )
-        try:
-            spec = spec_of(checked.order)
-        except Malformed as error:
-            raise Untrusted(Reason.MALFORMED, f"the grid in the order: {error}") from None
-        if spec.name != checked.order.grid:
-            raise Untrusted(Reason.MALFORMED, "the order names another grid than it contains")
-        if wrong := problems(spec):
-            raise Untrusted(Reason.MALFORMED, f"the grid in the order: {wrong[0].message}")
+        spec, members = self._read.get(checked.id) or self._make_sense(checked)
         if checked.order.valid_s > MAX_VALID_S and not spec.lease.best_effort:
             raise Untrusted(
                 Reason.MALFORMED,
@@ -87,8 +85,24 @@ class Authority:
             owner=checked.principal.key,
             owner_site=checked.principal.site,
             spec=spec,
-            workspaces=workspaces(spec),
+            workspaces=members,
         )
+
+    def _make_sense(self, checked: CheckedOrder) -> tuple[GridSpec, tuple[Workspace, ...]]:
+        """What an `up` order asks for, read once: it is asked again for each of its holds and records."""
+        try:
+            spec = spec_of(checked.order)
+        except Malformed as error:
+            raise Untrusted(Reason.MALFORMED, f"the grid in the order: {error}") from None
+        if spec.name != checked.order.grid:
+            raise Untrusted(Reason.MALFORMED, "the order names another grid than it contains")
+        if wrong := problems(spec):
+            raise Untrusted(Reason.MALFORMED, f"the grid in the order: {wrong[0].message}")
+        read = spec, workspaces(spec)
+        if len(self._read) >= ORDERS_READ:
+            del self._read[next(iter(self._read))]
+        self._read[checked.id] = read
+        return read
 
     def draft(self, spec: GridSpec, site: str) -> Deployment:
         """A grid nobody has ordered yet, for a plan. Untrusted if it makes no sense."""

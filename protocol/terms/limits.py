@@ -168,6 +168,11 @@ REQUESTS_KEPT = 256
 STORY_LINES = 200
 HOLDS_PER_HOST = 1024
 
+SIGNATURES_REMEMBERED = 4096
+"""Right ones, of orders and their chains: four times the workspaces a host carries; 400 KiB."""
+ORDERS_READ = 64
+"""Grids read from orders that are kept as read: those placed at one host at once; 100 KiB each at most."""
+
 # What one peer may say (node/standing.py): far above what an honest one says in its busiest moment, so that no
 # honest burst ever trips them; low enough that one member's flood costs a few percent of a core.
 
