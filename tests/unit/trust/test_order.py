@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from protocol.sim.keys import SimFederation, SimSigner, SimVerifier
+from protocol.terms.limits import QUEUE_S
 from protocol.trust.certificate import CLOCK_TOLERANCE_S, Chain
 from protocol.trust.order import (
     DOMAIN,
@@ -79,7 +80,8 @@ def test_another_nonce_is_another_order() -> None:
         ),
         (but(issued_at_s=NOW_S + CLOCK_TOLERANCE_S + 1), Reason.NOT_YET_VALID),
         (but(issued_at_s=NOW_S - 61), Reason.EXPIRED),
-        (but(valid_s=MAX_VALID_S + 1), Reason.MALFORMED),
+        (but(valid_s=QUEUE_S + 1), Reason.MALFORMED),
+        (but(action=Action.DOWN, valid_s=MAX_VALID_S + 1), Reason.MALFORMED),
         (but(valid_s=0.0), Reason.MALFORMED),
         (but(valid_s=-5.0), Reason.MALFORMED),
         (but(issued_at_s=float("nan")), Reason.MALFORMED),
@@ -94,7 +96,7 @@ def test_another_nonce_is_another_order() -> None:
         (but(body=b"x" * MAX_ORDER_BYTES), Reason.MALFORMED),
         (SignedOrder(payload=b"\xc1", signature=b"", chain=CHAIN), Reason.MALFORMED),
     ],
-    ids=range(21),
+    ids=range(22),
 )
 def test_each_fault_has_its_reason(order: SignedOrder, reason: Reason) -> None:
     with pytest.raises(Untrusted) as error:
