@@ -88,8 +88,9 @@ async def ours(count: int, rows: list[str], options: argparse.Namespace, told: P
     """All rows but the storm, of N daemons."""
     figures: Figures = {}
     with daemons(count) as peers:
-        # Everybody takes note of each newcomer: 10 ms of a core each, so more peers need longer.
-        pause_s = options.pause if options.pause is not None else max(0.5, count / 100)
+        # A start takes half a second of a core, also after it was listed, and everybody takes note of it:
+        # 10 ms of a core each. The last one is to be measured, not those before it.
+        pause_s = options.pause if options.pause is not None else max(1.0, count / 100)
         told.say(f"overlayd x {count}: starting, {pause_s:.2f} s apart")
         took_s, short = await peers.joined(pause_s, 120)
         figures["joined"] = took_s
@@ -261,10 +262,14 @@ def _options() -> argparse.Namespace:
     add("--kills", type=int, default=3, help="peers killed, one after the other (3)")
     add("--stops", type=int, default=2, help="peers stopped and continued (2)")
     add("--idle", type=float, default=30, help="seconds of doing nothing (30)")
-    add("--settle", type=float, default=15, help="seconds before that (15)")
+    add("--settle", type=float, default=90, help="seconds before that: links of joins end (90)")
     add("--busy", type=float, default=60, help="seconds of no free core (60)")
     add("--storm", type=float, default=600, help="seconds 256 peers have to converge (600)")
-    add("--pause", type=float, help="seconds between starts of ours (a hundredth for each peer)")
+    add(
+        "--pause",
+        type=float,
+        help="seconds between starts of ours (1, or a hundredth for each peer)",
+    )
     add("--out", help="write the figures to this file, as JSON")
     options = parser.parse_args()
     if options.only != "overlayd":
