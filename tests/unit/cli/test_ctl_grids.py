@@ -253,3 +253,28 @@ def test_request_list(daemon: Daemon) -> None:
     daemon.up()
     _, row = daemon.ask("request", "list").stdout.splitlines()
     assert row.split()[1:] == ["up", "demo", "done", "done", "demo", "is", "up:", "3", "workspaces"]
+
+
+def test_a_grid_that_may_be_smaller_is_planned_as_large_as_there_is_room(daemon: Daemon) -> None:
+    file = daemon.folder / "many.yaml"
+    text = daemon.grid_file.read_text().replace("    count: 2\n", "    count: 90\n    min: 2\n")
+    file.write_text(text)
+    told = daemon.ask("plan", file, code=1).stdout.splitlines()
+    there = sum(line.startswith("  worker-") for line in told)
+    assert 2 < there < 90
+    assert f"  {there} of worker fit now; 90 asked, at least 2" in told
+
+
+def test_what_no_host_has_is_said_with_what_would_be_granted(daemon: Daemon) -> None:
+    file = daemon.folder / "special.yaml"
+    text = daemon.grid_file.read_text()
+    file.write_text(text.replace("    count: 2\n", "    labels: {required: [nvme]}\n"))
+    assert daemon.ask("plan", file, code=255).stderr == (
+        "error: cannot place 1 of 1 worker: each needs 0.25 cpus, 128 MiB\n"
+        "  1 host holds 1 of the 2 workspaces\n"
+        "  1 host: label: it has no label nvme (h1)\n"
+        "  would work: without labels.required, now\n"
+    )
+    file.write_text(text.replace("    count: 2\n", "    devices: {gpu: 1}\n"))
+    told = daemon.ask("plan", file, code=255).stderr.splitlines()
+    assert told[2:] == ["  1 host lacks device gpu; the nearest, h1, by 1"]
