@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from protocol.capacity.ledger import Ledger
+from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import Rates
 from protocol.capacity.timetable import ALWAYS, Window
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted, follow
@@ -399,12 +400,14 @@ class Carrier:
 
     def _out_of_step(self, now: float) -> list[GridId]:
         """Grids of best effort that are suspended, or not, other than there is room for them. What other
-        hosts lack is not known in the first seconds of a life: until then nothing goes on."""
+        hosts lack is not known in the first seconds of a life, nor what this one has before it was
+        probed: until then nothing goes on."""
+        known = now >= self._heard_s and self._ledger.capacity != Quantum()
         found = []
         for grid, row in self._rows.items():
             off = self.yielding.off(grid)
             more = any(cluster not in row.off for cluster in off)
-            if row.terms.best_effort and off != row.off and (more or now >= self._heard_s):
+            if row.terms.best_effort and off != row.off and (more or known):
                 found.append(grid)
         return found
 

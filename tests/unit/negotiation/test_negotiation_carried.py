@@ -9,7 +9,7 @@ from negotiating import ADMIN, AUTHORITY, MIB, NOW, ROOM, A, B, C, committed, re
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import Window
-from protocol.grid.lifecycle import Phase, Power, Status
+from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.model import LeaseTerms, OnExpiry
 from protocol.grid.record import (
     GridRecord,
@@ -22,6 +22,7 @@ from protocol.grid.record import (
     read_register,
     voiding,
 )
+from protocol.negotiation.carried import CarriedRow
 from protocol.negotiation.carrier import Carrier
 from protocol.negotiation.messages import Act, ActReply
 from protocol.negotiation.outcomes import NoticeDue, Propose
@@ -322,3 +323,28 @@ def test_an_extension_counts_once_and_not_after_it_was_voted_down() -> None:
     made = read_register(once).record
     assert made is not None
     assert made.extra_s == 100
+
+
+def test_what_made_room_stays_suspended_until_its_host_is_probed_and_has_heard_of_others() -> None:
+    order = ADMIN.up(shop(1, lease=LeaseTerms(best_effort=True), lease_s=FOR), NOW)
+    record = record_of(order, {"web-1": A})
+    row = CarriedRow(
+        record,
+        (Wanted("web-1"),),
+        NOW + FOR,
+        NOW,
+        terms=LeaseTerms(best_effort=True),
+        off=("web",),
+        stopped_s=NOW + 1,
+    )
+    for capacity, at_s, power in (
+        (Quantum(), NOW + 60, Power.SUSPENDED),
+        (Quantum(4000, 1 << 30, 1 << 30), NOW + 12, Power.SUSPENDED),
+        (Quantum(4000, 1 << 30, 1 << 30), NOW + 60, Power.RUNNING),
+    ):
+        ledger = Ledger(capacity, NOW + 10)
+        carrier = Carrier(A, ledger, AUTHORITY, Random(1), {record.id: encode(row)}, NOW + 10)
+        ledger.resize(capacity)
+        ledger.advance(at_s)
+        carrier.tick(at_s)
+        assert [w.power for w in carrier.wanted(record.id)] == [power], (capacity, at_s)
