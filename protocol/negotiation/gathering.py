@@ -55,6 +55,8 @@ class Gathering:
         self._asked = {candidate.peer: candidate for candidate in candidates[:QUOTED_HOSTS]}
         self._offers: dict[PeerId, Offer] = {}
         self._rooms: dict[PeerId, Room] = {}
+        self._ahead: dict[PeerId, Quantum] = {}
+        """By host, what it holds for others."""
         self.start_s = deployment.spec.lease.start_s
         """When the lease is to begin; 0: now, or with a deadline not chosen yet."""
         self._held: dict[str, PeerId] = {}
@@ -104,6 +106,8 @@ class Gathering:
             clashes=quote.clashes,
             hidden=quote.hidden,
         )
+        if quote.held != Quantum():
+            self._ahead[sender] = quote.held
         try:
             self._rooms[sender] = Room.heard(quote.later, now)
         except ValueError:
@@ -148,7 +152,36 @@ class Gathering:
     def _choose(self) -> Choice:
         offers = tuple(self._offers[peer] for peer in self._asked if peer in self._offers)
         rules = rules_of(self._deployment.spec, offers)
-        return choose(self._deployment.workspaces, offers, rules, self._held, self._dice)
+        members = self._deployment.workspaces
+        if self.rounds:
+            roomier = tuple(self._with_less(offer) for offer in offers)
+            choice = choose(members, roomier, rules, self._held, self._dice)
+            if not choice.unplaced:
+                return choice
+        return choose(members, offers, rules, self._held, self._dice)
+
+    def _with_less(self, offer: Offer) -> Offer:
+        """Where others were faster they will be again: each refill passes over hosts that are full but for
+        so many of the largest, if there are others."""
+        left = [quantum_of(w) for name, w in self._sizes.items() if name not in self._held]
+        cpus_milli = offer.free.cpus_milli - self.rounds * max(q.cpus_milli for q in left)
+        memory_bytes = offer.free.memory_bytes - self.rounds * max(q.memory_bytes for q in left)
+        free = msgspec.structs.replace(
+            offer.free, cpus_milli=max(0, cpus_milli), memory_bytes=max(0, memory_bytes)
+        )
+        return msgspec.structs.replace(offer, free=free)
+
+    def contended(self) -> bool:
+        """Whether it would fit if what hosts hold for others came free: they are only ahead of this one."""
+        if not self._ahead:
+            return False
+        offers = tuple(
+            msgspec.structs.replace(offer, free=offer.free + self._ahead.get(peer, Quantum()))
+            for peer, offer in self._offers.items()
+        )
+        rules = rules_of(self._deployment.spec, offers)
+        members = self._deployment.workspaces
+        return choose(members, offers, rules, self._held, self._dice).enough
 
     def explain(self, choice: Choice, now: float) -> Explanation:
         """Why a choice is not enough, and what would be, were everything let go that is held."""

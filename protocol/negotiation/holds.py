@@ -10,6 +10,7 @@ stewards cannot be reached the hold stays, because the grid might have been deci
 import msgspec
 
 from protocol.capacity.ledger import Ledger, Yields
+from protocol.capacity.quantum import Quantum, total
 from protocol.capacity.timetable import Window
 from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
@@ -121,6 +122,15 @@ class Holds:
     def rows(self) -> list[HoldRow]:
         """Everything held."""
         return list(self._rows.values())
+
+    def held(self) -> Quantum:
+        """Everything that is held, together."""
+        spans = (
+            self._ledger.spans((grid, name))
+            for grid, row in self._rows.items()
+            for name in row.workspaces
+        )
+        return total([first.quantum for first, *_ in spans])
 
     def ask(
         self,

@@ -47,6 +47,8 @@ class Quote(msgspec.Struct, frozen=True, tag="quote"):
     """Grids it carries that are to be kept apart from this one, as either says."""
     hidden: bool = False
     """Not every host can dial it: it carries no network that spans sites."""
+    held: Quantum = Quantum()
+    """What it holds for others, not decided yet: in a few seconds it is a lease, or free."""
 
 
 class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):

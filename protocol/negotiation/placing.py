@@ -185,6 +185,9 @@ class Placing(Request):
         """Others may only be ahead of us; what will not pass is said at once."""
         if any(refusal.constraint in PASSING for refusal in self._gathering.refused):
             return self._back_off(now)
+        if self.order is not None and self._gathering.contended():
+            self.tell(now, "what is missing is held for others that are not decided yet")
+            return self._back_off(now)
         self.why = self._gathering.explain(choice, now)
         lines = words(self.why)
         if silent := self._gathering.silent():

@@ -241,6 +241,7 @@ class Host:
             coordinate=offer.coordinate,
             clashes=self._taken().apart_from(ask.site, ask.grid, ask.apart),
             hidden=self.hidden(),
+            held=self.holds.held(),
         )
 
     def _decided(self, sender: PeerId | None, record: GridRecord, now: float) -> Answer:

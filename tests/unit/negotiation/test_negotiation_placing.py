@@ -364,3 +364,40 @@ def test_cancelled_before_the_commit(steps: str) -> None:
 def test_two_owners_have_two_names() -> None:
     mine, theirs = up(), placing(RIVAL.up(shop(), NOW))
     assert held(mine).key != held(theirs).key
+
+
+def test_room_that_is_only_held_for_others_is_worth_waiting_for() -> None:
+    request, none = up(), Quantum()
+    request.start(NOW)
+    for peer in NAMES:
+        word = msgspec.structs.replace(quote(peer, none), held=ROOM)
+        effects, outcomes = request.quote(peer, word, NOW)
+        assert (effects, outcomes) == ([], [])
+    assert request.running
+    assert request.stage == "backing off"
+    deadline = request.next_deadline()
+    assert deadline is not None
+    effects, _ = request.tick(deadline.at_s)
+    assert said(effects) == [(name, "QuoteAsk") for name in NAMES.values()]
+
+
+def test_room_that_is_leased_is_not_waited_for() -> None:
+    request = up()
+    assert quoted(request, dict.fromkeys(NAMES, Quantum())) == {}
+    assert request.state is RequestState.FAILED
+
+
+def test_a_plan_waits_for_nobody() -> None:
+    request = placing(None, shop(2))
+    request.start(NOW)
+    for peer in NAMES:
+        request.quote(peer, msgspec.structs.replace(quote(peer, Quantum()), held=ROOM), NOW)
+    assert request.state is RequestState.FAILED
+
+
+def test_a_refill_passes_over_hosts_that_are_nearly_full() -> None:
+    request = up(1)
+    one = Quantum(500, 128 * MIB, ROOM.disk_bytes)
+    (first,) = quoted(request, {A: one, B: one, C: ROOM}).items()
+    effects, _ = request.hold_reply(first[0], refused(first[1], FULL), NOW + 0.1)
+    assert list(asks(effects)) in ([[A], [B]] if first[0] == C else [[C]])

@@ -1,0 +1,197 @@
+"""Many ask for the same hosts at once: how often a gang is placed, how long that takes, what crashes cost.
+
+A *closed* load: whenever a gang ends, others are asked for, so that what is running and asked for together
+stays at the load. So what is measured is contention, not whether there is room: at 80 % a fifth is free all
+the time, but those who ask are behind each other's holds.
+"""
+
+import statistics
+from collections.abc import Callable
+from random import Random
+
+import msgspec
+
+from protocol.grid.record import GridRecord
+from protocol.sim.market import Asked, Market
+
+SUCCESS_S = 30.0
+"""A gang that is not placed by then has failed."""
+_LOOK_S = 0.5
+_WARM_S, _SETTLE_S = 0.05, 5.0
+"""Gangs that fill the hosts are asked for so far apart; then so long for all to be placed."""
+_DRAIN_S = 40.0
+"""After the last is asked for: every request ends, every hold of a crashed requester is voted down."""
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What is asked of the hosts."""
+
+    hosts: int = 64
+    slots: int = 16
+    load: float = 0.8
+    """Share of all slots that is running or asked for."""
+    least: int = 4
+    most: int = 16
+    """Size of a gang, drawn evenly between."""
+    life_s: float = 30.0
+    """How long a gang runs on average (exponential)."""
+    apart_s: tuple[float, float] = (0.005, 0.040)
+    """One way, drawn for each pair of hosts."""
+    seconds: float = 120.0
+    """Measured, after the hosts have filled."""
+    crashes: float = 0.0
+    best_fit: bool = False
+    per_s: float = 0.0
+    """At most so many are asked for a second; 0: as many as the load wants."""
+
+
+class Found(msgspec.Struct):
+    """What came of it."""
+
+    asked: list[Asked]
+    """Those asked for in the measured time."""
+    used: float
+    """Share of slots leased or held, on average."""
+    orphaned: float
+    """Share of slots held for requesters that had crashed, on average."""
+    leaked: int
+    """Slots still held when everything was over."""
+    messages: int
+
+    @property
+    def survivors(self) -> list[Asked]:
+        """Those whose requester did not crash."""
+        return [one for one in self.asked if not one.crashed]
+
+    @property
+    def success(self) -> float:
+        """Share that was committed in time."""
+        placed = self.took_s()
+        return sum(t <= SUCCESS_S for t in placed) / max(1, len(self.survivors))
+
+    def took_s(self) -> list[float]:
+        """Seconds to commit, of those that were."""
+        return [a.committed_s - a.asked_s for a in self.survivors if a.committed_s]
+
+    def part_s(self, percent: int) -> float:
+        """A percentile of it."""
+        took = self.took_s()
+        if len(took) < 2:
+            return took[0] if took else float("nan")
+        return statistics.quantiles(took, n=100, method="inclusive")[percent - 1]
+
+
+Progress = Callable[[float, int], None]
+"""Told virtual seconds and how many were asked for so far."""
+
+
+class Crowd:
+    """Keeps the load."""
+
+    def __init__(self, seed: int, load: Load) -> None:
+        self.load, self._dice = load, Random(f"crowd {seed}")
+        self.market = Market(
+            seed, load.hosts, load.slots, load.apart_s, best_fit=load.best_fit, crashes=load.crashes
+        )
+        self.market.over = self._over
+        self.all: list[Asked] = []
+        self.wanted = 0
+        """Slots running and asked for."""
+        self.going = True
+
+    def fill(self) -> None:
+        """Asks for more while the load allows it."""
+        slots = self.load.load * self.load.hosts * self.load.slots
+        while self.going:
+            size = self._dice.randint(self.load.least, self.load.most)
+            if self.wanted + size > slots:
+                return
+            self._ask(size)
+            if self.load.per_s:
+                return
+
+    def ask_one(self) -> None:
+        """Asks for one, whatever the load."""
+        self._ask(self._dice.randint(self.load.least, self.load.most))
+
+    def arrival(self, within_s: float) -> float:
+        """When in that time somebody comes."""
+        return self._dice.uniform(0.0, within_s)
+
+    def _ask(self, size: int) -> None:
+        self.wanted += size
+        name = f"g{len(self.all) + 1}"
+        self.all.append(self.market.ask(self._dice.choice(self.market.parties), name, size))
+
+    def _over(self, asked: Asked, record: GridRecord | None) -> None:
+        if record is None:
+            self.wanted -= asked.size
+        else:
+            self.market.after(self._dice.expovariate(1 / self.load.life_s), self._ends, asked)
+        if record is None and not self.load.per_s:
+            self.market.after(self._dice.uniform(0.0, 1.0), self.fill)
+
+    def _ends(self, asked: Asked) -> None:
+        self.market.down(asked.name)
+        self.wanted -= asked.size
+        if not self.load.per_s:
+            self.fill()
+
+    def orphaned(self) -> int:
+        """Slots held for requests whose requester has crashed."""
+        gone = {one.name: None for one in self.all[-4096:] if one.crashed}
+        return sum(
+            len(row.workspaces)
+            for party in self.market.parties
+            for row in party.host.holds.rows()
+            if row.name in gone
+        )
+
+
+def contend(seed: int, load: Load, progress: Progress | None = None) -> Found:
+    """One run. AssertionError if a host promised more than it has."""
+    crowd = Crowd(seed, load)
+    market = crowd.market
+    _warm(crowd)
+    first = len(crowd.all)
+    used: list[int] = []
+    orphaned: list[int] = []
+    end_s = market.now_s + load.seconds
+    while market.now_s < end_s:
+        if load.per_s:
+            _arrive(crowd, _LOOK_S)
+        market.run(_LOOK_S)
+        used.append(market.used())
+        orphaned.append(crowd.orphaned())
+        if progress is not None:
+            progress(load.seconds - (end_s - market.now_s), len(crowd.all) - first)
+    crowd.going = False
+    measured = crowd.all[first:]
+    market.run(_DRAIN_S + SUCCESS_S)
+    market.check()
+    slots = load.hosts * load.slots
+    return Found(
+        measured,
+        statistics.fmean(used) / slots,
+        statistics.fmean(orphaned) / slots,
+        market.held(),
+        market.messages,
+    )
+
+
+def _warm(crowd: Crowd) -> None:
+    """Fills the hosts, not all at one moment."""
+    load = crowd.load
+    if load.per_s:
+        return
+    slots = load.load * load.hosts * load.slots
+    while crowd.wanted + load.most <= slots:
+        crowd.ask_one()
+        crowd.market.run(_WARM_S)
+    crowd.fill()
+    crowd.market.run(_SETTLE_S)
+
+
+def _arrive(crowd: Crowd, seconds: float) -> None:
+    for _ in range(round(crowd.load.per_s * seconds)):
+        crowd.market.after(crowd.arrival(seconds), crowd.fill)

@@ -1,0 +1,388 @@
+"""Negotiation alone, for many requesters at once: the machines of protocol/negotiation without an overlay.
+
+A whole simulated peer (peer.py) costs too much for hundreds of gangs a second on a thousand hosts. Here each
+party has what negotiation is made of, as it is: `Host` (holds, ledger, carried grids), `Registers` (both
+halves of CASPaxos), `Placing`. Left out are membership and the directory: everybody knows everybody, a
+message takes the time its two ends are apart and is never lost, and adverts are the host's own word of a
+second ago. A crash is the requester's: its requests are gone, its host and its registers are there again
+at once (what a host does when it dies is cut effect by effect in tests/simulation/test_sim_deaths.py).
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from heapq import heappop, heappush
+from random import Random
+from typing import Any, TypeVar
+
+import msgspec
+
+from protocol.capacity.advert import HostFacts, ImageLabel
+from protocol.capacity.quantum import Quantum
+from protocol.grid.lifecycle import Phase
+from protocol.grid.model import ClusterSpec, GridSpec
+from protocol.grid.record import GridRecord, GridState
+from protocol.negotiation.authority import Authority
+from protocol.negotiation.gathering import Candidate
+from protocol.negotiation.messages import (
+    Decided,
+    DecidedAck,
+    HoldAsk,
+    HoldReply,
+    NegotiationMessage,
+    Quote,
+    QuoteAsk,
+)
+from protocol.negotiation.outcomes import Propose
+from protocol.negotiation.placing import Placing, World
+from protocol.negotiation.request import StoryLine
+from protocol.node.events import Cleared, Progressed
+from protocol.node.host import Host
+from protocol.node.identity import Identity
+from protocol.node.messages import RegisterMessage
+from protocol.node.registers import Registers
+from protocol.register.proposer import Settled
+from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
+from protocol.sim.people import IMAGE, Admin
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Deadline, Effect, Send, earliest
+from protocol.terms.ids import Digest, PeerId, RequestId, short_hash
+from protocol.terms.limits import STEWARDS
+from protocol.trust.order import Action
+from protocol.wire.codec import share_decoded
+
+T = TypeVar("T")
+
+START_S = 1_750_000_000.0
+SITE = "s1"
+_SLOT_BYTES = 1 << 28
+_CHECK_EVERY = 997
+"""Steps between two checks of a host's invariants; a prime, so that all hosts get their turn."""
+_WATCHED_S = 3.0
+"""How long a requester goes on telling hosts of what was decided."""
+
+
+class BestFit:
+    """Dice of who always takes the very best, as everybody else does: only pauses are still drawn."""
+
+    def __init__(self, dice: Random) -> None:
+        self._dice = dice
+
+    def random(self) -> float:
+        """The first of any lot."""
+        return 0.0
+
+    def uniform(self, a: float, b: float) -> float:
+        """Drawn."""
+        return self._dice.uniform(a, b)
+
+    def choice(self, seq: Sequence[T]) -> T:
+        """The first."""
+        return seq[0]
+
+    def sample(self, population: Sequence[T], k: int) -> list[T]:
+        """The first."""
+        return list(population[:k])
+
+    def getrandbits(self, k: int, /) -> int:
+        """Drawn."""
+        return self._dice.getrandbits(k)
+
+
+class Asked(msgspec.Struct):
+    """One request and what became of it."""
+
+    name: str
+    size: int
+    asked_s: float
+    committed_s: float = 0.0
+    """0: not (yet)."""
+    crashed: bool = False
+    answer: tuple[str, ...] = ()
+    """Why not, once that is said."""
+    story: tuple[StoryLine, ...] = ()
+
+
+class Party:
+    """One peer: a host, a steward, and whoever asks there."""
+
+    def __init__(self, market: "Market", number: int, slots: int, dice: Dice) -> None:
+        federation, name = market.federation, f"h{number}"
+        signer = federation.host(SITE, name)
+        identity = Identity(
+            signer, market.verifier, SimSealer(signer.key), federation.host_chain(SITE, name),
+            federation.key, name, SITE, f"{name}:1",
+        )  # fmt: skip
+        capacity = Quantum(1000 * slots, _SLOT_BYTES * slots, 1 << 40)
+        facts = HostFacts(capacity, "x86_64", "simulated", "none", "", name, True)
+        image = ImageLabel(IMAGE.name, Digest(IMAGE.digest), 1 << 20)
+        authority = Authority(federation.key, market.verifier)
+        self._market, self._dice, self._authority = market, dice, authority
+        self.id, self.name = identity.peer, name
+        self.host = Host(identity, facts, (image,), authority, dice, {}, START_S)
+        self.registers = Registers(self.id, 1, dice, {})
+        self.placing: dict[RequestId, Placing] = {}
+        self._asked: dict[RequestId, Asked] = {}
+        self._world = World(f"{self.id}/1", market.candidates, market.stewards)
+        self._wake_s = float("inf")
+
+    # -- people
+
+    def up(self, asked: Asked, spec: GridSpec) -> None:
+        """Somebody gives an order here."""
+        now = self._market.now_s
+        order = self._market.admin.up(spec, now)
+        deployment = self._authority.deployment(order, now, fresh=True)
+        request = RequestId(asked.name)
+        placing = Placing(request, deployment, order, self._world, self._dice, now)
+        self.placing[request], self._asked[request] = placing, asked
+        self._carry_out(placing.start(now), [])
+
+    def crash(self, request: RequestId) -> Asked:
+        """Whoever carried that request is gone, and with it all it knew."""
+        asked = self._asked.pop(request)
+        asked.crashed = True
+        del self.placing[request]
+        return asked
+
+    def _forget(self, request: RequestId) -> None:
+        self.placing.pop(request, None)
+        self._asked.pop(request, None)
+
+    # -- what happens
+
+    def arrived(self, sender: PeerId, message: NegotiationMessage | RegisterMessage) -> None:
+        """A message."""
+        now = self._market.now_s
+        if isinstance(message, RegisterMessage):
+            effects, settled = self.registers.handle(sender, message, now)
+            self._carry_out(effects, [])
+            for outcome in settled:
+                self._settled(outcome)
+        elif isinstance(message, QuoteAsk):
+            self._carry_out(*self.host.message(sender, message, now))
+            return  # A quote changes nothing, and is most of what is said.
+        elif self.host.concerns(message):
+            self._carry_out(*self.host.message(sender, message, now))
+        elif isinstance(message, Quote):
+            placing = self.placing.get(message.request)
+            if placing is not None:
+                self._carry_out(*placing.quote(sender, message, now))
+        elif isinstance(message, HoldReply):
+            for placing in list(self.placing.values()):
+                self._carry_out(*placing.hold_reply(sender, message, now))
+        elif isinstance(message, DecidedAck):
+            for placing in self.placing.values():
+                placing.acknowledged(sender, message, now)
+        self._look()
+
+    def ended(self, record: GridRecord) -> None:
+        """A grid was taken down, and its machines are gone."""
+        now = self._market.now_s
+        self._carry_out(*self.host.message(self.id, Decided(record), now))
+        for name in record.on(self.id):
+            event = Progressed(record.id, name, Phase.GONE, "", 1)
+            self._carry_out(*self.host.handle(event, now))
+        self._carry_out(*self.host.handle(Cleared(record.id), now))
+        self.host.carrier.forget(record.id)
+        self._look()
+
+    def _settled(self, outcome: object) -> None:
+        now = self._market.now_s
+        self._carry_out(*self.host.settled(outcome, now))
+        for placing in list(self.placing.values()):
+            if isinstance(outcome, Settled) and outcome.id == f"commit:{placing.grid_id}":
+                self._carry_out(*placing.settled(outcome.value, now))
+
+    def _fire(self, at_s: float) -> None:
+        if at_s != self._wake_s:
+            return
+        self._wake_s = float("inf")
+        now = self._market.now_s
+        effects, settled = self.registers.tick(now)
+        self._carry_out(effects, [])
+        for outcome in settled:
+            self._settled(outcome)
+        self._carry_out(*self.host.tick(now))
+        for placing in list(self.placing.values()):
+            self._carry_out(*placing.tick(now))
+        self._look()
+
+    def _look(self) -> None:
+        """Requests that have their answer leave; the next deadline is set."""
+        for request, placing in list(self.placing.items()):
+            asked, market = self._asked[request], self._market
+            if placing.record is not None and not asked.committed_s:
+                asked.committed_s, asked.story = market.now_s, placing.view().story
+                market.committed(asked, placing.record)
+                market.after(_WATCHED_S, self._forget, request)
+            elif placing.record is None and not placing.running:
+                asked.answer = placing.answer
+                self._forget(request)
+                market.refused(asked)
+        due: Deadline | None = earliest(
+            self.registers.next_deadline(),
+            self.host.next_deadline(),
+            *(placing.next_deadline() for placing in self.placing.values()),
+        )
+        if due is not None and due.at_s < self._wake_s:
+            self._wake_s = max(due.at_s, self._market.now_s)
+            self._market.at(self._wake_s, self._fire, self._wake_s)
+
+    def _carry_out(self, effects: list[Effect], outcomes: Sequence[object]) -> None:
+        for effect in effects:
+            if isinstance(effect, Send):
+                self._market.send(self, effect.peer, effect.message)
+        for outcome in outcomes:
+            if isinstance(outcome, Propose):
+                self._carry_out(self.registers.propose(outcome, self._market.now_s), [])
+
+
+class Market:
+    """Parties `apart_s` from each other (one way, drawn for each pair), and a clock."""
+
+    def __init__(
+        self,
+        seed: int,
+        hosts: int,
+        slots: int,
+        apart_s: tuple[float, float],
+        *,
+        best_fit: bool = False,
+        crashes: float = 0.0,
+    ) -> None:
+        """`crashes`: the share of requests whose requester dies when its first holds are asked for."""
+        share_decoded()
+        self.now_s, self.slots = START_S, slots
+        self._dice, self._apart_s, self._crashes = Random(seed), apart_s, crashes
+        self._salt = seed.to_bytes(8, "big")
+        self._heap: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
+        self._sequence = self.steps = self.messages = 0
+        self.federation = SimFederation("market", from_s=START_S - 1, until_s=START_S + 86400 * 400)
+        self.verifier = SimVerifier()
+        self.admin = Admin(self.federation, SITE, self._new_dice())
+        drawn: Callable[[], Dice] = (
+            (lambda: BestFit(self._new_dice())) if best_fit else self._new_dice
+        )
+        self.parties = [Party(self, number, slots, drawn()) for number in range(1, hosts + 1)]
+        self._by_id = {party.id: party for party in self.parties}
+        self._everybody = tuple(Candidate(p.id, p.name, SITE) for p in self.parties)
+        self.over: Callable[[Asked, GridRecord | None], None] = lambda asked, record: None
+        """Told of each request's end: with its record, or without one."""
+        self.records: dict[str, GridRecord] = {}
+        """What is up, by name."""
+        self._hit: deque[RequestId] = deque(maxlen=4096)
+
+    # -- time
+
+    def at(self, at_s: float, action: Callable[..., object], *arguments: object) -> None:
+        """Something happens then."""
+        self._sequence += 1
+        heappush(self._heap, (max(at_s, self.now_s), self._sequence, action, arguments))
+
+    def after(self, delay_s: float, action: Callable[..., object], *arguments: object) -> None:
+        """Something happens after a while."""
+        self.at(self.now_s + delay_s, action, *arguments)
+
+    def run(self, seconds: float) -> None:
+        """Lets virtual time pass. AssertionError if a host promised more than it has."""
+        heap, end_s = self._heap, self.now_s + seconds
+        while heap and heap[0][0] <= end_s:
+            self.now_s, _, action, arguments = heappop(heap)
+            action(*arguments)
+            self.steps += 1
+            if self.steps % _CHECK_EVERY == 0:
+                self.parties[self.steps // _CHECK_EVERY % len(self.parties)].host.check()
+        self.now_s = end_s
+
+    # -- people
+
+    def ask(self, party: Party, name: str, size: int) -> Asked:
+        """A gang of so many workspaces of one slot each is asked for there."""
+        cluster = ClusterSpec(
+            name="n", count=size, minimum=size, image=IMAGE, cpus_milli=1000, memory_bytes=_SLOT_BYTES
+        )  # fmt: skip
+        asked = Asked(name, size, self.now_s)
+        party.up(asked, GridSpec(name=name, clusters=(cluster,), lease_s=86400))
+        return asked
+
+    def down(self, name: str) -> None:
+        """A grid is taken down, and its hosts are rid of it at once."""
+        record = self.records.pop(name)
+        order = self.admin.order(Action.DOWN, name, self.now_s)
+        ended = msgspec.structs.replace(
+            record, epoch=record.epoch + 1, state=GridState.DOWN, changes=(order,)
+        )
+        for peer in record.carriers():
+            self._by_id[peer].ended(ended)
+
+    # -- what parties tell
+
+    def committed(self, asked: Asked, record: GridRecord) -> None:
+        """It is a grid."""
+        self.records[asked.name] = record
+        self.over(asked, record)
+
+    def refused(self, asked: Asked) -> None:
+        """It is none, and the person knows why."""
+        self.over(asked, None)
+
+    def send(self, sender: Party, to: PeerId, message: object) -> None:
+        """A message on its way; the requester may die right after it asked for holds."""
+        self.messages += 1
+        party = self._by_id[to]
+        self.after(self._delay_s(sender.id, to), party.arrived, sender.id, message)
+        if isinstance(message, HoldAsk) and self._crashes:
+            self._may_crash(sender, message)
+
+    def _may_crash(self, sender: Party, message: HoldAsk) -> None:
+        for request, placing in sender.placing.items():
+            if placing.grid_id == message.grid and request not in self._hit:
+                self._hit.append(request)
+                if self._dice.random() < self._crashes:
+                    self.after(0.0, self._crash, sender, request)
+
+    def _crash(self, party: Party, request: RequestId) -> None:
+        asked = party.crash(request)
+        self.over(asked, None)
+
+    # -- what parties know
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Everybody."""
+        return self._everybody
+
+    def stewards(self, key: str) -> tuple[PeerId, ...]:
+        """Three neighbours on a ring, from a place that follows from the key. Rendezvous hashing of a thousand
+        for each request would be most of the work."""
+        first, count = int(short_hash(key), 16), len(self.parties)
+        many = STEWARDS if count >= STEWARDS else 1
+        return tuple(self.parties[(first + i) % count].id for i in range(many))
+
+    # -- figures
+
+    def used(self) -> int:
+        """Slots that are held or leased."""
+        return sum(len(party.host.ledger) for party in self.parties)
+
+    def held(self) -> int:
+        """Slots that are held."""
+        return sum(len(row.workspaces) for p in self.parties for row in p.host.holds.rows())
+
+    def check(self) -> None:
+        """Every invariant of every host."""
+        for party in self.parties:
+            party.host.check()
+
+    # -- parts
+
+    def _delay_s(self, a: PeerId, b: PeerId) -> float:
+        if a == b:
+            return 0.0
+        least, most = self._apart_s
+        pair = f"{min(a, b)}{max(a, b)}".encode()
+        share = int.from_bytes(blake2b(pair, key=self._salt, digest_size=4).digest(), "big") / 2**32
+        return least + share * (most - least)
+
+    def _new_dice(self) -> Random:
+        return Random(self._dice.getrandbits(64))

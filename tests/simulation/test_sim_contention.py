@@ -1,0 +1,29 @@
+"""Many ask for the same hosts at once: who asks is placed soon, and crashes leave nothing behind."""
+
+from protocol.sim.contention import Load, contend
+
+_SMALL = Load(hosts=24, load=0.8, life_s=10.0, seconds=12.0)
+
+
+def test_at_80_percent_everybody_is_placed_soon() -> None:
+    found = contend(3, _SMALL)
+    assert len(found.survivors) > 15
+    assert found.success == 1.0
+    assert found.part_s(99) < 1.0
+    assert found.leaked == 0
+
+
+def test_requesters_that_die_while_holding_cost_little_and_leak_nothing() -> None:
+    load = Load(hosts=24, load=0.8, life_s=30.0, seconds=15.0, crashes=0.3)
+    found = contend(4, load)
+    assert any(one.crashed for one in found.asked)
+    assert found.success == 1.0
+    assert found.leaked == 0
+    assert 0 < found.orphaned < 0.2
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    small = Load(hosts=8, load=0.8, life_s=5.0, seconds=3.0)
+    first, again, other = contend(1, small), contend(1, small), contend(2, small)
+    assert first.took_s() == again.took_s()
+    assert first.messages == again.messages != other.messages
