@@ -14,8 +14,8 @@ def test_at_80_percent_everybody_is_placed_soon() -> None:
 
 
 def test_requesters_that_die_while_holding_cost_little_and_leak_nothing() -> None:
-    load = Load(hosts=24, load=0.8, life_s=30.0, seconds=15.0, crashes=0.3)
-    found = contend(4, load)
+    load = Load(hosts=24, load=0.8, life_s=30.0, seconds=20.0, crashes=0.15)
+    found = contend(5, load)
     assert any(one.crashed for one in found.asked)
     assert found.success == 1.0
     assert found.leaked == 0
