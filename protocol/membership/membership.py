@@ -44,6 +44,7 @@ from protocol.membership.strain import Strain
 from protocol.membership.view import View
 from protocol.membership.vivaldi import Vivaldi
 from protocol.membership.walks import Walks
+from protocol.terms.coordinate import known
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import PeerId
@@ -53,6 +54,7 @@ from protocol.terms.limits import (
     NEEDY_BELOW,
     OBSERVERS_ENOUGH,
     PING_EVERY_S,
+    PING_SOON_S,
     REDIAL_EVERY_S,
     SILENCE_S,
     UNREACHED_S,
@@ -405,7 +407,8 @@ class Membership:
         """
         effects: list[Effect] = []
         outcomes: list[Outcome] = []
-        next_s = now + PING_EVERY_S
+        pause_s = PING_EVERY_S if known(self.vivaldi.here) else PING_SOON_S
+        next_s = now + pause_s
         for peer in self.view.neighbours:
             link = self.links.view(peer)
             if link is None or not link.introduced:
@@ -415,7 +418,7 @@ class Membership:
                 effects += self.links.stand(peer, self.address(peer), now)
                 next_s = min(next_s, now + REDIAL_EVERY_S)
                 continue
-            due_s = link.pinged_s + PING_EVERY_S * (1.0 if self._me < peer else 1.5)
+            due_s = link.pinged_s + pause_s * (1.0 if self._me < peer else 1.5)
             if now >= due_s:
                 self.links.pinged(peer, now)
                 effects.append(Send(peer, Ping(now, link.round_trip_s, self.vivaldi.here)))

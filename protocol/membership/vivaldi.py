@@ -18,6 +18,9 @@ _CE = _CC = 0.25
 """The paper's tuning constants for error and position."""
 _HEIGHT_LEAST_S = 1e-5
 _ROUND_TRIP_LEAST_S = 1e-6
+_MATTERS_S = 0.005
+"""How wrong a distance is counts relative to at least this. Within a site round trips are so short that a
+point a few milliseconds off would count as wrong by tens, and its peer would never be sure of anything."""
 STEP_MOST_S = 0.25
 
 
@@ -35,7 +38,7 @@ class Vivaldi:
         round_trip_s = max(round_trip_s, _ROUND_TRIP_LEAST_S)
         here, apart_s = self.here, distance_s(self.here, other)
         weight = here.error / max(here.error + other.error, 1e-9)
-        wrong = abs(apart_s - round_trip_s) / round_trip_s
+        wrong = abs(apart_s - round_trip_s) / max(round_trip_s, _MATTERS_S)
         error = _CE * weight * wrong + here.error * (1 - _CE * weight)
         force_s = _CC * weight * (round_trip_s - apart_s)
         force_s = max(-STEP_MOST_S, min(STEP_MOST_S, force_s))

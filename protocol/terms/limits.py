@@ -32,6 +32,8 @@ SHUFFLED = 8
 WALKS = 256
 """Shuffles under way through this peer whose way back it remembers."""
 WALK_S = 10.0
+PING_SOON_S = 3.0
+"""Until a peer knows where it is in the network."""
 PING_EVERY_S = 30.0
 """For round-trip times and a last look; that a neighbour is gone the transport's heartbeats say first."""
 SILENCE_S = 100.0
