@@ -41,8 +41,8 @@ from protocol.terms.limits import (
     RECORDS_PER_FRAME,
     SCOPES,
 )
-from protocol.trust.record import Record, SignedRecord, check_record, read_record, sign_record
-from protocol.trust.signing import Signer, Untrusted, Verifier
+from protocol.trust.record import DOMAIN, Record, SignedRecord, read_record, sign_record
+from protocol.trust.signing import Signer, Untrusted, Verifier, require_signature
 from protocol.wire.limits import MAX_FRAME_BYTES
 
 _VERSIONS_PER_FRAME = 2048
@@ -263,7 +263,7 @@ class Broadcast:
             record = read_record(signed)
             if self.directory.has(version_of(record)):
                 return self.tree.stale(sender), []
-            check_record(signed, self._verifier)
+            self._require_genuine(record, signed)
         except Untrusted as error:
             return [], [Broken(sender, str(error))]
         told = self._taken(sender, record, signed, now)
@@ -294,7 +294,7 @@ class Broadcast:
                 record = read_record(signed)
                 if self.directory.has(version_of(record)):
                     continue
-                check_record(signed, self._verifier)
+                self._require_genuine(record, signed)
             except Untrusted as error:
                 told.append(Broken(sender, str(error)))
                 continue
@@ -316,6 +316,10 @@ class Broadcast:
             return []
         self._push(record, signed, sender, now)
         return [Learnt(record)]
+
+    def _require_genuine(self, record: Record, signed: SignedRecord) -> None:
+        """Untrusted unless its owner signed it. Only what is news is worth the check."""
+        require_signature(self._verifier, record.owner, DOMAIN, signed.payload, signed.signature)
 
     def _own(self, record: Record) -> list[Told]:
         """Something this peer signed and does not have: said by an earlier life of it."""

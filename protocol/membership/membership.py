@@ -247,7 +247,7 @@ class Membership:
             if self.liveness.health(peer) in (Health.DEAD, Health.LEFT):
                 self.view.lost(peer)
                 continue
-            urgent = len(self.view) < NEEDY_BELOW
+            urgent = self.view.is_urgent(peer)
             effects += self.route(Send(peer, Neighbour(urgent)), now)
         outcomes: list[Outcome] = []
         if now >= self._ping_s:

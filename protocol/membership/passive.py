@@ -50,6 +50,11 @@ class Passive:
         """Whether somebody must make room for a new one."""
         return len(self._contacts) >= PASSIVE_VIEW
 
+    @property
+    def has_far(self) -> bool:
+        """Whether any of them is at another site."""
+        return self._far > 0
+
     def add(self, contact: Contact) -> None:
         """Takes one in; of one that is there the newest address counts."""
         if contact.peer == self._me:

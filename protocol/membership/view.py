@@ -58,7 +58,7 @@ class View:
         """Whom to ask to be a neighbour now."""
         if now < max(self._next_round_s, self._settled_s) or not self._short(alive):
             return []
-        self._next_round_s = now + self._pause_s() * self._dice.uniform(0.8, 1.2)
+        self._next_round_s = now + self._pause_s(alive) * self._dice.uniform(0.8, 1.2)
         self._vain += 1
         self._awaited = {p: s for p, s in self._awaited.items() if s > now}
         if self._meshed(alive):
@@ -68,6 +68,14 @@ class View:
             self._asked.update(dict.fromkeys(asks))
         self._awaited.update(dict.fromkeys(asks, now + REDIAL_EVERY_S))
         return asks
+
+    def is_urgent(self, peer: PeerId) -> bool:
+        """Whether that peer is asked to make room if need be: this one has next to no neighbours, or none
+        at other sites and the other is at one."""
+        if len(self._active) < NEEDY_BELOW:
+            return True
+        contact = self.passive.get(peer)
+        return contact is not None and contact.site != self._site and not self._remote
 
     def answered(self, peer: PeerId) -> None:
         """Whom we asked has answered."""
@@ -90,7 +98,8 @@ class View:
         if peer not in self._active:
             self._remote += site != self._site
             self._active[peer] = site
-        if self._meshed(alive) or len(self._active) <= ACTIVE_VIEW + 1:
+        crowded = len(self._active) > ACTIVE_VIEW + 1 or self._remote > ACTIVE_REMOTE + 1
+        if self._meshed(alive) or not crowded:
             return []
         remote = [p for p, s in self._active.items() if s != self._site and p != peer]
         near = [p for p, s in self._active.items() if s == self._site and p != peer]
@@ -135,9 +144,9 @@ class View:
         assert not [peer for peer in self._active if peer in self.passive]
         self.passive.check()
 
-    def _pause_s(self) -> float:
+    def _pause_s(self, alive: dict[PeerId, str]) -> float:
         """Where all are full, the last to come finds nobody: it need not ask them all every two seconds."""
-        if len(self._active) < NEEDY_BELOW:
+        if len(self._active) < NEEDY_BELOW or self._meshed(alive):
             return REDIAL_EVERY_S
         return min(REDIAL_EVERY_S * 2.0 ** min(self._vain, 10), ASK_MOST_S)
 
@@ -147,7 +156,11 @@ class View:
             return len(self._active) < len(alive)
         if not len(self.passive):
             return False
-        return len(self._active) < ACTIVE_VIEW
+        return len(self._active) < ACTIVE_VIEW or self._secluded()
+
+    def _secluded(self) -> bool:
+        """Whether nobody at another site watches this peer, though there would be somebody."""
+        return not self._remote and self.passive.has_far
 
     def _from_passive(self) -> list[PeerId]:
         """Near ones, and far ones up to their share; each once until all were asked."""
@@ -157,6 +170,8 @@ class View:
         # Where an awaited one is was known when it was asked; it counts against the whole view.
         room = ACTIVE_VIEW - len(self._active) - len(self._awaited)
         wanted_far = max(0, min(ACTIVE_REMOTE - self._remote, len(far), room))
+        if self._secluded() and far and not self._awaited:
+            wanted_far = max(1, wanted_far)
         wanted_near = max(0, min(room - wanted_far, len(near)))
         return self._some(far, wanted_far) + self._some(near, wanted_near)
 

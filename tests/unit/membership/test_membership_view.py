@@ -128,6 +128,28 @@ def test_who_is_lost_is_not_asked_again() -> None:
     assert view.next_deadline(alive) is None, "there is nobody to ask"
 
 
+def test_one_without_neighbours_at_other_sites_looks_for_one_though_it_has_enough() -> None:
+    alive = peers(14, 4)
+    view = seeing(alive)
+    for peer in [p for p in alive if not is_far(p)][:ACTIVE_VIEW]:
+        view.add(contact(peer, alive), alive)
+    (asked,) = view.asks_for(alive, 1.0)
+    assert is_far(asked)
+    assert view.is_urgent(asked)
+    view.add(contact(asked, alive), alive)
+    assert view.asks_for(alive, 100.0) == []
+
+
+def test_far_ones_that_are_urgent_make_room_among_the_far() -> None:
+    alive = peers(20, 20)
+    view = seeing({})
+    for number in range(10):
+        peer = PeerId(f"far-{number}")
+        assert view.wants(peer, alive[peer], True, alive)
+        view.add(contact(peer, alive), alive)
+    assert sum(is_far(p) for p in view.neighbours) == ACTIVE_REMOTE + 1
+
+
 def test_a_full_view_refuses_but_not_the_needy() -> None:
     alive = peers(20, 20)
     view = seeing({})
