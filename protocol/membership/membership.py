@@ -343,7 +343,7 @@ class Membership:
         known = self.known.get(sender)
         if known is None:
             return [], []
-        effects = self.walks.joined(_contact(known), self._near_contacts())
+        effects = self.walks.joined(known.contact, self._near_contacts())
         taken = self.walks.may_take(now)
         effects.append(Send(sender, NeighbourReply(taken)))
         if not taken:
@@ -377,7 +377,7 @@ class Membership:
         effects: list[Effect] = self.links.stand(peer, self.address(peer), now)
         self.links.pinged(peer, now - PING_EVERY_S)
         self._ping_s = min(self._ping_s, now)
-        for evicted in self.view.add(_contact(known), self._alive):
+        for evicted in self.view.add(known.contact, self._alive):
             effects.append(Send(evicted, Disconnect()))
             outcomes += self._release(evicted, now)
         return effects, outcomes
@@ -392,11 +392,11 @@ class Membership:
     def _release(self, peer: PeerId, now: float) -> list[Outcome]:
         self.links.release(peer, now)
         if peer in self._alive:
-            self.view.passive.add(_contact(self.known[peer]))
+            self.view.passive.add(self.known[peer].contact)
         return [NeighbourDown(peer)]
 
     def _near_contacts(self) -> list[Contact]:
-        return [_contact(self.known[peer]) for peer in self.view.neighbours]
+        return [self.known[peer].contact for peer in self.view.neighbours]
 
     # -- pings and beliefs
 
@@ -475,7 +475,7 @@ class Membership:
                 if peer not in self._alive:
                     self._alive[peer] = self.known[peer].site
                     if not (self.view.passive.full or self.view.is_neighbour(peer)):
-                        self.view.passive.add(_contact(self.known[peer]))
+                        self.view.passive.add(self.known[peer].contact)
                 self.view.hurry()
         return outcomes
 
@@ -496,7 +496,3 @@ class Membership:
 
     def _kept_guests(self) -> int:
         return sum(self._kept(peer) for peer in self._guests or ())
-
-
-def _contact(known: Known) -> Contact:
-    return Contact(known.peer, known.site, known.address)

@@ -4,7 +4,7 @@ from collections.abc import Container
 
 import msgspec
 
-from protocol.membership.messages import Presence
+from protocol.membership.messages import Contact, Presence
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.reach import VIA_MOST, Reach
 from protocol.trust.certificate import Principal, Role, check_chain
@@ -30,6 +30,11 @@ class Known(msgspec.Struct, frozen=True):
     via: tuple[PeerId, ...] = ()
     certified: tuple[Certified, ...] = ()
     """The certificates of its chain, as revocations name them."""
+
+    @property
+    def contact(self) -> Contact:
+        """Whom to dial."""
+        return Contact(self.peer, self.site, self.address)
 
 
 def read_presence(
