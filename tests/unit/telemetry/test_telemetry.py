@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from overlayd.config.daemonfile import LogFormat, LogLevel, LogTable
 from overlayd.telemetry import logs
@@ -16,7 +17,7 @@ from protocol.terms.effects import Note
 @pytest.fixture
 def logging() -> Iterator[None]:
     yield
-    logs.configure(LogTable())
+    structlog.reset_defaults()
 
 
 def test_events_have_numbers_that_go_on_when_old_ones_are_dropped() -> None:
@@ -68,7 +69,7 @@ async def test_a_task_that_fails_is_told_by_name_and_ends_alone(
     assert not other.done()
     (told,) = map(json.loads, capsys.readouterr().err.splitlines())
     assert (told["event"], told["task"], told["level"]) == ("task.failed", "unlucky", "error")
-    assert told["exception"].endswith("ValueError: no\n")
+    assert told["exception"].endswith("ValueError: no")
     await supervisor.close()
     assert other.cancelled()
 
