@@ -298,7 +298,9 @@ class Realiser:
     async def _networks(self, part: Part) -> None:
         wanted = plan.networks(part, self._tools.site)
         names = [network.network for network in wanted]
-        for network in await self._tools.network.observe():
+        # What waits for its time may run already, found again by a new daemon: its network stays.
+        waits = any(mine.not_yet for mine in part.mine)
+        for network in () if waits else await self._tools.network.observe():
             if grid_of(network) == part.record.id and network not in names:
                 await self._tools.network.remove(network)
         for each in wanted:

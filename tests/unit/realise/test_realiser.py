@@ -164,6 +164,7 @@ async def test_what_is_not_its_time_is_neither_made_nor_ended(world: HostWorld) 
     world.part = msgspec.structs.replace(world.part, mine=mine)
     world.realiser.kick(GRID)
     await until(lambda: world.phase("head-1") == (Phase.HELD, "starts later"), "told")
+    assert len(world.network.plans) == 1, "a guest that runs would not get its network back"
     assert world.state("head-1") is MachineState.RUNNING
 
 
