@@ -7,6 +7,7 @@ import msgspec
 import typer
 
 from overlayd.api.views import GridView
+from overlayd.cli.asking import follow
 from overlayd.cli.client import Refused, decoded
 from overlayd.cli.completing import complete_grid, complete_request
 from overlayd.cli.failure import failure
@@ -16,6 +17,7 @@ from overlayd.cli.words import age
 from protocol.grid.lifecycle import SETTLED
 from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
+from protocol.negotiation.placing import Stage
 from protocol.negotiation.request import RequestState, RequestView
 from protocol.node.snapshot import GridRow, WorkspaceRow
 from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
@@ -23,6 +25,8 @@ from protocol.terms.quantities import counted, cpus_in_words, format_duration, f
 Grid = Annotated[str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+CANCEL_WITHIN_S = 15.0
 
 request_app = typer.Typer(no_args_is_help=True, help="Requests made of this peer.")
 
@@ -225,6 +229,52 @@ def list_requests(context: typer.Context) -> None:
     """
     session = session_of(context)
     answer(session, session.client.raw("GET", "/requests"), list[RequestView], _requests)
+
+
+@request_app.command("cancel")
+def cancel_request(
+    context: typer.Context,
+    request: Annotated[
+        str, typer.Argument(help="A request's id.", autocompletion=complete_request)
+    ],
+) -> None:
+    """Ends a request to place a grid: whatever is held for it is let go.
+
+    What its stewards have decided already is a grid, and `overlayctl down` takes that down.
+
+    Example: overlayctl request cancel 4f1c0a9be1d27c355a10
+    """
+    session = session_of(context)
+    if _NAME.fullmatch(request) is None:
+        raise failure(
+            f"{quoted(request)} is no request's id", "`overlayctl request list` lists them"
+        )
+    session.client.raw("DELETE", f"/requests/{request}")
+    view = follow(
+        session,
+        request,
+        lambda _: None,
+        lambda view: (
+            view.state not in (RequestState.RUNNING, RequestState.QUEUED)
+            or view.stage == Stage.BUILDING
+        ),
+        CANCEL_WITHIN_S,
+    )
+    if session.plain:
+        unchanged(session, session.client.raw("GET", f"/requests/{request}"))
+    if view.state is RequestState.CANCELLED:
+        if not session.plain:
+            print_lines(view.answer)
+        return
+    if view.state is RequestState.DONE or view.stage == Stage.BUILDING:
+        raise failure(
+            f"{view.grid} was decided before it could be cancelled",
+            f"`overlayctl down {view.grid}` takes it down",
+        )
+    raise failure(
+        f"request {request} is {view.state}, {view.stage}",
+        f"`overlayctl explain {request}` tells what becomes of it",
+    )
 
 
 def _requests(views: list[RequestView]) -> None:

@@ -278,3 +278,25 @@ def test_what_no_host_has_is_said_with_what_would_be_granted(daemon: Daemon) -> 
     file.write_text(text.replace("    count: 2\n", "    devices: {gpu: 1}\n"))
     told = daemon.ask("plan", file, code=255).stderr.splitlines()
     assert told[2:] == ["  1 host lacks device gpu; the nearest, h1, by 1"]
+
+
+def test_request_cancel_ends_what_waits(daemon: Daemon) -> None:
+    text = daemon.grid_file.read_text().replace("demo", "big", 1)
+    text = text.replace("{for: 6h}", "{for: 6h, best-effort: true}").replace(
+        "    count: 2\n", "    count: 90\n"
+    )
+    file = daemon.folder / "big.yaml"
+    file.write_text(text)
+    daemon.ask("up", file)
+    _, row, *_ = daemon.ask("request", "list").stdout.splitlines()
+    request = row.split()[0]
+    assert daemon.ask("request", "cancel", request).stdout == "cancelled; it waits no more\n"
+    assert "queued" not in daemon.ask("ps").stdout
+    assert "has ended: cancelled" in daemon.ask("request", "cancel", request, code=1).stderr
+    assert len(daemon.host.node.host.holds) == 0
+
+
+def test_request_cancel_of_what_is_none(daemon: Daemon) -> None:
+    assert "no request" in daemon.ask("request", "cancel", "nothing", code=1).stderr
+    said = daemon.ask("request", "cancel", "../grids", code=1).stderr
+    assert said.startswith('error: "../grids" is no request\'s id')
