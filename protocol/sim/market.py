@@ -3,8 +3,9 @@
 A whole simulated peer (peer.py) costs too much for hundreds of gangs a second on a thousand hosts. Here each
 party has what negotiation is made of, as it is: `Host` (holds, ledger, carried grids), `Registers` (both
 halves of CASPaxos), `Placing`. Left out are membership and the directory: everybody knows everybody, a
-message takes the time its two ends are apart and is never lost, and adverts are the host's own word of a
-second ago. A crash is the requester's: its requests are gone, its host and its registers are there again
+message takes the time its two ends are apart and is never lost. There are no adverts: every host is asked
+for a quote, so what is known of it is one way old. A crash
+is the requester's: its requests are gone, its host and its registers are there again
 at once (what a host does when it dies is cut effect by effect in tests/simulation/test_sim_deaths.py).
 """
 
