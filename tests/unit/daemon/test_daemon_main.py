@@ -9,7 +9,7 @@ import pytest
 from overlayd.config.daemonfile import DEFAULT_CONFIG
 from overlayd.daemon import plain_run
 
-HEAVY = ("typer", "rich", "litestar", "uvicorn", "httpx", "libvirt", "pyroute2", "pycdlib", "yaml")
+HEAVY = ("typer", "litestar", "uvicorn", "httpx", "libvirt", "pyroute2", "pycdlib", "yaml")
 
 
 @pytest.mark.parametrize(
