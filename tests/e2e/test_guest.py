@@ -185,7 +185,9 @@ class Host:
         return sh("nsenter", f"--net=/run/netns/{self.namespace}", *argv)
 
     def ready(self, boots: int = 1) -> bool:
-        return self.console_log.exists() and self.said().count("guest ready") >= boots
+        """Whole lines count: what is read may end in the middle of one."""
+        lines = self.said().split("\n")[:-1] if self.console_log.exists() else []
+        return sum("guest ready" in line for line in lines) >= boots
 
     def said(self) -> str:
         return self.console_log.read_text(errors="replace")
