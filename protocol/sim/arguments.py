@@ -155,7 +155,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
     if not 1 <= number <= PEERS_MOST:
         raise argparse.ArgumentTypeError(f"{number} is not within 1 to {PEERS_MOST}")
     return number
