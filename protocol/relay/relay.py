@@ -68,12 +68,14 @@ class Relay:
 
     def knocked(self, peer: PeerId, reached: bool) -> Answer:
         """What came of a Knock."""
-        outcomes: list[Outcome] = []
-        if peer in self._knocking:
-            del self._knocking[peer]
-            if reached and self.paths.carries(peer):
-                outcomes.append(DirectFound(peer))
-        return self.reaching.knocked(peer, reached), outcomes
+        effects = self.reaching.knocked(peer, reached)
+        if peer not in self._knocking:
+            return effects, []
+        del self._knocking[peer]
+        if not self.paths.carries(peer):
+            return effects, []
+        # If the other made the path, this was the first time that it was dialled from here.
+        return (effects, [DirectFound(peer)]) if reached else (effects + self.passed_over(peer), [])
 
     # -- messages
 
@@ -138,8 +140,10 @@ class Relay:
             pause_s = min(2 * pause_s, KNOCK_MOST_S)
             self._knocks[peer] = (now + pause_s, pause_s)
             told = self._around.told(peer)
-            # Where the transport dials already, that is the knocking.
-            if told is not None and told.address and not self._around.is_dialled(peer):
+            if self._around.is_dialled(peer):
+                # The transport knocks all the time, and had no answer so far.
+                effects += self.passed_over(peer)
+            elif told is not None and told.address:
                 self._knocking[peer] = None
                 effects.append(Knock(peer, told.address))
         return effects

@@ -113,3 +113,14 @@ def test_dial_backs_are_asked_for_done_and_heard() -> None:
     due = me.next_deadline()
     assert due is not None
     assert due.at_s > NOW
+
+
+def test_who_made_the_path_himself_is_told_that_he_was_not_reached() -> None:
+    """Nobody else might ever dial him: whoever can is at a site he reaches, and gets through."""
+    me, around, _ = opened()
+    around.tell(YOU, Reach.PUBLIC, site="theirs")
+    me.tick(NOW)
+    assert [e for e in me.tick(NOW + KNOCK_FIRST_S)[0] if isinstance(e, Knock)]
+    assert me.knocked(YOU, False) == ([Send(YOU, DialledBack(False))], [])
+    around.dialling = [YOU]
+    assert Send(YOU, DialledBack(False)) in me.tick(NOW + KNOCK_FIRST_S * 3)[0]
