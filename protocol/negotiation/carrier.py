@@ -19,12 +19,9 @@ from protocol.grid.record import (
     GridRecord,
     GridState,
     Register,
-    lapsing,
     read_register,
-    register_key,
-    unchanged,
-    voiding,
 )
+from protocol.negotiation.auditing import Auditing
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.carried import (
     UNWARNED,
@@ -45,12 +42,12 @@ from protocol.negotiation.gate import Gate
 from protocol.negotiation.holds import TABLE as HOLD_TABLE
 from protocol.negotiation.lengthening import Lengthening
 from protocol.negotiation.messages import Act, ActReply, DecidedAck, LeaseAsk, LeaseReply, Notice
-from protocol.negotiation.outcomes import NoticeDue, Outcome, Propose, RoomChanged
+from protocol.negotiation.outcomes import NoticeDue, Outcome, RoomChanged
 from protocol.negotiation.yielding import Yielding
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send, earliest
 from protocol.terms.ids import GridId, PeerId
-from protocol.terms.limits import AUDIT_EVERY_S, HEARD_S, HOLD_S
+from protocol.terms.limits import HEARD_S
 from protocol.terms.quantities import format_duration, format_moment
 from protocol.trust.order import Action
 from protocol.trust.signing import Untrusted
@@ -74,10 +71,10 @@ class Carrier:
         now: float,
         rates: Callable[[], Rates] = Rates,
     ) -> None:
-        self._me, self._ledger, self._authority, self._dice = me, ledger, authority, dice
+        self._me, self._ledger, self._authority = me, ledger, authority
         self._rows: dict[GridId, CarriedRow] = {}
         self._status: dict[GridId, dict[str, Status]] = {}
-        self._audit_s: dict[GridId, float] = {}
+        self._auditing = Auditing(dice)
         self.yielding = Yielding(ledger, rates)
         self._gate = Gate(ledger, authority, self._status)
         self._entries = Entries(ledger, authority, self._status)
@@ -85,15 +82,12 @@ class Carrier:
         self._ended: dict[GridId, CarriedRow] = {}
         self._stages: dict[GridId, Stage] = {}
         self._heard_s = now + HEARD_S
-        self._lapse_s: dict[GridId, float] = {}
-        self._ask_s: dict[GridId, float] = {}
-        """When the stewards are asked again about an extension that is pending."""
         for key in sorted(rows):
             row = decode(rows[key], CarriedRow)
             grid = row.record.id
             self._rows[grid] = row
             self._enter_stage(row, now)
-            self._audit_s[grid] = now + dice.uniform(1.0, 5.0)
+            self._auditing.started(grid, now)
             self._entries.enter(row)
             for wanted in row.wanted:
                 self._tell(grid, Status(wanted.workspace, Phase.HELD, "found at start", now))
@@ -192,7 +186,7 @@ class Carrier:
             row = self._longer.extended(old, row)
         self._rows[record.id] = row
         self._enter_stage(row, now)
-        self._audit_s[record.id] = now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
+        self._auditing.decided(record.id, now)
         self._entries.enter(row)
         for wanted in row.wanted:
             if old is None:
@@ -217,7 +211,7 @@ class Carrier:
         """Somebody spoke of an epoch of that grid; a newer one is worth asking about."""
         row = self._rows.get(grid)
         if row is not None and row.record.epoch < epoch:
-            self._audit_s[grid] = min(self._audit_s[grid], now)
+            self._auditing.noticed(grid, now)
 
     def audited(self, grid: GridId, value: bytes, now: float) -> tuple[list[Effect], list[Outcome]]:
         """The stewards' word on a grid this host carries."""
@@ -329,10 +323,9 @@ class Carrier:
         if row.record.state is GridState.UP and row.record.on(self._me):
             return [], []
         self._ended[grid] = self._rows.pop(grid)
-        self._audit_s.pop(grid, None)
+        self._auditing.forget(grid)
         self._stages.pop(grid, None)
         self.yielding.forget(grid)
-        self._lapse_s.pop(grid, None)
         note = Note("grid.cleared", row.record.name, "nothing of it is left here", grid)
         return [Persist((Row(TABLE, grid, None),)), note], [NoticeDue(grid), RoomChanged()]
 
@@ -355,18 +348,8 @@ class Carrier:
             more, due = self._turn(grid, row, now)
             effects += more
             outcomes += due
-            key = register_key(row.record.owner, row.record.name)
-            if now >= self._lapse_s.get(grid, _NEVER):
-                self._lapse_s[grid] = now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
-                change = lapsing(grid)
-                outcomes.append(Propose(f"audit:{grid}", key, row.record.stewards, change, grid))
-            elif row.pending and now >= self._due_s(grid, row):
-                self._ask_s[grid] = now + HOLD_S
-                change = voiding(row.pending[0].id, now)
-                outcomes.append(Propose(f"audit:{grid}", key, row.record.stewards, change, grid))
-            elif now >= self._audit_s[grid]:
-                self._audit_s[grid] = now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
-                outcomes.append(Propose(f"audit:{grid}", key, row.record.stewards, unchanged, grid))
+            if (question := self._auditing.due(self._rows[grid], now)) is not None:
+                outcomes.append(question)
         return effects, outcomes
 
     def next_deadline(self) -> Deadline | None:
@@ -376,18 +359,11 @@ class Carrier:
             for grid, row in self._rows.items()
             if (at_s := next_change_s(row, self._stages[grid])) is not None
         )
-        lapses = (Deadline(at_s, "lapse") for at_s in self._lapse_s.values())
-        pending = (
-            Deadline(self._due_s(grid, row), "extension")
-            for grid, row in self._rows.items()
-            if row.pending
-        )
-        audits = (Deadline(at_s, "audit") for at_s in self._audit_s.values())
         turn_s = self.yielding.next_s()
         if self._ledger.now_s < self._heard_s and any(r.off for r in self._rows.values()):
             turn_s = min(turn_s, self._heard_s)
         turn = Deadline(turn_s, "making room") if turn_s != _NEVER else None
-        return earliest(*changes, *lapses, *pending, *audits, turn)
+        return earliest(*changes, turn, self._auditing.next_deadline(self.rows()))
 
     def check(self) -> None:
         """Everything wanted is in the ledger, and nothing is wanted twice."""
@@ -420,16 +396,13 @@ class Carrier:
         note = Note("grid.yields", row.record.name, what, grid)
         return [Persist((Row(TABLE, grid, encode(row)),)), note, Realise(grid, grid)]
 
-    def _due_s(self, grid: GridId, row: CarriedRow) -> float:
-        return max(row.pending[0].until_s, self._ask_s.get(grid, 0.0))
-
     def _let_go(self, grid: GridId, register: Register) -> tuple[list[Effect], list[Outcome]]:
         """Extensions that were voted down give their time back."""
         row = self._longer.let_go(self._rows.get(grid), register)
         if row is None:
             return [], []
         self._rows[grid] = row
-        self._ask_s.pop(grid, None)
+        self._auditing.settled(grid)
         self._entries.enter(row)
         return [Persist((Row(TABLE, grid, encode(row)),))], [RoomChanged()]
 
@@ -464,11 +437,8 @@ class Carrier:
     def _enter_stage(self, row: CarriedRow, now: float) -> None:
         grid = row.record.id
         self._stages[grid] = stage_of(row, now)
-        if self._stages[grid] is Stage.LAPSED and row.record.state is GridState.UP:
-            # Hosts come to it at the same time; one of them is enough.
-            self._lapse_s[grid] = now + self._dice.uniform(0.0, 2.0)
-        else:
-            self._lapse_s.pop(grid, None)
+        over = self._stages[grid] is Stage.LAPSED and row.record.state is GridState.UP
+        self._auditing.lapsed(grid, now, over=over)
 
     def _tell(self, grid: GridId, status: Status) -> None:
         self._status.setdefault(grid, {})[status.workspace] = status
