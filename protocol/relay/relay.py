@@ -11,7 +11,7 @@ from typing import assert_never
 from protocol.relay.choice import ways
 from protocol.relay.forwarding import Forwarding
 from protocol.relay.messages import DialBack, DialledBack, Relayed, RelayMessage, Unrelayed
-from protocol.relay.outcomes import Around, DirectFound, Outcome
+from protocol.relay.outcomes import Around, DirectFound
 from protocol.relay.paths import Answer, Paths
 from protocol.relay.reaching import Reaching
 from protocol.terms.dice import Dice
