@@ -104,7 +104,7 @@ class Hosting:
             fetcher=self._fetcher,
             paths=self.paths,
             site=plan.Site(node.me, self._owner_tag, underlay, mtu),
-            part_of=lambda grid: part_of(node.host.carrier, node.desk.notices, grid),
+            part_of=lambda grid: part_of(node.host.carrier, node.desk.heard.notices, grid),
             tell=self._tell,
         )
 
@@ -120,7 +120,7 @@ class Hosting:
         sites = node.membership.sites_alive()
         found = [
             peer
-            for peer, heard in node.desk.adverts.items()
+            for peer, heard in node.desk.heard.adverts.items()
             if peer in sites and any(image.digest == digest for image in heard.advert.images)
         ]
         return sorted(found, key=lambda peer: sites[peer] != node.identity.site)

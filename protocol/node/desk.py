@@ -13,7 +13,6 @@ from protocol.negotiation.acting import Acting
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.changing import Changing
 from protocol.negotiation.extending import Extending, by_of
-from protocol.negotiation.gathering import Candidate
 from protocol.negotiation.messages import (
     NOTICE,
     ActReply,
@@ -26,33 +25,25 @@ from protocol.negotiation.messages import (
 )
 from protocol.negotiation.outcomes import Outcome
 from protocol.negotiation.placing import Placing, World
-from protocol.negotiation.queueing import TABLE as QUEUE
-from protocol.negotiation.queueing import QueuedRow, Queueing, QueueNotSaved
 from protocol.negotiation.request import RequestState
 from protocol.node.events import CancelAsked, OrderGiven, PlanAsked
+from protocol.node.heard import Heard
 from protocol.node.host import Host
 from protocol.node.identity import Identity
-from protocol.node.notices import Notices
 from protocol.node.part import part_of
 from protocol.node.requests import Requests, answered
+from protocol.node.waiting import Waiting
 from protocol.register.proposer import Settled, Unsettled
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Effect, Persist, Realise, Row, Untidied
-from protocol.terms.ids import Digest, GridId, KeyId, PeerId, RequestId, short_hash
-from protocol.terms.limits import QUEUED_MOST, STEWARDS
-from protocol.trust.order import Action, CheckedOrder, SignedOrder, read_order
+from protocol.terms.effects import Deadline, Effect, Realise
+from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.limits import QUEUED_MOST
+from protocol.trust.order import Action, CheckedOrder, SignedOrder
 from protocol.trust.record import Record
 from protocol.trust.signing import Untrusted
-from protocol.wire.codec import Malformed, decode, encode
+from protocol.wire.codec import Malformed, decode
 
 Answer = tuple[list[Effect], list[Outcome]]
-
-
-class HeardAdvert(msgspec.Struct, frozen=True):
-    """A host's advert, and when it came (this peer's clock)."""
-
-    advert: Advert
-    received_s: float
 
 
 class Desk:
@@ -70,15 +61,13 @@ class Desk:
     ) -> None:
         """`detail` asks other sites for their hosts, when they are not all known."""
         self._identity, self._authority = identity, authority
-        self._membership, self._host, self._dice = membership, host, dice
+        self._host, self._dice = host, dice
         self.requests = Requests()
-        self.notices = Notices()
-        self.adverts: dict[PeerId, HeardAdvert] = {}
-        self._queued: dict[RequestId, None] = {}
+        self.heard = Heard(identity, membership)
         self._waits: dict[GridId, tuple[tuple[str, ...], ...]] = {}
         life = f"{identity.peer}/{incarnation}"
-        self._world = World(life, self._candidates, self._stewards, detail)
-        self._narrowed = False
+        self._world = World(life, self.heard.candidates, self.heard.stewards, detail)
+        self.waiting = Waiting(self.requests, authority, self._world, dice)
 
     # -- people
 
@@ -100,7 +89,7 @@ class Desk:
             deployment = self._authority.draft(spec, self._identity.site)
         except Untrusted as error:
             return self._no(request, "plan", spec.name, (str(error),), now)
-        if unknown := self._unknown_image(spec):
+        if unknown := self.heard.unknown_image(spec, self._host.images):
             return self._no(request, "plan", spec.name, unknown, now)
         placing = Placing(request, deployment, None, self._world, self._dice, now)
         self.requests.add(placing)
@@ -120,12 +109,12 @@ class Desk:
     def _up(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
         deployment = self._authority.deployment(signed, now, fresh=True)
         name = deployment.name
-        if unknown := self._unknown_image(deployment.spec):
+        if unknown := self.heard.unknown_image(deployment.spec, self._host.images):
             return self._no(request, "up", name, unknown, now)
         if self._placing(deployment.key) is not None:
             busy = f"{name} is being brought up by another request at this peer"
             return self._no(request, "up", name, (busy,), now)
-        there = self.notices.named(name, deployment.owner)
+        there = self.heard.notices.named(name, deployment.owner)
         if there is not None and there.state is GridState.UP:
             exists = f"a grid named {name} exists already, id {there.grid}"
             lines = (
@@ -137,57 +126,15 @@ class Desk:
             placing = Placing(request, deployment, signed, self._world, self._dice, now)
             self.requests.add(placing)
             return placing.start(now), []
-        if len(self._queued) >= QUEUED_MOST:
+        if self.waiting.full:
             full = f"{QUEUED_MOST} requests wait at this peer already, as many as it keeps"
             return self._no(request, "up", name, (full, "  would work: another peer"), now)
-        queueing = Queueing(request, deployment, signed, self._world, self._dice, now)
-        self.requests.add(queueing)
-        self._queued[request] = None
-        row = Row(QUEUE, request, encode(QueuedRow(signed, now)))
-        return [*queueing.start(now), Persist((row,), QueueNotSaved(request))], []
-
-    def resume(self, rows: dict[str, bytes], now: float) -> list[Effect]:
-        """Requests that waited when this peer last ran wait on."""
-        effects: list[Effect] = []
-        for key in sorted(rows):
-            row, request = decode(rows[key], QueuedRow), RequestId(key)
-            try:
-                deployment = self._authority.deployment(row.order, now, fresh=True)
-            except Untrusted as error:
-                lines = (f"it waited for room, and its order is not accepted any more: {error}",)
-                name = read_order(row.order).grid
-                self.requests.refused(answered(request, "up", name, lines, now))
-                effects.append(Persist((Row(QUEUE, key, None),), Untidied()))
-                continue
-            queueing = Queueing(
-                request, deployment, row.order, self._world, self._dice, row.asked_s
-            )
-            self.requests.add(queueing)
-            self._queued[request] = None
-            queueing.resumed()
-            effects += queueing.start(now)
-        return effects
-
-    def not_saved(self, event: QueueNotSaved, now: float) -> Answer:
-        """A request that cannot be kept is answered no; one that is decided needs not be kept."""
-        running = self.requests.running(event.request)
-        if isinstance(running, Queueing) and running.record is None:
-            return running.failed(event.why, now), []
-        return [], []
+        return self.waiting.add(request, deployment, signed, now), []
 
     def notes(self) -> list[Effect]:
         """Each answer is told once; what waits no more leaves the queue."""
-        left = [
-            request
-            for request in self._queued
-            if not isinstance(running := self.requests.running(request), Queueing)
-            or not running.running
-            or running.record is not None
-        ]
-        for request in left:
-            del self._queued[request]
-        tidy = tuple(Row(QUEUE, request, None) for request in left)
-        return self.requests.notes() + ([Persist(tidy, Untidied())] if tidy else [])
+        tidy = self.waiting.tidy()
+        return self.requests.notes() + tidy
 
     def _change(
         self, request: RequestId, checked: CheckedOrder, signed: SignedOrder, now: float
@@ -198,7 +145,9 @@ class Desk:
         if undecided is not None and placing is not None and order.action is Action.DOWN:
             placing.cancel(now)
             about = _first_notice(undecided)
-            stopping = Changing(request, checked, signed, about, self.alive, now, undecided=True)
+            stopping = Changing(
+                request, checked, signed, about, self.heard.alive, now, undecided=True
+            )
             self.requests.add(stopping)
             return [], stopping.start(now)
         if placing is not None and placing.record is None and order.action is Action.DOWN:
@@ -210,7 +159,7 @@ class Desk:
             return effects, []
         notice = self._notice(order.grid, checked, placing)
         if notice is None or notice.state is GridState.DOWN:
-            known = self.notices.named(order.grid)
+            known = self.heard.notices.named(order.grid)
             why = f"there is no grid named {order.grid}"
             help_ = "`overlayctl ps` lists the grids there are"
             if known is not None and known.owner != owner and known.state is GridState.UP:
@@ -225,10 +174,10 @@ class Desk:
         if order.action is Action.LEASE:
             return self._lease(request, signed, notice, now)
         if order.action in (Action.DOWN, Action.TERMINATE):
-            changing = Changing(request, checked, signed, notice, self.alive, now)
+            changing = Changing(request, checked, signed, notice, self.heard.alive, now)
             self.requests.add(changing)
             return [], changing.start(now)
-        acting = Acting(request, checked, signed, notice, self._boots(notice), now)
+        acting = Acting(request, checked, signed, notice, self.heard.boots(notice.grid), now)
         self.requests.add(acting)
         return acting.start(now), []
 
@@ -303,42 +252,26 @@ class Desk:
         """An advert or a notice from the directory. Malformed if its body is not one."""
         peer = PeerId(record.owner)
         if record.kind == ADVERT and record.body:
-            before, advert = self.adverts.get(peer), decode(record.body, Advert)
-            self.adverts[peer] = HeardAdvert(advert, now)
-            if before is None or advert.free != before.advert.free:
-                self.room_changed(now)
+            if self.heard.advertised(peer, decode(record.body, Advert), now):
+                self.waiting.room_changed(now)
         elif record.kind == NOTICE and not record.body:
-            self.notices.drop(peer, GridId(record.name))
+            self.heard.notices.drop(peer, GridId(record.name))
         elif record.kind == NOTICE:
             notice = decode(record.body, Notice)
-            self.notices.put(peer, notice, now)
+            self.heard.notices.put(peer, notice, now)
             self._host.carrier.noticed(notice.grid, notice.epoch, now)
             effects = self._host.carrier.hindered(notice.grid, peer, notice)
             self._tell(peer, notice, now)
             return effects + self._wake(notice), []
         return [], []
 
-    def room_changed(self, now: float) -> None:
-        """Some host, or this one, has other room than before: who waits may try."""
-        for request in self._queued:
-            running = self.requests.running(request)
-            if isinstance(running, Queueing):
-                running.woken(now)
-
     def ended(self, record: Record) -> None:
         """A record outlived its time: nobody stands for what it said any more."""
         peer = PeerId(record.owner)
         if record.kind == ADVERT:
-            self.adverts.pop(peer, None)
+            self.heard.adverts.pop(peer, None)
         elif record.kind == NOTICE:
-            self.notices.drop(peer, GridId(record.name))
-
-    def narrow(self, site: str) -> None:
-        """Other sites' hosts are asked for detail when it is needed; what was heard of them grows old."""
-        self._narrowed = True
-        known = self._membership.known
-        for peer in [p for p in self.adverts if p not in known or known[p].site != site]:
-            del self.adverts[peer]
+            self.heard.notices.drop(peer, GridId(record.name))
 
     def own_news(self, notices: list[Notice], now: float) -> Answer:
         """What this peer itself just told."""
@@ -370,10 +303,6 @@ class Desk:
         """When to tick."""
         return self.requests.next_deadline()
 
-    def alive(self, peer: PeerId) -> bool:
-        """Whether a peer is this one or believed alive."""
-        return peer == self._identity.peer or peer in self._membership.sites_alive()
-
     # -- parts
 
     def _tell(self, peer: PeerId, notice: Notice, now: float) -> None:
@@ -386,7 +315,7 @@ class Desk:
 
     def _remind(self, request: Placing | Changing | Acting, now: float) -> None:
         """What was told before the request was ready to listen."""
-        for peer, heard in list(self.notices.about(request.grid_id).items()):
+        for peer, heard in list(self.heard.notices.about(request.grid_id).items()):
             if not request.running:
                 break
             if isinstance(request, Placing):
@@ -396,7 +325,7 @@ class Desk:
 
     def _wake(self, notice: Notice) -> list[Effect]:
         """Workspaces here may have waited for what was just told."""
-        part = part_of(self._host.carrier, self.notices, notice.grid)
+        part = part_of(self._host.carrier, self.heard.notices, notice.grid)
         if part is None:
             self._waits.pop(notice.grid, None)
             return []
@@ -414,73 +343,18 @@ class Desk:
 
     def _notice(self, name: str, checked: CheckedOrder, placing: Placing | None) -> Notice | None:
         """What is known of a grid, also in the moment between its commit and its hosts' first word."""
-        heard = self.notices.named(name, checked.principal.key)
+        heard = self.heard.notices.named(name, checked.principal.key)
         if placing is not None and placing.record is not None:
             record = placing.record
             if heard is None or heard.grid != record.id:
                 return _first_notice(record)
         return heard
 
-    def _boots(self, notice: Notice) -> dict[str, int]:
-        return {
-            status.workspace: status.boot
-            for heard in self.notices.about(notice.grid).values()
-            for status in heard.notice.mine
-        }
-
-    def _unknown_image(self, spec: GridSpec) -> tuple[str, ...]:
-        """An image that no host has; where not all hosts are known, that cannot be said."""
-        if self._narrowed:
-            return ()
-        here = [(i.name, i.digest) for i in self._host.images]
-        there = [(i.name, i.digest) for heard in self.adverts.values() for i in heard.advert.images]
-        known = dict.fromkeys(here + there)
-        digests = [digest for _, digest in known]
-        for cluster in spec.clusters:
-            if Digest(cluster.image.digest) not in digests:
-                names = ", ".join(dict.fromkeys(name for name, _ in known)) or "none yet"
-                return (
-                    f"image {cluster.image.name} of cluster {cluster.name} is on no host",
-                    f"  would work: one of those there are ({names}), or `overlayctl image add`",
-                )
-        return ()
-
     def _no(
         self, request: RequestId, kind: str, grid: str, lines: tuple[str, ...], now: float
     ) -> Answer:
         self.requests.refused(answered(request, kind, grid, lines, now))
         return [], []
-
-    def _candidates(self) -> tuple[Candidate, ...]:
-        """This host and every live one that has advertised."""
-        me = self._identity
-        found = [Candidate(me.peer, me.name, me.site)]
-        for peer in self._membership.sites_alive():
-            known = self._membership.known[peer]
-            if peer in self.adverts:
-                found.append(Candidate(peer, known.name, known.site))
-        return tuple(found)
-
-    def _stewards(self, key: str) -> tuple[PeerId, ...]:
-        """Who keeps a name's register: those that kept it before while a majority of them lives, else
-        live peers by rendezvous hashing, at different sites first."""
-        owner, _, name = key.partition("/")
-        before = self.notices.named(name, KeyId(owner))
-        if before is not None:
-            living = [peer for peer in before.stewards if self.alive(peer)]
-            if len(living) > len(before.stewards) // 2:
-                return before.stewards
-        sites = {self._identity.peer: self._identity.site, **self._membership.sites_alive()}
-        ranked = sorted(sites, key=lambda peer: short_hash(key, peer))
-        wanted = STEWARDS if len(ranked) >= STEWARDS else 1
-        chosen: list[PeerId] = []
-        used: dict[str, None] = {}
-        for peer in ranked:
-            if sites[peer] not in used:
-                chosen.append(peer)
-                used[sites[peer]] = None
-        chosen += [peer for peer in ranked if peer not in chosen]
-        return tuple(chosen[:wanted])
 
 
 def _first_notice(record: GridRecord) -> Notice:

@@ -19,7 +19,7 @@ from protocol.capacity.advert import shapes_in
 from protocol.capacity.quantum import Quantum
 from protocol.membership.membership import Membership
 from protocol.membership.messages import Contact
-from protocol.node.desk import HeardAdvert
+from protocol.node.heard import HeardAdvert
 from protocol.node.identity import Identity
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect

@@ -123,12 +123,12 @@ class Node:
         )
         self._waiting = rows.get(QUEUE, {})
         self.host.hidden = self.relaying.hidden
-        self.bulletin = Bulletin(self.me, self.host, self.desk.notices)
+        self.bulletin = Bulletin(self.me, self.host, self.desk.heard.notices)
         self.levels = Levels(
             identity,
             self.membership,
             self.broadcast,
-            self.desk.adverts,
+            self.desk.heard.adverts,
             dice,
             levels_above,
             now,
@@ -206,7 +206,7 @@ class Node:
             case Progressed() | Cleared() | Measured() | HoldNotSaved():
                 return self._outcomes(*self.host.handle(event, now), now)
             case QueueNotSaved():
-                return self._outcomes(*self.desk.not_saved(event, now), now)
+                return self._outcomes(*self.desk.waiting.not_saved(event, now), now)
             case PlanAsked() | OrderGiven() | CancelAsked():
                 return self._outcomes(*self.desk.handle(event, now), now)
             case NewsGiven(text=text):
@@ -229,7 +229,7 @@ class Node:
         for row in self.host.carrier.rows():
             self.bulletin.due(row.record.id)
             effects.append(Realise(row.record.id, row.record.id))
-        effects += self.desk.resume(self._waiting, now)
+        effects += self.desk.waiting.resume(self._waiting, now)
         self._waiting = {}
         return effects + self._tick(now)
 
@@ -309,7 +309,7 @@ class Node:
         effects = self.overlay.tick(now) + self.relaying.tick(now)
         self._touched |= self.bulletin.moved(now)
         if self.levels.tick(now):
-            self.desk.narrow(self.identity.site)
+            self.desk.heard.narrow(self.identity.site)
         effects = self._heed(effects, now)
         if self._work_due is None or self._work_due.at_s > now:
             return effects
@@ -331,7 +331,7 @@ class Node:
         effects = list(effects)
         for outcome in outcomes:
             if isinstance(outcome, RoomChanged):
-                self.desk.room_changed(now)
+                self.desk.waiting.room_changed(now)
             if not self.bulletin.take(outcome):
                 effects += self.registers.propose(outcome, now)
         return effects

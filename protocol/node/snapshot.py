@@ -173,7 +173,7 @@ def peers(node: Node, now: float) -> list[PeerRow]:
     """Every known peer, this one among them, by site and name."""
     rows = [_own_row(node, now)]
     for peer, known in node.membership.known.items():
-        heard = node.desk.adverts.get(peer)
+        heard = node.desk.heard.adverts.get(peer)
         link = node.membership.links.view(peer)
         advert = heard.advert if heard is not None else None
         facts = advert.facts if advert is not None else None
@@ -212,7 +212,7 @@ def timetables(node: Node, now: float) -> list[TimetableRow]:
     """Of every host that has told its, this one among them, by site and name."""
     rows = [
         _timetable(node, peer, h.advert, now - h.received_s, now)
-        for peer, h in node.desk.adverts.items()
+        for peer, h in node.desk.heard.adverts.items()
     ]
     if node.host.known:
         own = _timetable(node, node.me, node.host.advert(), 0.0, now)
@@ -261,8 +261,8 @@ def sites(node: Node, now: float) -> list[SiteRow]:
 def grids(node: Node, now: float) -> list[GridRow]:
     """Every grid anybody tells of, those that are up first."""
     rows = []
-    for grid in node.desk.notices.grids():
-        newest = node.desk.notices.newest(grid)
+    for grid in node.desk.heard.notices.grids():
+        newest = node.desk.heard.notices.newest(grid)
         if newest is None:
             continue
         members = workspaces(node, grid, now)
@@ -291,16 +291,16 @@ def grids(node: Node, now: float) -> list[GridRow]:
 
 def find_grid(node: Node, name: str) -> Notice | None:
     """The grid of that name or id."""
-    return node.desk.notices.named(name)
+    return node.desk.heard.notices.named(name)
 
 
 def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
     """The workspaces of a grid, in the record's order."""
-    newest = node.desk.notices.newest(grid)
+    newest = node.desk.heard.notices.newest(grid)
     if newest is None:
         return []
     addresses = dict(newest.addresses)
-    about = node.desk.notices.about(grid)
+    about = node.desk.heard.notices.about(grid)
     rows = []
     for name, peer in newest.placed:
         heard = about.get(peer)

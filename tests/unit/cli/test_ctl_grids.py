@@ -123,10 +123,10 @@ def test_ps_and_show(daemon: Daemon) -> None:
         "ID",
     ]
     assert row.split()[:8] == ["demo", "up", "3", "3", "reachable", "1", "1", "ams"]
-    (grid,) = daemon.host.node.desk.notices.grids()
+    (grid,) = daemon.host.node.desk.heard.notices.grids()
     head, *rows = daemon.ask("ps", "demo").stdout.splitlines()
     assert head.split() == ["WORKSPACE", "HOST", "SITE", "PHASE", "ADDRESS", "AGE", "DETAIL"]
-    (notice,) = [heard.notice for heard in daemon.host.node.desk.notices.about(grid).values()]
+    (notice,) = [heard.notice for heard in daemon.host.node.desk.heard.notices.about(grid).values()]
     addresses = dict(notice.addresses)
     assert [line.split() for line in rows] == [
         [name, "h1", "ams", "reachable", addresses[name], "-"]

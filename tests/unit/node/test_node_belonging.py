@@ -95,13 +95,13 @@ def names(node: Node) -> list[str]:
 
 def test_a_revoked_member_is_out_at_once_with_all_it_said() -> None:
     node = met()
-    assert YOU in node.desk.adverts
+    assert YOU in node.desk.heard.adverts
     effects = node.handle(Revoking(revocation(chain_of("h2"))), NOW)
     assert HangUp(YOU, GONE) in effects
     assert [note.subject for note in notes(effects, "certificate.revoked")] == ["host s1/h2"]
     assert notes(effects, "peer.expelled") == [Note("peer.expelled", "h2", GONE)]
     assert names(node) == ["h1"]
-    assert YOU not in node.desk.adverts
+    assert YOU not in node.desk.heard.adverts
     left = [held.record for held in node.broadcast.directory.of_kind("presence")]
     assert YOU not in [record.owner for record in left]
     node.check()

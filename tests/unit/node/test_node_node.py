@@ -235,7 +235,7 @@ def test_a_quarantined_peers_records_come_through_others() -> None:
     news = Record(OTHER.signer.key, "advert", "", 1, 2, encode(peer.host.advert(NOW)), 60.0)
     signed = sign_record(news, OTHER.signer)
     peer.handle(Arrived(third.peer, Gossip((signed,)), ""), NOW)
-    assert peer.desk.adverts[YOU].advert == peer.host.advert(NOW)
+    assert peer.desk.heard.adverts[YOU].advert == peer.host.advert(NOW)
 
 
 def test_a_ping_is_answered_with_its_own_time() -> None:

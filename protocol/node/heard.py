@@ -1,0 +1,101 @@
+"""What this peer has heard of hosts and grids, and what a request made here may take from it."""
+
+import msgspec
+
+from protocol.capacity.advert import Advert, ImageLabel
+from protocol.grid.model import GridSpec
+from protocol.membership.membership import Membership
+from protocol.negotiation.gathering import Candidate
+from protocol.node.identity import Identity
+from protocol.node.notices import Notices
+from protocol.terms.ids import Digest, GridId, KeyId, PeerId, short_hash
+from protocol.terms.limits import STEWARDS
+
+
+class HeardAdvert(msgspec.Struct, frozen=True):
+    """A host's advert, and when it came (this peer's clock)."""
+
+    advert: Advert
+    received_s: float
+
+
+class Heard:
+    """Adverts, notices, and who is alive."""
+
+    def __init__(self, identity: Identity, membership: Membership) -> None:
+        self._identity, self._membership = identity, membership
+        self.notices = Notices()
+        self.adverts: dict[PeerId, HeardAdvert] = {}
+        self._narrowed = False
+
+    def advertised(self, peer: PeerId, advert: Advert, now: float) -> bool:
+        """A host's advert. True if it has other room than before."""
+        before = self.adverts.get(peer)
+        self.adverts[peer] = HeardAdvert(advert, now)
+        return before is None or advert.free != before.advert.free
+
+    def narrow(self, site: str) -> None:
+        """Other sites' hosts are asked for detail when it is needed; what was heard of them grows old."""
+        self._narrowed = True
+        known = self._membership.known
+        for peer in [p for p in self.adverts if p not in known or known[p].site != site]:
+            del self.adverts[peer]
+
+    def alive(self, peer: PeerId) -> bool:
+        """Whether a peer is this one or believed alive."""
+        return peer == self._identity.peer or peer in self._membership.sites_alive()
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """This host and every live one that has advertised."""
+        me = self._identity
+        found = [Candidate(me.peer, me.name, me.site)]
+        for peer in self._membership.sites_alive():
+            known = self._membership.known[peer]
+            if peer in self.adverts:
+                found.append(Candidate(peer, known.name, known.site))
+        return tuple(found)
+
+    def stewards(self, key: str) -> tuple[PeerId, ...]:
+        """Who keeps a name's register: those that kept it before while a majority of them lives, else
+        live peers by rendezvous hashing, at different sites first."""
+        owner, _, name = key.partition("/")
+        before = self.notices.named(name, KeyId(owner))
+        if before is not None:
+            living = [peer for peer in before.stewards if self.alive(peer)]
+            if len(living) > len(before.stewards) // 2:
+                return before.stewards
+        sites = {self._identity.peer: self._identity.site, **self._membership.sites_alive()}
+        ranked = sorted(sites, key=lambda peer: short_hash(key, peer))
+        wanted = STEWARDS if len(ranked) >= STEWARDS else 1
+        chosen: list[PeerId] = []
+        used: dict[str, None] = {}
+        for peer in ranked:
+            if sites[peer] not in used:
+                chosen.append(peer)
+                used[sites[peer]] = None
+        chosen += [peer for peer in ranked if peer not in chosen]
+        return tuple(chosen[:wanted])
+
+    def boots(self, grid: GridId) -> dict[str, int]:
+        """Which start each workspace of a grid is in, as its hosts told last."""
+        return {
+            status.workspace: status.boot
+            for heard in self.notices.about(grid).values()
+            for status in heard.notice.mine
+        }
+
+    def unknown_image(self, spec: GridSpec, here: tuple[ImageLabel, ...]) -> tuple[str, ...]:
+        """An image that no host has, for people; where not all hosts are known, that cannot be said."""
+        if self._narrowed:
+            return ()
+        there = [i for heard in self.adverts.values() for i in heard.advert.images]
+        known = dict.fromkeys((i.name, i.digest) for i in (*here, *there))
+        digests = [digest for _, digest in known]
+        for cluster in spec.clusters:
+            if Digest(cluster.image.digest) not in digests:
+                names = ", ".join(dict.fromkeys(name for name, _ in known)) or "none yet"
+                return (
+                    f"image {cluster.image.name} of cluster {cluster.name} is on no host",
+                    f"  would work: one of those there are ({names}), or `overlayctl image add`",
+                )
+        return ()
