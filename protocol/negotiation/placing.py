@@ -15,7 +15,6 @@ from enum import StrEnum
 import msgspec
 
 from protocol.grid.lease import late
-from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import (
     Change,
     GridRecord,
@@ -28,28 +27,26 @@ from protocol.grid.record import (
     voiding,
 )
 from protocol.negotiation.authority import Deployment
+from protocol.negotiation.building import Building, Verdict
 from protocol.negotiation.gathering import Candidate, Gathering
-from protocol.negotiation.messages import Decided, DecidedAck, HoldReply, Notice, Quote
+from protocol.negotiation.messages import DecidedAck, HoldReply, Notice, Quote
 from protocol.negotiation.outcomes import Outcome, Propose
 from protocol.negotiation.request import Request, RequestState
 from protocol.placement.choose import Choice
 from protocol.placement.explain import summarise, words
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Effect, Send
+from protocol.terms.effects import Deadline, Effect
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import (
-    AUDIT_EVERY_S,
     BACKOFF_S,
-    BUILD_S,
     DECIDED_EVERY_S,
     DETAIL_WITHIN_S,
     HOLD_REPLY_WITHIN_S,
     QUOTE_WITHIN_S,
     REQUEST_S,
     ROUNDS,
-    SLACK_S,
 )
-from protocol.terms.quantities import counted, format_moment
+from protocol.terms.quantities import counted
 from protocol.terms.refusal import PASSING, Constraint, Refusal
 from protocol.trust.order import SignedOrder
 
@@ -112,15 +109,17 @@ class Placing(Request):
         self._refused: list[Refusal] = []
         """The last few of the attempts before this one."""
         self._gathering = self._gather()
-        self.record: GridRecord | None = None
-        self._unacked: dict[PeerId, None] = {}
-        self._statuses: dict[str, Status] = {}
-        self._audit_s = _NEVER
+        self._building: Building | None = None
 
     @property
     def grid_id(self) -> GridId:
         """What the grid of this attempt will be called."""
         return self._gathering.grid
+
+    @property
+    def record(self) -> GridRecord | None:
+        """The grid, once it is decided."""
+        return self._building.record if self._building is not None else None
 
     @property
     def undecided(self) -> GridRecord | None:
@@ -258,8 +257,8 @@ class Placing(Request):
 
     def settled(self, value: bytes, now: float) -> Answer:
         """The register's value after the commit, after the vote against it, or now and then."""
-        if self._step is Stage.BUILDING:
-            self._audited(read_register(value).record, now)
+        if self._step is Stage.BUILDING and self._building is not None:
+            self._end(self._building.audited(read_register(value).record), now)
         if self._step not in (Stage.COMMITTING, Stage.VOIDING):
             return [], []
         record = read_register(value).record
@@ -293,98 +292,41 @@ class Placing(Request):
         effects = self._gathering.release(record)
         if record.state is GridState.DOWN:
             return effects + self._fail([f"{self.grid} was taken down meanwhile"], now)
-        self.record = record
-        self._unacked = dict.fromkeys(record.carriers())
-        self._statuses = {a.workspace: Status(a.workspace, Phase.HELD) for a in record.assignments}
         self.tell(
             now, f"committed: {counted(len(record.assignments), 'workspace')}, epoch {record.epoch}"
         )
-        self._give_up_s, self._audit_s = now + BUILD_S, now + AUDIT_EVERY_S
+        asked = len(self.deployment.workspaces)
+        building = Building(self.id, record, self.deployment.spec, asked, self.tell, now)
+        self._building = building
         self._enter(Stage.BUILDING, now + DECIDED_EVERY_S)
-        return effects + self._announce()
-
-    def _announce(self) -> list[Effect]:
-        assert self.record is not None
-        return [Send(peer, Decided(self.record), self.id) for peer in self._unacked]
+        return effects + building.announce()
 
     def acknowledged(self, sender: PeerId, ack: DecidedAck, now: float) -> None:
         """A host has it on disk."""
-        if self.record is None or ack.grid != self.grid_id or sender not in self._unacked:
-            return
-        del self._unacked[sender]
-        if not self._unacked:
-            self.tell(now, "every host has the contract")
-            self._reserved(now)
-
-    def _reserved(self, now: float) -> bool:
-        """What begins later has its answer as soon as every host has it on disk, and has told of it."""
-        record, spec = self.record, self.deployment.spec
-        if record is None or record.start_s <= now + SLACK_S or self._unacked:
-            return False
-        if not all(status.since_s for status in self._statuses.values()):
-            # Not all of them have told of it: who takes it down now would be told it is not there.
-            return False
-        many = counted(len(record.assignments), "workspace")
-        begins, ends = format_moment(record.start_s), format_moment(record.start_s + spec.lease_s)
-        self._finish(
-            RequestState.DONE, [f"{self.grid} is reserved: {many} from {begins} to {ends}"], now
-        )
-        return True
+        if self._building is not None and self.running:
+            self._end(self._building.acknowledged(sender, ack, now), now)
 
     def noticed(self, notice: Notice, now: float) -> None:
         """A host tells where its workspaces are."""
-        if self.record is None or notice.grid != self.grid_id or not self.running:
-            return
-        if notice.state is GridState.DOWN:
-            state = RequestState.CANCELLED if self._cancelled else RequestState.FAILED
-            self._finish(state, [f"{self.grid} was taken down meanwhile"], now)
-            return
-        if notice.epoch > self.record.epoch:
-            self._forget_all_but(dict(notice.placed))
-        for status in notice.mine:
-            old = self._statuses.get(status.workspace)
-            if old is None or old == status:
-                continue
-            self._statuses[status.workspace] = status
-            if old.phase is not status.phase:
-                self.tell(now, f"{status.workspace} {status.phase} {status.detail}".rstrip())
-        if not self._reserved(now):
-            self._finish_if_up(now)
+        if self._building is not None and self.running:
+            self._end(self._building.noticed(notice, now), now)
 
-    def _forget_all_but(self, names: dict[str, PeerId]) -> None:
-        """Workspaces that a later epoch does not have are not waited for."""
-        self._statuses = {name: s for name, s in self._statuses.items() if name in names}
+    def _end(self, verdict: Verdict | None, now: float) -> None:
+        if verdict is not None:
+            down = verdict.state is RequestState.CANCELLED and not self._cancelled
+            self._finish(RequestState.FAILED if down else verdict.state, verdict.lines, now)
 
-    def _finish_if_up(self, now: float) -> None:
-        resting = (Phase.PAUSED, Phase.SUSPENDED)
-        if all(s.settled or s.phase in resting for s in self._statuses.values()):
-            many, asked = len(self._statuses), len(self.deployment.workspaces)
-            fewer = f", {asked} were asked for" if many < asked else ""
-            done = f"{self.grid} is up: {counted(many, 'workspace')}{fewer}"
-            self._finish(RequestState.DONE, [done], now)
-
-    def _audited(self, record: GridRecord | None, now: float) -> None:
-        """A host that died while it cleared up, or was out of reach while it told, may never tell that the
-        grid is down or a workspace ended; the stewards do."""
-        assert self.record is not None
-        if record is None or record.id != self.grid_id or record.state is GridState.DOWN:
-            state = RequestState.CANCELLED if self._cancelled else RequestState.FAILED
-            self._finish(state, [f"{self.grid} was taken down meanwhile"], now)
-        elif record.epoch > self.record.epoch:
-            self._forget_all_but({a.workspace: a.host for a in record.assignments})
-            self._finish_if_up(now)
-
-    def _not_built(self, now: float) -> None:
-        """The contract stands, so it is still being built; but the person has waited long enough."""
-        assert self.record is not None
-        host_of = {a.workspace: a.host for a in self.record.assignments}
-        lines = [f"{self.grid} is made, but not all of it is up after {BUILD_S / 60:.0f} min"]
-        for name, status in self._statuses.items():
-            if not status.settled:
-                on = self.record.host(host_of[name]).name
-                lines.append(f"  {name} on {on}: {status.phase} {status.detail}".rstrip())
-        lines.append("  would work: `overlayctl ps` shows when it is; `overlayctl down` ends it")
-        self._finish(RequestState.FAILED, lines, now)
+    def _build(self, now: float) -> Answer:
+        """Time has passed since the commit."""
+        assert self._building is not None
+        if (verdict := self._building.overdue(now)) is not None:
+            self._end(verdict, now)
+            return [], []
+        audits: list[Outcome] = []
+        if self._building.audit_due(now):
+            audits.append(self._propose(unchanged))
+        self._deadline_s = self._building.next_s(now)
+        return self._building.announce(), audits
 
     # -- time and people
 
@@ -413,16 +355,8 @@ class Placing(Request):
             case Stage.VOIDING:
                 self._deadline_s = _NEVER
                 return [], [self._propose(voiding(self.grid_id, now))]
-            case Stage.BUILDING if now >= self._give_up_s:
-                self._not_built(now)
             case Stage.BUILDING:
-                audits: list[Outcome] = []
-                if now >= self._audit_s:
-                    self._audit_s = now + AUDIT_EVERY_S
-                    audits.append(self._propose(unchanged))
-                again_s = now + DECIDED_EVERY_S if self._unacked else _NEVER
-                self._deadline_s = min(again_s, self._audit_s, self._give_up_s)
-                return self._announce(), audits
+                return self._build(now)
             case _:
                 pass
         return [], []
