@@ -15,7 +15,7 @@ from protocol.grid.model import GridSpec
 from protocol.negotiation.request import RequestState, RequestView
 from protocol.node import snapshot
 from protocol.node.events import CancelAsked, OrderGiven, PlanAsked
-from protocol.node.snapshot import GridRow
+from protocol.node.rows import GridRow
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action, SignedOrder, order_id, read_order
 from protocol.trust.signing import Untrusted

@@ -8,7 +8,7 @@ from overlayd.api.service import Here
 from overlayd.api.views import Health, RevocationView, Telling
 from protocol.node import news, snapshot
 from protocol.node.events import NewsGiven, Revoking
-from protocol.node.snapshot import PeerRow, SelfRow, SiteRow, TimetableRow
+from protocol.node.rows import PeerRow, SelfRow, SiteRow, TimetableRow
 from protocol.trust.record import SignedRecord
 from protocol.trust.revocation import check_revocation
 from protocol.trust.signing import Untrusted

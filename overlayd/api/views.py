@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from protocol.node.snapshot import GridRow, WorkspaceRow
+from protocol.node.rows import GridRow, WorkspaceRow
 from protocol.terms.ids import RequestId
 from protocol.trust.order import SignedOrder
 

@@ -4,21 +4,23 @@ import os
 import socket
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote, urlencode
 
-import httpx
 import msgspec
 
 from overlayd.api.views import VERSION, ProblemView
 from overlayd.cli.failure import Failure, failure
-from overlayd.config.daemonfile import API_SOCKET
+from overlayd.config.places import API_SOCKET
 
 T = TypeVar("T")
 
 DEFAULT_SOCKET = Path(API_SOCKET)
 ANSWER_WITHIN_S = 30.0
+_CONNECT_WITHIN_S = 5.0
 
 _NAME_IT = "start overlayd on this host, or name its socket with --peer or OVERLAYD_SOCKET"
 
@@ -39,20 +41,15 @@ class Unreachable(Failure):
 
 
 class Client:
-    """One daemon. Every method raises Refused or Unreachable."""
+    """One daemon, a connection for each question. Every method raises Refused or Unreachable.
+
+    The standard library's HTTP client: a command is typed and waited for, and importing a larger one takes
+    longer than the daemon's answer.
+    """
 
     def __init__(self, path: Path, answer_within_s: float = ANSWER_WITHIN_S) -> None:
         self.path = path
         self._within_s = answer_within_s
-        self._http = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(path)),
-            base_url=f"http://overlayd/{VERSION}",
-            timeout=httpx.Timeout(answer_within_s, connect=5.0),
-        )
-
-    def close(self) -> None:
-        """Lets the connection go."""
-        self._http.close()
 
     def get(self, path: str, kind: type[T]) -> T:
         """An answer as a value."""
@@ -67,13 +64,9 @@ class Client:
         within_s: float | None = ANSWER_WITHIN_S,
     ) -> bytes:
         """An answer's bytes; `within_s` None waits as long as it takes."""
-        timeout = httpx.Timeout(within_s and min(within_s, self._within_s), connect=5.0)
-        with self._errors():
-            answer = self._http.request(
-                method, path, content=content, params=params, timeout=timeout
-            )
-        _require_success(answer)
-        return answer.content
+        within_s = within_s and min(within_s, self._within_s)
+        with self._asked(method, path, content, params or {}, within_s) as answer:
+            return answer.read()
 
     def post(self, path: str, body: msgspec.Struct, kind: type[T]) -> T:
         """Sends a struct as JSON."""
@@ -81,28 +74,69 @@ class Client:
 
     def lines(self, path: str, params: dict[str, str]) -> Iterator[bytes]:
         """Lines of an answer as they come, without an end if the answer has none."""
-        timeout = httpx.Timeout(None, connect=5.0)
-        with self._errors(), self._http.stream("GET", path, params=params, timeout=timeout) as said:
-            if not said.is_success:
-                said.read()
-            _require_success(said)
-            for line in said.iter_lines():
-                if line:
-                    yield line.encode()
+        with self._asked("GET", path, None, params, None) as answer:
+            for line in answer:
+                if line := line.rstrip(b"\r\n"):
+                    yield line
+
+    @contextmanager
+    def _asked(
+        self,
+        method: str,
+        path: str,
+        content: bytes | Iterable[bytes] | None,
+        params: dict[str, str],
+        within_s: float | None,
+    ) -> Iterator[HTTPResponse]:
+        """A successful answer, to be read."""
+        target = f"/{VERSION}{quote(path)}" + (f"?{urlencode(params)}" if params else "")
+        connection = _Connection(self.path, within_s)
+        with self._errors():
+            try:
+                # Who refuses a long body says why before it has read all of it.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    connection.request(method, target, content)
+                answer = connection.getresponse()
+                _require_success(answer)
+                yield answer
+            finally:
+                connection.close()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except httpx.TimeoutException:
+        except _NobodyThere as nobody:
+            raise Unreachable(_why(self.path, str(nobody)).lines) from None
+        except TimeoutError:
             said = f"the daemon on {self.path} did not answer within {self._within_s:.0f} s"
             raise Unreachable([said, "  would work: look at its log; try again"]) from None
-        except httpx.ConnectError as error:
-            raise Unreachable(_why(self.path, str(error)).lines) from None
-        except httpx.TransportError:
+        except (ConnectionError, HTTPException):
             said = f"the daemon on {self.path} went away in the middle"
             again = "  would work: try again when it runs; repeating an order is safe"
             raise Unreachable([said, again]) from None
+
+
+class _NobodyThere(Exception):
+    """No connection was made."""
+
+
+class _Connection(HTTPConnection):
+    """To a Unix socket."""
+
+    def __init__(self, path: Path, within_s: float | None) -> None:
+        super().__init__("overlayd")
+        self._path, self._within_s = path, within_s
+
+    def connect(self) -> None:
+        """Raises _NobodyThere."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_CONNECT_WITHIN_S)
+        try:
+            self.sock.connect(str(self._path))
+        except OSError as error:
+            raise _NobodyThere(error.strerror or str(error)) from None
+        self.sock.settimeout(self._within_s)
 
 
 def decoded(raw: bytes, kind: type[T]) -> T:
@@ -114,14 +148,14 @@ def decoded(raw: bytes, kind: type[T]) -> T:
         raise failure(said, "overlayctl of the daemon's own version") from None
 
 
-def _require_success(answer: httpx.Response) -> None:
-    if answer.is_success:
+def _require_success(answer: HTTPResponse) -> None:
+    if 200 <= answer.status < 300:
         return
     try:
-        view = msgspec.json.decode(answer.content, type=ProblemView)
+        view = msgspec.json.decode(answer.read(), type=ProblemView)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        view = ProblemView(f"the daemon answered {answer.status_code} {answer.reason_phrase}")
-    raise Refused(answer.status_code, view)
+        view = ProblemView(f"the daemon answered {answer.status} {answer.reason}")
+    raise Refused(answer.status, view)
 
 
 def _why(path: Path, error: str) -> Failure:

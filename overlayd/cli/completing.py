@@ -10,7 +10,7 @@ from overlayd.api.views import GridView, ImageRow
 from overlayd.cli.client import DEFAULT_SOCKET, Client
 from overlayd.cli.failure import Failure
 from protocol.negotiation.request import RequestView
-from protocol.node.snapshot import GridRow
+from protocol.node.rows import GridRow
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from overlayd.config.hostsfile import load_hosts, offers_of, with_digests
 from protocol.capacity.quantum import Quantum
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec
-from protocol.node.snapshot import PeerRow
+from protocol.node.rows import PeerRow
 from protocol.placement.choose import Choice, choose
 from protocol.placement.counter import counter_offers
 from protocol.placement.explain import Explanation, explain, words

@@ -3,9 +3,6 @@
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.text import Text
-
 from overlayd.cli.words import clean
 
 FAILED, USAGE, PLAN_ERROR, INTERRUPTED = 1, 2, 255, 130
@@ -40,6 +37,9 @@ def failure(problem: str, would_work: str = "", code: int = FAILED) -> Failure:
 
 def show_lines(lines: Sequence[str]) -> None:
     """An explanation on standard error, its first line as the error."""
+    from rich.console import Console  # Only who fails waits for it.
+    from rich.text import Text
+
     console = Console(file=sys.stderr, soft_wrap=True, highlight=False)
     first, *rest = [clean(line) for line in lines] or ["failed, without saying why"]
     console.print(Text.assemble(("error: ", "bold red"), first))

@@ -19,7 +19,7 @@ from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
 from protocol.negotiation.placing import Stage
 from protocol.negotiation.request import RequestState, RequestView
-from protocol.node.snapshot import GridRow, WorkspaceRow
+from protocol.node.rows import GridRow, WorkspaceRow
 from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
 
 Grid = Annotated[str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)]

@@ -2,30 +2,79 @@
 
 import os
 import sys
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_group
 
-from overlayd.cli import console, engine, grids, images, life, overlay, placing
 from overlayd.cli.client import DEFAULT_SOCKET
 from overlayd.cli.failure import INTERRUPTED, Failure
-from overlayd.cli.federation import federation_app, host_app, site_app
-from overlayd.cli.leases import lease_app
-from overlayd.cli.session import Output, Session, session_of
-from overlayd.cli.show import yaml_text
-from overlayd.cli.timetable import timetable
-from overlayd.config.schema import grid_schema_text
+from overlayd.cli.session import Output, Session
 
 _OFFLINE = ("federation", "site", "host")
 """Commands that make identities: they have options of their own with these names."""
 _GLOBAL = ("--peer", "--output", "-o", "--identity")
 
+_COMMANDS = {
+    "peers": "overlay:peers",
+    "sites": "overlay:sites",
+    "tell": "overlay:tell",
+    "revoke": "overlay:revoke",
+    "plan": "placing:plan",
+    "up": "placing:up",
+    "place": "engine:place",
+    "capacity": "engine:capacity",
+    "timetable": "timetable:timetable",
+    "ps": "grids:ps",
+    "show": "grids:show",
+    "events": "overlay:events",
+    "explain": "grids:explain",
+    "pause": "life:pause",
+    "resume": "life:resume",
+    "suspend": "life:suspend",
+    "restore": "life:restore",
+    "restart": "life:restart",
+    "terminate": "life:terminate",
+    "down": "life:down",
+    "console": "console:console",
+    "schema": "schema:schema",
+    "image": "images:image_app",
+    "request": "grids:request_app",
+    "lease": "leases:lease_app",
+    "federation": "federation:federation_app",
+    "site": "federation:site_app",
+    "host": "federation:host_app",
+}
+"""Module and function, or group of commands, of each: only what is asked for is imported, because
+importing all of it takes longer than most commands do."""
+
 
 class Root(TyperGroup):
     """Takes the global options before or after the command, and shows failures."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of the help."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Imports it. Who mistyped it is told what is like it, of all there are."""
+        if cmd_name not in _COMMANDS:
+            for name in _COMMANDS:
+                self.get_command(ctx, name)
+            return None
+        if cmd_name not in self.commands:
+            module, _, what = _COMMANDS[cmd_name].partition(":")
+            found = getattr(import_module(f"overlayd.cli.{module}"), what)
+            alone = typer.Typer()
+            if isinstance(found, typer.Typer):
+                alone.add_typer(found, name=cmd_name)
+            else:
+                alone.command(cmd_name)(found)
+            self.commands.update(get_group(alone).commands)
+        return self.commands[cmd_name]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Moves global options to the front."""
@@ -106,52 +155,6 @@ def root(
     Example: overlayctl --peer /run/overlayd/overlayd.sock peers
     """
     context.obj = Session(peer, output, identity)
-
-
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "peers": overlay.peers,
-    "sites": overlay.sites,
-    "tell": overlay.tell,
-    "revoke": overlay.revoke,
-    "plan": placing.plan,
-    "up": placing.up,
-    "place": engine.place,
-    "capacity": engine.capacity,
-    "timetable": timetable,
-    "ps": grids.ps,
-    "show": grids.show,
-    "events": overlay.events,
-    "explain": grids.explain,
-    "pause": life.pause,
-    "resume": life.resume,
-    "suspend": life.suspend,
-    "restore": life.restore,
-    "restart": life.restart,
-    "terminate": life.terminate,
-    "down": life.down,
-    "console": console.console,
-}
-for _name, _command in _COMMANDS.items():
-    app.command(_name)(_command)
-app.add_typer(images.image_app, name="image")
-app.add_typer(grids.request_app, name="request")
-app.add_typer(lease_app, name="lease")
-
-
-@app.command("schema")
-def schema(context: typer.Context) -> None:
-    """Prints the JSON Schema of the grid file, for editors.
-
-    Example: overlayctl schema > grid.schema.json
-    """
-    text = grid_schema_text()
-    yaml = session_of(context).output is Output.YAML
-    typer.echo(yaml_text(text.encode()) if yaml else text, nl=False)
-
-
-app.add_typer(federation_app, name="federation")
-app.add_typer(site_app, name="site")
-app.add_typer(host_app, name="host")
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from overlayd.cli.show import answer, print_table, yaml_text
 from overlayd.cli.words import age, clean, clock, shapes, size_of
 from overlayd.ports.keys import KeyFileError
 from overlayd.ports.peer import EventLine
-from protocol.node.snapshot import PeerRow, SiteRow
+from protocol.node.rows import PeerRow, SiteRow
 from protocol.terms.limits import CERTIFICATE_WARN_S
 from protocol.terms.quantities import format_duration
 

@@ -11,14 +11,13 @@ from overlayd.cli.asking import ended, follow
 from overlayd.cli.failure import FAILED, INTERRUPTED, PLAN_ERROR, USAGE, Failure, failure
 from overlayd.cli.gridfile import read_grid
 from overlayd.cli.plan_text import plan_lines
-from overlayd.cli.progress import watching
 from overlayd.cli.session import ORDER_VALID_S, Session, session_of
 from overlayd.cli.show import print_lines, unchanged
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridState
 from protocol.negotiation.placing import Stage
 from protocol.negotiation.request import RequestState
-from protocol.node.snapshot import GridRow
+from protocol.node.rows import GridRow
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import QUEUE_S
 from protocol.terms.quantities import counted
@@ -109,6 +108,8 @@ def up(
 
     Example: overlayctl up grid.yaml --profile test --ssh-key ~/.ssh/id_ed25519.pub
     """
+    from overlayd.cli.progress import watching  # It draws, which `plan` does not wait for.
+
     session = session_of(context)
     spec, _ = read_grid(session, file, profile, ssh_key or (), USAGE)
     valid_s = QUEUE_S if spec.lease.best_effort else ORDER_VALID_S

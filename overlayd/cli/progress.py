@@ -20,7 +20,7 @@ from protocol.grid.lifecycle import Phase
 from protocol.grid.model import GridSpec
 from protocol.grid.record import order_part
 from protocol.negotiation.request import RequestState, RequestView
-from protocol.node.snapshot import GridRow, WorkspaceRow
+from protocol.node.rows import GridRow, WorkspaceRow
 from protocol.terms.ids import RequestId
 from protocol.terms.quantities import counted, format_duration
 

@@ -5,14 +5,17 @@ import time
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from overlayd.adapters.credentials import Credentials, load_site
 from overlayd.cli.client import Client
 from overlayd.cli.failure import USAGE, failure
 from overlayd.ports.keys import KeyFileError
 from protocol.trust.order import Action, Order, SignedOrder, sign_order
+
+if TYPE_CHECKING:
+    from overlayd.adapters.credentials import Credentials
 
 ORDER_VALID_S = 300.0
 _NONCE_BYTES = 12
@@ -44,7 +47,7 @@ class Session:
         return self.output is not Output.TABLE
 
     @cached_property
-    def credentials(self) -> Credentials:
+    def credentials(self) -> "Credentials":
         """The site admin's identity. Failure if none was named or it cannot be used."""
         if self._identity is None:
             raise failure(
@@ -52,6 +55,8 @@ class Session:
                 "--identity DIR or OVERLAYD_IDENTITY, the folder `overlayctl site add` wrote",
                 USAGE,
             )
+        from overlayd.adapters.credentials import load_site  # Who signs nothing needs no keys.
+
         try:
             return load_site(self._identity)
         except KeyFileError as error:

@@ -13,7 +13,7 @@ from overlayd.config.values import Duration
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import Room
 from protocol.grid.problem import listed, quoted
-from protocol.node.snapshot import TimetableRow
+from protocol.node.rows import TimetableRow
 from protocol.terms.quantities import format_cpus, format_size
 
 BARS = " ▁▂▃▄▅▆▇█"
@@ -48,7 +48,7 @@ def timetable(
         known = listed([row.name for row in rows]) or "none yet"
         raise failure(f"no host {quoted(host)} has told its timetable; known: {known}")
     if session.plain:
-        unchanged(session, session.client.raw("GET", f"/timetable?host={host}"))
+        unchanged(session, session.client.raw("GET", "/timetable", params={"host": host}))
         return
     shown = [row for row in rows if host in ("", row.name)]
     if not shown:

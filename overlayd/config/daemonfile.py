@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, combined, load
+from overlayd.config.places import API_SOCKET
 from overlayd.config.toml_source import parse_toml
 from overlayd.config.typed import read
 from overlayd.config.values import (
@@ -35,7 +36,6 @@ from protocol.terms.limits import LEVELS_ABOVE
 from protocol.terms.quantities import format_cpus, format_size
 
 DEFAULT_CONFIG = Path("/etc/overlayd/overlayd.toml")
-API_SOCKET = "/run/overlayd/overlayd.sock"
 
 SOCKET_PATH_MAX = 107
 """Bytes of a Unix socket's path on Linux: sockaddr_un holds 108, with the closing zero."""

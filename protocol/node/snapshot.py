@@ -2,151 +2,20 @@
 
 import msgspec
 
-from protocol.capacity.advert import Advert, ImageLabel, shapes_in
+from protocol.capacity.advert import Advert, shapes_in
 from protocol.capacity.quantum import Quantum
-from protocol.capacity.rates import Rates
 from protocol.capacity.room import Room, Step
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridState
 from protocol.negotiation.messages import Notice
 from protocol.node.levels import Summary
 from protocol.node.node import Node
+from protocol.node.rows import GridRow, PeerRow, SelfRow, SiteRow, TimetableRow, WorkspaceRow
 from protocol.terms.coordinate import distance_s
 from protocol.terms.coordinate import known as known_place
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import LATER_STEPS
 from protocol.trust.certificate import read_certificate
-
-
-class PeerRow(msgspec.Struct, frozen=True):
-    """One peer as this one sees it."""
-
-    peer: PeerId
-    name: str
-    site: str
-    address: str
-    health: str
-    """alive, suspect, dead, left; `self` for this one."""
-    neighbour: bool
-    reach: str
-    """public, nat, relayed: whether others can dial it."""
-    through: str
-    """The peer that what is said to it goes through now; empty for a direct connection, or none."""
-    age_s: float
-    """Seconds since its advert came; -1 if none has."""
-    round_trip_s: float
-    """0 if it is not measured."""
-    distance_s: float
-    """Round trip as network coordinates estimate it; -1 if they do not yet."""
-    driver: str
-    accelerator: str
-    accelerator_why: str
-    free: Quantum
-    capacity: Quantum
-    shapes: tuple[tuple[str, int], ...]
-    """How many of each standard shape fit."""
-    workspaces: int
-    images: tuple[ImageLabel, ...]
-    faults: int = 0
-    """What it did wrong, as far as this peer remembers."""
-    quarantine_s: float = 0.0
-    """How long its connections are still refused here, for its faults."""
-    serial: str = ""
-    """Of its certificate, as a revocation names it."""
-    certificate_s: float | None = None
-    """Seconds until its certificate ends."""
-    labels: tuple[str, ...] = ()
-
-
-class SiteRow(msgspec.Struct, frozen=True):
-    """One site: its live hosts together."""
-
-    site: str
-    hosts: int
-    alive: int
-    free: Quantum
-    capacity: Quantum
-    workspaces: int
-    age_s: float
-    """Of the oldest advert counted."""
-
-
-class WorkspaceRow(msgspec.Struct, frozen=True):
-    """One workspace of one grid."""
-
-    grid: str
-    grid_id: GridId
-    workspace: str
-    host: str
-    peer: PeerId
-    site: str
-    phase: str
-    detail: str
-    address: str
-    boot: int
-    age_s: float
-    """Seconds since its host last told of it; -1 if it has not."""
-    host_health: str
-
-
-class GridRow(msgspec.Struct, frozen=True):
-    """One grid."""
-
-    grid: GridId
-    name: str
-    owner_site: str
-    state: str
-    epoch: int
-    workspaces: int
-    phases: tuple[tuple[str, int], ...]
-    """How many workspaces are in each phase."""
-    hosts: int
-    sites: int
-    stewards: tuple[str, ...]
-    lease_left_s: float
-    starts_in_s: float = 0.0
-    """0 if its time has come."""
-    kept_left_s: float = 0.0
-    """Until what is left of it is deleted."""
-
-
-class SelfRow(msgspec.Struct, frozen=True):
-    """This peer."""
-
-    peer: PeerId
-    name: str
-    site: str
-    address: str
-    incarnation: int
-    neighbours: int
-    known: int
-    records: int
-    holds: int
-    carried: int
-    faults: dict[str, int]
-    """What others did wrong, by reason."""
-    dropped: int
-    """Messages that found no connection."""
-    relayed: dict[str, int]
-    """Messages and bytes this peer passed on for others, and what was dropped on paths, by why."""
-    quarantined: int = 0
-    """Peers whose connections are refused for their faults."""
-
-
-class TimetableRow(msgspec.Struct, frozen=True):
-    """One host's room from now on, as it told it."""
-
-    name: str
-    site: str
-    health: str
-    age_s: float
-    """Seconds since it told."""
-    now_s: float
-    """The asked peer's clock, from which the steps count."""
-    capacity: Quantum
-    steps: tuple[Step, ...]
-    """Free room; the first holds now, what is after the last is told as the least of it."""
-    rates: Rates
 
 
 def this_peer(node: Node) -> SelfRow:

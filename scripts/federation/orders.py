@@ -12,7 +12,7 @@ from overlayd.api.views import Accepted, GridView
 from overlayd.ports.images import ImageInfo
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef
 from protocol.negotiation.request import RequestState, RequestView
-from protocol.node.snapshot import PeerRow, SelfRow
+from protocol.node.rows import PeerRow, SelfRow
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action, Order, SignedOrder, sign_order
 from protocol.wire.codec import encode

@@ -13,7 +13,7 @@ from orders import accepted, building, grid_spec, post, signed, until, up_order
 
 from overlayd.api.views import ConsoleRequest, ConsoleView, ImageRow
 from protocol.node.messages import ConsoleText
-from protocol.node.snapshot import PeerRow, SelfRow, SiteRow
+from protocol.node.rows import PeerRow, SelfRow, SiteRow
 from protocol.trust.order import Action
 
 

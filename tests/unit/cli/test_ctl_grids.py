@@ -11,7 +11,7 @@ from asked_daemon import Daemon
 
 from overlayd.api.views import GridView
 from protocol.negotiation.request import RequestView
-from protocol.node.snapshot import GridRow
+from protocol.node.rows import GridRow
 
 PLAN = """\
 demo, 6 h from when it is up

@@ -24,7 +24,7 @@ from overlayd.cli.overlay import _peers
 from overlayd.cli.words import age, clean, shapes
 from protocol.capacity.quantum import Quantum
 from protocol.node.messages import ConsoleText
-from protocol.node.snapshot import PeerRow
+from protocol.node.rows import PeerRow
 from protocol.terms.ids import PeerId
 
 
@@ -268,11 +268,35 @@ def test_global_options_may_follow_the_command() -> None:
 
 def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every command there is, groups left out."""
-    for name, command in (group or get_command(app)).commands.items():
+    group = group or get_command(app)
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))
         else:
             yield *path, name
+
+
+def test_a_command_is_waited_for_without_what_it_does_not_use() -> None:
+    code = "import sys, overlayd.cli.main, overlayd.cli.placing; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "protocol.negotiation.request" in found.stdout.split()
+    idle = (
+        "httpx",
+        "litestar",
+        "nacl",
+        "rich.console",
+        "protocol.node.node",
+        "overlayd.cli.images",
+    )
+    assert not set(idle) & set(found.stdout.split())
+
+
+def test_a_mistyped_command_is_told_what_is_like_it() -> None:
+    result = CliRunner().invoke(app, ["plna"])
+    assert result.exit_code == 2
+    assert "Did you mean 'plan'" in result.stderr
 
 
 def test_every_command_has_help_with_an_example() -> None:
@@ -289,7 +313,7 @@ def test_help_shows_every_word_that_was_written() -> None:
     for command in commands():
         written: Any = get_command(app)
         for name in command:
-            written = written.commands[name]
+            written = written.get_command(None, name)
         shown = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"}).stdout
         assert [word for word in written.help.split() if word not in shown] == []
 

@@ -8,7 +8,7 @@ from overlayd.cli.timetable import WIDE, lines
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import Rates
 from protocol.capacity.room import Step
-from protocol.node.snapshot import TimetableRow
+from protocol.node.rows import TimetableRow
 
 G = 1 << 30
 
