@@ -143,6 +143,7 @@ class Hosting:
             underlay=str(self._config.network.underlay),
             encrypts=False,
             labels=tuple(str(label) for label in caps.labels),
+            suspends=self._config.compute.uri != ComputeUri.LXC,
         )
 
 

@@ -37,6 +37,8 @@ class HostFacts(msgspec.Struct, frozen=True):
     """Whether traffic of grids' networks is encrypted between hosts."""
     labels: tuple[str, ...] = ()
     """What its configuration says of it; its devices are part of `capacity`."""
+    suspends: bool = True
+    """Whether it can save a machine's memory to disk: containers cannot be."""
 
     @property
     def runs_by(self) -> tuple[str, ...]:

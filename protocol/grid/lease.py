@@ -22,6 +22,8 @@ class Asked(msgspec.Struct, frozen=True, array_like=True):
     start_s: float
     busy_s: float
     kept_s: float
+    useful_s: float = 0.0
+    """Of best-effort work, as long as is worth starting it where it can be suspended; 0: of any other."""
 
 
 def kept_s(terms: LeaseTerms) -> float:
@@ -32,16 +34,15 @@ def kept_s(terms: LeaseTerms) -> float:
 def asked(spec: GridSpec, start_s: float = 0.0) -> Asked:
     """The time a grid asks of each of its hosts, if it begins then."""
     busy_s = spec.lease_s + SLACK_S + CLEAR_S
-    if spec.lease.best_effort:
-        # It runs while it can: a host takes it where it is worth starting.
-        return Asked(start_s, min(busy_s, USEFUL_S), busy_s + kept_s(spec.lease))
-    return Asked(start_s, busy_s, busy_s + kept_s(spec.lease))
+    useful_s = min(busy_s, USEFUL_S) if spec.lease.best_effort else 0.0
+    return Asked(start_s, busy_s, busy_s + kept_s(spec.lease), useful_s)
 
 
-def window(of: Asked, now: float) -> Window:
-    """The same by a host's clock."""
+def window(of: Asked, now: float, suspends: bool) -> Window:
+    """The same by the clock of a host that can suspend what is asked for, or cannot."""
     start_s = of.start_s or now
-    return Window(start_s, start_s + of.busy_s, start_s + of.kept_s)
+    busy_s = of.useful_s if suspends and of.useful_s else of.busy_s
+    return Window(start_s, start_s + busy_s, start_s + of.kept_s)
 
 
 def start_fault(spec: GridSpec, start_s: float) -> str:

@@ -70,6 +70,8 @@ class CarriedRow(msgspec.Struct, frozen=True):
     """Clusters of best-effort work that are suspended to make room, here or on another of its hosts."""
     stopped_s: float = 0.0
     """Since when its time stands still, for a best-effort lease that is suspended; 0: it runs."""
+    yields: bool = False
+    """Best-effort work that can be suspended here; where it cannot, it keeps its room to its end."""
 
     @property
     def starts_s(self) -> float:
@@ -101,7 +103,9 @@ def stage_of(row: CarriedRow, now: float) -> Stage:
 
 
 def next_change_s(row: CarriedRow, stage: Stage) -> float | None:
-    """When the next stage begins, or the next warning is due."""
+    """When the next stage begins, or the next warning is due; None while its time stands still."""
+    if row.stopped_s:
+        return None
     match stage:
         case Stage.UPCOMING:
             return row.starts_s
@@ -146,7 +150,7 @@ def spans(
     part of the workspace's quantum where its lease may save it, else it is taken when somebody suspends.
     """
     quantum, window = quantum_of(workspace), row.window
-    if row.terms.best_effort:
+    if row.yields:
         # Nobody knows when it ends: it may be suspended for a while, and its disk stays.
         end_s = FOREVER if row.stopped_s else window.end_s
         window = Window(window.start_s, end_s, FOREVER)
@@ -164,8 +168,8 @@ def spans(
 
 
 def yields_of(row: CarriedRow, workspace: Workspace) -> Yields | None:
-    """That best-effort work yields; None for any other."""
-    if not row.terms.best_effort:
+    """That best-effort work yields here; None for any other."""
+    if not row.yields:
         return None
     group = (row.record.id, workspace.cluster)
     return Yields(group, row.made_s, workspace.memory_bytes)
@@ -213,9 +217,10 @@ def wanted_of(record: GridRecord, old: CarriedRow | None, me: PeerId) -> tuple[W
     return kept + gone
 
 
-def yielded(row: CarriedRow, off: tuple[str, ...], now: float) -> CarriedRow:
-    """A best-effort lease whose clusters `off` make room; its time stands still while any does."""
-    stood_s = now - row.stopped_s if row.stopped_s and not off else 0.0
+def yielded(row: CarriedRow, off: tuple[str, ...], now: float, restore_s: float) -> CarriedRow:
+    """A best-effort lease whose clusters `off` make room; its time stands still while any does, and for the
+    time that restoring takes."""
+    stood_s = now - row.stopped_s + restore_s if row.stopped_s and not off else 0.0
     return msgspec.structs.replace(
         row,
         off=off,

@@ -24,7 +24,6 @@ from protocol.grid.record import (
 from protocol.negotiation.auditing import Auditing
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.carried import (
-    UNWARNED,
     CarriedRow,
     Stage,
     effective,
@@ -75,7 +74,7 @@ class Carrier:
         self._rows: dict[GridId, CarriedRow] = {}
         self._status: dict[GridId, dict[str, Status]] = {}
         self._auditing = Auditing(dice)
-        self.yielding = Yielding(ledger, rates)
+        self.yielding, self._rates = Yielding(ledger, rates), rates
         self._gate = Gate(ledger, authority, self._status)
         self._entries = Entries(ledger, authority, self._status)
         self._longer = Lengthening(self._entries, authority)
@@ -135,7 +134,7 @@ class Carrier:
     def hindered(self, grid: GridId, peer: PeerId, notice: Notice) -> list[Effect]:
         """Another host tells which clusters of a grid it has no room for."""
         row = self._rows.get(grid)
-        if row is None or not row.terms.best_effort or peer not in row.record.carriers():
+        if row is None or not row.yields or peer not in row.record.carriers():
             return []
         if peer == self._me or not self.yielding.heard(grid, peer, notice.hindered):
             return []
@@ -149,13 +148,18 @@ class Carrier:
     # -- records
 
     def decided(
-        self, record: GridRecord, held: tuple[str, ...], now: float, window: Window = ALWAYS
+        self,
+        record: GridRecord,
+        held: tuple[str, ...],
+        now: float,
+        window: Window = ALWAYS,
+        yields: bool = False,
     ) -> tuple[bool, list[Effect], list[Outcome]]:
         """A record somebody says is decided. True if this host acts on it, or did already.
 
-        `held` are the names this host holds of it, `window` the time it holds them for. Without a hold
-        and without having carried it before, nothing is done on somebody's word. Untrusted if the record
-        says more than its orders.
+        `held` are the names this host holds of it, `window` the time it holds them for, `yields` whether
+        they make room for others. Without a hold and without having carried it before, nothing is done on
+        somebody's word. Untrusted if the record says more than its orders.
         """
         old = self._rows.get(record.id)
         if old is not None and old.record.epoch >= record.epoch:
@@ -173,26 +177,28 @@ class Carrier:
         deployment = self._authority.vouch(record, old.record if old else None, now, lapsed)
         if old is None and not mine:
             return True, [], []
-        row = CarriedRow(
-            record=record,
-            wanted=wanted_of(record, old, self._me),
-            lease_until_s=old.lease_until_s if old else ends(record, deployment.spec, window, now),
-            made_s=old.made_s if old else now,
-            acted=old.acted if old else (),
-            terms=deployment.spec.lease,
-            warned_s=old.warned_s if old else UNWARNED,
-        )
+        wanted = wanted_of(record, old, self._me)
         if old is not None:
-            row = self._longer.extended(old, row)
+            changed = msgspec.structs.replace(old, record=record, wanted=wanted)
+            row = self._longer.extended(old, changed)
+        else:
+            row = CarriedRow(
+                record=record,
+                wanted=wanted,
+                lease_until_s=ends(record, deployment.spec, window, now),
+                made_s=now,
+                terms=deployment.spec.lease,
+                yields=yields,
+            )
         self._rows[record.id] = row
         self._enter_stage(row, now)
         self._auditing.decided(record.id, now)
         self._entries.enter(row)
-        for wanted in row.wanted:
+        for member in row.wanted:
             if old is None:
-                self._tell(record.id, Status(wanted.workspace, Phase.HELD, "", now))
-            elif wanted.power is Power.GONE:
-                self._tell(record.id, Status(wanted.workspace, Phase.ENDING, "", now))
+                self._tell(record.id, Status(member.workspace, Phase.HELD, "", now))
+            elif member.power is Power.GONE:
+                self._tell(record.id, Status(member.workspace, Phase.ENDING, "", now))
         save = Persist((Row(TABLE, record.id, encode(row)), Row(HOLD_TABLE, record.id, None)))
         note = Note("grid.decided", record.name, f"epoch {record.epoch}, {record.state}", record.id)
         return (
@@ -383,13 +389,15 @@ class Carrier:
         for grid, row in self._rows.items():
             off = self.yielding.off(grid)
             more = any(cluster not in row.off for cluster in off)
-            if row.terms.best_effort and off != row.off and (more or known):
+            if row.yields and off != row.off and (more or known):
                 found.append(grid)
         return found
 
     def _stand(self, grid: GridId, now: float) -> list[Effect]:
         """Best-effort work is suspended, or goes on: its time stands still meanwhile."""
-        row = yielded(self._rows[grid], self.yielding.off(grid), now)
+        row, members = self._rows[grid], self._authority.remember(self._rows[grid].record.order)
+        memory_bytes = sum(members[w.workspace].memory_bytes for w in row.wanted)
+        row = yielded(row, self.yielding.off(grid), now, self._rates().restore_s(memory_bytes))
         self._rows[grid] = row
         self._entries.enter(row)
         what = f"makes room: {', '.join(row.off)}" if row.off else "goes on"

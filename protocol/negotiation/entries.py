@@ -25,14 +25,14 @@ class Entries:
 
     def fits(self, row: CarriedRow) -> bool:
         """Enters it, unless it does not fit: then nothing is changed."""
-        return self._try(row, self._wanted(row), anyway=row.terms.best_effort)
+        return self._try(row, self._wanted(row), anyway=row.yields)
 
     def short(self, row: CarriedRow, after: dict[str, Wanted], now: float) -> str:
         """What is missing to have those workspaces so; empty if nothing. The ledger stays as it is.
 
         A suspended workspace needs disk for its memory, a restored one its cpus and memory again.
         """
-        if row.terms.best_effort:
+        if row.yields:
             return ""  # Its disk is promised already; when it runs is the plan's to say.
         grid = row.record.id
         members = self._authority.remember(row.record.order)

@@ -105,6 +105,7 @@ class Gathering:
             coordinate=quote.coordinate,
             clashes=quote.clashes,
             hidden=quote.hidden,
+            suspends=quote.suspends,
         )
         if quote.held != Quantum():
             self._ahead[sender] = quote.held
@@ -145,7 +146,7 @@ class Gathering:
         return [now, *sorted(at_s for at_s in times if now < at_s <= last_s)][:STARTS_TRIED]
 
     def _at(self, offer: Offer, start_s: float) -> Offer:
-        time = window(asked(self._deployment.spec, start_s), start_s)
+        time = window(asked(self._deployment.spec, start_s), start_s, offer.suspends)
         free = self._rooms[offer.peer].for_lease(time.start_s, time.end_s, time.kept_until_s)
         return msgspec.structs.replace(offer, free=free)
 

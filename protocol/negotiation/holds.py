@@ -49,7 +49,8 @@ class HoldRow(msgspec.Struct, frozen=True):
     """When the lease is to begin; 0: when it is committed."""
     window: Window = Window(0.0, 1e12, 1e12)
     """What is held for it in the timetable."""
-    best_effort: bool = False
+    yields: bool = False
+    """Best-effort work that can be suspended here."""
     owner_site: str = ""
 
 
@@ -109,7 +110,7 @@ class Holds:
             deployment = authority.remember(row.order)
             for name in row.workspaces:
                 workspace = deployment[name]
-                yields = _yields(row.grid, workspace) if row.best_effort else None
+                yields = _yields(row.grid, workspace) if row.yields else None
                 self._ledger.enter((row.grid, name), quantum_of(workspace), row.window, yields)
 
     def __len__(self) -> int:
@@ -160,8 +161,11 @@ class Holds:
         if not 1 <= len(ask.stewards) <= STEWARDS_MOST:
             why = f"{len(ask.stewards)} stewards, 1 to {STEWARDS_MOST} are taken"
             return self._refuse(requester, ask, Constraint.AUTHORITY, why), []
-        time = window(asked(spec, ask.start_s), now) if old is None else old.window
-        held, fresh, refused = self._grant(ask, deployment, offer, time, displacing)
+        yields = spec.lease.best_effort and offer.suspends
+        time = window(asked(spec, ask.start_s), now, yields)
+        if old is not None:
+            yields, time = old.yields, old.window
+        held, fresh, refused = self._grant(ask, deployment, offer, time, yields, displacing)
         if not fresh:
             return [Send(requester, HoldReply(ask.grid, tuple(held), tuple(refused)))], []
         names = tuple(dict.fromkeys((*(old.workspaces if old else ()), *held)))
@@ -178,7 +182,7 @@ class Holds:
             until_s=until_s,
             start_s=ask.start_s,
             window=time,
-            best_effort=spec.lease.best_effort,
+            yields=yields,
             owner_site=deployment.owner_site,
         )
         self._rows[ask.grid] = row
@@ -286,11 +290,11 @@ class Holds:
         deployment: Deployment,
         offer: Offer,
         time: Window,
+        yields: bool,
         displacing: bool,
     ) -> tuple[list[str], list[str], list[tuple[str, Refusal]]]:
         """What is held now, what of it is new, and what is refused."""
         wanted: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
-        best_effort = deployment.spec.lease.best_effort
         rules = rules_of(deployment.spec)
         company = [offer] if any((ask.grid, name) in self._ledger for name in wanted) else []
         held: list[str] = []
@@ -308,8 +312,8 @@ class Holds:
                 if found:
                     refused.append((name, found[-1]))
                     continue
-                yields = _yields(ask.grid, workspace) if best_effort else None
-                self._ledger.enter((ask.grid, name), quantum_of(workspace), time, yields)
+                how = _yields(ask.grid, workspace) if yields else None
+                self._ledger.enter((ask.grid, name), quantum_of(workspace), time, how)
                 fresh.append(name)
                 company = [offer]
             held.append(name)

@@ -49,6 +49,8 @@ class Quote(msgspec.Struct, frozen=True, tag="quote"):
     """Not every host can dial it: it carries no network that spans sites."""
     held: Quantum = Quantum()
     """What it holds for others, not decided yet: in a few seconds it is a lease, or free."""
+    suspends: bool = True
+    """Whether it can save a machine to disk; where it cannot, best-effort work keeps its room to its end."""
 
 
 class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):

@@ -113,6 +113,7 @@ class Host:
             labels=self.facts.labels,
             coordinate=here if known(here) else None,
             refused=self._no_reservations() if start_s else None,
+            suspends=self.facts.suspends,
         )
 
     def advert(self, now: float = 0.0) -> Advert:
@@ -228,7 +229,8 @@ class Host:
             host=offer.host,
             site=offer.site,
             free=self.ledger.free_for(
-                window(ask.time, now), self._displacing(ask.time.start_s, now)
+                window(ask.time, now, self.facts.suspends),
+                self._displacing(ask.time.start_s, now),
             ),
             architecture=offer.architecture,
             underlay=offer.underlay,
@@ -242,6 +244,7 @@ class Host:
             clashes=self._taken().apart_from(ask.site, ask.grid, ask.apart),
             hidden=self.hidden(),
             held=self.holds.held(),
+            suspends=self.facts.suspends,
         )
 
     def _decided(self, sender: PeerId | None, record: GridRecord, now: float) -> Answer:
@@ -250,7 +253,8 @@ class Host:
         held = row.workspaces if row is not None else ()
         try:
             time = row.window if row is not None else ALWAYS
-            known, effects, outcomes = self.carrier.decided(record, held, now, time)
+            yields = row is not None and row.yields
+            known, effects, outcomes = self.carrier.decided(record, held, now, time, yields)
         except Untrusted as error:
             return [Note("record.refused", record.name, str(error))], []
         if not known:

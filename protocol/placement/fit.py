@@ -40,6 +40,8 @@ class Offer(msgspec.Struct, frozen=True):
     """Grids it carries that are to be kept apart from the one asked for."""
     hidden: bool = False
     """Not every host can reach it: tunnels of grid networks do not leave its site."""
+    suspends: bool = True
+    """It can save machines to disk."""
 
 
 class Rules(msgspec.Struct, frozen=True):

@@ -4,12 +4,13 @@ Level-triggered as the real one: it compares what the node wants of a grid with 
 and mends the difference. Machines outlive the daemon; a pass that was under way does not.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from random import Random
 from typing import TYPE_CHECKING
 
 from protocol.grid.lifecycle import Phase, Power, Wanted
-from protocol.node.events import Cleared, Progressed
+from protocol.node.events import Cleared, Measured, Progressed
+from protocol.sim.disk import Disk
 from protocol.terms.ids import GridId
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ _RETRY_S = 1.0
 class Machine:
     """One virtual machine: which start it is in, and whether it is paused."""
 
-    def __init__(self, boot: int) -> None:
-        self.boot = boot
+    def __init__(self, boot: int, memory_bytes: int) -> None:
+        self.boot, self.memory_bytes = boot, memory_bytes
         self.paused = False
         self.saved = False
         self.reachable = False
@@ -37,6 +38,10 @@ class Machines:
         self._busy: dict[GridId, int] = {}
         """Grids with a pass under way, and the life of the peer it belongs to."""
         self._again: dict[GridId, None] = {}
+        self.disk: Disk | None = None
+        """Saves and restores at a rate; None: each takes a moment."""
+        self.runs: Callable[[GridId, str, bool], None] = lambda grid, workspace, runs: None
+        """Told when a machine begins to run, and when it stops: for good, paused, or to be saved."""
 
     def kick(self, grid: GridId) -> None:
         """What is wanted of a grid may have changed."""
@@ -85,7 +90,7 @@ class Machines:
                     self._say(grid, wanted, Phase.HELD, not_yet)
             all_wanted = tuple(going)
         for wanted in going:
-            if self.there.pop((grid, wanted.workspace), None) is not None:
+            if self._drop(grid, wanted.workspace):
                 yield self._dice.uniform(0.02, 0.2)
         failed = False
         for wanted in all_wanted:
@@ -106,11 +111,11 @@ class Machines:
         key = (grid, wanted.workspace)
         machine = self.there.get(key)
         if wanted.power is Power.SUSPENDED and (machine is None or machine.boot != wanted.boot):
-            self.there.pop(key, None)
+            self._drop(grid, wanted.workspace)
             self._say(grid, wanted, Phase.SUSPENDED, "it did not run")
             return False
         if machine is None or machine.boot != wanted.boot:
-            self.there.pop(key, None)
+            self._drop(grid, wanted.workspace)
             for phase in (Phase.IMAGE, Phase.NETWORK, Phase.BOOTING):
                 self._say(grid, wanted, phase)
                 yield self._dice.uniform(0.01, 0.1)
@@ -118,14 +123,17 @@ class Machines:
                 self._say(grid, wanted, Phase.FAILED, "the hypervisor would not")
                 return True
             self._peer.world.invariants.started(self._peer, grid, wanted.workspace)
-            machine = self.there[key] = Machine(wanted.boot)
+            machine = self.there[key] = Machine(wanted.boot, self._memory_bytes(grid, wanted))
         if wanted.power is Power.SUSPENDED:
             return (yield from self._save(grid, wanted, machine))
         if machine.saved:
             self._say(grid, wanted, Phase.RESTORING)
-            yield self._dice.uniform(0.5, 1.5)
+            waits_s, takes_s = self._turn(machine, 0.5, 1.5)
+            yield waits_s + takes_s
             machine.saved = False
+            self._measured(machine, takes_s, saved=False)
         machine.paused = wanted.power is Power.PAUSED
+        self.runs(grid, wanted.workspace, not machine.paused)
         if machine.paused:
             self._say(grid, wanted, Phase.PAUSED)
             return False
@@ -137,11 +145,39 @@ class Machines:
 
     def _save(self, grid: GridId, wanted: Wanted, machine: Machine) -> Generator[float, None, bool]:
         if not machine.saved:
+            waits_s, takes_s = self._turn(machine, 0.5, 3.0)
             self._say(grid, wanted, Phase.SAVING)
-            yield self._dice.uniform(0.5, 3.0)
+            yield waits_s
+            self.runs(grid, wanted.workspace, False)
+            yield takes_s
             machine.saved = True
+            self._measured(machine, takes_s, saved=True)
         self._say(grid, wanted, Phase.SUSPENDED)
         return False
+
+    def _turn(self, machine: Machine, least_s: float, most_s: float) -> tuple[float, float]:
+        """How long its memory waits to be saved or restored, and how long that takes."""
+        if self.disk is None:
+            return 0.0, self._dice.uniform(least_s, most_s)
+        return self.disk.turn(machine.memory_bytes, self._peer.world.now_s)
+
+    def _measured(self, machine: Machine, took_s: float, *, saved: bool) -> None:
+        if self.disk is not None:
+            self._peer.feed(Measured(saved, machine.memory_bytes, took_s))
+
+    def _memory_bytes(self, grid: GridId, wanted: Wanted) -> int:
+        node = self._peer.node
+        row = node.host.carrier.row(grid) if node is not None else None
+        if node is None or row is None:
+            return 0
+        return node.authority.remember(row.record.order)[wanted.workspace].memory_bytes
+
+    def _drop(self, grid: GridId, workspace: str) -> bool:
+        """Answers whether there was such a machine."""
+        if self.there.pop((grid, workspace), None) is None:
+            return False
+        self.runs(grid, workspace, False)
+        return True
 
     def _answers(self, grid: GridId, wanted: Wanted, life: int) -> None:
         machine = self.there.get((grid, wanted.workspace))

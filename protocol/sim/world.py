@@ -49,6 +49,7 @@ class World:
         plan: FaultPlan = NONE,
         capacity: Quantum = CAPACITY,
         encrypts: bool = True,
+        suspends: bool = True,
         trace: Trace | None = None,
         latencies: Latencies | None = None,
         levels_above: int = LEVELS_ABOVE,
@@ -78,7 +79,8 @@ class World:
         names, self._one_way_s = latencies.sites, latencies.one_way_s
         self.admins = {site: Admin(self.federation, site, self.new_dice()) for site in names}
         self.peers = [
-            self._peer(names[i % len(names)], i + 1, capacity, encrypts) for i in range(peers)
+            self._peer(names[i % len(names)], i + 1, capacity, encrypts, suspends)
+            for i in range(peers)
         ]
         self.by_id: dict[PeerId, SimPeer] = {peer.id: peer for peer in self.peers}
         self.invariants = Invariants(self)
@@ -195,7 +197,9 @@ class World:
         known = self.by_id.get(peer)
         return known.name if known is not None else peer[:12]
 
-    def _peer(self, site: str, number: int, capacity: Quantum, encrypts: bool) -> SimPeer:
+    def _peer(
+        self, site: str, number: int, capacity: Quantum, encrypts: bool, suspends: bool
+    ) -> SimPeer:
         name = f"h{number}"
         signer: Signer = self.federation.host(site, name)
         if self.genuine is not None:
@@ -218,6 +222,7 @@ class World:
             accelerator_why="simulated",
             underlay=f"{name}.{site}",
             encrypts=encrypts,
+            suspends=suspends,
         )
         images = (ImageLabel(IMAGE.name, Digest(IMAGE.digest), 16 << 20),)
         return SimPeer(

@@ -165,3 +165,34 @@ def test_through_deaths_nothing_runs_twice_and_all_goes_on(seed: int) -> None:
         for s in node_of(p).host.carrier.statuses(r.record.id)
     ]
     assert phases == [Phase.REACHABLE] * 3
+
+
+def test_work_that_cannot_be_suspended_runs_before_a_reservation_or_waits_for_its_end() -> None:
+    world = calm_world(7, 1, 1, capacity=ONE, suspends=False)
+    start_s = world.now_s + 1000.0
+    assert up(world, "exam", 1, 200, LeaseTerms(start_s=start_s, grace_s=0))[0] == "done"
+    short = LeaseTerms(best_effort=True, grace_s=0)
+    state, why = up(world, "long", 1, 1200, BEST_EFFORT)
+    assert state == "queued"
+    assert "cpus" in why
+    assert up(world, "short", 1, 600, short)[0] == "done", "it is over before"
+    assert up(world, "hasty", 1, 100, LeaseTerms(start_s=world.now_s + 60.0))[0] == "failed"
+    run_checked(world, start_s + 100.0 - world.now_s)
+    assert live(world.peers[0]) == ["exam"]
+    assert saved(world, "short") == 0
+    run_checked(world, 300.0)
+    assert live(world.peers[0]) == ["long"]
+    settle(world)
+
+
+def test_work_that_is_suspended_beyond_its_lease_has_the_rest_of_it_afterwards() -> None:
+    world = calm_world(7, 1, 1, capacity=ONE)
+    assert up(world, "work", 1, 400, BEST_EFFORT)[0] == "done"
+    start_s = world.now_s + 200.0
+    assert up(world, "exam", 1, 1000, LeaseTerms(start_s=start_s, grace_s=0))[0] == "done"
+    run_checked(world, start_s + 900.0 - world.now_s)
+    assert live(world.peers[0]) == ["exam"]
+    run_checked(world, 300.0)
+    assert live(world.peers[0]) == ["work"]
+    run_checked(world, 200.0)
+    assert live(world.peers[0]) == []

@@ -22,7 +22,7 @@ from protocol.grid.record import (
     read_register,
     voiding,
 )
-from protocol.negotiation.carried import CarriedRow
+from protocol.negotiation.carried import CarriedRow, Stage, next_change_s, stage_of, yielded
 from protocol.negotiation.carrier import Carrier
 from protocol.negotiation.messages import Act, ActReply
 from protocol.negotiation.outcomes import NoticeDue, Propose
@@ -336,6 +336,7 @@ def test_what_made_room_stays_suspended_until_its_host_is_probed_and_has_heard_o
         terms=LeaseTerms(best_effort=True),
         off=("web",),
         stopped_s=NOW + 1,
+        yields=True,
     )
     for capacity, at_s, power in (
         (Quantum(), NOW + 60, Power.SUSPENDED),
@@ -348,3 +349,38 @@ def test_what_made_room_stays_suspended_until_its_host_is_probed_and_has_heard_o
         ledger.advance(at_s)
         carrier.tick(at_s)
         assert [w.power for w in carrier.wanted(record.id)] == [power], (capacity, at_s)
+
+
+def test_time_stands_still_while_suspended_and_while_restored() -> None:
+    order = ADMIN.up(shop(2, lease=LeaseTerms(best_effort=True), lease_s=FOR), NOW)
+    record = record_of(order, {"web-1": A, "web-2": A})
+    row = CarriedRow(
+        record,
+        (Wanted("web-1"), Wanted("web-2")),
+        NOW + FOR,
+        NOW,
+        terms=LeaseTerms(best_effort=True),
+        yields=True,
+    )
+    off = yielded(row, ("web",), NOW + 900, 10.0)
+    assert off.lease_until_s == row.lease_until_s
+    assert stage_of(off, NOW + 5000) is Stage.CURRENT
+    assert next_change_s(off, Stage.CURRENT) is None, (
+        "nothing is due: it would be due over and over"
+    )
+    on = yielded(off, (), NOW + 5000, 10.0)
+    assert on.lease_until_s == NOW + 5000 + 100 + 10
+    assert next_change_s(on, Stage.CURRENT) == on.lease_until_s
+
+    ledger = Ledger(Quantum(0, 1 << 30, 1 << 30), NOW + 950)
+    carrier = Carrier(A, ledger, AUTHORITY, Random(1), {record.id: encode(off)}, NOW + 950)
+    less = record_of(
+        order,
+        {"web-1": A},
+        epoch=2,
+        changes=(ADMIN.order(Action.TERMINATE, "shop", NOW, workspace="web-2"),),
+    )
+    assert carrier.decided(less, (), NOW + 950)[0]
+    changed = carrier.row(record.id)
+    assert changed is not None
+    assert (changed.off, changed.stopped_s) == (off.off, off.stopped_s), "also when it is changed"

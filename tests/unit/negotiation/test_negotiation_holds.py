@@ -20,14 +20,23 @@ from negotiating import (
 
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
-from protocol.grid.model import Architecture, DeviceCount, Driver, PlacementSpec, Spread, Strict
+from protocol.capacity.timetable import Window
+from protocol.grid.model import (
+    Architecture,
+    DeviceCount,
+    Driver,
+    LeaseTerms,
+    PlacementSpec,
+    Spread,
+    Strict,
+)
 from protocol.grid.record import grid_id, read_register, vni_of, voiding
 from protocol.negotiation.holds import TABLE, HoldNotSaved, Holds, Neighbour, Taken
 from protocol.negotiation.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.negotiation.outcomes import Propose, RoomChanged
 from protocol.terms.effects import Effect, Persist, Send
 from protocol.terms.ids import GridId
-from protocol.terms.limits import HOLD_S
+from protocol.terms.limits import CLEAR_S, HOLD_S, SLACK_S, USEFUL_S
 from protocol.terms.refusal import Constraint
 from protocol.trust.order import SignedOrder
 
@@ -309,3 +318,20 @@ def test_devices_are_promised_once_each() -> None:
     assert ledger.free.devices == ()
     holds.release(HoldRelease(grid_id(order), ("web-1",)))
     assert ledger.free.devices == (("gpu", 1),)
+
+
+def test_best_effort_work_keeps_its_room_to_its_end_where_it_cannot_be_suspended() -> None:
+    order = ADMIN.up(shop(1, lease=LeaseTerms(best_effort=True), lease_s=1000), NOW)
+    for suspends, busy_s in ((True, USEFUL_S), (False, 1000 + SLACK_S + CLEAR_S)):
+        room = Quantum(500, 1024 * MIB, 1024 * MIB)
+        holds, ledger = host(room)
+        here = msgspec.structs.replace(offer(A, room), suspends=suspends)
+        effects, _ = holds.ask(B, ask("web-1", order=order), FREE, here, NOW)
+        row = holds.row(grid_id(order))
+        assert row is not None
+        assert row.window.end_s == NOW + busy_s
+        later = Window(NOW + 500, NOW + 600, 0)
+        assert (ledger.free_for(later, displacing=True).cpus_milli == 500) is suspends
+        again, ledger = host(room, saved(effects))
+        assert (ledger.free_for(later, displacing=True).cpus_milli == 500) is suspends
+        again.check()
