@@ -4,25 +4,32 @@ An order's request id is derived from the order itself, so sending it twice is s
 """
 
 import secrets
+from typing import Annotated
 
 from litestar import Router, delete, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
 from overlayd.api.views import Accepted, GridView
 from protocol.grid.model import GridSpec
+from protocol.negotiation.proposal import Proposal
 from protocol.negotiation.request import RequestState, RequestView
 from protocol.node import snapshot
 from protocol.node.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.node.rows import GridRow
 from protocol.terms.ids import RequestId
+from protocol.terms.limits import PROPOSAL_S
+from protocol.terms.quantities import format_duration
 from protocol.trust.order import Action, SignedOrder, order_id, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.limits import MAX_ORDER_BYTES
 
 BODY_MAX_BYTES = 2 * MAX_ORDER_BYTES
 """An order is base64 in JSON, beside its chain; the JSON of the largest grid is smaller."""
+
+Site = Annotated[str, QueryParameter(max_length=63, description="Whose admin would order it.")]
+QuoteId = Annotated[str, QueryParameter(max_length=64, description="A quote to take up.")]
 
 _PS = "`overlayctl ps` lists the grids there are"
 
@@ -51,26 +58,54 @@ def grid_view(service: Service, name: str) -> GridView:
 
 
 @post("/plans", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Plan a grid")
-async def plan(data: JSONBody[GridSpec], service: Here) -> Accepted:
-    """A round of quotes; nothing is held. Images carry their digests."""
-    request = RequestId(f"plan-{secrets.token_hex(6)}")
-    service.peer.submit(PlanAsked(request, data))
-    service.take(request, "plan", data.name)
+async def plan(
+    data: JSONBody[GridSpec],
+    service: Here,
+    keep: FromQuery[bool] = False,
+    site: Site = "",
+) -> Accepted:
+    """A round of quotes; nothing is held. Images carry their digests. With `keep` the answer is a quote for
+    `POST /v1/orders?quote=ID`; `site` names whose admin would order it, if not this peer's own."""
+    kind = "quote" if keep else "plan"
+    request = RequestId(f"{kind}-{secrets.token_hex(6)}")
+    service.peer.submit(PlanAsked(request, data, site, keep))
+    service.take(request, kind, data.name)
     return Accepted(request)
 
 
+@get("/quotes", summary="Quotes that can be taken up")
+async def quotes(service: Here) -> list[Proposal]:
+    """Those of this peer whose time is not up, oldest first."""
+    return service.peer.node.desk.proposals.all()
+
+
+@get("/quotes/{quote_id:str}", summary="One quote")
+async def quote(quote_id: FromPath[str], service: Here) -> Proposal:
+    """404 names the quotes there are."""
+    proposals = service.peer.node.desk.proposals
+    found = proposals.get(RequestId(quote_id))
+    if found is None:
+        lasts = format_duration(PROPOSAL_S)
+        again = f"`overlayctl plan --quote` again; a quote lasts {lasts}"
+        raise no_such("quote", quote_id, [p.id for p in proposals.all()], again)
+    return found
+
+
 @post("/orders", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Give an order")
-async def order(data: JSONBody[SignedOrder], service: Here) -> Accepted:
-    """up, down, pause, resume, restart or terminate, signed by a site's key. Safe to repeat."""
+async def order(data: JSONBody[SignedOrder], service: Here, quote: QuoteId = "") -> Accepted:
+    """up, down, pause, resume, restart or terminate, signed by a site's key. Safe to repeat. With `quote` an
+    `up` makes exactly what was quoted, or nothing."""
     try:
         said = read_order(data)
     except Untrusted as error:
         raise ApiProblem(400, error.detail) from None
+    if quote and said.action is not Action.UP:
+        raise ApiProblem(400, f"a quote is taken up by an order to up, not to {said.action}")
     if said.action is Action.CONSOLE:
         raise ApiProblem(400, "a console is not an order to carry out", "POST it to /v1/console")
     request = RequestId(order_id(data)[:20])
     if service.request(request) is None:
-        service.peer.submit(OrderGiven(request, data))
+        service.peer.submit(OrderGiven(request, data, quote))
         service.take(request, said.action, said.grid)
     return Accepted(request)
 
@@ -106,5 +141,7 @@ def _request(service: Service, request: str) -> RequestView:
 
 
 router = Router(
-    "/", route_handlers=[grids, grid, plan, order, requests, request, cancel], tags=["grids"]
+    "/",
+    route_handlers=[grids, grid, plan, quotes, quote, order, requests, request, cancel],
+    tags=["grids"],
 )

@@ -68,9 +68,11 @@ class Client:
         with self._asked(method, path, content, params or {}, within_s) as answer:
             return answer.read()
 
-    def post(self, path: str, body: msgspec.Struct, kind: type[T]) -> T:
+    def post(
+        self, path: str, body: msgspec.Struct, kind: type[T], params: dict[str, str] | None = None
+    ) -> T:
         """Sends a struct as JSON."""
-        return decoded(self.raw("POST", path, msgspec.json.encode(body)), kind)
+        return decoded(self.raw("POST", path, msgspec.json.encode(body), params), kind)
 
     def lines(self, path: str, params: dict[str, str]) -> Iterator[bytes]:
         """Lines of an answer as they come, without an end if the answer has none."""

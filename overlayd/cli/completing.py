@@ -40,6 +40,12 @@ def complete_request(context: typer.Context, incomplete: str) -> list[str]:
     return [*complete_grid(context, incomplete), *ids]
 
 
+def complete_quote(context: typer.Context, incomplete: str) -> list[str]:
+    """Quotes that can be taken up, the newest first."""
+    views = _get(context, "/requests", list[RequestView]) or []
+    return _starting([view.id for view in reversed(views) if view.until_s], incomplete)
+
+
 def complete_image(context: typer.Context, incomplete: str) -> list[str]:
     """Names of this host's images."""
     rows = _get(context, "/images", list[ImageRow]) or []

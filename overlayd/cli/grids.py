@@ -1,6 +1,5 @@
 """`overlayctl ps`, `show`, `explain` and `request list`: what grids there are and what became of requests."""
 
-import re
 from typing import Annotated
 
 import msgspec
@@ -13,7 +12,7 @@ from overlayd.cli.completing import complete_grid, complete_request
 from overlayd.cli.failure import failure
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import answer, print_lines, print_table, unchanged
-from overlayd.cli.words import age
+from overlayd.cli.words import NAME, age
 from protocol.grid.lifecycle import SETTLED
 from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
@@ -23,8 +22,6 @@ from protocol.node.rows import GridRow, WorkspaceRow
 from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
 
 Grid = Annotated[str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)]
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 CANCEL_WITHIN_S = 15.0
 
@@ -245,7 +242,7 @@ def cancel_request(
     Example: overlayctl request cancel 4f1c0a9be1d27c355a10
     """
     session = session_of(context)
-    if _NAME.fullmatch(request) is None:
+    if NAME.fullmatch(request) is None:
         raise failure(
             f"{quoted(request)} is no request's id", "`overlayctl request list` lists them"
         )
@@ -297,7 +294,7 @@ def _requests(views: list[RequestView]) -> None:
 
 def _path(name: str) -> str:
     """A grid's path in the API. Failure for what cannot be a name, before it becomes another path."""
-    if _NAME.fullmatch(name) is None:
+    if NAME.fullmatch(name) is None:
         raise failure(
             f"{quoted(name)} is no grid's name", "`overlayctl ps` lists the grids there are"
         )

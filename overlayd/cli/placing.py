@@ -6,16 +6,20 @@ from typing import Annotated
 
 import typer
 
-from overlayd.api.views import Accepted
+from overlayd.api.views import Accepted, ImageRow
 from overlayd.cli.asking import ended, follow
+from overlayd.cli.completing import complete_quote
 from overlayd.cli.failure import FAILED, INTERRUPTED, PLAN_ERROR, USAGE, Failure, failure
 from overlayd.cli.gridfile import read_grid
-from overlayd.cli.plan_text import plan_lines
+from overlayd.cli.plan_text import plan_lines, quote_lines
 from overlayd.cli.session import ORDER_VALID_S, Session, session_of
 from overlayd.cli.show import print_lines, unchanged
+from overlayd.cli.words import NAME
 from protocol.grid.model import GridSpec
+from protocol.grid.problem import quoted
 from protocol.grid.record import GridState
 from protocol.negotiation.placing import Stage
+from protocol.negotiation.proposal import Proposal
 from protocol.negotiation.request import RequestState
 from protocol.node.rows import GridRow
 from protocol.terms.ids import RequestId
@@ -43,26 +47,40 @@ SshKeys = Annotated[
 ]
 
 
-def plan(context: typer.Context, file: File, profile: Profile = None) -> None:
+def plan(
+    context: typer.Context,
+    file: File,
+    profile: Profile = None,
+    quote: Annotated[
+        bool,
+        typer.Option("--quote", help="Keep what was found, for `up --quote` within 10 minutes."),
+    ] = False,
+    ssh_key: SshKeys = None,
+) -> None:
     """Shows where a grid would go now: a real round of quotes, nothing is held.
+
+    With --quote it is kept at this peer under an id it prints, and `overlayctl up --quote ID` makes exactly
+    that, or says what moved meanwhile.
 
     Exit code 0: it is up already, nothing would change. 1: it would be made. 255: it cannot be.
 
     Example: overlayctl plan examples/star.yaml
 
+    Example: overlayctl plan examples/star.yaml --quote --ssh-key ~/.ssh/id_ed25519.pub
+
     Example: overlayctl plan examples/star.yaml --profile test --output json
     """
     session = session_of(context)
     try:
-        code = _plan(session, file, profile)
+        spec, images = read_grid(session, file, profile, ssh_key or (), PLAN_ERROR)
+        code = _plan(session, spec, images, keep=quote)
     except Failure as error:
         error.code = PLAN_ERROR
         raise
     raise typer.Exit(code)
 
 
-def _plan(session: Session, file: Path, profile: str | None) -> int:
-    spec, images = read_grid(session, file, profile, (), PLAN_ERROR)
+def _plan(session: Session, spec: GridSpec, images: list[ImageRow], *, keep: bool) -> int:
     there = _already_up(session, spec.name)
     if there is not None:
         if session.plain:
@@ -72,7 +90,8 @@ def _plan(session: Session, file: Path, profile: str | None) -> int:
             many = counted(there.workspaces, "workspace")
             typer.echo(f"{there.name} is up already: {many} on {hosts} at {sites}")
         return 0
-    accepted = session.client.post("/plans", spec, Accepted)
+    params = {"keep": "true", "site": session.site} if keep else {}
+    accepted = session.client.post("/plans", spec, Accepted, params)
     view = follow(session, accepted.request, lambda _: None)
     if view.state is not RequestState.DONE:
         ended(view, PLAN_ERROR)
@@ -80,6 +99,8 @@ def _plan(session: Session, file: Path, profile: str | None) -> int:
         unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
     else:
         print_lines(plan_lines(spec, view, images))
+        if view.until_s:
+            print_lines(quote_lines(view))
     return CHANGES
 
 
@@ -94,9 +115,21 @@ def _already_up(session: Session, name: str) -> GridRow | None:
 
 def up(
     context: typer.Context,
-    file: File,
+    file: Annotated[
+        Path | None, typer.Argument(help="The grid file.", show_default=False, readable=False)
+    ] = None,
     profile: Profile = None,
     ssh_key: SshKeys = None,
+    quote: Annotated[
+        str,
+        typer.Option(
+            "--quote",
+            metavar="ID",
+            help="Exactly what `plan --quote` answered, in place of a file.",
+            show_default=False,
+            autocompletion=complete_quote,
+        ),
+    ] = "",
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Hand the order over and go.")] = False,
 ) -> None:
     """Makes a grid: all of it or nothing. Ctrl-C lets go of everything that is not decided yet.
@@ -106,15 +139,27 @@ def up(
 
     Example: overlayctl up examples/star.yaml --identity ./federation/sites/ams
 
+    With --quote the quote is taken up: its grid, on the hosts it named. Refused if one of them cannot carry its
+    part any more; nothing is asked elsewhere, and the answer says what moved.
+
     Example: overlayctl up grid.yaml --profile test --ssh-key ~/.ssh/id_ed25519.pub
+
+    Example: overlayctl up --quote quote-4f1c0a9be1d2
     """
     from overlayd.cli.progress import watching  # It draws, which `plan` does not wait for.
 
     session = session_of(context)
-    spec, _ = read_grid(session, file, profile, ssh_key or (), USAGE)
-    valid_s = QUEUE_S if spec.lease.best_effort else ORDER_VALID_S
+    if (file is None) == (quote == ""):
+        said = "up makes what a grid file asks for, or what was quoted; name one of the two"
+        raise failure(said, "overlayctl up grid.yaml, or overlayctl up --quote ID", USAGE)
+    if file is not None:
+        spec, _ = read_grid(session, file, profile, ssh_key or (), USAGE)
+    else:
+        spec = _quoted(session, quote, profile, ssh_key)
+    waits = spec.lease.best_effort and not quote
+    valid_s = QUEUE_S if waits else ORDER_VALID_S
     order = session.sign(Action.UP, spec.name, body=encode(spec), valid_s=valid_s)
-    accepted = session.client.post("/orders", order, Accepted)
+    accepted = session.client.post("/orders", order, Accepted, {"quote": quote} if quote else {})
     if no_wait:
         _handed_over(session, accepted, spec.name)
         return
@@ -128,6 +173,19 @@ def up(
         if view.state in (RequestState.DONE, RequestState.QUEUED):
             return
     ended(view, FAILED)
+
+
+def _quoted(
+    session: Session, quote: str, profile: str | None, ssh_key: list[Path] | None
+) -> GridSpec:
+    """The grid of a quote, as it was read when it was asked for. Failure if there is none."""
+    if profile is not None or ssh_key:
+        said = "a quote is for a grid with everything in it; it takes no --profile and no --ssh-key"
+        raise failure(said, "overlayctl plan --quote, with these options", USAGE)
+    if NAME.fullmatch(quote) is None:
+        listing = "`overlayctl request list` lists them"
+        raise failure(f"{quoted(quote)} is no quote's id", listing, USAGE)
+    return session.client.get(f"/quotes/{quote}", Proposal).spec
 
 
 def _handed_over(session: Session, accepted: Accepted, name: str) -> None:

@@ -1,7 +1,7 @@
 """A plan as text: networks, volumes, workspaces, and the sum of it."""
 
 from overlayd.api.views import ImageRow
-from overlayd.cli.words import local
+from overlayd.cli.words import clock, local
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec
 from protocol.negotiation.request import Planned, RequestView
@@ -32,6 +32,11 @@ def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> lis
     memory = max((len(row[2]) for row in rows), default=0)
     lines += [f"{a}  {b:<{cpus}}  {c:<{memory}}  {d}" for a, b, c, d in rows]
     return [*lines, *_short(spec, placed), *_devices(spec), _sum(spec, view.placement)]
+
+
+def quote_lines(view: RequestView) -> list[str]:
+    """How the plan can be taken up, and until when."""
+    return [f"quote {view.id}, until {clock(view.until_s)}: `overlayctl up --quote {view.id}`"]
 
 
 def _short(spec: GridSpec, placed: dict[str, Planned]) -> list[str]:

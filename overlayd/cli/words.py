@@ -1,11 +1,14 @@
 """Values as words for a person: ages, ids, lists; and text of strangers made harmless."""
 
+import re
 from datetime import datetime
 
 from protocol.capacity.quantum import Quantum
 from protocol.terms.quantities import cpus_in_words, format_duration, format_size
 
 FRESH_S = 1.0
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What a name or an id looks like: it is made part of a path in the API."""
 
 
 def age(age_s: float, health: str = "") -> str:

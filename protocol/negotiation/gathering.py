@@ -119,6 +119,19 @@ class Gathering:
         """Names of hosts that gave no quote."""
         return [c.name for peer, c in self._asked.items() if peer not in self._offers]
 
+    def knows(self, peer: PeerId) -> bool:
+        """Whether that host was there to be asked."""
+        return peer in self._asked
+
+    def offer(self, peer: PeerId) -> Offer | None:
+        """A host's word, as far as it is believed."""
+        return self._offers.get(peer)
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        """Everybody's."""
+        return tuple(self._offers.values())
+
     # -- the choice
 
     def choose(self, now: float) -> Choice:
@@ -137,6 +150,11 @@ class Gathering:
             first = first or choice
         self._offers = plain
         return first or self._choose()
+
+    def afresh(self, now: float) -> Choice:
+        """Where all of it would go by what is known now. Nothing may be held."""
+        self.rounds, self.start_s = 0, self._deployment.spec.lease.start_s
+        return self.choose(now)
 
     def _starts(self, now: float) -> list[float]:
         """Starts worth trying: now, and whenever some host has more room."""
@@ -300,6 +318,10 @@ class Gathering:
         kept = {a.workspace: a.host for a in record.assignments} if record is not None else {}
         going = {**self._held, **self._waiting}
         going = {name: peer for name, peer in going.items() if kept.get(name) != peer}
+        for name, peer in self._held.items():
+            offer = self._offers[peer]
+            free = offer.free + quantum_of(self._sizes[name])
+            self._offers[peer] = msgspec.structs.replace(offer, free=free)
         self._held, self._waiting = {}, {}
         return [
             Send(peer, HoldRelease(self.grid, tuple(names)), self._request)

@@ -169,9 +169,16 @@ class Placing(Request):
         if not choice.enough:
             return self._not_placed(choice, now), []
         if self.order is None:
-            self._finish(RequestState.DONE, [], now)
-            return [], []
-        effects = self._gathering.hold(choice, self.order)
+            return self._planned(choice, now), []
+        return self._hold(choice, self.order, now)
+
+    def _planned(self, choice: Choice, now: float) -> list[Effect]:
+        """Where it would go is all that was asked."""
+        self._finish(RequestState.DONE, [], now)
+        return []
+
+    def _hold(self, choice: Choice, order: SignedOrder, now: float) -> Answer:
+        effects = self._gathering.hold(choice, order)
         if not self._gathering.waiting:
             return self._commit(now)
         self._enter(Stage.HOLDING, now + HOLD_REPLY_WITHIN_S)

@@ -7,6 +7,7 @@ import msgspec
 from protocol.placement.explain import Explanation
 from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.limits import STORY_LINES
+from protocol.terms.refusal import Constraint
 
 
 class RequestState(StrEnum):
@@ -33,6 +34,20 @@ class Planned(msgspec.Struct, frozen=True):
     image_cached: bool
 
 
+class Moved(msgspec.Struct, frozen=True):
+    """Why one host cannot have the part of a grid that it was quoted for."""
+
+    host: str
+    site: str
+    workspaces: tuple[str, ...]
+    """What was to go there."""
+    constraint: Constraint
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.detail}"
+
+
 class StoryLine(msgspec.Struct, frozen=True):
     """One thing that happened."""
 
@@ -57,6 +72,10 @@ class RequestView(msgspec.Struct, frozen=True):
     """When its lease would begin, or does; 0: when it is up."""
     why: Explanation | None = None
     """Why it was not placed, and what would work, if that is what happened."""
+    until_s: float = 0.0
+    """Until when its placement can be taken up with `up --quote`; 0: it cannot."""
+    moved: tuple[Moved, ...] = ()
+    """Why what was quoted cannot be had any more; `placement` is then what would work now, if anything."""
 
 
 class Request:
@@ -73,6 +92,8 @@ class Request:
         self.placement: tuple[Planned, ...] = ()
         self.start_s = 0.0
         self.why: Explanation | None = None
+        self.until_s = 0.0
+        self.moved: tuple[Moved, ...] = ()
         self._story: list[StoryLine] = []
 
     @property
@@ -100,6 +121,8 @@ class Request:
             placement=self.placement,
             start_s=self.start_s,
             why=self.why,
+            until_s=self.until_s,
+            moved=self.moved,
         )
 
     def end(self, state: RequestState, answer: list[str], now: float) -> None:

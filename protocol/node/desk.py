@@ -6,11 +6,10 @@ import msgspec
 
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert
-from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState
 from protocol.membership.membership import Membership
 from protocol.negotiation.acting import Acting
-from protocol.negotiation.authority import Authority
+from protocol.negotiation.authority import Authority, Deployment
 from protocol.negotiation.changing import Changing
 from protocol.negotiation.extending import Extending, by_of
 from protocol.negotiation.messages import (
@@ -25,17 +24,20 @@ from protocol.negotiation.messages import (
 )
 from protocol.negotiation.outcomes import Outcome
 from protocol.negotiation.placing import Placing, World
+from protocol.negotiation.quoting import Quoting
 from protocol.negotiation.request import RequestState
+from protocol.negotiation.taking import Taking
 from protocol.node.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.node.heard import Heard
 from protocol.node.host import Host
 from protocol.node.identity import Identity
 from protocol.node.part import part_of
+from protocol.node.proposals import Proposals
 from protocol.node.requests import Requests, answered
 from protocol.node.waiting import Waiting
 from protocol.register.proposer import Settled, Unsettled
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Effect, Realise
+from protocol.terms.effects import Deadline, Effect, Realise, earliest
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import QUEUED_MOST
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
@@ -68,48 +70,59 @@ class Desk:
         life = f"{identity.peer}/{incarnation}"
         self._world = World(life, self.heard.candidates, self.heard.stewards, detail)
         self.waiting = Waiting(self.requests, authority, self._world, dice)
+        self.proposals = Proposals(self.requests)
 
     # -- people
 
     def handle(self, event: PlanAsked | OrderGiven | CancelAsked, now: float) -> Answer:
         """Somebody here asks."""
         match event:
-            case PlanAsked(request=request, spec=spec):
-                return self._plan(request, spec, now)
-            case OrderGiven(request=request, order=order):
-                return self._order(request, order, now)
+            case PlanAsked():
+                return self._plan(event, now)
+            case OrderGiven(request=request, order=order, quote=quote):
+                return self._order(request, order, quote, now)
             case CancelAsked(request=request):
                 running = self.requests.running(request)
                 return (running.cancel(now) if isinstance(running, Placing) else []), []
 
-    def _plan(self, request: RequestId, spec: GridSpec, now: float) -> Answer:
+    def _plan(self, event: PlanAsked, now: float) -> Answer:
+        request, spec = event.request, event.spec
         if request in self.requests:
             return [], []
+        kind = "quote" if event.keep else "plan"
         try:
-            deployment = self._authority.draft(spec, self._identity.site)
+            deployment = self._authority.draft(spec, event.site or self._identity.site)
         except Untrusted as error:
-            return self._no(request, "plan", spec.name, (str(error),), now)
+            return self._no(request, kind, spec.name, (str(error),), now)
         if unknown := self.heard.unknown_image(spec, self._host.images):
-            return self._no(request, "plan", spec.name, unknown, now)
-        placing = Placing(request, deployment, None, self._world, self._dice, now)
+            return self._no(request, kind, spec.name, unknown, now)
+        placing: Placing
+        if event.keep:
+            keep = self.proposals.keep
+            placing = Quoting(request, deployment, self._world, self._dice, keep, now)
+        else:
+            placing = Placing(request, deployment, None, self._world, self._dice, now)
         self.requests.add(placing)
         return placing.start(now), []
 
-    def _order(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
+    def _order(self, request: RequestId, signed: SignedOrder, quote: str, now: float) -> Answer:
         if request in self.requests:
             return [], []
         try:
             checked = self._authority.order(signed, now, fresh=True)
             if checked.order.action is Action.UP:
-                return self._up(request, signed, now)
+                return self._up(request, signed, quote, now)
         except Untrusted as error:
             return self._no(request, "order", "", (f"this order is not accepted: {error}",), now)
         return self._change(request, checked, signed, now)
 
-    def _up(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
+    def _up(self, request: RequestId, signed: SignedOrder, quote: str, now: float) -> Answer:
         deployment = self._authority.deployment(signed, now, fresh=True)
         name = deployment.name
         if unknown := self.heard.unknown_image(deployment.spec, self._host.images):
+            if quote:
+                moved = f"cannot make {name} as quoted ({quote}): the world moved"
+                unknown = (moved, f"  {unknown[0]}", *unknown[1:])
             return self._no(request, "up", name, unknown, now)
         if self._placing(deployment.key) is not None:
             busy = f"{name} is being brought up by another request at this peer"
@@ -122,6 +135,8 @@ class Desk:
                 "  would work: take it down with `overlayctl down`, or choose another name",
             )
             return self._no(request, "up", name, lines, now)
+        if quote:
+            return self._take(request, deployment, signed, RequestId(quote), now)
         if not deployment.spec.lease.best_effort:
             placing = Placing(request, deployment, signed, self._world, self._dice, now)
             self.requests.add(placing)
@@ -130,6 +145,31 @@ class Desk:
             full = f"{QUEUED_MOST} requests wait at this peer already, as many as it keeps"
             return self._no(request, "up", name, (full, "  would work: another peer"), now)
         return self.waiting.add(request, deployment, signed, now), []
+
+    def _take(
+        self,
+        request: RequestId,
+        deployment: Deployment,
+        signed: SignedOrder,
+        quote: RequestId,
+        now: float,
+    ) -> Answer:
+        proposal, name = self.proposals.get(quote), deployment.name
+        if proposal is None:
+            lines = (
+                f"cannot make {name}: there is no quote {quote} at this peer, or its time is up",
+                "  would work: `overlayctl plan --quote` again",
+            )
+            return self._no(request, "up", name, lines, now)
+        if proposal.spec != deployment.spec:
+            lines = (
+                f"cannot make {name}: the order is not for the grid that {quote} was made for",
+                f"  would work: `overlayctl up --quote {quote}`, which orders that grid",
+            )
+            return self._no(request, "up", name, lines, now)
+        taking = Taking(request, deployment, signed, proposal, self._world, self._dice, now)
+        self.requests.add(taking)
+        return taking.start(now), []
 
     def notes(self) -> list[Effect]:
         """Each answer is told once; what waits no more leaves the queue."""
@@ -297,11 +337,11 @@ class Desk:
             outcomes += due
         for acting in self.requests.acting():
             acting.tick(now)
-        return effects, outcomes
+        return effects + self.proposals.tick(now), outcomes
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        return self.requests.next_deadline()
+        return earliest(self.requests.next_deadline(), self.proposals.next_deadline())
 
     # -- parts
 

@@ -6,6 +6,7 @@ from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import GridSpec
 from protocol.negotiation.holds import HoldNotSaved
+from protocol.negotiation.proposal import ProposalNotSaved
 from protocol.negotiation.queueing import QueueNotSaved
 from protocol.node.messages import BulkMessage, Message
 from protocol.terms.effects import Untidied
@@ -106,6 +107,10 @@ class PlanAsked(msgspec.Struct, frozen=True):
 
     request: RequestId
     spec: GridSpec
+    site: str = ""
+    """Whose admin would order it; this peer's own, if none is named."""
+    keep: bool = False
+    """The answer is a quote, kept for a while so that exactly that can be ordered."""
 
 
 class OrderGiven(msgspec.Struct, frozen=True):
@@ -113,6 +118,8 @@ class OrderGiven(msgspec.Struct, frozen=True):
 
     request: RequestId
     order: SignedOrder
+    quote: str = ""
+    """An `up` of exactly what that quote of this peer says."""
 
 
 class CancelAsked(msgspec.Struct, frozen=True):
@@ -174,5 +181,6 @@ Event = (
     | Stopping
     | HoldNotSaved
     | QueueNotSaved
+    | ProposalNotSaved
     | Untidied
 )

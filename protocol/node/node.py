@@ -18,6 +18,8 @@ from protocol.negotiation.authority import Authority
 from protocol.negotiation.holds import HoldNotSaved
 from protocol.negotiation.messages import HoldAsk, NegotiationMessage
 from protocol.negotiation.outcomes import RoomChanged
+from protocol.negotiation.proposal import TABLE as QUOTED
+from protocol.negotiation.proposal import ProposalNotSaved
 from protocol.negotiation.queueing import TABLE as QUEUE
 from protocol.negotiation.queueing import QueueNotSaved
 from protocol.node.addresses import Rows
@@ -121,7 +123,7 @@ class Node:
             incarnation,
             lambda sites, at_s: self.levels.ask_detail(sites, at_s),
         )
-        self._waiting = rows.get(QUEUE, {})
+        self._waiting, self._quoted = rows.get(QUEUE, {}), rows.get(QUOTED, {})
         self.host.hidden = self.relaying.hidden
         self.bulletin = Bulletin(self.me, self.host, self.desk.heard.notices)
         self.levels = Levels(
@@ -207,6 +209,8 @@ class Node:
                 return self._outcomes(*self.host.handle(event, now), now)
             case QueueNotSaved():
                 return self._outcomes(*self.desk.waiting.not_saved(event, now), now)
+            case ProposalNotSaved():
+                return self._outcomes(*self.desk.proposals.not_saved(event, now), now)
             case PlanAsked() | OrderGiven() | CancelAsked():
                 return self._outcomes(*self.desk.handle(event, now), now)
             case NewsGiven(text=text):
@@ -230,7 +234,8 @@ class Node:
             self.bulletin.due(row.record.id)
             effects.append(Realise(row.record.id, row.record.id))
         effects += self.desk.waiting.resume(self._waiting, now)
-        self._waiting = {}
+        effects += self.desk.proposals.resume(self._quoted, now)
+        self._waiting, self._quoted = {}, {}
         return effects + self._tick(now)
 
     def _arrived(

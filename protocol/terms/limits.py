@@ -170,6 +170,11 @@ REQUESTS_KEPT = 256
 STORY_LINES = 200
 HOLDS_PER_HOST = 1024
 
+PROPOSAL_S = 600.0
+"""How long a quote can be taken up: time for a person to read it, or for a program to compare several."""
+PROPOSALS_KEPT = 64
+"""Quotes at one peer; beyond it the oldest of which nothing is held is forgotten."""
+
 SIGNATURES_REMEMBERED = 4096
 """Right ones, of orders and their chains: four times the workspaces a host carries; 400 KiB."""
 ORDERS_READ = 64

@@ -9,6 +9,7 @@ from orders import accepted, answered, building, grid_spec, post, signed, up_ord
 from overlayd.api.views import GridView
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import ImageRef
+from protocol.negotiation.proposal import Proposal
 from protocol.node.rows import GridRow
 from protocol.terms.ids import GridId
 from protocol.trust.order import Action, order_id
@@ -185,3 +186,36 @@ async def test_unknown_names_name_what_there_is(api: AsyncClient, host: OneHost)
             "would_work": "`overlayctl request list` lists them",
         },
     )
+
+
+async def test_a_kept_plan_is_a_quote_with_what_was_offered(
+    api: AsyncClient, host: OneHost
+) -> None:
+    spec = await grid_spec(host)
+    quote = await accepted(api, "/plans?keep=true&site=bnl", spec)
+    view = await answered(api, quote)
+    assert (view["kind"], view["state"]) == ("quote", "done")
+    (kept,) = msgspec.json.decode((await api.get("/quotes")).content, type=list[Proposal])
+    assert (kept.id, kept.site, kept.spec, kept.until_s) == (quote, "bnl", spec, view["until_s"])
+    assert [offer.host for offer in kept.offers] == ["h1"]
+    assert (await api.get(f"/quotes/{quote}")).json()["id"] == quote
+    missing = await api.get("/quotes/quote-1")
+    assert (missing.status_code, missing.json()["problem"]) == (
+        404,
+        f'there is no quote "quote-1"; there is {quote}',
+    )
+
+
+async def test_a_quote_is_for_the_grid_it_was_made_for(api: AsyncClient, host: OneHost) -> None:
+    spec = await grid_spec(host)
+    quote = await accepted(api, "/plans?keep=true", spec)
+    await answered(api, quote)
+    other = up_order(host.site_dir, msgspec.structs.replace(spec, lease_s=120))
+    view = await answered(api, await accepted(api, f"/orders?quote={quote}", other))
+    assert view["state"] == "failed"
+    assert view["answer"][0] == (
+        f"cannot make demo: the order is not for the grid that {quote} was made for"
+    )
+    down = signed(host.site_dir, Action.DOWN, "demo")
+    refused = await post(api, f"/orders?quote={quote}", down)
+    assert refused.status_code == 400
