@@ -18,6 +18,7 @@ from protocol.grid.record import Assignment, GridRecord, GridState, HostRef, vni
 from protocol.negotiation.authority import Deployment
 from protocol.negotiation.messages import HoldAsk, HoldRelease, HoldReply, Quote, QuoteAsk
 from protocol.negotiation.request import Planned
+from protocol.negotiation.shortlist import Candidate, shortlist
 from protocol.placement.choose import Choice, choose
 from protocol.placement.counter import counter_offers
 from protocol.placement.explain import Explanation, explain
@@ -25,17 +26,9 @@ from protocol.placement.fit import Offer, quantum_of, rules_of
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
-from protocol.terms.limits import HOLD_S, QUOTED_HOSTS, STARTS_TRIED
+from protocol.terms.limits import HOLD_S, STARTS_TRIED
 from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
 from protocol.trust.order import SignedOrder
-
-
-class Candidate(msgspec.Struct, frozen=True):
-    """A live host that may be asked."""
-
-    peer: PeerId
-    name: str
-    site: str
 
 
 class Gathering:
@@ -52,7 +45,10 @@ class Gathering:
     ) -> None:
         self._request, self._deployment, self._dice = request, deployment, dice
         self.grid, self.stewards = grid, stewards
-        self._asked = {candidate.peer: candidate for candidate in candidates[:QUOTED_HOSTS]}
+        first, others = shortlist(candidates, deployment.spec, deployment.workspaces, dice)
+        self._asked = {candidate.peer: candidate for candidate in first}
+        self._others = {candidate.peer: candidate for candidate in others}
+        """Hosts that are asked when those are not enough."""
         self._offers: dict[PeerId, Offer] = {}
         self._rooms: dict[PeerId, Room] = {}
         self._ahead: dict[PeerId, Quantum] = {}
@@ -69,7 +65,17 @@ class Gathering:
     # -- quotes
 
     def ask(self) -> list[Effect]:
-        """Asks every candidate for a quote."""
+        """Asks the first lot of hosts for a quote."""
+        return self._ask(tuple(self._asked))
+
+    def widen(self) -> list[Effect]:
+        """Asks all others, too; nothing if there are none."""
+        others = tuple(self._others)
+        self._asked |= self._others
+        self._others = {}
+        return self._ask(others)
+
+    def _ask(self, peers: tuple[PeerId, ...]) -> list[Effect]:
         deployment = self._deployment
         ask = QuoteAsk(
             self._request,
@@ -78,7 +84,7 @@ class Gathering:
             deployment.name,
             deployment.spec.placement.apart,
         )
-        return [Send(peer, ask, self._request) for peer in self._asked]
+        return [Send(peer, ask, self._request) for peer in peers]
 
     @property
     def candidates(self) -> int:

@@ -28,10 +28,11 @@ from protocol.grid.record import (
 )
 from protocol.negotiation.authority import Deployment
 from protocol.negotiation.building import Building, Verdict
-from protocol.negotiation.gathering import Candidate, Gathering
+from protocol.negotiation.gathering import Gathering
 from protocol.negotiation.messages import DecidedAck, HoldReply, Notice, Quote
 from protocol.negotiation.outcomes import Outcome, Propose
 from protocol.negotiation.request import Request, RequestState
+from protocol.negotiation.shortlist import Candidate
 from protocol.placement.choose import Choice
 from protocol.placement.explain import summarise, words
 from protocol.terms.dice import Dice
@@ -167,6 +168,10 @@ class Placing(Request):
         self.placement = self._gathering.planned(choice)
         self.start_s = self._gathering.start_s
         if not choice.enough:
+            if more := self._gathering.widen():
+                self._enter(Stage.QUOTING, now + QUOTE_WITHIN_S)
+                self.tell(now, f"not enough there; asking {counted(len(more), 'more host')}")
+                return more, []
             return self._not_placed(choice, now), []
         if self.order is None:
             return self._planned(choice, now), []

@@ -5,7 +5,7 @@ import msgspec
 from protocol.capacity.advert import Advert, ImageLabel
 from protocol.grid.model import GridSpec
 from protocol.membership.membership import Membership
-from protocol.negotiation.gathering import Candidate
+from protocol.negotiation.shortlist import Candidate, told_by
 from protocol.node.identity import Identity
 from protocol.node.notices import Notices
 from protocol.terms.ids import Digest, GridId, KeyId, PeerId, short_hash
@@ -26,12 +26,15 @@ class Heard:
         self._identity, self._membership = identity, membership
         self.notices = Notices()
         self.adverts: dict[PeerId, HeardAdvert] = {}
+        self._told: dict[PeerId, Candidate] = {}
+        """Adverts as requests read them, made when they are first needed."""
         self._narrowed = False
 
     def advertised(self, peer: PeerId, advert: Advert, now: float) -> bool:
         """A host's advert. True if it has other room than before."""
         before = self.adverts.get(peer)
         self.adverts[peer] = HeardAdvert(advert, now)
+        self._told.pop(peer, None)
         return before is None or advert.free != before.advert.free
 
     def narrow(self, site: str) -> None:
@@ -52,8 +55,15 @@ class Heard:
         for peer in self._membership.sites_alive():
             known = self._membership.known[peer]
             if peer in self.adverts:
-                found.append(Candidate(peer, known.name, known.site))
+                found.append(self._candidate(peer, known.name, known.site))
         return tuple(found)
+
+    def _candidate(self, peer: PeerId, name: str, site: str) -> Candidate:
+        told = self._told.get(peer)
+        if told is None or (told.name, told.site) != (name, site):
+            offer = told_by(peer, name, site, self.adverts[peer].advert)
+            told = self._told[peer] = Candidate(peer, name, site, offer)
+        return told
 
     def stewards(self, key: str) -> tuple[PeerId, ...]:
         """Who keeps a name's register: those that kept it before while a majority of them lives, else

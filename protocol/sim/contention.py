@@ -69,6 +69,11 @@ class Found(msgspec.Struct):
         placed = self.took_s()
         return sum(t <= SUCCESS_S for t in placed) / max(1, len(self.survivors))
 
+    @property
+    def at_once(self) -> float:
+        """Share that was committed without a refused hold."""
+        return sum(one.at_once for one in self.survivors) / max(1, len(self.survivors))
+
     def took_s(self) -> list[float]:
         """Seconds to commit, of those that were."""
         return [a.committed_s - a.asked_s for a in self.survivors if a.committed_s]

@@ -3,10 +3,11 @@
 A whole simulated peer (peer.py) costs too much for hundreds of gangs a second on a thousand hosts. Here each
 party has what negotiation is made of, as it is: `Host` (holds, ledger, carried grids), `Registers` (both
 halves of CASPaxos), `Placing`. Left out are membership and the directory: everybody knows everybody, a
-message takes the time its two ends are apart and is never lost. There are no adverts: every host is asked
-for a quote, so what is known of it is one way old. A crash
-is the requester's: its requests are gone, its host and its registers are there again
-at once (what a host does when it dies is cut effect by effect in tests/simulation/test_sim_deaths.py).
+message takes the time its two ends are apart and is never lost. Adverts are not sent: each host's is taken
+once a second, at a moment of its own, and is what everybody knows of it from half a second later on: one
+second old on average. A crash is the requester's: its requests are gone, its host and its registers are
+there again at once (what a host does when it dies is cut effect by effect in
+tests/simulation/test_sim_deaths.py).
 """
 
 from collections import deque
@@ -24,7 +25,6 @@ from protocol.grid.lifecycle import Phase
 from protocol.grid.model import ClusterSpec, GridSpec
 from protocol.grid.record import GridRecord, GridState
 from protocol.negotiation.authority import Authority
-from protocol.negotiation.gathering import Candidate
 from protocol.negotiation.messages import (
     Decided,
     DecidedAck,
@@ -37,6 +37,7 @@ from protocol.negotiation.messages import (
 from protocol.negotiation.outcomes import Propose
 from protocol.negotiation.placing import Placing, World
 from protocol.negotiation.request import StoryLine
+from protocol.negotiation.shortlist import Candidate, told_by
 from protocol.node.events import Cleared, Progressed
 from protocol.node.host import Host
 from protocol.node.identity import Identity
@@ -59,6 +60,7 @@ SITE = "s1"
 _SLOT_BYTES = 1 << 28
 _CHECK_EVERY = 997
 """Steps between two checks of a host's invariants; a prime, so that all hosts get their turn."""
+_ADVERT_EVERY_S, _ADVERT_ON_WAY_S = 1.0, 0.5
 _WATCHED_S = 3.0
 """How long a requester goes on telling hosts of what was decided."""
 
@@ -103,6 +105,12 @@ class Asked(msgspec.Struct):
     """Why not, once that is said."""
     story: tuple[StoryLine, ...] = ()
 
+    @property
+    def at_once(self) -> bool:
+        """Whether it was committed, and no host had refused a hold."""
+        rounds = sum(line.text.startswith("round ") for line in self.story)
+        return self.committed_s > 0 and rounds == 1
+
 
 class Party:
     """One peer: a host, a steward, and whoever asks there."""
@@ -126,6 +134,18 @@ class Party:
         self._asked: dict[RequestId, Asked] = {}
         self._world = World(f"{self.id}/1", market.candidates, market.stewards)
         self._wake_s = float("inf")
+
+    # -- what everybody knows of it
+
+    @property
+    def promised(self) -> int:
+        """Slots that are held or leased."""
+        return len(self.host.ledger)
+
+    def candidate(self) -> Candidate:
+        """Itself, with its advert."""
+        told = told_by(self.id, self.name, SITE, self.host.advert(self._market.now_s))
+        return Candidate(self.id, self.name, SITE, told)
 
     # -- people
 
@@ -267,7 +287,11 @@ class Market:
         )
         self.parties = [Party(self, number, slots, drawn()) for number in range(1, hosts + 1)]
         self._by_id = {party.id: party for party in self.parties}
-        self._everybody = tuple(Candidate(p.id, p.name, SITE) for p in self.parties)
+        self._told = {party.id: party.candidate() for party in self.parties}
+        for party in self.parties:
+            self.after(self._dice.uniform(0.0, _ADVERT_EVERY_S), self._advertise, party)
+        self._promised: dict[PeerId, int] = {}
+        """How many slots each host had promised when its advert was last taken."""
         self.over: Callable[[Asked, GridRecord | None], None] = lambda asked, record: None
         """Told of each request's end: with its record, or without one."""
         self.records: dict[str, GridRecord] = {}
@@ -350,8 +374,8 @@ class Market:
     # -- what parties know
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """Everybody."""
-        return self._everybody
+        """Everybody, as their adverts have them."""
+        return tuple(self._told.values())
 
     def stewards(self, key: str) -> tuple[PeerId, ...]:
         """Three neighbours on a ring, from a place that follows from the key. Rendezvous hashing of a thousand
@@ -364,7 +388,7 @@ class Market:
 
     def used(self) -> int:
         """Slots that are held or leased."""
-        return sum(len(party.host.ledger) for party in self.parties)
+        return sum(party.promised for party in self.parties)
 
     def held(self) -> int:
         """Slots that are held."""
@@ -376,6 +400,12 @@ class Market:
             party.host.check()
 
     # -- parts
+
+    def _advertise(self, party: Party) -> None:
+        self.after(_ADVERT_EVERY_S, self._advertise, party)
+        if party.promised != self._promised.get(party.id):
+            self._promised[party.id] = party.promised
+            self.after(_ADVERT_ON_WAY_S, self._told.__setitem__, party.id, party.candidate())
 
     def _delay_s(self, a: PeerId, b: PeerId) -> float:
         if a == b:

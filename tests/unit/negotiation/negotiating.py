@@ -15,9 +15,9 @@ from protocol.grid.record import (
     vni_of,
 )
 from protocol.negotiation.authority import Authority
-from protocol.negotiation.gathering import Candidate
 from protocol.negotiation.messages import HoldAsk, HoldReply, Quote
 from protocol.negotiation.placing import Placing, World
+from protocol.negotiation.shortlist import Candidate
 from protocol.placement.fit import Offer
 from protocol.sim.keys import SimFederation, SimVerifier
 from protocol.sim.people import Admin, grid_spec
