@@ -6,7 +6,7 @@ reason is not asked again in this attempt. A host that does not answer may hold 
 told to let go.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -42,11 +42,16 @@ class Gathering:
         candidates: tuple[Candidate, ...],
         stewards: tuple[PeerId, ...],
         dice: Dice,
+        sure: Iterable[PeerId] = (),
     ) -> None:
+        """`sure` are asked first, whatever the lot."""
         self._request, self._deployment, self._dice = request, deployment, dice
         self.grid, self.stewards = grid, stewards
-        first, others = shortlist(candidates, deployment.spec, deployment.workspaces, dice)
-        self._asked = {candidate.peer: candidate for candidate in first}
+        there = {candidate.peer: candidate for candidate in candidates}
+        asked = {peer: there[peer] for peer in sure if peer in there}
+        rest = tuple(c for c in candidates if c.peer not in asked)
+        first, others = shortlist(rest, deployment.spec, deployment.workspaces, dice)
+        self._asked = asked | {candidate.peer: candidate for candidate in first}
         self._others = {candidate.peer: candidate for candidate in others}
         """Hosts that are asked when those are not enough."""
         self._offers: dict[PeerId, Offer] = {}

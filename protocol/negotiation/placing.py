@@ -9,7 +9,7 @@ name's register: then it is a grid, or it never becomes one. When the stewards d
 knows, so the attempt is voted down until somebody answers; only then is the person told, truthfully.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 import msgspec
@@ -161,7 +161,12 @@ class Placing(Request):
             grid = grid_id(self.order, max(0, self._attempt), f"{self._world.me}/{self.id}")
         candidates = self._world.candidates() if self._attempt >= 0 else ()
         stewards = self._world.stewards(self.deployment.key)
-        return Gathering(self.id, self.deployment, grid, candidates, stewards, self._dice)
+        sure = self._sure()
+        return Gathering(self.id, self.deployment, grid, candidates, stewards, self._dice, sure)
+
+    def _sure(self) -> Iterable[PeerId]:
+        """Hosts that are asked first in any case."""
+        return ()
 
     def _choose(self, now: float) -> Answer:
         choice = self._gathering.choose(now)

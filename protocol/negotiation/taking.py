@@ -8,6 +8,8 @@ The round of quotes asks everybody, not the hosts of the placement alone: so who
 would fit now. A name, or a network's id, that somebody else only holds passes: that is tried again.
 """
 
+from collections.abc import Iterable
+
 from protocol.negotiation.authority import Deployment
 from protocol.negotiation.gathering import Gathering
 from protocol.negotiation.placing import Answer, Placing, World
@@ -25,7 +27,7 @@ from protocol.placement.explain import words
 from protocol.placement.fit import rules_of
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect
-from protocol.terms.ids import RequestId
+from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.refusal import Constraint
 from protocol.trust.order import SignedOrder
 
@@ -52,6 +54,12 @@ class Taking(Placing):
         gathering = super()._gather()
         gathering.start_s = self.proposal.start_s
         return gathering
+
+    def _sure(self) -> Iterable[PeerId]:
+        return self.proposal.placed.values()
+
+    def _ask(self, now: float) -> list[Effect]:
+        return super()._ask(now) + self._gathering.widen()
 
     def _choose(self, now: float) -> Answer:
         """Everybody has spoken, or had time to."""
