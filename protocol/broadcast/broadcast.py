@@ -115,7 +115,7 @@ class Broadcast:
         self._detail: dict[str, float] = {}
         """Other sites whose detail was asked for, and until when it is listened to."""
         self.directory = Directory()
-        self.tree = Plumtree()
+        self.tree = Plumtree(dice)
         self._compare_s: float | None = None
 
     # -- publishing

@@ -7,8 +7,9 @@ misses what was announced grafts the announcer to eager after a while.
 What we change: news is a directory record, so the directory's versions say what is old and what is
 missing, and a graft is answered with the newest record under the key. There is no message cache, and
 nothing to bound but the announcements awaited. What one step of the peer has for one neighbour goes in one
-frame, so a burst of news is few frames. Of two that are lazy to each other only the first announces. We
-leave the hop-count optimisation of the tree.
+frame, so a burst of news is few frames. Of two that are lazy to each other only the first announces, and
+how long each gathers is drawn by lot, so that mostly there is a first. We leave the hop-count optimisation of
+the tree.
 
 When there are too many peers for everybody to have everything, news of one site goes only to neighbours
 that keep it; the same tree serves.
@@ -17,6 +18,7 @@ that keep it; the same tree serves.
 from collections.abc import Callable, Sequence
 
 from protocol.broadcast.messages import Announce, Graft, Prune, Version
+from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import ANNOUNCE_AFTER_S, ANNOUNCED, GRAFT_AFTER_S
@@ -26,7 +28,8 @@ from protocol.trust.record import RecordKey, SignedRecord
 class Plumtree:
     """Who gets pushes, who gets announcements, and which announced news is awaited."""
 
-    def __init__(self) -> None:
+    def __init__(self, dice: Dice) -> None:
+        self._dice = dice
         self._eager: dict[PeerId, None] = {}
         self._lazy: dict[PeerId, None] = {}
         self._awaited: dict[RecordKey, tuple[Version, PeerId, float]] = {}
@@ -69,7 +72,7 @@ class Plumtree:
         for peer in self._lazy:
             if peer != source and (keeps is None or keeps(peer)):
                 self._to_announce.setdefault(peer, {})[key] = version
-                self._announce_s = self._announce_s or now + ANNOUNCE_AFTER_S
+                self._announce_s = self._announce_s or now + self._dice.uniform(*ANNOUNCE_AFTER_S)
 
     def pop_pushes(self) -> dict[PeerId, list[SignedRecord]]:
         """What is to be pushed to whom, gathered since the last call."""

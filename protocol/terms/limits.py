@@ -112,8 +112,8 @@ SCOPES = 256
 COMPARE_BUCKETS = 64
 GRAFT_AFTER_S = 0.4
 """An announced record that has not come by then is asked for (Plumtree's timer)."""
-ANNOUNCE_AFTER_S = 0.1
-"""Announcements to one neighbour are gathered this long: one small frame instead of many."""
+ANNOUNCE_AFTER_S = (0.1, 0.5)
+"""Announcements are gathered for a time between these: one small frame instead of many."""
 ANNOUNCED = 4096
 """Announcements awaited at once."""
 RECORDS = 65536

@@ -1,5 +1,7 @@
 """The tree, as a conversation: push, announce, prune, graft."""
 
+from random import Random
+
 from protocol.broadcast.messages import Announce, Graft, Prune, Version, version_of
 from protocol.broadcast.plumtree import Plumtree
 from protocol.sim.keys import SimSigner
@@ -19,7 +21,7 @@ def news(sequence: int = 1, name: str = "") -> tuple[SignedRecord, Version]:
 
 def grown() -> Plumtree:
     """`a` and `b` eager, `c` lazy."""
-    tree = Plumtree()
+    tree = Plumtree(Random(1))
     for peer in (A, B, C):
         tree.neighbour_up(peer)
     tree.pruned(C)
@@ -32,8 +34,13 @@ def test_news_goes_to_the_eager_now_and_to_the_lazy_as_a_word_in_a_moment() -> N
     tree.push(signed, version, A, 5.0)
     assert tree.pop_pushes() == {B: [signed]}
     assert tree.pop_pushes() == {}
-    assert tree.next_deadline() == Deadline(5.0 + ANNOUNCE_AFTER_S, "announce")
-    assert tree.tick(5.0 + ANNOUNCE_AFTER_S) == [Send(C, Announce((version,)))]
+    due = tree.next_deadline()
+    assert due is not None
+    assert due.why == "announce"
+    first_s, last_s = ANNOUNCE_AFTER_S
+    assert 5.0 + first_s <= due.at_s <= 5.0 + last_s
+    assert tree.tick(5.0 + first_s / 2) == []
+    assert tree.tick(due.at_s) == [Send(C, Announce((version,)))]
     assert tree.next_deadline() is None
 
 
