@@ -14,7 +14,7 @@ from overlayd.api.service import Here, Service
 from overlayd.api.views import Accepted, GridView
 from protocol.grid.model import GridSpec
 from protocol.negotiation.proposal import Proposal
-from protocol.negotiation.request import RequestState, RequestView
+from protocol.negotiation.request import UNENDED, RequestState, RequestView
 from protocol.node import snapshot
 from protocol.node.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.node.rows import GridRow
@@ -93,8 +93,8 @@ async def quote(quote_id: FromPath[str], service: Here) -> Proposal:
 
 @post("/orders", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Give an order")
 async def order(data: JSONBody[SignedOrder], service: Here, quote: QuoteId = "") -> Accepted:
-    """up, down, pause, resume, restart or terminate, signed by a site's key. Safe to repeat. With `quote` an
-    `up` makes exactly what was quoted, or nothing."""
+    """up, hold, down, pause, resume, restart or terminate, signed by a site's key. Safe to repeat. With `quote`
+    an `up` makes exactly what was quoted, or nothing."""
     try:
         said = read_order(data)
     except Untrusted as error:
@@ -124,9 +124,12 @@ async def request(request_id: FromPath[str], service: Here) -> RequestView:
 
 @delete("/requests/{request_id:str}", status_code=202, summary="Cancel a request")
 async def cancel(request_id: FromPath[str], service: Here) -> Accepted:
-    """Asks for it: before its grid is committed everything is let go, afterwards it goes on."""
+    """Asks for it: before its grid is committed everything is let go, afterwards it goes on. A plan that is
+    held is let go. Safe to repeat."""
     view = _request(service, request_id)
-    if view.state not in (RequestState.RUNNING, RequestState.QUEUED):
+    if view.state is RequestState.CANCELLED:
+        return Accepted(view.id)
+    if view.state not in UNENDED:
         raise ApiProblem(409, f"request {view.id} has ended: {view.state}")
     service.peer.submit(CancelAsked(view.id))
     return Accepted(view.id)

@@ -70,8 +70,8 @@ class StoryLines:
 
 
 def ended(view: RequestView, code: int = FAILED) -> None:
-    """Prints the answer of a request that is done, or waits. Failure with its explanation if it is not."""
-    if view.state in (RequestState.DONE, RequestState.QUEUED):
+    """Prints the answer of a request that is done, or stands. Failure with its explanation if it is not."""
+    if view.state in (RequestState.DONE, RequestState.QUEUED, RequestState.HELD):
         print_lines(view.answer)
         return
     lines = view.answer or (f"{view.kind} {view.grid}: {view.state}",)

@@ -17,7 +17,7 @@ from protocol.grid.lifecycle import SETTLED
 from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
 from protocol.negotiation.placing import Stage
-from protocol.negotiation.request import RequestState, RequestView
+from protocol.negotiation.request import UNENDED, RequestState, RequestView
 from protocol.node.rows import GridRow, WorkspaceRow
 from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
 
@@ -235,7 +235,7 @@ def cancel_request(
         str, typer.Argument(help="A request's id.", autocompletion=complete_request)
     ],
 ) -> None:
-    """Ends a request to place a grid: whatever is held for it is let go.
+    """Ends a request to place a grid, or a plan that is held: whatever is held for it is let go.
 
     What its stewards have decided already is a grid, and `overlayctl down` takes that down.
 
@@ -251,10 +251,7 @@ def cancel_request(
         session,
         request,
         lambda _: None,
-        lambda view: (
-            view.state not in (RequestState.RUNNING, RequestState.QUEUED)
-            or view.stage == Stage.BUILDING
-        ),
+        lambda view: view.state not in UNENDED or view.stage == Stage.BUILDING,
         CANCEL_WITHIN_S,
     )
     if session.plain:

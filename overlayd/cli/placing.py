@@ -17,14 +17,14 @@ from overlayd.cli.show import print_lines, unchanged
 from overlayd.cli.words import NAME
 from protocol.grid.model import GridSpec
 from protocol.grid.problem import quoted
-from protocol.grid.record import GridState
+from protocol.grid.record import GridState, HoldTerms
 from protocol.negotiation.placing import Stage
 from protocol.negotiation.proposal import Proposal
 from protocol.negotiation.request import RequestState
 from protocol.node.rows import GridRow
 from protocol.terms.ids import RequestId
-from protocol.terms.limits import QUEUE_S
-from protocol.terms.quantities import counted
+from protocol.terms.limits import PLAN_HOLD_LEAST_S, PLAN_HOLD_MOST_S, QUEUE_S
+from protocol.terms.quantities import counted, format_duration, parse_duration
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
 
@@ -55,6 +55,15 @@ def plan(
         bool,
         typer.Option("--quote", help="Keep what was found, for `up --quote` within 10 minutes."),
     ] = False,
+    hold: Annotated[
+        str,
+        typer.Option(
+            "--hold",
+            metavar="TIME",
+            help="Hold it on its hosts for so long, 10s to 10m.",
+            show_default=False,
+        ),
+    ] = "",
     ssh_key: SshKeys = None,
 ) -> None:
     """Shows where a grid would go now: a real round of quotes, nothing is held.
@@ -62,25 +71,51 @@ def plan(
     With --quote it is kept at this peer under an id it prints, and `overlayctl up --quote ID` makes exactly
     that, or says what moved meanwhile.
 
+    With --hold its hosts hold it, too, for so long: it counts as used. `overlayctl up --quote ID` makes it on
+    these holds; `overlayctl request cancel ID`, or the end of its time, lets them go.
+
     Exit code 0: it is up already, nothing would change. 1: it would be made. 255: it cannot be.
 
     Example: overlayctl plan examples/star.yaml
 
     Example: overlayctl plan examples/star.yaml --quote --ssh-key ~/.ssh/id_ed25519.pub
 
+    Example: overlayctl plan examples/star.yaml --hold 60s --identity ./federation/sites/ams
+
     Example: overlayctl plan examples/star.yaml --profile test --output json
     """
     session = session_of(context)
     try:
         spec, images = read_grid(session, file, profile, ssh_key or (), PLAN_ERROR)
-        code = _plan(session, spec, images, keep=quote)
+        hold_s = _hold_s(hold, quote)
+        code = _plan(session, spec, images, quote, hold_s)
     except Failure as error:
         error.code = PLAN_ERROR
         raise
     raise typer.Exit(code)
 
 
-def _plan(session: Session, spec: GridSpec, images: list[ImageRow], *, keep: bool) -> int:
+def _hold_s(hold: str, quote: bool) -> float:
+    """For how long it is to be held, 0 if it is not. Failure."""
+    if not hold:
+        return 0.0
+    least, most = format_duration(PLAN_HOLD_LEAST_S), format_duration(PLAN_HOLD_MOST_S)
+    works = f"--hold 60s; {least} to {most} are taken"
+    if quote:
+        said = "what is held is a quote already; give --quote or --hold"
+        raise failure(said, works)
+    try:
+        hold_s = float(parse_duration(hold))
+    except ValueError as error:
+        raise failure(f"--hold: {error}", works) from None
+    if not PLAN_HOLD_LEAST_S <= hold_s <= PLAN_HOLD_MOST_S:
+        raise failure(f"a plan cannot be held for {hold}", works)
+    return hold_s
+
+
+def _plan(
+    session: Session, spec: GridSpec, images: list[ImageRow], keep: bool, hold_s: float
+) -> int:
     there = _already_up(session, spec.name)
     if there is not None:
         if session.plain:
@@ -90,10 +125,19 @@ def _plan(session: Session, spec: GridSpec, images: list[ImageRow], *, keep: boo
             many = counted(there.workspaces, "workspace")
             typer.echo(f"{there.name} is up already: {many} on {hosts} at {sites}")
         return 0
-    params = {"keep": "true", "site": session.site} if keep else {}
-    accepted = session.client.post("/plans", spec, Accepted, params)
-    view = follow(session, accepted.request, lambda _: None)
-    if view.state is not RequestState.DONE:
+    if hold_s:
+        order = session.sign(Action.HOLD, spec.name, body=encode(HoldTerms(spec, hold_s)))
+        accepted = session.client.post("/orders", order, Accepted)
+    else:
+        params = {"keep": "true", "site": session.site} if keep else {}
+        accepted = session.client.post("/plans", spec, Accepted, params)
+    try:
+        view = follow(session, accepted.request, lambda _: None)
+    except KeyboardInterrupt:
+        with suppress(Failure):  # Whatever becomes of it, its hosts let go when its time is up.
+            session.client.raw("DELETE", f"/requests/{accepted.request}")
+        raise
+    if view.state not in (RequestState.DONE, RequestState.HELD):
         ended(view, PLAN_ERROR)
     if session.plain:
         unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))

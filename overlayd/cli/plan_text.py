@@ -4,7 +4,7 @@ from overlayd.api.views import ImageRow
 from overlayd.cli.words import clock, local
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec
-from protocol.negotiation.request import Planned, RequestView
+from protocol.negotiation.request import Planned, RequestState, RequestView
 from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
 
 
@@ -31,12 +31,15 @@ def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> lis
     cpus = max((len(row[1]) for row in rows), default=0)
     memory = max((len(row[2]) for row in rows), default=0)
     lines += [f"{a}  {b:<{cpus}}  {c:<{memory}}  {d}" for a, b, c, d in rows]
-    return [*lines, *_short(spec, placed), *_devices(spec), _sum(spec, view.placement)]
+    return [*lines, *_short(spec, placed), *_devices(spec), _sum(spec, view)]
 
 
 def quote_lines(view: RequestView) -> list[str]:
-    """How the plan can be taken up, and until when."""
-    return [f"quote {view.id}, until {clock(view.until_s)}: `overlayctl up --quote {view.id}`"]
+    """How the plan can be taken up, or let go, and until when."""
+    until = f"quote {view.id}, until {clock(view.until_s)}: `overlayctl up --quote {view.id}`"
+    if view.state is not RequestState.HELD:
+        return [until]
+    return [until, f"  `overlayctl request cancel {view.id}` lets it go"]
 
 
 def _short(spec: GridSpec, placed: dict[str, Planned]) -> list[str]:
@@ -90,7 +93,8 @@ def _image(row: Planned, size_bytes: int) -> str:
     return f"image {format_size(size_bytes)} to copy" if size_bytes else "image to copy"
 
 
-def _sum(spec: GridSpec, placement: tuple[Planned, ...]) -> str:
+def _sum(spec: GridSpec, view: RequestView) -> str:
+    placement = view.placement
     hosts = len(dict.fromkeys(row.peer for row in placement))
     sites = len(dict.fromkeys(row.site for row in placement))
     parts = [counted(len(placement), "workspace")]
@@ -99,4 +103,5 @@ def _sum(spec: GridSpec, placement: tuple[Planned, ...]) -> str:
     if spec.volumes:
         parts.append(counted(len(spec.volumes), "volume"))
     where = f"{counted(hosts, 'host')} at {counted(sites, 'site')}"
-    return f"{', '.join(parts)} on {where}. Nothing is held."
+    held = "All of this is held." if view.state is RequestState.HELD else "Nothing is held."
+    return f"{', '.join(parts)} on {where}. {held}"

@@ -15,8 +15,8 @@ import msgspec
 from protocol.grid.limits import LEASE_S_MAX
 from protocol.grid.model import GridSpec
 from protocol.terms.ids import GridId, KeyId, PeerId, short_hash
-from protocol.terms.limits import CHANGES_MOST, VOIDED
-from protocol.trust.order import MAX_VALID_S, Order, SignedOrder, order_id, read_order
+from protocol.terms.limits import CHANGES_MOST, PLAN_HOLD_LEAST_S, PLAN_HOLD_MOST_S, VOIDED
+from protocol.trust.order import MAX_VALID_S, Action, Order, SignedOrder, order_id, read_order
 from protocol.wire.codec import Malformed, MalformedReason, decode, encode
 
 
@@ -87,6 +87,13 @@ class LeaseChange(msgspec.Struct, frozen=True):
     by_s: int
 
 
+class HoldTerms(msgspec.Struct, frozen=True):
+    """Body of an order to hold: what an `up` of this grid would need, for so long on each host's clock."""
+
+    spec: GridSpec
+    hold_s: float
+
+
 class Void(msgspec.Struct, frozen=True, array_like=True):
     """An id that may not become a grid, remembered until no fresh order can carry it."""
 
@@ -144,8 +151,20 @@ def extension_id(signed: SignedOrder) -> GridId:
 
 
 def spec_of(order: Order) -> GridSpec:
-    """The specification in an `up` order. Malformed if there is none."""
+    """The specification in an order to bring up, or to hold. Malformed if there is none."""
+    if order.action is Action.HOLD:
+        return hold_terms(order).spec
     return decode(order.body, GridSpec)
+
+
+def hold_terms(order: Order) -> HoldTerms:
+    """What an order to hold says. Malformed."""
+    terms = decode(order.body, HoldTerms)
+    if not PLAN_HOLD_LEAST_S <= terms.hold_s <= PLAN_HOLD_MOST_S:
+        least, most = PLAN_HOLD_LEAST_S, PLAN_HOLD_MOST_S
+        why = f"a plan is held for {least:.0f} to {most:.0f} s"
+        raise Malformed(MalformedReason.BAD_SHAPE, why)
+    return terms
 
 
 def vni_of(grid: GridId, network: str) -> int:

@@ -16,13 +16,14 @@ from protocol.grid.record import (
     GridRecord,
     GridState,
     grid_id,
+    hold_terms,
     lease_change,
     order_part,
     register_key,
     spec_of,
 )
 from protocol.terms.ids import GridId, KeyId
-from protocol.terms.limits import ORDERS_READ
+from protocol.terms.limits import HOLD_S, ORDERS_READ
 from protocol.trust.order import (
     MAX_VALID_S,
     Action,
@@ -38,7 +39,7 @@ from protocol.wire.codec import Malformed
 
 
 class Deployment(msgspec.Struct, frozen=True):
-    """A believed `up` order, read."""
+    """A believed order to bring up, or only to hold, read."""
 
     order: str
     """What the ids of its attempts start with."""
@@ -47,6 +48,10 @@ class Deployment(msgspec.Struct, frozen=True):
     owner_site: str
     spec: GridSpec
     workspaces: tuple[Workspace, ...]
+    hold_s: float = HOLD_S
+    """How long at most a host holds for it without more."""
+    commits: bool = True
+    """Whether what is held may become a grid. An order to hold a plan makes none."""
 
     @property
     def key(self) -> str:
@@ -68,11 +73,17 @@ class Authority:
 
     def deployment(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
         """Reads an `up` order. Untrusted if it is not believed or its grid makes no sense."""
+        found = self.to_hold(signed, now, fresh)
+        if not found.commits:
+            raise Untrusted(Reason.MALFORMED, "an order to hold where up is needed")
+        return found
+
+    def to_hold(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
+        """The same, also of an order only to hold: it counts in its owner's use as an `up` does. Untrusted."""
         checked = self.order(signed, now, fresh)
-        if checked.order.action is not Action.UP:
-            raise Untrusted(
-                Reason.MALFORMED, f"an order to {checked.order.action} where up is needed"
-            )
+        action = checked.order.action
+        if action not in (Action.UP, Action.HOLD):
+            raise Untrusted(Reason.MALFORMED, f"an order to {action} where up is needed")
         spec, members = self._read.get(checked.id) or self._make_sense(checked)
         if checked.order.valid_s > MAX_VALID_S and not spec.lease.best_effort:
             raise Untrusted(
@@ -86,10 +97,12 @@ class Authority:
             owner_site=checked.principal.site,
             spec=spec,
             workspaces=members,
+            hold_s=HOLD_S if action is Action.UP else hold_terms(checked.order).hold_s,
+            commits=action is Action.UP,
         )
 
     def _make_sense(self, checked: CheckedOrder) -> tuple[GridSpec, tuple[Workspace, ...]]:
-        """What an `up` order asks for, read once: it is asked again for each of its holds and records."""
+        """What an order asks for, read once: it is asked again for each of its holds and records."""
         try:
             spec = spec_of(checked.order)
         except Malformed as error:

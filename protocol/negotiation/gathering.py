@@ -26,7 +26,7 @@ from protocol.placement.fit import Offer, quantum_of, rules_of
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
-from protocol.terms.limits import HOLD_S, STARTS_TRIED
+from protocol.terms.limits import STARTS_TRIED
 from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
 from protocol.trust.order import SignedOrder
 
@@ -60,6 +60,8 @@ class Gathering:
         """By host, what it holds for others."""
         self.start_s = deployment.spec.lease.start_s
         """When the lease is to begin; 0: now, or with a deadline not chosen yet."""
+        self.instead = GridId("")
+        """A plan whose holds become these."""
         self._held: dict[str, PeerId] = {}
         self._waiting: dict[str, PeerId] = {}
         self._sizes: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
@@ -162,6 +164,13 @@ class Gathering:
         self._offers = plain
         return first or self._choose()
 
+    def count_in(self, placed: dict[str, PeerId]) -> None:
+        """What a plan of this request's own holds is room it has; hosts count it as used."""
+        for name, peer in placed.items():
+            if (offer := self._offers.get(peer)) is not None:
+                free = offer.free + quantum_of(self._sizes[name])
+                self._offers[peer] = msgspec.structs.replace(offer, free=free)
+
     def afresh(self, now: float) -> Choice:
         """Where all of it would go by what is known now. Nothing may be held."""
         self.rounds, self.start_s = 0, self._deployment.spec.lease.start_s
@@ -263,9 +272,9 @@ class Gathering:
         return len(self._held) == len(self._sizes)
 
     @property
-    def held(self) -> int:
-        """How many workspaces are held."""
-        return len(self._held)
+    def held(self) -> dict[str, PeerId]:
+        """What is held, and where."""
+        return dict(self._held)
 
     @property
     def enough(self) -> bool:
@@ -289,7 +298,16 @@ class Gathering:
         return [
             Send(
                 peer,
-                HoldAsk(self.grid, order, tuple(names), self.stewards, vnis, HOLD_S, self.start_s),
+                HoldAsk(
+                    self.grid,
+                    order,
+                    tuple(names),
+                    self.stewards,
+                    vnis,
+                    self._deployment.hold_s,
+                    self.start_s,
+                    self.instead,
+                ),
                 self._request,
             )
             for peer, names in _by_host(self._waiting).items()

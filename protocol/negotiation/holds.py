@@ -5,6 +5,10 @@ another. Asking twice is asking once. It counts as used until it ends: committed
 time is up and nobody told, settled with the grid's stewards: decided, then it is a lease; undecided, then
 it is voted down. So a requester that dies at any step leaves a whole grid or nothing, and while the
 stewards cannot be reached the hold stays, because the grid might have been decided.
+
+A *plan* is held for as long as was asked, and nobody can commit it: its order is only to hold. So it ends by
+itself. An `up` of the same owner and name may take its place (`instead`): one write, without a moment in
+which the room is anybody's. Taken from it or not, what the plan held here is then at an end.
 """
 
 import msgspec
@@ -21,7 +25,7 @@ from protocol.negotiation.outcomes import Outcome, Propose, RoomChanged
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
 from protocol.terms.ids import GridId, KeyId, PeerId
-from protocol.terms.limits import HOLD_S, HOLDS_PER_HOST, STEWARDS_MOST
+from protocol.terms.limits import HOLD_S, HOLDS_PER_HOST, PLAN_HOLD_MOST_S, STEWARDS_MOST
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
@@ -52,6 +56,8 @@ class HoldRow(msgspec.Struct, frozen=True):
     yields: bool = False
     """Best-effort work that can be suspended here."""
     owner_site: str = ""
+    plan: bool = False
+    """Nobody can commit it: it ends by itself."""
 
 
 class Neighbour(msgspec.Struct, frozen=True):
@@ -90,6 +96,7 @@ class HoldNotSaved(msgspec.Struct, frozen=True):
     grid: GridId
     workspaces: tuple[str, ...]
     requester: PeerId
+    instead: str = ""
     why: str = "the host's store has no room for another promise"
 
 
@@ -105,13 +112,10 @@ class Holds:
         for key in sorted(rows):
             row = decode(rows[key], HoldRow)
             # The clock may have been set back meanwhile; no hold outlives its time by that.
-            row = msgspec.structs.replace(row, until_s=min(row.until_s, now + HOLD_S))
+            most_s = PLAN_HOLD_MOST_S if row.plan else HOLD_S
+            row = msgspec.structs.replace(row, until_s=min(row.until_s, now + most_s))
             self._rows[row.grid] = row
-            deployment = authority.remember(row.order)
-            for name in row.workspaces:
-                workspace = deployment[name]
-                yields = _yields(row.grid, workspace) if row.yields else None
-                self._ledger.enter((row.grid, name), quantum_of(workspace), row.window, yields)
+            self._enter(row)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -125,11 +129,12 @@ class Holds:
         return list(self._rows.values())
 
     def held(self) -> Quantum:
-        """Everything that is held, together."""
+        """Everything that is held and soon is a lease, or free."""
         spans = (
             self._ledger.spans((grid, name))
             for grid, row in self._rows.items()
             for name in row.workspaces
+            if not row.plan
         )
         return total([first.quantum for first, *_ in spans])
 
@@ -146,10 +151,11 @@ class Holds:
         early enough for what yields here to make room."""
         try:
             old = self._rows.get(ask.grid)
-            deployment = self._authority.deployment(ask.order, now, fresh=old is None)
+            deployment = self._authority.to_hold(ask.order, now, fresh=old is None)
         except Untrusted as error:
             return self._refuse(requester, ask, Constraint.AUTHORITY, str(error)), []
-        if conflict := self._conflict(ask, deployment, taken):
+        plan = self._plan(ask, deployment)
+        if conflict := self._conflict(ask, deployment, taken, plan):
             return self._refuse(requester, ask, *conflict), []
         spec = deployment.spec
         if fault := late(spec, now) or start_fault(spec, ask.start_s):
@@ -163,13 +169,23 @@ class Holds:
             return self._refuse(requester, ask, Constraint.AUTHORITY, why), []
         yields = spec.lease.best_effort and offer.suspends
         time = window(asked(spec, ask.start_s), now, yields)
+        if not deployment.commits and not ask.start_s:
+            # Its lease may begin as late as the plan ends.
+            late_s = deployment.hold_s
+            time = Window(time.start_s, time.end_s + late_s, time.kept_until_s + late_s)
         if old is not None:
             yields, time = old.yields, old.window
+        if plan is not None:
+            self._leave(plan)
         held, fresh, refused = self._grant(ask, deployment, offer, time, yields, displacing)
         if not fresh:
+            if plan is not None:
+                self._enter(plan)
             return [Send(requester, HoldReply(ask.grid, tuple(held), tuple(refused)))], []
         names = tuple(dict.fromkeys((*(old.workspaces if old else ()), *held)))
-        until_s = now + min(ask.hold_s, HOLD_S)
+        until_s = now + min(ask.hold_s, deployment.hold_s)
+        if old is not None and old.plan:
+            until_s = old.until_s
         row = HoldRow(
             grid=ask.grid,
             key=deployment.key,
@@ -184,12 +200,18 @@ class Holds:
             window=time,
             yields=yields,
             owner_site=deployment.owner_site,
+            plan=not deployment.commits,
         )
         self._rows[ask.grid] = row
+        rows = [Row(TABLE, ask.grid, encode(row))]
+        if plan is not None:
+            del self._rows[plan.grid]
+            rows.append(Row(TABLE, plan.grid, None))
+        instead = plan.grid if plan is not None else ""
         return [
             Persist(
-                (Row(TABLE, ask.grid, encode(row)),),
-                otherwise=HoldNotSaved(ask.grid, tuple(fresh), requester),
+                tuple(rows),
+                otherwise=HoldNotSaved(ask.grid, tuple(fresh), requester, instead),
             ),
             Send(requester, HoldReply(ask.grid, tuple(held), tuple(refused))),
             Note("hold.granted", deployment.name, f"{', '.join(held)} for {ask.hold_s:.0f} s"),
@@ -202,7 +224,11 @@ class Holds:
             (name, Refusal(Constraint.STORE, self._host, detail=event.why))
             for name in event.workspaces
         )
-        return [Send(event.requester, HoldReply(event.grid, (), refused))], [RoomChanged()]
+        reply = Send(event.requester, HoldReply(event.grid, (), refused))
+        if not event.instead:
+            return [reply], [RoomChanged()]
+        over = Persist((Row(TABLE, event.instead, None),), Untidied())
+        return [reply, over], [RoomChanged()]
 
     def release(self, message: HoldRelease) -> tuple[list[Effect], list[Outcome]]:
         """The requester lets go."""
@@ -243,16 +269,23 @@ class Holds:
         if grid in self._rows:
             self._ask_s[grid] = now + _ASK_AGAIN_S
 
-    def tick(self, now: float) -> list[Outcome]:
-        """Holds whose time is up are settled with the stewards."""
+    def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
+        """Holds whose time is up are settled with the stewards; plans end."""
+        effects: list[Effect] = []
         proposals: list[Outcome] = []
-        for grid, row in self._rows.items():
+        for grid, row in list(self._rows.items()):
             if now < self._ask_s.get(grid, row.until_s):
+                continue
+            if row.plan:
+                self._strike(grid, row.workspaces)
+                effects.append(Persist((Row(TABLE, grid, None),), Untidied()))
+                effects.append(Note("hold.expired", row.name, "a plan whose time is up"))
+                proposals.append(RoomChanged())
                 continue
             self._ask_s[grid] = now + 60.0
             change = voiding(grid, now)
             proposals.append(Propose(f"void:{grid}", row.key, row.stewards, change, grid))
-        return proposals
+        return effects, proposals
 
     def next_deadline(self) -> Deadline | None:
         """When the first hold's time is up."""
@@ -266,19 +299,36 @@ class Holds:
 
     # -- parts
 
+    def _plan(self, ask: HoldAsk, deployment: Deployment) -> HoldRow | None:
+        """The plan whose place is taken, if it is the same owner's, of that name."""
+        row = self._rows.get(GridId(ask.instead)) if deployment.commits else None
+        mine = row is not None and row.plan and row.key == deployment.key
+        return row if mine else None
+
+    def _enter(self, row: HoldRow) -> None:
+        members = self._authority.remember(row.order)
+        for name in row.workspaces:
+            how = _yields(row.grid, members[name]) if row.yields else None
+            self._ledger.enter((row.grid, name), quantum_of(members[name]), row.window, how)
+
+    def _leave(self, row: HoldRow) -> None:
+        for name in row.workspaces:
+            self._ledger.strike((row.grid, name))
+
     def _conflict(
-        self, ask: HoldAsk, deployment: Deployment, taken: Taken
+        self, ask: HoldAsk, deployment: Deployment, taken: Taken, plan: HoldRow | None
     ) -> tuple[Constraint, str] | None:
         if deployment.order != order_part(ask.grid):
             return Constraint.AUTHORITY, "the order is of another grid"
+        mine = (ask.grid, plan.grid if plan is not None else ask.grid)
         user, up = taken.names.get(deployment.key, (ask.grid, False))
-        if user != ask.grid and up:
+        if user not in mine and up:
             return Constraint.NAME, f"a grid named {deployment.name} is here already, id {user}"
-        if user != ask.grid:
+        if user not in mine:
             return Constraint.CONTENDED, f"{deployment.name} is held or being cleared, id {user}"
         for network, vni in ask.vnis:
             user = taken.vnis.get(vni, ask.grid)
-            if user != ask.grid:
+            if user not in mine:
                 return Constraint.NETWORK_ID, f"network {network}: id {vni} is used by grid {user}"
         if len(self._ledger) + len(ask.workspaces) > HOLDS_PER_HOST:
             return Constraint.LIMIT, f"a host carries at most {HOLDS_PER_HOST} workspaces"

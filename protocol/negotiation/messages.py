@@ -67,6 +67,8 @@ class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
     hold_s: float
     start_s: float = 0.0
     """When the lease is to begin; 0: now. It must agree with the order."""
+    instead: str = ""
+    """A plan of the same owner and name that is held here: these take the place of its holds."""
 
 
 class HoldReply(msgspec.Struct, frozen=True, tag="hold-reply"):

@@ -263,7 +263,7 @@ class Placing(Request):
         assert self.order is not None
         self._enter(Stage.COMMITTING, _NEVER)
         stewards = counted(len(self._gathering.stewards), "steward")
-        held, asked = self._gathering.held, len(self.deployment.workspaces)
+        held, asked = len(self._gathering.held), len(self.deployment.workspaces)
         many = "all" if held == asked else f"{held} of {asked}"
         self.tell(now, f"{many} held; committing with {stewards}")
         return [], [self._propose(committing(self._gathering.draft(self.order)))]

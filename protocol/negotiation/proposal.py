@@ -8,9 +8,11 @@ still enough, has not moved: what counts is whether the placement can be had. Wh
 import msgspec
 
 from protocol.grid.model import GridSpec, Workspace
+from protocol.negotiation.messages import HoldRelease
 from protocol.negotiation.request import Moved, Planned
 from protocol.placement.fit import Offer, Rules, quantum_of, refusals
-from protocol.terms.ids import PeerId, RequestId
+from protocol.terms.effects import Effect, Send
+from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.quantities import format_cpus, format_duration, write_size
 from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
 
@@ -31,6 +33,10 @@ class Proposal(msgspec.Struct, frozen=True):
     """Of the hosts of the placement; of the images only those the grid names."""
     start_s: float = 0.0
     """When its lease would begin; 0: when it is up."""
+    held: str = ""
+    """The grid id its workspaces are held under; empty if they are only quoted."""
+    key: str = ""
+    """Of a held one: owner and name, as its hosts know it."""
 
     @property
     def placed(self) -> dict[str, PeerId]:
@@ -52,6 +58,15 @@ def proposed(offers: tuple[Offer, ...], spec: GridSpec) -> tuple[Offer, ...]:
         msgspec.structs.replace(offer, images=tuple(i for i in offer.images if i in named))
         for offer in offers
     )
+
+
+def release(proposal: Proposal) -> list[Effect]:
+    """Lets the holds of a plan go."""
+    names: dict[PeerId, list[str]] = {}
+    for name, peer in proposal.placed.items() if proposal.held else ():
+        names.setdefault(peer, []).append(name)
+    grid = GridId(proposal.held)
+    return [Send(p, HoldRelease(grid, tuple(n)), proposal.id) for p, n in names.items()]
 
 
 def moved(

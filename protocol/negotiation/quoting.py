@@ -1,9 +1,13 @@
-"""`plan --quote`: a round of quotes whose outcome is kept, so that exactly that can be asked for later."""
+"""Plans that are kept, so that exactly that can be ordered: `plan --quote` and `plan --hold`.
+
+A quote binds nobody. A held plan is real promises, asked for under an order that lets hosts hold and no more:
+so whoever has it, also this peer, can make no grid of it without its owner's `up`.
+"""
 
 from collections.abc import Callable
 
 from protocol.negotiation.authority import Deployment
-from protocol.negotiation.placing import Placing, World
+from protocol.negotiation.placing import Answer, Placing, World
 from protocol.negotiation.proposal import Proposal, proposed
 from protocol.negotiation.request import RequestState
 from protocol.placement.choose import Choice
@@ -12,42 +16,65 @@ from protocol.terms.effects import Effect
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PROPOSAL_S
 from protocol.terms.quantities import format_duration
+from protocol.trust.order import SignedOrder
 
-Keep = Callable[[Proposal, float], list[Effect]]
+Keep = Callable[[Proposal], list[Effect]]
 """Keeps a proposal, on disk."""
 
 
 class Quoting(Placing):
-    """One `plan --quote`."""
+    """One `plan --quote`, or, with an order to hold, one `plan --hold`."""
 
     def __init__(
         self,
         request: RequestId,
         deployment: Deployment,
+        order: SignedOrder | None,
         world: World,
         dice: Dice,
         keep: Keep,
         now: float,
     ) -> None:
-        super().__init__(request, deployment, None, world, dice, now)
-        self.kind = "quote"
+        super().__init__(request, deployment, order, world, dice, now)
+        self.kind = "quote" if order is None else "hold"
         self._keep = keep
+        self._held_s = now
 
     def _planned(self, choice: Choice, now: float) -> list[Effect]:
+        """Everybody has spoken, and it fits."""
+        self.until_s = now + PROPOSAL_S
+        lasts = format_duration(PROPOSAL_S)
+        line = f"{self.grid} can be made so for {lasts}: `overlayctl up --quote {self.id}`"
+        self._finish(RequestState.DONE, [line], now)
+        return self._keep(self._proposal(now))
+
+    def _hold(self, choice: Choice, order: SignedOrder, now: float) -> Answer:
+        if not self._gathering.rounds:
+            self._held_s = now
+        return super()._hold(choice, order, now)
+
+    def _commit(self, now: float) -> Answer:
+        """All of it is held: that is what was asked."""
+        held = self._gathering.held
+        self.placement = tuple(row for row in self.placement if row.workspace in held)
+        self.until_s = self._held_s + self.deployment.hold_s
+        left = format_duration(round(self.until_s - now))
+        line = f"{self.grid} is held for {left}: `overlayctl up --quote {self.id}` makes it"
+        self._finish(RequestState.HELD, [line], now)
+        return self._keep(self._proposal(now)), []
+
+    def _proposal(self, now: float) -> Proposal:
         used = dict.fromkeys(row.peer for row in self.placement)
         offers = tuple(o for peer in used if (o := self._gathering.offer(peer)) is not None)
-        proposal = Proposal(
+        return Proposal(
             id=self.id,
             spec=self.deployment.spec,
             site=self.deployment.owner_site,
             made_s=now,
-            until_s=now + PROPOSAL_S,
+            until_s=self.until_s,
             placement=self.placement,
             offers=proposed(offers, self.deployment.spec),
             start_s=self.start_s,
+            held=self.grid_id if self.order is not None else "",
+            key=self.deployment.key if self.order is not None else "",
         )
-        self.until_s = proposal.until_s
-        lasts = format_duration(PROPOSAL_S)
-        line = f"{self.grid} can be made so for {lasts}: `overlayctl up --quote {self.id}`"
-        self._finish(RequestState.DONE, [line], now)
-        return self._keep(proposal, now)

@@ -16,9 +16,15 @@ class RequestState(StrEnum):
     RUNNING = "running"
     QUEUED = "queued"
     """It waits for room; its answer says why."""
+    HELD = "held"
+    """A plan whose holds stand; its answer says until when."""
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+UNENDED = (RequestState.RUNNING, RequestState.QUEUED, RequestState.HELD)
+"""Something of such a request may be held somewhere, and it can be cancelled."""
 
 
 class Planned(msgspec.Struct, frozen=True):

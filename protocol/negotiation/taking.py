@@ -4,6 +4,9 @@
           \\       \\ a host refused or is silent: everything is let go, nothing is asked elsewhere
            \\ what was quoted cannot be had any more: no hold was asked for
 
+A plan that is held is taken up in the same way: its room counts as free, and the holds that are asked for take
+its place.
+
 The round of quotes asks everybody, not the hosts of the placement alone: so who is refused is told where it
 would fit now. A name, or a network's id, that somebody else only holds passes: that is tried again.
 """
@@ -21,13 +24,13 @@ from protocol.negotiation.proposal import (
     placement_words,
     refused_by,
 )
-from protocol.negotiation.request import Moved
+from protocol.negotiation.request import Moved, RequestState
 from protocol.placement.choose import Choice
 from protocol.placement.explain import words
 from protocol.placement.fit import rules_of
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect
-from protocol.terms.ids import PeerId, RequestId
+from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.refusal import Constraint
 from protocol.trust.order import SignedOrder
 
@@ -48,11 +51,16 @@ class Taking(Placing):
         now: float,
     ) -> None:
         self.proposal = proposal
+        self.asked = False
+        """Whether hosts were asked to hold it: then nothing is left of a plan that they held."""
+        self._let_go: dict[PeerId, None] = {}
+        """Hosts whose part of the plan an attempt of this request took the place of."""
         super().__init__(request, deployment, order, world, dice, now)
 
     def _gather(self) -> Gathering:
         gathering = super()._gather()
         gathering.start_s = self.proposal.start_s
+        gathering.instead = GridId(self.proposal.held)
         return gathering
 
     def _sure(self) -> Iterable[PeerId]:
@@ -61,10 +69,17 @@ class Taking(Placing):
     def _ask(self, now: float) -> list[Effect]:
         return super()._ask(now) + self._gathering.widen()
 
+    @property
+    def spent(self) -> bool:
+        """Whether a plan that was held is at its end: it was asked for, or is wanted no more."""
+        return self.asked or self.state is RequestState.CANCELLED
+
     def _choose(self, now: float) -> Answer:
         """Everybody has spoken, or had time to."""
         assert self.order is not None
         gathering, placed = self._gathering, self.proposal.placed
+        if self.proposal.held:
+            gathering.count_in({n: p for n, p in placed.items() if p not in self._let_go})
         self.start_s = gathering.start_s
         there = {peer: o for peer in placed.values() if (o := gathering.offer(peer)) is not None}
         gone = {p: "is not there any more" for p in placed.values() if not gathering.knows(p)}
@@ -74,12 +89,14 @@ class Taking(Placing):
             return self._not_as_quoted(found, now), []
         self.placement = self.proposal.placement
         self.tell(now, f"as quoted: {placement_words(self.placement)}")
+        self.asked = True
         return self._hold(Choice(dict(placed)), self.order, now)
 
     def _held_or_refill(self, now: float) -> Answer:
         refused = self._gathering.refused
         if not refused:
             return self._commit(now)
+        self._let_go |= dict.fromkeys(self._gathering.held.values())
         if all(refusal.constraint in _PASSES for refusal in refused):
             return self._back_off(now), []
         first = {refusal.host: refusal for refusal in reversed(refused)}
@@ -108,4 +125,6 @@ class Taking(Placing):
                 lines.append(
                     "  would work: `overlayctl plan --quote` again when there is more room"
                 )
+        if self.proposal.held and not self.asked:
+            lines.append(f"  what can be held of it still is, as {self.proposal.id}")
         return released + self._fail(lines, now)

@@ -39,7 +39,7 @@ from protocol.register.proposer import Settled, Unsettled
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Realise, earliest
 from protocol.terms.ids import GridId, PeerId, RequestId
-from protocol.terms.limits import QUEUED_MOST
+from protocol.terms.limits import PROPOSALS_KEPT, QUEUED_MOST
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 from protocol.trust.record import Record
 from protocol.trust.signing import Untrusted
@@ -83,7 +83,9 @@ class Desk:
                 return self._order(request, order, quote, now)
             case CancelAsked(request=request):
                 running = self.requests.running(request)
-                return (running.cancel(now) if isinstance(running, Placing) else []), []
+                if isinstance(running, Placing):
+                    return running.cancel(now), []
+                return self.proposals.cancel(request), []
 
     def _plan(self, event: PlanAsked, now: float) -> Answer:
         request, spec = event.request, event.spec
@@ -99,7 +101,7 @@ class Desk:
         placing: Placing
         if event.keep:
             keep = self.proposals.keep
-            placing = Quoting(request, deployment, self._world, self._dice, keep, now)
+            placing = Quoting(request, deployment, None, self._world, self._dice, keep, now)
         else:
             placing = Placing(request, deployment, None, self._world, self._dice, now)
         self.requests.add(placing)
@@ -112,6 +114,8 @@ class Desk:
             checked = self._authority.order(signed, now, fresh=True)
             if checked.order.action is Action.UP:
                 return self._up(request, signed, quote, now)
+            if checked.order.action is Action.HOLD:
+                return self._hold(request, signed, now)
         except Untrusted as error:
             return self._no(request, "order", "", (f"this order is not accepted: {error}",), now)
         return self._change(request, checked, signed, now)
@@ -119,21 +123,7 @@ class Desk:
     def _up(self, request: RequestId, signed: SignedOrder, quote: str, now: float) -> Answer:
         deployment = self._authority.deployment(signed, now, fresh=True)
         name = deployment.name
-        if unknown := self.heard.unknown_image(deployment.spec, self._host.images):
-            if quote:
-                moved = f"cannot make {name} as quoted ({quote}): the world moved"
-                unknown = (moved, f"  {unknown[0]}", *unknown[1:])
-            return self._no(request, "up", name, unknown, now)
-        if self._placing(deployment.key) is not None:
-            busy = f"{name} is being brought up by another request at this peer"
-            return self._no(request, "up", name, (busy,), now)
-        there = self.heard.notices.named(name, deployment.owner)
-        if there is not None and there.state is GridState.UP:
-            exists = f"a grid named {name} exists already, id {there.grid}"
-            lines = (
-                exists,
-                "  would work: take it down with `overlayctl down`, or choose another name",
-            )
+        if lines := self._in_the_way(deployment, quote):
             return self._no(request, "up", name, lines, now)
         if quote:
             return self._take(request, deployment, signed, RequestId(quote), now)
@@ -145,6 +135,44 @@ class Desk:
             full = f"{QUEUED_MOST} requests wait at this peer already, as many as it keeps"
             return self._no(request, "up", name, (full, "  would work: another peer"), now)
         return self.waiting.add(request, deployment, signed, now), []
+
+    def _hold(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
+        deployment = self._authority.to_hold(signed, now, fresh=True)
+        name = deployment.name
+        lines = self._in_the_way(deployment, "")
+        if not lines and self.proposals.full:
+            full = f"{PROPOSALS_KEPT} plans are held for people at this peer, as many as it keeps"
+            lines = (full, "  would work: another peer, or `overlayctl request cancel` of one")
+        if lines:
+            return self._no(request, "hold", name, lines, now)
+        keep = self.proposals.keep
+        quoting = Quoting(request, deployment, signed, self._world, self._dice, keep, now)
+        self.requests.add(quoting)
+        return quoting.start(now), []
+
+    def _in_the_way(self, deployment: Deployment, quote: str) -> tuple[str, ...]:
+        """Why nothing of that name can be placed now, and what would work; empty if it can be tried."""
+        name = deployment.name
+        if unknown := self.heard.unknown_image(deployment.spec, self._host.images):
+            if not quote:
+                return unknown
+            moved = f"cannot make {name} as quoted ({quote}): the world moved"
+            return (moved, f"  {unknown[0]}", *unknown[1:])
+        if self._placing(deployment.key) is not None:
+            return (f"{name} is being brought up by another request at this peer",)
+        there = self.heard.notices.named(name, deployment.owner)
+        if there is not None and there.state is GridState.UP:
+            return (
+                f"a grid named {name} exists already, id {there.grid}",
+                "  would work: take it down with `overlayctl down`, or choose another name",
+            )
+        plan = self.proposals.holding(deployment.key)
+        if plan is not None and plan.id != quote:
+            return (
+                f"a plan of {name} is held already, {plan.id}",
+                f"  would work: `overlayctl up --quote {plan.id}`, or `overlayctl request cancel {plan.id}`",
+            )
+        return ()
 
     def _take(
         self,
@@ -167,13 +195,20 @@ class Desk:
                 f"  would work: `overlayctl up --quote {quote}`, which orders that grid",
             )
             return self._no(request, "up", name, lines, now)
+        if proposal.held and proposal.key != deployment.key:
+            lines = (
+                f"cannot make {name}: plan {quote} is held for site {proposal.site}'s admin",
+                f"  would work: the same with --identity of site {proposal.site}'s admin",
+            )
+            return self._no(request, "up", name, lines, now)
+        self.proposals.taken(proposal, request)
         taking = Taking(request, deployment, signed, proposal, self._world, self._dice, now)
         self.requests.add(taking)
         return taking.start(now), []
 
     def notes(self) -> list[Effect]:
         """Each answer is told once; what waits no more leaves the queue."""
-        tidy = self.waiting.tidy()
+        tidy = self.waiting.tidy() + self.proposals.tidy()
         return self.requests.notes() + tidy
 
     def _change(
@@ -205,6 +240,9 @@ class Desk:
             if known is not None and known.owner != owner and known.state is GridState.UP:
                 why = f"{order.grid} belongs to site {known.owner_site}'s admin"
                 help_ = f"the same with --identity of site {known.owner_site}'s admin"
+            plan = self.proposals.holding(f"{owner}/{order.grid}")
+            if plan is not None and known is None:
+                help_ = f"`overlayctl request cancel {plan.id}` lets the plan of it go"
             lines = (why, f"  would work: {help_}")
             return self._no(request, order.action, order.grid, lines, now)
         names = [name for name, _ in notice.placed]

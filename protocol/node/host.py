@@ -205,7 +205,8 @@ class Host:
         """Holds and leases whose time is up."""
         self.ledger.advance(now)
         effects, outcomes = self.carrier.tick(now)
-        return effects, [*outcomes, *self.holds.tick(now)]
+        over, proposals = self.holds.tick(now)
+        return effects + over, [*outcomes, *proposals]
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""

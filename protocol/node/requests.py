@@ -1,5 +1,7 @@
 """The requests people made of this peer: found by id, fed with what concerns them, bounded in number."""
 
+import msgspec
+
 from protocol.negotiation.acting import Acting
 from protocol.negotiation.changing import Changing
 from protocol.negotiation.extending import Extending
@@ -27,6 +29,15 @@ class Requests:
         """Remembers one that was answered at once."""
         self._all[view.id] = view
         self._bound()
+
+    def revise(self, request: RequestId, state: RequestState, lines: tuple[str, ...]) -> None:
+        """Something became of one that has been answered."""
+        old = self._all.get(request)
+        if isinstance(old, RequestView):
+            changed = msgspec.structs.replace(
+                old, state=state, stage=state, answer=lines, until_s=0.0
+            )
+            self._all[request] = changed
 
     def __contains__(self, request: RequestId) -> bool:
         return request in self._all
@@ -89,8 +100,9 @@ class Requests:
 
     def _bound(self) -> None:
         if len(self._all) > REQUESTS_KEPT:
-            for old in [r for r, kept in self._all.items() if isinstance(kept, RequestView)][:1]:
-                del self._all[old]
+            views = [r for r in self._all.values() if isinstance(r, RequestView)]
+            for old in [view for view in views if view.state is not RequestState.HELD][:1]:
+                del self._all[old.id]
 
 
 def answered(

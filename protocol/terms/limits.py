@@ -175,6 +175,9 @@ HOLDS_PER_HOST = 1024
 
 PROPOSAL_S = 600.0
 """How long a quote can be taken up: time for a person to read it, or for a program to compare several."""
+PLAN_HOLD_LEAST_S, PLAN_HOLD_MOST_S = 10.0, 600.0
+"""How long `plan --hold` may hold: longer than its rounds of holds take, and not so long that who only looks
+keeps out who needs it."""
 PROPOSALS_KEPT = 64
 """Quotes at one peer; beyond it the oldest of which nothing is held is forgotten."""
 

@@ -35,6 +35,8 @@ class Action(StrEnum):
     """What is asked."""
 
     UP = "up"
+    HOLD = "hold"
+    """Hold for a while what an `up` would need, and no more; the body says of what grid and for how long."""
     DOWN = "down"
     PAUSE = "pause"
     RESUME = "resume"
@@ -48,7 +50,7 @@ class Action(StrEnum):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """One request. `body` is the encoded grid of an `up`, opaque here."""
+    """One request. `body` is the encoded grid of an `up`, or what else the action needs; opaque here."""
 
     action: Action
     grid: str

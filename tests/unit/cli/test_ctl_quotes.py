@@ -81,3 +81,64 @@ def test_a_file_and_a_quote_are_one_too_many(daemon: Daemon) -> None:
         assert "name one of the two" in error
     error = daemon.ask("up", "--quote", "quote-123", "--profile", "big", code=2).stderr
     assert "takes no --profile" in error
+
+
+HELD = re.compile(
+    r"quote ([0-9a-f]{20}), until \d\d:\d\d:\d\d: `overlayctl up --quote \1`\n"
+    r"  `overlayctl request cancel \1` lets it go\n"
+)
+
+
+def held(daemon: Daemon, hold: str = "60s") -> str:
+    said = daemon.ask("plan", daemon.grid_file, "--hold", hold, code=1).stdout
+    plan = PLAN.replace("Nothing is held.", "All of this is held.")
+    assert said.startswith(plan)
+    match = HELD.fullmatch(said.removeprefix(plan))
+    assert match is not None, said
+    return match[1]
+
+
+def test_a_plan_is_held_counted_as_used_and_taken_up(daemon: Daemon) -> None:
+    plan = held(daemon)
+    node = daemon.host.node
+    (row,) = node.host.holds.rows()
+    assert (row.plan, len(row.workspaces), len(node.host.ledger)) == (True, 3, 3)
+    assert daemon.ask("request", "list").stdout.splitlines()[1].split()[1:5] == [
+        *("hold", "demo", "held", "held"),
+    ]
+    other = daemon.ask("up", daemon.grid_file, code=1).stderr
+    assert other == (
+        f"error: a plan of demo is held already, {plan}\n"
+        f"  would work: `overlayctl up --quote {plan}`, or `overlayctl request cancel {plan}`\n"
+    )
+    lines = daemon.ask("up", "--quote", plan).stdout.splitlines()
+    assert lines[-1] == "demo is up: 3 workspaces"
+    assert (len(node.host.holds), len(node.host.ledger)) == (0, 3)
+    assert daemon.ask("explain", plan).stdout.splitlines()[-1].startswith("taken up by request ")
+
+
+def test_a_held_plan_is_cancelled_and_again(daemon: Daemon) -> None:
+    plan = held(daemon)
+    for _ in range(2):
+        said = daemon.ask("request", "cancel", plan).stdout
+        assert said == "cancelled; nothing is held\n"
+    assert len(daemon.host.node.host.ledger) == 0
+    error = daemon.ask("up", "--quote", plan, code=1).stderr
+    assert error.startswith(f'error: there is no quote "{plan}"')
+    daemon.up()
+
+
+def test_down_of_what_is_only_held_says_what_lets_it_go(daemon: Daemon) -> None:
+    plan = held(daemon)
+    assert daemon.ask("down", "demo", code=1).stderr == (
+        "error: there is no grid named demo\n"
+        f"  would work: `overlayctl request cancel {plan}` lets the plan of it go\n"
+    )
+
+
+def test_how_long_a_plan_can_be_held(daemon: Daemon) -> None:
+    for hold in ("5s", "11m", "soon"):
+        error = daemon.ask("plan", daemon.grid_file, "--hold", hold, code=255).stderr
+        assert "--hold 60s; 10 s to 10 min are taken" in error
+    both = daemon.ask("plan", daemon.grid_file, "--hold", "60s", "--quote", code=255).stderr
+    assert "give --quote or --hold" in both

@@ -193,11 +193,11 @@ def test_let_go() -> None:
 def test_its_time_is_up_and_nobody_decided() -> None:
     holds, ledger = host()
     hold(holds, ask("web-1"))
-    assert holds.tick(NOW + HOLD_S - 0.01) == []
-    (vote,) = holds.tick(NOW + HOLD_S)
+    assert holds.tick(NOW + HOLD_S - 0.01) == ([], [])
+    _, (vote,) = holds.tick(NOW + HOLD_S)
     assert isinstance(vote, Propose)
     assert (vote.id, vote.stewards) == (f"void:{ask().grid}", (A, B, C))
-    assert holds.tick(NOW + HOLD_S + 1) == [], "one vote at a time"
+    assert holds.tick(NOW + HOLD_S + 1) == ([], []), "one vote at a time"
     value = vote.change(b"")
     record, effects, _ = holds.settled(ask().grid, value)
     assert record is None
@@ -211,7 +211,7 @@ def test_its_time_is_up_and_it_was_decided() -> None:
     holds, _ = host()
     hold(holds, ask("web-1"))
     decided = committed(record_of(ORDER, {"web-1": A}))
-    (vote,) = holds.tick(NOW + HOLD_S)
+    _, (vote,) = holds.tick(NOW + HOLD_S)
     assert isinstance(vote, Propose)
     record, effects, _ = holds.settled(ask().grid, vote.change(decided))
     assert record == read_register(decided).record
@@ -225,7 +225,7 @@ def test_stewards_away_the_hold_stays_and_asks_again() -> None:
     holds.tick(NOW + HOLD_S)
     holds.unsettled(ask().grid, NOW + 20)
     assert len(ledger) == 1
-    assert len(holds.tick(NOW + 22)) == 1
+    assert len(holds.tick(NOW + 22)[1]) == 1
 
 
 def test_found_on_disk_after_a_power_cut() -> None:

@@ -53,12 +53,12 @@ def proposal(count: int = 2, memory_mib: int = 128) -> Proposal:
     """What a round of quotes among A, B and C comes to."""
     kept: list[Proposal] = []
 
-    def keep(made: Proposal, now: float) -> list[Effect]:
+    def keep(made: Proposal) -> list[Effect]:
         kept.append(made)
         return []
 
     spec = shop(count, memory_mib)
-    request = Quoting(REQUEST, AUTHORITY.draft(spec, "s1"), world(), Random(3), keep, NOW)
+    request = Quoting(REQUEST, AUTHORITY.draft(spec, "s1"), None, world(), Random(3), keep, NOW)
     request.start(NOW)
     for peer in NAMES:
         request.quote(peer, quote(peer), NOW)
