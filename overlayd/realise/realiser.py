@@ -6,7 +6,8 @@ disk, what is there is observed, and a daemon killed between any two steps finds
 
 Order: machines that must go or be saved, then networks, then image, volumes, seed and start of each workspace,
 providers first; last, what nothing needs any more. A step that fails is told and tried again, with
-growing pauses, until what is wanted changes.
+growing pauses, until what is wanted changes. A guest that ends by itself is started again (relapses.py says
+when).
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from overlayd.ports.volumes import VolumeError, Volumes
 from overlayd.realise import plan
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.paths import Paths, grid_of, machine_name
+from overlayd.realise.relapses import Relapses
 from overlayd.realise.turns import Turns
 from overlayd.realise.watch import Watch
 from overlayd.telemetry.logs import logger
@@ -40,7 +42,14 @@ _STARTS_AT_ONCE = 4
 _ON_THE_WAY = (Phase.IMAGE, Phase.NETWORK, Phase.BOOTING)
 """What is told of a try; why the last one failed is told with it."""
 
-Failure = (ComputeError, ImageError, NetworkError, SeedError, VolumeError, OSError)
+
+class EndsByItself(Exception):
+    """A guest that does not stay up is given a rest; the text says how long, and where to look."""
+
+
+Failure = (
+    EndsByItself, ComputeError, ImageError, NetworkError, SeedError, VolumeError, OSError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,7 @@ class Realiser:
         self._grid_of_machine: dict[str, GridId] = {}
         self._whys: dict[tuple[GridId, str], str] = {}
         self._turns = Turns(_STARTS_AT_ONCE)
+        self._relapses = Relapses()
         self._watch = Watch(tools.network, supervisor, tools.tell, probes)
         self.counts: Counter[str] = Counter()
 
@@ -180,6 +190,7 @@ class Realiser:
         self._watch.drop(grid, workspace)
         await self._tools.compute.stop(machine_name(grid, workspace))
         self._grid_of_machine.pop(machine_name(grid, workspace), None)
+        self._relapses.forget(machine_name(grid, workspace))
         if mine.wanted.power is Power.GONE:
             await self._tools.seeds.remove(machine_name(grid, workspace))
             for path in self._tools.paths.console(grid, workspace):
@@ -246,7 +257,9 @@ class Realiser:
                 self._say(part, mine, Phase.HELD, f"waits for {', '.join(mine.waits_for)}")
                 return
             self._watch.drop(grid, workspace.name)
+            self._let_rest(mine, name)
             await self._make(part, mine)
+            self._relapses.started(name, mine.wanted.boot, time.monotonic())
         state = MachineState.RUNNING if now is None else now.state
         if mine.wanted.power is Power.PAUSED:
             self._watch.drop(grid, workspace.name)
@@ -257,6 +270,15 @@ class Realiser:
             await self._tools.compute.resume(name)
         self._whys.pop((grid, workspace.name), None)
         self._watch.follow(part, mine)
+
+    def _let_rest(self, mine: PartOf, machine: str) -> None:
+        """EndsByItself while it is to rest."""
+        ends, left_s = self._relapses.rests(machine, mine.wanted.boot, time.monotonic())
+        if left_s:
+            raise EndsByItself(
+                f"ended by itself {ends} times soon after its start; starts again within {left_s:.0f} s; "
+                f"overlayctl console shows what it said last, overlayctl restart starts it at once"
+            )
 
     async def _make(self, part: Part, mine: PartOf, saved: bool = False) -> None:
         """Everything its machine needs, then the machine; one that is `saved` goes on where it stopped."""

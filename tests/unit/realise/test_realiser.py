@@ -185,6 +185,21 @@ async def test_a_guest_that_stops_by_itself_is_started_again(world: HostWorld) -
     assert world.hypervisor.starts.count((WORKER, 1)) == 1
 
 
+async def test_a_guest_that_never_stays_up_rests_until_a_person_asks(world: HostWorld) -> None:
+    await up(world)
+    world.hypervisor.end(HEAD)
+    await until(lambda: world.hypervisor.starts.count((HEAD, 1)) == 2, "started again at once")
+    world.hypervisor.end(HEAD)
+    await until(lambda: world.phase("head-1")[0] is Phase.FAILED, "it rests")
+    assert "ended by itself 2 times" in world.phase("head-1")[1]
+    assert world.state("worker-1") is MachineState.RUNNING
+    world.want(boot=2)
+    await until(lambda: (HEAD, 2) in world.hypervisor.starts, "a person's start does not wait")
+    await until(
+        lambda: world.phase("head-1") == (Phase.RUNNING, ""), "and nothing is said of the past"
+    )
+
+
 async def test_one_that_goes_leaves_the_others(world: HostWorld) -> None:
     await up(world)
     world.want({"head-1": Power.RUNNING, "worker-1": Power.GONE})
