@@ -80,8 +80,14 @@ class Stage(StrEnum):
     QUEUED = "queued"
     COMMITTING = "committing"
     VOIDING = "voiding"
+    LOOKING = "looking"
+    """A grid of that name is up: whether this very order made it is asked of the stewards."""
     BUILDING = "building"
     OVER = "over"
+
+
+_BEFORE = (Stage.ASKING_SITES, Stage.QUOTING, Stage.HOLDING, Stage.BACKING_OFF, Stage.LOOKING)
+"""Nothing of this attempt is before the stewards."""
 
 
 class Placing(Request):
@@ -111,11 +117,12 @@ class Placing(Request):
         """The last few of the attempts before this one."""
         self._gathering = self._gather()
         self._building: Building | None = None
+        self._name_taken: list[str] = []
 
     @property
     def grid_id(self) -> GridId:
-        """What the grid of this attempt will be called."""
-        return self._gathering.grid
+        """What the grid of this attempt will be called, or what the grid of this order is."""
+        return self._building.record.id if self._building is not None else self._gathering.grid
 
     @property
     def record(self) -> GridRecord | None:
@@ -220,11 +227,19 @@ class Placing(Request):
         self._tell_refused(refused, now)
         for refusal in refused:
             if refusal.constraint is Constraint.NAME:
-                lines = [f"cannot make {self.grid}: {refusal.detail}", _ANOTHER_NAME]
-                return self._fail(lines, now), []
+                return self.look([f"cannot make {self.grid}: {refusal.detail}", _ANOTHER_NAME], now)
         if self._gathering.waiting:
             return [], []
         return self._held_or_refill(now)
+
+    def look(self, lines: list[str], now: float) -> Answer:
+        """A grid of that name is up. If it is this order's, given again after its answer was lost or given to
+        two peers, it is followed; if not, `lines` say so."""
+        effects = self._gathering.release()
+        self._name_taken = lines
+        self.tell(now, f"a grid named {self.grid} is up; asking its stewards whose it is")
+        self._enter(Stage.LOOKING, _NEVER)
+        return effects, [self._propose(unchanged)]
 
     def _tell_refused(self, refused: list[Refusal], now: float) -> None:
         for refusal in refused:
@@ -276,7 +291,7 @@ class Placing(Request):
         """The register's value after the commit, after the vote against it, or now and then."""
         if self._step is Stage.BUILDING and self._building is not None:
             self._end(self._building.audited(read_register(value).record), now)
-        if self._step not in (Stage.COMMITTING, Stage.VOIDING):
+        if self._step not in (Stage.COMMITTING, Stage.VOIDING, Stage.LOOKING):
             return [], []
         record = read_register(value).record
         if record is not None and record.id == self.grid_id:
@@ -284,6 +299,8 @@ class Placing(Request):
         effects = self._gathering.release()
         if record is not None and order_part(record.id) == order_part(self.grid_id):
             return effects + self._made_before(record, now), []
+        if self._step is Stage.LOOKING and record is not None and record.state is GridState.UP:
+            return effects + self._fail(self._name_taken, now), []
         if record is not None and record.state is GridState.UP:
             other = f"a grid named {self.grid} exists already, id {record.id}"
             return effects + self._fail(
@@ -291,11 +308,15 @@ class Placing(Request):
             ), []
         if self._cancelled:
             return effects + self._fail(["cancelled; nothing is held"], now), []
+        if self._step is Stage.LOOKING:
+            return effects + self._back_off(now), []
         self.tell(now, "the holds ran out before the stewards decided")
         return effects + self._back_off(now), []
 
     def unsettled(self, why: str, now: float) -> Answer:
         """No majority of stewards answered: nobody knows, so vote against it until somebody does."""
+        if self._step is Stage.LOOKING:
+            return self._fail(self._name_taken, now), []
         if self._step not in (Stage.COMMITTING, Stage.VOIDING):
             return [], []
         self.tell(now, f"the stewards did not decide: {why}")
@@ -349,7 +370,7 @@ class Placing(Request):
 
     def cancel(self, now: float) -> list[Effect]:
         """The person changed their mind. Before the commit everything is let go; after it, use down."""
-        if self._step in (Stage.ASKING_SITES, Stage.QUOTING, Stage.HOLDING, Stage.BACKING_OFF):
+        if self._step in _BEFORE:
             effects = self._gathering.release()
             self._finish(RequestState.CANCELLED, ["cancelled; nothing is held"], now)
             return effects
@@ -389,6 +410,10 @@ class Placing(Request):
         return self._fail(lines, now)
 
     def _made_before(self, record: GridRecord, now: float) -> list[Effect]:
+        """By an earlier life of this peer, or by another one that was given the same order."""
+        if record.state is GridState.UP:
+            self.tell(now, "this order has made it already")
+            return self._decided(record, now)
         lines = [
             f"this order has made a grid already, id {record.id}, and makes no second one",
             f"  would work: sign a new order for {self.grid}",

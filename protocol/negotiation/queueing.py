@@ -104,10 +104,3 @@ class Queueing(Placing):
     def _decided(self, record: GridRecord, now: float) -> list[Effect]:
         self.state, self.answer = RequestState.RUNNING, ()
         return super()._decided(record, now)
-
-    def _made_before(self, record: GridRecord, now: float) -> list[Effect]:
-        """A restart came between its commit and its leaving the queue."""
-        if record.state is not GridState.UP:
-            return super()._made_before(record, now)
-        self._finish(RequestState.DONE, [f"{self.grid} is made, id {record.id}"], now)
-        return []

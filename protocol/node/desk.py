@@ -9,7 +9,7 @@ from protocol.capacity.advert import Advert
 from protocol.grid.record import GridRecord, GridState
 from protocol.membership.membership import Membership
 from protocol.negotiation.acting import Acting
-from protocol.negotiation.authority import Authority, Deployment
+from protocol.negotiation.authority import Authority
 from protocol.negotiation.changing import Changing
 from protocol.negotiation.extending import Extending, by_of
 from protocol.negotiation.messages import (
@@ -24,14 +24,13 @@ from protocol.negotiation.messages import (
 )
 from protocol.negotiation.outcomes import Outcome
 from protocol.negotiation.placing import Placing, World
-from protocol.negotiation.quoting import Quoting
 from protocol.negotiation.request import RequestState
-from protocol.negotiation.taking import Taking
 from protocol.node.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.node.heard import Heard
 from protocol.node.host import Host
 from protocol.node.identity import Identity
 from protocol.node.part import part_of
+from protocol.node.placings import Placings
 from protocol.node.proposals import Proposals
 from protocol.node.requests import Requests, answered
 from protocol.node.waiting import Waiting
@@ -39,7 +38,6 @@ from protocol.register.proposer import Settled, Unsettled
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Realise, earliest
 from protocol.terms.ids import GridId, PeerId, RequestId
-from protocol.terms.limits import PROPOSALS_KEPT, QUEUED_MOST
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 from protocol.trust.record import Record
 from protocol.trust.signing import Untrusted
@@ -68,9 +66,20 @@ class Desk:
         self.heard = Heard(identity, membership)
         self._waits: dict[GridId, tuple[tuple[str, ...], ...]] = {}
         life = f"{identity.peer}/{incarnation}"
-        self._world = World(life, self.heard.candidates, self.heard.stewards, detail)
-        self.waiting = Waiting(self.requests, authority, self._world, dice)
+        world = World(life, self.heard.candidates, self.heard.stewards, detail)
+        self.waiting = Waiting(self.requests, authority, world, dice)
         self.proposals = Proposals(self.requests)
+        self.placings = Placings(
+            identity,
+            authority,
+            world,
+            dice,
+            self.requests,
+            self.heard,
+            self.waiting,
+            self.proposals,
+            lambda: host.images,
+        )
 
     # -- people
 
@@ -78,34 +87,16 @@ class Desk:
         """Somebody here asks."""
         match event:
             case PlanAsked():
-                return self._plan(event, now)
+                return self.placings.plan(event, now)
             case OrderGiven(request=request, order=order, quote=quote):
                 return self._order(request, order, quote, now)
             case CancelAsked(request=request):
                 running = self.requests.running(request)
-                if isinstance(running, Placing):
-                    return running.cancel(now), []
+                taker = self.requests.running(self.proposals.taker(request))
+                for placing in (running, taker):
+                    if isinstance(placing, Placing):
+                        return placing.cancel(now), []
                 return self.proposals.cancel(request), []
-
-    def _plan(self, event: PlanAsked, now: float) -> Answer:
-        request, spec = event.request, event.spec
-        if request in self.requests:
-            return [], []
-        kind = "quote" if event.keep else "plan"
-        try:
-            deployment = self._authority.draft(spec, event.site or self._identity.site)
-        except Untrusted as error:
-            return self._no(request, kind, spec.name, (str(error),), now)
-        if unknown := self.heard.unknown_image(spec, self._host.images):
-            return self._no(request, kind, spec.name, unknown, now)
-        placing: Placing
-        if event.keep:
-            keep = self.proposals.keep
-            placing = Quoting(request, deployment, None, self._world, self._dice, keep, now)
-        else:
-            placing = Placing(request, deployment, None, self._world, self._dice, now)
-        self.requests.add(placing)
-        return placing.start(now), []
 
     def _order(self, request: RequestId, signed: SignedOrder, quote: str, now: float) -> Answer:
         if request in self.requests:
@@ -113,98 +104,12 @@ class Desk:
         try:
             checked = self._authority.order(signed, now, fresh=True)
             if checked.order.action is Action.UP:
-                return self._up(request, signed, quote, now)
+                return self.placings.up(request, signed, quote, now)
             if checked.order.action is Action.HOLD:
-                return self._hold(request, signed, now)
+                return self.placings.hold(request, signed, now)
         except Untrusted as error:
             return self._no(request, "order", "", (f"this order is not accepted: {error}",), now)
         return self._change(request, checked, signed, now)
-
-    def _up(self, request: RequestId, signed: SignedOrder, quote: str, now: float) -> Answer:
-        deployment = self._authority.deployment(signed, now, fresh=True)
-        name = deployment.name
-        if lines := self._in_the_way(deployment, quote):
-            return self._no(request, "up", name, lines, now)
-        if quote:
-            return self._take(request, deployment, signed, RequestId(quote), now)
-        if not deployment.spec.lease.best_effort:
-            placing = Placing(request, deployment, signed, self._world, self._dice, now)
-            self.requests.add(placing)
-            return placing.start(now), []
-        if self.waiting.full:
-            full = f"{QUEUED_MOST} requests wait at this peer already, as many as it keeps"
-            return self._no(request, "up", name, (full, "  would work: another peer"), now)
-        return self.waiting.add(request, deployment, signed, now), []
-
-    def _hold(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
-        deployment = self._authority.to_hold(signed, now, fresh=True)
-        name = deployment.name
-        lines = self._in_the_way(deployment, "")
-        if not lines and self.proposals.full:
-            full = f"{PROPOSALS_KEPT} plans are held for people at this peer, as many as it keeps"
-            lines = (full, "  would work: another peer, or `overlayctl request cancel` of one")
-        if lines:
-            return self._no(request, "hold", name, lines, now)
-        keep = self.proposals.keep
-        quoting = Quoting(request, deployment, signed, self._world, self._dice, keep, now)
-        self.requests.add(quoting)
-        return quoting.start(now), []
-
-    def _in_the_way(self, deployment: Deployment, quote: str) -> tuple[str, ...]:
-        """Why nothing of that name can be placed now, and what would work; empty if it can be tried."""
-        name = deployment.name
-        if unknown := self.heard.unknown_image(deployment.spec, self._host.images):
-            if not quote:
-                return unknown
-            moved = f"cannot make {name} as quoted ({quote}): the world moved"
-            return (moved, f"  {unknown[0]}", *unknown[1:])
-        if self._placing(deployment.key) is not None:
-            return (f"{name} is being brought up by another request at this peer",)
-        there = self.heard.notices.named(name, deployment.owner)
-        if there is not None and there.state is GridState.UP:
-            return (
-                f"a grid named {name} exists already, id {there.grid}",
-                "  would work: take it down with `overlayctl down`, or choose another name",
-            )
-        plan = self.proposals.holding(deployment.key)
-        if plan is not None and plan.id != quote:
-            return (
-                f"a plan of {name} is held already, {plan.id}",
-                f"  would work: `overlayctl up --quote {plan.id}`, or `overlayctl request cancel {plan.id}`",
-            )
-        return ()
-
-    def _take(
-        self,
-        request: RequestId,
-        deployment: Deployment,
-        signed: SignedOrder,
-        quote: RequestId,
-        now: float,
-    ) -> Answer:
-        proposal, name = self.proposals.get(quote), deployment.name
-        if proposal is None:
-            lines = (
-                f"cannot make {name}: there is no quote {quote} at this peer, or its time is up",
-                "  would work: `overlayctl plan --quote` again",
-            )
-            return self._no(request, "up", name, lines, now)
-        if proposal.spec != deployment.spec:
-            lines = (
-                f"cannot make {name}: the order is not for the grid that {quote} was made for",
-                f"  would work: `overlayctl up --quote {quote}`, which orders that grid",
-            )
-            return self._no(request, "up", name, lines, now)
-        if proposal.held and proposal.key != deployment.key:
-            lines = (
-                f"cannot make {name}: plan {quote} is held for site {proposal.site}'s admin",
-                f"  would work: the same with --identity of site {proposal.site}'s admin",
-            )
-            return self._no(request, "up", name, lines, now)
-        self.proposals.taken(proposal, request)
-        taking = Taking(request, deployment, signed, proposal, self._world, self._dice, now)
-        self.requests.add(taking)
-        return taking.start(now), []
 
     def notes(self) -> list[Effect]:
         """Each answer is told once; what waits no more leaves the queue."""
@@ -215,7 +120,7 @@ class Desk:
         self, request: RequestId, checked: CheckedOrder, signed: SignedOrder, now: float
     ) -> Answer:
         order, owner = checked.order, checked.principal.key
-        placing = self._placing(f"{owner}/{order.grid}")
+        placing = self.placings.running(f"{owner}/{order.grid}")
         undecided = placing.undecided if placing is not None else None
         if undecided is not None and placing is not None and order.action is Action.DOWN:
             placing.cancel(now)
@@ -412,12 +317,6 @@ class Desk:
             return []
         self._waits[notice.grid] = waits
         return [Realise(notice.grid, notice.grid)]
-
-    def _placing(self, key: str) -> Placing | None:
-        for placing in self.requests.placing():
-            if placing.order is not None and placing.deployment.key == key and placing.running:
-                return placing
-        return None
 
     def _notice(self, name: str, checked: CheckedOrder, placing: Placing | None) -> Notice | None:
         """What is known of a grid, also in the moment between its commit and its hosts' first word."""

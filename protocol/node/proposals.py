@@ -5,6 +5,7 @@ its way, nothing is held longer. What is on disk here serves only who wants to t
 """
 
 from protocol.negotiation.outcomes import Outcome
+from protocol.negotiation.placing import Placing
 from protocol.negotiation.proposal import TABLE, Proposal, ProposalNotSaved, release
 from protocol.negotiation.request import RequestState, RequestView
 from protocol.negotiation.taking import Taking
@@ -86,12 +87,16 @@ class Proposals:
         if proposal.held:
             self._taken[proposal.id] = by
 
+    def taker(self, quote: RequestId) -> RequestId:
+        """The request that takes a held plan up; empty if none does."""
+        return self._taken.get(quote, RequestId(""))
+
     def tidy(self) -> list[Effect]:
         """Plans whose taking up has come to its end, or to a grid."""
         effects: list[Effect] = []
         for quote, by in list(self._taken.items()):
             taking = self._requests.running(by)
-            if isinstance(taking, Taking) and taking.running and taking.record is None:
+            if isinstance(taking, Placing) and taking.running and taking.record is None:
                 continue
             del self._taken[quote]
             if isinstance(taking, Taking) and not taking.spent:
@@ -99,7 +104,7 @@ class Proposals:
             proposal = self._kept.get(quote)
             if proposal is None:
                 continue
-            made = isinstance(taking, Taking) and taking.record is not None
+            made = isinstance(taking, Placing) and taking.record is not None
             lines = (f"taken up by request {by}",) if made else ("let go; nothing is held",)
             state = RequestState.DONE if made else RequestState.CANCELLED
             self._requests.revise(quote, state, lines)

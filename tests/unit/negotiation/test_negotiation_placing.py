@@ -179,14 +179,25 @@ def test_who_does_not_answer_is_told_to_let_go() -> None:
     assert request.hold_reply(second, late, NOW + 3) == ([], [])
 
 
-def test_a_name_that_is_up_ends_it() -> None:
-    request = up()
+def name_is_up(request: Placing) -> Propose:
+    """A host says so; answers what is asked of the stewards."""
     holds = quoted(request)
     (first, ask), (second, other) = holds.items()
     request.hold_reply(first, granted(ask), NOW)
     taken = Refusal(Constraint.NAME, "beta", detail="a grid named shop is here already, id x")
-    effects, _ = request.hold_reply(second, refused(other, taken), NOW)
+    effects, (proposal,) = request.hold_reply(second, refused(other, taken), NOW)
     assert said(effects) == [(NAMES[first], "HoldRelease")]
+    assert isinstance(proposal, Propose)
+    return proposal
+
+
+def test_a_name_that_is_up_ends_it() -> None:
+    request = up()
+    proposal = name_is_up(request)
+    value = committed(record_of(RIVAL.up(shop(), NOW), {"web-1": A, "web-2": B}))
+    assert proposal.change(value) == value
+    effects, _ = request.settled(value, NOW + 1)
+    assert effects == []
     assert request.view().answer == (
         "cannot make shop: a grid named shop is here already, id x",
         "  would work: take it down with `overlayctl down`, or choose another name",
@@ -255,6 +266,37 @@ def test_another_grid_of_that_name_won() -> None:
     assert request.view().answer[0] == (
         f"cannot make shop: a grid named shop exists already, id {other.id}"
     )
+
+
+def test_a_name_that_is_up_when_the_stewards_do_not_answer() -> None:
+    request = up()
+    name_is_up(request)
+    assert request.unsettled("1 of 3 answered", NOW + 5) == ([], [])
+    assert request.view().answer[0] == "cannot make shop: a grid named shop is here already, id x"
+
+
+def test_a_name_that_is_up_no_more_is_tried_again() -> None:
+    request = up()
+    name_is_up(request)
+    request.settled(b"", NOW + 1)
+    assert request.view().stage == "backing off"
+
+
+def test_an_order_given_again_has_the_grid_it_made() -> None:
+    """Whether a host says that the name is up, or the stewards do when they are to commit."""
+    order = ADMIN.up(shop(), NOW)
+    record = record_of(order, {"web-1": A, "web-2": B})
+    for asked in (name_is_up, held):
+        request = placing(order)
+        proposal = asked(request)
+        effects, _ = request.settled(proposal.change(committed(record)), NOW + 1)
+        told = [e.peer for e in effects if isinstance(e, Send) and e.message == Decided(record)]
+        assert told == [A, B]
+        assert request.grid_id == record.id
+        for peer in record.carriers():
+            request.acknowledged(peer, DecidedAck(record.id, 1), NOW + 1)
+            request.noticed(notice(record, peer, Phase.REACHABLE), NOW + 2)
+        assert request.view().answer == ("shop is up: 2 workspaces",)
 
 
 def test_an_order_makes_one_grid_and_no_second() -> None:
