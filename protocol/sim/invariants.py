@@ -42,7 +42,8 @@ class Invariants:
         self._seen: dict[tuple[PeerId, int, RecordKey], tuple[int, int]] = {}
         self._believed: dict[tuple[PeerId, GridId, int], None] = {}
         self.refusals = 0
-        self._stride = max(1, world.size // _CHECKED_EACH)
+        self.stride = max(1, world.size // _CHECKED_EACH)
+        """One step in so many is checked."""
 
     def asked(self, peer: "SimPeer", request: RequestId) -> None:
         """Somebody asked a peer for something."""
@@ -50,7 +51,7 @@ class Invariants:
 
     def moved(self, peer: "SimPeer") -> None:
         """A peer took a step: its own invariants, its contracts, its holds, now and then its directory."""
-        if self._world.steps % self._stride:
+        if self._world.steps % self.stride:
             return
         node = peer.node
         assert node is not None
@@ -62,7 +63,7 @@ class Invariants:
         for hold in node.host.holds.rows():
             if now_s > max(hold.until_s, calm_s) + HOLD_ENDS_WITHIN_S:
                 raise violation(world, f"a hold of {hold.name} does not end", peer)
-        if world.steps % (_SAMPLE * self._stride) == 0:
+        if world.steps % (_SAMPLE * self.stride) == 0:
             self._does_not_regress(peer)
 
     def said(self, peer: "SimPeer", send: Send) -> None:
@@ -137,7 +138,7 @@ class Invariants:
     def _does_not_regress(self, peer: "SimPeer") -> None:
         """Nor does it hold anything that its owner has not signed, if anybody lies."""
         assert peer.node is not None
-        if peer.number % self._stride:
+        if peer.number % self.stride:
             return
         genuine = self._world.genuine
         for kind in ("presence", "advert", "suspicion", "grid"):
