@@ -93,12 +93,12 @@ def certain(
     kept: dict[str, PeerId] | None = None,
     attempts: int | None = None,
 ) -> Choice:
-    """The choice without dice; whatever this places, `choose` places with any dice.
+    """The choice without dice, and without reasons: whatever this places, `choose` places with any dice.
 
     With fewer attempts than `choose` makes itself that stays so: they are its first.
     """
     table = Table(workspaces, offers, rules, kept or {})
-    return _choice(table, _best(table, None, attempts))
+    return _choice(table, _best(table, None, attempts), why=False)
 
 
 def _best(table: Table, dice: Dice | None, attempts: int | None = None) -> _Tried:
@@ -239,21 +239,27 @@ def _roominess(table: Table, hosts: list[int]) -> int:
     )
 
 
-def _choice(table: Table, best: _Tried) -> Choice:
+def _choice(table: Table, best: _Tried, why: bool = True) -> Choice:
     """With the reasons of what is not placed: each host's, with everything else where it is."""
     seating, offers = best.seating, table.offers
-    company = [offers[host] for host, crowd in enumerate(seating.crowd) if crowd]
     placed = table.all_kept | {name: offers[host].peer for name, host in seating.seats.items()}
-    why: dict[str, tuple[Refusal, ...]] = {}
+    reasons: dict[str, tuple[Refusal, ...]] = {}
     unplaced = []
     for workspace in table.workspaces:
         if workspace.name in placed:
             continue
-        if workspace.cluster not in why:
-            reasons = (
-                refusals(workspace, offer, seating.free[host], table.rules, company)
-                for host, offer in enumerate(offers)
-            )
-            why[workspace.cluster] = tuple(found[-1] for found in reasons if found)
-        unplaced.append(Unplaced(workspace, why[workspace.cluster]))
+        if workspace.cluster not in reasons:
+            reasons[workspace.cluster] = _reasons(table, seating, workspace) if why else ()
+        unplaced.append(Unplaced(workspace, reasons[workspace.cluster]))
     return Choice(placed, tuple(unplaced), best.missing == 0)
+
+
+def _reasons(table: Table, seating: Seating, workspace: Workspace) -> tuple[Refusal, ...]:
+    offers = table.offers
+    crowded = enumerate(seating.crowd) if table.rules.pairs else ()
+    company = [offers[host] for host, crowd in crowded if crowd]
+    found = (
+        refusals(workspace, offer, seating.free[host], table.rules, company)
+        for host, offer in enumerate(offers)
+    )
+    return tuple(why[-1] for why in found if why)
