@@ -38,10 +38,11 @@ _COLUMNS = (
 
 Case = tuple[float, bool]
 """(share of the time that is reserved, whether hosts suspend)."""
+NONE: Case = (0.0, True)
 
 
 def cases(options: argparse.Namespace) -> dict[Case, Leasing]:
-    """What is run. Without reservations nothing is suspended, so that is run once for each."""
+    """What is run. Without reservations nothing is suspended: one run for both."""
     plain = Leasing(
         Mix(
             seed=options.seed, places=options.places, hours=options.hours, load=options.load,
@@ -55,8 +56,7 @@ def cases(options: argparse.Namespace) -> dict[Case, Leasing]:
         (share, suspends): msgspec.structs.replace(
             plain, suspends=suspends, mix=msgspec.structs.replace(plain.mix, reserved=share)
         )
-        for share in (0.0, *options.reserved)
-        for suspends in (False, True)
+        for share, suspends in [NONE, *((s, on) for s in options.reserved for on in (False, True))]
     }
 
 
@@ -75,7 +75,7 @@ def main() -> None:
     for column in _COLUMNS:
         table.add_column(column, justify="left" if column == "published" else "right")
     for case in runs:
-        table.add_row(*_row(case, found[case], found[0.0, case[1]]))
+        table.add_row(*_row(case, found[case], found[NONE]))
     Console(width=130).print(table)
     if options.out:
         rows = [
@@ -101,7 +101,7 @@ def _row(case: Case, one: Found, plain: Found) -> list[str]:
     share, suspends = case
     return [
         f"{100 * share:.0f} %",
-        "yes" if suspends else "no",
+        "" if case == NONE else "yes" if suspends else "no",
         f"{100 * (one.all_done_s / plain.all_done_s - 1):+.1f} %",
         PUBLISHED.get(case, ""),
         f"{100 * (one.turnaround_s / plain.turnaround_s - 1):+.0f} %",
