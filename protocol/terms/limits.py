@@ -110,9 +110,9 @@ COMPARE_SOON_S = 3.0
 SCOPES = 256
 """Sites compared at once, and everybody's."""
 COMPARE_BUCKETS = 64
-GRAFT_AFTER_S = 0.4
+GRAFT_AFTER_S = 0.2
 """An announced record that has not come by then is asked for (Plumtree's timer)."""
-ANNOUNCE_AFTER_S = (0.1, 0.5)
+ANNOUNCE_AFTER_S = (0.1, 0.3)
 """Announcements are gathered for a time between these: one small frame instead of many."""
 ANNOUNCED = 4096
 """Announcements awaited at once."""
