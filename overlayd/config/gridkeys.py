@@ -189,7 +189,12 @@ class GridKeys(Keys, frozen=True, kw_only=True):
     """A virtual grid: clusters of virtual machines, their networks and their storage."""
 
     grid: Annotated[str, Meta(description="Its name.", examples=["star-sim"])]
-    vo: Annotated[str, Meta(description="The virtual organisation it runs for: kept with the grid, not checked yet.")] = ""
+    vo: Annotated[
+        str,
+        Meta(
+            description="The virtual organisation it runs for: kept with the grid, not checked yet."
+        ),
+    ] = ""
     lease: Annotated[
         LeaseKeys | None, Meta(description="24 hours if left out.", examples=[{"for": "6h"}])
     ] = None
