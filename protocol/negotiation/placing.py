@@ -52,6 +52,7 @@ from protocol.terms.refusal import PASSING, Constraint, Refusal
 from protocol.trust.order import SignedOrder
 
 _NEVER = float("inf")
+_LOOK_S = 0.05
 _ANOTHER_NAME = "  would work: take it down with `overlayctl down`, or choose another name"
 
 Answer = tuple[list[Effect], list[Outcome]]
@@ -68,11 +69,15 @@ class World(msgspec.Struct, frozen=True):
     """For a register key."""
     detail: Callable[[tuple[str, ...], float], list[Effect]] = lambda sites, now: []
     """Asks other sites for their hosts, when not all are known; these sites, if any are named."""
+    blind: Callable[[float], bool] = lambda now: False
+    """Whether this peer has yet to hear of the hosts there are."""
 
 
 class Stage(StrEnum):
     """Where a placing request is."""
 
+    HEARING = "hearing"
+    """This peer was started a moment ago: it has yet to hear of the hosts there are."""
     ASKING_SITES = "asking sites"
     QUOTING = "quoting"
     HOLDING = "holding"
@@ -86,7 +91,14 @@ class Stage(StrEnum):
     OVER = "over"
 
 
-_BEFORE = (Stage.ASKING_SITES, Stage.QUOTING, Stage.HOLDING, Stage.BACKING_OFF, Stage.LOOKING)
+_BEFORE = (
+    Stage.HEARING,
+    Stage.ASKING_SITES,
+    Stage.QUOTING,
+    Stage.HOLDING,
+    Stage.BACKING_OFF,
+    Stage.LOOKING,
+)
 """Nothing of this attempt is before the stewards."""
 
 
@@ -117,7 +129,10 @@ class Placing(Request):
         """The last few of the attempts before this one."""
         self._gathering = self._gather()
         self._building: Building | None = None
-        self._name_taken: list[str] = []
+        self._no_grid: list[str] = []
+        """The answer, if the stewards have no grid of this order."""
+        self._otherwise: Callable[[float], list[Effect]] = self._back_off
+        self._again = False
 
     @property
     def grid_id(self) -> GridId:
@@ -137,6 +152,21 @@ class Placing(Request):
         return None
 
     # -- quoting
+
+    def begin(self, now: float, again: bool = False, lines: tuple[str, ...] = ()) -> Answer:
+        """As soon as it is known whom to ask. `again`: the order may have been given before, to an earlier life
+        of this peer, so its stewards are asked first; `lines` say why nothing is begun if they have no grid."""
+        if self._world.blind(now):
+            self._again, self._no_grid = again, list(lines)
+            self._enter(Stage.HEARING, now + _LOOK_S)
+            return [], []
+        if not again:
+            return self.start(now), []
+        self._gathering = self._gather()
+        return self.look(list(lines), now, self._give_up if lines else self.start)
+
+    def _give_up(self, now: float) -> list[Effect]:
+        return self._fail(self._no_grid, now)
 
     def start(self, now: float) -> list[Effect]:
         """Begins an attempt: asks every candidate for a quote."""
@@ -232,12 +262,14 @@ class Placing(Request):
             return [], []
         return self._held_or_refill(now)
 
-    def look(self, lines: list[str], now: float) -> Answer:
-        """A grid of that name is up. If it is this order's, given again after its answer was lost or given to
-        two peers, it is followed; if not, `lines` say so."""
+    def look(
+        self, lines: list[str], now: float, otherwise: Callable[[float], list[Effect]] | None = None
+    ) -> Answer:
+        """Asks the stewards whether this order has made its grid: given again after its answer was lost, or to
+        two peers. Then it is followed. If another is up, `lines` say so; if none is, `otherwise` follows."""
         effects = self._gathering.release()
-        self._name_taken = lines
-        self.tell(now, f"a grid named {self.grid} is up; asking its stewards whose it is")
+        self._no_grid, self._otherwise = lines, otherwise or self._back_off
+        self.tell(now, "asking the stewards whether it is made already")
         self._enter(Stage.LOOKING, _NEVER)
         return effects, [self._propose(unchanged)]
 
@@ -299,8 +331,9 @@ class Placing(Request):
         effects = self._gathering.release()
         if record is not None and order_part(record.id) == order_part(self.grid_id):
             return effects + self._made_before(record, now), []
-        if self._step is Stage.LOOKING and record is not None and record.state is GridState.UP:
-            return effects + self._fail(self._name_taken, now), []
+        there = record is not None and record.state is GridState.UP
+        if self._step is Stage.LOOKING and self._no_grid and there:
+            return effects + self._give_up(now), []
         if record is not None and record.state is GridState.UP:
             other = f"a grid named {self.grid} exists already, id {record.id}"
             return effects + self._fail(
@@ -309,14 +342,14 @@ class Placing(Request):
         if self._cancelled:
             return effects + self._fail(["cancelled; nothing is held"], now), []
         if self._step is Stage.LOOKING:
-            return effects + self._back_off(now), []
+            return effects + self._otherwise(now), []
         self.tell(now, "the holds ran out before the stewards decided")
         return effects + self._back_off(now), []
 
     def unsettled(self, why: str, now: float) -> Answer:
         """No majority of stewards answered: nobody knows, so vote against it until somebody does."""
         if self._step is Stage.LOOKING:
-            return self._fail(self._name_taken, now), []
+            return (self._give_up(now) if self._no_grid else self.start(now)), []
         if self._step not in (Stage.COMMITTING, Stage.VOIDING):
             return [], []
         self.tell(now, f"the stewards did not decide: {why}")
@@ -382,6 +415,8 @@ class Placing(Request):
         if now < self._deadline_s:
             return [], []
         match self._step:
+            case Stage.HEARING:
+                return self.begin(now, self._again, tuple(self._no_grid))
             case Stage.ASKING_SITES:
                 return self._ask(now), []
             case Stage.QUOTING:

@@ -58,15 +58,19 @@ class Desk:
         dice: Dice,
         incarnation: int,
         detail: Callable[[tuple[str, ...], float], list[Effect]],
+        expects: bool,
+        now: float,
     ) -> None:
-        """`detail` asks other sites for their hosts, when they are not all known."""
+        """`detail` asks other sites for their hosts, when they are not all known; `expects` says whether there
+        are others that this peer knows how to reach."""
         self._identity, self._authority = identity, authority
         self._host, self._dice = host, dice
         self.requests = Requests()
-        self.heard = Heard(identity, membership)
+        self.heard = Heard(identity, membership, expects, now)
         self._waits: dict[GridId, tuple[tuple[str, ...], ...]] = {}
         life = f"{identity.peer}/{incarnation}"
-        world = World(life, self.heard.candidates, self.heard.stewards, detail)
+        heard = self.heard
+        world = World(life, heard.candidates, heard.stewards, detail, heard.blind)
         self.waiting = Waiting(self.requests, authority, world, dice)
         self.proposals = Proposals(self.requests)
         self.placings = Placings(

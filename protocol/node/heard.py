@@ -9,7 +9,7 @@ from protocol.negotiation.shortlist import Candidate, told_by
 from protocol.node.identity import Identity
 from protocol.node.notices import Notices
 from protocol.terms.ids import Digest, GridId, KeyId, PeerId, short_hash
-from protocol.terms.limits import STEWARDS
+from protocol.terms.limits import BLIND_S, STEWARDS
 
 
 class HeardAdvert(msgspec.Struct, frozen=True):
@@ -22,8 +22,12 @@ class HeardAdvert(msgspec.Struct, frozen=True):
 class Heard:
     """Adverts, notices, and who is alive."""
 
-    def __init__(self, identity: Identity, membership: Membership) -> None:
+    def __init__(
+        self, identity: Identity, membership: Membership, expects: bool, now: float
+    ) -> None:
+        """`expects`: there are others that this peer knows how to reach."""
         self._identity, self._membership = identity, membership
+        self.born_s, self._blind_s = now, now + BLIND_S if expects else now
         self.notices = Notices()
         self.adverts: dict[PeerId, HeardAdvert] = {}
         self._told: dict[PeerId, Candidate] = {}
@@ -43,6 +47,14 @@ class Heard:
         known = self._membership.known
         for peer in [p for p in self.adverts if p not in known or known[p].site != site]:
             del self.adverts[peer]
+
+    def blind(self, now: float) -> bool:
+        """Whether this peer was started a moment ago and has yet to hear of the hosts there are."""
+        if now >= self._blind_s:
+            return False
+        others = self._membership.sites_alive()
+        silent = any(peer not in self.adverts for peer in others) and not self._narrowed
+        return not others or silent
 
     def alive(self, peer: PeerId) -> bool:
         """Whether a peer is this one or believed alive."""
@@ -94,9 +106,11 @@ class Heard:
             for status in heard.notice.mine
         }
 
-    def unknown_image(self, spec: GridSpec, here: tuple[ImageLabel, ...]) -> tuple[str, ...]:
+    def unknown_image(
+        self, spec: GridSpec, here: tuple[ImageLabel, ...], now: float
+    ) -> tuple[str, ...]:
         """An image that no host has, for people; where not all hosts are known, that cannot be said."""
-        if self._narrowed:
+        if self._narrowed or self.blind(now):
             return ()
         there = [i for heard in self.adverts.values() for i in heard.advert.images]
         known = dict.fromkeys((i.name, i.digest) for i in (*here, *there))

@@ -122,6 +122,8 @@ class Node:
             dice,
             incarnation,
             lambda sites, at_s: self.levels.ask_detail(sites, at_s),
+            self.overlay.expects,
+            now,
         )
         self._waiting, self._quoted = rows.get(QUEUE, {}), rows.get(QUOTED, {})
         self.host.hidden = self.relaying.hidden

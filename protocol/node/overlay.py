@@ -72,6 +72,8 @@ class Overlay:
         me = Contact(self.me, identity.site, identity.address)
         told = [join.peer for join in joins]
         remembered = tuple(contact for contact in saved(rows) if contact.peer not in told)
+        self.expects = bool(joins + remembered)
+        """Whether there are others that it knows how to reach."""
         self.membership = Membership(me, dice, joins + remembered, now)
         self.addresses = Addresses(self.membership, rows, now)
         self.broadcast = Broadcast(

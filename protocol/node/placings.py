@@ -20,7 +20,7 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PROPOSALS_KEPT, QUEUED_MOST
-from protocol.trust.order import SignedOrder
+from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Untrusted
 
 Answer = tuple[list[Effect], list[Outcome]]
@@ -56,7 +56,7 @@ class Placings:
             deployment = self._authority.draft(spec, event.site or self._site)
         except Untrusted as error:
             return self._no(request, kind, spec.name, (str(error),), now)
-        if unknown := self._heard.unknown_image(spec, self._images()):
+        if unknown := self._heard.unknown_image(spec, self._images(), now):
             return self._no(request, kind, spec.name, unknown, now)
         placing: Placing
         if event.keep:
@@ -65,7 +65,7 @@ class Placings:
         else:
             placing = Placing(request, deployment, None, self._world, self._dice, now)
         self._requests.add(placing)
-        return placing.start(now), []
+        return placing.begin(now)
 
     def up(self, request: RequestId, signed: SignedOrder, quote: str, now: float) -> Answer:
         """A grid; of a quote, exactly that. Untrusted."""
@@ -78,14 +78,14 @@ class Placings:
             and self.running(deployment.key) is None
         ):
             return self._again(request, deployment, signed, there, quote, now)
-        if lines := self._in_the_way(deployment, quote):
+        if lines := self._in_the_way(deployment, quote, now):
             return self._no(request, "up", name, lines, now)
         if quote:
             return self._take(request, deployment, signed, RequestId(quote), now)
         if not deployment.spec.lease.best_effort:
             placing = Placing(request, deployment, signed, self._world, self._dice, now)
             self._requests.add(placing)
-            return placing.start(now), []
+            return placing.begin(now, self._older(signed))
         if self._waiting.full:
             full = f"{QUEUED_MOST} requests wait at this peer already, as many as it keeps"
             return self._no(request, "up", name, (full, "  would work: another peer"), now)
@@ -114,7 +114,7 @@ class Placings:
         """A plan that is held. Untrusted."""
         deployment = self._authority.to_hold(signed, now, fresh=True)
         name = deployment.name
-        lines = self._in_the_way(deployment, "")
+        lines = self._in_the_way(deployment, "", now)
         if not lines and self._proposals.full:
             full = f"{PROPOSALS_KEPT} plans are held for people at this peer, as many as it keeps"
             lines = (full, "  would work: another peer, or `overlayctl request cancel` of one")
@@ -123,12 +123,12 @@ class Placings:
         keep = self._proposals.keep
         quoting = Quoting(request, deployment, signed, self._world, self._dice, keep, now)
         self._requests.add(quoting)
-        return quoting.start(now), []
+        return quoting.begin(now)
 
-    def _in_the_way(self, deployment: Deployment, quote: str) -> tuple[str, ...]:
+    def _in_the_way(self, deployment: Deployment, quote: str, now: float) -> tuple[str, ...]:
         """Why nothing of that name can be placed now, and what would work; empty if it can be tried."""
         name = deployment.name
-        if unknown := self._heard.unknown_image(deployment.spec, self._images()):
+        if unknown := self._heard.unknown_image(deployment.spec, self._images(), now):
             if not quote:
                 return unknown
             moved = f"cannot make {name} as quoted ({quote}): the world moved"
@@ -160,7 +160,11 @@ class Placings:
                 f"cannot make {name}: there is no quote {quote} at this peer, or its time is up",
                 "  would work: `overlayctl plan --quote` again",
             )
-            return self._no(request, "up", name, lines, now)
+            if not self._older(signed):
+                return self._no(request, "up", name, lines, now)
+            placing = Placing(request, deployment, signed, self._world, self._dice, now)
+            self._requests.add(placing)
+            return placing.begin(now, True, lines)
         if proposal.spec != deployment.spec:
             lines = (
                 f"cannot make {name}: the order is not for the grid that {quote} was made for",
@@ -176,7 +180,7 @@ class Placings:
         self._proposals.taken(proposal, request)
         taking = Taking(request, deployment, signed, proposal, self._world, self._dice, now)
         self._requests.add(taking)
-        return taking.start(now), []
+        return taking.begin(now, self._older(signed))
 
     def running(self, key: str) -> Placing | None:
         """The request that places a grid of that owner and name."""
@@ -184,6 +188,10 @@ class Placings:
             if placing.order is not None and placing.deployment.key == key and placing.running:
                 return placing
         return None
+
+    def _older(self, signed: SignedOrder) -> bool:
+        """Whether an earlier life of this peer may have been given that order."""
+        return read_order(signed).issued_at_s < self._heard.born_s
 
     def _no(
         self, request: RequestId, kind: str, grid: str, lines: tuple[str, ...], now: float

@@ -173,6 +173,9 @@ REQUESTS_KEPT = 256
 STORY_LINES = 200
 HOLDS_PER_HOST = 1024
 
+BLIND_S = 2.0
+"""How long at most a peer that was just started lets people wait until it has heard of the hosts there are.
+What it knows of grids and room comes with the first comparison of directories: a few round trips."""
 PROPOSAL_S = 600.0
 """How long a quote can be taken up: time for a person to read it, or for a program to compare several."""
 PLAN_HOLD_LEAST_S, PLAN_HOLD_MOST_S = 10.0, 600.0

@@ -1,0 +1,112 @@
+"""A person who asks one peer for one thing after another, and asks again when the answer was lost.
+
+Ids of requests follow from the orders, as the API's do. Everything is said twice: a client that got no answer
+does so. When the peer was restarted in the middle, the same signed order is given again.
+"""
+
+from collections.abc import Callable
+
+from protocol.grid.record import HoldTerms
+from protocol.negotiation.request import RequestView
+from protocol.node.events import CancelAsked, Event, OrderGiven, PlanAsked
+from protocol.sim.peer import SimPeer
+from protocol.sim.people import grid_spec
+from protocol.sim.world import World
+from protocol.terms.ids import RequestId
+from protocol.trust.order import Action, SignedOrder, order_id
+from protocol.wire.codec import encode
+
+HOLD_S = 20.0
+_LOOKS_EVERY_S = 0.05
+
+Word = Callable[["Conversation"], tuple[RequestId, Event]]
+
+
+class Conversation:
+    """About one grid of three workspaces."""
+
+    def __init__(self, world: World, peer: SimPeer, words: tuple[Word, ...]) -> None:
+        self._world, self._peer, self._left = world, peer, list(words)
+        self.admin, self.spec = world.admins["s1"], grid_spec("shop", 3)
+        self.signed: dict[Word, SignedOrder] = {}
+        self.first = RequestId("")
+        """What was asked first: a quote, or a plan that is held."""
+        self.answers: list[RequestView] = []
+        self._request = RequestId("")
+        self._say()
+        world.after(_LOOKS_EVERY_S, self._look)
+
+    @property
+    def over(self) -> bool:
+        """Whether everything was said and answered."""
+        return not self._left
+
+    @property
+    def now_s(self) -> float:
+        """When something is signed."""
+        return self._world.now_s
+
+    def _say(self) -> None:
+        self._request, event = self._left[0](self)
+        self.first = self.first or self._request
+        self._world.invariants.asked(self._peer, self._request)
+        for _ in range(2):
+            self._peer.feed(event)
+
+    def _look(self) -> None:
+        if self.over:
+            return
+        self._world.after(_LOOKS_EVERY_S, self._look)
+        if self._peer.node is None:
+            return
+        view = self._peer.node.desk.requests.view(self._request)
+        if view is None and self._left[0] is cancel:
+            del self._left[0]  # The API says that there is no such request.
+        elif view is None:
+            self._say()
+        elif view.state != "running":
+            self.answers.append(view)
+            del self._left[0]
+            if self._left:
+                self._say()
+
+
+def up(talk: Conversation) -> tuple[RequestId, Event]:
+    """A grid."""
+    order = _signed(talk, up)
+    return _id(order), OrderGiven(_id(order), order)
+
+
+def quote(talk: Conversation) -> tuple[RequestId, Event]:
+    """A plan that is kept."""
+    return RequestId("quote-1"), PlanAsked(RequestId("quote-1"), talk.spec, "s1", keep=True)
+
+
+def hold(talk: Conversation) -> tuple[RequestId, Event]:
+    """A plan that is held."""
+    if hold not in talk.signed:
+        body = encode(HoldTerms(talk.spec, HOLD_S))
+        talk.signed[hold] = talk.admin.order(Action.HOLD, "shop", talk.now_s, body=body)
+    order = talk.signed[hold]
+    return _id(order), OrderGiven(_id(order), order)
+
+
+def take(talk: Conversation) -> tuple[RequestId, Event]:
+    """Exactly what was quoted, or is held."""
+    order = _signed(talk, take)
+    return _id(order), OrderGiven(_id(order), order, talk.first)
+
+
+def cancel(talk: Conversation) -> tuple[RequestId, Event]:
+    """What was asked first is wanted no more."""
+    return talk.first, CancelAsked(talk.first)
+
+
+def _signed(talk: Conversation, word: Word) -> SignedOrder:
+    if word not in talk.signed:
+        talk.signed[word] = talk.admin.up(talk.spec, talk.now_s)
+    return talk.signed[word]
+
+
+def _id(order: SignedOrder) -> RequestId:
+    return RequestId(order_id(order)[:20])
