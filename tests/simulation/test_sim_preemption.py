@@ -7,6 +7,7 @@ from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import LeaseTerms
 from protocol.grid.record import GridState
+from protocol.sim.disk import Disk
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import MIB, grid_spec
 from protocol.sim.quiet import newest_records
@@ -93,6 +94,31 @@ def test_a_cluster_is_suspended_whole_across_hosts() -> None:
     run_checked(world, 300.0)
     assert saved(world, "work") == 0
     assert [live(peer) for peer in world.peers] == [["work"]] * 3
+    settle(world)
+
+
+def test_machines_of_a_cluster_stop_and_go_on_together() -> None:
+    """At hosts whose disks are not equally quick: none waits long for another's memory."""
+    world = calm_world(7, 3, capacity=ONE)
+    moved: dict[bool, list[float]] = {False: [], True: []}
+    for rate_bytes_s, peer in zip((32 * MIB, 64 * MIB, 128 * MIB), world.peers, strict=True):
+        peer.machines.disk = Disk(rate_bytes_s)
+        peer.machines.runs = lambda grid, name, runs: moved[runs].append(world.now_s)
+    assert up(world, "work", 3, 7200, BEST_EFFORT)[0] == "done"
+    start_s = world.now_s + 300.0
+    moved[True].clear()
+    assert up(world, "exam", 1, 200, LeaseTerms(start_s=start_s, grace_s=0))[0] == "done"
+    run_checked(world, start_s - 1.0 - world.now_s)
+    assert saved(world, "work") == 3
+    assert len(moved[False]) == 3
+    assert max(moved[False]) - min(moved[False]) < 2.0
+    run_checked(world, 2.0)
+    moved[True].clear()
+    run_checked(world, 300.0)
+    assert len(moved[True]) == 3
+    assert max(moved[True]) - min(moved[True]) < 16.0, "the slowest takes so long to read it"
+    measured = sorted(node_of(peer).host.rates.save_bytes_s // MIB for peer in world.peers)
+    assert measured == [32.0, 64.0, 128.0]
     settle(world)
 
 
