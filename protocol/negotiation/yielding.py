@@ -52,6 +52,10 @@ class Yielding:
         told[peer] = clusters
         return True
 
+    def unheard(self, grid: GridId, peer: PeerId) -> None:
+        """What a host told is not so any more, or nobody stands for it: it is not waited for."""
+        self._there.get(grid, {}).pop(peer, None)
+
     def forget(self, grid: GridId) -> None:
         """This host carries nothing of it any more."""
         self._there.pop(grid, None)

@@ -242,7 +242,7 @@ class Desk:
             if self.heard.advertised(peer, decode(record.body, Advert), now):
                 self.waiting.room_changed(now)
         elif record.kind == NOTICE and not record.body:
-            self.heard.notices.drop(peer, GridId(record.name))
+            self._unheard(peer, GridId(record.name))
         elif record.kind == NOTICE:
             notice = decode(record.body, Notice)
             self.heard.notices.put(peer, notice, now)
@@ -258,7 +258,11 @@ class Desk:
         if record.kind == ADVERT:
             self.heard.adverts.pop(peer, None)
         elif record.kind == NOTICE:
-            self.heard.notices.drop(peer, GridId(record.name))
+            self._unheard(peer, GridId(record.name))
+
+    def _unheard(self, peer: PeerId, grid: GridId) -> None:
+        self.heard.notices.drop(peer, grid)
+        self._host.carrier.yielding.unheard(grid, peer)
 
     def own_news(self, notices: list[Notice], now: float) -> Answer:
         """What this peer itself just told."""

@@ -7,6 +7,7 @@ from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import LeaseTerms
 from protocol.grid.record import GridState
+from protocol.negotiation.messages import NOTICE
 from protocol.sim.disk import Disk
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import MIB, grid_spec
@@ -120,6 +121,25 @@ def test_machines_of_a_cluster_stop_and_go_on_together() -> None:
     measured = sorted(node_of(peer).host.rates.save_bytes_s // MIB for peer in world.peers)
     assert measured == [32.0, 64.0, 128.0]
     settle(world)
+
+
+def test_a_host_nobody_stands_for_any_more_is_not_waited_for() -> None:
+    world = calm_world(7, 2, capacity=ONE)
+    assert up(world, "work", 2, 7200, BEST_EFFORT)[0] == "done"
+    start_s = world.now_s + 300.0
+    assert up(world, "exam", 1, 3600, LeaseTerms(start_s=start_s, grace_s=0))[0] == "done"
+    run_checked(world, start_s + 15.0 - world.now_s)
+    (there,) = [peer for peer in world.peers if live(peer) == ["exam"]]
+    (here,) = [peer for peer in world.peers if peer is not there]
+    there.crash()
+    world.run(100.0)
+    assert live(here) == [], "it may come back"
+    (row,) = node_of(here).host.carrier.rows()
+    told = node_of(here).broadcast.directory.get(there.id, NOTICE, row.record.id)
+    assert told is not None
+    node_of(here).desk.ended(told.record)
+    world.run(100.0)
+    assert live(here) == ["work"]
 
 
 def test_what_leaves_no_time_to_save_is_refused_and_who_is_no_reservation_displaces_nobody() -> (

@@ -68,6 +68,9 @@ def test_what_other_hosts_lack_counts_and_is_not_told_on() -> None:
     assert yielding.hindered(G) == (), "or two hosts would wait for each other"
     assert yielding.heard(G, B, ())
     assert yielding.off(G) == ()
+    assert yielding.heard(G, B, ("web",))
+    yielding.unheard(G, B)
+    assert yielding.off(G) == ()
 
 
 def test_nothing_starts_in_room_that_is_not_left_yet() -> None:
