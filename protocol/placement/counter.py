@@ -15,7 +15,7 @@ from protocol.grid.expand import workspaces
 from protocol.grid.limits import CPUS_MILLI_MIN, MEMORY_BYTES_MIN, VOLUME_BYTES_MIN
 from protocol.grid.model import ClusterSpec, Encryption, GridSpec, Strict
 from protocol.placement.choose import Choice, certain
-from protocol.placement.fit import Offer, rules_of
+from protocol.placement.fit import Offer, quantum_of, rules_of
 from protocol.terms.quantities import format_cpus, format_duration, write_size
 from protocol.terms.refusal import Constraint
 
@@ -83,7 +83,7 @@ def counter_offers(
     trial = _Trial(offers)
     found: list[CounterOffer] = []
     for in_s, then in islice(later, _STARTS):
-        if trial.choice(spec, then).enough:
+        if trial.granted(spec, then):
             found.append(Later(in_s))
             break
     if fewer := _fewer(spec, failing, trial):
@@ -147,14 +147,32 @@ class _Trial:
     def __init__(self, offers: tuple[Offer, ...]) -> None:
         self.offers = offers
 
-    def choice(self, spec: GridSpec, offers: tuple[Offer, ...] | None = None) -> Choice:
-        offers = self.offers if offers is None else offers
-        wanted = workspaces(spec)
-        attempts = 6 if len(wanted) * len(offers) < _LARGE else 2
-        return certain(wanted, offers, rules_of(spec, offers), attempts=attempts)
+    def choice(self, spec: GridSpec) -> Choice:
+        return _certain(spec, self.offers)
 
-    def granted(self, spec: GridSpec) -> bool:
-        return self.choice(spec).enough
+    def granted(self, spec: GridSpec, offers: tuple[Offer, ...] | None = None) -> bool:
+        offers = self.offers if offers is None else offers
+        return _may_fit(spec, offers) and _certain(spec, offers).enough
+
+
+def _certain(spec: GridSpec, offers: tuple[Offer, ...]) -> Choice:
+    wanted = workspaces(spec)
+    attempts = 6 if len(wanted) * len(offers) < _LARGE else 2
+    return certain(wanted, offers, rules_of(spec, offers), attempts=attempts)
+
+
+def _may_fit(spec: GridSpec, offers: tuple[Offer, ...]) -> bool:
+    """Whether enough of each cluster fits where there is nothing else: most trials end here."""
+    shapes = {workspace.cluster: quantum_of(workspace) for workspace in workspaces(spec)}
+    for cluster in spec.clusters:
+        missing, shape = cluster.least, shapes[cluster.name]
+        for offer in offers:
+            if missing <= 0:
+                break
+            missing -= shape.times_in(offer.free)
+        if missing > 0:
+            return False
+    return True
 
 
 def _missing(cluster: ClusterSpec, short: list[str]) -> bool:
