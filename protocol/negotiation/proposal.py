@@ -144,7 +144,8 @@ def _words(refusal: Refusal, workspace: Workspace, many: int, then: Offer, now: 
         return refused_by(refusal)
     name = f"{format_cpus(shape.cpus_milli)}cpu/{write_size(shape.memory_bytes)}"
     fit = "1 fits" if left == 1 else f"{left} fit"
-    return f"has {before - left} fewer {name} now: {fit}, {many} were to go there"
+    were = "1 was" if many == 1 else f"{many} were"
+    return f"has {before - left} fewer {name} now: {fit}, {were} to go there"
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -25,14 +25,17 @@ Word = Callable[["Conversation"], tuple[RequestId, Event]]
 class Conversation:
     """About one grid of three workspaces."""
 
-    def __init__(self, world: World, peer: SimPeer, words: tuple[Word, ...]) -> None:
+    def __init__(
+        self, world: World, peer: SimPeer, words: tuple[Word, ...], first: str = ""
+    ) -> None:
+        """`first` goes on where an earlier one ended."""
         self._world, self._peer, self._left = world, peer, list(words)
         self.admin, self.spec = world.admins["s1"], grid_spec("shop", 3)
         self.signed: dict[Word, SignedOrder] = {}
-        self.first = RequestId("")
+        self.first = RequestId(first)
         """What was asked first: a quote, or a plan that is held."""
         self.answers: list[RequestView] = []
-        self._request = RequestId("")
+        self.request = RequestId("")
         self._say()
         world.after(_LOOKS_EVERY_S, self._look)
 
@@ -47,9 +50,9 @@ class Conversation:
         return self._world.now_s
 
     def _say(self) -> None:
-        self._request, event = self._left[0](self)
-        self.first = self.first or self._request
-        self._world.invariants.asked(self._peer, self._request)
+        self.request, event = self._left[0](self)
+        self.first = self.first or self.request
+        self._world.invariants.asked(self._peer, self.request)
         for _ in range(2):
             self._peer.feed(event)
 
@@ -59,7 +62,7 @@ class Conversation:
         self._world.after(_LOOKS_EVERY_S, self._look)
         if self._peer.node is None:
             return
-        view = self._peer.node.desk.requests.view(self._request)
+        view = self._peer.node.desk.requests.view(self.request)
         if view is None and self._left[0] is cancel:
             del self._left[0]  # The API says that there is no such request.
         elif view is None:
