@@ -52,6 +52,8 @@ class Deployment(msgspec.Struct, frozen=True):
     """How long at most a host holds for it without more."""
     commits: bool = True
     """Whether what is held may become a grid. An order to hold a plan makes none."""
+    issued_at_s: float = 0.0
+    """When the order was signed; 0 for a draft."""
 
     @property
     def key(self) -> str:
@@ -99,6 +101,7 @@ class Authority:
             workspaces=members,
             hold_s=HOLD_S if action is Action.UP else hold_terms(checked.order).hold_s,
             commits=action is Action.UP,
+            issued_at_s=checked.order.issued_at_s,
         )
 
     def _make_sense(self, checked: CheckedOrder) -> tuple[GridSpec, tuple[Workspace, ...]]:

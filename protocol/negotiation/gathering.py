@@ -14,8 +14,10 @@ from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import FOREVER, Room
 from protocol.grid.lease import asked, window
 from protocol.grid.model import Workspace
+from protocol.grid.problem import listed
 from protocol.grid.record import Assignment, GridRecord, GridState, HostRef, vni_of
 from protocol.negotiation.authority import Deployment
+from protocol.negotiation.claiming import Wanted, wanted
 from protocol.negotiation.messages import HoldAsk, HoldRelease, HoldReply, Quote, QuoteAsk
 from protocol.negotiation.request import Planned
 from protocol.negotiation.shortlist import Candidate, shortlist
@@ -57,7 +59,7 @@ class Gathering:
         self._offers: dict[PeerId, Offer] = {}
         self._rooms: dict[PeerId, Room] = {}
         self._ahead: dict[PeerId, Quantum] = {}
-        """By host, what it holds for others."""
+        """By host, what it holds for others, and keeps for older ones."""
         self.start_s = deployment.spec.lease.start_s
         """When the lease is to begin; 0: now, or with a deadline not chosen yet."""
         self.instead = GridId("")
@@ -90,6 +92,8 @@ class Gathering:
             asked(deployment.spec, self.start_s),
             deployment.name,
             deployment.spec.placement.apart,
+            deployment.order,
+            deployment.issued_at_s,
         )
         return [Send(peer, ask, self._request) for peer in peers]
 
@@ -118,10 +122,11 @@ class Gathering:
             coordinate=quote.coordinate,
             clashes=quote.clashes,
             hidden=quote.hidden,
+            kept=quote.kept,
             suspends=quote.suspends,
         )
-        if quote.held != Quantum():
-            self._ahead[sender] = quote.held
+        if quote.held + quote.kept != Quantum():
+            self._ahead[sender] = quote.held + quote.kept
         try:
             self._rooms[sender] = Room.heard(quote.later, now)
         except ValueError:
@@ -211,7 +216,8 @@ class Gathering:
         return msgspec.structs.replace(offer, free=free)
 
     def contended(self) -> bool:
-        """Whether it would fit if what hosts hold for others came free: they are only ahead of this one."""
+        """Whether it would fit if what hosts hold for others, and keep for older ones, came free: they are
+        only ahead of this one."""
         if not self._ahead:
             return False
         offers = tuple(
@@ -221,6 +227,25 @@ class Gathering:
         rules = rules_of(self._deployment.spec, offers)
         members = self._deployment.workspaces
         return choose(members, offers, rules, self._held, self._dice).enough
+
+    @property
+    def ahead(self) -> str:
+        """Who is ahead of this one, in words."""
+        if not any(offer.kept != Quantum() for offer in self._offers.values()):
+            return "held for others that are not decided yet"
+        hosts = [offer.host for offer in self._offers.values() if offer.kept != Quantum()]
+        return f"kept for older requests by {listed(hosts, 3)}, or held for others"
+
+    @property
+    def short(self) -> bool:
+        """Whether it was room that was lacking: by the quotes, or when it was asked to be held."""
+        lacking = (*QUANTITIES, Constraint.OLDER)
+        return not self.rounds or any(refusal.constraint in lacking for refusal in self.refused)
+
+    def wanted(self) -> Wanted:
+        """What it would claim, and where."""
+        offers, deployment = self.offers, self._deployment
+        return wanted(deployment.spec, deployment.workspaces, offers, self._dice)
 
     def explain(self, choice: Choice, now: float) -> Explanation:
         """Why a choice is not enough, and what would be, were everything let go that is held."""

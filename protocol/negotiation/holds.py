@@ -20,6 +20,7 @@ from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
 from protocol.grid.record import GridRecord, GridState, order_part, read_register, voiding
 from protocol.negotiation.authority import Authority, Deployment
+from protocol.negotiation.claims import Claims
 from protocol.negotiation.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.negotiation.outcomes import Outcome, Propose, RoomChanged
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
@@ -104,8 +105,15 @@ class Holds:
     """All holds of this host."""
 
     def __init__(
-        self, host: str, ledger: Ledger, authority: Authority, rows: dict[str, bytes], now: float
+        self,
+        host: str,
+        ledger: Ledger,
+        authority: Authority,
+        claims: Claims,
+        rows: dict[str, bytes],
+        now: float,
     ) -> None:
+        self._claims = claims
         self._host, self._ledger, self._authority = host, ledger, authority
         self._rows: dict[GridId, HoldRow] = {}
         self._ask_s: dict[GridId, float] = {}
@@ -177,7 +185,11 @@ class Holds:
             yields, time = old.yields, old.window
         if plan is not None:
             self._leave(plan)
-        held, fresh, refused = self._grant(ask, deployment, offer, time, yields, displacing)
+        # What it holds already is its own, whoever waits; and who waits wants to begin now.
+        heeds = plan is None and not ask.start_s
+        held, fresh, refused = self._grant(
+            ask, deployment, offer, time, yields, displacing, now if heeds else None
+        )
         if not fresh:
             if plan is not None:
                 self._enter(plan)
@@ -342,8 +354,10 @@ class Holds:
         time: Window,
         yields: bool,
         displacing: bool,
+        heeds_s: float | None,
     ) -> tuple[list[str], list[str], list[tuple[str, Refusal]]]:
-        """What is held now, what of it is new, and what is refused."""
+        """What is held now, what of it is new, and what is refused. `heeds_s` is now, if room that is kept
+        for others counts."""
         wanted: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
         rules = rules_of(deployment.spec)
         company = [offer] if any((ask.grid, name) in self._ledger for name in wanted) else []
@@ -358,6 +372,11 @@ class Holds:
                 continue
             if (ask.grid, name) not in self._ledger:
                 free = self._ledger.free_for(time, displacing)
+                if heeds_s is not None:
+                    kept = self._claims.kept(
+                        deployment.order, deployment.issued_at_s, free, heeds_s
+                    )
+                    offer, free = msgspec.structs.replace(offer, kept=kept), free - kept
                 found = refusals(workspace, offer, free, rules, company)
                 if found:
                     refused.append((name, found[-1]))
@@ -367,6 +386,8 @@ class Holds:
                 fresh.append(name)
                 company = [offer]
             held.append(name)
+        if fresh:
+            self._claims.end(deployment.order)
         return held, fresh, refused
 
     def _refuse(

@@ -23,6 +23,10 @@ class QuoteAsk(msgspec.Struct, frozen=True, tag="quote-ask"):
     """What it is to be named."""
     apart: tuple[str, ...] = ()
     """Grids of the same site's admin with which it is to share no host."""
+    order: str = ""
+    """Of what order it is; empty for a plan."""
+    since_s: float = 0.0
+    """When that was signed; 0: not yet. What is claimed by older ones is not offered."""
 
 
 class Quote(msgspec.Struct, frozen=True, tag="quote"):
@@ -49,6 +53,8 @@ class Quote(msgspec.Struct, frozen=True, tag="quote"):
     """Not every host can dial it: it carries no network that spans sites."""
     held: Quantum = Quantum()
     """What it holds for others, not decided yet: in a few seconds it is a lease, or free."""
+    kept: Quantum = Quantum()
+    """What of its room it keeps for older orders; not in `free`."""
     suspends: bool = True
     """Whether it can save a machine to disk; where it cannot, best-effort work keeps its room to its end."""
 
@@ -83,6 +89,14 @@ class HoldRelease(msgspec.Struct, frozen=True, tag="hold-release"):
     """Let these go; the requester will not commit them."""
 
     grid: GridId
+    workspaces: tuple[str, ...]
+
+
+class RoomClaim(msgspec.Struct, frozen=True, tag="room-claim"):
+    """Keep room for these workspaces as it gets free, before what was ordered later: for CLAIM_S, in place of
+    what this order claimed before. Without workspaces: keep none any more. It is not answered."""
+
+    order: SignedOrder
     workspaces: tuple[str, ...]
 
 
@@ -138,6 +152,7 @@ NegotiationMessage = (
     | HoldAsk
     | HoldReply
     | HoldRelease
+    | RoomClaim
     | Decided
     | DecidedAck
     | Act

@@ -28,6 +28,7 @@ from protocol.grid.record import (
 )
 from protocol.negotiation.authority import Deployment
 from protocol.negotiation.building import Building, Verdict
+from protocol.negotiation.claiming import Claiming
 from protocol.negotiation.gathering import Gathering
 from protocol.negotiation.messages import DecidedAck, HoldReply, Notice, Quote
 from protocol.negotiation.outcomes import Outcome, Propose
@@ -127,6 +128,7 @@ class Placing(Request):
         self._cancelled = False
         self._refused: list[Refusal] = []
         """The last few of the attempts before this one."""
+        self._claiming = Claiming(request, now)
         self._gathering = self._gather()
         self._building: Building | None = None
         self._no_grid: list[str] = []
@@ -203,7 +205,7 @@ class Placing(Request):
 
     def _sure(self) -> Iterable[PeerId]:
         """Hosts that are asked first in any case."""
-        return ()
+        return self._claiming.hosts
 
     def _choose(self, now: float) -> Answer:
         choice = self._gathering.choose(now)
@@ -239,7 +241,7 @@ class Placing(Request):
         if any(refusal.constraint in PASSING for refusal in self._gathering.refused):
             return self._back_off(now)
         if self.order is not None and self._gathering.contended():
-            self.tell(now, "what is missing is held for others that are not decided yet")
+            self.tell(now, f"what is missing is {self._gathering.ahead}")
             return self._back_off(now)
         self.why = self._gathering.explain(choice, now)
         lines = words(self.why)
@@ -302,7 +304,27 @@ class Placing(Request):
             return effects + self._unplaced(lines + summarise(tuple(self._refused)), now)
         self.tell(now, f"letting everything go, trying again in {pause_s:.1f} s")
         self._enter(Stage.BACKING_OFF, now + pause_s)
-        return effects
+        return effects + self._claim(now)
+
+    def _claim(self, now: float) -> list[Effect]:
+        """Who was refused for a while has room kept for it until it tries again. Nothing may be held."""
+        lease = self.deployment.spec.lease
+        if (
+            self.order is None
+            or not self.deployment.commits
+            or lease.start_s
+            or lease.before_s
+            or not self._gathering.short
+        ):
+            return []
+        if not self._claiming.due(now):
+            return []
+        wanted = self._gathering.wanted()
+        if wanted and not self._claiming.hosts:
+            hosts = counted(len(wanted), "host")
+            line = f"{hosts} asked to keep room as it gets free, before younger requests"
+            Request.tell(self, now, line)  # Once, also of what waits and does not repeat itself.
+        return self._claiming.claim(self.order, wanted)
 
     # -- committing
 
@@ -361,6 +383,7 @@ class Placing(Request):
     def _decided(self, record: GridRecord, now: float) -> list[Effect]:
         """It is a grid. Promises that are not in it (another peer carried the same order) are let go."""
         effects = self._gathering.release(record)
+        effects += self._claiming.end(self.order, record.carriers())
         if record.state is GridState.DOWN:
             return effects + self._fail([f"{self.grid} was taken down meanwhile"], now)
         self.tell(
@@ -404,7 +427,7 @@ class Placing(Request):
     def cancel(self, now: float) -> list[Effect]:
         """The person changed their mind. Before the commit everything is let go; after it, use down."""
         if self._step in _BEFORE:
-            effects = self._gathering.release()
+            effects = self._gathering.release() + self._claiming.end(self.order)
             self._finish(RequestState.CANCELLED, ["cancelled; nothing is held"], now)
             return effects
         self._cancelled = True
@@ -457,7 +480,7 @@ class Placing(Request):
 
     def _fail(self, lines: list[str], now: float) -> list[Effect]:
         state = RequestState.CANCELLED if self._cancelled else RequestState.FAILED
-        effects = self._gathering.release()
+        effects = self._gathering.release() + self._claiming.end(self.order)
         self._finish(state, lines, now)
         return effects
 

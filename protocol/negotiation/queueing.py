@@ -13,8 +13,8 @@ from protocol.negotiation.placing import Answer, Placing, Stage
 from protocol.negotiation.request import RequestState
 from protocol.terms.effects import Effect
 from protocol.terms.ids import RequestId
-from protocol.terms.limits import QUEUE_AGAIN_S, QUEUE_EVERY_S, REQUEST_S
-from protocol.terms.quantities import format_moment
+from protocol.terms.limits import CLAIM_AGAIN_S, QUEUE_AGAIN_S, QUEUE_EVERY_S, REQUEST_S
+from protocol.terms.quantities import counted, format_moment
 from protocol.trust.order import SignedOrder, read_order
 
 TABLE = "queue"
@@ -77,8 +77,9 @@ class Queueing(Placing):
     def cancel(self, now: float) -> list[Effect]:
         """Waits no more."""
         if self._step is Stage.QUEUED:
+            effects = self._claiming.end(self.order)
             self._finish(RequestState.CANCELLED, ["cancelled; it waits no more"], now)
-            return []
+            return effects
         return super().cancel(now)
 
     def failed(self, why: str, now: float) -> list[Effect]:
@@ -95,11 +96,20 @@ class Queueing(Placing):
         order = read_order(self.order)
         until = format_moment(order.issued_at_s + order.valid_s)
         effects = self._gathering.release()
+        claims = self._claim(now)
         self.tell(now, "queued: " + "; ".join(line.strip() for line in lines))
         self.state = RequestState.QUEUED
-        self.answer = (f"{self.grid} is queued until there is room, or until {until}", *lines)
-        self._enter(Stage.QUEUED, now + QUEUE_EVERY_S * self._dice.uniform(0.8, 1.2))
-        return effects
+        keeps: tuple[str, ...] = ()
+        if claims:
+            hosts = counted(len(self._claiming.hosts), "host")
+            keeps = (
+                f"  {hosts} asked to keep room for it as it gets free, before younger requests",
+            )
+        queued = f"{self.grid} is queued until there is room, or until {until}"
+        self.answer = (queued, *lines, *keeps)
+        again_s = CLAIM_AGAIN_S if claims else QUEUE_EVERY_S
+        self._enter(Stage.QUEUED, now + again_s * self._dice.uniform(0.8, 1.2))
+        return effects + claims
 
     def _decided(self, record: GridRecord, now: float) -> list[Effect]:
         self.state, self.answer = RequestState.RUNNING, ()

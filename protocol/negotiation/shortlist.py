@@ -52,6 +52,7 @@ def told_by(peer: PeerId, name: str, site: str, advert: Advert) -> Offer:
         runs_by=facts.runs_by,
         labels=facts.labels,
         coordinate=advert.here if known(advert.here) else None,
+        suspends=facts.suspends,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from protocol.capacity.advert import UNPROBED, Advert, HostFacts, ImageLabel, shapes_in
 from protocol.capacity.ledger import Ledger
+from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import TABLE as RATES
 from protocol.capacity.rates import Rates
 from protocol.capacity.timetable import ALWAYS
@@ -13,6 +14,7 @@ from protocol.grid.record import GridRecord, GridState, register_key, spec_of
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.carrier import TABLE as CARRIED
 from protocol.negotiation.carrier import Carrier
+from protocol.negotiation.claims import Claims
 from protocol.negotiation.holds import TABLE as HELD
 from protocol.negotiation.holds import HoldNotSaved, Holds, Neighbour, Taken
 from protocol.negotiation.messages import (
@@ -24,6 +26,7 @@ from protocol.negotiation.messages import (
     NegotiationMessage,
     Quote,
     QuoteAsk,
+    RoomClaim,
 )
 from protocol.negotiation.outcomes import Outcome, RoomChanged
 from protocol.node.events import Cleared, Measured, Progressed
@@ -42,7 +45,7 @@ from protocol.wire.codec import decode, encode
 
 Answer = tuple[list[Effect], list[Outcome]]
 
-_MINE = QuoteAsk | HoldAsk | HoldRelease | Decided | Act | LeaseAsk
+_MINE = QuoteAsk | HoldAsk | HoldRelease | RoomClaim | Decided | Act | LeaseAsk
 
 
 class Host:
@@ -72,7 +75,10 @@ class Host:
         self.ledger = Ledger(self.facts.capacity, now)
         kept = rows.get(RATES, {}).get("")
         self.rates = decode(kept, Rates) if kept else Rates()
-        self.holds = Holds(identity.name, self.ledger, authority, rows.get(HELD, {}), now)
+        self.claims = Claims(authority, self.ledger, self.offer)
+        self.holds = Holds(
+            identity.name, self.ledger, authority, self.claims, rows.get(HELD, {}), now
+        )
         self.carrier = Carrier(
             identity.peer,
             self.ledger,
@@ -119,7 +125,7 @@ class Host:
     def advert(self, now: float = 0.0) -> Advert:
         """What everybody is told; by the time this host was last moved on to, if none is given."""
         self.ledger.advance(now)
-        free = self.ledger.free
+        free = self.ledger.free - self.claims.kept("", 0.0, self.ledger.free, self.ledger.now_s)
         later = self.ledger.room.steps(self.ledger.now_s, LATER_STEPS)
         return Advert(
             facts=self.facts,
@@ -157,6 +163,8 @@ class Host:
                 return self.holds.ask(sender, message, self._taken(), offer, now, displacing)
             case HoldRelease():
                 return self.holds.release(message)
+            case RoomClaim():
+                return self.claims.ask(message, now)
             case Decided(record=record):
                 return self._decided(sender, record, now)
             case LeaseAsk():
@@ -206,16 +214,19 @@ class Host:
         self.ledger.advance(now)
         effects, outcomes = self.carrier.tick(now)
         over, proposals = self.holds.tick(now)
-        return effects + over, [*outcomes, *proposals]
+        return effects + over, [*outcomes, *proposals, *self.claims.tick(now)]
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        return earliest(self.holds.next_deadline(), self.carrier.next_deadline())
+        return earliest(
+            self.holds.next_deadline(), self.carrier.next_deadline(), self.claims.next_deadline()
+        )
 
     def check(self) -> None:
         """Reserved + used <= total, and everything promised is in the ledger once."""
         self.ledger.check()
         self.holds.check()
+        self.claims.check()
         self.carrier.check()
         promised = sum(len(row.workspaces) for row in self.holds.rows())
         carried = sum(len(row.wanted) for row in self.carrier.rows())
@@ -225,14 +236,16 @@ class Host:
 
     def _quote(self, ask: QuoteAsk, now: float) -> Quote:
         offer = self.offer()
+        time = window(ask.time, now, self.facts.suspends)
+        free = self.ledger.free_for(time, self._displacing(ask.time.start_s, now))
+        kept = Quantum()
+        if not ask.time.start_s:
+            kept = self.claims.kept(ask.order, ask.since_s, free, now)
         return Quote(
             request=ask.request,
             host=offer.host,
             site=offer.site,
-            free=self.ledger.free_for(
-                window(ask.time, now, self.facts.suspends),
-                self._displacing(ask.time.start_s, now),
-            ),
+            free=free - kept,
             architecture=offer.architecture,
             underlay=offer.underlay,
             encrypts=offer.encrypts,
@@ -245,6 +258,7 @@ class Host:
             clashes=self._taken().apart_from(ask.site, ask.grid, ask.apart),
             hidden=self.hidden(),
             held=self.holds.held(),
+            kept=kept,
             suspends=self.facts.suspends,
         )
 

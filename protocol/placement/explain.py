@@ -24,6 +24,7 @@ _ADVICE = {
     Constraint.AUTHORITY: "ask the site's admin",
     Constraint.NAME: "take the other grid down, or choose another name",
     Constraint.CONTENDED: "try again in a moment",
+    Constraint.OLDER: "wait: best effort has room kept for it as well once it is the oldest",
     Constraint.IMAGE: "add the image at any peer with `overlayctl image add`",
     Constraint.STORE: "free disk space on that host",
     Constraint.SILENT: "try again when those hosts answer",

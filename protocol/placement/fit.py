@@ -40,6 +40,8 @@ class Offer(msgspec.Struct, frozen=True):
     """Grids it carries that are to be kept apart from the one asked for."""
     hidden: bool = False
     """Not every host can reach it: tunnels of grid networks do not leave its site."""
+    kept: Quantum = Quantum()
+    """Room it keeps for orders that are older; not in `free`."""
     suspends: bool = True
     """It can save machines to disk."""
 
@@ -120,7 +122,11 @@ def refusals(
         if apart := apart_from(offer, other, rules):
             found.append(apart)
             break
-    found += lacking(quantum_of(workspace), offer.host, free)
+    short = lacking(quantum_of(workspace), offer.host, free)
+    found += short
+    if short and offer.kept != Quantum() and quantum_of(workspace).fits(free + offer.kept):
+        why = "it keeps what is free for an older request"
+        found.append(Refusal(Constraint.OLDER, offer.host, detail=why))
     if offer.refused is not None:
         found.append(offer.refused)
     return found

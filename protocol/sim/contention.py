@@ -17,6 +17,8 @@ from protocol.sim.market import Asked, Market
 SUCCESS_S = 30.0
 """A gang that is not placed by then has failed."""
 _LOOK_S = 0.5
+_FILL_S = 3.0
+"""Where gangs come at a rate, hosts are filled in so long."""
 _WARM_S, _SETTLE_S = 0.05, 5.0
 """Gangs that fill the hosts are asked for so far apart; then so long for all to be placed."""
 _DRAIN_S = 40.0
@@ -43,13 +45,22 @@ class Load(msgspec.Struct, frozen=True):
     best_fit: bool = False
     per_s: float = 0.0
     """At most so many are asked for a second; 0: as many as the load wants."""
+    large: int = 0
+    """Size of a gang that is queued beside those that are not; 0: none is."""
+    large_every_s: float = 10.0
+    claims: bool = True
+    """Whether hosts keep room for who waits."""
 
 
 class Found(msgspec.Struct):
     """What came of it."""
 
     asked: list[Asked]
-    """Those asked for in the measured time."""
+    """Those asked for in the measured time, without the large."""
+    large: list[Asked]
+    """Those asked for early enough to be placed while the others still came."""
+    ended_s: float
+    """When nobody came any more."""
     used: float
     """Share of slots leased or held, on average."""
     orphaned: float
@@ -74,6 +85,11 @@ class Found(msgspec.Struct):
         """Share that was committed without a refused hold."""
         return sum(one.at_once for one in self.survivors) / max(1, len(self.survivors))
 
+    @property
+    def had_turn(self) -> float:
+        """Share of the large that were committed while others still came."""
+        return sum(0 < a.committed_s <= self.ended_s for a in self.large) / max(1, len(self.large))
+
     def took_s(self) -> list[float]:
         """Seconds to commit, of those that were."""
         return [a.committed_s - a.asked_s for a in self.survivors if a.committed_s]
@@ -96,10 +112,12 @@ class Crowd:
     def __init__(self, seed: int, load: Load) -> None:
         self.load, self._dice = load, Random(f"crowd {seed}")
         self.market = Market(
-            seed, load.hosts, load.slots, load.apart_s, best_fit=load.best_fit, crashes=load.crashes
-        )
+            seed, load.hosts, load.slots, load.apart_s, best_fit=load.best_fit, crashes=load.crashes,
+            claims=load.claims,
+        )  # fmt: skip
         self.market.over = self._over
         self.all: list[Asked] = []
+        self.large: list[Asked] = []
         self.wanted = 0
         """Slots running and asked for."""
         self.going = True
@@ -118,6 +136,12 @@ class Crowd:
     def ask_one(self) -> None:
         """Asks for one, whatever the load."""
         self._ask(self._dice.randint(self.load.least, self.load.most))
+
+    def ask_large(self) -> None:
+        """One that is queued until there is room."""
+        name, party = f"large{len(self.large) + 1}", self._dice.choice(self.market.parties)
+        self.large.append(self.market.ask(party, name, self.load.large, waits=True))
+        self.wanted += self.load.large
 
     def arrival(self, within_s: float) -> float:
         """When in that time somebody comes."""
@@ -162,7 +186,11 @@ def contend(seed: int, load: Load, progress: Progress | None = None) -> Found:
     used: list[int] = []
     orphaned: list[int] = []
     end_s = market.now_s + load.seconds
+    large_s = market.now_s + _SETTLE_S
     while market.now_s < end_s:
+        if load.large and market.now_s >= large_s:
+            large_s += load.large_every_s
+            crowd.ask_large()
         if load.per_s:
             _arrive(crowd, _LOOK_S)
         market.run(_LOOK_S)
@@ -177,6 +205,8 @@ def contend(seed: int, load: Load, progress: Progress | None = None) -> Found:
     slots = load.hosts * load.slots
     return Found(
         measured,
+        [one for one in crowd.large if one.asked_s <= end_s - load.large_every_s],
+        end_s,
         statistics.fmean(used) / slots,
         statistics.fmean(orphaned) / slots,
         market.held(),
@@ -187,9 +217,13 @@ def contend(seed: int, load: Load, progress: Progress | None = None) -> Found:
 def _warm(crowd: Crowd) -> None:
     """Fills the hosts, not all at one moment."""
     load = crowd.load
-    if load.per_s:
-        return
     slots = load.load * load.hosts * load.slots
+    if load.per_s:
+        many = round(min(1.0, load.load) * load.hosts * load.slots * 2 / (load.least + load.most))
+        for _ in range(many):
+            crowd.ask_one()
+            crowd.market.run(_FILL_S / many)
+        return
     while crowd.wanted + load.most <= slots:
         crowd.ask_one()
         crowd.market.run(_WARM_S)

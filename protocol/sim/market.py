@@ -22,7 +22,7 @@ import msgspec
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase
-from protocol.grid.model import ClusterSpec, GridSpec
+from protocol.grid.model import ClusterSpec, GridSpec, LeaseTerms
 from protocol.grid.record import GridRecord, GridState
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.messages import (
@@ -33,9 +33,11 @@ from protocol.negotiation.messages import (
     NegotiationMessage,
     Quote,
     QuoteAsk,
+    RoomClaim,
 )
 from protocol.negotiation.outcomes import Propose
 from protocol.negotiation.placing import Placing, World
+from protocol.negotiation.queueing import Queueing
 from protocol.negotiation.request import StoryLine
 from protocol.negotiation.shortlist import Candidate, told_by
 from protocol.node.events import Cleared, Progressed
@@ -142,6 +144,13 @@ class Party:
         """Slots that are held or leased."""
         return len(self.host.ledger)
 
+    def roomier(self) -> None:
+        """Some host has other room than before."""
+        for placing in self.placing.values():
+            if isinstance(placing, Queueing):
+                placing.woken(self._market.now_s)
+        self._look()
+
     def candidate(self) -> Candidate:
         """Itself, with its advert."""
         told = told_by(self.id, self.name, SITE, self.host.advert(self._market.now_s))
@@ -155,7 +164,10 @@ class Party:
         order = self._market.admin.up(spec, now)
         deployment = self._authority.deployment(order, now, fresh=True)
         request = RequestId(asked.name)
-        placing = Placing(request, deployment, order, self._world, self._dice, now)
+        kind = Queueing if spec.lease.best_effort else Placing
+        placing = kind(request, deployment, order, self._world, self._dice, now)
+        if isinstance(placing, Queueing):
+            self._market.waiting[request] = self
         self.placing[request], self._asked[request] = placing, asked
         self._carry_out(placing.start(now), [])
 
@@ -169,6 +181,7 @@ class Party:
     def _forget(self, request: RequestId) -> None:
         self.placing.pop(request, None)
         self._asked.pop(request, None)
+        self._market.waiting.pop(request, None)
 
     # -- what happens
 
@@ -271,11 +284,16 @@ class Market:
         *,
         best_fit: bool = False,
         crashes: float = 0.0,
+        claims: bool = True,
     ) -> None:
-        """`crashes`: the share of requests whose requester dies when its first holds are asked for."""
+        """`crashes`: the share of requests whose requester dies when its first holds are asked for; without
+        `claims` no host hears of who waits."""
         share_decoded()
         self.now_s, self.slots = START_S, slots
         self._dice, self._apart_s, self._crashes = Random(seed), apart_s, crashes
+        self._claims = claims
+        self.waiting: dict[RequestId, Party] = {}
+        """Requests of best effort that are not over, and where."""
         self._salt = seed.to_bytes(8, "big")
         self._heap: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._sequence = self.steps = self.messages = 0
@@ -290,8 +308,9 @@ class Market:
         self._told = {party.id: party.candidate() for party in self.parties}
         for party in self.parties:
             self.after(self._dice.uniform(0.0, _ADVERT_EVERY_S), self._advertise, party)
-        self._promised: dict[PeerId, int] = {}
-        """How many slots each host had promised when its advert was last taken."""
+        self.after(_ADVERT_EVERY_S, self._wake)
+        self._said: dict[PeerId, Candidate] = {}
+        """What each host advertised last."""
         self.over: Callable[[Asked, GridRecord | None], None] = lambda asked, record: None
         """Told of each request's end: with its record, or without one."""
         self.records: dict[str, GridRecord] = {}
@@ -322,13 +341,14 @@ class Market:
 
     # -- people
 
-    def ask(self, party: Party, name: str, size: int) -> Asked:
-        """A gang of so many workspaces of one slot each is asked for there."""
+    def ask(self, party: Party, name: str, size: int, waits: bool = False) -> Asked:
+        """A gang of so many workspaces of one slot each is asked for there; it is queued if it `waits`."""
         cluster = ClusterSpec(
             name="n", count=size, minimum=size, image=IMAGE, cpus_milli=1000, memory_bytes=_SLOT_BYTES
         )  # fmt: skip
         asked = Asked(name, size, self.now_s)
-        party.up(asked, GridSpec(name=name, clusters=(cluster,), lease_s=86400))
+        lease = LeaseTerms(best_effort=waits)
+        party.up(asked, GridSpec(name=name, clusters=(cluster,), lease_s=86400, lease=lease))
         return asked
 
     def down(self, name: str) -> None:
@@ -356,6 +376,8 @@ class Market:
         """A message on its way; the requester may die right after it asked for holds."""
         self.messages += 1
         party = self._by_id[to]
+        if isinstance(message, RoomClaim) and not self._claims:
+            return
         self.after(self._delay_s(sender.id, to), party.arrived, sender.id, message)
         if isinstance(message, HoldAsk) and self._crashes:
             self._may_crash(sender, message)
@@ -403,9 +425,16 @@ class Market:
 
     def _advertise(self, party: Party) -> None:
         self.after(_ADVERT_EVERY_S, self._advertise, party)
-        if party.promised != self._promised.get(party.id):
-            self._promised[party.id] = party.promised
-            self.after(_ADVERT_ON_WAY_S, self._told.__setitem__, party.id, party.candidate())
+        told = party.candidate()
+        if told != self._said.get(party.id):
+            self._said[party.id] = told
+            self.after(_ADVERT_ON_WAY_S, self._told.__setitem__, told.peer, told)
+
+    def _wake(self) -> None:
+        """Of many hosts some have told of other room in every second."""
+        self.after(_ADVERT_EVERY_S, self._wake)
+        for party in list(self.waiting.values()):
+            party.roomier()
 
     def _delay_s(self, a: PeerId, b: PeerId) -> float:
         if a == b:

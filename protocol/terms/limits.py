@@ -155,6 +155,17 @@ ROUNDS = 4
 REQUEST_S = 60.0
 """How long a request tries again before the person is told no."""
 BACKOFF_S = 0.5
+CLAIM_AFTER_S = 2.0
+"""Who has been refused for so long has room kept for it: less passes by trying again."""
+CLAIM_S = 10.0
+"""How long a host keeps room that nobody asks it again to keep; three tries."""
+CLAIM_AGAIN_S = 3.0
+"""A queued request that has room kept for it tries again this often."""
+CLAIM_MOST_S = 600.0
+"""How long one order may claim, and then not: what stays empty for it meanwhile is lost to others."""
+CLAIM_AGE_S = 600.0
+"""An order counts as older than a host's first word of it by so much at most."""
+CLAIMS_PER_HOST = 64
 BUILD_S = 600.0
 """How long a request waits for what was agreed to be up; the grid goes on being built after that."""
 STEWARDS = 3

@@ -39,6 +39,8 @@ class Constraint(StrEnum):
     """The host carries another grid of that name."""
     CONTENDED = "contended"
     """Another request holds that name here, or the last of that name is still being cleared."""
+    OLDER = "older"
+    """The host keeps its room for an order that is older, and has waited for it."""
     NETWORK_ID = "network-id"
     STORE = "store"
     LIMIT = "limit"
@@ -56,6 +58,7 @@ QUANTITIES = (Constraint.DEVICE, Constraint.CPUS, Constraint.DISK, Constraint.ME
 PASSING = (
     Constraint.SILENT,
     Constraint.CONTENDED,
+    Constraint.OLDER,
     Constraint.NETWORK_ID,
     *QUANTITIES,
 )

@@ -1,5 +1,7 @@
 """Many ask for the same hosts at once: who asks is placed soon, and crashes leave nothing behind."""
 
+import msgspec
+
 from protocol.sim.contention import Load, contend
 
 _SMALL = Load(hosts=24, load=0.8, life_s=10.0, seconds=12.0)
@@ -27,3 +29,23 @@ def test_the_same_seed_is_the_same_run() -> None:
     first, again, other = contend(1, small), contend(1, small), contend(2, small)
     assert first.took_s() == again.took_s()
     assert first.messages == again.messages != other.messages
+
+
+_OVERLOADED = Load(
+    hosts=40, slots=4, load=1.3, least=4, most=4, life_s=8.0, per_s=6.5, seconds=27.0,
+    large=40, large_every_s=20.0,
+)  # fmt: skip
+
+
+def test_a_large_gang_gets_its_turn_among_small_ones_that_come_all_the_time() -> None:
+    found = contend(1, _OVERLOADED)
+    assert len(found.large) == 1
+    assert found.had_turn == 1.0
+    assert any("asked to keep room" in line.text for line in found.large[0].story)
+    assert found.leaked == 0
+
+
+def test_without_claims_it_would_wait_until_nobody_comes_any_more() -> None:
+    found = contend(1, msgspec.structs.replace(_OVERLOADED, claims=False))
+    assert found.had_turn == 0.0
+    assert found.large[0].committed_s > found.ended_s

@@ -2,6 +2,7 @@
 
 from random import Random
 
+from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import Step
 from protocol.grid.model import Encryption, GridSpec, LeaseTerms, Spread
@@ -15,6 +16,7 @@ from protocol.grid.record import (
     vni_of,
 )
 from protocol.negotiation.authority import Authority
+from protocol.negotiation.claims import Claims
 from protocol.negotiation.messages import HoldAsk, HoldReply, Quote
 from protocol.negotiation.placing import Placing, World
 from protocol.negotiation.shortlist import Candidate
@@ -91,6 +93,11 @@ def quote(peer: PeerId, free: Quantum = ROOM, later: tuple[Step, ...] = ()) -> Q
 def offer(peer: PeerId, free: Quantum = ROOM) -> Offer:
     """The same, as the host's own."""
     return Offer(peer, NAMES[peer], SITES[peer], free, "x86_64", NAMES[peer], True, ())
+
+
+def claims(ledger: Ledger) -> Claims:
+    """What is claimed of host A: nothing yet."""
+    return Claims(AUTHORITY, ledger, lambda: offer(A))
 
 
 def record_of(

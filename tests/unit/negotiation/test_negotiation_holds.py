@@ -11,6 +11,7 @@ from negotiating import (
     A,
     B,
     C,
+    claims,
     committed,
     offer,
     record_of,
@@ -46,7 +47,7 @@ FREE = Taken({}, {})
 
 def host(room: Quantum = ROOM, rows: dict[str, bytes] | None = None) -> tuple[Holds, Ledger]:
     ledger = Ledger(room, NOW)
-    return Holds("alpha", ledger, AUTHORITY, rows or {}, NOW), ledger
+    return Holds("alpha", ledger, AUTHORITY, claims(ledger), rows or {}, NOW), ledger
 
 
 def ask(*names: str, order: SignedOrder = ORDER, attempt: int = 0) -> HoldAsk:

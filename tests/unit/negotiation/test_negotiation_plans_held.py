@@ -18,6 +18,7 @@ from negotiating import (
     B,
     C,
     asks,
+    claims,
     granted,
     offer,
     quote,
@@ -33,7 +34,7 @@ from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, HoldTerms, grid_id, vni_of
 from protocol.negotiation.gathering import Candidate
 from protocol.negotiation.holds import TABLE, HoldNotSaved, Holds, Taken
-from protocol.negotiation.messages import HoldAsk, HoldRelease, HoldReply
+from protocol.negotiation.messages import HoldAsk, HoldRelease, HoldReply, RoomClaim
 from protocol.negotiation.outcomes import Propose, RoomChanged
 from protocol.negotiation.placing import World
 from protocol.negotiation.proposal import Proposal, release
@@ -62,7 +63,7 @@ UP = ADMIN.up(shop(3), NOW)
 
 def host(room: Quantum = ROOM, rows: dict[str, bytes] | None = None) -> tuple[Holds, Ledger]:
     ledger = Ledger(room, NOW)
-    return Holds("alpha", ledger, AUTHORITY, rows or {}, NOW), ledger
+    return Holds("alpha", ledger, AUTHORITY, claims(ledger), rows or {}, NOW), ledger
 
 
 def ask(*names: str, order: SignedOrder = PLAN, instead: str = "") -> HoldAsk:
@@ -132,7 +133,8 @@ def test_it_is_there_after_a_restart_and_no_longer_than_the_most() -> None:
     assert row is not None
     again, ledger = host(rows={ask().grid: row})
     assert (again.rows()[0].until_s, len(ledger)) == (NOW + HELD_S, 1)
-    behind = Holds("alpha", Ledger(ROOM, NOW), AUTHORITY, {ask().grid: row}, NOW - 10_000)
+    late = Ledger(ROOM, NOW)
+    behind = Holds("alpha", late, AUTHORITY, claims(late), {ask().grid: row}, NOW - 10_000)
     assert behind.rows()[0].until_s == NOW - 10_000 + PLAN_HOLD_MOST_S
 
 
@@ -202,6 +204,16 @@ def test_refused_all_the_plan_stays() -> None:
     assert reply(hold(holds, wanted)).held == ()
     assert [row.grid for row in holds.rows()] == [ask().grid]
     assert len(ledger) == 1
+
+
+def test_its_room_is_its_own_also_where_an_older_request_waits_for_room() -> None:
+    ledger = Ledger(Quantum(1000, 256 * MIB, 1 << 40), NOW)
+    waiting = claims(ledger)
+    holds = Holds("alpha", ledger, AUTHORITY, waiting, {}, NOW)
+    hold(holds, ask("web-1", "web-2"))
+    waiting.ask(RoomClaim(RIVAL.up(shop(3), NOW - 9), ("web-1", "web-2")), NOW)
+    assert reply(hold(holds, ask("web-1", "web-2", order=UP, instead=ask().grid))).refused == ()
+    assert len(waiting) == 1
 
 
 def test_a_store_that_refuses_leaves_neither() -> None:
