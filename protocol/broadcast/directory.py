@@ -9,8 +9,10 @@ A record ends `ttl_s` after it came here. Its version stays as a tombstone for a
 still travelling, or a neighbour whose copy ends later, does not bring it back.
 """
 
+from collections.abc import Iterator
 from hashlib import blake2b
 from heapq import heapify, heappop, heappush
+from itertools import chain
 
 import msgspec
 
@@ -26,9 +28,11 @@ from protocol.terms.limits import (
 from protocol.trust.record import Record, RecordKey, SignedRecord, newer
 
 _SWEEP_EVERY_S = 5.0
+_ONE_EACH = ("presence", "advert")
+"""Kinds of which an owner has one: they are not counted, which would cost an entry for every peer."""
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(msgspec.Struct, frozen=True, gc=False):
     """A record, as signed, and when it came (this peer's clock)."""
 
     record: Record
@@ -54,34 +58,50 @@ class _Scope:
         self.root ^= held.mark
         self.count += by
 
+    def copy(self) -> "_Scope":
+        other = _Scope()
+        other.buckets, other.root, other.count = self.buckets.copy(), self.root, self.count
+        return other
+
 
 class Directory:
     """Everything known, bounded in all and per owner."""
 
     def __init__(self) -> None:
-        self._held: dict[RecordKey, Held] = {}
+        self._kinds: dict[str, dict[RecordKey, Held]] = {}
+        self._count = 0
         self._tombs: dict[RecordKey, tuple[Version, float]] = {}
         self._per_owner: dict[KeyId, int] = {}
-        self._by_kind: dict[str, dict[RecordKey, Held]] = {}
+        """How many records of an owner there are, but for those it has one each of."""
         self._scopes: dict[str, _Scope] = {}
         self._ends: list[tuple[float, RecordKey]] = []
         """When each record would end as it was when it came; those renewed since are looked at again."""
         self._sweep_s: float | None = None
 
     def __len__(self) -> int:
-        return len(self._held)
+        return self._count
+
+    def copy(self) -> "Directory":
+        """Another with the same records, which are shared: they never change."""
+        other = Directory()
+        other._kinds = {kind: held.copy() for kind, held in self._kinds.items()}
+        other._count, other._tombs = self._count, self._tombs.copy()
+        other._per_owner, other._ends = self._per_owner.copy(), self._ends.copy()
+        other._scopes = {name: scope.copy() for name, scope in self._scopes.items()}
+        other._sweep_s = self._sweep_s
+        return other
 
     def get(self, owner: KeyId, kind: str, name: str = "") -> Held | None:
         """The record under a key."""
-        return self._held.get((owner, kind, name))
+        return self._held((owner, kind, name))
 
     def of_kind(self, kind: str) -> list[Held]:
         """All records of a kind, in the order their keys were first seen."""
-        return list(self._by_kind.get(kind, {}).values())
+        return list(self._kinds.get(kind, {}).values())
 
     def has(self, version: Version) -> bool:
         """Whether this version, or a newer one, is or was here."""
-        held = self._held.get(version.key)
+        held = self._held(version.key)
         if held is not None:
             record = held.record
             return (record.incarnation, record.sequence) >= version.number
@@ -90,15 +110,15 @@ class Directory:
 
     def room_for(self, record: Record) -> bool:
         """Whether the limits admit it."""
-        if record.key in self._held:
+        if self._held(record.key) is not None:
             return True
         mine = self._per_owner.get(record.owner, 0)
-        return len(self._held) < RECORDS and mine < RECORDS_PER_OWNER
+        return self._count < RECORDS and mine < RECORDS_PER_OWNER
 
     def put(self, record: Record, signed: SignedRecord, now: float) -> bool:
         """Takes a checked record; False if it is not news or there is no room for it."""
         key = record.key
-        old = self._held.get(key)
+        old = self._held(key)
         if old is not None:
             if not newer(record, old.record):
                 return False
@@ -110,11 +130,12 @@ class Directory:
             if not self.room_for(record):
                 return False
             self._tombs.pop(key, None)
-            self._per_owner[record.owner] = self._per_owner.get(record.owner, 0) + 1
+            self._count += 1
+            if _counted(record):
+                self._per_owner[record.owner] = self._per_owner.get(record.owner, 0) + 1
             heappush(self._ends, (now + record.ttl_s, key))
         held = Held(record, signed, now, bucket_of(key), _hash(record))
-        self._held[key] = held
-        self._by_kind.setdefault(record.kind, {})[key] = held
+        self._kinds.setdefault(record.kind, {})[key] = held
         scope = self._scopes.get(record.scope)
         if scope is None:
             scope = self._scopes[record.scope] = _Scope()
@@ -130,7 +151,7 @@ class Directory:
         over: list[Record] = []
         while self._ends and self._ends[0][0] <= now:
             _, key = heappop(self._ends)
-            held = self._held.get(key)
+            held = self._held(key)
             if held is None:
                 continue
             ends_s = held.received_s + held.record.ttl_s
@@ -145,22 +166,22 @@ class Directory:
         for key in [key for key, (_, until_s) in self._tombs.items() if until_s <= now]:
             del self._tombs[key]
         first_s = min(self._ends[0][0] if self._ends else now + TOMBSTONE_S, now + TOMBSTONE_S)
-        some = self._held or self._tombs
+        some = self._count or self._tombs
         self._sweep_s = max(now + _SWEEP_EVERY_S, first_s) if some else None
         return over
 
     def drop(self, owner: KeyId) -> list[Record]:
         """Everything of an owner who is no member any more; without tombstones, should it come back."""
-        gone = [held for held in self._held.values() if held.record.owner == owner]
+        gone = [held for held in self._all() if held.record.owner == owner]
         for held in gone:
             self._drop(held)
         return [held.record for held in gone]
 
     def narrow(self, keep: str) -> None:
         """Forgets what is of neither that scope nor everybody's. It may come back."""
-        for held in [h for h in self._held.values() if h.record.scope not in ("", keep)]:
+        for held in [h for h in self._all() if h.record.scope not in ("", keep)]:
             self._drop(held)
-        self._ends = [(at_s, key) for at_s, key in self._ends if key in self._held]
+        self._ends = [end for end in self._ends if self._held(end[1]) is not None]
         heapify(self._ends)
 
     def next_deadline(self) -> Deadline | None:
@@ -188,31 +209,45 @@ class Directory:
         wanted = dict.fromkeys(buckets)
         return [
             version_of(h.record)
-            for h in self._held.values()
+            for h in self._all()
             if h.bucket in wanted and h.record.scope == scope
         ]
 
     def check(self) -> None:
         """The running digests are the digests."""
         fresh: dict[str, _Scope] = {}
-        for held in self._held.values():
+        for held in self._all():
             fresh.setdefault(held.record.scope, _Scope()).toggle(held, +1)
         for name, scope in self._scopes.items():
             is_ = fresh.get(name, _Scope())
             assert (is_.buckets, is_.root, is_.count) == (scope.buckets, scope.root, scope.count)
         assert all(name in self._scopes for name in fresh)
-        assert sum(self._per_owner.values()) == len(self._held)
+        assert self._count == sum(len(held) for held in self._kinds.values())
+        assert sum(self._per_owner.values()) == sum(_counted(held.record) for held in self._all())
+
+    def _held(self, key: RecordKey) -> Held | None:
+        there = self._kinds.get(key[1])
+        return there.get(key) if there is not None else None
+
+    def _all(self) -> Iterator[Held]:
+        return chain.from_iterable(held.values() for held in self._kinds.values())
 
     def _drop(self, held: Held) -> None:
         record = held.record
         self._scopes[record.scope].toggle(held, -1)
-        del self._held[record.key]
-        del self._by_kind[record.kind][record.key]
+        del self._kinds[record.kind][record.key]
+        self._count -= 1
+        if not _counted(record):
+            return
         left = self._per_owner[record.owner] - 1
         if left:
             self._per_owner[record.owner] = left
         else:
             del self._per_owner[record.owner]
+
+
+def _counted(record: Record) -> bool:
+    return bool(record.name) or record.kind not in _ONE_EACH
 
 
 def bucket_of(key: RecordKey) -> int:

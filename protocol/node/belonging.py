@@ -5,7 +5,7 @@ dropped, and it is believed again only with a presence that shows another certif
 the same rule when they hear of it or when the time comes, so directories stay equal.
 """
 
-from heapq import heappop, heappush
+from collections.abc import Mapping
 
 from protocol.membership.presence import Known, check_presence, read_presence
 from protocol.node.identity import Identity
@@ -31,8 +31,8 @@ class Belonging:
         self._identity = identity
         self.revocations = Revocations()
         self._kept: list[SignedRecord] = []
-        self._ends: list[tuple[float, PeerId]] = []
-        self._awaited: dict[PeerId, float] = {}
+        self._first_end_s = _FOREVER_S
+        """When the first of others' certificates ends, or sooner: it may have been renewed since."""
         self._began_s, self.ends_s = _validity(identity.chain)
         self._warn_s = self._first_warning_s(now)
         for _, row in sorted(rows.items()):
@@ -74,23 +74,15 @@ class Belonging:
 
     def met(self, known: Known) -> None:
         """Remembers when that peer's certificate ends."""
-        peer, ends_s = known.peer, known.expires_s
-        if peer not in self._awaited:
-            heappush(self._ends, (ends_s, peer))
-        self._awaited[peer] = ends_s
+        self._first_end_s = min(self._first_end_s, known.expires_s)
 
-    def pop_ended(self, now: float) -> list[PeerId]:
-        """Peers whose newest certificate has ended."""
-        over: list[PeerId] = []
-        while self._ends and self._ends[0][0] <= now:
-            _, peer = heappop(self._ends)
-            ends_s = self._awaited.get(peer, 0.0)
-            if ends_s > now:
-                heappush(self._ends, (ends_s, peer))
-            else:
-                self._awaited.pop(peer, None)
-                over.append(peer)
-        return over
+    def pop_ended(self, now: float, known: Mapping[PeerId, Known]) -> list[PeerId]:
+        """Of the peers known, those whose newest certificate has ended."""
+        if now < self._first_end_s:
+            return []
+        lasting_s = [peer.expires_s for peer in known.values() if peer.expires_s > now]
+        self._first_end_s = min(lasting_s, default=_FOREVER_S)
+        return [peer.peer for peer in known.values() if peer.expires_s <= now]
 
     # -- this peer's own
 
@@ -124,8 +116,7 @@ class Belonging:
 
     def next_deadline(self) -> Deadline:
         """When a certificate ends, or is to be warned of."""
-        ends_s = self._ends[0][0] if self._ends else _FOREVER_S
-        return Deadline(min(ends_s, self._warn_s), "certificate")
+        return Deadline(min(self._first_end_s, self._warn_s), "certificate")
 
     # -- parts
 

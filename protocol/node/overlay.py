@@ -198,7 +198,7 @@ class Overlay:
         effects += more + self._learn(told, now)
         self.herald.tick(now)
         effects += self.belonging.tick(now)
-        for peer in self.belonging.pop_ended(now):
+        for peer in self.belonging.pop_ended(now, self.membership.known):
             effects += self._expel(peer, "its certificate has ended", now)
         return effects + self.standing.tick(now) + self.addresses.tick(now)
 
