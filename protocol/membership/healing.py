@@ -26,6 +26,10 @@ class Healing:
         self._site = ""
         """Where somebody has just died."""
 
+    def settled(self, now: float) -> None:
+        """As if this peer had been there for long: its next stranger is met any time."""
+        self._meet_s = now + MEET_EVERY_S * self._dice.random()
+
     def tries_gone(self, others: int, now: float) -> bool:
         """Whether to try one that is believed gone; `others` are believed alive."""
         if now < self._heal_s:

@@ -60,6 +60,10 @@ class Liveness:
         self.patience = 1.0
         """How much longer than usual suspects have to refute: this peer may be what is slow."""
 
+    def settled_like(self, other: "Liveness") -> None:
+        """Believes alive whom another peer has heard of."""
+        self._incarnations = other._incarnations.copy()
+
     def health(self, peer: PeerId) -> Health | None:
         """None if the peer was never heard of."""
         doubt = self._doubts.get(peer)

@@ -11,6 +11,7 @@ bounded. Nothing else here changes: views are partial at any size.
 from typing import assert_never
 
 from protocol.membership.clocks import clock_fault, offset_of
+from protocol.membership.guests import Guests
 from protocol.membership.healing import Healing
 from protocol.membership.links import Links
 from protocol.membership.liveness import Changed, Health, Liveness
@@ -49,7 +50,6 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import (
-    GUESTS,
     JOINS_TRIED,
     NEEDY_BELOW,
     OBSERVERS_ENOUGH,
@@ -77,8 +77,8 @@ class Membership:
         self.walks = Walks(me.peer, self.view, dice, now)
         self.known: dict[PeerId, Known] = {}
         self._alive: dict[PeerId, str] = {}
-        self._guests: dict[PeerId, None] | None = None
-        """Peers of other sites, the longest not met first; None while everybody knows everybody."""
+        self._guests: Guests | None = None
+        """None while everybody knows everybody."""
         self._strain = Strain()
         self._accused: dict[PeerId, int] = {}
         self._meeting: dict[PeerId, None] = {}
@@ -116,9 +116,19 @@ class Membership:
             return []
         if self._guests is None:
             far = [p for p, known in self.known.items() if known.site != self._contact.site]
-            self._guests = dict.fromkeys(far)
-            self._bound_guests()
+            self._guests = Guests(self._kept, far)
+            self._forget(self._guests.over())
         return []
+
+    def settled_like(self, other: "Membership", now: float) -> None:
+        """Knows and believes what another peer of its site does, and that one itself is not among them.
+        As if it had been there for long: it meets its next stranger any time. For simulators."""
+        self.known, self._alive = other.known.copy(), other._alive.copy()
+        self.liveness.settled_like(other.liveness)
+        if other._guests is not None:
+            self._guests = Guests(self._kept, other._guests)
+        self._forget([self._me])
+        self._healing.settled(now)
 
     # -- what comes from the directory
 
@@ -129,9 +139,7 @@ class Membership:
         self.known[peer] = known
         self.links.moved(before, known)
         if self._guests is not None and known.site != self._contact.site:
-            self._guests.pop(peer, None)
-            self._guests[peer] = None
-            self._bound_guests()
+            self._forget(self._guests.met(peer))
         changed = self.liveness.present(peer, known.incarnation, known.left, now)
         return self._follow(changed, now)
 
@@ -283,7 +291,8 @@ class Membership:
         assert not self.view.is_neighbour(self._me)
         assert all(peer in self.known for peer in self.view.neighbours)
         assert all(peer in self.known for peer in self._alive)
-        assert self._guests is None or len(self._guests) <= GUESTS + self._kept_guests()
+        if self._guests is not None:
+            self._guests.check()
 
     # -- joining and healing
 
@@ -481,18 +490,11 @@ class Membership:
 
     # -- guests
 
-    def _bound_guests(self) -> None:
-        assert self._guests is not None
-        spare = len(self._guests) - GUESTS
-        for peer in list(self._guests)[: max(0, spare)]:
-            if not self._kept(peer):
-                del self._guests[peer]
-                self.known.pop(peer, None)
-                self.liveness.forget(peer)
-                self._alive.pop(peer, None)
+    def _forget(self, guests: list[PeerId]) -> None:
+        for peer in guests:
+            self.known.pop(peer, None)
+            self.liveness.forget(peer)
+            self._alive.pop(peer, None)
 
     def _kept(self, peer: PeerId) -> bool:
         return self.view.is_neighbour(peer) or self.links.introduced(peer)
-
-    def _kept_guests(self) -> int:
-        return sum(self._kept(peer) for peer in self._guests or ())

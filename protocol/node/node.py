@@ -179,6 +179,22 @@ class Node:
         self.registers.check()
         self.host.check()
 
+    # -- beginning in the middle, for simulators
+
+    def settle(self, now: float) -> None:
+        """Takes stock of how many peers there are, as it does each period."""
+        if self.levels.settle(now):
+            self.desk.narrow(self.identity.site)
+
+    def settled_like(self, other: "Node", now: float) -> None:
+        """Knows what another peer of its site knows, as if it had been there for as long."""
+        self.overlay.settled_like(other.overlay, now)
+        self.levels.settled_like(other.levels)
+        self.desk.adverts.update(other.desk.adverts)
+        self.desk.adverts.pop(self.me, None)
+        if self.levels.wide:
+            self.desk.narrow(self.identity.site)
+
     # -- events
 
     def _dispatch(self, event: Event, now: float) -> list[Effect]:

@@ -54,7 +54,7 @@ class SimPeer:
         world: "World",
         number: int,
         identity: Identity,
-        facts: HostFacts,
+        facts: HostFacts | None,
         images: tuple[ImageLabel, ...],
         dice: Random,
         fail_boot: float,

@@ -1,17 +1,20 @@
 """One run: a federation comes up, people ask, things break, everything is mended and must be right again."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
 from protocol.sim.crowd import Crowd
 from protocol.sim.faults import NONE, FaultPlan
 from protocol.sim.graph import connected
+from protocol.sim.peer import MANY_PEERS
 from protocol.sim.quiet import unsettled
 from protocol.sim.scenario import Scenario
 from protocol.sim.trace import Trace
 from protocol.sim.violation import violation
-from protocol.sim.warm import acquaint
+from protocol.sim.warm import begin_warm
 from protocol.sim.world import World
 from protocol.terms.limits import ACTIVE_VIEW
 
@@ -84,6 +87,7 @@ def play(
         trace=trace,
         latencies=scenario.latencies,
         levels_above=scenario.levels_above,
+        probed=bool(scenario.grids) or scenario.peers <= MANY_PEERS,
     )
     joined_s = _join(world, scenario, tell)
     crowd = Crowd(world, scenario.grids, scenario.seconds * 0.8, world.new_dice())
@@ -117,11 +121,13 @@ def settle(world: World, within_s: float = QUIET_WITHIN_S, tell: Progress | None
 def _join(world: World, scenario: Scenario, tell: Progress) -> float:
     """Everybody starts; answers how long after the last one all were joined."""
     apart_s = min(_APART_S, _ALL_WITHIN_S / scenario.peers)
+    started_s = world.now_s
     if scenario.warm:
-        acquaint(world, world.new_dice())
-        apart_s = min(apart_s, 1.0 / scenario.peers)
-    world.start_all(apart_s)
-    started_s = world.now_s + apart_s * (scenario.peers - 1)
+        with _uncollected():
+            begin_warm(world, world.new_dice())
+    else:
+        world.start_all(apart_s)
+        started_s += apart_s * (scenario.peers - 1)
     every_s = 0.0 if world.whole_directories else _LOOK_S
     end_s = world.now_s + JOIN_WITHIN_S
     while not world.run_until(lambda: is_joined(world), 1.0, every_s):
@@ -129,6 +135,17 @@ def _join(world: World, scenario: Scenario, tell: Progress) -> float:
         if world.now_s >= end_s:
             raise violation(world, "not every peer knows every other", *world.peers[:2])
     return max(0.0, world.now_s - started_s)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """What is made meanwhile lives as long as the world: Python is not to look through it again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _schedule(world: World, scenario: Scenario) -> None:

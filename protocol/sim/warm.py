@@ -1,33 +1,197 @@
-"""A warm start: every peer has been here before, and its store remembers whom it knew.
+"""A warm start: every peer has been there for long, in an overlay that has converged.
 
-As after a power cut in the whole federation. It also spares a run of thousands the queue at the door.
+Ten thousand joins are not simulated. Every node starts, and says who it is; the first of each site takes in what
+all others of its site said, and the summaries of other sites, by the same code as any peer; the others are given
+copies of what it knows. Records are immutable and shared, so a peer costs its dictionaries. Neighbours are drawn as
+HyParView would have them: symmetric, half near and half far, on connections made and introduced long ago.
+
+What a warm peer has is what one that joined has (held by a test), but for this: the addresses on disk are none but
+the passive view's, and above the limit of two levels its guests are its far neighbours and who wrote the summaries.
+News prunes the tree, and pings measure clocks, only once the run begins.
 """
 
+from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING
 
+from protocol.broadcast.messages import Records
 from protocol.membership.messages import Contact
-from protocol.membership.passive import Saved
-from protocol.node.addresses import PASSIVE, SELF, TABLE
-from protocol.terms.limits import PASSIVE_VIEW
-from protocol.wire.codec import encode
+from protocol.membership.presence import KIND as PRESENCE
+from protocol.membership.vivaldi import Vivaldi
+from protocol.node.events import Arrived, Ticked
+from protocol.node.levels import KIND as SITE
+from protocol.node.node import Node
+from protocol.sim.latency import LOCAL_S
+from protocol.terms.coordinate import Coordinate
+from protocol.terms.ids import KeyId
+from protocol.terms.limits import (
+    ACTIVE_REMOTE,
+    ACTIVE_VIEW,
+    FULL_MESH_BELOW,
+    PASSIVE_VIEW,
+    PING_EVERY_S,
+)
+from protocol.trust.record import SignedRecord
 
 if TYPE_CHECKING:
+    from protocol.sim.peer import SimPeer
     from protocol.sim.world import World
 
+_SURVEYS = 400
+"""Round trips by which the sites find their places before the beginning."""
+_DRAWS = 50
+"""Neighbours drawn at random and refused (known already, or full) before one is left with fewer."""
 
-def acquaint(world: "World", dice: Random) -> None:
-    """Writes a passive view into every store, half of it of the own site, and where those peers are found.
-    Before anybody is started."""
-    at_site: dict[str, list[int]] = {}
-    for index, peer in enumerate(world.peers):
-        at_site.setdefault(peer.site, []).append(index)
-    contacts = [Contact(peer.id, peer.site, peer.identity.address) for peer in world.peers]
-    for index, peer in enumerate(world.peers):
-        near = at_site[peer.site]
-        chosen = dice.sample(near, min(PASSIVE_VIEW // 2, len(near)))
-        chosen += dice.sample(range(len(contacts)), min(PASSIVE_VIEW // 2, len(contacts)))
-        others = tuple(contacts[i] for i in dict.fromkeys(chosen) if i != index)
-        peer.store.setdefault(SELF, {})[PASSIVE] = encode(Saved(others))
-        peer.store[TABLE] = {other.peer: other.address.encode() for other in others}
+
+def begin_warm(world: "World", dice: Random) -> None:
+    """Starts all peers of a world in which nothing has happened, in the middle of its life."""
+    for peer in world.peers:
         peer.joins = ()
+        peer.start()
+    sites: dict[str, list[SimPeer]] = {}
+    for peer in world.peers:
+        sites.setdefault(peer.site, []).append(peer)
+    _teach(world, sites)
+    places = _places(world, list(sites), dice)
+    _fill_passive(world, sites, dice)
+    for a, b in _neighbours(world.peers, sites, dice):
+        _befriend(world, a, b, dice)
+    for peer in world.peers:
+        _node(peer).membership.vivaldi.here = places[peer.site]
+        peer.feed(Ticked())
+
+
+# -- what they know
+
+
+def _teach(world: "World", sites: dict[str, list["SimPeer"]]) -> None:
+    """The first of each site is told everything; the others have it from there."""
+    first = [peers[0] for peers in sites.values()]
+    if world.size <= world.levels_above:
+        _tell(first[0], [record for peer in world.peers for record in _said(peer)])
+        for peer in world.peers[1:]:
+            _node(peer).settled_like(_node(first[0]), world.now_s)
+        return
+    introductions = [record for peer in first for record in _said(peer)]
+    for peer in first:
+        _tell(peer, [record for other in sites[peer.site] for record in _said(other)])
+        _tell(peer, introductions)
+    # Once to learn that there are too many, and again with what they know of that.
+    for _ in range(2):
+        for peer in first:
+            _node(peer).settle(world.now_s)
+        summaries = [record for peer in first for record in _said(peer, SITE)]
+        for peer in first:
+            _tell(peer, introductions + summaries)
+    for peers in sites.values():
+        for peer in peers[1:]:
+            _node(peer).settled_like(_node(peers[0]), world.now_s)
+
+
+def _said(peer: "SimPeer", *kinds: str) -> list[SignedRecord]:
+    """What a peer said of itself; its presence first."""
+    directory = _node(peer).broadcast.directory
+    held = [directory.get(KeyId(peer.id), kind) for kind in kinds or (PRESENCE, "advert")]
+    return [each.signed for each in held if each is not None]
+
+
+def _tell(peer: "SimPeer", records: list[SignedRecord]) -> None:
+    """As if it had them from itself, who is believed without an introduction."""
+    _node(peer).handle(Arrived(peer.id, Records(tuple(records)), ""), peer.now_s)
+
+
+# -- whom they know
+
+
+def _neighbours(
+    peers: list["SimPeer"], sites: dict[str, list["SimPeer"]], dice: Random
+) -> list[tuple["SimPeer", "SimPeer"]]:
+    """Pairs: in each site a ring and whom chance brings together, and beyond it whom chance does."""
+    if len(peers) < FULL_MESH_BELOW:
+        return [(a, b) for i, a in enumerate(peers) for b in peers[i + 1 :]]
+    views: dict[SimPeer, dict[SimPeer, None]] = {peer: {} for peer in peers}
+    for members in sites.values():
+        ring = dice.sample(members, len(members))
+        for a, b in [*pairwise(ring), (ring[-1], ring[0])]:
+            if a is not b:
+                views[a][b] = views[b][a] = None
+    others = {site: [p for p in peers if p.site != site] for site in sites}
+    for far, most in ((True, ACTIVE_VIEW), (False, ACTIVE_VIEW)):
+        for peer in dice.sample(peers, len(peers)):
+            pool = others[peer.site] if far else sites[peer.site]
+            _draw(peer, pool, views, most, dice)
+    return [(a, b) for a in peers for b in views[a] if a.number < b.number]
+
+
+def _draw(
+    peer: "SimPeer",
+    pool: list["SimPeer"],
+    views: dict["SimPeer", dict["SimPeer", None]],
+    most: int,
+    dice: Random,
+) -> None:
+    """Neighbours out of a pool, until it has enough or nobody wants."""
+    for _ in range(_DRAWS):
+        if not pool or not _wants(peer, pool[0], views, most):
+            return
+        other = dice.choice(pool)
+        if other is not peer and other not in views[peer] and _wants(other, peer, views, most):
+            views[peer][other] = views[other][peer] = None
+
+
+def _wants(
+    peer: "SimPeer", other: "SimPeer", views: dict["SimPeer", dict["SimPeer", None]], most: int
+) -> bool:
+    view = views[peer]
+    remote = sum(known.site != peer.site for known in view)
+    return len(view) < most and (other.site == peer.site or remote < ACTIVE_REMOTE)
+
+
+def _befriend(world: "World", dialler: "SimPeer", to: "SimPeer", dice: Random) -> None:
+    """They have been neighbours for long."""
+    round_trip_s = world.latency_s(dialler.site, to.site) + world.latency_s(to.site, dialler.site)
+    pinged_s = world.now_s - PING_EVERY_S * dice.random()
+    world.wires.join(dialler, to)
+    for peer, other in ((dialler, to), (to, dialler)):
+        node, now_s = _node(peer), peer.now_s
+        membership, links = node.membership, node.membership.links
+        if other.id not in membership.known:
+            _tell(peer, _said(other, PRESENCE))
+        hello = node.herald.hello(now_s)
+        links.stand(other.id, other.identity.address if peer is dialler else None, now_s)
+        links.up(other.id, hello, now_s, accepted=peer is to)
+        links.introduce(other.id, now_s)
+        links.measured(other.id, round_trip_s)
+        links.pinged(other.id, pinged_s)
+        membership.view.add(membership.known[other.id].contact, membership.sites_alive())
+        node.broadcast.tree.neighbour_up(other.id)
+        if peer.site != other.site:
+            node.relay.reaching.told(other.id, True, now_s)
+
+
+def _fill_passive(world: "World", sites: dict[str, list["SimPeer"]], dice: Random) -> None:
+    """Half of it of the own site."""
+    contacts = {peer: Contact(peer.id, peer.site, peer.identity.address) for peer in world.peers}
+    for peer in world.peers:
+        near = sites[peer.site]
+        chosen = dice.sample(near, min(PASSIVE_VIEW // 2, len(near)))
+        chosen += dice.sample(world.peers, min(PASSIVE_VIEW // 2, world.size))
+        for other in chosen:
+            _node(peer).membership.view.passive.add(contacts[other])
+
+
+def _places(world: "World", sites: list[str], dice: Random) -> dict[str, Coordinate]:
+    """Where the sites come to lie by Vivaldi's own rule, which all peers of a site then begin with."""
+    vivaldis = {site: Vivaldi(dice) for site in sites}
+    for _ in range(_SURVEYS):
+        for a, b in ((dice.choice(sites), dice.choice(sites)) for _ in sites):
+            there = vivaldis[b].here
+            vivaldis[a].measured(there, world.latency_s(a, b) + world.latency_s(b, a))
+    if len(sites) == 1:
+        vivaldis[sites[0]].measured(vivaldis[sites[0]].here, 2 * LOCAL_S)
+    return {site: vivaldi.here for site, vivaldi in vivaldis.items()}
+
+
+def _node(peer: "SimPeer") -> Node:
+    assert peer.node is not None
+    return peer.node

@@ -128,6 +128,14 @@ class Wires:
         for connection in list(port.connections.values()):
             self._end(connection, peer, why, HEARTBEATS_S if silently else None)
 
+    def join(self, dialler: "SimPeer", to: "SimPeer") -> None:
+        """One made a connection to the other long ago, and both know."""
+        connection = _Connection(dialler, to)
+        self._port(dialler.id).dialled[to.id] = dialler.life
+        for end, other in ((dialler, to), (to, dialler)):
+            port = self._port(end.id)
+            port.connections[other.id] = port.up[other.id] = connection
+
     # -- what a peer does
 
     def dial(self, peer: "SimPeer", to: PeerId) -> None:

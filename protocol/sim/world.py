@@ -53,9 +53,12 @@ class World:
         trace: Trace | None = None,
         latencies: Latencies | None = None,
         levels_above: int = LEVELS_ABOVE,
+        probed: bool = True,
     ) -> None:
-        """`latencies` are drawn for `sites` sites if there are none."""
+        """`latencies` are drawn for `sites` sites if there are none. `probed`: hosts know what they have; if
+        not, they make no adverts, as if no hypervisor had answered yet."""
         share_decoded()
+        self.probed = probed
         self.levels_above = levels_above
         self.seed, self.size, self.faults = seed, peers, plan
         self.start_s = self.now_s = START_S
@@ -226,5 +229,11 @@ class World:
         )
         images = (ImageLabel(IMAGE.name, Digest(IMAGE.digest), 16 << 20),)
         return SimPeer(
-            self, number, identity, facts, images, self.new_dice(), self.faults.fail_boot
+            self,
+            number,
+            identity,
+            facts if self.probed else None,
+            images,
+            self.new_dice(),
+            self.faults.fail_boot,
         )
