@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from protocol.broadcast.broadcast import DetailAsked, Ended, Learnt
-from protocol.broadcast.messages import BroadcastMessage
+from protocol.broadcast.messages import BroadcastMessage, Records
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.membership.messages import Contact, Hello, MembershipMessage
@@ -180,6 +180,10 @@ class Node:
         self.host.check()
 
     # -- beginning in the middle, for simulators
+
+    def taught(self, records: Records, now: float) -> None:
+        """Has taken in what others say some time ago; nothing follows from it any more."""
+        self._heed(self.overlay.spread(self.me, records, now), now)
 
     def settle(self, now: float) -> None:
         """Takes stock of how many peers there are, as it does each period."""

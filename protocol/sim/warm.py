@@ -18,7 +18,7 @@ from protocol.broadcast.messages import Records
 from protocol.membership.messages import Contact
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.membership.vivaldi import Vivaldi
-from protocol.node.events import Arrived, Ticked
+from protocol.node.events import Ticked
 from protocol.node.levels import KIND as SITE
 from protocol.node.node import Node
 from protocol.sim.latency import LOCAL_S
@@ -96,8 +96,7 @@ def _said(peer: "SimPeer", *kinds: str) -> list[SignedRecord]:
 
 
 def _tell(peer: "SimPeer", records: list[SignedRecord]) -> None:
-    """As if it had them from itself, who is believed without an introduction."""
-    _node(peer).handle(Arrived(peer.id, Records(tuple(records)), ""), peer.now_s)
+    _node(peer).taught(Records(tuple(records)), peer.now_s)
 
 
 # -- whom they know
