@@ -179,6 +179,8 @@ class Broadcast:
 
     def flush(self) -> list[Effect]:
         """What this step pushes, a frame or a few for each neighbour."""
+        if not self.tree.pushes:
+            return []
         return [
             Send(peer, Gossip(frame))
             for peer, records in self.tree.pop_pushes().items()

@@ -74,10 +74,13 @@ class Plumtree:
                 self._to_announce.setdefault(peer, {})[key] = version
                 self._announce_s = self._announce_s or now + self._dice.uniform(*ANNOUNCE_AFTER_S)
 
+    @property
+    def pushes(self) -> bool:
+        """Whether anything is to be pushed."""
+        return bool(self._to_push)
+
     def pop_pushes(self) -> dict[PeerId, list[SignedRecord]]:
         """What is to be pushed to whom, gathered since the last call."""
-        if not self._to_push:
-            return {}
         pushes, self._to_push = self._to_push, {}
         return {peer: list(news.values()) for peer, news in pushes.items()}
 

@@ -264,7 +264,8 @@ class Membership:
             outcomes += lost + self._silent(now)
         outcomes += self._follow(self.liveness.tick(now), now)
         effects += self._heal(now)
-        effects += self.walks.tick(self._contact, self._near_contacts(), now)
+        if self.walks.due(now):
+            effects += self.walks.tick(self._contact, self._near_contacts(), now)
         effects += self.links.tick(now)
         for peer in self.links.pop_unreachable():
             outcomes += self._unreachable(peer, now)

@@ -83,10 +83,12 @@ class Walks:
 
     # -- shuffles
 
+    def due(self, now: float) -> bool:
+        """Whether it is time for a shuffle."""
+        return now >= self._shuffle_s
+
     def tick(self, me: Contact, known: list[Contact], now: float) -> list[Effect]:
-        """Sends this peer's own sample on a walk when it is time. `known` are its neighbours."""
-        if now < self._shuffle_s:
-            return []
+        """Sends this peer's own sample on a walk. `known` are its neighbours. When it is `due`."""
         self._shuffle_s = now + SHUFFLE_EVERY_S * self._dice.uniform(0.8, 1.2)
         self._trails = {walk: trail for walk, trail in self._trails.items() if trail[1] > now}
         neighbours = self._view.neighbours

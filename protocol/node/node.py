@@ -3,17 +3,18 @@
 `handle(event, now)` is the only way to change it. It has two halves: the overlay (who is there, what
 everybody knows; overlay.py) and the work (promises, grids, requests, registers), wired here. Each half says
 when it wants to be woken; the work is asked again only when it was touched, since most of what happens to a
-peer is upkeep of the overlay.
+peer is upkeep of the overlay. So are the overlay's deadlines: what comes most often, news and pings, makes none
+of them earlier but broadcast's, unless it changes what is believed of others.
 """
 
 from collections.abc import Iterable
-from typing import assert_never
+from typing import assert_never, get_args
 
 from protocol.broadcast.broadcast import DetailAsked, Ended, Learnt
 from protocol.broadcast.messages import BroadcastMessage, Records
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import HostFacts, ImageLabel
-from protocol.membership.messages import Contact, Hello, MembershipMessage
+from protocol.membership.messages import Contact, Hello, MembershipMessage, Ping, Pong
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.holds import HoldNotSaved
 from protocol.negotiation.messages import HoldAsk, NegotiationMessage
@@ -63,6 +64,7 @@ from protocol.terms.effects import (
     Deadline,
     Effect,
     HandOver,
+    Note,
     Realise,
     Send,
     Untidied,
@@ -73,6 +75,11 @@ from protocol.terms.limits import LEVELS_ABOVE
 from protocol.wire.codec import Malformed
 
 __all__ = ["Node", "Rows"]
+
+_QUIET = frozenset((Ping, Pong, *get_args(BroadcastMessage)))
+"""Messages after which nothing is due sooner than before, but what broadcast says."""
+_SAID = frozenset((Send, Note))
+"""Effects of which the same is true, if they went out as they were."""
 
 
 class Node:
@@ -140,6 +147,9 @@ class Node:
         self._now = now
         self._due: Deadline | None = None
         self._work_due: Deadline | None = None
+        self._upkeep_due = self.levels.next_deadline()
+        """Of everything but the work and broadcast, or sooner than that: it is asked again when it comes."""
+        self._stirred = True
         # The work was touched: its deadline may be another, and it may have something to tell.
         self._touched = self._worked = True
 
@@ -153,22 +163,33 @@ class Node:
     def handle(self, event: Event, now: float) -> list[Effect]:
         """What follows from an event. Deadlines that have come are dealt with on the way."""
         cause = event.cause if isinstance(event, Arrived | Say) else ""
+        if isinstance(event, Arrived):
+            self._stirred |= type(event.message) not in _QUIET
+        elif not isinstance(event, Ticked):
+            self._stirred = True
         effects = self._lateness(now)
         effects += self._dispatch(event, now)
         due = self._deadline()
-        if due is not None and due.at_s <= now:
+        if due.at_s <= now:
             effects += self._tick(now)
+            due = None
         if self._worked:
             self._worked = False
             effects += self._publish(now)
             effects += self.desk.notes()
+            due = None
         effects += self.broadcast.flush()
+        if not (effects or self._outbox.promised):
+            self._now, self._due = now, due or self._deadline()
+            return effects
         sent = self.overlay.dialects.spoken(self._outbox.send(effects, cause, now))
         sent = self.relaying.send(sent, now)
-        self._now, self._due = now, self._deadline()
+        if len(sent) != len(effects) or self.relaying.busy or not _SAID.issuperset(map(type, sent)):
+            self._stirred, due = True, None
+        self._now, self._due = now, due or self._deadline()
         return sent
 
-    def next_deadline(self) -> Deadline | None:
+    def next_deadline(self) -> Deadline:
         """When this peer wants to be woken."""
         return self._due if self._due is not None else self._deadline()
 
@@ -188,16 +209,16 @@ class Node:
     def settle(self, now: float) -> None:
         """Takes stock of how many peers there are, as it does each period."""
         if self.levels.settle(now):
-            self.desk.narrow(self.identity.site)
+            self.desk.heard.narrow(self.identity.site)
 
     def settled_like(self, other: "Node", now: float) -> None:
         """Knows what another peer of its site knows, as if it had been there for as long."""
         self.overlay.settled_like(other.overlay, now)
         self.levels.settled_like(other.levels)
-        self.desk.adverts.update(other.desk.adverts)
-        self.desk.adverts.pop(self.me, None)
+        self.desk.heard.adverts.update(other.desk.heard.adverts)
+        self.desk.heard.adverts.pop(self.me, None)
         if self.levels.wide:
-            self.desk.narrow(self.identity.site)
+            self.desk.heard.narrow(self.identity.site)
 
     # -- events
 
@@ -316,7 +337,7 @@ class Node:
             return []
         return self.overlay.late(now - max(self._due.at_s, self._now), now)
 
-    def _deadline(self) -> Deadline | None:
+    def _deadline(self) -> Deadline:
         if self._touched:
             self._touched = False
             self._work_due = earliest(
@@ -325,19 +346,20 @@ class Node:
                 self.desk.next_deadline(),
                 self.bulletin.next_deadline(),
             )
-        return earliest(
-            self.overlay.next_deadline(),
-            self.relay.next_deadline(),
-            self.levels.next_deadline(),
-            self._work_due,
-        )
+        if self.overlay.pop_stirred() or self._stirred:
+            self._stirred = False
+            levels = self.levels.next_deadline()
+            upkeep = earliest(self.overlay.next_deadline(), self.relay.next_deadline(), levels)
+            self._upkeep_due = upkeep or levels
+        first = self._upkeep_due
+        for due in (self.broadcast.next_deadline(), self._work_due):
+            if due is not None and due.at_s < first.at_s:
+                first = due
+        return first
 
     def _tick(self, now: float) -> list[Effect]:
-        effects = self.overlay.tick(now) + self.relaying.tick(now)
-        self._touched |= self.bulletin.moved(now)
-        if self.levels.tick(now):
-            self.desk.heard.narrow(self.identity.site)
-        effects = self._heed(effects, now)
+        effects = self._upkeep(now) if self._upkeep_due.at_s <= now else []
+        effects = self._heed(effects + self.overlay.spread_due(now), now)
         if self._work_due is None or self._work_due.at_s > now:
             return effects
         self._touched = self._worked = True
@@ -347,6 +369,14 @@ class Node:
             effects += self._settled(outcome, now)
         effects += self._outcomes(*self.host.tick(now), now)
         return effects + self._outcomes(*self.desk.tick(now), now)
+
+    def _upkeep(self, now: float) -> list[Effect]:
+        self._stirred = True
+        effects = self.overlay.tick(now) + self.relaying.tick(now)
+        self._touched |= self.bulletin.moved(now)
+        if self.levels.tick(now):
+            self.desk.heard.narrow(self.identity.site)
+        return effects
 
     # -- wiring
 

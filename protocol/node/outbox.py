@@ -20,9 +20,16 @@ class Outbox:
         """A write that may fail by itself, and what may only be said after it."""
         self._promises += effects
 
+    @property
+    def promised(self) -> bool:
+        """Whether there are promises to go out."""
+        return bool(self._promises)
+
     def order(self, effects: list[Effect]) -> list[Effect]:
         """What is behind a write that failed does not happen, so nothing may be behind one that may
         fail by itself: first what must succeed, then promises, then mere tidying."""
+        if not self._promises and not any(isinstance(effect, Persist) for effect in effects):
+            return effects
         tidying = [e for e in effects if isinstance(e, Persist) and e.otherwise is not None]
         must = [e for e in effects if not (isinstance(e, Persist) and e.otherwise is not None)]
         promises, self._promises = self._promises, []

@@ -90,6 +90,7 @@ class Overlay:
         self._presences: dict[KeyId, SignedRecord] = {}
         """Of guests: what goes before their records."""
         self._outcomes: list[MembershipOutcome] = []
+        self._stirred = True
         self._news: list[Learnt | Ended | DetailAsked] = []
 
     @property
@@ -103,6 +104,12 @@ class Overlay:
         for revocation in self.belonging.pop_kept():
             effects += self.revoking(revocation, now)
         return effects
+
+    def pop_stirred(self) -> bool:
+        """Whether, since the last call, what came with the news of others changed whom this peer knows or
+        believes; then its deadline may be another."""
+        stirred, self._stirred = self._stirred, False
+        return stirred
 
     def pop_news(self) -> list[Learnt | Ended | DetailAsked]:
         """Records for the rest of the node, since the last call."""
@@ -179,7 +186,7 @@ class Overlay:
     def member(self, sender: PeerId, message: MembershipMessage, now: float) -> list[Effect]:
         """A message of membership."""
         effects, outcomes = self.membership.handle(sender, message, now)
-        return effects + self.follow(outcomes, now)
+        return effects + self.follow(outcomes, now) if outcomes else effects
 
     def spread(self, sender: PeerId, message: BroadcastMessage, now: float) -> list[Effect]:
         """A message of broadcast."""
@@ -191,26 +198,28 @@ class Overlay:
         return effects + self._learn(told, now)
 
     def tick(self, now: float) -> list[Effect]:
-        """What is due."""
+        """What is due, but for broadcast."""
         effects, outcomes = self.membership.tick(now)
         effects += self.follow(outcomes, now)
-        more, told = self.broadcast.tick(now)
-        effects += more + self._learn(told, now)
         self.herald.tick(now)
         effects += self.belonging.tick(now)
         for peer in self.belonging.pop_ended(now, self.membership.known):
             effects += self._expel(peer, "its certificate has ended", now)
         return effects + self.standing.tick(now) + self.addresses.tick(now)
 
+    def spread_due(self, now: float) -> list[Effect]:
+        """What is due of broadcast."""
+        effects, told = self.broadcast.tick(now)
+        return effects + self._learn(told, now) if told else effects
+
     def late(self, late_s: float, now: float) -> list[Effect]:
         """A deadline was handled that much too late."""
         return self.follow(self.membership.late(late_s, now), now)
 
     def next_deadline(self) -> Deadline | None:
-        """When to tick."""
+        """When to tick, but for broadcast, which is asked by itself."""
         return earliest(
             self.membership.next_deadline(),
-            self.broadcast.next_deadline(),
             self.herald.next_deadline(),
             self.addresses.next_deadline(),
             self.standing.next_deadline(),
@@ -257,6 +266,7 @@ class Overlay:
             return
         self._presences.pop(presence.owner, None)
         self._presences[presence.owner] = signed
+        self._stirred = True
         self._outcomes += self.membership.present(known, self._now)
         if len(self._presences) > 2 * len(self.membership.known):
             there = self.membership.known
@@ -278,6 +288,7 @@ class Overlay:
 
     def follow(self, outcomes: list[MembershipOutcome], now: float) -> list[Effect]:
         """What membership asked of other rooms."""
+        self._stirred = True
         effects: list[Effect] = []
         for outcome in outcomes:
             match outcome:

@@ -189,10 +189,17 @@ class Relaying:
 
     # -- the way out
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is any path: what is said may have to go through a relay."""
+        return self.relay.paths.any
+
     def send(self, effects: Iterable[Effect], now: float) -> list[Effect]:
         """What is said to peers only a relay leads to, sealed and given to the relay."""
         # What the paths said for themselves in this step was numbered first, so it goes first.
         effects = list(effects)
+        if not self.busy:
+            return effects
         out: list[Effect] = []
         for effect in filter(self._is_own, effects):
             if isinstance(effect, Send) and self._links.relayed(effect.peer):

@@ -92,6 +92,11 @@ class Paths:
 
     # -- what there is
 
+    @property
+    def any(self) -> bool:
+        """Whether there is a path, open or to be."""
+        return bool(self._paths or self._half)
+
     def carries(self, peer: PeerId) -> bool:
         """Whether an open path is what leads to that peer."""
         path = self._paths.get(peer)

@@ -120,14 +120,13 @@ def settle(world: World, within_s: float = QUIET_WITHIN_S, tell: Progress | None
 
 def _join(world: World, scenario: Scenario, tell: Progress) -> float:
     """Everybody starts; answers how long after the last one all were joined."""
-    apart_s = min(_APART_S, _ALL_WITHIN_S / scenario.peers)
-    started_s = world.now_s
     if scenario.warm:
         with _uncollected():
             begin_warm(world, world.new_dice())
-    else:
-        world.start_all(apart_s)
-        started_s += apart_s * (scenario.peers - 1)
+        return 0.0
+    apart_s = min(_APART_S, _ALL_WITHIN_S / scenario.peers)
+    world.start_all(apart_s)
+    started_s = world.now_s + apart_s * (scenario.peers - 1)
     every_s = 0.0 if world.whole_directories else _LOOK_S
     end_s = world.now_s + JOIN_WITHIN_S
     while not world.run_until(lambda: is_joined(world), 1.0, every_s):

@@ -7,9 +7,10 @@ HyParView would have them: symmetric, half near and half far, on connections mad
 
 What a warm peer has is what one that joined has (held by a test), but for this: the addresses on disk are none but
 the passive view's, and above the limit of two levels its guests are its far neighbours and who wrote the summaries.
-News prunes the tree, and pings measure clocks, only once the run begins.
+The tree is the one that news of some peer leaves. Clocks are compared only once the run begins.
 """
 
+from heapq import heappop, heappush
 from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING
@@ -54,8 +55,10 @@ def begin_warm(world: "World", dice: Random) -> None:
     _teach(world, sites)
     places = _places(world, list(sites), dice)
     _fill_passive(world, sites, dice)
-    for a, b in _neighbours(world.peers, sites, dice):
+    pairs = _neighbours(world.peers, sites, dice)
+    for a, b in pairs:
         _befriend(world, a, b, dice)
+    _prune(world, pairs, dice.choice(world.peers))
     for peer in world.peers:
         _node(peer).membership.vivaldi.here = places[peer.site]
         peer.feed(Ticked())
@@ -166,6 +169,31 @@ def _befriend(world: "World", dialler: "SimPeer", to: "SimPeer", dice: Random) -
         node.broadcast.tree.neighbour_up(other.id)
         if peer.site != other.site:
             node.relay.reaching.told(other.id, True, now_s)
+
+
+def _prune(
+    world: "World", pairs: list[tuple["SimPeer", "SimPeer"]], root: "SimPeer"
+) -> None:
+    """Leaves the tree that news of one peer leaves: each is eager with who brought it first (Dijkstra)."""
+    beside: dict[int, list[SimPeer]] = {peer.number: [] for peer in world.peers}
+    for a, b in pairs:
+        beside[a.number].append(b)
+        beside[b.number].append(a)
+    brought: dict[int, int] = {}
+    edge = [(0.0, root.number, root.number)]
+    while edge:
+        at_s, number, by = heappop(edge)
+        if number in brought:
+            continue
+        brought[number] = by
+        here = world.peers[number - 1]
+        for other in beside[number]:
+            if other.number not in brought:
+                heappush(edge, (at_s + world.latency_s(here.site, other.site), other.number, number))
+    for a, b in pairs:
+        if brought.get(a.number) != b.number and brought.get(b.number) != a.number:
+            _node(a).broadcast.tree.pruned(b.id)
+            _node(b).broadcast.tree.pruned(a.id)
 
 
 def _fill_passive(world: "World", sites: dict[str, list["SimPeer"]], dice: Random) -> None:
