@@ -65,12 +65,13 @@ class Plumtree:
         """News on its way to everyone but where it came from, and `keeps` says who keeps it (None: all):
         to eager neighbours with this step's frames, to lazy ones in a moment."""
         key = version.key
-        self._awaited.pop(key, None)
+        # Who announced it first has it; others may, too, and are told in vain.
+        _, announcer, _ = self._awaited.pop(key, (version, source, now))
         for peer in self._eager:
             if peer != source and (keeps is None or keeps(peer)):
                 self._to_push.setdefault(peer, {})[key] = signed
         for peer in self._lazy:
-            if peer != source and (keeps is None or keeps(peer)):
+            if peer not in (source, announcer) and (keeps is None or keeps(peer)):
                 self._to_announce.setdefault(peer, {})[key] = version
                 self._announce_s = self._announce_s or now + self._dice.uniform(*ANNOUNCE_AFTER_S)
 

@@ -121,8 +121,7 @@ class Membership:
         return []
 
     def settled_like(self, other: "Membership", now: float) -> None:
-        """Knows and believes what another peer of its site does, and that one itself is not among them.
-        As if it had been there for long: it meets its next stranger any time. For simulators."""
+        """Knows and believes what another peer does (but of that one itself), as if it had been there for long."""
         self.known, self._alive = other.known.copy(), other._alive.copy()
         self.liveness.settled_like(other.liveness)
         if other._guests is not None:

@@ -70,7 +70,7 @@ from protocol.terms.effects import (
     Untidied,
     earliest,
 )
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import LEVELS_ABOVE
 from protocol.wire.codec import Malformed
 
@@ -217,6 +217,8 @@ class Node:
         self.levels.settled_like(other.levels)
         self.desk.heard.adverts.update(other.desk.heard.adverts)
         self.desk.heard.adverts.pop(self.me, None)
+        if (held := self.broadcast.directory.get(KeyId(other.me), ADVERT)) is not None:
+            self.desk.news(held.record, now)
         if self.levels.wide:
             self.desk.heard.narrow(self.identity.site)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from protocol.sim.faults import PLANS, FaultPlan
 from protocol.sim.latency import EXAMPLE, Latencies, Unreadable, read
+from protocol.sim.peer import MANY_PEERS
 from protocol.sim.scenario import KNOBS, Scenario, turned
 from protocol.terms.limits import LEVELS_ABOVE
 
@@ -23,7 +24,7 @@ examples:
   scripts/sim --peers 40 --split 600 --seconds 900   two halves apart for ten minutes
   scripts/sim --peers 20 --faults lies --drift 200   one member lies, clocks are off by 200 ppm
   scripts/sim --latencies sites.toml                 sites as far apart as a file says
-  scripts/sim --peers 10000 --sites 8 --warm --tell 10 --seconds 45
+  scripts/sim --peers 10000 --sites 8 --tell 10      warm: an overlay that has converged already
   scripts/sim --seed 42 --trace /tmp/42.jsonl        one JSON line a step
 
 A file of latencies (TOML):
@@ -71,7 +72,7 @@ def parse(arguments: Sequence[str] | None) -> Wanted:
         latencies=latencies,
         latency_file=wanted.latencies or "",
         levels_above=wanted.levels_above,
-        warm=wanted.warm,
+        warm=wanted.peers > MANY_PEERS if wanted.warm is None else wanted.warm,
         tell=wanted.tell,
         die=wanted.die,
         split_s=wanted.split,
@@ -117,7 +118,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs", type=_count, help="processes for many seeds (default: all cores)")
     add("--seconds", type=_seconds, default=60.0, help="virtual time after all have joined (60)")
     add("--levels-above", type=_many, default=LEVELS_ABOVE, help="peers that all know all (2000)")
-    add("--warm", action="store_true", help="peers remember each other and start all at once")
+    add(
+        "--warm",
+        action=argparse.BooleanOptionalAction,
+        help="begin as an overlay that has converged, without joins (default above 1000 peers)",
+    )
     add("--grids", type=_many, default=0, help="how many people ask for (default 0)")
     add("--tell", type=_many, default=0, help="lines of news told, and timed (default 0)")
     add("--die", type=_share, default=0.0, help="share of hosts that lose power at once")

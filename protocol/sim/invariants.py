@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 _SAMPLE = 32
 """Directories are looked through at one step in so many."""
-_CHECKED_EACH = 12
+_CHECKED_EACH, _FEW = 12, 60
 """Up to so many peers every step is checked; of twice as many every second, and so on: a check costs as
-much as there are records, and a large world takes enough steps to be checked often all the same."""
+much as there are records, and a large world takes enough steps to be checked often all the same. Of more than
+a few it is another four times rarer."""
 HOLD_ENDS_WITHIN_S = 60.0
 """After a hold's time is up, while nothing is broken: a vote of its stewards, tried a few times."""
 
@@ -42,7 +43,8 @@ class Invariants:
         self._seen: dict[tuple[PeerId, int, RecordKey], tuple[int, int]] = {}
         self._believed: dict[tuple[PeerId, GridId, int], None] = {}
         self.refusals = 0
-        self.stride = max(1, world.size // _CHECKED_EACH)
+        few = world.size <= _FEW
+        self.stride = max(1, world.size // _CHECKED_EACH) * (1 if few else 4)
         """One step in so many is checked."""
 
     def asked(self, peer: "SimPeer", request: RequestId) -> None:

@@ -80,6 +80,8 @@ class SimPeer:
         self.late_s = 0.0
         """A slow peer gets to what happens to it up to this much later."""
         self.lies = False
+        self.gone = False
+        """Its host lost power for good."""
         self.is_frozen = False
         """Stalled so that its transport does not even answer heartbeats."""
         self._busy_until_s = 0.0
@@ -130,6 +132,11 @@ class SimPeer:
         self._backlog.clear()
         self.world.wires.crashed(self, silently)
         self.world.meter.died(self)
+
+    def go(self) -> None:
+        """Its host loses power, and nobody will ever start it again."""
+        self.gone = True
+        self.crash(silently=True)
 
     def stall(self, seconds: float, frozen: bool = False) -> None:
         """The process does nothing for a while (`frozen`: as if stopped, heartbeats and all)."""

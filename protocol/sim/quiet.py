@@ -1,6 +1,6 @@
 """What must hold once nothing is broken any more and everybody had time to hear of it.
 
-A liar is held to nothing, and nobody need think anything of it. Among thousands not everybody keeps
+A liar is held to nothing, and nobody need think anything of it. Whose host is gone for good must be believed dead. Among thousands not everybody keeps
 everything, and asking everybody of everybody would take longer than the run: there all must be up and
 connected.
 """
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 def unsettled(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
     """Everything that is not as it must be, with the peers involved; nothing if it is quiet."""
-    for peer in world.peers:
-        if peer.node is None:
-            yield f"{peer.name} is not up", (peer,)
-    if not all(peer.up for peer in world.peers):
+    down = [peer for peer in _left(world) if not peer.up]
+    for peer in down:
+        yield f"{peer.name} is not up", (peer,)
+    if down:
         return
     if not world.whole_directories:
         if not connected(world):
@@ -37,18 +37,23 @@ def unsettled(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
         yield from _different(world)
 
 
+def _left(world: "World") -> list["SimPeer"]:
+    return [peer for peer in world.peers if not peer.gone]
+
+
 def _honest(world: "World") -> list["SimPeer"]:
-    return [peer for peer in world.peers if not peer.lies]
+    return [peer for peer in _left(world) if not peer.lies]
 
 
 def _unknown(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
-    """Everybody believes everybody alive."""
+    """Everybody believes everybody alive, and who is gone dead."""
+    gone = [peer for peer in world.peers if peer.gone]
     for peer in _honest(world):
         assert peer.node is not None
-        for other in _honest(world):
+        for other in _honest(world) + gone:
             if other is not peer:
                 health = peer.node.membership.liveness.health(other.id)
-                if health is not Health.ALIVE:
+                if health is not (Health.DEAD if other.gone else Health.ALIVE):
                     yield f"{peer.name} believes {other.name} {health}", (peer, other)
 
 
@@ -74,6 +79,8 @@ def _half_placed(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
             continue
         for host in record.carriers():
             peer = world.by_id[host]
+            if peer.gone:
+                continue
             assert peer.node is not None
             row = peer.node.host.carrier.row(record.id)
             names = [w.workspace for w in row.wanted if w.power is not Power.GONE] if row else []
@@ -93,7 +100,7 @@ def _left_over(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
         if record.state is GridState.UP:
             for each in record.assignments:
                 assigned[(each.host, record.id, each.workspace)] = None
-    for peer in world.peers:
+    for peer in _left(world):
         assert peer.node is not None
         for hold in peer.node.host.holds.rows():
             yield f"{peer.name} still holds {hold.workspaces} of {hold.name}", (peer,)

@@ -5,9 +5,10 @@ size. A test says what the full size is.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from protocol.sim.faults import LIES, FaultPlan, LinkFaults
+from protocol.sim.peer import MANY_PEERS
 from protocol.sim.report import quantile
 from protocol.sim.run import Outcome
 from protocol.sim.scenario import Scenario
@@ -83,17 +84,22 @@ def _wronged(outcome: Outcome) -> list[Figure]:
     ]
 
 
+def _large(seed: int, peers: int) -> Scenario:
+    """Many peers are not made to join one by one."""
+    return Scenario(seed, peers, min(8, peers), 40.0, tell=20, warm=peers > MANY_PEERS)
+
+
 THRESHOLDS = (
     Threshold(
         "broadcast, warm, 8 sites 10-75 ms apart",
         10_000,
-        lambda peers, seed: Scenario(seed, peers, min(8, peers), 40.0, tell=20),
+        lambda peers, seed: _large(seed, peers),
         _warm_news,
     ),
     Threshold(
         "half of all peers die at once",
         10_000,
-        lambda peers, seed: Scenario(seed, peers, min(8, peers), 40.0, die=0.5, tell=20),
+        lambda peers, seed: replace(_large(seed, peers), die=0.5),
         _after_half_died,
     ),
     Threshold(

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import msgspec
 
@@ -78,7 +78,11 @@ def play(
     scenario: Scenario, trace: Trace | None = None, progress: Progress | None = None
 ) -> Outcome:
     """A whole run of a scenario. Violation if anything that must hold does not."""
-    tell = progress or _silent
+    with _uncollected() if scenario.peers > MANY_PEERS else nullcontext():
+        return _play(scenario, trace, progress or _silent)
+
+
+def _play(scenario: Scenario, trace: Trace | None, tell: Progress) -> Outcome:
     world = World(
         scenario.seed,
         scenario.peers,
@@ -121,8 +125,7 @@ def settle(world: World, within_s: float = QUIET_WITHIN_S, tell: Progress | None
 def _join(world: World, scenario: Scenario, tell: Progress) -> float:
     """Everybody starts; answers how long after the last one all were joined."""
     if scenario.warm:
-        with _uncollected():
-            begin_warm(world, world.new_dice())
+        begin_warm(world, world.new_dice())
         return 0.0
     apart_s = min(_APART_S, _ALL_WITHIN_S / scenario.peers)
     world.start_all(apart_s)
@@ -138,12 +141,12 @@ def _join(world: World, scenario: Scenario, tell: Progress) -> float:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """What is made meanwhile lives as long as the world: Python is not to look through it again and again."""
+    """Peers are made of millions of objects that live as long as the world: Python is not to look through them
+    again and again. What a step leaves is freed without that."""
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         gc.enable()
 
 
@@ -155,7 +158,7 @@ def _schedule(world: World, scenario: Scenario) -> None:
     if scenario.die:
         chosen = dice.sample(world.peers[1:], int(scenario.die * (world.size - 1)))
         for peer in chosen:
-            world.after(scenario.seconds * 0.25, peer.crash, True)
+            world.after(scenario.seconds * 0.25, peer.go)
     if scenario.split_s:
         ids = [peer.id for peer in dice.sample(world.peers, world.size)]
         half = len(ids) // 2

@@ -6,6 +6,7 @@ import msgspec
 
 from protocol.sim.faults import NONE, PLANS, FaultPlan, LinkFaults
 from protocol.sim.latency import Latencies
+from protocol.sim.peer import MANY_PEERS
 from protocol.terms.limits import LEVELS_ABOVE
 
 
@@ -27,7 +28,7 @@ class Scenario:
     levels_above: int = LEVELS_ABOVE
     """Peers up to which everybody knows everybody; above, each knows its site."""
     warm: bool = False
-    """Peers start all at once and remember each other, as after a power cut everywhere."""
+    """The run begins with an overlay that has converged, instead of joins (warm.py)."""
     tell: int = 0
     """Lines of news told, each by a random peer, evenly over the time."""
     die: float = 0.0
@@ -65,7 +66,9 @@ class Scenario:
             if value != knob(preset, name):
                 options[option] = value
         words += [f"--{name} {_shown(value)}" for name, value in options.items()]
-        return " ".join(words + ["--warm"] * self.warm)
+        if self.warm != (self.peers > MANY_PEERS):
+            words.append("--warm" if self.warm else "--no-warm")
+        return " ".join(words)
 
     def at_seed(self, seed: int) -> "Scenario":
         """The same with other chance."""

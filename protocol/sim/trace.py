@@ -14,7 +14,6 @@ import msgspec
 
 from protocol.node.events import Arrived, Event
 from protocol.node.messages import Message
-from protocol.sim.peer import MANY_PEERS
 from protocol.terms.effects import Effect, Send
 from protocol.wire.envelope import pack, unpack
 
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 _ALL, _EVERY = 12, 256
 """So many messages of a kind really go through the codec, and after those one in so many: their mean size
 stands for the rest."""
+FULL_PEERS = 64
+"""Up to so many peers the digest is over events and effects in full."""
 _BATCH = 8192
 """Numbers of a large world's steps that are hashed at once."""
 
@@ -45,7 +46,7 @@ class Trace:
         """`peers` is how large the world is."""
         self._digest = sha256()
         self._file = file
-        self._full = file is not None or peers <= MANY_PEERS
+        self._full = file is not None or peers <= FULL_PEERS
         self._encoder = msgspec.json.Encoder()
         self._types: dict[type, float] = {}
         self._batch = array("d")

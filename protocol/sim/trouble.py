@@ -64,14 +64,14 @@ class Trouble:
             liar.begin()
 
     def end(self) -> None:
-        """Everything is mended, everybody is started again, liars fall silent."""
+        """Everything is mended, everybody whose host is not gone is started again, liars fall silent."""
         self.over = True
         self._world.wires.heal()
         for liar in self._liars:
             liar.end()
         for peer in self._world.peers:
             peer.store_full, peer.fuse, peer.late_s = False, None, 0.0
-            if not peer.up:
+            if not peer.up and not peer.gone:
                 self._start(peer)
         self._world.calm_since_s = self._world.now_s
 
@@ -106,7 +106,7 @@ class Trouble:
         self._world.after(self._dice.uniform(*_AWAY_S), self._restart, peer)
 
     def _restart(self, peer: "SimPeer") -> None:
-        if not peer.up and not self.over:
+        if not (peer.up or peer.gone or self.over):
             self._start(peer)
 
     def _start(self, peer: "SimPeer") -> None:

@@ -16,6 +16,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from protocol.broadcast.messages import Records
+from protocol.capacity.advert import KIND as ADVERT
 from protocol.membership.messages import Contact
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.membership.vivaldi import Vivaldi
@@ -32,7 +33,6 @@ from protocol.terms.limits import (
     PASSIVE_VIEW,
     PING_EVERY_S,
 )
-from protocol.trust.record import SignedRecord
 
 if TYPE_CHECKING:
     from protocol.sim.peer import SimPeer
@@ -71,35 +71,36 @@ def _teach(world: "World", sites: dict[str, list["SimPeer"]]) -> None:
     """The first of each site is told everything; the others have it from there."""
     first = [peers[0] for peers in sites.values()]
     if world.size <= world.levels_above:
-        _tell(first[0], [record for peer in world.peers for record in _said(peer)])
+        _introduce(first[0], world.peers)
         for peer in world.peers[1:]:
             _node(peer).settled_like(_node(first[0]), world.now_s)
         return
-    introductions = [record for peer in first for record in _said(peer)]
     for peer in first:
-        _tell(peer, [record for other in sites[peer.site] for record in _said(other)])
-        _tell(peer, introductions)
+        _introduce(peer, sites[peer.site])
+        _introduce(peer, first)
     # Once to learn that there are too many, and again with what they know of that.
     for _ in range(2):
         for peer in first:
             _node(peer).settle(world.now_s)
-        summaries = [record for peer in first for record in _said(peer, SITE)]
         for peer in first:
-            _tell(peer, introductions + summaries)
+            _tell(peer, first, PRESENCE)
+            _tell(peer, first, SITE)
     for peers in sites.values():
         for peer in peers[1:]:
             _node(peer).settled_like(_node(peers[0]), world.now_s)
 
 
-def _said(peer: "SimPeer", *kinds: str) -> list[SignedRecord]:
-    """What a peer said of itself; its presence first."""
-    directory = _node(peer).broadcast.directory
-    held = [directory.get(KeyId(peer.id), kind) for kind in kinds or (PRESENCE, "advert")]
-    return [each.signed for each in held if each is not None]
+def _introduce(peer: "SimPeer", others: list["SimPeer"]) -> None:
+    """Presences first: nothing else is believed of who is not known."""
+    _tell(peer, others, PRESENCE)
+    _tell(peer, others, ADVERT)
 
 
-def _tell(peer: "SimPeer", records: list[SignedRecord]) -> None:
-    _node(peer).taught(Records(tuple(records)), peer.now_s)
+def _tell(peer: "SimPeer", others: list["SimPeer"], kind: str) -> None:
+    """What those others say of themselves, as if it came from this peer itself, whom it believes."""
+    held = [_node(other).broadcast.directory.get(KeyId(other.id), kind) for other in others]
+    records = tuple(each.signed for each in held if each is not None)
+    _node(peer).taught(Records(records), peer.now_s)
 
 
 # -- whom they know
@@ -158,7 +159,7 @@ def _befriend(world: "World", dialler: "SimPeer", to: "SimPeer", dice: Random) -
         node, now_s = _node(peer), peer.now_s
         membership, links = node.membership, node.membership.links
         if other.id not in membership.known:
-            _tell(peer, _said(other, PRESENCE))
+            _tell(peer, [other], PRESENCE)
         hello = node.herald.hello(now_s)
         links.stand(other.id, other.identity.address if peer is dialler else None, now_s)
         links.up(other.id, hello, now_s, accepted=peer is to)
@@ -171,9 +172,7 @@ def _befriend(world: "World", dialler: "SimPeer", to: "SimPeer", dice: Random) -
             node.relay.reaching.told(other.id, True, now_s)
 
 
-def _prune(
-    world: "World", pairs: list[tuple["SimPeer", "SimPeer"]], root: "SimPeer"
-) -> None:
+def _prune(world: "World", pairs: list[tuple["SimPeer", "SimPeer"]], root: "SimPeer") -> None:
     """Leaves the tree that news of one peer leaves: each is eager with who brought it first (Dijkstra)."""
     beside: dict[int, list[SimPeer]] = {peer.number: [] for peer in world.peers}
     for a, b in pairs:
@@ -189,7 +188,9 @@ def _prune(
         here = world.peers[number - 1]
         for other in beside[number]:
             if other.number not in brought:
-                heappush(edge, (at_s + world.latency_s(here.site, other.site), other.number, number))
+                heappush(
+                    edge, (at_s + world.latency_s(here.site, other.site), other.number, number)
+                )
     for a, b in pairs:
         if brought.get(a.number) != b.number and brought.get(b.number) != a.number:
             _node(a).broadcast.tree.pruned(b.id)

@@ -68,6 +68,13 @@ def test_where_it_came_from_is_told_nothing() -> None:
     assert tree.tick(6.0) == []
 
 
+def test_what_a_neighbour_announced_is_not_announced_to_it() -> None:
+    tree = grown()
+    tree.announced(C, [news()[1]], 1.0)
+    tree.push(*news(), A, 1.1)
+    assert tree.next_deadline() is None
+
+
 def test_who_pushes_old_news_is_pruned_once() -> None:
     tree = grown()
     assert tree.stale(A) == [Send(A, Prune())]
