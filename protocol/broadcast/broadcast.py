@@ -329,7 +329,10 @@ class Broadcast:
         require_signature(self._verifier, record.owner, DOMAIN, signed.payload, signed.signature)
 
     def _own(self, record: Record) -> list[Told]:
-        """Something this peer signed and does not have: said by an earlier life of it."""
+        """Something this peer signed and does not have: said by an earlier life of it, or for another site only."""
+        said = (record.incarnation, record.sequence) <= (self.incarnation, self._sequence)
+        if said and record.incarnation == self.incarnation and not self.keeps(record.scope):
+            return []
         if record.incarnation == self.incarnation:
             self._sequence = max(self._sequence, record.sequence)
         return [Stray(record)]

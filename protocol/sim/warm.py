@@ -5,9 +5,9 @@ all others of its site said, and the summaries of other sites, by the same code 
 copies of what it knows. Records are immutable and shared, so a peer costs its dictionaries. Neighbours are drawn as
 HyParView would have them: symmetric, half near and half far, on connections made and introduced long ago.
 
-What a warm peer has is what one that joined has (held by a test), but for this: the addresses on disk are none but
-the passive view's, and above the limit of two levels its guests are its far neighbours and who wrote the summaries.
-The tree is the one that news of some peer leaves. Clocks are compared only once the run begins.
+What a warm peer has is what one that joined has (held by a test), but for this: no addresses are on disk, and
+above the limit of two levels its guests are its far neighbours and who wrote the summaries. The tree is the one
+that news of some peer leaves. Clocks are compared only once the run begins.
 """
 
 from heapq import heappop, heappush

@@ -2,6 +2,8 @@
 
 from random import Random
 
+import msgspec
+
 from protocol.broadcast.broadcast import Broadcast, Broken, Ended, Learnt, Stray
 from protocol.broadcast.messages import BroadcastMessage, Compare, Gossip, Records
 from protocol.sim.keys import SimSigner, SimVerifier
@@ -121,6 +123,20 @@ def test_what_an_earlier_life_said_comes_back_as_a_stray() -> None:
     _, told = reborn.handle(pair.ids[1], Gossip((held.signed,)), 1.0)
     assert told == [Stray(held.record)]
     assert len(reborn.directory) == 0
+
+
+def test_what_this_life_said_for_another_site_only_is_no_stray_when_it_comes_back() -> None:
+    """It is not kept here. Taken for an earlier life's it would be taken back, come back, and so for ever."""
+    pair = Pair()
+    one = pair.sides[0]
+    one.narrow("s1")
+    one.publish("suspicion", "x", b"body", 60.0, 0.0, "s2")
+    record = Record(pair.signers[0].key, "suspicion", "x", 1, 1, b"body", 60.0, "s2")
+    gossip = Gossip((sign_record(record, pair.signers[0]),))
+    assert one.handle(pair.ids[1], gossip, 1.0) == ([], [])
+    earlier = msgspec.structs.replace(record, incarnation=0, sequence=9)
+    gossip = Gossip((sign_record(earlier, pair.signers[0]),))
+    assert one.handle(pair.ids[1], gossip, 1.0) == ([], [Stray(earlier)])
 
 
 def test_strangers_records_are_not_kept() -> None:
