@@ -60,9 +60,6 @@ class Driver:
     def _due(self) -> Event | None:
         """The deadline as an event when it has come; otherwise a timer is set for it."""
         deadline = self._node.next_deadline()
-        if deadline is None:
-            self._disarm()
-            return None
         left_s = deadline.at_s - self._clock.now()
         if left_s <= 0:
             return Ticked()

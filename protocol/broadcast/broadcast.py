@@ -329,9 +329,9 @@ class Broadcast:
         require_signature(self._verifier, record.owner, DOMAIN, signed.payload, signed.signature)
 
     def _own(self, record: Record) -> list[Told]:
-        """Something this peer signed and does not have: said by an earlier life of it, or for another site only."""
-        said = (record.incarnation, record.sequence) <= (self.incarnation, self._sequence)
-        if said and record.incarnation == self.incarnation and not self.keeps(record.scope):
+        """Something this peer signed and does not have: said by an earlier life, or for another site only."""
+        mine = record.incarnation == self.incarnation and record.sequence <= self._sequence
+        if mine and not self.keeps(record.scope):
             return []
         if record.incarnation == self.incarnation:
             self._sequence = max(self._sequence, record.sequence)

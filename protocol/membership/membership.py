@@ -121,7 +121,7 @@ class Membership:
         return []
 
     def settled_like(self, other: "Membership", now: float) -> None:
-        """Knows and believes what another peer does (but of that one itself), as if it had been there for long."""
+        """Knows and believes what another peer does (but for that one itself), as if it had long been there."""
         self.known, self._alive = other.known.copy(), other._alive.copy()
         self.liveness.settled_like(other.liveness)
         if other._guests is not None:

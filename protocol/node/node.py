@@ -169,8 +169,8 @@ class Node:
             self._stirred = True
         effects = self._lateness(now)
         effects += self._dispatch(event, now)
-        due = self._deadline()
-        if due.at_s <= now:
+        due: Deadline | None = self._deadline()
+        if due is not None and due.at_s <= now:
             effects += self._tick(now)
             due = None
         if self._worked:

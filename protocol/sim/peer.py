@@ -267,8 +267,6 @@ class SimPeer:
         """The one timer: the node's deadline. An earlier one that is set already looks again."""
         assert self.node is not None
         deadline = self.node.next_deadline()
-        if deadline is None:
-            return
         at_s = deadline.at_s if self.clock is None else self.clock.when(deadline.at_s)
         if at_s < self._wake_s:
             self._wake_s = at_s = max(at_s, self.world.now_s)
@@ -279,8 +277,6 @@ class SimPeer:
             return
         self._wake_s = _NEVER
         deadline = self.node.next_deadline()
-        if deadline is None:
-            return
         if deadline.at_s > self.now_s + _ROUNDING_S:
             self._arm()
             return

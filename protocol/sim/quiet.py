@@ -1,8 +1,8 @@
 """What must hold once nothing is broken any more and everybody had time to hear of it.
 
-A liar is held to nothing, and nobody need think anything of it. Whose host is gone for good must be believed dead. Among thousands not everybody keeps
-everything, and asking everybody of everybody would take longer than the run: there all must be up and
-connected.
+A liar is held to nothing, and nobody need think anything of it. Whose host is gone for good must be
+believed dead. Among thousands not everybody keeps everything, and asking everybody of everybody would
+take longer than the run: there all must be up and connected.
 """
 
 from collections.abc import Iterator

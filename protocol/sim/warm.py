@@ -1,13 +1,14 @@
 """A warm start: every peer has been there for long, in an overlay that has converged.
 
-Ten thousand joins are not simulated. Every node starts, and says who it is; the first of each site takes in what
-all others of its site said, and the summaries of other sites, by the same code as any peer; the others are given
-copies of what it knows. Records are immutable and shared, so a peer costs its dictionaries. Neighbours are drawn as
-HyParView would have them: symmetric, half near and half far, on connections made and introduced long ago.
+Ten thousand joins are not simulated. Every node starts, and says who it is; the first of each site takes
+in what all others of its site said, and the summaries of other sites, by the same code as any peer; the
+others are given copies of what it knows. Records are immutable and shared, so a peer costs its
+dictionaries. Neighbours are drawn as HyParView would have them: symmetric, half near and half far, on
+connections made and introduced long ago.
 
-What a warm peer has is what one that joined has (held by a test), but for this: no addresses are on disk, and
-above the limit of two levels its guests are its far neighbours and who wrote the summaries. The tree is the one
-that news of some peer leaves. Clocks are compared only once the run begins.
+What a warm peer has is what one that joined has (held by a test), but for this: no addresses are on disk,
+and above the limit of two levels its guests are its far neighbours and who wrote the summaries. The tree
+is the one that news of some peer leaves. Clocks are compared only once the run begins.
 """
 
 from heapq import heappop, heappush
