@@ -16,6 +16,7 @@ from protocol.terms.effects import Deadline, Effect, Note
 from protocol.terms.ids import PeerId
 
 PEER = PeerId("a" * 64)
+NEVER = Deadline(float("inf"), "never")
 
 
 class Brain:
@@ -23,17 +24,17 @@ class Brain:
 
     def __init__(self) -> None:
         self.handled: list[Event] = []
-        self.deadline: Deadline | None = None
+        self.deadline = NEVER
         self.on: Callable[[Event], None] = lambda _: None
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         self.handled.append(event)
         if isinstance(event, Ticked):
-            self.deadline = None
+            self.deadline = NEVER
         self.on(event)
         return [Note("handled", str(len(self.handled)))]
 
-    def next_deadline(self) -> Deadline | None:
+    def next_deadline(self) -> Deadline:
         return self.deadline
 
 
