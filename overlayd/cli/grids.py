@@ -12,7 +12,7 @@ from overlayd.cli.completing import complete_grid, complete_request
 from overlayd.cli.failure import failure
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import answer, print_lines, print_table, unchanged
-from overlayd.cli.words import NAME, age
+from overlayd.cli.words import NAME, age, clock
 from protocol.grid.lifecycle import SETTLED
 from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
@@ -51,12 +51,15 @@ def ps(
         raw = session.client.raw("GET", "/grids")
         answer(session, raw if everything else _up_only(raw), list[GridRow], _grids)
         if not session.plain:
-            _queued(session.client.get("/requests", list[RequestView]))
+            _waiting(session.client.get("/requests", list[RequestView]))
 
 
-def _queued(views: list[RequestView]) -> None:
-    """What waits for room at this peer, and why."""
+def _waiting(views: list[RequestView]) -> None:
+    """What waits for room at this peer, and why; and what is held."""
     for view in views:
+        if view.state is RequestState.HELD:
+            until = f"a plan of {view.grid} is held until {clock(view.until_s)}"
+            print_lines(["", f"{until}: `overlayctl up --quote {view.id}`"])
         if view.state is RequestState.QUEUED:
             print_lines(["", *view.answer, f"  `overlayctl down {view.grid}` ends the waiting"])
 

@@ -181,10 +181,10 @@ def up(
     With `lease: {best-effort: true}` it is queued at this peer if there is no room now; `overlayctl explain`
     says why it waits, `overlayctl down` ends that.
 
-    Example: overlayctl up examples/star.yaml --identity ./federation/sites/ams
+    With --quote a quote, or a plan that is held, is taken up: its grid, on the hosts it named. Refused if one
+    of them cannot carry its part any more; nothing is asked elsewhere, and the answer says what moved.
 
-    With --quote the quote is taken up: its grid, on the hosts it named. Refused if one of them cannot carry its
-    part any more; nothing is asked elsewhere, and the answer says what moved.
+    Example: overlayctl up examples/star.yaml --identity ./federation/sites/ams
 
     Example: overlayctl up grid.yaml --profile test --ssh-key ~/.ssh/id_ed25519.pub
 

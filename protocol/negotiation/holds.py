@@ -337,12 +337,15 @@ class Holds:
         if user not in mine and up:
             return Constraint.NAME, f"a grid named {deployment.name} is here already, id {user}"
         if user not in mine:
-            return Constraint.CONTENDED, f"{deployment.name} is held or being cleared, id {user}"
+            held = self._rows.get(user)
+            how = "held as a plan" if held is not None and held.plan else "held or being cleared"
+            return Constraint.CONTENDED, f"{deployment.name} is {how}, id {user}"
         for network, vni in ask.vnis:
             user = taken.vnis.get(vni, ask.grid)
             if user not in mine:
                 return Constraint.NETWORK_ID, f"network {network}: id {vni} is used by grid {user}"
-        if len(self._ledger) + len(ask.workspaces) > HOLDS_PER_HOST:
+        others = len(self._ledger) - (len(plan.workspaces) if plan is not None else 0)
+        if others + len(ask.workspaces) > HOLDS_PER_HOST:
             return Constraint.LIMIT, f"a host carries at most {HOLDS_PER_HOST} workspaces"
         return None
 

@@ -160,6 +160,8 @@ class Placing(Request):
         of this peer, so its stewards are asked first; `lines` say why nothing is begun if they have no grid."""
         if self._world.blind(now):
             self._again, self._no_grid = again, list(lines)
+            if self._step is not Stage.HEARING:
+                self.tell(now, "this peer was just started; hearing of others first")
             self._enter(Stage.HEARING, now + _LOOK_S)
             return [], []
         if not again:

@@ -1,16 +1,19 @@
-"""People who want grids: they ask any peer, change their minds, pause, terminate, take down, sign twice."""
+"""People who want grids: they ask any peer, plan first, change their minds, pause, terminate, take down, sign
+twice.
+"""
 
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from protocol.grid.model import Encryption, Spread
+from protocol.grid.model import Encryption, GridSpec, Spread
 from protocol.node.events import CancelAsked
 from protocol.sim.people import MIB, grid_spec
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action, SignedOrder
 
 if TYPE_CHECKING:
+    from protocol.sim.peer import SimPeer
     from protocol.sim.world import World
 
 _LATER = (
@@ -53,11 +56,35 @@ class Crowd:
         )
         order = world.admins[site].up(spec, world.now_s)
         self._signed[spec.name] = (site, order)
+        if dice.random() < 0.2:
+            self._plan(site, spec, order)
+            return
         self._give(order, spec.name)
         if dice.random() < 0.1:
             self._give(world.admins[site].up(spec, world.now_s), spec.name)
         elif dice.random() < 0.1:
             world.after(dice.uniform(0.0, 20.0), lambda: self._give(order, spec.name))
+
+    def _plan(self, site: str, spec: GridSpec, order: SignedOrder) -> None:
+        """A quote, or a plan that is held; some time later it is made, cancelled, or forgotten."""
+        world, dice = self._world, self._dice
+        up = [peer for peer in world.peers if peer.up]
+        if not up:
+            return
+        peer = dice.choice(up)
+        if dice.random() < 0.3:
+            plan = world.plan(peer, spec, keep=True)
+        else:
+            plan = world.give(peer, world.admins[site].hold(spec, 15.0, world.now_s))
+        then = dice.choice((self._take, self._take, self._cancel, lambda *_: None))
+        world.after(dice.uniform(0.0, 20.0), lambda: then(peer, plan, order))
+
+    def _take(self, peer: "SimPeer", plan: RequestId, order: SignedOrder) -> None:
+        if peer.up and not self._gone:
+            self._world.give(peer, order, plan)
+
+    def _cancel(self, peer: "SimPeer", plan: RequestId, order: SignedOrder) -> None:
+        peer.feed(CancelAsked(plan))
 
     def _give(self, order: SignedOrder, name: str) -> None:
         up = [peer for peer in self._world.peers if peer.up]

@@ -12,6 +12,7 @@ from protocol.grid.model import (
     PlacementSpec,
     Spread,
 )
+from protocol.grid.record import HoldTerms
 from protocol.sim.keys import SimFederation
 from protocol.terms.ids import digest_of
 from protocol.trust.order import Action, Order, SignedOrder, sign_order
@@ -54,6 +55,10 @@ class Admin:
     def up(self, spec: GridSpec, now_s: float) -> SignedOrder:
         """An order to bring a grid up."""
         return self.order(Action.UP, spec.name, now_s, body=encode(spec))
+
+    def hold(self, spec: GridSpec, hold_s: float, now_s: float) -> SignedOrder:
+        """An order to hold a plan of a grid for a while."""
+        return self.order(Action.HOLD, spec.name, now_s, body=encode(HoldTerms(spec, hold_s)))
 
 
 def grid_spec(

@@ -141,20 +141,20 @@ class World:
 
     # -- people
 
-    def give(self, peer: SimPeer, order: SignedOrder) -> RequestId:
-        """Somebody gives an order to a peer."""
+    def give(self, peer: SimPeer, order: SignedOrder, quote: str = "") -> RequestId:
+        """Somebody gives an order to a peer; with `quote` an `up` of exactly that."""
         self._requests += 1
         request = RequestId(f"request-{self._requests}")
         self.invariants.asked(peer, request)
-        peer.feed(OrderGiven(request, order))
+        peer.feed(OrderGiven(request, order, quote))
         return request
 
-    def plan(self, peer: SimPeer, spec: GridSpec) -> RequestId:
-        """Somebody asks where a grid would go."""
+    def plan(self, peer: SimPeer, spec: GridSpec, keep: bool = False) -> RequestId:
+        """Somebody asks where a grid would go; the answer is a quote if it is to be kept."""
         self._requests += 1
         request = RequestId(f"request-{self._requests}")
         self.invariants.asked(peer, request)
-        peer.feed(PlanAsked(request, spec))
+        peer.feed(PlanAsked(request, spec, keep=keep))
         return request
 
     # -- what peers tell the world

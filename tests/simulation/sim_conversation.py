@@ -6,15 +6,13 @@ does so. When the peer was restarted in the middle, the same signed order is giv
 
 from collections.abc import Callable
 
-from protocol.grid.record import HoldTerms
 from protocol.negotiation.request import RequestView
 from protocol.node.events import CancelAsked, Event, OrderGiven, PlanAsked
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
 from protocol.sim.world import World
 from protocol.terms.ids import RequestId
-from protocol.trust.order import Action, SignedOrder, order_id
-from protocol.wire.codec import encode
+from protocol.trust.order import SignedOrder, order_id
 
 HOLD_S = 20.0
 _LOOKS_EVERY_S = 0.05
@@ -88,8 +86,7 @@ def quote(talk: Conversation) -> tuple[RequestId, Event]:
 def hold(talk: Conversation) -> tuple[RequestId, Event]:
     """A plan that is held."""
     if hold not in talk.signed:
-        body = encode(HoldTerms(talk.spec, HOLD_S))
-        talk.signed[hold] = talk.admin.order(Action.HOLD, "shop", talk.now_s, body=body)
+        talk.signed[hold] = talk.admin.hold(talk.spec, HOLD_S, talk.now_s)
     order = talk.signed[hold]
     return _id(order), OrderGiven(_id(order), order)
 

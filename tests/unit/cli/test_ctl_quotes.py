@@ -106,6 +106,10 @@ def test_a_plan_is_held_counted_as_used_and_taken_up(daemon: Daemon) -> None:
     assert daemon.ask("request", "list").stdout.splitlines()[1].split()[1:5] == [
         *("hold", "demo", "held", "held"),
     ]
+    assert re.fullmatch(
+        rf"no grids\n\na plan of demo is held until \d\d:\d\d:\d\d: `overlayctl up --quote {plan}`\n",
+        daemon.ask("ps").stdout,
+    )
     other = daemon.ask("up", daemon.grid_file, code=1).stderr
     assert other == (
         f"error: a plan of demo is held already, {plan}\n"
