@@ -20,7 +20,7 @@ from protocol.negotiation.authority import Deployment
 from protocol.negotiation.claiming import Wanted, wanted
 from protocol.negotiation.messages import HoldAsk, HoldRelease, HoldReply, Quote, QuoteAsk
 from protocol.negotiation.request import Planned
-from protocol.negotiation.shortlist import Candidate, shortlist
+from protocol.negotiation.shortlist import Candidate, others, shortlist
 from protocol.placement.choose import Choice, choose
 from protocol.placement.counter import counter_offers
 from protocol.placement.explain import Explanation, explain
@@ -49,13 +49,11 @@ class Gathering:
         """`sure` are asked first, whatever the lot."""
         self._request, self._deployment, self._dice = request, deployment, dice
         self.grid, self.stewards = grid, stewards
-        there = {candidate.peer: candidate for candidate in candidates}
-        asked = {peer: there[peer] for peer in sure if peer in there}
-        rest = tuple(c for c in candidates if c.peer not in asked)
-        first, others = shortlist(rest, deployment.spec, deployment.workspaces, dice)
-        self._asked = asked | {candidate.peer: candidate for candidate in first}
-        self._others = {candidate.peer: candidate for candidate in others}
-        """Hosts that are asked when those are not enough."""
+        self._candidates = candidates
+        wanted = dict.fromkeys(sure)
+        surely = [c for c in candidates if c.peer in wanted] if wanted else []
+        first = shortlist(candidates, deployment.spec, deployment.workspaces, dice)
+        self._asked = {candidate.peer: candidate for candidate in (*surely, *first)}
         self._offers: dict[PeerId, Offer] = {}
         self._rooms: dict[PeerId, Room] = {}
         self._ahead: dict[PeerId, Quantum] = {}
@@ -79,10 +77,10 @@ class Gathering:
 
     def widen(self) -> list[Effect]:
         """Asks all others, too; nothing if there are none."""
-        others = tuple(self._others)
-        self._asked |= self._others
-        self._others = {}
-        return self._ask(others)
+        more = others(self._candidates, self._asked, self._deployment.workspaces, self._dice)
+        self._candidates = ()
+        self._asked |= {candidate.peer: candidate for candidate in more}
+        return self._ask(tuple(candidate.peer for candidate in more))
 
     def _ask(self, peers: tuple[PeerId, ...]) -> list[Effect]:
         deployment = self._deployment

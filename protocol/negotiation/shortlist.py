@@ -10,13 +10,13 @@ So what a request costs follows from its size and not from the federation's: a g
 hosts, of 64 or of 1,000.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import msgspec
 
 from protocol.capacity.advert import Advert
 from protocol.grid.model import GridSpec, Workspace
-from protocol.placement.fit import Offer, quantum_of, rules_of
+from protocol.placement.fit import Offer, Rules, quantum_of, rules_of
 from protocol.placement.seating import Seating, Table
 from protocol.terms.coordinate import known
 from protocol.terms.dice import Dice
@@ -61,28 +61,38 @@ def shortlist(
     spec: GridSpec,
     members: tuple[Workspace, ...],
     dice: Dice,
-) -> tuple[tuple[Candidate, ...], tuple[Candidate, ...]]:
-    """Who is asked first, and who if those are not enough. As many as may be first, where adverts cannot
-    say who is better: for rules about pairs of hosts, and for later times."""
-    unknown = [c for c in candidates if c.told is None]
-    roomy, full = _by_room(candidates, members)
-    lease = spec.lease
-    rules = rules_of(spec, [c.told for c in roomy if c.told is not None])
+) -> tuple[Candidate, ...]:
+    """Who is asked first. As many as may be, where adverts cannot say who is better: for rules about pairs
+    of hosts, and for later times."""
+    rules = rules_of(spec, [c.told for c in candidates if c.told is not None])
     by_pairs = rules.pairs and not (rules.strict_spread and rules.spread == "host")
-    if len(candidates) <= ASKED_AT_LEAST or by_pairs or lease.start_s or lease.before_s:
-        return (*unknown, *_some(roomy, full, dice)), ()
+    if len(candidates) <= ASKED_AT_LEAST or by_pairs or spec.lease.start_s or spec.lease.before_s:
+        return others(candidates, {}, members, dice)
+    unknown = tuple(c for c in candidates if c.told is None)
     more = enlarged(members)
+    most = _DRAWN * max(ASKED_AT_LEAST, len(more))
     plain = not (rules.prefer or any(w.preferred_labels or w.near_image.name for w in members))
-    drawn = roomy
-    if plain:
-        drawn = _sample(roomy, _DRAWN * max(ASKED_AT_LEAST, len(more)), dice)
-    table = Table(more, tuple(c.told for c in drawn if c.told is not None), rules, {})
-    seating = Seating(table)
-    for kind in table.kinds:
-        seating.fill(kind, kind.names, dice)
-    first = {drawn[host].peer: drawn[host] for host in dict.fromkeys(seating.seats.values())}
-    rest = [c for c in roomy if c.peer not in first]
-    return (*unknown, *first.values()), _some(rest, full, dice)
+    if plain and len(candidates) > 2 * most:
+        few = _seated(_by_room(dice.sample(candidates, most), members)[0], more, rules, dice)
+        if few is not None:
+            return (*unknown, *few)
+    roomy, _ = _by_room(candidates, members)
+    drawn = _sample(roomy, most, dice) if plain else roomy
+    return (*unknown, *(_seated(drawn, more, rules, dice, all_of_it=False) or ()))
+
+
+def others(
+    candidates: tuple[Candidate, ...],
+    asked: Container[PeerId],
+    members: tuple[Workspace, ...],
+    dice: Dice,
+) -> tuple[Candidate, ...]:
+    """Who is asked when those are not enough: at most ASKED_MORE, those with room before those without."""
+    rest = tuple(c for c in candidates if c.peer not in asked)
+    roomy, full = _by_room(rest, members)
+    found = _sample(roomy, ASKED_MORE, dice)
+    unknown = tuple(c for c in rest if c.told is None)
+    return (*unknown, *found, *_sample(full, ASKED_MORE - len(found), dice))
 
 
 def enlarged(members: tuple[Workspace, ...]) -> tuple[Workspace, ...]:
@@ -93,8 +103,23 @@ def enlarged(members: tuple[Workspace, ...]) -> tuple[Workspace, ...]:
     return (*members, *named)
 
 
+def _seated(
+    hosts: Sequence[Candidate],
+    more: tuple[Workspace, ...],
+    rules: Rules,
+    dice: Dice,
+    all_of_it: bool = True,
+) -> list[Candidate] | None:
+    """Where an enlarged grid would sit; None if not all of it finds a seat and all is wanted."""
+    seating = Seating(Table(more, tuple(c.told for c in hosts if c.told is not None), rules, {}))
+    left = [seating.fill(kind, kind.names, dice) for kind in seating.table.kinds]
+    if all_of_it and any(left):
+        return None
+    return [hosts[host] for host in dict.fromkeys(seating.seats.values())]
+
+
 def _by_room(
-    candidates: tuple[Candidate, ...], members: tuple[Workspace, ...]
+    candidates: Sequence[Candidate], members: tuple[Workspace, ...]
 ) -> tuple[list[Candidate], list[Candidate]]:
     """Of those that told: hosts with room for any member, and hosts without."""
     sizes = list(dict.fromkeys(quantum_of(w) for w in members))
@@ -106,14 +131,6 @@ def _by_room(
             fits = any(size.fits(told.free) for size in sizes)
             (roomy if fits else full).append(candidate)
     return roomy, full
-
-
-def _some(
-    roomy: Sequence[Candidate], full: Sequence[Candidate], dice: Dice
-) -> tuple[Candidate, ...]:
-    """At most ASKED_MORE, those with room before those without."""
-    found = _sample(roomy, ASKED_MORE, dice)
-    return (*found, *_sample(full, ASKED_MORE - len(found), dice))
 
 
 def _sample(those: Sequence[Candidate], most: int, dice: Dice) -> list[Candidate]:

@@ -2,19 +2,22 @@
 
     load 80, 90, 97 %   64 hosts of 16 slots, gangs of 4-16 that run 30 s on average; 5-40 ms apart, one way
     crashes             the same at 80 %, with 5 % of requesters dying right after they asked for holds
-    crowd               1,000 hosts, 200 gangs of 4-16 a second at 1,000 requesters, each running 5 s
+    crowd               1,000 hosts, 200 gangs of 4 a second at 1,000 requesters, 10 % more than there is room
+                        for, and every 10 s one of 64, which is queued. What gives it its turn:
+                        protocol/negotiation/claims.py
 
 success: committed within 30 s of being asked for, of those whose requester lived; at once: and no host refused
-a hold. Adverts are one second old on average. lost: share of all slots
-held for requesters that were dead. The load is kept, not offered: see protocol/sim/contention.py. What is
-simulated is the negotiation's own code; the overlay is left out (protocol/sim/market.py). No time here is
-this machine's.
+a hold. lost: share of all slots held for requesters that were dead; large: share of the gangs of 64 that were
+placed while others still came. Adverts are one second old on average. The load is kept, not offered: see
+protocol/sim/contention.py. What is simulated is the negotiation's own code; the overlay is left out
+(protocol/sim/market.py). No time here is this machine's.
 """
 
 import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -27,7 +30,7 @@ REACH = {
     "80 %": "99.9 %, p99 0.4 s",
     "90 %": "p99 8 s",
     "80 %, 5 % crash": "lost 3 %",
-    "crowd": "leaked 0",
+    "crowd": "leaked 0, large 100 %",
 }
 
 
@@ -41,15 +44,28 @@ def rows_of(options: argparse.Namespace) -> list[tuple[str, Load]]:
     if options.crashes:
         rows.append(("80 %, 5 % crash", Load(seconds=plain.seconds, crashes=0.05)))
     if options.crowd:
-        crowd = Load(hosts=1000, load=0.97, life_s=5.0, per_s=200.0, seconds=options.crowd)
+        crowd = Load(
+            hosts=1000, load=1.1, least=4, most=4, life_s=22.0, per_s=200.0, seconds=options.crowd,
+            large=64,
+        )  # fmt: skip
         rows.append(("crowd", crowd))
     return rows
+
+
+def runs_of(options: argparse.Namespace) -> Iterator[tuple[str, Load, str, int]]:
+    """Each run: row, load, how hosts are chosen, seed."""
+    for name, load in rows_of(options):
+        for choice, best_fit in (("weighted lot", False), ("best fit", True)):
+            if best_fit and (options.no_best_fit or load.crashes or load.per_s):
+                continue
+            for seed in options.seeds:
+                yield name, msgspec.structs.replace(load, best_fit=best_fit), choice, seed
 
 
 def main() -> None:
     """The program."""
     options = _options()
-    table = Table(title=f"contention, simulated, seed {options.seed}")
+    table = Table(title="contention, simulated")
     for column in (
         "",
         "choice",
@@ -61,26 +77,23 @@ def main() -> None:
         "in use",
         "lost",
         "leaked",
+        "large",
         "reach",
     ):
         table.add_column(column, justify="left" if column in ("", "choice", "reach") else "right")
     result: dict[str, dict[str, float]] = {}
     try:
-        for name, load in rows_of(options):
-            for choice, best_fit in (("weighted lot", False), ("best fit", True)):
-                if best_fit and (options.no_best_fit or load.crashes or load.per_s):
-                    continue
-                began_s = time.monotonic()
-                found = contend(
-                    options.seed, msgspec.structs.replace(load, best_fit=best_fit), _Told(name)
-                )
-                print(f"\r{name}, {choice}: {time.monotonic() - began_s:.0f} s", file=sys.stderr)
-                _row(table, name, choice, found, "" if best_fit else REACH.get(name, ""))
-                result[f"{name} {choice}"] = {
-                    "gangs": len(found.survivors), "success": found.success, "at_once": found.at_once,
-                    "p50_s": found.part_s(50), "p99_s": found.part_s(99), "used": found.used,
-                    "lost": found.orphaned, "leaked": found.leaked,
-                }  # fmt: skip
+        for name, load, choice, seed in runs_of(options):
+            began_s = time.monotonic()
+            found = contend(seed, load, _Told(name))
+            shown = name if len(options.seeds) == 1 else f"{name}, seed {seed}"
+            print(f"\r{shown}, {choice}: {time.monotonic() - began_s:.0f} s", file=sys.stderr)
+            _row(table, shown, choice, found, "" if load.best_fit else REACH.get(name, ""))
+            result[f"{shown} {choice}"] = {
+                "gangs": len(found.survivors), "success": found.success, "at_once": found.at_once,
+                "p50_s": found.part_s(50), "p99_s": found.part_s(99), "used": found.used,
+                "lost": found.orphaned, "leaked": found.leaked, "large": found.had_turn,
+            }  # fmt: skip
     finally:
         Console(width=130).print(table)
         if options.out:
@@ -100,11 +113,12 @@ class _Told:
 
 
 def _row(table: Table, name: str, choice: str, found: Found, reach: str) -> None:
+    large = f"{100 * found.had_turn:.0f} %" if found.large else ""
     table.add_row(
         name, choice, str(len(found.survivors)), f"{100 * found.success:.1f} %",
         f"{100 * found.at_once:.0f} %",
         f"{found.part_s(50):.2f}", f"{found.part_s(99):.2f}", f"{100 * found.used:.1f} %",
-        f"{100 * found.orphaned:.1f} %", str(found.leaked), reach,
+        f"{100 * found.orphaned:.1f} %", str(found.leaked), large, reach,
     )  # fmt: skip
 
 
@@ -116,10 +130,10 @@ def _options() -> argparse.Namespace:
     add = parser.add_argument
     add("--loads", type=float, nargs="*", default=[0.8, 0.9, 0.97], help="loads (0.8 0.9 0.97)")
     add("--seconds", type=float, default=300, help="virtual seconds of each load (300)")
-    add("--crowd", type=float, default=10, help="virtual seconds of the crowd (10); 0: without it")
+    add("--crowd", type=float, default=20, help="virtual seconds of the crowd (20); 0: without it")
     add("--crashes", action=argparse.BooleanOptionalAction, default=True, help="with the crashes")
     add("--no-best-fit", action="store_true", help="without everybody taking the best fit")
-    add("--seed", type=int, default=1, help="of the simulation (1)")
+    add("--seeds", type=int, nargs="*", default=[1], help="of the simulation (1)")
     add("--out", help="write the figures to this file, as JSON")
     return parser.parse_args()
 
