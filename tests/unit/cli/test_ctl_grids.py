@@ -290,9 +290,10 @@ def test_request_cancel_ends_what_waits(daemon: Daemon) -> None:
     daemon.ask("up", file)
     _, row, *_ = daemon.ask("request", "list").stdout.splitlines()
     request = row.split()[0]
-    assert daemon.ask("request", "cancel", request).stdout == "cancelled; it waits no more\n"
+    for _ in range(2):
+        said = daemon.ask("request", "cancel", request).stdout
+        assert said == "cancelled; it waits no more\n", "said again, it is done once"
     assert "queued" not in daemon.ask("ps").stdout
-    assert "has ended: cancelled" in daemon.ask("request", "cancel", request, code=1).stderr
     assert len(daemon.host.node.host.holds) == 0
 
 
