@@ -68,7 +68,7 @@ def main() -> None:
     for (share, suspends), got, took_s in _run(runs, options.jobs):
         found[share, suspends] = got
         how = "" if suspends else "out"
-        told = f"{100 * share:.0f} % reserved, with{how} suspension: {got.all_done_s / 3600:.1f} h"
+        told = f"{100 * share:.0f} % reserved, with{how} suspension: {got.all_done_s / 3600:.2f} h"
         print(f"{told}, {got.steps} steps, {took_s:.0f} s of a core", file=sys.stderr)
     title = f"{options.places} places on {options.hosts} hosts, {options.hours:g} h, seed {options.seed}"
     table = Table(title=f"Haizea's experiment, simulated: {title}")
