@@ -1,6 +1,6 @@
 """What reservations cost the work around them, simulated, beside Haizea's experiment.
 
-    trace       jobs as a parallel machine gets them, a few days; then reservations on 10, 20, 30 % of its time
+    trace       jobs as a parallel machine gets them, for a day; then reservations on 10, 20, 30 % of its time
     suspends    hosts that save jobs to disk for a reservation and restore them after it, or hosts that cannot:
                 there a job starts only where it is over before the next reservation
 
@@ -11,7 +11,7 @@ their work or places were reserved.
 
 Whole nodes are simulated, overlay and all (protocol/sim/leasing.py), with a trace that is drawn (workload.py).
 Published: Sotomayor, Keahey, Foster: Combining Batch Execution and Leasing Using Virtual Machines, HPDC 2008;
-figures as this project's issue quotes them. No time here is this machine's.
+figures as this project's issue quotes them. No time here is this machine's. A run takes some minutes of a core.
 """
 
 import argparse
@@ -123,7 +123,7 @@ def _options() -> argparse.Namespace:
     add(
         "--reserved", type=float, nargs="*", default=shares, help="shares of the time (0.1 0.2 0.3)"
     )
-    add("--hours", type=float, default=48, help="virtual hours in which jobs come (48)")
+    add("--hours", type=float, default=24, help="virtual hours in which jobs come (24)")
     add("--load", type=float, default=0.75, help="what jobs ask for, of all time (0.75)")
     add("--wide", type=float, default=1.0, help="share of the places of one reservation (1.0)")
     add("--places", type=int, default=16, help="machines that run at once (16)")
