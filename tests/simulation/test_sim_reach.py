@@ -15,11 +15,11 @@ from protocol.sim.scenario import Scenario
 
 SEED = 1
 SMALL = {
-    "broadcast, warm, 8 sites 10-75 ms apart": (40, 40.0),
-    "half of all peers die at once": (40, 40.0),
-    "two halves apart for ten minutes": (12, 800.0),
-    "5 % loss everywhere for an hour": (16, 300.0),
-    "one liar": (12, 15.0),
+    "broadcast, warm, 8 sites 10-75 ms apart": (1100, 20.0),
+    "half of all peers die at once": (60, 40.0),
+    "two halves apart for ten minutes": (16, 800.0),
+    "5 % loss everywhere for an hour": (24, 600.0),
+    "one liar": (20, 30.0),
 }
 
 
@@ -33,8 +33,9 @@ def test_threshold(threshold) -> None:  # type: ignore[no-untyped-def]  # pytest
 
 
 def test_round_trips_are_estimated() -> None:
-    """After some minutes of pings between neighbours half of all distances are right within a half."""
+    """After some minutes of pings half of all distances between sites are right within two fifths."""
     outcome = play(Scenario(2, 16, 8, 240.0))
     errors = distance_errors(outcome.world)
-    assert len(errors) == 80
-    assert quantile(errors, 0.5) < 0.5
+    assert len(errors) == 64
+    assert quantile(errors, 0.5) < 0.4
+    assert quantile(errors, 0.9) < 1.0
