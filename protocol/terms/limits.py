@@ -147,7 +147,7 @@ QUOTE_WITHIN_S = 1.0
 """Deadline for quotes; three round trips across a continent."""
 ASKED_AT_LEAST = 8
 """Up to so many hosts all are asked for a quote; of more, half as many again as are needed, and so many."""
-ASKED_MORE = 256
+ASKED_MORE = 128
 """Hosts that are asked besides when those are not enough, at most."""
 HOLD_S = 8.0
 HOLD_REPLY_WITHIN_S = 2.0

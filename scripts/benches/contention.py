@@ -14,6 +14,7 @@ protocol/sim/contention.py. What is simulated is the negotiation's own code; the
 """
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -65,6 +66,8 @@ def runs_of(options: argparse.Namespace) -> Iterator[tuple[str, Load, str, int]]
 def main() -> None:
     """The program."""
     options = _options()
+    # Nothing of a run is garbage in cycles, and looking for some is a quarter of a crowd's time.
+    gc.set_threshold(500_000, 50, 1000)
     table = Table(title="contention, simulated")
     for column in (
         "",
