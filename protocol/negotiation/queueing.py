@@ -38,6 +38,8 @@ class Queueing(Placing):
     """One `up` of a best-effort lease."""
 
     _tried_s = 0.0
+    first = True
+    """Whether it is the oldest of its owner that waits at this peer: hosts would heed no other's claim."""
 
     def start(self, now: float) -> list[Effect]:
         """Begins an attempt."""
@@ -90,6 +92,9 @@ class Queueing(Placing):
         """It waited already before this peer was started."""
         self.state = RequestState.QUEUED
         self.stage = Stage.QUEUED
+
+    def _claim(self, now: float) -> list[Effect]:
+        return super()._claim(now) if self.first else []
 
     def _unplaced(self, lines: list[str], now: float) -> list[Effect]:
         assert self.order is not None

@@ -7,7 +7,7 @@ from protocol.negotiation.queueing import TABLE, QueuedRow, Queueing, QueueNotSa
 from protocol.node.requests import Requests, answered
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect, Persist, Row, Untidied
-from protocol.terms.ids import RequestId
+from protocol.terms.ids import KeyId, RequestId
 from protocol.terms.limits import QUEUED_MOST
 from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Untrusted
@@ -36,14 +36,16 @@ class Waiting:
         queueing = Queueing(request, deployment, signed, self._world, self._dice, now)
         self._requests.add(queueing)
         self._queued[request] = None
+        self._line_up()
         row = Row(TABLE, request, encode(QueuedRow(signed, now)))
         return [*queueing.start(now), Persist((row,), QueueNotSaved(request))]
 
     def resume(self, rows: dict[str, bytes], now: float) -> list[Effect]:
         """Requests that waited when this peer last ran wait on."""
         effects: list[Effect] = []
-        for key in sorted(rows):
-            row, request = decode(rows[key], QueuedRow), RequestId(key)
+        saved = {key: decode(rows[key], QueuedRow) for key in rows}
+        for key in sorted(saved, key=lambda key: (saved[key].asked_s, key)):
+            row, request = saved[key], RequestId(key)
             try:
                 deployment = self._authority.deployment(row.order, now, fresh=True)
             except Untrusted as error:
@@ -58,6 +60,7 @@ class Waiting:
             self._requests.add(queueing)
             self._queued[request] = None
             queueing.resumed()
+            self._line_up()
             effects += queueing.start(now)
         return effects
 
@@ -86,5 +89,14 @@ class Waiting:
         ]
         for request in left:
             del self._queued[request]
+        if left:
+            self._line_up()
         rows = tuple(Row(TABLE, request, None) for request in left)
         return [Persist(rows, Untidied())] if rows else []
+
+    def _line_up(self) -> None:
+        first: dict[KeyId, RequestId] = {}
+        for request in self._queued:
+            running = self._requests.running(request)
+            if isinstance(running, Queueing):
+                running.first = first.setdefault(running.deployment.owner, request) == request

@@ -159,8 +159,8 @@ BACKOFF_S = 0.5
 CLAIM_AFTER_S = 2.0
 """Who has been refused for so long has room kept for it: less passes by trying again."""
 CLAIM_S = 10.0
-"""How long a host keeps room that nobody asks it again to keep; three tries."""
-CLAIM_AGAIN_S = 3.0
+"""How long a host keeps room that nobody asks it again to keep; two tries."""
+CLAIM_AGAIN_S = 4.0
 """A queued request that has room kept for it tries again this often."""
 CLAIM_MOST_S = 600.0
 """How long one order may claim, and then not: what stays empty for it meanwhile is lost to others."""

@@ -241,13 +241,31 @@ def test_best_effort_waits_for_room_and_says_why() -> None:
     assert state == "queued"
     assert why.startswith("later is queued until there is room, or until ")
     assert "2 hosts lack cpus" in why
+    world.run(15.0)
     rows = len(view(world.peers[0], request).story)
-    world.run(100.0)
+    assert "asked to keep room" in view(world.peers[0], request).story[-1].text
+    world.run(85.0)
     assert state_of(world, request) == "queued"
     assert len(view(world.peers[0], request).story) == rows, "its story does not repeat itself"
     assert world.run_until(lambda: state_of(world, request) == "done", 300.0)
     assert world.peers[0].store["queue"] == {}
     assert len(running(world)) == 2
+
+
+def test_of_one_owners_queue_only_the_oldest_has_room_kept() -> None:
+    """Hosts would heed no other, and each try costs a round of quotes."""
+    world = calm_world(7, 2, 2, capacity=SMALL)
+    busy = LeaseTerms(on_expiry=OnExpiry.DELETE, grace_s=0)
+    assert asked(world, up(world, "busy", 2, 300, busy))[0] == "done"
+    older, younger = queue(world, "older", 2, 60), queue(world, "younger", 2, 60)
+
+    def claims(request: RequestId) -> bool:
+        return any("keep room" in line.text for line in view(world.peers[0], request).story)
+
+    world.run(60.0)
+    assert (claims(older), claims(younger)) == (True, False)
+    assert world.run_until(lambda: state_of(world, older) == "done", 300.0)
+    assert world.run_until(lambda: claims(younger) or state_of(world, younger) == "done", 120.0)
 
 
 def test_the_queue_outlives_its_peer() -> None:
