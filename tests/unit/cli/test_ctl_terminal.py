@@ -20,7 +20,8 @@ def command(daemon: Daemon, *words: object) -> list[str]:
 @contextmanager
 def process(daemon: Daemon, *words: object) -> Iterator[subprocess.Popen[str]]:
     pipe = subprocess.PIPE
-    asked = command(daemon, *words)
+    # Whoever runs the tests in the background may have them ignore Ctrl-C.
+    asked = ["env", "--default-signal=INT", *command(daemon, *words)]
     with subprocess.Popen(asked, stdout=pipe, stderr=pipe, text=True) as running:
         try:
             yield running
