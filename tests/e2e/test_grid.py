@@ -1,8 +1,6 @@
 """A real grid on two hosts whose daemons are killed again and again: it comes up once, and goes wholly."""
 
 import random
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +10,8 @@ import msgspec
 import pytest
 from federation import orders, traces
 from federation.launch import Caps, Federation, Host, wait_for
+from two_hosts import two_hosts
 
-from netns.lab.lab import Lab
 from netns.lab.topology import Host as LabHost
 from netns.lab.topology import Site, Topology
 from overlayd.adapters.credentials import load_host
@@ -47,26 +45,9 @@ UP_WITHIN_S = 120
 
 @pytest.fixture
 def federation() -> Iterator[Federation]:
-    """Two daemons in namespaces with real hypervisors; nothing of them stays."""
-    folder = Path(tempfile.mkdtemp(prefix="ovl", dir="/tmp"))
-    lab = Lab(TOPOLOGY)
-    made = Federation(folder, caps=Caps(cpus="1", memory="512M", disk="512M"))
-    try:
-        lab.down(force=True)
-        lab.up()
-        made.enrol_lab(lab)
-        with made:
-            made.start_all()
-            wait_for(lambda: _converged(made), 30, "both peers list each other")
-            yield made
-    finally:
-        lab.down(force=True)
-        shutil.rmtree(folder)
-
-
-def _converged(federation: Federation) -> bool:
-    rows = [orders.peers(host) for host in federation.hosts.values()]
-    return all(len(r) == 2 and all(row.age_s >= 0 for row in r.values()) for r in rows)
+    """Two hosts with room for one of its guests each."""
+    with two_hosts(TOPOLOGY, Caps(cpus="1", memory="512M", disk="512M")) as made:
+        yield made
 
 
 def spec_of(image: ImageInfo) -> GridSpec:

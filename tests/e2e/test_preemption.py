@@ -1,8 +1,6 @@
 """Best-effort guests on two real hosts are saved to disk for a reservation on one, and count on after it."""
 
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -12,8 +10,8 @@ import msgspec
 import pytest
 from federation import orders, traces
 from federation.launch import Caps, Federation, Host, wait_for
+from two_hosts import two_hosts
 
-from netns.lab.lab import Lab
 from netns.lab.topology import Host as LabHost
 from netns.lab.topology import Site, Topology
 from overlayd.api.views import ConsoleRequest, ConsoleView
@@ -36,26 +34,9 @@ UP_WITHIN_S = 120
 
 @pytest.fixture
 def federation() -> Iterator[Federation]:
-    """Two daemons with real hypervisors and room for one guest each; nothing of them stays."""
-    folder = Path(tempfile.mkdtemp(prefix="ovy", dir="/tmp"))
-    lab = Lab(TOPOLOGY)
-    made = Federation(folder, caps=Caps(cpus="1", memory="512M", disk="1G"))
-    try:
-        lab.down(force=True)
-        lab.up()
-        made.enrol_lab(lab)
-        with made:
-            made.start_all()
-            wait_for(lambda: _converged(made), 60, "both peers list each other")
-            yield made
-    finally:
-        lab.down(force=True)
-        shutil.rmtree(folder)
-
-
-def _converged(federation: Federation) -> bool:
-    rows = [orders.peers(host) for host in federation.hosts.values()]
-    return all(len(r) == 2 and all(row.age_s >= 0 for row in r.values()) for r in rows)
+    """Two hosts with room for one guest each."""
+    with two_hosts(TOPOLOGY, Caps(cpus="1", memory="512M", disk="1G")) as made:
+        yield made
 
 
 def phases(host: Host, grid: str) -> list[str]:

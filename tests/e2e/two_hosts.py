@@ -1,0 +1,37 @@
+"""Two daemons with real hypervisors, each in a namespace of its own, for tests of what real guests do."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from federation import orders
+from federation.launch import Caps, Federation, wait_for
+
+from netns.lab.lab import Lab
+from netns.lab.topology import Topology
+
+
+@contextmanager
+def two_hosts(topology: Topology, caps: Caps) -> Iterator[Federation]:
+    """Until the end of the block, when nothing of them stays; both list each other when it begins."""
+    folder = Path(tempfile.mkdtemp(prefix="ovl", dir="/tmp"))
+    lab = Lab(topology)
+    made = Federation(folder, caps=caps)
+    try:
+        lab.down(force=True)
+        lab.up()
+        made.enrol_lab(lab)
+        with made:
+            made.start_all()
+            wait_for(lambda: _converged(made), 60, "both peers list each other")
+            yield made
+    finally:
+        lab.down(force=True)
+        shutil.rmtree(folder)
+
+
+def _converged(federation: Federation) -> bool:
+    rows = [orders.peers(host) for host in federation.hosts.values()]
+    return all(len(r) == 2 and all(row.age_s >= 0 for row in r.values()) for r in rows)
