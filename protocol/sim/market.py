@@ -13,9 +13,9 @@ tests/simulation/test_sim_deaths.py).
 from collections import deque
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from heapq import heappop, heappush
+from heapq import heappop
 from random import Random
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -48,6 +48,7 @@ from protocol.node.registers import Registers
 from protocol.register.proposer import Settled
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.sim.people import IMAGE, Admin
+from protocol.sim.timeline import Timeline
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import Digest, PeerId, RequestId, short_hash
@@ -272,7 +273,7 @@ class Party:
                 self._carry_out(self.registers.propose(outcome, self._market.now_s), [])
 
 
-class Market:
+class Market(Timeline):
     """Parties `apart_s` from each other (one way, drawn for each pair), and a clock."""
 
     def __init__(
@@ -289,14 +290,14 @@ class Market:
         """`crashes`: the share of requests whose requester dies when its first holds are asked for; without
         `claims` no host hears of who waits."""
         share_decoded()
-        self.now_s, self.slots = START_S, slots
+        super().__init__(START_S)
+        self.slots = slots
         self._dice, self._apart_s, self._crashes = Random(seed), apart_s, crashes
         self._claims = claims
         self.waiting: dict[RequestId, Party] = {}
         """Requests of best effort that are not over, and where."""
         self._salt = seed.to_bytes(8, "big")
-        self._heap: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
-        self._sequence = self.steps = self.messages = 0
+        self.steps = self.messages = 0
         self.federation = SimFederation("market", from_s=START_S - 1, until_s=START_S + 86400 * 400)
         self.verifier = SimVerifier()
         self.admin = Admin(self.federation, SITE, self._new_dice())
@@ -318,15 +319,6 @@ class Market:
         self._hit: deque[RequestId] = deque(maxlen=4096)
 
     # -- time
-
-    def at(self, at_s: float, action: Callable[..., object], *arguments: object) -> None:
-        """Something happens then."""
-        self._sequence += 1
-        heappush(self._heap, (max(at_s, self.now_s), self._sequence, action, arguments))
-
-    def after(self, delay_s: float, action: Callable[..., object], *arguments: object) -> None:
-        """Something happens after a while."""
-        self.at(self.now_s + delay_s, action, *arguments)
 
     def run(self, seconds: float) -> None:
         """Lets virtual time pass. AssertionError if a host promised more than it has."""

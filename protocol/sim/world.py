@@ -6,9 +6,8 @@ of the world has a generator of its own, and nothing iterates a set.
 
 from collections import Counter
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heappop
 from random import Random
-from typing import Any
 
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
@@ -23,6 +22,7 @@ from protocol.sim.latency import Latencies, drawn
 from protocol.sim.meter import Meter
 from protocol.sim.peer import MANY_PEERS, SimPeer
 from protocol.sim.people import IMAGE, Admin
+from protocol.sim.timeline import Timeline
 from protocol.sim.trace import Trace
 from protocol.sim.trouble import Trouble
 from protocol.sim.wires import Wires
@@ -37,7 +37,7 @@ START_S = 1_750_000_000.0
 CAPACITY = Quantum(8000, 8 << 30, 64 << 30)
 
 
-class World:
+class World(Timeline):
     """A federation of `peers` hosts at `sites` sites."""
 
     def __init__(
@@ -61,12 +61,11 @@ class World:
         self.probed = probed
         self.levels_above = levels_above
         self.seed, self.size, self.faults = seed, peers, plan
-        self.start_s = self.now_s = START_S
+        super().__init__(START_S)
+        self.start_s = START_S
         self.calm_since_s = START_S
         """Since when nothing is broken, as far as anybody told the world."""
         self._seeds = Random(seed)
-        self._heap: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
-        self._sequence = 0
         self.steps = 0
         self.faults_done: Counter[str] = Counter()
         self.trace = trace or Trace(peers=peers)
@@ -94,25 +93,6 @@ class World:
         self.trouble = Trouble(self, plan, self.new_dice())
 
     # -- time
-
-    def at(self, at_s: float, action: Callable[..., object], *arguments: object) -> None:
-        """Something happens then."""
-        self._sequence += 1
-        if at_s < self.now_s:
-            at_s = self.now_s
-        heappush(self._heap, (at_s, self._sequence, action, arguments))
-
-    def after(self, delay_s: float, action: Callable[..., object], *arguments: object) -> None:
-        """Something happens after a while."""
-        self.at(self.now_s + delay_s, action, *arguments)
-
-    def run(self, seconds: float) -> None:
-        """Lets virtual time pass."""
-        heap, end_s = self._heap, self.now_s + seconds
-        while heap and heap[0][0] <= end_s:
-            self.now_s, _, action, arguments = heappop(heap)
-            action(*arguments)
-        self.now_s = end_s
 
     def run_until(
         self, condition: Callable[[], bool], within_s: float, every_s: float = 0.0
