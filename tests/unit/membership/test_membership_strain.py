@@ -26,6 +26,14 @@ def test_it_eases_a_point_at_a_time() -> None:
 
 
 def test_one_that_was_stopped_knows_it() -> None:
+    assert not Strain().late(AWAY_S, 0.0)
+    assert Strain().late(AWAY_S + 0.1, 0.0)
+
+
+def test_who_was_late_before_is_slow_and_not_back() -> None:
     strain = Strain()
-    assert not strain.late(AWAY_S, 0.0)
-    assert strain.late(AWAY_S + 0.1, 10.0)
+    assert not strain.late(LATE_S * 1.1, 0.0)
+    assert not strain.late(AWAY_S + 0.1, 3.0)
+    strain.late(0.0, 3.0 + STRAIN_EASES_S)
+    strain.late(0.0, 3.0 + 2 * STRAIN_EASES_S)
+    assert strain.late(AWAY_S + 0.1, 20.0)
