@@ -11,12 +11,7 @@ from pathlib import Path
 
 from overlayd.adapters.process import ProcessError, run
 from overlayd.ports.volumes import VolumeError
-
-VOLUME_MIN_BYTES = 8 << 20
-"""Below this an ext4 with a journal has no room to speak of."""
-
-LABEL_MAX_BYTES = 16
-"""What an ext4 superblock holds."""
+from protocol.grid.limits import VOLUME_BYTES_MIN, VOLUME_NAME_MAX
 
 MKFS_TIMEOUT_S = 300.0
 
@@ -96,14 +91,14 @@ class DirectoryVolumes:
 
 
 def _check(volume: str, size_bytes: int, label: str) -> None:
-    if size_bytes < VOLUME_MIN_BYTES:
+    if size_bytes < VOLUME_BYTES_MIN:
         raise VolumeError(
-            f"volume {volume} is too small: {size_bytes} bytes; the least is {VOLUME_MIN_BYTES}"
+            f"volume {volume} is too small: {size_bytes} bytes; the least is {VOLUME_BYTES_MIN}"
         )
-    excess = len(label.encode()) - LABEL_MAX_BYTES
+    excess = len(label.encode()) - VOLUME_NAME_MAX
     if excess > 0 or not re.fullmatch(r"[A-Za-z0-9._-]+", label):
         raise VolumeError(
-            f"volume {volume} cannot be labelled {label[:80]!r}: use 1 to {LABEL_MAX_BYTES} letters, "
+            f"volume {volume} cannot be labelled {label[:80]!r}: use 1 to {VOLUME_NAME_MAX} letters, "
             "digits, dots, dashes and underscores"
         )
 

@@ -1,9 +1,7 @@
 """Volumes as numbers in memory."""
 
 from overlayd.ports.volumes import VolumeError
-
-VOLUME_MIN_BYTES = 8 << 20
-LABEL_MAX_BYTES = 16
+from protocol.grid.limits import VOLUME_BYTES_MIN, VOLUME_NAME_MAX
 
 
 class FakeVolumes:
@@ -16,9 +14,9 @@ class FakeVolumes:
     async def ensure(self, volume: str, size_bytes: int, label: str) -> str:
         """A path at which there is nothing."""
         path = self._path(volume)
-        if size_bytes < VOLUME_MIN_BYTES:
-            raise VolumeError(f"volume {volume} is too small; the least is {VOLUME_MIN_BYTES}")
-        if not label or len(label.encode()) > LABEL_MAX_BYTES or "/" in label or " " in label:
+        if size_bytes < VOLUME_BYTES_MIN:
+            raise VolumeError(f"volume {volume} is too small; the least is {VOLUME_BYTES_MIN}")
+        if not label or len(label.encode()) > VOLUME_NAME_MAX or "/" in label or " " in label:
             raise VolumeError(f"volume {volume} cannot be labelled {label!r}")
         if self.sizes.get(volume, size_bytes) != size_bytes:
             raise VolumeError(f"volume {volume} is here with {self.sizes[volume]} bytes")

@@ -43,8 +43,8 @@ MEMORY_BYTES_MIN: Final = 32 << 20
 """Less does not boot a Linux kernel."""
 
 MEMORY_BYTES_MAX: Final = 64 << 40
-VOLUME_BYTES_MIN: Final = 1 << 20
-"""Less does not hold an ext4 file system."""
+VOLUME_BYTES_MIN: Final = 8 << 20
+"""Below this an ext4 with a journal has no room to speak of."""
 
 VOLUME_BYTES_MAX: Final = 1 << 50
 LEASE_S_MIN: Final = 60

@@ -189,7 +189,7 @@ TABLE = {
     ),
     "empty volume": (
         replace(GRID, volumes=(VolumeSpec("scratch", 0),)),
-        "volumes[0].size_bytes: found 0 B; allowed are 1 MiB to 1 PiB",
+        "volumes[0].size_bytes: found 0 B; allowed are 8 MiB to 1 PiB",
     ),
     "no CIDR": (lan("lan"), f'networks[0].cidr: found "lan"; {PRIVATE}'),
     "no prefix": (
