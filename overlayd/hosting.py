@@ -28,7 +28,7 @@ from protocol.capacity.quantum import Quantum
 from protocol.node.events import Event, ImagesChanged, Probed
 from protocol.node.node import Node
 from protocol.node.part import part_of
-from protocol.terms.ids import Digest, PeerId
+from protocol.terms.ids import Digest, GridId, PeerId
 
 CACHE = Path("/var/cache/overlayd")
 """What was learnt of this machine by trying (KVM, QEMU's abilities), for all its daemons."""
@@ -72,8 +72,7 @@ class Hosting:
     async def open(self) -> None:
         """Everything opened and what was left over cleared; the node is told what there is."""
         offer = await self._compute.open(self._machine_changed)
-        carried = {row.record.id for row in self._node.host.carrier.rows()}
-        await self.realiser.clear_strays(carried)
+        await self.realiser.clear_strays(self._carried())
         self._tell(ImagesChanged(_labels(await self.images.list())))
         self._tell(Probed(await self._facts(offer)))
 
@@ -91,6 +90,9 @@ class Hosting:
         facts = await self._facts(await self._compute.reconsider())
         if facts.accelerator_why != self._node.host.facts.accelerator_why:
             self._tell(Probed(facts))
+
+    def _carried(self) -> set[GridId]:
+        return {row.record.id for row in self._node.host.carrier.rows()}
 
     def _tools(self) -> Tools:
         config, node = self._config, self._node
@@ -128,7 +130,7 @@ class Hosting:
     async def _facts(self, offer: ComputeOffer) -> HostFacts:
         """What was probed, capped by the configuration."""
         caps = self._config.offer
-        disk_bytes = await self._volumes.free_bytes()
+        disk_bytes = await self.realiser.disk_bytes(self._carried())
         return HostFacts(
             capacity=Quantum(
                 cpus_milli=int(min(offer.cpus_milli, caps.cpus or offer.cpus_milli)),

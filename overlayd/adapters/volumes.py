@@ -5,6 +5,7 @@ is counted as promised, not as used: a sparse file may yet fill up to its size.
 """
 
 import asyncio
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -51,9 +52,10 @@ class DirectoryVolumes:
         async with self._making:
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
-    async def observe(self) -> tuple[str, ...]:
-        """Ids of the volumes here, sorted."""
-        return await asyncio.to_thread(self._volumes)
+    async def observe(self) -> dict[str, int]:
+        """Size in bytes of every volume here, by id, sorted."""
+        here = await asyncio.to_thread(self._here)
+        return {volume: status.st_size for volume, status in here.items()}
 
     async def free_bytes(self) -> int:
         """Room on the file system, less what the volumes here may still grow by."""
@@ -72,16 +74,17 @@ class DirectoryVolumes:
         finally:
             making.unlink(missing_ok=True)
 
-    def _volumes(self) -> tuple[str, ...]:
-        entries = self._directory.iterdir()
-        return tuple(sorted(entry.stem for entry in entries if entry.suffix == _SUFFIX))
+    def _here(self) -> dict[str, os.stat_result]:
+        found = {}
+        for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                found[path.stem] = path.stat()
+        return found
 
     def _free_bytes(self) -> int:
         room = os.statvfs(self._directory)
-        promised = 0
-        for entry in self._directory.glob(f"*{_SUFFIX}"):
-            status = entry.stat()
-            promised += max(0, status.st_size - status.st_blocks * 512)
+        here = self._here().values()
+        promised = sum(max(0, status.st_size - status.st_blocks * 512) for status in here)
         return max(0, room.f_bavail * room.f_frsize - promised)
 
     def _path(self, volume: str) -> Path:

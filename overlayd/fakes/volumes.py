@@ -30,9 +30,9 @@ class FakeVolumes:
         self._path(volume)
         self.sizes.pop(volume, None)
 
-    async def observe(self) -> tuple[str, ...]:
-        """Ids, sorted."""
-        return tuple(sorted(self.sizes))
+    async def observe(self) -> dict[str, int]:
+        """Sizes by id, sorted."""
+        return dict(sorted(self.sizes.items()))
 
     async def free_bytes(self) -> int:
         """Room less what is promised."""

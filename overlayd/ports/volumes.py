@@ -16,8 +16,8 @@ class Volumes(Protocol):
     async def remove(self, volume: str) -> None:
         """Gone afterwards."""
 
-    async def observe(self) -> tuple[str, ...]:
-        """Ids of the volumes on this host."""
+    async def observe(self) -> dict[str, int]:
+        """Size in bytes of every volume on this host, by id, sorted."""
 
     async def free_bytes(self) -> int:
-        """Room left where volumes are kept."""
+        """Room left where volumes are kept, when all that are here are full."""

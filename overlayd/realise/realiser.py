@@ -118,6 +118,12 @@ class Realiser:
             if grid_of(volume) not in carried:
                 logger().warning("stray.volume", volume=volume, kept=True)
 
+    async def disk_bytes(self, carried: set[GridId]) -> int:
+        """Disk this host has for grids: what is free, and what those it carries have of it already."""
+        here = await self._tools.volumes.observe()
+        theirs = sum(size for volume, size in here.items() if grid_of(volume) in carried)
+        return await self._tools.volumes.free_bytes() + theirs
+
     async def _keep(self, grid: GridId, kick: asyncio.Event, cause: str) -> None:
         """One grid's task: works when kicked, tries again after failures, ends when nothing is left."""
         try:

@@ -25,14 +25,14 @@ async def test_made_once_and_found(volumes: Volumes) -> None:
     path = await volumes.ensure("home-1", SIZE, "home")
     assert await volumes.ensure("home-1", SIZE, "home") == path
     assert await volumes.ensure("home-2", SIZE, "home") != path
-    assert await volumes.observe() == ("home-1", "home-2")
+    assert list(await volumes.observe()) == ["home-1", "home-2"]
 
 
 async def test_removed_is_gone_and_removing_again_succeeds(volumes: Volumes) -> None:
     await volumes.ensure("home", SIZE, "home")
     await volumes.remove("home")
     await volumes.remove("home")
-    assert await volumes.observe() == ()
+    assert await volumes.observe() == {}
 
 
 async def test_promised_room_is_not_promised_twice(volumes: Volumes) -> None:
@@ -41,14 +41,14 @@ async def test_promised_room_is_not_promised_twice(volumes: Volumes) -> None:
     assert await volumes.free_bytes() < half
     with pytest.raises(VolumeError, match="no room"):
         await volumes.ensure("two", half, "two")
-    assert await volumes.observe() == ("one",)
+    assert await volumes.observe() == {"one": half}
 
 
 async def test_another_size_is_refused(volumes: Volumes) -> None:
     await volumes.ensure("home", SIZE, "home")
     with pytest.raises(VolumeError, match=str(SIZE)):
         await volumes.ensure("home", 2 * SIZE, "home")
-    assert await volumes.observe() == ("home",)
+    assert await volumes.observe() == {"home": SIZE}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ async def test_impossible_wishes_make_nothing(
 ) -> None:
     with pytest.raises(VolumeError, match=words):
         await volumes.ensure(volume, size, label)
-    assert await volumes.observe() == ()
+    assert await volumes.observe() == {}
 
 
 # What only a real disk shows.
@@ -98,7 +98,7 @@ async def test_never_formatted_again(tmp_path: Path) -> None:
 async def test_a_half_made_one_is_not_used(tmp_path: Path) -> None:
     volumes = DirectoryVolumes(tmp_path / "volumes")
     (tmp_path / "volumes" / "home.making").write_bytes(b"half")
-    assert await volumes.observe() == ()
+    assert await volumes.observe() == {}
     path = await volumes.ensure("home", SIZE, "home")
     subprocess.run(["e2fsck", "-fn", path], capture_output=True, check=True)
     assert [entry.name for entry in (tmp_path / "volumes").iterdir()] == ["home.raw"]

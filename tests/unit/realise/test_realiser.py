@@ -84,6 +84,14 @@ async def test_what_belongs_to_no_grid_goes_but_volumes_stay(world: HostWorld) -
     assert list(world.volumes.sizes) == [f"{GRID}.data"]
 
 
+async def test_what_a_grid_has_of_the_disk_is_promised_once(world: HostWorld) -> None:
+    """A new daemon counts its promises from the whole disk, so what they took of it is part of that."""
+    whole = await world.realiser.disk_bytes(set())
+    await up(world)
+    assert await world.realiser.disk_bytes({GRID}) == whole
+    assert await world.realiser.disk_bytes(set()) == whole - world.volumes.sizes[f"{GRID}.data"]
+
+
 async def test_a_worker_waits_for_its_head(world: HostWorld) -> None:
     world.want()
     world.wait_for_head()
