@@ -20,6 +20,7 @@ _ADVICE = {
     Constraint.UNDERLAY: "hosts of one site, or none behind NAT; `overlayctl peers` shows who is `public`",
     Constraint.ENCRYPTION: "say `encryption: none` on the network to let it cross sites in the clear",
     Constraint.ARCHITECTURE: "another architecture, with an image for it",
+    Constraint.DRIVER: "hosts with another driver; `overlayctl peers` shows what runs guests where",
     Constraint.LABEL: "ask for those labels under `preferred`; `overlayctl peers` shows who has which",
     Constraint.AUTHORITY: "ask the site's admin",
     Constraint.NAME: "take the other grid down, or choose another name",

@@ -12,7 +12,7 @@ from math import inf
 import msgspec
 
 from protocol.capacity.quantum import Quantum
-from protocol.grid.model import Compact, Encryption, GridSpec, Spread, Strict, Workspace
+from protocol.grid.model import Compact, Driver, Encryption, GridSpec, Spread, Strict, Workspace
 from protocol.terms.coordinate import Coordinate, distance_s, known
 from protocol.terms.ids import PeerId
 from protocol.terms.refusal import Constraint, Refusal
@@ -152,10 +152,18 @@ def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal
     if workspace.driver and workspace.driver not in offer.runs_by:
         by = ", ".join(offer.runs_by) or "nothing it names"
         no(Constraint.DRIVER, f"it runs guests by {by}, asked: {workspace.driver}")
+    if Driver.LXC in offer.runs_by and (parts := _parts(workspace)):
+        no(Constraint.DRIVER, f"its guests are containers, which get no {' and no '.join(parts)}")
     missing = [label for label in workspace.labels if label not in offer.labels]
     if missing:
         no(Constraint.LABEL, f"it has no label {', '.join(missing)}")
     return found
+
+
+def _parts(workspace: Workspace) -> list[str]:
+    """What a virtual machine is given and a container, so far, is not."""
+    parts = {"network card": workspace.networks, "disk": workspace.mounts}
+    return [part for part, asked in parts.items() if asked]
 
 
 def lacking(asked: Quantum, host: str, free: Quantum) -> list[Refusal]:

@@ -11,9 +11,11 @@ from protocol.grid.model import (
     DeviceCount,
     Driver,
     GridSpec,
+    Mount,
     NetworkSpec,
     Spread,
     Strict,
+    VolumeSpec,
 )
 from protocol.placement.fit import apart_ms, conflict, quantum_of, refusals, rules_of
 from protocol.terms.coordinate import NOWHERE
@@ -38,6 +40,21 @@ def test_what_a_workspace_asks_of_its_host(keys: dict[str, object], constraint: 
     offer = host("h1", labels=("ssd",), devices=(("gpu", 2),))
     found = refusals(workspace, offer, offer.free, rules_of(grid()))
     assert [refusal.constraint for refusal in found] == [constraint]
+
+
+def test_a_container_is_what_its_image_makes_it() -> None:
+    """libvirt's driver would refuse to start one with more (overlayd/adapters/libvirt/README.md)."""
+    offer = replace(host("h1"), runs_by=("lxc",))
+    disk, card = {"mounts": (Mount("data", "/srv"),)}, {"networks": ("lan",)}
+    for keys, said in [
+        ({}, []),
+        (disk, ["its guests are containers, which get no disk"]),
+        (disk | card, ["its guests are containers, which get no network card and no disk"]),
+    ]:
+        spec = replace(grid(cluster(**keys)), volumes=(VolumeSpec("data", GIB),))  # type: ignore[arg-type]
+        (workspace,) = workspaces(spec)
+        found = refusals(workspace, offer, offer.free, rules_of(grid()))
+        assert [refusal.detail for refusal in found] == said
 
 
 def test_what_it_gets() -> None:
