@@ -111,10 +111,12 @@ COMPARE_SOON_S = 3.0
 SCOPES = 256
 """Sites compared at once, and everybody's."""
 COMPARE_BUCKETS = 64
-GRAFT_AFTER_S = 0.2
-"""An announced record that has not come by then is asked for (Plumtree's timer)."""
-ANNOUNCE_AFTER_S = (0.1, 0.3)
-"""Announcements are gathered for a time between these: one small frame instead of many."""
+GRAFT_AFTER_S = 0.06
+"""An announced record that has not come by then is asked for (Plumtree's timer). Short, since it was announced
+late already: who announced it has had it for longer than the branch should take, and is the better one."""
+ANNOUNCE_AFTER_S = (0.05, 0.15)
+"""Announcements are gathered for a time between these: one small frame instead of many, and time for the tree,
+which is mostly there first."""
 ANNOUNCED = 4096
 """Announcements awaited at once."""
 RECORDS = 65536
