@@ -31,6 +31,7 @@ from protocol.membership.messages import (
     ShuffleReply,
     Suspicion,
 )
+from protocol.membership.neighbours import Answer, Neighbours
 from protocol.membership.outcomes import (
     Accuse,
     Met,
@@ -42,10 +43,6 @@ from protocol.membership.outcomes import (
 )
 from protocol.membership.presence import Known
 from protocol.membership.strain import Strain
-from protocol.membership.view import View
-from protocol.membership.vivaldi import Vivaldi
-from protocol.membership.walks import Walks
-from protocol.terms.coordinate import known
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import PeerId
@@ -53,15 +50,10 @@ from protocol.terms.limits import (
     JOINS_TRIED,
     NEEDY_BELOW,
     OBSERVERS_ENOUGH,
-    PING_EVERY_S,
-    PING_SOON_S,
     REDIAL_EVERY_S,
     SILENCE_S,
-    UNREACHED_S,
 )
 from protocol.terms.reach import Reach
-
-Answer = tuple[list[Effect], list[Outcome]]
 
 
 class Membership:
@@ -72,11 +64,13 @@ class Membership:
         self._joins = {join.peer: join.address for join in joins if join.peer != me.peer}
         self.links = Links()
         self.liveness = Liveness()
-        self.view = View(me.peer, me.site, dice)
-        self.vivaldi = Vivaldi(dice)
-        self.walks = Walks(me.peer, self.view, dice, now)
         self.known: dict[PeerId, Known] = {}
         self._alive: dict[PeerId, str] = {}
+        self._neighbours = Neighbours(
+            me, dice, self.links, self.liveness, self.known, self._alive, self.address, now
+        )
+        self.view, self.walks = self._neighbours.view, self._neighbours.walks
+        self.vivaldi = self._neighbours.vivaldi
         self._guests: Guests | None = None
         """None while everybody knows everybody."""
         self._strain = Strain()
@@ -84,7 +78,7 @@ class Membership:
         self._meeting: dict[PeerId, None] = {}
         """Dialled to compare directories with."""
         self._healing = Healing(dice)
-        self._join_s = self._ping_s = 0.0
+        self._join_s = 0.0
 
     # -- what is known
 
@@ -122,7 +116,8 @@ class Membership:
 
     def settled_like(self, other: "Membership", now: float) -> None:
         """Knows and believes what another peer does (but for that one itself), as if it had long been there."""
-        self.known, self._alive = other.known.copy(), other._alive.copy()
+        self.known.update(other.known)
+        self._alive.update(other._alive)
         self.liveness.settled_like(other.liveness)
         if other._guests is not None:
             self._guests = Guests(self._kept, other._guests)
@@ -178,7 +173,7 @@ class Membership:
 
     def hang_up(self, peer: PeerId, why: str, now: float) -> Answer:
         """Done with that peer, at least until it comes again."""
-        outcomes = self._drop(peer, now)
+        outcomes = self._neighbours.drop(peer, now)
         return self.links.close(peer, why), outcomes
 
     def expel(self, peer: PeerId, why: str, now: float) -> Answer:
@@ -196,27 +191,27 @@ class Membership:
         """A message of an introduced peer (a Hello is the node's to check first)."""
         match message:
             case Ping():
-                return self._pinged(sender, message, now), []
+                return self._neighbours.pinged(sender, message, now), []
             case Pong(sent_s=sent_s, time_s=time_s, here=here):
                 self.links.compared(sender, now - sent_s, offset_of(sent_s, time_s, now))
                 round_trip_s = self.links.measured(sender, now - sent_s)
                 self.vivaldi.measured(here, round_trip_s)
                 return [], []
             case Join():
-                return self._joined(sender, now)
+                return self._neighbours.joined(sender, now)
             case ForwardJoin():
-                return self._forward_join(sender, message, now)
+                return self._neighbours.forward_join(sender, message, now), []
             case Shuffle():
-                return self.walks.shuffle(sender, message, self._near_contacts(), now), []
+                return self.walks.shuffle(sender, message, self._neighbours.contacts(), now), []
             case ShuffleReply():
                 return self.walks.shuffle_reply(message, len(self.view) < NEEDY_BELOW), []
             case Neighbour(urgent=urgent):
-                return self._asked(sender, urgent, now)
+                return self._neighbours.asked(sender, urgent, now)
             case NeighbourReply(agreed=agreed):
                 self.view.answered(sender)
-                return self._take(sender, now) if agreed else ([], [])
+                return self._neighbours.take(sender, now) if agreed else ([], [])
             case Disconnect():
-                return [], self._drop(sender, now)
+                return [], self._neighbours.drop(sender, now)
             case Goodbye():
                 known = self.known.get(sender)
                 if known is None:
@@ -247,24 +242,16 @@ class Membership:
 
     def tick(self, now: float) -> Answer:
         """Joins, looks for neighbours, pings them, suspects the silent, heals splits."""
-        effects = self._join(now)
-        for peer in self.view.asks_for(self._alive, now):
-            if len(self.view) >= NEEDY_BELOW and not self.links.near(peer, self.address(peer), now):
-                continue
-            if self.liveness.health(peer) in (Health.DEAD, Health.LEFT):
-                self.view.lost(peer)
-                continue
-            urgent = self.view.is_urgent(peer)
-            effects += self.route(Send(peer, Neighbour(urgent)), now)
+        effects = self._join(now) + self._neighbours.ask(now)
         outcomes: list[Outcome] = []
-        if now >= self._ping_s:
-            pings, lost = self._ping(now)
+        if self._neighbours.pings_due(now):
+            pings, lost = self._neighbours.ping(now)
             effects += pings
             outcomes += lost + self._silent(now)
         outcomes += self._follow(self.liveness.tick(now), now)
         effects += self._heal(now)
         if self.walks.due(now):
-            effects += self.walks.tick(self._contact, self._near_contacts(), now)
+            effects += self.walks.tick(self._contact, self._neighbours.contacts(), now)
         effects += self.links.tick(now)
         for peer in self.links.pop_unreachable():
             outcomes += self._unreachable(peer, now)
@@ -272,10 +259,9 @@ class Membership:
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        ping = Deadline(self._ping_s, "ping") if len(self.view) else None
         join = Deadline(self._join_s, "join") if self._joins and not self._alive else None
         return earliest(
-            ping,
+            self._neighbours.next_ping(),
             join,
             self._healing.next_deadline(self.liveness.any_gone(), self._strangers),
             self.view.next_deadline(self._alive),
@@ -346,104 +332,7 @@ class Membership:
         met = self._meeting.pop(peer, 0) is None
         return self._accuse(peer, now) if met and peer in self._alive else []
 
-    # -- neighbours
-
-    def _joined(self, sender: PeerId, now: float) -> Answer:
-        known = self.known.get(sender)
-        if known is None:
-            return [], []
-        effects = self.walks.joined(known.contact, self._near_contacts())
-        taken = self.walks.may_take(now)
-        effects.append(Send(sender, NeighbourReply(taken)))
-        if not taken:
-            return effects, []
-        more, outcomes = self._take(sender, now)
-        return effects + more, outcomes
-
-    def _forward_join(self, sender: PeerId, message: ForwardJoin, now: float) -> Answer:
-        effects, ends_here = self.walks.forward_join(sender, message)
-        newcomer = message.newcomer
-        if ends_here and self.view.wants(newcomer.peer, newcomer.site, False, self._alive):
-            effects = self.route(Send(newcomer.peer, Neighbour(False)), now)
-        return effects, []
-
-    def _asked(self, sender: PeerId, urgent: bool, now: float) -> Answer:
-        known = self.known.get(sender)
-        if known is None:
-            return [], []
-        agreed = self.view.wants(sender, known.site, urgent, self._alive)
-        effects: list[Effect] = [Send(sender, NeighbourReply(agreed))]
-        if not agreed:
-            return effects, []
-        more, outcomes = self._take(sender, now)
-        return effects + more, outcomes
-
-    def _take(self, peer: PeerId, now: float) -> Answer:
-        known = self.known.get(peer)
-        if known is None or self.view.is_neighbour(peer):
-            return [], []
-        outcomes: list[Outcome] = [NeighbourUp(peer)]
-        effects: list[Effect] = self.links.stand(peer, self.address(peer), now)
-        self.links.pinged(peer, now - PING_EVERY_S)
-        self._ping_s = min(self._ping_s, now)
-        for evicted in self.view.add(known.contact, self._alive):
-            effects.append(Send(evicted, Disconnect()))
-            outcomes += self._release(evicted, now)
-        return effects, outcomes
-
-    def _drop(self, peer: PeerId, now: float) -> list[Outcome]:
-        """No neighbour any more, by its own wish or because it is gone."""
-        if not self.view.remove(peer):
-            return []
-        self.view.hurry()
-        return self._release(peer, now)
-
-    def _release(self, peer: PeerId, now: float) -> list[Outcome]:
-        self.links.release(peer, now)
-        if peer in self._alive:
-            self.view.passive.add(self.known[peer].contact)
-        return [NeighbourDown(peer)]
-
-    def _near_contacts(self) -> list[Contact]:
-        return [self.known[peer].contact for peer in self.view.neighbours]
-
-    # -- pings and beliefs
-
-    def _ping(self, now: float) -> Answer:
-        """One side of a connection pings; the other waits longer, and does so when nothing comes.
-
-        A neighbour that lives but cannot be reached from here is no use as one.
-        """
-        effects: list[Effect] = []
-        outcomes: list[Outcome] = []
-        pause_s = PING_EVERY_S if known(self.vivaldi.here) else PING_SOON_S
-        next_s = now + pause_s
-        for peer in self.view.neighbours:
-            link = self.links.view(peer)
-            if link is None or not link.introduced:
-                if link is not None and now >= link.heard_s + UNREACHED_S:
-                    outcomes += self._drop(peer, now)
-                    continue
-                effects += self.links.stand(peer, self.address(peer), now)
-                next_s = min(next_s, now + REDIAL_EVERY_S)
-                continue
-            due_s = link.pinged_s + pause_s * (1.0 if self._me < peer else 1.5)
-            if now >= due_s:
-                self.links.pinged(peer, now)
-                effects.append(Send(peer, Ping(now, link.round_trip_s, self.vivaldi.here)))
-            else:
-                next_s = min(next_s, due_s)
-        self._ping_s = next_s
-        return effects, outcomes
-
-    def _pinged(self, sender: PeerId, ping: Ping, now: float) -> list[Effect]:
-        self.links.pinged(sender, now)
-        self.vivaldi.measured(ping.here, ping.round_trip_s)
-        answers: list[Effect] = [Send(sender, Pong(ping.sent_s, now, self.vivaldi.here))]
-        if not self.view.is_neighbour(sender):
-            # Only neighbours ping: the sender missed that this ended.
-            answers.append(Send(sender, Disconnect()))
-        return answers
+    # -- beliefs
 
     def _silent(self, now: float) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -478,7 +367,7 @@ class Membership:
                 self._accused.pop(peer, None)
                 if self._alive.pop(peer, None) and change.health is Health.DEAD:
                     self._healing.died(self.known[peer].site, len(self._alive), now)
-                outcomes += self._drop(peer, now)
+                outcomes += self._neighbours.drop(peer, now)
                 self.view.lost(peer)
             else:
                 if peer not in self._alive:
