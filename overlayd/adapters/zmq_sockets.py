@@ -14,7 +14,7 @@ import zmq
 from overlayd.ports.keys import Identity
 from protocol.wire.limits import MAX_FRAME_BYTES
 
-TURN = 16
+TURN = 4
 """Messages read before others get their turn."""
 
 QUEUE_FRAMES = 256

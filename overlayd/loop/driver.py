@@ -12,7 +12,7 @@ from overlayd.ports.clock import Clock
 from protocol.node.events import Event, Stopping, Ticked
 from protocol.node.node import Node
 
-_TURN_S = 0.002
+_TURN_S = 0.001
 """How long events are handled before the loop gets a turn for sockets, the API and timers: what one peer's
 flood adds to another's wait, at most."""
 
