@@ -40,12 +40,11 @@ class Changed(msgspec.Struct, frozen=True):
 class _Doubt:
     """About a peer that is not simply alive."""
 
-    __slots__ = ("health", "observers", "since_s")
+    __slots__ = ("health", "observers")
 
-    def __init__(self, health: Health, now: float) -> None:
+    def __init__(self, health: Health) -> None:
         self.health = health
-        self.since_s = now
-        self.observers: dict[PeerId, float] = {}
+        self.observers: tuple[PeerId, ...] = ()
 
 
 class Liveness:
@@ -54,7 +53,10 @@ class Liveness:
     def __init__(self) -> None:
         self._incarnations: dict[PeerId, int] = {}
         self._doubts: dict[PeerId, _Doubt] = {}
-        self._suspects: dict[PeerId, _Doubt] = {}
+        self._lonely: dict[PeerId, float] = {}
+        self._confirmed: dict[PeerId, float] = {}
+        """Suspects by how soon they become deaths: since when they have LONELY_S, or CONFIRM_S. Insertion order
+        is time order, so that thousands at once cost no search."""
         self._wrong: dict[PeerId, tuple[float, int]] = {}
         """Observers whose suspicions were refuted: since when, how many."""
         self.patience = 1.0
@@ -86,12 +88,12 @@ class Liveness:
         if before is None:
             self._incarnations[peer] = incarnation
             if left:
-                self._doubts[peer] = _Doubt(Health.LEFT, now)
+                self._doubts[peer] = _Doubt(Health.LEFT)
                 return [Changed(peer, Health.LEFT, "left")]
             return [Changed(peer, Health.ALIVE, "joined")]
         if left and incarnation >= before and self.health(peer) is not Health.LEFT:
             self._incarnations[peer] = incarnation
-            return self._become(peer, Health.LEFT, "left", now)
+            return self._become(peer, Health.LEFT, "left")
         if incarnation <= before:
             return []
         self._incarnations[peer] = incarnation
@@ -100,7 +102,7 @@ class Liveness:
             return []
         for observer in doubt.observers:
             self._was_wrong(observer, now)
-        return self._become(peer, Health.ALIVE, "back with a new incarnation", now)
+        return self._become(peer, Health.ALIVE, "back with a new incarnation")
 
     def suspected(
         self, observer: PeerId, accused: PeerId, incarnation: int, now: float
@@ -117,10 +119,11 @@ class Liveness:
         if self._discredited(observer, now):
             return []
         if doubt is not None:
-            doubt.observers.setdefault(observer, now)
+            self._confirm(observer, accused, doubt, now)
             return []
-        changed = self._become(accused, Health.SUSPECT, "silent", now)
-        self._doubts[accused].observers[observer] = now
+        changed = self._become(accused, Health.SUSPECT, "silent")
+        self._doubts[accused].observers = (observer,)
+        self._lonely[accused] = now
         return changed
 
     def heard(self, peer: PeerId, now: float) -> list[Changed]:
@@ -128,66 +131,99 @@ class Liveness:
         doubt = self._doubts.get(peer)
         if doubt is None or doubt.health is Health.LEFT:
             return []
-        return self._become(peer, Health.ALIVE, "heard from", now)
+        return self._become(peer, Health.ALIVE, "heard from")
 
     def forget(self, peer: PeerId) -> None:
         """As if it had never been heard of."""
         self._incarnations.pop(peer, None)
         self._doubts.pop(peer, None)
-        self._suspects.pop(peer, None)
+        self._settle(peer)
 
     def tick(self, now: float) -> list[Changed]:
         """Suspicions that were not refuted in time become deaths."""
         changed: list[Changed] = []
-        for peer, doubt in list(self._suspects.items()):
-            if now >= self._ends(doubt):
-                why = f"silent for {len(doubt.observers)} observers"
-                changed += self._become(peer, Health.DEAD, why, now)
+        for suspects, within_s in self._waits():
+            while suspects:
+                peer, since_s = next(iter(suspects.items()))
+                if now < since_s + within_s:
+                    break
+                why = f"silent for {self.observers(peer)} observers"
+                changed += self._become(peer, Health.DEAD, why)
         return changed
 
     def next_deadline(self) -> Deadline | None:
         """When the first suspicion becomes a death."""
-        if not self._suspects:
-            return None
-        return Deadline(min(self._ends(doubt) for doubt in self._suspects.values()), "suspicion")
+        ends = [
+            next(iter(suspects.values())) + within_s
+            for suspects, within_s in self._waits()
+            if suspects
+        ]
+        return Deadline(min(ends), "suspicion") if ends else None
 
     def any_gone(self) -> bool:
         """Whether anybody is believed dead or gone."""
-        return len(self._doubts) > len(self._suspects)
+        return len(self._doubts) > len(self._lonely) + len(self._confirmed)
+
+    def check(self) -> None:
+        """Each suspect is waited for once, the earliest first."""
+        suspects = [peer for peer, doubt in self._doubts.items() if doubt.health is Health.SUSPECT]
+        assert len(suspects) == len(self._lonely) + len(self._confirmed)
+        assert all(peer in self._lonely or peer in self._confirmed for peer in suspects)
+        for waiting, _ in self._waits():
+            assert list(waiting.values()) == sorted(waiting.values())
 
     def gone(self) -> list[PeerId]:
         """Peers believed dead or gone."""
         return [p for p, doubt in self._doubts.items() if doubt.health is not Health.SUSPECT]
+
+    def _confirm(self, observer: PeerId, accused: PeerId, doubt: _Doubt, now: float) -> None:
+        """Two observers: a moment to refute after the second spoke, if that is sooner. One: longer."""
+        if observer in doubt.observers:
+            return
+        doubt.observers = (*doubt.observers, observer)
+        since_s = self._lonely.get(accused)
+        if (
+            since_s is not None
+            and now + CONFIRM_S * self.patience < since_s + LONELY_S * self.patience
+        ):
+            del self._lonely[accused]
+            self._confirmed[accused] = now
 
     def _withdrawn(
         self, observer: PeerId, accused: PeerId, doubt: _Doubt | None, now: float
     ) -> list[Changed]:
         if doubt is None:
             return []
-        doubt.observers.pop(observer, None)
-        if doubt.health is not Health.SUSPECT or doubt.observers:
+        doubt.observers = tuple(other for other in doubt.observers if other != observer)
+        if doubt.health is not Health.SUSPECT:
             return []
-        return self._become(accused, Health.ALIVE, "suspicion taken back", now)
+        if not doubt.observers:
+            return self._become(accused, Health.ALIVE, "suspicion taken back")
+        if len(doubt.observers) == 1 and self._confirmed.pop(accused, None) is not None:
+            self._lonely[accused] = now
+        return []
 
-    def _become(self, peer: PeerId, health: Health, why: str, now: float) -> list[Changed]:
-        self._suspects.pop(peer, None)
+    def _become(self, peer: PeerId, health: Health, why: str) -> list[Changed]:
+        self._settle(peer)
         if health is Health.ALIVE:
             del self._doubts[peer]
         elif (doubt := self._doubts.get(peer)) is not None:
-            doubt.health, doubt.since_s = health, now
+            doubt.health = health
         else:
-            doubt = self._doubts[peer] = _Doubt(health, now)
-            if health is Health.SUSPECT:
-                self._suspects[peer] = doubt
+            self._doubts[peer] = _Doubt(health)
         return [Changed(peer, health, why)]
 
-    def _ends(self, doubt: _Doubt) -> float:
-        """Two observers: a moment to refute after the second spoke. One: longer."""
-        heard = sorted(doubt.observers.values())
-        lonely_s = (heard[0] if heard else doubt.since_s) + LONELY_S * self.patience
-        if len(heard) >= 2:
-            return min(heard[1] + CONFIRM_S * self.patience, lonely_s)
-        return lonely_s
+    def _settle(self, peer: PeerId) -> None:
+        """No suspect any more."""
+        self._lonely.pop(peer, None)
+        self._confirmed.pop(peer, None)
+
+    def _waits(self) -> tuple[tuple[dict[PeerId, float], float], ...]:
+        """Suspects, and how long each has."""
+        return (
+            (self._confirmed, CONFIRM_S * self.patience),
+            (self._lonely, LONELY_S * self.patience),
+        )
 
     def _was_wrong(self, observer: PeerId, now: float) -> None:
         since_s, count = self._wrong.pop(observer, (now, 0))

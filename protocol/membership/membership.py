@@ -274,6 +274,7 @@ class Membership:
         """Neighbours are known, and nobody is its own."""
         self.view.check()
         self.walks.check()
+        self.liveness.check()
         assert not self.view.is_neighbour(self._me)
         assert all(peer in self.known for peer in self.view.neighbours)
         assert all(peer in self.known for peer in self._alive)

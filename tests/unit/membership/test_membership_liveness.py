@@ -110,6 +110,29 @@ def test_taken_back_by_all_who_said_it() -> None:
     assert table.suspected(TWO, PEER, -1, 0.3) == [Changed(PEER, ALIVE, "suspicion taken back")]
 
 
+def test_taken_back_by_one_of_two_the_other_is_alone_from_then_on() -> None:
+    table = known(SUSPECT)
+    table.suspected(TWO, PEER, 5, 0.1)
+    table.suspected(ONE, PEER, -1, 0.2)
+    assert table.next_deadline() == Deadline(0.2 + LONELY_S, "suspicion")
+    table.suspected(ONE, PEER, 5, 0.3)
+    assert table.next_deadline() == Deadline(0.3 + CONFIRM_S, "suspicion")
+
+
+def test_of_many_suspects_each_has_its_time() -> None:
+    table, many = Liveness(), [PeerId(f"peer {i}") for i in range(9)]
+    for i, peer in enumerate(many):
+        table.present(peer, 1, False, 0.0)
+        table.suspected(ONE, peer, 1, i / 10)
+    for peer in (many[7], many[3]):
+        table.suspected(TWO, peer, 1, 1.0)
+    table.check()
+    assert [change.peer for change in table.tick(1.0 + CONFIRM_S)] == [many[7], many[3]]
+    assert table.next_deadline() == Deadline(LONELY_S, "suspicion")
+    assert [change.peer for change in table.tick(LONELY_S + 0.2)] == many[:3]
+    table.check()
+
+
 @pytest.mark.parametrize("before", [SUSPECT, DEAD])
 def test_own_ears_outweigh_others_words(before: Health) -> None:
     table = known(before)
