@@ -16,8 +16,8 @@ from overlayd.cli.words import NAME, age, clock
 from protocol.grid.lifecycle import SETTLED
 from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
-from protocol.negotiation.placing import Stage
 from protocol.negotiation.request import UNENDED, RequestState, RequestView
+from protocol.negotiation.stages import Stage
 from protocol.node.rows import GridRow, WorkspaceRow
 from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
 

@@ -10,9 +10,6 @@ knows, so the attempt is voted down until somebody answers; only then is the per
 """
 
 from collections.abc import Callable, Iterable
-from enum import StrEnum
-
-import msgspec
 
 from protocol.grid.lease import late
 from protocol.grid.record import (
@@ -33,7 +30,7 @@ from protocol.negotiation.gathering import Gathering
 from protocol.negotiation.messages import DecidedAck, HoldReply, Notice, Quote
 from protocol.negotiation.outcomes import Outcome, Propose
 from protocol.negotiation.request import Request, RequestState
-from protocol.negotiation.shortlist import Candidate
+from protocol.negotiation.stages import UNDECIDED, Stage, World
 from protocol.placement.choose import Choice
 from protocol.placement.explain import summarise, words
 from protocol.terms.dice import Dice
@@ -59,54 +56,11 @@ _ANOTHER_NAME = "  would work: take it down with `overlayctl down`, or choose an
 Answer = tuple[list[Effect], list[Outcome]]
 
 
-class World(msgspec.Struct, frozen=True):
-    """What the node knows that a request needs, asked for when it is needed."""
-
-    me: str
-    """This peer in this life: one that was killed may have had a grid decided it does not know of, and
-    what it lets go of now must not be that grid's."""
-    candidates: Callable[[], tuple[Candidate, ...]]
-    stewards: Callable[[str], tuple[PeerId, ...]]
-    """For a register key."""
-    detail: Callable[[tuple[str, ...], float], list[Effect]] = lambda sites, now: []
-    """Asks other sites for their hosts, when not all are known; these sites, if any are named."""
-    blind: Callable[[float], bool] = lambda now: False
-    """Whether this peer has yet to hear of the hosts there are."""
-
-
-class Stage(StrEnum):
-    """Where a placing request is."""
-
-    HEARING = "hearing"
-    """This peer was started a moment ago: it has yet to hear of the hosts there are."""
-    ASKING_SITES = "asking sites"
-    QUOTING = "quoting"
-    HOLDING = "holding"
-    BACKING_OFF = "backing off"
-    QUEUED = "queued"
-    COMMITTING = "committing"
-    VOIDING = "voiding"
-    LOOKING = "looking"
-    """A grid of that name is up: whether this very order made it is asked of the stewards."""
-    BUILDING = "building"
-    OVER = "over"
-
-
-_BEFORE = (
-    Stage.HEARING,
-    Stage.ASKING_SITES,
-    Stage.QUOTING,
-    Stage.HOLDING,
-    Stage.BACKING_OFF,
-    Stage.LOOKING,
-)
-"""Nothing of this attempt is before the stewards."""
-
-
 class Placing(Request):
     """One `plan` (without an order to sign it) or one `up`."""
 
-    kind = "up"
+    kinds = ("plan", "up")
+    """What it is called without an order, and with one."""
 
     def __init__(
         self,
@@ -118,7 +72,7 @@ class Placing(Request):
         now: float,
     ) -> None:
         super().__init__(request, deployment.name, now)
-        self.kind = "up" if order is not None else "plan"
+        self.kind = self.kinds[order is not None]
         self.deployment, self.order = deployment, order
         self._world, self._dice = world, dice
         self._attempt = -1
@@ -428,7 +382,7 @@ class Placing(Request):
 
     def cancel(self, now: float) -> list[Effect]:
         """The person changed their mind. Before the commit everything is let go; after it, use down."""
-        if self._step in _BEFORE:
+        if self._step in UNDECIDED:
             effects = self._gathering.release() + self._claiming.end(self.order)
             self._finish(RequestState.CANCELLED, ["cancelled; nothing is held"], now)
             return effects

@@ -9,8 +9,9 @@ import msgspec
 
 from protocol.grid.record import GridRecord, GridState, order_part
 from protocol.negotiation.messages import Notice
-from protocol.negotiation.placing import Answer, Placing, Stage
+from protocol.negotiation.placing import Answer, Placing
 from protocol.negotiation.request import RequestState
+from protocol.negotiation.stages import Stage
 from protocol.terms.effects import Effect
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import CLAIM_AGAIN_S, QUEUE_AGAIN_S, QUEUE_EVERY_S, REQUEST_S

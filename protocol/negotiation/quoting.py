@@ -4,41 +4,22 @@ A quote binds nobody. A held plan is real promises, asked for under an order tha
 so whoever has it, also this peer, can make no grid of it without its owner's `up`.
 """
 
-from collections.abc import Callable
-
-from protocol.negotiation.authority import Deployment
-from protocol.negotiation.placing import Answer, Placing, World
+from protocol.negotiation.placing import Answer, Placing
 from protocol.negotiation.proposal import Proposal, proposed
 from protocol.negotiation.request import RequestState
 from protocol.placement.choose import Choice
-from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect
-from protocol.terms.ids import RequestId
 from protocol.terms.limits import PROPOSAL_S
 from protocol.terms.quantities import format_duration
 from protocol.trust.order import SignedOrder
-
-Keep = Callable[[Proposal], list[Effect]]
-"""Keeps a proposal, on disk."""
 
 
 class Quoting(Placing):
     """One `plan --quote`, or, with an order to hold, one `plan --hold`."""
 
-    def __init__(
-        self,
-        request: RequestId,
-        deployment: Deployment,
-        order: SignedOrder | None,
-        world: World,
-        dice: Dice,
-        keep: Keep,
-        now: float,
-    ) -> None:
-        super().__init__(request, deployment, order, world, dice, now)
-        self.kind = "quote" if order is None else "hold"
-        self._keep = keep
-        self._held_s = now
+    kinds = ("quote", "hold")
+    _held_s = 0.0
+    """When its holds were asked for."""
 
     def _planned(self, choice: Choice, now: float) -> list[Effect]:
         """Everybody has spoken, and it fits."""
@@ -46,7 +27,7 @@ class Quoting(Placing):
         lasts = format_duration(PROPOSAL_S)
         line = f"{self.grid} can be made so for {lasts}: `overlayctl up --quote {self.id}`"
         self._finish(RequestState.DONE, [line], now)
-        return self._keep(self._proposal(now))
+        return self._world.keep(self._proposal(now))
 
     def _hold(self, choice: Choice, order: SignedOrder, now: float) -> Answer:
         if not self._gathering.rounds:
@@ -61,7 +42,7 @@ class Quoting(Placing):
         left = format_duration(round(self.until_s - now))
         line = f"{self.grid} is held for {left}: `overlayctl up --quote {self.id}` makes it"
         self._finish(RequestState.HELD, [line], now)
-        return self._keep(self._proposal(now)), []
+        return self._world.keep(self._proposal(now)), []
 
     def _proposal(self, now: float) -> Proposal:
         used = dict.fromkeys(row.peer for row in self.placement)

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from protocol.negotiation.authority import Deployment
 from protocol.negotiation.gathering import Gathering
-from protocol.negotiation.placing import Answer, Placing, World
+from protocol.negotiation.placing import Answer, Placing
 from protocol.negotiation.proposal import (
     Proposal,
     moved,
@@ -25,6 +25,7 @@ from protocol.negotiation.proposal import (
     refused_by,
 )
 from protocol.negotiation.request import Moved, RequestState
+from protocol.negotiation.stages import World
 from protocol.placement.choose import Choice
 from protocol.placement.explain import words
 from protocol.placement.fit import rules_of

@@ -23,8 +23,9 @@ from protocol.negotiation.messages import (
     Quote,
 )
 from protocol.negotiation.outcomes import Outcome
-from protocol.negotiation.placing import Placing, World
+from protocol.negotiation.placing import Placing
 from protocol.negotiation.request import RequestState
+from protocol.negotiation.stages import World
 from protocol.node.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.node.heard import Heard
 from protocol.node.host import Host
@@ -69,10 +70,10 @@ class Desk:
         self.heard = Heard(identity, membership, expects, now)
         self._waits: dict[GridId, tuple[tuple[str, ...], ...]] = {}
         life = f"{identity.peer}/{incarnation}"
-        heard = self.heard
-        world = World(life, heard.candidates, heard.stewards, detail, heard.blind)
+        heard, proposals = self.heard, Proposals(self.requests)
+        world = World(life, heard.candidates, heard.stewards, detail, heard.blind, proposals.keep)
         self.waiting = Waiting(self.requests, authority, world, dice)
-        self.proposals = Proposals(self.requests)
+        self.proposals = proposals
         self.placings = Placings(
             identity,
             authority,

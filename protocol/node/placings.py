@@ -7,8 +7,9 @@ from protocol.grid.record import GridState, order_part
 from protocol.negotiation.authority import Authority, Deployment
 from protocol.negotiation.messages import Notice
 from protocol.negotiation.outcomes import Outcome
-from protocol.negotiation.placing import Placing, World
+from protocol.negotiation.placing import Placing
 from protocol.negotiation.quoting import Quoting
+from protocol.negotiation.stages import World
 from protocol.negotiation.taking import Taking
 from protocol.node.events import PlanAsked
 from protocol.node.heard import Heard
@@ -60,8 +61,7 @@ class Placings:
             return self._no(request, kind, spec.name, unknown, now)
         placing: Placing
         if event.keep:
-            keep = self._proposals.keep
-            placing = Quoting(request, deployment, None, self._world, self._dice, keep, now)
+            placing = Quoting(request, deployment, None, self._world, self._dice, now)
         else:
             placing = Placing(request, deployment, None, self._world, self._dice, now)
         self._requests.add(placing)
@@ -120,8 +120,7 @@ class Placings:
             lines = (full, "  would work: another peer, or `overlayctl request cancel` of one")
         if lines:
             return self._no(request, "hold", name, lines, now)
-        keep = self._proposals.keep
-        quoting = Quoting(request, deployment, signed, self._world, self._dice, keep, now)
+        quoting = Quoting(request, deployment, signed, self._world, self._dice, now)
         self._requests.add(quoting)
         return quoting.begin(now)
 

@@ -2,8 +2,8 @@
 
 from protocol.negotiation.authority import Authority, Deployment
 from protocol.negotiation.outcomes import Outcome
-from protocol.negotiation.placing import World
 from protocol.negotiation.queueing import TABLE, QueuedRow, Queueing, QueueNotSaved
+from protocol.negotiation.stages import World
 from protocol.node.requests import Requests, answered
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect, Persist, Row, Untidied

@@ -36,10 +36,11 @@ from protocol.negotiation.messages import (
     RoomClaim,
 )
 from protocol.negotiation.outcomes import Propose
-from protocol.negotiation.placing import Placing, World
+from protocol.negotiation.placing import Placing
 from protocol.negotiation.queueing import Queueing
 from protocol.negotiation.request import StoryLine
 from protocol.negotiation.shortlist import Candidate, told_by
+from protocol.negotiation.stages import World
 from protocol.node.events import Cleared, Progressed
 from protocol.node.host import Host
 from protocol.node.identity import Identity

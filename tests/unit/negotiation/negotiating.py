@@ -18,8 +18,9 @@ from protocol.grid.record import (
 from protocol.negotiation.authority import Authority
 from protocol.negotiation.claims import Claims
 from protocol.negotiation.messages import HoldAsk, HoldReply, Quote
-from protocol.negotiation.placing import Placing, World
+from protocol.negotiation.placing import Placing
 from protocol.negotiation.shortlist import Candidate
+from protocol.negotiation.stages import World
 from protocol.placement.fit import Offer
 from protocol.sim.keys import SimFederation, SimVerifier
 from protocol.sim.people import Admin, grid_spec

@@ -23,8 +23,9 @@ from negotiating import (
 from protocol.grid.record import unchanged
 from protocol.negotiation.gathering import Candidate
 from protocol.negotiation.outcomes import Propose
-from protocol.negotiation.placing import Placing, World
+from protocol.negotiation.placing import Placing
 from protocol.negotiation.request import RequestState
+from protocol.negotiation.stages import World
 
 ORDER = ADMIN.up(shop(), NOW - 10)
 ASKED = [(name, "QuoteAsk") for name in NAMES.values()]

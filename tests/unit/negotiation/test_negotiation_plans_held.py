@@ -36,10 +36,10 @@ from protocol.negotiation.gathering import Candidate
 from protocol.negotiation.holds import TABLE, HoldNotSaved, Holds, Taken
 from protocol.negotiation.messages import HoldAsk, HoldRelease, HoldReply, RoomClaim
 from protocol.negotiation.outcomes import Propose, RoomChanged
-from protocol.negotiation.placing import World
 from protocol.negotiation.proposal import Proposal, release
 from protocol.negotiation.quoting import Quoting
 from protocol.negotiation.request import RequestState
+from protocol.negotiation.stages import World
 from protocol.negotiation.taking import Taking
 from protocol.sim.people import Admin
 from protocol.terms.effects import Effect, Note, Persist, Send
@@ -249,7 +249,8 @@ def planned(count: int = 2) -> tuple[Quoting, list[Proposal], dict[PeerId, HoldA
 
     order = to_hold(shop(count))
     deployment = AUTHORITY.to_hold(order, NOW, fresh=True)
-    request = Quoting(REQUEST, deployment, order, world(), Random(3), keep, NOW)
+    keeping = msgspec.structs.replace(world(), keep=keep)
+    request = Quoting(REQUEST, deployment, order, keeping, Random(3), NOW)
     request.start(NOW)
     effects: list[Effect] = []
     for peer in NAMES:

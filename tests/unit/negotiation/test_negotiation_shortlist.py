@@ -11,8 +11,9 @@ from protocol.capacity.quantum import Quantum
 from protocol.grid.expand import workspaces
 from protocol.grid.model import Compact, Encryption, GridSpec, LeaseTerms, PlacementSpec, Strict
 from protocol.negotiation.messages import Quote, QuoteAsk
-from protocol.negotiation.placing import Placing, World
+from protocol.negotiation.placing import Placing
 from protocol.negotiation.shortlist import Candidate, shortlist
+from protocol.negotiation.stages import World
 from protocol.placement.fit import Offer
 from protocol.sim.people import grid_spec
 from protocol.terms.effects import Effect, Send

@@ -27,10 +27,10 @@ from protocol.capacity.quantum import Quantum
 from protocol.negotiation.gathering import Candidate
 from protocol.negotiation.messages import HoldAsk
 from protocol.negotiation.outcomes import Propose
-from protocol.negotiation.placing import World
 from protocol.negotiation.proposal import Proposal
 from protocol.negotiation.quoting import Quoting
 from protocol.negotiation.request import Moved, RequestState
+from protocol.negotiation.stages import World
 from protocol.negotiation.taking import Taking
 from protocol.terms.effects import Effect
 from protocol.terms.ids import PeerId
@@ -58,7 +58,8 @@ def proposal(count: int = 2, memory_mib: int = 128) -> Proposal:
         return []
 
     spec = shop(count, memory_mib)
-    request = Quoting(REQUEST, AUTHORITY.draft(spec, "s1"), None, world(), Random(3), keep, NOW)
+    keeping = msgspec.structs.replace(world(), keep=keep)
+    request = Quoting(REQUEST, AUTHORITY.draft(spec, "s1"), None, keeping, Random(3), NOW)
     request.start(NOW)
     for peer in NAMES:
         request.quote(peer, quote(peer), NOW)
