@@ -8,8 +8,10 @@ offered to nobody who is younger.
 
 Rules. Age is when the order was signed, so all hosts rank alike and two large ones do not hold each other up;
 the oldest has its claim first, the next of what is left. A claim promises nothing: it is in memory only, is
-not in the ledger, and is lost by a restart, which the next repetition mends. It ends after CLAIM_S unless it is
-repeated, when a hold of its order is granted here, or when its order lets go.
+not in the ledger, and is lost by a restart, which the next renewal finds out. It ends after CLAIM_S unless it
+is renewed, when a hold of its order is granted here, or when its order lets go. Renewing is as good as claiming
+again, and a small message. Whoever claims is told for how much of it there is room, whenever that changes, so
+it need not ask.
 
 What keeps a member from hoarding: a claim is of a signed order, of one order of each owner, the oldest; all
 claims together keep half of a host, or one workspace; none lasts longer than CLAIM_MOST_S, and then not
@@ -23,12 +25,13 @@ import msgspec
 
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
-from protocol.negotiation.authority import Authority
-from protocol.negotiation.messages import RoomClaim
+from protocol.grid.lease import Asked, asked, window
+from protocol.negotiation.authority import Authority, Deployment
+from protocol.negotiation.messages import RoomClaim, RoomKept, RoomRenew
 from protocol.negotiation.outcomes import Outcome, RoomChanged
 from protocol.placement.fit import Offer, quantum_of, rules_of, unsuitable
-from protocol.terms.effects import Deadline, Effect, Note, earliest
-from protocol.terms.ids import KeyId
+from protocol.terms.effects import Deadline, Effect, Note, Send, earliest
+from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import CLAIM_AGE_S, CLAIM_MOST_S, CLAIM_S, CLAIMS_PER_HOST
 from protocol.terms.quantities import counted
 from protocol.trust.signing import Untrusted
@@ -36,6 +39,9 @@ from protocol.trust.signing import Untrusted
 Rank = tuple[float, str]
 """When it was ordered, as far as that is believed, and the order. The least is the oldest."""
 YOUNGEST: Rank = (float("inf"), "")
+
+_ANYTHING = ("",)
+"""What was told was not heard: whatever is true now is told."""
 
 Answer = tuple[list[Effect], list[Outcome]]
 
@@ -45,10 +51,17 @@ class Claim(msgspec.Struct, frozen=True):
 
     rank: Rank
     owner: KeyId
+    by: PeerId
+    """Whoever claimed it, and is told."""
+    said: RoomClaim
     first_s: float
     until_s: float
-    sizes: tuple[Quantum, ...]
+    sizes: dict[str, Quantum]
     """Of each workspace."""
+    time: Asked
+    """What its lease asks for."""
+    told: tuple[str, ...] = ()
+    """For which workspaces there is room, as it was told last."""
 
 
 class Claims:
@@ -64,38 +77,51 @@ class Claims:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def ask(self, message: RoomClaim, now: float) -> Answer:
+    def ask(self, sender: PeerId, message: RoomClaim, now: float) -> Answer:
         """An order claims, claims other than before, or lets go."""
         try:
             deployment = self._authority.deployment(message.order, now, fresh=True)
         except Untrusted as error:
             return [Note("claim.refused", "", str(error))], []
-        order, spec = deployment.order, deployment.spec
+        order = deployment.order
         before = self._rows.pop(order, None)
         self._pass(now)
-        changed: list[Outcome] = [RoomChanged()] if before is not None else []
-        rules, offer = rules_of(spec), self._offer()
-        wanted = dict.fromkeys(message.workspaces)
-        sizes = tuple(
-            quantum_of(w)
-            for w in deployment.workspaces
-            if w.name in wanted and not unsuitable(w, offer, rules)
-        )
-        sizes = tuple(size for size in sizes if size.fits(self._ledger.capacity))
-        if not sizes or spec.lease.start_s or spec.lease.before_s or order in self._spent:
-            return [], changed
-        first_s = before.first_s if before is not None else now
-        if now >= first_s + CLAIM_MOST_S:
-            self._spent[order] = now + CLAIM_MOST_S
-            return [], changed
-        rank = before.rank if before is not None else rank_of(order, deployment.issued_at_s, now)
-        if not self._admit(deployment.owner, rank):
-            return [], changed
-        self._rows[order] = Claim(rank, deployment.owner, first_s, now + CLAIM_S, sizes)
+        claim = self._claim(sender, message, deployment, before, now)
+        if claim is None:
+            return [], [RoomChanged()] if before is not None else []
+        self._rows[order] = claim
         if before is not None:
-            return [], changed
-        what = f"{counted(len(sizes), 'workspace')}, before what was ordered later"
+            same = list(before.sizes.values()) == list(claim.sizes.values())
+            return [], [] if same else [RoomChanged()]
+        what = f"{counted(len(claim.sizes), 'workspace')}, before what was ordered later"
         return [Note("room.claimed", deployment.name, what)], [RoomChanged()]
+
+    def renew(self, sender: PeerId, message: RoomRenew, now: float) -> Answer:
+        """Whoever claimed claims the same again; who did not, or not here, is told."""
+        before = self._rows.get(message.order)
+        if before is None or before.by != sender:
+            return [Send(sender, RoomKept(message.order, (), claimed=False))], []
+        effects, outcomes = self.ask(sender, before.said, now)
+        if (claim := self._rows.get(message.order)) is not None:
+            told = before.told if message.kept == len(before.told) else _ANYTHING
+            self._rows[message.order] = msgspec.structs.replace(claim, told=told)
+        return effects, outcomes
+
+    def tell(self, now: float) -> list[Effect]:
+        """Says for how much of what is claimed there is room, to each for whom that changed."""
+        effects: list[Effect] = []
+        for order, claim in self._rows.items():
+            free = self._ledger.free_for(window(claim.time, now, self._offer().suspends))
+            free -= self.kept(order, 0.0, free, now)
+            room: list[str] = []
+            for name, size in claim.sizes.items():
+                if size.fits(free):
+                    room.append(name)
+                    free -= size
+            if tuple(room) != claim.told:
+                self._rows[order] = msgspec.structs.replace(claim, told=tuple(room))
+                effects.append(Send(claim.by, RoomKept(order, tuple(room))))
+        return effects
 
     def end(self, order: str) -> bool:
         """That order needs its claim no more. True if it had one."""
@@ -111,7 +137,7 @@ class Claims:
         for claim in sorted(self._rows.values(), key=lambda claim: claim.rank):
             if claim.rank >= rank:
                 break
-            for size in claim.sizes if claim.until_s > now else ():
+            for size in claim.sizes.values() if claim.until_s > now else ():
                 more = kept + size
                 if more.fits(free) and (kept == Quantum() or more.fits(most)):
                     kept = more
@@ -131,6 +157,44 @@ class Claims:
         assert len(owners) == len(dict.fromkeys(owners)) <= CLAIMS_PER_HOST, owners
 
     # -- parts
+
+    def _claim(
+        self,
+        sender: PeerId,
+        message: RoomClaim,
+        deployment: Deployment,
+        before: Claim | None,
+        now: float,
+    ) -> Claim | None:
+        """What is kept for it from now on; None: nothing."""
+        order, spec = deployment.order, deployment.spec
+        rules, offer = rules_of(spec), self._offer()
+        wanted = dict.fromkeys(message.workspaces)
+        sizes = {
+            w.name: size
+            for w in deployment.workspaces
+            if w.name in wanted and not unsuitable(w, offer, rules)
+            if (size := quantum_of(w)).fits(self._ledger.capacity)
+        }
+        if not sizes or spec.lease.start_s or spec.lease.before_s or order in self._spent:
+            return None
+        first_s = before.first_s if before is not None else now
+        if now >= first_s + CLAIM_MOST_S:
+            self._spent[order] = now + CLAIM_MOST_S
+            return None
+        rank = before.rank if before is not None else rank_of(order, deployment.issued_at_s, now)
+        if not self._admit(deployment.owner, rank):
+            return None
+        return Claim(
+            rank=rank,
+            owner=deployment.owner,
+            by=sender,
+            said=message,
+            first_s=first_s,
+            until_s=now + CLAIM_S,
+            sizes=sizes,
+            time=asked(spec),
+        )
 
     def _pass(self, now: float) -> bool:
         count = len(self._rows)

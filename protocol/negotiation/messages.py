@@ -94,10 +94,30 @@ class HoldRelease(msgspec.Struct, frozen=True, tag="hold-release"):
 
 class RoomClaim(msgspec.Struct, frozen=True, tag="room-claim"):
     """Keep room for these workspaces as it gets free, before what was ordered later: for CLAIM_S, in place of
-    what this order claimed before. Without workspaces: keep none any more. It is not answered."""
+    what this order claimed before. Without workspaces: keep none any more. Answered by `room-kept`, as soon as
+    there is room for any of them."""
 
     order: SignedOrder
     workspaces: tuple[str, ...]
+
+
+class RoomRenew(msgspec.Struct, frozen=True, tag="room-renew"):
+    """Keep what I claimed for this order for CLAIM_S more: as if the claim were said again."""
+
+    order: str
+    """The part of its grids' ids that it gives."""
+    kept: int
+    """For how many workspaces there is room, as far as was heard; answered if that is not so."""
+
+
+class RoomKept(msgspec.Struct, frozen=True, tag="room-kept"):
+    """For which of the workspaces that this order claimed here there is room now. Said whenever that changes;
+    it promises nothing."""
+
+    order: str
+    workspaces: tuple[str, ...]
+    claimed: bool = True
+    """False: nothing is claimed here for that order, or not by who renews it."""
 
 
 class Decided(msgspec.Struct, frozen=True, tag="decided"):
@@ -153,6 +173,8 @@ NegotiationMessage = (
     | HoldReply
     | HoldRelease
     | RoomClaim
+    | RoomRenew
+    | RoomKept
     | Decided
     | DecidedAck
     | Act

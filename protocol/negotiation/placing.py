@@ -27,10 +27,10 @@ from protocol.negotiation.authority import Deployment
 from protocol.negotiation.building import Building, Verdict
 from protocol.negotiation.claiming import Claiming
 from protocol.negotiation.gathering import Gathering
-from protocol.negotiation.messages import DecidedAck, HoldReply, Notice, Quote
+from protocol.negotiation.messages import DecidedAck, HoldReply, Notice, Quote, RoomKept
 from protocol.negotiation.outcomes import Outcome, Propose
 from protocol.negotiation.request import Request, RequestState
-from protocol.negotiation.stages import UNDECIDED, Stage, World
+from protocol.negotiation.stages import RESTING, UNDECIDED, Stage, World
 from protocol.placement.choose import Choice
 from protocol.placement.explain import summarise, words
 from protocol.terms.dice import Dice
@@ -38,6 +38,7 @@ from protocol.terms.effects import Deadline, Effect
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import (
     BACKOFF_S,
+    CLAIM_TRY_S,
     DECIDED_EVERY_S,
     DETAIL_WITHIN_S,
     HOLD_REPLY_WITHIN_S,
@@ -82,7 +83,8 @@ class Placing(Request):
         self._cancelled = False
         self._refused: list[Refusal] = []
         """The last few of the attempts before this one."""
-        self._claiming = Claiming(request, now)
+        self._claiming = Claiming(request, deployment, now)
+        self._tried_s = now
         self._gathering = self._gather()
         self._building: Building | None = None
         self._no_grid: list[str] = []
@@ -129,6 +131,7 @@ class Placing(Request):
     def start(self, now: float) -> list[Effect]:
         """Begins an attempt: asks every candidate for a quote."""
         self._attempt += 1
+        self._tried_s = now
         if fault := late(self.deployment.spec, now):
             return self._fail([f"cannot make {self.grid}: {fault}"], now)
         asks = self._world.detail(self.deployment.spec.placement.sites, now)
@@ -280,7 +283,15 @@ class Placing(Request):
             hosts = counted(len(wanted), "host")
             line = f"{hosts} asked to keep room as it gets free, before younger requests"
             Request.tell(self, now, line)  # Once, also of what waits and does not repeat itself.
-        return self._claiming.claim(self.order, wanted)
+        return self._claiming.claim(self.order, wanted, now)
+
+    def kept(self, sender: PeerId, message: RoomKept, now: float) -> None:
+        """A host tells for how much of what is claimed there it has room. Once it is enough, it is taken."""
+        if message.order != self.deployment.order:
+            return
+        self._claiming.heard(sender, message)
+        if self._step in RESTING and self._claiming.enough:
+            self._deadline_s = min(self._deadline_s, max(now, self._tried_s + CLAIM_TRY_S))
 
     # -- committing
 
@@ -391,6 +402,8 @@ class Placing(Request):
 
     def tick(self, now: float) -> Answer:
         """What follows when an answer did not come."""
+        if self._step in RESTING and now >= self._claiming.renew_s and self.order is not None:
+            return self._claiming.renew(self.order, now), []
         if now < self._deadline_s:
             return [], []
         match self._step:
@@ -415,9 +428,12 @@ class Placing(Request):
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        if self._step is Stage.OVER or self._deadline_s == _NEVER:
+        due_s = self._deadline_s
+        if self._step in RESTING:
+            due_s = min(due_s, self._claiming.renew_s)
+        if self._step is Stage.OVER or due_s == _NEVER:
             return None
-        return Deadline(self._deadline_s, f"{self.kind} {self._step}")
+        return Deadline(due_s, f"{self.kind} {self._step}")
 
     def _unplaced(self, lines: list[str], now: float) -> list[Effect]:
         """There is no room for it."""

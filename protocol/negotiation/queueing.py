@@ -1,9 +1,12 @@
 """Best effort: a grid that finds no room waits for it, at the peer it was asked of, over restarts.
 
 Each peer keeps its own queue on disk; there is no common one to agree on. Waiting requests try again when
-hosts tell of more room, and now and then; each by its own dice, so that they do not all come at once. What
-they are answered each time is kept, so that "why is it queued" and "what would let it run" have an answer.
+hosts tell of so much room that it may be enough, when enough is kept for them (claiming.py), and now and
+then; each by its own dice, so that they do not all come at once. What they are answered each time is kept, so
+that "why is it queued" and "what would let it run" have an answer.
 """
+
+from math import inf
 
 import msgspec
 
@@ -11,10 +14,11 @@ from protocol.grid.record import GridRecord, GridState, order_part
 from protocol.negotiation.messages import Notice
 from protocol.negotiation.placing import Answer, Placing
 from protocol.negotiation.request import RequestState
+from protocol.negotiation.shortlist import possible
 from protocol.negotiation.stages import Stage
-from protocol.terms.effects import Effect
+from protocol.terms.effects import Deadline, Effect, earliest
 from protocol.terms.ids import RequestId
-from protocol.terms.limits import CLAIM_AGAIN_S, QUEUE_AGAIN_S, QUEUE_EVERY_S, REQUEST_S
+from protocol.terms.limits import QUEUE_AGAIN_S, QUEUE_EVERY_S, REQUEST_S
 from protocol.terms.quantities import counted, format_moment
 from protocol.trust.order import SignedOrder, read_order
 
@@ -38,13 +42,17 @@ class QueueNotSaved(msgspec.Struct, frozen=True):
 class Queueing(Placing):
     """One `up` of a best-effort lease."""
 
-    _tried_s = 0.0
-    first = True
+    _first = True
     """Whether it is the oldest of its owner that waits at this peer: hosts would heed no other's claim."""
+    _look_s = inf
+    """When to look whether room that hosts told of may be enough."""
+    _anyway = False
+    """Whether to try then without looking."""
 
     def start(self, now: float) -> list[Effect]:
         """Begins an attempt."""
-        self._tried_s, self._give_up_s = now, now + REQUEST_S
+        self._give_up_s = now + REQUEST_S
+        self._look_s, self._anyway = inf, False
         assert self.order is not None
         order = read_order(self.order)
         if now >= order.issued_at_s + order.valid_s:
@@ -56,17 +64,45 @@ class Queueing(Placing):
         if self.state is not RequestState.QUEUED:
             super().tell(now, text)
 
-    def woken(self, now: float) -> None:
-        """Some host has more room than before."""
+    def woken(self, now: float, here: bool = False) -> None:
+        """Some host tells of more room than before; or this one has other room, and tells itself nothing."""
         if self._step is Stage.QUEUED:
-            soon_s = max(now, self._tried_s + QUEUE_AGAIN_S) + self._dice.uniform(0.0, 1.0)
-            self._deadline_s = min(self._deadline_s, soon_s)
+            self._anyway |= here
+            if self._look_s == inf:
+                soon_s = max(now, self._tried_s + QUEUE_AGAIN_S)
+                self._look_s = soon_s + self._dice.uniform(0.0, 1.0)
+
+    def line_up(self, first: bool) -> None:
+        """Whether it is now the oldest of its owner here. Then it may claim, so it tries."""
+        if first and not self._first:
+            self._look_s, self._anyway = self._tried_s + QUEUE_AGAIN_S, True
+        self._first = first
 
     def tick(self, now: float) -> Answer:
-        """Tries again."""
+        """Tries again, if that may help."""
+        if self._step is Stage.QUEUED and now >= self._look_s:
+            if self._anyway or self._possible():
+                return self.start(now), []
+            self._look_s = inf
         if self._step is Stage.QUEUED and now >= self._deadline_s:
             return self.start(now), []
         return super().tick(now)
+
+    def next_deadline(self) -> Deadline | None:
+        """When to tick."""
+        look = self._step is Stage.QUEUED and self._look_s < inf
+        return earliest(super().next_deadline(), Deadline(self._look_s, "look") if look else None)
+
+    def _possible(self) -> bool:
+        """Whether what hosts tell everybody, and what they keep for this one, may be enough."""
+        if self._world.partly():
+            return True
+        offers = [c.told or self._gathering.offer(c.peer) for c in self._world.candidates()]
+        told = [offer for offer in offers if offer is not None]
+        deployment = self.deployment
+        return len(told) < len(offers) or possible(
+            deployment.spec, deployment.workspaces, told, self._claiming.room()
+        )
 
     def noticed(self, notice: Notice, now: float) -> None:
         """A host tells of a grid: perhaps of the one this order made, just before a restart."""
@@ -95,7 +131,7 @@ class Queueing(Placing):
         self.stage = Stage.QUEUED
 
     def _claim(self, now: float) -> list[Effect]:
-        return super()._claim(now) if self.first else []
+        return super()._claim(now) if self._first else []
 
     def _unplaced(self, lines: list[str], now: float) -> list[Effect]:
         assert self.order is not None
@@ -113,8 +149,10 @@ class Queueing(Placing):
             )
         queued = f"{self.grid} is queued until there is room, or until {until}"
         self.answer = (queued, *lines, *keeps)
-        again_s = CLAIM_AGAIN_S if claims else QUEUE_EVERY_S
-        self._enter(Stage.QUEUED, now + again_s * self._dice.uniform(0.8, 1.2))
+        # Who may claim once it has waited a little does so then.
+        soon = self._first and now < self._claiming.from_s
+        again_s = self._claiming.from_s - now if soon else QUEUE_EVERY_S
+        self._enter(Stage.QUEUED, now + again_s * self._dice.uniform(1.0, 1.2))
         return effects + claims
 
     def _decided(self, record: GridRecord, now: float) -> list[Effect]:

@@ -10,13 +10,14 @@ So what a request costs follows from its size and not from the federation's: a g
 hosts, of 64 or of 1,000.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import msgspec
 
 from protocol.capacity.advert import Advert
+from protocol.capacity.quantum import Quantum
 from protocol.grid.model import GridSpec, Workspace
-from protocol.placement.fit import Offer, Rules, quantum_of, rules_of
+from protocol.placement.fit import Offer, Rules, quantum_of, rules_of, unsuitable
 from protocol.placement.seating import Seating, Table
 from protocol.terms.coordinate import known
 from protocol.terms.dice import Dice
@@ -93,6 +94,27 @@ def others(
     found = _sample(roomy, ASKED_MORE, dice)
     unknown = tuple(c for c in rest if c.told is None)
     return (*unknown, *found, *_sample(full, ASKED_MORE - len(found), dice))
+
+
+def possible(
+    spec: GridSpec,
+    members: tuple[Workspace, ...],
+    offers: Sequence[Offer],
+    kept: Mapping[PeerId, Quantum],
+) -> bool:
+    """Whether all of a grid may find room where hosts have told so much, besides what they keep for it. If not,
+    it is in vain to ask them. Each cluster is counted for itself, whoever shares a host with whom."""
+    rules, nothing = rules_of(spec), Quantum()
+    for cluster in spec.clusters:
+        one = next(w for w in members if w.cluster == cluster.name)
+        size, left = quantum_of(one), cluster.least
+        for offer in offers:
+            free = offer.free + kept.get(offer.peer, nothing)
+            if left > 0 and size.fits(free) and not unsuitable(one, offer, rules):
+                left -= size.times_in(free)
+        if left > 0:
+            return False
+    return True
 
 
 def enlarged(members: tuple[Workspace, ...]) -> tuple[Workspace, ...]:

@@ -26,6 +26,8 @@ class World(msgspec.Struct, frozen=True):
     """Whether this peer has yet to hear of the hosts there are."""
     keep: Callable[[Proposal], list[Effect]] = lambda proposal: []
     """Keeps a quote, or a plan that is held, on disk."""
+    partly: Callable[[], bool] = lambda: False
+    """Whether there are hosts it hears of only when it asks other sites."""
 
 
 class Stage(StrEnum):
@@ -55,3 +57,5 @@ UNDECIDED = (
     Stage.LOOKING,
 )
 """Nothing of this attempt is before the stewards."""
+RESTING = (Stage.BACKING_OFF, Stage.QUEUED)
+"""Nothing is asked of anybody but to keep room."""

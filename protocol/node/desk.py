@@ -21,6 +21,7 @@ from protocol.negotiation.messages import (
     NegotiationMessage,
     Notice,
     Quote,
+    RoomKept,
 )
 from protocol.negotiation.outcomes import Outcome
 from protocol.negotiation.placing import Placing
@@ -71,7 +72,15 @@ class Desk:
         self._waits: dict[GridId, tuple[tuple[str, ...], ...]] = {}
         life = f"{identity.peer}/{incarnation}"
         heard, proposals = self.heard, Proposals(self.requests)
-        world = World(life, heard.candidates, heard.stewards, detail, heard.blind, proposals.keep)
+        world = World(
+            life,
+            heard.candidates,
+            heard.stewards,
+            detail,
+            heard.blind,
+            proposals.keep,
+            lambda: heard.narrowed,
+        )
         self.waiting = Waiting(self.requests, authority, world, dice)
         self.proposals = proposals
         self.placings = Placings(
@@ -200,6 +209,9 @@ class Desk:
                     changing.acknowledged(sender, message)
                 for extending in self.requests.extending():
                     extending.acknowledged(sender, message, now)
+            case RoomKept():
+                for placing in self.requests.placing():
+                    placing.kept(sender, message, now)
             case LeaseReply(request=request):
                 running = self.requests.running(request)
                 if isinstance(running, Extending):
@@ -241,7 +253,7 @@ class Desk:
         peer = PeerId(record.owner)
         if record.kind == ADVERT and record.body:
             if self.heard.advertised(peer, decode(record.body, Advert), now):
-                self.waiting.room_changed(now)
+                self.waiting.room_changed(now, here=False)
         elif record.kind == NOTICE and not record.body:
             self._unheard(peer, GridId(record.name))
         elif record.kind == NOTICE:

@@ -32,18 +32,19 @@ class Heard:
         self.adverts: dict[PeerId, HeardAdvert] = {}
         self._told: dict[PeerId, Candidate] = {}
         """Adverts as requests read them, made when they are first needed."""
-        self._narrowed = False
+        self.narrowed = False
+        """Whether it hears of other sites' hosts only when they are asked for."""
 
     def advertised(self, peer: PeerId, advert: Advert, now: float) -> bool:
-        """A host's advert. True if it has other room than before."""
+        """A host's advert. True if it has more room than before."""
         before = self.adverts.get(peer)
         self.adverts[peer] = HeardAdvert(advert, now)
         self._told.pop(peer, None)
-        return before is None or advert.free != before.advert.free
+        return before is None or not advert.free.fits(before.advert.free)
 
     def narrow(self, site: str) -> None:
         """Other sites' hosts are asked for detail when it is needed; what was heard of them grows old."""
-        self._narrowed = True
+        self.narrowed = True
         known = self._membership.known
         for peer in [p for p in self.adverts if p not in known or known[p].site != site]:
             del self.adverts[peer]
@@ -53,7 +54,7 @@ class Heard:
         if now >= self._blind_s:
             return False
         others = self._membership.sites_alive()
-        silent = any(peer not in self.adverts for peer in others) and not self._narrowed
+        silent = any(peer not in self.adverts for peer in others) and not self.narrowed
         return not others or silent
 
     def alive(self, peer: PeerId) -> bool:
@@ -110,7 +111,7 @@ class Heard:
         self, spec: GridSpec, here: tuple[ImageLabel, ...], now: float
     ) -> tuple[str, ...]:
         """An image that no host has, for people; where not all hosts are known, that cannot be said."""
-        if self._narrowed or self.blind(now):
+        if self.narrowed or self.blind(now):
             return ()
         there = [i for heard in self.adverts.values() for i in heard.advert.images]
         known = dict.fromkeys((i.name, i.digest) for i in (*here, *there))

@@ -27,6 +27,7 @@ from protocol.negotiation.messages import (
     Quote,
     QuoteAsk,
     RoomClaim,
+    RoomRenew,
 )
 from protocol.negotiation.outcomes import Outcome, RoomChanged
 from protocol.node.events import Cleared, Measured, Progressed
@@ -45,7 +46,7 @@ from protocol.wire.codec import decode, encode
 
 Answer = tuple[list[Effect], list[Outcome]]
 
-_MINE = QuoteAsk | HoldAsk | HoldRelease | RoomClaim | Decided | Act | LeaseAsk
+_MINE = QuoteAsk | HoldAsk | HoldRelease | RoomClaim | RoomRenew | Decided | Act | LeaseAsk
 
 
 class Host:
@@ -154,9 +155,12 @@ class Host:
     def message(self, sender: PeerId, message: NegotiationMessage, now: float) -> Answer:
         """A requester speaks to this host."""
         self.ledger.advance(now)
+        if isinstance(message, QuoteAsk):
+            return [Send(sender, self._quote(message, now), message.request)], []
+        return self._told(self._message(sender, message, now), now)
+
+    def _message(self, sender: PeerId, message: NegotiationMessage, now: float) -> Answer:
         match message:
-            case QuoteAsk(request=request):
-                return [Send(sender, self._quote(message, now), request)], []
             case HoldAsk():
                 offer = self.offer(message.start_s)
                 displacing = self._displacing(message.start_s, now)
@@ -164,7 +168,9 @@ class Host:
             case HoldRelease():
                 return self.holds.release(message)
             case RoomClaim():
-                return self.claims.ask(message, now)
+                return self.claims.ask(sender, message, now)
+            case RoomRenew():
+                return self.claims.renew(sender, message, now)
             case Decided(record=record):
                 return self._decided(sender, record, now)
             case LeaseAsk():
@@ -176,6 +182,9 @@ class Host:
 
     def handle(self, event: Progressed | Cleared | Measured | HoldNotSaved, now: float) -> Answer:
         """The shell reports."""
+        return self._told(self._handle(event, now), now)
+
+    def _handle(self, event: Progressed | Cleared | Measured | HoldNotSaved, now: float) -> Answer:
         match event:
             case Progressed():
                 status = Status(
@@ -193,6 +202,9 @@ class Host:
 
     def settled(self, outcome: object, now: float) -> Answer:
         """The stewards' word on a hold whose time was up, or on a grid this host carries."""
+        return self._told(self._settled(outcome, now), now)
+
+    def _settled(self, outcome: object, now: float) -> Answer:
         match outcome:
             case Settled(id=change, value=value) if change.startswith("void:"):
                 grid = GridId(change.removeprefix("void:"))
@@ -214,7 +226,8 @@ class Host:
         self.ledger.advance(now)
         effects, outcomes = self.carrier.tick(now)
         over, proposals = self.holds.tick(now)
-        return effects + over, [*outcomes, *proposals, *self.claims.tick(now)]
+        answer = effects + over, [*outcomes, *proposals, *self.claims.tick(now)]
+        return self._told(answer, now)
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
@@ -233,6 +246,11 @@ class Host:
         assert promised + carried == len(self.ledger), (promised, carried, len(self.ledger))
 
     # -- parts
+
+    def _told(self, answer: Answer, now: float) -> Answer:
+        """The same, and whoever claims room here is told what that means for it."""
+        effects, outcomes = answer
+        return (effects + self.claims.tell(now) if len(self.claims) else effects), outcomes
 
     def _quote(self, ask: QuoteAsk, now: float) -> Quote:
         offer = self.offer()

@@ -390,7 +390,7 @@ class Node:
         effects = list(effects)
         for outcome in outcomes:
             if isinstance(outcome, RoomChanged):
-                self.desk.waiting.room_changed(now)
+                self.desk.waiting.room_changed(now, here=True)
             if not self.bulletin.take(outcome):
                 effects += self.registers.propose(outcome, now)
         return effects

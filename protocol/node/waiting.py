@@ -71,12 +71,12 @@ class Waiting:
             return running.failed(event.why, now), []
         return [], []
 
-    def room_changed(self, now: float) -> None:
-        """Some host, or this one, has other room than before: who waits may try."""
+    def room_changed(self, now: float, here: bool) -> None:
+        """This host has other room than before, or tells of more: who waits may try."""
         for request in self._queued:
             running = self._requests.running(request)
             if isinstance(running, Queueing):
-                running.woken(now)
+                running.woken(now, here)
 
     def tidy(self) -> list[Effect]:
         """What waits no more leaves the queue."""
@@ -99,4 +99,4 @@ class Waiting:
         for request in self._queued:
             running = self._requests.running(request)
             if isinstance(running, Queueing):
-                running.first = first.setdefault(running.deployment.owner, request) == request
+                running.line_up(first.setdefault(running.deployment.owner, request) == request)

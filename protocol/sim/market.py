@@ -34,6 +34,7 @@ from protocol.negotiation.messages import (
     Quote,
     QuoteAsk,
     RoomClaim,
+    RoomKept,
 )
 from protocol.negotiation.outcomes import Propose
 from protocol.negotiation.placing import Placing
@@ -207,6 +208,9 @@ class Party:
         elif isinstance(message, HoldReply):
             for placing in list(self.placing.values()):
                 self._carry_out(*placing.hold_reply(sender, message, now))
+        elif isinstance(message, RoomKept):
+            for placing in self.placing.values():
+                placing.kept(sender, message, now)
         elif isinstance(message, DecidedAck):
             for placing in self.placing.values():
                 placing.acknowledged(sender, message, now)

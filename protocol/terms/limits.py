@@ -161,9 +161,11 @@ BACKOFF_S = 0.5
 CLAIM_AFTER_S = 2.0
 """Who has been refused for so long has room kept for it: less passes by trying again."""
 CLAIM_S = 10.0
-"""How long a host keeps room that nobody asks it again to keep; two tries."""
-CLAIM_AGAIN_S = 4.0
-"""A queued request that has room kept for it tries again this often."""
+"""How long a host keeps room that nobody asks it again to keep; two renewals."""
+CLAIM_RENEW_S = 4.0
+"""Who has room kept for it says so again this often."""
+CLAIM_TRY_S = 1.0
+"""Who hears that enough is kept for it tries so long after its last try at the soonest."""
 CLAIM_MOST_S = 600.0
 """How long one order may claim, and then not: what stays empty for it meanwhile is lost to others."""
 CLAIM_AGE_S = 600.0
@@ -276,7 +278,7 @@ QUEUE_S = 30 * 86400.0
 QUEUED_MOST = 64
 """Requests waiting at one peer; each is a round of quotes now and then."""
 QUEUE_EVERY_S = 60.0
-"""A waiting request tries again so often, also if no host told of room."""
+"""A waiting request tries again so often, also if no host told of room, and claims elsewhere what it lacks."""
 QUEUE_AGAIN_S = 5.0
 """And not sooner than this after its last try."""
 CHANGES_MOST = 1200

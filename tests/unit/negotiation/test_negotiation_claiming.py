@@ -25,13 +25,14 @@ from negotiating import (
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import Compact, PlacementSpec, Strict
 from protocol.negotiation.claiming import Claiming, wanted
-from protocol.negotiation.messages import QuoteAsk, RoomClaim
+from protocol.negotiation.messages import QuoteAsk, RoomClaim, RoomKept, RoomRenew
 from protocol.negotiation.placing import Placing
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import PeerId, RequestId
-from protocol.terms.limits import CLAIM_AFTER_S, CLAIM_MOST_S
+from protocol.terms.limits import CLAIM_AFTER_S, CLAIM_MOST_S, CLAIM_RENEW_S, CLAIM_TRY_S
 
 ORDER = ADMIN.up(shop(6), NOW)
+DEPLOYMENT = AUTHORITY.deployment(ORDER, NOW, fresh=True)
 TWO = Quantum(1000, 1024 * MIB, 0)
 NONE = Quantum(0, 1024 * MIB, 0)
 
@@ -124,18 +125,18 @@ def test_who_gives_up_lets_go_everywhere() -> None:
 
 
 def test_what_is_not_said_again_is_let_go() -> None:
-    claiming = Claiming(RequestId("r"), NOW)
-    assert claims(claiming.claim(ORDER, {A: ("web-1",), B: ("web-2",)})) == {
+    claiming = Claiming(RequestId("r"), DEPLOYMENT, NOW)
+    assert claims(claiming.claim(ORDER, {A: ("web-1",), B: ("web-2",)}, NOW)) == {
         A: ("web-1",),
         B: ("web-2",),
     }
-    assert claims(claiming.claim(ORDER, {B: ("web-1",)})) == {A: (), B: ("web-1",)}
+    assert claims(claiming.claim(ORDER, {B: ("web-1",)}, NOW)) == {A: (), B: ("web-1",)}
     assert claims(claiming.end(ORDER)) == {B: ()}
     assert claims(claiming.end(ORDER)) == {}
 
 
 def test_it_knows_when_it_has_had_its_time() -> None:
-    claiming = Claiming(RequestId("r"), NOW)
+    claiming = Claiming(RequestId("r"), DEPLOYMENT, NOW)
     first_s = NOW + CLAIM_AFTER_S
     waits = {
         0.0: True,
@@ -154,3 +155,81 @@ def test_what_must_be_together_is_claimed_together() -> None:
     members = AUTHORITY.draft(spec, "s1").workspaces
     found = wanted(spec, members, (offer(A, NONE), offer(B, NONE), offer(C, NONE)), Random(1))
     assert len(found) == 1
+
+
+def renewals(effects: list[Effect]) -> dict[PeerId, int]:
+    return {
+        e.peer: e.message.kept
+        for e in effects
+        if isinstance(e, Send) and isinstance(e.message, RoomRenew)
+    }
+
+
+def kept(names: tuple[str, ...], claimed: bool = True) -> RoomKept:
+    return RoomKept(DEPLOYMENT.order, names, claimed)
+
+
+def test_what_is_claimed_is_renewed_until_the_next_try() -> None:
+    claiming = Claiming(RequestId("r"), DEPLOYMENT, NOW)
+    now = NOW + CLAIM_AFTER_S
+    assert claiming.due(now)
+    claiming.claim(ORDER, {A: ("web-1", "web-2"), B: ("web-3",)}, now)
+    assert claiming.renew_s == now + CLAIM_RENEW_S
+    claiming.heard(A, kept(("web-1",)))
+    claiming.heard(C, kept(("web-1",)))
+    assert renewals(claiming.renew(ORDER, now + CLAIM_RENEW_S)) == {A: 1, B: 0}
+    assert claiming.renew_s == now + 2 * CLAIM_RENEW_S
+
+
+def test_a_host_that_lost_the_claim_is_told_in_full() -> None:
+    claiming = Claiming(RequestId("r"), DEPLOYMENT, NOW)
+    now = NOW + CLAIM_AFTER_S
+    claiming.due(now)
+    claiming.claim(ORDER, {A: ("web-1",), B: ("web-2",)}, now)
+    claiming.heard(A, kept((), claimed=False))
+    effects = claiming.renew(ORDER, now + CLAIM_RENEW_S)
+    assert claims(effects) == {A: ("web-1",)}
+    assert renewals(effects) == {B: 0}
+    assert renewals(claiming.renew(ORDER, now + 2 * CLAIM_RENEW_S)) == {A: 0, B: 0}
+
+
+def test_who_has_had_its_time_lets_go_instead_of_renewing() -> None:
+    claiming = Claiming(RequestId("r"), DEPLOYMENT, NOW)
+    now = NOW + CLAIM_AFTER_S
+    claiming.due(now)
+    claiming.claim(ORDER, {A: ("web-1",)}, now)
+    assert claims(claiming.renew(ORDER, now + CLAIM_MOST_S)) == {A: ()}
+    assert claiming.renew_s == float("inf")
+
+
+def test_enough_is_what_every_cluster_needs_wherever_it_is_kept() -> None:
+    claiming = Claiming(RequestId("r"), DEPLOYMENT, NOW)
+    first, rest = ("web-1", "web-2", "web-3"), ("web-1", "web-2", "web-3", "web-4")
+    claiming.claim(ORDER, {A: first, B: rest}, NOW)
+    assert not claiming.enough
+    claiming.heard(A, kept((*first, "web-9")))
+    claiming.heard(B, kept(rest[:2]))
+    assert not claiming.enough
+    claiming.heard(B, kept(rest[:3]))
+    assert claiming.enough
+    claiming.heard(A, kept(()))
+    assert not claiming.enough
+
+
+def test_it_tries_again_once_hosts_keep_enough_and_not_sooner_than_it_would_help() -> None:
+    request = placing(ORDER)
+    effects, now = again(request)
+    due = request.next_deadline()
+    assert due is not None
+    assert due.at_s > now + CLAIM_TRY_S
+    for peer, names in claims(effects).items():
+        other = msgspec.structs.replace(kept(names), order="another")
+        request.kept(peer, other, now)
+    assert request.next_deadline() == due
+    for peer, names in claims(effects).items():
+        request.kept(peer, kept(names), now)
+    soon = request.next_deadline()
+    assert soon is not None
+    assert soon.at_s < due.at_s
+    effects, _ = request.tick(soon.at_s)
+    assert any(isinstance(e, Send) and isinstance(e.message, QuoteAsk) for e in effects)

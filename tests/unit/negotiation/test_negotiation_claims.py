@@ -1,5 +1,6 @@
 """The host's side of waiting: room kept for who is older, within bounds that nobody can stretch."""
 
+from collections.abc import Sequence
 from random import Random
 
 import msgspec
@@ -25,9 +26,10 @@ from protocol.capacity.quantum import Quantum
 from protocol.grid.model import GridSpec, LeaseTerms, PlacementSpec
 from protocol.grid.record import grid_id, vni_of
 from protocol.negotiation.holds import Holds, Taken
-from protocol.negotiation.messages import HoldAsk, HoldReply, RoomClaim
+from protocol.negotiation.messages import HoldAsk, HoldReply, RoomClaim, RoomKept, RoomRenew
 from protocol.sim.people import Admin
-from protocol.terms.effects import Send
+from protocol.terms.effects import Effect, Send
+from protocol.terms.ids import PeerId
 from protocol.terms.limits import CLAIM_AGE_S, CLAIM_MOST_S, CLAIM_S, CLAIMS_PER_HOST, HOLD_S
 from protocol.terms.refusal import Constraint
 from protocol.trust.order import Action, SignedOrder
@@ -47,6 +49,14 @@ def up(
     return by.order(Action.UP, name, at_s, body=encode(spec), valid_s=valid_s)
 
 
+def part(order: SignedOrder) -> str:
+    return AUTHORITY.deployment(order, NOW, fresh=False).order
+
+
+def names(count: int) -> tuple[str, ...]:
+    return tuple(f"web-{n}" for n in range(1, count + 1))
+
+
 class Host:
     """One host's claims, holds and clock."""
 
@@ -56,9 +66,18 @@ class Host:
         self.holds = Holds("alpha", self.ledger, AUTHORITY, self.claims, {}, NOW)
 
     def claim(self, order: SignedOrder, count: int, now: float = NOW) -> None:
-        names = tuple(f"web-{n}" for n in range(1, count + 1))
-        self.claims.ask(RoomClaim(order, names), now)
+        self.claims.ask(B, RoomClaim(order, names(count)), now)
         self.claims.check()
+
+    def renew(self, order: SignedOrder, kept: int, now: float, by: PeerId = B) -> list[RoomKept]:
+        """What is answered to that."""
+        effects, _ = self.claims.renew(by, RoomRenew(part(order), kept), now)
+        return self.told(now, effects)
+
+    def told(self, now: float = NOW, effects: Sequence[Effect] = ()) -> list[RoomKept]:
+        """What claimants are told, all of them at B."""
+        said = [e for e in (*effects, *self.claims.tell(now)) if isinstance(e, Send)]
+        return [e.message for e in said if isinstance(e.message, RoomKept)]
 
     def free(self, order: SignedOrder | None, now: float = NOW) -> int:
         """How many places that order is offered; None: of a plan."""
@@ -221,3 +240,69 @@ def test_an_order_that_is_not_believed_keeps_nothing() -> None:
     host = Host()
     host.claim(up(NOW - 5000), 2)
     assert not len(host.claims)
+
+
+def test_whoever_claims_is_told_for_how_much_there_is_room_and_when_that_changes() -> None:
+    host, old, other = Host(), up(NOW - 9), up(NOW - 20, RIVAL, "other")
+    host.hold(other, *names(8))
+    host.claim(old, 3)
+    assert host.told() == []
+    for name in ("web-1", "web-2"):
+        host.ledger.strike((grid_id(other), name))
+    assert host.told() == [RoomKept(part(old), names(2))]
+    assert host.told() == []
+    host.hold(other, "web-1")
+    assert host.told() == [RoomKept(part(old), names(1))]
+
+
+def test_room_that_is_kept_for_an_older_one_is_not_told_of() -> None:
+    host, old, young = Host(ONE + ONE), up(NOW - 9), up(NOW - 1, RIVAL)
+    host.claim(old, 1)
+    host.claim(young, 2)
+    assert host.told() == [RoomKept(part(old), names(1)), RoomKept(part(young), names(1))]
+
+
+def test_a_renewal_is_as_good_as_the_claim_and_is_not_answered() -> None:
+    host, old = Host(), up(NOW - 9)
+    host.claim(old, 3)
+    assert host.told() == [RoomKept(part(old), names(3))]
+    assert host.renew(old, 3, NOW + CLAIM_S - 1) == []
+    assert host.free(None, NOW + CLAIM_S + 1) == 5
+    assert host.free(None, NOW + 2 * CLAIM_S) == 8
+
+
+@pytest.mark.parametrize("heard", [0, 2])
+def test_who_heard_something_else_is_told_again(heard: int) -> None:
+    host, old = Host(), up(NOW - 9)
+    host.claim(old, 3)
+    host.told()
+    assert host.renew(old, heard, NOW + 4) == [RoomKept(part(old), names(3))]
+
+
+def test_a_claim_that_is_not_here_or_not_whoever_renews_it_is_not_renewed() -> None:
+    host, old = Host(), up(NOW - 9)
+    gone = [RoomKept(part(old), (), claimed=False)]
+    assert host.renew(old, 0, NOW) == gone
+    host.claim(old, 3)
+    host.told()
+    assert host.renew(old, 3, NOW + 4, by=C) == gone
+    assert host.free(None, NOW + CLAIM_S + 1) == 8
+
+
+def test_renewals_do_not_keep_room_for_ever() -> None:
+    host, waits = Host(), up(NOW, lease=WAITS)
+    host.claim(waits, 2)
+    for step in range(1, round(CLAIM_MOST_S / 5)):
+        host.renew(waits, 2, NOW + 5.0 * step)
+        assert host.free(None, NOW + 5.0 * step) == 6
+    host.renew(waits, 2, NOW + CLAIM_MOST_S)
+    assert host.free(None, NOW + CLAIM_MOST_S) == 8
+    assert host.renew(waits, 2, NOW + CLAIM_MOST_S + 5) == [RoomKept(part(waits), (), False)]
+
+
+def test_a_renewal_of_an_order_that_is_not_valid_any_more_keeps_nothing() -> None:
+    host, old = Host(), up(NOW - 595)
+    host.claim(old, 2)
+    host.renew(old, 2, NOW + 8)
+    assert host.free(None, NOW + 9) == 6
+    assert host.free(None, NOW + CLAIM_S + 1) == 8

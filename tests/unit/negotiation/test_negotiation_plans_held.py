@@ -211,7 +211,7 @@ def test_its_room_is_its_own_also_where_an_older_request_waits_for_room() -> Non
     waiting = claims(ledger)
     holds = Holds("alpha", ledger, AUTHORITY, waiting, {}, NOW)
     hold(holds, ask("web-1", "web-2"))
-    waiting.ask(RoomClaim(RIVAL.up(shop(3), NOW - 9), ("web-1", "web-2")), NOW)
+    waiting.ask(B, RoomClaim(RIVAL.up(shop(3), NOW - 9), ("web-1", "web-2")), NOW)
     assert reply(hold(holds, ask("web-1", "web-2", order=UP, instead=ask().grid))).refused == ()
     assert len(waiting) == 1
 

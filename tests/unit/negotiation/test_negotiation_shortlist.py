@@ -12,7 +12,7 @@ from protocol.grid.expand import workspaces
 from protocol.grid.model import Compact, Encryption, GridSpec, LeaseTerms, PlacementSpec, Strict
 from protocol.negotiation.messages import Quote, QuoteAsk
 from protocol.negotiation.placing import Placing
-from protocol.negotiation.shortlist import Candidate, shortlist
+from protocol.negotiation.shortlist import Candidate, possible, shortlist
 from protocol.negotiation.stages import World
 from protocol.placement.fit import Offer
 from protocol.sim.people import grid_spec
@@ -101,3 +101,20 @@ def _peers(effects: list[Effect]) -> list[PeerId]:
 
 def _quote(peer: PeerId, free: Quantum) -> Quote:
     return Quote(REQUEST, peer[-4:], "s1", free, "x86_64", peer, True, ())
+
+
+@pytest.mark.parametrize(("count", "enough"), [(8, True), (9, False)])
+def test_what_hosts_told_and_keep_says_whether_asking_may_help(count: int, enough: bool) -> None:
+    spec, (near, far) = gang(count), (host(1), host(2, FULL))
+    offers = [c.told for c in (near, far) if c.told is not None]
+    size = Quantum(500, 64 * MIB, 0)
+    room = msgspec.structs.replace(offers[0], free=Quantum(3000, 4096 * MIB, 0))
+    kept = {far.peer: size + size}
+    assert possible(spec, workspaces(spec), [room, offers[1]], kept) is enough
+
+
+def test_hosts_that_do_not_suit_have_no_room_for_it() -> None:
+    spec = msgspec.structs.replace(gang(2), placement=PlacementSpec(sites=("s9",)))
+    told = host(1).told
+    assert told is not None
+    assert not possible(spec, workspaces(spec), [told], {})
