@@ -177,13 +177,13 @@ class Broadcast:
                 found += [held.signed for held in records if held is not None]
         return [Send(peer, Records(frame)) for frame in _frames(found)]
 
-    def flush(self) -> list[Effect]:
-        """What this step pushes, a frame or a few for each neighbour."""
+    def flush(self, now: float) -> list[Effect]:
+        """What this step pushes, a frame or a few for each neighbour that has had none a moment ago."""
         if not self.tree.pushes:
             return []
         return [
             Send(peer, Gossip(frame))
-            for peer, records in self.tree.pop_pushes().items()
+            for peer, records in self.tree.pop_pushes(now).items()
             for frame in _frames(self._introduced(peer, records))
         ]
 
@@ -268,7 +268,9 @@ class Broadcast:
         """A record somebody pushed: checked, kept and sent on if it is news."""
         try:
             record = read_record(signed)
-            if self.directory.has(version_of(record)):
+            version = version_of(record)
+            if self.directory.has(version):
+                self.tree.known_by(sender, (version,))
                 return self.tree.stale(sender), []
             self._require_genuine(record, signed)
         except Untrusted as error:

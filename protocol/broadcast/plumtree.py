@@ -7,9 +7,10 @@ misses what was announced grafts the announcer to eager after a while.
 What we change: news is a directory record, so the directory's versions say what is old and what is
 missing, and a graft is answered with the newest record under the key. There is no message cache, and
 nothing to bound but the announcements awaited. What one step of the peer has for one neighbour goes in one
-frame, so a burst of news is few frames. Of two that are lazy to each other only the first announces, and
-how long each gathers is drawn by lot, so that mostly there is a first. We leave the hop-count optimisation of
-the tree.
+frame, and what comes within PUSH_APART_S after it in the next, so a storm of news (half of all peers dying) is
+few frames; what a neighbour turns out to have meanwhile is not pushed. Of two that are lazy to each other only
+the first announces, and how long each gathers is drawn by lot, so that mostly there is a first. We leave the
+hop-count optimisation of the tree.
 
 When there are too many peers for everybody to have everything, news of one site goes only to neighbours
 that keep it; the same tree serves.
@@ -21,7 +22,7 @@ from protocol.broadcast.messages import Announce, Graft, Prune, Version
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import ANNOUNCE_AFTER_S, ANNOUNCED, GRAFT_AFTER_S
+from protocol.terms.limits import ANNOUNCE_AFTER_S, ANNOUNCED, GRAFT_AFTER_S, PUSH_APART_S
 from protocol.trust.record import RecordKey, SignedRecord
 
 
@@ -33,7 +34,11 @@ class Plumtree:
         self._eager: dict[PeerId, None] = {}
         self._lazy: dict[PeerId, None] = {}
         self._awaited: dict[RecordKey, tuple[Version, PeerId, float]] = {}
-        self._to_push: dict[PeerId, dict[RecordKey, SignedRecord]] = {}
+        self._to_push: dict[PeerId, dict[RecordKey, tuple[Version, SignedRecord]]] = {}
+        self._again_s: dict[PeerId, float] = {}
+        """When the next frame of news may go to an eager neighbour."""
+        self._push_s: float | None = None
+        """When the first frame goes that waits for that."""
         self._to_announce: dict[PeerId, dict[RecordKey, Version]] = {}
         self._announce_s: float | None = None
 
@@ -52,6 +57,7 @@ class Plumtree:
         self._eager.pop(peer, None)
         self._lazy.pop(peer, None)
         self._to_push.pop(peer, None)
+        self._again_s.pop(peer, None)
         self._to_announce.pop(peer, None)
 
     def push(
@@ -63,13 +69,14 @@ class Plumtree:
         keeps: Callable[[PeerId], bool] | None = None,
     ) -> None:
         """News on its way to everyone but where it came from, and `keeps` says who keeps it (None: all):
-        to eager neighbours with this step's frames, to lazy ones in a moment."""
+        to eager neighbours with this step's frames or the next, to lazy ones in a moment."""
         key = version.key
         # Who announced it first has it; others may, too, and are told in vain.
         _, announcer, _ = self._awaited.pop(key, (version, source, now))
         for peer in self._eager:
             if peer != source and (keeps is None or keeps(peer)):
-                self._to_push.setdefault(peer, {})[key] = signed
+                self._to_push.setdefault(peer, {})[key] = (version, signed)
+                self._push_s = _sooner(self._push_s, self._again_s.get(peer, now), now)
         for peer in self._lazy:
             if peer not in (source, announcer) and (keeps is None or keeps(peer)):
                 self._to_announce.setdefault(peer, {})[key] = version
@@ -77,13 +84,21 @@ class Plumtree:
 
     @property
     def pushes(self) -> bool:
-        """Whether anything is to be pushed."""
-        return bool(self._to_push)
+        """Whether anything is to be pushed, now or in a moment."""
+        return bool(self._to_push) or self._push_s is not None
 
-    def pop_pushes(self) -> dict[PeerId, list[SignedRecord]]:
-        """What is to be pushed to whom, gathered since the last call."""
-        pushes, self._to_push = self._to_push, {}
-        return {peer: list(news.values()) for peer, news in pushes.items()}
+    def pop_pushes(self, now: float) -> dict[PeerId, list[SignedRecord]]:
+        """What is to be pushed to whom now, gathered since the last frame of news to it."""
+        pushes: dict[PeerId, list[SignedRecord]] = {}
+        self._push_s = None
+        for peer in list(self._to_push):
+            again_s = self._again_s.get(peer, now)
+            if again_s > now:
+                self._push_s = _sooner(self._push_s, again_s, now)
+            elif news := self._to_push.pop(peer):
+                pushes[peer] = [signed for _, signed in news.values()]
+                self._again_s[peer] = now + PUSH_APART_S
+        return pushes
 
     def fresh(self, sender: PeerId) -> None:
         """The sender was first with some news: it is on our branch."""
@@ -110,12 +125,14 @@ class Plumtree:
             self._eager[sender] = None
 
     def known_by(self, sender: PeerId, versions: Sequence[Version]) -> None:
-        """The sender announced these: they need not be announced to it."""
-        waits = self._to_announce.get(sender, {})
+        """The sender has these: they need be neither pushed nor announced to it."""
+        pushes, waits = self._to_push.get(sender, {}), self._to_announce.get(sender, {})
         for version in versions:
-            mine = waits.get(version.key)
-            if mine is not None and mine.number <= version.number:
-                del waits[version.key]
+            key, number = version.key, version.number
+            if key in pushes and pushes[key][0].number <= number:
+                del pushes[key]
+            if key in waits and waits[key].number <= number:
+                del waits[key]
 
     def announced(self, sender: PeerId, missing: list[Version], now: float) -> None:
         """Waits for news that is on its way, and remembers whom to ask if it does not come."""
@@ -146,11 +163,12 @@ class Plumtree:
         return [*effects, *grafts]
 
     def next_deadline(self) -> Deadline | None:
-        """When the first awaited news is overdue, or some is to be announced."""
+        """When the first awaited news is overdue, or some is to be pushed or announced."""
         announce = None if self._announce_s is None else Deadline(self._announce_s, "announce")
+        push = None if self._push_s is None else Deadline(self._push_s, "push")
         for _, _, at_s in self._awaited.values():
-            return earliest(Deadline(at_s, "graft"), announce)
-        return announce
+            return earliest(Deadline(at_s, "graft"), announce, push)
+        return earliest(announce, push)
 
     def check(self) -> None:
         """Nobody is both eager and lazy."""
@@ -159,3 +177,10 @@ class Plumtree:
     def _to_lazy(self, peer: PeerId) -> None:
         del self._eager[peer]
         self._lazy[peer] = None
+
+
+def _sooner(first_s: float | None, again_s: float, now: float) -> float | None:
+    """The sooner of two times, if the second is one to wait for."""
+    if again_s <= now:
+        return first_s
+    return again_s if first_s is None else min(first_s, again_s)

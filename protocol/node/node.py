@@ -178,7 +178,7 @@ class Node:
             effects += self._publish(now)
             effects += self.desk.notes()
             due = None
-        effects += self.broadcast.flush()
+        effects += self.broadcast.flush(now)
         if not (effects or self._outbox.promised):
             self._now, self._due = now, due or self._deadline()
             return effects

@@ -117,6 +117,8 @@ late already: who announced it has had it for longer than the branch should take
 ANNOUNCE_AFTER_S = (0.05, 0.15)
 """Announcements are gathered for a time between these: one small frame instead of many, and time for the tree,
 which is mostly there first."""
+PUSH_APART_S = 0.02
+"""Between two frames of news to one neighbour: one record is not held up, of a thousand many share one."""
 ANNOUNCED = 4096
 """Announcements awaited at once."""
 RECORDS = 65536

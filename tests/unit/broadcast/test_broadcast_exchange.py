@@ -86,12 +86,30 @@ def test_news_is_learnt_once() -> None:
     pair = Pair()
     pair.sides[0].neighbour_up(pair.ids[1], 0.0)
     pair.sides[0].publish("advert", "", b"body", 60.0, 0.0)
-    (push,) = pair.sides[0].flush()
+    (push,) = pair.sides[0].flush(0.0)
     assert isinstance(push, Send)
     assert isinstance(push.message, Gossip)
     _, told = pair.sides[1].handle(pair.ids[0], push.message, 0.1)
     assert [type(item) for item in told] == [Learnt]
     assert pair.sides[1].handle(pair.ids[0], push.message, 0.2) == ([], [])
+
+
+def test_what_both_say_to_each_other_is_said_once() -> None:
+    pair = Pair()
+    one, two = pair.sides
+    for side, other in ((one, pair.ids[1]), (two, pair.ids[0])):
+        side.neighbour_up(other, 0.0)
+        side.publish("advert", "", b"first", 60.0, 0.0)
+        side.flush(0.0)
+    third = SimSigner("third")
+    signed = sign_record(Record(third.key, "advert", "", 1, 1, b"", 60.0), third)
+    for side in pair.sides:
+        side.take(PeerId("elsewhere"), signed, 0.001)
+    (push,) = one.flush(1.0)
+    assert isinstance(push, Send)
+    assert isinstance(push.message, Gossip)
+    two.handle(pair.ids[0], push.message, 1.0)
+    assert two.flush(1.0) == []
 
 
 def forged(pair: Pair) -> SignedRecord:
@@ -190,14 +208,14 @@ def test_what_goes_to_another_site_goes_behind_its_owners_presence() -> None:
     one, two = pair.sides
     one.neighbour_up(pair.ids[1], 0.0)
     one.publish("presence", "", b"it is me", 60.0, 0.0, "uc")
-    assert one.flush() == [], "a presence of a site stays there"
+    assert one.flush(0.0) == [], "a presence of a site stays there"
     held = one.directory.get(KeyId(pair.ids[0]), "presence")
     assert held is not None
     members = one._members
     assert isinstance(members, Everybody)
     members.presences[pair.ids[0]] = held.signed
     one.publish("news", "", b"line", 60.0, 0.0)
-    (push,) = one.flush()
+    (push,) = one.flush(0.0)
     assert isinstance(push, Send)
     assert isinstance(push.message, Gossip)
     assert [signed == held.signed for signed in push.message.records] == [True, False]

@@ -7,7 +7,7 @@ from protocol.broadcast.plumtree import Plumtree
 from protocol.sim.keys import SimSigner
 from protocol.terms.effects import Deadline, Send
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import ANNOUNCE_AFTER_S, GRAFT_AFTER_S
+from protocol.terms.limits import ANNOUNCE_AFTER_S, GRAFT_AFTER_S, PUSH_APART_S
 from protocol.trust.record import Record, SignedRecord, sign_record
 
 A, B, C = PeerId("a"), PeerId("b"), PeerId("c")
@@ -32,8 +32,8 @@ def test_news_goes_to_the_eager_now_and_to_the_lazy_as_a_word_in_a_moment() -> N
     tree = grown()
     signed, version = news()
     tree.push(signed, version, A, 5.0)
-    assert tree.pop_pushes() == {B: [signed]}
-    assert tree.pop_pushes() == {}
+    assert tree.pop_pushes(5.0) == {B: [signed]}
+    assert tree.pop_pushes(5.0) == {}
     due = tree.next_deadline()
     assert due is not None
     assert due.why == "announce"
@@ -80,7 +80,7 @@ def test_who_pushes_old_news_is_pruned_once() -> None:
     assert tree.stale(A) == [Send(A, Prune())]
     assert tree.stale(A) == []
     tree.push(*news(), None, 0.0)
-    assert tree.pop_pushes() == {B: [news()[0]]}
+    assert tree.pop_pushes(0.0) == {B: [news()[0]]}
 
 
 def test_a_lazy_one_that_was_first_becomes_eager() -> None:
@@ -88,20 +88,62 @@ def test_a_lazy_one_that_was_first_becomes_eager() -> None:
     tree.fresh(C)
     assert tree.neighbours == [A, B, C]
     tree.push(*news(), None, 0.0)
-    assert list(tree.pop_pushes()) == [A, B, C]
+    assert list(tree.pop_pushes(0.0)) == [A, B, C]
 
 
 def test_one_step_is_one_frame_with_the_newest_of_each_key() -> None:
     tree = grown()
     for sequence, name in ((1, ""), (2, ""), (1, "other")):
         tree.push(*news(sequence, name), A, 5.0)
-    assert tree.pop_pushes() == {B: [news(2)[0], news(1, "other")[0]]}
+    assert tree.pop_pushes(5.0) == {B: [news(2)[0], news(1, "other")[0]]}
+
+
+def test_what_comes_behind_a_frame_waits_for_the_next() -> None:
+    tree = grown()
+    tree.push(*news(1), A, 5.0)
+    tree.pop_pushes(5.0)
+    for i, sequence in enumerate((2, 3)):
+        tree.push(*news(sequence), A, 5.001 + i / 1000)
+        tree.push(*news(sequence, "other"), A, 5.001 + i / 1000)
+        assert tree.pop_pushes(5.001 + i / 1000) == {}
+        assert tree.next_deadline() == Deadline(5.0 + PUSH_APART_S, "push")
+    assert tree.pop_pushes(5.0 + PUSH_APART_S) == {B: [news(3)[0], news(3, "other")[0]]}
+    due = tree.next_deadline()
+    assert due is not None
+    assert due.why == "announce"
+    tree.push(*news(4), A, 6.0)
+    assert tree.pop_pushes(6.0) == {B: [news(4)[0]]}, "after a pause it goes at once"
+
+
+def test_what_a_neighbour_turns_out_to_have_is_not_pushed_to_it() -> None:
+    tree = grown()
+    tree.push(*news(1), A, 5.0)
+    tree.pop_pushes(5.0)
+    for name in ("one", "other"):
+        tree.push(*news(2, name), A, 5.001)
+    tree.known_by(B, [news(2, "one")[1], news(1, "other")[1]])
+    assert tree.pop_pushes(6.0) == {B: [news(2, "other")[0]]}
+    tree.push(*news(3), A, 6.001)
+    tree.known_by(B, [news(3)[1]])
+    assert tree.pop_pushes(7.0) == {}
+
+
+def test_nothing_waits_for_a_neighbour_that_is_gone() -> None:
+    tree = grown()
+    tree.pruned(A)
+    for sequence in (1, 2):
+        tree.push(*news(sequence), None, 5.0)
+        tree.pop_pushes(5.0)
+    tree.neighbour_down(B)
+    assert tree.pushes
+    assert tree.pop_pushes(6.0) == {}
+    assert not tree.pushes
 
 
 def test_news_of_one_site_goes_only_to_who_keeps_it() -> None:
     tree = grown()
     tree.push(*news(), None, 5.0, lambda peer: peer == A)
-    assert list(tree.pop_pushes()) == [A]
+    assert list(tree.pop_pushes(5.0)) == [A]
     assert tree.tick(6.0) == [], "nor is it announced to others"
 
 

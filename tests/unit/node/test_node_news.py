@@ -28,6 +28,8 @@ def test_only_the_last_few_are_kept() -> None:
     world.run(5.0)
     for number in range(NEWS_SLOTS + 10):
         world.peers[0].feed(NewsGiven(f"line {number}"))
+        # More than are kept, told at once, would leave in one frame, and only the last ones.
+        world.run(0.01)
     node = world.peers[1].node
     assert node is not None
     world.run(10.0)
