@@ -29,6 +29,8 @@ class DirectoryVolumes:
         self._making = asyncio.Lock()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
+        for half in directory.glob(f"*{_MAKING}"):
+            half.unlink()
 
     async def ensure(self, volume: str, size_bytes: int, label: str) -> str:
         """Path of the disk. VolumeError: no room, an impossible size or label, another size here."""

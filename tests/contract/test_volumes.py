@@ -95,10 +95,12 @@ async def test_never_formatted_again(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-async def test_a_half_made_one_is_not_used(tmp_path: Path) -> None:
+async def test_a_half_made_one_is_not_used_nor_kept(tmp_path: Path) -> None:
     volumes = DirectoryVolumes(tmp_path / "volumes")
-    (tmp_path / "volumes" / "home.making").write_bytes(b"half")
+    for name in ("home", "other"):
+        (tmp_path / "volumes" / f"{name}.making").write_bytes(b"half")
     assert await volumes.observe() == {}
+    volumes = DirectoryVolumes(tmp_path / "volumes")
     path = await volumes.ensure("home", SIZE, "home")
     subprocess.run(["e2fsck", "-fn", path], capture_output=True, check=True)
     assert [entry.name for entry in (tmp_path / "volumes").iterdir()] == ["home.raw"]
