@@ -1,4 +1,7 @@
-"""Volumes: disks that outlive the workspaces that use them, on this host."""
+"""Disks of workspaces on this host: volumes, which outlive those that use them, and scratch disks.
+
+Who asks knows which is which; here all are called volumes.
+"""
 
 from typing import Protocol
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from uuid import UUID, uuid5
 
+from protocol.grid.model import SCRATCH
 from protocol.terms.ids import GridId, short_hash
 
 _SPACE = UUID("6f766572-6c61-4964-8000-000000000001")
@@ -47,6 +48,16 @@ def volume_name(grid: GridId, volume: str) -> str:
     return f"{grid}.{volume}"
 
 
+def scratch_name(grid: GridId, workspace: str) -> str:
+    """The id on a host of a workspace's own disk. No volume has it: there is no dot in a volume's name."""
+    return f"{grid}.{workspace}.{SCRATCH}"
+
+
+def is_scratch(disk: str) -> bool:
+    """Whether a disk is a workspace's own; else it is a volume."""
+    return disk.count(".") == 3 and disk.endswith(f".{SCRATCH}")
+
+
 def grid_of(name: str) -> GridId:
-    """The grid that a network's or volume's id belongs to."""
+    """The grid that a network's or disk's id belongs to."""
     return GridId(".".join(name.split(".")[:2]))

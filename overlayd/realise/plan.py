@@ -6,15 +6,20 @@ from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name
 from overlayd.ports.compute import Disk, Machine, Nic
 from overlayd.ports.images import ImageFiles
 from overlayd.ports.seeds import Seed
-from overlayd.realise.paths import Paths, machine_name, machine_uuid, network_name, volume_name
+from overlayd.realise.paths import (
+    Paths,
+    machine_name,
+    machine_uuid,
+    network_name,
+    scratch_name,
+    volume_name,
+)
 from protocol.grid.addresses import Card, gateway
 from protocol.grid.addresses import plan as cards_of
 from protocol.grid.lifecycle import Power
+from protocol.grid.model import SCRATCH, SCRATCH_PATH
 from protocol.node.part import Part, PartOf
 from protocol.terms.ids import PeerId
-
-VOLUME_SERIAL = 20
-"""Characters of a virtio disk's serial."""
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -84,12 +89,17 @@ def saves(part: PartOf) -> bool:
 
 
 def seed(part: Part, mine: PartOf) -> Seed:
-    """What the guest is told. Its instance id stays over restarts: it is the same machine."""
+    """What the guest is told. Its instance id stays over restarts: it is the same machine.
+
+    Its own disk is mounted first: a volume may be mounted somewhere on it.
+    """
+    own = ((SCRATCH, SCRATCH_PATH),) if mine.workspace.scratch_bytes else ()
+    volumes = ((mount.volume, mount.path) for mount in mine.workspace.mounts)
     return Seed(
         instance_id=machine_uuid(part.record.id, mine.workspace.name),
         hostname=mine.workspace.name,
         ssh_authorized_keys=part.spec.ssh_authorized_keys,
-        mounts=tuple((mount.volume, mount.path) for mount in mine.workspace.mounts),
+        mounts=(*own, *volumes),
     )
 
 
@@ -102,7 +112,7 @@ def machine(
     where: Paths,
     mtu: int,
 ) -> Machine:
-    """The guest. `disks` maps volume names to paths."""
+    """The guest. `disks` maps what the guest calls its disks to their paths."""
     workspace, record = mine.workspace, part.record
     log, socket = where.console(record.id, workspace.name)
     cards = {c.network: c for c in cards_of(part.spec) if c.workspace == workspace.name}
@@ -120,23 +130,22 @@ def machine(
         initrd=image.initrd,
         cmdline=image.cmdline,
         seed=seed_path,
-        disks=tuple(
-            Disk(path=disks[mount.volume], serial=mount.volume[:VOLUME_SERIAL])
-            for mount in workspace.mounts
-        ),
+        disks=tuple(Disk(path, serial=name) for name, path in disks.items()),
         nics=tuple(_nic(part, cards[name], mtu) for name in workspace.networks),
         console_log=str(log),
         console_socket=str(socket),
     )
 
 
-def volumes(part: Part, mine: PartOf) -> tuple[tuple[str, str, int], ...]:
-    """(name in the grid, id on the host, bytes) of the volumes a workspace mounts."""
+def disks(part: Part, mine: PartOf) -> tuple[tuple[str, str, int], ...]:
+    """(name in the guest, id on the host, bytes) of a workspace's disks: its volumes, then its own."""
+    grid, workspace = part.record.id, mine.workspace
     sizes = {volume.name: volume.size_bytes for volume in part.spec.volumes}
-    return tuple(
-        (mount.volume, volume_name(part.record.id, mount.volume), sizes[mount.volume])
-        for mount in mine.workspace.mounts
-    )
+    names = (mount.volume for mount in workspace.mounts)
+    found = [(name, volume_name(grid, name), sizes[name]) for name in names]
+    if workspace.scratch_bytes:
+        found.append((SCRATCH, scratch_name(grid, workspace.name), workspace.scratch_bytes))
+    return tuple(found)
 
 
 def probe_address(part: Part, mine: PartOf) -> tuple[str, str] | None:

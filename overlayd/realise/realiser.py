@@ -4,7 +4,7 @@ One task a grid, level-triggered: it takes the newest wanted state, compares it 
 observe, and mends the difference by idempotent steps. There is no journal of steps: what is wanted is on
 disk, what is there is observed, and a daemon killed between any two steps finds both again.
 
-Order: machines that must go or be saved, then networks, then image, volumes, seed and start of each workspace,
+Order: machines that must go or be saved, then networks, then image, disks, seed and start of each workspace,
 providers first; last, what nothing needs any more. A step that fails is told and tried again, with
 growing pauses, until what is wanted changes. A guest that ends by itself is started again (relapses.py says
 when).
@@ -24,7 +24,7 @@ from overlayd.ports.seeds import SeedError, Seeds
 from overlayd.ports.volumes import VolumeError, Volumes
 from overlayd.realise import plan
 from overlayd.realise.fetch import Fetcher
-from overlayd.realise.paths import Paths, grid_of, machine_name
+from overlayd.realise.paths import Paths, grid_of, is_scratch, machine_name, scratch_name
 from overlayd.realise.relapses import Relapses
 from overlayd.realise.turns import Turns
 from overlayd.realise.watch import Watch
@@ -100,12 +100,14 @@ class Realiser:
     async def clear_strays(self, carried: set[GridId]) -> None:
         """At start: what belongs to no grid this host carries is left over from a death at a bad moment.
 
-        Volumes are left alone and said so: nothing deletes a person's data on a guess.
+        Volumes are left alone and said so: nothing deletes a person's data on a guess. The disk of a workspace
+        that is not here is nobody's: it was to go with the workspace.
         """
         ours = set()
         for grid in carried:
             part = self._tools.part_of(grid)
-            ours |= {machine_name(grid, p.workspace.name) for p in part.mine} if part else set()
+            for workspace in (p.workspace.name for p in part.mine) if part else ():
+                ours |= {machine_name(grid, workspace), scratch_name(grid, workspace)}
         for seen in await self._tools.compute.observe():
             if seen.name not in ours:
                 logger().warning("stray.machine", name=seen.name)
@@ -114,9 +116,12 @@ class Realiser:
             if grid_of(network) not in carried:
                 logger().warning("stray.network", network=network)
                 await self._tools.network.remove(network)
-        for volume in await self._tools.volumes.observe():
-            if grid_of(volume) not in carried:
-                logger().warning("stray.volume", volume=volume, kept=True)
+        for disk in await self._tools.volumes.observe():
+            if is_scratch(disk) and disk not in ours:
+                logger().warning("stray.scratch", disk=disk)
+                await self._tools.volumes.remove(disk)
+            elif grid_of(disk) not in carried:
+                logger().warning("stray.volume", volume=disk, kept=True)
 
     async def disk_bytes(self, carried: set[GridId]) -> int:
         """Disk this host has for grids: what is free, and what those it carries have of it already."""
@@ -199,6 +204,7 @@ class Realiser:
         self._relapses.forget(machine_name(grid, workspace))
         if mine.wanted.power is Power.GONE:
             await self._tools.seeds.remove(machine_name(grid, workspace))
+            await self._tools.volumes.remove(scratch_name(grid, workspace))
             for path in self._tools.paths.console(grid, workspace):
                 path.unlink(missing_ok=True)
 
@@ -301,8 +307,8 @@ class Realiser:
         if not saved:
             self._say(part, mine, Phase.NETWORK, "")
         disks = {
-            name: await tools.volumes.ensure(volume, size_bytes, name)
-            for name, volume, size_bytes in plan.volumes(part, mine)
+            name: await tools.volumes.ensure(disk, size_bytes, name)
+            for name, disk, size_bytes in plan.disks(part, mine)
         }
         name = machine_name(part.record.id, workspace.name)
         seed = await tools.seeds.ensure(name, plan.seed(part, mine))

@@ -16,7 +16,7 @@ from protocol.grid.check_placement import (
     twice,
 )
 from protocol.grid.expand import providers, workspace_name
-from protocol.grid.model import ClusterSpec, GridSpec
+from protocol.grid.model import SCRATCH, SCRATCH_PATH, ClusterSpec, GridSpec
 from protocol.grid.problem import Path, Problem, quoted, unknown
 from protocol.grid.syntax import image_problem, path_problem, ssh_key_problem
 from protocol.terms.quantities import format_cpus, format_duration, format_size, parse_size
@@ -146,6 +146,14 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
         limits.MEMORY_BYTES_MAX,
         _size,
     )
+    if cluster.scratch_bytes:
+        yield from _between(
+            (*at, "scratch_bytes"),
+            cluster.scratch_bytes,
+            limits.VOLUME_BYTES_MIN,
+            limits.VOLUME_BYTES_MAX,
+            _size,
+        )
     known = [network.name for network in spec.networks]
     for position, name in enumerate(cluster.networks):
         if name not in known:
@@ -160,18 +168,20 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
 
 def _mount_problems(spec: GridSpec, cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
     known = [volume.name for volume in spec.volumes]
-    paths: list[str] = []
+    at_path = {SCRATCH_PATH: "its own disk"} if cluster.scratch_bytes else {}
     for position, mount in enumerate(cluster.mounts):
         where = (*at, "mounts", position)
         if mount.volume not in known:
             yield Problem((*where, "volume"), unknown("volume", mount.volume, known))
+        elif mount.volume == SCRATCH and cluster.scratch_bytes:
+            said = f"a guest knows its own disk by the name {SCRATCH}"
+            yield Problem((*where, "volume"), f"{said}; give the volume another name")
         if message := path_problem(mount.path):
             yield Problem((*where, "path"), message)
-        elif mount.path in paths:
-            other = cluster.mounts[paths.index(mount.path)].volume
+        elif other := at_path.get(mount.path):
             message = f"found {quoted(mount.path)}, where {other} is mounted; choose another path"
             yield Problem((*where, "path"), message)
-        paths.append(mount.path)
+        at_path.setdefault(mount.path, mount.volume)
 
 
 def _sharing_problems(spec: GridSpec) -> Iterator[Problem]:

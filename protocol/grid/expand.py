@@ -24,17 +24,18 @@ def _workspace(
     cluster: ClusterSpec, index: int, volume_bytes: dict[str, int], saves: bool
 ) -> Workspace:
     """`saves` says whether its memory may have to be saved to disk: then there must be room for it."""
-    volumes = sum(volume_bytes[mount.volume] for mount in cluster.mounts)
+    disks = sum(volume_bytes[mount.volume] for mount in cluster.mounts) + cluster.scratch_bytes
     return Workspace(
         name=workspace_name(cluster.name, index),
         cluster=cluster.name,
         index=index,
         cpus_milli=cluster.cpus_milli,
         memory_bytes=cluster.memory_bytes,
-        disk_bytes=volumes + (state_bytes(cluster.memory_bytes) if saves else 0),
+        disk_bytes=disks + (state_bytes(cluster.memory_bytes) if saves else 0),
         image=cluster.image,
         networks=cluster.networks,
         mounts=cluster.mounts,
+        scratch_bytes=cluster.scratch_bytes,
         requires=cluster.requires,
         labels=cluster.labels,
         preferred_labels=cluster.preferred_labels,

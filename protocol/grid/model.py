@@ -30,9 +30,9 @@ class OnExpiry(StrEnum):
     """What becomes of workspaces at the end of their lease."""
 
     STOP = "stop"
-    """The default: stopped; volumes are kept for the grace."""
+    """The default: stopped; disks are kept for the grace."""
     SUSPEND = "suspend"
-    """Saved to disk, memory and all, and kept with the volumes for the grace."""
+    """Saved to disk, memory and all, and kept with the disks for the grace."""
     DELETE = "delete"
     """Stopped and deleted, volumes too."""
 
@@ -125,6 +125,13 @@ class VolumeSpec(msgspec.Struct, frozen=True):
     replicas: int = 1
 
 
+SCRATCH = "scratch"
+"""What a guest knows its workspace's own disk by: its serial, and the label of the file system on it."""
+
+SCRATCH_PATH = "/scratch"
+"""Where it is mounted."""
+
+
 class Mount(msgspec.Struct, frozen=True):
     """Where a cluster's workspace sees a volume."""
 
@@ -146,6 +153,8 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     """Fewest workspaces that still make a grid; None means `count`."""
     networks: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    scratch_bytes: int = 0
+    """Of each workspace's own disk, empty at first and gone with the workspace; 0: it has none."""
     provides: tuple[str, ...] = ()
     """Names of services others may require."""
     requires: tuple[str, ...] = ()
@@ -217,10 +226,11 @@ class Workspace(msgspec.Struct, frozen=True):
     cpus_milli: int
     memory_bytes: int
     disk_bytes: int
-    """Sum of its volumes, and its memory where that may be saved to disk."""
+    """Sum of its volumes, its scratch disk, and its memory where that may be saved to disk."""
     image: ImageRef
     networks: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    scratch_bytes: int = 0
     requires: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     preferred_labels: tuple[str, ...] = ()

@@ -283,6 +283,7 @@ class Gathering:
                     memory_bytes=workspace.memory_bytes,
                     image=workspace.image.name,
                     image_cached=workspace.image.digest in offer.images,
+                    scratch_bytes=workspace.scratch_bytes,
                 )
             )
         return tuple(planned)

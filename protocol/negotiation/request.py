@@ -38,6 +38,7 @@ class Planned(msgspec.Struct, frozen=True):
     memory_bytes: int
     image: str
     image_cached: bool
+    scratch_bytes: int = 0
 
 
 class Moved(msgspec.Struct, frozen=True):

@@ -38,7 +38,7 @@ class Smaller(msgspec.Struct, frozen=True, tag="smaller"):
 
     clusters: tuple[str, ...]
     constraint: Constraint
-    """cpus or memory."""
+    """cpus, memory, or disk: then it is the workspaces' own."""
     amounts: tuple[int, ...]
     """By cluster, in the constraint's unit."""
 
@@ -88,7 +88,7 @@ def counter_offers(
             break
     if fewer := _fewer(spec, failing, trial):
         found.append(fewer)
-    for constraint in (Constraint.MEMORY, Constraint.CPUS):
+    for constraint in _AMOUNTS:
         if constraint in why and (smaller := _smaller(spec, failing, constraint, trial)):
             found.append(smaller)
     if Constraint.DISK in why and (volumes := _smaller_volumes(spec, failing, trial)):
@@ -103,7 +103,7 @@ def changed(spec: GridSpec, offer: CounterOffer) -> GridSpec:
         case Fewer(counts=counts):
             return _each(spec, {name: _counted(count) for name, count in counts})
         case Smaller(clusters=clusters, constraint=constraint, amounts=amounts):
-            field = "cpus_milli" if constraint is Constraint.CPUS else "memory_bytes"
+            field, _ = _AMOUNTS[constraint]
             pairs = zip(clusters, amounts, strict=True)
             return _each(spec, {name: _with(field, amount) for name, amount in pairs})
         case SmallerVolumes(volumes=volumes, size_bytes=sizes):
@@ -200,17 +200,14 @@ def _smaller(
     spec: GridSpec, failing: tuple[ClusterSpec, ...], constraint: Constraint, trial: _Trial
 ) -> Smaller | None:
     """The least reduction of one dimension, in the same proportion for all that is not placed."""
-    names = tuple(cluster.name for cluster in failing)
-    if constraint is Constraint.CPUS:
-        now, least = [c.cpus_milli for c in failing], CPUS_MILLI_MIN
-    else:
-        now, least = [c.memory_bytes for c in failing], MEMORY_BYTES_MIN
+    field, least = _AMOUNTS[constraint]
+    now: dict[str, int] = {c.name: getattr(c, field) for c in failing if getattr(c, field)}
 
     def at(share: int) -> Smaller | None:
-        amounts = tuple(_rounded(constraint, amount * share // _SHARES) for amount in now)
-        return Smaller(names, constraint, amounts) if min(amounts) >= least else None
+        amounts = tuple(_rounded(constraint, amount * share // _SHARES) for amount in now.values())
+        return Smaller(tuple(now), constraint, amounts) if min(amounts) >= least else None
 
-    return _greatest(at, spec, trial)
+    return _greatest(at, spec, trial) if now else None
 
 
 def _smaller_volumes(
@@ -226,6 +223,13 @@ def _smaller_volumes(
 
     return _greatest(at, spec, trial) if volumes else None
 
+
+_AMOUNTS = {
+    Constraint.MEMORY: ("memory_bytes", MEMORY_BYTES_MIN),
+    Constraint.CPUS: ("cpus_milli", CPUS_MILLI_MIN),
+    Constraint.DISK: ("scratch_bytes", VOLUME_BYTES_MIN),
+}
+"""Fields of a cluster that may be made smaller, and the least of each."""
 
 _SHARES = 256
 """Reductions are searched in steps of a 256th of what was asked."""

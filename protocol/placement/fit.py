@@ -162,7 +162,8 @@ def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal
 
 def _parts(workspace: Workspace) -> list[str]:
     """What a virtual machine is given and a container, so far, is not."""
-    parts = {"network card": workspace.networks, "disk": workspace.mounts}
+    disks = workspace.mounts or workspace.scratch_bytes
+    parts = {"network card": workspace.networks, "disk": disks}
     return [part for part, asked in parts.items() if asked]
 
 

@@ -106,6 +106,27 @@ TABLE = {
         replace(GRID, volumes=(*GRID.volumes, VolumeSpec("v" * 17, 1 << 30))),
         f'volumes[1].name: found "{"v" * 17}" of 17 characters; a name is 1 to 16 {NAME}',
     ),
+    "scratch disk too small": (
+        worker(scratch_bytes=1 << 20),
+        "clusters[1].scratch_bytes: found 1 MiB; allowed are 8 MiB to 1 PiB",
+    ),
+    "scratch disk of less than nothing": (
+        worker(scratch_bytes=-1),
+        "clusters[1].scratch_bytes: found -1 B; allowed are 8 MiB to 1 PiB",
+    ),
+    "a volume that the guest could not tell from the scratch disk": (
+        head(scratch_bytes=1 << 30),
+        "clusters[0].mounts[0].volume: a guest knows its own disk by the name scratch; "
+        "give the volume another name",
+    ),
+    "a volume where the scratch disk is": (
+        replace(
+            head(scratch_bytes=1 << 30, mounts=(Mount("data", "/scratch"),)),
+            volumes=(VolumeSpec("data", 1 << 30),),
+        ),
+        'clusters[0].mounts[0].path: found "/scratch", where its own disk is mounted; '
+        "choose another path",
+    ),
     "no workspaces": (worker(count=0), "clusters[1].count: found 0; allowed are 1 to 1024"),
     "negative count": (worker(count=-3), "clusters[1].count: found -3; allowed are 1 to 1024"),
     "count": (worker(count=1025), "clusters[1].count: found 1025; allowed are 1 to 1024"),

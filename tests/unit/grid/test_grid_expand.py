@@ -1,5 +1,6 @@
 """Workspaces: their names, what each needs, and the order they start in."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,8 +22,14 @@ def test_a_workspace_has_everything_its_cluster_says() -> None:
     spec = GridSpec(
         "g",
         (
-            ClusterSpec(
-                "head", 1, ImageRef("i", "d"), 500, 7, 1, ("lan",), mounts, ("nfs",), ("dns",)
+            msgspec.structs.replace(
+                cluster("head", provides=("nfs",), requires=("dns",)),
+                image=ImageRef("i", "d"),
+                cpus_milli=500,
+                memory_bytes=7,
+                networks=("lan",),
+                mounts=mounts,
+                scratch_bytes=1000,
             ),
             cluster("dns", provides=("dns",)),
         ),
@@ -34,10 +41,11 @@ def test_a_workspace_has_everything_its_cluster_says() -> None:
         index=1,
         cpus_milli=500,
         memory_bytes=7,
-        disk_bytes=120,
+        disk_bytes=1120,
         image=ImageRef("i", "d"),
         networks=("lan",),
         mounts=mounts,
+        scratch_bytes=1000,
         requires=("dns",),
     )
 

@@ -59,10 +59,11 @@ HOSTS = st.lists(
 
 CLUSTERS = st.lists(
     st.builds(
-        lambda count, cpus, memory, labels: (count, cpus, memory, labels),
+        lambda count, cpus, memory, disk, labels: (count, cpus, memory, disk, labels),
         st.integers(1, 8),
         st.integers(1, 8),
         st.integers(1, 16),
+        st.sampled_from([0, 0, 5, 30, 60]),
         st.sampled_from([(), ("ssd",)]),
     ),
     min_size=1,
@@ -87,13 +88,13 @@ PLACEMENTS = st.sampled_from(
 @given(HOSTS, CLUSTERS, PLACEMENTS, st.integers(0, 1 << 30))
 def test_every_counter_offer_is_granted_when_asked_for(
     offers: tuple[Offer, ...],
-    asked: list[tuple[int, int, int, tuple[str, ...]]],
+    asked: list[tuple[int, int, int, int, tuple[str, ...]]],
     placement: dict[str, object],
     seed: int,
 ) -> None:
     clusters = [
-        cluster(f"c{i}", count, cpus, memory, labels=labels)
-        for i, (count, cpus, memory, labels) in enumerate(asked)
+        cluster(f"c{i}", count, cpus, memory, labels=labels, scratch_bytes=disk * GIB)
+        for i, (count, cpus, memory, disk, labels) in enumerate(asked)
     ]
     spec = grid(*clusters, **placement)
     assert problems(spec) == ()
@@ -128,6 +129,16 @@ def test_a_smaller_volume() -> None:
     found = countered(spec, host("a", disk_gib=100))
     assert found == (SmallerVolumes(("data",), (100 * GIB,)),)
     assert in_words(found[0]) == "size 100G for volume data, now"
+
+
+def test_a_smaller_disk_for_those_that_have_one() -> None:
+    with_disk = cluster("worker", 3, scratch_bytes=40 * GIB)
+    found = countered(grid(with_disk, cluster("web")), host("a", disk_gib=100))
+    assert found == (
+        Fewer((("worker", 2),)),
+        Smaller(("worker",), Constraint.DISK, (32 * GIB,)),
+    )
+    assert in_words(found[1]) == "disk 32G for worker, now"
 
 
 def test_without_the_rule_that_binds() -> None:

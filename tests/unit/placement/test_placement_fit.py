@@ -33,6 +33,7 @@ from protocol.terms.refusal import Constraint
         ({"devices": (DeviceCount("fpga", 1),)}, Constraint.DEVICE),
         ({"cpus": 9}, Constraint.CPUS),
         ({"memory_gib": 33}, Constraint.MEMORY),
+        ({"scratch_bytes": 101 * GIB}, Constraint.DISK),
     ],
 )
 def test_what_a_workspace_asks_of_its_host(keys: dict[str, object], constraint: Constraint) -> None:
@@ -49,6 +50,7 @@ def test_a_container_is_what_its_image_makes_it() -> None:
     for keys, said in [
         ({}, []),
         (disk, ["its guests are containers, which get no disk"]),
+        ({"scratch_bytes": GIB}, ["its guests are containers, which get no disk"]),
         (disk | card, ["its guests are containers, which get no network card and no disk"]),
     ]:
         spec = replace(grid(cluster(**keys)), volumes=(VolumeSpec("data", GIB),))  # type: ignore[arg-type]

@@ -109,7 +109,9 @@ class HostWorld:
 
     def spec(self) -> GridSpec:
         image = ImageRef("guest", self.digest)
-        head = ClusterSpec("head", 1, image, 500, 64 << 20, 1, ("lan",), (Mount("data", "/srv"),))
+        head = ClusterSpec(
+            "head", 1, image, 500, 64 << 20, 1, ("lan",), (Mount("data", "/srv"),), 32 << 20
+        )
         worker = ClusterSpec("worker", 2, image, 250, 64 << 20, 2, ("lan",))
         return GridSpec(
             name="star",

@@ -15,6 +15,8 @@ from protocol.grid.lifecycle import Phase, Power
 from protocol.node.events import Measured
 
 HEAD, WORKER = machine_name(GRID, "head-1"), machine_name(GRID, "worker-1")
+VOLUME, SCRATCH = f"{GRID}.data", f"{GRID}.head-1.scratch"
+DISKS = {VOLUME: 16 << 20, SCRATCH: 32 << 20}
 
 
 @pytest.fixture
@@ -39,9 +41,11 @@ async def test_from_nothing_to_reachable(world: HostWorld) -> None:
     seen = list(dict.fromkeys(world.phases("head-1")))
     assert seen == [Phase.NETWORK, Phase.BOOTING, Phase.RUNNING, Phase.REACHABLE]
     assert sorted(world.hypervisor.machines) == sorted([HEAD, WORKER])
-    assert list(world.volumes.sizes) == [f"{GRID}.data"]
+    assert world.volumes.sizes == DISKS
+    assert [disk.serial for disk in world.hypervisor.machines[HEAD].disks] == ["data", "scratch"]
+    assert world.hypervisor.machines[WORKER].disks == ()
     assert world.seeds.seeds[HEAD].hostname == "head-1"
-    assert world.seeds.seeds[HEAD].mounts == (("data", "/srv"),)
+    assert world.seeds.seeds[HEAD].mounts == (("scratch", "/scratch"), ("data", "/srv"))
 
 
 async def test_the_network_knows_who_is_here_and_who_is_elsewhere(world: HostWorld) -> None:
@@ -71,6 +75,18 @@ async def test_a_new_daemon_finds_what_the_last_one_made(world: HostWorld) -> No
     await world.realiser.clear_strays({GRID})
     await up(world)
     assert sorted(world.hypervisor.starts) == sorted([(HEAD, 1), (WORKER, 1)])
+    assert world.volumes.sizes == DISKS
+
+
+async def test_the_disk_of_a_workspace_that_is_elsewhere_now_goes(world: HostWorld) -> None:
+    await up(world)
+    await world.end()
+    assert world.part is not None
+    mine = tuple(p for p in world.part.mine if p.workspace.name != "head-1")
+    world.part = msgspec.structs.replace(world.part, mine=mine)
+    await world.start()
+    await world.realiser.clear_strays({GRID})
+    assert list(world.volumes.sizes) == [VOLUME]
 
 
 async def test_what_belongs_to_no_grid_goes_but_volumes_stay(world: HostWorld) -> None:
@@ -81,7 +97,7 @@ async def test_what_belongs_to_no_grid_goes_but_volumes_stay(world: HostWorld) -
     await world.realiser.clear_strays(set())
     assert world.hypervisor.machines == {}
     assert world.network.plans == {}
-    assert list(world.volumes.sizes) == [f"{GRID}.data"]
+    assert list(world.volumes.sizes) == [VOLUME]
 
 
 async def test_what_a_grid_has_of_the_disk_is_promised_once(world: HostWorld) -> None:
@@ -89,7 +105,7 @@ async def test_what_a_grid_has_of_the_disk_is_promised_once(world: HostWorld) ->
     whole = await world.realiser.disk_bytes(set())
     await up(world)
     assert await world.realiser.disk_bytes({GRID}) == whole
-    assert await world.realiser.disk_bytes(set()) == whole - world.volumes.sizes[f"{GRID}.data"]
+    assert await world.realiser.disk_bytes(set()) == whole - sum(DISKS.values())
 
 
 async def test_a_worker_waits_for_its_head(world: HostWorld) -> None:
@@ -128,6 +144,7 @@ async def test_suspended_it_is_on_disk_and_restored_it_is_the_same_start(world: 
     world.want(both)
     await until(lambda: world.phases("head-1")[-1] is Phase.SUSPENDED, "found again")
     assert world.hypervisor.saves == [HEAD], "saved once"
+    assert world.volumes.sizes == DISKS
     world.want()
     await until(lambda: world.state("head-1") is MachineState.RUNNING, "it goes on")
     await until(lambda: world.phases("head-1")[-1] is Phase.RUNNING, "and that is told")
@@ -218,6 +235,14 @@ async def test_one_that_goes_leaves_the_others(world: HostWorld) -> None:
     assert not world.cleared
 
 
+async def test_one_that_goes_takes_its_own_disk_along(world: HostWorld) -> None:
+    await up(world)
+    world.want({"head-1": Power.GONE, "worker-1": Power.RUNNING})
+    await until(lambda: world.phase("head-1") == (Phase.GONE, ""), "the head is gone")
+    assert list(world.volumes.sizes) == [VOLUME]
+    assert not world.cleared
+
+
 async def test_down_leaves_nothing(world: HostWorld) -> None:
     await up(world)
     world.want(dict.fromkeys(("head-1", "worker-1"), Power.GONE), up=False)
@@ -229,13 +254,13 @@ async def test_down_leaves_nothing(world: HostWorld) -> None:
     assert world.phase("head-1") == (Phase.GONE, "")
 
 
-async def test_a_lease_that_ended_stops_machines_and_keeps_volumes(world: HostWorld) -> None:
+async def test_a_lease_that_ended_stops_machines_and_keeps_disks(world: HostWorld) -> None:
     await up(world)
     world.want(dict.fromkeys(("head-1", "worker-1"), Power.OFF))
     await until(lambda: world.phase("head-1") == (Phase.EXPIRED, ""), "it is over")
     assert world.hypervisor.machines == {}
     assert world.network.plans == {}
-    assert list(world.volumes.sizes) == [f"{GRID}.data"]
+    assert world.volumes.sizes == DISKS
     assert not world.cleared
 
 
