@@ -78,7 +78,7 @@ class DirectoryVolumes:
 
     def _here(self) -> dict[str, os.stat_result]:
         found = {}
-        for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
+        for path in sorted(self._directory.glob(f"*{_SUFFIX}"), key=lambda path: path.stem):
             with contextlib.suppress(FileNotFoundError):  # removed meanwhile
                 found[path.stem] = path.stat()
         return found

@@ -45,6 +45,7 @@ class Seat(msgspec.Struct, frozen=True):
     cpus_milli: int
     memory_bytes: int
     image_cached: bool
+    scratch_bytes: int = 0
 
 
 class Placement(msgspec.Struct, frozen=True):
@@ -114,6 +115,7 @@ def placement(spec: GridSpec, offers: tuple[Offer, ...], seed: int) -> Placement
                 w.cpus_milli,
                 w.memory_bytes,
                 w.image.digest in where[w.name].images,
+                w.scratch_bytes,
             )
             for w in members
             if w.name in where
@@ -130,7 +132,7 @@ def _why_not(spec: GridSpec, offers: tuple[Offer, ...], choice: Choice) -> Expla
 
 def _table(answer: Placement) -> None:
     print_table(
-        ("workspace", "host", "site", "cpus", "memory", "image"),
+        ("workspace", "host", "site", "cpus", "memory", "disk", "image"),
         [
             (
                 seat.workspace,
@@ -138,6 +140,7 @@ def _table(answer: Placement) -> None:
                 seat.site,
                 format_cpus(seat.cpus_milli),
                 format_size(seat.memory_bytes),
+                format_size(seat.scratch_bytes) if seat.scratch_bytes else "-",
                 "cached" if seat.image_cached else "to copy",
             )
             for seat in answer.workspaces
@@ -155,7 +158,7 @@ def _table(answer: Placement) -> None:
 def capacity(
     context: typer.Context,
     shape: Annotated[
-        str, typer.Option("--shape", help="CPUS/MEMORY or CPUS/MEMORY/DISK: 4cpu/8G.")
+        str, typer.Option("--shape", help="CPUS/MEMORY or CPUS/MEMORY/DISK: 4cpu/8G, 4cpu/8G/20G.")
     ],
     hosts: Annotated[
         Path | None,
@@ -166,7 +169,7 @@ def capacity(
 
     Example: overlayctl capacity --shape 4cpu/8G
 
-    Example: overlayctl capacity --shape 0.5cpu/512M/10G --hosts examples/hosts.toml
+    Example: overlayctl capacity --shape 4cpu/8G/20G --hosts examples/hosts.toml
     """
     session = session_of(context)
     asked = parse_shape(shape)
@@ -178,7 +181,7 @@ def capacity(
 
 
 def parse_shape(text: str) -> Quantum:
-    """`4cpu/8G` or `4cpu/8G/100G`. Failure says what is accepted."""
+    """`4cpu/8G` or `4cpu/8G/20G`. Failure says what is accepted."""
     parts = text.split("/")
     try:
         if not 2 <= len(parts) <= 3:
@@ -189,7 +192,7 @@ def parse_shape(text: str) -> Quantum:
     except ValueError:
         made = Quantum()
     if made == Quantum():
-        raise failure(f"{text!r} is no shape", "--shape 4cpu/8G or 4cpu/8G/100G", USAGE)
+        raise failure(f"{text!r} is no shape", "--shape 4cpu/8G or 4cpu/8G/20G", USAGE)
     return made
 
 
@@ -227,5 +230,5 @@ def _headroom(shape: str, answer: Headroom) -> None:
         else f"  {counted(r.hosts, 'host')} then lack {r.nearest.what}"
         for r in answer.stops
     ]
-    lines.append(f"  left over: {size_of(answer.left)}, {format_size(answer.left.disk_bytes)} disk")
+    lines.append(f"  left over: {size_of(answer.left)}")
     print_lines(lines)

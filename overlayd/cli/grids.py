@@ -12,14 +12,15 @@ from overlayd.cli.completing import complete_grid, complete_request
 from overlayd.cli.failure import failure
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import answer, print_lines, print_table, unchanged
-from overlayd.cli.words import NAME, age, clock
+from overlayd.cli.words import NAME, age, clock, size_of
+from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import SETTLED
 from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
 from protocol.negotiation.request import UNENDED, RequestState, RequestView
 from protocol.negotiation.stages import Stage
 from protocol.node.rows import GridRow, WorkspaceRow
-from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
+from protocol.terms.quantities import counted, format_duration
 
 Grid = Annotated[str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)]
 
@@ -196,7 +197,7 @@ def _story(view: RequestView) -> None:
     for line in view.story:
         print_lines([f"  {max(0.0, line.at_s - view.started_s):6.1f} s  {line.text}"])
     for row in view.placement:
-        size = f"{cpus_in_words(row.cpus_milli)}, {format_size(row.memory_bytes)}"
+        size = size_of(Quantum(row.cpus_milli, row.memory_bytes, row.scratch_bytes))
         print_lines([f"  {row.workspace} on {row.host} ({row.site}): {size}"])
     print_lines(view.answer)
 

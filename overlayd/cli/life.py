@@ -63,7 +63,7 @@ def restore(context: typer.Context, target: Target, no_wait: NoWait = False) -> 
 
 
 def restart(context: typer.Context, target: Target, no_wait: NoWait = False) -> None:
-    """Starts a workspace anew; its volumes stay as they are.
+    """Starts a workspace anew; its disks stay as they are.
 
     Example: overlayctl restart star/worker-1
     """

@@ -23,7 +23,7 @@ def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> lis
         (
             f"  {row.workspace:<{wide}}  {row.host:<{hosts}}",
             cpus_in_words(row.cpus_milli),
-            format_size(row.memory_bytes),
+            _memory(row),
             _image(row, sizes.get(digests.get(row.workspace, ""), 0)),
         )
         for row in view.placement
@@ -85,6 +85,12 @@ def _shared(spec: GridSpec, placed: dict[str, Planned]) -> list[tuple[str, str]]
         where = f" on {hosts}" if hosts else ", not mounted by any workspace"
         lines.append((volume.name, f"{format_size(volume.size_bytes)}{where}"))
     return lines
+
+
+def _memory(row: Planned) -> str:
+    """And its own disk, if it has one."""
+    disk = f", {format_size(row.scratch_bytes)} disk" if row.scratch_bytes else ""
+    return f"{format_size(row.memory_bytes)}{disk}"
 
 
 def _image(row: Planned, size_bytes: int) -> str:

@@ -21,8 +21,9 @@ def age(age_s: float, health: str = "") -> str:
 
 
 def size_of(quantum: Quantum) -> str:
-    """`2 cpus, 4 GiB`."""
-    return f"{cpus_in_words(quantum.cpus_milli)}, {format_size(quantum.memory_bytes)}"
+    """`2 cpus, 4 GiB, 20 GiB disk`; without disk, `2 cpus, 4 GiB`."""
+    disk = f", {format_size(quantum.disk_bytes)} disk" if quantum.disk_bytes else ""
+    return f"{cpus_in_words(quantum.cpus_milli)}, {format_size(quantum.memory_bytes)}{disk}"
 
 
 def shapes(counts: tuple[tuple[str, int], ...]) -> str:

@@ -25,7 +25,7 @@ LEASE_S = 24 * 3600
 """The lease of a grid that names none."""
 
 GRACE_S = 24 * 3600
-"""How long volumes are kept after the end: over a night in which nobody looked."""
+"""How long disks are kept after the end: over a night in which nobody looked."""
 
 WARN_S = 900
 """A warning for who named none, where the lease is at least twice as long."""
@@ -137,6 +137,7 @@ def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
         memory_bytes=int(keys.memory),
         networks=keys.networks,
         mounts=tuple(model.Mount(volume, path) for volume, path in keys.volumes.items()),
+        scratch_bytes=int(keys.disk or 0),
         provides=keys.provides,
         requires=keys.requires,
         labels=keys.labels.required,
@@ -175,6 +176,7 @@ _RENAMED: Mapping[str, KeyPath] = {
     "size_bytes": ("size",),
     "cpus_milli": ("cpus",),
     "memory_bytes": ("memory",),
+    "scratch_bytes": ("disk",),
     "minimum": ("min",),
     "labels": ("labels", "required"),
     "preferred_labels": ("labels", "preferred"),

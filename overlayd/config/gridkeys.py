@@ -37,7 +37,7 @@ class LeaseKeys(Keys, frozen=True, kw_only=True):
     ] = False
     on_expiry: Annotated[
         OnExpiry,
-        Meta(description="At its end: stop (volumes are kept), suspend (memory too), delete."),
+        Meta(description="At its end: stop (disks are kept), suspend (memory too), delete."),
     ] = OnExpiry.STOP
     grace: Annotated[
         Duration | None,
@@ -94,7 +94,6 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
 
     NOT_YET: ClassVar[Mapping[str, str]] = {
         "expose": "workspaces are reached from inside the grid; leave it out",
-        "disk": "a workspace has the disks of its volumes; write volumes: {NAME: /path}",
         "within": "it is a rule of the whole grid; write it under placement",
     }
     count: Annotated[int, Meta(description="How many workspaces, 1 to 1024.")] = 1
@@ -105,6 +104,14 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
     image: Annotated[str, Meta(description="Name of a guest image.", examples=["debian-12"])]
     cpus: Annotated[Cpus, Meta(description="Cpus of each workspace.", examples=[2])]
     memory: Annotated[Size, Meta(description="Memory of each workspace.", examples=["4G"])]
+    disk: Annotated[
+        Size | None,
+        Meta(
+            description="A disk of each workspace's own, mounted at /scratch: empty at first, kept when it is"
+            " suspended or restarted, and gone with it. What is to stay is put on a volume.",
+            examples=["20G"],
+        ),
+    ] = None
     networks: Annotated[
         tuple[str, ...], Meta(description="Networks it is on.", examples=[["lan"]])
     ] = ()

@@ -36,7 +36,7 @@ class Phase(StrEnum):
     """A step failed; the detail says which, and it is being tried again."""
     ENDING = "ending"
     EXPIRED = "expired"
-    """Its lease has ended: stopped, its volumes kept until the grid is taken down."""
+    """Its lease has ended: stopped, its disks kept for the grace."""
     GONE = "gone"
 
 

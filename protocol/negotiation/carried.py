@@ -192,7 +192,7 @@ def end_of(row: CarriedRow) -> str:
     kept = f"kept until {format_moment(row.kept_until_s)}"
     if row.terms.on_expiry is OnExpiry.SUSPEND:
         return f"suspended; it is {kept}"
-    return f"stopped; its volumes are {kept}"
+    return f"stopped; its disks are {kept}"
 
 
 def ends(record: GridRecord, spec: GridSpec, window: Window, now: float) -> float:

@@ -230,12 +230,18 @@ async def test_stopped_is_gone_and_stopping_again_succeeds(world: World) -> None
     assert await compute.observe() == ()
 
 
-async def test_saved_it_uses_nothing_and_goes_on_as_the_same_start(world: World) -> None:
+async def test_saved_it_uses_nothing_and_goes_on_as_the_same_start(
+    world: World, tmp_path: Path
+) -> None:
     """One test, because one process can open libvirt's embedded driver a score of times only."""
     compute = await world.opened()
     with pytest.raises(ComputeError, match="ovl-0 cannot be saved: it does not run"):
         await compute.save("ovl-0")
-    await compute.start(world.machine(boot=2))
+    disk = tmp_path / "scratch.raw"
+    with disk.open("wb") as file:
+        file.truncate(8 << 20)
+    disks = (Disk(str(disk), "scratch"),)
+    await compute.start(world.machine(boot=2, disks=disks))
     for _ in range(2):
         await compute.save("ovl-0")
         (seen,) = await compute.observe()
@@ -243,20 +249,21 @@ async def test_saved_it_uses_nothing_and_goes_on_as_the_same_start(world: World)
     with pytest.raises(ComputeError, match="does not run"):
         await compute.resume("ovl-0")
     for _ in range(2):
-        await compute.start(world.machine(boot=2))
+        await compute.start(world.machine(boot=2, disks=disks))
         (seen,) = await compute.observe()
         assert (seen.state, seen.boot) == (MachineState.RUNNING, 2)
     await compute.pause("ovl-0")
     await compute.save("ovl-0")
-    await compute.start(world.machine(boot=2))
+    await compute.start(world.machine(boot=2, disks=disks))
     assert [seen.state for seen in await compute.observe()] == [MachineState.RUNNING]
     await compute.save("ovl-0")
-    await compute.start(world.machine(boot=3))
+    await compute.start(world.machine(boot=3, disks=disks))
     (seen,) = await compute.observe()
     assert (seen.state, seen.boot) == (MachineState.RUNNING, 3), "a new start forgets it"
     await compute.save("ovl-0")
     await compute.stop("ovl-0")
     assert await compute.observe() == (), "and so does the end"
+    assert disk.stat().st_size == 8 << 20, "which is not the end of its disk"
 
 
 async def test_found_by_the_next_adapter(world: World) -> None:

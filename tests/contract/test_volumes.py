@@ -12,6 +12,8 @@ import pytest
 from overlayd.adapters.volumes import DirectoryVolumes
 from overlayd.fakes.volumes import FakeVolumes
 from overlayd.ports.volumes import VolumeError, Volumes
+from overlayd.realise.paths import is_scratch, scratch_name, volume_name
+from protocol.terms.ids import GridId
 
 SIZE = 32 << 20
 
@@ -26,6 +28,19 @@ async def test_made_once_and_found(volumes: Volumes) -> None:
     assert await volumes.ensure("home-1", SIZE, "home") == path
     assert await volumes.ensure("home-2", SIZE, "home") != path
     assert list(await volumes.observe()) == ["home-1", "home-2"]
+
+
+async def test_a_workspaces_own_disk_is_beside_the_volumes_of_its_grid(volumes: Volumes) -> None:
+    grid = GridId("0123456789abcdef0123.1-abcdef")
+    volume, own = volume_name(grid, "scratch"), scratch_name(grid, "scratch-1")
+    assert await volumes.ensure(volume, SIZE, "scratch") != await volumes.ensure(
+        own, 2 * SIZE, "scratch"
+    )
+    here = await volumes.observe()
+    assert here == {volume: SIZE, own: 2 * SIZE}
+    assert [is_scratch(disk) for disk in here] == [False, True]
+    await volumes.remove(own)
+    assert await volumes.observe() == {volume: SIZE}
 
 
 async def test_removed_is_gone_and_removing_again_succeeds(volumes: Volumes) -> None:

@@ -34,7 +34,7 @@ def grid(tmp_path: Path) -> Path:
 
 def test_the_example_is_placed_on_the_example() -> None:
     told = ask("place", EXAMPLES / "star.yaml", "--hosts", HOSTS).stdout.splitlines()
-    assert told[0].split() == ["WORKSPACE", "HOST", "SITE", "CPUS", "MEMORY", "IMAGE"]
+    assert told[0].split() == ["WORKSPACE", "HOST", "SITE", "CPUS", "MEMORY", "DISK", "IMAGE"]
     assert [line.split()[0] for line in told[1:6]] == [
         "head-1",
         "worker-1",
@@ -81,7 +81,7 @@ def test_what_is_wrong_with_the_files_is_said(grid: Path, tmp_path: Path) -> Non
 def test_how_many_more_fit() -> None:
     told = ask("capacity", "--shape", "4cpu/8G", "--hosts", HOSTS).stdout.splitlines()
     assert told[-5:] == [
-        "fnal-2  fnal  1     memory      0 cpus, 0 B",
+        "fnal-2  fnal  1     memory      0 cpus, 0 B, 100 GiB disk",
         "12 more of 4cpu/8G fit on 6 hosts",
         "  2 hosts then lack memory",
         "  4 hosts then lack cpus",
@@ -91,6 +91,12 @@ def test_how_many_more_fit() -> None:
         ask("capacity", "--shape", "2/4G/150G", "--hosts", HOSTS, "-o", "json").stdout
     )
     assert answer["fits"] == 6, "one for each 150 GiB of disk"
+    told = ask("capacity", "--shape", "0.1cpu/128M/20G", "--hosts", HOSTS).stdout.splitlines()
+    assert told[-3:] == [
+        "65 more of 0.1cpu/128M/20G fit on 6 hosts",
+        "  6 hosts then lack disk",
+        "  left over: 41.5 cpus, 167.9 GiB",
+    ]
 
 
 def test_how_many_more_fit_on_live_hosts(daemon: Daemon) -> None:
@@ -107,5 +113,5 @@ def test_what_is_no_shape(shape: str) -> None:
     told = ask("capacity", "--shape", shape, "--hosts", HOSTS, code=2).stderr
     assert told.splitlines() == [
         f"error: '{shape}' is no shape",
-        "  would work: --shape 4cpu/8G or 4cpu/8G/100G",
+        "  would work: --shape 4cpu/8G or 4cpu/8G/20G",
     ]

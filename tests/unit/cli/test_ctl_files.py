@@ -37,7 +37,7 @@ def test_an_unknown_image_is_shown_where_it_is_written(
 def test_an_unknown_image_of_a_profile_is_shown_in_the_profile(daemon: Daemon) -> None:
     error = daemon.ask("plan", daemon.grid_file, "--profile", "strange", code=255).stderr
     assert error == (
-        f"{daemon.grid_file}:22:40: profiles.strange.clusters.worker.image:"
+        f"{daemon.grid_file}:23:40: profiles.strange.clusters.worker.image:"
         ' found "gest", which is no image; did you mean "guest"?\n'
     )
 

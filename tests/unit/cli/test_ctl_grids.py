@@ -17,14 +17,14 @@ PLAN = """\
 demo, 6 h from when it is up
   lan       10.42.0.0/24, 1 site
   scratch   1 GiB on h1
-  head-1    h1  0.5 cpus   256 MiB  image cached
-  worker-1  h1  0.25 cpus  128 MiB  image cached
-  worker-2  h1  0.25 cpus  128 MiB  image cached
+  head-1    h1  0.5 cpus   256 MiB              image cached
+  worker-1  h1  0.25 cpus  128 MiB, 2 GiB disk  image cached
+  worker-2  h1  0.25 cpus  128 MiB, 2 GiB disk  image cached
 3 workspaces, 1 network, 1 volume on 1 host at 1 site. Nothing is held.
 """
 
 TOO_BIG = """\
-error: cannot place 2 of 2 worker: each needs 0.25 cpus, 8 GiB
+error: cannot place 2 of 2 worker: each needs 0.25 cpus, 8 GiB, 2 GiB disk
   1 host holds 1 of the 3 workspaces
   1 host lacks memory; the nearest, h1, by 4.2 GiB
   would work: memory 1920M for worker, now
@@ -270,7 +270,7 @@ def test_what_no_host_has_is_said_with_what_would_be_granted(daemon: Daemon) -> 
     text = daemon.grid_file.read_text()
     file.write_text(text.replace("    count: 2\n", "    labels: {required: [nvme]}\n"))
     assert daemon.ask("plan", file, code=255).stderr == (
-        "error: cannot place 1 of 1 worker: each needs 0.25 cpus, 128 MiB\n"
+        "error: cannot place 1 of 1 worker: each needs 0.25 cpus, 128 MiB, 2 GiB disk\n"
         "  1 host holds 1 of the 2 workspaces\n"
         "  1 host: label: it has no label nvme (h1)\n"
         "  would work: without labels.required, now\n"

@@ -35,10 +35,14 @@ def test_peers_and_sites(daemon: Daemon) -> None:
         == "NAME SITE HEALTH REACH DISTANCE AGE RUNS GUESTS BY FREE FITS WORKSPACES"
     )
     assert " ".join(row.split()) == (
-        "h1 ams this one public 0 ms - test/test 4 cpus, 4 GiB 16 x 0.25cpu/128M, 4 x 1cpu/1G, 1 x 2cpu/4G 0"
+        "h1 ams this one public 0 ms - test/test 4 cpus, 4 GiB, 20 GiB disk"
+        " 16 x 0.25cpu/128M, 4 x 1cpu/1G, 1 x 2cpu/4G 0"
     )
     _, row = daemon.ask("sites").stdout.splitlines()
-    assert " ".join(row.split()) == "ams 1 1 4 cpus, 4 GiB 4 cpus, 4 GiB 0 now"
+    assert (
+        " ".join(row.split())
+        == "ams 1 1 4 cpus, 4 GiB, 20 GiB disk 4 cpus, 4 GiB, 20 GiB disk 0 now"
+    )
     assert json.loads(daemon.ask("peers", "-o", "json").stdout)[0]["health"] == "self"
 
 

@@ -441,14 +441,19 @@ _names = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True).filter(
     lease_s=st.integers(1, 366).map(lambda days: days * 86400),
     shapes=st.dictionaries(
         _names,
-        st.tuples(st.integers(1, 50), st.integers(10, 9999), st.integers(32, 1 << 20)),
+        st.tuples(
+            st.integers(1, 50),
+            st.integers(10, 9999),
+            st.integers(32, 1 << 20),
+            st.just(0) | st.integers(8, 1 << 20),
+        ),
         min_size=1,
         max_size=5,
     ),
     networks=st.lists(_names, unique=True, max_size=4),
 )
 def test_a_written_grid_is_read_back(
-    name: str, lease_s: int, shapes: dict[str, tuple[int, int, int]], networks: list[str]
+    name: str, lease_s: int, shapes: dict[str, tuple[int, int, int, int]], networks: list[str]
 ) -> None:
     spec = GridSpec(
         name,
@@ -461,8 +466,9 @@ def test_a_written_grid_is_read_back(
                 memory << 20,
                 minimum=count,
                 networks=tuple(networks),
+                scratch_bytes=disk << 20,
             )
-            for cluster, (count, cpus_milli, memory) in shapes.items()
+            for cluster, (count, cpus_milli, memory, disk) in shapes.items()
         ),
         lease_s=lease_s,
         lease=LeaseTerms(warn_s=(900,)),
@@ -478,6 +484,7 @@ def test_a_written_grid_is_read_back(
                 "image": c.image.name,
                 "cpus": f"{c.cpus_milli}m",
                 "memory": c.memory_bytes,
+                "disk": c.scratch_bytes,
                 "networks": list(c.networks),
             }
             for c in spec.clusters
