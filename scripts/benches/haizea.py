@@ -27,6 +27,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from benches.ideal import show
 from protocol.sim.leasing import Found, Leasing, lease
 from protocol.sim.workload import Mix
 
@@ -38,6 +39,7 @@ _COLUMNS = (
 
 Case = tuple[float, bool]
 """(share of the time that is reserved, whether hosts suspend)."""
+_IDEAL_SEEDS = 10
 NONE: Case = (0.0, True)
 
 
@@ -63,6 +65,10 @@ def cases(options: argparse.Namespace) -> dict[Case, Leasing]:
 def main() -> None:
     """The program."""
     options = _options()
+    if options.ideal:
+        mix = Mix(places=options.places, load=options.load, wide=1.0)
+        show(mix, options.reserved, options.ideal, range(1, 1 + _IDEAL_SEEDS))
+        return
     runs = cases(options)
     found: dict[Case, Found] = {}
     for (share, suspends), got, took_s in _run(runs, options.jobs):
@@ -131,6 +137,10 @@ def _options() -> argparse.Namespace:
     add("--memory", type=int, default=1024, help="MiB of each machine (1024)")
     add("--rate", type=float, default=50, help="MB/s at which a host saves and restores (50)")
     add("--seed", type=int, default=1, help="of the trace and the simulation (1)")
+    add(
+        "--ideal", type=float, nargs="+", metavar="HOURS",
+        help="instead: what traces of so many hours cost an ideal scheduler (benches/ideal.py)",
+    )  # fmt: skip
     add("--jobs", type=int, default=2, help="runs at once (2)")
     add("--out", help="write the figures to this file, as JSON")
     return parser.parse_args()
