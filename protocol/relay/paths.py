@@ -176,6 +176,9 @@ class Paths:
         if path is None or path.way is None or path.way.relay != relay:
             return []
         path.shunned[relay] = now + SHUNNED_S
+        if all(_shunned_s(path, way.relay, now) > now for way in self._ways(peer)):
+            # Nobody gets through, mostly since it is dead: asked again at once, they would say so without end.
+            return []
         if not path.open:
             return self._ask(peer, path, now)
         self._turn(peer, path, now)

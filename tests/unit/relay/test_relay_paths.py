@@ -161,6 +161,26 @@ def test_a_relay_that_says_it_cannot_is_not_waited_for() -> None:
     assert pair.mine.paths.refused(R1, YOU, NOW) == [], "it is not the one that is used"
 
 
+@pytest.mark.parametrize("is_open", [False, True])
+def test_when_all_relays_refused_they_are_asked_again_only_after_a_while(is_open: bool) -> None:
+    pair = opened(R1, R2) if is_open else Pair(R1, R2)
+    refused: list[float] = []
+    effects = [] if is_open else pair.mine.paths.seek(YOU, pair.now)
+    if is_open:
+        effects = pair.mine.paths.send(YOU, b"frame", pair.now)
+    end_s = pair.now + 2.0
+    while pair.now < end_s:
+        for relay, _ in boxes(effects):
+            refused.append(pair.now)
+            assert len(refused) < 30, "without end"
+            effects = pair.mine.paths.refused(relay, YOU, pair.now)
+            break
+        else:
+            pair.now += 0.05
+            effects, _ = pair.mine.paths.tick(pair.now)
+    assert 3 <= len(refused) <= 12
+
+
 def test_a_path_that_does_not_open_is_given_up_and_can_be_sought_again() -> None:
     pair = Pair()
     pair.tamper = lambda relay, message: []
