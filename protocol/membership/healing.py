@@ -3,8 +3,11 @@
 Rules. One believed dead is dialled now and then, all peers together one about every HEAL_APART_S. A live peer
 that is no neighbour is met every MEET_EVERY_S: to compare directories with it, and to see that it lives, since
 only neighbours watch each other (SWIM's random probe, made rare because here it is the second line). A death
-makes a few peers look at others of the same site at once: what died may have been more than one.
+makes a few peers look at others of the same site at once: what died may have been more than one. Where half of
+all die, some with all who watched them, each survivor looks at a few, one after another.
 """
+
+from collections import deque
 
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, earliest
@@ -14,7 +17,11 @@ from protocol.terms.limits import (
     HEAL_LEAST_S,
     MEET_EVERY_S,
     PROBES_EACH,
+    PROBES_MOST,
 )
+
+_SOON_S = (0.5, 2.0)
+"""Between probes, and before the first."""
 
 
 class Healing:
@@ -23,8 +30,8 @@ class Healing:
     def __init__(self, dice: Dice) -> None:
         self._dice = dice
         self._heal_s = self._meet_s = 0.0
-        self._site = ""
-        """Where somebody has just died."""
+        self._sites: deque[str] = deque()
+        """Where somebody has just died, a probe each."""
 
     def settled(self, now: float) -> None:
         """As if this peer had been there for long: its next stranger is met any time."""
@@ -44,15 +51,17 @@ class Healing:
         if now < self._meet_s:
             return None
         first = not self._meet_s
+        site = self._sites.popleft() if self._sites and not first else ""
         self._meet_s = now + MEET_EVERY_S * self._dice.uniform(0.5, 1.5)
-        site, self._site = self._site, ""
+        if self._sites:
+            self._meet_s = now + self._dice.uniform(*_SOON_S)
         return None if first else site
 
     def died(self, site: str, others: int, now: float) -> None:
         """Somebody is believed dead."""
-        if self._dice.random() < PROBES_EACH / (1 + others):
-            self._site = site
-            self._meet_s = min(self._meet_s, now + self._dice.uniform(0.5, 2.0))
+        if self._dice.random() < PROBES_EACH / (1 + others) and len(self._sites) < PROBES_MOST:
+            self._sites.append(site)
+            self._meet_s = min(self._meet_s, now + self._dice.uniform(*_SOON_S))
 
     def next_deadline(self, gone: bool, strangers: bool) -> Deadline | None:
         """When something is due, if there is anybody gone, or anybody to meet."""

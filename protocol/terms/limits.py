@@ -71,9 +71,9 @@ HEAL_EVERY_S. So splits heal soon, however long they lasted and however few are 
 MEET_EVERY_S = 300.0
 """A random live peer that is no neighbour is met and compared with this often: two halves that are each
 complete and believe nobody dead would never find together otherwise."""
-PROBES_EACH = 4.0
+PROBES_EACH, PROBES_MOST = 4.0, 8
 """A death makes about so many peers, of all together, meet another of the same site at once: what died may
-have been more than one, and only neighbours notice."""
+have been more than one, and only neighbours notice. One peer owes so many such meetings at most."""
 GUESTS = 1024
 """Peers of other sites known for a while, when there are too many peers for everybody to know all."""
 LEVELS_ABOVE = 2000

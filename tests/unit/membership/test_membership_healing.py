@@ -3,7 +3,13 @@
 from random import Random
 
 from protocol.membership.healing import Healing
-from protocol.terms.limits import HEAL_EVERY_S, HEAL_LEAST_S, MEET_EVERY_S, PROBES_EACH
+from protocol.terms.limits import (
+    HEAL_EVERY_S,
+    HEAL_LEAST_S,
+    MEET_EVERY_S,
+    PROBES_EACH,
+    PROBES_MOST,
+)
 
 
 def tries(others: int, for_s: float) -> int:
@@ -35,6 +41,15 @@ def test_where_somebody_died_a_few_look_around() -> None:
         healing.died("uc", 99, 2.0)
         looking += healing.meets_stranger(4.5) == "uc"
     assert 400 * PROBES_EACH / 100 / 2 < looking < 400 * PROBES_EACH / 100 * 2
+
+
+def test_where_many_died_each_looks_around_a_few_times_and_not_for_ever() -> None:
+    healing = Healing(Random(1))
+    healing.meets_stranger(1.0)
+    for _ in range(100 * PROBES_MOST):
+        healing.died("uc", 99, 2.0)
+    looks = [healing.meets_stranger(2.0 + 2.1 * i) for i in range(1, PROBES_MOST + 4)]
+    assert looks == ["uc"] * PROBES_MOST + [None] * 3
 
 
 def test_nobody_gone_and_no_strangers_is_nothing_to_do() -> None:
