@@ -36,7 +36,6 @@ from protocol.membership.outcomes import (
     Accuse,
     Met,
     NeighbourDown,
-    NeighbourUp,
     Outcome,
     Refute,
     Returned,
@@ -154,8 +153,8 @@ class Membership:
         if again:
             return effects, outcomes
         if self.view.is_neighbour(peer):
-            effects += self.links.stand(peer, None, now)
-            outcomes.append(NeighbourUp(peer))
+            more, up = self._neighbours.returned(peer, now)
+            effects, outcomes = effects + more, outcomes + up
         elif peer in self._meeting:
             outcomes.append(Met(peer))
             if not len(self.view):
@@ -208,8 +207,7 @@ class Membership:
             case Neighbour(urgent=urgent):
                 return self._neighbours.asked(sender, urgent, now)
             case NeighbourReply(agreed=agreed):
-                self.view.answered(sender)
-                return self._neighbours.take(sender, now) if agreed else ([], [])
+                return self._neighbours.answered(sender, agreed, now)
             case Disconnect():
                 return [], self._neighbours.drop(sender, now)
             case Goodbye():
@@ -353,7 +351,7 @@ class Membership:
         incarnation = self.liveness.incarnation(peer)
         if self._accused.get(peer) == incarnation:
             return []
-        if self.liveness.observers(peer) >= OBSERVERS_ENOUGH:
+        if self.liveness.observers(peer) >= OBSERVERS_ENOUGH or self._strain.just_back(now):
             return []
         self._accused[peer] = incarnation
         changed = self.liveness.suspected(self._me, peer, incarnation, now)

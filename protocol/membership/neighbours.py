@@ -126,6 +126,18 @@ class Neighbours:
             outcomes.append(self._release(evicted, now))
         return effects, outcomes
 
+    def answered(self, sender: PeerId, agreed: bool, now: float) -> Answer:
+        """Whom this peer asked has answered; no, if it was one, means that it is none any more."""
+        self.view.answered(sender)
+        return self.take(sender, now) if agreed else ([], self.drop(sender, now))
+
+    def returned(self, peer: PeerId, now: float) -> Answer:
+        """A neighbour's connection has come back. It is asked again: it may have given this peer up meanwhile,
+        and who is a neighbour for one side only misses what the other hears."""
+        effects = self._links.stand(peer, None, now)
+        effects.append(Send(peer, Neighbour(self.view.is_urgent(peer))))
+        return effects, [NeighbourUp(peer)]
+
     def drop(self, peer: PeerId, now: float) -> list[Outcome]:
         """No neighbour any more, by its own wish or because it is gone."""
         if not self.view.remove(peer):

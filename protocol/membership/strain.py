@@ -5,11 +5,15 @@ what it takes for others' silence may be its own. Each missed deadline adds a po
 quiet STRAIN_EASES_S takes one away; others get more time to answer in proportion.
 
 What we add: a peer that was stopped altogether (AWAY_S) is suspected by others already, and says at once
-that it is back. One that was late before as well is not stopped but slow: it says nothing until it hears that
-it is suspected, since where a whole site is slow everybody would say so to everybody, again and again.
+that it is back. That is told from slowness by being out of the ordinary: where a whole site is slow, everybody
+would otherwise say so to everybody, again and again, and make it slower. And it accuses nobody for a moment:
+it was its own silence that cost it its connections.
 """
 
-from protocol.terms.limits import AWAY_S, LATE_S, STRAIN_EASES_S, STRAIN_MOST
+from protocol.terms.limits import AWAY_S, BACK_S, LATE_S, STRAIN_EASES_S, STRAIN_MOST
+
+_UNUSUAL = 4.0
+"""Times the usual."""
 
 
 class Strain:
@@ -18,17 +22,28 @@ class Strain:
     def __init__(self) -> None:
         self._points = 0
         self._eases_s = 0.0
+        self._usual_s = 0.0
+        """The greatest lateness lately; half of it after each quiet STRAIN_EASES_S."""
+        self._back_s = float("-inf")
 
     def late(self, late_s: float, now: float) -> bool:
         """A deadline was handled that much too late. True if this peer must have been stopped."""
-        stopped = late_s > AWAY_S and not self._points
+        stopped = late_s > max(AWAY_S, _UNUSUAL * self._usual_s)
+        if stopped:
+            self._back_s = now
         if late_s > LATE_S:
+            self._usual_s = max(self._usual_s, min(late_s, AWAY_S))
             self._points = min(STRAIN_MOST, self._points + 1)
             self._eases_s = now + STRAIN_EASES_S
         elif self._points and now >= self._eases_s:
             self._points -= 1
+            self._usual_s /= 2
             self._eases_s = now + STRAIN_EASES_S
         return stopped
+
+    def just_back(self, now: float) -> bool:
+        """Whether it was stopped a moment ago: connections that end now ended because of that."""
+        return now < self._back_s + BACK_S
 
     @property
     def patience(self) -> float:

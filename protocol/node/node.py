@@ -335,7 +335,7 @@ class Node:
 
     def _lateness(self, now: float) -> list[Effect]:
         """How much too late the last deadline is handled; this peer may have been stopped."""
-        if self._due is None or self._due.at_s >= now:
+        if self._due is None or self._due.at_s > now:
             return []
         return self.overlay.late(now - max(self._due.at_s, self._now), now)
 

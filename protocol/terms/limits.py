@@ -56,6 +56,8 @@ STRAIN_MOST = 8
 STRAIN_EASES_S = 5.0
 AWAY_S = 2.5
 """Later than this a peer was stopped, not slow: others suspect it by now, so it says that it is back."""
+BACK_S = 5.0
+"""So long after it was stopped a peer accuses nobody; who died meanwhile others have noticed."""
 SUSPICION_TTL_S = 86400.0
 """As long as a presence: who joins, or comes back from a split, must learn who is believed dead."""
 REDIAL_EVERY_S = 2.0

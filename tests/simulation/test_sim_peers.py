@@ -10,7 +10,7 @@ from protocol.sim.faults import NONE
 from protocol.sim.peer import SimPeer
 from protocol.sim.run import knows_all, settle
 from protocol.sim.world import World
-from protocol.terms.limits import ACTIVE_REMOTE, ACTIVE_VIEW, FULL_MESH_BELOW
+from protocol.terms.limits import ACTIVE_REMOTE, ACTIVE_VIEW, FULL_MESH_BELOW, NEEDY_BELOW
 from protocol.wire.codec import encode
 
 
@@ -67,6 +67,26 @@ def test_dead_and_back(peers: int) -> None:
     assert world.run_until(lambda: believe(world, victim, Health.ALIVE), 20.0)
     settle(world)
     assert node_of(victim).broadcast.incarnation > 1
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_who_was_stopped_is_soon_in_the_overlay_again(seed: int) -> None:
+    """Its neighbours gave it up meanwhile. It accuses none of them, and asks again who still takes it for one."""
+    world = calm_world(seed, 40, 4)
+    victim, *others = world.peers
+    victim.stall(15.0, frozen=True)
+    assert world.run_until(lambda: believe(world, victim, Health.DEAD), 14.0)
+    assert world.run_until(lambda: not victim.stalled, 15.0)
+    assert world.run_until(lambda: believe(world, victim, Health.ALIVE), 6.0)
+
+    def suspected() -> bool:
+        return any(not believe(world, peer, Health.ALIVE) for peer in others)
+
+    assert not world.run_until(suspected, 5.0)
+    views = {peer.id: node_of(peer).membership.view for peer in world.peers}
+    mine = views[victim.id].neighbours
+    assert len(mine) >= NEEDY_BELOW
+    assert all(views[peer].is_neighbour(victim.id) for peer in mine)
 
 
 def test_newcomer_learns_who_is_dead() -> None:

@@ -1,7 +1,7 @@
 """Local health: lateness makes patient, quiet makes normal again, having been stopped is told."""
 
 from protocol.membership.strain import Strain
-from protocol.terms.limits import AWAY_S, LATE_S, STRAIN_EASES_S, STRAIN_MOST
+from protocol.terms.limits import AWAY_S, BACK_S, LATE_S, STRAIN_EASES_S, STRAIN_MOST
 
 
 def test_each_late_deadline_adds_a_point_up_to_a_limit() -> None:
@@ -30,10 +30,24 @@ def test_one_that_was_stopped_knows_it() -> None:
     assert Strain().late(AWAY_S + 0.1, 0.0)
 
 
-def test_who_was_late_before_is_slow_and_not_back() -> None:
+def test_who_is_late_as_usual_is_slow_and_was_not_stopped() -> None:
     strain = Strain()
-    assert not strain.late(LATE_S * 1.1, 0.0)
-    assert not strain.late(AWAY_S + 0.1, 3.0)
-    strain.late(0.0, 3.0 + STRAIN_EASES_S)
-    strain.late(0.0, 3.0 + 2 * STRAIN_EASES_S)
-    assert strain.late(AWAY_S + 0.1, 20.0)
+    assert not strain.late(AWAY_S * 0.5, 0.0)
+    assert not strain.late(AWAY_S * 1.9, 3.0)
+    assert strain.late(AWAY_S * 4.1, 6.0), "that is not usual even here"
+
+
+def test_what_is_usual_is_forgotten() -> None:
+    strain = Strain()
+    strain.late(AWAY_S * 0.5, 0.0)
+    strain.late(0.0, STRAIN_EASES_S)
+    assert strain.late(AWAY_S * 1.1, STRAIN_EASES_S + 1.0)
+
+
+def test_who_was_stopped_is_just_back_for_a_moment() -> None:
+    strain = Strain()
+    strain.late(LATE_S * 1.1, 0.0)
+    assert not strain.just_back(0.1), "it was slow"
+    strain.late(AWAY_S * 4.1, 10.0)
+    assert strain.just_back(10.0 + BACK_S * 0.9)
+    assert not strain.just_back(10.0 + BACK_S)
