@@ -35,9 +35,13 @@ class Heart:
     """Beats on every path that this side dialled, and ends those that are silent."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, paths: Callable[[], Iterable[Path]]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        paths: Callable[[], Iterable[Path]],
+        on_slept: Callable[[float], None],
     ) -> None:
-        self._loop, self._paths = loop, paths
+        """`on_slept` is told for how many seconds this process did nothing, when that was long."""
+        self._loop, self._paths, self._on_slept = loop, paths, on_slept
         self.lateness_s = 0.0
         """How late this process has been lately."""
         self._due_s = self._loop.time() + PULSE_S
@@ -53,6 +57,8 @@ class Heart:
         self.lateness_s = min(max(late_s, self.lateness_s * _LATENESS_FADES), _LATENESS_MOST_S)
         limit_s = SILENCE_S + _LATENESS_WEIGHS * self.lateness_s
         slept = late_s > SILENCE_S / 2
+        if slept:
+            self._on_slept(late_s)
         for path in tuple(self._paths()):
             if slept:
                 path.heard_s = now

@@ -23,6 +23,7 @@ from overlayd.ports.transport import (
     Arrived,
     Knocked,
     Refused,
+    Slept,
     Traffic,
     TransportError,
     TransportEvent,
@@ -91,7 +92,7 @@ class ZmqTransport:
         except TransportError:
             await self.close()
             raise
-        self._heart = Heart(self._loop, self._paths.all)
+        self._heart = Heart(self._loop, self._paths.all, self._slept)
 
     def dial(self, peer: PeerId, address: str) -> None:
         """Keeps a path to the peer. Refused, and no more, for what can never come up."""
@@ -215,6 +216,11 @@ class ZmqTransport:
 
     def _failed(self, dialler: Dialler, why: str) -> None:
         self._emit(Refused(dialler.address, why, dialler.peer))
+
+    def _slept(self, for_s: float) -> None:
+        """Before what waits: what was lost meanwhile was lost by this process."""
+        self._emit(Slept(for_s))
+        self._events.rotate(1)
 
     def _traffic_of(self, peer: PeerId) -> Traffic:
         traffic = self.traffic.get(peer)

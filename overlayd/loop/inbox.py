@@ -5,7 +5,7 @@ who sends much waits for itself, and nobody else (fair queueing; Demers, Keshav,
 unit). A lane holds LANE events and LANE_BYTES of frames; gossip may fill half of it, announcements a quarter,
 since the directories' comparison brings those again, and negotiation all of it. When all lanes together are
 full, the newest of the longest gives way. Connections that come and go are never dropped: what is believed of
-a connection would stay wrong.
+a connection would stay wrong. That this host slept goes before everything: it says what the rest means.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from collections import Counter, deque
 
 from overlayd.ports.peer import Busy
 from protocol.broadcast.messages import Announce, BroadcastMessage
-from protocol.node.events import Arrived, Connected, Disconnected, Event, Garbled
+from protocol.node.events import Arrived, Connected, Disconnected, Event, Garbled, Slept
 from protocol.terms.ids import PeerId
 
 ROOM = 8192
@@ -53,7 +53,10 @@ class Inbox:
     def put(self, event: Event) -> None:
         """Takes an event. Of a peer's, what there is no room for is dropped and counted; Busy if an event of
         this host finds none."""
-        if not isinstance(event, _OF_PEERS):
+        if isinstance(event, Slept):
+            self._own.appendleft((event, 0))
+            self._own_turn = True
+        elif not isinstance(event, _OF_PEERS):
             if len(self._own) >= ROOM // 2:
                 self.dropped[type(event).__name__] += 1
                 raise Busy(f"{len(self._own)} events are waiting already")

@@ -8,8 +8,9 @@ from overlayd.ports.peer import Busy
 from overlayd.ports.transport import Arrived as FrameArrived
 from overlayd.ports.transport import Down, Refused, TransportEvent, Up
 from overlayd.ports.transport import Knocked as TransportKnocked
+from overlayd.ports.transport import Slept as TransportSlept
 from overlayd.telemetry.logs import logger
-from protocol.node.events import Arrived, Connected, Disconnected, Garbled, Knocked
+from protocol.node.events import Arrived, Connected, Disconnected, Garbled, Knocked, Slept
 from protocol.node.messages import Message
 from protocol.terms.ids import PeerId
 from protocol.wire.codec import Malformed
@@ -33,6 +34,8 @@ class Intake:
                     self._inbox.put(Knocked(peer, reached))
             case Down(peer=peer, why=why):
                 self._inbox.put(Disconnected(peer, why))
+            case TransportSlept(for_s=for_s):
+                self._inbox.put(Slept(for_s))
             case FrameArrived(peer=peer) if self._inbox.is_full(peer):
                 self._inbox.overrun(peer)
             case FrameArrived(peer=peer, frame=frame):

@@ -58,7 +58,13 @@ class Knocked(msgspec.Struct, frozen=True):
     reached: bool
 
 
-TransportEvent = Up | Down | Arrived | Refused | Knocked
+class Slept(msgspec.Struct, frozen=True):
+    """This process did nothing for a while: it was stopped, or had no core. Told before what came meanwhile."""
+
+    for_s: float
+
+
+TransportEvent = Up | Down | Arrived | Refused | Knocked | Slept
 
 
 class Traffic(msgspec.Struct):

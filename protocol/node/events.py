@@ -24,6 +24,12 @@ class Ticked(msgspec.Struct, frozen=True):
     """The deadline has come."""
 
 
+class Slept(msgspec.Struct, frozen=True):
+    """This peer did nothing for a while: it was stopped, or had no core."""
+
+    for_s: float
+
+
 class Connected(msgspec.Struct, frozen=True):
     """The transport has a connection, authenticated to that key."""
 
@@ -161,6 +167,7 @@ class Stopping(msgspec.Struct, frozen=True):
 Event = (
     Started
     | Ticked
+    | Slept
     | Connected
     | Disconnected
     | Knocked

@@ -45,6 +45,7 @@ from protocol.node.events import (
     Renewed,
     Revoking,
     Say,
+    Slept,
     Started,
     Stopping,
     Ticked,
@@ -167,7 +168,7 @@ class Node:
             self._stirred |= type(event.message) not in _QUIET
         elif not isinstance(event, Ticked):
             self._stirred = True
-        effects = self._lateness(now)
+        effects = self._lateness(event, now)
         effects += self._dispatch(event, now)
         due: Deadline | None = self._deadline()
         if due is not None and due.at_s <= now:
@@ -228,7 +229,7 @@ class Node:
         match event:
             case Arrived(peer=peer, message=message, size_bytes=size_bytes):
                 return self._arrived(peer, message, size_bytes, now)
-            case Ticked() | Untidied():
+            case Ticked() | Slept() | Untidied():
                 return []
             case Started():
                 return self._start(now)
@@ -333,8 +334,10 @@ class Node:
 
     # -- time
 
-    def _lateness(self, now: float) -> list[Effect]:
-        """How much too late the last deadline is handled; this peer may have been stopped."""
+    def _lateness(self, event: Event, now: float) -> list[Effect]:
+        """How much too late the last deadline is handled. Who was stopped may have had none meanwhile."""
+        if isinstance(event, Slept):
+            return self.overlay.late(event.for_s, now)
         if self._due is None or self._due.at_s > now:
             return []
         return self.overlay.late(now - max(self._due.at_s, self._now), now)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.membership.messages import Contact
-from protocol.node.events import Arrived, Event, Started, Ticked
+from protocol.node.events import Arrived, Event, Slept, Started, Ticked
 from protocol.node.identity import Identity
 from protocol.node.node import Node
 from protocol.sim.clocks import Clock
@@ -145,6 +145,7 @@ class SimPeer:
         self._busy_until_s = max(self._busy_until_s, self.world.now_s + seconds)
         if frozen and not self.is_frozen:
             self.is_frozen = True
+            self._backlog.append(Slept(self._busy_until_s - self.world.now_s))
             self.world.wires.frozen(self)
             self.world.meter.died(self)
         self.world.at(self._busy_until_s, self._catch_up, self.life)

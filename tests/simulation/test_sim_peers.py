@@ -71,9 +71,9 @@ def test_dead_and_back(peers: int) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_who_was_stopped_is_soon_in_the_overlay_again(seed: int) -> None:
-    """Its neighbours gave it up meanwhile. It accuses none of them, and asks again who still takes it for one."""
+    """Its neighbours gave it up meanwhile. It accuses none of them, and asks whose it still is."""
     world = calm_world(seed, 40, 4)
-    victim, *others = world.peers
+    victim, others = world.peers[0], world.peers[1:]
     victim.stall(15.0, frozen=True)
     assert world.run_until(lambda: believe(world, victim, Health.DEAD), 14.0)
     assert world.run_until(lambda: not victim.stalled, 15.0)

@@ -32,6 +32,10 @@ class Loop:
         self._next[1]()
 
 
+SLEPT: list[float] = []
+"""How long it slept, each time."""
+
+
 class Path:
     """One end; what it says is heard, if the other end lives."""
 
@@ -59,7 +63,7 @@ class Path:
 def world(dialled: bool = True) -> tuple[Loop, Path, Heart]:
     loop = Loop()
     path = Path(loop, dialled)
-    return loop, path, Heart(loop, lambda: [path])  # type: ignore[arg-type]
+    return loop, path, Heart(loop, lambda: [path], SLEPT.append)  # type: ignore[arg-type]
 
 
 def test_an_idle_path_is_beaten_on_at_intervals_by_who_dialled() -> None:
@@ -101,7 +105,9 @@ def test_silence_ends_a_path_on_both_sides() -> None:
 
 def test_after_a_sleep_of_its_own_it_listens_before_it_judges() -> None:
     loop, path, heart = world(dialled=False)
+    SLEPT.clear()
     loop.sleep(60.0)
+    assert SLEPT == [60.0 - PULSE_S]
     assert not path.cuts
     assert heart.lateness_s > 0
     loop.run(SILENCE_S)

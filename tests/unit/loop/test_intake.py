@@ -5,8 +5,9 @@ from overlayd.loop.intake import Intake
 from overlayd.ports.transport import Arrived as FrameArrived
 from overlayd.ports.transport import Down, Refused, Up
 from overlayd.ports.transport import Knocked as FrameKnocked
+from overlayd.ports.transport import Slept as FrameSlept
 from protocol.membership.messages import Ping
-from protocol.node.events import Arrived, Connected, Disconnected, Garbled, Knocked
+from protocol.node.events import Arrived, Connected, Disconnected, Garbled, Knocked, Slept, Ticked
 from protocol.terms.ids import PeerId
 from protocol.wire.envelope import pack
 
@@ -24,6 +25,15 @@ def test_what_came_of_a_knock_is_told_unless_there_is_no_room() -> None:
         intake.take(FrameKnocked(PEER, False))
     assert len(inbox) < ROOM
     assert inbox.dropped["Knocked"] > 0
+
+
+def test_having_slept_goes_before_everything() -> None:
+    inbox = Inbox()
+    intake = Intake(inbox)
+    intake.take(Down(PEER, "silent"))
+    inbox.put(Ticked())
+    intake.take(FrameSlept(9.0))
+    assert [inbox.pop() for _ in range(3)] == [Slept(9.0), Disconnected(PEER, "silent"), Ticked()]
 
 
 def test_each_becomes_its_event() -> None:
