@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import fcntl
+import struct
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +20,8 @@ from protocol.trust.signing import Untrusted
 _CHUNK_BYTES = 64 << 10
 _KEYS_BYTES = 4 << 10
 _ANSWER_WITHIN_S = 5.0
+_TAKEN_EVERY_S = 0.02
+_TAKEN_LOOKS = 150
 _ECHO_S = 0.15
 """How long a guest has to answer what was typed before its log is read."""
 
@@ -100,12 +105,24 @@ async def _type(socket: Path, keys: bytes) -> None:
     try:
         writer.write(keys)
         await writer.drain()
+        await _taken(writer)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ECHO_S):
                 while await reader.read(4096):
                     pass
     finally:
         writer.close()
+
+
+async def _taken(writer: asyncio.StreamWriter) -> None:
+    """Until all of it is read: QEMU reads no faster than the guest does, and what it has not read when the
+    connection ends is lost. A guest that takes nothing, being paused, is waited for a while only."""
+    socket = writer.get_extra_info("socket")
+    for _ in range(_TAKEN_LOOKS):
+        (left,) = struct.unpack("i", fcntl.ioctl(socket, termios.TIOCOUTQ, bytes(4)))
+        if not left:
+            return
+        await asyncio.sleep(_TAKEN_EVERY_S)
 
 
 def _read(log: Path, offset: int) -> bytes:
