@@ -39,6 +39,12 @@ TOPOLOGY = Topology(
         Site("bnl", "198.51.100.16/28", (LabHost("b", "198.51.100.17"),)),
     ),
 )
+OWN_DISK = 64 << 20
+FIND_OWN = (
+    "d=$(grep -lx scratch /sys/block/*/serial); "
+    "echo own-$(cat ${d%serial}size)-$(grep -c ' /scratch ' /proc/mounts)\n"
+)
+READY = "guest ready:"
 KILLS = 5
 UP_WITHIN_S = 120
 
@@ -51,9 +57,11 @@ def federation() -> Iterator[Federation]:
 
 
 def spec_of(image: ImageInfo) -> GridSpec:
-    """A workspace on each host, one network, a volume."""
+    """A workspace on each host, each with a disk of its own; one network, a volume."""
     plain = orders.spec("real", image, 2, memory_bytes=128 << 20)
-    cluster = msgspec.structs.replace(plain.clusters[0], cpus_milli=800, networks=("lan",))
+    cluster = msgspec.structs.replace(
+        plain.clusters[0], cpus_milli=800, networks=("lan",), scratch_bytes=OWN_DISK
+    )
     lone = msgspec.structs.replace(
         cluster, name="head", count=1, minimum=1, mounts=(Mount("data", "/srv"),)
     )
@@ -121,6 +129,7 @@ def test_daemons_killed_while_they_build(federation: Federation) -> None:
     wait_for(lambda: reachable(federation), UP_WITHIN_S, "both daemons find what they have")
     assert guests(federation) == once
     _consoles(federation, admin)
+    _own_disks(a, admin)
     given = orders.give(a, orders.signed(admin, Action.DOWN, "real"))
     wait_for(lambda: orders.view(a, given).stage != "asking stewards", 20, "the decision")
     revive(federation, "b")
@@ -136,18 +145,36 @@ def _consoles(federation: Federation, admin: Path) -> None:
     """Each workspace's, typed into and read through both hosts; another site's admin is refused."""
     for number, host in enumerate(federation.hosts.values()):
         for name in ("head-1", "n-1"):
-            said = f"{host.name}-{number + 41}"
-            typed = f"echo {host.name}-$(({number}+41))\n".encode()
-            console(host, admin, name, typed)
-            wait_for(
-                lambda h=host, n=name, s=said: s in console(h, admin, n),
-                20,
-                f"{name} echoes {said}",
-            )
+            keys = f"echo {host.name}-$(({number}+41))\n"
+            typed(host, admin, name, keys, f"{host.name}-{number + 41}")
         stranger = federation.identity("bnl")
         with pytest.raises(httpx.HTTPStatusError) as caught:
             console(host, stranger, "n-1", b"reboot -f\n")
         assert "belongs to site ams" in caught.value.response.text
+
+
+def _own_disks(host: Host, admin: Path) -> None:
+    """Each workspace has its own, of the size that was asked for; what is on it outlives a restart."""
+    for name in ("head-1", "n-1"):
+        typed(host, admin, name, FIND_OWN, f"own-{OWN_DISK // 512}-1")
+        typed(host, admin, name, f"echo {name} >/scratch/note; sync; echo now-$((6*7))\n", "now-42")
+    before = console(host, admin, "n-1").count(READY)
+    again = orders.obeyed(host, orders.signed(admin, Action.RESTART, "real", "n-1"), UP_WITHIN_S)
+    assert again.state is RequestState.DONE, again.answer
+
+    def listens() -> bool:
+        *boots, last = console(host, admin, "n-1").split(READY)
+        return len(boots) > before and "root@n-1" in last
+
+    wait_for(listens, 60, "n-1 has a shell on its console again")
+    typed(host, admin, "n-1", "echo found-$(cat /scratch/note)\n", "found-n-1")
+
+
+def typed(host: Host, admin: Path, workspace: str, keys: str, answer: str) -> None:
+    """Into a console, which then shows that answer."""
+    console(host, admin, workspace, keys.encode())
+    shown = f"{workspace} shows {answer}"
+    wait_for(lambda: answer in console(host, admin, workspace), 20, shown)
 
 
 def console(host: Host, admin: Path, workspace: str, keys: bytes = b"") -> str:

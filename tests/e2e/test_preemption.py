@@ -27,7 +27,7 @@ TOPOLOGY = Topology(
         Site("bnl", "198.51.100.48/28", (LabHost("b", "198.51.100.49"),)),
     ),
 )
-COUNT = b"i=0; while :; do i=$((i+1)); echo count-$i; sleep 1; done &\n"
+COUNT = b"echo kept >/scratch/note; i=0; while :; do i=$((i+1)); echo count-$i; sleep 1; done &\n"
 BEGINS_IN_S = 45.0
 UP_WITHIN_S = 120
 
@@ -70,8 +70,10 @@ def revive(federation: Federation) -> None:
 
 
 def asked(spec: GridSpec, lease: LeaseTerms, **changes: object) -> GridSpec:
-    """On a network, so that its guests are seen to answer."""
-    cluster = msgspec.structs.replace(spec.clusters[0], cpus_milli=800, networks=("lan",))
+    """On a network, so that its guests are seen to answer, and with a disk each."""
+    cluster = msgspec.structs.replace(
+        spec.clusters[0], cpus_milli=800, networks=("lan",), scratch_bytes=64 << 20
+    )
     networks = (NetworkSpec("lan", "10.42.0.0/24", Encryption.NONE),)
     return msgspec.structs.replace(
         spec, clusters=(cluster,), networks=networks, lease=lease, **changes
@@ -88,6 +90,7 @@ def test_guests_make_room_and_count_on_where_they_stopped(federation: Federation
     work = asked(plain, LeaseTerms(best_effort=True), placement=apart)
     assert orders.obeyed(a, orders.up(admin, work), UP_WITHIN_S).state is RequestState.DONE
     for name in ("n-1", "n-2"):
+        wait_for(lambda n=name: f"root@{n}" in console(a, admin, n), 60, f"{name} has a shell")
         console(a, admin, name, COUNT)
         wait_for(partial(_counted, a, admin, name, 5), 60, f"{name} counts")
 
@@ -112,4 +115,6 @@ def test_guests_make_room_and_count_on_where_they_stopped(federation: Federation
         seen = counts(a, admin, name)
         # The first lines may share one with the shell's prompt.
         assert seen[3:] == list(range(seen[3], seen[-1] + 1)), "none is missing, none comes twice"
+        console(a, admin, name, b"echo disk-$(cat /scratch/note)\n")
+        wait_for(lambda n=name: "disk-kept" in console(a, admin, n), 20, f"{name} has its disk")
     assert orders.obeyed(a, orders.signed(admin, Action.DOWN, "work")).state is RequestState.DONE
