@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from protocol.sim.faults import LIES, FaultPlan, LinkFaults
-from protocol.sim.peer import MANY_PEERS
 from protocol.sim.report import quantile
 from protocol.sim.run import Outcome
 from protocol.sim.scenario import Scenario
 
+WARM_ABOVE = 100
+"""Peers up to which a large run begins with everybody joining."""
 WARM_AFTER = 4
 """News after which the tree counts as warm: the first ones prune it."""
 DEATH_HEALED_S = 5.0
@@ -86,7 +87,7 @@ def _wronged(outcome: Outcome) -> list[Figure]:
 
 def _large(seed: int, peers: int) -> Scenario:
     """Many peers are not made to join one by one."""
-    return Scenario(seed, peers, min(8, peers), 40.0, tell=20, warm=peers > MANY_PEERS)
+    return Scenario(seed, peers, min(8, peers), 40.0, tell=20, warm=peers > WARM_ABOVE)
 
 
 THRESHOLDS = (

@@ -73,7 +73,7 @@ HEAL_EVERY_S. So splits heal soon, however long they lasted and however few are 
 MEET_EVERY_S = 300.0
 """A random live peer that is no neighbour is met and compared with this often: two halves that are each
 complete and believe nobody dead would never find together otherwise."""
-PROBES_EACH, PROBES_MOST = 4.0, 8
+PROBES_EACH, PROBES_MOST = 8.0, 8
 """A death makes about so many peers, of all together, meet another of the same site at once: what died may
 have been more than one, and only neighbours notice. One peer owes so many such meetings at most."""
 GUESTS = 1024

@@ -16,7 +16,7 @@ from protocol.sim.scenario import Scenario
 SEED = 1
 SMALL = {
     "broadcast, warm, 8 sites 10-75 ms apart": (1100, 20.0),
-    "half of all peers die at once": (60, 40.0),
+    "half of all peers die at once": (200, 40.0),
     "two halves apart for ten minutes": (16, 800.0),
     "5 % loss everywhere for an hour": (24, 600.0),
     "one liar": (20, 30.0),
