@@ -25,8 +25,9 @@ SILENCE_S = 4.5
 more to confirm keeps all within 6."""
 PULSE_S = 0.5
 """How often paths are looked at."""
-_LATENESS_WEIGHS = 3.0
-_LATENESS_MOST_S = 5.0
+_LATENESS_WEIGHS = 6.0
+"""A beat and its answer pass six threads, ours among them, that may each have to wait for a core like that."""
+_LATENESS_MOST_S = 10.0
 _LATENESS_FADES = 0.9
 """A pulse; half of it is forgotten in 3 s."""
 

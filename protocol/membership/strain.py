@@ -23,7 +23,7 @@ class Strain:
         self._points = 0
         self._eases_s = 0.0
         self._usual_s = 0.0
-        """The greatest lateness lately; half of it after each quiet STRAIN_EASES_S."""
+        """The greatest lateness lately, half of it if it was a stop; halved after each quiet STRAIN_EASES_S."""
         self._back_s = float("-inf")
 
     def late(self, late_s: float, now: float) -> bool:
@@ -32,11 +32,11 @@ class Strain:
         if stopped:
             self._back_s = now
         if late_s > LATE_S:
-            self._usual_s = max(self._usual_s, min(late_s, AWAY_S))
+            self._usual_s = max(self._usual_s, late_s / 2 if stopped else late_s)
             self._points = min(STRAIN_MOST, self._points + 1)
             self._eases_s = now + STRAIN_EASES_S
-        elif self._points and now >= self._eases_s:
-            self._points -= 1
+        elif now >= self._eases_s:
+            self._points = max(0, self._points - 1)
             self._usual_s /= 2
             self._eases_s = now + STRAIN_EASES_S
         return stopped

@@ -34,7 +34,16 @@ def test_who_is_late_as_usual_is_slow_and_was_not_stopped() -> None:
     strain = Strain()
     assert not strain.late(AWAY_S * 0.5, 0.0)
     assert not strain.late(AWAY_S * 1.9, 3.0)
-    assert strain.late(AWAY_S * 4.1, 6.0), "that is not usual even here"
+    assert not strain.late(AWAY_S * 7.0, 6.0)
+    assert strain.late(AWAY_S * 30.0, 9.0), "that is not usual even here"
+
+
+def test_who_was_stopped_twice_says_so_twice() -> None:
+    strain = Strain()
+    assert strain.late(AWAY_S * 3.0, 0.0)
+    for quiet in (1, 2):
+        strain.late(0.0, quiet * STRAIN_EASES_S)
+    assert strain.late(AWAY_S * 3.0, 3 * STRAIN_EASES_S)
 
 
 def test_what_is_usual_is_forgotten() -> None:
