@@ -192,14 +192,17 @@ class Liveness:
     def _withdrawn(
         self, observer: PeerId, accused: PeerId, doubt: _Doubt | None, now: float
     ) -> list[Changed]:
-        if doubt is None:
+        if doubt is None or observer not in doubt.observers:
             return []
         doubt.observers = tuple(other for other in doubt.observers if other != observer)
-        if doubt.health is not Health.SUSPECT:
-            return []
-        if not doubt.observers:
+        if not doubt.observers and doubt.health is not Health.LEFT:
+            # Also of one believed dead: it may never have heard that it was suspected, and so not refute it.
             return self._become(accused, Health.ALIVE, "suspicion taken back")
-        if len(doubt.observers) == 1 and self._confirmed.pop(accused, None) is not None:
+        if (
+            doubt.health is Health.SUSPECT
+            and len(doubt.observers) == 1
+            and self._confirmed.pop(accused, None) is not None
+        ):
             self._lonely[accused] = now
         return []
 

@@ -74,6 +74,7 @@ class Membership:
         """None while everybody knows everybody."""
         self._strain = Strain()
         self._accused: dict[PeerId, int] = {}
+        """Whom this peer says it hears nothing of, in which incarnation. Taken back when it does."""
         self._meeting: dict[PeerId, None] = {}
         """Dialled to compare directories with."""
         self._healing = Healing(dice)
@@ -131,6 +132,8 @@ class Membership:
         before = self.known.get(peer)
         self.known[peer] = known
         self.links.moved(before, known)
+        if known.left or known.incarnation > self._accused.get(peer, known.incarnation):
+            self._accused.pop(peer, None)
         if self._guests is not None and known.site != self._contact.site:
             self._forget(self._guests.met(peer))
         changed = self.liveness.present(peer, known.incarnation, known.left, now)
@@ -182,8 +185,7 @@ class Membership:
         if known is not None:
             newest = max(known.incarnation, self.liveness.incarnation(peer))
             outcomes += self._follow(self.liveness.present(peer, newest, True, now), now)
-            del self.known[peer]
-            self.liveness.forget(peer)
+            self._forget([peer])
         return effects, outcomes
 
     def handle(self, sender: PeerId, message: MembershipMessage, now: float) -> Answer:
@@ -363,7 +365,6 @@ class Membership:
         for change in changed:
             peer = change.peer
             if change.health in (Health.DEAD, Health.LEFT):
-                self._accused.pop(peer, None)
                 if self._alive.pop(peer, None) and change.health is Health.DEAD:
                     self._healing.died(self.known[peer].site, len(self._alive), now)
                 outcomes += self._neighbours.drop(peer, now)
@@ -378,8 +379,9 @@ class Membership:
 
     # -- guests
 
-    def _forget(self, guests: list[PeerId]) -> None:
-        for peer in guests:
+    def _forget(self, peers: list[PeerId]) -> None:
+        for peer in peers:
+            self._accused.pop(peer, None)
             self.known.pop(peer, None)
             self.liveness.forget(peer)
             self._alive.pop(peer, None)

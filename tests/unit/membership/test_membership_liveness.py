@@ -110,6 +110,23 @@ def test_taken_back_by_all_who_said_it() -> None:
     assert table.suspected(TWO, PEER, -1, 0.3) == [Changed(PEER, ALIVE, "suspicion taken back")]
 
 
+def test_taken_back_of_one_believed_dead() -> None:
+    table = known(SUSPECT)
+    table.suspected(TWO, PEER, 5, 0.1)
+    table.tick(0.1 + CONFIRM_S)
+    assert table.health(PEER) is DEAD
+    assert table.suspected(PeerId("three"), PEER, -1, 2.0) == [], "it never said so"
+    assert table.suspected(ONE, PEER, -1, 2.0) == []
+    assert table.suspected(TWO, PEER, -1, 2.1) == [Changed(PEER, ALIVE, "suspicion taken back")]
+
+
+def test_nobody_takes_back_that_it_left() -> None:
+    table = known(SUSPECT)
+    table.present(PEER, 5, True, 1.0)
+    assert table.suspected(ONE, PEER, -1, 2.0) == []
+    assert table.health(PEER) is LEFT
+
+
 def test_taken_back_by_one_of_two_the_other_is_alone_from_then_on() -> None:
     table = known(SUSPECT)
     table.suspected(TWO, PEER, 5, 0.1)
