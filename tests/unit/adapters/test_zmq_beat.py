@@ -11,6 +11,8 @@ class Loop:
 
     def __init__(self) -> None:
         self.now = 100.0
+        self.slept: list[float] = []
+        """What the heart told of it."""
         self._next: tuple[float, Any] = (0.0, None)
 
     def time(self) -> float:
@@ -30,10 +32,6 @@ class Loop:
         """The process is stopped, or gets no core: then its timer comes late."""
         self.now += seconds
         self._next[1]()
-
-
-SLEPT: list[float] = []
-"""How long it slept, each time."""
 
 
 class Path:
@@ -63,7 +61,7 @@ class Path:
 def world(dialled: bool = True) -> tuple[Loop, Path, Heart]:
     loop = Loop()
     path = Path(loop, dialled)
-    return loop, path, Heart(loop, lambda: [path], SLEPT.append)  # type: ignore[arg-type]
+    return loop, path, Heart(loop, lambda: [path], loop.slept.append)  # type: ignore[arg-type]
 
 
 def test_an_idle_path_is_beaten_on_at_intervals_by_who_dialled() -> None:
@@ -105,9 +103,8 @@ def test_silence_ends_a_path_on_both_sides() -> None:
 
 def test_after_a_sleep_of_its_own_it_listens_before_it_judges() -> None:
     loop, path, heart = world(dialled=False)
-    SLEPT.clear()
     loop.sleep(60.0)
-    assert SLEPT == [60.0 - PULSE_S]
+    assert loop.slept == [60.0 - PULSE_S]
     assert not path.cuts
     assert heart.lateness_s > 0
     loop.run(SILENCE_S)
