@@ -28,12 +28,12 @@ from overlayd.telemetry.events import EventRing
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.membership.messages import Contact
 from protocol.node.events import Event, Started
-from protocol.node.identity import Identity
 from protocol.node.messages import ConsoleText
 from protocol.node.node import Node
 from protocol.terms.dice import Dice
 from protocol.terms.ids import PeerId, short_hash
 from protocol.terms.reach import Reach
+from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ from overlayd.realise.realiser import Realiser, Tools
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
+from protocol.hosting.part import part_of
 from protocol.node.events import Event, ImagesChanged, Probed
 from protocol.node.node import Node
-from protocol.node.part import part_of
 from protocol.terms.ids import Digest, GridId, PeerId
 
 CACHE = Path("/var/cache/overlayd")

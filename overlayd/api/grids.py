@@ -13,11 +13,11 @@ from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
 from overlayd.api.views import Accepted, GridView
 from protocol.grid.model import GridSpec
-from protocol.negotiation.proposal import Proposal
-from protocol.negotiation.request import UNENDED, RequestState, RequestView
 from protocol.node import snapshot
-from protocol.node.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.node.rows import GridRow
+from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
+from protocol.requesting.proposal import Proposal
+from protocol.requesting.request import UNENDED, RequestState, RequestView
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PROPOSAL_S
 from protocol.terms.quantities import format_duration

@@ -6,9 +6,10 @@ from litestar.params import FromQuery, JSONBody
 from overlayd.api.problems import ApiProblem
 from overlayd.api.service import Here
 from overlayd.api.views import Health, RevocationView, Telling
-from protocol.node import news, snapshot
+from protocol.node import snapshot
 from protocol.node.events import NewsGiven, Revoking
 from protocol.node.rows import PeerRow, SelfRow, SiteRow, TimetableRow
+from protocol.peering import news
 from protocol.trust.record import SignedRecord
 from protocol.trust.revocation import check_revocation
 from protocol.trust.signing import Untrusted

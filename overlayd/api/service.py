@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from overlayd.ports.peer import LocalPeer
-from protocol.negotiation.request import RequestState, RequestView
+from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from overlayd.cli.failure import FAILED, Failure, failure
 from overlayd.cli.session import Session
 from overlayd.cli.show import print_lines
 from overlayd.cli.words import clean
-from protocol.negotiation.request import RequestState, RequestView
+from protocol.requesting.request import RequestState, RequestView
 
 FIRST_S, EVERY_S = 0.02, 0.2
 """Asked again twice as late each time: a plan is answered in a tenth of a second, a grid is up after many."""

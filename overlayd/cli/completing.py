@@ -9,8 +9,8 @@ import typer
 from overlayd.api.views import GridView, ImageRow
 from overlayd.cli.client import DEFAULT_SOCKET, Client
 from overlayd.cli.failure import Failure
-from protocol.negotiation.request import RequestView
 from protocol.node.rows import GridRow
+from protocol.requesting.request import RequestView
 
 T = TypeVar("T")
 

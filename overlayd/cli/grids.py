@@ -17,9 +17,9 @@ from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import SETTLED
 from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
-from protocol.negotiation.request import UNENDED, RequestState, RequestView
-from protocol.negotiation.stages import Stage
 from protocol.node.rows import GridRow, WorkspaceRow
+from protocol.requesting.request import UNENDED, RequestState, RequestView
+from protocol.requesting.surroundings import Stage
 from protocol.terms.quantities import counted, format_duration
 
 Grid = Annotated[str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)]

@@ -10,7 +10,7 @@ from overlayd.cli.completing import complete_grid, complete_workspace
 from overlayd.cli.failure import INTERRUPTED, USAGE, failure
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import unchanged
-from protocol.negotiation.request import RequestState
+from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
 
 Target = Annotated[

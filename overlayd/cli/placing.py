@@ -18,10 +18,10 @@ from overlayd.cli.words import NAME
 from protocol.grid.model import GridSpec
 from protocol.grid.problem import quoted
 from protocol.grid.record import GridState, HoldTerms
-from protocol.negotiation.proposal import Proposal
-from protocol.negotiation.request import RequestState
-from protocol.negotiation.stages import Stage
 from protocol.node.rows import GridRow
+from protocol.requesting.proposal import Proposal
+from protocol.requesting.request import RequestState
+from protocol.requesting.surroundings import Stage
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PLAN_HOLD_LEAST_S, PLAN_HOLD_MOST_S, QUEUE_S
 from protocol.terms.quantities import counted, format_duration, parse_duration

@@ -4,7 +4,7 @@ from overlayd.api.views import ImageRow
 from overlayd.cli.words import clock, local
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec
-from protocol.negotiation.request import Planned, RequestState, RequestView
+from protocol.requesting.request import Planned, RequestState, RequestView
 from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
 
 

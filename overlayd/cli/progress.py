@@ -19,8 +19,8 @@ from protocol.grid.expand import workspaces
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import GridSpec
 from protocol.grid.record import order_part
-from protocol.negotiation.request import RequestState, RequestView
 from protocol.node.rows import GridRow, WorkspaceRow
+from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
 from protocol.terms.quantities import counted, format_duration
 

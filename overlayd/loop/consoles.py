@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from overlayd.realise.paths import Paths
-from protocol.negotiation.authority import Authority
+from protocol.contract.authority import Authority
 from protocol.node.events import Say
 from protocol.node.messages import ConsoleAsk, ConsoleText
 from protocol.node.node import Node

@@ -18,7 +18,7 @@ from protocol.grid.addresses import Card, gateway
 from protocol.grid.addresses import plan as cards_of
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import SCRATCH, SCRATCH_PATH
-from protocol.node.part import Part, PartOf
+from protocol.hosting.part import Part, PartOf
 from protocol.terms.ids import PeerId
 
 

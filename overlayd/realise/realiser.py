@@ -31,8 +31,9 @@ from overlayd.realise.watch import Watch
 from overlayd.telemetry.logs import logger
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.grid.lifecycle import Phase, Power
-from protocol.node.events import Cleared, Event, Measured, Progressed
-from protocol.node.part import Part, PartOf
+from protocol.hosting.events import Cleared, Measured, Progressed
+from protocol.hosting.part import Part, PartOf
+from protocol.node.events import Event
 from protocol.terms.ids import Digest, GridId
 
 _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)

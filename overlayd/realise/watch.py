@@ -7,8 +7,9 @@ from overlayd.ports.network import Network, NetworkError
 from overlayd.realise.plan import probe_address
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.grid.lifecycle import Phase
-from protocol.node.events import Event, Progressed
-from protocol.node.part import Part, PartOf
+from protocol.hosting.events import Progressed
+from protocol.hosting.part import Part, PartOf
+from protocol.node.events import Event
 from protocol.terms.ids import GridId
 
 SSH_PORT = 22

@@ -111,3 +111,5 @@ class DetailAsk(msgspec.Struct, frozen=True, tag="detail-ask"):
 BroadcastMessage = (
     Gossip | Announce | Graft | Prune | Compare | Digest | Differ | Want | Records | DetailAsk
 )
+Comparison = Compare | Digest | Differ | Want | Graft
+"""Of these, what is small to say and large to answer."""

@@ -15,6 +15,7 @@ from protocol.membership.guests import Guests
 from protocol.membership.healing import Healing
 from protocol.membership.links import Links
 from protocol.membership.liveness import Changed, Health, Liveness
+from protocol.membership.local_health import Strain
 from protocol.membership.messages import (
     Contact,
     Disconnect,
@@ -41,7 +42,6 @@ from protocol.membership.outcomes import (
     Returned,
 )
 from protocol.membership.presence import Known
-from protocol.membership.strain import Strain
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import PeerId

@@ -6,13 +6,8 @@ import msgspec
 
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert
-from protocol.grid.record import GridRecord, GridState
-from protocol.membership.membership import Membership
-from protocol.negotiation.acting import Acting
-from protocol.negotiation.authority import Authority
-from protocol.negotiation.changing import Changing
-from protocol.negotiation.extending import Extending, by_of
-from protocol.negotiation.messages import (
+from protocol.contract.authority import Authority
+from protocol.contract.messages import (
     NOTICE,
     ActReply,
     DecidedAck,
@@ -23,23 +18,28 @@ from protocol.negotiation.messages import (
     Quote,
     RoomKept,
 )
-from protocol.negotiation.outcomes import Outcome
-from protocol.negotiation.placing import Placing
-from protocol.negotiation.request import RequestState
-from protocol.negotiation.stages import World
-from protocol.node.events import CancelAsked, OrderGiven, PlanAsked
-from protocol.node.heard import Heard
-from protocol.node.host import Host
-from protocol.node.identity import Identity
-from protocol.node.part import part_of
-from protocol.node.placings import Placings
-from protocol.node.proposals import Proposals
-from protocol.node.requests import Requests, answered
-from protocol.node.waiting import Waiting
+from protocol.contract.outcomes import Outcome
+from protocol.grid.record import GridRecord, GridState
+from protocol.hosting.host import Host
+from protocol.hosting.part import part_of
+from protocol.membership.membership import Membership
 from protocol.register.proposer import Settled, Unsettled
+from protocol.requesting.acting import Acting
+from protocol.requesting.admission import Placings
+from protocol.requesting.changing import Changing
+from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
+from protocol.requesting.extending import Extending, by_of
+from protocol.requesting.host_directory import Heard
+from protocol.requesting.placing import Placing
+from protocol.requesting.queue import Waiting
+from protocol.requesting.quotes import Proposals
+from protocol.requesting.request import RequestState
+from protocol.requesting.requests import Requests, answered
+from protocol.requesting.surroundings import World
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Realise, earliest
 from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.trust.identity import Identity
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 from protocol.trust.record import Record
 from protocol.trust.signing import Untrusted

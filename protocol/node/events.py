@@ -3,16 +3,15 @@
 import msgspec
 
 from protocol.capacity.advert import HostFacts, ImageLabel
-from protocol.grid.lifecycle import Phase
-from protocol.grid.model import GridSpec
-from protocol.negotiation.holds import HoldNotSaved
-from protocol.negotiation.proposal import ProposalNotSaved
-from protocol.negotiation.queueing import QueueNotSaved
+from protocol.hosting.events import Cleared, Measured, Progressed
+from protocol.hosting.holds import HoldNotSaved
 from protocol.node.messages import BulkMessage, Message
+from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
+from protocol.requesting.proposal import ProposalNotSaved
+from protocol.requesting.queueing import QueueNotSaved
 from protocol.terms.effects import Untidied
-from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.ids import PeerId
 from protocol.trust.certificate import Chain
-from protocol.trust.order import SignedOrder
 from protocol.trust.record import SignedRecord
 
 
@@ -79,59 +78,6 @@ class ImagesChanged(msgspec.Struct, frozen=True):
     """The host's image store has these now."""
 
     images: tuple[ImageLabel, ...]
-
-
-class Progressed(msgspec.Struct, frozen=True):
-    """Where a workspace on this host is."""
-
-    grid: GridId
-    workspace: str
-    phase: Phase
-    detail: str
-    boot: int
-    final: bool = False
-    """No further phase is expected: it runs, and there is nothing to be reached by."""
-
-
-class Cleared(msgspec.Struct, frozen=True):
-    """Nothing unwanted of a grid is left on this host."""
-
-    grid: GridId
-
-
-class Measured(msgspec.Struct, frozen=True):
-    """How long this host took to save a machine's memory to disk, or to restore it."""
-
-    saved: bool
-    """False: restored."""
-    size_bytes: int
-    took_s: float
-
-
-class PlanAsked(msgspec.Struct, frozen=True):
-    """Somebody here wants to know where a grid would go."""
-
-    request: RequestId
-    spec: GridSpec
-    site: str = ""
-    """Whose admin would order it; this peer's own, if none is named."""
-    keep: bool = False
-    """The answer is a quote, kept for a while so that exactly that can be ordered."""
-
-
-class OrderGiven(msgspec.Struct, frozen=True):
-    """Somebody here gave a signed order."""
-
-    request: RequestId
-    order: SignedOrder
-    quote: str = ""
-    """An `up` of exactly what that quote of this peer says."""
-
-
-class CancelAsked(msgspec.Struct, frozen=True):
-    """Somebody here changed their mind."""
-
-    request: RequestId
 
 
 class NewsGiven(msgspec.Struct, frozen=True):

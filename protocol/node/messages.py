@@ -1,10 +1,12 @@
 """Every message there is, and the bulk ones that the node only passes on to the shell."""
 
+from typing import get_args
+
 import msgspec
 
-from protocol.broadcast.messages import BroadcastMessage
-from protocol.membership.messages import MembershipMessage
-from protocol.negotiation.messages import NegotiationMessage
+from protocol.broadcast.messages import BroadcastMessage, Comparison
+from protocol.contract.messages import NegotiationMessage
+from protocol.membership.messages import Hello, MembershipMessage
 from protocol.register.messages import Accept, Accepted, Conflict, Prepare, Promise
 from protocol.relay.messages import RelayMessage
 from protocol.terms.ids import Digest
@@ -59,3 +61,15 @@ Message = (
     | BulkMessage
 )
 """The closed union: what a frame may contain."""
+
+FAMILIES: dict[type, str] = {
+    **dict.fromkeys(get_args(MembershipMessage), "membership"),
+    **dict.fromkeys(get_args(RelayMessage), "relay"),
+    **dict.fromkeys(get_args(BroadcastMessage), "broadcast"),
+    **dict.fromkeys(get_args(RegisterMessage), "register"),
+    **dict.fromkeys(get_args(NegotiationMessage), "negotiation"),
+    **dict.fromkeys(get_args(BulkMessage), "bulk"),
+    Hello: "hello",
+    **dict.fromkeys(get_args(Comparison), "comparison"),
+}
+"""Against whose allowance (ALLOWANCES in terms/limits.py) a message of each type counts."""

@@ -14,34 +14,25 @@ from protocol.broadcast.broadcast import DetailAsked, Ended, Learnt
 from protocol.broadcast.messages import BroadcastMessage, Records
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import HostFacts, ImageLabel
+from protocol.contract.authority import Authority
+from protocol.contract.messages import HoldAsk, NegotiationMessage
+from protocol.contract.outcomes import RoomChanged
+from protocol.hosting.events import Cleared, Measured, Progressed
+from protocol.hosting.holds import HoldNotSaved
+from protocol.hosting.host import Host
+from protocol.hosting.publishing import Bulletin
 from protocol.membership.messages import Contact, Hello, MembershipMessage, Ping, Pong
-from protocol.negotiation.authority import Authority
-from protocol.negotiation.holds import HoldNotSaved
-from protocol.negotiation.messages import HoldAsk, NegotiationMessage
-from protocol.negotiation.outcomes import RoomChanged
-from protocol.negotiation.proposal import TABLE as QUOTED
-from protocol.negotiation.proposal import ProposalNotSaved
-from protocol.negotiation.queueing import TABLE as QUEUE
-from protocol.negotiation.queueing import QueueNotSaved
-from protocol.node.addresses import Rows
-from protocol.node.bulletin import Bulletin
 from protocol.node.desk import Desk
 from protocol.node.events import (
     Arrived,
-    CancelAsked,
-    Cleared,
     Connected,
     Disconnected,
     Event,
     Garbled,
     ImagesChanged,
     Knocked,
-    Measured,
     NewsGiven,
-    OrderGiven,
-    PlanAsked,
     Probed,
-    Progressed,
     Renewed,
     Revoking,
     Say,
@@ -50,16 +41,20 @@ from protocol.node.events import (
     Stopping,
     Ticked,
 )
-from protocol.node.host import Host
-from protocol.node.identity import Identity
-from protocol.node.levels import KIND as SITE
-from protocol.node.levels import Levels
-from protocol.node.messages import BulkMessage, Message, RegisterMessage
+from protocol.node.messages import FAMILIES, BulkMessage, Message, RegisterMessage
 from protocol.node.outbox import Outbox
-from protocol.node.overlay import Overlay
 from protocol.node.registers import Registers
 from protocol.node.relaying import Relaying
+from protocol.node.site_summaries import KIND as SITE
+from protocol.node.site_summaries import Levels
+from protocol.peering.addresses import Rows
+from protocol.peering.overlay import Overlay
 from protocol.relay.messages import RelayMessage
+from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
+from protocol.requesting.proposal import TABLE as QUOTED
+from protocol.requesting.proposal import ProposalNotSaved
+from protocol.requesting.queueing import TABLE as QUEUE
+from protocol.requesting.queueing import QueueNotSaved
 from protocol.terms.dice import Dice
 from protocol.terms.effects import (
     Deadline,
@@ -73,6 +68,7 @@ from protocol.terms.effects import (
 )
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import LEVELS_ABOVE
+from protocol.trust.identity import Identity
 from protocol.wire.codec import Malformed
 
 __all__ = ["Node", "Rows"]
@@ -99,7 +95,7 @@ class Node:
     ) -> None:
         """`rows` is the whole store, by table; empty for a new peer. `facts` may come later (Probed)."""
         self.me = identity.peer
-        self.overlay = Overlay(identity, joins, rows, dice, now)
+        self.overlay = Overlay(identity, joins, rows, dice, FAMILIES, now)
         self.membership, self.broadcast = self.overlay.membership, self.overlay.broadcast
         self.herald, self.standing = self.overlay.herald, self.overlay.standing
         incarnation = self.broadcast.incarnation

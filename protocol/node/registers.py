@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from protocol.negotiation.outcomes import Propose
+from protocol.contract.outcomes import Propose
 from protocol.node.messages import RegisterMessage
 from protocol.register.acceptor import TABLE, Acceptor
 from protocol.register.messages import Accept, Accepted, Conflict, Prepare, Promise

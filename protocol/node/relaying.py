@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable
 from typing import assert_never
 
 from protocol.membership.liveness import Health
-from protocol.node.identity import Identity
 from protocol.node.messages import Message
 from protocol.node.outbox import caused
-from protocol.node.overlay import Overlay
+from protocol.peering.overlay import Overlay
 from protocol.relay.choice import dialable
 from protocol.relay.messages import Relayed, RelayMessage, Unrelayed
 from protocol.relay.outcomes import (
@@ -25,12 +24,13 @@ from protocol.relay.outcomes import (
     Spoilt,
     Told,
 )
-from protocol.relay.reaching import REACH_WORDS
+from protocol.relay.reachability import REACH_WORDS
 from protocol.relay.relay import Relay
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect, HangUp, Note, Send
 from protocol.terms.ids import PeerId
 from protocol.terms.reach import VIA_MOST, Reach
+from protocol.trust.identity import Identity
 from protocol.wire.codec import Malformed
 from protocol.wire.envelope import pack, unpack
 

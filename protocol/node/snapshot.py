@@ -5,12 +5,12 @@ import msgspec
 from protocol.capacity.advert import Advert, shapes_in
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import Room, Step
+from protocol.contract.messages import Notice
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridState
-from protocol.negotiation.messages import Notice
-from protocol.node.levels import Summary
 from protocol.node.node import Node
 from protocol.node.rows import GridRow, PeerRow, SelfRow, SiteRow, TimetableRow, WorkspaceRow
+from protocol.node.site_summaries import Summary
 from protocol.terms.coordinate import distance_s
 from protocol.terms.coordinate import known as known_place
 from protocol.terms.ids import GridId, PeerId

@@ -19,9 +19,9 @@ import msgspec
 
 from protocol.grid.model import Workspace
 from protocol.placement.fit import Offer, Rules, apart_ms, refusals
+from protocol.placement.packing import Kind, Seating, Table
 from protocol.placement.quality import degree
 from protocol.placement.rearrange import improve, squeeze
-from protocol.placement.seating import Kind, Seating, Table
 from protocol.terms.dice import Dice
 from protocol.terms.ids import PeerId
 from protocol.terms.refusal import Refusal

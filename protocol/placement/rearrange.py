@@ -6,7 +6,7 @@ moving on; or, when members are to be compact, a whole host or site is emptied i
 by a number of tries, and what was held already stays where it is.
 """
 
-from protocol.placement.seating import SAME, Kind, Seating
+from protocol.placement.packing import SAME, Kind, Seating
 
 
 class _Tries:

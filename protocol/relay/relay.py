@@ -13,7 +13,7 @@ from protocol.relay.forwarding import Forwarding
 from protocol.relay.messages import DialBack, DialledBack, Relayed, RelayMessage, Unrelayed
 from protocol.relay.outcomes import Around, DirectFound
 from protocol.relay.paths import Answer, Paths
-from protocol.relay.reaching import Reaching
+from protocol.relay.reachability import Reaching
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Knock, Send, earliest
 from protocol.terms.ids import PeerId

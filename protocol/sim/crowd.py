@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from protocol.grid.model import Encryption, GridSpec, Spread
-from protocol.node.events import CancelAsked
+from protocol.requesting.events import CancelAsked
 from protocol.sim.people import MIB, grid_spec
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action, SignedOrder

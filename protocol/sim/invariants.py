@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from protocol.broadcast.messages import version_of
+from protocol.contract.messages import HoldReply
 from protocol.grid.record import GridRecord, GridState, read_register
-from protocol.negotiation.messages import HoldReply
 from protocol.register.acceptor import TABLE as REGISTER
 from protocol.register.acceptor import Slot
 from protocol.register.messages import Ballot

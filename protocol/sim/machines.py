@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from protocol.grid.lifecycle import Phase, Power, Wanted
-from protocol.node.events import Cleared, Measured, Progressed
+from protocol.hosting.events import Cleared, Measured, Progressed
 from protocol.sim.disk import Disk
 from protocol.terms.ids import GridId
 

@@ -1,4 +1,4 @@
-"""Negotiation alone, for many requesters at once: the machines of protocol/negotiation without an overlay.
+"""Negotiation alone, for many requesters at once: the machines of requesting/ and hosting/ without an overlay.
 
 A whole simulated peer (peer.py) costs too much for hundreds of gangs a second on a thousand hosts. Here each
 party has what negotiation is made of, as it is: `Host` (holds, ledger, carried grids), `Registers` (both
@@ -21,11 +21,8 @@ import msgspec
 
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
-from protocol.grid.lifecycle import Phase
-from protocol.grid.model import ClusterSpec, GridSpec, LeaseTerms
-from protocol.grid.record import GridRecord, GridState
-from protocol.negotiation.authority import Authority
-from protocol.negotiation.messages import (
+from protocol.contract.authority import Authority
+from protocol.contract.messages import (
     Decided,
     DecidedAck,
     HoldAsk,
@@ -36,18 +33,20 @@ from protocol.negotiation.messages import (
     RoomClaim,
     RoomKept,
 )
-from protocol.negotiation.outcomes import Propose
-from protocol.negotiation.placing import Placing
-from protocol.negotiation.queueing import Queueing
-from protocol.negotiation.request import StoryLine
-from protocol.negotiation.shortlist import Candidate, told_by
-from protocol.negotiation.stages import World
-from protocol.node.events import Cleared, Progressed
-from protocol.node.host import Host
-from protocol.node.identity import Identity
+from protocol.contract.outcomes import Propose
+from protocol.grid.lifecycle import Phase
+from protocol.grid.model import ClusterSpec, GridSpec, LeaseTerms
+from protocol.grid.record import GridRecord, GridState
+from protocol.hosting.events import Cleared, Progressed
+from protocol.hosting.host import Host
 from protocol.node.messages import RegisterMessage
 from protocol.node.registers import Registers
 from protocol.register.proposer import Settled
+from protocol.requesting.placing import Placing
+from protocol.requesting.queueing import Queueing
+from protocol.requesting.request import StoryLine
+from protocol.requesting.shortlist import Candidate, told_by
+from protocol.requesting.surroundings import World
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.sim.people import IMAGE, Admin
 from protocol.sim.timeline import Timeline
@@ -55,6 +54,7 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import Digest, PeerId, RequestId, short_hash
 from protocol.terms.limits import STEWARDS
+from protocol.trust.identity import Identity
 from protocol.trust.order import Action
 from protocol.wire.codec import share_decoded
 

@@ -9,7 +9,7 @@ import msgspec
 
 from protocol.broadcast.messages import Gossip, Records
 from protocol.node.events import NewsGiven
-from protocol.node.news import KIND as NEWS
+from protocol.peering.news import KIND as NEWS
 from protocol.terms.effects import Note, Send
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.membership.messages import Contact
 from protocol.node.events import Arrived, Event, Slept, Started, Ticked
-from protocol.node.identity import Identity
 from protocol.node.node import Node
 from protocol.sim.clocks import Clock
 from protocol.sim.machines import Machines
@@ -31,6 +30,7 @@ from protocol.terms.effects import (
     Send,
 )
 from protocol.terms.ids import GridId
+from protocol.trust.identity import Identity
 
 if TYPE_CHECKING:
     from protocol.sim.world import World

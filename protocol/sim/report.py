@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from protocol.negotiation.request import RequestState, RequestView
+from protocol.requesting.request import RequestState, RequestView
 from protocol.sim.graph import degrees
 from protocol.sim.quiet import newest_records
 from protocol.terms.coordinate import distance_s, known

@@ -22,8 +22,8 @@ from protocol.membership.messages import Contact
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.membership.vivaldi import Vivaldi
 from protocol.node.events import Ticked
-from protocol.node.levels import KIND as SITE
 from protocol.node.node import Node
+from protocol.node.site_summaries import KIND as SITE
 from protocol.sim.latency import LOCAL_S
 from protocol.terms.coordinate import Coordinate
 from protocol.terms.ids import KeyId

@@ -13,8 +13,7 @@ from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import GridSpec
 from protocol.membership.messages import Contact
-from protocol.node.events import OrderGiven, PlanAsked
-from protocol.node.identity import Identity
+from protocol.requesting.events import OrderGiven, PlanAsked
 from protocol.sim.faults import NONE, FaultPlan
 from protocol.sim.invariants import Invariants
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier, Witnessed
@@ -29,6 +28,7 @@ from protocol.sim.wires import Wires
 from protocol.terms.effects import Row, Send
 from protocol.terms.ids import Digest, KeyId, PeerId, RequestId
 from protocol.terms.limits import LEVELS_ABOVE
+from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Signer, Verifier
 from protocol.wire.codec import share_decoded

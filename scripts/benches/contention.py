@@ -4,7 +4,7 @@
     crashes             the same at 80 %, with 5 % of requesters dying right after they asked for holds
     crowd               1,000 hosts, 200 gangs of 4 a second at 1,000 requesters, 10 % more than there is room
                         for, and every 10 s one of 64, which is queued. What gives it its turn:
-                        protocol/negotiation/claims.py
+                        protocol/hosting/claims.py
 
 success: committed within 30 s of being asked for, of those whose requester lived; at once: and no host refused
 a hold. lost: share of all slots held for requesters that were dead; large: share of the gangs of 64 that were

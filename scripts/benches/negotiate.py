@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from overlayd.ports.images import ImageInfo
-from protocol.negotiation.request import RequestState, RequestView
+from protocol.requesting.request import RequestState, RequestView
 from protocol.trust.order import Action
 
 INSIDE = "OVERLAYD_BENCH_INSIDE"

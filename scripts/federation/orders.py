@@ -11,8 +11,8 @@ from overlayd.adapters.credentials import load_site
 from overlayd.api.views import Accepted, GridView
 from overlayd.ports.images import ImageInfo
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef
-from protocol.negotiation.request import RequestState, RequestView
 from protocol.node.rows import PeerRow, SelfRow
+from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action, Order, SignedOrder, sign_order
 from protocol.wire.codec import encode

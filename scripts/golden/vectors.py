@@ -25,16 +25,16 @@ import msgspec
 from golden import examples, tables
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert
+from protocol.contract.messages import NOTICE, Notice
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, Register
 from protocol.membership.messages import Presence, Suspicion
 from protocol.membership.presence import KIND as PRESENCE
-from protocol.negotiation.messages import NOTICE, Notice
-from protocol.node.levels import KIND as SUMMARY
-from protocol.node.levels import Summary
 from protocol.node.messages import Message
-from protocol.node.news import KIND as NEWS
-from protocol.node.news import News
+from protocol.node.site_summaries import KIND as SUMMARY
+from protocol.node.site_summaries import Summary
+from protocol.peering.news import KIND as NEWS
+from protocol.peering.news import News
 from protocol.relay.messages import Accepting, Ended, Opening, Word
 from protocol.trust.certificate import Certificate, read_certificate
 from protocol.trust.order import Order, read_order

@@ -27,7 +27,7 @@ from protocol.grid.model import (
     Spread,
     VolumeSpec,
 )
-from protocol.negotiation.request import RequestState
+from protocol.requesting.request import RequestState
 from protocol.terms.ids import short_hash
 from protocol.trust.order import Action
 

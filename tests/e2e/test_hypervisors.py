@@ -19,7 +19,7 @@ from federation import orders, traces
 from federation.launch import Federation, Host, free_endpoint, wait_for
 
 from overlayd.realise.paths import machine_name
-from protocol.negotiation.request import RequestState
+from protocol.requesting.request import RequestState
 from protocol.terms.ids import GridId
 from protocol.trust.order import Action
 

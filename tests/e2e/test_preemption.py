@@ -16,7 +16,7 @@ from netns.lab.topology import Host as LabHost
 from netns.lab.topology import Site, Topology
 from overlayd.api.views import ConsoleRequest, ConsoleView
 from protocol.grid.model import Encryption, GridSpec, LeaseTerms, NetworkSpec, PlacementSpec, Spread
-from protocol.negotiation.request import RequestState
+from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
 
 IMAGE = Path(__file__).resolve().parents[2] / ".cache" / "images" / "guest.img"

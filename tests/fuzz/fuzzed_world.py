@@ -26,27 +26,25 @@ from protocol.membership.messages import Hello, Presence
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.node.events import (
     Arrived,
-    CancelAsked,
     Connected,
     Disconnected,
     Event,
     Garbled,
     NewsGiven,
-    OrderGiven,
-    PlanAsked,
     Renewed,
     Revoking,
     Started,
     Ticked,
 )
-from protocol.node.identity import Identity
 from protocol.node.messages import Message
 from protocol.node.node import Node
 from protocol.node.snapshot import grids, peers, sites, this_peer
+from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.sim.keys import SimSealer, SimVerifier
 from protocol.sim.people import grid_spec
 from protocol.terms.effects import Send
 from protocol.terms.ids import PeerId, RequestId
+from protocol.trust.identity import Identity
 from protocol.trust.record import Record, sign_record
 from protocol.wire.codec import Malformed, decode, encode
 from protocol.wire.envelope import pack, unpack

@@ -11,7 +11,8 @@ import sys
 from overlayd import assembly, daemon
 from overlayd.loop.driver import Driver
 from overlayd.loop.interpreter import Interpreter
-from protocol.node.events import Event, OrderGiven
+from protocol.node.events import Event
+from protocol.requesting.events import OrderGiven
 from protocol.terms.effects import Effect
 from protocol.trust.order import Action, read_order
 

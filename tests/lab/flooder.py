@@ -17,8 +17,8 @@ from insider import Insider
 
 from overlayd.adapters.credentials import load_host
 from protocol.broadcast.messages import Compare, Root
+from protocol.contract.messages import QuoteAsk
 from protocol.membership.messages import Ping
-from protocol.negotiation.messages import QuoteAsk
 from protocol.terms.ids import PeerId, RequestId
 from protocol.wire.envelope import pack
 

@@ -13,7 +13,7 @@ from federation.launch import BIN, wait_for
 from loopback import Daemons, make_daemons
 
 from overlayd.adapters.credentials import enrol_host
-from protocol.negotiation.request import RequestState
+from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
 
 GOES_WITHIN_S = 20

@@ -12,7 +12,7 @@ from federation.launch import wait_for
 from loopback import Daemons, image_file, make_daemons
 
 from protocol.grid.model import GridSpec, PlacementSpec
-from protocol.negotiation.request import RequestState
+from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
 
 DISK = "6M"

@@ -10,7 +10,7 @@ from loopback import Daemons, image_file, make_daemons
 
 from overlayd.adapters.credentials import load_host
 from overlayd.assembly import OWNER_TAG
-from protocol.negotiation.request import RequestState
+from protocol.requesting.request import RequestState
 from protocol.terms.ids import short_hash
 from protocol.trust.order import Action
 

@@ -19,8 +19,8 @@ from loopback import Daemons
 
 from overlayd.adapters.credentials import enrol_host, load_host
 from protocol.membership.messages import Ping, Pong
-from protocol.negotiation.request import RequestState
 from protocol.node.rows import PeerRow
+from protocol.requesting.request import RequestState
 from protocol.terms.limits import PATIENCE
 from protocol.trust.order import Action
 

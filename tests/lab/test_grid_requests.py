@@ -10,7 +10,7 @@ from federation import orders
 from federation.launch import wait_for
 from loopback import Daemons
 
-from protocol.negotiation.request import RequestState, RequestView
+from protocol.requesting.request import RequestState, RequestView
 from protocol.trust.order import Action
 
 GRID_FILE = """\

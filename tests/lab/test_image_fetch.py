@@ -11,7 +11,7 @@ from federation.launch import wait_for
 from loopback import Daemons, image_file, make_daemons
 
 from protocol.grid.model import PlacementSpec
-from protocol.negotiation.request import RequestState
+from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
 
 IMAGE_BYTES = 192 << 20

@@ -15,7 +15,7 @@ from netns import program
 from netns.kernel import namespaces
 from netns.lab.lab import Lab
 from protocol.grid.model import PlacementSpec, Spread
-from protocol.negotiation.request import RequestState
+from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "nat.toml"

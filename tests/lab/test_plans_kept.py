@@ -9,7 +9,7 @@ from federation import orders
 from federation.launch import wait_for
 from loopback import Daemons
 
-from protocol.negotiation.request import RequestState
+from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
 
 GRID = """\

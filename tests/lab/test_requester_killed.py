@@ -15,7 +15,7 @@ from federation import orders
 from federation.launch import wait_for
 from loopback import Daemons, image_file, make_daemons
 
-from protocol.negotiation.request import RequestState
+from protocol.requesting.request import RequestState
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action
 

@@ -18,9 +18,9 @@ from insider import Insider
 from loopback import Daemons, make_daemons
 
 from overlayd.adapters.credentials import enrol_host, load_host
+from protocol.contract.messages import HoldAsk, HoldReply
 from protocol.grid.record import grid_id
-from protocol.negotiation.messages import HoldAsk, HoldReply
-from protocol.negotiation.request import RequestState
+from protocol.requesting.request import RequestState
 from protocol.terms.ids import PeerId
 from protocol.terms.refusal import Constraint
 from protocol.trust.order import Action

@@ -1,7 +1,7 @@
 """A federation that has come up and is at rest: where these tests begin."""
 
-from protocol.negotiation.request import RequestView
 from protocol.node.node import Node
+from protocol.requesting.request import RequestView
 from protocol.sim.peer import SimPeer
 from protocol.sim.run import JOIN_WITHIN_S, knows_all
 from protocol.sim.world import World

@@ -6,8 +6,9 @@ does so. When the peer was restarted in the middle, the same signed order is giv
 
 from collections.abc import Callable
 
-from protocol.negotiation.request import RequestView
-from protocol.node.events import CancelAsked, Event, OrderGiven, PlanAsked
+from protocol.node.events import Event
+from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
+from protocol.requesting.request import RequestView
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
 from protocol.sim.world import World

@@ -7,7 +7,7 @@ from sim_calm import calm_world, node_of
 from sim_conversation import Conversation, Word, hold, quote, take, up
 
 from protocol.grid.record import GridState
-from protocol.node.events import CancelAsked
+from protocol.requesting.events import CancelAsked
 from protocol.sim.peer import SimPeer
 from protocol.sim.quiet import newest_records
 from protocol.sim.run import settle

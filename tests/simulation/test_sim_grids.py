@@ -6,7 +6,7 @@ from sim_calm import answer, calm_world, node_of, view
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import Encryption, Spread
 from protocol.grid.record import GridState
-from protocol.node.events import CancelAsked
+from protocol.requesting.events import CancelAsked
 from protocol.sim.people import MIB, grid_spec
 from protocol.sim.quiet import newest_records
 from protocol.sim.run import settle

@@ -4,10 +4,10 @@ import pytest
 from sim_calm import answer, calm_world, node_of
 
 from protocol.capacity.quantum import Quantum
+from protocol.contract.messages import NOTICE
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import LeaseTerms
 from protocol.grid.record import GridState
-from protocol.negotiation.messages import NOTICE
 from protocol.sim.disk import Disk
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import MIB, grid_spec

@@ -22,20 +22,13 @@ from overlayd.ports.peer import Busy, EventLine
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase, Power, Wanted
-from protocol.node.events import (
-    Arrived,
-    Cleared,
-    Event,
-    ImagesChanged,
-    Progressed,
-    Started,
-    Ticked,
-)
-from protocol.node.identity import Identity
+from protocol.hosting.events import Cleared, Progressed
+from protocol.node.events import Arrived, Event, ImagesChanged, Started, Ticked
 from protocol.node.messages import ConsoleText
 from protocol.node.node import Node
 from protocol.terms.effects import Note, Persist, Realise, Send
 from protocol.terms.ids import GridId, PeerId
+from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
 
 INBOX = 256

@@ -9,8 +9,8 @@ from orders import accepted, answered, building, grid_spec, post, signed, up_ord
 from overlayd.api.views import GridView
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import ImageRef
-from protocol.negotiation.proposal import Proposal
 from protocol.node.rows import GridRow
+from protocol.requesting.proposal import Proposal
 from protocol.terms.ids import GridId
 from protocol.trust.order import Action, order_id
 

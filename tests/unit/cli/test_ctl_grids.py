@@ -10,8 +10,8 @@ import yaml
 from asked_daemon import Daemon
 
 from overlayd.api.views import GridView
-from protocol.negotiation.request import RequestView
 from protocol.node.rows import GridRow
+from protocol.requesting.request import RequestView
 
 PLAN = """\
 demo, 6 h from when it is up

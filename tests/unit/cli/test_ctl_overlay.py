@@ -285,7 +285,7 @@ def test_a_command_is_waited_for_without_what_it_does_not_use() -> None:
     code = "import sys, overlayd.cli.main, overlayd.cli.placing; print(*sys.modules)"
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "protocol.negotiation.request" in found.stdout.split()
+    assert "protocol.requesting.request" in found.stdout.split()
     idle = (
         "httpx",
         "litestar",

@@ -6,7 +6,7 @@ import re
 from asked_daemon import Daemon
 from test_ctl_grids import PLAN
 
-from protocol.negotiation.proposal import TABLE
+from protocol.requesting.proposal import TABLE
 
 QUOTED = re.compile(
     r"quote (quote-[0-9a-f]{12}), until \d\d:\d\d:\d\d: `overlayctl up --quote \1`\n"

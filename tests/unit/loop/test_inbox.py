@@ -7,7 +7,7 @@ import pytest
 from overlayd.loop.inbox import LANE, LANE_BYTES, ROOM, Inbox
 from overlayd.ports.peer import Busy
 from protocol.broadcast.messages import Announce, Graft
-from protocol.negotiation.messages import QuoteAsk
+from protocol.contract.messages import QuoteAsk
 from protocol.node.events import Arrived, Connected, Disconnected, Event, Garbled, Ticked
 from protocol.terms.ids import PeerId, RequestId
 

@@ -8,26 +8,24 @@ import pytest
 from protocol.broadcast.messages import Gossip
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
+from protocol.contract.messages import HoldAsk, HoldReply, Quote, QuoteAsk
 from protocol.grid.record import grid_id
+from protocol.hosting.holds import HoldNotSaved
 from protocol.membership.messages import Contact, Hello, Ping, Pong, Presence
-from protocol.negotiation.holds import HoldNotSaved
-from protocol.negotiation.messages import HoldAsk, HoldReply, Quote, QuoteAsk
 from protocol.node.events import (
     Arrived,
     Connected,
     Disconnected,
     Event,
     Garbled,
-    OrderGiven,
-    PlanAsked,
     Probed,
     Started,
     Stopping,
     Ticked,
 )
-from protocol.node.identity import Identity
 from protocol.node.node import Node, Rows
 from protocol.node.snapshot import grids, peers, sites, this_peer
+from protocol.requesting.events import OrderGiven, PlanAsked
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.sim.people import IMAGE, Admin, grid_spec
 from protocol.terms.effects import Dial, Effect, HangUp, Note, Persist, Quarantine, Send, Untidied
@@ -38,6 +36,7 @@ from protocol.terms.limits import (
     PRESENCE_EVERY_S,
     QUARANTINE_S,
 )
+from protocol.trust.identity import Identity
 from protocol.trust.record import Record, sign_record
 from protocol.wire.codec import encode
 from protocol.wire.envelope import pack

@@ -1,9 +1,9 @@
 """Notices put together, requests kept within bounds."""
 
+from protocol.contract.messages import Notice
+from protocol.contract.notices import Notices
 from protocol.grid.record import GridState
-from protocol.negotiation.messages import Notice
-from protocol.node.notices import Notices
-from protocol.node.requests import Requests, answered
+from protocol.requesting.requests import Requests, answered
 from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
 from protocol.terms.limits import REQUESTS_KEPT
 

@@ -16,7 +16,6 @@ from protocol.node.events import (
     Started,
     Ticked,
 )
-from protocol.node.identity import Identity
 from protocol.node.messages import ImageAsk
 from protocol.node.node import Node
 from protocol.node.snapshot import peers, this_peer
@@ -25,6 +24,7 @@ from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.terms.effects import Dial, Effect, HandOver, HangUp, Send
 from protocol.terms.ids import PeerId, digest_of
 from protocol.terms.reach import Reach
+from protocol.trust.identity import Identity
 from protocol.wire.envelope import pack
 
 NOW = 1_000_000.0

@@ -31,8 +31,9 @@ from protocol.grid.model import (
     VolumeSpec,
 )
 from protocol.grid.record import Assignment, GridRecord, GridState, HostRef
-from protocol.node.events import Cleared, Event, Progressed
-from protocol.node.part import Part, PartOf
+from protocol.hosting.events import Cleared, Progressed
+from protocol.hosting.part import Part, PartOf
+from protocol.node.events import Event
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.trust.order import SignedOrder
 

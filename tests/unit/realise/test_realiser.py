@@ -12,7 +12,7 @@ from overlayd.ports.seeds import Seed, SeedError
 from overlayd.realise import realiser
 from overlayd.realise.paths import machine_name
 from protocol.grid.lifecycle import Phase, Power
-from protocol.node.events import Measured
+from protocol.hosting.events import Measured
 
 HEAD, WORKER = machine_name(GRID, "head-1"), machine_name(GRID, "worker-1")
 VOLUME, SCRATCH = f"{GRID}.data", f"{GRID}.head-1.scratch"

@@ -1,0 +1,1 @@
+"""What both sides of an agreement say and believe: messages, orders, notices."""

@@ -1,0 +1,56 @@
+"""What hosts tell of grids, put together: any peer can answer for any grid, saying how old the news is."""
+
+import msgspec
+
+from protocol.contract.messages import Notice
+from protocol.grid.record import GridState
+from protocol.terms.ids import GridId, KeyId, PeerId
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """One host's notice and when it came (this peer's clock)."""
+
+    notice: Notice
+    received_s: float
+
+
+class Notices:
+    """The newest notice of each host about each grid."""
+
+    def __init__(self) -> None:
+        self._by_grid: dict[GridId, dict[PeerId, Heard]] = {}
+
+    def put(self, peer: PeerId, notice: Notice, now: float) -> None:
+        """Takes a notice, in place of that host's last about the grid."""
+        self._by_grid.setdefault(notice.grid, {})[peer] = Heard(notice, now)
+
+    def drop(self, peer: PeerId, grid: GridId) -> None:
+        """That host has nothing to tell of it any more."""
+        hosts = self._by_grid.get(grid, {})
+        hosts.pop(peer, None)
+        if not hosts:
+            self._by_grid.pop(grid, None)
+
+    def about(self, grid: GridId) -> dict[PeerId, Heard]:
+        """All hosts' notices of one grid."""
+        return self._by_grid.get(grid, {})
+
+    def newest(self, grid: GridId) -> Notice | None:
+        """The notice of the highest epoch."""
+        heard = [h.notice for h in self._by_grid.get(grid, {}).values()]
+        return max(heard, key=lambda notice: notice.epoch, default=None)
+
+    def named(self, name: str, owner: KeyId | None = None) -> Notice | None:
+        """The grid of that name (or id): one that is up rather than one that was, the newest first."""
+        found = [
+            notice
+            for grid in self._by_grid
+            if (notice := self.newest(grid)) is not None
+            and name in (notice.name, notice.grid)
+            and owner in (None, notice.owner)
+        ]
+        return max(found, key=lambda n: (n.state is GridState.UP, n.epoch, n.made_s), default=None)
+
+    def grids(self) -> list[GridId]:
+        """Every grid anything is told of, in the order first heard."""
+        return list(self._by_grid)

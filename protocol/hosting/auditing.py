@@ -1,0 +1,89 @@
+"""When a host asks the stewards of a grid it carries, and with which change of its register.
+
+It reads at every start, when others speak of a newer epoch, and now and then, in case an announcement never
+came. It votes down an extension whose time to be decided is up, and takes down what is over.
+"""
+
+from protocol.contract.outcomes import Propose
+from protocol.grid.record import Change, lapsing, register_key, unchanged, voiding
+from protocol.hosting.lease import CarriedRow
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Deadline, earliest
+from protocol.terms.ids import GridId
+from protocol.terms.limits import AUDIT_EVERY_S, HOLD_S
+
+_NEVER = float("inf")
+
+
+class Auditing:
+    """The next question about each grid."""
+
+    def __init__(self, dice: Dice) -> None:
+        self._dice = dice
+        self._read_s: dict[GridId, float] = {}
+        self._lapse_s: dict[GridId, float] = {}
+        self._ask_s: dict[GridId, float] = {}
+        """When the stewards are asked again about an extension that is pending."""
+
+    def started(self, grid: GridId, now: float) -> None:
+        """This host carried it in an earlier life: much may have happened."""
+        self._read_s[grid] = now + self._dice.uniform(1.0, 5.0)
+
+    def decided(self, grid: GridId, now: float) -> None:
+        """A record came; so it is known for a while."""
+        self._read_s[grid] = self._next_s(now)
+
+    def noticed(self, grid: GridId, now: float) -> None:
+        """Somebody knows more of it."""
+        self._read_s[grid] = min(self._read_s[grid], now)
+
+    def lapsed(self, grid: GridId, now: float, *, over: bool) -> None:
+        """Whether it is to be taken down because its time is over. Hosts come to it at the same time; one of
+        them is enough."""
+        if over:
+            self._lapse_s[grid] = now + self._dice.uniform(0.0, 2.0)
+        else:
+            self._lapse_s.pop(grid, None)
+
+    def settled(self, grid: GridId) -> None:
+        """Its extension that was pending is decided."""
+        self._ask_s.pop(grid, None)
+
+    def forget(self, grid: GridId) -> None:
+        """It is cleared."""
+        self._read_s.pop(grid, None)
+        self._lapse_s.pop(grid, None)
+
+    def due(self, row: CarriedRow, now: float) -> Propose | None:
+        """What is to be asked about a grid now, if anything."""
+        grid = row.record.id
+        if now >= self._lapse_s.get(grid, _NEVER):
+            self._lapse_s[grid] = self._next_s(now)
+            return _propose(row, lapsing(grid))
+        if row.pending and now >= self._pending_s(row):
+            self._ask_s[grid] = now + HOLD_S
+            return _propose(row, voiding(row.pending[0].id, now))
+        if now >= self._read_s[grid]:
+            self._read_s[grid] = self._next_s(now)
+            return _propose(row, unchanged)
+        return None
+
+    def next_deadline(self, rows: list[CarriedRow]) -> Deadline | None:
+        """When the first question is due."""
+        return earliest(
+            *(Deadline(at_s, "lapse") for at_s in self._lapse_s.values()),
+            *(Deadline(self._pending_s(row), "extension") for row in rows if row.pending),
+            *(Deadline(at_s, "audit") for at_s in self._read_s.values()),
+        )
+
+    def _pending_s(self, row: CarriedRow) -> float:
+        return max(row.pending[0].until_s, self._ask_s.get(row.record.id, 0.0))
+
+    def _next_s(self, now: float) -> float:
+        return now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
+
+
+def _propose(row: CarriedRow, change: Change) -> Propose:
+    grid, record = row.record.id, row.record
+    key = register_key(record.owner, record.name)
+    return Propose(f"audit:{grid}", key, record.stewards, change, grid)

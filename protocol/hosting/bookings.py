@@ -1,0 +1,79 @@
+"""What carried grids take of the ledger: entered from their rows, tried before it is promised."""
+
+import msgspec
+
+from protocol.capacity.ledger import EntryKey, Ledger, Yields
+from protocol.capacity.timetable import Span, Window
+from protocol.contract.authority import Authority
+from protocol.grid.lifecycle import Phase, Status, Wanted
+from protocol.hosting.lease import CarriedRow, effective, lacking, spans, stage_of, yields_of
+from protocol.terms.ids import GridId
+
+Told = dict[GridId, dict[str, Status]]
+"""Where workspaces are, as the shell reported last; the carrier's."""
+
+
+class Entries:
+    """The carrier's side of the ledger."""
+
+    def __init__(self, ledger: Ledger, authority: Authority, told: Told) -> None:
+        self._ledger, self._authority, self._told = ledger, authority, told
+
+    def enter(self, row: CarriedRow) -> None:
+        """Everything a row's workspaces take, in place of what they took."""
+        self._try(row, self._wanted(row), anyway=True)
+
+    def fits(self, row: CarriedRow) -> bool:
+        """Enters it, unless it does not fit: then nothing is changed."""
+        return self._try(row, self._wanted(row), anyway=row.yields)
+
+    def short(self, row: CarriedRow, after: dict[str, Wanted], now: float) -> str:
+        """What is missing to have those workspaces so; empty if nothing. The ledger stays as it is.
+
+        A suspended workspace needs disk for its memory, a restored one its cpus and memory again.
+        """
+        if row.yields:
+            return ""  # Its disk is promised already; when it runs is the plan's to say.
+        grid = row.record.id
+        members = self._authority.remember(row.record.order)
+        before = {name: self._saved((grid, name)) for name in after}
+        try:
+            for name, wanted in after.items():
+                taken = spans(row, members[name], wanted, self._phase(grid, name))
+                if not self._ledger.fits((grid, name), taken):
+                    room = self._ledger.free_for(Window(now, row.lease_until_s, row.kept_until_s))
+                    return lacking(name, wanted, members[name], room)
+                self._ledger.enter_spans((grid, name), taken, yields_of(row, members[name]))
+        finally:
+            for name, old in before.items():
+                self._ledger.enter_spans((grid, name), *old)
+        return ""
+
+    # -- parts
+
+    def _wanted(self, row: CarriedRow) -> tuple[Wanted, ...]:
+        """What is to be made of them, were what is pending decided: that is what is promised."""
+        end_s = row.lease_until_s + sum(p.by_s for p in row.pending)
+        held = msgspec.structs.replace(row, lease_until_s=end_s)
+        return effective(row, stage_of(held, self._ledger.now_s))
+
+    def _try(self, row: CarriedRow, after: tuple[Wanted, ...], anyway: bool) -> bool:
+        grid = row.record.id
+        members = self._authority.remember(row.record.order)
+        before = {w.workspace: self._saved((grid, w.workspace)) for w in after}
+        for wanted in after:
+            name = wanted.workspace
+            taken = spans(row, members[name], wanted, self._phase(grid, name))
+            if not (anyway or self._ledger.fits((grid, name), taken)):
+                for entered, old in before.items():
+                    self._ledger.enter_spans((grid, entered), *old)
+                return False
+            self._ledger.enter_spans((grid, name), taken, yields_of(row, members[name]))
+        return True
+
+    def _saved(self, key: EntryKey) -> tuple[tuple[Span, ...], Yields | None]:
+        return self._ledger.spans(key), self._ledger.yields(key)
+
+    def _phase(self, grid: GridId, name: str) -> Phase | None:
+        status = self._told.get(grid, {}).get(name)
+        return status.phase if status is not None else None

@@ -1,0 +1,233 @@
+"""The host's side of waiting: who is older has room kept, so that the large are not starved by the small.
+
+A gang of 64 needs 64 places at one moment; where gangs of 4 come all the time that moment never is. The
+known cures keep a queue and hold back the younger for the one at its head (backfilling: Lifka, "The ANL/IBM
+SP scheduling system", 1995). There is no queue here that hosts could agree on, so each host keeps its own
+order: an order that waits *claims* workspaces' worth of room, and what of it is free, or gets free, is
+offered to nobody who is younger.
+
+Rules. Age is when the order was signed, so all hosts rank alike and two large ones do not hold each other up;
+the oldest has its claim first, the next of what is left. A claim promises nothing: it is in memory only, is
+not in the ledger, and is lost by a restart, which the next renewal finds out. It ends after CLAIM_S unless it
+is renewed, when a hold of its order is granted here, or when its order lets go. Renewing is as good as claiming
+again, and a small message. Whoever claims is told for how much of it there is room, whenever that changes, so
+it need not ask.
+
+What keeps a member from hoarding: a claim is of a signed order, of one order of each owner, the oldest; all
+claims together keep half of a host, or one workspace; none lasts longer than CLAIM_MOST_S, and then not
+again for as long; a date in the past counts for CLAIM_AGE_S at most. Reservations do not see claims: they
+begin later, and whoever claims wants to begin now.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from protocol.capacity.ledger import Ledger
+from protocol.capacity.quantum import Quantum
+from protocol.contract.authority import Authority, Deployment
+from protocol.contract.messages import RoomClaim, RoomKept, RoomRenew
+from protocol.contract.outcomes import Outcome, RoomChanged
+from protocol.grid.lease import Asked, asked, window
+from protocol.placement.fit import Offer, quantum_of, rules_of, unsuitable
+from protocol.terms.effects import Deadline, Effect, Note, Send, earliest
+from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.limits import CLAIM_AGE_S, CLAIM_MOST_S, CLAIM_S, CLAIMS_PER_HOST
+from protocol.terms.quantities import counted
+from protocol.trust.signing import Untrusted
+
+Rank = tuple[float, str]
+"""When it was ordered, as far as that is believed, and the order. The least is the oldest."""
+YOUNGEST: Rank = (float("inf"), "")
+
+_ANYTHING = ("",)
+"""What was told was not heard: whatever is true now is told."""
+
+Answer = tuple[list[Effect], list[Outcome]]
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What one order has kept for it."""
+
+    rank: Rank
+    owner: KeyId
+    by: PeerId
+    """Whoever claimed it, and is told."""
+    said: RoomClaim
+    first_s: float
+    until_s: float
+    sizes: dict[str, Quantum]
+    """Of each workspace."""
+    time: Asked
+    """What its lease asks for."""
+    told: tuple[str, ...] = ()
+    """For which workspaces there is room, as it was told last."""
+
+
+class Claims:
+    """Everything claimed of this host."""
+
+    def __init__(self, authority: Authority, ledger: Ledger, offer: Callable[[], Offer]) -> None:
+        """`offer` says what this host is, whatever is free of it."""
+        self._authority, self._ledger, self._offer = authority, ledger, offer
+        self._rows: dict[str, Claim] = {}
+        self._spent: dict[str, float] = {}
+        """Orders that have had their time, and until when they have no other."""
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def ask(self, sender: PeerId, message: RoomClaim, now: float) -> Answer:
+        """An order claims, claims other than before, or lets go."""
+        try:
+            deployment = self._authority.deployment(message.order, now, fresh=True)
+        except Untrusted as error:
+            return [Note("claim.refused", "", str(error))], []
+        order = deployment.order
+        before = self._rows.pop(order, None)
+        self._pass(now)
+        claim = self._claim(sender, message, deployment, before, now)
+        if claim is None:
+            return [], [RoomChanged()] if before is not None else []
+        self._rows[order] = claim
+        if before is not None:
+            same = list(before.sizes.values()) == list(claim.sizes.values())
+            return [], [] if same else [RoomChanged()]
+        what = f"{counted(len(claim.sizes), 'workspace')}, before what was ordered later"
+        return [Note("room.claimed", deployment.name, what)], [RoomChanged()]
+
+    def renew(self, sender: PeerId, message: RoomRenew, now: float) -> Answer:
+        """Whoever claimed claims the same again; who did not, or not here, is told."""
+        before = self._rows.get(message.order)
+        if before is None or before.by != sender:
+            return [Send(sender, RoomKept(message.order, (), claimed=False))], []
+        effects, outcomes = self.ask(sender, before.said, now)
+        if (claim := self._rows.get(message.order)) is not None:
+            told = before.told if message.kept == len(before.told) else _ANYTHING
+            self._rows[message.order] = msgspec.structs.replace(claim, told=told)
+        return effects, outcomes
+
+    def tell(self, now: float) -> list[Effect]:
+        """Says for how much of what is claimed there is room, to each for whom that changed."""
+        effects: list[Effect] = []
+        for order, claim in self._rows.items():
+            free = self._ledger.free_for(window(claim.time, now, self._offer().suspends))
+            free -= self.kept(order, 0.0, free, now)
+            room: list[str] = []
+            for name, size in claim.sizes.items():
+                if size.fits(free):
+                    room.append(name)
+                    free -= size
+            if tuple(room) != claim.told:
+                self._rows[order] = msgspec.structs.replace(claim, told=tuple(room))
+                effects.append(Send(claim.by, RoomKept(order, tuple(room))))
+        return effects
+
+    def end(self, order: str) -> bool:
+        """That order needs its claim no more. True if it had one."""
+        return self._rows.pop(order, None) is not None
+
+    def kept(self, order: str, since_s: float, free: Quantum, now: float) -> Quantum:
+        """What of the free room is kept for orders older than that, which was signed then (0: not yet)."""
+        if not self._rows:
+            return Quantum()
+        mine = self._rows.get(order)
+        rank = mine.rank if mine is not None else rank_of(order, since_s, now)
+        kept, most = Quantum(), _half(self._ledger.capacity)
+        for claim in sorted(self._rows.values(), key=lambda claim: claim.rank):
+            if claim.rank >= rank:
+                break
+            for size in claim.sizes.values() if claim.until_s > now else ():
+                more = kept + size
+                if more.fits(free) and (kept == Quantum() or more.fits(most)):
+                    kept = more
+        return kept
+
+    def tick(self, now: float) -> list[Outcome]:
+        """Claims that were not repeated are over."""
+        return [RoomChanged()] if self._pass(now) else []
+
+    def next_deadline(self) -> Deadline | None:
+        """When the first of them is."""
+        return earliest(*(Deadline(claim.until_s, "claim") for claim in self._rows.values()))
+
+    def check(self) -> None:
+        """One order of each owner, and not too many."""
+        owners = [claim.owner for claim in self._rows.values()]
+        assert len(owners) == len(dict.fromkeys(owners)) <= CLAIMS_PER_HOST, owners
+
+    # -- parts
+
+    def _claim(
+        self,
+        sender: PeerId,
+        message: RoomClaim,
+        deployment: Deployment,
+        before: Claim | None,
+        now: float,
+    ) -> Claim | None:
+        """What is kept for it from now on; None: nothing."""
+        order, spec = deployment.order, deployment.spec
+        rules, offer = rules_of(spec), self._offer()
+        wanted = dict.fromkeys(message.workspaces)
+        sizes = {
+            w.name: size
+            for w in deployment.workspaces
+            if w.name in wanted and not unsuitable(w, offer, rules)
+            if (size := quantum_of(w)).fits(self._ledger.capacity)
+        }
+        if not sizes or spec.lease.start_s or spec.lease.before_s or order in self._spent:
+            return None
+        first_s = before.first_s if before is not None else now
+        if now >= first_s + CLAIM_MOST_S:
+            self._spent[order] = now + CLAIM_MOST_S
+            return None
+        rank = before.rank if before is not None else rank_of(order, deployment.issued_at_s, now)
+        if not self._admit(deployment.owner, rank):
+            return None
+        return Claim(
+            rank=rank,
+            owner=deployment.owner,
+            by=sender,
+            said=message,
+            first_s=first_s,
+            until_s=now + CLAIM_S,
+            sizes=sizes,
+            time=asked(spec),
+        )
+
+    def _pass(self, now: float) -> bool:
+        count = len(self._rows)
+        self._rows = {order: claim for order, claim in self._rows.items() if claim.until_s > now}
+        self._spent = {order: until_s for order, until_s in self._spent.items() if until_s > now}
+        return len(self._rows) < count
+
+    def _admit(self, owner: KeyId, rank: Rank) -> bool:
+        """Makes way for it among the owner's others, and all; False if those are older."""
+        for order, claim in list(self._rows.items()):
+            if claim.owner == owner:
+                if claim.rank < rank:
+                    return False
+                del self._rows[order]
+        if len(self._rows) >= CLAIMS_PER_HOST:
+            youngest = max(self._rows, key=lambda order: self._rows[order].rank)
+            if self._rows[youngest].rank < rank:
+                return False
+            del self._rows[youngest]
+        return True
+
+
+def rank_of(order: str, since_s: float, now: float) -> Rank:
+    """How old an order is, as far as it is believed."""
+    if not since_s:
+        return YOUNGEST
+    return (min(max(since_s, now - CLAIM_AGE_S), now), order)
+
+
+def _half(capacity: Quantum) -> Quantum:
+    return Quantum(
+        capacity.cpus_milli // 2,
+        capacity.memory_bytes // 2,
+        capacity.disk_bytes // 2,
+        tuple((name, count // 2) for name, count in capacity.devices if count > 1),
+    )

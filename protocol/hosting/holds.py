@@ -1,0 +1,424 @@
+"""The host's side of hold: promises for a few seconds, on disk before they are said.
+
+Rules. A hold is granted at once or refused at once, with reasons; it never waits and never displaces
+another. Asking twice is asking once. It counts as used until it ends: committed, let go, or, when its
+time is up and nobody told, settled with the grid's stewards: decided, then it is a lease; undecided, then
+it is voted down. So a requester that dies at any step leaves a whole grid or nothing, and while the
+stewards cannot be reached the hold stays, because the grid might have been decided.
+
+A *plan* is held for as long as was asked, and nobody can commit it: its order is only to hold. So it ends by
+itself. An `up` of the same owner and name may take its place (`instead`): one write, without a moment in
+which the room is anybody's. Taken from it or not, what the plan held here is then at an end.
+"""
+
+import msgspec
+
+from protocol.capacity.ledger import Ledger, Yields
+from protocol.capacity.quantum import Quantum, total
+from protocol.capacity.timetable import Window
+from protocol.contract.authority import Authority, Deployment
+from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
+from protocol.contract.outcomes import Outcome, Propose, RoomChanged
+from protocol.grid.lease import asked, late, start_fault, window
+from protocol.grid.model import Workspace
+from protocol.grid.record import GridRecord, GridState, order_part, read_register, voiding
+from protocol.hosting.claims import Claims
+from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
+from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
+from protocol.terms.ids import GridId, KeyId, PeerId
+from protocol.terms.limits import HOLD_S, HOLDS_PER_HOST, PLAN_HOLD_MOST_S, STEWARDS_MOST
+from protocol.terms.refusal import Constraint, Refusal
+from protocol.trust.order import SignedOrder
+from protocol.trust.signing import Untrusted
+from protocol.wire.codec import decode, encode
+
+TABLE = "hold"
+_ASK_AGAIN_S = 2.0
+LAST_S = 1e12
+"""Later than anything that is carried already."""
+
+
+class HoldRow(msgspec.Struct, frozen=True):
+    """What is on disk for the holds of one grid on this host."""
+
+    grid: GridId
+    key: str
+    owner: KeyId
+    name: str
+    order: SignedOrder
+    workspaces: tuple[str, ...]
+    stewards: tuple[PeerId, ...]
+    vnis: tuple[tuple[str, int], ...]
+    until_s: float
+    start_s: float = 0.0
+    """When the lease is to begin; 0: when it is committed."""
+    window: Window = Window(0.0, 1e12, 1e12)
+    """What is held for it in the timetable."""
+    yields: bool = False
+    """Best-effort work that can be suspended here."""
+    owner_site: str = ""
+    plan: bool = False
+    """Nobody can commit it: it ends by itself."""
+
+
+class Neighbour(msgspec.Struct, frozen=True):
+    """A grid this host holds or carries part of, and from which others it is to be kept apart."""
+
+    owner_site: str
+    name: str
+    apart: tuple[str, ...]
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """Grid names and network ids in use on this host."""
+
+    names: dict[str, tuple[GridId, bool]]
+    """Register key to the grid that uses it, and whether that is a grid that is up."""
+    vnis: dict[int, GridId]
+    near: tuple[Neighbour, ...] = ()
+    """Every grid here."""
+
+    def apart_from(self, site: str, name: str, apart: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of grids here that are to share no host with one of that name: it says so, or they do."""
+        return tuple(
+            dict.fromkeys(
+                there.name
+                for there in self.near
+                if there.owner_site == site
+                and there.name != name
+                and (there.name in apart or name in there.apart)
+            )
+        )
+
+
+class HoldNotSaved(msgspec.Struct, frozen=True):
+    """The store refused a hold: it was not promised, and the requester is told why."""
+
+    grid: GridId
+    workspaces: tuple[str, ...]
+    requester: PeerId
+    instead: str = ""
+    why: str = "the host's store has no room for another promise"
+
+
+class Holds:
+    """All holds of this host."""
+
+    def __init__(
+        self,
+        host: str,
+        ledger: Ledger,
+        authority: Authority,
+        claims: Claims,
+        rows: dict[str, bytes],
+        now: float,
+    ) -> None:
+        self._claims = claims
+        self._host, self._ledger, self._authority = host, ledger, authority
+        self._rows: dict[GridId, HoldRow] = {}
+        self._ask_s: dict[GridId, float] = {}
+        for key in sorted(rows):
+            row = decode(rows[key], HoldRow)
+            # The clock may have been set back meanwhile; no hold outlives its time by that.
+            most_s = PLAN_HOLD_MOST_S if row.plan else HOLD_S
+            row = msgspec.structs.replace(row, until_s=min(row.until_s, now + most_s))
+            self._rows[row.grid] = row
+            self._enter(row)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def row(self, grid: GridId) -> HoldRow | None:
+        """What is held of a grid."""
+        return self._rows.get(grid)
+
+    def rows(self) -> list[HoldRow]:
+        """Everything held."""
+        return list(self._rows.values())
+
+    def held(self) -> Quantum:
+        """Everything that is held and soon is a lease, or free."""
+        spans = (
+            self._ledger.spans((grid, name))
+            for grid, row in self._rows.items()
+            for name in row.workspaces
+            if not row.plan
+        )
+        return total([first.quantum for first, *_ in spans])
+
+    def ask(
+        self,
+        requester: PeerId,
+        ask: HoldAsk,
+        taken: Taken,
+        offer: Offer,
+        now: float,
+        displacing: bool = False,
+    ) -> tuple[list[Effect], list[Outcome]]:
+        """Grants or refuses; what is held already is only said again. `displacing` if it is a reservation
+        early enough for what yields here to make room."""
+        try:
+            old = self._rows.get(ask.grid)
+            deployment = self._authority.to_hold(ask.order, now, fresh=old is None)
+        except Untrusted as error:
+            return self._refuse(requester, ask, Constraint.AUTHORITY, str(error)), []
+        plan = self._plan(ask, deployment)
+        if conflict := self._conflict(ask, deployment, taken, plan):
+            return self._refuse(requester, ask, *conflict), []
+        spec = deployment.spec
+        if fault := late(spec, now) or start_fault(spec, ask.start_s):
+            return self._refuse(requester, ask, Constraint.TIME, fault), []
+        apart = taken.apart_from(deployment.owner_site, deployment.name, spec.placement.apart)
+        offer = msgspec.structs.replace(offer, clashes=apart)
+        if ask.start_s and offer.refused is not None:
+            return self._refuse(requester, ask, offer.refused.constraint, offer.refused.detail), []
+        if not 1 <= len(ask.stewards) <= STEWARDS_MOST:
+            why = f"{len(ask.stewards)} stewards, 1 to {STEWARDS_MOST} are taken"
+            return self._refuse(requester, ask, Constraint.AUTHORITY, why), []
+        yields = spec.lease.best_effort and offer.suspends
+        time = window(asked(spec, ask.start_s), now, yields)
+        if not deployment.commits and not ask.start_s:
+            # Its lease may begin as late as the plan ends.
+            late_s = deployment.hold_s
+            time = Window(time.start_s, time.end_s + late_s, time.kept_until_s + late_s)
+        if old is not None:
+            yields, time = old.yields, old.window
+        if plan is not None:
+            self._leave(plan)
+        # What it holds already is its own, whoever waits; and who waits wants to begin now.
+        heeds = plan is None and not ask.start_s
+        held, fresh, refused = self._grant(
+            ask, deployment, offer, time, yields, displacing, now if heeds else None
+        )
+        if not fresh:
+            if plan is not None:
+                self._enter(plan)
+            return [Send(requester, HoldReply(ask.grid, tuple(held), tuple(refused)))], []
+        names = tuple(dict.fromkeys((*(old.workspaces if old else ()), *held)))
+        until_s = now + min(ask.hold_s, deployment.hold_s)
+        if old is not None and old.plan:
+            until_s = old.until_s
+        row = HoldRow(
+            grid=ask.grid,
+            key=deployment.key,
+            owner=deployment.owner,
+            name=deployment.name,
+            order=ask.order,
+            workspaces=names,
+            stewards=ask.stewards,
+            vnis=ask.vnis,
+            until_s=until_s,
+            start_s=ask.start_s,
+            window=time,
+            yields=yields,
+            owner_site=deployment.owner_site,
+            plan=not deployment.commits,
+        )
+        self._rows[ask.grid] = row
+        rows = [Row(TABLE, ask.grid, encode(row))]
+        if plan is not None:
+            del self._rows[plan.grid]
+            rows.append(Row(TABLE, plan.grid, None))
+        instead = plan.grid if plan is not None else ""
+        return [
+            Persist(
+                tuple(rows),
+                otherwise=HoldNotSaved(ask.grid, tuple(fresh), requester, instead),
+            ),
+            Send(requester, HoldReply(ask.grid, tuple(held), tuple(refused))),
+            Note("hold.granted", deployment.name, f"{', '.join(held)} for {ask.hold_s:.0f} s"),
+        ], [RoomChanged()]
+
+    def not_saved(self, event: HoldNotSaved) -> tuple[list[Effect], list[Outcome]]:
+        """Takes back in memory what could not be promised."""
+        self._strike(event.grid, event.workspaces)
+        refused = tuple(
+            (name, Refusal(Constraint.STORE, self._host, detail=event.why))
+            for name in event.workspaces
+        )
+        reply = Send(event.requester, HoldReply(event.grid, (), refused))
+        if not event.instead:
+            return [reply], [RoomChanged()]
+        over = Persist((Row(TABLE, event.instead, None),), Untidied())
+        return [reply, over], [RoomChanged()]
+
+    def release(self, message: HoldRelease) -> tuple[list[Effect], list[Outcome]]:
+        """The requester lets go."""
+        row = self._rows.get(message.grid)
+        if row is None or not any(name in row.workspaces for name in message.workspaces):
+            return [], []
+        self._strike(message.grid, message.workspaces)
+        left = self._rows.get(message.grid)
+        value = encode(left) if left is not None else None
+        note = Note("hold.released", row.name, ", ".join(message.workspaces))
+        return [Persist((Row(TABLE, message.grid, value),), Untidied()), note], [RoomChanged()]
+
+    def take(self, record: GridRecord, me: PeerId) -> None:
+        """The grid is decided: its holds become leases, holds it did not use end. No effects."""
+        row = self._rows.pop(record.id, None)
+        self._ask_s.pop(record.id, None)
+        kept = record.on(me) if record.state is GridState.UP else ()
+        for name in row.workspaces if row is not None else ():
+            if name not in kept:
+                self._ledger.strike((record.id, name))
+
+    def settled(
+        self, grid: GridId, value: bytes
+    ) -> tuple[GridRecord | None, list[Effect], list[Outcome]]:
+        """The stewards' word on a hold whose time is up: the record if it was decided."""
+        row = self._rows.get(grid)
+        if row is None:
+            return None, [], []
+        register = read_register(value)
+        if register.record is not None and register.record.id == grid:
+            return register.record, [], []
+        self._strike(grid, row.workspaces)
+        note = Note("hold.expired", row.name, "voted down: nobody committed it in time")
+        return None, [Persist((Row(TABLE, grid, None),), Untidied()), note], [RoomChanged()]
+
+    def unsettled(self, grid: GridId, now: float) -> None:
+        """The stewards did not answer; ask again soon."""
+        if grid in self._rows:
+            self._ask_s[grid] = now + _ASK_AGAIN_S
+
+    def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
+        """Holds whose time is up are settled with the stewards; plans end."""
+        effects: list[Effect] = []
+        proposals: list[Outcome] = []
+        for grid, row in list(self._rows.items()):
+            if now < self._ask_s.get(grid, row.until_s):
+                continue
+            if row.plan:
+                self._strike(grid, row.workspaces)
+                effects.append(Persist((Row(TABLE, grid, None),), Untidied()))
+                effects.append(Note("hold.expired", row.name, "a plan whose time is up"))
+                proposals.append(RoomChanged())
+                continue
+            self._ask_s[grid] = now + 60.0
+            change = voiding(grid, now)
+            proposals.append(Propose(f"void:{grid}", row.key, row.stewards, change, grid))
+        return effects, proposals
+
+    def next_deadline(self) -> Deadline | None:
+        """When the first hold's time is up."""
+        ends = (Deadline(self._ask_s.get(g, r.until_s), "hold") for g, r in self._rows.items())
+        return earliest(*ends)
+
+    def check(self) -> None:
+        """Every hold is in the ledger."""
+        for grid, row in self._rows.items():
+            assert all((grid, name) in self._ledger for name in row.workspaces), row.name
+
+    # -- parts
+
+    def _plan(self, ask: HoldAsk, deployment: Deployment) -> HoldRow | None:
+        """The plan whose place is taken, if it is the same owner's, of that name."""
+        row = self._rows.get(GridId(ask.instead)) if deployment.commits else None
+        mine = row is not None and row.plan and row.key == deployment.key
+        return row if mine else None
+
+    def _enter(self, row: HoldRow) -> None:
+        members = self._authority.remember(row.order)
+        for name in row.workspaces:
+            how = _yields(row.grid, members[name]) if row.yields else None
+            self._ledger.enter((row.grid, name), quantum_of(members[name]), row.window, how)
+
+    def _leave(self, row: HoldRow) -> None:
+        for name in row.workspaces:
+            self._ledger.strike((row.grid, name))
+
+    def _conflict(
+        self, ask: HoldAsk, deployment: Deployment, taken: Taken, plan: HoldRow | None
+    ) -> tuple[Constraint, str] | None:
+        if deployment.order != order_part(ask.grid):
+            return Constraint.AUTHORITY, "the order is of another grid"
+        mine = (ask.grid, plan.grid if plan is not None else ask.grid)
+        user, up = taken.names.get(deployment.key, (ask.grid, False))
+        if user not in mine and up:
+            return Constraint.NAME, f"a grid named {deployment.name} is here already, id {user}"
+        if user not in mine:
+            held = self._rows.get(user)
+            how = "held as a plan" if held is not None and held.plan else "held or being cleared"
+            return Constraint.CONTENDED, f"{deployment.name} is {how}, id {user}"
+        for network, vni in ask.vnis:
+            user = taken.vnis.get(vni, ask.grid)
+            if user not in mine:
+                return Constraint.NETWORK_ID, f"network {network}: id {vni} is used by grid {user}"
+        others = len(self._ledger) - (len(plan.workspaces) if plan is not None else 0)
+        if others + len(ask.workspaces) > HOLDS_PER_HOST:
+            return Constraint.LIMIT, f"a host carries at most {HOLDS_PER_HOST} workspaces"
+        return None
+
+    def _grant(
+        self,
+        ask: HoldAsk,
+        deployment: Deployment,
+        offer: Offer,
+        time: Window,
+        yields: bool,
+        displacing: bool,
+        heeds_s: float | None,
+    ) -> tuple[list[str], list[str], list[tuple[str, Refusal]]]:
+        """What is held now, what of it is new, and what is refused. `heeds_s` is now, if room that is kept
+        for others counts."""
+        wanted: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
+        rules = rules_of(deployment.spec)
+        company = [offer] if any((ask.grid, name) in self._ledger for name in wanted) else []
+        held: list[str] = []
+        fresh: list[str] = []
+        refused: list[tuple[str, Refusal]] = []
+        for name in dict.fromkeys(ask.workspaces):
+            workspace = wanted.get(name)
+            if workspace is None:
+                why = "the order has no such workspace"
+                refused.append((name, Refusal(Constraint.AUTHORITY, self._host, detail=why)))
+                continue
+            if (ask.grid, name) not in self._ledger:
+                free = self._ledger.free_for(time, displacing)
+                if heeds_s is not None:
+                    kept = self._claims.kept(
+                        deployment.order, deployment.issued_at_s, free, heeds_s
+                    )
+                    offer, free = msgspec.structs.replace(offer, kept=kept), free - kept
+                found = refusals(workspace, offer, free, rules, company)
+                if found:
+                    refused.append((name, found[-1]))
+                    continue
+                how = _yields(ask.grid, workspace) if yields else None
+                self._ledger.enter((ask.grid, name), quantum_of(workspace), time, how)
+                fresh.append(name)
+                company = [offer]
+            held.append(name)
+        if fresh:
+            self._claims.end(deployment.order)
+        return held, fresh, refused
+
+    def _refuse(
+        self, requester: PeerId, ask: HoldAsk, constraint: Constraint, why: str
+    ) -> list[Effect]:
+        refused = tuple(
+            (name, Refusal(constraint, self._host, detail=why)) for name in ask.workspaces
+        )
+        return [
+            Send(requester, HoldReply(ask.grid, (), refused)),
+            Note("hold.refused", ask.grid, f"{constraint}: {why}"),
+        ]
+
+    def _strike(self, grid: GridId, names: tuple[str, ...]) -> None:
+        row = self._rows.get(grid)
+        if row is None:
+            return
+        for name in names:
+            if name in row.workspaces:
+                self._ledger.strike((grid, name))
+        left = tuple(name for name in row.workspaces if name not in names)
+        if left:
+            self._rows[grid] = msgspec.structs.replace(row, workspaces=left)
+        else:
+            del self._rows[grid]
+            self._ask_s.pop(grid, None)
+
+
+def _yields(grid: GridId, workspace: Workspace) -> Yields:
+    """Of a best-effort workspace that is only held: it came last."""
+    return Yields((grid, workspace.cluster), LAST_S, workspace.memory_bytes)

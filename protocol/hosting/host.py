@@ -1,0 +1,329 @@
+"""This peer as a host: what it offers, what it has promised, what it carries."""
+
+from collections.abc import Callable
+
+from protocol.capacity.advert import UNPROBED, Advert, HostFacts, ImageLabel, shapes_in
+from protocol.capacity.ledger import Ledger
+from protocol.capacity.quantum import Quantum
+from protocol.capacity.rates import TABLE as RATES
+from protocol.capacity.rates import Rates
+from protocol.capacity.timetable import ALWAYS
+from protocol.contract.authority import Authority
+from protocol.contract.messages import (
+    Act,
+    Decided,
+    HoldAsk,
+    HoldRelease,
+    LeaseAsk,
+    NegotiationMessage,
+    Quote,
+    QuoteAsk,
+    RoomClaim,
+    RoomRenew,
+)
+from protocol.contract.outcomes import Outcome, RoomChanged
+from protocol.grid.lease import window
+from protocol.grid.lifecycle import Status
+from protocol.grid.record import GridRecord, GridState, register_key, spec_of
+from protocol.hosting.claims import Claims
+from protocol.hosting.events import Cleared, Measured, Progressed
+from protocol.hosting.holds import TABLE as HELD
+from protocol.hosting.holds import HoldNotSaved, Holds, Neighbour, Taken
+from protocol.hosting.leases import TABLE as CARRIED
+from protocol.hosting.leases import Carrier
+from protocol.placement.fit import Offer
+from protocol.register.proposer import Settled, Unsettled
+from protocol.terms.coordinate import NOWHERE, Coordinate, known
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
+from protocol.terms.ids import GridId, PeerId
+from protocol.terms.limits import LATER_STEPS
+from protocol.terms.refusal import Constraint, Refusal
+from protocol.trust.identity import Identity
+from protocol.trust.order import SignedOrder, read_order
+from protocol.trust.signing import Untrusted
+from protocol.wire.codec import decode, encode
+
+Answer = tuple[list[Effect], list[Outcome]]
+
+_MINE = QuoteAsk | HoldAsk | HoldRelease | RoomClaim | RoomRenew | Decided | Act | LeaseAsk
+
+
+class Host:
+    """Holds and carried grids over one ledger."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        facts: HostFacts | None,
+        images: tuple[ImageLabel, ...],
+        authority: Authority,
+        dice: Dice,
+        rows: dict[str, dict[str, bytes]],
+        now: float,
+        clock_fault: Callable[[], str] = str,
+        here: Callable[[], Coordinate] = lambda: NOWHERE,
+    ) -> None:
+        """Without `facts` nothing is offered, and no advert made, until they were probed.
+
+        `clock_fault` says why this host's clock is not to be relied on; nothing if it is.
+        `here` says where this host is in the network.
+        """
+        self._clock_fault, self.here = clock_fault, here
+        self._identity, self.images = identity, images
+        self.facts = facts or UNPROBED
+        self._aparts: dict[GridId, tuple[str, ...]] = {}
+        self.ledger = Ledger(self.facts.capacity, now)
+        kept = rows.get(RATES, {}).get("")
+        self.rates = decode(kept, Rates) if kept else Rates()
+        self.claims = Claims(authority, self.ledger, self.offer)
+        self.holds = Holds(
+            identity.name, self.ledger, authority, self.claims, rows.get(HELD, {}), now
+        )
+        self.carrier = Carrier(
+            identity.peer,
+            self.ledger,
+            authority,
+            dice,
+            rows.get(CARRIED, {}),
+            now,
+            lambda: self.rates,
+        )
+        self.hidden: Callable[[], bool] = lambda: False
+        """Whether not every peer can dial this one; the node says."""
+        # What was promised in an earlier life stays promised, though it may not fit (yet).
+        self.ledger.resize(self.facts.capacity)
+
+    @property
+    def known(self) -> bool:
+        """Whether the host was probed: before that it has nothing to say of itself."""
+        return self.facts is not UNPROBED
+
+    def probed(self, facts: HostFacts) -> None:
+        """The host was probed again."""
+        self.facts = facts
+        self.ledger.resize(facts.capacity)
+
+    def offer(self, start_s: float = 0.0) -> Offer:
+        """This host's word on what it has now, for a lease that begins then (0: now)."""
+        here = self.here()
+        return Offer(
+            peer=self._identity.peer,
+            host=self._identity.name,
+            site=self._identity.site,
+            free=self.ledger.free,
+            architecture=self.facts.architecture,
+            underlay=self.facts.underlay,
+            encrypts=self.facts.encrypts,
+            images=tuple(image.digest for image in self.images),
+            runs_by=self.facts.runs_by,
+            labels=self.facts.labels,
+            coordinate=here if known(here) else None,
+            refused=self._no_reservations() if start_s else None,
+            suspends=self.facts.suspends,
+        )
+
+    def advert(self, now: float = 0.0) -> Advert:
+        """What everybody is told; by the time this host was last moved on to, if none is given."""
+        self.ledger.advance(now)
+        free = self.ledger.free - self.claims.kept("", 0.0, self.ledger.free, self.ledger.now_s)
+        later = self.ledger.room.steps(self.ledger.now_s, LATER_STEPS)
+        return Advert(
+            facts=self.facts,
+            free=free,
+            shapes=shapes_in(free),
+            images=self.images,
+            workspaces=len(self.ledger),
+            later=later,
+            rates=self.rates,
+            here=self.here(),
+        )
+
+    def _displacing(self, start_s: float, now: float) -> bool:
+        """Whether a lease that begins then leaves time to save what yields here."""
+        return start_s >= now + self.carrier.yielding.lead_s()
+
+    def _no_reservations(self) -> Refusal | None:
+        """Why this host takes no reservation; None if it does."""
+        fault = self._clock_fault()
+        return Refusal(Constraint.CLOCK, self._identity.name, detail=fault) if fault else None
+
+    def concerns(self, message: NegotiationMessage) -> bool:
+        """Whether a message is for a host (and not for a requester)."""
+        return isinstance(message, _MINE)
+
+    def message(self, sender: PeerId, message: NegotiationMessage, now: float) -> Answer:
+        """A requester speaks to this host."""
+        self.ledger.advance(now)
+        if isinstance(message, QuoteAsk):
+            return [Send(sender, self._quote(message, now), message.request)], []
+        return self._told(self._message(sender, message, now), now)
+
+    def _message(self, sender: PeerId, message: NegotiationMessage, now: float) -> Answer:
+        match message:
+            case HoldAsk():
+                offer = self.offer(message.start_s)
+                displacing = self._displacing(message.start_s, now)
+                return self.holds.ask(sender, message, self._taken(), offer, now, displacing)
+            case HoldRelease():
+                return self.holds.release(message)
+            case RoomClaim():
+                return self.claims.ask(sender, message, now)
+            case RoomRenew():
+                return self.claims.renew(sender, message, now)
+            case Decided(record=record):
+                return self._decided(sender, record, now)
+            case LeaseAsk():
+                return self.carrier.lengthen(sender, message, now)
+            case Act():
+                return self.carrier.act(sender, message, now)
+            case _:
+                return [], []
+
+    def handle(self, event: Progressed | Cleared | Measured | HoldNotSaved, now: float) -> Answer:
+        """The shell reports."""
+        return self._told(self._handle(event, now), now)
+
+    def _handle(self, event: Progressed | Cleared | Measured | HoldNotSaved, now: float) -> Answer:
+        match event:
+            case Progressed():
+                status = Status(
+                    event.workspace, event.phase, event.detail, now, event.boot, event.final
+                )
+                return self.carrier.progress(event.grid, status)
+            case Cleared(grid=grid):
+                return self.carrier.cleared(grid)
+            case Measured(saved=saved, size_bytes=size_bytes, took_s=took_s):
+                self.rates = self.rates.after(saved, size_bytes, took_s)
+                row = Row(RATES, "", encode(self.rates))
+                return [Persist((row,), Untidied())], [RoomChanged()]
+            case HoldNotSaved():
+                return self.holds.not_saved(event)
+
+    def settled(self, outcome: object, now: float) -> Answer:
+        """The stewards' word on a hold whose time was up, or on a grid this host carries."""
+        return self._told(self._settled(outcome, now), now)
+
+    def _settled(self, outcome: object, now: float) -> Answer:
+        match outcome:
+            case Settled(id=change, value=value) if change.startswith("void:"):
+                grid = GridId(change.removeprefix("void:"))
+                record, effects, outcomes = self.holds.settled(grid, value)
+                if record is None:
+                    return effects, outcomes
+                return self._decided(None, record, now)
+            case Settled(id=change, value=value) if change.startswith("audit:"):
+                try:
+                    return self.carrier.audited(GridId(change.removeprefix("audit:")), value, now)
+                except Untrusted as error:
+                    return [Note("record.refused", change, str(error))], []
+            case Unsettled(id=change) if change.startswith("void:"):
+                self.holds.unsettled(GridId(change.removeprefix("void:")), now)
+        return [], []
+
+    def tick(self, now: float) -> Answer:
+        """Holds and leases whose time is up."""
+        self.ledger.advance(now)
+        effects, outcomes = self.carrier.tick(now)
+        over, proposals = self.holds.tick(now)
+        answer = effects + over, [*outcomes, *proposals, *self.claims.tick(now)]
+        return self._told(answer, now)
+
+    def next_deadline(self) -> Deadline | None:
+        """When to tick."""
+        return earliest(
+            self.holds.next_deadline(), self.carrier.next_deadline(), self.claims.next_deadline()
+        )
+
+    def check(self) -> None:
+        """Reserved + used <= total, and everything promised is in the ledger once."""
+        self.ledger.check()
+        self.holds.check()
+        self.claims.check()
+        self.carrier.check()
+        promised = sum(len(row.workspaces) for row in self.holds.rows())
+        carried = sum(len(row.wanted) for row in self.carrier.rows())
+        assert promised + carried == len(self.ledger), (promised, carried, len(self.ledger))
+
+    # -- parts
+
+    def _told(self, answer: Answer, now: float) -> Answer:
+        """The same, and whoever claims room here is told what that means for it."""
+        effects, outcomes = answer
+        return (effects + self.claims.tell(now) if len(self.claims) else effects), outcomes
+
+    def _quote(self, ask: QuoteAsk, now: float) -> Quote:
+        offer = self.offer()
+        time = window(ask.time, now, self.facts.suspends)
+        free = self.ledger.free_for(time, self._displacing(ask.time.start_s, now))
+        kept = Quantum()
+        if not ask.time.start_s:
+            kept = self.claims.kept(ask.order, ask.since_s, free, now)
+        return Quote(
+            request=ask.request,
+            host=offer.host,
+            site=offer.site,
+            free=free - kept,
+            architecture=offer.architecture,
+            underlay=offer.underlay,
+            encrypts=offer.encrypts,
+            images=offer.images,
+            later=self.ledger.room.steps(now, LATER_STEPS),
+            refused=self._no_reservations() if ask.time.start_s else None,
+            runs_by=offer.runs_by,
+            labels=offer.labels,
+            coordinate=offer.coordinate,
+            clashes=self._taken().apart_from(ask.site, ask.grid, ask.apart),
+            hidden=self.hidden(),
+            held=self.holds.held(),
+            kept=kept,
+            suspends=self.facts.suspends,
+        )
+
+    def _decided(self, sender: PeerId | None, record: GridRecord, now: float) -> Answer:
+        """A record that is said to be decided; without a sender there is nobody to acknowledge it to."""
+        row = self.holds.row(record.id)
+        held = row.workspaces if row is not None else ()
+        try:
+            time = row.window if row is not None else ALWAYS
+            yields = row is not None and row.yields
+            known, effects, outcomes = self.carrier.decided(record, held, now, time, yields)
+        except Untrusted as error:
+            return [Note("record.refused", record.name, str(error))], []
+        if not known:
+            note = Note(
+                "record.refused", record.name, "it places workspaces here that are not held"
+            )
+            return [note], []
+        self.holds.take(record, self._identity.peer)
+        if row is not None and self.carrier.row(record.id) is None:
+            effects = [*effects, Persist((Row(HELD, record.id, None),), Untidied())]
+        if sender is not None:
+            effects = [*effects, *self.carrier.acknowledge(sender, record)]
+        return effects, outcomes
+
+    def _taken(self) -> Taken:
+        names: dict[str, tuple[GridId, bool]] = {}
+        vnis: dict[int, GridId] = {}
+        near: list[Neighbour] = []
+        for row in self.holds.rows():
+            names[row.key] = (row.grid, False)
+            near.append(Neighbour(row.owner_site, row.name, self._apart(row.grid, row.order)))
+            vnis |= {vni: row.grid for _, vni in row.vnis}
+        for carried in self.carrier.rows():
+            record = carried.record
+            near.append(
+                Neighbour(record.owner_site, record.name, self._apart(record.id, record.order))
+            )
+            key = register_key(record.owner, record.name)
+            names[key] = (record.id, record.state is GridState.UP)
+            vnis |= {vni: record.id for _, vni in record.vnis}
+        here = [*(r.grid for r in self.holds.rows()), *(r.record.id for r in self.carrier.rows())]
+        self._aparts = {grid: self._aparts[grid] for grid in here}
+        return Taken(names, vnis, tuple(near))
+
+    def _apart(self, grid: GridId, order: SignedOrder) -> tuple[str, ...]:
+        """From which others a grid here is to be kept apart; read once from its order."""
+        if grid not in self._aparts:
+            self._aparts[grid] = spec_of(read_order(order)).placement.apart
+        return self._aparts[grid]

@@ -1,0 +1,71 @@
+"""This host's part of a grid, complete: what the shell needs to bring it about, and nothing else."""
+
+import msgspec
+
+from protocol.contract.notices import Notices
+from protocol.grid.expand import providers, workspace_name, workspaces
+from protocol.grid.lifecycle import Power, Wanted
+from protocol.grid.model import GridSpec, Workspace
+from protocol.grid.record import GridRecord, spec_of
+from protocol.hosting.leases import Carrier
+from protocol.terms.ids import GridId
+from protocol.trust.order import read_order
+
+
+class PartOf(msgspec.Struct, frozen=True):
+    """One workspace this host is to make something of."""
+
+    workspace: Workspace
+    wanted: Wanted
+    waits_for: tuple[str, ...]
+    """Workspaces that must be up before it is started: providers of what it requires."""
+    not_yet: str = ""
+    """Why nothing is to be made of it yet, nor unmade; empty if it is its time."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """The record, its specification, and this host's workspaces in start order."""
+
+    record: GridRecord
+    spec: GridSpec
+    mine: tuple[PartOf, ...]
+
+
+def part_of(carrier: Carrier, notices: Notices, grid: GridId) -> Part | None:
+    """What this host is to make of a grid; None if it carries nothing of it (any more)."""
+    row = carrier.row(grid)
+    if row is None:
+        return None
+    spec = spec_of(read_order(row.record.order))
+    wanted = {w.workspace: w for w in carrier.wanted(grid)}
+    not_yet = carrier.not_yet(grid)
+    waits = _waits(row.record, spec, notices)
+    mine = tuple(
+        PartOf(
+            workspace,
+            wanted[workspace.name],
+            waits.get(workspace.cluster, ()),
+            not_yet if wanted[workspace.name].power is not Power.GONE else "",
+        )
+        for workspace in workspaces(spec)
+        if workspace.name in wanted
+    )
+    return Part(row.record, spec, mine)
+
+
+def _waits(record: GridRecord, spec: GridSpec, notices: Notices) -> dict[str, tuple[str, ...]]:
+    """For each cluster, the workspaces it still waits for."""
+    there = {assignment.workspace: None for assignment in record.assignments}
+    up: dict[str, None] = {}
+    for heard in notices.about(record.id).values():
+        up |= {status.workspace: None for status in heard.notice.mine if status.settled}
+    counts = {cluster.name: cluster.count for cluster in spec.clusters}
+    return {
+        cluster: tuple(
+            name
+            for provider in needed
+            for name in (workspace_name(provider, i + 1) for i in range(counts[provider]))
+            if name in there and name not in up
+        )
+        for cluster, needed in providers(spec).items()
+    }

@@ -1,0 +1,139 @@
+"""What this peer tells everybody of itself: its advert, and a notice for each grid it carries.
+
+Coalesced: an advert at most once a second, a notice a few times a second, both only when something
+changed, plus a slow refresh of the advert.
+"""
+
+from protocol.capacity.advert import KIND as ADVERT
+from protocol.contract.messages import NOTICE, Notice
+from protocol.contract.notices import Notices
+from protocol.contract.outcomes import NoticeDue, RoomChanged
+from protocol.grid.addresses import plan
+from protocol.grid.lifecycle import Phase
+from protocol.grid.record import spec_of
+from protocol.hosting.host import Host
+from protocol.hosting.lease import CarriedRow
+from protocol.terms.coordinate import NOWHERE, distance_s
+from protocol.terms.effects import Deadline, earliest
+from protocol.terms.ids import GridId, PeerId
+from protocol.terms.limits import (
+    ADVERT_AT_MOST_EVERY_S,
+    ADVERT_EVERY_S,
+    ADVERT_TTL_S,
+    MOVED_AT_MOST_EVERY_S,
+    MOVED_S,
+    NOTICE_AT_MOST_EVERY_S,
+)
+from protocol.trust.order import read_order
+from protocol.wire.codec import encode
+
+_LAST_NOTICE_TTL_S = 600.0
+_NOTICE_GRACE_S = 86400.0
+
+Publication = tuple[str, str, bytes, float]
+"""(kind, name, body, time to live in seconds) of a record to publish."""
+
+
+class Bulletin:
+    """What is due to be told, and when."""
+
+    def __init__(self, me: PeerId, host: Host, notices: Notices) -> None:
+        self._me, self._host, self._notices = me, host, notices
+        self._due: dict[GridId, None] = {}
+        self._notice_s = 0.0
+        self._advert_s = 0.0
+        self._advert_sent_s = 0.0
+        self._room_changed = False
+        self._own: list[Notice] = []
+        self._said_here = NOWHERE
+
+    def take(self, outcome: object) -> bool:
+        """Notes what changed; False if the outcome is another room's."""
+        match outcome:
+            case NoticeDue(grid=grid):
+                self.due(grid)
+            case RoomChanged():
+                self.room_changed()
+            case _:
+                return False
+        return True
+
+    def due(self, grid: GridId) -> None:
+        """What this host says of that grid changed."""
+        self._due[grid] = None
+
+    def room_changed(self) -> None:
+        """What is free here changed."""
+        if not self._room_changed:
+            self._room_changed = True
+            self._advert_s = min(self._advert_s, self._advert_sent_s + ADVERT_AT_MOST_EVERY_S)
+
+    def moved(self, now: float) -> bool:
+        """Whether this host is elsewhere in the network than it said, by enough to say so."""
+        if now < self._advert_sent_s + MOVED_AT_MOST_EVERY_S:
+            return False
+        here = self._host.here()
+        if distance_s(here, self._said_here) <= MOVED_S + self._said_here.height_s + here.height_s:
+            return False
+        self.room_changed()
+        return True
+
+    def pop_due(self, now: float) -> list[Publication]:
+        """What is to be published now."""
+        due: list[Publication] = []
+        if self._host.known and now >= self._advert_s:
+            self._advert_sent_s, self._advert_s = now, now + ADVERT_EVERY_S
+            self._room_changed = False
+            advert = self._host.advert(now)
+            self._said_here = advert.here
+            due.append((ADVERT, "", encode(advert), ADVERT_TTL_S))
+        if self._due and now >= self._notice_s:
+            self._notice_s = now + NOTICE_AT_MOST_EVERY_S
+            grids, self._due = list(self._due), {}
+            for grid in grids:
+                row = self._host.carrier.last(grid)
+                if row is not None:
+                    due.append(self._notice(row, now))
+        return due
+
+    def pop_own(self) -> list[Notice]:
+        """Notices published since the last call: this peer's requests want to know too."""
+        own, self._own = self._own, []
+        return own
+
+    def next_deadline(self) -> Deadline | None:
+        """When something is due."""
+        notice = Deadline(self._notice_s, "notice") if self._due else None
+        advert = Deadline(self._advert_s, "advert") if self._host.known else None
+        return earliest(advert, notice)
+
+    def _notice(self, row: CarriedRow, now: float) -> Publication:
+        record, carrier = row.record, self._host.carrier
+        spec = spec_of(read_order(record.order))
+        first = {card.workspace: card.address for card in reversed(plan(spec))}
+        notice = Notice(
+            grid=record.id,
+            name=record.name,
+            owner=record.owner,
+            owner_site=record.owner_site,
+            epoch=record.epoch,
+            state=record.state,
+            stewards=record.stewards,
+            placed=tuple((a.workspace, a.host) for a in record.assignments),
+            addresses=tuple(first.items()),
+            mine=carrier.statuses(record.id),
+            made_s=row.made_s,
+            lease_s=int(spec.lease_s),
+            starts_s=row.starts_s,
+            ends_s=row.lease_until_s,
+            kept_until_s=row.kept_until_s,
+            hindered=carrier.yielding.hindered(record.id),
+        )
+        self._own.append(notice)
+        self._notices.put(self._me, notice, now)
+        over = carrier.row(record.id) is None
+        if over:
+            carrier.forget(record.id)
+            assert all(status.phase is Phase.GONE for status in notice.mine), notice.mine
+        ttl_s = _LAST_NOTICE_TTL_S if over else max(0.0, row.kept_until_s - now) + _NOTICE_GRACE_S
+        return NOTICE, record.id, encode(notice), ttl_s

@@ -1,0 +1,76 @@
+"""Is the room really there? A lease's time may have come while what was before it is still being stopped.
+
+The timetable has room behind each lease for its end, and saving begins early; but a disk may be slower
+than it was measured to be. So nothing is started while what must leave takes the room it needs: it
+waits, says for what, and starts when that is told to be gone.
+"""
+
+from protocol.capacity.ledger import Ledger
+from protocol.capacity.quantum import Quantum, total
+from protocol.contract.authority import Authority
+from protocol.grid.lifecycle import Phase, Power, Wanted
+from protocol.hosting.bookings import Told
+from protocol.hosting.lease import CarriedRow
+from protocol.placement.fit import quantum_of
+from protocol.terms.ids import GridId
+
+_THERE = (
+    *(Phase.BOOTING, Phase.RUNNING, Phase.REACHABLE, Phase.PAUSED, Phase.SAVING),
+    *(Phase.RESTORING, Phase.ENDING),
+)
+"""Phases in which a workspace takes cpus and memory."""
+_RUN = (Power.RUNNING, Power.PAUSED)
+
+
+class Gate:
+    """Of one host."""
+
+    def __init__(self, ledger: Ledger, authority: Authority, told: Told) -> None:
+        self._ledger, self._authority, self._told = ledger, authority, told
+        self._waiting: dict[GridId, None] = {}
+
+    def blocked(
+        self,
+        grid: GridId,
+        rows: dict[GridId, CarriedRow],
+        wanted: dict[GridId, tuple[Wanted, ...]],
+    ) -> str:
+        """What a grid's workspaces here wait for; empty if they may start."""
+        self._waiting.pop(grid, None)
+        leaving = [
+            f"{rows[other].record.name}/{w.workspace}"
+            for other, all_wanted in wanted.items()
+            for w in all_wanted
+            if w.power not in _RUN and self._there(other, w)
+        ]
+        if not leaving:
+            return ""
+        starting: list[Quantum] = []
+        there: list[Quantum] = []
+        for other, all_wanted in wanted.items():
+            members = self._authority.remember(rows[other].record.order)
+            for w in all_wanted:
+                if self._there(other, w):
+                    there.append(quantum_of(members[w.workspace]))
+                elif other == grid and w.power in _RUN:
+                    starting.append(quantum_of(members[w.workspace]))
+        needs, used = total(starting), total(there)
+        runs = Quantum(needs.cpus_milli, needs.memory_bytes, 0, needs.devices)
+        disk = Quantum(disk_bytes=used.disk_bytes)
+        if not starting or runs.fits(self._ledger.capacity - used + disk):
+            return ""
+        self._waiting[grid] = None
+        return f"waits for {leaving[0]} to leave its room"
+
+    def waiting(self, but: GridId) -> list[GridId]:
+        """Grids that were told to wait, but for one."""
+        return [grid for grid in self._waiting if grid != but]
+
+    def _there(self, grid: GridId, wanted: Wanted) -> bool:
+        """Whether a workspace takes room. What was found at a start is, until it is told to be gone."""
+        status = self._told.get(grid, {}).get(wanted.workspace)
+        if status is None:
+            return False
+        if status.phase is Phase.HELD:
+            return wanted.power not in _RUN and bool(status.detail)
+        return status.phase in _THERE

@@ -1,0 +1,1 @@
+"""This peer among others: who is there, who is believed, what everybody knows."""

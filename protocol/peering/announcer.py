@@ -1,0 +1,131 @@
+"""What this peer says of itself: that it is there, where, in which incarnation, and that it leaves.
+
+The incarnation is on disk before it is said. It rises at every start, to refute a suspicion, and when
+others remember a greater one (the store was lost); nobody else can drive it up.
+"""
+
+from collections.abc import Callable
+
+from protocol.broadcast.broadcast import Broadcast
+from protocol.broadcast.messages import Gossip
+from protocol.membership.messages import Goodbye, Hello, Presence
+from protocol.membership.presence import KIND as PRESENCE
+from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send
+from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.limits import (
+    PRESENCE_EVERY_S,
+    PRESENCE_TTL_S,
+    REACH_AT_MOST_EVERY_S,
+    SUSPICION_TTL_S,
+)
+from protocol.terms.reach import Reach
+from protocol.trust.identity import Identity
+from protocol.trust.record import Record, SignedRecord
+from protocol.wire.codec import encode
+
+TABLE = "self"
+_INCARNATION = "incarnation"
+_NEVER = float("inf")
+
+Whereabouts = tuple[Reach, tuple[PeerId, ...]]
+"""How a peer is reached, and through whom."""
+
+
+def next_incarnation(rows: dict[str, dict[str, bytes]]) -> int:
+    """The incarnation of the life that begins now, from the whole store."""
+    return int.from_bytes(rows.get(TABLE, {}).get(_INCARNATION, b""), "big") + 1
+
+
+class Herald:
+    """Publishes this peer's presence."""
+
+    def __init__(self, identity: Identity, broadcast: Broadcast, now: float) -> None:
+        self._identity, self._broadcast = identity, broadcast
+        self.whereabouts: Callable[[], Whereabouts] = lambda: (identity.reach or Reach.PUBLIC, ())
+        """Asked whenever a presence is made."""
+        self._said: Whereabouts | None = None
+        self._look_s = _NEVER
+        self._again_s = now + PRESENCE_EVERY_S
+
+    def begin(self, now: float) -> list[Effect]:
+        """A life begins."""
+        return self._raise(self._broadcast.incarnation, now)
+
+    def renew(self, identity: Identity, now: float) -> list[Effect]:
+        """This peer has another certificate. A new life as well: who holds the old one ended is to believe this
+        peer at once."""
+        self._identity = identity
+        return self._raise(self._broadcast.incarnation + 1, now)
+
+    def refute(self, incarnation: int, now: float) -> list[Effect]:
+        """Somebody suspects this peer in that incarnation."""
+        # A greater one is nobody's to claim but this peer's: a presence says so, signed by it.
+        if incarnation != self._broadcast.incarnation:
+            return []
+        alive = Note("peer.refuted", self._identity.name, "I am alive")
+        return [*self._raise(incarnation + 1, now), alive]
+
+    def stray(self, record: Record, now: float) -> list[Effect]:
+        """An earlier life of this peer said it. A presence: be newer. Else: take it back."""
+        if record.kind != PRESENCE:
+            kind, name, scope = record.kind, record.name, record.scope
+            self._broadcast.publish(kind, name, b"", SUSPICION_TTL_S, now, scope)
+            return []
+        if record.incarnation < self._broadcast.incarnation:
+            return []
+        return self._raise(record.incarnation + 1, now)
+
+    def tick(self, now: float) -> None:
+        """A presence lives for a day and is said again four times."""
+        if now >= self._look_s:
+            self._look_s = _NEVER
+            if self._said is not None and _differ(self._said, self.whereabouts()):
+                self._publish(now)
+        if now >= self._again_s:
+            self._publish(now)
+
+    def look_again(self, now: float) -> None:
+        """How this peer is reached, or through whom, may have changed."""
+        self._look_s = min(self._look_s, now + REACH_AT_MOST_EVERY_S)
+
+    def next_deadline(self) -> Deadline:
+        """When to tick."""
+        return Deadline(min(self._again_s, self._look_s), "presence")
+
+    def hello(self, now: float) -> Hello:
+        """The first word on a connection."""
+        speaks = self._identity.speaks
+        return Hello(self._held(now), speaks.oldest, speaks.newest)
+
+    def leave(self, neighbours: list[PeerId], now: float) -> list[Effect]:
+        """The last presence goes to every neighbour: there will be no time to announce it and be asked."""
+        self._publish(now, left=True)
+        last = Gossip((self._held(now),))
+        return [Send(peer, word) for peer in neighbours for word in (last, Goodbye())]
+
+    def _held(self, now: float) -> SignedRecord:
+        key = KeyId(self._identity.peer)
+        held = self._broadcast.directory.get(key, PRESENCE)
+        if held is None:
+            self._publish(now)
+            held = self._broadcast.directory.get(key, PRESENCE)
+        assert held is not None
+        return held.signed
+
+    def _raise(self, incarnation: int, now: float) -> list[Effect]:
+        self._broadcast.incarnation = incarnation
+        row = Row(TABLE, _INCARNATION, incarnation.to_bytes(8, "big"))
+        self._publish(now)
+        return [Persist((row,))]
+
+    def _publish(self, now: float, left: bool = False) -> None:
+        self._again_s = now + PRESENCE_EVERY_S
+        identity = self._identity
+        self._said = self.whereabouts()
+        presence = Presence(identity.chain, identity.address, left, *self._said)
+        body = encode(presence)
+        self._broadcast.publish(PRESENCE, "", body, PRESENCE_TTL_S, now, identity.site)
+
+
+def _differ(said: Whereabouts, now_is: Whereabouts) -> bool:
+    return said[0] is not now_is[0] or sorted(said[1]) != sorted(now_is[1])

@@ -1,0 +1,174 @@
+"""Who belongs, and until when: revocations, certificates that end, and this peer's own.
+
+A peer whose certificate was revoked or has ended is *expelled*: its connections are closed, what it said is
+dropped, and it is believed again only with a presence that shows another certificate. Everybody does so by
+the same rule when they hear of it or when the time comes, so directories stay equal.
+"""
+
+from collections.abc import Mapping
+
+from protocol.membership.presence import Known, check_presence, read_presence
+from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Untidied
+from protocol.terms.ids import PeerId
+from protocol.terms.limits import CERTIFICATE_NAG_S, CERTIFICATE_WARN_S
+from protocol.terms.quantities import format_duration
+from protocol.trust.certificate import Chain, Role, check_chain, read_certificate
+from protocol.trust.identity import Identity
+from protocol.trust.record import Record, SignedRecord, check_record
+from protocol.trust.revocation import Revocation, Revocations, name_of, read_revocation
+from protocol.trust.signing import Reason, Untrusted
+from protocol.wire.codec import Malformed, decode, encode
+
+TABLE = "revocation"
+
+_FOREVER_S = float("inf")
+
+
+class Belonging:
+    """Revocations, kept on disk, and the ends of certificates."""
+
+    def __init__(self, identity: Identity, rows: dict[str, bytes], now: float) -> None:
+        self._identity = identity
+        self.revocations = Revocations()
+        self._kept: list[SignedRecord] = []
+        self._first_end_s = _FOREVER_S
+        """When the first of others' certificates ends, or sooner: it may have been renewed since."""
+        self._began_s, self.ends_s = _validity(identity.chain)
+        self._warn_s = self._first_warning_s(now)
+        for _, row in sorted(rows.items()):
+            self._load(row, now)
+
+    def pop_kept(self) -> list[SignedRecord]:
+        """Revocations from the disk, to be put into the directory at the start."""
+        kept, self._kept = self._kept, []
+        return kept
+
+    # -- what is believed
+
+    def shown(self, signed: SignedRecord, now: float) -> tuple[Record, Known]:
+        """Who a Hello's presence speaks of. Untrusted says why it is not believed."""
+        identity = self._identity
+        return check_presence(
+            signed, identity.federation, now, identity.verifier, revoked=self.revocations
+        )
+
+    def known(self, record: Record, now: float) -> Known:
+        """Who a presence (its signature checked) speaks of. Untrusted."""
+        identity = self._identity
+        return read_presence(
+            record, identity.federation, now, identity.verifier, revoked=self.revocations
+        )
+
+    def revocation(self, record: Record) -> Revocation:
+        """What a revocation (its signature checked) revokes. Untrusted."""
+        return read_revocation(record, self._identity.federation, self._identity.verifier)
+
+    def revoke(self, record: Record, signed: SignedRecord) -> list[Effect]:
+        """Believes it from now on; nothing if it is known. Untrusted."""
+        revocation = self.revocation(record)
+        if not self.revocations.add(revocation):
+            return []
+        # Not on disk, it is learnt again from any neighbour at the first comparison.
+        kept = Persist((Row(TABLE, record.name, encode(signed)),), Untidied())
+        return [kept, Note("certificate.revoked", revocation.what, _why(revocation))]
+
+    def met(self, known: Known) -> None:
+        """Remembers when that peer's certificate ends."""
+        self._first_end_s = min(self._first_end_s, known.expires_s)
+
+    def pop_ended(self, now: float, known: Mapping[PeerId, Known]) -> list[PeerId]:
+        """Of the peers known, those whose newest certificate has ended."""
+        if now < self._first_end_s:
+            return []
+        lasting_s = [peer.expires_s for peer in known.values() if peer.expires_s > now]
+        self._first_end_s = min(lasting_s, default=_FOREVER_S)
+        return [peer.peer for peer in known.values() if peer.expires_s <= now]
+
+    # -- this peer's own
+
+    @property
+    def identity(self) -> Identity:
+        """This peer, with its newest certificate."""
+        return self._identity
+
+    def renew(self, chain: Chain, now: float) -> Note:
+        """Takes up another certificate, if it is this peer's and valid; the note says what became of it."""
+        try:
+            self._identity = self._renewed(chain, now)
+        except Untrusted as error:
+            return Note("certificate.refused", self._identity.name, str(error))
+        self._began_s, self.ends_s = _validity(chain)
+        self._warn_s = self._first_warning_s(now)
+        ends = format_duration(self.ends_s - now)
+        return Note("certificate.renewed", self._identity.name, f"it ends in {ends}")
+
+    def tick(self, now: float) -> list[Effect]:
+        """Warns of this peer's own certificate; forgets revocations of certificates that have ended."""
+        effects: list[Effect] = []
+        over = self.revocations.forget_ended(now)
+        if over:
+            rows = tuple(Row(TABLE, name_of(r.issuer, r.serial), None) for r in over)
+            effects.append(Persist(rows, Untidied()))
+        if now >= self._warn_s:
+            self._warn_s = now + CERTIFICATE_NAG_S
+            effects.append(self._warning(now))
+        return effects
+
+    def next_deadline(self) -> Deadline:
+        """When a certificate ends, or is to be warned of."""
+        return Deadline(min(self._first_end_s, self._warn_s), "certificate")
+
+    # -- parts
+
+    def _renewed(self, chain: Chain, now: float) -> Identity:
+        identity = self._identity
+        principal = check_chain(
+            chain, identity.federation, now, identity.verifier, revoked=self.revocations
+        )
+        if principal.role is not Role.HOST or principal.key != identity.signer.key:
+            raise Untrusted(Reason.WRONG_ROLE, "the certificate is for another key")
+        if (principal.site, principal.name) != (identity.site, identity.name):
+            raise Untrusted(
+                Reason.WRONG_ROLE,
+                f"the certificate is of {principal.site}/{principal.name}, this is "
+                f"{identity.site}/{identity.name}; another name needs a restart",
+            )
+        return identity.with_chain(chain)
+
+    def _load(self, row: bytes, now: float) -> None:
+        identity = self._identity
+        try:
+            signed = decode(row, SignedRecord)
+            record = check_record(signed, identity.verifier)
+            revocation = read_revocation(record, identity.federation, identity.verifier)
+        except (Malformed, Untrusted):
+            return
+        if revocation.until_s > now and self.revocations.add(revocation):
+            self._kept.append(signed)
+
+    def _first_warning_s(self, now: float) -> float:
+        early_s = min(CERTIFICATE_WARN_S, (self.ends_s - self._began_s) / 4)
+        return max(now, self.ends_s - early_s)
+
+    def _warning(self, now: float) -> Note:
+        identity = self._identity
+        renew = f"overlayctl host renew {identity.site} {identity.name}"
+        left_s = self.ends_s - now
+        if left_s <= 0:
+            return Note("certificate.ended", identity.name, f"nobody believes this peer; {renew}")
+        said = f"this peer's certificate ends in {format_duration(left_s)}; {renew}"
+        return Note("certificate.ending", identity.name, said)
+
+
+def _validity(chain: Chain) -> tuple[float, float]:
+    """From when to when all of a chain is valid."""
+    certificates = [read_certificate(signed) for signed in chain]
+    return (
+        max(certificate.not_before_s for certificate in certificates),
+        min(certificate.not_after_s for certificate in certificates),
+    )
+
+
+def _why(revocation: Revocation) -> str:
+    reason = f": {revocation.reason}" if revocation.reason else ""
+    return f"serial {revocation.serial}{reason}"

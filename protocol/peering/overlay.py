@@ -1,0 +1,464 @@
+"""This peer as a member of the overlay: membership, broadcast, and what it says of itself, wired together.
+
+Rooms answer effects (for the world) and outcomes (for other rooms); this file carries outcomes to where they
+belong. Records that are not about the overlay itself are handed on (`pop_news`) to the half of the node that
+works with them.
+"""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+import msgspec
+
+from protocol.broadcast.broadcast import (
+    Broadcast,
+    Broken,
+    DetailAsked,
+    Ended,
+    Learnt,
+    Stray,
+    Told,
+)
+from protocol.broadcast.messages import BroadcastMessage, version_of
+from protocol.membership.liveness import Changed, Health
+from protocol.membership.membership import Membership
+from protocol.membership.messages import (
+    Contact,
+    Hello,
+    MembershipMessage,
+    Ping,
+    Pong,
+    Suspicion,
+)
+from protocol.membership.outcomes import (
+    Accuse,
+    Met,
+    NeighbourDown,
+    NeighbourUp,
+    Refute,
+    Returned,
+)
+from protocol.membership.outcomes import Outcome as MembershipOutcome
+from protocol.membership.presence import KIND as PRESENCE
+from protocol.membership.presence import Known
+from protocol.peering.addresses import Addresses, Rows, saved
+from protocol.peering.announcer import Herald, next_incarnation
+from protocol.peering.certificates import TABLE as REVOKED
+from protocol.peering.certificates import Belonging
+from protocol.peering.news import KIND as NEWS
+from protocol.peering.news import Crier
+from protocol.peering.quarantine import Standing
+from protocol.peering.versions import Dialects
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Deadline, Effect, Note, earliest
+from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.limits import SUSPICION_TTL_S
+from protocol.trust.certificate import Chain
+from protocol.trust.identity import Identity
+from protocol.trust.record import Record, SignedRecord, newer
+from protocol.trust.revocation import KIND as REVOCATION
+from protocol.trust.signing import Reason, Untrusted
+from protocol.wire.codec import Malformed, MalformedReason, decode, encode
+
+SUSPICION = "suspicion"
+
+
+class Overlay:
+    """Everything but the work: who is there, and what everybody knows."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        joins: tuple[Contact, ...],
+        rows: Rows,
+        dice: Dice,
+        families: Mapping[type, str],
+        now: float,
+    ) -> None:
+        """`rows` is the whole store, by table; `families` says against whose allowance each message counts."""
+        self.me, self._families = identity.peer, families
+        me = Contact(self.me, identity.site, identity.address)
+        told = [join.peer for join in joins]
+        remembered = tuple(contact for contact in saved(rows) if contact.peer not in told)
+        self.expects = bool(joins + remembered)
+        """Whether there are others that it knows how to reach."""
+        self.membership = Membership(me, dice, joins + remembered, now)
+        self.addresses = Addresses(self.membership, rows, now)
+        self.broadcast = Broadcast(
+            identity.signer, identity.verifier, dice, next_incarnation(rows), self
+        )
+        self.herald = Herald(identity, self.broadcast, now)
+        self.belonging = Belonging(identity, rows.get(REVOKED, {}), now)
+        self.crier = Crier(identity.name, self.broadcast)
+        self.standing = Standing()
+        self.dialects = Dialects(identity.speaks)
+        self._now = now
+        self._believed: tuple[Record, Known] | None = None
+        """The presence looked at last: it is not checked twice."""
+        self._presences: dict[KeyId, SignedRecord] = {}
+        """Of guests: what goes before their records."""
+        self._outcomes: list[MembershipOutcome] = []
+        self._stirred = True
+        self._news: list[Learnt | Ended | DetailAsked] = []
+
+    @property
+    def identity(self) -> Identity:
+        """Who this peer is, with its newest certificate."""
+        return self.belonging.identity
+
+    def begin(self, now: float) -> list[Effect]:
+        """A life begins."""
+        effects = self.herald.begin(now)
+        for revocation in self.belonging.pop_kept():
+            effects += self.revoking(revocation, now)
+        return effects
+
+    def pop_stirred(self) -> bool:
+        """Whether, since the last call, what came with the news of others changed whom this peer knows or
+        believes; then its deadline may be another."""
+        stirred, self._stirred = self._stirred, False
+        return stirred
+
+    def pop_news(self) -> list[Learnt | Ended | DetailAsked]:
+        """Records for the rest of the node, since the last call."""
+        if not self._news:
+            return []
+        news, self._news = self._news, []
+        return news
+
+    # -- events
+
+    def connected(
+        self, peer: PeerId, now: float, *, relayed: bool = False, accepted: bool = False
+    ) -> list[Effect]:
+        """The transport has a connection, or there is a path through a relay."""
+        hello = self.herald.hello(now)
+        return self.membership.links.up(peer, hello, now, relayed=relayed, accepted=accepted)
+
+    def disconnected(self, peer: PeerId, now: float) -> list[Effect]:
+        """The transport lost its last connection to that peer, or its path is over."""
+        self.dialects.forget(peer)
+        self.herald.look_again(now)
+        return self.follow(self.membership.disconnected(peer, now), now)
+
+    def garbled(self, peer: PeerId, reason: str, now: float) -> list[Effect]:
+        """Bytes that are no message."""
+        if reason == MalformedReason.UNKNOWN_TYPE and self.dialects.is_newer(peer):
+            self.standing.count(f"newer-{reason}")
+            return []
+        return self.blame(peer, reason, now)
+
+    def refused(
+        self, sender: PeerId, message: msgspec.Struct, size_bytes: int, now: float
+    ) -> list[Effect] | None:
+        """What follows for the sender of a message that is not to be heard; None if it is."""
+        if self.standing.left_s(sender, now):
+            self.standing.count("quarantined")
+            return []
+        fault = self.standing.fault(sender, self._families.get(type(message), ""), size_bytes, now)
+        if fault:
+            return self.blame(sender, fault, now)
+        if isinstance(message, Hello) or self.membership.links.introduced(sender):
+            return None
+        self.standing.count("not-introduced")
+        return []
+
+    def heard(self, sender: PeerId, message: msgspec.Struct, now: float) -> list[Effect]:
+        """Anything from an introduced peer but its Hello."""
+        errand = not isinstance(message, Ping | Pong)
+        outcomes = self.membership.heard(sender, errand, now)
+        return self.follow(outcomes, now) if outcomes else []
+
+    def greeted(self, sender: PeerId, hello: Hello, now: float) -> list[Effect]:
+        """A peer's first word."""
+        self._now = now
+        try:
+            presence = hello.presence
+            record, known = self.belonging.shown(presence, now)
+            if known.peer != sender:
+                raise _impostor(sender, known.name)
+        except Untrusted as error:
+            return self._refuse(sender, error.reason, str(error), now)
+        if why := self.dialects.met(sender, hello):
+            return self._refuse(sender, MalformedReason.UNKNOWN_VERSION, why, now)
+        effects: list[Effect] = []
+        if not self.broadcast.directory.has(version_of(record)):
+            effects, told = self.broadcast.take(sender, presence, now)
+            effects += self._learn(told, now)
+        held = self.broadcast.directory.get(*record.key)
+        if held is None or not newer(held.record, record) or sender not in self.membership.known:
+            effects += self._met(known, now)
+        introduced, outcomes = self.membership.introduced(sender, now)
+        return effects + introduced + self.follow(outcomes, now)
+
+    def member(self, sender: PeerId, message: MembershipMessage, now: float) -> list[Effect]:
+        """A message of membership."""
+        effects, outcomes = self.membership.handle(sender, message, now)
+        return effects + self.follow(outcomes, now) if outcomes else effects
+
+    def spread(self, sender: PeerId, message: BroadcastMessage, now: float) -> list[Effect]:
+        """A message of broadcast."""
+        self._now = now
+        effects, told = self.broadcast.handle(sender, message, now)
+        if self._outcomes:
+            outcomes, self._outcomes = self._outcomes, []
+            effects += self.follow(outcomes, now)
+        return effects + self._learn(told, now)
+
+    def tick(self, now: float) -> list[Effect]:
+        """What is due, but for broadcast."""
+        effects, outcomes = self.membership.tick(now)
+        effects += self.follow(outcomes, now)
+        self.herald.tick(now)
+        effects += self.belonging.tick(now)
+        for peer in self.belonging.pop_ended(now, self.membership.known):
+            effects += self._expel(peer, "its certificate has ended", now)
+        return effects + self.standing.tick(now) + self.addresses.tick(now)
+
+    def spread_due(self, now: float) -> list[Effect]:
+        """What is due of broadcast."""
+        effects, told = self.broadcast.tick(now)
+        return effects + self._learn(told, now) if told else effects
+
+    def late(self, late_s: float, now: float) -> list[Effect]:
+        """A deadline was handled that much too late."""
+        return self.follow(self.membership.late(late_s, now), now)
+
+    def next_deadline(self) -> Deadline | None:
+        """When to tick, but for broadcast, which is asked by itself."""
+        return earliest(
+            self.membership.next_deadline(),
+            self.herald.next_deadline(),
+            self.addresses.next_deadline(),
+            self.standing.next_deadline(),
+            self.belonging.next_deadline(),
+        )
+
+    def check(self) -> None:
+        """Invariants."""
+        self.membership.check()
+        self.broadcast.check()
+        self.standing.check()
+
+    def settled_like(self, other: "Overlay", now: float) -> None:
+        """Knows that peer of its own site, and all that one knows, without having been told. For simulators."""
+        self._now = now
+        self.broadcast.settled_like(other.broadcast, now)
+        self.membership.settled_like(other.membership, now)
+        self._presences = other._presences.copy()
+        held = self.broadcast.directory.get(KeyId(other.me), PRESENCE)
+        known = self._presence(held.record) if held is not None else None
+        if known is not None:
+            self.belonging.met(known)
+            self.membership.present(known, now)
+
+    # -- Members, for broadcast
+
+    def admits(self, record: Record) -> bool:
+        """Members' records are kept; a presence makes its owner one; a revocation needs no member."""
+        if record.kind == PRESENCE:
+            return self._presence(record) is not None
+        if record.kind != REVOCATION:
+            return PeerId(record.owner) in self.membership.known
+        try:
+            self.belonging.revocation(record)
+        except Untrusted as error:
+            self.standing.count(f"{record.kind}-{error.reason}")
+            return False
+        return True
+
+    def met(self, presence: Record, signed: SignedRecord) -> None:
+        """A presence of another site, where only that site keeps it."""
+        known = self._presence(presence)
+        if known is None:
+            return
+        self._presences.pop(presence.owner, None)
+        self._presences[presence.owner] = signed
+        self._stirred = True
+        self._outcomes += self.membership.present(known, self._now)
+        if len(self._presences) > 2 * len(self.membership.known):
+            there = self.membership.known
+            self._presences = {o: s for o, s in self._presences.items() if PeerId(o) in there}
+
+    def site(self, peer: KeyId | PeerId) -> str:
+        """Where a known peer is."""
+        if peer == self.me:
+            return self.identity.site
+        known = self.membership.known.get(PeerId(peer))
+        return known.site if known is not None else ""
+
+    def presence(self, owner: KeyId) -> SignedRecord | None:
+        """What says who a peer is."""
+        held = self.broadcast.directory.get(owner, PRESENCE)
+        return held.signed if held is not None else self._presences.get(owner)
+
+    # -- wiring
+
+    def follow(self, outcomes: list[MembershipOutcome], now: float) -> list[Effect]:
+        """What membership asked of other rooms."""
+        self._stirred = True
+        effects: list[Effect] = []
+        for outcome in outcomes:
+            match outcome:
+                case Accuse(suspicion=suspicion):
+                    accused, body = suspicion.accused, encode(suspicion)
+                    scope = self.site(accused)
+                    self.broadcast.publish(SUSPICION, accused, body, SUSPICION_TTL_S, now, scope)
+                case Refute(incarnation=incarnation):
+                    effects += self.herald.refute(incarnation, now)
+                case Returned():
+                    effects += self.herald.refute(self.broadcast.incarnation, now)
+                case NeighbourUp(peer=peer):
+                    effects += self.broadcast.neighbour_up(peer, now)
+                case NeighbourDown(peer=peer):
+                    self.broadcast.neighbour_down(peer)
+                case Met(peer=peer):
+                    effects += self.broadcast.compare_with(peer, now)
+                case Changed():
+                    effects += self._believes(outcome, now)
+                case _:
+                    assert_never(outcome)
+        return effects
+
+    def _believes(self, changed: Changed, now: float) -> list[Effect]:
+        known = self.membership.known.get(changed.peer)
+        if known is None:
+            return []
+        if changed.health is Health.ALIVE:
+            self.addresses.alive(known, now)
+        kind = "peer.joined" if changed.why == "joined" else f"peer.{changed.health}"
+        return [Note(kind, known.name, changed.why)]
+
+    def _learn(self, told: list[Told], now: float) -> list[Effect]:
+        """News from the directory."""
+        effects: list[Effect] = []
+        for item in told:
+            match item:
+                case Learnt(record=record):
+                    effects += self._learnt(item, record, now)
+                case Broken(peer=peer, why=why):
+                    effects += self.blame(peer, "record", now, why)
+                case Stray(record=record):
+                    effects += self.herald.stray(record, now)
+                case Ended() | DetailAsked():
+                    self._news.append(item)
+                case _:
+                    assert_never(item)
+        return effects
+
+    def _learnt(self, item: Learnt, record: Record, now: float) -> list[Effect]:
+        try:
+            if record.kind == PRESENCE:
+                return self._present(record, now)
+            if record.kind == SUSPICION:
+                return self._suspicion(record, now)
+            if record.kind == REVOCATION:
+                return self._revoked(record, now)
+            if record.kind == NEWS:
+                author = self.membership.known[PeerId(record.owner)].name
+                return self.crier.heard(record, author) if record.body else []
+        except (Malformed, Untrusted):
+            self.standing.count("record-body")
+            return []
+        self._news.append(item)
+        return []
+
+    def _present(self, record: Record, now: float) -> list[Effect]:
+        known = self._presence(record)
+        if known is None:
+            return []
+        effects = self._met(known, now)
+        for held in self.broadcast.directory.of_kind(SUSPICION):
+            if held.record.name == known.peer:
+                effects += self._suspicion(held.record, now)
+        return effects
+
+    def _suspicion(self, record: Record, now: float) -> list[Effect]:
+        """Somebody's suspicion; without a body it is taken back. Malformed."""
+        accused = PeerId(record.name)
+        suspicion = decode(record.body, Suspicion) if record.body else Suspicion(accused, -1)
+        if suspicion.accused != accused:
+            return []
+        owner = PeerId(record.owner)
+        return self.follow(self.membership.suspected(owner, suspicion, now), now)
+
+    def _presence(self, record: Record) -> Known | None:
+        """Who a presence speaks of, if it is believed."""
+        if self._believed is not None and self._believed[0] is record:
+            return self._believed[1]
+        try:
+            known = self.belonging.known(record, self._now)
+        except Untrusted as error:
+            self.standing.count(f"presence-{error.reason}")
+            return None
+        if record.scope != known.site:
+            self.standing.count(f"presence-{Reason.MALFORMED}")
+            return None
+        self._believed = (record, known)
+        return known
+
+    # -- belonging
+
+    def revoking(self, signed: SignedRecord, now: float) -> list[Effect]:
+        """A revocation from a person here, or from the disk."""
+        self._now = now
+        effects, told = self.broadcast.take(self.me, signed, now)
+        return effects + self._learn(told, now)
+
+    def renewed(self, chain: Chain, now: float) -> list[Effect]:
+        """Another certificate of this peer's own."""
+        before, note = self.identity, self.belonging.renew(chain, now)
+        if self.identity is before:
+            return [note]
+        return [*self.herald.renew(self.identity, now), note]
+
+    def _met(self, known: Known, now: float) -> list[Effect]:
+        """A believed presence of another peer."""
+        self.belonging.met(known)
+        return self.follow(self.membership.present(known, now), now)
+
+    def _revoked(self, record: Record, now: float) -> list[Effect]:
+        """An admitted revocation: who shows what it revokes is out. Untrusted."""
+        held = self.broadcast.directory.get(*record.key)
+        effects = self.belonging.revoke(record, held.signed) if held is not None else []
+        if effects:
+            revoked = self.belonging.revocations
+            for known in list(self.membership.known.values()):
+                if any(certified in revoked for certified in known.certified):
+                    effects += self._expel(known.peer, "its certificate was revoked", now)
+        return effects
+
+    def _expel(self, peer: PeerId, why: str, now: float) -> list[Effect]:
+        known = self.membership.known.get(peer)
+        if known is None:
+            return []
+        effects, outcomes = self.membership.expel(peer, why, now)
+        effects += self.follow(outcomes, now)
+        self._news += [Ended(record) for record in self.broadcast.directory.drop(KeyId(peer))]
+        effects += self.addresses.forget(peer)
+        return [*effects, Note("peer.expelled", known.name, why)]
+
+    # -- faults
+
+    def blame(self, peer: PeerId, reason: str, now: float, detail: str = "") -> list[Effect]:
+        """A peer broke a rule: counted, and beyond patience it is not listened to for a while."""
+        self.standing.count(reason)
+        if not self.standing.lower(peer, now):
+            return []
+        why = f"{reason} {detail}".strip()
+        known = self.membership.known.get(peer)
+        told = self.standing.verdict(peer, known.name if known else peer, why, now)
+        return [*self._hang_up(peer, f"too many faults, the last: {why}", now), *told]
+
+    def _refuse(self, sender: PeerId, reason: str, why: str, now: float) -> list[Effect]:
+        """A Hello that is not good enough."""
+        self.standing.count(f"hello-{reason}")
+        return [*self._hang_up(sender, why, now), Note("peer.refused", sender, why)]
+
+    def _hang_up(self, peer: PeerId, why: str, now: float) -> list[Effect]:
+        effects, outcomes = self.membership.hang_up(peer, why, now)
+        return effects + self.follow(outcomes, now)
+
+
+def _impostor(sender: PeerId, name: str) -> Untrusted:
+    return Untrusted(Reason.WRONG_ROLE, f"{sender[:16]} shows the presence of {name}")

@@ -1,0 +1,206 @@
+"""What people ask to be placed here: plans, quotes, plans that are held, and grids to be made."""
+
+from collections.abc import Callable
+
+from protocol.capacity.advert import ImageLabel
+from protocol.contract.authority import Authority, Deployment
+from protocol.contract.messages import Notice
+from protocol.contract.outcomes import Outcome
+from protocol.grid.record import GridState, order_part
+from protocol.requesting.events import PlanAsked
+from protocol.requesting.host_directory import Heard
+from protocol.requesting.placing import Placing
+from protocol.requesting.queue import Waiting
+from protocol.requesting.quotes import Proposals
+from protocol.requesting.quoting import Quoting
+from protocol.requesting.redeeming import Taking
+from protocol.requesting.requests import Requests, answered
+from protocol.requesting.surroundings import World
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Effect
+from protocol.terms.ids import RequestId
+from protocol.terms.limits import PROPOSALS_KEPT, QUEUED_MOST
+from protocol.trust.identity import Identity
+from protocol.trust.order import SignedOrder, read_order
+from protocol.trust.signing import Untrusted
+
+Answer = tuple[list[Effect], list[Outcome]]
+
+
+class Placings:
+    """Makes the requests, or says at once why not."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        authority: Authority,
+        world: World,
+        dice: Dice,
+        requests: Requests,
+        heard: Heard,
+        waiting: Waiting,
+        proposals: Proposals,
+        images: Callable[[], tuple[ImageLabel, ...]],
+    ) -> None:
+        """`images` are this host's own."""
+        self._site, self._authority, self._world = identity.site, authority, world
+        self._dice, self._requests, self._heard = dice, requests, heard
+        self._waiting, self._proposals, self._images = waiting, proposals, images
+
+    def plan(self, event: PlanAsked, now: float) -> Answer:
+        """A round of quotes; kept, if that is asked."""
+        request, spec = event.request, event.spec
+        if request in self._requests:
+            return [], []
+        kind = "quote" if event.keep else "plan"
+        try:
+            deployment = self._authority.draft(spec, event.site or self._site)
+        except Untrusted as error:
+            return self._no(request, kind, spec.name, (str(error),), now)
+        if unknown := self._heard.unknown_image(spec, self._images(), now):
+            return self._no(request, kind, spec.name, unknown, now)
+        placing: Placing
+        if event.keep:
+            placing = Quoting(request, deployment, None, self._world, self._dice, now)
+        else:
+            placing = Placing(request, deployment, None, self._world, self._dice, now)
+        self._requests.add(placing)
+        return placing.begin(now)
+
+    def up(self, request: RequestId, signed: SignedOrder, quote: str, now: float) -> Answer:
+        """A grid; of a quote, exactly that. Untrusted."""
+        deployment = self._authority.deployment(signed, now, fresh=True)
+        name = deployment.name
+        there = self._heard.notices.named(name, deployment.owner)
+        if (
+            there is not None
+            and there.state is GridState.UP
+            and self.running(deployment.key) is None
+        ):
+            return self._again(request, deployment, signed, there, quote, now)
+        if lines := self._in_the_way(deployment, quote, now):
+            return self._no(request, "up", name, lines, now)
+        if quote:
+            return self._take(request, deployment, signed, RequestId(quote), now)
+        if not deployment.spec.lease.best_effort:
+            placing = Placing(request, deployment, signed, self._world, self._dice, now)
+            self._requests.add(placing)
+            return placing.begin(now, self._older(signed))
+        if self._waiting.full:
+            full = f"{QUEUED_MOST} requests wait at this peer already, as many as it keeps"
+            return self._no(request, "up", name, (full, "  would work: another peer"), now)
+        return self._waiting.add(request, deployment, signed, now), []
+
+    def _again(
+        self,
+        request: RequestId,
+        deployment: Deployment,
+        signed: SignedOrder,
+        there: Notice,
+        quote: str,
+        now: float,
+    ) -> Answer:
+        """A grid of that name is up: given again, an order has the answer of the first time."""
+        lines = _exists(there)
+        if order_part(there.grid) != deployment.order:
+            return self._no(request, "up", deployment.name, lines, now)
+        placing = Placing(request, deployment, signed, self._world, self._dice, now)
+        self._requests.add(placing)
+        if (proposal := self._proposals.get(RequestId(quote))) is not None:
+            self._proposals.taken(proposal, request)
+        return placing.look(list(lines), now)
+
+    def hold(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
+        """A plan that is held. Untrusted."""
+        deployment = self._authority.to_hold(signed, now, fresh=True)
+        name = deployment.name
+        lines = self._in_the_way(deployment, "", now)
+        if not lines and self._proposals.full:
+            full = f"{PROPOSALS_KEPT} plans are held for people at this peer, as many as it keeps"
+            lines = (full, "  would work: another peer, or `overlayctl request cancel` of one")
+        if lines:
+            return self._no(request, "hold", name, lines, now)
+        quoting = Quoting(request, deployment, signed, self._world, self._dice, now)
+        self._requests.add(quoting)
+        return quoting.begin(now)
+
+    def _in_the_way(self, deployment: Deployment, quote: str, now: float) -> tuple[str, ...]:
+        """Why nothing of that name can be placed now, and what would work; empty if it can be tried."""
+        name = deployment.name
+        if unknown := self._heard.unknown_image(deployment.spec, self._images(), now):
+            if not quote:
+                return unknown
+            moved = f"cannot make {name} as quoted ({quote}): the world moved"
+            return (moved, f"  {unknown[0]}", *unknown[1:])
+        if self.running(deployment.key) is not None:
+            return (f"{name} is being brought up by another request at this peer",)
+        there = self._heard.notices.named(name, deployment.owner)
+        if there is not None and there.state is GridState.UP:
+            return _exists(there)
+        plan = self._proposals.holding(deployment.key)
+        if plan is not None and plan.id != quote:
+            return (
+                f"a plan of {name} is held already, {plan.id}",
+                f"  would work: `overlayctl up --quote {plan.id}`, or `overlayctl request cancel {plan.id}`",
+            )
+        return ()
+
+    def _take(
+        self,
+        request: RequestId,
+        deployment: Deployment,
+        signed: SignedOrder,
+        quote: RequestId,
+        now: float,
+    ) -> Answer:
+        proposal, name = self._proposals.get(quote), deployment.name
+        if proposal is None:
+            lines = (
+                f"cannot make {name}: there is no quote {quote} at this peer, or its time is up",
+                "  would work: `overlayctl plan --quote` again",
+            )
+            if not self._older(signed):
+                return self._no(request, "up", name, lines, now)
+            placing = Placing(request, deployment, signed, self._world, self._dice, now)
+            self._requests.add(placing)
+            return placing.begin(now, True, lines)
+        if proposal.spec != deployment.spec:
+            lines = (
+                f"cannot make {name}: the order is not for the grid that {quote} was made for",
+                f"  would work: `overlayctl up --quote {quote}`, which orders that grid",
+            )
+            return self._no(request, "up", name, lines, now)
+        if proposal.held and proposal.key != deployment.key:
+            lines = (
+                f"cannot make {name}: plan {quote} is held for site {proposal.site}'s admin",
+                f"  would work: the same with --identity of site {proposal.site}'s admin",
+            )
+            return self._no(request, "up", name, lines, now)
+        self._proposals.taken(proposal, request)
+        taking = Taking(request, deployment, signed, proposal, self._world, self._dice, now)
+        self._requests.add(taking)
+        return taking.begin(now, self._older(signed))
+
+    def running(self, key: str) -> Placing | None:
+        """The request that places a grid of that owner and name."""
+        for placing in self._requests.placing():
+            if placing.order is not None and placing.deployment.key == key and placing.running:
+                return placing
+        return None
+
+    def _older(self, signed: SignedOrder) -> bool:
+        """Whether an earlier life of this peer may have been given that order."""
+        return read_order(signed).issued_at_s < self._heard.born_s
+
+    def _no(
+        self, request: RequestId, kind: str, grid: str, lines: tuple[str, ...], now: float
+    ) -> Answer:
+        self._requests.refused(answered(request, kind, grid, lines, now))
+        return [], []
+
+
+def _exists(there: Notice) -> tuple[str, ...]:
+    return (
+        f"a grid named {there.name} exists already, id {there.grid}",
+        "  would work: take it down with `overlayctl down`, or choose another name",
+    )

@@ -1,0 +1,437 @@
+"""One attempt to gather promises for every workspace of a grid: quotes, a choice, holds.
+
+Rules. A quote binds nobody. Holds that were granted are kept while refused ones are asked for elsewhere. A
+host that refused for want of room is believed about how much it has; one that refused for another
+reason is not asked again in this attempt. A host that does not answer may hold all the same, so it is
+told to let go.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from protocol.capacity.quantum import Quantum
+from protocol.capacity.room import FOREVER, Room
+from protocol.contract.authority import Deployment
+from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply, Quote, QuoteAsk
+from protocol.grid.lease import asked, window
+from protocol.grid.model import Workspace
+from protocol.grid.problem import listed
+from protocol.grid.record import Assignment, GridRecord, GridState, HostRef, vni_of
+from protocol.placement.choose import Choice, choose
+from protocol.placement.counter import counter_offers
+from protocol.placement.explain import Explanation, explain
+from protocol.placement.fit import Offer, quantum_of, rules_of
+from protocol.requesting.claiming import Wanted, wanted
+from protocol.requesting.request import Planned
+from protocol.requesting.shortlist import Candidate, others, shortlist
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Effect, Send
+from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.limits import STARTS_TRIED
+from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
+from protocol.trust.order import SignedOrder
+
+
+class Gathering:
+    """Who was asked, what they offered, what they hold."""
+
+    def __init__(
+        self,
+        request: RequestId,
+        deployment: Deployment,
+        grid: GridId,
+        candidates: tuple[Candidate, ...],
+        stewards: tuple[PeerId, ...],
+        dice: Dice,
+        sure: Iterable[PeerId] = (),
+    ) -> None:
+        """`sure` are asked first, whatever the lot."""
+        self._request, self._deployment, self._dice = request, deployment, dice
+        self.grid, self.stewards = grid, stewards
+        self._candidates = candidates
+        wanted = dict.fromkeys(sure)
+        surely = [c for c in candidates if c.peer in wanted] if wanted else []
+        first = shortlist(candidates, deployment.spec, deployment.workspaces, dice)
+        self._asked = {candidate.peer: candidate for candidate in (*surely, *first)}
+        self._offers: dict[PeerId, Offer] = {}
+        self._rooms: dict[PeerId, Room] = {}
+        self._ahead: dict[PeerId, Quantum] = {}
+        """By host, what it holds for others, and keeps for older ones."""
+        self.start_s = deployment.spec.lease.start_s
+        """When the lease is to begin; 0: now, or with a deadline not chosen yet."""
+        self.instead = GridId("")
+        """A plan whose holds become these."""
+        self._held: dict[str, PeerId] = {}
+        self._waiting: dict[str, PeerId] = {}
+        self._sizes: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
+        self.rounds = 0
+        self.refused: list[Refusal] = []
+        """Every refusal of a hold in this attempt."""
+
+    # -- quotes
+
+    def ask(self) -> list[Effect]:
+        """Asks the first lot of hosts for a quote."""
+        return self._ask(tuple(self._asked))
+
+    def widen(self) -> list[Effect]:
+        """Asks all others, too; nothing if there are none."""
+        more = others(self._candidates, self._asked, self._deployment.workspaces, self._dice)
+        self._candidates = ()
+        self._asked |= {candidate.peer: candidate for candidate in more}
+        return self._ask(tuple(candidate.peer for candidate in more))
+
+    def _ask(self, peers: tuple[PeerId, ...]) -> list[Effect]:
+        deployment = self._deployment
+        ask = QuoteAsk(
+            self._request,
+            deployment.owner_site,
+            asked(deployment.spec, self.start_s),
+            deployment.name,
+            deployment.spec.placement.apart,
+            deployment.order,
+            deployment.issued_at_s,
+        )
+        return [Send(peer, ask, self._request) for peer in peers]
+
+    @property
+    def candidates(self) -> int:
+        """How many were asked."""
+        return len(self._asked)
+
+    def quote(self, sender: PeerId, quote: Quote, now: float) -> bool:
+        """A host's word. True when all have spoken."""
+        candidate = self._asked.get(sender)
+        if candidate is None:
+            return False
+        self._offers[sender] = Offer(
+            peer=sender,
+            host=candidate.name,
+            site=candidate.site,
+            free=quote.free,
+            architecture=quote.architecture,
+            underlay=quote.underlay,
+            encrypts=quote.encrypts,
+            images=quote.images,
+            refused=quote.refused,
+            runs_by=quote.runs_by,
+            labels=quote.labels,
+            coordinate=quote.coordinate,
+            clashes=quote.clashes,
+            hidden=quote.hidden,
+            kept=quote.kept,
+            suspends=quote.suspends,
+        )
+        if quote.held + quote.kept != Quantum():
+            self._ahead[sender] = quote.held + quote.kept
+        try:
+            self._rooms[sender] = Room.heard(quote.later, now)
+        except ValueError:
+            self._rooms[sender] = Room([-FOREVER], [quote.free])
+        return len(self._offers) == len(self._asked)
+
+    def silent(self) -> list[str]:
+        """Names of hosts that gave no quote."""
+        return [c.name for peer, c in self._asked.items() if peer not in self._offers]
+
+    def knows(self, peer: PeerId) -> bool:
+        """Whether that host was there to be asked."""
+        return peer in self._asked
+
+    def offer(self, peer: PeerId) -> Offer | None:
+        """A host's word, as far as it is believed."""
+        return self._offers.get(peer)
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        """Everybody's."""
+        return tuple(self._offers.values())
+
+    # -- the choice
+
+    def choose(self, now: float) -> Choice:
+        """Where what is not held yet would go. With a deadline, and nothing held yet, the first start at
+        which all of it fits is chosen, too."""
+        if not self._deployment.spec.lease.before_s or self.start_s:
+            return self._choose()
+        first: Choice | None = None
+        plain = dict(self._offers)
+        for start_s in self._starts(now):
+            self._offers = {peer: self._at(offer, start_s) for peer, offer in plain.items()}
+            choice = self._choose()
+            if choice.enough:
+                self.start_s = start_s
+                return choice
+            first = first or choice
+        self._offers = plain
+        return first or self._choose()
+
+    def count_in(self, placed: dict[str, PeerId]) -> None:
+        """What a plan of this request's own holds is room it has; hosts count it as used."""
+        for name, peer in placed.items():
+            if (offer := self._offers.get(peer)) is not None:
+                free = offer.free + quantum_of(self._sizes[name])
+                self._offers[peer] = msgspec.structs.replace(offer, free=free)
+
+    def afresh(self, now: float) -> Choice:
+        """Where all of it would go by what is known now. Nothing may be held."""
+        self.rounds, self.start_s = 0, self._deployment.spec.lease.start_s
+        return self.choose(now)
+
+    def _starts(self, now: float) -> list[float]:
+        """Starts worth trying: now, and whenever some host has more room."""
+        spec = self._deployment.spec
+        last_s = spec.lease.before_s - spec.lease_s
+        times = dict.fromkeys(at_s for room in self._rooms.values() for at_s in room.at_s[1:])
+        return [now, *sorted(at_s for at_s in times if now < at_s <= last_s)][:STARTS_TRIED]
+
+    def _at(self, offer: Offer, start_s: float) -> Offer:
+        time = window(asked(self._deployment.spec, start_s), start_s, offer.suspends)
+        free = self._rooms[offer.peer].for_lease(time.start_s, time.end_s, time.kept_until_s)
+        return msgspec.structs.replace(offer, free=free)
+
+    def _choose(self) -> Choice:
+        offers = tuple(self._offers[peer] for peer in self._asked if peer in self._offers)
+        rules = rules_of(self._deployment.spec, offers)
+        members = self._deployment.workspaces
+        if self.rounds:
+            roomier = tuple(self._with_less(offer) for offer in offers)
+            choice = choose(members, roomier, rules, self._held, self._dice)
+            if not choice.unplaced:
+                return choice
+        return choose(members, offers, rules, self._held, self._dice)
+
+    def _with_less(self, offer: Offer) -> Offer:
+        """Where others were faster they will be again: each refill passes over hosts that are full but for
+        so many of the largest, if there are others."""
+        left = [quantum_of(w) for name, w in self._sizes.items() if name not in self._held]
+        cpus_milli = offer.free.cpus_milli - self.rounds * max(q.cpus_milli for q in left)
+        memory_bytes = offer.free.memory_bytes - self.rounds * max(q.memory_bytes for q in left)
+        free = msgspec.structs.replace(
+            offer.free, cpus_milli=max(0, cpus_milli), memory_bytes=max(0, memory_bytes)
+        )
+        return msgspec.structs.replace(offer, free=free)
+
+    def contended(self) -> bool:
+        """Whether it would fit if what hosts hold for others, and keep for older ones, came free: they are
+        only ahead of this one."""
+        if not self._ahead:
+            return False
+        offers = tuple(
+            msgspec.structs.replace(offer, free=offer.free + self._ahead.get(peer, Quantum()))
+            for peer, offer in self._offers.items()
+        )
+        rules = rules_of(self._deployment.spec, offers)
+        members = self._deployment.workspaces
+        return choose(members, offers, rules, self._held, self._dice).enough
+
+    @property
+    def ahead(self) -> str:
+        """Who is ahead of this one, in words."""
+        if not any(offer.kept != Quantum() for offer in self._offers.values()):
+            return "held for others that are not decided yet"
+        hosts = [offer.host for offer in self._offers.values() if offer.kept != Quantum()]
+        return f"kept for older requests by {listed(hosts, 3)}, or held for others"
+
+    @property
+    def short(self) -> bool:
+        """Whether it was room that was lacking: by the quotes, or when it was asked to be held."""
+        lacking = (*QUANTITIES, Constraint.OLDER)
+        return not self.rounds or any(refusal.constraint in lacking for refusal in self.refused)
+
+    def wanted(self) -> Wanted:
+        """What it would claim, and where."""
+        offers, deployment = self.offers, self._deployment
+        return wanted(deployment.spec, deployment.workspaces, offers, self._dice)
+
+    def explain(self, choice: Choice, now: float) -> Explanation:
+        """Why a choice is not enough, and what would be, were everything let go that is held."""
+        offers = {peer: offer for peer, offer in self._offers.items() if peer in self._asked}
+        for name, peer in self._held.items():
+            free = offers[peer].free + quantum_of(self._sizes[name])
+            offers[peer] = msgspec.structs.replace(offers[peer], free=free)
+        spec = self._deployment.spec
+        plain = tuple(offers.values())
+        return explain(spec, choice, counter_offers(spec, plain, choice, self._later(plain, now)))
+
+    def _later(
+        self, offers: tuple[Offer, ...], now: float
+    ) -> Iterator[tuple[float, tuple[Offer, ...]]]:
+        """What there would be for a lease that begins later: whenever some host has more room."""
+        lease = self._deployment.spec.lease
+        if lease.before_s:
+            return
+        times = dict.fromkeys(at_s for room in self._rooms.values() for at_s in room.at_s[1:])
+        for start_s in sorted(at_s for at_s in times if at_s > max(now, lease.start_s)):
+            yield start_s - now, tuple(self._at(offer, start_s) for offer in offers)
+
+    def planned(self, choice: Choice) -> tuple[Planned, ...]:
+        """A choice as people read it."""
+        planned = []
+        for workspace in self._deployment.workspaces:
+            offer = self._offers.get(choice.placed.get(workspace.name, PeerId("")))
+            if offer is None:
+                continue
+            planned.append(
+                Planned(
+                    workspace=workspace.name,
+                    host=offer.host,
+                    site=offer.site,
+                    peer=offer.peer,
+                    cpus_milli=workspace.cpus_milli,
+                    memory_bytes=workspace.memory_bytes,
+                    image=workspace.image.name,
+                    image_cached=workspace.image.digest in offer.images,
+                    scratch_bytes=workspace.scratch_bytes,
+                )
+            )
+        return tuple(planned)
+
+    # -- holds
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is held."""
+        return len(self._held) == len(self._sizes)
+
+    @property
+    def held(self) -> dict[str, PeerId]:
+        """What is held, and where."""
+        return dict(self._held)
+
+    @property
+    def enough(self) -> bool:
+        """Whether what is held makes a grid: of every cluster at least its `min`."""
+        held: dict[str, int] = {}
+        for name in self._held:
+            cluster = self._sizes[name].cluster
+            held[cluster] = held.get(cluster, 0) + 1
+        return all(held.get(c.name, 0) >= c.least for c in self._deployment.spec.clusters)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether hosts have still to answer."""
+        return bool(self._waiting)
+
+    def hold(self, choice: Choice, order: SignedOrder) -> list[Effect]:
+        """Asks for what the choice places and is not held yet."""
+        self.rounds += 1
+        self._waiting = {n: peer for n, peer in choice.placed.items() if n not in self._held}
+        vnis = self._vnis()
+        return [
+            Send(
+                peer,
+                HoldAsk(
+                    self.grid,
+                    order,
+                    tuple(names),
+                    self.stewards,
+                    vnis,
+                    self._deployment.hold_s,
+                    self.start_s,
+                    self.instead,
+                ),
+                self._request,
+            )
+            for peer, names in _by_host(self._waiting).items()
+        ]
+
+    def reply(self, sender: PeerId, reply: HoldReply) -> list[Refusal]:
+        """Promised, or why not: answers what is newly refused."""
+        refused: list[Refusal] = []
+        for name in reply.held:
+            if self._waiting.get(name) == sender:
+                del self._waiting[name]
+                self._held[name] = sender
+                offer = self._offers[sender]
+                left = offer.free - quantum_of(self._sizes[name])
+                self._offers[sender] = msgspec.structs.replace(offer, free=left)
+        for name, refusal in reply.refused:
+            if self._waiting.get(name) == sender:
+                del self._waiting[name]
+                self._believe(sender, refusal)
+                refused.append(refusal)
+        return refused
+
+    def overdue(self) -> tuple[list[Effect], list[Refusal]]:
+        """Gives up on hosts that did not answer."""
+        effects: list[Effect] = []
+        refused: list[Refusal] = []
+        for peer, names in _by_host(self._waiting).items():
+            effects.append(Send(peer, HoldRelease(self.grid, tuple(names)), self._request))
+            silent = Refusal(Constraint.SILENT, self._asked[peer].name, detail="no answer in time")
+            self._believe(peer, silent)
+            refused.append(silent)
+        self._waiting = {}
+        return effects, refused
+
+    def release(self, record: GridRecord | None = None) -> list[Effect]:
+        """Lets everything go, but for what a record says is the grid's."""
+        kept = {a.workspace: a.host for a in record.assignments} if record is not None else {}
+        going = {**self._held, **self._waiting}
+        going = {name: peer for name, peer in going.items() if kept.get(name) != peer}
+        for name, peer in self._held.items():
+            offer = self._offers[peer]
+            free = offer.free + quantum_of(self._sizes[name])
+            self._offers[peer] = msgspec.structs.replace(offer, free=free)
+        self._held, self._waiting = {}, {}
+        return [
+            Send(peer, HoldRelease(self.grid, tuple(names)), self._request)
+            for peer, names in _by_host(going).items()
+        ]
+
+    def draft(self, order: SignedOrder) -> GridRecord:
+        """The record that makes what is held a grid."""
+        deployment = self._deployment
+        members = [w for w in deployment.workspaces if w.name in self._held]
+        used = dict.fromkeys(self._held[w.name] for w in members)
+        offers = [self._offers[peer] for peer in used]
+        return GridRecord(
+            id=self.grid,
+            name=deployment.name,
+            owner=deployment.owner,
+            owner_site=deployment.owner_site,
+            epoch=1,
+            state=GridState.UP,
+            order=order,
+            stewards=self.stewards,
+            hosts=tuple(HostRef(o.peer, o.host, o.site, o.underlay) for o in offers),
+            assignments=tuple(Assignment(w.name, self._held[w.name]) for w in members),
+            vnis=self._vnis(),
+            start_s=self.start_s,
+        )
+
+    def _vnis(self) -> tuple[tuple[str, int], ...]:
+        networks = self._deployment.spec.networks
+        return tuple((network.name, vni_of(self.grid, network.name)) for network in networks)
+
+    def _believe(self, peer: PeerId, refusal: Refusal) -> None:
+        self.refused.append(refusal)
+        offer = self._offers[peer]
+        if refusal.constraint in QUANTITIES:
+            free = _no_more(offer.free, refusal)
+            self._offers[peer] = msgspec.structs.replace(offer, free=free)
+        else:
+            self._offers[peer] = msgspec.structs.replace(offer, refused=refusal)
+
+
+def _no_more(free: Quantum, refusal: Refusal) -> Quantum:
+    """What was offered, but of what was refused no more than the host says it has."""
+    if refusal.constraint is Constraint.DEVICE:
+        counts = dict(free.devices)
+        counts[refusal.detail] = min(counts.get(refusal.detail, 0), refusal.available)
+        left = tuple((name, count) for name, count in sorted(counts.items()) if count)
+        return msgspec.structs.replace(free, devices=left)
+    room = dict(free.by_constraint())
+    room[refusal.constraint] = min(room[refusal.constraint], refusal.available)
+    return Quantum(
+        room[Constraint.CPUS], room[Constraint.MEMORY], room[Constraint.DISK], free.devices
+    )
+
+
+def _by_host(placed: dict[str, PeerId]) -> dict[PeerId, list[str]]:
+    per_host: dict[PeerId, list[str]] = {}
+    for name, peer in placed.items():
+        per_host.setdefault(peer, []).append(name)
+    return per_host

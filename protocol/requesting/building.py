@@ -1,0 +1,148 @@
+"""From the commit to the answer: hosts are told until they have the contract, and tell what they have made.
+
+A reservation is answered when every host has it on disk and has told of it; any other when every workspace
+is up. Hosts may tell nothing for a while, or not any more, so the stewards are asked now and then.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from protocol.contract.messages import Decided, DecidedAck, Notice
+from protocol.grid.lifecycle import Phase, Status
+from protocol.grid.model import GridSpec
+from protocol.grid.record import GridRecord, GridState
+from protocol.requesting.request import RequestState
+from protocol.terms.effects import Effect, Send
+from protocol.terms.ids import PeerId, RequestId
+from protocol.terms.limits import AUDIT_EVERY_S, BUILD_S, DECIDED_EVERY_S, SLACK_S
+from protocol.terms.quantities import counted, format_moment
+
+_NEVER = float("inf")
+_RESTING = (Phase.PAUSED, Phase.SUSPENDED)
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """A request's last answer."""
+
+    state: RequestState
+    """CANCELLED if the grid was taken down meanwhile, by whomever."""
+    lines: list[str]
+
+
+class Building:
+    """One grid that was decided."""
+
+    def __init__(
+        self,
+        request: RequestId,
+        record: GridRecord,
+        spec: GridSpec,
+        asked: int,
+        tell: Callable[[float, str], None],
+        now: float,
+    ) -> None:
+        """`asked` is how many workspaces were asked for; the record may have fewer."""
+        self._request, self.record, self._spec, self._asked = request, record, spec, asked
+        self._tell = tell
+        self._unacked = dict.fromkeys(record.carriers())
+        self._statuses = {a.workspace: Status(a.workspace, Phase.HELD) for a in record.assignments}
+        self._give_up_s, self._audit_s = now + BUILD_S, now + AUDIT_EVERY_S
+
+    def announce(self) -> list[Effect]:
+        """Tells hosts that have not acknowledged it."""
+        return [Send(peer, Decided(self.record), self._request) for peer in self._unacked]
+
+    def acknowledged(self, sender: PeerId, ack: DecidedAck, now: float) -> Verdict | None:
+        """A host has it on disk."""
+        if ack.grid != self.record.id or sender not in self._unacked:
+            return None
+        del self._unacked[sender]
+        if self._unacked:
+            return None
+        self._tell(now, "every host has the contract")
+        return self._reserved(now)
+
+    def noticed(self, notice: Notice, now: float) -> Verdict | None:
+        """A host tells where its workspaces are."""
+        if notice.grid != self.record.id:
+            return None
+        if notice.state is GridState.DOWN:
+            return self._taken_down()
+        if notice.epoch > self.record.epoch:
+            self._forget_all_but(dict(notice.placed))
+        for status in notice.mine:
+            old = self._statuses.get(status.workspace)
+            if old is None or old == status:
+                continue
+            self._statuses[status.workspace] = status
+            if old.phase is not status.phase:
+                self._tell(now, f"{status.workspace} {status.phase} {status.detail}".rstrip())
+        return self._reserved(now) or self._up()
+
+    def audited(self, record: GridRecord | None) -> Verdict | None:
+        """A host that died while it cleared up, or was out of reach while it told, may never tell that the
+        grid is down or a workspace ended; the stewards do."""
+        if record is None or record.id != self.record.id or record.state is GridState.DOWN:
+            return self._taken_down()
+        if record.epoch > self.record.epoch:
+            self._forget_all_but({a.workspace: a.host for a in record.assignments})
+            return self._up()
+        return None
+
+    def audit_due(self, now: float) -> bool:
+        """Whether the stewards are to be asked; said once each time."""
+        if now < self._audit_s:
+            return False
+        self._audit_s = now + AUDIT_EVERY_S
+        return True
+
+    def overdue(self, now: float) -> Verdict | None:
+        """The contract stands, so it is still being built; but the person has waited long enough."""
+        if now < self._give_up_s:
+            return None
+        name = self.record.name
+        host_of = {a.workspace: a.host for a in self.record.assignments}
+        lines = [f"{name} is made, but not all of it is up after {BUILD_S / 60:.0f} min"]
+        for workspace, status in self._statuses.items():
+            if not status.settled:
+                on = self.record.host(host_of[workspace]).name
+                lines.append(f"  {workspace} on {on}: {status.phase} {status.detail}".rstrip())
+        lines.append("  would work: `overlayctl ps` shows when it is; `overlayctl down` ends it")
+        return Verdict(RequestState.FAILED, lines)
+
+    def next_s(self, now: float) -> float:
+        """When hosts are told again, the stewards asked, or the person."""
+        again_s = now + DECIDED_EVERY_S if self._unacked else _NEVER
+        return min(again_s, self._audit_s, self._give_up_s)
+
+    # -- parts
+
+    def _reserved(self, now: float) -> Verdict | None:
+        """What begins later has its answer as soon as every host has it on disk, and has told of it."""
+        record = self.record
+        if record.start_s <= now + SLACK_S or self._unacked:
+            return None
+        if not all(status.since_s for status in self._statuses.values()):
+            # Not all of them have told of it: who takes it down now would be told it is not there.
+            return None
+        many = counted(len(record.assignments), "workspace")
+        begins = format_moment(record.start_s)
+        ends = format_moment(record.start_s + self._spec.lease_s)
+        line = f"{record.name} is reserved: {many} from {begins} to {ends}"
+        return Verdict(RequestState.DONE, [line])
+
+    def _up(self) -> Verdict | None:
+        if not all(s.settled or s.phase in _RESTING for s in self._statuses.values()):
+            return None
+        many = len(self._statuses)
+        fewer = f", {self._asked} were asked for" if many < self._asked else ""
+        line = f"{self.record.name} is up: {counted(many, 'workspace')}{fewer}"
+        return Verdict(RequestState.DONE, [line])
+
+    def _taken_down(self) -> Verdict:
+        return Verdict(RequestState.CANCELLED, [f"{self.record.name} was taken down meanwhile"])
+
+    def _forget_all_but(self, names: dict[str, PeerId]) -> None:
+        """Workspaces that a later epoch does not have are not waited for."""
+        self._statuses = {name: s for name, s in self._statuses.items() if name in names}

@@ -1,0 +1,173 @@
+"""Changes of a grid that exists: taking it down, or one workspace out of it.
+
+The change is made in the grid's register, so it is done once a majority of stewards has it, whoever is
+away: hosts that cannot be reached now learn of it from the stewards when they come back, and the
+person is told which those are.
+"""
+
+from collections.abc import Callable
+
+from protocol.contract.messages import Decided, DecidedAck, Notice
+from protocol.contract.outcomes import Outcome, Propose
+from protocol.grid.lifecycle import Phase
+from protocol.grid.record import (
+    Change,
+    GridRecord,
+    GridState,
+    ending,
+    read_register,
+    register_key,
+    removing,
+    voiding,
+)
+from protocol.requesting.request import Request, RequestState
+from protocol.terms.effects import Deadline, Effect, Send
+from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.limits import DECIDED_EVERY_S
+from protocol.terms.quantities import counted
+from protocol.trust.order import Action, CheckedOrder, SignedOrder
+
+_WITHIN_S = 60.0
+
+
+class Changing(Request):
+    """One `down` of a grid or `terminate` of a workspace."""
+
+    kind = "down"
+
+    def __init__(
+        self,
+        request: RequestId,
+        checked: CheckedOrder,
+        signed: SignedOrder,
+        notice: Notice,
+        alive: Callable[[PeerId], bool],
+        now: float,
+        undecided: bool = False,
+    ) -> None:
+        """`undecided` if the grid is before its stewards just now, to become one or not."""
+        super().__init__(request, notice.name, now)
+        self.kind = checked.order.action
+        self._order, self._signed, self._notice, self._alive = (
+            checked.order,
+            signed,
+            notice,
+            alive,
+        )
+        self.grid_id = notice.grid
+        self._undecided = undecided
+        self._record: GridRecord | None = None
+        self._unacked: dict[PeerId, None] = {}
+        self._busy: dict[PeerId, None] = {}
+        self._again_s = now
+        self._give_up_s = now + _WITHIN_S
+
+    def start(self, now: float) -> list[Outcome]:
+        """Proposes the change to the stewards."""
+        grid, key = self._notice.grid, register_key(self._notice.owner, self._notice.name)
+        if self._order.action is Action.TERMINATE:
+            change = removing(grid, self._order.workspace, self._signed)
+        elif self._undecided:
+            change = _stopping(grid, self._signed, now)
+        else:
+            change = ending(grid, self._signed)
+        self.stage = "asking stewards"
+        self.tell(
+            now, f"{self._order.action}: asking {counted(len(self._notice.stewards), 'steward')}"
+        )
+        return [Propose(f"change:{self.id}", key, self._notice.stewards, change, self.id)]
+
+    def settled(self, value: bytes, now: float) -> list[Effect]:
+        """The stewards decided."""
+        record = read_register(value).record
+        if record is None or record.id != self._notice.grid:
+            if self._undecided:
+                lines = [f"{self.grid} was still being placed; that is stopped and nothing is left"]
+                self.end(RequestState.DONE, lines, now)
+                return []
+            self.end(RequestState.FAILED, [f"{self.grid} is not a grid any more"], now)
+            return []
+        self._record = record
+        self._busy = {
+            peer: None
+            for name, peer in self._notice.placed
+            if self._order.action is Action.DOWN or name == self._order.workspace
+        }
+        everyone = dict.fromkeys(peer for _, peer in self._notice.placed)
+        self._unacked = everyone | dict.fromkeys(record.carriers())
+        self.stage = "hosts clear up"
+        self.tell(
+            now, f"decided, epoch {record.epoch}; {counted(len(self._busy), 'host')} to clear up"
+        )
+        self._again_s = now + DECIDED_EVERY_S
+        return self._announce()
+
+    def unsettled(self, why: str, now: float) -> None:
+        """No majority of stewards."""
+        lines = [
+            f"cannot {self._order.action} {self.grid} now: {why}",
+            "  would work: try again when more of its stewards can be reached",
+        ]
+        self.end(RequestState.FAILED, lines, now)
+
+    def acknowledged(self, sender: PeerId, ack: DecidedAck) -> None:
+        """A host has the newest epoch on disk."""
+        record = self._record
+        if record is not None and ack.grid == record.id and ack.epoch >= record.epoch:
+            self._unacked.pop(sender, None)
+
+    def noticed(self, sender: PeerId, notice: Notice, now: float) -> None:
+        """A host tells what is left."""
+        if self._record is None or notice.grid != self._record.id or sender not in self._busy:
+            return
+        left = [s for s in notice.mine if s.phase is not Phase.GONE]
+        if self._order.action is Action.TERMINATE:
+            left = [s for s in left if s.workspace == self._order.workspace]
+        elif notice.state is not GridState.DOWN:
+            return
+        if left:
+            return
+        del self._busy[sender]
+        if self._busy:
+            self.tell(now, f"{counted(len(self._busy), 'host')} still to clear up")
+        self._finish(now)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Tells hosts again; ends when all that can be reached are done."""
+        if self._record is None or now < self._again_s:
+            return []
+        self._again_s = now + DECIDED_EVERY_S
+        self._finish(now)
+        return self._announce() if self.running else []
+
+    def next_deadline(self) -> Deadline | None:
+        """When to tick."""
+        return Deadline(self._again_s, self.kind) if self._record is not None else None
+
+    def _announce(self) -> list[Effect]:
+        assert self._record is not None
+        return [Send(peer, Decided(self._record), self.id) for peer in self._unacked]
+
+    def _finish(self, now: float) -> None:
+        waiting = [peer for peer in self._busy if self._alive(peer)]
+        if waiting and now < self._give_up_s:
+            return
+        what = f"{self.grid}/{self._order.workspace}" if self._order.workspace else self.grid
+        lines = [f"{what} is gone"]
+        if self._busy:
+            count = len(self._busy)
+            hosts = f"{count} hosts cannot be reached or are"
+            them, they = "them", "they come"
+            if count == 1:
+                hosts, them, they = "1 host cannot be reached or is", "it", "it comes"
+            lines = [
+                f"{what} is going; {hosts} slow",
+                f"  what is left on {them} is cleared when {they} back",
+            ]
+        self.end(RequestState.DONE, lines, now)
+
+
+def _stopping(grid: GridId, order: SignedOrder, now: float) -> Change:
+    """Whichever comes first at the stewards, the grid is not up afterwards."""
+    end, void = ending(grid, order), voiding(grid, now)
+    return lambda value: void(end(value))

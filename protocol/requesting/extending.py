@@ -1,0 +1,165 @@
+"""Extending and shortening a lease: all its hosts, or none.
+
+To extend, every carrying host first promises the time (on disk, until it is decided or voted down), then
+one change of the grid's register makes it so. To shorten needs nobody's promise, only the register. A host
+that promised and hears no more asks the stewards, with a vote against it: as with holds, a requester
+may die anywhere.
+"""
+
+from protocol.contract.messages import Decided, DecidedAck, LeaseAsk, LeaseReply, Notice
+from protocol.contract.outcomes import Outcome, Propose
+from protocol.grid.record import (
+    Change,
+    GridRecord,
+    extending,
+    extension_id,
+    lease_change,
+    read_register,
+    register_key,
+    voiding,
+)
+from protocol.requesting.request import Request, RequestState
+from protocol.terms.effects import Deadline, Effect, Send
+from protocol.terms.ids import PeerId, RequestId
+from protocol.terms.limits import ACT_WITHIN_S, DECIDED_EVERY_S
+from protocol.terms.quantities import counted, format_duration, format_moment
+from protocol.trust.order import SignedOrder
+
+_NEVER = float("inf")
+_TOLD_WITHIN_S = 20.0
+
+
+class Extending(Request):
+    """One `lease extend` or `lease shorten`."""
+
+    kind = "lease"
+
+    def __init__(
+        self, request: RequestId, signed: SignedOrder, by_s: int, notice: Notice, now: float
+    ) -> None:
+        super().__init__(request, notice.name, now)
+        self._signed, self._by_s, self._notice = signed, by_s, notice
+        self.grid_id = notice.grid
+        self._asked = dict.fromkeys(peer for _, peer in notice.placed) if by_s > 0 else {}
+        self._why = ""
+        self._record: GridRecord | None = None
+        self._unacked: dict[PeerId, None] = {}
+        self._deadline_s = _NEVER
+        self._give_up_s = _NEVER
+
+    def start(self, now: float) -> tuple[list[Effect], list[Outcome]]:
+        """Asks the hosts, or, to shorten, the stewards at once."""
+        if not self._asked:
+            left_s = self._notice.ends_s - now
+            if -self._by_s >= left_s:
+                left = format_duration(max(0, round(left_s)))
+                lines = [
+                    f"cannot shorten the lease of {self.grid}: {left} are left of it",
+                    f"  would work: less, or `overlayctl down {self.grid}`",
+                ]
+                self.end(RequestState.FAILED, lines, now)
+                return [], []
+            return [], self._propose(now)
+        self.stage = "asking hosts"
+        self._deadline_s = now + ACT_WITHIN_S
+        self.tell(now, f"asking {counted(len(self._asked), 'host')} for {self._by} more")
+        ask = LeaseAsk(self.id, self.grid_id, self._signed)
+        return [Send(peer, ask, self.id) for peer in self._asked], []
+
+    def replied(self, sender: PeerId, reply: LeaseReply, now: float) -> list[Outcome]:
+        """A host promises the time, or says why not."""
+        if self.stage != "asking hosts" or sender not in self._asked:
+            return []
+        if reply.problem:
+            return self._refused(f"cannot extend the lease of {self.grid}: {reply.problem}", now)
+        del self._asked[sender]
+        return [] if self._asked else self._propose(now)
+
+    def settled(self, value: bytes, now: float) -> list[Effect]:
+        """The stewards decided, or voted it down."""
+        if self._why:
+            self.end(RequestState.FAILED, [self._why], now)
+            return []
+        record = read_register(value).record
+        if record is None or record.id != self.grid_id or self._signed not in record.changes:
+            lines = [f"the lease of {self.grid} is as it was: its hosts' promises ran out"]
+            self.end(RequestState.FAILED, lines, now)
+            return []
+        self._record, self._unacked = record, dict.fromkeys(record.carriers())
+        self.stage = "telling hosts"
+        self.tell(now, f"decided, epoch {record.epoch}")
+        self._deadline_s, self._give_up_s = now + DECIDED_EVERY_S, now + _TOLD_WITHIN_S
+        return self._announce()
+
+    def unsettled(self, why: str, now: float) -> None:
+        """No majority of stewards: hosts keep their promise until somebody knows."""
+        lines = [
+            f"cannot change the lease of {self.grid} now: {why}",
+            "  would work: try again when more of its stewards can be reached",
+        ]
+        self.end(RequestState.FAILED, lines, now)
+
+    def acknowledged(self, sender: PeerId, ack: DecidedAck, now: float) -> None:
+        """A host has it on disk."""
+        if self._record is None or ack.grid != self.grid_id or ack.epoch < self._record.epoch:
+            return
+        self._unacked.pop(sender, None)
+        if not self._unacked:
+            self._done(now)
+
+    def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
+        """A host did not answer; or must be told again."""
+        if not self.running or now < self._deadline_s:
+            return [], []
+        if self._record is None:
+            silent = counted(len(self._asked), "host")
+            why = f"cannot extend the lease of {self.grid} now: {silent} did not answer"
+            return [], self._refused(why, now)
+        if now >= self._give_up_s:
+            self._done(now)
+            return [], []
+        self._deadline_s = now + DECIDED_EVERY_S
+        return self._announce(), []
+
+    def next_deadline(self) -> Deadline | None:
+        """When to tick."""
+        return Deadline(self._deadline_s, self.kind) if self._deadline_s != _NEVER else None
+
+    # -- parts
+
+    @property
+    def _by(self) -> str:
+        return format_duration(abs(self._by_s))
+
+    def _done(self, now: float) -> None:
+        what = "extended" if self._by_s > 0 else "shortened"
+        until = format_moment(self._notice.ends_s + self._by_s)
+        lines = [f"the lease of {self.grid} is {what} by {self._by}, until {until}"]
+        if self._unacked:
+            away = counted(len(self._unacked), "host")
+            lines.append(f"  {away} did not answer; it is told by the stewards")
+        self.end(RequestState.DONE, lines, now)
+
+    def _propose(self, now: float) -> list[Outcome]:
+        self.stage, self._deadline_s = "asking stewards", _NEVER
+        self.tell(now, f"asking {counted(len(self._notice.stewards), 'steward')}")
+        return [self._change(extending(self.grid_id, self._signed))]
+
+    def _refused(self, why: str, now: float) -> list[Outcome]:
+        """What others promised is given back at once, by the same vote they would come to."""
+        self._why, self.stage, self._deadline_s = why, "letting go", _NEVER
+        self.tell(now, why)
+        return [self._change(voiding(extension_id(self._signed), now))]
+
+    def _change(self, change: Change) -> Propose:
+        key = register_key(self._notice.owner, self._notice.name)
+        return Propose(f"change:{self.id}", key, self._notice.stewards, change, self.id)
+
+    def _announce(self) -> list[Effect]:
+        assert self._record is not None
+        return [Send(peer, Decided(self._record), self.id) for peer in self._unacked]
+
+
+def by_of(signed: SignedOrder) -> int:
+    """By how many seconds an order changes a lease. Malformed if it does not say."""
+    return lease_change(signed).by_s

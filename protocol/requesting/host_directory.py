@@ -1,0 +1,126 @@
+"""What this peer has heard of hosts and grids, and what a request made here may take from it."""
+
+import msgspec
+
+from protocol.capacity.advert import Advert, ImageLabel
+from protocol.contract.notices import Notices
+from protocol.grid.model import GridSpec
+from protocol.membership.membership import Membership
+from protocol.requesting.shortlist import Candidate, told_by
+from protocol.terms.ids import Digest, GridId, KeyId, PeerId, short_hash
+from protocol.terms.limits import BLIND_S, STEWARDS
+from protocol.trust.identity import Identity
+
+
+class HeardAdvert(msgspec.Struct, frozen=True):
+    """A host's advert, and when it came (this peer's clock)."""
+
+    advert: Advert
+    received_s: float
+
+
+class Heard:
+    """Adverts, notices, and who is alive."""
+
+    def __init__(
+        self, identity: Identity, membership: Membership, expects: bool, now: float
+    ) -> None:
+        """`expects`: there are others that this peer knows how to reach."""
+        self._identity, self._membership = identity, membership
+        self.born_s, self._blind_s = now, now + BLIND_S if expects else now
+        self.notices = Notices()
+        self.adverts: dict[PeerId, HeardAdvert] = {}
+        self._told: dict[PeerId, Candidate] = {}
+        """Adverts as requests read them, made when they are first needed."""
+        self.narrowed = False
+        """Whether it hears of other sites' hosts only when they are asked for."""
+
+    def advertised(self, peer: PeerId, advert: Advert, now: float) -> bool:
+        """A host's advert. True if it has more room than before."""
+        before = self.adverts.get(peer)
+        self.adverts[peer] = HeardAdvert(advert, now)
+        self._told.pop(peer, None)
+        return before is None or not advert.free.fits(before.advert.free)
+
+    def narrow(self, site: str) -> None:
+        """Other sites' hosts are asked for detail when it is needed; what was heard of them grows old."""
+        self.narrowed = True
+        known = self._membership.known
+        for peer in [p for p in self.adverts if p not in known or known[p].site != site]:
+            del self.adverts[peer]
+
+    def blind(self, now: float) -> bool:
+        """Whether this peer was started a moment ago and has yet to hear of the hosts there are."""
+        if now >= self._blind_s:
+            return False
+        others = self._membership.sites_alive()
+        silent = any(peer not in self.adverts for peer in others) and not self.narrowed
+        return not others or silent
+
+    def alive(self, peer: PeerId) -> bool:
+        """Whether a peer is this one or believed alive."""
+        return peer == self._identity.peer or peer in self._membership.sites_alive()
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """This host and every live one that has advertised."""
+        me = self._identity
+        found = [Candidate(me.peer, me.name, me.site)]
+        for peer in self._membership.sites_alive():
+            known = self._membership.known[peer]
+            if peer in self.adverts:
+                found.append(self._candidate(peer, known.name, known.site))
+        return tuple(found)
+
+    def _candidate(self, peer: PeerId, name: str, site: str) -> Candidate:
+        told = self._told.get(peer)
+        if told is None or (told.name, told.site) != (name, site):
+            offer = told_by(peer, name, site, self.adverts[peer].advert)
+            told = self._told[peer] = Candidate(peer, name, site, offer)
+        return told
+
+    def stewards(self, key: str) -> tuple[PeerId, ...]:
+        """Who keeps a name's register: those that kept it before while a majority of them lives, else
+        live peers by rendezvous hashing, at different sites first."""
+        owner, _, name = key.partition("/")
+        before = self.notices.named(name, KeyId(owner))
+        if before is not None:
+            living = [peer for peer in before.stewards if self.alive(peer)]
+            if len(living) > len(before.stewards) // 2:
+                return before.stewards
+        sites = {self._identity.peer: self._identity.site, **self._membership.sites_alive()}
+        ranked = sorted(sites, key=lambda peer: short_hash(key, peer))
+        wanted = STEWARDS if len(ranked) >= STEWARDS else 1
+        chosen: list[PeerId] = []
+        used: dict[str, None] = {}
+        for peer in ranked:
+            if sites[peer] not in used:
+                chosen.append(peer)
+                used[sites[peer]] = None
+        chosen += [peer for peer in ranked if peer not in chosen]
+        return tuple(chosen[:wanted])
+
+    def boots(self, grid: GridId) -> dict[str, int]:
+        """Which start each workspace of a grid is in, as its hosts told last."""
+        return {
+            status.workspace: status.boot
+            for heard in self.notices.about(grid).values()
+            for status in heard.notice.mine
+        }
+
+    def unknown_image(
+        self, spec: GridSpec, here: tuple[ImageLabel, ...], now: float
+    ) -> tuple[str, ...]:
+        """An image that no host has, for people; where not all hosts are known, that cannot be said."""
+        if self.narrowed or self.blind(now):
+            return ()
+        there = [i for heard in self.adverts.values() for i in heard.advert.images]
+        known = dict.fromkeys((i.name, i.digest) for i in (*here, *there))
+        digests = [digest for _, digest in known]
+        for cluster in spec.clusters:
+            if Digest(cluster.image.digest) not in digests:
+                names = ", ".join(dict.fromkeys(name for name, _ in known)) or "none yet"
+                return (
+                    f"image {cluster.image.name} of cluster {cluster.name} is on no host",
+                    f"  would work: one of those there are ({names}), or `overlayctl image add`",
+                )
+        return ()

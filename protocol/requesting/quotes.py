@@ -1,0 +1,147 @@
+"""Quotes and held plans this peer keeps for who asked for them: on disk, bounded in number, each for its time.
+
+Hosts let a held plan go by themselves when its time is up, so whatever becomes of this peer, or of a release on
+its way, nothing is held longer. What is on disk here serves only who wants to take it up after a restart.
+"""
+
+from protocol.contract.outcomes import Outcome
+from protocol.requesting.placing import Placing
+from protocol.requesting.proposal import TABLE, Proposal, ProposalNotSaved, release
+from protocol.requesting.redeeming import Taking
+from protocol.requesting.request import RequestState, RequestView
+from protocol.requesting.requests import Requests, answered
+from protocol.terms.effects import Deadline, Effect, Persist, Row, Untidied
+from protocol.terms.ids import RequestId
+from protocol.terms.limits import PROPOSALS_KEPT
+from protocol.wire.codec import decode, encode
+
+Answer = tuple[list[Effect], list[Outcome]]
+
+_OVER = ("its time is up: nothing is held any more", "  would work: `overlayctl plan` again")
+
+
+class Proposals:
+    """Those whose time is not up."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+        self._kept: dict[RequestId, Proposal] = {}
+        self._taken: dict[RequestId, RequestId] = {}
+        """Held plans that are being taken up, and by which request."""
+
+    def resume(self, rows: dict[str, bytes], now: float) -> list[Effect]:
+        """What was quoted in an earlier life still stands; how old it is shows when it is taken up."""
+        for key in sorted(rows):
+            proposal = decode(rows[key], Proposal)
+            self._kept[proposal.id] = proposal
+            self._requests.refused(_view(proposal))
+        return self.tick(now)
+
+    def get(self, quote: RequestId) -> Proposal | None:
+        """One that can be taken up."""
+        return self._kept.get(quote)
+
+    def all(self) -> list[Proposal]:
+        """Every one that can be taken up, oldest first."""
+        return sorted(self._kept.values(), key=lambda proposal: (proposal.made_s, proposal.id))
+
+    def holding(self, key: str) -> Proposal | None:
+        """The held plan of that owner and name."""
+        return next((p for p in self._kept.values() if p.held and p.key == key), None)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more plans are held for people here."""
+        return sum(bool(p.held) for p in self._kept.values()) >= PROPOSALS_KEPT
+
+    def keep(self, proposal: Proposal) -> list[Effect]:
+        """One more; beyond the bound the oldest of which nothing is held is forgotten."""
+        self._kept[proposal.id] = proposal
+        row = Row(TABLE, proposal.id, encode(proposal))
+        saved: list[Effect] = [Persist((row,), ProposalNotSaved(proposal.id))]
+        quotes = [p for p in self.all() if not p.held]
+        over = max(0, len(self._kept) - PROPOSALS_KEPT)
+        return saved + [effect for old in quotes[:over] for effect in self._forget(old.id)]
+
+    def not_saved(self, event: ProposalNotSaved, now: float) -> Answer:
+        """There is no quote that could be lost."""
+        proposal = self._kept.pop(event.request, None)
+        if proposal is None:
+            return [], []
+        name, kind = proposal.spec.name, "hold" if proposal.held else "quote"
+        lines = (f"cannot keep a plan of {name}: {event.why}",)
+        self._requests.refused(answered(event.request, kind, name, lines, now))
+        return release(proposal), []
+
+    def cancel(self, quote: RequestId) -> list[Effect]:
+        """Who asked for it wants it no more. One that is being taken up is that request's."""
+        proposal = self._kept.get(quote)
+        if proposal is None or quote in self._taken:
+            return []
+        lines = ("cancelled; nothing is held",)
+        self._requests.revise(quote, RequestState.CANCELLED, lines)
+        return release(proposal) + self._forget(quote)
+
+    def taken(self, proposal: Proposal, by: RequestId) -> None:
+        """A held plan is being taken up; it ends with that request."""
+        if proposal.held:
+            self._taken[proposal.id] = by
+
+    def taker(self, quote: RequestId) -> RequestId:
+        """The request that takes a held plan up; empty if none does."""
+        return self._taken.get(quote, RequestId(""))
+
+    def tidy(self) -> list[Effect]:
+        """Plans whose taking up has come to its end, or to a grid."""
+        effects: list[Effect] = []
+        for quote, by in list(self._taken.items()):
+            taking = self._requests.running(by)
+            if isinstance(taking, Placing) and taking.running and taking.record is None:
+                continue
+            del self._taken[quote]
+            if isinstance(taking, Taking) and not taking.spent:
+                continue
+            proposal = self._kept.get(quote)
+            if proposal is None:
+                continue
+            made = isinstance(taking, Placing) and taking.record is not None
+            lines = (f"taken up by request {by}",) if made else ("let go; nothing is held",)
+            state = RequestState.DONE if made else RequestState.CANCELLED
+            self._requests.revise(quote, state, lines)
+            effects += ([] if made else release(proposal)) + self._forget(quote)
+        return effects
+
+    def tick(self, now: float) -> list[Effect]:
+        """Time is up for some."""
+        over = [q for q, p in self._kept.items() if now >= p.until_s and q not in self._taken]
+        for quote in over:
+            if self._kept[quote].held:
+                self._requests.revise(quote, RequestState.DONE, _OVER)
+        return [effect for quote in over for effect in self._forget(quote)]
+
+    def next_deadline(self) -> Deadline | None:
+        """When the first one's time is up."""
+        ends = [p.until_s for q, p in self._kept.items() if q not in self._taken]
+        return Deadline(min(ends), "quote") if ends else None
+
+    def _forget(self, quote: RequestId) -> list[Effect]:
+        del self._kept[quote]
+        return [Persist((Row(TABLE, quote, None),), Untidied())]
+
+
+def _view(proposal: Proposal) -> RequestView:
+    """The request it was the answer of, as far as it is known after a restart."""
+    state = RequestState.HELD if proposal.held else RequestState.DONE
+    return RequestView(
+        id=proposal.id,
+        kind="hold" if proposal.held else "quote",
+        grid=proposal.spec.name,
+        state=state,
+        stage=state,
+        started_s=proposal.made_s,
+        answer=(f"`overlayctl up --quote {proposal.id}` makes it",),
+        story=(),
+        placement=proposal.placement,
+        start_s=proposal.start_s,
+        until_s=proposal.until_s,
+    )

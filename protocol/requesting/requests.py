@@ -1,0 +1,121 @@
+"""The requests people made of this peer: found by id, fed with what concerns them, bounded in number."""
+
+import msgspec
+
+from protocol.requesting.acting import Acting
+from protocol.requesting.changing import Changing
+from protocol.requesting.extending import Extending
+from protocol.requesting.placing import Placing
+from protocol.requesting.request import RequestState, RequestView
+from protocol.terms.effects import Deadline, Effect, Note, earliest
+from protocol.terms.ids import RequestId
+from protocol.terms.limits import REQUESTS_KEPT
+
+AnyRequest = Placing | Changing | Acting | Extending
+
+
+class Requests:
+    """Running and remembered requests."""
+
+    def __init__(self) -> None:
+        self._all: dict[RequestId, AnyRequest | RequestView] = {}
+
+    def add(self, request: AnyRequest) -> None:
+        """Takes one in; beyond the bound the oldest that has its answer is forgotten."""
+        self._all[request.id] = request
+        self._bound()
+
+    def refused(self, view: RequestView) -> None:
+        """Remembers one that was answered at once."""
+        self._all[view.id] = view
+        self._bound()
+
+    def revise(self, request: RequestId, state: RequestState, lines: tuple[str, ...]) -> None:
+        """Something became of one that has been answered."""
+        old = self._all.get(request)
+        if isinstance(old, RequestView):
+            changed = msgspec.structs.replace(
+                old, state=state, stage=state, answer=lines, until_s=0.0
+            )
+            self._all[request] = changed
+
+    def __contains__(self, request: RequestId) -> bool:
+        return request in self._all
+
+    def placing(self) -> list[Placing]:
+        """Running placements."""
+        return [r for r in self._all.values() if isinstance(r, Placing)]
+
+    def changing(self) -> list[Changing]:
+        """Running changes."""
+        return [r for r in self._all.values() if isinstance(r, Changing)]
+
+    def extending(self) -> list[Extending]:
+        """Running changes of leases."""
+        return [r for r in self._all.values() if isinstance(r, Extending)]
+
+    def acting(self) -> list[Acting]:
+        """Running actions."""
+        return [r for r in self._all.values() if isinstance(r, Acting)]
+
+    def running(self, request: str) -> AnyRequest | None:
+        """A running request by id."""
+        found = self._all.get(RequestId(request))
+        return None if found is None or isinstance(found, RequestView) else found
+
+    def view(self, request: RequestId) -> RequestView | None:
+        """Any remembered request."""
+        found = self._all.get(request)
+        return found if found is None or isinstance(found, RequestView) else found.view()
+
+    def views(self) -> list[RequestView]:
+        """All remembered requests, oldest first."""
+        return [r if isinstance(r, RequestView) else r.view() for r in self._all.values()]
+
+    def settle(self) -> list[RequestView]:
+        """Those that got their answer since the last call; their machines are let go."""
+        ended = [r for r in self._all.values() if not isinstance(r, RequestView) and not r.running]
+        views = [request.view() for request in ended]
+        for view in views:
+            self._all[view.id] = view
+        return views
+
+    def notes(self) -> list[Effect]:
+        """Each answer is told once."""
+        return [
+            Note(
+                f"request.{view.state}",
+                view.grid,
+                "; ".join(line.strip() for line in view.answer),
+                view.id,
+            )
+            for view in self.settle()
+        ]
+
+    def next_deadline(self) -> Deadline | None:
+        """When the first of them must go on."""
+        return earliest(
+            *(r.next_deadline() for r in self._all.values() if not isinstance(r, RequestView))
+        )
+
+    def _bound(self) -> None:
+        if len(self._all) > REQUESTS_KEPT:
+            views = [r for r in self._all.values() if isinstance(r, RequestView)]
+            for old in [view for view in views if view.state is not RequestState.HELD][:1]:
+                del self._all[old.id]
+
+
+def answered(
+    request: RequestId, kind: str, grid: str, lines: tuple[str, ...], now: float
+) -> RequestView:
+    """A request that is refused as soon as it is made."""
+    return RequestView(
+        id=request,
+        kind=kind,
+        grid=grid,
+        state=RequestState.FAILED,
+        stage=RequestState.FAILED,
+        started_s=now,
+        answer=lines,
+        story=(),
+    )

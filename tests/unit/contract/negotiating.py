@@ -1,0 +1,161 @@
+"""What the conversations of these tests are about: a federation, a grid, hosts A, B, C, and their words."""
+
+from random import Random
+
+from protocol.capacity.ledger import Ledger
+from protocol.capacity.quantum import Quantum
+from protocol.capacity.room import Step
+from protocol.contract.authority import Authority
+from protocol.contract.messages import HoldAsk, HoldReply, Quote
+from protocol.grid.model import Encryption, GridSpec, LeaseTerms, Spread
+from protocol.grid.record import (
+    Assignment,
+    GridRecord,
+    GridState,
+    HostRef,
+    committing,
+    grid_id,
+    vni_of,
+)
+from protocol.hosting.claims import Claims
+from protocol.placement.fit import Offer
+from protocol.requesting.placing import Placing
+from protocol.requesting.shortlist import Candidate
+from protocol.requesting.surroundings import World
+from protocol.sim.keys import SimFederation, SimVerifier
+from protocol.sim.people import Admin, grid_spec
+from protocol.terms.effects import Effect, Send
+from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.refusal import Refusal
+from protocol.trust.order import SignedOrder
+
+MIB = 1 << 20
+NOW = 1_000_000.0
+A, B, C = PeerId("a" * 64), PeerId("b" * 64), PeerId("c" * 64)
+NAMES = {A: "alpha", B: "beta", C: "gamma"}
+SITES = {A: "s1", B: "s2", C: "s3"}
+AT_ONCE = LeaseTerms()
+REQUEST = RequestId("request-1")
+ROOM = Quantum(4000, 1024 * MIB, 0)
+
+FEDERATION = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 1_000_000)
+ADMIN = Admin(FEDERATION, "s1", Random(1))
+RIVAL = Admin(FEDERATION, "s2", Random(2))
+AUTHORITY = Authority(FEDERATION.key, SimVerifier())
+
+
+def shop(
+    count: int = 2,
+    memory_mib: int = 128,
+    lease: LeaseTerms = AT_ONCE,
+    lease_s: int = 86400,
+) -> GridSpec:
+    """Workspaces web-1 to web-N, spread over hosts."""
+    return grid_spec(
+        "shop",
+        count,
+        memory_bytes=memory_mib * MIB,
+        spread=Spread.HOST,
+        encryption=Encryption.NONE,
+        lease=lease,
+        lease_s=lease_s,
+    )
+
+
+def placing(order: SignedOrder | None, spec: GridSpec | None = None) -> Placing:
+    """A request at A that knows A, B and C, all of them stewards."""
+    world = World(
+        A,
+        lambda: tuple(Candidate(p, NAMES[p], SITES[p]) for p in NAMES),
+        lambda key: (A, B, C),
+    )
+    if order is not None:
+        deployment = AUTHORITY.deployment(order, NOW, fresh=True)
+    else:
+        deployment = AUTHORITY.draft(spec or shop(), "s1")
+    return Placing(REQUEST, deployment, order, world, Random(3), NOW)
+
+
+def quote(peer: PeerId, free: Quantum = ROOM, later: tuple[Step, ...] = ()) -> Quote:
+    """A host's word on its room."""
+    return Quote(
+        request=REQUEST,
+        host=NAMES[peer],
+        site=SITES[peer],
+        free=free,
+        architecture="x86_64",
+        underlay=NAMES[peer],
+        encrypts=True,
+        images=(),
+        later=later or (Step(0.0, free),),
+    )
+
+
+def offer(peer: PeerId, free: Quantum = ROOM) -> Offer:
+    """The same, as the host's own."""
+    return Offer(peer, NAMES[peer], SITES[peer], free, "x86_64", NAMES[peer], True, ())
+
+
+def claims(ledger: Ledger) -> Claims:
+    """What is claimed of host A: nothing yet."""
+    return Claims(AUTHORITY, ledger, lambda: offer(A))
+
+
+def record_of(
+    order: SignedOrder,
+    placed: dict[str, PeerId],
+    grid: GridId | None = None,
+    epoch: int = 1,
+    state: GridState = GridState.UP,
+    changes: tuple[SignedOrder, ...] = (),
+    start_s: float = 0.0,
+) -> GridRecord:
+    """The record that places `placed`."""
+    deployment = AUTHORITY.deployment(order, NOW, fresh=True)
+    made = grid or grid_id(order)
+    return GridRecord(
+        id=made,
+        name=deployment.name,
+        owner=deployment.owner,
+        owner_site=deployment.owner_site,
+        epoch=epoch,
+        state=state,
+        order=order,
+        stewards=(A, B, C),
+        hosts=tuple(
+            HostRef(p, NAMES[p], SITES[p], NAMES[p]) for p in dict.fromkeys(placed.values())
+        ),
+        assignments=tuple(Assignment(name, peer) for name, peer in placed.items()),
+        vnis=(("lan", vni_of(made, "lan")),),
+        changes=changes,
+        start_s=start_s,
+    )
+
+
+def committed(record: GridRecord, before: bytes = b"") -> bytes:
+    """The register's value after its commit."""
+    return committing(record)(before)
+
+
+def asks(effects: list[Effect]) -> dict[PeerId, HoldAsk]:
+    """The holds that are asked for, by host."""
+    found = {}
+    for effect in effects:
+        if isinstance(effect, Send) and isinstance(effect.message, HoldAsk):
+            found[effect.peer] = effect.message
+    return found
+
+
+def granted(ask: HoldAsk) -> HoldReply:
+    """Everything of it."""
+    return HoldReply(ask.grid, ask.workspaces, ())
+
+
+def refused(ask: HoldAsk, refusal: Refusal) -> HoldReply:
+    """All of it."""
+    return HoldReply(ask.grid, (), tuple((name, refusal) for name in ask.workspaces))
+
+
+def said(effects: list[Effect]) -> list[tuple[str, str]]:
+    """(to whom, what kind of message), in order."""
+    return [(NAMES[e.peer], type(e.message).__name__) for e in effects if isinstance(e, Send)]

@@ -1,0 +1,308 @@
+"""The host's side of waiting: room kept for who is older, within bounds that nobody can stretch."""
+
+from collections.abc import Sequence
+from random import Random
+
+import msgspec
+import pytest
+from negotiating import (
+    ADMIN,
+    AT_ONCE,
+    AUTHORITY,
+    FEDERATION,
+    MIB,
+    NOW,
+    RIVAL,
+    A,
+    B,
+    C,
+    claims,
+    offer,
+    shop,
+)
+
+from protocol.capacity.ledger import Ledger
+from protocol.capacity.quantum import Quantum
+from protocol.contract.messages import HoldAsk, HoldReply, RoomClaim, RoomKept, RoomRenew
+from protocol.grid.model import GridSpec, LeaseTerms, PlacementSpec
+from protocol.grid.record import grid_id, vni_of
+from protocol.hosting.holds import Holds, Taken
+from protocol.sim.people import Admin
+from protocol.terms.effects import Effect, Send
+from protocol.terms.ids import PeerId
+from protocol.terms.limits import CLAIM_AGE_S, CLAIM_MOST_S, CLAIM_S, CLAIMS_PER_HOST, HOLD_S
+from protocol.terms.refusal import Constraint
+from protocol.trust.order import Action, SignedOrder
+from protocol.wire.codec import encode
+
+EIGHT = Quantum(4000, 8 * 128 * MIB, 1 << 40)
+"""Room for eight of 500 thousandths and 128 MiB."""
+ONE = Quantum(500, 128 * MIB, 0)
+WAITS = LeaseTerms(best_effort=True)
+
+
+def up(
+    at_s: float, by: Admin = ADMIN, name: str = "shop", lease: LeaseTerms = AT_ONCE
+) -> SignedOrder:
+    spec = msgspec.structs.replace(shop(9, lease=lease), name=name)
+    valid_s = 30 * 86400.0 if lease.best_effort else 600.0
+    return by.order(Action.UP, name, at_s, body=encode(spec), valid_s=valid_s)
+
+
+def part(order: SignedOrder) -> str:
+    return AUTHORITY.deployment(order, NOW, fresh=False).order
+
+
+def names(count: int) -> tuple[str, ...]:
+    return tuple(f"web-{n}" for n in range(1, count + 1))
+
+
+class Host:
+    """One host's claims, holds and clock."""
+
+    def __init__(self, room: Quantum = EIGHT) -> None:
+        self.ledger = Ledger(room, NOW)
+        self.claims = claims(self.ledger)
+        self.holds = Holds("alpha", self.ledger, AUTHORITY, self.claims, {}, NOW)
+
+    def claim(self, order: SignedOrder, count: int, now: float = NOW) -> None:
+        self.claims.ask(B, RoomClaim(order, names(count)), now)
+        self.claims.check()
+
+    def renew(self, order: SignedOrder, kept: int, now: float, by: PeerId = B) -> list[RoomKept]:
+        """What is answered to that."""
+        effects, _ = self.claims.renew(by, RoomRenew(part(order), kept), now)
+        return self.told(now, effects)
+
+    def told(self, now: float = NOW, effects: Sequence[Effect] = ()) -> list[RoomKept]:
+        """What claimants are told, all of them at B."""
+        said = [e for e in (*effects, *self.claims.tell(now)) if isinstance(e, Send)]
+        return [e.message for e in said if isinstance(e.message, RoomKept)]
+
+    def free(self, order: SignedOrder | None, now: float = NOW) -> int:
+        """How many places that order is offered; None: of a plan."""
+        part, since_s = "", 0.0
+        if order is not None:
+            deployment = AUTHORITY.deployment(order, now, fresh=False)
+            part, since_s = deployment.order, deployment.issued_at_s
+        free = self.ledger.free
+        return ONE.times_in(free - self.claims.kept(part, since_s, free, now))
+
+    def hold(self, order: SignedOrder, *names: str, start_s: float = 0.0) -> HoldReply:
+        grid = grid_id(order)
+        vnis = (("lan", vni_of(grid, "lan")),)
+        ask = HoldAsk(grid, order, names, (A, B, C), vnis, HOLD_S, start_s)
+        effects, _ = self.holds.ask(B, ask, Taken({}, {}), offer(A), NOW)
+        (reply,) = [e.message for e in effects if isinstance(e, Send)]
+        assert isinstance(reply, HoldReply)
+        return reply
+
+
+def test_what_is_free_is_kept_from_the_younger_and_from_plans() -> None:
+    host, old, young = Host(), up(NOW - 9), up(NOW - 1, RIVAL)
+    host.claim(old, 3)
+    assert (host.free(old), host.free(young), host.free(None)) == (8, 5, 5)
+
+
+def test_who_is_older_does_not_see_it() -> None:
+    host, old, young = Host(), up(NOW - 9), up(NOW - 1, RIVAL)
+    host.claim(young, 3)
+    assert host.free(old) == 8
+
+
+def test_a_hold_is_refused_for_it_with_its_reason_and_granted_to_whom_it_is_kept_for() -> None:
+    host = Host(ONE + ONE)
+    old, young = up(NOW - 9), up(NOW - 1, RIVAL, "other")
+    host.claim(old, 1)
+    assert host.hold(young, "web-1").held == ("web-1",)
+    reply = host.hold(young, "web-2")
+    ((_, why),) = reply.refused
+    assert (why.constraint, why.detail) == (
+        Constraint.OLDER,
+        "it keeps what is free for an older request",
+    )
+    assert host.hold(old, "web-7").held == ("web-7",)
+
+
+def test_what_gets_free_is_kept_too() -> None:
+    host, old, young = Host(), up(NOW - 9), up(NOW - 1, RIVAL, "other")
+    host.hold(young, *(f"web-{n}" for n in range(1, 9)))
+    host.claim(old, 2)
+    assert host.free(old) == 0
+    for name in ("web-1", "web-2", "web-3"):
+        host.ledger.strike((grid_id(young), name))
+    assert (host.free(old), host.free(young)) == (3, 1)
+
+
+def test_the_oldest_has_it_first_whoever_claimed_first() -> None:
+    host, old, young = Host(), up(NOW - 9), up(NOW - 1, RIVAL)
+    host.claim(young, 4)
+    host.claim(old, 3)
+    assert (host.free(old), host.free(young), host.free(None)) == (8, 5, 4)
+
+
+@pytest.mark.parametrize("count", [1, 5, 9])
+def test_all_together_keep_half_of_a_host_at_most(count: int) -> None:
+    host = Host()
+    host.claim(up(NOW - 9), count)
+    assert host.free(None) == 8 - min(count, 4)
+
+
+def test_one_workspace_may_be_more_than_half() -> None:
+    host = Host(ONE)
+    host.claim(up(NOW - 9), 2)
+    assert host.free(None) == 0
+
+
+def test_it_ends_by_itself_unless_it_is_said_again() -> None:
+    host, old = Host(), up(NOW - 9)
+    host.claim(old, 2)
+    host.claim(old, 3, NOW + CLAIM_S - 1)
+    assert host.free(None, NOW + CLAIM_S + 1) == 5
+    due = host.claims.next_deadline()
+    assert due is not None
+    assert due.at_s == NOW + 2 * CLAIM_S - 1
+    assert host.claims.tick(due.at_s)
+    assert host.free(None, due.at_s) == 8
+    assert not len(host.claims)
+
+
+def test_it_ends_when_its_order_lets_go_or_is_held_here() -> None:
+    host, old = Host(), up(NOW - 9)
+    host.claim(old, 2)
+    host.claim(old, 0)
+    assert not len(host.claims)
+    host.claim(old, 2)
+    host.hold(old, "web-1")
+    assert not len(host.claims)
+
+
+def test_an_owner_has_one_at_a_host_the_oldest() -> None:
+    host, old, young = Host(), up(NOW - 9), up(NOW - 1, name="other")
+    host.claim(young, 2)
+    host.claim(old, 3)
+    assert host.free(None) == 5
+    host.claim(young, 4)
+    assert host.free(None) == 5
+
+
+def test_nobody_keeps_room_for_ever() -> None:
+    host, waits = Host(), up(NOW, lease=WAITS)
+    free = {}
+    for step in range(round(2 * CLAIM_MOST_S / 5) + 3):
+        now = NOW + 5.0 * step
+        host.claim(waits, 2, now)
+        free[5.0 * step] = host.free(None, now)
+    assert all(free[s] == 6 for s in free if s < CLAIM_MOST_S)
+    assert all(free[s] == 8 for s in free if CLAIM_MOST_S <= s < 2 * CLAIM_MOST_S)
+    assert free[max(free)] == 6
+
+
+def test_a_date_in_the_past_counts_for_so_much() -> None:
+    host, first_s = Host(), NOW + 86400.0
+    ancient, honest = up(NOW, RIVAL, lease=WAITS), up(first_s - CLAIM_AGE_S - 4, lease=WAITS)
+    host.claim(honest, 2, first_s - 5)
+    host.claim(ancient, 2, first_s)
+    assert (host.free(honest, first_s), host.free(ancient, first_s)) == (8, 6)
+
+
+def test_a_host_keeps_so_many_claims_the_oldest() -> None:
+    host = Host(ONE)
+    for number in range(CLAIMS_PER_HOST + 3):
+        site = Admin(FEDERATION, f"site-{number}", Random(number))
+        host.claim(up(NOW - number, site), 1)
+    assert len(host.claims) == CLAIMS_PER_HOST
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        shop(2, memory_mib=4096),
+        shop(2, lease=LeaseTerms(start_s=NOW + 3600)),
+        msgspec.structs.replace(shop(2), placement=PlacementSpec(sites=("s9",))),
+    ],
+)
+def test_room_is_kept_only_for_what_could_begin_here_now(spec: GridSpec) -> None:
+    host = Host()
+    host.claim(ADMIN.up(spec, NOW - 9), 2)
+    assert not len(host.claims)
+
+
+def test_a_reservation_does_not_see_it() -> None:
+    host = Host(ONE)
+    host.claim(up(NOW - 9), 1)
+    later = up(NOW - 1, RIVAL, "other", lease=LeaseTerms(start_s=NOW + 3600))
+    assert host.hold(later, "web-1", start_s=NOW + 3600).held == ("web-1",)
+    assert host.hold(up(NOW - 1, RIVAL, "third"), "web-1").held == ()
+
+
+def test_an_order_that_is_not_believed_keeps_nothing() -> None:
+    host = Host()
+    host.claim(up(NOW - 5000), 2)
+    assert not len(host.claims)
+
+
+def test_whoever_claims_is_told_for_how_much_there_is_room_and_when_that_changes() -> None:
+    host, old, other = Host(), up(NOW - 9), up(NOW - 20, RIVAL, "other")
+    host.hold(other, *names(8))
+    host.claim(old, 3)
+    assert host.told() == []
+    for name in ("web-1", "web-2"):
+        host.ledger.strike((grid_id(other), name))
+    assert host.told() == [RoomKept(part(old), names(2))]
+    assert host.told() == []
+    host.hold(other, "web-1")
+    assert host.told() == [RoomKept(part(old), names(1))]
+
+
+def test_room_that_is_kept_for_an_older_one_is_not_told_of() -> None:
+    host, old, young = Host(ONE + ONE), up(NOW - 9), up(NOW - 1, RIVAL)
+    host.claim(old, 1)
+    host.claim(young, 2)
+    assert host.told() == [RoomKept(part(old), names(1)), RoomKept(part(young), names(1))]
+
+
+def test_a_renewal_is_as_good_as_the_claim_and_is_not_answered() -> None:
+    host, old = Host(), up(NOW - 9)
+    host.claim(old, 3)
+    assert host.told() == [RoomKept(part(old), names(3))]
+    assert host.renew(old, 3, NOW + CLAIM_S - 1) == []
+    assert host.free(None, NOW + CLAIM_S + 1) == 5
+    assert host.free(None, NOW + 2 * CLAIM_S) == 8
+
+
+@pytest.mark.parametrize("heard", [0, 2])
+def test_who_heard_something_else_is_told_again(heard: int) -> None:
+    host, old = Host(), up(NOW - 9)
+    host.claim(old, 3)
+    host.told()
+    assert host.renew(old, heard, NOW + 4) == [RoomKept(part(old), names(3))]
+
+
+def test_a_claim_that_is_not_here_or_not_whoever_renews_it_is_not_renewed() -> None:
+    host, old = Host(), up(NOW - 9)
+    gone = [RoomKept(part(old), (), claimed=False)]
+    assert host.renew(old, 0, NOW) == gone
+    host.claim(old, 3)
+    host.told()
+    assert host.renew(old, 3, NOW + 4, by=C) == gone
+    assert host.free(None, NOW + CLAIM_S + 1) == 8
+
+
+def test_renewals_do_not_keep_room_for_ever() -> None:
+    host, waits = Host(), up(NOW, lease=WAITS)
+    host.claim(waits, 2)
+    for step in range(1, round(CLAIM_MOST_S / 5)):
+        host.renew(waits, 2, NOW + 5.0 * step)
+        assert host.free(None, NOW + 5.0 * step) == 6
+    host.renew(waits, 2, NOW + CLAIM_MOST_S)
+    assert host.free(None, NOW + CLAIM_MOST_S) == 8
+    assert host.renew(waits, 2, NOW + CLAIM_MOST_S + 5) == [RoomKept(part(waits), (), False)]
+
+
+def test_a_renewal_of_an_order_that_is_not_valid_any_more_keeps_nothing() -> None:
+    host, old = Host(), up(NOW - 595)
+    host.claim(old, 2)
+    host.renew(old, 2, NOW + 8)
+    assert host.free(None, NOW + 9) == 6
+    assert host.free(None, NOW + CLAIM_S + 1) == 8
