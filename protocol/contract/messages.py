@@ -5,10 +5,9 @@ import msgspec
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import Step
 from protocol.grid.lease import Asked
-from protocol.grid.lifecycle import Status
-from protocol.grid.record import GridRecord, GridState
+from protocol.grid.record import GridRecord
 from protocol.terms.coordinate import Coordinate
-from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
+from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.refusal import Refusal
 from protocol.trust.order import SignedOrder
 
@@ -182,32 +181,3 @@ NegotiationMessage = (
     | LeaseAsk
     | LeaseReply
 )
-
-
-class Notice(msgspec.Struct, frozen=True):
-    """Body of the record of kind `grid`, named after the grid's id: a carrier (or its maker) tells of it."""
-
-    grid: GridId
-    name: str
-    owner: KeyId
-    owner_site: str
-    epoch: int
-    state: GridState
-    stewards: tuple[PeerId, ...]
-    placed: tuple[tuple[str, PeerId], ...]
-    """The whole placement: (workspace, host)."""
-    addresses: tuple[tuple[str, str], ...]
-    """(workspace, its first address)."""
-    mine: tuple[Status, ...]
-    """What this peer carries."""
-    made_s: float
-    lease_s: int
-    starts_s: float = 0.0
-    """By this host's clock, as the next two."""
-    ends_s: float = 0.0
-    kept_until_s: float = 0.0
-    hindered: tuple[str, ...] = ()
-    """Clusters of best-effort work this host has no room for now: all its hosts suspend them."""
-
-
-NOTICE = "grid"

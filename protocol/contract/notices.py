@@ -2,9 +2,38 @@
 
 import msgspec
 
-from protocol.contract.messages import Notice
+from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridState
 from protocol.terms.ids import GridId, KeyId, PeerId
+
+NOTICE = "grid"
+"""The kind of its record."""
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Body of the record of kind `grid`, named after the grid's id: a carrier (or its maker) tells of it."""
+
+    grid: GridId
+    name: str
+    owner: KeyId
+    owner_site: str
+    epoch: int
+    state: GridState
+    stewards: tuple[PeerId, ...]
+    placed: tuple[tuple[str, PeerId], ...]
+    """The whole placement: (workspace, host)."""
+    addresses: tuple[tuple[str, str], ...]
+    """(workspace, its first address)."""
+    mine: tuple[Status, ...]
+    """What this peer carries."""
+    made_s: float
+    lease_s: int
+    starts_s: float = 0.0
+    """By this host's clock, as the next two."""
+    ends_s: float = 0.0
+    kept_until_s: float = 0.0
+    hindered: tuple[str, ...] = ()
+    """Clusters of best-effort work this host has no room for now: all its hosts suspend them."""
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -15,7 +15,8 @@ from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import Rates
 from protocol.capacity.timetable import ALWAYS, Window
 from protocol.contract.authority import Authority
-from protocol.contract.messages import Act, ActReply, DecidedAck, LeaseAsk, LeaseReply, Notice
+from protocol.contract.messages import Act, ActReply, DecidedAck, LeaseAsk, LeaseReply
+from protocol.contract.notices import Notice
 from protocol.contract.outcomes import NoticeDue, Outcome, RoomChanged
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted, follow
 from protocol.grid.record import (

@@ -5,8 +5,7 @@ changed, plus a slow refresh of the advert.
 """
 
 from protocol.capacity.advert import KIND as ADVERT
-from protocol.contract.messages import NOTICE, Notice
-from protocol.contract.notices import Notices
+from protocol.contract.notices import NOTICE, Notice, Notices
 from protocol.contract.outcomes import NoticeDue, RoomChanged
 from protocol.grid.addresses import plan
 from protocol.grid.lifecycle import Phase

@@ -8,16 +8,15 @@ from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert
 from protocol.contract.authority import Authority
 from protocol.contract.messages import (
-    NOTICE,
     ActReply,
     DecidedAck,
     HoldReply,
     LeaseReply,
     NegotiationMessage,
-    Notice,
     Quote,
     RoomKept,
 )
+from protocol.contract.notices import NOTICE, Notice
 from protocol.contract.outcomes import Outcome
 from protocol.grid.record import GridRecord, GridState
 from protocol.hosting.host import Host

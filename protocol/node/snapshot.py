@@ -5,7 +5,7 @@ import msgspec
 from protocol.capacity.advert import Advert, shapes_in
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import Room, Step
-from protocol.contract.messages import Notice
+from protocol.contract.notices import Notice
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridState
 from protocol.node.node import Node

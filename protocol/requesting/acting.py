@@ -1,6 +1,7 @@
 """Pause, resume, restart, suspend, restore: carried to the hosts, which check the order and do it."""
 
-from protocol.contract.messages import Act, ActReply, Notice
+from protocol.contract.messages import Act, ActReply
+from protocol.contract.notices import Notice
 from protocol.grid.lifecycle import Phase, Status
 from protocol.requesting.request import Request, RequestState
 from protocol.terms.effects import Deadline, Effect, Send

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from protocol.capacity.advert import ImageLabel
 from protocol.contract.authority import Authority, Deployment
-from protocol.contract.messages import Notice
+from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Outcome
 from protocol.grid.record import GridState, order_part
 from protocol.requesting.events import PlanAsked

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from protocol.contract.messages import Decided, DecidedAck, Notice
+from protocol.contract.messages import Decided, DecidedAck
+from protocol.contract.notices import Notice
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState

@@ -7,7 +7,8 @@ person is told which those are.
 
 from collections.abc import Callable
 
-from protocol.contract.messages import Decided, DecidedAck, Notice
+from protocol.contract.messages import Decided, DecidedAck
+from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Outcome, Propose
 from protocol.grid.lifecycle import Phase
 from protocol.grid.record import (

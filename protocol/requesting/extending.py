@@ -6,7 +6,8 @@ that promised and hears no more asks the stewards, with a vote against it: as wi
 may die anywhere.
 """
 
-from protocol.contract.messages import Decided, DecidedAck, LeaseAsk, LeaseReply, Notice
+from protocol.contract.messages import Decided, DecidedAck, LeaseAsk, LeaseReply
+from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Outcome, Propose
 from protocol.grid.record import (
     Change,

@@ -12,7 +12,8 @@ knows, so the attempt is voted down until somebody answers; only then is the per
 from collections.abc import Callable, Iterable
 
 from protocol.contract.authority import Deployment
-from protocol.contract.messages import DecidedAck, HoldReply, Notice, Quote, RoomKept
+from protocol.contract.messages import DecidedAck, HoldReply, Quote, RoomKept
+from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Outcome, Propose
 from protocol.grid.lease import late
 from protocol.grid.record import (

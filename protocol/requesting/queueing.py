@@ -10,7 +10,7 @@ from math import inf
 
 import msgspec
 
-from protocol.contract.messages import Notice
+from protocol.contract.notices import Notice
 from protocol.grid.record import GridRecord, GridState, order_part
 from protocol.requesting.placing import Answer, Placing
 from protocol.requesting.request import RequestState

@@ -25,7 +25,7 @@ import msgspec
 from golden import examples, tables
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert
-from protocol.contract.messages import NOTICE, Notice
+from protocol.contract.notices import NOTICE, Notice
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, Register
 from protocol.membership.messages import Presence, Suspicion

@@ -4,7 +4,7 @@ import pytest
 from sim_calm import answer, calm_world, node_of
 
 from protocol.capacity.quantum import Quantum
-from protocol.contract.messages import NOTICE
+from protocol.contract.notices import NOTICE
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import LeaseTerms
 from protocol.grid.record import GridState

@@ -1,7 +1,6 @@
 """Notices put together, requests kept within bounds."""
 
-from protocol.contract.messages import Notice
-from protocol.contract.notices import Notices
+from protocol.contract.notices import Notice, Notices
 from protocol.grid.record import GridState
 from protocol.requesting.requests import Requests, answered
 from protocol.terms.ids import GridId, KeyId, PeerId, RequestId

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 from negotiating import ADMIN, AUTHORITY, NAMES, NOW, A, B, C, committed, record_of, said, shop
 
-from protocol.contract.messages import ActReply, DecidedAck, Notice
+from protocol.contract.messages import ActReply, DecidedAck
+from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Propose
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridRecord, GridState, grid_id, read_register

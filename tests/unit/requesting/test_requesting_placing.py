@@ -24,7 +24,8 @@ from negotiating import (
 )
 
 from protocol.capacity.quantum import Quantum
-from protocol.contract.messages import Decided, DecidedAck, HoldAsk, HoldReply, Notice
+from protocol.contract.messages import Decided, DecidedAck, HoldAsk, HoldReply
+from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Propose
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridRecord, GridState, Register, read_register, voiding
