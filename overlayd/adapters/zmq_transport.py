@@ -58,7 +58,7 @@ class ZmqTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_event: Callable[[TransportEvent], None] | None = None
         self._context: Context | None = None
-        self._gate: Gate | None = None
+        self._readiness: Gate | None = None
         self._acceptor: Acceptor | None = None
         self._heart: Heart | None = None
 
@@ -85,7 +85,7 @@ class ZmqTransport:
             on_frame=self._arrived,
             on_gone=self._gone,
         )
-        self._gate = Gate(self._context, self.refused, acceptor.has_room)
+        self._readiness = Gate(self._context, self.refused, acceptor.has_room)
         self._acceptor = acceptor
         try:
             self._address = acceptor.open(self._context, listen)
@@ -143,9 +143,9 @@ class ZmqTransport:
     def deny(self, peers: Set[PeerId]) -> None:
         """These, and only these, are refused from now on."""
         self._denied = frozenset(peers)
-        if self._gate is not None:
+        if self._readiness is not None:
             keys = (self._identity.transport_key_of(peer) for peer in peers)
-            self._gate.denied = frozenset(key for key in keys if key is not None)
+            self._readiness.denied = frozenset(key for key in keys if key is not None)
         for peer in peers:
             self.hang_up(peer)
 
@@ -176,9 +176,9 @@ class ZmqTransport:
         self._knocks.clear()
         if self._acceptor is not None:
             self._acceptor.close()
-        if self._gate is not None:
-            self._gate.close()
-        self._acceptor = self._gate = None
+        if self._readiness is not None:
+            self._readiness.close()
+        self._acceptor = self._readiness = None
         if self._context is not None and not self._context.closed:
             await asyncio.to_thread(self._context.term)
 

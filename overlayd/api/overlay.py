@@ -66,7 +66,7 @@ async def revoke(service: Here, data: JSONBody[SignedRecord]) -> RevocationView:
     except Untrusted as error:
         raise ApiProblem(400, f"this revocation is not accepted: {error}") from None
     certified = (revocation.issuer, revocation.serial)
-    known = certified in node.belonging.revocations
+    known = certified in node.certificates.revocations
     service.peer.submit(Revoking(data))
     return RevocationView(
         revocation.what, revocation.serial, revocation.reason, revocation.until_s, known

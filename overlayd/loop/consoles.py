@@ -82,7 +82,7 @@ class Consoles:
         checked = self._authority.order(ask.order, self._now(), fresh=True)
         order = checked.order
         whose = ""
-        for row in self._node.host.carrier.rows():
+        for row in self._node.host.leases.rows():
             record = row.record
             if order.grid not in (record.id, record.name):
                 continue

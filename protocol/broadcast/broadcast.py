@@ -70,7 +70,7 @@ class Stray(msgspec.Struct, frozen=True):
     record: Record
 
 
-class Ended(msgspec.Struct, frozen=True):
+class Expired(msgspec.Struct, frozen=True):
     """A record outlived its time: nobody says this any more."""
 
     record: Record
@@ -82,7 +82,7 @@ class DetailAsked(msgspec.Struct, frozen=True):
     peer: PeerId
 
 
-Told = Learnt | Broken | Stray | Ended | DetailAsked
+Outcome = Learnt | Broken | Stray | Expired | DetailAsked
 
 
 class Members(Protocol):
@@ -208,7 +208,7 @@ class Broadcast:
 
     def handle(
         self, sender: PeerId, message: BroadcastMessage, now: float
-    ) -> tuple[list[Effect], list[Told]]:
+    ) -> tuple[list[Effect], list[Outcome]]:
         """What follows from a neighbour's message."""
         match message:
             case Gossip(records=records):
@@ -239,10 +239,10 @@ class Broadcast:
             case _:
                 assert_never(message)
 
-    def tick(self, now: float) -> tuple[list[Effect], list[Told]]:
+    def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
         """Grafts overdue news, ends old records, compares with one neighbour."""
         effects = self.tree.tick(now)
-        told: list[Told] = [Ended(record) for record in self.directory.sweep(now)]
+        told: list[Outcome] = [Expired(record) for record in self.directory.sweep(now)]
         if self._compare_s is not None and now >= self._compare_s:
             neighbours = self.tree.neighbours
             self._compare_s = now + COMPARE_EVERY_S * self._dice.uniform(0.8, 1.2)
@@ -264,7 +264,7 @@ class Broadcast:
 
     def take(
         self, sender: PeerId, signed: SignedRecord, now: float
-    ) -> tuple[list[Effect], list[Told]]:
+    ) -> tuple[list[Effect], list[Outcome]]:
         """A record somebody pushed: checked, kept and sent on if it is news."""
         try:
             record = read_record(signed)
@@ -282,9 +282,9 @@ class Broadcast:
 
     def _gossip(
         self, sender: PeerId, records: tuple[SignedRecord, ...], now: float
-    ) -> tuple[list[Effect], list[Told]]:
+    ) -> tuple[list[Effect], list[Outcome]]:
         effects: list[Effect] = []
-        told: list[Told] = []
+        told: list[Outcome] = []
         for signed in records:
             more, news = self.take(sender, signed, now)
             effects += more
@@ -296,8 +296,8 @@ class Broadcast:
 
     def _records(
         self, sender: PeerId, records: tuple[SignedRecord, ...], now: float
-    ) -> tuple[list[Effect], list[Told]]:
-        told: list[Told] = []
+    ) -> tuple[list[Effect], list[Outcome]]:
+        told: list[Outcome] = []
         for signed in records:
             try:
                 record = read_record(signed)
@@ -312,7 +312,7 @@ class Broadcast:
 
     def _taken(
         self, sender: PeerId, record: Record, signed: SignedRecord, now: float
-    ) -> list[Told]:
+    ) -> list[Outcome]:
         if record.owner == self._signer.key:
             return self._own(record)
         if not self.keeps(record.scope):
@@ -330,7 +330,7 @@ class Broadcast:
         """Untrusted unless its owner signed it. Only what is news is worth the check."""
         require_signature(self._verifier, record.owner, DOMAIN, signed.payload, signed.signature)
 
-    def _own(self, record: Record) -> list[Told]:
+    def _own(self, record: Record) -> list[Outcome]:
         """Something this peer signed and does not have: said by an earlier life, or for another site only."""
         mine = record.incarnation == self.incarnation and record.sequence <= self._sequence
         if mine and not self.keeps(record.scope):

@@ -17,7 +17,7 @@ from protocol.capacity.room import FOREVER, Room
 from protocol.capacity.timetable import (
     ALWAYS,
     EntryKey,
-    Span,
+    Occupancy,
     Timetable,
     Window,
     lease_spans,
@@ -44,7 +44,7 @@ class Ledger:
     def __init__(self, capacity: Quantum, now: float = 0.0) -> None:
         self._firm = Timetable(capacity)
         self._table = Timetable(capacity)
-        self._yielding: dict[EntryKey, tuple[Yields, tuple[Span, ...]]] = {}
+        self._yielding: dict[EntryKey, tuple[Yields, tuple[Occupancy, ...]]] = {}
         self.until_s: dict[Group, float] = {}
         """Until when each group that yields can run; not later than now if it cannot."""
         self.now_s = now
@@ -104,7 +104,7 @@ class Ledger:
         self.enter_spans(key, lease_spans(quantum, window), yields)
 
     def enter_spans(
-        self, key: EntryKey, spans: tuple[Span, ...], yields: Yields | None = None
+        self, key: EntryKey, spans: tuple[Occupancy, ...], yields: Yields | None = None
     ) -> None:
         """The same for what is not the same quantum all the time."""
         self._yielding.pop(key, None)
@@ -112,9 +112,9 @@ class Ledger:
             self._firm.reserve(key, spans)
             self._table.reserve(key, spans)
         else:
-            kept = tuple(Span(s.start_s, s.end_s, s.quantum.kept) for s in spans)
+            kept = tuple(Occupancy(s.start_s, s.end_s, s.quantum.kept) for s in spans)
             runs = tuple(
-                Span(s.start_s, s.end_s, s.quantum - s.quantum.kept)
+                Occupancy(s.start_s, s.end_s, s.quantum - s.quantum.kept)
                 for s in spans
                 if s.quantum != s.quantum.kept
             )
@@ -122,7 +122,7 @@ class Ledger:
             self._yielding[key] = (yields, runs)
         self.plan()
 
-    def spans(self, key: EntryKey) -> tuple[Span, ...]:
+    def spans(self, key: EntryKey) -> tuple[Occupancy, ...]:
         """What is promised to an entry; all it would take, if it yields."""
         if key in self._yielding:
             return self._firm.spans(key) + self._yielding[key][1]
@@ -132,7 +132,7 @@ class Ledger:
         """Whether an entry yields."""
         return self._yielding[key][0] if key in self._yielding else None
 
-    def fits(self, key: EntryKey, spans: tuple[Span, ...]) -> bool:
+    def fits(self, key: EntryKey, spans: tuple[Occupancy, ...]) -> bool:
         """Whether that could be promised in place of what the entry has."""
         return self._table.fits(key, spans)
 
@@ -164,7 +164,7 @@ class Ledger:
             self.until_s[group] = until_s
             for key in members:
                 shorter = tuple(
-                    Span(s.start_s, min(s.end_s, until_s), s.quantum)
+                    Occupancy(s.start_s, min(s.end_s, until_s), s.quantum)
                     for s in self._yielding[key][1]
                     if min(s.end_s, until_s) > max(s.start_s, self.now_s)
                 )

@@ -19,7 +19,7 @@ EntryKey = tuple[str, str]
 """(grid id, workspace name)."""
 
 
-class Span(msgspec.Struct, frozen=True, array_like=True):
+class Occupancy(msgspec.Struct, frozen=True, array_like=True):
     """A quantum from `start_s` until `end_s` (which is not part of it), seconds of Unix time."""
 
     start_s: float
@@ -38,12 +38,12 @@ class Window(msgspec.Struct, frozen=True, array_like=True):
 ALWAYS = Window(-FOREVER, FOREVER, FOREVER)
 
 
-def lease_spans(quantum: Quantum, window: Window) -> tuple[Span, ...]:
+def lease_spans(quantum: Quantum, window: Window) -> tuple[Occupancy, ...]:
     """What a lease takes: everything while it runs, then its disk until its state is deleted."""
-    runs = Span(window.start_s, window.end_s, quantum)
+    runs = Occupancy(window.start_s, window.end_s, quantum)
     if window.kept_until_s <= window.end_s or not quantum.disk_bytes:
         return (runs,)
-    return (runs, Span(window.end_s, window.kept_until_s, quantum.kept))
+    return (runs, Occupancy(window.end_s, window.kept_until_s, quantum.kept))
 
 
 class Timetable:
@@ -51,7 +51,7 @@ class Timetable:
 
     def __init__(self, capacity: Quantum) -> None:
         self._capacity = capacity
-        self._entries: dict[EntryKey, tuple[Span, ...]] = {}
+        self._entries: dict[EntryKey, tuple[Occupancy, ...]] = {}
         self.room = Room([-FOREVER], [capacity])
         """What is not promised. Read it; only the timetable changes it."""
         self._horizon_s = -FOREVER
@@ -88,15 +88,15 @@ class Timetable:
         self.room.free = [free + more for free in self.room.free]
         self._shrunk = not all(Quantum().fits(free) for free in self.room.free)
 
-    def spans(self, key: EntryKey) -> tuple[Span, ...]:
+    def spans(self, key: EntryKey) -> tuple[Occupancy, ...]:
         """What is promised to an entry; nothing if there is none."""
         return self._entries.get(key, ())
 
-    def entries(self) -> dict[EntryKey, tuple[Span, ...]]:
+    def entries(self) -> dict[EntryKey, tuple[Occupancy, ...]]:
         """Everything promised. Read it only."""
         return self._entries
 
-    def reserve(self, key: EntryKey, spans: tuple[Span, ...]) -> None:
+    def reserve(self, key: EntryKey, spans: tuple[Occupancy, ...]) -> None:
         """Promises, in place of what was promised to that entry: so it is extended and shortened, too.
 
         Whether it fits is the caller's to have asked.
@@ -111,7 +111,7 @@ class Timetable:
         for span in self._entries.pop(key, ()):
             self._take(span, span.quantum)
 
-    def fits(self, key: EntryKey, spans: tuple[Span, ...]) -> bool:
+    def fits(self, key: EntryKey, spans: tuple[Occupancy, ...]) -> bool:
         """Whether that could be promised in place of what that entry has."""
         old = self.spans(key)
         listed = key in self._entries
@@ -158,7 +158,7 @@ class Timetable:
 
     # -- parts
 
-    def _take(self, span: Span, more: Quantum) -> None:
+    def _take(self, span: Occupancy, more: Quantum) -> None:
         """Adds to what is free over a span."""
         start_s = span.start_s if span.start_s > self._horizon_s else -FOREVER
         if span.end_s <= max(start_s, self._horizon_s) or span.end_s <= span.start_s:

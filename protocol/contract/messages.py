@@ -4,7 +4,7 @@ import msgspec
 
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import Step
-from protocol.grid.lease import Asked
+from protocol.grid.lease import LeaseTime
 from protocol.grid.record import GridRecord
 from protocol.terms.coordinate import Coordinate
 from protocol.terms.ids import GridId, PeerId, RequestId
@@ -17,7 +17,7 @@ class QuoteAsk(msgspec.Struct, frozen=True, tag="quote-ask"):
 
     request: RequestId
     site: str
-    time: Asked = Asked(0.0, 0.0, 0.0)
+    time: LeaseTime = LeaseTime(0.0, 0.0, 0.0)
     grid: str = ""
     """What it is to be named."""
     apart: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ class Notice(msgspec.Struct, frozen=True):
     """Clusters of best-effort work this host has no room for now: all its hosts suspend them."""
 
 
-class Heard(msgspec.Struct, frozen=True):
+class HeardNotice(msgspec.Struct, frozen=True):
     """One host's notice and when it came (this peer's clock)."""
 
     notice: Notice
@@ -47,11 +47,11 @@ class Notices:
     """The newest notice of each host about each grid."""
 
     def __init__(self) -> None:
-        self._by_grid: dict[GridId, dict[PeerId, Heard]] = {}
+        self._by_grid: dict[GridId, dict[PeerId, HeardNotice]] = {}
 
     def put(self, peer: PeerId, notice: Notice, now: float) -> None:
         """Takes a notice, in place of that host's last about the grid."""
-        self._by_grid.setdefault(notice.grid, {})[peer] = Heard(notice, now)
+        self._by_grid.setdefault(notice.grid, {})[peer] = HeardNotice(notice, now)
 
     def drop(self, peer: PeerId, grid: GridId) -> None:
         """That host has nothing to tell of it any more."""
@@ -60,7 +60,7 @@ class Notices:
         if not hosts:
             self._by_grid.pop(grid, None)
 
-    def about(self, grid: GridId) -> dict[PeerId, Heard]:
+    def about(self, grid: GridId) -> dict[PeerId, HeardNotice]:
         """All hosts' notices of one grid."""
         return self._by_grid.get(grid, {})
 

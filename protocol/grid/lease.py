@@ -16,7 +16,7 @@ from protocol.terms.limits import CLEAR_S, RESERVE_AHEAD_S, SLACK_S, USEFUL_S
 from protocol.terms.quantities import format_duration
 
 
-class Asked(msgspec.Struct, frozen=True, array_like=True):
+class LeaseTime(msgspec.Struct, frozen=True, array_like=True):
     """What is asked of a host's time: from when (0: now) and for how long in all."""
 
     start_s: float
@@ -31,14 +31,14 @@ def kept_s(terms: LeaseTerms) -> float:
     return float(terms.grace_s)
 
 
-def asked(spec: GridSpec, start_s: float = 0.0) -> Asked:
+def asked(spec: GridSpec, start_s: float = 0.0) -> LeaseTime:
     """The time a grid asks of each of its hosts, if it begins then."""
     busy_s = spec.lease_s + SLACK_S + CLEAR_S
     useful_s = min(busy_s, USEFUL_S) if spec.lease.best_effort else 0.0
-    return Asked(start_s, busy_s, busy_s + kept_s(spec.lease), useful_s)
+    return LeaseTime(start_s, busy_s, busy_s + kept_s(spec.lease), useful_s)
 
 
-def window(of: Asked, now: float, suspends: bool) -> Window:
+def window(of: LeaseTime, now: float, suspends: bool) -> Window:
     """The same by the clock of a host that can suspend what is asked for, or cannot."""
     start_s = of.start_s or now
     busy_s = of.useful_s if suspends and of.useful_s else of.busy_s

@@ -6,7 +6,7 @@ came. It votes down an extension whose time to be decided is up, and takes down 
 
 from protocol.contract.outcomes import Propose
 from protocol.grid.record import Change, lapsing, register_key, unchanged, voiding
-from protocol.hosting.lease import CarriedRow
+from protocol.hosting.lease import Lease
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, earliest
 from protocol.terms.ids import GridId
@@ -54,7 +54,7 @@ class Auditing:
         self._read_s.pop(grid, None)
         self._lapse_s.pop(grid, None)
 
-    def due(self, row: CarriedRow, now: float) -> Propose | None:
+    def due(self, row: Lease, now: float) -> Propose | None:
         """What is to be asked about a grid now, if anything."""
         grid = row.record.id
         if now >= self._lapse_s.get(grid, _NEVER):
@@ -68,7 +68,7 @@ class Auditing:
             return _propose(row, unchanged)
         return None
 
-    def next_deadline(self, rows: list[CarriedRow]) -> Deadline | None:
+    def next_deadline(self, rows: list[Lease]) -> Deadline | None:
         """When the first question is due."""
         return earliest(
             *(Deadline(at_s, "lapse") for at_s in self._lapse_s.values()),
@@ -76,14 +76,14 @@ class Auditing:
             *(Deadline(at_s, "audit") for at_s in self._read_s.values()),
         )
 
-    def _pending_s(self, row: CarriedRow) -> float:
+    def _pending_s(self, row: Lease) -> float:
         return max(row.pending[0].until_s, self._ask_s.get(row.record.id, 0.0))
 
     def _next_s(self, now: float) -> float:
         return now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
 
 
-def _propose(row: CarriedRow, change: Change) -> Propose:
+def _propose(row: Lease, change: Change) -> Propose:
     grid, record = row.record.id, row.record
     key = register_key(record.owner, record.name)
     return Propose(f"audit:{grid}", key, record.stewards, change, grid)

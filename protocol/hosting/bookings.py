@@ -3,31 +3,31 @@
 import msgspec
 
 from protocol.capacity.ledger import EntryKey, Ledger, Yields
-from protocol.capacity.timetable import Span, Window
+from protocol.capacity.timetable import Occupancy, Window
 from protocol.contract.authority import Authority
 from protocol.grid.lifecycle import Phase, Status, Wanted
-from protocol.hosting.lease import CarriedRow, effective, lacking, spans, stage_of, yields_of
+from protocol.hosting.lease import Lease, effective, lacking, spans, stage_of, yields_of
 from protocol.terms.ids import GridId
 
-Told = dict[GridId, dict[str, Status]]
+Statuses = dict[GridId, dict[str, Status]]
 """Where workspaces are, as the shell reported last; the carrier's."""
 
 
-class Entries:
+class Bookings:
     """The carrier's side of the ledger."""
 
-    def __init__(self, ledger: Ledger, authority: Authority, told: Told) -> None:
+    def __init__(self, ledger: Ledger, authority: Authority, told: Statuses) -> None:
         self._ledger, self._authority, self._told = ledger, authority, told
 
-    def enter(self, row: CarriedRow) -> None:
+    def enter(self, row: Lease) -> None:
         """Everything a row's workspaces take, in place of what they took."""
         self._try(row, self._wanted(row), anyway=True)
 
-    def fits(self, row: CarriedRow) -> bool:
+    def fits(self, row: Lease) -> bool:
         """Enters it, unless it does not fit: then nothing is changed."""
         return self._try(row, self._wanted(row), anyway=row.yields)
 
-    def short(self, row: CarriedRow, after: dict[str, Wanted], now: float) -> str:
+    def short(self, row: Lease, after: dict[str, Wanted], now: float) -> str:
         """What is missing to have those workspaces so; empty if nothing. The ledger stays as it is.
 
         A suspended workspace needs disk for its memory, a restored one its cpus and memory again.
@@ -51,13 +51,13 @@ class Entries:
 
     # -- parts
 
-    def _wanted(self, row: CarriedRow) -> tuple[Wanted, ...]:
+    def _wanted(self, row: Lease) -> tuple[Wanted, ...]:
         """What is to be made of them, were what is pending decided: that is what is promised."""
         end_s = row.lease_until_s + sum(p.by_s for p in row.pending)
         held = msgspec.structs.replace(row, lease_until_s=end_s)
         return effective(row, stage_of(held, self._ledger.now_s))
 
-    def _try(self, row: CarriedRow, after: tuple[Wanted, ...], anyway: bool) -> bool:
+    def _try(self, row: Lease, after: tuple[Wanted, ...], anyway: bool) -> bool:
         grid = row.record.id
         members = self._authority.remember(row.record.order)
         before = {w.workspace: self._saved((grid, w.workspace)) for w in after}
@@ -71,7 +71,7 @@ class Entries:
             self._ledger.enter_spans((grid, name), taken, yields_of(row, members[name]))
         return True
 
-    def _saved(self, key: EntryKey) -> tuple[tuple[Span, ...], Yields | None]:
+    def _saved(self, key: EntryKey) -> tuple[tuple[Occupancy, ...], Yields | None]:
         return self._ledger.spans(key), self._ledger.yields(key)
 
     def _phase(self, grid: GridId, name: str) -> Phase | None:

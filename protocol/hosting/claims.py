@@ -28,7 +28,7 @@ from protocol.capacity.quantum import Quantum
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import RoomClaim, RoomKept, RoomRenew
 from protocol.contract.outcomes import Outcome, RoomChanged
-from protocol.grid.lease import Asked, asked, window
+from protocol.grid.lease import LeaseTime, asked, window
 from protocol.placement.fit import Offer, quantum_of, rules_of, unsuitable
 from protocol.terms.effects import Deadline, Effect, Note, Send, earliest
 from protocol.terms.ids import KeyId, PeerId
@@ -58,7 +58,7 @@ class Claim(msgspec.Struct, frozen=True):
     until_s: float
     sizes: dict[str, Quantum]
     """Of each workspace."""
-    time: Asked
+    time: LeaseTime
     """What its lease asks for."""
     told: tuple[str, ...] = ()
     """For which workspaces there is room, as it was told last."""

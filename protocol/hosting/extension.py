@@ -5,8 +5,8 @@ import msgspec
 from protocol.contract.authority import Authority
 from protocol.contract.messages import LeaseAsk
 from protocol.grid.record import GridState, Register, extension_id, lease_change
-from protocol.hosting.bookings import Entries
-from protocol.hosting.lease import UNWARNED, CarriedRow, Pending, Stage, stage_of
+from protocol.hosting.bookings import Bookings
+from protocol.hosting.lease import UNWARNED, Lease, LeaseStage, Pending, stage_of
 from protocol.terms.limits import HOLD_S
 from protocol.terms.quantities import format_moment
 from protocol.trust.order import Action
@@ -14,15 +14,13 @@ from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed
 
 
-class Lengthening:
+class Extension:
     """Of one host. Rows are the carrier's; what is answered is to be put in their place."""
 
-    def __init__(self, entries: Entries, authority: Authority) -> None:
-        self._entries, self._authority = entries, authority
+    def __init__(self, bookings: Bookings, authority: Authority) -> None:
+        self._bookings, self._authority = bookings, authority
 
-    def promise(
-        self, row: CarriedRow | None, ask: LeaseAsk, now: float
-    ) -> tuple[CarriedRow | None, str]:
+    def promise(self, row: Lease | None, ask: LeaseAsk, now: float) -> tuple[Lease | None, str]:
         """The row with the time promised, None if it stays as it is; and why not, empty if it is."""
         if row is None:
             return None, "one of its hosts does not carry it any more"
@@ -33,19 +31,19 @@ class Lengthening:
             return None, str(error)
         if checked.order.action is not Action.LEASE or by_s <= 0:
             return None, "the order does not extend a lease"
-        if stage_of(row, now) is Stage.LAPSED or row.record.state is GridState.DOWN:
+        if stage_of(row, now) is LeaseStage.LAPSED or row.record.state is GridState.DOWN:
             return None, "it is being deleted already"
         mark = extension_id(ask.order)
         if any(pending.id == mark for pending in row.pending):
             return None, ""
         pending = Pending(mark, by_s, now + HOLD_S)
         longer = msgspec.structs.replace(row, pending=(*row.pending, pending))
-        if not self._entries.fits(longer):
+        if not self._bookings.fits(longer):
             until = format_moment(row.lease_until_s + by_s)
             return None, f"a host has promised its room until {until}"
         return longer, ""
 
-    def extended(self, old: CarriedRow, row: CarriedRow) -> CarriedRow:
+    def extended(self, old: Lease, row: Lease) -> Lease:
         """With the end of the lease that the record says; what was promised for it is used up.
 
         A record may extend a lease beyond what this host promised (its owner asked the stewards only):
@@ -59,9 +57,9 @@ class Lengthening:
             return row
         end_s = row.lease_until_s + by_s
         longer = msgspec.structs.replace(row, lease_until_s=end_s, warned_s=UNWARNED)
-        return longer if by_s < 0 or self._entries.fits(longer) else row
+        return longer if by_s < 0 or self._bookings.fits(longer) else row
 
-    def let_go(self, row: CarriedRow | None, register: Register) -> CarriedRow | None:
+    def let_go(self, row: Lease | None, register: Register) -> Lease | None:
         """Without what was voted down; None if nothing was."""
         if row is None or not row.pending:
             return None

@@ -61,7 +61,7 @@ class HoldRow(msgspec.Struct, frozen=True):
     """Nobody can commit it: it ends by itself."""
 
 
-class Neighbour(msgspec.Struct, frozen=True):
+class Cotenant(msgspec.Struct, frozen=True):
     """A grid this host holds or carries part of, and from which others it is to be kept apart."""
 
     owner_site: str
@@ -75,7 +75,7 @@ class Taken(msgspec.Struct, frozen=True):
     names: dict[str, tuple[GridId, bool]]
     """Register key to the grid that uses it, and whether that is a grid that is up."""
     vnis: dict[int, GridId]
-    near: tuple[Neighbour, ...] = ()
+    near: tuple[Cotenant, ...] = ()
     """Every grid here."""
 
     def apart_from(self, site: str, name: str, apart: tuple[str, ...]) -> tuple[str, ...]:

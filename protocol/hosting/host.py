@@ -28,9 +28,9 @@ from protocol.grid.record import GridRecord, GridState, register_key, spec_of
 from protocol.hosting.claims import Claims
 from protocol.hosting.events import Cleared, Measured, Progressed
 from protocol.hosting.holds import TABLE as HELD
-from protocol.hosting.holds import HoldNotSaved, Holds, Neighbour, Taken
+from protocol.hosting.holds import Cotenant, HoldNotSaved, Holds, Taken
 from protocol.hosting.leases import TABLE as CARRIED
-from protocol.hosting.leases import Carrier
+from protocol.hosting.leases import Leases
 from protocol.placement.fit import Offer
 from protocol.register.proposer import Settled, Unsettled
 from protocol.terms.coordinate import NOWHERE, Coordinate, known
@@ -80,7 +80,7 @@ class Host:
         self.holds = Holds(
             identity.name, self.ledger, authority, self.claims, rows.get(HELD, {}), now
         )
-        self.carrier = Carrier(
+        self.leases = Leases(
             identity.peer,
             self.ledger,
             authority,
@@ -141,7 +141,7 @@ class Host:
 
     def _displacing(self, start_s: float, now: float) -> bool:
         """Whether a lease that begins then leaves time to save what yields here."""
-        return start_s >= now + self.carrier.yielding.lead_s()
+        return start_s >= now + self.leases.preemption.lead_s()
 
     def _no_reservations(self) -> Refusal | None:
         """Why this host takes no reservation; None if it does."""
@@ -174,9 +174,9 @@ class Host:
             case Decided(record=record):
                 return self._decided(sender, record, now)
             case LeaseAsk():
-                return self.carrier.lengthen(sender, message, now)
+                return self.leases.lengthen(sender, message, now)
             case Act():
-                return self.carrier.act(sender, message, now)
+                return self.leases.act(sender, message, now)
             case _:
                 return [], []
 
@@ -190,9 +190,9 @@ class Host:
                 status = Status(
                     event.workspace, event.phase, event.detail, now, event.boot, event.final
                 )
-                return self.carrier.progress(event.grid, status)
+                return self.leases.progress(event.grid, status)
             case Cleared(grid=grid):
-                return self.carrier.cleared(grid)
+                return self.leases.cleared(grid)
             case Measured(saved=saved, size_bytes=size_bytes, took_s=took_s):
                 self.rates = self.rates.after(saved, size_bytes, took_s)
                 row = Row(RATES, "", encode(self.rates))
@@ -214,7 +214,7 @@ class Host:
                 return self._decided(None, record, now)
             case Settled(id=change, value=value) if change.startswith("audit:"):
                 try:
-                    return self.carrier.audited(GridId(change.removeprefix("audit:")), value, now)
+                    return self.leases.audited(GridId(change.removeprefix("audit:")), value, now)
                 except Untrusted as error:
                     return [Note("record.refused", change, str(error))], []
             case Unsettled(id=change) if change.startswith("void:"):
@@ -224,7 +224,7 @@ class Host:
     def tick(self, now: float) -> Answer:
         """Holds and leases whose time is up."""
         self.ledger.advance(now)
-        effects, outcomes = self.carrier.tick(now)
+        effects, outcomes = self.leases.tick(now)
         over, proposals = self.holds.tick(now)
         answer = effects + over, [*outcomes, *proposals, *self.claims.tick(now)]
         return self._told(answer, now)
@@ -232,7 +232,7 @@ class Host:
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
         return earliest(
-            self.holds.next_deadline(), self.carrier.next_deadline(), self.claims.next_deadline()
+            self.holds.next_deadline(), self.leases.next_deadline(), self.claims.next_deadline()
         )
 
     def check(self) -> None:
@@ -240,9 +240,9 @@ class Host:
         self.ledger.check()
         self.holds.check()
         self.claims.check()
-        self.carrier.check()
+        self.leases.check()
         promised = sum(len(row.workspaces) for row in self.holds.rows())
-        carried = sum(len(row.wanted) for row in self.carrier.rows())
+        carried = sum(len(row.wanted) for row in self.leases.rows())
         assert promised + carried == len(self.ledger), (promised, carried, len(self.ledger))
 
     # -- parts
@@ -287,7 +287,7 @@ class Host:
         try:
             time = row.window if row is not None else ALWAYS
             yields = row is not None and row.yields
-            known, effects, outcomes = self.carrier.decided(record, held, now, time, yields)
+            known, effects, outcomes = self.leases.decided(record, held, now, time, yields)
         except Untrusted as error:
             return [Note("record.refused", record.name, str(error))], []
         if not known:
@@ -296,29 +296,29 @@ class Host:
             )
             return [note], []
         self.holds.take(record, self._identity.peer)
-        if row is not None and self.carrier.row(record.id) is None:
+        if row is not None and self.leases.row(record.id) is None:
             effects = [*effects, Persist((Row(HELD, record.id, None),), Untidied())]
         if sender is not None:
-            effects = [*effects, *self.carrier.acknowledge(sender, record)]
+            effects = [*effects, *self.leases.acknowledge(sender, record)]
         return effects, outcomes
 
     def _taken(self) -> Taken:
         names: dict[str, tuple[GridId, bool]] = {}
         vnis: dict[int, GridId] = {}
-        near: list[Neighbour] = []
+        near: list[Cotenant] = []
         for row in self.holds.rows():
             names[row.key] = (row.grid, False)
-            near.append(Neighbour(row.owner_site, row.name, self._apart(row.grid, row.order)))
+            near.append(Cotenant(row.owner_site, row.name, self._apart(row.grid, row.order)))
             vnis |= {vni: row.grid for _, vni in row.vnis}
-        for carried in self.carrier.rows():
+        for carried in self.leases.rows():
             record = carried.record
             near.append(
-                Neighbour(record.owner_site, record.name, self._apart(record.id, record.order))
+                Cotenant(record.owner_site, record.name, self._apart(record.id, record.order))
             )
             key = register_key(record.owner, record.name)
             names[key] = (record.id, record.state is GridState.UP)
             vnis |= {vni: record.id for _, vni in record.vnis}
-        here = [*(r.grid for r in self.holds.rows()), *(r.record.id for r in self.carrier.rows())]
+        here = [*(r.grid for r in self.holds.rows()), *(r.record.id for r in self.leases.rows())]
         self._aparts = {grid: self._aparts[grid] for grid in here}
         return Taken(names, vnis, tuple(near))
 

@@ -14,7 +14,7 @@ import msgspec
 from protocol.capacity.ledger import Yields
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import FOREVER
-from protocol.capacity.timetable import ALWAYS, Span, Window, lease_spans
+from protocol.capacity.timetable import ALWAYS, Occupancy, Window, lease_spans
 from protocol.grid.expand import state_bytes
 from protocol.grid.lease import kept_s
 from protocol.grid.lifecycle import Phase, Power, Wanted
@@ -29,7 +29,7 @@ UNWARNED = 1e12
 """Longer before the end than any warning."""
 
 
-class Stage(StrEnum):
+class LeaseStage(StrEnum):
     """Where a lease is in time."""
 
     UPCOMING = "upcoming"
@@ -50,7 +50,7 @@ class Pending(msgspec.Struct, frozen=True, array_like=True):
     """When the stewards are asked."""
 
 
-class CarriedRow(msgspec.Struct, frozen=True):
+class Lease(msgspec.Struct, frozen=True):
     """What is on disk of a grid this host carries part of."""
 
     record: GridRecord
@@ -91,42 +91,42 @@ class CarriedRow(msgspec.Struct, frozen=True):
         return Window(self.starts_s, end_s, max(end_s, self.kept_until_s + more_s + CLEAR_S))
 
 
-def stage_of(row: CarriedRow, now: float) -> Stage:
+def stage_of(row: Lease, now: float) -> LeaseStage:
     """Where the lease is. Time in which best-effort work made room for others does not count."""
     if row.stopped_s:
         now = min(now, row.stopped_s)
     if now >= row.kept_until_s:
-        return Stage.LAPSED
+        return LeaseStage.LAPSED
     if now >= row.lease_until_s:
-        return Stage.OVER
-    return Stage.CURRENT if now >= row.starts_s else Stage.UPCOMING
+        return LeaseStage.OVER
+    return LeaseStage.CURRENT if now >= row.starts_s else LeaseStage.UPCOMING
 
 
-def next_change_s(row: CarriedRow, stage: Stage) -> float | None:
+def next_change_s(row: Lease, stage: LeaseStage) -> float | None:
     """When the next stage begins, or the next warning is due; None while its time stands still."""
     if row.stopped_s:
         return None
     match stage:
-        case Stage.UPCOMING:
+        case LeaseStage.UPCOMING:
             return row.starts_s
-        case Stage.CURRENT:
+        case LeaseStage.CURRENT:
             warning_s = next_warning(row)
             return row.lease_until_s - warning_s if warning_s else row.lease_until_s
-        case Stage.OVER:
+        case LeaseStage.OVER:
             return row.kept_until_s
-        case Stage.LAPSED:
+        case LeaseStage.LAPSED:
             return None
 
 
-def next_warning(row: CarriedRow) -> float:
+def next_warning(row: Lease) -> float:
     """The next warning to give, as seconds before the end; 0 if there is none."""
     return max((w for w in row.terms.warn_s if w < row.warned_s), default=0.0)
 
 
-def effective(row: CarriedRow, stage: Stage) -> tuple[Wanted, ...]:
+def effective(row: Lease, stage: LeaseStage) -> tuple[Wanted, ...]:
     """What is to be made of each workspace now."""
     match stage:
-        case Stage.OVER | Stage.LAPSED:
+        case LeaseStage.OVER | LeaseStage.LAPSED:
             return tuple(
                 msgspec.structs.replace(w, power=_after(w.power, row.terms)) for w in row.wanted
             )
@@ -142,8 +142,8 @@ def _after(power: Power, terms: LeaseTerms) -> Power:
 
 
 def spans(
-    row: CarriedRow, workspace: Workspace, wanted: Wanted, phase: Phase | None
-) -> tuple[Span, ...]:
+    row: Lease, workspace: Workspace, wanted: Wanted, phase: Phase | None
+) -> tuple[Occupancy, ...]:
     """What a workspace takes of its host over time, given what is wanted and where it is.
 
     Its room is free when it is stopped or saved, not when it is to be. The disk of a saved memory is
@@ -159,15 +159,15 @@ def spans(
     to_run = wanted.power in (Power.RUNNING, Power.PAUSED)
     if not to_run and phase in (Phase.EXPIRED, Phase.SUSPENDED):
         rests = quantum.kept + (image if phase is Phase.SUSPENDED else Quantum())
-        return (Span(window.start_s, window.kept_until_s, rests),)
+        return (Occupancy(window.start_s, window.kept_until_s, rests),)
     if wanted.power is not Power.SUSPENDED:
         return lease_spans(quantum, window)
     runs = Quantum(quantum.cpus_milli, quantum.memory_bytes, 0, quantum.devices)
-    kept = Span(window.start_s, window.kept_until_s, quantum.kept + image)
-    return (kept, Span(window.start_s, window.end_s, runs))
+    kept = Occupancy(window.start_s, window.kept_until_s, quantum.kept + image)
+    return (kept, Occupancy(window.start_s, window.end_s, runs))
 
 
-def yields_of(row: CarriedRow, workspace: Workspace) -> Yields | None:
+def yields_of(row: Lease, workspace: Workspace) -> Yields | None:
     """That best-effort work yields here; None for any other."""
     if not row.yields:
         return None
@@ -185,7 +185,7 @@ def lacking(name: str, wanted: Wanted, workspace: Workspace, room: Quantum) -> s
     return f"{name} needs {needs}; free here until its lease ends: {free}"
 
 
-def end_of(row: CarriedRow) -> str:
+def end_of(row: Lease) -> str:
     """What becomes of a grid at the end of its lease, for people."""
     if row.kept_until_s <= row.lease_until_s:
         return "it is deleted"
@@ -208,7 +208,7 @@ def is_past(kept_until_s: float, now: float) -> bool:
     return now >= kept_until_s - LAPSE_EARLY_S
 
 
-def wanted_of(record: GridRecord, old: CarriedRow | None, me: PeerId) -> tuple[Wanted, ...]:
+def wanted_of(record: GridRecord, old: Lease | None, me: PeerId) -> tuple[Wanted, ...]:
     """What follows from a record: its workspaces as they were wanted, and the rest gone."""
     mine = record.on(me) if record.state is GridState.UP else ()
     before = {w.workspace: w for w in old.wanted} if old is not None else {}
@@ -217,7 +217,7 @@ def wanted_of(record: GridRecord, old: CarriedRow | None, me: PeerId) -> tuple[W
     return kept + gone
 
 
-def yielded(row: CarriedRow, off: tuple[str, ...], now: float, restore_s: float) -> CarriedRow:
+def yielded(row: Lease, off: tuple[str, ...], now: float, restore_s: float) -> Lease:
     """A best-effort lease whose clusters `off` make room; its time stands still while any does, and for the
     time that restoring takes."""
     stood_s = now - row.stopped_s + restore_s if row.stopped_s and not off else 0.0

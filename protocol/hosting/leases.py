@@ -26,12 +26,12 @@ from protocol.grid.record import (
     read_register,
 )
 from protocol.hosting.auditing import Auditing
-from protocol.hosting.bookings import Entries
-from protocol.hosting.extension import Lengthening
+from protocol.hosting.bookings import Bookings
+from protocol.hosting.extension import Extension
 from protocol.hosting.holds import TABLE as HOLD_TABLE
 from protocol.hosting.lease import (
-    CarriedRow,
-    Stage,
+    Lease,
+    LeaseStage,
     effective,
     end_of,
     ends,
@@ -42,8 +42,8 @@ from protocol.hosting.lease import (
     wanted_of,
     yielded,
 )
-from protocol.hosting.preemption import Yielding
-from protocol.hosting.readiness import Gate
+from protocol.hosting.preemption import Preemption
+from protocol.hosting.readiness import Readiness
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send, earliest
 from protocol.terms.ids import GridId, PeerId
@@ -58,7 +58,7 @@ TABLE = "grid"
 _NEVER = float("inf")
 
 
-class Carrier:
+class Leases:
     """Every grid this host carries part of."""
 
     def __init__(
@@ -72,37 +72,37 @@ class Carrier:
         rates: Callable[[], Rates] = Rates,
     ) -> None:
         self._me, self._ledger, self._authority = me, ledger, authority
-        self._rows: dict[GridId, CarriedRow] = {}
+        self._rows: dict[GridId, Lease] = {}
         self._status: dict[GridId, dict[str, Status]] = {}
         self._auditing = Auditing(dice)
-        self.yielding, self._rates = Yielding(ledger, rates), rates
-        self._gate = Gate(ledger, authority, self._status)
-        self._entries = Entries(ledger, authority, self._status)
-        self._longer = Lengthening(self._entries, authority)
-        self._ended: dict[GridId, CarriedRow] = {}
-        self._stages: dict[GridId, Stage] = {}
+        self.preemption, self._rates = Preemption(ledger, rates), rates
+        self._readiness = Readiness(ledger, authority, self._status)
+        self._bookings = Bookings(ledger, authority, self._status)
+        self._extension = Extension(self._bookings, authority)
+        self._ended: dict[GridId, Lease] = {}
+        self._stages: dict[GridId, LeaseStage] = {}
         self._heard_s = now + HEARD_S
         for key in sorted(rows):
-            row = decode(rows[key], CarriedRow)
+            row = decode(rows[key], Lease)
             grid = row.record.id
             self._rows[grid] = row
             self._enter_stage(row, now)
             self._auditing.started(grid, now)
-            self._entries.enter(row)
+            self._bookings.enter(row)
             for wanted in row.wanted:
                 self._tell(grid, Status(wanted.workspace, Phase.HELD, "found at start", now))
 
     # -- what is known
 
-    def row(self, grid: GridId) -> CarriedRow | None:
+    def row(self, grid: GridId) -> Lease | None:
         """What this host carries of a grid."""
         return self._rows.get(grid)
 
-    def last(self, grid: GridId) -> CarriedRow | None:
+    def last(self, grid: GridId) -> Lease | None:
         """What this host carries of a grid, or carried until it was cleared, to tell of it once more."""
         return self._rows.get(grid) or self._ended.get(grid)
 
-    def rows(self) -> list[CarriedRow]:
+    def rows(self) -> list[Lease]:
         """Everything carried."""
         return list(self._rows.values())
 
@@ -112,7 +112,7 @@ class Carrier:
         if row is None:
             return ()
         wanted = effective(row, self._stages[grid])
-        if not row.off or self._stages[grid] is not Stage.CURRENT:
+        if not row.off or self._stages[grid] is not LeaseStage.CURRENT:
             return wanted
         members = self._authority.remember(row.record.order)
         return tuple(
@@ -127,17 +127,17 @@ class Carrier:
         row = self._rows.get(grid)
         if row is None:
             return ""
-        if self._stages[grid] is Stage.UPCOMING:
+        if self._stages[grid] is LeaseStage.UPCOMING:
             return f"starts at {format_moment(row.starts_s)}"
         wanted = {other: self.wanted(other) for other in self._rows}
-        return self._gate.blocked(grid, self._rows, wanted)
+        return self._readiness.blocked(grid, self._rows, wanted)
 
     def hindered(self, grid: GridId, peer: PeerId, notice: Notice) -> list[Effect]:
         """Another host tells which clusters of a grid it has no room for."""
         row = self._rows.get(grid)
         if row is None or not row.yields or peer not in row.record.carriers():
             return []
-        if peer == self._me or not self.yielding.heard(grid, peer, notice.hindered):
+        if peer == self._me or not self.preemption.heard(grid, peer, notice.hindered):
             return []
         now = self._ledger.now_s
         return self._stand(grid, now) if grid in self._out_of_step(now) else []
@@ -181,9 +181,9 @@ class Carrier:
         wanted = wanted_of(record, old, self._me)
         if old is not None:
             changed = msgspec.structs.replace(old, record=record, wanted=wanted)
-            row = self._longer.extended(old, changed)
+            row = self._extension.extended(old, changed)
         else:
-            row = CarriedRow(
+            row = Lease(
                 record=record,
                 wanted=wanted,
                 lease_until_s=ends(record, deployment.spec, window, now),
@@ -194,7 +194,7 @@ class Carrier:
         self._rows[record.id] = row
         self._enter_stage(row, now)
         self._auditing.decided(record.id, now)
-        self._entries.enter(row)
+        self._bookings.enter(row)
         for member in row.wanted:
             if old is None:
                 self._tell(record.id, Status(member.workspace, Phase.HELD, "", now))
@@ -263,9 +263,9 @@ class Carrier:
         if stuck := [w for w in meant if w.workspace not in after]:
             why = f"{stuck[0].workspace} is wanted {stuck[0].power}: {order.action} does not apply"
             return [_reply(sender, message, order.workspace, why)], []
-        if order.action is Action.RESTORE and self._stages[message.grid] is not Stage.CURRENT:
+        if order.action is Action.RESTORE and self._stages[message.grid] is not LeaseStage.CURRENT:
             return [_reply(sender, message, order.workspace, "its lease is not running")], []
-        if short := self._entries.short(row, after, now):
+        if short := self._bookings.short(row, after, now):
             return [_reply(sender, message, order.workspace, short)], []
         acted = tuple(entry for entry in row.acted if entry[1] > now)
         row = msgspec.structs.replace(
@@ -274,7 +274,7 @@ class Carrier:
             acted=(*acted, (checked.id, checked.fresh_until_s)),
         )
         self._rows[message.grid] = row
-        self._entries.enter(row)
+        self._bookings.enter(row)
         return [
             Persist((Row(TABLE, message.grid, encode(row)),)),
             _reply(sender, message, order.workspace, ""),
@@ -286,7 +286,7 @@ class Carrier:
         self, sender: PeerId, ask: LeaseAsk, now: float
     ) -> tuple[list[Effect], list[Outcome]]:
         """Promises time beyond the end of a lease: on disk, then said; asking twice is asking once."""
-        row, why = self._longer.promise(self._rows.get(ask.grid), ask, now)
+        row, why = self._extension.promise(self._rows.get(ask.grid), ask, now)
         reply = Send(sender, LeaseReply(ask.request, why), ask.request)
         if row is None:
             return [reply], []
@@ -309,10 +309,10 @@ class Carrier:
         outcomes: list[Outcome] = [NoticeDue(grid)]
         self._tell(grid, status)
         if phase in (Phase.EXPIRED, Phase.SUSPENDED):
-            self._entries.enter(row)
+            self._bookings.enter(row)
             outcomes.append(RoomChanged())
         if phase in (Phase.EXPIRED, Phase.SUSPENDED, Phase.GONE):
-            effects += [Realise(waiting, grid) for waiting in self._gate.waiting(grid)]
+            effects += [Realise(waiting, grid) for waiting in self._readiness.waiting(grid)]
         if phase is Phase.GONE:
             wanted = tuple(w for w in row.wanted if w.workspace != workspace)
             row = msgspec.structs.replace(row, wanted=wanted)
@@ -332,7 +332,7 @@ class Carrier:
         self._ended[grid] = self._rows.pop(grid)
         self._auditing.forget(grid)
         self._stages.pop(grid, None)
-        self.yielding.forget(grid)
+        self.preemption.forget(grid)
         note = Note("grid.cleared", row.record.name, "nothing of it is left here", grid)
         return [Persist((Row(TABLE, grid, None),)), note], [NoticeDue(grid), RoomChanged()]
 
@@ -347,7 +347,7 @@ class Carrier:
         """Begins leases, warns, ends them, deletes what was kept; and audits."""
         effects: list[Effect] = []
         outcomes: list[Outcome] = []
-        outcomes += [NoticeDue(grid) for grid in self.yielding.turn(now)]
+        outcomes += [NoticeDue(grid) for grid in self.preemption.turn(now)]
         for grid in self._out_of_step(now):
             effects += self._stand(grid, now)
             outcomes += [NoticeDue(grid), RoomChanged()]
@@ -366,7 +366,7 @@ class Carrier:
             for grid, row in self._rows.items()
             if (at_s := next_change_s(row, self._stages[grid])) is not None
         )
-        turn_s = self.yielding.next_s()
+        turn_s = self.preemption.next_s()
         if self._ledger.now_s < self._heard_s and any(r.off for r in self._rows.values()):
             turn_s = min(turn_s, self._heard_s)
         turn = Deadline(turn_s, "making room") if turn_s != _NEVER else None
@@ -388,7 +388,7 @@ class Carrier:
         known = now >= self._heard_s and self._ledger.capacity != Quantum()
         found = []
         for grid, row in self._rows.items():
-            off = self.yielding.off(grid)
+            off = self.preemption.off(grid)
             more = any(cluster not in row.off for cluster in off)
             if row.yields and off != row.off and (more or known):
                 found.append(grid)
@@ -398,32 +398,34 @@ class Carrier:
         """Best-effort work is suspended, or goes on: its time stands still meanwhile."""
         row, members = self._rows[grid], self._authority.remember(self._rows[grid].record.order)
         memory_bytes = sum(members[w.workspace].memory_bytes for w in row.wanted)
-        row = yielded(row, self.yielding.off(grid), now, self._rates().restore_s(memory_bytes))
+        row = yielded(row, self.preemption.off(grid), now, self._rates().restore_s(memory_bytes))
         self._rows[grid] = row
-        self._entries.enter(row)
+        self._bookings.enter(row)
         what = f"makes room: {', '.join(row.off)}" if row.off else "goes on"
         note = Note("grid.yields", row.record.name, what, grid)
         return [Persist((Row(TABLE, grid, encode(row)),)), note, Realise(grid, grid)]
 
     def _let_go(self, grid: GridId, register: Register) -> tuple[list[Effect], list[Outcome]]:
         """Extensions that were voted down give their time back."""
-        row = self._longer.let_go(self._rows.get(grid), register)
+        row = self._extension.let_go(self._rows.get(grid), register)
         if row is None:
             return [], []
         self._rows[grid] = row
         self._auditing.settled(grid)
-        self._entries.enter(row)
+        self._bookings.enter(row)
         return [Persist((Row(TABLE, grid, encode(row)),))], [RoomChanged()]
 
-    def _turn(
-        self, grid: GridId, row: CarriedRow, now: float
-    ) -> tuple[list[Effect], list[Outcome]]:
+    def _turn(self, grid: GridId, row: Lease, now: float) -> tuple[list[Effect], list[Outcome]]:
         """What the time that has come means for a lease."""
         old, stage = self._stages[grid], stage_of(row, now)
         name = row.record.name
         if stage is old:
             warning_s = next_warning(row)
-            if stage is not Stage.CURRENT or not warning_s or now < row.lease_until_s - warning_s:
+            if (
+                stage is not LeaseStage.CURRENT
+                or not warning_s
+                or now < row.lease_until_s - warning_s
+            ):
                 return [], []
             row = msgspec.structs.replace(row, warned_s=warning_s)
             self._rows[grid] = row
@@ -431,22 +433,22 @@ class Carrier:
             note = Note("lease.warning", name, f"ends in {left}, then {end_of(row)}", grid)
             return [Persist((Row(TABLE, grid, encode(row)),)), note], [NoticeDue(grid)]
         self._enter_stage(row, now)
-        self._entries.enter(row)
+        self._bookings.enter(row)
         match stage:
-            case Stage.CURRENT:
+            case LeaseStage.CURRENT:
                 note = Note(
                     "lease.started", name, f"until {format_moment(row.lease_until_s)}", grid
                 )
-            case Stage.OVER:
+            case LeaseStage.OVER:
                 note = Note("lease.ended", name, end_of(row), grid)
             case _:
                 note = Note("lease.lapsed", name, "what was kept of it is deleted", grid)
         return [note, Realise(grid, grid)], [NoticeDue(grid), RoomChanged()]
 
-    def _enter_stage(self, row: CarriedRow, now: float) -> None:
+    def _enter_stage(self, row: Lease, now: float) -> None:
         grid = row.record.id
         self._stages[grid] = stage_of(row, now)
-        over = self._stages[grid] is Stage.LAPSED and row.record.state is GridState.UP
+        over = self._stages[grid] is LeaseStage.LAPSED and row.record.state is GridState.UP
         self._auditing.lapsed(grid, now, over=over)
 
     def _tell(self, grid: GridId, status: Status) -> None:

@@ -7,7 +7,7 @@ from protocol.grid.expand import providers, workspace_name, workspaces
 from protocol.grid.lifecycle import Power, Wanted
 from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord, spec_of
-from protocol.hosting.leases import Carrier
+from protocol.hosting.leases import Leases
 from protocol.terms.ids import GridId
 from protocol.trust.order import read_order
 
@@ -31,14 +31,14 @@ class Part(msgspec.Struct, frozen=True):
     mine: tuple[PartOf, ...]
 
 
-def part_of(carrier: Carrier, notices: Notices, grid: GridId) -> Part | None:
+def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
     """What this host is to make of a grid; None if it carries nothing of it (any more)."""
-    row = carrier.row(grid)
+    row = leases.row(grid)
     if row is None:
         return None
     spec = spec_of(read_order(row.record.order))
-    wanted = {w.workspace: w for w in carrier.wanted(grid)}
-    not_yet = carrier.not_yet(grid)
+    wanted = {w.workspace: w for w in leases.wanted(grid)}
+    not_yet = leases.not_yet(grid)
     waits = _waits(row.record, spec, notices)
     mine = tuple(
         PartOf(

@@ -20,7 +20,7 @@ from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import USEFUL_S, YIELD_EARLY_S
 
 
-class Yielding:
+class Preemption:
     """What must make room on this host, and what waits for other hosts' room."""
 
     def __init__(self, ledger: Ledger, rates: Callable[[], Rates]) -> None:

@@ -11,7 +11,7 @@ from protocol.grid.addresses import plan
 from protocol.grid.lifecycle import Phase
 from protocol.grid.record import spec_of
 from protocol.hosting.host import Host
-from protocol.hosting.lease import CarriedRow
+from protocol.hosting.lease import Lease
 from protocol.terms.coordinate import NOWHERE, distance_s
 from protocol.terms.effects import Deadline, earliest
 from protocol.terms.ids import GridId, PeerId
@@ -33,7 +33,7 @@ Publication = tuple[str, str, bytes, float]
 """(kind, name, body, time to live in seconds) of a record to publish."""
 
 
-class Bulletin:
+class Publishing:
     """What is due to be told, and when."""
 
     def __init__(self, me: PeerId, host: Host, notices: Notices) -> None:
@@ -90,7 +90,7 @@ class Bulletin:
             self._notice_s = now + NOTICE_AT_MOST_EVERY_S
             grids, self._due = list(self._due), {}
             for grid in grids:
-                row = self._host.carrier.last(grid)
+                row = self._host.leases.last(grid)
                 if row is not None:
                     due.append(self._notice(row, now))
         return due
@@ -106,8 +106,8 @@ class Bulletin:
         advert = Deadline(self._advert_s, "advert") if self._host.known else None
         return earliest(advert, notice)
 
-    def _notice(self, row: CarriedRow, now: float) -> Publication:
-        record, carrier = row.record, self._host.carrier
+    def _notice(self, row: Lease, now: float) -> Publication:
+        record, leases = row.record, self._host.leases
         spec = spec_of(read_order(record.order))
         first = {card.workspace: card.address for card in reversed(plan(spec))}
         notice = Notice(
@@ -120,19 +120,19 @@ class Bulletin:
             stewards=record.stewards,
             placed=tuple((a.workspace, a.host) for a in record.assignments),
             addresses=tuple(first.items()),
-            mine=carrier.statuses(record.id),
+            mine=leases.statuses(record.id),
             made_s=row.made_s,
             lease_s=int(spec.lease_s),
             starts_s=row.starts_s,
             ends_s=row.lease_until_s,
             kept_until_s=row.kept_until_s,
-            hindered=carrier.yielding.hindered(record.id),
+            hindered=leases.preemption.hindered(record.id),
         )
         self._own.append(notice)
         self._notices.put(self._me, notice, now)
-        over = carrier.row(record.id) is None
+        over = leases.row(record.id) is None
         if over:
-            carrier.forget(record.id)
+            leases.forget(record.id)
             assert all(status.phase is Phase.GONE for status in notice.mine), notice.mine
         ttl_s = _LAST_NOTICE_TTL_S if over else max(0.0, row.kept_until_s - now) + _NOTICE_GRACE_S
         return NOTICE, record.id, encode(notice), ttl_s

@@ -9,8 +9,8 @@ from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum, total
 from protocol.contract.authority import Authority
 from protocol.grid.lifecycle import Phase, Power, Wanted
-from protocol.hosting.bookings import Told
-from protocol.hosting.lease import CarriedRow
+from protocol.hosting.bookings import Statuses
+from protocol.hosting.lease import Lease
 from protocol.placement.fit import quantum_of
 from protocol.terms.ids import GridId
 
@@ -22,17 +22,17 @@ _THERE = (
 _RUN = (Power.RUNNING, Power.PAUSED)
 
 
-class Gate:
+class Readiness:
     """Of one host."""
 
-    def __init__(self, ledger: Ledger, authority: Authority, told: Told) -> None:
+    def __init__(self, ledger: Ledger, authority: Authority, told: Statuses) -> None:
         self._ledger, self._authority, self._told = ledger, authority, told
         self._waiting: dict[GridId, None] = {}
 
     def blocked(
         self,
         grid: GridId,
-        rows: dict[GridId, CarriedRow],
+        rows: dict[GridId, Lease],
         wanted: dict[GridId, tuple[Wanted, ...]],
     ) -> str:
         """What a grid's workspaces here wait for; empty if they may start."""

@@ -16,7 +16,7 @@ _UNUSUAL = 4.0
 """Times the usual."""
 
 
-class Strain:
+class LocalHealth:
     """Points of lateness."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from protocol.membership.guests import Guests
 from protocol.membership.healing import Healing
 from protocol.membership.links import Links
 from protocol.membership.liveness import Changed, Health, Liveness
-from protocol.membership.local_health import Strain
+from protocol.membership.local_health import LocalHealth
 from protocol.membership.messages import (
     Contact,
     Disconnect,
@@ -72,7 +72,7 @@ class Membership:
         self.vivaldi = self._neighbours.vivaldi
         self._guests: Guests | None = None
         """None while everybody knows everybody."""
-        self._strain = Strain()
+        self._local_health = LocalHealth()
         self._accused: dict[PeerId, int] = {}
         """Whom this peer says it hears nothing of, in which incarnation. Taken back when it does."""
         self._meeting: dict[PeerId, None] = {}
@@ -232,8 +232,8 @@ class Membership:
 
     def late(self, late_s: float, now: float) -> list[Outcome]:
         """A deadline of this peer was handled that much too late (Lifeguard: doubt yourself first)."""
-        stopped = self._strain.late(late_s, now)
-        self.liveness.patience = self._strain.patience
+        stopped = self._local_health.late(late_s, now)
+        self.liveness.patience = self._local_health.patience
         if not stopped:
             return []
         for peer in self.view.neighbours:
@@ -353,7 +353,7 @@ class Membership:
         incarnation = self.liveness.incarnation(peer)
         if self._accused.get(peer) == incarnation:
             return []
-        if self.liveness.observers(peer) >= OBSERVERS_ENOUGH or self._strain.just_back(now):
+        if self.liveness.observers(peer) >= OBSERVERS_ENOUGH or self._local_health.just_back(now):
             return []
         self._accused[peer] = incarnation
         changed = self.liveness.suspected(self._me, peer, incarnation, now)

@@ -24,17 +24,17 @@ from protocol.hosting.part import part_of
 from protocol.membership.membership import Membership
 from protocol.register.proposer import Settled, Unsettled
 from protocol.requesting.acting import Acting
-from protocol.requesting.admission import Placings
+from protocol.requesting.admission import Admission
 from protocol.requesting.changing import Changing
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.requesting.extending import Extending, by_of
-from protocol.requesting.host_directory import Heard
+from protocol.requesting.host_directory import HostDirectory
 from protocol.requesting.placing import Placing
-from protocol.requesting.queue import Waiting
-from protocol.requesting.quotes import Proposals
+from protocol.requesting.queue import Queue
+from protocol.requesting.quotes import Quotes
 from protocol.requesting.request import RequestState
 from protocol.requesting.requests import Requests, answered
-from protocol.requesting.surroundings import World
+from protocol.requesting.surroundings import Surroundings
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Realise, earliest
 from protocol.terms.ids import GridId, PeerId, RequestId
@@ -67,11 +67,11 @@ class Desk:
         self._identity, self._authority = identity, authority
         self._host, self._dice = host, dice
         self.requests = Requests()
-        self.heard = Heard(identity, membership, expects, now)
+        self.directory = HostDirectory(identity, membership, expects, now)
         self._waits: dict[GridId, tuple[tuple[str, ...], ...]] = {}
         life = f"{identity.peer}/{incarnation}"
-        heard, proposals = self.heard, Proposals(self.requests)
-        world = World(
+        heard, proposals = self.directory, Quotes(self.requests)
+        surroundings = Surroundings(
             life,
             heard.candidates,
             heard.stewards,
@@ -80,17 +80,17 @@ class Desk:
             proposals.keep,
             lambda: heard.narrowed,
         )
-        self.waiting = Waiting(self.requests, authority, world, dice)
-        self.proposals = proposals
-        self.placings = Placings(
+        self.queue = Queue(self.requests, authority, surroundings, dice)
+        self.quotes = proposals
+        self.admission = Admission(
             identity,
             authority,
-            world,
+            surroundings,
             dice,
             self.requests,
-            self.heard,
-            self.waiting,
-            self.proposals,
+            self.directory,
+            self.queue,
+            self.quotes,
             lambda: host.images,
         )
 
@@ -100,16 +100,16 @@ class Desk:
         """Somebody here asks."""
         match event:
             case PlanAsked():
-                return self.placings.plan(event, now)
+                return self.admission.plan(event, now)
             case OrderGiven(request=request, order=order, quote=quote):
                 return self._order(request, order, quote, now)
             case CancelAsked(request=request):
                 running = self.requests.running(request)
-                taker = self.requests.running(self.proposals.taker(request))
+                taker = self.requests.running(self.quotes.taker(request))
                 for placing in (running, taker):
                     if isinstance(placing, Placing):
                         return placing.cancel(now), []
-                return self.proposals.cancel(request), []
+                return self.quotes.cancel(request), []
 
     def _order(self, request: RequestId, signed: SignedOrder, quote: str, now: float) -> Answer:
         if request in self.requests:
@@ -117,29 +117,29 @@ class Desk:
         try:
             checked = self._authority.order(signed, now, fresh=True)
             if checked.order.action is Action.UP:
-                return self.placings.up(request, signed, quote, now)
+                return self.admission.up(request, signed, quote, now)
             if checked.order.action is Action.HOLD:
-                return self.placings.hold(request, signed, now)
+                return self.admission.hold(request, signed, now)
         except Untrusted as error:
             return self._no(request, "order", "", (f"this order is not accepted: {error}",), now)
         return self._change(request, checked, signed, now)
 
     def notes(self) -> list[Effect]:
         """Each answer is told once; what waits no more leaves the queue."""
-        tidy = self.waiting.tidy() + self.proposals.tidy()
+        tidy = self.queue.tidy() + self.quotes.tidy()
         return self.requests.notes() + tidy
 
     def _change(
         self, request: RequestId, checked: CheckedOrder, signed: SignedOrder, now: float
     ) -> Answer:
         order, owner = checked.order, checked.principal.key
-        placing = self.placings.running(f"{owner}/{order.grid}")
+        placing = self.admission.running(f"{owner}/{order.grid}")
         undecided = placing.undecided if placing is not None else None
         if undecided is not None and placing is not None and order.action is Action.DOWN:
             placing.cancel(now)
             about = _first_notice(undecided)
             stopping = Changing(
-                request, checked, signed, about, self.heard.alive, now, undecided=True
+                request, checked, signed, about, self.directory.alive, now, undecided=True
             )
             self.requests.add(stopping)
             return [], stopping.start(now)
@@ -152,13 +152,13 @@ class Desk:
             return effects, []
         notice = self._notice(order.grid, checked, placing)
         if notice is None or notice.state is GridState.DOWN:
-            known = self.heard.notices.named(order.grid)
+            known = self.directory.notices.named(order.grid)
             why = f"there is no grid named {order.grid}"
             help_ = "`overlayctl ps` lists the grids there are"
             if known is not None and known.owner != owner and known.state is GridState.UP:
                 why = f"{order.grid} belongs to site {known.owner_site}'s admin"
                 help_ = f"the same with --identity of site {known.owner_site}'s admin"
-            plan = self.proposals.holding(f"{owner}/{order.grid}")
+            plan = self.quotes.holding(f"{owner}/{order.grid}")
             if plan is not None and known is None:
                 help_ = f"`overlayctl request cancel {plan.id}` lets the plan of it go"
             lines = (why, f"  would work: {help_}")
@@ -170,10 +170,10 @@ class Desk:
         if order.action is Action.LEASE:
             return self._lease(request, signed, notice, now)
         if order.action in (Action.DOWN, Action.TERMINATE):
-            changing = Changing(request, checked, signed, notice, self.heard.alive, now)
+            changing = Changing(request, checked, signed, notice, self.directory.alive, now)
             self.requests.add(changing)
             return [], changing.start(now)
-        acting = Acting(request, checked, signed, notice, self.heard.boots(notice.grid), now)
+        acting = Acting(request, checked, signed, notice, self.directory.boots(notice.grid), now)
         self.requests.add(acting)
         return acting.start(now), []
 
@@ -251,15 +251,15 @@ class Desk:
         """An advert or a notice from the directory. Malformed if its body is not one."""
         peer = PeerId(record.owner)
         if record.kind == ADVERT and record.body:
-            if self.heard.advertised(peer, decode(record.body, Advert), now):
-                self.waiting.room_changed(now, here=False)
+            if self.directory.advertised(peer, decode(record.body, Advert), now):
+                self.queue.room_changed(now, here=False)
         elif record.kind == NOTICE and not record.body:
             self._unheard(peer, GridId(record.name))
         elif record.kind == NOTICE:
             notice = decode(record.body, Notice)
-            self.heard.notices.put(peer, notice, now)
-            self._host.carrier.noticed(notice.grid, notice.epoch, now)
-            effects = self._host.carrier.hindered(notice.grid, peer, notice)
+            self.directory.notices.put(peer, notice, now)
+            self._host.leases.noticed(notice.grid, notice.epoch, now)
+            effects = self._host.leases.hindered(notice.grid, peer, notice)
             self._tell(peer, notice, now)
             return effects + self._wake(notice), []
         return [], []
@@ -268,13 +268,13 @@ class Desk:
         """A record outlived its time: nobody stands for what it said any more."""
         peer = PeerId(record.owner)
         if record.kind == ADVERT:
-            self.heard.adverts.pop(peer, None)
+            self.directory.adverts.pop(peer, None)
         elif record.kind == NOTICE:
             self._unheard(peer, GridId(record.name))
 
     def _unheard(self, peer: PeerId, grid: GridId) -> None:
-        self.heard.notices.drop(peer, grid)
-        self._host.carrier.yielding.unheard(grid, peer)
+        self.directory.notices.drop(peer, grid)
+        self._host.leases.preemption.unheard(grid, peer)
 
     def own_news(self, notices: list[Notice], now: float) -> Answer:
         """What this peer itself just told."""
@@ -300,11 +300,11 @@ class Desk:
             outcomes += due
         for acting in self.requests.acting():
             acting.tick(now)
-        return effects + self.proposals.tick(now), outcomes
+        return effects + self.quotes.tick(now), outcomes
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        return earliest(self.requests.next_deadline(), self.proposals.next_deadline())
+        return earliest(self.requests.next_deadline(), self.quotes.next_deadline())
 
     # -- parts
 
@@ -318,7 +318,7 @@ class Desk:
 
     def _remind(self, request: Placing | Changing | Acting, now: float) -> None:
         """What was told before the request was ready to listen."""
-        for peer, heard in list(self.heard.notices.about(request.grid_id).items()):
+        for peer, heard in list(self.directory.notices.about(request.grid_id).items()):
             if not request.running:
                 break
             if isinstance(request, Placing):
@@ -328,7 +328,7 @@ class Desk:
 
     def _wake(self, notice: Notice) -> list[Effect]:
         """Workspaces here may have waited for what was just told."""
-        part = part_of(self._host.carrier, self.heard.notices, notice.grid)
+        part = part_of(self._host.leases, self.directory.notices, notice.grid)
         if part is None:
             self._waits.pop(notice.grid, None)
             return []
@@ -340,7 +340,7 @@ class Desk:
 
     def _notice(self, name: str, checked: CheckedOrder, placing: Placing | None) -> Notice | None:
         """What is known of a grid, also in the moment between its commit and its hosts' first word."""
-        heard = self.heard.notices.named(name, checked.principal.key)
+        heard = self.directory.notices.named(name, checked.principal.key)
         if placing is not None and placing.record is not None:
             record = placing.record
             if heard is None or heard.grid != record.id:

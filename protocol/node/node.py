@@ -10,7 +10,7 @@ of them earlier but broadcast's, unless it changes what is believed of others.
 from collections.abc import Iterable
 from typing import assert_never, get_args
 
-from protocol.broadcast.broadcast import DetailAsked, Ended, Learnt
+from protocol.broadcast.broadcast import DetailAsked, Expired, Learnt
 from protocol.broadcast.messages import BroadcastMessage, Records
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import HostFacts, ImageLabel
@@ -20,7 +20,7 @@ from protocol.contract.outcomes import RoomChanged
 from protocol.hosting.events import Cleared, Measured, Progressed
 from protocol.hosting.holds import HoldNotSaved
 from protocol.hosting.host import Host
-from protocol.hosting.publishing import Bulletin
+from protocol.hosting.publishing import Publishing
 from protocol.membership.messages import Contact, Hello, MembershipMessage, Ping, Pong
 from protocol.node.desk import Desk
 from protocol.node.events import (
@@ -46,7 +46,7 @@ from protocol.node.outbox import Outbox
 from protocol.node.registers import Registers
 from protocol.node.relaying import Relaying
 from protocol.node.site_summaries import KIND as SITE
-from protocol.node.site_summaries import Levels
+from protocol.node.site_summaries import SiteSummaries
 from protocol.peering.addresses import Rows
 from protocol.peering.overlay import Overlay
 from protocol.relay.messages import RelayMessage
@@ -97,14 +97,14 @@ class Node:
         self.me = identity.peer
         self.overlay = Overlay(identity, joins, rows, dice, FAMILIES, now)
         self.membership, self.broadcast = self.overlay.membership, self.overlay.broadcast
-        self.herald, self.standing = self.overlay.herald, self.overlay.standing
+        self.announcer, self.quarantines = self.overlay.announcer, self.overlay.quarantines
         incarnation = self.broadcast.incarnation
         self._outbox = Outbox(self.me, self.membership)
         self.relaying = Relaying(identity, self.overlay, dice, self._arrived)
         self.relay = self.relaying.relay
         self.registers = Registers(self.me, incarnation, dice, rows)
-        self.belonging = self.overlay.belonging
-        revoked = self.belonging.revocations
+        self.certificates = self.overlay.certificates
+        revoked = self.certificates.revocations
         self.authority = Authority(identity.federation, identity.verifier, revoked)
         membership = self.membership
         self.host = Host(
@@ -125,18 +125,18 @@ class Node:
             self.host,
             dice,
             incarnation,
-            lambda sites, at_s: self.levels.ask_detail(sites, at_s),
+            lambda sites, at_s: self.site_summaries.ask_detail(sites, at_s),
             self.overlay.expects,
             now,
         )
         self._waiting, self._quoted = rows.get(QUEUE, {}), rows.get(QUOTED, {})
         self.host.hidden = self.relaying.hidden
-        self.bulletin = Bulletin(self.me, self.host, self.desk.heard.notices)
-        self.levels = Levels(
+        self.publishing = Publishing(self.me, self.host, self.desk.directory.notices)
+        self.site_summaries = SiteSummaries(
             identity,
             self.membership,
             self.broadcast,
-            self.desk.heard.adverts,
+            self.desk.directory.adverts,
             dice,
             levels_above,
             now,
@@ -144,7 +144,7 @@ class Node:
         self._now = now
         self._due: Deadline | None = None
         self._work_due: Deadline | None = None
-        self._upkeep_due = self.levels.next_deadline()
+        self._upkeep_due = self.site_summaries.next_deadline()
         """Of everything but the work and broadcast, or sooner than that: it is asked again when it comes."""
         self._stirred = True
         # The work was touched: its deadline may be another, and it may have something to tell.
@@ -153,7 +153,7 @@ class Node:
     @property
     def identity(self) -> Identity:
         """Who this peer is, with its newest certificate."""
-        return self.belonging.identity
+        return self.certificates.identity
 
     # -- the three doors
 
@@ -179,7 +179,7 @@ class Node:
         if not (effects or self._outbox.promised):
             self._now, self._due = now, due or self._deadline()
             return effects
-        sent = self.overlay.dialects.spoken(self._outbox.send(effects, cause, now))
+        sent = self.overlay.versions.spoken(self._outbox.send(effects, cause, now))
         sent = self.relaying.send(sent, now)
         if len(sent) != len(effects) or self.relaying.busy or not _SAID.issuperset(map(type, sent)):
             self._stirred, due = True, None
@@ -205,19 +205,19 @@ class Node:
 
     def settle(self, now: float) -> None:
         """Takes stock of how many peers there are, as it does each period."""
-        if self.levels.settle(now):
-            self.desk.heard.narrow(self.identity.site)
+        if self.site_summaries.settle(now):
+            self.desk.directory.narrow(self.identity.site)
 
     def settled_like(self, other: "Node", now: float) -> None:
         """Knows what another peer of its site knows, as if it had been there for as long."""
         self.overlay.settled_like(other.overlay, now)
-        self.levels.settled_like(other.levels)
-        self.desk.heard.adverts.update(other.desk.heard.adverts)
-        self.desk.heard.adverts.pop(self.me, None)
+        self.site_summaries.settled_like(other.site_summaries)
+        self.desk.directory.adverts.update(other.desk.directory.adverts)
+        self.desk.directory.adverts.pop(self.me, None)
         if (held := self.broadcast.directory.get(KeyId(other.me), ADVERT)) is not None:
             self.desk.news(held.record, now)
-        if self.levels.wide:
-            self.desk.heard.narrow(self.identity.site)
+        if self.site_summaries.wide:
+            self.desk.directory.narrow(self.identity.site)
 
     # -- events
 
@@ -240,19 +240,19 @@ class Node:
             case Probed(facts=facts):
                 self._touched = self._worked = True
                 self.host.probed(facts)
-                self.bulletin.room_changed()
+                self.publishing.room_changed()
                 return []
             case ImagesChanged(images=images):
                 self._touched = self._worked = True
                 self.host.images = images
-                self.bulletin.room_changed()
+                self.publishing.room_changed()
                 return []
             case Progressed() | Cleared() | Measured() | HoldNotSaved():
                 return self._outcomes(*self.host.handle(event, now), now)
             case QueueNotSaved():
-                return self._outcomes(*self.desk.waiting.not_saved(event, now), now)
+                return self._outcomes(*self.desk.queue.not_saved(event, now), now)
             case ProposalNotSaved():
-                return self._outcomes(*self.desk.proposals.not_saved(event, now), now)
+                return self._outcomes(*self.desk.quotes.not_saved(event, now), now)
             case PlanAsked() | OrderGiven() | CancelAsked():
                 return self._outcomes(*self.desk.handle(event, now), now)
             case NewsGiven(text=text):
@@ -264,19 +264,19 @@ class Node:
             case Renewed(chain=chain):
                 return self._heed(self.overlay.renewed(chain, now), now)
             case Stopping():
-                return self.herald.leave(self.membership.view.neighbours, now)
+                return self.announcer.leave(self.membership.view.neighbours, now)
             case _:
                 assert_never(event)
 
     def _start(self, now: float) -> list[Effect]:
         effects = self.overlay.begin(now)
         self._touched = self._worked = True
-        self.bulletin.room_changed()
-        for row in self.host.carrier.rows():
-            self.bulletin.due(row.record.id)
+        self.publishing.room_changed()
+        for row in self.host.leases.rows():
+            self.publishing.due(row.record.id)
             effects.append(Realise(row.record.id, row.record.id))
-        effects += self.desk.waiting.resume(self._waiting, now)
-        effects += self.desk.proposals.resume(self._quoted, now)
+        effects += self.desk.queue.resume(self._waiting, now)
+        effects += self.desk.quotes.resume(self._quoted, now)
         self._waiting, self._quoted = {}, {}
         return effects + self._tick(now)
 
@@ -345,11 +345,11 @@ class Node:
                 self.registers.next_deadline(),
                 self.host.next_deadline(),
                 self.desk.next_deadline(),
-                self.bulletin.next_deadline(),
+                self.publishing.next_deadline(),
             )
         if self.overlay.pop_stirred() or self._stirred:
             self._stirred = False
-            levels = self.levels.next_deadline()
+            levels = self.site_summaries.next_deadline()
             upkeep = earliest(self.overlay.next_deadline(), self.relay.next_deadline(), levels)
             self._upkeep_due = upkeep or levels
         first = self._upkeep_due
@@ -374,9 +374,9 @@ class Node:
     def _upkeep(self, now: float) -> list[Effect]:
         self._stirred = True
         effects = self.overlay.tick(now) + self.relaying.tick(now)
-        self._touched |= self.bulletin.moved(now)
-        if self.levels.tick(now):
-            self.desk.heard.narrow(self.identity.site)
+        self._touched |= self.publishing.moved(now)
+        if self.site_summaries.tick(now):
+            self.desk.directory.narrow(self.identity.site)
         return effects
 
     # -- wiring
@@ -389,8 +389,8 @@ class Node:
         effects = list(effects)
         for outcome in outcomes:
             if isinstance(outcome, RoomChanged):
-                self.desk.waiting.room_changed(now, here=True)
-            if not self.bulletin.take(outcome):
+                self.desk.queue.room_changed(now, here=True)
+            if not self.publishing.take(outcome):
                 effects += self.registers.propose(outcome, now)
         return effects
 
@@ -400,22 +400,24 @@ class Node:
             try:
                 match item:
                     case DetailAsked(peer=peer):
-                        effects = effects + self.broadcast.detail(peer, self.levels.roomiest())
-                    case Ended(record=record):
+                        effects = effects + self.broadcast.detail(
+                            peer, self.site_summaries.roomiest()
+                        )
+                    case Expired(record=record):
                         self.desk.ended(record)
                     case Learnt(record=record) if record.kind == SITE:
-                        self.levels.heard(record, now)
+                        self.site_summaries.heard(record, now)
                     case Learnt(record=record):
                         effects = effects + self._outcomes(*self.desk.news(record, now), now)
             except Malformed:
-                self.standing.count("record-body")
+                self.quarantines.count("record-body")
         return effects
 
     def _publish(self, now: float) -> list[Effect]:
         """Adverts and notices that are due."""
-        for kind, name, body, ttl_s in self.bulletin.pop_due(now):
+        for kind, name, body, ttl_s in self.publishing.pop_due(now):
             scope = self.identity.site if kind == ADVERT else ""
             self.broadcast.publish(kind, name, body, ttl_s, now, scope)
-        fed, outcomes = self.desk.own_news(self.bulletin.pop_own(), now)
+        fed, outcomes = self.desk.own_news(self.publishing.pop_own(), now)
         self._worked = False
         return self._outcomes(fed, outcomes, now) if fed or outcomes else []

@@ -17,12 +17,12 @@ from protocol.relay.messages import Relayed, RelayMessage, Unrelayed
 from protocol.relay.outcomes import (
     Came,
     DirectFound,
+    Locator,
     Outcome,
     PathDown,
     PathUp,
     ReachChanged,
     Spoilt,
-    Told,
 )
 from protocol.relay.reachability import REACH_WORDS
 from protocol.relay.relay import Relay
@@ -61,7 +61,7 @@ class Relaying:
             dice,
             self,
         )
-        overlay.herald.whereabouts = self.whereabouts
+        overlay.announcer.whereabouts = self.whereabouts
         self.dropped = 0
         """What was to be relayed to a peer that only a relay leads to."""
 
@@ -79,14 +79,14 @@ class Relaying:
         """Whether the transport is trying to dial it."""
         return self._links.dialled(peer)
 
-    def told(self, peer: PeerId) -> Told | None:
+    def told(self, peer: PeerId) -> Locator | None:
         """What a live peer says of where it is."""
         known = self._membership.known.get(peer)
         health = self._membership.liveness.health(peer)
         if known is None or health not in (Health.ALIVE, Health.SUSPECT):
             return None
         suspect = health is Health.SUSPECT
-        return Told(known.site, known.address, known.reach, known.via, suspect)
+        return Locator(known.site, known.address, known.reach, known.via, suspect)
 
     def call(self, peer: PeerId, now: float) -> list[Effect]:
         """A connection for a moment."""
@@ -97,7 +97,7 @@ class Relaying:
 
     def whereabouts(self) -> tuple[Reach, tuple[PeerId, ...]]:
         """For the presence: how this peer is reached, and if not by all, through whom."""
-        reach = self.relay.reaching.reach
+        reach = self.relay.reachability.reach
         if reach is Reach.PUBLIC:
             return reach, ()
         near = [p for p in self._membership.view.neighbours if self._links.direct(p)]
@@ -107,7 +107,7 @@ class Relaying:
 
     def hidden(self) -> bool:
         """Whether not every peer can dial this one."""
-        return self.relay.reaching.reach is not Reach.PUBLIC
+        return self.relay.reachability.reach is not Reach.PUBLIC
 
     def through(self, peer: PeerId) -> PeerId | None:
         """The relay what is said to that peer goes through now; None if it has a connection, or nothing."""
@@ -121,7 +121,7 @@ class Relaying:
 
     def met(self, peer: PeerId, now: float) -> list[Effect]:
         """A peer introduced itself, on a connection or through a relay."""
-        self._overlay.herald.look_again(now)
+        self._overlay.announcer.look_again(now)
         if not self._links.direct(peer):
             return []
         return self._follow(self.relay.met(peer, self._links.accepted(peer), now), now)
@@ -162,14 +162,14 @@ class Relaying:
                     if known is not None:
                         effects += self._links.dial(peer, known.address, now)
                 case ReachChanged(reach=reach):
-                    self._overlay.herald.look_again(now)
+                    self._overlay.announcer.look_again(now)
                     effects.append(Note("peer.reach", self._name, REACH_WORDS[reach]))
                 case _:
                     assert_never(outcome)
         return effects
 
     def _up(self, peer: PeerId, now: float) -> list[Effect]:
-        if self._overlay.standing.left_s(peer, now):
+        if self._overlay.quarantines.left_s(peer, now):
             return self.relay.paths.close(peer)
         effects = self._overlay.connected(peer, now, relayed=True)
         if self._links.undialled(peer, now):
@@ -244,4 +244,4 @@ class Relaying:
                 self.dropped += 1
             else:
                 out += self._membership.route(send, now)
-        return self._overlay.dialects.spoken(out)
+        return self._overlay.versions.spoken(out)

@@ -62,7 +62,7 @@ class HeardSummary(msgspec.Struct, frozen=True):
     received_s: float
 
 
-class Levels:
+class SiteSummaries:
     """How much of the federation this peer knows."""
 
     def __init__(
@@ -130,7 +130,7 @@ class Levels:
         self._publish(now)
         return narrowed
 
-    def settled_like(self, other: "Levels") -> None:
+    def settled_like(self, other: "SiteSummaries") -> None:
         """Knows of other sites what a peer of its own does."""
         self.sites, self._counts = other.sites.copy(), other._counts.copy()
 

@@ -30,11 +30,11 @@ def this_peer(node: Node) -> SelfRow:
         known=len(node.membership.known),
         records=len(node.broadcast.directory),
         holds=len(node.host.holds),
-        carried=len(node.host.carrier.rows()),
-        faults=dict(sorted(node.standing.counts.items())),
+        carried=len(node.host.leases.rows()),
+        faults=dict(sorted(node.quarantines.counts.items())),
         dropped=node.membership.links.dropped,
         relayed=dict(sorted(node.relay.counts.items())),
-        quarantined=len(node.standing.quarantined),
+        quarantined=len(node.quarantines.quarantined),
     )
 
 
@@ -42,7 +42,7 @@ def peers(node: Node, now: float) -> list[PeerRow]:
     """Every known peer, this one among them, by site and name."""
     rows = [_own_row(node, now)]
     for peer, known in node.membership.known.items():
-        heard = node.desk.heard.adverts.get(peer)
+        heard = node.desk.directory.adverts.get(peer)
         link = node.membership.links.view(peer)
         advert = heard.advert if heard is not None else None
         facts = advert.facts if advert is not None else None
@@ -67,8 +67,8 @@ def peers(node: Node, now: float) -> list[PeerRow]:
                 shapes=advert.shapes if advert else (),
                 workspaces=advert.workspaces if advert else 0,
                 images=advert.images if advert else (),
-                faults=node.standing.faults(peer),
-                quarantine_s=node.standing.left_s(peer, now),
+                faults=node.quarantines.faults(peer),
+                quarantine_s=node.quarantines.left_s(peer, now),
                 serial=known.certified[0][1],
                 certificate_s=known.expires_s - now,
                 labels=facts.labels if facts else (),
@@ -81,7 +81,7 @@ def timetables(node: Node, now: float) -> list[TimetableRow]:
     """Of every host that has told its, this one among them, by site and name."""
     rows = [
         _timetable(node, peer, h.advert, now - h.received_s, now)
-        for peer, h in node.desk.heard.adverts.items()
+        for peer, h in node.desk.directory.adverts.items()
     ]
     if node.host.known:
         own = _timetable(node, node.me, node.host.advert(), 0.0, now)
@@ -117,11 +117,11 @@ def sites(node: Node, now: float) -> list[SiteRow]:
     for row in peers(node, now):
         by_site.setdefault(row.site, []).append(row)
     found = {site: _site_row(site, rows) for site, rows in by_site.items()}
-    if node.levels.wide:
+    if node.site_summaries.wide:
         mine = node.identity.site
         found = {mine: found[mine]} | {
             site: _summary_row(heard.summary, now - heard.received_s)
-            for site, heard in node.levels.sites.items()
+            for site, heard in node.site_summaries.sites.items()
             if site != mine
         }
     return [found[site] for site in sorted(found)]
@@ -130,8 +130,8 @@ def sites(node: Node, now: float) -> list[SiteRow]:
 def grids(node: Node, now: float) -> list[GridRow]:
     """Every grid anybody tells of, those that are up first."""
     rows = []
-    for grid in node.desk.heard.notices.grids():
-        newest = node.desk.heard.notices.newest(grid)
+    for grid in node.desk.directory.notices.grids():
+        newest = node.desk.directory.notices.newest(grid)
         if newest is None:
             continue
         members = workspaces(node, grid, now)
@@ -160,16 +160,16 @@ def grids(node: Node, now: float) -> list[GridRow]:
 
 def find_grid(node: Node, name: str) -> Notice | None:
     """The grid of that name or id."""
-    return node.desk.heard.notices.named(name)
+    return node.desk.directory.notices.named(name)
 
 
 def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
     """The workspaces of a grid, in the record's order."""
-    newest = node.desk.heard.notices.newest(grid)
+    newest = node.desk.directory.notices.newest(grid)
     if newest is None:
         return []
     addresses = dict(newest.addresses)
-    about = node.desk.heard.notices.about(grid)
+    about = node.desk.directory.notices.about(grid)
     rows = []
     for name, peer in newest.placed:
         heard = about.get(peer)
@@ -205,7 +205,7 @@ def _own_row(node: Node, now: float) -> PeerRow:
         address=node.identity.address,
         health="self",
         neighbour=False,
-        reach=node.relay.reaching.reach,
+        reach=node.relay.reachability.reach,
         through="",
         age_s=0.0,
         round_trip_s=0.0,
@@ -219,7 +219,7 @@ def _own_row(node: Node, now: float) -> PeerRow:
         workspaces=len(node.host.ledger),
         images=node.host.images,
         serial=read_certificate(node.identity.chain[0]).serial,
-        certificate_s=node.belonging.ends_s - now,
+        certificate_s=node.certificates.ends_s - now,
         labels=facts.labels,
     )
 

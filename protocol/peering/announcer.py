@@ -36,7 +36,7 @@ def next_incarnation(rows: dict[str, dict[str, bytes]]) -> int:
     return int.from_bytes(rows.get(TABLE, {}).get(_INCARNATION, b""), "big") + 1
 
 
-class Herald:
+class Announcer:
     """Publishes this peer's presence."""
 
     def __init__(self, identity: Identity, broadcast: Broadcast, now: float) -> None:

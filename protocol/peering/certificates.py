@@ -24,7 +24,7 @@ TABLE = "revocation"
 _FOREVER_S = float("inf")
 
 
-class Belonging:
+class Certificates:
     """Revocations, kept on disk, and the ends of certificates."""
 
     def __init__(self, identity: Identity, rows: dict[str, bytes], now: float) -> None:

@@ -14,10 +14,10 @@ from protocol.broadcast.broadcast import (
     Broadcast,
     Broken,
     DetailAsked,
-    Ended,
+    Expired,
     Learnt,
+    Outcome,
     Stray,
-    Told,
 )
 from protocol.broadcast.messages import BroadcastMessage, version_of
 from protocol.membership.liveness import Changed, Health
@@ -42,13 +42,13 @@ from protocol.membership.outcomes import Outcome as MembershipOutcome
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.membership.presence import Known
 from protocol.peering.addresses import Addresses, Rows, saved
-from protocol.peering.announcer import Herald, next_incarnation
+from protocol.peering.announcer import Announcer, next_incarnation
 from protocol.peering.certificates import TABLE as REVOKED
-from protocol.peering.certificates import Belonging
+from protocol.peering.certificates import Certificates
 from protocol.peering.news import KIND as NEWS
 from protocol.peering.news import Crier
-from protocol.peering.quarantine import Standing
-from protocol.peering.versions import Dialects
+from protocol.peering.quarantine import Quarantines
+from protocol.peering.versions import Versions
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, earliest
 from protocol.terms.ids import KeyId, PeerId
@@ -87,11 +87,11 @@ class Overlay:
         self.broadcast = Broadcast(
             identity.signer, identity.verifier, dice, next_incarnation(rows), self
         )
-        self.herald = Herald(identity, self.broadcast, now)
-        self.belonging = Belonging(identity, rows.get(REVOKED, {}), now)
+        self.announcer = Announcer(identity, self.broadcast, now)
+        self.certificates = Certificates(identity, rows.get(REVOKED, {}), now)
         self.crier = Crier(identity.name, self.broadcast)
-        self.standing = Standing()
-        self.dialects = Dialects(identity.speaks)
+        self.quarantines = Quarantines()
+        self.versions = Versions(identity.speaks)
         self._now = now
         self._believed: tuple[Record, Known] | None = None
         """The presence looked at last: it is not checked twice."""
@@ -99,17 +99,17 @@ class Overlay:
         """Of guests: what goes before their records."""
         self._outcomes: list[MembershipOutcome] = []
         self._stirred = True
-        self._news: list[Learnt | Ended | DetailAsked] = []
+        self._news: list[Learnt | Expired | DetailAsked] = []
 
     @property
     def identity(self) -> Identity:
         """Who this peer is, with its newest certificate."""
-        return self.belonging.identity
+        return self.certificates.identity
 
     def begin(self, now: float) -> list[Effect]:
         """A life begins."""
-        effects = self.herald.begin(now)
-        for revocation in self.belonging.pop_kept():
+        effects = self.announcer.begin(now)
+        for revocation in self.certificates.pop_kept():
             effects += self.revoking(revocation, now)
         return effects
 
@@ -119,7 +119,7 @@ class Overlay:
         stirred, self._stirred = self._stirred, False
         return stirred
 
-    def pop_news(self) -> list[Learnt | Ended | DetailAsked]:
+    def pop_news(self) -> list[Learnt | Expired | DetailAsked]:
         """Records for the rest of the node, since the last call."""
         if not self._news:
             return []
@@ -132,19 +132,19 @@ class Overlay:
         self, peer: PeerId, now: float, *, relayed: bool = False, accepted: bool = False
     ) -> list[Effect]:
         """The transport has a connection, or there is a path through a relay."""
-        hello = self.herald.hello(now)
+        hello = self.announcer.hello(now)
         return self.membership.links.up(peer, hello, now, relayed=relayed, accepted=accepted)
 
     def disconnected(self, peer: PeerId, now: float) -> list[Effect]:
         """The transport lost its last connection to that peer, or its path is over."""
-        self.dialects.forget(peer)
-        self.herald.look_again(now)
+        self.versions.forget(peer)
+        self.announcer.look_again(now)
         return self.follow(self.membership.disconnected(peer, now), now)
 
     def garbled(self, peer: PeerId, reason: str, now: float) -> list[Effect]:
         """Bytes that are no message."""
-        if reason == MalformedReason.UNKNOWN_TYPE and self.dialects.is_newer(peer):
-            self.standing.count(f"newer-{reason}")
+        if reason == MalformedReason.UNKNOWN_TYPE and self.versions.is_newer(peer):
+            self.quarantines.count(f"newer-{reason}")
             return []
         return self.blame(peer, reason, now)
 
@@ -152,15 +152,17 @@ class Overlay:
         self, sender: PeerId, message: msgspec.Struct, size_bytes: int, now: float
     ) -> list[Effect] | None:
         """What follows for the sender of a message that is not to be heard; None if it is."""
-        if self.standing.left_s(sender, now):
-            self.standing.count("quarantined")
+        if self.quarantines.left_s(sender, now):
+            self.quarantines.count("quarantined")
             return []
-        fault = self.standing.fault(sender, self._families.get(type(message), ""), size_bytes, now)
+        fault = self.quarantines.fault(
+            sender, self._families.get(type(message), ""), size_bytes, now
+        )
         if fault:
             return self.blame(sender, fault, now)
         if isinstance(message, Hello) or self.membership.links.introduced(sender):
             return None
-        self.standing.count("not-introduced")
+        self.quarantines.count("not-introduced")
         return []
 
     def heard(self, sender: PeerId, message: msgspec.Struct, now: float) -> list[Effect]:
@@ -174,12 +176,12 @@ class Overlay:
         self._now = now
         try:
             presence = hello.presence
-            record, known = self.belonging.shown(presence, now)
+            record, known = self.certificates.shown(presence, now)
             if known.peer != sender:
                 raise _impostor(sender, known.name)
         except Untrusted as error:
             return self._refuse(sender, error.reason, str(error), now)
-        if why := self.dialects.met(sender, hello):
+        if why := self.versions.met(sender, hello):
             return self._refuse(sender, MalformedReason.UNKNOWN_VERSION, why, now)
         effects: list[Effect] = []
         if not self.broadcast.directory.has(version_of(record)):
@@ -209,11 +211,11 @@ class Overlay:
         """What is due, but for broadcast."""
         effects, outcomes = self.membership.tick(now)
         effects += self.follow(outcomes, now)
-        self.herald.tick(now)
-        effects += self.belonging.tick(now)
-        for peer in self.belonging.pop_ended(now, self.membership.known):
+        self.announcer.tick(now)
+        effects += self.certificates.tick(now)
+        for peer in self.certificates.pop_ended(now, self.membership.known):
             effects += self._expel(peer, "its certificate has ended", now)
-        return effects + self.standing.tick(now) + self.addresses.tick(now)
+        return effects + self.quarantines.tick(now) + self.addresses.tick(now)
 
     def spread_due(self, now: float) -> list[Effect]:
         """What is due of broadcast."""
@@ -228,17 +230,17 @@ class Overlay:
         """When to tick, but for broadcast, which is asked by itself."""
         return earliest(
             self.membership.next_deadline(),
-            self.herald.next_deadline(),
+            self.announcer.next_deadline(),
             self.addresses.next_deadline(),
-            self.standing.next_deadline(),
-            self.belonging.next_deadline(),
+            self.quarantines.next_deadline(),
+            self.certificates.next_deadline(),
         )
 
     def check(self) -> None:
         """Invariants."""
         self.membership.check()
         self.broadcast.check()
-        self.standing.check()
+        self.quarantines.check()
 
     def settled_like(self, other: "Overlay", now: float) -> None:
         """Knows that peer of its own site, and all that one knows, without having been told. For simulators."""
@@ -249,7 +251,7 @@ class Overlay:
         held = self.broadcast.directory.get(KeyId(other.me), PRESENCE)
         known = self._presence(held.record) if held is not None else None
         if known is not None:
-            self.belonging.met(known)
+            self.certificates.met(known)
             self.membership.present(known, now)
 
     # -- Members, for broadcast
@@ -261,9 +263,9 @@ class Overlay:
         if record.kind != REVOCATION:
             return PeerId(record.owner) in self.membership.known
         try:
-            self.belonging.revocation(record)
+            self.certificates.revocation(record)
         except Untrusted as error:
-            self.standing.count(f"{record.kind}-{error.reason}")
+            self.quarantines.count(f"{record.kind}-{error.reason}")
             return False
         return True
 
@@ -305,9 +307,9 @@ class Overlay:
                     scope = self.site(accused)
                     self.broadcast.publish(SUSPICION, accused, body, SUSPICION_TTL_S, now, scope)
                 case Refute(incarnation=incarnation):
-                    effects += self.herald.refute(incarnation, now)
+                    effects += self.announcer.refute(incarnation, now)
                 case Returned():
-                    effects += self.herald.refute(self.broadcast.incarnation, now)
+                    effects += self.announcer.refute(self.broadcast.incarnation, now)
                 case NeighbourUp(peer=peer):
                     effects += self.broadcast.neighbour_up(peer, now)
                 case NeighbourDown(peer=peer):
@@ -329,7 +331,7 @@ class Overlay:
         kind = "peer.joined" if changed.why == "joined" else f"peer.{changed.health}"
         return [Note(kind, known.name, changed.why)]
 
-    def _learn(self, told: list[Told], now: float) -> list[Effect]:
+    def _learn(self, told: list[Outcome], now: float) -> list[Effect]:
         """News from the directory."""
         effects: list[Effect] = []
         for item in told:
@@ -339,8 +341,8 @@ class Overlay:
                 case Broken(peer=peer, why=why):
                     effects += self.blame(peer, "record", now, why)
                 case Stray(record=record):
-                    effects += self.herald.stray(record, now)
-                case Ended() | DetailAsked():
+                    effects += self.announcer.stray(record, now)
+                case Expired() | DetailAsked():
                     self._news.append(item)
                 case _:
                     assert_never(item)
@@ -358,7 +360,7 @@ class Overlay:
                 author = self.membership.known[PeerId(record.owner)].name
                 return self.crier.heard(record, author) if record.body else []
         except (Malformed, Untrusted):
-            self.standing.count("record-body")
+            self.quarantines.count("record-body")
             return []
         self._news.append(item)
         return []
@@ -387,12 +389,12 @@ class Overlay:
         if self._believed is not None and self._believed[0] is record:
             return self._believed[1]
         try:
-            known = self.belonging.known(record, self._now)
+            known = self.certificates.known(record, self._now)
         except Untrusted as error:
-            self.standing.count(f"presence-{error.reason}")
+            self.quarantines.count(f"presence-{error.reason}")
             return None
         if record.scope != known.site:
-            self.standing.count(f"presence-{Reason.MALFORMED}")
+            self.quarantines.count(f"presence-{Reason.MALFORMED}")
             return None
         self._believed = (record, known)
         return known
@@ -407,22 +409,22 @@ class Overlay:
 
     def renewed(self, chain: Chain, now: float) -> list[Effect]:
         """Another certificate of this peer's own."""
-        before, note = self.identity, self.belonging.renew(chain, now)
+        before, note = self.identity, self.certificates.renew(chain, now)
         if self.identity is before:
             return [note]
-        return [*self.herald.renew(self.identity, now), note]
+        return [*self.announcer.renew(self.identity, now), note]
 
     def _met(self, known: Known, now: float) -> list[Effect]:
         """A believed presence of another peer."""
-        self.belonging.met(known)
+        self.certificates.met(known)
         return self.follow(self.membership.present(known, now), now)
 
     def _revoked(self, record: Record, now: float) -> list[Effect]:
         """An admitted revocation: who shows what it revokes is out. Untrusted."""
         held = self.broadcast.directory.get(*record.key)
-        effects = self.belonging.revoke(record, held.signed) if held is not None else []
+        effects = self.certificates.revoke(record, held.signed) if held is not None else []
         if effects:
-            revoked = self.belonging.revocations
+            revoked = self.certificates.revocations
             for known in list(self.membership.known.values()):
                 if any(certified in revoked for certified in known.certified):
                     effects += self._expel(known.peer, "its certificate was revoked", now)
@@ -434,7 +436,7 @@ class Overlay:
             return []
         effects, outcomes = self.membership.expel(peer, why, now)
         effects += self.follow(outcomes, now)
-        self._news += [Ended(record) for record in self.broadcast.directory.drop(KeyId(peer))]
+        self._news += [Expired(record) for record in self.broadcast.directory.drop(KeyId(peer))]
         effects += self.addresses.forget(peer)
         return [*effects, Note("peer.expelled", known.name, why)]
 
@@ -442,17 +444,17 @@ class Overlay:
 
     def blame(self, peer: PeerId, reason: str, now: float, detail: str = "") -> list[Effect]:
         """A peer broke a rule: counted, and beyond patience it is not listened to for a while."""
-        self.standing.count(reason)
-        if not self.standing.lower(peer, now):
+        self.quarantines.count(reason)
+        if not self.quarantines.lower(peer, now):
             return []
         why = f"{reason} {detail}".strip()
         known = self.membership.known.get(peer)
-        told = self.standing.verdict(peer, known.name if known else peer, why, now)
+        told = self.quarantines.verdict(peer, known.name if known else peer, why, now)
         return [*self._hang_up(peer, f"too many faults, the last: {why}", now), *told]
 
     def _refuse(self, sender: PeerId, reason: str, why: str, now: float) -> list[Effect]:
         """A Hello that is not good enough."""
-        self.standing.count(f"hello-{reason}")
+        self.quarantines.count(f"hello-{reason}")
         return [*self._hang_up(sender, why, now), Note("peer.refused", sender, why)]
 
     def _hang_up(self, peer: PeerId, why: str, now: float) -> list[Effect]:

@@ -40,7 +40,7 @@ class _Watched:
         self.until_s = 0.0
 
 
-class Standing:
+class Quarantines:
     """Counters for everyone, and a bounded memory of each peer."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from protocol.terms.ids import PeerId
 from protocol.wire.versions import GREETING, Span, agreed
 
 
-class Dialects:
+class Versions:
     """What this peer speaks, and what the others do."""
 
     def __init__(self, mine: Span) -> None:

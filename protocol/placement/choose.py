@@ -19,7 +19,7 @@ import msgspec
 
 from protocol.grid.model import Workspace
 from protocol.placement.fit import Offer, Rules, apart_ms, refusals
-from protocol.placement.packing import Kind, Seating, Table
+from protocol.placement.packing import Instance, Kind, Packing
 from protocol.placement.quality import degree
 from protocol.placement.rearrange import improve, squeeze
 from protocol.terms.dice import Dice
@@ -57,7 +57,7 @@ class Choice(msgspec.Struct, frozen=True):
 class _Tried(msgspec.Struct):
     """An attempt and how good it came out."""
 
-    seating: Seating
+    seating: Packing
     missing: int
     """Workspaces a grid cannot do without."""
     placed: int
@@ -76,7 +76,7 @@ def choose(
     dice: Dice,
 ) -> Choice:
     """Places every workspace that is not in `kept` (held already, and out of the offers' free room)."""
-    table = Table(workspaces, offers, rules, kept)
+    table = Instance(workspaces, offers, rules, kept)
     best = _best(table, dice)
     if best.placed < len(workspaces):
         sure = _best(table, None)
@@ -97,11 +97,11 @@ def certain(
 
     With fewer attempts than `choose` makes itself that stays so: they are its first.
     """
-    table = Table(workspaces, offers, rules, kept or {})
+    table = Instance(workspaces, offers, rules, kept or {})
     return _choice(table, _best(table, None, attempts), why=False)
 
 
-def _best(table: Table, dice: Dice | None, attempts: int | None = None) -> _Tried:
+def _best(table: Instance, dice: Dice | None, attempts: int | None = None) -> _Tried:
     best: _Tried | None = None
     wanted, plain = len(table.workspaces), not table.preferences
     if table.compact == "none" and wanted * len(table.offers) > _IMPROVED_MOST:
@@ -119,13 +119,13 @@ def _best(table: Table, dice: Dice | None, attempts: int | None = None) -> _Trie
 
 
 def _attempt(
-    table: Table,
+    table: Instance,
     order: list[Kind],
     welcome_order: list[Kind],
     field: Iterable[int] | None,
     dice: Dice | None,
 ) -> _Tried:
-    seating = Seating(table, field)
+    seating = Packing(table, field)
     needed = [(kind, kind.names[: kind.least]) for kind in order]
     welcome = [(kind, kind.names[kind.least :]) for kind in welcome_order]
     missing = 0
@@ -148,7 +148,7 @@ def _attempt(
 
 
 def _attempts(
-    table: Table, dice: Dice | None
+    table: Instance, dice: Dice | None
 ) -> Iterator[tuple[int, list[Kind], Iterable[int] | None]]:
     """Orders and fields worth trying, as many as there is time for."""
     cost = sum(len(kind.hosts) for kind in table.kinds) + 8 * len(table.workspaces) + 1
@@ -167,7 +167,7 @@ def _attempts(
             return
 
 
-def _orders(table: Table) -> list[list[Kind]]:
+def _orders(table: Instance) -> list[list[Kind]]:
     """Which cluster first: those others want to be near, then the largest; or those few hosts suit."""
     near = [kind.workspace.near_volume for kind in table.kinds if kind.workspace.near_volume]
 
@@ -189,7 +189,7 @@ def _orders(table: Table) -> list[list[Kind]]:
     return [large, rare, by_cpus, by_memory]
 
 
-def _fields(table: Table) -> Iterator[list[int] | None]:
+def _fields(table: Instance) -> Iterator[list[int] | None]:
     """Where to look: everywhere, or where a rule about pairs can be kept, the roomiest first."""
     rules, offers = table.rules, table.offers
     hosts = range(len(offers))
@@ -224,7 +224,7 @@ def _fields(table: Table) -> Iterator[list[int] | None]:
         yield None
 
 
-def _roominess(table: Table, hosts: list[int]) -> int:
+def _roominess(table: Instance, hosts: list[int]) -> int:
     """How many of what is asked for fit there, cluster by cluster."""
     return sum(
         min(
@@ -239,7 +239,7 @@ def _roominess(table: Table, hosts: list[int]) -> int:
     )
 
 
-def _choice(table: Table, best: _Tried, why: bool = True) -> Choice:
+def _choice(table: Instance, best: _Tried, why: bool = True) -> Choice:
     """With the reasons of what is not placed: each host's, with everything else where it is."""
     seating, offers = best.seating, table.offers
     placed = table.all_kept | {name: offers[host].peer for name, host in seating.seats.items()}
@@ -254,7 +254,7 @@ def _choice(table: Table, best: _Tried, why: bool = True) -> Choice:
     return Choice(placed, tuple(unplaced), best.missing == 0)
 
 
-def _reasons(table: Table, seating: Seating, workspace: Workspace) -> tuple[Refusal, ...]:
+def _reasons(table: Instance, seating: Packing, workspace: Workspace) -> tuple[Refusal, ...]:
     offers = table.offers
     crowded = enumerate(seating.crowd) if table.rules.pairs else ()
     company = [offers[host] for host, crowd in crowded if crowd]

@@ -32,7 +32,7 @@ _ADVICE = {
 }
 
 
-class Reason(msgspec.Struct, frozen=True):
+class Obstacle(msgspec.Struct, frozen=True):
     """So many hosts are stopped by one constraint."""
 
     constraint: Constraint
@@ -49,7 +49,7 @@ class Missing(msgspec.Struct, frozen=True):
     asked: int
     least: int
     workspace: Workspace
-    reasons: tuple[Reason, ...]
+    reasons: tuple[Obstacle, ...]
     """The one that binds most hosts last."""
 
 
@@ -83,7 +83,7 @@ def explain(
     return Explanation(missing, len(choice.placed), total, hosts, would_work)
 
 
-def reasons(refusals: tuple[Refusal, ...]) -> tuple[Reason, ...]:
+def reasons(refusals: tuple[Refusal, ...]) -> tuple[Obstacle, ...]:
     """Counted by constraint. Of what one host refused over and over for one reason, the last counts."""
     order = list(Constraint)
     groups: dict[tuple[Constraint, str], dict[str, Refusal]] = {}
@@ -91,7 +91,7 @@ def reasons(refusals: tuple[Refusal, ...]) -> tuple[Reason, ...]:
         device = refusal.detail if refusal.constraint is Constraint.DEVICE else ""
         groups.setdefault((refusal.constraint, device), {})[refusal.host] = refusal
     found = [
-        Reason(constraint, len(group), _nearest(constraint, list(group.values())))
+        Obstacle(constraint, len(group), _nearest(constraint, list(group.values())))
         for (constraint, _), group in groups.items()
     ]
     return tuple(sorted(found, key=lambda r: (r.hosts, order.index(r.constraint))))
@@ -127,7 +127,7 @@ def words(explanation: Explanation) -> list[str]:
     return lines + [f"  would work: {_ADVICE[c]}" for c in last[-1:] if c in _ADVICE]
 
 
-def reason_lines(found: tuple[Reason, ...]) -> list[str]:
+def reason_lines(found: tuple[Obstacle, ...]) -> list[str]:
     """Reasons as lines."""
     if not found:
         return ["  no host is known that could be asked; `overlayctl peers` lists who is there"]

@@ -7,7 +7,7 @@ part. What is left over then is what this shape cannot use.
 import msgspec
 
 from protocol.capacity.quantum import Quantum, total
-from protocol.placement.explain import Reason, reasons
+from protocol.placement.explain import Obstacle, reasons
 from protocol.placement.fit import Offer, lacking
 from protocol.terms.refusal import Refusal
 
@@ -28,7 +28,7 @@ class Headroom(msgspec.Struct, frozen=True):
 
     fits: int
     hosts: tuple[HostRoom, ...]
-    stops: tuple[Reason, ...]
+    stops: tuple[Obstacle, ...]
     """By hosts, the dimension that stops most of them last."""
     left: Quantum
 

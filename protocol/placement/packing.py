@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from protocol.capacity.quantum import total
 from protocol.grid.model import Workspace
 from protocol.placement.fit import Offer, Rules, conflict, quantum_of, unsuitable
-from protocol.placement.quality import Room, closeness, label_degree, site_degree
+from protocol.placement.quality import Ladder, closeness, label_degree, site_degree
 from protocol.terms.dice import Dice
 from protocol.terms.ids import PeerId
 
@@ -43,7 +43,7 @@ class Kind:
         """By host, how far preferences that depend on the host alone are not met."""
 
 
-class Table:
+class Instance:
     """What does not change between attempts."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Table:
         kept: dict[str, PeerId],
     ) -> None:
         self.workspaces, self.offers, self.rules = workspaces, offers, rules
-        self.room = Room()
+        self.room = Ladder()
         self.host_of = {offer.peer: index for index, offer in enumerate(offers)}
         self.all_kept = kept
         self.kept = {n: self.host_of[p] for n, p in kept.items() if p in self.host_of}
@@ -122,10 +122,10 @@ class Table:
             kind.dislike[host] = dislike
 
 
-class Seating:
+class Packing:
     """Who sits where."""
 
-    def __init__(self, table: Table, field: Iterable[int] | None = None) -> None:
+    def __init__(self, table: Instance, field: Iterable[int] | None = None) -> None:
         """`field`: the only hosts to be considered, all if None."""
         self.table = table
         self.free = [offer.free for offer in table.offers]

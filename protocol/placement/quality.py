@@ -105,7 +105,7 @@ _LADDER = tuple(
 )
 
 
-class Room:
+class Ladder:
     """What free room is worth: how much of it shapes of several sizes and ratios could still use.
 
     After Weng and others, "Beware of fragmentation" (ATC 2023), who place where the least becomes

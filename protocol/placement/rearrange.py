@@ -6,7 +6,7 @@ moving on; or, when members are to be compact, a whole host or site is emptied i
 by a number of tries, and what was held already stays where it is.
 """
 
-from protocol.placement.packing import SAME, Kind, Seating
+from protocol.placement.packing import SAME, Kind, Packing
 
 
 class _Tries:
@@ -21,13 +21,13 @@ class _Tries:
         return self.left < 0
 
 
-def squeeze(seating: Seating, name: str, tries: int, depth: int = 2) -> bool:
+def squeeze(seating: Packing, name: str, tries: int, depth: int = 2) -> bool:
     """Seats one for whom there is no place, by moving others of other clusters."""
     return _squeeze(seating, name, _Tries(tries), depth, {})
 
 
 def _squeeze(
-    seating: Seating, name: str, tries: _Tries, depth: int, passed: dict[str, None]
+    seating: Packing, name: str, tries: _Tries, depth: int, passed: dict[str, None]
 ) -> bool:
     table = seating.table
     kind = table.kind_of[name]
@@ -58,7 +58,7 @@ def _squeeze(
     return False
 
 
-def improve(seating: Seating, most: int) -> None:
+def improve(seating: Packing, most: int) -> None:
     """Rearranges while the preferences are met better by it."""
     tries = _Tries(most)
     for _ in range(3):
@@ -72,11 +72,11 @@ def improve(seating: Seating, most: int) -> None:
             return
 
 
-def _movable(seating: Seating) -> list[str]:
+def _movable(seating: Packing) -> list[str]:
     return [name for name in seating.seats if name not in seating.table.kept]
 
 
-def _move(seating: Seating, name: str) -> bool:
+def _move(seating: Packing, name: str) -> bool:
     """To the host where it costs least."""
     kind = seating.table.kind_of[name]
     near = seating.near(kind)
@@ -93,7 +93,7 @@ def _move(seating: Seating, name: str) -> bool:
     return best[1] != old
 
 
-def _displace_all(seating: Seating, tries: _Tries) -> bool:
+def _displace_all(seating: Packing, tries: _Tries) -> bool:
     """Whoever would sit better where there is no room takes another's seat, who moves at less cost."""
     table = seating.table
     if not any(any(kind.dislike.values()) for kind in table.kinds):
@@ -113,7 +113,7 @@ def _displace_all(seating: Seating, tries: _Tries) -> bool:
     return better
 
 
-def _displaced(seating: Seating, name: str, other: str) -> bool:
+def _displaced(seating: Packing, name: str, other: str) -> bool:
     kind, theirs = seating.table.kind_of[name], seating.table.kind_of[other]
     here, there = seating.stand(name), seating.stand(other)
     gain = kind.dislike[here] - kind.dislike[there] + theirs.dislike[there]
@@ -130,7 +130,7 @@ def _displaced(seating: Seating, name: str, other: str) -> bool:
     return False
 
 
-def _gather(seating: Seating, tries: _Tries) -> bool:
+def _gather(seating: Packing, tries: _Tries) -> bool:
     """Empties the hosts or sites that carry fewest, if others that carry members can take theirs."""
     groups: dict[str, list[str]] = {}
     for name, host in seating.seats.items():
@@ -146,12 +146,12 @@ def _gather(seating: Seating, tries: _Tries) -> bool:
     return better
 
 
-def _group(seating: Seating, host: int) -> str:
+def _group(seating: Packing, host: int) -> str:
     offer = seating.table.offers[host]
     return offer.site if seating.table.compact == "site" else offer.peer
 
 
-def _emptied(seating: Seating, names: list[str], into: list[str]) -> bool:
+def _emptied(seating: Packing, names: list[str], into: list[str]) -> bool:
     """Moves all of those to hosts of these groups, or none of them."""
     if any(name in seating.table.kept for name in names):
         return False
@@ -168,7 +168,7 @@ def _emptied(seating: Seating, names: list[str], into: list[str]) -> bool:
     return True
 
 
-def _snuggest(seating: Seating, kind: Kind, groups: list[str]) -> int | None:
+def _snuggest(seating: Packing, kind: Kind, groups: list[str]) -> int | None:
     """The host of these groups where one more spoils least."""
     fitting = [
         (seating.spoiled(kind, host), host)

@@ -11,7 +11,7 @@ word.
 
 import msgspec
 
-from protocol.relay.outcomes import Around, Told
+from protocol.relay.outcomes import Around, Locator
 from protocol.terms.ids import PeerId, short_hash
 from protocol.terms.reach import Reach
 
@@ -53,23 +53,23 @@ def ways(me: PeerId, site: str, to: PeerId, around: Around) -> list[Way]:
     return list(found.values())[:WAYS_MOST]
 
 
-def dialable(told: Told | None, site: str) -> bool:
+def dialable(told: Locator | None, site: str) -> bool:
     """Whether it is worth dialling that peer from `site`: behind NAT only its own site gets through."""
     if told is None or not told.address:
         return False
     return told.reach is not Reach.NAT or told.site == site
 
 
-def _may_dial(told: Told | None, site: str) -> bool:
+def _may_dial(told: Locator | None, site: str) -> bool:
     return dialable(told, site) and told is not None and not told.suspect
 
 
-def _is_public(told: Told | None) -> bool:
+def _is_public(told: Locator | None) -> bool:
     return told is not None and told.reach is not Reach.NAT
 
 
 def _detour(
-    me: PeerId, site: str, to: PeerId, told: Told, around: Around, relay: PeerId, connected: bool
+    me: PeerId, site: str, to: PeerId, told: Locator, around: Around, relay: PeerId, connected: bool
 ) -> tuple[int, str]:
     theirs = around.told(relay)
     where = theirs.site if theirs is not None else ""

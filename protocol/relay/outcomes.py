@@ -51,7 +51,7 @@ class ReachChanged(msgspec.Struct, frozen=True):
 Outcome = PathUp | PathDown | Came | Spoilt | DirectFound | ReachChanged
 
 
-class Told(msgspec.Struct, frozen=True):
+class Locator(msgspec.Struct, frozen=True):
     """What a live peer's presence says."""
 
     site: str
@@ -74,7 +74,7 @@ class Around(Protocol):
     def is_dialled(self, peer: PeerId) -> bool:
         """Whether the transport is trying to dial it."""
 
-    def told(self, peer: PeerId) -> Told | None:
+    def told(self, peer: PeerId) -> Locator | None:
         """None if the peer is not known to be alive."""
 
     def call(self, peer: PeerId, now: float) -> list[Effect]:

@@ -33,7 +33,7 @@ REACH_WORDS = {
 Answer = tuple[list[Effect], list[Outcome]]
 
 
-class Reaching:
+class Reachability:
     """What others found when they dialled this peer, and what this one finds for others."""
 
     def __init__(self, site: str, address: str, said: Reach | None, around: Around) -> None:

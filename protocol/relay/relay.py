@@ -13,7 +13,7 @@ from protocol.relay.forwarding import Forwarding
 from protocol.relay.messages import DialBack, DialledBack, Relayed, RelayMessage, Unrelayed
 from protocol.relay.outcomes import Around, DirectFound
 from protocol.relay.paths import Answer, Paths
-from protocol.relay.reachability import Reaching
+from protocol.relay.reachability import Reachability
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Knock, Send, earliest
 from protocol.terms.ids import PeerId
@@ -41,7 +41,7 @@ class Relay:
         self._around = around
         self.paths = Paths(me, sealer, dice, lambda peer: ways(me, site, peer, around))
         self.forwarding = Forwarding(me, site, around)
-        self.reaching = Reaching(site, address, said, around)
+        self.reachability = Reachability(site, address, said, around)
         self._knocks: dict[PeerId, tuple[float, float]] = {}
         """When to knock next at a peer that is talked with through a relay, and the pause after that."""
         self._knocking: dict[PeerId, None] = {}
@@ -57,18 +57,18 @@ class Relay:
         """A connection of its own to that peer was introduced; `accepted` if the other made it."""
         self.paths.retire(peer, now)
         self._knocks.pop(peer, None)
-        effects, outcomes = self.reaching.met(peer, accepted, now)
+        effects, outcomes = self.reachability.met(peer, accepted, now)
         return effects + self.forwarding.introduced(peer, now), outcomes
 
     def lost(self, peer: PeerId, now: float) -> Answer:
         """That connection is gone."""
         self.forwarding.lost(peer)
         effects, outcomes = self.paths.lost(peer, now)
-        return effects, outcomes + self.reaching.lost(peer, now)
+        return effects, outcomes + self.reachability.lost(peer, now)
 
     def knocked(self, peer: PeerId, reached: bool) -> Answer:
         """What came of a Knock."""
-        effects = self.reaching.knocked(peer, reached)
+        effects = self.reachability.knocked(peer, reached)
         if peer not in self._knocking:
             return effects, []
         del self._knocking[peer]
@@ -89,9 +89,9 @@ class Relay:
             case Unrelayed(destination=destination):
                 return self.paths.refused(sender, destination, now), []
             case DialBack():
-                return self.reaching.asked(sender, now), []
+                return self.reachability.asked(sender, now), []
             case DialledBack(reached=reached):
-                return [], self.reaching.told(sender, reached, now)
+                return [], self.reachability.told(sender, reached, now)
             case _:
                 assert_never(message)
 
@@ -108,7 +108,7 @@ class Relay:
         """What is due."""
         effects, outcomes = self.paths.tick(now)
         effects += self.forwarding.tick(now)
-        more, changed = self.reaching.tick(now)
+        more, changed = self.reachability.tick(now)
         return effects + more + self._knock(now), outcomes + changed
 
     def next_deadline(self) -> Deadline | None:
@@ -117,7 +117,7 @@ class Relay:
         return earliest(
             self.paths.next_deadline(),
             self.forwarding.next_deadline(),
-            self.reaching.next_deadline(),
+            self.reachability.next_deadline(),
             Deadline(at_s, "knock") if at_s < _NEVER else None,
         )
 
@@ -125,7 +125,7 @@ class Relay:
         """Invariants of the parts."""
         self.paths.check()
         self.forwarding.check()
-        self.reaching.check()
+        self.reachability.check()
 
     def _knock(self, now: float) -> list[Effect]:
         """A better path is looked for now and then."""

@@ -8,14 +8,14 @@ from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Outcome
 from protocol.grid.record import GridState, order_part
 from protocol.requesting.events import PlanAsked
-from protocol.requesting.host_directory import Heard
+from protocol.requesting.host_directory import HostDirectory
 from protocol.requesting.placing import Placing
-from protocol.requesting.queue import Waiting
-from protocol.requesting.quotes import Proposals
+from protocol.requesting.queue import Queue
+from protocol.requesting.quotes import Quotes
 from protocol.requesting.quoting import Quoting
-from protocol.requesting.redeeming import Taking
+from protocol.requesting.redeeming import Redeeming
 from protocol.requesting.requests import Requests, answered
-from protocol.requesting.surroundings import World
+from protocol.requesting.surroundings import Surroundings
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect
 from protocol.terms.ids import RequestId
@@ -27,23 +27,23 @@ from protocol.trust.signing import Untrusted
 Answer = tuple[list[Effect], list[Outcome]]
 
 
-class Placings:
+class Admission:
     """Makes the requests, or says at once why not."""
 
     def __init__(
         self,
         identity: Identity,
         authority: Authority,
-        world: World,
+        surroundings: Surroundings,
         dice: Dice,
         requests: Requests,
-        heard: Heard,
-        waiting: Waiting,
-        proposals: Proposals,
+        heard: HostDirectory,
+        waiting: Queue,
+        proposals: Quotes,
         images: Callable[[], tuple[ImageLabel, ...]],
     ) -> None:
         """`images` are this host's own."""
-        self._site, self._authority, self._world = identity.site, authority, world
+        self._site, self._authority, self._surroundings = identity.site, authority, surroundings
         self._dice, self._requests, self._heard = dice, requests, heard
         self._waiting, self._proposals, self._images = waiting, proposals, images
 
@@ -61,9 +61,9 @@ class Placings:
             return self._no(request, kind, spec.name, unknown, now)
         placing: Placing
         if event.keep:
-            placing = Quoting(request, deployment, None, self._world, self._dice, now)
+            placing = Quoting(request, deployment, None, self._surroundings, self._dice, now)
         else:
-            placing = Placing(request, deployment, None, self._world, self._dice, now)
+            placing = Placing(request, deployment, None, self._surroundings, self._dice, now)
         self._requests.add(placing)
         return placing.begin(now)
 
@@ -83,7 +83,7 @@ class Placings:
         if quote:
             return self._take(request, deployment, signed, RequestId(quote), now)
         if not deployment.spec.lease.best_effort:
-            placing = Placing(request, deployment, signed, self._world, self._dice, now)
+            placing = Placing(request, deployment, signed, self._surroundings, self._dice, now)
             self._requests.add(placing)
             return placing.begin(now, self._older(signed))
         if self._waiting.full:
@@ -104,7 +104,7 @@ class Placings:
         lines = _exists(there)
         if order_part(there.grid) != deployment.order:
             return self._no(request, "up", deployment.name, lines, now)
-        placing = Placing(request, deployment, signed, self._world, self._dice, now)
+        placing = Placing(request, deployment, signed, self._surroundings, self._dice, now)
         self._requests.add(placing)
         if (proposal := self._proposals.get(RequestId(quote))) is not None:
             self._proposals.taken(proposal, request)
@@ -120,7 +120,7 @@ class Placings:
             lines = (full, "  would work: another peer, or `overlayctl request cancel` of one")
         if lines:
             return self._no(request, "hold", name, lines, now)
-        quoting = Quoting(request, deployment, signed, self._world, self._dice, now)
+        quoting = Quoting(request, deployment, signed, self._surroundings, self._dice, now)
         self._requests.add(quoting)
         return quoting.begin(now)
 
@@ -161,7 +161,7 @@ class Placings:
             )
             if not self._older(signed):
                 return self._no(request, "up", name, lines, now)
-            placing = Placing(request, deployment, signed, self._world, self._dice, now)
+            placing = Placing(request, deployment, signed, self._surroundings, self._dice, now)
             self._requests.add(placing)
             return placing.begin(now, True, lines)
         if proposal.spec != deployment.spec:
@@ -177,7 +177,9 @@ class Placings:
             )
             return self._no(request, "up", name, lines, now)
         self._proposals.taken(proposal, request)
-        taking = Taking(request, deployment, signed, proposal, self._world, self._dice, now)
+        taking = Redeeming(
+            request, deployment, signed, proposal, self._surroundings, self._dice, now
+        )
         self._requests.add(taking)
         return taking.begin(now, self._older(signed))
 

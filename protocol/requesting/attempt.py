@@ -22,7 +22,7 @@ from protocol.placement.choose import Choice, choose
 from protocol.placement.counter import counter_offers
 from protocol.placement.explain import Explanation, explain
 from protocol.placement.fit import Offer, quantum_of, rules_of
-from protocol.requesting.claiming import Wanted, wanted
+from protocol.requesting.claiming import Shares, wanted
 from protocol.requesting.request import Planned
 from protocol.requesting.shortlist import Candidate, others, shortlist
 from protocol.terms.dice import Dice
@@ -33,7 +33,7 @@ from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
 from protocol.trust.order import SignedOrder
 
 
-class Gathering:
+class Attempt:
     """Who was asked, what they offered, what they hold."""
 
     def __init__(
@@ -240,7 +240,7 @@ class Gathering:
         lacking = (*QUANTITIES, Constraint.OLDER)
         return not self.rounds or any(refusal.constraint in lacking for refusal in self.refused)
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> Shares:
         """What it would claim, and where."""
         offers, deployment = self.offers, self._deployment
         return wanted(deployment.spec, deployment.workspaces, offers, self._dice)

@@ -16,7 +16,7 @@ from protocol.contract.authority import Deployment
 from protocol.contract.messages import RoomClaim, RoomKept, RoomRenew
 from protocol.grid.model import GridSpec, Workspace
 from protocol.placement.fit import Offer, conflict, quantum_of, rules_of, unsuitable
-from protocol.placement.packing import Seating, Table
+from protocol.placement.packing import Instance, Packing
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import PeerId, RequestId
@@ -24,7 +24,7 @@ from protocol.terms.limits import CLAIM_AFTER_S, CLAIM_MOST_S, CLAIM_RENEW_S
 from protocol.terms.refusal import QUANTITIES, Constraint
 from protocol.trust.order import SignedOrder
 
-Wanted = dict[PeerId, tuple[str, ...]]
+Shares = dict[PeerId, tuple[str, ...]]
 
 
 class Claiming:
@@ -34,8 +34,8 @@ class Claiming:
         self._request, self._deployment = request, deployment
         self.from_s = asked_s + CLAIM_AFTER_S
         """When it has waited long enough."""
-        self._where: Wanted = {}
-        self._kept: Wanted = {}
+        self._where: Shares = {}
+        self._kept: Shares = {}
         """For which of it there is room, as hosts told."""
         self._lost: dict[PeerId, None] = {}
         """Hosts that know of no claim: it is said to them in full again."""
@@ -68,9 +68,9 @@ class Claiming:
             self._first_s = now
         return now < self._first_s + CLAIM_MOST_S
 
-    def claim(self, order: SignedOrder, wanted: Wanted, now: float) -> list[Effect]:
+    def claim(self, order: SignedOrder, wanted: Shares, now: float) -> list[Effect]:
         """Claims that, and nothing else any more."""
-        said: Wanted = dict.fromkeys(self._where, ()) | wanted
+        said: Shares = dict.fromkeys(self._where, ()) | wanted
         self._where, self._kept, self._lost = wanted, {}, {}
         self.renew_s = now + CLAIM_RENEW_S if wanted else inf
         return [Send(peer, RoomClaim(order, names), self._request) for peer, names in said.items()]
@@ -118,10 +118,10 @@ class Claiming:
 
 def wanted(
     spec: GridSpec, members: tuple[Workspace, ...], offers: tuple[Offer, ...], dice: Dice
-) -> Wanted:
+) -> Shares:
     """Which workspaces to claim room for, and where. Nothing of them may be held."""
     rules = rules_of(spec, offers)
-    seating = Seating(Table(members, offers, rules, {}))
+    seating = Packing(Instance(members, offers, rules, {}))
     for kind in seating.table.kinds:
         seating.fill(kind, kind.names, dice)
     found: dict[int, list[str]] = {}

@@ -19,7 +19,7 @@ class HeardAdvert(msgspec.Struct, frozen=True):
     received_s: float
 
 
-class Heard:
+class HostDirectory:
     """Adverts, notices, and who is alive."""
 
     def __init__(

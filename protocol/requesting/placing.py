@@ -29,11 +29,11 @@ from protocol.grid.record import (
 )
 from protocol.placement.choose import Choice
 from protocol.placement.explain import summarise, words
-from protocol.requesting.attempt import Gathering
+from protocol.requesting.attempt import Attempt
 from protocol.requesting.building import Building, Verdict
 from protocol.requesting.claiming import Claiming
 from protocol.requesting.request import Request, RequestState
-from protocol.requesting.surroundings import RESTING, UNDECIDED, Stage, World
+from protocol.requesting.surroundings import RESTING, UNDECIDED, Stage, Surroundings
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect
 from protocol.terms.ids import GridId, PeerId, RequestId
@@ -69,15 +69,15 @@ class Placing(Request):
         request: RequestId,
         deployment: Deployment,
         order: SignedOrder | None,
-        world: World,
+        surroundings: Surroundings,
         dice: Dice,
         now: float,
     ) -> None:
         super().__init__(request, deployment.name, now)
         self.kind = self.kinds[order is not None]
         self.deployment, self.order = deployment, order
-        self._world, self._dice = world, dice
-        self._attempt = -1
+        self._surroundings, self._dice = surroundings, dice
+        self._tries = -1
         self._step = Stage.QUOTING
         self._deadline_s = now
         self._give_up_s = now + REQUEST_S
@@ -86,7 +86,7 @@ class Placing(Request):
         """The last few of the attempts before this one."""
         self._claiming = Claiming(request, deployment, now)
         self._tried_s = now
-        self._gathering = self._gather()
+        self._attempt = self._begin_attempt()
         self._building: Building | None = None
         self._no_grid: list[str] = []
         """The answer, if the stewards have no grid of this order."""
@@ -96,7 +96,7 @@ class Placing(Request):
     @property
     def grid_id(self) -> GridId:
         """What the grid of this attempt will be called, or what the grid of this order is."""
-        return self._building.record.id if self._building is not None else self._gathering.grid
+        return self._building.record.id if self._building is not None else self._attempt.grid
 
     @property
     def record(self) -> GridRecord | None:
@@ -107,7 +107,7 @@ class Placing(Request):
     def undecided(self) -> GridRecord | None:
         """What is before the stewards, if it is."""
         if self._step in (Stage.COMMITTING, Stage.VOIDING) and self.order is not None:
-            return self._gathering.draft(self.order)
+            return self._attempt.draft(self.order)
         return None
 
     # -- quoting
@@ -115,7 +115,7 @@ class Placing(Request):
     def begin(self, now: float, again: bool = False, lines: tuple[str, ...] = ()) -> Answer:
         """As soon as it is known whom to ask. `again`: the order may have been given before, to an earlier life
         of this peer, so its stewards are asked first; `lines` say why nothing is begun if they have no grid."""
-        if self._world.blind(now):
+        if self._surroundings.blind(now):
             self._again, self._no_grid = again, list(lines)
             if self._step is not Stage.HEARING:
                 self.tell(now, "this peer was just started; hearing of others first")
@@ -123,7 +123,7 @@ class Placing(Request):
             return [], []
         if not again:
             return self.start(now), []
-        self._gathering = self._gather()
+        self._attempt = self._begin_attempt()
         return self.look(list(lines), now, self._give_up if lines else self.start)
 
     def _give_up(self, now: float) -> list[Effect]:
@@ -131,11 +131,11 @@ class Placing(Request):
 
     def start(self, now: float) -> list[Effect]:
         """Begins an attempt: asks every candidate for a quote."""
-        self._attempt += 1
+        self._tries += 1
         self._tried_s = now
         if fault := late(self.deployment.spec, now):
             return self._fail([f"cannot make {self.grid}: {fault}"], now)
-        asks = self._world.detail(self.deployment.spec.placement.sites, now)
+        asks = self._surroundings.detail(self.deployment.spec.placement.sites, now)
         if not asks:
             return self._ask(now)
         self._enter(Stage.ASKING_SITES, now + DETAIL_WITHIN_S)
@@ -143,36 +143,36 @@ class Placing(Request):
         return asks
 
     def _ask(self, now: float) -> list[Effect]:
-        self._gathering = self._gather()
+        self._attempt = self._begin_attempt()
         self._enter(Stage.QUOTING, now + QUOTE_WITHIN_S)
-        self.tell(now, f"asking {counted(self._gathering.candidates, 'host')} for quotes")
-        return self._gathering.ask()
+        self.tell(now, f"asking {counted(self._attempt.candidates, 'host')} for quotes")
+        return self._attempt.ask()
 
     def quote(self, sender: PeerId, quote: Quote, now: float) -> Answer:
         """A host's word. When all have spoken it goes on."""
-        if self._step is not Stage.QUOTING or not self._gathering.quote(sender, quote, now):
+        if self._step is not Stage.QUOTING or not self._attempt.quote(sender, quote, now):
             return [], []
         return self._choose(now)
 
-    def _gather(self) -> Gathering:
+    def _begin_attempt(self) -> Attempt:
         grid = GridId("")
         if self.order is not None:
-            grid = grid_id(self.order, max(0, self._attempt), f"{self._world.me}/{self.id}")
-        candidates = self._world.candidates() if self._attempt >= 0 else ()
-        stewards = self._world.stewards(self.deployment.key)
+            grid = grid_id(self.order, max(0, self._tries), f"{self._surroundings.me}/{self.id}")
+        candidates = self._surroundings.candidates() if self._tries >= 0 else ()
+        stewards = self._surroundings.stewards(self.deployment.key)
         sure = self._sure()
-        return Gathering(self.id, self.deployment, grid, candidates, stewards, self._dice, sure)
+        return Attempt(self.id, self.deployment, grid, candidates, stewards, self._dice, sure)
 
     def _sure(self) -> Iterable[PeerId]:
         """Hosts that are asked first in any case."""
         return self._claiming.hosts
 
     def _choose(self, now: float) -> Answer:
-        choice = self._gathering.choose(now)
-        self.placement = self._gathering.planned(choice)
-        self.start_s = self._gathering.start_s
+        choice = self._attempt.choose(now)
+        self.placement = self._attempt.planned(choice)
+        self.start_s = self._attempt.start_s
         if not choice.enough:
-            if more := self._gathering.widen():
+            if more := self._attempt.widen():
                 self._enter(Stage.QUOTING, now + QUOTE_WITHIN_S)
                 self.tell(now, f"not enough there; asking {counted(len(more), 'more host')}")
                 return more, []
@@ -187,25 +187,25 @@ class Placing(Request):
         return []
 
     def _hold(self, choice: Choice, order: SignedOrder, now: float) -> Answer:
-        effects = self._gathering.hold(choice, order)
-        if not self._gathering.waiting:
+        effects = self._attempt.hold(choice, order)
+        if not self._attempt.waiting:
             return self._commit(now)
         self._enter(Stage.HOLDING, now + HOLD_REPLY_WITHIN_S)
         self.tell(
-            now, f"round {self._gathering.rounds}: asking {counted(len(effects), 'host')} to hold"
+            now, f"round {self._attempt.rounds}: asking {counted(len(effects), 'host')} to hold"
         )
         return effects, []
 
     def _not_placed(self, choice: Choice, now: float) -> list[Effect]:
         """Others may only be ahead of us; what will not pass is said at once."""
-        if any(refusal.constraint in PASSING for refusal in self._gathering.refused):
+        if any(refusal.constraint in PASSING for refusal in self._attempt.refused):
             return self._back_off(now)
-        if self.order is not None and self._gathering.contended():
-            self.tell(now, f"what is missing is {self._gathering.ahead}")
+        if self.order is not None and self._attempt.contended():
+            self.tell(now, f"what is missing is {self._attempt.ahead}")
             return self._back_off(now)
-        self.why = self._gathering.explain(choice, now)
+        self.why = self._attempt.explain(choice, now)
         lines = words(self.why)
-        if silent := self._gathering.silent():
+        if silent := self._attempt.silent():
             lines.append(f"  no answer in time from {', '.join(silent)}")
         return self._unplaced(lines, now)
 
@@ -215,12 +215,12 @@ class Placing(Request):
         """Promised, or why not."""
         if reply.grid != self.grid_id or self._step is not Stage.HOLDING:
             return [], []
-        refused = self._gathering.reply(sender, reply)
+        refused = self._attempt.reply(sender, reply)
         self._tell_refused(refused, now)
         for refusal in refused:
             if refusal.constraint is Constraint.NAME:
                 return self.look([f"cannot make {self.grid}: {refusal.detail}", _ANOTHER_NAME], now)
-        if self._gathering.waiting:
+        if self._attempt.waiting:
             return [], []
         return self._held_or_refill(now)
 
@@ -229,7 +229,7 @@ class Placing(Request):
     ) -> Answer:
         """Asks the stewards whether this order has made its grid: given again after its answer was lost, or to
         two peers. Then it is followed. If another is up, `lines` say so; if none is, `otherwise` follows."""
-        effects = self._gathering.release()
+        effects = self._attempt.release()
         self._no_grid, self._otherwise = lines, otherwise or self._back_off
         self.tell(now, "asking the stewards whether it is made already")
         self._enter(Stage.LOOKING, _NEVER)
@@ -240,25 +240,25 @@ class Placing(Request):
             self.tell(now, f"refused by {refusal}")
 
     def _held_or_refill(self, now: float) -> Answer:
-        if self._gathering.complete:
+        if self._attempt.complete:
             return self._commit(now)
-        network_id = any(r.constraint is Constraint.NETWORK_ID for r in self._gathering.refused)
+        network_id = any(r.constraint is Constraint.NETWORK_ID for r in self._attempt.refused)
         if network_id:
             return self._back_off(now), []
-        if self._gathering.rounds >= ROUNDS:
-            return self._commit(now) if self._gathering.enough else (self._back_off(now), [])
+        if self._attempt.rounds >= ROUNDS:
+            return self._commit(now) if self._attempt.enough else (self._back_off(now), [])
         return self._choose(now)
 
     def _overdue(self, now: float) -> Answer:
-        effects, silent = self._gathering.overdue()
+        effects, silent = self._attempt.overdue()
         self._tell_refused(silent, now)
         more, outcomes = self._held_or_refill(now)
         return effects + more, outcomes
 
     def _back_off(self, now: float) -> list[Effect]:
-        effects = self._gathering.release()
-        self._refused = [*self._refused, *self._gathering.refused][-8:]
-        pause_s = self._dice.uniform(0.5, 1.5) * BACKOFF_S * (1 + self._attempt)
+        effects = self._attempt.release()
+        self._refused = [*self._refused, *self._attempt.refused][-8:]
+        pause_s = self._dice.uniform(0.5, 1.5) * BACKOFF_S * (1 + self._tries)
         if now + pause_s >= self._give_up_s:
             lines = [f"could not hold all of {self.grid} within {REQUEST_S:.0f} s"]
             return effects + self._unplaced(lines + summarise(tuple(self._refused)), now)
@@ -274,12 +274,12 @@ class Placing(Request):
             or not self.deployment.commits
             or lease.start_s
             or lease.before_s
-            or not self._gathering.short
+            or not self._attempt.short
         ):
             return []
         if not self._claiming.due(now):
             return []
-        wanted = self._gathering.wanted()
+        wanted = self._attempt.wanted()
         if wanted and not self._claiming.hosts:
             hosts = counted(len(wanted), "host")
             line = f"{hosts} asked to keep room as it gets free, before younger requests"
@@ -299,14 +299,14 @@ class Placing(Request):
     def _commit(self, now: float) -> Answer:
         assert self.order is not None
         self._enter(Stage.COMMITTING, _NEVER)
-        stewards = counted(len(self._gathering.stewards), "steward")
-        held, asked = len(self._gathering.held), len(self.deployment.workspaces)
+        stewards = counted(len(self._attempt.stewards), "steward")
+        held, asked = len(self._attempt.held), len(self.deployment.workspaces)
         many = "all" if held == asked else f"{held} of {asked}"
         self.tell(now, f"{many} held; committing with {stewards}")
-        return [], [self._propose(committing(self._gathering.draft(self.order)))]
+        return [], [self._propose(committing(self._attempt.draft(self.order)))]
 
     def _propose(self, change: Change) -> Propose:
-        grid, stewards = self.grid_id, self._gathering.stewards
+        grid, stewards = self.grid_id, self._attempt.stewards
         return Propose(f"commit:{grid}", self.deployment.key, stewards, change, self.id)
 
     def settled(self, value: bytes, now: float) -> Answer:
@@ -318,7 +318,7 @@ class Placing(Request):
         record = read_register(value).record
         if record is not None and record.id == self.grid_id:
             return self._decided(record, now), []
-        effects = self._gathering.release()
+        effects = self._attempt.release()
         if record is not None and order_part(record.id) == order_part(self.grid_id):
             return effects + self._made_before(record, now), []
         there = record is not None and record.state is GridState.UP
@@ -350,7 +350,7 @@ class Placing(Request):
 
     def _decided(self, record: GridRecord, now: float) -> list[Effect]:
         """It is a grid. Promises that are not in it (another peer carried the same order) are let go."""
-        effects = self._gathering.release(record)
+        effects = self._attempt.release(record)
         effects += self._claiming.end(self.order, record.carriers())
         if record.state is GridState.DOWN:
             return effects + self._fail([f"{self.grid} was taken down meanwhile"], now)
@@ -395,7 +395,7 @@ class Placing(Request):
     def cancel(self, now: float) -> list[Effect]:
         """The person changed their mind. Before the commit everything is let go; after it, use down."""
         if self._step in UNDECIDED:
-            effects = self._gathering.release() + self._claiming.end(self.order)
+            effects = self._attempt.release() + self._claiming.end(self.order)
             self._finish(RequestState.CANCELLED, ["cancelled; nothing is held"], now)
             return effects
         self._cancelled = True
@@ -453,7 +453,7 @@ class Placing(Request):
 
     def _fail(self, lines: list[str], now: float) -> list[Effect]:
         state = RequestState.CANCELLED if self._cancelled else RequestState.FAILED
-        effects = self._gathering.release() + self._claiming.end(self.order)
+        effects = self._attempt.release() + self._claiming.end(self.order)
         self._finish(state, lines, now)
         return effects
 

@@ -4,7 +4,7 @@ from protocol.contract.authority import Authority, Deployment
 from protocol.contract.outcomes import Outcome
 from protocol.requesting.queueing import TABLE, QueuedRow, Queueing, QueueNotSaved
 from protocol.requesting.requests import Requests, answered
-from protocol.requesting.surroundings import World
+from protocol.requesting.surroundings import Surroundings
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect, Persist, Row, Untidied
 from protocol.terms.ids import KeyId, RequestId
@@ -16,11 +16,13 @@ from protocol.wire.codec import decode, encode
 Answer = tuple[list[Effect], list[Outcome]]
 
 
-class Waiting:
+class Queue:
     """Queued requests, beside the others."""
 
-    def __init__(self, requests: Requests, authority: Authority, world: World, dice: Dice) -> None:
-        self._requests, self._authority, self._world = requests, authority, world
+    def __init__(
+        self, requests: Requests, authority: Authority, surroundings: Surroundings, dice: Dice
+    ) -> None:
+        self._requests, self._authority, self._surroundings = requests, authority, surroundings
         self._dice = dice
         self._queued: dict[RequestId, None] = {}
 
@@ -33,7 +35,7 @@ class Waiting:
         self, request: RequestId, deployment: Deployment, signed: SignedOrder, now: float
     ) -> list[Effect]:
         """One more; it is tried at once."""
-        queueing = Queueing(request, deployment, signed, self._world, self._dice, now)
+        queueing = Queueing(request, deployment, signed, self._surroundings, self._dice, now)
         self._requests.add(queueing)
         self._queued[request] = None
         self._line_up()
@@ -55,7 +57,7 @@ class Waiting:
                 effects.append(Persist((Row(TABLE, key, None),), Untidied()))
                 continue
             queueing = Queueing(
-                request, deployment, row.order, self._world, self._dice, row.asked_s
+                request, deployment, row.order, self._surroundings, self._dice, row.asked_s
             )
             self._requests.add(queueing)
             self._queued[request] = None

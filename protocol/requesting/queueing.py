@@ -95,9 +95,9 @@ class Queueing(Placing):
 
     def _possible(self) -> bool:
         """Whether what hosts tell everybody, and what they keep for this one, may be enough."""
-        if self._world.partly():
+        if self._surroundings.partly():
             return True
-        offers = [c.told or self._gathering.offer(c.peer) for c in self._world.candidates()]
+        offers = [c.told or self._attempt.offer(c.peer) for c in self._surroundings.candidates()]
         told = [offer for offer in offers if offer is not None]
         deployment = self.deployment
         return len(told) < len(offers) or possible(
@@ -137,7 +137,7 @@ class Queueing(Placing):
         assert self.order is not None
         order = read_order(self.order)
         until = format_moment(order.issued_at_s + order.valid_s)
-        effects = self._gathering.release()
+        effects = self._attempt.release()
         claims = self._claim(now)
         self.tell(now, "queued: " + "; ".join(line.strip() for line in lines))
         self.state = RequestState.QUEUED

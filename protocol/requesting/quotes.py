@@ -7,7 +7,7 @@ its way, nothing is held longer. What is on disk here serves only who wants to t
 from protocol.contract.outcomes import Outcome
 from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import TABLE, Proposal, ProposalNotSaved, release
-from protocol.requesting.redeeming import Taking
+from protocol.requesting.redeeming import Redeeming
 from protocol.requesting.request import RequestState, RequestView
 from protocol.requesting.requests import Requests, answered
 from protocol.terms.effects import Deadline, Effect, Persist, Row, Untidied
@@ -20,7 +20,7 @@ Answer = tuple[list[Effect], list[Outcome]]
 _OVER = ("its time is up: nothing is held any more", "  would work: `overlayctl plan` again")
 
 
-class Proposals:
+class Quotes:
     """Those whose time is not up."""
 
     def __init__(self, requests: Requests) -> None:
@@ -99,7 +99,7 @@ class Proposals:
             if isinstance(taking, Placing) and taking.running and taking.record is None:
                 continue
             del self._taken[quote]
-            if isinstance(taking, Taking) and not taking.spent:
+            if isinstance(taking, Redeeming) and not taking.spent:
                 continue
             proposal = self._kept.get(quote)
             if proposal is None:

@@ -27,26 +27,26 @@ class Quoting(Placing):
         lasts = format_duration(PROPOSAL_S)
         line = f"{self.grid} can be made so for {lasts}: `overlayctl up --quote {self.id}`"
         self._finish(RequestState.DONE, [line], now)
-        return self._world.keep(self._proposal(now))
+        return self._surroundings.keep(self._proposal(now))
 
     def _hold(self, choice: Choice, order: SignedOrder, now: float) -> Answer:
-        if not self._gathering.rounds:
+        if not self._attempt.rounds:
             self._held_s = now
         return super()._hold(choice, order, now)
 
     def _commit(self, now: float) -> Answer:
         """All of it is held: that is what was asked."""
-        held = self._gathering.held
+        held = self._attempt.held
         self.placement = tuple(row for row in self.placement if row.workspace in held)
         self.until_s = self._held_s + self.deployment.hold_s
         left = format_duration(round(self.until_s - now))
         line = f"{self.grid} is held for {left}: `overlayctl up --quote {self.id}` makes it"
         self._finish(RequestState.HELD, [line], now)
-        return self._world.keep(self._proposal(now)), []
+        return self._surroundings.keep(self._proposal(now)), []
 
     def _proposal(self, now: float) -> Proposal:
         used = dict.fromkeys(row.peer for row in self.placement)
-        offers = tuple(o for peer in used if (o := self._gathering.offer(peer)) is not None)
+        offers = tuple(o for peer in used if (o := self._attempt.offer(peer)) is not None)
         return Proposal(
             id=self.id,
             spec=self.deployment.spec,

@@ -17,7 +17,7 @@ from protocol.contract.authority import Deployment
 from protocol.placement.choose import Choice
 from protocol.placement.explain import words
 from protocol.placement.fit import rules_of
-from protocol.requesting.attempt import Gathering
+from protocol.requesting.attempt import Attempt
 from protocol.requesting.placing import Answer, Placing
 from protocol.requesting.proposal import (
     Proposal,
@@ -28,7 +28,7 @@ from protocol.requesting.proposal import (
     refused_by,
 )
 from protocol.requesting.request import Moved, RequestState
-from protocol.requesting.surroundings import World
+from protocol.requesting.surroundings import Surroundings
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect
 from protocol.terms.ids import GridId, PeerId, RequestId
@@ -38,7 +38,7 @@ from protocol.trust.order import SignedOrder
 _PASSES = (Constraint.CONTENDED, Constraint.NETWORK_ID)
 
 
-class Taking(Placing):
+class Redeeming(Placing):
     """One `up` of a proposal."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Taking(Placing):
         deployment: Deployment,
         order: SignedOrder,
         proposal: Proposal,
-        world: World,
+        surroundings: Surroundings,
         dice: Dice,
         now: float,
     ) -> None:
@@ -56,19 +56,19 @@ class Taking(Placing):
         """Whether hosts were asked to hold it: then nothing is left of a plan that they held."""
         self._let_go: dict[PeerId, None] = {}
         """Hosts whose part of the plan an attempt of this request took the place of."""
-        super().__init__(request, deployment, order, world, dice, now)
+        super().__init__(request, deployment, order, surroundings, dice, now)
 
-    def _gather(self) -> Gathering:
-        gathering = super()._gather()
-        gathering.start_s = self.proposal.start_s
-        gathering.instead = GridId(self.proposal.held)
-        return gathering
+    def _begin_attempt(self) -> Attempt:
+        attempt = super()._begin_attempt()
+        attempt.start_s = self.proposal.start_s
+        attempt.instead = GridId(self.proposal.held)
+        return attempt
 
     def _sure(self) -> Iterable[PeerId]:
         return self.proposal.placed.values()
 
     def _ask(self, now: float) -> list[Effect]:
-        return super()._ask(now) + self._gathering.widen()
+        return super()._ask(now) + self._attempt.widen()
 
     @property
     def spent(self) -> bool:
@@ -78,13 +78,13 @@ class Taking(Placing):
     def _choose(self, now: float) -> Answer:
         """Everybody has spoken, or had time to."""
         assert self.order is not None
-        gathering, placed = self._gathering, self.proposal.placed
+        attempt, placed = self._attempt, self.proposal.placed
         if self.proposal.held:
-            gathering.count_in({n: p for n, p in placed.items() if p not in self._let_go})
-        self.start_s = gathering.start_s
-        there = {peer: o for peer in placed.values() if (o := gathering.offer(peer)) is not None}
-        gone = {p: "is not there any more" for p in placed.values() if not gathering.knows(p)}
-        rules = rules_of(self.deployment.spec, gathering.offers)
+            attempt.count_in({n: p for n, p in placed.items() if p not in self._let_go})
+        self.start_s = attempt.start_s
+        there = {peer: o for peer in placed.values() if (o := attempt.offer(peer)) is not None}
+        gone = {p: "is not there any more" for p in placed.values() if not attempt.knows(p)}
+        rules = rules_of(self.deployment.spec, attempt.offers)
         found = moved(self.proposal, self.deployment.workspaces, there, rules, gone)
         if found:
             return self._not_as_quoted(found, now), []
@@ -94,10 +94,10 @@ class Taking(Placing):
         return self._hold(Choice(dict(placed)), self.order, now)
 
     def _held_or_refill(self, now: float) -> Answer:
-        refused = self._gathering.refused
+        refused = self._attempt.refused
         if not refused:
             return self._commit(now)
-        self._let_go |= dict.fromkeys(self._gathering.held.values())
+        self._let_go |= dict.fromkeys(self._attempt.held.values())
         if all(refusal.constraint in _PASSES for refusal in refused):
             return self._back_off(now), []
         first = {refusal.host: refusal for refusal in reversed(refused)}
@@ -112,15 +112,15 @@ class Taking(Placing):
     def _not_as_quoted(self, found: tuple[Moved, ...], now: float) -> list[Effect]:
         """What moved, and what would work."""
         self.moved = found
-        released = self._gathering.release()
-        fresh = self._gathering.afresh(now)
+        released = self._attempt.release()
+        fresh = self._attempt.afresh(now)
         lines = moved_lines(self.proposal, found, now)
-        self.placement = self._gathering.planned(fresh) if fresh.enough else ()
+        self.placement = self._attempt.planned(fresh) if fresh.enough else ()
         if fresh.enough:
             fits = placement_words(self.placement)
             lines.append(f"  would work: `overlayctl plan --quote` again; it fits now: {fits}")
         else:
-            self.why = self._gathering.explain(fresh, now)
+            self.why = self._attempt.explain(fresh, now)
             lines += words(self.why)
             if not any(line.startswith("  would work") for line in lines):
                 lines.append(

@@ -18,7 +18,7 @@ from protocol.capacity.advert import Advert
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import GridSpec, Workspace
 from protocol.placement.fit import Offer, Rules, quantum_of, rules_of, unsuitable
-from protocol.placement.packing import Seating, Table
+from protocol.placement.packing import Instance, Packing
 from protocol.terms.coordinate import known
 from protocol.terms.dice import Dice
 from protocol.terms.ids import PeerId
@@ -133,7 +133,7 @@ def _seated(
     all_of_it: bool = True,
 ) -> list[Candidate] | None:
     """Where an enlarged grid would sit; None if not all of it finds a seat and all is wanted."""
-    seating = Seating(Table(more, tuple(c.told for c in hosts if c.told is not None), rules, {}))
+    seating = Packing(Instance(more, tuple(c.told for c in hosts if c.told is not None), rules, {}))
     left = [seating.fill(kind, kind.names, dice) for kind in seating.table.kinds]
     if all_of_it and any(left):
         return None

@@ -11,7 +11,7 @@ from protocol.terms.effects import Effect
 from protocol.terms.ids import PeerId
 
 
-class World(msgspec.Struct, frozen=True):
+class Surroundings(msgspec.Struct, frozen=True):
     """What the node knows that a request needs, asked for when it is needed."""
 
     me: str

@@ -35,7 +35,7 @@ the seed, the virtual time, the shortest failing run found, and what the peers i
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Arguments:
     """What the command is to do."""
 
     scenario: Scenario
@@ -46,7 +46,7 @@ class Wanted:
     shrink: bool
 
 
-def parse(arguments: Sequence[str] | None) -> Wanted:
+def parse(arguments: Sequence[str] | None) -> Arguments:
     """What was asked for. Ends the process with status 2, and words, if it makes no sense."""
     parser = _parser()
     wanted = parser.parse_args(arguments)
@@ -78,7 +78,7 @@ def parse(arguments: Sequence[str] | None) -> Wanted:
         split_s=wanted.split,
         stop_s=wanted.stop,
     )
-    return Wanted(
+    return Arguments(
         scenario, wanted.seeds, wanted.jobs, wanted.trace, wanted.plot, not wanted.no_shrink
     )
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TextIO
 
-from protocol.sim.arguments import Wanted, parse
+from protocol.sim.arguments import Arguments, parse
 from protocol.sim.many import Result, cores, play_many
 from protocol.sim.plot import NoPlot, draw
 from protocol.sim.report import quantile, report
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _one(wanted: Wanted) -> int:
+def _one(wanted: Arguments) -> int:
     scenario = wanted.scenario
     began_s = perf_counter()
     try:
@@ -43,7 +43,7 @@ def _one(wanted: Wanted) -> int:
     return 0
 
 
-def _many(wanted: Wanted) -> int:
+def _many(wanted: Arguments) -> int:
     jobs = wanted.jobs or cores()
     scenarios = [wanted.scenario.at_seed(wanted.scenario.seed + i) for i in range(wanted.seeds)]
     began_s = perf_counter()
@@ -74,7 +74,7 @@ def _summary(results: list[Result], took_s: float, jobs: int) -> list[str]:
     ]
 
 
-def _play_again(scenario: Scenario, wanted: Wanted) -> int:
+def _play_again(scenario: Scenario, wanted: Arguments) -> int:
     """A seed failed elsewhere: it fails here too."""
     print(f"{_CLEAR}seed {scenario.seed}: broken; playing it again", file=sys.stderr)
     try:
@@ -88,7 +88,7 @@ def _play_again(scenario: Scenario, wanted: Wanted) -> int:
     return 1
 
 
-def _broken(scenario: Scenario, broken: Violation, wanted: Wanted) -> int:
+def _broken(scenario: Scenario, broken: Violation, wanted: Arguments) -> int:
     if wanted.shrink:
         print(f"{_CLEAR}broken: {str(broken).splitlines()[0]}", file=sys.stderr)
         scenario, broken = shrink(scenario, broken, _say)

@@ -12,7 +12,7 @@ from random import Random
 import msgspec
 
 from protocol.grid.record import GridRecord
-from protocol.sim.market import Asked, Market
+from protocol.sim.market import GangRequest, Market
 
 SUCCESS_S = 30.0
 """A gang that is not placed by then has failed."""
@@ -52,12 +52,12 @@ class Load(msgspec.Struct, frozen=True):
     """Whether hosts keep room for who waits."""
 
 
-class Found(msgspec.Struct):
+class Contended(msgspec.Struct):
     """What came of it."""
 
-    asked: list[Asked]
+    asked: list[GangRequest]
     """Those asked for in the measured time, without the large."""
-    large: list[Asked]
+    large: list[GangRequest]
     """Those asked for early enough to be placed while the others still came."""
     ended_s: float
     """When nobody came any more."""
@@ -70,7 +70,7 @@ class Found(msgspec.Struct):
     messages: int
 
     @property
-    def survivors(self) -> list[Asked]:
+    def survivors(self) -> list[GangRequest]:
         """Those whose requester did not crash."""
         return [one for one in self.asked if not one.crashed]
 
@@ -106,7 +106,7 @@ Progress = Callable[[float, int], None]
 """Told virtual seconds and how many were asked for so far."""
 
 
-class Crowd:
+class Throng:
     """Keeps the load."""
 
     def __init__(self, seed: int, load: Load) -> None:
@@ -116,8 +116,8 @@ class Crowd:
             claims=load.claims,
         )  # fmt: skip
         self.market.over = self._over
-        self.all: list[Asked] = []
-        self.large: list[Asked] = []
+        self.all: list[GangRequest] = []
+        self.large: list[GangRequest] = []
         self.wanted = 0
         """Slots running and asked for."""
         self.going = True
@@ -152,7 +152,7 @@ class Crowd:
         name = f"g{len(self.all) + 1}"
         self.all.append(self.market.ask(self._dice.choice(self.market.parties), name, size))
 
-    def _over(self, asked: Asked, record: GridRecord | None) -> None:
+    def _over(self, asked: GangRequest, record: GridRecord | None) -> None:
         if record is None:
             self.wanted -= asked.size
         else:
@@ -160,7 +160,7 @@ class Crowd:
         if record is None and not self.load.per_s:
             self.market.after(self._dice.uniform(0.0, 1.0), self.fill)
 
-    def _ends(self, asked: Asked) -> None:
+    def _ends(self, asked: GangRequest) -> None:
         self.market.down(asked.name)
         self.wanted -= asked.size
         if not self.load.per_s:
@@ -177,9 +177,9 @@ class Crowd:
         )
 
 
-def contend(seed: int, load: Load, progress: Progress | None = None) -> Found:
+def contend(seed: int, load: Load, progress: Progress | None = None) -> Contended:
     """One run. AssertionError if a host promised more than it has."""
-    crowd = Crowd(seed, load)
+    crowd = Throng(seed, load)
     market = crowd.market
     _warm(crowd)
     first = len(crowd.all)
@@ -203,7 +203,7 @@ def contend(seed: int, load: Load, progress: Progress | None = None) -> Found:
     market.run(_DRAIN_S + SUCCESS_S)
     market.check()
     slots = load.hosts * load.slots
-    return Found(
+    return Contended(
         measured,
         [one for one in crowd.large if one.asked_s <= end_s - load.large_every_s],
         end_s,
@@ -214,7 +214,7 @@ def contend(seed: int, load: Load, progress: Progress | None = None) -> Found:
     )
 
 
-def _warm(crowd: Crowd) -> None:
+def _warm(crowd: Throng) -> None:
     """Fills the hosts, not all at one moment."""
     load = crowd.load
     slots = load.load * load.hosts * load.slots
@@ -231,6 +231,6 @@ def _warm(crowd: Crowd) -> None:
     crowd.market.run(_SETTLE_S)
 
 
-def _arrive(crowd: Crowd, seconds: float) -> None:
+def _arrive(crowd: Throng, seconds: float) -> None:
     for _ in range(round(crowd.load.per_s * seconds)):
         crowd.market.after(crowd.arrival(seconds), crowd.fill)

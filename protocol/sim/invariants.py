@@ -58,7 +58,7 @@ class Invariants:
         node = peer.node
         assert node is not None
         node.check()
-        for row in node.host.carrier.rows():
+        for row in node.host.leases.rows():
             self._is_decided(peer, row.record)
         now_s, world = peer.now_s, self._world
         calm_s = now_s - (world.now_s - world.calm_since_s)

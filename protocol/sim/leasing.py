@@ -65,7 +65,7 @@ class Ran(msgspec.Struct):
     spell: int = 0
 
 
-class Found(msgspec.Struct, frozen=True):
+class Leased(msgspec.Struct, frozen=True):
     """What came of a run."""
 
     jobs: int
@@ -111,7 +111,7 @@ class Experiment:
         self._site = self.world.peers[0].site
         self.from_s = 0.0
 
-    def run(self) -> Found:
+    def run(self) -> Leased:
         """Until every job is done, or none is any more."""
         world, hours_s = self.world, self._leasing.mix.hours * 3600.0
         world.start_all()
@@ -158,7 +158,7 @@ class Experiment:
 
     def _watch(self, peer: SimPeer) -> Callable[[GridId, str, bool], None]:
         def runs(grid: GridId, workspace: str, begins: bool) -> None:
-            row = peer.node.host.carrier.row(grid) if peer.node is not None else None
+            row = peer.node.host.leases.row(grid) if peer.node is not None else None
             name = row.record.name if row is not None else ""
             if name in self.ran:
                 self._job_moved(self.ran[name], workspace, begins)
@@ -201,7 +201,7 @@ class Experiment:
     def _left(self) -> bool:
         return any(not ran.done_s for ran in self.ran.values())
 
-    def _found(self) -> Found:
+    def _found(self) -> Leased:
         done = [ran for ran in self.ran.values() if ran.done_s]
         all_done_s = max(ran.done_s for ran in done) - self.from_s
         worked_s = sum(ran.job.places * ran.job.work_s for ran in done)
@@ -209,7 +209,7 @@ class Experiment:
             b.places * max(0.0, min(b.lasts_s, all_done_s - b.start_s))
             for b in self.bookings.values()
         )
-        return Found(
+        return Leased(
             jobs=len(self.ran),
             done=len(done),
             all_done_s=all_done_s,
@@ -224,6 +224,6 @@ class Experiment:
         )
 
 
-def lease(leasing: Leasing) -> Found:
+def lease(leasing: Leasing) -> Leased:
     """One run, from the beginning."""
     return Experiment(leasing).run()

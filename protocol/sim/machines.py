@@ -68,13 +68,13 @@ class Machines:
     def _wanted(self, grid: GridId) -> tuple[Wanted, ...] | None:
         """What is to be made of the grid's workspaces here now; None if it is not carried."""
         node = self._peer.node
-        if node is None or node.host.carrier.row(grid) is None:
+        if node is None or node.host.leases.row(grid) is None:
             return None
-        return node.host.carrier.wanted(grid)
+        return node.host.leases.wanted(grid)
 
     def _not_yet(self, grid: GridId) -> str:
         node = self._peer.node
-        return node.host.carrier.not_yet(grid) if node is not None else ""
+        return node.host.leases.not_yet(grid) if node is not None else ""
 
     def _pass(self, grid: GridId) -> Iterator[float]:
         """One comparison and what follows from it; yields pauses in seconds."""
@@ -167,7 +167,7 @@ class Machines:
 
     def _memory_bytes(self, grid: GridId, wanted: Wanted) -> int:
         node = self._peer.node
-        row = node.host.carrier.row(grid) if node is not None else None
+        row = node.host.leases.row(grid) if node is not None else None
         if node is None or row is None:
             return 0
         return node.authority.remember(row.record.order)[wanted.workspace].memory_bytes

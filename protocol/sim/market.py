@@ -46,7 +46,7 @@ from protocol.requesting.placing import Placing
 from protocol.requesting.queueing import Queueing
 from protocol.requesting.request import StoryLine
 from protocol.requesting.shortlist import Candidate, told_by
-from protocol.requesting.surroundings import World
+from protocol.requesting.surroundings import Surroundings
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.sim.people import IMAGE, Admin
 from protocol.sim.timeline import Timeline
@@ -97,7 +97,7 @@ class BestFit:
         return self._dice.getrandbits(k)
 
 
-class Asked(msgspec.Struct):
+class GangRequest(msgspec.Struct):
     """One request and what became of it."""
 
     name: str
@@ -136,8 +136,8 @@ class Party:
         self.host = Host(identity, facts, (image,), authority, dice, {}, START_S)
         self.registers = Registers(self.id, 1, dice, {})
         self.placing: dict[RequestId, Placing] = {}
-        self._asked: dict[RequestId, Asked] = {}
-        self._world = World(f"{self.id}/1", market.candidates, market.stewards)
+        self._asked: dict[RequestId, GangRequest] = {}
+        self._world = Surroundings(f"{self.id}/1", market.candidates, market.stewards)
         self._wake_s = float("inf")
 
     # -- what everybody knows of it
@@ -161,7 +161,7 @@ class Party:
 
     # -- people
 
-    def up(self, asked: Asked, spec: GridSpec) -> None:
+    def up(self, asked: GangRequest, spec: GridSpec) -> None:
         """Somebody gives an order here."""
         now = self._market.now_s
         order = self._market.admin.up(spec, now)
@@ -174,7 +174,7 @@ class Party:
         self.placing[request], self._asked[request] = placing, asked
         self._carry_out(placing.start(now), [])
 
-    def crash(self, request: RequestId) -> Asked:
+    def crash(self, request: RequestId) -> GangRequest:
         """Whoever carried that request is gone, and with it all it knew."""
         asked = self._asked.pop(request)
         asked.crashed = True
@@ -224,7 +224,7 @@ class Party:
             event = Progressed(record.id, name, Phase.GONE, "", 1)
             self._carry_out(*self.host.handle(event, now))
         self._carry_out(*self.host.handle(Cleared(record.id), now))
-        self.host.carrier.forget(record.id)
+        self.host.leases.forget(record.id)
         self._look()
 
     def _settled(self, outcome: object) -> None:
@@ -317,7 +317,7 @@ class Market(Timeline):
         self.after(_ADVERT_EVERY_S, self._wake)
         self._said: dict[PeerId, Candidate] = {}
         """What each host advertised last."""
-        self.over: Callable[[Asked, GridRecord | None], None] = lambda asked, record: None
+        self.over: Callable[[GangRequest, GridRecord | None], None] = lambda asked, record: None
         """Told of each request's end: with its record, or without one."""
         self.records: dict[str, GridRecord] = {}
         """What is up, by name."""
@@ -338,12 +338,12 @@ class Market(Timeline):
 
     # -- people
 
-    def ask(self, party: Party, name: str, size: int, waits: bool = False) -> Asked:
+    def ask(self, party: Party, name: str, size: int, waits: bool = False) -> GangRequest:
         """A gang of so many workspaces of one slot each is asked for there; it is queued if it `waits`."""
         cluster = ClusterSpec(
             name="n", count=size, minimum=size, image=IMAGE, cpus_milli=1000, memory_bytes=_SLOT_BYTES
         )  # fmt: skip
-        asked = Asked(name, size, self.now_s)
+        asked = GangRequest(name, size, self.now_s)
         lease = LeaseTerms(best_effort=waits)
         party.up(asked, GridSpec(name=name, clusters=(cluster,), lease_s=86400, lease=lease))
         return asked
@@ -360,12 +360,12 @@ class Market(Timeline):
 
     # -- what parties tell
 
-    def committed(self, asked: Asked, record: GridRecord) -> None:
+    def committed(self, asked: GangRequest, record: GridRecord) -> None:
         """It is a grid."""
         self.records[asked.name] = record
         self.over(asked, record)
 
-    def refused(self, asked: Asked) -> None:
+    def refused(self, asked: GangRequest) -> None:
         """It is none, and the person knows why."""
         self.over(asked, None)
 

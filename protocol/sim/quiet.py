@@ -82,7 +82,7 @@ def _half_placed(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
             if peer.gone:
                 continue
             assert peer.node is not None
-            row = peer.node.host.carrier.row(record.id)
+            row = peer.node.host.leases.row(record.id)
             names = [w.workspace for w in row.wanted if w.power is not Power.GONE] if row else []
             if row is None or row.record.epoch != record.epoch:
                 yield f"{peer.name} does not carry {record.name} {record.id}", (peer,)
@@ -104,7 +104,7 @@ def _left_over(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
         assert peer.node is not None
         for hold in peer.node.host.holds.rows():
             yield f"{peer.name} still holds {hold.workspaces} of {hold.name}", (peer,)
-        for row in peer.node.host.carrier.rows():
+        for row in peer.node.host.leases.rows():
             for wanted in row.wanted:
                 if (peer.id, row.record.id, wanted.workspace) not in assigned:
                     yield f"{peer.name} carries {wanted.workspace} of no grid", (peer,)

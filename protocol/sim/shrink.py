@@ -17,10 +17,10 @@ WITHIN_S = 300.0
 _STEPS = 12
 """Halvings of each."""
 
-Told = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-def shrink(scenario: Scenario, broken: Violation, tell: Told) -> tuple[Scenario, Violation]:
+def shrink(scenario: Scenario, broken: Violation, tell: Report) -> tuple[Scenario, Violation]:
     """A shorter scenario that fails, and how; the given one if there is none."""
     until_s = perf_counter() + WITHIN_S
 

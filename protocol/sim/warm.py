@@ -161,7 +161,7 @@ def _befriend(world: "World", dialler: "SimPeer", to: "SimPeer", dice: Random) -
         membership, links = node.membership, node.membership.links
         if other.id not in membership.known:
             _tell(peer, [other], PRESENCE)
-        hello = node.herald.hello(now_s)
+        hello = node.announcer.hello(now_s)
         links.stand(other.id, other.identity.address if peer is dialler else None, now_s)
         links.up(other.id, hello, now_s, accepted=peer is to)
         links.introduce(other.id, now_s)
@@ -170,7 +170,7 @@ def _befriend(world: "World", dialler: "SimPeer", to: "SimPeer", dice: Random) -
         membership.view.add(membership.known[other.id].contact, membership.sites_alive())
         node.broadcast.tree.neighbour_up(other.id)
         if peer.site != other.site:
-            node.relay.reaching.told(other.id, True, now_s)
+            node.relay.reachability.told(other.id, True, now_s)
 
 
 def _prune(world: "World", pairs: list[tuple["SimPeer", "SimPeer"]], root: "SimPeer") -> None:

@@ -25,7 +25,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from protocol.sim.contention import Found, Load, contend
+from protocol.sim.contention import Contended, Load, contend
 
 REACH = {
     "80 %": "99.9 %, p99 0.4 s",
@@ -115,7 +115,7 @@ class _Told:
             print(f"\r{self._name}: {virtual_s:.0f} s, {asked} gangs ", end="", file=sys.stderr)
 
 
-def _row(table: Table, name: str, choice: str, found: Found, reach: str) -> None:
+def _row(table: Table, name: str, choice: str, found: Contended, reach: str) -> None:
     large = f"{100 * found.had_turn:.0f} %" if found.large else ""
     table.add_row(
         name, choice, str(len(found.survivors)), f"{100 * found.success:.1f} %",

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benches.ideal import show
-from protocol.sim.leasing import Found, Leasing, lease
+from protocol.sim.leasing import Leased, Leasing, lease
 from protocol.sim.workload import Mix
 
 PUBLISHED = {(0.3, False): "+23.9 %", (0.3, True): "+4.1 to +10.4 %"}
@@ -70,7 +70,7 @@ def main() -> None:
         show(mix, options.reserved, options.ideal, range(1, 1 + _IDEAL_SEEDS))
         return
     runs = cases(options)
-    found: dict[Case, Found] = {}
+    found: dict[Case, Leased] = {}
     for (share, suspends), got, took_s in _run(runs, options.jobs):
         found[share, suspends] = got
         how = "" if suspends else "out"
@@ -91,19 +91,19 @@ def main() -> None:
         Path(options.out).write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def _run(runs: dict[Case, Leasing], most: int) -> Iterator[tuple[Case, Found, float]]:
+def _run(runs: dict[Case, Leasing], most: int) -> Iterator[tuple[Case, Leased, float]]:
     with ProcessPoolExecutor(most, mp_context=get_context("fork")) as pool:
         waiting = {pool.submit(_timed, run): case for case, run in runs.items()}
         for done in as_completed(waiting):
             yield waiting[done], *done.result()
 
 
-def _timed(run: Leasing) -> tuple[Found, float]:
+def _timed(run: Leasing) -> tuple[Leased, float]:
     began_s = time.process_time()
     return lease(run), time.process_time() - began_s
 
 
-def _row(case: Case, one: Found, plain: Found) -> list[str]:
+def _row(case: Case, one: Leased, plain: Leased) -> list[str]:
     share, suspends = case
     return [
         f"{100 * share:.0f} %",

@@ -14,7 +14,7 @@ def calm_world(seed: int, peers: int, sites: int = 3, **options: object) -> Worl
     world.start_all()
     assert world.run_until(lambda: knows_all(world), JOIN_WITHIN_S)
     heard = world.run_until(
-        lambda: all(len(node_of(peer).desk.heard.adverts) == peers - 1 for peer in world.peers),
+        lambda: all(len(node_of(peer).desk.directory.adverts) == peers - 1 for peer in world.peers),
         30.0,
     )
     assert heard, "adverts did not get round"

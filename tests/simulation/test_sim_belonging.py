@@ -115,5 +115,5 @@ def test_no_honest_burst_is_taken_for_a_flood() -> None:
     world.run(20)
     for peer in world.peers:
         assert peer.node is not None
-        assert [reason for reason in peer.node.standing.counts if "flood" in reason] == []
-        assert peer.node.standing.quarantined == ()
+        assert [reason for reason in peer.node.quarantines.counts if "flood" in reason] == []
+        assert peer.node.quarantines.quarantined == ()

@@ -190,7 +190,7 @@ def test_pause_resume_restart_terminate() -> None:
         told = answer(world, asked, world.give(asked, order))
         assert told.answer == (f"shop/web-2: {action} done",)
         world.run(1.0)
-        carrier = node_of(world.by_id[host["web-2"]]).host.carrier
+        carrier = node_of(world.by_id[host["web-2"]]).host.leases
         (grid,) = [row.record.id for row in carrier.rows()]
         assert [s.phase for s in carrier.statuses(grid) if s.workspace == "web-2"] == [phase]
     order = admin.order(Action.TERMINATE, "shop", world.now_s, workspace="web-3")

@@ -60,7 +60,7 @@ def test_a_reservation_begins_together_and_ends_and_is_deleted() -> None:
     settle(world)
     (record,) = newest_records(world)
     assert record.state is GridState.DOWN
-    assert not any(node_of(p).host.carrier.rows() for p in world.peers)
+    assert not any(node_of(p).host.leases.rows() for p in world.peers)
     state, _ = asked(world, up(world, "exam", 3, 900, LeaseTerms()))
     assert state == "done", "the name is free again"
 
@@ -148,7 +148,7 @@ def test_a_host_that_was_away_at_the_start_begins_when_it_is_back() -> None:
     assert len(running(world)) == 2
     away.start()
     assert world.run_until(lambda: len(running(world)) == 3, 5.0)
-    carrier = node_of(away).host.carrier
+    carrier = node_of(away).host.leases
     (row,) = carrier.rows()
     assert world.run_until(
         lambda: all(s.phase is Phase.REACHABLE for s in carrier.statuses(row.record.id)), 10.0
@@ -351,7 +351,7 @@ def ends(world: World, name: str) -> list[float]:
     return [
         row.lease_until_s - world.now_s
         for peer in world.peers
-        for row in node_of(peer).host.carrier.rows()
+        for row in node_of(peer).host.leases.rows()
         if row.record.name == name
     ]
 
@@ -384,7 +384,7 @@ def test_who_comes_next_is_not_displaced_and_nobody_is_extended_alone() -> None:
     assert "a host has promised its room until" in why
     world.run(30.0)
     assert [round(left_s + 30) for left_s in ends(world, "work")] == [round(b) for b in before]
-    assert not any(r.pending for p in world.peers for r in node_of(p).host.carrier.rows())
+    assert not any(r.pending for p in world.peers for r in node_of(p).host.leases.rows())
     assert asked(world, up(world, "small", 1, 200, LeaseTerms(start_s=world.now_s + 320.0)))[0] == (
         "done"
     ), "what others had promised for it is free again"
@@ -424,4 +424,4 @@ def test_cut_after_every_effect_an_extension_is_on_all_hosts_or_none(fuse: int, 
     left = ends(world, "work")
     assert len(left) == 3
     assert max(left) - min(left) < 5.0, "all of them, or none"
-    assert not any(r.pending for p in world.peers for r in node_of(p).host.carrier.rows())
+    assert not any(r.pending for p in world.peers for r in node_of(p).host.leases.rows())

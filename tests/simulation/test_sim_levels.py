@@ -20,7 +20,7 @@ def nodes(world: World) -> list[SimPeer]:
 
 def wide(peer: SimPeer) -> bool:
     assert peer.node is not None
-    return peer.node.levels.wide
+    return peer.node.site_summaries.wide
 
 
 def health(peer: SimPeer, of: SimPeer) -> Health | None:
@@ -30,7 +30,7 @@ def health(peer: SimPeer, of: SimPeer) -> Health | None:
 
 def summaries(peer: SimPeer) -> dict[str, int]:
     assert peer.node is not None
-    return {site: heard.summary.alive for site, heard in peer.node.levels.sites.items()}
+    return {site: heard.summary.alive for site, heard in peer.node.site_summaries.sites.items()}
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +50,8 @@ def test_everybody_has_its_own_sites_detail_and_all_sites_summaries(world: World
         presences = peer.node.broadcast.directory.of_kind("presence")
         assert {held.record.scope for held in presences} == {peer.site}
         assert len(presences) == PEERS // SITES
-        assert peer.node.levels.peers() == PEERS
-        assert sorted(peer.node.levels.sites) == sorted(world.admins)
+        assert peer.node.site_summaries.peers() == PEERS
+        assert sorted(peer.node.site_summaries.sites) == sorted(world.admins)
 
 
 def test_a_line_for_everybody_reaches_everybody(world: World) -> None:

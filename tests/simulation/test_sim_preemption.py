@@ -43,7 +43,7 @@ def live(peer: SimPeer) -> list[str]:
     """Grids whose machines take memory of a host."""
     if peer.node is None:
         return []
-    names = {row.record.id: row.record.name for row in peer.node.host.carrier.rows()}
+    names = {row.record.id: row.record.name for row in peer.node.host.leases.rows()}
     return [names.get(grid, "?") for (grid, _), m in peer.machines.there.items() if not m.saved]
 
 
@@ -80,7 +80,7 @@ def test_work_is_saved_in_time_and_goes_on_where_it_stopped() -> None:
     run_checked(world, 300.0)
     assert live(peer) == ["work"]
     assert machine in peer.machines.there.values(), "the same machine, not a new one"
-    (row,) = [r for r in node_of(peer).host.carrier.rows() if r.record.name == "work"]
+    (row,) = [r for r in node_of(peer).host.leases.rows() if r.record.name == "work"]
     assert row.lease_until_s > start_s + 3400, "the time it was suspended does not count"
     settle(world)
 
@@ -134,7 +134,7 @@ def test_a_host_nobody_stands_for_any_more_is_not_waited_for() -> None:
     there.crash()
     world.run(100.0)
     assert live(here) == [], "it may come back"
-    (row,) = node_of(here).host.carrier.rows()
+    (row,) = node_of(here).host.leases.rows()
     told = node_of(here).broadcast.directory.get(there.id, NOTICE, row.record.id)
     assert told is not None
     node_of(here).desk.ended(told.record)
@@ -207,8 +207,8 @@ def test_through_deaths_nothing_runs_twice_and_all_goes_on(seed: int) -> None:
     phases = [
         s.phase
         for p in world.peers
-        for r in node_of(p).host.carrier.rows()
-        for s in node_of(p).host.carrier.statuses(r.record.id)
+        for r in node_of(p).host.leases.rows()
+        for s in node_of(p).host.leases.statuses(r.record.id)
     ]
     assert phases == [Phase.REACHABLE] * 3
 

@@ -50,7 +50,7 @@ def hidden_world(
 
 
 def reach(peer: SimPeer) -> Reach:
-    return node_of(peer).relay.reaching.reach
+    return node_of(peer).relay.reachability.reach
 
 
 def relayed(a: SimPeer, b: SimPeer) -> bool:
@@ -189,7 +189,7 @@ def test_a_relay_that_lies_does_no_harm_but_delay(how: str) -> None:
     told = answer(world, peer, world.give(peer, world.admins["s1"].up(spec, world.now_s)))
     assert told.state == "done", told.answer
     settle(world)
-    faults = [node_of(p).standing.counts for p in world.peers]
+    faults = [node_of(p).quarantines.counts for p in world.peers]
     assert not any("relayed-in-relayed" in counts for counts in faults)
 
 

@@ -156,7 +156,7 @@ class OneHost:
 
     def progress(self, grid: GridId, phase: Phase, detail: str = "") -> None:
         """Everything of a grid gets there."""
-        row = self.node.host.carrier.row(grid)
+        row = self.node.host.leases.row(grid)
         assert row is not None
         for wanted in row.wanted:
             self._inbox.put_nowait(
@@ -164,7 +164,7 @@ class OneHost:
             )
 
     def _build(self, grid: GridId) -> None:
-        row = self.node.host.carrier.row(grid)
+        row = self.node.host.leases.row(grid)
         for wanted in row.wanted if row is not None else ():
             for phase in _phases(wanted):
                 self._inbox.put_nowait(

@@ -4,7 +4,7 @@ from random import Random
 
 import msgspec
 
-from protocol.broadcast.broadcast import Broadcast, Broken, Ended, Learnt, Stray
+from protocol.broadcast.broadcast import Broadcast, Broken, Expired, Learnt, Stray
 from protocol.broadcast.messages import BroadcastMessage, Compare, Gossip, Records
 from protocol.sim.keys import SimSigner, SimVerifier
 from protocol.terms.effects import Effect, Send
@@ -170,7 +170,7 @@ def test_the_end_of_a_record_is_told() -> None:
     pair = Pair()
     pair.sides[0].publish("advert", "", b"", 10.0, 0.0)
     _, told = pair.sides[0].tick(20.0)
-    assert [type(item) for item in told] == [Ended]
+    assert [type(item) for item in told] == [Expired]
 
 
 def sites(pair: Pair, one: str, two: str) -> None:

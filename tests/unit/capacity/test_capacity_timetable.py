@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import FOREVER, Room, Step
-from protocol.capacity.timetable import EntryKey, Span, Timetable, Window, lease_spans
+from protocol.capacity.timetable import EntryKey, Occupancy, Timetable, Window, lease_spans
 
 END = 24
 """The model looks at the seconds 0 to END; from END on nothing changes any more."""
@@ -19,7 +19,7 @@ CAPACITY = Quantum(10, 10, 10)
 
 
 @st.composite
-def leases(draw: st.DrawFn) -> tuple[Span, ...]:
+def leases(draw: st.DrawFn) -> tuple[Occupancy, ...]:
     start, length, kept = draw(TIMES), draw(st.integers(1, END)), draw(st.integers(0, END))
     end = FOREVER if draw(st.booleans()) and length > END - 2 else start + length
     return lease_spans(draw(QUANTA), Window(start, end, end + kept))
@@ -39,7 +39,7 @@ class Model:
     """The same by looking at every second."""
 
     def __init__(self) -> None:
-        self.entries: dict[EntryKey, tuple[Span, ...]] = {}
+        self.entries: dict[EntryKey, tuple[Occupancy, ...]] = {}
 
     def free(self, second: float) -> Quantum:
         used = Quantum()
@@ -66,7 +66,9 @@ class Model:
         return None
 
 
-def played(steps: list[tuple[str, EntryKey, tuple[Span, ...]]]) -> tuple[Timetable, Model, int]:
+def played(
+    steps: list[tuple[str, EntryKey, tuple[Occupancy, ...]]],
+) -> tuple[Timetable, Model, int]:
     table, model, now = Timetable(CAPACITY), Model(), 0
     for what, key, spans in steps:
         if what == "reserve" and table.fits(key, spans):
@@ -85,7 +87,7 @@ def played(steps: list[tuple[str, EntryKey, tuple[Span, ...]]]) -> tuple[Timetab
 @settings(max_examples=60, deadline=None)
 @given(STEPS)
 def test_every_instant_is_the_sum_of_its_entries(
-    steps: list[tuple[str, EntryKey, tuple[Span, ...]]],
+    steps: list[tuple[str, EntryKey, tuple[Occupancy, ...]]],
 ) -> None:
     table, model, now = played(steps)
     assert len(table) == len(model.entries)
@@ -97,7 +99,7 @@ def test_every_instant_is_the_sum_of_its_entries(
 @settings(max_examples=60, deadline=None)
 @given(STEPS, st.integers(0, END), st.integers(0, END))
 def test_free_over_is_the_least_of_a_span(
-    steps: list[tuple[str, EntryKey, tuple[Span, ...]]], start: int, length: int
+    steps: list[tuple[str, EntryKey, tuple[Occupancy, ...]]], start: int, length: int
 ) -> None:
     table, model, now = played(steps)
     assert table.free_over(now + start, now + start + length) == model.over(
@@ -115,7 +117,7 @@ def test_free_over_is_the_least_of_a_span(
     st.integers(0, END),
 )
 def test_earliest_is_the_first_start_that_fits(
-    steps: list[tuple[str, EntryKey, tuple[Span, ...]]],
+    steps: list[tuple[str, EntryKey, tuple[Occupancy, ...]]],
     quantum: Quantum,
     length: int,
     after: int,
@@ -134,7 +136,9 @@ def test_earliest_is_the_first_start_that_fits(
 @settings(max_examples=60, deadline=None)
 @given(STEPS, leases(), KEYS)
 def test_fits_says_what_reserving_would_break(
-    steps: list[tuple[str, EntryKey, tuple[Span, ...]]], spans: tuple[Span, ...], key: EntryKey
+    steps: list[tuple[str, EntryKey, tuple[Occupancy, ...]]],
+    spans: tuple[Occupancy, ...],
+    key: EntryKey,
 ) -> None:
     table, model, now = played(steps)
     before = list(table.room.at_s), list(table.room.free), dict(table.entries())
@@ -148,7 +152,7 @@ def test_fits_says_what_reserving_would_break(
 @settings(max_examples=60, deadline=None)
 @given(STEPS, st.integers(1, 6))
 def test_what_is_told_is_never_more_than_there_is(
-    steps: list[tuple[str, EntryKey, tuple[Span, ...]]], most: int
+    steps: list[tuple[str, EntryKey, tuple[Occupancy, ...]]], most: int
 ) -> None:
     table, _, now = played(steps)
     told = table.room.steps(now, most)
@@ -168,7 +172,7 @@ def test_steps_from_a_stranger_must_ascend() -> None:
 
 def test_backfill_ends_where_a_reservation_begins() -> None:
     table = Timetable(Quantum(4, 4, 0))
-    table.reserve(("big", "a"), (Span(100, 200, Quantum(4, 4, 0)),))
+    table.reserve(("big", "a"), (Occupancy(100, 200, Quantum(4, 4, 0)),))
     small = Quantum(1, 1, 0)
     assert table.earliest(small, 100, 0) == 0, "it is over when the reservation begins"
     assert table.earliest(small, 101, 0) == 200
@@ -178,11 +182,11 @@ def test_backfill_ends_where_a_reservation_begins() -> None:
 def test_extending_is_refused_where_somebody_comes_next() -> None:
     table = Timetable(Quantum(4, 4, 0))
     mine = ("mine", "a")
-    table.reserve(mine, (Span(0, 100, Quantum(3, 3, 0)),))
-    table.reserve(("next", "a"), (Span(150, 200, Quantum(2, 2, 0)),))
-    assert table.fits(mine, (Span(0, 150, Quantum(3, 3, 0)),))
-    assert not table.fits(mine, (Span(0, 151, Quantum(3, 3, 0)),))
-    table.reserve(mine, (Span(0, 50, Quantum(3, 3, 0)),))
+    table.reserve(mine, (Occupancy(0, 100, Quantum(3, 3, 0)),))
+    table.reserve(("next", "a"), (Occupancy(150, 200, Quantum(2, 2, 0)),))
+    assert table.fits(mine, (Occupancy(0, 150, Quantum(3, 3, 0)),))
+    assert not table.fits(mine, (Occupancy(0, 151, Quantum(3, 3, 0)),))
+    table.reserve(mine, (Occupancy(0, 50, Quantum(3, 3, 0)),))
     assert table.free_at(60) == Quantum(4, 4, 0), "shortened"
     table.check()
 
@@ -198,14 +202,14 @@ def test_disk_is_kept_when_the_run_is_over() -> None:
 
 def test_more_than_there_is_is_a_bug() -> None:
     table = Timetable(Quantum(100, 100, 100))
-    table.reserve(("g", "w"), (Span(10, 20, Quantum(0, 101, 0)),))
+    table.reserve(("g", "w"), (Occupancy(10, 20, Quantum(0, 101, 0)),))
     with pytest.raises(AssertionError):
         table.check()
 
 
 def test_a_host_that_shrank_keeps_its_promises_and_gives_no_more() -> None:
     table = Timetable(Quantum(100, 100, 100))
-    table.reserve(("g", "w"), (Span(0, 10, Quantum(80, 80, 80)),))
+    table.reserve(("g", "w"), (Occupancy(0, 10, Quantum(80, 80, 80)),))
     table.resize(Quantum(50, 50, 50))
     table.check()
     assert table.free_at(5) == Quantum(-30, -30, -30)

@@ -76,7 +76,7 @@ def test_up_with_a_login_key(daemon: Daemon) -> None:
         "# mine\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKFNiUYmPS7qBZK7tfSu2g2JSLkpf/VYJgZ8bZ0mZzQx me\n"
     )
     daemon.ask("up", daemon.grid_file, "--ssh-key", key)
-    row = daemon.host.node.host.carrier.rows()[0]
+    row = daemon.host.node.host.leases.rows()[0]
     assert b"AAAAC3NzaC1lZDI1NTE5" in row.record.order.payload
 
 
@@ -123,10 +123,12 @@ def test_ps_and_show(daemon: Daemon) -> None:
         "ID",
     ]
     assert row.split()[:8] == ["demo", "up", "3", "3", "reachable", "1", "1", "ams"]
-    (grid,) = daemon.host.node.desk.heard.notices.grids()
+    (grid,) = daemon.host.node.desk.directory.notices.grids()
     head, *rows = daemon.ask("ps", "demo").stdout.splitlines()
     assert head.split() == ["WORKSPACE", "HOST", "SITE", "PHASE", "ADDRESS", "AGE", "DETAIL"]
-    (notice,) = [heard.notice for heard in daemon.host.node.desk.heard.notices.about(grid).values()]
+    (notice,) = [
+        heard.notice for heard in daemon.host.node.desk.directory.notices.about(grid).values()
+    ]
     addresses = dict(notice.addresses)
     assert [line.split() for line in rows] == [
         [name, "h1", "ams", "reachable", addresses[name], "-"]

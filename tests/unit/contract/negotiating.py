@@ -21,7 +21,7 @@ from protocol.hosting.claims import Claims
 from protocol.placement.fit import Offer
 from protocol.requesting.placing import Placing
 from protocol.requesting.shortlist import Candidate
-from protocol.requesting.surroundings import World
+from protocol.requesting.surroundings import Surroundings
 from protocol.sim.keys import SimFederation, SimVerifier
 from protocol.sim.people import Admin, grid_spec
 from protocol.terms.effects import Effect, Send
@@ -64,7 +64,7 @@ def shop(
 
 def placing(order: SignedOrder | None, spec: GridSpec | None = None) -> Placing:
     """A request at A that knows A, B and C, all of them stewards."""
-    world = World(
+    world = Surroundings(
         A,
         lambda: tuple(Candidate(p, NAMES[p], SITES[p]) for p in NAMES),
         lambda key: (A, B, C),

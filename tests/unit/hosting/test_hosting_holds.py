@@ -34,7 +34,7 @@ from protocol.grid.model import (
     Strict,
 )
 from protocol.grid.record import grid_id, read_register, vni_of, voiding
-from protocol.hosting.holds import TABLE, HoldNotSaved, Holds, Neighbour, Taken
+from protocol.hosting.holds import TABLE, Cotenant, HoldNotSaved, Holds, Taken
 from protocol.terms.effects import Effect, Persist, Send
 from protocol.terms.ids import GridId
 from protocol.terms.limits import CLEAR_S, HOLD_S, SLACK_S, USEFUL_S
@@ -300,7 +300,7 @@ def test_a_strict_spread_counts_what_is_held_already() -> None:
 
 def test_apart_is_kept_whichever_grid_says_so() -> None:
     def carrying(name: str, *apart: str, site: str = "s1") -> Taken:
-        return Taken({}, {}, (Neighbour(site, name, apart),))
+        return Taken({}, {}, (Cotenant(site, name, apart),))
 
     order = placed_by(apart=("main",))
     assert refusals(order, "web-1", taken=carrying("main")) == [Constraint.APART]

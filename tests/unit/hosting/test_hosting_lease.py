@@ -24,8 +24,8 @@ from protocol.grid.record import (
     read_register,
     voiding,
 )
-from protocol.hosting.lease import CarriedRow, Stage, next_change_s, stage_of, yielded
-from protocol.hosting.leases import Carrier
+from protocol.hosting.lease import Lease, LeaseStage, next_change_s, stage_of, yielded
+from protocol.hosting.leases import Leases
 from protocol.terms.effects import Effect, Note, Persist, Realise, Send
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action
@@ -41,7 +41,7 @@ END, DELETED = START + FOR, START + FOR + 500
 
 
 class Host:
-    """A carrier and its store."""
+    """A leases and its store."""
 
     def __init__(self) -> None:
         self.rows: dict[str, bytes] = {}
@@ -49,20 +49,20 @@ class Host:
 
     def start(self, now: float) -> None:
         self.ledger = Ledger(ROOM, now)
-        self.carrier = Carrier(A, self.ledger, AUTHORITY, Random(1), dict(self.rows), now)
+        self.leases = Leases(A, self.ledger, AUTHORITY, Random(1), dict(self.rows), now)
 
     def take(self, record: GridRecord, now: float) -> list[Effect]:
         window = Window(START, END + 60, DELETED + 60)
-        known, effects, _ = self.carrier.decided(record, ("web-1",), now, window)
+        known, effects, _ = self.leases.decided(record, ("web-1",), now, window)
         assert known
         return self.keep(effects)
 
     def tick(self, now: float) -> list[Effect]:
         self.ledger.advance(now)
-        effects, outcomes = self.carrier.tick(now)
+        effects, outcomes = self.leases.tick(now)
         self.proposed = [o for o in outcomes if isinstance(o, Propose)]
         self.noticed = NoticeDue(GRID) in outcomes
-        self.carrier.check()
+        self.leases.check()
         self.ledger.check()
         return self.keep(effects)
 
@@ -74,7 +74,7 @@ class Host:
         return effects
 
     def power(self) -> Power:
-        (wanted,) = self.carrier.wanted(GRID)
+        (wanted,) = self.leases.wanted(GRID)
         return wanted.power
 
 
@@ -90,10 +90,10 @@ def notes(effects: list[Effect]) -> list[str]:
 
 def test_a_reservation_waits_for_its_time() -> None:
     host = carrying()
-    assert host.carrier.not_yet(GRID) == "starts at 1970-01-12 14:46 UTC"
+    assert host.leases.not_yet(GRID) == "starts at 1970-01-12 14:46 UTC"
     assert host.ledger.free == ROOM, "until then the room is others'"
     assert host.ledger.room.at(START).memory_bytes == ROOM.memory_bytes - (128 << 20)
-    deadline = host.carrier.next_deadline()
+    deadline = host.leases.next_deadline()
     assert deadline is not None
     assert deadline.at_s < START, "the stewards are asked meanwhile"
     assert notes(host.tick(START - 1)) == []
@@ -101,7 +101,7 @@ def test_a_reservation_waits_for_its_time() -> None:
     assert notes(effects) == ["lease.started"]
     assert Realise(GRID, GRID) in effects
     assert host.noticed
-    assert host.carrier.not_yet(GRID) == ""
+    assert host.leases.not_yet(GRID) == ""
     assert host.power() is Power.RUNNING
 
 
@@ -122,7 +122,7 @@ def test_it_ends_and_what_is_left_is_kept_and_deleted() -> None:
     host.tick(START)
     assert notes(host.tick(END)) == ["lease.ended"]
     assert host.power() is Power.OFF
-    host.carrier.progress(GRID, Status("web-1", Phase.EXPIRED, "", END))
+    host.leases.progress(GRID, Status("web-1", Phase.EXPIRED, "", END))
     assert host.ledger.free == ROOM
     host.tick(DELETED - 1)
     assert all(p.change is not lapsing for p in host.proposed)
@@ -133,7 +133,7 @@ def test_it_ends_and_what_is_left_is_kept_and_deleted() -> None:
     record = read_register(value).record
     assert record is not None
     assert record.state is GridState.DOWN
-    host.keep(host.carrier.audited(GRID, value, DELETED + 3)[0])
+    host.keep(host.leases.audited(GRID, value, DELETED + 3)[0])
     assert host.power() is Power.GONE
 
 
@@ -147,7 +147,7 @@ def test_a_restart_finds_it_as_the_time_has_it() -> None:
     ):
         host.start(now)
         assert host.power() is power
-        assert bool(host.carrier.not_yet(GRID)) == waits
+        assert bool(host.leases.not_yet(GRID)) == waits
         host.tick(now)
 
 
@@ -198,8 +198,8 @@ def test_a_host_that_learns_late_ends_with_what_it_held() -> None:
     record = record_of(order, {"web-1": A})
     host = Host()
     window = Window(NOW, NOW + FOR + 60, NOW + FOR + 86460)
-    host.carrier.decided(record, ("web-1",), NOW + 500, window)
-    row = host.carrier.row(record.id)
+    host.leases.decided(record, ("web-1",), NOW + 500, window)
+    row = host.leases.row(record.id)
     assert row is not None
     assert row.lease_until_s == NOW + FOR + 30, "others may have been promised what comes after"
 
@@ -220,7 +220,7 @@ def test_what_is_deleted_at_its_end_has_no_grace() -> None:
 def acted(host: Host, action: Action, now: float) -> str:
     """What the host answers."""
     order = ADMIN.order(action, "shop", now)
-    effects, _ = host.carrier.act(B, Act(RequestId("r"), GRID, order), now)
+    effects, _ = host.leases.act(B, Act(RequestId("r"), GRID, order), now)
     host.keep(effects)
     host.ledger.check()
     (reply,) = [e.message for e in effects if isinstance(e, Send)]
@@ -242,7 +242,7 @@ def test_suspended_it_gives_its_cpus_and_memory_back_and_takes_disk() -> None:
     assert acted(host, Action.SUSPEND, START + 2) == ""
     assert host.power() is Power.SUSPENDED
     assert host.ledger.free == Quantum(3500, 896 * MIB, 880 * MIB), "both, while it is being saved"
-    host.carrier.progress(GRID, Status("web-1", Phase.SUSPENDED, "", START + 4))
+    host.leases.progress(GRID, Status("web-1", Phase.SUSPENDED, "", START + 4))
     assert host.ledger.free == Quantum(4000, 1024 * MIB, 880 * MIB)
     host.start(START + 10)
     assert host.power() is Power.SUSPENDED, "it was on disk before it was said"
@@ -262,7 +262,7 @@ def test_without_disk_for_its_memory_it_is_not_suspended() -> None:
 def test_without_room_until_its_end_it_is_not_restored() -> None:
     host = rich()
     acted(host, Action.SUSPEND, START + 2)
-    host.carrier.progress(GRID, Status("web-1", Phase.SUSPENDED, "", START + 4))
+    host.leases.progress(GRID, Status("web-1", Phase.SUSPENDED, "", START + 4))
     host.ledger.enter(("other", "a"), Quantum(3800, 0, 0), Window(START + 100, START + 200, 0))
     said = acted(host, Action.RESTORE, START + 11)
     assert said == "web-1 needs 0.5 cpus, 128 MiB; free here until its lease ends: 0.2 cpus, 1 GiB"
@@ -282,9 +282,9 @@ def test_a_lease_that_saves_has_the_disk_from_the_beginning() -> None:
     host.take(record, NOW)
     host.tick(START)
     host.tick(END)
-    (wanted,) = host.carrier.wanted(record.id)
+    (wanted,) = host.leases.wanted(record.id)
     assert wanted.power is Power.SUSPENDED
-    host.carrier.progress(record.id, Status("web-1", Phase.SUSPENDED, "", END + 5))
+    host.leases.progress(record.id, Status("web-1", Phase.SUSPENDED, "", END + 5))
     assert host.ledger.free == Quantum(4000, 1024 * MIB, 880 * MIB)
 
 
@@ -296,7 +296,7 @@ def test_a_record_extends_no_more_than_was_ordered() -> None:
     with pytest.raises(Untrusted, match="a lease that nobody ordered so long"):
         host.take(msgspec.structs.replace(longer, extra_s=200), NOW)
     host.take(longer, NOW)
-    row = host.carrier.row(GRID)
+    row = host.leases.row(GRID)
     assert row is not None
     assert row.lease_until_s == END + 100
 
@@ -308,7 +308,7 @@ def test_what_was_not_promised_and_does_not_fit_is_not_honoured() -> None:
     longer = read_register(extending(GRID, order)(committed(RECORD))).record
     assert longer is not None
     host.take(longer, NOW)
-    row = host.carrier.row(GRID)
+    row = host.leases.row(GRID)
     assert row is not None
     assert row.lease_until_s == END, "its owner asked the stewards only"
     host.tick(NOW + 1)
@@ -328,7 +328,7 @@ def test_an_extension_counts_once_and_not_after_it_was_voted_down() -> None:
 def test_what_made_room_stays_suspended_until_its_host_is_probed_and_has_heard_of_others() -> None:
     order = ADMIN.up(shop(1, lease=LeaseTerms(best_effort=True), lease_s=FOR), NOW)
     record = record_of(order, {"web-1": A})
-    row = CarriedRow(
+    row = Lease(
         record,
         (Wanted("web-1"),),
         NOW + FOR,
@@ -344,17 +344,17 @@ def test_what_made_room_stays_suspended_until_its_host_is_probed_and_has_heard_o
         (Quantum(4000, 1 << 30, 1 << 30), NOW + 60, Power.RUNNING),
     ):
         ledger = Ledger(capacity, NOW + 10)
-        carrier = Carrier(A, ledger, AUTHORITY, Random(1), {record.id: encode(row)}, NOW + 10)
+        leases = Leases(A, ledger, AUTHORITY, Random(1), {record.id: encode(row)}, NOW + 10)
         ledger.resize(capacity)
         ledger.advance(at_s)
-        carrier.tick(at_s)
-        assert [w.power for w in carrier.wanted(record.id)] == [power], (capacity, at_s)
+        leases.tick(at_s)
+        assert [w.power for w in leases.wanted(record.id)] == [power], (capacity, at_s)
 
 
 def test_time_stands_still_while_suspended_and_while_restored() -> None:
     order = ADMIN.up(shop(2, lease=LeaseTerms(best_effort=True), lease_s=FOR), NOW)
     record = record_of(order, {"web-1": A, "web-2": A})
-    row = CarriedRow(
+    row = Lease(
         record,
         (Wanted("web-1"), Wanted("web-2")),
         NOW + FOR,
@@ -364,23 +364,23 @@ def test_time_stands_still_while_suspended_and_while_restored() -> None:
     )
     off = yielded(row, ("web",), NOW + 900, 10.0)
     assert off.lease_until_s == row.lease_until_s
-    assert stage_of(off, NOW + 5000) is Stage.CURRENT
-    assert next_change_s(off, Stage.CURRENT) is None, (
+    assert stage_of(off, NOW + 5000) is LeaseStage.CURRENT
+    assert next_change_s(off, LeaseStage.CURRENT) is None, (
         "nothing is due: it would be due over and over"
     )
     on = yielded(off, (), NOW + 5000, 10.0)
     assert on.lease_until_s == NOW + 5000 + 100 + 10
-    assert next_change_s(on, Stage.CURRENT) == on.lease_until_s
+    assert next_change_s(on, LeaseStage.CURRENT) == on.lease_until_s
 
     ledger = Ledger(Quantum(0, 1 << 30, 1 << 30), NOW + 950)
-    carrier = Carrier(A, ledger, AUTHORITY, Random(1), {record.id: encode(off)}, NOW + 950)
+    leases = Leases(A, ledger, AUTHORITY, Random(1), {record.id: encode(off)}, NOW + 950)
     less = record_of(
         order,
         {"web-1": A},
         epoch=2,
         changes=(ADMIN.order(Action.TERMINATE, "shop", NOW, workspace="web-2"),),
     )
-    assert carrier.decided(less, (), NOW + 950)[0]
-    changed = carrier.row(record.id)
+    assert leases.decided(less, (), NOW + 950)[0]
+    changed = leases.row(record.id)
     assert changed is not None
     assert (changed.off, changed.stopped_s) == (off.off, off.stopped_s), "also when it is changed"

@@ -12,7 +12,7 @@ from protocol.contract.outcomes import NoticeDue, Propose
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.record import GridRecord, GridState, ending, grid_id, read_register
 from protocol.hosting.holds import TABLE as HELD
-from protocol.hosting.leases import TABLE, Carrier
+from protocol.hosting.leases import TABLE, Leases
 from protocol.placement.fit import quantum_of
 from protocol.terms.effects import Effect, Persist, Realise, Send
 from protocol.terms.ids import RequestId
@@ -26,9 +26,9 @@ RECORD = record_of(ORDER, {"web-1": A, "web-2": B})
 DOWN = ADMIN.order(Action.DOWN, "shop", NOW)
 
 
-def host(rows: dict[str, bytes] | None = None) -> tuple[Carrier, Ledger]:
+def host(rows: dict[str, bytes] | None = None) -> tuple[Leases, Ledger]:
     ledger = Ledger(ROOM, NOW)
-    return Carrier(A, ledger, AUTHORITY, Random(1), rows or {}, NOW), ledger
+    return Leases(A, ledger, AUTHORITY, Random(1), rows or {}, NOW), ledger
 
 
 def later(record: GridRecord, order: SignedOrder) -> GridRecord:
@@ -38,22 +38,22 @@ def later(record: GridRecord, order: SignedOrder) -> GridRecord:
     return made
 
 
-def carrying() -> tuple[Carrier, Ledger]:
-    carrier, ledger = host()
-    known, _, _ = carrier.decided(RECORD, ("web-1",), NOW)
+def carrying() -> tuple[Leases, Ledger]:
+    leases, ledger = host()
+    known, _, _ = leases.decided(RECORD, ("web-1",), NOW)
     assert known
-    carrier.check()
-    return carrier, ledger
+    leases.check()
+    return leases, ledger
 
 
-def wanted(carrier: Carrier) -> dict[str, Power]:
-    row = carrier.row(GRID)
+def wanted(leases: Leases) -> dict[str, Power]:
+    row = leases.row(GRID)
     return {w.workspace: w.power for w in row.wanted} if row is not None else {}
 
 
-def act(carrier: Carrier, action: Action, workspace: str = "", now: float = NOW) -> list[Effect]:
+def act(leases: Leases, action: Action, workspace: str = "", now: float = NOW) -> list[Effect]:
     order = ADMIN.order(action, "shop", now, workspace=workspace)
-    effects, _ = carrier.act(B, Act(RequestId("r"), GRID, order), now)
+    effects, _ = leases.act(B, Act(RequestId("r"), GRID, order), now)
     return effects
 
 
@@ -64,8 +64,8 @@ def problem(effects: list[Effect]) -> str:
 
 
 def test_a_hold_becomes_a_contract_in_one_write() -> None:
-    carrier, _ = host()
-    known, effects, outcomes = carrier.decided(RECORD, ("web-1",), NOW)
+    leases, _ = host()
+    known, effects, outcomes = leases.decided(RECORD, ("web-1",), NOW)
     assert known
     save = effects[0]
     assert isinstance(save, Persist)
@@ -73,27 +73,27 @@ def test_a_hold_becomes_a_contract_in_one_write() -> None:
     assert [(row.table, row.value is None) for row in save.rows] == [(TABLE, False), (HELD, True)]
     assert [e for e in effects if isinstance(e, Realise)] == [Realise(GRID, GRID)]
     assert NoticeDue(GRID) in outcomes
-    assert wanted(carrier) == {"web-1": Power.RUNNING}
+    assert wanted(leases) == {"web-1": Power.RUNNING}
 
 
 def test_nothing_is_done_on_somebodys_word() -> None:
-    carrier, ledger = host()
-    assert carrier.decided(RECORD, (), NOW) == (False, [], [])
-    assert carrier.decided(RECORD, ("web-2",), NOW) == (False, [], [])
+    leases, ledger = host()
+    assert leases.decided(RECORD, (), NOW) == (False, [], [])
+    assert leases.decided(RECORD, ("web-2",), NOW) == (False, [], [])
     assert len(ledger) == 0
 
 
 def test_told_again_it_only_acknowledges() -> None:
-    carrier, _ = carrying()
-    assert carrier.decided(RECORD, (), NOW) == (True, [], [])
-    assert carrier.acknowledge(B, RECORD) == [Send(B, DecidedAck(GRID, 1), GRID)]
+    leases, _ = carrying()
+    assert leases.decided(RECORD, (), NOW) == (True, [], [])
+    assert leases.acknowledge(B, RECORD) == [Send(B, DecidedAck(GRID, 1), GRID)]
 
 
 def test_the_end_of_what_was_never_here_is_acknowledged() -> None:
-    carrier, _ = host()
+    leases, _ = host()
     down = later(RECORD, DOWN)
-    assert carrier.decided(down, (), NOW) == (True, [], [])
-    assert carrier.acknowledge(B, down) == [Send(B, DecidedAck(GRID, 2), GRID)]
+    assert leases.decided(down, (), NOW) == (True, [], [])
+    assert leases.acknowledge(B, down) == [Send(B, DecidedAck(GRID, 2), GRID)]
 
 
 @pytest.mark.parametrize(
@@ -122,69 +122,69 @@ def test_the_end_of_what_was_never_here_is_acknowledged() -> None:
     ],
 )
 def test_a_record_without_authority_is_refused(record: GridRecord) -> None:
-    carrier, ledger = host()
+    leases, ledger = host()
     with pytest.raises(Untrusted):
-        carrier.decided(record, ("web-1", "web-9"), NOW)
-    assert carrier.rows() == []
+        leases.decided(record, ("web-1", "web-9"), NOW)
+    assert leases.rows() == []
     assert len(ledger) == 0
 
 
 def test_workspaces_do_not_vanish_without_an_order() -> None:
-    carrier, _ = carrying()
+    leases, _ = carrying()
     less = record_of(ORDER, {"web-2": B}, epoch=2)
     with pytest.raises(Untrusted, match="web-1 vanished without an order"):
-        carrier.decided(less, (), NOW)
+        leases.decided(less, (), NOW)
     ordered = ADMIN.order(Action.TERMINATE, "shop", NOW, workspace="web-1")
     fine = record_of(ORDER, {"web-2": B}, epoch=2, changes=(ordered,))
-    assert carrier.decided(fine, (), NOW)[0]
-    assert wanted(carrier) == {"web-1": Power.GONE}
+    assert leases.decided(fine, (), NOW)[0]
+    assert wanted(leases) == {"web-1": Power.GONE}
 
 
 def test_down_then_gone_then_cleared() -> None:
-    carrier, ledger = carrying()
-    carrier.decided(later(RECORD, DOWN), (), NOW + 1)
-    assert wanted(carrier) == {"web-1": Power.GONE}
-    assert [s.phase for s in carrier.statuses(GRID)] == [Phase.ENDING]
+    leases, ledger = carrying()
+    leases.decided(later(RECORD, DOWN), (), NOW + 1)
+    assert wanted(leases) == {"web-1": Power.GONE}
+    assert [s.phase for s in leases.statuses(GRID)] == [Phase.ENDING]
     assert len(ledger) == 1, "its room is free when it is gone, not when it is to go"
-    assert carrier.cleared(GRID) == ([], []), "not before it is gone"
-    carrier.progress(GRID, Status("web-1", Phase.GONE, since_s=NOW + 2))
+    assert leases.cleared(GRID) == ([], []), "not before it is gone"
+    leases.progress(GRID, Status("web-1", Phase.GONE, since_s=NOW + 2))
     assert len(ledger) == 0
-    effects, _ = carrier.cleared(GRID)
+    effects, _ = leases.cleared(GRID)
     assert isinstance(effects[0], Persist)
-    assert carrier.row(GRID) is None
-    assert carrier.last(GRID) is not None, "to tell of it once more"
-    carrier.forget(GRID)
-    assert carrier.last(GRID) is None
-    assert carrier.statuses(GRID) == ()
+    assert leases.row(GRID) is None
+    assert leases.last(GRID) is not None, "to tell of it once more"
+    leases.forget(GRID)
+    assert leases.last(GRID) is None
+    assert leases.statuses(GRID) == ()
 
 
 def test_acted_on_once() -> None:
-    carrier, _ = carrying()
+    leases, _ = carrying()
     order = ADMIN.order(Action.RESTART, "shop", NOW, workspace="web-1")
     for boot in (2, 2):
-        effects, _ = carrier.act(B, Act(RequestId("r"), GRID, order), NOW)
+        effects, _ = leases.act(B, Act(RequestId("r"), GRID, order), NOW)
         assert problem(effects) == ""
-        row = carrier.row(GRID)
+        row = leases.row(GRID)
         assert row is not None
         assert row.wanted == (Wanted("web-1", Power.RUNNING, boot),)
     again = ADMIN.order(Action.RESTART, "shop", NOW, workspace="web-1")
-    carrier.act(B, Act(RequestId("r"), GRID, again), NOW)
-    row = carrier.row(GRID)
+    leases.act(B, Act(RequestId("r"), GRID, again), NOW)
+    row = leases.row(GRID)
     assert row is not None
     assert row.wanted[0].boot == 3
 
 
 def test_actions_and_what_they_mean() -> None:
-    carrier, _ = carrying()
-    assert problem(act(carrier, Action.PAUSE)) == ""
-    assert wanted(carrier) == {"web-1": Power.PAUSED}
-    assert problem(act(carrier, Action.RESUME, "web-1")) == ""
-    assert wanted(carrier) == {"web-1": Power.RUNNING}
-    assert problem(act(carrier, Action.PAUSE, "web-2")) == "this host does not carry web-2"
+    leases, _ = carrying()
+    assert problem(act(leases, Action.PAUSE)) == ""
+    assert wanted(leases) == {"web-1": Power.PAUSED}
+    assert problem(act(leases, Action.RESUME, "web-1")) == ""
+    assert wanted(leases) == {"web-1": Power.RUNNING}
+    assert problem(act(leases, Action.PAUSE, "web-2")) == "this host does not carry web-2"
 
 
 def test_who_may_not_act() -> None:
-    carrier, _ = carrying()
+    leases, _ = carrying()
     for order, why in (
         (RIVAL.order(Action.PAUSE, "shop", NOW), "belongs to another site's admin"),
         (ADMIN.order(Action.PAUSE, "other", NOW), "an order about other, not shop"),
@@ -194,34 +194,34 @@ def test_who_may_not_act() -> None:
             "bad-signature",
         ),
     ):
-        effects, _ = carrier.act(B, Act(RequestId("r"), GRID, order), NOW)
+        effects, _ = leases.act(B, Act(RequestId("r"), GRID, order), NOW)
         assert why in problem(effects)
-    assert wanted(carrier) == {"web-1": Power.RUNNING}
+    assert wanted(leases) == {"web-1": Power.RUNNING}
 
 
 def test_what_goes_is_not_paused() -> None:
-    carrier, _ = carrying()
-    carrier.decided(later(RECORD, DOWN), (), NOW)
-    assert problem(act(carrier, Action.PAUSE)) == "web-1 is wanted gone: pause does not apply"
+    leases, _ = carrying()
+    leases.decided(later(RECORD, DOWN), (), NOW)
+    assert problem(act(leases, Action.PAUSE)) == "web-1 is wanted gone: pause does not apply"
 
 
 def test_the_lease_ends() -> None:
-    carrier, ledger = carrying()
-    row = carrier.row(GRID)
+    leases, ledger = carrying()
+    row = leases.row(GRID)
     assert row is not None
     ledger.advance(row.lease_until_s)
-    effects, _ = carrier.tick(row.lease_until_s)
-    assert [w.power for w in carrier.wanted(GRID)] == [Power.OFF]
+    effects, _ = leases.tick(row.lease_until_s)
+    assert [w.power for w in leases.wanted(GRID)] == [Power.OFF]
     assert [e for e in effects if isinstance(e, Realise)]
     assert ledger.free != ROOM, "its room is free when it is stopped, not when it is to be"
-    carrier.progress(GRID, Status("web-1", Phase.EXPIRED, "", row.lease_until_s))
+    leases.progress(GRID, Status("web-1", Phase.EXPIRED, "", row.lease_until_s))
     assert ledger.free == ROOM, "cpus and memory are free, it has no disk"
-    carrier.check()
+    leases.check()
 
 
 def test_found_on_disk() -> None:
-    carrier, _ = host()
-    _, effects, _ = carrier.decided(RECORD, ("web-1",), NOW)
+    leases, _ = host()
+    _, effects, _ = leases.decided(RECORD, ("web-1",), NOW)
     save = effects[0]
     assert isinstance(save, Persist)
     value = save.rows[0].value
@@ -236,32 +236,32 @@ def test_found_on_disk() -> None:
 
 
 def test_asks_the_stewards_now_and_then_and_when_others_know_more() -> None:
-    carrier, _ = carrying()
-    assert carrier.tick(NOW + 1)[1] == []
-    carrier.noticed(GRID, 1, NOW + 1)
-    assert carrier.tick(NOW + 1)[1] == []
-    carrier.noticed(GRID, 2, NOW + 1)
-    (audit,) = carrier.tick(NOW + 1)[1]
+    leases, _ = carrying()
+    assert leases.tick(NOW + 1)[1] == []
+    leases.noticed(GRID, 1, NOW + 1)
+    assert leases.tick(NOW + 1)[1] == []
+    leases.noticed(GRID, 2, NOW + 1)
+    (audit,) = leases.tick(NOW + 1)[1]
     assert isinstance(audit, Propose)
     assert audit.id == f"audit:{GRID}"
     assert audit.change(b"anything") == b"anything", "it changes nothing"
-    assert carrier.tick(NOW + 2)[1] == []
-    assert len(carrier.tick(NOW + 2 + AUDIT_EVERY_S * 1.2)[1]) == 1
+    assert leases.tick(NOW + 2)[1] == []
+    assert len(leases.tick(NOW + 2 + AUDIT_EVERY_S * 1.2)[1]) == 1
 
 
 def test_the_stewards_word() -> None:
-    carrier, _ = carrying()
+    leases, _ = carrying()
     down = ending(GRID, DOWN)(committed(RECORD))
-    carrier.audited(GRID, down, NOW)
-    assert wanted(carrier) == {"web-1": Power.GONE}
+    leases.audited(GRID, down, NOW)
+    assert wanted(leases) == {"web-1": Power.GONE}
 
 
 def test_the_name_was_given_again() -> None:
-    carrier, _ = carrying()
+    leases, _ = carrying()
     fresh = record_of(ADMIN.up(shop(1), NOW + 5), {"web-1": B})
     value = committed(fresh, ending(GRID, DOWN)(committed(RECORD)))
     record = read_register(value).record
     assert record is not None
     assert record.id == fresh.id
-    carrier.audited(GRID, value, NOW)
-    assert wanted(carrier) == {"web-1": Power.GONE}
+    leases.audited(GRID, value, NOW)
+    assert wanted(leases) == {"web-1": Power.GONE}

@@ -38,9 +38,9 @@ from protocol.hosting.holds import TABLE, HoldNotSaved, Holds, Taken
 from protocol.requesting.attempt import Candidate
 from protocol.requesting.proposal import Proposal, release
 from protocol.requesting.quoting import Quoting
-from protocol.requesting.redeeming import Taking
+from protocol.requesting.redeeming import Redeeming
 from protocol.requesting.request import RequestState
-from protocol.requesting.surroundings import World
+from protocol.requesting.surroundings import Surroundings
 from protocol.sim.people import Admin
 from protocol.terms.effects import Effect, Note, Persist, Send
 from protocol.terms.ids import GridId, PeerId
@@ -231,8 +231,8 @@ def test_a_store_that_refuses_leaves_neither() -> None:
 # -- the requester
 
 
-def world() -> World:
-    return World(
+def world() -> Surroundings:
+    return Surroundings(
         A,
         lambda: tuple(Candidate(p, NAMES[p], SITES[p]) for p in NAMES),
         lambda key: (A, B, C),
@@ -294,7 +294,7 @@ def test_taken_up_its_hosts_are_asked_in_its_place() -> None:
     proposal = kept_plan(3)
     order = ADMIN.up(proposal.spec, NOW + 30)
     deployment = AUTHORITY.deployment(order, NOW + 30, fresh=True)
-    request = Taking(REQUEST, deployment, order, proposal, world(), Random(4), NOW + 30)
+    request = Redeeming(REQUEST, deployment, order, proposal, world(), Random(4), NOW + 30)
     request.start(NOW + 30)
     effects: list[Effect] = []
     for peer in NAMES:
@@ -314,7 +314,7 @@ def test_whether_anything_is_left_of_a_plan_that_was_refused() -> None:
         proposal = kept_plan()
         order = ADMIN.up(proposal.spec, NOW + 30)
         deployment = AUTHORITY.deployment(order, NOW + 30, fresh=True)
-        request = Taking(REQUEST, deployment, order, proposal, world(), Random(4), NOW + 30)
+        request = Redeeming(REQUEST, deployment, order, proposal, world(), Random(4), NOW + 30)
         request.start(NOW + 30)
         silent = next(iter(proposal.placed.values()))
         effects: list[Effect] = []

@@ -8,9 +8,9 @@ from protocol.capacity.rates import Rates
 from protocol.capacity.room import FOREVER
 from protocol.capacity.timetable import Window
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
-from protocol.hosting.lease import CarriedRow
-from protocol.hosting.preemption import Yielding
-from protocol.hosting.readiness import Gate
+from protocol.hosting.lease import Lease
+from protocol.hosting.preemption import Preemption
+from protocol.hosting.readiness import Readiness
 from protocol.terms.ids import GridId
 from protocol.terms.limits import USEFUL_S, YIELD_EARLY_S
 
@@ -24,7 +24,7 @@ ALWAYS = Window(NOW, FOREVER, FOREVER)
 
 def test_as_early_as_all_that_must_go_takes_one_after_another() -> None:
     ledger = Ledger(ROOM, NOW)
-    yielding = Yielding(ledger, lambda: RATES)
+    yielding = Preemption(ledger, lambda: RATES)
     for grid, since_s in ((G, 1.0), (H, 2.0)):
         ledger.enter((grid, "w"), WORK, ALWAYS, Yields((grid, "web"), since_s, 256 * MIB))
     assert yielding.turn(NOW) == []
@@ -48,7 +48,7 @@ def test_as_early_as_all_that_must_go_takes_one_after_another() -> None:
 
 def test_it_goes_on_only_where_that_is_worth_it() -> None:
     ledger = Ledger(ROOM, NOW)
-    yielding = Yielding(ledger, lambda: RATES)
+    yielding = Preemption(ledger, lambda: RATES)
     ledger.enter((G, "w"), WORK, ALWAYS, Yields((G, "web"), 1.0, 256 * MIB))
     ledger.enter(("one", "w"), Quantum(4000), Window(NOW, NOW + 100.0, 0))
     assert yielding.turn(NOW) == [G]
@@ -61,7 +61,7 @@ def test_it_goes_on_only_where_that_is_worth_it() -> None:
 
 
 def test_what_other_hosts_lack_counts_and_is_not_told_on() -> None:
-    yielding = Yielding(Ledger(ROOM, NOW), lambda: RATES)
+    yielding = Preemption(Ledger(ROOM, NOW), lambda: RATES)
     assert yielding.heard(G, B, ("web",))
     assert not yielding.heard(G, B, ("web",)), "no news"
     assert yielding.off(G) == ("web",)
@@ -75,14 +75,14 @@ def test_what_other_hosts_lack_counts_and_is_not_told_on() -> None:
 
 def test_nothing_starts_in_room_that_is_not_left_yet() -> None:
     told: dict[GridId, dict[str, Status]] = {}
-    gate = Gate(Ledger(Quantum(1000, 300 * MIB, 0), NOW), AUTHORITY, told)
+    gate = Readiness(Ledger(Quantum(1000, 300 * MIB, 0), NOW), AUTHORITY, told)
     rows, wanted = {}, {}
     for name, power, phase in (
         ("work", Power.SUSPENDED, Phase.SAVING),
         ("exam", Power.RUNNING, Phase.HELD),
     ):
         record = record_of(ADMIN.up(shop(1, 256), NOW), {"web-1": A}, GridId(name))
-        rows[record.id] = CarriedRow(record, (), NOW + 100.0, NOW)
+        rows[record.id] = Lease(record, (), NOW + 100.0, NOW)
         wanted[record.id] = (Wanted("web-1", power),)
         told[record.id] = {"web-1": Status("web-1", phase)}
     exam, work = GridId("exam"), GridId("work")

@@ -141,7 +141,7 @@ def test_nothing_is_heard_before_hello() -> None:
     peer = started()
     peer.handle(Connected(YOU), NOW)
     assert peer.handle(Arrived(YOU, Ping(1.0), ""), NOW) == []
-    assert peer.standing.counts == {"not-introduced": 1}
+    assert peer.quarantines.counts == {"not-introduced": 1}
 
 
 STRANGERS = SimFederation("strangers", from_s=NOW - 1000, until_s=NOW + 1000)
@@ -167,7 +167,7 @@ def test_who_cannot_show_who_it_is_is_hung_up_on(greeting: Hello, reason: str) -
     effects = peer.handle(Arrived(YOU, greeting, ""), NOW)
     assert [e.peer for e in effects if isinstance(e, HangUp)] == [YOU]
     assert [e.kind for e in effects if isinstance(e, Note)] == ["peer.refused"]
-    assert peer.standing.counts == {f"hello-{reason}": 1}
+    assert peer.quarantines.counts == {f"hello-{reason}": 1}
     assert YOU not in peer.membership.known
 
 
@@ -204,12 +204,12 @@ def test_a_flood_is_dropped_counted_and_ends_in_quarantine() -> None:
         Quarantine((YOU,)),
         Note("peer.quarantined", "h2", "for 30 s: flood-membership"),
     ]
-    assert peer.standing.counts["flood-membership"] == PATIENCE
+    assert peer.quarantines.counts["flood-membership"] == PATIENCE
     (row,) = [row for row in peers(peer, NOW) if row.peer == YOU]
     assert (row.quarantine_s, row.faults) == (QUARANTINE_S, PATIENCE)
     assert this_peer(peer).quarantined == 1
     assert peer.handle(Arrived(YOU, hello(OTHER), "", 40), NOW) == []
-    assert peer.standing.counts["quarantined"] == 1
+    assert peer.quarantines.counts["quarantined"] == 1
     peer.check()
 
 
@@ -234,7 +234,7 @@ def test_a_quarantined_peers_records_come_through_others() -> None:
     news = Record(OTHER.signer.key, "advert", "", 1, 2, encode(peer.host.advert(NOW)), 60.0)
     signed = sign_record(news, OTHER.signer)
     peer.handle(Arrived(third.peer, Gossip((signed,)), ""), NOW)
-    assert peer.desk.heard.adverts[YOU].advert == peer.host.advert(NOW)
+    assert peer.desk.directory.adverts[YOU].advert == peer.host.advert(NOW)
 
 
 def test_a_ping_is_answered_with_its_own_time() -> None:
@@ -315,13 +315,13 @@ def test_alone_it_places_a_grid_on_itself() -> None:
                 if isinstance(effect, Send):
                     waiting.append(Arrived(peer.me, effect.message, effect.cause))  # type: ignore[arg-type]  # of Message
             peer.check()
-        if len(peer.host.carrier.rows()) == 1:
+        if len(peer.host.leases.rows()) == 1:
             break
         deadline = peer.next_deadline()
         assert deadline is not None
         now = max(now, deadline.at_s)
         waiting.append(Ticked())
-    (row,) = peer.host.carrier.rows()
+    (row,) = peer.host.leases.rows()
     assert sorted(w.workspace for w in row.wanted) == ["web-1", "web-2"]
     assert now < NOW + 5
     peer.handle(Ticked(), now + 1)

@@ -165,7 +165,7 @@ def test_nothing_is_relayed_to_be_relayed(trio: Trio) -> None:
         assert isinstance(send, Send)
         assert isinstance(send.message, Relayed)
         trio.feed("b", Arrived(trio.peer("r"), send.message, "", 100))
-    assert b.standing.counts["relayed-in-relayed"] == 1
+    assert b.quarantines.counts["relayed-in-relayed"] == 1
     before = a.relaying.dropped
     lost = a.relaying.send(
         [Send(trio.peer("b"), Relayed(trio.peer("r"), trio.peer("a"), 1, 1, b""))], NOW
@@ -180,8 +180,8 @@ def test_rubbish_in_a_box_is_held_against_who_sealed_it(trio: Trio) -> None:
     for send in trio.nodes["a"].relay.paths.send(trio.peer("b"), b"\xc1", trio.now):
         assert isinstance(send, Send)
         trio.feed("b", Arrived(trio.peer("r"), send.message, "", 100))  # type: ignore[arg-type]
-    assert trio.nodes["b"].standing.faults(trio.peer("a")) == 1
-    assert trio.nodes["b"].standing.faults(trio.peer("r")) == 0
+    assert trio.nodes["b"].quarantines.faults(trio.peer("a")) == 1
+    assert trio.nodes["b"].quarantines.faults(trio.peer("r")) == 0
 
 
 def test_a_direct_connection_takes_over(trio: Trio) -> None:

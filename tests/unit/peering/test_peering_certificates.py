@@ -96,13 +96,13 @@ def names(node: Node) -> list[str]:
 
 def test_a_revoked_member_is_out_at_once_with_all_it_said() -> None:
     node = met()
-    assert YOU in node.desk.heard.adverts
+    assert YOU in node.desk.directory.adverts
     effects = node.handle(Revoking(revocation(chain_of("h2"))), NOW)
     assert HangUp(YOU, GONE) in effects
     assert [note.subject for note in notes(effects, "certificate.revoked")] == ["host s1/h2"]
     assert notes(effects, "peer.expelled") == [Note("peer.expelled", "h2", GONE)]
     assert names(node) == ["h1"]
-    assert YOU not in node.desk.heard.adverts
+    assert YOU not in node.desk.directory.adverts
     left = [held.record for held in node.broadcast.directory.of_kind("presence")]
     assert YOU not in [record.owner for record in left]
     node.check()
@@ -122,7 +122,7 @@ def test_it_is_kept_on_disk_and_holds_after_a_restart() -> None:
     again.handle(Started(), NOW)
     assert again.broadcast.directory.of_kind("revocation"), "and it is handed on from there"
     meet(again, presence(chain_of("h2")), NOW)
-    assert again.standing.counts["hello-revoked"] == 1
+    assert again.quarantines.counts["hello-revoked"] == 1
     assert names(again) == ["h1"]
 
 
@@ -130,10 +130,10 @@ def test_any_member_may_carry_it() -> None:
     node = met()
     signed = revocation(chain_of("h3"))
     node.handle(Arrived(YOU, Gossip((signed,)), ""), NOW)
-    assert len(node.belonging.revocations) == 1
+    assert len(node.certificates.revocations) == 1
     node.handle(Arrived(YOU, Gossip((presence(chain_of("h3"), "h3"),)), ""), NOW)
     assert names(node) == ["h1", "h2"], "h3 is not believed, whoever brings its presence"
-    assert node.standing.counts == {"presence-revoked": 1}
+    assert node.quarantines.counts == {"presence-revoked": 1}
 
 
 def test_nobody_revokes_what_is_not_theirs() -> None:
@@ -142,7 +142,7 @@ def test_nobody_revokes_what_is_not_theirs() -> None:
     says = msgspec.structs.replace(read_certificate(chain_of("h2")[0]), issuer=host.key)
     forged = revoke(says, "I say so", NOW, host, FED.host_chain("s1", "h3"))
     node.handle(Arrived(YOU, Gossip((forged,)), ""), NOW)
-    assert node.standing.counts == {"revocation-wrong-role": 1}
+    assert node.quarantines.counts == {"revocation-wrong-role": 1}
     assert names(node) == ["h1", "h2"]
 
 
@@ -170,7 +170,7 @@ def test_a_connection_ends_with_its_certificate() -> None:
     node = met(chain_of("h2", until_s=ends_s))
     before = node.handle(Ticked(), ends_s - 0.5)
     assert notes(before, "peer.expelled") == []
-    deadline = node.belonging.next_deadline()
+    deadline = node.certificates.next_deadline()
     assert deadline.at_s == ends_s
     after = node.handle(Ticked(), ends_s)
     assert notes(after, "peer.expelled") == [
@@ -178,7 +178,7 @@ def test_a_connection_ends_with_its_certificate() -> None:
     ]
     assert [e.peer for e in after if isinstance(e, HangUp)] == [YOU]
     meet(node, presence(chain_of("h2", until_s=ends_s)), ends_s)
-    assert node.standing.counts["hello-expired"] == 1
+    assert node.quarantines.counts["hello-expired"] == 1
 
 
 def test_who_renews_in_time_stays() -> None:
@@ -205,7 +205,7 @@ def test_it_takes_up_a_new_certificate_and_shows_it() -> None:
     assert held is not None
     assert decode(held.record.body, Presence).chain == better
     assert held.record.incarnation == incarnation + 1
-    assert node.herald.hello(NOW).presence == held.signed
+    assert node.announcer.hello(NOW).presence == held.signed
 
 
 def test_it_does_not_take_up_what_is_not_its_own() -> None:

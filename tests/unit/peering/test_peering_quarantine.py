@@ -7,7 +7,7 @@ import pytest
 from protocol.broadcast.messages import Compare, Gossip
 from protocol.membership.messages import Hello, Ping
 from protocol.node.messages import FAMILIES, ImageAsk, Message
-from protocol.peering.quarantine import Standing
+from protocol.peering.quarantine import Quarantines
 from protocol.register.messages import Prepare
 from protocol.terms.effects import Note, Quarantine
 from protocol.terms.ids import PeerId
@@ -26,7 +26,7 @@ OVER = "its quarantine is over"
 A, B = PeerId("a" * 64), PeerId("b" * 64)
 
 
-def quarantine(standing: Standing, peer: PeerId, now: float) -> float:
+def quarantine(standing: Quarantines, peer: PeerId, now: float) -> float:
     """Faults until patience ends; answers how long it lasts."""
     assert [standing.lower(peer, now) for _ in range(PATIENCE)] == [*[False] * (PATIENCE - 1), True]
     standing.check()
@@ -35,7 +35,7 @@ def quarantine(standing: Standing, peer: PeerId, now: float) -> float:
 
 @pytest.mark.parametrize("family", ALLOWANCES)
 def test_a_burst_is_allowed_and_then_a_rate(family: str) -> None:
-    standing, allowance = Standing(), ALLOWANCES[family]
+    standing, allowance = Quarantines(), ALLOWANCES[family]
     burst = [standing.fault(A, family, 100, 0.0) for _ in range(allowance.burst + 3)]
     assert burst == [""] * allowance.burst + [f"flood-{family}"] * 3
     later_s = 2.5 / allowance.per_s
@@ -49,7 +49,7 @@ def test_a_burst_is_allowed_and_then_a_rate(family: str) -> None:
 
 
 def test_one_family_leaves_the_others_alone() -> None:
-    standing = Standing()
+    standing = Quarantines()
     while not standing.fault(A, "comparison", 10, 0.0):
         pass
     assert standing.fault(A, "membership", 10, 0.0) == ""
@@ -57,8 +57,8 @@ def test_one_family_leaves_the_others_alone() -> None:
 
 def test_a_message_has_the_size_of_its_family_at_most() -> None:
     most = ALLOWANCES["membership"].frame_bytes
-    assert Standing().fault(A, "membership", most, 0.0) == ""
-    assert Standing().fault(A, "membership", most + 1, 0.0) == "oversized-membership"
+    assert Quarantines().fault(A, "membership", most, 0.0) == ""
+    assert Quarantines().fault(A, "membership", most + 1, 0.0) == "oversized-membership"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_every_message_counts_against_an_allowance_of_its_own() -> None:
 
 
 def test_quarantines_double_up_to_a_bound_and_end_by_time() -> None:
-    standing, now, lasted = Standing(), 0.0, []
+    standing, now, lasted = Quarantines(), 0.0, []
     for _ in range(10):
         lasts_s = quarantine(standing, A, now)
         lasted.append(lasts_s)
@@ -103,14 +103,14 @@ def test_quarantines_double_up_to_a_bound_and_end_by_time() -> None:
 
 
 def test_few_faults_are_forgiven() -> None:
-    standing = Standing()
+    standing = Quarantines()
     for minute in range(50):
         now = minute * PATIENCE_WINDOW_S
         assert not any(standing.lower(A, now) for _ in range(PATIENCE - 1))
 
 
 def test_memory_is_bounded_and_keeps_the_quarantined() -> None:
-    standing = Standing()
+    standing = Quarantines()
     quarantine(standing, A, 0.0)
     for number in range(PEERS_WATCHED + 100):
         standing.fault(PeerId(f"{number:064x}"), "membership", 1, 0.0)

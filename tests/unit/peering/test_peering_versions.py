@@ -88,7 +88,7 @@ def test_without_a_version_in_common_they_part_and_say_why(
     why = f"it speaks {theirs}, this peer {mine}; {whose} overlayd must be upgraded"
     assert HangUp(YOU, why) in after
     assert Note("peer.refused", YOU, why) in after
-    assert node.standing.counts == {"hello-unknown-version": 1}
+    assert node.quarantines.counts == {"hello-unknown-version": 1}
     assert not node.membership.links.introduced(YOU)
 
 
@@ -96,7 +96,7 @@ def test_what_a_newer_peer_says_and_nobody_here_understands_is_not_held_against_
     node, _, _ = meeting(Span(1, 1), Span(1, 2))
     for _ in range(100):
         assert node.handle(Garbled(YOU, MalformedReason.UNKNOWN_TYPE), NOW) == []
-    assert node.standing.counts == {"newer-unknown-type": 100}
+    assert node.quarantines.counts == {"newer-unknown-type": 100}
 
 
 def test_a_peer_of_the_same_version_has_no_such_excuse() -> None:

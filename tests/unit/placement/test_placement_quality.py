@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from protocol.grid.expand import workspaces
 from protocol.grid.model import Compact, GridSpec, ImageRef, Mount, Spread, Strict, VolumeSpec
 from protocol.placement.fit import Offer, rules_of
-from protocol.placement.quality import Room, closeness, degree
+from protocol.placement.quality import Ladder, closeness, degree
 
 A, B, C = host("a", "s1"), host("b", "s1"), host("c", "s2")
 
@@ -67,7 +67,7 @@ def test_near_its_volume_and_its_image() -> None:
 
 
 def test_two_halves_are_worth_less_than_a_whole() -> None:
-    room = Room()
+    room = Ladder()
     whole, half = room.worth(16_000, 64 * GIB), room.worth(8_000, 32 * GIB)
     assert whole > 2 * half > 0
     assert room.worth(16_000, 0) == 0, "cpus without memory"

@@ -4,7 +4,7 @@ from random import Random
 
 from protocol.relay.choice import Way
 from protocol.relay.messages import Relayed
-from protocol.relay.outcomes import Told
+from protocol.relay.outcomes import Locator
 from protocol.relay.paths import Paths
 from protocol.sim.keys import SimSealer, SimSigner
 from protocol.terms.effects import Effect, Send
@@ -30,7 +30,7 @@ class Surroundings:
     def __init__(self) -> None:
         self.connected: list[PeerId] = []
         self.dialling: list[PeerId] = []
-        self.known: dict[PeerId, Told] = {}
+        self.known: dict[PeerId, Locator] = {}
         self.called: list[PeerId] = []
 
     def tell(
@@ -42,7 +42,7 @@ class Surroundings:
         at: str = "x:1",
     ) -> None:
         """A peer's presence."""
-        self.known[peer] = Told(site, at, reach, via)
+        self.known[peer] = Locator(site, at, reach, via)
 
     def direct(self) -> list[PeerId]:
         return list(self.connected)
@@ -53,7 +53,7 @@ class Surroundings:
     def is_dialled(self, peer: PeerId) -> bool:
         return peer in self.dialling
 
-    def told(self, peer: PeerId) -> Told | None:
+    def told(self, peer: PeerId) -> Locator | None:
         return self.known.get(peer)
 
     def call(self, peer: PeerId, now: float) -> list[Effect]:

@@ -3,7 +3,7 @@
 from relay_world import ME, R1, R2, R3, YOU, Surroundings, peer_id
 
 from protocol.relay.choice import WAYS_MOST, Way, dialable, ways
-from protocol.relay.outcomes import Told
+from protocol.relay.outcomes import Locator
 from protocol.terms.reach import Reach
 
 
@@ -35,7 +35,7 @@ def test_a_relay_behind_nat_itself_is_not_dialled() -> None:
     around.tell(R2, at="")
     around.tell(R3)
     assert chosen(around) == [Way(R3, 1)]
-    around.known[R3] = Told("s", "x:1", Reach.PUBLIC, (), suspect=True)
+    around.known[R3] = Locator("s", "x:1", Reach.PUBLIC, (), suspect=True)
     assert chosen(around) == []
     del around.known[R3]
     assert chosen(around) == [], "R3 is not known to be alive"
@@ -81,8 +81,8 @@ def test_both_ends_pick_the_same_and_pairs_spread() -> None:
 
 def test_what_is_worth_dialling() -> None:
     assert not dialable(None, "s")
-    assert not dialable(Told("s", "", Reach.NAT, ()), "s"), "it listens nowhere"
-    assert dialable(Told("s", "x:1", Reach.NAT, ()), "s"), "behind the same NAT"
-    assert not dialable(Told("t", "x:1", Reach.NAT, ()), "s")
-    assert dialable(Told("t", "x:1", Reach.RELAYED, ()), "s")
-    assert dialable(Told("t", "x:1", Reach.PUBLIC, ()), "s")
+    assert not dialable(Locator("s", "", Reach.NAT, ()), "s"), "it listens nowhere"
+    assert dialable(Locator("s", "x:1", Reach.NAT, ()), "s"), "behind the same NAT"
+    assert not dialable(Locator("t", "x:1", Reach.NAT, ()), "s")
+    assert dialable(Locator("t", "x:1", Reach.RELAYED, ()), "s")
+    assert dialable(Locator("t", "x:1", Reach.PUBLIC, ()), "s")

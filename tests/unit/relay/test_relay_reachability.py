@@ -5,7 +5,7 @@ from relay_world import NOW, R1, R2, R3, Surroundings, peer_id
 
 from protocol.relay.messages import DialBack, DialledBack
 from protocol.relay.outcomes import ReachChanged
-from protocol.relay.reachability import Reaching
+from protocol.relay.reachability import Reachability
 from protocol.terms.effects import Knock, Send
 from protocol.terms.limits import (
     ASK_AGAIN_NAT_S,
@@ -21,14 +21,14 @@ from protocol.terms.reach import Reach
 HOME = peer_id("home")
 
 
-def reaching(said: Reach | None = None, address: str = "10.0.0.1:1") -> Reaching:
+def reaching(said: Reach | None = None, address: str = "10.0.0.1:1") -> Reachability:
     """R1, R2, R3 are at other sites, HOME at this one."""
     around = Surroundings()
     around.tell(HOME, site="here")
     for peer in (R1, R2, R3):
         around.tell(peer, site="away", at=f"{peer[:4]}:1")
     around.connected = [HOME, R1, R2, R3]
-    made = Reaching("here", address, said, around)
+    made = Reachability("here", address, said, around)
     made.around = around  # type: ignore[attr-defined]
     return made
 

@@ -109,7 +109,7 @@ def test_dial_backs_are_asked_for_done_and_heard() -> None:
     assert me.handle(R1, DialBack(), NOW) == ([Knock(R1, "x:1")], [])
     assert me.knocked(R1, True)[0] == [Send(R1, DialledBack(True))]
     me.handle(R1, DialledBack(False), NOW)
-    assert me.reaching.reach is Reach.NAT
+    assert me.reachability.reach is Reach.NAT
     due = me.next_deadline()
     assert due is not None
     assert due.at_s > NOW

@@ -25,7 +25,7 @@ from protocol.grid.record import unchanged
 from protocol.requesting.attempt import Candidate
 from protocol.requesting.placing import Placing
 from protocol.requesting.request import RequestState
-from protocol.requesting.surroundings import World
+from protocol.requesting.surroundings import Surroundings
 
 ORDER = ADMIN.up(shop(), NOW - 10)
 ASKED = [(name, "QuoteAsk") for name in NAMES.values()]
@@ -34,7 +34,7 @@ LINES = ("cannot make shop: there is no quote quote-1", "  would work: another")
 
 def request(blind_s: float = 0.0) -> Placing:
     """At a peer that is blind for so long."""
-    world = World(
+    world = Surroundings(
         A,
         lambda: tuple(Candidate(p, NAMES[p], SITES[p]) for p in NAMES),
         lambda key: (A, B, C),

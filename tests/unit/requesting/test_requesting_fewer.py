@@ -91,7 +91,7 @@ def test_who_refuses_makes_it_smaller() -> None:
     made = record(answered(request, asked(request, {A: TWO, B: TWO, C: NONE}), no=(B,)))
     assert made.carriers() == (A,)
     assert len(made.assignments) == 2
-    assert request._gathering.rounds <= ROUNDS
+    assert request._attempt.rounds <= ROUNDS
 
 
 def test_fewer_than_the_fewest_are_let_go() -> None:

@@ -23,7 +23,7 @@ from protocol.grid.model import LeaseTerms
 from protocol.requesting.queueing import Queueing
 from protocol.requesting.request import RequestState
 from protocol.requesting.shortlist import Candidate
-from protocol.requesting.surroundings import World
+from protocol.requesting.surroundings import Surroundings
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import CLAIM_AFTER_S, CLAIM_TRY_S, QUEUE_AGAIN_S, QUEUE_EVERY_S
@@ -40,7 +40,7 @@ class Waits:
         self._blank = blank
         order = ADMIN.up(shop(6, lease=LeaseTerms(best_effort=True)), NOW)
         deployment = AUTHORITY.deployment(order, NOW, fresh=True)
-        world = World(A, self._candidates, lambda key: (A, B, C))
+        world = Surroundings(A, self._candidates, lambda key: (A, B, C))
         self.request = Queueing(REQUEST, deployment, order, world, Random(3), NOW)
         self.order, self.now = deployment.order, NOW
 

@@ -1,7 +1,7 @@
 """Quotes and held plans a peer keeps: bounded, each for its time, over restarts."""
 
 from protocol.requesting.proposal import TABLE, Proposal, ProposalNotSaved
-from protocol.requesting.quotes import Proposals
+from protocol.requesting.quotes import Quotes
 from protocol.requesting.request import Planned, RequestState
 from protocol.requesting.requests import Requests, answered
 from protocol.sim.people import grid_spec
@@ -28,10 +28,10 @@ def proposal(number: int, until_s: float = NOW + 600, held: bool = False) -> Pro
     )
 
 
-def kept(*proposals: Proposal) -> tuple[Proposals, Requests, dict[str, bytes]]:
+def kept(*proposals: Proposal) -> tuple[Quotes, Requests, dict[str, bytes]]:
     """With what is on disk then."""
     requests, disk = Requests(), {}
-    made = Proposals(requests)
+    made = Quotes(requests)
     for one in proposals:
         view = answered(one.id, "quote", one.spec.name, (), NOW)
         requests.refused(view)
@@ -82,7 +82,7 @@ def test_they_end_with_their_time() -> None:
 def test_after_a_restart_what_is_left_of_them_stands() -> None:
     _, _, disk = kept(proposal(1, NOW + 10), proposal(2), proposal(3, held=True))
     requests = Requests()
-    again = Proposals(requests)
+    again = Quotes(requests)
     write(disk, again.resume(dict(disk), NOW + 30))
     assert [one.id for one in again.all()] == ["quote-2", "quote-3"]
     assert sorted(disk) == ["quote-2", "quote-3"]

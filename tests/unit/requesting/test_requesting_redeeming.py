@@ -29,9 +29,9 @@ from protocol.contract.outcomes import Propose
 from protocol.requesting.attempt import Candidate
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.quoting import Quoting
-from protocol.requesting.redeeming import Taking
+from protocol.requesting.redeeming import Redeeming
 from protocol.requesting.request import Moved, RequestState
-from protocol.requesting.surroundings import World
+from protocol.requesting.surroundings import Surroundings
 from protocol.terms.effects import Effect
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import HOLD_REPLY_WITHIN_S, PROPOSAL_S, QUOTE_WITHIN_S
@@ -41,8 +41,8 @@ LATER = NOW + 100
 FULL = Quantum(200, 64 * MIB, 0)
 
 
-def world(*peers: PeerId) -> World:
-    return World(
+def world(*peers: PeerId) -> Surroundings:
+    return Surroundings(
         A,
         lambda: tuple(Candidate(p, NAMES[p], SITES[p]) for p in peers or NAMES),
         lambda key: (A, B, C),
@@ -70,14 +70,14 @@ def proposal(count: int = 2, memory_mib: int = 128) -> Proposal:
     return made
 
 
-def taking(of: Proposal, *peers: PeerId) -> Taking:
+def taking(of: Proposal, *peers: PeerId) -> Redeeming:
     order = ADMIN.up(of.spec, LATER)
     deployment = AUTHORITY.deployment(order, LATER, fresh=True)
-    return Taking(REQUEST, deployment, order, of, world(*peers), Random(8), LATER)
+    return Redeeming(REQUEST, deployment, order, of, world(*peers), Random(8), LATER)
 
 
 def quoted(
-    request: Taking, rooms: dict[PeerId, Quantum] | None = None, silent: tuple[PeerId, ...] = ()
+    request: Redeeming, rooms: dict[PeerId, Quantum] | None = None, silent: tuple[PeerId, ...] = ()
 ) -> dict[PeerId, HoldAsk]:
     """Everybody's word; answers the holds that are asked for."""
     asked = [effect.peer for effect in request.start(LATER)]  # type: ignore[union-attr]
