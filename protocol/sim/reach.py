@@ -1,7 +1,7 @@
 """The thresholds of the overlay as scenarios, each with what is measured of it and how far that may go.
 
-Issue 3, "Reach": asserted in tests at sizes that take seconds, and measured by `scripts/bench sim` at any
-size. A test says what the full size is.
+They are asserted in tests at sizes that take seconds, and measured by `scripts/bench sim` at any size.
+A test says what the full size is.
 """
 
 from collections.abc import Callable

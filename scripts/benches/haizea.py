@@ -11,7 +11,7 @@ their work or places were reserved.
 
 Whole nodes are simulated, overlay and all (protocol/sim/leasing.py), with a trace that is drawn (workload.py).
 Published: Sotomayor, Keahey, Foster: Combining Batch Execution and Leasing Using Virtual Machines, HPDC 2008;
-figures as this project's issue quotes them. No time here is this machine's. A run takes some minutes of a core.
+figures as they were quoted to this project. No time here is this machine's. A run takes some minutes of a core.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The overlay's thresholds (issue 3, "Reach") at sizes that take seconds.
+"""The overlay's thresholds at sizes that take seconds.
 
 Full sizes: 10,000 peers for broadcast and the death of half, 200 for halves apart and for the lossy hour, 20
 for the liar. `scripts/bench sim` runs them, at those or any sizes, and prints what it measures.

@@ -99,7 +99,7 @@ def test_a_lost_store_is_no_lost_peer() -> None:
 
 
 def test_one_liar_of_twenty_wrongs_nobody() -> None:
-    """Issue 3's threshold: no record of another changed, no honest peer evicted. play() checks both."""
+    """No record of another is changed, no honest peer is evicted. play() checks both."""
     outcome = play(Scenario(7, 20, 4, 20.0, plan=LIES, tell=5))
     faults, meter = outcome.world.faults_done, outcome.world.meter
     for kind in ("accuse", "flood", "forge", "garble", "replay"):
