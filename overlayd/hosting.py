@@ -106,7 +106,7 @@ class Hosting:
             fetcher=self._fetcher,
             paths=self.paths,
             site=plan.Site(node.me, self._owner_tag, underlay, mtu),
-            part_of=lambda grid: part_of(node.host.leases, node.desk.directory.notices, grid),
+            part_of=lambda grid: part_of(node.host.leases, node.notices, grid),
             tell=self._tell,
         )
 
@@ -122,7 +122,7 @@ class Hosting:
         sites = node.membership.sites_alive()
         found = [
             peer
-            for peer, heard in node.desk.directory.adverts.items()
+            for peer, heard in node.directory.adverts.items()
             if peer in sites and any(image.digest == digest for image in heard.advert.images)
         ]
         return sorted(found, key=lambda peer: sites[peer] != node.identity.site)

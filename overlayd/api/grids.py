@@ -76,13 +76,13 @@ async def plan(
 @get("/quotes", summary="Quotes that can be taken up")
 async def quotes(service: Here) -> list[Proposal]:
     """Those of this peer whose time is not up, oldest first."""
-    return service.peer.node.desk.quotes.all()
+    return service.peer.node.requester.quotes.all()
 
 
 @get("/quotes/{quote_id:str}", summary="One quote")
 async def quote(quote_id: FromPath[str], service: Here) -> Proposal:
     """404 names the quotes there are."""
-    proposals = service.peer.node.desk.quotes
+    proposals = service.peer.node.requester.quotes
     found = proposals.get(RequestId(quote_id))
     if found is None:
         lasts = format_duration(PROPOSAL_S)

@@ -165,19 +165,6 @@ class ActReply(msgspec.Struct, frozen=True, tag="act-reply"):
     """Empty if it was taken on."""
 
 
-NegotiationMessage = (
-    QuoteAsk
-    | Quote
-    | HoldAsk
-    | HoldReply
-    | HoldRelease
-    | RoomClaim
-    | RoomRenew
-    | RoomKept
-    | Decided
-    | DecidedAck
-    | Act
-    | ActReply
-    | LeaseAsk
-    | LeaseReply
-)
+ToHost = QuoteAsk | HoldAsk | HoldRelease | RoomClaim | RoomRenew | Decided | Act | LeaseAsk
+ToRequester = Quote | HoldReply | RoomKept | DecidedAck | ActReply | LeaseReply
+NegotiationMessage = ToHost | ToRequester

@@ -1,15 +1,46 @@
-"""What negotiation cannot do itself and asks the node to have done."""
+"""What an agreement's sides cannot do themselves and ask the node to have done."""
 
 import msgspec
 
 from protocol.grid.record import Change
-from protocol.terms.ids import GridId, PeerId
+from protocol.terms.ids import GridId, PeerId, RequestId
+
+
+class CommitGrid(msgspec.Struct, frozen=True):
+    """A requester makes a grid of its holds, votes against it, or asks whether it is one."""
+
+    grid: GridId
+
+
+class ChangeGrid(msgspec.Struct, frozen=True):
+    """A request changes a grid that exists."""
+
+    request: RequestId
+
+
+class VoidHold(msgspec.Struct, frozen=True):
+    """A host votes against a grid whose hold has run out."""
+
+    grid: GridId
+
+
+class AuditLease(msgspec.Struct, frozen=True):
+    """A host asks what has become of a grid it carries."""
+
+    grid: GridId
+
+
+RequesterPurpose = CommitGrid | ChangeGrid
+HostPurpose = VoidHold | AuditLease
+Purpose = RequesterPurpose | HostPurpose
+"""What a change of a register is for: its outcome goes back to who can say what follows."""
 
 
 class Propose(msgspec.Struct, frozen=True):
-    """Run this change on a register; the outcome comes back under `id`."""
+    """Run this change on a register; its outcome comes back with the `purpose`. One that is under way for the
+    same purpose is not begun again."""
 
-    id: str
+    purpose: Purpose
     key: str
     stewards: tuple[PeerId, ...]
     change: Change

@@ -4,7 +4,7 @@ It reads at every start, when others speak of a newer epoch, and now and then, i
 came. It votes down an extension whose time to be decided is up, and takes down what is over.
 """
 
-from protocol.contract.outcomes import Propose
+from protocol.contract.outcomes import AuditLease, Propose
 from protocol.grid.record import Change, lapsing, register_key, unchanged, voiding
 from protocol.hosting.lease import Lease
 from protocol.terms.dice import Dice
@@ -86,4 +86,4 @@ class Auditing:
 def _propose(row: Lease, change: Change) -> Propose:
     grid, record = row.record.id, row.record
     key = register_key(record.owner, record.name)
-    return Propose(f"audit:{grid}", key, record.stewards, change, grid)
+    return Propose(AuditLease(grid), key, record.stewards, change, grid)

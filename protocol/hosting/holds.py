@@ -18,7 +18,7 @@ from protocol.capacity.quantum import Quantum, total
 from protocol.capacity.timetable import Window
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
-from protocol.contract.outcomes import Outcome, Propose, RoomChanged
+from protocol.contract.outcomes import Outcome, Propose, RoomChanged, VoidHold
 from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
 from protocol.grid.record import GridRecord, GridState, order_part, read_register, voiding
@@ -296,7 +296,7 @@ class Holds:
                 continue
             self._ask_s[grid] = now + 60.0
             change = voiding(grid, now)
-            proposals.append(Propose(f"void:{grid}", row.key, row.stewards, change, grid))
+            proposals.append(Propose(VoidHold(grid), row.key, row.stewards, change, grid))
         return effects, proposals
 
     def next_deadline(self) -> Deadline | None:

@@ -1,6 +1,7 @@
 """This peer as a host: what it offers, what it has promised, what it carries."""
 
 from collections.abc import Callable
+from typing import assert_never
 
 from protocol.capacity.advert import UNPROBED, Advert, HostFacts, ImageLabel, shapes_in
 from protocol.capacity.ledger import Ledger
@@ -21,7 +22,8 @@ from protocol.contract.messages import (
     RoomClaim,
     RoomRenew,
 )
-from protocol.contract.outcomes import Outcome, RoomChanged
+from protocol.contract.notices import Notice
+from protocol.contract.outcomes import AuditLease, HostPurpose, Outcome, RoomChanged, VoidHold
 from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridRecord, GridState, register_key, spec_of
@@ -32,7 +34,6 @@ from protocol.hosting.holds import Cotenant, HoldNotSaved, Holds, Taken
 from protocol.hosting.leases import TABLE as CARRIED
 from protocol.hosting.leases import Leases
 from protocol.placement.fit import Offer
-from protocol.register.proposer import Settled, Unsettled
 from protocol.terms.coordinate import NOWHERE, Coordinate, known
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
@@ -200,26 +201,39 @@ class Host:
             case HoldNotSaved():
                 return self.holds.not_saved(event)
 
-    def settled(self, outcome: object, now: float) -> Answer:
+    def settled(self, purpose: HostPurpose, value: bytes, now: float) -> Answer:
         """The stewards' word on a hold whose time was up, or on a grid this host carries."""
-        return self._told(self._settled(outcome, now), now)
+        return self._told(self._settled(purpose, value, now), now)
 
-    def _settled(self, outcome: object, now: float) -> Answer:
-        match outcome:
-            case Settled(id=change, value=value) if change.startswith("void:"):
-                grid = GridId(change.removeprefix("void:"))
+    def _settled(self, purpose: HostPurpose, value: bytes, now: float) -> Answer:
+        match purpose:
+            case VoidHold(grid=grid):
                 record, effects, outcomes = self.holds.settled(grid, value)
                 if record is None:
                     return effects, outcomes
                 return self._decided(None, record, now)
-            case Settled(id=change, value=value) if change.startswith("audit:"):
+            case AuditLease(grid=grid):
                 try:
-                    return self.leases.audited(GridId(change.removeprefix("audit:")), value, now)
+                    return self.leases.audited(grid, value, now)
                 except Untrusted as error:
-                    return [Note("record.refused", change, str(error))], []
-            case Unsettled(id=change) if change.startswith("void:"):
-                self.holds.unsettled(GridId(change.removeprefix("void:")), now)
-        return [], []
+                    return [Note("record.refused", f"audit:{grid}", str(error))], []
+            case _:
+                assert_never(purpose)
+
+    def unsettled(self, purpose: HostPurpose, now: float) -> Answer:
+        """No majority of stewards answered. A lease is audited again anyway."""
+        if isinstance(purpose, VoidHold):
+            self.holds.unsettled(purpose.grid, now)
+        return self._told(([], []), now)
+
+    def noticed(self, peer: PeerId, notice: Notice, now: float) -> list[Effect]:
+        """A host of a grid tells of it."""
+        self.leases.noticed(notice.grid, notice.epoch, now)
+        return self.leases.hindered(notice.grid, peer, notice)
+
+    def unheard(self, peer: PeerId, grid: GridId) -> None:
+        """What that host told of a grid is not so any more, or nobody stands for it."""
+        self.leases.preemption.unheard(grid, peer)
 
     def tick(self, now: float) -> Answer:
         """Holds and leases whose time is up."""

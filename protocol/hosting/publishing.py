@@ -4,9 +4,10 @@ Coalesced: an advert at most once a second, a notice a few times a second, both 
 changed, plus a slow refresh of the advert.
 """
 
+import msgspec
+
 from protocol.capacity.advert import KIND as ADVERT
-from protocol.contract.notices import NOTICE, Notice, Notices
-from protocol.contract.outcomes import NoticeDue, RoomChanged
+from protocol.contract.notices import NOTICE, Notice
 from protocol.grid.addresses import plan
 from protocol.grid.lifecycle import Phase
 from protocol.grid.record import spec_of
@@ -14,7 +15,7 @@ from protocol.hosting.host import Host
 from protocol.hosting.lease import Lease
 from protocol.terms.coordinate import NOWHERE, distance_s
 from protocol.terms.effects import Deadline, earliest
-from protocol.terms.ids import GridId, PeerId
+from protocol.terms.ids import GridId
 from protocol.terms.limits import (
     ADVERT_AT_MOST_EVERY_S,
     ADVERT_EVERY_S,
@@ -29,33 +30,29 @@ from protocol.wire.codec import encode
 _LAST_NOTICE_TTL_S = 600.0
 _NOTICE_GRACE_S = 86400.0
 
-Publication = tuple[str, str, bytes, float]
-"""(kind, name, body, time to live in seconds) of a record to publish."""
+
+class Publication(msgspec.Struct, frozen=True):
+    """A record to publish."""
+
+    kind: str
+    name: str
+    body: bytes
+    ttl_s: float
+    notice: Notice | None = None
+    """The body of a notice, read: this peer heeds its own as well."""
 
 
 class Publishing:
     """What is due to be told, and when."""
 
-    def __init__(self, me: PeerId, host: Host, notices: Notices) -> None:
-        self._me, self._host, self._notices = me, host, notices
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._due: dict[GridId, None] = {}
         self._notice_s = 0.0
         self._advert_s = 0.0
         self._advert_sent_s = 0.0
         self._room_changed = False
-        self._own: list[Notice] = []
         self._said_here = NOWHERE
-
-    def take(self, outcome: object) -> bool:
-        """Notes what changed; False if the outcome is another room's."""
-        match outcome:
-            case NoticeDue(grid=grid):
-                self.due(grid)
-            case RoomChanged():
-                self.room_changed()
-            case _:
-                return False
-        return True
 
     def due(self, grid: GridId) -> None:
         """What this host says of that grid changed."""
@@ -85,7 +82,7 @@ class Publishing:
             self._room_changed = False
             advert = self._host.advert(now)
             self._said_here = advert.here
-            due.append((ADVERT, "", encode(advert), ADVERT_TTL_S))
+            due.append(Publication(ADVERT, "", encode(advert), ADVERT_TTL_S))
         if self._due and now >= self._notice_s:
             self._notice_s = now + NOTICE_AT_MOST_EVERY_S
             grids, self._due = list(self._due), {}
@@ -94,11 +91,6 @@ class Publishing:
                 if row is not None:
                     due.append(self._notice(row, now))
         return due
-
-    def pop_own(self) -> list[Notice]:
-        """Notices published since the last call: this peer's requests want to know too."""
-        own, self._own = self._own, []
-        return own
 
     def next_deadline(self) -> Deadline | None:
         """When something is due."""
@@ -128,11 +120,9 @@ class Publishing:
             kept_until_s=row.kept_until_s,
             hindered=leases.preemption.hindered(record.id),
         )
-        self._own.append(notice)
-        self._notices.put(self._me, notice, now)
         over = leases.row(record.id) is None
         if over:
             leases.forget(record.id)
             assert all(status.phase is Phase.GONE for status in notice.mine), notice.mine
         ttl_s = _LAST_NOTICE_TTL_S if over else max(0.0, row.kept_until_s - now) + _NOTICE_GRACE_S
-        return NOTICE, record.id, encode(notice), ttl_s
+        return Publication(NOTICE, record.id, encode(notice), ttl_s, notice)

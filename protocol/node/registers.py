@@ -2,14 +2,16 @@
 
 from typing import assert_never
 
-from protocol.contract.outcomes import Propose
+from protocol.contract.outcomes import Propose, Purpose
 from protocol.node.messages import RegisterMessage
 from protocol.register.acceptor import TABLE, Acceptor
 from protocol.register.messages import Accept, Accepted, Conflict, Prepare, Promise
-from protocol.register.proposer import Outcome, Proposers
+from protocol.register.proposer import Proposers, Settled, Unsettled
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect
 from protocol.terms.ids import PeerId
+
+Outcome = Settled[Purpose] | Unsettled[Purpose]
 
 
 class Registers:
@@ -19,13 +21,12 @@ class Registers:
         self, me: PeerId, life: int, dice: Dice, rows: dict[str, dict[str, bytes]]
     ) -> None:
         self.acceptor = Acceptor(rows.get(TABLE, {}))
-        self._proposers = Proposers(me, life, dice)
+        self._proposers: Proposers[Purpose] = Proposers(me, life, dice)
 
-    def propose(self, outcome: object, now: float) -> list[Effect]:
+    def propose(self, asked: Propose, now: float) -> list[Effect]:
         """Starts what a room asked to have changed."""
-        assert isinstance(outcome, Propose), outcome
         return self._proposers.propose(
-            outcome.id, outcome.key, outcome.stewards, outcome.change, now, outcome.cause
+            asked.purpose, asked.key, asked.stewards, asked.change, now, asked.cause
         )
 
     def handle(

@@ -8,16 +8,13 @@ What is for a relay goes by a connection or not at all: nothing is relayed to be
 from collections.abc import Callable, Iterable
 from typing import assert_never
 
-from protocol.membership.liveness import Health
 from protocol.node.messages import Message
 from protocol.node.outbox import caused
 from protocol.peering.overlay import Overlay
-from protocol.relay.choice import dialable
 from protocol.relay.messages import Relayed, RelayMessage, Unrelayed
 from protocol.relay.outcomes import (
     Came,
     DirectFound,
-    Locator,
     Outcome,
     PathDown,
     PathUp,
@@ -26,10 +23,9 @@ from protocol.relay.outcomes import (
 )
 from protocol.relay.reachability import REACH_WORDS
 from protocol.relay.relay import Relay
-from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect, HangUp, Note, Send
 from protocol.terms.ids import PeerId
-from protocol.terms.reach import VIA_MOST, Reach
+from protocol.terms.reach import Reach
 from protocol.trust.identity import Identity
 from protocol.wire.codec import Malformed
 from protocol.wire.envelope import pack, unpack
@@ -39,71 +35,21 @@ HOP_BY_HOP = Relayed | Unrelayed
 
 
 class Relaying:
-    """The relay, what it knows of its surroundings (`Around`), and the way out through it."""
+    """The way in and out through the relay."""
 
     def __init__(
         self,
         identity: Identity,
         overlay: Overlay,
-        dice: Dice,
+        relay: Relay,
         arrived: Callable[[PeerId, Message, int, float], list[Effect]],
     ) -> None:
         """`arrived(sender, message, size in bytes, now)` is the node's door for messages."""
         self._me, self._name = identity.peer, identity.name
-        self._overlay, self._arrived = overlay, arrived
+        self._overlay, self.relay, self._arrived = overlay, relay, arrived
         self._membership, self._links = overlay.membership, overlay.membership.links
-        self.relay = Relay(
-            identity.peer,
-            identity.site,
-            identity.address,
-            identity.reach,
-            identity.sealer,
-            dice,
-            self,
-        )
-        overlay.announcer.whereabouts = self.whereabouts
         self.dropped = 0
         """What was to be relayed to a peer that only a relay leads to."""
-
-    # -- Around
-
-    def direct(self) -> list[PeerId]:
-        """Peers with an introduced connection of their own."""
-        return self._links.directs()
-
-    def is_direct(self, peer: PeerId) -> bool:
-        """Whether that one has."""
-        return self._links.direct(peer)
-
-    def is_dialled(self, peer: PeerId) -> bool:
-        """Whether the transport is trying to dial it."""
-        return self._links.dialled(peer)
-
-    def told(self, peer: PeerId) -> Locator | None:
-        """What a live peer says of where it is."""
-        known = self._membership.known.get(peer)
-        health = self._membership.liveness.health(peer)
-        if known is None or health not in (Health.ALIVE, Health.SUSPECT):
-            return None
-        suspect = health is Health.SUSPECT
-        return Locator(known.site, known.address, known.reach, known.via, suspect)
-
-    def call(self, peer: PeerId, now: float) -> list[Effect]:
-        """A connection for a moment."""
-        address = self._membership.address(peer)
-        return self._links.reach(peer, address, now, direct=True) if address else []
-
-    # -- what others are told
-
-    def whereabouts(self) -> tuple[Reach, tuple[PeerId, ...]]:
-        """For the presence: how this peer is reached, and if not by all, through whom."""
-        reach = self.relay.reachability.reach
-        if reach is Reach.PUBLIC:
-            return reach, ()
-        near = [p for p in self._membership.view.neighbours if self._links.direct(p)]
-        near += [p for p in self._links.directs() if p not in near]
-        outside = [p for p in near if dialable(self.told(p), "")]
-        return reach, tuple((outside or near)[:VIA_MOST])
 
     def hidden(self) -> bool:
         """Whether not every peer can dial this one."""

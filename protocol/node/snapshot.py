@@ -42,7 +42,7 @@ def peers(node: Node, now: float) -> list[PeerRow]:
     """Every known peer, this one among them, by site and name."""
     rows = [_own_row(node, now)]
     for peer, known in node.membership.known.items():
-        heard = node.desk.directory.adverts.get(peer)
+        heard = node.directory.adverts.get(peer)
         link = node.membership.links.view(peer)
         advert = heard.advert if heard is not None else None
         facts = advert.facts if advert is not None else None
@@ -81,7 +81,7 @@ def timetables(node: Node, now: float) -> list[TimetableRow]:
     """Of every host that has told its, this one among them, by site and name."""
     rows = [
         _timetable(node, peer, h.advert, now - h.received_s, now)
-        for peer, h in node.desk.directory.adverts.items()
+        for peer, h in node.directory.adverts.items()
     ]
     if node.host.known:
         own = _timetable(node, node.me, node.host.advert(), 0.0, now)
@@ -130,8 +130,8 @@ def sites(node: Node, now: float) -> list[SiteRow]:
 def grids(node: Node, now: float) -> list[GridRow]:
     """Every grid anybody tells of, those that are up first."""
     rows = []
-    for grid in node.desk.directory.notices.grids():
-        newest = node.desk.directory.notices.newest(grid)
+    for grid in node.notices.grids():
+        newest = node.notices.newest(grid)
         if newest is None:
             continue
         members = workspaces(node, grid, now)
@@ -160,16 +160,16 @@ def grids(node: Node, now: float) -> list[GridRow]:
 
 def find_grid(node: Node, name: str) -> Notice | None:
     """The grid of that name or id."""
-    return node.desk.directory.notices.named(name)
+    return node.notices.named(name)
 
 
 def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
     """The workspaces of a grid, in the record's order."""
-    newest = node.desk.directory.notices.newest(grid)
+    newest = node.notices.newest(grid)
     if newest is None:
         return []
     addresses = dict(newest.addresses)
-    about = node.desk.directory.notices.about(grid)
+    about = node.notices.about(grid)
     rows = []
     for name, peer in newest.placed:
         heard = about.get(peer)

@@ -26,6 +26,12 @@ def saved(rows: Rows) -> tuple[Contact, ...]:
     )
 
 
+def known_contacts(joins: tuple[Contact, ...], rows: Rows) -> tuple[Contact, ...]:
+    """Whom to join through: those that are configured, then those on disk."""
+    told = [join.peer for join in joins]
+    return joins + tuple(contact for contact in saved(rows) if contact.peer not in told)
+
+
 class Addresses:
     """What is on disk, and what is about to be."""
 

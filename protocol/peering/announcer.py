@@ -10,6 +10,7 @@ from protocol.broadcast.broadcast import Broadcast
 from protocol.broadcast.messages import Gossip
 from protocol.membership.messages import Goodbye, Hello, Presence
 from protocol.membership.presence import KIND as PRESENCE
+from protocol.peering.near_peers import Whereabouts
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import (
@@ -18,7 +19,6 @@ from protocol.terms.limits import (
     REACH_AT_MOST_EVERY_S,
     SUSPICION_TTL_S,
 )
-from protocol.terms.reach import Reach
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record, SignedRecord
 from protocol.wire.codec import encode
@@ -26,9 +26,6 @@ from protocol.wire.codec import encode
 TABLE = "self"
 _INCARNATION = "incarnation"
 _NEVER = float("inf")
-
-Whereabouts = tuple[Reach, tuple[PeerId, ...]]
-"""How a peer is reached, and through whom."""
 
 
 def next_incarnation(rows: dict[str, dict[str, bytes]]) -> int:
@@ -39,10 +36,15 @@ def next_incarnation(rows: dict[str, dict[str, bytes]]) -> int:
 class Announcer:
     """Publishes this peer's presence."""
 
-    def __init__(self, identity: Identity, broadcast: Broadcast, now: float) -> None:
-        self._identity, self._broadcast = identity, broadcast
-        self.whereabouts: Callable[[], Whereabouts] = lambda: (identity.reach or Reach.PUBLIC, ())
-        """Asked whenever a presence is made."""
+    def __init__(
+        self,
+        identity: Identity,
+        broadcast: Broadcast,
+        whereabouts: Callable[[], Whereabouts],
+        now: float,
+    ) -> None:
+        """`whereabouts` is asked whenever a presence is made."""
+        self._identity, self._broadcast, self._whereabouts = identity, broadcast, whereabouts
         self._said: Whereabouts | None = None
         self._look_s = _NEVER
         self._again_s = now + PRESENCE_EVERY_S
@@ -79,7 +81,7 @@ class Announcer:
         """A presence lives for a day and is said again four times."""
         if now >= self._look_s:
             self._look_s = _NEVER
-            if self._said is not None and _differ(self._said, self.whereabouts()):
+            if self._said is not None and _differ(self._said, self._whereabouts()):
                 self._publish(now)
         if now >= self._again_s:
             self._publish(now)
@@ -121,7 +123,7 @@ class Announcer:
     def _publish(self, now: float, left: bool = False) -> None:
         self._again_s = now + PRESENCE_EVERY_S
         identity = self._identity
-        self._said = self.whereabouts()
+        self._said = self._whereabouts()
         presence = Presence(identity.chain, identity.address, left, *self._said)
         body = encode(presence)
         self._broadcast.publish(PRESENCE, "", body, PRESENCE_TTL_S, now, identity.site)

@@ -30,18 +30,14 @@ class Certificates:
     def __init__(self, identity: Identity, rows: dict[str, bytes], now: float) -> None:
         self._identity = identity
         self.revocations = Revocations()
-        self._kept: list[SignedRecord] = []
+        self.saved: list[SignedRecord] = []
+        """Revocations from the disk, to be put into the directory at the start."""
         self._first_end_s = _FOREVER_S
         """When the first of others' certificates ends, or sooner: it may have been renewed since."""
         self._began_s, self.ends_s = _validity(identity.chain)
         self._warn_s = self._first_warning_s(now)
         for _, row in sorted(rows.items()):
             self._load(row, now)
-
-    def pop_kept(self) -> list[SignedRecord]:
-        """Revocations from the disk, to be put into the directory at the start."""
-        kept, self._kept = self._kept, []
-        return kept
 
     # -- what is believed
 
@@ -144,7 +140,7 @@ class Certificates:
         except (Malformed, Untrusted):
             return
         if revocation.until_s > now and self.revocations.add(revocation):
-            self._kept.append(signed)
+            self.saved.append(signed)
 
     def _first_warning_s(self, now: float) -> float:
         early_s = min(CERTIFICATE_WARN_S, (self.ends_s - self._began_s) / 4)

@@ -1,11 +1,11 @@
 """This peer as a member of the overlay: membership, broadcast, and what it says of itself, wired together.
 
 Rooms answer effects (for the world) and outcomes (for other rooms); this file carries outcomes to where they
-belong. Records that are not about the overlay itself are handed on (`pop_news`) to the half of the node that
+belong. Records that are not about the overlay itself are answered as news, for the half of the node that
 works with them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import assert_never
 
 import msgspec
@@ -23,7 +23,6 @@ from protocol.broadcast.messages import BroadcastMessage, version_of
 from protocol.membership.liveness import Changed, Health
 from protocol.membership.membership import Membership
 from protocol.membership.messages import (
-    Contact,
     Hello,
     MembershipMessage,
     Ping,
@@ -41,10 +40,11 @@ from protocol.membership.outcomes import (
 from protocol.membership.outcomes import Outcome as MembershipOutcome
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.membership.presence import Known
-from protocol.peering.addresses import Addresses, Rows, saved
+from protocol.peering.addresses import Addresses, Rows
 from protocol.peering.announcer import Announcer, next_incarnation
 from protocol.peering.certificates import TABLE as REVOKED
 from protocol.peering.certificates import Certificates
+from protocol.peering.near_peers import Whereabouts
 from protocol.peering.news import KIND as NEWS
 from protocol.peering.news import Crier
 from protocol.peering.quarantine import Quarantines
@@ -62,6 +62,10 @@ from protocol.wire.codec import Malformed, MalformedReason, decode, encode
 
 SUSPICION = "suspicion"
 
+News = Learnt | Expired | DetailAsked
+"""What came by broadcast and is not about the overlay itself."""
+Answer = tuple[list[Effect], list[News]]
+
 
 class Overlay:
     """Everything but the work: who is there, and what everybody knows."""
@@ -69,25 +73,22 @@ class Overlay:
     def __init__(
         self,
         identity: Identity,
-        joins: tuple[Contact, ...],
+        membership: Membership,
+        whereabouts: Callable[[], Whereabouts],
+        families: Mapping[type, str],
         rows: Rows,
         dice: Dice,
-        families: Mapping[type, str],
         now: float,
     ) -> None:
-        """`rows` is the whole store, by table; `families` says against whose allowance each message counts."""
+        """`whereabouts` says how this peer is reached, `families` against whose allowance each message counts;
+        `rows` is the whole store, by table."""
         self.me, self._families = identity.peer, families
-        me = Contact(self.me, identity.site, identity.address)
-        told = [join.peer for join in joins]
-        remembered = tuple(contact for contact in saved(rows) if contact.peer not in told)
-        self.expects = bool(joins + remembered)
-        """Whether there are others that it knows how to reach."""
-        self.membership = Membership(me, dice, joins + remembered, now)
+        self.membership = membership
         self.addresses = Addresses(self.membership, rows, now)
         self.broadcast = Broadcast(
             identity.signer, identity.verifier, dice, next_incarnation(rows), self
         )
-        self.announcer = Announcer(identity, self.broadcast, now)
+        self.announcer = Announcer(identity, self.broadcast, whereabouts, now)
         self.certificates = Certificates(identity, rows.get(REVOKED, {}), now)
         self.crier = Crier(identity.name, self.broadcast)
         self.quarantines = Quarantines()
@@ -98,33 +99,22 @@ class Overlay:
         self._presences: dict[KeyId, SignedRecord] = {}
         """Of guests: what goes before their records."""
         self._outcomes: list[MembershipOutcome] = []
-        self._stirred = True
-        self._news: list[Learnt | Expired | DetailAsked] = []
+        self.changes = 0
+        """Rises with whatever may have changed whom this peer knows or believes, and so when it is due."""
 
     @property
     def identity(self) -> Identity:
         """Who this peer is, with its newest certificate."""
         return self.certificates.identity
 
-    def begin(self, now: float) -> list[Effect]:
+    def begin(self, now: float) -> Answer:
         """A life begins."""
         effects = self.announcer.begin(now)
-        for revocation in self.certificates.pop_kept():
-            effects += self.revoking(revocation, now)
-        return effects
-
-    def pop_stirred(self) -> bool:
-        """Whether, since the last call, what came with the news of others changed whom this peer knows or
-        believes; then its deadline may be another."""
-        stirred, self._stirred = self._stirred, False
-        return stirred
-
-    def pop_news(self) -> list[Learnt | Expired | DetailAsked]:
-        """Records for the rest of the node, since the last call."""
-        if not self._news:
-            return []
-        news, self._news = self._news, []
-        return news
+        news: list[News] = []
+        for revocation in self.certificates.saved:
+            more, learnt = self.revoking(revocation, now)
+            effects, news = effects + more, news + learnt
+        return effects, news
 
     # -- events
 
@@ -171,7 +161,7 @@ class Overlay:
         outcomes = self.membership.heard(sender, errand, now)
         return self.follow(outcomes, now) if outcomes else []
 
-    def greeted(self, sender: PeerId, hello: Hello, now: float) -> list[Effect]:
+    def greeted(self, sender: PeerId, hello: Hello, now: float) -> Answer:
         """A peer's first word."""
         self._now = now
         try:
@@ -180,47 +170,55 @@ class Overlay:
             if known.peer != sender:
                 raise _impostor(sender, known.name)
         except Untrusted as error:
-            return self._refuse(sender, error.reason, str(error), now)
+            return self._refuse(sender, error.reason, str(error), now), []
         if why := self.versions.met(sender, hello):
-            return self._refuse(sender, MalformedReason.UNKNOWN_VERSION, why, now)
+            return self._refuse(sender, MalformedReason.UNKNOWN_VERSION, why, now), []
         effects: list[Effect] = []
+        news: list[News] = []
         if not self.broadcast.directory.has(version_of(record)):
             effects, told = self.broadcast.take(sender, presence, now)
-            effects += self._learn(told, now)
+            more, news = self._learn(told, now)
+            effects += more
         held = self.broadcast.directory.get(*record.key)
         if held is None or not newer(held.record, record) or sender not in self.membership.known:
             effects += self._met(known, now)
         introduced, outcomes = self.membership.introduced(sender, now)
-        return effects + introduced + self.follow(outcomes, now)
+        return effects + introduced + self.follow(outcomes, now), news
 
     def member(self, sender: PeerId, message: MembershipMessage, now: float) -> list[Effect]:
         """A message of membership."""
         effects, outcomes = self.membership.handle(sender, message, now)
         return effects + self.follow(outcomes, now) if outcomes else effects
 
-    def spread(self, sender: PeerId, message: BroadcastMessage, now: float) -> list[Effect]:
+    def spread(self, sender: PeerId, message: BroadcastMessage, now: float) -> Answer:
         """A message of broadcast."""
         self._now = now
         effects, told = self.broadcast.handle(sender, message, now)
         if self._outcomes:
             outcomes, self._outcomes = self._outcomes, []
             effects += self.follow(outcomes, now)
-        return effects + self._learn(told, now)
+        more, news = self._learn(told, now)
+        return effects + more, news
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> Answer:
         """What is due, but for broadcast."""
         effects, outcomes = self.membership.tick(now)
         effects += self.follow(outcomes, now)
         self.announcer.tick(now)
         effects += self.certificates.tick(now)
+        news: list[News] = []
         for peer in self.certificates.pop_ended(now, self.membership.known):
-            effects += self._expel(peer, "its certificate has ended", now)
-        return effects + self.quarantines.tick(now) + self.addresses.tick(now)
+            more, gone = self._expel(peer, "its certificate has ended", now)
+            effects, news = effects + more, news + gone
+        return effects + self.quarantines.tick(now) + self.addresses.tick(now), news
 
-    def spread_due(self, now: float) -> list[Effect]:
+    def spread_due(self, now: float) -> Answer:
         """What is due of broadcast."""
         effects, told = self.broadcast.tick(now)
-        return effects + self._learn(told, now) if told else effects
+        if not told:
+            return effects, []
+        more, news = self._learn(told, now)
+        return effects + more, news
 
     def late(self, late_s: float, now: float) -> list[Effect]:
         """A deadline was handled that much too late."""
@@ -276,7 +274,7 @@ class Overlay:
             return
         self._presences.pop(presence.owner, None)
         self._presences[presence.owner] = signed
-        self._stirred = True
+        self.changes += 1
         self._outcomes += self.membership.present(known, self._now)
         if len(self._presences) > 2 * len(self.membership.known):
             there = self.membership.known
@@ -298,7 +296,7 @@ class Overlay:
 
     def follow(self, outcomes: list[MembershipOutcome], now: float) -> list[Effect]:
         """What membership asked of other rooms."""
-        self._stirred = True
+        self.changes += 1
         effects: list[Effect] = []
         for outcome in outcomes:
             match outcome:
@@ -331,39 +329,40 @@ class Overlay:
         kind = "peer.joined" if changed.why == "joined" else f"peer.{changed.health}"
         return [Note(kind, known.name, changed.why)]
 
-    def _learn(self, told: list[Outcome], now: float) -> list[Effect]:
+    def _learn(self, told: list[Outcome], now: float) -> Answer:
         """News from the directory."""
         effects: list[Effect] = []
+        news: list[News] = []
         for item in told:
             match item:
                 case Learnt(record=record):
-                    effects += self._learnt(item, record, now)
+                    more, rest = self._learnt(item, record, now)
+                    effects, news = effects + more, news + rest
                 case Broken(peer=peer, why=why):
                     effects += self.blame(peer, "record", now, why)
                 case Stray(record=record):
                     effects += self.announcer.stray(record, now)
                 case Expired() | DetailAsked():
-                    self._news.append(item)
+                    news.append(item)
                 case _:
                     assert_never(item)
-        return effects
+        return effects, news
 
-    def _learnt(self, item: Learnt, record: Record, now: float) -> list[Effect]:
+    def _learnt(self, item: Learnt, record: Record, now: float) -> Answer:
         try:
             if record.kind == PRESENCE:
-                return self._present(record, now)
+                return self._present(record, now), []
             if record.kind == SUSPICION:
-                return self._suspicion(record, now)
+                return self._suspicion(record, now), []
             if record.kind == REVOCATION:
                 return self._revoked(record, now)
             if record.kind == NEWS:
                 author = self.membership.known[PeerId(record.owner)].name
-                return self.crier.heard(record, author) if record.body else []
+                return self.crier.heard(record, author) if record.body else [], []
         except (Malformed, Untrusted):
             self.quarantines.count("record-body")
-            return []
-        self._news.append(item)
-        return []
+            return [], []
+        return [], [item]
 
     def _present(self, record: Record, now: float) -> list[Effect]:
         known = self._presence(record)
@@ -401,11 +400,12 @@ class Overlay:
 
     # -- belonging
 
-    def revoking(self, signed: SignedRecord, now: float) -> list[Effect]:
+    def revoking(self, signed: SignedRecord, now: float) -> Answer:
         """A revocation from a person here, or from the disk."""
         self._now = now
         effects, told = self.broadcast.take(self.me, signed, now)
-        return effects + self._learn(told, now)
+        more, news = self._learn(told, now)
+        return effects + more, news
 
     def renewed(self, chain: Chain, now: float) -> list[Effect]:
         """Another certificate of this peer's own."""
@@ -419,26 +419,28 @@ class Overlay:
         self.certificates.met(known)
         return self.follow(self.membership.present(known, now), now)
 
-    def _revoked(self, record: Record, now: float) -> list[Effect]:
-        """An admitted revocation: who shows what it revokes is out. Untrusted."""
+    def _revoked(self, record: Record, now: float) -> Answer:
+        """An admitted revocation: a peer that shows what it revokes is out. Untrusted."""
         held = self.broadcast.directory.get(*record.key)
         effects = self.certificates.revoke(record, held.signed) if held is not None else []
+        news: list[News] = []
         if effects:
             revoked = self.certificates.revocations
             for known in list(self.membership.known.values()):
                 if any(certified in revoked for certified in known.certified):
-                    effects += self._expel(known.peer, "its certificate was revoked", now)
-        return effects
+                    more, gone = self._expel(known.peer, "its certificate was revoked", now)
+                    effects, news = effects + more, news + gone
+        return effects, news
 
-    def _expel(self, peer: PeerId, why: str, now: float) -> list[Effect]:
+    def _expel(self, peer: PeerId, why: str, now: float) -> Answer:
         known = self.membership.known.get(peer)
         if known is None:
-            return []
+            return [], []
         effects, outcomes = self.membership.expel(peer, why, now)
         effects += self.follow(outcomes, now)
-        self._news += [Expired(record) for record in self.broadcast.directory.drop(KeyId(peer))]
+        gone: list[News] = [Expired(r) for r in self.broadcast.directory.drop(KeyId(peer))]
         effects += self.addresses.forget(peer)
-        return [*effects, Note("peer.expelled", known.name, why)]
+        return [*effects, Note("peer.expelled", known.name, why)], gone
 
     # -- faults
 

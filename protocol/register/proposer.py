@@ -9,7 +9,8 @@ What we leave: the one-round fast path for a returning proposer, which saves one
 operation that happens a few times in a grid's life.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -22,39 +23,32 @@ from protocol.terms.limits import REGISTER_REPLY_WITHIN_S, REGISTER_TRIES
 Change = Callable[[bytes], bytes]
 """From the register's value to its next value; pure, and run again on every attempt."""
 
+P = TypeVar("P", bound=Hashable)
+"""What a change is for: the proposer's user says, and has it back with the outcome."""
 
-class Settled(msgspec.Struct, frozen=True):
+
+class Settled(msgspec.Struct, Generic[P], frozen=True):
     """The change was applied: `value` is what a majority holds now."""
 
-    id: str
-    key: str
+    purpose: P
     value: bytes
 
 
-class Unsettled(msgspec.Struct, frozen=True):
+class Unsettled(msgspec.Struct, Generic[P], frozen=True):
     """No majority answered. The change may still take effect later: only another round can tell."""
 
-    id: str
-    key: str
+    purpose: P
     why: str
 
 
-Outcome = Settled | Unsettled
-
-
-class _Attempt:
+class _Attempt(Generic[P]):
     """One change on its way."""
 
     def __init__(
-        self, change_id: str, key: str, stewards: tuple[PeerId, ...], change: Change, cause: str
+        self, purpose: P, key: str, stewards: tuple[PeerId, ...], change: Change, cause: str
     ) -> None:
-        self.id, self.key, self.stewards, self.change, self.cause = (
-            change_id,
-            key,
-            stewards,
-            change,
-            cause,
-        )
+        self.purpose, self.key, self.stewards = purpose, key, stewards
+        self.change, self.cause = change, cause
         self.ballot = Ballot(0, PeerId(""), 0)
         self.tries = 0
         self.promises: dict[PeerId, Promise] = {}
@@ -68,19 +62,19 @@ class _Attempt:
         return len(self.stewards) // 2 + 1
 
 
-class Proposers:
-    """Every change this peer is making, by change id."""
+class Proposers(Generic[P]):
+    """Every change this peer is making, by what it is for."""
 
     def __init__(self, me: PeerId, life: int, dice: Dice) -> None:
         """`life` is greater at every start of this peer."""
         self._me, self._life, self._dice = me, life, dice
         self._round = 0
         """Of all registers together, so that two changes of one register never share a ballot."""
-        self._attempts: dict[str, _Attempt] = {}
+        self._attempts: dict[P, _Attempt[P]] = {}
 
     def propose(
         self,
-        change_id: str,
+        purpose: P,
         key: str,
         stewards: tuple[PeerId, ...],
         change: Change,
@@ -88,22 +82,22 @@ class Proposers:
         cause: str,
     ) -> list[Effect]:
         """Starts a change; starting one that is under way changes nothing."""
-        if change_id in self._attempts:
+        if purpose in self._attempts:
             return []
-        attempt = _Attempt(change_id, key, stewards, change, cause)
-        self._attempts[change_id] = attempt
+        attempt = _Attempt(purpose, key, stewards, change, cause)
+        self._attempts[purpose] = attempt
         return self._prepare(attempt, now)
 
-    def busy(self, change_id: str) -> bool:
-        """Whether that change is under way."""
-        return change_id in self._attempts
+    def busy(self, purpose: P) -> bool:
+        """Whether a change for that is under way."""
+        return purpose in self._attempts
 
     def handle(
         self, sender: PeerId, message: Promise | Accepted | Conflict, now: float
-    ) -> tuple[list[Effect], list[Outcome]]:
+    ) -> tuple[list[Effect], list[Settled[P] | Unsettled[P]]]:
         """An acceptor's answer; answers to older ballots are ignored."""
         effects: list[Effect] = []
-        outcomes: list[Outcome] = []
+        outcomes: list[Settled[P] | Unsettled[P]] = []
         for attempt in list(self._attempts.values()):
             if (
                 attempt.key != message.key
@@ -122,20 +116,20 @@ class Proposers:
                     self._pause(attempt, now)
         return effects, outcomes
 
-    def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def tick(self, now: float) -> tuple[list[Effect], list[Settled[P] | Unsettled[P]]]:
         """Tries again, or gives up."""
         effects: list[Effect] = []
-        outcomes: list[Outcome] = []
+        outcomes: list[Settled[P] | Unsettled[P]] = []
         for attempt in list(self._attempts.values()):
             if now < attempt.deadline_s:
                 continue
             if attempt.pausing:
                 effects += self._prepare(attempt, now)
             elif attempt.tries >= REGISTER_TRIES:
-                del self._attempts[attempt.id]
+                del self._attempts[attempt.purpose]
                 heard = len(attempt.promises if attempt.value is None else attempt.accepted)
                 why = f"{heard} of {len(attempt.stewards)} stewards answered, {attempt.majority} needed"
-                outcomes.append(Unsettled(attempt.id, attempt.key, why))
+                outcomes.append(Unsettled(attempt.purpose, why))
             else:
                 self._pause(attempt, now)
         return effects, outcomes
@@ -144,7 +138,7 @@ class Proposers:
         """When an attempt must go on."""
         return earliest(*(Deadline(a.deadline_s, "register") for a in self._attempts.values()))
 
-    def _prepare(self, attempt: _Attempt, now: float) -> list[Effect]:
+    def _prepare(self, attempt: _Attempt[P], now: float) -> list[Effect]:
         attempt.tries += 1
         self._round += 1
         attempt.ballot = Ballot(self._round, self._me, self._life)
@@ -155,7 +149,7 @@ class Proposers:
         return [Send(steward, ask, attempt.cause) for steward in attempt.stewards]
 
     def _promised(
-        self, attempt: _Attempt, sender: PeerId, promise: Promise, now: float
+        self, attempt: _Attempt[P], sender: PeerId, promise: Promise, now: float
     ) -> list[Effect]:
         attempt.promises[sender] = promise
         if attempt.value is not None or len(attempt.promises) < attempt.majority:
@@ -170,13 +164,13 @@ class Proposers:
         ask = Accept(key=attempt.key, ballot=attempt.ballot, value=attempt.value)
         return [Send(steward, ask, attempt.cause) for steward in attempt.stewards]
 
-    def _accepted(self, attempt: _Attempt, sender: PeerId) -> list[Outcome]:
+    def _accepted(self, attempt: _Attempt[P], sender: PeerId) -> list[Settled[P]]:
         attempt.accepted[sender] = None
         if attempt.value is None or len(attempt.accepted) < attempt.majority:
             return []
-        del self._attempts[attempt.id]
-        return [Settled(attempt.id, attempt.key, attempt.value)]
+        del self._attempts[attempt.purpose]
+        return [Settled(attempt.purpose, attempt.value)]
 
-    def _pause(self, attempt: _Attempt, now: float) -> None:
+    def _pause(self, attempt: _Attempt[P], now: float) -> None:
         attempt.pausing = True
         attempt.deadline_s = now + self._dice.uniform(0.02, 0.02 + 0.05 * min(attempt.tries, 6))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from protocol.contract.messages import Decided, DecidedAck
 from protocol.contract.notices import Notice
-from protocol.contract.outcomes import Outcome, Propose
+from protocol.contract.outcomes import ChangeGrid, Outcome, Propose
 from protocol.grid.lifecycle import Phase
 from protocol.grid.record import (
     Change,
@@ -76,7 +76,7 @@ class Changing(Request):
         self.tell(
             now, f"{self._order.action}: asking {counted(len(self._notice.stewards), 'steward')}"
         )
-        return [Propose(f"change:{self.id}", key, self._notice.stewards, change, self.id)]
+        return [Propose(ChangeGrid(self.id), key, self._notice.stewards, change, self.id)]
 
     def settled(self, value: bytes, now: float) -> list[Effect]:
         """The stewards decided."""

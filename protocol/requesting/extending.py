@@ -8,7 +8,7 @@ may die anywhere.
 
 from protocol.contract.messages import Decided, DecidedAck, LeaseAsk, LeaseReply
 from protocol.contract.notices import Notice
-from protocol.contract.outcomes import Outcome, Propose
+from protocol.contract.outcomes import ChangeGrid, Outcome, Propose
 from protocol.grid.record import (
     Change,
     GridRecord,
@@ -154,7 +154,7 @@ class Extending(Request):
 
     def _change(self, change: Change) -> Propose:
         key = register_key(self._notice.owner, self._notice.name)
-        return Propose(f"change:{self.id}", key, self._notice.stewards, change, self.id)
+        return Propose(ChangeGrid(self.id), key, self._notice.stewards, change, self.id)
 
     def _announce(self) -> list[Effect]:
         assert self._record is not None

@@ -23,12 +23,16 @@ class HostDirectory:
     """Adverts, notices, and who is alive."""
 
     def __init__(
-        self, identity: Identity, membership: Membership, expects: bool, now: float
+        self,
+        identity: Identity,
+        membership: Membership,
+        notices: Notices,
+        expects: bool,
+        now: float,
     ) -> None:
         """`expects`: there are others that this peer knows how to reach."""
-        self._identity, self._membership = identity, membership
+        self._identity, self._membership, self.notices = identity, membership, notices
         self.born_s, self._blind_s = now, now + BLIND_S if expects else now
-        self.notices = Notices()
         self.adverts: dict[PeerId, HeardAdvert] = {}
         self._told: dict[PeerId, Candidate] = {}
         """Adverts as requests read them, made when they are first needed."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from protocol.contract.authority import Deployment
 from protocol.contract.messages import DecidedAck, HoldReply, Quote, RoomKept
 from protocol.contract.notices import Notice
-from protocol.contract.outcomes import Outcome, Propose
+from protocol.contract.outcomes import CommitGrid, Outcome, Propose
 from protocol.grid.lease import late
 from protocol.grid.record import (
     Change,
@@ -307,7 +307,7 @@ class Placing(Request):
 
     def _propose(self, change: Change) -> Propose:
         grid, stewards = self.grid_id, self._attempt.stewards
-        return Propose(f"commit:{grid}", self.deployment.key, stewards, change, self.id)
+        return Propose(CommitGrid(grid), self.deployment.key, stewards, change, self.id)
 
     def settled(self, value: bytes, now: float) -> Answer:
         """The register's value after the commit, after the vote against it, or now and then."""

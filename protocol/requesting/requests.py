@@ -1,14 +1,18 @@
 """The requests people made of this peer: found by id, fed with what concerns them, bounded in number."""
 
+from typing import assert_never
+
 import msgspec
 
+from protocol.contract.notices import Notice
+from protocol.contract.outcomes import Outcome
 from protocol.requesting.acting import Acting
 from protocol.requesting.changing import Changing
 from protocol.requesting.extending import Extending
 from protocol.requesting.placing import Placing
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.effects import Deadline, Effect, Note, earliest
-from protocol.terms.ids import RequestId
+from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import REQUESTS_KEPT
 
 AnyRequest = Placing | Changing | Acting | Extending
@@ -19,14 +23,17 @@ class Requests:
 
     def __init__(self) -> None:
         self._all: dict[RequestId, AnyRequest | RequestView] = {}
+        self._running: dict[RequestId, AnyRequest] = {}
+        """Of all, those that are still machines: what comes is carried to these only."""
 
     def add(self, request: AnyRequest) -> None:
         """Takes one in; beyond the bound the oldest that has its answer is forgotten."""
-        self._all[request.id] = request
+        self._all[request.id] = self._running[request.id] = request
         self._bound()
 
     def refused(self, view: RequestView) -> None:
         """Remembers one that was answered at once."""
+        self._running.pop(view.id, None)
         self._all[view.id] = view
         self._bound()
 
@@ -42,26 +49,57 @@ class Requests:
     def __contains__(self, request: RequestId) -> bool:
         return request in self._all
 
-    def placing(self) -> list[Placing]:
-        """Running placements."""
-        return [r for r in self._all.values() if isinstance(r, Placing)]
-
-    def changing(self) -> list[Changing]:
-        """Running changes."""
-        return [r for r in self._all.values() if isinstance(r, Changing)]
-
-    def extending(self) -> list[Extending]:
-        """Running changes of leases."""
-        return [r for r in self._all.values() if isinstance(r, Extending)]
-
-    def acting(self) -> list[Acting]:
-        """Running actions."""
-        return [r for r in self._all.values() if isinstance(r, Acting)]
-
     def running(self, request: str) -> AnyRequest | None:
         """A running request by id."""
-        found = self._all.get(RequestId(request))
-        return None if found is None or isinstance(found, RequestView) else found
+        return self._running.get(RequestId(request))
+
+    def about(self, grid: GridId) -> list[AnyRequest]:
+        """Running requests of one grid."""
+        return [r for r in self._running.values() if r.grid_id == grid]
+
+    def placing(self, order: str | None = None) -> list[Placing]:
+        """Running placements; of one order, if one is named."""
+        return [
+            r
+            for r in self._running.values()
+            if isinstance(r, Placing) and order in (None, r.deployment.order)
+        ]
+
+    def placing_of(self, grid: GridId) -> Placing | None:
+        """The running placement whose attempt, or whose grid, that is."""
+        return next((r for r in self.about(grid) if isinstance(r, Placing)), None)
+
+    def noticed(self, peer: PeerId, notice: Notice, now: float) -> None:
+        """A host tells of a grid. Which requests that concerns they say themselves: one that waits listens for
+        the grids of all attempts of its order."""
+        for request in self._running.values():
+            match request:
+                case Placing():
+                    request.noticed(notice, now)
+                case Changing() | Acting():
+                    request.noticed(peer, notice, now)
+                case Extending():
+                    pass
+                case _:
+                    assert_never(request)
+
+    def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
+        """Those whose time has come go on."""
+        effects: list[Effect] = []
+        outcomes: list[Outcome] = []
+        for request in self._running.values():
+            match request:
+                case Placing() | Extending():
+                    more, due = request.tick(now)
+                    effects += more
+                    outcomes += due
+                case Changing():
+                    effects += request.tick(now)
+                case Acting():
+                    request.tick(now)
+                case _:
+                    assert_never(request)
+        return effects, outcomes
 
     def view(self, request: RequestId) -> RequestView | None:
         """Any remembered request."""
@@ -74,10 +112,11 @@ class Requests:
 
     def settle(self) -> list[RequestView]:
         """Those that got their answer since the last call; their machines are let go."""
-        ended = [r for r in self._all.values() if not isinstance(r, RequestView) and not r.running]
+        ended = [r for r in self._running.values() if not r.running]
         views = [request.view() for request in ended]
         for view in views:
             self._all[view.id] = view
+            del self._running[view.id]
         return views
 
     def notes(self) -> list[Effect]:
@@ -94,9 +133,7 @@ class Requests:
 
     def next_deadline(self) -> Deadline | None:
         """When the first of them must go on."""
-        return earliest(
-            *(r.next_deadline() for r in self._all.values() if not isinstance(r, RequestView))
-        )
+        return earliest(*(r.next_deadline() for r in self._running.values()))
 
     def _bound(self) -> None:
         if len(self._all) > REQUESTS_KEPT:

@@ -33,15 +33,15 @@ from protocol.contract.messages import (
     RoomClaim,
     RoomKept,
 )
-from protocol.contract.outcomes import Propose
+from protocol.contract.outcomes import AuditLease, CommitGrid, Propose, VoidHold
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import ClusterSpec, GridSpec, LeaseTerms
 from protocol.grid.record import GridRecord, GridState
 from protocol.hosting.events import Cleared, Progressed
 from protocol.hosting.host import Host
 from protocol.node.messages import RegisterMessage
-from protocol.node.registers import Registers
-from protocol.register.proposer import Settled
+from protocol.node.registers import Outcome, Registers
+from protocol.register.proposer import Settled, Unsettled
 from protocol.requesting.placing import Placing
 from protocol.requesting.queueing import Queueing
 from protocol.requesting.request import StoryLine
@@ -227,12 +227,19 @@ class Party:
         self.host.leases.forget(record.id)
         self._look()
 
-    def _settled(self, outcome: object) -> None:
+    def _settled(self, outcome: Outcome) -> None:
         now = self._market.now_s
-        self._carry_out(*self.host.settled(outcome, now))
-        for placing in list(self.placing.values()):
-            if isinstance(outcome, Settled) and outcome.id == f"commit:{placing.grid_id}":
-                self._carry_out(*placing.settled(outcome.value, now))
+        match outcome:
+            case Settled(purpose=VoidHold() | AuditLease() as purpose, value=value):
+                self._carry_out(*self.host.settled(purpose, value, now))
+            case Unsettled(purpose=VoidHold() | AuditLease() as purpose):
+                self._carry_out(*self.host.unsettled(purpose, now))
+            case Settled(purpose=CommitGrid(grid=grid), value=value):
+                for placing in list(self.placing.values()):
+                    if placing.grid_id == grid:
+                        self._carry_out(*placing.settled(value, now))
+            case _:
+                pass
 
     def _fire(self, at_s: float) -> None:
         if at_s != self._wake_s:

@@ -61,7 +61,7 @@ def _unanswered(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
     """Every request has its answer, if the peer that was asked did not die on it."""
     for request, (peer, life) in world.invariants.requests.items():
         if peer.life == life and peer.node is not None:
-            view = peer.node.desk.requests.view(request)
+            view = peer.node.requester.requests.view(request)
             if view is None or view.state == "running":
                 stage = view.stage if view is not None else "lost"
                 yield f"{request} at {peer.name} has no answer, it is {stage}", (peer,)

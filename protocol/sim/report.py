@@ -168,7 +168,7 @@ def views(outcome: "Outcome") -> list[RequestView | None]:
     for request, (peer, life) in outcome.world.invariants.requests.items():
         alive = peer.node is not None and peer.life == life
         found.append(
-            peer.node.desk.requests.view(request) if alive and peer.node is not None else None
+            peer.node.requester.requests.view(request) if alive and peer.node is not None else None
         )
     return found
 

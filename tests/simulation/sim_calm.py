@@ -14,7 +14,7 @@ def calm_world(seed: int, peers: int, sites: int = 3, **options: object) -> Worl
     world.start_all()
     assert world.run_until(lambda: knows_all(world), JOIN_WITHIN_S)
     heard = world.run_until(
-        lambda: all(len(node_of(peer).desk.directory.adverts) == peers - 1 for peer in world.peers),
+        lambda: all(len(node_of(peer).directory.adverts) == peers - 1 for peer in world.peers),
         30.0,
     )
     assert heard, "adverts did not get round"
@@ -29,7 +29,7 @@ def node_of(peer: SimPeer) -> Node:
 
 def view(peer: SimPeer, request: RequestId) -> RequestView:
     """A request at a peer that is up."""
-    found = node_of(peer).desk.requests.view(request)
+    found = node_of(peer).requester.requests.view(request)
     assert found is not None, f"{peer.name} has forgotten {request}"
     return found
 

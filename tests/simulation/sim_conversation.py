@@ -61,7 +61,7 @@ class Conversation:
         self._world.after(_LOOKS_EVERY_S, self._look)
         if self._peer.node is None:
             return
-        view = self._peer.node.desk.requests.view(self.request)
+        view = self._peer.node.requester.requests.view(self.request)
         if view is None and self._left[0] is cancel:
             del self._left[0]  # The API says that there is no such request.
         elif view is None:

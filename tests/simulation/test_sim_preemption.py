@@ -137,7 +137,7 @@ def test_a_host_nobody_stands_for_any_more_is_not_waited_for() -> None:
     (row,) = node_of(here).host.leases.rows()
     told = node_of(here).broadcast.directory.get(there.id, NOTICE, row.record.id)
     assert told is not None
-    node_of(here).desk.ended(told.record)
+    node_of(here)._expired(told.record)
     world.run(100.0)
     assert live(here) == ["work"]
 

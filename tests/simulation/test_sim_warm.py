@@ -34,7 +34,7 @@ def test_a_warm_peer_has_what_one_that_joined_has(probed: bool) -> None:
         assert joined.membership.known == settled.membership.known
         alive = joined.membership.sites_alive(), settled.membership.sites_alive()
         assert alive[0] == alive[1]
-        assert joined.desk.directory.adverts.keys() == settled.desk.directory.adverts.keys()
+        assert joined.directory.adverts.keys() == settled.directory.adverts.keys()
         assert joined.broadcast.incarnation == settled.broadcast.incarnation
         assert joined.relay.reachability.reach == settled.relay.reachability.reach
         settled.check()

@@ -123,12 +123,10 @@ def test_ps_and_show(daemon: Daemon) -> None:
         "ID",
     ]
     assert row.split()[:8] == ["demo", "up", "3", "3", "reachable", "1", "1", "ams"]
-    (grid,) = daemon.host.node.desk.directory.notices.grids()
+    (grid,) = daemon.host.node.notices.grids()
     head, *rows = daemon.ask("ps", "demo").stdout.splitlines()
     assert head.split() == ["WORKSPACE", "HOST", "SITE", "PHASE", "ADDRESS", "AGE", "DETAIL"]
-    (notice,) = [
-        heard.notice for heard in daemon.host.node.desk.directory.notices.about(grid).values()
-    ]
+    (notice,) = [heard.notice for heard in daemon.host.node.notices.about(grid).values()]
     addresses = dict(notice.addresses)
     assert [line.split() for line in rows] == [
         [name, "h1", "ams", "reachable", addresses[name], "-"]
@@ -241,7 +239,7 @@ def test_unknown_names(daemon: Daemon) -> None:
 
 def test_explain_of_a_grid_asked_for_elsewhere(daemon: Daemon) -> None:
     daemon.up()
-    requests = daemon.host.node.desk.requests
+    requests = daemon.host.node.requester.requests
     daemon.call(requests._all.clear)
     said = daemon.ask("explain", "demo").stdout
     assert said == (

@@ -23,7 +23,7 @@ from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import Window
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
-from protocol.contract.outcomes import Propose, RoomChanged
+from protocol.contract.outcomes import Propose, RoomChanged, VoidHold
 from protocol.grid.model import (
     Architecture,
     DeviceCount,
@@ -197,7 +197,7 @@ def test_its_time_is_up_and_nobody_decided() -> None:
     assert holds.tick(NOW + HOLD_S - 0.01) == ([], [])
     _, (vote,) = holds.tick(NOW + HOLD_S)
     assert isinstance(vote, Propose)
-    assert (vote.id, vote.stewards) == (f"void:{ask().grid}", (A, B, C))
+    assert (vote.purpose, vote.stewards) == (VoidHold(ask().grid), (A, B, C))
     assert holds.tick(NOW + HOLD_S + 1) == ([], []), "one vote at a time"
     value = vote.change(b"")
     record, effects, _ = holds.settled(ask().grid, value)

@@ -10,7 +10,7 @@ from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import Window
 from protocol.contract.messages import Act, ActReply
-from protocol.contract.outcomes import NoticeDue, Propose
+from protocol.contract.outcomes import AuditLease, NoticeDue, Propose
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.model import LeaseTerms, OnExpiry
 from protocol.grid.record import (
@@ -156,9 +156,9 @@ def test_the_end_is_proposed_again_until_the_stewards_answer() -> None:
     host.start(DELETED + 1000)
     host.tick(DELETED + 1000)
     host.tick(DELETED + 1010)
-    assert [p.id for p in host.proposed] == [f"audit:{GRID}"]
+    assert [p.purpose for p in host.proposed] == [AuditLease(GRID)]
     host.tick(DELETED + 1100)
-    assert [p.id for p in host.proposed] == [f"audit:{GRID}"]
+    assert [p.purpose for p in host.proposed] == [AuditLease(GRID)]
     made = read_register(host.proposed[0].change(committed(RECORD))).record
     assert made is not None
     assert made.state is GridState.DOWN
@@ -214,7 +214,7 @@ def test_what_is_deleted_at_its_end_has_no_grace() -> None:
     host.tick(START)
     assert notes(host.tick(END)) == ["lease.lapsed"]
     host.tick(END + 2)
-    assert [p.id for p in host.proposed][:1] == [f"audit:{record.id}"]
+    assert [p.purpose for p in host.proposed][:1] == [AuditLease(record.id)]
 
 
 def acted(host: Host, action: Action, now: float) -> str:

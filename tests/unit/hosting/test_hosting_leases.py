@@ -8,7 +8,7 @@ from negotiating import ADMIN, AUTHORITY, NOW, RIVAL, ROOM, A, B, committed, rec
 
 from protocol.capacity.ledger import Ledger
 from protocol.contract.messages import Act, ActReply, DecidedAck
-from protocol.contract.outcomes import NoticeDue, Propose
+from protocol.contract.outcomes import AuditLease, NoticeDue, Propose
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.record import GridRecord, GridState, ending, grid_id, read_register
 from protocol.hosting.holds import TABLE as HELD
@@ -243,7 +243,7 @@ def test_asks_the_stewards_now_and_then_and_when_others_know_more() -> None:
     leases.noticed(GRID, 2, NOW + 1)
     (audit,) = leases.tick(NOW + 1)[1]
     assert isinstance(audit, Propose)
-    assert audit.id == f"audit:{GRID}"
+    assert audit.purpose == AuditLease(GRID)
     assert audit.change(b"anything") == b"anything", "it changes nothing"
     assert leases.tick(NOW + 2)[1] == []
     assert len(leases.tick(NOW + 2 + AUDIT_EVERY_S * 1.2)[1]) == 1

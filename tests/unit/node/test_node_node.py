@@ -234,7 +234,7 @@ def test_a_quarantined_peers_records_come_through_others() -> None:
     news = Record(OTHER.signer.key, "advert", "", 1, 2, encode(peer.host.advert(NOW)), 60.0)
     signed = sign_record(news, OTHER.signer)
     peer.handle(Arrived(third.peer, Gossip((signed,)), ""), NOW)
-    assert peer.desk.directory.adverts[YOU].advert == peer.host.advert(NOW)
+    assert peer.directory.adverts[YOU].advert == peer.host.advert(NOW)
 
 
 def test_a_ping_is_answered_with_its_own_time() -> None:
@@ -295,7 +295,7 @@ def test_everything_asked_is_answered_also_nonsense() -> None:
     answers = {}
     for name, event in events.items():
         peer.handle(event, NOW)
-        view = peer.desk.requests.view(RequestId(name))
+        view = peer.requester.requests.view(RequestId(name))
         assert view is not None
         answers[name] = (str(view.state), view.answer[0])
     assert answers["old"][1].endswith("issued 5000 s ago, valid for 600 s; sign it again")

@@ -96,13 +96,13 @@ def names(node: Node) -> list[str]:
 
 def test_a_revoked_member_is_out_at_once_with_all_it_said() -> None:
     node = met()
-    assert YOU in node.desk.directory.adverts
+    assert YOU in node.directory.adverts
     effects = node.handle(Revoking(revocation(chain_of("h2"))), NOW)
     assert HangUp(YOU, GONE) in effects
     assert [note.subject for note in notes(effects, "certificate.revoked")] == ["host s1/h2"]
     assert notes(effects, "peer.expelled") == [Note("peer.expelled", "h2", GONE)]
     assert names(node) == ["h1"]
-    assert YOU not in node.desk.directory.adverts
+    assert YOU not in node.directory.adverts
     left = [held.record for held in node.broadcast.directory.of_kind("presence")]
     assert YOU not in [record.owner for record in left]
     node.check()
@@ -152,7 +152,7 @@ def test_a_revoked_site_is_out_with_its_hosts_and_its_orders() -> None:
     effects = node.handle(Revoking(revocation(FED.site_chain("s1"), by_site=False)), NOW)
     assert HangUp(YOU, GONE) in effects
     node.handle(OrderGiven(RequestId("r"), order), NOW)
-    view = node.desk.requests.view(RequestId("r"))
+    view = node.requester.requests.view(RequestId("r"))
     assert view is not None
     assert "was revoked" in view.answer[0]
 

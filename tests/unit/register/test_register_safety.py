@@ -186,7 +186,7 @@ def test_gives_up_and_says_how_many_answered() -> None:
         now = deadline.at_s
         effects, outcomes = proposers.tick(now)
         tries += bool(effects)
-    assert outcomes == [Unsettled("change", KEY, "0 of 3 stewards answered, 2 needed")]
+    assert outcomes == [Unsettled("change", "0 of 3 stewards answered, 2 needed")]
     assert tries == REGISTER_TRIES - 1
     assert proposers.next_deadline() is None
     assert not proposers.busy("change")

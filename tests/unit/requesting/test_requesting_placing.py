@@ -326,7 +326,7 @@ def test_stewards_that_do_not_answer_are_asked_to_vote_against() -> None:
     assert deadline is not None
     _, (vote,) = request.tick(deadline.at_s)
     assert isinstance(vote, Propose)
-    assert vote.id == proposal.id
+    assert vote.purpose == proposal.purpose
     assert read_register(vote.change(b"")).is_void(request.grid_id)
     decided = proposal.change(b"")
     assert vote.change(decided) == decided, "what was decided stays"

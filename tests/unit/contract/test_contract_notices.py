@@ -1,10 +1,8 @@
-"""Notices put together, requests kept within bounds."""
+"""Notices put together: the newest word counts, for as long as somebody stands for it."""
 
 from protocol.contract.notices import Notice, Notices
 from protocol.grid.record import GridState
-from protocol.requesting.requests import Requests, answered
-from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
-from protocol.terms.limits import REQUESTS_KEPT
+from protocol.terms.ids import GridId, KeyId, PeerId
 
 A, B = PeerId("a"), PeerId("b")
 ME, YOU = KeyId("me"), KeyId("you")
@@ -58,13 +56,3 @@ def test_nobody_stands_for_it_any_more() -> None:
     notices.drop(A, GridId("g"))
     assert notices.grids() == []
     assert notices.newest(GridId("g")) is None
-
-
-def test_requests_are_bounded_and_the_oldest_answer_goes_first() -> None:
-    requests = Requests()
-    for number in range(REQUESTS_KEPT + 5):
-        requests.refused(answered(RequestId(f"r{number}"), "up", "shop", ("no",), 0.0))
-    assert len(requests.views()) == REQUESTS_KEPT
-    assert RequestId("r4") not in requests
-    assert RequestId("r5") in requests
-    assert requests.next_deadline() is None

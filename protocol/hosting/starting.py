@@ -1,0 +1,30 @@
+"""Starting order: a workspace waits for the providers of what it requires, as their hosts tell. No coordinator.
+
+A notice may end the waiting of workspaces on this host: then the shell looks at their grid again.
+"""
+
+from protocol.contract.notices import Notices
+from protocol.hosting.leases import Leases
+from protocol.hosting.part import part_of
+from protocol.terms.effects import Effect, Realise
+from protocol.terms.ids import GridId
+
+
+class Starting:
+    """What workspaces here wait for, as it was seen last."""
+
+    def __init__(self, leases: Leases, notices: Notices) -> None:
+        self._leases, self._notices = leases, notices
+        self._waits: dict[GridId, tuple[tuple[str, ...], ...]] = {}
+
+    def noticed(self, grid: GridId) -> list[Effect]:
+        """A host told of a grid."""
+        part = part_of(self._leases, self._notices, grid)
+        if part is None:
+            self._waits.pop(grid, None)
+            return []
+        waits = tuple(p.waits_for for p in part.mine)
+        if self._waits.get(grid) == waits:
+            return []
+        self._waits[grid] = waits
+        return [Realise(grid, grid)]

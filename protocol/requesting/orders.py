@@ -1,0 +1,185 @@
+"""What people ask for: each becomes a request, or is answered at once with why not."""
+
+import msgspec
+
+from protocol.contract.authority import Authority
+from protocol.contract.notices import Notice
+from protocol.contract.outcomes import Outcome
+from protocol.grid.record import GridRecord, GridState
+from protocol.requesting.acting import Acting
+from protocol.requesting.admission import Admission
+from protocol.requesting.changing import Changing
+from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
+from protocol.requesting.extending import Extending, by_of
+from protocol.requesting.host_directory import HostDirectory
+from protocol.requesting.placing import Placing
+from protocol.requesting.quotes import Quotes
+from protocol.requesting.request import RequestState
+from protocol.requesting.requests import Requests, answered
+from protocol.terms.effects import Effect
+from protocol.terms.ids import KeyId, RequestId
+from protocol.trust.order import Action, CheckedOrder, SignedOrder
+from protocol.trust.signing import Untrusted
+from protocol.wire.codec import Malformed
+
+Answer = tuple[list[Effect], list[Outcome]]
+
+
+class Orders:
+    """Takes plans, orders and cancellations from people here."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        requests: Requests,
+        directory: HostDirectory,
+        quotes: Quotes,
+        admission: Admission,
+    ) -> None:
+        self._authority, self._requests, self._directory = authority, requests, directory
+        self._quotes, self._admission = quotes, admission
+
+    def handle(self, event: PlanAsked | OrderGiven | CancelAsked, now: float) -> Answer:
+        """Somebody here asks."""
+        match event:
+            case PlanAsked():
+                return self._admission.plan(event, now)
+            case OrderGiven(request=request, order=order, quote=quote):
+                return self._order(request, order, quote, now)
+            case CancelAsked(request=request):
+                return self._cancel(request, now), []
+
+    def _cancel(self, request: RequestId, now: float) -> list[Effect]:
+        """Whatever of it is still undecided is let go."""
+        taker = self._quotes.taker(request)
+        for running in (self._requests.running(request), self._requests.running(taker)):
+            if isinstance(running, Placing):
+                return running.cancel(now)
+        return self._quotes.cancel(request)
+
+    def _order(self, request: RequestId, signed: SignedOrder, quote: str, now: float) -> Answer:
+        if request in self._requests:
+            return [], []
+        try:
+            checked = self._authority.order(signed, now, fresh=True)
+            match checked.order.action:
+                case Action.UP:
+                    return self._admission.up(request, signed, quote, now)
+                case Action.HOLD:
+                    return self._admission.hold(request, signed, now)
+                case _:
+                    pass
+        except Untrusted as error:
+            return self._no(request, "order", "", (f"this order is not accepted: {error}",), now)
+        key = f"{checked.principal.key}/{checked.order.grid}"
+        placing = self._admission.running(key)
+        if placing is not None and checked.order.action is Action.DOWN and placing.record is None:
+            return self._stop(request, checked, signed, placing, now)
+        return self._change(request, checked, signed, placing, now)
+
+    # -- a grid that is being placed
+
+    def _stop(
+        self,
+        request: RequestId,
+        checked: CheckedOrder,
+        signed: SignedOrder,
+        placing: Placing,
+        now: float,
+    ) -> Answer:
+        """`down` of a grid that is no grid yet: it is not made. If it is before its stewards, they decide."""
+        grid = checked.order.grid
+        undecided = placing.undecided
+        effects = placing.cancel(now)
+        if undecided is not None:
+            about, alive = _first_notice(undecided), self._directory.alive
+            stopping = Changing(request, checked, signed, about, alive, now, undecided=True)
+            self._requests.add(stopping)
+            return [], stopping.start(now)
+        stopped = f"{grid} was still being placed; that request is cancelled"
+        view = answered(request, "down", grid, (stopped,), now)
+        done = msgspec.structs.replace(view, state=RequestState.DONE, stage="done")
+        self._requests.refused(done)
+        return effects, []
+
+    # -- a grid that there is
+
+    def _change(
+        self,
+        request: RequestId,
+        checked: CheckedOrder,
+        signed: SignedOrder,
+        placing: Placing | None,
+        now: float,
+    ) -> Answer:
+        order = checked.order
+        notice = self._notice(order.grid, checked, placing)
+        if notice is None or notice.state is GridState.DOWN:
+            lines = self._no_such_grid(order.grid, checked.principal.key)
+            return self._no(request, order.action, order.grid, lines, now)
+        names = [name for name, _ in notice.placed]
+        if order.workspace and order.workspace not in names:
+            missing = f"{order.grid} has no workspace {order.workspace}; it has {', '.join(names)}"
+            return self._no(request, order.action, order.grid, (missing,), now)
+        if order.action is Action.LEASE:
+            return self._lease(request, signed, notice, now)
+        if order.action in (Action.DOWN, Action.TERMINATE):
+            changing = Changing(request, checked, signed, notice, self._directory.alive, now)
+            self._requests.add(changing)
+            return [], changing.start(now)
+        boots = self._directory.boots(notice.grid)
+        acting = Acting(request, checked, signed, notice, boots, now)
+        self._requests.add(acting)
+        return acting.start(now), []
+
+    def _lease(self, request: RequestId, signed: SignedOrder, notice: Notice, now: float) -> Answer:
+        try:
+            extending = Extending(request, signed, by_of(signed), notice, now)
+        except Malformed as error:
+            return self._no(request, "lease", notice.name, (str(error),), now)
+        self._requests.add(extending)
+        return extending.start(now)
+
+    def _notice(self, name: str, checked: CheckedOrder, placing: Placing | None) -> Notice | None:
+        """What is known of a grid, also in the moment between its commit and its hosts' first word."""
+        heard = self._directory.notices.named(name, checked.principal.key)
+        if placing is not None and placing.record is not None:
+            record = placing.record
+            if heard is None or heard.grid != record.id:
+                return _first_notice(record)
+        return heard
+
+    def _no_such_grid(self, name: str, owner: KeyId) -> tuple[str, ...]:
+        known = self._directory.notices.named(name)
+        why = f"there is no grid named {name}"
+        help_ = "`overlayctl ps` lists the grids there are"
+        if known is not None and known.owner != owner and known.state is GridState.UP:
+            why = f"{name} belongs to site {known.owner_site}'s admin"
+            help_ = f"the same with --identity of site {known.owner_site}'s admin"
+        plan = self._quotes.holding(f"{owner}/{name}")
+        if plan is not None and known is None:
+            help_ = f"`overlayctl request cancel {plan.id}` lets the plan of it go"
+        return why, f"  would work: {help_}"
+
+    def _no(
+        self, request: RequestId, kind: str, grid: str, lines: tuple[str, ...], now: float
+    ) -> Answer:
+        self._requests.refused(answered(request, kind, grid, lines, now))
+        return [], []
+
+
+def _first_notice(record: GridRecord) -> Notice:
+    return Notice(
+        grid=record.id,
+        name=record.name,
+        owner=record.owner,
+        owner_site=record.owner_site,
+        epoch=record.epoch,
+        state=record.state,
+        stewards=record.stewards,
+        placed=tuple((a.workspace, a.host) for a in record.assignments),
+        addresses=(),
+        mine=(),
+        made_s=0.0,
+        lease_s=0,
+    )

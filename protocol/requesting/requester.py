@@ -1,0 +1,218 @@
+"""This peer as the one somebody asked: its requests, fed with what hosts, stewards and clocks say.
+
+The counterpart of hosting/host.py. What people ask comes in through orders.py; what is heard of hosts and grids
+is kept in host_directory.py; here it is carried to the requests it concerns.
+"""
+
+from collections.abc import Callable
+from typing import assert_never
+
+from protocol.capacity.advert import Advert, ImageLabel
+from protocol.contract.authority import Authority
+from protocol.contract.messages import (
+    ActReply,
+    DecidedAck,
+    HoldReply,
+    LeaseReply,
+    Quote,
+    RoomKept,
+    ToRequester,
+)
+from protocol.contract.notices import Notice
+from protocol.contract.outcomes import ChangeGrid, CommitGrid, Outcome, RequesterPurpose
+from protocol.requesting.acting import Acting
+from protocol.requesting.admission import Admission
+from protocol.requesting.changing import Changing
+from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
+from protocol.requesting.extending import Extending
+from protocol.requesting.host_directory import HostDirectory
+from protocol.requesting.orders import Orders
+from protocol.requesting.placing import Placing
+from protocol.requesting.proposal import TABLE as QUOTED
+from protocol.requesting.proposal import ProposalNotSaved
+from protocol.requesting.queue import Queue
+from protocol.requesting.queueing import TABLE as QUEUED
+from protocol.requesting.queueing import QueueNotSaved
+from protocol.requesting.quotes import Quotes
+from protocol.requesting.requests import Requests
+from protocol.requesting.surroundings import Surroundings
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Deadline, Effect, earliest
+from protocol.terms.ids import PeerId
+from protocol.trust.identity import Identity
+
+Answer = tuple[list[Effect], list[Outcome]]
+
+RequesterEvent = PlanAsked | OrderGiven | CancelAsked | QueueNotSaved | ProposalNotSaved
+"""What can happen to it: people ask, or the store refuses to keep what they asked."""
+
+
+class Requester:
+    """Follows requests to their answers."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        authority: Authority,
+        directory: HostDirectory,
+        detail: Callable[[tuple[str, ...], float], list[Effect]],
+        images: Callable[[], tuple[ImageLabel, ...]],
+        dice: Dice,
+        incarnation: int,
+        rows: dict[str, dict[str, bytes]],
+    ) -> None:
+        """`detail` asks other sites for their hosts, where they are not all known; `images` are this host's
+        own; `rows` is the whole store, by table."""
+        self.directory, self.requests = directory, Requests()
+        self.quotes = Quotes(self.requests)
+        surroundings = Surroundings(
+            f"{identity.peer}/{incarnation}",
+            directory.candidates,
+            directory.stewards,
+            detail,
+            directory.blind,
+            self.quotes.keep,
+            lambda: directory.narrowed,
+        )
+        self.queue = Queue(self.requests, authority, surroundings, dice)
+        admission = Admission(
+            identity,
+            authority,
+            surroundings,
+            dice,
+            self.requests,
+            directory,
+            self.queue,
+            self.quotes,
+            images,
+        )
+        self._orders = Orders(authority, self.requests, directory, self.quotes, admission)
+        self._queued, self._quoted = rows.get(QUEUED, {}), rows.get(QUOTED, {})
+
+    def begin(self, now: float) -> list[Effect]:
+        """A life begins: what waited goes on waiting, what was quoted still stands. Once, first."""
+        effects = self.queue.resume(self._queued, now) + self.quotes.resume(self._quoted, now)
+        self._queued, self._quoted = {}, {}
+        return effects
+
+    def handle(self, event: RequesterEvent, now: float) -> Answer:
+        """Somebody here asks; or what they asked cannot be kept."""
+        match event:
+            case PlanAsked() | OrderGiven() | CancelAsked():
+                return self._orders.handle(event, now)
+            case QueueNotSaved():
+                return self.queue.not_saved(event, now)
+            case ProposalNotSaved():
+                return self.quotes.not_saved(event, now)
+            case _:
+                assert_never(event)
+
+    # -- who is told
+
+    def message(self, sender: PeerId, message: ToRequester, now: float) -> Answer:
+        """A host answers: the request that asked is told, or the requests of that grid, or of that order."""
+        match message:
+            case Quote(request=request):
+                running = self.requests.running(request)
+                if isinstance(running, Placing):
+                    return running.quote(sender, message, now)
+            case HoldReply(grid=grid):
+                placing = self.requests.placing_of(grid)
+                if placing is not None:
+                    return placing.hold_reply(sender, message, now)
+            case DecidedAck(grid=grid):
+                for running in self.requests.about(grid):
+                    if isinstance(running, Placing | Extending):
+                        running.acknowledged(sender, message, now)
+                    elif isinstance(running, Changing):
+                        running.acknowledged(sender, message)
+            case RoomKept(order=order):
+                for placing in self.requests.placing(order):
+                    placing.kept(sender, message, now)
+            case LeaseReply(request=request):
+                running = self.requests.running(request)
+                if isinstance(running, Extending):
+                    return [], running.replied(sender, message, now)
+            case ActReply(request=request):
+                running = self.requests.running(request)
+                if isinstance(running, Acting):
+                    running.replied(sender, message, now)
+                    self._remind(running, now)
+            case _:
+                assert_never(message)
+        return [], []
+
+    def settled(self, purpose: RequesterPurpose, value: bytes, now: float) -> Answer:
+        """The stewards' word on a commit or a change of a request here."""
+        match purpose:
+            case CommitGrid(grid=grid):
+                placing = self.requests.placing_of(grid)
+                if placing is None:
+                    return [], []
+                answer = placing.settled(value, now)
+                self._remind(placing, now)
+                return answer
+            case ChangeGrid(request=request):
+                running = self.requests.running(request)
+                if isinstance(running, Extending):
+                    return running.settled(value, now), []
+                if isinstance(running, Changing):
+                    effects = running.settled(value, now)
+                    self._remind(running, now)
+                    return effects, []
+                return [], []
+            case _:
+                assert_never(purpose)
+
+    def unsettled(self, purpose: RequesterPurpose, why: str, now: float) -> Answer:
+        """No majority of stewards answered: nobody knows yet."""
+        match purpose:
+            case CommitGrid(grid=grid):
+                placing = self.requests.placing_of(grid)
+                return placing.unsettled(why, now) if placing is not None else ([], [])
+            case ChangeGrid(request=request):
+                running = self.requests.running(request)
+                if isinstance(running, Changing | Extending):
+                    running.unsettled(why, now)
+                return [], []
+            case _:
+                assert_never(purpose)
+
+    # -- what is heard
+
+    def advertised(self, peer: PeerId, advert: Advert, now: float) -> None:
+        """A host tells what it has. With more than before, a request that waits may try."""
+        if self.directory.advertised(peer, advert, now):
+            self.queue.room_changed(now, here=False)
+
+    def noticed(self, peer: PeerId, notice: Notice, now: float) -> None:
+        """A host tells of a grid."""
+        self.requests.noticed(peer, notice, now)
+
+    # -- time
+
+    def tick(self, now: float) -> Answer:
+        """Requests that must go on."""
+        effects, outcomes = self.requests.tick(now)
+        return effects + self.quotes.tick(now), outcomes
+
+    def next_deadline(self) -> Deadline | None:
+        """When to tick."""
+        return earliest(self.requests.next_deadline(), self.quotes.next_deadline())
+
+    def notes(self) -> list[Effect]:
+        """Each answer is told once; a request that waits no more leaves the queue."""
+        tidy = self.queue.tidy() + self.quotes.tidy()
+        return self.requests.notes() + tidy
+
+    # -- parts
+
+    def _remind(self, request: Placing | Changing | Acting, now: float) -> None:
+        """What was told before the request was ready to listen."""
+        for peer, heard in list(self.directory.notices.about(request.grid_id).items()):
+            if not request.running:
+                break
+            if isinstance(request, Placing):
+                request.noticed(heard.notice, now)
+            else:
+                request.noticed(peer, heard.notice, now)
