@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from overlayd.api.server import Served
     from overlayd.hosting import Hosting
     from overlayd.ports.images import Images
+    from protocol.node.snapshot import PeerView
 
 NOWHERE = "127.0.0.1:0"
 """Where a peer listens that only dials out: the transport must listen, and nobody else gets there."""
@@ -67,8 +68,8 @@ class Assembly:
         self.transport = ZmqTransport(credentials.identity)
         self.ring = EventRing(str(config.host.name))
         self.counts: Counter[str] = Counter()
-        self.node: Node
         self.driver: Driver
+        self._node: Node
         self._interpreter: Interpreter
         self._doorway = Doorway()
         self._connected = asyncio.Event()
@@ -77,6 +78,13 @@ class Assembly:
         self._api: Served | None = None
 
     # -- LocalPeer
+
+    @property
+    def view(self) -> "PeerView":
+        """The peer as it is now, to be read. Its code is loaded with the host's side."""
+        from protocol.node.snapshot import PeerView
+
+        return PeerView(self._node)
 
     @property
     def images(self) -> "Images":
@@ -115,7 +123,7 @@ class Assembly:
 
         counts = self.inbox.dropped + self._interpreter.counts + self._doorway.counts + self.counts
         counts += self.certificate.counts
-        return metrics.render(self.node, self.transport, counts + self._hosted().counts)
+        return metrics.render(self.view, self.transport, counts + self._hosted().counts)
 
     # -- life
 
@@ -127,9 +135,9 @@ class Assembly:
         self._listening = await asyncio.to_thread(listen, Path(api.socket), api.group)
         levels_above = self.config.overlay.levels_above
         identity, joins = self._identity(), self._joins()
-        self.node = Node(identity, None, (), joins, rows, dice, self.now(), levels_above)
+        self._node = Node(identity, None, (), joins, rows, dice, self.now(), levels_above)
         self._interpreter = Interpreter(
-            self.node.me,
+            identity.peer,
             self.transport,
             self.store,
             self._doorway,
@@ -137,7 +145,7 @@ class Assembly:
             self.ring,
             self.clock,
         )
-        self.driver = Driver(self.node, self.inbox, self._interpreter, self.clock)
+        self.driver = Driver(self._node, self.inbox, self._interpreter, self.clock)
         files = self.config.identity
         self.certificate = CertificateWatch(
             Path(files.key),
@@ -164,7 +172,7 @@ class Assembly:
         hosting_of = await asyncio.to_thread(_load_hosting)
         tag = short_hash(self._credentials.identity.key, digits=OWNER_TAG)
         self._hosting = hosting_of(
-            self.config, tag, self.node, self.supervisor, self._tell, self.now
+            self.config, tag, self.view, self.supervisor, self._tell, self.now
         )
         await self._hosting.open()
         self._doorway.open(self._hosting.realiser, self._hosting.bulk)

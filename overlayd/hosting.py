@@ -25,10 +25,9 @@ from overlayd.realise.realiser import Realiser, Tools
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
-from protocol.hosting.part import part_of
 from protocol.node.events import Event, ImagesChanged, Probed
-from protocol.node.node import Node
-from protocol.terms.ids import Digest, GridId, PeerId
+from protocol.node.snapshot import PeerView
+from protocol.terms.ids import GridId
 
 CACHE = Path("/var/cache/overlayd")
 """What was learnt of this machine by trying (KVM, QEMU's abilities), for all its daemons."""
@@ -41,14 +40,14 @@ class Hosting:
         self,
         config: DaemonConfig,
         owner_tag: str,
-        node: Node,
+        view: PeerView,
         supervisor: Supervisor,
         tell: Callable[[Event], None],
         now: Callable[[], float],
     ) -> None:
         """`owner_tag` marks what is this host's in the kernel and in the hypervisor."""
         state = Path(config.host.state)
-        self._config, self._owner_tag, self._node = config, owner_tag, node
+        self._config, self._owner_tag, self._view = config, owner_tag, view
         self._supervisor, self._tell = supervisor, tell
         self.paths = Paths(state)
         self.images = DirectoryImages(state / "images")
@@ -56,9 +55,8 @@ class Hosting:
         self._seeds = NoCloudSeeds(state / "seeds")
         self._network = KernelNetwork(state / "networks", owner_tag)
         self._compute = _compute(config, state, owner_tag, self.images)
-        self._fetcher = Fetcher(self.images, tell, self._sources, self._image_came)
-        authority = node.authority
-        self.consoles = Consoles(node, authority, self.paths, tell, now)
+        self._fetcher = Fetcher(self.images, tell, view.sources, self._image_came)
+        self.consoles = Consoles(view.me, view.console, self.paths, tell, now)
         self.bulk = Bulk(self.images, self._fetcher, self.consoles, supervisor, tell)
         self.realiser = Realiser(
             self._tools(), supervisor, config.compute.uri is not ComputeUri.TEST
@@ -83,19 +81,19 @@ class Hosting:
     async def images_changed(self) -> None:
         """Tells the node what the image store has; the first image is what KVM can be tried with."""
         self._tell(ImagesChanged(_labels(await self.images.list())))
-        if self._node.host.facts.accelerator == Accelerator.EMULATED:
+        if self._view.facts.accelerator == Accelerator.EMULATED:
             self._supervisor.spawn("reconsider", self._reconsider())
 
     async def _reconsider(self) -> None:
         facts = await self._facts(await self._compute.reconsider())
-        if facts.accelerator_why != self._node.host.facts.accelerator_why:
+        if facts.accelerator_why != self._view.facts.accelerator_why:
             self._tell(Probed(facts))
 
     def _carried(self) -> set[GridId]:
-        return {row.record.id for row in self._node.host.leases.rows()}
+        return set(self._view.carried())
 
     def _tools(self) -> Tools:
-        config, node = self._config, self._node
+        config, view = self._config, self._view
         underlay, mtu = str(config.network.underlay), config.network.mtu
         return Tools(
             compute=self._compute,
@@ -105,8 +103,8 @@ class Hosting:
             seeds=self._seeds,
             fetcher=self._fetcher,
             paths=self.paths,
-            site=plan.Site(node.me, self._owner_tag, underlay, mtu),
-            part_of=lambda grid: part_of(node.host.leases, node.notices, grid),
+            site=plan.Site(view.me, self._owner_tag, underlay, mtu),
+            part_of=view.part_of,
             tell=self._tell,
         )
 
@@ -115,17 +113,6 @@ class Hosting:
 
     def _image_came(self) -> None:
         self._supervisor.spawn("images-changed", self.images_changed())
-
-    def _sources(self, digest: Digest) -> list[PeerId]:
-        """Live peers that advertise an image, those of this site first."""
-        node = self._node
-        sites = node.membership.sites_alive()
-        found = [
-            peer
-            for peer, heard in node.directory.adverts.items()
-            if peer in sites and any(image.digest == digest for image in heard.advert.images)
-        ]
-        return sorted(found, key=lambda peer: sites[peer] != node.identity.site)
 
     async def _facts(self, offer: ComputeOffer) -> HostFacts:
         """What was probed, capped by the configuration."""

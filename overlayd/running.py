@@ -76,7 +76,7 @@ async def _run(config: DaemonConfig, credentials: Credentials) -> None:
             opening.result()
             _settle()
             notifier.notify("READY=1")
-            logs.logger().info("ready", peer=assembly.node.me, socket=config.api.socket)
+            logs.logger().info("ready", peer=assembly.view.me, socket=config.api.socket)
             await asyncio.wait({driving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         notifier.notify("STOPPING=1")
     finally:

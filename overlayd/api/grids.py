@@ -13,7 +13,6 @@ from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
 from overlayd.api.views import Accepted, GridView
 from protocol.grid.model import GridSpec
-from protocol.node import snapshot
 from protocol.node.rows import GridRow
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.requesting.proposal import Proposal
@@ -37,7 +36,7 @@ _PS = "`overlayctl ps` lists the grids there are"
 @get("/grids", summary="Every grid anybody tells of")
 async def grids(service: Here) -> list[GridRow]:
     """Those that are up first."""
-    return snapshot.grids(service.peer.node, service.peer.now())
+    return service.peer.view.grids(service.peer.now())
 
 
 @get("/grids/{name:str}", summary="One grid and its workspaces")
@@ -48,13 +47,13 @@ async def grid(name: FromPath[str], service: Here) -> GridView:
 
 def grid_view(service: Service, name: str) -> GridView:
     """404 names the grids there are."""
-    node, now = service.peer.node, service.peer.now()
-    rows = snapshot.grids(node, now)
-    found = snapshot.find_grid(node, name)
+    view, now = service.peer.view, service.peer.now()
+    rows = view.grids(now)
+    found = view.find_grid(name)
     if found is None:
         raise no_such("grid", name, [row.name for row in rows], _PS if rows else "")
-    row = next(row for row in rows if row.grid == found.grid)
-    return GridView(row, tuple(snapshot.workspaces(node, found.grid, now)))
+    row = next(row for row in rows if row.grid == found)
+    return GridView(row, tuple(view.workspaces(found, now)))
 
 
 @post("/plans", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Plan a grid")
@@ -76,18 +75,18 @@ async def plan(
 @get("/quotes", summary="Quotes that can be taken up")
 async def quotes(service: Here) -> list[Proposal]:
     """Those of this peer whose time is not up, oldest first."""
-    return service.peer.node.requester.quotes.all()
+    return service.peer.view.quotes()
 
 
 @get("/quotes/{quote_id:str}", summary="One quote")
 async def quote(quote_id: FromPath[str], service: Here) -> Proposal:
     """404 names the quotes there are."""
-    proposals = service.peer.node.requester.quotes
-    found = proposals.get(RequestId(quote_id))
+    view = service.peer.view
+    found = view.quote(RequestId(quote_id))
     if found is None:
         lasts = format_duration(PROPOSAL_S)
         again = f"`overlayctl plan --quote` again; a quote lasts {lasts}"
-        raise no_such("quote", quote_id, [p.id for p in proposals.all()], again)
+        raise no_such("quote", quote_id, [p.id for p in view.quotes()], again)
     return found
 
 

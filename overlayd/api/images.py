@@ -18,7 +18,6 @@ from overlayd.api.views import ImageHost, ImageRow
 from overlayd.ports.images import ImageError, ImageInfo
 from protocol.grid.problem import quoted
 from protocol.grid.syntax import image_problem
-from protocol.node import snapshot
 from protocol.terms.quantities import format_size
 
 IMAGE_MAX_BYTES = 64 << 30
@@ -43,15 +42,15 @@ async def images(service: Here) -> list[ImageRow]:
         found[info.name, info.digest] = ImageRow(
             info.name, info.digest, info.size_bytes, here=True, hosts=()
         )
+    view = service.peer.view
     hosts: dict[tuple[str, str], list[ImageHost]] = {key: [] for key in found}
-    for row in snapshot.peers(service.peer.node, service.peer.now()):
+    for row in view.peers(service.peer.now()):
         host = ImageHost(row.name, row.site, row.health, row.age_s)
         for label in row.images if row.health != "self" else ():
             key = (label.name, label.digest)
             found.setdefault(key, ImageRow(*key, label.size_bytes, here=False, hosts=()))
             hosts.setdefault(key, []).append(host)
-    identity = service.peer.node.identity
-    me = ImageHost(identity.name, identity.site, "self", 0.0)
+    me = ImageHost(view.name, view.site, "self", 0.0)
     return [
         ImageRow(
             row.name,

@@ -6,45 +6,43 @@ from litestar.params import FromQuery, JSONBody
 from overlayd.api.problems import ApiProblem
 from overlayd.api.service import Here
 from overlayd.api.views import Health, RevocationView, Telling
-from protocol.node import snapshot
 from protocol.node.events import NewsGiven, Revoking
 from protocol.node.rows import PeerRow, SelfRow, SiteRow, TimetableRow
 from protocol.peering import news
 from protocol.trust.record import SignedRecord
-from protocol.trust.revocation import check_revocation
 from protocol.trust.signing import Untrusted
 
 
 @get("/self", summary="This peer")
 async def this_peer(service: Here) -> SelfRow:
     """Names, address and counters of the peer that answers."""
-    return snapshot.this_peer(service.peer.node)
+    return service.peer.view.this_peer()
 
 
 @get("/peers", summary="Every known peer")
 async def peers(service: Here) -> list[PeerRow]:
     """By site and name, with how old each one's news is."""
-    return snapshot.peers(service.peer.node, service.peer.now())
+    return service.peer.view.peers(service.peer.now())
 
 
 @get("/sites", summary="Sites, their live hosts together")
 async def sites(service: Here) -> list[SiteRow]:
     """By name."""
-    return snapshot.sites(service.peer.node, service.peer.now())
+    return service.peer.view.sites(service.peer.now())
 
 
 @get("/timetable", summary="How much of each host is free from now on")
 async def timetable(service: Here, host: FromQuery[str] = "") -> list[TimetableRow]:
     """Of all hosts, or of one by name."""
-    rows = snapshot.timetables(service.peer.node, service.peer.now())
+    rows = service.peer.view.timetables(service.peer.now())
     return [row for row in rows if host in ("", row.name)]
 
 
 @get("/health", summary="Whether the daemon's loop turns")
 async def health(service: Here) -> Health:
     """Answers at all, and with the peer's own time."""
-    identity = service.peer.node.identity
-    return Health("ok", identity.name, identity.site, service.peer.now())
+    view = service.peer.view
+    return Health("ok", view.name, view.site, service.peer.now())
 
 
 @post("/news", summary="A line for the people of every host", status_code=202)
@@ -59,14 +57,10 @@ async def tell(service: Here, data: JSONBody[Telling]) -> Telling:
 @post("/revocations", status_code=202, summary="Publish a revocation")
 async def revoke(service: Here, data: JSONBody[SignedRecord]) -> RevocationView:
     """Checked, taken in, and spread to every peer; the certificate is believed by none that has heard."""
-    node = service.peer.node
-    identity = node.identity
     try:
-        revocation = check_revocation(data, identity.federation, identity.verifier)
+        revocation, known = service.peer.view.revocation(data)
     except Untrusted as error:
         raise ApiProblem(400, f"this revocation is not accepted: {error}") from None
-    certified = (revocation.issuer, revocation.serial)
-    known = certified in node.certificates.revocations
     service.peer.submit(Revoking(data))
     return RevocationView(
         revocation.what, revocation.serial, revocation.reason, revocation.until_s, known

@@ -47,7 +47,7 @@ class Service:
 
     def request(self, request: RequestId) -> RequestView | None:
         """A request as the node has it, or as it was taken in a moment ago."""
-        view = self.peer.node.requester.requests.view(request)
+        view = self.peer.view.request(request)
         if view is not None:
             self._taken.pop(request, None)
             return view
@@ -59,7 +59,7 @@ class Service:
 
     def requests(self) -> list[RequestView]:
         """All that are remembered, oldest first."""
-        views = self.peer.node.requester.requests.views()
+        views = self.peer.view.requests()
         known = {view.id for view in views}
         waiting = [request for request in self._taken if request not in known]
         return views + [view for r in waiting if (view := self.request(r)) is not None]

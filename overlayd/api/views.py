@@ -1,4 +1,4 @@
-"""What the API says beyond the node's own snapshot. Cheap to import: faces decode answers with it."""
+"""What the API says beyond the rows of the peer's view. Cheap to import: faces decode answers with it."""
 
 from typing import Annotated
 

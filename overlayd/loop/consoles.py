@@ -9,12 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from overlayd.realise.paths import Paths
-from protocol.contract.authority import Authority
 from protocol.node.events import Say
 from protocol.node.messages import ConsoleAsk, ConsoleText
-from protocol.node.node import Node
-from protocol.terms.ids import PeerId, short_hash
-from protocol.trust.order import Action, SignedOrder
+from protocol.node.rows import NoConsole
+from protocol.terms.ids import GridId, PeerId, short_hash
+from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
 
 _CHUNK_BYTES = 64 << 10
@@ -31,13 +30,14 @@ class Consoles:
 
     def __init__(
         self,
-        node: Node,
-        authority: Authority,
+        me: PeerId,
+        opens: Callable[[SignedOrder, float], tuple[GridId, str]],
         paths: Paths,
         say: Callable[[Say], None],
         now: Callable[[], float],
     ) -> None:
-        self._node, self._authority, self._paths = node, authority, paths
+        """`opens` says which grid's workspace an order opens the console of, now. Untrusted, NoConsole."""
+        self._me, self._opens, self._paths = me, opens, paths
         self._say, self._now = say, now
         self._waiting: dict[tuple[PeerId, str], asyncio.Future[ConsoleText]] = {}
         self._asked = 0
@@ -45,9 +45,9 @@ class Consoles:
     async def ask(self, peer: PeerId, order: SignedOrder, offset: int, keys: bytes) -> ConsoleText:
         """The console of a workspace on `peer`; what went wrong is in `problem`."""
         self._asked += 1
-        session = short_hash(str(self._asked), self._node.me, digits=16)
+        session = short_hash(str(self._asked), self._me, digits=16)
         ask = ConsoleAsk(session, order, offset, keys)
-        if peer == self._node.me:
+        if peer == self._me:
             return await self.serve(ask)
         future: asyncio.Future[ConsoleText] = asyncio.get_running_loop().create_future()
         self._waiting[peer, session] = future
@@ -68,36 +68,16 @@ class Consoles:
     async def serve(self, ask: ConsoleAsk) -> ConsoleText:
         """Reads (and types into) a console of this host, if the order allows it."""
         try:
-            log, socket = self._find(ask)
+            grid, workspace = self._opens(ask.order, self._now())
+            log, socket = self._paths.console(grid, workspace)
             if ask.keys:
                 await _type(socket, ask.keys[:_KEYS_BYTES])
             data = await asyncio.to_thread(_read, log, ask.offset)
         except FileNotFoundError:
             return ConsoleText(ask.session, ask.offset, b"", "it has no console, or none yet")
-        except (Untrusted, LookupError, OSError) as error:
+        except (Untrusted, NoConsole, OSError) as error:
             return ConsoleText(ask.session, ask.offset, b"", str(error))
         return ConsoleText(ask.session, ask.offset, data, "")
-
-    def _find(self, ask: ConsoleAsk) -> tuple[Path, Path]:
-        checked = self._authority.order(ask.order, self._now(), fresh=True)
-        order = checked.order
-        whose = ""
-        for row in self._node.host.leases.rows():
-            record = row.record
-            if order.grid not in (record.id, record.name):
-                continue
-            if record.owner != checked.principal.key:
-                whose = record.owner_site
-                continue
-            self._authority.change(ask.order, record, self._now())
-            if order.action is not Action.CONSOLE:
-                raise LookupError(f"an order to {order.action} does not open a console")
-            if order.workspace not in [wanted.workspace for wanted in row.wanted]:
-                break
-            return self._paths.console(record.id, order.workspace)
-        if whose:
-            raise LookupError(f"{order.grid} belongs to site {whose}'s admin; use that --identity")
-        raise LookupError(f"this host does not carry {order.grid}/{order.workspace}")
 
 
 async def _type(socket: Path, keys: bytes) -> None:

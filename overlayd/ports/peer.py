@@ -1,19 +1,21 @@
-"""The running peer as its faces meet it: read the node, hand it events, watch what happens.
+"""The running peer as its faces meet it: read it, hand it events, watch what happens.
 
 Everything here is called on the daemon's event loop. A face never decides and never touches the node's
-state: it reads through protocol.node.snapshot and asks through `submit`.
+parts, which it cannot get at: it reads the view and asks through `submit`.
 """
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from overlayd.ports.images import Images
 from protocol.node.events import Event
 from protocol.node.messages import ConsoleText
-from protocol.node.node import Node
 from protocol.terms.ids import PeerId
 from protocol.trust.order import SignedOrder
+
+if TYPE_CHECKING:
+    from protocol.node.snapshot import PeerView
 
 
 class Busy(Exception):
@@ -41,8 +43,8 @@ class LocalPeer(Protocol):
     """What a face may use of the running daemon."""
 
     @property
-    def node(self) -> Node:
-        """Read through protocol.node.snapshot only."""
+    def view(self) -> "PeerView":
+        """The peer as it is now, to be read."""
 
     @property
     def images(self) -> Images:

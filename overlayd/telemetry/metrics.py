@@ -1,22 +1,21 @@
-"""Metrics in Prometheus's text format, read from the node's snapshot when somebody asks."""
+"""Metrics in Prometheus's text format, read from the peer's view when somebody asks."""
 
 from collections import Counter
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from overlayd.ports.transport import Transport
-from protocol.node.node import Node
-from protocol.node.snapshot import this_peer
+from protocol.node.snapshot import PeerView
 
 
-def render(node: Node, transport: Transport, shell: Counter[str]) -> bytes:
+def render(view: PeerView, transport: Transport, shell: Counter[str]) -> bytes:
     """Everything, as text."""
     registry = CollectorRegistry()
 
     def gauge(name: str, help_: str, value: float) -> None:
         Gauge(f"overlayd_{name}", help_, registry=registry).set(value)
 
-    me = this_peer(node)
+    me = view.this_peer()
     gauge("peers_known", "Peers this one has heard of", me.known)
     gauge("neighbours", "Peers in the active view", me.neighbours)
     gauge("directory_records", "Records in the directory", me.records)
@@ -24,7 +23,7 @@ def render(node: Node, transport: Transport, shell: Counter[str]) -> bytes:
     gauge("grids_carried", "Grids this host carries part of", me.carried)
     gauge("messages_without_connection", "Messages that found no connection", me.dropped)
     gauge("quarantined", "Peers refused for their faults", me.quarantined)
-    free = node.host.ledger.free
+    free = view.free
     gauge("free_cpus", "Cpus not promised", free.cpus_milli / 1000)
     gauge("free_memory_bytes", "Memory not promised", free.memory_bytes)
     gauge("free_disk_bytes", "Disk not promised", free.disk_bytes)

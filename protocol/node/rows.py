@@ -138,3 +138,7 @@ class TimetableRow(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...]
     """Free room; the first holds now, what is after the last is told as the least of it."""
     rates: Rates
+
+
+class NoConsole(Exception):
+    """An order opens no console at a host; the text says to a person why not."""

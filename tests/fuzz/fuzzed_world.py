@@ -38,7 +38,7 @@ from protocol.node.events import (
 )
 from protocol.node.messages import Message
 from protocol.node.node import Node
-from protocol.node.snapshot import grids, peers, sites, this_peer
+from protocol.node.snapshot import PeerView
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.sim.keys import SimSealer, SimVerifier
 from protocol.sim.people import grid_spec
@@ -88,9 +88,10 @@ class World:
             if self.choices.over:
                 break
             self.feed(self.event())
-        for read in (peers, sites, grids):
-            read(self.node, self.now_s)
-        this_peer(self.node)
+        view = PeerView(self.node)
+        for read in (view.peers, view.sites, view.grids):
+            read(self.now_s)
+        view.this_peer()
 
     def feed(self, event: Event) -> None:
         """One event, and what this node says to itself because of it."""

@@ -26,6 +26,7 @@ from protocol.hosting.events import Cleared, Progressed
 from protocol.node.events import Arrived, Event, ImagesChanged, Started, Ticked
 from protocol.node.messages import ConsoleText
 from protocol.node.node import Node
+from protocol.node.snapshot import PeerView
 from protocol.terms.effects import Note, Persist, Realise, Send
 from protocol.terms.ids import GridId, PeerId
 from protocol.trust.identity import Identity
@@ -62,6 +63,7 @@ class OneHost:
             address="192.0.2.1:7700",
         )
         self.node = Node(identity, FACTS, (), (), {}, Random(7), time.time())
+        self.view = PeerView(self.node)
         self.images = FakeImages()
         self.builds = builds
         self.full = False

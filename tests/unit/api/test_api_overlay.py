@@ -17,9 +17,15 @@ from protocol.node.rows import PeerRow, SelfRow, SiteRow
 from protocol.trust.order import Action
 
 
+def own_images(host: OneHost) -> list[str]:
+    """What the node was told this host has."""
+    (row,) = host.view.peers(host.now())
+    return [image.name for image in row.images]
+
+
 async def test_this_peer_its_site_and_its_health(api: AsyncClient, host: OneHost) -> None:
     me = msgspec.json.decode((await api.get("/self")).content, type=SelfRow)
-    assert (me.name, me.site, me.peer) == ("h1", "ams", host.node.me)
+    assert (me.name, me.site, me.peer) == ("h1", "ams", host.view.me)
     (peer,) = msgspec.json.decode((await api.get("/peers")).content, type=list[PeerRow])
     assert (peer.name, peer.health, peer.driver) == ("h1", "self", "test")
     assert peer.shapes[0] == ("0.25cpu/128M", 16)
@@ -116,11 +122,11 @@ async def test_an_image_comes_and_goes(api: AsyncClient, host: OneHost, tmp_path
         ("guest", True, "h1"),
         ("mine", True, "h1"),
     ]
-    await until(lambda: [i.name for i in host.node.host.images] == ["guest", "mine"])
+    await until(lambda: own_images(host) == ["guest", "mine"])
     again = await api.post("/images", content=file.read_bytes())
     assert again.json() == info
     assert (await api.delete(f"/images/{info['digest'][:8]}")).json() == info
-    await until(lambda: [i.name for i in host.node.host.images] == ["guest"])
+    await until(lambda: own_images(host) == ["guest"])
     gone = await api.delete("/images/mine")
     assert (gone.status_code, gone.json()["problem"]) == (
         404,

@@ -294,7 +294,7 @@ def test_request_cancel_ends_what_waits(daemon: Daemon) -> None:
         said = daemon.ask("request", "cancel", request).stdout
         assert said == "cancelled; it waits no more\n", "said again, it is done once"
     assert "queued" not in daemon.ask("ps").stdout
-    assert len(daemon.host.node.host.holds) == 0
+    assert daemon.host.view.this_peer().holds == 0
 
 
 def test_request_cancel_of_what_is_none(daemon: Daemon) -> None:

@@ -5,7 +5,6 @@ import pytest
 from asked_daemon import Daemon
 
 from overlayd.cli.overlay import _health
-from protocol.node.snapshot import peers
 
 DAY_S = 86400.0
 
@@ -26,7 +25,7 @@ DAY_S = 86400.0
     ],
 )
 def test_health_in_words(daemon: Daemon, changes: dict[str, object], says: str) -> None:
-    (row,) = peers(daemon.host.node, daemon.host.now())
+    (row,) = daemon.host.view.peers(daemon.host.now())
     assert row.certificate_s is not None
     assert 89 * DAY_S < row.certificate_s <= 90 * DAY_S
     assert _health(msgspec.structs.replace(row, **{"health": "alive", **changes})) == says

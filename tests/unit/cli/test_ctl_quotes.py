@@ -53,7 +53,7 @@ def test_what_moved_is_said_and_what_would_work(daemon: Daemon) -> None:
         error,
     ), error
     assert daemon.ask("ps", "demo", code=1)
-    assert len(daemon.host.node.host.holds) == 0
+    assert daemon.host.view.this_peer().holds == 0
 
 
 def test_an_image_that_is_gone(daemon: Daemon) -> None:

@@ -47,9 +47,11 @@ def test_the_rest_is_for_the_command_line(arguments: list[str]) -> None:
     ("loads", "not_these"),
     [
         # The time from start to joined, and the memory of a daemon nobody asks.
-        ("import overlayd.running", HEAVY),
+        ("import overlayd.running", (*HEAVY, "protocol.node.snapshot")),
         # The memory of a host that carries nothing.
         ("import overlayd.hosting", ("pyroute2", "pycdlib", "litestar")),
+        # A command that shows what a daemon says; it runs none.
+        ("import overlayd.cli.overlay", ("protocol.node.node", "protocol.node.snapshot")),
         # The time to the first answer.
         ("from overlayd.api.app import create_app; create_app(None, Path('up'))", ("pydantic",)),
     ],

@@ -1,4 +1,4 @@
-"""What is typed into a console reaches the guest, however slowly it reads."""
+"""Consoles are opened as orders allow, here or by their host; what is typed reaches a slow guest too."""
 
 import asyncio
 import contextlib
@@ -9,9 +9,84 @@ from pathlib import Path
 import pytest
 
 from overlayd.loop import consoles
+from overlayd.loop.consoles import Consoles
+from overlayd.realise.paths import Paths
+from protocol.node.events import Say
+from protocol.node.messages import ConsoleAsk, ConsoleText
+from protocol.node.rows import NoConsole
+from protocol.terms.ids import GridId, PeerId
+from protocol.trust.order import SignedOrder
+from protocol.trust.signing import Reason, Untrusted
 
 KEYS = b"echo $((6*7)) of a line that is longer than what a serial port takes at once\n"
 FIFO = 16
+ME, YOU = PeerId("me"), PeerId("you")
+ORDER = SignedOrder(b"an order", b"", ())
+NOW = 5.0
+
+
+class Host:
+    """Its consoles, of a node that opens `g`'s `web-1` to anybody, or says why not."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths = Paths(folder)
+        self.refuses: Exception | None = None
+        self.asked: list[tuple[SignedOrder, float]] = []
+        self.said: list[Say] = []
+        self.consoles = Consoles(ME, self._opens, self.paths, self.said.append, lambda: NOW)
+
+    def _opens(self, order: SignedOrder, now: float) -> tuple[GridId, str]:
+        self.asked.append((order, now))
+        if self.refuses is not None:
+            raise self.refuses
+        return GridId("g"), "web-1"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+async def test_a_console_of_this_host_is_read_from_its_log(host: Host) -> None:
+    log, _ = host.paths.console(GridId("g"), "web-1")
+    log.parent.mkdir(parents=True)
+    log.write_bytes(b"booting\nlogin: ")
+    text = await host.consoles.ask(ME, ORDER, 8, b"")
+    assert (text.data, text.offset, text.problem) == (b"login: ", 8, "")
+    assert host.asked == [(ORDER, NOW)]
+    assert host.said == []
+
+
+@pytest.mark.parametrize(
+    ("refuses", "said"),
+    [
+        (NoConsole("this host does not carry g/web-2"), "this host does not carry g/web-2"),
+        (Untrusted(Reason.MALFORMED, "no order at all"), "no order at all"),
+        (None, "it has no console, or none yet"),
+    ],
+)
+async def test_what_is_not_opened_says_why(
+    host: Host, refuses: Exception | None, said: str
+) -> None:
+    host.refuses = refuses
+    text = await host.consoles.serve(ConsoleAsk("s", ORDER, 3, b""))
+    assert (text.session, text.offset, text.data) == ("s", 3, b"")
+    assert text.problem.endswith(said)
+
+
+async def test_another_hosts_console_is_asked_of_that_host_and_believed_of_no_other(
+    host: Host,
+) -> None:
+    asking = asyncio.create_task(host.consoles.ask(YOU, ORDER, 0, b"x"))
+    await asyncio.sleep(0)
+    (say,) = host.said
+    assert isinstance(say.message, ConsoleAsk)
+    assert (say.peer, say.message.order, say.message.keys) == (YOU, ORDER, b"x")
+    answer = ConsoleText(say.message.session, 0, b"hello", "")
+    host.consoles.deliver(PeerId("mallory"), ConsoleText(say.message.session, 0, b"lie", ""))
+    host.consoles.deliver(YOU, answer)
+    assert await asking == answer
+    assert host.asked == [], "whether it may is that host's to say"
 
 
 async def like_qemu(listener: socket.socket) -> bytes:

@@ -24,7 +24,7 @@ from protocol.node.events import (
     Ticked,
 )
 from protocol.node.node import Node, Rows
-from protocol.node.snapshot import grids, peers, sites, this_peer
+from protocol.node.snapshot import PeerView
 from protocol.requesting.events import OrderGiven, PlanAsked
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.sim.people import IMAGE, Admin, grid_spec
@@ -134,7 +134,7 @@ def test_a_friend_is_known_saved_and_asked_to_be_a_neighbour() -> None:
     saved = [e for e in effects if isinstance(e, Persist)]
     assert [(r.table, r.key, r.value) for e in saved for r in e.rows] == [("peer", YOU, b"h2:7000")]
     assert saved[0].otherwise == Untidied()
-    assert [row.name for row in peers(peer, NOW)] == ["h1", "h2"]
+    assert [row.name for row in PeerView(peer).peers(NOW)] == ["h1", "h2"]
 
 
 def test_nothing_is_heard_before_hello() -> None:
@@ -205,9 +205,9 @@ def test_a_flood_is_dropped_counted_and_ends_in_quarantine() -> None:
         Note("peer.quarantined", "h2", "for 30 s: flood-membership"),
     ]
     assert peer.quarantines.counts["flood-membership"] == PATIENCE
-    (row,) = [row for row in peers(peer, NOW) if row.peer == YOU]
+    (row,) = [row for row in PeerView(peer).peers(NOW) if row.peer == YOU]
     assert (row.quarantine_s, row.faults) == (QUARANTINE_S, PATIENCE)
-    assert this_peer(peer).quarantined == 1
+    assert PeerView(peer).this_peer().quarantined == 1
     assert peer.handle(Arrived(YOU, hello(OTHER), "", 40), NOW) == []
     assert peer.quarantines.counts["quarantined"] == 1
     peer.check()
@@ -325,10 +325,10 @@ def test_alone_it_places_a_grid_on_itself() -> None:
     assert sorted(w.workspace for w in row.wanted) == ["web-1", "web-2"]
     assert now < NOW + 5
     peer.handle(Ticked(), now + 1)
-    (seen,) = grids(peer, now + 1)
+    (seen,) = PeerView(peer).grids(now + 1)
     assert (seen.name, seen.state, seen.phases) == ("shop", "up", (("held", 2),))
-    assert this_peer(peer).carried == 1
-    assert sites(peer, now)[0].workspaces == 2
+    assert PeerView(peer).this_peer().carried == 1
+    assert PeerView(peer).sites(now)[0].workspaces == 2
 
 
 def test_a_host_that_was_probed_again_tells() -> None:

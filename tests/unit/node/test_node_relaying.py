@@ -18,7 +18,7 @@ from protocol.node.events import (
 )
 from protocol.node.messages import ImageAsk
 from protocol.node.node import Node
-from protocol.node.snapshot import peers, this_peer
+from protocol.node.snapshot import PeerView
 from protocol.relay.messages import Relayed
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.terms.effects import Dial, Effect, HandOver, HangUp, Send
@@ -138,14 +138,14 @@ def test_bulk_goes_through_the_relay_and_its_cause_with_it(trio: Trio) -> None:
 def test_faces_see_how_each_is_reached_and_through_whom(trio: Trio) -> None:
     trio.feed("a", Say(trio.peer("b"), ASK))
     trio.pass_time(1.0)
-    rows = {row.name: row for row in peers(trio.nodes["a"], trio.now)}
+    rows = {row.name: row for row in PeerView(trio.nodes["a"]).peers(trio.now)}
     assert {name: row.reach for name, row in rows.items()} == {
         "a": "nat",
         "b": "nat",
         "r": "public",
     }
     assert {name: row.through for name, row in rows.items()} == {"a": "", "b": "r", "r": ""}
-    assert this_peer(trio.nodes["r"]).relayed["messages"] > 0
+    assert PeerView(trio.nodes["r"]).this_peer().relayed["messages"] > 0
     known = trio.nodes["a"].membership.known[trio.peer("b")]
     assert known.via == (trio.peer("r"),)
 

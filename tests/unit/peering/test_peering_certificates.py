@@ -10,7 +10,7 @@ from protocol.capacity.quantum import Quantum
 from protocol.membership.messages import Hello, Presence
 from protocol.node.events import Arrived, Connected, Renewed, Revoking, Started, Ticked
 from protocol.node.node import Node, Rows
-from protocol.node.snapshot import peers
+from protocol.node.snapshot import PeerView
 from protocol.requesting.events import OrderGiven
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.sim.people import Admin, grid_spec
@@ -91,7 +91,7 @@ def notes(effects: list[Effect], kind: str) -> list[Note]:
 
 
 def names(node: Node) -> list[str]:
-    return [row.name for row in peers(node, NOW)]
+    return [row.name for row in PeerView(node).peers(NOW)]
 
 
 def test_a_revoked_member_is_out_at_once_with_all_it_said() -> None:
@@ -187,7 +187,7 @@ def test_who_renews_in_time_stays() -> None:
     renewed = presence(chain_of("h2", serial="cd" * 8), incarnation=2)
     node.handle(Arrived(YOU, Gossip((renewed,)), ""), NOW + 50.0)
     assert notes(node.handle(Ticked(), ends_s), "peer.expelled") == []
-    (row,) = [row for row in peers(node, ends_s) if row.peer == YOU]
+    (row,) = [row for row in PeerView(node).peers(ends_s) if row.peer == YOU]
     assert row.certificate_s == FED.until_s - ends_s
     assert row.serial == "cd" * 8
 

@@ -1,16 +1,20 @@
-"""Events are numbered, bounded and awaitable; tasks are named, logged and ended; logs are lines of JSON."""
+"""Events are numbered, bounded and awaitable; tasks are named and ended; logs are lines of JSON; metrics."""
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from overlayd.config.daemonfile import LogFormat, LogLevel, LogTable
-from overlayd.telemetry import logs
+from overlayd.fakes.transport import FakeHub, FakeTransport
+from overlayd.telemetry import logs, metrics
 from overlayd.telemetry.events import KEPT, EventRing
 from overlayd.telemetry.supervisor import Supervisor
+from protocol.node.snapshot import PeerView
+from protocol.sim.world import CAPACITY, World
 from protocol.terms.effects import Note
 
 
@@ -109,3 +113,21 @@ def test_logs_for_people_say_the_same(capsys: pytest.CaptureFixture[str]) -> Non
     assert "hold.granted" in said
     assert "star" in said
     assert "\x1b[2J" not in said
+
+
+def test_metrics_are_read_from_the_view_of_the_peer() -> None:
+    world = World(1, 2, 1)
+    world.start_all()
+    world.run(5.0)
+    node = world.peers[0].node
+    assert node is not None
+    transport = FakeTransport(FakeHub(), world.peers[0].id)
+    text = metrics.render(PeerView(node), transport, Counter({"told-while-busy": 3})).decode()
+    lines = text.splitlines()
+    for line in (
+        "overlayd_peers_known 1.0",
+        "overlayd_neighbours 1.0",
+        f"overlayd_free_cpus {CAPACITY.cpus_milli / 1000}",
+        'overlayd_shell{what="told-while-busy"} 3.0',
+    ):
+        assert line in lines

@@ -1,0 +1,101 @@
+"""Rows of grids and workspaces, as a PeerView answers them, and whose console may be opened here."""
+
+from protocol.contract.notices import Notice
+from protocol.grid.lifecycle import Phase, Status
+from protocol.grid.record import GridState
+from protocol.node.node import Node
+from protocol.node.rows import GridRow, NoConsole, WorkspaceRow
+from protocol.node.snapshot_peers import health_of, name_of, site_of
+from protocol.terms.ids import GridId
+from protocol.trust.order import Action, SignedOrder
+
+
+def grids(node: Node, now: float) -> list[GridRow]:
+    """Every grid anybody tells of, those that are up first."""
+    rows = []
+    for grid in node.notices.grids():
+        newest = node.notices.newest(grid)
+        if newest is None:
+            continue
+        members = workspaces(node, grid, now)
+        phases: dict[str, int] = {}
+        for member in members:
+            phases[member.phase] = phases.get(member.phase, 0) + 1
+        rows.append(
+            GridRow(
+                grid=grid,
+                name=newest.name,
+                owner_site=newest.owner_site,
+                state=newest.state,
+                epoch=newest.epoch,
+                workspaces=len(members),
+                phases=tuple(phases.items()),
+                hosts=len(dict.fromkeys(m.peer for m in members)),
+                sites=len(dict.fromkeys(m.site for m in members)),
+                stewards=tuple(name_of(node, peer) for peer in newest.stewards),
+                lease_left_s=max(0.0, newest.ends_s - max(now, newest.starts_s)),
+                starts_in_s=max(0.0, newest.starts_s - now),
+                kept_left_s=max(0.0, newest.kept_until_s - now),
+            )
+        )
+    return sorted(rows, key=lambda row: (row.state != GridState.UP, row.name))
+
+
+def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
+    """The workspaces of a grid, in the record's order."""
+    newest = node.notices.newest(grid)
+    if newest is None:
+        return []
+    addresses = dict(newest.addresses)
+    about = node.notices.about(grid)
+    rows = []
+    for name, peer in newest.placed:
+        heard = about.get(peer)
+        status = _status(heard.notice, name) if heard is not None else None
+        phase = status.phase if status is not None else Phase.HELD
+        if newest.state is GridState.DOWN and status is None:
+            phase = Phase.GONE if heard is not None else Phase.ENDING
+        rows.append(
+            WorkspaceRow(
+                grid=newest.name,
+                grid_id=grid,
+                workspace=name,
+                host=name_of(node, peer),
+                peer=peer,
+                site=site_of(node, peer),
+                phase=phase,
+                detail=status.detail if status is not None else "",
+                address=addresses.get(name, ""),
+                boot=status.boot if status is not None else 0,
+                age_s=now - heard.received_s if heard is not None else -1.0,
+                host_health=health_of(node, peer),
+            )
+        )
+    return rows
+
+
+def console(node: Node, signed: SignedOrder, now: float) -> tuple[GridId, str]:
+    """The grid and the workspace whose console an order opens on this host. Untrusted, NoConsole."""
+    checked = node.authority.order(signed, now, fresh=True)
+    order = checked.order
+    whose = ""
+    for row in node.host.leases.rows():
+        record = row.record
+        if order.grid not in (record.id, record.name):
+            continue
+        if record.owner != checked.principal.key:
+            whose = record.owner_site
+            continue
+        node.authority.change(signed, record, now)
+        if order.action is not Action.CONSOLE:
+            raise NoConsole(f"an order to {order.action} does not open a console")
+        if order.workspace not in [wanted.workspace for wanted in row.wanted]:
+            break
+        return record.id, order.workspace
+    if whose:
+        raise NoConsole(f"{order.grid} belongs to site {whose}'s admin; use that --identity")
+    raise NoConsole(f"this host does not carry {order.grid}/{order.workspace}")
+
+
+def _status(notice: Notice, workspace: str) -> Status | None:
+    return next((status for status in notice.mine if status.workspace == workspace), None)
