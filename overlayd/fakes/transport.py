@@ -111,7 +111,7 @@ class FakeTransport:
             and other.peer == peer
             and peer not in self._denied | {self.peer}
             and self._hub.connected(self.peer, peer)
-            and self.peer not in other._denied
+            and not other.denies(self.peer)
         )
         self._emit(Knocked(peer, reached))
 
@@ -121,6 +121,10 @@ class FakeTransport:
         if (timer := self._timers.pop(peer, None)) is not None:
             timer.cancel()
         self.drop_paths({peer}, "hung up")
+
+    def denies(self, peer: PeerId) -> bool:
+        """Whether a peer is refused here."""
+        return peer in self._denied
 
     def deny(self, peers: Set[PeerId]) -> None:
         """These, and only these, are refused from now on."""
