@@ -89,3 +89,12 @@ def test_what_is_excepted_still_needs_it() -> None:
         if not any(any(long_lines(p.read_text())) for p in PAGES if _of(p, (folder,)))
     ]
     assert needless == []
+
+
+def test_the_files_that_the_architecture_names_are_there() -> None:
+    text = (TOP / "ARCHITECTURE.md").read_text()
+    files = [_name(path) for path in tracked(".py")]
+    named = re.findall(r"`((?:\w+/)*\w+\.py)`", text)
+    assert len(named) > 30, "a newcomer follows a request through the files"
+    missing = [name for name in named if not any(f"/{file}".endswith(f"/{name}") for file in files)]
+    assert missing == []
