@@ -15,13 +15,13 @@ DIMENSIONS = 4
 
 FAR_S = 10.0
 ERROR_MOST = 1.5
-"""Error of one that has measured nothing."""
+"""The error of a peer that has measured nothing."""
 
 Axis = Annotated[float, msgspec.Meta(ge=-FAR_S, le=FAR_S)]
 
 
 class Coordinate(msgspec.Struct, frozen=True, array_like=True):
-    """A point. All in seconds of round-trip time, `error` relative (0 perfect, 1.5 nothing known)."""
+    """A point, in seconds of round-trip time. `error` is relative: 0 is perfect, 1.5 nothing known."""
 
     at: Annotated[tuple[Axis, ...], msgspec.Meta(min_length=DIMENSIONS, max_length=DIMENSIONS)]
     height_s: Annotated[float, msgspec.Meta(ge=0.0, le=FAR_S)]
@@ -29,7 +29,7 @@ class Coordinate(msgspec.Struct, frozen=True, array_like=True):
 
 
 NOWHERE = Coordinate((0.0,) * DIMENSIONS, 0.0, ERROR_MOST)
-"""Of a peer that has measured nothing yet."""
+"""The point of a peer that has measured nothing yet."""
 
 
 def distance_s(a: Coordinate, b: Coordinate) -> float:
@@ -46,5 +46,5 @@ def point(*at_ms: float) -> Coordinate:
 
 
 def known(coordinate: Coordinate) -> bool:
-    """Whether its peer has measured enough for a distance to mean something."""
+    """Whether the peer there has measured enough for a distance to mean something."""
     return coordinate.error < ERROR_MOST / 2

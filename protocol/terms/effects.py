@@ -1,8 +1,8 @@
 """What a machine asks of the world. Effects are values; the shell (or the simulator) carries them out in order.
 
 A `Persist` is on disk before anything behind it in the same list happens: a host never says "held for
-you" before that is true after a power cut. If it fails, what is behind it does not happen and
-`otherwise`, when there is one, is handled next.
+you" before that would survive a power cut. If the write fails, what is behind it does not happen, and
+its `otherwise`, if it has one, is handled next.
 """
 
 import msgspec
@@ -11,14 +11,17 @@ from protocol.terms.ids import PeerId
 
 
 class Deadline(msgspec.Struct, frozen=True, order=True):
-    """When a machine wants to be woken, and why (the why is for traces)."""
+    """When a machine wants to be woken, in Unix seconds, and why. Only traces read the why."""
 
     at_s: float
     why: str
 
 
 def earliest(*deadlines: Deadline | None) -> Deadline | None:
-    """The first of some deadlines, None if there is none. Asked a dozen times a step: a loop is quickest."""
+    """The first of some deadlines; None if there is none.
+
+    It is called a dozen times a step, and a plain loop is quickest.
+    """
     first = None
     for deadline in deadlines:
         if deadline is not None and (first is None or deadline.at_s < first.at_s):
@@ -35,17 +38,17 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Send(msgspec.Struct, frozen=True):
-    """Give `message` to `peer`; dialled if need be, dropped and counted if that fails."""
+    """Give `message` to `peer`, which is dialled if need be. If that fails it is dropped and counted."""
 
     peer: PeerId
     message: msgspec.Struct
     cause: str = ""
     version: int = 1
-    """Of the frame: what was agreed with that peer."""
+    """The frame's: what was agreed with that peer."""
 
 
 class Dial(msgspec.Struct, frozen=True):
-    """Keep a connection to `peer` at `address` (HOST:PORT) until told to hang up."""
+    """Keep a connection to `peer` at `address` (HOST:PORT) until a HangUp."""
 
     peer: PeerId
     address: str
@@ -59,7 +62,7 @@ class Knock(msgspec.Struct, frozen=True):
 
 
 class HangUp(msgspec.Struct, frozen=True):
-    """Give up the connection, also one the other side made."""
+    """Give up the connection to `peer`, whichever side made it."""
 
     peer: PeerId
     why: str
@@ -72,14 +75,14 @@ class Quarantine(msgspec.Struct, frozen=True):
 
 
 class Untidied(msgspec.Struct, frozen=True):
-    """Handled when a write that only tidied up failed: the row left behind does no harm."""
+    """The `otherwise` of a write that only tidies up: a row that is left behind does no harm."""
 
 
 class Persist(msgspec.Struct, frozen=True):
     """Write rows atomically and durably before going on.
 
-    Without `otherwise` a failure ends the process: memory is ahead of the disk, and only a start from
-    the disk makes them equal again.
+    Without `otherwise` a failure ends the process: memory is then ahead of the disk, and only a start
+    from the disk makes them equal again.
     """
 
     rows: tuple[Row, ...]
@@ -87,7 +90,7 @@ class Persist(msgspec.Struct, frozen=True):
 
 
 class Note(msgspec.Struct, frozen=True):
-    """Something worth telling: logged, kept for `overlayctl events`."""
+    """Something worth telling. It is logged, and kept for `overlayctl events`."""
 
     kind: str
     subject: str
@@ -103,7 +106,7 @@ class Realise(msgspec.Struct, frozen=True):
 
 
 class HandOver(msgspec.Struct, frozen=True):
-    """Bulk traffic (image chunks, consoles) that the shell serves by itself."""
+    """Bulk traffic from `peer` (image chunks, consoles) that the shell serves by itself."""
 
     peer: PeerId
     message: msgspec.Struct

@@ -11,7 +11,7 @@ KeyId = NewType("KeyId", str)
 
 GridId = NewType("GridId", str)
 """One attempt to make one grid: 20 hexadecimal digits of its order's digest, a dot, the attempt's number, a
-dash, 6 digits for whoever tries."""
+dash, and 6 digits of the requester that tries."""
 
 HoldId = NewType("HoldId", str)
 """One hold: derived from grid, host and workspace, so that asking twice is asking once."""
@@ -29,6 +29,6 @@ def digest_of(content: bytes) -> Digest:
 
 
 def short_hash(*parts: str, digits: int = 20) -> str:
-    """A stable id of `digits` hexadecimal digits; parts are length-prefixed, so they cannot run together."""
+    """A stable id of `digits` hexadecimal digits. Parts are length-prefixed, so they cannot run together."""
     framed = "".join(f"{len(part)}:{part}" for part in parts)
     return sha256(framed.encode()).hexdigest()[:digits]

@@ -2,7 +2,7 @@
 
 import msgspec
 
-# Membership (HyParView; overlay.md has the measurements behind 6, 3 and 30)
+# Membership (HyParView)
 ACTIVE_VIEW = 6
 ACTIVE_REMOTE = 3
 """Neighbours at other sites: 3 of 6 cut cross-site traffic by 12; 2 split the overlay in 1 of 12 seeds."""
@@ -20,10 +20,10 @@ JOIN_PASSIVE_AT = 2
 """Hops left at which a walk leaves the newcomer in a passive view on its way (HyParView's PRWL)."""
 JOINS_AT_ONCE = 8
 JOINS_PER_S = 4.0
-"""Newcomers that one peer takes as neighbours itself; more are passed on, so that 256 that start at once do
-not take turns in throwing each other out."""
+"""Newcomers that one peer takes as neighbours itself. Others are passed on, so that 256 that start at once do
+not throw each other out in turns."""
 SETTLE_S = 1.0
-"""A newcomer lets walks find it neighbours for so long before it asks by itself."""
+"""How long a newcomer lets walks find it neighbours before it asks by itself."""
 SHUFFLE_EVERY_S = 240.0
 """Four kilobytes of messages each, and a connection: more often, they would be a third of all idle traffic."""
 SHUFFLE_HOPS = 3
@@ -33,110 +33,111 @@ WALKS = 256
 """Shuffles under way through this peer whose way back it remembers."""
 WALK_S = 10.0
 PING_SOON_S = 3.0
-"""Until a peer knows where it is in the network."""
+"""Between pings until a peer knows where it is in the network."""
 PING_EVERY_S = 30.0
-"""For round-trip times and a last look; that a neighbour is gone the transport's heartbeats say first."""
+"""For round-trip times and a last look. The transport's heartbeats say first that a neighbour is gone."""
 SILENCE_S = 100.0
-"""Silence after which a neighbour whose transport still answers is suspected: three pings were lost."""
+"""A neighbour that is silent for so long is suspected though its transport answers: three pings were lost."""
 UNREACHED_S = 15.0
-"""A neighbour that others vouch for, but that cannot be reached from here for so long, is let go."""
+"""A neighbour that cannot be reached from here for so long is let go, even if others vouch for it."""
 CONFIRM_S = 1.0
-"""How long a suspect shared by two observers has to refute."""
+"""How long a suspect of two observers has to refute."""
 LONELY_S = 5.0
 """How long a suspect of one observer has to refute."""
 OBSERVERS_ENOUGH = 2
-"""More observers of one death say nothing new: they keep quiet, so that half of all peers dying is no flood."""
+"""More observers of one death say nothing new. They keep quiet, so that half of all peers dying is no flood."""
 WRONG_MOST = 16
 WRONG_WINDOW_S = 60.0
-"""So many refuted suspicions in a minute, and an observer is believed no more for that long: a peer has seven
+"""An observer with so many refuted suspicions in a minute is not believed for as long: a peer has seven
 neighbours, so one that accuses more is broken or lies."""
 LATE_S = 0.5
-"""Handled so much after its deadline, a peer counts itself as strained (Lifeguard's local health)."""
+"""A peer that handles a deadline this late counts itself as strained (Lifeguard's local health)."""
 STRAIN_MOST = 8
 STRAIN_EASES_S = 5.0
 AWAY_S = 2.5
-"""Later than this a peer was stopped, not slow: others suspect it by now, so it says that it is back."""
+"""A peer later than this was stopped, not slow. Others suspect it by now, so it says that it is back."""
 BACK_S = 5.0
-"""So long after it was stopped a peer accuses nobody; who died meanwhile others have noticed."""
+"""A peer that was stopped accuses nobody for so long. Others have noticed what died meanwhile."""
 SUSPICION_TTL_S = 86400.0
-"""As long as a presence: who joins, or comes back from a split, must learn who is believed dead."""
+"""As long as a presence: a peer that joins, or comes back from a split, must learn who is believed dead."""
 REDIAL_EVERY_S = 2.0
 ASK_MOST_S = 64.0
-"""Who has neighbours, if not all it wants, and was refused asks again ever more seldom, down to this."""
+"""A peer that has some neighbours and is refused more asks ever more seldom, down to this."""
 JOINS_TRIED = 3
-"""Addresses that a peer without any connection tries at once, others at the next try."""
+"""Addresses that a peer without any connection tries at once. The next try takes others."""
 HEAL_EVERY_S = 60.0
 HEAL_APART_S = 2.5
 HEAL_LEAST_S = 5.0
-"""A peer believed gone is tried again: all peers together one about every HEAL_APART_S, each at most every
-HEAL_EVERY_S. So splits heal soon, however long they lasted and however few are left."""
+"""Peers believed gone are tried again. All peers together try about one every HEAL_APART_S, and each tries at
+most every HEAL_EVERY_S. So splits heal soon, however long they lasted and however few peers are left."""
 MEET_EVERY_S = 300.0
-"""A random live peer that is no neighbour is met and compared with this often: two halves that are each
-complete and believe nobody dead would never find together otherwise."""
+"""How often a peer meets a random live peer that is no neighbour, and compares directories with it. Otherwise
+two halves that are each complete and believe nobody dead would never find together."""
 PROBES_EACH, PROBES_MOST = 8.0, 8
-"""A death makes about so many peers, of all together, meet another of the same site at once: what died may
-have been more than one, and only neighbours notice. One peer owes so many such meetings at most."""
+"""A death makes about so many peers in all meet another peer of the same site at once: more than one may have
+died, and only neighbours notice. One peer owes at most PROBES_MOST such meetings."""
 GUESTS = 1024
-"""Peers of other sites known for a while, when there are too many peers for everybody to know all."""
+"""Peers of other sites that are known for a while, when there are too many peers for everybody to know all."""
 LEVELS_ABOVE = 2000
-"""Peers up to which everybody knows everybody: at 10,000, refreshed each minute, adverts alone would be
-70 kB/s and 5 % of a core at each. Above it, detail stays within its site and summaries go across."""
+"""Up to so many peers everybody knows everybody. At 10,000, refreshed each minute, adverts alone would be
+70 kB/s and 5 % of a core at each. Above the limit detail stays within its site and summaries go across."""
 SUMMARY_EVERY_S = 60.0
 SUMMARIES_EACH = 1.0
-"""Summaries of a site in a period, on average; one period in three goes without. Each costs every peer about
-1.5 kB: of 8 sites, 200 bytes a second."""
+"""Summaries of a site in a period, on average; one period in three has none. Each costs every peer about
+1.5 kB: 200 bytes a second for 8 sites."""
 SUMMARY_TTL_S = 600.0
 SUMMARY_CONTACTS = 6
 SUMMARY_IMAGES = 64
 DETAIL_HOSTS = 48
-"""Hosts of another site that a requester is told of when it asks: the roomiest, some at random."""
+"""How many hosts of its site a peer tells a requester of another site: the roomiest, and some at random."""
 DETAIL_WITHIN_S = 0.5
 DETAIL_HEARD_S = 5.0
 NEEDY_BELOW = 3
-"""With fewer neighbours than this a peer's request is urgent, and whoever is full makes room."""
+"""A peer with fewer neighbours than this asks urgently: a peer that is full makes room for it."""
 CERTIFICATE_WARN_S = 14 * 86400.0
-"""A person is told so long before this peer's certificate ends (or a quarter of its time, if that is less)."""
+"""How long before this peer's certificate ends a person is told (a quarter of its time, if that is less)."""
 CERTIFICATE_NAG_S = 86400.0
-"""And again this often."""
+"""How often the person is told again."""
 HELLO_WITHIN_S = 5.0
-"""A connection that has not shown its certificates by then is closed."""
+"""A connection whose peer has not shown its certificates by then is closed."""
 IDLE_LINK_S = 30.0
 """A connection made for one errand is closed after this much silence."""
 QUEUED_PER_PEER = 256
-"""Messages waiting for a connection; beyond it the oldest is dropped and counted."""
+"""Messages to one peer that wait for a connection. Beyond it the oldest is dropped and counted."""
 
 # Broadcast and directory
 COMPARE_EVERY_S = 20.0
-"""Roots of directories are compared with one neighbour this often; 200 bytes."""
+"""How often roots of directories are compared with one neighbour; 200 bytes each time."""
 COMPARE_SOON_S = 3.0
-"""After a new neighbour, or a comparison that found something: a cut-off exchange goes on soon."""
+"""The same after a new neighbour, or a comparison that found something: a cut-off exchange goes on soon."""
 SCOPES = 256
-"""Sites compared at once, and everybody's."""
+"""Scopes compared at once: sites, and everybody's."""
 COMPARE_BUCKETS = 64
 GRAFT_AFTER_S = 0.06
-"""An announced record that has not come by then is asked for (Plumtree's timer). Short, since it was announced
-late already: who announced it has had it for longer than the branch should take, and is the better one."""
+"""An announced record that has not come by then is asked for (Plumtree's timer). This is short because the
+announcement came late already: the announcer has had the record for longer than the branch should take."""
 ANNOUNCE_AFTER_S = (0.05, 0.15)
-"""Announcements are gathered for a time between these: one small frame instead of many, and time for the tree,
-which is mostly there first."""
+"""Announcements are gathered for a time between these: one small frame instead of many. The tree is mostly
+there first."""
 PUSH_APART_S = 0.02
-"""Between two frames of news to one neighbour: one record is not held up, of a thousand many share one."""
+"""Between two frames of news to one neighbour. A single record is not held up; of a thousand, many share a
+frame."""
 ANNOUNCED = 4096
 """Announcements awaited at once."""
 RECORDS = 65536
 RECORDS_PER_OWNER = 4096
 RECORDS_PER_FRAME = 64
 TOMBSTONE_S = 3600.0
-"""How long at least an expired record is remembered, so that an old copy cannot come back."""
+"""The least time an expired record is remembered, so that an old copy cannot come back."""
 
 # Adverts and notices
 ADVERT_EVERY_S = 1200.0
-"""Said again when nothing changed, three times in its life: an advert costs each peer 1.5 kB on average, so
-at 128 peers this is 160 bytes a second. What changes is said at once, and comparisons find what was lost."""
+"""An advert that did not change is said again so often, three times in its life. It costs each peer 1.5 kB on
+average: 160 bytes a second at 128 peers. Changes are said at once, and comparisons find what was lost."""
 MOVED_S = 0.02
 MOVED_AT_MOST_EVERY_S = 600.0
-"""A host that is so much elsewhere in the network than its advert says tells. On machines without a free core
-round trips vary by 5 ms: with that, and once a minute, 100 peers sent each other 4 kB/s."""
+"""A host that has moved so far in the network from where its advert says publishes another. On machines without
+a free core round trips vary by 5 ms: with that, once a minute, 100 peers sent each other 4 kB/s."""
 ADVERT_AT_MOST_EVERY_S = 1.0
 ADVERT_TTL_S = 3600.0
 PRESENCE_TTL_S = 86400.0
@@ -144,17 +145,17 @@ PRESENCE_EVERY_S = 21600.0
 NOTICE_AT_MOST_EVERY_S = 0.25
 
 NEWS_SLOTS = 64
-"""Lines of one host that are kept."""
+"""How many lines of news of one host are kept."""
 NEWS_TTL_S = 3600.0
-"""Who was away for longer has missed it."""
+"""A peer that was away for longer has missed it."""
 
 # Negotiation
 QUOTE_WITHIN_S = 1.0
-"""Deadline for quotes; three round trips across a continent."""
+"""How long a requester waits for quotes: three round trips across a continent."""
 ASKED_AT_LEAST = 8
-"""Up to so many hosts all are asked for a quote; of more, half as many again as are needed, and so many."""
+"""Up to so many hosts all are asked for a quote. Of more, so many, and half as many again as are needed."""
 ASKED_MORE = 128
-"""Hosts that are asked besides when those are not enough, at most."""
+"""How many further hosts are asked at most when those are not enough."""
 HOLD_S = 8.0
 HOLD_REPLY_WITHIN_S = 2.0
 ROUNDS = 4
@@ -163,58 +164,59 @@ REQUEST_S = 60.0
 """How long a request tries again before the person is told no."""
 BACKOFF_S = 0.5
 CLAIM_AFTER_S = 2.0
-"""Who has been refused for so long has room kept for it: less passes by trying again."""
+"""A request that has been refused for so long claims room. Shorter shortages pass by trying again."""
 CLAIM_S = 10.0
-"""How long a host keeps room that nobody asks it again to keep; two renewals."""
+"""How long a host keeps claimed room without a renewal: time for two."""
 CLAIM_RENEW_S = 4.0
-"""Who has room kept for it says so again this often."""
+"""How often a request renews its claims."""
 CLAIM_TRY_S = 1.0
-"""Who hears that enough is kept for it tries so long after its last try at the soonest."""
+"""A request for which enough room is kept tries at the soonest so long after its last try."""
 CLAIM_MOST_S = 600.0
-"""How long one order may claim, and then not: what stays empty for it meanwhile is lost to others."""
+"""How long one order may claim, and then may not: room that stays empty for it is lost to others."""
 CLAIM_AGE_S = 600.0
-"""An order counts as older than a host's first word of it by so much at most."""
+"""An order counts at most so much older than the moment a host first heard of it."""
 CLAIMS_PER_HOST = 64
 BUILD_S = 600.0
-"""How long a request waits for what was agreed to be up; the grid goes on being built after that."""
+"""How long a request waits for an agreed grid to be up. The grid goes on being built after that."""
 STEWARDS = 3
 STEWARDS_MOST = 7
 """Beyond that a register is slow and no safer."""
 REGISTER_REPLY_WITHIN_S = 1.0
 REGISTER_TRIES = 12
 VOIDED = 256
-"""Voted-down grids a register remembers; each only until its order has expired."""
+"""Voted-down grids a register remembers, each only until its order has expired."""
 DECIDED_EVERY_S = 1.0
-"""A decided record is told again to hosts that have not acknowledged it this often."""
+"""How often a decided record is told again to hosts that have not acknowledged it."""
 AUDIT_EVERY_S = 60.0
-"""A carrying host reads its grid's register this often, in case an announcement never came."""
+"""How often a carrying host reads its grid's register, in case an announcement never came."""
 ACT_WITHIN_S = 10.0
 REQUESTS_KEPT = 256
 STORY_LINES = 200
 HOLDS_PER_HOST = 1024
 
 BLIND_S = 2.0
-"""How long at most a peer that was just started lets people wait until it has heard of the hosts there are.
-What it knows of grids and room comes with the first comparison of directories: a few round trips."""
+"""How long at most a peer that just started lets people wait until it has heard of the hosts there are. It
+hears of grids and room with the first comparison of directories, after a few round trips."""
 PROPOSAL_S = 600.0
 """How long a quote can be taken up: time for a person to read it, or for a program to compare several."""
 PLAN_HOLD_LEAST_S, PLAN_HOLD_MOST_S = 10.0, 600.0
-"""How long `plan --hold` may hold: longer than its rounds of holds take, and not so long that who only looks
-keeps out who needs it."""
+"""How long `plan --hold` may hold: longer than its rounds of holds take, but not so long that a person who only
+looks keeps out one who needs the room."""
 PROPOSALS_KEPT = 64
-"""Quotes at one peer; beyond it the oldest of which nothing is held is forgotten."""
+"""Quotes at one peer. Beyond it the oldest without holds is forgotten."""
 
 SIGNATURES_REMEMBERED = 4096
-"""Right ones, of orders and their chains: four times the workspaces a host carries; 400 KiB."""
+"""Good signatures of orders and their chains: four times the workspaces a host carries, 400 KiB."""
 ORDERS_READ = 64
-"""Grids read from orders that are kept as read: those placed at one host at once; 100 KiB each at most."""
+"""Grids that stay parsed after they were read from orders: those placed at one host at once, at most 100 KiB
+each."""
 
-# What one peer may say (node/standing.py): far above what an honest one says in its busiest moment, so that no
-# honest burst ever trips them; low enough that one member's flood costs a few percent of a core.
+# What one peer may say (peering/quarantine.py): far above what an honest peer says in its busiest moment, so
+# that no honest burst ever trips a limit, and low enough that one member's flood costs a few percent of a core.
 
 
 class Allowance(msgspec.Struct, frozen=True):
-    """Of one peer for one family of messages: so many at once, so many a second, each at most so large."""
+    """For one peer and one family of messages: so many at once, so many a second, each at most so large."""
 
     burst: int
     per_s: float
@@ -228,22 +230,22 @@ ALLOWANCES = {
     # Pings of both ways, 2 a second, and walks: of 256 daemons that start at once through one peer, that one
     # forwards every join to every neighbour (256), and each of those may pass back a few of its own.
     "membership": Allowance(4096, 200.0, 128 << 10),
-    # What a neighbour learns it pushes record by record: when 10,000 peers heal from a split in two halves,
-    # half of three records each, 15,000, before the tree knows that others were faster. After that, a record a
-    # peer a few times a minute, and adverts at most once a second of the peers whose room changes.
+    # A neighbour pushes what it learns record by record. When 10,000 peers heal from a split in two halves that
+    # is half of three records each, 15,000, before the tree knows that others were faster. After that it is a
+    # record of each peer a few times a minute, and adverts at most once a second of peers whose room changes.
     "broadcast": Allowance(20000, 2000.0, 1 << 20),
     # A comparison every 5 s and one for each new connection, an answer to each, and grafts at most as often as
     # announcements are gathered (10 a second). Each may be answered with many records, hence so few.
     "comparison": Allowance(512, 50.0, 1 << 20),
-    # A requester's rounds with its stewards, two messages each; a steward of 1,000 grids audited in one minute.
+    # A requester's rounds with its stewards, two messages each; 1,000 grids of one steward audited in a minute.
     "register": Allowance(4096, 500.0, 1 << 20),
-    # Quote, hold, release and decided of as many requests as a peer remembers (256), all at once; after that
-    # 75 requests a second of one requester, where a site's whole day has a few thousand.
+    # Quote, hold, release and decided of as many requests as a peer remembers (256), all at once. After that
+    # 75 requests a second of one requester; a site's whole day has a few thousand.
     "negotiation": Allowance(1024, 300.0, 1 << 20),
     # Pieces of images: 4,000 of 256 KiB are 8 Gbit/s. What was not asked for is dropped by the fetcher.
     "bulk": Allowance(8192, 4000.0, 1 << 20),
-    # What a relay hands over for all who talk through it with this peer, and what a neighbour wants passed on;
-    # the relay's room has limits of its own, far below (RELAYED_PER_S).
+    # What a relay hands over from all peers that talk through it with this one, and what a neighbour wants
+    # passed on. The room `relay` has limits of its own, far below (RELAYED_PER_S).
     "relay": Allowance(8192, 4000.0, 1 << 20),
     # Any other family.
     "": Allowance(2048, 500.0, 1 << 20),
@@ -254,79 +256,81 @@ PATIENCE = 20
 """Faults within PATIENCE_WINDOW_S that end a connection. An honest peer commits none; a broken build, a few."""
 PATIENCE_WINDOW_S = 60.0
 QUARANTINE_S = 30.0
-"""The first one: long enough to end a flood, short enough to mend a broken build meanwhile."""
+"""The first quarantine: long enough to end a flood, short enough to wait for when a build is mended."""
 QUARANTINE_MOST_S = 3600.0
-"""A peer that never learns costs a few messages an hour."""
+"""The longest quarantine: a peer that never learns costs a few messages an hour."""
 QUARANTINE_FORGIVEN_S = 6 * 3600.0
-"""After so long without another the next one is short again."""
+"""After so long without one the next quarantine is short again."""
 PEERS_WATCHED = 4096
 """Twice as many as share one level of the overlay; about 1 KiB each."""
 REASONS_COUNTED = 256
-"""Different reasons of faults; all there are, with room."""
+"""Different reasons for faults: all there are, and room for more."""
 
 # Leases
 CLOCK_BOUND_S = 1.0
-"""A host whose clock is further from its neighbours' takes no reservation; NTP keeps to a hundredth of it."""
+"""A host whose clock is further from its neighbours' takes no reservation. NTP keeps to a hundredth of it."""
 SLACK_S = 30.0
-"""Between a host's hold and its learning of the commit. A host that learns later gives so much less lease."""
+"""Between a host's hold and the moment it learns of the commit. If it learns later, its lease is shorter by
+that."""
 CLEAR_S = 30.0
-"""A host keeps room free so long behind a lease, for what must be stopped or saved."""
+"""How long a host keeps room free behind a lease, for what must be stopped or saved."""
 RESERVE_AHEAD_S = 90 * 86400.0
 """How far ahead a reservation is promised."""
 LATER_STEPS = 24
-"""Changes of free room a quote or an advert tells; what comes after them is told as the least of it."""
+"""Changes of free room that a quote or an advert tells. What comes after them is told as the least of it."""
 LAPSE_EARLY_S = 5.0
-"""A grid whose time to be kept is over is taken down by its hosts; their clocks may differ by so much."""
+"""Hosts take down a grid whose time to be kept is over. Their clocks may differ by so much."""
 QUEUE_S = 30 * 86400.0
-"""How long at most an order to place by best effort is valid, and its request waits."""
+"""How long at most a best-effort order is valid, and its request waits."""
 QUEUED_MOST = 64
-"""Requests waiting at one peer; each is a round of quotes now and then."""
+"""Requests that wait at one peer. Each costs a round of quotes now and then."""
 QUEUE_EVERY_S = 60.0
-"""A waiting request tries again so often, also if no host told of room, and claims elsewhere what it lacks."""
+"""How often a waiting request tries again, even if no host told of room, and claims elsewhere what it lacks."""
 QUEUE_AGAIN_S = 5.0
-"""And not sooner than this after its last try."""
+"""The soonest a waiting request tries again after its last try."""
 CHANGES_MOST = 1200
-"""Orders kept in a grid's record: its workspaces taken out one by one, and some changes of its lease."""
+"""Orders kept in a grid's record: enough to take its workspaces out one by one, and to change its lease."""
 USEFUL_S = 120.0
-"""Best-effort work is started, and restored, where it can run at least so long."""
+"""Best-effort work is started or restored where it can run at least so long."""
 YIELD_EARLY_S = 10.0
-"""Saving what must make room begins so much earlier than it takes: for others of its cluster to hear of it."""
+"""Saving begins so much earlier than it takes, so that others of the same cluster hear of it in time."""
 HEARD_S = 5.0
-"""After a start, until other hosts' notices of a grid are in."""
+"""How long after a start until other hosts' notices of a grid are in."""
 STARTS_TRIED = 48
-"""Starts a deadline is tried at; each is a choice among all hosts."""
+"""How many starts are tried for a deadline. Each is a choice among all hosts."""
 
 # Relay: paths of two peers through a third
 DIRECT_WITHIN_S, PARTLY_WITHIN_S = 3.0, 0.3
-"""How long a dial has before a path through a relay is sought beside it. Long, so that many who start at once
-on a slow host do not all seek relays; a few round trips for a peer that says some cannot dial it."""
+"""How long a dial has before a path through a relay is sought beside it. The first is long, so that many peers
+that start at once on a slow host do not all seek relays. The second, a few round trips, is for a peer that says
+that some cannot dial it."""
 SEEK_EVERY_S = 2.0
 UNDIALLED_S = 120.0
-"""Who could not be dialled is sought through a relay at once for this long, and dialled all the same."""
+"""A peer that could not be dialled is sought through a relay at once for so long, and dialled all the same."""
 UNDIALLED = 4096
 PATHS = 1024
-"""Paths this peer is an end of; as many as connections the transport accepts."""
+"""Paths this peer is an end of: as many as the transport accepts connections."""
 HALF_PATHS = 64
-"""Paths others asked for and have not used; beyond it the oldest is forgotten."""
+"""Paths that others asked for and have not used. Beyond it the oldest is forgotten."""
 OPEN_TRY_S = 0.6
 """How long one relay has to bring an answer before the next is tried."""
 OPEN_WITHIN_S = 5.0
 BEAT_EVERY_S = 1.0
 """A path in use says this often that it works."""
 ACKNOWLEDGED_WITHIN_S = 2.0
-"""What is not acknowledged by then has a bad relay: another is taken."""
+"""If something is not acknowledged by then the relay is bad, and another is taken."""
 MISSED_MOST = 8
 """Words of one relay that may go missing before another is taken."""
 PATH_DEAD_S = 7.0
 """Silence after which a path is over: time for three relays to be tried."""
 RETIRED_S = 2.0
-"""How long a path is still listened on when a direct connection has taken over."""
+"""How long this peer listens on a path after a direct connection has taken over."""
 SHUNNED_S = 30.0
-"""How long a relay that failed a path is the last to be tried again."""
+"""For how long a relay that failed a path is tried last."""
 BETTER_EVERY_S = 5.0
-"""How often a path by two relays looks for one by one."""
+"""How often a path by two relays looks for a single one."""
 KNOCK_FIRST_S, KNOCK_MOST_S = 2.0, 30.0
-"""A peer talked with through a relay is tried directly after the first; then twice as late, up to the last."""
+"""A peer reached through a relay is tried directly after the first; then twice as late, up to the second."""
 RELAYED_PER_S, RELAYED_BURST = 400.0, 800.0
 """Messages a second this peer passes on for one neighbour."""
 RELAYED_BYTES_PER_S = 2 << 20
@@ -334,19 +338,19 @@ RELAYED_BYTES_PER_S = 2 << 20
 RELAYED_BYTES_PER_S_ALL = 8 << 20
 """Bytes a second for all: what relaying may take of a host's link, 64 Mbit/s."""
 RELAYED_QUEUE_BYTES = 2 << 20
-"""What waits for its turn, for one neighbour; a second's worth."""
+"""What may wait for its turn for one neighbour: a second's worth."""
 RELAYED_QUEUE_BYTES_ALL = 16 << 20
 RELAYED_TTL_MS = 5000
 CALLS = 256
-"""Messages that wait until their destination is dialled."""
+"""Messages that may wait until their destination is dialled."""
 DIAL_BACK_EVERY_S = 10.0
-"""A peer is dialled back for its asking at most this often."""
+"""How often at most a peer is dialled back because it asks."""
 DIAL_BACKS = 64
 VERDICTS = 32
 VERDICTS_WANTED = 4
 """Peers at other sites that are asked whether they can dial this one."""
 VERDICT_S = 900.0
 ASK_AGAIN_S, ASK_AGAIN_NAT_S = 300.0, 30.0
-"""How often they are asked again: a peer that was reached, and one that was not."""
+"""How often they are asked again: by a peer that was reached, and by one that was not."""
 REACH_AT_MOST_EVERY_S = 2.0
-"""A presence is said again for a change of its reach or relays at most this often."""
+"""How often at most a presence is published for a change of its reach or relays."""

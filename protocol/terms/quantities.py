@@ -61,7 +61,7 @@ def format_size(size_bytes: int) -> str:
 
 
 def write_size(size_bytes: int) -> str:
-    """As in a grid file: `6G`, `3840M`; rounded down to whole units that say it shortest."""
+    """As a grid file has it: `6G`, `3840M`, rounded down to a whole unit. Below a mebibyte, plain bytes."""
     mebibytes = size_bytes >> 20
     if mebibytes and mebibytes % 1024 == 0:
         return f"{mebibytes >> 10}G"
@@ -94,9 +94,9 @@ def format_duration(duration_s: float) -> str:
 
 
 def format_moment(at_s: float) -> str:
-    """`2026-11-25 14:00 UTC`: one word for all, whose clocks hang in different places.
+    """`2026-11-25 14:00 UTC`, from Unix seconds: the same words for readers in all time zones.
 
-    By Hinnant's days-to-civil algorithm: rooms that decide may not read a clock, nor import one.
+    This is Hinnant's days-to-civil algorithm, because rooms that decide may not import a clock.
     """
     days, second = divmod(int(at_s), 86400)
     era, day_of_era = divmod(days + 719468, 146097)

@@ -1,7 +1,7 @@
 """A refusal is a value: which constraint, what was asked, what there is, and where.
 
-They travel, are counted and explained, and never raised. Ordered from the mildest constraint to the
-one that usually binds, so that an explanation can put the binding dimension last.
+Refusals travel, are counted and explained, and are never raised. Constraints are ordered from the mildest
+to the one that usually binds, so that an explanation can put the binding one last.
 """
 
 from enum import StrEnum
@@ -25,7 +25,7 @@ class Constraint(StrEnum):
     DISTANCE = "distance"
     """Too far from another member; `asked` and `available` are microseconds of round trip."""
     UNDERLAY = "underlay"
-    """A network of the grid cannot span this host and another: they cannot reach each other."""
+    """A network of the grid cannot span this host and another, because they cannot reach each other."""
     ENCRYPTION = "encryption"
     TIME = "time"
     """The lease cannot begin or end when it is to."""
@@ -38,21 +38,21 @@ class Constraint(StrEnum):
     NAME = "name"
     """The host carries another grid of that name."""
     CONTENDED = "contended"
-    """Another request holds that name here, or the last of that name is still being cleared."""
+    """Another request holds that name here, or the last grid of that name is still being cleared."""
     OLDER = "older"
-    """The host keeps its room for an order that is older, and has waited for it."""
+    """The host keeps its room for an older order that has waited for it."""
     NETWORK_ID = "network-id"
     STORE = "store"
     LIMIT = "limit"
     DEVICE = "device"
-    """`detail` is the device's name, the amounts are counts."""
+    """`detail` is the device's name; `asked` and `available` are counts."""
     CPUS = "cpus"
     DISK = "disk"
     MEMORY = "memory"
 
 
 QUANTITIES = (Constraint.DEVICE, Constraint.CPUS, Constraint.DISK, Constraint.MEMORY)
-"""Constraints whose `asked` and `available` are amounts (devices; thousandths of a cpu; bytes)."""
+"""Constraints whose `asked` and `available` are amounts: devices, thousandths of a cpu, bytes."""
 
 
 PASSING = (
@@ -62,7 +62,7 @@ PASSING = (
     Constraint.NETWORK_ID,
     *QUANTITIES,
 )
-"""Refusals of a hold that may be over in a moment: worth another attempt."""
+"""Reasons to refuse a hold that may pass in a moment, so that another attempt is worth it."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -77,7 +77,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
     @property
     def short_by(self) -> int:
-        """How much is missing, in the constraint's unit."""
+        """How much is missing, in the constraint's unit; never negative."""
         return max(0, self.asked - self.available)
 
     @property
