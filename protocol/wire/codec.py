@@ -1,9 +1,8 @@
 """Values to bytes and back: MessagePack, bounded and strict. The only file that imports msgpack.
 
-What arrives was written by a stranger. It is checked in this order, so that each check may rely on
-the ones before it: size, syntax (with a bound on every length), depth and plain types, then shape
-against the expected type. Whatever is wrong is one exception, `Malformed`, with a reason that is
-counted.
+A stranger wrote what arrives. It is checked in this order, so that each check may rely on the ones
+before it: size, syntax (with a bound on every length), depth and plain types, then shape against the
+expected type. Whatever is wrong, there is one exception, `Malformed`, with a reason that is counted.
 
 There are no extension types, no NaN and no infinity: a NaN would compare false with every deadline.
 """
@@ -51,7 +50,7 @@ class MalformedReason(StrEnum):
 
 
 class Malformed(Exception):
-    """What arrived breaks the rules: the peer's fault, never ours. No state was changed."""
+    """What arrived breaks the rules. That is the peer's fault, never ours. No state was changed."""
 
     def __init__(self, reason: MalformedReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -62,14 +61,14 @@ class Malformed(Exception):
 def encode(value: msgspec.Struct) -> bytes:
     """The bytes of a struct: a map of its fields, or a list of them for `array_like` ones.
 
-    The same value gives the same bytes, so long as it holds no set. OverflowError for integers
-    above 64 bits: that is a bug of ours.
+    The same value gives the same bytes, as long as it holds no set. An integer above 64 bits raises
+    OverflowError: that is a bug of ours.
     """
     return pack_plain(to_plain(value))
 
 
 def decode(data: bytes, kind: type[T], *, limit_bytes: int = MAX_FRAME_BYTES) -> T:
-    """The value in `data`, of exactly this type or union. Malformed says what is wrong with it."""
+    """The value in `data`, of exactly this type or union. Raises Malformed, which says what is wrong."""
     if _decoded is not None and len(data) <= limit_bytes:
         known: T | None = _decoded.get((data, kind))
         if known is not None:
@@ -87,25 +86,27 @@ _DECODED = 1 << 17
 
 
 def share_decoded() -> None:
-    """From now on, in this process, equal bytes are decoded once and the value is shared. For a process
-    that is thousands of peers, each of which is sent the same records: the simulator. What is decoded is
-    frozen, so nobody can tell."""
+    """From now on this process decodes equal bytes once and shares the value.
+
+    The simulator needs it: it is thousands of peers in one process, and each is sent the same records. What
+    is decoded is frozen, so nobody can tell.
+    """
     global _decoded
     _decoded = {}
 
 
 def to_plain(value: object) -> Any:
-    """`value` as maps (their keys as strings), lists, strings, numbers and bytes."""
+    """`value` as maps with string keys, lists, strings, numbers and bytes."""
     return msgspec.to_builtins(value, builtin_types=(bytes,), str_keys=True)
 
 
 def pack_plain(plain: object) -> bytes:
-    """Bytes of an already plain value."""
+    """The bytes of a value that is plain already."""
     return bytes(msgpack.packb(plain, use_bin_type=True))
 
 
 def unpack_plain(data: bytes, *, limit_bytes: int = MAX_FRAME_BYTES) -> Any:
-    """The plain value in `data`, within every limit. Malformed."""
+    """The plain value in `data`, within every limit. Raises Malformed."""
     if len(data) > limit_bytes:
         raise Malformed(
             MalformedReason.OVERSIZED, f"{len(data)} bytes, at most {limit_bytes} are accepted"
@@ -137,7 +138,7 @@ def unpack_plain(data: bytes, *, limit_bytes: int = MAX_FRAME_BYTES) -> Any:
 
 
 def convert(plain: object, kind: Any) -> Any:
-    """A plain value as `kind`, strictly: no string passes for a number. Malformed."""
+    """A plain value as `kind`, strictly: no string passes for a number. Raises Malformed."""
     try:
         return msgspec.convert(plain, kind, builtin_types=(bytes,), str_keys=True)
     except msgspec.ValidationError as error:
@@ -148,7 +149,7 @@ def convert(plain: object, kind: Any) -> Any:
 
 
 def _syntax_reason(error: Exception) -> MalformedReason:
-    """msgpack says everything with ValueError; its words are pinned by tests."""
+    """msgpack says everything with ValueError; tests pin its words."""
     text = str(error)
     if "incomplete" in text:
         return MalformedReason.TRUNCATED
@@ -162,7 +163,7 @@ def _refuse_extension(code: int, data: bytes) -> Never:
 
 
 def _require_plain(value: Any) -> None:
-    """Walks what msgpack built (already bounded in size) for depth, number, NaN and foreign types."""
+    """Checks depth, number of values, NaN and foreign types of what msgpack built, bounded in size already."""
     level, left = [value], MAX_VALUES
     for depth in range(MAX_DEPTH + 1):
         inside: list[Any] = []

@@ -1,9 +1,9 @@
 """The frame: `[version, cause, message]`, one MessagePack value.
 
 The message is a tagged struct of a closed union. Each room defines its own messages and the node
-composes the union, so the union is an argument here. Which version a frame has is agreed by the two
-peers (versions.py). A frame of a version this peer does not speak is not looked into: even its
-message's shape is unknown.
+composes the union, so the union is an argument here. The two peers agree on the version of a frame
+(versions.py). A frame of a version this peer does not speak is not looked into, because even the shape
+of its message is unknown.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ from protocol.wire.versions import GREETING, SPOKEN, Span
 
 
 def pack(message: msgspec.Struct, cause: str, version: int = GREETING) -> bytes:
-    """A frame. ValueError if it breaks a limit we would hold the sender to: a bug of ours."""
+    """A frame. Raises ValueError if it breaks a limit we would hold a sender to: that is a bug of ours."""
     if len(cause) > MAX_CAUSE_CHARACTERS:
         raise ValueError(f"a cause of {len(cause)} characters, at most {MAX_CAUSE_CHARACTERS}")
     frame = pack_plain([version, cause, to_plain(message)])
@@ -34,9 +34,9 @@ def pack(message: msgspec.Struct, cause: str, version: int = GREETING) -> bytes:
 
 
 def unpack(data: bytes, union: Any, spoken: Span = SPOKEN) -> tuple[str, Any]:
-    """Cause and message, the message one of `union`. Malformed says why it was dropped.
+    """Cause and message, the message one of `union`. Raises Malformed, which says why it was dropped.
 
-    Annotate the result where it is used: `message: Message`; a union is no `type[T]` to mypy.
+    Annotate the result where it is used (`message: Message`): mypy does not take a union for a `type[T]`.
     """
     frame = unpack_plain(data)
     if not isinstance(frame, list) or len(frame) < 2 or type(frame[0]) is not int:

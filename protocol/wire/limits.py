@@ -1,11 +1,11 @@
-"""Every limit on what arrives, and its reason. A sender is held to the same ones.
+"""Every limit on what arrives, and its reason. Senders are held to the same limits.
 
-They are checked before memory is spent: a peer that breaks one costs us the bytes it sent, no more.
+Limits are checked before memory is spent: a peer that breaks one costs us the bytes it sent, no more.
 """
 
 MAX_FRAME_BYTES = 1 << 20
-"""One frame. An image chunk (512 KiB) or a page of 64 KiB records fits with room; a slow link of
-10 Mbit/s is held up for less than a second by one."""
+"""One frame. An image chunk (512 KiB) or a page of 64 KiB records fits with room to spare. One frame
+holds up a slow link of 10 Mbit/s for less than a second."""
 
 MAX_TEXT_BYTES = 1 << 16
 """One string. The longest is an explanation meant for a person."""
@@ -17,18 +17,18 @@ MAX_FIELDS = 1 << 12
 """Entries of one map. The longest is a summary of one site's hosts."""
 
 MAX_VALUES = 1 << 17
-"""Values in one frame, however nested. The most: 16,384 versions of five parts each. A frame of a million zeros
-would take a tenth of a second to look through."""
+"""Values in one frame, however nested. The most we need are 16,384 versions of five parts each. A frame of
+a million zeros would take a tenth of a second to look through."""
 
 MAX_DEPTH = 16
-"""Lists and maps inside each other. The deepest of ours is a grid record, at 8."""
+"""Lists and maps inside each other. Our deepest message is a grid record, at 8."""
 
 MAX_CAUSE_CHARACTERS = 64
 """The cause copied along everything a request provokes; a RequestId has 20."""
 
 MAX_RECORD_BYTES = 64 << 10
-"""A signed record's payload. Everyone keeps everyone's: 2,000 peers of this size are 128 MiB, and
-adverts are a hundredth of it."""
+"""A signed record's payload. Everybody keeps everybody's: 2,000 records of this size are 128 MiB. An advert
+is a hundredth of it."""
 
 MAX_ORDER_BYTES = 512 << 10
 """A signed order's payload. It carries a whole grid and must fit in a frame beside its chain."""

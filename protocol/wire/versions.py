@@ -1,12 +1,12 @@
-"""Versions: which this peer speaks, and which two peers speak with each other.
+"""Versions: which ones this peer speaks, and which one two peers speak with each other.
 
-A Hello carries the oldest and the newest version its sender speaks. Two peers speak the newest both know; with
-none in common they part, both knowing why. A Hello itself is always in a frame of version GREETING and never
-loses a field, so that any two versions can say that much.
+A Hello carries the oldest and the newest version its sender speaks. Two peers speak the newest version both
+know. With none in common they part, and both know why. A Hello itself is always in a frame of version GREETING
+and never loses a field, so that any two versions can say that much.
 
-What needs a new version: a new message type, a field without a default, another meaning of a field. What does
-not: a field with a default, since unknown fields are left aside. A newer peer should not say what the agreed
-version lacks; if it does, the message is counted and dropped, and nothing is held against it.
+A new message type, a field without a default, or another meaning of a field needs a new version. A field with
+a default does not, since unknown fields are left aside. A newer peer should not say what the agreed version
+lacks. If it does, the message is counted and dropped, and nothing is held against the peer.
 """
 
 from typing import Annotated
@@ -36,10 +36,10 @@ class Span(msgspec.Struct, frozen=True):
 
 
 SPOKEN = Span(oldest=1, newest=1)
-"""What this code speaks."""
+"""The versions this code speaks."""
 
 
 def agreed(mine: Span, theirs: Span) -> int | None:
-    """The newest version both speak; None if there is none."""
+    """The newest version both speak; None if they have none in common."""
     version = min(mine.newest, theirs.newest)
     return version if version in mine and version in theirs else None
