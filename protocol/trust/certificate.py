@@ -1,10 +1,11 @@
 """Certificates: the federation key signs sites, a site key signs its hosts. That is all there is.
 
-Short-lived, so that losing one ends by itself. The longest chain has two links; there are no
-intermediate authorities, no extensions and no constraints to forget to check (X.509's trouble).
+Certificates are short-lived, so that the loss of a key ends by itself. The longest chain has two links.
+There are no intermediate authorities, no extensions and no constraints that somebody could forget to
+check (X.509's trouble).
 
-Clocks of hosts differ: `not_before_s` is allowed to be CLOCK_TOLERANCE_S in the future. Expiry has
-no such grace: certificates are renewed days before.
+Clocks of hosts differ, so `not_before_s` may be CLOCK_TOLERANCE_S in the future. Expiry has no such
+grace: certificates are renewed days before.
 """
 
 import re
@@ -36,7 +37,7 @@ class Role(StrEnum):
 
 
 class Certificate(msgspec.Struct, frozen=True):
-    """What the issuer says of the subject. Names are DNS labels: they are printed and resolved."""
+    """What the issuer says of the subject. Names are DNS labels, because they are printed and resolved."""
 
     subject: KeyId
     role: Role
@@ -48,7 +49,7 @@ class Certificate(msgspec.Struct, frozen=True):
     not_after_s: float
     """Unix seconds; valid up to and not including this instant."""
     serial: str
-    """8 to 64 hexadecimal digits, chosen by the issuer, named by a revocation."""
+    """8 to 64 hexadecimal digits, chosen by the issuer. A revocation names it."""
 
 
 class SignedCertificate(msgspec.Struct, frozen=True):
@@ -71,7 +72,7 @@ class Principal(msgspec.Struct, frozen=True):
     name: str
     expires_s: float
     certified: tuple[tuple[KeyId, str], ...] = ()
-    """(issuer, serial) of each certificate of the chain: what a revocation names."""
+    """(issuer, serial) of each certificate of the chain, as revocations name them."""
 
 
 def is_label(text: str) -> bool:
@@ -90,7 +91,7 @@ def is_serial(text: str) -> bool:
 
 
 def sign_certificate(certificate: Certificate, signer: Signer) -> SignedCertificate:
-    """Signed by its issuer. ValueError if the signer is another or a name is not a label."""
+    """`certificate`, signed by its issuer. Raises ValueError for another signer, or a name that is no label."""
     if certificate.issuer != signer.key:
         raise ValueError("a certificate is signed by the issuer it names")
     if fault := _fault(certificate):
@@ -100,7 +101,7 @@ def sign_certificate(certificate: Certificate, signer: Signer) -> SignedCertific
 
 
 def read_certificate(signed: SignedCertificate) -> Certificate:
-    """What it says, before anything is believed. Untrusted(malformed)."""
+    """What it says, before anything is believed. Raises Untrusted(malformed)."""
     try:
         certificate = decode(signed.payload, Certificate, limit_bytes=MAX_CERTIFICATE_BYTES)
     except Malformed as error:
@@ -118,9 +119,10 @@ def check_chain(
     *,
     revoked: Container[tuple[KeyId, str]] = (),
 ) -> Principal:
-    """Who the chain's subject is. `revoked` holds (issuer, serial). Untrusted says which link broke and why.
+    """Who the chain's subject is. `revoked` holds (issuer, serial) pairs.
 
-    Signatures come before dates, so only genuine certificates are ever called expired.
+    Raises Untrusted, which says which link broke and why. Signatures are checked before dates, so only genuine
+    certificates are ever called expired.
     """
     if not 1 <= len(chain) <= 2:
         raise Untrusted(Reason.BROKEN_CHAIN, f"{len(chain)} certificates; a chain has 1 or 2")
@@ -167,7 +169,7 @@ def _check_link(
 
 
 def _fault(certificate: Certificate) -> str:
-    """What is wrong with the certificate by itself; empty if nothing."""
+    """What is wrong with the certificate by itself; empty if nothing is."""
     if not (is_key(certificate.subject) and is_key(certificate.issuer)):
         return "certificate: a key is 64 hexadecimal digits"
     if not (is_label(certificate.site) and is_label(certificate.name)):

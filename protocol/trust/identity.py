@@ -11,7 +11,7 @@ from protocol.wire.versions import SPOKEN, Span
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Keys, certificates and names; `address` is what others dial, empty for a peer that listens nowhere."""
+    """Keys, certificates and names. Others dial `address`; it is empty for a peer that listens nowhere."""
 
     signer: Signer
     verifier: Verifier
@@ -22,7 +22,7 @@ class Identity(msgspec.Struct, frozen=True):
     site: str
     address: str
     reach: Reach | None = None
-    """What its configuration says; None: to be found out."""
+    """What its configuration says; None if it is to be found out."""
     speaks: Span = SPOKEN
 
     def with_chain(self, chain: Chain) -> "Identity":

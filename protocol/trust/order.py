@@ -1,14 +1,14 @@
-"""Orders: what a person asks of the federation, signed, so that whoever carries it needs no trust.
+"""Orders: what a person asks of the federation, signed, so that its carriers need no trust.
 
-For now a site key signs orders: the site admin's identity. This is the door where virtual
-organisations enter: an order will carry a chain that ends in a VO grant, `check_order` will answer
-a principal with the VO's name and role, and site policy decides on that. Nothing else changes.
+For now a site key, the site admin's identity, signs orders. Virtual organisations will enter here: an
+order will carry a chain that ends in a VO grant, `check_order` will answer a principal with the VO's
+name and role, and site policy decides on that. Nothing else changes.
 
-An order has two lives. *Fresh*, it may be carried out for the first time: within `valid_s` (at most
-ten minutes; an order to place by best effort waits for room, up to QUEUE_S) of its issue, and once (see
-replay.py). *Kept*, it stands in a grid's record as the
-authority under which hosts act for as long as the grid lives; then its age does not count. Its
-certificates are checked against now in both: authority that lapsed places nothing new.
+An order has two lives. A *fresh* order may be carried out for the first time: within `valid_s` of its
+issue, and once (see replay.py). `valid_s` is at most ten minutes, but up to QUEUE_S for a best-effort
+order, which waits for room. A *kept* order stands in a grid's record, as the authority under which hosts
+act for as long as the grid lives; then its age does not count. The certificates are checked against now
+in both lives: authority that lapsed places nothing new.
 """
 
 from collections.abc import Container
@@ -25,7 +25,7 @@ from protocol.wire.limits import MAX_ORDER_BYTES
 
 DOMAIN = "order"
 MAX_VALID_S = 600.0
-"""Long enough for a slow client and clocks that differ, short enough to remember every order."""
+"""Long enough for a slow client and clocks that differ, and short enough to remember every order."""
 
 _MAX_NAME_CHARACTERS = 63
 _NONCE_CHARACTERS = range(8, 65)
@@ -36,7 +36,7 @@ class Action(StrEnum):
 
     UP = "up"
     HOLD = "hold"
-    """Hold for a while what an `up` would need, and no more; the body says of what grid and for how long."""
+    """Hold for a while what an `up` would need, and no more. The body says for which grid and how long."""
     DOWN = "down"
     PAUSE = "pause"
     RESUME = "resume"
@@ -44,13 +44,13 @@ class Action(StrEnum):
     SUSPEND = "suspend"
     RESTORE = "restore"
     LEASE = "lease"
-    """Extend or shorten it; the body says by how much."""
+    """Extend or shorten the lease; the body says by how much."""
     TERMINATE = "terminate"
     CONSOLE = "console"
 
 
 class Order(msgspec.Struct, frozen=True):
-    """One request. `body` is the encoded grid of an `up`, or what else the action needs; opaque here."""
+    """One request. `body` is the encoded grid of an `up`, or whatever else the action needs; opaque here."""
 
     action: Action
     grid: str
@@ -58,7 +58,7 @@ class Order(msgspec.Struct, frozen=True):
     issued_at_s: float
     valid_s: float
     nonce: str
-    """8 to 64 characters that make two equal requests two."""
+    """8 to 64 characters that tell two otherwise equal requests apart."""
     workspace: str = ""
     body: bytes = b""
 
@@ -72,26 +72,26 @@ class SignedOrder(msgspec.Struct, frozen=True):
 
 
 class CheckedOrder(msgspec.Struct, frozen=True):
-    """An order that was believed. Made by `check_order` only."""
+    """An order that was believed. Only `check_order` makes one."""
 
     order: Order
     principal: Principal
     id: str
-    """Digest of the payload, 64 hexadecimal digits; a GridId is its first 20."""
+    """Digest of the payload, 64 hexadecimal digits. A GridId begins with its first 20."""
 
     @property
     def fresh_until_s(self) -> float:
-        """How long it must be remembered so that it is not carried out twice."""
+        """Until when it must be remembered so that it is not carried out twice, Unix seconds."""
         return self.order.issued_at_s + self.order.valid_s
 
 
 def order_id(signed: SignedOrder) -> str:
-    """Digest of the payload: the same before and after checking."""
+    """Digest of the payload, the same before and after checking."""
     return digest_of(signed.payload)
 
 
 def sign_order(order: Order, signer: Signer, chain: Chain) -> SignedOrder:
-    """Signed. ValueError if the order breaks a rule every peer would refuse it for."""
+    """`order`, signed. Raises ValueError if it breaks a rule for which every peer would refuse it."""
     payload = encode(order)
     if fault := _fault(order, payload):
         raise ValueError(fault)
@@ -107,9 +107,10 @@ def check_order(
     fresh: bool,
     revoked: Container[tuple[KeyId, str]] = (),
 ) -> CheckedOrder:
-    """The order and who gave it. `fresh` if it is about to be carried out for the first time.
+    """The order and who gave it. `fresh` says that it is about to be carried out for the first time.
 
-    Untrusted says why not. A replay within the time is the caller's to notice, with SeenOrders.
+    Raises Untrusted, which says why it is not believed. The caller notices a replay within the time, with
+    SeenOrders.
     """
     order = read_order(signed)
     principal = check_chain(signed.chain, federation, now_s, verifier, revoked=revoked)
@@ -134,7 +135,7 @@ def check_order(
 
 
 def read_order(signed: SignedOrder) -> Order:
-    """What it says, before anything is believed. Untrusted(malformed)."""
+    """What it says, before anything is believed. Raises Untrusted(malformed)."""
     payload = signed.payload
     try:
         order = decode(payload, Order, limit_bytes=MAX_ORDER_BYTES)

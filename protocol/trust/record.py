@@ -1,8 +1,8 @@
 """Directory records: small, signed by their owner, newest wins.
 
-Nobody can forge another's record and merging is order-free: of two records under one key the
-greater of (incarnation, sequence) stays. An owner that signs two of the same number (a bug, a
-restored disk, malice) is not an endless argument: the greater bytes stay, everywhere the same.
+Nobody can forge another's record, and merging is order-free: of two records under one key the one with
+the greater (incarnation, sequence) stays. An owner that signs two of the same number (a bug, a restored
+disk, malice) causes no endless argument: the greater bytes stay, the same everywhere.
 """
 
 import re
@@ -28,7 +28,7 @@ RecordKey = tuple[KeyId, str, str]
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One statement of its owner. `name` may be empty when there is one of its kind."""
+    """One statement of its owner. `name` may be empty if the owner has only one of its kind."""
 
     owner: KeyId
     kind: str
@@ -39,8 +39,8 @@ class Record(msgspec.Struct, frozen=True):
     ttl_s: float
     """How long it is believed after it was last refreshed."""
     scope: str = ""
-    """Who is to have it when there are too many peers for everybody to have everything: the hosts of
-    one site, or everybody (empty)."""
+    """Who is to have it when there are too many peers for everybody to have everything: one site's
+    hosts, or everybody (empty)."""
 
     @property
     def key(self) -> RecordKey:
@@ -49,7 +49,7 @@ class Record(msgspec.Struct, frozen=True):
 
     @property
     def rank(self) -> tuple[int, int, bytes, float, str]:
-        """Total order of the records under one key."""
+        """A total order of the records under one key."""
         return (self.incarnation, self.sequence, self.body, self.ttl_s, self.scope)
 
 
@@ -66,7 +66,7 @@ def newer(a: Record, b: Record) -> bool:
 
 
 def sign_record(record: Record, signer: Signer) -> SignedRecord:
-    """Signed by its owner. ValueError if the signer is another or the record breaks a rule."""
+    """`record`, signed by its owner. Raises ValueError for another signer, or a record that breaks a rule."""
     if record.owner != signer.key:
         raise ValueError("a record is signed by the owner it names")
     payload = encode(record)
@@ -76,7 +76,7 @@ def sign_record(record: Record, signer: Signer) -> SignedRecord:
 
 
 def read_record(signed: SignedRecord) -> Record:
-    """What it says, its signature unchecked: enough to see it is old news. Untrusted(malformed)."""
+    """What it says, its signature unchecked: enough to see that it is old. Raises Untrusted(malformed)."""
     try:
         record = decode(signed.payload, Record, limit_bytes=MAX_RECORD_BYTES)
     except Malformed as error:
@@ -87,9 +87,9 @@ def read_record(signed: SignedRecord) -> Record:
 
 
 def check_record(signed: SignedRecord, verifier: Verifier) -> Record:
-    """The record, signed by the owner it names. Whether that owner is a member is not said here.
+    """The record, signed by the owner it names. This does not say whether that owner is a member.
 
-    Untrusted if it is malformed or the signature is another's.
+    Raises Untrusted if it is malformed or the signature is another's.
     """
     record = read_record(signed)
     require_signature(verifier, record.owner, DOMAIN, signed.payload, signed.signature)

@@ -1,9 +1,9 @@
 """A verifier that checks the same signature once.
 
-An order is checked by each of its hosts for every hold, record and change that carries it, and its chain with
-every order of the same admin. A signature that was right stays right; whether a certificate has ended or was
-revoked is asked each time all the same (certificate.py). Only what was right is remembered: what a stranger
-makes up costs a check each time, and pushes nothing out.
+Each host checks an order for every hold, record and change that carries it, and the order's chain with every
+order of the same admin. A signature that was right stays right; certificate.py still asks each time whether a
+certificate has ended or was revoked. Only right signatures are remembered: what a stranger makes up costs a
+check each time, and pushes nothing out.
 """
 
 from hashlib import sha256
@@ -14,14 +14,14 @@ from protocol.trust.signing import Verifier, covered
 
 
 class Remembering:
-    """A Verifier before another one. Keeps digests, not payloads: 100 bytes each."""
+    """A Verifier in front of another one. It keeps digests, not payloads: 100 bytes each."""
 
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
         self._right: dict[bytes, None] = {}
 
     def verify(self, key: KeyId, domain: str, payload: bytes, signature: bytes) -> bool:
-        """Whether `key` signed this."""
+        """Whether `key` signed this payload in this domain."""
         mark = _mark(key, domain, payload, signature)
         if mark in self._right:
             return True

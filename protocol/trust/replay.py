@@ -1,7 +1,7 @@
-"""Orders seen: so that none is carried out twice.
+"""Orders that were seen, so that none is carried out twice.
 
-An order is fresh for ten minutes at most, so remembering each until then is enough. The memory is
-bounded; when it is full of orders still fresh, new ones are refused rather than old ones forgotten.
+An order is fresh for ten minutes at most, so it is enough to remember each until then. The memory is
+bounded. When it is full of orders that are still fresh, new ones are refused rather than old ones forgotten.
 """
 
 from heapq import heappop, heappush
@@ -14,7 +14,7 @@ MAX_REMEMBERED = 20_000
 
 
 class SeenOrders:
-    """Ids of orders until they are fresh no longer; `dump`, `load` carry it over a restart."""
+    """Ids of orders until they are no longer fresh. `dump` and `load` carry it over a restart."""
 
     def __init__(self, limit: int = MAX_REMEMBERED) -> None:
         self._limit = limit
@@ -28,7 +28,7 @@ class SeenOrders:
         return len(self._until_s)
 
     def admit(self, checked: CheckedOrder, now_s: float) -> None:
-        """Remembers it. Untrusted(replayed) if it was seen, Untrusted(overloaded) if full."""
+        """Remembers it. Raises Untrusted(replayed) if it was seen, Untrusted(overloaded) if full."""
         self.forget_stale(now_s)
         if checked.id in self._until_s:
             raise Untrusted(Reason.REPLAYED, f"order {checked.id[:20]} was carried out already")
@@ -52,7 +52,7 @@ class SeenOrders:
     def load(
         cls, pairs: tuple[tuple[str, float], ...], limit: int = MAX_REMEMBERED
     ) -> "SeenOrders":
-        """What `dump` gave; more than `limit` keeps those that stay fresh longest."""
+        """From what `dump` gave. Of more than `limit`, those that stay fresh longest are kept."""
         seen = cls(limit)
         for order_id, until_s in sorted(pairs, key=lambda pair: pair[1])[-limit:]:
             if order_id not in seen:

@@ -1,12 +1,13 @@
-"""Revocations: a certificate that is believed no more, from now to the day it would have ended anyway.
+"""Revocations: a certificate is believed no more, from now to the day it would have ended anyway.
 
-A revocation is a directory record signed by who may revoke: the key that issued the certificate (a site, for
-its hosts) or the federation. Since the record is the issuer's own, any member may carry it and nobody can make
-one up; there is one of each, whoever brings it, so directories stay equal. It names the certificate by issuer
-*and* serial: issuers choose serials, and one site must not be able to revoke another's by choosing the same.
+A revocation is a directory record. Its signer is the key that issued the certificate (a site, for its hosts) or
+the federation. Since the record is the issuer's own, any member may carry it and nobody can make one up. There
+is one of each, whoever brings it, so directories stay equal. It names the certificate by issuer *and* serial:
+issuers choose serials, and one site must not be able to revoke another's certificate by choosing the same.
 
-X.509 publishes lists, fetched when somebody remembers to. Here each is pushed like any news, kept on disk by
-everybody, and compared like any record; what has not heard of it yet hears within seconds.
+X.509 publishes lists, which are fetched when somebody remembers to. Here each revocation is pushed like any
+news, kept on disk by everybody, and compared like any record. A peer that has not heard of it hears within
+seconds.
 """
 
 from collections.abc import Iterator
@@ -22,14 +23,14 @@ from protocol.wire.codec import Malformed, decode, encode
 KIND = "revocation"
 MAX_REASON_CHARACTERS = 200
 _ISSUER_DIGITS = 16
-"""Of the issuer's key in a record's name: enough to tell the issuers of one federation apart."""
+"""Digits of the issuer's key in a record's name: enough to tell the issuers of one federation apart."""
 
 Certified = tuple[KeyId, str]
 """(issuer, serial): one certificate."""
 
 
 class Revocation(msgspec.Struct, frozen=True):
-    """Body of the record of kind `revocation`; its name is `ISSUER.SERIAL`, of the issuer 16 digits."""
+    """Body of a record of kind `revocation`, which is named `ISSUER.SERIAL`, with 16 digits of the issuer."""
 
     issuer: KeyId
     """Who signed the certificate."""
@@ -39,13 +40,13 @@ class Revocation(msgspec.Struct, frozen=True):
     reason: str
     at_s: float
     until_s: float
-    """When the certificate ends by itself: after that this need not be remembered."""
+    """When the certificate ends by itself, Unix seconds. After that this need not be remembered."""
     chain: Chain
-    """Of the key that signs this record; empty for the federation's."""
+    """The chain of the key that signs this record; empty for the federation's."""
 
 
 class Revocations:
-    """Those that still matter. `in` it means revoked."""
+    """The revocations that still matter. A certificate that is `in` it is revoked."""
 
     def __init__(self) -> None:
         self._known: dict[Certified, Revocation] = {}
@@ -60,7 +61,7 @@ class Revocations:
         return len(self._known)
 
     def add(self, revocation: Revocation) -> bool:
-        """A checked one; False if it was known."""
+        """Takes a checked one; False if it was known."""
         certified = (revocation.issuer, revocation.serial)
         if certified in self._known:
             return False
@@ -68,7 +69,7 @@ class Revocations:
         return True
 
     def forget_ended(self, now_s: float) -> list[Revocation]:
-        """Those whose certificates have ended by themselves."""
+        """Drops, and answers, those whose certificates have ended by themselves."""
         over = [known for known in self._known.values() if known.until_s <= now_s]
         for known in over:
             del self._known[known.issuer, known.serial]
@@ -83,7 +84,7 @@ def name_of(issuer: KeyId, serial: str) -> str:
 def revoke(
     certificate: Certificate, reason: str, at_s: float, signer: Signer, chain: Chain
 ) -> SignedRecord:
-    """The record that revokes. ValueError if the signer may not, or the certificate has ended."""
+    """The record that revokes. Raises ValueError if the signer may not, or the certificate has ended."""
     if certificate.not_after_s <= at_s:
         raise ValueError("that certificate has ended by itself")
     if len(reason) > MAX_REASON_CHARACTERS or not reason.isprintable():
@@ -113,10 +114,10 @@ def revoke(
 
 
 def read_revocation(record: Record, federation: KeyId, verifier: Verifier) -> Revocation:
-    """What a record of this kind (its signature checked) revokes. Untrusted says why it is not believed.
+    """What a record of this kind, its signature checked, revokes. Raises Untrusted if it is not believed.
 
-    The signer's chain is held against the time the revocation was made: a site whose certificate has ended
-    since, or was itself revoked, had the right to revoke its hosts when it did.
+    The signer's chain is held against the time the revocation was made. A site whose certificate has ended or
+    was revoked since still had the right to revoke its hosts then.
     """
     try:
         revocation = decode(record.body, Revocation)
@@ -139,5 +140,5 @@ def read_revocation(record: Record, federation: KeyId, verifier: Verifier) -> Re
 
 
 def check_revocation(signed: SignedRecord, federation: KeyId, verifier: Verifier) -> Revocation:
-    """A revocation as it comes from a person, nothing of it checked yet. Untrusted."""
+    """A revocation as it comes from a person, with nothing of it checked yet. Raises Untrusted."""
     return read_revocation(check_record(signed, verifier), federation, verifier)

@@ -1,8 +1,8 @@
-"""Sealing, without saying how it is done: a Sealer is handed to who needs one.
+"""Sealing, without saying how it is done: a Sealer is handed to the machines that need one.
 
-A box is made by one peer for another, by their keys alone: nobody else can open it, alter it, or make one that
-looks as if it were. Each direction has a key of its own, so a box sent back to its maker does not open. That a
-box is sealed says nothing of when: who opens it must know an old one by what is inside.
+One peer makes a box for another, by their keys alone. Nobody else can open it, alter it, or make one that
+passes for it. Each direction has a key of its own, so a box that is sent back to its maker does not open. A
+seal says nothing of when: the peer that opens a box must know an old one by what is inside.
 """
 
 from typing import Protocol
@@ -17,7 +17,7 @@ class Sealer(Protocol):
     """Holds one peer's private key."""
 
     def seal(self, to: PeerId, plain: bytes) -> bytes | None:
-        """A box for that peer; None if its id is no key."""
+        """A box for that peer; None if the peer's id is no key."""
 
     def open(self, origin: PeerId, box: bytes) -> bytes | None:
-        """What that peer sealed for this one; None if it did not, or the box was altered."""
+        """What `origin` sealed for this peer; None if it did not, or the box was altered."""

@@ -1,7 +1,7 @@
-"""Signatures, without saying how they are made: a Signer or a Verifier is handed to who needs one.
+"""Signatures, without saying how they are made: a Signer or Verifier is handed to the code that needs one.
 
-A signature covers `overlayd/1/`, the domain, a zero byte and the payload. The domain names what
-kind of thing is signed, so that an order can never pass for a certificate, even if its bytes would.
+A signature covers `overlayd/1/`, the domain, a zero byte and the payload. The domain names the kind of
+thing that is signed, so that an order can never pass for a certificate, even if its bytes would.
 """
 
 from enum import StrEnum
@@ -54,11 +54,11 @@ class Verifier(Protocol):
     """Checks signatures of anybody."""
 
     def verify(self, key: KeyId, domain: str, payload: bytes, signature: bytes) -> bool:
-        """Whether `key` signed this. A key or signature of the wrong size is False, no error."""
+        """Whether `key` signed this. A key or signature of the wrong size gives False, no error."""
 
 
 class Signed(msgspec.Struct, frozen=True):
-    """Any bytes with who signed them. The payload stays as it was signed: nothing is re-encoded."""
+    """Any bytes, and the key that signed them. The payload stays as it was signed: nothing is re-encoded."""
 
     payload: bytes
     signature: bytes
@@ -71,13 +71,13 @@ def covered(domain: str, payload: bytes) -> bytes:
 
 
 def sign(signer: Signer, domain: str, payload: bytes) -> Signed:
-    """`payload`, signed."""
+    """`payload`, signed in that domain."""
     return Signed(payload=payload, signature=signer.sign(domain, payload), by=signer.key)
 
 
 def require_signature(
     verifier: Verifier, key: KeyId, domain: str, payload: bytes, signature: bytes
 ) -> None:
-    """Untrusted(bad-signature) unless `key` signed it."""
+    """Raises Untrusted(bad-signature) unless `key` signed it."""
     if not verifier.verify(key, domain, payload, signature):
         raise Untrusted(Reason.BAD_SIGNATURE, f"this {domain} is not signed by {key[:16]}")
