@@ -1,6 +1,6 @@
-"""The advert: what a host tells everybody about its room. A hint; the host's own answer is final.
+"""The advert: what a host tells everybody about its room. It is a hint; the host's own answer is final.
 
-It says how many of each standard shape fit, not sums: sums lie about fragments.
+An advert says how many of each standard shape fit. It does not say sums, since sums lie about fragments.
 """
 
 import msgspec
@@ -20,11 +20,11 @@ SHAPES: tuple[tuple[str, Quantum], ...] = (
     ("2cpu/4G", Quantum(2000, 4 * _G, 0)),
     ("4cpu/8G", Quantum(4000, 8 * _G, 0)),
 )
-"""Standard shapes; a request is compared with the nearest that is not smaller."""
+"""Standard shapes. A request is compared with the nearest that is not smaller."""
 
 
 class HostFacts(msgspec.Struct, frozen=True):
-    """What the shell probed of its host; changes seldom."""
+    """What the shell probed of its host. It seldom changes."""
 
     capacity: Quantum
     architecture: str
@@ -32,17 +32,17 @@ class HostFacts(msgspec.Struct, frozen=True):
     accelerator: str
     accelerator_why: str
     underlay: str
-    """Address other hosts send this host's overlay networks to."""
+    """The address other hosts send traffic of overlay networks to."""
     encrypts: bool
-    """Whether traffic of grids' networks is encrypted between hosts."""
+    """Whether it encrypts the traffic of grids' networks between hosts."""
     labels: tuple[str, ...] = ()
-    """What its configuration says of it; its devices are part of `capacity`."""
+    """What its configuration says of it. Its devices are part of `capacity`."""
     suspends: bool = True
-    """Whether it can save a machine's memory to disk: containers cannot be."""
+    """Whether it can save a machine's memory to disk. Containers cannot be saved."""
 
     @property
     def runs_by(self) -> tuple[str, ...]:
-        """The drivers it answers to: libvirt's scheme, and `kvm` too where that is what it runs by."""
+        """The drivers it answers to: libvirt's scheme, and also `kvm` if it runs by that."""
         family = self.driver.partition(":")[0]
         return (family, "kvm") if self.accelerator == "kvm" else (family,)
 
@@ -56,11 +56,11 @@ UNPROBED = HostFacts(
     underlay="",
     encrypts=False,
 )
-"""Of a host in its first moments: nothing fits."""
+"""The facts of a host in its first moments: nothing fits."""
 
 
 class ImageLabel(msgspec.Struct, frozen=True):
-    """An image this host has."""
+    """An image that this host has."""
 
     name: str
     digest: str
@@ -79,7 +79,7 @@ class Advert(msgspec.Struct, frozen=True):
     """Free room from now on."""
     rates: Rates = Rates()
     here: Coordinate = NOWHERE
-    """Where it is in the network; others estimate their distance by it."""
+    """Where the host is in the network. Others estimate their distance from it."""
 
 
 def shapes_in(free: Quantum) -> tuple[tuple[str, int], ...]:

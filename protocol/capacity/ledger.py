@@ -1,13 +1,13 @@
-"""The ledger: what a host has promised, as its timetable has it now and asks of it for later.
+"""The ledger: what a host has promised, now and for later.
 
-Holds and leases are entries alike: a promise is a promise. Time is moved on by `advance`; asking for a
-window is asking the timetable, which both sides of the negotiation ask (room.py).
+Holds and leases are entries alike: a promise is a promise. `advance` moves time on. A question about a
+window is answered by the timetable, with the functions both sides of the negotiation use (room.py).
 
-Best-effort work *yields*: its cpus and memory are promised only until somebody with a reservation needs
-them. So there are two timetables: `firm`, without what yields, and the whole one, in which each group
-of what yields (the workspaces of one cluster here, which are suspended together) runs until the first
-moment at which it does not fit any more. That moment is the plan: it follows from the firm promises and
-from who was first, so it needs no memory of its own. Disk never yields.
+Best-effort work *yields*: its cpus and memory are promised only until a reservation needs them. So there
+are two timetables: `firm`, without what yields, and the whole one. What yields is grouped: the workspaces
+of one cluster on this host, which are suspended together. In the whole timetable each group runs until the
+first moment at which it no longer fits. That moment is the plan. It follows from the firm promises and
+from the order in which groups came, so it needs no memory of its own. Disk never yields.
 """
 
 import msgspec
@@ -26,16 +26,16 @@ from protocol.capacity.timetable import (
 __all__ = ["EntryKey", "Group", "Ledger", "Yields"]
 
 Group = tuple[str, str]
-"""(grid id, cluster): what is suspended together."""
+"""(grid id, cluster): workspaces that are suspended together."""
 
 
 class Yields(msgspec.Struct, frozen=True):
-    """That an entry yields, with whom, and since when: who was first yields last."""
+    """That an entry yields, with which group, and since when: the first to come yields last."""
 
     group: Group
     since_s: float
     memory_bytes: int
-    """To be saved, of this entry."""
+    """How much memory of this entry is to be saved."""
 
 
 class Ledger:
@@ -46,12 +46,12 @@ class Ledger:
         self._table = Timetable(capacity)
         self._yielding: dict[EntryKey, tuple[Yields, tuple[Occupancy, ...]]] = {}
         self.until_s: dict[Group, float] = {}
-        """Until when each group that yields can run; not later than now if it cannot."""
+        """Until when each group that yields can run, Unix seconds; not later than now if it cannot."""
         self.now_s = now
 
     @property
     def capacity(self) -> Quantum:
-        """What there is in all."""
+        """What the host has in all."""
         return self._table.capacity
 
     @property
@@ -65,30 +65,30 @@ class Ledger:
         return self._table.room
 
     def free_for(self, window: Window, displacing: bool = False) -> Quantum:
-        """What a lease of that time can have; `displacing` what yields, or not."""
+        """What a lease of that window can have. `displacing` counts what yields as free."""
         room = self._firm.room if displacing else self._table.room
         return room.for_lease(window.start_s, window.end_s, window.kept_until_s)
 
     def yielding(self) -> dict[Group, int]:
-        """Every group that yields, and how much memory of it is to be saved."""
+        """Every group that yields, and how many bytes of its memory are to be saved."""
         groups: dict[Group, int] = {}
         for yields, _ in self._yielding.values():
             groups[yields.group] = groups.get(yields.group, 0) + yields.memory_bytes
         return groups
 
     def next_change_s(self) -> float:
-        """When firm promises change next."""
+        """When firm promises change next, Unix seconds."""
         return next((at_s for at_s in self._firm.room.at_s if at_s > self.now_s), FOREVER)
 
     def advance(self, now: float) -> None:
-        """Time has come to this; what was before is forgotten."""
+        """Moves time on to `now`. What was before is forgotten."""
         if now > self.now_s:
             self.now_s = now
             self._firm.forget(now)
             self._table.forget(now)
 
     def resize(self, capacity: Quantum) -> None:
-        """The host was probed again; promises stay, even beyond the new total."""
+        """Takes the capacity of a new probe. Promises stay, even beyond the new total."""
         self._firm.resize(capacity)
         self._table.resize(capacity)
         self.plan()
@@ -100,13 +100,13 @@ class Ledger:
         window: Window = ALWAYS,
         yields: Yields | None = None,
     ) -> None:
-        """Promises; replaces an entry of the same key. Whether it fits is the caller's to have asked."""
+        """Promises a quantum, in place of an entry of the same key. The caller has asked whether it fits."""
         self.enter_spans(key, lease_spans(quantum, window), yields)
 
     def enter_spans(
         self, key: EntryKey, spans: tuple[Occupancy, ...], yields: Yields | None = None
     ) -> None:
-        """The same for what is not the same quantum all the time."""
+        """The same for an entry whose quantum changes over time."""
         self._yielding.pop(key, None)
         if yields is None:
             self._firm.reserve(key, spans)
@@ -123,28 +123,28 @@ class Ledger:
         self.plan()
 
     def spans(self, key: EntryKey) -> tuple[Occupancy, ...]:
-        """What is promised to an entry; all it would take, if it yields."""
+        """What is promised to an entry. For one that yields, all it would take."""
         if key in self._yielding:
             return self._firm.spans(key) + self._yielding[key][1]
         return self._table.spans(key)
 
     def yields(self, key: EntryKey) -> Yields | None:
-        """Whether an entry yields."""
+        """How an entry yields; None if it does not."""
         return self._yielding[key][0] if key in self._yielding else None
 
     def fits(self, key: EntryKey, spans: tuple[Occupancy, ...]) -> bool:
-        """Whether that could be promised in place of what the entry has."""
+        """Whether `spans` could be promised in place of what the entry has."""
         return self._table.fits(key, spans)
 
     def strike(self, key: EntryKey) -> None:
-        """Takes a promise back; none is fine."""
+        """Takes a promise back. It is no error if there is none."""
         self._yielding.pop(key, None)
         self._firm.release(key)
         self._table.release(key)
         self.plan()
 
     def plan(self) -> None:
-        """Lets every group that yields run as long as it fits, in the order they came."""
+        """Lets every group that yields run for as long as it fits, in the order they came."""
         if not self._yielding:
             self.until_s = {}
             return
@@ -177,8 +177,8 @@ class Ledger:
         return len(self._table)
 
     def check(self) -> None:
-        """Reserved + used <= total at every instant, unless the host itself shrank; with and without
-        what yields."""
+        """Asserts reserved + used <= total at every instant, with and without what yields, unless the host
+        itself shrank."""
         self._firm.check()
         self._table.check()
         assert len(self._firm) == len(self._table)

@@ -5,7 +5,7 @@ import msgspec
 from protocol.terms.refusal import Constraint
 
 Devices = tuple[tuple[str, int], ...]
-"""How many of each named device, by name; a device that is not there is not named."""
+"""How many of each named device, sorted by name. A device that is not there is not named."""
 
 
 class Quantum(msgspec.Struct, frozen=True):
@@ -43,11 +43,11 @@ class Quantum(msgspec.Struct, frozen=True):
 
     @property
     def kept(self) -> "Quantum":
-        """What of this stays in use while nothing runs: the disk."""
+        """The part that stays in use while nothing runs: the disk."""
         return Quantum(disk_bytes=self.disk_bytes)
 
     def by_constraint(self) -> tuple[tuple[Constraint, int], ...]:
-        """Components with their names, in the order of explanations; devices have names of their own."""
+        """Components with their constraints, in the order of explanations. Devices have names of their own."""
         return (
             (Constraint.CPUS, self.cpus_milli),
             (Constraint.DISK, self.disk_bytes),
@@ -55,7 +55,7 @@ class Quantum(msgspec.Struct, frozen=True):
         )
 
     def devices_of(self, name: str) -> int:
-        """How many devices of that name."""
+        """How many devices of that name there are."""
         return dict(self.devices).get(name, 0)
 
     def fits(self, room: "Quantum") -> bool:
@@ -81,7 +81,7 @@ class Quantum(msgspec.Struct, frozen=True):
 
 
 def _added(ours: Devices, theirs: Devices, sign: int) -> Devices:
-    """By name, sorted; what comes to nothing is left out, so that equal amounts are equal."""
+    """The sum, sorted by name. What comes to nothing is left out, so that equal amounts are equal."""
     counts = dict(ours)
     for name, count in theirs:
         counts[name] = counts.get(name, 0) + sign * count
@@ -100,5 +100,5 @@ def _covered(asked: Devices, room: Devices) -> bool:
 
 
 def total(quanta: "list[Quantum]") -> Quantum:
-    """Their sum."""
+    """The sum of `quanta`."""
     return sum(quanta, Quantum())

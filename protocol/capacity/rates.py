@@ -4,9 +4,9 @@ import msgspec
 
 TABLE = "rates"
 _FIRST_BYTES_S = 32 << 20
-"""Until a host has measured itself: slow enough to begin in time on a spinning disk."""
+"""The guess until a host has measured: slow enough to begin in time on a spinning disk."""
 _WEIGHT = 0.3
-"""Of a new measurement; one slow moment of the disk does not decide."""
+"""The weight of a new measurement: one slow moment of the disk does not decide."""
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -15,10 +15,10 @@ class Rates(msgspec.Struct, frozen=True):
     save_bytes_s: float = _FIRST_BYTES_S
     restore_bytes_s: float = _FIRST_BYTES_S
     measured: int = 0
-    """How many measurements it rests on."""
+    """How many measurements the rates rest on."""
 
     def after(self, saved: bool, size_bytes: int, took_s: float) -> "Rates":
-        """With one more measurement. The first replaces the guess."""
+        """The rates with one more measurement. The first replaces the guess."""
         if size_bytes <= 0 or took_s <= 0:
             return self
         rate = size_bytes / took_s
@@ -30,9 +30,9 @@ class Rates(msgspec.Struct, frozen=True):
         return Rates(self.save_bytes_s, new, self.measured + 1)
 
     def save_s(self, size_bytes: int) -> float:
-        """How long saving that much takes."""
+        """How long it takes to save that much."""
         return size_bytes / self.save_bytes_s
 
     def restore_s(self, size_bytes: int) -> float:
-        """How long restoring that much takes."""
+        """How long it takes to restore that much."""
         return size_bytes / self.restore_bytes_s

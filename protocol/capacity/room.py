@@ -1,13 +1,13 @@
 """Room over time: how much is free from when on, as a step function, and the questions asked of it.
 
-The host asks it of its own timetable, the requester of the steps that a quote or an advert brought: the
-same function on both sides. On the wire a step's time is a duration from when it was said, so clocks that
-differ do not matter.
+The host asks its own timetable, the requester the steps that a quote or an advert brought: the same
+functions on both sides. On the wire a step's time is a duration from when it was said, so it does not
+matter that clocks differ.
 
 Sources: the profile of a conservative backfilling scheduler (Mu'alem, Feitelson: Utilization,
 Predictability, Workloads, and User Runtime Estimates in Scheduling the IBM SP2 with Backfilling, TPDS 2001)
-and Haizea's slot table (Sotomayor, Keahey, Foster 2008). What we change: three components at once, and
-disk that is kept after the run has ended.
+and Haizea's slot table (Sotomayor, Keahey, Foster 2008). What we change: three components are counted at
+once, and disk is kept after the run has ended.
 """
 
 from bisect import bisect_right
@@ -22,21 +22,24 @@ FOREVER = float("inf")
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):
-    """So much is free from `in_s` seconds after it was said, until the next step."""
+    """So much is free from `in_s` seconds after the step was said, until the next step."""
 
     in_s: float
     free: Quantum
 
 
 class Room:
-    """Free room at every instant. `at_s` ascends from minus infinity; `free` has as many entries."""
+    """Free room at every instant. `at_s` (Unix seconds) ascends from minus infinity; `free` is as long."""
 
     def __init__(self, at_s: list[float], free: list[Quantum]) -> None:
         self.at_s, self.free = at_s, free
 
     @classmethod
     def heard(cls, steps: Sequence[Step], said_s: float) -> "Room":
-        """From the wire; `said_s` is when, by this peer's clock. ValueError if they make no sense."""
+        """The room that `steps` from the wire tell. They were said at `said_s` by this peer's clock.
+
+        Raises ValueError if they make no sense.
+        """
         at_s = [said_s + step.in_s for step in steps]
         if not steps or any(b <= a for a, b in pairwise(at_s)):
             raise ValueError("steps of room that do not ascend")
@@ -47,7 +50,7 @@ class Room:
         return self.free[bisect_right(self.at_s, at_s) - 1]
 
     def over(self, start_s: float, end_s: float) -> Quantum:
-        """What is free all the time from start to end (which is not part of it)."""
+        """What is free at every instant from start to end (which is not part of it)."""
         first = bisect_right(self.at_s, start_s) - 1
         least = self.free[first]
         for i in range(first + 1, len(self.at_s)):
@@ -70,8 +73,8 @@ class Room:
         before_s: float = FOREVER,
         keep_s: float = 0.0,
     ) -> float | None:
-        """The first start from `after_s` on at which a quantum fits until its end, its disk for `keep_s`
-        more, and that ends by `before_s`; None if there is none."""
+        """The first start, from `after_s` on, at which a quantum fits until its end, and its disk for
+        `keep_s` more. It must end by `before_s`. None if there is no such start."""
         start_s: float | None = after_s
         while start_s is not None and start_s + duration_s <= before_s:
             runs_s = self._first(quantum, duration_s, start_s)
@@ -83,14 +86,14 @@ class Room:
         return None
 
     def until(self, quantum: Quantum, from_s: float) -> float:
-        """The first moment from then on at which a quantum does not fit; FOREVER if it always does."""
+        """The first moment from `from_s` on at which a quantum does not fit; FOREVER if it always does."""
         for i in range(bisect_right(self.at_s, from_s) - 1, len(self.at_s)):
             if not quantum.fits(self.free[i]):
                 return max(from_s, self.at_s[i])
         return FOREVER
 
     def steps(self, now: float, most: int) -> tuple[Step, ...]:
-        """For the wire, from now on. What is beyond `most` steps is said as the least of all of it."""
+        """The steps for the wire, from now on. What is beyond `most` steps is said as the least of it all."""
         first = bisect_right(self.at_s, now) - 1
         at_s = [now, *self.at_s[first + 1 :]]
         free = self.free[first:]

@@ -2,10 +2,10 @@
 
 Holds, leases, reservations and kept disks are entries alike: a promise is a promise. An entry is a few
 spans of a quantum. At every instant, now or later, reserved + used never passes the total. Backfill
-needs no rule of its own: what fits until its end before a reservation begins is free until then.
+needs no rule of its own: a run that ends before a reservation begins simply fits.
 
-Adding or taking back an entry touches the steps it covers; asking is a binary search and a walk over the
-steps asked about. The past is forgotten by `forget`.
+An entry that is added or taken back touches the steps it covers. A question is a binary search and a walk
+over the steps asked about. `forget` drops the past.
 """
 
 from bisect import bisect_left, bisect_right
@@ -28,7 +28,7 @@ class Occupancy(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Window(msgspec.Struct, frozen=True, array_like=True):
-    """The time of a lease on a host: it is busy from start to end, its disk is kept until the last."""
+    """The time of a lease on a host: busy from start to end; its disk is kept until `kept_until_s`."""
 
     start_s: float
     end_s: float
@@ -39,7 +39,7 @@ ALWAYS = Window(-FOREVER, FOREVER, FOREVER)
 
 
 def lease_spans(quantum: Quantum, window: Window) -> tuple[Occupancy, ...]:
-    """What a lease takes: everything while it runs, then its disk until its state is deleted."""
+    """What a lease takes: everything while it runs, then the disk until its state is deleted."""
     runs = Occupancy(window.start_s, window.end_s, quantum)
     if window.kept_until_s <= window.end_s or not quantum.disk_bytes:
         return (runs,)
@@ -53,13 +53,13 @@ class Timetable:
         self._capacity = capacity
         self._entries: dict[EntryKey, tuple[Occupancy, ...]] = {}
         self.room = Room([-FOREVER], [capacity])
-        """What is not promised. Read it; only the timetable changes it."""
+        """What is not promised. Others only read it."""
         self._horizon_s = -FOREVER
         self._shrunk = False
 
     @property
     def capacity(self) -> Quantum:
-        """What there is in all."""
+        """What the host has in all."""
         return self._capacity
 
     def free_at(self, at_s: float) -> Quantum:
@@ -78,18 +78,18 @@ class Timetable:
         before_s: float = FOREVER,
         keep_s: float = 0.0,
     ) -> float | None:
-        """When a quantum fits first; see Room.earliest."""
+        """When a quantum first fits; see Room.earliest."""
         return self.room.earliest(quantum, duration_s, after_s, before_s, keep_s)
 
     def resize(self, capacity: Quantum) -> None:
-        """The host was probed again; promises stay, even beyond the new total."""
+        """Takes the capacity of a new probe. Promises stay, even beyond the new total."""
         more = capacity - self._capacity
         self._capacity = capacity
         self.room.free = [free + more for free in self.room.free]
         self._shrunk = not all(Quantum().fits(free) for free in self.room.free)
 
     def spans(self, key: EntryKey) -> tuple[Occupancy, ...]:
-        """What is promised to an entry; nothing if there is none."""
+        """What is promised to an entry; empty if there is none."""
         return self._entries.get(key, ())
 
     def entries(self) -> dict[EntryKey, tuple[Occupancy, ...]]:
@@ -97,9 +97,9 @@ class Timetable:
         return self._entries
 
     def reserve(self, key: EntryKey, spans: tuple[Occupancy, ...]) -> None:
-        """Promises, in place of what was promised to that entry: so it is extended and shortened, too.
+        """Promises `spans` in place of what was promised to that entry, which so can grow and shrink.
 
-        Whether it fits is the caller's to have asked.
+        The caller has asked whether they fit.
         """
         self.release(key)
         self._entries[key] = spans
@@ -107,12 +107,12 @@ class Timetable:
             self._take(span, Quantum() - span.quantum)
 
     def release(self, key: EntryKey) -> None:
-        """Takes a promise back; none is fine."""
+        """Takes a promise back. It is no error if there is none."""
         for span in self._entries.pop(key, ()):
             self._take(span, span.quantum)
 
     def fits(self, key: EntryKey, spans: tuple[Occupancy, ...]) -> bool:
-        """Whether that could be promised in place of what that entry has."""
+        """Whether `spans` could be promised in place of what that entry has."""
         old = self.spans(key)
         listed = key in self._entries
         self.reserve(key, spans)
@@ -124,7 +124,7 @@ class Timetable:
         return Quantum().fits(least)
 
     def forget(self, before_s: float) -> None:
-        """What was promised before then is not asked about again."""
+        """Forgets what was promised before then: nobody asks about it again."""
         room, first = self.room, bisect_right(self.room.at_s, before_s) - 1
         if first > 0:
             del room.at_s[1 : first + 1]
@@ -138,8 +138,8 @@ class Timetable:
         return len(self._entries)
 
     def check(self) -> None:
-        """Reserved + used <= total at every instant (unless the host itself shrank), and the steps are
-        the sum of the entries."""
+        """Asserts reserved + used <= total at every instant (unless the host itself shrank), and that the
+        steps are the sum of the entries."""
         changes: dict[float, Quantum] = {}
         for spans in self._entries.values():
             for span in spans:
@@ -172,7 +172,7 @@ class Timetable:
                 del self.room.at_s[i], free[i]
 
     def _edge(self, at_s: float) -> int:
-        """The index of the step that begins at that instant, made if need be."""
+        """The index of the step that begins at that instant, which is made if need be."""
         room = self.room
         if at_s == FOREVER:
             return len(room.at_s)
