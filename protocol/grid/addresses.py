@@ -1,10 +1,10 @@
 """Addresses of a grid: chosen once, for the whole grid, by arithmetic alone.
 
-Within a network the first host address (.1) is the gateway and service address. Workspaces take
-the addresses from the 10th on, in file order (not start order), and when those are used up the
-2nd to 9th. So every address but the network's, the gateway's and the broadcast address can be
-used, and a workspace keeps its address when images, sizes or requires change, when a cluster
-behind its own grows or appears, and when its own cluster grows.
+Within a network the first host address (.1) is the gateway and service address. Workspaces take the
+addresses from the 10th on, in file order (not start order), and then the 2nd to 9th. So every address but
+the network's, the gateway's and the broadcast address can be used. A workspace keeps its address when
+images, sizes or `requires` change, when a cluster behind its own grows or appears, and when its own
+cluster grows.
 """
 
 from ipaddress import IPv4Address, IPv4Network
@@ -15,7 +15,7 @@ from protocol.grid.expand import workspace_name
 from protocol.grid.model import GridSpec
 
 _FIRST = 10
-"""Low addresses are left to be found by people, as long as there is room."""
+"""Low addresses stay free for people as long as there is room."""
 
 
 class Card(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class Card(msgspec.Struct, frozen=True):
 
 
 def plan(spec: GridSpec) -> tuple[Card, ...]:
-    """All cards, by network and then workspace in file order. Expects a grid without problems."""
+    """All cards, by network and then by workspace in file order. `spec` has no `check.problems`."""
     cards: list[Card] = []
     for network in spec.networks:
         cidr = IPv4Network(network.cidr)
@@ -47,17 +47,17 @@ def plan(spec: GridSpec) -> tuple[Card, ...]:
 
 
 def gateway(cidr: str) -> str:
-    """The address of a network's own services: the first host address. ValueError if no CIDR."""
+    """The first host address, where a network's own services are. Raises ValueError if it is no CIDR."""
     return str(IPv4Network(cidr)[1])
 
 
 def capacity(cidr: IPv4Network) -> int:
-    """Workspaces a network holds: all its addresses but network, gateway and broadcast."""
+    """How many workspaces a network holds: its addresses but network, gateway and broadcast."""
     return max(0, cidr.num_addresses - 3)
 
 
 def _nth(cidr: IPv4Network, position: int) -> IPv4Address:
-    """The address of the workspace in that place, from 0. ValueError when the network is full."""
+    """The address of the workspace in that place, from 0. Raises ValueError when the network is full."""
     if position >= capacity(cidr):
         raise ValueError(f"{cidr} holds {capacity(cidr)} workspaces")
     high = max(0, cidr.num_addresses - 1 - _FIRST)

@@ -1,7 +1,7 @@
 """Does a grid make sense? Every problem at once, each with what was found and what is allowed.
 
-Called by the peer that read the grid file and again by every host that receives the order, so
-nothing here may trust sizes or names: too many of anything is said first, and alone.
+The peer that read the grid file calls this, and again every host that receives the order. So nothing here
+may trust sizes or names: too many of anything is said first, and alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ _SMALL_LISTS = (
 
 
 def problems(spec: GridSpec) -> tuple[Problem, ...]:
-    """All that is wrong with the grid, in its own order; empty if it can be asked for."""
+    """Everything that is wrong with the grid, in the grid's order; empty if it can be asked for."""
     if too_many := tuple(_too_many(spec)):
         return too_many
     return (
@@ -185,7 +185,7 @@ def _mount_problems(spec: GridSpec, cluster: ClusterSpec, at: Path) -> Iterator[
 
 
 def _sharing_problems(spec: GridSpec) -> Iterator[Problem]:
-    """A volume is one workspace's: there is no cluster file system under it."""
+    """A volume belongs to one workspace, since there is no cluster file system under it."""
     users: dict[str, str] = {}
     known = [volume.name for volume in spec.volumes]
     for index, cluster in enumerate(spec.clusters):
@@ -239,7 +239,7 @@ def _cyclic(cycle: list[str]) -> str:
 
 
 def _cycle(start: str, waits: dict[str, tuple[str, ...]]) -> list[str]:
-    """The shortest way from a cluster back to itself, over whom each waits for; empty if none."""
+    """The shortest way from a cluster back to itself along what each waits for; empty if there is none."""
     came_from: dict[str, str] = {}
     queue = [start]
     while queue:
@@ -257,12 +257,12 @@ def _cycle(start: str, waits: dict[str, tuple[str, ...]]) -> list[str]:
 
 
 def _number(value: int, written: Callable[[int], str] = str) -> str:
-    """As written, unless it is so large that writing or dividing it is a problem of its own."""
+    """`value` as written, unless it is so large that to write or divide it is a problem of its own."""
     return written(value) if abs(value) < 1 << 63 else "a number beyond 64 bits"
 
 
 def _size(size_bytes: int) -> str:
-    """Short if that says it exactly: 32 MiB and one byte less must not read the same."""
+    """The short form if it is exact: 32 MiB and one byte less must not read the same."""
     short = format_size(size_bytes)
     exact = size_bytes < 0 or parse_size(short.replace(" ", "")) == size_bytes
     return short if exact else f"{size_bytes} bytes"

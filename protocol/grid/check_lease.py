@@ -1,4 +1,4 @@
-"""Does a lease make sense? What needs no clock: whether it can begin in time is said when it is asked for."""
+"""Does a lease make sense? Only what needs no clock: whether it can begin in time is said when it is asked."""
 
 import math
 from collections.abc import Iterator

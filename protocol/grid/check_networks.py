@@ -1,4 +1,4 @@
-"""Networks of a grid: is each a private IPv4 range of its own, with room for who is on it?"""
+"""Networks of a grid: is each a private IPv4 range of its own, with room for its members?"""
 
 from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError, ip_network
@@ -36,7 +36,7 @@ def network_problems(spec: GridSpec) -> Iterator[Problem]:
 
 
 def parse(cidr: str) -> IPv4Network | str:
-    """The range, or what is wrong with it."""
+    """The range, or the words for what is wrong with it."""
     try:
         network = IPv4Network(cidr, strict=False)
     except (AddressValueError, NetmaskValueError, ValueError):

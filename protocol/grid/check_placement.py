@@ -9,7 +9,7 @@ from protocol.grid.syntax import image_problem, label_problem, tag_problem
 
 
 def placement_problems(spec: GridSpec) -> Iterator[Problem]:
-    """Of the grid as a whole."""
+    """Problems with the placement of the grid as a whole."""
     placement = spec.placement
     for field in ("sites", "exclude", "exclude_sites", "prefer", "apart"):
         names: tuple[str, ...] = getattr(placement, field)
@@ -62,7 +62,7 @@ def _contradictions(spec: GridSpec) -> Iterator[Problem]:
 
 
 def cluster_placement_problems(spec: GridSpec, cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
-    """Of one cluster, which is at that path."""
+    """Problems with the placement of one cluster, which is at that path."""
     for field in ("labels", "preferred_labels"):
         tags: tuple[str, ...] = getattr(cluster, field)
         for index, tag in enumerate(tags):
@@ -91,13 +91,13 @@ def cluster_placement_problems(spec: GridSpec, cluster: ClusterSpec, at: Path) -
 
 
 def label_problems(path: Path, text: str, most: int = limits.NAME_MAX) -> Iterator[Problem]:
-    """Of a name."""
+    """The problem with a name, if there is one."""
     if message := label_problem(text, most):
         yield Problem(path, message)
 
 
 def twice(path: Path, names: Iterable[str]) -> Iterator[Problem]:
-    """Names that were there before, each at its own place."""
+    """Problems with names that were there before, each at its own place."""
     seen: list[str] = []
     for index, name in enumerate(names):
         if name in seen:

@@ -1,12 +1,12 @@
 """From clusters to workspaces, in the order they start.
 
-All functions here expect a grid without `check.problems` and raise ValueError on a cycle otherwise.
+All functions here expect a grid without `check.problems`. They raise ValueError if it has a cycle.
 """
 
 from protocol.grid.model import ClusterSpec, GridSpec, OnExpiry, Workspace
 
 STATE_MORE_BYTES = 16 << 20
-"""Devices, firmware and headers in a saved machine's file: 3 MiB were seen with QEMU 7.2."""
+"""Devices, firmware and headers in a saved machine's file. 3 MiB were seen with QEMU 7.2."""
 
 
 def workspaces(spec: GridSpec) -> tuple[Workspace, ...]:
@@ -23,7 +23,7 @@ def workspaces(spec: GridSpec) -> tuple[Workspace, ...]:
 def _workspace(
     cluster: ClusterSpec, index: int, volume_bytes: dict[str, int], saves: bool
 ) -> Workspace:
-    """`saves` says whether its memory may have to be saved to disk: then there must be room for it."""
+    """`saves`: its memory may have to be saved to disk, so there must be room for it."""
     disks = sum(volume_bytes[mount.volume] for mount in cluster.mounts) + cluster.scratch_bytes
     return Workspace(
         name=workspace_name(cluster.name, index),
@@ -48,17 +48,17 @@ def _workspace(
 
 
 def state_bytes(memory_bytes: int) -> int:
-    """Disk that a saved workspace takes: its memory, and what the hypervisor writes around it."""
+    """Bytes of disk that a saved workspace takes: its memory, and what the hypervisor writes around it."""
     return memory_bytes + STATE_MORE_BYTES
 
 
 def workspace_name(cluster: str, index: int) -> str:
-    """`worker-3`. Cluster names are unique and the number has no dash, so these are unique too."""
+    """`worker-3`. Cluster names are unique and the number has no dash, so these names are unique, too."""
     return f"{cluster}-{index}"
 
 
 def providers(spec: GridSpec) -> dict[str, tuple[str, ...]]:
-    """Whom each cluster waits for, both in file order: all that provide what it requires."""
+    """The clusters that each cluster waits for: all that provide what it requires. Both are in file order."""
     by_service: dict[str, list[str]] = {}
     for cluster in spec.clusters:
         for service in cluster.provides:
@@ -74,7 +74,7 @@ def providers(spec: GridSpec) -> dict[str, tuple[str, ...]]:
 
 
 def start_order(spec: GridSpec) -> tuple[ClusterSpec, ...]:
-    """Clusters, providers first, else in file order. ValueError if they wait for each other."""
+    """Clusters, providers first, else in file order. Raises ValueError if they wait for each other."""
     waits = providers(spec)
     ordered: list[ClusterSpec] = []
     started: dict[str, None] = {}

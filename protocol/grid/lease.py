@@ -1,11 +1,11 @@
 """When a lease begins and ends: arithmetic that requester and hosts share.
 
-Durations travel: a lease that begins now ends so long after each host learnt of it, by that host's own
-clock. Only a reservation (and a deadline, which becomes one) has an instant, by which all its hosts
-begin together; so a host whose clock is off takes none (membership/clocks.py).
+Durations travel. A lease that begins now ends so long after each host learnt of it, by that host's own
+clock. Only a reservation (and a deadline, which becomes one) has an instant, at which all its hosts begin
+together. So a host whose clock is off takes no reservation (membership/clocks.py).
 
 A host keeps room a little longer than the lease: SLACK_S before, between hold and commit, and CLEAR_S
-behind it for what must be stopped.
+behind it, for what must be stopped.
 """
 
 import msgspec
@@ -17,36 +17,36 @@ from protocol.terms.quantities import format_duration
 
 
 class LeaseTime(msgspec.Struct, frozen=True, array_like=True):
-    """What is asked of a host's time: from when (0: now) and for how long in all."""
+    """What is asked of a host's time: from when (Unix seconds, 0: now) and for how long in all."""
 
     start_s: float
     busy_s: float
     kept_s: float
     useful_s: float = 0.0
-    """Of best-effort work, as long as is worth starting it where it can be suspended; 0: of any other."""
+    """For best-effort work: the shortest time worth starting it for, where it can be suspended. Else 0."""
 
 
 def kept_s(terms: LeaseTerms) -> float:
-    """How long what is left is kept after the end."""
+    """How long what is left is kept after the end of the lease."""
     return float(terms.grace_s)
 
 
 def asked(spec: GridSpec, start_s: float = 0.0) -> LeaseTime:
-    """The time a grid asks of each of its hosts, if it begins then."""
+    """The time a grid asks of each of its hosts if it begins at `start_s`."""
     busy_s = spec.lease_s + SLACK_S + CLEAR_S
     useful_s = min(busy_s, USEFUL_S) if spec.lease.best_effort else 0.0
     return LeaseTime(start_s, busy_s, busy_s + kept_s(spec.lease), useful_s)
 
 
 def window(of: LeaseTime, now: float, suspends: bool) -> Window:
-    """The same by the clock of a host that can suspend what is asked for, or cannot."""
+    """The same by a host's clock. `suspends`: the host can suspend what is asked for."""
     start_s = of.start_s or now
     busy_s = of.useful_s if suspends and of.useful_s else of.busy_s
     return Window(start_s, start_s + busy_s, start_s + of.kept_s)
 
 
 def start_fault(spec: GridSpec, start_s: float) -> str:
-    """Why a record may not begin the lease then; empty if it may."""
+    """Why a record may not begin the lease at `start_s`; empty if it may."""
     terms = spec.lease
     if terms.before_s:
         if not (start_s > 0 and start_s + spec.lease_s <= terms.before_s):
@@ -57,7 +57,7 @@ def start_fault(spec: GridSpec, start_s: float) -> str:
 
 
 def late(spec: GridSpec, now: float) -> str:
-    """Why the lease cannot begin in time any more, or not be promised yet; empty if it can."""
+    """Why the lease can no longer begin in time, or cannot be promised yet; empty if it can."""
     terms = spec.lease
     begin_s = terms.start_s or (terms.before_s - spec.lease_s if terms.before_s else now)
     if begin_s < now - SLACK_S:

@@ -3,7 +3,7 @@
     held > image > network > booting > running > reachable > (paused, restarting) > ending > gone
                                           saving > suspended > restoring > running
 
-`failed` can be reached from everywhere a step can fail and is left by trying again.
+`failed` can be reached from everywhere that a step can fail. Another try leaves it.
 """
 
 from enum import StrEnum
@@ -21,9 +21,9 @@ class Phase(StrEnum):
     NETWORK = "network"
     """Its networks and disks are being made."""
     BOOTING = "booting"
-    """The hypervisor has it; it has not been seen to answer."""
+    """The hypervisor has it; nobody has seen it answer."""
     RUNNING = "running"
-    """It runs and has nothing to be reached by, or has stopped answering."""
+    """It runs, but has no network to be reached by, or has stopped answering."""
     REACHABLE = "reachable"
     """It runs and answers on its network."""
     PAUSED = "paused"
@@ -36,7 +36,7 @@ class Phase(StrEnum):
     """A step failed; the detail says which, and it is being tried again."""
     ENDING = "ending"
     EXPIRED = "expired"
-    """Its lease has ended: stopped, its disks kept for the grace."""
+    """Its lease has ended: it is stopped, and its disks are kept for the grace."""
     GONE = "gone"
 
 
@@ -65,14 +65,14 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """Where one workspace is, as its host says."""
+    """Where one workspace is, as its host says it."""
 
     workspace: str
     phase: Phase
     detail: str = ""
     since_s: float = 0.0
     boot: int = 1
-    """Which of its starts this is about."""
+    """Which of its starts this is about, from 1."""
     final: bool = False
     """No further phase is expected, though it is not reachable."""
 

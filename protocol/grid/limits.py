@@ -6,16 +6,16 @@ NAME_MAX: Final = 40
 """Characters of a cluster, network, volume or site name: with `-1024` still a DNS label (63)."""
 
 GRID_NAME_MAX: Final = 32
-"""Characters of a grid's name: it is a part of longer names (domains, links, DNS zones)."""
+"""Characters of a grid's name: it becomes part of longer names (domains, links, DNS zones)."""
 
 VOLUME_NAME_MAX: Final = 16
 """A volume's name is the label of its file system, and ext4 keeps 16 bytes."""
 
 TAG_MAX: Final = 63
-"""Characters of a host's label: every advert carries all of its host's."""
+"""Characters of a host's label: an advert carries all labels of its host."""
 
 WORKSPACES_MAX: Final = 1024
-"""Workspaces of one grid: its record and its certificate of holds must fit one message."""
+"""Workspaces of one grid: its record and its certificate of holds must fit in one message."""
 
 CLUSTERS_MAX: Final = 64
 NETWORKS_MAX: Final = 16
@@ -26,14 +26,14 @@ NAMES_MAX: Final = 32
 """Entries of one small list: provides, requires, sites, labels, a cluster's networks or mounts."""
 
 DEVICES_MAX: Final = 16
-"""Of one kind, of one workspace: more than any host board takes."""
+"""Devices of one kind for one workspace: more than any host board takes."""
 
 WITHIN_MS_MAX: Final = 10_000
-"""A round trip longer than that is no distance but a fault."""
+"""A longer round trip is no distance but a fault."""
 
 KEYS_MAX: Final = 32
 KEY_LENGTH_MAX: Final = 1024
-"""SSH public keys of one grid and characters of each (RSA 4096 with a comment is about 750)."""
+"""SSH public keys of one grid, and characters of each (RSA 4096 with a comment has about 750)."""
 
 CPUS_MILLI_MIN: Final = 10
 """The smallest quota libvirt takes: 1 ms in a period of 100 ms."""
@@ -44,19 +44,19 @@ MEMORY_BYTES_MIN: Final = 32 << 20
 
 MEMORY_BYTES_MAX: Final = 64 << 40
 VOLUME_BYTES_MIN: Final = 8 << 20
-"""Below this an ext4 with a journal has no room to speak of."""
+"""Below this an ext4 with a journal has hardly any room."""
 
 VOLUME_BYTES_MAX: Final = 1 << 50
 LEASE_S_MIN: Final = 60
-"""Less is over before its guests have booted."""
+"""A shorter lease is over before its guests have booted."""
 
 LEASE_S_MAX: Final = 366 * 86400
 GRACE_S_MAX: Final = 30 * 86400
-"""Disk that nobody uses; who wants it longer extends the lease."""
+"""Nobody uses the disk then. A person who wants it for longer extends the lease."""
 
 WARNINGS_MAX: Final = 8
 TIME_S_MAX: Final = 1e11
-"""The year 5138: what is beyond is no Unix time in seconds."""
+"""The year 5138. Anything beyond is no Unix time in seconds."""
 
 PATH_LENGTH_MAX: Final = 255
 PREFIX_MIN: Final = 8

@@ -1,8 +1,8 @@
 """The grid as everyone but its author sees it: complete, in base units, no default left open.
 
-It is what a grid file (overlayd/config/gridfile.py) becomes and what travels in a signed order.
-Structs here say shape only; whether a value makes sense is said by `check.problems`, which the peer
-that read the file and every host that receives the order both call. Tuples keep the file's order.
+It is what a grid file (overlayd/config/gridfile.py) becomes and what travels in a signed order. Structs
+here say shape only. `check.problems` says whether a value makes sense; the peer that read the file calls
+it, and so does every host that receives the order. Tuples keep the file's order.
 """
 
 from enum import StrEnum
@@ -14,7 +14,7 @@ class Encryption(StrEnum):
     """Whether a network's traffic may cross hosts in the clear."""
 
     REQUIRED = "required"
-    """The default: hosts that cannot encrypt between them refuse."""
+    """The default: hosts refuse if they cannot encrypt between them."""
     NONE = "none"
 
 
@@ -44,16 +44,16 @@ class LeaseTerms(msgspec.Struct, frozen=True):
     """
 
     start_s: float = 0.0
-    """A reservation: begins then, Unix time. 0: no."""
+    """A reservation: it begins then, Unix seconds. 0: none."""
     before_s: float = 0.0
-    """A deadline: any start that ends by then, Unix time. 0: no."""
+    """A deadline: any start will do that ends by then, Unix seconds. 0: none."""
     best_effort: bool = False
     """Waits for room, and makes room for reservations by being suspended."""
     on_expiry: OnExpiry = OnExpiry.STOP
     grace_s: int = 86400
-    """How long what is left is kept after the end."""
+    """How long what is left is kept after the end, in seconds."""
     warn_s: tuple[int, ...] = ()
-    """How long before the end its hosts warn."""
+    """How long before the end its hosts warn, in seconds, once for each."""
 
 
 class Compact(StrEnum):
@@ -77,10 +77,10 @@ class Driver(StrEnum):
     KVM = "kvm"
     """QEMU on hardware virtualisation."""
     QEMU = "qemu"
-    """QEMU, be it on hardware virtualisation or by emulation."""
+    """QEMU, on hardware virtualisation or by emulation."""
     LXC = "lxc"
     TEST = "test"
-    """Machines that only pretend, for trying out an overlay."""
+    """Machines that only pretend, to try out an overlay."""
 
 
 class Architecture(StrEnum):
@@ -101,11 +101,11 @@ class DeviceCount(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ImageRef(msgspec.Struct, frozen=True):
-    """A guest image: the name a person wrote and, once resolved, the SHA-256 that is meant."""
+    """A guest image: the name a person wrote and, once resolved, the SHA-256 it stands for."""
 
     name: str
     digest: str = ""
-    """64 hexadecimal digits, or empty while not resolved."""
+    """64 hexadecimal digits; empty until it is resolved."""
 
 
 class NetworkSpec(msgspec.Struct, frozen=True):
@@ -126,7 +126,7 @@ class VolumeSpec(msgspec.Struct, frozen=True):
 
 
 SCRATCH = "scratch"
-"""What a guest knows its workspace's own disk by: its serial, and the label of the file system on it."""
+"""How a guest finds its workspace's own disk: the disk's serial, and the label of its file system."""
 
 SCRATCH_PATH = "/scratch"
 """Where it is mounted."""
@@ -146,15 +146,15 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     count: int
     image: ImageRef
     cpus_milli: int
-    """Thousandths of a cpu, of each workspace."""
+    """Thousandths of a cpu for each workspace."""
     memory_bytes: int
-    """Of each workspace."""
+    """For each workspace."""
     minimum: int | None = None
     """Fewest workspaces that still make a grid; None means `count`."""
     networks: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     scratch_bytes: int = 0
-    """Of each workspace's own disk, empty at first and gone with the workspace; 0: it has none."""
+    """The size of each workspace's own disk, empty at first and gone with the workspace. 0: it has none."""
     provides: tuple[str, ...] = ()
     """Names of services others may require."""
     requires: tuple[str, ...] = ()
@@ -162,15 +162,15 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     labels: tuple[str, ...] = ()
     """Only hosts that have all of these."""
     preferred_labels: tuple[str, ...] = ()
-    """Hosts that have more of these first."""
+    """Hosts that have more of these come first."""
     architecture: Architecture | None = None
     driver: Driver | None = None
     devices: tuple[DeviceCount, ...] = ()
-    """Of each workspace. Reserved on the host; nothing hands them to the guest yet."""
+    """For each workspace. The host reserves them; nothing hands them to the guest yet."""
     near_volume: str = ""
-    """A volume of this grid: hosts near the one that has it first."""
+    """A volume of this grid: hosts near the one that has it come first."""
     near_image: ImageRef = ImageRef("")
-    """Hosts that have this image first, then those at a site that has."""
+    """Hosts that have this image come first, then hosts at a site that has it."""
 
     @property
     def least(self) -> int:
@@ -188,12 +188,12 @@ class PlacementSpec(msgspec.Struct, frozen=True):
     """Never on these hosts, by host name."""
     exclude_sites: tuple[str, ...] = ()
     prefer: tuple[str, ...] = ()
-    """Sites, the best first; all others come behind them."""
+    """Sites, the best first. All others come behind them."""
     compact: Compact = Compact.NONE
     strict: tuple[Strict, ...] = ()
-    """Which of spread and compact are kept or the grid refused; otherwise as far as there is room."""
+    """Which of spread and compact are kept, or else the grid is refused. Others are kept if there is room."""
     within_ms: int = 0
-    """Longest round trip between any two members' hosts; 0 means any."""
+    """The longest round trip between any two members' hosts; 0 means any."""
     apart: tuple[str, ...] = ()
     """Names of grids of the same owner with which this one shares no host."""
 
@@ -204,9 +204,9 @@ class GridSpec(msgspec.Struct, frozen=True):
     name: str
     clusters: tuple[ClusterSpec, ...]
     vo: str = ""
-    """Virtual organisation it runs for; empty while there are none."""
+    """The virtual organisation it runs for; empty while there are none."""
     lease_s: int = 86400
-    """How long, in seconds: from the moment it is committed if `lease` does not say otherwise."""
+    """How long the lease is, in seconds: from the commit, if `lease` does not say otherwise."""
     lease: LeaseTerms = LeaseTerms()
     networks: tuple[NetworkSpec, ...] = ()
     volumes: tuple[VolumeSpec, ...] = ()
@@ -226,7 +226,7 @@ class Workspace(msgspec.Struct, frozen=True):
     cpus_milli: int
     memory_bytes: int
     disk_bytes: int
-    """Sum of its volumes, its scratch disk, and its memory where that may be saved to disk."""
+    """The sum of its volumes, its scratch disk, and its memory if that may be saved to disk."""
     image: ImageRef
     networks: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()

@@ -10,7 +10,7 @@ Path = tuple[str | int, ...]
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Where, and what was found there and what is allowed."""
+    """Where it is, what was found there, and what is allowed."""
 
     path: Path
     message: str
@@ -21,7 +21,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 def quoted(text: str) -> str:
-    """In quotes, without control characters, at most 60 characters: it may come from a stranger."""
+    """`text` in quotes, without control characters, at most 60 long: it may come from a stranger."""
     short = text if len(text) <= 60 else f"{text[:57]}..."
     return '"' + "".join(c if c.isprintable() else "?" for c in short) + '"'
 
@@ -34,7 +34,7 @@ def listed(names: Sequence[str], most: int = 8) -> str:
 
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> str:
-    """What to say of a name that is not defined: the nearest that is, else all that are."""
+    """What to say of a name that is not defined: the nearest that is defined, else all that are."""
     near = get_close_matches(name[:64], known, n=1)
     if near:
         return f'found {quoted(name)}, which is no {kind}; did you mean "{near[0]}"?'

@@ -1,10 +1,11 @@
 """The grid record: what a grid's stewards keep, and the changes it may undergo.
 
-One register per (owner, grid name). Its value is a `Register`: the newest record under that name, if
-any, and the ids that may never become a grid: voted down because their holds ran out undecided, or used
-up before. The record is the contract: once a majority of stewards has it, all its holds are leases.
+There is one register for each (owner, grid name). Its value is a `Register`: the newest record under that
+name, if any, and the ids that may never become a grid. Those were voted down because their holds ran out
+undecided, or were used up before. The record is the contract: once a majority of stewards has it, all its
+holds are leases.
 
-Each change carries an epoch, one more than before; hosts act only on the newest they have seen.
+Each change carries an epoch, one more than before. Hosts act only on the newest epoch they have seen.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,7 @@ class GridState(StrEnum):
 
 
 class HostRef(msgspec.Struct, frozen=True):
-    """A host as the record knows it; `underlay` is where its overlay traffic goes."""
+    """A host as the record knows it. `underlay` is the address its overlay traffic goes to."""
 
     peer: PeerId
     name: str
@@ -37,7 +38,7 @@ class HostRef(msgspec.Struct, frozen=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, array_like=True):
-    """Who carries a workspace."""
+    """Which host carries a workspace."""
 
     workspace: str
     host: PeerId
@@ -59,21 +60,21 @@ class GridRecord(msgspec.Struct, frozen=True):
     vnis: tuple[tuple[str, int], ...]
     """(network name, VXLAN id) pairs."""
     start_s: float = 0.0
-    """When the lease begins, for a reservation or a deadline; 0: when each host learnt of it."""
+    """When a reservation or deadline begins, Unix seconds. 0: the lease begins when each host learns of it."""
     extra_s: int = 0
-    """By how much its lease was extended since (or, negative, shortened): the sum of `changes`."""
+    """By how many seconds its lease was extended since (negative: shortened): the sum of `changes`."""
     changes: tuple[SignedOrder, ...] = ()
-    """Orders that changed it since: authority for what is no longer as first asked."""
+    """Orders that changed it since: the authority for what is no longer as first asked."""
 
     def host(self, peer: PeerId) -> HostRef:
-        """A host of this record. KeyError if it carries nothing."""
+        """A host of this record. Raises KeyError if it carries nothing."""
         for host in self.hosts:
             if host.peer == peer:
                 return host
         raise KeyError(peer)
 
     def on(self, peer: PeerId) -> tuple[str, ...]:
-        """Names of the workspaces a host carries."""
+        """The names of the workspaces a host carries."""
         return tuple(a.workspace for a in self.assignments if a.host == peer)
 
     def carriers(self) -> tuple[PeerId, ...]:
@@ -82,13 +83,13 @@ class GridRecord(msgspec.Struct, frozen=True):
 
 
 class LeaseChange(msgspec.Struct, frozen=True):
-    """Body of an order to extend a lease, or, negative, to shorten it."""
+    """Body of an order to extend a lease or, if negative, to shorten it."""
 
     by_s: int
 
 
 class HoldTerms(msgspec.Struct, frozen=True):
-    """Body of an order to hold: what an `up` of this grid would need, for so long on each host's clock."""
+    """Body of an order to hold what an `up` of this grid would need, for so long by each host's clock."""
 
     spec: GridSpec
     hold_s: float
@@ -98,7 +99,7 @@ class Void(msgspec.Struct, frozen=True, array_like=True):
     """An id that may not become a grid, remembered until no fresh order can carry it."""
 
     grid: str
-    """A GridId, or the order part of one when no attempt of that order may."""
+    """A GridId, or the order part of one if no attempt of that order may become a grid."""
     until_s: float
 
 
@@ -122,10 +123,10 @@ def register_key(owner: KeyId, name: str) -> str:
 
 
 def grid_id(order: SignedOrder, attempt: int = 0, requester: str = "") -> GridId:
-    """The id of the grid an `up` order makes, at that attempt of its requester to place it.
+    """The id of the grid that an `up` order makes at that attempt of that requester.
 
-    An attempt that was voted down can never become a grid; the next one has an id of its own. So has
-    another requester with the same order: cut off from each other they may ask different stewards,
+    An attempt that was voted down can never become a grid, so the next one has an id of its own. So has
+    another requester with the same order: two that are cut off from each other may ask different stewards,
     and a workspace of one grid must not be on two hosts.
     """
     tag = f"-{short_hash(requester, digits=6)}" if requester else ""
@@ -133,12 +134,12 @@ def grid_id(order: SignedOrder, attempt: int = 0, requester: str = "") -> GridId
 
 
 def order_part(grid: GridId) -> str:
-    """What the ids of all attempts of one order share."""
+    """The part that the ids of all attempts of one order share."""
     return grid.partition(".")[0]
 
 
 def lease_change(signed: SignedOrder) -> LeaseChange:
-    """What an order to change a lease says. Malformed."""
+    """What an order to change a lease says. Raises Malformed."""
     change = decode(read_order(signed).body, LeaseChange)
     if not 0 < abs(change.by_s) <= LEASE_S_MAX:
         raise Malformed(MalformedReason.BAD_SHAPE, "a lease is changed by a second to a year")
@@ -146,19 +147,19 @@ def lease_change(signed: SignedOrder) -> LeaseChange:
 
 
 def extension_id(signed: SignedOrder) -> GridId:
-    """What an extension that is not decided yet is voted down by."""
+    """The id under which an undecided extension is voted down."""
     return GridId(order_id(signed)[:20])
 
 
 def spec_of(order: Order) -> GridSpec:
-    """The specification in an order to bring up, or to hold. Malformed if there is none."""
+    """The specification in an order to bring up or to hold. Raises Malformed if there is none."""
     if order.action is Action.HOLD:
         return hold_terms(order).spec
     return decode(order.body, GridSpec)
 
 
 def hold_terms(order: Order) -> HoldTerms:
-    """What an order to hold says. Malformed."""
+    """What an order to hold says. Raises Malformed."""
     terms = decode(order.body, HoldTerms)
     if not PLAN_HOLD_LEAST_S <= terms.hold_s <= PLAN_HOLD_MOST_S:
         least, most = PLAN_HOLD_LEAST_S, PLAN_HOLD_MOST_S
@@ -170,13 +171,13 @@ def hold_terms(order: Order) -> HoldTerms:
 def vni_of(grid: GridId, network: str) -> int:
     """A VXLAN id (24 bits, never 0), derived so that two requesters rarely pick the same.
 
-    If they do, a host refuses the second hold and its requester's next attempt derives another.
+    If they do, a host refuses the second hold, and that requester's next attempt derives another id.
     """
     return int(short_hash(grid, network, digits=6), 16) or 1
 
 
 def read_register(value: bytes) -> Register:
-    """A register's value; empty bytes are the register never written."""
+    """A register's value. Empty bytes are a register that was never written."""
     return decode(value, Register) if value else Register()
 
 
@@ -199,7 +200,7 @@ def committing(record: GridRecord) -> Change:
 
 
 def _voiding(voided: tuple[Void, ...], used: GridRecord, by: GridRecord) -> tuple[Void, ...]:
-    """The old id is used up; it stays remembered for as long as its order, or any of its age, can be fresh."""
+    """The old id is used up. It is remembered for as long as its order, or any of that age, can be fresh."""
     order = read_order(used.order)
     valid_until_s = order.issued_at_s + order.valid_s
     until_s = max(read_order(by.order).issued_at_s + 2 * MAX_VALID_S, valid_until_s)
@@ -207,7 +208,7 @@ def _voiding(voided: tuple[Void, ...], used: GridRecord, by: GridRecord) -> tupl
 
 
 def voiding(grid: GridId, now_s: float) -> Change:
-    """Votes a grid down that is not decided; a decided one stays as it is."""
+    """Votes an undecided grid down. A decided one stays as it is."""
 
     def change(value: bytes) -> bytes:
         register = read_register(value)
@@ -237,7 +238,7 @@ def ending(grid: GridId, order: SignedOrder) -> Change:
 
 
 def lapsing(grid: GridId) -> Change:
-    """Takes down a grid whose lease and grace are over; no order is needed, every host's clock says so."""
+    """Takes down a grid whose lease and grace are over. No order is needed: every host's clock says so."""
 
     def change(value: bytes) -> bytes:
         register = read_register(value)
@@ -251,7 +252,7 @@ def lapsing(grid: GridId) -> Change:
 
 
 def extending(grid: GridId, order: SignedOrder) -> Change:
-    """Extends or shortens a lease, once, unless that was voted down."""
+    """Extends or shortens a lease, once, unless the change was voted down."""
 
     def change(value: bytes) -> bytes:
         register = read_register(value)
@@ -291,5 +292,5 @@ def removing(grid: GridId, workspace: str, order: SignedOrder) -> Change:
 
 
 def unchanged(value: bytes) -> bytes:
-    """A read: a round that changes nothing."""
+    """A read, as a round that changes nothing."""
     return value

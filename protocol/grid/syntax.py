@@ -1,8 +1,8 @@
 """How names, paths, images and keys are written. Each check answers what is wrong, or None.
 
-Names become host names, link names, file names and parts of commands inside guests, so they are
-narrow: RFC 1123 labels in lower case that start with a letter (an all-digit label reads as an
-address in DNS and as a number in YAML).
+Names become host names, link names, file names and parts of commands inside guests. So they are narrow:
+RFC 1123 labels in lower case that start with a letter, because an all-digit label reads as an address in
+DNS and as a number in YAML.
 """
 
 import base64
