@@ -1,9 +1,9 @@
 """The acceptor's half of CASPaxos (Rystsov 2018, arXiv 1802.07000).
 
-Rules: promise only ballots newer than any promised; accept only ballots not older than the promise; a
-promise and an acceptance are on disk before they are said. Registers are never deleted: a name that
-was used keeps its (small) tombstone, because a deletion must reach every acceptor and proposer
-before a name may be forgotten, and nobody can know that it did.
+Rules: promise only ballots newer than any promised. Accept only ballots not older than the promise. A
+promise and an acceptance are on disk before they are said. Registers are never deleted: a name that was
+used keeps its (small) tombstone. A deletion would have to reach every acceptor and proposer before the
+name may be forgotten, and nobody can know that it did.
 """
 
 import msgspec
@@ -32,13 +32,13 @@ class Slot(msgspec.Struct, frozen=True):
 
 
 class Acceptor:
-    """All registers this peer is a steward of."""
+    """All registers of which this peer is a steward."""
 
     def __init__(self, rows: dict[str, bytes]) -> None:
         self._slots = {key: decode(rows[key], Slot) for key in sorted(rows)}
 
     def handle(self, sender: PeerId, message: Prepare | Accept, cause: str) -> list[Effect]:
-        """Answers the sender, after the store has what is answered."""
+        """Answers the sender. A Persist of what is answered comes before the answer."""
         key, ballot = message.key, message.ballot
         slot = self._slots.get(key)
         if slot is not None and slot.promised > ballot:
@@ -59,11 +59,11 @@ class Acceptor:
         return [Persist((Row(TABLE, key, encode(kept)),)), Send(sender, reply, cause)]
 
     def holds(self, key: str) -> bytes | None:
-        """The value this acceptor took last; a hint, since only a round tells the truth."""
+        """The value this acceptor took last; None if none. It is a hint: only a round tells the truth."""
         slot = self._slots.get(key)
         return slot.value if slot is not None else None
 
     def check(self) -> None:
-        """Nothing is accepted beyond the promise."""
+        """Asserts that nothing is accepted beyond the promise."""
         for key, slot in self._slots.items():
             assert slot.accepted is None or slot.accepted <= slot.promised, key

@@ -1,7 +1,7 @@
 """What proposers and acceptors of a register say to each other.
 
-A register's value is opaque here (bytes; empty = never written). Which values make sense is the
-business of whoever changes it.
+A register's value is opaque here: bytes, empty if it was never written. The code that
+proposes a change knows which values make sense.
 """
 
 from typing import Annotated
@@ -12,20 +12,20 @@ from protocol.terms.ids import PeerId
 from protocol.wire.limits import MAX_FRAME_BYTES
 
 MAX_ROUND = 1 << 48
-"""No honest register comes near it; one above would overflow what the wire can say."""
+"""No honest register comes near it. A greater one would overflow what the wire can say."""
 
 MAX_KEY_CHARACTERS = 256
-"""An owner's key and a grid's name have 128."""
+"""An owner's key and a grid's name have at most 128."""
 
 Value = Annotated[bytes, msgspec.Meta(max_length=MAX_FRAME_BYTES - 8192)]
-"""Whatever is accepted can be promised: in a frame with its key and two ballots."""
+"""Bounded so that whatever is accepted fits in a promise: in one frame with its key and two ballots."""
 
 
 class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
-    """Orders attempts; also the fencing token. No two attempts ever have the same.
+    """Orders attempts, and is the fencing token. No two attempts ever have the same.
 
-    Two attempts under one ballot could have two values accepted under it. Hence the proposer, and which
-    of its lives it was: a peer that was restarted does not know what it asked before.
+    Under a shared ballot two values could be accepted. So a ballot names the proposer and which of its lives
+    it is: a peer that was restarted does not know what it asked before.
     """
 
     round: Annotated[int, msgspec.Meta(ge=0, le=MAX_ROUND)]
@@ -34,7 +34,7 @@ class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
 
 
 class RegisterMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """What they have in common: the register, and the attempt it is about."""
+    """What all of them have: the register, and the attempt they are about."""
 
     key: Annotated[str, msgspec.Meta(max_length=MAX_KEY_CHARACTERS)]
     ballot: Ballot

@@ -2,11 +2,11 @@
 
 Rules: read what a majority accepted last, apply the change to it, have a majority accept the result.
 A read is a change that changes nothing, and runs the same two rounds, as the paper demands. After a
-conflict the proposer pauses for about one round trip, jittered: modelled with ten proposers at once,
-that ends with p99 1.5 s where deep exponential back-off takes 4.8 s and immediate retries 16.7 s.
+conflict the proposer pauses for about one round trip, jittered. In a model of ten proposers at once that
+settles with p99 1.5 s, where deep exponential back-off takes 4.8 s and immediate retries 16.7 s.
 
-What we leave: the one-round fast path for a returning proposer, which saves one round trip on an
-operation that happens a few times in a grid's life.
+We leave out the one-round fast path for a returning proposer: it saves one round trip on an operation
+that happens a few times in a grid's life.
 """
 
 from collections.abc import Callable, Hashable
@@ -21,14 +21,14 @@ from protocol.terms.ids import PeerId
 from protocol.terms.limits import REGISTER_REPLY_WITHIN_S, REGISTER_TRIES
 
 Change = Callable[[bytes], bytes]
-"""From the register's value to its next value; pure, and run again on every attempt."""
+"""From the register's value to its next value. It is pure, and is run again on every attempt."""
 
 P = TypeVar("P", bound=Hashable)
-"""What a change is for: the proposer's user says, and has it back with the outcome."""
+"""What a change is for. The caller says it, and gets it back with the outcome."""
 
 
 class Settled(msgspec.Struct, Generic[P], frozen=True):
-    """The change was applied: `value` is what a majority holds now."""
+    """The change was applied. `value` is what a majority holds now."""
 
     purpose: P
     value: bytes
@@ -69,7 +69,7 @@ class Proposers(Generic[P]):
         """`life` is greater at every start of this peer."""
         self._me, self._life, self._dice = me, life, dice
         self._round = 0
-        """Of all registers together, so that two changes of one register never share a ballot."""
+        """Counts for all registers together, so that two changes of one register never share a ballot."""
         self._attempts: dict[P, _Attempt[P]] = {}
 
     def propose(
@@ -81,7 +81,7 @@ class Proposers(Generic[P]):
         now: float,
         cause: str,
     ) -> list[Effect]:
-        """Starts a change; starting one that is under way changes nothing."""
+        """Starts a change. If it is under way already, nothing happens."""
         if purpose in self._attempts:
             return []
         attempt = _Attempt(purpose, key, stewards, change, cause)
@@ -89,13 +89,13 @@ class Proposers(Generic[P]):
         return self._prepare(attempt, now)
 
     def busy(self, purpose: P) -> bool:
-        """Whether a change for that is under way."""
+        """Whether a change for that purpose is under way."""
         return purpose in self._attempts
 
     def handle(
         self, sender: PeerId, message: Promise | Accepted | Conflict, now: float
     ) -> tuple[list[Effect], list[Settled[P] | Unsettled[P]]]:
-        """An acceptor's answer; answers to older ballots are ignored."""
+        """Takes an acceptor's answer. Answers to older ballots are ignored."""
         effects: list[Effect] = []
         outcomes: list[Settled[P] | Unsettled[P]] = []
         for attempt in list(self._attempts.values()):
@@ -117,7 +117,7 @@ class Proposers(Generic[P]):
         return effects, outcomes
 
     def tick(self, now: float) -> tuple[list[Effect], list[Settled[P] | Unsettled[P]]]:
-        """Tries again, or gives up."""
+        """Tries changes again whose time has come, or gives up on them."""
         effects: list[Effect] = []
         outcomes: list[Settled[P] | Unsettled[P]] = []
         for attempt in list(self._attempts.values()):
