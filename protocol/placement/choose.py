@@ -1,15 +1,15 @@
 """Which of the hosts that fit: among the best, weighted at random.
 
-Requesters that all rank the same way collide: in a simulation of 64 hosts at 80 % load with adverts
-one second old, best fit succeeded 43 % of the time, weighted at random 100 % (negotiation.md). So each
-workspace goes to one of the best hosts by lot; what is best is said in quality.py.
+Requesters that all rank the same way collide. In a simulation of 64 hosts at 80 % load with adverts one
+second old, best fit succeeded 43 % of the time, and a weighted lot 100 %. So each workspace goes to one of
+the best hosts by lot; quality.py says what is best.
 
-The problem is vector packing with preferences, which is NP-hard; what is done is what such packers do
-(Panigrahy and others, "Heuristics for vector bin packing", 2011): the hardest cluster first, what is asked
-for before what is only welcome; several attempts in different orders and on different *fields* (a site,
-a neighbourhood, where a strict rule needs one); the best attempt wins. Who finds no place is squeezed in by
-moving others. When lots do not place all, the same is done without dice: so whatever `certain` can place,
-`choose` always places, which is what makes a counter-offer true (counter.py).
+The problem is vector packing with preferences, which is NP-hard. We do what such packers do (Panigrahy and
+others, "Heuristics for vector bin packing", 2011). The hardest cluster comes first, and what is asked for
+comes before what is only welcome. There are several attempts in different orders and on different *fields*
+(a site or a neighbourhood, where a strict rule needs one), and the best wins. A workspace that finds no
+place is squeezed in by moving others. When lots do not place all, the same is done without dice. So `choose`
+always places whatever `certain` can place, which makes a counter-offer true (counter.py).
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,31 +27,31 @@ from protocol.terms.ids import PeerId
 from protocol.terms.refusal import Refusal
 
 _RANKINGS = 12_000
-"""Hosts ranked in all attempts together, a third of it: what keeps a choice among 1,000 hosts below 0.1 s."""
+"""All attempts together rank a third of so many hosts. That keeps a choice among 1,000 hosts below 0.1 s."""
 
 _ATTEMPTS_MOST = 24
 _SQUEEZES = 400
 """Moves tried for one workspace that finds no place."""
 
 _IMPROVED_MOST = 20_000
-"""Workspaces times hosts up to which a choice is improved by moving single ones."""
+"""Up to so many workspaces times hosts a choice is improved by moving single workspaces."""
 
 
 class Unplaced(msgspec.Struct, frozen=True):
-    """A workspace no host carries, and each host's reasons."""
+    """A workspace that no host carries, and each host's reasons."""
 
     workspace: Workspace
     refusals: tuple[Refusal, ...]
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """Where everything goes, and what goes nowhere."""
+    """Where each workspace goes, and which go nowhere."""
 
     placed: dict[str, PeerId]
     """Workspace name to host."""
     unplaced: tuple[Unplaced, ...] = ()
     enough: bool = True
-    """Whether what is placed makes a grid: of every cluster at least its `min`."""
+    """Whether what is placed makes a grid: at least `min` of every cluster."""
 
 
 class _Tried(msgspec.Struct):
@@ -59,7 +59,7 @@ class _Tried(msgspec.Struct):
 
     seating: Packing
     missing: int
-    """Workspaces a grid cannot do without."""
+    """How many workspaces are missing that the grid cannot do without."""
     placed: int
     degree: float
 
@@ -75,7 +75,7 @@ def choose(
     kept: dict[str, PeerId],
     dice: Dice,
 ) -> Choice:
-    """Places every workspace that is not in `kept` (held already, and out of the offers' free room)."""
+    """Places every workspace that is not in `kept`: held already, and not in the offers' free room."""
     table = Instance(workspaces, offers, rules, kept)
     best = _best(table, dice)
     if best.placed < len(workspaces):
@@ -93,9 +93,9 @@ def certain(
     kept: dict[str, PeerId] | None = None,
     attempts: int | None = None,
 ) -> Choice:
-    """The choice without dice, and without reasons: whatever this places, `choose` places with any dice.
+    """The choice without dice and without reasons. `choose` places with any dice whatever this places.
 
-    With fewer attempts than `choose` makes itself that stays so: they are its first.
+    That stays so with fewer `attempts` than `choose` makes itself, because they are its first.
     """
     table = Instance(workspaces, offers, rules, kept or {})
     return _choice(table, _best(table, None, attempts), why=False)
@@ -105,9 +105,9 @@ def _best(table: Instance, dice: Dice | None, attempts: int | None = None) -> _T
     best: _Tried | None = None
     wanted, plain = len(table.workspaces), not table.preferences
     if table.compact == "none" and wanted * len(table.offers) > _IMPROVED_MOST:
-        plain = True  # What the ranks alone make of preferences is near the best, and must do.
+        plain = True  # What ranks alone make of preferences is near the best, and has to do.
     for turn, order, field in islice(_attempts(table, dice), attempts):
-        # What is welcome is tried largest first, which helps if all of it fits, and smallest first.
+        # Welcome workspaces are tried largest first, which helps if all of them fit, and smallest first.
         welcome = order if turn % 3 == 0 else sorted(order, key=table.size)
         tried = _attempt(table, order, welcome, field, dice)
         if best is None or tried.rank > best.rank:
@@ -150,7 +150,7 @@ def _attempt(
 def _attempts(
     table: Instance, dice: Dice | None
 ) -> Iterator[tuple[int, list[Kind], Iterable[int] | None]]:
-    """Orders and fields worth trying, as many as there is time for."""
+    """Orders and fields that are worth a try, as many as there is time for."""
     cost = sum(len(kind.hosts) for kind in table.kinds) + 8 * len(table.workspaces) + 1
     most = max(2, min(_ATTEMPTS_MOST, _RANKINGS // (cost * 3)))
     fields = list(_fields(table))
@@ -158,7 +158,7 @@ def _attempts(
         fields = dice.sample(fields, len(fields))
     orders = _orders(table)
     count = 0
-    # With dice each attempt comes out differently, without them the same one would only come again.
+    # With dice each attempt comes out differently. Without them the same one would only repeat.
     for turn, order in enumerate(cycle(orders) if dice is not None else orders):
         for field in fields[: max(1, most)]:
             yield turn, order, field
@@ -168,7 +168,7 @@ def _attempts(
 
 
 def _orders(table: Instance) -> list[list[Kind]]:
-    """Which cluster first: those others want to be near, then the largest; or those few hosts suit."""
+    """Orders of clusters: first what others want to be near, then the largest, or what suits few hosts."""
     near = [kind.workspace.near_volume for kind in table.kinds if kind.workspace.near_volume]
 
     def anchors(kind: Kind) -> bool:
@@ -190,7 +190,7 @@ def _orders(table: Instance) -> list[list[Kind]]:
 
 
 def _fields(table: Instance) -> Iterator[list[int] | None]:
-    """Where to look: everywhere, or where a rule about pairs can be kept, the roomiest first."""
+    """Where to look: everywhere, or only where a rule about pairs can be kept, the roomiest field first."""
     rules, offers = table.rules, table.offers
     hosts = range(len(offers))
     if not rules.pairs or rules.strict_spread:
@@ -225,7 +225,7 @@ def _fields(table: Instance) -> Iterator[list[int] | None]:
 
 
 def _roominess(table: Instance, hosts: list[int]) -> int:
-    """How many of what is asked for fit there, cluster by cluster."""
+    """How many of the asked workspaces fit there, cluster by cluster."""
     return sum(
         min(
             len(kind.names),
@@ -240,7 +240,7 @@ def _roominess(table: Instance, hosts: list[int]) -> int:
 
 
 def _choice(table: Instance, best: _Tried, why: bool = True) -> Choice:
-    """With the reasons of what is not placed: each host's, with everything else where it is."""
+    """The choice, with each host's reasons against what is not placed while everything else stays put."""
     seating, offers = best.seating, table.offers
     placed = table.all_kept | {name: offers[host].peer for name, host in seating.seats.items()}
     reasons: dict[str, tuple[Refusal, ...]] = {}

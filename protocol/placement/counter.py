@@ -1,8 +1,9 @@
-"""Counter-offers: what would be granted instead, of the same hosts, now or later.
+"""Counter-offers: what would be granted instead, by the same hosts, now or later.
 
-Each one is true: it was tried with the same engine, without dice, and `choose` places with any dice whatever
-can be placed without (choose.py). So asked for next, it is granted if nothing changed. They are found from
-what is refused, not from everything imaginable: a smaller amount of what is short, without a rule that binds.
+Each one is true. It was tried with the same engine without dice, and `choose` places with any dice whatever
+can be placed without (choose.py). So if it is asked for next and nothing changed, it is granted. Counter-offers
+are found from what is refused, not from everything imaginable: less of what is short, or without a rule that
+binds.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,30 +22,30 @@ from protocol.terms.refusal import Constraint
 
 _MIB = 1 << 20
 _STARTS = 64
-"""Starts tried, at most: the moments at which something ends somewhere."""
+"""How many starts are tried at most: moments at which something ends somewhere."""
 
 _LARGE = 20_000
-"""From so many workspaces times hosts on a try has two attempts, below it six: a no must come soon, too."""
+"""From so many workspaces times hosts on a try has two attempts, below that six: a no must come soon, too."""
 
 
 class Fewer(msgspec.Struct, frozen=True, tag="fewer"):
-    """So many workspaces of these clusters, the rest as asked."""
+    """So many workspaces of these clusters, and the rest as asked."""
 
     counts: tuple[tuple[str, int], ...]
 
 
 class Smaller(msgspec.Struct, frozen=True, tag="smaller"):
-    """Workspaces of these clusters with so much of one thing, the rest as asked."""
+    """Workspaces of these clusters with so much of one resource, and the rest as asked."""
 
     clusters: tuple[str, ...]
     constraint: Constraint
-    """cpus, memory, or disk: then it is the workspaces' own."""
+    """cpus, memory or disk. Disk is the workspaces' own."""
     amounts: tuple[int, ...]
     """By cluster, in the constraint's unit."""
 
 
 class SmallerVolumes(msgspec.Struct, frozen=True, tag="smaller-volumes"):
-    """These volumes with so many bytes, the rest as asked."""
+    """These volumes with so many bytes, and the rest as asked."""
 
     volumes: tuple[str, ...]
     size_bytes: tuple[int, ...]
@@ -54,11 +55,11 @@ class Without(msgspec.Struct, frozen=True, tag="without"):
     """Without one rule of placement."""
 
     rule: str
-    """As the grid file's key path: `placement.sites`."""
+    """The key path in a grid file: `placement.sites`."""
 
 
 class Later(msgspec.Struct, frozen=True, tag="later"):
-    """As asked, from then on."""
+    """As asked, but from then on."""
 
     in_s: float
 
@@ -72,9 +73,9 @@ def counter_offers(
     choice: Choice,
     later: Iterable[tuple[float, tuple[Offer, ...]]] = (),
 ) -> tuple[CounterOffer, ...]:
-    """What would work in place of a grid of which `choice` is not enough.
+    """What would work in place of a grid for which `choice` is not enough.
 
-    `later` says what the hosts offer for a lease that begins in so many seconds, soonest first; without it
+    `later` says what the hosts offer for a lease that begins in so many seconds, soonest first. Without it
     nothing is said about later.
     """
     short = [u.workspace.cluster for u in choice.unplaced]
@@ -98,7 +99,7 @@ def counter_offers(
 
 
 def changed(spec: GridSpec, offer: CounterOffer) -> GridSpec:
-    """The grid that a counter-offer would grant. Later changes when, not what."""
+    """The grid that a counter-offer would grant. A Later changes when, not what."""
     match offer:
         case Fewer(counts=counts):
             return _each(spec, {name: _counted(count) for name, count in counts})
@@ -120,7 +121,7 @@ def changed(spec: GridSpec, offer: CounterOffer) -> GridSpec:
 
 
 def in_words(offer: CounterOffer) -> str:
-    """For a person, as something to write or to wait for."""
+    """The offer in words for a person, as something to write or to wait for."""
     match offer:
         case Fewer(counts=counts):
             return ", ".join(f"count {count} of {name}" for name, count in counts) + ", now"
@@ -162,7 +163,7 @@ def _certain(spec: GridSpec, offers: tuple[Offer, ...]) -> Choice:
 
 
 def _may_fit(spec: GridSpec, offers: tuple[Offer, ...]) -> bool:
-    """Whether enough of each cluster fits where there is nothing else: most trials end here."""
+    """Whether enough of each cluster fits when nothing else is there. Most trials end here."""
     shapes = {workspace.cluster: quantum_of(workspace) for workspace in workspaces(spec)}
     for cluster in spec.clusters:
         missing, shape = cluster.least, shapes[cluster.name]
@@ -180,7 +181,7 @@ def _missing(cluster: ClusterSpec, short: list[str]) -> bool:
 
 
 def _fewer(spec: GridSpec, failing: tuple[ClusterSpec, ...], trial: _Trial) -> Fewer | None:
-    """As many as fit of what is not placed, the rest whole."""
+    """As many as fit of the clusters that are not placed, and the rest whole."""
     names = [cluster.name for cluster in failing]
     relaxed = _each(spec, dict.fromkeys(names, _with("minimum", 1)))
     choice = trial.choice(relaxed)
@@ -199,7 +200,7 @@ def _fewer(spec: GridSpec, failing: tuple[ClusterSpec, ...], trial: _Trial) -> F
 def _smaller(
     spec: GridSpec, failing: tuple[ClusterSpec, ...], constraint: Constraint, trial: _Trial
 ) -> Smaller | None:
-    """The least reduction of one dimension, in the same proportion for all that is not placed."""
+    """The least reduction of one dimension, in the same proportion for all clusters that are not placed."""
     field, least = _AMOUNTS[constraint]
     now: dict[str, int] = {c.name: getattr(c, field) for c in failing if getattr(c, field)}
 
@@ -229,16 +230,16 @@ _AMOUNTS = {
     Constraint.CPUS: ("cpus_milli", CPUS_MILLI_MIN),
     Constraint.DISK: ("scratch_bytes", VOLUME_BYTES_MIN),
 }
-"""Fields of a cluster that may be made smaller, and the least of each."""
+"""Fields of a cluster that may shrink, and the least of each."""
 
 _SHARES = 256
-"""Reductions are searched in steps of a 256th of what was asked."""
+"""Reductions are tried in steps of a 256th of what was asked."""
 
 _Shrunk = TypeVar("_Shrunk", Smaller, SmallerVolumes)
 
 
 def _greatest(at: Callable[[int], _Shrunk | None], spec: GridSpec, trial: _Trial) -> _Shrunk | None:
-    """The greatest share that is granted: a binary search, since less of a thing fits where more does."""
+    """The greatest share that is granted, by binary search: less of a thing fits where more does."""
     low, high, best = 0, _SHARES, None
     while high - low > 1:
         share = (low + high) // 2
@@ -253,7 +254,7 @@ def _greatest(at: Callable[[int], _Shrunk | None], spec: GridSpec, trial: _Trial
 
 
 def _rounded(constraint: Constraint, amount: int) -> int:
-    """Down to something one would write: 50 thousandths of a cpu, a 16th of a power of two of bytes."""
+    """Rounded down to what a person would write: 50 thousandths of a cpu, a 16th of a power of two of bytes."""
     if constraint is Constraint.CPUS:
         return amount - amount % 50 if amount > 50 else amount
     unit = max(_MIB, 1 << max(0, amount.bit_length() - 5))
@@ -326,7 +327,7 @@ _BY_CONSTRAINT = {
     Constraint.DRIVER: ("driver",),
     Constraint.ENCRYPTION: ("encryption of networks (write `encryption: none`)",),
 }
-"""What may be left out when that binds. Not the architecture: its image would not start on another."""
+"""Rules that may be left out when one binds. Not the architecture: the image would not start on another."""
 
 
 def _without(spec: GridSpec, why: set[Constraint]) -> Iterator[Without]:

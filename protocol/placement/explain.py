@@ -1,8 +1,8 @@
 """Why not, as a value and in words: what was asked, what stopped it and by how much, and what would work.
 
-Refusals are counted, not listed: hosts by the constraint that binds them, the nearest miss of each, the
-constraint that binds most hosts last. What would work are counter-offers (counter.py); where there is none,
-advice.
+Refusals are counted, not listed: how many hosts each constraint binds, and the nearest miss of each. The
+constraint that binds most hosts comes last. Counter-offers (counter.py) say what would work; where there is
+none, advice does.
 """
 
 import msgspec
@@ -33,16 +33,16 @@ _ADVICE = {
 
 
 class Obstacle(msgspec.Struct, frozen=True):
-    """So many hosts are stopped by one constraint."""
+    """One constraint stops so many hosts."""
 
     constraint: Constraint
     hosts: int
     nearest: Refusal
-    """Of the host that lacks least; of the first where nothing is measured."""
+    """The refusal of the host that lacks least, or of the first host if nothing is measured."""
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """A cluster of which not enough is placed."""
+    """A cluster of which too little is placed."""
 
     cluster: str
     missing: int
@@ -50,7 +50,7 @@ class Missing(msgspec.Struct, frozen=True):
     least: int
     workspace: Workspace
     reasons: tuple[Obstacle, ...]
-    """The one that binds most hosts last."""
+    """By constraint; the one that binds most hosts comes last."""
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -60,14 +60,14 @@ class Explanation(msgspec.Struct, frozen=True):
     placed: int
     total: int
     hosts: int
-    """How many hosts hold what is placed."""
+    """How many hosts carry what is placed."""
     would_work: tuple[CounterOffer, ...] = ()
 
 
 def explain(
     spec: GridSpec, choice: Choice, would_work: tuple[CounterOffer, ...] = ()
 ) -> Explanation:
-    """Of a choice that is not enough."""
+    """Explains a choice that is not enough."""
     by_cluster: dict[str, list[Workspace]] = {}
     why: dict[str, tuple[Refusal, ...]] = {}
     for unplaced in choice.unplaced:
@@ -84,7 +84,7 @@ def explain(
 
 
 def reasons(refusals: tuple[Refusal, ...]) -> tuple[Obstacle, ...]:
-    """Counted by constraint. Of what one host refused over and over for one reason, the last counts."""
+    """Refusals counted by constraint. If one host refused again and again for one reason, the last counts."""
     order = list(Constraint)
     groups: dict[tuple[Constraint, str], dict[str, Refusal]] = {}
     for refusal in refusals:
@@ -106,7 +106,7 @@ def _nearest(constraint: Constraint, group: list[Refusal]) -> Refusal:
 
 
 def words(explanation: Explanation) -> list[str]:
-    """As lines for a person."""
+    """The explanation as lines for a person."""
     lines = []
     for missing in explanation.missing:
         workspace = missing.workspace
@@ -128,7 +128,7 @@ def words(explanation: Explanation) -> list[str]:
 
 
 def reason_lines(found: tuple[Obstacle, ...]) -> list[str]:
-    """Reasons as lines."""
+    """Obstacles as lines for a person."""
     if not found:
         return ["  no host is known that could be asked; `overlayctl peers` lists who is there"]
     lines = []
@@ -145,7 +145,7 @@ def reason_lines(found: tuple[Obstacle, ...]) -> list[str]:
 
 
 def summarise(refusals: tuple[Refusal, ...]) -> list[str]:
-    """Refusals of holds, as lines, and advice."""
+    """Refusals of holds as lines for a person, and advice."""
     found = reasons(refusals)
     advice = []
     if found and found[-1].constraint in _ADVICE:

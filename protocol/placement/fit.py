@@ -1,9 +1,9 @@
-"""Does it fit? One set of rules, asked by the requester who chooses and by the host that promises.
+"""Does it fit? One set of rules, for the requester that chooses and for the host that promises.
 
-Where bidder and committer ask different functions (Nomad's plan applier) they loop. So every rule is
-here, in three parts by what it depends on: `unsuitable` on host and workspace alone, `lacking` on the room
-that is left, `apart_from` on two hosts that would both carry members. `refusals` is all of it; a host that
-promises knows only the members on itself, so it asks with those.
+If bidder and committer ask different functions (Nomad's plan applier), they loop. So every rule is here, in
+three parts by what it depends on: `unsuitable` on host and workspace alone, `lacking` on the room that is
+left, `apart_from` on two hosts that would both carry members. `refusals` is all of it. A host that promises
+knows only the members on itself, so it asks with those.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from protocol.terms.refusal import Constraint, Refusal
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """One host's word on what it has now."""
+    """What one host says it has now."""
 
     peer: PeerId
     host: str
@@ -29,19 +29,19 @@ class Offer(msgspec.Struct, frozen=True):
     underlay: str
     encrypts: bool
     images: tuple[str, ...]
-    """Digests of the images it has already."""
+    """Digests of the images it has."""
     refused: Refusal | None = None
-    """It has said no, for a reason that is not about room."""
+    """Set if the host said no for a reason that is not about room."""
     runs_by: tuple[str, ...] = ()
-    """Drivers it answers to: `qemu` and `kvm` on hardware virtualisation, else one."""
+    """Drivers it answers to: `qemu` and `kvm` on hardware virtualisation, otherwise one."""
     labels: tuple[str, ...] = ()
     coordinate: Coordinate | None = None
     clashes: tuple[str, ...] = ()
-    """Grids it carries that are to be kept apart from the one asked for."""
+    """Grids it carries that must be kept apart from the one asked for."""
     hidden: bool = False
-    """Not every host can reach it: tunnels of grid networks do not leave its site."""
+    """Not every host can reach it, so tunnels of grid networks do not leave its site."""
     kept: Quantum = Quantum()
-    """Room it keeps for orders that are older; not in `free`."""
+    """Room it keeps for older orders; not in `free`."""
     suspends: bool = True
     """It can save machines to disk."""
 
@@ -50,37 +50,37 @@ class Rules(msgspec.Struct, frozen=True):
     """What the grid asks of every host."""
 
     sites: tuple[str, ...] = ()
-    """Only these; empty means any."""
+    """Only these sites; empty means any."""
     exclude: tuple[str, ...] = ()
-    """Never these hosts, by name."""
+    """Never on these hosts, by name."""
     exclude_sites: tuple[str, ...] = ()
     prefer: tuple[str, ...] = ()
     """Sites, the best first."""
     spread: str = "none"
     """`site`, `host` or `none`."""
     strict_spread: bool = False
-    """No two members share it."""
+    """No two members may share it."""
     compact: str = "none"
     """`site`, `host` or `none`."""
     strict_compact: bool = False
-    """All members share it."""
+    """All members must share it."""
     within_ms: int = 0
     one_site: bool = False
-    """Members must be at one site, or on hosts that encrypt, since some traffic may not cross in the clear."""
+    """Members must be at one site or on hosts that encrypt: some traffic may not cross in the clear."""
     tunnels: bool = False
-    """Members share a network, and some hosts cannot be reached by all: no tunnel leaves such a host's site."""
+    """Members share a network, and not all hosts can reach all. No tunnel leaves the site of a hidden host."""
     least: tuple[tuple[str, int], ...] = ()
-    """Clusters that may be smaller than asked, and the fewest of each that still make a grid."""
+    """Clusters that may be smaller than asked, and the fewest workspaces of each that still make a grid."""
 
     @property
     def pairs(self) -> bool:
-        """Whether where one member is says where others may not be."""
+        """Whether a member's place rules out places for others."""
         strict = self.strict_spread or self.strict_compact
         return strict or self.one_site or self.tunnels or self.within_ms > 0
 
 
 def rules_of(spec: GridSpec, offers: Iterable[Offer] = ()) -> Rules:
-    """What a grid asks, among hosts of which some may not encrypt, or not be reached by all."""
+    """What a grid asks of `offers`, of which some may not encrypt, or may not be reachable by all."""
     offers = tuple(offers)
     placement = spec.placement
     private = any(network.encryption is Encryption.REQUIRED for network in spec.networks)
@@ -113,9 +113,9 @@ def refusals(
     rules: Rules,
     company: Iterable[Offer] = (),
 ) -> list[Refusal]:
-    """Everything that stops this host, binding dimension last; empty if it fits.
+    """Everything that stops this host, the binding dimension last; empty if the workspace fits.
 
-    `free` is what is left of its room, `company` the hosts that carry members already, itself among them.
+    `free` is what is left of its room. `company` are the hosts that carry members already, itself included.
     """
     found = unsuitable(workspace, offer, rules)
     for other in company:
@@ -133,7 +133,7 @@ def refusals(
 
 
 def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal]:
-    """What stops this host however much room it has."""
+    """What stops this host, however much room it has."""
     found = []
 
     def no(constraint: Constraint, detail: str) -> None:
@@ -161,14 +161,14 @@ def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal
 
 
 def _parts(workspace: Workspace) -> list[str]:
-    """What a virtual machine is given and a container, so far, is not."""
+    """What a virtual machine is given, and a container so far is not."""
     disks = workspace.mounts or workspace.scratch_bytes
     parts = {"network card": workspace.networks, "disk": disks}
     return [part for part, asked in parts.items() if asked]
 
 
 def lacking(asked: Quantum, host: str, free: Quantum) -> list[Refusal]:
-    """Of what there is too little, and by how much."""
+    """What there is too little of, and by how much."""
     found = [
         Refusal(Constraint.DEVICE, host, need, max(0, free.devices_of(name)), name)
         for name, need in asked.devices
@@ -181,7 +181,7 @@ def lacking(asked: Quantum, host: str, free: Quantum) -> list[Refusal]:
 
 
 def conflict(offer: Offer, other: Offer, rules: Rules) -> Constraint | None:
-    """Which rule keeps this host from carrying a member when `other` (perhaps itself) does."""
+    """The rule that keeps this host from carrying a member when `other` (perhaps itself) does; None if none."""
     same_host, same_site = offer.peer == other.peer, offer.site == other.site
     if rules.strict_spread and (same_host if rules.spread == "host" else same_site):
         return Constraint.SPREAD
@@ -199,9 +199,9 @@ def conflict(offer: Offer, other: Offer, rules: Rules) -> Constraint | None:
 
 
 def apart_ms(offer: Offer, other: Offer) -> float:
-    """Round trip between two hosts as their coordinates promise it; infinite if nobody knows it.
+    """The round trip between two hosts by their coordinates, in milliseconds; infinite if nobody knows it.
 
-    Two hosts of one site whose coordinates nobody measured yet count as next to each other.
+    Two hosts of one site whose coordinates are not measured yet count as next to each other.
     """
     here, there = offer.coordinate, other.coordinate
     if here is None or there is None or not (known(here) and known(there)):
@@ -210,7 +210,7 @@ def apart_ms(offer: Offer, other: Offer) -> float:
 
 
 def apart_from(offer: Offer, other: Offer, rules: Rules) -> Refusal | None:
-    """The same with its words."""
+    """What `conflict` answers, as a refusal with its words; None if there is no conflict."""
     constraint = conflict(offer, other, rules)
     match constraint:
         case None:

@@ -1,7 +1,7 @@
-"""How many more of a shape fit, and what stops the next: the question an operator asks before buying.
+"""How many more of a shape fit, and what stops the next: what an operator asks before buying.
 
-As ganeti's hspace does: every host is filled with the shape until it takes no more. Rules of a grid play no
-part. What is left over then is what this shape cannot use.
+As in ganeti's hspace, every host is filled with the shape until it takes no more. Rules of a grid play no
+part. The shape cannot use what is left over then.
 """
 
 import msgspec
@@ -19,7 +19,7 @@ class HostRoom(msgspec.Struct, frozen=True):
     site: str
     fits: int
     stops: Refusal
-    """What it lacks for one more."""
+    """What the host lacks for one more."""
     left: Quantum
 
 
@@ -29,12 +29,12 @@ class Headroom(msgspec.Struct, frozen=True):
     fits: int
     hosts: tuple[HostRoom, ...]
     stops: tuple[Obstacle, ...]
-    """By hosts, the dimension that stops most of them last."""
+    """By dimension; the one that stops most hosts comes last."""
     left: Quantum
 
 
 def headroom(shape: Quantum, offers: tuple[Offer, ...]) -> Headroom:
-    """How many more of it fit. The shape asks for something."""
+    """How many more of a shape fit. The shape must ask for something."""
     rooms = tuple(_room(shape, offer) for offer in offers)
     return Headroom(
         fits=sum(room.fits for room in rooms),

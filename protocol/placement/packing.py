@@ -1,8 +1,8 @@
-"""One attempt at a choice: who sits where so far, what is left, and the next best host for the next.
+"""One attempt at a choice: what is where so far, what is left, and the best host for the next workspace.
 
-Workspaces of one cluster are equal, so hosts are ranked once per cluster and only the host that was
-just taken is ranked again: a gang of 64 on 1,000 hosts costs 1,000 rankings, not 64,000. Ranks are
-kept by site when a preference speaks of sites, since that part changes for a whole site at once.
+Workspaces of one cluster are equal. So hosts are ranked once per cluster, and only the host that was just
+taken is ranked again: a gang of 64 on 1,000 hosts costs 1,000 rankings, not 64,000. Ranks are kept by site
+when a preference speaks of sites, since that part changes for a whole site at once.
 """
 
 from bisect import insort
@@ -17,17 +17,17 @@ from protocol.terms.ids import PeerId
 
 SAME = 1e-9
 _POOL = 64
-"""From how many of the best one is drawn. Where two requesters choose gangs of 4 to 16 at the same instant on
-64 hosts at 80 % load, 74 % find all at once with this; drawing from the best 8, 54 %; that packs 2 % more."""
+"""One is drawn from so many of the best. When two requesters choose gangs of 4 to 16 at the same instant on 64
+hosts at 80 % load, 74 % find all at once with this. A draw from the best 8 gives 54 %, and packs 2 % more."""
 
 _CACHED = 2.0
-"""A host that has the image is so much likelier, among equals."""
+"""Among equals, a host that has the image is so much likelier."""
 
 _DEVICES_WASTED = 8.0
-"""Carrying on a host with devices what asks for none spoils as much as this many cpus."""
+"""A workspace that asks for no devices spoils as much as so many cpus on a host that has some."""
 
 Entry = tuple[float, float, float, int]
-"""Preference not met, room it lacks for the rest (when compact), room spoiled, host. The least is best."""
+"""Preferences not met, room lacking for the rest (when compact), room spoiled, host. The least is best."""
 
 
 class Kind:
@@ -36,15 +36,15 @@ class Kind:
     def __init__(self, workspace: Workspace, names: list[str], least: int) -> None:
         self.workspace, self.names = workspace, names
         self.least = least
-        """So many of `names` make a grid; the rest is welcome."""
+        """So many of `names` make a grid. The rest are welcome."""
         self.asked = quantum_of(workspace)
         self.hosts: list[int] = []
         self.dislike: dict[int, float] = {}
-        """By host, how far preferences that depend on the host alone are not met."""
+        """By host: how far preferences that depend on the host alone are not met."""
 
 
 class Instance:
-    """What does not change between attempts."""
+    """The problem: what does not change between attempts."""
 
     def __init__(
         self,
@@ -81,13 +81,13 @@ class Instance:
 
     @property
     def preferences(self) -> bool:
-        """Whether one choice of as many can be better than another."""
+        """Whether one choice can be better than another that places as many."""
         liked = any(any(kind.dislike.values()) or kind.workspace.near_volume for kind in self.kinds)
         return liked or (self.spread, self.compact) != ("none", "none")
 
     def size(self, kind: Kind) -> tuple[float, float]:
-        """How large a workspace is: the largest share it takes of what all hosts have of anything, and all
-        its shares together."""
+        """How large a workspace is: the largest of the shares it takes of what all hosts have together, and
+        the sum of these shares."""
         asked = [amount for _, amount in kind.asked.by_constraint()]
         there = [amount for _, amount in self._all.by_constraint()]
         shares = [a / t if t else 0.0 for a, t in zip(asked, there, strict=True)]
@@ -123,10 +123,10 @@ class Instance:
 
 
 class Packing:
-    """Who sits where."""
+    """Which workspace sits on which host."""
 
     def __init__(self, table: Instance, field: Iterable[int] | None = None) -> None:
-        """`field`: the only hosts to be considered, all if None."""
+        """`field`: the only hosts to consider, or None for all."""
         self.table = table
         self.free = [offer.free for offer in table.offers]
         self.crowd = [0] * len(table.offers)
@@ -139,13 +139,13 @@ class Packing:
             self._count(host, 1)
 
     def limit(self, field: Iterable[int] | None) -> None:
-        """Considers only these hosts from now on, all if None."""
+        """Considers only these hosts from now on, or all for None."""
         self._field = None if field is None else dict.fromkeys(field)
 
     # -- the next seat
 
     def fill(self, kind: Kind, names: list[str], dice: Dice | None) -> list[str]:
-        """Places what it can of some equal workspaces, one after another; answers what is left over."""
+        """Places as many as it can of some equal workspaces, one after another; answers those left over."""
         near = self.near(kind)
         ranks: dict[str, list[Entry]] = {}
         for host in kind.hosts:
@@ -170,7 +170,7 @@ class Packing:
     def _draw(
         self, kind: Kind, ranks: dict[str, list[Entry]], left: int, dice: Dice | None
     ) -> tuple[str, int] | None:
-        """One of the best, weighted at random: its group and its place there. The very best without dice."""
+        """One of the best, weighted at random: its group and its place there. Without dice, the very best."""
         heads: list[tuple[float, float, str]] = []
         for group, entries in ranks.items():
             while entries and self._barred[entries[0][-1]]:
@@ -206,7 +206,7 @@ class Packing:
         ranks: dict[str, list[Entry]],
         dice: Dice,
     ) -> int:
-        """Half as likely for each workspace's worth of room it spoils more than the best."""
+        """A host is half as likely for each workspace's worth of room it spoils more than the best does."""
         unit = max(0.05, kind.asked.cpus_milli / 1000)
         digest = kind.workspace.image.digest
         weights = []
@@ -222,7 +222,7 @@ class Packing:
         return len(pool) - 1
 
     def possible(self, kind: Kind, host: int) -> bool:
-        """Whether one more fits there, beside the members there are."""
+        """Whether one more fits there, beside the members that are placed."""
         return not self._barred[host] and kind.asked.fits(self.free[host])
 
     def _entry(self, kind: Kind, host: int, near: dict[int, float], left: int) -> Entry:
@@ -240,7 +240,7 @@ class Packing:
         return spoiled
 
     def crowding(self, host: int) -> float:
-        """What one more member there costs in spread and compactness by host."""
+        """What one more member there costs in spread and compactness, if those go by host."""
         cost = 0.0
         if self.table.spread == "host":
             cost += self.table.pair_cost * self.crowd[host]
@@ -254,7 +254,7 @@ class Packing:
     def group_cost(
         self, kind: Kind, site: str, entries: list[Entry], left: int
     ) -> tuple[float, float]:
-        """What one more member at that site costs, and, if it would be the first, how many it can take."""
+        """What one more member at that site costs and, if it would be the first, how many the site can take."""
         cost = short = 0.0
         crowd = self.site_crowd.get(site, 0)
         if self.table.spread == "site":
@@ -271,7 +271,7 @@ class Packing:
         return cost, short
 
     def near(self, kind: Kind) -> dict[int, float]:
-        """By host, how far it is from the volume the workspaces want to be near, if that has a host."""
+        """By host: how far it is from the volume that the workspaces want to be near, if that has a host."""
         wanted = kind.workspace.near_volume
         if not wanted:
             return {}
@@ -287,13 +287,13 @@ class Packing:
     # -- sitting down and getting up
 
     def sit(self, name: str, host: int) -> None:
-        """Takes a seat that is possible."""
+        """Takes a seat, which must be possible."""
         self.seats[name] = host
         self.free[host] = self.free[host] - self.table.kind_of[name].asked
         self._count(host, 1)
 
     def stand(self, name: str) -> int:
-        """Gives a seat up; answers which it was."""
+        """Gives up the seat; answers which host it was."""
         host = self.seats.pop(name)
         self.free[host] = self.free[host] + self.table.kind_of[name].asked
         self._count(host, -1)
@@ -315,7 +315,7 @@ class Packing:
                     self._bar(other)
 
     def _bar(self, host: int) -> None:
-        """Rules out the hosts that may not carry a member when this one does."""
+        """Rules out the hosts that may not carry a member once this one does."""
         rules, offers = self.table.rules, self.table.offers
         offer = offers[host]
         if conflict(offer, offer, rules):

@@ -1,16 +1,16 @@
-"""How good a choice is: the objective everything in this room is measured by.
+"""How good a choice is: the objective by which everything in this room is measured.
 
-First the number placed. Then, of choices that place as many, the *degree*: for every preference the grid
-states, how far it is met, from 0 to 1, and their mean. Plain numbers, so that an oracle can maximise the
-same thing (scripts/benches/placement.py does, as a mixed integer program):
+First comes the number placed. Then, of choices that place as many, the *degree*: how far each preference
+that the grid states is met, from 0 to 1, and the mean of these. They are plain numbers, so that an oracle
+can maximise the same thing (scripts/benches/placement.py does, as a mixed integer program):
 
-- spread: of all pairs of members, the share that does not share a host (or site).
+- spread: of all pairs of members, the fraction that does not share a host (or site).
 - compact: 1 if all members share one, 0 if each has its own, in proportion between.
-- prefer: the mean over members; a site named first of n counts 1, the next 1 - 1/n, one not named 0.
+- prefer: the mean over members. The first of n sites counts 1, the next 1 - 1/n, a site not named 0.
 - preferred labels: the mean, over members that prefer any, of the share of them their host has.
 - near: the mean, over members that want it, of `closeness`.
 
-Last, of hosts that are equally good, those that spoil least room: `Room` below.
+Last, of hosts that are equally good, those that spoil least room: `Ladder` below.
 """
 
 from protocol.capacity.quantum import Quantum
@@ -19,11 +19,11 @@ from protocol.placement.fit import Offer, Rules, apart_ms
 
 _AT_SITE = 0.75
 _HALF_MS = 10.0
-"""Elsewhere closeness starts at half, and that halves with so many milliseconds."""
+"""At other sites closeness starts at half, and is half of that at so many milliseconds."""
 
 
 def closeness(offer: Offer, other: Offer) -> float:
-    """1 on the same host, 0.75 at its site, less the farther elsewhere, 0 if nobody knows how far."""
+    """1 on the same host, 0.75 at its site, less with distance elsewhere, 0 if nobody knows how far."""
     if offer.peer == other.peer:
         return 1.0
     if offer.site == other.site:
@@ -32,12 +32,12 @@ def closeness(offer: Offer, other: Offer) -> float:
 
 
 def site_degree(site: str, prefer: tuple[str, ...]) -> float:
-    """How well a site is liked."""
+    """How far a site is preferred, 0 to 1."""
     return 1.0 - prefer.index(site) / len(prefer) if site in prefer else 0.0
 
 
 def label_degree(workspace: Workspace, offer: Offer) -> float:
-    """The share of preferred labels a host has. Only for a workspace that prefers some."""
+    """The share of preferred labels that a host has. The workspace must prefer some."""
     wanted = workspace.preferred_labels
     return sum(label in offer.labels for label in wanted) / len(wanted)
 
@@ -48,7 +48,7 @@ def degree(
     offers: tuple[Offer, ...],
     rules: Rules,
 ) -> float:
-    """How far the stated preferences are met by members at `where` (by name); 1 if none is stated."""
+    """How far members at `where` (by name) meet the stated preferences; 1 if none is stated."""
     placed = [(w, where[w.name]) for w in workspaces if w.name in where]
     terms: list[float] = []
     count = len(placed)
@@ -79,7 +79,7 @@ def targets(
     where: dict[str, Offer],
     offers: tuple[Offer, ...],
 ) -> list[Offer]:
-    """The hosts a workspace wants to be near: that of its volume, and those that have its image."""
+    """The hosts that a workspace wants to be near: its volume's, and those that have its image."""
     found = []
     if workspace.near_volume:
         holders = [w for w in workspaces if workspace.near_volume in [m.volume for m in w.mounts]]
@@ -108,16 +108,16 @@ _LADDER = tuple(
 class Ladder:
     """What free room is worth: how much of it shapes of several sizes and ratios could still use.
 
-    After Weng and others, "Beware of fragmentation" (ATC 2023), who place where the least becomes
-    unusable for what is usually asked: here a ladder of shapes stands for that, in four ratios of memory to
-    cpus. Two halves of a host are worth less than one whole, and memory without cpus is worth nothing.
+    After Weng and others, "Beware of fragmentation" (ATC 2023): they place where the least becomes unusable
+    for usual requests. Here a ladder of shapes stands for those, in four ratios of memory to cpus. Two halves
+    of a host are worth less than one whole, and memory without cpus is worth nothing.
     """
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], float] = {}
 
     def worth(self, cpus_milli: int, memory_bytes: int) -> float:
-        """In cpus, averaged over the ladder."""
+        """What so much room is worth, in cpus, averaged over the ladder."""
         key = (cpus_milli, memory_bytes)
         value = self._known.get(key)
         if value is None:
@@ -129,7 +129,7 @@ class Ladder:
         return value
 
     def spoiled(self, free: Quantum, asked: Quantum) -> float:
-        """What room loses by carrying that, in cpus."""
+        """What `free` loses in worth if it carries `asked`, in cpus."""
         left = self.worth(
             free.cpus_milli - asked.cpus_milli, free.memory_bytes - asked.memory_bytes
         )

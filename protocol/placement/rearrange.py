@@ -1,28 +1,28 @@
-"""Rearranging an attempt: moving members of the same grid so that one more finds a place, or sits better.
+"""Rearranges an attempt: members of the same grid move so that one more finds a place, or sits better.
 
-`squeeze` is an augmenting path as in matching: who has no place takes another's, who takes a third's. `improve`
-is hill climbing on the cost of preferences: one moves; one takes the seat of another who loses less by
-moving on; or, when members are to be compact, a whole host or site is emptied into others. Both are bounded
-by a number of tries, and what was held already stays where it is.
+`squeeze` is an augmenting path as in matching: a workspace without a place takes another's, which takes a
+third's. `improve` is hill climbing on the cost of preferences. One workspace moves; or it takes the seat of
+another that loses less by moving on; or, if members are to be compact, a whole host or site is emptied into
+others. A number of tries bounds both, and what was held already stays where it is.
 """
 
 from protocol.placement.packing import SAME, Kind, Packing
 
 
 class _Tries:
-    """What may still be tried."""
+    """How many tries are left."""
 
     def __init__(self, most: int) -> None:
         self.left = most
 
     def spent(self, many: int = 1) -> bool:
-        """Counts; True when there are none left."""
+        """Counts tries; True when none are left."""
         self.left -= many
         return self.left < 0
 
 
 def squeeze(seating: Packing, name: str, tries: int, depth: int = 2) -> bool:
-    """Seats one for whom there is no place, by moving others of other clusters."""
+    """Seats a workspace that has no place, by moving members of other clusters; False if it cannot."""
     return _squeeze(seating, name, _Tries(tries), depth, {})
 
 
@@ -42,7 +42,7 @@ def _squeeze(
     for other, host in seating.seats.items():
         theirs = table.kind_of[other]
         if other not in table.kept and other not in passed and theirs is not kind:
-            # Members of one cluster are equal: moving one of them is as good as another.
+            # Members of one cluster are equal: it does not matter which of them moves.
             sitting.setdefault(host, {}).setdefault(theirs.workspace.cluster, other)
     for host in kind.hosts:
         for other in list(sitting.get(host, {}).values()):
@@ -59,7 +59,7 @@ def _squeeze(
 
 
 def improve(seating: Packing, most: int) -> None:
-    """Rearranges while the preferences are met better by it."""
+    """Rearranges as long as that meets the preferences better, with at most `most` tries."""
     tries = _Tries(most)
     for _ in range(3):
         better = seating.table.compact != "none" and _gather(seating, tries)
@@ -77,7 +77,7 @@ def _movable(seating: Packing) -> list[str]:
 
 
 def _move(seating: Packing, name: str) -> bool:
-    """To the host where it costs least."""
+    """Moves it to the host where it costs least."""
     kind = seating.table.kind_of[name]
     near = seating.near(kind)
     old = seating.stand(name)
@@ -94,7 +94,7 @@ def _move(seating: Packing, name: str) -> bool:
 
 
 def _displace_all(seating: Packing, tries: _Tries) -> bool:
-    """Whoever would sit better where there is no room takes another's seat, who moves at less cost."""
+    """A member that would sit better where there is no room takes another's seat, which moves at less cost."""
     table = seating.table
     if not any(any(kind.dislike.values()) for kind in table.kinds):
         return False
@@ -131,7 +131,7 @@ def _displaced(seating: Packing, name: str, other: str) -> bool:
 
 
 def _gather(seating: Packing, tries: _Tries) -> bool:
-    """Empties the hosts or sites that carry fewest, if others that carry members can take theirs."""
+    """Empties the hosts or sites that carry fewest members, if others that carry some can take them."""
     groups: dict[str, list[str]] = {}
     for name, host in seating.seats.items():
         groups.setdefault(_group(seating, host), []).append(name)
@@ -152,7 +152,7 @@ def _group(seating: Packing, host: int) -> str:
 
 
 def _emptied(seating: Packing, names: list[str], into: list[str]) -> bool:
-    """Moves all of those to hosts of these groups, or none of them."""
+    """Moves all of `names` to hosts of these groups, or none of them."""
     if any(name in seating.table.kept for name in names):
         return False
     old = {name: seating.stand(name) for name in names}
@@ -169,7 +169,7 @@ def _emptied(seating: Packing, names: list[str], into: list[str]) -> bool:
 
 
 def _snuggest(seating: Packing, kind: Kind, groups: list[str]) -> int | None:
-    """The host of these groups where one more spoils least."""
+    """The host of these groups where one more spoils least; None if it fits nowhere."""
     fitting = [
         (seating.spoiled(kind, host), host)
         for host in kind.hosts
