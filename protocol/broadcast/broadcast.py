@@ -1,12 +1,12 @@
 """Broadcast: publishes this peer's records, takes in others', and keeps directories equal.
 
-Broadcast only makes things faster; the comparison of directories at intervals makes them right. A comparison
-goes in steps, each only if the one before found a difference: a root for each scope, the buckets of a scope,
-the versions in buckets that differ, and then what the other lacks, both ways.
+The tree only makes things faster; comparisons of directories at intervals make them right. A comparison goes
+in steps, each only if the one before found a difference: a root for each scope, the buckets of a scope, the
+versions in buckets that differ, and then what the other lacks, both ways.
 
-Scopes. While there are few peers every peer keeps every record. Above LEVELS_ABOVE (`narrow`) a peer keeps
-what is for everybody and what is of its own site; it forwards and compares nothing else. A record that goes
-to a site whose peers do not know its owner goes behind its owner's presence.
+Scopes. While there are few peers, every peer keeps every record. Above LEVELS_ABOVE (`narrow`) a peer keeps
+the records for everybody and those of its own site; it forwards and compares nothing else. If a record goes
+to a site whose peers do not know its owner, the owner's presence goes before it.
 """
 
 from typing import Protocol, assert_never
@@ -52,32 +52,32 @@ PRESENCE, ADVERT = "presence", "advert"
 
 
 class Learnt(msgspec.Struct, frozen=True):
-    """News: a checked record that was not known, or newer than what was."""
+    """News: a checked record that was not known, or is newer than the one that was."""
 
     record: Record
 
 
 class Broken(msgspec.Struct, frozen=True):
-    """A peer sent a record that nobody honest sends on."""
+    """A peer sent a record that no honest peer sends on."""
 
     peer: PeerId
     why: str
 
 
 class Stray(msgspec.Struct, frozen=True):
-    """Others still hold a record of an earlier life of this peer that this life has not said."""
+    """Others still hold a record that an earlier life of this peer said, and this life has not."""
 
     record: Record
 
 
 class Expired(msgspec.Struct, frozen=True):
-    """A record outlived its time: nobody says this any more."""
+    """A record outlived its time: nobody says it any more."""
 
     record: Record
 
 
 class DetailAsked(msgspec.Struct, frozen=True):
-    """A peer of another site wants to know this one's hosts."""
+    """A peer of another site wants to know the hosts of this one's site."""
 
     peer: PeerId
 
@@ -92,7 +92,7 @@ class Members(Protocol):
         """Whether a checked record's owner is a member, and the record believable."""
 
     def met(self, presence: Record, signed: SignedRecord) -> None:
-        """A presence that is not kept here: its owner is known for a while, if it is a member."""
+        """Takes note of a presence that is not kept here. Its owner is known for a while, if it is a member."""
 
     def site(self, peer: KeyId | PeerId) -> str:
         """The site of a known peer; empty if it is not known."""
@@ -111,9 +111,9 @@ class Broadcast:
         self.incarnation = incarnation
         self._sequence = 0
         self._only = ""
-        """The site whose records are kept beside everybody's; empty: all are."""
+        """The site whose records are kept beside everybody's; empty if all are kept."""
         self._detail: dict[str, float] = {}
-        """Other sites whose detail was asked for, and until when it is listened to."""
+        """Other sites whose detail was asked for, and until when this peer listens to it (Unix seconds)."""
         self.directory = Directory()
         self.tree = Plumtree(dice)
         self._compare_s: float | None = None
@@ -123,9 +123,9 @@ class Broadcast:
     def publish(
         self, kind: str, name: str, body: bytes, ttl_s: float, now: float, scope: str = ""
     ) -> None:
-        """Signs a record of ours and sends it out; it replaces the one under the same key.
+        """Signs a record of ours and sends it out. It replaces the one under the same key.
 
-        `scope` is the site whose hosts are to have it, when not all have everything.
+        `scope` is the site whose hosts are to have it, when not everybody has everything.
         """
         self._sequence += 1
         record = Record(
@@ -149,11 +149,11 @@ class Broadcast:
 
     @property
     def narrowed(self) -> bool:
-        """Whether other sites' records are kept by other sites alone."""
+        """Whether this peer keeps no other sites' records."""
         return bool(self._only)
 
     def narrow(self, site: str) -> None:
-        """From now on only that site's records and everybody's are kept; empty: all again."""
+        """Keeps only that site's records and everybody's from now on; for an empty `site`, all again."""
         self._only = site
         if site:
             self.directory.narrow(site)
@@ -164,12 +164,12 @@ class Broadcast:
         self._compare_s = now + COMPARE_EVERY_S * self._dice.random()
 
     def ask_detail(self, peer: PeerId, site: str, now: float) -> list[Effect]:
-        """Asks a peer of another site for that site's detail; what comes within a moment is news, not kept."""
+        """Asks a peer of another site for that site's detail. What comes soon after is news, but not kept."""
         self._detail[site] = now + DETAIL_HEARD_S
         return [Send(peer, DetailAsk())]
 
     def detail(self, peer: PeerId, owners: list[PeerId]) -> list[Effect]:
-        """Presences and adverts of some hosts, as another asked for them."""
+        """Sends `peer` the presences and adverts of `owners`, as it asked for them."""
         found: list[SignedRecord] = []
         for owner in owners:
             records = [self.directory.get(KeyId(owner), kind) for kind in (PRESENCE, ADVERT)]
@@ -178,7 +178,7 @@ class Broadcast:
         return [Send(peer, Records(frame)) for frame in _frames(found)]
 
     def flush(self, now: float) -> list[Effect]:
-        """What this step pushes, a frame or a few for each neighbour that has had none a moment ago."""
+        """What this step pushes: a frame or a few for each neighbour that had none a moment ago."""
         if not self.tree.pushes:
             return []
         return [
@@ -190,16 +190,16 @@ class Broadcast:
     # -- neighbours
 
     def neighbour_up(self, peer: PeerId, now: float) -> list[Effect]:
-        """A new or returned neighbour: compare at once, so that what was missed comes."""
+        """Compares at once with a new or returned neighbour, so that what was missed comes."""
         self.tree.neighbour_up(peer)
         return self.compare_with(peer, now)
 
     def neighbour_down(self, peer: PeerId) -> None:
-        """Forgets it."""
+        """Forgets a neighbour."""
         self.tree.neighbour_down(peer)
 
     def compare_with(self, peer: PeerId, now: float) -> list[Effect]:
-        """Begins a comparison; the next comes soon, in case this one was cut off."""
+        """Begins a comparison. The next comes soon, in case this one is cut off."""
         soon_s = now + COMPARE_SOON_S
         self._compare_s = soon_s if self._compare_s is None else min(self._compare_s, soon_s)
         return [Send(peer, self._compare())]
@@ -240,7 +240,7 @@ class Broadcast:
                 assert_never(message)
 
     def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
-        """Grafts overdue news, ends old records, compares with one neighbour."""
+        """Grafts overdue news, ends old records, and compares with one neighbour."""
         effects = self.tree.tick(now)
         told: list[Outcome] = [Expired(record) for record in self.directory.sweep(now)]
         if self._compare_s is not None and now >= self._compare_s:
@@ -256,7 +256,7 @@ class Broadcast:
         return earliest(self.tree.next_deadline(), self.directory.next_deadline(), compare)
 
     def check(self) -> None:
-        """Invariants of tree and directory."""
+        """Asserts the invariants of tree and directory."""
         self.tree.check()
         self.directory.check()
 
@@ -265,7 +265,7 @@ class Broadcast:
     def take(
         self, sender: PeerId, signed: SignedRecord, now: float
     ) -> tuple[list[Effect], list[Outcome]]:
-        """A record somebody pushed: checked, kept and sent on if it is news."""
+        """Takes a record that somebody pushed: it is checked, kept and sent on if it is news."""
         try:
             record = read_record(signed)
             version = version_of(record)
@@ -290,7 +290,7 @@ class Broadcast:
             effects += more
             told += news
         if any(isinstance(item, Learnt) for item in told):
-            # It was first with something, whatever else it said.
+            # The sender was first with something, whatever else it said.
             return [], told
         return effects, told
 
@@ -327,11 +327,11 @@ class Broadcast:
         return [Learnt(record)]
 
     def _require_genuine(self, record: Record, signed: SignedRecord) -> None:
-        """Untrusted unless its owner signed it. Only what is news is worth the check."""
+        """Raises Untrusted unless its owner signed it. Only news is worth the check."""
         require_signature(self._verifier, record.owner, DOMAIN, signed.payload, signed.signature)
 
     def _own(self, record: Record) -> list[Outcome]:
-        """Something this peer signed and does not have: said by an earlier life, or for another site only."""
+        """A record that this peer signed but does not have: said by an earlier life, or for another site."""
         mine = record.incarnation == self.incarnation and record.sequence <= self._sequence
         if mine and not self.keeps(record.scope):
             return []
@@ -354,7 +354,7 @@ class Broadcast:
         self.tree.push(signed, version_of(record), source, now, keeps)
 
     def _introduced(self, peer: PeerId, records: list[SignedRecord]) -> list[SignedRecord]:
-        """With presences of owners the receiver may not know before them."""
+        """The records, behind presences of owners that the receiver may not know."""
         if not self._only:
             return records
         there = self._members.site(peer)
@@ -377,7 +377,7 @@ class Broadcast:
         return Compare(self.directory.roots()[:SCOPES], not self._only)
 
     def _compared(self, sender: PeerId, theirs: Compare) -> list[Effect]:
-        """Buckets of every scope both keep whose roots differ."""
+        """Answers with the buckets of every scope that both keep and whose roots differ."""
         scopes = {root.scope: root.mark for root in theirs.roots}
         if theirs.everything:
             for root in self.directory.roots():
@@ -409,7 +409,7 @@ class Broadcast:
         offer = [v for v in mine if v.key not in theirs or theirs[v.key].number < v.number]
         effects = self._send(sender, offer)
         if want:
-            # Presence first: other records are believed only of peers already known.
+            # Presences first: other records are believed only of peers that are known.
             want.sort(key=lambda version: version.kind != PRESENCE)
             effects.append(Send(sender, Want(tuple(want[:_VERSIONS_PER_FRAME]))))
         if effects and self._compare_s is not None:
@@ -417,7 +417,7 @@ class Broadcast:
         return effects
 
     def _send(self, peer: PeerId, versions: list[Version]) -> list[Effect]:
-        """The newest record under each key, presence first, in frames."""
+        """Sends the newest record under each key, presences first, in frames."""
         held = [self.directory.get(*version.key) for version in versions]
         found = [h for h in held if h is not None]
         found.sort(key=lambda h: h.record.kind != PRESENCE)
@@ -426,7 +426,7 @@ class Broadcast:
 
 
 def _frames(records: list[SignedRecord]) -> list[tuple[SignedRecord, ...]]:
-    """In the same order, each frame within its limits."""
+    """The records in the same order, each frame within its limits."""
     frames: list[list[SignedRecord]] = [[]]
     room_bytes = _FRAME_ROOM_BYTES
     for signed in records:

@@ -1,12 +1,12 @@
 """The directory: the newest record under each key, its digests, and when records end.
 
-Merging is order-free (newest wins by the owner's numbers), so any two directories that have exchanged
-what differs are equal. Digests are kept up to date record by record, by scope: each bucket is the exclusive
-or of its versions' hashes and a scope's root that of its buckets, so that a comparison costs a few bytes
-whatever the size, and what differs is found in two steps (a Merkle tree of two levels).
+Merging is order-free (newest wins by the owner's numbers), so any two directories that have exchanged their
+differences are equal. Digests are kept up to date record by record, by scope. Each bucket is the exclusive or
+of its versions' hashes, and a scope's root is that of its buckets. So a comparison costs a few bytes whatever
+the size, and two steps find the difference (a Merkle tree of two levels).
 
-A record ends `ttl_s` after it came here. Its version stays as a tombstone for a while, so that a copy
-still travelling, or a neighbour whose copy ends later, does not bring it back.
+A record ends `ttl_s` after it came here. Its version stays as a tombstone for a while, so that a copy that
+still travels, or a neighbour whose copy ends later, does not bring it back.
 """
 
 from collections.abc import Iterator
@@ -29,18 +29,18 @@ from protocol.trust.record import Record, RecordKey, SignedRecord, newer
 
 _SWEEP_EVERY_S = 5.0
 _ONE_EACH = ("presence", "advert")
-"""Kinds of which an owner has one: they are not counted, which would cost an entry for every peer."""
+"""Kinds of which an owner has only one. They are not counted: that would cost an entry for every peer."""
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
-    """A record, as signed, and when it came (this peer's clock)."""
+    """A record, as it was signed, and when it came, by this peer's clock."""
 
     record: Record
     signed: SignedRecord
     received_s: float
     bucket: int
     mark: int
-    """What it adds to the digest of its bucket."""
+    """What the record adds to the digest of its bucket."""
 
 
 class _Scope:
@@ -65,24 +65,24 @@ class _Scope:
 
 
 class Directory:
-    """Everything known, bounded in all and per owner."""
+    """Everything that is known, bounded in all and for each owner."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, dict[RecordKey, Held]] = {}
         self._count = 0
         self._tombs: dict[RecordKey, tuple[Version, float]] = {}
         self._per_owner: dict[KeyId, int] = {}
-        """How many records of an owner there are, but for those it has one each of."""
+        """How many records of an owner there are, without those of kinds in _ONE_EACH."""
         self._scopes: dict[str, _Scope] = {}
         self._ends: list[tuple[float, RecordKey]] = []
-        """When each record would end as it was when it came; those renewed since are looked at again."""
+        """When each record would end as it was when it came. If it was renewed since, it is looked at again."""
         self._sweep_s: float | None = None
 
     def __len__(self) -> int:
         return self._count
 
     def copy(self) -> "Directory":
-        """Another with the same records, which are shared: they never change."""
+        """Another directory with the same records. It shares them, since they never change."""
         other = Directory()
         other._kinds = {kind: held.copy() for kind, held in self._kinds.items()}
         other._count, other._tombs = self._count, self._tombs.copy()
@@ -92,11 +92,11 @@ class Directory:
         return other
 
     def get(self, owner: KeyId, kind: str, name: str = "") -> Held | None:
-        """The record under a key."""
+        """The record under a key; None if there is none."""
         return self._held((owner, kind, name))
 
     def of_kind(self, kind: str) -> list[Held]:
-        """All records of a kind, in the order their keys were first seen."""
+        """All records of a kind, in the order in which their keys were first seen."""
         return list(self._kinds.get(kind, {}).values())
 
     def has(self, version: Version) -> bool:
@@ -109,7 +109,7 @@ class Directory:
         return tomb is not None and tomb[0].number >= version.number
 
     def room_for(self, record: Record) -> bool:
-        """Whether the limits admit it."""
+        """Whether the limits admit the record."""
         if self._held(record.key) is not None:
             return True
         mine = self._per_owner.get(record.owner, 0)
@@ -145,7 +145,7 @@ class Directory:
         return True
 
     def sweep(self, now: float) -> list[Record]:
-        """Ends what has outlived its time; answers what ended."""
+        """Ends the records that have outlived their time, and answers them."""
         if self._sweep_s is None or now < self._sweep_s:
             return []
         over: list[Record] = []
@@ -160,7 +160,7 @@ class Directory:
                 continue
             self._drop(held)
             record = held.record
-            # A copy handed on at its very end elsewhere lives for another `ttl_s` there.
+            # A copy that is handed on at its very end lives for another `ttl_s` elsewhere.
             self._tombs[key] = (version_of(record), now + max(TOMBSTONE_S, record.ttl_s))
             over.append(record)
         for key in [key for key, (_, until_s) in self._tombs.items() if until_s <= now]:
@@ -171,14 +171,17 @@ class Directory:
         return over
 
     def drop(self, owner: KeyId) -> list[Record]:
-        """Everything of an owner who is no member any more; without tombstones, should it come back."""
+        """Drops, and answers, every record of an owner that is no longer a member.
+
+        There are no tombstones, since the owner may come back.
+        """
         gone = [held for held in self._all() if held.record.owner == owner]
         for held in gone:
             self._drop(held)
         return [held.record for held in gone]
 
     def narrow(self, keep: str) -> None:
-        """Forgets what is of neither that scope nor everybody's. It may come back."""
+        """Forgets records of any scope but `keep` and everybody's. They may come back."""
         for held in [h for h in self._all() if h.record.scope not in ("", keep)]:
             self._drop(held)
         self._ends = [end for end in self._ends if self._held(end[1]) is not None]
@@ -189,18 +192,18 @@ class Directory:
         return None if self._sweep_s is None else Deadline(self._sweep_s, "directory sweep")
 
     def roots(self) -> tuple[Root, ...]:
-        """A number for each scope of which anything is here, by name; equal contents have equal roots."""
+        """A root for each scope of which anything is here, sorted by name. Equal contents have equal roots."""
         return tuple(
             Root(s, scope.root) for s, scope in sorted(self._scopes.items()) if scope.count
         )
 
     def root(self, scope: str) -> int:
-        """One scope's; 0 of nothing."""
+        """The root of one scope; 0 if it has no records."""
         found = self._scopes.get(scope)
         return found.root if found is not None else 0
 
     def buckets(self, scope: str) -> tuple[int, ...]:
-        """One number per bucket of a scope."""
+        """One number for each bucket of a scope, COMPARE_BUCKETS of them."""
         found = self._scopes.get(scope)
         return tuple(found.buckets) if found is not None else (0,) * COMPARE_BUCKETS
 
@@ -214,7 +217,7 @@ class Directory:
         ]
 
     def check(self) -> None:
-        """The running digests are the digests."""
+        """Asserts that the running digests are what a recomputation gives."""
         fresh: dict[str, _Scope] = {}
         for held in self._all():
             fresh.setdefault(held.record.scope, _Scope()).toggle(held, +1)
@@ -251,7 +254,7 @@ def _counted(record: Record) -> bool:
 
 
 def bucket_of(key: RecordKey) -> int:
-    """Which bucket of the digest a key counts in."""
+    """The bucket of the digest in which a key counts."""
     return blake2b("\0".join(key).encode(), digest_size=2).digest()[0] % COMPARE_BUCKETS
 
 

@@ -10,7 +10,7 @@ from protocol.trust.record import Record, SignedRecord
 
 
 class Version(msgspec.Struct, frozen=True, array_like=True):
-    """Which record, and how new: enough to know whether one has it."""
+    """Which record, and how new: enough for a peer to know whether it has it."""
 
     owner: KeyId
     kind: str
@@ -25,7 +25,7 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def number(self) -> tuple[int, int]:
-        """How new."""
+        """How new the version is: (incarnation, sequence)."""
         return (self.incarnation, self.sequence)
 
 
@@ -39,7 +39,7 @@ Mark = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class Gossip(msgspec.Struct, frozen=True, tag="gossip"):
-    """News, pushed along the tree; presences of owners the receiver may not know come first."""
+    """News, pushed along the tree. Presences of owners that the receiver may not know come first."""
 
     records: Batch
 
@@ -51,32 +51,32 @@ class Announce(msgspec.Struct, frozen=True, tag="announce"):
 
 
 class Graft(msgspec.Struct, frozen=True, tag="graft"):
-    """Send me these, and from now on push to me."""
+    """GRAFT of Plumtree: send me these, and push to me from now on."""
 
     versions: tuple[Version, ...]
 
 
 class Prune(msgspec.Struct, frozen=True, tag="prune"):
-    """I had that already: announce to me instead of pushing."""
+    """PRUNE of Plumtree: I had that already. Announce to me instead of pushing."""
 
 
 class Root(msgspec.Struct, frozen=True, array_like=True):
-    """The digest of all records of one scope: equal directories have equal roots."""
+    """The digest of all records of one scope. Equal directories have equal roots."""
 
     scope: str
     mark: Mark
 
 
 class Compare(msgspec.Struct, frozen=True, tag="compare"):
-    """Roots of what the sender keeps. `everything`: a scope it does not name it keeps, too, and has
-    nothing of."""
+    """Roots of what the sender keeps. `everything`: it keeps all scopes, and has nothing of those it does
+    not name."""
 
     roots: Annotated[tuple[Root, ...], msgspec.Meta(max_length=SCOPES)]
     everything: bool
 
 
 class Digest(msgspec.Struct, frozen=True, tag="digest"):
-    """Our roots of that scope differ: one mark per bucket of its keys."""
+    """Our roots of that scope differ. These are my marks, one for each bucket of keys."""
 
     scope: str
     buckets: Annotated[
@@ -99,17 +99,17 @@ class Want(msgspec.Struct, frozen=True, tag="want"):
 
 
 class Records(msgspec.Struct, frozen=True, tag="records"):
-    """What was wanted."""
+    """The records that were asked for."""
 
     records: Batch
 
 
 class DetailAsk(msgspec.Struct, frozen=True, tag="detail-ask"):
-    """Send me what there is to know of some hosts of your site, the roomiest: presences and adverts."""
+    """Send me what there is to know of the roomiest hosts of your site: presences and adverts."""
 
 
 BroadcastMessage = (
     Gossip | Announce | Graft | Prune | Compare | Digest | Differ | Want | Records | DetailAsk
 )
 Comparison = Compare | Digest | Differ | Want | Graft
-"""Of these, what is small to say and large to answer."""
+"""Messages that are small to say and large to answer."""

@@ -1,19 +1,19 @@
 """Plumtree: a broadcast tree that grows out of the neighbours, with announcements to repair it.
 
-Leitao, Pereira, Rodrigues: Epidemic Broadcast Trees (SRDS 2007). Rules: push news to eager
-neighbours, announce it to lazy ones; who receives what it has already prunes the sender to lazy; who
+Leitao, Pereira, Rodrigues: Epidemic Broadcast Trees (SRDS 2007). Rules: push news to eager neighbours, and
+announce it to lazy ones. A peer that receives what it has already prunes the sender to lazy. A peer that
 misses what was announced grafts the announcer to eager after a while.
 
-What we change: news is a directory record, so the directory's versions say what is old and what is
-missing, and a graft is answered with the newest record under the key. There is no message cache, and
-nothing to bound but the announcements awaited. What one step of the peer has for one neighbour goes in one
-frame, and what comes within PUSH_APART_S after it in the next, so a storm of news (half of all peers dying) is
-few frames; what a neighbour turns out to have meanwhile is not pushed. Of two that are lazy to each other only
-the first announces, and how long each gathers is drawn by lot, so that mostly there is a first. We leave the
-hop-count optimisation of the tree.
+What we change: news is a directory record. So the directory's versions say what is old and what is missing,
+and a graft is answered with the newest record under the key. There is no message cache, and nothing to bound
+but the awaited announcements. What one step of the peer has for one neighbour goes in one frame, and what
+comes within PUSH_APART_S after it goes in the next, so a storm of news (half of all peers die) takes few
+frames. What a neighbour turns out to have meanwhile is not pushed. Of two peers that are lazy to each other
+only the first announces. How long each gathers is drawn by lot, so that mostly there is a first. We leave out
+the hop-count optimisation of the tree.
 
 When there are too many peers for everybody to have everything, news of one site goes only to neighbours
-that keep it; the same tree serves.
+that keep it. The same tree serves for that.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from protocol.trust.record import RecordKey, SignedRecord
 
 
 class Plumtree:
-    """Who gets pushes, who gets announcements, and which announced news is awaited."""
+    """Which neighbours get pushes, which get announcements, and which announced news is awaited."""
 
     def __init__(self, dice: Dice) -> None:
         self._dice = dice
@@ -38,7 +38,7 @@ class Plumtree:
         self._again_s: dict[PeerId, float] = {}
         """When the next frame of news may go to an eager neighbour."""
         self._push_s: float | None = None
-        """When the first frame goes that waits for that."""
+        """When the first frame goes that waits for that; None if none waits."""
         self._to_announce: dict[PeerId, dict[RecordKey, Version]] = {}
         self._announce_s: float | None = None
 
@@ -68,10 +68,12 @@ class Plumtree:
         now: float,
         keeps: Callable[[PeerId], bool] | None = None,
     ) -> None:
-        """News on its way to everyone but where it came from, and `keeps` says who keeps it (None: all):
-        to eager neighbours with this step's frames or the next, to lazy ones in a moment."""
+        """Passes news on to every neighbour but the one it came from, if `keeps` says so (None: to all).
+
+        Eager neighbours get it with this step's frames or the next, lazy ones hear of it in a moment.
+        """
         key = version.key
-        # Who announced it first has it; others may, too, and are told in vain.
+        # The first to announce it has it. Others may have it, too, and are told in vain.
         _, announcer, _ = self._awaited.pop(key, (version, source, now))
         for peer in self._eager:
             if peer != source and (keeps is None or keeps(peer)):
@@ -88,7 +90,7 @@ class Plumtree:
         return bool(self._to_push) or self._push_s is not None
 
     def pop_pushes(self, now: float) -> dict[PeerId, list[SignedRecord]]:
-        """What is to be pushed to whom now, gathered since the last frame of news to it."""
+        """What is to be pushed now, by neighbour: everything since the last frame of news to it."""
         pushes: dict[PeerId, list[SignedRecord]] = {}
         self._push_s = None
         for peer in list(self._to_push):
@@ -107,14 +109,14 @@ class Plumtree:
             self._eager[sender] = None
 
     def stale(self, sender: PeerId) -> list[Effect]:
-        """The sender pushed what we had: tell it to announce instead."""
+        """The sender pushed what we had: it is told to announce instead."""
         if sender not in self._eager:
             return []
         self._to_lazy(sender)
         return [Send(sender, Prune())]
 
     def pruned(self, sender: PeerId) -> None:
-        """The sender had it already."""
+        """The sender had already what we pushed to it."""
         if sender in self._eager:
             self._to_lazy(sender)
 
@@ -125,7 +127,7 @@ class Plumtree:
             self._eager[sender] = None
 
     def known_by(self, sender: PeerId, versions: Sequence[Version]) -> None:
-        """The sender has these: they need be neither pushed nor announced to it."""
+        """The sender has these versions, so they are neither pushed nor announced to it."""
         pushes, waits = self._to_push.get(sender, {}), self._to_announce.get(sender, {})
         for version in versions:
             key, number = version.key, version.number
@@ -135,7 +137,7 @@ class Plumtree:
                 del waits[key]
 
     def announced(self, sender: PeerId, missing: list[Version], now: float) -> None:
-        """Waits for news that is on its way, and remembers whom to ask if it does not come."""
+        """Waits for news that is on its way, and remembers which peer to ask if it does not come."""
         for version in missing:
             waiting = self._awaited.get(version.key)
             if waiting is not None and waiting[0].number >= version.number:
@@ -144,7 +146,7 @@ class Plumtree:
                 self._awaited[version.key] = (version, sender, now + GRAFT_AFTER_S)
 
     def tick(self, now: float) -> list[Effect]:
-        """Announces what is new, grafts what did not come."""
+        """Announces what is new, and grafts what did not come."""
         effects: list[Effect] = []
         if self._announce_s is not None and now >= self._announce_s:
             for peer, news in self._to_announce.items():
@@ -163,7 +165,7 @@ class Plumtree:
         return [*effects, *grafts]
 
     def next_deadline(self) -> Deadline | None:
-        """When the first awaited news is overdue, or some is to be pushed or announced."""
+        """When the first awaited news is overdue, or some news is to be pushed or announced."""
         announce = None if self._announce_s is None else Deadline(self._announce_s, "announce")
         push = None if self._push_s is None else Deadline(self._push_s, "push")
         for _, _, at_s in self._awaited.values():
@@ -171,7 +173,7 @@ class Plumtree:
         return earliest(announce, push)
 
     def check(self) -> None:
-        """Nobody is both eager and lazy."""
+        """Asserts that no neighbour is both eager and lazy."""
         assert not [peer for peer in self._eager if peer in self._lazy]
 
     def _to_lazy(self, peer: PeerId) -> None:
@@ -180,7 +182,7 @@ class Plumtree:
 
 
 def _sooner(first_s: float | None, again_s: float, now: float) -> float | None:
-    """The sooner of two times, if the second is one to wait for."""
+    """The sooner of two times. The second counts only if it is still to come."""
     if again_s <= now:
         return first_s
     return again_s if first_s is None else min(first_s, again_s)
