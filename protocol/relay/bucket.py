@@ -1,19 +1,19 @@
-"""A token bucket: so much at once, so much a second after that."""
+"""A token bucket: so much at once, and so much a second after that."""
 
 _ROUNDING_S = 1e-6
-"""Unix time as a float is good to a quarter of this: what is due at an instant is there at that instant."""
+"""Unix time as a float is exact to a quarter of this. So what is due at an instant is there at that instant."""
 _SOONEST_S = 1e-3
 
 
 class Bucket:
-    """What passes in any stretch of time is at most `burst` + `rate` * seconds, but for rounding."""
+    """In any stretch of time at most `burst` + `rate` * seconds pass, but for rounding."""
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
         self._rate, self._burst = rate, burst
         self._level, self._at_s = burst, now
 
     def take(self, amount: float, now: float) -> bool:
-        """Takes it if there is that much. More than the burst never is."""
+        """Takes that much if it is there, and says whether it was. There is never more than the burst."""
         if not self.has(amount, now):
             return False
         self._level -= amount

@@ -1,12 +1,12 @@
 """Which relays to try for a peer, best first.
 
-A relay must be live, have a connection of its own to this peer, and get through to the other. Best is one
-that both have already; then one the other has and this peer can dial; then, if the other can be dialled by
-some, any neighbour that may dial it; last, two relays in a row: a neighbour of ours and one of theirs.
+A relay must be live, have a connection of its own to this peer, and get through to the other. The best is one
+that both have already. Next is one that the other has and this peer can dial. Then, if some can dial the
+other, any neighbour that may dial it. Last are two relays in a row: a neighbour of ours and one of theirs.
 
-Among equals those at one of the two sites come first (they are no detour), then by rendezvous hashing of the
-pair: both ends mostly pick the same one, and the pairs of a federation spread over its relays, without a
-word.
+Among equals, relays at one of the two sites come first, since they are no detour. The rest goes by rendezvous
+hashing of the pair: both ends mostly pick the same relay, and the pairs of a federation spread over its
+relays, without a message.
 """
 
 import msgspec
@@ -16,18 +16,18 @@ from protocol.terms.ids import PeerId, short_hash
 from protocol.terms.reach import Reach
 
 WAYS_MOST = 8
-"""Relays tried for one path before the first is tried again."""
+"""How many relays are tried for one path before the first is tried again."""
 
 
 class Way(msgspec.Struct, frozen=True):
-    """Through that relay, which may pass it on to another one if `hops` is 2."""
+    """Through that relay, which may pass on to another one if `hops` is 2."""
 
     relay: PeerId
     hops: int
 
 
 def ways(me: PeerId, site: str, to: PeerId, around: Around) -> list[Way]:
-    """Relays for what goes to `to`, best first; none if nobody is known that could."""
+    """Ways to `to` from this peer at `site`, best first, at most WAYS_MOST; empty if no relay is known."""
     told = around.told(to)
     if told is None:
         return []
@@ -54,7 +54,7 @@ def ways(me: PeerId, site: str, to: PeerId, around: Around) -> list[Way]:
 
 
 def dialable(told: Locator | None, site: str) -> bool:
-    """Whether it is worth dialling that peer from `site`: behind NAT only its own site gets through."""
+    """Whether it is worth dialling that peer from `site`. Behind NAT only its own site gets through."""
     if told is None or not told.address:
         return False
     return told.reach is not Reach.NAT or told.site == site
@@ -73,6 +73,6 @@ def _detour(
 ) -> tuple[int, str]:
     theirs = around.told(relay)
     where = theirs.site if theirs is not None else ""
-    # Whoever is at our own site, and not connected to the other, gets no further than we do.
+    # A peer at our own site that is not connected to the other gets no further than we do.
     ranks = {site: 0, told.site: 0} if connected else {site: 2, told.site: 0}
     return ranks.get(where, 1), short_hash(*sorted((me, to)), relay)

@@ -1,9 +1,10 @@
-"""A relay's duty: passing on what is not for it, within limits, and no more than that.
+"""A relay's duty: to pass on what is not for it, within limits, and no more than that.
 
-Every neighbour has an account: messages a second (beyond: dropped), bytes a second (beyond: they wait in a
-bounded queue, until their time to live is up). All accounts together have bytes a second, served in turn, so
-that who floods a relay waits for itself and not others for it. The account is the neighbour that hands a
-message over, since that is who is authenticated; what a second relay passes on is the first one's.
+Every neighbour has an account. It limits messages a second, beyond which they are dropped, and bytes a second,
+beyond which they wait in a bounded queue until their time to live is up. All accounts together have a limit of
+bytes a second and are served in turn. So a neighbour that floods a relay waits for itself, and others do not
+wait for it. A message counts for the neighbour that hands it over, since that peer is authenticated; what a
+second relay passes on counts for the first.
 
 A relay may pass on to the destination, to a neighbour of the destination if two hops are left, or else dial a
 destination that can be dialled. It never uses a path of its own for that: what is relayed goes by connections
@@ -31,7 +32,7 @@ from protocol.terms.limits import (
 )
 
 _HEADER_BYTES = 256
-"""What a message takes beside its box, generously."""
+"""What a message takes beside its box, with room to spare."""
 
 Answer = tuple[list[Effect], list[Outcome]]
 
@@ -50,16 +51,16 @@ class _Item(msgspec.Struct, frozen=True):
 
 
 class _Account:
-    """One neighbour's."""
+    """One neighbour's account."""
 
     def __init__(self, now: float) -> None:
         self.messages = Bucket(RELAYED_PER_S, RELAYED_BURST, now)
         self.bytes = Bucket(RELAYED_BYTES_PER_S, RELAYED_BYTES_PER_S, now)
         self.queue: deque[_Item] = deque()
         self.queued_bytes = 0
-        """In the queue, and among what waits for a call."""
+        """Bytes in the queue, and among what waits for a call."""
         self.ready_s = now
-        """When the first of the queue may go, or is too late."""
+        """When the first message of the queue may go, or is too late."""
 
 
 class Forwarding:
@@ -71,15 +72,15 @@ class Forwarding:
         self._queued_bytes = 0
         self._accounts: dict[PeerId, _Account] = {}
         self._turns: deque[PeerId] = deque()
-        """Accounts with something in their queue."""
+        """Neighbours with something in their queue, in turn."""
         self._calls: deque[tuple[PeerId, _Item]] = deque()
-        """What waits for its destination to be dialled, and whose it is."""
+        """Messages that wait until their destination is dialled, and the neighbour each counts for."""
         self.counts: Counter[str] = Counter()
         self.dropped: dict[PeerId, int] = {}
-        """Of each neighbour that has an account."""
+        """How many messages were dropped, for each neighbour that has an account."""
 
     def take(self, sender: PeerId, message: Relayed, now: float) -> Answer:
-        """Something to be passed on."""
+        """Takes a message to be passed on."""
         first = sender == message.origin
         if message.hops == 0 or message.destination in (sender, message.origin):
             return [], [Spoilt(sender, "relayed-nowhere")]
@@ -106,7 +107,7 @@ class Forwarding:
         return self.serve(now), []
 
     def introduced(self, peer: PeerId, now: float) -> list[Effect]:
-        """A connection stands: what waited for it goes on."""
+        """A connection stands, so what waited for it goes on."""
         waiting, self._calls = self._calls, deque()
         for sender, item in waiting:
             account = self._accounts[sender]
@@ -117,7 +118,7 @@ class Forwarding:
         return self.serve(now)
 
     def lost(self, peer: PeerId) -> None:
-        """A neighbour is gone, and what it wanted passed on."""
+        """A neighbour is gone, and so is what it wanted passed on."""
         account = self._accounts.pop(peer, None)
         if account is None:
             return
@@ -147,7 +148,7 @@ class Forwarding:
         return effects
 
     def tick(self, now: float) -> list[Effect]:
-        """Serves, and gives up on what has waited too long for a connection."""
+        """Serves, and gives up on messages that have waited too long for a connection."""
         effects: list[Effect] = []
         while self._calls and now >= self._calls[0][1].ends_s:
             sender, item = self._calls.popleft()
@@ -162,7 +163,7 @@ class Forwarding:
         return Deadline(min(at_s), "relayed") if at_s else None
 
     def check(self) -> None:
-        """Bounds; who has a turn has something to pass on."""
+        """Asserts the bounds, and that a neighbour that has a turn has something to pass on."""
         assert len(self._calls) <= CALLS
         assert self._queued_bytes == sum(a.queued_bytes for a in self._accounts.values())
         for sender, account in self._accounts.items():
@@ -175,7 +176,7 @@ class Forwarding:
     # -- parts
 
     def _next(self, message: Relayed) -> PeerId | None:
-        """Whom to hand it to; None if there is no connection for it."""
+        """The peer to hand a message to; None if there is no connection for it."""
         if self._around.is_direct(message.destination):
             return message.destination
         told = self._around.told(message.destination)
@@ -185,7 +186,7 @@ class Forwarding:
         return next((p for p in told.via if p not in taken and self._around.is_direct(p)), None)
 
     def _first(self, sender: PeerId, account: _Account, now: float) -> list[Effect] | None:
-        """The first of one queue: sent or dropped; None if it has to wait."""
+        """Sends or drops the first message of one queue; None if it has to wait."""
         item = account.queue[0]
         next_hop = self._next(item.message)
         if now >= item.ends_s or next_hop is None:
@@ -211,7 +212,7 @@ class Forwarding:
         return [Send(next_hop, msgspec.structs.replace(message, hops=hops, ttl_ms=left_ms))]
 
     def _call(self, sender: PeerId, item: _Item, now: float) -> list[Effect]:
-        """Dials the destination, if that is worth trying."""
+        """Dials the destination, if that is worth a try."""
         destination = item.message.destination
         if not dialable(self._around.told(destination), self._site):
             return self._refuse(sender, item.message)
@@ -224,7 +225,7 @@ class Forwarding:
         return [] if calling else self._around.call(destination, now)
 
     def _refuse(self, sender: PeerId, message: Relayed) -> list[Effect]:
-        """Tells who asked; of a second relay nobody is, and its origin will find out by the silence."""
+        """Tells the peer that asked. A second relay tells nobody: the origin finds out by the silence."""
         self._drop(sender, "no-way")
         if sender != message.origin or not self._around.is_direct(sender):
             return []

@@ -1,7 +1,7 @@
-"""What relays pass on, what is inside, and the small words by which peers find out who can dial whom.
+"""What relays pass on, what is inside, and the small messages by which peers find out who can dial whom.
 
-A `Relayed` is between hops: a relay sees who, to whom and how much, never what. What is sealed in its box is
-one of `Letter`, in whose numbers and tokens the two ends find replays, gaps and one another's earlier lives.
+A `Relayed` goes from hop to hop. A relay sees from whom, to whom and how much, never what. Its box has a
+sealed `Letter`, whose numbers and tokens show the two ends replays, gaps and each other's earlier lives.
 """
 
 from typing import Annotated
@@ -13,7 +13,7 @@ from protocol.terms.ids import PeerId
 Hops = Annotated[int, msgspec.Meta(ge=0, le=2)]
 TOKEN_BYTES = 16
 Token = Annotated[bytes, msgspec.Meta(min_length=TOKEN_BYTES, max_length=TOKEN_BYTES)]
-"""Chosen by one end for one path, never again: who says it has read what was sealed for it lately."""
+"""One end chooses it, for one path. A peer that says it has lately read what was sealed for that peer."""
 Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
@@ -23,24 +23,24 @@ class Relayed(msgspec.Struct, frozen=True, tag="relayed"):
     destination: PeerId
     origin: PeerId
     hops: Hops
-    """How many more relays may pass it on, this one among them; 0 when it is where it is to go."""
+    """How many more relays may pass it on, this one among them; 0 when it has arrived."""
     ttl_ms: Annotated[int, msgspec.Meta(ge=0, le=10_000)]
-    """How much longer it may wait; each relay takes off what it made it wait."""
+    """How much longer it may wait. Each relay takes off the time it waited there."""
     box: bytes
 
 
 class Unrelayed(msgspec.Struct, frozen=True, tag="unrelayed"):
-    """A relay cannot pass on what is for that peer: it has no connection with it. Try another."""
+    """A relay has no connection with that peer, so it cannot pass on to it. Try another."""
 
     destination: PeerId
 
 
 class DialBack(msgspec.Struct, frozen=True, tag="dial-back"):
-    """Can you dial me, where my presence says?"""
+    """Can you dial me at the address in my presence?"""
 
 
 class DialledBack(msgspec.Struct, frozen=True, tag="dialled-back"):
-    """Whether the sender got through when it dialled the receiver. Also said unasked, when it did not."""
+    """Whether the sender got through when it dialled the receiver. If it did not, this is also said unasked."""
 
     reached: bool
 
@@ -55,30 +55,30 @@ class Opening(msgspec.Struct, frozen=True, tag="opening"):
 
 
 class Accepting(msgspec.Struct, frozen=True, tag="accepting"):
-    """Yes: `yours` is the token of the Opening, which shows that this answers it."""
+    """Yes. `yours` is the token of the Opening, and shows that this answers it."""
 
     yours: Token
     mine: Token
 
 
 class Word(msgspec.Struct, frozen=True, tag="word"):
-    """One frame, or none: then it only says that the path works.
+    """One frame, or none: then the Word only says that the path works.
 
-    Numbers rise by one with each Word; one that is not above the last is a replay, or late, and is dropped.
+    Numbers rise by one with each Word. A Word not above the last is a replay or late, and is dropped.
     """
 
     yours: Token
     mine: Token
     number: Number
     heard: Number
-    """The greatest number the sender has had from the other end."""
+    """The greatest number that the sender has had from the other end."""
     missed: Number
-    """How many below it never came."""
+    """How many numbers below `heard` never came."""
     frame: bytes
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
-    """The path of these two tokens is over, or is none the sender knows."""
+    """The path of these two tokens is over, or the sender does not know it."""
 
     yours: Token
     mine: Token

@@ -10,40 +10,40 @@ from protocol.terms.reach import Reach
 
 
 class PathUp(msgspec.Struct, frozen=True):
-    """A path to that peer stands, authenticated at both ends: as good as a connection."""
+    """A path to that peer stands. It is authenticated at both ends, and as good as a connection."""
 
     peer: PeerId
 
 
 class PathDown(msgspec.Struct, frozen=True):
-    """The path is over."""
+    """The path to that peer is over."""
 
     peer: PeerId
     why: str
 
 
 class Came(msgspec.Struct, frozen=True):
-    """A frame of that peer came on a path, once, behind those before it."""
+    """A frame of that peer came on a path: once, and behind the frames before it."""
 
     peer: PeerId
     frame: bytes
 
 
 class Spoilt(msgspec.Struct, frozen=True):
-    """A peer broke a rule that only it can have broken."""
+    """A peer broke a rule that no relay could have broken for it."""
 
     peer: PeerId
     reason: str
 
 
 class DirectFound(msgspec.Struct, frozen=True):
-    """A peer that was talked with through a relay can be dialled."""
+    """A peer that was reached through a relay can be dialled."""
 
     peer: PeerId
 
 
 class ReachChanged(msgspec.Struct, frozen=True):
-    """This peer found out something else about whether others can dial it."""
+    """What this peer knows of whether others can dial it has changed."""
 
     reach: Reach
 
@@ -52,30 +52,30 @@ Outcome = PathUp | PathDown | Came | Spoilt | DirectFound | ReachChanged
 
 
 class Locator(msgspec.Struct, frozen=True):
-    """What a live peer's presence says."""
+    """What a live peer's presence says of how to reach it."""
 
     site: str
     address: str
     reach: Reach
     via: tuple[PeerId, ...]
     suspect: bool = False
-    """Somebody hears nothing from it."""
+    """Some observer hears nothing from it."""
 
 
 class Around(Protocol):
-    """What is around this peer, asked for when it is needed."""
+    """What is around this peer. This room asks for it when it needs it."""
 
     def direct(self) -> list[PeerId]:
         """Peers with an introduced connection of their own, in an order that does not change by itself."""
 
     def is_direct(self, peer: PeerId) -> bool:
-        """Whether that one has."""
+        """Whether that peer has one."""
 
     def is_dialled(self, peer: PeerId) -> bool:
         """Whether the transport is trying to dial it."""
 
     def told(self, peer: PeerId) -> Locator | None:
-        """None if the peer is not known to be alive."""
+        """What that peer's presence says; None if the peer is not known to be alive."""
 
     def call(self, peer: PeerId, now: float) -> list[Effect]:
-        """Makes a connection to a peer for a moment, so that something can be passed on to it."""
+        """Makes a connection to a peer for a moment, so that a message can be passed on to it."""

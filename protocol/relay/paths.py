@@ -1,15 +1,15 @@
 """Paths to peers this one cannot dial: sealed end to end, through relays that need no trust.
 
-A path is what a connection is to the rest of the peer: it comes up, carries frames in order and at most once,
-and goes down. It belongs to its two ends, not to a relay: a relay that dies, drops, delays or alters is
-exchanged under it. The handshake is three words (Opening, Accepting, the first Word): each end has then read
-a token that the other chose just now, so nothing recorded earlier can open a path or be heard on one. Within
-a path numbers rise: what is not above the last is a replay or late, and is dropped. (As in WireGuard,
-Donenfeld 2017: authenticated identities, a counter per session, roaming. Unlike it, keys are not renewed
-within a path; sealing.py says what follows.)
+To the rest of the peer a path is a connection: it comes up, carries frames in order and at most once, and goes
+down. It belongs to its two ends, not to a relay: a relay that dies, drops, delays or alters is exchanged under
+it. The handshake has three messages (Opening, Accepting, the first Word). After it each end has read a token
+that the other chose just now, so nothing recorded earlier can open a path or be heard on one. Within a path
+numbers rise: a number not above the last is a replay or late, and is dropped. This is as in WireGuard
+(Donenfeld 2017): authenticated identities, a counter for each session, roaming. Unlike there, keys are not
+renewed within a path; the README says what follows.
 
-Each end chooses the relay for its own direction. It goes by what the other end acknowledges: nothing new in
-ACKNOWLEDGED_WITHIN_S, or too many missing, and the next relay is taken.
+Each end chooses the relay for its own direction, by what the other end acknowledges. If nothing new comes in
+ACKNOWLEDGED_WITHIN_S, or too many are missing, the next relay is taken.
 """
 
 from collections import Counter
@@ -48,7 +48,7 @@ from protocol.wire.codec import Malformed, decode, encode
 from protocol.wire.limits import MAX_FRAME_BYTES
 
 FRAME_MOST_BYTES = MAX_FRAME_BYTES - 1024
-"""A frame that still fits into a frame when it is sealed and addressed."""
+"""The largest frame that still fits into a frame when it is sealed and addressed."""
 
 _LATE_S = 1.0
 _NEVER = float("inf")
@@ -66,10 +66,10 @@ class _Path:
         self.shunned: dict[PeerId, float] = {}
         self.number = self.heard = self.missed = 0
         self.missed_there = 0
-        """What the other end had missed when the present relay was taken, and what was on its way had come."""
+        """What the other end had missed when the present relay was taken and everything on its way had come."""
         self.turned_s = now
         self.watched: tuple[int, float] | None = None
-        """A number of ours that is not acknowledged, and when it was sent."""
+        """A number of ours that is not acknowledged, and when it was sent; None if there is none."""
         self.retired_s = _NEVER
 
     @property
@@ -86,7 +86,7 @@ class Paths:
         self.me, self._sealer, self._dice, self._ways = me, sealer, dice, ways
         self._paths: dict[PeerId, _Path] = {}
         self._half: dict[PeerId, _Path] = {}
-        """Accepted, and the other end has not shown that it read so."""
+        """Paths that this peer accepted, but whose other end has not shown that it read that."""
         self._ticked_s = 0.0
         self.counts: Counter[str] = Counter()
 
@@ -94,27 +94,27 @@ class Paths:
 
     @property
     def any(self) -> bool:
-        """Whether there is a path, open or to be."""
+        """Whether there is any path, open or about to be."""
         return bool(self._paths or self._half)
 
     def carries(self, peer: PeerId) -> bool:
-        """Whether an open path is what leads to that peer."""
+        """Whether an open path leads to that peer."""
         path = self._paths.get(peer)
         return path is not None and path.open and path.retired_s == _NEVER
 
     def peers(self) -> list[PeerId]:
-        """Who is talked with through relays."""
+        """The peers that are reached through relays."""
         return [peer for peer in self._paths if self.carries(peer)]
 
     def through(self, peer: PeerId) -> PeerId | None:
-        """The relay of our direction."""
+        """The relay in our direction to that peer; None if there is none."""
         path = self._paths.get(peer)
         return path.way.relay if path is not None and path.way is not None else None
 
     # -- what this peer wants
 
     def seek(self, peer: PeerId, now: float) -> list[Effect]:
-        """Begins a path, if there is none and anybody it could go through."""
+        """Begins a path, if there is none yet and there is a relay it could go through."""
         path = self._paths.get(peer)
         if (path is not None and path.retired_s == _NEVER) or not self._ways(peer):
             return []
@@ -125,7 +125,7 @@ class Paths:
         return self._ask(peer, path, now)
 
     def send(self, peer: PeerId, frame: bytes, now: float) -> list[Effect]:
-        """Sends one frame; lost and counted if it is too long or no relay is left."""
+        """Sends one frame. It is lost and counted if it is too long or no relay is left."""
         path = self._paths.get(peer)
         if path is None or not path.open or len(frame) > FRAME_MOST_BYTES:
             self.counts["not-sent"] += 1
@@ -133,7 +133,7 @@ class Paths:
         return self._word(peer, path, frame, now)
 
     def close(self, peer: PeerId) -> list[Effect]:
-        """Ends it; the other end is told."""
+        """Ends the path, and tells the other end."""
         self._half.pop(peer, None)
         path = self._paths.pop(peer, None)
         if path is None or not path.open or path.way is None:
@@ -141,7 +141,7 @@ class Paths:
         return self._mail(peer, path.way, Ended(path.theirs, path.mine))
 
     def retire(self, peer: PeerId, now: float) -> None:
-        """A direct connection has taken over; what is still on its way is heard."""
+        """A direct connection has taken over. What is still on its way by the path is heard."""
         self._half.pop(peer, None)
         path = self._paths.get(peer)
         if path is None:
@@ -171,13 +171,13 @@ class Paths:
         return effects, outcomes
 
     def refused(self, relay: PeerId, peer: PeerId, now: float) -> list[Effect]:
-        """A relay says that it cannot pass anything on to that peer."""
+        """A relay says that it can pass nothing on to that peer."""
         path = self._paths.get(peer)
         if path is None or path.way is None or path.way.relay != relay:
             return []
         path.shunned[relay] = now + SHUNNED_S
         if all(_shunned_s(path, way.relay, now) > now for way in self._ways(peer)):
-            # Nobody gets through, mostly since it is dead: asked again at once, they would say so without end.
+            # No relay gets through, mostly since the peer is dead. Asked at once, all would say so endlessly.
             return []
         if not path.open:
             return self._ask(peer, path, now)
@@ -196,7 +196,7 @@ class Paths:
             letter: Letter = decode(plain, Letter)  # type: ignore[arg-type]
         except Malformed as error:
             return [], [Spoilt(origin, error.reason)]
-        # The way it came, which may have been two relays long.
+        # Back the way it came, which may have been two relays long.
         back = Way(relay, 2)
         match letter:
             case Opening(mine=theirs):
@@ -211,7 +211,7 @@ class Paths:
     # -- time
 
     def tick(self, now: float) -> Answer:
-        """Asks again, says that paths work, exchanges relays, gives up."""
+        """Asks again, says that paths work, exchanges relays, or gives up."""
         if self._ticked_s and now > self._ticked_s + BEAT_EVERY_S + _LATE_S:
             self._doubt_myself(now)
         self._ticked_s = now if self._paths else 0.0
@@ -237,7 +237,7 @@ class Paths:
         return Deadline(at_s, "path") if at_s < _NEVER else None
 
     def check(self) -> None:
-        """Bounds, and no path to oneself."""
+        """Asserts the bounds, and that no path leads to this peer itself."""
         assert len(self._paths) <= PATHS + HALF_PATHS
         assert len(self._half) <= HALF_PATHS
         assert self.me not in self._paths
@@ -253,7 +253,7 @@ class Paths:
         path = self._paths.get(peer)
         if path is not None and not path.open:
             if self.me < peer:
-                return []  # Both ask at once: the lesser's goes on.
+                return []  # Both ask at once: the Opening of the lesser goes on.
             del self._paths[peer]
         half = self._half.get(peer)
         if half is None or half.theirs != theirs:
@@ -271,7 +271,7 @@ class Paths:
         path.theirs, path.heard_s = theirs, now
         if path.way is None or path.way.relay != back.relay:
             path.way = back
-        # At once, so that the other end knows as well, whatever is to be said first.
+        # At once, so that the other end knows, too, before anything else is to be said.
         return self._word(peer, path, b"", now), [PathUp(peer)]
 
     def _heard(self, peer: PeerId, word: Word, back: Way, now: float) -> Answer:
@@ -335,12 +335,12 @@ class Paths:
         return self._word(peer, path, b"", now)
 
     def _turn(self, peer: PeerId, path: _Path, now: float) -> bool:
-        """Takes the best relay there is, the present one if it is as good; False if there is none."""
+        """Takes the best relay there is, or the present one if that is as good; False if there is none."""
         ways = self._ways(peer)
         if not ways:
             path.way = None
             return False
-        # Whoever failed longest ago comes first when all have.
+        # When all have failed, the one that failed longest ago comes first.
         best = min(ways, key=lambda w: _shunned_s(path, w.relay, now))
         good = [w for w in ways if _shunned_s(path, w.relay, now) <= now] or [best]
         present = next((w for w in good if path.way and w.relay == path.way.relay), None)
@@ -356,7 +356,7 @@ class Paths:
             self.counts["relays-changed"] += 1
 
     def _doubt_myself(self, now: float) -> None:
-        """This peer was late itself (as Lifeguard has it): everybody gets a fresh start."""
+        """This peer was late itself, so everybody gets a fresh start (as Lifeguard has it)."""
         for path in self._paths.values():
             path.heard_s, path.watched = now, None
 

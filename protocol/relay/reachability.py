@@ -1,12 +1,12 @@
-"""Whether others can dial this peer: asked of others, because nobody can see his own door from outside.
+"""Whether others can dial this peer. It asks others, because a peer cannot see its own door from outside.
 
-Peers at other sites are asked to dial back (as AutoNAT does in libp2p). Who dialled this peer needs no
-asking. Who had to come through a relay says that it did. All that got through: public; none: nat; some:
-relayed. A member that lies can make a peer say that it is relayed, which costs it nothing but that it names
-its neighbours.
+Peers at other sites are asked to dial back (as AutoNAT does in libp2p). A peer that dialled this one need not
+be asked. A peer that had to come through a relay says that it did. If all got through this peer is public, if
+none did it is behind nat, and if some did it is relayed. A member that lies can make a peer say that it is
+relayed. That costs the peer nothing, except that it names its neighbours.
 
 A dial back goes only to the address that a member signed for itself, proves the key that answers, and is made
-seldom: it can be used to knock at a stranger's door no better than any presence can.
+seldom. So it is no better than any presence for knocking at a stranger's door.
 """
 
 from protocol.relay.messages import DialBack, DialledBack
@@ -37,19 +37,19 @@ class Reachability:
     """What others found when they dialled this peer, and what this one finds for others."""
 
     def __init__(self, site: str, address: str, said: Reach | None, around: Around) -> None:
-        """`said` is the configuration's word; None: to be found out. An empty address is nat."""
+        """`said` is what the configuration says; None if it is to be found out. An empty address means nat."""
         self._site, self._around = site, around
         self._said = said if address else Reach.NAT
         self.reach = self._said or Reach.PUBLIC
         self._verdicts: dict[PeerId, tuple[bool, float]] = {}
         self._asked: dict[PeerId, None] = {}
-        """Asked in this round, and no answer yet."""
+        """Peers that were asked in this round and have not answered yet."""
         self._again_s = 0.0
         self._knocking: dict[PeerId, float] = {}
-        """Whom this peer dialled back, or is dialling, and when."""
+        """The peers that this one dialled back or is dialling back, and when."""
 
     def met(self, peer: PeerId, accepted: bool, now: float) -> Answer:
-        """A connection was introduced; `accepted` if that peer made it."""
+        """A connection was introduced. `accepted`: that peer made it."""
         if self._said is Reach.NAT or self._at_home(peer):
             return [], []
         if accepted:
@@ -59,7 +59,7 @@ class Reachability:
         return self._ask(peer, now), []
 
     def told(self, peer: PeerId, reached: bool, now: float) -> list[Outcome]:
-        """That peer's word on whether it got through."""
+        """That peer says whether it got through."""
         self._asked.pop(peer, None)
         if self._said is Reach.NAT or self._at_home(peer):
             return []
@@ -70,7 +70,7 @@ class Reachability:
         return self._judge(now)
 
     def lost(self, peer: PeerId, now: float) -> list[Outcome]:
-        """The connection to that peer is gone: its answer will not come."""
+        """The connection to that peer is gone, so its answer will not come."""
         if peer not in self._asked:
             return []
         del self._asked[peer]
@@ -90,7 +90,7 @@ class Reachability:
         return [Knock(peer, told.address)]
 
     def knocked(self, peer: PeerId, reached: bool) -> list[Effect]:
-        """A knock had an answer, or had none."""
+        """A knock was answered, or was not."""
         if peer not in self._knocking or not self._around.is_direct(peer):
             return []
         return [Send(peer, DialledBack(reached))]
@@ -118,12 +118,12 @@ class Reachability:
         return Deadline(self._again_s, "reach") if self._again_s else None
 
     def check(self) -> None:
-        """Bounds."""
+        """Asserts the bounds."""
         assert len(self._verdicts) <= VERDICTS
         assert len(self._knocking) <= DIAL_BACKS
 
     def _at_home(self, peer: PeerId) -> bool:
-        """Of this peer's own site, which gets through behind any NAT; or not known."""
+        """Whether that peer is of this one's site, which gets through behind any NAT, or is not known."""
         told = self._around.told(peer)
         return told is None or told.site == self._site
 

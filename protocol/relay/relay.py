@@ -1,8 +1,7 @@
-"""The room as one machine: paths this peer is an end of, what it passes on for others, and how it is reached
-itself.
+"""The room as one machine: paths that end at this peer, what it passes on for others, and how it is reached.
 
-What it must know of connections and presences it asks of `Around`; what others must do it answers as
-outcomes. Every Send it answers goes to a peer with a connection of its own, or to one that can be dialled.
+It asks `Around` for what it must know of connections and presences, and answers as outcomes what others must
+do. Every Send it answers goes to a peer with a connection of its own, or to one that can be dialled.
 """
 
 from collections import Counter
@@ -37,24 +36,24 @@ class Relay:
         dice: Dice,
         around: Around,
     ) -> None:
-        """`said` is what the configuration says of how this peer is reached; None: to be found out."""
+        """`said` is what the configuration says of how this peer is reached; None if it is to be found out."""
         self._around = around
         self.paths = Paths(me, sealer, dice, lambda peer: ways(me, site, peer, around))
         self.forwarding = Forwarding(me, site, around)
         self.reachability = Reachability(site, address, said, around)
         self._knocks: dict[PeerId, tuple[float, float]] = {}
-        """When to knock next at a peer that is talked with through a relay, and the pause after that."""
+        """When to knock next at a peer that is reached through a relay, and the pause after that."""
         self._knocking: dict[PeerId, None] = {}
 
     @property
     def counts(self) -> Counter[str]:
-        """Messages and bytes passed on, and whatever was dropped, by why."""
+        """Messages and bytes that were passed on, and whatever was dropped, by reason."""
         return self.forwarding.counts + self.paths.counts
 
     # -- connections
 
     def met(self, peer: PeerId, accepted: bool, now: float) -> Answer:
-        """A connection of its own to that peer was introduced; `accepted` if the other made it."""
+        """A direct connection to that peer was introduced. `accepted`: the other end made it."""
         self.paths.retire(peer, now)
         self._knocks.pop(peer, None)
         effects, outcomes = self.reachability.met(peer, accepted, now)
@@ -67,20 +66,20 @@ class Relay:
         return effects, outcomes + self.reachability.lost(peer, now)
 
     def knocked(self, peer: PeerId, reached: bool) -> Answer:
-        """What came of a Knock."""
+        """Takes what came of a Knock."""
         effects = self.reachability.knocked(peer, reached)
         if peer not in self._knocking:
             return effects, []
         del self._knocking[peer]
         if not self.paths.carries(peer):
             return effects, []
-        # If the other made the path, this was the first time that it was dialled from here.
+        # If the other end made the path, this was the first time that it was dialled from here.
         return (effects, [DirectFound(peer)]) if reached else (effects + self.passed_over(peer), [])
 
     # -- messages
 
     def handle(self, sender: PeerId, message: RelayMessage, now: float) -> Answer:
-        """A message of an introduced peer; a Relayed or Unrelayed came on a connection, never on a path."""
+        """A message of an introduced peer. A Relayed or Unrelayed came on a connection, never on a path."""
         match message:
             case Relayed(destination=destination):
                 if destination == self.paths.me:
@@ -96,7 +95,7 @@ class Relay:
                 assert_never(message)
 
     def passed_over(self, peer: PeerId) -> list[Effect]:
-        """A path stands to a peer that this one could not dial, though it says others can."""
+        """A path stands to a peer that this one could not dial, though the peer says others can."""
         told = self._around.told(peer)
         if told is None or told.reach is Reach.NAT:
             return []
@@ -105,7 +104,7 @@ class Relay:
     # -- time
 
     def tick(self, now: float) -> Answer:
-        """What is due."""
+        """Does what is due."""
         effects, outcomes = self.paths.tick(now)
         effects += self.forwarding.tick(now)
         more, changed = self.reachability.tick(now)
@@ -122,13 +121,13 @@ class Relay:
         )
 
     def check(self) -> None:
-        """Invariants of the parts."""
+        """Asserts the invariants of the parts."""
         self.paths.check()
         self.forwarding.check()
         self.reachability.check()
 
     def _knock(self, now: float) -> list[Effect]:
-        """A better path is looked for now and then."""
+        """Looks for a direct connection now and then."""
         effects: list[Effect] = []
         there = self.paths.peers()
         self._knocks = {
@@ -141,7 +140,7 @@ class Relay:
             self._knocks[peer] = (now + pause_s, pause_s)
             told = self._around.told(peer)
             if self._around.is_dialled(peer):
-                # The transport knocks all the time, and had no answer so far.
+                # The transport dials all the time, and has had no answer so far.
                 effects += self.passed_over(peer)
             elif told is not None and told.address:
                 self._knocking[peer] = None
