@@ -1,9 +1,9 @@
 """Do our neighbours' clocks agree with ours? Reservations begin by every host's own clock.
 
-Each answered ping is a sample, as in Cristian's algorithm (1989): the other's clock when it answered,
-less the middle of our wait for it, is off by at most half the round trip. The median over neighbours
-bears a minority that is wrong; who is far from the median takes no reservation, and says so. We never
-set a clock: that is the host's own business (NTP).
+Each answered ping is a sample, as in Cristian's algorithm (1989): the other's clock when it answered, less
+the middle of our wait for it, is off by at most half the round trip. The median over neighbours bears a
+minority that is wrong. A host far from the median takes no reservation, and says so. We never set a clock:
+that is the host's own business (NTP).
 """
 
 from statistics import median
@@ -13,12 +13,12 @@ from protocol.terms.quantities import counted, format_duration
 
 
 def offset_of(sent_s: float, at_s: float, now: float) -> float:
-    """By how much the other's clock is ahead of ours, by one answered ping."""
+    """How many seconds the other's clock is ahead of ours, by one answered ping."""
     return at_s - (sent_s + now) / 2
 
 
 def clock_fault(offsets: list[float]) -> str:
-    """Why this peer's clock is not to be relied on, from its neighbours' offsets; empty if it is."""
+    """Why this peer's clock cannot be relied on, from its neighbours' offsets in seconds; empty if it can."""
     if not offsets:
         return ""
     ahead_s = -median(offsets)

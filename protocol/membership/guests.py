@@ -1,6 +1,7 @@
 """Guests: peers of other sites that are known for a while, where there are too many for everybody to know all.
 
-At most GUESTS, the longest not met first to go; whom this peer has as a neighbour or a connection to stays.
+There are at most GUESTS. The guest that was not met for longest goes first. A neighbour, or a peer with a
+connection, stays.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,10 +11,10 @@ from protocol.terms.limits import GUESTS
 
 
 class Guests:
-    """The longest not met first."""
+    """Guests, the one not met for longest first."""
 
     def __init__(self, kept: Callable[[PeerId], bool], peers: Iterable[PeerId] = ()) -> None:
-        """`kept` says who must stay."""
+        """`kept` says whether a peer must stay."""
         self._kept = kept
         self._peers: dict[PeerId, None] = dict.fromkeys(peers)
 
@@ -21,13 +22,13 @@ class Guests:
         return iter(self._peers)
 
     def met(self, peer: PeerId) -> list[PeerId]:
-        """One of them spoke of itself; answers whom to forget for it."""
+        """A peer of another site spoke of itself. Answers the guests to forget for it."""
         self._peers.pop(peer, None)
         self._peers[peer] = None
         return self.over()
 
     def over(self) -> list[PeerId]:
-        """Whom to forget, since there are too many."""
+        """The guests to forget, since there are too many."""
         spare = len(self._peers) - GUESTS
         if spare <= 0:
             return []
@@ -37,5 +38,5 @@ class Guests:
         return gone
 
     def check(self) -> None:
-        """Bounded, but for those that must stay."""
+        """Asserts the bound, but for those that must stay."""
         assert len(self._peers) <= GUESTS + sum(map(self._kept, self._peers))

@@ -1,13 +1,13 @@
-"""Connections: made when somebody is to be spoken to, introduced before anything is believed.
+"""Connections: made when there is something to say to a peer, introduced before anything is believed.
 
 Rules. The transport authenticates a connection to a key. The first message each way is a Hello with the
-peer's presence, whose certificates must end in the federation's key; until then nothing else is heard, and
-what is to be sent waits in a bounded queue. Neighbours' connections stand; one made for an errand is given up
-after a silence. A peer that cannot be introduced in time is hung up on.
+peer's presence, whose certificates must end in the federation's key. Until then nothing else is heard, and
+what is to be sent waits in a bounded queue. Neighbours' connections stand. A connection for an errand is
+given up after a silence. A peer that cannot be introduced in time is hung up on.
 
 A peer that does not answer when it is dialled, or is not worth dialling (its address is empty then), is
-*sought*: somebody else makes a path through a relay, which is as good as a connection (`up` with `relayed`).
-Dialling goes on beside it; the first direct connection takes over.
+*sought*: the room `relay` makes a path to it, which is as good as a connection (`up` with `relayed`). Dialling
+goes on beside it, and the first direct connection takes over.
 """
 
 from collections import deque
@@ -32,16 +32,16 @@ from protocol.terms.reach import Reach
 
 
 class _Link:
-    """One peer we speak with, or want to."""
+    """One peer that we speak with, or want to."""
 
     def __init__(self, now: float) -> None:
         self.connected = False
         self.dialled = False
         self.sought = False
-        """Wanted, and only to be had through a relay as far as is known."""
+        """The peer is wanted, and as far as is known only a relay leads to it."""
         self.relayed = False
         self.accepted = False
-        """The other end made it."""
+        """The other end made the connection."""
         self.introduced = False
         self.quarantines = False
         self.since_s = now
@@ -73,16 +73,16 @@ class Links:
         self._links: dict[PeerId, _Link] = {}
         self._unreachable: list[PeerId] = []
         self._seek_s: dict[PeerId, float] = {}
-        """Links that are not connected: when they are to be sought through a relay."""
+        """When to seek peers that are not connected through a relay."""
         self._undialled: dict[PeerId, float] = {}
-        """Who did not answer when dialled, and when."""
+        """Peers that did not answer when they were dialled, and when that was."""
         self._partly: dict[PeerId, None] = {}
-        """Who says that some cannot dial it."""
+        """Peers that say that some others cannot dial them."""
         self.dropped = 0
-        """Messages that waited too long or too many for a connection."""
+        """How many messages were dropped: too old, or too many, while they waited for a connection."""
 
     def view(self, peer: PeerId) -> LinkView | None:
-        """One connection."""
+        """What there is to know about one connection; None if there is none."""
         link = self._links.get(peer)
         if link is None:
             return None
@@ -101,12 +101,12 @@ class Links:
         return link is not None and link.introduced
 
     def direct(self, peer: PeerId) -> bool:
-        """Whether it is introduced on a connection of its own, through no relay."""
+        """Whether it is introduced on a direct connection, through no relay."""
         link = self._links.get(peer)
         return link is not None and link.introduced and not link.relayed
 
     def directs(self) -> list[PeerId]:
-        """All that are."""
+        """All peers that are introduced on a direct connection."""
         return [p for p, link in self._links.items() if link.introduced and not link.relayed]
 
     def relayed(self, peer: PeerId) -> bool:
@@ -120,17 +120,17 @@ class Links:
         return link is not None and link.accepted
 
     def dialled(self, peer: PeerId) -> bool:
-        """Whether the transport dials it."""
+        """Whether the transport dials that peer."""
         link = self._links.get(peer)
         return link is not None and link.dialled
 
     def undialled(self, peer: PeerId, now: float) -> bool:
-        """Whether it did not answer when it was dialled lately."""
+        """Whether that peer did not answer when it was dialled lately."""
         at_s = self._undialled.get(peer)
         return at_s is not None and now < at_s + UNDIALLED_S
 
     def seeking(self, now: float) -> list[PeerId]:
-        """Whom to seek through a relay now: wanted, and not connected in time."""
+        """The peers to seek through a relay now: wanted, but not connected in time."""
         due = [peer for peer, at_s in self._seek_s.items() if now >= at_s]
         sought = []
         for peer in due:
@@ -145,7 +145,7 @@ class Links:
         return sought
 
     def moved(self, before: Known | None, known: Known) -> None:
-        """What is known of a peer now. If it says something new of where it is, it may be dialled again."""
+        """Takes what is known of a peer now. If it says that it is elsewhere, it may be dialled again."""
         if before is not None and _whereabouts(before) == _whereabouts(known):
             return
         self._undialled.pop(known.peer, None)
@@ -154,7 +154,7 @@ class Links:
             self._partly[known.peer] = None
 
     def near(self, peer: PeerId, address: str | None, now: float) -> bool:
-        """Whether a peer at that address is for all that is known within direct reach.
+        """Whether a peer at that address is within direct reach, as far as is known.
 
         Neighbours watch each other, and over a relay they would watch the relay.
         """
@@ -163,8 +163,8 @@ class Links:
         return self.direct(peer) or (bool(address) and not self.undialled(peer, now))
 
     def route(self, send: Send, address: str | None, now: float) -> list[Effect]:
-        """Sends now, or queues and dials `address`, or has it sought if that is empty; without an address
-        it is dropped and counted."""
+        """Sends now, or queues and dials `address`, or has the peer sought if `address` is empty. If it is
+        None, the message is dropped and counted."""
         link = self._links.get(send.peer)
         if link is not None and link.introduced:
             link.used_s = now
@@ -183,7 +183,7 @@ class Links:
         return effects
 
     def stand(self, peer: PeerId, address: str | None, now: float) -> list[Effect]:
-        """This is a neighbour's connection: keep it, make it if need be."""
+        """Keeps a neighbour's connection, which is made if need be."""
         link = self._links.get(peer) or self._open(peer, now)
         link.quarantines = True
         if link.connected or link.dialled or link.sought or address is None:
@@ -191,7 +191,7 @@ class Links:
         return self._call(peer, link, address, now)
 
     def dial(self, peer: PeerId, address: str, now: float) -> list[Effect]:
-        """A peer that was not dialled so far turned out to answer there."""
+        """Dials a peer that was not dialled so far, but turned out to answer at `address`."""
         link = self._links.get(peer)
         if link is None or link.dialled or not address:
             return []
@@ -202,7 +202,7 @@ class Links:
     def reach(
         self, peer: PeerId, address: str, now: float, *, direct: bool = False
     ) -> list[Effect]:
-        """Makes a connection for a moment: to say hello, and hear it. `direct`: through no relay."""
+        """Makes a connection for a moment, to say hello and to hear it. `direct`: through no relay."""
         effects = self.stand(peer, address, now)
         self.release(peer, now)
         if direct and peer in self._seek_s and not self._links[peer].waiting:
@@ -210,7 +210,7 @@ class Links:
         return effects
 
     def release(self, peer: PeerId, now: float) -> None:
-        """No longer a neighbour's; ends after a silence."""
+        """The connection is no longer a neighbour's. It ends after a silence."""
         link = self._links.get(peer)
         if link is not None:
             link.quarantines, link.used_s = False, now
@@ -224,7 +224,7 @@ class Links:
         relayed: bool = False,
         accepted: bool = False,
     ) -> list[Effect]:
-        """The transport connected, or a relay; we introduce ourselves."""
+        """The transport connected, or a relay did. This peer introduces itself."""
         link = self._links.get(peer) or self._open(peer, now)
         if relayed and link.connected and not link.relayed:
             return []  # What was sought has come of itself.
@@ -236,7 +236,7 @@ class Links:
         return [Send(peer, hello)]
 
     def introduce(self, peer: PeerId, now: float) -> list[Effect]:
-        """The peer's Hello was good; what waited goes out."""
+        """The peer's Hello was good, so what waited goes out."""
         link = self._links.get(peer)
         if link is None:
             return []
@@ -245,29 +245,29 @@ class Links:
         return list(waiting)
 
     def heard(self, peer: PeerId, now: float) -> None:
-        """Anything at all came from the peer."""
+        """Something came from the peer."""
         link = self._links.get(peer)
         if link is not None:
             link.heard_s = now
 
     def used(self, peer: PeerId, now: float) -> None:
-        """Something other than a ping came: the errand goes on."""
+        """Something other than a ping came, so the errand goes on."""
         link = self._links.get(peer)
         if link is not None:
             link.used_s = now
 
     def compared(self, peer: PeerId, round_trip_s: float, offset_s: float) -> None:
-        """A pong told the other's clock. One that was long under way tells little, and is not counted."""
+        """A pong told the other's clock. A pong that was long under way tells little, and does not count."""
         link = self._links.get(peer)
         if link is None or not 0 <= round_trip_s <= CLOCK_BOUND_S:
             return
         old = link.offset_s
-        # A clock that was set jumps; what drifts is smoothed.
+        # A clock that was set jumps. A drift is smoothed.
         jumped = old is None or abs(offset_s - old) > CLOCK_BOUND_S
         link.offset_s = offset_s if old is None or jumped else old + (offset_s - old) / 4
 
     def offsets(self) -> list[float]:
-        """By how much clocks of connected peers are ahead of ours, as far as they have been compared."""
+        """How many seconds connected peers' clocks are ahead of ours, for those that were compared."""
         return [
             link.offset_s
             for link in self._links.values()
@@ -275,13 +275,13 @@ class Links:
         ]
 
     def pinged(self, peer: PeerId, now: float) -> None:
-        """A ping came, or was sent: none is due for a while."""
+        """A ping came or was sent, so none is due for a while."""
         link = self._links.get(peer)
         if link is not None:
             link.pinged_s = now
 
     def measured(self, peer: PeerId, round_trip_s: float) -> float:
-        """A pong came back; smoothed as in RFC 6298. Answers the round trip as it is believed now."""
+        """A pong came back. Answers the round trip in seconds, smoothed as in RFC 6298."""
         link = self._links.get(peer)
         if link is None or round_trip_s < 0:
             return 0.0
@@ -290,7 +290,7 @@ class Links:
         return link.round_trip_s
 
     def down(self, peer: PeerId, now: float) -> None:
-        """The transport lost it, and goes on dialling if it dialled; or its path is over."""
+        """The transport lost the connection, and goes on dialling if it dialled; or the path is over."""
         link = self._links.get(peer)
         if link is None:
             return
@@ -302,7 +302,7 @@ class Links:
             self._seek_s[peer] = now + self._patience_s(peer, now)
 
     def close(self, peer: PeerId, why: str) -> list[Effect]:
-        """Hangs up and forgets; what waited is dropped and counted."""
+        """Hangs up and forgets the connection. What waited is dropped and counted."""
         link = self._links.pop(peer, None)
         self._seek_s.pop(peer, None)
         if link is None:
@@ -311,13 +311,13 @@ class Links:
         return [HangUp(peer, why)]
 
     def tick(self, now: float) -> list[Effect]:
-        """Ends connections nobody needs, and those that were not introduced in time."""
+        """Ends connections that nobody needs, and those that were not introduced in time."""
         effects: list[Effect] = []
         for peer, link in list(self._links.items()):
             late = not link.introduced and now >= link.since_s + HELLO_WITHIN_S
             idle = now >= link.used_s + IDLE_LINK_S
             if late and link.connected and link.quarantines:
-                # A neighbour's: the next connection begins with another Hello.
+                # It is a neighbour's: the next connection begins with another Hello.
                 link.connected = link.dialled = link.relayed = link.sought = False
                 link.since_s = now
                 effects.append(HangUp(peer, "not introduced in time"))
@@ -335,7 +335,7 @@ class Links:
         return effects
 
     def pop_unreachable(self) -> list[PeerId]:
-        """Peers that could not be reached, since the last call."""
+        """Peers that could not be reached since the last call."""
         unreachable, self._unreachable = self._unreachable, []
         return unreachable
 

@@ -1,14 +1,14 @@
 """Who is believed alive: SWIM's suspicion and refutation, carried by signed records.
 
-Das, Gupta, Motivala: SWIM (DSN 2002). Rules: a neighbour that falls silent is suspected, publicly; the
-accused refutes by raising its incarnation; a suspicion that is not refuted becomes a death. From
-Lifeguard (Dadgar, Phillips, Currey 2017): the more independent observers, the shorter the wait; and a
-peer that is itself late doubts itself first.
+Das, Gupta, Motivala: SWIM (DSN 2002). Rules: a neighbour that falls silent is suspected, publicly. The accused
+refutes by raising its incarnation. A suspicion that is not refuted becomes a death. From Lifeguard (Dadgar,
+Phillips, Currey 2017): the more independent observers there are, the shorter the wait; and a peer that is late
+itself doubts itself first.
 
-What we change: only neighbours on standing connections observe (no random probes, which need any
-peer to reach any other), and a suspicion is a directory record of its observer: signed, so nobody can
-be two observers; superseded, so it can be taken back; compared, so it is not lost. An observer whose
-suspicions are refuted again and again is believed no more for a while, so that one liar evicts nobody.
+What we change: only neighbours on standing connections observe. There are no random probes, since those need
+any peer to reach any other. A suspicion is a directory record of its observer: signed, so nobody can be two
+observers; superseded, so it can be taken back; compared, so it is not lost. An observer whose suspicions are
+refuted again and again is not believed for a while, so that one liar evicts nobody.
 """
 
 from enum import StrEnum
@@ -30,7 +30,7 @@ class Health(StrEnum):
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """A belief changed."""
+    """A belief about one peer changed."""
 
     peer: PeerId
     health: Health
@@ -38,7 +38,7 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class _Doubt:
-    """About a peer that is not simply alive."""
+    """What there is to know about a peer that is not simply alive."""
 
     __slots__ = ("health", "observers")
 
@@ -48,26 +48,26 @@ class _Doubt:
 
 
 class Liveness:
-    """Beliefs about every known peer but this one. Only doubts cost more than a number each."""
+    """Beliefs about every known peer but this one. Only a doubt costs more than a number."""
 
     def __init__(self) -> None:
         self._incarnations: dict[PeerId, int] = {}
         self._doubts: dict[PeerId, _Doubt] = {}
         self._lonely: dict[PeerId, float] = {}
         self._confirmed: dict[PeerId, float] = {}
-        """Suspects by how soon they become deaths: since when they have LONELY_S, or CONFIRM_S. Insertion order
-        is time order, so that thousands at once cost no search."""
+        """Suspects of several observers, and since when they have CONFIRM_S to refute; `_lonely` has those with
+        LONELY_S. Insertion order is time order, so that thousands at once cost no search."""
         self._wrong: dict[PeerId, tuple[float, int]] = {}
-        """Observers whose suspicions were refuted: since when, how many."""
+        """Observers whose suspicions were refuted: since when, and how many."""
         self.patience = 1.0
-        """How much longer than usual suspects have to refute: this peer may be what is slow."""
+        """How many times longer than usual suspects have to refute: this peer itself may be slow."""
 
     def settled_like(self, other: "Liveness") -> None:
         """Believes alive whom another peer has heard of."""
         self._incarnations = other._incarnations.copy()
 
     def health(self, peer: PeerId) -> Health | None:
-        """None if the peer was never heard of."""
+        """What this peer believes of another; None if it never heard of it."""
         doubt = self._doubts.get(peer)
         if doubt is not None:
             return doubt.health
@@ -78,12 +78,12 @@ class Liveness:
         return self._incarnations.get(peer, -1)
 
     def observers(self, peer: PeerId) -> int:
-        """How many suspect that peer now."""
+        """How many observers suspect that peer now."""
         doubt = self._doubts.get(peer)
         return len(doubt.observers) if doubt is not None else 0
 
     def present(self, peer: PeerId, incarnation: int, left: bool, now: float) -> list[Changed]:
-        """A presence record: a new incarnation is believed at once, also from the dead."""
+        """Takes a presence record. A new incarnation is believed at once, also of the dead."""
         before = self._incarnations.get(peer)
         if before is None:
             self._incarnations[peer] = incarnation
@@ -107,7 +107,7 @@ class Liveness:
     def suspected(
         self, observer: PeerId, accused: PeerId, incarnation: int, now: float
     ) -> list[Changed]:
-        """An observer hears nothing from `accused`; a negative incarnation takes it back."""
+        """An observer hears nothing from `accused`. A negative incarnation takes that back."""
         known = self._incarnations.get(accused)
         if known is None:
             return []
@@ -127,20 +127,20 @@ class Liveness:
         return changed
 
     def heard(self, peer: PeerId, now: float) -> list[Changed]:
-        """This peer itself hears from `peer`: our own eyes outweigh others' suspicion."""
+        """This peer itself hears from `peer`. That outweighs the suspicions of others."""
         doubt = self._doubts.get(peer)
         if doubt is None or doubt.health is Health.LEFT:
             return []
         return self._become(peer, Health.ALIVE, "heard from")
 
     def forget(self, peer: PeerId) -> None:
-        """As if it had never been heard of."""
+        """Forgets a peer, as if this one had never heard of it."""
         self._incarnations.pop(peer, None)
         self._doubts.pop(peer, None)
         self._settle(peer)
 
     def tick(self, now: float) -> list[Changed]:
-        """Suspicions that were not refuted in time become deaths."""
+        """Turns suspicions that were not refuted in time into deaths."""
         changed: list[Changed] = []
         for suspects, within_s in self._waits():
             while suspects:
@@ -161,11 +161,11 @@ class Liveness:
         return Deadline(min(ends), "suspicion") if ends else None
 
     def any_gone(self) -> bool:
-        """Whether anybody is believed dead or gone."""
+        """Whether any peer is believed dead or gone."""
         return len(self._doubts) > len(self._lonely) + len(self._confirmed)
 
     def check(self) -> None:
-        """Each suspect is waited for once, the earliest first."""
+        """Asserts that each suspect is waited for once, the earliest first."""
         suspects = [peer for peer, doubt in self._doubts.items() if doubt.health is Health.SUSPECT]
         assert len(suspects) == len(self._lonely) + len(self._confirmed)
         assert all(peer in self._lonely or peer in self._confirmed for peer in suspects)
@@ -177,7 +177,7 @@ class Liveness:
         return [p for p, doubt in self._doubts.items() if doubt.health is not Health.SUSPECT]
 
     def _confirm(self, observer: PeerId, accused: PeerId, doubt: _Doubt, now: float) -> None:
-        """Two observers: a moment to refute after the second spoke, if that is sooner. One: longer."""
+        """A suspect of one observer has LONELY_S. From the second on it has CONFIRM_S, if that is sooner."""
         if observer in doubt.observers:
             return
         doubt.observers = (*doubt.observers, observer)
@@ -196,7 +196,7 @@ class Liveness:
             return []
         doubt.observers = tuple(other for other in doubt.observers if other != observer)
         if not doubt.observers and doubt.health is not Health.LEFT:
-            # Also of one believed dead: it may never have heard that it was suspected, and so not refute it.
+            # Also for a peer believed dead: it may never have heard of the suspicion, and so not refuted it.
             return self._become(accused, Health.ALIVE, "suspicion taken back")
         if (
             doubt.health is Health.SUSPECT
@@ -217,12 +217,12 @@ class Liveness:
         return [Changed(peer, health, why)]
 
     def _settle(self, peer: PeerId) -> None:
-        """No suspect any more."""
+        """The peer is no longer a suspect."""
         self._lonely.pop(peer, None)
         self._confirmed.pop(peer, None)
 
     def _waits(self) -> tuple[tuple[dict[PeerId, float], float], ...]:
-        """Suspects, and how long each has."""
+        """Both groups of suspects, and how long each suspect in them has."""
         return (
             (self._confirmed, CONFIRM_S * self.patience),
             (self._lonely, LONELY_S * self.patience),

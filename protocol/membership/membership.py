@@ -1,11 +1,11 @@
 """Membership: connections, neighbours and beliefs as one machine.
 
-What it cannot do itself (publish a suspicion, refute one, tell the broadcast tree) it answers as
-outcomes; the node carries them to the rooms that can.
+It answers what it cannot do itself (publish a suspicion, refute one, tell the broadcast tree) as outcomes, and
+the node carries them to the rooms that can.
 
 Two levels. While there are few peers everybody knows everybody, through the directory. Above LEVELS_ABOVE a
-peer knows its own site; of other sites only guests: neighbours, passive contacts and whom it met lately,
-bounded. Nothing else here changes: views are partial at any size.
+peer knows its own site, and of other sites only guests: neighbours, passive contacts and peers it met lately,
+bounded. Nothing else here changes, since views are partial at any size.
 """
 
 from typing import assert_never
@@ -74,20 +74,20 @@ class Membership:
         """None while everybody knows everybody."""
         self._local_health = LocalHealth()
         self._accused: dict[PeerId, int] = {}
-        """Whom this peer says it hears nothing of, in which incarnation. Taken back when it does."""
+        """Peers that this one accuses of silence, and their incarnation. That ends when it hears from them."""
         self._meeting: dict[PeerId, None] = {}
-        """Dialled to compare directories with."""
+        """Peers that were dialled to compare directories with them."""
         self._healing = Healing(dice)
         self._join_s = 0.0
 
     # -- what is known
 
     def sites_alive(self) -> dict[PeerId, str]:
-        """Live (or only suspected) peers and their sites, in the order they were first heard of."""
+        """Live (or only suspected) peers and their sites, in the order in which they were first heard of."""
         return self._alive
 
     def address(self, peer: PeerId) -> str | None:
-        """Where to dial a peer; empty if only a relay leads to it, None if nothing is known of it."""
+        """Where to dial a peer, HOST:PORT; empty if only a relay leads to it, None if it is not known."""
         known = self.known.get(peer)
         if known is not None:
             dialled = known.reach is not Reach.NAT or known.site == self._contact.site
@@ -96,15 +96,15 @@ class Membership:
         return contact.address if contact is not None else self._joins.get(peer)
 
     def clock_fault(self) -> str:
-        """Why this peer's clock is not to be relied on; empty if it is, or nobody has answered yet."""
+        """Why this peer's clock cannot be relied on; empty if it can, or if nobody has answered yet."""
         return clock_fault(self.links.offsets())
 
     def route(self, send: Send, now: float) -> list[Effect]:
-        """An effect on its way out: through the peer's connection, made if need be."""
+        """Sends a message on its way, through the peer's connection, which is made if need be."""
         return self.links.route(send, self.address(send.peer), now)
 
     def narrow(self, narrow: bool, now: float) -> list[Outcome]:
-        """From now on this peer knows its own site and some guests; or everybody again."""
+        """Knows only its own site and some guests from now on; or everybody again."""
         if not narrow:
             self._guests = None
             return []
@@ -127,7 +127,7 @@ class Membership:
     # -- what comes from the directory
 
     def present(self, known: Known, now: float) -> list[Outcome]:
-        """A believed presence record of another peer."""
+        """Takes a believed presence record of another peer."""
         peer = known.peer
         before = self.known.get(peer)
         self.known[peer] = known
@@ -140,7 +140,7 @@ class Membership:
         return self._follow(changed, now)
 
     def suspected(self, observer: PeerId, suspicion: Suspicion, now: float) -> list[Outcome]:
-        """A suspicion record of another peer."""
+        """Takes a suspicion record of another peer."""
         if suspicion.accused == self._me:
             return [Refute(suspicion.incarnation)] if suspicion.incarnation >= 0 else []
         changed = self.liveness.suspected(observer, suspicion.accused, suspicion.incarnation, now)
@@ -167,19 +167,19 @@ class Membership:
         return effects, outcomes
 
     def disconnected(self, peer: PeerId, now: float) -> list[Outcome]:
-        """The transport lost it. A neighbour is suspected at once."""
+        """The transport lost a connection. A neighbour is suspected at once."""
         self.links.down(peer, now)
         if not self.view.is_neighbour(peer):
             return []
         return [NeighbourDown(peer), *self._accuse(peer, now)]
 
     def hang_up(self, peer: PeerId, why: str, now: float) -> Answer:
-        """Done with that peer, at least until it comes again."""
+        """Ends the connection with that peer, at least until the peer comes again."""
         outcomes = self._neighbours.drop(peer, now)
         return self.links.close(peer, why), outcomes
 
     def expel(self, peer: PeerId, why: str, now: float) -> Answer:
-        """That peer is no member any more: forgotten, until a new presence makes it one."""
+        """That peer is no longer a member. It is forgotten until a new presence makes it one."""
         effects, outcomes = self.hang_up(peer, why, now)
         known = self.known.get(peer)
         if known is not None:
@@ -224,14 +224,14 @@ class Membership:
                 assert_never(message)
 
     def heard(self, peer: PeerId, errand: bool, now: float) -> list[Outcome]:
-        """Anything came from that peer; `errand` if it was more than upkeep."""
+        """Something came from that peer. `errand`: it was more than upkeep."""
         self.links.heard(peer, now)
         if errand:
             self.links.used(peer, now)
         return self._heard(peer, now)
 
     def late(self, late_s: float, now: float) -> list[Outcome]:
-        """A deadline of this peer was handled that much too late (Lifeguard: doubt yourself first)."""
+        """A deadline of this peer was handled so many seconds late (Lifeguard: doubt yourself first)."""
         stopped = self._local_health.late(late_s, now)
         self.liveness.patience = self._local_health.patience
         if not stopped:
@@ -271,7 +271,7 @@ class Membership:
         )
 
     def check(self) -> None:
-        """Neighbours are known, and nobody is its own."""
+        """Asserts that neighbours are known, and that this peer is not its own."""
         self.view.check()
         self.walks.check()
         self.liveness.check()
@@ -284,7 +284,7 @@ class Membership:
     # -- joining and healing
 
     def _join(self, now: float) -> list[Effect]:
-        """Nobody is known to be alive: a few addresses are tried, others at the next try."""
+        """Nobody is known to be alive, so a few addresses are tried, and others at the next try."""
         if not self._joins or self._alive or now < self._join_s:
             return []
         self._join_s = now + REDIAL_EVERY_S
@@ -298,7 +298,7 @@ class Membership:
         return effects
 
     def _heal(self, now: float) -> list[Effect]:
-        """One believed gone is asked to be a neighbour; now and then a stranger is met."""
+        """Asks a peer that is believed gone to be a neighbour, and meets a stranger now and then."""
         effects: list[Effect] = []
         if self.liveness.any_gone() and self._healing.tries_gone(len(self._alive), now):
             gone = [peer for peer in self.liveness.gone() if not self.links.introduced(peer)]
@@ -316,7 +316,7 @@ class Membership:
         return len(self._alive) > len(self.view)
 
     def _meet(self, site: str, now: float) -> list[Effect]:
-        """A live peer that is no neighbour is dialled: to compare with it, and to see that it lives."""
+        """Dials a live peer that is no neighbour, to compare with it and to see that it lives."""
         known = self.known
         strange = [p for p in self._alive if not self.links.introduced(p)]
         strange = [p for p in strange if known[p].reach is Reach.PUBLIC]
@@ -328,7 +328,7 @@ class Membership:
         return self.links.reach(peer, known[peer].address, now)
 
     def _unreachable(self, peer: PeerId, now: float) -> list[Outcome]:
-        """Dialled in vain: nobody to ask to be a neighbour, and suspect if it should be there."""
+        """A peer was dialled in vain: it is not asked to be a neighbour. A live peer to be met is suspected."""
         self.view.lost(peer)
         met = self._meeting.pop(peer, 0) is None
         return self._accuse(peer, now) if met and peer in self._alive else []
@@ -360,7 +360,7 @@ class Membership:
         return [Accuse(Suspicion(peer, incarnation)), *self._follow(changed, now)]
 
     def _follow(self, changed: list[Changed], now: float) -> list[Outcome]:
-        """A peer that is gone is no neighbour; one that is back is worth asking."""
+        """Acts on changed beliefs. A peer that is gone is no neighbour; one that is back may be asked again."""
         outcomes: list[Outcome] = list(changed)
         for change in changed:
             peer = change.peer

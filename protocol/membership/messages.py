@@ -21,17 +21,17 @@ class Presence(msgspec.Struct, frozen=True):
 
     chain: Chain
     address: str
-    """HOST:PORT others dial."""
+    """The HOST:PORT that others dial."""
     left: bool = False
-    """It said goodbye."""
+    """The peer said goodbye."""
     reach: Reach = Reach.PUBLIC
-    """Whether others can dial it there; `address` is empty for one that listens nowhere."""
+    """Whether others can dial it there. `address` is empty for a peer that listens nowhere."""
     via: tuple[PeerId, ...] = ()
-    """Of a peer that is not public: some it has standing connections with, at most VIA_MOST."""
+    """For a peer that is not public: peers it has standing connections with, at most VIA_MOST."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """The first message on a connection, both ways; until it is checked nothing else is heard."""
+    """The first message on a connection, both ways. Until it is checked nothing else is heard."""
 
     presence: SignedRecord
     oldest: Number = GREETING
@@ -40,10 +40,10 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Ping(msgspec.Struct, frozen=True, tag="ping"):
-    """Are you there? `sent_s` is the sender's clock and comes back as it was.
+    """Are you there? `sent_s` is the sender's clock, and comes back as it was.
 
-    One side of a connection pings; it says what round trip it measured last (0: none yet), so that the
-    other side, too, learns how far they are apart.
+    One side of a connection pings. It says what round trip it measured last (0: none yet), so that the other
+    side, too, learns how far apart they are.
     """
 
     sent_s: float
@@ -52,7 +52,7 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
 
 
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
-    """Yes. `time_s` is the answering clock: half a round trip ago, so clocks can be compared (Cristian)."""
+    """Yes. `time_s` is the answering clock half a round trip ago, so clocks can be compared (Cristian)."""
 
     sent_s: float
     time_s: float = 0.0
@@ -60,7 +60,7 @@ class Pong(msgspec.Struct, frozen=True, tag="pong"):
 
 
 class Contact(msgspec.Struct, frozen=True, array_like=True):
-    """A peer one might dial. A hint until it has shown its certificates."""
+    """A peer that may be dialled. It is a hint until the peer has shown its certificates."""
 
     peer: PeerId
     site: str
@@ -72,17 +72,17 @@ class Join(msgspec.Struct, frozen=True, tag="join"):
 
 
 class ForwardJoin(msgspec.Struct, frozen=True, tag="forward-join"):
-    """HyParView's FORWARDJOIN: somebody is new; whoever this walk ends at asks it to be a neighbour."""
+    """HyParView's FORWARDJOIN: a peer is new. The peer this walk ends at asks it to be a neighbour."""
 
     newcomer: Contact
     hops: Annotated[int, msgspec.Meta(ge=0, le=JOIN_HOPS)]
-    """Still to go."""
+    """How many hops the walk still has to go."""
 
 
 class Shuffle(msgspec.Struct, frozen=True, tag="shuffle"):
-    """HyParView's SHUFFLE: contacts to be swapped with whoever this walk ends at.
+    """HyParView's SHUFFLE: contacts to be swapped with the peer this walk ends at.
 
-    `walk` tells walks apart: the answer goes back the way the walk came, so no connection is made for it.
+    `walk` tells walks apart. The answer goes back the way the walk came, so it needs no connection of its own.
     """
 
     walk: Annotated[str, msgspec.Meta(max_length=16)]
@@ -91,14 +91,14 @@ class Shuffle(msgspec.Struct, frozen=True, tag="shuffle"):
 
 
 class ShuffleReply(msgspec.Struct, frozen=True, tag="shuffle-reply"):
-    """As many contacts in return; without a walk, what a newcomer's first contact can name."""
+    """As many contacts in return. Without a walk, those that a newcomer's first contact can name."""
 
     walk: Annotated[str, msgspec.Meta(max_length=16)]
     contacts: Annotated[tuple[Contact, ...], msgspec.Meta(max_length=SHUFFLED)]
 
 
 class Neighbour(msgspec.Struct, frozen=True, tag="neighbour"):
-    """HyParView's NEIGHBOR: let us watch each other. `urgent` if the sender has next to none."""
+    """HyParView's NEIGHBOR: let us watch each other. `urgent`: the sender has next to no neighbours."""
 
     urgent: bool
 
@@ -110,11 +110,11 @@ class NeighbourReply(msgspec.Struct, frozen=True, tag="neighbour-reply"):
 
 
 class Disconnect(msgspec.Struct, frozen=True, tag="disconnect"):
-    """HyParView's DISCONNECT: I made room for another; keep me among those you know."""
+    """HyParView's DISCONNECT: I made room for another peer. Keep me among your contacts."""
 
 
 class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
-    """The sender stops, in order."""
+    """The sender stops in an orderly way."""
 
 
 MembershipMessage = (
@@ -133,10 +133,10 @@ MembershipMessage = (
 
 
 class Suspicion(msgspec.Struct, frozen=True):
-    """Body of the record of kind `suspicion`, named after the accused: its owner hears nothing from it.
+    """Body of the record of kind `suspicion`, named after the accused: the owner hears nothing from it.
 
-    A record, so that it is signed: one peer cannot pretend to be two observers. `incarnation` -1 takes
-    it back.
+    It is a record so that it is signed: one peer cannot pretend to be two observers. An `incarnation` of -1
+    takes it back.
     """
 
     accused: PeerId

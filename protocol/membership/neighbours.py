@@ -1,7 +1,7 @@
 """Neighbours: asked, agreed to, taken, pinged, let go.
 
-Whom to ask and whom to take is the view's to say (view.py), and walks bring newcomers (walks.py); here both
-become messages and connections.
+The view says whom to ask and whom to take (view.py), and walks bring newcomers (walks.py). Here both become
+messages and connections.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ Answer = tuple[list[Effect], list[Outcome]]
 
 
 class Neighbours:
-    """The active view as it is kept: each neighbour on a standing connection."""
+    """The active view as it is kept up: each neighbour has a standing connection."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Neighbours:
         address: Callable[[PeerId], str | None],
         now: float,
     ) -> None:
-        """`known` and `alive` are membership's own, `address` says where to dial a peer."""
+        """`known` and `alive` are membership's own. `address` says where to dial a peer."""
         self._me, self._links, self._liveness = me, links, liveness
         self._known, self._alive, self._address = known, alive, address
         self.view = View(me.peer, me.site, dice)
@@ -60,13 +60,13 @@ class Neighbours:
         self._ping_s = 0.0
 
     def contacts(self) -> list[Contact]:
-        """Where they are."""
+        """The neighbours, and where they are."""
         return [self._known[peer].contact for peer in self.view.neighbours]
 
     # -- asked and taken
 
     def ask(self, now: float) -> list[Effect]:
-        """Asks whom the view would have, if it is short of neighbours and it is time."""
+        """Asks the peers that the view wants, if it is short of neighbours and it is time."""
         effects: list[Effect] = []
         for peer in self.view.asks_for(self._alive, now):
             if len(self.view) >= NEEDY_BELOW and not self._links.near(
@@ -80,7 +80,7 @@ class Neighbours:
         return effects
 
     def joined(self, sender: PeerId, now: float) -> Answer:
-        """Somebody begins here."""
+        """A newcomer begins here."""
         known = self._known.get(sender)
         if known is None:
             return [], []
@@ -101,7 +101,7 @@ class Neighbours:
         return effects
 
     def asked(self, sender: PeerId, urgent: bool, now: float) -> Answer:
-        """Somebody wants to be one."""
+        """A peer wants to be a neighbour."""
         known = self._known.get(sender)
         if known is None:
             return [], []
@@ -113,7 +113,7 @@ class Neighbours:
         return effects + more, outcomes
 
     def take(self, peer: PeerId, now: float) -> Answer:
-        """It is one from now on; who must make room for it is told."""
+        """Makes the peer a neighbour. The neighbour that must make room for it is told."""
         known = self._known.get(peer)
         if known is None or self.view.is_neighbour(peer):
             return [], []
@@ -127,19 +127,19 @@ class Neighbours:
         return effects, outcomes
 
     def answered(self, sender: PeerId, agreed: bool, now: float) -> Answer:
-        """Whom this peer asked has answered; no, if it was one, means that it is none any more."""
+        """A peer that this one asked has answered. A neighbour that says no is no longer one."""
         self.view.answered(sender)
         return self.take(sender, now) if agreed else ([], self.drop(sender, now))
 
     def returned(self, peer: PeerId, now: float) -> Answer:
-        """A neighbour's connection has come back. It is asked again: it may have given this peer up meanwhile,
-        and who is a neighbour for one side only misses what the other hears."""
+        """A neighbour's connection has come back. The neighbour is asked again, because it may have given this
+        peer up meanwhile, and a neighbour of one side only misses what the other hears."""
         effects = self._links.stand(peer, None, now)
         effects.append(Send(peer, Neighbour(self.view.is_urgent(peer))))
         return effects, [NeighbourUp(peer)]
 
     def drop(self, peer: PeerId, now: float) -> list[Outcome]:
-        """No neighbour any more, by its own wish or because it is gone."""
+        """The peer is no longer a neighbour, by its own wish or because it is gone."""
         if not self.view.remove(peer):
             return []
         self.view.hurry()
@@ -152,9 +152,9 @@ class Neighbours:
         return now >= self._ping_s
 
     def ping(self, now: float) -> Answer:
-        """One side of a connection pings; the other waits longer, and does so when nothing comes.
+        """Pings neighbours. One side of a connection pings; the other waits longer, and pings if nothing comes.
 
-        A neighbour that lives but cannot be reached from here is no use as one.
+        A neighbour that lives but cannot be reached from here is of no use as one.
         """
         effects: list[Effect] = []
         outcomes: list[Outcome] = []
@@ -179,12 +179,12 @@ class Neighbours:
         return effects, outcomes
 
     def pinged(self, sender: PeerId, ping: Ping, now: float) -> list[Effect]:
-        """A ping is answered."""
+        """Answers a ping."""
         self._links.pinged(sender, now)
         self.vivaldi.measured(ping.here, ping.round_trip_s)
         answers: list[Effect] = [Send(sender, Pong(ping.sent_s, now, self.vivaldi.here))]
         if not self.view.is_neighbour(sender):
-            # Only neighbours ping: the sender missed that this ended.
+            # Only neighbours ping, so the sender missed that this one is no longer a neighbour.
             answers.append(Send(sender, Disconnect()))
         return answers
 

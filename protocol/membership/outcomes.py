@@ -8,19 +8,19 @@ from protocol.terms.ids import PeerId
 
 
 class Accuse(msgspec.Struct, frozen=True):
-    """Publish that we hear nothing from this peer (incarnation -1: that we do again)."""
+    """Publish that we hear nothing from this peer. An incarnation of -1: that we do again."""
 
     suspicion: Suspicion
 
 
 class Refute(msgspec.Struct, frozen=True):
-    """Somebody suspects this peer itself: raise the incarnation above this one and say so."""
+    """A peer suspects this one: raise the incarnation above `incarnation`, and say so."""
 
     incarnation: int
 
 
 class Returned(msgspec.Struct, frozen=True):
-    """This peer was stopped for a while: others suspect it, so say that it is back."""
+    """This peer was stopped for a while, and others suspect it: say that it is back."""
 
 
 class NeighbourUp(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class NeighbourDown(msgspec.Struct, frozen=True):
 
 
 class Met(msgspec.Struct, frozen=True):
-    """No neighbour (yet), but worth comparing directories with."""
+    """This peer is no neighbour (yet), but directories are worth comparing with it."""
 
     peer: PeerId
 

@@ -1,11 +1,11 @@
-"""The passive view: whom to ask when a neighbour is lost. After HyParView (Leitao 2007).
+"""The passive view: the peers to ask when a neighbour is lost. After HyParView (Leitao 2007).
 
-Rules: at most PASSIVE_VIEW contacts, none of them a neighbour; walks, shuffles, neighbours that went and
-newcomers fill it; it is kept on disk, so that a peer finds back into the overlay after any absence. When it
-is full somebody at random makes room.
+Rules: there are at most PASSIVE_VIEW contacts, and none of them is a neighbour. Walks, shuffles, neighbours
+that went and newcomers fill the view. It is kept on disk, so that a peer finds back into the overlay after any
+absence. When it is full a random contact makes room.
 
-What we add: near (same site) and far contacts have half of it each as long as there are enough of both, so
-that a site that is cut off, or the far half that is lost, is made up for from what is left.
+What we add: near (same site) and far contacts have half of it each, as long as there are enough of both. So a
+peer whose site is cut off, or that loses the far half, makes up for that from what is left.
 """
 
 import msgspec
@@ -18,7 +18,7 @@ from protocol.wire.codec import Malformed, decode, encode
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """What is on disk."""
+    """The view as it is on disk."""
 
     contacts: tuple[Contact, ...]
 
@@ -38,25 +38,25 @@ class Passive:
         return len(self._contacts)
 
     def contacts(self) -> list[Contact]:
-        """All of them, in the order they came."""
+        """All contacts, in the order in which they came."""
         return list(self._contacts.values())
 
     def get(self, peer: PeerId) -> Contact | None:
-        """One of them."""
+        """One of the contacts; None if that peer is not among them."""
         return self._contacts.get(peer)
 
     @property
     def full(self) -> bool:
-        """Whether somebody must make room for a new one."""
+        """Whether a contact must make room for a new one."""
         return len(self._contacts) >= PASSIVE_VIEW
 
     @property
     def has_far(self) -> bool:
-        """Whether any of them is at another site."""
+        """Whether any contact is at another site."""
         return self._far > 0
 
     def add(self, contact: Contact) -> None:
-        """Takes one in; of one that is there the newest address counts."""
+        """Takes a contact in. If the peer is there already, the newest address counts."""
         if contact.peer == self._me:
             return
         self.discard(contact.peer)
@@ -66,22 +66,22 @@ class Passive:
         self._far += contact.site != self._site
 
     def discard(self, peer: PeerId) -> None:
-        """Became a neighbour, or is dead or unreachable."""
+        """Drops a contact that became a neighbour, or is dead or unreachable."""
         contact = self._contacts.pop(peer, None)
         if contact is not None:
             self._far -= contact.site != self._site
 
     def some(self, most: int) -> list[Contact]:
-        """A few at random."""
+        """At most so many contacts, at random."""
         contacts = list(self._contacts.values())
         return contacts if len(contacts) <= most else self._dice.sample(contacts, most)
 
     def dump(self) -> bytes:
-        """For the store."""
+        """The view as bytes, for the store."""
         return encode(Saved(tuple(self._contacts.values())))
 
     def load(self, data: bytes) -> None:
-        """What `dump` gave; what cannot be read is no loss."""
+        """Takes what `dump` gave. It is no loss if it cannot be read."""
         try:
             saved = decode(data, Saved)
         except Malformed:
@@ -90,14 +90,14 @@ class Passive:
             self.add(contact)
 
     def check(self) -> None:
-        """Bounded, counted, and without this peer."""
+        """Asserts that the view is bounded, counted right, and without this peer."""
         assert len(self._contacts) <= PASSIVE_VIEW
         assert self._me not in self._contacts
         far = [c for c in self._contacts.values() if c.site != self._site]
         assert len(far) == self._far
 
     def _make_room(self, for_far: bool) -> None:
-        """The larger half gives one; of equals, the newcomer's own."""
+        """The larger half gives up one contact. If they are equal, the newcomer's half does."""
         near = len(self._contacts) - self._far
         far_gives = self._far > near or (self._far == near and for_far)
         pool = [p for p, c in self._contacts.items() if (c.site != self._site) is far_gives]

@@ -1,4 +1,4 @@
-"""Presence: the record by which a peer says who it is and where; and how it is believed."""
+"""Presence: the record by which a peer says who and where it is, and how it comes to be believed."""
 
 from collections.abc import Container
 
@@ -33,7 +33,7 @@ class Known(msgspec.Struct, frozen=True):
 
     @property
     def contact(self) -> Contact:
-        """Whom to dial."""
+        """The peer as a contact to dial."""
         return Contact(self.peer, self.site, self.address)
 
 
@@ -45,7 +45,7 @@ def read_presence(
     *,
     revoked: Container[Certified] = (),
 ) -> Known:
-    """Who a presence record (its signature checked) speaks of. Untrusted says why it is not believed."""
+    """What a presence record, its signature checked, says. Raises Untrusted if it is not believed."""
     try:
         presence = decode(record.body, Presence)
     except Malformed as error:
@@ -68,7 +68,7 @@ def check_presence(
     *,
     revoked: Container[Certified] = (),
 ) -> tuple[Record, Known]:
-    """A presence record with its signature still to be checked, as it comes in a Hello. Untrusted."""
+    """The same for a record as it comes in a Hello, its signature still to be checked. Raises Untrusted."""
     record = check_record(signed, verifier)
     if record.kind != KIND:
         raise Untrusted(

@@ -1,13 +1,14 @@
 """The active view: a few neighbours that watch each other, after HyParView.
 
 Leitao, Pereira, Rodrigues: HyParView (DSN 2007). Rules: neighbours are symmetric and stand on open
-connections; a lost one is replaced from the passive view, urgently if next to none is left; a full view
-makes room for an urgent request by disconnecting somebody at random, who becomes a passive contact. Each
-candidate is tried once a round, because the paper's "refused, try the next" has no bound.
+connections. A lost one is replaced from the passive view, urgently if next to none is left. A full view makes
+room for an urgent request by disconnecting a random neighbour, which becomes a passive contact. Each candidate
+is tried once a round, because the paper's "refused, try the next" has no bound.
 
-What we add: below FULL_MESH_BELOW everybody is everybody's neighbour; above, at most ACTIVE_REMOTE neighbours
-are at other sites, so that little crosses sites. A newcomer waits a moment for the neighbours its walks
-find it (walks.py) before it asks by itself. Who has some neighbours and is refused more asks ever more seldom.
+What we add: below FULL_MESH_BELOW everybody is everybody's neighbour. Above, at most ACTIVE_REMOTE neighbours
+are at other sites, so that little crosses sites. A newcomer waits a moment for the neighbours its walks find
+it (walks.py) before it asks by itself. A peer that has some neighbours and is refused more asks ever more
+seldom.
 """
 
 from protocol.membership.messages import Contact
@@ -27,7 +28,7 @@ from protocol.terms.limits import (
 
 
 class View:
-    """Who this peer's neighbours are, and whom it has asked. `alive` maps live peers to their sites."""
+    """This peer's neighbours, and the peers it has asked. `alive` maps live peers to their sites."""
 
     def __init__(self, me: PeerId, site: str, dice: Dice) -> None:
         self._site, self._dice = site, dice
@@ -36,10 +37,10 @@ class View:
         self._remote = 0
         self._asked: dict[PeerId, None] = {}
         self._awaited: dict[PeerId, float] = {}
-        """Asked and not answered, until when that counts as a neighbour to be."""
+        """Peers that were asked and have not answered, and until when each counts as a neighbour to be."""
         self._next_round_s = 0.0
         self._vain = 0
-        """Rounds of asking since somebody agreed."""
+        """Rounds of asking since a peer last agreed."""
         self._settled_s = 0.0
 
     @property
@@ -55,7 +56,7 @@ class View:
         return peer in self._active
 
     def asks_for(self, alive: dict[PeerId, str], now: float) -> list[PeerId]:
-        """Whom to ask to be a neighbour now."""
+        """The peers to ask to be neighbours now."""
         if now < max(self._next_round_s, self._settled_s) or not self._short(alive):
             return []
         self._next_round_s = now + self._pause_s(alive) * self._dice.uniform(0.8, 1.2)
@@ -70,15 +71,15 @@ class View:
         return asks
 
     def is_urgent(self, peer: PeerId) -> bool:
-        """Whether that peer is asked to make room if need be: this one has next to no neighbours, or none
-        at other sites and the other is at one."""
+        """Whether that peer is asked to make room if need be: this one has next to no neighbours, or has none
+        at other sites while that peer is at one."""
         if len(self._active) < NEEDY_BELOW:
             return True
         contact = self.passive.get(peer)
         return contact is not None and contact.site != self._site and not self._remote
 
     def answered(self, peer: PeerId) -> None:
-        """Whom we asked has answered."""
+        """A peer that we asked has answered."""
         self._awaited.pop(peer, None)
 
     def wants(self, peer: PeerId, site: str, urgent: bool, alive: dict[PeerId, str]) -> bool:
@@ -90,7 +91,7 @@ class View:
         return len(self._active) < ACTIVE_VIEW
 
     def add(self, contact: Contact, alive: dict[PeerId, str]) -> list[PeerId]:
-        """Takes a neighbour; answers whom it had to let go."""
+        """Takes a neighbour. Answers those it had to let go for it."""
         peer, site = contact.peer, contact.site
         self._awaited.pop(peer, None)
         self.passive.discard(peer)
@@ -109,7 +110,7 @@ class View:
         return [evicted]
 
     def remove(self, peer: PeerId) -> bool:
-        """No longer a neighbour; False if it was none."""
+        """Removes a neighbour; False if the peer was none."""
         site = self._active.pop(peer, None)
         if site is None:
             return False
@@ -117,27 +118,27 @@ class View:
         return True
 
     def lost(self, peer: PeerId) -> None:
-        """That peer is gone or cannot be reached: nobody to ask."""
+        """That peer is gone or cannot be reached, so it is not to be asked."""
         self._asked.pop(peer, None)
         self._awaited.pop(peer, None)
         self.passive.discard(peer)
 
     def hurry(self) -> None:
-        """Look for neighbours at the next tick."""
+        """Looks for neighbours at the next tick."""
         self._next_round_s, self._vain = 0.0, 0
 
     def settle(self, now: float) -> None:
-        """This peer has just joined: others are being asked on its behalf."""
+        """This peer has just joined, and others are asked on its behalf."""
         self._settled_s = now + SETTLE_S
 
     def next_deadline(self, alive: dict[PeerId, str]) -> Deadline | None:
-        """When to look for neighbours again; None when there are enough, or nobody to ask."""
+        """When to look for neighbours again; None if there are enough, or nobody to ask."""
         if not self._short(alive):
             return None
         return Deadline(max(self._next_round_s, self._settled_s), "neighbours")
 
     def check(self) -> None:
-        """The view is bounded (one above its size while room is made), and nobody is in both views."""
+        """Asserts that no peer is in both views, and the bound (one above the size while room is made)."""
         bound = max(ACTIVE_VIEW + 1, FULL_MESH_BELOW - 1)
         assert len(self._active) <= bound, len(self._active)
         assert self._remote == sum(site != self._site for site in self._active.values())
@@ -145,13 +146,14 @@ class View:
         self.passive.check()
 
     def _pause_s(self, alive: dict[PeerId, str]) -> float:
-        """Where all are full, the last to come finds nobody: it need not ask them all every two seconds."""
+        """How long to wait before asking again. Where all are full the last to come finds nobody, and need not
+        ask them all every two seconds."""
         if len(self._active) < NEEDY_BELOW or self._meshed(alive):
             return REDIAL_EVERY_S
         return min(REDIAL_EVERY_S * 2.0 ** min(self._vain, 10), ASK_MOST_S)
 
     def _short(self, alive: dict[PeerId, str]) -> bool:
-        """Whether neighbours are missing, and somebody can be asked."""
+        """Whether neighbours are missing and there is a peer to ask."""
         if self._meshed(alive):
             return len(self._active) < len(alive)
         if not len(self.passive):
@@ -159,15 +161,15 @@ class View:
         return len(self._active) < ACTIVE_VIEW or self._secluded()
 
     def _secluded(self) -> bool:
-        """Whether nobody at another site watches this peer, though there would be somebody."""
+        """Whether no peer at another site watches this one, though there would be one."""
         return not self._remote and self.passive.has_far
 
     def _from_passive(self) -> list[PeerId]:
-        """Near ones, and far ones up to their share; each once until all were asked."""
+        """Near contacts, and far ones up to their share. Each comes once until all were asked."""
         contacts = [c for c in self.passive.contacts() if c.peer not in self._awaited]
         near = self._fresh([c.peer for c in contacts if c.site == self._site])
         far = self._fresh([c.peer for c in contacts if c.site != self._site])
-        # Where an awaited one is was known when it was asked; it counts against the whole view.
+        # The site of an awaited peer was known when it was asked. It counts against the whole view.
         room = ACTIVE_VIEW - len(self._active) - len(self._awaited)
         wanted_far = max(0, min(ACTIVE_REMOTE - self._remote, len(far), room))
         if self._secluded() and far and not self._awaited:
@@ -176,7 +178,7 @@ class View:
         return self._some(far, wanted_far) + self._some(near, wanted_near)
 
     def _fresh(self, pool: list[PeerId]) -> list[PeerId]:
-        """Who was not tried yet; when all were, another round begins."""
+        """The peers that were not tried yet. When all were, another round begins."""
         fresh = [peer for peer in pool if peer not in self._asked]
         if fresh:
             return fresh

@@ -1,12 +1,12 @@
 """Vivaldi: a peer moves in a space of points until distances are round-trip times.
 
-Dabek, Cox, Kaashoek, Morris: Vivaldi (SIGCOMM 2004), with height vectors and the adaptive time step: each
-measurement moves this peer along the line to the other, by a part of what the distance is wrong, the part
-being larger the less sure this peer is and the surer the other.
+Dabek, Cox, Kaashoek, Morris: Vivaldi (SIGCOMM 2004), with height vectors and the adaptive time step. Each
+measurement moves this peer along the line to the other, by a part of the distance's error. The part is larger
+the less sure this peer is, and the surer the other.
 
-What we change: round trips are measured on neighbours' pings only and smoothed before they count (links.py),
-which stands for Serf's median filter; one measurement moves a point by at most STEP_MOST_S, so that a
-neighbour that lies about its place can pull others only slowly. We leave Serf's gravity and adjustment terms.
+What we change: round trips are measured on neighbours' pings only, and smoothed before they count (links.py),
+which stands for Serf's median filter. One measurement moves a point by at most STEP_MOST_S, so that a neighbour
+that lies about its place pulls others only slowly. We leave out Serf's gravity and adjustment terms.
 """
 
 from math import sqrt
@@ -19,8 +19,8 @@ _CE = _CC = 0.25
 _HEIGHT_LEAST_S = 1e-5
 _ROUND_TRIP_LEAST_S = 1e-6
 _MATTERS_S = 0.005
-"""How wrong a distance is counts relative to at least this. Within a site round trips are so short that a
-point a few milliseconds off would count as wrong by tens, and its peer would never be sure of anything."""
+"""An error counts relative to at least this distance. Round trips within a site are so short that a point a few
+milliseconds off would count as wrong many times over, and its peer would never be sure of anything."""
 STEP_MOST_S = 0.25
 
 
@@ -32,7 +32,7 @@ class Vivaldi:
         self.here = NOWHERE
 
     def measured(self, other: Coordinate, round_trip_s: float) -> None:
-        """A round trip to a peer at `other`."""
+        """Takes a measured round trip to a peer at `other`."""
         if not 0 < round_trip_s < FAR_S:
             return
         round_trip_s = max(round_trip_s, _ROUND_TRIP_LEAST_S)
@@ -51,7 +51,7 @@ class Vivaldi:
         self.here = Coordinate(at, height_s, min(ERROR_MOST, error))
 
     def _way(self, other: Coordinate) -> tuple[tuple[float, ...], float]:
-        """The direction from the other to here, and how far that is; any direction from the same place."""
+        """The direction from `other` to here, and the distance. From the same place, any direction."""
         apart = [x - y for x, y in zip(self.here.at, other.at, strict=True)]
         flat_s = sqrt(sum(x * x for x in apart))
         if flat_s > _ROUND_TRIP_LEAST_S:

@@ -1,14 +1,14 @@
-"""Walks through the overlay: newcomers brought to random peers, and contacts swapped. After HyParView.
+"""Walks through the overlay: newcomers are brought to random peers, and contacts swapped. After HyParView.
 
 Leitao, Pereira, Rodrigues: HyParView (DSN 2007). Rules: the first contact of a newcomer sends walks of a few
-hops to its neighbours; where a walk ends the newcomer is asked to be a neighbour, and on its way it is left in
-one passive view. Now and then each peer sends a sample of its views on a walk and swaps it for as many
-contacts of whoever it ends at, so that passive views stay a fresh random sample of everybody.
+hops to its neighbours. Where a walk ends the newcomer is asked to be a neighbour, and on its way it is left in
+one passive view. Now and then each peer sends a sample of its views on a walk, and swaps it for as many
+contacts of the peer it ends at. So passive views stay a fresh random sample of everybody.
 
-What we change: a shuffle is answered along the way it came (peers remember it for a moment) instead of by a
-connection of its own, which would cost a handshake and could not reach a peer behind NAT. A first contact
-takes newcomers itself only at a bounded rate; the others get walks and contacts. A walk goes to no peer it
-just came from and nobody is asked to pass on more than WALKS of them.
+What we change: a shuffle is answered along the way it came (peers remember it for a moment). A connection of
+its own would cost a handshake and could not reach a peer behind NAT. A first contact takes newcomers itself
+only at a bounded rate; the others get walks and contacts. A walk does not go back to the peer it just came
+from, and no peer is asked to pass on more than WALKS of them.
 """
 
 import msgspec
@@ -31,18 +31,18 @@ from protocol.terms.limits import (
 )
 
 _SHUFFLED_ACTIVE = 3
-"""Neighbours in a sample; the rest are passive contacts (HyParView: 3 and 4)."""
+"""Neighbours in a sample. The rest are passive contacts (HyParView: 3 and 4)."""
 
 
 class Walks:
-    """Joins and shuffles that come through this peer, and its own."""
+    """Joins and shuffles that come through this peer, and this peer's own."""
 
     def __init__(self, me: PeerId, view: View, dice: Dice, now: float) -> None:
         self._me, self._view, self._dice = me, view, dice
         self._trails: dict[str, tuple[PeerId, float]] = {}
-        """Where a shuffle under way came from, and until when that is remembered."""
+        """Where each shuffle under way came from, and until when that is remembered."""
         self._mine: tuple[str, tuple[PeerId, ...]] = ("", ())
-        """This peer's last shuffle, and whom it named in it."""
+        """This peer's last shuffle, and the peers it named in it."""
         self._shuffle_s = now + SHUFFLE_EVERY_S * dice.uniform(0.2, 1.2)
         self._allowance, self._allowed_s = float(JOINS_AT_ONCE), now
 
@@ -59,7 +59,7 @@ class Walks:
         return True
 
     def joined(self, newcomer: Contact, known: list[Contact]) -> list[Effect]:
-        """Somebody begins here: walks to all neighbours, and contacts to begin with."""
+        """A newcomer begins here: walks go to all neighbours, and it gets contacts to begin with."""
         walk = ForwardJoin(newcomer, JOIN_HOPS)
         peers = [peer for peer in self._view.neighbours if peer != newcomer.peer]
         effects: list[Effect] = [Send(peer, walk) for peer in peers]
@@ -69,7 +69,7 @@ class Walks:
         return effects
 
     def forward_join(self, sender: PeerId, message: ForwardJoin) -> tuple[list[Effect], bool]:
-        """A walk comes by; True if it ends here and the newcomer is to be asked."""
+        """A walk comes by. True if it ends here and the newcomer is to be asked."""
         newcomer = message.newcomer
         if newcomer.peer == self._me or self._view.is_neighbour(newcomer.peer):
             return [], False
@@ -88,7 +88,7 @@ class Walks:
         return now >= self._shuffle_s
 
     def tick(self, me: Contact, known: list[Contact], now: float) -> list[Effect]:
-        """Sends this peer's own sample on a walk. `known` are its neighbours. When it is `due`."""
+        """Sends this peer's own sample on a walk, if that is `due`. `known` are its neighbours."""
         self._shuffle_s = now + SHUFFLE_EVERY_S * self._dice.uniform(0.8, 1.2)
         self._trails = {walk: trail for walk, trail in self._trails.items() if trail[1] > now}
         neighbours = self._view.neighbours
@@ -103,7 +103,7 @@ class Walks:
     def shuffle(
         self, sender: PeerId, message: Shuffle, known: list[Contact], now: float
     ) -> list[Effect]:
-        """Another's sample comes by: passed on, or swapped here."""
+        """Another peer's sample comes by. It is passed on, or swapped here."""
         onward = self._onward(sender, sender)
         if message.hops > 0 and onward is not None:
             if message.walk in self._trails or len(self._trails) >= WALKS:
@@ -115,7 +115,7 @@ class Walks:
         return [Send(sender, ShuffleReply(message.walk, tuple(named)))]
 
     def shuffle_reply(self, message: ShuffleReply, newcomer: bool) -> list[Effect]:
-        """Contacts in return: this peer's own, or on their way back. Unasked ones are ignored, but
+        """Contacts come in return, for this peer or on their way back. Unasked ones are ignored, except
         from the first contact of a `newcomer`."""
         walk, sent = self._mine
         if (walk and message.walk == walk) or (not message.walk and newcomer):
@@ -130,7 +130,7 @@ class Walks:
         return Deadline(self._shuffle_s, "shuffle")
 
     def check(self) -> None:
-        """What is remembered is bounded."""
+        """Asserts that what is remembered is bounded."""
         assert len(self._trails) <= WALKS
 
     # -- parts
@@ -146,7 +146,7 @@ class Walks:
         return [*near, *self._view.passive.some(SHUFFLED - 1 - len(near))]
 
     def _take(self, contacts: tuple[Contact, ...], sent: tuple[PeerId, ...]) -> None:
-        """Into the passive view; those named to the other side make room first."""
+        """Takes contacts into the passive view. Those that were sent to the other side make room first."""
         passive = self._view.passive
         spare = [peer for peer in sent if peer in passive]
         for contact in contacts:
