@@ -1,8 +1,8 @@
-"""What the daemon calls: one network on this host, brought about, looked at, reached, removed.
+"""What the daemon calls: bring about one network on this host, look at it, reach into it, remove it.
 
-Everything here blocks; call it in a thread. Links are made in the network namespace of the calling
-process, which is the host's. Calls on one run directory wait for each other. Each call can be
-killed at any step: the next one observes what there is and goes on from there.
+Everything here blocks, so call it in a thread. Links are made in the network namespace of the calling
+process, which is the host's. Calls on one run directory wait for each other. Each call can be killed at
+any step: the next one observes what there is, and goes on from there.
 """
 
 import re
@@ -24,10 +24,10 @@ _NO_VNI = 0  # no network has it, so only taps are found
 
 
 def ensure(plan: NetworkPlan, run_dir: Path) -> list[Step]:
-    """Exactly this plan in force afterwards; the steps that were needed, none when it was.
+    """Puts exactly this plan in force. Answers the steps that were needed, none if it was in force.
 
-    `run_dir` is this host's own directory for networks. ValueError for a plan that makes no sense,
-    StaleEpoch for one older than what is in force, NetnsError when a step fails.
+    `run_dir` is this host's own directory for networks. Raises ValueError for a plan that makes no sense,
+    StaleEpoch for one older than what is in force, and NetnsError when a step fails.
     """
     plan.check()
     probe.require()
@@ -60,12 +60,12 @@ def ensure(plan: NetworkPlan, run_dir: Path) -> list[Step]:
 
 
 def remove(network: str, run_dir: Path, owner_tag: str) -> list[Step]:
-    """Nothing of that network left on this host; the steps that were needed.
+    """Leaves nothing of that network on this host. Answers the steps that were needed.
 
-    Needs no plan: what was saved says what to look for, or else the names in the kernel do.
+    It needs no plan: what was saved says what to look for, or else the names in the kernel do.
     """
     if not model.is_network_id(network):
-        return []  # nothing is ever called so
+        return []  # nothing ever has such a name
     run_dir = run_dir.resolve()
     directory = saved.directory_of(run_dir, network)
     with saved.locked(run_dir):
@@ -79,8 +79,8 @@ def remove(network: str, run_dir: Path, owner_tag: str) -> list[Step]:
 def observe(run_dir: Path, owner_tag: str) -> tuple[str, ...]:
     """Ids of the networks of which anything exists here, sorted.
 
-    A namespace of this owner that nothing else is known of is listed as `vni-xxxxxx`, an id that
-    `remove` understands.
+    A namespace of this owner of which nothing else is known is listed as `vni-xxxxxx`. `remove`
+    understands that id.
     """
     prefix = alias_of(owner_tag, "")
     found = set(saved.networks(run_dir))
@@ -100,8 +100,8 @@ def observe(run_dir: Path, owner_tag: str) -> tuple[str, ...]:
 def reachable(network: str, run_dir: Path, address: str, port: int, timeout_s: float) -> bool:
     """Whether a TCP connection from the network's namespace on this host succeeds in time.
 
-    Only the members on this host can be reached so: the gateway's address is on every host, so
-    what it sends stays on its own. NetnsError when the network is not on this host.
+    Only members on this host can be reached so: every host has the gateway's address, and what it sends
+    stays on its host. Raises NetnsError when the network is not on this host.
     """
     with namespaces.stream_socket_in(_namespace_of(network, run_dir)) as handle:
         handle.settimeout(timeout_s)
@@ -141,7 +141,7 @@ def _namespace_of(network: str, run_dir: Path) -> str:
 
 
 def _scopes_of(network: str, run_dir: Path, owner_tag: str) -> list[Scope]:
-    """Where to look for the network: as its plan says, and wherever links bear its name."""
+    """Where to look for the network: where its plan says, and wherever links bear its name."""
     taps: dict[int, set[str]] = {}
     state = saved.load_plan(saved.directory_of(run_dir, network))
     if state is not None:

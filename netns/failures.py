@@ -2,9 +2,9 @@
 
 
 class NetnsError(Exception):
-    """A network or a lab could not be brought about; the text says which step and what would work.
+    """A network or a lab could not be brought about. The text says which step failed and what would work.
 
-    What was done before it stays; asking again goes on from there.
+    What was done before stays, and the next call goes on from there.
     """
 
 

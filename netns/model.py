@@ -1,8 +1,8 @@
 """What one host carries of one grid network, and what everything belonging to it is called.
 
-A `NetworkPlan` is the whole wish: nothing else is asked of the caller, neither when it is brought
-about nor when it is taken down. Names of links and namespaces are pure functions of the plan, so a
-leftover of an earlier life is recognised by its name.
+A `NetworkPlan` is the whole wish. The caller is asked for nothing else, neither to bring it about nor to
+take it down. Names of links and namespaces are pure functions of the plan, so a leftover of an earlier life
+is recognised by its name.
 """
 
 import re
@@ -31,7 +31,7 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class Port(msgspec.Struct, frozen=True):
-    """A local workspace's network card: the tap it is plugged into and the address it keeps."""
+    """A local workspace's network card: the tap it is plugged into, and the address it keeps."""
 
     tap: str
     mac: str
@@ -40,7 +40,7 @@ class Port(msgspec.Struct, frozen=True):
 
 
 class Neighbour(msgspec.Struct, frozen=True):
-    """A workspace on another host; `via` is that host's underlay IPv4 address (its VTEP)."""
+    """A workspace on another host. `via` is that host's underlay IPv4 address (its VTEP)."""
 
     mac: str
     address: str
@@ -51,11 +51,14 @@ class Neighbour(msgspec.Struct, frozen=True):
 class NetworkPlan(msgspec.Struct, frozen=True):
     """One grid network on one host.
 
-    `network` is its id (letters, digits, `_.-`, at most 64), `owner_tag` the host's short name
-    (at most 6 of a-z0-9; keeps apart the /run/netns names of several hosts on one machine),
-    `gateway` the service address held by the network's namespace on every host, `mtu` what guests
-    may send in bytes, `underlay` this host's own VTEP address, `domain` the DNS domain, `epoch`
-    the record's; an older one never replaces a newer one.
+    - `network`: its id (letters, digits, `_.-`, at most 64).
+    - `owner_tag`: the host's short name (at most 6 of a-z0-9). It keeps apart the names in /run/netns of
+      several hosts on one machine.
+    - `gateway`: the service address. The network's namespace on every host holds it.
+    - `mtu`: the largest packet guests may send, in bytes.
+    - `underlay`: this host's own VTEP address.
+    - `domain`: the DNS domain.
+    - `epoch`: the record's. An older plan never replaces a newer one.
     """
 
     network: str
@@ -101,14 +104,14 @@ class NetworkPlan(msgspec.Struct, frozen=True):
         return IPv4Network(self.cidr).prefixlen
 
     def check(self) -> None:
-        """ValueError with everything that is wrong, `; ` between, when it cannot be carried out."""
+        """Raises ValueError if it cannot be carried out, with everything that is wrong, `; ` between."""
         wrong = list(_wrong_in(self))
         if wrong:
             raise ValueError(f"network {self.network!r}: " + "; ".join(wrong))
 
 
 def is_network_id(text: str) -> bool:
-    """Whether a network can be called so; what can is also safe as a file name."""
+    """Whether `text` can be the id of a network. Such an id is also safe as a file name."""
     return _NETWORK.fullmatch(text) is not None
 
 
@@ -137,18 +140,18 @@ def table_name(vni: int) -> str:
 
 
 def tap_name(network: str, workspace: str) -> str:
-    """The tap of one workspace on one network: 15 characters, 44 bits of them hash."""
+    """The name of the tap of one workspace on one network: 15 characters, with 44 bits of hash."""
     return TAP_PREFIX + _hash(network, workspace).hex()[: IFNAME_MAX - len(TAP_PREFIX)]
 
 
 def mac_of(network: str, address: str) -> str:
-    """The locally administered MAC of an address of a network; two addresses never share one."""
+    """The locally administered MAC of an address in a network. Two addresses never share one."""
     raw = bytes((0x02, _hash(network)[0])) + IPv4Address(address).packed
     return raw.hex(":")
 
 
 def vni_of(network: str, attempt: int = 0) -> int:
-    """A VXLAN id from a network's id, 1..2^24-1; the next `attempt` when another network has it."""
+    """A VXLAN id from a network's id, 1..2^24-1. If another network has it, use the next `attempt`."""
     return int.from_bytes(_hash("vni", network, str(attempt))[:8]) % VNI_MAX + 1
 
 

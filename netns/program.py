@@ -21,7 +21,7 @@ _PACKAGE = {
 
 
 def run(argv: Sequence[str], *, text: str = "", timeout_s: float = DEADLINE_S) -> str:
-    """Standard output of a program fed `text`; NetnsError when it fails or takes too long."""
+    """Standard output of a program that is fed `text`. Raises NetnsError if it fails or takes too long."""
     status, out, err = attempt(argv, text=text, timeout_s=timeout_s)
     if status != 0:
         raise NetnsError(f"`{' '.join(argv)}` ended with {status}: {err.strip()[-LAST_WORDS:]}")
@@ -31,7 +31,7 @@ def run(argv: Sequence[str], *, text: str = "", timeout_s: float = DEADLINE_S) -
 def attempt(
     argv: Sequence[str], *, text: str = "", timeout_s: float = DEADLINE_S
 ) -> tuple[int, str, str]:
-    """Exit status, standard output and standard error; for programs that may well say no."""
+    """Exit status, standard output and standard error, for programs that may well say no."""
     try:
         done = subprocess.run(
             argv, input=text, capture_output=True, text=True, timeout=timeout_s, check=False
@@ -48,5 +48,5 @@ def attempt(
 
 
 def missing_programs(names: Sequence[str]) -> list[str]:
-    """`name (Debian package)` of those that are not on PATH."""
+    """`name (Debian package)` of each of `names` that is not on PATH."""
     return [f"{name} ({_PACKAGE.get(name, name)})" for name in names if shutil.which(name) is None]

@@ -1,8 +1,8 @@
 """The things a network is made of on one host, and the steps that change them.
 
-A resource is a frozen value with a `key`: two with the same key are the same thing in two states.
-Wanted and observed are both plain tuples of resources, so the difference is set arithmetic and
-knows nothing of the kernel.
+A resource is a frozen value with a `key`. Two with the same key are the same thing in two states.
+Wanted and observed are both plain tuples of resources, so the difference is set arithmetic that knows
+nothing of the kernel.
 """
 
 from enum import StrEnum
@@ -18,12 +18,12 @@ class LinkKind(StrEnum):
     BRIDGE = "bridge"
     VXLAN = "vxlan"
     VETH = "veth"
-    PORT = "port"  # a tap; whatever else already bears its name is taken as it is
-    FOREIGN = "foreign"  # observed only: our name on something that is not ours to use
+    PORT = "port"  # a tap; anything else that already bears its name is taken as it is
+    FOREIGN = "foreign"  # observed only: our name, on something that is not ours to use
 
 
 class Namespace(msgspec.Struct, frozen=True, tag="namespace"):
-    """/run/netns/NAME, as `ip netns` makes it. Not mounted: a maker was killed half-way."""
+    """/run/netns/NAME, as `ip netns` makes it. If it is not mounted, its maker was killed half-way."""
 
     name: str
     mounted: bool = True
@@ -34,7 +34,7 @@ class Namespace(msgspec.Struct, frozen=True, tag="namespace"):
 
 
 class Filter(msgspec.Struct, frozen=True, tag="filter"):
-    """One nftables table of the bridge family; `ruleset` is the whole text that makes it."""
+    """One nftables table of the bridge family. `ruleset` is the whole text that makes it."""
 
     table: str
     ruleset: str
@@ -45,7 +45,7 @@ class Filter(msgspec.Struct, frozen=True, tag="filter"):
 
 
 class Link(msgspec.Struct, frozen=True, tag="link"):
-    """What cannot change while the link lives. vni, local and safe are a vxlan device's.
+    """What cannot change while the link lives. Only a vxlan device has `vni`, `local` and `safe`.
 
     `namespace` is where the other end of a veth pair sits. `safe` says that a vxlan device neither
     learns nor passes ARP on.
@@ -64,7 +64,7 @@ class Link(msgspec.Struct, frozen=True, tag="link"):
 
 
 class LinkSettings(msgspec.Struct, frozen=True, tag="settings"):
-    """What can change. `flooding`: learns or floods unknown destinations as a bridge port.
+    """What can change. `flooding`: as a bridge port it learns, or floods unknown destinations.
 
     For a bridge `flooding` means that it snoops multicast or speaks STP.
     """
@@ -83,10 +83,10 @@ class LinkSettings(msgspec.Struct, frozen=True, tag="settings"):
 
 
 class Gateway(msgspec.Struct, frozen=True, tag="gateway"):
-    """The service address at the inner end of veth `link`; `address` with its prefix length.
+    """The service address at the inner end of veth `link`. `address` includes the prefix length.
 
-    `checksum_offload` must be off: a guest that reads raw packets (every DHCP client does) sees
-    the unfinished checksum that the veth leaves to hardware that is not there.
+    `checksum_offload` must be off. A guest that reads raw packets (every DHCP client does) would see the
+    unfinished checksum that the veth leaves to hardware that is not there.
     """
 
     namespace: str
@@ -129,7 +129,7 @@ class TunnelEntry(msgspec.Struct, frozen=True, tag="tunnel-entry"):
 
 
 class ArpEntry(msgspec.Struct, frozen=True, tag="arp-entry"):
-    """A permanent neighbour of the vxlan device; from it the device answers ARP itself."""
+    """A permanent neighbour of the vxlan device. The device answers ARP itself from it."""
 
     vxlan: str
     address: str
@@ -143,7 +143,7 @@ class ArpEntry(msgspec.Struct, frozen=True, tag="arp-entry"):
 class Service(msgspec.Struct, frozen=True, tag="service"):
     """dnsmasq in the network's namespace: its configuration, its DHCP hosts, its DNS names.
 
-    Observed: what the running process has really read.
+    The observed one is what the running process has really read.
     """
 
     namespace: str

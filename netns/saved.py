@@ -1,8 +1,8 @@
 """What is remembered on disk: one directory per network, in the run directory given by the caller.
 
-`plan.json` is written before anything is changed and names every tap that may exist, so that a
-network can be taken down by an heir who knows nothing else. Files change by rename; they are not
-synced, because what they describe does not survive a power cut either.
+`plan.json` is written before anything is changed, and names every tap that may exist. So a later process
+that knows nothing else can take the network down. Files change by rename. They are not synced, because what
+they describe does not survive a power cut either.
 """
 
 import fcntl
@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 
 class SavedPlan(msgspec.Struct, frozen=True):
-    """The plan last asked for, and all taps that may still exist, also of plans before it."""
+    """The plan last asked for, and all taps that may still exist, those of earlier plans among them."""
 
     plan: NetworkPlan
     taps: tuple[str, ...]
 
 
 def directory_of(run_dir: Path, network: str) -> Path:
-    """Where a network's files are. ValueError for an id that could lead anywhere else."""
+    """Where a network's files are. Raises ValueError for an id that could lead anywhere else."""
     if not is_network_id(network):
         raise ValueError(f"{network!r} is not the id of a network")
     return run_dir / network
@@ -68,7 +68,7 @@ def write(path: Path, state: msgspec.Struct) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the file, whole or not at all."""
+    """Replaces the file, whole or not at all."""
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(text)
     fresh.rename(path)
@@ -76,7 +76,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def locked(run_dir: Path) -> Iterator[None]:
-    """One at a time per run directory, over processes and threads. Leaves no file behind."""
+    """Holds the run directory: one at a time, over processes and threads. It leaves no file behind."""
     run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY)
     try:

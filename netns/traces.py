@@ -1,7 +1,7 @@
 """Whether an owner can have anything on this host at all: a first look, without the netlink library.
 
-A daemon looks at its networks when it starts. Most have none then, and pyroute2 takes 10 MiB and as long to
-import as joining an overlay takes.
+A daemon looks at its networks when it starts. Most have none then, and pyroute2 takes 10 MiB, and as long to
+import as it takes to join an overlay.
 """
 
 import re
@@ -17,7 +17,7 @@ _LINK = re.compile(r"ov[bxv]-[0-9a-f]{6}|" + re.escape(model.TAP_PREFIX) + ".+")
 def any_of(run_dir: Path, owner_tag: str) -> bool:
     """False if `apply.observe` would find nothing; True if it has to look.
 
-    Links do not say whose they are by name, so those of another owner here are a reason to look, too.
+    A link's name does not say whose it is, so links of another owner are a reason to look, too.
     """
     return (
         bool(saved.networks(run_dir))

@@ -1,8 +1,7 @@
 """nftables tables, by the `nft` program: one transaction per table, text in, text out.
 
-nft prints a ruleset differently from how it was written. So what it printed right after ours was
-loaded is kept beside the text; as long as it prints the same, ours is in force, and a rule changed
-by another hand shows.
+nft prints a ruleset differently from how it was written. So what it printed right after it loaded ours is
+kept beside the text. As long as it prints the same, ours is in force. A rule that somebody else changed shows.
 """
 
 from pathlib import Path
@@ -19,7 +18,7 @@ class _Applied(msgspec.Struct, frozen=True):
 
 
 def observe(table: str, directory: Path) -> Filter | None:
-    """The table; its ruleset is empty when it is not what we loaded."""
+    """The table; None if there is none. Its ruleset is empty if it is not what we loaded."""
     printed = _printed(table)
     if printed is None:
         return None
@@ -28,7 +27,7 @@ def observe(table: str, directory: Path) -> Filter | None:
 
 
 def load(wanted: Filter, directory: Path) -> None:
-    """Put the table in force, in place of the one that is."""
+    """Puts the table in force, in place of the one that is there."""
     program.run(["nft", "-f", "-"], text=wanted.ruleset)
     saved.write(_path(directory), _Applied(wanted.ruleset, _printed(wanted.table) or ""))
 

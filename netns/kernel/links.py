@@ -1,6 +1,6 @@
 """One step at a time: links, their settings, forwarding entries, neighbours, the inner end.
 
-Every function is idempotent and may find its work half done by a killed predecessor.
+Every function is idempotent. It may find that a process that was killed has done half of its work.
 """
 
 import errno
@@ -33,7 +33,7 @@ def apply(
     action: Action,
     resource: Link | LinkSettings | Gateway | BridgeEntry | TunnelEntry | ArpEntry,
 ) -> None:
-    """Bring one resource about, or take it away. NetnsError when the kernel refuses."""
+    """Brings one resource about, or takes it away. Raises NetnsError when the kernel refuses."""
     try:
         with IPRoute() as netlink:
             _apply(netlink, action, resource)

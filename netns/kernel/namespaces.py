@@ -26,7 +26,7 @@ def path_of(name: str) -> Path:
 
 
 def names() -> list[str]:
-    """Names in /run/netns, sorted, the half-made among them."""
+    """Names in /run/netns, sorted. Half-made ones are among them."""
     return sorted(os.listdir(DIRECTORY)) if DIRECTORY.is_dir() else []
 
 
@@ -39,7 +39,7 @@ def is_mounted(name: str) -> bool:
 
 
 def add(name: str) -> None:
-    """Make it, loopback up. One that is there is left as it is; a half-made name is made whole."""
+    """Makes it, with its loopback up. One that is there stays as it is; a half-made one is made whole."""
     if not is_mounted(name):
         path_of(name).unlink(missing_ok=True)
         program.run(["ip", "netns", "add", name])
@@ -47,7 +47,7 @@ def add(name: str) -> None:
 
 
 def delete(name: str) -> None:
-    """Take the name away. What still runs inside keeps the namespace alive without a name."""
+    """Takes the name away. Processes that still run inside keep the namespace alive without a name."""
     if is_mounted(name):
         program.run(["ip", "netns", "delete", name])
     path_of(name).unlink(missing_ok=True)
@@ -72,13 +72,13 @@ def pids(name: str) -> list[int]:
 
 
 def enter(name: str) -> None:
-    """Move the calling thread there for good. For threads of your own; others use `inside`."""
+    """Moves the calling thread there for good. Only for threads of your own; otherwise use `inside`."""
     with path_of(name).open("rb") as handle:
         _call(_libc.setns(handle.fileno(), _CLONE_NEWNET), f"enter the namespace {name}")
 
 
 def inside(name: str, work: Callable[[], T]) -> T:
-    """What `work` returns or raises, done in a thread of its own inside the namespace."""
+    """Does `work` in a thread of its own inside the namespace, and returns or raises what it does."""
     return _in_thread(lambda: enter(name), work)
 
 
@@ -88,7 +88,7 @@ def inside_fresh(work: Callable[[], T]) -> T:
 
 
 def stream_socket_in(name: str) -> socket.socket:
-    """A TCP socket that belongs to the namespace wherever it is used; the caller closes it."""
+    """A TCP socket that belongs to the namespace wherever it is used. The caller closes it."""
     return inside(name, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
 
 

@@ -28,7 +28,7 @@ _UP = 1
 
 
 def observe(scope: Scope) -> list[Resource]:
-    """Links, forwarding entries and the namespace; filters and services are looked at elsewhere."""
+    """Links, forwarding entries and the namespace. Filters and services are observed elsewhere."""
     found: list[Resource] = []
     if scope.namespace in namespaces.names():
         found.append(Namespace(scope.namespace, namespaces.is_mounted(scope.namespace)))
@@ -76,7 +76,7 @@ def mtu_of_address(address: str) -> int | None:
 
 
 def _kind(link: Any, scope: Scope, names: dict[int, str]) -> LinkKind | None:
-    """What the link is to this network; None when it is nothing to it."""
+    """What the link is to this network; None if it has nothing to do with it."""
     name, real = link.get("ifname"), link.get(("linkinfo", "kind"))
     expected = {
         scope.bridge: LinkKind.BRIDGE,

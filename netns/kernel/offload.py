@@ -1,6 +1,6 @@
 """Transmit checksum offload of a link in the thread's namespace (ethtool -K LINK tx on|off).
 
-The classic ioctl: a dozen lines against a generic netlink family.
+This is the classic ioctl: a dozen lines, where generic netlink would take a whole family.
 """
 
 import array
@@ -13,7 +13,7 @@ _GET_TX_CHECKSUM, _SET_TX_CHECKSUM = 0x16, 0x17
 
 
 def checksum_offload(link: str) -> bool:
-    """Whether the link leaves checksums to hardware. OSError if there is no such link."""
+    """Whether the link leaves checksums to hardware. Raises OSError if there is no such link."""
     return _ethtool(link, _GET_TX_CHECKSUM, 0) != 0
 
 

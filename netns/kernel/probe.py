@@ -24,7 +24,7 @@ _RULES = """table bridge probe {
 
 @functools.cache
 def require() -> None:
-    """NetnsError naming everything that is missing. Tried once in a process's life."""
+    """Raises NetnsError that names everything that is missing. It is tried once in a process's life."""
     absent = program.missing_programs(PROGRAMS)
     if absent:
         raise NetnsError(f"programs are missing: {', '.join(absent)}; install these packages")

@@ -6,7 +6,7 @@ _ROOT = Path("/proc/sys/net")
 
 
 def ipv6_enabled(link: str) -> bool:
-    """False also on a kernel without IPv6."""
+    """Whether the link speaks IPv6. False, too, on a kernel without it."""
     try:
         return (_ROOT / "ipv6/conf" / link / "disable_ipv6").read_text().strip() != "1"
     except FileNotFoundError:
@@ -14,7 +14,7 @@ def ipv6_enabled(link: str) -> bool:
 
 
 def disable_ipv6(link: str) -> None:
-    """No link-local address, no neighbour discovery: the link says nothing by itself."""
+    """Leaves no link-local address and no neighbour discovery, so that the link says nothing by itself."""
     if ipv6_enabled(link):
         (_ROOT / "ipv6/conf" / link / "disable_ipv6").write_text("1")
 

@@ -17,7 +17,7 @@ _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 
 
 def add_tap(name: str) -> None:
-    """Make a tap that outlives its maker, in the namespace of the calling thread. Idempotent."""
+    """Makes a tap that outlives its maker, in the namespace of the calling thread. Idempotent."""
     try:
         handle = os.open(_DEVICE, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:

@@ -1,7 +1,7 @@
 """Partitions, as nftables tables in the wide-area namespace: one for each set that was cut off.
 
-A bridge family table sees all traffic of all hosts, also inside a site. What has one end in the set
-and the other outside is dropped, ARP too, so a cut host finds out as it would with a pulled cable.
+A table of the bridge family sees all traffic of all hosts, even inside a site. Traffic with one end in the set
+and the other outside is dropped, ARP too. So a cut host finds out as it would with a pulled cable.
 """
 
 import json
@@ -14,19 +14,19 @@ _PREFIX = "cut_"
 
 
 def cut(wan: str, addresses: list[str]) -> None:
-    """Cut these addresses off from all others. Doing it twice is doing it once."""
+    """Cuts these addresses off from all others. A second time changes nothing."""
     name = _PREFIX + sha256(" ".join(sorted(addresses)).encode()).hexdigest()[:12]
     text = _table(name, sorted(addresses))
     namespaces.inside(wan, lambda: program.run(["nft", "-f", "-"], text=text))
 
 
 def heal(wan: str) -> int:
-    """Undo every cut; how many there were."""
+    """Undoes every cut. Answers how many there were."""
     return namespaces.inside(wan, _heal)
 
 
 def cut_addresses(wan: str) -> frozenset[str]:
-    """Addresses that are in any set that was cut off."""
+    """The addresses in any set that was cut off."""
     return namespaces.inside(wan, _cut_addresses)
 
 

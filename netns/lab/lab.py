@@ -1,10 +1,10 @@
 """A lab on this machine: brought up, cut, healed, looked at, taken down.
 
-One namespace holds the wide-area segment: a bridge for each site, and a router with a leg in each.
-The two ends of a leg limit the rate, each in its direction. One namespace per host holds its eth0.
-A site behind NAT has its router in a namespace of its own, with nftables' masquerade.
-Everything hangs on the namespaces, so a lab leaves no file and no link behind. The router's
-loopback bears the topology's digest, written last: what has no such mark is half made.
+One namespace holds the wide-area segment: a bridge for each site, and a router with a leg in each. The two
+ends of a leg limit the rate, each in its direction. One namespace for each host holds its eth0. A site behind
+NAT has its router in a namespace of its own, with nftables' masquerade. Everything hangs on the namespaces, so
+a lab leaves no file and no link behind. The router's loopback bears the topology's digest, which is written
+last: a lab without that mark is half made.
 """
 
 from hashlib import sha256
@@ -44,7 +44,7 @@ class Lab:
 
     @classmethod
     def from_file(cls, path: Path | str, name: str = "") -> "Lab":
-        """The lab of a topology file; `name` instead of the file's makes a second, separate one."""
+        """The lab of a topology file. Another `name` than the file's makes a second, separate lab."""
         return cls(topology.read(Path(path), name))
 
     @property
@@ -68,18 +68,18 @@ class Lab:
         return self._entry(host)[0].name
 
     def command(self, host: str, *argv: str) -> list[str]:
-        """argv that runs `argv` on the host: its network namespace, everything else the caller's.
+        """The command that runs `argv` in the host's network namespace; everything else is the caller's.
 
-        Not `ip netns exec`, which mounts a fresh /sys and so hides the cgroups from libvirt.
+        It does not use `ip netns exec`, which mounts a fresh /sys and so hides the cgroups from libvirt.
         """
         return ["nsenter", f"--net={namespaces.path_of(self.namespace(host))}", "--", *argv]
 
     def is_up(self) -> bool:
-        """Whether it is there, whole, and of this topology."""
+        """Whether the lab is there, whole, and of this topology."""
         return self._mark() == self._digest() and all(map(namespaces.is_mounted, self._wanted()))
 
     def up(self) -> bool:
-        """Make it; False when it was there. What an earlier attempt left is cleared first."""
+        """Makes it; False if it was there. What an earlier attempt left is cleared first."""
         if self.is_up():
             return False
         if self._mark() not in ("", self._digest()):
@@ -105,10 +105,10 @@ class Lab:
         return True
 
     def down(self, *, force: bool = False) -> bool:
-        """Take it away; False when nothing was there. Works on a half-made one.
+        """Takes it away; False if nothing was there. It works on a half-made lab, too.
 
-        Refuses while processes run on its hosts or networks of grids lie on them; with `force`
-        they are ended and removed.
+        It refuses while processes run on the hosts, or networks of grids lie on them. With `force` these are
+        ended and removed.
         """
         existing = self._existing()
         grids = [inner for name in existing for inner in leftovers.grid_namespaces(name)]
@@ -121,18 +121,18 @@ class Lab:
         return bool(existing)
 
     def partition(self, *names: str) -> None:
-        """Cut these sites and hosts off from all others; among each other they still talk."""
+        """Cuts these sites and hosts off from all others. Among each other they still talk."""
         addresses = self._addresses(names)
         self._need_up()
         cuts.cut(self._full(_WAN), addresses)
 
     def heal(self) -> int:
-        """Undo every partition; how many there were."""
+        """Undoes every partition. Answers how many there were."""
         self._need_up()
         return cuts.heal(self._full(_WAN))
 
     def open(self, name: str) -> bool:
-        """Let everybody dial the hosts of a site behind NAT; False if its router let them already."""
+        """Lets everybody dial the hosts of a site behind NAT; False if its router let them already."""
         router = self._router(name)
         if not _is_closed(router):
             return False
@@ -141,7 +141,7 @@ class Lab:
         return True
 
     def close(self, name: str) -> bool:
-        """Undo `open`; False if it was not open."""
+        """Undoes `open`; False if the site was not open."""
         router = self._router(name)
         if _is_closed(router):
             return False
@@ -149,7 +149,7 @@ class Lab:
         return True
 
     def status(self) -> list[HostStatus]:
-        """One entry a host, in the order of the file; also of a lab that is not up."""
+        """One entry for each host, in the order of the file, even if the lab is not up."""
         wan = self._full(_WAN)
         cut = cuts.cut_addresses(wan) if namespaces.is_mounted(wan) else frozenset()
         return [
@@ -169,7 +169,7 @@ class Lab:
         return f"{_PREFIX}{self.name}.{short}"  # no name has a dot, so no two labs can mix
 
     def _route(self, index: int, site: Site) -> None:
-        """A site's NAT router."""
+        """Makes a site's NAT router."""
         router = self._full(wiring.router_of(site))
         _batch("ip", router, wiring.router_links(index, site))
         _nft(router, wiring.masquerade() + wiring.closed())
@@ -191,14 +191,14 @@ class Lab:
         return [self._full(name) for name in (_WAN, *routers, *self._hosts)]
 
     def _existing(self) -> list[str]:
-        """What bears the lab's name, also hosts that the topology has no more."""
+        """Namespaces that bear the lab's name, those of hosts no longer in the topology among them."""
         return [name for name in namespaces.names() if name.startswith(self._full(""))]
 
     def _digest(self) -> str:
         return sha256(msgspec.json.encode(self.topology)).hexdigest()[:20]
 
     def _mark(self) -> str:
-        """The digest of the topology that is up; empty when none is, or half of one."""
+        """The digest of the topology that is up; empty if none is, or only half of one."""
         wan = self._full(_WAN)
         return (
             namespaces.inside(wan, lambda: link_alias("lo")) if namespaces.is_mounted(wan) else ""

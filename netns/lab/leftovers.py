@@ -1,4 +1,4 @@
-"""What a lab's hosts still carry when it is to go: processes, and networks of grids."""
+"""What a lab's hosts still carry when the lab is to go: processes, and networks of grids."""
 
 import os
 import re
@@ -37,12 +37,12 @@ def grid_namespaces(host_namespace: str) -> list[str]:
 
 
 def processes(namespace: str) -> list[Running]:
-    """Who runs inside, with their command lines."""
+    """The processes that run inside, with their command lines."""
     return [Running(namespace, pid, _command(pid)) for pid in namespaces.pids(namespace)]
 
 
 def end(running: list[Running]) -> None:
-    """SIGTERM, and SIGKILL for those who take too long. NetnsError when one still lives."""
+    """Ends them by SIGTERM, and by SIGKILL if they take too long. Raises NetnsError if one still lives."""
     started = time.monotonic()
     _signal(running, signal.SIGTERM)
     killed = False
@@ -59,7 +59,7 @@ def end(running: list[Running]) -> None:
 
 def _signal(running: list[Running], which: signal.Signals) -> None:
     for who in running:
-        if who.pid in namespaces.pids(who.namespace):  # a pid may be somebody else's by now
+        if who.pid in namespaces.pids(who.namespace):  # another process may have the pid by now
             os.kill(who.pid, which)
 
 

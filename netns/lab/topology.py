@@ -19,7 +19,7 @@ _BITS = {"kbit": 1_000, "mbit": 1_000_000, "gbit": 1_000_000_000}
 
 
 class TopologyError(NetnsError):
-    """The file cannot be a lab; one line for each thing that is wrong."""
+    """The file cannot be a lab. The text has one line for each thing that is wrong."""
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -35,9 +35,9 @@ class Site(msgspec.Struct, frozen=True):
     hosts: tuple[Host, ...]
     rate_bits_per_s: int = 0
     nat: str = ""
-    """ADDRESS/BITS of the site's NAT router outside; empty if hosts are reached as they are."""
+    """ADDRESS/BITS of the site's NAT router on the outside; empty if there is no NAT."""
     through: str = ""
-    """The one site whose hosts reach this site's, and are reached by them; empty if every site's do."""
+    """The one site whose hosts can talk with this site's; empty if every site's can."""
 
     @property
     def router(self) -> str:
@@ -46,12 +46,12 @@ class Site(msgspec.Struct, frozen=True):
 
     @property
     def nat_address(self) -> str:
-        """The NAT router's outside."""
+        """The NAT router's address on the outside."""
         return self.nat.partition("/")[0]
 
     @property
     def nat_gateway(self) -> str:
-        """The wide-area end of its link: the last address of that subnet."""
+        """The wide-area end of the router's link: the last address of that subnet."""
         return str(IPv4Interface(self.nat).network.broadcast_address - 1)
 
 
@@ -60,7 +60,7 @@ class Topology(msgspec.Struct, frozen=True):
     sites: tuple[Site, ...]
 
     def check(self) -> None:
-        """TopologyError with everything that is wrong."""
+        """Raises TopologyError with everything that is wrong."""
         wrong = list(_wrong_in(self))
         if wrong:
             raise TopologyError("\n".join(wrong))

@@ -5,8 +5,8 @@ eth0 ----- veth --- h1 -+
                         s0 (bridge) --- u0 ===== r0 (router, last address of the subnet)
 eth0 ----- veth --- h2 -+          TBF on u0: out of the site; on r0: into it
 
-A site with `nat` has its router in a namespace of its own, with a leg `out` to n0 in the wide-area one.
-The private subnet has a route there, so that nothing but the router's filter keeps others out.
+A site with `nat` has its router in a namespace of its own, with a leg `out` to n0 in the wide-area one. The
+wide area has a route to the private subnet, so that only the router's filter keeps others out.
 """
 
 from collections.abc import Callable
@@ -20,16 +20,16 @@ _BURST_BYTES_MIN = 131_072  # two of the largest segments a veth carries
 
 NAT_TABLE = "lab_nat"
 CLOSED = "closed"
-"""The chain that keeps others out of a site behind NAT; there is none while it is open."""
+"""The chain that keeps others out of a site behind NAT. There is none while the site is open."""
 
 
 def router_of(site: Site) -> str:
-    """Short name of the namespace of a site's NAT router; no host's name has a dot."""
+    """The short name of the namespace of a site's NAT router. It has a dot, which no host's name has."""
     return f"{site.name}.nat"
 
 
 def wan_links(plan: Topology, namespace_of: Callable[[str], str]) -> str:
-    """For `ip -n WAN -batch -`: everything that is made in the wide-area namespace."""
+    """For `ip -n WAN -batch -`: everything in the wide-area namespace."""
     lines: list[str] = []
     number = 0
     for index, site in enumerate(plan.sites):
@@ -76,7 +76,7 @@ def router_links(index: int, site: Site) -> str:
 
 
 def masquerade() -> str:
-    """For `nft -f -` in a NAT router's namespace: who goes out goes as the router."""
+    """For `nft -f -` in a NAT router's namespace: packets that go out have the router's address."""
     return f"""table ip {NAT_TABLE} {{
     chain postrouting {{
         type nat hook postrouting priority srcnat; policy accept;
@@ -87,7 +87,7 @@ def masquerade() -> str:
 
 
 def closed() -> str:
-    """For `nft -f -` there: who was not spoken to does not come in."""
+    """For `nft -f -` there: packets that answer nothing do not come in."""
     return f"""add chain ip {NAT_TABLE} {CLOSED} {{ type filter hook forward priority filter; policy accept; }}
 flush chain ip {NAT_TABLE} {CLOSED}
 add rule ip {NAT_TABLE} {CLOSED} ct state established,related accept
@@ -135,7 +135,7 @@ def rates(plan: Topology) -> str:
     lines = []
     for index, site in enumerate(plan.sites):
         if site.rate_bits_per_s:
-            # Into a site behind NAT it is the wide-area end of its router's link that sends.
+            # Into a site behind NAT the wide-area end of its router's link sends.
             ends = ("u", "n") if site.nat else ("u", "r")
             burst = max(_BURST_BYTES_MIN, site.rate_bits_per_s // 800)  # 10 ms worth
             shape = f"tbf rate {site.rate_bits_per_s}bit burst {burst} latency {_QUEUE_MS}ms"

@@ -1,8 +1,8 @@
 """Wanted x observed -> the ordered steps from one to the other.
 
-Order: deletions first (a card that lost its rights goes before its filter does), from the top of
-the pile down; then what is missing or different, from the bottom up. A filter stands before the
-link it watches. What disappears together with its link or namespace gets no step of its own.
+Deletions come first, from the top of the pile down: a card that lost its rights goes before its filter does.
+Then comes what is missing or different, from the bottom up. A filter stands before the link it watches. What
+disappears together with its link or namespace gets no step of its own.
 """
 
 from collections import defaultdict
@@ -57,7 +57,7 @@ def removal(observed: Iterable[Resource]) -> list[Step]:
 
 
 def _lost(goal: dict[Key, Resource], found: dict[Key, list[Resource]]) -> set[Key]:
-    """Links and namespaces that will go or be made anew, with all that hangs on them."""
+    """Links and namespaces that will go or be made anew, and everything that hangs on them."""
     return {
         key
         for key, states in found.items()

@@ -1,8 +1,8 @@
 """What dnsmasq is told, as text: DHCP for the local ports, DNS for every member of the network.
 
 The server forwards nothing: a name outside the grid is refused. No router is announced, because the
-network has no way out. Everything that names a path is given on the command line by
-`netns.services`, so that these texts are the same wherever the state lies.
+network has no way out. `netns.services` gives everything that names a path on the command line, so that
+these texts are the same wherever the state lies.
 """
 
 from ipaddress import IPv4Network

@@ -1,10 +1,10 @@
 """The nftables ruleset of one network on one host, as text.
 
-A bridge family table of its own, so that networks cannot disturb each other. The kernels we run on
-have no `meta ibrname`, so every rule goes by the name of the port a frame came in by; the names
-are ours alone. A guest may send: ARP and IPv4 from the MAC and address it was given, the ARP probe
-and the DHCP request it needs before it has one, and no other broadcast, because none would reach
-the members on other hosts. A table is replaced in one transaction, never half there.
+Each network has a table of the bridge family of its own, so that networks cannot disturb each other. The
+kernels we run on have no `meta ibrname`, so every rule goes by the name of the port a frame came in by; those
+names are ours alone. A guest may send ARP and IPv4 from the MAC and address it was given, and the ARP probe
+and DHCP request it needs before it has one. It may send no other broadcast, because none would reach the
+members on other hosts. A table is replaced in one transaction, so it is never half there.
 """
 
 from netns.model import NetworkPlan, Port
@@ -82,7 +82,7 @@ _FROM_GUEST = [
 ]
 
 _FROM_TUNNEL = [
-    # The only ARP from there is what the vxlan device answers itself.
+    # The only ARP from there are the vxlan device's own answers.
     "arp operation reply arp saddr ether . arp saddr ip @remote accept",
     "ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 drop",
     "udp sport 67 drop",

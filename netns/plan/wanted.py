@@ -1,9 +1,9 @@
 """A plan as the resources that carry it out.
 
-Nobody learns and nobody floods. The bridge knows by static entries behind which port each MAC is,
-the vxlan device by permanent entries at which VTEP. The vxlan device has `proxy`: it answers ARP
-for the members it has a neighbour for and swallows all other ARP; it has no default destination,
-so a broadcast ends there. The gateway's MAC is pinned to the local veth, on every host the same.
+Nothing learns and nothing floods. The bridge knows by static entries behind which port each MAC is, and the
+vxlan device knows by permanent entries at which VTEP. The vxlan device has `proxy`: it answers ARP for the
+members it has a neighbour for, and swallows all other ARP. It has no default destination, so a broadcast ends
+there. The gateway's MAC is the same on every host, and is pinned to the local veth.
 """
 
 from netns import model

@@ -1,9 +1,9 @@
 """dnsmasq inside the network's namespace: started, told of changes, stopped.
 
-It outlives us. `dnsmasq.json` says which process has read which texts; a process is known by its
-pid, its start time and our configuration file on its command line, so a number used again by
-somebody else is never signalled. It runs as root, because SIGHUP makes it open files in a
-directory closed to others, but with none of root's powers but network ones.
+It outlives us. `dnsmasq.json` says which process has read which texts. A process is known by its pid, its
+start time and our configuration file on its command line, so a pid that another process has taken is never
+signalled. dnsmasq runs as root, because SIGHUP makes it open files in a directory that is closed to others.
+Of root's powers it has only those over networks.
 """
 
 import os
@@ -31,7 +31,7 @@ class _Running(msgspec.Struct, frozen=True):
 
 
 def observe(namespace: str, namespace_path: Path, directory: Path) -> Service | None:
-    """What the running process has read; all texts empty when it is not to be trusted."""
+    """What the running process has read. All texts are empty if that cannot be trusted."""
     running = _running(directory)
     if running and _is_inside(running.pid, namespace_path):
         return running.service
@@ -41,7 +41,7 @@ def observe(namespace: str, namespace_path: Path, directory: Path) -> Service | 
 
 
 def ensure(wanted: Service, namespace_path: Path, directory: Path) -> None:
-    """Exactly one process, inside the namespace, that has read exactly these texts."""
+    """Leaves exactly one process, inside the namespace, that has read exactly these texts."""
     running = _running(directory)
     if (
         running is not None
@@ -65,7 +65,7 @@ def ensure(wanted: Service, namespace_path: Path, directory: Path) -> None:
 
 
 def stop(directory: Path) -> None:
-    """End every process of this directory's configuration and remove its files."""
+    """Ends every process of this directory's configuration, and removes its files."""
     deadline = time.monotonic() + _STOP_S
     sent: dict[int, signal.Signals] = {}
     while pids := _processes(directory):
@@ -104,7 +104,7 @@ def _start(namespace_path: Path, directory: Path) -> None:
 
 
 def _mark(directory: Path) -> str:
-    """The argument that tells our process from everybody else's."""
+    """The argument that tells our process from all others."""
     return f"--conf-file={directory.resolve() / 'dnsmasq.conf'}"
 
 
@@ -127,7 +127,7 @@ def _pid_written(directory: Path) -> int:
 
 
 def _processes(directory: Path) -> list[int]:
-    """All of ours for this directory, also one whose starter was killed before it noted the pid."""
+    """All our processes for this directory, even if the starter was killed before it noted the pid."""
     return [
         int(entry)
         for entry in os.listdir("/proc")
