@@ -4,9 +4,9 @@ import time
 
 
 class SystemClock:
-    """Wall time read once, then the time since boot (which counts while the machine sleeps).
+    """Wall time, read once, and then the time since boot, which also counts while the machine sleeps.
 
-    An administrator or NTP may step the wall clock; leases and deadlines must not jump with it.
+    An administrator or NTP may step the wall clock. Leases and deadlines must not jump with it.
     """
 
     def __init__(self) -> None:
@@ -17,5 +17,5 @@ class SystemClock:
         return self._anchor_s + time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def skew_s(self) -> float:
-        """How far the wall clock has been stepped since: wall minus ours."""
+        """By how many seconds the wall clock was stepped since: wall time minus ours."""
         return time.time() - self.now()

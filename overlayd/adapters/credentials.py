@@ -1,12 +1,11 @@
-"""Who a host or site is, as files: made by `overlayctl federation`, `site` and `host`, read by all.
+"""Identities of hosts and sites as files: `overlayctl federation`, `site` and `host` make them, all read them.
 
     FEDERATION/                       federation.key (keep offline; signs sites), federation.pub
     FEDERATION/sites/SITE/            site.key, site.cert, federation.pub: the site admin's identity
     FEDERATION/sites/SITE/hosts/HOST/ host.key, host.cert, federation.pub: to be moved to that host
 
-Key files have mode 0600. A certificate file is text: one block of base64 per link of the chain,
-subject first; lines outside the blocks are for people and mean nothing. `federation.pub` is the key
-in one line.
+Key files have mode 0600. A certificate file is text: one block of base64 for each link of the chain, subject
+first. Lines outside the blocks are for people and mean nothing. `federation.pub` is the key in one line.
 """
 
 import secrets
@@ -62,7 +61,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 def create_federation(directory: Path) -> KeyId:
-    """Makes federation.key and federation.pub. KeyFileError if there are any."""
+    """Makes federation.key and federation.pub. Raises KeyFileError if there are any."""
     _make_folder(directory)
     _require_absent(directory, "federation.key", "federation.pub")
     identity = NaclIdentity.generate()
@@ -74,7 +73,7 @@ def create_federation(directory: Path) -> KeyId:
 def add_site(
     federation_dir: Path, site: str, *, days: float = SITE_DAYS, output: Path | None = None
 ) -> Path:
-    """Makes a site's key and certificate; answers the folder they are in. KeyFileError."""
+    """Makes a site's key and certificate. Answers the folder they are in. Raises KeyFileError."""
     _require_label(site, "site")
     federation = load_federation(federation_dir)
     folder = output or federation_dir / "sites" / site
@@ -93,7 +92,7 @@ def renew_site(
     certificate: Path | None = None,
     output: Path | None = None,
 ) -> Path:
-    """A new certificate for a site's key, in the place of the old one. KeyFileError."""
+    """Writes a new certificate for a site's key in place of the old one. Raises KeyFileError."""
     federation = load_federation(federation_dir)
     path = certificate or federation_dir / "sites" / site / "site.cert"
     old = _certified(path, Role.SITE, site, federation.key)
@@ -109,7 +108,7 @@ def renew_host(
     certificate: Path | None = None,
     output: Path | None = None,
 ) -> Path:
-    """A new certificate for a host's key, in the place of the old one. KeyFileError."""
+    """Writes a new certificate for a host's key in place of the old one. Raises KeyFileError."""
     site = load_site(site_dir)
     path = certificate or site_dir / "hosts" / host / "host.cert"
     old = _certified(path, Role.HOST, host, site.identity.key)
@@ -119,7 +118,7 @@ def renew_host(
 
 
 def load_federation(directory: Path) -> NaclIdentity:
-    """The federation's own key. KeyFileError."""
+    """The federation's own key. Raises KeyFileError."""
     path = directory / "federation.key"
     if not path.exists():
         raise KeyFileError(
@@ -131,7 +130,7 @@ def load_federation(directory: Path) -> NaclIdentity:
 def enrol_host(
     site_dir: Path, host: str, *, days: float = HOST_DAYS, output: Path | None = None
 ) -> Path:
-    """Makes a host's key and certificate; answers the folder to move to it. KeyFileError."""
+    """Makes a host's key and certificate. Answers the folder to move to it. Raises KeyFileError."""
     _require_label(host, "host")
     if not (site_dir / "site.key").exists():
         raise KeyFileError(f"{site_dir} has no site.key; `overlayctl site add NAME` makes a site")
@@ -147,14 +146,14 @@ def enrol_host(
 
 
 def load_site(directory: Path, now_s: float | None = None) -> Credentials:
-    """A site admin's identity from its folder. KeyFileError."""
+    """A site admin's identity from its folder. Raises KeyFileError."""
     return load_credentials(
         directory / "site.key", directory / "site.cert", directory / "federation.pub", now_s
     )
 
 
 def load_host(directory: Path, now_s: float | None = None) -> Credentials:
-    """A host's identity from its folder. KeyFileError."""
+    """A host's identity from its folder. Raises KeyFileError."""
     return load_credentials(
         directory / "host.key", directory / "host.cert", directory / "federation.pub", now_s
     )
@@ -165,7 +164,7 @@ def load_credentials(
 ) -> Credentials:
     """Any identity from its three files, valid at `now_s` (the wall clock's now if None).
 
-    KeyFileError if a file is missing or damaged, they do not belong together, or it has expired.
+    Raises KeyFileError if a file is missing or damaged, if they do not belong together, or if it has expired.
     """
     identity = NaclIdentity.load(key)
     chain = read_chain(certificate)
@@ -181,7 +180,7 @@ def load_credentials(
 
 
 def read_chain(path: Path) -> Chain:
-    """The chain in a certificate file, unchecked. KeyFileError."""
+    """The chain in a certificate file, unchecked. Raises KeyFileError."""
     blocks = read_small_file(path).split(_BEGIN)[1:]
     if not blocks:
         raise KeyFileError(f"{path} holds no certificate")
@@ -198,12 +197,12 @@ def read_chain(path: Path) -> Chain:
 
 
 def write_chain(path: Path, chain: Chain) -> None:
-    """A new certificate file. KeyFileError."""
+    """Writes a new certificate file. Raises KeyFileError."""
     write_new_file(path, "".join(map(_block, chain)).encode(), mode=0o644)
 
 
 def read_federation(path: Path) -> KeyId:
-    """The key in a federation.pub. KeyFileError."""
+    """The key in a federation.pub. Raises KeyFileError."""
     text = read_small_file(path).strip()
     if not is_key(text):
         raise KeyFileError(f"{path} is not a federation's key: 64 hexadecimal digits in one line")
@@ -211,7 +210,7 @@ def read_federation(path: Path) -> KeyId:
 
 
 def _certified(path: Path, role: Role, name: str, issuer: KeyId) -> Certificate:
-    """What a certificate to be renewed says, if it is of that name and issuer. KeyFileError."""
+    """What a certificate to be renewed says. Raises KeyFileError if it is of another name or issuer."""
     signed = read_chain(path)[0]
     try:
         says = read_certificate(signed)

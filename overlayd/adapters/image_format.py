@@ -13,14 +13,14 @@ from overlayd.ports.images import ImageError
 
 MANIFEST = "image.json"
 IMAGE_MAX_BYTES = 8 << 30
-"""More than any image of a kernel and an initramfs; a host's disk is not ours to fill."""
+"""More than any image of a kernel and an initramfs. A host's disk is not ours to fill."""
 
 MANIFEST_MAX_BYTES = 64 << 10
 PARTS_MAX = 16
 """Entries of the tar: a manifest, a kernel, an initrd, and room for what later formats bring."""
 
 READ_AT_ONCE_MAX_BYTES = 1 << 20
-"""tarfile reads extended headers into memory at whatever size they claim; not beyond this."""
+"""tarfile reads extended headers into memory, whatever size they claim. Here it may not go beyond this."""
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -29,7 +29,7 @@ _CMDLINE = re.compile(r"[ -~]{0,2000}")
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """`image.json`. Unknown keys are passed over, another `format` is refused."""
+    """`image.json`. Unknown keys are passed over; another `format` is refused."""
 
     name: str
     architecture: str
@@ -49,7 +49,7 @@ class _Bounded(io.FileIO):
 
 
 def check_label(name: str) -> None:
-    """ImageError if an image cannot be called that."""
+    """Raises ImageError if an image cannot have that name."""
     if not _LABEL.fullmatch(name):
         raise ImageError(
             f"{name[:80]!r} cannot be an image's name; use up to 63 letters, digits, dots, dashes and "
@@ -58,7 +58,7 @@ def check_label(name: str) -> None:
 
 
 def unpack(image: Path, target: Path) -> Manifest:
-    """Puts the parts into the new directory `target`. ImageError says what is wrong with the file."""
+    """Puts the parts into the new directory `target`. Raises ImageError, which says what is wrong."""
     target.mkdir(mode=0o700)
     try:
         with _Bounded(image) as file, tarfile.open(fileobj=file, mode="r:") as archive:

@@ -32,7 +32,7 @@ from overlayd.ports.images import ImageError, ImageFiles, ImageInfo
 Answer = TypeVar("Answer")
 
 READ_MAX_BYTES = 4 << 20
-"""One chunk for a peer: large enough to keep a link busy, small enough to hold a few in memory."""
+"""One chunk for a peer: large enough to keep a link busy, and small enough to hold a few in memory."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -48,7 +48,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class DirectoryImages:
-    """The Images port on a directory of its own, of which this is the only user."""
+    """The Images port on a directory that nothing else uses."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -64,19 +64,19 @@ class DirectoryImages:
         return await self._call(self._list)
 
     async def add(self, path: Path, name: str | None = None) -> ImageInfo:
-        """Copies a file in, verifies and unpacks it."""
+        """Copies a file in, verifies it and unpacks it."""
         return await self._call(self._add, path, name)
 
     async def remove(self, digest: str) -> None:
-        """Forgets it, and an unfinished fetch of it."""
+        """Removes an image, and an unfinished fetch of it."""
         await self._call(self._remove, digest)
 
     async def files(self, digest: str) -> ImageFiles:
-        """Paths of the parts, unpacked when it was added."""
+        """Paths of the parts, which were unpacked when the image was added."""
         return await self._call(self._files, digest)
 
     async def read(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
-        """At most READ_MAX_BYTES from `offset`, and the total size; empty at and past the end."""
+        """At most READ_MAX_BYTES from `offset`, and the total size in bytes. Empty at and past the end."""
         return await self._call(self._read, digest, offset, length)
 
     async def partial(self, digest: str) -> int:
@@ -92,7 +92,10 @@ class DirectoryImages:
         return await self._call(self._finish, digest)
 
     def any_kernel(self) -> tuple[str, str] | None:
-        """Paths of the kernel and initrd of some image here; blocking, for a trial of KVM in a thread."""
+        """Paths of the kernel and initrd of some image here; None if there is none.
+
+        It blocks: a trial of KVM calls it in a thread.
+        """
         for info in self._list():
             files = self._files(info.digest)
             return files.kernel, files.initrd
@@ -241,7 +244,7 @@ class DirectoryImages:
         return self._fetching / _checked(digest)
 
     def _check_room(self, size: int) -> None:
-        """The file and its parts, about as large again."""
+        """Raises ImageError without room for the file and its parts, which are about as large again."""
         free = shutil.disk_usage(self._directory).free
         if 2 * size > free:
             raise ImageError(
@@ -250,7 +253,7 @@ class DirectoryImages:
 
     @contextlib.contextmanager
     def _staging(self) -> Iterator[Path]:
-        """A directory that is gone afterwards, unless it was renamed to its place."""
+        """A directory to work in. It is gone afterwards, unless it was renamed to its place."""
         staging = Path(tempfile.mkdtemp(prefix="staging-", dir=self._directory))
         try:
             yield staging
@@ -277,7 +280,7 @@ def _check_size(size: int) -> None:
 
 @contextlib.contextmanager
 def _saying_no_room() -> Iterator[None]:
-    """A full disk in the port's words."""
+    """Says in the port's words that a disk is full."""
     try:
         yield
     except OSError as error:

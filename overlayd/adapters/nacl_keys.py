@@ -1,7 +1,7 @@
 """Ed25519 by PyNaCl: identities, verification, and the files keys are kept in.
 
-One Ed25519 key serves for signatures and, converted, for CURVE connections. A key file is text: a
-block of base64 between two lines, mode 0600. One that others may read is refused, as ssh does.
+One Ed25519 key serves for signatures and, converted, for CURVE connections. A key file is text: a block of
+base64 between two lines, mode 0600. A key file that others may read is refused, as ssh does.
 """
 
 import os
@@ -23,10 +23,10 @@ from protocol.trust.certificate import is_key
 from protocol.trust.signing import covered
 
 MAX_CACHED_CHECKS = 8192
-"""About 2 MiB; a directory of 2,000 peers is checked again from memory (2 us, not 77 us)."""
+"""About 2 MiB. A directory of 2,000 peers is checked again from memory (2 us, not 77 us)."""
 
 MAX_CACHED_PAIRS = 1024
-"""Peers whose keys for sealing are at hand: as many as paths through relays."""
+"""Peers whose keys for sealing are at hand: as many as there may be paths through relays."""
 
 _BEGIN = "-----BEGIN OVERLAYD PRIVATE KEY-----"
 _END = "-----END OVERLAYD PRIVATE KEY-----"
@@ -43,16 +43,16 @@ class NaclIdentity:
 
     @classmethod
     def generate(cls) -> "NaclIdentity":
-        """A new one, from the system's randomness."""
+        """A new identity, from the system's randomness."""
         return cls(SigningKey.generate().encode())
 
     @classmethod
     def load(cls, path: Path) -> "NaclIdentity":
-        """From a key file. KeyFileError if it is missing, readable by others, or not a key."""
+        """The identity in a key file. Raises KeyFileError if it is missing, readable by others, or no key."""
         return cls(_read_seed(path))
 
     def save(self, path: Path) -> None:
-        """To a new key file, mode 0600, whole or not at all. KeyFileError if there is one."""
+        """Writes a new key file, mode 0600, whole or not at all. Raises KeyFileError if there is one."""
         text = f"{_BEGIN}\n{b64encode(self._signing.encode()).decode()}\n{_END}\n"
         write_new_file(path, text.encode(), mode=0o600)
 
@@ -67,7 +67,7 @@ class NaclIdentity:
         return PeerId(self._key)
 
     def sign(self, domain: str, payload: bytes) -> bytes:
-        """64 bytes."""
+        """The signature, 64 bytes."""
         return self._signing.sign(covered(domain, payload)).signature
 
     @property
@@ -81,7 +81,7 @@ class NaclIdentity:
         return self._curve.public_key.encode()
 
     def transport_key_of(self, peer: PeerId) -> bytes | None:
-        """Curve25519, 32 bytes; None for what is no point on the curve, or one of small order."""
+        """Curve25519, 32 bytes; None if `peer` is no point on the curve, or one of small order."""
         if not is_key(peer):
             return None
         try:
@@ -91,9 +91,9 @@ class NaclIdentity:
 
 
 class NaclVerifier:
-    """A Verifier that remembers what it found genuine, newest first, up to a bound.
+    """A Verifier that remembers what it found genuine, up to a bound; the oldest goes first.
 
-    Only successes are remembered, so that nobody can push them out with rubbish.
+    It remembers only successes, so that nobody can push them out with rubbish.
     """
 
     def __init__(self, max_cached: int = MAX_CACHED_CHECKS) -> None:
@@ -124,9 +124,9 @@ class NaclVerifier:
 class NaclSealer:
     """A Sealer by XSalsa20-Poly1305, its keys by Curve25519 from the two peers' keys.
 
-    The pair's shared secret is NaCl's (crypto_box_beforenm); each direction's key is a hash of it and of both
-    names, so that a box cannot be reflected, nor mean anything where CURVE uses the same keys. Nonces are
-    random: 24 bytes never meet. The keys last as long as the peers': whoever steals one can read what was
+    The pair's shared secret is NaCl's (crypto_box_beforenm). Each direction's key is a hash of it and of both
+    names, so that a box cannot be reflected, and means nothing where CURVE uses the same keys. Nonces are
+    random: 24 bytes never meet. The keys last as long as the peers' own, so a thief of one can read what was
     recorded on a relay earlier.
     """
 
@@ -136,12 +136,12 @@ class NaclSealer:
         self._max_pairs = max_pairs
 
     def seal(self, to: PeerId, plain: bytes) -> bytes | None:
-        """40 bytes more than what is inside."""
+        """A box for `to`, 40 bytes longer than what is inside; None if `to` is no key."""
         pair = self._pair(to)
         return bytes(pair[0].encrypt(plain)) if pair is not None else None
 
     def open(self, origin: PeerId, box: bytes) -> bytes | None:
-        """What `origin` sealed for this one."""
+        """What `origin` sealed for this peer; None if it did not."""
         pair = self._pair(origin)
         if pair is None:
             return None
@@ -151,7 +151,7 @@ class NaclSealer:
             return None
 
     def _pair(self, peer: PeerId) -> tuple[SecretBox, SecretBox] | None:
-        """Keys to that peer and from it: a tenth of a millisecond to make, so the latest are kept."""
+        """Keys to that peer and from it. They take a tenth of a millisecond to make, so the latest are kept."""
         pair = self._pairs.get(peer)
         if pair is None:
             public = self._identity.transport_key_of(peer)
@@ -176,9 +176,9 @@ def _direction(secret: bytes, origin: PeerId, to: PeerId) -> SecretBox:
 
 
 def write_new_file(path: Path, content: bytes, *, mode: int) -> None:
-    """Makes a file, whole or not at all, never over another. KeyFileError says why not.
+    """Makes a file, whole or not at all, and never over another. Raises KeyFileError, which says why not.
 
-    It is written under another name and linked into place: a link fails if the name is taken.
+    It is written under another name and linked into place, because a link fails if the name is taken.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -200,7 +200,7 @@ def write_new_file(path: Path, content: bytes, *, mode: int) -> None:
 
 
 def replace_file(path: Path, content: bytes, *, mode: int) -> None:
-    """Puts a file in the place of another, whole or not at all. KeyFileError says why not."""
+    """Puts a file in place of another, whole or not at all. Raises KeyFileError, which says why not."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.unlink(missing_ok=True)
@@ -212,7 +212,7 @@ def replace_file(path: Path, content: bytes, *, mode: int) -> None:
 
 
 def read_small_file(path: Path) -> str:
-    """The text of a key or certificate file. KeyFileError."""
+    """The text of a key or certificate file. Raises KeyFileError."""
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_FILE_BYTES * 4 + 1)

@@ -1,4 +1,4 @@
-"""Port `Network` by the kernel: netns in a thread, its errors in the port's words."""
+"""The port `Network` by the kernel: netns in a thread, and its errors in the port's words."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class KernelNetwork:
-    """The networks of one host, in the network namespace this process runs in.
+    """The networks of one host, in the network namespace of this process.
 
-    `run_dir` is this host's alone and keeps what must survive the daemon; `owner_tag` is the same
-    as in the plans.
+    `run_dir` is this host's alone, and keeps what must survive the daemon. `owner_tag` is the same as in the
+    plans.
     """
 
     def __init__(self, run_dir: Path, owner_tag: str) -> None:
@@ -48,7 +48,7 @@ class KernelNetwork:
 
 
 def _apply() -> ModuleType:
-    """Loaded for the first network: most hosts carry none, and netlink's library is large."""
+    """The module, loaded for the first network: most hosts carry none, and netlink's library is large."""
     from netns import apply
 
     return apply

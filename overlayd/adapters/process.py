@@ -8,11 +8,11 @@ import signal
 from collections.abc import Mapping
 
 STDERR_TAIL_CHARACTERS = 2000
-"""Enough for a tool's last words, little enough for one log line."""
+"""Enough for a tool's last words, and little enough for one log line."""
 
 
 class ProcessError(Exception):
-    """A command could not be started, failed, or ran out of time; the text has its last words."""
+    """A command could not be started, failed, or ran out of time. The text has its last words."""
 
     def __init__(self, argv: tuple[str, ...], why: str, stderr: str, code: int | None) -> None:
         super().__init__(f"{shlex.join(argv)}: {why}" + (f": {stderr}" if stderr else ""))
@@ -30,8 +30,8 @@ async def run(
 ) -> bytes:
     """Runs a command to its end and answers its standard output.
 
-    `env` is added to ours. On a timeout, or when the caller is cancelled, the command's process
-    group is killed and waited for: nothing of it goes on. ProcessError on any failure.
+    `env` is added to ours. On a timeout, or when the caller is cancelled, the command's process group is
+    killed and waited for, so nothing of it goes on. Raises ProcessError on any failure.
     """
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
@@ -48,7 +48,7 @@ async def run(
     except OSError as error:
         raise ProcessError(argv, f"cannot be started: {error.strerror}", "", None) from error
     except asyncio.CancelledError:
-        # asyncio itself would kill only the command and then wait for what the command started.
+        # asyncio itself would kill only the command, and then wait for what that started.
         await _end(await starting)
         raise
     try:
@@ -65,7 +65,7 @@ async def run(
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """The command and all it started are gone afterwards."""
+    """Ends the command and everything it started."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

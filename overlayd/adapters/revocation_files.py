@@ -1,7 +1,7 @@
-"""Revocations as files: made offline by who issued a certificate, given to any peer with `overlayctl revoke`.
+"""Revocations as files: a certificate's issuer makes one offline, `overlayctl revoke` gives it to a peer.
 
-Text like a certificate's: one block of base64, which is the signed record as it will travel; the lines outside
-are for people and mean nothing. Nothing in it is secret.
+A file is text like a certificate's: one block of base64, which is the signed record as it will travel. The
+lines outside are for people and mean nothing. Nothing in it is secret.
 """
 
 import time
@@ -46,7 +46,7 @@ def revoke_host(
     serial: str = "",
     output: Path | None = None,
 ) -> Made:
-    """A site revokes a host's certificate: the file's, or the one of that serial. KeyFileError."""
+    """A site revokes a host's certificate: the file's, or the one of that serial. Raises KeyFileError."""
     site = load_site(site_dir)
     if serial:
         revoked = _of_serial(site.identity, site.principal.site, host, serial)
@@ -65,7 +65,7 @@ def revoke_any(
     certificate: Path | None = None,
     output: Path | None = None,
 ) -> Made:
-    """The federation revokes a site (`ams`) or a host (`ams/h1`). KeyFileError."""
+    """The federation revokes a site (`ams`) or a host (`ams/h1`). Raises KeyFileError."""
     federation = load_federation(federation_dir)
     site, _, host = name.partition("/")
     folder = federation_dir / "sites" / site
@@ -78,7 +78,7 @@ def revoke_any(
 
 
 def read_revocation_file(path: Path) -> SignedRecord:
-    """The record in a revocation file, unchecked. KeyFileError."""
+    """The record in a revocation file, unchecked. Raises KeyFileError."""
     block = read_small_file(path).partition(_BEGIN)[2].partition(_END)[0]
     if not block:
         raise KeyFileError(f"{path} holds no revocation; `overlayctl site revoke` makes one")

@@ -12,11 +12,11 @@ import yaml
 from overlayd.ports.seeds import Seed, SeedError
 
 VOLUME_ID = "cidata"
-"""By which a guest finds it."""
+"""A guest finds the seed by it."""
 
 SEED_MIN_BYTES = 384 << 10
-"""Padding, as genisoimage does: busybox's findfs gives up on a disk that ends before 68 KiB, where
-other file systems would have their superblock."""
+"""Images are padded to this, as genisoimage does. busybox's findfs gives up on a disk that ends before 68 KiB,
+where other file systems would have their superblock."""
 
 _MACHINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -30,13 +30,13 @@ class NoCloudSeeds:
         directory.chmod(0o700)
 
     async def ensure(self, machine: str, seed: Seed) -> str:
-        """Path of the ISO. SeedError: something in it a guest could not read, or no room."""
+        """Path of the ISO. Raises SeedError: no room, or a guest could not read something in it."""
         path = self._path(machine)
         await asyncio.to_thread(_ensure, path, files_of(seed))
         return str(path)
 
     async def remove(self, machine: str) -> None:
-        """Gone afterwards."""
+        """Removes the seed; it is no error if there is none."""
         await asyncio.to_thread(self._path(machine).unlink, missing_ok=True)
 
     def _path(self, machine: str) -> Path:
@@ -65,7 +65,7 @@ def files_of(seed: Seed) -> dict[str, bytes]:
 
 
 def _yaml(content: dict[str, object]) -> bytes:
-    """One line for each value: the guest's reader is a small one."""
+    """One line for each value, because the guest's reader is a small one."""
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1 << 30).encode()
 
 
@@ -92,7 +92,7 @@ def _private(path: Path) -> io.BufferedRandom:
 
 
 def _write(target: io.BufferedRandom, files: dict[str, bytes]) -> None:
-    from pycdlib import PyCdlib  # With the first seed: most hosts never write one.
+    from pycdlib import PyCdlib  # Imported with the first seed: most hosts never write one.
 
     iso = PyCdlib()
     iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident=VOLUME_ID)

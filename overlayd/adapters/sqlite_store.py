@@ -1,8 +1,8 @@
 """The store on SQLite: one file, one table, one thread.
 
 WAL with synchronous=FULL: a commit is in the log and synced before `write` returns, so what was
-acknowledged survives a kill and a power cut (sqlite.org/pragma.html#pragma_synchronous). A lock
-file beside it makes one process the owner; the lock ends with the process, however that ends.
+acknowledged survives a kill and a power cut (sqlite.org/pragma.html#pragma_synchronous). A lock file
+beside it makes one process the owner. The lock ends with the process, however that ends.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 SCHEMA_VERSION = 1
 MAX_STORE_BYTES = 1 << 30
-"""A peer's state is a few MiB. This is where a leak becomes an error instead of a full disk."""
+"""A peer's state is a few MiB. Above this a leak is an error, instead of a full disk."""
 
 _PAGE_BYTES = 4096
 _APPLICATION_ID = 0x6F766C64  # "ovld"
@@ -45,7 +45,7 @@ class SqliteStore:
         self._lock: int | None = None
 
     async def open(self) -> None:
-        """Owns it, makes it if it is not there, checks it. StoreBusy, StoreError."""
+        """Owns the store, makes it if it is not there, and checks it. Raises StoreBusy or StoreError."""
         if self._thread is not None:
             raise StoreError(f"{self._path} is open already")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
@@ -60,14 +60,15 @@ class SqliteStore:
         return await self._run(self._load)
 
     async def write(self, puts: Sequence[Put]) -> None:
-        """All of it or nothing, and on the disk before this returns. StoreFull, StoreError.
+        """Writes all of it or nothing, and has it on the disk before it returns.
 
-        A caller that is cancelled does not know whether it was written; it was, or will be.
+        Raises StoreFull or StoreError. A caller that is cancelled does not know whether it was written; it was,
+        or will be.
         """
         await self._run(lambda: self._write(puts))
 
     async def close(self) -> None:
-        """Owned no more. Closing twice is a success."""
+        """Gives the store up. It is no error to close twice."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -166,7 +167,7 @@ class SqliteStore:
 
 
 def _own(path: Path) -> int:
-    """The locked file's descriptor; it has our process id. StoreBusy names the owner."""
+    """The locked file's descriptor; the file has our process id. Raises StoreBusy, which names the owner."""
     try:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

@@ -1,7 +1,7 @@
 """Volumes as sparse files, one each, formatted when they are made and never again.
 
-A volume is made under another name and renamed when it is whole: a half-made one is never used. Room
-is counted as promised, not as used: a sparse file may yet fill up to its size.
+A volume is made under another name and renamed when it is whole, so a half-made one is never used. Room
+counts as promised, not as used, because a sparse file may yet fill up to its size.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class DirectoryVolumes:
             half.unlink()
 
     async def ensure(self, volume: str, size_bytes: int, label: str) -> str:
-        """Path of the disk. VolumeError: no room, an impossible size or label, another size here."""
+        """Path of the disk. Raises VolumeError: no room, an impossible size or label, another size here."""
         path = self._path(volume)
         _check(volume, size_bytes, label)
         async with self._making:
@@ -49,7 +49,7 @@ class DirectoryVolumes:
         return str(path)
 
     async def remove(self, volume: str) -> None:
-        """Gone afterwards."""
+        """Removes the volume; it is no error if there is none."""
         path = self._path(volume)
         async with self._making:
             await asyncio.to_thread(path.unlink, missing_ok=True)
@@ -67,7 +67,7 @@ class DirectoryVolumes:
         making = path.with_suffix(_MAKING)
         try:
             await asyncio.to_thread(_allocate, making, size_bytes)
-            # No reserve for root; journal and tables are written by need, not now.
+            # No reserve for root. Journal and tables are written when they are needed, not now.
             options = ("-q", "-F", "-m", "0", "-L", label, "-E", "lazy_itable_init=1,nodiscard")
             await run("mkfs.ext4", *options, str(making), timeout_s=MKFS_TIMEOUT_S)
             await asyncio.to_thread(_place, making, path)
@@ -127,7 +127,7 @@ def _allocate(path: Path, size_bytes: int) -> None:
 
 
 def _place(making: Path, path: Path) -> None:
-    """Flushed before it has its name, and the name flushed too."""
+    """Flushes the file before it has its name, and then the name."""
     _flush(making)
     making.rename(path)
     _flush(path.parent)

@@ -1,9 +1,9 @@
 """The acceptor: the one ROUTER a peer listens with.
 
-A connection may do one thing first: greet, with its Ed25519 key. If that key does not belong to the
-Curve25519 key the connection proved at its handshake, it is an impostor. ZeroMQ has no call to
-close one connection of a ROUTER, so its TCP socket is shut down by descriptor, after checking that
-the descriptor still leads where it did.
+A connection may do one thing first: greet, with its Ed25519 key. If that key does not belong to the Curve25519
+key that the connection proved at its handshake, it is an impostor. ZeroMQ has no call to close one connection
+of a ROUTER, so its TCP socket is shut down by descriptor, after a check that the descriptor still leads where
+it did.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from overlayd.ports.transport import Refused, TransportError, TransportEvent
 from protocol.terms.ids import PeerId
 
 GREETING_S = 6.0
-"""From TCP to greeting: one more second than ZeroMQ's own handshake may take."""
+"""From TCP to greeting: one second more than ZeroMQ's own handshake may take."""
 
 MAX_CONNECTIONS = 1024
-"""Greeted ones. Far more neighbours than a peer ever has, far fewer than descriptors."""
+"""Greeted connections: far more than a peer ever has neighbours, and far fewer than descriptors."""
 
 _ANSWER_EVERY_S = BEAT_S / 4
 """A heartbeat that comes sooner is not answered: nobody needs it."""
@@ -35,7 +35,7 @@ _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 
 
 class Accepted:
-    """One accepted connection; a Path once it is greeted."""
+    """One accepted connection, which is a Path once it is greeted."""
 
     dialled = False
 
@@ -53,11 +53,11 @@ class Accepted:
 
     @property
     def address(self) -> str:
-        """The far end."""
+        """The far end's address."""
         return f"tcp://{self.far[0]}:{self.far[1]}" if self.far else ""
 
     def send(self, frame: bytes) -> bool:
-        """False if its queue is full or it is gone."""
+        """Queues a frame; False if the queue is full or the connection is gone."""
         return self._acceptor.send_to(self, frame)
 
     def cut(self, why: str = "it closed the connection") -> None:
@@ -105,7 +105,7 @@ class Acceptor:
         return len(self._by_route) < MAX_CONNECTIONS
 
     def open(self, context: Context, listen: str) -> str:
-        """Binds and answers the address with its real port. TransportError."""
+        """Binds, and answers the address with its real port. Raises TransportError."""
         self._router = acceptor_socket(context, self._identity)
         self._monitor = self._router.get_monitor_socket(_EVENTS)
         try:
@@ -118,7 +118,7 @@ class Acceptor:
             ) from None
         self._pumps = [
             Pump(self._monitor, self._monitor_step),
-            # Only with everything read that they sent are ended connections gone.
+            # Ended connections are gone only once everything they sent is read.
             Pump(self._router, self._router_step, self._forget_ended),
         ]
         return self._router.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
@@ -135,7 +135,7 @@ class Acceptor:
         self._by_fd.clear()
 
     def send_to(self, connection: Accepted, frame: bytes) -> bool:
-        """False if its queue is full or it is gone."""
+        """Queues a frame; False if the queue is full or the connection is gone."""
         if self._router is None:
             return False
         try:
@@ -143,7 +143,7 @@ class Acceptor:
         except zmq.Again:
             return False
         except zmq.ZMQError:
-            # EHOSTUNREACH: the connection ended; the monitor says so in a moment.
+            # EHOSTUNREACH: the connection ended, and the monitor says so in a moment.
             return False
         finally:
             self._pumps[1].sent()
@@ -172,7 +172,7 @@ class Acceptor:
         elif connection.turned_away:
             return
         elif parts[-1].get("User-Id") != connection.user:
-            # A dialler may choose its route; one of an ended connection is not its to speak on.
+            # A dialler may choose its route, but it may not speak on the route of an ended connection.
             self._refused["not-its-route"] += 1
         elif len(parts) != 2:
             self._turn_away(connection, "not-a-frame", f"a message of {len(parts) - 1} parts")
@@ -189,7 +189,7 @@ class Acceptor:
             self.send_to(connection, BEAT)
 
     def _greeted(self, route: bytes, parts: list[zmq.Frame]) -> None:
-        # The monitor first: its news of this descriptor may still be waiting.
+        # The monitor comes first, since its news of this descriptor may still wait.
         self._pumps[0].drain()
         connection = self._by_fd.get(int(parts[1].get("__fd"))) if len(parts) > 1 else None
         if connection is None or connection.turned_away or connection.route:
@@ -231,7 +231,7 @@ class Acceptor:
 
 
 def _borrow(fd: int) -> tcp.socket:
-    """ZeroMQ's TCP socket under a descriptor of our own. OSError if it is none (any more)."""
+    """ZeroMQ's TCP socket under a descriptor of our own. Raises OSError if it is no longer one."""
     copy = os.dup(fd)
     try:
         return tcp.socket(fileno=copy)

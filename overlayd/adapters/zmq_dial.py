@@ -1,7 +1,7 @@
-"""The dialler: keeps one path to one peer, trying again with back-off.
+"""The dialler: keeps one path to one peer, and tries again with back-off.
 
-Every attempt is a new DEALER with its own greeting. It counts as a path when the welcome is back,
-which only the holder of the pinned key can have sent.
+Every attempt is a new DEALER with its own greeting. It counts as a path once the welcome is back, which only
+the holder of the pinned key can have sent.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ ATTEMPT_S = 6.0
 BACK_OFF_FIRST_S = 0.1
 BACK_OFF_MOST_S = 15.0
 STEADY_S = 5.0
-"""A path that held this long starts the back-off afresh."""
+"""After a path that held this long the back-off starts afresh."""
 
 _EVENTS = (
     zmq.EVENT_CLOSED
@@ -81,7 +81,7 @@ class Dialler:
         self._attempt()
 
     def send(self, frame: bytes) -> bool:
-        """False if its queue is full or it is not up."""
+        """Queues a frame; False if the queue is full or the path is not up."""
         if self._socket is None or self._up_since_s is None:
             return False
         try:
@@ -94,7 +94,7 @@ class Dialler:
         return True
 
     def redirect(self, address: str) -> None:
-        """Another address: for the next attempt, which is now if the path is not up."""
+        """Takes another address for the next attempt, which is now if the path is not up."""
         if address == self.address:
             return
         self.address = address
@@ -121,7 +121,7 @@ class Dialler:
             self._socket.connect(self.address)
             self._socket.send(self._greeting, zmq.NOBLOCK)
         except zmq.ZMQError as error:
-            # Out of descriptors or memory: it may be better in a while.
+            # Out of descriptors or memory, which may be better in a while.
             self._retry(up_since_s=None, why=f"this host: {error.strerror}")
             return
         self._pumps = [

@@ -1,7 +1,7 @@
 """The gate: answers ZeroMQ's authentication requests (ZAP, rfc.zeromq.org/spec/27) in this process.
 
-At the handshake only the far end's Curve25519 key is known. The gate keeps out denied keys and too
-many connections; everybody else is let in as far as the greeting, with the key as their `User-Id`.
+At the handshake only the far end's Curve25519 key is known. The gate keeps out denied keys and too many
+connections. It lets everybody else in as far as the greeting, with the key as `User-Id`.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ _ENDPOINT = "inproc://zeromq.zap.01"
 
 
 class Gate:
-    """Bound before any server socket of the context is, and closed after them."""
+    """The handler of authentication. It is bound before any server socket of the context, and closed after."""
 
     def __init__(
         self, context: Context, refused: Counter[str], has_room: Callable[[], bool]
@@ -30,7 +30,7 @@ class Gate:
         self._pump = Pump(self._socket, self._step)
 
     def close(self) -> None:
-        """Answers no more: nobody can connect."""
+        """Stops answering, so that nobody can connect."""
         self._pump.close()
         self._socket.close()
 

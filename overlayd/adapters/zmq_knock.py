@@ -1,7 +1,7 @@
-"""A knock: one handshake with whoever listens at an address, to see whether it is that peer; then gone.
+"""A knock: one handshake at an address, to see whether that peer answers there, and no more.
 
-The handshake is CURVE's, with the peer's key pinned: only its holder completes it, so a stranger at the same
-private address is not taken for the peer. Nothing is sent afterwards; to the other end it is a connection
+The handshake is CURVE's, with the peer's key pinned. Only the key's holder completes it, so a stranger at the
+same private address is not taken for the peer. Nothing is sent afterwards: to the other end it is a connection
 that never greeted.
 """
 
@@ -29,8 +29,9 @@ _EVENTS = (
 
 
 class Knock:
-    """Tells `on_done(peer, reached)` once, unless it is closed before. zmq.ZMQError if there is no room for
-    it.
+    """Calls `on_done(peer, reached)` once, unless it is closed before.
+
+    Raises zmq.ZMQError if there is no room for it.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Knock:
         self._timer = asyncio.get_running_loop().call_later(KNOCK_S, self._done, False)
 
     def close(self) -> None:
-        """Whatever it has come to."""
+        """Ends the knock, however far it has come."""
         if self._pump is not None:
             self._pump.close()
             self._pump = None

@@ -1,8 +1,8 @@
 """Paths by peer: when a peer is up, and which path a frame takes.
 
 Two peers that dial each other have two paths, and one of them is enough. A greeting carries the
-*instance*, eight random bytes chosen when a transport opens: a path of another instance means that
-the peer is another process, so what was said to the old one is void.
+*instance*, eight random bytes chosen when a transport opens. A path of another instance means that the peer
+is another process, so what was said to the old one is void.
 """
 
 from collections.abc import Callable
@@ -23,14 +23,14 @@ class Path(Protocol):
     instance: bytes
     dialled: bool
     heard_s: float
-    """When a frame came, by the loop's clock."""
+    """When the last frame came, by the loop's clock."""
     said_s: float
-    """When one was sent."""
+    """When the last frame was sent."""
     beat_s: float
     """When the last heartbeat was sent."""
 
     def send(self, frame: bytes) -> bool:
-        """Queues it; False if the queue is full or the connection gone."""
+        """Queues a frame; False if the queue is full or the connection gone."""
 
     def cut(self, why: str = ...) -> None:
         """Closes this connection. A dialled one is dialled again."""
@@ -44,7 +44,7 @@ class PathTable:
         self._paths: dict[PeerId, list[Path]] = {}
 
     def add(self, path: Path) -> None:
-        """A path was greeted. It replaces those of another instance; an accepted one, another."""
+        """A path was greeted. It replaces those of another instance; an accepted path replaces another one."""
         paths = self._paths.get(path.peer, [])
         old = [
             other
@@ -63,7 +63,7 @@ class PathTable:
             other.cut()
 
     def remove(self, path: Path, why: str) -> None:
-        """A path is gone; not an error if it was not there."""
+        """A path is gone. It is no error if it was not there."""
         paths = self._paths.get(path.peer, [])
         if path not in paths:
             return
@@ -77,27 +77,27 @@ class PathTable:
         return path in self._paths.get(path.peer, ())
 
     def best(self, peer: PeerId) -> Path | None:
-        """The path a frame takes: the one we dialled if there is one, always it, to keep order."""
+        """The path a frame takes: the one we dialled if there is one, and always the same, to keep order."""
         paths = self._paths.get(peer)
         if not paths:
             return None
         return next((path for path in paths if path.dialled), paths[-1])
 
     def of(self, peer: PeerId) -> tuple[Path, ...]:
-        """All of a peer's."""
+        """All paths of a peer."""
         return tuple(self._paths.get(peer, ()))
 
     def all(self) -> list[Path]:
-        """Everybody's."""
+        """All paths of all peers."""
         return [path for paths in self._paths.values() for path in paths]
 
     def peers(self) -> tuple[PeerId, ...]:
-        """Who is up."""
+        """The peers that are up."""
         return tuple(self._paths)
 
 
 def greeting(peer: PeerId, instance: bytes) -> bytes:
-    """The first frame of a path, each way: who speaks, and which process of theirs."""
+    """The first frame of a path, each way: which peer speaks, and which process of it."""
     return _MAGIC + bytes.fromhex(peer) + instance
 
 

@@ -1,8 +1,8 @@
-"""ZeroMQ sockets on the asyncio loop: made with every limit set, read without starving anybody.
+"""ZeroMQ sockets on the asyncio loop: made with every limit set, and read without starving anybody.
 
-A ZeroMQ descriptor is edge-triggered: it becomes readable when something changed, not while
-something waits. So after each edge, and after each send (which may swallow an edge), a socket is
-read until it is empty, in turns of at most TURN messages.
+A ZeroMQ descriptor is edge-triggered: it becomes readable when something changed, not while something waits.
+So after each edge, and after each send (which may swallow an edge), a socket is read until it is empty, in
+turns of at most TURN messages.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ from overlayd.ports.keys import Identity
 from protocol.wire.limits import MAX_FRAME_BYTES
 
 TURN = 4
-"""Messages read before others get their turn."""
+"""How many messages are read before others get their turn."""
 
 QUEUE_FRAMES = 256
-"""Frames queued for one path, each way. A burst of gossip fits; a peer that reads nothing costs no
-more than this."""
+"""Frames queued for one path, each way. A burst of gossip fits, and a peer that reads nothing costs no more
+than this."""
 
 HANDSHAKE_MS = 5000
 CONNECT_MS = 3000
 MAX_SOCKETS = 8192
 
 _CURVE_OVERHEAD_BYTES = 256
-"""What encryption adds to a frame, generously."""
+"""What encryption adds to a frame, with room to spare."""
 
 Socket = zmq.Socket[bytes]
 Context = zmq.Context[Socket]
@@ -56,18 +56,18 @@ class Pump:
             self._next = self._loop.call_soon(self._turn)
 
     def sent(self) -> None:
-        """To be called after each send, which may have swallowed an edge."""
+        """Call this after each send, which may have swallowed an edge."""
         if not self._closed and self._has_some():
             self.wake()
 
     def drain(self) -> None:
-        """Reads now, at most as much as can be queued."""
+        """Reads now, but at most as much as can be queued."""
         for _ in range(4 * QUEUE_FRAMES):
             if not self._one():
                 return
 
     def close(self) -> None:
-        """Reads no more. To be called before the socket is closed."""
+        """Stops reading. Call this before the socket is closed."""
         if not self._closed:
             self._closed = True
             self._loop.remove_reader(self._fd)
@@ -90,7 +90,7 @@ class Pump:
     def _one(self) -> bool:
         if self._closed:
             return False
-        # Asking costs a tenth of the exception that trying in vain would raise.
+        # To ask costs a tenth of the exception that a try in vain would raise.
         if not self._has_some():
             self._empty()
             return False
@@ -103,14 +103,14 @@ class Pump:
 
 
 def new_context() -> Context:
-    """One I/O thread: a peer has tens of paths, not thousands."""
+    """A context with one I/O thread, since a peer has tens of paths, not thousands."""
     context: Context = zmq.Context(io_threads=1)
     context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
     return context
 
 
 def acceptor_socket(context: Context, identity: Identity) -> Socket:
-    """A ROUTER that knows who sends, and says when it cannot reach whom it should."""
+    """A ROUTER that knows the sender of each frame, and says when it cannot reach a receiver."""
     socket = _limited(context.socket(zmq.ROUTER))
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     socket.setsockopt(zmq.CURVE_SERVER, 1)
@@ -120,7 +120,7 @@ def acceptor_socket(context: Context, identity: Identity) -> Socket:
 
 
 def dialler_socket(context: Context, identity: Identity, server_key: bytes) -> Socket:
-    """A DEALER for one connection: it never reconnects by itself, so that each has its greeting."""
+    """A DEALER for one connection. It never reconnects by itself, so that each connection has its greeting."""
     socket = _limited(context.socket(zmq.DEALER))
     socket.setsockopt(zmq.RECONNECT_IVL, -1)
     socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)

@@ -1,7 +1,7 @@
-"""The transport on ZeroMQ: one ROUTER bound, one DEALER per connection dialled, CURVE on both.
+"""The transport on ZeroMQ: one ROUTER bound, one DEALER for each connection dialled, CURVE on both.
 
-Read first: zmq_paths (what merges), zmq_accept, zmq_dial, zmq_beat, zmq_gate, zmq_sockets. This file joins
-them and counts. All of it runs on the loop's thread; ZeroMQ's own does the cryptography.
+Read zmq_paths (what merges), zmq_accept, zmq_dial, zmq_beat, zmq_gate and zmq_sockets first. This file joins
+them and counts. All of it runs on the loop's thread; ZeroMQ's own thread does the cryptography.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from protocol.terms.ids import PeerId
 from protocol.wire.limits import MAX_FRAME_BYTES
 
 MAX_KNOCKS = 64
-"""At once; each is a socket and its monitor, for three seconds at most."""
+"""Knocks at once. Each is a socket and its monitor, for three seconds at most."""
 
 MAX_COUNTED = 4096
 """Peers whose traffic is counted at a time."""
@@ -64,13 +64,13 @@ class ZmqTransport:
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """The address it listens at."""
         if not self._address:
             raise TransportError("this transport is not open")
         return self._address
 
     async def open(self, listen: str, on_event: Callable[[TransportEvent], None]) -> None:
-        """Listens on `tcp://IPv4:PORT`. TransportError."""
+        """Listens on `tcp://IPv4:PORT`. Raises TransportError."""
         if self._context is not None:
             raise TransportError("this transport was opened before")
         self._loop = asyncio.get_running_loop()
@@ -95,7 +95,7 @@ class ZmqTransport:
         self._heart = Heart(self._loop, self._paths.all, self._slept)
 
     def dial(self, peer: PeerId, address: str) -> None:
-        """Keeps a path to the peer. Refused, and no more, for what can never come up."""
+        """Keeps a path to the peer. If it can never come up, there is a Refused and no more."""
         if self._context is None or self._on_event is None:
             raise TransportError("this transport is not open")
         key = self._identity.transport_key_of(peer)
@@ -118,7 +118,7 @@ class ZmqTransport:
             )
 
     def knock(self, peer: PeerId, address: str) -> None:
-        """Tries once whether the peer answers there."""
+        """Tries once whether the peer answers at `address`."""
         if self._context is None or self._on_event is None:
             raise TransportError("this transport is not open")
         key = self._identity.transport_key_of(peer)
@@ -141,7 +141,7 @@ class ZmqTransport:
             self._paths.remove(path, "hung up")
 
     def deny(self, peers: Set[PeerId]) -> None:
-        """These, and only these, are refused from now on."""
+        """Refuses these peers, and only these, from now on."""
         self._denied = frozenset(peers)
         if self._readiness is not None:
             keys = (self._identity.transport_key_of(peer) for peer in peers)
@@ -164,7 +164,7 @@ class ZmqTransport:
         return True
 
     async def close(self) -> None:
-        """Everything closed at once."""
+        """Closes everything at once."""
         self._on_event = None
         self._events.clear()
         if self._heart is not None:
@@ -204,7 +204,7 @@ class ZmqTransport:
         if self._events or self._on_event is None:
             self._emit(event)
         else:
-            # Read in a turn of the loop of its own: nothing waits before it, and it need not wait.
+            # It is read in a turn of the loop of its own: nothing waits before it, and it need not wait.
             self._on_event(event)
 
     def _knocked(self, peer: PeerId, reached: bool) -> None:
@@ -218,7 +218,7 @@ class ZmqTransport:
         self._emit(Refused(dialler.address, why, dialler.peer))
 
     def _slept(self, for_s: float) -> None:
-        """Before what waits: what was lost meanwhile was lost by this process."""
+        """Tells of it before what waits: this process itself lost what was lost meanwhile."""
         self._emit(Slept(for_s))
         self._events.rotate(1)
 
@@ -231,7 +231,7 @@ class ZmqTransport:
         return traffic
 
     def _emit(self, event: TransportEvent) -> None:
-        """Events wait for the loop's next round: never from inside a call, always in order."""
+        """Queues an event for the loop's next round: never from inside a call, and always in order."""
         if self._loop is None or self._on_event is None:
             return
         self._events.append(event)

@@ -2,7 +2,7 @@
 
 import os
 
-# libvirt opens its log when it is first imported. In the embedded driver that log is our stderr,
-# and what it says there (each refusal, a warning per guest) reaches us as exceptions anyway.
-# Whoever debugs libvirt sets LIBVIRT_LOG_OUTPUTS=1:stderr.
+# libvirt opens its log when it is first imported. In the embedded driver that log is our stderr, and what it
+# says there (each refusal, a warning for each guest) reaches us as exceptions anyway. To debug libvirt, set
+# LIBVIRT_LOG_OUTPUTS=1:stderr.
 os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null")

@@ -31,18 +31,17 @@ _TOLD = frozenset(
         libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED,
     }
 )
-"""Life cycle events that change what a machine does; definitions come and go with our own calls."""
+"""Life cycle events that change what a machine does. Definitions come and go with our own calls."""
 
 
 class LibvirtCompute:
     """Machines by any of libvirt's drivers.
 
-    `uri` is `qemu:///embed?root=DIR`, `qemu:///system`, `lxc:///` or `test:///...`. `owner` is
-    written into each domain, and only those with the same one are seen: several daemons can share a
-    libvirtd. What is learnt by trying (KVM, QEMU's abilities) is kept in `cache_dir`, which several
-    daemons of one host may share; by default it is in `state_dir`. `find_kernel` answers the kernel
-    and initrd of any image here, for the trial of KVM, which has `trial_s` seconds; without it, or
-    with `kvm="never"`, guests are emulated.
+    `uri` is `qemu:///embed?root=DIR`, `qemu:///system`, `lxc:///` or `test:///...`. `owner` is written into
+    each domain, and only domains with the same owner are seen, so several daemons can share a libvirtd. What
+    trials find (KVM, QEMU's abilities) is kept in `cache_dir`, which several daemons of one host may share; by
+    default it is in `state_dir`. `find_kernel` answers the kernel and initrd of any image here, for the trial
+    of KVM, which has `trial_s` seconds. Without it, or with `kvm="never"`, guests are emulated.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class LibvirtCompute:
         self._callback: int | None = None
 
     async def open(self, on_change: Callable[[str], None]) -> ComputeOffer:
-        """Connects and probes. Also told are changes we asked for: look again, do not assume."""
+        """Connects and probes. `on_change` also hears of changes we asked for: look again, do not assume."""
         type_, why = await self._call(self._probe)
         loop = asyncio.get_running_loop()
 
@@ -79,7 +78,7 @@ class LibvirtCompute:
         return await self._call(self._connect, type_, why, tell)
 
     async def reconsider(self) -> ComputeOffer:
-        """Probes again: an image may have come to try KVM with. What runs already is not touched."""
+        """Probes again, since an image to try KVM with may have come. Running machines are not touched."""
         self._opened()
         return self._use(*await self._call(self._probe))
 
@@ -92,23 +91,23 @@ class LibvirtCompute:
         return await self._call(self._opened().observe)
 
     async def start(self, machine: Machine) -> None:
-        """Running afterwards, with this boot and this quantum; a paused one goes on."""
+        """Brings a machine to running with this boot and this quantum. A paused one goes on."""
         await self._call(self._opened().start, machine)
 
     async def pause(self, name: str) -> None:
-        """Stops its vcpus."""
+        """Stops a machine's vcpus."""
         await self._call(self._opened().pause, name)
 
     async def resume(self, name: str) -> None:
-        """Goes on."""
+        """Lets a machine go on."""
         await self._call(self._opened().resume, name)
 
     async def save(self, name: str) -> None:
-        """Its memory on disk, nothing of it running."""
+        """Saves a machine: its memory is on disk afterwards, and nothing of it runs."""
         await self._call(self._opened().save, name)
 
     async def stop(self, name: str) -> None:
-        """Gone afterwards."""
+        """Ends a machine; it is no error if there is none."""
         await self._call(self._opened().stop, name)
 
     def _opened(self) -> Domains:
@@ -117,7 +116,7 @@ class LibvirtCompute:
         return self._domains
 
     async def _call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
-        """In a thread; what libvirt says becomes our error, with what was asked."""
+        """Calls in a thread. What libvirt says becomes our error, with what was asked."""
         try:
             return await asyncio.to_thread(function, *arguments)
         except libvirt.libvirtError as error:
@@ -140,7 +139,7 @@ class LibvirtCompute:
         ensure_event_loop()
         connection = libvirt.open(self._uri)
         if type_ in (DomainType.QEMU, DomainType.KVM):
-            # Or the first guest waits some seconds for libvirt to learn what QEMU can do.
+            # Otherwise the first guest waits some seconds for libvirt to learn what QEMU can do.
             connection.getDomainCapabilities(EMULATOR, platform.machine(), "q35", type_.value)
         self._callback = connection.domainEventRegisterAny(
             None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, tell, None
@@ -149,7 +148,7 @@ class LibvirtCompute:
         return self._use(type_, why)
 
     def _use(self, type_: DomainType, why: str) -> ComputeOffer:
-        """Makes machines of that type from now on; answers what is offered so."""
+        """Makes machines of that type from now on. Answers what the host offers with it."""
         assert self._connection is not None
         driver = Driver(
             type=type_,

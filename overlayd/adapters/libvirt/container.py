@@ -1,7 +1,7 @@
 """A container's root file system: the image's initramfs unpacked, the seed's files put into it.
 
-An image boots as a virtual machine; as a container the host's kernel takes the place of its own,
-and its init finds the seed's files in /run/seed instead of on a disk.
+An image boots as a virtual machine. In a container the host's kernel takes the place of the image's, and its
+init finds the seed's files in /run/seed instead of on a disk.
 """
 
 import gzip
@@ -20,7 +20,7 @@ class _NoSeed(Exception):
 
 
 def make_root(machine: Machine) -> None:
-    """Made anew for each start, like a virtual machine's memory. ComputeError if it cannot be."""
+    """Makes the root anew for each start, like a virtual machine's memory. Raises ComputeError."""
     root = Path(container_root(machine))
     remove_root(str(root))
     root.mkdir(mode=0o755, parents=True)
@@ -38,14 +38,14 @@ def make_root(machine: Machine) -> None:
 
 
 def remove_root(root: str) -> None:
-    """Gone afterwards."""
+    """Removes the root; it is no error if there is none."""
     if Path(root).exists():
         shutil.rmtree(root)
 
 
 def _copy_seed(iso_path: Path, target: Path) -> None:
     target.mkdir(mode=0o700, parents=True)
-    from pycdlib import PyCdlib  # With the first container: most hosts never make one.
+    from pycdlib import PyCdlib  # Imported with the first container: most hosts never make one.
     from pycdlib.pycdlibexception import PyCdlibException
 
     iso = PyCdlib()

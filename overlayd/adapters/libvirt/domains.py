@@ -1,8 +1,8 @@
 """What is done to domains, by blocking calls: run them in a thread.
 
-Domains are persistent: libvirt then still knows a guest that shut down by itself, also after a
-restart of this process or of the host. Which start of the machine a domain is (`boot`) stands in
-its metadata, and is compared before anything is done: that makes each call idempotent.
+Domains are persistent, so libvirt still knows a guest that shut down by itself, even after a restart of this
+process or of the host. A domain's metadata says which start of the machine it is (`boot`). That is compared
+before anything is done, which makes each call idempotent.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from overlayd.adapters.libvirt.xml import (
 from overlayd.ports.compute import ComputeError, Machine, MachineSeen, MachineState
 
 SOCKET_MAX_CHARACTERS = 107
-"""What fits into a Unix socket's address."""
+"""How long a path fits into a Unix socket's address."""
 
 _STATES = {
     libvirt.VIR_DOMAIN_NOSTATE: MachineState.RUNNING,
@@ -51,7 +51,7 @@ class Domains:
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def observe(self) -> tuple[MachineSeen, ...]:
-        """Every domain of ours, by name. One that vanishes meanwhile is left out."""
+        """Every domain of ours, by name. A domain that vanishes meanwhile is left out."""
         seen = []
         for domain in self._connection.listAllDomains(0):
             try:
@@ -64,7 +64,7 @@ class Domains:
         return tuple(sorted(seen, key=lambda machine: machine.name))
 
     def start(self, machine: Machine) -> None:
-        """Running afterwards with this boot and this quantum."""
+        """Brings a machine to running with this boot and this quantum."""
         self._check(machine)
         with self._locks[machine.name]:
             domain = self._find(machine)
@@ -81,7 +81,7 @@ class Domains:
             self._make(machine)
 
     def pause(self, name: str) -> None:
-        """Stops its vcpus; already paused is a success."""
+        """Stops a machine's vcpus. It is no error if they are stopped."""
         with self._locks[name]:
             domain = self._ours(name)
             if domain is None or not domain.isActive():
@@ -90,7 +90,7 @@ class Domains:
                 domain.suspend()
 
     def resume(self, name: str) -> None:
-        """Goes on; running already is a success."""
+        """Lets a machine go on. It is no error if it runs."""
         with self._locks[name]:
             domain = self._ours(name)
             if domain is None or not domain.isActive():
@@ -99,8 +99,8 @@ class Domains:
                 domain.resume()
 
     def save(self, name: str) -> None:
-        """libvirt's managed save: the image is its own, and starting the domain restores it. Killed in the
-        middle of it, libvirt lets the guest go on when it finds it again."""
+        """Saves a machine by libvirt's managed save: the image is libvirt's own, and a start restores it. If
+        libvirt is killed in the middle, it lets the guest go on when it finds it again."""
         if self._driver.type is DomainType.LXC:
             raise ComputeError(f"{name} cannot be suspended: containers cannot be saved to disk")
         with self._locks[name]:
@@ -114,18 +114,18 @@ class Domains:
             except libvirt.libvirtError:
                 if domain.isActive():
                     raise
-                # It ended by itself meanwhile: there is nothing to save.
+                # The machine ended by itself meanwhile, so there is nothing to save.
                 raise ComputeError(f"{name} cannot be saved: it has ended") from None
 
     def stop(self, name: str) -> None:
-        """Gone afterwards; no such domain is a success."""
+        """Ends a machine. It is no error if there is no such domain."""
         with self._locks[name]:
             domain = self._ours(name)
             if domain is not None:
                 self._end(domain)
 
     def _check(self, machine: Machine) -> None:
-        """What libvirt would refuse late, or worse, take for something else."""
+        """Refuses what libvirt would refuse late or, worse, take for something else."""
         if cpu_quota_us(machine.cpu_milli) < QUOTA_MIN_US:
             raise ComputeError(
                 f"{machine.name}: a cap of {machine.cpu_milli} thousandths of a cpu is too small; "
@@ -150,7 +150,7 @@ class Domains:
             )
 
     def _find(self, machine: Machine) -> libvirt.virDomain | None:
-        """The domain of that name; ComputeError if the name or the UUID is somebody else's."""
+        """The domain of that name. Raises ComputeError if another owner has the name or the UUID."""
         domain = self._ours(machine.name)
         if domain is not None and domain.UUIDString() == machine.uuid:
             return domain
@@ -171,7 +171,7 @@ class Domains:
         )
 
     def _ours(self, name: str) -> libvirt.virDomain | None:
-        """None if there is none; ComputeError if there is one that is not ours."""
+        """The domain of that name; None if there is none. Raises ComputeError if it is not ours."""
         try:
             domain = self._connection.lookupByName(name)
         except libvirt.libvirtError as error:
@@ -185,7 +185,7 @@ class Domains:
         return domain
 
     def _goes_on(self, domain: libvirt.virDomain, machine: Machine) -> bool:
-        """Brings the right boot to running with the right quantum; False if it is over."""
+        """Brings the right boot to running with the right quantum. False if that boot is over."""
         if not domain.isActive():
             if self._driver.type is DomainType.LXC or not domain.hasManagedSaveImage():
                 return False
@@ -250,7 +250,7 @@ class Domains:
 
     def _seen(self, domain: libvirt.virDomain, mark: dict[str, str]) -> MachineSeen:
         _, limit_kib, balloon_kib, _, cpu_time_ns = domain.info()
-        # For a container the second is what it uses, not what it may use.
+        # For a container the second number is what it uses, not what it may use.
         memory_kib = limit_kib if self._driver.type is DomainType.LXC else balloon_kib
         state = _state(domain)
         lxc = self._driver.type is DomainType.LXC
@@ -274,8 +274,8 @@ class Domains:
         return f"{prefix}_period", f"{prefix}_quota"
 
     def _cap(self, domain: libvirt.virDomain, running: bool) -> int:
-        """The cap in force by the kernel's word; what is written in the domain where none runs, or
-        where libvirt, just opened, has not found the control group of an earlier life's guest yet.
+        """The cap in force, as the kernel says it. If no guest runs, it is what the domain says; also if
+        libvirt was just opened and has not found the control group of an earlier life's guest yet.
         """
         period = quota = 0
         if running and self._driver.type is not DomainType.TEST:
@@ -296,7 +296,7 @@ def _state(domain: libvirt.virDomain) -> MachineState:
 
 
 def _unless_gone(act: Callable[[], object]) -> None:
-    """Somebody may end a domain between our look and our act: the guest itself, for one."""
+    """A domain may end between our look and our act: its guest may end it, for one."""
     try:
         act()
     except libvirt.libvirtError as error:

@@ -8,7 +8,7 @@ import msgspec
 from overlayd.ports.compute import Accelerator, ComputeError
 
 ROOT_MAX_CHARACTERS = 50
-"""A Unix socket's path has at most 107; below its root libvirt puts up to 57 of its own."""
+"""A Unix socket's path has at most 107 characters. Below its root libvirt puts up to 57 of its own."""
 
 
 class DomainType(StrEnum):
@@ -38,14 +38,14 @@ class Driver(msgspec.Struct, frozen=True):
 
     type: DomainType
     owner: str = "overlayd"
-    """Written into each domain; only those with the same owner are ours."""
+    """It is written into each domain. Only domains with the same owner are ours."""
     architecture: str = "x86_64"
     as_root: bool = False
     """Whether a guest must be told to run as root to reach its files (`qemu:///system`)."""
 
 
 def domain_type(uri: str) -> DomainType:
-    """The type before any trial of KVM: emulation for QEMU. ComputeError for an unknown URI."""
+    """The type before any trial of KVM: emulation for QEMU. Raises ComputeError for an unknown URI."""
     scheme = urlsplit(uri).scheme.partition("+")[0]
     if scheme == "qemu":
         return DomainType.QEMU
@@ -58,7 +58,7 @@ def domain_type(uri: str) -> DomainType:
 
 
 def embed_root(uri: str) -> str | None:
-    """DIR of `qemu:///embed?root=DIR`, None for any other URI. ComputeError if it cannot work."""
+    """DIR of `qemu:///embed?root=DIR`; None for any other URI. Raises ComputeError if it cannot work."""
     parts = urlsplit(uri)
     if parts.scheme != "qemu" or parts.path != "/embed":
         return None

@@ -1,6 +1,6 @@
 """libvirt's QEMU driver inside our own process: what its root directory must hold before it opens.
 
-One process has at most one root, from its first opening to its end: that is libvirt's rule.
+By libvirt's rule a process has at most one root, from its first opening to its end.
 """
 
 import pwd
@@ -20,11 +20,11 @@ namespaces = []
 """
 
 BUILT_IN_USER = "libvirt-qemu"
-"""Debian's libvirt looks this account up before it reads its configuration, or gives up."""
+"""Debian's libvirt looks this account up before it reads its configuration. Without the account it gives up."""
 
 
 def prepare_root(root: Path, cache_dir: Path) -> None:
-    """Directories 0700 and the configuration; what QEMU can do is learnt once per `cache_dir`."""
+    """Makes directories (0700) and the configuration. What QEMU can do is learnt once for each `cache_dir`."""
     _check_account()
     settings = root / "etc" / "qemu.conf"
     settings.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""Does KVM really run a guest here? Asked by running one.
+"""Does KVM really run a guest here? We run one to see.
 
-That /dev/kvm opens and answers its ioctls proves nothing: inside some virtual machines it does, and
-yet no stock kernel ever gets through its boot; it hangs, or QEMU aborts on a register the outer
-hypervisor refuses. So a real image's kernel is started under KVM, and is believed once it says that
-it runs its init. The verdict is kept with what it depends on, so that it is reached once.
+It proves nothing that /dev/kvm opens and answers its ioctls. Inside some virtual machines it does, and yet no
+stock kernel ever gets through its boot: it hangs, or QEMU aborts on a register that the outer hypervisor
+refuses. So a real image's kernel is started under KVM, and KVM is believed once that kernel says that it runs
+its init. The verdict is kept with what it depends on, so that it is reached once.
 """
 
 import contextlib
@@ -25,11 +25,11 @@ PROOF = b"as init process"
 """The kernel says `Run /init as init process` when it hands over to user space."""
 
 KernelFinder = Callable[[], tuple[str, str] | None]
-"""Answers (kernel, initrd) of any image this host has, or None."""
+"""Answers the paths (kernel, initrd) of any image this host has, or None."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What was found, and under which circumstances it holds."""
+    """What was found, and the circumstances under which it holds."""
 
     works: bool
     why: str
@@ -39,7 +39,7 @@ class Verdict(msgspec.Struct, frozen=True):
 def kvm_verdict(cache_dir: Path, find_kernel: KernelFinder, deadline_s: float) -> tuple[bool, str]:
     """Whether to use KVM and why, from an earlier trial if nothing it depends on has changed.
 
-    A cloud kernel reaches its init in well under a second when KVM works; `deadline_s` is for when not.
+    If KVM works, a cloud kernel reaches its init in well under a second. `deadline_s` is for when it does not.
     """
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         return False, f"emulated: {DEVICE} is not there or not ours to use"
@@ -97,7 +97,7 @@ def try_kvm(kernel: str, initrd: str, deadline_s: float) -> tuple[bool, str]:
 
 
 def _listen(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, bool]:
-    """What it printed by then, and whether it ended by itself."""
+    """What the process printed by then, and whether it ended by itself."""
     said = b""
     output = process.stdout
     assert output is not None
@@ -113,7 +113,7 @@ def _listen(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes,
 
 
 def _circumstances() -> str:
-    """The host's kernel, cpu and emulator: with another of these, the trial is made again."""
+    """The host's kernel, cpu and emulator. If one of these changes, the trial is made again."""
     emulator = shutil.which(EMULATOR)
     status = Path(emulator).stat() if emulator else None
     about = (

@@ -1,12 +1,12 @@
 """A machine as libvirt domain XML: pure functions, compared with golden files in the tests.
 
-The guest is made as light as emulation wants it: no video, no USB, no option ROMs, virtio devices
-straight on the root bus instead of one PCIe port each. The seed is a read-only virtio disk rather
-than a CD drive: the guest needs no ATA or SCSI for it.
+The guest is light, for emulation: no video, no USB, no option ROMs, and virtio devices straight on the root bus
+instead of one PCIe port each. The seed is a read-only virtio disk rather than a CD drive, so the guest needs no
+ATA or SCSI for it.
 
-The quantum: `global_quota` over `global_period` caps the whole process, its vcpus and its emulator
-threads together, so that 1500 really is one and a half host cpus. Shares follow the cap, so that
-guests that compete get what they were promised in proportion.
+The quantum: `global_quota` over `global_period` caps the whole process, its vcpus and its emulator threads
+together, so that 1500 really is one and a half host cpus. Shares follow the cap, so that guests that compete
+get what they were promised in proportion.
 """
 
 from xml.etree import ElementTree as ET
@@ -15,10 +15,10 @@ from overlayd.adapters.libvirt.driver import DomainType, Driver
 from overlayd.ports.compute import Disk, Machine, Nic
 
 NAMESPACE = "urn:overlayd:machine:1"
-"""Of the metadata element that marks a domain as ours."""
+"""The namespace of the metadata element that marks a domain as ours."""
 
 PERIOD_US = 100_000
-"""Over which the cpu cap holds, the kernel's default."""
+"""The cpu cap holds over so many microseconds, the kernel's default."""
 
 QUOTA_MIN_US = 1_000
 """libvirt refuses less: a hundredth of a cpu."""
@@ -27,13 +27,13 @@ FIRST_SLOT, LAST_SLOT = 4, 30
 """PCI slots of the root bus that are ours; the others are libvirt's (host bridge, ISA)."""
 
 DEVICES_MAX = LAST_SLOT - FIRST_SLOT + 1 - 3
-"""Disks and cards of one machine: seed, balloon and random source have a slot too."""
+"""Disks and cards of one machine. Seed, balloon and random source have a slot, too."""
 
 _EMULATORS = {DomainType.LXC: "/usr/lib/libvirt/libvirt_lxc"}
 
 
 def domain_xml(machine: Machine, driver: Driver) -> str:
-    """The whole `<domain>`; the same arguments always give the same text."""
+    """The whole `<domain>`. The same arguments always give the same text."""
     ET.register_namespace("overlayd", NAMESPACE)
     domain = ET.Element("domain", type=driver.type.value)
     _text(domain, "name", machine.name)
@@ -61,12 +61,12 @@ def cpu_quota_us(cpu_milli: int) -> int:
 
 
 def quota_names(type_: DomainType) -> tuple[str, str]:
-    """Elements that cap all of a domain: a container has no emulator beside its cpus."""
+    """The elements that cap all of a domain. A container has no emulator beside its cpus."""
     return ("period", "quota") if type_ is DomainType.LXC else ("global_period", "global_quota")
 
 
 def cpu_shares(cpu_milli: int) -> int:
-    """Weight among competing guests: 1024 a cpu, within what the kernel takes."""
+    """The weight among competing guests: 1024 for each cpu, within what the kernel takes."""
     return min(max(cpu_milli * 1024 // 1000, 2), 262_144)
 
 
@@ -126,9 +126,8 @@ def _container(domain: ET.Element, machine: Machine) -> None:
     system = ET.SubElement(domain, "os")
     _text(system, "type", "exe")
     _text(system, "init", "/init")
-    # Never without: a container with no card of its own would otherwise be given the host's network
-    # namespace, and its init would configure the host's interfaces (it did, once: eth0 lost its
-    # address).
+    # Never leave this out. A container with no card of its own would be given the host's network namespace, and
+    # its init would configure the host's interfaces (it did, once: eth0 lost its address).
     ET.SubElement(ET.SubElement(domain, "features"), "privnet")
     ET.SubElement(domain, "clock", offset="utc")
     _endings(domain)
@@ -170,7 +169,7 @@ def _nic(devices: ET.Element, nic: Nic, slot: int) -> None:
 
 
 def _serial(devices: ET.Element, machine: Machine) -> None:
-    """One serial port: typed into by a socket, logged to a file that outlives the guest."""
+    """One serial port. A socket types into it, and a file that outlives the guest logs it."""
     if machine.console_socket:
         element = ET.SubElement(devices, "serial", type="unix")
         ET.SubElement(element, "source", mode="bind", path=machine.console_socket)
