@@ -1,1 +1,1 @@
-"""A host's part of a grid, brought about: wanted compared with observed, the difference mended."""
+"""Brings about a host's part of a grid: compares wanted with observed, and mends the difference."""

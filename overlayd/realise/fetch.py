@@ -1,8 +1,8 @@
-"""Fetching an image from peers that have it: in chunks, a few on their way at once, resumable.
+"""Fetches an image from peers that have it: in chunks, a few on their way at once, resumable.
 
-The image store checks the whole against its digest, so no peer needs to be trusted; one that is slow,
-or does not have it after all, is left for the next. What several peers gave, over restarts too, and is
-wrong, is nobody's proven fault: the last of them is asked for all of it.
+The image store checks the whole against its digest, so no peer needs to be trusted. A peer that is slow, or
+does not have the image after all, is left for the next. If several peers gave an image, perhaps over restarts,
+and it is wrong, that is nobody's proven fault: the last of them is asked for all of it.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ _WINDOW = 4
 _CHUNK_WITHIN_S = 10.0
 
 Progress = Callable[[int, int], None]
-"""Called with (bytes here, bytes in all)."""
+"""It is called with (bytes here, bytes in all)."""
 
 
 class _Mixed(ImageError):
-    """The whole is wrong, and not all of it came from the last peer."""
+    """The whole image is wrong, and not all of it came from the last peer."""
 
 
 class Fetcher:
-    """All fetches of this host; one per image at a time."""
+    """All fetches of this host, one for each image at a time."""
 
     def __init__(
         self,
@@ -36,13 +36,13 @@ class Fetcher:
         sources: Callable[[Digest], list[PeerId]],
         changed: Callable[[], None],
     ) -> None:
-        """`sources` names peers that advertise an image; `changed` is called when one has come."""
+        """`sources` names peers that advertise an image. `changed` is called when an image has come."""
         self._images, self._say, self._sources, self._changed = images, say, sources, changed
         self._running: dict[Digest, asyncio.Task[None]] = {}
         self._waiting: dict[tuple[PeerId, str, int], asyncio.Future[ImageChunk]] = {}
 
     async def ensure(self, digest: Digest, progress: Progress) -> None:
-        """The image is here afterwards. ImageError if no peer could give it."""
+        """Gets the image here. Raises ImageError if no peer could give it."""
         if any(image.digest == digest for image in await self._images.list()):
             return
         task = self._running.get(digest)
@@ -53,7 +53,7 @@ class Fetcher:
         await asyncio.shield(task)
 
     def deliver(self, peer: PeerId, chunk: ImageChunk) -> None:
-        """A chunk came; one nobody waits for, or not from that peer, is ignored."""
+        """A chunk came. It is ignored if nothing waits for it, or not from that peer."""
         waiting = self._waiting.pop((peer, chunk.session, chunk.offset), None)
         if waiting is not None and not waiting.done():
             waiting.set_result(chunk)

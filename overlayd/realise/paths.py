@@ -1,4 +1,4 @@
-"""Where things of a grid live on this host, and what they are called. Pure functions of ids."""
+"""Where the things of a grid are on this host, and what they are called. Pure functions of ids."""
 
 from pathlib import Path
 from uuid import UUID, uuid5
@@ -7,7 +7,7 @@ from protocol.grid.model import SCRATCH
 from protocol.terms.ids import GridId, short_hash
 
 _SPACE = UUID("6f766572-6c61-4964-8000-000000000001")
-"""Namespace of our machines' UUIDs (RFC 9562, version 5)."""
+"""The namespace of our machines' UUIDs (RFC 9562, version 5)."""
 
 
 class Paths:
@@ -22,19 +22,19 @@ class Paths:
         return self.state / "uploads"
 
     def console(self, grid: GridId, workspace: str) -> tuple[Path, Path]:
-        """The console's log and its socket. The socket's path is short: a Unix socket's may be."""
+        """The console's log and its socket. The socket's path is short, as a Unix socket's must be."""
         folder = self.state / "console"
         name = short_hash(grid, workspace, digits=16)
         return folder / f"{name}.log", folder / f"{name}.sock"
 
 
 def machine_name(grid: GridId, workspace: str) -> str:
-    """A domain's name: the same for the same workspace, so that it cannot be made twice."""
+    """A domain's name. It is the same for the same workspace, so that the domain cannot be made twice."""
     return f"ovl-{short_hash(grid, workspace, digits=12)}"
 
 
 def machine_uuid(grid: GridId, workspace: str) -> str:
-    """A domain's UUID, likewise."""
+    """A domain's UUID, which is also the same for the same workspace."""
     return str(uuid5(_SPACE, f"{grid}/{workspace}"))
 
 
@@ -49,12 +49,12 @@ def volume_name(grid: GridId, volume: str) -> str:
 
 
 def scratch_name(grid: GridId, workspace: str) -> str:
-    """The id on a host of a workspace's own disk. No volume has it: there is no dot in a volume's name."""
+    """The id on a host of a workspace's own disk. No volume has it, since a volume's name has no dot."""
     return f"{grid}.{workspace}.{SCRATCH}"
 
 
 def is_scratch(disk: str) -> bool:
-    """Whether a disk is a workspace's own; else it is a volume."""
+    """Whether a disk is a workspace's own. Otherwise it is a volume."""
     return disk.count(".") == 3 and disk.endswith(f".{SCRATCH}")
 
 

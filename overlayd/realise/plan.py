@@ -1,4 +1,4 @@
-"""From a host's part of a grid to what the ports are asked for: pure, so it can be read and tested."""
+"""From a host's part of a grid to what the ports are asked for. Pure, so it can be read and tested."""
 
 import msgspec
 
@@ -23,7 +23,7 @@ from protocol.terms.ids import PeerId
 
 
 class Site(msgspec.Struct, frozen=True):
-    """What of this host matters to its networks."""
+    """What matters of this host to its networks."""
 
     me: PeerId
     owner_tag: str
@@ -79,7 +79,7 @@ def runs(part: PartOf) -> bool:
 
 
 def stops(part: PartOf) -> bool:
-    """Whether a workspace is to have none any more."""
+    """Whether a workspace is to have no machine any more."""
     return not part.not_yet and part.wanted.power in (Power.OFF, Power.GONE)
 
 
@@ -89,9 +89,9 @@ def saves(part: PartOf) -> bool:
 
 
 def seed(part: Part, mine: PartOf) -> Seed:
-    """What the guest is told. Its instance id stays over restarts: it is the same machine.
+    """What the guest is told. The instance id stays over restarts, since it is the same machine.
 
-    Its own disk is mounted first: a volume may be mounted somewhere on it.
+    The workspace's own disk is mounted first, since a volume may be mounted somewhere on it.
     """
     own = ((SCRATCH, SCRATCH_PATH),) if mine.workspace.scratch_bytes else ()
     volumes = ((mount.volume, mount.path) for mount in mine.workspace.mounts)
@@ -112,7 +112,7 @@ def machine(
     where: Paths,
     mtu: int,
 ) -> Machine:
-    """The guest. `disks` maps what the guest calls its disks to their paths."""
+    """The guest's machine. `disks` maps what the guest calls its disks to their paths."""
     workspace, record = mine.workspace, part.record
     log, socket = where.console(record.id, workspace.name)
     cards = {c.network: c for c in cards_of(part.spec) if c.workspace == workspace.name}
@@ -149,7 +149,7 @@ def disks(part: Part, mine: PartOf) -> tuple[tuple[str, str, int], ...]:
 
 
 def probe_address(part: Part, mine: PartOf) -> tuple[str, str] | None:
-    """(network id, address) at which a workspace can be seen to answer; None without a network."""
+    """The (network id, address) at which a workspace can be seen to answer; None without a network."""
     for card in cards_of(part.spec):
         if card.workspace == mine.workspace.name:
             return network_name(part.record.id, card.network), card.address

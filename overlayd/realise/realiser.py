@@ -1,13 +1,13 @@
 """The realiser: brings about what the node wants of each grid on this host, however often it is asked.
 
-One task a grid, level-triggered: it takes the newest wanted state, compares it with what the ports
-observe, and mends the difference by idempotent steps. There is no journal of steps: what is wanted is on
-disk, what is there is observed, and a daemon killed between any two steps finds both again.
+There is one task for each grid, and it is level-triggered. It takes the newest wanted state, compares it with
+what the ports observe, and mends the difference by idempotent steps. There is no journal of steps: what is
+wanted is on disk, what is there is observed, and a daemon that was killed between any two steps finds both
+again.
 
-Order: machines that must go or be saved, then networks, then image, disks, seed and start of each workspace,
-providers first; last, what nothing needs any more. A step that fails is told and tried again, with
-growing pauses, until what is wanted changes. A guest that ends by itself is started again (relapses.py says
-when).
+The order: machines that must go or be saved; networks; image, disks, seed and start of each workspace,
+providers first; and last, what nothing needs any more. A step that fails is told and tried again, with growing
+pauses, until what is wanted changes. A guest that ends by itself is started again (relapses.py says when).
 """
 
 import asyncio
@@ -38,14 +38,14 @@ from protocol.terms.ids import Digest, GridId
 
 _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _STARTS_AT_ONCE = 4
-"""Guests started side by side; more would only make each of them slower."""
+"""Guests that are started side by side. More would only make each of them slower."""
 
 _ON_THE_WAY = (Phase.IMAGE, Phase.NETWORK, Phase.BOOTING)
-"""What is told of a try; why the last one failed is told with it."""
+"""The phases told during a try. Why the last try failed is told with them."""
 
 
 class EndsByItself(Exception):
-    """A guest that does not stay up is given a rest; the text says how long, and where to look."""
+    """A guest that does not stay up gets a rest. The text says how long, and where to look."""
 
 
 Failure = (
@@ -70,7 +70,7 @@ class Tools:
 
 
 class Realiser:
-    """Every grid this host carries part of."""
+    """Every grid of which this host carries a part."""
 
     def __init__(self, tools: Tools, supervisor: Supervisor, probes: bool) -> None:
         """`probes` says whether guests can be seen to answer (the test driver's cannot)."""
@@ -99,10 +99,10 @@ class Realiser:
             self.kick(grid)
 
     async def clear_strays(self, carried: set[GridId]) -> None:
-        """At start: what belongs to no grid this host carries is left over from a death at a bad moment.
+        """Clears, at the start, what belongs to no carried grid: it is left over from a death at a bad moment.
 
-        Volumes are left alone and said so: nothing deletes a person's data on a guess. The disk of a workspace
-        that is not here is nobody's: it was to go with the workspace.
+        Volumes are left alone, and this is said: nothing deletes a person's data on a guess. The disk of a
+        workspace that is not here is nobody's: it was to go with the workspace.
         """
         ours = set()
         for grid in carried:
@@ -125,17 +125,17 @@ class Realiser:
                 logger().warning("stray.volume", volume=disk, kept=True)
 
     async def disk_bytes(self, carried: set[GridId]) -> int:
-        """Disk this host has for grids: what is free, and what those it carries have of it already."""
+        """Bytes of disk this host has for grids: what is free, and what carried grids have already."""
         here = await self._tools.volumes.observe()
         theirs = sum(size for volume, size in here.items() if grid_of(volume) in carried)
         return await self._tools.volumes.free_bytes() + theirs
 
     async def _keep(self, grid: GridId, kick: asyncio.Event, cause: str) -> None:
-        """One grid's task: works when kicked, tries again after failures, ends when nothing is left."""
+        """One grid's task. It works when kicked, tries again after failures, and ends when nothing is left."""
         try:
             await self._tend(grid, kick, cause)
         finally:
-            # Also after an error nobody foresaw: the next kick finds no dead task in its place.
+            # Also after an error nobody foresaw, so that the next kick finds no dead task in its place.
             self._watch.forget(grid)
             self._kicks.pop(grid, None)
             for key in [key for key in self._whys if key[0] == grid]:
@@ -168,7 +168,7 @@ class Realiser:
                 return
 
     async def _once(self, part: Part) -> bool:
-        """One comparison and what follows from it. False if nothing of the grid is left to do here."""
+        """One comparison, and what follows from it. False if nothing is left to do for the grid here."""
         seen = {machine.name: machine for machine in await self._tools.compute.observe()}
         going = [p for p in part.mine if plan.stops(p)]
         try:
@@ -210,13 +210,13 @@ class Realiser:
                 path.unlink(missing_ok=True)
 
     async def _save(self, part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> None:
-        """Its memory to disk, one machine after another on the whole host; told how long that took."""
+        """Saves its memory to disk, one machine after another on the whole host. Tells how long that took."""
         grid, workspace = part.record.id, mine.workspace
         name = machine_name(grid, workspace.name)
         self._watch.drop(grid, workspace.name)
         now = _there(part, mine, seen)
         if now is None:
-            # Nothing of it runs, so there is nothing to save; an older start of it is not wanted back.
+            # Nothing of it runs, so there is nothing to save. An older start of it is not wanted back.
             await self._tools.compute.stop(name)
         elif now.state is not MachineState.SAVED:
             self._say(part, mine, Phase.SAVING, "waits for its turn")
@@ -231,7 +231,7 @@ class Realiser:
         self._tools.tell(Measured(saved, memory_bytes, time.monotonic() - began_s))
 
     def _stuck(self, part: Part, seen: dict[str, MachineSeen], why: str) -> None:
-        """What all workspaces need could not be done: those that do not run already are told so."""
+        """Something that all workspaces need failed: that is told of those that do not run yet."""
         for mine in part.mine:
             there = _there(part, mine, seen)
             if plan.saves(mine) and there is not None and there.state is MachineState.SAVED:
@@ -244,7 +244,7 @@ class Realiser:
         self._say(part, mine, phase, "")
 
     async def _start_all(self, part: Part, seen: dict[str, MachineSeen]) -> list[Exception]:
-        """Every workspace that is to run and waits for nobody; answers what failed."""
+        """Starts every workspace that is to run and waits for no other. Answers what failed."""
         running = [mine for mine in part.mine if plan.runs(mine)]
         results = await asyncio.gather(
             *(self._bring(part, mine, seen) for mine in running), return_exceptions=True
@@ -285,7 +285,7 @@ class Realiser:
         self._watch.follow(part, mine)
 
     def _let_rest(self, mine: PartOf, machine: str) -> None:
-        """EndsByItself while it is to rest."""
+        """Raises EndsByItself while the machine is to rest."""
         ends, left_s = self._relapses.rests(machine, mine.wanted.boot, time.monotonic())
         if left_s:
             raise EndsByItself(
@@ -294,7 +294,7 @@ class Realiser:
             )
 
     async def _make(self, part: Part, mine: PartOf, saved: bool = False) -> None:
-        """Everything its machine needs, then the machine; one that is `saved` goes on where it stopped."""
+        """Makes everything its machine needs, and then the machine. A `saved` one goes on where it stopped."""
         tools, workspace = self._tools, mine.workspace
         digest = Digest(workspace.image.digest)
 
@@ -333,7 +333,7 @@ class Realiser:
     async def _networks(self, part: Part) -> None:
         wanted = plan.networks(part, self._tools.site)
         names = [network.network for network in wanted]
-        # What waits for its time may run already, found again by a new daemon: its network stays.
+        # A workspace that waits for its time may run already, if a new daemon found it: its network stays.
         waits = any(mine.not_yet for mine in part.mine)
         for network in () if waits else await self._tools.network.observe():
             if grid_of(network) == part.record.id and network not in names:
@@ -342,7 +342,7 @@ class Realiser:
             await self._tools.network.ensure(each)
 
     async def _clear(self, part: Part) -> None:
-        """The last of a grid on this host: its volumes."""
+        """Clears the last of a grid on this host: its volumes."""
         for volume in await self._tools.volumes.observe():
             if grid_of(volume) == part.record.id:
                 await self._tools.volumes.remove(volume)
@@ -354,7 +354,7 @@ class Realiser:
         elif phase not in _ON_THE_WAY:
             self._whys.pop(key, None)
         elif not detail and key in self._whys:
-            # Who looks between two tries must still be told what stops it.
+            # A person who looks between two tries must still be told what stops it.
             detail = f"again, after: {self._whys[key]}"
         self._tools.tell(
             Progressed(part.record.id, mine.workspace.name, phase, detail, mine.wanted.boot)

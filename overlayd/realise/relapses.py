@@ -1,16 +1,16 @@
 """Guests that end by themselves soon after every start: each next start waits longer.
 
-As Kubernetes has it (CrashLoopBackOff): the first start after an end is at once, for it may be the last; a
-guest that never stays up must not keep the host busy with its boots. One that ran for CALM_S begins anew, and
-so does another start that a person asks for.
+As in Kubernetes (CrashLoopBackOff), the first start after an end is at once, since it may be the last. A guest
+that never stays up must not keep the host busy with its boots. The count begins anew for a guest that ran for
+CALM_S, and for another start that a person asks for.
 """
 
 from dataclasses import dataclass
 
 CALM_S = 120.0
-"""A guest that ran this long came up."""
+"""A guest that ran for so long came up."""
 PAUSES_S = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-"""Before the first start after an end in short order, the second, and so on."""
+"""The pauses before the first start after an end in short order, before the second, and so on."""
 
 
 @dataclass
@@ -18,25 +18,25 @@ class _Start:
     boot: int
     at_s: float
     ends: int
-    """In short order, before this start, or with its own."""
+    """How many ends there were in short order, before this start or with its own."""
     until_s: float | None = None
-    """Since it has ended: not to be started again before that."""
+    """Set once it has ended: it may not be started again before that."""
 
 
 class Relapses:
-    """What is remembered of machines this daemon started."""
+    """What is remembered of the machines this daemon started."""
 
     def __init__(self) -> None:
         self._starts: dict[str, _Start] = {}
 
     def started(self, machine: str, boot: int, now_s: float) -> None:
-        """It runs since now."""
+        """The machine runs since now."""
         last = self._starts.get(machine)
         ends = last.ends if last is not None and last.boot == boot else 0
         self._starts[machine] = _Start(boot, now_s, ends)
 
     def rests(self, machine: str, boot: int, now_s: float) -> tuple[int, float]:
-        """It does not run: (how often it ended in short order, seconds until it may be started again)."""
+        """The machine does not run: (how often it ended in short order, seconds until it may start again)."""
         start = self._starts.get(machine)
         if start is None or start.boot != boot:
             return 0, 0.0
@@ -46,5 +46,5 @@ class Relapses:
         return start.ends, max(0.0, start.until_s - now_s)
 
     def forget(self, machine: str) -> None:
-        """It is not to run any more."""
+        """The machine is not to run any more."""
         self._starts.pop(machine, None)

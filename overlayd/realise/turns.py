@@ -1,8 +1,8 @@
-"""Whose turn it is at the host: a few machines start side by side; one that is saved or restored is alone.
+"""Turns at the host: a few machines start side by side, but a machine that is saved or restored is alone.
 
-Saving and restoring take all the disk gives, and a boot beside them makes both slower than one after
-the other; and what they take is measured, so that the host knows how early it must begin (Sotomayor,
-Montero, Llorente, Foster: Resource Leasing and the Art of Suspending Virtual Machines, 2009).
+Saving and restoring take all that the disk gives, and a boot beside them makes both slower than one after the
+other. Also, the time they take is measured, so that the host knows how early it must begin (Sotomayor, Montero,
+Llorente, Foster: Resource Leasing and the Art of Suspending Virtual Machines, 2009).
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 
 class Turns:
-    """One per host."""
+    """The turns of one host."""
 
     def __init__(self, starts_at_once: int) -> None:
         self._most = starts_at_once
@@ -22,7 +22,7 @@ class Turns:
 
     @asynccontextmanager
     async def start(self) -> AsyncIterator[None]:
-        """Beside a few others; not while somebody is, or waits to be, alone."""
+        """A turn beside a few others, but not while a machine is alone or waits to be."""
         async with self._changed:
             await self._changed.wait_for(
                 lambda: self._starting < self._most and not self._alone and not self._waiting
@@ -37,7 +37,7 @@ class Turns:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """Beside nobody."""
+        """A turn beside no other."""
         async with self._changed:
             self._waiting += 1
             try:

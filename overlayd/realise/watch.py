@@ -1,4 +1,4 @@
-"""Watching guests: from booting to running to reachable, and what they do when they stop answering."""
+"""Watches guests: from booting to running to reachable, and when they stop answering."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,13 +17,13 @@ _PROBE_WITHIN_S = 1.0
 _PROBE_EVERY_S = 0.5
 _WATCH_EVERY_S = 15.0
 _MISSES = 3
-"""Probes in a row that fail before a reachable guest is called running only."""
+"""So many probes in a row must fail before a reachable guest counts as running only."""
 
 Key = tuple[GridId, str]
 
 
 class Watch:
-    """One probe task per running workspace that has a network."""
+    """One probe task for each running workspace that has a network."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Watch:
         self._tasks: dict[Key, tuple[int, asyncio.Task[None]]] = {}
 
     def follow(self, part: Part, mine: PartOf) -> None:
-        """The machine runs; tells when it is seen to answer. Following twice is following once."""
+        """The machine runs: tells when it is seen to answer. A second call changes nothing."""
         key = (part.record.id, mine.workspace.name)
         running = self._tasks.get(key)
         if running is not None and running[0] == mine.wanted.boot and not running[1].done():
@@ -54,13 +54,13 @@ class Watch:
         self._tasks[key] = (mine.wanted.boot, task)
 
     def drop(self, grid: GridId, workspace: str) -> None:
-        """Stops watching one."""
+        """Stops watching one workspace."""
         running = self._tasks.pop((grid, workspace), None)
         if running is not None:
             running[1].cancel()
 
     def forget(self, grid: GridId) -> None:
-        """Stops watching all of a grid."""
+        """Stops watching all workspaces of a grid."""
         for key in [key for key in self._tasks if key[0] == grid]:
             self.drop(*key)
 
