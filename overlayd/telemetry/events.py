@@ -19,7 +19,7 @@ class EventRing:
         self._news = asyncio.Event()
 
     def add(self, note: Note, at_s: float) -> None:
-        """Takes a note and wakes who waits."""
+        """Takes a note, and wakes those that wait for one."""
         self._seq += 1
         line = EventLine(
             seq=self._seq,
@@ -35,11 +35,11 @@ class EventRing:
         self._news = asyncio.Event()
 
     def since(self, seq: int) -> list[EventLine]:
-        """Lines after that number, as far as they are kept."""
+        """The lines after that number, as far as they are kept."""
         return [line for line in self._lines if line.seq > seq]
 
     async def after(self, seq: int, timeout_s: float) -> list[EventLine]:
-        """Like `since`, but waits for the first; empty when none came in time."""
+        """Like `since`, but waits for the first line. Empty if none came in time."""
         lines = self.since(seq)
         if lines:
             return lines

@@ -10,7 +10,7 @@ from overlayd.config.daemonfile import LogFormat, LogTable
 
 @contextmanager
 def _as_if_missing(module: str) -> Iterator[None]:
-    """Imports in it do not find that module, unless it is there already."""
+    """Inside it, imports do not find that module, unless it is loaded already."""
     if module in sys.modules:
         yield
         return
@@ -21,14 +21,14 @@ def _as_if_missing(module: str) -> Iterator[None]:
         del sys.modules[module]
 
 
-# structlog draws tracebacks with rich where it finds it, which takes a quarter of all a daemon imports to join.
-# Ours are in JSON, or plain.
+# structlog draws tracebacks with rich if it finds it. Rich takes a quarter of the time in which a daemon imports
+# what it needs to join. Our tracebacks are in JSON, or plain.
 with _as_if_missing("rich"):
     import structlog
 
 
 def configure(table: LogTable) -> None:
-    """Once per process, before anything is logged."""
+    """Sets logging up. Call it once in a process, before anything is logged."""
     level = logging.getLevelNamesMapping()[table.level.upper()]
     processors: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,

@@ -9,7 +9,7 @@ from protocol.node.snapshot import PeerView
 
 
 def render(view: PeerView, transport: Transport, shell: Counter[str]) -> bytes:
-    """Everything, as text."""
+    """All metrics, as text."""
     registry = CollectorRegistry()
 
     def gauge(name: str, help_: str, value: float) -> None:

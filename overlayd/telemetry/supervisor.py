@@ -13,7 +13,7 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, name: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Runs `work`; an exception is logged with the task's name, and ends only that task."""
+        """Runs `work`. An exception is logged with the task's name, and ends only that task."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
