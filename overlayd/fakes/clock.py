@@ -2,7 +2,7 @@
 
 
 class FakeClock:
-    """Starts at `start_s`."""
+    """A clock that starts at `start_s`, Unix seconds."""
 
     def __init__(self, start_s: float = 1_800_000_000.0) -> None:
         self._now_s = start_s
@@ -12,7 +12,7 @@ class FakeClock:
         return self._now_s
 
     def advance(self, by_s: float) -> None:
-        """Moves it forward. ValueError if backward."""
+        """Moves it forward. Raises ValueError for a step back."""
         if by_s < 0:
             raise ValueError(f"a clock does not go back {-by_s} s")
         self._now_s += by_s

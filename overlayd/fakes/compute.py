@@ -19,7 +19,7 @@ CPU_MILLI_MIN = 10
 
 
 class FakeHypervisor:
-    """What outlives a daemon: give the same one to the next FakeCompute."""
+    """What outlives a daemon. Give the same one to the next FakeCompute."""
 
     def __init__(self, cpus_milli: int = 4000, memory_bytes: int = 8 << 30) -> None:
         self.cpus_milli = cpus_milli
@@ -27,9 +27,9 @@ class FakeHypervisor:
         self.machines: dict[str, Machine] = {}
         self.states: dict[str, MachineState] = {}
         self.refusals: dict[str, str] = {}
-        """By machine name, what `start` says instead of starting it."""
+        """By machine name: what `start` says instead of starting it."""
         self.save_refusals: dict[str, str] = {}
-        """By machine name, what `save` says instead of saving it."""
+        """By machine name: what `save` says instead of saving it."""
         self.saves: list[str] = []
         """Every real save, in order."""
         self.starts: list[tuple[str, int]] = []
@@ -41,7 +41,7 @@ class FakeHypervisor:
         self.change(name, MachineState.STOPPED)
 
     def change(self, name: str, state: MachineState) -> None:
-        """Puts it into that state and tells every open FakeCompute."""
+        """Puts a machine into that state, and tells every open FakeCompute."""
         self.states[name] = state
         for tell in self.listeners:
             tell(name)

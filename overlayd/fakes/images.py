@@ -1,4 +1,4 @@
-"""Images in memory. They are real image files, read the short way: nobody attacks a fake."""
+"""Images in memory. They are real image files, read the short way, since nobody attacks a fake."""
 
 import io
 import json
@@ -13,7 +13,7 @@ READ_MAX_BYTES = 4 << 20
 
 
 class FakeImages:
-    """The Images port on a dict; `room_bytes` is how much its disk holds."""
+    """The Images port on a dict. `room_bytes` is how much its disk holds."""
 
     def __init__(self, room_bytes: int = 1 << 30) -> None:
         self.room_bytes = room_bytes

@@ -1,4 +1,4 @@
-"""Port `Network` in memory."""
+"""The port `Network` in memory."""
 
 from netns.model import NetworkPlan
 from overlayd.ports.network import NetworkError
@@ -7,7 +7,7 @@ from overlayd.ports.network import NetworkError
 class FakeNetwork:
     """Remembers plans. `listeners` is what answers: (network, address, port).
 
-    `refusals` are texts of errors for the next calls of `ensure` or `remove`, first one first.
+    `refusals` are texts of errors for the next calls of `ensure` or `remove`, in order.
     """
 
     def __init__(self, owner_tag: str) -> None:

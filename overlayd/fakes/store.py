@@ -1,6 +1,6 @@
 """A store in memory, with the failures a disk has.
 
-What it holds outlives `close`, as a disk would: open it again to play a restarted process.
+Like a disk, it outlives `close`: open it again to play a restarted process.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from overlayd.ports.store import Put, StoreBusy, StoreError, StoreFull, Tables
 
 
 class FakeDisk:
-    """What is shared by the processes that use one state directory."""
+    """What the processes that use one state directory share."""
 
     def __init__(self, limit_bytes: int = 1 << 30) -> None:
         self.tables: Tables = {}
@@ -24,7 +24,7 @@ class FakeDisk:
 
 
 class FakeStore:
-    """The Store on a FakeDisk. Set `fail_next` to make the next write fail with it."""
+    """The Store on a FakeDisk. Set `fail_next` to an error, and the next write fails with it."""
 
     def __init__(self, disk: FakeDisk | None = None) -> None:
         self.disk = disk or FakeDisk()
@@ -32,7 +32,7 @@ class FakeStore:
         self.writes = 0
 
     async def open(self) -> None:
-        """Owns the disk. StoreBusy."""
+        """Owns the disk. Raises StoreBusy."""
         if self.disk.owner is not None:
             raise StoreBusy("this disk belongs to another store")
         self.disk.owner = self
@@ -43,7 +43,7 @@ class FakeStore:
         return {table: dict(rows) for table, rows in self.disk.tables.items()}
 
     async def write(self, puts: Sequence[Put]) -> None:
-        """All of it or nothing. StoreFull, StoreError."""
+        """Writes all of it or nothing. Raises StoreFull or StoreError."""
         self._require_open()
         failure, self.fail_next = self.fail_next, None
         if failure is not None:
@@ -62,7 +62,7 @@ class FakeStore:
         self.writes += 1
 
     async def close(self) -> None:
-        """Owned no more."""
+        """Gives the disk up."""
         if self.disk.owner is self:
             self.disk.owner = None
 

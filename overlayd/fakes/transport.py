@@ -1,7 +1,7 @@
 """The transport within one process: a hub that transports listen at and dial through.
 
-It keeps the contract of the real one, without its cryptography: an identity is what its object
-says, unless a test makes it lie (`claims`). The hub can cut two peers off from each other.
+It keeps the contract of the real one, but without its cryptography: an identity is what its object says,
+unless a test makes it lie (`claims`). The hub can cut two peers off from each other.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class FakeHub:
         self._next_port = 20_000
 
     def cut(self, a: PeerId, b: PeerId) -> None:
-        """Neither reaches the other any more; what stands falls."""
+        """Cuts two peers off: neither reaches the other any more, and what stands falls."""
         self._cut.add(frozenset((a, b)))
         for transport in tuple(self.listening.values()):
             if transport.peer in (a, b):
@@ -47,11 +47,11 @@ class FakeHub:
         self._cut.discard(frozenset((a, b)))
 
     def connected(self, a: PeerId, b: PeerId) -> bool:
-        """Whether nothing cuts them off."""
+        """Whether nothing cuts the two off."""
         return frozenset((a, b)) not in self._cut
 
     def port(self) -> int:
-        """One nobody listens at."""
+        """A port that nobody listens at."""
         self._next_port += 1
         return self._next_port
 
@@ -77,13 +77,13 @@ class FakeTransport:
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """The address it listens at."""
         if not self._address:
             raise TransportError("this transport is not open")
         return self._address
 
     async def open(self, listen: str, on_event: Callable[[TransportEvent], None]) -> None:
-        """Listens. TransportError if the address is taken."""
+        """Listens. Raises TransportError if the address is taken."""
         host, _, port = listen.rpartition(":")
         where = f"{host}:{self._hub.port()}" if port in ("0", "*") else listen
         if not is_address(where) or where in self._hub.listening:
@@ -104,7 +104,7 @@ class FakeTransport:
             self._retry(peer, 0)
 
     def knock(self, peer: PeerId, address: str) -> None:
-        """Tries once whether the peer answers there."""
+        """Tries once whether the peer answers at `address`."""
         other = self._hub.listening.get(address)
         reached = (
             other is not None
@@ -127,7 +127,7 @@ class FakeTransport:
         return peer in self._denied
 
     def deny(self, peers: Set[PeerId]) -> None:
-        """These, and only these, are refused from now on."""
+        """Refuses these peers, and only these, from now on."""
         self._denied = frozenset(peers)
         for peer in peers:
             self.hang_up(peer)
@@ -147,7 +147,7 @@ class FakeTransport:
         return True
 
     async def close(self) -> None:
-        """Everything closed at once."""
+        """Closes everything at once."""
         self._hub.listening.pop(self._address, None)
         for peer in tuple(self._dialled):
             self.hang_up(peer)
@@ -158,7 +158,7 @@ class FakeTransport:
     # What the hub and other transports call.
 
     def drop_paths(self, peers: Set[PeerId], why: str) -> None:
-        """Both ends of the paths to these peers are gone; diallers on either side try again."""
+        """Both ends of the paths to these peers are gone. Diallers on either side try again."""
         for peer in sorted(peers & set(self._paths)):
             other = self._paths[peer]
             self.lose(peer, why)
@@ -184,7 +184,7 @@ class FakeTransport:
         return True
 
     def greeted(self, other: "FakeTransport") -> str:
-        """Somebody dialled us; empty if welcome, else why not."""
+        """Another transport dialled this one. Answers why it is not welcome; empty if it is."""
         if other.peer in self._denied:
             self.refused["denied"] += 1
             return "it refuses this peer"

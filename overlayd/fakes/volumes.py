@@ -5,7 +5,7 @@ from protocol.grid.limits import VOLUME_BYTES_MIN, VOLUME_NAME_MAX
 
 
 class FakeVolumes:
-    """The Volumes port on a dict; `room_bytes` is how much its disk holds."""
+    """The Volumes port on a dict. `room_bytes` is how much its disk holds."""
 
     def __init__(self, room_bytes: int = 64 << 30) -> None:
         self.room_bytes = room_bytes
