@@ -1,4 +1,4 @@
-"""Bulk traffic the node hands over unread: image chunks and consoles, served beside the node's own work."""
+"""Bulk traffic that the node hands over unread: image chunks and consoles, served beside the node's work."""
 
 import asyncio
 from collections import Counter
@@ -14,9 +14,9 @@ from protocol.node.messages import ConsoleAsk, ConsoleText, ImageAsk, ImageChunk
 from protocol.terms.ids import PeerId
 
 _AT_ONCE = 16
-"""Pieces being read for others at once; more wait, and a peer that waits too long asks another."""
+"""Pieces that are read for others at once. More have to wait, and a peer that waits too long asks another."""
 _WAITING = 1024
-"""Asks waiting for their turn: 256 fetchers with their windows full. Beyond it they are dropped and counted."""
+"""Asks that wait for their turn: 256 fetchers with full windows. Beyond it they are dropped and counted."""
 
 
 class Bulk:
@@ -37,7 +37,7 @@ class Bulk:
         self.counts: Counter[str] = Counter()
 
     def take(self, peer: PeerId, message: Any, cause: str) -> None:
-        """One handed-over message."""
+        """Takes one message that was handed over."""
         match message:
             case ImageChunk():
                 self._fetcher.deliver(peer, message)

@@ -1,7 +1,7 @@
 """Watches this host's certificate file: a replaced one is taken up without a restart.
 
-Looked at once a minute, and at once when somebody asks (SIGHUP). A file that is half copied, of another host
-or ended already changes nothing: it is said in the log, and looked at again when it changes again.
+It looks at the file once a minute, and at once on SIGHUP. A file that is half copied, of another host, or ended
+already changes nothing: the log says so, and the file is read again when it changes again.
 """
 
 import asyncio
@@ -29,20 +29,20 @@ class CertificateWatch:
         chain: Chain,
         tell: Callable[[Event], None],
     ) -> None:
-        """`chain` is what the daemon runs with."""
+        """`chain` is the one the daemon runs with."""
         self._key, self._certificate, self._federation = key, certificate, federation
         self._chain, self._tell = chain, tell
         self._seen = self._stamp()
         self.counts: Counter[str] = Counter()
 
     async def watch(self) -> None:
-        """Looks for ever."""
+        """Looks at the file for ever."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             self.look()
 
     def look(self, *, asked: bool = False) -> None:
-        """Reads the file if it is another than before, or somebody asked."""
+        """Reads the file if it is another than before, or if a person `asked`."""
         stamp = self._stamp()
         if stamp == self._seen and not asked:
             return

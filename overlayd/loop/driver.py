@@ -13,8 +13,8 @@ from protocol.node.events import Event, Stopping, Ticked
 from protocol.node.node import Node
 
 _TURN_S = 0.001
-"""How long events are handled before the loop gets a turn for sockets, the API and timers: what one peer's
-flood adds to another's wait, at most."""
+"""How long events are handled before the loop gets a turn for sockets, the API and timers. One peer's flood
+adds at most this to another's wait."""
 
 
 class Driver:
@@ -28,7 +28,7 @@ class Driver:
         self.counts: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """Until `stop`. Raises what ends the process: a store that cannot be written."""
+        """Runs until `stop`. Raises what ends the process: a store that cannot be written."""
         loop = asyncio.get_running_loop()
         turn_s = loop.time() + _TURN_S
         while not self._stop:
@@ -50,7 +50,7 @@ class Driver:
         self._inbox.wake()
 
     async def step(self, event: Event) -> None:
-        """One event, and everything that follows from it at once."""
+        """Handles one event, and everything that follows from it at once."""
         now = self._clock.now()
         self.counts["events"] += 1
         followers = await self._interpreter.carry_out(self._node.handle(event, now))
@@ -58,7 +58,7 @@ class Driver:
             await self.step(follower)
 
     def _due(self) -> Event | None:
-        """The deadline as an event when it has come; otherwise a timer is set for it."""
+        """The deadline as an event if it has come. Otherwise it sets a timer, and answers None."""
         deadline = self._node.next_deadline()
         left_s = deadline.at_s - self._clock.now()
         if left_s <= 0:

@@ -1,11 +1,12 @@
 """The inbox: bounded, fair between peers, and choosy about what it drops when it fills.
 
-Each peer has a lane of its own, this host's events have one, and the node takes one event from each in turn:
-who sends much waits for itself, and nobody else (fair queueing; Demers, Keshav, Shenker 1989; an event is the
-unit). A lane holds LANE events and LANE_BYTES of frames; gossip may fill half of it, announcements a quarter,
-since the directories' comparison brings those again, and negotiation all of it. When all lanes together are
-full, the newest of the longest gives way. Connections that come and go are never dropped: what is believed of
-a connection would stay wrong. That this host slept goes before everything: it says what the rest means.
+Each peer has a lane of its own, this host's events have one, and the node takes one event from each in turn. So
+a peer that sends much waits for itself, and nobody else does (fair queueing; Demers, Keshav, Shenker 1989; an
+event is the unit). A lane holds LANE events and LANE_BYTES of frames. Gossip may fill half of it and
+announcements a quarter, since the directories' comparison brings those again; negotiation may fill all of it.
+When all lanes together are full, the newest event of the longest lane gives way. Connections that come and go
+are never dropped, or what is believed of a connection would stay wrong. An event that this host slept goes
+before everything, because it says what the rest means.
 """
 
 import asyncio
@@ -19,12 +20,12 @@ from protocol.terms.ids import PeerId
 ROOM = 8192
 """Events in all."""
 LANE = ROOM // 4
-"""Events of one peer: 0.2 s of the node's time."""
+"""Events of one peer, 0.2 s of the node's time."""
 LANE_BYTES = 8 << 20
-"""Of one peer's frames: what eight fetches of images have on their way (4 pieces of 256 KiB each)."""
+"""Bytes of one peer's frames: what eight fetches of images have on their way (4 pieces of 256 KiB each)."""
 
 OVERRUN = 64
-"""Dropped for a full lane before it counts as a fault."""
+"""So many drops from one full lane count as a fault."""
 LANE_FULL = "lane-full"
 
 _Lane = deque[tuple[Event, int]]
@@ -32,18 +33,18 @@ _OF_PEERS = Arrived | Garbled | Connected | Disconnected
 
 
 class Inbox:
-    """Events waiting for the node, in order by peer."""
+    """Events that wait for the node, in order for each peer."""
 
     def __init__(self) -> None:
         self._own: _Lane = deque()
         self._lanes: dict[PeerId, _Lane] = {}
         self._bytes: dict[PeerId, int] = {}
         self._turns: deque[PeerId] = deque()
-        """Peers with events, whose turn is next first."""
+        """Peers with events, the one whose turn is next first."""
         self._count = 0
         self._own_turn = True
         self._overrun: dict[PeerId, int] = {}
-        """By lane that has been full: what was dropped of it and is not yet held against the peer."""
+        """By lane that was full: how many of its events were dropped and are not yet held against the peer."""
         self._some = asyncio.Event()
         self.dropped: Counter[str] = Counter()
 
@@ -51,8 +52,8 @@ class Inbox:
         return self._count
 
     def put(self, event: Event) -> None:
-        """Takes an event. Of a peer's, what there is no room for is dropped and counted; Busy if an event of
-        this host finds none."""
+        """Takes an event. A peer's event without room is dropped and counted. Raises Busy if an event of this
+        host finds no room."""
         if isinstance(event, Slept):
             self._own.appendleft((event, 0))
             self._own_turn = True
@@ -75,13 +76,13 @@ class Inbox:
         self._some.set()
 
     def is_full(self, peer: PeerId) -> bool:
-        """Whether there is no room for anything of that peer: its frames need not be looked into."""
+        """Whether there is no room for anything of that peer, so that its frames need not be looked into."""
         lane = self._lanes.get(peer)
         return lane is not None and (len(lane) >= LANE or self._bytes[peer] >= LANE_BYTES)
 
     def overrun(self, peer: PeerId) -> None:
-        """Something of a peer whose lane is full was dropped. Of OVERRUN of those the node hears, as one fault:
-        no honest peer has a lane full of anything but gossip, which fills half of it."""
+        """Something of a peer whose lane is full was dropped. The node hears of each OVERRUN of those as one
+        fault: no honest peer has a lane full of anything but gossip, which fills half of it."""
         self.dropped[LANE_FULL] += 1
         self._overrun[peer] = min(self._overrun.get(peer, 0) + 1, LANE)
 
@@ -130,7 +131,7 @@ class Inbox:
         self._bytes[peer] += size_bytes
 
     def _no_room(self, event: Arrived | Garbled) -> str:
-        """What a peer's lane is too full for; empty if it is not."""
+        """What a peer's lane is too full for; empty if it has room."""
         if self.is_full(event.peer):
             return LANE_FULL
         if isinstance(event, Arrived) and isinstance(event.message, BroadcastMessage):
@@ -140,7 +141,7 @@ class Inbox:
         return ""
 
     def _make_room(self, peer: PeerId) -> bool:
-        """Whether there is room in all, made at the cost of the longest lane if need be."""
+        """Whether there is room in all. If need be, it is made at the cost of the longest lane."""
         if self._count < ROOM:
             return True
         longest = max(self._lanes, key=lambda other: len(self._lanes[other]), default=peer)

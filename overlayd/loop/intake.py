@@ -1,5 +1,7 @@
-"""The intake: what the transport tells becomes the node's events. Frames of a peer whose lane is full are not
-even looked into: reading one costs more than sending it."""
+"""The intake: what the transport tells becomes the node's events.
+
+Frames of a peer whose lane is full are not even looked into, since it costs more to read one than to send it.
+"""
 
 import contextlib
 
@@ -24,12 +26,12 @@ class Intake:
         self._inbox = inbox
 
     def take(self, event: TransportEvent) -> None:
-        """One event of the transport."""
+        """Takes one event of the transport."""
         match event:
             case Up(peer=peer, accepted=accepted):
                 self._inbox.put(Connected(peer, accepted))
             case TransportKnocked(peer=peer, reached=reached):
-                # Lost and counted when there is no room: it is knocked again.
+                # Lost and counted if there is no room, since there will be another knock.
                 with contextlib.suppress(Busy):
                     self._inbox.put(Knocked(peer, reached))
             case Down(peer=peer, why=why):

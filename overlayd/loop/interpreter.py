@@ -1,8 +1,8 @@
 """The interpreter: carries out effects, in order, and decides nothing.
 
-A Persist is awaited before anything behind it. If the store refuses, what is behind it does not happen
-and its `otherwise` is the next event; without one the process must end, because the node's memory is
-ahead of the disk, and a start from the disk makes them equal again.
+A Persist is awaited before anything behind it. If the store refuses, what is behind it does not happen, and
+its `otherwise` is the next event. Without one the process must end, because the node's memory is ahead of the
+disk, and a start from the disk makes them equal again.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ from protocol.wire.envelope import pack
 
 
 class Interpreter:
-    """One interpreter a process; it owns no state but counters."""
+    """The one interpreter of a process. It has no state but counters."""
 
     def __init__(
         self,
@@ -49,8 +49,8 @@ class Interpreter:
         self.counts: Counter[str] = Counter()
 
     async def carry_out(self, effects: list[Effect]) -> list[Event]:
-        """Everything, in order. Answers events that follow at once: messages of this peer to itself,
-        and what to do about a write that failed. StoreError if there is nothing to do about it."""
+        """Carries out all effects, in order. Answers the events that follow at once: messages of this peer to
+        itself, and what to do about a write that failed. Raises StoreError if there is nothing to do."""
         follow: list[Event] = []
         for effect in effects:
             match effect:
@@ -98,7 +98,7 @@ class Interpreter:
         try:
             frame = pack(send.message, send.cause, send.version)
         except ValueError as error:
-            # A bug of ours, or a peer that made this one say what no frame holds: one message is lost, not all.
+            # A bug of ours, or a peer made this one say more than a frame holds. Only this message is lost.
             self.counts["not-sendable"] += 1
             logger().error("send.impossible", peer=send.peer[:12], error=str(error))
             return
