@@ -1,1 +1,1 @@
-"""One `typing.Protocol` per thing outside the process. Adapters do it for real, fakes stand in for tests."""
+"""One `typing.Protocol` for each thing outside the process. Adapters do it for real, fakes do it in tests."""

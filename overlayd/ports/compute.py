@@ -8,7 +8,7 @@ import msgspec
 
 
 class Accelerator(StrEnum):
-    """How guests execute. KVM is said only after a guest was seen to run under it."""
+    """How guests execute. It is KVM only after a guest was seen to run under it."""
 
     KVM = "kvm"
     EMULATED = "emulated"
@@ -22,14 +22,14 @@ class ComputeOffer(msgspec.Struct, frozen=True):
     driver: str
     accelerator: Accelerator
     why: str
-    """One line: how the accelerator was found out, for `overlayctl peers` and the log."""
+    """One line that says how the accelerator was found, for `overlayctl peers` and the log."""
     architecture: str
     cpus_milli: int
     memory_bytes: int
 
 
 class Nic(msgspec.Struct, frozen=True):
-    """A guest's network card. The tap named here exists already and is owned by the network adapter."""
+    """A guest's network card. The tap named here exists already, and belongs to the network adapter."""
 
     tap: str
     mac: str
@@ -37,7 +37,7 @@ class Nic(msgspec.Struct, frozen=True):
 
 
 class Disk(msgspec.Struct, frozen=True):
-    """A block device of the guest; `serial` (at most 20 characters) is how the guest finds it."""
+    """A block device of the guest, which finds it by `serial` (at most 20 characters)."""
 
     path: str
     serial: str
@@ -48,9 +48,9 @@ class Disk(msgspec.Struct, frozen=True):
 class Machine(msgspec.Struct, frozen=True):
     """A wanted guest, complete. The same value always makes the same guest.
 
-    `name` and `uuid` derive from grid id and workspace, so making it twice is impossible; `boot` counts
-    wanted starts: a running guest with a smaller number is replaced. `cpu_milli` is the exact cap
-    (1500 = one and a half host cpus); `vcpus` is how many the guest sees.
+    `name` and `uuid` derive from grid id and workspace, so that it cannot be made twice. `boot` counts wanted
+    starts: a running guest with a smaller number is replaced. `cpu_milli` is the exact cap (1500 is one and a
+    half host cpus), and `vcpus` is how many the guest sees.
     """
 
     name: str
@@ -70,9 +70,9 @@ class Machine(msgspec.Struct, frozen=True):
     disks: tuple[Disk, ...] = ()
     nics: tuple[Nic, ...] = ()
     console_log: str = ""
-    """File the serial console is logged to, kept across restarts of the guest."""
+    """The file that logs the serial console. It is kept across restarts of the guest."""
     console_socket: str = ""
-    """Unix socket of the serial console, for typing."""
+    """The Unix socket of the serial console, for typing."""
 
 
 class MachineState(StrEnum):
@@ -81,9 +81,9 @@ class MachineState(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
     SAVED = "saved"
-    """Its memory is on disk; it uses no cpu and no memory, and goes on where it stopped when started."""
+    """Its memory is on disk. It uses no cpu and no memory, and a start lets it go on where it stopped."""
     STOPPED = "stopped"
-    """Known but not running: shut down by itself, crashed, or killed."""
+    """It is known but does not run: it shut down by itself, crashed, or was killed."""
 
 
 class MachineSeen(msgspec.Struct, frozen=True):
@@ -94,45 +94,46 @@ class MachineSeen(msgspec.Struct, frozen=True):
     state: MachineState
     boot: int
     cpu_time_s: float
-    """Cpu time used since this start, by the host's own accounting."""
+    """Seconds of cpu time used since this start, by the host's own accounting."""
     cpu_milli: int
     """The cap in force; 0 if none."""
     memory_bytes: int
 
 
 class ComputeError(Exception):
-    """The hypervisor refused; the text is its own, with what was asked. Nothing was left half made."""
+    """The hypervisor refused. The text is its own, with what was asked. Nothing was left half-made."""
 
 
 class Compute(Protocol):
-    """Every call is idempotent: starting what runs, stopping what is gone, are successes."""
+    """Every call is idempotent: it is no error to start what runs, or to stop what is gone."""
 
     async def open(self, on_change: Callable[[str], None]) -> ComputeOffer:
-        """Connects and probes; `on_change(name)` is called on the loop when a machine changes by itself."""
+        """Connects and probes. `on_change(name)` is called on the loop when a machine changes by itself."""
 
     async def reconsider(self) -> ComputeOffer:
-        """Probes again, for instance because an image has come to try KVM with. Nothing that runs is
-        touched; machines started from now on are of what is answered."""
+        """Probes again, for instance because an image to try KVM with has come. Running machines are not
+        touched. Machines started from now on are as the answer says."""
 
     async def close(self) -> None:
         """Disconnects. Guests go on running."""
 
     async def observe(self) -> tuple[MachineSeen, ...]:
-        """Every machine of ours, also those of an earlier life of this process."""
+        """Every machine of ours, those of an earlier life of this process included."""
 
     async def start(self, machine: Machine) -> None:
-        """Running afterwards, with this `boot` and this quantum; a saved one of this boot goes on where it
-        stopped. ComputeError if refused; what was saved is then still there."""
+        """Brings a machine to running with this `boot` and this quantum. A saved one of this boot goes on where
+        it stopped. Raises ComputeError if that is refused; what was saved is then still there."""
 
     async def pause(self, name: str) -> None:
-        """Stops its vcpus, keeps its memory. ComputeError if there is no such machine."""
+        """Stops a machine's vcpus and keeps its memory. Raises ComputeError if there is no such machine."""
 
     async def resume(self, name: str) -> None:
-        """Goes on. ComputeError if there is no such machine."""
+        """Lets a machine go on. Raises ComputeError if there is no such machine."""
 
     async def save(self, name: str) -> None:
-        """Saved afterwards: its memory on disk, nothing of it running. Takes as long as the disk does.
-        ComputeError if there is no such machine, or this driver cannot; it goes on running then."""
+        """Saves a machine: its memory is on disk afterwards, and nothing of it runs. It takes as long as the
+        disk does. Raises ComputeError if there is no such machine, or this driver cannot save; the machine
+        then goes on."""
 
     async def stop(self, name: str) -> None:
-        """Gone afterwards, at once, without asking the guest, and what was saved of it; its disks stay."""
+        """Ends a machine at once, without asking the guest, and deletes what was saved. Its disks stay."""

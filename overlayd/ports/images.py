@@ -1,4 +1,4 @@
-"""Images: content-addressed guest images kept by one host."""
+"""Images: content-addressed guest images that one host keeps."""
 
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +25,7 @@ class ImageFiles(msgspec.Struct, frozen=True):
 
 
 class ImageError(Exception):
-    """Not an image, a wrong digest, no room: the text says which, and nothing of it is kept."""
+    """It is no image, has a wrong digest, or there is no room. The text says which; nothing of it is kept."""
 
 
 class Images(Protocol):
@@ -35,22 +35,22 @@ class Images(Protocol):
         """Complete images, by name then digest."""
 
     async def add(self, path: Path, name: str | None = None) -> ImageInfo:
-        """Copies a file in and verifies it; adding it again changes nothing. ImageError."""
+        """Copies a file in and verifies it. A second time changes nothing. Raises ImageError."""
 
     async def remove(self, digest: str) -> None:
-        """Forgets it; no such image is a success."""
+        """Removes an image. It is no error if there is none."""
 
     async def files(self, digest: str) -> ImageFiles:
-        """Unpacks once and answers paths. ImageError if it is not here."""
+        """Paths of the parts, which are unpacked once. Raises ImageError if the image is not here."""
 
     async def read(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
-        """A chunk for another peer and the total size in bytes. ImageError if it is not here."""
+        """A chunk for another peer, and the total size in bytes. Raises ImageError if it is not here."""
 
     async def partial(self, digest: str) -> int:
-        """Bytes of an unfinished fetch already on disk, where a fetch goes on from; 0 if none."""
+        """How many bytes of an unfinished fetch are on disk, where a fetch goes on; 0 if there are none."""
 
     async def append(self, digest: str, offset: int, chunk: bytes) -> None:
-        """Adds a chunk to an unfinished fetch; `offset` must be what `partial` says. ImageError."""
+        """Adds a chunk to an unfinished fetch. `offset` must be what `partial` says. Raises ImageError."""
 
     async def finish(self, digest: str) -> ImageInfo:
-        """Verifies the whole and makes it an image; a wrong digest discards it and is an ImageError."""
+        """Verifies the whole and makes it an image. A wrong digest discards it, and raises ImageError."""

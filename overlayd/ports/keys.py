@@ -1,6 +1,6 @@
-"""Keys: who this process is, and how it checks who others are.
+"""Keys: this process's identity, and how it checks the identity of others.
 
-Signer and Verifier are the protocol's own words for it; the transport needs two more things.
+Signer and Verifier are the protocol's own words for that. The transport needs more.
 """
 
 from typing import Protocol
@@ -12,7 +12,7 @@ __all__ = ["Identity", "KeyFileError", "Signer", "Verifier"]
 
 
 class KeyFileError(Exception):
-    """A key or certificate file cannot be used; the text says which, why, and what would help."""
+    """A key or certificate file cannot be used. The text says which, why, and what would help."""
 
 
 class Identity(Signer, Protocol):

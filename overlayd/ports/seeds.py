@@ -1,4 +1,4 @@
-"""Seeds: how a guest learns who it is, in cloud-init's NoCloud format."""
+"""Seeds: how a guest learns its identity, in cloud-init's NoCloud format."""
 
 from typing import Protocol
 
@@ -16,17 +16,17 @@ class Seed(msgspec.Struct, frozen=True):
 
 
 class SeedError(Exception):
-    """What a guest could not be told, or no room to write it; the text says which. Nothing changed."""
+    """A guest could not be told this, or there is no room to write it; the text says which. Nothing changed."""
 
 
 class Seeds(Protocol):
     """Writes seeds where a hypervisor can read them."""
 
     async def ensure(self, machine: str, seed: Seed) -> str:
-        """Path of the ISO (volume id `cidata`) for that machine; the same seed writes nothing again.
+        """Path of the ISO (volume id `cidata`) for that machine. The same seed is not written again.
 
-        SeedError.
+        Raises SeedError.
         """
 
     async def remove(self, machine: str) -> None:
-        """Gone afterwards."""
+        """Removes a machine's seed; it is no error if there is none."""

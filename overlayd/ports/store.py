@@ -9,7 +9,7 @@ Tables = dict[str, dict[str, bytes]]
 
 
 class Put(msgspec.Struct, frozen=True):
-    """One change: the value under (table, key) afterwards; None deletes."""
+    """One change: the value under (table, key) afterwards. None deletes it."""
 
     table: str
     key: str
@@ -21,24 +21,24 @@ class StoreError(Exception):
 
 
 class StoreFull(StoreError):
-    """No room: on the disk, or within the store's own limit. Deleting something helps."""
+    """There is no room on the disk, or within the store's own limit. It helps to delete something."""
 
 
 class StoreBusy(StoreError):
-    """Another process owns this store; the text has its process id."""
+    """Another process owns this store. The text has its process id."""
 
 
 class Store(Protocol):
     """One process owns a store at a time."""
 
     async def open(self) -> None:
-        """Owns it, makes it if it is not there, checks it. StoreBusy, StoreError."""
+        """Owns the store, makes it if it is not there, and checks it. Raises StoreBusy or StoreError."""
 
     async def load(self) -> Tables:
         """Everything: table, then key, then value."""
 
     async def write(self, puts: Sequence[Put]) -> None:
-        """All of it or nothing, and on the disk before this returns. StoreFull, StoreError."""
+        """Writes all of it or nothing, and has it on the disk on return. Raises StoreFull or StoreError."""
 
     async def close(self) -> None:
-        """Owned no more. Closing twice is a success."""
+        """Gives the store up. It is no error to close twice."""

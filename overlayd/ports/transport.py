@@ -1,9 +1,9 @@
 """The transport: authenticated frames between peers.
 
-A *path* is one connection, dialled by either side; after its greeting it carries frames both ways.
-A peer is up from its first path to its last. A dialler knows whom it wants (the key is pinned); an
-acceptor learns it from the greeting and holds it against the connection's own key. What a peer may
-say is not decided here: the first frames of a path carry its certificates (`hello`).
+A *path* is one connection, dialled by either side. After its greeting it carries frames both ways. A peer is up
+from its first path to its last. A dialler knows which peer it wants (the key is pinned). An acceptor learns it
+from the greeting, and holds that against the connection's own key. What a peer may say is not decided here: the
+first frames of a path carry its certificates (`hello`).
 """
 
 import re
@@ -21,7 +21,7 @@ _BROADCAST = IPv4Address("255.255.255.255")
 
 
 class Up(msgspec.Struct, frozen=True):
-    """The first path to a peer stands. It is who it says; nothing else is known of it."""
+    """The first path to a peer stands. The peer has the key it says; nothing else is known of it."""
 
     peer: PeerId
     accepted: bool = False
@@ -36,14 +36,14 @@ class Down(msgspec.Struct, frozen=True):
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """One frame, whole, as it was sent. Between Up and Down of its sender."""
+    """One whole frame, as it was sent. It comes between Up and Down of its sender."""
 
     peer: PeerId
     frame: bytes
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """An attempt came to nothing. Dialled ones (`peer` is known) are tried again by themselves."""
+    """An attempt came to nothing. A dialled one (`peer` is known) is tried again by itself."""
 
     address: str
     """The far end, `tcp://IP:PORT`; empty if unknown."""
@@ -59,7 +59,7 @@ class Knocked(msgspec.Struct, frozen=True):
 
 
 class Slept(msgspec.Struct, frozen=True):
-    """This process did nothing for a while: it was stopped, or had no core. Told before what came meanwhile."""
+    """This process did nothing for a while: it was stopped, or had no core. Said before what came meanwhile."""
 
     for_s: float
 
@@ -68,20 +68,20 @@ TransportEvent = Up | Down | Arrived | Refused | Knocked | Slept
 
 
 class Traffic(msgspec.Struct):
-    """Frames and bytes of one peer since the transport was opened, greetings left out."""
+    """Frames and bytes of one peer since the transport was opened, without greetings."""
 
     frames_in: int = 0
     bytes_in: int = 0
     frames_out: int = 0
     bytes_out: int = 0
     dropped_out: int = 0
-    """Frames `send` answered False for."""
+    """Frames for which `send` answered False."""
 
 
 def is_address(text: str) -> bool:
     """Whether `text` is `tcp://IPv4:PORT` of one host: no name, no wildcard, no other transport.
 
-    Addresses come out of gossip; ZeroMQ would take `ipc://` and worse.
+    Addresses come from gossip, and ZeroMQ would take `ipc://` and worse.
     """
     match = _ADDRESS.fullmatch(text)
     if match is None or not 0 < int(match[2]) < 65536:
@@ -94,53 +94,53 @@ def is_address(text: str) -> bool:
 
 
 class TransportError(Exception):
-    """The transport cannot listen; the text says where and why."""
+    """The transport cannot listen. The text says where and why."""
 
 
 class Transport(Protocol):
     """Nothing blocks, and no event is given from inside a call: events come from the loop.
 
-    Frames of one path arrive in order, at most once. A frame that `send` took may still be lost
-    when its path breaks. A path whose far end says nothing for some seconds is closed; transports keep
-    idle ones alive by themselves.
+    Frames of one path arrive in order, at most once. A frame that `send` took may still be lost when its path
+    breaks. A path whose far end says nothing for some seconds is closed. Transports keep idle paths alive by
+    themselves.
     """
 
     @property
     def address(self) -> str:
-        """Where it listens, with the real port. TransportError before `open`."""
+        """The address it listens at, with the real port. Raises TransportError before `open`."""
 
     @property
     def traffic(self) -> dict[PeerId, Traffic]:
-        """Counters by peer; the least recently met are forgotten above a bound."""
+        """Counters by peer. Above a bound the least recently met are forgotten."""
 
     @property
     def refused(self) -> Counter[str]:
-        """Connections and frames turned away, by a short reason."""
+        """Connections and frames that were turned away, by a short reason."""
 
     async def open(self, listen: str, on_event: Callable[[TransportEvent], None]) -> None:
-        """Listens on `tcp://IPv4:PORT` (port 0: any). TransportError."""
+        """Listens on `tcp://IPv4:PORT` (port 0: any). Raises TransportError."""
 
     def dial(self, peer: PeerId, address: str) -> None:
-        """Keeps a path to the peer at `tcp://IPv4:PORT`, retrying with back-off until hang_up.
+        """Keeps a path to the peer at `tcp://IPv4:PORT`, and retries with back-off until hang_up.
 
-        Dialling again changes nothing, or the address for the next try. An address of another form,
-        a denied peer, oneself: Refused, and not tried again.
+        A second call changes nothing but the address for the next try. An address of another form, a denied
+        peer and this peer itself are Refused, and not tried again.
         """
 
     def knock(self, peer: PeerId, address: str) -> None:
-        """Tries once, whatever paths there are, whether the peer answers at `tcp://IPv4:PORT`; Knocked says.
+        """Tries once, whatever paths there are, whether the peer answers at `tcp://IPv4:PORT`. Knocked says so.
 
-        No path comes of it, at either end. Too many at once are dropped without an answer.
+        No path comes of it, at either end. If there are too many at once they are dropped without an answer.
         """
 
     def hang_up(self, peer: PeerId) -> None:
         """Stops dialling and closes every path. The peer may dial us again."""
 
     def deny(self, peers: Set[PeerId]) -> None:
-        """These, and only these, are refused from now on; what paths they have are closed."""
+        """Refuses these peers, and only these, from now on. Their paths are closed."""
 
     def send(self, peer: PeerId, frame: bytes) -> bool:
-        """Hands over one frame. False: no path, its queue is full, it is empty or above the limit."""
+        """Hands over one frame. False: no path, a full queue, or a frame that is empty or above the limit."""
 
     async def close(self) -> None:
-        """Everything closed at once, what is queued is dropped. No event after this."""
+        """Closes everything at once, and drops what is queued. There is no event after this."""

@@ -1,26 +1,26 @@
-"""Disks of workspaces on this host: volumes, which outlive those that use them, and scratch disks.
+"""Disks of workspaces on this host: volumes, which outlive the workspaces that use them, and scratch disks.
 
-Who asks knows which is which; here all are called volumes.
+The caller knows which is which. Here all are called volumes.
 """
 
 from typing import Protocol
 
 
 class VolumeError(Exception):
-    """No room, or a tool failed; the text says which. Nothing half made is left."""
+    """There is no room, or a tool failed; the text says which. Nothing half-made is left."""
 
 
 class Volumes(Protocol):
-    """One file per volume for now; replicas come with their own design."""
+    """One file for each volume. There are no replicas yet."""
 
     async def ensure(self, volume: str, size_bytes: int, label: str) -> str:
-        """Path of a raw, ext4-formatted disk of that size, made if it is not there. Never reformats."""
+        """Path of a raw, ext4-formatted disk of that size, made if it is not there. It is never reformatted."""
 
     async def remove(self, volume: str) -> None:
-        """Gone afterwards."""
+        """Removes a volume; it is no error if there is none."""
 
     async def observe(self) -> dict[str, int]:
         """Size in bytes of every volume on this host, by id, sorted."""
 
     async def free_bytes(self) -> int:
-        """Room left where volumes are kept, when all that are here are full."""
+        """Bytes that would be left where volumes are kept if all that are here were full."""
