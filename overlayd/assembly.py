@@ -1,6 +1,6 @@
-"""One running peer, assembled from its parts: first what joining takes, then the host's side and the API.
+"""One running peer, assembled from its parts: first what it takes to join, then the host's side and the API.
 
-Joining is not to wait for anything else, so what else there is gets imported after it, beside the loop.
+Joining must not wait for anything else, so everything else is imported after it, beside the loop.
 """
 
 import asyncio
@@ -43,14 +43,14 @@ if TYPE_CHECKING:
     from protocol.node.snapshot import PeerView
 
 NOWHERE = "127.0.0.1:0"
-"""Where a peer listens that only dials out: the transport must listen, and nobody else gets there."""
+"""A peer that only dials out listens here: the transport must listen, and nobody else gets there."""
 
 OWNER_TAG = 6
 """Characters of the host's tag in names of kernel objects."""
 
 JOIN_FIRST_S = 0.5
 """How long the host's side waits for the first connection, and then for what everybody knows to come through
-it. Loading it meanwhile would take the loop's turns."""
+it. To load it meanwhile would take the loop's turns."""
 
 
 class Assembly:
@@ -96,15 +96,15 @@ class Assembly:
         return self.clock.now()
 
     def submit(self, event: Event) -> None:
-        """Hands the node an event. Busy."""
+        """Hands the node an event. Raises Busy."""
         self.inbox.put(event)
 
     def events(self, since: int) -> list[EventLine]:
-        """Kept lines after that number."""
+        """The kept lines after that number."""
         return self.ring.since(since)
 
     async def events_after(self, since: int, timeout_s: float) -> list[EventLine]:
-        """As `events`, but waits for the first."""
+        """Like `events`, but waits for the first line."""
         return await self.ring.after(since, timeout_s)
 
     async def images_changed(self) -> None:
@@ -128,7 +128,7 @@ class Assembly:
     # -- life
 
     async def start(self, dice: Dice) -> None:
-        """What joining takes. Whatever fails is raised, what was opened is closed."""
+        """Starts what it takes to join. Raises whatever fails, and then closes what was opened."""
         api = self.config.api
         await self.store.open()
         rows = await self.store.load()
@@ -159,12 +159,12 @@ class Assembly:
         await self.transport.open(f"tcp://{where}", self._from_transport)
 
     async def run(self) -> None:
-        """Until the driver is told to stop."""
+        """Runs until the driver is told to stop."""
         await self.driver.step(Started())
         await self.driver.run()
 
     async def open_host(self) -> None:
-        """After joining: the host's side, and the API for who asks. Whatever fails is raised."""
+        """Opens the host's side after joining, and the API for its callers. Raises whatever fails."""
         if self.config.overlay.join:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._connected.wait(), JOIN_FIRST_S)
@@ -180,7 +180,7 @@ class Assembly:
         self._listening.on_first(self._knocked)
 
     async def close(self) -> None:
-        """Everything closed, in the order that loses nothing. Guests go on."""
+        """Closes everything, in the order that loses nothing. Guests go on."""
         if self._api is not None:
             await self._api.stop()
         if self._listening is not None:
@@ -206,7 +206,7 @@ class Assembly:
         return self._hosting
 
     def _tell(self, event: Event) -> None:
-        """An event of our own; when the inbox is full it is lost and counted, and will be told again."""
+        """Hands in an event of our own. If the inbox is full it is lost and counted, and will be told again."""
         try:
             self.inbox.put(event)
         except Busy:
@@ -237,7 +237,7 @@ class Assembly:
 
 
 async def assemble(config: DaemonConfig, credentials: Credentials, dice: Dice) -> Assembly:
-    """A started peer; closed again if anything cannot be opened."""
+    """A started peer. It is closed again if anything cannot be opened."""
     assembly = Assembly(config, credentials)
     try:
         await assembly.start(dice)
@@ -247,7 +247,7 @@ async def assemble(config: DaemonConfig, credentials: Credentials, dice: Dice) -
     return assembly
 
 
-# What is loaded when it is needed, in a thread: the loop goes on meanwhile.
+# These are loaded when they are needed, in a thread, so that the loop goes on meanwhile.
 
 
 def _load_hosting() -> "type[Hosting]":

@@ -1,6 +1,6 @@
-"""The `overlayd` program. `run` goes a short way round the command line's library.
+"""The `overlayd` program. `run` goes a short way around the command line's library.
 
-Importing typer takes longer than joining an overlay does, and a daemon needs it for nothing else.
+It takes longer to import typer than to join an overlay, and a daemon needs typer for nothing else.
 """
 
 import gc
@@ -12,14 +12,14 @@ from overlayd.config.daemonfile import DEFAULT_CONFIG
 
 
 def main() -> None:
-    """Runs the daemon, or whatever else the arguments say."""
+    """Runs the daemon, or does what else the arguments say."""
     config = plain_run(sys.argv[1:])
     if config is None:
         from overlayd.commands import app
 
         app()
     else:
-        # Nothing made while importing is garbage; what runs the daemon turns it on again.
+        # Nothing made during imports is garbage. The code that runs the daemon turns collection on again.
         gc.disable()
         from overlayd import running
 
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def plain_run(arguments: Sequence[str]) -> Path | None:
-    """The configuration of `run [--config FILE]`; None for everything else, mistakes among it."""
+    """The configuration of `run [--config FILE]`; None for anything else, mistakes included."""
     match arguments:
         case ["run"]:
             return DEFAULT_CONFIG

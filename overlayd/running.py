@@ -1,6 +1,6 @@
 """One run of the daemon: from a configuration to an exit code. No decisions.
 
-What is imported here is what joining the overlay takes; `hosting` and the API come after it.
+Only what it takes to join the overlay is imported here. `hosting` and the API come later.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ from overlayd.ports.transport import TransportError
 from overlayd.telemetry import logs
 
 _PORTS = (StoreError, TransportError, ComputeError, NetworkError, SocketError)
-"""What cannot be opened says so in words for people."""
+"""Errors of ports that cannot be opened; they say so in words for people."""
 
 
 class Unfit(Exception):
-    """This host, or its configuration, cannot run the daemon; the text says what would help."""
+    """This host, or its configuration, cannot run the daemon. The text says what would help."""
 
 
 def run(config: Path) -> int:
-    """Until SIGTERM; the exit code. What stopped it is said on standard error."""
+    """Runs until SIGTERM, and answers the exit code. It says on standard error what stopped it."""
     try:
         settings = load_daemon(config)
         logs.configure(settings.log)
@@ -48,7 +48,7 @@ def run(config: Path) -> int:
 
 
 def problem_of(config: Path) -> str:
-    """Every mistake in a configuration, and what is wrong with the files it names; empty if nothing is."""
+    """Every mistake in a configuration, and everything wrong with the files it names; empty if nothing is."""
     problems = check(config)
     if problems:
         return render(problems, caret=sys.stderr.isatty())
@@ -86,7 +86,7 @@ async def _run(config: DaemonConfig, credentials: Credentials) -> None:
 
 
 def _settle() -> None:
-    """What the start has made stays: it is looked through once, and never again."""
+    """What the start made stays, so the garbage collector looks through it once and never again."""
     gc.enable()
     gc.collect()
     gc.freeze()
@@ -105,13 +105,13 @@ async def _assembled(config: DaemonConfig, credentials: Credentials) -> Assembly
 
 
 async def _end(opening: asyncio.Task[None]) -> None:
-    """The host's side may still be opening when a stop comes; what it failed with was raised already."""
+    """The host's side may still be opening when a stop comes. What it failed with was raised already."""
     opening.cancel()
     await asyncio.gather(opening, return_exceptions=True)
 
 
 async def _wind_up(assembly: Assembly, driving: asyncio.Task[None]) -> None:
-    """In order: no more events, goodbye said, tasks ended, ports closed. Guests go on."""
+    """In order: takes no more events, says goodbye, ends tasks, closes ports. Guests go on."""
     assembly.driver.stop()
     try:
         with contextlib.suppress(asyncio.CancelledError):

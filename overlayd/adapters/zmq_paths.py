@@ -44,7 +44,7 @@ class PathTable:
         self._paths: dict[PeerId, list[Path]] = {}
 
     def add(self, path: Path) -> None:
-        """A path was greeted. It replaces those of another instance; an accepted path replaces another one."""
+        """A path was greeted. It replaces paths of another instance, and an accepted one replaces another."""
         paths = self._paths.get(path.peer, [])
         old = [
             other

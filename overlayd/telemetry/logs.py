@@ -21,8 +21,8 @@ def _as_if_missing(module: str) -> Iterator[None]:
         del sys.modules[module]
 
 
-# structlog draws tracebacks with rich if it finds it. Rich takes a quarter of the time in which a daemon imports
-# what it needs to join. Our tracebacks are in JSON, or plain.
+# structlog draws tracebacks with rich if it finds it. That is a quarter of all that a daemon imports to join.
+# Our tracebacks are in JSON, or plain.
 with _as_if_missing("rich"):
     import structlog
 
