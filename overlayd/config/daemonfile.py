@@ -1,7 +1,7 @@
-"""The daemon's configuration: TOML, one file per daemon, to a DaemonConfig with nothing left open.
+"""The daemon's configuration: TOML, one file for each daemon, to a DaemonConfig with nothing left open.
 
-Defaults that follow from other keys (advertise, underlay, socket) are filled in, and relative paths
-are made absolute against the file's folder, so the composition root can use every value as it is.
+Defaults that follow from other keys (advertise, underlay, socket) are filled in, and relative paths are made
+absolute against the file's folder. So the composition root can use every value as it is.
 """
 
 import grp
@@ -41,15 +41,15 @@ SOCKET_PATH_MAX = 107
 """Bytes of a Unix socket's path on Linux: sockaddr_un holds 108, with the closing zero."""
 
 MTU_MIN, MTU_MAX = 576, 9000
-"""IPv4's smallest useful one, and jumbo frames."""
+"""IPv4's smallest useful MTU, and jumbo frames."""
 
 LABELS_MAX = 32
-"""Labels of a host, and names of devices: every advert carries them."""
+"""Labels of a host, and names of devices. Every advert carries them."""
 
 DEVICES_MAX = 1024
 
 LEVELS_LEAST, LEVELS_MOST = 16, 10_000
-"""Fewer are a full mesh nearly; more would be 5 % of a core for adverts alone."""
+"""Fewer peers are nearly a full mesh. More would cost 5 % of a core for adverts alone."""
 
 _UNSPECIFIED = "0.0.0.0"  # noqa: S104  refused below, not bound
 _KEY = Meta(examples=["/etc/overlayd/host.key"])
@@ -88,16 +88,16 @@ class ComputeUri(StrEnum):
 
 
 class Table(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
-    """One table of the file: keys as the fields, with dashes."""
+    """One table of the file. Keys are as the fields, with dashes."""
 
 
 class HostTable(Table, frozen=True, kw_only=True):
-    """Who this host is. Names must be those of its certificate."""
+    """This host's identity. Names must be those of its certificate."""
 
     name: Annotated[Name, Meta(examples=["uc-1"])]
     site: Annotated[Name, Meta(examples=["uc"])]
     state: Annotated[FilePath, Meta(examples=["/var/lib/overlayd"])]
-    """Folder of everything the daemon keeps; made if it is not there."""
+    """The folder of everything the daemon keeps. It is made if it is not there."""
 
 
 class ReachUse(StrEnum):
@@ -112,16 +112,16 @@ class OverlayTable(Table, frozen=True, kw_only=True):
     """How peers reach each other."""
 
     listen: Annotated[Endpoint, Meta(examples=["192.0.2.7:7700"])] = Endpoint()
-    """Only a peer behind NAT may leave it out; it listens nowhere then."""
+    """Only a peer behind NAT may leave it out. It then listens nowhere."""
     advertise: Endpoint = Endpoint()
-    """Where others reach it; as `listen` if left out."""
+    """Where others reach it. It is as `listen` if left out."""
     reach: ReachUse = ReachUse.AUTO
-    """`nat`: nobody can dial it, and others reach it through a peer it dials. `auto`: found out."""
+    """`nat`: nobody can dial it, and others reach it through a peer it dials. `auto`: it finds out."""
     join: Annotated[tuple[Contact, ...], Meta(examples=[["KEY@192.0.2.7:7700"]])] = ()
     """Peers to join by; empty for the first peer of an overlay."""
     levels_above: int = LEVELS_ABOVE
-    """Peers up to which everybody knows everybody; above, other sites are known by summaries. The same
-    at every peer."""
+    """Up to so many peers everybody knows everybody. Above, other sites are known by summaries. It must be
+    the same at every peer."""
 
 
 class IdentityTable(Table, frozen=True, kw_only=True):
@@ -132,16 +132,16 @@ class IdentityTable(Table, frozen=True, kw_only=True):
     certificate: Annotated[FilePath, Meta(examples=["/etc/overlayd/host.cert"])]
     """The chain: host, site."""
     federation: Annotated[FilePath, Meta(examples=["/etc/overlayd/federation.pub"])]
-    """The federation's public key: who may be trusted."""
+    """The federation's public key, in which all trust ends."""
 
 
 class ApiTable(Table, frozen=True, kw_only=True):
-    """The Unix socket overlayctl talks to."""
+    """The Unix socket that overlayctl talks to."""
 
     socket: FilePath = FilePath()
-    """Where overlayctl looks by itself, if left out; several daemons on one host need one each."""
+    """If left out, where overlayctl looks by itself. Several daemons on one host need one each."""
     group: str = ""
-    """A group that may use the socket; only root if left out."""
+    """A group that may use the socket. If left out, only root may."""
 
 
 class ComputeTable(Table, frozen=True, kw_only=True):
@@ -154,7 +154,7 @@ class ComputeTable(Table, frozen=True, kw_only=True):
 
 
 class OfferTable(Table, frozen=True, kw_only=True):
-    """Caps on what is offered; what is left out is offered whole."""
+    """Caps on what is offered. What is left out is offered whole."""
 
     cpus: Cpus | None = None
     memory: Size | None = None
@@ -162,16 +162,16 @@ class OfferTable(Table, frozen=True, kw_only=True):
     labels: Annotated[tuple[Label, ...], Meta(examples=[["ssd", "rack=b7"]])] = ()
     """What grid files can ask for under `labels`."""
     devices: Annotated[dict[str, int], Meta(examples=[{"gpu": 2}])] = {}
-    """How many of each, by a name of your choosing: promised once each, not handed to guests yet."""
+    """How many of each, by a name of your choosing. Each is promised once, and not handed to guests yet."""
 
 
 class NetworkTable(Table, frozen=True, kw_only=True):
     """How grids' networks cross hosts."""
 
     underlay: Address = Address()
-    """The local address VXLAN uses; the host part of `advertise` if left out."""
+    """The local address that VXLAN uses. If left out, it is the host part of `advertise`."""
     mtu: int = 1450
-    """Of grid networks; VXLAN takes 50 bytes of the underlay's."""
+    """The MTU of grid networks, in bytes. VXLAN takes 50 bytes of the underlay's."""
 
 
 class LogTable(Table, frozen=True, kw_only=True):
@@ -197,7 +197,7 @@ class DaemonConfig(Table, frozen=True, kw_only=True):
 
 
 def load_daemon(path: str | Path) -> DaemonConfig:
-    """The configuration in a file. DocumentError with every problem of it."""
+    """The configuration in a file. Raises DocumentError with every problem of it."""
     config, problems = _read(path)
     if problems:
         raise DocumentError(problems)
@@ -205,7 +205,7 @@ def load_daemon(path: str | Path) -> DaemonConfig:
 
 
 def check(path: str | Path) -> list[Problem]:
-    """Every problem of the file, and of the files it names, on this host; empty if it will do."""
+    """Every problem on this host of the file and of the files it names; empty if there is none."""
     try:
         return _read(path)[1]
     except DocumentError as error:
@@ -221,7 +221,7 @@ def _read(path: str | Path) -> tuple[DaemonConfig, list[Problem]]:
 
 
 def _resolved(config: DaemonConfig, folder: Path) -> DaemonConfig:
-    """Nothing left open: paths absolute, dependent defaults filled in."""
+    """The configuration with nothing left open: paths absolute, dependent defaults filled in."""
     replace = msgspec.structs.replace
 
     def absolute(path: str) -> FilePath:

@@ -1,8 +1,8 @@
 """A document as text: problems in it, positions in it, and how both are shown.
 
-The way of every document: text, then a `Source` (plain values and where each was written;
-yaml_source.py, toml_source.py), then a typed struct with all problems (typed.py), then meaning
-(gridfile.py, daemonfile.py). Problems are collected; DocumentError is raised once, at the end.
+Every document goes the same way. Text becomes a `Source`: plain values, and where each was written
+(yaml_source.py, toml_source.py). A Source becomes a typed struct, with all problems (typed.py). Then comes
+the meaning (gridfile.py, daemonfile.py). Problems are collected, and DocumentError is raised once, at the end.
 """
 
 import re
@@ -22,14 +22,14 @@ SIZE_MAX_BYTES = 256 * 1024
 """A grid of 1024 differently written workspaces is about 200 KiB."""
 
 DEPTH_MAX = 32
-"""Nesting. Our documents need six; the parsers recurse."""
+"""How deep a document may nest. Our documents need six, and the parsers recurse."""
 
 VALUES_MAX = 20_000
-"""Values of one document, aliases counted as often as they are used."""
+"""Values of one document. An alias counts as often as it is used."""
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """A place in a text; both from 1. Line 0 means the document as a whole."""
+    """A place in a text. Line and column count from 1; line 0 means the document as a whole."""
 
     line: int = 0
     column: int = 0
@@ -57,11 +57,11 @@ class Problem(msgspec.Struct, frozen=True):
 
     @property
     def where(self) -> str:
-        """`clusters.worker.networks[1]`, empty at the top."""
+        """`clusters.worker.networks[1]`; empty at the top."""
         return "".join(map(_step, self.path)).removeprefix(".")
 
     def render(self, caret: bool = False) -> str:
-        """`star.yaml:14:13: clusters.worker.memory: found ...`; with the line and a caret below."""
+        """`star.yaml:14:13: clusters.worker.memory: found ...`. `caret` adds the line and a caret below it."""
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         said = ": ".join(filter(None, (place, self.where, self.message)))
         if not caret or not self.line:
@@ -78,7 +78,7 @@ def _step(key: Key) -> str:
 
 
 class DocumentError(Exception):
-    """A document that cannot be used, with every problem of it. Nothing was done."""
+    """A document cannot be used. It has every problem of the document. Nothing was done."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -93,7 +93,7 @@ def render(problems: Iterable[Problem], caret: bool = False) -> str:
 class Source:
     """A parsed document: plain values, and for every key path where it was written.
 
-    `problems` are those of the notation (a key twice) that do not keep the rest from being read.
+    `problems` are those of the notation (a key twice) after which the rest can still be read.
     """
 
     def __init__(
@@ -112,9 +112,9 @@ class Source:
         self._lines = text.split("\n")
 
     def problem(self, path: KeyPath, message: str, at_key: bool = False) -> Problem:
-        """A problem at a path; if it was not written (a missing key), at the nearest thing above.
+        """A problem at a path. If the path was not written (a missing key), it is at the nearest thing above.
 
-        What is missing is shown at the key it is missing from.
+        A missing key is shown at the key it is missing from.
         """
         written = path
         while written and written not in self.spots:
@@ -131,7 +131,7 @@ class Source:
         return Problem(self.file, mark.line, mark.column, path, message, self._line(mark.line))
 
     def with_value(self, value: object, spots: dict[KeyPath, Spot]) -> "Source":
-        """The same text, read differently (a profile merged in)."""
+        """The same text, read differently: a profile is merged in."""
         return Source(self.file, self.text, value, spots, self.problems)
 
     def _line(self, line: int) -> str:
@@ -139,11 +139,11 @@ class Source:
 
 
 Parse = Callable[[str, str], Source]
-"""(text, file name) to a Source; DocumentError if the text is not of that language."""
+"""(text, file name) to a Source. Raises DocumentError if the text is not of that language."""
 
 
 def load(path: str | Path, parse: Parse) -> Source:
-    """Reads and parses a file. DocumentError if it is missing, too large, no text, or malformed."""
+    """Reads and parses a file. Raises DocumentError if it is missing, too large, no text, or malformed."""
     return parse(_text(Path(path)), str(path))
 
 
@@ -168,7 +168,7 @@ def _text(path: Path) -> str:
 
 
 def combined(first: Iterable[Problem], more: Iterable[Problem]) -> list[Problem]:
-    """Both in the document's order, without what `more` says of places that are broken already."""
+    """Both, in the document's order, without what `more` says of places that are broken already."""
     result = list(first)
     broken = [problem.path for problem in result]
     for problem in more:

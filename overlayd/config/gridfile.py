@@ -1,7 +1,7 @@
-"""The grid file: YAML as a person writes it, to the GridSpec everyone else works with.
+"""The grid file: YAML as a person writes it, to the GridSpec everything else works with.
 
-Its keys are in gridkeys.py. What values mean is checked by protocol.grid.check, whose problems
-are brought back here to the lines they come from.
+Its keys are in gridkeys.py. protocol.grid.check checks what values mean, and this file brings its problems
+back to the lines they come from.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,25 +19,25 @@ from protocol.grid.problem import quoted
 from protocol.grid.problem import unknown as unknown_name
 
 PROFILES_MAX = 16
-"""Every profile is checked with the whole file each time, chosen or not."""
+"""Each time every profile is checked with the whole file, chosen or not."""
 
 LEASE_S = 24 * 3600
 """The lease of a grid that names none."""
 
 GRACE_S = 24 * 3600
-"""How long disks are kept after the end: over a night in which nobody looked."""
+"""How long disks are kept after the end: over a night in which nobody looks."""
 
 WARN_S = 900
-"""A warning for who named none, where the lease is at least twice as long."""
+"""The warning of a lease that names none, if the lease is at least twice as long."""
 
 
 def load_grid(path: str | Path, profile: str | None = None) -> model.GridSpec:
-    """The grid a file asks for. DocumentError with every problem of the file and its profiles."""
+    """The grid a file asks for. Raises DocumentError with every problem of the file and its profiles."""
     return _grid(load(path, parse_yaml), profile)
 
 
 def parse_grid(text: str, file: str, profile: str | None = None) -> model.GridSpec:
-    """As load_grid, from text; `file` is what problems call it."""
+    """Like load_grid, from text. `file` is what problems call it."""
     return _grid(parse_yaml(text, file), profile)
 
 
@@ -80,7 +80,7 @@ def _checked(source: Source) -> tuple[model.GridSpec, list[Problem]]:
 
 
 def _hides_services(path: KeyPath) -> bool:
-    """Whether a problem there leaves open who provides what: no point in asking who requires it."""
+    """Whether a problem there leaves open which services are provided. Then `requires` cannot be checked."""
     match path[2:] if path[:1] == ("profiles",) else path:
         case ("clusters",) | ("clusters", _):
             return True
@@ -222,12 +222,12 @@ def _renamed(path: Any) -> Iterator[str | int]:
 
 
 def _is_key(path: KeyPath) -> bool:
-    """Whether what is wrong is the key: a name that is one, or a volume that is mounted."""
+    """Whether the key itself is wrong: a name that is a key, or a volume that is mounted."""
     return path[-1:] in (("name",), ("volume",)) and len(path) > 1
 
 
 def _profiles(source: Source) -> Mapping[str, Any]:
-    """The profiles that can be merged; what else is wrong with them, the walker says."""
+    """The profiles that can be merged. The walker says what else is wrong with them."""
     written = source.value.get("profiles") if isinstance(source.value, dict) else None
     if not isinstance(written, dict):
         return {}
@@ -235,7 +235,7 @@ def _profiles(source: Source) -> Mapping[str, Any]:
 
 
 def _merged(source: Source, name: str) -> Source:
-    """The file with a profile written over it; every value keeps the place it was written at."""
+    """The file with a profile written over it. Every value keeps the place where it was written."""
     assert isinstance(source.value, dict)
     base = {key: value for key, value in source.value.items() if key != "profiles"}
     spots = {path: spot for path, spot in source.spots.items() if path[:1] != ("profiles",)}
@@ -252,7 +252,7 @@ def _over(
     written: dict[KeyPath, Spot],
     spots: dict[KeyPath, Spot],
 ) -> dict[str, Any]:
-    """Mappings merge key by key; anything else replaces. `spots` follows."""
+    """`above` written over `below`. Mappings merge key by key; anything else replaces. `spots` follows."""
     result = dict(below)
     for key, value in above.items():
         old, here, there = result.get(key), (*path, key), (*at, key)
@@ -271,7 +271,7 @@ def _moved(
     written: dict[KeyPath, Spot],
     spots: dict[KeyPath, Spot],
 ) -> None:
-    """What is at `path` now was written at `at`, and so on inside. Older spots below may stay."""
+    """Notes that what is at `path` now was written at `at`, and so on inside. Older spots below may stay."""
     spots[path] = written[at]
     if isinstance(value, dict | list):
         for step in value if isinstance(value, dict) else range(len(value)):

@@ -1,7 +1,7 @@
 """The hosts file: what some hosts would offer, written by a person, for the engine without daemons.
 
-TOML or YAML, by the file's name; `overlayctl place --hosts` and the scenarios under tests/scenarios read it.
-An image counts as the same wherever its name is, so names stand in for digests here.
+It is TOML or YAML, by the file's name. `overlayctl place --hosts` and the scenarios under tests/scenarios read
+it. Images of one name count as the same image, so names stand in for digests here.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from protocol.terms.coordinate import DIMENSIONS, FAR_S, point
 from protocol.terms.ids import PeerId, digest_of
 
 HOSTS_MAX = 10_000
-"""In one file, all counted out: as many as an overlay may have peers."""
+"""Hosts in one file, each of a `count` counted: as many as an overlay may have peers."""
 
 
 class HostKeys(Keys, frozen=True, kw_only=True):
@@ -73,22 +73,22 @@ class HostsKeys(Keys, frozen=True, kw_only=True):
 
 
 def load_hosts(path: str | Path) -> dict[str, HostKeys]:
-    """The hosts of a file, by name. DocumentError with every problem of it."""
+    """The hosts of a file, by name. Raises DocumentError with every problem of it."""
     return _hosts(load(path, parse_toml if str(path).endswith(".toml") else parse_yaml))
 
 
 def parse_hosts(text: str, file: str) -> dict[str, HostKeys]:
-    """As load_hosts, from YAML text; `file` is what problems call it."""
+    """Like load_hosts, from YAML text. `file` is what problems call it."""
     return _hosts(parse_yaml(text, file))
 
 
 def offers_of(hosts: dict[str, HostKeys], spec: GridSpec) -> tuple[Offer, ...]:
-    """What they would offer that grid."""
+    """What the hosts would offer that grid."""
     return tuple(offer for name, keys in hosts.items() for offer in _offers(name, keys, spec))
 
 
 def with_digests(spec: GridSpec) -> GridSpec:
-    """Every image by the digest that stands for its name here."""
+    """The grid with every image by the digest that stands for its name here."""
 
     def known(image: ImageRef) -> ImageRef:
         return ImageRef(image.name, digest_of(image.name.encode())) if image.name else image

@@ -1,6 +1,7 @@
-"""Instants as a person writes them: `tomorrow 14:00`, `friday 18:00`, `in 2h`, `2026-11-25 14:00`, with or
-without an offset from UTC. What names no offset is this host's local time; what names no day is the next
-time it is that late.
+"""Instants as a person writes them: `tomorrow 14:00`, `friday 18:00`, `in 2h`, `2026-11-25 14:00`.
+
+An instant may have an offset from UTC. Without one it is this host's local time. Without a day it is the next
+time the clock shows that.
 """
 
 import re
@@ -29,14 +30,14 @@ class Moment(float):
 
     @classmethod
     def from_written(cls, found: object) -> Self:
-        """ValueError says what is allowed."""
+        """The instant, read by the clock of now. Raises ValueError with what is allowed."""
         if not isinstance(found, str):
             raise ValueError(cls.ALLOWED)
         return cls(read_moment(found, time.time()))
 
 
 def read_moment(text: str, now_s: float) -> float:
-    """Unix time of what was written at `now_s`. ValueError says what is allowed."""
+    """Unix time of what was written at `now_s`. Raises ValueError with what is allowed."""
     written = text.strip().lower()
     if match := _IN.fullmatch(written):
         try:

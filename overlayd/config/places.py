@@ -1,3 +1,3 @@
-"""Where things are when nobody says otherwise."""
+"""Where things are if nothing else is said."""
 
 API_SOCKET = "/run/overlayd/overlayd.sock"

@@ -1,4 +1,4 @@
-"""JSON Schema of the documents, from the types that read them: for editors, not for checking."""
+"""JSON Schema of the documents, from the types that read them. It is for editors, not for checks."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def grid_schema() -> dict[str, Any]:
 
 
 def grid_schema_text() -> str:
-    """The same, indented, as a command would print it."""
+    """The same as indented text, as a command prints it."""
     return msgspec.json.format(msgspec.json.encode(grid_schema()), indent=2).decode() + "\n"
 
 

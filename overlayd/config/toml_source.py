@@ -1,7 +1,7 @@
-"""TOML text to a Source: tomllib decides what it means, a small walk over the text says where.
+"""TOML text to a Source: tomllib decides what it means, and a small walk over the text says where.
 
-The walk runs only on text tomllib has accepted, so it need not check anything. It knows just
-enough of the grammar to find keys and values: strings, comments, arrays, inline tables, headers.
+The walk runs only on text that tomllib has accepted, so it need not check anything. It knows just enough of
+the grammar to find keys and values: strings, comments, arrays, inline tables, headers.
 """
 
 import re
@@ -30,11 +30,11 @@ _BARE = re.compile(r"[^,\]}#\n]*")
 
 _TOO_DEEP = f"nested deeper than {DEPTH_MAX} levels"
 _DOTS_MAX = 500
-"""In one line. A key of n dotted parts costs tomllib n squared, in time and memory."""
+"""Dots in one line. A key of n dotted parts costs tomllib n squared, in time and memory."""
 
 
 def parse_toml(text: str, file: str) -> Source:
-    """The document with positions. DocumentError if it is no TOML; tomllib stops at the first."""
+    """The document with positions. Raises DocumentError if it is no TOML; tomllib stops at the first error."""
     text = text.replace("\r\n", "\n")
     bare = Source(file, text, None, {})
     for number, line in enumerate(text.split("\n"), 1):
@@ -76,7 +76,7 @@ class _Locator:
         self._lines = [0, *(match.end() for match in re.finditer("\n", text))]
 
     def document(self) -> None:
-        """Everything, from the start."""
+        """Walks the whole document, from the start."""
         here: KeyPath = ()
         self._skip()
         while self.at < len(self.text):
@@ -109,7 +109,7 @@ class _Locator:
         return path
 
     def _pair(self, table: KeyPath) -> KeyPath:
-        """`a.b = value` inside a table; the path of that table, unchanged."""
+        """Walks `a.b = value` inside a table. Answers the path of that table, unchanged."""
         mark = self._mark()
         keys = self._key()
         self._skip()

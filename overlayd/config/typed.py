@@ -1,11 +1,11 @@
 """A Source to a typed struct, with every problem at once.
 
-msgspec stops at the first error and knows no lines, so this walks the same types (by
-msgspec.inspect) over the plain values itself. Where something is wrong it notes a problem and puts
-a placeholder, so that the rest, and then the meaning of the whole, can still be checked;
-`documents.combined` drops what is later said of a placeholder.
+msgspec stops at the first error and knows no lines. So this walks the same types (by msgspec.inspect) over the
+plain values itself. Where something is wrong it notes a problem and puts a placeholder, so that the rest, and
+then the meaning of the whole, can still be checked. `documents.combined` drops what is later said of a
+placeholder.
 
-A struct may have `NOT_YET`, a class variable of keys that are known but not built, and why.
+A struct may have `NOT_YET`, a class variable of keys that are known but not built, and the reason.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def read(source: Source, type_: type[T]) -> tuple[T, list[Problem]]:
-    """The document as that struct. Use it only if there are no problems, or to find more."""
+    """The document as that struct, and its problems. Use the struct only if there are none, or to find more."""
     walker = _Walker(source)
     shape = inspect.type_info(type_)
     value = walker.value(shape, source.value if source.value is not None else {}, (), {})
@@ -37,7 +37,7 @@ class _Walker:
     def value(
         self, shape: inspect.Type, found: object, path: KeyPath, notes: Mapping[str, Any]
     ) -> object:
-        """The typed value of what was found; `notes` is the JSON Schema extra of the field."""
+        """The typed value of what was found. `notes` is the JSON Schema extra of the field."""
         match shape:
             case inspect.Metadata():
                 return self.value(shape.type, found, path, shape.extra_json_schema or {})
@@ -185,7 +185,7 @@ def _example(field: inspect.Field) -> str:
 
 
 def _written(example: object) -> str:
-    """As in YAML's and TOML's inline notation."""
+    """An example as YAML's and TOML's inline notation has it."""
     match example:
         case dict():
             return "{" + ", ".join(f"{k}: {_written(v)}" for k, v in example.items()) + "}"

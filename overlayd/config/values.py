@@ -1,8 +1,7 @@
 """Scalars with a notation of their own: sizes, addresses, names, files.
 
-Each is a plain str or int once read. `from_written` takes what the document has (text or a number)
-and raises ValueError with what is allowed; the walker in typed.py adds what was found. `SCHEMA` is
-its JSON Schema.
+Each is a plain str or int once it is read. `from_written` takes what the document has (text or a number), and
+raises ValueError with what is allowed. The walker in typed.py adds what was found. `SCHEMA` is its JSON Schema.
 """
 
 import re
@@ -24,7 +23,7 @@ class Written(Protocol):
 
     @classmethod
     def from_written(cls, found: object) -> Self:
-        """The value. ValueError says what is allowed, as an instruction: `write for example 4G`."""
+        """The value. Raises ValueError with what is allowed, as an instruction: `write for example 4G`."""
 
 
 class Size(int):
@@ -182,7 +181,7 @@ class Endpoint(str):
 
 
 class Contact(str):
-    """A peer to join by: its key, who it must prove to be, and where it listens."""
+    """A peer to join by: its key, which it must prove to have, and where it listens."""
 
     __slots__ = ()
     SCHEMA: ClassVar[Mapping[str, Any]] = {
@@ -197,7 +196,7 @@ class Contact(str):
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where it listens."""
+        """The address and port where it listens."""
         return Endpoint(self.partition("@")[2])
 
     @classmethod
@@ -249,7 +248,7 @@ def _text_or_number(found: object, allowed: str) -> str | int | float:
 
 
 def _parsed(parse: Callable[[Any], float], written: object, allowed: str) -> float:
-    """With our own words for what is allowed; the parser's would repeat what was found."""
+    """The parsed value, with our own words for what is allowed: the parser's would repeat what was found."""
     try:
         return parse(written)
     except ValueError:

@@ -1,9 +1,9 @@
 """YAML text to a Source.
 
-PyYAML scans and composes; everything else is ours, because positions are wanted and YAML 1.1 is
-not: plain scalars follow YAML 1.2's core schema, so `no`, `on`, `6:30` and dates are text, and
-`010` is ten. No tags, no merge keys, text keys only, duplicate keys are errors. Aliases work, but
-what they expand to counts against VALUES_MAX, so a bomb of them is an error and not a gigabyte.
+PyYAML scans and composes. Everything else is ours, because we want positions and do not want YAML 1.1. Plain
+scalars follow YAML 1.2's core schema, so `no`, `on`, `6:30` and dates are text, and `010` is ten. There are no
+tags and no merge keys, keys are text, and duplicate keys are errors. Aliases work, but what they expand to
+counts against VALUES_MAX, so a bomb of them is an error and not a gigabyte.
 """
 
 import re
@@ -34,13 +34,13 @@ _PLAIN_TAGS = (_TEXT_TAG, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes only, and takes every plain scalar for text: `_plain` decides afterwards."""
+    """It only composes, and takes every plain scalar for text. `_plain` decides afterwards."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012  PyYAML's own way to say so
 
 
 def parse_yaml(text: str, file: str) -> Source:
-    """The document with positions; DocumentError if it is no YAML, too deep or too large."""
+    """The document with positions. Raises DocumentError if it is no YAML, too deep or too large."""
     reader = _Reader(file, text)
     try:
         reader.measure()
@@ -59,7 +59,7 @@ def parse_yaml(text: str, file: str) -> Source:
 
 
 def _mark(mark: Any) -> Mark:
-    """From PyYAML's mark, which counts from 0 and may be missing."""
+    """Our mark, from PyYAML's, which counts from 0 and may be missing."""
     return Mark(mark.line + 1, mark.column + 1) if mark else Mark()
 
 
@@ -74,7 +74,7 @@ class _Reader:
         self._values = 0
 
     def measure(self) -> None:
-        """Depth and size, from events as they come: the composer behind recurses."""
+        """Checks depth and size from events as they come, because the composer behind it recurses."""
         depth = values = 0
         for event in yaml.parse(self.text, _Loader):
             depth += isinstance(event, yaml.CollectionStartEvent)
@@ -91,7 +91,7 @@ class _Reader:
     def build(
         self, node: yaml.Node, path: KeyPath, above: tuple[yaml.Node, ...], key: Mark | None
     ) -> object:
-        """The plain value of a node; its position and those below are noted."""
+        """The plain value of a node. Its position, and those below, are noted."""
         mark = _mark(node.start_mark)
         self.spots[path] = Spot(key or mark, mark, path)
         self._values += 1
