@@ -1,4 +1,4 @@
-"""Following a request to its answer: soon, then every 0.2 s; whoever watches is told each time."""
+"""Follows a request to its answer: asks soon, then every 0.2 s, and tells a watcher each time."""
 
 import time
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from overlayd.cli.words import clean
 from protocol.requesting.request import RequestState, RequestView
 
 FIRST_S, EVERY_S = 0.02, 0.2
-"""Asked again twice as late each time: a plan is answered in a tenth of a second, a grid is up after many."""
+"""The pause doubles each time: a plan is answered in a tenth of a second, a grid is up after many seconds."""
 PATIENCE_S = 10.0
-"""How long the daemon may be away in the middle: a restart."""
+"""How long the daemon may be away in the middle: time for a restart."""
 
 Watch = Callable[[RequestView], None]
 
@@ -25,7 +25,7 @@ def follow(
     until: Callable[[RequestView], bool] = lambda view: view.state is not RequestState.RUNNING,
     within_s: float = float("inf"),
 ) -> RequestView:
-    """The view when it is what is waited for, or when `within_s` has passed. Failure."""
+    """The view, once it is what is waited for or `within_s` has passed. Raises Failure."""
     away_since_s = None
     give_up_s, pause_s = time.monotonic() + within_s, FIRST_S
     while True:
@@ -70,7 +70,7 @@ class StoryLines:
 
 
 def ended(view: RequestView, code: int = FAILED) -> None:
-    """Prints the answer of a request that is done, or stands. Failure with its explanation if it is not."""
+    """Prints the answer of a request that is done, or stands. Otherwise raises Failure with its explanation."""
     if view.state in (RequestState.DONE, RequestState.QUEUED, RequestState.HELD):
         print_lines(view.answer)
         return

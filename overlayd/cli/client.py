@@ -37,14 +37,14 @@ class Refused(Failure):
 
 
 class Unreachable(Failure):
-    """Nothing answered, or it stopped in the middle."""
+    """Nothing answered, or the answer stopped in the middle."""
 
 
 class Client:
-    """One daemon, a connection for each question. Every method raises Refused or Unreachable.
+    """One daemon, with a connection for each question. Every method raises Refused or Unreachable.
 
-    The standard library's HTTP client: a command is typed and waited for, and importing a larger one takes
-    longer than the daemon's answer.
+    It uses the standard library's HTTP client. People wait for a command, and it takes longer to import a
+    larger client than to get the daemon's answer.
     """
 
     def __init__(self, path: Path, answer_within_s: float = ANSWER_WITHIN_S) -> None:
@@ -63,7 +63,7 @@ class Client:
         params: dict[str, str] | None = None,
         within_s: float | None = ANSWER_WITHIN_S,
     ) -> bytes:
-        """An answer's bytes; `within_s` None waits as long as it takes."""
+        """An answer's bytes. With `within_s` None it waits as long as it takes."""
         within_s = within_s and min(within_s, self._within_s)
         with self._asked(method, path, content, params or {}, within_s) as answer:
             return answer.read()
@@ -71,11 +71,11 @@ class Client:
     def post(
         self, path: str, body: msgspec.Struct, kind: type[T], params: dict[str, str] | None = None
     ) -> T:
-        """Sends a struct as JSON."""
+        """Sends a struct as JSON, and answers the answer as a value."""
         return decoded(self.raw("POST", path, msgspec.json.encode(body), params), kind)
 
     def lines(self, path: str, params: dict[str, str]) -> Iterator[bytes]:
-        """Lines of an answer as they come, without an end if the answer has none."""
+        """The lines of an answer as they come, endlessly if the answer has no end."""
         with self._asked("GET", path, None, params, None) as answer:
             for line in answer:
                 if line := line.rstrip(b"\r\n"):
@@ -95,7 +95,7 @@ class Client:
         connection = _Connection(self.path, within_s)
         with self._errors():
             try:
-                # Who refuses a long body says why before it has read all of it.
+                # A daemon that refuses a long body says why before it has read all of it.
                 with suppress(BrokenPipeError, ConnectionResetError):
                     connection.request(method, target, content)
                 answer = connection.getresponse()
@@ -124,7 +124,7 @@ class _NobodyThere(Exception):
 
 
 class _Connection(HTTPConnection):
-    """To a Unix socket."""
+    """A connection to a Unix socket."""
 
     def __init__(self, path: Path, within_s: float | None) -> None:
         super().__init__("overlayd")
@@ -142,7 +142,7 @@ class _Connection(HTTPConnection):
 
 
 def decoded(raw: bytes, kind: type[T]) -> T:
-    """An answer as a value. Failure if the daemon speaks another version."""
+    """An answer as a value. Raises Failure if the daemon speaks another version."""
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -161,7 +161,7 @@ def _require_success(answer: HTTPResponse) -> None:
 
 
 def _why(path: Path, error: str) -> Failure:
-    """Why nobody answers there: what the file system says."""
+    """Why nothing answers there, from what the file system says."""
     try:
         found = path.stat()
     except FileNotFoundError:

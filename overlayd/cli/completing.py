@@ -1,4 +1,4 @@
-"""What the shell completes by asking the daemon: briefly, and silently if it does not answer."""
+"""What the shell completes from the daemon: it asks briefly, and is silent if the daemon does not answer."""
 
 import os
 from pathlib import Path
@@ -41,7 +41,7 @@ def complete_request(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_quote(context: typer.Context, incomplete: str) -> list[str]:
-    """Quotes that can be taken up, the newest first."""
+    """Quotes that can be taken up, newest first."""
     views = _get(context, "/requests", list[RequestView]) or []
     return _starting([view.id for view in reversed(views) if view.until_s], incomplete)
 
@@ -57,7 +57,10 @@ def _starting(names: list[str], incomplete: str) -> list[str]:
 
 
 def _get(context: typer.Context, path: str, kind: type[T]) -> T | None:
-    """The root command has not run: its option is read from the line, or the environment."""
+    """An answer; None if there is none.
+
+    The root command has not run, so its option is read from the line or the environment.
+    """
     named = context.find_root().params.get("peer") or os.environ.get("OVERLAYD_SOCKET")
     try:
         return Client(Path(named or DEFAULT_SOCKET), _WITHIN_S).get(path, kind)

@@ -54,7 +54,7 @@ def console(
 
 
 class _Reader:
-    """Goes on where it stopped; prints what there is."""
+    """Reads on from where it stopped, and prints what there is."""
 
     def __init__(self, session: Session, grid: str, workspace: str) -> None:
         self._session, self._grid, self._workspace = session, grid, workspace
@@ -62,7 +62,7 @@ class _Reader:
         self.idle = False
 
     def read(self, keys: bytes = b"") -> bool:
-        """Whether anything new was printed. Every read is signed anew: an order is not kept around."""
+        """Whether anything new was printed. Every read is signed anew, so that no order is kept around."""
         order = self._session.sign(Action.CONSOLE, self._grid, self._workspace)
         body = ConsoleRequest(order, self._offset, keys)
         view = self._session.client.post("/console", body, ConsoleView)
@@ -89,14 +89,14 @@ def _interact(reader: _Reader, target: str) -> None:
 
 
 def _typed(within_s: float) -> bytes:
-    """What was typed meanwhile, empty if nothing was."""
+    """What was typed meanwhile; empty if nothing was."""
     ready, _, _ = select.select([sys.stdin], [], [], within_s)
     return os.read(sys.stdin.fileno(), KEYS_MAX_BYTES) if ready else b""
 
 
 @contextmanager
 def _raw_terminal() -> Iterator[None]:
-    """Keys as they are typed; the terminal is as before afterwards, whatever happens."""
+    """Gives keys as they are typed. Afterwards the terminal is as before, whatever happens."""
     stdin = sys.stdin.fileno()
     before = termios.tcgetattr(stdin)
     try:

@@ -1,4 +1,4 @@
-"""`overlayctl place` and `capacity`: the engine alone, on a file of hosts; capacity also on a live overlay."""
+"""`overlayctl place` and `capacity`: the engine alone, on a file of hosts. `capacity` asks an overlay, too."""
 
 import sys
 from pathlib import Path
@@ -54,9 +54,9 @@ class Placement(msgspec.Struct, frozen=True):
     grid: str
     placed: bool
     workspaces: tuple[Seat, ...]
-    """As far as it goes, if it is not placed."""
+    """If the grid is not placed, as many as do find a place."""
     missing: tuple[str, ...]
-    """Workspaces that go nowhere; a grid may be placed without them if its clusters have a `min`."""
+    """Workspaces that go nowhere. A grid may be placed without them if its clusters have a `min`."""
     preferences_met: float
     """0 to 1; 1 if none is stated."""
     why_not: Explanation | None = None
@@ -181,7 +181,7 @@ def capacity(
 
 
 def parse_shape(text: str) -> Quantum:
-    """`4cpu/8G` or `4cpu/8G/20G`. Failure says what is accepted."""
+    """The quantum of `4cpu/8G` or `4cpu/8G/20G`. Raises Failure with what is accepted."""
     parts = text.split("/")
     try:
         if not 2 <= len(parts) <= 3:
@@ -205,7 +205,7 @@ def _written(file: Path) -> tuple[Offer, ...]:
 
 
 def _live(session: Session) -> tuple[Offer, ...]:
-    """What hosts that are believed alive told last."""
+    """What the hosts believed alive told last."""
     rows = session.client.get("/peers", list[PeerRow])
     return tuple(
         Offer(row.peer, row.name, row.site, row.free, "", "", False, ())

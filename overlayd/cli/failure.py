@@ -17,7 +17,7 @@ class Failure(Exception):
         self.code = code
 
     def show(self) -> None:
-        """On standard error."""
+        """Prints it on standard error."""
         show_lines(self.lines)
 
 
@@ -25,7 +25,7 @@ class DocumentFailure(Failure):
     """A file with problems, rendered already (places and carets are part of the text)."""
 
     def show(self) -> None:
-        """As it is: the problems start with their places, editors read them."""
+        """Prints it as it is: the problems start with their places, and editors read those."""
         for line in self.lines:
             print(line, file=sys.stderr)
 
@@ -37,7 +37,7 @@ def failure(problem: str, would_work: str = "", code: int = FAILED) -> Failure:
 
 def show_lines(lines: Sequence[str]) -> None:
     """An explanation on standard error, its first line as the error."""
-    from rich.console import Console  # Only who fails waits for it.
+    from rich.console import Console  # Only a command that fails waits for this import.
     from rich.text import Text
 
     console = Console(file=sys.stderr, soft_wrap=True, highlight=False)

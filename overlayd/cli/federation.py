@@ -227,7 +227,7 @@ def _written(role: str, made: credentials.Credentials, folder: Path) -> None:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """What cannot be done is said in one line, with exit code 1."""
+    """Says in one line what cannot be done, with exit code 1."""
     try:
         yield
     except KeyFileError as error:

@@ -23,7 +23,7 @@ _KEY_FILE_MAX = 64 << 10
 def read_grid(
     session: Session, file: Path, profile: str | None, ssh_keys: Sequence[Path], code: int
 ) -> tuple[GridSpec, list[ImageRow]]:
-    """The grid, every image with its digest, and the images there are. Failure with `code`."""
+    """The grid, every image with its digest, and the images there are. Raises Failure with `code`."""
     try:
         spec = load_grid(file, profile)
         spec = _with_keys(spec, ssh_keys, code)
@@ -58,7 +58,7 @@ def _keys(file: Path, code: int) -> list[str]:
 
 
 def _resolved(spec: GridSpec, images: list[ImageRow], file: Path, profile: str | None) -> GridSpec:
-    """Every image by the digest its name means. DocumentError at the lines that name the others."""
+    """Every image by the digest its name means. Raises DocumentError at the lines that name no image."""
     wrong: list[Problem] = []
     source: Source | None = None
     clusters = []
@@ -83,7 +83,7 @@ def _resolved(spec: GridSpec, images: list[ImageRow], file: Path, profile: str |
 
 
 def _digest(name: str, images: list[ImageRow]) -> tuple[str, str]:
-    """The digest meant, or what is wrong. A whole digest may stand in place of a name."""
+    """(the digest that is meant, what is wrong). A whole digest may stand in place of a name."""
     found = dict.fromkeys(row.digest for row in images if name in (row.name, row.digest))
     if len(found) == 1:
         return next(iter(found)), ""

@@ -56,7 +56,7 @@ def ps(
 
 
 def _waiting(views: list[RequestView]) -> None:
-    """What waits for room at this peer, and why; and what is held."""
+    """Prints what waits for room at this peer, and why, and what is held."""
     for view in views:
         if view.state is RequestState.HELD:
             until = f"a plan of {view.grid} is held until {clock(view.until_s)}"
@@ -93,7 +93,7 @@ def _grids(rows: list[GridRow]) -> None:
 
 
 def _lease(row: GridRow) -> str:
-    """What is left of it, or when it begins, or how long what it left is kept."""
+    """What is left of the lease, or when it begins, or how long what it left is kept."""
     if row.state != GridState.UP:
         return "ended with the grid"
     if row.starts_in_s:
@@ -128,7 +128,7 @@ def _workspaces(rows: tuple[WorkspaceRow, ...]) -> None:
 
 
 def _host(row: WorkspaceRow) -> str:
-    """A host that cannot be reached is shown so: what it told last may not be so any more."""
+    """The host. One that cannot be reached is shown so, since what it told last may no longer be so."""
     return row.host if row.host_health in ("self", "alive") else f"{row.host} ({row.host_health})"
 
 
@@ -203,7 +203,7 @@ def _story(view: RequestView) -> None:
 
 
 def _standing(view: GridView) -> None:
-    """A grid that was asked for elsewhere: only what its hosts tell is known here."""
+    """Prints a grid that was asked for elsewhere. Only what its hosts tell is known here."""
     grid = view.grid
     print_lines([f"{grid.name} is {grid.state}; it was asked for at another peer, or long ago"])
     for row in view.workspaces:
@@ -294,7 +294,7 @@ def _requests(views: list[RequestView]) -> None:
 
 
 def _path(name: str) -> str:
-    """A grid's path in the API. Failure for what cannot be a name, before it becomes another path."""
+    """A grid's path in the API. Raises Failure for what cannot be a name, before it becomes another path."""
     if NAME.fullmatch(name) is None:
         raise failure(
             f"{quoted(name)} is no grid's name", "`overlayctl ps` lists the grids there are"

@@ -95,7 +95,7 @@ def down(
 
 
 def workspace_of(target: str) -> tuple[str, str]:
-    """Grid and workspace of `GRID/WORKSPACE`. Failure if it is not one workspace."""
+    """Grid and workspace of `GRID/WORKSPACE`. Raises Failure if it is not one workspace."""
     grid, _, workspace = target.partition("/")
     if not grid or not workspace or "/" in workspace:
         said = f"{target} is not a workspace; write GRID/WORKSPACE"

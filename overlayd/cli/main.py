@@ -1,4 +1,4 @@
-"""`overlayctl`: what people type. Every command asks the daemon of this host; none decides anything."""
+"""`overlayctl`: what people type. Every command asks the daemon of this host, and none decides anything."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from overlayd.cli.failure import INTERRUPTED, Failure
 from overlayd.cli.session import Output, Session
 
 _OFFLINE = ("federation", "site", "host")
-"""Commands that make identities: they have options of their own with these names."""
+"""Commands that make identities. They have options of their own with the global options' names."""
 _GLOBAL = ("--peer", "--output", "-o", "--identity")
 
 _COMMANDS = {
@@ -48,8 +48,8 @@ _COMMANDS = {
     "site": "federation:site_app",
     "host": "federation:host_app",
 }
-"""Module and function, or group of commands, of each: only what is asked for is imported, because
-importing all of it takes longer than most commands do."""
+"""Module and function, or group of commands, of each command. Only what is asked for is imported, because it
+takes longer to import all of it than most commands take."""
 
 
 class Root(TyperGroup):
@@ -60,7 +60,7 @@ class Root(TyperGroup):
         return list(_COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Imports it. Who mistyped it is told what is like it, of all there are."""
+        """Imports the command. A person who mistyped it is told which of all commands are like it."""
         if cmd_name not in _COMMANDS:
             for name in _COMMANDS:
                 self.get_command(ctx, name)
@@ -82,7 +82,7 @@ class Root(TyperGroup):
         return rest
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command; a failure ends it with its lines and code."""
+        """Runs the command. A failure ends it with the failure's lines and code."""
         try:
             return super().invoke(ctx)
         except Failure as failed:
@@ -91,7 +91,7 @@ class Root(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # Whoever read it has enough. What is still buffered must not fail again at the exit.
+            # The reader has enough. What is still buffered must not fail again at the exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
 
@@ -158,7 +158,7 @@ def root(
 
 
 def main() -> None:
-    """The console script."""
+    """The console script's entry."""
     app(prog_name="overlayctl")
 
 

@@ -82,7 +82,7 @@ def _health(row: PeerRow) -> str:
 
 
 def _special(row: PeerRow) -> str:
-    """Its labels, and of each device how many are free."""
+    """The host's labels, and how many of each device are free."""
     devices = [
         f"{name} {row.free.devices_of(name)} of {count}" for name, count in row.capacity.devices
     ]

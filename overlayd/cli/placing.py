@@ -96,7 +96,7 @@ def plan(
 
 
 def _hold_s(hold: str, quote: bool) -> float:
-    """For how long it is to be held, 0 if it is not. Failure."""
+    """For how many seconds it is to be held; 0 if it is not. Raises Failure."""
     if not hold:
         return 0.0
     least, most = format_duration(PLAN_HOLD_LEAST_S), format_duration(PLAN_HOLD_MOST_S)
@@ -134,7 +134,7 @@ def _plan(
     try:
         view = follow(session, accepted.request, lambda _: None)
     except KeyboardInterrupt:
-        with suppress(Failure):  # Whatever becomes of it, its hosts let go when its time is up.
+        with suppress(Failure):  # In any case its hosts let go when its time is up.
             session.client.raw("DELETE", f"/requests/{accepted.request}")
         raise
     if view.state not in (RequestState.DONE, RequestState.HELD):
@@ -190,7 +190,7 @@ def up(
 
     Example: overlayctl up --quote quote-4f1c0a9be1d2
     """
-    from overlayd.cli.progress import watching  # It draws, which `plan` does not wait for.
+    from overlayd.cli.progress import watching  # It draws, and `plan` need not wait for it.
 
     session = session_of(context)
     if (file is None) == (quote == ""):
@@ -222,7 +222,7 @@ def up(
 def _quoted(
     session: Session, quote: str, profile: str | None, ssh_key: list[Path] | None
 ) -> GridSpec:
-    """The grid of a quote, as it was read when it was asked for. Failure if there is none."""
+    """The grid of a quote, as it was read when the quote was asked for. Raises Failure if there is none."""
     if profile is not None or ssh_key:
         said = "a quote is for a grid with everything in it; it takes no --profile and no --ssh-key"
         raise failure(said, "overlayctl plan --quote, with these options", USAGE)
@@ -244,7 +244,7 @@ def _interrupted(session: Session, request: RequestId, spec: GridSpec) -> Failur
     name = spec.name
     typer.echo("interrupted; asking the daemon to let go of it", err=True)
     take_down = f"`overlayctl down {name}` takes it down"
-    with suppress(Failure):  # It may have ended meanwhile; the view says how.
+    with suppress(Failure):  # The request may have ended meanwhile; the view says how.
         session.client.raw("DELETE", f"/requests/{request}")
     view = follow(
         session,

@@ -9,7 +9,7 @@ from protocol.terms.quantities import counted, cpus_in_words, format_duration, f
 
 
 def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> list[str]:
-    """As experience.md shows it; columns are aligned."""
+    """The plan as lines, with aligned columns."""
     placed = {row.workspace: row for row in view.placement}
     owner = f" for vo {spec.vo}" if spec.vo else ""
     lines = [f"{spec.name}{owner}, {_lease(spec, view.start_s)}"]
@@ -54,7 +54,7 @@ def _short(spec: GridSpec, placed: dict[str, Planned]) -> list[str]:
 
 
 def _devices(spec: GridSpec) -> list[str]:
-    """What a person might otherwise believe of devices."""
+    """What to say of devices, so that nobody believes that guests get them."""
     names = dict.fromkeys(d.name for cluster in spec.clusters for d in cluster.devices)
     if not names:
         return []
@@ -62,13 +62,13 @@ def _devices(spec: GridSpec) -> list[str]:
 
 
 def _lease(spec: GridSpec, start_s: float) -> str:
-    """How long and from when, by the clock of who reads it."""
+    """How long the lease is and from when, by the reader's clock."""
     length = format_duration(spec.lease_s)
     return f"{length} from {local(start_s)}" if start_s else f"{length} from when it is up"
 
 
 def _shared(spec: GridSpec, placed: dict[str, Planned]) -> list[tuple[str, str]]:
-    """Networks with how far they reach, volumes with where they are."""
+    """Networks and how far they reach, volumes and where they are."""
     lines = []
     members = workspaces(spec)
     for network in spec.networks:
@@ -88,7 +88,7 @@ def _shared(spec: GridSpec, placed: dict[str, Planned]) -> list[tuple[str, str]]
 
 
 def _memory(row: Planned) -> str:
-    """And its own disk, if it has one."""
+    """A workspace's memory, and its own disk if it has one."""
     disk = f", {format_size(row.scratch_bytes)} disk" if row.scratch_bytes else ""
     return f"{format_size(row.memory_bytes)}{disk}"
 

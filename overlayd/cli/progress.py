@@ -37,7 +37,7 @@ class Line(msgspec.Struct, frozen=True):
 
 @contextmanager
 def watching(session: Session, spec: GridSpec, request: RequestId) -> Iterator[Watch]:
-    """What `follow` is to call; on leaving, the last state stays on the terminal."""
+    """What `follow` is to call. On exit the last state stays on the terminal."""
     if session.plain:
         yield lambda view: None
     elif not sys.stdout.isatty():
@@ -63,7 +63,7 @@ class _Plain:
         self._shown: dict[str, tuple[str, ...]] = {}
 
     def __call__(self, view: RequestView) -> None:
-        """What is new in this view."""
+        """Prints what is new in this view."""
         self._story(view)
         for line in lines_of(self._session, self._spec, view):
             news = (line.host, line.phase, line.detail if line.phase == Phase.FAILED else "")
@@ -75,7 +75,7 @@ class _Plain:
 
 
 def lines_of(session: Session, spec: GridSpec, view: RequestView) -> list[Line]:
-    """Every workspace: as its host tells once the grid is decided, before that where it would go."""
+    """Every workspace: once the grid is decided as its host tells, and before that where it would go."""
     told = {row.workspace: row for row in _told(session, view)}
     planned = {row.workspace: row for row in view.placement}
     lines = []
@@ -93,13 +93,13 @@ def lines_of(session: Session, spec: GridSpec, view: RequestView) -> list[Line]:
 
 
 def _told(session: Session, view: RequestView) -> tuple[WorkspaceRow, ...]:
-    """What hosts tell of the grid this request made, if it made one yet. Its id starts with the request's."""
+    """What hosts tell of the grid this request made, if it made one. Its id starts with the request's."""
     try:
         for row in session.client.get("/grids", list[GridRow]):
             if order_part(row.grid) == view.id:
                 return session.client.get(f"/grids/{row.grid}", GridView).workspaces
     except (Refused, Unreachable):
-        pass  # Gone between two looks, or the daemon is away: whoever follows the request finds out.
+        pass  # Gone between two looks, or the daemon is away: the code that follows the request finds out.
     return ()
 
 

@@ -1,4 +1,4 @@
-"""What one run of overlayctl has: which daemon, which form of output, whose identity."""
+"""What one run of overlayctl has: a daemon, a form of output, an identity."""
 
 import secrets
 import time
@@ -30,7 +30,7 @@ class Output(StrEnum):
 
 
 class Session:
-    """Made by the root command, found by the others in the context."""
+    """What the root command makes, and other commands find in the context."""
 
     def __init__(self, socket: Path, output: Output, identity: Path | None) -> None:
         self.output = output
@@ -43,19 +43,19 @@ class Session:
 
     @property
     def plain(self) -> bool:
-        """Whether a program reads the answer: no progress, nothing but the API's structures."""
+        """Whether a program reads the answer: then there is no progress, only the API's structures."""
         return self.output is not Output.TABLE
 
     @cached_property
     def credentials(self) -> "Credentials":
-        """The site admin's identity. Failure if none was named or it cannot be used."""
+        """The site admin's identity. Raises Failure if none was named or it cannot be used."""
         if self._identity is None:
             raise failure(
                 "this has to be signed, and no identity was named",
                 "--identity DIR or OVERLAYD_IDENTITY, the folder `overlayctl site add` wrote",
                 USAGE,
             )
-        from overlayd.adapters.credentials import load_site  # Who signs nothing needs no keys.
+        from overlayd.adapters.credentials import load_site  # Only signing needs keys.
 
         try:
             return load_site(self._identity)
@@ -64,7 +64,7 @@ class Session:
 
     @property
     def site(self) -> str:
-        """The identity's site, empty if none was named."""
+        """The identity's site; empty if none was named."""
         return self.credentials.principal.site if self._identity is not None else ""
 
     def sign(
@@ -75,7 +75,7 @@ class Session:
         body: bytes = b"",
         valid_s: float = ORDER_VALID_S,
     ) -> SignedOrder:
-        """A fresh order. Failure if no peer would take it."""
+        """A fresh order. Raises Failure if no peer would take it."""
         credentials = self.credentials
         order = Order(
             action=action,

@@ -1,6 +1,7 @@
 """How answers are put on the screen: aligned columns, or the API's structures unchanged.
 
-What draws tables and writes YAML is imported by who needs it: half of the time of a short command is imports.
+The modules that draw tables and write YAML are imported where they are needed: half of a short command's time
+is imports.
 """
 
 import io
@@ -45,7 +46,7 @@ Row = Sequence[str]
 
 
 def answer(session: Session, raw: bytes, kind: type[T], render: Callable[[T], None]) -> None:
-    """An answer in the form that was asked for."""
+    """Prints an answer in the form that was asked for."""
     if session.plain:
         unchanged(session, raw)
     else:
@@ -53,7 +54,7 @@ def answer(session: Session, raw: bytes, kind: type[T], render: Callable[[T], No
 
 
 def unchanged(session: Session, raw: bytes) -> None:
-    """The API's structure as JSON or YAML."""
+    """Prints the API's structure as JSON or YAML."""
     if session.output is Output.YAML:
         typer.echo(yaml_text(raw), nl=False)
     else:
@@ -68,7 +69,7 @@ def yaml_text(raw: bytes) -> str:
 
 
 def print_table(columns: Row, rows: Iterable[Row], empty: str) -> None:
-    """Columns without lines; in a pipe nothing is cut or wrapped. `empty` is said if there is no row."""
+    """Prints columns without lines. In a pipe nothing is cut or wrapped. Says `empty` if there is no row."""
     from rich.console import Console
 
     rows = list(rows)
@@ -85,7 +86,7 @@ def print_table(columns: Row, rows: Iterable[Row], empty: str) -> None:
 
 
 def table(columns: Row, rows: Iterable[Row]) -> "Table":
-    """The table itself, for who wants to show it live."""
+    """The table itself, to be shown live."""
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False, header_style="bold")
@@ -104,6 +105,6 @@ def _cell(value: str) -> "Text":
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Text of the daemon's, made harmless."""
+    """Prints the daemon's text, made harmless."""
     for line in lines:
         typer.echo(clean(line))

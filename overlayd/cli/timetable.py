@@ -18,7 +18,7 @@ from protocol.terms.quantities import format_cpus, format_size
 
 BARS = " ▁▂▃▄▅▆▇█"
 WIDE = 48
-"""Bars of one line: half an hour each for a day."""
+"""Bars in one line. For a day each bar is half an hour."""
 
 
 def timetable(
@@ -82,7 +82,7 @@ def lines(rows: list[TimetableRow], span_s: int) -> list[str]:
 
 
 def _used(row: TimetableRow, span_s: int) -> list[Quantum]:
-    """The most that is promised in each bar's time."""
+    """The most that is promised during each bar."""
     room, each_s = Room.heard(row.steps, 0.0), span_s / WIDE
     return [row.capacity - room.over(i * each_s, (i + 1) * each_s) for i in range(WIDE)]
 

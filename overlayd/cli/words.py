@@ -1,4 +1,4 @@
-"""Values as words for a person: ages, ids, lists; and text of strangers made harmless."""
+"""Values as words for a person (ages, ids, lists), and text of strangers made harmless."""
 
 import re
 from datetime import datetime
@@ -8,7 +8,7 @@ from protocol.terms.quantities import cpus_in_words, format_duration, format_siz
 
 FRESH_S = 1.0
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""What a name or an id looks like: it is made part of a path in the API."""
+"""What a name or an id looks like, since it becomes part of a path in the API."""
 
 
 def age(age_s: float, health: str = "") -> str:
@@ -27,17 +27,17 @@ def size_of(quantum: Quantum) -> str:
 
 
 def shapes(counts: tuple[tuple[str, int], ...]) -> str:
-    """`12 x 0.25cpu/128M, 3 x 1cpu/1G`: those of which at least one fits."""
+    """`12 x 0.25cpu/128M, 3 x 1cpu/1G`: the shapes of which at least one fits."""
     return ", ".join(f"{count} x {name}" for name, count in counts if count) or "none"
 
 
 def clock(at_s: float) -> str:
-    """Time of day here, to the second."""
+    """The time of day here, to the second."""
     return datetime.fromtimestamp(at_s).strftime("%H:%M:%S")
 
 
 def local(at_s: float) -> str:
-    """Day and time here, to the minute, with the offset from UTC."""
+    """The day and time here, to the minute, with the offset from UTC."""
     return datetime.fromtimestamp(at_s).astimezone().strftime("%a %Y-%m-%d %H:%M %z")
 
 
@@ -47,5 +47,5 @@ def short(digest: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Without control characters: it may come from a stranger, and terminals obey them."""
+    """The text without control characters: it may come from a stranger, and terminals obey them."""
     return "".join(c if c.isprintable() else "?" for c in text)
