@@ -187,6 +187,7 @@ class Node:
             self._worked = False
             effects += self._publish(now)
             effects += self.requester.notes()
+            self._deadlines.worked()
             due = None
         effects += self.broadcast.flush(now)
         if effects or self._outbox.promised:
