@@ -9,8 +9,8 @@
 success: committed within 30 s of being asked for, of those whose requester lived; at once: and no host refused
 a hold. lost: share of all slots held for requesters that were dead; large: share of the gangs of 64 that were
 placed while others still came. Adverts are one second old on average. The load is kept, not offered: see
-protocol/sim/contention.py. What is simulated is the negotiation's own code; the overlay is left out
-(protocol/sim/market.py). No time here is this machine's.
+protocol/sim/experiments/contention.py. What is simulated is the negotiation's own code; the overlay is left out
+(protocol/sim/experiments/market.py). No time here is this machine's.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from protocol.sim.contention import Contended, Load, contend
+from protocol.sim.experiments.contention import Contended, Load, contend
 
 REACH = {
     "80 %": "99.9 %, p99 0.4 s",

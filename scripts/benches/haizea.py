@@ -9,7 +9,8 @@ until it is done, likewise. stops: how often a job was suspended. late: how long
 reservation's machines ran, at worst. used: share of all time, until the last job is done, in which jobs did
 their work or places were reserved.
 
-Whole nodes are simulated, overlay and all (protocol/sim/leasing.py), with a trace that is drawn (workload.py).
+Whole nodes are simulated, overlay and all (protocol/sim/experiments/leasing.py), with a trace that is drawn
+(workload.py).
 Published: Sotomayor, Keahey, Foster: Combining Batch Execution and Leasing Using Virtual Machines, HPDC 2008;
 figures as they were quoted to this project. No time here is this machine's. A run takes some minutes of a core.
 """
@@ -28,8 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benches.ideal import show
-from protocol.sim.leasing import Leased, Leasing, lease
-from protocol.sim.workload import Mix
+from protocol.sim.experiments.leasing import Leased, Leasing, lease
+from protocol.sim.experiments.workload import Mix
 
 PUBLISHED = {(0.3, False): "+23.9 %", (0.3, True): "+4.1 to +10.4 %"}
 _COLUMNS = (

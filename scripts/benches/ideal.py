@@ -21,7 +21,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from protocol.sim.workload import Booking, Job, Mix, bookings, jobs
+from protocol.sim.experiments.workload import Booking, Job, Mix, bookings, jobs
 
 _NEVER = float("inf")
 POLICIES = ("greedy", "easy")

@@ -8,7 +8,7 @@ import resource
 import sys
 from time import process_time
 
-from protocol.sim.reach import THRESHOLDS
+from protocol.sim.experiments.reach import THRESHOLDS
 from protocol.sim.run import play
 from protocol.sim.violation import Violation
 

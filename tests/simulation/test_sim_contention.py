@@ -2,7 +2,7 @@
 
 import msgspec
 
-from protocol.sim.contention import Load, contend
+from protocol.sim.experiments.contention import Load, contend
 
 _SMALL = Load(hosts=24, load=0.8, life_s=10.0, seconds=12.0)
 

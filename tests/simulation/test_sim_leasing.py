@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import msgspec
 
-from protocol.sim.leasing import Leasing, lease
-from protocol.sim.workload import Mix, bookings, jobs
+from protocol.sim.experiments.leasing import Leasing, lease
+from protocol.sim.experiments.workload import Mix, bookings, jobs
 
 MIX = Mix(
     places=2,

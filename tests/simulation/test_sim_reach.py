@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from protocol.sim.reach import THRESHOLDS
+from protocol.sim.experiments.reach import THRESHOLDS
 from protocol.sim.report import distance_errors, quantile
 from protocol.sim.run import play
 from protocol.sim.scenario import Scenario

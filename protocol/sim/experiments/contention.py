@@ -12,7 +12,7 @@ from random import Random
 import msgspec
 
 from protocol.grid.record import GridRecord
-from protocol.sim.market import GangRequest, Market
+from protocol.sim.experiments.market import GangRequest, Market
 
 SUCCESS_S = 30.0
 """A gang that is not placed by then has failed."""

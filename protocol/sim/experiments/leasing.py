@@ -16,10 +16,10 @@ import msgspec
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import ClusterSpec, GridSpec, LeaseTerms
 from protocol.sim.disk import Disk
+from protocol.sim.experiments.workload import Booking, Job, Mix, bookings, jobs
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import IMAGE
 from protocol.sim.run import JOIN_WITHIN_S, knows_all
-from protocol.sim.workload import Booking, Job, Mix, bookings, jobs
 from protocol.sim.world import World
 from protocol.terms.ids import GridId
 from protocol.terms.limits import QUEUE_S
