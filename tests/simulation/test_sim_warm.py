@@ -45,7 +45,8 @@ def test_with_two_levels_a_warm_peer_knows_its_site_and_the_others_summaries() -
     whole = dict.fromkeys(cold.admins, PEERS // SITES)
     told = cold.run_until(
         lambda: all(
-            {s: heard.summary.alive for s, heard in node_of(p).levels.sites.items()} == whole
+            {s: heard.summary.alive for s, heard in node_of(p).site_summaries.sites.items()}
+            == whole
             for p in cold.peers
         ),
         10 * SUMMARY_EVERY_S,
@@ -53,10 +54,10 @@ def test_with_two_levels_a_warm_peer_knows_its_site_and_the_others_summaries() -
     assert told
     for a, b in zip(cold.peers, warm.peers, strict=True):
         joined, settled = node_of(a), node_of(b)
-        assert joined.levels.wide
-        assert settled.levels.wide
-        assert settled.levels.peers() == joined.levels.peers() == PEERS
-        assert settled.levels.sites.keys() == joined.levels.sites.keys()
+        assert joined.site_summaries.wide
+        assert settled.site_summaries.wide
+        assert settled.site_summaries.peers() == joined.site_summaries.peers() == PEERS
+        assert settled.site_summaries.sites.keys() == joined.site_summaries.sites.keys()
         near = [
             {peer: known for peer, known in node.membership.known.items() if known.site == b.site}
             for node in (joined, settled)
