@@ -4,17 +4,14 @@ twice.
 
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
 
 from protocol.grid.model import Encryption, GridSpec, Spread
 from protocol.requesting.events import CancelAsked
+from protocol.sim.peer import SimPeer
 from protocol.sim.people import MIB, grid_spec
+from protocol.sim.world import World
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action, SignedOrder
-
-if TYPE_CHECKING:
-    from protocol.sim.peer import SimPeer
-    from protocol.sim.world import World
 
 _LATER = (
     *(Action.PAUSE, Action.RESUME, Action.SUSPEND, Action.RESTORE, Action.RESTART),
@@ -25,7 +22,7 @@ _LATER = (
 class Crowd:
     """Asks for some grids within some time, and now and then for something else about them."""
 
-    def __init__(self, world: "World", grids: int, within_s: float, dice: Random) -> None:
+    def __init__(self, world: World, grids: int, within_s: float, dice: Random) -> None:
         self._world, self._dice = world, dice
         self.ups: dict[RequestId, str] = {}
         self._gone = False
@@ -79,11 +76,11 @@ class Crowd:
         then = dice.choice((self._take, self._take, self._cancel, lambda *_: None))
         world.after(dice.uniform(0.0, 20.0), lambda: then(peer, plan, order))
 
-    def _take(self, peer: "SimPeer", plan: RequestId, order: SignedOrder) -> None:
+    def _take(self, peer: SimPeer, plan: RequestId, order: SignedOrder) -> None:
         if peer.up and not self._gone:
             self._world.give(peer, order, plan)
 
-    def _cancel(self, peer: "SimPeer", plan: RequestId, order: SignedOrder) -> None:
+    def _cancel(self, peer: SimPeer, plan: RequestId, order: SignedOrder) -> None:
         peer.feed(CancelAsked(plan))
 
     def _give(self, order: SignedOrder, name: str) -> None:

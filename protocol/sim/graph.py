@@ -1,20 +1,16 @@
 """The overlay as a graph: who has whom as a neighbour."""
 
-from typing import TYPE_CHECKING
-
+from protocol.sim.peer import SimPeer
+from protocol.sim.world import World
 from protocol.terms.ids import PeerId
 
-if TYPE_CHECKING:
-    from protocol.sim.peer import SimPeer
-    from protocol.sim.world import World
 
-
-def neighbours(peer: "SimPeer") -> list[PeerId]:
+def neighbours(peer: SimPeer) -> list[PeerId]:
     """The active view of a peer; empty if it is down."""
     return peer.node.membership.view.neighbours if peer.node is not None else []
 
 
-def degrees(world: "World") -> list[tuple[int, int]]:
+def degrees(world: World) -> list[tuple[int, int]]:
     """For each peer that is up: how many neighbours it has, and how many of them at other sites."""
     found = []
     for peer in world.peers:
@@ -25,7 +21,7 @@ def degrees(world: "World") -> list[tuple[int, int]]:
     return found
 
 
-def connected(world: "World", at_least: int = 0) -> bool:
+def connected(world: World, at_least: int = 0) -> bool:
     """Whether all honest peers that are up are one component over views both ends agree on; False at once
     if one has fewer than `at_least` neighbours."""
     up = [peer for peer in world.peers if peer.up and not peer.lies]

@@ -1,6 +1,6 @@
 """What must hold at every step, cheaply: on the peer that moved. What must hold once it is quiet: quiet.py."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 from protocol.broadcast.messages import version_of
 from protocol.contract.messages import HoldReply
@@ -8,16 +8,15 @@ from protocol.grid.record import GridRecord, GridState, read_register
 from protocol.register.acceptor import TABLE as REGISTER
 from protocol.register.acceptor import Slot
 from protocol.register.messages import Ballot
+from protocol.sim.environment import Environment
+from protocol.sim.meter import Meter
+from protocol.sim.peer import SimPeer
 from protocol.sim.violation import violation
 from protocol.terms.effects import Row, Send
-from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
 from protocol.terms.refusal import QUANTITIES
 from protocol.trust.record import RecordKey
 from protocol.wire.codec import decode
-
-if TYPE_CHECKING:
-    from protocol.sim.peer import SimPeer
-    from protocol.sim.world import World
 
 _SAMPLE = 32
 """Directories are looked through at one step in so many."""
@@ -32,8 +31,14 @@ HOLD_ENDS_WITHIN_S = 60.0
 class Invariants:
     """Watches a world."""
 
-    def __init__(self, world: "World") -> None:
-        self._world = world
+    def __init__(
+        self,
+        world: Environment,
+        peers: Sequence[SimPeer],
+        genuine: Mapping[tuple[KeyId, bytes], None] | None,
+    ) -> None:
+        """`genuine`: all that hosts ever signed, by who did; None if nobody lies."""
+        self._world, self._peers, self._genuine = world, peers, genuine
         self.requests: dict[RequestId, tuple[SimPeer, int]] = {}
         """Every request, with the peer and the life of it that was asked."""
         self.decided: dict[GridId, dict[int, GridRecord]] = {}
@@ -47,11 +52,11 @@ class Invariants:
         self.stride = max(1, world.size // _CHECKED_EACH) * (1 if few else 4)
         """One step in so many is checked."""
 
-    def asked(self, peer: "SimPeer", request: RequestId) -> None:
+    def asked(self, peer: SimPeer, request: RequestId) -> None:
         """Somebody asked a peer for something."""
         self.requests[request] = (peer, peer.life)
 
-    def moved(self, peer: "SimPeer") -> None:
+    def moved(self, peer: SimPeer) -> None:
         """A peer took a step: its own invariants, its contracts, its holds, now and then its directory."""
         if self._world.steps % self.stride:
             return
@@ -68,7 +73,7 @@ class Invariants:
         if world.steps % (_SAMPLE * self.stride) == 0:
             self._does_not_regress(peer)
 
-    def said(self, peer: "SimPeer", send: Send) -> None:
+    def said(self, peer: SimPeer, send: Send) -> None:
         """Every refusal names a constraint that binds here and now."""
         if not isinstance(send.message, HoldReply):
             return
@@ -83,7 +88,7 @@ class Invariants:
             if not binds:
                 raise violation(self._world, f"{name} was refused for nothing: {refusal}", peer)
 
-    def written(self, peer: "SimPeer", row: Row) -> None:
+    def written(self, peer: SimPeer, row: Row) -> None:
         """A majority of acceptances is a decision; two under one ballot would be the end."""
         if row.table != REGISTER or row.value is None:
             return
@@ -101,17 +106,17 @@ class Invariants:
         if len(votes) > len(record.stewards) // 2:
             self._decide(peer, record)
 
-    def started(self, peer: "SimPeer", grid: GridId, workspace: str) -> None:
+    def booted(self, peer: SimPeer, grid: GridId, workspace: str) -> None:
         """A machine starts: it is the only one of its name."""
-        for other in self._world.peers:
+        for other in self._peers:
             if other is not peer and (grid, workspace) in other.machines.there:
                 raise violation(self._world, f"{workspace} of {grid} runs twice", peer, other)
 
-    def nobody_is_wronged(self) -> None:
+    def nobody_is_wronged(self, meter: Meter) -> None:
         """With a liar among them: no honest peer was hung up on or believed dead, and no record of one is
         anywhere but as it was signed."""
-        world, meter = self._world, self._world.meter
-        for peer in world.peers:
+        world = self._world
+        for peer in self._peers:
             if peer.up:
                 self._does_not_regress(peer)
         for accusation, what in [(a, "believed dead") for a in meter.false_deaths] + [
@@ -122,12 +127,12 @@ class Invariants:
 
     # -- parts
 
-    def _decide(self, peer: "SimPeer", record: GridRecord) -> None:
+    def _decide(self, peer: SimPeer, record: GridRecord) -> None:
         epochs = self.decided.setdefault(record.id, {})
         if epochs.setdefault(record.epoch, record) != record:
             raise violation(self._world, f"{record.name} epoch {record.epoch} decided twice", peer)
 
-    def _is_decided(self, peer: "SimPeer", record: GridRecord) -> None:
+    def _is_decided(self, peer: SimPeer, record: GridRecord) -> None:
         mark = (peer.id, record.id, record.epoch)
         if mark in self._believed:
             return
@@ -137,12 +142,12 @@ class Invariants:
             raise violation(self._world, f"{record.name} is carried but was not decided", peer)
         self._believed[mark] = None
 
-    def _does_not_regress(self, peer: "SimPeer") -> None:
+    def _does_not_regress(self, peer: SimPeer) -> None:
         """Nor does it hold anything that its owner has not signed, if anybody lies."""
         assert peer.node is not None
         if peer.number % self.stride:
             return
-        genuine = self._world.genuine
+        genuine = self._genuine
         for kind in ("presence", "advert", "suspicion", "grid"):
             for held in peer.node.broadcast.directory.of_kind(kind):
                 record = held.record

@@ -7,7 +7,6 @@ bytes (noise, and genuine frames with a few bits turned); it floods with well-fo
 """
 
 from random import Random
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,15 +23,14 @@ from protocol.broadcast.messages import (
 from protocol.membership.messages import Suspicion
 from protocol.node.events import Arrived, Garbled, Ticked
 from protocol.node.messages import Message
+from protocol.sim.environment import Environment
+from protocol.sim.peer import SimPeer
+from protocol.sim.wires import Wires
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import SUSPICION_TTL_S
 from protocol.trust.record import DOMAIN, SignedRecord
 from protocol.wire.codec import Malformed, encode
 from protocol.wire.envelope import pack, unpack
-
-if TYPE_CHECKING:
-    from protocol.sim.peer import SimPeer
-    from protocol.sim.world import World
 
 _EVERY_S = 0.5
 _FLOOD = 200
@@ -44,8 +42,8 @@ _KEPT = 256
 class Liar:
     """Lies through one peer of the world."""
 
-    def __init__(self, world: "World", peer: "SimPeer", dice: Random) -> None:
-        self._world, self._peer, self._dice = world, peer, dice
+    def __init__(self, world: Environment, wires: Wires, peer: SimPeer, dice: Random) -> None:
+        self._world, self._wires, self._peer, self._dice = world, wires, peer, dice
         self._silent = True
         self._old: list[SignedRecord] = []
 
@@ -62,7 +60,7 @@ class Liar:
         if self._silent:
             return
         self._world.after(self._dice.uniform(0.5, 1.5) * _EVERY_S, self._lie)
-        near = self._world.wires.up(self._peer)
+        near = self._wires.up(self._peer)
         if self._peer.node is None or not near:
             return
         kinds = (self._forge, self._replay, self._accuse, self._garble, self._flood)
@@ -71,7 +69,7 @@ class Liar:
         kind(self._dice.choice(near), near)
 
     def _say(self, to: PeerId, message: Message) -> None:
-        self._world.wires.carry(self._peer, to, Arrived(self._peer.id, message, ""))
+        self._wires.carry(self._peer, to, Arrived(self._peer.id, message, ""))
 
     def _records(self) -> list[SignedRecord]:
         """What its directory holds now, which it also keeps for later."""
@@ -127,9 +125,9 @@ class Liar:
             try:
                 cause, message = unpack(frame, Message)
             except Malformed as error:
-                self._world.wires.carry(self._peer, to, Garbled(self._peer.id, error.reason))
+                self._wires.carry(self._peer, to, Garbled(self._peer.id, error.reason))
             else:
-                self._world.wires.carry(self._peer, to, Arrived(self._peer.id, message, cause))
+                self._wires.carry(self._peer, to, Arrived(self._peer.id, message, cause))
 
     def _flood(self, to: PeerId, near: list[PeerId]) -> None:
         """Well-formed, allowed, and far too much."""

@@ -6,17 +6,35 @@ and mends the difference. Machines outlive the daemon; a pass that was under way
 
 from collections.abc import Callable, Generator, Iterator
 from random import Random
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from protocol.grid.lifecycle import Phase, Power, Wanted
 from protocol.hosting.events import Cleared, Measured, Progressed
+from protocol.node.events import Event
+from protocol.node.node import Node
 from protocol.sim.disk import Disk
+from protocol.sim.environment import Environment
 from protocol.terms.ids import GridId
 
-if TYPE_CHECKING:
-    from protocol.sim.peer import SimPeer
-
 _RETRY_S = 1.0
+
+
+class Process(Protocol):
+    """The peer whose machines these are."""
+
+    node: Node | None
+    life: int
+    """Which start it is in: a pass of an earlier one is over."""
+
+    @property
+    def up(self) -> bool:
+        """Whether it runs."""
+
+    def feed(self, event: Event) -> None:
+        """Something happens to it."""
+
+    def booted(self, grid: GridId, workspace: str) -> None:
+        """A machine starts."""
 
 
 class Machine:
@@ -32,8 +50,9 @@ class Machine:
 class Machines:
     """Everything that runs on one host."""
 
-    def __init__(self, peer: "SimPeer", dice: Random, fail_boot: float) -> None:
-        self._peer, self._dice, self._fail_boot = peer, dice, fail_boot
+    def __init__(self, peer: Process, world: Environment, dice: Random, fail_boot: float) -> None:
+        self._peer, self._world = peer, world
+        self._dice, self._fail_boot = dice, fail_boot
         self.there: dict[tuple[GridId, str], Machine] = {}
         self._busy: dict[GridId, int] = {}
         """Grids with a pass under way, and the life of the peer it belongs to."""
@@ -59,7 +78,7 @@ class Machines:
         if self._peer.life != life or not self._peer.up:
             return
         if pause_s is not None:
-            self._peer.world.after(pause_s, lambda: self._go_on(grid, work, life))
+            self._world.after(pause_s, lambda: self._go_on(grid, work, life))
             return
         del self._busy[grid]
         if grid in self._again:
@@ -122,7 +141,7 @@ class Machines:
             if self._dice.random() < self._fail_boot:
                 self._say(grid, wanted, Phase.FAILED, "the hypervisor would not")
                 return True
-            self._peer.world.invariants.started(self._peer, grid, wanted.workspace)
+            self._peer.booted(grid, wanted.workspace)
             machine = self.there[key] = Machine(wanted.boot, self._memory_bytes(grid, wanted))
         if wanted.power is Power.SUSPENDED:
             return (yield from self._save(grid, wanted, machine))
@@ -138,7 +157,7 @@ class Machines:
             self._say(grid, wanted, Phase.PAUSED)
             return False
         self._say(grid, wanted, Phase.RUNNING)
-        self._peer.world.after(
+        self._world.after(
             self._dice.uniform(0.1, 0.5), lambda: self._answers(grid, wanted, self._peer.life)
         )
         return False
@@ -159,7 +178,7 @@ class Machines:
         """How long its memory waits to be saved or restored, and how long that takes."""
         if self.disk is None:
             return 0.0, self._dice.uniform(least_s, most_s)
-        return self.disk.turn(machine.memory_bytes, self._peer.world.now_s)
+        return self.disk.turn(machine.memory_bytes, self._world.now_s)
 
     def _measured(self, machine: Machine, took_s: float, *, saved: bool) -> None:
         if self.disk is not None:

@@ -3,18 +3,17 @@
 It sees what people would: the notes of peers. Nothing in the world depends on it.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import msgspec
 
 from protocol.broadcast.messages import Gossip, Records
 from protocol.node.events import NewsGiven
 from protocol.peering.news import KIND as NEWS
+from protocol.sim.environment import Environment
+from protocol.sim.peer import SimPeer
+from protocol.sim.wires import Wires
 from protocol.terms.effects import Note, Send
-
-if TYPE_CHECKING:
-    from protocol.sim.peer import SimPeer
-    from protocol.sim.world import World
 
 EXCUSED_S = 30.0
 """A peer that was cut off, stalled, down or late within this time before may be accused with reason."""
@@ -56,8 +55,8 @@ class Accusation(msgspec.Struct, frozen=True):
 class Meter:
     """Counts and times, for the report."""
 
-    def __init__(self, world: "World") -> None:
-        self._world = world
+    def __init__(self, world: Environment, peers: Sequence[SimPeer], wires: Wires) -> None:
+        self._world, self._peers, self._wires = world, peers, wires
         self.tellings: list[Telling] = []
         self._told: dict[str, Telling] = {}
         self._records: dict[bytes, Telling] = {}
@@ -74,11 +73,12 @@ class Meter:
 
     # -- what the world is asked to do
 
-    def tell(self, author: "SimPeer") -> Telling:
+    def tell(self, author: SimPeer) -> Telling:
         """Somebody gives news to a peer that is up."""
-        world = self._world
-        audience = {p.name: p.life for p in world.peers if p.up and p is not author}
-        telling = Telling(f"line {len(self.tellings) + 1}", author.name, world.now_s, audience)
+        audience = {p.name: p.life for p in self._peers if p.up and p is not author}
+        telling = Telling(
+            f"line {len(self.tellings) + 1}", author.name, self._world.now_s, audience
+        )
         self.tellings.append(telling)
         self._told[telling.text] = telling
         author.feed(NewsGiven(telling.text))
@@ -92,7 +92,7 @@ class Meter:
 
     def missed(self, telling: Telling) -> list[str]:
         """Who has lived on ever since and has not heard it."""
-        lives = {peer.name: peer.life for peer in self._world.peers if peer.up}
+        lives = {peer.name: peer.life for peer in self._peers if peer.up}
         return [
             name
             for name, life in telling.audience.items()
@@ -101,19 +101,19 @@ class Meter:
 
     # -- what peers do
 
-    def began(self, peer: "SimPeer") -> None:
+    def began(self, peer: SimPeer) -> None:
         """Its process starts."""
         self._names[peer.name] = peer
         self._down.pop(peer.name, None)
         self._excuse(peer)
 
-    def died(self, peer: "SimPeer") -> None:
+    def died(self, peer: SimPeer) -> None:
         """Its process is gone, or frozen, which to others is as good as dead."""
         death = Death(peer.name, self._world.now_s)
         self.deaths.append(death)
         self._down[peer.name] = death
 
-    def thawed(self, peer: "SimPeer") -> None:
+    def thawed(self, peer: SimPeer) -> None:
         """It goes on."""
         self._down.pop(peer.name, None)
         self._excuse(peer)
@@ -123,7 +123,7 @@ class Meter:
         if self._records:
             self._count(send.message)
 
-    def noted(self, peer: "SimPeer", note: Note) -> None:
+    def noted(self, peer: SimPeer, note: Note) -> None:
         """Something a peer tells its people."""
         if note.kind == _NEWS:
             telling = self._told.get(note.detail)
@@ -132,13 +132,13 @@ class Meter:
         elif note.kind in (_DEAD, _SUSPECT):
             self._accused(peer, note)
         elif note.kind == _SHUNNED and not peer.lies:
-            other = next((p for p in self._world.peers if p.id == note.subject), None)
+            other = next((p for p in self._peers if p.id == note.subject), None)
             if other is not None and not other.lies:
                 self.shunned.append(Accusation(self._world.elapsed_s, peer.name, other.name))
 
     # -- parts
 
-    def _accused(self, by: "SimPeer", note: Note) -> None:
+    def _accused(self, by: SimPeer, note: Note) -> None:
         death = self._down.get(note.subject)
         if death is not None:
             times = death.known_s if note.kind == _DEAD else death.suspected_s
@@ -152,16 +152,16 @@ class Meter:
         else:
             self.false_deaths.append(Accusation(self._world.elapsed_s, by.name, accused.name))
 
-    def _excuse(self, peer: "SimPeer") -> None:
+    def _excuse(self, peer: SimPeer) -> None:
         self._doubtful_until_s[peer.name] = self._world.now_s + EXCUSED_S
 
-    def _is_excused(self, peer: "SimPeer") -> bool:
-        world = self._world
-        if peer.late_s or peer.stalled or world.now_s < world.wires.whole_since_s + EXCUSED_S:
+    def _is_excused(self, peer: SimPeer) -> bool:
+        now_s = self._world.now_s
+        if peer.late_s or peer.stalled or now_s < self._wires.whole_since_s + EXCUSED_S:
             return True
-        return world.now_s < self._doubtful_until_s.get(peer.name, 0.0)
+        return now_s < self._doubtful_until_s.get(peer.name, 0.0)
 
-    def _sent_at_once(self, author: "SimPeer") -> list[object]:
+    def _sent_at_once(self, author: SimPeer) -> list[object]:
         """What the author sent in the step that told it, before its record was known here."""
         if not author.story:
             return []

@@ -7,15 +7,16 @@ nothing for a while, and then everything that has waited; a slow one does so all
 
 from collections import Counter, deque
 from random import Random
-from typing import TYPE_CHECKING
 
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.membership.messages import Contact
 from protocol.node.events import Arrived, Event, Slept, Started, Ticked
 from protocol.node.node import Node
 from protocol.sim.clocks import Clock
+from protocol.sim.environment import Environment, Watcher
 from protocol.sim.machines import Machines
 from protocol.sim.violation import Violation, violation
+from protocol.sim.wires import Wires
 from protocol.terms.effects import (
     Dial,
     Effect,
@@ -31,9 +32,6 @@ from protocol.terms.effects import (
 )
 from protocol.terms.ids import GridId
 from protocol.trust.identity import Identity
-
-if TYPE_CHECKING:
-    from protocol.sim.world import World
 
 _STORY, _STORY_OF_MANY = 40, 6
 """Steps remembered of a peer; few of each where there are so many that they would fill the memory."""
@@ -51,7 +49,9 @@ class SimPeer:
 
     def __init__(
         self,
-        world: "World",
+        world: Environment,
+        watcher: Watcher["SimPeer"],
+        wires: Wires,
         number: int,
         identity: Identity,
         facts: HostFacts | None,
@@ -59,7 +59,8 @@ class SimPeer:
         dice: Random,
         fail_boot: float,
     ) -> None:
-        self.world, self.identity, self.facts, self.images = world, identity, facts, images
+        self._world, self._watcher, self._wires = world, watcher, wires
+        self.identity, self.facts, self.images = identity, facts, images
         self.id, self.name, self.site = identity.peer, identity.name, identity.site
         self.number = number
         self._dice = dice
@@ -69,7 +70,7 @@ class SimPeer:
         self.store: dict[str, dict[str, bytes]] = {}
         self.store_full = False
         self.fuse: int | None = None
-        self.machines = Machines(self, dice, fail_boot)
+        self.machines = Machines(self, world, dice, fail_boot)
         steps = _STORY if world.size <= MANY_PEERS else _STORY_OF_MANY
         self.story: deque[tuple[float, Event, list[Effect]]] = deque(maxlen=steps)
         self.notes: Counter[str] = Counter()
@@ -98,13 +99,13 @@ class SimPeer:
     @property
     def now_s(self) -> float:
         """What its clock shows."""
-        return self.world.now_s if self.clock is None else self.clock.read(self.world.now_s)
+        return self._world.now_s if self.clock is None else self.clock.read(self._world.now_s)
 
     def start(self) -> None:
         """A start from the store."""
         self.life += 1
         self._shown_s = 0.0
-        self.world.meter.began(self)
+        self._watcher.began(self)
         rows = {table: dict(rows) for table, rows in self.store.items()}
         self.node = Node(
             self.identity,
@@ -114,7 +115,7 @@ class SimPeer:
             rows,
             Random(self._dice.getrandbits(64)),
             self.now_s,
-            self.world.levels_above,
+            self._world.levels_above,
         )
         self._wake_s = _NEVER
         self.feed(Started())
@@ -130,8 +131,8 @@ class SimPeer:
         self.life += 1
         self._busy_until_s, self.is_frozen = 0.0, False
         self._backlog.clear()
-        self.world.wires.crashed(self, silently)
-        self.world.meter.died(self)
+        self._wires.crashed(self, silently)
+        self._watcher.died(self)
 
     def go(self) -> None:
         """Its host loses power, and nobody will ever start it again."""
@@ -142,41 +143,45 @@ class SimPeer:
         """The process does nothing for a while (`frozen`: as if stopped, heartbeats and all)."""
         if self.node is None:
             return
-        self._busy_until_s = max(self._busy_until_s, self.world.now_s + seconds)
+        self._busy_until_s = max(self._busy_until_s, self._world.now_s + seconds)
         if frozen and not self.is_frozen:
             self.is_frozen = True
-            self._backlog.append(Slept(self._busy_until_s - self.world.now_s))
-            self.world.wires.frozen(self)
-            self.world.meter.died(self)
-        self.world.at(self._busy_until_s, self._catch_up, self.life)
+            self._backlog.append(Slept(self._busy_until_s - self._world.now_s))
+            self._wires.frozen(self)
+            self._watcher.died(self)
+        self._world.at(self._busy_until_s, self._catch_up, self.life)
 
     @property
     def stalled(self) -> bool:
         """Whether it does nothing right now."""
-        return self._busy_until_s > self.world.now_s
+        return self._busy_until_s > self._world.now_s
 
     def feed(self, event: Event) -> None:
         """Something happens to the peer; everything that follows at once happens too."""
         if self.node is None:
             return
-        if self._busy_until_s > self.world.now_s:
+        if self._busy_until_s > self._world.now_s:
             self._backlog.append(event)
             return
         try:
             self._step(event)
             if self.node is not None:
-                self.world.moved(self)
+                self._watcher.moved(self)
                 self._arm()
         except Violation:
             raise
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
-            raise violation(self.world, what, self) from error
+            raise violation(self._world, what, self) from error
+
+    def booted(self, grid: GridId, workspace: str) -> None:
+        """One of its machines starts."""
+        self._watcher.booted(self, grid, workspace)
 
     # -- the shell
 
     def _step(self, event: Event) -> None:
-        node, world = self.node, self.world
+        node, world = self.node, self._world
         if node is None:
             return
         if self.clock is None:
@@ -185,7 +190,7 @@ class SimPeer:
             now_s = self._shown_s = max(self._shown_s, self.clock.read(world.now_s))
         effects = node.handle(event, now_s)
         self.story.append((world.now_s, event, effects))
-        world.trace.step(world.elapsed_s, self, event, effects)
+        self._watcher.stepped(self, event, effects)
         followers: list[Event] = []
         for effect in effects:
             if not self._carry_out(effect, followers):
@@ -201,14 +206,14 @@ class SimPeer:
 
     def _carry_out(self, effect: Effect, followers: list[Event]) -> bool:
         """False if what is behind it does not happen."""
-        world = self.world
+        world = self._world
         match effect:
             case Send(peer=to, message=message, cause=cause):
-                world.said(self, effect)
+                self._watcher.said(self, effect)
                 if to == self.id:
                     followers.append(Arrived(to, message, cause))  # type: ignore[arg-type]  # of Message
                 else:
-                    world.wires.send(self, to, message, cause)  # type: ignore[arg-type]  # of Message
+                    self._wires.send(self, to, message, cause)  # type: ignore[arg-type]  # of Message
             case Persist(rows=rows, otherwise=otherwise):
                 if self.store_full and any(row.value is not None for row in rows):
                     world.faults_done["store full"] += 1
@@ -221,18 +226,18 @@ class SimPeer:
                     return False
                 self._write(rows)
             case Dial(peer=to):
-                world.wires.dial(self, to)
+                self._wires.dial(self, to)
             case Knock(peer=to):
-                world.wires.knock(self, to)
+                self._wires.knock(self, to)
             case HangUp(peer=to):
-                world.wires.hang_up(self, to)
+                self._wires.hang_up(self, to)
             case Quarantine(peers=peers):
-                world.wires.deny(self, peers)
+                self._wires.deny(self, peers)
             case Realise(grid=grid):
                 self.machines.kick(GridId(grid))
             case Note(kind=kind):
                 self.notes[kind] += 1
-                world.meter.noted(self, effect)
+                self._watcher.noted(self, effect)
             case HandOver():
                 self.notes["hand-over"] += 1
         return self.node is not None
@@ -244,7 +249,7 @@ class SimPeer:
                 table.pop(row.key, None)
             else:
                 table[row.key] = row.value
-            self.world.written(self, row)
+            self._watcher.written(self, row)
 
     def _restart(self) -> None:
         """What the service manager does when the process ended by itself."""
@@ -253,11 +258,11 @@ class SimPeer:
 
     def _catch_up(self, life: int) -> None:
         """A stall is over: everything that waited happens now."""
-        if self.life != life or self._busy_until_s > self.world.now_s:
+        if self.life != life or self._busy_until_s > self._world.now_s:
             return
         if self.is_frozen:
             self.is_frozen = False
-            self.world.meter.thawed(self)
+            self._watcher.thawed(self)
         waiting, self._backlog = list(self._backlog), deque()
         for event in waiting:
             self.feed(event)
@@ -270,8 +275,8 @@ class SimPeer:
         deadline = self.node.next_deadline()
         at_s = deadline.at_s if self.clock is None else self.clock.when(deadline.at_s)
         if at_s < self._wake_s:
-            self._wake_s = at_s = max(at_s, self.world.now_s)
-            self.world.at(at_s, self._fire, self.life, at_s)
+            self._wake_s = at_s = max(at_s, self._world.now_s)
+            self._world.at(at_s, self._fire, self.life, at_s)
 
     def _fire(self, life: int, at_s: float) -> None:
         if self.life != life or self._wake_s != at_s or self.node is None:
@@ -286,5 +291,5 @@ class SimPeer:
         self._woken_s = at_s
         if self._woken > _WAKES_AT_ONCE:
             what = f"woken again and again for {deadline}"
-            raise violation(self.world, what, self)
+            raise violation(self._world, what, self)
         self.feed(Ticked())

@@ -3,13 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from protocol.sim.graph import degrees
 from protocol.sim.report import quantile
-
-if TYPE_CHECKING:
-    from protocol.sim.run import Outcome
+from protocol.sim.run import Outcome
 
 _POINTS = 200
 _KINDS = 10
@@ -21,7 +19,7 @@ class NoPlot(Exception):
     """It cannot be drawn; the text says why and what would help."""
 
 
-def draw(outcome: "Outcome", path: str) -> None:
+def draw(outcome: Outcome, path: str) -> None:
     """Writes the picture. NoPlot."""
     leather = _leather()
     world = outcome.world

@@ -6,20 +6,17 @@ take longer than the run: there all must be up and connected.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from protocol.grid.lifecycle import Power
 from protocol.grid.record import GridRecord, GridState
 from protocol.membership.liveness import Health
 from protocol.sim.graph import connected
+from protocol.sim.peer import SimPeer
+from protocol.sim.world import World
 from protocol.terms.ids import PeerId
 
-if TYPE_CHECKING:
-    from protocol.sim.peer import SimPeer
-    from protocol.sim.world import World
 
-
-def unsettled(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
+def unsettled(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
     """Everything that is not as it must be, with the peers involved; nothing if it is quiet."""
     down = [peer for peer in _left(world) if not peer.up]
     for peer in down:
@@ -37,15 +34,15 @@ def unsettled(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
         yield from _different(world)
 
 
-def _left(world: "World") -> list["SimPeer"]:
+def _left(world: World) -> list[SimPeer]:
     return [peer for peer in world.peers if not peer.gone]
 
 
-def _honest(world: "World") -> list["SimPeer"]:
+def _honest(world: World) -> list[SimPeer]:
     return [peer for peer in _left(world) if not peer.lies]
 
 
-def _unknown(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
+def _unknown(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
     """Everybody believes everybody alive, and who is gone dead."""
     gone = [peer for peer in world.peers if peer.gone]
     for peer in _honest(world):
@@ -57,7 +54,7 @@ def _unknown(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
                     yield f"{peer.name} believes {other.name} {health}", (peer, other)
 
 
-def _unanswered(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
+def _unanswered(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
     """Every request has its answer, if the peer that was asked did not die on it."""
     for request, (peer, life) in world.invariants.requests.items():
         if peer.life == life and peer.node is not None:
@@ -67,12 +64,12 @@ def _unanswered(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
                 yield f"{request} at {peer.name} has no answer, it is {stage}", (peer,)
 
 
-def newest_records(world: "World") -> list[GridRecord]:
+def newest_records(world: World) -> list[GridRecord]:
     """What the stewards decided last of every grid."""
     return [epochs[max(epochs)] for epochs in world.invariants.decided.values()]
 
 
-def _half_placed(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
+def _half_placed(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
     """A grid that is up is carried by every host it is assigned to, in its newest epoch."""
     for record in newest_records(world):
         if record.state is not GridState.UP:
@@ -93,7 +90,7 @@ def _half_placed(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
                 )
 
 
-def _left_over(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
+def _left_over(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
     """No hold, no contract and no machine without a decision."""
     assigned: dict[tuple[PeerId, str, str], None] = {}
     for record in newest_records(world):
@@ -115,7 +112,7 @@ def _left_over(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
                 yield f"{peer.name} runs {workspace} of {grid}, which is of no grid", (peer,)
 
 
-def _different(world: "World") -> Iterator[tuple[str, tuple["SimPeer", ...]]]:
+def _different(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
     """All directories are equal."""
     first, *others = _honest(world)
     assert first.node is not None

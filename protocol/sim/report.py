@@ -2,16 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from protocol.requesting.request import RequestState, RequestView
 from protocol.sim.graph import degrees
 from protocol.sim.quiet import newest_records
+from protocol.sim.run import Outcome
+from protocol.sim.world import World
 from protocol.terms.coordinate import distance_s, known
-
-if TYPE_CHECKING:
-    from protocol.sim.run import Outcome
-    from protocol.sim.world import World
 
 _KINDS = 14
 _STRIDES = (1, 2, 3, 5, 8)
@@ -32,7 +29,7 @@ def spread(figures: Sequence[float]) -> str:
     )
 
 
-def report(outcome: "Outcome", took_s: float) -> list[str]:
+def report(outcome: Outcome, took_s: float) -> list[str]:
     """Lines for a person."""
     world, scenario = outcome.world, outcome.scenario
     everyone = "everyone knew everyone" if world.whole_directories else "all were connected"
@@ -60,7 +57,7 @@ def report(outcome: "Outcome", took_s: float) -> list[str]:
     return lines
 
 
-def _news(outcome: "Outcome") -> list[str]:
+def _news(outcome: Outcome) -> list[str]:
     meter = outcome.world.meter
     tellings = meter.tellings
     if not tellings:
@@ -78,7 +75,7 @@ def _news(outcome: "Outcome") -> list[str]:
     return lines
 
 
-def _deaths(outcome: "Outcome") -> list[str]:
+def _deaths(outcome: Outcome) -> list[str]:
     meter = outcome.world.meter
     known = [death for death in meter.deaths if death.known_s]
     lines = []
@@ -108,7 +105,7 @@ def _deaths(outcome: "Outcome") -> list[str]:
     return lines
 
 
-def _degrees(outcome: "Outcome") -> list[str]:
+def _degrees(outcome: Outcome) -> list[str]:
     found = degrees(outcome.world)
     if not found:
         return []
@@ -120,7 +117,7 @@ def _degrees(outcome: "Outcome") -> list[str]:
     ]
 
 
-def distance_errors(world: "World") -> list[float]:
+def distance_errors(world: World) -> list[float]:
     """How far round trips estimated from coordinates are from the true ones, as shares of those; between
     a peer and some others at other sites (within one a millisecond is all there is), however sure they are of
     their coordinates."""
@@ -138,7 +135,7 @@ def distance_errors(world: "World") -> list[float]:
     return errors
 
 
-def _distances(outcome: "Outcome") -> list[str]:
+def _distances(outcome: Outcome) -> list[str]:
     errors = distance_errors(outcome.world)
     if not errors:
         return []
@@ -152,7 +149,7 @@ def _distances(outcome: "Outcome") -> list[str]:
     ]
 
 
-def _grids(outcome: "Outcome") -> list[str]:
+def _grids(outcome: Outcome) -> list[str]:
     records = newest_records(outcome.world)
     if not records:
         return []
@@ -162,7 +159,7 @@ def _grids(outcome: "Outcome") -> list[str]:
     return [f"  grids        {len(records)} made: {counts}; refusals that bound {refusals}"]
 
 
-def views(outcome: "Outcome") -> list[RequestView | None]:
+def views(outcome: Outcome) -> list[RequestView | None]:
     """What came of every request; None if the peer that was asked died on it."""
     found = []
     for request, (peer, life) in outcome.world.invariants.requests.items():
@@ -173,7 +170,7 @@ def views(outcome: "Outcome") -> list[RequestView | None]:
     return found
 
 
-def _requests(outcome: "Outcome") -> list[str]:
+def _requests(outcome: Outcome) -> list[str]:
     known = [view for view in views(outcome) if view is not None]
     if not known:
         return []
@@ -199,7 +196,7 @@ def _requests(outcome: "Outcome") -> list[str]:
     return lines
 
 
-def _messages(outcome: "Outcome") -> list[str]:
+def _messages(outcome: Outcome) -> list[str]:
     trace, world = outcome.world.trace, outcome.world
     peer_seconds = max(1.0, world.elapsed_s) * len(world.peers)
     total = sum(trace.messages.values())

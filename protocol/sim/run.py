@@ -102,7 +102,7 @@ def _play(scenario: Scenario, trace: Trace | None, tell: Progress) -> Outcome:
     world.trouble.end()
     quiet_s = settle(world, tell=tell)
     if scenario.plan.liars:
-        world.invariants.nobody_is_wronged()
+        world.invariants.nobody_is_wronged(world.meter)
     return Outcome(world, crowd, scenario, joined_s, quiet_s)
 
 

@@ -9,9 +9,14 @@ class Timeline:
     """An event heap, and the moment it has come to."""
 
     def __init__(self, start_s: float) -> None:
-        self.now_s = start_s
+        self.start_s = self.now_s = start_s
         self._heap: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._sequence = 0
+
+    @property
+    def elapsed_s(self) -> float:
+        """Virtual seconds since the beginning."""
+        return self.now_s - self.start_s
 
     def at(self, at_s: float, action: Callable[..., object], *arguments: object) -> None:
         """Something happens then."""

@@ -8,17 +8,15 @@ whom, and what kinds of effects: two runs that part ways anywhere part ways in t
 from array import array
 from collections import Counter
 from hashlib import sha256
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import msgspec
 
 from protocol.node.events import Arrived, Event
 from protocol.node.messages import Message
+from protocol.sim.peer import SimPeer
 from protocol.terms.effects import Effect, Send
 from protocol.wire.envelope import pack, unpack
-
-if TYPE_CHECKING:
-    from protocol.sim.peer import SimPeer
 
 _ALL, _EVERY = 12, 256
 """So many messages of a kind really go through the codec, and after those one in so many: their mean size
@@ -52,7 +50,7 @@ class Trace:
         self._batch = array("d")
         self._kinds: dict[type, _Kind] = {}
 
-    def step(self, at_s: float, peer: "SimPeer", event: Event, effects: list[Effect]) -> None:
+    def step(self, at_s: float, peer: SimPeer, event: Event, effects: list[Effect]) -> None:
         """One handled event."""
         if self._full:
             told = [(type(effect).__name__, effect) for effect in effects]
@@ -76,7 +74,7 @@ class Trace:
         if len(batch) > _BATCH:
             self._flush()
 
-    def message(self, peer: "SimPeer", send: Send) -> None:
+    def message(self, peer: SimPeer, send: Send) -> None:
         """One message to another peer. Some of each kind must survive the codec unchanged."""
         of = type(send.message)
         kind = self._kinds.get(of)

@@ -3,18 +3,16 @@ clocks that jump, processes that stall. What is wrong all the time (drift, NAT, 
 chosen at the beginning.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import TYPE_CHECKING
 
 from protocol.node.events import Ticked
 from protocol.sim.clocks import Clock
+from protocol.sim.environment import Environment
 from protocol.sim.faults import FaultPlan
 from protocol.sim.liar import Liar
-
-if TYPE_CHECKING:
-    from protocol.sim.peer import SimPeer
-    from protocol.sim.world import World
+from protocol.sim.peer import SimPeer
+from protocol.sim.wires import Wires
 
 _FUSE_MOST = 12
 _AWAY_S = (0.3, 15.0)
@@ -27,24 +25,30 @@ _WRONG_S = 1.0
 class Trouble:
     """Breaks things by a plan until it is told that it is over. Made before any peer is started."""
 
-    def __init__(self, world: "World", plan: FaultPlan, dice: Random) -> None:
-        self._world, self._plan, self._dice = world, plan, dice
+    def __init__(
+        self,
+        world: Environment,
+        peers: Sequence[SimPeer],
+        wires: Wires,
+        plan: FaultPlan,
+        dice: Random,
+    ) -> None:
+        self._world, self._peers, self._wires = world, peers, wires
+        self._plan, self._dice = plan, dice
         self.over = False
         """Nothing breaks any more, and nothing is asked."""
-        self.happened: list[tuple[float, str]] = []
-        """Every fault that came at a moment: virtual seconds, and what it was."""
         # The first peer is where the others join, so it is neither hidden nor a liar.
-        others = world.peers[1:]
+        others = peers[1:]
         if plan.drift_ppm or plan.jump_every_s:
-            for peer in world.peers:
+            for peer in peers:
                 wrong_s = dice.uniform(-_WRONG_S, _WRONG_S)
                 rate = 1.0 + dice.uniform(-plan.drift_ppm, plan.drift_ppm) * 1e-6
                 peer.clock = Clock(world.now_s, wrong_s, rate)
         for peer in dice.sample(others, round(plan.behind_nat * len(others))):
-            world.wires.undialled[peer.id] = None
+            wires.undialled[peer.id] = None
         self._slow = dice.sample(others, round(plan.slow * len(others)))
         liars = dice.sample(others, min(plan.liars, len(others)))
-        self._liars = [Liar(world, peer, world.new_dice()) for peer in liars]
+        self._liars = [Liar(world, wires, peer, world.new_dice()) for peer in liars]
         for peer in liars:
             peer.lies = True
 
@@ -66,10 +70,10 @@ class Trouble:
     def end(self) -> None:
         """Everything is mended, everybody whose host is not gone is started again, liars fall silent."""
         self.over = True
-        self._world.wires.heal()
+        self._wires.heal()
         for liar in self._liars:
             liar.end()
-        for peer in self._world.peers:
+        for peer in self._peers:
             peer.store_full, peer.fuse, peer.late_s = False, None, 0.0
             if not peer.up and not peer.gone:
                 self._start(peer)
@@ -80,7 +84,7 @@ class Trouble:
             return
 
         def happen() -> None:
-            if not self.over and len(self.happened) < self._plan.most:
+            if not self.over and len(self._world.happened) < self._plan.most:
                 what()
                 self._every(mean_s, what)
 
@@ -88,15 +92,15 @@ class Trouble:
 
     def _happens(self, kind: str, detail: str) -> None:
         self._world.faults_done[kind] += 1
-        self.happened.append((self._world.elapsed_s, f"{kind}: {detail}"))
+        self._world.happened.append((self._world.elapsed_s, f"{kind}: {detail}"))
 
     def _crash(self) -> None:
-        peer = self._dice.choice(self._world.peers)
+        peer = self._dice.choice(self._peers)
         if not peer.up:
             return
         if self._dice.random() < 0.5:
             peer.fuse = self._dice.randint(1, _FUSE_MOST)
-            self.happened.append(
+            self._world.happened.append(
                 (self._world.elapsed_s, f"crash: {peer.name} after {peer.fuse} effects")
             )
         else:
@@ -105,11 +109,11 @@ class Trouble:
             peer.crash(silently)
         self._world.after(self._dice.uniform(*_AWAY_S), self._restart, peer)
 
-    def _restart(self, peer: "SimPeer") -> None:
+    def _restart(self, peer: SimPeer) -> None:
         if not (peer.up or peer.gone or self.over):
             self._start(peer)
 
-    def _start(self, peer: "SimPeer") -> None:
+    def _start(self, peer: SimPeer) -> None:
         """With what the plan does to stores and clocks while nobody looks."""
         if self._plan.wiped and self._dice.random() < self._plan.wiped:
             self._happens("store lost", peer.name)
@@ -121,9 +125,9 @@ class Trouble:
         peer.start()
 
     def _cut(self) -> None:
-        if not self._world.wires.whole:
+        if not self._wires.whole:
             return
-        peers = self._world.peers
+        peers = self._peers
         if self._dice.random() < 0.5:
             site = self._dice.choice(peers).site
             some = [peer.id for peer in peers if peer.site == site]
@@ -135,39 +139,39 @@ class Trouble:
             ]
             self._happens("cut", f"{len(some)} peers")
         mine = dict.fromkeys(some)
-        self._world.wires.cut(some, [peer.id for peer in peers if peer.id not in mine])
-        self._world.after(self._dice.uniform(*_CUT_S), self._world.wires.heal)
+        self._wires.cut(some, [peer.id for peer in peers if peer.id not in mine])
+        self._world.after(self._dice.uniform(*_CUT_S), self._wires.heal)
 
     def _cut_one_way(self) -> None:
-        peers = self._world.peers
-        if not self._world.wires.whole or len(peers) < 2:
+        peers = self._peers
+        if not self._wires.whole or len(peers) < 2:
             return
         mixed = self._dice.sample(peers, len(peers))
         at = self._dice.randint(1, len(peers) - 1)
         some, others = [p.id for p in mixed[:at]], [p.id for p in mixed[at:]]
         self._happens("one way", f"{len(some)} peers do not reach {len(others)}")
-        self._world.wires.cut(some, others, one_way=True)
-        self._world.after(self._dice.uniform(*_CUT_S), self._world.wires.heal)
+        self._wires.cut(some, others, one_way=True)
+        self._world.after(self._dice.uniform(*_CUT_S), self._wires.heal)
 
     def _fill(self) -> None:
-        peer = self._dice.choice(self._world.peers)
+        peer = self._dice.choice(self._peers)
         peer.store_full = True
-        self.happened.append((self._world.elapsed_s, f"store full: {peer.name}"))
+        self._world.happened.append((self._world.elapsed_s, f"store full: {peer.name}"))
         self._world.after(self._dice.uniform(*_FULL_S), self._free, peer)
 
-    def _free(self, peer: "SimPeer") -> None:
+    def _free(self, peer: SimPeer) -> None:
         peer.store_full = False
         self._restart(peer)
 
     def _stall(self) -> None:
-        peer = self._dice.choice(self._world.peers)
+        peer = self._dice.choice(self._peers)
         if peer.up and not peer.late_s:
             seconds = self._dice.uniform(0.0, self._plan.late_s)
             self._happens("stall", f"{peer.name} for {seconds:.1f} s")
             peer.stall(seconds)
 
     def _jump(self) -> None:
-        peer = self._dice.choice(self._world.peers)
+        peer = self._dice.choice(self._peers)
         if peer.up and peer.clock is not None:
             seconds = self._dice.uniform(0.0, self._plan.jump_s)
             self._happens("clock jump", f"{peer.name} by {seconds:.1f} s")

@@ -1,16 +1,26 @@
 """What is said when something that must hold does not."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import Protocol
 
 from protocol.node.events import Arrived, Event
+from protocol.sim.environment import Environment
 from protocol.terms.effects import Dial, Effect, HangUp, Note, Persist, Realise, Send
-
-if TYPE_CHECKING:
-    from protocol.sim.peer import SimPeer
-    from protocol.sim.world import World
-
+from protocol.terms.ids import PeerId
 
 _FAULTS = 10
+
+
+class Involved(Protocol):
+    """A peer, as far as a violation speaks of it."""
+
+    id: PeerId
+    name: str
+    site: str
+
+    @property
+    def story(self) -> Iterable[tuple[float, Event, list[Effect]]]:
+        """Its last steps: world time, what came, what followed."""
 
 
 class Violation(AssertionError):
@@ -20,10 +30,10 @@ class Violation(AssertionError):
     """How many faults had come by then, of those that come at moments."""
 
 
-def violation(world: "World", what: str, *peers: "SimPeer") -> Violation:
+def violation(world: Environment, what: str, *peers: Involved) -> Violation:
     """A violation with the story of the peers involved."""
     lines = [f"seed {world.seed}, {world.elapsed_s:.3f} s: {what}"]
-    happened = world.trouble.happened[-_FAULTS:]
+    happened = world.happened[-_FAULTS:]
     if happened:
         lines.append("  what went wrong on purpose, the last of it:")
         lines += [f"    {at_s:9.3f} {what}" for at_s, what in happened]
@@ -31,11 +41,11 @@ def violation(world: "World", what: str, *peers: "SimPeer") -> Violation:
         lines.append(f"  {peer.name} at {peer.site} ({peer.id[:12]}), the last it did:")
         lines += [f"    {line}" for line in story(world, peer)]
     broken = Violation("\n".join(lines))
-    broken.faults = len(world.trouble.happened)
+    broken.faults = len(world.happened)
     return broken
 
 
-def story(world: "World", peer: "SimPeer") -> list[str]:
+def story(world: Environment, peer: Involved) -> list[str]:
     """The last steps of a peer, one line each."""
     return [
         f"{at_s - world.start_s:9.3f} {_event(world, event)} > "
@@ -44,7 +54,7 @@ def story(world: "World", peer: "SimPeer") -> list[str]:
     ]
 
 
-def _event(world: "World", event: Event) -> str:
+def _event(world: Environment, event: Event) -> str:
     if isinstance(event, Arrived):
         return f"{type(event.message).__name__} from {world.name_of(event.peer)}"
     peer = getattr(event, "peer", None)
@@ -52,7 +62,7 @@ def _event(world: "World", event: Event) -> str:
     return f"{kind} {world.name_of(peer)}" if peer is not None else kind
 
 
-def _effect(world: "World", effect: Effect) -> str:
+def _effect(world: Environment, effect: Effect) -> str:
     match effect:
         case Send(peer=peer, message=message):
             return f"{type(message).__name__} to {world.name_of(peer)}"

@@ -14,7 +14,6 @@ is the one that news of some peer leaves. Clocks are compared only once the run 
 from heapq import heappop, heappush
 from itertools import pairwise
 from random import Random
-from typing import TYPE_CHECKING
 
 from protocol.broadcast.messages import Records
 from protocol.capacity.advert import KIND as ADVERT
@@ -25,6 +24,8 @@ from protocol.node.events import Ticked
 from protocol.node.node import Node
 from protocol.node.site_summaries import KIND as SITE
 from protocol.sim.latency import LOCAL_S
+from protocol.sim.peer import SimPeer
+from protocol.sim.world import World
 from protocol.terms.coordinate import Coordinate
 from protocol.terms.ids import KeyId
 from protocol.terms.limits import (
@@ -35,17 +36,13 @@ from protocol.terms.limits import (
     PING_EVERY_S,
 )
 
-if TYPE_CHECKING:
-    from protocol.sim.peer import SimPeer
-    from protocol.sim.world import World
-
 _SURVEYS = 400
 """Round trips by which the sites find their places before the beginning."""
 _DRAWS = 50
 """Neighbours drawn at random and refused (known already, or full) before one is left with fewer."""
 
 
-def begin_warm(world: "World", dice: Random) -> None:
+def begin_warm(world: World, dice: Random) -> None:
     """Starts all peers of a world in which nothing has happened, in the middle of its life."""
     for peer in world.peers:
         peer.joins = ()
@@ -68,7 +65,7 @@ def begin_warm(world: "World", dice: Random) -> None:
 # -- what they know
 
 
-def _teach(world: "World", sites: dict[str, list["SimPeer"]]) -> None:
+def _teach(world: World, sites: dict[str, list[SimPeer]]) -> None:
     """The first of each site is told everything; the others have it from there."""
     first = [peers[0] for peers in sites.values()]
     if world.size <= world.levels_above:
@@ -91,13 +88,13 @@ def _teach(world: "World", sites: dict[str, list["SimPeer"]]) -> None:
             _node(peer).settled_like(_node(peers[0]), world.now_s)
 
 
-def _introduce(peer: "SimPeer", others: list["SimPeer"]) -> None:
+def _introduce(peer: SimPeer, others: list[SimPeer]) -> None:
     """Presences first: nothing else is believed of who is not known."""
     _tell(peer, others, PRESENCE)
     _tell(peer, others, ADVERT)
 
 
-def _tell(peer: "SimPeer", others: list["SimPeer"], kind: str) -> None:
+def _tell(peer: SimPeer, others: list[SimPeer], kind: str) -> None:
     """What those others say of themselves, as if it came from this peer itself, whom it believes."""
     held = [_node(other).broadcast.directory.get(KeyId(other.id), kind) for other in others]
     records = tuple(each.signed for each in held if each is not None)
@@ -108,8 +105,8 @@ def _tell(peer: "SimPeer", others: list["SimPeer"], kind: str) -> None:
 
 
 def _neighbours(
-    peers: list["SimPeer"], sites: dict[str, list["SimPeer"]], dice: Random
-) -> list[tuple["SimPeer", "SimPeer"]]:
+    peers: list[SimPeer], sites: dict[str, list[SimPeer]], dice: Random
+) -> list[tuple[SimPeer, SimPeer]]:
     """Pairs: in each site a ring and whom chance brings together, and beyond it whom chance does."""
     if len(peers) < FULL_MESH_BELOW:
         return [(a, b) for i, a in enumerate(peers) for b in peers[i + 1 :]]
@@ -128,9 +125,9 @@ def _neighbours(
 
 
 def _draw(
-    peer: "SimPeer",
-    pool: list["SimPeer"],
-    views: dict["SimPeer", dict["SimPeer", None]],
+    peer: SimPeer,
+    pool: list[SimPeer],
+    views: dict[SimPeer, dict[SimPeer, None]],
     most: int,
     dice: Random,
 ) -> None:
@@ -144,14 +141,14 @@ def _draw(
 
 
 def _wants(
-    peer: "SimPeer", other: "SimPeer", views: dict["SimPeer", dict["SimPeer", None]], most: int
+    peer: SimPeer, other: SimPeer, views: dict[SimPeer, dict[SimPeer, None]], most: int
 ) -> bool:
     view = views[peer]
     remote = sum(known.site != peer.site for known in view)
     return len(view) < most and (other.site == peer.site or remote < ACTIVE_REMOTE)
 
 
-def _befriend(world: "World", dialler: "SimPeer", to: "SimPeer", dice: Random) -> None:
+def _befriend(world: World, dialler: SimPeer, to: SimPeer, dice: Random) -> None:
     """They have been neighbours for long."""
     round_trip_s = world.latency_s(dialler.site, to.site) + world.latency_s(to.site, dialler.site)
     pinged_s = world.now_s - PING_EVERY_S * dice.random()
@@ -173,7 +170,7 @@ def _befriend(world: "World", dialler: "SimPeer", to: "SimPeer", dice: Random) -
             node.relay.reachability.told(other.id, True, now_s)
 
 
-def _prune(world: "World", pairs: list[tuple["SimPeer", "SimPeer"]], root: "SimPeer") -> None:
+def _prune(world: World, pairs: list[tuple[SimPeer, SimPeer]], root: SimPeer) -> None:
     """Leaves the tree that news of one peer leaves: each is eager with who brought it first (Dijkstra)."""
     beside: dict[int, list[SimPeer]] = {peer.number: [] for peer in world.peers}
     for a, b in pairs:
@@ -198,7 +195,7 @@ def _prune(world: "World", pairs: list[tuple["SimPeer", "SimPeer"]], root: "SimP
             _node(b).broadcast.tree.pruned(a.id)
 
 
-def _fill_passive(world: "World", sites: dict[str, list["SimPeer"]], dice: Random) -> None:
+def _fill_passive(world: World, sites: dict[str, list[SimPeer]], dice: Random) -> None:
     """Half of it of the own site."""
     contacts = {peer: Contact(peer.id, peer.site, peer.identity.address) for peer in world.peers}
     for peer in world.peers:
@@ -209,7 +206,7 @@ def _fill_passive(world: "World", sites: dict[str, list["SimPeer"]], dice: Rando
             _node(peer).membership.view.passive.add(contacts[other])
 
 
-def _places(world: "World", sites: list[str], dice: Random) -> dict[str, Coordinate]:
+def _places(world: World, sites: list[str], dice: Random) -> dict[str, Coordinate]:
     """Where the sites come to lie by Vivaldi's own rule, which all peers of a site then begin with."""
     vivaldis = {site: Vivaldi(dice) for site in sites}
     for _ in range(_SURVEYS):
@@ -221,6 +218,6 @@ def _places(world: "World", sites: list[str], dice: Random) -> dict[str, Coordin
     return {site: vivaldi.here for site, vivaldi in vivaldis.items()}
 
 
-def _node(peer: "SimPeer") -> Node:
+def _node(peer: SimPeer) -> Node:
     assert peer.node is not None
     return peer.node

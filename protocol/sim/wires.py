@@ -11,16 +11,13 @@ standing one A misses B's heartbeats and gives up; B learns it from A's goodbye,
 """
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from protocol.node.events import Arrived, Connected, Disconnected, Event, Knocked
 from protocol.node.messages import Message
+from protocol.sim.environment import Environment
 from protocol.sim.faults import LinkFaults
 from protocol.terms.ids import PeerId
-
-if TYPE_CHECKING:
-    from protocol.sim.peer import SimPeer
-    from protocol.sim.world import World
 
 RETRY_S = 0.5
 KNOCK_WITHIN_S = 3.0
@@ -30,28 +27,46 @@ _APART_S = 1e-6
 """Between two frames of one connection, so that they stay in order."""
 
 
+class End(Protocol):
+    """A peer, as the transport sees it."""
+
+    id: PeerId
+    site: str
+    life: int
+    """Which start it is in: what was there for an earlier one is not for this."""
+    is_frozen: bool
+
+    @property
+    def up(self) -> bool:
+        """Whether its process runs."""
+
+    def feed(self, event: Event) -> None:
+        """Something happens to it."""
+
+
 class _Connection:
     """One connection; each end knows for itself whether it stands."""
 
     __slots__ = ("arrivals_s", "ends", "lives", "over")
 
-    def __init__(self, a: "SimPeer", b: "SimPeer") -> None:
+    def __init__(self, a: End, b: End) -> None:
         self.ends = (a, b)
         self.lives = (a.life, b.life)
         self.over = False
         self.arrivals_s = [0.0, 0.0]
         """Of the newest frame at each end."""
 
-    def other(self, peer: "SimPeer") -> "SimPeer":
+    def other(self, peer: End) -> End:
         return self.ends[1] if self.ends[0] is peer else self.ends[0]
 
 
 class _Port:
     """What one peer has to do with the transport."""
 
-    __slots__ = ("connections", "denied", "dialled", "trying", "up")
+    __slots__ = ("connections", "denied", "dialled", "end", "trying", "up")
 
-    def __init__(self) -> None:
+    def __init__(self, end: End) -> None:
+        self.end = end
         self.dialled: dict[PeerId, int] = {}
         """Whom it dials, and in which life it was told to."""
         self.connections: dict[PeerId, _Connection] = {}
@@ -66,7 +81,7 @@ class _Port:
 class Wires:
     """All connections of the world."""
 
-    def __init__(self, world: "World", dice: Random, faults: LinkFaults) -> None:
+    def __init__(self, world: Environment, dice: Random, faults: LinkFaults) -> None:
         self._world, self._dice = world, dice
         self.faults = faults
         self._ports: dict[PeerId, _Port] = {}
@@ -81,6 +96,10 @@ class Wires:
         self.lost = 0
         self.doubled = 0
 
+    def attach(self, peer: End) -> None:
+        """There is such a peer, and it may dial and be dialled."""
+        self._ports[peer.id] = _Port(peer)
+
     # -- what the world does to links
 
     def cut(self, some: list[PeerId], others: list[PeerId], *, one_way: bool = False) -> None:
@@ -90,7 +109,7 @@ class Wires:
         if not one_way:
             self._cuts.append((dict.fromkeys(others), dict.fromkeys(some)))
         for id in some:
-            for other, connection in list(self._port(id).connections.items()):
+            for other, connection in list(self._ports[id].connections.items()):
                 if self._is_cut(id, other) or self._is_cut(other, id):
                     self._world.after(HEARTBEATS_S, self._missed, connection)
 
@@ -113,14 +132,14 @@ class Wires:
         """Whether nothing is cut."""
         return not self._cuts
 
-    def frozen(self, peer: "SimPeer") -> None:
+    def frozen(self, peer: End) -> None:
         """The peer's process does nothing any more, not even answer heartbeats."""
-        for connection in list(self._port(peer.id).connections.values()):
+        for connection in list(self._ports[peer.id].connections.values()):
             self._world.after(HEARTBEATS_S, self._missed, connection)
 
-    def crashed(self, peer: "SimPeer", silently: bool) -> None:
+    def crashed(self, peer: End, silently: bool) -> None:
         """The peer's process is gone; others notice, late if its host went with it."""
-        port = self._port(peer.id)
+        port = self._ports[peer.id]
         port.dialled.clear()
         port.denied.clear()
         port.up.clear()
@@ -128,27 +147,27 @@ class Wires:
         for connection in list(port.connections.values()):
             self._end(connection, peer, why, HEARTBEATS_S if silently else None)
 
-    def join(self, dialler: "SimPeer", to: "SimPeer") -> None:
+    def join(self, dialler: End, to: End) -> None:
         """One made a connection to the other long ago, and both know."""
         connection = _Connection(dialler, to)
-        self._port(dialler.id).dialled[to.id] = dialler.life
+        self._ports[dialler.id].dialled[to.id] = dialler.life
         for end, other in ((dialler, to), (to, dialler)):
-            port = self._port(end.id)
+            port = self._ports[end.id]
             port.connections[other.id] = port.up[other.id] = connection
 
     # -- what a peer does
 
-    def dial(self, peer: "SimPeer", to: PeerId) -> None:
+    def dial(self, peer: End, to: PeerId) -> None:
         """Keeps a connection until `hang_up`."""
-        port = self._port(peer.id)
+        port = self._ports[peer.id]
         if to not in port.dialled and to not in port.denied:
             port.dialled[to] = peer.life
             if to not in port.trying:
                 self._try(peer, to)
 
-    def hang_up(self, peer: "SimPeer", to: PeerId) -> None:
+    def hang_up(self, peer: End, to: PeerId) -> None:
         """Stops dialling and closes what there is."""
-        port = self._port(peer.id)
+        port = self._ports[peer.id]
         port.dialled.pop(to, None)
         connection = port.connections.get(to)
         if connection is not None:
@@ -156,28 +175,28 @@ class Wires:
         if to in port.up:
             self._world.after(0.0, self._notice, peer, port.up[to], "hung up")
 
-    def deny(self, peer: "SimPeer", others: tuple[PeerId, ...]) -> None:
+    def deny(self, peer: End, others: tuple[PeerId, ...]) -> None:
         """These, and only these, are refused from now on."""
-        self._port(peer.id).denied = dict.fromkeys(others)
+        self._ports[peer.id].denied = dict.fromkeys(others)
         for other in others:
             self.hang_up(peer, other)
 
-    def knock(self, peer: "SimPeer", to: PeerId) -> None:
+    def knock(self, peer: End, to: PeerId) -> None:
         """Tells the peer in a while whether it could dial."""
-        target = self._world.by_id.get(to)
+        target = self._end_of(to)
         if target is None or self._barred(peer, target):
             self._world.after(KNOCK_WITHIN_S, self._knocked, peer, peer.life, to)
         else:
             late_s = 2 * self._latency_s(peer, target)
             self._world.after(late_s, self._knocked, peer, peer.life, to)
 
-    def send(self, peer: "SimPeer", to: PeerId, message: Message, cause: str) -> None:
+    def send(self, peer: End, to: PeerId, message: Message, cause: str) -> None:
         """One frame, lost if no connection stands or the faults will have it."""
         self.carry(peer, to, Arrived(peer.id, message, cause))
 
-    def carry(self, peer: "SimPeer", to: PeerId, event: Event) -> None:
+    def carry(self, peer: End, to: PeerId, event: Event) -> None:
         """A frame, and what its arrival is to the receiver."""
-        connection = self._port(peer.id).up.get(to)
+        connection = self._ports[peer.id].up.get(to)
         faults = self.faults
         if (
             connection is None
@@ -191,19 +210,18 @@ class Wires:
             self._carry(connection, peer, event)
         self._carry(connection, peer, event)
 
-    def up(self, peer: "SimPeer") -> list[PeerId]:
+    def up(self, peer: End) -> list[PeerId]:
         """With whom the peer believes to have a connection."""
-        return list(self._port(peer.id).up)
+        return list(self._ports[peer.id].up)
 
     # -- parts
 
-    def _port(self, id: PeerId) -> _Port:
+    def _end_of(self, id: PeerId) -> End | None:
+        """None: there is no such peer."""
         port = self._ports.get(id)
-        if port is None:
-            port = self._ports[id] = _Port()
-        return port
+        return port.end if port is not None else None
 
-    def _carry(self, connection: _Connection, sender: "SimPeer", event: Event) -> None:
+    def _carry(self, connection: _Connection, sender: End, event: Event) -> None:
         at = 1 if connection.ends[0] is sender else 0
         receiver = connection.ends[at]
         if self._cuts and self._is_cut(sender.id, receiver.id):
@@ -224,14 +242,14 @@ class Wires:
             self.lost += 1
         elif isinstance(event, Connected):
             self._raise(receiver, connection)
-        elif self._port(receiver.id).up.get(connection.ends[1 - at].id) is connection:
+        elif self._ports[receiver.id].up.get(connection.ends[1 - at].id) is connection:
             receiver.feed(event)
         else:
             self.lost += 1
 
-    def _raise(self, peer: "SimPeer", connection: _Connection, *, accepted: bool = False) -> None:
+    def _raise(self, peer: End, connection: _Connection, *, accepted: bool = False) -> None:
         """The peer has a connection; what it had before with that other is gone."""
-        other, port = connection.other(peer).id, self._port(peer.id)
+        other, port = connection.other(peer).id, self._ports[peer.id]
         if other in port.up:
             del port.up[other]
             peer.feed(Disconnected(other, "it was restarted"))
@@ -239,40 +257,40 @@ class Wires:
             port.up[other] = connection
             peer.feed(Connected(other, accepted))
 
-    def _notice(self, peer: "SimPeer", connection: _Connection, why: str) -> None:
+    def _notice(self, peer: End, connection: _Connection, why: str) -> None:
         """The peer notices that a connection is gone."""
-        other, up = connection.other(peer).id, self._port(peer.id).up
+        other, up = connection.other(peer).id, self._ports[peer.id].up
         if up.get(other) is connection:
             del up[other]
             peer.feed(Disconnected(other, why))
 
-    def _try(self, peer: "SimPeer", to: PeerId) -> None:
+    def _try(self, peer: End, to: PeerId) -> None:
         """Dials, if that is still wanted and there is nothing yet."""
-        port = self._port(peer.id)
+        port = self._ports[peer.id]
         port.trying.pop(to, None)
         life = port.dialled.get(to)
-        target = self._world.by_id.get(to)
+        target = self._end_of(to)
         if life is None or life != peer.life or to in port.connections or target is None:
             return
         port.trying[to] = None
         self._world.after(2 * self._latency_s(peer, target), self._meet, peer, target)
 
-    def _meet(self, peer: "SimPeer", target: "SimPeer") -> None:
+    def _meet(self, peer: End, target: End) -> None:
         """The handshake is through, if there is anybody there."""
-        port = self._port(peer.id)
+        port = self._ports[peer.id]
         port.trying.pop(target.id, None)
         if port.dialled.get(target.id) != peer.life or target.id in port.connections:
             return
-        refused = peer.id in self._port(target.id).denied
+        refused = peer.id in self._ports[target.id].denied
         if not peer.up or refused or self._barred(peer, target):
             self._retry(peer, target.id)
             return
         connection = _Connection(peer, target)
-        port.connections[target.id] = self._port(target.id).connections[peer.id] = connection
+        port.connections[target.id] = self._ports[target.id].connections[peer.id] = connection
         self._carry(connection, target, Connected(target.id))
         self._raise(target, connection, accepted=True)
 
-    def _barred(self, peer: "SimPeer", target: "SimPeer") -> bool:
+    def _barred(self, peer: End, target: End) -> bool:
         """Whether a dial comes to nothing."""
         if not target.up or target.is_frozen or target.id in self.undialled:
             return True
@@ -280,9 +298,9 @@ class Wires:
             return True
         return self._is_cut(peer.id, target.id) or self._is_cut(target.id, peer.id)
 
-    def _knocked(self, peer: "SimPeer", life: int, to: PeerId) -> None:
+    def _knocked(self, peer: End, life: int, to: PeerId) -> None:
         if peer.life == life:
-            target = self._world.by_id.get(to)
+            target = self._end_of(to)
             peer.feed(Knocked(to, target is not None and not self._barred(peer, target)))
 
     def _missed(self, connection: _Connection) -> None:
@@ -304,7 +322,7 @@ class Wires:
                 self._world.after(latency_s, self._notice, end, connection, "it gave up")
 
     def _end(
-        self, connection: _Connection, by: "SimPeer", why: str, delay_s: float | None = None
+        self, connection: _Connection, by: End, why: str, delay_s: float | None = None
     ) -> None:
         """One end closes; the other notices a latency later, or by missing heartbeats if cut off."""
         other = connection.other(by)
@@ -319,18 +337,18 @@ class Wires:
         connection.over = True
         for end in connection.ends:
             other = connection.other(end).id
-            port = self._port(end.id)
+            port = self._ports[end.id]
             if port.connections.pop(other, None) is not None and other in port.dialled:
                 self._retry(end, other)
 
-    def _retry(self, peer: "SimPeer", to: PeerId) -> None:
+    def _retry(self, peer: End, to: PeerId) -> None:
         """Another attempt in a while."""
-        trying = self._port(peer.id).trying
+        trying = self._ports[peer.id].trying
         if to not in trying:
             trying[to] = None
             self._world.after(RETRY_S, self._try, peer, to)
 
-    def _latency_s(self, a: "SimPeer", b: "SimPeer") -> float:
+    def _latency_s(self, a: End, b: End) -> float:
         base_s = self._world.latency_s(a.site, b.site)
         return base_s * (1.0 + self.faults.jitter * self._dice.random())
 

@@ -13,6 +13,7 @@ from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import GridSpec
 from protocol.membership.messages import Contact
+from protocol.node.events import Event
 from protocol.requesting.events import OrderGiven, PlanAsked
 from protocol.sim.faults import NONE, FaultPlan
 from protocol.sim.invariants import Invariants
@@ -25,8 +26,8 @@ from protocol.sim.timeline import Timeline
 from protocol.sim.trace import Trace
 from protocol.sim.trouble import Trouble
 from protocol.sim.wires import Wires
-from protocol.terms.effects import Row, Send
-from protocol.terms.ids import Digest, KeyId, PeerId, RequestId
+from protocol.terms.effects import Effect, Note, Row, Send
+from protocol.terms.ids import Digest, GridId, KeyId, PeerId, RequestId
 from protocol.terms.limits import LEVELS_ABOVE
 from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
@@ -62,14 +63,14 @@ class World(Timeline):
         self.levels_above = levels_above
         self.seed, self.size, self.faults = seed, peers, plan
         super().__init__(START_S)
-        self.start_s = START_S
         self.calm_since_s = START_S
         """Since when nothing is broken, as far as anybody told the world."""
         self._seeds = Random(seed)
         self.steps = 0
         self.faults_done: Counter[str] = Counter()
+        self.happened: list[tuple[float, str]] = []
+        """Faults that came at a moment: virtual seconds, and what each was."""
         self.trace = trace or Trace(peers=peers)
-        self.meter = Meter(self)
         self.federation = SimFederation(
             "federation", from_s=START_S - 86400, until_s=START_S + 400 * 86400
         )
@@ -84,13 +85,16 @@ class World(Timeline):
             self._peer(names[i % len(names)], i + 1, capacity, encrypts, suspends)
             for i in range(peers)
         ]
+        for peer in self.peers:
+            self.wires.attach(peer)
         self.by_id: dict[PeerId, SimPeer] = {peer.id: peer for peer in self.peers}
-        self.invariants = Invariants(self)
+        self.invariants = Invariants(self, self.peers, self.genuine)
+        self.meter = Meter(self, self.peers, self.wires)
         self._requests = 0
         first = self.peers[0]
         for peer in self.peers[1:]:
             peer.joins = (Contact(first.id, first.site, first.identity.address),)
-        self.trouble = Trouble(self, plan, self.new_dice())
+        self.trouble = Trouble(self, self.peers, self.wires, plan, self.new_dice())
 
     # -- time
 
@@ -114,11 +118,6 @@ class World(Timeline):
         self.now_s = end_s
         return False
 
-    @property
-    def elapsed_s(self) -> float:
-        """Virtual seconds since the beginning."""
-        return self.now_s - self.start_s
-
     # -- people
 
     def give(self, peer: SimPeer, order: SignedOrder, quote: str = "") -> RequestId:
@@ -137,10 +136,26 @@ class World(Timeline):
         peer.feed(PlanAsked(request, spec, keep=keep))
         return request
 
-    # -- what peers tell the world
+    # -- the watcher of its peers
+
+    def began(self, peer: SimPeer) -> None:
+        """Its process starts."""
+        self.meter.began(peer)
+
+    def died(self, peer: SimPeer) -> None:
+        """Its process is gone, or frozen."""
+        self.meter.died(peer)
+
+    def thawed(self, peer: SimPeer) -> None:
+        """It was frozen and goes on."""
+        self.meter.thawed(peer)
+
+    def stepped(self, peer: SimPeer, event: Event, effects: list[Effect]) -> None:
+        """It handled an event."""
+        self.trace.step(self.elapsed_s, peer, event, effects)
 
     def moved(self, peer: SimPeer) -> None:
-        """After every step of a peer."""
+        """All that followed from an event is done."""
         self.steps += 1
         self.invariants.moved(peer)
 
@@ -154,6 +169,14 @@ class World(Timeline):
     def written(self, peer: SimPeer, row: Row) -> None:
         """Every row that went to a peer's store."""
         self.invariants.written(peer, row)
+
+    def noted(self, peer: SimPeer, note: Note) -> None:
+        """What a peer tells its people."""
+        self.meter.noted(peer, note)
+
+    def booted(self, peer: SimPeer, grid: GridId, workspace: str) -> None:
+        """A machine of a peer starts."""
+        self.invariants.booted(peer, grid, workspace)
 
     # -- parts
 
@@ -210,6 +233,8 @@ class World(Timeline):
         images = (ImageLabel(IMAGE.name, Digest(IMAGE.digest), 16 << 20),)
         return SimPeer(
             self,
+            self,
+            self.wires,
             number,
             identity,
             facts if self.probed else None,
