@@ -23,6 +23,7 @@ from protocol.membership.vivaldi import Vivaldi
 from protocol.node.events import Ticked
 from protocol.node.node import Node
 from protocol.node.site_summaries import KIND as SITE
+from protocol.sim.doors import settled_like, take_stock, taught
 from protocol.sim.latency import LOCAL_S
 from protocol.sim.peer import SimPeer
 from protocol.sim.world import World
@@ -71,7 +72,7 @@ def _teach(world: World, sites: dict[str, list[SimPeer]]) -> None:
     if world.size <= world.levels_above:
         _introduce(first[0], world.peers)
         for peer in world.peers[1:]:
-            _node(peer).settled_like(_node(first[0]), world.now_s)
+            settled_like(_node(peer), _node(first[0]), world.now_s)
         return
     for peer in first:
         _introduce(peer, sites[peer.site])
@@ -79,13 +80,13 @@ def _teach(world: World, sites: dict[str, list[SimPeer]]) -> None:
     # Once to learn that there are too many, and again with what they know of that.
     for _ in range(2):
         for peer in first:
-            _node(peer).settle(world.now_s)
+            take_stock(_node(peer), world.now_s)
         for peer in first:
             _tell(peer, first, PRESENCE)
             _tell(peer, first, SITE)
     for peers in sites.values():
         for peer in peers[1:]:
-            _node(peer).settled_like(_node(peers[0]), world.now_s)
+            settled_like(_node(peer), _node(peers[0]), world.now_s)
 
 
 def _introduce(peer: SimPeer, others: list[SimPeer]) -> None:
@@ -98,7 +99,7 @@ def _tell(peer: SimPeer, others: list[SimPeer], kind: str) -> None:
     """What those others say of themselves, as if it came from this peer itself, whom it believes."""
     held = [_node(other).broadcast.directory.get(KeyId(other.id), kind) for other in others]
     records = tuple(each.signed for each in held if each is not None)
-    _node(peer).taught(Records(records), peer.now_s)
+    taught(_node(peer), Records(records), peer.now_s)
 
 
 # -- whom they know

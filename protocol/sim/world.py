@@ -15,6 +15,7 @@ from protocol.grid.model import GridSpec
 from protocol.membership.messages import Contact
 from protocol.node.events import Event
 from protocol.requesting.events import OrderGiven, PlanAsked
+from protocol.sim.doors import share_decoded
 from protocol.sim.faults import NONE, FaultPlan
 from protocol.sim.invariants import Invariants
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier, Witnessed
@@ -32,7 +33,6 @@ from protocol.terms.limits import LEVELS_ABOVE
 from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Signer, Verifier
-from protocol.wire.codec import share_decoded
 
 START_S = 1_750_000_000.0
 CAPACITY = Quantum(8000, 8 << 30, 64 << 30)

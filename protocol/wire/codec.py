@@ -69,30 +69,14 @@ def encode(value: msgspec.Struct) -> bytes:
 
 def decode(data: bytes, kind: type[T], *, limit_bytes: int = MAX_FRAME_BYTES) -> T:
     """The value in `data`, of exactly this type or union. Raises Malformed, which says what is wrong."""
-    if _decoded is not None and len(data) <= limit_bytes:
-        known: T | None = _decoded.get((data, kind))
-        if known is not None:
-            return known
-    value: T = convert(unpack_plain(data, limit_bytes=limit_bytes), kind)
-    if _decoded is not None:
-        if len(_decoded) >= _DECODED:
-            _decoded.clear()
-        _decoded[data, kind] = value
+    value: T = _read(data, kind, limit_bytes)
     return value
 
 
-_decoded: dict[tuple[bytes, Any], Any] | None = None
-_DECODED = 1 << 17
-
-
-def share_decoded() -> None:
-    """From now on this process decodes equal bytes once and shares the value.
-
-    The simulator needs it: it is thousands of peers in one process, and each is sent the same records. What
-    is decoded is frozen, so nobody can tell.
-    """
-    global _decoded
-    _decoded = {}
+def _read(data: bytes, kind: Any, limit_bytes: int) -> Any:
+    """What `decode` does, under a name of its own: a process that is thousands of peers puts a function here
+    that remembers what equal bytes say (protocol/sim/doors.py)."""
+    return convert(unpack_plain(data, limit_bytes=limit_bytes), kind)
 
 
 def to_plain(value: object) -> Any:

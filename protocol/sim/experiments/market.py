@@ -47,6 +47,7 @@ from protocol.requesting.queueing import Queueing
 from protocol.requesting.request import StoryLine
 from protocol.requesting.shortlist import Candidate, told_by
 from protocol.requesting.surroundings import Surroundings
+from protocol.sim.doors import share_decoded
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.sim.people import IMAGE, Admin
 from protocol.sim.timeline import Timeline
@@ -56,7 +57,6 @@ from protocol.terms.ids import Digest, PeerId, RequestId, short_hash
 from protocol.terms.limits import STEWARDS
 from protocol.trust.identity import Identity
 from protocol.trust.order import Action
-from protocol.wire.codec import share_decoded
 
 T = TypeVar("T")
 
