@@ -46,6 +46,25 @@ def test_every_room_has_a_readme() -> None:
     assert bare == []
 
 
+def reached_into(path: Path) -> list[str]:
+    """Private names of others that a file uses: `other._name`, whatever `other` is but `self` and `cls`."""
+    return [
+        f"{path.relative_to(TOP)}:{node.lineno} .{node.attr}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    ]
+
+
+def test_the_simulator_reaches_into_a_node_through_its_doors_alone() -> None:
+    rooms = [path for path in SOURCES if path.relative_to(TOP).parts[:2] == ("protocol", "sim")]
+    doors = [path for path in rooms if path.name == "doors.py"]
+    assert reached_into(doors[0]), "a test that finds nothing there finds nothing elsewhere"
+    assert [found for path in rooms if path not in doors for found in reached_into(path)] == []
+
+
 def test_test_files_have_unique_names() -> None:
     names = [p.name for p in tracked(".py") if p.name.startswith("test_")]
     assert sorted(names) == sorted(set(names))
