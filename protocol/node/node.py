@@ -8,7 +8,7 @@ notice is heard by both sides of the work; a register's outcome goes to the side
 from typing import assert_never
 
 from protocol.broadcast.broadcast import DetailAsked, Expired, Learnt
-from protocol.broadcast.messages import BroadcastMessage, Records
+from protocol.broadcast.messages import BroadcastMessage
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert, HostFacts, ImageLabel
 from protocol.contract.authority import Authority
@@ -71,7 +71,7 @@ from protocol.requesting.queueing import QueueNotSaved
 from protocol.requesting.requester import Requester
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, HandOver, Realise, Send, Untidied
-from protocol.terms.ids import GridId, KeyId, PeerId
+from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import LEVELS_ABOVE
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record
@@ -211,28 +211,6 @@ class Node:
         self.registers.check()
         self.host.check()
         self._deadlines.check()
-
-    # -- beginning in the middle, for simulators
-
-    def taught(self, records: Records, now: float) -> None:
-        """Has taken in what others say some time ago; nothing follows from it any more."""
-        self._heed(self.overlay.spread(self.me, records, now), now)
-
-    def settle(self, now: float) -> None:
-        """Takes stock of how many peers there are, as it does each period."""
-        if self.site_summaries.settle(now):
-            self.directory.narrow(self.identity.site)
-
-    def settled_like(self, other: "Node", now: float) -> None:
-        """Knows what another peer of its site knows, as if it had been there for as long."""
-        self.overlay.settled_like(other.overlay, now)
-        self.site_summaries.settled_like(other.site_summaries)
-        self.directory.adverts.update(other.directory.adverts)
-        self.directory.adverts.pop(self.me, None)
-        if (held := self.broadcast.directory.get(KeyId(other.me), ADVERT)) is not None:
-            self._news(Learnt(held.record), now)
-        if self.site_summaries.wide:
-            self.directory.narrow(self.identity.site)
 
     # -- events
 

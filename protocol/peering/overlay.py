@@ -240,18 +240,6 @@ class Overlay:
         self.broadcast.check()
         self.quarantines.check()
 
-    def settled_like(self, other: "Overlay", now: float) -> None:
-        """Knows that peer of its own site, and all that one knows, without having been told. For simulators."""
-        self._now = now
-        self.broadcast.settled_like(other.broadcast, now)
-        self.membership.settled_like(other.membership, now)
-        self._presences = other._presences.copy()
-        held = self.broadcast.directory.get(KeyId(other.me), PRESENCE)
-        known = self._presence(held.record) if held is not None else None
-        if known is not None:
-            self.certificates.met(known)
-            self.membership.present(known, now)
-
     # -- Members, for broadcast
 
     def admits(self, record: Record) -> bool:
