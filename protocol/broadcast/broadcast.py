@@ -158,11 +158,6 @@ class Broadcast:
         if site:
             self.directory.narrow(site)
 
-    def settled_like(self, other: "Broadcast", now: float) -> None:
-        """Has every record that a peer of the same site has, and compares with a neighbour any time."""
-        self.directory, self._only = other.directory.copy(), other._only
-        self._compare_s = now + COMPARE_EVERY_S * self._dice.random()
-
     def ask_detail(self, peer: PeerId, site: str, now: float) -> list[Effect]:
         """Asks a peer of another site for that site's detail. What comes soon after is news, but not kept."""
         self._detail[site] = now + DETAIL_HEARD_S

@@ -58,11 +58,6 @@ class _Scope:
         self.root ^= held.mark
         self.count += by
 
-    def copy(self) -> "_Scope":
-        other = _Scope()
-        other.buckets, other.root, other.count = self.buckets.copy(), self.root, self.count
-        return other
-
 
 class Directory:
     """Everything that is known, bounded in all and for each owner."""
@@ -80,16 +75,6 @@ class Directory:
 
     def __len__(self) -> int:
         return self._count
-
-    def copy(self) -> "Directory":
-        """Another directory with the same records. It shares them, since they never change."""
-        other = Directory()
-        other._kinds = {kind: held.copy() for kind, held in self._kinds.items()}
-        other._count, other._tombs = self._count, self._tombs.copy()
-        other._per_owner, other._ends = self._per_owner.copy(), self._ends.copy()
-        other._scopes = {name: scope.copy() for name, scope in self._scopes.items()}
-        other._sweep_s = self._sweep_s
-        return other
 
     def get(self, owner: KeyId, kind: str, name: str = "") -> Held | None:
         """The record under a key; None if there is none."""

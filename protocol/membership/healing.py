@@ -34,10 +34,6 @@ class Healing:
         self._sites: deque[str] = deque()
         """The sites where a peer has just died, one entry for each probe."""
 
-    def settled(self, now: float) -> None:
-        """As if this peer had been there for long: its next stranger is met any time."""
-        self._meet_s = now + MEET_EVERY_S * self._dice.random()
-
     def tries_gone(self, others: int, now: float) -> bool:
         """Whether to try a peer that is believed gone. `others` is how many are believed alive."""
         if now < self._heal_s:

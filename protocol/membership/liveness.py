@@ -62,10 +62,6 @@ class Liveness:
         self.patience = 1.0
         """How many times longer than usual suspects have to refute: this peer itself may be slow."""
 
-    def settled_like(self, other: "Liveness") -> None:
-        """Believes alive whom another peer has heard of."""
-        self._incarnations = other._incarnations.copy()
-
     def health(self, peer: PeerId) -> Health | None:
         """What this peer believes of another; None if it never heard of it."""
         doubt = self._doubts.get(peer)

@@ -114,16 +114,6 @@ class Membership:
             self._forget(self._guests.over())
         return []
 
-    def settled_like(self, other: "Membership", now: float) -> None:
-        """Knows and believes what another peer does (but for that one itself), as if it had long been there."""
-        self.known.update(other.known)
-        self._alive.update(other._alive)
-        self.liveness.settled_like(other.liveness)
-        if other._guests is not None:
-            self._guests = Guests(self._kept, other._guests)
-        self._forget([self._me])
-        self._healing.settled(now)
-
     # -- what comes from the directory
 
     def present(self, known: Known, now: float) -> list[Outcome]:

@@ -124,16 +124,6 @@ class SiteSummaries:
             self._publish(now)
         return narrowed
 
-    def settle(self, now: float) -> bool:
-        """Decides at once, and tells of its site: for simulators."""
-        narrowed = self._decide(now)
-        self._publish(now)
-        return narrowed
-
-    def settled_like(self, other: "SiteSummaries") -> None:
-        """Knows of other sites what a peer of its own does."""
-        self.sites, self._counts = other.sites.copy(), other._counts.copy()
-
     # -- detail on request
 
     def ask_detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
