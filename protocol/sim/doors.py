@@ -55,6 +55,11 @@ def settled_like(node: Node, other: Node, now: float) -> None:
         hosts.narrow(node.identity.site)
 
 
+def stirred(node: Node) -> None:
+    """Something was done to the node's parts from outside: what it is due to do next is asked of them again."""
+    node._deadlines.upkept()
+
+
 def _overlay_like(overlay: Overlay, other: Overlay, now: float) -> None:
     """It knows that other peer, too, without having been told."""
     overlay._now = now

@@ -23,7 +23,7 @@ from protocol.membership.vivaldi import Vivaldi
 from protocol.node.events import Ticked
 from protocol.node.node import Node
 from protocol.node.site_summaries import KIND as SITE
-from protocol.sim.doors import settled_like, take_stock, taught
+from protocol.sim.doors import settled_like, stirred, take_stock, taught
 from protocol.sim.latency import LOCAL_S
 from protocol.sim.peer import SimPeer
 from protocol.sim.world import World
@@ -60,6 +60,7 @@ def begin_warm(world: World, dice: Random) -> None:
     _prune(world, pairs, dice.choice(world.peers))
     for peer in world.peers:
         _node(peer).membership.vivaldi.here = places[peer.site]
+        stirred(_node(peer))
         peer.feed(Ticked())
 
 
