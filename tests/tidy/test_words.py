@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from test_house import SOURCES, TOP, tracked
 
-UNLISTED: tuple[str, ...] = ("protocol",)
+UNLISTED: tuple[str, ...] = ()
 """Top folders whose READMEs do not name all files yet. May only shrink."""
 
-UNWRAPPED: tuple[str, ...] = ("protocol",)
+UNWRAPPED: tuple[str, ...] = ()
 """Top folders whose READMEs have long lines yet. May only shrink."""
 
 LINE_MOST = 120
