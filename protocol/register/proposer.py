@@ -42,20 +42,23 @@ class Unsettled(msgspec.Struct, Generic[P], frozen=True):
 
 
 class _Attempt(Generic[P]):
-    """One change on its way."""
+    """One change on its way; `begin` comes before all else."""
 
     def __init__(
         self, purpose: P, key: str, stewards: tuple[PeerId, ...], change: Change, cause: str
     ) -> None:
         self.purpose, self.key, self.stewards = purpose, key, stewards
         self.change, self.cause = change, cause
-        self.ballot = Ballot(0, PeerId(""), 0)
         self.tries = 0
+
+    def begin(self, ballot: Ballot, deadline_s: float) -> None:
+        """Tries once more, under another ballot: nothing that was said to an earlier one counts."""
+        self.tries += 1
+        self.ballot, self.deadline_s = ballot, deadline_s
         self.promises: dict[PeerId, Promise] = {}
         self.value: bytes | None = None
         self.accepted: dict[PeerId, None] = {}
-        self.deadline_s = 0.0
-        self.pausing = True
+        self.pausing = False
 
     @property
     def majority(self) -> int:
@@ -139,12 +142,8 @@ class Proposers(Generic[P]):
         return earliest(*(Deadline(a.deadline_s, "register") for a in self._attempts.values()))
 
     def _prepare(self, attempt: _Attempt[P], now: float) -> list[Effect]:
-        attempt.tries += 1
         self._round += 1
-        attempt.ballot = Ballot(self._round, self._me, self._life)
-        attempt.promises, attempt.accepted, attempt.value = {}, {}, None
-        attempt.pausing = False
-        attempt.deadline_s = now + REGISTER_REPLY_WITHIN_S
+        attempt.begin(Ballot(self._round, self._me, self._life), now + REGISTER_REPLY_WITHIN_S)
         ask = Prepare(key=attempt.key, ballot=attempt.ballot)
         return [Send(steward, ask, attempt.cause) for steward in attempt.stewards]
 
