@@ -143,3 +143,22 @@ def test_an_issuer_signs_only_what_holds_together() -> None:
         sign_certificate(certificate, HOST)
     with pytest.raises(ValueError, match="a name is"):
         sign_certificate(msgspec.structs.replace(certificate, name="H 1"), SITE)
+
+
+@pytest.mark.parametrize(
+    ("now_s", "words"),
+    [
+        (FROM_S - 301, "not-yet-valid: site ams is valid in 301 s; check the clock"),
+        (UNTIL_S + 90, "expired: site ams expired 90 s ago; its site must renew it"),
+    ],
+)
+def test_a_date_that_is_wrong_says_by_how_much(now_s: float, words: str) -> None:
+    with pytest.raises(Untrusted) as error:
+        check((SITE_CERT,), now_s)
+    assert str(error.value) == words
+
+
+def test_a_clock_may_be_five_minutes_slow() -> None:
+    assert check((HOST_CERT, SITE_CERT), FROM_S - 300).key == HOST.key
+    with pytest.raises(Untrusted, match="not-yet-valid"):
+        check((HOST_CERT, SITE_CERT), FROM_S - 300.001)

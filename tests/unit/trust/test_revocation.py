@@ -8,7 +8,7 @@ import pytest
 from protocol.sim.keys import SimFederation, SimSigner, SimVerifier
 from protocol.terms.ids import KeyId
 from protocol.trust.certificate import Chain, SignedCertificate, read_certificate
-from protocol.trust.record import Record, SignedRecord, read_record, sign_record
+from protocol.trust.record import MAX_TTL_S, Record, SignedRecord, read_record, sign_record
 from protocol.trust.revocation import (
     KIND,
     Revocation,
@@ -130,3 +130,48 @@ def test_it_is_forgotten_when_the_certificate_has_ended_by_itself() -> None:
     assert known.forget_ended(3000.0) == [revocation]
     assert len(known) == 0
     assert (KeyId(SITE.key), revocation.serial) not in known
+
+
+def test_its_record_is_named_by_issuer_and_serial_and_lives_as_long_as_the_certificate() -> None:
+    record = read_record(made())
+    says = read_certificate(HOST_CERT)
+    assert record.key == (SITE.key, "revocation", f"{SITE.key[:16]}.{says.serial}")
+    assert record.ttl_s == says.not_after_s - NOW_S
+    assert (record.incarnation, record.sequence) == (0, 2000)
+
+
+def test_a_certificate_that_ends_later_than_any_record_is_revoked_all_the_same() -> None:
+    says = msgspec.structs.replace(read_certificate(HOST_CERT), not_after_s=NOW_S + 2 * MAX_TTL_S)
+    signed = revoke(says, "stolen", NOW_S, SITE, SITE_CHAIN)
+    assert read_record(signed).ttl_s == MAX_TTL_S
+    assert checked(signed).until_s == says.not_after_s
+
+
+def test_a_reason_has_up_to_two_hundred_characters() -> None:
+    reason = "x" * 200
+    signed = revoke(read_certificate(HOST_CERT), reason, NOW_S, SITE, SITE_CHAIN)
+    assert checked(signed).reason == reason
+
+
+def test_a_reason_and_what_it_is_of_have_four_hundred_characters_together() -> None:
+    what = "host " + "y" * 195
+    assert checked(changed(SITE, body={"what": what, "reason": "x" * 200})).what == what
+    with pytest.raises(Untrusted, match="malformed: revocation: its words are too many"):
+        checked(changed(SITE, body={"what": what, "reason": "x" * 201}))
+
+
+def test_a_reason_is_printable() -> None:
+    with pytest.raises(ValueError, match="printable"):
+        revoke(read_certificate(HOST_CERT), "a\x1b[2J", NOW_S, SITE, SITE_CHAIN)
+
+
+def test_those_that_matter_come_in_the_order_they_were_added() -> None:
+    known = Revocations()
+    revocations = [
+        checked(made(signed, OURS.root, ()))
+        for signed in (SITE_CERT, HOST_CERT, OURS.host_chain("ams", "h0")[0])
+    ]
+    for revocation in revocations:
+        known.add(revocation)
+    assert list(known) == revocations
+    assert len(known) == 3

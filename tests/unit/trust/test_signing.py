@@ -23,3 +23,11 @@ def test_signed_says_by_whom() -> None:
     with pytest.raises(Untrusted) as error:
         require_signature(SimVerifier(), signed.by, "record", signed.payload, signed.signature)
     assert error.value.reason is Reason.BAD_SIGNATURE
+
+
+def test_who_is_not_believed_hears_what_and_why() -> None:
+    key, other = SimSigner("a").key, SimSigner("b")
+    with pytest.raises(Untrusted) as error:
+        require_signature(SimVerifier(), key, "order", b"up", other.sign("order", b"up"))
+    assert error.value.detail == f"this order is not signed by {key[:16]}"
+    assert str(error.value) == f"bad-signature: {error.value.detail}"
