@@ -31,7 +31,7 @@ from protocol.hosting.claims import Claims
 from protocol.hosting.events import Cleared, Measured, Progressed
 from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.holds import Cotenant, HoldNotSaved, Holds, Taken
-from protocol.hosting.leases import TABLE as CARRIED
+from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.hosting.leases import Leases
 from protocol.placement.fit import Offer
 from protocol.terms.coordinate import NOWHERE, Coordinate, known

@@ -12,7 +12,8 @@ from protocol.contract.outcomes import AuditLease, NoticeDue, Propose
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.record import GridRecord, GridState, ending, grid_id, read_register
 from protocol.hosting.holds import TABLE as HELD
-from protocol.hosting.leases import TABLE, Leases
+from protocol.hosting.lease_book import TABLE
+from protocol.hosting.leases import Leases
 from protocol.placement.fit import quantum_of
 from protocol.terms.effects import Effect, Persist, Realise, Send
 from protocol.terms.ids import RequestId

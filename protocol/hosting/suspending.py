@@ -1,0 +1,60 @@
+"""Carried best-effort work is suspended when it must make room, and goes on when it may.
+
+`preemption.py` says which clusters are to be off; here the leases follow, and their time stands still
+meanwhile.
+"""
+
+from collections.abc import Callable
+
+from protocol.capacity.ledger import Ledger
+from protocol.capacity.quantum import Quantum
+from protocol.capacity.rates import Rates
+from protocol.contract.authority import Authority
+from protocol.hosting.lease import Lease, yielded
+from protocol.hosting.lease_book import LeaseBook
+from protocol.hosting.preemption import Preemption
+from protocol.terms.effects import Effect, Note, Realise
+from protocol.terms.limits import HEARD_S
+
+
+class Suspending:
+    """The leases of one host that are suspended, or not, other than there is room for them."""
+
+    def __init__(
+        self,
+        book: LeaseBook,
+        preemption: Preemption,
+        ledger: Ledger,
+        authority: Authority,
+        rates: Callable[[], Rates],
+        now: float,
+    ) -> None:
+        self._book, self._preemption, self._ledger = book, preemption, ledger
+        self._authority, self._rates = authority, rates
+        self._heard_s = now + HEARD_S
+
+    def out_of_step(self, row: Lease, now: float) -> bool:
+        """Whether a lease is to be suspended, or to go on. What other hosts lack is not known in the first
+        seconds of a life, nor what this one has before it was probed: until then nothing goes on."""
+        off = self._preemption.off(row.record.id)
+        if not row.yields or off == row.off:
+            return False
+        known = now >= self._heard_s and self._ledger.capacity != Quantum()
+        return known or any(cluster not in row.off for cluster in off)
+
+    def follow(self, row: Lease, now: float) -> list[Effect]:
+        """The lease is suspended, or goes on."""
+        grid, members = row.record.id, self._authority.remember(row.record.order)
+        memory_bytes = sum(members[w.workspace].memory_bytes for w in row.wanted)
+        off = self._preemption.off(grid)
+        row = yielded(row, off, now, self._rates().restore_s(memory_bytes))
+        what = f"makes room: {', '.join(row.off)}" if row.off else "goes on"
+        note = Note("grid.yields", row.record.name, what, grid)
+        return [self._book.change(row), note, Realise(grid, grid)]
+
+    def next_s(self) -> float:
+        """When to look again; infinite if nothing yields."""
+        turn_s = self._preemption.next_s()
+        if self._ledger.now_s < self._heard_s and any(row.off for row in self._book.rows()):
+            turn_s = min(turn_s, self._heard_s)
+        return turn_s

@@ -1,0 +1,92 @@
+"""A change of what is leased: the row, its room in the ledger and the write are one."""
+
+import msgspec
+from negotiating import ADMIN, AUTHORITY, MIB, NOW, ROOM, A, record_of, shop
+
+from protocol.capacity.ledger import Ledger
+from protocol.grid.lifecycle import Phase, Power, Status, Wanted
+from protocol.grid.record import grid_id
+from protocol.hosting.lease import Lease, LeaseStage, Pending
+from protocol.hosting.lease_book import TABLE, LeaseBook
+from protocol.terms.effects import Persist, Row
+from protocol.wire.codec import encode
+
+ORDER = ADMIN.up(shop(2), NOW)
+GRID = grid_id(ORDER)
+RECORD = record_of(ORDER, {"web-1": A, "web-2": A})
+WANTED = (Wanted("web-1"), Wanted("web-2"))
+LEASE = Lease(RECORD, WANTED, lease_until_s=NOW + 1000, made_s=NOW)
+EACH_BYTES = 128 * MIB
+
+
+def book(*leases: Lease) -> tuple[LeaseBook, Ledger]:
+    ledger = Ledger(ROOM, NOW)
+    rows = {lease.record.id: encode(lease) for lease in leases}
+    return LeaseBook(ledger, AUTHORITY, dict(rows), NOW), ledger
+
+
+def used_bytes(ledger: Ledger, at_s: float = NOW) -> int:
+    return ROOM.memory_bytes - ledger.room.at(at_s).memory_bytes
+
+
+def test_a_change_is_in_memory_in_the_ledger_and_answers_its_write() -> None:
+    made, ledger = book()
+    held = Row("hold", GRID, None)
+    save = made.change(LEASE, also=(held,))
+    assert save == Persist((Row(TABLE, GRID, encode(LEASE)), held)), "one write"
+    assert save.otherwise is None, "memory must not be ahead of the disk"
+    assert made.row(GRID) == LEASE
+    assert made.rows() == [LEASE]
+    assert used_bytes(ledger) == 2 * EACH_BYTES
+    made.check()
+
+
+def test_room_that_the_row_needs_longer_is_taken_longer() -> None:
+    made, ledger = book(LEASE)
+    assert used_bytes(ledger, NOW + 1500) == 0
+    longer = msgspec.structs.replace(LEASE, pending=(Pending(GRID, 1000, NOW + 8),))
+    made.change(longer)
+    assert used_bytes(ledger, NOW + 1500) == 2 * EACH_BYTES
+
+
+def test_room_of_what_is_not_in_the_row_any_more_is_free() -> None:
+    made, ledger = book(LEASE)
+    made.change(msgspec.structs.replace(LEASE, wanted=WANTED[1:]), books=False)
+    assert (GRID, "web-1") not in ledger
+    assert (GRID, "web-2") in ledger
+    assert used_bytes(ledger) == EACH_BYTES
+    made.check()
+
+
+def test_without_the_books_what_stays_keeps_the_room_it_has() -> None:
+    made, ledger = book(LEASE)
+    off = tuple(Wanted(w.workspace, Power.OFF) for w in WANTED)
+    for w in WANTED:
+        made.tell(GRID, Status(w.workspace, Phase.EXPIRED))
+    stopped = msgspec.structs.replace(LEASE, wanted=off)
+    made.change(stopped, books=False)
+    assert used_bytes(ledger) == 2 * EACH_BYTES
+    made.change(stopped)
+    assert used_bytes(ledger) == 0, "what is stopped takes no memory"
+
+
+def test_found_on_disk_it_is_where_its_time_has_it() -> None:
+    made, ledger = book(LEASE)
+    assert used_bytes(ledger) == 2 * EACH_BYTES
+    assert made.stage(LEASE) is LeaseStage.CURRENT
+    assert [(s.phase, s.detail) for s in made.told[GRID].values()] == 2 * [
+        (Phase.HELD, "found at start")
+    ]
+    assert made.enter_stage(LEASE, NOW + 1000) is LeaseStage.OVER
+    assert made.stage(LEASE) is LeaseStage.OVER
+
+
+def test_what_is_cleared_is_told_of_once_more() -> None:
+    made, _ = book(LEASE)
+    assert made.clear(GRID) == Persist((Row(TABLE, GRID, None),))
+    assert made.row(GRID) is None
+    assert made.rows() == []
+    assert made.last(GRID) == LEASE
+    made.forget(GRID)
+    assert made.last(GRID) is None
+    assert made.told == {}
