@@ -35,7 +35,7 @@ class Bookings:
         if row.yields:
             return ""  # Its disk is promised already; when it runs is the plan's to say.
         grid = row.record.id
-        members = self._authority.remember(row.record.order)
+        members = self._authority.remembered(row.record.order).members
         before = {name: self._saved((grid, name)) for name in after}
         try:
             for name, wanted in after.items():
@@ -59,7 +59,7 @@ class Bookings:
 
     def _try(self, row: Lease, after: tuple[Wanted, ...], anyway: bool) -> bool:
         grid = row.record.id
-        members = self._authority.remember(row.record.order)
+        members = self._authority.remembered(row.record.order).members
         before = {w.workspace: self._saved((grid, w.workspace)) for w in after}
         for wanted in after:
             name = wanted.workspace

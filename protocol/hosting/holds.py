@@ -318,7 +318,7 @@ class Holds:
         return row if mine else None
 
     def _enter(self, row: HoldRow) -> None:
-        members = self._authority.remember(row.order)
+        members = self._authority.remembered(row.order).members
         for name in row.workspaces:
             how = _yields(row.grid, members[name]) if row.yields else None
             self._ledger.enter((row.grid, name), quantum_of(members[name]), row.window, how)

@@ -26,7 +26,7 @@ from protocol.contract.notices import Notice
 from protocol.contract.outcomes import AuditLease, HostPurpose, Outcome, RoomChanged, VoidHold
 from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
-from protocol.grid.record import GridRecord, GridState, register_key, spec_of
+from protocol.grid.record import GridRecord, GridState, register_key
 from protocol.hosting.claims import Claims
 from protocol.hosting.events import Cleared, Measured, Progressed
 from protocol.hosting.holds import TABLE as HELD
@@ -41,7 +41,7 @@ from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import LATER_STEPS
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.identity import Identity
-from protocol.trust.order import SignedOrder, read_order
+from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import decode, encode
 
@@ -71,9 +71,8 @@ class Host:
         `here` says where this host is in the network.
         """
         self._clock_fault, self.here = clock_fault, here
-        self._identity, self.images = identity, images
+        self._identity, self.images, self._authority = identity, images, authority
         self.facts = facts or UNPROBED
-        self._aparts: dict[GridId, tuple[str, ...]] = {}
         self.ledger = Ledger(self.facts.capacity, now)
         kept = rows.get(RATES, {}).get("")
         self.rates = decode(kept, Rates) if kept else Rates()
@@ -322,22 +321,16 @@ class Host:
         near: list[Cotenant] = []
         for row in self.holds.rows():
             names[row.key] = (row.grid, False)
-            near.append(Cotenant(row.owner_site, row.name, self._apart(row.grid, row.order)))
+            near.append(Cotenant(row.owner_site, row.name, self._apart(row.order)))
             vnis |= {vni: row.grid for _, vni in row.vnis}
         for carried in self.leases.rows():
             record = carried.record
-            near.append(
-                Cotenant(record.owner_site, record.name, self._apart(record.id, record.order))
-            )
+            near.append(Cotenant(record.owner_site, record.name, self._apart(record.order)))
             key = register_key(record.owner, record.name)
             names[key] = (record.id, record.state is GridState.UP)
             vnis |= {vni: record.id for _, vni in record.vnis}
-        here = [*(r.grid for r in self.holds.rows()), *(r.record.id for r in self.leases.rows())]
-        self._aparts = {grid: self._aparts[grid] for grid in here}
         return Taken(names, vnis, tuple(near))
 
-    def _apart(self, grid: GridId, order: SignedOrder) -> tuple[str, ...]:
-        """From which others a grid here is to be kept apart; read once from its order."""
-        if grid not in self._aparts:
-            self._aparts[grid] = spec_of(read_order(order)).placement.apart
-        return self._aparts[grid]
+    def _apart(self, order: SignedOrder) -> tuple[str, ...]:
+        """From which others a grid here is to be kept apart."""
+        return self._authority.remembered(order).spec.placement.apart

@@ -62,7 +62,7 @@ class LeaseBook:
         wanted = effective(row, self.stage(row))
         if not row.off or self.stage(row) is not LeaseStage.CURRENT:
             return wanted
-        members = self._authority.remember(row.record.order)
+        members = self._authority.remembered(row.record.order).members
         return tuple(
             msgspec.structs.replace(w, power=Power.SUSPENDED)
             if w.power in (Power.RUNNING, Power.PAUSED) and members[w.workspace].cluster in row.off

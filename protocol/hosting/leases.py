@@ -16,6 +16,7 @@ from protocol.capacity.timetable import ALWAYS, Window
 from protocol.contract.authority import Authority
 from protocol.contract.messages import Act, ActReply, DecidedAck, LeaseAsk, LeaseReply
 from protocol.contract.notices import Notice
+from protocol.contract.ordered import OrderedGrid
 from protocol.contract.outcomes import NoticeDue, Outcome, RoomChanged
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted, follow
 from protocol.grid.record import GridRecord, GridState, Register, read_register
@@ -76,6 +77,10 @@ class Leases:
     def rows(self) -> list[Lease]:
         """Everything carried."""
         return self._book.rows()
+
+    def ordered(self, row: Lease) -> OrderedGrid:
+        """The grid of a row as its order asks for it."""
+        return self._authority.remembered(row.record.order)
 
     def wanted(self, grid: GridId) -> tuple[Wanted, ...]:
         """What is to be made of this host's workspaces of a grid now; nothing if it carries none."""

@@ -3,13 +3,12 @@
 import msgspec
 
 from protocol.contract.notices import Notices
-from protocol.grid.expand import providers, workspace_name, workspaces
+from protocol.grid.expand import providers, workspace_name
 from protocol.grid.lifecycle import Power, Wanted
 from protocol.grid.model import GridSpec, Workspace
-from protocol.grid.record import GridRecord, spec_of
+from protocol.grid.record import GridRecord
 from protocol.hosting.leases import Leases
 from protocol.terms.ids import GridId
-from protocol.trust.order import read_order
 
 
 class PartOf(msgspec.Struct, frozen=True):
@@ -36,7 +35,8 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
     row = leases.row(grid)
     if row is None:
         return None
-    spec = spec_of(read_order(row.record.order))
+    ordered = leases.ordered(row)
+    spec = ordered.spec
     wanted = {w.workspace: w for w in leases.wanted(grid)}
     not_yet = leases.not_yet(grid)
     waits = _waits(row.record, spec, notices)
@@ -47,7 +47,7 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
             waits.get(workspace.cluster, ()),
             not_yet if wanted[workspace.name].power is not Power.GONE else "",
         )
-        for workspace in workspaces(spec)
+        for workspace in ordered.workspaces
         if workspace.name in wanted
     )
     return Part(row.record, spec, mine)

@@ -10,7 +10,6 @@ from protocol.capacity.advert import KIND as ADVERT
 from protocol.contract.notices import NOTICE, Notice
 from protocol.grid.addresses import plan
 from protocol.grid.lifecycle import Phase
-from protocol.grid.record import spec_of
 from protocol.hosting.host import Host
 from protocol.hosting.lease import Lease
 from protocol.terms.coordinate import NOWHERE, distance_s
@@ -24,7 +23,6 @@ from protocol.terms.limits import (
     MOVED_S,
     NOTICE_AT_MOST_EVERY_S,
 )
-from protocol.trust.order import read_order
 from protocol.wire.codec import encode
 
 _LAST_NOTICE_TTL_S = 600.0
@@ -100,7 +98,7 @@ class Publishing:
 
     def _notice(self, row: Lease, now: float) -> Publication:
         record, leases = row.record, self._host.leases
-        spec = spec_of(read_order(record.order))
+        spec = leases.ordered(row).spec
         first = {card.workspace: card.address for card in reversed(plan(spec))}
         notice = Notice(
             grid=record.id,

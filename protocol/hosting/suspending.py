@@ -44,7 +44,7 @@ class Suspending:
 
     def follow(self, row: Lease, now: float) -> list[Effect]:
         """The lease is suspended, or goes on."""
-        grid, members = row.record.id, self._authority.remember(row.record.order)
+        grid, members = row.record.id, self._authority.remembered(row.record.order).members
         memory_bytes = sum(members[w.workspace].memory_bytes for w in row.wanted)
         off = self._preemption.off(grid)
         row = yielded(row, off, now, self._rates().restore_s(memory_bytes))

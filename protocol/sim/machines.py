@@ -189,7 +189,8 @@ class Machines:
         row = node.host.leases.row(grid) if node is not None else None
         if node is None or row is None:
             return 0
-        return node.authority.remember(row.record.order)[wanted.workspace].memory_bytes
+        members = node.authority.remembered(row.record.order).members
+        return members[wanted.workspace].memory_bytes
 
     def _drop(self, grid: GridId, workspace: str) -> bool:
         """Answers whether there was such a machine."""

@@ -1,0 +1,129 @@
+"""An order to bring up, or only to hold, is believed and read into a deployment."""
+
+from collections.abc import Container
+
+import msgspec
+
+from protocol.contract.ordered import OrderedGrid, OrderedGrids, ordered
+from protocol.grid.check import problems
+from protocol.grid.expand import workspaces
+from protocol.grid.model import GridSpec, Workspace
+from protocol.grid.record import grid_id, order_part, register_key, spec_of
+from protocol.terms.ids import KeyId
+from protocol.terms.limits import HOLD_S
+from protocol.trust.order import (
+    MAX_VALID_S,
+    Action,
+    CheckedOrder,
+    SignedOrder,
+    check_order,
+    read_order,
+)
+from protocol.trust.remembering import Remembering
+from protocol.trust.revocation import Certified
+from protocol.trust.signing import Reason, Untrusted, Verifier
+from protocol.wire.codec import Malformed
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """A believed order to bring up, or only to hold, read."""
+
+    order: str
+    """What the ids of its attempts start with."""
+    name: str
+    owner: KeyId
+    owner_site: str
+    spec: GridSpec
+    workspaces: tuple[Workspace, ...]
+    hold_s: float = HOLD_S
+    """How long at most a host holds for it without more."""
+    commits: bool = True
+    """Whether what is held may become a grid. An order to hold a plan makes none."""
+    issued_at_s: float = 0.0
+    """When the order was signed; 0 for a draft."""
+
+    @property
+    def key(self) -> str:
+        """Its name's register."""
+        return register_key(self.owner, self.name)
+
+
+class Reading:
+    """What orders say, of those that this peer believes, given the federation it belongs to."""
+
+    def __init__(
+        self, federation: KeyId, verifier: Verifier, revoked: Container[Certified]
+    ) -> None:
+        self._federation, self._revoked = federation, revoked
+        self._verifier = Remembering(verifier)
+        self._grids = OrderedGrids()
+
+    def order(self, signed: SignedOrder, now: float, fresh: bool) -> CheckedOrder:
+        """Any order. Untrusted."""
+        return check_order(
+            signed, self._federation, now, self._verifier, fresh=fresh, revoked=self._revoked
+        )
+
+    def to_hold(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
+        """An order to bring up, or only to hold. Untrusted if it is not believed or its grid makes no sense."""
+        checked = self.order(signed, now, fresh)
+        action = checked.order.action
+        if action not in (Action.UP, Action.HOLD):
+            raise Untrusted(Reason.MALFORMED, f"an order to {action} where up is needed")
+        grid = self._sensible(signed, checked)
+        if checked.order.valid_s > MAX_VALID_S and not grid.spec.lease.best_effort:
+            raise Untrusted(
+                Reason.MALFORMED,
+                f"an order valid for {checked.order.valid_s:.0f} s; only best effort may wait so long",
+            )
+        return Deployment(
+            order=order_part(grid_id(signed)),
+            name=grid.spec.name,
+            owner=checked.principal.key,
+            owner_site=checked.principal.site,
+            spec=grid.spec,
+            workspaces=grid.workspaces,
+            hold_s=grid.hold_s,
+            commits=action is Action.UP,
+            issued_at_s=checked.order.issued_at_s,
+        )
+
+    def deployment(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
+        """The same, only of an order to bring up. Untrusted."""
+        found = self.to_hold(signed, now, fresh)
+        if not found.commits:
+            raise Untrusted(Reason.MALFORMED, "an order to hold where up is needed")
+        return found
+
+    def remembered(self, signed: SignedOrder) -> OrderedGrid:
+        """The grid in an order from this peer's own store, believed when it was stored."""
+        grid = self._grids.get(signed.payload)
+        if grid is None:
+            order = read_order(signed)
+            grid = ordered(order, spec_of(order), sensible=False)
+            self._grids.put(signed.payload, grid)
+        return grid
+
+    def _sensible(self, signed: SignedOrder, checked: CheckedOrder) -> OrderedGrid:
+        """The grid in an order that is believed. Untrusted if it makes no sense; that is not kept."""
+        grid = self._grids.get(signed.payload)
+        if grid is not None and grid.sensible:
+            return grid
+        try:
+            spec = spec_of(checked.order)
+        except Malformed as error:
+            raise Untrusted(Reason.MALFORMED, f"the grid in the order: {error}") from None
+        if spec.name != checked.order.grid:
+            raise Untrusted(Reason.MALFORMED, "the order names another grid than it contains")
+        if wrong := problems(spec):
+            raise Untrusted(Reason.MALFORMED, f"the grid in the order: {wrong[0].message}")
+        grid = ordered(checked.order, spec, sensible=True)
+        self._grids.put(signed.payload, grid)
+        return grid
+
+
+def draft(spec: GridSpec, site: str) -> Deployment:
+    """A grid nobody has ordered yet, for a plan. Untrusted if it makes no sense."""
+    if wrong := problems(spec):
+        raise Untrusted(Reason.MALFORMED, wrong[0].message)
+    return Deployment("", spec.name, KeyId(""), site, spec, workspaces(spec))

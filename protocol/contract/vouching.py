@@ -1,0 +1,76 @@
+"""Whether a record says no more than its owner's orders allow: each host asks, whoever sent it."""
+
+from protocol.contract.permitting import permit
+from protocol.contract.reading import Deployment, Reading
+from protocol.grid.lease import start_fault
+from protocol.grid.record import GridRecord, GridState, lease_change, order_part
+from protocol.trust.order import Action
+from protocol.trust.signing import Reason, Untrusted
+from protocol.wire.codec import Malformed
+
+
+def vouch(
+    reading: Reading, record: GridRecord, before: GridRecord | None, now: float, lapsed: bool
+) -> Deployment:
+    """What a record's own order says. Untrusted if the record goes beyond its orders.
+
+    `before` is the newest this peer had: what is gone since must be ordered gone. `lapsed` if its time
+    is over by this peer's clock: then it may be down without an order.
+    """
+    deployment = reading.deployment(record.order, now, fresh=False)
+    _about(record, deployment)
+    ended, extra_s = _changed(reading, record, now)
+    if record.extra_s != extra_s:
+        raise Untrusted(Reason.MALFORMED, "a lease that nobody ordered so long, or so short")
+    if record.state is GridState.DOWN and "" not in ended and not lapsed:
+        raise Untrusted(Reason.MALFORMED, "a record that is down without an order")
+    left = [assignment.workspace for assignment in record.assignments]
+    if record.state is GridState.UP and before is None:
+        _enough(deployment, [*left, *ended])
+    for assignment in before.assignments if before is not None else ():
+        if assignment.workspace not in left and assignment.workspace not in ended:
+            raise Untrusted(Reason.MALFORMED, f"{assignment.workspace} vanished without an order")
+    return deployment
+
+
+def _about(record: GridRecord, deployment: Deployment) -> None:
+    """It is about what was ordered, and places and begins no more than that. Untrusted."""
+    if (deployment.order, deployment.name, deployment.owner) != (
+        order_part(record.id),
+        record.name,
+        record.owner,
+    ):
+        raise Untrusted(Reason.MALFORMED, "a record that is not about its own order")
+    names = [workspace.name for workspace in deployment.workspaces]
+    if any(assignment.workspace not in names for assignment in record.assignments):
+        raise Untrusted(Reason.MALFORMED, "a record of workspaces nobody ordered")
+    if fault := start_fault(deployment.spec, record.start_s):
+        raise Untrusted(Reason.MALFORMED, fault)
+
+
+def _enough(deployment: Deployment, there: list[str]) -> None:
+    """Of every cluster at least its `min`, counting those that were ended since. Untrusted."""
+    for cluster in deployment.spec.clusters:
+        mine = [w.name for w in deployment.workspaces if w.cluster == cluster.name]
+        if sum(name in there for name in mine) < cluster.least:
+            why = f"a record with fewer than {cluster.least} of {cluster.name}"
+            raise Untrusted(Reason.MALFORMED, why)
+
+
+def _changed(reading: Reading, record: GridRecord, now: float) -> tuple[list[str], int]:
+    """Workspaces ordered gone ("" stands for the whole grid), and by how much the lease was changed."""
+    ended: list[str] = []
+    extra_s = 0
+    for signed in record.changes:
+        checked = reading.order(signed, now, fresh=False)
+        permit(checked, record)
+        if checked.order.action is Action.DOWN:
+            ended.append("")
+        elif checked.order.action is Action.TERMINATE:
+            ended.append(checked.order.workspace)
+        elif checked.order.action is Action.LEASE:
+            try:
+                extra_s += lease_change(signed).by_s
+            except Malformed as error:
+                raise Untrusted(Reason.MALFORMED, f"a change of a lease: {error}") from None
+    return ended, extra_s

@@ -1,0 +1,50 @@
+"""Grids are kept as read, and only so many."""
+
+import pytest
+from negotiating import ADMIN, NOW, shop
+
+from protocol.contract import ordered as ordered_room
+from protocol.contract.ordered import OrderedGrids, ordered
+from protocol.terms.limits import HOLD_S
+from protocol.trust.order import read_order
+
+UP = read_order(ADMIN.up(shop(2), NOW))
+GRID = ordered(UP, shop(2), sensible=True)
+
+
+def test_what_an_order_asks_for() -> None:
+    assert [w.name for w in GRID.workspaces] == ["web-1", "web-2"]
+    assert list(GRID.members) == ["web-1", "web-2"]
+    assert GRID.members["web-2"] is GRID.workspaces[1]
+    assert GRID.hold_s == HOLD_S
+    held = read_order(ADMIN.hold(shop(2), 42.0, NOW))
+    assert ordered(held, shop(2), sensible=False).hold_s == 42.0
+
+
+def test_a_grid_is_found_by_its_orders_bytes() -> None:
+    kept = OrderedGrids()
+    assert kept.get(b"one") is None
+    kept.put(b"one", GRID)
+    assert kept.get(b"o" + b"ne") is GRID
+    assert kept.get(b"two") is None
+
+
+def test_the_oldest_go_when_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ordered_room, "ORDERS_READ_BYTES", 2 * (2 * 3 + 512 * 2))
+    kept = OrderedGrids()
+    for payload in (b"one", b"two", b"one", b"six"):
+        kept.put(payload, GRID)
+    assert [payload for payload in (b"one", b"two", b"six") if kept.get(payload)] == [
+        b"one",
+        b"six",
+    ]
+
+
+def test_one_that_is_too_large_is_kept_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ordered_room, "ORDERS_READ_BYTES", 1)
+    kept = OrderedGrids()
+    kept.put(b"one", GRID)
+    assert kept.get(b"one") is GRID
+    kept.put(b"two", GRID)
+    assert kept.get(b"one") is None
+    assert kept.get(b"two") is GRID
