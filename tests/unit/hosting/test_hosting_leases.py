@@ -98,36 +98,66 @@ def test_the_end_of_what_was_never_here_is_acknowledged() -> None:
 
 
 @pytest.mark.parametrize(
-    "record",
+    ("record", "rule"),
     [
-        pytest.param(record_of(ORDER, {"web-1": A, "web-9": A}), id="not-ordered"),
-        pytest.param(record_of(RIVAL.up(shop(2), NOW), {"web-1": A}, grid=GRID), id="other-order"),
-        pytest.param(msgspec.structs.replace(RECORD, owner=RIVAL.signer.key), id="other-owner"),
-        pytest.param(record_of(ORDER, {"web-1": A}, epoch=2, state=GridState.DOWN), id="no-down"),
         pytest.param(
-            record_of(
-                ORDER,
-                {"web-1": A},
-                epoch=2,
-                state=GridState.DOWN,
-                changes=(RIVAL.order(Action.DOWN, "shop", NOW),),
-            ),
-            id="rivals-down",
+            record_of(ORDER, {"web-1": A, "web-9": A}),
+            "malformed: a record of workspaces nobody ordered",
+            id="not-ordered",
+        ),
+        pytest.param(
+            record_of(RIVAL.up(shop(2), NOW), {"web-1": A}, grid=GRID),
+            "malformed: a record that is not about its own order",
+            id="other-order",
+        ),
+        pytest.param(
+            msgspec.structs.replace(RECORD, owner=RIVAL.signer.key),
+            "malformed: a record that is not about its own order",
+            id="other-owner",
+        ),
+        pytest.param(
+            record_of(ORDER, {"web-1": A}),
+            "malformed: a record with fewer than 2 of web",
+            id="too-few",
         ),
         pytest.param(
             msgspec.structs.replace(
                 RECORD, order=msgspec.structs.replace(ORDER, signature=b"x" * 32)
             ),
+            "bad-signature: ",
             id="forged",
         ),
     ],
 )
-def test_a_record_without_authority_is_refused(record: GridRecord) -> None:
+def test_a_record_without_authority_is_refused(record: GridRecord, rule: str) -> None:
     leases, ledger = host()
-    with pytest.raises(Untrusted):
+    with pytest.raises(Untrusted, match=f"^{rule}"):
         leases.decided(record, ("web-1", "web-9"), NOW)
     assert leases.rows() == []
     assert len(ledger) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        pytest.param((), "malformed: a record that is down without an order", id="no-down"),
+        pytest.param(
+            (RIVAL.order(Action.DOWN, "shop", NOW),),
+            "wrong-role: shop belongs to another site's admin than s2's",
+            id="rivals-down",
+        ),
+    ],
+)
+def test_a_grid_is_not_ended_without_authority(changes: tuple[SignedOrder, ...], rule: str) -> None:
+    down = record_of(ORDER, {"web-1": A, "web-2": B}, None, 2, GridState.DOWN, changes)
+    carrier, _ = carrying()
+    with pytest.raises(Untrusted, match=f"^{rule}"):
+        carrier.decided(down, (), NOW)
+    assert wanted(carrier) == {"web-1": Power.RUNNING}
+    holder, _ = host()
+    with pytest.raises(Untrusted, match=f"^{rule}"):
+        holder.decided(down, ("web-1",), NOW)
+    assert holder.decided(down, (), NOW) == (True, [], []), "nothing here that it could end"
 
 
 def test_workspaces_do_not_vanish_without_an_order() -> None:

@@ -123,7 +123,7 @@ def test_no_longer_than_its_owner_signed_for() -> None:
     hold(holds, msgspec.structs.replace(ask("web-1"), hold_s=9999.0))
     assert holds.rows()[0].until_s == NOW + HELD_S
     for hold_s in (1.0, PLAN_HOLD_MOST_S + 1):
-        with pytest.raises(Untrusted):
+        with pytest.raises(Untrusted, match="a plan is held for 10 to 600 s"):
             AUTHORITY.to_hold(to_hold(shop(3), hold_s), NOW, fresh=True)
 
 
