@@ -1,4 +1,4 @@
-"""What a requester and the hosts say to each other, and the notices about grids."""
+"""What a requester says to hosts, and hosts to a requester."""
 
 import msgspec
 
@@ -166,5 +166,9 @@ class ActReply(msgspec.Struct, frozen=True, tag="act-reply"):
 
 
 ToHost = QuoteAsk | HoldAsk | HoldRelease | RoomClaim | RoomRenew | Decided | Act | LeaseAsk
+"""What a host is told and asked."""
+
 ToRequester = Quote | HoldReply | RoomKept | DecidedAck | ActReply | LeaseReply
+"""What a host answers."""
+
 NegotiationMessage = ToHost | ToRequester

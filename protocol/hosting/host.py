@@ -16,11 +16,11 @@ from protocol.contract.messages import (
     HoldAsk,
     HoldRelease,
     LeaseAsk,
-    NegotiationMessage,
     Quote,
     QuoteAsk,
     RoomClaim,
     RoomRenew,
+    ToHost,
 )
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import AuditLease, HostPurpose, Outcome, RoomChanged, VoidHold
@@ -46,8 +46,6 @@ from protocol.trust.signing import Untrusted
 from protocol.wire.codec import decode, encode
 
 Answer = tuple[list[Effect], list[Outcome]]
-
-_MINE = QuoteAsk | HoldAsk | HoldRelease | RoomClaim | RoomRenew | Decided | Act | LeaseAsk
 
 
 class Host:
@@ -148,19 +146,17 @@ class Host:
         fault = self._clock_fault()
         return Refusal(Constraint.CLOCK, self._identity.name, detail=fault) if fault else None
 
-    def concerns(self, message: NegotiationMessage) -> bool:
-        """Whether a message is for a host (and not for a requester)."""
-        return isinstance(message, _MINE)
-
-    def message(self, sender: PeerId, message: NegotiationMessage, now: float) -> Answer:
+    def message(self, sender: PeerId, message: ToHost, now: float) -> Answer:
         """A requester speaks to this host."""
         self.ledger.advance(now)
-        if isinstance(message, QuoteAsk):
-            return [Send(sender, self._quote(message, now), message.request)], []
-        return self._told(self._message(sender, message, now), now)
+        answer = self._message(sender, message, now)
+        # A quote changes nothing, and is most of what is said.
+        return answer if isinstance(message, QuoteAsk) else self._told(answer, now)
 
-    def _message(self, sender: PeerId, message: NegotiationMessage, now: float) -> Answer:
+    def _message(self, sender: PeerId, message: ToHost, now: float) -> Answer:
         match message:
+            case QuoteAsk():
+                return [Send(sender, self._quote(message, now), message.request)], []
             case HoldAsk():
                 offer = self.offer(message.start_s)
                 displacing = self._displacing(message.start_s, now)
@@ -178,7 +174,7 @@ class Host:
             case Act():
                 return self.leases.act(sender, message, now)
             case _:
-                return [], []
+                assert_never(message)
 
     def handle(self, event: Progressed | Cleared | Measured | HoldNotSaved, now: float) -> Answer:
         """The shell reports."""

@@ -32,6 +32,7 @@ from protocol.contract.messages import (
     QuoteAsk,
     RoomClaim,
     RoomKept,
+    ToHost,
 )
 from protocol.contract.outcomes import AuditLease, CommitGrid, Propose, VoidHold
 from protocol.grid.lifecycle import Phase
@@ -199,7 +200,7 @@ class Party:
         elif isinstance(message, QuoteAsk):
             self._carry_out(*self.host.message(sender, message, now))
             return  # A quote changes nothing, and is most of what is said.
-        elif self.host.concerns(message):
+        elif isinstance(message, ToHost):
             self._carry_out(*self.host.message(sender, message, now))
         elif isinstance(message, Quote):
             placing = self.placing.get(message.request)
