@@ -1,6 +1,5 @@
 """This peer as a host: what it offers, what it has promised, what it carries."""
 
-from collections.abc import Callable
 from typing import assert_never
 
 from protocol.capacity.advert import UNPROBED, Advert, HostFacts, ImageLabel, shapes_in
@@ -33,8 +32,9 @@ from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.holds import Cotenant, HoldNotSaved, Holds, Taken
 from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.hosting.leases import Leases
+from protocol.hosting.surroundings import HostSurroundings
 from protocol.placement.fit import Offer
-from protocol.terms.coordinate import NOWHERE, Coordinate, known
+from protocol.terms.coordinate import Coordinate, known
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
 from protocol.terms.ids import GridId, PeerId
@@ -60,15 +60,10 @@ class Host:
         dice: Dice,
         rows: dict[str, dict[str, bytes]],
         now: float,
-        clock_fault: Callable[[], str] = str,
-        here: Callable[[], Coordinate] = lambda: NOWHERE,
+        surroundings: HostSurroundings,
     ) -> None:
-        """Without `facts` nothing is offered, and no advert made, until they were probed.
-
-        `clock_fault` says why this host's clock is not to be relied on; nothing if it is.
-        `here` says where this host is in the network.
-        """
-        self._clock_fault, self.here = clock_fault, here
+        """Without `facts` nothing is offered, and no advert made, until they were probed."""
+        self._surroundings = surroundings
         self._identity, self.images, self._authority = identity, images, authority
         self.facts = facts or UNPROBED
         self.ledger = Ledger(self.facts.capacity, now)
@@ -87,8 +82,6 @@ class Host:
             now,
             lambda: self.rates,
         )
-        self.hidden: Callable[[], bool] = lambda: False
-        """Whether not every peer can dial this one; the node says."""
         # What was promised in an earlier life stays promised, though it may not fit (yet).
         self.ledger.resize(self.facts.capacity)
 
@@ -96,6 +89,10 @@ class Host:
     def known(self) -> bool:
         """Whether the host was probed: before that it has nothing to say of itself."""
         return self.facts is not UNPROBED
+
+    def here(self) -> Coordinate:
+        """Where this host is in the network."""
+        return self._surroundings.here()
 
     def probed(self, facts: HostFacts) -> None:
         """The host was probed again."""
@@ -143,7 +140,7 @@ class Host:
 
     def _no_reservations(self) -> Refusal | None:
         """Why this host takes no reservation; None if it does."""
-        fault = self._clock_fault()
+        fault = self._surroundings.clock_fault()
         return Refusal(Constraint.CLOCK, self._identity.name, detail=fault) if fault else None
 
     def message(self, sender: PeerId, message: ToHost, now: float) -> Answer:
@@ -283,7 +280,7 @@ class Host:
             labels=offer.labels,
             coordinate=offer.coordinate,
             clashes=self._taken().apart_from(ask.site, ask.grid, ask.apart),
-            hidden=self.hidden(),
+            hidden=self._surroundings.hidden(),
             held=self.holds.held(),
             kept=kept,
             suspends=self.facts.suspends,

@@ -50,6 +50,7 @@ from protocol.node.events import (
     Stopping,
     Ticked,
 )
+from protocol.node.host_surroundings import PeerSurroundings
 from protocol.node.messages import FAMILIES, BulkMessage, Message, RegisterMessage
 from protocol.node.outbox import Outbox
 from protocol.node.registers import Outcome as Settlement
@@ -133,10 +134,8 @@ class Node:
             dice,
             rows,
             now,
-            membership.clock_fault,
-            lambda: membership.vivaldi.here,
+            PeerSurroundings(membership, self.relaying),
         )
-        self.host.hidden = self.relaying.hidden
         self.publishing = Publishing(self.host)
         self._starting = Starting(self.host.leases, self.notices)
         self.directory = HostDirectory(identity, membership, self.notices, bool(contacts), now)

@@ -40,6 +40,7 @@ from protocol.grid.model import ClusterSpec, GridSpec, LeaseTerms
 from protocol.grid.record import GridRecord, GridState
 from protocol.hosting.events import Cleared, Progressed
 from protocol.hosting.host import Host
+from protocol.hosting.surroundings import Alone
 from protocol.node.messages import RegisterMessage
 from protocol.node.registers import Outcome, Registers
 from protocol.register.proposer import Settled, Unsettled
@@ -134,7 +135,7 @@ class Party:
         authority = Authority(federation.key, market.verifier)
         self._market, self._dice, self._authority = market, dice, authority
         self.id, self.name = identity.peer, name
-        self.host = Host(identity, facts, (image,), authority, dice, {}, START_S)
+        self.host = Host(identity, facts, (image,), authority, dice, {}, START_S, Alone())
         self.registers = Registers(self.id, 1, dice, {})
         self.placing: dict[RequestId, Placing] = {}
         self._asked: dict[RequestId, GangRequest] = {}

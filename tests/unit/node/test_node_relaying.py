@@ -6,6 +6,7 @@ import pytest
 
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
+from protocol.contract.messages import Quote, QuoteAsk
 from protocol.node.events import (
     Arrived,
     Connected,
@@ -22,7 +23,7 @@ from protocol.node.snapshot import PeerView
 from protocol.relay.messages import Relayed
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.terms.effects import Dial, Effect, HandOver, HangUp, Send
-from protocol.terms.ids import PeerId, digest_of
+from protocol.terms.ids import PeerId, RequestId, digest_of
 from protocol.terms.reach import Reach
 from protocol.trust.identity import Identity
 from protocol.wire.envelope import pack
@@ -30,6 +31,7 @@ from protocol.wire.envelope import pack
 NOW = 1_000_000.0
 FED = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 10_000_000)
 FACTS = HostFacts(Quantum(4000, 4 << 30, 0), "x86_64", "sim", "none", "", "10.0.0.1", True)
+ASKED = RequestId("request")
 ASK = ImageAsk("session", digest_of(b"image"), 0, 1)
 
 
@@ -151,8 +153,11 @@ def test_faces_see_how_each_is_reached_and_through_whom(trio: Trio) -> None:
 
 
 def test_hosts_behind_nat_carry_no_network_of_others(trio: Trio) -> None:
-    assert trio.nodes["a"].host.hidden()
-    assert not trio.nodes["r"].host.hidden()
+    for name, hidden in (("a", True), ("r", False)):
+        effects, _ = trio.nodes[name].host.message(trio.peer("b"), QuoteAsk(ASKED, "s1"), trio.now)
+        (said,) = [e.message for e in effects if isinstance(e, Send)]
+        assert isinstance(said, Quote)
+        assert said.hidden is hidden
 
 
 def test_nothing_is_relayed_to_be_relayed(trio: Trio) -> None:

@@ -1,0 +1,34 @@
+"""What a host knows of the peer around it."""
+
+from typing import Protocol
+
+from protocol.terms.coordinate import NOWHERE, Coordinate
+
+
+class HostSurroundings(Protocol):
+    """Asked each time: all of it changes while the peer runs."""
+
+    def hidden(self) -> bool:
+        """Whether not every peer can dial this one."""
+
+    def clock_fault(self) -> str:
+        """Why this peer's clock is not to be relied on; empty if it is."""
+
+    def here(self) -> Coordinate:
+        """Where this peer is in the network; NOWHERE if that is not known yet."""
+
+
+class Alone:
+    """The surroundings of a host without a network: everybody reaches it, and its clock is right."""
+
+    def hidden(self) -> bool:
+        """No."""
+        return False
+
+    def clock_fault(self) -> str:
+        """None."""
+        return ""
+
+    def here(self) -> Coordinate:
+        """Not known."""
+        return NOWHERE
