@@ -64,9 +64,9 @@ class Host:
     ) -> None:
         """Without `facts` nothing is offered, and no advert made, until they were probed."""
         self._surroundings = surroundings
-        self._identity, self.images, self._authority = identity, images, authority
-        self.facts = facts or UNPROBED
-        self.ledger = Ledger(self.facts.capacity, now)
+        self._identity, self._images, self._authority = identity, images, authority
+        self._facts = facts or UNPROBED
+        self.ledger = Ledger(self._facts.capacity, now)
         kept = rows.get(RATES, {}).get("")
         self.rates = decode(kept, Rates) if kept else Rates()
         self.claims = Claims(authority, self.ledger, self.offer)
@@ -83,12 +83,22 @@ class Host:
             lambda: self.rates,
         )
         # What was promised in an earlier life stays promised, though it may not fit (yet).
-        self.ledger.resize(self.facts.capacity)
+        self.ledger.resize(self._facts.capacity)
+
+    @property
+    def facts(self) -> HostFacts:
+        """What was probed of it last."""
+        return self._facts
+
+    @property
+    def images(self) -> tuple[ImageLabel, ...]:
+        """What it has of images."""
+        return self._images
 
     @property
     def known(self) -> bool:
         """Whether the host was probed: before that it has nothing to say of itself."""
-        return self.facts is not UNPROBED
+        return self._facts is not UNPROBED
 
     def here(self) -> Coordinate:
         """Where this host is in the network."""
@@ -96,8 +106,12 @@ class Host:
 
     def probed(self, facts: HostFacts) -> None:
         """The host was probed again."""
-        self.facts = facts
+        self._facts = facts
         self.ledger.resize(facts.capacity)
+
+    def images_changed(self, images: tuple[ImageLabel, ...]) -> None:
+        """It has these images now."""
+        self._images = images
 
     def offer(self, start_s: float = 0.0) -> Offer:
         """This host's word on what it has now, for a lease that begins then (0: now)."""
@@ -107,15 +121,15 @@ class Host:
             host=self._identity.name,
             site=self._identity.site,
             free=self.ledger.free,
-            architecture=self.facts.architecture,
-            underlay=self.facts.underlay,
-            encrypts=self.facts.encrypts,
-            images=tuple(image.digest for image in self.images),
-            runs_by=self.facts.runs_by,
-            labels=self.facts.labels,
+            architecture=self._facts.architecture,
+            underlay=self._facts.underlay,
+            encrypts=self._facts.encrypts,
+            images=tuple(image.digest for image in self._images),
+            runs_by=self._facts.runs_by,
+            labels=self._facts.labels,
             coordinate=here if known(here) else None,
             refused=self._no_reservations() if start_s else None,
-            suspends=self.facts.suspends,
+            suspends=self._facts.suspends,
         )
 
     def advert(self, now: float = 0.0) -> Advert:
@@ -124,10 +138,10 @@ class Host:
         free = self.ledger.free - self.claims.kept("", 0.0, self.ledger.free, self.ledger.now_s)
         later = self.ledger.room.steps(self.ledger.now_s, LATER_STEPS)
         return Advert(
-            facts=self.facts,
+            facts=self._facts,
             free=free,
             shapes=shapes_in(free),
-            images=self.images,
+            images=self._images,
             workspaces=len(self.ledger),
             later=later,
             rates=self.rates,
@@ -260,7 +274,7 @@ class Host:
 
     def _quote(self, ask: QuoteAsk, now: float) -> Quote:
         offer = self.offer()
-        time = window(ask.time, now, self.facts.suspends)
+        time = window(ask.time, now, self._facts.suspends)
         free = self.ledger.free_for(time, self._displacing(ask.time.start_s, now))
         kept = Quantum()
         if not ask.time.start_s:
@@ -283,7 +297,7 @@ class Host:
             hidden=self._surroundings.hidden(),
             held=self.holds.held(),
             kept=kept,
-            suspends=self.facts.suspends,
+            suspends=self._facts.suspends,
         )
 
     def _decided(self, sender: PeerId | None, record: GridRecord, now: float) -> Answer:

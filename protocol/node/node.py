@@ -233,7 +233,7 @@ class Node:
                 self.host.probed(facts)
                 return self._outcomes(([], [RoomChanged()]), now)
             case ImagesChanged(images=images):
-                self.host.images = images
+                self.host.images_changed(images)
                 return self._outcomes(([], [RoomChanged()]), now)
             case Progressed() | Cleared() | Measured() | HoldNotSaved():
                 return self._outcomes(self.host.handle(event, now), now)
