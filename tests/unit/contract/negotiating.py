@@ -123,7 +123,8 @@ def record_of(
         order=order,
         stewards=(A, B, C),
         hosts=tuple(
-            HostRef(p, NAMES[p], SITES[p], NAMES[p]) for p in dict.fromkeys(placed.values())
+            HostRef(p, NAMES.get(p, "other"), SITES.get(p, "s1"), NAMES.get(p, ""))
+            for p in dict.fromkeys(placed.values())
         ),
         assignments=tuple(Assignment(name, peer) for name, peer in placed.items()),
         vnis=(("lan", vni_of(made, "lan")),),

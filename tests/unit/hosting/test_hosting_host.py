@@ -1,0 +1,496 @@
+"""The host as a whole: what it offers and quotes, and where each message, report and word of stewards goes."""
+
+from random import Random
+
+import msgspec
+import pytest
+from negotiating import (
+    ADMIN,
+    AUTHORITY,
+    FEDERATION,
+    MIB,
+    NOW,
+    RIVAL,
+    B,
+    committed,
+    record_of,
+    said,
+    shop,
+)
+
+from protocol.capacity.advert import UNPROBED, HostFacts, ImageLabel, shapes_in
+from protocol.capacity.quantum import Quantum
+from protocol.capacity.rates import TABLE as RATES
+from protocol.contract.messages import (
+    Act,
+    ActReply,
+    Decided,
+    DecidedAck,
+    HoldAsk,
+    HoldRelease,
+    HoldReply,
+    LeaseAsk,
+    LeaseReply,
+    Quote,
+    QuoteAsk,
+    RoomClaim,
+    RoomKept,
+    RoomRenew,
+)
+from protocol.contract.notices import Notice
+from protocol.contract.outcomes import (
+    AuditLease,
+    NoticeDue,
+    Outcome,
+    Propose,
+    RoomChanged,
+    VoidHold,
+)
+from protocol.grid.lease import LeaseTime
+from protocol.grid.lifecycle import Phase, Power
+from protocol.grid.model import GridSpec, LeaseTerms
+from protocol.grid.record import (
+    GridRecord,
+    GridState,
+    LeaseChange,
+    ending,
+    grid_id,
+    order_part,
+    vni_of,
+    voiding,
+)
+from protocol.hosting.events import Cleared, Measured, Progressed
+from protocol.hosting.holds import TABLE as HELD
+from protocol.hosting.holds import HoldNotSaved
+from protocol.hosting.host import Host
+from protocol.hosting.lease_book import TABLE as LEASED
+from protocol.sim.keys import SimSealer, SimVerifier
+from protocol.terms.coordinate import NOWHERE, Coordinate, point
+from protocol.terms.effects import Effect, Note, Persist, Realise, Row, Send, Untidied
+from protocol.terms.ids import Digest, GridId, RequestId
+from protocol.terms.limits import CLAIM_S, HOLD_S
+from protocol.terms.refusal import Constraint
+from protocol.trust.identity import Identity
+from protocol.trust.order import Action, SignedOrder
+from protocol.wire.codec import decode, encode
+
+ROOM = Quantum(4000, 1024 * MIB, 4096 * MIB)
+REQUEST = RequestId("request")
+FACTS = HostFacts(ROOM, "x86_64", "qemu:///embed", "kvm", "", "192.0.2.1", True, ("ssd",))
+IMAGE = ImageLabel("tiny", Digest("f" * 64), 1)
+EACH = Quantum(500, 128 * MIB, 0)
+ORDER = ADMIN.up(shop(1), NOW)
+GRID = grid_id(ORDER)
+TIME = LeaseTime(0.0, 1000.0, 1000.0)
+LATER = LeaseTime(NOW + 3600, 1000.0, 1000.0)
+
+
+class Around:
+    """Surroundings that a test changes."""
+
+    def __init__(self) -> None:
+        self.behind_nat, self.fault, self.place = False, "", NOWHERE
+
+    def hidden(self) -> bool:
+        return self.behind_nat
+
+    def clock_fault(self) -> str:
+        return self.fault
+
+    def here(self) -> Coordinate:
+        return self.place
+
+
+class One:
+    """One host, its store, and what it said and asked for last."""
+
+    def __init__(self, facts: HostFacts | None = FACTS) -> None:
+        signer = FEDERATION.host("s1", "alpha")
+        self.identity = Identity(
+            signer, SimVerifier(), SimSealer(signer.key), FEDERATION.host_chain("s1", "alpha"),
+            FEDERATION.key, "alpha", "s1", "alpha:1",
+        )  # fmt: skip
+        self.me, self.around, self.facts = self.identity.peer, Around(), facts
+        self.rows: dict[str, dict[str, bytes]] = {}
+        self.start()
+
+    def start(self, now: float = NOW) -> None:
+        """Begins a life, with what is on disk."""
+        rows = {table: dict(rows) for table, rows in self.rows.items()}
+        self.host = Host(
+            self.identity, self.facts, (IMAGE,), AUTHORITY, Random(1), rows, now, self.around
+        )
+
+    def keep(self, answer: tuple[list[Effect], list[Outcome]]) -> list[Effect]:
+        """Writes what is to be written, and checks every invariant."""
+        effects, self.outcomes = answer
+        for effect in effects:
+            for row in effect.rows if isinstance(effect, Persist) else ():
+                table = self.rows.setdefault(row.table, {})
+                table.pop(row.key, None)
+                if row.value is not None:
+                    table[row.key] = row.value
+        self.host.check()
+        return effects
+
+    def hears(self, message: msgspec.Struct, now: float = NOW) -> list[Effect]:
+        return self.keep(self.host.message(B, message, now))  # type: ignore[arg-type]
+
+    def quote(self, time: LeaseTime = TIME, **more: object) -> Quote:
+        (effect,) = self.hears(QuoteAsk(REQUEST, "s1", time, **more))  # type: ignore[arg-type]
+        assert isinstance(effect, Send)
+        assert isinstance(effect.message, Quote)
+        assert (effect.peer, effect.cause, self.outcomes) == (B, REQUEST, [])
+        return effect.message
+
+    def holds(self, order: SignedOrder = ORDER, now: float = NOW) -> HoldReply:
+        """Asked to hold its first workspace."""
+        grid = grid_id(order)
+        vnis = (("lan", vni_of(grid, "lan")),)
+        ask = HoldAsk(grid, order, ("web-1",), (self.me,), vnis, HOLD_S)
+        (reply,) = [e.message for e in self.hears(ask, now) if isinstance(e, Send)]
+        assert isinstance(reply, HoldReply)
+        return reply
+
+    def leases(self) -> GridRecord:
+        """It holds, and the grid is decided."""
+        assert self.holds().held == ("web-1",)
+        record = self.record()
+        self.hears(Decided(record))
+        return record
+
+    def record(self, order: SignedOrder = ORDER) -> GridRecord:
+        return record_of(order, {"web-1": self.me})
+
+
+def notes(effects: list[Effect]) -> list[tuple[str, str]]:
+    return [(e.kind, e.detail) for e in effects if isinstance(e, Note)]
+
+
+def named(name: str, spec: GridSpec | None = None) -> GridSpec:
+    return msgspec.structs.replace(spec or shop(1), name=name)
+
+
+# -- what it offers
+
+
+def test_before_it_was_probed_it_has_nothing_to_say_of_itself() -> None:
+    one = One(facts=None)
+    assert not one.host.known
+    assert (one.host.facts, one.host.ledger.capacity) == (UNPROBED, Quantum())
+    one.host.probed(FACTS)
+    assert one.host.known
+    assert (one.host.facts, one.host.ledger.free) == (FACTS, ROOM)
+
+
+def test_what_was_promised_stays_promised_though_it_does_not_fit_yet() -> None:
+    one = One()
+    one.leases()
+    one.facts = None
+    one.start()
+    assert one.host.ledger.free == Quantum() - EACH
+    one.host.probed(FACTS)
+    assert one.host.ledger.free == ROOM - EACH
+    one.host.check()
+
+
+def test_its_advert() -> None:
+    one = One()
+    one.leases()
+    one.around.place = point(3.0)
+    advert = one.host.advert(NOW)
+    assert (advert.facts, advert.images, advert.here) == (FACTS, (IMAGE,), point(3.0))
+    assert (advert.free, advert.workspaces) == (ROOM - EACH, 1)
+    assert advert.shapes == shapes_in(ROOM - EACH)
+    assert advert.later[0].free == ROOM - EACH
+    one.host.images_changed(())
+    assert one.host.advert(NOW).images == ()
+
+
+def test_what_is_claimed_is_not_advertised() -> None:
+    one = One()
+    one.hears(RoomClaim(ORDER, ("web-1",)))
+    assert one.host.advert(NOW).free == ROOM - EACH
+    assert one.host.advert(NOW + CLAIM_S).free == ROOM, "by then it is over"
+
+
+# -- what it quotes
+
+
+def test_a_quote() -> None:
+    one = One()
+    quote = one.quote()
+    assert (quote.request, quote.host, quote.site, quote.free) == (REQUEST, "alpha", "s1", ROOM)
+    assert (quote.held, quote.kept, quote.refused) == (Quantum(), Quantum(), None)
+    assert (quote.clashes, quote.hidden, quote.coordinate) == ((), False, None)
+    assert quote.images == (IMAGE.digest,)
+    one.around.behind_nat, one.around.place = True, point(3.0)
+    assert (one.quote().hidden, one.quote().coordinate) == (True, point(3.0))
+    one.holds()
+    assert (one.quote().free, one.quote().held) == (ROOM - EACH, EACH)
+
+
+def test_a_host_whose_clock_is_off_takes_no_reservation() -> None:
+    one = One()
+    one.around.fault = "30 s behind"
+    assert one.quote().refused is None
+    refused = one.quote(LATER).refused
+    assert refused is not None
+    assert (refused.constraint, refused.host, refused.detail) == (
+        Constraint.CLOCK,
+        "alpha",
+        "30 s behind",
+    )
+
+
+def test_what_is_claimed_is_not_quoted_to_the_younger() -> None:
+    one = One()
+    one.hears(RoomClaim(ADMIN.up(shop(1), NOW - 9), ("web-1",)))
+    young = one.quote(order="another", since_s=NOW - 8)
+    assert (young.free, young.kept) == (ROOM - EACH, EACH)
+    old = one.quote(order="another", since_s=NOW - 10)
+    assert (old.free, old.kept) == (ROOM, Quantum())
+    later = one.quote(LATER, order="another", since_s=NOW - 8)
+    assert (later.free, later.kept) == (ROOM, Quantum()), "who claims wants to begin now"
+
+
+def test_grids_that_are_to_be_kept_apart() -> None:
+    one = One()
+    one.leases()
+    placement = msgspec.structs.replace(shop(1).placement, apart=("lonely",))
+    other = msgspec.structs.replace(named("other"), placement=placement)
+    assert one.holds(ADMIN.up(other, NOW)).held == ("web-1",)
+    assert one.quote(grid="third", apart=("shop", "nothing")).clashes == ("shop",)
+    assert one.quote(grid="lonely").clashes == ("other",), "it says so"
+    assert one.quote(grid="shop", apart=("shop",)).clashes == (), "not from itself"
+    third = msgspec.structs.replace(placement, apart=("shop",))
+    apart = ADMIN.up(msgspec.structs.replace(named("third"), placement=third), NOW)
+    ((_, refusal),) = one.holds(apart).refused
+    assert refusal.constraint is Constraint.APART
+
+
+# -- what it is told
+
+
+def test_a_name_and_a_network_id_are_given_once() -> None:
+    one = One()
+    one.leases()
+    ((_, refusal),) = one.holds(ADMIN.up(shop(1), NOW + 1)).refused
+    assert (refusal.constraint, refusal.detail) == (
+        Constraint.NAME,
+        f"a grid named shop is here already, id {GRID}",
+    )
+    order = RIVAL.up(shop(1), NOW)
+    ask = HoldAsk(
+        grid_id(order), order, ("web-1",), (one.me,), (("lan", vni_of(GRID, "lan")),), HOLD_S
+    )
+    (reply,) = [e.message for e in one.hears(ask) if isinstance(e, Send)]
+    assert isinstance(reply, HoldReply)
+    assert [r.constraint for _, r in reply.refused] == [Constraint.NETWORK_ID]
+
+
+def test_a_hold_becomes_a_lease() -> None:
+    one = One()
+    one.holds()
+    assert list(one.rows[HELD]) == [GRID]
+    effects = one.hears(Decided(one.record()))
+    assert said(effects) == [("beta", "DecidedAck")]
+    assert isinstance(effects[0], Persist)
+    assert Realise(GRID, GRID) in effects
+    assert {NoticeDue(GRID), RoomChanged()} == set(one.outcomes)
+    assert (list(one.rows[HELD]), list(one.rows[LEASED])) == ([], [GRID])
+    assert (one.host.holds.rows(), len(one.host.leases.rows())) == ([], 1)
+    assert said(one.hears(Decided(one.record()))) == [("beta", "DecidedAck")], "asked again"
+
+
+def test_a_hold_that_the_grid_did_not_use_ends() -> None:
+    one = One()
+    one.holds()
+    record = record_of(ORDER, {"web-1": B})
+    effects = one.hears(Decided(record))
+    assert Persist((Row(HELD, GRID, None),), Untidied()) in effects
+    assert [e.message for e in effects if isinstance(e, Send)] == [DecidedAck(GRID, 1)]
+    assert (one.host.ledger.free, one.rows[HELD]) == (ROOM, {})
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        pytest.param("unheld", "it places workspaces here that are not held", id="not-held"),
+        pytest.param("beyond", "malformed: a record of workspaces nobody ordered", id="beyond"),
+    ],
+)
+def test_a_record_that_is_refused_is_not_acknowledged(record: str, why: str) -> None:
+    one = One()
+    said_of = one.record()
+    if record == "beyond":
+        one.holds()
+        said_of = record_of(ORDER, {"web-1": one.me, "web-9": B})
+    assert one.hears(Decided(said_of)) == [Note("record.refused", "shop", why)]
+    assert one.host.leases.rows() == []
+
+
+def test_each_message_has_its_answer() -> None:
+    one = One()
+    assert one.holds().held == ("web-1",)
+    assert notes(one.hears(HoldRelease(GRID, ("web-1",)))) == [("hold.released", "web-1")]
+    one.leases()
+    pause = Act(REQUEST, GRID, ADMIN.order(Action.PAUSE, "shop", NOW))
+    (answer, *_) = [e.message for e in one.hears(pause) if isinstance(e, Send)]
+    assert answer == ActReply(REQUEST, "", "")
+    assert [w.power for w in one.host.leases.wanted(GRID)] == [Power.PAUSED]
+    longer = ADMIN.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(60)))
+    answers = [e.message for e in one.hears(LeaseAsk(REQUEST, GRID, longer)) if isinstance(e, Send)]
+    assert answers == [LeaseReply(REQUEST, "")]
+    renew = RoomRenew("nothing", 0)
+    answers = [e.message for e in one.hears(renew) if isinstance(e, Send)]
+    assert answers == [RoomKept("nothing", (), claimed=False)]
+
+
+def test_whoever_claims_is_told_when_what_happens_here_changes_its_room() -> None:
+    one = One()
+    full = msgspec.structs.replace(FACTS, capacity=EACH + EACH)
+    one.host.probed(full)
+    one.leases()
+    order = ADMIN.up(named("big", shop(2)), NOW)
+    claim = RoomClaim(order, ("web-1", "web-2"))
+    part = order_part(grid_id(order))
+    told = [e.message for e in one.hears(claim) if isinstance(e, Send)]
+    assert told == [RoomKept(part, ("web-1",))]
+    one.quote()
+    down = ADMIN.order(Action.DOWN, "shop", NOW)
+    ended = msgspec.structs.replace(one.record(), epoch=2, state=GridState.DOWN, changes=(down,))
+    assert said(one.hears(Decided(ended))) == [("beta", "DecidedAck")], "its room is not free yet"
+    gone = one.keep(one.host.handle(Progressed(GRID, "web-1", Phase.GONE, "", 1), NOW))
+    assert [e.message for e in gone if isinstance(e, Send)] == [RoomKept(part, ("web-1", "web-2"))]
+    later = one.keep(one.host.tick(NOW + CLAIM_S))
+    assert (said(later), len(one.host.claims)) == ([], 0)
+    assert RoomChanged() in one.outcomes
+
+
+# -- what is reported
+
+
+def test_where_workspaces_are() -> None:
+    one = One()
+    one.leases()
+    effects = one.keep(one.host.handle(Progressed(GRID, "web-1", Phase.RUNNING, "ok", 1), NOW + 1))
+    assert notes(effects) == [("workspace.phase", "running ok")]
+    assert one.outcomes == [NoticeDue(GRID)]
+    (status,) = one.host.leases.statuses(GRID)
+    assert (status.phase, status.since_s, status.boot) == (Phase.RUNNING, NOW + 1, 1)
+    assert one.keep(one.host.handle(Cleared(GRID), NOW + 2)) == [], "it is not gone"
+
+
+def test_how_fast_it_saves_is_kept_and_told() -> None:
+    one = One()
+    (save,) = one.keep(one.host.handle(Measured(True, 100 * MIB, 2.0), NOW))
+    assert save == Persist((Row(RATES, "", encode(one.host.rates)),), Untidied())
+    assert one.outcomes == [RoomChanged()]
+    assert one.host.rates.save_bytes_s == 50 * MIB
+    one.start()
+    assert one.host.rates == decode(one.rows[RATES][""], type(one.host.rates))
+    assert one.host.advert(NOW).rates == one.host.rates
+
+
+def test_a_hold_that_could_not_be_saved_is_taken_back() -> None:
+    one = One()
+    one.holds()
+    effects = one.keep(one.host.handle(HoldNotSaved(GRID, ("web-1",), B), NOW))
+    (reply,) = [e.message for e in effects if isinstance(e, Send)]
+    assert isinstance(reply, HoldReply)
+    assert [refusal.constraint for _, refusal in reply.refused] == [Constraint.STORE]
+    assert one.host.ledger.free == ROOM
+
+
+# -- what the stewards say
+
+
+def asked(one: One, now: float) -> Propose:
+    """What a tick asks the stewards."""
+    one.keep(one.host.tick(now))
+    (found,) = [o for o in one.outcomes if isinstance(o, Propose)]
+    return found
+
+
+def test_a_hold_whose_time_is_up_is_a_lease_if_it_was_decided() -> None:
+    one = One()
+    one.holds()
+    deadline = one.host.next_deadline()
+    assert deadline is not None
+    assert (deadline.at_s, deadline.why) == (NOW + HOLD_S, "hold")
+    question = asked(one, NOW + HOLD_S)
+    assert question.purpose == VoidHold(GRID)
+    value = question.change(committed(one.record()))
+    assert value == committed(one.record()), "a decided grid is not voted down"
+    effects = one.keep(one.host.settled(question.purpose, value, NOW + 9))
+    assert said(effects) == [], "nobody told it, nobody is told"
+    assert (len(one.host.leases.rows()), one.host.holds.rows()) == (1, [])
+
+
+def test_a_hold_whose_time_is_up_ends_if_it_was_not_decided() -> None:
+    one = One()
+    one.holds()
+    question = asked(one, NOW + HOLD_S)
+    one.keep(one.host.unsettled(question.purpose, NOW + 9))
+    assert one.host.ledger.free == ROOM - EACH, "it may have been decided"
+    again = asked(one, NOW + 11)
+    value = again.change(b"")
+    assert value == voiding(GRID, NOW + 11)(b"")
+    effects = one.keep(one.host.settled(again.purpose, value, NOW + 11))
+    assert notes(effects) == [("hold.expired", "voted down: nobody committed it in time")]
+    assert (one.host.ledger.free, one.rows[HELD]) == (ROOM, {})
+
+
+def test_what_stewards_say_of_a_lease_is_checked_as_well() -> None:
+    one = One()
+    record = one.leases()
+    one.host.leases.noticed(GRID, 2, NOW + 1)
+    question = asked(one, NOW + 1)
+    rivals = ending(GRID, RIVAL.order(Action.DOWN, "shop", NOW))(committed(record))
+    effects = one.keep(one.host.settled(question.purpose, rivals, NOW + 2))
+    assert notes(effects) == [
+        ("record.refused", "wrong-role: shop belongs to another site's admin than s2's")
+    ]
+    owners = ending(GRID, ADMIN.order(Action.DOWN, "shop", NOW))(committed(record))
+    one.keep(one.host.settled(question.purpose, owners, NOW + 2))
+    assert [w.power for w in one.host.leases.wanted(GRID)] == [Power.GONE]
+
+
+def test_what_others_tell_of_a_grid_reaches_its_lease() -> None:
+    one = One()
+    one.leases()
+    told = Notice(
+        GRID, "shop", ADMIN.signer.key, "s1", 2, GridState.UP, (B,), (("web-1", one.me),), (), (), NOW, 60
+    )  # fmt: skip
+    assert one.host.noticed(B, told, NOW + 1) == []
+    assert asked(one, NOW + 1).purpose == AuditLease(GRID), "somebody knows a newer record"
+    one.host.unheard(B, GRID)
+    assert one.keep(one.host.unsettled(AuditLease(GRID), NOW + 2)) == [], "it asks again anyway"
+
+
+def test_a_life_goes_on_after_a_restart() -> None:
+    one = One()
+    one.leases()
+    one.holds(ADMIN.up(named("other"), NOW))
+    one.start(NOW + 1)
+    one.host.check()
+    assert [row.record.id for row in one.host.leases.rows()] == [GridId(GRID)]
+    assert [row.name for row in one.host.holds.rows()] == ["other"]
+    assert one.host.ledger.free == ROOM - EACH - EACH
+
+
+def test_best_effort_work_leaves_room_to_a_reservation_asked_for_in_time() -> None:
+    one = One()
+    order = ADMIN.order(
+        Action.UP,
+        "shop",
+        NOW,
+        body=encode(shop(1, lease=LeaseTerms(best_effort=True))),
+        valid_s=86400.0,
+    )
+    one.holds(order)
+    assert one.quote().free.memory_bytes == (ROOM - EACH).memory_bytes, "now the room is taken"
+    soon = msgspec.structs.replace(LATER, start_s=NOW + 1)
+    assert one.quote(soon).free.memory_bytes == (ROOM - EACH).memory_bytes
+    assert one.quote(LATER).free.memory_bytes == ROOM.memory_bytes, "by then it is saved to disk"
