@@ -13,7 +13,7 @@ from protocol.requesting.requests import Requests, answered
 from protocol.terms.effects import Deadline, Effect, Persist, Row, Untidied
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PROPOSALS_KEPT
-from protocol.wire.codec import decode, encode
+from protocol.wire.codec import Malformed, decode, encode
 
 Answer = tuple[list[Effect], list[Outcome]]
 
@@ -31,11 +31,17 @@ class Quotes:
 
     def resume(self, rows: dict[str, bytes], now: float) -> list[Effect]:
         """What was quoted in an earlier life still stands; how old it is shows when it is taken up."""
+        effects: list[Effect] = []
         for key in sorted(rows):
-            proposal = decode(rows[key], Proposal)
+            try:
+                proposal = decode(rows[key], Proposal)
+            except Malformed:
+                # Another build wrote it: it is good for minutes, and hosts let go by themselves.
+                effects.append(Persist((Row(TABLE, key, None),), Untidied()))
+                continue
             self._kept[proposal.id] = proposal
             self._requests.refused(_view(proposal))
-        return self.tick(now)
+        return effects + self.tick(now)
 
     def get(self, quote: RequestId) -> Proposal | None:
         """One that can be taken up."""

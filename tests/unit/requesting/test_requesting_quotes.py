@@ -5,9 +5,10 @@ from protocol.requesting.quotes import Quotes
 from protocol.requesting.request import Planned, RequestState
 from protocol.requesting.requests import Requests, answered
 from protocol.sim.people import grid_spec
-from protocol.terms.effects import Effect, Persist, Send
+from protocol.terms.effects import Effect, Persist, Row, Send
 from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.limits import PROPOSALS_KEPT
+from protocol.wire.codec import encode
 
 NOW = 1_000_000.0
 HOST = PeerId("b" * 64)
@@ -93,6 +94,15 @@ def test_after_a_restart_what_is_left_of_them_stands() -> None:
     write(disk, effects)
     assert list(disk) == ["quote-2"]
     assert again.cancel(RequestId("quote-3")) == []
+
+
+def test_one_that_another_build_wrote_is_gone_and_stops_nothing() -> None:
+    _, _, disk = kept(proposal(1), proposal(2))
+    disk["quote-1"] = encode(Row(TABLE, "of another shape", None))
+    again = Quotes(Requests())
+    write(disk, again.resume(dict(disk), NOW + 30))
+    assert [one.id for one in again.all()] == ["quote-2"]
+    assert list(disk) == ["quote-2"]
 
 
 def test_what_cannot_be_kept_is_let_go_and_said() -> None:
