@@ -15,6 +15,7 @@ from overlayd.cli.words import size_of
 from overlayd.config.documents import DocumentError, render
 from overlayd.config.gridfile import load_grid
 from overlayd.config.hostsfile import load_hosts, offers_of, with_digests
+from protocol.capacity.advert import UNPROBED
 from protocol.capacity.quantum import Quantum
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec
@@ -208,7 +209,7 @@ def _live(session: Session) -> tuple[Offer, ...]:
     """What the hosts believed alive told last."""
     rows = session.client.get("/peers", list[PeerRow])
     return tuple(
-        Offer(row.peer, row.name, row.site, row.free, "", "", False, ())
+        Offer(row.peer, row.name, row.site, UNPROBED, row.free)
         for row in rows
         if row.health in ("self", "alive") and row.age_s >= 0
     )

@@ -17,6 +17,7 @@ from overlayd.config.toml_source import parse_toml
 from overlayd.config.typed import read
 from overlayd.config.values import Cpus, Label, Name, Size
 from overlayd.config.yaml_source import parse_yaml
+from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import Architecture, Driver, GridSpec, ImageRef
 from protocol.grid.syntax import label_problem
@@ -129,17 +130,24 @@ def _offers(name: str, keys: HostKeys, spec: GridSpec) -> Iterator[Offer]:
     devices = tuple(sorted(keys.devices.items()))
     for index in range(keys.count):
         host = name if keys.count == 1 else f"{name}-{index + 1}"
+        free = Quantum(int(keys.cpus), int(keys.memory), int(keys.disk), devices)
+        kvm = keys.driver is Driver.KVM
         yield Offer(
             peer=PeerId(host),
             host=host,
             site=str(keys.site),
-            free=Quantum(int(keys.cpus), int(keys.memory), int(keys.disk), devices),
-            architecture=keys.architecture,
-            underlay="",
-            encrypts=keys.encrypts,
+            facts=HostFacts(
+                capacity=free,
+                architecture=keys.architecture,
+                driver=Driver.QEMU if kvm else keys.driver,
+                accelerator=Driver.KVM if kvm else "",
+                accelerator_why="",
+                underlay="",
+                encrypts=keys.encrypts,
+                labels=tuple(str(label) for label in keys.labels),
+            ),
+            free=free,
             images=tuple(digest_of(image.encode()) for image in keys.images),
-            runs_by=("qemu", "kvm") if keys.driver is Driver.KVM else (str(keys.driver),),
-            labels=tuple(str(label) for label in keys.labels),
             coordinate=point(*keys.at_ms) if keys.at_ms else None,
             clashes=tuple(grid for grid in keys.carries if grid in spec.placement.apart),
         )

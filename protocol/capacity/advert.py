@@ -38,7 +38,8 @@ class HostFacts(msgspec.Struct, frozen=True):
     labels: tuple[str, ...] = ()
     """What its configuration says of it. Its devices are part of `capacity`."""
     suspends: bool = True
-    """Whether it can save a machine's memory to disk. Containers cannot be saved."""
+    """Whether it can save a machine's memory to disk. Containers cannot be saved. Where it cannot, best-effort
+    work keeps its room to its end."""
 
     @property
     def runs_by(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import Step
 from protocol.grid.lease import LeaseTime
@@ -34,17 +35,14 @@ class Quote(msgspec.Struct, frozen=True, tag="quote"):
     request: RequestId
     host: str
     site: str
+    facts: HostFacts
+    """Without `accelerator_why`, which is for people and in the advert."""
     free: Quantum
-    architecture: str
-    underlay: str
-    encrypts: bool
     images: tuple[str, ...]
     later: tuple[Step, ...] = ()
     """Free room from now on, whoever asks."""
     refused: Refusal | None = None
     """Why the host would not take it for a reason that is not about room."""
-    runs_by: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
     coordinate: Coordinate | None = None
     clashes: tuple[str, ...] = ()
     """Grids it carries that are to be kept apart from this one, as either says."""
@@ -54,8 +52,6 @@ class Quote(msgspec.Struct, frozen=True, tag="quote"):
     """What it holds for others, not decided yet: in a few seconds it is a lease, or free."""
     kept: Quantum = Quantum()
     """What of its room it keeps for older orders; not in `free`."""
-    suspends: bool = True
-    """Whether it can save a machine to disk; where it cannot, best-effort work keeps its room to its end."""
 
 
 class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):

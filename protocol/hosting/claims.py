@@ -111,7 +111,7 @@ class Claims:
         """Says for how much of what is claimed there is room, to each for whom that changed."""
         effects: list[Effect] = []
         for order, claim in self._rows.items():
-            free = self._ledger.free_for(window(claim.time, now, self._offer().suspends))
+            free = self._ledger.free_for(window(claim.time, now, self._offer().facts.suspends))
             free -= self.kept(order, 0.0, free, now)
             room: list[str] = []
             for name, size in claim.sizes.items():

@@ -175,7 +175,7 @@ class Holds:
         if not 1 <= len(ask.stewards) <= STEWARDS_MOST:
             why = f"{len(ask.stewards)} stewards, 1 to {STEWARDS_MOST} are taken"
             return self._refuse(requester, ask, Constraint.AUTHORITY, why), []
-        yields = spec.lease.best_effort and offer.suspends
+        yields = spec.lease.best_effort and offer.facts.suspends
         time = window(asked(spec, ask.start_s), now, yields)
         if not deployment.commits and not ask.start_s:
             # Its lease may begin as late as the plan ends.

@@ -2,6 +2,8 @@
 
 from typing import assert_never
 
+import msgspec
+
 from protocol.capacity.advert import UNPROBED, Advert, HostFacts, ImageLabel, shapes_in
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
@@ -120,16 +122,11 @@ class Host:
             peer=self._identity.peer,
             host=self._identity.name,
             site=self._identity.site,
+            facts=self._facts,
             free=self.ledger.free,
-            architecture=self._facts.architecture,
-            underlay=self._facts.underlay,
-            encrypts=self._facts.encrypts,
             images=tuple(image.digest for image in self._images),
-            runs_by=self._facts.runs_by,
-            labels=self._facts.labels,
             coordinate=here if known(here) else None,
             refused=self._no_reservations() if start_s else None,
-            suspends=self._facts.suspends,
         )
 
     def advert(self, now: float = 0.0) -> Advert:
@@ -273,7 +270,7 @@ class Host:
         return (effects + self.claims.tell(now) if len(self.claims) else effects), outcomes
 
     def _quote(self, ask: QuoteAsk, now: float) -> Quote:
-        offer = self.offer()
+        offer = self.offer(ask.time.start_s)
         time = window(ask.time, now, self._facts.suspends)
         free = self.ledger.free_for(time, self._displacing(ask.time.start_s, now))
         kept = Quantum()
@@ -283,21 +280,16 @@ class Host:
             request=ask.request,
             host=offer.host,
             site=offer.site,
+            facts=msgspec.structs.replace(offer.facts, accelerator_why=""),
             free=free - kept,
-            architecture=offer.architecture,
-            underlay=offer.underlay,
-            encrypts=offer.encrypts,
             images=offer.images,
             later=self.ledger.room.steps(now, LATER_STEPS),
-            refused=self._no_reservations() if ask.time.start_s else None,
-            runs_by=offer.runs_by,
-            labels=offer.labels,
+            refused=offer.refused,
             coordinate=offer.coordinate,
             clashes=self._taken().apart_from(ask.site, ask.grid, ask.apart),
             hidden=self._surroundings.hidden(),
             held=self.holds.held(),
             kept=kept,
-            suspends=self._facts.suspends,
         )
 
     def _decided(self, sender: PeerId | None, record: GridRecord, now: float) -> Answer:

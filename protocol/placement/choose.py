@@ -208,7 +208,7 @@ def _fields(table: Instance) -> Iterator[list[int] | None]:
         yield [
             host
             for host in hosts
-            if (offers[host].encrypts or not rules.one_site)
+            if (offers[host].facts.encrypts or not rules.one_site)
             and not (offers[host].hidden and rules.tunnels)
         ]
     if rules.one_site or rules.tunnels or "site" in (rules.compact, table.compact):

@@ -11,6 +11,7 @@ from math import inf
 
 import msgspec
 
+from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import Compact, Driver, Encryption, GridSpec, Spread, Strict, Workspace
 from protocol.terms.coordinate import Coordinate, distance_s, known
@@ -24,17 +25,12 @@ class Offer(msgspec.Struct, frozen=True):
     peer: PeerId
     host: str
     site: str
+    facts: HostFacts
     free: Quantum
-    architecture: str
-    underlay: str
-    encrypts: bool
-    images: tuple[str, ...]
+    images: tuple[str, ...] = ()
     """Digests of the images it has."""
     refused: Refusal | None = None
     """Set if the host said no for a reason that is not about room."""
-    runs_by: tuple[str, ...] = ()
-    """Drivers it answers to: `qemu` and `kvm` on hardware virtualisation, otherwise one."""
-    labels: tuple[str, ...] = ()
     coordinate: Coordinate | None = None
     clashes: tuple[str, ...] = ()
     """Grids it carries that must be kept apart from the one asked for."""
@@ -42,8 +38,6 @@ class Offer(msgspec.Struct, frozen=True):
     """Not every host can reach it, so tunnels of grid networks do not leave its site."""
     kept: Quantum = Quantum()
     """Room it keeps for older orders; not in `free`."""
-    suspends: bool = True
-    """It can save machines to disk."""
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -94,7 +88,7 @@ def rules_of(spec: GridSpec, offers: Iterable[Offer] = ()) -> Rules:
         compact=placement.compact,
         strict_compact=Strict.COMPACT in placement.strict and placement.compact is not Compact.NONE,
         within_ms=placement.within_ms,
-        one_site=private and not all(offer.encrypts for offer in offers),
+        one_site=private and not all(offer.facts.encrypts for offer in offers),
         tunnels=bool(spec.networks) and any(offer.hidden for offer in offers),
         least=tuple((c.name, c.least) for c in spec.clusters if c.least < c.count),
     )
@@ -135,6 +129,7 @@ def refusals(
 def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal]:
     """What stops this host, however much room it has."""
     found = []
+    facts = offer.facts
 
     def no(constraint: Constraint, detail: str) -> None:
         found.append(Refusal(constraint, offer.host, detail=detail))
@@ -147,14 +142,14 @@ def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal
         no(Constraint.SITE, "the grid excludes this host")
     if offer.clashes:
         no(Constraint.APART, f"it carries {', '.join(offer.clashes)}, to be kept apart")
-    if workspace.architecture and workspace.architecture != offer.architecture:
-        no(Constraint.ARCHITECTURE, f"it is {offer.architecture}, asked: {workspace.architecture}")
-    if workspace.driver and workspace.driver not in offer.runs_by:
-        by = ", ".join(offer.runs_by) or "nothing it names"
+    if workspace.architecture and workspace.architecture != facts.architecture:
+        no(Constraint.ARCHITECTURE, f"it is {facts.architecture}, asked: {workspace.architecture}")
+    if workspace.driver and workspace.driver not in facts.runs_by:
+        by = ", ".join(facts.runs_by) or "nothing it names"
         no(Constraint.DRIVER, f"it runs guests by {by}, asked: {workspace.driver}")
-    if Driver.LXC in offer.runs_by and (parts := _parts(workspace)):
+    if Driver.LXC in facts.runs_by and (parts := _parts(workspace)):
         no(Constraint.DRIVER, f"its guests are containers, which get no {' and no '.join(parts)}")
-    missing = [label for label in workspace.labels if label not in offer.labels]
+    missing = [label for label in workspace.labels if label not in facts.labels]
     if missing:
         no(Constraint.LABEL, f"it has no label {', '.join(missing)}")
     return found
@@ -191,7 +186,7 @@ def conflict(offer: Offer, other: Offer, rules: Rules) -> Constraint | None:
         return Constraint.COMPACT
     if rules.tunnels and not same_site and (offer.hidden or other.hidden):
         return Constraint.UNDERLAY
-    if rules.one_site and not same_site and not (offer.encrypts and other.encrypts):
+    if rules.one_site and not same_site and not (offer.facts.encrypts and other.facts.encrypts):
         return Constraint.ENCRYPTION
     if rules.within_ms and apart_ms(offer, other) > rules.within_ms:
         return Constraint.DISTANCE

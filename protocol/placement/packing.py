@@ -321,7 +321,7 @@ class Packing:
         if conflict(offer, offer, rules):
             self._barred[host] = True
         by_host = rules.within_ms or (rules.strict_compact and rules.compact == "host")
-        like = host if by_host else (offer.site, offer.encrypts, offer.hidden)
+        like = host if by_host else (offer.site, offer.facts.encrypts, offer.hidden)
         if like in self._barred_by:
             return
         self._barred_by[like] = None

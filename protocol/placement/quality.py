@@ -39,7 +39,7 @@ def site_degree(site: str, prefer: tuple[str, ...]) -> float:
 def label_degree(workspace: Workspace, offer: Offer) -> float:
     """The share of preferred labels that a host has. The workspace must prefer some."""
     wanted = workspace.preferred_labels
-    return sum(label in offer.labels for label in wanted) / len(wanted)
+    return sum(label in offer.facts.labels for label in wanted) / len(wanted)
 
 
 def degree(

@@ -109,19 +109,14 @@ class Attempt:
             peer=sender,
             host=candidate.name,
             site=candidate.site,
+            facts=quote.facts,
             free=quote.free,
-            architecture=quote.architecture,
-            underlay=quote.underlay,
-            encrypts=quote.encrypts,
             images=quote.images,
             refused=quote.refused,
-            runs_by=quote.runs_by,
-            labels=quote.labels,
             coordinate=quote.coordinate,
             clashes=quote.clashes,
             hidden=quote.hidden,
             kept=quote.kept,
-            suspends=quote.suspends,
         )
         if quote.held + quote.kept != Quantum():
             self._ahead[sender] = quote.held + quote.kept
@@ -187,7 +182,7 @@ class Attempt:
         return [now, *sorted(at_s for at_s in times if now < at_s <= last_s)][:STARTS_TRIED]
 
     def _at(self, offer: Offer, start_s: float) -> Offer:
-        time = window(asked(self._deployment.spec, start_s), start_s, offer.suspends)
+        time = window(asked(self._deployment.spec, start_s), start_s, offer.facts.suspends)
         free = self._rooms[offer.peer].for_lease(time.start_s, time.end_s, time.kept_until_s)
         return msgspec.structs.replace(offer, free=free)
 
@@ -396,7 +391,7 @@ class Attempt:
             state=GridState.UP,
             order=order,
             stewards=self.stewards,
-            hosts=tuple(HostRef(o.peer, o.host, o.site, o.underlay) for o in offers),
+            hosts=tuple(HostRef(o.peer, o.host, o.site, o.facts.underlay) for o in offers),
             assignments=tuple(Assignment(w.name, self._held[w.name]) for w in members),
             vnis=self._vnis(),
             start_s=self.start_s,

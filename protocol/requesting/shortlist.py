@@ -40,20 +40,14 @@ class Candidate(msgspec.Struct, frozen=True):
 
 def told_by(peer: PeerId, name: str, site: str, advert: Advert) -> Offer:
     """An advert as an offer."""
-    facts = advert.facts
     return Offer(
         peer=peer,
         host=name,
         site=site,
+        facts=advert.facts,
         free=advert.free,
-        architecture=facts.architecture,
-        underlay=facts.underlay,
-        encrypts=facts.encrypts,
         images=tuple(image.digest for image in advert.images),
-        runs_by=facts.runs_by,
-        labels=facts.labels,
         coordinate=advert.here if known(advert.here) else None,
-        suspends=facts.suspends,
     )
 
 

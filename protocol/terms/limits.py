@@ -208,8 +208,8 @@ PROPOSALS_KEPT = 64
 SIGNATURES_REMEMBERED = 4096
 """Good signatures of orders and their chains: four times the workspaces a host carries, 400 KiB."""
 ORDERS_READ_BYTES = 16 << 20
-"""Grids that stay parsed after they were read from orders: all that a host carries, and those being placed on it. A
-thousand small ones take 2 MiB."""
+"""Grids that stay parsed after they were read from orders: all that a host carries, and those being placed on
+it. A thousand small ones take 2 MiB."""
 
 # What one peer may say (peering/quarantine.py): far above what an honest peer says in its busiest moment, so
 # that no honest burst ever trips a limit, and low enough that one member's flood costs a few percent of a core.

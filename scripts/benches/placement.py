@@ -28,6 +28,7 @@ from statistics import median
 import highspy
 import msgspec
 
+from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.grid.expand import workspaces
 from protocol.grid.model import (
@@ -78,19 +79,16 @@ def hosts(dice: Random, count: int, sites: int = 3) -> tuple[Offer, ...]:
     for index in range(count):
         cpus = dice.choice((4, 8, 16, 32)) * dice.uniform(0.2, 1)
         site = dice.randrange(sites)
+        memory_bytes = int(cpus * dice.choice((1, 2, 4, 8))) * GIB
+        free = Quantum(int(cpus * 2) * 500, memory_bytes, 1000 * GIB)
+        labels = ("ssd",) if dice.random() < 0.4 else ()
         made.append(
             Offer(
                 peer=PeerId(f"h{index}"),
                 host=f"h{index}",
                 site=f"s{site}",
-                free=Quantum(
-                    int(cpus * 2) * 500, int(cpus * dice.choice((1, 2, 4, 8))) * GIB, 1000 * GIB
-                ),
-                architecture="x86_64",
-                underlay="",
-                encrypts=True,
-                images=(),
-                labels=("ssd",) if dice.random() < 0.4 else (),
+                facts=HostFacts(free, "x86_64", "qemu:///embed", "kvm", "", "", True, labels),
+                free=free,
                 coordinate=point(site * 20.0, dice.uniform(0, 12)),
             )
         )
@@ -408,7 +406,8 @@ def _whole_hosts(dice: Random, count: int) -> tuple[Offer, ...]:
         cpus = dice.choice((8, 16, 32))
         memory = cpus * dice.choice((2, 4, 4, 8))
         free = Quantum(cpus * 1000, memory * GIB, 1000 * GIB)
-        made.append(Offer(PeerId(f"h{index}"), f"h{index}", "s", free, "x86_64", "", True, ()))
+        facts = HostFacts(free, "x86_64", "qemu:///embed", "kvm", "", "", True)
+        made.append(Offer(PeerId(f"h{index}"), f"h{index}", "s", facts, free))
     return tuple(made)
 
 

@@ -2,6 +2,7 @@
 
 from random import Random
 
+from protocol.capacity.advert import HostFacts
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import Step
@@ -76,16 +77,19 @@ def placing(order: SignedOrder | None, spec: GridSpec | None = None) -> Placing:
     return Placing(REQUEST, deployment, order, world, Random(3), NOW)
 
 
+def facts(peer: PeerId) -> HostFacts:
+    """What was probed of a host."""
+    return HostFacts(ROOM, "x86_64", "qemu:///embed", "kvm", "", NAMES[peer], True)
+
+
 def quote(peer: PeerId, free: Quantum = ROOM, later: tuple[Step, ...] = ()) -> Quote:
     """A host's word on its room."""
     return Quote(
         request=REQUEST,
         host=NAMES[peer],
         site=SITES[peer],
+        facts=facts(peer),
         free=free,
-        architecture="x86_64",
-        underlay=NAMES[peer],
-        encrypts=True,
         images=(),
         later=later or (Step(0.0, free),),
     )
@@ -93,7 +97,7 @@ def quote(peer: PeerId, free: Quantum = ROOM, later: tuple[Step, ...] = ()) -> Q
 
 def offer(peer: PeerId, free: Quantum = ROOM) -> Offer:
     """The same, as the host's own."""
-    return Offer(peer, NAMES[peer], SITES[peer], free, "x86_64", NAMES[peer], True, ())
+    return Offer(peer, NAMES[peer], SITES[peer], facts(peer), free)
 
 
 def claims(ledger: Ledger) -> Claims:

@@ -326,7 +326,9 @@ def test_best_effort_work_keeps_its_room_to_its_end_where_it_cannot_be_suspended
     for suspends, busy_s in ((True, USEFUL_S), (False, 1000 + SLACK_S + CLEAR_S)):
         room = Quantum(500, 1024 * MIB, 1024 * MIB)
         holds, ledger = host(room)
-        here = msgspec.structs.replace(offer(A, room), suspends=suspends)
+        here = offer(A, room)
+        facts = msgspec.structs.replace(here.facts, suspends=suspends)
+        here = msgspec.structs.replace(here, facts=facts)
         effects, _ = holds.ask(B, ask("web-1", order=order), FREE, here, NOW)
         row = holds.row(grid_id(order))
         assert row is not None

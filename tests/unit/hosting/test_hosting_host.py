@@ -76,7 +76,9 @@ from protocol.wire.codec import decode, encode
 
 ROOM = Quantum(4000, 1024 * MIB, 4096 * MIB)
 REQUEST = RequestId("request")
-FACTS = HostFacts(ROOM, "x86_64", "qemu:///embed", "kvm", "", "192.0.2.1", True, ("ssd",))
+FACTS = HostFacts(
+    ROOM, "x86_64", "qemu:///embed", "kvm", "it was tried", "192.0.2.1", True, ("ssd",)
+)
 IMAGE = ImageLabel("tiny", Digest("f" * 64), 1)
 EACH = Quantum(500, 128 * MIB, 0)
 ORDER = ADMIN.up(shop(1), NOW)
@@ -224,6 +226,8 @@ def test_a_quote() -> None:
     assert (quote.held, quote.kept, quote.refused) == (Quantum(), Quantum(), None)
     assert (quote.clashes, quote.hidden, quote.coordinate) == ((), False, None)
     assert quote.images == (IMAGE.digest,)
+    assert quote.facts == msgspec.structs.replace(FACTS, accelerator_why=""), "that is for people"
+    assert quote.facts.runs_by == ("qemu", "kvm")
     one.around.behind_nat, one.around.place = True, point(3.0)
     assert (one.quote().hidden, one.quote().coordinate) == (True, point(3.0))
     one.holds()

@@ -1,5 +1,8 @@
 """Grids and hosts for the tests of placement, written short."""
 
+import msgspec
+
+from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef, PlacementSpec
 from protocol.placement.fit import Offer
@@ -31,16 +34,18 @@ def host(
         peer=PeerId(f"key of {name}"),
         host=name,
         site=site,
+        facts=HostFacts(free, "x86_64", "qemu:///embed", "kvm", "", name, encrypts, labels),
         free=free,
-        architecture="x86_64",
-        underlay=name,
-        encrypts=encrypts,
         images=images,
-        runs_by=("qemu", "kvm"),
-        labels=labels,
         coordinate=point(*at_ms) if at_ms is not None else None,
         clashes=clashes,
     )
+
+
+def probed(offer: Offer, **facts: object) -> Offer:
+    """The same of a host of which something else was probed."""
+    changed = msgspec.structs.replace(offer.facts, **facts)
+    return msgspec.structs.replace(offer, facts=changed)
 
 
 def cluster(

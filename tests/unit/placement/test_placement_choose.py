@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum, total
 from protocol.grid.model import Encryption, GridSpec, ImageRef, NetworkSpec, Workspace
 from protocol.placement.choose import Choice, choose
@@ -32,14 +33,13 @@ def offer(
     images: int = 0,
     hidden: bool = False,
 ) -> Offer:
+    room = Quantum(8000, memory_mib * MIB, 0)
     return Offer(
         peer=PeerId(f"key of {host}"),
         host=host,
         site=site,
-        free=Quantum(8000, memory_mib * MIB, 0),
-        architecture="x86_64",
-        underlay=host,
-        encrypts=encrypts,
+        facts=HostFacts(room, "x86_64", "qemu:///embed", "kvm", "", host, encrypts),
+        free=room,
         images=(IMAGE.digest,) * images,
         hidden=hidden,
     )
@@ -84,7 +84,7 @@ def test_never_over_commits_and_always_accounts_for_everything(
         assert not here or not rules.sites or each.site in rules.sites
     if rules.one_site:
         used = [o for o in offers if o.peer in choice.placed.values()]
-        assert len({o.site for o in used}) <= 1 or all(o.encrypts for o in used)
+        assert len({o.site for o in used}) <= 1 or all(o.facts.encrypts for o in used)
     for unplaced in choice.unplaced:
         assert len(unplaced.refusals) == len(offers)
 
@@ -133,7 +133,9 @@ def test_one_host_in_the_clear_does_not_confine_those_that_encrypt() -> None:
 def test_holds_at_two_sites_are_only_added_to_by_hosts_that_encrypt() -> None:
     offers = (offer("old", "s1", encrypts=False), offer("a", "s2", 128), offer("b", "s3", 128))
     kept = {"web-1": offers[1].peer, "web-2": offers[2].peer}
-    full = tuple(msgspec.structs.replace(o, free=Quantum()) if o.encrypts else o for o in offers)
+    full = tuple(
+        msgspec.structs.replace(o, free=Quantum()) if o.facts.encrypts else o for o in offers
+    )
     choice = choose(some(3), full, Rules(one_site=True), kept, Random(1))
     assert [u.workspace.name for u in choice.unplaced] == ["web-3"]
 

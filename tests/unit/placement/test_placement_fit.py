@@ -1,7 +1,7 @@
 """Does it fit: every rule by itself, and how far hosts are apart."""
 
 import pytest
-from asking import GIB, cluster, grid, host, point
+from asking import GIB, cluster, grid, host, point, probed
 from msgspec.structs import replace
 
 from protocol.grid.expand import workspaces
@@ -45,7 +45,7 @@ def test_what_a_workspace_asks_of_its_host(keys: dict[str, object], constraint: 
 
 def test_a_container_is_what_its_image_makes_it() -> None:
     """libvirt's driver would refuse to start one with more (overlayd/adapters/libvirt/README.md)."""
-    offer = replace(host("h1"), runs_by=("lxc",))
+    offer = probed(host("h1"), driver="lxc:///", accelerator="none")
     disk, card = {"mounts": (Mount("data", "/srv"),)}, {"networks": ("lan",)}
     for keys, said in [
         ({}, []),
@@ -133,7 +133,7 @@ def test_two_hosts_of_one_grid(
 
 def test_in_the_clear_only_at_one_site() -> None:
     spec = GridSpec("g", (cluster(),), networks=(NetworkSpec("lan", "10.0.0.0/24"),))
-    clear = replace(FAR, encrypts=False)
+    clear = probed(FAR, encrypts=False)
     asked = rules_of(spec, (A, clear))
     assert conflict(A, clear, asked) is Constraint.ENCRYPTION
     assert conflict(A, B, asked) is None

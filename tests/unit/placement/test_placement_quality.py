@@ -1,7 +1,7 @@
 """The objective: degrees from 0 to 1 that mean what they say, and room that is worth what it can hold."""
 
 import pytest
-from asking import GIB, cluster, grid, host, point
+from asking import GIB, cluster, grid, host, point, probed
 from msgspec.structs import replace
 
 from protocol.grid.expand import workspaces
@@ -43,7 +43,7 @@ def test_how_far_preferences_are_met(
 
 def test_labels_that_are_preferred() -> None:
     spec = grid(cluster(count=2, preferred_labels=("ssd", "fast")))
-    half, all_ = replace(A, labels=("ssd",)), replace(B, labels=("fast", "ssd"))
+    half, all_ = probed(A, labels=("ssd",)), probed(B, labels=("fast", "ssd"))
     assert met(spec, half, all_) == pytest.approx(0.75)
 
 

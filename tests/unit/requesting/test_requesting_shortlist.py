@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from negotiating import ADMIN, AUTHORITY, MIB, NOW, REQUEST
 
+from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import Quote, QuoteAsk
 from protocol.grid.expand import workspaces
@@ -20,11 +21,12 @@ from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import PeerId
 
 ROOM, FULL = Quantum(4000, 4096 * MIB, 1 << 40), Quantum(0, 0, 1 << 40)
+FACTS = HostFacts(ROOM, "x86_64", "qemu:///embed", "kvm", "", "192.0.2.1", True)
 
 
 def host(number: int, free: Quantum = ROOM, told: bool = True) -> Candidate:
     peer, name = PeerId(f"{number:064x}"), f"h{number}"
-    offer = Offer(peer, name, "s1", free, "x86_64", name, True, ())
+    offer = Offer(peer, name, "s1", FACTS, free)
     return Candidate(peer, name, "s1", offer if told else None)
 
 
@@ -100,7 +102,7 @@ def _peers(effects: list[Effect]) -> list[PeerId]:
 
 
 def _quote(peer: PeerId, free: Quantum) -> Quote:
-    return Quote(REQUEST, peer[-4:], "s1", free, "x86_64", peer, True, ())
+    return Quote(REQUEST, peer[-4:], "s1", FACTS, free, ())
 
 
 @pytest.mark.parametrize(("count", "enough"), [(8, True), (9, False)])
