@@ -71,20 +71,20 @@ class Attempt:
 
     # -- quotes
 
-    def ask(self) -> list[Effect]:
+    def request_quotes(self) -> list[Effect]:
         """Asks the first lot of hosts for a quote."""
-        return self._ask(tuple(self._asked))
+        return self._requests(tuple(self._asked))
 
     def widen(self) -> list[Effect]:
         """Asks all others, too; nothing if there are none."""
         more = others(self._candidates, self._asked, self._deployment.workspaces, self._dice)
         self._candidates = ()
         self._asked |= {candidate.peer: candidate for candidate in more}
-        return self._ask(tuple(candidate.peer for candidate in more))
+        return self._requests(tuple(candidate.peer for candidate in more))
 
-    def _ask(self, peers: tuple[PeerId, ...]) -> list[Effect]:
+    def _requests(self, peers: tuple[PeerId, ...]) -> list[Effect]:
         deployment = self._deployment
-        ask = QuoteAsk(
+        request = QuoteAsk(
             self._request,
             deployment.owner_site,
             asked(deployment.spec, self.start_s),
@@ -93,7 +93,7 @@ class Attempt:
             deployment.order,
             deployment.issued_at_s,
         )
-        return [Send(peer, ask, self._request) for peer in peers]
+        return [Send(peer, request, self._request) for peer in peers]
 
     @property
     def candidates(self) -> int:

@@ -137,16 +137,16 @@ class Placing(Request):
             return self._fail([f"cannot make {self.grid}: {fault}"], now)
         asks = self._surroundings.detail(self.deployment.spec.placement.sites, now)
         if not asks:
-            return self._ask(now)
+            return self._request_quotes(now)
         self._enter(Stage.ASKING_SITES, now + DETAIL_WITHIN_S)
         self.tell(now, f"asking {counted(len(asks), 'site')} for hosts")
         return asks
 
-    def _ask(self, now: float) -> list[Effect]:
+    def _request_quotes(self, now: float) -> list[Effect]:
         self._attempt = self._begin_attempt()
         self._enter(Stage.QUOTING, now + QUOTE_WITHIN_S)
         self.tell(now, f"asking {counted(self._attempt.candidates, 'host')} for quotes")
-        return self._attempt.ask()
+        return self._attempt.request_quotes()
 
     def quote(self, sender: PeerId, quote: Quote, now: float) -> Answer:
         """A host's word. When all have spoken it goes on."""
@@ -411,7 +411,7 @@ class Placing(Request):
             case Stage.HEARING:
                 return self.begin(now, self._again, tuple(self._no_grid))
             case Stage.ASKING_SITES:
-                return self._ask(now), []
+                return self._request_quotes(now), []
             case Stage.QUOTING:
                 return self._choose(now)
             case Stage.HOLDING:

@@ -52,7 +52,7 @@ class Redeeming(Placing):
         now: float,
     ) -> None:
         self.proposal = proposal
-        self.asked = False
+        self.holds_requested = False
         """Whether hosts were asked to hold it: then nothing is left of a plan that they held."""
         self._let_go: dict[PeerId, None] = {}
         """Hosts whose part of the plan an attempt of this request took the place of."""
@@ -67,13 +67,13 @@ class Redeeming(Placing):
     def _sure(self) -> Iterable[PeerId]:
         return self.proposal.placed.values()
 
-    def _ask(self, now: float) -> list[Effect]:
-        return super()._ask(now) + self._attempt.widen()
+    def _request_quotes(self, now: float) -> list[Effect]:
+        return super()._request_quotes(now) + self._attempt.widen()
 
     @property
     def spent(self) -> bool:
         """Whether a plan that was held is at its end: it was asked for, or is wanted no more."""
-        return self.asked or self.state is RequestState.CANCELLED
+        return self.holds_requested or self.state is RequestState.CANCELLED
 
     def _choose(self, now: float) -> Answer:
         """Everybody has spoken, or had time to."""
@@ -90,7 +90,7 @@ class Redeeming(Placing):
             return self._not_as_quoted(found, now), []
         self.placement = self.proposal.placement
         self.tell(now, f"as quoted: {placement_words(self.placement)}")
-        self.asked = True
+        self.holds_requested = True
         return self._hold(Choice(dict(placed)), self.order, now)
 
     def _held_or_refill(self, now: float) -> Answer:
@@ -126,6 +126,6 @@ class Redeeming(Placing):
                 lines.append(
                     "  would work: `overlayctl plan --quote` again when there is more room"
                 )
-        if self.proposal.held and not self.asked:
+        if self.proposal.held and not self.holds_requested:
             lines.append(f"  what can be held of it still is, as {self.proposal.id}")
         return released + self._fail(lines, now)
