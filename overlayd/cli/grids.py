@@ -19,7 +19,7 @@ from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
 from protocol.node.rows import GridRow, WorkspaceRow
 from protocol.requesting.request import UNENDED, RequestState, RequestView
-from protocol.requesting.surroundings import Stage
+from protocol.requesting.transitions import Stage
 from protocol.terms.quantities import counted, format_duration
 
 Grid = Annotated[str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)]

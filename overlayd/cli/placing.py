@@ -21,7 +21,7 @@ from protocol.grid.record import GridState, HoldTerms
 from protocol.node.rows import GridRow
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import RequestState
-from protocol.requesting.surroundings import Stage
+from protocol.requesting.transitions import Stage
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PLAN_HOLD_LEAST_S, PLAN_HOLD_MOST_S, QUEUE_S
 from protocol.terms.quantities import counted, format_duration, parse_duration

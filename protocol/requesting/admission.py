@@ -10,11 +10,13 @@ from protocol.grid.record import GridState, order_part
 from protocol.requesting.events import PlanAsked
 from protocol.requesting.host_directory import HostDirectory
 from protocol.requesting.placing import Placing
+from protocol.requesting.policies import Policy
 from protocol.requesting.queue import Queue
 from protocol.requesting.quotes import Quotes
 from protocol.requesting.quoting import Quoting
 from protocol.requesting.redeeming import Redeeming
 from protocol.requesting.requests import Requests, answered
+from protocol.requesting.steps import Look, Reason
 from protocol.requesting.surroundings import Surroundings
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect
@@ -59,13 +61,8 @@ class Admission:
             return self._no(request, kind, spec.name, (str(error),), now)
         if unknown := self._heard.unknown_image(spec, self._images(), now):
             return self._no(request, kind, spec.name, unknown, now)
-        placing: Placing
-        if event.keep:
-            placing = Quoting(request, deployment, None, self._surroundings, self._dice, now)
-        else:
-            placing = Placing(request, deployment, None, self._surroundings, self._dice, now)
-        self._requests.add(placing)
-        return placing.begin(now)
+        quoting = Quoting(request, deployment, holds=False) if event.keep else None
+        return self._add(request, deployment, None, now, quoting).begin(now)
 
     def up(self, request: RequestId, signed: SignedOrder, quote: str, now: float) -> Answer:
         """A grid; of a quote, exactly that. Untrusted."""
@@ -83,9 +80,7 @@ class Admission:
         if quote:
             return self._take(request, deployment, signed, RequestId(quote), now)
         if not deployment.spec.lease.best_effort:
-            placing = Placing(request, deployment, signed, self._surroundings, self._dice, now)
-            self._requests.add(placing)
-            return placing.begin(now, self._older(signed))
+            return self._add(request, deployment, signed, now).begin(now, self._first(signed))
         if self._waiting.full:
             full = f"{QUEUED_MOST} requests wait at this peer already, as many as it keeps"
             return self._no(request, "up", name, (full, "  would work: another peer"), now)
@@ -104,11 +99,10 @@ class Admission:
         lines = _exists(there)
         if order_part(there.grid) != deployment.order:
             return self._no(request, "up", deployment.name, lines, now)
-        placing = Placing(request, deployment, signed, self._surroundings, self._dice, now)
-        self._requests.add(placing)
+        placing = self._add(request, deployment, signed, now)
         if (proposal := self._proposals.get(RequestId(quote))) is not None:
             self._proposals.taken(proposal, request)
-        return placing.look(list(lines), now)
+        return placing.look(Look(Reason.NAME_IS_UP, lines), now)
 
     def hold(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
         """A plan that is held. Untrusted."""
@@ -120,9 +114,8 @@ class Admission:
             lines = (full, "  would work: another peer, or `overlayctl request cancel` of one")
         if lines:
             return self._no(request, "hold", name, lines, now)
-        quoting = Quoting(request, deployment, signed, self._surroundings, self._dice, now)
-        self._requests.add(quoting)
-        return quoting.begin(now)
+        quoting = Quoting(request, deployment, holds=True)
+        return self._add(request, deployment, signed, now, quoting).begin(now)
 
     def _in_the_way(self, deployment: Deployment, quote: str, now: float) -> tuple[str, ...]:
         """Why nothing of that name can be placed now, and what would work; empty if it can be tried."""
@@ -159,11 +152,10 @@ class Admission:
                 f"cannot make {name}: there is no quote {quote} at this peer, or its time is up",
                 "  would work: `overlayctl plan --quote` again",
             )
-            if not self._older(signed):
+            if self._first(signed) is None:
                 return self._no(request, "up", name, lines, now)
-            placing = Placing(request, deployment, signed, self._surroundings, self._dice, now)
-            self._requests.add(placing)
-            return placing.begin(now, True, lines)
+            placing = self._add(request, deployment, signed, now)
+            return placing.begin(now, Look(Reason.CANNOT_BEGIN, lines))
         if proposal.spec != deployment.spec:
             lines = (
                 f"cannot make {name}: the order is not for the grid that {quote} was made for",
@@ -177,11 +169,21 @@ class Admission:
             )
             return self._no(request, "up", name, lines, now)
         self._proposals.taken(proposal, request)
-        taking = Redeeming(
-            request, deployment, signed, proposal, self._surroundings, self._dice, now
-        )
-        self._requests.add(taking)
-        return taking.begin(now, self._older(signed))
+        taking = self._add(request, deployment, signed, now, Redeeming(deployment, proposal))
+        return taking.begin(now, self._first(signed))
+
+    def _add(
+        self,
+        request: RequestId,
+        deployment: Deployment,
+        order: SignedOrder | None,
+        now: float,
+        policy: Policy | None = None,
+    ) -> Placing:
+        surroundings, dice = self._surroundings, self._dice
+        placing = Placing(request, deployment, order, surroundings, dice, now, policy)
+        self._requests.add(placing)
+        return placing
 
     def running(self, key: str) -> Placing | None:
         """The request that places a grid of that owner and name."""
@@ -190,9 +192,10 @@ class Admission:
                 return placing
         return None
 
-    def _older(self, signed: SignedOrder) -> bool:
-        """Whether an earlier life of this peer may have been given that order."""
-        return read_order(signed).issued_at_s < self._heard.born_s
+    def _first(self, signed: SignedOrder) -> Look | None:
+        """What comes first: an earlier life of this peer may have been given that order."""
+        older = read_order(signed).issued_at_s < self._heard.born_s
+        return Look(Reason.GIVEN_BEFORE) if older else None
 
     def _no(
         self, request: RequestId, kind: str, grid: str, lines: tuple[str, ...], now: float

@@ -6,7 +6,7 @@ reason is not asked again in this attempt. A host that does not answer may hold 
 told to let go.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -33,6 +33,19 @@ from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
 from protocol.trust.order import SignedOrder
 
 
+class Opening(msgspec.Struct, frozen=True):
+    """How an attempt begins."""
+
+    sure: tuple[PeerId, ...] = ()
+    """Hosts that are asked for a quote whatever the lot says."""
+    everybody: bool = False
+    """Whether all others are asked at once, too."""
+    start_s: float | None = None
+    """When the lease is to begin; None: as the order says."""
+    instead: GridId = GridId("")
+    """The grid id of a held plan whose place the holds take."""
+
+
 class Attempt:
     """Who was asked, what they offered, what they hold."""
 
@@ -44,13 +57,12 @@ class Attempt:
         candidates: tuple[Candidate, ...],
         stewards: tuple[PeerId, ...],
         dice: Dice,
-        sure: Iterable[PeerId] = (),
+        opening: Opening,
     ) -> None:
-        """`sure` are asked first, whatever the lot."""
         self._request, self._deployment, self._dice = request, deployment, dice
         self.grid, self.stewards = grid, stewards
         self._candidates = candidates
-        wanted = dict.fromkeys(sure)
+        wanted = dict.fromkeys(opening.sure)
         surely = [c for c in candidates if c.peer in wanted] if wanted else []
         first = shortlist(candidates, deployment.spec, deployment.workspaces, dice)
         self._asked = {candidate.peer: candidate for candidate in (*surely, *first)}
@@ -58,10 +70,10 @@ class Attempt:
         self._rooms: dict[PeerId, Room] = {}
         self._ahead: dict[PeerId, Quantum] = {}
         """By host, what it holds for others, and keeps for older ones."""
-        self.start_s = deployment.spec.lease.start_s
+        own_s = deployment.spec.lease.start_s
+        self.start_s = own_s if opening.start_s is None else opening.start_s
         """When the lease is to begin; 0: now, or with a deadline not chosen yet."""
-        self.instead = GridId("")
-        """A plan whose holds become these."""
+        self._everybody, self._instead = opening.everybody, opening.instead
         self._held: dict[str, PeerId] = {}
         self._waiting: dict[str, PeerId] = {}
         self._sizes: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
@@ -72,8 +84,9 @@ class Attempt:
     # -- quotes
 
     def request_quotes(self) -> list[Effect]:
-        """Asks the first lot of hosts for a quote."""
-        return self._requests(tuple(self._asked))
+        """Asks the first lot of hosts for a quote, and the others, if everybody is asked at once."""
+        requests = self._requests(tuple(self._asked))
+        return requests + self.widen() if self._everybody else requests
 
     def widen(self) -> list[Effect]:
         """Asks all others, too; nothing if there are none."""
@@ -325,7 +338,7 @@ class Attempt:
                     vnis,
                     self._deployment.hold_s,
                     self.start_s,
-                    self.instead,
+                    self._instead,
                 ),
                 self._request,
             )

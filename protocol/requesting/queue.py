@@ -2,6 +2,8 @@
 
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.outcomes import Outcome
+from protocol.requesting.placing import Placing
+from protocol.requesting.policies import Plain
 from protocol.requesting.queueing import TABLE, QueuedRow, Queueing, QueueNotSaved
 from protocol.requesting.requests import Requests, answered
 from protocol.requesting.surroundings import Surroundings
@@ -35,12 +37,9 @@ class Queue:
         self, request: RequestId, deployment: Deployment, signed: SignedOrder, now: float
     ) -> list[Effect]:
         """One more; it is tried at once."""
-        queueing = Queueing(request, deployment, signed, self._surroundings, self._dice, now)
-        self._requests.add(queueing)
-        self._queued[request] = None
-        self._line_up()
+        placing = self._take(request, deployment, signed, now)
         row = Row(TABLE, request, encode(QueuedRow(signed, now)))
-        return [*queueing.start(now), Persist((row,), QueueNotSaved(request))]
+        return [*placing.start(now), Persist((row,), QueueNotSaved(request))]
 
     def resume(self, rows: dict[str, bytes], now: float) -> list[Effect]:
         """Requests that waited when this peer last ran wait on."""
@@ -56,38 +55,41 @@ class Queue:
                 self._requests.refused(answered(request, "up", name, lines, now))
                 effects.append(Persist((Row(TABLE, key, None),), Untidied()))
                 continue
-            queueing = Queueing(
-                request, deployment, row.order, self._surroundings, self._dice, row.asked_s
-            )
-            self._requests.add(queueing)
-            self._queued[request] = None
-            queueing.resumed()
-            self._line_up()
-            effects += queueing.start(now)
+            effects += self._take(request, deployment, row.order, row.asked_s).resume(now)
         return effects
+
+    def _take(
+        self, request: RequestId, deployment: Deployment, order: SignedOrder, asked_s: float
+    ) -> Placing:
+        policy = Plain(holds=True, queueing=Queueing(order, self._dice))
+        surroundings, dice = self._surroundings, self._dice
+        placing = Placing(request, deployment, order, surroundings, dice, asked_s, policy)
+        self._requests.add(placing)
+        self._queued[request] = None
+        self._line_up()
+        return placing
 
     def not_saved(self, event: QueueNotSaved, now: float) -> Answer:
         """A request that cannot be kept is answered no; one that is decided needs not be kept."""
-        running = self._requests.running(event.request)
-        if isinstance(running, Queueing) and running.record is None:
-            return running.failed(event.why, now), []
+        waits = self._requests.queued(event.request)
+        if waits is not None and waits.record is None:
+            return waits.unsaved(event.why, now), []
         return [], []
 
     def room_changed(self, now: float, here: bool) -> None:
         """This host has other room than before, or tells of more: who waits may try."""
         for request in self._queued:
-            running = self._requests.running(request)
-            if isinstance(running, Queueing):
-                running.woken(now, here)
+            if (waits := self._requests.queued(request)) is not None:
+                waits.woken(now, here)
 
     def tidy(self) -> list[Effect]:
         """What waits no more leaves the queue."""
         left = [
             request
             for request in self._queued
-            if not isinstance(running := self._requests.running(request), Queueing)
-            or not running.running
-            or running.record is not None
+            if (waits := self._requests.queued(request)) is None
+            or not waits.running
+            or waits.record is not None
         ]
         for request in left:
             del self._queued[request]
@@ -99,6 +101,5 @@ class Queue:
     def _line_up(self) -> None:
         first: dict[KeyId, RequestId] = {}
         for request in self._queued:
-            running = self._requests.running(request)
-            if isinstance(running, Queueing):
-                running.line_up(first.setdefault(running.deployment.owner, request) == request)
+            if (waits := self._requests.queued(request)) is not None:
+                waits.line_up(first.setdefault(waits.deployment.owner, request) == request)

@@ -7,7 +7,6 @@ its way, nothing is held longer. What is on disk here serves only who wants to t
 from protocol.contract.outcomes import Outcome
 from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import TABLE, Proposal, ProposalNotSaved, release
-from protocol.requesting.redeeming import Redeeming
 from protocol.requesting.request import RequestState, RequestView
 from protocol.requesting.requests import Requests, answered
 from protocol.terms.effects import Deadline, Effect, Persist, Row, Untidied
@@ -105,7 +104,7 @@ class Quotes:
             if isinstance(taking, Placing) and taking.running and taking.record is None:
                 continue
             del self._taken[quote]
-            if isinstance(taking, Redeeming) and not taking.spent:
+            if isinstance(taking, Placing) and not taking.spent:
                 continue
             proposal = self._kept.get(quote)
             if proposal is None:

@@ -4,58 +4,79 @@ A quote binds nobody. A held plan is real promises, asked for under an order tha
 so whoever has it, also this peer, can make no grid of it without its owner's `up`.
 """
 
+from collections.abc import Iterable
+
+from protocol.contract.authority import Deployment
 from protocol.placement.choose import Choice
-from protocol.requesting.placing import Answer, Placing
+from protocol.requesting.attempt import Attempt, Opening
+from protocol.requesting.policies import refilled, suffices
 from protocol.requesting.proposal import Proposal, proposed
 from protocol.requesting.request import RequestState
-from protocol.terms.effects import Effect
+from protocol.requesting.steps import AfterHolds, AfterQuotes, Hold, Keep, Short
+from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.limits import PROPOSAL_S
 from protocol.terms.quantities import format_duration
-from protocol.trust.order import SignedOrder
 
 
-class Quoting(Placing):
-    """One `plan --quote`, or, with an order to hold, one `plan --hold`."""
+class Quoting:
+    """The policy of one `plan --quote`, or, if it `holds`, of one `plan --hold`."""
 
-    kinds = ("quote", "hold")
-    _held_s = 0.0
-    """When its holds were asked for."""
+    queueing = None
+    spent = True
 
-    def _planned(self, choice: Choice, now: float) -> list[Effect]:
-        """Everybody has spoken, and it fits."""
-        self.until_s = now + PROPOSAL_S
-        lasts = format_duration(PROPOSAL_S)
-        line = f"{self.grid} can be made so for {lasts}: `overlayctl up --quote {self.id}`"
-        self._finish(RequestState.DONE, [line], now)
-        return self._surroundings.keep(self._proposal(now))
+    def __init__(self, request: RequestId, deployment: Deployment, *, holds: bool) -> None:
+        self._request, self._deployment, self._holds = request, deployment, holds
+        self._held_s = 0.0
+        """When its holds were asked for."""
 
-    def _hold(self, choice: Choice, order: SignedOrder, now: float) -> Answer:
-        if not self._attempt.rounds:
-            self._held_s = now
-        return super()._hold(choice, order, now)
+    @property
+    def kind(self) -> str:
+        """What people call it."""
+        return "hold" if self._holds else "quote"
 
-    def _commit(self, now: float) -> Answer:
+    def opening(self, claimed: Iterable[PeerId]) -> Opening:
+        """As any other."""
+        return Opening(sure=tuple(claimed))
+
+    def quoted(self, attempt: Attempt, now: float) -> AfterQuotes:
+        """Everybody has spoken: if it fits, that is the quote, or is held."""
+        choice = attempt.choose(now)
+        if not choice.enough:
+            return Short(choice)
+        if self._holds:
+            if not attempt.rounds:
+                self._held_s = now
+            return Hold(choice, attempt.planned(choice))
+        name, lasts = self._deployment.name, format_duration(PROPOSAL_S)
+        line = f"{name} can be made so for {lasts}: `overlayctl up --quote {self._request}`"
+        proposal = self._proposal(attempt, choice, now, now + PROPOSAL_S)
+        return Keep(proposal, RequestState.DONE, line)
+
+    def answered(self, attempt: Attempt, now: float) -> AfterHolds:
+        """Kept when all is held, or enough after the last round."""
+        return self.gathered(attempt, now) if suffices(attempt) else refilled(attempt)
+
+    def gathered(self, attempt: Attempt, now: float) -> Keep:
         """All of it is held: that is what was asked."""
-        held = self._attempt.held
-        self.placement = tuple(row for row in self.placement if row.workspace in held)
-        self.until_s = self._held_s + self.deployment.hold_s
-        left = format_duration(round(self.until_s - now))
-        line = f"{self.grid} is held for {left}: `overlayctl up --quote {self.id}` makes it"
-        self._finish(RequestState.HELD, [line], now)
-        return self._surroundings.keep(self._proposal(now)), []
+        until_s = self._held_s + self._deployment.hold_s
+        left, name = format_duration(round(until_s - now)), self._deployment.name
+        line = f"{name} is held for {left}: `overlayctl up --quote {self._request}` makes it"
+        proposal = self._proposal(attempt, Choice(attempt.held), now, until_s)
+        return Keep(proposal, RequestState.HELD, line)
 
-    def _proposal(self, now: float) -> Proposal:
-        used = dict.fromkeys(row.peer for row in self.placement)
-        offers = tuple(o for peer in used if (o := self._attempt.offer(peer)) is not None)
+    def _proposal(self, attempt: Attempt, choice: Choice, now: float, until_s: float) -> Proposal:
+        deployment, placement = self._deployment, attempt.planned(choice)
+        used = dict.fromkeys(row.peer for row in placement)
+        offers = tuple(o for peer in used if (o := attempt.offer(peer)) is not None)
         return Proposal(
-            id=self.id,
-            spec=self.deployment.spec,
-            site=self.deployment.owner_site,
+            id=self._request,
+            spec=deployment.spec,
+            site=deployment.owner_site,
             made_s=now,
-            until_s=self.until_s,
-            placement=self.placement,
-            offers=proposed(offers, self.deployment.spec),
-            start_s=self.start_s,
-            held=self.grid_id if self.order is not None else "",
-            key=self.deployment.key if self.order is not None else "",
+            until_s=until_s,
+            placement=placement,
+            offers=proposed(offers, deployment.spec),
+            start_s=attempt.start_s,
+            held=attempt.grid if self._holds else "",
+            key=deployment.key if self._holds else "",
         )

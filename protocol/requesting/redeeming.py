@@ -17,8 +17,7 @@ from protocol.contract.authority import Deployment
 from protocol.placement.choose import Choice
 from protocol.placement.explain import words
 from protocol.placement.fit import rules_of
-from protocol.requesting.attempt import Attempt
-from protocol.requesting.placing import Answer, Placing
+from protocol.requesting.attempt import Attempt, Opening
 from protocol.requesting.proposal import (
     Proposal,
     moved,
@@ -27,105 +26,88 @@ from protocol.requesting.proposal import (
     placement_words,
     refused_by,
 )
-from protocol.requesting.request import Moved, RequestState
-from protocol.requesting.surroundings import Surroundings
-from protocol.terms.dice import Dice
-from protocol.terms.effects import Effect
-from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.requesting.request import Moved
+from protocol.requesting.steps import AfterHolds, AfterQuotes, Commit, Hold, NotAsQuoted, TryLater
+from protocol.terms.ids import GridId, PeerId
 from protocol.terms.refusal import Constraint
-from protocol.trust.order import SignedOrder
 
 _PASSES = (Constraint.CONTENDED, Constraint.NETWORK_ID)
 
 
-class Redeeming(Placing):
-    """One `up` of a proposal."""
+class Redeeming:
+    """The policy of one `up` of a proposal."""
 
-    def __init__(
-        self,
-        request: RequestId,
-        deployment: Deployment,
-        order: SignedOrder,
-        proposal: Proposal,
-        surroundings: Surroundings,
-        dice: Dice,
-        now: float,
-    ) -> None:
-        self.proposal = proposal
-        self.holds_requested = False
+    kind = "up"
+    queueing = None
+
+    def __init__(self, deployment: Deployment, proposal: Proposal) -> None:
+        self._deployment, self._proposal = deployment, proposal
+        self.spent = False
         """Whether hosts were asked to hold it: then nothing is left of a plan that they held."""
         self._let_go: dict[PeerId, None] = {}
         """Hosts whose part of the plan an attempt of this request took the place of."""
-        super().__init__(request, deployment, order, surroundings, dice, now)
 
-    def _begin_attempt(self) -> Attempt:
-        attempt = super()._begin_attempt()
-        attempt.start_s = self.proposal.start_s
-        attempt.instead = GridId(self.proposal.held)
-        return attempt
+    def opening(self, claimed: Iterable[PeerId]) -> Opening:
+        """The hosts of the placement, and all others, so that it can be said where it would fit now."""
+        proposal = self._proposal
+        return Opening(
+            sure=tuple(proposal.placed.values()),
+            everybody=True,
+            start_s=proposal.start_s,
+            instead=GridId(proposal.held),
+        )
 
-    def _sure(self) -> Iterable[PeerId]:
-        return self.proposal.placed.values()
-
-    def _request_quotes(self, now: float) -> list[Effect]:
-        return super()._request_quotes(now) + self._attempt.widen()
-
-    @property
-    def spent(self) -> bool:
-        """Whether a plan that was held is at its end: it was asked for, or is wanted no more."""
-        return self.holds_requested or self.state is RequestState.CANCELLED
-
-    def _choose(self, now: float) -> Answer:
-        """Everybody has spoken, or had time to."""
-        assert self.order is not None
-        attempt, placed = self._attempt, self.proposal.placed
-        if self.proposal.held:
+    def quoted(self, attempt: Attempt, now: float) -> AfterQuotes:
+        """Held as it was quoted, if it can be had."""
+        proposal, placed = self._proposal, self._proposal.placed
+        if proposal.held:
             attempt.count_in({n: p for n, p in placed.items() if p not in self._let_go})
-        self.start_s = attempt.start_s
         there = {peer: o for peer in placed.values() if (o := attempt.offer(peer)) is not None}
         gone = {p: "is not there any more" for p in placed.values() if not attempt.knows(p)}
-        rules = rules_of(self.deployment.spec, attempt.offers)
-        found = moved(self.proposal, self.deployment.workspaces, there, rules, gone)
-        if found:
-            return self._not_as_quoted(found, now), []
-        self.placement = self.proposal.placement
-        self.tell(now, f"as quoted: {placement_words(self.placement)}")
-        self.holds_requested = True
-        return self._hold(Choice(dict(placed)), self.order, now)
+        rules = rules_of(self._deployment.spec, attempt.offers)
+        if found := moved(proposal, self._deployment.workspaces, there, rules, gone):
+            return self._not_as_quoted(attempt, found, now)
+        self.spent = True
+        line = f"as quoted: {placement_words(proposal.placement)}"
+        return Hold(Choice(dict(placed)), proposal.placement, line)
 
-    def _held_or_refill(self, now: float) -> Answer:
-        refused = self._attempt.refused
+    def answered(self, attempt: Attempt, now: float) -> AfterHolds:
+        """Nothing is asked for elsewhere."""
+        refused = attempt.refused
         if not refused:
-            return self._commit(now)
-        self._let_go |= dict.fromkeys(self._attempt.held.values())
+            return Commit()
+        self._let_go |= dict.fromkeys(attempt.held.values())
         if all(refusal.constraint in _PASSES for refusal in refused):
-            return self._back_off(now), []
+            return TryLater()
         first = {refusal.host: refusal for refusal in reversed(refused)}
-        rows = {row.peer: row for row in self.proposal.placement}
+        rows = {row.peer: row for row in self._proposal.placement}
         found = [
-            moved_at(self.proposal, peer, no.constraint, refused_by(no))
+            moved_at(self._proposal, peer, no.constraint, refused_by(no))
             for peer, row in rows.items()
             if (no := first.get(row.host)) is not None
         ]
-        return self._not_as_quoted(tuple(found), now), []
+        return self._not_as_quoted(attempt, tuple(found), now)
 
-    def _not_as_quoted(self, found: tuple[Moved, ...], now: float) -> list[Effect]:
+    def gathered(self, attempt: Attempt, now: float) -> Commit:
+        """It becomes a grid."""
+        return Commit()
+
+    def _not_as_quoted(self, attempt: Attempt, found: tuple[Moved, ...], now: float) -> NotAsQuoted:
         """What moved, and what would work."""
-        self.moved = found
-        released = self._attempt.release()
-        fresh = self._attempt.afresh(now)
-        lines = moved_lines(self.proposal, found, now)
-        self.placement = self._attempt.planned(fresh) if fresh.enough else ()
+        start_s, released = attempt.start_s, attempt.release()
+        fresh = attempt.afresh(now)
+        lines = moved_lines(self._proposal, found, now)
+        why, placement = None, attempt.planned(fresh) if fresh.enough else ()
         if fresh.enough:
-            fits = placement_words(self.placement)
+            fits = placement_words(placement)
             lines.append(f"  would work: `overlayctl plan --quote` again; it fits now: {fits}")
         else:
-            self.why = self._attempt.explain(fresh, now)
-            lines += words(self.why)
+            why = attempt.explain(fresh, now)
+            lines += words(why)
             if not any(line.startswith("  would work") for line in lines):
                 lines.append(
                     "  would work: `overlayctl plan --quote` again when there is more room"
                 )
-        if self.proposal.held and not self.holds_requested:
-            lines.append(f"  what can be held of it still is, as {self.proposal.id}")
-        return released + self._fail(lines, now)
+        if self._proposal.held and not self.spent:
+            lines.append(f"  what can be held of it still is, as {self._proposal.id}")
+        return NotAsQuoted(tuple(released), found, tuple(lines), start_s, placement, why)

@@ -69,6 +69,11 @@ class Requests:
         """The running placement whose attempt, or whose grid, that is."""
         return next((r for r in self.about(grid) if isinstance(r, Placing)), None)
 
+    def queued(self, request: RequestId) -> Placing | None:
+        """A running placement that waits for room if there is none."""
+        found = self._running.get(request)
+        return found if isinstance(found, Placing) and found.queues else None
+
     def noticed(self, peer: PeerId, notice: Notice, now: float) -> None:
         """A host tells of a grid. Which requests that concerns they say themselves: one that waits listens for
         the grids of all attempts of its order."""

@@ -1,7 +1,6 @@
-"""Where a placing request is, and what the node knows that it needs."""
+"""What the node knows that a placing request needs."""
 
 from collections.abc import Callable
-from enum import StrEnum
 
 import msgspec
 
@@ -28,34 +27,3 @@ class Surroundings(msgspec.Struct, frozen=True):
     """Keeps a quote, or a plan that is held, on disk."""
     partly: Callable[[], bool] = lambda: False
     """Whether there are hosts it hears of only when it asks other sites."""
-
-
-class Stage(StrEnum):
-    """Where a placing request is."""
-
-    HEARING = "hearing"
-    """This peer was started a moment ago: it has yet to hear of the hosts there are."""
-    ASKING_SITES = "asking sites"
-    QUOTING = "quoting"
-    HOLDING = "holding"
-    BACKING_OFF = "backing off"
-    QUEUED = "queued"
-    COMMITTING = "committing"
-    VOIDING = "voiding"
-    LOOKING = "looking"
-    """A grid of that name is up: whether this very order made it is asked of the stewards."""
-    BUILDING = "building"
-    OVER = "over"
-
-
-UNDECIDED = (
-    Stage.HEARING,
-    Stage.ASKING_SITES,
-    Stage.QUOTING,
-    Stage.HOLDING,
-    Stage.BACKING_OFF,
-    Stage.LOOKING,
-)
-"""Nothing of this attempt is before the stewards."""
-RESTING = (Stage.BACKING_OFF, Stage.QUEUED)
-"""Nothing is asked of anybody but to keep room."""

@@ -45,6 +45,7 @@ from protocol.node.messages import RegisterMessage
 from protocol.node.registers import Outcome, Registers
 from protocol.register.proposer import Settled, Unsettled
 from protocol.requesting.placing import Placing
+from protocol.requesting.policies import Plain
 from protocol.requesting.queueing import Queueing
 from protocol.requesting.request import StoryLine
 from protocol.requesting.shortlist import Candidate, told_by
@@ -152,8 +153,7 @@ class Party:
     def roomier(self) -> None:
         """Some host has other room than before."""
         for placing in self.placing.values():
-            if isinstance(placing, Queueing):
-                placing.woken(self._market.now_s)
+            placing.woken(self._market.now_s)
         self._look()
 
     def candidate(self) -> Candidate:
@@ -169,9 +169,10 @@ class Party:
         order = self._market.admin.up(spec, now)
         deployment = self._authority.deployment(order, now, fresh=True)
         request = RequestId(asked.name)
-        kind = Queueing if spec.lease.best_effort else Placing
-        placing = kind(request, deployment, order, self._world, self._dice, now)
-        if isinstance(placing, Queueing):
+        queueing = Queueing(order, self._dice) if spec.lease.best_effort else None
+        policy = Plain(holds=True, queueing=queueing)
+        placing = Placing(request, deployment, order, self._world, self._dice, now, policy)
+        if placing.queues:
             self._market.waiting[request] = self
         self.placing[request], self._asked[request] = placing, asked
         self._carry_out(placing.start(now), [])

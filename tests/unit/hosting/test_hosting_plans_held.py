@@ -36,6 +36,7 @@ from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, HoldTerms, grid_id, vni_of
 from protocol.hosting.holds import TABLE, HoldNotSaved, Holds, Taken
 from protocol.requesting.attempt import Candidate
+from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import Proposal, release
 from protocol.requesting.quoting import Quoting
 from protocol.requesting.redeeming import Redeeming
@@ -239,7 +240,7 @@ def world() -> Surroundings:
     )
 
 
-def planned(count: int = 2) -> tuple[Quoting, list[Proposal], dict[PeerId, HoldAsk]]:
+def planned(count: int = 2) -> tuple[Placing, list[Proposal], dict[PeerId, HoldAsk]]:
     """Quotes from all; the holds that are asked for."""
     kept: list[Proposal] = []
 
@@ -250,7 +251,8 @@ def planned(count: int = 2) -> tuple[Quoting, list[Proposal], dict[PeerId, HoldA
     order = to_hold(shop(count))
     deployment = AUTHORITY.to_hold(order, NOW, fresh=True)
     keeping = msgspec.structs.replace(world(), keep=keep)
-    request = Quoting(REQUEST, deployment, order, keeping, Random(3), NOW)
+    quoting = Quoting(REQUEST, deployment, holds=True)
+    request = Placing(REQUEST, deployment, order, keeping, Random(3), NOW, quoting)
     request.start(NOW)
     effects: list[Effect] = []
     for peer in NAMES:
@@ -294,7 +296,8 @@ def test_taken_up_its_hosts_are_asked_in_its_place() -> None:
     proposal = kept_plan(3)
     order = ADMIN.up(proposal.spec, NOW + 30)
     deployment = AUTHORITY.deployment(order, NOW + 30, fresh=True)
-    request = Redeeming(REQUEST, deployment, order, proposal, world(), Random(4), NOW + 30)
+    policy = Redeeming(deployment, proposal)
+    request = Placing(REQUEST, deployment, order, world(), Random(4), NOW + 30, policy)
     request.start(NOW + 30)
     effects: list[Effect] = []
     for peer in NAMES:
@@ -314,7 +317,8 @@ def test_whether_anything_is_left_of_a_plan_that_was_refused() -> None:
         proposal = kept_plan()
         order = ADMIN.up(proposal.spec, NOW + 30)
         deployment = AUTHORITY.deployment(order, NOW + 30, fresh=True)
-        request = Redeeming(REQUEST, deployment, order, proposal, world(), Random(4), NOW + 30)
+        policy = Redeeming(deployment, proposal)
+        request = Placing(REQUEST, deployment, order, world(), Random(4), NOW + 30, policy)
         request.start(NOW + 30)
         silent = next(iter(proposal.placed.values()))
         effects: list[Effect] = []

@@ -25,6 +25,7 @@ from protocol.grid.record import unchanged
 from protocol.requesting.attempt import Candidate
 from protocol.requesting.placing import Placing
 from protocol.requesting.request import RequestState
+from protocol.requesting.steps import Look, Reason
 from protocol.requesting.surroundings import Surroundings
 
 ORDER = ADMIN.up(shop(), NOW - 10)
@@ -46,7 +47,8 @@ def request(blind_s: float = 0.0) -> Placing:
 
 def looked(asked: Placing, lines: tuple[str, ...] = ()) -> None:
     """It reads the register before it asks any host."""
-    effects, (proposal,) = asked.begin(NOW, True, lines)
+    reason = Reason.CANNOT_BEGIN if lines else Reason.GIVEN_BEFORE
+    effects, (proposal,) = asked.begin(NOW, Look(reason, lines))
     assert (effects, asked.view().stage) == ([], "looking")
     assert isinstance(proposal, Propose)
     assert proposal.change is unchanged

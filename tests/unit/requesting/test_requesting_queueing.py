@@ -20,6 +20,8 @@ from negotiating import (
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import QuoteAsk, RoomClaim, RoomKept
 from protocol.grid.model import LeaseTerms
+from protocol.requesting.placing import Placing
+from protocol.requesting.policies import Plain
 from protocol.requesting.queueing import Queueing
 from protocol.requesting.request import RequestState
 from protocol.requesting.shortlist import Candidate
@@ -41,7 +43,9 @@ class Waits:
         order = ADMIN.up(shop(6, lease=LeaseTerms(best_effort=True)), NOW)
         deployment = AUTHORITY.deployment(order, NOW, fresh=True)
         world = Surroundings(A, self._candidates, lambda key: (A, B, C))
-        self.request = Queueing(REQUEST, deployment, order, world, Random(3), NOW)
+        dice = Random(3)
+        policy = Plain(holds=True, queueing=Queueing(order, dice))
+        self.request = Placing(REQUEST, deployment, order, world, dice, NOW, policy)
         self.order, self.now = deployment.order, NOW
 
     def _candidates(self) -> tuple[Candidate, ...]:

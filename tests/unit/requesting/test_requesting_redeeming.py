@@ -27,6 +27,7 @@ from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import HoldAsk
 from protocol.contract.outcomes import Propose
 from protocol.requesting.attempt import Candidate
+from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.quoting import Quoting
 from protocol.requesting.redeeming import Redeeming
@@ -59,7 +60,9 @@ def proposal(count: int = 2, memory_mib: int = 128) -> Proposal:
 
     spec = shop(count, memory_mib)
     keeping = msgspec.structs.replace(world(), keep=keep)
-    request = Quoting(REQUEST, AUTHORITY.draft(spec, "s1"), None, keeping, Random(3), NOW)
+    deployment = AUTHORITY.draft(spec, "s1")
+    quoting = Quoting(REQUEST, deployment, holds=False)
+    request = Placing(REQUEST, deployment, None, keeping, Random(3), NOW, quoting)
     request.start(NOW)
     for peer in NAMES:
         request.quote(peer, quote(peer), NOW)
@@ -70,14 +73,15 @@ def proposal(count: int = 2, memory_mib: int = 128) -> Proposal:
     return made
 
 
-def taking(of: Proposal, *peers: PeerId) -> Redeeming:
+def taking(of: Proposal, *peers: PeerId) -> Placing:
     order = ADMIN.up(of.spec, LATER)
     deployment = AUTHORITY.deployment(order, LATER, fresh=True)
-    return Redeeming(REQUEST, deployment, order, of, world(*peers), Random(8), LATER)
+    around, policy = world(*peers), Redeeming(deployment, of)
+    return Placing(REQUEST, deployment, order, around, Random(8), LATER, policy)
 
 
 def quoted(
-    request: Redeeming, rooms: dict[PeerId, Quantum] | None = None, silent: tuple[PeerId, ...] = ()
+    request: Placing, rooms: dict[PeerId, Quantum] | None = None, silent: tuple[PeerId, ...] = ()
 ) -> dict[PeerId, HoldAsk]:
     """Everybody's word; answers the holds that are asked for."""
     asked = [effect.peer for effect in request.start(LATER)]  # type: ignore[union-attr]

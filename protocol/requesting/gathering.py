@@ -1,0 +1,193 @@
+"""Attempts to gather promises for one grid, one after another: each by its policy, until somebody must decide.
+
+A request (placing.py) tells it what hosts say, and takes the step that follows.
+"""
+
+from typing import assert_never
+
+import msgspec
+
+from protocol.contract.authority import Deployment
+from protocol.contract.messages import HoldReply, Quote
+from protocol.grid.lease import late
+from protocol.grid.record import grid_id
+from protocol.placement.choose import Choice
+from protocol.placement.explain import words
+from protocol.requesting.attempt import Attempt
+from protocol.requesting.looking import ANOTHER_NAME
+from protocol.requesting.policies import Policy
+from protocol.requesting.request import Planned
+from protocol.requesting.steps import (
+    AfterHolds,
+    AfterQuotes,
+    Await,
+    Commit,
+    Fail,
+    Gathered,
+    Hold,
+    Keep,
+    Look,
+    NoRoom,
+    NotAsQuoted,
+    Reason,
+    Refill,
+    Short,
+    Shown,
+    TryLater,
+)
+from protocol.requesting.surroundings import Surroundings
+from protocol.requesting.transitions import Happening
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Effect
+from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.limits import DETAIL_WITHIN_S, HOLD_REPLY_WITHIN_S, QUOTE_WITHIN_S
+from protocol.terms.quantities import counted
+from protocol.terms.refusal import PASSING, Constraint, Refusal
+from protocol.trust.order import SignedOrder
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What hosts said to a request to hold, or did not say in time."""
+
+    refused: tuple[Refusal, ...]
+    released: tuple[Effect, ...] = ()
+    """To hosts that said nothing, and may hold all the same."""
+    step: Gathered | None = None
+    """What follows; None: others have still to answer."""
+
+
+class Gathering:
+    """The attempts of one request."""
+
+    def __init__(
+        self,
+        request: RequestId,
+        deployment: Deployment,
+        order: SignedOrder | None,
+        surroundings: Surroundings,
+        dice: Dice,
+        policy: Policy,
+    ) -> None:
+        """Without an order nothing is held."""
+        self._request, self._deployment, self._order = request, deployment, order
+        self._surroundings, self._dice, self._policy = surroundings, dice, policy
+        self.tries = 0
+        self.placement: tuple[Planned, ...] = ()
+        """Where it would go, by what was chosen last."""
+        self.start_s = 0.0
+        """When its lease would begin then; 0: when it is up."""
+        self.attempt = self._attempt(())
+
+    def again(self) -> None:
+        """Nobody was asked yet; whom there is to ask, and who the stewards are, has changed."""
+        self.attempt = self._attempt(())
+
+    # -- quotes
+
+    def start(self, claimed: tuple[PeerId, ...], now: float) -> Await | Fail:
+        """Another attempt. `claimed`: hosts that keep room for it."""
+        self.tries += 1
+        if fault := late(self._deployment.spec, now):
+            return Fail((f"cannot make {self._deployment.name}: {fault}",))
+        details = self._surroundings.detail(self._deployment.spec.placement.sites, now)
+        if not details:
+            return self.request_quotes(claimed)
+        line = f"asking {counted(len(details), 'site')} for hosts"
+        return Await(Happening.SITES_ASKED, tuple(details), DETAIL_WITHIN_S, (line,))
+
+    def request_quotes(self, claimed: tuple[PeerId, ...]) -> Await:
+        """Asks hosts, once it is known whom there is to ask."""
+        self.attempt = self._attempt(claimed)
+        line = f"asking {counted(self.attempt.candidates, 'host')} for quotes"
+        requests = tuple(self.attempt.request_quotes())
+        return Await(Happening.QUOTES_REQUESTED, requests, QUOTE_WITHIN_S, (line,))
+
+    def quote(self, sender: PeerId, quote: Quote, now: float) -> Gathered | None:
+        """A host's word. What follows when all have spoken."""
+        return self.choose(now) if self.attempt.quote(sender, quote, now) else None
+
+    def choose(self, now: float) -> Gathered:
+        """All have spoken, or had time to."""
+        return self._step(self._policy.quoted(self.attempt, now), now)
+
+    # -- holds
+
+    def hold_reply(self, sender: PeerId, reply: HoldReply, now: float) -> Answered:
+        """Promised, or why not."""
+        refused = tuple(self.attempt.reply(sender, reply))
+        for refusal in refused:
+            if refusal.constraint is Constraint.NAME:
+                line = f"cannot make {self._deployment.name}: {refusal.detail}"
+                return Answered(refused, step=Look(Reason.NAME_IS_UP, (line, ANOTHER_NAME)))
+        step = None if self.attempt.waiting else self._answered(now)
+        return Answered(refused, step=step)
+
+    def overdue(self, now: float) -> Answered:
+        """Those that have not answered had time to."""
+        released, silent = self.attempt.overdue()
+        return Answered(tuple(silent), tuple(released), self._answered(now))
+
+    def _answered(self, now: float) -> Gathered:
+        return self._step(self._policy.answered(self.attempt, now), now)
+
+    # -- parts
+
+    def _attempt(self, claimed: tuple[PeerId, ...]) -> Attempt:
+        grid, world = GridId(""), self._surroundings
+        if self._order is not None:
+            grid = grid_id(self._order, max(0, self.tries - 1), f"{world.me}/{self._request}")
+        candidates = world.candidates() if self.tries else ()
+        stewards, opening = world.stewards(self._deployment.key), self._policy.opening(claimed)
+        return Attempt(
+            self._request, self._deployment, grid, candidates, stewards, self._dice, opening
+        )
+
+    def _step(self, decision: AfterQuotes | AfterHolds, now: float) -> Gathered:
+        match decision:
+            case Short(choice=choice):
+                return self._elsewhere(choice, now)
+            case Hold():
+                return self._hold(decision, now)
+            case Refill():
+                return self.choose(now)
+            case Keep(proposal=proposal):
+                self.placement, self.start_s = proposal.placement, proposal.start_s
+                return decision
+            case Shown(placement=placement):
+                self.placement, self.start_s = placement, self.attempt.start_s
+                return decision
+            case NotAsQuoted(placement=placement, start_s=start_s):
+                self.placement, self.start_s = placement, start_s
+                return decision
+            case TryLater() | Commit():
+                return decision
+            case _:
+                assert_never(decision)
+
+    def _elsewhere(self, choice: Choice, now: float) -> Await | TryLater | NoRoom:
+        """Others are asked, if there are any. Those that have the room may only be ahead; what will not pass is
+        said at once."""
+        attempt = self.attempt
+        self.placement, self.start_s = attempt.planned(choice), attempt.start_s
+        if more := attempt.widen():
+            line = f"not enough there; asking {counted(len(more), 'more host')}"
+            return Await(Happening.QUOTES_REQUESTED, tuple(more), QUOTE_WITHIN_S, (line,))
+        if any(refusal.constraint in PASSING for refusal in attempt.refused):
+            return TryLater()
+        if self._order is not None and attempt.contended():
+            return TryLater(f"what is missing is {attempt.ahead}")
+        why = attempt.explain(choice, now)
+        lines = words(why)
+        if silent := attempt.silent():
+            lines.append(f"  no answer in time from {', '.join(silent)}")
+        return NoRoom(tuple(lines), why)
+
+    def _hold(self, hold: Hold, now: float) -> Gathered:
+        assert self._order is not None
+        self.placement, self.start_s = hold.placement, self.attempt.start_s
+        holds = tuple(self.attempt.hold(hold.choice, self._order))
+        if not self.attempt.waiting:
+            return self._step(self._policy.gathered(self.attempt, now), now)
+        line = f"round {self.attempt.rounds}: asking {counted(len(holds), 'host')} to hold"
+        story = (hold.line, line) if hold.line else (line,)
+        return Await(Happening.HOLDS_REQUESTED, holds, HOLD_REPLY_WITHIN_S, story)

@@ -1,0 +1,107 @@
+"""What differs between requests that place a grid: plans, quotes, plans that are held, an `up` of each kind.
+
+A policy decides, a request does. It sees quotes and holds through the attempt, and answers with what is to be
+done next, one of the types in steps.py.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from protocol.requesting.attempt import Attempt, Opening
+from protocol.requesting.queueing import Queueing
+from protocol.requesting.steps import (
+    AfterHolds,
+    AfterQuotes,
+    Commit,
+    Hold,
+    Keep,
+    Refill,
+    Short,
+    Shown,
+    TryLater,
+)
+from protocol.terms.ids import PeerId
+from protocol.terms.limits import ROUNDS
+from protocol.terms.refusal import Constraint
+
+
+class Policy(Protocol):
+    """What one kind of request does where requests differ. It may remember what it decided."""
+
+    @property
+    def kind(self) -> str:
+        """What people call such a request."""
+
+    @property
+    def queueing(self) -> Queueing | None:
+        """How it waits when there is no room; None: it fails then."""
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing is left of a held plan that it takes up: hosts were asked to hold in its place."""
+
+    def opening(self, claimed: Iterable[PeerId]) -> Opening:
+        """What begins an attempt. `claimed`: hosts that keep room for it."""
+
+    def quoted(self, attempt: Attempt, now: float) -> AfterQuotes:
+        """Everybody that was asked has spoken, or had time to."""
+
+    def answered(self, attempt: Attempt, now: float) -> AfterHolds:
+        """Every host that was asked to hold has answered, or had time to."""
+
+    def gathered(self, attempt: Attempt, now: float) -> Commit | Keep:
+        """What is held is what it takes."""
+
+
+class Plain:
+    """A `plan`, which holds nothing, or an `up`."""
+
+    spent = True
+
+    def __init__(self, *, holds: bool, queueing: Queueing | None = None) -> None:
+        """`holds`: there is an order to hold it under."""
+        self._holds = holds
+        self.queueing = queueing
+
+    @property
+    def kind(self) -> str:
+        """What people call it."""
+        return "up" if self._holds else "plan"
+
+    def opening(self, claimed: Iterable[PeerId]) -> Opening:
+        """Hosts that keep room for it are asked in any case."""
+        return Opening(sure=tuple(claimed))
+
+    def quoted(self, attempt: Attempt, now: float) -> AfterQuotes:
+        """The best of what is offered is held."""
+        choice = attempt.choose(now)
+        if not choice.enough:
+            return Short(choice)
+        placement = attempt.planned(choice)
+        return Hold(choice, placement) if self._holds else Shown(placement)
+
+    def answered(self, attempt: Attempt, now: float) -> AfterHolds:
+        """Committed when all is held, or enough after the last round."""
+        return self.gathered(attempt, now) if suffices(attempt) else refilled(attempt)
+
+    def gathered(self, attempt: Attempt, now: float) -> Commit | Keep:
+        """It becomes a grid."""
+        return Commit()
+
+
+def suffices(attempt: Attempt) -> bool:
+    """Whether what is held is taken as it is."""
+    if attempt.complete:
+        return True
+    return not _network_refused(attempt) and attempt.rounds >= ROUNDS and attempt.enough
+
+
+def refilled(attempt: Attempt) -> Refill | TryLater:
+    """What is done about refusals. A network's id that is taken is so everywhere; a new attempt has another."""
+    if _network_refused(attempt) or attempt.rounds >= ROUNDS:
+        return TryLater()
+    return Refill()
+
+
+def _network_refused(attempt: Attempt) -> bool:
+    return any(refusal.constraint is Constraint.NETWORK_ID for refusal in attempt.refused)
