@@ -146,7 +146,7 @@ class Node:
             identity,
             self.authority,
             self.directory,
-            self.site_summaries.ask_detail,
+            self.site_summaries,
             lambda: self.host.images,
             dice,
             self.broadcast.incarnation,

@@ -27,6 +27,7 @@ from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.requesting.extending import Extending
 from protocol.requesting.host_directory import HostDirectory
 from protocol.requesting.orders import Orders
+from protocol.requesting.outlook import OtherSites, Outlook
 from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import TABLE as QUOTED
 from protocol.requesting.proposal import ProposalNotSaved
@@ -35,7 +36,6 @@ from protocol.requesting.queueing import TABLE as QUEUED
 from protocol.requesting.queueing import QueueNotSaved
 from protocol.requesting.quotes import Quotes
 from protocol.requesting.requests import Requests
-from protocol.requesting.surroundings import Surroundings
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, earliest
 from protocol.terms.ids import PeerId
@@ -55,25 +55,18 @@ class Requester:
         identity: Identity,
         authority: Authority,
         directory: HostDirectory,
-        detail: Callable[[tuple[str, ...], float], list[Effect]],
+        other_sites: OtherSites,
         images: Callable[[], tuple[ImageLabel, ...]],
         dice: Dice,
         incarnation: int,
         rows: dict[str, dict[str, bytes]],
     ) -> None:
-        """`detail` asks other sites for their hosts, where they are not all known; `images` are this host's
-        own; `rows` is the whole store, by table."""
+        """`other_sites` are asked for their hosts, where they are not all known; `images` are this host's own;
+        `rows` is the whole store, by table."""
         self.directory, self.requests = directory, Requests()
         self.quotes = Quotes(self.requests)
-        surroundings = Surroundings(
-            f"{identity.peer}/{incarnation}",
-            directory.candidates,
-            directory.stewards,
-            detail,
-            directory.blind,
-            self.quotes.keep,
-            lambda: directory.narrowed,
-        )
+        life = f"{identity.peer}/{incarnation}"
+        surroundings = Outlook(life, directory, other_sites, self.quotes)
         self.queue = Queue(self.requests, authority, surroundings, dice)
         admission = Admission(
             identity,

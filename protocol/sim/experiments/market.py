@@ -46,10 +46,10 @@ from protocol.node.registers import Outcome, Registers
 from protocol.register.proposer import Settled, Unsettled
 from protocol.requesting.placing import Placing
 from protocol.requesting.policies import Plain
+from protocol.requesting.proposal import Proposal
 from protocol.requesting.queueing import Queueing
 from protocol.requesting.request import StoryLine
 from protocol.requesting.shortlist import Candidate, told_by
-from protocol.requesting.surroundings import Surroundings
 from protocol.sim.doors import share_decoded
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.sim.people import IMAGE, Admin
@@ -120,6 +120,37 @@ class GangRequest(msgspec.Struct):
         return self.committed_s > 0 and rounds == 1
 
 
+class Surroundings:
+    """Of each request of one peer, where everybody knows everybody."""
+
+    def __init__(self, me: str, market: "Market") -> None:
+        self.me, self._market = me, market
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """All there are."""
+        return self._market.candidates()
+
+    def stewards(self, key: str) -> tuple[PeerId, ...]:
+        """Three of them."""
+        return self._market.stewards(key)
+
+    def detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
+        """Nobody has to be asked who there is."""
+        return []
+
+    def blind(self, now: float) -> bool:
+        """Never."""
+        return False
+
+    def partly(self) -> bool:
+        """Not at all."""
+        return False
+
+    def keep(self, proposal: Proposal) -> list[Effect]:
+        """Nobody asks for quotes."""
+        return []
+
+
 class Party:
     """One peer: a host, a steward, and whoever asks there."""
 
@@ -140,7 +171,7 @@ class Party:
         self.registers = Registers(self.id, 1, dice, {})
         self.placing: dict[RequestId, Placing] = {}
         self._asked: dict[RequestId, GangRequest] = {}
-        self._world = Surroundings(f"{self.id}/1", market.candidates, market.stewards)
+        self._world = Surroundings(f"{self.id}/1", market)
         self._wake_s = float("inf")
 
     # -- what everybody knows of it

@@ -1,5 +1,6 @@
 """What the conversations of these tests are about: a federation, a grid, hosts A, B, C, and their words."""
 
+from collections.abc import Callable
 from random import Random
 
 from protocol.capacity.advert import HostFacts
@@ -21,8 +22,8 @@ from protocol.grid.record import (
 from protocol.hosting.claims import Claims
 from protocol.placement.fit import Offer
 from protocol.requesting.placing import Placing
+from protocol.requesting.proposal import Proposal
 from protocol.requesting.shortlist import Candidate
-from protocol.requesting.surroundings import Surroundings
 from protocol.sim.keys import SimFederation, SimVerifier
 from protocol.sim.people import Admin, grid_spec
 from protocol.terms.effects import Effect, Send
@@ -63,18 +64,49 @@ def shop(
     )
 
 
+def known(*peers: PeerId) -> tuple[Candidate, ...]:
+    """Those hosts, or all three, of which no advert was heard."""
+    return tuple(Candidate(p, NAMES[p], SITES[p]) for p in peers or NAMES)
+
+
+class Around:
+    """The surroundings of a request at A, whose register is kept by A, B and C."""
+
+    def __init__(
+        self, candidates: Callable[[], tuple[Candidate, ...]] = known, blind_until_s: float = 0.0
+    ) -> None:
+        self.me = A
+        self.candidates = candidates
+        self.kept: list[Proposal] = []
+        """Quotes, and plans that are held."""
+        self.sites: list[Effect] = []
+        """What is said to other sites to hear of their hosts."""
+        self.blind_until_s = blind_until_s
+
+    def stewards(self, key: str) -> tuple[PeerId, ...]:
+        return A, B, C
+
+    def detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
+        return self.sites
+
+    def blind(self, now: float) -> bool:
+        return now < self.blind_until_s
+
+    def partly(self) -> bool:
+        return False
+
+    def keep(self, proposal: Proposal) -> list[Effect]:
+        self.kept.append(proposal)
+        return []
+
+
 def placing(order: SignedOrder | None, spec: GridSpec | None = None) -> Placing:
     """A request at A that knows A, B and C, all of them stewards."""
-    world = Surroundings(
-        A,
-        lambda: tuple(Candidate(p, NAMES[p], SITES[p]) for p in NAMES),
-        lambda key: (A, B, C),
-    )
     if order is not None:
         deployment = AUTHORITY.deployment(order, NOW, fresh=True)
     else:
         deployment = AUTHORITY.draft(spec or shop(), "s1")
-    return Placing(REQUEST, deployment, order, world, Random(3), NOW)
+    return Placing(REQUEST, deployment, order, Around(), Random(3), NOW)
 
 
 def facts(peer: PeerId) -> HostFacts:

@@ -13,8 +13,8 @@ from negotiating import (
     REQUEST,
     RIVAL,
     ROOM,
-    SITES,
     A,
+    Around,
     B,
     C,
     asks,
@@ -35,13 +35,11 @@ from protocol.contract.outcomes import Propose, RoomChanged
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, HoldTerms, grid_id, vni_of
 from protocol.hosting.holds import TABLE, HoldNotSaved, Holds, Taken
-from protocol.requesting.attempt import Candidate
 from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import Proposal, release
 from protocol.requesting.quoting import Quoting
 from protocol.requesting.redeeming import Redeeming
 from protocol.requesting.request import RequestState
-from protocol.requesting.surroundings import Surroundings
 from protocol.sim.people import Admin
 from protocol.terms.effects import Effect, Note, Persist, Send
 from protocol.terms.ids import GridId, PeerId
@@ -232,32 +230,18 @@ def test_a_store_that_refuses_leaves_neither() -> None:
 # -- the requester
 
 
-def world() -> Surroundings:
-    return Surroundings(
-        A,
-        lambda: tuple(Candidate(p, NAMES[p], SITES[p]) for p in NAMES),
-        lambda key: (A, B, C),
-    )
-
-
 def planned(count: int = 2) -> tuple[Placing, list[Proposal], dict[PeerId, HoldAsk]]:
     """Quotes from all; the holds that are asked for."""
-    kept: list[Proposal] = []
-
-    def keep(proposal: Proposal) -> list[Effect]:
-        kept.append(proposal)
-        return []
-
     order = to_hold(shop(count))
     deployment = AUTHORITY.to_hold(order, NOW, fresh=True)
-    keeping = msgspec.structs.replace(world(), keep=keep)
+    around = Around()
     quoting = Quoting(REQUEST, deployment, holds=True)
-    request = Placing(REQUEST, deployment, order, keeping, Random(3), NOW, quoting)
+    request = Placing(REQUEST, deployment, order, around, Random(3), NOW, quoting)
     request.start(NOW)
     effects: list[Effect] = []
     for peer in NAMES:
         effects, _ = request.quote(peer, quote(peer), NOW)
-    return request, kept, asks(effects)
+    return request, around.kept, asks(effects)
 
 
 def kept_plan(count: int = 2) -> Proposal:
@@ -297,7 +281,7 @@ def test_taken_up_its_hosts_are_asked_in_its_place() -> None:
     order = ADMIN.up(proposal.spec, NOW + 30)
     deployment = AUTHORITY.deployment(order, NOW + 30, fresh=True)
     policy = Redeeming(deployment, proposal)
-    request = Placing(REQUEST, deployment, order, world(), Random(4), NOW + 30, policy)
+    request = Placing(REQUEST, deployment, order, Around(), Random(4), NOW + 30, policy)
     request.start(NOW + 30)
     effects: list[Effect] = []
     for peer in NAMES:
@@ -318,7 +302,7 @@ def test_whether_anything_is_left_of_a_plan_that_was_refused() -> None:
         order = ADMIN.up(proposal.spec, NOW + 30)
         deployment = AUTHORITY.deployment(order, NOW + 30, fresh=True)
         policy = Redeeming(deployment, proposal)
-        request = Placing(REQUEST, deployment, order, world(), Random(4), NOW + 30, policy)
+        request = Placing(REQUEST, deployment, order, Around(), Random(4), NOW + 30, policy)
         request.start(NOW + 30)
         silent = next(iter(proposal.placed.values()))
         effects: list[Effect] = []

@@ -10,8 +10,8 @@ from negotiating import (
     NOW,
     REQUEST,
     RIVAL,
-    SITES,
     A,
+    Around,
     B,
     C,
     committed,
@@ -22,11 +22,9 @@ from negotiating import (
 
 from protocol.contract.outcomes import Propose
 from protocol.grid.record import unchanged
-from protocol.requesting.attempt import Candidate
 from protocol.requesting.placing import Placing
 from protocol.requesting.request import RequestState
 from protocol.requesting.steps import Look, Reason
-from protocol.requesting.surroundings import Surroundings
 
 ORDER = ADMIN.up(shop(), NOW - 10)
 ASKED = [(name, "QuoteAsk") for name in NAMES.values()]
@@ -35,12 +33,7 @@ LINES = ("cannot make shop: there is no quote quote-1", "  would work: another")
 
 def request(blind_s: float = 0.0) -> Placing:
     """At a peer that is blind for so long."""
-    world = Surroundings(
-        A,
-        lambda: tuple(Candidate(p, NAMES[p], SITES[p]) for p in NAMES),
-        lambda key: (A, B, C),
-        blind=lambda now: now < NOW + blind_s,
-    )
+    world = Around(blind_until_s=NOW + blind_s)
     deployment = AUTHORITY.deployment(ORDER, NOW, fresh=True)
     return Placing(REQUEST, deployment, ORDER, world, Random(3), NOW)
 

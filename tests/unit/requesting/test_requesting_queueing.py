@@ -10,6 +10,7 @@ from negotiating import (
     REQUEST,
     SITES,
     A,
+    Around,
     B,
     C,
     offer,
@@ -25,7 +26,6 @@ from protocol.requesting.policies import Plain
 from protocol.requesting.queueing import Queueing
 from protocol.requesting.request import RequestState
 from protocol.requesting.shortlist import Candidate
-from protocol.requesting.surroundings import Surroundings
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import CLAIM_AFTER_S, CLAIM_TRY_S, QUEUE_AGAIN_S, QUEUE_EVERY_S
@@ -42,7 +42,7 @@ class Waits:
         self._blank = blank
         order = ADMIN.up(shop(6, lease=LeaseTerms(best_effort=True)), NOW)
         deployment = AUTHORITY.deployment(order, NOW, fresh=True)
-        world = Surroundings(A, self._candidates, lambda key: (A, B, C))
+        world = Around(self._candidates)
         dice = Random(3)
         policy = Plain(holds=True, queueing=Queueing(order, dice))
         self.request = Placing(REQUEST, deployment, order, world, dice, NOW, policy)

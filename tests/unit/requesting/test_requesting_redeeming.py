@@ -12,11 +12,10 @@ from negotiating import (
     REQUEST,
     ROOM,
     SITES,
-    A,
-    B,
-    C,
+    Around,
     asks,
     granted,
+    known,
     quote,
     refused,
     said,
@@ -26,13 +25,11 @@ from negotiating import (
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import HoldAsk
 from protocol.contract.outcomes import Propose
-from protocol.requesting.attempt import Candidate
 from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.quoting import Quoting
 from protocol.requesting.redeeming import Redeeming
 from protocol.requesting.request import Moved, RequestState
-from protocol.requesting.surroundings import Surroundings
 from protocol.terms.effects import Effect
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import HOLD_REPLY_WITHIN_S, PROPOSAL_S, QUOTE_WITHIN_S
@@ -42,33 +39,23 @@ LATER = NOW + 100
 FULL = Quantum(200, 64 * MIB, 0)
 
 
-def world(*peers: PeerId) -> Surroundings:
-    return Surroundings(
-        A,
-        lambda: tuple(Candidate(p, NAMES[p], SITES[p]) for p in peers or NAMES),
-        lambda key: (A, B, C),
-    )
+def world(*peers: PeerId) -> Around:
+    return Around(lambda: known(*peers))
 
 
 def proposal(count: int = 2, memory_mib: int = 128) -> Proposal:
     """What a round of quotes among A, B and C comes to."""
-    kept: list[Proposal] = []
-
-    def keep(made: Proposal) -> list[Effect]:
-        kept.append(made)
-        return []
-
     spec = shop(count, memory_mib)
-    keeping = msgspec.structs.replace(world(), keep=keep)
+    around = world()
     deployment = AUTHORITY.draft(spec, "s1")
     quoting = Quoting(REQUEST, deployment, holds=False)
-    request = Placing(REQUEST, deployment, None, keeping, Random(3), NOW, quoting)
+    request = Placing(REQUEST, deployment, None, around, Random(3), NOW, quoting)
     request.start(NOW)
     for peer in NAMES:
         request.quote(peer, quote(peer), NOW)
     view = request.view()
     assert (view.kind, view.state, view.until_s) == ("quote", RequestState.DONE, NOW + PROPOSAL_S)
-    (made,) = kept
+    (made,) = around.kept
     assert made.placement == view.placement
     return made
 

@@ -5,7 +5,7 @@ from random import Random
 
 import msgspec
 import pytest
-from negotiating import ADMIN, AUTHORITY, MIB, NOW, REQUEST
+from negotiating import ADMIN, AUTHORITY, MIB, NOW, REQUEST, Around
 
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
@@ -15,7 +15,6 @@ from protocol.grid.model import Compact, Encryption, GridSpec, LeaseTerms, Place
 from protocol.placement.fit import Offer
 from protocol.requesting.placing import Placing
 from protocol.requesting.shortlist import Candidate, possible, shortlist
-from protocol.requesting.surroundings import Surroundings
 from protocol.sim.people import grid_spec
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import PeerId
@@ -80,7 +79,7 @@ def test_what_adverts_cannot_tell_is_asked_of_all(spec: GridSpec) -> None:
 def test_nobody_is_refused_before_all_were_asked() -> None:
     hosts = [host(n) for n in range(20)] + [host(n, FULL) for n in range(20, 40)]
     order = ADMIN.up(gang(4), NOW)
-    world = Surroundings("me", lambda: tuple(hosts), lambda key: (hosts[0].peer,))
+    world = Around(lambda: tuple(hosts))
     deployment = AUTHORITY.deployment(order, NOW, fresh=True)
     placing = Placing(REQUEST, deployment, order, world, Random(3), NOW)
     first = _peers(placing.start(NOW))

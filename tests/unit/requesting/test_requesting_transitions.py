@@ -1,6 +1,7 @@
 """The table of moves: each of them made in a conversation, and no other."""
 
 from collections.abc import Callable
+from math import inf
 from random import Random
 
 import msgspec
@@ -12,6 +13,7 @@ from negotiating import (
     NOW,
     REQUEST,
     A,
+    Around,
     B,
     asks,
     committed,
@@ -34,7 +36,6 @@ from protocol.requesting.queueing import Queueing
 from protocol.requesting.request import RequestState
 from protocol.requesting.shortlist import Candidate
 from protocol.requesting.steps import Look, Reason
-from protocol.requesting.surroundings import Surroundings
 from protocol.requesting.transitions import TRANSITIONS, Happening, NoSuchMove, Stage, after
 from protocol.terms.effects import Send
 from protocol.terms.ids import PeerId
@@ -55,23 +56,24 @@ class Talk:
     """One `up` of best effort for two workspaces at a peer that knows 40 hosts, and those hosts' words."""
 
     def __init__(self) -> None:
-        self.blind = self.sites = False
         self.now = NOW
         self.order = ADMIN.up(shop(2, lease=LeaseTerms(best_effort=True)), NOW)
         dice = Random(3)
-        world = Surroundings(
-            "me",
-            lambda: tuple(Candidate(p, p[-4:], "s1", _told(p)) for p in HOSTS),
-            lambda key: HOSTS[:3],
-            detail=lambda sites, now: [Send(HOSTS[0], None)] if self.sites else [],
-            blind=lambda now: self.blind,
-        )
+        self.around = Around(lambda: tuple(Candidate(p, p[-4:], "s1", _told(p)) for p in HOSTS))
         deployment = AUTHORITY.deployment(self.order, NOW, fresh=True)
         policy = Plain(holds=True, queueing=Queueing(self.order, dice))
-        self.request = Placing(REQUEST, deployment, self.order, world, dice, NOW, policy)
+        self.request = Placing(REQUEST, deployment, self.order, self.around, dice, NOW, policy)
         self.invited: list[PeerId] = []
         self.holds: dict[PeerId, HoldAsk] = {}
         self.proposed: list[Propose] = []
+
+    def narrow(self, sites: bool) -> None:
+        """Whether other sites have to be asked for their hosts."""
+        self.around.sites = [Send(HOSTS[0], b"hosts?")] if sites else []
+
+    def blind(self, blind: bool) -> None:
+        """Whether it has yet to hear of anybody."""
+        self.around.blind_until_s = inf if blind else 0.0
 
     def hear(self, answer: Answer) -> None:
         """Hosts and stewards get what was said."""
@@ -169,13 +171,13 @@ def _building(talk: Talk) -> None:
 
 
 def _hearing(talk: Talk, look: Look | None = None) -> None:
-    talk.blind = True
+    talk.blind(True)
     talk.begin(look)
-    talk.blind = False
+    talk.blind(False)
 
 
 def _asking_sites(talk: Talk) -> None:
-    talk.sites = True
+    talk.narrow(True)
     talk.start()
 
 
@@ -213,7 +215,7 @@ def _again(talk: Talk) -> None:
 
 
 def _to_sites(talk: Talk) -> None:
-    talk.sites = True
+    talk.narrow(True)
     _again(talk)
 
 
@@ -228,7 +230,7 @@ def _more_quotes(talk: Talk) -> None:
 
 
 def _blind(talk: Talk) -> None:
-    talk.blind = True
+    talk.blind(True)
     if talk.request.stage == Stage.STARTING:
         talk.begin()
     else:
@@ -344,7 +346,7 @@ def test_every_move_is_made_in_a_conversation(move: Move, moves: list[Move]) -> 
     if happening is Happening.LINED_UP:
         talk.now = LATE
     elif happening is not Happening.SITES_ASKED:
-        talk.sites = False
+        talk.narrow(False)
     moves.clear()
     MADE[happening](talk)
     assert move in moves
