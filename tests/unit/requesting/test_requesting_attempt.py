@@ -1,0 +1,250 @@
+"""One attempt: who is asked, what is believed of the answers, what is held, and what is let go."""
+
+from random import Random
+
+import msgspec
+import pytest
+from negotiating import (
+    ADMIN,
+    AUTHORITY,
+    MIB,
+    NAMES,
+    NOW,
+    REQUEST,
+    ROOM,
+    A,
+    B,
+    C,
+    asks,
+    granted,
+    known,
+    quote,
+    record_of,
+    refused,
+    said,
+    shop,
+)
+
+from protocol.capacity.quantum import Quantum
+from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply, QuoteAsk
+from protocol.grid.record import grid_id
+from protocol.requesting.attempt import Attempt, Opening
+from protocol.requesting.shortlist import Candidate
+from protocol.terms.effects import Effect, Send
+from protocol.terms.ids import GridId, PeerId
+from protocol.terms.refusal import Constraint, Refusal
+
+ORDER = ADMIN.up(shop(2), NOW)
+GRID = grid_id(ORDER)
+NONE = Quantum(0, 0, 0)
+FULL = Refusal(Constraint.MEMORY, "alpha", asked=128 * MIB, available=64 * MIB)
+PLAIN = Opening()
+
+
+def attempt(
+    opening: Opening = PLAIN, candidates: tuple[Candidate, ...] | None = None, count: int = 2
+) -> Attempt:
+    order = ADMIN.up(shop(count), NOW)
+    deployment = AUTHORITY.deployment(order, NOW, fresh=True)
+    hosts = known() if candidates is None else candidates
+    return Attempt(REQUEST, deployment, GRID, hosts, (A, B, C), Random(3), opening)
+
+
+def quoted(made: Attempt, rooms: dict[PeerId, Quantum] | None = None) -> None:
+    """Everybody's word."""
+    made.request_quotes()
+    for number, peer in enumerate(NAMES, 1):
+        word = quote(peer, (rooms or {}).get(peer, ROOM))
+        assert made.quote(peer, word, NOW) is (number == len(NAMES))
+
+
+def held(made: Attempt) -> dict[PeerId, HoldAsk]:
+    return asks(made.hold(made.choose(NOW), ORDER))
+
+
+def invited(effects: list[Effect]) -> list[PeerId]:
+    return [e.peer for e in effects if isinstance(e, Send) and isinstance(e.message, QuoteAsk)]
+
+
+def many() -> tuple[Candidate, ...]:
+    """More hosts than are asked at first, all with room."""
+    offers = attempt()
+    offers.request_quotes()
+    offers.quote(A, quote(A, Quantum(4000, 1024 * MIB, 1 << 40)), NOW)
+    told = offers.offer(A)
+    assert told is not None
+    peers = [PeerId(f"{number:064x}") for number in range(60)]
+    return tuple(
+        Candidate(p, p[-3:], "s1", msgspec.structs.replace(told, peer=p, host=p[-3:]))
+        for p in peers
+    )
+
+
+def test_hosts_that_are_asked_for_sure_come_before_those_by_lot() -> None:
+    hosts = many()
+    sure = (hosts[40].peer, hosts[7].peer)
+    made = attempt(Opening(sure=sure), hosts)
+    first = invited(made.request_quotes())
+    assert first[:2] == [hosts[7].peer, hosts[40].peer]
+    assert len(first) == len(set(first)) == made.candidates < len(hosts)
+    rest = invited(made.widen())
+    assert not set(first) & set(rest)
+    assert {*first, *rest} == {c.peer for c in hosts}
+    assert made.widen() == [], "there is nobody left"
+
+
+def test_everybody_is_asked_at_once_if_so_opened() -> None:
+    hosts = many()
+    made = attempt(Opening(everybody=True), hosts)
+    assert sorted(invited(made.request_quotes())) == [c.peer for c in hosts]
+
+
+def test_what_it_opens_with_is_in_what_it_asks() -> None:
+    opening = Opening(start_s=NOW + 3600, instead=GridId("plan.1"))
+    made = attempt(opening)
+    quoted(made)
+    assert made.start_s == NOW + 3600
+    assert {(a.start_s, a.instead) for a in held(made).values()} == {(NOW + 3600, "plan.1")}
+    assert attempt().start_s == 0.0, "otherwise as the order says"
+
+
+def test_the_word_of_a_stranger_is_nothing() -> None:
+    made = attempt(candidates=known(A, B))
+    made.request_quotes()
+    assert not made.quote(C, quote(C), NOW)
+    assert (made.knows(C), made.offer(C)) == (False, None)
+    assert not made.quote(B, quote(B), NOW)
+    assert made.silent() == ["alpha"]
+    assert made.quote(A, quote(A), NOW)
+    assert made.silent() == []
+
+
+def test_what_is_held_is_no_room_any_more() -> None:
+    made = attempt()
+    quoted(made)
+    (first, ask), (second, other) = held(made).items()
+    assert made.waiting
+    assert made.reply(first, granted(ask)) == []
+    assert made.reply(second, granted(ask)) == [], "that was not asked of this one"
+    assert made.held == dict.fromkeys(ask.workspaces, first)
+    assert (made.waiting, made.complete) == (True, False)
+    offer = made.offer(first)
+    assert offer is not None
+    assert offer.free.memory_bytes == ROOM.memory_bytes - 128 * MIB
+    made.reply(second, granted(other))
+    assert (made.waiting, made.complete, made.enough) == (False, True, True)
+
+
+def test_a_host_that_lacks_room_is_believed_about_how_much_it_has() -> None:
+    made = attempt()
+    quoted(made)
+    peer, ask = next(iter(held(made).items()))
+    assert made.reply(peer, refused(ask, FULL)) == [FULL]
+    offer = made.offer(peer)
+    assert offer is not None
+    assert (offer.free.memory_bytes, offer.refused) == (64 * MIB, None)
+    assert made.short
+
+
+def test_a_host_with_another_reason_is_not_asked_again() -> None:
+    made = attempt()
+    quoted(made)
+    peer, ask = next(iter(held(made).items()))
+    no = Refusal(Constraint.STORE, NAMES[peer], detail="its disk is full")
+    made.reply(peer, refused(ask, no))
+    assert peer not in made.choose(NOW).placed.values()
+    assert not made.short, "it was not room that was lacking"
+
+
+def test_a_host_that_says_nothing_may_hold_all_the_same() -> None:
+    made = attempt()
+    quoted(made)
+    (first, ask), (second, other) = held(made).items()
+    made.reply(first, granted(ask))
+    effects, silent = made.overdue()
+    assert effects == [Send(second, HoldRelease(GRID, other.workspaces), REQUEST)]
+    assert [r.constraint for r in silent] == [Constraint.SILENT]
+    assert made.reply(second, granted(other)) == [], "too late"
+    assert made.held == dict.fromkeys(ask.workspaces, first)
+
+
+def test_what_is_let_go_is_room_again() -> None:
+    made = attempt()
+    quoted(made)
+    (first, ask), (second, _) = held(made).items()
+    made.reply(first, granted(ask))
+    assert sorted(said(made.release())) == sorted(
+        (NAMES[p], "HoldRelease") for p in (first, second)
+    )
+    assert (made.held, made.waiting) == ({}, False)
+    offer = made.offer(first)
+    assert offer is not None
+    assert offer.free == ROOM
+    assert made.release() == []
+
+
+def test_what_is_in_the_grid_is_kept() -> None:
+    made = attempt()
+    quoted(made)
+    holds = held(made)
+    for peer, ask in holds.items():
+        made.reply(peer, granted(ask))
+    (first, ask), (second, other) = holds.items()
+    elsewhere = {ask.workspaces[0]: first, other.workspaces[0]: first}
+    assert made.release(record_of(ORDER, elsewhere)) == [
+        Send(second, HoldRelease(GRID, other.workspaces), REQUEST)
+    ]
+
+
+def test_the_record_has_what_is_held_and_nothing_else() -> None:
+    made = attempt(count=3)
+    quoted(made)
+    peer, ask = next(iter(held(made).items()))
+    made.reply(peer, granted(ask))
+    record = made.draft(ORDER)
+    assert (record.id, record.epoch, record.stewards) == (GRID, 1, (A, B, C))
+    assert [a.workspace for a in record.assignments] == sorted(ask.workspaces)
+    assert [host.name for host in record.hosts] == [NAMES[peer]]
+
+
+@pytest.mark.parametrize("of", ["held", "kept"])
+def test_others_are_only_ahead_if_it_would_fit_without_them(of: str) -> None:
+    made = attempt()
+    made.request_quotes()
+    for peer in NAMES:
+        ahead = ROOM if peer != C else NONE
+        word = quote(peer, NONE)
+        if of == "held":
+            word = msgspec.structs.replace(word, held=ahead)
+        else:
+            word = msgspec.structs.replace(word, kept=ahead)
+        made.quote(peer, word, NOW)
+    assert not made.choose(NOW).enough
+    assert made.contended()
+    words = {
+        "held": "held for others that are not decided yet",
+        "kept": "kept for older requests by alpha and beta, or held for others",
+    }
+    assert made.ahead == words[of]
+
+
+def test_nobody_is_ahead_where_room_is_leased() -> None:
+    made = attempt()
+    quoted(made, dict.fromkeys(NAMES, NONE))
+    assert not made.contended()
+
+
+def test_a_plan_of_its_own_is_room_it_has() -> None:
+    made = attempt()
+    quoted(made, dict.fromkeys(NAMES, NONE))
+    assert not made.choose(NOW).enough
+    made.count_in({"web-1": A, "web-2": B})
+    assert made.choose(NOW).placed == {"web-1": A, "web-2": B}
+
+
+def test_a_reply_about_nothing_is_no_answer() -> None:
+    made = attempt()
+    quoted(made)
+    peer = next(iter(held(made)))
+    assert made.reply(peer, HoldReply(GRID, ("web-9",), (("web-8", FULL),))) == []
+    assert (made.held, made.refused) == ({}, [])

@@ -1,0 +1,185 @@
+"""From the commit to the answer: who has the contract, what is up, and when the person is told."""
+
+import msgspec
+import pytest
+from negotiating import ADMIN, NOW, REQUEST, A, B, C, record_of, said, shop
+
+from protocol.contract.messages import DecidedAck
+from protocol.contract.notices import Notice
+from protocol.grid.lifecycle import Phase, Status
+from protocol.grid.record import GridRecord, GridState
+from protocol.requesting.building import Building
+from protocol.requesting.request import RequestState
+from protocol.terms.ids import GridId, PeerId
+from protocol.terms.limits import AUDIT_EVERY_S, BUILD_S, DECIDED_EVERY_S
+
+ORDER = ADMIN.up(shop(2), NOW)
+RECORD = record_of(ORDER, {"web-1": A, "web-2": B})
+LATER = msgspec.structs.replace(RECORD, start_s=NOW + 3600)
+
+
+class Told:
+    """A grid that was just decided, and its request's story."""
+
+    def __init__(self, record: GridRecord = RECORD, asked: int = 2) -> None:
+        self.story: list[str] = []
+        self.building = Building(REQUEST, record, shop(2), asked, self._tell, NOW)
+
+    def _tell(self, now: float, text: str) -> None:
+        self.story.append(text)
+
+    def acknowledged(self, *peers: PeerId) -> RequestState | None:
+        grid = self.building.record.id
+        verdict = None
+        for peer in peers:
+            verdict = self.building.acknowledged(peer, DecidedAck(grid, 1), NOW)
+        return None if verdict is None else verdict.state
+
+
+def notice(
+    peer: PeerId,
+    phase: Phase,
+    record: GridRecord = RECORD,
+    detail: str = "",
+    *,
+    final: bool = False,
+) -> Notice:
+    return Notice(
+        grid=record.id,
+        name=record.name,
+        owner=record.owner,
+        owner_site=record.owner_site,
+        epoch=record.epoch,
+        state=record.state,
+        stewards=record.stewards,
+        placed=tuple((a.workspace, a.host) for a in record.assignments),
+        addresses=(),
+        mine=tuple(Status(n, phase, detail, NOW, final=final) for n in record.on(peer)),
+        made_s=NOW,
+        lease_s=60,
+    )
+
+
+def test_hosts_are_told_until_they_have_it() -> None:
+    told = Told()
+    assert said(told.building.announce()) == [("alpha", "Decided"), ("beta", "Decided")]
+    assert told.acknowledged(A) is None
+    assert said(told.building.announce()) == [("beta", "Decided")]
+    assert told.building.next_s(NOW) == NOW + DECIDED_EVERY_S
+    assert told.acknowledged(B) is None
+    assert told.building.announce() == []
+    assert told.story == ["every host has the contract"]
+    assert told.building.next_s(NOW) == NOW + AUDIT_EVERY_S
+
+
+def test_word_of_another_grid_or_another_host_is_nothing() -> None:
+    told = Told()
+    other = DecidedAck(GridId("other.1"), 1)
+    assert told.building.acknowledged(A, other, NOW) is None
+    assert told.acknowledged(C) is None
+    assert len(told.building.announce()) == 2
+    foreign = msgspec.structs.replace(notice(A, Phase.GONE), grid=GridId("other.1"))
+    down = msgspec.structs.replace(foreign, state=GridState.DOWN)
+    assert told.building.noticed(down, NOW) is None
+
+
+def test_it_is_up_when_every_workspace_is() -> None:
+    told = Told()
+    assert told.building.noticed(notice(A, Phase.BOOTING), NOW) is None
+    assert told.building.noticed(notice(A, Phase.BOOTING, detail="slow"), NOW) is None
+    assert told.building.noticed(notice(A, Phase.REACHABLE), NOW) is None
+    assert told.building.noticed(notice(B, Phase.RUNNING), NOW) is None, "it may still answer"
+    verdict = told.building.noticed(notice(B, Phase.RUNNING, final=True), NOW)
+    assert told.story == ["web-1 booting", "web-1 reachable", "web-2 running"], "each phase once"
+    assert verdict is not None
+    assert (verdict.state, verdict.lines) == (RequestState.DONE, ["shop is up: 2 workspaces"])
+
+
+@pytest.mark.parametrize("phase", [Phase.PAUSED, Phase.SUSPENDED])
+def test_what_a_person_has_stopped_meanwhile_is_not_waited_for(phase: Phase) -> None:
+    told = Told()
+    told.building.noticed(notice(A, phase), NOW)
+    verdict = told.building.noticed(notice(B, Phase.REACHABLE), NOW)
+    assert verdict is not None
+    assert verdict.state is RequestState.DONE
+
+
+def test_fewer_than_were_asked_for_is_said() -> None:
+    told = Told(asked=3)
+    told.building.noticed(notice(A, Phase.REACHABLE), NOW)
+    verdict = told.building.noticed(notice(B, Phase.REACHABLE), NOW)
+    assert verdict is not None
+    assert verdict.lines == ["shop is up: 2 workspaces, 3 were asked for"]
+
+
+@pytest.mark.parametrize("first", ["contract", "word"])
+def test_a_reservation_stands_when_all_have_it_on_disk_and_have_told_of_it(first: str) -> None:
+    told = Told(LATER)
+    if first == "contract":
+        assert told.acknowledged(A, B) is None
+        assert told.building.noticed(notice(A, Phase.HELD, LATER), NOW) is None
+        verdict = told.building.noticed(notice(B, Phase.HELD, LATER), NOW)
+        assert verdict is not None
+        state = verdict.state
+        assert verdict.lines[0].startswith("shop is reserved: 2 workspaces from ")
+    else:
+        for peer in (A, B):
+            assert told.building.noticed(notice(peer, Phase.HELD, LATER), NOW) is None
+        assert told.acknowledged(A) is None
+        found = told.acknowledged(B)
+        assert found is not None
+        state = found
+    assert state is RequestState.DONE
+
+
+def test_a_later_epoch_has_fewer_workspaces() -> None:
+    left = msgspec.structs.replace(RECORD, epoch=2, assignments=RECORD.assignments[:1])
+    told = Told()
+    verdict = told.building.noticed(notice(A, Phase.REACHABLE, left), NOW)
+    assert verdict is not None
+    assert verdict.lines == ["shop is up: 1 workspace, 2 were asked for"]
+
+
+def test_the_stewards_are_asked_now_and_then_since_a_host_may_tell_nothing() -> None:
+    told = Told()
+    assert not told.building.audit_due(NOW + AUDIT_EVERY_S - 0.1)
+    assert told.building.audit_due(NOW + AUDIT_EVERY_S)
+    assert not told.building.audit_due(NOW + AUDIT_EVERY_S)
+    assert told.building.audited(RECORD) is None
+    told.building.noticed(notice(A, Phase.REACHABLE), NOW)
+    left = msgspec.structs.replace(RECORD, epoch=2, assignments=RECORD.assignments[:1])
+    verdict = told.building.audited(left)
+    assert verdict is not None
+    assert verdict.state is RequestState.DONE
+
+
+GONE = msgspec.structs.replace(RECORD, state=GridState.DOWN, epoch=2)
+REPLACED = msgspec.structs.replace(RECORD, id=GridId("other.1"))
+
+
+@pytest.mark.parametrize("record", [None, REPLACED, GONE], ids=["none", "another", "down"])
+def test_taken_down_by_what_the_stewards_have(record: GridRecord | None) -> None:
+    verdict = Told().building.audited(record)
+    assert verdict is not None
+    assert verdict.state is RequestState.CANCELLED
+    assert verdict.lines == ["shop was taken down meanwhile"]
+
+
+def test_taken_down_by_what_a_host_tells() -> None:
+    verdict = Told().building.noticed(notice(A, Phase.GONE, GONE), NOW)
+    assert verdict is not None
+    assert verdict.state is RequestState.CANCELLED
+
+
+def test_what_is_not_up_in_time_is_named_with_where_it_is() -> None:
+    told = Told()
+    told.building.noticed(notice(A, Phase.REACHABLE), NOW)
+    told.building.noticed(notice(B, Phase.IMAGE, detail="40 %"), NOW)
+    assert told.building.overdue(NOW + BUILD_S - 0.1) is None
+    verdict = told.building.overdue(NOW + BUILD_S)
+    assert verdict is not None
+    assert verdict.state is RequestState.FAILED
+    assert verdict.lines[:2] == [
+        "shop is made, but not all of it is up after 10 min",
+        "  web-2 on beta: image 40 %",
+    ]
