@@ -47,7 +47,7 @@ class Opening(msgspec.Struct, frozen=True):
 
 
 class Attempt:
-    """Who was asked, what they offered, what they hold."""
+    """Who was invited to offer, what they offered, what they hold."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Attempt:
         wanted = dict.fromkeys(opening.sure)
         surely = [c for c in candidates if c.peer in wanted] if wanted else []
         first = shortlist(candidates, deployment.spec, deployment.workspaces, dice)
-        self._asked = {candidate.peer: candidate for candidate in (*surely, *first)}
+        self._invited = {candidate.peer: candidate for candidate in (*surely, *first)}
         self._offers: dict[PeerId, Offer] = {}
         self._rooms: dict[PeerId, Room] = {}
         self._ahead: dict[PeerId, Quantum] = {}
@@ -85,14 +85,14 @@ class Attempt:
 
     def request_quotes(self) -> list[Effect]:
         """Asks the first lot of hosts for a quote, and the others, if everybody is asked at once."""
-        requests = self._requests(tuple(self._asked))
+        requests = self._requests(tuple(self._invited))
         return requests + self.widen() if self._everybody else requests
 
     def widen(self) -> list[Effect]:
         """Asks all others, too; nothing if there are none."""
-        more = others(self._candidates, self._asked, self._deployment.workspaces, self._dice)
+        more = others(self._candidates, self._invited, self._deployment.workspaces, self._dice)
         self._candidates = ()
-        self._asked |= {candidate.peer: candidate for candidate in more}
+        self._invited |= {candidate.peer: candidate for candidate in more}
         return self._requests(tuple(candidate.peer for candidate in more))
 
     def _requests(self, peers: tuple[PeerId, ...]) -> list[Effect]:
@@ -111,11 +111,11 @@ class Attempt:
     @property
     def candidates(self) -> int:
         """How many were asked."""
-        return len(self._asked)
+        return len(self._invited)
 
     def quote(self, sender: PeerId, quote: Quote, now: float) -> bool:
         """A host's word. True when all have spoken."""
-        candidate = self._asked.get(sender)
+        candidate = self._invited.get(sender)
         if candidate is None:
             return False
         self._offers[sender] = Offer(
@@ -137,15 +137,15 @@ class Attempt:
             self._rooms[sender] = Room.heard(quote.later, now)
         except ValueError:
             self._rooms[sender] = Room([-FOREVER], [quote.free])
-        return len(self._offers) == len(self._asked)
+        return len(self._offers) == len(self._invited)
 
     def silent(self) -> list[str]:
         """Names of hosts that gave no quote."""
-        return [c.name for peer, c in self._asked.items() if peer not in self._offers]
+        return [c.name for peer, c in self._invited.items() if peer not in self._offers]
 
     def knows(self, peer: PeerId) -> bool:
         """Whether that host was there to be asked."""
-        return peer in self._asked
+        return peer in self._invited
 
     def offer(self, peer: PeerId) -> Offer | None:
         """A host's word, as far as it is believed."""
@@ -200,7 +200,7 @@ class Attempt:
         return msgspec.structs.replace(offer, free=free)
 
     def _choose(self) -> Choice:
-        offers = tuple(self._offers[peer] for peer in self._asked if peer in self._offers)
+        offers = tuple(self._offers[peer] for peer in self._invited if peer in self._offers)
         rules = rules_of(self._deployment.spec, offers)
         members = self._deployment.workspaces
         if self.rounds:
@@ -255,7 +255,7 @@ class Attempt:
 
     def explain(self, choice: Choice, now: float) -> Explanation:
         """Why a choice is not enough, and what would be, were everything let go that is held."""
-        offers = {peer: offer for peer, offer in self._offers.items() if peer in self._asked}
+        offers = {peer: offer for peer, offer in self._offers.items() if peer in self._invited}
         for name, peer in self._held.items():
             free = offers[peer].free + quantum_of(self._sizes[name])
             offers[peer] = msgspec.structs.replace(offers[peer], free=free)
@@ -368,7 +368,9 @@ class Attempt:
         refused: list[Refusal] = []
         for peer, names in _by_host(self._waiting).items():
             effects.append(Send(peer, HoldRelease(self.grid, tuple(names)), self._request))
-            silent = Refusal(Constraint.SILENT, self._asked[peer].name, detail="no answer in time")
+            silent = Refusal(
+                Constraint.SILENT, self._invited[peer].name, detail="no answer in time"
+            )
             self._believe(peer, silent)
             refused.append(silent)
         self._waiting = {}

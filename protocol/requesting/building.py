@@ -39,12 +39,12 @@ class Building:
         request: RequestId,
         record: GridRecord,
         spec: GridSpec,
-        asked: int,
+        wanted: int,
         tell: Callable[[float, str], None],
         now: float,
     ) -> None:
-        """`asked` is how many workspaces were asked for; the record may have fewer."""
-        self._request, self.record, self._spec, self._asked = request, record, spec, asked
+        """`wanted` is how many workspaces were asked for; the record may have fewer."""
+        self._request, self.record, self._spec, self._wanted = request, record, spec, wanted
         self._tell = tell
         self._unacked = dict.fromkeys(record.carriers())
         self._statuses = {a.workspace: Status(a.workspace, Phase.HELD) for a in record.assignments}
@@ -137,7 +137,7 @@ class Building:
         if not all(s.settled or s.phase in _RESTING for s in self._statuses.values()):
             return None
         many = len(self._statuses)
-        fewer = f", {self._asked} were asked for" if many < self._asked else ""
+        fewer = f", {self._wanted} were asked for" if many < self._wanted else ""
         line = f"{self.record.name} is up: {counted(many, 'workspace')}{fewer}"
         return Verdict(RequestState.DONE, [line])
 

@@ -41,7 +41,7 @@ class Extending(Request):
         super().__init__(request, notice.name, now)
         self._signed, self._by_s, self._notice = signed, by_s, notice
         self.grid_id = notice.grid
-        self._asked = dict.fromkeys(peer for _, peer in notice.placed) if by_s > 0 else {}
+        self._unanswered = dict.fromkeys(peer for _, peer in notice.placed) if by_s > 0 else {}
         self._why = ""
         self._record: GridRecord | None = None
         self._unacked: dict[PeerId, None] = {}
@@ -50,7 +50,7 @@ class Extending(Request):
 
     def start(self, now: float) -> tuple[list[Effect], list[Outcome]]:
         """Asks the hosts, or, to shorten, the stewards at once."""
-        if not self._asked:
+        if not self._unanswered:
             left_s = self._notice.ends_s - now
             if -self._by_s >= left_s:
                 left = format_duration(max(0, round(left_s)))
@@ -63,18 +63,18 @@ class Extending(Request):
             return [], self._propose(now)
         self.stage = "asking hosts"
         self._deadline_s = now + ACT_WITHIN_S
-        self.tell(now, f"asking {counted(len(self._asked), 'host')} for {self._by} more")
+        self.tell(now, f"asking {counted(len(self._unanswered), 'host')} for {self._by} more")
         ask = LeaseAsk(self.id, self.grid_id, self._signed)
-        return [Send(peer, ask, self.id) for peer in self._asked], []
+        return [Send(peer, ask, self.id) for peer in self._unanswered], []
 
     def replied(self, sender: PeerId, reply: LeaseReply, now: float) -> list[Outcome]:
         """A host promises the time, or says why not."""
-        if self.stage != "asking hosts" or sender not in self._asked:
+        if self.stage != "asking hosts" or sender not in self._unanswered:
             return []
         if reply.problem:
             return self._refused(f"cannot extend the lease of {self.grid}: {reply.problem}", now)
-        del self._asked[sender]
-        return [] if self._asked else self._propose(now)
+        del self._unanswered[sender]
+        return [] if self._unanswered else self._propose(now)
 
     def settled(self, value: bytes, now: float) -> list[Effect]:
         """The stewards decided, or voted it down."""
@@ -113,7 +113,7 @@ class Extending(Request):
         if not self.running or now < self._deadline_s:
             return [], []
         if self._record is None:
-            silent = counted(len(self._asked), "host")
+            silent = counted(len(self._unanswered), "host")
             why = f"cannot extend the lease of {self.grid} now: {silent} did not answer"
             return [], self._refused(why, now)
         if now >= self._give_up_s:
