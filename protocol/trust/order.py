@@ -5,10 +5,14 @@ order will carry a chain that ends in a VO grant, `check_order` will answer a pr
 name and role, and site policy decides on that. Nothing else changes.
 
 An order has two lives. A *fresh* order may be carried out for the first time: within `valid_s` of its
-issue, and once (see replay.py). `valid_s` is at most ten minutes, but up to QUEUE_S for a best-effort
-order, which waits for room. A *kept* order stands in a grid's record, as the authority under which hosts
-act for as long as the grid lives; then its age does not count. The certificates are checked against now
-in both lives: authority that lapsed places nothing new.
+issue. `valid_s` is at most ten minutes, but up to QUEUE_S for a best-effort order, which waits for room.
+A *kept* order stands in a grid's record, as the authority under which hosts act for as long as the grid
+lives; then its age does not count. The certificates are checked against now in both lives: authority
+that lapsed places nothing new.
+
+An order is not used up by being carried out: within its time anybody who has it can give it again, at
+any peer. Each host remembers the actions on workspaces that it carried out (`acted` in a lease's row)
+until their orders are fresh no longer, and does those once. Other orders are not remembered.
 """
 
 from collections.abc import Container
@@ -25,7 +29,7 @@ from protocol.wire.limits import MAX_ORDER_BYTES
 
 DOMAIN = "order"
 MAX_VALID_S = 600.0
-"""Long enough for a slow client and clocks that differ, and short enough to remember every order."""
+"""Long enough for a slow client and clocks that differ; short enough for hosts to remember what they did."""
 
 _MAX_NAME_CHARACTERS = 63
 _NONCE_CHARACTERS = range(8, 65)
@@ -109,8 +113,8 @@ def check_order(
 ) -> CheckedOrder:
     """The order and who gave it. `fresh` says that it is about to be carried out for the first time.
 
-    Raises Untrusted, which says why it is not believed. The caller notices a replay within the time, with
-    SeenOrders.
+    Raises Untrusted, which says why it is not believed. Whether the order was carried out already is not
+    looked at.
     """
     order = read_order(signed)
     principal = check_chain(signed.chain, federation, now_s, verifier, revoked=revoked)

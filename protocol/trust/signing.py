@@ -25,9 +25,6 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     NOT_YET_VALID = "not-yet-valid"
     REVOKED = "revoked"
-    REPLAYED = "replayed"
-    OVERLOADED = "overloaded"
-    """Too many orders are remembered; refusing is safe, forgetting would not be."""
 
 
 class Untrusted(Exception):

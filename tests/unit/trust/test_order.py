@@ -1,4 +1,4 @@
-"""Orders are believed when a site's key signed them, in time; replays are noticed."""
+"""Orders are believed when a site's key signed them, in time."""
 
 from typing import Any
 
