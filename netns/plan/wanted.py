@@ -30,10 +30,6 @@ def alias_of(owner_tag: str, network: str) -> str:
     return f"overlayd/{owner_tag}/{network}"
 
 
-def scope_of(plan: NetworkPlan) -> Scope:
-    return scope_of_vni(plan.owner_tag, plan.vni, tuple(port.tap for port in plan.ports))
-
-
 def scope_of_vni(owner_tag: str, vni: int, taps: tuple[str, ...] = ()) -> Scope:
     return Scope(
         bridge=model.bridge_name(vni),

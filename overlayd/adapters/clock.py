@@ -15,7 +15,3 @@ class SystemClock:
     def now(self) -> float:
         """Seconds since 1970, as this process counts them."""
         return self._anchor_s + time.clock_gettime(time.CLOCK_BOOTTIME)
-
-    def skew_s(self) -> float:
-        """By how many seconds the wall clock was stepped since: wall time minus ours."""
-        return time.time() - self.now()

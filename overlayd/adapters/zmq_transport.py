@@ -157,9 +157,7 @@ class ZmqTransport:
             return False
         traffic = self._traffic_of(peer)
         if frame == BEAT or len(frame) > MAX_FRAME_BYTES or not path.send(frame):
-            traffic.dropped_out += 1
             return False
-        traffic.frames_out += 1
         traffic.bytes_out += len(frame)
         return True
 
@@ -198,7 +196,6 @@ class ZmqTransport:
             self.refused["stale-path"] += 1
             return
         traffic = self._traffic_of(path.peer)
-        traffic.frames_in += 1
         traffic.bytes_in += len(frame)
         event = Arrived(path.peer, frame)
         if self._events or self._on_event is None:

@@ -33,15 +33,11 @@ WARN_S = 900
 
 def load_grid(path: str | Path, profile: str | None = None) -> model.GridSpec:
     """The grid a file asks for. Raises DocumentError with every problem of the file and its profiles."""
-    return _grid(load(path, parse_yaml), profile)
+    return grid_of(load(path, parse_yaml), profile)
 
 
-def parse_grid(text: str, file: str, profile: str | None = None) -> model.GridSpec:
-    """Like load_grid, from text. `file` is what problems call it."""
-    return _grid(parse_yaml(text, file), profile)
-
-
-def _grid(source: Source, profile: str | None) -> model.GridSpec:
+def grid_of(source: Source, profile: str | None = None) -> model.GridSpec:
+    """Like load_grid, from what was read already."""
     spec, problems = _checked(source)
     if len(_profiles(source)) > PROFILES_MAX:
         message = f"found {len(_profiles(source))} profiles; at most {PROFILES_MAX} are allowed"

@@ -75,12 +75,16 @@ class HostsKeys(Keys, frozen=True, kw_only=True):
 
 def load_hosts(path: str | Path) -> dict[str, HostKeys]:
     """The hosts of a file, by name. Raises DocumentError with every problem of it."""
-    return _hosts(load(path, parse_toml if str(path).endswith(".toml") else parse_yaml))
+    return hosts_of(load(path, parse_toml if str(path).endswith(".toml") else parse_yaml))
 
 
-def parse_hosts(text: str, file: str) -> dict[str, HostKeys]:
-    """Like load_hosts, from YAML text. `file` is what problems call it."""
-    return _hosts(parse_yaml(text, file))
+def hosts_of(source: Source) -> dict[str, HostKeys]:
+    """Like load_hosts, from what was read already."""
+    keys, problems = read(source, HostsKeys)
+    meaning = [source.problem(at, message) for at, message in _problems(keys)]
+    if found := combined(problems, meaning):
+        raise DocumentError(found)
+    return keys.hosts
 
 
 def offers_of(hosts: dict[str, HostKeys], spec: GridSpec) -> tuple[Offer, ...]:
@@ -99,14 +103,6 @@ def with_digests(spec: GridSpec) -> GridSpec:
         for c in spec.clusters
     )
     return msgspec.structs.replace(spec, clusters=clusters)
-
-
-def _hosts(source: Source) -> dict[str, HostKeys]:
-    keys, problems = read(source, HostsKeys)
-    meaning = [source.problem(at, message) for at, message in _problems(keys)]
-    if found := combined(problems, meaning):
-        raise DocumentError(found)
-    return keys.hosts
 
 
 def _problems(keys: HostsKeys) -> Iterator[tuple[KeyPath, str]]:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import inspect
 
 from overlayd.config.documents import KeyPath, Problem, Source
+from overlayd.config.values import Written
 from protocol.grid.problem import listed, quoted
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -57,8 +58,9 @@ class _Walker:
                     for index, value in enumerate(found or [])
                 )
             case inspect.CustomType():
+                written: type[Written] = shape.cls
                 try:
-                    return shape.cls.from_written(found)  # type: ignore[attr-defined]  # a Written
+                    return written.from_written(found)
                 except ValueError as error:
                     return self._wrong(shape, path, f"found {shown(found)}; {error}")
             case inspect.EnumType() if isinstance(found, str):

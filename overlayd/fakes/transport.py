@@ -140,9 +140,7 @@ class FakeTransport:
             return False
         traffic = self.traffic.setdefault(peer, Traffic())
         if not 0 < len(frame) <= MAX_FRAME_BYTES or not other.take(self.claims, frame):
-            traffic.dropped_out += 1
             return False
-        traffic.frames_out += 1
         traffic.bytes_out += len(frame)
         return True
 
@@ -178,7 +176,6 @@ class FakeTransport:
             return False
         self._waiting[peer] += 1
         traffic = self.traffic.setdefault(peer, Traffic())
-        traffic.frames_in += 1
         traffic.bytes_in += len(frame)
         self._emit(Arrived(peer, frame))
         return True

@@ -68,14 +68,10 @@ TransportEvent = Up | Down | Arrived | Refused | Knocked | Slept
 
 
 class Traffic(msgspec.Struct):
-    """Frames and bytes of one peer since the transport was opened, without greetings."""
+    """Bytes of frames from and to one peer since the transport was opened, without greetings."""
 
-    frames_in: int = 0
     bytes_in: int = 0
-    frames_out: int = 0
     bytes_out: int = 0
-    dropped_out: int = 0
-    """Frames for which `send` answered False."""
 
 
 def is_address(text: str) -> bool:

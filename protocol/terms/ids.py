@@ -13,7 +13,6 @@ GridId = NewType("GridId", str)
 """One attempt to make one grid: 20 hexadecimal digits of its order's digest, a dot, the attempt's number, a
 dash, and 6 digits of the requester that tries."""
 
-HoldId = NewType("HoldId", str)
 """One hold: derived from grid, host and workspace, so that asking twice is asking once."""
 
 RequestId = NewType("RequestId", str)

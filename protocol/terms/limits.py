@@ -87,7 +87,6 @@ SUMMARIES_EACH = 1.0
 1.5 kB: 200 bytes a second for 8 sites."""
 SUMMARY_TTL_S = 600.0
 SUMMARY_CONTACTS = 6
-SUMMARY_IMAGES = 64
 DETAIL_HOSTS = 48
 """How many hosts of its site a peer tells a requester of another site: the roomiest, and some at random."""
 DETAIL_WITHIN_S = 0.5

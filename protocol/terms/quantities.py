@@ -7,8 +7,6 @@ or `0.5` or `500m`, a duration `90s`, `30m`, `6h`, `2d`, `1w`.
 import re
 from typing import NewType
 
-MemoryBytes = NewType("MemoryBytes", int)
-DiskBytes = NewType("DiskBytes", int)
 MilliCpu = NewType("MilliCpu", int)
 Seconds = NewType("Seconds", float)
 

@@ -9,15 +9,15 @@ from typing import Protocol
 
 from protocol.terms.ids import PeerId
 
-OVERHEAD_BYTES = 40
-"""How much longer a box may be than what is in it: XSalsa20-Poly1305's nonce and tag."""
-
 
 class Sealer(Protocol):
     """Holds one peer's private key."""
 
     def seal(self, to: PeerId, plain: bytes) -> bytes | None:
-        """A box for that peer; None if the peer's id is no key."""
+        """A box for that peer, at most 40 bytes longer: XSalsa20-Poly1305's nonce and tag.
+
+        None if the peer's id is no key.
+        """
 
     def open(self, origin: PeerId, box: bytes) -> bytes | None:
         """What `origin` sealed for this peer; None if it did not, or the box was altered."""

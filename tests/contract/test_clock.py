@@ -21,7 +21,6 @@ def test_a_stepped_wall_clock_does_not_move_it(monkeypatch: pytest.MonkeyPatch) 
     before, wall = clock.now(), time.time()
     monkeypatch.setattr(time, "time", lambda: wall + 86_400)
     assert clock.now() - before < 3600
-    assert clock.skew_s() > 80_000
 
 
 def test_the_fake_moves_when_told() -> None:

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 import yaml
 
-from overlayd.config.gridfile import parse_grid
-from overlayd.config.hostsfile import offers_of, parse_hosts, with_digests
+from overlayd.config.gridfile import grid_of
+from overlayd.config.hostsfile import hosts_of, offers_of, with_digests
+from overlayd.config.yaml_source import parse_yaml
 from protocol.grid.model import GridSpec
 from protocol.placement.fit import Offer
 
@@ -47,8 +48,8 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
 
     def read(self) -> tuple[GridSpec, tuple[Offer, ...]]:
         """The grid and the hosts' offers, as `overlayctl place` reads them."""
-        spec = with_digests(parse_grid(self.grid, "grid"))
-        hosts = parse_hosts(yaml.safe_dump({"hosts": self.hosts}), "hosts")
+        spec = with_digests(grid_of(parse_yaml(self.grid, "grid")))
+        hosts = hosts_of(parse_yaml(yaml.safe_dump({"hosts": self.hosts}), "hosts"))
         return spec, offers_of(hosts, spec)
 
 

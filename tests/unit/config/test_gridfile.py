@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overlayd.config.documents import DocumentError
-from overlayd.config.gridfile import load_grid, parse_grid
+from overlayd.config.gridfile import grid_of, load_grid
+from overlayd.config.yaml_source import parse_yaml
 from protocol.grid.check import problems
 from protocol.grid.model import (
     ClusterSpec,
@@ -54,6 +55,10 @@ placement: {spread: site, sites: [uc, fnal], exclude: [uc-4]}
 profiles:
   test: {clusters: {worker: {count: 2, cpus: 250m}}}
 """
+
+
+def parse_grid(text: str, file: str, profile: str | None = None) -> GridSpec:
+    return grid_of(parse_yaml(text, file), profile)
 
 
 def said(text: str, profile: str | None = None) -> list[str]:
