@@ -32,6 +32,13 @@ def seeds(request: pytest.FixtureRequest, tmp_path: Path) -> Seeds:
     return FakeSeeds() if request.param == "fake" else NoCloudSeeds(tmp_path / "seeds")
 
 
+def kept(seeds: Seeds, tmp_path: Path) -> list[str]:
+    """The machines whose seeds are there."""
+    if isinstance(seeds, FakeSeeds):
+        return sorted(seeds.seeds)
+    return sorted(path.stem for path in (tmp_path / "seeds").iterdir())
+
+
 async def test_one_path_a_machine(seeds: Seeds) -> None:
     head = await seeds.ensure("head", SEED)
     assert await seeds.ensure("head", SEED) == head
@@ -39,10 +46,27 @@ async def test_one_path_a_machine(seeds: Seeds) -> None:
     assert await seeds.ensure("worker", SEED) != head
 
 
-async def test_removing_what_is_gone_succeeds(seeds: Seeds) -> None:
+async def test_what_is_removed_is_gone_and_nothing_else(seeds: Seeds, tmp_path: Path) -> None:
+    await seeds.ensure("head", SEED)
+    await seeds.ensure("worker", SEED)
+    assert kept(seeds, tmp_path) == ["head", "worker"]
+    await seeds.remove("head")
+    assert kept(seeds, tmp_path) == ["worker"]
+
+
+async def test_removing_what_is_gone_succeeds(seeds: Seeds, tmp_path: Path) -> None:
     await seeds.ensure("head", SEED)
     await seeds.remove("head")
     await seeds.remove("head")
+    await seeds.remove("never-was")
+    assert kept(seeds, tmp_path) == []
+
+
+async def test_what_was_removed_is_made_again(seeds: Seeds, tmp_path: Path) -> None:
+    path = await seeds.ensure("head", SEED)
+    await seeds.remove("head")
+    assert await seeds.ensure("head", SEED) == path
+    assert kept(seeds, tmp_path) == ["head"]
 
 
 @pytest.mark.parametrize(
