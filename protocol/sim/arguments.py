@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from protocol.sim.faults import PLANS, FaultPlan
 from protocol.sim.latency import EXAMPLE, Latencies, Unreadable, read
 from protocol.sim.peer import MANY_PEERS
-from protocol.sim.scenario import KNOBS, Scenario, turned
+from protocol.sim.scenario import KNOBS, QUIET_WITHIN_S, Scenario, turned
 from protocol.terms.limits import LEVELS_ABOVE
 
 PEERS_MOST = 10_000
@@ -77,6 +77,7 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
         die=wanted.die,
         split_s=wanted.split,
         stop_s=wanted.stop,
+        quiet_within_s=wanted.quiet_within,
     )
     return Arguments(
         scenario, wanted.seeds, wanted.jobs, wanted.trace, wanted.plot, not wanted.no_shrink
@@ -128,6 +129,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--die", type=_share, default=0.0, help="share of hosts that lose power at once")
     add("--split", type=_seconds, default=0.0, help="two halves are apart for so many seconds")
     add("--stop", type=_seconds, help="mend everything after so many of the seconds: a prefix")
+    add(
+        "--quiet-within",
+        type=_seconds,
+        default=QUIET_WITHIN_S,
+        help="all must be quiet so many seconds after everything is mended (300)",
+    )
     add("--trace", metavar="FILE", help="write every step as a line of JSON")
     add("--plot", metavar="FILE", help="draw news, deaths, neighbours and bytes (SVG)")
     add("--no-shrink", action="store_true", help="do not look for a shorter failing run")

@@ -11,7 +11,7 @@ from protocol.sim.faults import NONE, FaultPlan
 from protocol.sim.graph import connected
 from protocol.sim.peer import MANY_PEERS
 from protocol.sim.quiet import unsettled
-from protocol.sim.scenario import Scenario
+from protocol.sim.scenario import QUIET_WITHIN_S, Scenario
 from protocol.sim.trace import Trace
 from protocol.sim.violation import violation
 from protocol.sim.warm import begin_warm
@@ -19,8 +19,6 @@ from protocol.sim.world import World
 from protocol.terms.limits import ACTIVE_VIEW
 
 JOIN_WITHIN_S = 120.0
-QUIET_WITHIN_S = 300.0
-"""For splits to heal (an address is tried a minute), contracts to be audited, machines to be cleared."""
 _APART_S, _ALL_WITHIN_S = 0.05, 10.0
 """Peers start so far apart, or closer if that would take longer for all of them."""
 _LOOK_S = 0.25
@@ -100,7 +98,7 @@ def _play(scenario: Scenario, trace: Trace | None, tell: Progress) -> Outcome:
     _pass(world, scenario.length_s, "running", tell)
     crowd.end()
     world.trouble.end()
-    quiet_s = settle(world, tell=tell)
+    quiet_s = settle(world, scenario.quiet_within_s, tell)
     if scenario.plan.liars:
         world.invariants.nobody_is_wronged(world.meter)
     return Outcome(world, crowd, scenario, joined_s, quiet_s)

@@ -9,6 +9,9 @@ from protocol.sim.latency import Latencies
 from protocol.sim.peer import MANY_PEERS
 from protocol.terms.limits import LEVELS_ABOVE
 
+QUIET_WITHIN_S = 300.0
+"""For splits to heal (an address is tried a minute), contracts to be audited, machines to be cleared."""
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -37,6 +40,8 @@ class Scenario:
     """Everything is mended so soon and nothing is asked any more: a prefix of the run without this."""
     split_s: float = 0.0
     """Two halves cannot reach each other for so long, from a quarter of the time on."""
+    quiet_within_s: float = QUIET_WITHIN_S
+    """So long after everything is mended all must be quiet, at the latest."""
 
     @property
     def length_s(self) -> float:
@@ -56,7 +61,7 @@ class Scenario:
         else:
             options["sites"] = self.sites
         usual = Scenario()
-        for name in ("levels_above", "grids", "tell", "die", "split_s", "stop_s"):
+        for name in ("levels_above", "grids", "tell", "die", "split_s", "stop_s", "quiet_within_s"):
             if getattr(self, name) != getattr(usual, name):
                 options[name.removesuffix("_s").replace("_", "-")] = getattr(self, name)
         preset = PLANS.get(self.plan.name, NONE)

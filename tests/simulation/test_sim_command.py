@@ -15,7 +15,7 @@ from protocol.sim.world import World
 def test_a_scenario_is_the_command_that_asks_for_it() -> None:
     words = (
         "--seed 7 --peers 40 --seconds 90.5 --sites 4 --tell 3 --die 0.25 --split 20 --stop 60 "
-        "--faults some --loss 0.05 --drift 100 --liars 1 --most-faults 9 --warm"
+        "--quiet-within 90 --faults some --loss 0.05 --drift 100 --liars 1 --most-faults 9 --warm"
     )
     scenario = parse(words.split()).scenario
     assert scenario.command() == f"scripts/sim {words}"
@@ -90,9 +90,8 @@ def test_a_failing_run_is_made_short_and_told(
 ) -> None:
     """With a protocol broken on purpose: who is back from the dead stays dead."""
     monkeypatch.setattr("protocol.membership.liveness.Liveness.heard", lambda *_: [])
-    monkeypatch.setattr("protocol.sim.run.settle.__defaults__", (20.0, None))
     monkeypatch.setattr("protocol.membership.liveness.Liveness.present", _never_back())
-    words = "--peers 4 --seconds 40 --faults none --crash-every 4 --seed 3"
+    words = "--peers 4 --seconds 40 --faults none --crash-every 4 --seed 3 --quiet-within 20"
     assert main(words.split()) == 1
     told = capsys.readouterr().err
     assert "believes" in told
