@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from protocol.broadcast.directory import Directory
 from protocol.broadcast.messages import version_of
 from protocol.sim.keys import SimSigner
+from protocol.terms.effects import Deadline
 from protocol.terms.limits import RECORDS_PER_OWNER, TOMBSTONE_S
 from protocol.trust.record import Record, SignedRecord, sign_record
 
@@ -121,6 +122,83 @@ def test_what_ended_does_not_come_back() -> None:
     assert directory.has(version_of(old[0])), "remembered as ended"
     assert not directory.put(*old, 16.0)
     assert directory.put(*record(sequence=2), 17.0), "but news is news"
+    directory.check()
+
+
+def test_a_record_ends_at_its_last_instant_and_not_before() -> None:
+    directory = Directory()
+    made = record(ttl_s=10.0)
+    directory.put(*made, 0.0)
+    assert directory.sweep(9.999) == []
+    assert directory.get(*made[0].key) is not None
+    directory = Directory()
+    directory.put(*made, 0.0)
+    assert directory.sweep(10.0) == [made[0]]
+    assert directory.get(*made[0].key) is None
+
+
+def test_a_renewed_record_ends_at_its_last_instant_too() -> None:
+    directory = Directory()
+    directory.put(*record(ttl_s=10.0), 0.0)
+    directory.put(*record(sequence=2, ttl_s=10.0), 8.0)
+    assert directory.sweep(10.0) == []
+    assert directory.next_deadline() == Deadline(18.0, "directory sweep")
+    assert directory.sweep(17.999) == []
+    assert directory.sweep(18.0) == [record(sequence=2, ttl_s=10.0)[0]]
+
+
+def test_a_tombstone_is_gone_at_its_last_instant_and_not_before() -> None:
+    made = record(ttl_s=10.0)
+    for later_s, remembered in ((3599.999, True), (3600.0, False)):
+        directory = Directory()
+        directory.put(*made, 0.0)
+        directory.sweep(10.0)
+        directory.sweep(10.0 + later_s)
+        assert directory.has(version_of(made[0])) is remembered
+        assert directory.put(*made, 10.0 + later_s) is not remembered
+
+
+def test_a_tombstone_keeps_what_is_not_newer_from_coming_back() -> None:
+    directory = Directory()
+    directory.put(*record(incarnation=2, sequence=5, ttl_s=10.0), 0.0)
+    directory.sweep(10.0)
+    for old in (
+        {"incarnation": 2, "sequence": 5},
+        {"incarnation": 2, "sequence": 4},
+        {"sequence": 9},
+    ):
+        assert directory.has(version_of(record(**old)[0]))
+        assert not directory.put(*record(**old), 11.0)
+    assert not directory.has(version_of(record(incarnation=2, sequence=6)[0]))
+    assert directory.put(*record(incarnation=2, sequence=6), 11.0)
+    assert directory.has(version_of(record(incarnation=2, sequence=5)[0])), (
+        "the newer one stands for it"
+    )
+    directory.check()
+
+
+def test_looking_for_what_ended_is_due_every_five_seconds_at_most() -> None:
+    directory = Directory()
+    assert directory.next_deadline() is None
+    made = record(ttl_s=1.0)
+    directory.put(*made, 0.0)
+    assert directory.next_deadline() == Deadline(5.0, "directory sweep")
+    assert directory.sweep(4.999) == []
+    assert directory.sweep(5.0) == [made[0]]
+    assert directory.next_deadline() == Deadline(3605.0, "directory sweep"), "for its tombstone"
+    assert directory.sweep(3605.0) == []
+    assert directory.next_deadline() is None, "nothing is left"
+
+
+def test_a_member_that_left_has_no_tombstones() -> None:
+    directory = Directory()
+    mine, other = record(name="x"), record(owner=1, name="x")
+    directory.put(*mine, 0.0)
+    directory.put(*other, 0.0)
+    assert directory.drop(mine[0].owner) == [mine[0]]
+    assert len(directory) == 1
+    assert not directory.has(version_of(mine[0]))
+    assert directory.put(*mine, 1.0), "should it come back"
     directory.check()
 
 
