@@ -262,6 +262,30 @@ def test_it_refutes_what_is_said_of_itself_on_disk_first(peer: Peer) -> None:
     assert peer.told(suspicion("h2", of=ME, about=ME))[0] == [], "it is no news"
 
 
+def test_among_too_many_a_peer_of_another_site_is_met_and_not_kept(peer: Peer) -> None:
+    peer.membership.narrow(True, NOW)
+    peer.overlay.broadcast.narrow("s1")
+    far = FED.host("s2", "far")
+    body = encode(Presence(FED.host_chain("s2", "far"), "far:7000"))
+    shown = sign_record(Record(far.key, "presence", "", 1, 1, body, 86_400.0, "s2"), far)
+    before = peer.overlay.changes
+    effects, news = peer.told(shown)
+    assert notes(effects) == [("peer.joined", "far")]
+    assert news == []
+    assert peer.overlay.broadcast.directory.get(far.key, "presence") is None
+    assert peer.overlay.presence(far.key) == shown, "what goes before its records"
+    assert peer.overlay.site(far.key) == "s2"
+    assert peer.overlay.changes > before
+
+
+def test_it_goes_on_saying_that_it_is_there(peer: Peer) -> None:
+    mine = peer.overlay.presence(KeyId(ME))
+    peer.overlay.tick(NOW + 21_599.0)
+    assert peer.overlay.presence(KeyId(ME)) == mine
+    peer.overlay.tick(NOW + 21_600.0)
+    assert peer.overlay.presence(KeyId(ME)) != mine
+
+
 # -- what goes on
 
 
