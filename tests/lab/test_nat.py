@@ -154,6 +154,7 @@ def test_a_network_is_not_stretched_to_where_no_tunnel_gets(
 
 def test_a_relay_that_is_killed_is_exchanged(daemons: Daemons) -> None:
     pairs = [("home-1", "cafe-1"), ("cafe-1", "far-1"), ("home-1", "far-1")]
+    wait_for(lambda: all(through(daemons, *pair) for pair in pairs), 60, "a path for each pair")
     used = [through(daemons, *pair) for pair in pairs]
     victim = max(("open-1", "open-2"), key=used.count)
     rest = [name for name in daemons.names if name != victim]
