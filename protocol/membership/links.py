@@ -43,7 +43,7 @@ class _Link:
         self.accepted = False
         """The other end made the connection."""
         self.introduced = False
-        self.quarantines = False
+        self.stands = False
         self.since_s = now
         self.heard_s = now
         self.used_s = now
@@ -185,7 +185,7 @@ class Links:
     def stand(self, peer: PeerId, address: str | None, now: float) -> list[Effect]:
         """Keeps a neighbour's connection, which is made if need be."""
         link = self._links.get(peer) or self._open(peer, now)
-        link.quarantines = True
+        link.stands = True
         if link.connected or link.dialled or link.sought or address is None:
             return []
         return self._call(peer, link, address, now)
@@ -213,7 +213,7 @@ class Links:
         """The connection is no longer a neighbour's. It ends after a silence."""
         link = self._links.get(peer)
         if link is not None:
-            link.quarantines, link.used_s = False, now
+            link.stands, link.used_s = False, now
 
     def up(
         self,
@@ -296,7 +296,7 @@ class Links:
             return
         link.connected = link.introduced = link.relayed = link.sought = False
         link.since_s = now
-        if not link.dialled and not link.quarantines and not link.waiting:
+        if not link.dialled and not link.stands and not link.waiting:
             del self._links[peer]
         elif link.dialled:
             self._seek_s[peer] = now + self._patience_s(peer, now)
@@ -316,21 +316,21 @@ class Links:
         for peer, link in list(self._links.items()):
             late = not link.introduced and now >= link.since_s + HELLO_WITHIN_S
             idle = now >= link.used_s + IDLE_LINK_S
-            if late and link.connected and link.quarantines:
+            if late and link.connected and link.stands:
                 # It is a neighbour's: the next connection begins with another Hello.
                 link.connected = link.dialled = link.relayed = link.sought = False
                 link.since_s = now
                 effects.append(HangUp(peer, "not introduced in time"))
             elif late and link.connected:
                 effects += self.close(peer, "not introduced in time")
-            elif late and not link.quarantines:
+            elif late and not link.stands:
                 self._unreachable.append(peer)
                 effects += self.close(peer, "does not answer")
             elif late:
                 link.since_s = now
                 self.dropped += len(link.waiting)
                 link.waiting.clear()
-            elif link.introduced and not link.quarantines and idle:
+            elif link.introduced and not link.stands and idle:
                 effects += self.close(peer, "idle")
         return effects
 
@@ -344,7 +344,7 @@ class Links:
         ends = [
             link.used_s + IDLE_LINK_S if link.introduced else link.since_s + HELLO_WITHIN_S
             for link in self._links.values()
-            if not (link.introduced and link.quarantines)
+            if not (link.introduced and link.stands)
         ]
         ends += self._seek_s.values()
         return Deadline(min(ends), "link") if ends else None
