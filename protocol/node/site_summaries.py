@@ -75,7 +75,7 @@ class SiteSummaries:
         above: int,
         now: float,
     ) -> None:
-        """`adverts` is kept by the desk: the newest of each host."""
+        """`adverts` is the host directory's: the newest of each host."""
         self._identity, self._membership, self._broadcast = identity, membership, broadcast
         self._adverts, self._dice, self._above = adverts, dice, above
         self.sites: dict[str, HeardSummary] = {}
