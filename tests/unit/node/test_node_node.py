@@ -4,14 +4,26 @@ from random import Random
 
 import msgspec
 import pytest
+from one_peer import (
+    ADMIN,
+    FACTS,
+    NOW,
+    OTHER,
+    YOU,
+    friends,
+    hello,
+    identity,
+    node,
+    sends,
+    started,
+)
 
 from protocol.broadcast.messages import Gossip
-from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import HoldAsk, HoldReply, Quote, QuoteAsk
 from protocol.grid.record import grid_id
 from protocol.hosting.holds import HoldNotSaved
-from protocol.membership.messages import Contact, Hello, Ping, Pong, Presence
+from protocol.membership.messages import Contact, Hello, Ping, Pong
 from protocol.node.events import (
     Arrived,
     Connected,
@@ -23,77 +35,23 @@ from protocol.node.events import (
     Stopping,
     Ticked,
 )
-from protocol.node.node import Node, Rows
+from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
 from protocol.requesting.events import OrderGiven, PlanAsked
-from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
-from protocol.sim.people import IMAGE, Admin, grid_spec
+from protocol.sim.keys import SimFederation
+from protocol.sim.people import IMAGE, grid_spec
 from protocol.terms.effects import Dial, Effect, HangUp, Note, Persist, Quarantine, Send, Untidied
-from protocol.terms.ids import Digest, PeerId, RequestId
+from protocol.terms.ids import RequestId
 from protocol.terms.limits import (
     ADDRESSES_SAVED_AFTER_S,
     PATIENCE,
     PRESENCE_EVERY_S,
     QUARANTINE_S,
 )
-from protocol.trust.identity import Identity
 from protocol.trust.record import Record, sign_record
 from protocol.wire.codec import encode
 from protocol.wire.envelope import pack
 from protocol.wire.limits import MAX_CAUSE_CHARACTERS
-
-NOW = 1_000_000.0
-FED = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 10_000_000)
-ADMIN = Admin(FED, "s1", Random(1))
-FACTS = HostFacts(Quantum(4000, 4 << 30, 0), "x86_64", "sim", "none", "", "10.0.0.1", True)
-
-
-def identity(name: str, federation: SimFederation = FED, site: str = "s1") -> Identity:
-    return Identity(
-        signer=federation.host(site, name),
-        verifier=SimVerifier(),
-        sealer=SimSealer(federation.host(site, name).key),
-        chain=federation.host_chain(site, name),
-        federation=federation.key,
-        name=name,
-        site=site,
-        address=f"{name}:7000",
-    )
-
-
-def node(name: str = "h1", rows: Rows | None = None, joins: tuple[Contact, ...] = ()) -> Node:
-    images = (ImageLabel(IMAGE.name, Digest(IMAGE.digest), 1),)
-    return Node(identity(name), FACTS, images, joins, rows or {}, Random(1), NOW)
-
-
-def hello(of: Identity, incarnation: int = 1) -> Hello:
-    presence = Presence(of.chain, of.address)
-    record = Record(of.signer.key, "presence", "", incarnation, 1, encode(presence), 86400.0)
-    record = msgspec.structs.replace(record, scope=of.site)
-    return Hello(sign_record(record, of.signer))
-
-
-OTHER = identity("h2")
-YOU = OTHER.peer
-
-
-def started(rows: Rows | None = None) -> Node:
-    peer = node(rows=rows)
-    peer.handle(Started(), NOW)
-    return peer
-
-
-def friends() -> Node:
-    """A node with one peer that has introduced itself."""
-    peer = started()
-    peer.handle(Connected(YOU), NOW)
-    peer.handle(Arrived(YOU, hello(OTHER), ""), NOW)
-    peer.check()
-    return peer
-
-
-def sends(effects: list[Effect], to: PeerId = YOU) -> list[str]:
-    return [type(e.message).__name__ for e in effects if isinstance(e, Send) and e.peer == to]
 
 
 def test_its_incarnation_is_on_disk_before_it_is_said() -> None:

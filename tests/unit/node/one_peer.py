@@ -1,0 +1,71 @@
+"""One peer by itself, and another that introduced itself to it: how these tests begin."""
+
+from random import Random
+
+import msgspec
+
+from protocol.capacity.advert import HostFacts, ImageLabel
+from protocol.capacity.quantum import Quantum
+from protocol.membership.messages import Contact, Hello, Presence
+from protocol.node.events import Arrived, Connected, Started
+from protocol.node.node import Node, Rows
+from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
+from protocol.sim.people import IMAGE, Admin
+from protocol.terms.effects import Effect, Send
+from protocol.terms.ids import Digest, PeerId
+from protocol.trust.identity import Identity
+from protocol.trust.record import Record, sign_record
+from protocol.wire.codec import encode
+
+NOW = 1_000_000.0
+FED = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 10_000_000)
+ADMIN = Admin(FED, "s1", Random(1))
+FACTS = HostFacts(Quantum(4000, 4 << 30, 0), "x86_64", "sim", "none", "", "10.0.0.1", True)
+
+
+def identity(name: str, federation: SimFederation = FED, site: str = "s1") -> Identity:
+    return Identity(
+        signer=federation.host(site, name),
+        verifier=SimVerifier(),
+        sealer=SimSealer(federation.host(site, name).key),
+        chain=federation.host_chain(site, name),
+        federation=federation.key,
+        name=name,
+        site=site,
+        address=f"{name}:7000",
+    )
+
+
+def node(name: str = "h1", rows: Rows | None = None, joins: tuple[Contact, ...] = ()) -> Node:
+    images = (ImageLabel(IMAGE.name, Digest(IMAGE.digest), 1),)
+    return Node(identity(name), FACTS, images, joins, rows or {}, Random(1), NOW)
+
+
+def hello(of: Identity, incarnation: int = 1) -> Hello:
+    presence = Presence(of.chain, of.address)
+    record = Record(of.signer.key, "presence", "", incarnation, 1, encode(presence), 86400.0)
+    record = msgspec.structs.replace(record, scope=of.site)
+    return Hello(sign_record(record, of.signer))
+
+
+OTHER = identity("h2")
+YOU = OTHER.peer
+
+
+def started(rows: Rows | None = None) -> Node:
+    peer = node(rows=rows)
+    peer.handle(Started(), NOW)
+    return peer
+
+
+def friends() -> Node:
+    """A node with one peer that has introduced itself."""
+    peer = started()
+    peer.handle(Connected(YOU), NOW)
+    peer.handle(Arrived(YOU, hello(OTHER), ""), NOW)
+    peer.check()
+    return peer
+
+
+def sends(effects: list[Effect], to: PeerId = YOU) -> list[str]:
+    return [type(e.message).__name__ for e in effects if isinstance(e, Send) and e.peer == to]
