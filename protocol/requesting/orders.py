@@ -5,7 +5,7 @@ import msgspec
 from protocol.contract.authority import Authority
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Outcome
-from protocol.grid.record import GridRecord, GridState
+from protocol.grid.record import GridRecord, GridState, spec_of
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission
 from protocol.requesting.changing import Changing
@@ -18,7 +18,7 @@ from protocol.requesting.request import RequestState
 from protocol.requesting.requests import Requests, answered
 from protocol.terms.effects import Effect
 from protocol.terms.ids import KeyId, RequestId
-from protocol.trust.order import Action, CheckedOrder, SignedOrder
+from protocol.trust.order import Action, CheckedOrder, SignedOrder, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed
 
@@ -92,7 +92,7 @@ class Orders:
         undecided = placing.undecided
         effects = placing.cancel(now)
         if undecided is not None:
-            about, alive = _first_notice(undecided), self._directory.alive
+            about, alive = _first_notice(undecided, now), self._directory.alive
             stopping = Changing(request, checked, signed, about, alive, now, undecided=True)
             self._requests.add(stopping)
             return [], stopping.start(now)
@@ -113,7 +113,7 @@ class Orders:
         now: float,
     ) -> Answer:
         order = checked.order
-        notice = self._notice(order.grid, checked, placing)
+        notice = self._notice(order.grid, checked, placing, now)
         if notice is None or notice.state is GridState.DOWN:
             lines = self._no_such_grid(order.grid, checked.principal.key)
             return self._no(request, order.action, order.grid, lines, now)
@@ -140,13 +140,15 @@ class Orders:
         self._requests.add(extending)
         return extending.start(now)
 
-    def _notice(self, name: str, checked: CheckedOrder, placing: Placing | None) -> Notice | None:
+    def _notice(
+        self, name: str, checked: CheckedOrder, placing: Placing | None, now: float
+    ) -> Notice | None:
         """What is known of a grid, also in the moment between its commit and its hosts' first word."""
         heard = self._directory.notices.named(name, checked.principal.key)
         if placing is not None and placing.record is not None:
             record = placing.record
             if heard is None or heard.grid != record.id:
-                return _first_notice(record)
+                return _first_notice(record, now)
         return heard
 
     def _no_such_grid(self, name: str, owner: KeyId) -> tuple[str, ...]:
@@ -168,7 +170,10 @@ class Orders:
         return [], []
 
 
-def _first_notice(record: GridRecord) -> Notice:
+def _first_notice(record: GridRecord, now: float) -> Notice:
+    """What its hosts will tell of a grid, as far as it follows from the record. What is not reserved begins
+    about now."""
+    lease_s = spec_of(read_order(record.order)).lease_s
     return Notice(
         grid=record.id,
         name=record.name,
@@ -181,5 +186,6 @@ def _first_notice(record: GridRecord) -> Notice:
         addresses=(),
         mine=(),
         made_s=0.0,
-        lease_s=0,
+        lease_s=lease_s,
+        ends_s=(record.start_s or now) + lease_s,
     )
