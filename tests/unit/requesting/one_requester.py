@@ -20,7 +20,14 @@ from negotiating import (
 from protocol.capacity.advert import Advert, HostFacts, ImageLabel, shapes_in
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import Step
-from protocol.contract.messages import HoldRelease, Quote, QuoteAsk
+from protocol.contract.messages import (
+    ActReply,
+    DecidedAck,
+    HoldRelease,
+    LeaseReply,
+    Quote,
+    QuoteAsk,
+)
 from protocol.contract.notices import Notice, Notices
 from protocol.contract.outcomes import CommitGrid, Outcome, Propose
 from protocol.grid.lifecycle import Phase, Status
@@ -28,7 +35,7 @@ from protocol.grid.record import GridRecord, GridState, read_register
 from protocol.membership.membership import Membership
 from protocol.membership.messages import Contact
 from protocol.membership.presence import Known
-from protocol.requesting.events import OrderGiven
+from protocol.requesting.events import CancelAsked, OrderGiven
 from protocol.requesting.host_directory import HostDirectory
 from protocol.requesting.request import RequestView
 from protocol.requesting.requester import Requester
@@ -166,6 +173,27 @@ class Scene:
         assert record is not None
         return record
 
+    def cancel(self, request: str, now: float = NOW) -> list[Effect]:
+        effects, outcomes = self.requester.handle(CancelAsked(RequestId(request)), now)
+        assert outcomes == []
+        return effects
+
+    def acted(self, request: str, peer: PeerId) -> None:
+        """A host takes an action on."""
+        self.requester.message(peer, ActReply(RequestId(request), "", ""), NOW)
+
+    def promised(self, request: str, record: GridRecord) -> list[Outcome]:
+        """Every host of the grid promises the time; what is asked of the stewards then."""
+        outcomes: list[Outcome] = []
+        for peer in record.carriers():
+            _, outcomes = self.requester.message(peer, LeaseReply(RequestId(request), ""), NOW)
+        return outcomes
+
+    def acknowledged(self, record: GridRecord, epoch: int) -> None:
+        """Every host of the grid has it on disk."""
+        for peer in record.carriers():
+            self.requester.message(peer, DecidedAck(record.id, epoch), NOW)
+
     # -- what became of it
 
     def view(self, request: str) -> RequestView:
@@ -205,6 +233,7 @@ def notice_of(
     phase: Phase = Phase.REACHABLE,
     state: GridState = GridState.UP,
     epoch: int = 1,
+    boot: int = 1,
 ) -> Notice:
     """What a carrier tells of a grid."""
     return Notice(
@@ -217,7 +246,7 @@ def notice_of(
         stewards=record.stewards,
         placed=tuple((a.workspace, a.host) for a in record.assignments),
         addresses=(),
-        mine=tuple(Status(name, phase, since_s=NOW) for name in record.on(peer)),
+        mine=tuple(Status(name, phase, since_s=NOW, boot=boot) for name in record.on(peer)),
         made_s=NOW,
         lease_s=86400,
         ends_s=NOW + 86400,

@@ -146,14 +146,11 @@ def test_room_that_is_kept_is_told_to_the_request_of_that_order() -> None:
     assert quoting(scene.passes(now, now + CLAIM_TRY_S, FULL)) == ["shop"]
 
 
-def extending(scene: Scene, record: GridRecord, request: str = "lease") -> list[Outcome]:
+def extending(scene: Scene, record: GridRecord) -> list[Outcome]:
     """A lease to be made longer, to which every host has agreed; what is asked of the stewards."""
     order = ADMIN.order(Action.LEASE, record.name, NOW, body=encode(LeaseChange(600)))
-    scene.order(request, order)
-    outcomes: list[Outcome] = []
-    for peer in record.carriers():
-        _, outcomes = scene.requester.message(peer, LeaseReply(RequestId(request), ""), NOW)
-    return outcomes
+    scene.order("lease", order)
+    return scene.promised("lease", record)
 
 
 def test_an_acknowledgement_goes_to_all_requests_of_that_grid_and_to_no_other() -> None:
@@ -259,6 +256,15 @@ def test_an_outcome_for_nobody_changes_nothing(of: RequesterPurpose) -> None:
 # -- notices
 
 
+def test_a_notice_is_heard_by_the_requests_of_that_grid() -> None:
+    scene = Scene()
+    shop, _ = scene.building("shop", up("shop")), scene.building("cafe", up("cafe"))
+    for peer in shop.carriers():
+        scene.notice(peer, notice_of(shop, peer))
+    assert scene.view("shop").answer == ("shop is up: 2 workspaces",)
+    assert stages(scene)["cafe"] == "building"
+
+
 def test_hosts_that_told_before_the_commit_was_known_need_not_tell_again() -> None:
     scene = Scene()
     proposal = scene.committing("shop", up("shop"))
@@ -291,8 +297,7 @@ def test_a_host_that_has_done_it_before_its_reply_came_need_not_tell_again() -> 
         scene.notice(peer, notice_of(record, peer, Phase.PAUSED))
     assert stages(scene)["pause"] == "asking hosts"
     for peer in record.carriers():
-        reply = ActReply(RequestId("pause"), "", "")
-        assert scene.requester.message(peer, reply, NOW) == ([], [])
+        scene.acted("pause", peer)
     assert scene.view("pause").answer == ("shop: pause done",)
 
 
