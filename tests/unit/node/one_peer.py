@@ -1,5 +1,6 @@
 """One peer by itself, and another that introduced itself to it: how these tests begin."""
 
+from collections.abc import Callable
 from random import Random
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
 from protocol.membership.messages import Contact, Hello, Presence
-from protocol.node.events import Arrived, Connected, Started
+from protocol.node.events import Arrived, Connected, Event, Started, Ticked
 from protocol.node.node import Node, Rows
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.sim.people import IMAGE, Admin
@@ -69,3 +70,33 @@ def friends() -> Node:
 
 def sends(effects: list[Effect], to: PeerId = YOU) -> list[str]:
     return [type(e.message).__name__ for e in effects if isinstance(e, Send) and e.peer == to]
+
+
+class Alone:
+    """A peer that plays every role by itself: what it sends to itself arrives, but for what is lost."""
+
+    def __init__(self, peer: Node) -> None:
+        self.peer, self.now = peer, NOW
+        self.lost: tuple[type, ...] = ()
+
+    def feed(self, event: Event) -> list[Effect]:
+        """That happens, and what it says to itself; answers all effects."""
+        waiting: list[Event] = [event]
+        effects: list[Effect] = []
+        while waiting:
+            for effect in self.peer.handle(waiting.pop(0), self.now):
+                effects.append(effect)
+                if not isinstance(effect, Send) or effect.peer != self.peer.me:
+                    continue
+                if not isinstance(effect.message, self.lost):
+                    waiting.append(Arrived(self.peer.me, effect.message, effect.cause))  # type: ignore[arg-type]  # of Message
+            self.peer.check()
+        return effects
+
+    def until(self, found: Callable[[], bool], within_s: float) -> None:
+        """Time passes until that is so; it must be in time."""
+        end_s = self.now + within_s
+        while not found():
+            self.now = max(self.now, self.peer.next_deadline().at_s)
+            assert self.now <= end_s, "not in time"
+            self.feed(Ticked())

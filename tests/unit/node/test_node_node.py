@@ -10,6 +10,7 @@ from one_peer import (
     NOW,
     OTHER,
     YOU,
+    Alone,
     friends,
     hello,
     identity,
@@ -20,8 +21,8 @@ from one_peer import (
 
 from protocol.broadcast.messages import Gossip
 from protocol.capacity.quantum import Quantum
-from protocol.contract.messages import HoldAsk, HoldReply, Quote, QuoteAsk
-from protocol.grid.record import grid_id
+from protocol.contract.messages import Decided, HoldAsk, HoldReply, Quote, QuoteAsk
+from protocol.grid.record import GridState, grid_id
 from protocol.hosting.holds import HoldNotSaved
 from protocol.membership.messages import Contact, Hello, Ping, Pong
 from protocol.node.events import (
@@ -37,17 +38,22 @@ from protocol.node.events import (
 )
 from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
+from protocol.register.messages import Promise
 from protocol.requesting.events import OrderGiven, PlanAsked
+from protocol.requesting.request import RequestState, RequestView
 from protocol.sim.keys import SimFederation
 from protocol.sim.people import IMAGE, grid_spec
 from protocol.terms.effects import Dial, Effect, HangUp, Note, Persist, Quarantine, Send, Untidied
-from protocol.terms.ids import RequestId
+from protocol.terms.ids import GridId, RequestId
 from protocol.terms.limits import (
     ADDRESSES_SAVED_AFTER_S,
+    AUDIT_EVERY_S,
+    HOLD_S,
     PATIENCE,
     PRESENCE_EVERY_S,
     QUARANTINE_S,
 )
+from protocol.trust.order import Action
 from protocol.trust.record import Record, sign_record
 from protocol.wire.codec import encode
 from protocol.wire.envelope import pack
@@ -363,3 +369,78 @@ def test_a_replayed_hello_takes_nothing_back() -> None:
     peer.handle(Arrived(YOU, hello(OTHER, 2), ""), NOW)
     assert peer.membership.known[YOU].incarnation == 5
     peer.check()
+
+
+# -- both sides of the work
+
+
+def carrying() -> tuple[Alone, GridId]:
+    """A peer that carries a grid it was asked for; the request still waits for it to be up."""
+    alone = Alone(started())
+    alone.feed(OrderGiven(RequestId("up"), ADMIN.up(grid_spec("shop", 2), NOW)))
+    alone.until(lambda: alone.peer.host.leases.rows() != [], 5.0)
+    assert view(alone, "up").stage == "building", "a commit's outcome is the requester's"
+    alone.feed(Connected(YOU))
+    alone.feed(Arrived(YOU, hello(OTHER), ""))
+    (row,) = alone.peer.host.leases.rows()
+    return alone, row.record.id
+
+
+def view(alone: Alone, request: str) -> RequestView:
+    found = alone.peer.requester.requests.view(RequestId(request))
+    assert found is not None
+    return found
+
+
+def test_the_outcome_of_a_change_is_the_requesters_and_that_of_an_audit_the_hosts() -> None:
+    """The host is not told what its own peer's request has brought about, and finds it out by itself."""
+    alone, grid = carrying()
+    alone.lost = (Decided,)
+    alone.feed(OrderGiven(RequestId("down"), ADMIN.order(Action.DOWN, "shop", alone.now)))
+    assert view(alone, "down").stage == "hosts clear up"
+    row = alone.peer.host.leases.row(grid)
+    assert row is not None
+    assert (row.record.state, row.record.epoch) == (GridState.UP, 1)
+
+    def is_down() -> bool:
+        row = alone.peer.host.leases.row(grid)
+        return row is not None and row.record.state is GridState.DOWN
+
+    alone.until(is_down, 2 * AUDIT_EVERY_S)
+
+
+def test_the_outcome_of_a_vote_against_a_hold_is_the_hosts() -> None:
+    alone = Alone(friends())
+    asked = msgspec.structs.replace(ask(), stewards=(alone.peer.me,))
+    alone.feed(Arrived(YOU, asked, ""))
+    assert alone.peer.host.ledger.free != FACTS.capacity
+    alone.until(lambda: alone.peer.host.ledger.free == FACTS.capacity, 3 * HOLD_S)
+    assert alone.now >= NOW + HOLD_S
+
+
+def test_without_its_stewards_a_hold_stands_and_a_change_is_refused() -> None:
+    """Nobody knows: for the host that is a reason to keep it, for who asked one to say so."""
+    alone, grid = carrying()
+    held = msgspec.structs.replace(ask(NOW, "web-2"), stewards=(alone.peer.me,))
+    alone.feed(Arrived(YOU, held, ""))
+    free = alone.peer.host.ledger.free
+    alone.lost = (Promise,)
+    alone.feed(OrderGiven(RequestId("down"), ADMIN.order(Action.DOWN, "shop", alone.now)))
+    alone.until(lambda: view(alone, "down").state is RequestState.FAILED, 60.0)
+    assert view(alone, "down").answer[0].startswith("cannot down shop now: ")
+    alone.until(lambda: alone.now > NOW + 5 * HOLD_S, 60.0)
+    assert alone.peer.host.ledger.free == free
+    assert alone.peer.host.leases.row(grid) is not None
+
+
+def test_a_notice_is_heard_by_both_sides_of_the_work() -> None:
+    """The request takes it as its answer; the host, which knows less, asks the stewards."""
+    alone, grid = carrying()
+    alone.feed(Ticked())
+    (mine,) = [heard.notice for heard in alone.peer.notices.about(grid).values()]
+    ended = msgspec.structs.replace(mine, epoch=2, state=GridState.DOWN, mine=())
+    record = Record(OTHER.signer.key, "grid", grid, 1, 2, encode(ended), 600.0)
+    effects = alone.feed(Arrived(YOU, Gossip((sign_record(record, OTHER.signer),)), ""))
+    assert view(alone, "up").answer == ("shop was taken down meanwhile",)
+    effects += alone.feed(Ticked())
+    assert "Prepare" in sends(effects, alone.peer.me)
