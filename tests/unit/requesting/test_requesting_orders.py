@@ -170,6 +170,14 @@ def test_a_grid_that_is_down_is_none() -> None:
     assert scene.view("down").answer == NO_GRID
 
 
+def test_what_is_no_down_does_not_stop_a_grid_that_is_being_placed() -> None:
+    scene = Scene()
+    scene.holding("up", ORDER)
+    scene.order("pause", ADMIN.order(Action.PAUSE, "shop", NOW))
+    assert scene.view("pause").answer == NO_GRID
+    assert scene.view("up").stage == "holding"
+
+
 # -- one workspace, and the lease
 
 
