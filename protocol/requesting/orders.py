@@ -87,7 +87,8 @@ class Orders:
         placing: Placing,
         now: float,
     ) -> Answer:
-        """`down` of a grid that is no grid yet: it is not made. If it is before its stewards, they decide."""
+        """`down` of a grid that is no grid yet: it is not made. If it is before its stewards, they decide. If
+        hosts tell of one, it is only followed, and that one ends."""
         grid = checked.order.grid
         undecided = placing.undecided
         effects = placing.cancel(now)
@@ -96,6 +97,10 @@ class Orders:
             stopping = Changing(request, checked, signed, about, alive, now, undecided=True)
             self._requests.add(stopping)
             return [], stopping.start(now)
+        heard = self._directory.notices.named(grid, checked.principal.key)
+        if heard is not None and heard.state is GridState.UP:
+            more, outcomes = self._change(request, checked, signed, None, now)
+            return effects + more, outcomes
         stopped = f"{grid} was still being placed; that request is cancelled"
         view = answered(request, "down", grid, (stopped,), now)
         done = msgspec.structs.replace(view, state=RequestState.DONE, stage="done")

@@ -170,6 +170,16 @@ def test_a_grid_that_is_down_is_none() -> None:
     assert scene.view("down").answer == NO_GRID
 
 
+def test_down_while_the_stewards_are_asked_whether_that_order_made_it_ends_it() -> None:
+    """It did: its hosts have told of it."""
+    scene = known()
+    scene.order("again", ORDER)
+    assert scene.view("again").stage == "looking"
+    _, outcomes = scene.order("down", DOWN)
+    assert state_after(proposed(outcomes), committed(RECORD)) is GridState.DOWN
+    assert scene.view("again").state is RequestState.CANCELLED
+
+
 def test_what_is_no_down_does_not_stop_a_grid_that_is_being_placed() -> None:
     scene = Scene()
     scene.holding("up", ORDER)
