@@ -13,7 +13,8 @@ from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.model import LeaseTerms
 from protocol.grid.record import GridState, grid_id
 from protocol.hosting.lease import Lease
-from protocol.hosting.leases import TABLE, Leases
+from protocol.hosting.lease_book import TABLE
+from protocol.hosting.leases import Leases
 from protocol.terms.effects import Effect, Note, Persist, Realise, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.trust.order import Action, SignedOrder

@@ -11,6 +11,7 @@ from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridRecord, GridState, ending, grid_id, read_register
 from protocol.hosting.host import Host
 from protocol.hosting.publishing import Publishing
+from protocol.hosting.surroundings import Alone
 from protocol.sim.keys import SimSealer, SimVerifier
 from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.effects import Deadline
@@ -43,6 +44,16 @@ def placed_here() -> GridRecord:
 RECORD = placed_here()
 
 
+class Moving(Alone):
+    """The surroundings of a host that is elsewhere now and then."""
+
+    place = NOWHERE
+
+    def here(self) -> Coordinate:
+        """Where it is now."""
+        return self.place
+
+
 class World:
     """A host that carries web-1, and what it publishes."""
 
@@ -57,8 +68,8 @@ class World:
             site="s1",
             address="h1:7000",
         )
-        self.here = NOWHERE
-        self.host = Host(me, facts, (), AUTHORITY, Random(1), {}, NOW, here=lambda: self.here)
+        self.surroundings = Moving()
+        self.host = Host(me, facts, (), AUTHORITY, Random(1), {}, NOW, self.surroundings)
         if carries:
             self.host.leases.decided(RECORD, ("web-1",), NOW)
         self.publishing = Publishing(self.host)
@@ -118,7 +129,7 @@ def test_a_change_of_room_is_told_at_most_once_a_second() -> None:
 def test_a_move_is_told_if_it_is_far_and_not_more_than_every_ten_minutes() -> None:
     world = World()
     world.told(NOW)
-    world.here = Coordinate((0.5, *NOWHERE.at[1:]), 0.0, 0.1)
+    world.surroundings.place = Coordinate((0.5, *NOWHERE.at[1:]), 0.0, 0.1)
     assert not world.publishing.moved(NOW + 599.9)
     assert world.told(NOW + 599.9) == []
     assert world.publishing.moved(NOW + 600.0)
@@ -130,17 +141,17 @@ def test_a_small_move_is_not_told() -> None:
     world = World()
     world.told(NOW)
     for far_s, tells in ((0.019, False), (0.02, False), (0.021, True)):
-        world.here = Coordinate((far_s, *NOWHERE.at[1:]), 0.0, 0.1)
+        world.surroundings.place = Coordinate((far_s, *NOWHERE.at[1:]), 0.0, 0.1)
         assert world.publishing.moved(NOW + 600.0) is tells
 
 
 def test_the_height_of_both_ends_is_no_distance() -> None:
     world = World()
-    world.here = Coordinate(NOWHERE.at, 0.3, 0.1)
+    world.surroundings.place = Coordinate(NOWHERE.at, 0.3, 0.1)
     world.told(NOW)
-    world.here = Coordinate((0.019, *NOWHERE.at[1:]), 0.4, 0.1)
+    world.surroundings.place = Coordinate((0.019, *NOWHERE.at[1:]), 0.4, 0.1)
     assert not world.publishing.moved(NOW + 600.0)
-    world.here = Coordinate((0.021, *NOWHERE.at[1:]), 0.4, 0.1)
+    world.surroundings.place = Coordinate((0.021, *NOWHERE.at[1:]), 0.4, 0.1)
     assert world.publishing.moved(NOW + 600.0)
 
 

@@ -23,6 +23,7 @@ from negotiating import (
     shop,
 )
 
+from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import HoldAsk, Quote, QuoteAsk
 from protocol.contract.outcomes import Propose
@@ -101,7 +102,7 @@ class Talk:
         """The first hosts that were asked say so; others have no room."""
         for number, peer in enumerate(self.invited):
             room = free if number < most else FULL
-            word = Quote(REQUEST, peer[-4:], "s1", room, "x86_64", peer, True, (), held=held)
+            word = Quote(REQUEST, peer[-4:], "s1", _facts(peer), room, (), held=held)
             self.hear(self.request.quote(peer, word, self.now))
 
     def grant(self) -> None:
@@ -130,7 +131,11 @@ class Talk:
 
 
 def _told(peer: PeerId) -> Offer:
-    return Offer(peer, peer[-4:], "s1", MUCH, "x86_64", peer, True, ())
+    return Offer(peer, peer[-4:], "s1", _facts(peer), MUCH)
+
+
+def _facts(peer: PeerId) -> HostFacts:
+    return HostFacts(MUCH, "x86_64", "qemu:///embed", "kvm", "", peer, True)
 
 
 def _quoting(talk: Talk) -> None:
