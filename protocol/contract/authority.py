@@ -1,6 +1,6 @@
-"""Whether an order allows what is asked: checked by every host on its own, whoever carried it.
+"""Whether an order allows what is asked. Every host checks it for itself; whoever passes it on adds no trust.
 
-For now a site's admin may deploy on every host of the federation, and may change what it deployed.
+For now a site's admin may deploy on every host of the federation, and may change what they deployed.
 """
 
 from collections.abc import Container
@@ -20,7 +20,7 @@ __all__ = ["Authority", "Deployment"]
 
 
 class Authority:
-    """What this peer believes, given the federation it belongs to: the one thing both sides ask."""
+    """What this peer believes, given the federation it belongs to. Both sides of an agreement ask it."""
 
     def __init__(
         self, federation: KeyId, verifier: Verifier, revoked: Container[Certified] = ()
@@ -29,27 +29,33 @@ class Authority:
         self._reading = Reading(federation, verifier, revoked)
 
     def order(self, signed: SignedOrder, now: float, fresh: bool) -> CheckedOrder:
-        """Any order. Untrusted."""
+        """Any order, believed. `fresh` says that it is about to be carried out for the first time.
+
+        Raises Untrusted, which says why it is not believed.
+        """
         return self._reading.order(signed, now, fresh)
 
     def deployment(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
-        """Reads an `up` order. Untrusted if it is not believed or its grid makes no sense."""
+        """An `up` order, read. Raises Untrusted if it is not believed or its grid makes no sense."""
         return self._reading.deployment(signed, now, fresh)
 
     def to_hold(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
-        """The same, also of an order only to hold: it counts in its owner's use as an `up` does. Untrusted."""
+        """The same, but an order that only holds is read too: its owner uses room as with an `up`.
+
+        Raises Untrusted.
+        """
         return self._reading.to_hold(signed, now, fresh)
 
     def draft(self, spec: GridSpec, site: str) -> Deployment:
-        """A grid nobody has ordered yet, for a plan. Untrusted if it makes no sense."""
+        """A grid that nobody has ordered yet, for a plan. Raises Untrusted if it makes no sense."""
         return draft(spec, site)
 
     def remembered(self, signed: SignedOrder) -> OrderedGrid:
-        """The grid in an order from this peer's own store, believed when it was stored."""
+        """The grid in an order from this peer's own store, which was believed when it was stored."""
         return self._reading.remembered(signed)
 
     def change(self, signed: SignedOrder, record: GridRecord, now: float) -> CheckedOrder:
-        """A fresh order about a grid that exists, by whoever made it. Untrusted."""
+        """A fresh order about a grid that exists, from its owner. Raises Untrusted."""
         checked = self.order(signed, now, fresh=True)
         permit(checked, record)
         return checked
@@ -57,5 +63,8 @@ class Authority:
     def vouch(
         self, record: GridRecord, before: GridRecord | None, now: float, lapsed: bool = False
     ) -> Deployment:
-        """Whether a record says no more than its owner's orders allow. Untrusted."""
+        """What the record's own order says. Raises Untrusted if the record goes beyond its owner's orders.
+
+        `before` and `lapsed` are as in vouching.py.
+        """
         return vouch(self._reading, record, before, now, lapsed)

@@ -14,50 +14,50 @@ from protocol.trust.order import SignedOrder
 
 
 class QuoteAsk(msgspec.Struct, frozen=True, tag="quote-ask"):
-    """What have you got for that time? Binds nobody. `site` is whose admin asks."""
+    """What have you got for that time? It binds nobody. `site` is the one whose admin asks."""
 
     request: RequestId
     site: str
     time: LeaseTime = LeaseTime(0.0, 0.0, 0.0)
     grid: str = ""
-    """What it is to be named."""
+    """The name that the grid is to have."""
     apart: tuple[str, ...] = ()
     """Grids of the same site's admin with which it is to share no host."""
     order: str = ""
-    """Of what order it is; empty for a plan."""
+    """The order that it is for; empty for a plan."""
     since_s: float = 0.0
-    """When that was signed; 0: not yet. What is claimed by older ones is not offered."""
+    """When that order was signed; 0 if it was not yet. What older orders claim is not offered."""
 
 
 class Quote(msgspec.Struct, frozen=True, tag="quote"):
-    """The host's word on its room: what a lease of the time asked for can have, and what is free later."""
+    """The host's word on its room: what a lease at the time asked for can have, and what is free later."""
 
     request: RequestId
     host: str
     site: str
     facts: HostFacts
-    """Without `accelerator_why`, which is for people and in the advert."""
+    """Without `accelerator_why`, which is for people; the advert has it."""
     free: Quantum
     images: tuple[str, ...]
     later: tuple[Step, ...] = ()
-    """Free room from now on, whoever asks."""
+    """Free room from now on, the same for everybody who asks."""
     refused: Refusal | None = None
-    """Why the host would not take it for a reason that is not about room."""
+    """Why the host would not take the grid, if that is not for want of room."""
     coordinate: Coordinate | None = None
     clashes: tuple[str, ...] = ()
-    """Grids it carries that are to be kept apart from this one, as either says."""
+    """Grids it carries that are to be kept apart from this one, because either of the two says so."""
     hidden: bool = False
-    """Not every host can dial it: it carries no network that spans sites."""
+    """Not every host can dial it, so it carries no network that spans sites."""
     held: Quantum = Quantum()
-    """What it holds for others, not decided yet: in a few seconds it is a lease, or free."""
+    """What it holds for others and is not decided yet. In a few seconds it is leased, or free."""
     kept: Quantum = Quantum()
-    """What of its room it keeps for older orders; not in `free`."""
+    """The room that it keeps for older orders; `free` does not include it."""
 
 
 class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
-    """Promise these workspaces of this order for `hold_s` seconds. Asking again is asking once.
+    """Promise these workspaces of this order for `hold_s` seconds. Asking again is the same as asking once.
 
-    The quantum follows from the order, not from this message: the carrier gets no trust.
+    The quantum follows from the order, not from this message: its sender needs no trust.
     """
 
     grid: GridId
@@ -67,13 +67,13 @@ class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
     vnis: tuple[tuple[str, int], ...]
     hold_s: float
     start_s: float = 0.0
-    """When the lease is to begin; 0: now. It must agree with the order."""
+    """When the lease is to begin; 0 for now. It must agree with the order."""
     instead: str = ""
-    """A plan of the same owner and name that is held here: these take the place of its holds."""
+    """A plan of the same owner and name that is held here: these holds take the place of its holds."""
 
 
 class HoldReply(msgspec.Struct, frozen=True, tag="hold-reply"):
-    """What is promised (and on disk), and why the rest is not."""
+    """What is promised (and is on disk), and why the rest is not."""
 
     grid: GridId
     held: tuple[str, ...]
@@ -81,42 +81,46 @@ class HoldReply(msgspec.Struct, frozen=True, tag="hold-reply"):
 
 
 class HoldRelease(msgspec.Struct, frozen=True, tag="hold-release"):
-    """Let these go; the requester will not commit them."""
+    """Let these workspaces go; the requester will not commit them."""
 
     grid: GridId
     workspaces: tuple[str, ...]
 
 
 class RoomClaim(msgspec.Struct, frozen=True, tag="room-claim"):
-    """Keep room for these workspaces as it gets free, before what was ordered later: for CLAIM_S, in place of
-    what this order claimed before. Without workspaces: keep none any more. Answered by `room-kept`, as soon as
-    there is room for any of them."""
+    """Keep room for these workspaces as it gets free, ahead of later orders, for CLAIM_S.
+
+    It replaces what this order claimed before; without workspaces nothing is kept any more. The host answers
+    with `room-kept` as soon as there is room for any of them.
+    """
 
     order: SignedOrder
     workspaces: tuple[str, ...]
 
 
 class RoomRenew(msgspec.Struct, frozen=True, tag="room-renew"):
-    """Keep what I claimed for this order for CLAIM_S more: as if the claim were said again."""
+    """Keep what I claimed for this order for CLAIM_S more, as if the claim were made again."""
 
     order: str
-    """The part of its grids' ids that it gives."""
+    """What the order gives to the ids of its grids."""
     kept: int
-    """For how many workspaces there is room, as far as was heard; answered if that is not so."""
+    """How many workspaces have room, as far as the sender has heard. The host answers if that is wrong."""
 
 
 class RoomKept(msgspec.Struct, frozen=True, tag="room-kept"):
-    """For which of the workspaces that this order claimed here there is room now. Said whenever that changes;
-    it promises nothing."""
+    """The workspaces, of those that this order claimed here, for which there is room now.
+
+    The host says so whenever that changes. It promises nothing.
+    """
 
     order: str
     workspaces: tuple[str, ...]
     claimed: bool = True
-    """False: nothing is claimed here for that order, or not by who renews it."""
+    """False if nothing is claimed here for that order, or another peer claimed it."""
 
 
 class Decided(msgspec.Struct, frozen=True, tag="decided"):
-    """A record a majority of its stewards holds."""
+    """A record that a majority of its stewards has."""
 
     record: GridRecord
 
@@ -137,7 +141,7 @@ class Act(msgspec.Struct, frozen=True, tag="act"):
 
 
 class LeaseAsk(msgspec.Struct, frozen=True, tag="lease-ask"):
-    """Promise the time by which this order extends the lease of a grid you carry."""
+    """Promise the time by which this order extends the lease of a grid that you carry."""
 
     request: RequestId
     grid: GridId
@@ -145,7 +149,7 @@ class LeaseAsk(msgspec.Struct, frozen=True, tag="lease-ask"):
 
 
 class LeaseReply(msgspec.Struct, frozen=True, tag="lease-reply"):
-    """Promised (and on disk), or why not."""
+    """The time is promised (and that is on disk), or why it is not."""
 
     request: RequestId
     problem: str
@@ -153,18 +157,18 @@ class LeaseReply(msgspec.Struct, frozen=True, tag="lease-reply"):
 
 
 class ActReply(msgspec.Struct, frozen=True, tag="act-reply"):
-    """Taken on (and on disk), or why not."""
+    """The action is taken on (and that is on disk), or why it is not."""
 
     request: RequestId
     workspace: str
     problem: str
-    """Empty if it was taken on."""
+    """Empty if it is taken on."""
 
 
 ToHost = QuoteAsk | HoldAsk | HoldRelease | RoomClaim | RoomRenew | Decided | Act | LeaseAsk
-"""What a host is told and asked."""
+"""What a host is told and asked. Its side answers each member."""
 
 ToRequester = Quote | HoldReply | RoomKept | DecidedAck | ActReply | LeaseReply
-"""What a host answers."""
+"""What a host answers. The requester's side hears each member."""
 
 NegotiationMessage = ToHost | ToRequester

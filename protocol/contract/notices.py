@@ -1,4 +1,4 @@
-"""What hosts tell of grids, put together: any peer can answer for any grid, saying how old the news is."""
+"""What hosts tell of grids, put together: any peer can answer for any grid, and say how old its news is."""
 
 import msgspec
 
@@ -7,11 +7,11 @@ from protocol.grid.record import GridState
 from protocol.terms.ids import GridId, KeyId, PeerId
 
 NOTICE = "grid"
-"""The kind of its record."""
+"""The kind of record that has a notice as its body."""
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """Body of the record of kind `grid`, named after the grid's id: a carrier (or its maker) tells of it."""
+    """What one host tells of a grid it carries: the body of a record of kind `grid`, named by the grid's id."""
 
     grid: GridId
     name: str
@@ -25,19 +25,19 @@ class Notice(msgspec.Struct, frozen=True):
     addresses: tuple[tuple[str, str], ...]
     """(workspace, its first address)."""
     mine: tuple[Status, ...]
-    """What this peer carries."""
+    """Where the workspaces are that this host carries."""
     made_s: float
     lease_s: int
     starts_s: float = 0.0
-    """By this host's clock, as the next two."""
+    """Unix seconds by this host's clock, as the next two."""
     ends_s: float = 0.0
     kept_until_s: float = 0.0
     hindered: tuple[str, ...] = ()
-    """Clusters of best-effort work this host has no room for now: all its hosts suspend them."""
+    """Best-effort clusters for which this host has no room now. All hosts of the grid suspend them."""
 
 
 class HeardNotice(msgspec.Struct, frozen=True):
-    """One host's notice and when it came (this peer's clock)."""
+    """One host's notice, and when it came by this peer's clock."""
 
     notice: Notice
     received_s: float
@@ -50,11 +50,11 @@ class Notices:
         self._by_grid: dict[GridId, dict[PeerId, HeardNotice]] = {}
 
     def put(self, peer: PeerId, notice: Notice, now: float) -> None:
-        """Takes a notice, in place of that host's last about the grid."""
+        """Puts a notice in the place of that host's last one about the grid."""
         self._by_grid.setdefault(notice.grid, {})[peer] = HeardNotice(notice, now)
 
     def drop(self, peer: PeerId, grid: GridId) -> None:
-        """That host has nothing to tell of it any more."""
+        """The host has nothing to tell of the grid any more."""
         hosts = self._by_grid.get(grid, {})
         hosts.pop(peer, None)
         if not hosts:
@@ -65,12 +65,12 @@ class Notices:
         return self._by_grid.get(grid, {})
 
     def newest(self, grid: GridId) -> Notice | None:
-        """The notice of the highest epoch."""
+        """The notice with the highest epoch; None if there is none."""
         heard = [h.notice for h in self._by_grid.get(grid, {}).values()]
         return max(heard, key=lambda notice: notice.epoch, default=None)
 
     def named(self, name: str, owner: KeyId | None = None) -> Notice | None:
-        """The grid of that name (or id): one that is up rather than one that was, the newest first."""
+        """The newest notice of the grid with that name or id; a grid that is up goes before one that was."""
         found = [
             notice
             for grid in self._by_grid
@@ -81,5 +81,5 @@ class Notices:
         return max(found, key=lambda n: (n.state is GridState.UP, n.epoch, n.made_s), default=None)
 
     def grids(self) -> list[GridId]:
-        """Every grid anything is told of, in the order first heard."""
+        """Every grid that a host tells of, in the order in which they were first heard of."""
         return list(self._by_grid)

@@ -1,4 +1,4 @@
-"""Grids as their orders ask for them, read once: each hold, record and notice needs the order again."""
+"""Grids as their orders ask for them. Each is read once; every hold, record and notice needs it again."""
 
 import msgspec
 
@@ -12,21 +12,21 @@ _WORKSPACE_BYTES = 512
 
 
 class OrderedGrid(msgspec.Struct, frozen=True):
-    """The grid in an order to bring up, or only to hold."""
+    """The grid in an `up` order, or in one that only holds."""
 
     spec: GridSpec
     workspaces: tuple[Workspace, ...]
-    """In start order."""
+    """In starting order."""
     members: dict[str, Workspace]
-    """The same by name."""
+    """The same, by name."""
     hold_s: float
-    """How long at most a host holds for it without more."""
+    """How long a host holds for it at most, in seconds, if nothing follows."""
     sensible: bool
-    """False: it was not checked, but believed when it was stored."""
+    """False if it was not checked now, but believed when it was stored."""
 
 
 def ordered(order: Order, spec: GridSpec, *, sensible: bool) -> OrderedGrid:
-    """The grid in an order. ValueError if its clusters wait for each other."""
+    """The grid in an order. Raises ValueError if its clusters wait for each other."""
     members = workspaces(spec)
     return OrderedGrid(
         spec=spec,
@@ -38,18 +38,18 @@ def ordered(order: Order, spec: GridSpec, *, sensible: bool) -> OrderedGrid:
 
 
 class OrderedGrids:
-    """The newest few, by the payload of their orders: as many as take ORDERS_READ_BYTES, and at least one."""
+    """The grids read last, by the payload of their orders: ORDERS_READ_BYTES of them, and at least one."""
 
     def __init__(self) -> None:
         self._read: dict[bytes, OrderedGrid] = {}
         self._bytes = 0
 
     def get(self, payload: bytes) -> OrderedGrid | None:
-        """The grid in that order, if it was read."""
+        """The grid in the order with that payload; None if it is not kept."""
         return self._read.get(payload)
 
     def put(self, payload: bytes, grid: OrderedGrid) -> None:
-        """It was read, perhaps again."""
+        """Keeps a grid that was read, perhaps again, and drops the oldest that are too many."""
         self._drop(payload)
         self._read[payload] = grid
         self._bytes += _size_bytes(payload, grid)
@@ -63,5 +63,5 @@ class OrderedGrids:
 
 
 def _size_bytes(payload: bytes, grid: OrderedGrid) -> int:
-    """About what is kept for it."""
+    """About how much memory it takes."""
     return 2 * len(payload) + _WORKSPACE_BYTES * len(grid.workspaces)

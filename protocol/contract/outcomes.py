@@ -1,4 +1,4 @@
-"""What an agreement's sides cannot do themselves and ask the node to have done."""
+"""What the sides of an agreement cannot do themselves, and ask the node to have done."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from protocol.terms.ids import GridId, PeerId, RequestId
 
 
 class CommitGrid(msgspec.Struct, frozen=True):
-    """A requester makes a grid of its holds, votes against it, or asks whether it is one."""
+    """A requester makes a grid of its holds, votes against it, or asks whether it was made."""
 
     grid: GridId
 
@@ -25,7 +25,7 @@ class VoidHold(msgspec.Struct, frozen=True):
 
 
 class AuditLease(msgspec.Struct, frozen=True):
-    """A host asks what has become of a grid it carries."""
+    """A host asks what has become of a grid that it carries."""
 
     grid: GridId
 
@@ -33,12 +33,14 @@ class AuditLease(msgspec.Struct, frozen=True):
 RequesterPurpose = CommitGrid | ChangeGrid
 HostPurpose = VoidHold | AuditLease
 Purpose = RequesterPurpose | HostPurpose
-"""What a change of a register is for: its outcome goes back to who can say what follows."""
+"""What a change of a register is for. Its outcome goes back to the side that can say what follows."""
 
 
 class Propose(msgspec.Struct, frozen=True):
-    """Run this change on a register; its outcome comes back with the `purpose`. One that is under way for the
-    same purpose is not begun again."""
+    """Run this change on a register. Its outcome comes back with the `purpose`.
+
+    A change that is under way for the same purpose is not begun again.
+    """
 
     purpose: Purpose
     key: str
@@ -48,7 +50,7 @@ class Propose(msgspec.Struct, frozen=True):
 
 
 class NoticeDue(msgspec.Struct, frozen=True):
-    """What this peer says about that grid changed."""
+    """What this host has to say about a grid changed: a notice is due."""
 
     grid: GridId
 

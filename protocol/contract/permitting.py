@@ -1,6 +1,6 @@
-"""Whether an order about a grid that exists is given by somebody who may: whoever made it, so far.
+"""Whether the signer of an order may change the grid that it is about. So far, only its owner may.
 
-A site's own policy, and grants to virtual organisations, enter here.
+A site's own policy, and grants to virtual organisations, will enter here.
 """
 
 from protocol.grid.record import GridRecord
@@ -9,7 +9,7 @@ from protocol.trust.signing import Reason, Untrusted
 
 
 def permit(checked: CheckedOrder, record: GridRecord) -> None:
-    """Untrusted if a believed order is not its owner's, or about another grid."""
+    """Raises Untrusted if a believed order is not from the record's owner, or is about another grid."""
     if checked.principal.key != record.owner:
         raise Untrusted(
             Reason.WRONG_ROLE,

@@ -1,4 +1,4 @@
-"""An order to bring up, or only to hold, is believed and read into a deployment."""
+"""Reads an order to bring up a grid, or only to hold it, into a deployment, if the order is believed."""
 
 from collections.abc import Container
 
@@ -26,30 +26,30 @@ from protocol.wire.codec import Malformed
 
 
 class Deployment(msgspec.Struct, frozen=True):
-    """A believed order to bring up, or only to hold, read."""
+    """What a believed order asks for: to bring up a grid, or only to hold it."""
 
     order: str
-    """What the ids of its attempts start with."""
+    """What the ids of its attempts begin with; empty for a draft."""
     name: str
     owner: KeyId
     owner_site: str
     spec: GridSpec
     workspaces: tuple[Workspace, ...]
     hold_s: float = HOLD_S
-    """How long at most a host holds for it without more."""
+    """How long a host holds for it at most, in seconds, if nothing follows."""
     commits: bool = True
-    """Whether what is held may become a grid. An order to hold a plan makes none."""
+    """Whether what is held may become a grid. What an order to hold a plan holds never does."""
     issued_at_s: float = 0.0
-    """When the order was signed; 0 for a draft."""
+    """When the order was signed, Unix seconds; 0 for a draft."""
 
     @property
     def key(self) -> str:
-        """Its name's register."""
+        """The key of the register for its name."""
         return register_key(self.owner, self.name)
 
 
 class Reading:
-    """What orders say, of those that this peer believes, given the federation it belongs to."""
+    """What those orders say that this peer believes, given the federation it belongs to."""
 
     def __init__(
         self, federation: KeyId, verifier: Verifier, revoked: Container[Certified]
@@ -59,13 +59,16 @@ class Reading:
         self._grids = OrderedGrids()
 
     def order(self, signed: SignedOrder, now: float, fresh: bool) -> CheckedOrder:
-        """Any order. Untrusted."""
+        """Any order, believed. Raises Untrusted."""
         return check_order(
             signed, self._federation, now, self._verifier, fresh=fresh, revoked=self._revoked
         )
 
     def to_hold(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
-        """An order to bring up, or only to hold. Untrusted if it is not believed or its grid makes no sense."""
+        """An order to bring up a grid, or only to hold it.
+
+        Raises Untrusted if the order is not believed or its grid makes no sense.
+        """
         checked = self.order(signed, now, fresh)
         action = checked.order.action
         if action not in (Action.UP, Action.HOLD):
@@ -89,14 +92,14 @@ class Reading:
         )
 
     def deployment(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
-        """The same, only of an order to bring up. Untrusted."""
+        """The same, but only for an order to bring up a grid. Raises Untrusted."""
         found = self.to_hold(signed, now, fresh)
         if not found.commits:
             raise Untrusted(Reason.MALFORMED, "an order to hold where up is needed")
         return found
 
     def remembered(self, signed: SignedOrder) -> OrderedGrid:
-        """The grid in an order from this peer's own store, believed when it was stored."""
+        """The grid in an order from this peer's own store, which was believed when it was stored."""
         grid = self._grids.get(signed.payload)
         if grid is None:
             order = read_order(signed)
@@ -105,7 +108,7 @@ class Reading:
         return grid
 
     def _sensible(self, signed: SignedOrder, checked: CheckedOrder) -> OrderedGrid:
-        """The grid in an order that is believed. Untrusted if it makes no sense; that is not kept."""
+        """The grid in an order that is believed. Raises Untrusted if it makes no sense; that is not kept."""
         grid = self._grids.get(signed.payload)
         if grid is not None and grid.sensible:
             return grid
@@ -123,7 +126,7 @@ class Reading:
 
 
 def draft(spec: GridSpec, site: str) -> Deployment:
-    """A grid nobody has ordered yet, for a plan. Untrusted if it makes no sense."""
+    """A grid that nobody has ordered yet, for a plan. Raises Untrusted if it makes no sense."""
     if wrong := problems(spec):
         raise Untrusted(Reason.MALFORMED, wrong[0].message)
     return Deployment("", spec.name, KeyId(""), site, spec, workspaces(spec))

@@ -1,4 +1,4 @@
-"""Whether a record says no more than its owner's orders allow: each host asks, whoever sent it."""
+"""Whether a record says no more than its owner's orders allow. Each host checks every record it is sent."""
 
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Deployment, Reading
@@ -12,10 +12,10 @@ from protocol.wire.codec import Malformed
 def vouch(
     reading: Reading, record: GridRecord, before: GridRecord | None, now: float, lapsed: bool
 ) -> Deployment:
-    """What a record's own order says. Untrusted if the record goes beyond its orders.
+    """What a record's own order says. Raises Untrusted if the record goes beyond its orders.
 
-    `before` is the newest this peer had: what is gone since must be ordered gone. `lapsed` if its time
-    is over by this peer's clock: then it may be down without an order.
+    `before` is the newest record that this peer had: what is gone since must have been ordered gone.
+    `lapsed` says that its time is over by this peer's clock: then it may be down without an order.
     """
     deployment = reading.deployment(record.order, now, fresh=False)
     _about(record, deployment)
@@ -34,7 +34,7 @@ def vouch(
 
 
 def _about(record: GridRecord, deployment: Deployment) -> None:
-    """It is about what was ordered, and places and begins no more than that. Untrusted."""
+    """The record is about what was ordered, and places and begins no more than that. Raises Untrusted."""
     if (deployment.order, deployment.name, deployment.owner) != (
         order_part(record.id),
         record.name,
@@ -49,7 +49,7 @@ def _about(record: GridRecord, deployment: Deployment) -> None:
 
 
 def _enough(deployment: Deployment, there: list[str]) -> None:
-    """Of every cluster at least its `min`, counting those that were ended since. Untrusted."""
+    """Every cluster has at least its `min` workspaces, ended ones included. Raises Untrusted."""
     for cluster in deployment.spec.clusters:
         mine = [w.name for w in deployment.workspaces if w.cluster == cluster.name]
         if sum(name in there for name in mine) < cluster.least:
@@ -58,7 +58,10 @@ def _enough(deployment: Deployment, there: list[str]) -> None:
 
 
 def _changed(reading: Reading, record: GridRecord, now: float) -> tuple[list[str], int]:
-    """Workspaces ordered gone ("" stands for the whole grid), and by how much the lease was changed."""
+    """Workspaces that were ordered gone ("" is the whole grid), and by how many seconds the lease was changed.
+
+    Raises Untrusted if one of the orders is not believed, not its owner's, or cannot be read.
+    """
     ended: list[str] = []
     extra_s = 0
     for signed in record.changes:
