@@ -1,7 +1,7 @@
 """When a host asks the stewards of a grid it carries, and with which change of its register.
 
-It reads at every start, when others speak of a newer epoch, and now and then, in case an announcement never
-came. It votes down an extension whose time to be decided is up, and takes down what is over.
+It reads at every start, when others speak of a newer epoch, and now and then, in case a message never came. It
+votes down an extension that was not decided in its time, and takes down a grid that is over.
 """
 
 from protocol.contract.outcomes import AuditLease, Propose
@@ -16,7 +16,7 @@ _NEVER = float("inf")
 
 
 class Auditing:
-    """The next question about each grid."""
+    """When the stewards of each grid are asked next, and what."""
 
     def __init__(self, dice: Dice) -> None:
         self._dice = dice
@@ -26,36 +26,38 @@ class Auditing:
         """When the stewards are asked again about an extension that is pending."""
 
     def started(self, grid: GridId, now: float) -> None:
-        """This host carried it in an earlier life: much may have happened."""
+        """This host carried the grid in an earlier life. Much may have happened since."""
         self._read_s[grid] = now + self._dice.uniform(1.0, 5.0)
 
     def decided(self, grid: GridId, now: float) -> None:
-        """A record came; so it is known for a while."""
+        """A record of the grid came, so there is nothing to ask for a while."""
         self._read_s[grid] = self._next_s(now)
 
     def noticed(self, grid: GridId, now: float) -> None:
-        """Somebody knows more of it."""
+        """Somebody knows a newer epoch of the grid, so it is asked about now."""
         self._read_s[grid] = min(self._read_s[grid], now)
 
     def lapsed(self, grid: GridId, now: float, *, over: bool) -> None:
-        """Whether it is to be taken down because its time is over. Hosts come to it at the same time; one of
-        them is enough."""
+        """Whether the grid is to be taken down because its time is `over`.
+
+        All its hosts find that at the same time, and one of them is enough: each waits for a random moment.
+        """
         if over:
             self._lapse_s[grid] = now + self._dice.uniform(0.0, 2.0)
         else:
             self._lapse_s.pop(grid, None)
 
     def settled(self, grid: GridId) -> None:
-        """Its extension that was pending is decided."""
+        """The grid's pending extension is decided."""
         self._ask_s.pop(grid, None)
 
     def forget(self, grid: GridId) -> None:
-        """It is cleared."""
+        """The grid is cleared, so nothing more is asked about it."""
         self._read_s.pop(grid, None)
         self._lapse_s.pop(grid, None)
 
     def due(self, row: Lease, now: float) -> Propose | None:
-        """What is to be asked about a grid now, if anything."""
+        """What is to be asked about a grid now; None if nothing is."""
         grid = row.record.id
         if now >= self._lapse_s.get(grid, _NEVER):
             self._lapse_s[grid] = self._next_s(now)
@@ -69,7 +71,7 @@ class Auditing:
         return None
 
     def next_deadline(self, rows: list[Lease]) -> Deadline | None:
-        """When the first question is due."""
+        """When the first question is due; None if none will be."""
         return earliest(
             *(Deadline(at_s, "lapse") for at_s in self._lapse_s.values()),
             *(Deadline(self._pending_s(row), "extension") for row in rows if row.pending),

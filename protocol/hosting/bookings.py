@@ -1,4 +1,4 @@
-"""What carried grids take of the ledger: entered from their rows, tried before it is promised."""
+"""What carried grids take of the ledger. It is entered from their leases, and tried before it is promised."""
 
 import msgspec
 
@@ -10,30 +10,31 @@ from protocol.hosting.lease import Lease, effective, lacking, spans, stage_of, y
 from protocol.terms.ids import GridId
 
 Statuses = dict[GridId, dict[str, Status]]
-"""Where workspaces are, as the shell reported last; the carrier's."""
+"""Where the workspaces of each grid are, by name, as the shell reported last. The lease book has them."""
 
 
 class Bookings:
-    """The carrier's side of the ledger."""
+    """The entries of one host's leases in its ledger."""
 
     def __init__(self, ledger: Ledger, authority: Authority, told: Statuses) -> None:
         self._ledger, self._authority, self._told = ledger, authority, told
 
     def enter(self, row: Lease) -> None:
-        """Everything a row's workspaces take, in place of what they took."""
+        """Enters all that a lease's workspaces take, in place of what they took."""
         self._try(row, self._wanted(row), anyway=True)
 
     def fits(self, row: Lease) -> bool:
-        """Enters it, unless it does not fit: then nothing is changed."""
+        """Enters the same if it fits, and says whether it does. If not, the ledger stays as it is."""
         return self._try(row, self._wanted(row), anyway=row.yields)
 
     def short(self, row: Lease, after: dict[str, Wanted], now: float) -> str:
-        """What is missing to have those workspaces so; empty if nothing. The ledger stays as it is.
+        """What is missing for the workspaces to be as `after` says; empty if nothing is.
 
-        A suspended workspace needs disk for its memory, a restored one its cpus and memory again.
+        A suspended workspace needs disk for its memory, and a restored one its cpus and memory again. The
+        ledger stays as it is.
         """
         if row.yields:
-            return ""  # Its disk is promised already; when it runs is the plan's to say.
+            return ""  # Its disk is promised already, and the plan says when it runs.
         grid = row.record.id
         members = self._authority.remembered(row.record.order).members
         before = {name: self._saved((grid, name)) for name in after}
@@ -52,7 +53,7 @@ class Bookings:
     # -- parts
 
     def _wanted(self, row: Lease) -> tuple[Wanted, ...]:
-        """What is to be made of them, were what is pending decided: that is what is promised."""
+        """What would be made of the workspaces if all that is pending were decided: that much is promised."""
         end_s = row.lease_until_s + sum(p.by_s for p in row.pending)
         held = msgspec.structs.replace(row, lease_until_s=end_s)
         return effective(row, stage_of(held, self._ledger.now_s))

@@ -1,22 +1,23 @@
-"""The host's side of waiting: who is older has room kept, so that the large are not starved by the small.
+"""The host's side of waiting: room is kept for older orders, so that large ones are not starved by small ones.
 
-A gang of 64 needs 64 places at one moment; where gangs of 4 come all the time that moment never is. The
-known cures keep a queue and hold back the younger for the one at its head (backfilling: Lifka, "The ANL/IBM
-SP scheduling system", 1995). There is no queue here that hosts could agree on, so each host keeps its own
-order: an order that waits *claims* workspaces' worth of room, and what of it is free, or gets free, is
-offered to nobody who is younger.
+A gang of 64 needs 64 places at one moment. Where gangs of 4 come all the time, that moment never comes. The
+known cures keep a queue, and hold later jobs back for the one at its head (backfilling: Lifka, "The ANL/IBM
+SP scheduling system", 1995). Here there is no queue that hosts could agree on, so each host ranks orders
+itself. An order that waits *claims* room for workspaces. Whatever of that room is free, or gets free, is not
+offered to later orders.
 
-Rules. Age is when the order was signed, so all hosts rank alike and two large ones do not hold each other up;
-the oldest has its claim first, the next of what is left. A claim promises nothing: it is in memory only, is
-not in the ledger, and is lost by a restart, which the next renewal finds out. It ends after CLAIM_S unless it
-is renewed, when a hold of its order is granted here, or when its order lets go. Renewing is as good as claiming
-again, and a small message. Whoever claims is told for how much of it there is room, whenever that changes, so
-it need not ask.
+Rules. An order's age counts from its signature, so all hosts rank alike, and two large orders do not hold
+each other up. The oldest order has its claim first, the next one has its claim of what is left. A claim
+promises nothing: it is in memory only, is not in the ledger, and is lost by a restart, which the next renewal
+finds out. It ends when it is not renewed for CLAIM_S, when a hold of its order is granted here, or when its
+order lets go. A renewal is a small message, and as good as another claim. The peer that claims is told for
+how much of it there is room, whenever that changes, so it need not ask.
 
-What keeps a member from hoarding: a claim is of a signed order, of one order of each owner, the oldest; all
-claims together keep half of a host, or one workspace; none lasts longer than CLAIM_MOST_S, and then not
-again for as long; a date in the past counts for CLAIM_AGE_S at most. Reservations do not see claims: they
-begin later, and whoever claims wants to begin now.
+Four rules keep a member from hoarding. A claim needs a signed order, and each owner has one claim, for the
+oldest. All claims together keep half of a host, or one workspace. None lasts longer than CLAIM_MOST_S, and then
+there is no other for as long. A date in the past counts for CLAIM_AGE_S at most.
+
+Reservations do not see claims: they begin later, and a claim is for now.
 """
 
 from collections.abc import Callable
@@ -37,48 +38,48 @@ from protocol.terms.quantities import counted
 from protocol.trust.signing import Untrusted
 
 Rank = tuple[float, str]
-"""When it was ordered, as far as that is believed, and the order. The least is the oldest."""
+"""When an order was signed (as far as that is believed), and the order itself. The least is the oldest."""
 YOUNGEST: Rank = (float("inf"), "")
 
 _ANYTHING = ("",)
-"""What was told was not heard: whatever is true now is told."""
+"""Stands for what was told when that was not heard: it equals no answer, so the next tick tells what is so."""
 
 Answer = tuple[list[Effect], list[Outcome]]
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What one order has kept for it."""
+    """The room that is kept for one order."""
 
     rank: Rank
     owner: KeyId
     by: PeerId
-    """Whoever claimed it, and is told."""
+    """The peer that claimed it, and that is told."""
     said: RoomClaim
     first_s: float
     until_s: float
     sizes: dict[str, Quantum]
-    """Of each workspace."""
+    """What each workspace takes, by name."""
     time: LeaseTime
-    """What its lease asks for."""
+    """The time that its lease asks for."""
     told: tuple[str, ...] = ()
-    """For which workspaces there is room, as it was told last."""
+    """The workspaces with room, as the peer was told last."""
 
 
 class Claims:
-    """Everything claimed of this host."""
+    """All claims on this host."""
 
     def __init__(self, authority: Authority, ledger: Ledger, offer: Callable[[], Offer]) -> None:
-        """`offer` says what this host is, whatever is free of it."""
+        """`offer` answers what this host is; how much of it is free does not matter."""
         self._authority, self._ledger, self._offer = authority, ledger, offer
         self._rows: dict[str, Claim] = {}
         self._spent: dict[str, float] = {}
-        """Orders that have had their time, and until when they have no other."""
+        """Orders that have had their time, and until when they get no more."""
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def ask(self, sender: PeerId, message: RoomClaim, now: float) -> Answer:
-        """An order claims, claims other than before, or lets go."""
+        """An order claims room, claims other room than before, or lets go."""
         try:
             deployment = self._authority.deployment(message.order, now, fresh=True)
         except Untrusted as error:
@@ -97,7 +98,7 @@ class Claims:
         return [Note("room.claimed", deployment.name, what)], [RoomChanged()]
 
     def renew(self, sender: PeerId, message: RoomRenew, now: float) -> Answer:
-        """Whoever claimed claims the same again; who did not, or not here, is told."""
+        """Renews a claim for the peer that made it. A peer that has no claim here is told so."""
         before = self._rows.get(message.order)
         if before is None or before.by != sender:
             return [Send(sender, RoomKept(message.order, (), claimed=False))], []
@@ -108,7 +109,7 @@ class Claims:
         return effects, outcomes
 
     def tell(self, now: float) -> list[Effect]:
-        """Says for how much of what is claimed there is room, to each for whom that changed."""
+        """Tells for how much of each claim there is room, where that changed."""
         effects: list[Effect] = []
         for order, claim in self._rows.items():
             free = self._ledger.free_for(window(claim.time, now, self._offer().facts.suspends))
@@ -124,11 +125,11 @@ class Claims:
         return effects
 
     def end(self, order: str) -> bool:
-        """That order needs its claim no more. True if it had one."""
+        """Ends the claim of an order that needs it no more. True if it had one."""
         return self._rows.pop(order, None) is not None
 
     def kept(self, order: str, since_s: float, free: Quantum, now: float) -> Quantum:
-        """What of the free room is kept for orders older than that, which was signed then (0: not yet)."""
+        """How much of `free` is kept for orders older than this one, signed at `since_s` (0: not yet)."""
         if not self._rows:
             return Quantum()
         mine = self._rows.get(order)
@@ -144,15 +145,15 @@ class Claims:
         return kept
 
     def tick(self, now: float) -> list[Outcome]:
-        """Claims that were not repeated are over."""
+        """Ends the claims that were not renewed in time."""
         return [RoomChanged()] if self._pass(now) else []
 
     def next_deadline(self) -> Deadline | None:
-        """When the first of them is."""
+        """When the first claim ends, unless it is renewed."""
         return earliest(*(Deadline(claim.until_s, "claim") for claim in self._rows.values()))
 
     def check(self) -> None:
-        """One order of each owner, and not too many."""
+        """Each owner has a claim for one order, and there are not too many."""
         owners = [claim.owner for claim in self._rows.values()]
         assert len(owners) == len(dict.fromkeys(owners)) <= CLAIMS_PER_HOST, owners
 
@@ -166,7 +167,7 @@ class Claims:
         before: Claim | None,
         now: float,
     ) -> Claim | None:
-        """What is kept for it from now on; None: nothing."""
+        """What is kept for the order from now on; None if nothing is."""
         order, spec = deployment.order, deployment.spec
         rules, offer = rules_of(spec), self._offer()
         wanted = dict.fromkeys(message.workspaces)
@@ -203,7 +204,7 @@ class Claims:
         return len(self._rows) < count
 
     def _admit(self, owner: KeyId, rank: Rank) -> bool:
-        """Makes way for it among the owner's others, and all; False if those are older."""
+        """Makes way for a claim, among its owner's and among all. False if the others are older."""
         for order, claim in list(self._rows.items()):
             if claim.owner == owner:
                 if claim.rank < rank:

@@ -1,4 +1,4 @@
-"""What can happen to a host's side of a peer: the shell reports."""
+"""What the shell reports to the host's side of a peer."""
 
 import msgspec
 
@@ -15,7 +15,7 @@ class Progressed(msgspec.Struct, frozen=True):
     detail: str
     boot: int
     final: bool = False
-    """No further phase is expected: it runs, and there is nothing to be reached by."""
+    """No further phase is expected: the workspace runs, and has no address at which it could be reached."""
 
 
 class Cleared(msgspec.Struct, frozen=True):
@@ -28,6 +28,6 @@ class Measured(msgspec.Struct, frozen=True):
     """How long this host took to save a machine's memory to disk, or to restore it."""
 
     saved: bool
-    """False: restored."""
+    """False if it was restored."""
     size_bytes: int
     took_s: float

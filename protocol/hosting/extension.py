@@ -1,4 +1,4 @@
-"""The host's side of extending a lease: time promised until it is decided, used up, or given back."""
+"""The host's side of extending a lease: time that is promised, and then used up, or given back."""
 
 import msgspec
 
@@ -15,13 +15,13 @@ from protocol.wire.codec import Malformed
 
 
 class Extension:
-    """Of one host. Rows are the carrier's; what is answered is to be put in their place."""
+    """Extensions of one host's leases. It answers changed leases; the lease book puts them in place."""
 
     def __init__(self, bookings: Bookings, authority: Authority) -> None:
         self._bookings, self._authority = bookings, authority
 
     def promise(self, row: Lease | None, ask: LeaseAsk, now: float) -> tuple[Lease | None, str]:
-        """The row with the time promised, None if it stays as it is; and why not, empty if it is."""
+        """The lease with the time promised, or None if it stays as it is, and why it is refused, or empty."""
         if row is None:
             return None, "one of its hosts does not carry it any more"
         try:
@@ -44,10 +44,10 @@ class Extension:
         return longer, ""
 
     def extended(self, old: Lease, row: Lease) -> Lease:
-        """With the end of the lease that the record says; what was promised for it is used up.
+        """`row` with the end that its record says. What `old` had promised for that is used up.
 
-        A record may extend a lease beyond what this host promised (its owner asked the stewards only):
-        then it is honoured if there is room, else this host ends it as before.
+        A record may extend a lease beyond what this host promised, if its owner asked only the stewards. That
+        is honoured if there is room; otherwise this host ends the lease when it would have ended before.
         """
         by_s = row.record.extra_s - old.record.extra_s
         decided = [extension_id(signed) for signed in row.record.changes]
@@ -60,7 +60,7 @@ class Extension:
         return longer if by_s < 0 or self._bookings.fits(longer) else row
 
     def let_go(self, row: Lease | None, register: Register) -> Lease | None:
-        """Without what was voted down; None if nothing was."""
+        """The lease without the extensions that were voted down; None if none was."""
         if row is None or not row.pending:
             return None
         left = tuple(p for p in row.pending if not register.is_void(p.id))

@@ -1,14 +1,14 @@
-"""The host's side of hold: promises for a few seconds, on disk before they are said.
+"""The host's side of a hold: promises for a few seconds, on disk before they are said.
 
-Rules. A hold is granted at once or refused at once, with reasons; it never waits and never displaces
-another. Asking twice is asking once. It counts as used until it ends: committed, let go, or, when its
-time is up and nobody told, settled with the grid's stewards: decided, then it is a lease; undecided, then
-it is voted down. So a requester that dies at any step leaves a whole grid or nothing, and while the
-stewards cannot be reached the hold stays, because the grid might have been decided.
+Rules. A hold is granted at once or refused at once, with reasons. It never waits and never displaces another.
+Asking twice is the same as asking once. A hold counts as used until it is committed or let go. If its time is
+up and neither has happened, the grid's stewards settle it: decided, it becomes a lease; undecided, it is
+voted down. So a requester that dies at any step leaves a whole grid or nothing. While the stewards cannot be
+reached the hold stays, because the grid might have been decided.
 
-A *plan* is held for as long as was asked, and nobody can commit it: its order is only to hold. So it ends by
-itself. An `up` of the same owner and name may take its place (`instead`): one write, without a moment in
-which the room is anybody's. Taken from it or not, what the plan held here is then at an end.
+A *plan* is held for as long as was asked. Nobody can commit it, because its order allows only holds; so it ends
+by itself. An `up` of the same owner and name may take its place (`instead`), in one write, without a moment in
+which others could have the room. What the plan held here ends then, whether the `up` took all of it or not.
 """
 
 import msgspec
@@ -35,7 +35,7 @@ from protocol.wire.codec import decode, encode
 TABLE = "hold"
 _ASK_AGAIN_S = 2.0
 LAST_S = 1e12
-"""Later than anything that is carried already."""
+"""When a hold began, for the ledger's ranking: later than anything that is carried already."""
 
 
 class HoldRow(msgspec.Struct, frozen=True):
@@ -51,18 +51,18 @@ class HoldRow(msgspec.Struct, frozen=True):
     vnis: tuple[tuple[str, int], ...]
     until_s: float
     start_s: float = 0.0
-    """When the lease is to begin; 0: when it is committed."""
+    """When the lease is to begin; 0 if that is when it is committed."""
     window: Window = Window(0.0, 1e12, 1e12)
-    """What is held for it in the timetable."""
+    """The time that is held for it in the timetable."""
     yields: bool = False
-    """Best-effort work that can be suspended here."""
+    """Whether it is best-effort work that can be suspended here."""
     owner_site: str = ""
     plan: bool = False
-    """Nobody can commit it: it ends by itself."""
+    """Whether it is a plan, which nobody can commit and which ends by itself."""
 
 
 class Cotenant(msgspec.Struct, frozen=True):
-    """A grid this host holds or carries part of, and from which others it is to be kept apart."""
+    """A grid that this host holds or carries part of, and the grids it is to be kept apart from."""
 
     owner_site: str
     name: str
@@ -73,13 +73,13 @@ class Taken(msgspec.Struct, frozen=True):
     """Grid names and network ids in use on this host."""
 
     names: dict[str, tuple[GridId, bool]]
-    """Register key to the grid that uses it, and whether that is a grid that is up."""
+    """For each register key, the grid that uses it, and whether that grid is up."""
     vnis: dict[int, GridId]
     near: tuple[Cotenant, ...] = ()
     """Every grid here."""
 
     def apart_from(self, site: str, name: str, apart: tuple[str, ...]) -> tuple[str, ...]:
-        """Names of grids here that are to share no host with one of that name: it says so, or they do."""
+        """Names of grids here that must not share a host with `site`'s grid `name`: it says so, or they do."""
         return tuple(
             dict.fromkeys(
                 there.name
@@ -92,7 +92,7 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class HoldNotSaved(msgspec.Struct, frozen=True):
-    """The store refused a hold: it was not promised, and the requester is told why."""
+    """The store refused a hold. It was not promised, and the requester is told why."""
 
     grid: GridId
     workspaces: tuple[str, ...]
@@ -119,7 +119,7 @@ class Holds:
         self._ask_s: dict[GridId, float] = {}
         for key in sorted(rows):
             row = decode(rows[key], HoldRow)
-            # The clock may have been set back meanwhile; no hold outlives its time by that.
+            # The clock may have been set back meanwhile. No hold outlives its time because of that.
             most_s = PLAN_HOLD_MOST_S if row.plan else HOLD_S
             row = msgspec.structs.replace(row, until_s=min(row.until_s, now + most_s))
             self._rows[row.grid] = row
@@ -137,7 +137,7 @@ class Holds:
         return list(self._rows.values())
 
     def held(self) -> Quantum:
-        """Everything that is held and soon is a lease, or free."""
+        """Everything that is held, and so will be leased or free in a few seconds."""
         spans = (
             self._ledger.spans((grid, name))
             for grid, row in self._rows.items()
@@ -155,8 +155,10 @@ class Holds:
         now: float,
         displacing: bool = False,
     ) -> tuple[list[Effect], list[Outcome]]:
-        """Grants or refuses; what is held already is only said again. `displacing` if it is a reservation
-        early enough for what yields here to make room."""
+        """Grants or refuses. What is held already is only said again.
+
+        `displacing` says that it is a reservation, asked for early enough for what yields here to make room.
+        """
         try:
             old = self._rows.get(ask.grid)
             deployment = self._authority.to_hold(ask.order, now, fresh=old is None)
@@ -185,7 +187,7 @@ class Holds:
             yields, time = old.yields, old.window
         if plan is not None:
             self._leave(plan)
-        # What it holds already is its own, whoever waits; and who waits wants to begin now.
+        # A plan's room is its own, whatever others claim. A reservation ignores claims, which are for now.
         heeds = plan is None and not ask.start_s
         held, fresh, refused = self._grant(
             ask, deployment, offer, time, yields, displacing, now if heeds else None
@@ -230,7 +232,7 @@ class Holds:
         ], [RoomChanged()]
 
     def not_saved(self, event: HoldNotSaved) -> tuple[list[Effect], list[Outcome]]:
-        """Takes back in memory what could not be promised."""
+        """Takes a hold that could not be written out of memory again, and refuses it."""
         self._strike(event.grid, event.workspaces)
         refused = tuple(
             (name, Refusal(Constraint.STORE, self._host, detail=event.why))
@@ -254,7 +256,7 @@ class Holds:
         return [Persist((Row(TABLE, message.grid, value),), Untidied()), note], [RoomChanged()]
 
     def take(self, record: GridRecord, me: PeerId) -> None:
-        """The grid is decided: its holds become leases, holds it did not use end. No effects."""
+        """The grid is decided: its holds become leases, and those it did not use end. It has no effects."""
         row = self._rows.pop(record.id, None)
         self._ask_s.pop(record.id, None)
         kept = record.on(me) if record.state is GridState.UP else ()
@@ -265,7 +267,7 @@ class Holds:
     def settled(
         self, grid: GridId, value: bytes
     ) -> tuple[GridRecord | None, list[Effect], list[Outcome]]:
-        """The stewards' word on a hold whose time is up: the record if it was decided."""
+        """The stewards' word on a hold whose time is up. The record comes back if it was decided, else None."""
         row = self._rows.get(grid)
         if row is None:
             return None, [], []
@@ -277,12 +279,12 @@ class Holds:
         return None, [Persist((Row(TABLE, grid, None),), Untidied()), note], [RoomChanged()]
 
     def unsettled(self, grid: GridId, now: float) -> None:
-        """The stewards did not answer; ask again soon."""
+        """The stewards did not answer, so they are asked again soon."""
         if grid in self._rows:
             self._ask_s[grid] = now + _ASK_AGAIN_S
 
     def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
-        """Holds whose time is up are settled with the stewards; plans end."""
+        """Asks the stewards about holds whose time is up, and ends such plans."""
         effects: list[Effect] = []
         proposals: list[Outcome] = []
         for grid, row in list(self._rows.items()):
@@ -312,7 +314,7 @@ class Holds:
     # -- parts
 
     def _plan(self, ask: HoldAsk, deployment: Deployment) -> HoldRow | None:
-        """The plan whose place is taken, if it is the same owner's, of that name."""
+        """The plan whose place the hold takes; None unless it has the same owner and name."""
         row = self._rows.get(GridId(ask.instead)) if deployment.commits else None
         mine = row is not None and row.plan and row.key == deployment.key
         return row if mine else None
@@ -359,8 +361,10 @@ class Holds:
         displacing: bool,
         heeds_s: float | None,
     ) -> tuple[list[str], list[str], list[tuple[str, Refusal]]]:
-        """What is held now, what of it is new, and what is refused. `heeds_s` is now, if room that is kept
-        for others counts."""
+        """What is held now, what of that is new, and what is refused.
+
+        `heeds_s` is the time now, if room that is kept for older orders counts, else None.
+        """
         wanted: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
         rules = rules_of(deployment.spec)
         company = [offer] if any((ask.grid, name) in self._ledger for name in wanted) else []
@@ -420,5 +424,5 @@ class Holds:
 
 
 def _yields(grid: GridId, workspace: Workspace) -> Yields:
-    """Of a best-effort workspace that is only held: it came last."""
+    """How a best-effort workspace yields while it is only held: it came last, so it goes first."""
     return Yields((grid, workspace.cluster), LAST_S, workspace.memory_bytes)

@@ -64,7 +64,7 @@ class Host:
         now: float,
         surroundings: HostSurroundings,
     ) -> None:
-        """Without `facts` nothing is offered, and no advert made, until they were probed."""
+        """Without `facts` this host offers nothing and makes no advert until it has been probed."""
         self._surroundings = surroundings
         self._identity, self._images, self._authority = identity, images, authority
         self._facts = facts or UNPROBED
@@ -89,17 +89,17 @@ class Host:
 
     @property
     def facts(self) -> HostFacts:
-        """What was probed of it last."""
+        """What was probed of this host last."""
         return self._facts
 
     @property
     def images(self) -> tuple[ImageLabel, ...]:
-        """What it has of images."""
+        """The images that this host has."""
         return self._images
 
     @property
     def known(self) -> bool:
-        """Whether the host was probed: before that it has nothing to say of itself."""
+        """Whether the host was probed. Before that it has nothing to say of itself."""
         return self._facts is not UNPROBED
 
     def here(self) -> Coordinate:
@@ -112,11 +112,11 @@ class Host:
         self.ledger.resize(facts.capacity)
 
     def images_changed(self, images: tuple[ImageLabel, ...]) -> None:
-        """It has these images now."""
+        """The host has these images now."""
         self._images = images
 
     def offer(self, start_s: float = 0.0) -> Offer:
-        """This host's word on what it has now, for a lease that begins then (0: now)."""
+        """This host's word on what it has now, for a lease that begins at `start_s` (0: now)."""
         here = self.here()
         return Offer(
             peer=self._identity.peer,
@@ -130,7 +130,7 @@ class Host:
         )
 
     def advert(self, now: float = 0.0) -> Advert:
-        """What everybody is told; by the time this host was last moved on to, if none is given."""
+        """What everybody is told. Without `now` it is as of the last time that this host was given."""
         self.ledger.advance(now)
         free = self.ledger.free - self.claims.kept("", 0.0, self.ledger.free, self.ledger.now_s)
         later = self.ledger.room.steps(self.ledger.now_s, LATER_STEPS)
@@ -146,7 +146,7 @@ class Host:
         )
 
     def _displacing(self, start_s: float, now: float) -> bool:
-        """Whether a lease that begins then leaves time to save what yields here."""
+        """Whether a lease that begins at `start_s` leaves time to save what yields here."""
         return start_s >= now + self.leases.preemption.lead_s()
 
     def _no_reservations(self) -> Refusal | None:
@@ -158,7 +158,7 @@ class Host:
         """A requester speaks to this host."""
         self.ledger.advance(now)
         answer = self._message(sender, message, now)
-        # A quote changes nothing, and is most of what is said.
+        # A quote changes nothing, and most of what is asked is quotes.
         return answer if isinstance(message, QuoteAsk) else self._told(answer, now)
 
     def _message(self, sender: PeerId, message: ToHost, now: float) -> Answer:
@@ -205,7 +205,7 @@ class Host:
                 return self.holds.not_saved(event)
 
     def settled(self, purpose: HostPurpose, value: bytes, now: float) -> Answer:
-        """The stewards' word on a hold whose time was up, or on a grid this host carries."""
+        """The stewards' word on a hold whose time is up, or on a grid that this host carries."""
         return self._told(self._settled(purpose, value, now), now)
 
     def _settled(self, purpose: HostPurpose, value: bytes, now: float) -> Answer:
@@ -235,11 +235,11 @@ class Host:
         return self.leases.hindered(notice.grid, peer, notice)
 
     def unheard(self, peer: PeerId, grid: GridId) -> None:
-        """What that host told of a grid is not so any more, or nobody stands for it."""
+        """What that host told of a grid is not so any more, or there is nobody left to stand for it."""
         self.leases.preemption.unheard(grid, peer)
 
     def tick(self, now: float) -> Answer:
-        """Holds and leases whose time is up."""
+        """Moves claims, holds and leases on to this time."""
         self.ledger.advance(now)
         effects, outcomes = self.leases.tick(now)
         over, proposals = self.holds.tick(now)
@@ -253,7 +253,7 @@ class Host:
         )
 
     def check(self) -> None:
-        """Reserved + used <= total, and everything promised is in the ledger once."""
+        """Reserved and used are together at most the total, and everything promised is in the ledger once."""
         self.ledger.check()
         self.holds.check()
         self.claims.check()
@@ -265,7 +265,7 @@ class Host:
     # -- parts
 
     def _told(self, answer: Answer, now: float) -> Answer:
-        """The same, and whoever claims room here is told what that means for it."""
+        """The same answer, with what it means for the peers that claim room here."""
         effects, outcomes = answer
         return (effects + self.claims.tell(now) if len(self.claims) else effects), outcomes
 
@@ -293,7 +293,7 @@ class Host:
         )
 
     def _decided(self, sender: PeerId | None, record: GridRecord, now: float) -> Answer:
-        """A record that is said to be decided; without a sender there is nobody to acknowledge it to."""
+        """A record that is said to be decided. Without a sender nobody gets an acknowledgement."""
         row = self.holds.row(record.id)
         held = row.workspaces if row is not None else ()
         try:
@@ -331,5 +331,5 @@ class Host:
         return Taken(names, vnis, tuple(near))
 
     def _apart(self, order: SignedOrder) -> tuple[str, ...]:
-        """From which others a grid here is to be kept apart."""
+        """The names of the grids from which the grid of an order is to be kept apart."""
         return self._authority.remembered(order).spec.placement.apart

@@ -2,9 +2,9 @@
 
     upcoming > current > over > lapsed
 
-A stage follows from the row and the clock, so it is not on disk: a host that was away when a lease
-ended finds it over when it is back. What people ordered (`wanted`) stays as it was ordered; what is to be
-made of a workspace now is `effective`.
+A stage follows from the lease and the clock, so it is not on disk: a host that was away when a lease ended
+finds it over when it is back. What people ordered (`wanted`) stays as it was ordered; `effective` says what
+is to be made of a workspace now.
 """
 
 from enum import StrEnum
@@ -30,12 +30,12 @@ UNWARNED = 1e12
 
 
 class LeaseStage(StrEnum):
-    """Where a lease is in time."""
+    """Where a lease is in its time."""
 
     UPCOMING = "upcoming"
     CURRENT = "current"
     OVER = "over"
-    """Ended; what is left is kept."""
+    """The lease has ended; what is left is kept."""
     LAPSED = "lapsed"
     """What was left is to be deleted."""
 
@@ -44,10 +44,10 @@ class Pending(msgspec.Struct, frozen=True, array_like=True):
     """Time that is promised to a lease and not decided yet."""
 
     id: GridId
-    """Of the order that asks for it (record.extension_id)."""
+    """The id that the order gives to its extension (`extension_id` in grid/record.py)."""
     by_s: int
     until_s: float
-    """When the stewards are asked."""
+    """When the stewards are asked about it, unless it is decided before."""
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -59,40 +59,40 @@ class Lease(msgspec.Struct, frozen=True):
     """When the lease ends by this host's clock."""
     made_s: float
     acted: tuple[tuple[str, float], ...] = ()
-    """Orders carried out, and until when they could be replayed."""
+    """Digests of orders carried out, and until when each could be replayed."""
     terms: LeaseTerms = LeaseTerms()
-    """Of the order, here so that they need not be read again."""
+    """The terms in the order, kept here so that they need not be read again."""
     warned_s: float = UNWARNED
-    """The last warning given, as time before the end."""
+    """The last warning that was given, as seconds before the end."""
 
     pending: tuple[Pending, ...] = ()
     off: tuple[str, ...] = ()
-    """Clusters of best-effort work that are suspended to make room, here or on another of its hosts."""
+    """Best-effort clusters that are suspended to make room, here or on another of the grid's hosts."""
     stopped_s: float = 0.0
-    """Since when its time stands still, for a best-effort lease that is suspended; 0: it runs."""
+    """Since when the time of a suspended best-effort lease stands still, Unix seconds; 0 if it runs."""
     yields: bool = False
-    """Best-effort work that can be suspended here; where it cannot, it keeps its room to its end."""
+    """Whether it is best-effort work that can be suspended here. If it cannot, it keeps its room to its end."""
 
     @property
     def starts_s(self) -> float:
-        """When the lease begins: not later than it was made, but for a reservation."""
+        """When the lease begins, Unix seconds. Only a reservation begins later than it was made."""
         return self.record.start_s or self.made_s
 
     @property
     def kept_until_s(self) -> float:
-        """When what is left is deleted."""
+        """When what is left is deleted, Unix seconds."""
         return self.lease_until_s + kept_s(self.terms)
 
     @property
     def window(self) -> Window:
-        """The time of it in the host's timetable."""
+        """The time that it takes in the host's timetable."""
         more_s = sum(p.by_s for p in self.pending)
         end_s = self.lease_until_s + more_s + CLEAR_S
         return Window(self.starts_s, end_s, max(end_s, self.kept_until_s + more_s + CLEAR_S))
 
 
 def stage_of(row: Lease, now: float) -> LeaseStage:
-    """Where the lease is. Time in which best-effort work made room for others does not count."""
+    """The stage that a lease is in. The time in which best-effort work made room for others does not count."""
     if row.stopped_s:
         now = min(now, row.stopped_s)
     if now >= row.kept_until_s:
@@ -135,7 +135,7 @@ def effective(row: Lease, stage: LeaseStage) -> tuple[Wanted, ...]:
 
 
 def _after(power: Power, terms: LeaseTerms) -> Power:
-    """What a workspace is when its lease is over. What was suspended stays so while it is kept."""
+    """What a workspace becomes when its lease is over. A suspended one stays suspended while it is kept."""
     if power in (Power.GONE, Power.SUSPENDED):
         return power
     return Power.SUSPENDED if terms.on_expiry is OnExpiry.SUSPEND else Power.OFF
@@ -144,14 +144,15 @@ def _after(power: Power, terms: LeaseTerms) -> Power:
 def spans(
     row: Lease, workspace: Workspace, wanted: Wanted, phase: Phase | None
 ) -> tuple[Occupancy, ...]:
-    """What a workspace takes of its host over time, given what is wanted and where it is.
+    """What a workspace takes of its host over time, given what is wanted of it and where it is.
 
-    Its room is free when it is stopped or saved, not when it is to be. The disk of a saved memory is
-    part of the workspace's quantum where its lease may save it, else it is taken when somebody suspends.
+    Its room is free once it is stopped or saved, not when that is only wanted. If its lease may save its
+    memory, the disk for that is part of the workspace's quantum; if not, it is taken when somebody suspends
+    it.
     """
     quantum, window = quantum_of(workspace), row.window
     if row.yields:
-        # Nobody knows when it ends: it may be suspended for a while, and its disk stays.
+        # It may be suspended for a while, so nobody knows when it ends, and its disk stays.
         end_s = FOREVER if row.stopped_s else window.end_s
         window = Window(window.start_s, end_s, FOREVER)
     saves = row.terms.best_effort or row.terms.on_expiry is OnExpiry.SUSPEND
@@ -168,7 +169,7 @@ def spans(
 
 
 def yields_of(row: Lease, workspace: Workspace) -> Yields | None:
-    """That best-effort work yields here; None for any other."""
+    """How a best-effort workspace yields here; None for any other."""
     if not row.yields:
         return None
     group = (row.record.id, workspace.cluster)
@@ -176,7 +177,7 @@ def yields_of(row: Lease, workspace: Workspace) -> Yields | None:
 
 
 def lacking(name: str, wanted: Wanted, workspace: Workspace, room: Quantum) -> str:
-    """Why a workspace cannot be suspended, or restored, with that room."""
+    """Why a workspace cannot be suspended, or restored, with the room that is left; a line for people."""
     if wanted.power is Power.SUSPENDED:
         needs = f"{format_size(state_bytes(workspace.memory_bytes))} of disk for its memory"
         return f"{name} needs {needs}, {format_size(max(0, room.disk_bytes))} are free here"
@@ -186,7 +187,7 @@ def lacking(name: str, wanted: Wanted, workspace: Workspace, room: Quantum) -> s
 
 
 def end_of(row: Lease) -> str:
-    """What becomes of a grid at the end of its lease, for people."""
+    """What becomes of a grid at the end of its lease; a line for people."""
     if row.kept_until_s <= row.lease_until_s:
         return "it is deleted"
     kept = f"kept until {format_moment(row.kept_until_s)}"
@@ -196,7 +197,7 @@ def end_of(row: Lease) -> str:
 
 
 def ends(record: GridRecord, spec: GridSpec, window: Window, now: float) -> float:
-    """When a lease ends: as long after its start as was ordered, within the time that was held for it."""
+    """When a lease ends, Unix seconds: as long after its start as was ordered, within the time held for it."""
     if record.start_s:
         return record.start_s + spec.lease_s
     held_s = window.start_s + SLACK_S if window is not ALWAYS else now
@@ -204,12 +205,12 @@ def ends(record: GridRecord, spec: GridSpec, window: Window, now: float) -> floa
 
 
 def is_past(kept_until_s: float, now: float) -> bool:
-    """Whether what was kept until then may be deleted, by clocks that differ a little."""
+    """Whether what was kept until then may be deleted, given that clocks differ a little."""
     return now >= kept_until_s - LAPSE_EARLY_S
 
 
 def wanted_of(record: GridRecord, old: Lease | None, me: PeerId) -> tuple[Wanted, ...]:
-    """What follows from a record: its workspaces as they were wanted, and the rest gone."""
+    """What is wanted here after a record: its workspaces as they were wanted before, and the rest gone."""
     mine = record.on(me) if record.state is GridState.UP else ()
     before = {w.workspace: w for w in old.wanted} if old is not None else {}
     kept = tuple(before.get(name, Wanted(name)) for name in mine if old is None or name in before)
@@ -218,8 +219,10 @@ def wanted_of(record: GridRecord, old: Lease | None, me: PeerId) -> tuple[Wanted
 
 
 def yielded(row: Lease, off: tuple[str, ...], now: float, restore_s: float) -> Lease:
-    """A best-effort lease whose clusters `off` make room; its time stands still while any does, and for the
-    time that restoring takes."""
+    """A best-effort lease whose clusters `off` make room.
+
+    Its time stands still while any of them does, and for the `restore_s` seconds that restoring takes.
+    """
     stood_s = now - row.stopped_s + restore_s if row.stopped_s and not off else 0.0
     return msgspec.structs.replace(
         row,

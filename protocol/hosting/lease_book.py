@@ -1,7 +1,7 @@
 """Everything on disk of the grids this host carries, and the one way to change it.
 
-A row, what it takes of the ledger and what is on disk of it belong together. So only `change` puts a row in
-the place of another, and it answers the Persist: that goes out before anything that follows from the change.
+A lease, what it takes of the ledger and what is on disk of it belong together. So only `change` replaces one.
+It answers the Persist, which goes out before anything that follows from the change.
 """
 
 import msgspec
@@ -19,7 +19,7 @@ TABLE = "grid"
 
 
 class LeaseBook:
-    """The rows of one host, the stage of each, and where its workspaces are as the shell reported last."""
+    """The leases of one host, the stage of each, and where the workspaces are, as the shell reported last."""
 
     def __init__(
         self, ledger: Ledger, authority: Authority, rows: dict[str, bytes], now: float
@@ -42,11 +42,11 @@ class LeaseBook:
     # -- what is known
 
     def row(self, grid: GridId) -> Lease | None:
-        """What this host carries of a grid."""
+        """What this host carries of a grid; None if it carries nothing."""
         return self._rows.get(grid)
 
     def last(self, grid: GridId) -> Lease | None:
-        """What this host carries of a grid, or carried until it was cleared."""
+        """What this host carries of a grid, or carried until it was cleared; None if that was told."""
         return self._rows.get(grid) or self._ended.get(grid)
 
     def rows(self) -> list[Lease]:
@@ -54,7 +54,7 @@ class LeaseBook:
         return list(self._rows.values())
 
     def stage(self, row: Lease) -> LeaseStage:
-        """The stage that a carried lease was last said to be in."""
+        """The stage that a carried lease was last put in."""
         return self._stages[row.record.id]
 
     def wanted(self, row: Lease) -> tuple[Wanted, ...]:
@@ -73,10 +73,10 @@ class LeaseBook:
     # -- changes
 
     def change(self, row: Lease, *, books: bool = True, also: tuple[Row, ...] = ()) -> Persist:
-        """Puts a row in the place of what was there, and in the ledger; answers the write, with what is `also`
-        to be written at once. Room of workspaces that the row has no more is free.
+        """Puts a lease in the place of the one before, and in the ledger. Answers the write.
 
-        Without `books` the other workspaces keep the room they have, whatever the shell reported since.
+        The rows in `also` are part of the same write. The room of workspaces that the lease has no more is
+        free. Without `books` the other workspaces keep the room they have, whatever the shell reported since.
         """
         grid = row.record.id
         old = self._rows.get(grid)
@@ -90,22 +90,22 @@ class LeaseBook:
         return Persist((Row(TABLE, grid, encode(row)), *also))
 
     def enter_stage(self, row: Lease, now: float) -> LeaseStage:
-        """A lease is in the stage that follows from the time. It is not on disk."""
+        """Puts a lease in the stage that follows from the time, which is not on disk, and answers it."""
         stage = self._stages[row.record.id] = stage_of(row, now)
         return stage
 
     def tell(self, grid: GridId, status: Status) -> None:
-        """A workspace is there, as the shell reports."""
+        """Keeps where a workspace is, as the shell reports."""
         self.told.setdefault(grid, {})[status.workspace] = status
 
     def clear(self, grid: GridId) -> Persist:
-        """Nothing of a carried grid is left here. It is told of once more."""
+        """Nothing of a carried grid is left here. One more notice tells that. Answers the write."""
         self._ended[grid] = self._rows.pop(grid)
         self._stages.pop(grid, None)
         return Persist((Row(TABLE, grid, None),))
 
     def forget(self, grid: GridId) -> None:
-        """The last notice of a cleared grid is out; its statuses are not needed any more."""
+        """The last notice of a cleared grid is out, so its statuses are not needed any more."""
         if self._ended.pop(grid, None) is not None:
             self.told.pop(grid, None)
 

@@ -1,4 +1,4 @@
-"""What the time that has come means for leases: they begin, warn, end, and what was kept is deleted."""
+"""What the time means for leases: they begin, warn and end, and what they kept is deleted."""
 
 import msgspec
 
@@ -25,14 +25,14 @@ class LeaseClock:
         self._book, self._auditing = book, auditing
 
     def enter_stage(self, row: Lease, now: float) -> LeaseStage:
-        """A lease is in the stage that follows from the time; one that is over is to be taken down."""
+        """Puts a lease in the stage that follows from the time. One that has lapsed is to be taken down."""
         stage = self._book.enter_stage(row, now)
         over = stage is LeaseStage.LAPSED and row.record.state is GridState.UP
         self._auditing.lapsed(row.record.id, now, over=over)
         return stage
 
     def turn(self, row: Lease, now: float) -> tuple[list[Effect], list[Outcome]]:
-        """What a lease's time that has come means: its next stage, or a warning."""
+        """Moves a lease on to this time: to its next stage, or to a warning. Nothing if neither is due."""
         grid, name = row.record.id, row.record.name
         if stage_of(row, now) is self._book.stage(row):
             return self._warn(row, now)
@@ -49,7 +49,7 @@ class LeaseClock:
         return [note, Realise(grid, grid)], [NoticeDue(grid), RoomChanged()]
 
     def next_deadline(self) -> Deadline | None:
-        """When the first of them changes, or warns."""
+        """When the first lease changes its stage, or warns; None if none will."""
         changes = (
             Deadline(at_s, "lease")
             for row in self._book.rows()

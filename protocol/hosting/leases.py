@@ -1,8 +1,8 @@
 """The host's side of a decided grid: what it has promised to make, and what it has made so far.
 
-Rules. A record of a newer epoch replaces an older one, on disk before it is acknowledged. What is wanted
-of each workspace is kept here and brought about by the shell, which compares it with what it observes;
-what the shell reports is only told, never decided on. The host's copy may be behind: it asks the
+Rules. A record of a newer epoch replaces an older one, on disk before it is acknowledged. What is wanted of
+each workspace is kept here. The shell compares it with what it observes, and brings it about. What the shell
+reports is passed on; nothing is decided by it. The host's copy of a record may be behind, so it asks the
 stewards at every start, when others speak of a newer epoch, and now and then.
 """
 
@@ -40,7 +40,7 @@ _NEVER = float("inf")
 
 
 class Leases:
-    """Every grid this host carries part of."""
+    """The leases of one host: every grid that it carries part of."""
 
     def __init__(
         self,
@@ -67,11 +67,11 @@ class Leases:
     # -- what is known
 
     def row(self, grid: GridId) -> Lease | None:
-        """What this host carries of a grid."""
+        """What this host carries of a grid; None if it carries nothing."""
         return self._book.row(grid)
 
     def last(self, grid: GridId) -> Lease | None:
-        """What this host carries of a grid, or carried until it was cleared, to tell of it once more."""
+        """What this host carries of a grid, or carried until it was cleared: one more notice tells of that."""
         return self._book.last(grid)
 
     def rows(self) -> list[Lease]:
@@ -79,7 +79,7 @@ class Leases:
         return self._book.rows()
 
     def ordered(self, row: Lease) -> OrderedGrid:
-        """The grid of a row as its order asks for it."""
+        """The grid of a lease, as its order asks for it."""
         return self._authority.remembered(row.record.order)
 
     def wanted(self, grid: GridId) -> tuple[Wanted, ...]:
@@ -88,7 +88,7 @@ class Leases:
         return self._book.wanted(row) if row is not None else ()
 
     def not_yet(self, grid: GridId) -> str:
-        """Why nothing is to be made of a grid yet; empty if it is its time, and there is room."""
+        """Why nothing is to be made of a grid yet; empty if its time has come and there is room."""
         row = self._book.row(grid)
         if row is None:
             return ""
@@ -110,7 +110,7 @@ class Leases:
         return self._suspending.follow(row, now) if changes else []
 
     def statuses(self, grid: GridId) -> tuple[Status, ...]:
-        """Where this host's workspaces of a grid are."""
+        """Where this host's workspaces of a grid are, as the shell reported last."""
         return tuple(self._book.told.get(grid, {}).values())
 
     # -- records
@@ -123,11 +123,11 @@ class Leases:
         window: Window = ALWAYS,
         yields: bool = False,
     ) -> tuple[bool, list[Effect], list[Outcome]]:
-        """A record somebody says is decided. True if this host acts on it, or did already.
+        """A record that somebody says is decided. True if this host acts on it, or did already.
 
-        `held` are the names this host holds of it, `window` the time it holds them for, `yields` whether
-        they make room for others. Without a hold and without having carried it before, nothing is done on
-        somebody's word. Untrusted if the record says more than its orders.
+        `held` has the workspaces that this host holds of it, `window` the time for which it holds them, and
+        `yields` says whether they make room for others. Unless this host holds or carries part of the grid,
+        it does nothing on somebody's word. Raises Untrusted if the record says more than its orders.
         """
         old = self._book.row(record.id)
         if old is not None and old.record.epoch >= record.epoch:
@@ -174,19 +174,19 @@ class Leases:
         )
 
     def acknowledge(self, peer: PeerId, record: GridRecord) -> list[Effect]:
-        """Tells whoever decided that this host knows; also if there is nothing (left) for it to do."""
+        """Tells the peer that decided that this host knows, even if there is nothing (left) for it to do."""
         row = self._book.row(record.id)
         epoch = row.record.epoch if row is not None else record.epoch
         return [Send(peer, DecidedAck(record.id, epoch), record.id)]
 
     def noticed(self, grid: GridId, epoch: int, now: float) -> None:
-        """Somebody spoke of an epoch of that grid; a newer one is worth asking about."""
+        """Somebody spoke of an epoch of that grid. If it is newer, the stewards are asked."""
         row = self._book.row(grid)
         if row is not None and row.record.epoch < epoch:
             self._auditing.noticed(grid, now)
 
     def audited(self, grid: GridId, value: bytes, now: float) -> tuple[list[Effect], list[Outcome]]:
-        """The stewards' word on a grid this host carries."""
+        """The stewards' word on a grid that this host carries: `value` is its register, encoded."""
         row = self._book.row(grid)
         record = read_register(value).record
         if row is None or record is None:
@@ -204,7 +204,7 @@ class Leases:
         return [self._book.change(row, books=False), Realise(grid, grid)], [NoticeDue(grid)]
 
     def _let_go(self, grid: GridId, register: Register) -> tuple[list[Effect], list[Outcome]]:
-        """Extensions that were voted down give their time back."""
+        """Gives back the time of extensions that were voted down."""
         row = self._extension.let_go(self._book.row(grid), register)
         if row is None:
             return [], []
@@ -214,7 +214,7 @@ class Leases:
     # -- one workspace
 
     def act(self, sender: PeerId, message: Act, now: float) -> tuple[list[Effect], list[Outcome]]:
-        """Pause, resume, restart: on disk, then answered, then brought about."""
+        """Pauses, resumes, restarts a workspace: that is on disk, then answered, then brought about."""
         row = self._book.row(message.grid)
         if row is None:
             return [_reply(sender, message, "", "this host does not carry that grid")], []
@@ -254,7 +254,7 @@ class Leases:
     def lengthen(
         self, sender: PeerId, ask: LeaseAsk, now: float
     ) -> tuple[list[Effect], list[Outcome]]:
-        """Promises time beyond the end of a lease: on disk, then said; asking twice is asking once."""
+        """Promises time beyond the end of a lease: on disk first, then said. Asking twice is asking once."""
         row, why = self._extension.promise(self._book.row(ask.grid), ask, now)
         reply = Send(sender, LeaseReply(ask.request, why), ask.request)
         if row is None:
@@ -289,7 +289,7 @@ class Leases:
         return effects, outcomes
 
     def cleared(self, grid: GridId) -> tuple[list[Effect], list[Outcome]]:
-        """The shell says nothing of that grid is left on this host."""
+        """The shell reports that nothing of that grid is left on this host."""
         row = self._book.row(grid)
         if row is None or row.wanted:
             return [], []
@@ -302,13 +302,13 @@ class Leases:
         return [save, note], [NoticeDue(grid), RoomChanged()]
 
     def forget(self, grid: GridId) -> None:
-        """The last notice of a cleared grid is out; its statuses are not needed any more."""
+        """The last notice of a cleared grid is out, so its statuses are not needed any more."""
         self._book.forget(grid)
 
     # -- time
 
     def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
-        """Begins leases, warns, ends them, deletes what was kept; and audits."""
+        """Begins leases, warns, ends them, deletes what was kept, and asks the stewards where that is due."""
         effects: list[Effect] = []
         outcomes: list[Outcome] = []
         outcomes += [NoticeDue(grid) for grid in self.preemption.turn(now)]

@@ -1,4 +1,4 @@
-"""This host's part of a grid, complete: what the shell needs to bring it about, and nothing else."""
+"""This host's part of a grid, complete: all that the shell needs to bring it about, and nothing else."""
 
 import msgspec
 
@@ -12,18 +12,18 @@ from protocol.terms.ids import GridId
 
 
 class PartOf(msgspec.Struct, frozen=True):
-    """One workspace this host is to make something of."""
+    """One workspace that this host is to make something of, or to clear away."""
 
     workspace: Workspace
     wanted: Wanted
     waits_for: tuple[str, ...]
-    """Workspaces that must be up before it is started: providers of what it requires."""
+    """Workspaces that must be up before it is started, because they provide what it requires."""
     not_yet: str = ""
-    """Why nothing is to be made of it yet, nor unmade; empty if it is its time."""
+    """Why nothing is to be made of it yet, nor unmade; empty if its time has come."""
 
 
 class Part(msgspec.Struct, frozen=True):
-    """The record, its specification, and this host's workspaces in start order."""
+    """The record, its specification, and this host's workspaces in starting order."""
 
     record: GridRecord
     spec: GridSpec
@@ -54,7 +54,7 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
 
 
 def _waits(record: GridRecord, spec: GridSpec, notices: Notices) -> dict[str, tuple[str, ...]]:
-    """For each cluster, the workspaces it still waits for."""
+    """For each cluster, the workspaces that it still waits for."""
     there = {assignment.workspace: None for assignment in record.assignments}
     up: dict[str, None] = {}
     for heard in notices.about(record.id).values():

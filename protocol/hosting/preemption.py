@@ -1,14 +1,14 @@
 """Preemption: best-effort work is saved to disk in time for a reservation, and goes on after it.
 
-The ledger's plan says until when each group (the workspaces of one cluster on this host) fits. It must
-be on disk by then, and a host saves one machine after another, at the rate it measured itself: so it
-begins as much earlier as everything that must go by then takes (Sotomayor, Keahey, Foster 2008; Sotomayor,
+The ledger's plan says until when each group (the workspaces of one cluster on this host) fits. The group must
+be on disk by then. A host saves one machine after another, at the rate it measured itself, so it begins
+earlier by as long as everything that must go by then takes (Sotomayor, Keahey, Foster 2008; Sotomayor,
 Montero, Llorente, Foster 2009).
 
-A cluster is suspended whole: its members on other hosts would only wait for those here. So each host
-tells in its notice of a grid which clusters it has no room for, and the others suspend theirs too; they
-go on when no host is hindered any more. A host tells only of its own want of room, so nobody waits in
-a circle. Who is not of the record is not heard.
+A cluster is suspended whole, because its members on other hosts would only wait for those here. So each host
+tells in its notice of a grid which clusters it has no room for, and the other hosts suspend theirs too. They
+go on when no host is hindered any more. A host tells only of its own want of room, so hosts never wait in a
+circle. Peers that the record does not name are not heard.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from protocol.terms.limits import USEFUL_S, YIELD_EARLY_S
 
 
 class Preemption:
-    """What must make room on this host, and what waits for other hosts' room."""
+    """Which clusters must make room on this host, and which ones wait for room on other hosts."""
 
     def __init__(self, ledger: Ledger, rates: Callable[[], Rates]) -> None:
         self._ledger, self._rates = ledger, rates
@@ -29,7 +29,7 @@ class Preemption:
         self._there: dict[GridId, dict[PeerId, tuple[str, ...]]] = {}
 
     def hindered(self, grid: GridId) -> tuple[str, ...]:
-        """Clusters of a grid this host has no room for now: told to its other hosts."""
+        """Clusters of a grid for which this host has no room now. Its other hosts are told."""
         return tuple(cluster for of, cluster in self._here if of == grid)
 
     def off(self, grid: GridId) -> tuple[str, ...]:
@@ -40,12 +40,12 @@ class Preemption:
         return tuple(clusters)
 
     def lead_s(self) -> float:
-        """How long before its start a reservation must be asked for, to displace what yields here."""
+        """How many seconds before its start a reservation must be asked for, to displace what yields here."""
         memory_bytes = sum(self._ledger.yielding().values())
         return YIELD_EARLY_S + self._rates().save_s(memory_bytes)
 
     def heard(self, grid: GridId, peer: PeerId, clusters: tuple[str, ...]) -> bool:
-        """Another host of that grid tells what it has no room for. True if that is news."""
+        """Another host of that grid tells for which clusters it has no room. True if that is news."""
         told = self._there.setdefault(grid, {})
         if told.get(peer, ()) == clusters:
             return False
@@ -53,15 +53,15 @@ class Preemption:
         return True
 
     def unheard(self, grid: GridId, peer: PeerId) -> None:
-        """What a host told is not so any more, or nobody stands for it: it is not waited for."""
+        """What a host told is not so any more, or nobody stands for it, so this host does not wait for it."""
         self._there.get(grid, {}).pop(peer, None)
 
     def forget(self, grid: GridId) -> None:
-        """This host carries nothing of it any more."""
+        """This host carries nothing of that grid any more."""
         self._there.pop(grid, None)
 
     def turn(self, now: float) -> list[GridId]:
-        """Who must go by now, and who may go on; answers the grids for which that changed."""
+        """Finds which groups must go by now and which may go on. Answers the grids for which that changed."""
         if not self._ledger.yielding() and not self._here:
             return []
         self._ledger.plan()
@@ -79,7 +79,7 @@ class Preemption:
         return list(dict.fromkeys(changed))
 
     def next_s(self) -> float:
-        """When to take the next turn."""
+        """When to take the next turn, Unix seconds; infinite if there is nothing to do."""
         if not self._ledger.until_s:
             return FOREVER
         begins = [at_s for group, at_s in self._begins().items() if group not in self._here]
@@ -88,7 +88,7 @@ class Preemption:
         return min(begins, default=FOREVER)
 
     def _begins(self) -> dict[Group, float]:
-        """When each group must begin to be saved: those that must go first, first."""
+        """When each group must begin to be saved, those that must go first at the beginning."""
         memory, rates, sum_s = self._ledger.yielding(), self._rates(), 0.0
         begins: dict[Group, float] = {}
         until = self._ledger.until_s

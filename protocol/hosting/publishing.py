@@ -1,7 +1,7 @@
 """What this peer tells everybody of itself: its advert, and a notice for each grid it carries.
 
-Coalesced: an advert at most once a second, a notice a few times a second, both only when something
-changed, plus a slow refresh of the advert.
+Changes are gathered: an advert goes out at most once a second and a notice a few times a second, and only
+when something changed. Besides, the advert is refreshed slowly.
 """
 
 import msgspec
@@ -37,11 +37,11 @@ class Publication(msgspec.Struct, frozen=True):
     body: bytes
     ttl_s: float
     notice: Notice | None = None
-    """The body of a notice, read: this peer heeds its own as well."""
+    """The body, if it is a notice, before encoding: this peer heeds its own notices as well."""
 
 
 class Publishing:
-    """What is due to be told, and when."""
+    """What this host is to tell everybody, and when."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -53,17 +53,17 @@ class Publishing:
         self._said_here = NOWHERE
 
     def due(self, grid: GridId) -> None:
-        """What this host says of that grid changed."""
+        """What this host says of that grid changed, so a notice is due."""
         self._due[grid] = None
 
     def room_changed(self) -> None:
-        """What is free here changed."""
+        """What is free here changed, so an advert is due."""
         if not self._room_changed:
             self._room_changed = True
             self._advert_s = min(self._advert_s, self._advert_sent_s + ADVERT_AT_MOST_EVERY_S)
 
     def moved(self, now: float) -> bool:
-        """Whether this host is elsewhere in the network than it said, by enough to say so."""
+        """Whether this host has moved far in the network from where its advert says. Then an advert is due."""
         if now < self._advert_sent_s + MOVED_AT_MOST_EVERY_S:
             return False
         here = self._host.here()
@@ -73,7 +73,7 @@ class Publishing:
         return True
 
     def pop_due(self, now: float) -> list[Publication]:
-        """What is to be published now."""
+        """What is to be published now; it is not due any more."""
         due: list[Publication] = []
         if self._host.known and now >= self._advert_s:
             self._advert_sent_s, self._advert_s = now, now + ADVERT_EVERY_S
@@ -91,7 +91,7 @@ class Publishing:
         return due
 
     def next_deadline(self) -> Deadline | None:
-        """When something is due."""
+        """When the first of it is due; None if nothing is."""
         notice = Deadline(self._notice_s, "notice") if self._due else None
         advert = Deadline(self._advert_s, "advert") if self._host.known else None
         return earliest(advert, notice)

@@ -1,8 +1,8 @@
-"""Is the room really there? A lease's time may have come while what was before it is still being stopped.
+"""Is the room really there? A lease may begin while the one before it is still being stopped.
 
-The timetable has room behind each lease for its end, and saving begins early; but a disk may be slower
-than it was measured to be. So nothing is started while what must leave takes the room it needs: it
-waits, says for what, and starts when that is told to be gone.
+The timetable has room behind each lease for its end, and saving begins early. But a disk may be slower than
+it was measured to be. So a workspace is not started while one that must leave takes the room it needs. It
+waits, says for what, and starts when the shell reports that to be gone.
 """
 
 from protocol.capacity.ledger import Ledger
@@ -23,7 +23,7 @@ _RUN = (Power.RUNNING, Power.PAUSED)
 
 
 class Readiness:
-    """Of one host."""
+    """Whether the grids of one host can start."""
 
     def __init__(self, ledger: Ledger, authority: Authority, told: Statuses) -> None:
         self._ledger, self._authority, self._told = ledger, authority, told
@@ -63,11 +63,11 @@ class Readiness:
         return f"waits for {leaving[0]} to leave its room"
 
     def waiting(self, but: GridId) -> list[GridId]:
-        """Grids that were told to wait, but for one."""
+        """The grids that were told to wait, without the one named."""
         return [grid for grid in self._waiting if grid != but]
 
     def _there(self, grid: GridId, wanted: Wanted) -> bool:
-        """Whether a workspace takes room. What was found at a start is, until it is told to be gone."""
+        """Whether a workspace takes room. One that was found at a start does, until it is reported gone."""
         status = self._told.get(grid, {}).get(wanted.workspace)
         if status is None:
             return False

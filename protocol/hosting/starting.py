@@ -1,6 +1,7 @@
-"""Starting order: a workspace waits for the providers of what it requires, as their hosts tell. No coordinator.
+"""Starting order: a workspace waits until the hosts of what it requires tell that it is up.
 
-A notice may end the waiting of workspaces on this host: then the shell looks at their grid again.
+There is no coordinator. A notice may end the waiting of workspaces on this host; then the shell looks at their
+grid again.
 """
 
 from protocol.contract.notices import Notices
@@ -11,14 +12,14 @@ from protocol.terms.ids import GridId
 
 
 class Starting:
-    """What workspaces here wait for, as it was seen last."""
+    """What the workspaces here wait for, as it was seen last."""
 
     def __init__(self, leases: Leases, notices: Notices) -> None:
         self._leases, self._notices = leases, notices
         self._waits: dict[GridId, tuple[tuple[str, ...], ...]] = {}
 
     def noticed(self, grid: GridId) -> list[Effect]:
-        """A host told of a grid."""
+        """A host told of a grid. If its workspaces here wait for others than before, the shell looks again."""
         part = part_of(self._leases, self._notices, grid)
         if part is None:
             self._waits.pop(grid, None)

@@ -6,13 +6,13 @@ from protocol.terms.coordinate import NOWHERE, Coordinate
 
 
 class HostSurroundings(Protocol):
-    """Asked each time: all of it changes while the peer runs."""
+    """What a host asks of its peer. It asks each time, because all of it changes while the peer runs."""
 
     def hidden(self) -> bool:
         """Whether not every peer can dial this one."""
 
     def clock_fault(self) -> str:
-        """Why this peer's clock is not to be relied on; empty if it is."""
+        """Why this peer's clock cannot be relied on, for people; empty if it can."""
 
     def here(self) -> Coordinate:
         """Where this peer is in the network; NOWHERE if that is not known yet."""
@@ -22,13 +22,13 @@ class Alone:
     """The surroundings of a host without a network: everybody reaches it, and its clock is right."""
 
     def hidden(self) -> bool:
-        """No."""
+        """Never."""
         return False
 
     def clock_fault(self) -> str:
-        """None."""
+        """Always empty."""
         return ""
 
     def here(self) -> Coordinate:
-        """Not known."""
+        """Never known: NOWHERE."""
         return NOWHERE

@@ -1,6 +1,6 @@
-"""Carried best-effort work is suspended when it must make room, and goes on when it may.
+"""Best-effort work on this host is suspended when it must make room, and goes on when it may.
 
-`preemption.py` says which clusters are to be off; here the leases follow, and their time stands still
+`preemption.py` says which clusters are to be off. Here the leases follow that, and their time stands still
 meanwhile.
 """
 
@@ -18,7 +18,7 @@ from protocol.terms.limits import HEARD_S
 
 
 class Suspending:
-    """The leases of one host that are suspended, or not, other than there is room for them."""
+    """Finds the leases of one host that run without room, or are suspended with room, and corrects them."""
 
     def __init__(
         self,
@@ -34,8 +34,11 @@ class Suspending:
         self._heard_s = now + HEARD_S
 
     def out_of_step(self, row: Lease, now: float) -> bool:
-        """Whether a lease is to be suspended, or to go on. What other hosts lack is not known in the first
-        seconds of a life, nor what this one has before it was probed: until then nothing goes on."""
+        """Whether a lease is to be suspended, or to go on.
+
+        In the first seconds of a life it is not known what other hosts lack, and before a probe not what this
+        one has. Until both are known nothing goes on.
+        """
         off = self._preemption.off(row.record.id)
         if not row.yields or off == row.off:
             return False
@@ -43,7 +46,7 @@ class Suspending:
         return known or any(cluster not in row.off for cluster in off)
 
     def follow(self, row: Lease, now: float) -> list[Effect]:
-        """The lease is suspended, or goes on."""
+        """Suspends the lease, or lets it go on, as preemption has it."""
         grid, members = row.record.id, self._authority.remembered(row.record.order).members
         memory_bytes = sum(members[w.workspace].memory_bytes for w in row.wanted)
         off = self._preemption.off(grid)
