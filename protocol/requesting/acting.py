@@ -1,4 +1,4 @@
-"""Pause, resume, restart, suspend, restore: carried to the hosts, which check the order and do it."""
+"""Pause, resume, restart, suspend, restore: the order goes to the hosts, which check it and carry it out."""
 
 from protocol.contract.messages import Act, ActReply
 from protocol.contract.notices import Notice
@@ -27,7 +27,7 @@ class Acting(Request):
         boots: dict[str, int],
         now: float,
     ) -> None:
-        """`boots` says which start each workspace is in, as far as is known."""
+        """`boots` has, by workspace, which start each one is in, as far as is known."""
         super().__init__(request, notice.name, now)
         self.kind = checked.order.action
         self._order, self._signed, self.grid_id = checked.order, signed, notice.grid
@@ -39,14 +39,14 @@ class Acting(Request):
         self._deadline_s = now + ACT_WITHIN_S
 
     def start(self, now: float) -> list[Effect]:
-        """Sends the order to whoever carries what it is about."""
+        """Sends the order to the hosts of the workspaces that it is about."""
         self.stage = "asking hosts"
         self.tell(now, f"{self.kind}: asking {counted(len(self._unanswered), 'host')}")
         act = Act(self.id, self.grid_id, self._signed)
         return [Send(peer, act, self.id) for peer in self._unanswered]
 
     def replied(self, sender: PeerId, reply: ActReply, now: float) -> None:
-        """A host took it on, or says why not."""
+        """A host took the order on, or says why not."""
         if sender not in self._unanswered:
             return
         if reply.problem:
@@ -69,7 +69,7 @@ class Acting(Request):
             self.end(RequestState.DONE, [f"{what}: {self.kind} done"], now)
 
     def tick(self, now: float) -> None:
-        """Too late: says who did not answer, or what did not happen."""
+        """Ends the request when it has waited long enough, with who did not answer or what did not happen."""
         if not self.running or now < self._deadline_s:
             return
         if self._unanswered:

@@ -30,7 +30,7 @@ Answer = tuple[list[Effect], list[Outcome]]
 
 
 class Admission:
-    """Makes the requests, or says at once why not."""
+    """Makes such requests, or says at once why not."""
 
     def __init__(
         self,
@@ -44,13 +44,13 @@ class Admission:
         proposals: Quotes,
         images: Callable[[], tuple[ImageLabel, ...]],
     ) -> None:
-        """`images` are this host's own."""
+        """`images` answers the images of this host."""
         self._site, self._authority, self._surroundings = identity.site, authority, surroundings
         self._dice, self._requests, self._heard = dice, requests, heard
         self._waiting, self._proposals, self._images = waiting, proposals, images
 
     def plan(self, event: PlanAsked, now: float) -> Answer:
-        """A round of quotes; kept, if that is asked."""
+        """Asks for a round of quotes, and keeps what is found if that is asked for."""
         request, spec = event.request, event.spec
         if request in self._requests:
             return [], []
@@ -65,7 +65,7 @@ class Admission:
         return self._add(request, deployment, None, now, quoting).begin(now)
 
     def up(self, request: RequestId, signed: SignedOrder, quote: str, now: float) -> Answer:
-        """A grid; of a quote, exactly that. Untrusted."""
+        """Places a grid. With a `quote` it places exactly what that says. Raises Untrusted."""
         deployment = self._authority.deployment(signed, now, fresh=True)
         name = deployment.name
         there = self._heard.notices.named(name, deployment.owner)
@@ -95,7 +95,7 @@ class Admission:
         quote: str,
         now: float,
     ) -> Answer:
-        """A grid of that name is up: given again, an order has the answer of the first time."""
+        """A grid of that name is up. An order that is given again has the answer of the first time."""
         lines = _exists(there)
         if order_part(there.grid) != deployment.order:
             return self._no(request, "up", deployment.name, lines, now)
@@ -105,7 +105,7 @@ class Admission:
         return placing.look(Look(Reason.NAME_IS_UP, lines), now)
 
     def hold(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
-        """A plan that is held. Untrusted."""
+        """Makes a plan, and has it held. Raises Untrusted."""
         deployment = self._authority.to_hold(signed, now, fresh=True)
         name = deployment.name
         lines = self._in_the_way(deployment, "", now)
@@ -193,7 +193,7 @@ class Admission:
         return None
 
     def _first(self, signed: SignedOrder) -> Look | None:
-        """What comes first: an earlier life of this peer may have been given that order."""
+        """The look that comes first, if an earlier life of this peer may have had that order; else None."""
         older = read_order(signed).issued_at_s < self._heard.born_s
         return Look(Reason.GIVEN_BEFORE) if older else None
 

@@ -1,9 +1,8 @@
 """One attempt to gather promises for every workspace of a grid: quotes, a choice, holds.
 
 Rules. A quote binds nobody. Holds that were granted are kept while refused ones are asked for elsewhere. A
-host that refused for want of room is believed about how much it has; one that refused for another
-reason is not asked again in this attempt. A host that does not answer may hold all the same, so it is
-told to let go.
+host that refused for want of room is believed about how much it has. One that refused for another reason is
+not asked again in this attempt. A host that does not answer may hold all the same, so it is told to let go.
 """
 
 from collections.abc import Iterator
@@ -37,17 +36,17 @@ class Opening(msgspec.Struct, frozen=True):
     """How an attempt begins."""
 
     sure: tuple[PeerId, ...] = ()
-    """Hosts that are asked for a quote whatever the lot says."""
+    """Hosts that are asked for a quote even if the lot does not draw them."""
     everybody: bool = False
-    """Whether all others are asked at once, too."""
+    """Whether all others are asked at once as well."""
     start_s: float | None = None
-    """When the lease is to begin; None: as the order says."""
+    """When the lease is to begin, Unix seconds; None if that is as the order says."""
     instead: GridId = GridId("")
     """The grid id of a held plan whose place the holds take."""
 
 
 class Attempt:
-    """Who was invited to offer, what they offered, what they hold."""
+    """The hosts that were invited to offer, what they offered, and what they hold."""
 
     def __init__(
         self,
@@ -69,10 +68,10 @@ class Attempt:
         self._offers: dict[PeerId, Offer] = {}
         self._rooms: dict[PeerId, Room] = {}
         self._ahead: dict[PeerId, Quantum] = {}
-        """By host, what it holds for others, and keeps for older ones."""
+        """What each host holds for others, and keeps for older orders."""
         own_s = deployment.spec.lease.start_s
         self.start_s = own_s if opening.start_s is None else opening.start_s
-        """When the lease is to begin; 0: now, or with a deadline not chosen yet."""
+        """When the lease is to begin; 0 if that is now, or is not chosen yet because there is a deadline."""
         self._everybody, self._instead = opening.everybody, opening.instead
         self._held: dict[str, PeerId] = {}
         self._waiting: dict[str, PeerId] = {}
@@ -84,12 +83,12 @@ class Attempt:
     # -- quotes
 
     def request_quotes(self) -> list[Effect]:
-        """Asks the first lot of hosts for a quote, and the others, if everybody is asked at once."""
+        """Asks the hosts drawn first for a quote, and the others too if everybody is asked at once."""
         requests = self._requests(tuple(self._invited))
         return requests + self.widen() if self._everybody else requests
 
     def widen(self) -> list[Effect]:
-        """Asks all others, too; nothing if there are none."""
+        """Asks all others too; no effects if there are none."""
         more = others(self._candidates, self._invited, self._deployment.workspaces, self._dice)
         self._candidates = ()
         self._invited |= {candidate.peer: candidate for candidate in more}
@@ -110,11 +109,11 @@ class Attempt:
 
     @property
     def candidates(self) -> int:
-        """How many were asked."""
+        """How many hosts were asked."""
         return len(self._invited)
 
     def quote(self, sender: PeerId, quote: Quote, now: float) -> bool:
-        """A host's word. True when all have spoken."""
+        """A host gives its quote. True when all hosts have."""
         candidate = self._invited.get(sender)
         if candidate is None:
             return False
@@ -148,19 +147,22 @@ class Attempt:
         return peer in self._invited
 
     def offer(self, peer: PeerId) -> Offer | None:
-        """A host's word, as far as it is believed."""
+        """A host's offer, as far as it is believed; None if it made none."""
         return self._offers.get(peer)
 
     @property
     def offers(self) -> tuple[Offer, ...]:
-        """Everybody's."""
+        """The offers of all hosts, as far as they are believed."""
         return tuple(self._offers.values())
 
     # -- the choice
 
     def choose(self, now: float) -> Choice:
-        """Where what is not held yet would go. With a deadline, and nothing held yet, the first start at
-        which all of it fits is chosen, too."""
+        """Where what is not held yet would go.
+
+        If there is a deadline and nothing is held yet, this also chooses the first start at which all of it
+        fits.
+        """
         if not self._deployment.spec.lease.before_s or self.start_s:
             return self._choose()
         first: Choice | None = None
@@ -176,19 +178,19 @@ class Attempt:
         return first or self._choose()
 
     def count_in(self, placed: dict[str, PeerId]) -> None:
-        """What a plan of this request's own holds is room it has; hosts count it as used."""
+        """Counts as free what a plan of this request's own holds, which hosts count as used."""
         for name, peer in placed.items():
             if (offer := self._offers.get(peer)) is not None:
                 free = offer.free + quantum_of(self._sizes[name])
                 self._offers[peer] = msgspec.structs.replace(offer, free=free)
 
     def afresh(self, now: float) -> Choice:
-        """Where all of it would go by what is known now. Nothing may be held."""
+        """Where all of it would go by what is known now. To be asked only while nothing is held."""
         self.rounds, self.start_s = 0, self._deployment.spec.lease.start_s
         return self.choose(now)
 
     def _starts(self, now: float) -> list[float]:
-        """Starts worth trying: now, and whenever some host has more room."""
+        """Starts that are worth trying: now, and whenever some host has more room."""
         spec = self._deployment.spec
         last_s = spec.lease.before_s - spec.lease_s
         times = dict.fromkeys(at_s for room in self._rooms.values() for at_s in room.at_s[1:])
@@ -211,8 +213,11 @@ class Attempt:
         return choose(members, offers, rules, self._held, self._dice)
 
     def _with_less(self, offer: Offer) -> Offer:
-        """Where others were faster they will be again: each refill passes over hosts that are full but for
-        so many of the largest, if there are others."""
+        """An offer with less room, so that nearly full hosts are passed over if there are others.
+
+        Where other requests were faster they will be again. With each refill a host must have room for one more
+        of the largest workspaces.
+        """
         left = [quantum_of(w) for name, w in self._sizes.items() if name not in self._held]
         cpus_milli = offer.free.cpus_milli - self.rounds * max(q.cpus_milli for q in left)
         memory_bytes = offer.free.memory_bytes - self.rounds * max(q.memory_bytes for q in left)
@@ -222,8 +227,10 @@ class Attempt:
         return msgspec.structs.replace(offer, free=free)
 
     def contended(self) -> bool:
-        """Whether it would fit if what hosts hold for others, and keep for older ones, came free: they are
-        only ahead of this one."""
+        """Whether it would fit if what hosts hold for others, and keep for older orders, came free.
+
+        Then others are only ahead of this request.
+        """
         if not self._ahead:
             return False
         offers = tuple(
@@ -236,7 +243,7 @@ class Attempt:
 
     @property
     def ahead(self) -> str:
-        """Who is ahead of this one, in words."""
+        """Who is ahead of this request, for people."""
         if not any(offer.kept != Quantum() for offer in self._offers.values()):
             return "held for others that are not decided yet"
         hosts = [offer.host for offer in self._offers.values() if offer.kept != Quantum()]
@@ -244,17 +251,17 @@ class Attempt:
 
     @property
     def short(self) -> bool:
-        """Whether it was room that was lacking: by the quotes, or when it was asked to be held."""
+        """Whether room was lacking, by the quotes or when hosts were asked to hold."""
         lacking = (*QUANTITIES, Constraint.OLDER)
         return not self.rounds or any(refusal.constraint in lacking for refusal in self.refused)
 
     def wanted(self) -> Shares:
-        """What it would claim, and where."""
+        """The workspaces that it would claim room for, and where."""
         offers, deployment = self.offers, self._deployment
         return wanted(deployment.spec, deployment.workspaces, offers, self._dice)
 
     def explain(self, choice: Choice, now: float) -> Explanation:
-        """Why a choice is not enough, and what would be, were everything let go that is held."""
+        """Why a choice is not enough, and what would work if everything that is held were let go."""
         offers = {peer: offer for peer, offer in self._offers.items() if peer in self._invited}
         for name, peer in self._held.items():
             free = offers[peer].free + quantum_of(self._sizes[name])
@@ -266,7 +273,7 @@ class Attempt:
     def _later(
         self, offers: tuple[Offer, ...], now: float
     ) -> Iterator[tuple[float, tuple[Offer, ...]]]:
-        """What there would be for a lease that begins later: whenever some host has more room."""
+        """Each later start at which some host has more room, in seconds from now, and all offers for it."""
         lease = self._deployment.spec.lease
         if lease.before_s:
             return
@@ -305,12 +312,12 @@ class Attempt:
 
     @property
     def held(self) -> dict[str, PeerId]:
-        """What is held, and where."""
+        """What is held and where: workspace name to host."""
         return dict(self._held)
 
     @property
     def enough(self) -> bool:
-        """Whether what is held makes a grid: of every cluster at least its `min`."""
+        """Whether what is held makes a grid: at least its `min` of every cluster."""
         held: dict[str, int] = {}
         for name in self._held:
             cluster = self._sizes[name].cluster
@@ -323,7 +330,7 @@ class Attempt:
         return bool(self._waiting)
 
     def hold(self, choice: Choice, order: SignedOrder) -> list[Effect]:
-        """Asks for what the choice places and is not held yet."""
+        """Asks hosts to hold what the choice places and is not held yet."""
         self.rounds += 1
         self._waiting = {n: peer for n, peer in choice.placed.items() if n not in self._held}
         vnis = self._vnis()
@@ -346,7 +353,7 @@ class Attempt:
         ]
 
     def reply(self, sender: PeerId, reply: HoldReply) -> list[Refusal]:
-        """Promised, or why not: answers what is newly refused."""
+        """A host holds, or says why not. Answers what is newly refused."""
         refused: list[Refusal] = []
         for name in reply.held:
             if self._waiting.get(name) == sender:
@@ -363,7 +370,7 @@ class Attempt:
         return refused
 
     def overdue(self) -> tuple[list[Effect], list[Refusal]]:
-        """Gives up on hosts that did not answer."""
+        """Gives up on hosts that did not answer. Answers releases, since they may hold, and the refusals."""
         effects: list[Effect] = []
         refused: list[Refusal] = []
         for peer, names in _by_host(self._waiting).items():
@@ -377,7 +384,7 @@ class Attempt:
         return effects, refused
 
     def release(self, record: GridRecord | None = None) -> list[Effect]:
-        """Lets everything go, but for what a record says is the grid's."""
+        """Lets everything go except what a record says is the grid's."""
         kept = {a.workspace: a.host for a in record.assignments} if record is not None else {}
         going = {**self._held, **self._waiting}
         going = {name: peer for name, peer in going.items() if kept.get(name) != peer}
@@ -427,7 +434,7 @@ class Attempt:
 
 
 def _no_more(free: Quantum, refusal: Refusal) -> Quantum:
-    """What was offered, but of what was refused no more than the host says it has."""
+    """The room that was offered, but of what was refused no more than the host says it has."""
     if refusal.constraint is Constraint.DEVICE:
         counts = dict(free.devices)
         counts[refusal.detail] = min(counts.get(refusal.detail, 0), refusal.available)

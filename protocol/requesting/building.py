@@ -1,7 +1,7 @@
 """From the commit to the answer: hosts are told until they have the contract, and tell what they have made.
 
-A reservation is answered when every host has it on disk and has told of it; any other when every workspace
-is up. Hosts may tell nothing for a while, or not any more, so the stewards are asked now and then.
+A reservation has its answer when every host has it on disk and has told of it. Any other request has it when
+every workspace is up. Hosts may be silent for a while, or for good, so the stewards are asked now and then.
 """
 
 from collections.abc import Callable
@@ -27,12 +27,12 @@ class Verdict(msgspec.Struct, frozen=True):
     """A request's last answer."""
 
     state: RequestState
-    """CANCELLED if the grid was taken down meanwhile, by whomever."""
+    """CANCELLED if anybody took the grid down meanwhile."""
     lines: list[str]
 
 
 class Building:
-    """One grid that was decided."""
+    """One grid that was decided, until its request has an answer."""
 
     def __init__(
         self,
@@ -51,11 +51,11 @@ class Building:
         self._give_up_s, self._audit_s = now + BUILD_S, now + AUDIT_EVERY_S
 
     def announce(self) -> list[Effect]:
-        """Tells hosts that have not acknowledged it."""
+        """Sends the record to hosts that have not acknowledged it."""
         return [Send(peer, Decided(self.record), self._request) for peer in self._unacked]
 
     def acknowledged(self, sender: PeerId, ack: DecidedAck, now: float) -> Verdict | None:
-        """A host has it on disk."""
+        """A host has the record on disk."""
         if ack.grid != self.record.id or sender not in self._unacked:
             return None
         del self._unacked[sender]
@@ -82,8 +82,11 @@ class Building:
         return self._reserved(now) or self._up()
 
     def audited(self, record: GridRecord | None) -> Verdict | None:
-        """A host that died while it cleared up, or was out of reach while it told, may never tell that the
-        grid is down or a workspace ended; the stewards do."""
+        """The stewards' record of the name; None if they have none.
+
+        A host that died while it cleared up, or was out of reach while it told, may never tell that the grid is
+        down or that a workspace ended. The stewards do.
+        """
         if record is None or record.id != self.record.id or record.state is GridState.DOWN:
             return self._taken_down()
         if record.epoch > self.record.epoch:
@@ -92,14 +95,14 @@ class Building:
         return None
 
     def audit_due(self, now: float) -> bool:
-        """Whether the stewards are to be asked; said once each time."""
+        """Whether the stewards are to be asked now. It answers True once each time."""
         if now < self._audit_s:
             return False
         self._audit_s = now + AUDIT_EVERY_S
         return True
 
     def overdue(self, now: float) -> Verdict | None:
-        """The contract stands, so it is still being built; but the person has waited long enough."""
+        """The answer when the person has waited long enough. The contract stands, so building goes on."""
         if now < self._give_up_s:
             return None
         name = self.record.name
@@ -113,19 +116,19 @@ class Building:
         return Verdict(RequestState.FAILED, lines)
 
     def next_s(self, now: float) -> float:
-        """When hosts are told again, the stewards asked, or the person."""
+        """When hosts are told again, the stewards are asked, or the person is told, whichever is first."""
         again_s = now + DECIDED_EVERY_S if self._unacked else _NEVER
         return min(again_s, self._audit_s, self._give_up_s)
 
     # -- parts
 
     def _reserved(self, now: float) -> Verdict | None:
-        """What begins later has its answer as soon as every host has it on disk, and has told of it."""
+        """A reservation's answer, as soon as every host has it on disk and has told of it."""
         record = self.record
         if record.start_s <= now + SLACK_S or self._unacked:
             return None
         if not all(status.since_s for status in self._statuses.values()):
-            # Not all of them have told of it: who takes it down now would be told it is not there.
+            # Not all hosts have told of it: a `down` now would be told that it is not there.
             return None
         many = counted(len(record.assignments), "workspace")
         begins = format_moment(record.start_s)
@@ -145,5 +148,5 @@ class Building:
         return Verdict(RequestState.CANCELLED, [f"{self.record.name} was taken down meanwhile"])
 
     def _forget_all_but(self, names: dict[str, PeerId]) -> None:
-        """Workspaces that a later epoch does not have are not waited for."""
+        """Waits no more for workspaces that a later epoch does not have."""
         self._statuses = {name: s for name, s in self._statuses.items() if name in names}

@@ -1,8 +1,8 @@
 """Changes of a grid that exists: taking it down, or one workspace out of it.
 
-The change is made in the grid's register, so it is done once a majority of stewards has it, whoever is
-away: hosts that cannot be reached now learn of it from the stewards when they come back, and the
-person is told which those are.
+The change is made in the grid's register, so it is done once a majority of stewards has it, whichever hosts
+are away. Hosts that cannot be reached now learn of it from the stewards when they come back. The person is
+told which hosts those are.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ class Changing(Request):
         now: float,
         undecided: bool = False,
     ) -> None:
-        """`undecided` if the grid is before its stewards just now, to become one or not."""
+        """`undecided` says that the stewards are deciding just now whether it becomes a grid."""
         super().__init__(request, notice.name, now)
         self.kind = checked.order.action
         self._order, self._signed, self._notice, self._alive = (
@@ -79,7 +79,7 @@ class Changing(Request):
         return [Propose(ChangeGrid(self.id), key, self._notice.stewards, change, self.id)]
 
     def settled(self, value: bytes, now: float) -> list[Effect]:
-        """The stewards decided."""
+        """The stewards decided; `value` is the register, encoded."""
         record = read_register(value).record
         if record is None or record.id != self._notice.grid:
             if self._undecided:
@@ -104,7 +104,7 @@ class Changing(Request):
         return self._announce()
 
     def unsettled(self, why: str, now: float) -> None:
-        """No majority of stewards."""
+        """No majority of stewards answered."""
         lines = [
             f"cannot {self._order.action} {self.grid} now: {why}",
             "  would work: try again when more of its stewards can be reached",
@@ -118,7 +118,7 @@ class Changing(Request):
             self._unacked.pop(sender, None)
 
     def noticed(self, sender: PeerId, notice: Notice, now: float) -> None:
-        """A host tells what is left."""
+        """A host tells what is left of the grid there."""
         if self._record is None or notice.grid != self._record.id or sender not in self._busy:
             return
         left = [s for s in notice.mine if s.phase is not Phase.GONE]
@@ -134,7 +134,7 @@ class Changing(Request):
         self._finish(now)
 
     def tick(self, now: float) -> list[Effect]:
-        """Tells hosts again; ends when all that can be reached are done."""
+        """Tells hosts again, and ends the request when all that can be reached are done."""
         if self._record is None or now < self._again_s:
             return []
         self._again_s = now + DECIDED_EVERY_S
@@ -169,6 +169,6 @@ class Changing(Request):
 
 
 def _stopping(grid: GridId, order: SignedOrder, now: float) -> Change:
-    """Whichever comes first at the stewards, the grid is not up afterwards."""
+    """A change after which the grid is not up, whether its commit reaches the stewards first or this does."""
     end, void = ending(grid, order), voiding(grid, now)
     return lambda value: void(end(value))

@@ -1,11 +1,11 @@
-"""The requester's side of waiting: it has hosts keep room for it, until it has all it needs.
+"""The requester's side of waiting: a request has hosts keep room for it, until it has all that it needs.
 
-Rules. Only who has been refused for CLAIM_AFTER_S claims: till then who is behind others' holds is served by
-trying again. It claims what it would take now where that is, and for what finds no place half as many places
-again as it needs, on hosts by lot: where room gets free first nobody knows. Each try says anew what is
-claimed; what is not said again is let go. Between tries a small message renews what is claimed, and hosts tell
-when they have room for it: once that is enough it is tried again. Their quotes to it have in them what they
-keep.
+Rules. A request claims only after it has been refused for CLAIM_AFTER_S. Until then trying again is enough
+for a request that is behind others' holds. It claims what it would take now, where that is. For what finds no
+place it claims half as many places again as it needs, on hosts drawn by lot, because nobody knows where room
+gets free first. Each try claims anew; what it does not claim again is let go. Between tries a small message
+renews the claims, and hosts tell when they have room for them. Once that is enough, the request tries again.
+Quotes to it include the room that is kept for it.
 """
 
 from collections.abc import Iterable
@@ -28,40 +28,40 @@ Shares = dict[PeerId, tuple[str, ...]]
 
 
 class Claiming:
-    """What one request has hosts keep for it."""
+    """The room that hosts keep for one request."""
 
     def __init__(self, request: RequestId, deployment: Deployment, asked_s: float) -> None:
         self._request, self._deployment = request, deployment
         self.from_s = asked_s + CLAIM_AFTER_S
-        """When it has waited long enough."""
+        """When it has waited long enough to claim, Unix seconds."""
         self._where: Shares = {}
         self._kept: Shares = {}
-        """For which of it there is room, as hosts told."""
+        """The part of the claims for which there is room, as hosts told."""
         self._lost: dict[PeerId, None] = {}
-        """Hosts that know of no claim: it is said to them in full again."""
+        """Hosts that know of no claim any more; they are told it in full again."""
         self._first_s = 0.0
         self.renew_s = inf
-        """When to say again what is claimed."""
+        """When to renew the claims, Unix seconds."""
 
     @property
     def hosts(self) -> tuple[PeerId, ...]:
-        """Where it claims."""
+        """The hosts on which it claims room."""
         return tuple(self._where)
 
     @property
     def enough(self) -> bool:
-        """Whether there is room where it claims for all that it needs, of each cluster."""
+        """Whether the hosts where it claims have room for all that it needs of each cluster."""
         counts = self._counts()
         clusters = self._deployment.spec.clusters
         return bool(counts) and all(counts.get(c.name, 0) >= c.least for c in clusters)
 
     def room(self) -> dict[PeerId, Quantum]:
-        """By host, what is kept for it."""
+        """How much room each host keeps for it."""
         sizes = {w.name: quantum_of(w) for w in self._deployment.workspaces}
         return {peer: total([sizes[n] for n in names]) for peer, names in self._kept.items()}
 
     def due(self, now: float) -> bool:
-        """Whether it has waited long enough to claim, and has not had its time."""
+        """Whether it has waited long enough to claim, and has time to claim left."""
         if now < self.from_s:
             return False
         if not self._first_s or now >= self._first_s + 2 * CLAIM_MOST_S:
@@ -69,14 +69,14 @@ class Claiming:
         return now < self._first_s + CLAIM_MOST_S
 
     def claim(self, order: SignedOrder, wanted: Shares, now: float) -> list[Effect]:
-        """Claims that, and nothing else any more."""
+        """Claims `wanted`, and nothing else any more."""
         said: Shares = dict.fromkeys(self._where, ()) | wanted
         self._where, self._kept, self._lost = wanted, {}, {}
         self.renew_s = now + CLAIM_RENEW_S if wanted else inf
         return [Send(peer, RoomClaim(order, names), self._request) for peer, names in said.items()]
 
     def renew(self, order: SignedOrder, now: float) -> list[Effect]:
-        """Says again what it claims; lets go of it when it has had its time."""
+        """Renews its claims, or lets go of them when their time is over."""
         if not self.due(now):
             return self.claim(order, {}, now)
         lost, self._lost = self._lost, {}
@@ -90,7 +90,7 @@ class Claiming:
         return effects
 
     def heard(self, sender: PeerId, message: RoomKept) -> None:
-        """A host's word on what it keeps, if it was asked to."""
+        """A host tells what it keeps. One that was not asked to keep anything is not heard."""
         if sender not in self._where:
             return
         mine = self._where[sender]
@@ -99,7 +99,7 @@ class Claiming:
             self._lost[sender] = None
 
     def end(self, order: SignedOrder | None, carriers: Iterable[PeerId] = ()) -> list[Effect]:
-        """Lets go of it all; hosts that carry it know."""
+        """Lets go of all claims. The `carriers` of its grid are not told, because they know."""
         if order is None:
             return []
         for peer in carriers:
@@ -107,7 +107,7 @@ class Claiming:
         return self.claim(order, {}, inf)
 
     def _counts(self) -> dict[str, int]:
-        """Of each cluster, for how many there is room."""
+        """How many workspaces of each cluster there is room for."""
         cluster_of = {w.name: w.cluster for w in self._deployment.workspaces}
         counts: dict[str, int] = {}
         for names in self._kept.values():
@@ -119,7 +119,7 @@ class Claiming:
 def wanted(
     spec: GridSpec, members: tuple[Workspace, ...], offers: tuple[Offer, ...], dice: Dice
 ) -> Shares:
-    """Which workspaces to claim room for, and where. Nothing of them may be held."""
+    """Which workspaces to claim room for, and where. None of them may be held."""
     rules = rules_of(spec, offers)
     seating = Packing(Instance(members, offers, rules, {}))
     for kind in seating.table.kinds:
@@ -146,6 +146,6 @@ def wanted(
 
 
 def _waits(offer: Offer) -> bool:
-    """Whether what a host lacks may come."""
+    """Whether a host may come to have what it lacks."""
     no = offer.refused
     return no is None or no.constraint in (Constraint.OLDER, *QUANTITIES)

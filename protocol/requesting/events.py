@@ -13,9 +13,9 @@ class PlanAsked(msgspec.Struct, frozen=True):
     request: RequestId
     spec: GridSpec
     site: str = ""
-    """Whose admin would order it; this peer's own, if none is named."""
+    """The site whose admin would order it; empty for this peer's own site."""
     keep: bool = False
-    """The answer is a quote, kept for a while so that exactly that can be ordered."""
+    """Whether the answer is a quote, which is kept for a while so that exactly that can be ordered."""
 
 
 class OrderGiven(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class OrderGiven(msgspec.Struct, frozen=True):
     request: RequestId
     order: SignedOrder
     quote: str = ""
-    """An `up` of exactly what that quote of this peer says."""
+    """A quote of this peer: the `up` is of exactly what that says. Empty for any other order."""
 
 
 class CancelAsked(msgspec.Struct, frozen=True):

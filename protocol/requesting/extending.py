@@ -1,9 +1,9 @@
 """Extending and shortening a lease: all its hosts, or none.
 
-To extend, every carrying host first promises the time (on disk, until it is decided or voted down), then
-one change of the grid's register makes it so. To shorten needs nobody's promise, only the register. A host
-that promised and hears no more asks the stewards, with a vote against it: as with holds, a requester
-may die anywhere.
+To extend a lease, each of its hosts first promises the time (on disk, until that is decided or voted down).
+Then one change of the grid's register makes it so. To shorten a lease needs only the register, and nobody's
+promise. A host that promised and hears no more asks the stewards, with a vote against it. So a requester may
+die at any step, as with holds.
 """
 
 from protocol.contract.messages import Decided, DecidedAck, LeaseAsk, LeaseReply
@@ -49,7 +49,7 @@ class Extending(Request):
         self._give_up_s = _NEVER
 
     def start(self, now: float) -> tuple[list[Effect], list[Outcome]]:
-        """Asks the hosts, or, to shorten, the stewards at once."""
+        """Asks the hosts; to shorten, it asks the stewards at once."""
         if not self._unanswered:
             left_s = self._notice.ends_s - now
             if -self._by_s >= left_s:
@@ -77,7 +77,7 @@ class Extending(Request):
         return [] if self._unanswered else self._propose(now)
 
     def settled(self, value: bytes, now: float) -> list[Effect]:
-        """The stewards decided, or voted it down."""
+        """The stewards decided the change, or voted it down; `value` is the register, encoded."""
         if self._why:
             self.end(RequestState.FAILED, [self._why], now)
             return []
@@ -93,7 +93,7 @@ class Extending(Request):
         return self._announce()
 
     def unsettled(self, why: str, now: float) -> None:
-        """No majority of stewards: hosts keep their promise until somebody knows."""
+        """No majority of stewards answered. Hosts keep their promises until somebody knows."""
         lines = [
             f"cannot change the lease of {self.grid} now: {why}",
             "  would work: try again when more of its stewards can be reached",
@@ -101,7 +101,7 @@ class Extending(Request):
         self.end(RequestState.FAILED, lines, now)
 
     def acknowledged(self, sender: PeerId, ack: DecidedAck, now: float) -> None:
-        """A host has it on disk."""
+        """A host has the record on disk."""
         if self._record is None or ack.grid != self.grid_id or ack.epoch < self._record.epoch:
             return
         self._unacked.pop(sender, None)
@@ -109,7 +109,7 @@ class Extending(Request):
             self._done(now)
 
     def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
-        """A host did not answer; or must be told again."""
+        """Gives up on hosts that did not answer, and tells hosts again that have not acknowledged."""
         if not self.running or now < self._deadline_s:
             return [], []
         if self._record is None:
@@ -147,7 +147,7 @@ class Extending(Request):
         return [self._change(extending(self.grid_id, self._signed))]
 
     def _refused(self, why: str, now: float) -> list[Outcome]:
-        """What others promised is given back at once, by the same vote they would come to."""
+        """Has what other hosts promised given back at once, by the same vote that they would come to."""
         self._why, self.stage, self._deadline_s = why, "letting go", _NEVER
         self.tell(now, why)
         return [self._change(voiding(extension_id(self._signed), now))]
@@ -162,5 +162,5 @@ class Extending(Request):
 
 
 def by_of(signed: SignedOrder) -> int:
-    """By how many seconds an order changes a lease. Malformed if it does not say."""
+    """By how many seconds an order changes a lease. Raises Malformed if it does not say."""
     return lease_change(signed).by_s

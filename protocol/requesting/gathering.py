@@ -1,4 +1,4 @@
-"""Attempts to gather promises for one grid, one after another: each by its policy, until somebody must decide.
+"""Attempts to gather promises for one grid, one after another, by the request's policy.
 
 A request (placing.py) tells it what hosts say, and takes the step that follows.
 """
@@ -47,13 +47,13 @@ from protocol.trust.order import SignedOrder
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """What hosts said to a request to hold, or did not say in time."""
+    """What follows when hosts answered that were asked to hold, or did not answer in time."""
 
     refused: tuple[Refusal, ...]
     released: tuple[Effect, ...] = ()
-    """To hosts that said nothing, and may hold all the same."""
+    """Releases, to hosts that said nothing and may hold all the same."""
     step: Gathered | None = None
-    """What follows; None: others have still to answer."""
+    """What follows; None while others have still to answer."""
 
 
 class Gathering:
@@ -68,24 +68,24 @@ class Gathering:
         dice: Dice,
         policy: Policy,
     ) -> None:
-        """Without an order nothing is held."""
+        """Without an order no host is asked to hold."""
         self._request, self._deployment, self._order = request, deployment, order
         self._surroundings, self._dice, self._policy = surroundings, dice, policy
         self.tries = 0
         self.placement: tuple[Planned, ...] = ()
-        """Where it would go, by what was chosen last."""
+        """Where it would go, by the last choice."""
         self.start_s = 0.0
-        """When its lease would begin then; 0: when it is up."""
+        """When its lease would begin then; 0 if that is when it is up."""
         self.attempt = self._attempt(())
 
     def again(self) -> None:
-        """Nobody was asked yet; whom there is to ask, and who the stewards are, has changed."""
+        """Prepares another attempt before any host was asked: hosts and stewards may be others by now."""
         self.attempt = self._attempt(())
 
     # -- quotes
 
     def start(self, claimed: tuple[PeerId, ...], now: float) -> Await | Fail:
-        """Another attempt. `claimed`: hosts that keep room for it."""
+        """Begins an attempt. `claimed` has the hosts that keep room for it."""
         self.tries += 1
         if fault := late(self._deployment.spec, now):
             return Fail((f"cannot make {self._deployment.name}: {fault}",))
@@ -96,24 +96,24 @@ class Gathering:
         return Await(Happening.SITES_ASKED, tuple(details), DETAIL_WITHIN_S, (line,))
 
     def request_quotes(self, claimed: tuple[PeerId, ...]) -> Await:
-        """Asks hosts, once it is known whom there is to ask."""
+        """Asks hosts for quotes, once it is known which hosts there are."""
         self.attempt = self._attempt(claimed)
         line = f"asking {counted(self.attempt.candidates, 'host')} for quotes"
         requests = tuple(self.attempt.request_quotes())
         return Await(Happening.QUOTES_REQUESTED, requests, QUOTE_WITHIN_S, (line,))
 
     def quote(self, sender: PeerId, quote: Quote, now: float) -> Gathered | None:
-        """A host's word. What follows when all have spoken."""
+        """A host gives its quote. Answers what follows when all hosts have; None before."""
         return self.choose(now) if self.attempt.quote(sender, quote, now) else None
 
     def choose(self, now: float) -> Gathered:
-        """All have spoken, or had time to."""
+        """All hosts have given quotes, or had time to. Answers what follows."""
         return self._step(self._policy.quoted(self.attempt, now), now)
 
     # -- holds
 
     def hold_reply(self, sender: PeerId, reply: HoldReply, now: float) -> Answered:
-        """Promised, or why not."""
+        """A host holds, or says why not."""
         refused = tuple(self.attempt.reply(sender, reply))
         for refusal in refused:
             if refusal.constraint is Constraint.NAME:
@@ -123,7 +123,7 @@ class Gathering:
         return Answered(refused, step=step)
 
     def overdue(self, now: float) -> Answered:
-        """Those that have not answered had time to."""
+        """The hosts that have not answered had time to."""
         released, silent = self.attempt.overdue()
         return Answered(tuple(silent), tuple(released), self._answered(now))
 
@@ -165,8 +165,11 @@ class Gathering:
                 assert_never(decision)
 
     def _elsewhere(self, choice: Choice, now: float) -> Await | TryLater | NoRoom:
-        """Others are asked, if there are any. Those that have the room may only be ahead; what will not pass is
-        said at once."""
+        """What follows when a choice is not enough: others are asked, if there are any.
+
+        If not, the requests that have the room may be only ahead of this one. What will not pass is said at
+        once.
+        """
         attempt = self.attempt
         self.placement, self.start_s = attempt.planned(choice), attempt.start_s
         if more := attempt.widen():

@@ -1,4 +1,4 @@
-"""What this peer has heard of hosts and grids, and what a request made here may take from it."""
+"""What this peer has heard of hosts and grids, as requests made here need it."""
 
 import msgspec
 
@@ -13,14 +13,14 @@ from protocol.trust.identity import Identity
 
 
 class HeardAdvert(msgspec.Struct, frozen=True):
-    """A host's advert, and when it came (this peer's clock)."""
+    """A host's advert, and when it came by this peer's clock."""
 
     advert: Advert
     received_s: float
 
 
 class HostDirectory:
-    """Adverts, notices, and who is alive."""
+    """The adverts and notices of hosts, and which peers are alive."""
 
     def __init__(
         self,
@@ -30,31 +30,31 @@ class HostDirectory:
         expects: bool,
         now: float,
     ) -> None:
-        """`expects`: there are others that this peer knows how to reach."""
+        """`expects` says that this peer knows how to reach others, so that it should hear of hosts."""
         self._identity, self._membership, self.notices = identity, membership, notices
         self.born_s, self._blind_s = now, now + BLIND_S if expects else now
         self.adverts: dict[PeerId, HeardAdvert] = {}
         self._told: dict[PeerId, Candidate] = {}
-        """Adverts as requests read them, made when they are first needed."""
+        """Adverts as requests read them; each is made when it is first needed."""
         self.narrowed = False
-        """Whether it hears of other sites' hosts only when they are asked for."""
+        """Whether this peer hears of other sites' hosts only when it asks for them."""
 
     def advertised(self, peer: PeerId, advert: Advert, now: float) -> bool:
-        """A host's advert. True if it has more room than before."""
+        """Takes a host's advert. True if it has more room than before."""
         before = self.adverts.get(peer)
         self.adverts[peer] = HeardAdvert(advert, now)
         self._told.pop(peer, None)
         return before is None or not advert.free.fits(before.advert.free)
 
     def narrow(self, site: str) -> None:
-        """Other sites' hosts are asked for detail when it is needed; what was heard of them grows old."""
+        """From now on other sites' hosts are heard of only when asked. What was heard of them grows old."""
         self.narrowed = True
         known = self._membership.known
         for peer in [p for p in self.adverts if p not in known or known[p].site != site]:
             del self.adverts[peer]
 
     def blind(self, now: float) -> bool:
-        """Whether this peer was started a moment ago and has yet to hear of the hosts there are."""
+        """Whether this peer was started a moment ago, and has not heard yet of the hosts there are."""
         if now >= self._blind_s:
             return False
         others = self._membership.sites_alive()
@@ -62,7 +62,7 @@ class HostDirectory:
         return not others or silent
 
     def alive(self, peer: PeerId) -> bool:
-        """Whether a peer is this one or believed alive."""
+        """Whether a peer is this one, or is believed alive."""
         return peer == self._identity.peer or peer in self._membership.sites_alive()
 
     def candidates(self) -> tuple[Candidate, ...]:
@@ -83,8 +83,11 @@ class HostDirectory:
         return told
 
     def stewards(self, key: str) -> tuple[PeerId, ...]:
-        """Who keeps a name's register: those that kept it before while a majority of them lives, else
-        live peers by rendezvous hashing, at different sites first."""
+        """The peers that keep the register of `key`.
+
+        The ones that kept it before still do while a majority of them lives. Otherwise live peers are drawn by
+        rendezvous hashing, at different sites first.
+        """
         owner, _, name = key.partition("/")
         before = self.notices.named(name, KeyId(owner))
         if before is not None:
@@ -104,7 +107,7 @@ class HostDirectory:
         return tuple(chosen[:wanted])
 
     def boots(self, grid: GridId) -> dict[str, int]:
-        """Which start each workspace of a grid is in, as its hosts told last."""
+        """Which start each workspace of a grid is in, by name, as its hosts told last."""
         return {
             status.workspace: status.boot
             for heard in self.notices.about(grid).values()
@@ -114,7 +117,10 @@ class HostDirectory:
     def unknown_image(
         self, spec: GridSpec, here: tuple[ImageLabel, ...], now: float
     ) -> tuple[str, ...]:
-        """An image that no host has, for people; where not all hosts are known, that cannot be said."""
+        """Lines for people about an image that no host has; empty if there is none.
+
+        Where not all hosts are known, that cannot be said, and it is empty too.
+        """
         if self.narrowed or self.blind(now):
             return ()
         there = [i for heard in self.adverts.values() for i in heard.advert.images]

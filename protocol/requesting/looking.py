@@ -1,7 +1,7 @@
-"""What follows from what the stewards have under a request's name, when it commits and when it only looks.
+"""What follows from the record that the stewards have under a request's name, after a commit or a mere look.
 
-A request looks, for one of three reasons, whether its order has made a grid already. If it has, that grid is
-followed, whatever the reason was; the table says what follows otherwise.
+A request looks, for one of three reasons, whether its order has made a grid already. If it has, the request
+follows that grid, whatever the reason was. The table says what follows otherwise.
 """
 
 from enum import Enum, auto
@@ -22,23 +22,23 @@ ANOTHER_NAME = "  would work: take it down with `overlayctl down`, or choose ano
 
 
 class Found(Enum):
-    """What the stewards have of that name, if it is no grid of this order."""
+    """What the stewards have under that name, if it is no grid of this order."""
 
     NOTHING = auto()
     """No grid that is up."""
     ANOTHER = auto()
     """A grid that another order made."""
     UNKNOWN = auto()
-    """No majority of them answered."""
+    """No majority of the stewards answered."""
 
 
 class Next(Enum):
-    """What a request does then."""
+    """What a request does next."""
 
     BEGIN = auto()
     TRY_LATER = auto()
     SAY_LINES = auto()
-    """The lines of the look are its answer."""
+    """Its answer is the lines of the look."""
     SAY_ANOTHER = auto()
     """Its answer is that there is another grid of that name."""
 
@@ -49,20 +49,23 @@ FOLLOWS: dict[tuple[Reason, Found], Next] = {
     (Reason.NAME_IS_UP, Found.UNKNOWN): Next.SAY_LINES,
     (Reason.GIVEN_BEFORE, Found.NOTHING): Next.BEGIN,
     (Reason.GIVEN_BEFORE, Found.ANOTHER): Next.SAY_ANOTHER,
-    # Stewards that do not answer keep nobody waiting: its commit would find the grid, or fail with them.
+    # The request does not wait for silent stewards: its commit would find the grid, or fail with them.
     (Reason.GIVEN_BEFORE, Found.UNKNOWN): Next.BEGIN,
     (Reason.CANNOT_BEGIN, Found.NOTHING): Next.SAY_LINES,
     (Reason.CANNOT_BEGIN, Found.ANOTHER): Next.SAY_LINES,
     (Reason.CANNOT_BEGIN, Found.UNKNOWN): Next.SAY_LINES,
 }
-"""All combinations."""
+"""What follows for each combination; all are there."""
 
 
 def concluded(
     record: GridRecord | None, grid: GridId, name: str, look: Look | None, cancelled: bool
 ) -> Conclusion:
-    """What follows from `record`, which the stewards have under `name`. `grid` is what the attempt would be
-    called; without a `look` it was before the stewards just now. `cancelled`: the person wants it no more."""
+    """What follows from `record`, which the stewards have under `name`.
+
+    `grid` is the id that the attempt would have. Without a `look` the attempt was before the stewards just now.
+    `cancelled` says that the person wants it no more.
+    """
     if record is not None and record.id == grid:
         return Follow(record, ours=True)
     if record is not None and order_part(record.id) == order_part(grid):
@@ -78,13 +81,15 @@ def concluded(
 
 
 def unanswered(look: Look, name: str) -> Conclusion:
-    """What follows when no majority of them answers somebody that only looks."""
+    """What follows when no majority of stewards answers a request that only looks."""
     return _looked(look, Found.UNKNOWN, name, GridId(""))
 
 
 def kept_for(conclusion: Conclusion) -> GridRecord | None:
-    """The grid that promises of this attempt are kept for; None: they are all let go. Some may not be in it,
-    where another peer carried the same order."""
+    """The grid for which promises of this attempt are kept; None if they are all let go.
+
+    It may not have all of them, if another peer was given the same order.
+    """
     if isinstance(conclusion, Follow) and conclusion.ours:
         return conclusion.record
     return None

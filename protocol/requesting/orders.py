@@ -1,4 +1,4 @@
-"""What people ask for: each becomes a request, or is answered at once with why not."""
+"""What people ask for. Each of it becomes a request, or is refused at once with a reason."""
 
 import msgspec
 
@@ -40,7 +40,7 @@ class Orders:
         self._quotes, self._admission = quotes, admission
 
     def handle(self, event: PlanAsked | OrderGiven | CancelAsked, now: float) -> Answer:
-        """Somebody here asks."""
+        """Somebody here asks. Answers what follows; the request can be asked about from now on."""
         match event:
             case PlanAsked():
                 return self._admission.plan(event, now)
@@ -50,7 +50,7 @@ class Orders:
                 return self._cancel(request, now), []
 
     def _cancel(self, request: RequestId, now: float) -> list[Effect]:
-        """Whatever of it is still undecided is let go."""
+        """Lets go of all that is still undecided of a request."""
         taker = self._quotes.taker(request)
         for running in (self._requests.running(request), self._requests.running(taker)):
             if isinstance(running, Placing):
@@ -87,8 +87,10 @@ class Orders:
         placing: Placing,
         now: float,
     ) -> Answer:
-        """`down` of a grid that is no grid yet: it is not made. If it is before its stewards, they decide. If
-        hosts tell of one, it is only followed, and that one ends."""
+        """`down` of a grid that is not made yet: it never is. If it is before its stewards, they decide.
+
+        If hosts tell of such a grid, the request only follows it, and that grid ends.
+        """
         grid = checked.order.grid
         undecided = placing.undecided
         effects = placing.cancel(now)
@@ -107,7 +109,7 @@ class Orders:
         self._requests.refused(done)
         return effects, []
 
-    # -- a grid that there is
+    # -- a grid that exists
 
     def _change(
         self,
@@ -148,7 +150,7 @@ class Orders:
     def _notice(
         self, name: str, checked: CheckedOrder, placing: Placing | None, now: float
     ) -> Notice | None:
-        """What is known of a grid, also in the moment between its commit and its hosts' first word."""
+        """What is known of a grid, even in the moment between its commit and its hosts' first word."""
         heard = self._directory.notices.named(name, checked.principal.key)
         if placing is not None and placing.record is not None:
             record = placing.record

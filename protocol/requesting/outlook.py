@@ -1,4 +1,4 @@
-"""What this peer knows of the world, as its requests need it: by its directory, other sites, its own store."""
+"""What this peer knows of the world, as its requests need it: from its directory, other sites and its store."""
 
 from typing import Protocol
 
@@ -11,10 +11,10 @@ from protocol.terms.ids import PeerId
 
 
 class OtherSites(Protocol):
-    """Whoever knows how to ask other sites, where this peer keeps only summaries of them."""
+    """The part of the node that asks other sites, where this peer keeps only summaries of them."""
 
     def ask_detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
-        """Asks them for their roomiest hosts; these sites, if any are named."""
+        """Asks other sites for their roomiest hosts; only these `sites`, if any are named."""
 
 
 class Outlook:
@@ -32,21 +32,21 @@ class Outlook:
         return self._directory.candidates()
 
     def stewards(self, key: str) -> tuple[PeerId, ...]:
-        """By rendezvous among peers that are alive."""
+        """The peers that keep the register of `key`, as the directory finds them."""
         return self._directory.stewards(key)
 
     def detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
-        """Other sites are asked for their hosts."""
+        """Asks other sites for their hosts; only these `sites`, if any are named."""
         return self._other_sites.ask_detail(sites, now)
 
     def blind(self, now: float) -> bool:
-        """Just after a start."""
+        """Whether this peer was just started and has yet to hear of hosts."""
         return self._directory.blind(now)
 
     def partly(self) -> bool:
-        """Where the federation is so large that only its own site is known host by host."""
+        """Whether the federation is so large that only this peer's own site is known host by host."""
         return self._directory.narrowed
 
     def keep(self, proposal: Proposal) -> list[Effect]:
-        """With the other quotes of this peer."""
+        """Keeps it with the other quotes of this peer."""
         return self._quotes.keep(proposal)

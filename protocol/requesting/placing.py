@@ -1,10 +1,11 @@
 """The requester's side of quote, hold, commit: one request to place one grid, of whatever kind.
 
-Rules. What can follow what is in transitions.py, what differs between a plan, a quote and an `up` is in
-policies.py, what may be done next in steps.py. Promises are gathered (gathering.py); after four rounds all is
-let go and tried again after a jittered pause, until the request's deadline (waiting.py). Committing is one
-change of the name's register: then it is a grid, or it never becomes one. When the stewards do not answer,
-nobody knows, so the attempt is voted down until somebody answers; only then is the person told, truthfully.
+Rules. transitions.py has what can follow what, policies.py what differs between a plan, a quote and an `up`,
+and steps.py what may be done next. Promises are gathered (gathering.py). After four rounds all of them are
+let go, and the request tries again after a jittered pause, until its deadline (waiting.py). Committing is one
+change of the name's register: after it there is a grid, or there never will be. When the stewards do not
+answer, nobody knows which. So the attempt is voted down until somebody answers, and only then is the person
+told, truthfully.
 """
 
 from math import inf
@@ -59,7 +60,7 @@ class Placing(Request):
         now: float,
         policy: Policy | None = None,
     ) -> None:
-        """Without a policy it is a `plan`, or, with an order, an `up` that fails when there is no room."""
+        """Without a policy it is a `plan`, or, with an order, an `up` that fails if there is no room."""
         super().__init__(request, deployment.name, now)
         policy = Plain(holds=order is not None) if policy is None else policy
         self.kind, self._policy = policy.kind, policy
@@ -67,7 +68,7 @@ class Placing(Request):
         self._surroundings, self._dice = surroundings, dice
         self._step = Stage.STARTING
         self._due_s = inf
-        """Until when the present stage lasts, if nothing happens."""
+        """When the present stage ends if nothing happens before."""
         self._cancelled = False
         self._gathering = Gathering(request, deployment, order, surroundings, dice, policy)
         self._waiting = Waiting(
@@ -75,11 +76,11 @@ class Placing(Request):
         )
         self._building: Building | None = None
         self._look: Look | None = None
-        """Why the stewards are asked first, or will be."""
+        """Why the stewards are asked first, or will be; None if they are not."""
 
     @property
     def grid_id(self) -> GridId:
-        """What the grid of this attempt will be called, or what the grid of this order is."""
+        """The id that the grid of this attempt will have, or the id of the grid that this order has made."""
         return self._building.record.id if self._building is not None else self._attempt.grid
 
     @property
@@ -89,7 +90,7 @@ class Placing(Request):
 
     @property
     def undecided(self) -> GridRecord | None:
-        """What is before the stewards, if it is."""
+        """The record that is before the stewards; None if none is."""
         if self._step in SETTLING and self.order is not None:
             return self._attempt.draft(self.order)
         return None
@@ -101,13 +102,13 @@ class Placing(Request):
 
     @property
     def spent(self) -> bool:
-        """Whether a held plan that it takes up is at its end: it was asked for, or is wanted no more."""
+        """Whether a held plan that it takes up is used: hosts were asked for it, or it is wanted no more."""
         return self._policy.spent or self.state is RequestState.CANCELLED
 
     # -- looking
 
     def begin(self, now: float, look: Look | None = None) -> Answer:
-        """As soon as it is known whom to ask. With a `look`, the stewards are asked first."""
+        """Begins as soon as it is known which hosts to ask. With a `look`, the stewards are asked first."""
         if self._surroundings.blind(now):
             self._look = look
             if self._step is not Stage.HEARING:
@@ -120,7 +121,7 @@ class Placing(Request):
         return self.look(look, now)
 
     def look(self, look: Look, now: float) -> Answer:
-        """Asks the stewards whether this order has made its grid: then it is followed."""
+        """Asks the stewards whether this order has made its grid. If so, the request follows that grid."""
         effects = self._attempt.release()
         self._look = look
         self._say(now, "asking the stewards whether it is made already")
@@ -142,19 +143,19 @@ class Placing(Request):
         return effects
 
     def resume(self, now: float) -> list[Effect]:
-        """The same, of one that waited already before this peer was started."""
+        """The same for a request that waited already before this peer was started."""
         self.state = RequestState.QUEUED
         return self.start(now)
 
     def quote(self, sender: PeerId, quote: Quote, now: float) -> Answer:
-        """A host's word. When all have spoken it goes on."""
+        """A host gives its quote. The request goes on when all hosts have."""
         if self._step is not Stage.QUOTING:
             return [], []
         step = self._gathering.quote(sender, quote, now)
         return ([], []) if step is None else self._take(step, now)
 
     def hold_reply(self, sender: PeerId, reply: HoldReply, now: float) -> Answer:
-        """Promised, or why not."""
+        """A host holds, or says why not."""
         if reply.grid != self.grid_id or self._step is not Stage.HOLDING:
             return [], []
         return self._hear(self._gathering.hold_reply(sender, reply, now), now)
@@ -168,7 +169,7 @@ class Placing(Request):
         return [*answered.released, *effects], outcomes
 
     def _take(self, step: Gathered | Paused | Conclusion, now: float) -> Answer:
-        """Takes the step that follows from what hosts or stewards say."""
+        """Takes the step that follows from what hosts or stewards said."""
         self.placement, self.start_s = self._gathering.placement, self._gathering.start_s
         match step:
             case steps.Await():
@@ -218,7 +219,7 @@ class Placing(Request):
     # -- waiting
 
     def kept(self, sender: PeerId, message: RoomKept, now: float) -> None:
-        """A host tells for how much of what is claimed there it has room. Once it is enough, it is taken."""
+        """A host tells for how much of the claims there it has room. Once that is enough, the request tries."""
         at_s = self._waiting.kept(sender, message, now)
         if self._step in RESTING:
             self._due_s = min(self._due_s, at_s)
@@ -229,7 +230,7 @@ class Placing(Request):
             self._waiting.woken(now, here)
 
     def line_up(self, first: bool) -> None:
-        """Whether it is now the oldest of its owner that waits here."""
+        """Says whether it is now the oldest request of its owner that waits here."""
         self._waiting.line_up(first)
 
     # -- committing
@@ -259,7 +260,7 @@ class Placing(Request):
         return [], []
 
     def unsettled(self, why: str, now: float) -> Answer:
-        """No majority of stewards answered: nobody knows, so vote against it until somebody does."""
+        """No majority of stewards answered. Nobody knows, so it votes against the grid until somebody does."""
         if self._look is not None and self._step is Stage.LOOKING:
             return self._conclude(unanswered(self._look, self.grid), now)
         if self._step in SETTLING:
@@ -276,7 +277,7 @@ class Placing(Request):
     # -- building
 
     def _follow(self, step: steps.Follow, now: float) -> list[Effect]:
-        """It is a grid."""
+        """There is a grid of this order, so the request follows that until it is up."""
         if not step.ours:
             self._say(now, "this order has made it already")
         self.state, self.answer, record = RequestState.RUNNING, (), step.record
@@ -291,7 +292,7 @@ class Placing(Request):
         return effects + self._building.announce()
 
     def acknowledged(self, sender: PeerId, ack: DecidedAck, now: float) -> None:
-        """A host has it on disk."""
+        """A host has the record on disk."""
         if self._building is not None and self.running:
             self._end(self._building.acknowledged(sender, ack, now), now)
 
@@ -301,7 +302,7 @@ class Placing(Request):
             self._end(self._building.noticed(notice, now), now)
         elif self.queues and self._step in (Stage.QUEUED, Stage.QUOTING):
             mine = order_part(notice.grid) == order_part(self.grid_id)
-            if mine and notice.state is GridState.UP:  # Its order made it just before a restart.
+            if mine and notice.state is GridState.UP:  # Its order made it before a restart.
                 self._finish(RequestState.DONE, [f"{self.grid} is made, id {notice.grid}"], now)
 
     def _end(self, verdict: Verdict | None, now: float) -> None:
@@ -310,7 +311,7 @@ class Placing(Request):
             self._finish(RequestState.FAILED if down else verdict.state, verdict.lines, now)
 
     def _build(self, now: float) -> Answer:
-        """Time has passed since the commit."""
+        """Tells hosts again, asks the stewards, or gives the person an answer, as it is time."""
         assert self._building is not None
         if (verdict := self._building.overdue(now)) is not None:
             self._end(verdict, now)
@@ -324,7 +325,7 @@ class Placing(Request):
     # -- time and people
 
     def cancel(self, now: float) -> list[Effect]:
-        """The person changed their mind. Before the commit everything is let go; after it, use down."""
+        """The person changed their mind. Before the commit everything is let go; after it, use `down`."""
         if after(self._step, Happening.CANCELLED) is self._step:
             self._cancelled = True
             return []
@@ -335,11 +336,11 @@ class Placing(Request):
         return effects
 
     def unsaved(self, why: str, now: float) -> list[Effect]:
-        """The store refused to keep it: it cannot wait here."""
+        """The store refused to keep the request, so it cannot wait here."""
         return self._fail([f"cannot queue {self.grid}: {why}"], now)
 
     def tick(self, now: float) -> Answer:
-        """What follows when an answer did not come."""
+        """Takes what follows when an answer did not come in time."""
         if self._step is Stage.QUEUED and self._waiting.again(self._attempt, self._due_s, now):
             return self.start(now), []
         if self._step in RESTING and now >= self._waiting.renew_s:
@@ -392,7 +393,7 @@ class Placing(Request):
             self.tell(now, text)
 
     def _move(self, happening: Happening, due_s: float = inf) -> None:
-        """To the stage that follows, which lasts until `due_s` if nothing else happens."""
+        """Moves to the stage that follows, which lasts until `due_s` if nothing else happens."""
         self._step, self._due_s = after(self._step, happening), due_s
         if self._step is not Stage.OVER:
             self.stage = self._step

@@ -1,7 +1,7 @@
 """What differs between requests that place a grid: plans, quotes, plans that are held, an `up` of each kind.
 
-A policy decides, a request does. It sees quotes and holds through the attempt, and answers with what is to be
-done next, one of the types in steps.py.
+A policy decides and a request acts. The policy sees quotes and holds through the attempt, and answers what is
+to be done next, one of the types in steps.py.
 """
 
 from collections.abc import Iterable
@@ -34,23 +34,23 @@ class Policy(Protocol):
 
     @property
     def queueing(self) -> Queueing | None:
-        """How it waits when there is no room; None: it fails then."""
+        """How the request waits when there is no room; None if it fails then."""
 
     @property
     def spent(self) -> bool:
-        """Whether nothing is left of a held plan that it takes up: hosts were asked to hold in its place."""
+        """Whether hosts were asked to hold in the place of a held plan, so that nothing is left of that."""
 
     def opening(self, claimed: Iterable[PeerId]) -> Opening:
-        """What begins an attempt. `claimed`: hosts that keep room for it."""
+        """How an attempt begins. `claimed` has the hosts that keep room for the request."""
 
     def quoted(self, attempt: Attempt, now: float) -> AfterQuotes:
-        """Everybody that was asked has spoken, or had time to."""
+        """Every host that was asked has given its quote, or had time to."""
 
     def answered(self, attempt: Attempt, now: float) -> AfterHolds:
         """Every host that was asked to hold has answered, or had time to."""
 
     def gathered(self, attempt: Attempt, now: float) -> Commit | Keep:
-        """What is held is what it takes."""
+        """The request takes what is held."""
 
 
 class Plain:
@@ -59,21 +59,21 @@ class Plain:
     spent = True
 
     def __init__(self, *, holds: bool, queueing: Queueing | None = None) -> None:
-        """`holds`: there is an order to hold it under."""
+        """`holds` says that there is an order under which hosts can hold."""
         self._holds = holds
         self.queueing = queueing
 
     @property
     def kind(self) -> str:
-        """What people call it."""
+        """What people call such a request."""
         return "up" if self._holds else "plan"
 
     def opening(self, claimed: Iterable[PeerId]) -> Opening:
-        """Hosts that keep room for it are asked in any case."""
+        """Hosts that keep room for the request are asked in any case."""
         return Opening(sure=tuple(claimed))
 
     def quoted(self, attempt: Attempt, now: float) -> AfterQuotes:
-        """The best of what is offered is held."""
+        """Has the best of what is offered held; a `plan` shows it."""
         choice = attempt.choose(now)
         if not choice.enough:
             return Short(choice)
@@ -81,7 +81,7 @@ class Plain:
         return Hold(choice, placement) if self._holds else Shown(placement)
 
     def answered(self, attempt: Attempt, now: float) -> AfterHolds:
-        """Committed when all is held, or enough after the last round."""
+        """Commits when all is held, or enough is after the last round."""
         return self.gathered(attempt, now) if suffices(attempt) else refilled(attempt)
 
     def gathered(self, attempt: Attempt, now: float) -> Commit | Keep:
@@ -90,14 +90,14 @@ class Plain:
 
 
 def suffices(attempt: Attempt) -> bool:
-    """Whether what is held is taken as it is."""
+    """Whether what is held is taken as it is: all of it, or enough after the last round."""
     if attempt.complete:
         return True
     return not _network_refused(attempt) and attempt.rounds >= ROUNDS and attempt.enough
 
 
 def refilled(attempt: Attempt) -> Refill | TryLater:
-    """What is done about refusals. A network's id that is taken is so everywhere; a new attempt has another."""
+    """What follows refusals. A network id that is taken is taken everywhere; a new attempt has another."""
     if _network_refused(attempt) or attempt.rounds >= ROUNDS:
         return TryLater()
     return Refill()

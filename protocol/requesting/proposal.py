@@ -1,8 +1,9 @@
 """A proposal: where a grid would go and what its hosts offered, kept so that exactly that can be asked for.
 
-Rules. It binds no host; whether it still holds is found out when it is taken up, by asking (validation before
-the write, as in optimistic concurrency control: Kung and Robinson 1981). Room that only became less, but is
-still enough, has not moved: what counts is whether the placement can be had. What cannot is said by host.
+Rules. A proposal binds no host. Whether it still stands is found out by asking when it is taken up (validation
+before the write, as in optimistic concurrency control: Kung and Robinson 1981). What counts is whether the
+placement can be had: a host with less room, but still enough, has not moved. What cannot be had is said host by
+host.
 """
 
 import msgspec
@@ -20,39 +21,39 @@ TABLE = "quote"
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """What is on disk of a quote."""
+    """A quote, as it is on disk."""
 
     id: RequestId
     spec: GridSpec
     site: str
-    """Whose admin it was asked for."""
+    """The site for whose admin it was asked."""
     made_s: float
     until_s: float
     placement: tuple[Planned, ...]
     offers: tuple[Offer, ...]
-    """Of the hosts of the placement; of the images only those the grid names."""
+    """The offers of the placement's hosts, with only those images that the grid names."""
     start_s: float = 0.0
-    """When its lease would begin; 0: when it is up."""
+    """When its lease would begin; 0 if that is when it is up."""
     held: str = ""
-    """The grid id its workspaces are held under; empty if they are only quoted."""
+    """The grid id under which its workspaces are held; empty if they are only quoted."""
     key: str = ""
-    """Of a held one: owner and name, as its hosts know it."""
+    """The register key (owner and name) of a held plan, as its hosts know it; else empty."""
 
     @property
     def placed(self) -> dict[str, PeerId]:
-        """Workspace name to host."""
+        """The placement, workspace name to host."""
         return {row.workspace: row.peer for row in self.placement}
 
 
 class ProposalNotSaved(msgspec.Struct, frozen=True):
-    """The store refused to keep a quote: there is none."""
+    """The store refused to keep a quote, so there is none."""
 
     request: RequestId
     why: str = "this peer's store has no room to keep it"
 
 
 def proposed(offers: tuple[Offer, ...], spec: GridSpec) -> tuple[Offer, ...]:
-    """Offers as they are kept."""
+    """The offers as they are kept."""
     named = [c.image.digest for c in spec.clusters] + [c.near_image.digest for c in spec.clusters]
     return tuple(
         msgspec.structs.replace(offer, images=tuple(i for i in offer.images if i in named))
@@ -76,9 +77,9 @@ def moved(
     rules: Rules,
     gone: dict[PeerId, str],
 ) -> tuple[Moved, ...]:
-    """What stands against it now: host by host, all that was to go there and the first reason.
+    """What stands against the proposal now: host by host, all that was to go there and the first reason.
 
-    `offers` are the hosts' words now, `gone` says of hosts without one why there is none.
+    `offers` are what hosts offer now. `gone` says of hosts without an offer why there is none.
     """
     placed, then = proposal.placed, {offer.peer: offer for offer in proposal.offers}
     room = {peer: offer.free for peer, offer in offers.items()}
@@ -103,14 +104,14 @@ def moved(
 
 
 def moved_at(proposal: Proposal, peer: PeerId, constraint: Constraint, detail: str) -> Moved:
-    """The same of one host."""
+    """The same for one host, with a reason that is known already."""
     rows = [row for row in proposal.placement if row.peer == peer]
     names = tuple(row.workspace for row in rows)
     return Moved(rows[0].host, rows[0].site, names, constraint, detail)
 
 
 def refused_by(refusal: Refusal) -> str:
-    """What a host says that would not hold its part."""
+    """The reason of a host that would not hold its part, for people."""
     if refusal.constraint is Constraint.SILENT:
         return "gave no answer in time"
     if refusal.constraint not in QUANTITIES:
@@ -120,14 +121,14 @@ def refused_by(refusal: Refusal) -> str:
 
 
 def moved_lines(proposal: Proposal, found: tuple[Moved, ...], now: float) -> list[str]:
-    """For a person: what was asked, and what stopped it."""
+    """Lines for people: what was asked, and what stopped it."""
     ago = format_duration(max(0, round(now - proposal.made_s)))
     head = f"cannot make {proposal.spec.name} as quoted {ago} ago ({proposal.id}): the world moved"
     return [head, *(f"  {one} ({_listed(one.workspaces)})" for one in found)]
 
 
 def placement_words(placement: tuple[Planned, ...]) -> str:
-    """`head on c-1, worker-1, worker-2 on c-2`."""
+    """A placement for people: `head on c-1, worker-1, worker-2 on c-2`."""
     by_host: dict[str, list[str]] = {}
     for row in placement:
         by_host.setdefault(row.host, []).append(row.workspace)
@@ -135,7 +136,7 @@ def placement_words(placement: tuple[Planned, ...]) -> str:
 
 
 def _words(refusal: Refusal, workspace: Workspace, many: int, then: Offer, now: Offer) -> str:
-    """By how many of what was asked for, where it is about room."""
+    """A refusal for people; if it is about room, with how much of it was asked for."""
     if refusal.constraint not in QUANTITIES:
         return f"has changed: {refusal.detail}"
     shape = quantum_of(workspace)

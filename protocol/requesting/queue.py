@@ -1,4 +1,4 @@
-"""The queue of this peer: best-effort requests that wait for room, on disk, over restarts."""
+"""The queue of this peer: best-effort requests that wait for room. They are on disk and survive restarts."""
 
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.outcomes import Outcome
@@ -19,7 +19,7 @@ Answer = tuple[list[Effect], list[Outcome]]
 
 
 class Queue:
-    """Queued requests, beside the others."""
+    """The queued ones among this peer's requests."""
 
     def __init__(
         self, requests: Requests, authority: Authority, surroundings: Surroundings, dice: Dice
@@ -30,19 +30,19 @@ class Queue:
 
     @property
     def full(self) -> bool:
-        """Whether it takes no more."""
+        """Whether the queue takes no more requests."""
         return len(self._queued) >= QUEUED_MOST
 
     def add(
         self, request: RequestId, deployment: Deployment, signed: SignedOrder, now: float
     ) -> list[Effect]:
-        """One more; it is tried at once."""
+        """Takes in one more request, which tries at once."""
         placing = self._take(request, deployment, signed, now)
         row = Row(TABLE, request, encode(QueuedRow(signed, now)))
         return [*placing.start(now), Persist((row,), QueueNotSaved(request))]
 
     def resume(self, rows: dict[str, bytes], now: float) -> list[Effect]:
-        """Requests that waited when this peer last ran wait on."""
+        """Takes in again the requests that waited when this peer last ran. `rows` are those on disk."""
         effects: list[Effect] = []
         saved = {key: decode(rows[key], QueuedRow) for key in rows}
         for key in sorted(saved, key=lambda key: (saved[key].asked_s, key)):
@@ -70,20 +70,20 @@ class Queue:
         return placing
 
     def not_saved(self, event: QueueNotSaved, now: float) -> Answer:
-        """A request that cannot be kept is answered no; one that is decided needs not be kept."""
+        """Answers no to a request that cannot be kept. One that is decided need not be kept."""
         waits = self._requests.queued(event.request)
         if waits is not None and waits.record is None:
             return waits.unsaved(event.why, now), []
         return [], []
 
     def room_changed(self, now: float, here: bool) -> None:
-        """This host has other room than before, or tells of more: who waits may try."""
+        """Requests that wait may try: some host tells of more room, or this one has other room (`here`)."""
         for request in self._queued:
             if (waits := self._requests.queued(request)) is not None:
                 waits.woken(now, here)
 
     def tidy(self) -> list[Effect]:
-        """What waits no more leaves the queue."""
+        """Takes requests that wait no more off the disk."""
         left = [
             request
             for request in self._queued

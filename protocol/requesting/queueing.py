@@ -1,9 +1,9 @@
-"""Best effort: a grid that finds no room waits for it, at the peer it was asked of, over restarts.
+"""Best effort: a grid that finds no room waits for it, at the peer that was asked, over restarts.
 
-Each peer keeps its own queue on disk (queue.py); there is no common one to agree on. Waiting requests try again
-when hosts tell of so much room that it may be enough, when enough is kept for them (claiming.py), and now and
-then; each by its own dice, so that they do not all come at once. What they are answered each time is kept, so
-that "why is it queued" and "what would let it run" have an answer.
+Each peer keeps its own queue on disk (queue.py); there is no common one that peers would have to agree on. A
+request that waits tries again when hosts tell of so much room that it may be enough, when enough is kept for
+it (claiming.py), and now and then. Each has its own dice, so that they do not all try at once. The answer to
+each try is kept, so that "why is it queued" and "what would let it run" have an answer.
 """
 
 from math import inf
@@ -21,14 +21,14 @@ TABLE = "queue"
 
 
 class QueuedRow(msgspec.Struct, frozen=True):
-    """What is on disk of a request that may have to wait."""
+    """A request that may have to wait, as it is on disk."""
 
     order: SignedOrder
     asked_s: float
 
 
 class QueueNotSaved(msgspec.Struct, frozen=True):
-    """The store refused to keep a request: it is answered no, since it could not wait for long."""
+    """The store refused to keep a request. It is answered no, since it could not wait for long."""
 
     request: RequestId
     why: str = "this host's store has no room to keep it"
@@ -41,53 +41,56 @@ class Queueing:
         read = read_order(order)
         self._dice = dice
         self.until_s = read.issued_at_s + read.valid_s
-        """As long as its order is valid."""
+        """Until when its order is valid, Unix seconds."""
         self.first = True
-        """Whether it is the oldest of its owner that waits at this peer: hosts would heed no other's claim."""
+        """Whether it is the oldest of its owner that waits at this peer. Hosts would heed no other's claim."""
         self._look_s = inf
-        """When to look whether room that hosts told of may be enough."""
+        """When to look whether the room that hosts told of may be enough."""
         self._anyway = False
-        """Whether to try then without looking."""
+        """Whether to try at that time without looking."""
 
     def forget(self) -> None:
-        """What was told is out of date: it tries now, or has looked in vain."""
+        """Forgets what was told, because the request tries now, or has looked in vain."""
         self._look_s, self._anyway = inf, False
 
     def woken(self, tried_s: float, now: float, here: bool) -> None:
-        """While it waits, some host tells of more room than before; or this one has other room (`here`), and
-        tells itself nothing. It tried last at `tried_s`."""
+        """While it waits, some host tells of more room than before, or this one has other room (`here`).
+
+        This host does not tell itself when it has more. `tried_s` is when the request tried last.
+        """
         self._anyway |= here
         if self._look_s == inf:
             soon_s = max(now, tried_s + QUEUE_AGAIN_S)
             self._look_s = soon_s + self._dice.uniform(0.0, 1.0)
 
     def line_up(self, first: bool, tried_s: float) -> None:
-        """Whether it is now the oldest of its owner here. Then it may claim, so it tries."""
+        """Says whether it is now the oldest of its owner here. If so it may claim, so it tries."""
         if first and not self.first:
             self._look_s, self._anyway = tried_s + QUEUE_AGAIN_S, True
         self.first = first
 
     def looks(self, now: float) -> bool:
-        """Whether what it was told is to be looked at now."""
+        """Whether it is to look now at what it was told."""
         return now >= self._look_s
 
     @property
     def anyway(self) -> bool:
-        """Whether it tries then, whatever it was told."""
+        """Whether it then tries whatever it was told."""
         return self._anyway
 
     def next_look(self) -> Deadline | None:
-        """When to look."""
+        """When to look; None if nothing was told."""
         return Deadline(self._look_s, "look") if self._look_s < inf else None
 
     def pause_s(self, claims_s: float, now: float) -> float:
-        """How long it waits if nobody tells it anything. Who may claim from `claims_s` on does so then."""
+        """How many seconds it waits if nobody tells it anything; until `claims_s`, if it may claim then."""
         soon = self.first and now < claims_s
         return (claims_s - now if soon else QUEUE_EVERY_S) * self._dice.uniform(1.0, 1.2)
 
     def answer(self, grid: str, lines: tuple[str, ...], keepers: int | None) -> tuple[str, ...]:
-        """What people are told while it waits: `lines` say why there is no room; `keepers` hosts were asked to
-        keep some, None: nobody was asked anything.
+        """What people are told while it waits. `lines` say why there is no room.
+
+        `keepers` is how many hosts were asked to keep some; None if no host was asked anything.
         """
         until = format_moment(self.until_s)
         keeps: tuple[str, ...] = ()

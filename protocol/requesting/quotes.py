@@ -1,7 +1,7 @@
-"""Quotes and held plans this peer keeps for who asked for them: on disk, bounded in number, each for its time.
+"""Quotes and held plans that this peer keeps for people: on disk, bounded in number, each for its time.
 
-Hosts let a held plan go by themselves when its time is up, so whatever becomes of this peer, or of a release on
-its way, nothing is held longer. What is on disk here serves only who wants to take it up after a restart.
+Hosts let a held plan go by themselves when its time is up. So nothing is held longer, whatever becomes of this
+peer, or of a release on its way. What is on disk here only lets people take a plan up after a restart.
 """
 
 from protocol.contract.outcomes import Outcome
@@ -20,22 +20,22 @@ _OVER = ("its time is up: nothing is held any more", "  would work: `overlayctl 
 
 
 class Quotes:
-    """Those whose time is not up."""
+    """The quotes and held plans whose time is not up."""
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
         self._kept: dict[RequestId, Proposal] = {}
         self._taken: dict[RequestId, RequestId] = {}
-        """Held plans that are being taken up, and by which request."""
+        """Held plans that are being taken up, each with the request that does so."""
 
     def resume(self, rows: dict[str, bytes], now: float) -> list[Effect]:
-        """What was quoted in an earlier life still stands; how old it is shows when it is taken up."""
+        """Takes in what was quoted in an earlier life. It still stands; how old it is shows when it is used."""
         effects: list[Effect] = []
         for key in sorted(rows):
             try:
                 proposal = decode(rows[key], Proposal)
             except Malformed:
-                # Another build wrote it: it is good for minutes, and hosts let go by themselves.
+                # Another build wrote it. It was good for minutes only, and hosts let go by themselves.
                 effects.append(Persist((Row(TABLE, key, None),), Untidied()))
                 continue
             self._kept[proposal.id] = proposal
@@ -43,24 +43,24 @@ class Quotes:
         return effects + self.tick(now)
 
     def get(self, quote: RequestId) -> Proposal | None:
-        """One that can be taken up."""
+        """The proposal with that id, if it can be taken up; else None."""
         return self._kept.get(quote)
 
     def all(self) -> list[Proposal]:
-        """Every one that can be taken up, oldest first."""
+        """Every proposal that can be taken up, the oldest first."""
         return sorted(self._kept.values(), key=lambda proposal: (proposal.made_s, proposal.id))
 
     def holding(self, key: str) -> Proposal | None:
-        """The held plan of that owner and name."""
+        """The held plan of that owner and name; None if there is none."""
         return next((p for p in self._kept.values() if p.held and p.key == key), None)
 
     @property
     def full(self) -> bool:
-        """Whether no more plans are held for people here."""
+        """Whether this peer takes no more plans that are held."""
         return sum(bool(p.held) for p in self._kept.values()) >= PROPOSALS_KEPT
 
     def keep(self, proposal: Proposal) -> list[Effect]:
-        """One more; beyond the bound the oldest of which nothing is held is forgotten."""
+        """Keeps one more. If that is too many, the oldest of which nothing is held is forgotten."""
         self._kept[proposal.id] = proposal
         row = Row(TABLE, proposal.id, encode(proposal))
         saved: list[Effect] = [Persist((row,), ProposalNotSaved(proposal.id))]
@@ -69,7 +69,7 @@ class Quotes:
         return saved + [effect for old in quotes[:over] for effect in self._forget(old.id)]
 
     def not_saved(self, event: ProposalNotSaved, now: float) -> Answer:
-        """There is no quote that could be lost."""
+        """Answers that there is no quote, instead of one that could be lost."""
         proposal = self._kept.pop(event.request, None)
         if proposal is None:
             return [], []
@@ -79,7 +79,7 @@ class Quotes:
         return release(proposal), []
 
     def cancel(self, quote: RequestId) -> list[Effect]:
-        """Who asked for it wants it no more. One that is being taken up is that request's."""
+        """Lets go of a plan that is wanted no more. One that is being taken up belongs to that request."""
         proposal = self._kept.get(quote)
         if proposal is None or quote in self._taken:
             return []
@@ -88,7 +88,7 @@ class Quotes:
         return release(proposal) + self._forget(quote)
 
     def taken(self, proposal: Proposal, by: RequestId) -> None:
-        """A held plan is being taken up; it ends with that request."""
+        """A held plan is being taken up. It ends with that request."""
         if proposal.held:
             self._taken[proposal.id] = by
 
@@ -97,7 +97,7 @@ class Quotes:
         return self._taken.get(quote, RequestId(""))
 
     def tidy(self) -> list[Effect]:
-        """Plans whose taking up has come to its end, or to a grid."""
+        """Forgets plans whose requests have used them, or have ended."""
         effects: list[Effect] = []
         for quote, by in list(self._taken.items()):
             taking = self._requests.running(by)
@@ -117,7 +117,7 @@ class Quotes:
         return effects
 
     def tick(self, now: float) -> list[Effect]:
-        """Time is up for some."""
+        """Forgets those whose time is up."""
         over = [q for q, p in self._kept.items() if now >= p.until_s and q not in self._taken]
         for quote in over:
             if self._kept[quote].held:
@@ -125,7 +125,7 @@ class Quotes:
         return [effect for quote in over for effect in self._forget(quote)]
 
     def next_deadline(self) -> Deadline | None:
-        """When the first one's time is up."""
+        """When the time of the first is up; None if there are none."""
         ends = [p.until_s for q, p in self._kept.items() if q not in self._taken]
         return Deadline(min(ends), "quote") if ends else None
 
@@ -135,7 +135,7 @@ class Quotes:
 
 
 def _view(proposal: Proposal) -> RequestView:
-    """The request it was the answer of, as far as it is known after a restart."""
+    """The request that it was the answer to, as far as that is known after a restart."""
     state = RequestState.HELD if proposal.held else RequestState.DONE
     return RequestView(
         id=proposal.id,

@@ -1,7 +1,7 @@
 """Plans that are kept, so that exactly that can be ordered: `plan --quote` and `plan --hold`.
 
-A quote binds nobody. A held plan is real promises, asked for under an order that lets hosts hold and no more:
-so whoever has it, also this peer, can make no grid of it without its owner's `up`.
+A quote binds nobody. A held plan is made of real promises, asked for under an order that lets hosts hold and no
+more. So nobody who has it, this peer included, can make a grid of it without its owner's `up`.
 """
 
 from collections.abc import Iterable
@@ -27,19 +27,19 @@ class Quoting:
     def __init__(self, request: RequestId, deployment: Deployment, *, holds: bool) -> None:
         self._request, self._deployment, self._holds = request, deployment, holds
         self._held_s = 0.0
-        """When its holds were asked for."""
+        """When hosts were asked to hold it, Unix seconds."""
 
     @property
     def kind(self) -> str:
-        """What people call it."""
+        """What people call such a request."""
         return "hold" if self._holds else "quote"
 
     def opening(self, claimed: Iterable[PeerId]) -> Opening:
-        """As any other."""
+        """How an attempt begins: as any other does."""
         return Opening(sure=tuple(claimed))
 
     def quoted(self, attempt: Attempt, now: float) -> AfterQuotes:
-        """Everybody has spoken: if it fits, that is the quote, or is held."""
+        """Every host has given its quote. If the grid fits, that is what is kept, or is held first."""
         choice = attempt.choose(now)
         if not choice.enough:
             return Short(choice)
@@ -53,11 +53,11 @@ class Quoting:
         return Keep(proposal, RequestState.DONE, line)
 
     def answered(self, attempt: Attempt, now: float) -> AfterHolds:
-        """Kept when all is held, or enough after the last round."""
+        """Keeps it when all is held, or enough is after the last round."""
         return self.gathered(attempt, now) if suffices(attempt) else refilled(attempt)
 
     def gathered(self, attempt: Attempt, now: float) -> Keep:
-        """All of it is held: that is what was asked."""
+        """Keeps it: what was asked for is held."""
         until_s = self._held_s + self._deployment.hold_s
         left, name = format_duration(round(until_s - now)), self._deployment.name
         line = f"{name} is held for {left}: `overlayctl up --quote {self._request}` makes it"

@@ -1,14 +1,14 @@
-"""`up` of a quote: exactly its placement, or the word on what moved since it was made.
+"""`up` of a quote: exactly its placement, or what has moved since it was made.
 
     quoting > holding > committing > building > done
           \\       \\ a host refused or is silent: everything is let go, nothing is asked elsewhere
            \\ what was quoted cannot be had any more: no hold was asked for
 
-A plan that is held is taken up in the same way: its room counts as free, and the holds that are asked for take
+A plan that is held is taken up in the same way. Its room counts as free, and the holds that are asked for take
 its place.
 
-The round of quotes asks everybody, not the hosts of the placement alone: so who is refused is told where it
-would fit now. A name, or a network's id, that somebody else only holds passes: that is tried again.
+The round of quotes asks every host, not only those of the placement, so that a refusal can say where the grid
+would fit now. A name, or a network id, that somebody else only holds may pass, so that is tried again.
 """
 
 from collections.abc import Iterable
@@ -43,12 +43,12 @@ class Redeeming:
     def __init__(self, deployment: Deployment, proposal: Proposal) -> None:
         self._deployment, self._proposal = deployment, proposal
         self.spent = False
-        """Whether hosts were asked to hold it: then nothing is left of a plan that they held."""
+        """Whether hosts were asked to hold it. Then nothing is left of a plan that they held."""
         self._let_go: dict[PeerId, None] = {}
-        """Hosts whose part of the plan an attempt of this request took the place of."""
+        """Hosts whose part of the plan was replaced by an attempt of this request."""
 
     def opening(self, claimed: Iterable[PeerId]) -> Opening:
-        """The hosts of the placement, and all others, so that it can be said where it would fit now."""
+        """Asks the hosts of the placement, and all others, so that a refusal can say where it would fit now."""
         proposal = self._proposal
         return Opening(
             sure=tuple(proposal.placed.values()),
@@ -58,7 +58,7 @@ class Redeeming:
         )
 
     def quoted(self, attempt: Attempt, now: float) -> AfterQuotes:
-        """Held as it was quoted, if it can be had."""
+        """Has the placement held as it was quoted, if that can be had."""
         proposal, placed = self._proposal, self._proposal.placed
         if proposal.held:
             attempt.count_in({n: p for n, p in placed.items() if p not in self._let_go})
@@ -72,7 +72,7 @@ class Redeeming:
         return Hold(Choice(dict(placed)), proposal.placement, line)
 
     def answered(self, attempt: Attempt, now: float) -> AfterHolds:
-        """Nothing is asked for elsewhere."""
+        """Commits if all is held. What is refused is not asked for elsewhere."""
         refused = attempt.refused
         if not refused:
             return Commit()
@@ -89,11 +89,11 @@ class Redeeming:
         return self._not_as_quoted(attempt, tuple(found), now)
 
     def gathered(self, attempt: Attempt, now: float) -> Commit:
-        """It becomes a grid."""
+        """Commits: what is held becomes a grid."""
         return Commit()
 
     def _not_as_quoted(self, attempt: Attempt, found: tuple[Moved, ...], now: float) -> NotAsQuoted:
-        """What moved, and what would work."""
+        """The answer that says what moved, and what would work."""
         start_s, released = attempt.start_s, attempt.release()
         fresh = attempt.afresh(now)
         lines = moved_lines(self._proposal, found, now)

@@ -1,4 +1,4 @@
-"""A request: what one person asked of this peer, where it is, and its story. Bounded in every way."""
+"""A request: what one person asked of this peer, how far it is, and its story. All of it is bounded."""
 
 from enum import StrEnum
 
@@ -15,7 +15,7 @@ class RequestState(StrEnum):
 
     RUNNING = "running"
     QUEUED = "queued"
-    """It waits for room; its answer says why."""
+    """The request waits for room; its answer says why."""
     HELD = "held"
     """A plan whose holds stand; its answer says until when."""
     DONE = "done"
@@ -24,7 +24,7 @@ class RequestState(StrEnum):
 
 
 UNENDED = (RequestState.RUNNING, RequestState.QUEUED, RequestState.HELD)
-"""Something of such a request may be held somewhere, and it can be cancelled."""
+"""States in which something of a request may be held somewhere, so that it can be cancelled."""
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ class Moved(msgspec.Struct, frozen=True):
 
 
 class StoryLine(msgspec.Struct, frozen=True):
-    """One thing that happened."""
+    """One thing that happened to a request."""
 
     at_s: float
     text: str
@@ -72,17 +72,17 @@ class RequestView(msgspec.Struct, frozen=True):
     stage: str
     started_s: float
     answer: tuple[str, ...]
-    """For a person: the result, or why not."""
+    """Lines for people: the result, or why there is none."""
     story: tuple[StoryLine, ...]
     placement: tuple[Planned, ...] = ()
     start_s: float = 0.0
-    """When its lease would begin, or does; 0: when it is up."""
+    """When its lease begins, or would; 0 if that is when it is up."""
     why: Explanation | None = None
     """Why it was not placed, and what would work, if that is what happened."""
     until_s: float = 0.0
-    """Until when its placement can be taken up with `up --quote`; 0: it cannot."""
+    """Until when its placement can be taken up with `up --quote`; 0 if it cannot."""
     moved: tuple[Moved, ...] = ()
-    """Why what was quoted cannot be had any more; `placement` is then what would work now, if anything."""
+    """Why what was quoted cannot be had any more. `placement` is then what would work now, if anything."""
 
 
 class Request:
@@ -109,13 +109,13 @@ class Request:
         return self.state in (RequestState.RUNNING, RequestState.QUEUED)
 
     def tell(self, now: float, text: str) -> None:
-        """Adds to the story; beyond its bound the middle is lost, beginning and end are kept."""
+        """Adds to the story. If it gets too long its middle is lost; beginning and end are kept."""
         self._story.append(StoryLine(now, text))
         if len(self._story) > STORY_LINES:
             del self._story[STORY_LINES // 2]
 
     def view(self) -> RequestView:
-        """As faces show it."""
+        """The request as faces show it."""
         return RequestView(
             id=self.id,
             kind=self.kind,
@@ -133,6 +133,6 @@ class Request:
         )
 
     def end(self, state: RequestState, answer: list[str], now: float) -> None:
-        """Has its answer; nothing changes afterwards."""
+        """Gives the request its answer. Nothing changes afterwards."""
         self.state, self.stage, self.answer = state, state, tuple(answer)
         self.tell(now, "; ".join(line.strip() for line in answer) or state)

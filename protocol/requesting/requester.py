@@ -1,7 +1,7 @@
 """This peer as the one somebody asked: its requests, fed with what hosts, stewards and clocks say.
 
-The counterpart of hosting/host.py. What people ask comes in through orders.py; what is heard of hosts and grids
-is kept in host_directory.py; here it is carried to the requests it concerns.
+It is the counterpart of hosting/host.py. What people ask comes in through orders.py, and what is heard of hosts
+and grids is kept in host_directory.py. Here it is passed to the requests that it concerns.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ from protocol.trust.identity import Identity
 Answer = tuple[list[Effect], list[Outcome]]
 
 RequesterEvent = PlanAsked | OrderGiven | CancelAsked | QueueNotSaved | ProposalNotSaved
-"""What can happen to it: people ask, or the store refuses to keep what they asked."""
+"""What can happen to a requester: people ask, or the store refuses to keep what they asked."""
 
 
 class Requester:
@@ -61,8 +61,10 @@ class Requester:
         incarnation: int,
         rows: dict[str, dict[str, bytes]],
     ) -> None:
-        """`other_sites` are asked for their hosts, where they are not all known; `images` are this host's own;
-        `rows` is the whole store, by table."""
+        """`other_sites` asks for hosts where they are not all known. `images` answers the images of this host.
+
+        `rows` is the whole store, by table.
+        """
         self.directory, self.requests = directory, Requests()
         self.quotes = Quotes(self.requests)
         life = f"{identity.peer}/{incarnation}"
@@ -83,13 +85,13 @@ class Requester:
         self._queued, self._quoted = rows.get(QUEUED, {}), rows.get(QUOTED, {})
 
     def begin(self, now: float) -> list[Effect]:
-        """A life begins: what waited goes on waiting, what was quoted still stands. Once, first."""
+        """Begins a life: what waited goes on waiting, what was quoted still stands. Called once, first."""
         effects = self.queue.resume(self._queued, now) + self.quotes.resume(self._quoted, now)
         self._queued, self._quoted = {}, {}
         return effects
 
     def handle(self, event: RequesterEvent, now: float) -> Answer:
-        """Somebody here asks; or what they asked cannot be kept."""
+        """Somebody here asks, or what they asked cannot be kept."""
         match event:
             case PlanAsked() | OrderGiven() | CancelAsked():
                 return self._orders.handle(event, now)
@@ -103,7 +105,7 @@ class Requester:
     # -- who is told
 
     def message(self, sender: PeerId, message: ToRequester, now: float) -> Answer:
-        """A host answers: the request that asked is told, or the requests of that grid, or of that order."""
+        """A host answers. The request that asked is told, or the requests of that grid, or of that order."""
         match message:
             case Quote(request=request):
                 running = self.requests.running(request)
@@ -158,7 +160,7 @@ class Requester:
                 assert_never(purpose)
 
     def unsettled(self, purpose: RequesterPurpose, why: str, now: float) -> Answer:
-        """No majority of stewards answered: nobody knows yet."""
+        """No majority of stewards answered, so nobody knows yet."""
         match purpose:
             case CommitGrid(grid=grid):
                 placing = self.requests.placing_of(grid)
@@ -174,7 +176,7 @@ class Requester:
     # -- what is heard
 
     def advertised(self, peer: PeerId, advert: Advert, now: float) -> None:
-        """A host tells what it has. With more than before, a request that waits may try."""
+        """A host tells what it has. If it is more than before, a request that waits may try."""
         if self.directory.advertised(peer, advert, now):
             self.queue.room_changed(now, here=False)
 
@@ -185,7 +187,7 @@ class Requester:
     # -- time
 
     def tick(self, now: float) -> Answer:
-        """Requests that must go on."""
+        """Lets requests go on whose time has come."""
         effects, outcomes = self.requests.tick(now)
         return effects + self.quotes.tick(now), outcomes
 
@@ -194,14 +196,14 @@ class Requester:
         return earliest(self.requests.next_deadline(), self.quotes.next_deadline())
 
     def notes(self) -> list[Effect]:
-        """Each answer is told once; a request that waits no more leaves the queue."""
+        """Notes for the answers that were not told yet, and writes for requests that wait no more."""
         tidy = self.queue.tidy() + self.quotes.tidy()
         return self.requests.notes() + tidy
 
     # -- parts
 
     def _remind(self, request: Placing | Changing | Acting, now: float) -> None:
-        """What was told before the request was ready to listen."""
+        """Tells a request what hosts told before it was there to listen."""
         for peer, heard in list(self.directory.notices.about(request.grid_id).items()):
             if not request.running:
                 break

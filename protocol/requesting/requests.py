@@ -1,4 +1,4 @@
-"""The requests people made of this peer: found by id, fed with what concerns them, bounded in number."""
+"""The requests that people made of this peer: found by id, told what concerns them, bounded in number."""
 
 from typing import assert_never
 
@@ -24,21 +24,21 @@ class Requests:
     def __init__(self) -> None:
         self._all: dict[RequestId, AnyRequest | RequestView] = {}
         self._running: dict[RequestId, AnyRequest] = {}
-        """Of all, those that are still machines: what comes is carried to these only."""
+        """Those that have no last answer yet. Only they are told anything."""
 
     def add(self, request: AnyRequest) -> None:
-        """Takes one in; beyond the bound the oldest that has its answer is forgotten."""
+        """Takes in a request. If that is too many, the oldest that has its answer is forgotten."""
         self._all[request.id] = self._running[request.id] = request
         self._bound()
 
     def refused(self, view: RequestView) -> None:
-        """Remembers one that was answered at once."""
+        """Remembers a request that was refused at once."""
         self._running.pop(view.id, None)
         self._all[view.id] = view
         self._bound()
 
     def revise(self, request: RequestId, state: RequestState, lines: tuple[str, ...]) -> None:
-        """Something became of one that has been answered."""
+        """Something became of a request that had its answer: it has another."""
         old = self._all.get(request)
         if isinstance(old, RequestView):
             changed = msgspec.structs.replace(
@@ -50,15 +50,15 @@ class Requests:
         return request in self._all
 
     def running(self, request: str) -> AnyRequest | None:
-        """A running request by id."""
+        """The running request with that id; None if there is none."""
         return self._running.get(RequestId(request))
 
     def about(self, grid: GridId) -> list[AnyRequest]:
-        """Running requests of one grid."""
+        """The running requests about one grid."""
         return [r for r in self._running.values() if r.grid_id == grid]
 
     def placing(self, order: str | None = None) -> list[Placing]:
-        """Running placements; of one order, if one is named."""
+        """The running requests that place a grid; those of one order, if one is named."""
         return [
             r
             for r in self._running.values()
@@ -66,17 +66,19 @@ class Requests:
         ]
 
     def placing_of(self, grid: GridId) -> Placing | None:
-        """The running placement whose attempt, or whose grid, that is."""
+        """The running request whose attempt, or whose grid, has that id; None if there is none."""
         return next((r for r in self.about(grid) if isinstance(r, Placing)), None)
 
     def queued(self, request: RequestId) -> Placing | None:
-        """A running placement that waits for room if there is none."""
+        """The running request with that id, if it is one that waits when there is no room; else None."""
         found = self._running.get(request)
         return found if isinstance(found, Placing) and found.queues else None
 
     def noticed(self, peer: PeerId, notice: Notice, now: float) -> None:
-        """A host tells of a grid. Which requests that concerns they say themselves: one that waits listens for
-        the grids of all attempts of its order."""
+        """A host tells of a grid. Requests say themselves whether that concerns them.
+
+        One that waits listens for the grids of all attempts of its order.
+        """
         for request in self._running.values():
             match request:
                 case Placing():
@@ -89,7 +91,7 @@ class Requests:
                     assert_never(request)
 
     def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
-        """Those whose time has come go on."""
+        """Lets requests go on whose time has come."""
         effects: list[Effect] = []
         outcomes: list[Outcome] = []
         for request in self._running.values():
@@ -107,7 +109,7 @@ class Requests:
         return effects, outcomes
 
     def view(self, request: RequestId) -> RequestView | None:
-        """Any remembered request."""
+        """Any remembered request; None if there is none with that id."""
         found = self._all.get(request)
         return found if found is None or isinstance(found, RequestView) else found.view()
 
@@ -116,7 +118,7 @@ class Requests:
         return [r if isinstance(r, RequestView) else r.view() for r in self._all.values()]
 
     def settle(self) -> list[RequestView]:
-        """Those that got their answer since the last call; their machines are let go."""
+        """The requests that got their answers since the last call. They run no more."""
         ended = [r for r in self._running.values() if not r.running]
         views = [request.view() for request in ended]
         for view in views:
@@ -125,7 +127,7 @@ class Requests:
         return views
 
     def notes(self) -> list[Effect]:
-        """Each answer is told once."""
+        """Notes for the answers that were not told yet."""
         return [
             Note(
                 f"request.{view.state}",
@@ -137,7 +139,7 @@ class Requests:
         ]
 
     def next_deadline(self) -> Deadline | None:
-        """When the first of them must go on."""
+        """When the first request must go on; None if none must."""
         return earliest(*(r.next_deadline() for r in self._running.values()))
 
     def _bound(self) -> None:

@@ -1,13 +1,13 @@
-"""Whom to ask first: somewhat more hosts than a grid needs, by lot, from what adverts say.
+"""Which hosts to ask first: somewhat more than a grid needs, drawn by lot, from what adverts say.
 
-Adverts are a second old, and under load that is long: what they show as free may be taken. So they only say
-whom to ask; what is chosen rests on quotes. The grid is seated on the adverts as if it were half as large
-again, by the same rules and the same lot as a choice (seating.py), and the hosts it would sit on are asked.
-When their quotes are not enough the others are asked as well, those with room first: nobody is told "no
-room" by adverts alone.
+Adverts are a second old. Under load that is long: what they show as free may be taken. So they only say which
+hosts to ask; the choice rests on quotes. The grid is seated on the adverts as if it were half as large again,
+by the same rules and the same lot as a choice (placement/packing.py), and the hosts it would sit on are
+asked. When their quotes are not enough, the other hosts are asked as well, those with room first. Nobody is
+told "no room" by adverts alone.
 
-So what a request costs follows from its size and not from the federation's: a gang of 16 asks 20 to 30
-hosts, of 64 or of 1,000.
+So the cost of a request follows from its size, and not from the federation's: a gang of 16 asks 20 to 30 hosts,
+of 64 or of 1,000.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -25,7 +25,8 @@ from protocol.terms.ids import PeerId
 from protocol.terms.limits import ASKED_AT_LEAST, ASKED_MORE
 
 _DRAWN = 4
-"""Of many hosts so many times what is needed are drawn before they are ranked: ranking 1,000 takes 15 ms."""
+"""Of many hosts, this many times the number needed are drawn before they are ranked: to rank 1,000 takes 15 ms.
+"""
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -35,11 +36,11 @@ class Candidate(msgspec.Struct, frozen=True):
     name: str
     site: str
     told: Offer | None = None
-    """What its advert says of it; None if that is not known: then it is always asked."""
+    """What its advert says of it. If that is None, not known, the host is always asked."""
 
 
 def told_by(peer: PeerId, name: str, site: str, advert: Advert) -> Offer:
-    """An advert as an offer."""
+    """An advert, as an offer."""
     return Offer(
         peer=peer,
         host=name,
@@ -57,8 +58,11 @@ def shortlist(
     members: tuple[Workspace, ...],
     dice: Dice,
 ) -> tuple[Candidate, ...]:
-    """Who is asked first. As many as may be, where adverts cannot say who is better: for rules about pairs
-    of hosts, and for later times."""
+    """The hosts that are asked first.
+
+    These are as many as may be asked, where adverts cannot say which are better: if the grid has rules about
+    pairs of hosts, or begins later.
+    """
     rules = rules_of(spec, [c.told for c in candidates if c.told is not None])
     by_pairs = rules.pairs and not (rules.strict_spread and rules.spread == "host")
     if len(candidates) <= ASKED_AT_LEAST or by_pairs or spec.lease.start_s or spec.lease.before_s:
@@ -82,7 +86,7 @@ def others(
     members: tuple[Workspace, ...],
     dice: Dice,
 ) -> tuple[Candidate, ...]:
-    """Who is asked when those are not enough: at most ASKED_MORE, those with room before those without."""
+    """The hosts that are asked when those are not enough: at most ASKED_MORE, those with room first."""
     rest = tuple(c for c in candidates if c.peer not in asked)
     roomy, full = _by_room(rest, members)
     found = _sample(roomy, ASKED_MORE, dice)
@@ -96,8 +100,10 @@ def possible(
     offers: Sequence[Offer],
     kept: Mapping[PeerId, Quantum],
 ) -> bool:
-    """Whether all of a grid may find room where hosts have told so much, besides what they keep for it. If not,
-    it is in vain to ask them. Each cluster is counted for itself, whoever shares a host with whom."""
+    """Whether all of a grid may find room in what hosts have told, and in what they keep for it.
+
+    If not, it is in vain to ask them. Each cluster is counted for itself, as if it had the hosts alone.
+    """
     rules, nothing = rules_of(spec), Quantum()
     for cluster in spec.clusters:
         one = next(w for w in members if w.cluster == cluster.name)
@@ -112,7 +118,7 @@ def possible(
 
 
 def enlarged(members: tuple[Workspace, ...]) -> tuple[Workspace, ...]:
-    """A grid half as large again, and ASKED_AT_LEAST workspaces more, in the clusters' proportions."""
+    """A grid half as large again, with ASKED_AT_LEAST workspaces more, in the proportions of its clusters."""
     more = len(members) // 2 + ASKED_AT_LEAST
     extra = (members[index * len(members) // more] for index in range(more))
     named = (msgspec.structs.replace(w, name=f"{w.name}+{i}") for i, w in enumerate(extra))
@@ -137,7 +143,7 @@ def _seated(
 def _by_room(
     candidates: Sequence[Candidate], members: tuple[Workspace, ...]
 ) -> tuple[list[Candidate], list[Candidate]]:
-    """Of those that told: hosts with room for any member, and hosts without."""
+    """The hosts that told what they have: those with room for any member, and those without."""
     sizes = list(dict.fromkeys(quantum_of(w) for w in members))
     roomy: list[Candidate] = []
     full: list[Candidate] = []

@@ -1,7 +1,7 @@
-"""What a placing request does next: closed unions, so that mypy says who forgot one.
+"""What a placing request does next, as closed unions, so that mypy names the place that forgets one.
 
-A policy answers with one (policies.py), and so do the attempts (gathering.py) and what the stewards have
-(looking.py); the request takes it (placing.py).
+Policies (policies.py), attempts (gathering.py) and what the stewards have (looking.py) answer one of these. The
+request takes it (placing.py).
 """
 
 from enum import Enum, auto
@@ -20,7 +20,7 @@ from protocol.terms.effects import Effect
 
 
 class Short(msgspec.Struct, frozen=True):
-    """It does not fit on those that were asked: others are asked, or it is not placed."""
+    """It does not fit on the hosts that were asked. Others are asked, or it is not placed."""
 
     choice: Choice
 
@@ -31,7 +31,7 @@ class Hold(msgspec.Struct, frozen=True):
     choice: Choice
     placement: tuple[Planned, ...]
     line: str = ""
-    """For its story, if there is more to say than whom it asks."""
+    """A line for the story, if there is more to say than which hosts are asked."""
 
 
 class Refill(msgspec.Struct, frozen=True):
@@ -42,20 +42,20 @@ class Refill(msgspec.Struct, frozen=True):
 
 
 class Once(msgspec.Struct, frozen=True):
-    """A line of its story that is told also while it waits for room, when other lines are not repeated."""
+    """A line of the story that is told even while the request waits for room and repeats no other line."""
 
     text: str
 
 
 class Await(msgspec.Struct, frozen=True):
-    """Others were asked something, or nothing is left to ask for a while; what they say is waited for."""
+    """Hosts were asked something, or nothing is left to ask for a while. The request waits."""
 
     happening: Happening
     effects: tuple[Effect, ...]
     within_s: float
     story: tuple[str | Once, ...]
     queued: tuple[str, ...] = ()
-    """What people are told meanwhile, if it waits for room."""
+    """What people are told meanwhile, if the request waits for room."""
 
 
 class Begin(msgspec.Struct, frozen=True):
@@ -66,11 +66,11 @@ class TryLater(msgspec.Struct, frozen=True):
     """Everything is let go, and tried again after a pause."""
 
     line: str = ""
-    """For its story: why, if that is not said yet."""
+    """A line for the story that says why, if that is not said yet."""
 
 
 class NoRoom(msgspec.Struct, frozen=True):
-    """It fits nowhere, and nobody is only ahead of it: it fails, or waits for room."""
+    """It fits nowhere, even if all that is ahead of it went away. It fails, or waits for room."""
 
     lines: tuple[str, ...]
     why: Explanation
@@ -84,12 +84,14 @@ class Reason(Enum):
     """Why the stewards are asked whether an order has made a grid already."""
 
     NAME_IS_UP = auto()
-    """A host refused the name, or a notice of such a grid was heard: given again, after its answer was lost or
-    to two peers, an order has the answer of the first time."""
+    """A host refused the name, or a notice of such a grid was heard.
+
+    An order that is given again, after its answer was lost or to two peers, has the answer of the first time.
+    """
     GIVEN_BEFORE = auto()
-    """The order is older than this life of this peer: an earlier one may have been given it."""
+    """The order is older than this life of this peer, so an earlier life may have been given it."""
     CANNOT_BEGIN = auto()
-    """The same, but what the order needs is not there any more, so nothing is begun either."""
+    """The same, but what the order needs is not there any more, so nothing is begun if there is no grid."""
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -97,19 +99,19 @@ class Look(msgspec.Struct, frozen=True):
 
     reason: Reason
     lines: tuple[str, ...] = ()
-    """The answer if there is no grid of this order, where that is an answer."""
+    """The answer if there is no grid of this order, where that ends the request."""
 
 
 class Follow(msgspec.Struct, frozen=True):
-    """Its order has made that grid, which is followed until it is up."""
+    """The order has made that grid, which the request follows until it is up."""
 
     record: GridRecord
     ours: bool
-    """This attempt made it; otherwise an earlier life of this peer, or another peer with the same order."""
+    """Whether this attempt made it, not an earlier life of this peer or another peer with the same order."""
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """Where it would go is all that was asked."""
+    """Shows where it would go, which is all that was asked."""
 
     placement: tuple[Planned, ...]
 
@@ -126,30 +128,30 @@ class NotAsQuoted(msgspec.Struct, frozen=True):
     """What was quoted cannot be had any more."""
 
     released: tuple[Effect, ...]
-    """What is let go of it."""
+    """Releases of what was held."""
     moved: tuple[Moved, ...]
     lines: tuple[str, ...]
     start_s: float
-    """When it was to begin."""
+    """When its lease was to begin, Unix seconds."""
     placement: tuple[Planned, ...]
-    """What would work now, if anything."""
+    """What would work now; empty if nothing would."""
     why: Explanation | None
-    """Why nothing would, if that is so."""
+    """Why nothing would; None if something does."""
 
 
 class Fail(msgspec.Struct, frozen=True):
-    """There will be no grid of it."""
+    """The request ends without a grid."""
 
     lines: tuple[str, ...]
 
 
 AfterQuotes = Short | Hold | Shown | Keep | NotAsQuoted
-"""What a policy says when everybody has spoken."""
+"""What a policy says when every host has given its quote."""
 AfterHolds = Refill | TryLater | Commit | Keep | NotAsQuoted
-"""What it says when hosts have answered that were asked to hold."""
+"""What a policy says when every host that was asked to hold has answered."""
 Gathered = Await | Look | TryLater | NoRoom | Commit | Shown | Keep | NotAsQuoted
-"""What comes of an attempt."""
+"""What may come of an attempt."""
 Paused = Await | Fail
-"""What comes of it that there is no room now."""
+"""What may come of it that there is no room now."""
 Conclusion = Follow | Begin | TryLater | Fail
-"""What comes of what the stewards have."""
+"""What may come of the stewards' answer."""

@@ -5,8 +5,9 @@
        |                                          voiding: the stewards did not decide
        hearing, looking: before it begins, and when a host says that the name is up
 
-When a thing happens is for placing.py and the policies to say. The table says what can follow, and a move that
-is not in it raises: so one place tells what a request can do, and a test that all of it happens. After h11.
+placing.py and the policies say when a thing happens. The table says what can follow it, and any other move
+raises NoSuchMove. So one place tells all that a request can do, and a test tells that all of it happens. The
+idea is h11's.
 """
 
 from enum import StrEnum
@@ -17,9 +18,9 @@ class Stage(StrEnum):
 
     STARTING = "starting"
     HEARING = "hearing"
-    """This peer was started a moment ago: it has yet to hear of the hosts there are."""
+    """This peer was started a moment ago, and has yet to hear of the hosts there are."""
     LOOKING = "looking"
-    """Whether this very order has made a grid already is asked of the stewards."""
+    """The stewards are asked whether this very order has made a grid already."""
     ASKING_SITES = "asking sites"
     QUOTING = "quoting"
     HOLDING = "holding"
@@ -49,7 +50,7 @@ class Happening(StrEnum):
 
 
 class NoSuchMove(Exception):
-    """A request tried what the table does not have; nothing has changed."""
+    """A request tried a move that the table does not have. Nothing has changed."""
 
     def __init__(self, stage: Stage, happening: Happening) -> None:
         super().__init__(f"{stage}: {happening}")
@@ -70,7 +71,7 @@ TRANSITIONS: dict[tuple[Stage, Happening], Stage] = {
     (Stage.HEARING, Happening.QUOTES_REQUESTED): Stage.QUOTING,
     (Stage.HEARING, Happening.ANSWERED): Stage.OVER,
     (Stage.HEARING, Happening.CANCELLED): Stage.OVER,
-    # What follows when the stewards have no grid of this order depends on why they were asked (looking.py).
+    # If the stewards have no grid of this order, what follows depends on why they were asked (looking.py).
     (Stage.LOOKING, Happening.SITES_ASKED): Stage.ASKING_SITES,
     (Stage.LOOKING, Happening.QUOTES_REQUESTED): Stage.QUOTING,
     (Stage.LOOKING, Happening.DECIDED): Stage.BUILDING,
@@ -78,7 +79,7 @@ TRANSITIONS: dict[tuple[Stage, Happening], Stage] = {
     (Stage.LOOKING, Happening.LINED_UP): Stage.QUEUED,
     (Stage.LOOKING, Happening.ANSWERED): Stage.OVER,
     (Stage.LOOKING, Happening.CANCELLED): Stage.OVER,
-    # An attempt: whom there is to ask, what they offer, what they hold.
+    # An attempt: which hosts there are, what they offer, what they hold.
     (Stage.ASKING_SITES, Happening.QUOTES_REQUESTED): Stage.QUOTING,
     (Stage.ASKING_SITES, Happening.ANSWERED): Stage.OVER,
     (Stage.ASKING_SITES, Happening.CANCELLED): Stage.OVER,
@@ -89,7 +90,7 @@ TRANSITIONS: dict[tuple[Stage, Happening], Stage] = {
     (Stage.QUOTING, Happening.LINED_UP): Stage.QUEUED,
     (Stage.QUOTING, Happening.ANSWERED): Stage.OVER,
     (Stage.QUOTING, Happening.CANCELLED): Stage.OVER,
-    # What was refused is asked for elsewhere, in hosts that are known or in more of them.
+    # What was refused is asked for elsewhere, of hosts that have offered or of more of them.
     (Stage.HOLDING, Happening.QUOTES_REQUESTED): Stage.QUOTING,
     (Stage.HOLDING, Happening.HOLDS_REQUESTED): Stage.HOLDING,
     (Stage.HOLDING, Happening.STEWARDS_ASKED): Stage.LOOKING,
@@ -98,7 +99,7 @@ TRANSITIONS: dict[tuple[Stage, Happening], Stage] = {
     (Stage.HOLDING, Happening.LINED_UP): Stage.QUEUED,
     (Stage.HOLDING, Happening.ANSWERED): Stage.OVER,
     (Stage.HOLDING, Happening.CANCELLED): Stage.OVER,
-    # Nothing is asked of anybody but to keep room.
+    # Hosts are asked for nothing except to keep room.
     (Stage.BACKING_OFF, Happening.SITES_ASKED): Stage.ASKING_SITES,
     (Stage.BACKING_OFF, Happening.QUOTES_REQUESTED): Stage.QUOTING,
     (Stage.BACKING_OFF, Happening.ANSWERED): Stage.OVER,
@@ -125,16 +126,16 @@ TRANSITIONS: dict[tuple[Stage, Happening], Stage] = {
     (Stage.BUILDING, Happening.CANCELLED): Stage.BUILDING,
     (Stage.OVER, Happening.CANCELLED): Stage.OVER,
 }
-"""All there is; what ends a request may follow from every stage but the last."""
+"""All moves. What ends a request may happen in every stage but the last."""
 
 RESTING = (Stage.BACKING_OFF, Stage.QUEUED)
-"""Nothing is asked of anybody but to keep room."""
+"""Stages in which hosts are asked for nothing except to keep room."""
 SETTLING = (Stage.COMMITTING, Stage.VOIDING)
-"""What is held is before the stewards: nobody knows yet whether it is a grid."""
+"""Stages in which what is held is before the stewards, so that nobody knows yet whether it is a grid."""
 
 
 def after(stage: Stage, happening: Happening) -> Stage:
-    """The next stage. NoSuchMove if the table has none."""
+    """The stage that follows. Raises NoSuchMove if the table has none."""
     try:
         return TRANSITIONS[stage, happening]
     except KeyError:

@@ -1,4 +1,4 @@
-"""How a refused request waits: for how long it tries, what it has hosts keep for it, and what wakes it."""
+"""How a refused request waits: how long it goes on trying, which room hosts keep for it, and what wakes it."""
 
 from collections.abc import Iterable
 from math import inf
@@ -25,7 +25,7 @@ _REFUSALS_KEPT = 8
 
 
 class Waiting:
-    """Between two attempts of one request."""
+    """One request between two attempts."""
 
     def __init__(
         self,
@@ -37,34 +37,34 @@ class Waiting:
         queueing: Queueing | None,
         now: float,
     ) -> None:
-        """`queueing` says how it waits for room; None: it does not."""
+        """`queueing` says how the request waits for room; None if it does not."""
         self._deployment, self._order = deployment, order
         self._surroundings, self._dice = surroundings, dice
         self.queueing = queueing
         self._claiming = Claiming(request, deployment, now)
         lease = deployment.spec.lease
         self._claims = deployment.commits and not lease.start_s and not lease.before_s
-        """Whether room may be kept for it: it is to begin now, and not only to be held."""
+        """Whether room may be kept for it, because it is to begin now and not only to be held."""
         self._tried_s = now
         self._give_up_s = now + REQUEST_S
         self._refused: tuple[Refusal, ...] = ()
-        """The last few of the attempts before this one."""
+        """The last few refusals of the attempts before this one."""
 
     # -- trying
 
     def tried(self, now: float) -> None:
-        """It tries now. What waits for room is given its time anew."""
+        """The request tries now. One that waits for room gets its time anew."""
         self._tried_s = now
         if self.queueing is not None:
             self._give_up_s = now + REQUEST_S
             self.queueing.forget()
 
     def expired(self, now: float) -> bool:
-        """Whether it has waited for room as long as its order is valid."""
+        """Whether it has waited for room for as long as its order is valid."""
         return self.queueing is not None and now >= self.queueing.until_s
 
     def try_later(self, attempt: Attempt, tries: int, now: float) -> Paused:
-        """After so many tries everything is let go for a moment, unless its time would be over then."""
+        """Lets go for a moment after so many `tries`, or ends the request if its time would be over then."""
         self._refused = (*self._refused, *attempt.refused)[-_REFUSALS_KEPT:]
         pause_s = self._dice.uniform(0.5, 1.5) * BACKOFF_S * tries
         if now + pause_s >= self._give_up_s:
@@ -76,7 +76,7 @@ class Waiting:
         return Await(Happening.LET_GO, (*released, *claims), pause_s, (line, *claimed))
 
     def no_room(self, attempt: Attempt, lines: tuple[str, ...], now: float) -> Paused:
-        """It waits for room, if it is one that may; `lines` say why there is none."""
+        """Lets the request wait for room, or fail if it may not. `lines` say why there is none."""
         if (queueing := self.queueing) is None:
             return Fail(lines)
         released = attempt.release()
@@ -95,8 +95,10 @@ class Waiting:
         return self._claiming.hosts
 
     def _claim(self, attempt: Attempt, now: float) -> tuple[list[Effect], tuple[Once, ...]]:
-        """Has room kept until it tries again, if it was refused for a while; says so the first time. Nothing
-        may be held."""
+        """Has room kept until it tries again, if it was refused for a while. The first time the story says so.
+
+        Nothing may be held.
+        """
         if self._order is None or not self._claims:
             return [], ()
         if self.queueing is not None and not self.queueing.first:
@@ -110,39 +112,39 @@ class Waiting:
         return self._claiming.claim(self._order, wanted, now), told
 
     def renew(self, now: float) -> list[Effect]:
-        """Says again what it claims."""
+        """Renews its claims."""
         return [] if self._order is None else self._claiming.renew(self._order, now)
 
     @property
     def renew_s(self) -> float:
-        """When to say it again."""
+        """When to renew them, Unix seconds."""
         return self._claiming.renew_s if self._order is not None else inf
 
     def kept(self, sender: PeerId, message: RoomKept, now: float) -> float:
-        """A host tells for how much of what is claimed there it has room: when to try then."""
+        """A host tells for how much of the claims there it has room. Answers when to try, Unix seconds."""
         if message.order != self._deployment.order:
             return inf
         self._claiming.heard(sender, message)
         return max(now, self._tried_s + CLAIM_TRY_S) if self._claiming.enough else inf
 
     def end(self, carriers: Iterable[PeerId] = ()) -> list[Effect]:
-        """Lets go of all that is claimed; hosts that carry its grid know."""
+        """Lets go of all claims. The `carriers` of its grid are not told, because they know."""
         return self._claiming.end(self._order, carriers)
 
     # -- best effort
 
     def woken(self, now: float, here: bool) -> None:
-        """Some host tells of more room than before; or this one has other room."""
+        """Some host tells of more room than before, or this one has other room (`here`)."""
         if self.queueing is not None:
             self.queueing.woken(self._tried_s, now, here)
 
     def line_up(self, first: bool) -> None:
-        """Whether it is now the oldest of its owner that waits here."""
+        """Says whether it is now the oldest request of its owner that waits here."""
         if self.queueing is not None:
             self.queueing.line_up(first, self._tried_s)
 
     def again(self, attempt: Attempt, due_s: float, now: float) -> bool:
-        """Whether it tries now: at `due_s` in any case, sooner if what it was told is a reason to."""
+        """Whether it tries now: at `due_s` in any case, and sooner if what it was told is a reason to."""
         queueing = self.queueing
         if queueing is not None and queueing.looks(now):
             if queueing.anyway or self._possible(attempt):
@@ -151,11 +153,11 @@ class Waiting:
         return now >= due_s
 
     def next_look(self) -> Deadline | None:
-        """When to see to that."""
+        """When to look at what it was told; None if nothing was."""
         return self.queueing.next_look() if self.queueing is not None else None
 
     def _possible(self, attempt: Attempt) -> bool:
-        """Whether what hosts tell everybody, and what they keep for this one, may be enough."""
+        """Whether what hosts tell everybody, and what they keep for this request, may be enough."""
         if self._surroundings.partly():
             return True
         offers = [c.told or attempt.offer(c.peer) for c in self._surroundings.candidates()]
