@@ -1,8 +1,8 @@
-"""Where peers are found, on disk: so that a peer finds back into the overlay after any absence.
+"""Where peers are found, on disk, so that a peer finds its way back into the overlay after any absence.
 
-Two things are kept: the passive view (the best to begin with) and an address for each peer ever believed
-alive, up to ADDRESSES, so that the memory of no split is lost. Both are written in batches, a moment late:
-what a power cut takes is learnt again, and a hundred newcomers are one write.
+Two things are kept: the passive view, which is the best to begin with, and an address for each peer that was
+ever believed alive, up to ADDRESSES, so that halves of a split still know each other. Both are written in
+batches, a moment late. What a power cut takes is learnt again, and a hundred newcomers are one write.
 """
 
 from protocol.membership.membership import Membership
@@ -19,7 +19,7 @@ Rows = dict[str, dict[str, bytes]]
 
 
 def saved(rows: Rows) -> tuple[Contact, ...]:
-    """Contacts on disk, from the whole store."""
+    """The contacts on disk. `rows` is the whole store, by table."""
     return tuple(
         Contact(PeerId(peer), "", address.decode())
         for peer, address in sorted(rows.get(TABLE, {}).items())
@@ -27,13 +27,13 @@ def saved(rows: Rows) -> tuple[Contact, ...]:
 
 
 def known_contacts(joins: tuple[Contact, ...], rows: Rows) -> tuple[Contact, ...]:
-    """Whom to join through: those that are configured, then those on disk."""
+    """The contacts to join through: those that are configured, then those on disk."""
     told = [join.peer for join in joins]
     return joins + tuple(contact for contact in saved(rows) if contact.peer not in told)
 
 
 class Addresses:
-    """What is on disk, and what is about to be."""
+    """The addresses on disk, and those that are about to be written."""
 
     def __init__(self, membership: Membership, rows: Rows, now: float) -> None:
         self._view = membership.view
@@ -46,13 +46,13 @@ class Addresses:
             self._view.passive.load(self._passive)
 
     def alive(self, known: Known, now: float) -> None:
-        """A peer is believed alive there."""
+        """A peer is believed alive at that address."""
         if known.address and self._saved.get(known.peer) != known.address:
             self._fresh[known.peer] = known.address
             self._save_s = self._save_s or now + ADDRESSES_SAVED_AFTER_S
 
     def forget(self, peer: PeerId) -> list[Effect]:
-        """That peer is no member any more."""
+        """The peer is no member any more."""
         self._fresh.pop(peer, None)
         if self._saved.pop(peer, None) is None:
             return []

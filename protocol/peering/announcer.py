@@ -1,7 +1,7 @@
 """What this peer says of itself: that it is there, where, in which incarnation, and that it leaves.
 
-The incarnation is on disk before it is said. It rises at every start, to refute a suspicion, and when
-others remember a greater one (the store was lost); nobody else can drive it up.
+The incarnation is on disk before it is said. It rises at every start, to refute a suspicion, with a new
+certificate, and when others remember a greater one (the store was lost). Nobody else can drive it up.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ _NEVER = float("inf")
 
 
 def next_incarnation(rows: dict[str, dict[str, bytes]]) -> int:
-    """The incarnation of the life that begins now, from the whole store."""
+    """The incarnation of the life that begins now. `rows` is the whole store, by table."""
     return int.from_bytes(rows.get(TABLE, {}).get(_INCARNATION, b""), "big") + 1
 
 
@@ -43,32 +43,37 @@ class Announcer:
         whereabouts: Callable[[], Whereabouts],
         now: float,
     ) -> None:
-        """`whereabouts` is asked whenever a presence is made."""
+        """`whereabouts` answers how this peer is reached; it is asked whenever a presence is made."""
         self._identity, self._broadcast, self._whereabouts = identity, broadcast, whereabouts
         self._said: Whereabouts | None = None
         self._look_s = _NEVER
         self._again_s = now + PRESENCE_EVERY_S
 
     def begin(self, now: float) -> list[Effect]:
-        """A life begins."""
+        """Begins a life: publishes the first presence."""
         return self._raise(self._broadcast.incarnation, now)
 
     def renew(self, identity: Identity, now: float) -> list[Effect]:
-        """This peer has another certificate. A new life as well: who holds the old one ended is to believe this
-        peer at once."""
+        """This peer has another certificate. Answers the write and the presence.
+
+        A new incarnation begins too, so that a peer that believes the old certificate ended believes this one
+        at once.
+        """
         self._identity = identity
         return self._raise(self._broadcast.incarnation + 1, now)
 
     def refute(self, incarnation: int, now: float) -> list[Effect]:
-        """Somebody suspects this peer in that incarnation."""
-        # A greater one is nobody's to claim but this peer's: a presence says so, signed by it.
+        """Somebody suspects this peer in that incarnation. It answers with a new one."""
+        # Only this peer can claim a greater one, in a presence that it signed.
         if incarnation != self._broadcast.incarnation:
             return []
         alive = Note("peer.refuted", self._identity.name, "I am alive")
         return [*self._raise(incarnation + 1, now), alive]
 
     def stray(self, record: Record, now: float) -> list[Effect]:
-        """An earlier life of this peer said it. A presence: be newer. Else: take it back."""
+        """A record of an earlier life of this peer. If it is a presence this life becomes newer, else it is
+        taken back.
+        """
         if record.kind != PRESENCE:
             kind, name, scope = record.kind, record.name, record.scope
             self._broadcast.publish(kind, name, b"", SUSPICION_TTL_S, now, scope)
@@ -78,7 +83,7 @@ class Announcer:
         return self._raise(record.incarnation + 1, now)
 
     def tick(self, now: float) -> None:
-        """A presence lives for a day and is said again four times."""
+        """Publishes the presence again when that is due. It lives for a day and is said again four times."""
         if now >= self._look_s:
             self._look_s = _NEVER
             if self._said is not None and _differ(self._said, self._whereabouts()):
@@ -87,7 +92,7 @@ class Announcer:
             self._publish(now)
 
     def look_again(self, now: float) -> None:
-        """How this peer is reached, or through whom, may have changed."""
+        """How this peer is reached, or through which relays, may have changed."""
         self._look_s = min(self._look_s, now + REACH_AT_MOST_EVERY_S)
 
     def next_deadline(self) -> Deadline:
@@ -100,7 +105,7 @@ class Announcer:
         return Hello(self._held(now), speaks.oldest, speaks.newest)
 
     def leave(self, neighbours: list[PeerId], now: float) -> list[Effect]:
-        """The last presence goes to every neighbour: there will be no time to announce it and be asked."""
+        """Sends the last presence to every neighbour: there is no time to announce it and be asked for it."""
         self._publish(now, left=True)
         last = Gossip((self._held(now),))
         return [Send(peer, word) for peer in neighbours for word in (last, Goodbye())]

@@ -1,8 +1,8 @@
-"""Who belongs, and until when: revocations, certificates that end, and this peer's own.
+"""Which peers are members, and until when: revocations, certificates that end, and this peer's own.
 
-A peer whose certificate was revoked or has ended is *expelled*: its connections are closed, what it said is
-dropped, and it is believed again only with a presence that shows another certificate. Everybody does so by
-the same rule when they hear of it or when the time comes, so directories stay equal.
+A peer whose certificate was revoked or has ended is *expelled*. Its connections are closed, what it said is
+dropped, and it is believed again only with a presence that shows another certificate. Every peer does so by the
+same rule, when it hears of the revocation or when the time comes, so directories stay equal.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Certificates:
         self.saved: list[SignedRecord] = []
         """Revocations from the disk, to be put into the directory at the start."""
         self._first_end_s = _FOREVER_S
-        """When the first of others' certificates ends, or sooner: it may have been renewed since."""
+        """When the first certificate of another peer ends, or sooner: it may have been renewed since."""
         self._began_s, self.ends_s = _validity(identity.chain)
         self._warn_s = self._first_warning_s(now)
         for _, row in sorted(rows.items()):
@@ -42,38 +42,38 @@ class Certificates:
     # -- what is believed
 
     def shown(self, signed: SignedRecord, now: float) -> tuple[Record, Known]:
-        """Who a Hello's presence speaks of. Untrusted says why it is not believed."""
+        """The presence in a Hello, and the peer it speaks of. Raises Untrusted if it is not believed."""
         identity = self._identity
         return check_presence(
             signed, identity.federation, now, identity.verifier, revoked=self.revocations
         )
 
     def known(self, record: Record, now: float) -> Known:
-        """Who a presence (its signature checked) speaks of. Untrusted."""
+        """The peer that a presence, its signature checked, speaks of. Raises Untrusted."""
         identity = self._identity
         return read_presence(
             record, identity.federation, now, identity.verifier, revoked=self.revocations
         )
 
     def revocation(self, record: Record) -> Revocation:
-        """What a revocation (its signature checked) revokes. Untrusted."""
+        """What a revocation, its signature checked, revokes. Raises Untrusted."""
         return read_revocation(record, self._identity.federation, self._identity.verifier)
 
     def revoke(self, record: Record, signed: SignedRecord) -> list[Effect]:
-        """Believes it from now on; nothing if it is known. Untrusted."""
+        """Believes a revocation from now on. No effects if it is known already. Raises Untrusted."""
         revocation = self.revocation(record)
         if not self.revocations.add(revocation):
             return []
-        # Not on disk, it is learnt again from any neighbour at the first comparison.
+        # If it cannot be written, it is learnt again from any neighbour at the first comparison.
         kept = Persist((Row(TABLE, record.name, encode(signed)),), Untidied())
         return [kept, Note("certificate.revoked", revocation.what, _why(revocation))]
 
     def met(self, known: Known) -> None:
-        """Remembers when that peer's certificate ends."""
+        """Remembers when the peer's certificate ends."""
         self._first_end_s = min(self._first_end_s, known.expires_s)
 
     def pop_ended(self, now: float, known: Mapping[PeerId, Known]) -> list[PeerId]:
-        """Of the peers known, those whose newest certificate has ended."""
+        """The peers, of those known, whose newest certificate has ended. Each is named once."""
         if now < self._first_end_s:
             return []
         lasting_s = [peer.expires_s for peer in known.values() if peer.expires_s > now]
@@ -88,7 +88,7 @@ class Certificates:
         return self._identity
 
     def renew(self, chain: Chain, now: float) -> Note:
-        """Takes up another certificate, if it is this peer's and valid; the note says what became of it."""
+        """Takes up another certificate, if it is this peer's and valid. The note says what became of it."""
         try:
             self._identity = self._renewed(chain, now)
         except Untrusted as error:
@@ -99,7 +99,7 @@ class Certificates:
         return Note("certificate.renewed", self._identity.name, f"it ends in {ends}")
 
     def tick(self, now: float) -> list[Effect]:
-        """Warns of this peer's own certificate; forgets revocations of certificates that have ended."""
+        """Warns that this peer's own certificate ends, and forgets revocations of certificates that have."""
         effects: list[Effect] = []
         over = self.revocations.forget_ended(now)
         if over:
@@ -111,7 +111,7 @@ class Certificates:
         return effects
 
     def next_deadline(self) -> Deadline:
-        """When a certificate ends, or is to be warned of."""
+        """When a certificate ends, or this peer is to warn of its own."""
         return Deadline(min(self._first_end_s, self._warn_s), "certificate")
 
     # -- parts
@@ -157,7 +157,7 @@ class Certificates:
 
 
 def _validity(chain: Chain) -> tuple[float, float]:
-    """From when to when all of a chain is valid."""
+    """From when to when all certificates of a chain are valid, Unix seconds."""
     certificates = [read_certificate(signed) for signed in chain]
     return (
         max(certificate.not_before_s for certificate in certificates),

@@ -1,5 +1,5 @@
-"""What the relay's room must know of connections and presences, read from membership; and where this peer is,
-as others are told."""
+"""What relay/ must know of connections and presences, read from membership, and how others are told to reach
+this peer."""
 
 from protocol.membership.liveness import Health
 from protocol.membership.membership import Membership
@@ -10,21 +10,21 @@ from protocol.terms.ids import PeerId
 from protocol.terms.reach import VIA_MOST, Reach
 
 Whereabouts = tuple[Reach, tuple[PeerId, ...]]
-"""How a peer is reached, and through whom."""
+"""How a peer is reached, and through which peers."""
 
 
 class NearPeers:
-    """The relay's `Around`."""
+    """The peers around this one, as the relay sees them (`Around` in relay/)."""
 
     def __init__(self, membership: Membership) -> None:
         self._membership, self._links = membership, membership.links
 
     def direct(self) -> list[PeerId]:
-        """Peers with an introduced connection of their own."""
+        """Peers with a connection of their own that have introduced themselves."""
         return self._links.directs()
 
     def is_direct(self, peer: PeerId) -> bool:
-        """Whether that one has."""
+        """Whether that peer has one."""
         return self._links.direct(peer)
 
     def is_dialled(self, peer: PeerId) -> bool:
@@ -32,7 +32,7 @@ class NearPeers:
         return self._links.dialled(peer)
 
     def told(self, peer: PeerId) -> Locator | None:
-        """What a live peer says of where it is."""
+        """Where a live peer says it is; None if the peer is not known to live."""
         known = self._membership.known.get(peer)
         health = self._membership.liveness.health(peer)
         if known is None or health not in (Health.ALIVE, Health.SUSPECT):
@@ -41,12 +41,12 @@ class NearPeers:
         return Locator(known.site, known.address, known.reach, known.via, suspect)
 
     def call(self, peer: PeerId, now: float) -> list[Effect]:
-        """A connection for a moment."""
+        """Makes a connection for a moment."""
         address = self._membership.address(peer)
         return self._links.reach(peer, address, now, direct=True) if address else []
 
     def whereabouts(self, reach: Reach) -> Whereabouts:
-        """For the presence of a peer that is reached so: if not by all, through whom."""
+        """What the presence says of a peer that is reached so: if not by all, then through which peers."""
         if reach is Reach.PUBLIC:
             return reach, ()
         near = [p for p in self._membership.view.neighbours if self._links.direct(p)]

@@ -1,8 +1,8 @@
 """News: a line of text for everybody, as `overlayctl tell` gives it (Serf's user event).
 
-It is a record like any other: signed by the host where it was given, spread by the tree, brought by the
-comparison to whoever missed it, and told to the people of each host once. A writer has SLOTS names that it
-uses in turn, so that however much it tells, only the last few are kept.
+It is a record like any other: signed by the host where it was given, spread by the tree, and brought by
+comparison to peers that missed it. The people of each host are told once. A writer has SLOTS names that it
+uses in turn, so that only its last few lines are kept, however much it tells.
 """
 
 import msgspec
@@ -19,13 +19,13 @@ MAX_TEXT_CHARACTERS = 1024
 
 
 class News(msgspec.Struct, frozen=True):
-    """Body of the record of kind `news`."""
+    """The body of a record of kind `news`."""
 
     text: str
 
 
 def problem(text: str) -> str:
-    """What is wrong with a line; empty if nothing."""
+    """What is wrong with a line, for people; empty if nothing is."""
     if not text.strip():
         return "there is nothing to tell"
     if len(text) > MAX_TEXT_CHARACTERS:
@@ -36,14 +36,14 @@ def problem(text: str) -> str:
 
 
 class Crier:
-    """Tells this host's news, and says others'."""
+    """Tells this host's news to all, and other hosts' news to the people here."""
 
     def __init__(self, host: str, broadcast: Broadcast) -> None:
         self._host, self._broadcast = host, broadcast
         self._told = 0
 
     def tell(self, text: str, now: float) -> list[Effect]:
-        """Publishes a line; one with a problem is dropped (faces say so before)."""
+        """Publishes a line. One with a problem is dropped; faces say so before."""
         if problem(text):
             return []
         slot = str(self._told % NEWS_SLOTS)
@@ -52,6 +52,9 @@ class Crier:
         return [Note("news", self._host, text)]
 
     def heard(self, record: Record, author: str) -> list[Effect]:
-        """Another host's news. Malformed. A line that a face would not have taken is not repeated."""
+        """Tells another host's news to people. Raises Malformed if the body is none.
+
+        A line that a face would not have taken is not repeated.
+        """
         news = decode(record.body, News)
         return [] if problem(news.text) else [Note("news", author, news.text)]

@@ -1,8 +1,8 @@
 """This peer as a member of the overlay: membership, broadcast, and what it says of itself, wired together.
 
-Rooms answer effects (for the world) and outcomes (for other rooms); this file carries outcomes to where they
-belong. Records that are not about the overlay itself are answered as news, for the half of the node that
-works with them.
+Rooms answer effects (for the world) and outcomes (for other rooms). This file carries outcomes to where they
+belong. Records that are not about the overlay itself are answered as news, for the half of the node that works
+with them.
 """
 
 from collections.abc import Callable, Mapping
@@ -68,7 +68,7 @@ Answer = tuple[list[Effect], list[News]]
 
 
 class Overlay:
-    """Everything but the work: who is there, and what everybody knows."""
+    """All of a peer except its work: who is there, and what everybody knows."""
 
     def __init__(
         self,
@@ -80,8 +80,10 @@ class Overlay:
         dice: Dice,
         now: float,
     ) -> None:
-        """`whereabouts` says how this peer is reached, `families` against whose allowance each message counts;
-        `rows` is the whole store, by table."""
+        """`whereabouts` answers how this peer is reached, `rows` is the whole store, by table.
+
+        `families` says for each type of message against which allowance it counts.
+        """
         self.me, self._families = identity.peer, families
         self.membership = membership
         self.addresses = Addresses(self.membership, rows, now)
@@ -95,12 +97,12 @@ class Overlay:
         self.versions = Versions(identity.speaks)
         self._now = now
         self._believed: tuple[Record, Known] | None = None
-        """The presence looked at last: it is not checked twice."""
+        """The presence that was looked at last, so that it is not checked twice."""
         self._presences: dict[KeyId, SignedRecord] = {}
-        """Of guests: what goes before their records."""
+        """Presences of peers of other sites, which are sent before their records."""
         self._outcomes: list[MembershipOutcome] = []
         self.changes = 0
-        """Rises with whatever may have changed whom this peer knows or believes, and so when it is due."""
+        """Rises whenever the peers that this one knows or believes may be others, and so what is due."""
 
     @property
     def identity(self) -> Identity:
@@ -108,7 +110,7 @@ class Overlay:
         return self.certificates.identity
 
     def begin(self, now: float) -> Answer:
-        """A life begins."""
+        """Begins a life: takes in what is on disk, and publishes a presence."""
         effects = self.announcer.begin(now)
         news: list[News] = []
         for revocation in self.certificates.saved:
@@ -132,7 +134,7 @@ class Overlay:
         return self.follow(self.membership.disconnected(peer, now), now)
 
     def garbled(self, peer: PeerId, reason: str, now: float) -> list[Effect]:
-        """Bytes that are no message."""
+        """A peer sent bytes that are no message."""
         if reason == MalformedReason.UNKNOWN_TYPE and self.versions.is_newer(peer):
             self.quarantines.count(f"newer-{reason}")
             return []
@@ -156,7 +158,7 @@ class Overlay:
         return []
 
     def heard(self, sender: PeerId, message: msgspec.Struct, now: float) -> list[Effect]:
-        """Anything from an introduced peer but its Hello."""
+        """A message, other than a Hello, came from a peer that has introduced itself."""
         errand = not isinstance(message, Ping | Pong)
         outcomes = self.membership.heard(sender, errand, now)
         return self.follow(outcomes, now) if outcomes else []
@@ -201,7 +203,7 @@ class Overlay:
         return effects + more, news
 
     def tick(self, now: float) -> Answer:
-        """What is due, but for broadcast."""
+        """Does what is due, except of broadcast."""
         effects, outcomes = self.membership.tick(now)
         effects += self.follow(outcomes, now)
         self.announcer.tick(now)
@@ -213,7 +215,7 @@ class Overlay:
         return effects + self.quarantines.tick(now) + self.addresses.tick(now), news
 
     def spread_due(self, now: float) -> Answer:
-        """What is due of broadcast."""
+        """Does what is due of broadcast."""
         effects, told = self.broadcast.tick(now)
         if not told:
             return effects, []
@@ -221,11 +223,11 @@ class Overlay:
         return effects + more, news
 
     def late(self, late_s: float, now: float) -> list[Effect]:
-        """A deadline was handled that much too late."""
+        """A deadline was handled `late_s` seconds too late."""
         return self.follow(self.membership.late(late_s, now), now)
 
     def next_deadline(self) -> Deadline | None:
-        """When to tick, but for broadcast, which is asked by itself."""
+        """When to tick, leaving out broadcast, which is asked by itself."""
         return earliest(
             self.membership.next_deadline(),
             self.announcer.next_deadline(),
@@ -243,7 +245,7 @@ class Overlay:
     # -- Members, for broadcast
 
     def admits(self, record: Record) -> bool:
-        """Members' records are kept; a presence makes its owner one; a revocation needs no member."""
+        """Whether a record is kept: it is a member's, or a believed presence, or a believed revocation."""
         if record.kind == PRESENCE:
             return self._presence(record) is not None
         if record.kind != REVOCATION:
@@ -256,7 +258,7 @@ class Overlay:
         return True
 
     def met(self, presence: Record, signed: SignedRecord) -> None:
-        """A presence of another site, where only that site keeps it."""
+        """A presence came from another site, in whose directory alone it is kept."""
         known = self._presence(presence)
         if known is None:
             return
@@ -269,21 +271,21 @@ class Overlay:
             self._presences = {o: s for o, s in self._presences.items() if PeerId(o) in there}
 
     def site(self, peer: KeyId | PeerId) -> str:
-        """Where a known peer is."""
+        """The site of a known peer; empty if it is not known."""
         if peer == self.me:
             return self.identity.site
         known = self.membership.known.get(PeerId(peer))
         return known.site if known is not None else ""
 
     def presence(self, owner: KeyId) -> SignedRecord | None:
-        """What says who a peer is."""
+        """The record that says who a peer is; None if there is none."""
         held = self.broadcast.directory.get(owner, PRESENCE)
         return held.signed if held is not None else self._presences.get(owner)
 
     # -- wiring
 
     def follow(self, outcomes: list[MembershipOutcome], now: float) -> list[Effect]:
-        """What membership asked of other rooms."""
+        """Carries out what membership asked of other rooms."""
         self.changes += 1
         effects: list[Effect] = []
         for outcome in outcomes:
@@ -318,7 +320,7 @@ class Overlay:
         return [Note(kind, known.name, changed.why)]
 
     def _learn(self, told: list[Outcome], now: float) -> Answer:
-        """News from the directory."""
+        """Takes in news from the directory. What is not about the overlay is answered."""
         effects: list[Effect] = []
         news: list[News] = []
         for item in told:
@@ -363,7 +365,7 @@ class Overlay:
         return effects
 
     def _suspicion(self, record: Record, now: float) -> list[Effect]:
-        """Somebody's suspicion; without a body it is taken back. Malformed."""
+        """A suspicion, which is taken back if it has no body. Raises Malformed."""
         accused = PeerId(record.name)
         suspicion = decode(record.body, Suspicion) if record.body else Suspicion(accused, -1)
         if suspicion.accused != accused:
@@ -372,7 +374,7 @@ class Overlay:
         return self.follow(self.membership.suspected(owner, suspicion, now), now)
 
     def _presence(self, record: Record) -> Known | None:
-        """Who a presence speaks of, if it is believed."""
+        """The peer that a presence speaks of; None if it is not believed, which is counted."""
         if self._believed is not None and self._believed[0] is record:
             return self._believed[1]
         try:
@@ -386,29 +388,29 @@ class Overlay:
         self._believed = (record, known)
         return known
 
-    # -- belonging
+    # -- certificates
 
     def revoking(self, signed: SignedRecord, now: float) -> Answer:
-        """A revocation from a person here, or from the disk."""
+        """A revocation came from a person here, or from the disk."""
         self._now = now
         effects, told = self.broadcast.take(self.me, signed, now)
         more, news = self._learn(told, now)
         return effects + more, news
 
     def renewed(self, chain: Chain, now: float) -> list[Effect]:
-        """Another certificate of this peer's own."""
+        """This peer has another certificate."""
         before, note = self.identity, self.certificates.renew(chain, now)
         if self.identity is before:
             return [note]
         return [*self.announcer.renew(self.identity, now), note]
 
     def _met(self, known: Known, now: float) -> list[Effect]:
-        """A believed presence of another peer."""
+        """A presence of another peer is believed."""
         self.certificates.met(known)
         return self.follow(self.membership.present(known, now), now)
 
     def _revoked(self, record: Record, now: float) -> Answer:
-        """An admitted revocation: a peer that shows what it revokes is out. Untrusted."""
+        """A revocation is believed: peers that showed what it revokes are out. Raises Untrusted."""
         held = self.broadcast.directory.get(*record.key)
         effects = self.certificates.revoke(record, held.signed) if held is not None else []
         news: list[News] = []
@@ -433,7 +435,7 @@ class Overlay:
     # -- faults
 
     def blame(self, peer: PeerId, reason: str, now: float, detail: str = "") -> list[Effect]:
-        """A peer broke a rule: counted, and beyond patience it is not listened to for a while."""
+        """A peer broke a rule. That is counted, and beyond PATIENCE it is not listened to for a while."""
         self.quarantines.count(reason)
         if not self.quarantines.lower(peer, now):
             return []
@@ -443,7 +445,7 @@ class Overlay:
         return [*self._hang_up(peer, f"too many faults, the last: {why}", now), *told]
 
     def _refuse(self, sender: PeerId, reason: str, why: str, now: float) -> list[Effect]:
-        """A Hello that is not good enough."""
+        """Refuses a peer whose Hello is not good enough."""
         self.quarantines.count(f"hello-{reason}")
         return [*self._hang_up(sender, why, now), Note("peer.refused", sender, why)]
 

@@ -1,12 +1,13 @@
-"""What peers did wrong, how much they may say, and who is not listened to for a while.
+"""What peers did wrong, how much they may say, and which of them are not listened to for a while.
 
-Three steps, each with a bound. A message beyond its family's allowance is dropped and counted: a token bucket
-for each (peer, family), refilled with time (ALLOWANCES in terms/limits.py has each with its reason). Every
-fault, of whatever kind, lowers the peer's standing; PATIENCE of them within a minute, and its connections are
-closed and refused for QUARANTINE_S, twice as long each further time up to QUARANTINE_MOST_S.
+There are three steps, each with a bound. A message beyond the allowance of its family is dropped and counted:
+each (peer, family) has a token bucket, refilled with time (ALLOWANCES in terms/limits.py has each with its
+reason). Every fault, of whatever kind, counts against the peer. After PATIENCE of them within a minute its
+connections are closed and refused for QUARANTINE_S, twice as long each further time, up to QUARANTINE_MOST_S.
 
-A quarantine is this peer's own: it tells nobody, since a liar could have others shut out that way. The peer's
-records go on arriving through others. It ends by time; who behaves for QUARANTINE_FORGIVEN_S begins anew.
+A quarantine is this peer's own. It tells nobody, since a liar could have others shut out that way. The peer's
+records go on arriving through others. A quarantine ends by time, and a peer that behaves for
+QUARANTINE_FORGIVEN_S begins anew.
 """
 
 from protocol.terms.effects import Deadline, Effect, Note, Quarantine
@@ -31,17 +32,17 @@ class _Watched:
 
     def __init__(self) -> None:
         self.buckets: dict[str, tuple[float, float]] = {}
-        """By family: what was left, and when that was."""
+        """For each family, what was left in its bucket, and when that was."""
         self.since_s = 0.0
         self.faults = 0
         self.in_all = 0
         self.times = 0
-        """Quarantines in a row."""
+        """How many quarantines it had in a row."""
         self.until_s = 0.0
 
 
 class Quarantines:
-    """Counters for everyone, and a bounded memory of each peer."""
+    """Counters for all peers together, and a bounded memory of each peer."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -51,20 +52,20 @@ class Quarantines:
     # -- counting
 
     def count(self, reason: str) -> None:
-        """One more of that. Beyond a bound of reasons, new ones are counted together."""
+        """Counts one more fault with that reason. If there are too many reasons, new ones share a counter."""
         if reason not in self.counts and len(self.counts) >= REASONS_COUNTED:
             reason = "other"
         self.counts[reason] = self.counts.get(reason, 0) + 1
 
     def faults(self, peer: PeerId) -> int:
-        """Of one peer, so far as it is remembered."""
+        """How many faults of one peer are remembered."""
         watched = self._peers.get(peer)
         return watched.in_all if watched is not None else 0
 
     # -- judging
 
     def fault(self, peer: PeerId, family: str, size_bytes: int, now: float) -> str:
-        """Whether a message is too large or one too many of its family: why, empty if it is neither."""
+        """Why a message is refused: it is too large, or one too many of its family. Empty if it is neither."""
         allowance = ALLOWANCES.get(family) or ALLOWANCES[""]
         if size_bytes > allowance.frame_bytes:
             return f"oversized-{family}"
@@ -78,7 +79,7 @@ class Quarantines:
         return ""
 
     def lower(self, peer: PeerId, now: float) -> bool:
-        """One more fault of that peer; True if it is quarantined for it."""
+        """Counts one more fault of that peer. True if it is quarantined for it."""
         watched = self._watch(peer)
         watched.in_all += 1
         if peer in self._quarantined:
@@ -100,15 +101,15 @@ class Quarantines:
 
     @property
     def quarantined(self) -> tuple[PeerId, ...]:
-        """Who is refused now."""
+        """The peers that are refused now."""
         return tuple(self._quarantined)
 
     def left_s(self, peer: PeerId, now: float) -> float:
-        """How long a peer is still refused; 0 if it is not."""
+        """How many seconds a peer is still refused; 0 if it is not."""
         return max(0.0, self._quarantined.get(peer, now) - now)
 
     def verdict(self, peer: PeerId, name: str, why: str, now: float) -> list[Effect]:
-        """What follows from a quarantine that begins."""
+        """What follows from a quarantine that begins: connections are closed, and people are told."""
         lasts = format_duration(self.left_s(peer, now))
         return [
             Quarantine(self.quarantined),
@@ -116,7 +117,7 @@ class Quarantines:
         ]
 
     def tick(self, now: float) -> list[Effect]:
-        """Ends quarantines."""
+        """Ends quarantines whose time is over."""
         over = [peer for peer, until_s in self._quarantined.items() if until_s <= now]
         if not over:
             return []
@@ -132,13 +133,13 @@ class Quarantines:
         return Deadline(min(self._quarantined.values()), "quarantine")
 
     def check(self) -> None:
-        """Everything is bounded. Called after every step of a simulation, so it looks at sizes only."""
+        """All memory is bounded. It is called after every step of a simulation, so it looks at sizes only."""
         assert len(self._peers) <= PEERS_WATCHED
         assert len(self._quarantined) <= PEERS_WATCHED
         assert len(self.counts) <= REASONS_COUNTED + 1
 
     def _watch(self, peer: PeerId) -> _Watched:
-        """The memory of that peer. When it is full, the peer met first that is in no quarantine goes."""
+        """The memory of that peer. If there is too much, the oldest of a peer in no quarantine is dropped."""
         watched = self._peers.get(peer)
         if watched is None:
             if len(self._peers) >= PEERS_WATCHED:

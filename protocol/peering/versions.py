@@ -1,7 +1,7 @@
-"""Which version of the protocol each peer is spoken to in (wire/versions.py has the rule).
+"""The version of the protocol in which each peer is spoken to (wire/versions.py has the rule).
 
-Almost always the first one, so only the others are remembered. What is known of a peer here came in its
-Hello, and is forgotten with the connection: it may come back as another build.
+That is almost always the first one, so only others are remembered. What is known of a peer here came in its
+Hello. It is forgotten with the connection, because the peer may come back as another build.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from protocol.wire.versions import GREETING, Span, agreed
 
 
 class Versions:
-    """What this peer speaks, and what the others do."""
+    """The versions that this peer speaks, and those agreed with others."""
 
     def __init__(self, mine: Span) -> None:
         self.mine = mine
@@ -23,7 +23,7 @@ class Versions:
         self._newer: dict[PeerId, None] = {}
 
     def met(self, peer: PeerId, hello: Hello) -> str:
-        """Takes in what a Hello says; why there is nothing to be said to each other, empty if there is."""
+        """Takes in what a Hello says. Answers why the two have no version in common; empty if they have."""
         theirs = Span(hello.oldest, hello.newest)
         version = agreed(self.mine, theirs)
         if version is None:
@@ -37,20 +37,20 @@ class Versions:
         return ""
 
     def forget(self, peer: PeerId) -> None:
-        """Its connection is gone."""
+        """The connection with that peer is gone."""
         self._agreed.pop(peer, None)
         self._newer.pop(peer, None)
 
     def version(self, peer: PeerId) -> int:
-        """What was agreed with that peer."""
+        """The version that was agreed with that peer."""
         return self._agreed.get(peer, GREETING)
 
     def is_newer(self, peer: PeerId) -> bool:
-        """Whether that peer speaks a version this one has never heard of."""
+        """Whether that peer speaks a version that this one has never heard of."""
         return peer in self._newer
 
     def spoken(self, effects: Iterable[Effect]) -> list[Effect]:
-        """The same, each Send in its receiver's version."""
+        """The same effects, with each Send in its receiver's version."""
         if not self._agreed:
             return list(effects)
         return [
