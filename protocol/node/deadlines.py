@@ -1,11 +1,11 @@
 """When a peer wants to be woken, without asking every room after every event.
 
-Most of what happens to a peer is upkeep: news, pings, comparisons. None of it makes anything due sooner but
-what broadcast says, so asking membership, relay, registers, host and requests for their deadlines each time
-would be most of a step. Two answers are kept instead, one of the upkeep and one of the work, and asked for
-again when something happened that may have changed them. Broadcast is always asked.
+Most of what happens to a peer is upkeep: news, pings, comparisons. None of it makes anything due sooner,
+except in broadcast. To ask membership, relay, registers, host and requests for their deadlines each time
+would be most of a step. So two answers are kept, one of the upkeep and one of the work, and asked for again
+when something happened that may have changed them. Broadcast is always asked.
 
-A kept answer may be too early (a peer that is woken too early finds nothing due and asks again), never too
+A kept answer may be too early: a peer that is woken too early finds nothing due and asks again. It is never too
 late: `check` compares it with a fresh one.
 """
 
@@ -24,14 +24,14 @@ from protocol.requesting.requester import Requester
 from protocol.terms.effects import Deadline, Effect, Note, Send, earliest
 
 _QUIET = frozenset((Ping, Pong, *get_args(BroadcastMessage)))
-"""Messages after which no upkeep is due sooner than before, unless they changed what is believed of others
-(`Overlay.changes`)."""
+"""Messages after which no upkeep is due sooner than before, unless they changed what this peer believes of
+others (`Overlay.changes`)."""
 _SAID = frozenset((Send, Note))
-"""Effects of which the same is true, if they went out as they were: no connection was made for them."""
+"""Effects for which the same is true, if they went out as they were: no connection was made for them."""
 
 
 class Deadlines:
-    """Of one node. It reads the rooms and changes none."""
+    """The deadlines of one node. It reads the rooms and changes none."""
 
     def __init__(
         self,
@@ -59,8 +59,11 @@ class Deadlines:
             self._upkeep_kept = False
 
     def said(self, effects: list[Effect], sent: list[Effect], *, relayed: bool) -> bool:
-        """What is done to the world; `sent` is how it went out, with what had to be done for it, perhaps
-        through a relay. True if upkeep may be due sooner for it."""
+        """Effects go out to the world. True if upkeep may be due sooner because of them.
+
+        `sent` is how they went out, with what had to be done for that; `relayed` says that a relay may carry
+        them.
+        """
         if relayed or len(sent) != len(effects) or not _SAID.issuperset(map(type, sent)):
             self._upkeep_kept = False
         return not self._upkeep_kept
@@ -70,13 +73,13 @@ class Deadlines:
         self._upkeep_kept = False
 
     def worked(self) -> None:
-        """The work was touched."""
+        """Something was done to the work."""
         self._work_kept = False
 
     # -- what is due
 
     def first(self) -> Deadline:
-        """The next of all."""
+        """The first deadline of all."""
         if not self._work_kept:
             self._work, self._work_kept = self._ask_work(), True
         if not self._upkeep_kept or self._changes != self._overlay.changes:
@@ -93,11 +96,11 @@ class Deadlines:
         return self._upkeep.at_s <= now
 
     def work_due(self, now: float) -> bool:
-        """Whether that of the work has."""
+        """Whether the kept deadline of the work has come."""
         return self._work is not None and self._work.at_s <= now
 
     def check(self) -> None:
-        """What is kept is not later than what would be answered now."""
+        """The kept answers are not later than fresh ones."""
         self.first()
         assert self._upkeep.at_s <= self._ask_upkeep().at_s, (self._upkeep, self._ask_upkeep())
         work = self._ask_work()

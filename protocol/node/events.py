@@ -16,7 +16,7 @@ from protocol.trust.record import SignedRecord
 
 
 class Started(msgspec.Struct, frozen=True):
-    """The peer is up: once, first."""
+    """The peer is up. It is the first event, and comes once."""
 
 
 class Ticked(msgspec.Struct, frozen=True):
@@ -24,17 +24,17 @@ class Ticked(msgspec.Struct, frozen=True):
 
 
 class Slept(msgspec.Struct, frozen=True):
-    """This peer did nothing for a while: it was stopped, or had no core."""
+    """This peer did nothing for a while, because it was stopped or had no core."""
 
     for_s: float
 
 
 class Connected(msgspec.Struct, frozen=True):
-    """The transport has a connection, authenticated to that key."""
+    """The transport has a connection whose other end has shown that it has that key."""
 
     peer: PeerId
     accepted: bool = False
-    """The other end dialled."""
+    """Whether the other end dialled."""
 
 
 class Disconnected(msgspec.Struct, frozen=True):
@@ -45,37 +45,37 @@ class Disconnected(msgspec.Struct, frozen=True):
 
 
 class Knocked(msgspec.Struct, frozen=True):
-    """What came of a Knock: whether that peer itself can be dialled."""
+    """What came of a Knock: whether that peer can be dialled."""
 
     peer: PeerId
     reached: bool
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """A well-formed message."""
+    """A well-formed message came from a peer."""
 
     peer: PeerId
     message: Message
     cause: str
     size_bytes: int = 0
-    """Of its frame."""
+    """The size of its frame."""
 
 
 class Garbled(msgspec.Struct, frozen=True):
-    """Bytes that are no message."""
+    """Bytes that are no message came from a peer."""
 
     peer: PeerId
     reason: str
 
 
 class Probed(msgspec.Struct, frozen=True):
-    """What the host has was found out (again)."""
+    """The shell found out (again) what the host has."""
 
     facts: HostFacts
 
 
 class ImagesChanged(msgspec.Struct, frozen=True):
-    """The host's image store has these now."""
+    """The host's image store has these images now."""
 
     images: tuple[ImageLabel, ...]
 
@@ -95,7 +95,7 @@ class Say(msgspec.Struct, frozen=True):
 
 
 class Revoking(msgspec.Struct, frozen=True):
-    """Somebody here brings a revocation, to be published."""
+    """Somebody here brings a revocation to be published."""
 
     record: SignedRecord
 
@@ -107,7 +107,7 @@ class Renewed(msgspec.Struct, frozen=True):
 
 
 class Stopping(msgspec.Struct, frozen=True):
-    """The daemon stops, in order: say goodbye."""
+    """The daemon stops in order, so the peer is to say goodbye."""
 
 
 Event = (

@@ -6,7 +6,7 @@ from protocol.terms.coordinate import Coordinate
 
 
 class PeerSurroundings:
-    """Answered by membership and relaying."""
+    """The surroundings of this peer's host, as membership and relaying know them."""
 
     def __init__(self, membership: Membership, relaying: Relaying) -> None:
         self._membership, self._relaying = membership, relaying
@@ -16,9 +16,9 @@ class PeerSurroundings:
         return self._relaying.hidden()
 
     def clock_fault(self) -> str:
-        """Why this peer's clock is not to be relied on; empty if it is."""
+        """Why this peer's clock cannot be relied on, for people; empty if it can."""
         return self._membership.clock_fault()
 
     def here(self) -> Coordinate:
-        """Where this peer is in the network."""
+        """Where this peer is in the network; NOWHERE if that is not known yet."""
         return self._membership.vivaldi.here

@@ -1,4 +1,4 @@
-"""Every message there is, and the bulk ones that the node only passes on to the shell."""
+"""Every message there is, and the bulk ones, which the node only passes on to the shell."""
 
 from typing import get_args
 
@@ -23,7 +23,7 @@ class ImageAsk(msgspec.Struct, frozen=True, tag="image-ask"):
 
 
 class ImageChunk(msgspec.Struct, frozen=True, tag="image-chunk"):
-    """A piece; `total_bytes` -1 if the sender does not have the image."""
+    """A piece of an image. `total_bytes` is -1 if the sender does not have the image."""
 
     session: str
     digest: Digest
@@ -33,7 +33,7 @@ class ImageChunk(msgspec.Struct, frozen=True, tag="image-chunk"):
 
 
 class ConsoleAsk(msgspec.Struct, frozen=True, tag="console-ask"):
-    """The console of one of your workspaces from `offset` on, after typing `keys` into it."""
+    """Send me the console of one of your workspaces from `offset` on, after typing `keys` into it."""
 
     session: str
     order: SignedOrder
@@ -60,7 +60,7 @@ Message = (
     | NegotiationMessage
     | BulkMessage
 )
-"""The closed union: what a frame may contain."""
+"""Everything that a frame may contain, as a closed union."""
 
 FAMILIES: dict[type, str] = {
     **dict.fromkeys(get_args(MembershipMessage), "membership"),
@@ -72,4 +72,4 @@ FAMILIES: dict[type, str] = {
     Hello: "hello",
     **dict.fromkeys(get_args(Comparison), "comparison"),
 }
-"""Against whose allowance (ALLOWANCES in terms/limits.py) a message of each type counts."""
+"""The family of each type of message, against whose allowance it counts (ALLOWANCES in terms/limits.py)."""

@@ -1,8 +1,9 @@
 """The peer: one machine made of the rooms to the right of it, and the wiring between them.
 
-`handle(event, now)` is the only way to change it. It has two halves: the overlay (who is there, what everybody
-knows; peering/overlay.py) and the work (a host's promises, a requester's requests, registers), wired here. A
-notice is heard by both sides of the work; a register's outcome goes to the side whose purpose it was.
+`handle(event, now)` is the only way to change it. It has two halves, wired here. One is the overlay: who is
+there and what everybody knows (peering/overlay.py). The other is the work: a host's promises, a requester's
+requests, and registers. Both sides of the work hear a notice. A register's outcome goes to the side whose
+purpose it was.
 """
 
 from typing import assert_never
@@ -84,7 +85,7 @@ Answer = tuple[list[Effect], list[Outcome]]
 
 
 class Node:
-    """One peer. See `protocol.node.snapshot` for reading it."""
+    """One peer. `protocol.node.snapshot` is for reading it."""
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class Node:
         now: float,
         levels_above: int = LEVELS_ABOVE,
     ) -> None:
-        """`rows` is the whole store, by table; empty for a new peer. `facts` may come later (Probed)."""
+        """`rows` is the whole store, by table, and empty for a new peer. `facts` may come later (Probed)."""
         self.me = identity.peer
         contacts = known_contacts(joins, rows)
         me = Contact(self.me, identity.site, identity.address)
@@ -164,7 +165,7 @@ class Node:
         self._now = now
         self._due: Deadline | None = None
         self._worked = True
-        """The work was touched, so it may have something to tell."""
+        """Whether something was done to the work, so that it may have something to tell."""
 
     @property
     def identity(self) -> Identity:
@@ -174,7 +175,7 @@ class Node:
     # -- the three doors
 
     def handle(self, event: Event, now: float) -> list[Effect]:
-        """What follows from an event. Deadlines that have come are dealt with on the way."""
+        """What follows from an event. Whatever has come due by `now` is done as well."""
         self._deadlines.event(event)
         effects = self._lateness(event, now)
         effects += self._dispatch(event, now)
@@ -304,7 +305,7 @@ class Node:
         return self._outcomes(self.requester.message(sender, message, now), now)
 
     def _settle(self, settled: list[Settlement], now: float) -> list[Effect]:
-        """Changes of registers have an outcome: for the side whose purpose it was."""
+        """Passes the outcomes of changes of registers to the side whose purpose it was."""
         effects: list[Effect] = []
         for outcome in settled:
             effects += self._outcomes(self._settled(outcome, now), now)
@@ -326,7 +327,7 @@ class Node:
     # -- time
 
     def _lateness(self, event: Event, now: float) -> list[Effect]:
-        """How much too late the last deadline is handled. A stopped peer may have had none meanwhile."""
+        """Tells the overlay how late the last deadline is handled; a stopped peer may have missed its own."""
         if isinstance(event, Slept):
             return self.overlay.late(event.for_s, now)
         if self._due is None or self._due.at_s > now:
@@ -362,7 +363,7 @@ class Node:
         self._deadlines.worked()
 
     def _outcomes(self, answer: Answer, now: float) -> list[Effect]:
-        """What one side of the work asked of other rooms."""
+        """Carries out what one side of the work asked of other rooms."""
         self._touch()
         effects, outcomes = list(answer[0]), answer[1]
         for outcome in outcomes:
@@ -379,7 +380,7 @@ class Node:
         return effects
 
     def _heed(self, answer: OverlayAnswer, now: float) -> list[Effect]:
-        """What the directory has for the work."""
+        """Passes what the directory has for the work to it."""
         effects, news = answer
         for item in news:
             try:
@@ -389,7 +390,7 @@ class Node:
         return effects
 
     def _news(self, item: News, now: float) -> list[Effect]:
-        """Malformed if a record's body is not what its kind says."""
+        """Passes one piece of news to the work. Raises Malformed if its body is not what its kind says."""
         match item:
             case DetailAsked(peer=peer):
                 return self.broadcast.detail(peer, self.site_summaries.roomiest())
@@ -405,7 +406,7 @@ class Node:
         return []
 
     def _heard(self, peer: PeerId, record: Record, now: float) -> list[Effect]:
-        """An advert, or a notice."""
+        """A record came that the work is to hear."""
         if record.kind == ADVERT and record.body:
             self.requester.advertised(peer, decode(record.body, Advert), now)
         elif record.kind == NOTICE and record.body:
@@ -415,14 +416,14 @@ class Node:
         return []
 
     def _noticed(self, peer: PeerId, notice: Notice, now: float) -> list[Effect]:
-        """A host tells of a grid, perhaps this one: both sides of the work want to know."""
+        """A host, perhaps this one, tells of a grid. Both sides of the work are told."""
         self.notices.put(peer, notice, now)
         effects = self.host.noticed(peer, notice, now)
         self.requester.noticed(peer, notice, now)
         return effects + self._starting.noticed(notice.grid)
 
     def _expired(self, record: Record) -> None:
-        """A record outlived its time: nobody stands for what it said any more."""
+        """A record outlived its time, so nobody stands for what it said any more."""
         peer = PeerId(record.owner)
         if record.kind == ADVERT:
             self.directory.adverts.pop(peer, None)
@@ -434,7 +435,7 @@ class Node:
         self.host.unheard(peer, grid)
 
     def _publish(self, now: float) -> list[Effect]:
-        """Adverts and notices that are due."""
+        """Publishes the adverts and notices that are due."""
         due = self.publishing.pop_due(now)
         for told in due:
             scope = self.identity.site if told.kind == ADVERT else ""

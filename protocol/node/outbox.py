@@ -1,4 +1,4 @@
-"""The way out: effects of one step in an order in which no failure takes more with it than it must."""
+"""The way out: it orders the effects of one step so that a failure takes no more with it than it must."""
 
 import msgspec
 
@@ -17,17 +17,20 @@ class Outbox:
         self._promises: list[Effect] = []
 
     def promise(self, effects: list[Effect]) -> None:
-        """A write that may fail by itself, and what may only be said after it."""
+        """Takes in a write that may fail by itself, with what may only be said after it."""
         self._promises += effects
 
     @property
     def promised(self) -> bool:
-        """Whether there are promises to go out."""
+        """Whether promises are to go out."""
         return bool(self._promises)
 
     def order(self, effects: list[Effect]) -> list[Effect]:
-        """What is behind a write that failed does not happen, so nothing may be behind one that may
-        fail by itself: first what must succeed, then promises, then mere tidying."""
+        """The effects in order: first what must succeed, then promises, then mere tidying.
+
+        What is behind a write that failed does not happen, so nothing else may be behind one that may fail by
+        itself.
+        """
         if not self._promises and not any(isinstance(effect, Persist) for effect in effects):
             return effects
         tidying = [e for e in effects if isinstance(e, Persist) and e.otherwise is not None]
@@ -36,7 +39,7 @@ class Outbox:
         return must + promises + tidying
 
     def send(self, effects: list[Effect], cause: str, now: float) -> list[Effect]:
-        """Sends take the peer's connection (made if need be); what has no cause takes the event's."""
+        """Sends go by the peer's connection, which is made if need be. Effects without a cause get `cause`."""
         out: list[Effect] = []
         for effect in caused(self.order(effects), cause):
             if isinstance(effect, Send) and len(effect.cause) > MAX_CAUSE_CHARACTERS:
@@ -55,7 +58,7 @@ class Outbox:
 
 
 def caused(effects: list[Effect], cause: str) -> list[Effect]:
-    """The same, with that cause where there is none."""
+    """The same effects; those without a cause get this one."""
     if not cause:
         return effects
     return [

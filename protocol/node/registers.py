@@ -1,4 +1,4 @@
-"""Registers as the node uses them: the acceptor this peer is to others, and its own proposals."""
+"""Registers as the node uses them: this peer accepts for others, and proposes for itself."""
 
 from typing import assert_never
 
@@ -24,7 +24,7 @@ class Registers:
         self._proposers: Proposers[Purpose] = Proposers(me, life, dice)
 
     def propose(self, asked: Propose, now: float) -> list[Effect]:
-        """Starts what a room asked to have changed."""
+        """Begins a change that a room asked for."""
         return self._proposers.propose(
             asked.purpose, asked.key, asked.stewards, asked.change, now, asked.cause
         )
@@ -42,7 +42,7 @@ class Registers:
                 assert_never(message)
 
     def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
-        """Proposals that must go on."""
+        """Lets proposals go on whose time has come."""
         return self._proposers.tick(now)
 
     def next_deadline(self) -> Deadline | None:

@@ -1,8 +1,7 @@
-"""Between the relay's room and the others: a path is a connection to membership, and what comes on it a
-message.
+"""Between relay/ and the other rooms: to membership a path is a connection, and what comes on it is a message.
 
-On the way out a Send to a peer that only a relay leads to becomes a sealed frame in a Send to that relay.
-What is for a relay goes by a connection or not at all: nothing is relayed to be relayed.
+On the way out, a Send to a peer that is reached only through a relay becomes a sealed frame in a Send to that
+relay. What is for a relay goes by a connection or not at all: nothing is relayed to be relayed again.
 """
 
 from collections.abc import Callable, Iterable
@@ -31,7 +30,7 @@ from protocol.wire.codec import Malformed
 from protocol.wire.envelope import pack, unpack
 
 HOP_BY_HOP = Relayed | Unrelayed
-"""Said on connections only."""
+"""Messages that go by connections only."""
 
 
 class Relaying:
@@ -44,19 +43,19 @@ class Relaying:
         relay: Relay,
         arrived: Callable[[PeerId, Message, int, float], list[Effect]],
     ) -> None:
-        """`arrived(sender, message, size in bytes, now)` is the node's door for messages."""
+        """`arrived(sender, message, size_bytes, now)` is where the node takes in messages."""
         self._me, self._name = identity.peer, identity.name
         self._overlay, self.relay, self._arrived = overlay, relay, arrived
         self._membership, self._links = overlay.membership, overlay.membership.links
         self.dropped = 0
-        """What was to be relayed to a peer that only a relay leads to."""
+        """How many messages were not sent, because only a relay leads to the peer but they are not relayed."""
 
     def hidden(self) -> bool:
         """Whether not every peer can dial this one."""
         return self.relay.reachability.reach is not Reach.PUBLIC
 
     def through(self, peer: PeerId) -> PeerId | None:
-        """The relay what is said to that peer goes through now; None if it has a connection, or nothing."""
+        """The relay through which that peer is spoken to now; None if it has a connection, or no path."""
         return self.relay.paths.through(peer) if self._links.relayed(peer) else None
 
     # -- the way in
@@ -82,14 +81,14 @@ class Relaying:
         return self._follow(self.relay.knocked(peer, reached), now)
 
     def tick(self, now: float) -> list[Effect]:
-        """Seeks paths to whom somebody wants to speak and no connection came to; and what else is due."""
+        """Seeks paths to peers that are to be spoken to and got no connection, and does what else is due."""
         effects: list[Effect] = []
         for peer in self._links.seeking(now):
             effects += self.relay.paths.seek(peer, now)
         return effects + self._follow(self.relay.tick(now), now)
 
     def _follow(self, answer: tuple[list[Effect], list[Outcome]], now: float) -> list[Effect]:
-        """What the relay asked of other rooms: a path is a connection, and a frame on it a message."""
+        """Carries out what relay/ asked of other rooms: a path is a connection, and a frame on it a message."""
         effects, outcomes = answer
         effects = list(effects)
         for outcome in outcomes:
@@ -123,7 +122,7 @@ class Relaying:
         return effects
 
     def _came(self, peer: PeerId, frame: bytes, now: float) -> list[Effect]:
-        """A frame through a relay, to be held to the same rules as any other."""
+        """A frame came through a relay. It is held to the same rules as any other."""
         try:
             message: Message
             cause, message = unpack(frame, Message)
@@ -137,11 +136,11 @@ class Relaying:
 
     @property
     def busy(self) -> bool:
-        """Whether there is any path: what is said may have to go through a relay."""
+        """Whether there is any path, so that what is said may have to go through a relay."""
         return self.relay.paths.any
 
     def send(self, effects: Iterable[Effect], now: float) -> list[Effect]:
-        """What is said to peers only a relay leads to, sealed and given to the relay."""
+        """The same effects, with what goes through a relay sealed and given to that."""
         # What the paths said for themselves in this step was numbered first, so it goes first.
         effects = list(effects)
         if not self.busy:

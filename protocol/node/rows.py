@@ -1,4 +1,4 @@
-"""What a face may see of a peer, as plain values: read by faces in other processes, so it imports little."""
+"""What a face may see of a peer, as plain values. Faces in other processes read it, so it imports little."""
 
 import msgspec
 
@@ -17,18 +17,18 @@ class PeerRow(msgspec.Struct, frozen=True):
     site: str
     address: str
     health: str
-    """alive, suspect, dead, left; `self` for this one."""
+    """alive, suspect, dead or left; `self` for this peer."""
     neighbour: bool
     reach: str
-    """public, nat, relayed: whether others can dial it."""
+    """public, nat or relayed, which says whether others can dial it."""
     through: str
-    """The peer that what is said to it goes through now; empty for a direct connection, or none."""
+    """The relay through which it is spoken to now; empty for a direct connection, or none."""
     age_s: float
     """Seconds since its advert came; -1 if none has."""
     round_trip_s: float
-    """0 if it is not measured."""
+    """Measured by pings; 0 if it is not measured."""
     distance_s: float
-    """Round trip as network coordinates estimate it; -1 if they do not yet."""
+    """The round trip as network coordinates estimate it; -1 if they do not yet."""
     driver: str
     accelerator: str
     accelerator_why: str
@@ -39,11 +39,11 @@ class PeerRow(msgspec.Struct, frozen=True):
     workspaces: int
     images: tuple[ImageLabel, ...]
     faults: int = 0
-    """What it did wrong, as far as this peer remembers."""
+    """How many faults of it this peer remembers."""
     quarantine_s: float = 0.0
-    """How long its connections are still refused here, for its faults."""
+    """How many seconds its connections are still refused here, for its faults."""
     serial: str = ""
-    """Of its certificate, as a revocation names it."""
+    """The serial of its certificate, as a revocation names it."""
     certificate_s: float | None = None
     """Seconds until its certificate ends."""
     labels: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class SiteRow(msgspec.Struct, frozen=True):
     capacity: Quantum
     workspaces: int
     age_s: float
-    """Of the oldest advert counted."""
+    """The age of the oldest advert that is counted."""
 
 
 class WorkspaceRow(msgspec.Struct, frozen=True):
@@ -96,9 +96,9 @@ class GridRow(msgspec.Struct, frozen=True):
     stewards: tuple[str, ...]
     lease_left_s: float
     starts_in_s: float = 0.0
-    """0 if its time has come."""
+    """Seconds until its lease begins; 0 if its time has come."""
     kept_left_s: float = 0.0
-    """Until what is left of it is deleted."""
+    """Seconds until what is left of it is deleted."""
 
 
 class SelfRow(msgspec.Struct, frozen=True):
@@ -115,13 +115,13 @@ class SelfRow(msgspec.Struct, frozen=True):
     holds: int
     carried: int
     faults: dict[str, int]
-    """What others did wrong, by reason."""
+    """How many faults of others were counted, by reason."""
     dropped: int
-    """Messages that found no connection."""
+    """How many messages found no connection."""
     relayed: dict[str, int]
-    """Messages and bytes this peer passed on for others, and what was dropped on paths, by why."""
+    """How many messages and bytes this peer passed on for others, and how many paths dropped, by reason."""
     quarantined: int = 0
-    """Peers whose connections are refused for their faults."""
+    """How many peers' connections are refused for their faults."""
 
 
 class TimetableRow(msgspec.Struct, frozen=True):
@@ -131,14 +131,14 @@ class TimetableRow(msgspec.Struct, frozen=True):
     site: str
     health: str
     age_s: float
-    """Seconds since it told."""
+    """Seconds since the host told it."""
     now_s: float
-    """The asked peer's clock, from which the steps count."""
+    """The clock of the peer that was asked, Unix seconds. The steps count from it."""
     capacity: Quantum
     steps: tuple[Step, ...]
-    """Free room; the first holds now, what is after the last is told as the least of it."""
+    """Free room. The first step is for now, and the last one has the least of all that is free later."""
     rates: Rates
 
 
 class NoConsole(Exception):
-    """An order opens no console at a host; the text says to a person why not."""
+    """An order opens no console at a host. The text says to people why not."""

@@ -1,13 +1,15 @@
-"""Two levels: above LEVELS_ABOVE peers, detail stays within a site and a summary of each site goes to all.
+"""Above LEVELS_ABOVE peers, detail stays within a site, and a summary of each site goes to all.
 
-Every member counts for itself: its own site's live peers and what the last summaries say of others. Above the
-limit it narrows what it keeps and knows (broadcast.py, membership.py); well below it, it widens again, and goes
-on telling of its site as long as others are still narrow. A site's
-summary is made by its members in turn, by chance: each period each of them publishes one with such odds that
-about SUMMARIES_EACH do. So nobody has the office, and nobody's death leaves it vacant.
+Every peer counts for itself: its own site's live peers, and what the last summaries say of others. Above the
+limit it narrows what it keeps and knows (broadcast.py, membership.py). Well below the limit it widens again,
+and goes on telling of its site as long as others are still narrow.
 
-A summary names a few members: that is how a peer finds its own site in a large overlay, and whom to ask for
-detail of another.
+The members of a site make its summary in turn, and the turn is by chance: each period each of them publishes
+one with such odds that about SUMMARIES_EACH do. So nobody holds the office, and nobody's death leaves it
+vacant.
+
+A summary names a few members. So a peer finds its own site in a large overlay, and knows which peers to ask for
+detail of another site.
 """
 
 from collections.abc import Mapping
@@ -36,27 +38,27 @@ from protocol.wire.codec import decode, encode
 
 KIND = "site"
 _NARROWER = 0.8
-"""Of the limit; below it everybody knows everybody again."""
+"""The part of the limit below which everybody knows everybody again."""
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """Body of the record of kind `site`: one site, as one of its members sees it."""
+    """The body of a record of kind `site`: one site, as one of its members sees it."""
 
     site: str
     alive: int
     free: Quantum
     capacity: Quantum
     shapes: tuple[tuple[str, int], ...]
-    """How many of each standard shape fit, over all hosts."""
+    """How many of each standard shape fit, over all hosts of the site."""
     workspaces: int
     contacts: tuple[Contact, ...]
     made_s: float
     wide: bool
-    """Whether its writer knows other sites by their summaries only: then it needs them."""
+    """Whether its writer knows other sites by their summaries only, and so needs theirs."""
 
 
 class HeardSummary(msgspec.Struct, frozen=True):
-    """A summary and when it came (this peer's clock)."""
+    """A summary, and when it came by this peer's clock."""
 
     summary: Summary
     received_s: float
@@ -75,7 +77,7 @@ class SiteSummaries:
         above: int,
         now: float,
     ) -> None:
-        """`adverts` is the host directory's: the newest of each host."""
+        """`adverts` has the newest advert of each host, as the host directory keeps them."""
         self._identity, self._membership, self._broadcast = identity, membership, broadcast
         self._adverts, self._dice, self._above = adverts, dice, above
         self.sites: dict[str, HeardSummary] = {}
@@ -89,14 +91,14 @@ class SiteSummaries:
         return self._broadcast.narrowed
 
     def peers(self) -> int:
-        """How many there are, as far as is known."""
+        """How many peers there are, as far as is known."""
         alive = len(self._membership.sites_alive()) + 1
         if not self.wide:
             return max(alive, self._summed(self._members()) if self.sites else 0)
         return self._summed(self._members())
 
     def heard(self, record: Record, now: float) -> None:
-        """A site's summary. Malformed. One that is older than what is known says nothing."""
+        """Takes in a site's summary, unless it is older than the one that is known. Raises Malformed."""
         summary = decode(record.body, Summary)
         if summary.site != self._membership_site(PeerId(record.owner)):
             return
@@ -111,7 +113,7 @@ class SiteSummaries:
                     passive.add(contact)
 
     def tick(self, now: float) -> bool:
-        """Once a period: True if this peer now knows only its own site, and did not before."""
+        """Narrows, widens, publishes, once a period. True if it knows only its own site from now on."""
         if now < self._tick_s:
             return False
         self._tick_s = now + SUMMARY_EVERY_S * self._dice.uniform(0.9, 1.1)
@@ -127,8 +129,10 @@ class SiteSummaries:
     # -- detail on request
 
     def ask_detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
-        """Asks a contact of each other site (of these, if any are named) for its hosts; nothing while
-        everybody knows everybody."""
+        """Asks a contact of each other site for its hosts; only these `sites`, if any are named.
+
+        No effects while everybody knows everybody.
+        """
         if not self.wide:
             return []
         effects: list[Effect] = []
@@ -142,8 +146,11 @@ class SiteSummaries:
         return effects
 
     def roomiest(self) -> list[PeerId]:
-        """Hosts of this site worth asking for a quote: most have the most room, some are drawn, so that
-        requesters from elsewhere do not all meet at the same few."""
+        """Hosts of this site that are worth asking for a quote.
+
+        Most are the roomiest. Some are drawn, so that requesters from elsewhere do not all meet at the same
+        few.
+        """
         near = self._membership.sites_alive()
         mine = [p for p in self._adverts if near.get(p) == self._identity.site]
         mine.sort(key=lambda p: -self._adverts[p].advert.free.memory_bytes)

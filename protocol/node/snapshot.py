@@ -1,8 +1,9 @@
-"""What whoever is outside of a peer may see of it: plain values, each saying how old it is.
+"""What may be seen of a peer from outside: plain values, each saying how old it is.
 
-A `PeerView` is all that the shell and its faces get of a node besides the driver's three doors: every part of
-the node is reached in this file, snapshot_peers.py and snapshot_grids.py, and nowhere else. It keeps nothing:
-each answer is read when it is asked for, on the loop that drives the node, and reading changes nothing.
+A `PeerView` is all that the shell and its faces get of a node, besides the driver's three doors. Parts of a
+node are reached in this file, snapshot_peers.py and snapshot_grids.py, and nowhere else. A view keeps
+nothing: each answer is read when it is asked for, on the loop that drives the node, and reading changes
+nothing.
 """
 
 from protocol.capacity.advert import HostFacts
@@ -20,7 +21,7 @@ from protocol.trust.revocation import Revocation, check_revocation
 
 
 class PeerView:
-    """One peer, to be read. `now` is the peer's clock, in seconds, from which ages and what is left count."""
+    """One peer, to be read. `now` is the peer's clock, Unix seconds; ages and what is left count from it."""
 
     __slots__ = ("_node",)
 
@@ -31,21 +32,21 @@ class PeerView:
 
     @property
     def me(self) -> PeerId:
-        """Its id."""
+        """The id of the peer."""
         return self._node.me
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """What people call the peer."""
         return self._node.identity.name
 
     @property
     def site(self) -> str:
-        """Its site."""
+        """The site of the peer."""
         return self._node.identity.site
 
     def this_peer(self) -> SelfRow:
-        """About the peer itself."""
+        """The row of the peer itself."""
         return snapshot_peers.this_peer(self._node)
 
     # -- who is there
@@ -55,11 +56,11 @@ class PeerView:
         return snapshot_peers.peers(self._node, now)
 
     def sites(self, now: float) -> list[SiteRow]:
-        """Sites, by name. When there are too many peers to know all, others' by their summaries."""
+        """Every site, by name. If there are too many peers to know all, other sites are as summaries say."""
         return snapshot_peers.sites(self._node, now)
 
     def timetables(self, now: float) -> list[TimetableRow]:
-        """Of every host that has told its, this one among them, by site and name."""
+        """The timetable of every host that has told it, this one among them, by site and name."""
         return snapshot_peers.timetables(self._node, now)
 
     def sources(self, digest: Digest) -> list[PeerId]:
@@ -67,7 +68,7 @@ class PeerView:
         return snapshot_peers.sources(self._node, digest)
 
     def revocation(self, signed: SignedRecord) -> tuple[Revocation, bool]:
-        """What a revocation says, and whether this peer has heard of it before. Untrusted."""
+        """What a revocation says, and whether this peer has heard of it before. Raises Untrusted."""
         identity = self._node.identity
         said = check_revocation(signed, identity.federation, identity.verifier)
         known = (said.issuer, said.serial) in self._node.certificates.revocations
@@ -76,22 +77,22 @@ class PeerView:
     # -- grids
 
     def grids(self, now: float) -> list[GridRow]:
-        """Every grid anybody tells of, those that are up first."""
+        """Every grid that a host tells of, those that are up first."""
         return snapshot_grids.grids(self._node, now)
 
     def find_grid(self, name: str) -> GridId | None:
-        """The grid of that name or id; of several with one name, the one that is up."""
+        """The grid with that name or id, of several the one that is up; None if no host tells of one."""
         found = self._node.notices.named(name)
         return found.grid if found is not None else None
 
     def workspaces(self, grid: GridId, now: float) -> list[WorkspaceRow]:
-        """The workspaces of a grid, in the record's order; none if nobody tells of it."""
+        """The workspaces of a grid, in the record's order; none if no host tells of it."""
         return snapshot_grids.workspaces(self._node, grid, now)
 
     # -- what was asked of this peer
 
     def request(self, request: RequestId) -> RequestView | None:
-        """A request that is remembered."""
+        """A request that is remembered; None if it is not."""
         return self._node.requester.requests.view(request)
 
     def requests(self) -> list[RequestView]:
@@ -99,7 +100,7 @@ class PeerView:
         return self._node.requester.requests.views()
 
     def quote(self, quote: RequestId) -> Proposal | None:
-        """A quote that can be taken up."""
+        """A quote that can be taken up; None if it cannot."""
         return self._node.requester.quotes.get(quote)
 
     def quotes(self) -> list[Proposal]:
@@ -119,7 +120,7 @@ class PeerView:
         return self._node.host.ledger.free
 
     def carried(self) -> list[GridId]:
-        """Every grid this host carries part of."""
+        """Every grid that this host carries part of."""
         return [row.record.id for row in self._node.host.leases.rows()]
 
     def part_of(self, grid: GridId) -> Part | None:
@@ -128,5 +129,5 @@ class PeerView:
         return part_of(node.host.leases, node.notices, grid)
 
     def console(self, order: SignedOrder, now: float) -> tuple[GridId, str]:
-        """The grid and the workspace whose console an order opens on this host. Untrusted, NoConsole."""
+        """The grid and the workspace whose console an order opens here. Raises Untrusted or NoConsole."""
         return snapshot_grids.console(self._node, order, now)

@@ -1,4 +1,4 @@
-"""Rows of grids and workspaces, as a PeerView answers them, and whose console may be opened here."""
+"""Rows of grids and workspaces, as a PeerView answers them, and the consoles that may be opened here."""
 
 from protocol.contract.notices import Notice
 from protocol.grid.lifecycle import Phase, Status
@@ -11,7 +11,7 @@ from protocol.trust.order import Action, SignedOrder
 
 
 def grids(node: Node, now: float) -> list[GridRow]:
-    """Every grid anybody tells of, those that are up first."""
+    """Every grid that a host tells of, those that are up first."""
     rows = []
     for grid in node.notices.grids():
         newest = node.notices.newest(grid)
@@ -42,7 +42,7 @@ def grids(node: Node, now: float) -> list[GridRow]:
 
 
 def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
-    """The workspaces of a grid, in the record's order."""
+    """The workspaces of a grid, in the record's order; none if no host tells of it."""
     newest = node.notices.newest(grid)
     if newest is None:
         return []
@@ -75,7 +75,7 @@ def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
 
 
 def console(node: Node, signed: SignedOrder, now: float) -> tuple[GridId, str]:
-    """The grid and the workspace whose console an order opens on this host. Untrusted, NoConsole."""
+    """The grid and the workspace whose console an order opens here. Raises Untrusted or NoConsole."""
     checked = node.authority.order(signed, now, fresh=True)
     order = checked.order
     whose = ""

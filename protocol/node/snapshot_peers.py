@@ -1,4 +1,4 @@
-"""Rows of peers and sites, as a PeerView answers them: read from the node's parts when they are asked for."""
+"""Rows of peers and sites, as a PeerView answers them. They are read from the node's parts when asked for."""
 
 import msgspec
 
@@ -16,7 +16,7 @@ from protocol.trust.certificate import read_certificate
 
 
 def this_peer(node: Node) -> SelfRow:
-    """About the peer itself."""
+    """The row of the peer itself."""
     return SelfRow(
         peer=node.me,
         name=node.identity.name,
@@ -75,7 +75,7 @@ def peers(node: Node, now: float) -> list[PeerRow]:
 
 
 def timetables(node: Node, now: float) -> list[TimetableRow]:
-    """Of every host that has told its, this one among them, by site and name."""
+    """The timetable of every host that has told it, this one among them, by site and name."""
     rows = [
         _timetable(node, peer, h.advert, now - h.received_s, now)
         for peer, h in node.directory.adverts.items()
@@ -101,7 +101,7 @@ def _timetable(node: Node, peer: PeerId, advert: Advert, age_s: float, now: floa
 
 
 def _since(advert: Advert, age_s: float) -> tuple[Step, ...]:
-    """What it told, as it is by now; what makes no sense is told as nothing free."""
+    """What a host told, as it is by now. If it makes no sense, nothing is free."""
     try:
         return Room.heard(advert.later, -age_s).steps(0.0, len(advert.later))
     except ValueError:
@@ -109,7 +109,7 @@ def _since(advert: Advert, age_s: float) -> tuple[Step, ...]:
 
 
 def sites(node: Node, now: float) -> list[SiteRow]:
-    """Sites, by name. When there are too many peers to know all, others' by their summaries."""
+    """Every site, by name. If there are too many peers to know all, other sites are as summaries say."""
     by_site: dict[str, list[PeerRow]] = {}
     for row in peers(node, now):
         by_site.setdefault(row.site, []).append(row)
@@ -144,7 +144,7 @@ def name_of(node: Node, peer: PeerId) -> str:
 
 
 def site_of(node: Node, peer: PeerId) -> str:
-    """Its site; empty if it is not known."""
+    """The site of a peer; empty if it is not known."""
     if peer == node.me:
         return node.identity.site
     known = node.membership.known.get(peer)
@@ -152,7 +152,7 @@ def site_of(node: Node, peer: PeerId) -> str:
 
 
 def health_of(node: Node, peer: PeerId) -> str:
-    """As a row says it."""
+    """The health of a peer, as a row says it."""
     return "self" if peer == node.me else str(node.membership.liveness.health(peer) or "unknown")
 
 
