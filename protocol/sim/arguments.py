@@ -36,7 +36,7 @@ the seed, the virtual time, the shortest failing run found, and what the peers i
 
 @dataclass(frozen=True)
 class Arguments:
-    """What the command is to do."""
+    """What the command is asked to do."""
 
     scenario: Scenario
     seeds: int
@@ -47,7 +47,7 @@ class Arguments:
 
 
 def parse(arguments: Sequence[str] | None) -> Arguments:
-    """What was asked for. Ends the process with status 2, and words, if it makes no sense."""
+    """What the words ask for. If they make no sense the process ends with status 2 and a line that says why."""
     parser = _parser()
     wanted = parser.parse_args(arguments)
     latencies = _latencies(parser, wanted)
@@ -94,7 +94,7 @@ def _latencies(parser: argparse.ArgumentParser, wanted: argparse.Namespace) -> L
 
 
 def _plan(wanted: argparse.Namespace) -> FaultPlan:
-    """The preset, with single figures changed."""
+    """The plan of faults: a preset, with single figures changed."""
     plan = PLANS[wanted.faults]
     for name, option in KNOBS.items():
         value = getattr(wanted, option.replace("-", "_"))

@@ -1,4 +1,4 @@
-"""The command line: progress while it runs, the report, and the exit status. Its words: arguments.py."""
+"""The command line: progress while it runs, the report, and the exit status. arguments.py has its words."""
 
 import sys
 from collections import Counter
@@ -19,7 +19,7 @@ from protocol.sim.violation import Violation
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs; 0 if everything held, 1 if not, 2 for arguments that make no sense or a picture that cannot be."""
+    """Runs. Answers 0 if everything held, 1 if not, 2 for senseless arguments or a picture that cannot be."""
     wanted = parse(arguments)
     try:
         return _many(wanted) if wanted.seeds > 1 else _one(wanted)
@@ -75,7 +75,7 @@ def _summary(results: list[Result], took_s: float, jobs: int) -> list[str]:
 
 
 def _play_again(scenario: Scenario, wanted: Arguments) -> int:
-    """A seed failed elsewhere: it fails here too."""
+    """Plays a seed that failed in another process again. It fails here too."""
     print(f"{_CLEAR}seed {scenario.seed}: broken; playing it again", file=sys.stderr)
     try:
         play(scenario)
@@ -112,7 +112,7 @@ _CLEAR = "\r\033[K" if sys.stderr.isatty() else ""
 
 
 def _say(what: str) -> None:
-    """One line that overwrites itself; nothing when nobody watches."""
+    """Writes one line over the last one, or nothing when nobody watches."""
     if sys.stderr.isatty():
         print(f"{_CLEAR}{what}", end="", file=sys.stderr, flush=True)
 

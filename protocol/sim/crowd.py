@@ -1,6 +1,4 @@
-"""People who want grids: they ask any peer, plan first, change their minds, pause, terminate, take down, sign
-twice.
-"""
+"""People who want grids. They ask any peer, plan first, change their minds, pause, terminate, sign twice."""
 
 from functools import partial
 from random import Random
@@ -20,7 +18,7 @@ _LATER = (
 
 
 class Crowd:
-    """Asks for some grids within some time, and now and then for something else about them."""
+    """Asks for some grids within some time, and now and then for something to be done with one."""
 
     def __init__(self, world: World, grids: int, within_s: float, dice: Random) -> None:
         self._world, self._dice = world, dice
@@ -33,11 +31,11 @@ class Crowd:
                 world.after(dice.uniform(0.0, within_s), self._later)
 
     def end(self) -> None:
-        """Everybody goes home; nothing more is asked."""
+        """Everybody goes home, and nothing more is asked."""
         self._gone = True
 
     def _up(self, number: int) -> None:
-        """A grid of any size; one name in five is asked for by two at once."""
+        """Asks for a grid of any size. One name in five is asked for by two people at once."""
         if self._gone:
             return
         world, dice = self._world, self._dice
@@ -63,7 +61,7 @@ class Crowd:
             world.after(dice.uniform(0.0, 20.0), lambda: self._give(order, spec.name))
 
     def _plan(self, site: str, spec: GridSpec, order: SignedOrder) -> None:
-        """A quote, or a plan that is held; some time later it is made, cancelled, or forgotten."""
+        """Asks for a quote, or for a plan to be held. Some time later that is made, cancelled, or forgotten."""
         world, dice = self._world, self._dice
         up = [peer for peer in world.peers if peer.up]
         if not up:

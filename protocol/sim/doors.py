@@ -2,8 +2,8 @@
 
 A daemon joins, hears and believes, one event after another. A simulator of ten thousand peers begins in the
 middle of their life (warm.py), and lets them share what each would decode for itself. No production class has
-a method for that: all of it is here, private names included, and nowhere else in the simulator. A part of the
-node that is redrawn is followed here; mypy shows where.
+a method for that. All of it is here, private names included, and nowhere else in the simulator. When a part
+of the node is redrawn, these functions follow; mypy shows where.
 """
 
 from copy import copy
@@ -23,18 +23,18 @@ from protocol.terms.limits import COMPARE_EVERY_S, MEET_EVERY_S
 from protocol.wire import codec
 
 _DECODED = 1 << 17
-"""Decoded values that are shared at most; then all are forgotten."""
+"""How many decoded values are shared at most. When there are more, all are forgotten."""
 
 # -- beginning in the middle
 
 
 def taught(node: Node, records: Records, now: float) -> None:
-    """The node has taken in some time ago what others say; nothing follows from it any more."""
+    """Makes a node that took in some time ago what others say: nothing follows from it any more."""
     node._heed(node.overlay.spread(node.me, records, now), now)
 
 
 def take_stock(node: Node, now: float) -> None:
-    """The node looks at once how many peers there are, as it does each period, and tells of its site."""
+    """Has the node look at once how many peers there are, as it does each period, and tell of its site."""
     narrowed = node.site_summaries._decide(now)
     node.site_summaries._publish(now)
     if narrowed:
@@ -42,7 +42,7 @@ def take_stock(node: Node, now: float) -> None:
 
 
 def settled_like(node: Node, other: Node, now: float) -> None:
-    """The node knows what another peer of its site knows, as if it had been there for as long."""
+    """Gives the node what another peer of its site knows, as if it had been there for as long."""
     _overlay_like(node.overlay, other.overlay, now)
     summaries, known = node.site_summaries, other.site_summaries
     summaries.sites, summaries._counts = known.sites.copy(), known._counts.copy()
@@ -56,12 +56,12 @@ def settled_like(node: Node, other: Node, now: float) -> None:
 
 
 def stirred(node: Node) -> None:
-    """Something was done to the node's parts from outside: what it is due to do next is asked of them again."""
+    """Has the node ask its parts again what is due next, since something was done to them from outside."""
     node._deadlines.upkept()
 
 
 def _overlay_like(overlay: Overlay, other: Overlay, now: float) -> None:
-    """It knows that other peer, too, without having been told."""
+    """Gives an overlay what another one knows, and the peer of that one too, without being told."""
     overlay._now = now
     _broadcast_like(overlay.broadcast, other.broadcast, now)
     _membership_like(overlay.membership, other.membership, now)
@@ -74,14 +74,16 @@ def _overlay_like(overlay: Overlay, other: Overlay, now: float) -> None:
 
 
 def _broadcast_like(broadcast: Broadcast, other: Broadcast, now: float) -> None:
-    """It has every record that the other has, and compares with a neighbour any time."""
+    """Gives it every record that the other has. It compares with a neighbour at any moment."""
     broadcast.directory, broadcast._only = directory_like(other.directory), other._only
     broadcast._compare_s = now + COMPARE_EVERY_S * broadcast._dice.random()
 
 
 def _membership_like(membership: Membership, other: Membership, now: float) -> None:
-    """It knows whom the other knows (but for itself), believes alive whom that has heard of, and meets a
-    stranger any time."""
+    """Gives it the peers that the other knows, except itself, and the other's belief which of them are alive.
+
+    It meets a stranger at any moment.
+    """
     membership.known.update(other.known)
     membership._alive.update(other._alive)
     membership.liveness._incarnations = other.liveness._incarnations.copy()
@@ -93,7 +95,7 @@ def _membership_like(membership: Membership, other: Membership, now: float) -> N
 
 
 def directory_like(directory: Directory) -> Directory:
-    """Another directory with the same records, which are shared: they never change."""
+    """Another directory with the same records. These are shared, since they never change."""
     other = copy(directory)
     other._kinds = {kind: held.copy() for kind, held in directory._kinds.items()}
     other._tombs, other._ends = directory._tombs.copy(), directory._ends.copy()
@@ -111,8 +113,10 @@ _read_afresh = codec._read
 
 
 def share_decoded() -> None:
-    """From now on, in this process, equal bytes are decoded once and the value is shared, since thousands of
-    peers are sent the same records. What is decoded is frozen, so nobody can tell. A second call begins afresh.
+    """From now on, in this process, equal bytes are decoded once and the value is shared.
+
+    Thousands of peers are sent the same records. Decoded values are frozen, so nobody can tell. A second call
+    begins afresh.
     """
     decoded: dict[tuple[bytes, Any], Any] = {}
 

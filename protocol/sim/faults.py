@@ -4,27 +4,30 @@ import msgspec
 
 
 class LinkFaults(msgspec.Struct, frozen=True):
-    """Odds of a frame, and how uneven latency is. The real transport neither loses, doubles nor reorders
-    frames of one connection; a peer that bears it bears reconnections too."""
+    """What happens to frames, and how uneven latency is. Odds are for each frame.
+
+    The real transport does not lose, double or reorder frames of one connection. A peer that bears that bears
+    reconnections too.
+    """
 
     jitter: float = 0.1
-    """A frame takes up to so much longer, as a share of the latency."""
+    """How much longer a frame takes at most, as a share of the latency."""
     loss: float = 0.0
     doubling: float = 0.0
     reordering: float = 0.0
 
 
 class FaultPlan(msgspec.Struct, frozen=True):
-    """How often the world breaks something, in mean seconds between two of a kind; 0 is never."""
+    """How often the world breaks something. `..._every_s` is the mean of seconds between two; 0 is never."""
 
     name: str
     links: LinkFaults = LinkFaults()
     crash_every_s: float = 0.0
     """A peer dies, often between two effects, and starts again from its store."""
     silent: float = 0.0
-    """Odds that a death takes the host's network with it, so that no connection is closed."""
+    """The odds that a death takes the host's network with it, so that no connection is closed."""
     wiped: float = 0.0
-    """Odds that a peer that died comes back with an empty store: same keys, no memory."""
+    """The odds that a peer that died comes back with an empty store: the same keys, no memory."""
     cut_every_s: float = 0.0
     """Some peers cannot reach the others for a while."""
     one_way_every_s: float = 0.0
@@ -34,23 +37,23 @@ class FaultPlan(msgspec.Struct, frozen=True):
     stall_every_s: float = 0.0
     """A process does nothing for a while, and then everything that waited for it."""
     slow: float = 0.0
-    """Share of peers that get to everything late."""
+    """The share of peers that get to everything late."""
     late_s: float = 0.0
     """How late slow peers and stalls are, at most."""
     drift_ppm: float = 0.0
-    """Each clock is fast or slow by up to so many millionths, and wrong by up to a second."""
+    """By how many millionths each clock is fast or slow at most; each is also wrong by up to a second."""
     jump_every_s: float = 0.0
     """A clock jumps: ahead while the peer runs, either way at its next start."""
     jump_s: float = 5.0
-    """How far, at most."""
+    """How far a clock jumps at most."""
     behind_nat: float = 0.0
-    """Share of peers that dial and are never dialled."""
+    """The share of peers that dial and are never dialled."""
     liars: int = 0
-    """Members that forge, replay, accuse everybody, send garbage and flood."""
+    """How many members forge, replay, accuse everybody, send garbage and flood."""
     fail_boot: float = 0.0
-    """Odds that a machine does not start at the first try."""
+    """The odds that a machine does not start at the first try."""
     most: int = 1 << 30
-    """After so many faults (of those that happen at moments) no other comes."""
+    """How many faults there are at most, of those that happen at moments."""
 
 
 NONE = FaultPlan("none")
@@ -85,6 +88,6 @@ NET = FaultPlan(
     drift_ppm=200.0,
     jump_every_s=20.0,
 )
-"""Everything at once that can happen to an overlay (a register's memory must not be wiped: no grids)."""
+"""All that can happen to an overlay, at once. It is for worlds without grids: it wipes registers, too."""
 LIES = FaultPlan("lies", liars=1)
 PLANS = {plan.name: plan for plan in (NONE, SOME, MANY, NET, LIES)}

@@ -1,4 +1,4 @@
-"""The overlay as a graph: who has whom as a neighbour."""
+"""The overlay as a graph, whose edges are neighbours."""
 
 from protocol.sim.peer import SimPeer
 from protocol.sim.world import World
@@ -11,7 +11,7 @@ def neighbours(peer: SimPeer) -> list[PeerId]:
 
 
 def degrees(world: World) -> list[tuple[int, int]]:
-    """For each peer that is up: how many neighbours it has, and how many of them at other sites."""
+    """For each peer that is up, how many neighbours it has, and how many of them are at other sites."""
     found = []
     for peer in world.peers:
         if peer.up:
@@ -22,8 +22,10 @@ def degrees(world: World) -> list[tuple[int, int]]:
 
 
 def connected(world: World, at_least: int = 0) -> bool:
-    """Whether all honest peers that are up are one component over views both ends agree on; False at once
-    if one has fewer than `at_least` neighbours."""
+    """Whether all honest peers that are up are one component of the graph whose edges both ends agree on.
+
+    False at once if one of them has fewer than `at_least` neighbours.
+    """
     up = [peer for peer in world.peers if peer.up and not peer.lies]
     if not up:
         return True

@@ -1,4 +1,4 @@
-"""What must hold at every step, cheaply: on the peer that moved. What must hold once it is quiet: quiet.py."""
+"""What must hold at every step, checked cheaply on the peer that moved. quiet.py has what holds at the end."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,17 +19,18 @@ from protocol.trust.record import RecordKey
 from protocol.wire.codec import decode
 
 _SAMPLE = 32
-"""Directories are looked through at one step in so many."""
+"""Directories are looked through at one step in this many."""
 _CHECKED_EACH, _FEW = 12, 60
-"""Up to so many peers every step is checked; of twice as many every second, and so on: a check costs as
-much as there are records, and a large world takes enough steps to be checked often all the same. Of more than
-a few it is another four times rarer."""
+"""Up to how many peers every step is checked. With twice as many every second step is, and so on. A check costs
+as much as there are records, and a large world takes enough steps to be checked often all the same. Above
+`_FEW` peers checks are another four times rarer."""
 HOLD_ENDS_WITHIN_S = 60.0
-"""After a hold's time is up, while nothing is broken: a vote of its stewards, tried a few times."""
+"""Within how many seconds a hold ends after its time is up, while nothing is broken: its stewards vote, which
+is tried a few times."""
 
 
 class Invariants:
-    """Watches a world."""
+    """Watches a world, and raises a Violation when something that must hold does not."""
 
     def __init__(
         self,
@@ -37,12 +38,12 @@ class Invariants:
         peers: Sequence[SimPeer],
         genuine: Mapping[tuple[KeyId, bytes], None] | None,
     ) -> None:
-        """`genuine`: all that hosts ever signed, by who did; None if nobody lies."""
+        """`genuine` has all that hosts ever signed, by signer; None if nobody lies."""
         self._world, self._peers, self._genuine = world, peers, genuine
         self.requests: dict[RequestId, tuple[SimPeer, int]] = {}
-        """Every request, with the peer and the life of it that was asked."""
+        """Every request, with the peer that was asked and the life it was in."""
         self.decided: dict[GridId, dict[int, GridRecord]] = {}
-        """Every record a majority of its stewards has accepted, by grid and epoch."""
+        """Every record that a majority of its stewards has accepted, by grid and epoch."""
         self._votes: dict[tuple[str, Ballot], dict[PeerId, None]] = {}
         self._values: dict[tuple[str, Ballot], bytes] = {}
         self._seen: dict[tuple[PeerId, int, RecordKey], tuple[int, int]] = {}
@@ -50,14 +51,14 @@ class Invariants:
         self.refusals = 0
         few = world.size <= _FEW
         self.stride = max(1, world.size // _CHECKED_EACH) * (1 if few else 4)
-        """One step in so many is checked."""
+        """One step in this many is checked."""
 
     def asked(self, peer: SimPeer, request: RequestId) -> None:
         """Somebody asked a peer for something."""
         self.requests[request] = (peer, peer.life)
 
     def moved(self, peer: SimPeer) -> None:
-        """A peer took a step: its own invariants, its contracts, its holds, now and then its directory."""
+        """A peer took a step. Checks its invariants, its contracts, its holds, now and then its directory."""
         if self._world.steps % self.stride:
             return
         node = peer.node
@@ -74,7 +75,7 @@ class Invariants:
             self._does_not_regress(peer)
 
     def said(self, peer: SimPeer, send: Send) -> None:
-        """Every refusal names a constraint that binds here and now."""
+        """Checks that every refusal names a constraint that binds here and now."""
         if not isinstance(send.message, HoldReply):
             return
         for name, refusal in send.message.refused:
@@ -89,7 +90,7 @@ class Invariants:
                 raise violation(self._world, f"{name} was refused for nothing: {refusal}", peer)
 
     def written(self, peer: SimPeer, row: Row) -> None:
-        """A majority of acceptances is a decision; two under one ballot would be the end."""
+        """Checks that no two values are decided under one ballot. A majority of acceptances is a decision."""
         if row.table != REGISTER or row.value is None:
             return
         slot = decode(row.value, Slot)
@@ -107,14 +108,16 @@ class Invariants:
             self._decide(peer, record)
 
     def booted(self, peer: SimPeer, grid: GridId, workspace: str) -> None:
-        """A machine starts: it is the only one of its name."""
+        """Checks that a machine that starts is the only one of its name."""
         for other in self._peers:
             if other is not peer and (grid, workspace) in other.machines.there:
                 raise violation(self._world, f"{workspace} of {grid} runs twice", peer, other)
 
     def nobody_is_wronged(self, meter: Meter) -> None:
-        """With a liar among them: no honest peer was hung up on or believed dead, and no record of one is
-        anywhere but as it was signed."""
+        """Checks, with a liar in the world, that no honest peer was wronged.
+
+        None was hung up on or believed dead, and every record of one is as it was signed, wherever it is.
+        """
         world = self._world
         for peer in self._peers:
             if peer.up:
@@ -137,13 +140,13 @@ class Invariants:
         if mark in self._believed:
             return
         decided = self.decided.get(record.id, {}).get(record.epoch)
-        # A host that learns that its grid's name was given again makes up the end of it by itself.
+        # A host that learns that its grid's name was given again ends the record by itself.
         if decided != record and record.state is GridState.UP:
             raise violation(self._world, f"{record.name} is carried but was not decided", peer)
         self._believed[mark] = None
 
     def _does_not_regress(self, peer: SimPeer) -> None:
-        """Nor does it hold anything that its owner has not signed, if anybody lies."""
+        """Checks that no record of a directory goes back, and, if anybody lies, that its owner signed it."""
         assert peer.node is not None
         if peer.number % self.stride:
             return

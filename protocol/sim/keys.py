@@ -1,10 +1,10 @@
 """Keys for the simulator: fast, deterministic, and worthless outside it.
 
-A signature is a hash keyed with the *public* key. Anyone could forge one, but nothing in a
-simulation does so by accident, and it is far faster than Ed25519. A key is the hash of a seed.
+A signature is a hash keyed with the *public* key. Anyone could forge one, but nothing in a simulation does so
+by accident, and it is far faster than Ed25519. A key is the hash of a seed.
 
-Of thousands of peers each verifies the same few records: what one has verified the others of its world
-need not. So a world shares one verifier, which remembers.
+Each of thousands of peers verifies the same few records. What one has verified, the others of its world need
+not verify again. So a world shares one verifier, which remembers.
 """
 
 from hashlib import blake2b, sha256
@@ -20,7 +20,7 @@ from protocol.trust.certificate import (
 from protocol.trust.signing import covered
 
 _REMEMBERED = 1 << 17
-"""Verifications a verifier remembers: the records of 10,000 peers, several times over."""
+"""How many verifications a verifier remembers: the records of 10,000 peers, several times over."""
 
 
 class SimSigner:
@@ -31,27 +31,27 @@ class SimSigner:
 
     @property
     def key(self) -> KeyId:
-        """Its public key, which is all the key there is."""
+        """The public key, which is all the key there is."""
         return self._key
 
     def sign(self, domain: str, payload: bytes) -> bytes:
-        """32 bytes."""
+        """The signature, 32 bytes."""
         return _tag(self._key, domain, payload)
 
 
 class Witnessed:
-    """A Signer, and everything it ever signed: what bears its name and is not there is forged."""
+    """A Signer that keeps everything it ever signed. Whatever bears its name and is not there is forged."""
 
     def __init__(self, signer: SimSigner, genuine: dict[tuple[KeyId, bytes], None]) -> None:
         self._signer, self._genuine = signer, genuine
 
     @property
     def key(self) -> KeyId:
-        """The signer's."""
+        """The key of the signer."""
         return self._signer.key
 
     def sign(self, domain: str, payload: bytes) -> bytes:
-        """As the signer does."""
+        """The signature of the signer, kept."""
         self._genuine[self.key, payload] = None
         return self._signer.sign(domain, payload)
 
@@ -63,7 +63,7 @@ class SimVerifier:
         self._known: dict[tuple[KeyId, str, bytes, bytes], bool] = {}
 
     def verify(self, key: KeyId, domain: str, payload: bytes, signature: bytes) -> bool:
-        """Whether `key` signed this."""
+        """Whether `key` signed this payload in this domain."""
         asked = (key, domain, payload, signature)
         known = self._known.get(asked)
         if known is None:
@@ -78,24 +78,24 @@ class SimVerifier:
 
 
 class SimSealer:
-    """A Sealer whose boxes are open to read, and close to altering: a tag, then what is inside."""
+    """A Sealer whose boxes can be read but not altered: a tag, and then what is inside."""
 
     def __init__(self, key: KeyId) -> None:
         self._me = key
 
     def seal(self, to: PeerId, plain: bytes) -> bytes | None:
-        """32 bytes more than what is inside."""
+        """A box for `to`, 32 bytes longer than `plain`."""
         return _box_tag(self._me, to, plain) + plain if len(to) == 64 else None
 
     def open(self, origin: PeerId, box: bytes) -> bytes | None:
-        """What `origin` sealed for this one."""
+        """What `origin` sealed for this peer; None if the box was altered, or is another's."""
         tag, plain = box[:32], box[32:]
         genuine = len(origin) == 64 and tag == _box_tag(origin, self._me, plain)
         return plain if genuine else None
 
 
 class SimFederation:
-    """A federation with as many sites and hosts as are asked for; all keys follow from names."""
+    """A federation with as many sites and hosts as are asked for. All keys follow from names."""
 
     def __init__(self, name: str = "federation", *, from_s: float, until_s: float) -> None:
         self.name = name
@@ -105,25 +105,25 @@ class SimFederation:
 
     @property
     def key(self) -> KeyId:
-        """What every chain ends in."""
+        """The federation's key, in which every chain ends."""
         return self.root.key
 
     def site(self, site: str) -> SimSigner:
-        """The site admin's key."""
+        """The signer with the site admin's key."""
         return SimSigner(f"{self.name}/{site}")
 
     def host(self, site: str, host: str) -> SimSigner:
-        """A host's key."""
+        """The signer with a host's key."""
         return SimSigner(f"{self.name}/{site}/{host}")
 
     def site_chain(self, site: str) -> Chain:
-        """The chain that goes with an order."""
+        """The chain that goes with an order of that site's admin."""
         return (self._signed(Role.SITE, site, site, self.site(site).key, self.root),)
 
     def host_chain(
         self, site: str, host: str, *, serial: str = "", until_s: float | None = None
     ) -> Chain:
-        """The chain a host shows in its hello; another one with another serial or end."""
+        """The chain that a host shows in its hello. Another `serial` or end makes another chain."""
         key, issuer = self.host(site, host).key, self.site(site)
         certificate = self._signed(Role.HOST, site, host, key, issuer, serial, until_s)
         return (certificate, *self.site_chain(site))

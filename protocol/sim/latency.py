@@ -8,7 +8,7 @@ import msgspec
 
 LOCAL_S = 0.0005
 NEAR_S, FAR_S = 0.010, 0.075
-"""One way within a site, and between sites, seconds (overlay.md)."""
+"""The least and the most from one site to another, one way, in seconds; within a site it is LOCAL_S."""
 _MOST_MS = 60_000.0
 EXAMPLE = """\
 sites = ["chicago", "geneva", "tokyo"]
@@ -21,14 +21,14 @@ one_way_ms = [    # from the row's site to the column's
 
 
 class Latencies(msgspec.Struct, frozen=True):
-    """Names of sites, and seconds one way from each to each."""
+    """The names of sites, and the seconds one way from each to each."""
 
     sites: tuple[str, ...]
     one_way_s: dict[tuple[str, str], float]
 
 
 class Unreadable(Exception):
-    """A file of latencies makes no sense; the text says where and what would."""
+    """A file of latencies makes no sense. The text says where, and what would."""
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,7 +48,7 @@ def drawn(sites: int, dice: Random) -> Latencies:
 
 
 def read(path: str) -> Latencies:
-    """Latencies from a TOML file, as EXAMPLE shows. Unreadable."""
+    """Latencies from a TOML file, as EXAMPLE shows. Raises Unreadable."""
     try:
         plain = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         file = msgspec.convert(plain, _File, strict=False)

@@ -1,9 +1,13 @@
 """A member that lies: valid certificates, an honest node underneath, and on top of it whatever malice can say.
 
-It speaks only with whom its node is connected to, as a real one could. Five ways, one at a time, often:
-it gives out others' records with another body (no signature fits), and with its own signature; it replays
-records that have been replaced since; it publishes, truly signed, that everybody is silent; it sends
-bytes (noise, and genuine frames with a few bits turned); it floods with well-formed messages.
+It speaks only with peers that its node is connected with, as a real one could. It lies in five ways, one at a
+time, often:
+
+- it gives out others' records with another body, so that no signature fits, or with its own signature;
+- it replays records that have been replaced since;
+- it publishes, truly signed, that everybody is silent;
+- it sends bytes: noise, and genuine frames with a few bits turned;
+- it floods with well-formed messages.
 """
 
 from random import Random
@@ -34,9 +38,9 @@ from protocol.wire.envelope import pack, unpack
 
 _EVERY_S = 0.5
 _FLOOD = 200
-"""Messages in one burst to one peer."""
+"""How many messages one burst to one peer has."""
 _KEPT = 256
-"""Records it keeps to replay."""
+"""How many records it keeps to replay."""
 
 
 class Liar:
@@ -72,7 +76,7 @@ class Liar:
         self._wires.carry(self._peer, to, Arrived(self._peer.id, message, ""))
 
     def _records(self) -> list[SignedRecord]:
-        """What its directory holds now, which it also keeps for later."""
+        """What its directory has now. The liar also keeps that for later."""
         assert self._peer.node is not None
         directory = self._peer.node.broadcast.directory
         held = [h.signed for kind in ("presence", "advert") for h in directory.of_kind(kind)]
@@ -80,7 +84,7 @@ class Liar:
         return held
 
     def _forge(self, to: PeerId, near: list[PeerId]) -> None:
-        """A newer record of somebody else, signed by the liar, or with the old signature."""
+        """Sends a newer record of somebody else, signed by the liar or with the old signature."""
         assert self._peer.node is not None
         directory = self._peer.node.broadcast.directory
         held = self._dice.choice(directory.of_kind("presence"))
@@ -97,12 +101,12 @@ class Liar:
         self._say(to, Gossip((forged,)) if self._dice.random() < 0.5 else Records((forged,)))
 
     def _replay(self, to: PeerId, near: list[PeerId]) -> None:
-        """Old records, as they were signed."""
+        """Sends old records, as they were signed."""
         self._records()
         self._say(to, Records(tuple(self._dice.sample(self._old, min(16, len(self._old))))))
 
     def _accuse(self, to: PeerId, near: list[PeerId]) -> None:
-        """Everybody is silent, it says, under its own key, in each one's incarnation."""
+        """Publishes under its own key that everybody is silent, each in their incarnation."""
         node = self._peer.node
         assert node is not None
         for other in list(node.membership.known):
@@ -113,7 +117,7 @@ class Liar:
         self._peer.feed(Ticked())
 
     def _garble(self, to: PeerId, near: list[PeerId]) -> None:
-        """Bytes: noise, or a genuine frame with some of it changed."""
+        """Sends bytes: noise, or a genuine frame with some of it changed."""
         for _ in range(8):
             if self._dice.random() < 0.5:
                 frame = self._dice.randbytes(self._dice.randint(0, 200))
@@ -130,7 +134,7 @@ class Liar:
                 self._wires.carry(self._peer, to, Arrived(self._peer.id, message, cause))
 
     def _flood(self, to: PeerId, near: list[PeerId]) -> None:
-        """Well-formed, allowed, and far too much."""
+        """Sends what is well-formed, allowed, and far too much."""
         assert self._peer.node is not None
         directory = self._peer.node.broadcast.directory
         versions = tuple(version_of(h.record) for h in directory.of_kind("presence"))[:64]

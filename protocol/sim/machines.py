@@ -1,7 +1,7 @@
 """A simulated host's machines: what the realiser does (overlayd/realise), with delays for work.
 
-Level-triggered as the real one: it compares what the node wants of a grid with the machines there are
-and mends the difference. Machines outlive the daemon; a pass that was under way does not.
+Like the real one it is level-triggered: it compares what the node wants of a grid with the machines there
+are, and mends the difference. Machines outlive the daemon; a pass that was under way does not.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -24,21 +24,21 @@ class Process(Protocol):
 
     node: Node | None
     life: int
-    """Which start it is in: a pass of an earlier one is over."""
+    """Which start it is in. A pass of an earlier one is over."""
 
     @property
     def up(self) -> bool:
         """Whether it runs."""
 
     def feed(self, event: Event) -> None:
-        """Something happens to it."""
+        """Gives it an event."""
 
     def booted(self, grid: GridId, workspace: str) -> None:
         """A machine starts."""
 
 
 class Machine:
-    """One virtual machine: which start it is in, and whether it is paused."""
+    """One virtual machine, with the start it is in and whether it is paused."""
 
     def __init__(self, boot: int, memory_bytes: int) -> None:
         self.boot, self.memory_bytes = boot, memory_bytes
@@ -58,9 +58,9 @@ class Machines:
         """Grids with a pass under way, and the life of the peer it belongs to."""
         self._again: dict[GridId, None] = {}
         self.disk: Disk | None = None
-        """Saves and restores at a rate; None: each takes a moment."""
+        """The disk that saves and restores at a rate; with None each takes a moment."""
         self.runs: Callable[[GridId, str, bool], None] = lambda grid, workspace, runs: None
-        """Told when a machine begins to run, and when it stops: for good, paused, or to be saved."""
+        """Is told when a machine begins to run, and when it stops: for good, paused, or to be saved."""
 
     def kick(self, grid: GridId) -> None:
         """What is wanted of a grid may have changed."""
@@ -85,7 +85,7 @@ class Machines:
             self.kick(grid)
 
     def _wanted(self, grid: GridId) -> tuple[Wanted, ...] | None:
-        """What is to be made of the grid's workspaces here now; None if it is not carried."""
+        """What is to be made of the grid's workspaces here now; None if this host carries none of it."""
         node = self._peer.node
         if node is None or node.host.leases.row(grid) is None:
             return None
@@ -96,7 +96,7 @@ class Machines:
         return node.host.leases.not_yet(grid) if node is not None else ""
 
     def _pass(self, grid: GridId) -> Iterator[float]:
-        """One comparison and what follows from it; yields pauses in seconds."""
+        """One comparison, and what follows from it. Yields pauses in seconds."""
         yield self._dice.uniform(0.0, 0.02)
         all_wanted = self._wanted(grid)
         if all_wanted is None:
@@ -126,7 +126,7 @@ class Machines:
             self._again[grid] = None
 
     def _bring(self, grid: GridId, wanted: Wanted) -> Generator[float, None, bool]:
-        """Answers whether it failed."""
+        """Makes one machine what is wanted. Answers whether that failed."""
         key = (grid, wanted.workspace)
         machine = self.there.get(key)
         if wanted.power is Power.SUSPENDED and (machine is None or machine.boot != wanted.boot):
@@ -175,7 +175,7 @@ class Machines:
         return False
 
     def _turn(self, machine: Machine, least_s: float, most_s: float) -> tuple[float, float]:
-        """How long its memory waits to be saved or restored, and how long that takes."""
+        """How many seconds a machine's memory waits to be saved or restored, and how many that takes."""
         if self.disk is None:
             return 0.0, self._dice.uniform(least_s, most_s)
         return self.disk.turn(machine.memory_bytes, self._world.now_s)
@@ -193,7 +193,7 @@ class Machines:
         return members[wanted.workspace].memory_bytes
 
     def _drop(self, grid: GridId, workspace: str) -> bool:
-        """Answers whether there was such a machine."""
+        """Ends a machine. Answers whether there was one."""
         if self.there.pop((grid, workspace), None) is None:
             return False
         self.runs(grid, workspace, False)

@@ -1,4 +1,4 @@
-"""Many worlds, on all cores: each seed by itself, results as they come, an end at the first that breaks."""
+"""Many worlds, on all cores: each seed by itself, results as they come. The first that breaks ends it."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ from protocol.sim.violation import Violation
 
 
 class Result(msgspec.Struct):
-    """What is left of a world when it is over, small enough to be sent from one process to another."""
+    """What is left of a world when it is over. It is small enough to be sent between processes."""
 
     scenario: Scenario
     took_s: float
@@ -27,11 +27,11 @@ class Result(msgspec.Struct):
     faults: dict[str, int] = {}
     false_deaths: int = 0
     more: Any = None
-    """What `look` made of it."""
+    """What `look` made of the outcome."""
 
 
 Look = Callable[[Outcome], Any]
-"""Takes figures from an outcome, in the process where that is. Must be importable by name."""
+"""Takes figures from an outcome, in the process that has it. It must be importable by name."""
 
 
 def cores() -> int:
@@ -61,7 +61,7 @@ def play_one(scenario: Scenario, look: Look | None = None) -> Result:
 def play_many(
     scenarios: Iterable[Scenario], jobs: int | None = None, look: Look | None = None
 ) -> Iterator[Result]:
-    """Results in the order they come; after a broken one no other is begun."""
+    """Results in the order in which they come. After a broken one no other world is begun."""
     jobs = jobs or cores()
     if jobs == 1:
         for scenario in scenarios:

@@ -1,4 +1,4 @@
-"""Measuring a world from outside: how fast news gets round, how soon deaths are known, who is accused wrongly.
+"""Measures a world from outside: how fast news gets round, how soon deaths are known, who is accused wrongly.
 
 It sees what people would: the notes of peers. Nothing in the world depends on it.
 """
@@ -16,7 +16,7 @@ from protocol.sim.wires import Wires
 from protocol.terms.effects import Note, Send
 
 EXCUSED_S = 30.0
-"""A peer that was cut off, stalled, down or late within this time before may be accused with reason."""
+"""A peer may be accused with reason if it was cut off, stalled, down or late in this many seconds before."""
 _DEAD, _SUSPECT, _NEWS, _SHUNNED = "peer.dead", "peer.suspect", "news", "peer.shunned"
 
 
@@ -27,11 +27,11 @@ class Telling(msgspec.Struct):
     author: str
     at_s: float
     audience: dict[str, int] = {}
-    """Peers other than the author that were up, by name, and the life they were in."""
+    """Peers that were up then, without the author: name to the life each was in."""
     heard_s: dict[str, float] = {}
-    """Seconds until each of them had it, in that life."""
+    """How many seconds each of them took to have it, in that life."""
     payloads: int = 0
-    """How often the record was sent, all in all."""
+    """How often the record was sent in all."""
 
 
 class Death(msgspec.Struct):
@@ -41,11 +41,11 @@ class Death(msgspec.Struct):
     at_s: float
     suspected_s: list[float] = []
     known_s: list[float] = []
-    """Seconds until each peer that came to believe it dead did."""
+    """How many seconds each peer took that came to believe it dead."""
 
 
 class Accusation(msgspec.Struct, frozen=True):
-    """A peer believed dead that was not."""
+    """A peer that was believed dead and was not."""
 
     at_s: float
     by: str
@@ -65,11 +65,11 @@ class Meter:
         self._names: dict[str, SimPeer] = {}
         self._doubtful_until_s: dict[str, float] = {}
         self.false_deaths: list[Accusation] = []
-        """Of peers that were up, whole, quick and reachable."""
+        """Accusations of peers that were up, whole, quick and reachable."""
         self.excused_deaths = 0
-        """Of peers that were up, but had been cut off, down or late just before."""
+        """How many accused peers were up, but had been cut off, down or late just before."""
         self.shunned: list[Accusation] = []
-        """Honest peers that an honest one hung up on for their faults."""
+        """Honest peers on which an honest peer hung up for their faults."""
 
     # -- what the world is asked to do
 
@@ -91,7 +91,7 @@ class Meter:
         return telling
 
     def missed(self, telling: Telling) -> list[str]:
-        """Who has lived on ever since and has not heard it."""
+        """The names of peers that have lived on ever since and have not heard it."""
         lives = {peer.name: peer.life for peer in self._peers if peer.up}
         return [
             name
@@ -102,29 +102,29 @@ class Meter:
     # -- what peers do
 
     def began(self, peer: SimPeer) -> None:
-        """Its process starts."""
+        """The peer's process starts."""
         self._names[peer.name] = peer
         self._down.pop(peer.name, None)
         self._excuse(peer)
 
     def died(self, peer: SimPeer) -> None:
-        """Its process is gone, or frozen, which to others is as good as dead."""
+        """The peer's process is gone, or frozen, which to others is as good as dead."""
         death = Death(peer.name, self._world.now_s)
         self.deaths.append(death)
         self._down[peer.name] = death
 
     def thawed(self, peer: SimPeer) -> None:
-        """It goes on."""
+        """The peer was frozen and goes on."""
         self._down.pop(peer.name, None)
         self._excuse(peer)
 
     def sent(self, send: Send) -> None:
-        """A message on its way."""
+        """A message is on its way."""
         if self._records:
             self._count(send.message)
 
     def noted(self, peer: SimPeer, note: Note) -> None:
-        """Something a peer tells its people."""
+        """A peer tells its people something."""
         if note.kind == _NEWS:
             telling = self._told.get(note.detail)
             if telling is not None and telling.audience.get(peer.name) == peer.life:
@@ -162,7 +162,7 @@ class Meter:
         return now_s < self._doubtful_until_s.get(peer.name, 0.0)
 
     def _sent_at_once(self, author: SimPeer) -> list[object]:
-        """What the author sent in the step that told it, before its record was known here."""
+        """The messages that the author sent in the step that told it, before its record was known here."""
         if not author.story:
             return []
         _, event, effects = author.story[-1]

@@ -1,8 +1,8 @@
 """One simulated peer: a real Node, its store, and a shell that carries effects out in order.
 
-The store and the machines outlive a crash; the node and its timers do not. `fuse` counts effects: when it
-has burnt down the peer dies right after an effect, whatever was still to be done. A peer that stalls does
-nothing for a while, and then everything that has waited; a slow one does so all the time.
+The store and the machines outlive a crash; the node and its timers do not. `fuse` counts effects. When it has
+burnt down the peer dies right after an effect, whatever was still to be done. A peer that stalls does nothing
+for a while, and then everything that has waited. A slow one does so all the time.
 """
 
 from collections import Counter, deque
@@ -34,14 +34,14 @@ from protocol.terms.ids import GridId
 from protocol.trust.identity import Identity
 
 _STORY, _STORY_OF_MANY = 40, 6
-"""Steps remembered of a peer; few of each where there are so many that they would fill the memory."""
+"""How many steps of a peer are remembered. In a large world it is fewer, since they would fill the memory."""
 MANY_PEERS = 1000
 _RESTART_S = 2.0
 _WAKES_AT_ONCE = 100
-"""Deadlines of one peer at one instant; more means that one does not move."""
+"""How many deadlines one peer may have at one instant. More means that one does not move."""
 _NEVER = float("inf")
 _ROUNDING_S = 1e-6
-"""Between a clock that drifts and the world's time."""
+"""What rounding may put between a clock that drifts and the world's time."""
 
 
 class SimPeer:
@@ -75,16 +75,16 @@ class SimPeer:
         self.story: deque[tuple[float, Event, list[Effect]]] = deque(maxlen=steps)
         self.notes: Counter[str] = Counter()
         self.sent: dict[type, int] = {}
-        """Messages to others, by kind."""
+        """How many messages went to others, by kind."""
         self.clock: Clock | None = None
-        """None: it shows the world's time."""
+        """The host's clock; with None it shows the world's time."""
         self.late_s = 0.0
-        """A slow peer gets to what happens to it up to this much later."""
+        """How many seconds later at most a slow peer gets to what happens to it."""
         self.lies = False
         self.gone = False
-        """Its host lost power for good."""
+        """Whether its host lost power for good."""
         self.is_frozen = False
-        """Stalled so that its transport does not even answer heartbeats."""
+        """Whether it is stalled so that its transport does not even answer heartbeats."""
         self._busy_until_s = 0.0
         self._backlog: deque[Event] = deque()
         self._shown_s = 0.0
@@ -98,11 +98,11 @@ class SimPeer:
 
     @property
     def now_s(self) -> float:
-        """What its clock shows."""
+        """What its clock shows, Unix seconds."""
         return self._world.now_s if self.clock is None else self.clock.read(self._world.now_s)
 
     def start(self) -> None:
-        """A start from the store."""
+        """Starts the peer from its store."""
         self.life += 1
         self._shown_s = 0.0
         self._watcher.began(self)
@@ -123,7 +123,7 @@ class SimPeer:
             self.stall(self._dice.uniform(0.0, self.late_s))
 
     def crash(self, silently: bool = False) -> None:
-        """The process is gone, now; `silently` if its host is gone too, so that nobody is told."""
+        """Ends the process now, and `silently` the host with it, so that nobody is told."""
         if self.node is None:
             return
         self.node = None
@@ -135,12 +135,12 @@ class SimPeer:
         self._watcher.died(self)
 
     def go(self) -> None:
-        """Its host loses power, and nobody will ever start it again."""
+        """The host loses power, and nobody will ever start it again."""
         self.gone = True
         self.crash(silently=True)
 
     def stall(self, seconds: float, frozen: bool = False) -> None:
-        """The process does nothing for a while (`frozen`: as if stopped, heartbeats and all)."""
+        """Has the process do nothing for a while; `frozen`, it is as if stopped, heartbeats and all."""
         if self.node is None:
             return
         self._busy_until_s = max(self._busy_until_s, self._world.now_s + seconds)
@@ -157,7 +157,7 @@ class SimPeer:
         return self._busy_until_s > self._world.now_s
 
     def feed(self, event: Event) -> None:
-        """Something happens to the peer; everything that follows at once happens too."""
+        """Gives the peer an event, and carries out everything that follows at once."""
         if self.node is None:
             return
         if self._busy_until_s > self._world.now_s:
@@ -175,7 +175,7 @@ class SimPeer:
             raise violation(self._world, what, self) from error
 
     def booted(self, grid: GridId, workspace: str) -> None:
-        """One of its machines starts."""
+        """One of the host's machines starts."""
         self._watcher.booted(self, grid, workspace)
 
     # -- the shell
@@ -205,7 +205,7 @@ class SimPeer:
                 self._step(follower)
 
     def _carry_out(self, effect: Effect, followers: list[Event]) -> bool:
-        """False if what is behind it does not happen."""
+        """Carries out one effect. False if what is behind it does not happen."""
         world = self._world
         match effect:
             case Send(peer=to, message=message, cause=cause):
@@ -252,12 +252,12 @@ class SimPeer:
             self._watcher.written(self, row)
 
     def _restart(self) -> None:
-        """What the service manager does when the process ended by itself."""
+        """Does what a service manager does when the process ended by itself."""
         if self.node is None:
             self.start()
 
     def _catch_up(self, life: int) -> None:
-        """A stall is over: everything that waited happens now."""
+        """Ends a stall: everything that waited happens now."""
         if self.life != life or self._busy_until_s > self._world.now_s:
             return
         if self.is_frozen:
@@ -270,7 +270,7 @@ class SimPeer:
             self.stall(self._dice.uniform(0.0, self.late_s))
 
     def _arm(self) -> None:
-        """The one timer: the node's deadline. An earlier one that is set already looks again."""
+        """Sets the one timer to the node's deadline. An earlier one that is set already will look again."""
         assert self.node is not None
         deadline = self.node.next_deadline()
         at_s = deadline.at_s if self.clock is None else self.clock.when(deadline.at_s)

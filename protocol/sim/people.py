@@ -40,7 +40,7 @@ class Admin:
         body: bytes = b"",
         valid_s: float = 600.0,
     ) -> SignedOrder:
-        """A signed order."""
+        """An order that the admin has signed."""
         order = Order(
             action=action,
             grid=grid,

@@ -1,4 +1,4 @@
-"""A run as one picture (SVG): how news got round and deaths got known, neighbours, bytes by kind."""
+"""A run as one picture (SVG): how news got round, how deaths became known, neighbours, bytes by kind."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ _MISSING = """\
 
 
 class NoPlot(Exception):
-    """It cannot be drawn; the text says why and what would help."""
+    """The picture cannot be drawn. The text says why, and what would help."""
 
 
 def draw(outcome: Outcome, path: str) -> None:
-    """Writes the picture. NoPlot."""
+    """Writes the picture. Raises NoPlot."""
     leather = _leather()
     world = outcome.world
     tellings = world.meter.tellings
@@ -66,7 +66,7 @@ def draw(outcome: Outcome, path: str) -> None:
 
 
 def _risen(ordered: Sequence[float], of: int) -> list[tuple[float, float]]:
-    """(seconds, per cent of `of` by then), at most _POINTS of them; a flat line if nothing happened."""
+    """At most _POINTS pairs (seconds, per cent of `of` by then); a flat line if nothing happened."""
     if not ordered or not of:
         return [(0.0, 0.0), (1.0, 0.0)]
     shares = [i / _POINTS for i in range(_POINTS)]

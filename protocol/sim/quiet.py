@@ -1,8 +1,8 @@
 """What must hold once nothing is broken any more and everybody had time to hear of it.
 
-A liar is held to nothing, and nobody need think anything of it. Whose host is gone for good must be
-believed dead. Among thousands not everybody keeps everything, and asking everybody of everybody would
-take longer than the run: there all must be up and connected.
+A liar is held to nothing, and others may believe of it what they like. A peer whose host is gone for good
+must be believed dead. Among thousands not everybody keeps everything, and to ask everybody about everybody
+would take longer than the run. There all peers must be up and connected.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def _honest(world: World) -> list[SimPeer]:
 
 
 def _unknown(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
-    """Everybody believes everybody alive, and who is gone dead."""
+    """Everybody believes that everybody is alive, and that those that are gone are dead."""
     gone = [peer for peer in world.peers if peer.gone]
     for peer in _honest(world):
         assert peer.node is not None
@@ -65,7 +65,7 @@ def _unanswered(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
 
 
 def newest_records(world: World) -> list[GridRecord]:
-    """What the stewards decided last of every grid."""
+    """The record of every grid that the stewards decided last."""
     return [epochs[max(epochs)] for epochs in world.invariants.decided.values()]
 
 
@@ -91,7 +91,7 @@ def _half_placed(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
 
 
 def _left_over(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
-    """No hold, no contract and no machine without a decision."""
+    """There is no hold, no contract and no machine without a decision."""
     assigned: dict[tuple[PeerId, str, str], None] = {}
     for record in newest_records(world):
         if record.state is GridState.UP:

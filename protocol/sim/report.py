@@ -12,17 +12,17 @@ from protocol.terms.coordinate import distance_s, known
 
 _KINDS = 14
 _STRIDES = (1, 2, 3, 5, 8)
-"""Whom of the others a peer is compared with, by how far on in the list they are."""
+"""The other peers with which a peer is compared, by how far on in the list they are."""
 
 
 def quantile(figures: Sequence[float], share: float) -> float:
-    """The smallest figure that so large a share of them does not exceed; of none, 0."""
+    """The smallest figure that `share` of them do not exceed; 0 if there are none."""
     ordered = sorted(figures)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
 def spread(figures: Sequence[float]) -> str:
-    """Median, 99th percentile and the worst, in seconds."""
+    """The median, the 99th percentile and the worst, in seconds, for people."""
     return (
         f"p50 {quantile(figures, 0.5):.3f} s, p99 {quantile(figures, 0.99):.3f} s, "
         f"worst {max(figures, default=0.0):.3f} s"
@@ -30,7 +30,7 @@ def spread(figures: Sequence[float]) -> str:
 
 
 def report(outcome: Outcome, took_s: float) -> list[str]:
-    """Lines for a person."""
+    """The report, as lines for people. `took_s` is how long the run took in real time."""
     world, scenario = outcome.world, outcome.scenario
     everyone = "everyone knew everyone" if world.whole_directories else "all were connected"
     lines = [
@@ -118,9 +118,11 @@ def _degrees(outcome: Outcome) -> list[str]:
 
 
 def distance_errors(world: World) -> list[float]:
-    """How far round trips estimated from coordinates are from the true ones, as shares of those; between
-    a peer and some others at other sites (within one a millisecond is all there is), however sure they are of
-    their coordinates."""
+    """How far round trips estimated from coordinates are from the true ones, as shares of those.
+
+    Each is between a peer and another at another site, since within a site there is only a millisecond. It
+    does not matter how sure they are of their coordinates.
+    """
     up = [peer for peer in world.peers if peer.node is not None]
     errors = []
     for i, a in enumerate(up):
@@ -160,7 +162,7 @@ def _grids(outcome: Outcome) -> list[str]:
 
 
 def views(outcome: Outcome) -> list[RequestView | None]:
-    """What came of every request; None if the peer that was asked died on it."""
+    """What came of every request; None where the peer that was asked died before it answered."""
     found = []
     for request, (peer, life) in outcome.world.invariants.requests.items():
         alive = peer.node is not None and peer.life == life

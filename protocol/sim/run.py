@@ -20,13 +20,13 @@ from protocol.terms.limits import ACTIVE_VIEW
 
 JOIN_WITHIN_S = 120.0
 _APART_S, _ALL_WITHIN_S = 0.05, 10.0
-"""Peers start so far apart, or closer if that would take longer for all of them."""
+"""How far apart peers start, in seconds, and the time within which all of them do, so perhaps closer."""
 _LOOK_S = 0.25
-"""Where looking at everybody is dear, how often it is done."""
+"""How often everybody is looked at, in seconds, where that is dear."""
 
 
 Progress = Callable[[str, float, int], None]
-"""Told what is being done, virtual seconds, and steps so far."""
+"""Is told what is being done, virtual seconds, and steps so far."""
 
 
 class Outcome(msgspec.Struct):
@@ -36,13 +36,13 @@ class Outcome(msgspec.Struct):
     crowd: Crowd
     scenario: Scenario
     joined_s: float
-    """After the last peer was started, until everyone knew everyone (of very many: was connected)."""
+    """How long after the last start everyone knew everyone; of very many peers, until all were connected."""
     quiet_s: float
-    """After the last fault was mended."""
+    """How long after the last fault was mended it was quiet."""
 
 
 def knows_all(world: World) -> bool:
-    """Whether every peer that is up believes every other alive."""
+    """Whether every peer that is up believes that every other is alive."""
     others = len(world.peers) - 1
     return all(
         p.node is not None and len(p.node.membership.sites_alive()) == others for p in world.peers
@@ -50,7 +50,7 @@ def knows_all(world: World) -> bool:
 
 
 def is_joined(world: World) -> bool:
-    """Whether everyone knows everyone; of many peers, whether all are connected, by full views."""
+    """Whether everyone knows everyone. Of many peers, whether all are connected and have full views."""
     if world.whole_directories:
         return knows_all(world)
     return connected(world, at_least=ACTIVE_VIEW - 1)
@@ -105,7 +105,7 @@ def _play(scenario: Scenario, trace: Trace | None, tell: Progress) -> Outcome:
 
 
 def settle(world: World, within_s: float = QUIET_WITHIN_S, tell: Progress | None = None) -> float:
-    """Lets time pass until it is quiet; answers how long that took. Violation if it does not happen."""
+    """Lets time pass until it is quiet. Answers how long that took. Raises Violation if it does not happen."""
     begin_s = world.now_s
     while world.now_s < begin_s + within_s:
         world.run(1.0)
@@ -121,7 +121,7 @@ def settle(world: World, within_s: float = QUIET_WITHIN_S, tell: Progress | None
 
 
 def _join(world: World, scenario: Scenario, tell: Progress) -> float:
-    """Everybody starts; answers how long after the last one all were joined."""
+    """Starts everybody. Answers how long after the last start all were joined."""
     if scenario.warm:
         begin_warm(world, world.new_dice())
         return 0.0
@@ -139,8 +139,11 @@ def _join(world: World, scenario: Scenario, tell: Progress) -> float:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Peers are made of millions of objects that live as long as the world: Python is not to look through them
-    again and again. What a step leaves is freed without that."""
+    """Keeps Python from looking through the world's objects again and again.
+
+    Peers are made of millions of objects that live as long as the world. What a step leaves is freed without
+    that.
+    """
     gc.disable()
     try:
         yield
@@ -149,7 +152,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _schedule(world: World, scenario: Scenario) -> None:
-    """What is asked of the world besides faults at random."""
+    """Puts into the timeline what is asked of the world besides random faults."""
     dice = world.new_dice()
     for i in range(scenario.tell):
         world.after(scenario.seconds * (i + 0.5) / scenario.tell, _tell, world, dice.random())
@@ -180,4 +183,4 @@ def _pass(world: World, seconds: float, what: str, tell: Progress) -> None:
 
 
 def _silent(what: str, elapsed_s: float, steps: int) -> None:
-    """Nobody watches."""
+    """A Progress for when nobody watches."""

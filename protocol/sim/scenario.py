@@ -1,4 +1,4 @@
-"""What a run is: everything that decides it, as one value, and as the arguments that ask for it again."""
+"""All that decides a run, as one value, and as the arguments that ask for it again."""
 
 from dataclasses import dataclass, replace
 
@@ -10,12 +10,12 @@ from protocol.sim.peer import MANY_PEERS
 from protocol.terms.limits import LEVELS_ABOVE
 
 QUIET_WITHIN_S = 300.0
-"""For splits to heal (an address is tried a minute), contracts to be audited, machines to be cleared."""
+"""How long splits may take to heal (an address is tried a minute), with audits and machines to be cleared."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A federation, what people do with it, and what goes wrong. Two equal ones have the same digest."""
+    """A federation, what people do with it, and what goes wrong. Two equal scenarios have the same digest."""
 
     seed: int = 1
     peers: int = 6
@@ -25,27 +25,27 @@ class Scenario:
     grids: int = 0
     plan: FaultPlan = NONE
     latencies: Latencies | None = None
-    """None: drawn for `sites` sites."""
+    """How far sites are from each other; with None that is drawn for `sites` sites."""
     latency_file: str = ""
-    """Where they were read from, for the command that does it again."""
+    """The file that they were read from, for the command that runs this again."""
     levels_above: int = LEVELS_ABOVE
-    """Peers up to which everybody knows everybody; above, each knows its site."""
+    """Up to how many peers everybody knows everybody. Above, each knows its site."""
     warm: bool = False
-    """The run begins with an overlay that has converged, instead of joins (warm.py)."""
+    """Whether the run begins with an overlay that has converged (warm.py), without joins."""
     tell: int = 0
-    """Lines of news told, each by a random peer, evenly over the time."""
+    """How many lines of news are told, each by a random peer, evenly over the time."""
     die: float = 0.0
-    """Share of peers whose hosts lose power at once, after a quarter of the time, for good."""
+    """The share of peers whose hosts lose power for good, all at once, after a quarter of the time."""
     stop_s: float | None = None
-    """Everything is mended so soon and nothing is asked any more: a prefix of the run without this."""
+    """When everything is mended and nothing is asked any more. Up to then the run is as it is without this."""
     split_s: float = 0.0
-    """Two halves cannot reach each other for so long, from a quarter of the time on."""
+    """For how many seconds two halves cannot reach each other, from a quarter of the time on."""
     quiet_within_s: float = QUIET_WITHIN_S
-    """So long after everything is mended all must be quiet, at the latest."""
+    """Within how many seconds after everything is mended all must be quiet."""
 
     @property
     def length_s(self) -> float:
-        """Virtual time after all have joined, until everything is mended."""
+        """How many virtual seconds after all have joined everything is mended."""
         return self.seconds if self.stop_s is None else min(self.stop_s, self.seconds)
 
     def command(self) -> str:
@@ -76,7 +76,7 @@ class Scenario:
         return " ".join(words)
 
     def at_seed(self, seed: int) -> "Scenario":
-        """The same with other chance."""
+        """The same scenario with another seed."""
         return replace(self, seed=seed)
 
 

@@ -1,7 +1,7 @@
 """A failing run made short: the fewest seconds, then the fewest faults, that still fail.
 
-By bisection, as if a longer run of the same seed failed whenever a shorter one does. That is not always so,
-so what is found is a failing run that is short, not proven to be the shortest. The time spent is bounded.
+It bisects, as if a longer run of the same seed failed whenever a shorter one does. That is not always so.
+What it finds is a failing run that is short, but not proven to be the shortest. The time spent is bounded.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from protocol.sim.scenario import Scenario, turned
 from protocol.sim.violation import Violation
 
 WITHIN_S = 300.0
-"""Real seconds spent on it, at most; a run that has begun is finished."""
+"""How many real seconds are spent on it at most. A run that has begun is finished."""
 _STEPS = 12
-"""Halvings of each."""
+"""How often each of the two is halved."""
 
 Report = Callable[[str], None]
 
 
 def shrink(scenario: Scenario, broken: Violation, tell: Report) -> tuple[Scenario, Violation]:
-    """A shorter scenario that fails, and how; the given one if there is none."""
+    """A shorter scenario that fails, and how it fails. If there is none, the one that was given."""
     until_s = perf_counter() + WITHIN_S
 
     def attempt(candidate: Scenario) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Timeline:
-    """An event heap, and the moment it has come to."""
+    """An event heap, and the moment that it has come to."""
 
     def __init__(self, start_s: float) -> None:
         self.start_s = self.now_s = start_s
@@ -19,14 +19,14 @@ class Timeline:
         return self.now_s - self.start_s
 
     def at(self, at_s: float, action: Callable[..., object], *arguments: object) -> None:
-        """Something happens then."""
+        """Calls `action` at that world time."""
         self._sequence += 1
         if at_s < self.now_s:
             at_s = self.now_s
         heappush(self._heap, (at_s, self._sequence, action, arguments))
 
     def after(self, delay_s: float, action: Callable[..., object], *arguments: object) -> None:
-        """Something happens after a while."""
+        """Calls `action` after that many seconds."""
         self.at(self.now_s + delay_s, action, *arguments)
 
     def run(self, seconds: float) -> None:

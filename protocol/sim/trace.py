@@ -1,8 +1,8 @@
-"""The trace: a digest over every step of every peer, counts of messages, and, if wanted, a file.
+"""The trace: a digest over every step of every peer, counts of messages, and a file if one is wanted.
 
-In a small world the digest covers every event and effect in full. In a large one that would cost more
-than the steps themselves, so there it covers, of every step, when it was, whose, what kind of event, from
-whom, and what kinds of effects: two runs that part ways anywhere part ways in that too, one step later.
+In a small world the digest covers every event and effect in full. In a large one that would cost more than
+the steps themselves. There it covers of every step its time, its peer, the kind of event and its sender, and
+the kinds of effects. Two runs that part ways anywhere part ways in that too, one step later.
 """
 
 from array import array
@@ -19,16 +19,16 @@ from protocol.terms.effects import Effect, Send
 from protocol.wire.envelope import pack, unpack
 
 _ALL, _EVERY = 12, 256
-"""So many messages of a kind really go through the codec, and after those one in so many: their mean size
-stands for the rest."""
+"""So many messages of a kind all go through the codec, and then one in so many. Their mean size stands for the
+rest."""
 FULL_PEERS = 64
-"""Up to so many peers the digest is over events and effects in full."""
+"""Up to how many peers the digest is over events and effects in full."""
 _BATCH = 8192
-"""Numbers of a large world's steps that are hashed at once."""
+"""How many numbers of a large world's steps are hashed at once."""
 
 
 class _Kind:
-    """Messages of one kind."""
+    """The messages of one kind."""
 
     __slots__ = ("bytes", "count", "measured")
 
@@ -41,7 +41,7 @@ class Trace:
     """What happened, as a digest and as counts."""
 
     def __init__(self, file: TextIO | None = None, peers: int = 0) -> None:
-        """`peers` is how large the world is."""
+        """`peers` is how many the world has."""
         self._digest = sha256()
         self._file = file
         self._full = file is not None or peers <= FULL_PEERS
@@ -51,7 +51,7 @@ class Trace:
         self._kinds: dict[type, _Kind] = {}
 
     def step(self, at_s: float, peer: SimPeer, event: Event, effects: list[Effect]) -> None:
-        """One handled event."""
+        """Takes in one event that was handled."""
         if self._full:
             told = [(type(effect).__name__, effect) for effect in effects]
             line = self._encoder.encode(
@@ -75,7 +75,7 @@ class Trace:
             self._flush()
 
     def message(self, peer: SimPeer, send: Send) -> None:
-        """One message to another peer. Some of each kind must survive the codec unchanged."""
+        """Takes in one message to another peer. Some of each kind must survive the codec unchanged."""
         of = type(send.message)
         kind = self._kinds.get(of)
         if kind is None:
@@ -91,22 +91,22 @@ class Trace:
 
     @property
     def messages(self) -> Counter[str]:
-        """How many of each kind."""
+        """How many messages of each kind were sent."""
         return Counter({of.__name__: kind.count for of, kind in self._kinds.items()})
 
     def bytes_of(self, of: type, count: int | None = None) -> float:
-        """About how many bytes all messages of a kind took together, or `count` of them."""
+        """About how many bytes all messages of a kind took together, or `count` of them took."""
         kind = self._kinds[of]
         return (kind.count if count is None else count) * kind.bytes / kind.measured
 
     @property
     def kinds(self) -> list[type]:
-        """Kinds of messages, those first that took the most bytes."""
+        """The kinds of messages, those that took the most bytes first."""
         return sorted(self._kinds, key=lambda of: (-self.bytes_of(of), of.__name__))
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all steps so far."""
+        """The SHA-256 over all steps so far."""
         self._flush()
         return self._digest.hexdigest()
 

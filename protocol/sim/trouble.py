@@ -1,6 +1,7 @@
-"""Whatever can go wrong, at random, for a while: deaths between two effects, cuts, stores that are full,
-clocks that jump, processes that stall. What is wrong all the time (drift, NAT, slowness, liars) is
-chosen at the beginning.
+"""Whatever can go wrong for a while, at random.
+
+These are deaths between two effects, cuts, stores that are full, clocks that jump, processes that stall. What
+is wrong all the time (drift, NAT, slowness, liars) is chosen at the beginning.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,11 +20,11 @@ _AWAY_S = (0.3, 15.0)
 _CUT_S = (0.5, 25.0)
 _FULL_S = (0.5, 8.0)
 _WRONG_S = 1.0
-"""How far clocks are apart at the beginning, at most."""
+"""How many seconds clocks are apart at most at the beginning."""
 
 
 class Trouble:
-    """Breaks things by a plan until it is told that it is over. Made before any peer is started."""
+    """Breaks things by a plan until it is told to end. It is made before any peer is started."""
 
     def __init__(
         self,
@@ -36,8 +37,8 @@ class Trouble:
         self._world, self._peers, self._wires = world, peers, wires
         self._plan, self._dice = plan, dice
         self.over = False
-        """Nothing breaks any more, and nothing is asked."""
-        # The first peer is where the others join, so it is neither hidden nor a liar.
+        """Whether nothing breaks any more, and nothing is asked."""
+        # The others join through the first peer, so it is neither hidden nor a liar.
         others = peers[1:]
         if plan.drift_ppm or plan.jump_every_s:
             for peer in peers:
@@ -53,7 +54,7 @@ class Trouble:
             peer.lies = True
 
     def begin(self) -> None:
-        """From now on."""
+        """Breaks things from now on."""
         plan = self._plan
         self._every(plan.crash_every_s, self._crash)
         self._every(plan.cut_every_s, self._cut)
@@ -68,7 +69,7 @@ class Trouble:
             liar.begin()
 
     def end(self) -> None:
-        """Everything is mended, everybody whose host is not gone is started again, liars fall silent."""
+        """Mends everything, starts every peer whose host is not gone, and has liars fall silent."""
         self.over = True
         self._wires.heal()
         for liar in self._liars:
@@ -114,7 +115,7 @@ class Trouble:
             self._start(peer)
 
     def _start(self, peer: SimPeer) -> None:
-        """With what the plan does to stores and clocks while nobody looks."""
+        """Starts a peer, after doing what the plan does to stores and clocks while nobody looks."""
         if self._plan.wiped and self._dice.random() < self._plan.wiped:
             self._happens("store lost", peer.name)
             peer.store.clear()

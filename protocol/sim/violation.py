@@ -20,14 +20,14 @@ class Involved(Protocol):
 
     @property
     def story(self) -> Iterable[tuple[float, Event, list[Effect]]]:
-        """Its last steps: world time, what came, what followed."""
+        """The peer's last steps: world time, the event, the effects."""
 
 
 class Violation(AssertionError):
-    """Seed, virtual time, what broke, and what the peers involved did last."""
+    """Something that must hold does not. It says the seed, the virtual time, what broke, and the last steps."""
 
     faults = 0
-    """How many faults had come by then, of those that come at moments."""
+    """How many faults had come by then, of those that happen at moments."""
 
 
 def violation(world: Environment, what: str, *peers: Involved) -> Violation:

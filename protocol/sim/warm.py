@@ -1,14 +1,15 @@
 """A warm start: every peer has been there for long, in an overlay that has converged.
 
-Ten thousand joins are not simulated. Every node starts, and says who it is; the first of each site takes
-in what all others of its site said, and the summaries of other sites, by the same code as any peer; the
-others are given copies of what it knows. Records are immutable and shared, so a peer costs its
-dictionaries. Neighbours are drawn as HyParView would have them: symmetric, half near and half far, on
-connections made and introduced long ago.
+Ten thousand joins are not simulated. Every node starts, and says who it is. The first of each site takes in
+what all others of its site said, and the summaries of other sites, by the same code as any peer. The others
+are given copies of what it knows. Records are immutable and shared, so a peer costs its dictionaries.
+Neighbours are drawn as HyParView would have them: symmetric, half near and half far, on connections that were
+made and introduced long ago.
 
-What a warm peer has is what one that joined has (held by a test), but for this: no addresses are on disk,
-and above the limit of two levels its guests are its far neighbours and who wrote the summaries. The tree
-is the one that news of some peer leaves. Clocks are compared only once the run begins.
+A test holds that a warm peer has what a peer has that joined, with two exceptions. No addresses are on disk.
+In a world so large that sites are known by their summaries, its guests are its far neighbours and the writers
+of the summaries. The tree is the one that news of some peer leaves. Clocks are compared only once the run
+begins.
 """
 
 from heapq import heappop, heappush
@@ -38,13 +39,13 @@ from protocol.terms.limits import (
 )
 
 _SURVEYS = 400
-"""Round trips by which the sites find their places before the beginning."""
+"""By how many round trips the sites find their places before the beginning."""
 _DRAWS = 50
-"""Neighbours drawn at random and refused (known already, or full) before one is left with fewer."""
+"""How many drawn neighbours may be refused (known already, or full) before a peer is left with fewer."""
 
 
 def begin_warm(world: World, dice: Random) -> None:
-    """Starts all peers of a world in which nothing has happened, in the middle of its life."""
+    """Starts all peers of a world in which nothing has happened, as in the middle of its life."""
     for peer in world.peers:
         peer.joins = ()
         peer.start()
@@ -68,7 +69,7 @@ def begin_warm(world: World, dice: Random) -> None:
 
 
 def _teach(world: World, sites: dict[str, list[SimPeer]]) -> None:
-    """The first of each site is told everything; the others have it from there."""
+    """Tells the first peer of each site everything, and copies that to the others."""
     first = [peers[0] for peers in sites.values()]
     if world.size <= world.levels_above:
         _introduce(first[0], world.peers)
@@ -78,7 +79,7 @@ def _teach(world: World, sites: dict[str, list[SimPeer]]) -> None:
     for peer in first:
         _introduce(peer, sites[peer.site])
         _introduce(peer, first)
-    # Once to learn that there are too many, and again with what they know of that.
+    # Once to learn that there are too many peers, and again with what that changes.
     for _ in range(2):
         for peer in first:
             take_stock(_node(peer), world.now_s)
@@ -91,25 +92,25 @@ def _teach(world: World, sites: dict[str, list[SimPeer]]) -> None:
 
 
 def _introduce(peer: SimPeer, others: list[SimPeer]) -> None:
-    """Presences first: nothing else is believed of who is not known."""
+    """Tells a peer the presences of others first, since it believes nothing of peers it does not know."""
     _tell(peer, others, PRESENCE)
     _tell(peer, others, ADVERT)
 
 
 def _tell(peer: SimPeer, others: list[SimPeer], kind: str) -> None:
-    """What those others say of themselves, as if it came from this peer itself, whom it believes."""
+    """Tells a peer what others say of themselves, as if it came from the peer itself, which it believes."""
     held = [_node(other).broadcast.directory.get(KeyId(other.id), kind) for other in others]
     records = tuple(each.signed for each in held if each is not None)
     taught(_node(peer), Records(records), peer.now_s)
 
 
-# -- whom they know
+# -- their neighbours
 
 
 def _neighbours(
     peers: list[SimPeer], sites: dict[str, list[SimPeer]], dice: Random
 ) -> list[tuple[SimPeer, SimPeer]]:
-    """Pairs: in each site a ring and whom chance brings together, and beyond it whom chance does."""
+    """Pairs of neighbours: in each site a ring and random ones, and random ones between sites."""
     if len(peers) < FULL_MESH_BELOW:
         return [(a, b) for i, a in enumerate(peers) for b in peers[i + 1 :]]
     views: dict[SimPeer, dict[SimPeer, None]] = {peer: {} for peer in peers}
@@ -133,7 +134,7 @@ def _draw(
     most: int,
     dice: Random,
 ) -> None:
-    """Neighbours out of a pool, until it has enough or nobody wants."""
+    """Draws neighbours for a peer out of a pool, until it has enough or no other takes it."""
     for _ in range(_DRAWS):
         if not pool or not _wants(peer, pool[0], views, most):
             return
@@ -151,7 +152,7 @@ def _wants(
 
 
 def _befriend(world: World, dialler: SimPeer, to: SimPeer, dice: Random) -> None:
-    """They have been neighbours for long."""
+    """Makes two peers neighbours, as if they had been for long."""
     round_trip_s = world.latency_s(dialler.site, to.site) + world.latency_s(to.site, dialler.site)
     pinged_s = world.now_s - PING_EVERY_S * dice.random()
     world.wires.join(dialler, to)
@@ -173,7 +174,7 @@ def _befriend(world: World, dialler: SimPeer, to: SimPeer, dice: Random) -> None
 
 
 def _prune(world: World, pairs: list[tuple[SimPeer, SimPeer]], root: SimPeer) -> None:
-    """Leaves the tree that news of one peer leaves: each is eager with who brought it first (Dijkstra)."""
+    """Leaves the tree that one peer's news leaves: each is eager with the one that brought it (Dijkstra)."""
     beside: dict[int, list[SimPeer]] = {peer.number: [] for peer in world.peers}
     for a, b in pairs:
         beside[a.number].append(b)
@@ -198,7 +199,7 @@ def _prune(world: World, pairs: list[tuple[SimPeer, SimPeer]], root: SimPeer) ->
 
 
 def _fill_passive(world: World, sites: dict[str, list[SimPeer]], dice: Random) -> None:
-    """Half of it of the own site."""
+    """Fills the passive views, half with peers of the own site."""
     contacts = {peer: Contact(peer.id, peer.site, peer.identity.address) for peer in world.peers}
     for peer in world.peers:
         near = sites[peer.site]
@@ -209,7 +210,7 @@ def _fill_passive(world: World, sites: dict[str, list[SimPeer]], dice: Random) -
 
 
 def _places(world: World, sites: list[str], dice: Random) -> dict[str, Coordinate]:
-    """Where the sites come to lie by Vivaldi's own rule, which all peers of a site then begin with."""
+    """Where the sites come to lie by Vivaldi's own rule. All peers of a site begin there."""
     vivaldis = {site: Vivaldi(dice) for site in sites}
     for _ in range(_SURVEYS):
         for a, b in ((dice.choice(sites), dice.choice(sites)) for _ in sites):

@@ -1,13 +1,13 @@
 """The simulated transport: connections between peers, with latency, loss, cuts and crashes.
 
-It keeps the contract of the real one (overlayd/ports/transport.py). A dialler tries until told to stop.
-A connection serves both ways; a peer is up from its first connection to its last. Frames of one
-connection arrive in order, at most once, unless faults say otherwise. A cut drops frames at once and
-ends connections when heartbeats have been missed; a process that ends is noticed within one latency, a
-host that loses power when heartbeats have been missed.
+It keeps the contract of the real one (overlayd/ports/transport.py). A dialler tries until told to stop. A
+connection serves both ways. A peer is up, for another, from their first connection to their last. Frames of
+one connection arrive in order, at most once, unless faults say otherwise. A cut drops frames at once, and
+ends connections when heartbeats have been missed. A process that ends is noticed within one latency, a host
+that loses power when heartbeats have been missed.
 
-A cut may be one way: A's frames reach B, B's do not reach A. TCP then makes no new connection, and on a
-standing one A misses B's heartbeats and gives up; B learns it from A's goodbye, which does arrive.
+A cut may be one way: A's frames reach B, and B's do not reach A. TCP then makes no new connection. On an
+existing one A misses B's heartbeats and gives up; B learns that from A's goodbye, which does arrive.
 """
 
 from random import Random
@@ -22,9 +22,9 @@ from protocol.terms.ids import PeerId
 RETRY_S = 0.5
 KNOCK_WITHIN_S = 3.0
 HEARTBEATS_S = 3.7
-"""A frozen or cut-off peer is noticed by the transport this late (overlay.md)."""
+"""How many seconds late the transport notices a frozen or cut-off peer. The real one takes 4.5 s at most."""
 _APART_S = 1e-6
-"""Between two frames of one connection, so that they stay in order."""
+"""How many seconds two frames of one connection are apart, so that they stay in order."""
 
 
 class End(Protocol):
@@ -33,7 +33,7 @@ class End(Protocol):
     id: PeerId
     site: str
     life: int
-    """Which start it is in: what was there for an earlier one is not for this."""
+    """Which start it is in. What was on its way to an earlier one does not come to this."""
     is_frozen: bool
 
     @property
@@ -41,7 +41,7 @@ class End(Protocol):
         """Whether its process runs."""
 
     def feed(self, event: Event) -> None:
-        """Something happens to it."""
+        """Gives it an event."""
 
 
 class _Connection:
@@ -54,27 +54,27 @@ class _Connection:
         self.lives = (a.life, b.life)
         self.over = False
         self.arrivals_s = [0.0, 0.0]
-        """Of the newest frame at each end."""
+        """When the newest frame arrives at each end."""
 
     def other(self, peer: End) -> End:
         return self.ends[1] if self.ends[0] is peer else self.ends[0]
 
 
 class _Port:
-    """What one peer has to do with the transport."""
+    """The transport of one peer."""
 
     __slots__ = ("connections", "denied", "dialled", "end", "trying", "up")
 
     def __init__(self, end: End) -> None:
         self.end = end
         self.dialled: dict[PeerId, int] = {}
-        """Whom it dials, and in which life it was told to."""
+        """The peers that it dials, and the life in which it was told to."""
         self.connections: dict[PeerId, _Connection] = {}
-        """What there is, whatever the ends believe."""
+        """The connections that there are, whatever the ends believe."""
         self.up: dict[PeerId, _Connection] = {}
-        """What this end believes to have."""
+        """The connections that this end believes it has."""
         self.trying: dict[PeerId, None] = {}
-        """Whom an attempt is under way to, or will be."""
+        """The peers that an attempt to dial is under way to, or will be."""
         self.denied: dict[PeerId, None] = {}
 
 
@@ -86,18 +86,18 @@ class Wires:
         self.faults = faults
         self._ports: dict[PeerId, _Port] = {}
         self._cuts: list[tuple[dict[PeerId, None], dict[PeerId, None]]] = []
-        """Nothing gets from the first to the second."""
+        """Pairs of groups: nothing gets from the first to the second."""
         self.undialled: dict[PeerId, None] = {}
-        """Peers behind NAT: they dial, nobody dials them."""
+        """Peers behind NAT: they dial, and nobody dials them."""
         self._hidden: dict[tuple[PeerId, PeerId], None] = {}
-        """(who, whom): the first cannot dial the second."""
+        """Pairs of peers: the first cannot dial the second."""
         self.whole_since_s = float("-inf")
         """Since when nothing is cut; the future while something is."""
         self.lost = 0
         self.doubled = 0
 
     def attach(self, peer: End) -> None:
-        """There is such a peer, and it may dial and be dialled."""
+        """Takes in a peer. From now on it may dial and be dialled."""
         self._ports[peer.id] = _Port(peer)
 
     # -- what the world does to links
@@ -148,7 +148,7 @@ class Wires:
             self._end(connection, peer, why, HEARTBEATS_S if silently else None)
 
     def join(self, dialler: End, to: End) -> None:
-        """One made a connection to the other long ago, and both know."""
+        """Makes a connection as if one had dialled the other long ago and both knew."""
         connection = _Connection(dialler, to)
         self._ports[dialler.id].dialled[to.id] = dialler.life
         for end, other in ((dialler, to), (to, dialler)):
@@ -158,7 +158,7 @@ class Wires:
     # -- what a peer does
 
     def dial(self, peer: End, to: PeerId) -> None:
-        """Keeps a connection until `hang_up`."""
+        """Keeps up a connection until `hang_up`."""
         port = self._ports[peer.id]
         if to not in port.dialled and to not in port.denied:
             port.dialled[to] = peer.life
@@ -176,7 +176,7 @@ class Wires:
             self._world.after(0.0, self._notice, peer, port.up[to], "hung up")
 
     def deny(self, peer: End, others: tuple[PeerId, ...]) -> None:
-        """These, and only these, are refused from now on."""
+        """Refuses these peers, and only these, from now on."""
         self._ports[peer.id].denied = dict.fromkeys(others)
         for other in others:
             self.hang_up(peer, other)
@@ -191,11 +191,11 @@ class Wires:
             self._world.after(late_s, self._knocked, peer, peer.life, to)
 
     def send(self, peer: End, to: PeerId, message: Message, cause: str) -> None:
-        """One frame, lost if no connection stands or the faults will have it."""
+        """Sends one frame. It is lost if there is no connection, or if the faults will have it."""
         self.carry(peer, to, Arrived(peer.id, message, cause))
 
     def carry(self, peer: End, to: PeerId, event: Event) -> None:
-        """A frame, and what its arrival is to the receiver."""
+        """Sends one frame, whose arrival is `event` to the receiver."""
         connection = self._ports[peer.id].up.get(to)
         faults = self.faults
         if (
@@ -211,13 +211,13 @@ class Wires:
         self._carry(connection, peer, event)
 
     def up(self, peer: End) -> list[PeerId]:
-        """With whom the peer believes to have a connection."""
+        """The peers with which the peer believes it has a connection."""
         return list(self._ports[peer.id].up)
 
     # -- parts
 
     def _end_of(self, id: PeerId) -> End | None:
-        """None: there is no such peer."""
+        """The peer with that id; None if there is none."""
         port = self._ports.get(id)
         return port.end if port is not None else None
 
@@ -248,7 +248,7 @@ class Wires:
             self.lost += 1
 
     def _raise(self, peer: End, connection: _Connection, *, accepted: bool = False) -> None:
-        """The peer has a connection; what it had before with that other is gone."""
+        """The peer has a connection. The one that it had with that other before is gone."""
         other, port = connection.other(peer).id, self._ports[peer.id]
         if other in port.up:
             del port.up[other]
@@ -265,7 +265,7 @@ class Wires:
             peer.feed(Disconnected(other, why))
 
     def _try(self, peer: End, to: PeerId) -> None:
-        """Dials, if that is still wanted and there is nothing yet."""
+        """Dials, if that is still wanted and there is no connection yet."""
         port = self._ports[peer.id]
         port.trying.pop(to, None)
         life = port.dialled.get(to)
@@ -276,7 +276,7 @@ class Wires:
         self._world.after(2 * self._latency_s(peer, target), self._meet, peer, target)
 
     def _meet(self, peer: End, target: End) -> None:
-        """The handshake is through, if there is anybody there."""
+        """Ends the handshake, if there is anybody at the other end."""
         port = self._ports[peer.id]
         port.trying.pop(target.id, None)
         if port.dialled.get(target.id) != peer.life or target.id in port.connections:
@@ -304,7 +304,7 @@ class Wires:
             peer.feed(Knocked(to, target is not None and not self._barred(peer, target)))
 
     def _missed(self, connection: _Connection) -> None:
-        """Heartbeats stayed away, if what stopped them is still there: who misses them gives up."""
+        """Heartbeats stayed away, if what stopped them is still there. An end that misses them gives up."""
         a, b = connection.ends
         deaf = [
             end
@@ -324,7 +324,7 @@ class Wires:
     def _end(
         self, connection: _Connection, by: End, why: str, delay_s: float | None = None
     ) -> None:
-        """One end closes; the other notices a latency later, or by missing heartbeats if cut off."""
+        """One end closes. The other notices a latency later, or by missing heartbeats if cut off."""
         other = connection.other(by)
         self._forget(connection)
         if delay_s is None:
@@ -333,7 +333,7 @@ class Wires:
         self._world.after(delay_s, self._notice, other, connection, why)
 
     def _forget(self, connection: _Connection) -> None:
-        """It is over; an end that still dials tries again."""
+        """Forgets a connection that is over. An end that still dials tries again."""
         connection.over = True
         for end in connection.ends:
             other = connection.other(end).id
@@ -342,7 +342,7 @@ class Wires:
                 self._retry(end, other)
 
     def _retry(self, peer: End, to: PeerId) -> None:
-        """Another attempt in a while."""
+        """Makes another attempt in a while."""
         trying = self._ports[peer.id].trying
         if to not in trying:
             trying[to] = None

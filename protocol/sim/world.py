@@ -1,7 +1,7 @@
 """The world: virtual time, an event heap, peers at sites, and one seeded source of all chance.
 
-Everything follows from the seed: the heap is ordered by (time, sequence number), each node and each part
-of the world has a generator of its own, and nothing iterates a set.
+Everything follows from the seed: the heap is ordered by (time, sequence number), each node and each part of the
+world has a generator of its own, and nothing iterates over a set.
 """
 
 from collections import Counter
@@ -56,27 +56,30 @@ class World(Timeline):
         levels_above: int = LEVELS_ABOVE,
         probed: bool = True,
     ) -> None:
-        """`latencies` are drawn for `sites` sites if there are none. `probed`: hosts know what they have; if
-        not, they make no adverts, as if no hypervisor had answered yet."""
+        """`latencies` are drawn for `sites` sites if none are given.
+
+        `probed` says that hosts know what they have. If not, they make no adverts, as if no hypervisor had
+        answered yet.
+        """
         share_decoded()
         self.probed = probed
         self.levels_above = levels_above
         self.seed, self.size, self.faults = seed, peers, plan
         super().__init__(START_S)
         self.calm_since_s = START_S
-        """Since when nothing is broken, as far as anybody told the world."""
+        """Since when nothing is broken, as far as the world was told, in world time."""
         self._seeds = Random(seed)
         self.steps = 0
         self.faults_done: Counter[str] = Counter()
         self.happened: list[tuple[float, str]] = []
-        """Faults that came at a moment: virtual seconds, and what each was."""
+        """Every fault that came at a moment: when, in virtual seconds, and what it was."""
         self.trace = trace or Trace(peers=peers)
         self.federation = SimFederation(
             "federation", from_s=START_S - 86400, until_s=START_S + 400 * 86400
         )
         self.verifier: Verifier = SimVerifier()
         self.genuine: dict[tuple[KeyId, bytes], None] | None = {} if plan.liars else None
-        """All that hosts ever signed, by who did; None if nobody lies."""
+        """All that hosts ever signed, by signer; None if nobody lies."""
         self.wires = Wires(self, self.new_dice(), plan.links)
         latencies = latencies or drawn(sites, self.new_dice())
         names, self._one_way_s = latencies.sites, latencies.one_way_s
@@ -101,8 +104,10 @@ class World(Timeline):
     def run_until(
         self, condition: Callable[[], bool], within_s: float, every_s: float = 0.0
     ) -> bool:
-        """Lets virtual time pass until a condition holds (asked after each instant, or at most once in
-        `every_s`); False if it did not within that many seconds."""
+        """Lets virtual time pass until a condition holds. False if it did not within `within_s` seconds.
+
+        It is asked after each instant, or at most once in `every_s`.
+        """
         end_s = self.now_s + within_s
         heap, asked_s = self._heap, float("-inf")
         while heap and heap[0][0] <= end_s:
@@ -121,7 +126,7 @@ class World(Timeline):
     # -- people
 
     def give(self, peer: SimPeer, order: SignedOrder, quote: str = "") -> RequestId:
-        """Somebody gives an order to a peer; with `quote` an `up` of exactly that."""
+        """Somebody gives an order to a peer. With a `quote` it is an `up` of exactly that."""
         self._requests += 1
         request = RequestId(f"request-{self._requests}")
         self.invariants.asked(peer, request)
@@ -129,7 +134,7 @@ class World(Timeline):
         return request
 
     def plan(self, peer: SimPeer, spec: GridSpec, keep: bool = False) -> RequestId:
-        """Somebody asks where a grid would go; the answer is a quote if it is to be kept."""
+        """Somebody asks where a grid would go. With `keep` the answer is a quote that is kept."""
         self._requests += 1
         request = RequestId(f"request-{self._requests}")
         self.invariants.asked(peer, request)
@@ -139,63 +144,63 @@ class World(Timeline):
     # -- the watcher of its peers
 
     def began(self, peer: SimPeer) -> None:
-        """Its process starts."""
+        """The peer's process starts."""
         self.meter.began(peer)
 
     def died(self, peer: SimPeer) -> None:
-        """Its process is gone, or frozen."""
+        """The peer's process is gone, or frozen."""
         self.meter.died(peer)
 
     def thawed(self, peer: SimPeer) -> None:
-        """It was frozen and goes on."""
+        """The peer was frozen and goes on."""
         self.meter.thawed(peer)
 
     def stepped(self, peer: SimPeer, event: Event, effects: list[Effect]) -> None:
-        """It handled an event."""
+        """The peer handled an event."""
         self.trace.step(self.elapsed_s, peer, event, effects)
 
     def moved(self, peer: SimPeer) -> None:
-        """All that followed from an event is done."""
+        """All that followed from an event of the peer is done."""
         self.steps += 1
         self.invariants.moved(peer)
 
     def said(self, peer: SimPeer, send: Send) -> None:
-        """Every message a peer sends, also to itself."""
+        """The peer sends a message, perhaps to itself."""
         self.invariants.said(peer, send)
         if send.peer != peer.id:
             self.trace.message(peer, send)
             self.meter.sent(send)
 
     def written(self, peer: SimPeer, row: Row) -> None:
-        """Every row that went to a peer's store."""
+        """A row went to the peer's store."""
         self.invariants.written(peer, row)
 
     def noted(self, peer: SimPeer, note: Note) -> None:
-        """What a peer tells its people."""
+        """The peer tells its people something."""
         self.meter.noted(peer, note)
 
     def booted(self, peer: SimPeer, grid: GridId, workspace: str) -> None:
-        """A machine of a peer starts."""
+        """A machine of the peer's host starts."""
         self.invariants.booted(peer, grid, workspace)
 
     # -- parts
 
     def latency_s(self, a: str, b: str) -> float:
-        """One way from one site to another."""
+        """How long a frame takes from one site to another, in seconds."""
         return self._one_way_s[a, b]
 
     def start_all(self, apart_s: float = 0.05) -> None:
-        """Every peer starts, one after another."""
+        """Starts every peer, one after another."""
         for i, peer in enumerate(self.peers):
             self.after(i * apart_s, peer.start)
 
     @property
     def whole_directories(self) -> bool:
-        """Whether everybody is to know everybody; among many, each knows enough."""
+        """Whether everybody is to know everybody. Among many peers each knows only enough."""
         return self.size <= min(MANY_PEERS, self.levels_above)
 
     def new_dice(self) -> Random:
-        """A generator of its own for some part of the world."""
+        """A generator that one part of the world has for itself; it follows from the seed."""
         return Random(self._seeds.getrandbits(64))
 
     def name_of(self, peer: PeerId) -> str:

@@ -1,8 +1,8 @@
 """Many ask for the same hosts at once: how often a gang is placed, how long that takes, what crashes cost.
 
-A *closed* load: whenever a gang ends, others are asked for, so that what is running and asked for together
-stays at the load. So what is measured is contention, not whether there is room: at 80 % a fifth is free all
-the time, but those who ask are behind each other's holds.
+The load is *closed*: whenever a gang ends others are asked for, so that what runs and what is asked for
+together stay at the load. So this measures contention, not whether there is room: at 80 % a fifth is free all
+the time, but requests are behind each other's holds.
 """
 
 import statistics
@@ -15,14 +15,14 @@ from protocol.grid.record import GridRecord
 from protocol.sim.experiments.market import GangRequest, Market
 
 SUCCESS_S = 30.0
-"""A gang that is not placed by then has failed."""
+"""A gang that is not placed after so many seconds has failed."""
 _LOOK_S = 0.5
 _FILL_S = 3.0
-"""Where gangs come at a rate, hosts are filled in so long."""
+"""In how many seconds hosts are filled where gangs come at a rate."""
 _WARM_S, _SETTLE_S = 0.05, 5.0
-"""Gangs that fill the hosts are asked for so far apart; then so long for all to be placed."""
+"""How far apart the gangs that fill the hosts are asked for, and how long they then have, in seconds."""
 _DRAIN_S = 40.0
-"""After the last is asked for: every request ends, every hold of a crashed requester is voted down."""
+"""How many seconds after the last is asked for every request ends, and every orphaned hold is voted down."""
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -31,71 +31,71 @@ class Load(msgspec.Struct, frozen=True):
     hosts: int = 64
     slots: int = 16
     load: float = 0.8
-    """Share of all slots that is running or asked for."""
+    """The share of all slots that runs or is asked for."""
     least: int = 4
     most: int = 16
-    """Size of a gang, drawn evenly between."""
+    """The most workspaces of a gang. Its size is drawn evenly."""
     life_s: float = 30.0
     """How long a gang runs on average (exponential)."""
     apart_s: tuple[float, float] = (0.005, 0.040)
-    """One way, drawn for each pair of hosts."""
+    """The least and the most seconds one way, drawn for each pair of hosts."""
     seconds: float = 120.0
-    """Measured, after the hosts have filled."""
+    """How many seconds are measured, after the hosts have filled."""
     crashes: float = 0.0
     best_fit: bool = False
     per_s: float = 0.0
-    """At most so many are asked for a second; 0: as many as the load wants."""
+    """How many gangs are asked for in a second at most; 0 for as many as the load wants."""
     large: int = 0
-    """Size of a gang that is queued beside those that are not; 0: none is."""
+    """The size of a gang that is queued beside those that are not; 0 if none is."""
     large_every_s: float = 10.0
     claims: bool = True
-    """Whether hosts keep room for who waits."""
+    """Whether hosts keep room for requests that wait."""
 
 
 class Contended(msgspec.Struct):
-    """What came of it."""
+    """What came of a run."""
 
     asked: list[GangRequest]
-    """Those asked for in the measured time, without the large."""
+    """The gangs that were asked for in the measured time, without the large ones."""
     large: list[GangRequest]
-    """Those asked for early enough to be placed while the others still came."""
+    """The large gangs that were asked for early enough to be placed while others still came."""
     ended_s: float
-    """When nobody came any more."""
+    """When nobody came any more, in world time."""
     used: float
-    """Share of slots leased or held, on average."""
+    """The share of slots that were leased or held, on average."""
     orphaned: float
-    """Share of slots held for requesters that had crashed, on average."""
+    """The share of slots that were held for requesters that had crashed, on average."""
     leaked: int
-    """Slots still held when everything was over."""
+    """How many slots were still held when everything was over."""
     messages: int
 
     @property
     def survivors(self) -> list[GangRequest]:
-        """Those whose requester did not crash."""
+        """The requests whose requester did not crash."""
         return [one for one in self.asked if not one.crashed]
 
     @property
     def success(self) -> float:
-        """Share that was committed in time."""
+        """The share of them that was committed in time."""
         placed = self.took_s()
         return sum(t <= SUCCESS_S for t in placed) / max(1, len(self.survivors))
 
     @property
     def at_once(self) -> float:
-        """Share that was committed without a refused hold."""
+        """The share of them that was committed without a refused hold."""
         return sum(one.at_once for one in self.survivors) / max(1, len(self.survivors))
 
     @property
     def had_turn(self) -> float:
-        """Share of the large that were committed while others still came."""
+        """The share of the large ones that was committed while others still came."""
         return sum(0 < a.committed_s <= self.ended_s for a in self.large) / max(1, len(self.large))
 
     def took_s(self) -> list[float]:
-        """Seconds to commit, of those that were."""
+        """How many seconds each one took that was committed."""
         return [a.committed_s - a.asked_s for a in self.survivors if a.committed_s]
 
     def part_s(self, percent: int) -> float:
-        """A percentile of it."""
+        """A percentile of those seconds."""
         took = self.took_s()
         if len(took) < 2:
             return took[0] if took else float("nan")
@@ -103,11 +103,11 @@ class Contended(msgspec.Struct):
 
 
 Progress = Callable[[float, int], None]
-"""Told virtual seconds and how many were asked for so far."""
+"""Is told virtual seconds, and how many were asked for so far."""
 
 
 class Throng:
-    """Keeps the load."""
+    """The people who keep the load up."""
 
     def __init__(self, seed: int, load: Load) -> None:
         self.load, self._dice = load, Random(f"crowd {seed}")
@@ -119,7 +119,7 @@ class Throng:
         self.all: list[GangRequest] = []
         self.large: list[GangRequest] = []
         self.wanted = 0
-        """Slots running and asked for."""
+        """How many slots run or are asked for."""
         self.going = True
 
     def fill(self) -> None:
@@ -134,17 +134,17 @@ class Throng:
                 return
 
     def ask_one(self) -> None:
-        """Asks for one, whatever the load."""
+        """Asks for one gang, whatever the load."""
         self._ask(self._dice.randint(self.load.least, self.load.most))
 
     def ask_large(self) -> None:
-        """One that is queued until there is room."""
+        """Asks for a large gang that is queued until there is room."""
         name, party = f"large{len(self.large) + 1}", self._dice.choice(self.market.parties)
         self.large.append(self.market.ask(party, name, self.load.large, waits=True))
         self.wanted += self.load.large
 
     def arrival(self, within_s: float) -> float:
-        """When in that time somebody comes."""
+        """After how many seconds, within that time, somebody comes."""
         return self._dice.uniform(0.0, within_s)
 
     def _ask(self, size: int) -> None:
@@ -167,7 +167,7 @@ class Throng:
             self.fill()
 
     def orphaned(self) -> int:
-        """Slots held for requests whose requester has crashed."""
+        """How many slots are held for requests whose requester has crashed."""
         gone = {one.name: None for one in self.all[-4096:] if one.crashed}
         return sum(
             len(row.workspaces)
@@ -178,7 +178,7 @@ class Throng:
 
 
 def contend(seed: int, load: Load, progress: Progress | None = None) -> Contended:
-    """One run. AssertionError if a host promised more than it has."""
+    """One run. Raises AssertionError if a host promised more than it has."""
     crowd = Throng(seed, load)
     market = crowd.market
     _warm(crowd)

@@ -1,11 +1,11 @@
 """Haizea's experiment: what reservations cost the work that runs around them, with and without suspension.
 
-Whole nodes (world.py), whole days. Every job is an order for a best-effort lease, given to some peer; every
-reservation one with a start. On hosts that can suspend, jobs make room for reservations and go on
-afterwards; on hosts that cannot, a job starts only where it is over before the next reservation.
+It runs whole nodes (world.py) for whole days. Every job is an order for a best-effort lease, given to some
+peer, and every reservation one with a start. On hosts that can suspend, jobs make room for reservations and
+go on afterwards. On hosts that cannot, a job starts only where it is over before the next reservation.
 
-A job has done its work when all its machines have run together for `work_s`: time in which one of them was
-being booted, saved, on disk, or being restored, does not count. Then whoever asked for it takes it down.
+A job has done its work when all its machines have run together for `work_s`. Time in which one of them was
+booting, saved, on disk, or being restored does not count. Then the person who asked for it takes it down.
 """
 
 import statistics
@@ -28,24 +28,24 @@ from protocol.wire.codec import encode
 
 _PLACE_CPUS_MILLI = 1000
 _CHECKED_EVERY = 97
-"""Steps between two checks of what must hold: days of virtual time are many steps."""
+"""How many steps lie between two checks of what must hold: days of virtual time are many steps."""
 _LOOK_S = 600.0
 _DRAIN = 6.0
-"""Everything is over within so many times the hours in which jobs come, or it never is."""
+"""Within how many times the hours in which jobs come everything is over, or never will be."""
 
 
 class Leasing(msgspec.Struct, frozen=True):
-    """One run."""
+    """What decides a run."""
 
     mix: Mix = Mix()
     suspends: bool = True
     hosts: int = 8
     memory_bytes: int = 1 << 30
-    """Of each machine."""
+    """The memory of each machine."""
     disk_bytes_s: float = 50e6
-    """At which a host saves and restores."""
+    """The rate at which a host saves and restores."""
     longer_s: int = 120
-    """A lease is asked for so much longer than the work: for booting."""
+    """How many seconds longer than the work a lease is asked for, for booting."""
 
 
 class Ran(msgspec.Struct):
@@ -53,11 +53,11 @@ class Ran(msgspec.Struct):
 
     job: Job
     running: dict[str, None] = {}
-    """Its machines that run now."""
+    """The machines of it that run now."""
     since_s: float = 0.0
-    """When the last of them began to, if all do."""
+    """When the last of them began to run, if all do."""
     work_s: float = 0.0
-    """Done before that."""
+    """How many seconds of work were done before that."""
     began_s: float = 0.0
     done_s: float = 0.0
     stops: int = 0
@@ -71,19 +71,19 @@ class Leased(msgspec.Struct, frozen=True):
     jobs: int
     done: int
     all_done_s: float
-    """From the beginning until the last job was done."""
+    """Seconds from the beginning until the last job was done."""
     turnaround_s: float
-    """From asking for a job until it was done, on average."""
+    """Seconds from asking for a job until it was done, on average."""
     running_s: float
-    """From a job's beginning until it was done, over its work, on average."""
+    """The time from a job's beginning until it was done, as a multiple of its work, on average."""
     suspensions: int
     bookings: int
     kept: int
-    """Reservations that had all their machines at some time."""
+    """How many reservations had all their machines at some time."""
     late_s: float
-    """How long after its start the last of a reservation's machines ran, at worst."""
+    """How many seconds after its start the last of a reservation's machines ran, at worst."""
     used: float
-    """Share of all places' time, until the last job was done, that was work done or was reserved."""
+    """The share of all places' time, until the last job was done, that was work or was reserved."""
     steps: int
 
 
@@ -96,7 +96,7 @@ class Experiment:
         if left or not each:
             raise ValueError(f"{mix.places} places do not go evenly on {leasing.hosts} hosts")
         memory = leasing.memory_bytes
-        # A host may keep many that are suspended on its disk.
+        # A host may keep the memory of many suspended machines on its disk.
         room = Quantum(each * _PLACE_CPUS_MILLI, each * memory, 256 * memory)
         self.world = World(mix.seed, leasing.hosts, 1, capacity=room, suspends=leasing.suspends)
         self.world.invariants.stride = _CHECKED_EVERY
@@ -112,7 +112,7 @@ class Experiment:
         self.from_s = 0.0
 
     def run(self) -> Leased:
-        """Until every job is done, or none is any more."""
+        """Runs until every job is done, or no more will be."""
         world, hours_s = self.world, self._leasing.mix.hours * 3600.0
         world.start_all()
         assert world.run_until(lambda: knows_all(world), JOIN_WITHIN_S)

@@ -1,13 +1,14 @@
 """Negotiation alone, for many requesters at once: the machines of requesting/ and hosting/ without an overlay.
 
 A whole simulated peer (peer.py) costs too much for hundreds of gangs a second on a thousand hosts. Here each
-party has what negotiation is made of, as it is: `Host` (holds, ledger, carried grids), `Registers` (both
-halves of CASPaxos), `Placing`. Left out are membership and the directory: everybody knows everybody, a
-message takes the time its two ends are apart and is never lost. Adverts are not sent: each host's is taken
-once a second, at a moment of its own, and is what everybody knows of it from half a second later on: one
-second old on average. A crash is the requester's: its requests are gone, its host and its registers are
-there again at once (what a host does when it dies is cut effect by effect in
-tests/simulation/test_sim_deaths.py).
+party has the real parts of a negotiation: `Host` (holds, ledger, leases), `Registers` (both halves of
+CASPaxos) and `Placing`. Membership and the directory are left out. Everybody knows everybody, and a message
+takes the time that its two ends are apart and is never lost. Adverts are not sent. Each host's is taken once
+a second, at a moment of its own, and known to everybody from half a second later on, so that it is one second
+old on average.
+
+A crash is the requester's: its requests are gone, and its host and its registers are there again at once.
+tests/simulation/test_sim_deaths.py has hosts die, after each effect.
 """
 
 from collections import deque
@@ -67,20 +68,20 @@ START_S = 1_750_000_000.0
 SITE = "s1"
 _SLOT_BYTES = 1 << 28
 _CHECK_EVERY = 997
-"""Steps between two checks of a host's invariants; a prime, so that all hosts get their turn."""
+"""How many steps lie between two checks of a host's invariants; a prime, so that all hosts get their turn."""
 _ADVERT_EVERY_S, _ADVERT_ON_WAY_S = 1.0, 0.5
 _WATCHED_S = 3.0
-"""How long a requester goes on telling hosts of what was decided."""
+"""For how many seconds a requester goes on telling hosts of what was decided."""
 
 
 class BestFit:
-    """Dice of who always takes the very best, as everybody else does: only pauses are still drawn."""
+    """Dice for requests that always take the very best host, as all others do. Only pauses are still drawn."""
 
     def __init__(self, dice: Random) -> None:
         self._dice = dice
 
     def random(self) -> float:
-        """The first of any lot."""
+        """0, which is the first of any lot."""
         return 0.0
 
     def uniform(self, a: float, b: float) -> float:
@@ -107,10 +108,10 @@ class GangRequest(msgspec.Struct):
     size: int
     asked_s: float
     committed_s: float = 0.0
-    """0: not (yet)."""
+    """When it was committed; 0 if it was not (yet)."""
     crashed: bool = False
     answer: tuple[str, ...] = ()
-    """Why not, once that is said."""
+    """Why it was not, once that is said."""
     story: tuple[StoryLine, ...] = ()
 
     @property
@@ -121,21 +122,21 @@ class GangRequest(msgspec.Struct):
 
 
 class Surroundings:
-    """Of each request of one peer, where everybody knows everybody."""
+    """The surroundings of each request of one peer, where everybody knows everybody."""
 
     def __init__(self, me: str, market: "Market") -> None:
         self.me, self._market = me, market
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """All there are."""
+        """All hosts."""
         return self._market.candidates()
 
     def stewards(self, key: str) -> tuple[PeerId, ...]:
-        """Three of them."""
+        """Three parties."""
         return self._market.stewards(key)
 
     def detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
-        """Nobody has to be asked who there is."""
+        """No effects: all hosts are known."""
         return []
 
     def blind(self, now: float) -> bool:
@@ -143,16 +144,16 @@ class Surroundings:
         return False
 
     def partly(self) -> bool:
-        """Not at all."""
+        """Never."""
         return False
 
     def keep(self, proposal: Proposal) -> list[Effect]:
-        """Nobody asks for quotes."""
+        """No effects: nobody asks for quotes."""
         return []
 
 
 class Party:
-    """One peer: a host, a steward, and whoever asks there."""
+    """One peer: a host, a steward, and a requester."""
 
     def __init__(self, market: "Market", number: int, slots: int, dice: Dice) -> None:
         federation, name = market.federation, f"h{number}"
@@ -178,7 +179,7 @@ class Party:
 
     @property
     def promised(self) -> int:
-        """Slots that are held or leased."""
+        """How many slots are held or leased."""
         return len(self.host.ledger)
 
     def roomier(self) -> None:
@@ -188,7 +189,7 @@ class Party:
         self._look()
 
     def candidate(self) -> Candidate:
-        """Itself, with its advert."""
+        """The host, with its advert."""
         told = told_by(self.id, self.name, SITE, self.host.advert(self._market.now_s))
         return Candidate(self.id, self.name, SITE, told)
 
@@ -209,7 +210,7 @@ class Party:
         self._carry_out(placing.start(now), [])
 
     def crash(self, request: RequestId) -> GangRequest:
-        """Whoever carried that request is gone, and with it all it knew."""
+        """The requester of that request is gone, with all that it knew. Answers what was asked for."""
         asked = self._asked.pop(request)
         asked.crashed = True
         del self.placing[request]
@@ -223,7 +224,7 @@ class Party:
     # -- what happens
 
     def arrived(self, sender: PeerId, message: NegotiationMessage | RegisterMessage) -> None:
-        """A message."""
+        """A message came."""
         now = self._market.now_s
         if isinstance(message, RegisterMessage):
             effects, settled = self.registers.handle(sender, message, now)
@@ -232,7 +233,7 @@ class Party:
                 self._settled(outcome)
         elif isinstance(message, QuoteAsk):
             self._carry_out(*self.host.message(sender, message, now))
-            return  # A quote changes nothing, and is most of what is said.
+            return  # A quote changes nothing, and most of what is said is quotes.
         elif isinstance(message, ToHost):
             self._carry_out(*self.host.message(sender, message, now))
         elif isinstance(message, Quote):
@@ -290,7 +291,7 @@ class Party:
         self._look()
 
     def _look(self) -> None:
-        """Requests that have their answer leave; the next deadline is set."""
+        """Lets requests go that have their answers, and sets the next deadline."""
         for request, placing in list(self.placing.items()):
             asked, market = self._asked[request], self._market
             if placing.record is not None and not asked.committed_s:
@@ -333,15 +334,17 @@ class Market(Timeline):
         crashes: float = 0.0,
         claims: bool = True,
     ) -> None:
-        """`crashes`: the share of requests whose requester dies when its first holds are asked for; without
-        `claims` no host hears of who waits."""
+        """`crashes` is the share of requests whose requester dies when its first holds are asked for.
+
+        Without `claims` no host hears of requests that wait.
+        """
         share_decoded()
         super().__init__(START_S)
         self.slots = slots
         self._dice, self._apart_s, self._crashes = Random(seed), apart_s, crashes
         self._claims = claims
         self.waiting: dict[RequestId, Party] = {}
-        """Requests of best effort that are not over, and where."""
+        """Best-effort requests that are not over, and the party of each."""
         self._salt = seed.to_bytes(8, "big")
         self.steps = self.messages = 0
         self.federation = SimFederation("market", from_s=START_S - 1, until_s=START_S + 86400 * 400)
@@ -359,15 +362,15 @@ class Market(Timeline):
         self._said: dict[PeerId, Candidate] = {}
         """What each host advertised last."""
         self.over: Callable[[GangRequest, GridRecord | None], None] = lambda asked, record: None
-        """Told of each request's end: with its record, or without one."""
+        """Is told of each request's end, with its record or without one."""
         self.records: dict[str, GridRecord] = {}
-        """What is up, by name."""
+        """The grids that are up, by name."""
         self._hit: deque[RequestId] = deque(maxlen=4096)
 
     # -- time
 
     def run(self, seconds: float) -> None:
-        """Lets virtual time pass. AssertionError if a host promised more than it has."""
+        """Lets virtual time pass. Raises AssertionError if a host promised more than it has."""
         heap, end_s = self._heap, self.now_s + seconds
         while heap and heap[0][0] <= end_s:
             self.now_s, _, action, arguments = heappop(heap)
@@ -380,7 +383,7 @@ class Market(Timeline):
     # -- people
 
     def ask(self, party: Party, name: str, size: int, waits: bool = False) -> GangRequest:
-        """A gang of so many workspaces of one slot each is asked for there; it is queued if it `waits`."""
+        """Asks a party for a gang of `size` workspaces of one slot each, which is queued if it `waits`."""
         cluster = ClusterSpec(
             name="n", count=size, minimum=size, image=IMAGE, cpus_milli=1000, memory_bytes=_SLOT_BYTES
         )  # fmt: skip
@@ -390,7 +393,7 @@ class Market(Timeline):
         return asked
 
     def down(self, name: str) -> None:
-        """A grid is taken down, and its hosts are rid of it at once."""
+        """Takes a grid down. Its hosts are rid of it at once."""
         record = self.records.pop(name)
         order = self.admin.order(Action.DOWN, name, self.now_s)
         ended = msgspec.structs.replace(
@@ -402,16 +405,16 @@ class Market(Timeline):
     # -- what parties tell
 
     def committed(self, asked: GangRequest, record: GridRecord) -> None:
-        """It is a grid."""
+        """A request has made a grid."""
         self.records[asked.name] = record
         self.over(asked, record)
 
     def refused(self, asked: GangRequest) -> None:
-        """It is none, and the person knows why."""
+        """A request has made none, and the person knows why."""
         self.over(asked, None)
 
     def send(self, sender: Party, to: PeerId, message: object) -> None:
-        """A message on its way; the requester may die right after it asked for holds."""
+        """Sends a message. The requester may die right after it asked for holds."""
         self.messages += 1
         party = self._by_id[to]
         if isinstance(message, RoomClaim) and not self._claims:
@@ -434,12 +437,14 @@ class Market(Timeline):
     # -- what parties know
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """Everybody, as their adverts have them."""
+        """All hosts, as their adverts have them."""
         return tuple(self._told.values())
 
     def stewards(self, key: str) -> tuple[PeerId, ...]:
-        """Three neighbours on a ring, from a place that follows from the key. Rendezvous hashing of a thousand
-        for each request would be most of the work."""
+        """Three neighbours on a ring, from a place that follows from the key.
+
+        Rendezvous hashing of a thousand for each request would be most of the work.
+        """
         first, count = int(short_hash(key), 16), len(self.parties)
         many = STEWARDS if count >= STEWARDS else 1
         return tuple(self.parties[(first + i) % count].id for i in range(many))
@@ -447,15 +452,15 @@ class Market(Timeline):
     # -- figures
 
     def used(self) -> int:
-        """Slots that are held or leased."""
+        """How many slots are held or leased."""
         return sum(party.promised for party in self.parties)
 
     def held(self) -> int:
-        """Slots that are held."""
+        """How many slots are held."""
         return sum(len(row.workspaces) for p in self.parties for row in p.host.holds.rows())
 
     def check(self) -> None:
-        """Every invariant of every host."""
+        """Checks every invariant of every host."""
         for party in self.parties:
             party.host.check()
 
@@ -469,7 +474,7 @@ class Market(Timeline):
             self.after(_ADVERT_ON_WAY_S, self._told.__setitem__, told.peer, told)
 
     def _wake(self) -> None:
-        """Of many hosts some have told of other room in every second."""
+        """Tells requests that wait that hosts have other room: of many hosts some have, in every second."""
         self.after(_ADVERT_EVERY_S, self._wake)
         for party in list(self.waiting.values()):
             party.roomier()

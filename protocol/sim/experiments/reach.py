@@ -1,7 +1,7 @@
-"""The thresholds of the overlay as scenarios, each with what is measured of it and how far that may go.
+"""The thresholds of the overlay, as scenarios, each with what is measured and how large that may be.
 
-They are asserted in tests at sizes that take seconds, and measured by `scripts/bench sim` at any size.
-A test says what the full size is.
+Tests assert them at sizes that take seconds, and say what the full size is. `scripts/bench sim` measures them
+at any size.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from protocol.sim.run import Outcome
 from protocol.sim.scenario import Scenario
 
 WARM_ABOVE = 100
-"""Peers up to which a large run begins with everybody joining."""
+"""Up to how many peers a large run begins with everybody joining."""
 WARM_AFTER = 4
-"""News after which the tree counts as warm: the first ones prune it."""
+"""After how many pieces of news the tree counts as warm: the first ones prune it."""
 DEATH_HEALED_S = 5.0
-"""So long after half of all peers died every message reaches every survivor."""
+"""How many seconds after half of all peers died every message reaches every survivor."""
 EQUAL_AFTER_HEALING_S = 15.0
 LOSSY = FaultPlan("lossy", links=LinkFaults(loss=0.05))
 
@@ -32,18 +32,18 @@ class Figure:
 
     @property
     def held(self) -> bool:
-        """Whether it is within what it may be."""
+        """Whether it is no more than it may be."""
         return self.measured <= self.at_most
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A scenario by size, and figures of its outcome."""
+    """A scenario of any size, and the figures of its outcome."""
 
     name: str
     full_peers: int
     scenario: Callable[[int, int], Scenario]
-    """By peers and seed."""
+    """Makes the scenario from the number of peers and the seed."""
     figures: Callable[[Outcome], list[Figure]]
 
 
@@ -78,7 +78,7 @@ def _false_deaths(outcome: Outcome) -> list[Figure]:
 
 
 def _wronged(outcome: Outcome) -> list[Figure]:
-    """The run itself fails if a record is forged or an honest peer evicted."""
+    """Figures of honest peers that were wronged. The run fails if a record is forged or one is evicted."""
     return [
         *_false_deaths(outcome),
         Figure("honest peers shunned", len(outcome.world.meter.shunned), 0),
@@ -86,7 +86,7 @@ def _wronged(outcome: Outcome) -> list[Figure]:
 
 
 def _large(seed: int, peers: int) -> Scenario:
-    """Many peers are not made to join one by one."""
+    """A large run. Very many peers do not join one by one."""
     return Scenario(seed, peers, min(8, peers), 40.0, tell=20, warm=peers > WARM_ABOVE)
 
 

@@ -1,11 +1,11 @@
 """A synthetic trace: batch jobs as a cluster for parallel work gets them, and reservations between them.
 
 A *place* is room for one machine. Jobs come at random (Poisson) until they ask for `load` of all places'
-time; a quarter asks for one place, three quarters of the rest for a power of two, evenly by logarithm
-(Lublin, Feitelson: The Workload on Parallel Supercomputers, JPDC 2003, whose daily cycle and whose tie between
-size and runtime are left out); runtimes are log-normal. Reservations take `reserved` of all places' time, one
-after another, known `ahead_s` before they begin (Sotomayor, Keahey, Foster: Combining Batch Execution and
-Leasing Using Virtual Machines, HPDC 2008).
+time. A quarter of them asks for one place, three quarters of the rest for a power of two, evenly by
+logarithm; runtimes are log-normal (Lublin, Feitelson: The Workload on Parallel Supercomputers, JPDC 2003,
+whose daily cycle and whose tie between size and runtime are left out). Reservations take `reserved` of all
+places' time, one after another, and are known `ahead_s` before they begin (Sotomayor, Keahey, Foster:
+Combining Batch Execution and Leasing Using Virtual Machines, HPDC 2008).
 
 Jobs follow from the seed alone, so the same jobs meet every share of reservations.
 """
@@ -24,27 +24,27 @@ class Mix(msgspec.Struct, frozen=True):
     seed: int = 1
     places: int = 16
     hours: float = 48.0
-    """In which jobs come, and reservations are."""
+    """For how many hours jobs come, and there are reservations."""
     load: float = 0.75
     """What jobs ask for, as a share of all places' time."""
     job_s: float = 1800.0
-    """Median runtime."""
+    """The median runtime, in seconds."""
     job_sigma: float = 1.0
-    """Standard deviation of its logarithm."""
+    """The standard deviation of its logarithm."""
     job_least_s: float = 300.0
     job_most_s: float = 4 * 3600.0
     reserved: float = 0.0
     """What reservations take, as a share of all places' time."""
     wide: float = 1.0
-    """Share of all places that one reservation takes."""
+    """The share of all places that one reservation takes."""
     lasts_s: float = 2 * 3600.0
-    """Of a reservation, on average; drawn evenly between half and one and a half of it."""
+    """How long a reservation lasts on average; it is drawn evenly between half and one and a half of that."""
     ahead_s: float = 5 * 3600.0
-    """Longer than any job: so no job that keeps its places to its end stands in the way."""
+    """How long before its start a reservation is known: longer than any job, so that none stands in its way."""
 
 
 class Job(msgspec.Struct, frozen=True):
-    """So many places, all at once, for so long."""
+    """A batch job: so many places, all at once, for so long."""
 
     name: str
     at_s: float
@@ -54,7 +54,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Booking(msgspec.Struct, frozen=True):
-    """So many places from a stated time on."""
+    """A reservation: so many places from a stated time on."""
 
     name: str
     at_s: float
@@ -65,7 +65,7 @@ class Booking(msgspec.Struct, frozen=True):
 
 
 def jobs(mix: Mix) -> list[Job]:
-    """In the order they come."""
+    """The jobs of a trace, in the order in which they come."""
     dice = Random(f"jobs {mix.seed}")
     left_s = mix.load * mix.places * mix.hours * 3600.0
     drawn: list[tuple[float, int, float]] = []
@@ -79,7 +79,7 @@ def jobs(mix: Mix) -> list[Job]:
 
 
 def bookings(mix: Mix) -> list[Booking]:
-    """One after another, as far apart as their lengths allow, but for some of that."""
+    """The reservations of a trace, one after another, about as far apart as their lengths allow."""
     dice = Random(f"bookings {mix.seed}")
     places = max(1, round(mix.wide * mix.places))
     taken_s = mix.reserved * mix.places * mix.hours * 3600.0 / places
