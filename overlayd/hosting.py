@@ -1,7 +1,7 @@
-"""The host's side of a peer: hypervisor, networks, volumes, images, and who brings about grids with them.
+"""The host's side of a peer: hypervisor, networks, volumes, images, and the realiser that makes grids of them.
 
-Imported and opened after the peer has joined the overlay: none of it is needed for that, a hypervisor
-may take seconds to try, and the advert follows when it has been tried.
+It is imported and opened after the peer has joined the overlay. None of it is needed for that, and a hypervisor
+may take seconds to try. The advert follows when it has been tried.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ from protocol.node.snapshot import PeerView
 from protocol.terms.ids import GridId
 
 CACHE = Path("/var/cache/overlayd")
-"""What was learnt of this machine by trying (KVM, QEMU's abilities), for all its daemons."""
+"""The folder with what was learnt of this machine by trying (KVM, QEMU's abilities), for all its daemons."""
 
 
 class Hosting:
@@ -45,7 +45,7 @@ class Hosting:
         tell: Callable[[Event], None],
         now: Callable[[], float],
     ) -> None:
-        """`owner_tag` marks what is this host's in the kernel and in the hypervisor."""
+        """`owner_tag` marks what belongs to this host in the kernel and in the hypervisor."""
         state = Path(config.host.state)
         self._config, self._owner_tag, self._view = config, owner_tag, view
         self._supervisor, self._tell = supervisor, tell
@@ -64,22 +64,22 @@ class Hosting:
 
     @property
     def counts(self) -> Counter[str]:
-        """What was dropped or failed here."""
+        """How often something was dropped or failed here, by what it was."""
         return self.realiser.counts + self.bulk.counts
 
     async def open(self) -> None:
-        """Everything opened and what was left over cleared; the node is told what there is."""
+        """Opens everything, clears what was left over, and tells the node what there is."""
         offer = await self._compute.open(self._machine_changed)
         await self.realiser.clear_strays(self._carried())
         self._tell(ImagesChanged(_labels(await self.images.list())))
         self._tell(Probed(await self._facts(offer)))
 
     async def close(self) -> None:
-        """Guests go on."""
+        """Closes everything. Guests go on."""
         await self._compute.close()
 
     async def images_changed(self) -> None:
-        """Tells the node what the image store has; the first image is what KVM can be tried with."""
+        """Tells the node what the image store has. The first image is what KVM can be tried with."""
         self._tell(ImagesChanged(_labels(await self.images.list())))
         if self._view.facts.accelerator == Accelerator.EMULATED:
             self._supervisor.spawn("reconsider", self._reconsider())
@@ -115,7 +115,7 @@ class Hosting:
         self._supervisor.spawn("images-changed", self.images_changed())
 
     async def _facts(self, offer: ComputeOffer) -> HostFacts:
-        """What was probed, capped by the configuration."""
+        """What was probed of the host, capped by the configuration."""
         caps = self._config.offer
         disk_bytes = await self.realiser.disk_bytes(self._carried())
         return HostFacts(

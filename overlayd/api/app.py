@@ -18,7 +18,7 @@ from overlayd.api.views import VERSION
 from overlayd.ports.peer import LocalPeer
 
 BODY_MAX_BYTES = 64 << 10
-"""Where a handler does not say otherwise."""
+"""The most bytes of a body, unless a handler says otherwise."""
 
 _DESCRIPTION = """What overlayctl asks of the peer on this host.
 
@@ -27,8 +27,10 @@ seconds (`age_s`; -1: never heard)."""
 
 
 class _App(Litestar):
-    """Without litestar's plugins for pydantic, which is here because of typer: all our types are msgspec's,
-    and loading it would cost 7 MiB and make the first answer late."""
+    """Litestar without its plugins for pydantic, which is here because of typer.
+
+    All our types are msgspec's. Loading pydantic would cost 7 MiB and make the first answer late.
+    """
 
     @staticmethod
     def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
@@ -38,8 +40,8 @@ class _App(Litestar):
 def create_app(peer: LocalPeer, uploads: Path) -> Litestar:
     """The API of a running peer, to be served on its event loop.
 
-    `uploads` is a folder (made if it is not there) on the image store's disk; what an earlier process
-    left in it is removed.
+    `uploads` is a folder on the image store's disk, made if it is not there. What an earlier process left in
+    it is removed.
     """
     uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in uploads.glob(f"{UPLOAD}*"):
@@ -66,7 +68,7 @@ def create_app(peer: LocalPeer, uploads: Path) -> Litestar:
 
 
 def service_of(app: Litestar) -> Service:
-    """What the app's handlers are given."""
+    """The service that the app's handlers are given."""
     service: Any = app.state.service
     assert isinstance(service, Service)
     return service

@@ -1,4 +1,4 @@
-"""Consoles: relayed to the host that carries the workspace, which checks the order itself."""
+"""Consoles. What is asked is relayed to the host that carries the workspace, which checks the order itself."""
 
 from litestar import Router, post
 from litestar.params import JSONBody
@@ -18,7 +18,7 @@ from protocol.trust.signing import Untrusted
     summary="Read a workspace's console, and type into it",
 )
 async def console(data: JSONBody[ConsoleRequest], service: Here) -> ConsoleView:
-    """From `offset` on. Asked again and again it follows; an answer may be empty."""
+    """The console from `offset` on. A client that asks again and again follows it; an answer may be empty."""
     try:
         order = read_order(data.order)
     except Untrusted as error:

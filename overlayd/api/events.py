@@ -14,7 +14,7 @@ from overlayd.ports.peer import EventLine
 MEDIA_TYPE = "application/x-ndjson"
 
 WAIT_S = 30.0
-"""How long one wait for news lasts; only a bound, an answer comes as soon as there is one."""
+"""How many seconds one wait for news lasts at most. An answer comes as soon as there is one."""
 
 Since = Annotated[int, QueryParameter(ge=0, description="The `seq` of the last line already seen.")]
 
@@ -23,7 +23,7 @@ Since = Annotated[int, QueryParameter(ge=0, description="The `seq` of the last l
 async def events(
     service: Here, since: Since = 0, follow: FromQuery[bool] = False
 ) -> Stream | Response[bytes]:
-    """EventLine by EventLine. A gap in `seq` means lines that are not kept any more."""
+    """EventLines, one a line. A gap in `seq` means that lines are not kept any more."""
     if follow:
         return Stream(_follow(service, since), media_type=MEDIA_TYPE)
     return Response(_lines(service.peer.events(since)), media_type=MEDIA_TYPE)

@@ -1,6 +1,6 @@
-"""Grids: what there is, plans, signed orders, and the requests they become.
+"""Grids: what there is, plans, signed orders, and the requests that those become.
 
-An order's request id is derived from the order itself, so sending it twice is sending it once.
+An order's request id is derived from the order itself, so sending it twice is the same as sending it once.
 """
 
 import secrets
@@ -25,7 +25,7 @@ from protocol.trust.signing import Untrusted
 from protocol.wire.limits import MAX_ORDER_BYTES
 
 BODY_MAX_BYTES = 2 * MAX_ORDER_BYTES
-"""An order is base64 in JSON, beside its chain; the JSON of the largest grid is smaller."""
+"""An order is base64 in JSON, beside its chain. The JSON of the largest grid is smaller."""
 
 Site = Annotated[str, QueryParameter(max_length=63, description="Whose admin would order it.")]
 QuoteId = Annotated[str, QueryParameter(max_length=64, description="A quote to take up.")]
@@ -35,18 +35,18 @@ _PS = "`overlayctl ps` lists the grids there are"
 
 @get("/grids", summary="Every grid anybody tells of")
 async def grids(service: Here) -> list[GridRow]:
-    """Those that are up first."""
+    """Every grid that a host tells of, those that are up first."""
     return service.peer.view.grids(service.peer.now())
 
 
 @get("/grids/{name:str}", summary="One grid and its workspaces")
 async def grid(name: FromPath[str], service: Here) -> GridView:
-    """By name or id; of several with one name, the one that is up."""
+    """The grid with that name or id, of several the one that is up."""
     return grid_view(service, name)
 
 
 def grid_view(service: Service, name: str) -> GridView:
-    """404 names the grids there are."""
+    """A grid as the API shows it. Raises a 404 that names the grids there are."""
     view, now = service.peer.view, service.peer.now()
     rows = view.grids(now)
     found = view.find_grid(name)
@@ -63,8 +63,11 @@ async def plan(
     keep: FromQuery[bool] = False,
     site: Site = "",
 ) -> Accepted:
-    """A round of quotes; nothing is held. Images carry their digests. With `keep` the answer is a quote for
-    `POST /v1/orders?quote=ID`; `site` names whose admin would order it, if not this peer's own."""
+    """Asks for a round of quotes. Nothing is held. The grid's images have their digests.
+
+    With `keep` the answer is a quote for `POST /v1/orders?quote=ID`. `site` is the one whose admin would
+    order it, if not this peer's own.
+    """
     kind = "quote" if keep else "plan"
     request = RequestId(f"{kind}-{secrets.token_hex(6)}")
     service.peer.submit(PlanAsked(request, data, site, keep))
@@ -74,13 +77,13 @@ async def plan(
 
 @get("/quotes", summary="Quotes that can be taken up")
 async def quotes(service: Here) -> list[Proposal]:
-    """Those of this peer whose time is not up, oldest first."""
+    """The quotes of this peer whose time is not up, oldest first."""
     return service.peer.view.quotes()
 
 
 @get("/quotes/{quote_id:str}", summary="One quote")
 async def quote(quote_id: FromPath[str], service: Here) -> Proposal:
-    """404 names the quotes there are."""
+    """One quote. A 404 names the quotes there are."""
     view = service.peer.view
     found = view.quote(RequestId(quote_id))
     if found is None:
@@ -92,8 +95,10 @@ async def quote(quote_id: FromPath[str], service: Here) -> Proposal:
 
 @post("/orders", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Give an order")
 async def order(data: JSONBody[SignedOrder], service: Here, quote: QuoteId = "") -> Accepted:
-    """up, hold, down, pause, resume, restart or terminate, signed by a site's key. Safe to repeat. With `quote`
-    an `up` makes exactly what was quoted, or nothing."""
+    """Takes in an order (up, hold, down, pause, resume, restart, terminate ...), signed by a site's key.
+
+    It is safe to repeat. With `quote` an `up` makes exactly what was quoted, or nothing.
+    """
     try:
         said = read_order(data)
     except Untrusted as error:
@@ -111,20 +116,22 @@ async def order(data: JSONBody[SignedOrder], service: Here, quote: QuoteId = "")
 
 @get("/requests", summary="Requests made of this peer")
 async def requests(service: Here) -> list[RequestView]:
-    """Running and remembered ones, oldest first."""
+    """The requests that run or are remembered, oldest first."""
     return service.requests()
 
 
 @get("/requests/{request_id:str}", summary="One request, its answer and its story")
 async def request(request_id: FromPath[str], service: Here) -> RequestView:
-    """By id."""
+    """One request. A 404 names the requests there are."""
     return _request(service, request_id)
 
 
 @delete("/requests/{request_id:str}", status_code=202, summary="Cancel a request")
 async def cancel(request_id: FromPath[str], service: Here) -> Accepted:
-    """Asks for it: before its grid is committed everything is let go, afterwards it goes on. A plan that is
-    held is let go. Safe to repeat."""
+    """Asks to cancel a request. It is safe to repeat.
+
+    Before its grid is committed everything is let go; afterwards it goes on. A plan that is held is let go.
+    """
     view = _request(service, request_id)
     if view.state is RequestState.CANCELLED:
         return Accepted(view.id)

@@ -1,4 +1,4 @@
-"""Images: what this host has, what the others say they have, adding and removing here."""
+"""Images: what this host has, what the others say they have, and how they are added and removed here."""
 
 import asyncio
 import errno
@@ -21,10 +21,10 @@ from protocol.grid.syntax import image_problem
 from protocol.terms.quantities import format_size
 
 IMAGE_MAX_BYTES = 64 << 30
-"""No guest image is larger, and a client that never ends must."""
+"""The most bytes of an upload. No guest image is larger, and a client that never ends must be stopped."""
 
 WRITE_BYTES = 1 << 20
-"""Collected before each write, which happens in a thread."""
+"""How many bytes are collected before each write, which happens in a thread."""
 
 UPLOAD = "upload-"
 _PREFIX_MIN = 8
@@ -36,7 +36,7 @@ Name = Annotated[
 
 @get("/images", summary="Images, and which hosts have each")
 async def images(service: Here) -> list[ImageRow]:
-    """This host's and those in the other hosts' adverts, by name."""
+    """The images of this host and those in the other hosts' adverts, by name."""
     found: dict[tuple[str, str], ImageRow] = {}
     for info in await service.peer.images.list():
         found[info.name, info.digest] = ImageRow(
@@ -65,7 +65,7 @@ async def images(service: Here) -> list[ImageRow]:
 
 @post("/images", request_max_body_size=IMAGE_MAX_BYTES, summary="Add an image to this host")
 async def add(request: Request[Any, Any, Any], service: Here, name: Name = None) -> ImageInfo:
-    """The body is the image file. Checked before it is kept; adding it again changes nothing."""
+    """Adds an image; the body is its file. It is checked before it is kept. Adding it again changes nothing."""
     if name is not None and (wrong := image_problem(name, "")):
         raise ApiProblem(400, f"name: {wrong}")
     async with _uploaded(service, request) as path:
@@ -79,7 +79,7 @@ async def add(request: Request[Any, Any, Any], service: Here, name: Name = None)
 
 @delete("/images/{which:str}", status_code=200, summary="Remove an image from this host")
 async def remove(which: FromPath[str], service: Here) -> ImageInfo:
-    """By digest, the first 8 or more digits of one, or name. Other hosts keep theirs."""
+    """Removes an image by digest, by 8 or more first digits of one, or by name. Other hosts keep theirs."""
     here = await service.peer.images.list()
     found = [info for info in here if which in (info.name, info.digest)]
     if not found and len(which) >= _PREFIX_MIN:
@@ -98,7 +98,7 @@ async def remove(which: FromPath[str], service: Here) -> ImageInfo:
 
 @asynccontextmanager
 async def _uploaded(service: Service, request: Request[Any, Any, Any]) -> AsyncIterator[Path]:
-    """The body as a file, gone afterwards, also when the client goes away in the middle."""
+    """The body as a file. The file is gone afterwards, even when the client goes away in the middle."""
     path = service.uploads / f"{UPLOAD}{secrets.token_hex(8)}"
     try:
         try:

@@ -1,7 +1,7 @@
 """The API's Unix socket: bound when the daemon starts, so that a mistake is found then.
 
-What answers on it is loaded when somebody first connects: most daemons of a federation are never
-asked anything, and litestar takes 30 MiB and as long as everything else of a start.
+What answers on it is loaded when somebody first connects. Most daemons of a federation are never asked
+anything, and litestar takes 30 MiB, and as long to load as everything else of a start.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ _ANSWER_WITHIN_S = 2.0
 
 
 class SocketError(Exception):
-    """The socket cannot be listened on; the text says where, why, and what would work."""
+    """The daemon cannot listen on the socket. The text says where, why, and what would work."""
 
 
 class Listening:
-    """A socket that listens; connections wait until somebody accepts them."""
+    """A socket that listens. Connections wait until somebody accepts them."""
 
     def __init__(self, path: Path, listening: socket.socket) -> None:
         self.path, self.socket = path, listening
@@ -30,12 +30,12 @@ class Listening:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def on_first(self, called: Callable[[], None]) -> None:
-        """Calls once, when somebody connects."""
+        """Has `called` called once, when somebody connects."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self.socket, self._come, called)
 
     def close(self) -> None:
-        """Listens no more, and removes the socket's file unless it is another's by now."""
+        """Stops listening, and removes the socket's file unless it is another's by now."""
         self._quiet()
         self.socket.close()
         try:
@@ -57,8 +57,8 @@ class Listening:
 def listen(path: Path, group: str = "") -> Listening:
     """A Unix socket of mode 0660, owned by `group` if one is named.
 
-    One nobody listens on any more is replaced. SocketError if somebody does, or the path cannot be
-    used. Nobody can connect before mode and group are right: it listens last.
+    A socket that nobody listens on any more is replaced. Raises SocketError if somebody does, or if the path
+    cannot be used. It listens last, so that nobody can connect before mode and group are right.
     """
     _clear_stale(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -1,4 +1,4 @@
-"""Who is there: this peer, the others, their sites; and whether this one is well."""
+"""Who is there: this peer, the others, their sites; and whether this peer is well."""
 
 from litestar import Response, Router, get, post
 from litestar.params import FromQuery, JSONBody
@@ -21,33 +21,33 @@ async def this_peer(service: Here) -> SelfRow:
 
 @get("/peers", summary="Every known peer")
 async def peers(service: Here) -> list[PeerRow]:
-    """By site and name, with how old each one's news is."""
+    """Every known peer, by site and name, with the age of what is known of it."""
     return service.peer.view.peers(service.peer.now())
 
 
 @get("/sites", summary="Sites, their live hosts together")
 async def sites(service: Here) -> list[SiteRow]:
-    """By name."""
+    """Every site, by name."""
     return service.peer.view.sites(service.peer.now())
 
 
 @get("/timetable", summary="How much of each host is free from now on")
 async def timetable(service: Here, host: FromQuery[str] = "") -> list[TimetableRow]:
-    """Of all hosts, or of one by name."""
+    """The timetables of all hosts, or of the one with that name."""
     rows = service.peer.view.timetables(service.peer.now())
     return [row for row in rows if host in ("", row.name)]
 
 
 @get("/health", summary="Whether the daemon's loop turns")
 async def health(service: Here) -> Health:
-    """Answers at all, and with the peer's own time."""
+    """Shows that the daemon answers at all, and with the peer's own time."""
     view = service.peer.view
     return Health("ok", view.name, view.site, service.peer.now())
 
 
 @post("/news", summary="A line for the people of every host", status_code=202)
 async def tell(service: Here, data: JSONBody[Telling]) -> Telling:
-    """Taken in; every peer tells it as an event of kind `news`."""
+    """Takes in a line of news. Every peer tells it as an event of kind `news`."""
     if why := news.problem(data.text):
         raise ApiProblem(400, why)
     service.peer.submit(NewsGiven(data.text))
@@ -56,7 +56,7 @@ async def tell(service: Here, data: JSONBody[Telling]) -> Telling:
 
 @post("/revocations", status_code=202, summary="Publish a revocation")
 async def revoke(service: Here, data: JSONBody[SignedRecord]) -> RevocationView:
-    """Checked, taken in, and spread to every peer; the certificate is believed by none that has heard."""
+    """Checks a revocation, takes it in and spreads it. No peer that has heard it believes the certificate."""
     try:
         revocation, known = service.peer.view.revocation(data)
     except Untrusted as error:
@@ -69,7 +69,7 @@ async def revoke(service: Here, data: JSONBody[SignedRecord]) -> RevocationView:
 
 @get("/metrics", summary="Counters, in Prometheus's text format")
 async def metrics(service: Here) -> Response[bytes]:
-    """For a scraper on this host."""
+    """Counters in Prometheus's text format, for a scraper on this host."""
     return Response(service.peer.metrics(), media_type="text/plain; version=0.0.4")
 
 

@@ -1,4 +1,4 @@
-"""Errors as answers: `{"problem": ..., "would_work": ...}` with the status code that says whose it is."""
+"""Errors as answers: `{"problem": ..., "would_work": ...}`, with the status code that says whose they are."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -26,13 +26,13 @@ class ApiProblem(Exception):
 
 
 class ClientGone(Exception):
-    """The client left before its request was whole. Nothing was changed, nobody reads the answer."""
+    """The client left before its request was whole. Nothing was changed, and nobody reads the answer."""
 
 
 def no_such(
     kind: str, name: str, known: Sequence[str], would_work: str = "", place: str = ""
 ) -> ApiProblem:
-    """404 that names what there is; `place` is where it was looked for."""
+    """A 404 that names what there is. `place` is where it was looked for."""
     names = list(dict.fromkeys(known))
     there = f"there are {listed(names)}" if names else "there is none yet"
     if len(names) == 1:
@@ -54,7 +54,7 @@ def _gone(_: Request[Any, Any, Any], __: ClientGone) -> Response[ProblemView]:
 
 
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[ProblemView]:
-    """What the framework itself refuses: routes, methods, sizes, shapes."""
+    """The answer to what the framework itself refuses: routes, methods, sizes, shapes."""
     if isinstance(error, InternalServerException):
         if "disconnected" in error.detail:
             return _gone(request, ClientGone())
@@ -72,7 +72,7 @@ def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Pro
 
 
 def _said(error: HTTPException) -> str:
-    """`body: clusters[0].count: Expected int, got str`, every one of them."""
+    """Every mistake the framework found, as in `body: clusters[0].count: Expected int, got str`."""
     extra = error.extra if isinstance(error.extra, list) else []
     parts = [_part(item) for item in extra if isinstance(item, dict)]
     return "; ".join(parts) or f"body: {error.detail.removeprefix('JSON is malformed: ')}"

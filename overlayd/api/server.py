@@ -16,9 +16,9 @@ from overlayd.ports.peer import LocalPeer
 __all__ = ["Served", "SocketError", "serve"]
 
 CONNECTIONS_MAX = 256
-"""Open at once, followers among them; beyond it 503."""
+"""How many connections are open at once, followers among them. Beyond that the answer is 503."""
 STOP_WITHIN_S = 2
-"""Seconds answers under way get to finish."""
+"""How many seconds answers that are under way get to finish."""
 
 
 class Served:
@@ -35,7 +35,7 @@ class Served:
         return await _serve_on(create_app(peer, uploads), listening)
 
     async def start(self) -> None:
-        """Answers from now on."""
+        """Begins to answer. Returns once it listens."""
         self._task = asyncio.create_task(self._server.serve(sockets=[self._listening.socket]))
         ready = asyncio.create_task(self._server.ready.wait())
         await asyncio.wait((self._task, ready), return_when=asyncio.FIRST_COMPLETED)
@@ -44,12 +44,12 @@ class Served:
             await self._task
 
     async def wait(self) -> None:
-        """Until it has stopped; raises what ended it."""
+        """Waits until it has stopped. Raises what ended it."""
         assert self._task is not None
         await asyncio.shield(self._task)
 
     async def stop(self) -> None:
-        """Takes no more requests, ends what follows, lets answers finish, removes the socket."""
+        """Takes no more requests, ends streams that follow, lets answers finish, removes the socket."""
         service_of(self._app).stopping.set()
         self._server.leave.set()
         if self._task is not None:
@@ -58,7 +58,7 @@ class Served:
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens, stops when told; signals are the daemon's business."""
+    """A server that says when it listens, and stops when told. Signals are the daemon's business."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -69,7 +69,7 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
     async def main_loop(self) -> None:
-        """Waits, where uvicorn's own looks ten times a second."""
+        """Waits until it is told to stop. Uvicorn's own loop looks ten times a second."""
         await self.on_tick(0)
         await self.leave.wait()
 
@@ -79,7 +79,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(app: Litestar, socket_path: str | Path, group: str = "") -> Served:
-    """Serves `app` on a Unix socket of mode 0660, owned by `group` if one is named. SocketError."""
+    """Serves `app` on a Unix socket of mode 0660, owned by `group` if one is named. Raises SocketError."""
     return await _serve_on(app, await asyncio.to_thread(listen, Path(socket_path), group))
 
 

@@ -1,4 +1,4 @@
-"""What every handler is given: the peer, a folder for uploads, and what was just taken in."""
+"""What every handler is given: the peer, a folder for uploads, and the requests that were just taken in."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -15,14 +15,14 @@ from protocol.terms.ids import RequestId
 T = TypeVar("T")
 
 TAKEN_MAX = 256
-"""As many requests as the node remembers."""
+"""How many requests are remembered here: as many as the node remembers."""
 
 TAKEN_S = 60.0
-"""Far longer than an event waits in the inbox."""
+"""For how many seconds they are: far longer than an event waits in the inbox."""
 
 
 class Service:
-    """One per app. Handlers run on the peer's event loop, so nothing here needs a lock."""
+    """What the handlers of one app share. They run on the peer's event loop, so nothing here needs a lock."""
 
     def __init__(self, peer: LocalPeer, uploads: Path) -> None:
         self.peer = peer
@@ -46,7 +46,7 @@ class Service:
             del self._taken[next(iter(self._taken))]
 
     def request(self, request: RequestId) -> RequestView | None:
-        """A request as the node has it, or as it was taken in a moment ago."""
+        """A request as the node has it, or as it was taken in a moment ago; None if there is none."""
         view = self.peer.view.request(request)
         if view is not None:
             self._taken.pop(request, None)
@@ -58,7 +58,7 @@ class Service:
         return taken
 
     def requests(self) -> list[RequestView]:
-        """All that are remembered, oldest first."""
+        """All requests that are remembered, oldest first."""
         views = self.peer.view.requests()
         known = {view.id for view in views}
         waiting = [request for request in self._taken if request not in known]

@@ -1,4 +1,4 @@
-"""What the API says beyond the rows of the peer's view. Cheap to import: faces decode answers with it."""
+"""What the API says beyond the rows of the peer's view. It is cheap to import: faces decode answers with it."""
 
 from typing import Annotated
 
@@ -9,25 +9,25 @@ from protocol.terms.ids import RequestId
 from protocol.trust.order import SignedOrder
 
 VERSION = "v1"
-"""First part of every path; it changes when a client of before would be told wrong."""
+"""The first part of every path. It changes when clients of before would be told something wrong."""
 
 Offset = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 
 KEYS_MAX_BYTES = 4096
-"""Typed at once into a console; a pasted page."""
+"""The most bytes that are typed at once into a console: a pasted page."""
 
 
 class ProblemView(msgspec.Struct, frozen=True):
-    """Every answer that is not a success."""
+    """The body of every answer that is no success."""
 
     problem: str
     """What was asked and what stopped it, in a line."""
     would_work: str = ""
-    """Empty if nothing is known that would."""
+    """What would work; empty if nothing is known that would."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """Taken in; GET /v1/requests/{request} tells what becomes of it."""
+    """It was taken in. GET /v1/requests/{request} tells what becomes of it."""
 
     request: RequestId
 
@@ -81,20 +81,20 @@ class ConsoleRequest(msgspec.Struct, frozen=True):
     """Read a console from `offset` on, after typing `keys` into it."""
 
     order: SignedOrder
-    """With action `console`, naming grid and workspace."""
+    """An order with action `console`, which names the grid and the workspace."""
     offset: Offset = 0
     keys: Annotated[bytes, msgspec.Meta(max_length=KEYS_MAX_BYTES)] = b""
 
 
 class ConsoleView(msgspec.Struct, frozen=True):
-    """What the console said; the next read starts at `offset` plus the length of `data`."""
+    """What the console said. The next read begins at `offset` plus the length of `data`."""
 
     offset: int
     data: bytes
 
 
 class Health(msgspec.Struct, frozen=True):
-    """That the daemon's loop turns."""
+    """The answer that shows that the daemon's loop turns."""
 
     status: str
     name: str

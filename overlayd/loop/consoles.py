@@ -1,4 +1,4 @@
-"""Consoles of workspaces: read from the log, typed into the socket, relayed from host to host."""
+"""Consoles of workspaces: they are read from the log, typed into the socket, and relayed from host to host."""
 
 import asyncio
 import contextlib
@@ -22,11 +22,11 @@ _ANSWER_WITHIN_S = 5.0
 _TAKEN_EVERY_S = 0.02
 _TAKEN_LOOKS = 150
 _ECHO_S = 0.15
-"""How long a guest has to answer what was typed before its log is read."""
+"""How many seconds a guest has to answer what was typed before its log is read."""
 
 
 class Consoles:
-    """This host's consoles for others, and others' for people here."""
+    """This host's consoles for others, and other hosts' consoles for people here."""
 
     def __init__(
         self,
@@ -36,14 +36,16 @@ class Consoles:
         say: Callable[[Say], None],
         now: Callable[[], float],
     ) -> None:
-        """`opens` says which grid's workspace an order opens the console of, now. Untrusted, NoConsole."""
+        """`opens` answers the grid and the workspace whose console an order opens now. It raises Untrusted or
+        NoConsole.
+        """
         self._me, self._opens, self._paths = me, opens, paths
         self._say, self._now = say, now
         self._waiting: dict[tuple[PeerId, str], asyncio.Future[ConsoleText]] = {}
         self._asked = 0
 
     async def ask(self, peer: PeerId, order: SignedOrder, offset: int, keys: bytes) -> ConsoleText:
-        """The console of a workspace on `peer`; what went wrong is in `problem`."""
+        """The console of a workspace on `peer`. What went wrong is in the answer's `problem`."""
         self._asked += 1
         session = short_hash(str(self._asked), self._me, digits=16)
         ask = ConsoleAsk(session, order, offset, keys)
@@ -60,13 +62,13 @@ class Consoles:
             self._waiting.pop((peer, session), None)
 
     def deliver(self, peer: PeerId, text: ConsoleText) -> None:
-        """An answer came; one nobody waits for, or not from that peer, is ignored."""
+        """An answer came. It is ignored if nobody waits for it, or not from that peer."""
         waiting = self._waiting.get((peer, text.session))
         if waiting is not None and not waiting.done():
             waiting.set_result(text)
 
     async def serve(self, ask: ConsoleAsk) -> ConsoleText:
-        """Reads (and types into) a console of this host, if the order allows it."""
+        """Types into a console of this host and reads it, if the order allows that."""
         try:
             grid, workspace = self._opens(ask.order, self._now())
             log, socket = self._paths.console(grid, workspace)
@@ -95,8 +97,10 @@ async def _type(socket: Path, keys: bytes) -> None:
 
 
 async def _taken(writer: asyncio.StreamWriter) -> None:
-    """Until all of it is read: QEMU reads no faster than the guest does, and what it has not read when the
-    connection ends is lost. A guest that takes nothing, being paused, is waited for a while only."""
+    """Waits until all that was typed is read, but only a while: a guest that is paused takes nothing.
+
+    QEMU reads no faster than the guest does, and what it has not read when the connection ends is lost.
+    """
     socket = writer.get_extra_info("socket")
     for _ in range(_TAKEN_LOOKS):
         (left,) = struct.unpack("i", fcntl.ioctl(socket, termios.TIOCOUTQ, bytes(4)))
@@ -106,7 +110,7 @@ async def _taken(writer: asyncio.StreamWriter) -> None:
 
 
 def _read(log: Path, offset: int) -> bytes:
-    """A negative offset counts from the end."""
+    """The log from `offset` on. A negative offset counts from the end."""
     with log.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size + offset) if offset < 0 else min(offset, size))

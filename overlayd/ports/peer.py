@@ -1,7 +1,7 @@
-"""The running peer as its faces meet it: read it, hand it events, watch what happens.
+"""The running peer as its faces meet it: they read it, hand it events, and watch what happens.
 
-Everything here is called on the daemon's event loop. A face never decides and never touches the node's
-parts, which it cannot get at: it reads the view and asks through `submit`.
+Everything here is called on the daemon's event loop. A face never decides, and cannot get at the node's
+parts. It reads the view, and asks through `submit`.
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 
 class Busy(Exception):
-    """The inbox is full; nothing was taken in. Trying again in a moment helps."""
+    """The inbox is full, and nothing was taken in. To try again in a moment helps."""
 
 
 class EventLine(msgspec.Struct, frozen=True):
     """One thing that happened at a peer."""
 
     seq: int
-    """Rises by one with each line of this process; starts at 1."""
+    """The number of the line. It begins at 1 and rises by one with each line of this process."""
     at_s: float
-    """Unix time."""
+    """When it happened, Unix seconds."""
     kind: str
     """`peer.joined`, `request.failed`, ...: a thing and what became of it."""
     subject: str
     detail: str
     cause: str
-    """What it came from, the same on every host: a request's or a grid's id."""
+    """What it came from, the same on every host: the id of a request or of a grid."""
     host: str
-    """Name of the host that tells it."""
+    """The name of the host that tells it."""
 
 
 class LocalPeer(Protocol):
@@ -51,26 +51,26 @@ class LocalPeer(Protocol):
         """This host's image store."""
 
     def now(self) -> float:
-        """The peer's clock, in seconds."""
+        """The peer's clock, Unix seconds."""
 
     def submit(self, event: Event) -> None:
-        """Hands the node an event, to be dealt with in its turn. Busy."""
+        """Hands the node an event, which is handled in its turn. Raises Busy."""
 
     def events(self, since: int) -> list[EventLine]:
-        """Kept lines with a `seq` above `since`, oldest first. The last few hundred are kept."""
+        """The kept lines with a `seq` above `since`, oldest first. The last few hundred are kept."""
 
     async def events_after(self, since: int, timeout_s: float) -> list[EventLine]:
-        """As `events`, but waits until there is one; empty if `timeout_s` passed without."""
+        """The same, but it waits until there is one. Empty if `timeout_s` passed without."""
 
     async def images_changed(self) -> None:
-        """Tells the node what the image store has now; called after adding or removing."""
+        """Tells the node what the image store has now. It is called after an image was added or removed."""
 
     async def console(
         self, peer: PeerId, order: SignedOrder, offset: int, keys: bytes
     ) -> ConsoleText:
         """The console of a workspace on `peer`, from `offset` bytes on, after typing `keys`.
 
-        Relayed to that host. What went wrong is in the answer's `problem`; nothing is raised.
+        It is relayed to that host. What went wrong is in the answer's `problem`; nothing is raised.
         """
 
     def metrics(self) -> bytes:
