@@ -1,1 +1,1 @@
-"""What is measured, how, and against whom; run by scripts/bench."""
+"""What scripts/bench measures, how, and against which others."""

@@ -36,7 +36,7 @@ REACH = {
 
 
 def rows_of(options: argparse.Namespace) -> list[tuple[str, Load]]:
-    """What is run, by name."""
+    """The loads that are run, each with the name of its row."""
     plain = Load(seconds=options.seconds)
     rows = [
         (f"{round(100 * load)} %", Load(load=load, seconds=options.seconds))
@@ -54,7 +54,7 @@ def rows_of(options: argparse.Namespace) -> list[tuple[str, Load]]:
 
 
 def runs_of(options: argparse.Namespace) -> Iterator[tuple[str, Load, str, int]]:
-    """Each run: row, load, how hosts are chosen, seed."""
+    """Each run: its row, its load, how hosts are chosen, its seed."""
     for name, load in rows_of(options):
         for choice, best_fit in (("weighted lot", False), ("best fit", True)):
             if best_fit and (options.no_best_fit or load.crashes or load.per_s):
@@ -66,7 +66,7 @@ def runs_of(options: argparse.Namespace) -> Iterator[tuple[str, Load, str, int]]
 def main() -> None:
     """The program."""
     options = _options()
-    # Nothing of a run is garbage in cycles, and looking for some is a quarter of a crowd's time.
+    # A run leaves no garbage in cycles, and to look for some takes a quarter of a crowd's time.
     gc.set_threshold(500_000, 50, 1000)
     table = Table(title="contention, simulated")
     for column in (

@@ -46,7 +46,7 @@ SITES = ("uc", "fnal", "bnl")
 
 
 class Timing:
-    """One deployment: seconds from `up`."""
+    """One deployment, in seconds from `up`."""
 
     def __init__(self, held_s: float, committed_s: float, running_s: float) -> None:
         self.held_s, self.committed_s, self.running_s = held_s, committed_s, running_s
@@ -88,7 +88,7 @@ def _converged(federation: Federation) -> bool:
 
 
 def deploy_once(federation: Federation, count: int, number: int) -> Timing:
-    """Up and down of one grid, asked of one peer after the other; times are the asked daemon's own."""
+    """Up and down of one grid, asked of one peer after the other. Times are the asked daemon's own."""
     name = f"bench-{count}-{number}"
     names = list(federation.hosts)
     asked = names[number % len(names)]
@@ -124,7 +124,7 @@ class Loop:
             self._uri = f"qemu:///embed?root={root}"
 
     async def domains(self, count: int) -> list[tuple[str, Path]]:
-        """Names and XML files of `count` domains like the grid's."""
+        """The names and XML files of `count` domains like the grid's."""
         images = DirectoryImages(self._folder / "images")
         image = await images.files((await images.add(IMAGE)).digest)
         seeds = NoCloudSeeds(self._folder / "seeds")
@@ -145,7 +145,7 @@ class Loop:
         return made
 
     def run(self, domains: list[tuple[str, Path]]) -> float:
-        """Seconds for all of them; they are destroyed again in the same session, untimed."""
+        """Makes them all. Answers the seconds that took; to destroy them in the same session is not timed."""
         marks = self._folder / "marks"
         marks.unlink(missing_ok=True)
         lines = ["cd /"]
@@ -180,12 +180,12 @@ class Loop:
 
 
 def spread(values: list[float]) -> str:
-    """`median (least-most)` in seconds."""
+    """The text `median (least-most)`, in seconds."""
     return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
 
 
 async def measure(uri: str, counts: list[int], runs: int, table: Table, console: Console) -> None:
-    """Rows of one driver: ours and the loop's, in turn, in the same run."""
+    """Adds the rows of one driver: ours and the loop's, in turn, in the same run."""
     with tempfile.TemporaryDirectory(prefix="ovb-") as name:
         folder = Path(name)
         loop = Loop(uri, folder / "loop")
@@ -226,7 +226,7 @@ def main() -> None:
         "driver", "workspaces", "all held", "all committed", "all running", "virsh loop, one host", "ratio",
     ):  # fmt: skip
         table.add_column(column, justify="left" if column == "driver" else "right")
-    # Ended early, it takes down what it made, and what it has measured so far is printed.
+    # When it is ended early, it takes down what it made, and prints what it has measured so far.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         if options.only != "test":

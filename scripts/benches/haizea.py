@@ -39,13 +39,13 @@ _COLUMNS = (
 )
 
 Case = tuple[float, bool]
-"""(share of the time that is reserved, whether hosts suspend)."""
+"""The share of the time that is reserved, and whether hosts suspend."""
 _IDEAL_SEEDS = 10
 NONE: Case = (0.0, True)
 
 
 def cases(options: argparse.Namespace) -> dict[Case, Leasing]:
-    """What is run. Without reservations nothing is suspended: one run for both."""
+    """The runs. Without reservations nothing is suspended, so one run serves both kinds of host."""
     plain = Leasing(
         Mix(
             seed=options.seed, places=options.places, hours=options.hours, load=options.load,

@@ -1,11 +1,12 @@
-"""What Haizea's experiment costs a scheduler without any cost of its own: what is due to the trace alone.
+"""What Haizea's experiment costs a scheduler that has no cost of its own, so what is due to the trace alone.
 
-One queue, one machine with so many places, no hosts, no messages, nothing to boot or save. Reservations take
-all places, so with suspension the machine stands still meanwhile; without it a job starts only if it is over
-before the next one that is known. Who starts when there is room:
+There is one queue and one machine with so many places, and there are no hosts and no messages; nothing boots
+or is saved. Reservations take all places. So with suspension the machine stands still meanwhile, and without
+it a job starts only if it is over before the next reservation that is known. When there is room, these jobs
+start:
 
     greedy      whatever fits, the oldest first
-    easy        the same, but nobody who would delay the oldest that waits: EASY backfilling (Lifka, "The
+    easy        the same, without jobs that would delay the oldest that waits: EASY backfilling (Lifka, "The
                 ANL/IBM SP scheduling system", 1995)
 
 `--ideal` of `scripts/bench haizea` prints the slowdown by length of trace.
@@ -28,16 +29,16 @@ POLICIES = ("greedy", "easy")
 
 
 class Machine:
-    """So many places, jobs that run on them, jobs that wait."""
+    """A machine with so many places, the jobs that run on them, and the jobs that wait."""
 
     def __init__(self, places: int, easy: bool, booked: list[Booking]) -> None:
-        """`booked`: reservations of all places that jobs must be over before."""
+        """`booked` has reservations of all places, before which jobs must be over."""
         self._free, self._easy, self._booked = places, easy, booked
         self._running: list[tuple[float, int]] = []
-        """When each ends, and its places."""
+        """The end of each running job, and its places."""
         self._waiting: list[Job] = []
         self.last_s = 0.0
-        """When a job ended last."""
+        """When the last job ended."""
 
     @property
     def idle(self) -> bool:
@@ -45,12 +46,12 @@ class Machine:
         return not (self._running or self._waiting)
 
     def next_s(self) -> float:
-        """When something happens by itself next."""
+        """When something next happens by itself."""
         ends = [self._running[0][0]] if self._running else []
         return min(chain(ends, (b.start_s + b.lasts_s for b in self._booked)), default=_NEVER)
 
     def at(self, now: float, come: list[Job]) -> None:
-        """Jobs end, come, and start."""
+        """Has jobs end, come and start at this time."""
         while self._running and self._running[0][0] <= now:
             self.last_s, places = heappop(self._running)
             self._free += places
@@ -74,12 +75,12 @@ class Machine:
         self._waiting = left
 
     def _until_s(self, now: float) -> float:
-        """When the next reservation begins that is known of; now if one has begun."""
+        """When the next reservation begins of those that are known; now if one has begun."""
         starts = (b.start_s for b in self._booked if b.at_s <= now < b.start_s + b.lasts_s)
         return max(now, min(starts, default=_NEVER))
 
     def _shadow(self, job: Job) -> tuple[float, int]:
-        """When the oldest can start as far as running jobs go, and how many places are then to spare."""
+        """When the oldest job can start, as far as running jobs go, and how many places are left then."""
         free = self._free
         for ends_s, places in sorted(self._running):
             free += places
@@ -89,7 +90,7 @@ class Machine:
 
 
 def all_done_s(mix: Mix, policy: str, suspends: bool) -> float:
-    """When the last job is done."""
+    """When the last job of the trace is done, in seconds."""
     booked, come = bookings(mix), deque(jobs(mix))
     if suspends:
         come = deque(msgspec.structs.replace(j, at_s=_worked(j.at_s, booked)) for j in come)
@@ -108,12 +109,12 @@ def all_done_s(mix: Mix, policy: str, suspends: bool) -> float:
 
 
 def _worked(at_s: float, booked: list[Booking]) -> float:
-    """How much of the time until then nothing was reserved."""
+    """How many seconds of the time until then nothing was reserved."""
     return at_s - sum(max(0.0, min(at_s, b.start_s + b.lasts_s) - b.start_s) for b in booked)
 
 
 def slowdowns(mix: Mix, seeds: range, policy: str, suspends: bool) -> Iterator[float]:
-    """In percent, by seed."""
+    """The slowdown of each seed, in per cent."""
     for seed in seeds:
         one = msgspec.structs.replace(mix, seed=seed)
         plain = msgspec.structs.replace(one, reserved=0.0)
@@ -121,7 +122,7 @@ def slowdowns(mix: Mix, seeds: range, policy: str, suspends: bool) -> Iterator[f
 
 
 def show(mix: Mix, shares: list[float], hours: list[float], seeds: range) -> None:
-    """The table: mean and range over the seeds."""
+    """Prints the table: mean and range over the seeds."""
     table = Table(title=f"slowdown with an ideal scheduler, %, {len(seeds)} seeds: mean, range")
     for column in ("hours", "reserved", "suspends", *POLICIES):
         table.add_column(column, justify="right")

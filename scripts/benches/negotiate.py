@@ -56,14 +56,14 @@ class Peer:
         self._client = httpx.Client(transport=transport, timeout=30, base_url="http://overlayd/v1/")
 
     def post(self, path: str, value: object) -> str:
-        """The request it becomes."""
+        """Posts a value. Answers the id of the request that it becomes."""
         said = self._client.post(path, content=msgspec.json.encode(value))
         return str(said.raise_for_status().json()["request"])
 
     def until(
         self, request: str, over: Callable[[RequestView], bool], within_s: float
     ) -> RequestView:
-        """The request's view once it is so."""
+        """The request's view, once `over` says so."""
         end_s = time.monotonic() + within_s
         while time.monotonic() < end_s:
             said = self._client.get(f"requests/{request}").raise_for_status()
@@ -76,7 +76,7 @@ class Peer:
 
 @contextmanager
 def running(count: int) -> Iterator[tuple[Federation, list[Peer], ImageInfo]]:
-    """So many daemons that know each other and the image; everything started is ended."""
+    """So many daemons that know each other and the image. Everything that was started is ended."""
     caps = Caps(cpus="4", memory="8G", disk="64G")
     with (
         tempfile.TemporaryDirectory(prefix="ovb-") as folder,
@@ -105,7 +105,7 @@ def _knows(host: Host, count: int) -> bool:
 def up_once(
     federation: Federation, peer: Peer, image: ImageInfo, count: int, number: int
 ) -> dict[str, float]:
-    """Seconds of one `up`, which is then taken down."""
+    """The seconds of one `up`, by what they are until. The grid is then taken down."""
     name = f"bench-{number}"
     identity = federation.identity(peer.host.site)
     order = orders.up(identity, orders.spec(name, image, count))
@@ -125,7 +125,7 @@ def up_once(
 
 
 def plan_once(peer: Peer, image: ImageInfo, count: int) -> float:
-    """Seconds of one `plan`."""
+    """The seconds of one `plan`."""
     spec = orders.spec("planned", image, count)
     began_s = time.monotonic()
     view = peer.until(peer.post("plans", spec), lambda v: v.state is RequestState.DONE, 60)
@@ -135,7 +135,7 @@ def plan_once(peer: Peer, image: ImageInfo, count: int) -> float:
 
 
 def command_once(federation: Federation, peer: Peer, count: int) -> float:
-    """Seconds of one `overlayctl plan`."""
+    """The seconds of one `overlayctl plan`."""
     file = federation.folder / "planned.yaml"
     file.write_text(GRID.format(name="planned", count=count))
     began_s = time.monotonic()
@@ -152,7 +152,7 @@ def main() -> None:
         argv = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", sys.executable,
                 "-m", "benches.negotiate", *sys.argv[1:]]  # fmt: skip
         os.execvpe("/usr/bin/unshare", argv, {**os.environ, INSIDE: "1"})  # noqa: S606
-    # Ended early, it ends what it started, and what it has measured so far is printed.
+    # When it is ended early, it ends what it started, and prints what it has measured so far.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     began_s = time.monotonic()
     figures: dict[str, list[float]] = {}
@@ -199,7 +199,7 @@ def main() -> None:
 def table_of(
     figures: dict[str, list[float]], loads: list[float], options: argparse.Namespace
 ) -> Table:
-    """Median, spread and 95th percentile of each."""
+    """A table with the median, spread and 95th percentile of each figure."""
     load = f"load average {min(loads):.1f}-{max(loads):.1f}"
     title = f"{options.peers} daemons, {options.workspaces} workspaces, seconds ({load})"
     table = Table(title=title)
@@ -214,7 +214,7 @@ def table_of(
             if len(values) > 1
             else values[0]
         )
-        # `up` is to be committed each time, so its worst counts; of plans the 95th of 100.
+        # Every `up` is to be committed in time, so the worst counts; of plans the 95th of 100 does.
         limit = {"committed": (max(values), 1.5), "plan": (p95, 0.7)}.get(name)
         reach = "" if limit is None else f"{'p95' if name == 'plan' else 'most'} {limit[1]}"
         ok = "" if limit is None else "reached" if limit[0] <= limit[1] else "SHORT"

@@ -40,7 +40,7 @@ ROWS = ("joined", "idle", "event", "killed", "stopped", "busy", "storm")
 STORM = 256
 
 Figures = dict[str, float | None]
-"""Measured values by row's name; None: it did not happen in the time it had."""
+"""Measured values, by the name of the row; None if it did not happen in the time that it had."""
 
 REACH: dict[str, tuple[str, float | None]] = {
     # What each row is to reach: words, and a limit if it is not a share of serf's.
@@ -58,7 +58,7 @@ REACH: dict[str, tuple[str, float | None]] = {
     "storm": ("converge", float("inf")),
 }
 SHARE = {"joined": 1.0, "event p50": 0.25, "event p99": 0.25}
-"""Of serf's figure."""
+"""The share of serf's figure that each row is to reach."""
 
 
 class Progress:
@@ -68,14 +68,14 @@ class Progress:
         self._began_s = time.monotonic()
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Writes one line."""
         took_s, load = time.monotonic() - self._began_s, os.getloadavg()[0]
         print(f"[{took_s:6.1f} s, load {load:4.1f}] {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def daemons(count: int) -> Iterator[Daemons]:
-    """N daemons' keys and configurations; everything started is ended."""
+    """N daemons with keys and configurations. Everything that was started is ended."""
     with tempfile.TemporaryDirectory(prefix="ovb-") as folder:
         made = Daemons(count, Path(folder))
         try:
@@ -131,7 +131,7 @@ async def ours(count: int, rows: list[str], options: argparse.Namespace, told: P
 
 
 async def our_storm(within_s: float, told: Progress) -> Figures:
-    """256 daemons at once."""
+    """The row of 256 daemons started at once."""
     with daemons(STORM) as peers:
         told.say(f"overlayd x {STORM}: all at once")
         began_s = time.monotonic()
@@ -148,7 +148,7 @@ async def our_storm(within_s: float, told: Progress) -> Figures:
 
 
 def their(count: int, rows: list[str], options: argparse.Namespace, told: Progress) -> Figures:
-    """The same of N serf agents."""
+    """The same rows, of N serf agents."""
     told.say(f"serf x {count}: everything but the busy minute")
     result = serfs.measured(
         count,
@@ -184,7 +184,7 @@ def their(count: int, rows: list[str], options: argparse.Namespace, told: Progre
 
 
 def verdict(name: str, mine: float | None, theirs: float | None) -> bool | None:
-    """Whether a row reaches what it is to; None if that cannot be said."""
+    """Whether a row reaches what it is to reach; None if that cannot be said."""
     limit = REACH[name][1]
     if name in SHARE:
         limit = None if theirs is None else SHARE[name] * theirs

@@ -42,12 +42,12 @@ class Watched:
 
     @property
     def pid(self) -> int:
-        """Of its process."""
+        """The id of the daemon's process."""
         assert self.process is not None
         return self.process.pid
 
     def start(self) -> None:
-        """Starts it; its lines are read from now on."""
+        """Starts the daemon. Its lines are read from now on."""
         self.started_s = time.monotonic()
         self.process = subprocess.Popen(
             [str(BIN / "overlayd"), "run", "-c", str(self.host.folder / "overlayd.toml")],
@@ -58,7 +58,7 @@ class Watched:
         asyncio.get_running_loop().add_reader(self.process.stderr.fileno(), self._read)
 
     def end(self) -> None:
-        """Kills it, if it runs."""
+        """Kills the daemon, if it runs."""
         if self.process is None:
             return
         assert self.process.stderr is not None
@@ -103,12 +103,12 @@ class Watched:
 
 
 class Shared:
-    """What all readers tell."""
+    """What the readers of all logs share."""
 
     def __init__(self) -> None:
         self.changed = asyncio.Event()
         self.odd: list[str] = []
-        """Lines that are no JSON: a traceback, mostly."""
+        """Lines that are not JSON: mostly a traceback."""
 
 
 class Daemons:
@@ -124,7 +124,7 @@ class Daemons:
         self._all = tuple(self.peers)
 
     async def joined(self, pause_s: float, within_s: float) -> tuple[float | None, int]:
-        """(seconds from the last start to all listing all, or None; how many do not list all)."""
+        """Starts all. Answers seconds from the last start to all listing all, or None, and how many do not."""
         for peer in self.peers:
             peer.start()
             await asyncio.sleep(pause_s)
@@ -137,7 +137,7 @@ class Daemons:
         return last_s - self.peers[-1].started_s, 0
 
     async def idle(self, for_s: float) -> tuple[float, float, float]:
-        """(MiB resident, % of a core, bytes a second) of one peer; medians of the first two."""
+        """MiB resident, per cent of a core, and bytes a second of one peer. The first two are medians."""
         before, sent, began_s = [_cpu_s(p.pid) for p in self.peers], sent_bytes(), time.monotonic()
         await asyncio.sleep(for_s)
         took_s = time.monotonic() - began_s
@@ -147,7 +147,7 @@ class Daemons:
         return statistics.median(resident), statistics.median(cpu), rate
 
     async def events(self, count: int) -> tuple[list[float], int]:
-        """(seconds to each other peer, of each of so many lines told at a random one; how many never came)."""
+        """Tells `count` lines at random peers. Answers the seconds to each other, and how many never came."""
         took: list[float] = []
         missing = 0
         for number in range(count):
@@ -169,7 +169,7 @@ class Daemons:
     async def ended(
         self, number: signal.Signals, within_s: float = 60
     ) -> tuple[float | None, float | None]:
-        """Seconds until all others know that one is gone, and (SIGSTOP) until all have it back."""
+        """Seconds until all others know that one is gone and, for SIGSTOP, until all have it back; or None."""
         victim = self._random.choice(self.peers[1:])
         others = [peer for peer in self.peers if peer is not victim]
         name = victim.host.name
@@ -199,11 +199,11 @@ class Daemons:
         return self.dead_since(began_s)
 
     def dead_since(self, began_s: float) -> int:
-        """How many lines of any peer said that a peer is dead; all that run live."""
+        """How many lines of any peer said that a peer is dead, though all that run are alive."""
         return sum(at_s >= began_s for peer in self.peers for at_s, _ in peer.said_dead)
 
     def ended_by_themselves(self) -> int:
-        """Daemons that nobody ended and that do not run."""
+        """How many daemons do not run though nobody ended them."""
         return sum(p.process is not None and p.process.poll() is not None for p in self.peers)
 
     def close(self) -> None:
@@ -222,19 +222,19 @@ class Daemons:
                 await asyncio.wait_for(self.shared.changed.wait(), min(left_s, 0.5))
             except TimeoutError:
                 continue
-            # Looking costs as much as reading a few lines: not at each of them.
+            # To look costs as much as to read a few lines, so it does not look after each.
             await asyncio.sleep(0.01)
         return True
 
 
 def spinning() -> list[subprocess.Popen[bytes]]:
-    """Another program: one process a core that does nothing but keep it busy."""
+    """Starts another program: for each core, one process that does nothing but keep it busy."""
     argv = [sys.executable, "-c", "while True: pass"]
     return [subprocess.Popen(argv) for _ in range(os.cpu_count() or 1)]
 
 
 def sent_bytes() -> int:
-    """What this network namespace's loopback has carried, headers included."""
+    """How many bytes this network namespace's loopback has carried, headers included."""
     for line in Path("/proc/net/dev").read_text().splitlines():
         if line.strip().startswith("lo:"):
             return int(line.split(":")[1].split()[8])

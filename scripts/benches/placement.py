@@ -50,14 +50,14 @@ from protocol.terms.ids import PeerId
 
 GIB = 1 << 30
 _VCPUS_PER_CPU = 4
-"""hail takes a node's cpus for four vcpus each when it reads a text file, whatever policy that states."""
+"""Hail takes each cpu of a node for four vcpus when it reads a text file, whatever policy that file states."""
 
 _NOTHING = 1e-6
-"""A best degree below this is zero, of which no share can be missed."""
+"""A best degree below this counts as zero, of which no share can be missed."""
 
 HAIL = Path("/usr/lib/ganeti/iallocators/hail")
 _SHAPES = ((1, 1), (1, 2), (2, 4), (2, 8), (4, 8), (4, 16), (8, 16), (8, 32))
-"""(cpus, GiB): what clouds rent most."""
+"""Pairs of cpus and GiB: the shapes that clouds rent most."""
 
 _KINDS: dict[str, dict[str, object]] = {
     "room alone": {},
@@ -158,7 +158,7 @@ class Oracle:
                 self.model.addConstr(highspy.Highs.qsum(used) <= getattr(offer.free, amount) / unit)
 
     def _pairs(self) -> None:
-        """Strict rules: hosts that may not both carry members, or not more than one."""
+        """Adds strict rules: hosts that may not both carry members, or carry more than one."""
         if not self.rules.pairs:
             return
         used = [self.model.addBinary() for _ in self.offers]
@@ -178,8 +178,10 @@ class Oracle:
         return round(self.model.getObjectiveValue())
 
     def best_degree(self, count: int, choosy: int) -> float | None:
-        """The best degree of all that place so many, and of those with preferred labels so many; None if
-        it was not found in time."""
+        """The best degree of all choices that place `count`, of them `choosy` with their preferred labels.
+
+        None if it was not found in time.
+        """
         model, rules = self.model, self.rules
         model.addConstr(self._members(lambda _: True) == count)
         terms = []
@@ -229,15 +231,15 @@ class Gap(msgspec.Struct, frozen=True):
 
     rules: str
     value: float
-    """Of number placed plus degree, which a degree of at most 1 keeps in that order."""
+    """By the number placed plus the degree, which is at most 1 and so counts after the number."""
     fewer: float
-    """In number placed."""
+    """By the number placed."""
     met: float
-    """In degree, where as many are placed."""
+    """By the degree, where as many are placed."""
 
 
 def against_oracle(instances: int, seed: int, most_hosts: int = 12) -> list[Gap]:
-    """For each instance that is a grid at all."""
+    """The gap of each instance that is a grid at all."""
     gaps = []
     for index in range(instances):
         dice = Random(seed * 1_000_003 + index)  # noqa: S311
@@ -285,14 +287,14 @@ def _row(values: list[float]) -> str:
 
 
 def stream(dice: Random) -> list[tuple[int, int]]:
-    """Shapes as they come."""
+    """Shapes, as they come."""
     return [dice.choice(_SHAPES) for _ in range(2000)]
 
 
 def ours(
     offers: tuple[Offer, ...], shapes: list[tuple[int, int]], dice: Random
 ) -> list[tuple[int, int]]:
-    """What is placed until the first refusal."""
+    """The shapes that we place until the first refusal."""
     left = {offer.peer: offer for offer in offers}
     placed = []
     for cpus, memory in shapes:
@@ -311,7 +313,7 @@ def ours(
 
 
 def hail(offers: tuple[Offer, ...], shapes: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same by hail, one run of it for each."""
+    """The shapes that hail places, with a run of it for each."""
     instances: list[str] = []
     used = {offer.host: 0 for offer in offers}
     placed = []
@@ -449,7 +451,7 @@ def _timed(what: str, act: Callable[[], object]) -> None:
 
 
 def _with_room(offers: tuple[Offer, ...], cpus: int, members: int) -> tuple[Offer, ...]:
-    """The same hosts, full but for room for so many of that size."""
+    """The same hosts, full except for room for `members` of that size."""
     one, made = Quantum(cpus * 1000, 8 * GIB), []
     for offer in offers:
         fits = min(members, one.times_in(offer.free))
@@ -460,7 +462,7 @@ def _with_room(offers: tuple[Offer, ...], cpus: int, members: int) -> tuple[Offe
 
 
 def _refused(spec: GridSpec, offers: tuple[Offer, ...], dice: Random) -> list[str]:
-    """What a requester does when it finds no room, with hosts that have none later either."""
+    """Does what a requester does when it finds no room, with hosts that have none later either."""
     choice = choose(workspaces(spec), offers, rules_of(spec, offers), {}, dice)
     assert not choice.enough
     later = ((60.0 * minute, offers) for minute in range(1, 25))

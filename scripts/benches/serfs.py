@@ -1,4 +1,7 @@
-"""N serf agents, measured by the shared harness (`../shared/bench/serf_bench.py`) in a process of its own."""
+"""N serf agents, measured by a separate harness (HARNESS) in a process of its own.
+
+The harness is not part of this repository: it is looked for in a folder `shared` beside the checkout.
+"""
 
 import json
 import signal
@@ -16,7 +19,7 @@ _BOOTED = b"] verify "
 
 
 def measured(count: int, idle_s: float, events: int, kills: int, stops: int) -> dict[str, Any]:
-    """The harness's result: boot, idle, event, kill, stop, each if it was asked for."""
+    """The harness's result: boot, idle, event, kill, stop, each if that was asked for."""
     return _run(count, ["--idle", idle_s, "--events", events, "--kills", kills, "--stops", stops])
 
 
@@ -27,7 +30,7 @@ def busy(count: int, for_s: float) -> int | None:
 
 
 def storm(count: int, within_s: float) -> tuple[float | None, int]:
-    """All at once: (seconds from the last start to all listing all, or None; how many do not)."""
+    """Starts all at once. Answers seconds from the last start to all listing all, or None; how many do not."""
     arguments = ["--stagger", 0, "--boot-timeout", within_s, "--deadline", within_s + 60,
                  "--max-lag", 60, "--idle", 0, "--events", 0, "--kills", 0, "--stops", 0]  # fmt: skip
     boot = _run(count, arguments)["boot"]
@@ -50,7 +53,7 @@ def _run(count: int, arguments: list[Any], busy: bool = False) -> dict[str, Any]
                     loops = spinning()
             process.wait()
         finally:
-            # Told to end, the harness ends its agents first.
+            # When it is told to end, the harness ends its agents first.
             process.send_signal(signal.SIGINT)
             for loop in loops:
                 loop.kill()

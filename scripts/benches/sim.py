@@ -14,7 +14,7 @@ from protocol.sim.violation import Violation
 
 
 def main() -> int:
-    """Prints the table; 0 whatever it says, since it measures."""
+    """Prints the table. The status is 0 whatever it says, since it only measures."""
     parser = argparse.ArgumentParser(prog="scripts/bench sim", description=__doc__)
     parser.add_argument("--peers", type=int, help="of every run (default: each threshold's own)")
     parser.add_argument("--seed", type=int, default=1, help="of all chance (default 1)")

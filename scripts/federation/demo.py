@@ -33,7 +33,7 @@ class Unmet(Exception):
 
 
 class Demo:
-    """The story, and what it needs to tell it."""
+    """The story, and what is needed to tell it."""
 
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
@@ -45,12 +45,12 @@ class Demo:
     # -- telling
 
     def step(self, title: str) -> None:
-        """A heading with the time so far."""
+        """Prints a heading with the time so far."""
         at_s = time.monotonic() - self.began_s
         self.console.print(f"\n[bold]{title}[/bold]  [dim]{at_s:.0f} s[/dim]")
 
     def check(self, what: str, holds: object, found: object = "") -> None:
-        """A mark and what was checked; Unmet if it does not hold."""
+        """Prints a mark and what was checked. Raises Unmet if it does not hold."""
         if not holds:
             raise Unmet(f"{what}{f': found {found}' if found != '' else ''}")
         self.console.print(Text.assemble(("  ok  ", "green"), what))
@@ -78,7 +78,7 @@ class Demo:
         return answer
 
     def workspace(self, grid: str, name: str) -> dict[str, Any]:
-        """One of its workspaces."""
+        """One workspace of a grid."""
         rows = self.grid(grid)["workspaces"]
         return next(row for row in rows if row["workspace"] == name)
 
@@ -119,7 +119,7 @@ class Demo:
     # -- the story
 
     def run(self) -> None:
-        """All of it."""
+        """Tells all of it."""
         self.lab_of_hosts()
         self.daemons()
         self.overlay()
@@ -131,14 +131,14 @@ class Demo:
         self.life_goes_on()
 
     def lab_of_hosts(self) -> None:
-        """1"""
+        """Step 1: the lab."""
         self.step("1. A lab of hosts: 3 sites x 2 hosts, a network namespace each")
         self.console.print(f"[cyan]$ python -m netns lab up {TOPOLOGY.relative_to(TOP)}[/cyan]")
         self.lab.up()
         self.check(f"{len(self.lab.hosts)} hosts: {', '.join(self.lab.hosts)}", self.lab.is_up())
 
     def daemons(self) -> None:
-        """2"""
+        """Step 2: a daemon for each host."""
         self.step("2. Six daemons, each with its own namespace, state, keys and libvirt root")
         self._identities()
         self.federation.enrol_lab(self.lab)
@@ -161,7 +161,7 @@ class Demo:
             raise Unmet(f"overlayctl {' '.join(arguments)}: {done.stderr}")
 
     def overlay(self) -> None:
-        """3"""
+        """Step 3: every peer knows all."""
         self.step("3. An overlay: each knew one address to join by; now every peer knows all")
 
         def all_list_all() -> bool:
@@ -179,7 +179,7 @@ class Demo:
         wait_for(lambda: self.host("bnl-2").get("images"), 15, "the image is known at bnl-2")
 
     def plan(self) -> None:
-        """4"""
+        """Step 4: a plan holds nothing."""
         self.step("4. A plan: a real round of quotes, nothing held")
         self._make_key()
         self.typed("uc-1", "plan", "examples/star.yaml", expect=1)
@@ -187,7 +187,7 @@ class Demo:
         self.check("no host holds anything", not any(held), held)
 
     def grid_up(self) -> None:
-        """5"""
+        """Step 5: a grid over all sites."""
         self.step("5. A grid: one head, four workers, spread over the sites")
         self.typed("uc-1", "up", "examples/star.yaml", "--ssh-key", f"{self.key}.pub")
         self.typed("bnl-2", "ps")
@@ -197,7 +197,7 @@ class Demo:
         self.check(f"they are at {len(sites)} sites: {', '.join(sites)}", len(sites) == 3, sites)
 
     def workspaces_are_real(self) -> None:
-        """6"""
+        """Step 6: workspaces are held to their quantum."""
         self.step("6. Workspaces are real, and held to their quantum")
         guests = self.guests()
         self.check(f"{len(guests)} QEMU processes on the hosts", len(guests) == 5, guests)
@@ -224,7 +224,7 @@ class Demo:
         return self.guests()[machine_name(GridId(row["grid_id"]), row["workspace"])]
 
     def network_is_real(self) -> None:
-        """7"""
+        """Step 7: names, addresses, and no other grid's."""
         self.step("7. The network is real: names, addresses, and nobody else's")
         for worker in ("worker-1", "worker-2", "worker-3", "worker-4"):
             self.shell("star", "head-1", f"ping -c 1 -W 3 {worker}")
@@ -248,7 +248,7 @@ class Demo:
         self.check("twin's own nodes find each other", True)
 
     def volume_is_real(self) -> None:
-        """8"""
+        """Step 8: a file outlives pause, resume and restart."""
         self.step("8. The volume is real: a file survives pause, resume and restart")
         self.shell("star", "head-1", "echo kept > /srv/note && sync")
         self.typed(
@@ -264,7 +264,7 @@ class Demo:
         self.check("after a restart too, on the same volume", found == "kept\n1", found)
 
     def life_goes_on(self) -> None:
-        """9"""
+        """Step 9: one workspace is terminated, one daemon killed, the last peer asked."""
         self.step("9. Life goes on: terminate one, kill a daemon, ask the last peer that joined")
         self.typed("uc-1", "terminate", "star/worker-4")
         self.check("four guests of star are left", len(self.grid("star")["workspaces"]) == 4)
@@ -295,7 +295,7 @@ class Demo:
         )
 
     def down(self) -> None:
-        """10"""
+        """Step 10: nothing is left."""
         self.step("10. Down: nothing of the grids is left on any host")
         self.typed("fnal-2", "down", "star", site="fnal", expect=1)
         self.check("another site's admin is refused", self.grid("star")["grid"]["state"] == "up")
@@ -322,14 +322,14 @@ class Demo:
         subprocess.run(argv, check=True)
 
     def clear(self) -> None:
-        """Takes down whatever is there, also what an earlier demo left."""
+        """Takes down whatever is there, what an earlier demo left included."""
         self.federation.stop_all()
         self._end_leftovers()
         self.lab.down(force=True)
         shutil.rmtree(FOLDER, ignore_errors=True)
 
     def _end_leftovers(self) -> None:
-        """Processes that name the demo's folder on their command line are the demo's."""
+        """Ends the processes of an earlier demo, which name its folder on their command lines."""
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 words = path.read_bytes().decode(errors="replace").split("\0")
@@ -345,7 +345,7 @@ class Demo:
                     continue
 
     def goodbye(self) -> None:
-        """How to go on with what was kept."""
+        """Prints how to go on with what was kept."""
         host = self.host("uc-1")
         self.console.print(
             "\nLeft running. Talk to any of the six, for example:\n"

@@ -24,7 +24,7 @@ PORT = 7400
 
 @dataclass(frozen=True)
 class Caps:
-    """What a host offers at most, as its configuration says it: hosts of a lab share one machine."""
+    """What a host offers at most, as its configuration says, since the hosts of a lab share one machine."""
 
     cpus: str = "1"
     memory: str = "1G"
@@ -40,7 +40,7 @@ class Host:
     address: str
     folder: Path
     prefix: tuple[str, ...] = ()
-    """Put before a command that is to run on this host."""
+    """The words that are put before a command that is to run on this host."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -50,12 +50,12 @@ class Host:
 
     @property
     def log(self) -> Path:
-        """What the daemon printed."""
+        """The file with what the daemon printed."""
         return self.folder / "overlayd.log"
 
     @property
     def endpoint(self) -> str:
-        """What others dial."""
+        """The address that others dial."""
         return self.address if ":" in self.address else f"{self.address}:{PORT}"
 
     def get(self, path: str) -> object:
@@ -63,7 +63,7 @@ class Host:
         return self.ask("GET", path).json()
 
     def ask(self, method: str, path: str, content: bytes | Iterable[bytes] = b"") -> httpx.Response:
-        """One answer of the API; httpx.HTTPError if there is none, or it is no success."""
+        """One answer of the API. Raises httpx.HTTPError if there is none, or it is no success."""
         # Without TLS nothing is verified; loading the certificates for it would take longer than asking.
         transport = httpx.HTTPTransport(uds=str(self.socket), verify=False)
         with httpx.Client(transport=transport, timeout=10) as client:
@@ -73,7 +73,7 @@ class Host:
 
 @dataclass
 class Federation:
-    """Hosts by name. Use as a context manager: everything started is ended."""
+    """Hosts by name. It is a context manager that ends everything it started."""
 
     folder: Path
     uri: str = "qemu:///embed"
@@ -92,7 +92,7 @@ class Federation:
         return self.folder / "federation" / "sites" / site
 
     def enrol_loopback(self, sites: Sequence[str]) -> None:
-        """A host at each of these sites, h1 and so on, each with a loopback address of its own.
+        """Enrols a host at each of these sites, h1 and so on, each with a loopback address of its own.
 
         They share the kernel's network: grids with networks need a lab.
         """
@@ -101,13 +101,13 @@ class Federation:
             self.enrol(name, site, free_endpoint(f"127.77.0.{len(self.hosts) + 1}"))
 
     def enrol_lab(self, lab: Lab) -> None:
-        """Every host of a lab becomes one of the federation."""
+        """Enrols every host of a lab."""
         for name in lab.hosts:
             prefix = tuple(lab.command(name))
             self.enrol(name, lab.site(name), lab.address(name), prefix)
 
     def enrol(self, name: str, site: str, address: str, prefix: tuple[str, ...] = ()) -> Host:
-        """Keys, certificates and configuration of one host; it joins by the first that was enrolled."""
+        """Makes keys, certificates and configuration of one host. It joins by the first that was enrolled."""
         federation = self.folder / "federation"
         if not (federation / "federation.key").exists():
             create_federation(federation)
@@ -129,7 +129,7 @@ class Federation:
         return host
 
     def start(self, name: str) -> Host:
-        """Starts one daemon; it may not be ready yet."""
+        """Starts one daemon, which may not be ready yet."""
         host = self.hosts[name]
         argv = [
             *host.prefix,
@@ -152,7 +152,7 @@ class Federation:
             self.wait_ready(host, within_s)
 
     def wait_ready(self, host: Host, within_s: float = 30) -> None:
-        """Until the daemon answers on its socket."""
+        """Waits until the daemon answers on its socket."""
 
         def ready() -> bool:
             if host.process is not None and host.process.poll() is not None:
@@ -174,7 +174,7 @@ class Federation:
         host.process = None
 
     def stop_all(self) -> None:
-        """Ends every daemon in order; guests are not touched."""
+        """Ends every daemon in order. Guests are not touched."""
         running = [h.process for h in self.hosts.values() if h.process is not None]
         for process in running:
             if process.poll() is None:
@@ -187,12 +187,12 @@ class Federation:
                 process.wait(5)
 
     def ctl(self, peer: str, *arguments: str, site: str = "") -> subprocess.CompletedProcess[str]:
-        """overlayctl, talking to one peer, with a site admin's identity."""
+        """Runs overlayctl, which talks to one peer, with a site admin's identity."""
         argv = self.ctl_argv(peer, *arguments, site=site)
         return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
 
     def ctl_argv(self, peer: str, *arguments: str, site: str = "") -> list[str]:
-        """The command line of that, for who wants to run it otherwise."""
+        """The command line of that, to be run in another way."""
         host = self.hosts[peer]
         identity = self.identity(site or host.site)
         named = ["--peer", str(host.socket), "--identity", str(identity)]
@@ -242,7 +242,7 @@ def free_endpoint(address: str) -> str:
 
 
 def wait_for(condition: Callable[[], T], within_s: float, what: str) -> T:
-    """The first true answer; RuntimeError naming what was waited for when it does not come."""
+    """The first true answer. Raises RuntimeError, which names what was waited for, if none comes."""
     end_s = time.monotonic() + within_s
     while True:
         answer = condition()

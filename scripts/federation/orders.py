@@ -1,4 +1,4 @@
-"""Signed orders straight to a daemon's API, for who asks too often or too exactly for a command line."""
+"""Signed orders straight to a daemon's API, for tests and benches that ask too often for a command line."""
 
 import secrets
 import time
@@ -34,19 +34,19 @@ def spec(name: str, image: ImageInfo, count: int, memory_bytes: int = 64 << 20) 
 def signed(
     identity: Path, action: Action, grid: str, workspace: str = "", body: bytes = b""
 ) -> SignedOrder:
-    """A fresh order of the site admin whose folder that is."""
+    """A fresh order of the site admin with that folder."""
     who = load_site(identity)
     order = Order(action, grid, time.time(), 300.0, secrets.token_hex(8), workspace, body)
     return sign_order(order, who.identity, who.chain)
 
 
 def up(identity: Path, grid: GridSpec) -> SignedOrder:
-    """An order to make that grid."""
+    """A fresh order to make that grid."""
     return signed(identity, Action.UP, grid.name, body=encode(grid))
 
 
 def give(host: Host, order: SignedOrder) -> RequestId:
-    """The request it becomes there."""
+    """Gives a host an order. Answers the id of the request that it becomes there."""
     said = host.ask("POST", "orders", msgspec.json.encode(order))
     return msgspec.json.decode(said.content, type=Accepted).request
 
@@ -58,7 +58,7 @@ def view(host: Host, request: RequestId) -> RequestView:
 
 
 def answer(host: Host, request: RequestId, within_s: float = 60) -> RequestView:
-    """A request's end."""
+    """Waits for a request's end. Answers the request then."""
 
     def ended() -> RequestView | None:
         found = view(host, request)
@@ -68,12 +68,12 @@ def answer(host: Host, request: RequestId, within_s: float = 60) -> RequestView:
 
 
 def obeyed(host: Host, order: SignedOrder, within_s: float = 60) -> RequestView:
-    """Gives an order and waits for its end."""
+    """Gives an order and waits for its request's end."""
     return answer(host, give(host, order), within_s)
 
 
 def grid(host: Host, name: str) -> GridView | None:
-    """A grid by name or id, as this host knows it."""
+    """A grid by name or id, as this host knows it; None if it knows none."""
     found = host.ask("GET", "grids")
     rows = msgspec.json.decode(found.content, type=list[dict[str, object]])
     if not any(name in (row["name"], row["grid"]) for row in rows):
@@ -82,7 +82,7 @@ def grid(host: Host, name: str) -> GridView | None:
 
 
 def peers(host: Host) -> dict[str, PeerRow]:
-    """Everybody a host knows, itself among them, by name."""
+    """All peers that a host knows, itself among them, by name."""
     rows = msgspec.json.decode(host.ask("GET", "peers").content, type=list[PeerRow])
     return {row.name: row for row in rows}
 
@@ -95,6 +95,6 @@ def me(host: Host) -> SelfRow:
 def add_image(host: Host, path: Path) -> ImageInfo:
     """Gives a host an image file."""
     with path.open("rb") as file:
-        # In pieces: httpx copies what is left of one large body with every write.
+        # It goes in pieces: of one large body httpx copies what is left with every write.
         said = host.ask("POST", "images", iter(lambda: file.read(1 << 20), b""))
     return msgspec.json.decode(said.content, type=ImageInfo)

@@ -9,7 +9,7 @@ _OURS = ("ovb-", "ovx-", "ovv-", "ovt-")
 
 
 def of_host(host: Host) -> list[str]:
-    """Processes, links, rules, namespaces, files of any grid on one host; each as a line for people."""
+    """Processes, links, rules, namespaces and files of any grid on one host, each as a line for people."""
     found = [f"process {line}" for line in _processes(host)]
     links = _output(host, "ip", "-o", "link").splitlines()
     found += [
@@ -26,7 +26,7 @@ def of_host(host: Host) -> list[str]:
 
 
 def of_machine(tags: list[str]) -> list[str]:
-    """Namespaces and mounts of any grid on this machine; `tags` are the hosts' short tags."""
+    """Namespaces and mounts of any grid on this machine. `tags` are the hosts' short tags."""
     found = []
     for path in sorted(Path("/run/netns").glob("ovl-*")):
         if path.name.split("-")[1] in tags:
@@ -38,12 +38,12 @@ def of_machine(tags: list[str]) -> list[str]:
 
 
 def guests(host: Host) -> dict[str, int]:
-    """Domain names and process ids of the guests that run on a host, as the kernel has them."""
+    """The guests that run on a host, domain name to process id, as the kernel has them."""
     return dict(_guests(host))
 
 
 def guest_names(host: Host) -> list[str]:
-    """One for each process, so that a guest that was made twice is seen to be."""
+    """The domain name of each guest's process. A guest that was made twice is there twice."""
     return [name for name, _ in _guests(host)]
 
 

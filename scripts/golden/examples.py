@@ -1,7 +1,7 @@
 """One fixed value of any type that goes over the wire, so that a new message has its vector for nothing.
 
-Values follow from types and field names alone: ids are hashes of the field's name, numbers are small, a
-list has one element, an enumeration takes its first member, what may be missing is there. Signed things are
+Values follow from types and field names alone. Ids are hashes of the field's name, numbers are small, a list
+has one element, an enumeration takes its first member, and what may be missing is there. Signed things are
 really signed, with Ed25519 keys made of fixed seeds, so that another implementation can check those too.
 """
 
@@ -35,7 +35,7 @@ _NUMBERS = {"oldest": 1, "newest": 1}
 
 
 def seed(name: str) -> bytes:
-    """The 32 bytes a private key is made of: SHA-256 of `overlayd vector ` and its holder's name."""
+    """The 32 bytes that a private key is made of: the SHA-256 of `overlayd vector ` and its holder's name."""
     return sha256(f"overlayd vector {name}".encode()).digest()
 
 
@@ -66,7 +66,7 @@ def record(kind: str, name: str, body: bytes) -> SignedRecord:
 
 
 def presence() -> Presence:
-    """The example's host."""
+    """The presence of the example's host."""
     return Presence(HOST_CHAIN, "192.0.2.1:7000")
 
 
@@ -86,7 +86,7 @@ _SIGNED: dict[Any, Any] = {
 
 
 def example(hint: Any, name: str = "") -> Any:
-    """The one value of that type, in a field of that name. TypeError for a type nothing is known of."""
+    """The one value of that type, in a field of that name. Raises TypeError for an unknown type."""
     known = _SIGNED.get(hint) if isinstance(hint, typing.Hashable) else None
     if known is not None:
         return known

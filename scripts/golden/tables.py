@@ -25,7 +25,7 @@ down (`as a list`: its fields in this order, without names).
 class _Tables:
     def __init__(self) -> None:
         self.named: dict[str, Any] = {}
-        """Structures met on the way, by name."""
+        """Structures that were met on the way, by name."""
 
     def word(self, hint: Any) -> str:
         """A type in words."""
@@ -86,7 +86,7 @@ def _limit(meta: Any) -> str:
 
 
 def text(messages: dict[str, Any], bodies: dict[str, Any], parts: dict[str, Any]) -> str:
-    """The whole file."""
+    """The text of the whole file."""
     tables, rooms = _Tables(), {}
     for tag, kind in sorted(messages.items()):
         rooms.setdefault(kind.__module__.split(".")[1], []).append((tag, kind))

@@ -59,7 +59,7 @@ BODIES: dict[str, Any] = {
     NEWS: News,
     SUMMARY: Summary,
 }
-"""Bodies of directory records, by the record's kind."""
+"""The bodies of directory records, by the record's kind."""
 
 PARTS: dict[str, Any] = {
     "certificate": Certificate,
@@ -83,7 +83,7 @@ _READ: dict[str, Any] = {
 
 
 class Vector(msgspec.Struct, frozen=True):
-    """One value and its bytes."""
+    """One value, and the bytes that it has."""
 
     folder: str
     name: str
@@ -93,16 +93,16 @@ class Vector(msgspec.Struct, frozen=True):
 
     @property
     def path(self) -> Path:
-        """Its file."""
+        """The file of the vector."""
         return FOLDER / self.folder / f"{self.name}.json"
 
     def text(self) -> str:
-        """Its file's content."""
+        """The content of that file."""
         plain = {"value": readable(self.value), "bytes": self.data.hex()}
         return json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
 
     def read(self, data: bytes) -> Any:
-        """The value in bytes, as a peer reads it. Malformed."""
+        """The value in bytes, as a peer reads it. Raises Malformed."""
         return unpack(data, Message)[1] if self.folder == "messages" else decode(data, self.kind)
 
     def write(self, value: Any) -> bytes:
@@ -111,7 +111,7 @@ class Vector(msgspec.Struct, frozen=True):
 
 
 def readable(value: Any) -> Any:
-    """As it is on the wire, in JSON."""
+    """A value as it is on the wire, for JSON."""
     match plain := to_plain(value):
         case dict():
             return {key: readable(item) for key, item in plain.items()}
@@ -140,7 +140,7 @@ def all_vectors() -> Iterator[Vector]:
 
 
 def keys_text() -> str:
-    """Who signed the examples: seeds, keys, and what a signature covers."""
+    """The signers of the examples: seeds, keys, and what a signature covers."""
     holders = {"federation": examples.FEDERATION, "site": examples.SITE, "host": examples.HOST}
     plain = {
         "what": "An Ed25519 seed is SHA-256 of `overlayd vector NAME`; a signature covers "
@@ -166,18 +166,18 @@ def keys_text() -> str:
 
 
 def wanted() -> dict[Path, str]:
-    """Every file there must be, and what must be in it."""
+    """Every file there must be, with what must be in it."""
     files = {vector.path: vector.text() for vector in all_vectors()}
     return {**files, FOLDER / "keys.json": keys_text()}
 
 
 def tables_text() -> str:
-    """What protocol/MESSAGES.md is to say."""
+    """The text that protocol/MESSAGES.md is to have."""
     return tables.text({tag_of(kind): kind for kind in get_args(Message)}, BODIES, PARTS)
 
 
 def _still_read(vector: Vector) -> str:
-    """Whether bytes of the vector as it was are still understood."""
+    """Whether the bytes of the vector as it was are still understood, in words."""
     try:
         vector.read(bytes.fromhex(json.loads(vector.path.read_text())["bytes"]))
     except Malformed as error:
@@ -186,7 +186,7 @@ def _still_read(vector: Vector) -> str:
 
 
 def main() -> int:
-    """The program; 1 if something differs and was left."""
+    """The program. The status is 1 if something differs and was left."""
     parser = argparse.ArgumentParser(prog="scripts/vectors", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--rewrite", action="store_true", help="also write those that differ")

@@ -1,7 +1,7 @@
 """The command: which rooms, which mutants, and what is said of them.
 
-scripts/mutants/equivalent.txt lists mutants that nobody could notice, a line each, by text so that it
-outlives other changes:
+scripts/mutants/equivalent.txt lists mutants that nobody could notice, one a line. Each is named by its text,
+so that the list outlives other changes:
 
     protocol/trust/order.py: the source line: old -> new — why nothing differs
 """
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def _room(top: Path, name: str, args: argparse.Namespace) -> float:
-    """Judges one room and prints its table; the per cent that survives."""
+    """Judges one room and prints its table. Answers the per cent that survives."""
     files = _files(top, name)
     tests = args.tests or [f"tests/unit/{files[0].parts[1]}"]
     for path in tests:

@@ -1,7 +1,7 @@
 """What is changed: every mutant of one source file.
 
 A mutant is one small change of meaning. Strings, annotations, docstrings, `__all__`, the messages of
-`assert`, logging and what only a type checker sees are left alone: no test should hold them.
+`assert`, logging and what only a type checker sees are left alone, because no test should hold them.
 """
 
 import ast
@@ -23,27 +23,27 @@ COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.NotIn: ast.In,
 }
 NEGATED_BY_SWAP = (ast.Eq, ast.NotEq, ast.Is, ast.IsNot, ast.In, ast.NotIn)
-"""A condition of one of these is not negated too: that would be the same mutant."""
+"""Conditions with one of these are not negated as well, since that would be the same mutant."""
 SUMS: dict[type[ast.operator], type[ast.operator]] = {ast.Add: ast.Sub, ast.Sub: ast.Add}
 ENDS = {"min": "max", "max": "min"}
 LOGS = {"log", "_log", "logger", "logging"}
 UNREACHED = "assert_never"
 WIDEST = 90
-"""Longer text of a mutation is cut in its middle."""
+"""How many characters the text of a mutation has at most. A longer one is cut in its middle."""
 
 TYPES = {"annotation", "returns"}
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change, not yet made. A change is made in place, so a tree serves for one mutant."""
+    """One change that is not made yet. It is made in place, so a tree serves for one mutant."""
 
     line: int
     """Where the change is; the first line is 1."""
     lines: range
     """A test that runs none of these cannot notice it."""
     what: str
-    """The change as `old -> new`, in one line, and which of several if a line has it more than once."""
+    """The change as `old -> new`, in one line, with its number if a line has it more than once."""
     make: Callable[[], None]
     """Changes the tree that the mutant was found in."""
 
@@ -60,7 +60,7 @@ def mutants(tree: ast.Module) -> list[Mutant]:
 
 
 def _below(node: ast.AST, anchor: ast.AST | None) -> Iterator[Mutant]:
-    """The mutants below `node`; `anchor` is the simple statement or the expression of a header it is in."""
+    """The mutants below `node`. It is in `anchor`, a simple statement or the expression of a header."""
     if _only_for_types(node):
         return
     for field, value in ast.iter_fields(node):
@@ -125,7 +125,7 @@ def _only_for_types(node: ast.AST) -> bool:
 
 
 def _changes(node: ast.AST, field: str, child: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
-    """What `child` may become: (the old, the new), where the old is only shown."""
+    """What `child` may become: pairs of the old, which is only shown, and the new."""
     if isinstance(child, ast.stmt):
         yield from _statements(child)
     elif isinstance(child, ast.expr):

@@ -1,11 +1,11 @@
 """How a mutant is judged: its room's unit tests run against it, each mutant in a child of its own.
 
-The parent imports what the tests import from elsewhere, once, and nothing of this checkout. A child is a
-fork of it: it makes one change in the tree that the parent parsed, has the import system serve that tree, and
-runs pytest. First, one child runs all tests as they are and notes which test runs which lines, so that a
-mutant meets only tests that reach it.
+The parent imports once what the tests import from elsewhere, and nothing of this checkout. A child is a fork
+of it: it makes one change in the tree that the parent parsed, has the import system serve that tree, and runs
+pytest. First, one child runs all tests as they are and notes which test runs which lines, so that a mutant
+meets only tests that reach it.
 
-Hypothesis draws the same examples each time: a mutant that only a lucky draw finds survives.
+Hypothesis draws the same examples each time, so a mutant that only a lucky draw finds survives.
 """
 
 import ast
@@ -40,19 +40,19 @@ if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
 MEMORY = 2 << 30
-"""Bytes a child may have beyond its parent's: a mutant may collect for ever."""
+"""How many bytes a child may have beyond its parent's, since a mutant may collect for ever."""
 BROKEN = 70
 """A child's status when it could not make the mutant, which is a fault of this program."""
 QUIET = ["-x", "-q", "-p", "no:cacheprovider"]
 
 
 class Unfit(Exception):
-    """The tests cannot judge: they fail as things are, or there are none."""
+    """The tests cannot judge, because they fail as things are or there are none."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """One mutant in its file."""
+    """One mutant, in its file."""
 
     path: Path
     """Relative to the checkout."""
@@ -66,21 +66,21 @@ class Suite:
 
     paths: list[str]
     reach: dict[str, set[tuple[str, int]]]
-    """By test: the (absolute path, line) it runs."""
+    """For each test, the lines that it runs, each as (absolute path, line)."""
     imports: set[tuple[str, int]]
     """Lines that run before any test does."""
     seconds: dict[str, float]
-    """By test; under `""`, the time for all else."""
+    """How long each test takes; `""` has the time for all else."""
 
     def touching(self, top: Path, site: Site) -> list[str] | None:
-        """The tests that may notice `site`; none: all of them."""
+        """The tests that may notice `site`; None if that is all of them."""
         lines = {(str(top / site.path), line) for line in site.mutant.lines}
         if lines & self.imports:
             return None
         return [test for test, ran in self.reach.items() if lines & ran]
 
     def limit(self, tests: list[str] | None) -> float:
-        """Seconds after which a child that runs `tests` hangs; with room for a machine that is busy."""
+        """After how many seconds a child that runs `tests` hangs, with room for a busy machine."""
         chosen = self.reach if tests is None else tests
         return 2 + 5 * (self.seconds[""] + sum(self.seconds[test] for test in chosen))
 
@@ -114,7 +114,7 @@ class _Watch:
 
 
 class _Only:
-    """Runs only some tests, without Hypothesis's search for a smaller failure: that there is one is enough."""
+    """Runs only some tests. Hypothesis does not look for a smaller failure, since any failure is enough."""
 
     def __init__(self, tests: list[str] | None) -> None:
         self._tests = None if tests is None else set(tests)
@@ -195,7 +195,7 @@ def watched(top: Path, files: list[Path], tests: list[str], folder: Path) -> Sui
 
 
 def _foreign(top: Path, module: object) -> bool:
-    """Whether `module` is none of this checkout's, nor a plugin that must be imported by pytest itself."""
+    """Whether `module` is not of this checkout, and not a plugin that pytest itself must import."""
     file = getattr(module, "__file__", None)
     if file is None or "pytestplugin" in file:
         return False
@@ -232,16 +232,16 @@ class _Running:
     pid: int
     until: float
     whole: bool
-    """All tests run, not only those that reach the mutant."""
+    """Whether all tests run, not only those that reach the mutant."""
 
 
 def judged(
     top: Path, sites: list[Site], suite: Suite, jobs: int, folder: Path
 ) -> Iterator[tuple[Site, str | None]]:
-    """Each site as it is judged, with why it survived or None if it was noticed.
+    """Each site as it is judged, with why it survived, or None if it was noticed.
 
-    What survives the tests that reach it meets all of them, since what one test leaves in a cache another
-    may find.
+    A mutant that survives the tests that reach it meets all tests, since one test may find what another left
+    in a cache.
     """
     waiting: deque[tuple[Site, bool]] = deque((site, False) for site in sites)
     running: dict[int, _Running] = {}
@@ -284,7 +284,7 @@ def judged(
 
 
 def _judging(site: Site, suite: Suite, tests: list[str] | None, folder: Path) -> int:
-    """In a child: makes the mutant and runs the tests against it."""
+    """Makes the mutant and runs the tests against it, as a child does. Answers the child's status."""
     try:
         site.mutant.make()
         code = compile(site.tree, str(site.path.absolute()), "exec", dont_inherit=True)
