@@ -178,8 +178,10 @@ class Orders:
 
 
 def _first_notice(record: GridRecord, now: float) -> Notice:
-    """What its hosts will tell of a grid, as far as it follows from the record. What is not reserved begins
-    about now."""
+    """What the hosts of a grid will tell of it, as far as that follows from the record.
+
+    A lease that is not reserved begins about now.
+    """
     lease_s = spec_of(read_order(record.order)).lease_s
     return Notice(
         grid=record.id,
