@@ -1,4 +1,4 @@
-"""Whether an order allows what is asked. Every host checks it for itself; whoever passes it on adds no trust.
+"""Whether an order allows what is asked. Every host checks that itself; passing an order on adds no trust.
 
 For now a site's admin may deploy on every host of the federation, and may change what they deployed.
 """

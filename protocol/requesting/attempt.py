@@ -243,7 +243,7 @@ class Attempt:
 
     @property
     def ahead(self) -> str:
-        """Who is ahead of this request, for people."""
+        """What is ahead of this request, for people."""
         if not any(offer.kept != Quantum() for offer in self._offers.values()):
             return "held for others that are not decided yet"
         hosts = [offer.host for offer in self._offers.values() if offer.kept != Quantum()]

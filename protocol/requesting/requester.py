@@ -102,7 +102,7 @@ class Requester:
             case _:
                 assert_never(event)
 
-    # -- who is told
+    # -- what requests are told
 
     def message(self, sender: PeerId, message: ToRequester, now: float) -> Answer:
         """A host answers. The request that asked is told, or the requests of that grid, or of that order."""

@@ -1,4 +1,4 @@
-"""Measures a world from outside: how fast news gets round, how soon deaths are known, who is accused wrongly.
+"""Measures a world from outside: how fast news gets round, how soon deaths are known, which peers are wronged.
 
 It sees what people would: the notes of peers. Nothing in the world depends on it.
 """

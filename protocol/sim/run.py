@@ -67,7 +67,7 @@ def run(
     trace: Trace | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """A whole run. Violation if anything that must hold does not."""
+    """A whole run. Raises Violation if anything that must hold does not."""
     scenario = Scenario(seed, peers, sites, seconds, grids=grids, plan=plan)
     return play(scenario, trace, progress)
 
@@ -75,7 +75,7 @@ def run(
 def play(
     scenario: Scenario, trace: Trace | None = None, progress: Progress | None = None
 ) -> Outcome:
-    """A whole run of a scenario. Violation if anything that must hold does not."""
+    """A whole run of a scenario. Raises Violation if anything that must hold does not."""
     with _uncollected() if scenario.peers > MANY_PEERS else nullcontext():
         return _play(scenario, trace, progress or _silent)
 

@@ -44,7 +44,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def embedded() -> Iterator[Path]:
-    """One for the process: libvirt opens no second root. Short, for the sockets below it."""
+    """One root for the process: libvirt opens no second one. Its path is short, for the sockets below it."""
     root = Path(tempfile.mkdtemp(prefix="ovc", dir="/tmp"))
     yield root
     shutil.rmtree(root)
@@ -278,7 +278,7 @@ async def test_found_by_the_next_adapter(world: World) -> None:
 
 
 async def told_to_be(state: MachineState, world: World, compute: Compute) -> MachineSeen:
-    """The one machine, once it is so; looked at whenever a change is told, the first may be of its start."""
+    """The one machine, once it is in that state. It is looked at whenever a change is told."""
     while True:
         world.changes.clear()
         (seen,) = await compute.observe()

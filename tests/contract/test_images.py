@@ -47,7 +47,7 @@ def image(**changes: object) -> bytes:
 
 
 async def fetch(images: Images, content: bytes) -> ImageInfo:
-    """All of it, as a peer would send it."""
+    """Fetches all of it, as a peer would send it."""
     for offset in range(0, max(len(content), 1), 50_000):
         await images.append(digest_of(content), offset, content[offset : offset + 50_000])
     return await images.finish(digest_of(content))

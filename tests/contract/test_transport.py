@@ -413,7 +413,7 @@ async def test_with_no_room_left_newcomers_are_refused(
 
 
 async def test_a_route_of_somebody_else_is_not_spoken_on(real: World) -> None:
-    """Two connections that choose one route: the second is left alone by ZeroMQ and by us."""
+    """Two connections choose one route. ZeroMQ and we both leave the second alone."""
     b = await real.peer("b")
     rude, other = real.identity("rude"), real.identity("other")
     with new_context() as context, dialler_socket(context, rude, _key_of(real, b)) as first:

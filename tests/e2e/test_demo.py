@@ -1,4 +1,4 @@
-"""The demo is the story of the whole system; it must hold."""
+"""The demo is the story of the whole system, so it must hold."""
 
 import subprocess
 from pathlib import Path

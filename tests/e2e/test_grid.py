@@ -51,7 +51,7 @@ UP_WITHIN_S = 120
 
 @pytest.fixture
 def federation() -> Iterator[Federation]:
-    """Two hosts with room for one of its guests each."""
+    """Two hosts, each with room for one of the grid's guests."""
     with two_hosts(TOPOLOGY, Caps(cpus="1", memory="512M", disk="512M")) as made:
         yield made
 
@@ -142,7 +142,7 @@ def test_daemons_killed_while_they_build(federation: Federation) -> None:
 
 
 def _consoles(federation: Federation, admin: Path) -> None:
-    """Each workspace's, typed into and read through both hosts; another site's admin is refused."""
+    """Types into and reads each workspace's console through both hosts. Another site's admin is refused."""
     for number, host in enumerate(federation.hosts.values()):
         for name in ("head-1", "n-1"):
             keys = f"echo {host.name}-$(({number}+41))\n"
@@ -154,7 +154,7 @@ def _consoles(federation: Federation, admin: Path) -> None:
 
 
 def _own_disks(host: Host, admin: Path) -> None:
-    """Each workspace has its own, of the size that was asked for; what is on it outlives a restart."""
+    """Each workspace has a disk of the size that was asked for. What is on it outlives a restart."""
     for name in ("head-1", "n-1"):
         typed(host, admin, name, FIND_OWN, f"own-{OWN_DISK // 512}-1")
         typed(host, admin, name, f"echo {name} >/scratch/note; sync; echo now-$((6*7))\n", "now-42")
@@ -171,14 +171,14 @@ def _own_disks(host: Host, admin: Path) -> None:
 
 
 def typed(host: Host, admin: Path, workspace: str, keys: str, answer: str) -> None:
-    """Into a console, which then shows that answer."""
+    """Types into a console, which then shows that answer."""
     console(host, admin, workspace, keys.encode())
     shown = f"{workspace} shows {answer}"
     wait_for(lambda: answer in console(host, admin, workspace), 20, shown)
 
 
 def console(host: Host, admin: Path, workspace: str, keys: bytes = b"") -> str:
-    """The end of what it shows."""
+    """The end of what a console shows."""
     order = orders.signed(admin, Action.CONSOLE, "real", workspace)
     body = msgspec.json.encode(ConsoleRequest(order, 0, keys))
     view = msgspec.json.decode(host.ask("POST", "console", body).content, type=ConsoleView)

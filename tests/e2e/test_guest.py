@@ -71,7 +71,7 @@ class Owner:
         return self._answer()
 
     def tell(self, do: str, **arguments: object) -> None:
-        """Without waiting for the answer."""
+        """Tells the owner something without waiting for the answer."""
         assert self.process.stdin is not None
         self.process.stdin.write(msgspec.json.encode({"do": do, **arguments}) + b"\n")
         self.process.stdin.flush()
@@ -80,11 +80,11 @@ class Owner:
         return msgspec.convert(self.ask("observe"), tuple[MachineSeen, ...])
 
     def pid_of(self, name: str) -> int:
-        """Of the guest's QEMU."""
+        """The process id of the guest's QEMU."""
         return int((self.state_dir / "libvirt" / "run" / "qemu" / f"{name}.pid").read_text())
 
     def end(self) -> None:
-        """Its machines stopped, and the process too."""
+        """Stops the owner's machines, and the process too."""
         if self.process.poll() is None:
             for machine in self.seen():
                 self.ask("stop", name=machine.name)
@@ -185,19 +185,19 @@ class Host:
         return sh("nsenter", f"--net=/run/netns/{self.namespace}", *argv)
 
     def boots(self) -> int:
-        """How often it was ready. Whole lines count: what is read may end in the middle of one."""
+        """How often the guest was ready. Only whole lines count: what is read may end in the middle of one."""
         lines = self.said().split("\n")[:-1] if self.console_log.exists() else []
         return sum("guest ready" in line for line in lines)
 
     def boot(self, machine: Machine) -> None:
-        """Starts it as that machine, and waits for the guest."""
+        """Starts that machine, and waits for the guest."""
         assert self.owner is not None
         before = self.boots()
         self.owner.ask("start", machine=machine)
         until(lambda: self.boots() > before, "the guest is ready")
 
     def wake(self) -> None:
-        """It runs as it is wanted, whatever an earlier test left."""
+        """Makes the machine run as it is wanted, whatever an earlier test left."""
         assert self.owner is not None
         self.machine = msgspec.structs.replace(self.machine, cpu_milli=1000)
         seen = self.owner.seen()
@@ -218,7 +218,7 @@ class Host:
         return self.inside("ssh", *arguments, "-i", str(self.key), f"root@{ADDRESS}", command)
 
     def type(self, command: str, answer: str) -> None:
-        """Into the console's socket, until the console's log shows the answer."""
+        """Types into the console's socket, until the console's log shows the answer."""
         before = len(self.said())
         with socket.socket(socket.AF_UNIX) as console:
             console.connect(str(self.console_socket))
@@ -233,7 +233,7 @@ class Host:
 
 @pytest.fixture(scope="module")
 def short_dir() -> Iterator[Path]:
-    """Short, for the Unix sockets below it."""
+    """A folder with a short path, for the Unix sockets below it."""
     directory = Path(tempfile.mkdtemp(prefix="ovg", dir="/tmp"))
     yield directory
     shutil.rmtree(directory)
@@ -264,7 +264,7 @@ def booted(short_dir: Path, files: ImageFiles) -> Iterator[Host]:
 
 @pytest.fixture
 def host(booted: Host) -> Host:
-    """The guest runs, in whatever order tests come."""
+    """A host whose guest runs, in whatever order tests come."""
     booted.wake()
     return booted
 
@@ -313,7 +313,7 @@ def test_paused_it_uses_no_cpu_and_resumed_it_goes_on(host: Host) -> None:
 
 
 def counting(host: Host, file: str) -> int:
-    """A counter in the guest's memory, begun; answers where it is."""
+    """Begins a counter in the guest's memory. Answers where it is."""
     loop = f"(i=0; while :; do i=$((i+1)); echo $i >{file}; sleep 0.1; done) >/dev/null 2>&1 &"
     host.ssh(loop)
     until(lambda: int(host.ssh(f"cat {file}") or 0) > 3, "it counts")
@@ -321,7 +321,7 @@ def counting(host: Host, file: str) -> int:
 
 
 def test_saved_to_disk_its_counter_goes_on_where_it_stopped(host: Host) -> None:
-    """Also when its owner is killed in between, and by kill -9 in the middle of saving."""
+    """It does so even when its owner is killed in between, and by kill -9 in the middle of saving."""
     assert host.owner is not None
     before, pid = counting(host, "/run/count"), host.owner.pid_of(NAME)
     host.owner.ask("save", name=NAME)
@@ -354,7 +354,7 @@ def test_its_owner_may_die_while_it_is_saved(host: Host) -> None:
 
 @pytest.mark.parametrize("cpu_milli", [200, 600])
 def test_a_spinning_guest_is_held_to_its_share(host: Host, cpu_milli: int) -> None:
-    """As a ratio of cpu time to wall time. Above only: a busy machine may well give it less."""
+    """The share is cpu time by wall time. Only too much fails: a busy machine may well give it less."""
     assert host.owner is not None
     host.machine = msgspec.structs.replace(host.machine, cpu_milli=cpu_milli)
     host.owner.ask("start", machine=host.machine)

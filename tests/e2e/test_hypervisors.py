@@ -1,7 +1,7 @@
-"""By configuration: `qemu:///system` and `lxc:///`, each with a libvirtd of the test's own.
+"""The hypervisors that are configured: `qemu:///system` and `lxc:///`, each with a libvirtd of the test's own.
 
-It runs in mount and network namespaces of its own, with its configuration, sockets and state on file
-systems only it sees; so does the daemon that uses it.
+That libvirtd runs in mount and network namespaces of its own, with its configuration, sockets and state on file
+systems that only it sees. So does the daemon that uses it.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ exec libvirtd
 
 @pytest.fixture(scope="module")
 def libvirtd() -> Iterator[tuple[str, ...]]:
-    """The command that enters its namespaces."""
+    """The command that enters the namespaces of that libvirtd."""
     argv = ["unshare", "--mount", "--net", "--propagation", "private", "bash", "-c", SCRIPT]
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     of = f"/proc/{process.pid}/ns"
@@ -65,7 +65,7 @@ def libvirtd() -> Iterator[tuple[str, ...]]:
 
 
 def _beside(pid: int) -> list[int]:
-    """Everybody in that process's mount namespace: guests that a failed test left, and itself."""
+    """All processes in the mount namespace of `pid`: itself, and guests that a failed test left."""
     try:
         namespace = os.readlink(f"/proc/{pid}/ns/mnt")
     except OSError:
@@ -97,7 +97,7 @@ def federation(libvirtd: tuple[str, ...], request: pytest.FixtureRequest) -> Ite
 
 
 def processes(machine: str) -> list[int]:
-    """Who runs a machine: QEMU, or libvirt's container keeper."""
+    """The processes that run a machine: QEMU, or libvirt's container keeper."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -111,7 +111,7 @@ def processes(machine: str) -> list[int]:
 
 
 def is_ready(host: Host, keeper: int) -> bool:
-    """Whether a guest has come up: a virtual machine says so, a container's init makes a file."""
+    """Whether a guest has come up. A virtual machine says so; a container's init makes a file."""
     logs = (host.folder / "state" / "console").glob("*.log")
     if any("guest ready" in log.read_text(errors="replace") for log in logs):
         return True

@@ -34,7 +34,7 @@ UP_WITHIN_S = 120
 
 @pytest.fixture
 def federation() -> Iterator[Federation]:
-    """Two hosts with room for one guest each."""
+    """Two hosts, each with room for one guest."""
     with two_hosts(TOPOLOGY, Caps(cpus="1", memory="512M", disk="1G")) as made:
         yield made
 
@@ -45,7 +45,7 @@ def phases(host: Host, grid: str) -> list[str]:
 
 
 def console(host: Host, admin: Path, workspace: str, keys: bytes = b"") -> str:
-    """All it has shown, after typing `keys`."""
+    """All that a console has shown, after typing `keys`."""
     order = orders.signed(admin, Action.CONSOLE, "work", workspace)
     body = msgspec.json.encode(ConsoleRequest(order, 0, keys))
     view = msgspec.json.decode(host.ask("POST", "console", body).content, type=ConsoleView)
@@ -70,7 +70,7 @@ def revive(federation: Federation) -> None:
 
 
 def asked(spec: GridSpec, lease: LeaseTerms, **changes: object) -> GridSpec:
-    """On a network, so that its guests are seen to answer, and with a disk each."""
+    """The grid on a network, so that its guests are seen to answer, each with a disk."""
     cluster = msgspec.structs.replace(
         spec.clusters[0], cpus_milli=800, networks=("lan",), scratch_bytes=64 << 20
     )

@@ -15,7 +15,7 @@ from netns.lab.topology import Topology
 
 @contextmanager
 def two_hosts(topology: Topology, caps: Caps) -> Iterator[Federation]:
-    """Until the end of the block, when nothing of them stays; both list each other when it begins."""
+    """Two hosts that list each other when the block begins. When it ends, nothing of them stays."""
     folder = Path(tempfile.mkdtemp(prefix="ovl", dir="/tmp"))
     lab = Lab(topology)
     made = Federation(folder, caps=caps)

@@ -28,7 +28,7 @@ SIGNERS = (
     OURS.host("s2", "h4"),
     THEIRS.host("s1", "h2"),
 )
-"""Keys by peer: this one, two members, one that only records speak of, a stranger."""
+"""The signers of peers: this one, two members, one that only records speak of, a stranger."""
 CHAINS = (
     OURS.host_chain("s1", "h1"),
     OURS.host_chain("s1", "h2"),
@@ -58,7 +58,7 @@ def signed_record(choices: Choices, bodies: dict[str, Any]) -> SignedRecord:
 
 
 def signed(choices: Choices, signer: SimSigner, kind: str, body: bytes) -> SignedRecord:
-    """Signed if it keeps the rules; else cut short."""
+    """A record that is signed if it keeps the rules, and cut short if not."""
     record = Record(
         owner=signer.key,
         kind=kind,
@@ -77,7 +77,7 @@ def signed(choices: Choices, signer: SimSigner, kind: str, body: bytes) -> Signe
 
 
 def revocation(choices: Choices) -> SignedRecord:
-    """Of some host, by its site, another site, or the federation."""
+    """A revocation of some host, by its site, another site, or the federation."""
     says = read_certificate(choices.one(CHAINS[1:4])[0])
     if choices.below(2):
         return revoke(says, "why", START_S, OURS.root, ())
@@ -101,7 +101,7 @@ class _Dice:
         self._choices = choices
 
     def getrandbits(self, bits: int) -> int:
-        """A few that differ."""
+        """A few numbers that differ."""
         return self._choices.byte() % (1 << bits)
 
 
@@ -157,7 +157,7 @@ def _plain(kind: Any, choices: Choices, bodies: dict[str, Any], deep: int) -> An
 
 
 def _bounded(value: Any, hint: Any, choices: Choices) -> Any:
-    """Within its bounds, but for one time in sixteen."""
+    """The value within its bounds, except one time in sixteen."""
     if choices.below(16) == 15:
         return value
     for meta in get_args(hint)[1:]:

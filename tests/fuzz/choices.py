@@ -1,4 +1,4 @@
-"""Choices out of bytes: who makes the bytes (Hypothesis, libFuzzer) steers what happens, and can shrink it."""
+"""Choices out of bytes. What makes the bytes (Hypothesis, libFuzzer) steers what happens, and can shrink it."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class Choices:
-    """Consumes bytes; when there are none left, every choice is the first."""
+    """Consumes bytes. When none are left, every choice is the first."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0

@@ -83,7 +83,7 @@ class World:
         self.feed(Started())
 
     def run(self) -> None:
-        """Until the bytes are used up."""
+        """Goes on until the bytes are used up."""
         for _ in range(STEPS_MOST):
             if self.choices.over:
                 break
@@ -94,7 +94,7 @@ class World:
         view.this_peer()
 
     def feed(self, event: Event) -> None:
-        """One event, and what this node says to itself because of it."""
+        """Gives the node one event, and what it says to itself because of it."""
         waiting = [event]
         for _ in range(50):
             if not waiting:
@@ -149,7 +149,7 @@ class World:
                 return OrderGiven(request, signed_order(choices))
 
     def said(self) -> bytes:
-        """A frame with any message, its fields anything; or a genuine record of anybody, of any kind."""
+        """A frame with any message, whose fields are anything, or a genuine record of anybody, of any kind."""
         choices = self.choices
         message = anything(choices.one(KINDS), choices, BODIES)
         try:
@@ -167,7 +167,7 @@ class World:
         return bytes(frame) + choices.take(20)
 
     def arrived(self, peer: PeerId, frame: bytes) -> Event:
-        """As the shell would tell it."""
+        """The event by which the shell would tell that a frame came."""
         try:
             cause, message = unpack(frame, Message)
         except Malformed as error:
@@ -176,7 +176,7 @@ class World:
 
 
 def read_frame(data: bytes) -> None:
-    """A frame is read or Malformed; what was read is written, and read again, the same."""
+    """Checks that a frame is read or Malformed, and that what was read can be written and read again."""
     try:
         cause, message = unpack(data, Message)
     except Malformed:

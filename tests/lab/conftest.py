@@ -12,7 +12,7 @@ from loopback import SITES, Daemons, image_file, make_daemons
 
 @pytest.fixture(scope="session")
 def short_folder() -> Iterator[Path]:
-    """Short, because sockets are in it."""
+    """A folder with a short path, because sockets are in it."""
     folder = Path(tempfile.mkdtemp(prefix="ovl", dir="/tmp"))
     yield folder
     shutil.rmtree(folder)
@@ -20,7 +20,7 @@ def short_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """As short_folder, for one test."""
+    """The same, for one test."""
     folder = Path(tempfile.mkdtemp(prefix="ovl", dir="/tmp"))
     yield folder
     shutil.rmtree(folder)
@@ -39,7 +39,7 @@ def running(short_folder: Path) -> Iterator[Daemons]:
 
 @pytest.fixture
 def daemons(running: Daemons) -> Iterator[Daemons]:
-    """The four, every one up; whatever the test made must be gone when it ends."""
+    """The four, every one up. Whatever the test made must be gone when it ends."""
     for name, host in running.hosts.items():
         if host.process is None or host.process.poll() is not None:
             running.restart(name)

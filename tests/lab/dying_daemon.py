@@ -1,7 +1,7 @@
-"""The real daemon, that kills itself: dying_daemon.py K COUNT_FILE run -c CONFIG
+"""A real daemon that kills itself: dying_daemon.py K COUNT_FILE run -c CONFIG
 
-Effects are counted from the moment an order for `up` is handled; after the K-th the process sends itself
-SIGKILL. With K = 0 it lives. How many there have been stands in COUNT_FILE.
+It counts effects from the moment an order for `up` is handled. After the K-th the process sends itself
+SIGKILL. With K = 0 it lives. COUNT_FILE has how many there have been.
 """
 
 import os
@@ -21,14 +21,14 @@ COUNT = os.open(sys.argv.pop(1), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
 
 
 class Counter:
-    """Shared by the two below."""
+    """The count, which the two classes below share."""
 
     asked = False
     effects = 0
 
 
 class CountingDriver(Driver):
-    """Knows when the order has come."""
+    """A driver that knows when the order has come."""
 
     async def step(self, event: Event) -> None:
         if isinstance(event, OrderGiven) and read_order(event.order).action is Action.UP:
@@ -37,7 +37,7 @@ class CountingDriver(Driver):
 
 
 class DyingInterpreter(Interpreter):
-    """Carries out one effect at a time, and no more than so many."""
+    """An interpreter that carries out one effect at a time, and no more than so many."""
 
     async def carry_out(self, effects: list[Effect]) -> list[Event]:
         follow: list[Event] = []

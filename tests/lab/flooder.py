@@ -1,9 +1,9 @@
-"""A member that says too much: a process of its own, so that what it costs is the daemon's and not the test's.
+"""A member that says too much. It is a process of its own, so that what it costs is not the test's.
 
     python flooder.py KEYS PEER HOST:PORT KIND
 
-Sends as fast as the transport takes it, and again when it was hung up on, until it is told to stop; prints how
-much that was.
+It sends as fast as the transport takes it, and again when it was hung up on, until it is told to stop. Then
+it prints how much that was.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ FRAMES = {
 
 
 async def flood(keys: Path, peer: str, endpoint: str, kind: str) -> None:
-    """Until SIGTERM."""
+    """Floods until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     sent, introduced = 0, -1
@@ -50,6 +50,6 @@ async def flood(keys: Path, peer: str, endpoint: str, kind: str) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(15)  # It shares this machine with whom it floods, where others have their own.
+    os.nice(15)  # It shares this machine with its victim; a real one has a machine of its own.
     folder, who, where, what = sys.argv[1:]
     asyncio.run(flood(Path(folder), who, where, what))

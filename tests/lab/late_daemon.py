@@ -1,6 +1,6 @@
-"""The daemon on a machine whose clock is slow: late_daemon.py SECONDS run -c FILE
+"""A daemon on a machine whose clock is slow: late_daemon.py SECONDS run -c FILE
 
-So it believes certificates that have expired for everybody else.
+It believes certificates that have expired for everybody else.
 """
 
 import sys

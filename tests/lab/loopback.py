@@ -14,7 +14,7 @@ SITES = ("ams", "bnl", "uc", "ams")
 
 
 class Daemons(Federation):
-    """Daemons on loopback, and the image they all can use."""
+    """Daemons on loopback, and the image that they all can use."""
 
     image: ImageInfo
 
@@ -23,7 +23,7 @@ class Daemons(Federation):
         return list(self.hosts)
 
     def converged(self, *names: str) -> bool:
-        """Whether each of these has heard everything of each other of them."""
+        """Whether each of these daemons has heard everything of each other one."""
         for name in names:
             rows = orders.peers(self.hosts[name])
             heard = [row.name for row in rows.values() if row.age_s >= 0]
@@ -89,7 +89,7 @@ def image_file(path: Path, kernel: bytes = b"kernel") -> Path:
 
 
 def make_daemons(folder: Path, sites: tuple[str, ...], uri: str = "test:///default") -> Daemons:
-    """Enrolled, not started."""
+    """Daemons that are enrolled, but not started."""
     daemons = Daemons(folder, uri=uri, caps=Caps(cpus="2", memory="2G", disk="1G"))
     daemons.enrol_loopback(sites)
     return daemons

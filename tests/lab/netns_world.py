@@ -117,7 +117,7 @@ class World:
             guest.take_address()
 
     def reaches(self, address: str, port: int) -> bool:
-        """From the network's namespace on the first host."""
+        """Whether that port answers, from the network's namespace on the first host."""
         return apply.reachable(self.network, self.run_dirs["a"], address, port, 0.5)
 
     def on(self, host: str, work: Callable[[], T]) -> T:

@@ -28,7 +28,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def cut(world: World) -> Iterator[World]:
-    """The second host cannot be reached over the underlay."""
+    """A world whose second host cannot be reached over the underlay."""
     world.lab.partition("b")
     yield world
     world.lab.heal()

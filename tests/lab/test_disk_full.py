@@ -33,7 +33,7 @@ class Disk:
         subprocess.run(["umount", str(self.path)], check=True)
 
     def fill(self) -> None:
-        """To the last byte, by ever smaller pieces."""
+        """Fills it to the last byte, with ever smaller pieces."""
         with (self.path / "filler").open("ab", buffering=0) as filler:
             size = 1 << 20
             while size:
@@ -128,7 +128,7 @@ def test_an_image_without_room_is_told_and_tried_again(
 def test_a_disk_that_fills_under_a_grid_ends_the_daemon_in_words_and_loses_nothing(
     small: tuple[Daemons, Disk],
 ) -> None:
-    """It could not keep what it is told, so it must not go on; started with room, it catches up."""
+    """It could not keep what it is told, so it must not go on. Started again with room, it catches up."""
     daemons, disk = small
     asked, host = daemons.hosts["h1"], daemons.hosts["h4"]
     made = orders.obeyed(asked, orders.up(daemons.identity("ams"), at_small(daemons, "kept")))

@@ -1,6 +1,6 @@
-"""A flood from one member: it is dropped, counted and ended, and the others go on as if nothing were.
+"""A flood from one member is dropped, counted and ended, and the others go on as if nothing happened.
 
-What others wait is printed (`pytest -rP`) and not asserted: this machine may be busy.
+How long others wait is printed (`pytest -rP`) and not asserted, since this machine may be busy.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ async def round_trips_ms(insider: Insider) -> list[float]:
 
 
 async def shown(host: Host, name: str, what: Callable[[PeerRow], bool]) -> None:
-    """Waits until the peer lists that one, and so."""
+    """Waits until the host lists that peer as `what` asks."""
 
     def so() -> bool:
         row = orders.peers(host).get(name)

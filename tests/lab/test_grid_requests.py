@@ -72,7 +72,7 @@ def test_of_two_at_once_for_one_name_exactly_one_wins(daemons: Daemons) -> None:
 
 
 def test_down_in_the_middle_of_up_leaves_nothing(daemons: Daemons) -> None:
-    """Given right behind the up, and once the stewards are asked, and while it is built."""
+    """It is given right behind the up, once the stewards are asked, and while the grid is built."""
     host = daemons.hosts["h2"]
     for moment in ("queued", "all held", "committed"):
         name = f"short-{moment[:3]}"

@@ -15,7 +15,7 @@ from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
 
 IMAGE_BYTES = 192 << 20
-"""Enough for some seconds, so that a daemon can be killed in the middle."""
+"""Enough to take some seconds, so that a daemon can be killed in the middle."""
 
 
 @pytest.fixture

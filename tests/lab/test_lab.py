@@ -1,4 +1,4 @@
-"""The lab itself: made, cut, healed, taken down whole or half made."""
+"""The lab itself is made, cut, healed, and taken down, whole or half made."""
 
 import os
 import signal

@@ -112,7 +112,7 @@ def test_all_list_all_and_say_how_each_is_reached(daemons: Daemons) -> None:
 
 
 def test_a_grid_is_placed_across_all_of_them(daemons: Daemons) -> None:
-    """Asked for behind NAT, the image behind another, and a steward that only one site reaches."""
+    """It is asked for behind a NAT, its image is behind another, and only one site reaches a steward."""
     placement = PlacementSpec(spread=Spread.HOST)
     spec = msgspec.structs.replace(orders.spec("wide", daemons.image, 5), placement=placement)
     made = orders.obeyed(daemons.hosts["home-1"], orders.up(daemons.identity("home"), spec))
@@ -137,7 +137,7 @@ def test_a_grid_is_placed_across_all_of_them(daemons: Daemons) -> None:
 def test_a_network_is_not_stretched_to_where_no_tunnel_gets(
     daemons: Daemons, tmp_path: Path
 ) -> None:
-    """Two find place side by side; for three on three hosts there is none, and the reason is said."""
+    """Two workspaces find a place side by side. Three on three hosts find none, and are told why."""
     said = []
     for count in (2, 3):
         file = tmp_path / f"net-{count}.yaml"

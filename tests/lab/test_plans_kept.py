@@ -99,7 +99,7 @@ def test_a_host_that_died_since_its_quote(daemons: Daemons, tmp_path: Path) -> N
 def test_a_held_plan_counts_as_used_and_becomes_the_grid(
     daemons: Daemons, tmp_path: Path, restarted: bool
 ) -> None:
-    """Also when the peer that asked for it was killed and started again meanwhile."""
+    """It does so even when the peer that asked for it was killed and started again meanwhile."""
     name = f"tested-{restarted}".lower()
     file = written(tmp_path, name, 1, "1500M", "uc")
     plan = planned(daemons, file, "--hold", "60s")

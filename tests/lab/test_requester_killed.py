@@ -1,6 +1,6 @@
 """The requester killed after single effects of an `up`, for real: a whole grid or nothing, no hold left.
 
-Three hosts that only carry, and some that are asked; each of those dies in each round after another
+Three hosts only carry grids, and some are asked for them. Each of those dies in each round after another
 number of effects, is started again at once, and dies again in the next.
 """
 
@@ -51,7 +51,7 @@ class Dying(Daemons):
             return None
 
     def over(self, name: str, request: RequestId | None) -> bool:
-        """Dead, or (it had fewer effects than that) done."""
+        """Whether the daemon is dead or, if it had fewer effects than that, the request is done."""
         process = self.hosts[name].process
         assert process is not None
         if process.poll() is not None:
@@ -64,7 +64,7 @@ class Dying(Daemons):
             return False
 
     def whole_or_nothing(self, grids: list[str]) -> list[str]:
-        """What is neither; empty when every grid runs whole or is nowhere and nothing is held."""
+        """What is left in between. Empty when every grid runs whole or is nowhere, and nothing is held."""
         carried = dict.fromkeys(self.hosts, 0)
         wrong = []
         for grid in grids:
@@ -93,7 +93,7 @@ class Dying(Daemons):
             raise AssertionError(self.whole_or_nothing(grids)) from None
 
     def take_down(self, grids: list[str]) -> list[str]:
-        """Those that were whole."""
+        """Takes grids down. Answers those that were whole."""
         host = self.hosts["h1"]
         whole = [grid for grid in grids if orders.grid(host, grid) is not None]
         down = [orders.signed(self.identity("ams"), Action.DOWN, grid) for grid in whole]
@@ -127,7 +127,7 @@ def test_whole_or_nothing_whenever_the_requester_dies(dying: Dying) -> None:
     grids: dict[str, int] = {}
     died: list[str] = []
     for turn in range(ROUNDS):
-        # What earlier rounds left undecided is settled while the next are asked for: nobody waits.
+        # What earlier rounds left undecided is settled while the next are asked for, so nothing waits for it.
         mine = dict(zip(REQUESTERS, after[turn::ROUNDS], strict=True))
         for name, k in mine.items():
             dying.kill(name)
@@ -156,7 +156,7 @@ def _dead(dying: Dying, name: str) -> bool:
 
 
 def _effects_of_an_up(dying: Dying) -> int:
-    """How many there are when nobody dies, with all of them asked at once as they will be."""
+    """How many effects there are when no daemon dies, and all are asked at once, as they will be."""
     asked = {name: dying.ask(name, f"calm-{name}") for name in REQUESTERS}
     for name, request in asked.items():
         assert request is not None

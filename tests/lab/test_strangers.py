@@ -1,4 +1,4 @@
-"""Who has no business here: outsiders, expired members, noise, forged and replayed orders."""
+"""Strangers: outsiders, expired members, noise, forged and replayed orders."""
 
 import os
 import random
@@ -36,7 +36,7 @@ GARBAGE = (
 
 
 def metric(host: Host, name: str) -> float:
-    """One line's value of what the daemon counts, 0 if it has not counted any."""
+    """The value of one of the daemon's counters; 0 if it has counted none."""
     for line in host.ask("GET", "metrics").text.splitlines():
         if line.startswith(f"overlayd_{name} "):
             return float(line.rsplit(" ", 1)[1])
@@ -48,7 +48,7 @@ def peer_of(daemons: Daemons, name: str) -> PeerId:
 
 
 def joins(daemons: Daemons, stranger: Host) -> None:
-    """The stranger's daemon is told to join here."""
+    """Tells the stranger's daemon to join here."""
     host = daemons.hosts["h1"]
     config = stranger.folder / "overlayd.toml"
     text = config.read_text()
@@ -175,7 +175,7 @@ async def test_a_member_that_talks_nonsense_is_counted_and_shunned(
 
 
 def test_a_forged_order_is_refused(daemons: Daemons, folder: Path) -> None:
-    """Signed by an admin of another federation, or signed and then changed."""
+    """It is signed by an admin of another federation, or was changed after it was signed."""
     others = make_daemons(folder, ("ams",))
     spec = orders.spec("forged", daemons.image, 2)
     honest = orders.up(daemons.identity("ams"), spec)
@@ -199,7 +199,7 @@ def test_a_forged_order_is_refused(daemons: Daemons, folder: Path) -> None:
 async def test_a_host_does_not_trust_the_peer_that_carries_an_order(
     daemons: Daemons, folder: Path
 ) -> None:
-    """A member with good keys asks it to hold for a forged order; then for a good one, and gets it."""
+    """A member with good keys asks it to hold for a forged order, then for a good one, which it gets."""
     others = make_daemons(folder / "others", ("ams",))
     spec = orders.spec("carried", daemons.image, 1)
     forged, good = (orders.up(f.identity("ams"), spec) for f in (others, daemons))

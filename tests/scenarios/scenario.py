@@ -54,7 +54,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def load(path: Path) -> Scenario:
-    """A scenario file. msgspec.ValidationError if it is none."""
+    """A scenario file, read. Raises msgspec.ValidationError if it is none."""
     return msgspec.convert(yaml.safe_load(path.read_text()), Scenario)
 
 

@@ -1,7 +1,7 @@
 """A person who asks one peer for one thing after another, and asks again when the answer was lost.
 
-Ids of requests follow from the orders, as the API's do. Everything is said twice: a client that got no answer
-does so. When the peer was restarted in the middle, the same signed order is given again.
+Ids of requests follow from the orders, as the API's do. Everything is said twice, as a client does that got
+no answer. When the peer was restarted in the middle, the same signed order is given again.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Word = Callable[["Conversation"], tuple[RequestId, Event]]
 
 
 class Conversation:
-    """About one grid of three workspaces."""
+    """A conversation about one grid of three workspaces."""
 
     def __init__(
         self, world: World, peer: SimPeer, words: tuple[Word, ...], first: str = ""
@@ -99,7 +99,7 @@ def take(talk: Conversation) -> tuple[RequestId, Event]:
 
 
 def cancel(talk: Conversation) -> tuple[RequestId, Event]:
-    """What was asked first is wanted no more."""
+    """Cancels what was asked first."""
     return talk.first, CancelAsked(talk.first)
 
 

@@ -1,4 +1,4 @@
-"""Who belongs no more is out everywhere; who belongs is never taken for a flood."""
+"""A peer that is no member any more is out everywhere. A member is never taken for a flood."""
 
 import msgspec
 
@@ -104,7 +104,7 @@ def test_who_renews_in_time_is_never_missed() -> None:
 
 
 def test_no_honest_burst_is_taken_for_a_flood() -> None:
-    """Everybody starts at once through one peer; then half are cut off for a while, and compare."""
+    """All peers start at once through one of them. Then half are cut off for a while, and compare."""
     world = World(5, 32, 4)
     world.start_all(apart_s=0.0)
     assert world.run_until(lambda: all(all_know(world, p) for p in world.peers), 120)

@@ -1,5 +1,5 @@
-"""Somebody changes their mind at every step: the request ends with an answer that is true, nothing is held, and
-there is all of a grid or none.
+"""A person changes their mind at every step. The request ends with a true answer, nothing is held, and there is
+all of a grid or none.
 """
 
 import pytest
@@ -18,13 +18,13 @@ ENDED = ("done", "failed", "cancelled")
 
 
 class Steps:
-    """How many steps a peer took since."""
+    """Counts the steps of a peer from now on."""
 
     def __init__(self, peer: SimPeer) -> None:
         self._peer, self._last, self.taken = peer, peer.story[-1], 0
 
     def reached(self, many: int) -> bool:
-        """Asked after each instant, of which one may be several steps."""
+        """Whether it took that many. It is asked after each instant, which may have several steps."""
         if self._peer.story[-1] is not self._last:
             self._last = self._peer.story[-1]
             self.taken += 1
@@ -32,7 +32,7 @@ class Steps:
 
 
 def _cancelled_after(steps: int, words: tuple[Word, ...]) -> tuple[World, Conversation, bool]:
-    """False if everything was over before."""
+    """A conversation that is cancelled after that many steps; False if everything was over before."""
     world = calm_world(SEED, 5)
     peer = world.peers[1]
     for word in words[:-1]:

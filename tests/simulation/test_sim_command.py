@@ -88,7 +88,7 @@ def test_a_picture_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) ->
 def test_a_failing_run_is_made_short_and_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With a protocol broken on purpose: who is back from the dead stays dead."""
+    """The protocol is broken on purpose: a peer that is back from the dead stays dead to others."""
     monkeypatch.setattr("protocol.membership.liveness.Liveness.heard", lambda *_: [])
     monkeypatch.setattr("protocol.membership.liveness.Liveness.present", _never_back())
     words = "--peers 4 --seconds 40 --faults none --crash-every 4 --seed 3 --quiet-within 20"

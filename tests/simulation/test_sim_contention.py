@@ -1,4 +1,4 @@
-"""Many ask for the same hosts at once: who asks is placed soon, and crashes leave nothing behind."""
+"""Many ask for the same hosts at once. Requests are placed soon, and crashes leave nothing behind."""
 
 import msgspec
 

@@ -1,5 +1,6 @@
-"""A peer dies after every single effect of what is asked: whole grid or nothing, no hold outlives its time, and
-the person has an answer.
+"""A peer dies after every single effect of what is asked.
+
+There is a whole grid or nothing, no hold outlives its time, and the person has an answer.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from protocol.sim.world import World
 
 SEED = 11
 HOLDS_END_WITHIN_S = 40.0
-"""Eight seconds, then a vote with one steward dead: two tries of a second, and a pause. Or a plan's time."""
+"""Eight seconds, then a vote with one steward dead, of two tries of a second and a pause; or a plan's time."""
 ANSWERED_WITHIN_S = 120.0
 
 Pick = Callable[[World], SimPeer]
@@ -92,7 +93,7 @@ def test_death_after_every_effect(words: tuple[Word, ...], pick: Pick) -> None:
 
 
 def _is_up(world: World, talk: Conversation) -> bool:
-    """Whether the grid is; who asked for it was told the truth."""
+    """Whether the grid is up. Checks that the person who asked for it was told the truth."""
     there = [r for r in newest_records(world) if r.state is GridState.UP]
     assert len(there) <= 1, [(r.id, r.assignments) for r in there]
     is_up = bool(there)
@@ -103,7 +104,7 @@ def _is_up(world: World, talk: Conversation) -> bool:
 
 
 def _holds_end_without(world: World, victim: SimPeer) -> None:
-    """Nobody else still holds anything: what is held for a plan, not longer than that."""
+    """Checks that no other peer still holds anything, or, for a plan, holds it longer than its time."""
     others = [peer for peer in world.peers if peer is not victim]
     over = world.run_until(
         lambda: all(len(node_of(peer).host.holds) == 0 for peer in others),

@@ -58,7 +58,7 @@ def test_names_of_two_owners_are_two_names() -> None:
 
 @pytest.mark.parametrize("after_ms", range(0, 260, 10))
 def test_down_in_the_middle_of_up(after_ms: int) -> None:
-    """Whenever it comes, what it says is true: the grid is not up afterwards."""
+    """Whenever the down comes, the grid is not up afterwards, as its answer says."""
     world = calm_world(22, 5)
     peer = world.peers[2]
     up = world.give(peer, world.admins["s1"].up(grid_spec("shop", 3), world.now_s))
@@ -150,7 +150,7 @@ def test_too_much_is_explained_at_once() -> None:
 
 
 def test_spread_and_privacy() -> None:
-    """Spread over sites when traffic may cross; all at one site when it may not."""
+    """A grid is spread over sites when traffic may cross, and all at one site when it may not."""
     world = calm_world(28, 6, 3, encrypts=False)
     peer = world.peers[0]
     for name, encryption, sites in (

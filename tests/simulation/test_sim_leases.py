@@ -174,7 +174,7 @@ def test_suspended_and_restored_by_order() -> None:
 
 
 def clocked(*off_s: float) -> World:
-    """As many peers at as many sites, whose clocks are off by so much, and know it."""
+    """One peer at each site, each with a clock that is off by so much, which they have found out."""
     world = World(7, len(off_s), len(off_s), capacity=SMALL)
     for peer, ahead_s in zip(world.peers, off_s, strict=True):
         peer.clock = Clock(world.now_s, ahead_s)
@@ -253,7 +253,7 @@ def test_best_effort_waits_for_room_and_says_why() -> None:
 
 
 def test_of_one_owners_queue_only_the_oldest_has_room_kept() -> None:
-    """Hosts would heed no other, and each try costs a round of quotes."""
+    """Hosts would heed no other claim, and each try costs a round of quotes."""
     world = calm_world(7, 2, 2, capacity=SMALL)
     busy = LeaseTerms(on_expiry=OnExpiry.DELETE, grace_s=0)
     assert asked(world, up(world, "busy", 2, 300, busy))[0] == "done"
@@ -285,7 +285,7 @@ def test_the_queue_outlives_its_peer() -> None:
 
 @pytest.mark.parametrize("fuse", range(1, 26))
 def test_killed_after_every_effect_it_is_made_once(fuse: int) -> None:
-    """While it is asked, queued, tried again, committed: from the store it goes on, and is made once."""
+    """The peer dies while it is asked, queued, tried again, committed. From the store it goes on."""
     world = calm_world(7, 2, 2, capacity=SMALL)
     first = world.peers[0]
     request = queue(world, "once", 2, 600) if fuse > 12 else None
@@ -347,7 +347,7 @@ def lease(world: World, name: str, by_s: int, peer: int = 0) -> tuple[str, str]:
 
 
 def ends(world: World, name: str) -> list[float]:
-    """When the lease ends, by each host that carries it; from now."""
+    """In how many seconds the lease ends, by each host that carries it."""
     return [
         row.lease_until_s - world.now_s
         for peer in world.peers

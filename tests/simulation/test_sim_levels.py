@@ -1,4 +1,4 @@
-"""Two levels: above a limit detail stays within its site, summaries go to all, and everything still works."""
+"""Above a limit detail stays within its site, summaries of sites go to all, and everything still works."""
 
 import pytest
 from sim_calm import answer
@@ -87,7 +87,7 @@ def test_when_most_are_gone_everybody_knows_everybody_again() -> None:
 
 
 def test_a_grid_is_placed_over_sites_that_are_known_by_their_summaries(world: World) -> None:
-    """Its requester asks each site for its roomiest hosts, and those for quotes."""
+    """The requester asks each site for its roomiest hosts, and asks those for quotes."""
     spec = grid_spec("far", 2 * PEERS // SITES, spread=Spread.HOST, lease_s=3600)
     peer = world.peers[3]
     request = world.give(peer, world.admins["s1"].up(spec, world.now_s))

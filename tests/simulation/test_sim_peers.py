@@ -1,4 +1,4 @@
-"""Peers find each other, notice who is gone and who is back, and believe no slander."""
+"""Peers find each other, notice which of them are gone or back, and believe no slander."""
 
 import pytest
 from sim_calm import calm_world, node_of
@@ -71,7 +71,7 @@ def test_dead_and_back(peers: int) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_who_was_stopped_is_soon_in_the_overlay_again(seed: int) -> None:
-    """Its neighbours gave it up meanwhile. It accuses none of them, and asks whose it still is."""
+    """Its neighbours gave it up meanwhile. It accuses none of them, and asks which of them it still has."""
     world = calm_world(seed, 40, 4)
     victim, others = world.peers[0], world.peers[1:]
     victim.stall(15.0, frozen=True)
@@ -90,7 +90,7 @@ def test_who_was_stopped_is_soon_in_the_overlay_again(seed: int) -> None:
 
 
 def test_newcomer_learns_who_is_dead() -> None:
-    """Neither its own eyes nor a fresh suspicion tell it."""
+    """Neither its own observation nor a fresh suspicion tells it."""
     world = World(2, 7, 3)
     late = world.peers[-1]
     for peer in world.peers[:-1]:
@@ -121,7 +121,7 @@ def test_slander_is_refuted(peers: int) -> None:
     liar, accused = world.peers[1], world.peers[2]
     before = node_of(accused).broadcast.incarnation
     suspicion = Suspicion(accused.id, before)
-    # As if it believed so: published under its own key, and given to everybody it speaks with.
+    # It acts as if it believed that: it publishes under its own key, to everybody it speaks with.
     node = node_of(liar)
     node.broadcast.publish("suspicion", accused.id, encode(suspicion), 3600.0, world.now_s)
     died = world.run_until(

@@ -58,7 +58,7 @@ def saved(world: World, name: str) -> int:
 
 
 def run_checked(world: World, seconds: float) -> None:
-    """Memory is never used twice, in fact: looked at ten times a second."""
+    """Checks ten times a second that no memory is used twice."""
     for _ in range(int(seconds * 10)):
         world.run(0.1)
         for peer in world.peers:
@@ -99,7 +99,7 @@ def test_a_cluster_is_suspended_whole_across_hosts() -> None:
 
 
 def test_machines_of_a_cluster_stop_and_go_on_together() -> None:
-    """At hosts whose disks are not equally quick: none waits long for another's memory."""
+    """The disks of their hosts are not equally quick, but none waits long for another's memory."""
     world = calm_world(7, 3, capacity=ONE)
     moved: dict[bool, list[float]] = {False: [], True: []}
     for rate_bytes_s, peer in zip((32 * MIB, 64 * MIB, 128 * MIB), world.peers, strict=True):

@@ -23,7 +23,7 @@ from protocol.terms.reach import Reach
 from protocol.trust.order import Action
 
 FOUND_S = 20.0
-"""For peers to find out that nobody can dial them, and to say so."""
+"""How many seconds peers take to find out that nobody can dial them, and to say so."""
 
 
 def at(world: World, *sites: str) -> list[SimPeer]:
@@ -65,7 +65,7 @@ def plain_grid(name: str, count: int) -> GridSpec:
 
 
 def wrongly_dead(world: World) -> list[str]:
-    """Who is up and not believed alive by somebody who is."""
+    """The names of peers that are up, but that another peer that is up does not believe alive."""
     up = [peer for peer in world.peers if peer.up]
     return [
         f"{peer.name} by {other.name}"
@@ -144,7 +144,7 @@ def test_a_relay_that_dies_is_exchanged_and_nobody_else_is_thought_dead() -> Non
 
 
 def lie(world: World, liar: SimPeer, how: Callable[[Relayed], list[Relayed]]) -> list[Relayed]:
-    """From now on the liar does that to what it passes on; what came its way is kept."""
+    """From now on the liar does that to what it passes on. Answers a list of what comes its way."""
     send, seen = world.wires.send, []
 
     def bent(peer: SimPeer, to: PeerId, message: Message, cause: str) -> None:
@@ -224,7 +224,7 @@ def test_connections_made_outwards_that_break_come_back() -> None:
 
 @pytest.mark.parametrize("seed", range(300, 306))
 def test_trouble_on_top(seed: int) -> None:
-    """Everything breaks besides; what must hold is checked at every step and at the end."""
+    """Everything else breaks too. What must hold is checked at every step and at the end."""
     world = hidden_world(seed, 6, 3, "s2", "s3", plan=SOME, settled=False)
     Crowd(world, 3, 8.0, world.new_dice())
     trouble = Trouble(world, world.peers, world.wires, SOME, world.new_dice())

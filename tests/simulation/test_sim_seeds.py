@@ -1,6 +1,6 @@
 """Three hundred worlds in which everything breaks: what must hold is checked at every step and at the end.
 
-On all cores. `scripts/sim --faults many --grids 4 --peers 5 --seconds 10 --seeds N` runs more of them.
+They run on all cores. `scripts/sim --faults many --grids 4 --peers 5 --seconds 10 --seeds N` runs more of them.
 """
 
 import os
@@ -22,7 +22,7 @@ def made_and_answered(outcome: Outcome) -> tuple[int, Counter[str]]:
 
 
 def played(scenarios: list[Scenario]) -> list[Result]:
-    """All of them; the story of the first that does not hold is the failure."""
+    """All results. The story of the first that does not hold is the failure."""
     results = []
     # Where tests themselves run on all cores, each has one.
     jobs = 1 if "PYTEST_XDIST_WORKER" in os.environ else None
@@ -40,7 +40,7 @@ def faults_of(results: list[Result]) -> Counter[str]:
 
 @pytest.mark.parametrize("first", range(0, 140, 35))
 def test_many_faults(first: int) -> None:
-    """Small worlds, much trouble."""
+    """Small worlds with much trouble."""
     seeds = range(first, first + 35)
     worlds = [Scenario(seed, 5, 3, 10.0, grids=4, plan=MANY) for seed in seeds]
     results = played(worlds)
@@ -50,7 +50,7 @@ def test_many_faults(first: int) -> None:
 
 @pytest.mark.parametrize("first", range(1000, 1060, 30))
 def test_some_faults(first: int) -> None:
-    """Trouble in between, so that most requests get somewhere."""
+    """Less trouble, so that most requests get somewhere."""
     seeds = range(first, first + 30)
     worlds = [Scenario(seed, 6, 3, 10.0, grids=4, plan=SOME) for seed in seeds]
     answers = sum((r.more[1] for r in played(worlds)), Counter[str]())
@@ -69,7 +69,7 @@ def test_every_fault_of_a_net(first: int) -> None:
 
 
 def test_lies() -> None:
-    """One of a few lies all the time; nobody else is wronged, no record of another changes."""
+    """One of a few lies all the time. Nobody else is wronged, and no record of another changes."""
     worlds = [Scenario(seed, 6, 3, 10.0, plan=LIES) for seed in range(3000, 3020)]
     faults = faults_of(played(worlds))
     for kind in ("accuse", "flood", "forge", "garble", "replay"):
@@ -77,7 +77,7 @@ def test_lies() -> None:
 
 
 def test_crowded() -> None:
-    """More is asked for than there is: refusals bind, nobody gets half a grid."""
+    """More is asked for than there is. Refusals bind, and nobody gets half a grid."""
     refusals = 0
     for seed in range(5):
         outcome = run(seed, 4, 2, 6.0, grids=14, plan=SOME)

@@ -14,7 +14,7 @@ PEERS, SITES = 30, 3
 
 
 def begun(*, warm: bool, **options: object) -> World:
-    """The same peers, both ways."""
+    """The same peers, after a warm start or after joining."""
     world = World(5, PEERS, SITES, **options)  # type: ignore[arg-type]
     if warm:
         begin_warm(world, world.new_dice())

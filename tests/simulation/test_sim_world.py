@@ -13,7 +13,7 @@ from protocol.sim.world import World
 
 
 def test_a_link_one_way() -> None:
-    """What h2 sends to h1 is lost; h1 gives up first, h2 hears of it, neither gets through again."""
+    """What h2 sends to h1 is lost. h1 gives up first, h2 hears of it, and neither gets through again."""
     world = calm_world(1, 2, 1)
     h1, h2 = world.peers
     world.wires.cut([h2.id], [h1.id], one_way=True)
@@ -47,7 +47,7 @@ def test_a_clock_reads_and_is_found_again() -> None:
 
 
 def test_clocks_that_drift_and_jump_leave_records_in_order() -> None:
-    """The world's invariants look for records that go back; nobody is accused wrongly for a clock."""
+    """The world's invariants look for records that go back. No peer is accused wrongly for its clock."""
     plan = FaultPlan("clocks", drift_ppm=500.0, jump_every_s=2.0, jump_s=30.0)
     outcome = play(Scenario(3, 12, 3, 60.0, plan=plan, tell=6))
     meter = outcome.world.meter
@@ -110,7 +110,7 @@ def test_one_liar_of_twenty_wrongs_nobody() -> None:
 
 
 def test_a_light_digest_tells_runs_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a world too large to hash every step in full."""
+    """The world counts as too large to hash every step in full."""
     monkeypatch.setattr("protocol.sim.trace.FULL_PEERS", 1)
     digests = [
         play(Scenario(seed, 5, 2, 5.0, plan=plan)).world.trace.digest

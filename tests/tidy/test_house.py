@@ -10,7 +10,7 @@ import pytest
 TOP = Path(__file__).resolve().parents[2]
 PACKAGES = ("protocol", "netns", "overlayd")
 LINES_MOST = 500
-"""State meeting I/O is where files grow; beyond this one is redrawn."""
+"""The most lines of a file. Files grow where state meets I/O; a longer one is redrawn."""
 SHAPELESS = re.compile(r"(utils?|helpers?|common|base|managers?|misc)\.py")
 
 
@@ -47,7 +47,7 @@ def test_every_room_has_a_readme() -> None:
 
 
 def reached_into(path: Path) -> list[str]:
-    """Private names of others that a file uses: `other._name`, whatever `other` is but `self` and `cls`."""
+    """Private names of others that a file uses: `other._name`, where `other` is not `self` or `cls`."""
     return [
         f"{path.relative_to(TOP)}:{node.lineno} .{node.attr}"
         for node in ast.walk(ast.parse(path.read_text()))

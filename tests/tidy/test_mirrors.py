@@ -1,7 +1,7 @@
 """Each source file has a test file of its name, or stands on a list that only shrinks.
 
-A test file is of a source's name if that is among its words: `protocol/hosting/lease.py` has
-`tests/unit/hosting/test_hosting_lease.py`. It lies in the unit folder of the source's room, or beside the
+A test file has a source's name if that is among its words: `protocol/hosting/lease.py` has
+`tests/unit/hosting/test_hosting_lease.py`. It is in the unit folder of the source's room, or beside the
 suites that fakes and adapters share.
 """
 
@@ -20,13 +20,13 @@ TESTS = [path.relative_to(TOP) for path in tracked(".py") if path.name.startswit
 
 
 def room_of(source: Path) -> str:
-    """The folder below a package's top, but for netns, whose tests are all in one."""
+    """The folder below a package's top; for netns the top itself, whose tests are all in one folder."""
     package, *rest = source.parts
     return rest[0] if len(rest) > 1 and package != "netns" else package
 
 
 def is_named_after(test: Path, source: Path) -> bool:
-    """Whether that test file is of that source's name, in a folder for it."""
+    """Whether that test file has that source's name, and is in a folder for it."""
     room = room_of(source)
     folders = ("tests/contract", f"tests/unit/{room}", f"tests/{ELSEWHERE.get(room, 'unit')}")
     if str(test.parent) not in folders and not (room == "overlayd" and "unit" in test.parts):
@@ -37,7 +37,7 @@ def is_named_after(test: Path, source: Path) -> bool:
 
 
 def untested() -> list[str]:
-    """The sources without one. What only names a package, or starts it, needs none."""
+    """The sources without a test file. A file that only names a package, or starts it, needs none."""
     sources = [path.relative_to(TOP) for path in SOURCES if not path.name.startswith("__")]
     return sorted(
         str(source) for source in sources if not any(is_named_after(test, source) for test in TESTS)

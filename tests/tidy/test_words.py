@@ -11,7 +11,7 @@ UNLISTED: tuple[str, ...] = ()
 """Top folders whose READMEs do not name all files yet. May only shrink."""
 
 UNWRAPPED: tuple[str, ...] = ()
-"""Top folders whose READMEs have long lines yet. May only shrink."""
+"""Top folders whose READMEs still have long lines. May only shrink."""
 
 LINE_MOST = 120
 

@@ -1,4 +1,4 @@
-"""A machine as XML: golden files per driver, and libvirt's own schema as second opinion."""
+"""A machine as XML: golden files for each driver, and libvirt's own schema as a second opinion."""
 
 import os
 from pathlib import Path

@@ -29,7 +29,7 @@ class Loop:
         self.now = end
 
     def sleep(self, seconds: float) -> None:
-        """The process is stopped, or gets no core: then its timer comes late."""
+        """The process is stopped, or gets no core, so that its timer comes late."""
         self.now += seconds
         self._next[1]()
 

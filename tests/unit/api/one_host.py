@@ -1,6 +1,6 @@
 """A peer alone in its federation: a real node behind a small LocalPeer, with its machines played.
 
-Nothing leaves the process. `builds` plays the realiser: what is wanted is there at once; without it, tests feed
+Nothing leaves the process. `builds` plays the realiser: what is wanted is there at once. Without it, tests feed
 Progressed by hand.
 """
 
@@ -68,7 +68,7 @@ class OneHost:
         self.builds = builds
         self.full = False
         self.still = False
-        """Hosts do not answer and no deadline comes: whatever is asked stays where it is."""
+        """Whether hosts are silent and no deadline comes, so that whatever is asked stays where it is."""
         self.waiting = 0
         self.console_says = ConsoleText("", 0, b"", "")
         self.console_asked: list[tuple[int, bytes]] = []
@@ -157,7 +157,7 @@ class OneHost:
         self._news = asyncio.Event()
 
     def progress(self, grid: GridId, phase: Phase, detail: str = "") -> None:
-        """Everything of a grid gets there."""
+        """All workspaces of a grid reach that phase."""
         row = self.node.host.leases.row(grid)
         assert row is not None
         for wanted in row.wanted:

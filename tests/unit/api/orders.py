@@ -50,17 +50,17 @@ def signed(
 
 
 def up_order(site_dir: Path, spec: GridSpec) -> SignedOrder:
-    """To make that grid."""
+    """A fresh order to make that grid."""
     return signed(site_dir, Action.UP, spec.name, body=encode(spec))
 
 
 async def post(api: httpx.AsyncClient, path: str, body: msgspec.Struct) -> httpx.Response:
-    """A struct as JSON."""
+    """Posts a struct as JSON."""
     return await api.post(path, content=msgspec.json.encode(body))
 
 
 async def accepted(api: httpx.AsyncClient, path: str, body: msgspec.Struct) -> str:
-    """The id of the request it became."""
+    """Posts a struct. Answers the id of the request that it became."""
     answer = await post(api, path, body)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["request"])
@@ -69,7 +69,7 @@ async def accepted(api: httpx.AsyncClient, path: str, body: msgspec.Struct) -> s
 async def view_when(
     api: httpx.AsyncClient, request: str, ready: Callable[[dict[str, Any]], bool]
 ) -> dict[str, Any]:
-    """A request's view, once it is as waited for."""
+    """A request's view, once it is `ready`."""
     until = time.monotonic() + DEADLINE_S
     while True:
         answer = await api.get(f"/requests/{request}")

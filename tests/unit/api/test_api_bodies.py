@@ -1,4 +1,4 @@
-"""What is wrong with a body is said; nothing is done."""
+"""A bad body is refused with what is wrong with it, and nothing is done."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The socket is there before what answers on it, and who connects meanwhile only waits."""
+"""The socket is there before what answers on it. A client that connects meanwhile only waits."""
 
 import asyncio
 import socket

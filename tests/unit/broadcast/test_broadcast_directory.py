@@ -207,7 +207,7 @@ def test_a_tombstone_outlives_the_copies_elsewhere() -> None:
     directory = Directory()
     directory.put(*long_lived, 0.0)
     directory.sweep(10 * TOMBSTONE_S)
-    # A newcomer got its copy in the last moment and keeps it for as long again.
+    # A newcomer got its copy at the last moment and keeps it for as long again.
     directory.sweep(19 * TOMBSTONE_S)
     assert not directory.put(*long_lived, 19 * TOMBSTONE_S)
     directory.sweep(20 * TOMBSTONE_S + 10)

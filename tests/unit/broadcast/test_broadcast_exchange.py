@@ -144,7 +144,7 @@ def test_what_an_earlier_life_said_comes_back_as_a_stray() -> None:
 
 
 def test_what_this_life_said_for_another_site_only_is_no_stray_when_it_comes_back() -> None:
-    """It is not kept here. Taken for an earlier life's it would be taken back, come back, and so for ever."""
+    """It is not kept here. Taken for an earlier life's, it would be taken back and come back for ever."""
     pair = Pair()
     one = pair.sides[0]
     one.narrow("s1")

@@ -1,4 +1,4 @@
-"""What yields runs until somebody with a reservation needs its room; who came first yields last."""
+"""Work that yields runs until a reservation needs its room. What came first yields last."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -63,7 +63,7 @@ class Daemon:
         assert not self._thread.is_alive()
 
     def call(self, what: Callable[[], object]) -> None:
-        """On the daemon's loop."""
+        """Calls something on the daemon's loop."""
         self.loop.call_soon_threadsafe(what)
 
     def _run(self) -> None:
@@ -90,5 +90,5 @@ class Daemon:
         return result
 
     def up(self) -> None:
-        """The grid of the file, made."""
+        """Makes the grid of the file."""
         self.ask("up", self.grid_file)

@@ -111,7 +111,7 @@ def test_a_line_for_everybody(daemon: Daemon) -> None:
 
 
 def test_events_are_followed_until_the_daemon_goes(daemon: Daemon) -> None:
-    """A process of its own: what it prints in a pipe comes line by line."""
+    """The command is a process of its own. What it prints into a pipe comes line by line."""
     command = [sys.executable, "-m", "overlayd.cli.main", "--peer", str(daemon.socket)]
     since = len(daemon.host.events(0))
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What the conversations of these tests are about: a federation, a grid, hosts A, B, C, and their words."""
+"""What the conversations of these tests are about: a federation, a grid, hosts A, B, C, and their messages."""
 
 from collections.abc import Callable
 from random import Random
@@ -65,7 +65,7 @@ def shop(
 
 
 def known(*peers: PeerId) -> tuple[Candidate, ...]:
-    """Those hosts, or all three, of which no advert was heard."""
+    """Those hosts, or all three, without adverts."""
     return tuple(Candidate(p, NAMES[p], SITES[p]) for p in peers or NAMES)
 
 
@@ -115,7 +115,7 @@ def facts(peer: PeerId) -> HostFacts:
 
 
 def quote(peer: PeerId, free: Quantum = ROOM, later: tuple[Step, ...] = ()) -> Quote:
-    """A host's word on its room."""
+    """A host's quote."""
     return Quote(
         request=REQUEST,
         host=NAMES[peer],
@@ -128,12 +128,12 @@ def quote(peer: PeerId, free: Quantum = ROOM, later: tuple[Step, ...] = ()) -> Q
 
 
 def offer(peer: PeerId, free: Quantum = ROOM) -> Offer:
-    """The same, as the host's own."""
+    """The same, as an offer."""
     return Offer(peer, NAMES[peer], SITES[peer], facts(peer), free)
 
 
 def claims(ledger: Ledger) -> Claims:
-    """What is claimed of host A: nothing yet."""
+    """The claims on host A: none yet."""
     return Claims(AUTHORITY, ledger, lambda: offer(A))
 
 
@@ -184,15 +184,15 @@ def asks(effects: list[Effect]) -> dict[PeerId, HoldAsk]:
 
 
 def granted(ask: HoldAsk) -> HoldReply:
-    """Everything of it."""
+    """The reply that grants everything."""
     return HoldReply(ask.grid, ask.workspaces, ())
 
 
 def refused(ask: HoldAsk, refusal: Refusal) -> HoldReply:
-    """All of it."""
+    """The reply that refuses everything."""
     return HoldReply(ask.grid, (), tuple((name, refusal) for name in ask.workspaces))
 
 
 def said(effects: list[Effect]) -> list[tuple[str, str]]:
-    """(to whom, what kind of message), in order."""
+    """The receiver and the kind of each message, in order."""
     return [(NAMES[e.peer], type(e.message).__name__) for e in effects if isinstance(e, Send)]

@@ -1,4 +1,4 @@
-"""Notices put together: the newest word counts, for as long as somebody stands for it."""
+"""Notices put together: the newest of each host counts, for as long as the host stands for it."""
 
 from protocol.contract.notices import Notice, Notices
 from protocol.grid.record import GridState

@@ -1,4 +1,4 @@
-"""Grids are kept as read, and only so many."""
+"""Grids are kept once they are read, and only so many of them."""
 
 import pytest
 from negotiating import ADMIN, NOW, shop

@@ -1,4 +1,4 @@
-"""Who may change a grid: whoever made it, by an order about that grid. Each refusal by its rule."""
+"""Only a grid's owner may change it, by an order about that grid. Each refusal names its rule."""
 
 import pytest
 from negotiating import ADMIN, AUTHORITY, NOW, RIVAL, A, record_of, shop

@@ -1,4 +1,4 @@
-"""Which orders to bring up, or only to hold, are believed, and what they say; each refusal by its rule."""
+"""Which orders to bring up, or only to hold, are believed, and what they say. Each refusal names its rule."""
 
 from collections.abc import Callable
 from random import Random
@@ -137,7 +137,7 @@ def test_a_grid_is_read_once_whoever_asks() -> None:
 
 
 def test_what_only_this_peers_store_vouches_for_is_checked_before_it_is_believed() -> None:
-    """What makes no sense to this version was stored by an earlier one: it is carried on, not taken anew."""
+    """A grid that makes no sense to this build was stored by an earlier one. It goes on; no new one is made."""
     order, read = up(shop(0)), reading()
     assert read.remembered(order).workspaces == ()
     with pytest.raises(Untrusted, match=r"^malformed: the grid in the order: "):

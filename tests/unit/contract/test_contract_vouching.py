@@ -1,4 +1,4 @@
-"""A record says no more than its owner's orders allow; each refusal by its rule."""
+"""A record says no more than its owner's orders allow. Each refusal names its rule."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""The host's side of waiting: room kept for who is older, within bounds that nobody can stretch."""
+"""The host's side of waiting: room is kept for older orders, within bounds that nobody can stretch."""
 
 from collections.abc import Sequence
 from random import Random
@@ -36,7 +36,7 @@ from protocol.trust.order import Action, SignedOrder
 from protocol.wire.codec import encode
 
 EIGHT = Quantum(4000, 8 * 128 * MIB, 1 << 40)
-"""Room for eight of 500 thousandths and 128 MiB."""
+"""Room for eight workspaces of 500 thousandths of a cpu and 128 MiB."""
 ONE = Quantum(500, 128 * MIB, 0)
 WAITS = LeaseTerms(best_effort=True)
 
@@ -70,7 +70,7 @@ class Host:
         self.claims.check()
 
     def renew(self, order: SignedOrder, kept: int, now: float, by: PeerId = B) -> list[RoomKept]:
-        """What is answered to that."""
+        """Renews a claim. Answers what the host says to that."""
         effects, _ = self.claims.renew(by, RoomRenew(part(order), kept), now)
         return self.told(now, effects)
 
@@ -80,7 +80,7 @@ class Host:
         return [e.message for e in said if isinstance(e.message, RoomKept)]
 
     def free(self, order: SignedOrder | None, now: float = NOW) -> int:
-        """How many places that order is offered; None: of a plan."""
+        """How many places that order is offered; None stands for a plan."""
         part, since_s = "", 0.0
         if order is not None:
             deployment = AUTHORITY.deployment(order, now, fresh=False)

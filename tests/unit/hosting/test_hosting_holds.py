@@ -208,7 +208,7 @@ def test_its_time_is_up_and_nobody_decided() -> None:
 
 
 def test_its_time_is_up_and_it_was_decided() -> None:
-    """The requester died between its commit and its word: the hold is a lease all the same."""
+    """The requester died after its commit, before it told. The hold becomes a lease all the same."""
     holds, _ = host()
     hold(holds, ask("web-1"))
     decided = committed(record_of(ORDER, {"web-1": A}))

@@ -124,7 +124,7 @@ class One:
         )
 
     def keep(self, answer: tuple[list[Effect], list[Outcome]]) -> list[Effect]:
-        """Writes what is to be written, and checks every invariant."""
+        """Writes what is to be written, checks every invariant, and answers the effects."""
         effects, self.outcomes = answer
         for effect in effects:
             for row in effect.rows if isinstance(effect, Persist) else ():
@@ -146,7 +146,7 @@ class One:
         return effect.message
 
     def holds(self, order: SignedOrder = ORDER, now: float = NOW) -> HoldReply:
-        """Asked to hold its first workspace."""
+        """The host is asked to hold its first workspace. Answers its reply."""
         grid = grid_id(order)
         vnis = (("lan", vni_of(grid, "lan")),)
         ask = HoldAsk(grid, order, ("web-1",), (self.me,), vnis, HOLD_S)
@@ -155,7 +155,7 @@ class One:
         return reply
 
     def leases(self) -> GridRecord:
-        """It holds, and the grid is decided."""
+        """The host holds, and the grid is decided. Answers the record."""
         assert self.holds().held == ("web-1",)
         record = self.record()
         self.hears(Decided(record))

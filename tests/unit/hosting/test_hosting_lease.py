@@ -1,4 +1,4 @@
-"""A lease's life at a host: it begins when it is to, warns, ends, is kept, and is deleted."""
+"""A lease's life at a host: it begins in time, warns, ends, is kept, and is deleted."""
 
 from random import Random
 
@@ -41,7 +41,7 @@ END, DELETED = START + FOR, START + FOR + 500
 
 
 class Host:
-    """A leases and its store."""
+    """The leases of host A, and its store."""
 
     def __init__(self) -> None:
         self.rows: dict[str, bytes] = {}
@@ -229,7 +229,7 @@ def acted(host: Host, action: Action, now: float) -> str:
 
 
 def rich() -> Host:
-    """In the middle of its lease, on a host with disk."""
+    """A host with disk, in the middle of its lease."""
     host = carrying()
     host.ledger.resize(Quantum(4000, 1024 * MIB, 1024 * MIB))
     host.tick(START)

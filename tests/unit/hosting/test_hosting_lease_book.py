@@ -1,4 +1,4 @@
-"""A change of what is leased: the row, its room in the ledger and the write are one."""
+"""A change of what is leased: the lease, its room in the ledger and the write are one."""
 
 import msgspec
 from negotiating import ADMIN, AUTHORITY, MIB, NOW, ROOM, A, record_of, shop

@@ -146,7 +146,7 @@ def test_nobody_can_commit_it() -> None:
 
 
 def test_an_up_takes_its_place_in_one_write() -> None:
-    """Also on a host that has no room beside the plan."""
+    """It does so even on a host that has no room beside the plan."""
     holds, ledger = host(Quantum(1000, 256 * MIB, 0))
     hold(holds, ask("web-1", "web-2"))
     effects = hold(holds, ask("web-1", "web-2", order=UP, instead=ask().grid), NOW + 50)
@@ -231,7 +231,7 @@ def test_a_store_that_refuses_leaves_neither() -> None:
 
 
 def planned(count: int = 2) -> tuple[Placing, list[Proposal], dict[PeerId, HoldAsk]]:
-    """Quotes from all; the holds that are asked for."""
+    """Gives quotes of all hosts. Answers the request, what it keeps, and the holds that it asks for."""
     order = to_hold(shop(count))
     deployment = AUTHORITY.to_hold(order, NOW, fresh=True)
     around = Around()
@@ -276,7 +276,7 @@ def test_cancelled_on_the_way_all_is_let_go() -> None:
 
 
 def test_taken_up_its_hosts_are_asked_in_its_place() -> None:
-    """Hosts count its room as used, so their quotes are without it."""
+    """Hosts count the plan's room as used, so their quotes are without it."""
     proposal = kept_plan(3)
     order = ADMIN.up(proposal.spec, NOW + 30)
     deployment = AUTHORITY.deployment(order, NOW + 30, fresh=True)

@@ -1,4 +1,4 @@
-"""When work must begin to be saved, who is heard, and that nothing starts while what must leave is there."""
+"""When work must begin to be saved, which hosts are heard, and that nothing starts before others have left."""
 
 from negotiating import ADMIN, AUTHORITY, MIB, NOW, A, B, record_of, shop
 
@@ -18,7 +18,7 @@ G, H = GridId("g"), GridId("h")
 ROOM = Quantum(4000, 1024 * MIB, 4096 * MIB)
 WORK = Quantum(1000, 256 * MIB, 256 * MIB)
 RATES = Rates(64 * MIB, 64 * MIB, 2)
-"""Four seconds for one of them."""
+"""Rates by which one workspace takes four seconds."""
 ALWAYS = Window(NOW, FOREVER, FOREVER)
 
 

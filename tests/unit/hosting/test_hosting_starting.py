@@ -43,7 +43,7 @@ class Scene:
         assert known
 
     def told(self, peer: PeerId, phase: Phase, *, final: bool = False) -> list[Realise]:
-        """A host tells where its workspaces are; what follows here."""
+        """A host tells where its workspaces are. Answers what follows here."""
         mine = tuple(Status(name, phase, final=final) for name in self.record.on(peer))
         self.notices.put(peer, notice_of(self.record, mine), NOW)
         return self.looks(self.record.id)

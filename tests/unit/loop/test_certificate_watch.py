@@ -1,4 +1,4 @@
-"""A replaced certificate is taken up; one that will not do is left, and said."""
+"""A replaced certificate is taken up. One that will not do is left, and people are told."""
 
 import os
 from pathlib import Path

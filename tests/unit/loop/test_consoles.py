@@ -26,7 +26,7 @@ NOW = 5.0
 
 
 class Host:
-    """Its consoles, of a node that opens `g`'s `web-1` to anybody, or says why not."""
+    """A host's consoles, with a node that opens `g`'s `web-1` to anybody, or says why not."""
 
     def __init__(self, folder: Path) -> None:
         self.paths = Paths(folder)

@@ -1,4 +1,4 @@
-"""The driver: events in order, the deadline as one, a stop that says goodbye, an end when the disk fails."""
+"""The driver handles events in order, deadlines among them, says goodbye, and ends when the disk fails."""
 
 import asyncio
 from collections.abc import Callable
@@ -58,7 +58,7 @@ class World:
         self.driver = Driver(self.brain, self.inbox, self.hands, self.clock)  # type: ignore[arg-type]
 
     async def run(self, ready: Callable[[], bool]) -> None:
-        """Until it is so, then stopped."""
+        """Runs the driver until `ready`, and then stops it."""
         running = asyncio.create_task(self.driver.run())
         await until(lambda: ready() or running.done(), "what is waited for, or the end")
         self.driver.stop()

@@ -8,7 +8,7 @@ DEADLINE_S = 5.0
 
 
 async def until(ready: Callable[[], object], what: str) -> None:
-    """AssertionError if it does not become so."""
+    """Lets the loop turn until `ready`. Raises AssertionError if that does not come."""
     give_up = time.monotonic() + DEADLINE_S
     while not ready():
         assert time.monotonic() < give_up, f"not within {DEADLINE_S} s: {what}"

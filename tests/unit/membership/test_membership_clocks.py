@@ -1,4 +1,4 @@
-"""Whose clock is off is found by the median of the neighbours, and only beyond the bound."""
+"""A clock that is off is found by the median of the neighbours, and only beyond the bound."""
 
 import pytest
 

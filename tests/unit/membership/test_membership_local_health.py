@@ -1,4 +1,4 @@
-"""Local health: lateness makes patient, quiet makes normal again, having been stopped is told."""
+"""Local health: lateness makes a peer patient, quiet makes it normal again, and a stop is told."""
 
 import pytest
 

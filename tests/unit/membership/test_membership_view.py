@@ -63,7 +63,7 @@ def test_many_have_a_few_neighbours_half_of_them_far() -> None:
 
 
 def test_who_was_asked_is_waited_for() -> None:
-    """Looking again because of some news asks nobody more while answers are on their way."""
+    """A peer that looks again because of some news asks no others while answers are on their way."""
     alive = peers(14, 14)
     view = seeing(alive)
     asks = view.asks_for(alive, 1.0)

@@ -1,4 +1,4 @@
-"""One peer by itself, and another that introduced itself to it: how these tests begin."""
+"""One peer by itself, or with another that introduced itself to it: these tests begin with one or the other."""
 
 from collections.abc import Callable
 from random import Random
@@ -73,14 +73,14 @@ def sends(effects: list[Effect], to: PeerId = YOU) -> list[str]:
 
 
 class Alone:
-    """A peer that plays every role by itself: what it sends to itself arrives, but for what is lost."""
+    """A peer that plays every role by itself. What it sends to itself arrives, unless a test loses it."""
 
     def __init__(self, peer: Node) -> None:
         self.peer, self.now = peer, NOW
         self.lost: tuple[type, ...] = ()
 
     def feed(self, event: Event) -> list[Effect]:
-        """That happens, and what it says to itself; answers all effects."""
+        """Gives it an event, and then what it says to itself. Answers all effects."""
         waiting: list[Event] = [event]
         effects: list[Effect] = []
         while waiting:
@@ -94,7 +94,7 @@ class Alone:
         return effects
 
     def until(self, found: Callable[[], bool], within_s: float) -> None:
-        """Time passes until that is so; it must be in time."""
+        """Lets time pass until `found`, which must come in time."""
         end_s = self.now + within_s
         while not found():
             self.now = max(self.now, self.peer.next_deadline().at_s)

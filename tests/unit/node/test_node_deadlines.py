@@ -50,7 +50,7 @@ WORD: list[Effect] = [Send(YOU, Ping(1.0))]
 
 
 class Room:
-    """One that wants to be woken, and counts how often it is asked when."""
+    """A room that wants to be woken, and counts how often it is asked when."""
 
     def __init__(self, name: str, at_s: float | None) -> None:
         self.name, self.at_s = name, at_s
@@ -91,14 +91,14 @@ class Rooms:
         self.asked()
 
     def asked(self) -> list[str]:
-        """Who was asked since the last time this was."""
+        """The rooms that were asked since this was called last."""
         asked = [name for name, room in self.rooms.items() if room.asked]
         for room in self.rooms.values():
             room.asked = 0
         return asked
 
     def asks(self) -> list[str]:
-        """Who is asked for the next deadline."""
+        """The rooms that are asked for the next deadline."""
         self.deadlines.first()
         return self.asked()
 
@@ -287,7 +287,7 @@ def step(peer: Node, event: Event, now: float) -> list[Effect]:
 
 
 def until(peer: Node, now: float, end_s: float, found: Callable[[list[Effect]], bool]) -> float:
-    """Woken at each deadline, until it does that. When."""
+    """Wakes the peer at each deadline until it does what is sought. Answers when that was."""
     while now < end_s:
         now = max(now, peer.next_deadline().at_s)
         if found(step(peer, Ticked(), now)):

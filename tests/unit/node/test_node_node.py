@@ -153,7 +153,7 @@ def test_patience_ends() -> None:
 
 
 def flood(peer: Node, now: float) -> list[Effect]:
-    """Pings until they are too many for too long; answers the last effects."""
+    """Sends pings until they are too many for too long. Answers the last effects."""
     for _ in range(100_000):
         effects = peer.handle(Arrived(YOU, Ping(1.0), "", 40), now)
         if any(isinstance(effect, Quarantine) for effect in effects):
@@ -419,7 +419,7 @@ def test_the_outcome_of_a_vote_against_a_hold_is_the_hosts() -> None:
 
 
 def test_without_its_stewards_a_hold_stands_and_a_change_is_refused() -> None:
-    """Nobody knows: for the host that is a reason to keep it, for who asked one to say so."""
+    """Nobody knows. So the host keeps the hold, and the person who asked for the change is told so."""
     alone, grid = carrying()
     held = msgspec.structs.replace(ask(NOW, "web-2"), stewards=(alone.peer.me,))
     alone.feed(Arrived(YOU, held, ""))
@@ -434,7 +434,7 @@ def test_without_its_stewards_a_hold_stands_and_a_change_is_refused() -> None:
 
 
 def test_a_notice_is_heard_by_both_sides_of_the_work() -> None:
-    """The request takes it as its answer; the host, which knows less, asks the stewards."""
+    """The request takes it as its answer. The host, which knows less, asks the stewards."""
     alone, grid = carrying()
     alone.feed(Ticked())
     (mine,) = [heard.notice for heard in alone.peer.notices.about(grid).values()]

@@ -161,7 +161,7 @@ def test_hosts_behind_nat_carry_no_network_of_others(trio: Trio) -> None:
 
 
 def test_nothing_is_relayed_to_be_relayed(trio: Trio) -> None:
-    """A path is no connection to whoever wants something passed on."""
+    """A path does not count as a connection for what is to be passed on."""
     trio.feed("a", Say(trio.peer("b"), ASK))
     trio.pass_time(1.0)
     a, b = trio.nodes["a"], trio.nodes["b"]

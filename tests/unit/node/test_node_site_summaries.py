@@ -1,4 +1,4 @@
-"""Two levels: when detail ends at the site, what a summary says, and which of two counts."""
+"""Summaries of sites: when detail ends at the site, what a summary says, and which of two counts."""
 
 from collections.abc import Sequence
 from random import Random
@@ -71,7 +71,7 @@ def peer_at(site: str, number: int) -> PeerId:
 
 
 class Host:
-    """h0 at site s1, with so many others at each site, and what it makes of them."""
+    """Host h0 at site s1, with so many others at each site, and what it makes of them."""
 
     def __init__(self, near: int = 0, far: int = 0, above: int = 10) -> None:
         me = Identity(
@@ -116,7 +116,7 @@ class Host:
 
     @property
     def told(self) -> Summary | None:
-        """What this peer published last of its site."""
+        """What this peer published last about its site; None if it published nothing."""
         held = self.broadcast.directory.get(KeyId(ME), KIND)
         return decode(held.record.body, Summary) if held is not None else None
 
@@ -172,7 +172,7 @@ def test_well_below_the_limit_everybody_knows_everybody_again() -> None:
 
 
 def test_it_tells_of_its_site_while_others_need_it() -> None:
-    """Not narrow itself, but somebody who wrote a summary was."""
+    """It is not narrow itself, but the writer of a summary was."""
     for wide in (True, False):
         host = Host(near=1, far=1)
         host.hears(summary("s2", 1, wide=wide), peer_at("s2", 0), NOW)

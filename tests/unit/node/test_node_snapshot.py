@@ -57,7 +57,7 @@ class Scene:
     def console(
         self, action: Action = Action.CONSOLE, grid: str = "shop", place: str = "", site: str = ""
     ) -> tuple[GridId, str]:
-        """What an order of that site's admin opens at the first carrier; of its own workspace if not said."""
+        """What an order of that site's admin opens at the first host: its own workspace, if none is named."""
         order = self.world.admins[site or self.mine].order(
             action, grid, self.now, workspace=place or "web-1"
         )
@@ -66,7 +66,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    """Only read by its tests."""
+    """A scene that tests only read."""
     return Scene()
 
 
@@ -194,7 +194,7 @@ def test_no_console_for_others_nor_of_what_is_not_here(scene: Scene) -> None:
 
 
 def test_no_console_by_an_order_that_is_over(scene: Scene) -> None:
-    """Nor is it told what is here."""
+    """Its sender is not told what is here either."""
     admin, view = scene.world.admins[scene.mine], scene.view(scene.carriers[0])
     for grid in ("shop", "other"):
         order = admin.order(Action.CONSOLE, grid, scene.now - 1000, workspace="web-1")
@@ -203,7 +203,7 @@ def test_no_console_by_an_order_that_is_over(scene: Scene) -> None:
 
 
 def revocation(scene: Scene, site: str) -> SignedRecord:
-    """Of the second host's certificate, signed by a site."""
+    """A revocation of the second host's certificate, signed by a site."""
     made, peer = scene.world.federation, scene.world.peers[1]
     certificate = read_certificate(peer.identity.chain[0])
     return revoke(certificate, "stolen", scene.now, made.site(site), made.site_chain(site))

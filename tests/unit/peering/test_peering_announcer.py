@@ -146,7 +146,7 @@ def test_nobody_can_drive_its_lives_up() -> None:
 
 
 def test_a_greater_presence_of_its_own_is_outdone() -> None:
-    """The store was lost: others remember a later life than this one knows of."""
+    """The store was lost, so others remember a later life than this one knows of."""
     life = Life()
     life.announcer.begin(NOW)
     assert life.announcer.stray(stray("presence", 9), NOW) == [saved(10)]

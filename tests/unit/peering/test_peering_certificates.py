@@ -1,4 +1,4 @@
-"""A node and those who belong no more: revoked, ended, renewed; and its own certificate."""
+"""A node and peers that are members no more: revoked, ended, renewed; and its own certificate."""
 
 from random import Random
 

@@ -1,4 +1,4 @@
-"""What is near this peer: whom it is connected with, where others say they are, and where it says it is."""
+"""What is near this peer: its connections, where others say they are, and where it says it is."""
 
 from random import Random
 
@@ -41,7 +41,7 @@ class Scene:
         relayed: bool = False,
         site: str = "there",
     ) -> None:
-        """Knows that one, and it has introduced itself."""
+        """Has it know that peer, which has introduced itself."""
         self.membership.present(known(peer, reach, site), NOW)
         self.membership.links.up(peer, HELLO, NOW, relayed=relayed)
         self.membership.introduced(peer, NOW)
@@ -140,7 +140,7 @@ def test_a_neighbour_through_a_relay_is_not_named() -> None:
 
 
 def test_who_is_behind_nat_itself_is_named_only_if_there_is_nobody_else() -> None:
-    """Also of this peer's own site, since it is others that come through it."""
+    """So it is with a peer of this peer's own site, since others come through it."""
     scene = Scene()
     scene.meets(R1, Reach.NAT, site="here")
     assert scene.near.whereabouts(Reach.NAT) == (Reach.NAT, (R1,))

@@ -1,4 +1,4 @@
-"""A peer among others: whom it hears, what it believes, and what goes on to the rest of the node."""
+"""A peer among others: which of them it hears, what it believes, and what goes on to the rest of the node."""
 
 from random import Random
 
@@ -65,7 +65,7 @@ def revocation(name: str) -> SignedRecord:
 
 
 class Peer:
-    """h1, begun, with a connection to h2."""
+    """Host h1, which has begun and has a connection to h2."""
 
     def __init__(self) -> None:
         mine = Contact(ME, "s1", "h1:7000")
@@ -102,7 +102,7 @@ class Peer:
 
 @pytest.fixture
 def peer() -> Peer:
-    """It knows h2, by its Hello."""
+    """A peer that knows h2 by its Hello."""
     made = Peer()
     made.greeted(Hello(presence("h2")))
     return made
@@ -116,7 +116,7 @@ def hang_ups(effects: list[Effect]) -> list[PeerId]:
     return [effect.peer for effect in effects if isinstance(effect, HangUp)]
 
 
-# -- whom it hears
+# -- which peers it hears
 
 
 def test_before_its_hello_nothing_else_is_heard() -> None:

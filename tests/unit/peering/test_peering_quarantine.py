@@ -27,7 +27,7 @@ A, B = PeerId("a" * 64), PeerId("b" * 64)
 
 
 def quarantine(standing: Quarantines, peer: PeerId, now: float) -> float:
-    """Faults until patience ends; answers how long it lasts."""
+    """Makes faults until patience ends. Answers how long the quarantine lasts."""
     assert [standing.lower(peer, now) for _ in range(PATIENCE)] == [*[False] * (PATIENCE - 1), True]
     standing.check()
     return standing.left_s(peer, now)

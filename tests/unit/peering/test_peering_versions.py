@@ -1,4 +1,4 @@
-"""Peers of different versions: they speak the newest both know, part if there is none, and bear with news."""
+"""Peers of different versions speak the newest that both know, or part; unknown messages are borne."""
 
 from random import Random
 

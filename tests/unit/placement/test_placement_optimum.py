@@ -6,7 +6,7 @@ import pytest
 from benches.placement import Gap, against_oracle
 
 WORST = 0.05
-"""Of the objective: number placed first, then the degree to which preferences are met (quality.py)."""
+"""A share of the objective (quality.py): the number placed, then the degree to which preferences are met."""
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ class HostWorld:
         await self.compute.open(self.realiser.machine_changed)
 
     async def end(self) -> None:
-        """It ends, in order or not: nothing is undone."""
+        """The daemon ends, in order or not. Nothing is undone."""
         await self.supervisor.close()
         await self.compute.close()
 
@@ -144,7 +144,7 @@ class HostWorld:
     # -- looking
 
     def phase(self, workspace: str) -> tuple[Phase, str] | None:
-        """What was told of it last."""
+        """What was told of a workspace last."""
         for event in reversed(self.told):
             if isinstance(event, Progressed) and event.workspace == workspace:
                 return event.phase, event.detail
@@ -182,7 +182,7 @@ class HostWorld:
 
 
 async def until(condition: Callable[[], object], what: str) -> None:
-    """Lets the realiser work until it is so."""
+    """Lets the realiser work until the condition holds."""
     give_up = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < give_up, what

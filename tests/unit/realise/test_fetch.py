@@ -192,7 +192,7 @@ async def test_every_source_that_failed_is_named(world: World) -> None:
 
 
 async def test_another_peer_cannot_answer_for_the_source(world: World) -> None:
-    """Sessions can be guessed, so a chunk counts only from whom it was asked."""
+    """Sessions can be guessed, so a chunk counts only from the peer that was asked for it."""
 
     def slow(ask: ImageAsk) -> ImageChunk:
         loop = asyncio.get_running_loop()
@@ -224,5 +224,5 @@ async def test_after_a_failure_it_can_be_asked_for_again(world: World) -> None:
 
 
 def test_the_image_is_larger_than_the_window(world: World) -> None:
-    """Or these tests would show little."""
+    """If it were not, these tests would show little."""
     assert len(world.content) > 12 * CHUNK_BYTES

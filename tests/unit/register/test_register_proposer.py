@@ -1,4 +1,4 @@
-"""One change of one register, from the first word to its end: who is heard, who is not, and when."""
+"""One change of one register, from the first message to its end: which stewards are heard, and when."""
 
 from random import Random
 
@@ -74,14 +74,14 @@ class Talk:
         return deadline.at_s
 
     def tick(self) -> tuple[list[Effect], list[Settled[str] | Unsettled[str]]]:
-        """The clock moves to the deadline, and not a moment before it is there."""
+        """Moves the clock to the deadline. Checks that nothing happens a moment before."""
         at_s = self.deadline_s()
         assert self.proposers.tick(at_s - 0.001) == ([], [])
         self.now = at_s
         return self.proposers.tick(at_s)
 
     def again(self) -> None:
-        """The next try begins."""
+        """Begins the next try."""
         effects, outcomes = self.tick()
         assert outcomes == []
         self.asked(effects)
@@ -93,7 +93,7 @@ def adding(value: bytes) -> bytes:
 
 
 def ballot_of(effects: list[Effect]) -> Ballot:
-    """Of the messages that were sent."""
+    """The ballot of the messages that were sent."""
     sent = effects[0]
     assert isinstance(sent, Send)
     assert isinstance(sent.message, Prepare)
@@ -101,7 +101,7 @@ def ballot_of(effects: list[Effect]) -> Ballot:
 
 
 def accepts(talk: Talk, value: bytes) -> list[Effect]:
-    """That every steward be asked to take `value`."""
+    """The effects that ask every steward to accept `value`."""
     ask = Accept(key=KEY, ballot=talk.ballot, value=value)
     return [Send(steward, ask, "why") for steward in talk.stewards]
 
@@ -133,7 +133,7 @@ def test_one_steward_heard_twice_is_one() -> None:
 
 @pytest.mark.parametrize("first", [0, 1, 2])
 def test_the_value_of_the_newest_acceptance_goes_on(first: int) -> None:
-    """Whoever answers first: nothing accepted is older than anything, and a greater ballot newer."""
+    """It does not matter which answers first: nothing accepted is oldest, and a greater ballot is newer."""
     answers = [(None, b""), (Ballot(3, ME, 1), b"old"), (Ballot(3, RIVAL, 1), b"new")]
     talk = Talk(tuple(PeerId(f"s{number}") for number in range(5)))
     *early, last = answers[first:] + answers[:first]
@@ -143,7 +143,7 @@ def test_the_value_of_the_newest_acceptance_goes_on(first: int) -> None:
 
 
 def test_an_acceptance_of_nothing_is_newer_than_none() -> None:
-    """What was decided may be empty again: it is the ballot that tells, not the value."""
+    """What was decided may be empty again. The ballot tells, not the value."""
     talk = Talk(tuple(PeerId(f"s{number}") for number in range(5)))
     talk.promise(talk.stewards[0], Ballot(1, RIVAL, 1), b"old")
     talk.promise(talk.stewards[1], Ballot(2, RIVAL, 1), b"")
@@ -243,7 +243,7 @@ def test_the_next_ballot_is_the_first_beyond_what_beat_this_one() -> None:
 
 
 def test_a_conflict_never_takes_rounds_back() -> None:
-    """Another change has gone on meanwhile; its ballot must not come twice."""
+    """Another change has gone on meanwhile. Its ballot must not come twice."""
     talk = Talk()
     proposers = talk.proposers
     for other in ("second", "third"):

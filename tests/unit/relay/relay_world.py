@@ -1,4 +1,4 @@
-"""Peers of a relay's tests: what is around one, said by the test."""
+"""Peers for the tests of relays. A test says what is around each."""
 
 from random import Random
 
@@ -21,7 +21,7 @@ def peer_id(name: str) -> PeerId:
 
 A, B, R1, R2, R3 = (peer_id(name) for name in ("a", "b", "r1", "r2", "r3"))
 ME, YOU = (A, B) if A < B else (B, A)
-"""The lesser first: its Opening goes on when both ask at once."""
+"""The lesser key first, whose Opening goes on when both ask at once."""
 
 
 class Surroundings:

@@ -42,7 +42,7 @@ def test_a_relay_behind_nat_itself_is_not_dialled() -> None:
 
 
 def test_a_peer_some_can_dial_is_asked_for_of_those_who_may() -> None:
-    """Who is at our own site last, and who is at its site first."""
+    """Peers of that peer's site are asked first, and those of our own site last."""
     around = Surroundings()
     around.connected = [R1, R2, R3]
     around.tell(YOU, Reach.RELAYED, site="theirs")

@@ -1,4 +1,4 @@
-"""Paths: opened by two who were both just there, heard once and in order, whatever the relays do."""
+"""Paths are opened by two peers that were both just there, and heard once and in order, whatever relays do."""
 
 from collections.abc import Callable
 from random import Random
@@ -52,7 +52,7 @@ class Pair:
         return self.ends[YOU]
 
     def carry(self, effects: list[Effect]) -> None:
-        """Everything is passed on, and what follows from it too."""
+        """Passes everything on, and what follows from it too."""
         todo = boxes(effects)
         while todo:
             relay, message = todo.pop(0)
@@ -68,7 +68,7 @@ class Pair:
         return effects
 
     def pass_time(self, seconds: float) -> None:
-        """In steps of a tenth of a second."""
+        """Lets time pass, in steps of a tenth of a second."""
         end_s = self.now + seconds
         while self.now < end_s:
             self.now = min(end_s, self.now + 0.1)
@@ -208,7 +208,7 @@ def test_without_a_relay_nothing_is_begun_and_what_was_begun_waits_for_one() -> 
 
 @pytest.mark.parametrize("lie", ["drops", "alters", "swaps"])
 def test_a_relay_that_turns_bad_is_exchanged(lie: str) -> None:
-    """Whatever it does to what it passes on, the path stands and another relay is taken."""
+    """Whatever it does to what it passes on, the path lasts and another relay is taken."""
     pair = opened()
     other = sealed(Opening(b"x" * 16))
 
@@ -427,7 +427,7 @@ def test_whatever_relays_do_frames_come_once_in_order_as_they_were_said(
     heard = pair.heard()
     assert heard == sorted(set(heard), key=lambda f: int(f))
     assert set(heard) <= set(said)
-    # Afterwards all is well: the path stands, or can be opened anew.
+    # Afterwards all is well: the path is there, or can be opened anew.
     pair.tamper = lambda relay, message: [message]
     pair.pass_time(PATH_DEAD_S + 1.0)
     if not pair.mine.paths.carries(YOU):

@@ -22,7 +22,7 @@ HOME = peer_id("home")
 
 
 def reaching(said: Reach | None = None, address: str = "10.0.0.1:1") -> Reachability:
-    """R1, R2, R3 are at other sites, HOME at this one."""
+    """A peer among R1, R2 and R3 at other sites and HOME at its own."""
     around = Surroundings()
     around.tell(HOME, site="here")
     for peer in (R1, R2, R3):

@@ -1,4 +1,4 @@
-"""The room as one machine: what is for this peer, what is for others, and the looking for a better path."""
+"""The room as one machine: what is for this peer, what is for others, and the search for a better path."""
 
 from random import Random
 
@@ -14,7 +14,7 @@ from protocol.terms.reach import Reach
 
 
 def relay() -> tuple[Relay, Surroundings]:
-    """This peer, connected with R1 and R2; YOU is behind NAT and so are they connected with it."""
+    """This peer, connected with R1 and R2. YOU is behind NAT and connected with them too."""
     around = Surroundings()
     around.connected = [R1, R2]
     for peer in (R1, R2):
@@ -116,7 +116,7 @@ def test_dial_backs_are_asked_for_done_and_heard() -> None:
 
 
 def test_who_made_the_path_himself_is_told_that_he_was_not_reached() -> None:
-    """Nobody else might ever dial him: whoever can is at a site he reaches, and gets through."""
+    """Perhaps nobody else ever dials it: a peer that can is at a site that it reaches, and gets through."""
     me, around, _ = opened()
     around.tell(YOU, Reach.PUBLIC, site="theirs")
     me.tick(NOW)

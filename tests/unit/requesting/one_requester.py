@@ -116,14 +116,14 @@ class Scene:
         return self.requester.handle(OrderGiven(RequestId(request), order, quote), now)
 
     def notice(self, peer: PeerId, notice: Notice, now: float = NOW) -> None:
-        """As the node does it."""
+        """Hands the notice on, as the node does."""
         self.notices.put(peer, notice, now)
         self.requester.noticed(peer, notice, now)
 
     def answer_quotes(
         self, effects: list[Effect], free: Quantum = ROOM, now: float = NOW
     ) -> Answer:
-        """Every host that is asked tells what it has, in vain or not; answers what followed."""
+        """Has every host that is asked tell what it has, in vain or not. Answers what followed."""
         answer: Answer = ([], [])
         for effect in effects:
             if isinstance(effect, Send) and isinstance(effect.message, QuoteAsk):
@@ -133,7 +133,7 @@ class Scene:
         return answer
 
     def passes(self, now: float, until_s: float, free: Quantum = ROOM) -> list[Effect]:
-        """Time passes, in which hosts tell what they have when they are asked; answers all that followed."""
+        """Lets time pass, in which hosts tell what they have when they are asked. Answers all that followed."""
         effects: list[Effect] = []
         while (due := self.requester.next_deadline()) is not None and due.at_s <= until_s:
             now = max(now, due.at_s)
@@ -143,7 +143,7 @@ class Scene:
         return effects
 
     def hold_all(self, effects: list[Effect], now: float = NOW) -> Answer:
-        """Every host that is asked to hold does; answers what followed."""
+        """Has every host hold that is asked to. Answers what followed."""
         answer: Answer = ([], [])
         for peer, ask in asks(effects).items():
             answer = self.requester.message(peer, granted(ask), now)
@@ -183,14 +183,14 @@ class Scene:
         self.requester.message(peer, ActReply(RequestId(request), "", ""), NOW)
 
     def promised(self, request: str, record: GridRecord) -> list[Outcome]:
-        """Every host of the grid promises the time; what is asked of the stewards then."""
+        """Has every host of the grid promise the time. Answers what is asked of the stewards then."""
         outcomes: list[Outcome] = []
         for peer in record.carriers():
             _, outcomes = self.requester.message(peer, LeaseReply(RequestId(request), ""), NOW)
         return outcomes
 
     def acknowledged(self, record: GridRecord, epoch: int) -> None:
-        """Every host of the grid has it on disk."""
+        """Has every host of the grid acknowledge that epoch."""
         for peer in record.carriers():
             self.requester.message(peer, DecidedAck(record.id, epoch), NOW)
 
@@ -202,24 +202,24 @@ class Scene:
         return found
 
     def line(self, request: str) -> str:
-        """The first line of its answer."""
+        """The first line of the request's answer."""
         return self.view(request).answer[0]
 
 
 def quote_of(request: str, peer: PeerId, free: Quantum = ROOM) -> Quote:
-    """A host's word on its room, for that request."""
+    """A host's quote for that request."""
     return msgspec.structs.replace(
         quote(peer if peer in NAMES else A, free), request=RequestId(request)
     )
 
 
 def asked_to_hold(effects: list[Effect]) -> dict[PeerId, tuple[str, ...]]:
-    """By host, which workspaces it is asked to hold."""
+    """The workspaces that each host is asked to hold."""
     return {peer: ask.workspaces for peer, ask in asks(effects).items()}
 
 
 def released(effects: list[Effect]) -> dict[PeerId, tuple[str, ...]]:
-    """By host, which workspaces it is to let go."""
+    """The workspaces that each host is to let go."""
     return {
         e.peer: e.message.workspaces
         for e in effects
@@ -235,7 +235,7 @@ def notice_of(
     epoch: int = 1,
     boot: int = 1,
 ) -> Notice:
-    """What a carrier tells of a grid."""
+    """What a host of a grid tells of it."""
     return Notice(
         grid=record.id,
         name=record.name,

@@ -32,14 +32,14 @@ LINES = ("cannot make shop: there is no quote quote-1", "  would work: another")
 
 
 def request(blind_s: float = 0.0) -> Placing:
-    """At a peer that is blind for so long."""
+    """A request at a peer that is blind for so long."""
     world = Around(blind_until_s=NOW + blind_s)
     deployment = AUTHORITY.deployment(ORDER, NOW, fresh=True)
     return Placing(REQUEST, deployment, ORDER, world, Random(3), NOW)
 
 
 def looked(asked: Placing, lines: tuple[str, ...] = ()) -> None:
-    """It reads the register before it asks any host."""
+    """Checks that it reads the register before it asks any host."""
     reason = Reason.CANNOT_BEGIN if lines else Reason.GIVEN_BEFORE
     effects, (proposal,) = asked.begin(NOW, Look(reason, lines))
     assert (effects, asked.view().stage) == ([], "looking")

@@ -1,4 +1,4 @@
-"""One attempt: who is asked, what is believed of the answers, what is held, and what is let go."""
+"""One attempt: which hosts are asked, what is believed of their answers, what is held, and what is let go."""
 
 from random import Random
 
@@ -51,7 +51,7 @@ def attempt(
 
 
 def quoted(made: Attempt, rooms: dict[PeerId, Quantum] | None = None) -> None:
-    """Everybody's word."""
+    """Gives the quotes of all hosts."""
     made.request_quotes()
     for number, peer in enumerate(NAMES, 1):
         word = quote(peer, (rooms or {}).get(peer, ROOM))

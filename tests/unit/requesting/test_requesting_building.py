@@ -1,4 +1,4 @@
-"""From the commit to the answer: who has the contract, what is up, and when the person is told."""
+"""From the commit to the answer: which hosts have the contract, what is up, and when the person is told."""
 
 import msgspec
 import pytest

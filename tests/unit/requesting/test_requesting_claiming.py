@@ -61,7 +61,7 @@ def test_what_passes_soon_claims_nothing() -> None:
 
 
 def again(request: Placing) -> tuple[list[Effect], float]:
-    """Tries until it claims; what it said then, and when."""
+    """Tries until it claims. Answers what it said then, and when."""
     request.start(NOW)
     now = NOW
     for _ in range(20):

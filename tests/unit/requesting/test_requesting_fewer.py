@@ -33,7 +33,7 @@ from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
 
 TWO = Quantum(4000, 256 * MIB, 0)
-"""Room for two of 128 MiB."""
+"""Room for two workspaces of 128 MiB."""
 NONE = Quantum(4000, 64 * MIB, 0)
 FULL = Refusal(Constraint.MEMORY, "beta", asked=128 * MIB, available=0)
 
@@ -56,7 +56,7 @@ def asked(request: Placing, rooms: dict[PeerId, Quantum]) -> dict[PeerId, HoldAs
 def answered(
     request: Placing, holds: dict[PeerId, HoldAsk], no: tuple[PeerId, ...]
 ) -> list[object]:
-    """Every host's word, those in `no` refusing; what is proposed in the end."""
+    """Gives every host's reply, a refusal for those in `no`. Answers what is proposed in the end."""
     proposed: list[object] = []
     while holds:
         later: dict[PeerId, HoldAsk] = {}

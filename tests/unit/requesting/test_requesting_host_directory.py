@@ -1,4 +1,4 @@
-"""What a requester has heard of hosts: whom it may ask, who keeps a name, and when it has yet to hear."""
+"""What a requester has heard of hosts: which it may ask, which keep a name, and when it has yet to hear."""
 
 from random import Random
 
@@ -31,7 +31,7 @@ DIGEST = SPEC.clusters[0].image.digest
 
 
 class World:
-    """h0 at site s1 and what it has heard."""
+    """Host h0 at site s1, and what it has heard."""
 
     def __init__(self, expects: bool = True) -> None:
         me = Identity(

@@ -28,7 +28,7 @@ TEN_MINUTES = encode(LeaseChange(600))
 
 
 def known(record: GridRecord = RECORD, state: GridState = GridState.UP) -> Scene:
-    """The grid's hosts have told of it."""
+    """A requester to which the grid's hosts have told of it."""
     scene = Scene()
     for peer in record.carriers():
         scene.notice(peer, notice_of(record, peer, state=state))
@@ -42,7 +42,7 @@ def proposed(outcomes: list[Outcome]) -> Propose:
 
 
 def acts(effects: list[Effect]) -> dict[PeerId, Act | LeaseAsk]:
-    """By host, what it is asked to do to a grid."""
+    """What each host is asked to do to a grid."""
     return {
         e.peer: e.message
         for e in effects
@@ -51,7 +51,7 @@ def acts(effects: list[Effect]) -> dict[PeerId, Act | LeaseAsk]:
 
 
 def state_after(proposal: Propose, before: bytes) -> GridState | None:
-    """Of the grid, if there is one."""
+    """The state of the grid after the change; None if there is no grid."""
     record = read_register(proposal.change(before)).record
     return record.state if record is not None else None
 
@@ -171,7 +171,7 @@ def test_a_grid_that_is_down_is_none() -> None:
 
 
 def test_down_while_the_stewards_are_asked_whether_that_order_made_it_ends_it() -> None:
-    """It did: its hosts have told of it."""
+    """The order did make it, and its hosts have told of it."""
     scene = known()
     scene.order("again", ORDER)
     assert scene.view("again").stage == "looking"
@@ -235,7 +235,7 @@ def test_a_lease_order_without_terms(body: bytes) -> None:
 
 @pytest.mark.parametrize(("by_s", "what"), [(600, "extended"), (-600, "shortened")])
 def test_a_lease_that_is_changed_before_its_hosts_have_told_of_it(by_s: int, what: str) -> None:
-    """When it ends follows from the record."""
+    """Its end follows from the record."""
     scene = Scene()
     record = scene.building("up", ORDER)
     order = ADMIN.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(by_s)))

@@ -42,7 +42,7 @@ FULL = Refusal(Constraint.MEMORY, "alpha", asked=128 * MIB, available=64 * MIB)
 
 
 def quoted(request: Placing, rooms: dict[PeerId, Quantum] | None = None) -> dict[PeerId, HoldAsk]:
-    """Quotes from all; answers the holds that are asked for."""
+    """Gives the quotes of all hosts. Answers the holds that are asked for."""
     assert said(request.start(NOW)) == [(name, "QuoteAsk") for name in NAMES.values()]
     effects: list[Effect] = []
     for peer in NAMES:
@@ -52,7 +52,7 @@ def quoted(request: Placing, rooms: dict[PeerId, Quantum] | None = None) -> dict
 
 
 def held(request: Placing) -> Propose:
-    """Quotes and holds; answers the commit that is proposed."""
+    """Gives quotes and holds. Answers the commit that is proposed."""
     outcomes: list[object] = []
     for peer, ask in quoted(request).items():
         effects, more = request.hold_reply(peer, granted(ask), NOW + 0.1)
@@ -64,7 +64,7 @@ def held(request: Placing) -> Propose:
 
 
 def built(request: Placing) -> GridRecord:
-    """All of it until the stewards have decided."""
+    """Does all of it until the stewards have decided. Answers the record."""
     value = held(request).change(b"")
     effects, _ = request.settled(value, NOW + 0.2)
     record = read_register(value).record
@@ -153,7 +153,7 @@ def test_what_was_refused_is_asked_for_elsewhere_and_the_rest_is_kept() -> None:
 
 
 def test_a_host_that_refuses_two_for_another_reason_than_room() -> None:
-    """Neither forgotten nor asked again in this attempt."""
+    """It is neither forgotten nor asked again in this attempt."""
     request = up(5)
     holds = quoted(request)
     host, ask = max(holds.items(), key=lambda item: len(item[1].workspaces))
@@ -181,7 +181,7 @@ def test_who_does_not_answer_is_told_to_let_go() -> None:
 
 
 def name_is_up(request: Placing) -> Propose:
-    """A host says so; answers what is asked of the stewards."""
+    """A host says that the name is up. Answers what is asked of the stewards."""
     holds = quoted(request)
     (first, ask), (second, other) = holds.items()
     request.hold_reply(first, granted(ask), NOW)
@@ -317,7 +317,7 @@ def test_an_order_makes_one_grid_and_no_second() -> None:
 
 
 def test_stewards_that_do_not_answer_are_asked_to_vote_against() -> None:
-    """Nobody knows whether it was decided; only a round can tell, and until then nobody is told."""
+    """Nobody knows whether it was decided. Only a round can tell, and until then the person is not told."""
     request = up()
     proposal = held(request)
     request.unsettled("1 of 3 stewards answered, 2 needed", NOW + 10)

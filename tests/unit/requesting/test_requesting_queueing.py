@@ -35,7 +35,7 @@ FULL, TWO = Quantum(0, 1024 * MIB, 1 << 40), Quantum(1000, 1024 * MIB, 1 << 40)
 
 
 class Waits:
-    """A gang of six at A, where each of A, B, C has room for as many as it tells."""
+    """A gang of six, asked for at A, where each of A, B, C has room for as many as it tells."""
 
     def __init__(self, blank: PeerId | None = None) -> None:
         self.told: dict[PeerId, Quantum] = dict.fromkeys(NAMES, FULL)
@@ -55,7 +55,7 @@ class Waits:
         )
 
     def refused(self) -> list[Effect]:
-        """One try, in which nobody has room."""
+        """Makes one try, in which no host has room."""
         effects: list[Effect] = []
         for peer in NAMES:
             effects, _ = self.request.quote(peer, quote(peer, FULL), self.now)
@@ -63,7 +63,7 @@ class Waits:
         return effects
 
     def until(self, at_s: float) -> bool:
-        """Whether it asks for quotes by then; it is not refused yet."""
+        """Whether it asks for quotes by then. It is not refused yet."""
         while (due := self.request.next_deadline()) is not None and due.at_s <= at_s:
             self.now = max(self.now, due.at_s)
             effects, _ = self.request.tick(self.now)
@@ -82,7 +82,7 @@ def claims_of(effects: list[Effect]) -> dict[PeerId, tuple[str, ...]]:
 
 
 def queued(blank: PeerId | None = None, first: bool = False) -> Waits:
-    """It has been refused once; the `first` of its owner may claim later."""
+    """A request that has been refused once. The `first` of its owner may claim later."""
     waits = Waits(blank)
     waits.request.line_up(first)
     waits.request.start(NOW)

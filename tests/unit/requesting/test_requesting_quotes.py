@@ -30,7 +30,7 @@ def proposal(number: int, until_s: float = NOW + 600, held: bool = False) -> Pro
 
 
 def kept(*proposals: Proposal) -> tuple[Quotes, Requests, dict[str, bytes]]:
-    """With what is on disk then."""
+    """Quotes that keep these proposals, with what is on disk then."""
     requests, disk = Requests(), {}
     made = Quotes(requests)
     for one in proposals:

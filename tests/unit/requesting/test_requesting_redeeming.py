@@ -1,4 +1,4 @@
-"""A quote is kept, and taken up: exactly its placement, or the word on what moved."""
+"""A quote is kept and taken up: exactly its placement, or what has moved."""
 
 from random import Random
 
@@ -44,7 +44,7 @@ def world(*peers: PeerId) -> Around:
 
 
 def proposal(count: int = 2, memory_mib: int = 128) -> Proposal:
-    """What a round of quotes among A, B and C comes to."""
+    """The proposal that a round of quotes among A, B and C comes to."""
     spec = shop(count, memory_mib)
     around = world()
     deployment = AUTHORITY.draft(spec, "s1")
@@ -70,7 +70,7 @@ def taking(of: Proposal, *peers: PeerId) -> Placing:
 def quoted(
     request: Placing, rooms: dict[PeerId, Quantum] | None = None, silent: tuple[PeerId, ...] = ()
 ) -> dict[PeerId, HoldAsk]:
-    """Everybody's word; answers the holds that are asked for."""
+    """Gives the quotes of all hosts that are not silent. Answers the holds that are asked for."""
     asked = [effect.peer for effect in request.start(LATER)]  # type: ignore[union-attr]
     effects: list[Effect] = []
     for peer in asked:

@@ -1,4 +1,4 @@
-"""What a requester hears is carried to the request it concerns, and to no other."""
+"""What a requester hears goes to the request that it concerns, and to no other."""
 
 import pytest
 from negotiating import ADMIN, AUTHORITY, NOW, RIVAL, B, asks, granted
@@ -56,12 +56,12 @@ def up(name: str, now: float = NOW) -> SignedOrder:
 
 
 def gang(name: str, count: int = 3) -> GridSpec:
-    """It finds no room among three full hosts, and waits."""
+    """A grid that finds no room among three full hosts, and waits."""
     return grid_spec(name, count, lease=WAITS)
 
 
 def decided(effects: list[Effect]) -> dict[str, list[PeerId]]:
-    """Which hosts are told of a record, by the request that tells them."""
+    """The hosts that are told of a record, by the request that tells them."""
     told: dict[str, list[PeerId]] = {}
     for effect in effects:
         if isinstance(effect, Send) and isinstance(effect.message, Decided):
@@ -117,7 +117,7 @@ def test_a_hold_reply_for_no_grid_here_changes_nothing() -> None:
 
 
 def claims_of(effects: list[Effect]) -> dict[str, dict[PeerId, tuple[str, ...]]]:
-    """By request, what it claims where."""
+    """What each request claims, and where."""
     found: dict[str, dict[PeerId, tuple[str, ...]]] = {}
     for effect in effects:
         if isinstance(effect, Send) and isinstance(effect.message, RoomClaim):
@@ -126,7 +126,7 @@ def claims_of(effects: list[Effect]) -> dict[str, dict[PeerId, tuple[str, ...]]]
 
 
 def quoting(effects: list[Effect]) -> list[str]:
-    """Which requests ask for quotes."""
+    """The requests that ask for quotes."""
     asking = [e.cause for e in effects if isinstance(e, Send) and isinstance(e.message, QuoteAsk)]
     return list(dict.fromkeys(asking))
 
@@ -147,7 +147,7 @@ def test_room_that_is_kept_is_told_to_the_request_of_that_order() -> None:
 
 
 def extending(scene: Scene, record: GridRecord) -> list[Outcome]:
-    """A lease to be made longer, to which every host has agreed; what is asked of the stewards."""
+    """Has a lease made longer, to which every host agrees. Answers what is asked of the stewards."""
     order = ADMIN.order(Action.LEASE, record.name, NOW, body=encode(LeaseChange(600)))
     scene.order("lease", order)
     return scene.promised("lease", record)
@@ -218,7 +218,7 @@ def test_a_commit_that_is_not_settled_is_voted_down_by_the_request_of_that_grid(
 
 @pytest.mark.parametrize("settled", [True, False])
 def test_a_change_that_has_its_outcome_goes_to_the_request_that_asked(settled: bool) -> None:
-    """Not to another request about the same grid."""
+    """It does not go to another request about the same grid."""
     scene = Scene()
     record = scene.building("shop", up("shop"))
     longer = extending(scene, record)
@@ -315,7 +315,7 @@ def test_a_host_that_has_done_it_before_its_reply_came_need_not_tell_again() -> 
 def test_more_room_wakes_what_waits_and_less_does_not(
     before: Quantum, after: Quantum, woken: list[str]
 ) -> None:
-    """Also less that would be enough: it was there before, and did not help."""
+    """Less does not, even if it would be enough: it was there before, and did not help."""
     scene = Scene()
     scene.requester.advertised(B, advert(before), NOW)
     effects, _ = scene.order("shop", ADMIN.up(gang("shop", 2), NOW))

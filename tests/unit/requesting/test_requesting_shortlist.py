@@ -1,4 +1,4 @@
-"""Whom to ask first: fewer than all, by lot, never the last word."""
+"""Which hosts to ask first: fewer than all, drawn by lot, and never the last word."""
 
 from collections.abc import Iterable
 from random import Random

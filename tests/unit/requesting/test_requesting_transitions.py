@@ -54,7 +54,7 @@ Move = tuple[Stage, Happening]
 
 
 class Talk:
-    """One `up` of best effort for two workspaces at a peer that knows 40 hosts, and those hosts' words."""
+    """One best-effort `up` for two workspaces at a peer that knows 40 hosts, and those hosts' messages."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -69,15 +69,15 @@ class Talk:
         self.proposed: list[Propose] = []
 
     def narrow(self, sites: bool) -> None:
-        """Whether other sites have to be asked for their hosts."""
+        """Says whether other sites have to be asked for their hosts."""
         self.around.sites = [Send(HOSTS[0], b"hosts?")] if sites else []
 
     def blind(self, blind: bool) -> None:
-        """Whether it has yet to hear of anybody."""
+        """Says whether it has yet to hear of other peers."""
         self.around.blind_until_s = inf if blind else 0.0
 
     def hear(self, answer: Answer) -> None:
-        """Hosts and stewards get what was said."""
+        """Gives hosts and stewards what was said."""
         effects, outcomes = answer
         invited = [
             e.peer for e in effects if isinstance(e, Send) and isinstance(e.message, QuoteAsk)
@@ -99,7 +99,7 @@ class Talk:
         self.hear(self.request.tick(self.now))
 
     def quote(self, free: Quantum, held: Quantum = FULL, most: int = len(HOSTS)) -> None:
-        """The first hosts that were asked say so; others have no room."""
+        """Has the first `most` hosts that were asked give that quote. The others have no room."""
         for number, peer in enumerate(self.invited):
             room = free if number < most else FULL
             word = Quote(REQUEST, peer[-4:], "s1", _facts(peer), room, (), held=held)
@@ -110,7 +110,7 @@ class Talk:
             self.hear(self.request.hold_reply(peer, granted(ask), self.now))
 
     def refuse(self, constraint: Constraint) -> None:
-        """Whoever is asked to hold has no room at all, or another reason."""
+        """Has all hosts that are asked to hold refuse, for want of room or another reason."""
         holds, self.holds = self.holds, {}
         for peer, ask in holds.items():
             no = Refusal(constraint, peer[-4:], asked=1, available=0, detail="no")
@@ -205,11 +205,11 @@ REACHED: dict[Stage, Callable[[Talk], None]] = {
     Stage.BUILDING: _building,
     Stage.OVER: _over,
 }
-"""How a request comes there."""
+"""How a request comes to each stage."""
 
 
 def _again(talk: Talk) -> None:
-    """Whatever is waited for is over: it begins an attempt."""
+    """Ends whatever it waits for, so that it begins an attempt."""
     match talk.request.stage:
         case Stage.STARTING:
             talk.start()
@@ -301,7 +301,7 @@ MADE: dict[Happening, Callable[[Talk], None]] = {
     Happening.ANSWERED: _answered,
     Happening.CANCELLED: lambda talk: talk.hear((talk.request.cancel(talk.now), [])),
 }
-"""How that happens, wherever it can."""
+"""How each thing happens, wherever it can."""
 
 BY_ANOTHER_WAY: dict[Move, Callable[[Talk], None]] = {
     (Stage.HEARING, Happening.STEWARDS_ASKED): lambda talk: _hearing(talk, GIVEN),
@@ -309,7 +309,7 @@ BY_ANOTHER_WAY: dict[Move, Callable[[Talk], None]] = {
     (Stage.LOOKING, Happening.LET_GO): lambda talk: talk.begin(UP),
     (Stage.LOOKING, Happening.LINED_UP): lambda talk: talk.begin(UP),
 }
-"""The stage is reached for another reason than in REACHED."""
+"""Moves whose stage is reached in another way than in REACHED."""
 
 NOT_SEEN: tuple[Move, ...] = (
     # A try that finds nothing left to ask for: what is held would have been enough before others were asked.
@@ -324,7 +324,7 @@ def _name(move: Move) -> str:
 
 @pytest.fixture
 def moves(monkeypatch: pytest.MonkeyPatch) -> list[Move]:
-    """Those that are made."""
+    """The moves that are made."""
     made: list[Move] = []
 
     def recorded(stage: Stage, happening: Happening) -> Stage:
@@ -377,7 +377,7 @@ def test_every_stage_but_the_last_can_end_and_be_cancelled() -> None:
 
 
 def test_the_stewards_are_heard_after_a_cancel() -> None:
-    """Nobody knows whether it is a grid; if it is, the person has to take it down."""
+    """Nobody knows whether it is a grid. If it is, the person has to take it down."""
     talk = Talk()
     _committing(talk)
     assert talk.request.cancel(talk.now) == []

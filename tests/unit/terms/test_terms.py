@@ -1,4 +1,4 @@
-"""Quantities as people write them, ids, and the first of some deadlines."""
+"""Quantities as people write them, ids, and the first of several deadlines."""
 
 from datetime import UTC, datetime
 

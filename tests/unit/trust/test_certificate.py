@@ -33,7 +33,7 @@ def check(chain: Chain, now_s: float = NOW_S, **options: Any) -> Principal:
 
 
 def changed(signed: SignedCertificate, signer: SimSigner, **changes: Any) -> SignedCertificate:
-    """Signed again, also when no honest signer would."""
+    """The certificate with changes, signed again, even when no honest signer would."""
     payload = encode(msgspec.structs.replace(read_certificate(signed), **changes))
     return SignedCertificate(payload=payload, signature=signer.sign(DOMAIN, payload))
 

@@ -37,7 +37,7 @@ UP = Order(
 
 
 def signed(order: Order = UP, signer: SimSigner = SITE, chain: Chain = CHAIN) -> SignedOrder:
-    """Also what no honest person would sign."""
+    """A signed order, even one that no honest person would sign."""
     payload = encode(order)
     return SignedOrder(payload=payload, signature=signer.sign(DOMAIN, payload), chain=chain)
 

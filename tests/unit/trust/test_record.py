@@ -35,7 +35,7 @@ ADVERT = Record(
 
 
 def but(**changes: Any) -> SignedRecord:
-    """Signed by the owner, also when no honest one would."""
+    """The record with changes, signed by the owner, even when no honest one would."""
     payload = encode(msgspec.structs.replace(ADVERT, **changes))
     return SignedRecord(payload=payload, signature=OWNER.sign(DOMAIN, payload))
 

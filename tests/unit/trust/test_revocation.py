@@ -1,4 +1,4 @@
-"""Who may revoke what, and every way in which a revocation is not believed."""
+"""What each signer may revoke, and every way in which a revocation is not believed."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def made(
 def changed(
     signer: SimSigner, *, body: dict[str, Any] | None = None, **record: Any
 ) -> SignedRecord:
-    """Signed again by somebody, also when no honest signer would."""
+    """The revocation with changes, signed again by somebody, even when no honest signer would."""
     was = read_record(made())
     revocation = msgspec.structs.replace(
         msgspec.msgpack.decode(was.body, type=Revocation), **(body or {})

@@ -1,4 +1,4 @@
-"""What was right is not checked again; what is not the same, or was wrong, is."""
+"""A signature that was right is not checked again. Another one, or one that was wrong, is."""
 
 from protocol.sim.keys import SimSigner, SimVerifier
 from protocol.terms.ids import KeyId
@@ -12,7 +12,7 @@ class Counting(SimVerifier):
     asked = 0
 
     def verify(self, key: KeyId, domain: str, payload: bytes, signature: bytes) -> bool:
-        """As it is."""
+        """Whether the signature is right, as its parent says."""
         self.asked += 1
         return super().verify(key, domain, payload, signature)
 
