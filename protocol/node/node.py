@@ -399,7 +399,6 @@ class Node:
             case Learnt(record=record) if record.kind == SITE:
                 self.site_summaries.heard(record, now)
             case Learnt(record=record):
-                self._touch()
                 return self._heard(PeerId(record.owner), record, now)
             case _:
                 assert_never(item)
@@ -408,10 +407,13 @@ class Node:
     def _heard(self, peer: PeerId, record: Record, now: float) -> list[Effect]:
         """A record came that the work is to hear."""
         if record.kind == ADVERT and record.body:
-            self.requester.advertised(peer, decode(record.body, Advert), now)
-        elif record.kind == NOTICE and record.body:
-            return self._noticed(peer, decode(record.body, Notice), now)
+            # Adverts are most of what is heard, and change the work only of requests that wait.
+            if self.requester.advertised(peer, decode(record.body, Advert), now):
+                self._touch()
         elif record.kind == NOTICE:
+            self._touch()
+            if record.body:
+                return self._noticed(peer, decode(record.body, Notice), now)
             self._unheard(peer, GridId(record.name))
         return []
 

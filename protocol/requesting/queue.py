@@ -76,11 +76,13 @@ class Queue:
             return waits.unsaved(event.why, now), []
         return [], []
 
-    def room_changed(self, now: float, here: bool) -> None:
-        """Requests that wait may try: some host tells of more room, or this one has other room (`here`)."""
+    def room_changed(self, now: float, here: bool) -> bool:
+        """Requests that wait may try: some host tells of more room, or this one has other room (`here`). True
+        if there are any."""
         for request in self._queued:
             if (waits := self._requests.queued(request)) is not None:
                 waits.woken(now, here)
+        return bool(self._queued)
 
     def tidy(self) -> list[Effect]:
         """Takes requests that wait no more off the disk."""

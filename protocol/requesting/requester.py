@@ -175,10 +175,10 @@ class Requester:
 
     # -- what is heard
 
-    def advertised(self, peer: PeerId, advert: Advert, now: float) -> None:
-        """A host tells what it has. If it is more than before, a request that waits may try."""
-        if self.directory.advertised(peer, advert, now):
-            self.queue.room_changed(now, here=False)
+    def advertised(self, peer: PeerId, advert: Advert, now: float) -> bool:
+        """A host tells what it has. If it is more than before, requests that wait may try: True if any does."""
+        more = self.directory.advertised(peer, advert, now)
+        return more and self.queue.room_changed(now, here=False)
 
     def noticed(self, peer: PeerId, notice: Notice, now: float) -> None:
         """A host tells of a grid."""

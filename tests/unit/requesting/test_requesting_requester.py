@@ -326,6 +326,16 @@ def test_more_room_wakes_what_waits_and_less_does_not(
     assert quoting(scene.passes(now, now + SOON_S, FULL)) == woken
 
 
+def test_an_advert_is_work_only_where_a_request_waits_and_it_tells_of_more() -> None:
+    scene = Scene()
+    scene.requester.advertised(B, advert(LITTLE), NOW)
+    assert not scene.requester.advertised(B, advert(ROOM), NOW), "nobody waits"
+    effects, _ = scene.order("shop", ADMIN.up(gang("shop", 2), NOW))
+    scene.answer_quotes(effects, FULL)
+    assert not scene.requester.advertised(B, advert(LITTLE), NOW)
+    assert scene.requester.advertised(B, advert(ROOM), NOW)
+
+
 def test_an_advert_is_known_to_requests() -> None:
     scene = Scene()
     scene.requester.advertised(B, advert(LITTLE), NOW + 1)
