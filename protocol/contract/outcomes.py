@@ -3,6 +3,7 @@
 import msgspec
 
 from protocol.grid.record import Change
+from protocol.terms.effects import Effect
 from protocol.terms.ids import GridId, PeerId, RequestId
 
 
@@ -60,3 +61,5 @@ class RoomChanged(msgspec.Struct, frozen=True):
 
 
 Outcome = Propose | NoticeDue | RoomChanged
+Answer = tuple[list[Effect], list[Outcome]]
+"""What one side of the work answers: what is to be done to the world, and what it asks of the node."""

@@ -28,7 +28,7 @@ from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import RoomClaim, RoomKept, RoomRenew
-from protocol.contract.outcomes import Outcome, RoomChanged
+from protocol.contract.outcomes import Answer, Outcome, RoomChanged
 from protocol.grid.lease import LeaseTime, asked, window
 from protocol.placement.fit import Offer, quantum_of, rules_of, unsuitable
 from protocol.terms.effects import Deadline, Effect, Note, Send, earliest
@@ -43,8 +43,6 @@ YOUNGEST: Rank = (float("inf"), "")
 
 _ANYTHING = ("",)
 """Stands for what was told when that was not heard: it equals no answer, so the next tick tells what is so."""
-
-Answer = tuple[list[Effect], list[Outcome]]
 
 
 class Claim(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from protocol.capacity.quantum import Quantum, total
 from protocol.capacity.timetable import Window
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
-from protocol.contract.outcomes import Outcome, Propose, RoomChanged, VoidHold
+from protocol.contract.outcomes import Answer, Outcome, Propose, RoomChanged, VoidHold
 from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
 from protocol.grid.record import GridRecord, GridState, order_part, read_register, voiding
@@ -154,7 +154,7 @@ class Holds:
         offer: Offer,
         now: float,
         displacing: bool = False,
-    ) -> tuple[list[Effect], list[Outcome]]:
+    ) -> Answer:
         """Grants or refuses. What is held already is only said again.
 
         `displacing` says that it is a reservation, asked for early enough for what yields here to make room.
@@ -231,7 +231,7 @@ class Holds:
             Note("hold.granted", deployment.name, f"{', '.join(held)} for {ask.hold_s:.0f} s"),
         ], [RoomChanged()]
 
-    def not_saved(self, event: HoldNotSaved) -> tuple[list[Effect], list[Outcome]]:
+    def not_saved(self, event: HoldNotSaved) -> Answer:
         """Takes a hold that could not be written out of memory again, and refuses it."""
         self._strike(event.grid, event.workspaces)
         refused = tuple(
@@ -244,7 +244,7 @@ class Holds:
         over = Persist((Row(TABLE, event.instead, None),), Untidied())
         return [reply, over], [RoomChanged()]
 
-    def release(self, message: HoldRelease) -> tuple[list[Effect], list[Outcome]]:
+    def release(self, message: HoldRelease) -> Answer:
         """The requester lets go."""
         row = self._rows.get(message.grid)
         if row is None or not any(name in row.workspaces for name in message.workspaces):
@@ -283,7 +283,7 @@ class Holds:
         if grid in self._rows:
             self._ask_s[grid] = now + _ASK_AGAIN_S
 
-    def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def tick(self, now: float) -> Answer:
         """Asks the stewards about holds whose time is up, and ends such plans."""
         effects: list[Effect] = []
         proposals: list[Outcome] = []

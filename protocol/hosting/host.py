@@ -24,7 +24,13 @@ from protocol.contract.messages import (
     ToHost,
 )
 from protocol.contract.notices import Notice
-from protocol.contract.outcomes import AuditLease, HostPurpose, Outcome, RoomChanged, VoidHold
+from protocol.contract.outcomes import (
+    Answer,
+    AuditLease,
+    HostPurpose,
+    RoomChanged,
+    VoidHold,
+)
 from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridRecord, GridState, register_key
@@ -46,8 +52,6 @@ from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import decode, encode
-
-Answer = tuple[list[Effect], list[Outcome]]
 
 
 class Host:

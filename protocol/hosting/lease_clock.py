@@ -2,7 +2,7 @@
 
 import msgspec
 
-from protocol.contract.outcomes import NoticeDue, Outcome, RoomChanged
+from protocol.contract.outcomes import Answer, NoticeDue, RoomChanged
 from protocol.grid.record import GridState
 from protocol.hosting.auditing import Auditing
 from protocol.hosting.lease import (
@@ -14,7 +14,7 @@ from protocol.hosting.lease import (
     stage_of,
 )
 from protocol.hosting.lease_book import LeaseBook
-from protocol.terms.effects import Deadline, Effect, Note, Realise, earliest
+from protocol.terms.effects import Deadline, Note, Realise, earliest
 from protocol.terms.quantities import format_duration, format_moment
 
 
@@ -31,7 +31,7 @@ class LeaseClock:
         self._auditing.lapsed(row.record.id, now, over=over)
         return stage
 
-    def turn(self, row: Lease, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def turn(self, row: Lease, now: float) -> Answer:
         """Moves a lease on to this time: to its next stage, or to a warning. Nothing if neither is due."""
         grid, name = row.record.id, row.record.name
         if stage_of(row, now) is self._book.stage(row):
@@ -57,7 +57,7 @@ class LeaseClock:
         )
         return earliest(*changes)
 
-    def _warn(self, row: Lease, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def _warn(self, row: Lease, now: float) -> Answer:
         grid, warning_s = row.record.id, next_warning(row)
         current = self._book.stage(row) is LeaseStage.CURRENT
         if not current or not warning_s or now < row.lease_until_s - warning_s:

@@ -17,7 +17,7 @@ from protocol.contract.authority import Authority
 from protocol.contract.messages import Act, ActReply, DecidedAck, LeaseAsk, LeaseReply
 from protocol.contract.notices import Notice
 from protocol.contract.ordered import OrderedGrid
-from protocol.contract.outcomes import NoticeDue, Outcome, RoomChanged
+from protocol.contract.outcomes import Answer, NoticeDue, Outcome, RoomChanged
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted, follow
 from protocol.grid.record import GridRecord, GridState, Register, read_register
 from protocol.hosting.auditing import Auditing
@@ -185,7 +185,7 @@ class Leases:
         if row is not None and row.record.epoch < epoch:
             self._auditing.noticed(grid, now)
 
-    def audited(self, grid: GridId, value: bytes, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def audited(self, grid: GridId, value: bytes, now: float) -> Answer:
         """The stewards' word on a grid that this host carries: `value` is its register, encoded."""
         row = self._book.row(grid)
         record = read_register(value).record
@@ -203,7 +203,7 @@ class Leases:
         row = msgspec.structs.replace(row, record=ended, wanted=gone)
         return [self._book.change(row, books=False), Realise(grid, grid)], [NoticeDue(grid)]
 
-    def _let_go(self, grid: GridId, register: Register) -> tuple[list[Effect], list[Outcome]]:
+    def _let_go(self, grid: GridId, register: Register) -> Answer:
         """Gives back the time of extensions that were voted down."""
         row = self._extension.let_go(self._book.row(grid), register)
         if row is None:
@@ -213,7 +213,7 @@ class Leases:
 
     # -- one workspace
 
-    def act(self, sender: PeerId, message: Act, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def act(self, sender: PeerId, message: Act, now: float) -> Answer:
         """Pauses, resumes, restarts a workspace: that is on disk, then answered, then brought about."""
         row = self._book.row(message.grid)
         if row is None:
@@ -251,9 +251,7 @@ class Leases:
             Realise(message.grid, message.request),
         ], [RoomChanged()]
 
-    def lengthen(
-        self, sender: PeerId, ask: LeaseAsk, now: float
-    ) -> tuple[list[Effect], list[Outcome]]:
+    def lengthen(self, sender: PeerId, ask: LeaseAsk, now: float) -> Answer:
         """Promises time beyond the end of a lease: on disk first, then said. Asking twice is asking once."""
         row, why = self._extension.promise(self._book.row(ask.grid), ask, now)
         reply = Send(sender, LeaseReply(ask.request, why), ask.request)
@@ -261,7 +259,7 @@ class Leases:
             return [reply], []
         return [self._book.change(row), reply], [RoomChanged()]
 
-    def progress(self, grid: GridId, status: Status) -> tuple[list[Effect], list[Outcome]]:
+    def progress(self, grid: GridId, status: Status) -> Answer:
         """The shell reports where a workspace is."""
         row = self._book.row(grid)
         if row is None:
@@ -288,7 +286,7 @@ class Leases:
             outcomes.append(RoomChanged())
         return effects, outcomes
 
-    def cleared(self, grid: GridId) -> tuple[list[Effect], list[Outcome]]:
+    def cleared(self, grid: GridId) -> Answer:
         """The shell reports that nothing of that grid is left on this host."""
         row = self._book.row(grid)
         if row is None or row.wanted:
@@ -307,7 +305,7 @@ class Leases:
 
     # -- time
 
-    def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def tick(self, now: float) -> Answer:
         """Begins leases, warns, ends them, deletes what was kept, and asks the stewards where that is due."""
         effects: list[Effect] = []
         outcomes: list[Outcome] = []

@@ -16,11 +16,11 @@ from protocol.contract.authority import Authority
 from protocol.contract.messages import HoldAsk, NegotiationMessage, ToHost
 from protocol.contract.notices import NOTICE, Notice, Notices
 from protocol.contract.outcomes import (
+    Answer,
     AuditLease,
     ChangeGrid,
     CommitGrid,
     NoticeDue,
-    Outcome,
     Propose,
     RoomChanged,
     VoidHold,
@@ -80,8 +80,6 @@ from protocol.trust.record import Record
 from protocol.wire.codec import Malformed, decode
 
 __all__ = ["Node", "Rows"]
-
-Answer = tuple[list[Effect], list[Outcome]]
 
 
 class Node:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from protocol.capacity.advert import ImageLabel
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.notices import Notice
-from protocol.contract.outcomes import Outcome
+from protocol.contract.outcomes import Answer
 from protocol.grid.record import GridState, order_part
 from protocol.requesting.events import PlanAsked
 from protocol.requesting.host_directory import HostDirectory
@@ -19,14 +19,11 @@ from protocol.requesting.requests import Requests, answered
 from protocol.requesting.steps import Look, Reason
 from protocol.requesting.surroundings import Surroundings
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Effect
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PROPOSALS_KEPT, QUEUED_MOST
 from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Untrusted
-
-Answer = tuple[list[Effect], list[Outcome]]
 
 
 class Admission:

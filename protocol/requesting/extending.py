@@ -8,7 +8,7 @@ die at any step, as with holds.
 
 from protocol.contract.messages import Decided, DecidedAck, LeaseAsk, LeaseReply
 from protocol.contract.notices import Notice
-from protocol.contract.outcomes import ChangeGrid, Outcome, Propose
+from protocol.contract.outcomes import Answer, ChangeGrid, Outcome, Propose
 from protocol.grid.record import (
     Change,
     GridRecord,
@@ -48,7 +48,7 @@ class Extending(Request):
         self._deadline_s = _NEVER
         self._give_up_s = _NEVER
 
-    def start(self, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def start(self, now: float) -> Answer:
         """Asks the hosts; to shorten, it asks the stewards at once."""
         if not self._unanswered:
             left_s = self._notice.ends_s - now
@@ -108,7 +108,7 @@ class Extending(Request):
         if not self._unacked:
             self._done(now)
 
-    def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def tick(self, now: float) -> Answer:
         """Gives up on hosts that did not answer, and tells hosts again that have not acknowledged."""
         if not self.running or now < self._deadline_s:
             return [], []

@@ -4,7 +4,7 @@ import msgspec
 
 from protocol.contract.authority import Authority
 from protocol.contract.notices import Notice
-from protocol.contract.outcomes import Outcome
+from protocol.contract.outcomes import Answer
 from protocol.grid.record import GridRecord, GridState, spec_of
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission
@@ -21,8 +21,6 @@ from protocol.terms.ids import KeyId, RequestId
 from protocol.trust.order import Action, CheckedOrder, SignedOrder, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed
-
-Answer = tuple[list[Effect], list[Outcome]]
 
 
 class Orders:

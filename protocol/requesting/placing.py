@@ -14,7 +14,7 @@ from typing import assert_never
 from protocol.contract.authority import Deployment
 from protocol.contract.messages import DecidedAck, HoldReply, Quote, RoomKept
 from protocol.contract.notices import Notice
-from protocol.contract.outcomes import CommitGrid, Outcome, Propose
+from protocol.contract.outcomes import Answer, CommitGrid, Outcome, Propose
 from protocol.grid.record import (
     Change,
     GridRecord,
@@ -44,7 +44,6 @@ from protocol.terms.quantities import counted
 from protocol.trust.order import SignedOrder
 
 _LOOK_S = 0.05
-Answer = tuple[list[Effect], list[Outcome]]
 
 
 class Placing(Request):

@@ -1,7 +1,7 @@
 """The queue of this peer: best-effort requests that wait for room. They are on disk and survive restarts."""
 
 from protocol.contract.authority import Authority, Deployment
-from protocol.contract.outcomes import Outcome
+from protocol.contract.outcomes import Answer
 from protocol.requesting.placing import Placing
 from protocol.requesting.policies import Plain
 from protocol.requesting.queueing import TABLE, QueuedRow, Queueing, QueueNotSaved
@@ -14,8 +14,6 @@ from protocol.terms.limits import QUEUED_MOST
 from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import decode, encode
-
-Answer = tuple[list[Effect], list[Outcome]]
 
 
 class Queue:

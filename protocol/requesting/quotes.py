@@ -4,7 +4,7 @@ Hosts let a held plan go by themselves when its time is up. So nothing is held l
 peer, or of a release on its way. What is on disk here only lets people take a plan up after a restart.
 """
 
-from protocol.contract.outcomes import Outcome
+from protocol.contract.outcomes import Answer
 from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import TABLE, Proposal, ProposalNotSaved, release
 from protocol.requesting.request import RequestState, RequestView
@@ -13,8 +13,6 @@ from protocol.terms.effects import Deadline, Effect, Persist, Row, Untidied
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PROPOSALS_KEPT
 from protocol.wire.codec import Malformed, decode, encode
-
-Answer = tuple[list[Effect], list[Outcome]]
 
 _OVER = ("its time is up: nothing is held any more", "  would work: `overlayctl plan` again")
 

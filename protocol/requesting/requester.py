@@ -19,7 +19,7 @@ from protocol.contract.messages import (
     ToRequester,
 )
 from protocol.contract.notices import Notice
-from protocol.contract.outcomes import ChangeGrid, CommitGrid, Outcome, RequesterPurpose
+from protocol.contract.outcomes import Answer, ChangeGrid, CommitGrid, RequesterPurpose
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission
 from protocol.requesting.changing import Changing
@@ -40,8 +40,6 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, earliest
 from protocol.terms.ids import PeerId
 from protocol.trust.identity import Identity
-
-Answer = tuple[list[Effect], list[Outcome]]
 
 RequesterEvent = PlanAsked | OrderGiven | CancelAsked | QueueNotSaved | ProposalNotSaved
 """What can happen to a requester: people ask, or the store refuses to keep what they asked."""

@@ -5,7 +5,7 @@ from typing import assert_never
 import msgspec
 
 from protocol.contract.notices import Notice
-from protocol.contract.outcomes import Outcome
+from protocol.contract.outcomes import Answer, Outcome
 from protocol.requesting.acting import Acting
 from protocol.requesting.changing import Changing
 from protocol.requesting.extending import Extending
@@ -90,7 +90,7 @@ class Requests:
                 case _:
                     assert_never(request)
 
-    def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
+    def tick(self, now: float) -> Answer:
         """Lets requests go on whose time has come."""
         effects: list[Effect] = []
         outcomes: list[Outcome] = []
