@@ -130,7 +130,7 @@ def effective(row: Lease, stage: LeaseStage) -> tuple[Wanted, ...]:
             return tuple(
                 msgspec.structs.replace(w, power=_after(w.power, row.terms)) for w in row.wanted
             )
-        case _:
+        case LeaseStage.UPCOMING | LeaseStage.CURRENT:
             return row.wanted
 
 

@@ -60,13 +60,10 @@ class Orders:
             return [], []
         try:
             checked = self._authority.order(signed, now, fresh=True)
-            match checked.order.action:
-                case Action.UP:
-                    return self._admission.up(request, signed, quote, now)
-                case Action.HOLD:
-                    return self._admission.hold(request, signed, now)
-                case _:
-                    pass
+            if checked.order.action is Action.UP:
+                return self._admission.up(request, signed, quote, now)
+            if checked.order.action is Action.HOLD:
+                return self._admission.hold(request, signed, now)
         except Untrusted as error:
             return self._no(request, "order", "", (f"this order is not accepted: {error}",), now)
         key = f"{checked.principal.key}/{checked.order.grid}"
