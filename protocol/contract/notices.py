@@ -3,7 +3,8 @@
 import msgspec
 
 from protocol.grid.lifecycle import Status
-from protocol.grid.record import GridState
+from protocol.grid.model import GridSpec
+from protocol.grid.record import GridRecord, GridState
 from protocol.terms.ids import GridId, KeyId, PeerId
 
 NOTICE = "grid"
@@ -34,6 +35,24 @@ class Notice(msgspec.Struct, frozen=True):
     kept_until_s: float = 0.0
     hindered: tuple[str, ...] = ()
     """Best-effort clusters for which this host has no room now. All hosts of the grid suspend them."""
+
+
+def notice_of(record: GridRecord, spec: GridSpec) -> Notice:
+    """What the record of a grid says of it, before any host adds what it has made. `spec` is its order's."""
+    return Notice(
+        grid=record.id,
+        name=record.name,
+        owner=record.owner,
+        owner_site=record.owner_site,
+        epoch=record.epoch,
+        state=record.state,
+        stewards=record.stewards,
+        placed=tuple((a.workspace, a.host) for a in record.assignments),
+        addresses=(),
+        mine=(),
+        made_s=0.0,
+        lease_s=spec.lease_s,
+    )
 
 
 class HeardNotice(msgspec.Struct, frozen=True):

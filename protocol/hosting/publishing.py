@@ -7,7 +7,7 @@ when something changed. Besides, the advert is refreshed slowly.
 import msgspec
 
 from protocol.capacity.advert import KIND as ADVERT
-from protocol.contract.notices import NOTICE, Notice
+from protocol.contract.notices import NOTICE, Notice, notice_of
 from protocol.grid.addresses import plan
 from protocol.grid.lifecycle import Phase
 from protocol.hosting.host import Host
@@ -100,19 +100,11 @@ class Publishing:
         record, leases = row.record, self._host.leases
         spec = leases.ordered(row).spec
         first = {card.workspace: card.address for card in reversed(plan(spec))}
-        notice = Notice(
-            grid=record.id,
-            name=record.name,
-            owner=record.owner,
-            owner_site=record.owner_site,
-            epoch=record.epoch,
-            state=record.state,
-            stewards=record.stewards,
-            placed=tuple((a.workspace, a.host) for a in record.assignments),
+        notice = msgspec.structs.replace(
+            notice_of(record, spec),
             addresses=tuple(first.items()),
             mine=leases.statuses(record.id),
             made_s=row.made_s,
-            lease_s=int(spec.lease_s),
             starts_s=row.starts_s,
             ends_s=row.lease_until_s,
             kept_until_s=row.kept_until_s,

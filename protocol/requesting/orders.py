@@ -3,9 +3,9 @@
 import msgspec
 
 from protocol.contract.authority import Authority
-from protocol.contract.notices import Notice
+from protocol.contract.notices import Notice, notice_of
 from protocol.contract.outcomes import Answer
-from protocol.grid.record import GridRecord, GridState, spec_of
+from protocol.grid.record import GridRecord, GridState
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission
 from protocol.requesting.changing import Changing
@@ -18,7 +18,7 @@ from protocol.requesting.request import RequestState
 from protocol.requesting.requests import Requests, answered
 from protocol.terms.effects import Effect
 from protocol.terms.ids import KeyId, RequestId
-from protocol.trust.order import Action, CheckedOrder, SignedOrder, read_order
+from protocol.trust.order import Action, CheckedOrder, SignedOrder
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed
 
@@ -90,7 +90,7 @@ class Orders:
         undecided = placing.undecided
         effects = placing.cancel(now)
         if undecided is not None:
-            about, alive = _first_notice(undecided, now), self._directory.alive
+            about, alive = self._foreseen(undecided, now), self._directory.alive
             stopping = Changing(request, checked, signed, about, alive, now, undecided=True)
             self._requests.add(stopping)
             return [], stopping.start(now)
@@ -150,8 +150,17 @@ class Orders:
         if placing is not None and placing.record is not None:
             record = placing.record
             if heard is None or heard.grid != record.id:
-                return _first_notice(record, now)
+                return self._foreseen(record, now)
         return heard
+
+    def _foreseen(self, record: GridRecord, now: float) -> Notice:
+        """What the hosts of a grid that was ordered here will tell of it, as far as its record says.
+
+        A lease that is not reserved begins about now.
+        """
+        spec = self._authority.remembered(record.order).spec
+        ends_s = (record.start_s or now) + spec.lease_s
+        return msgspec.structs.replace(notice_of(record, spec), ends_s=ends_s)
 
     def _no_such_grid(self, name: str, owner: KeyId) -> tuple[str, ...]:
         known = self._directory.notices.named(name)
@@ -170,26 +179,3 @@ class Orders:
     ) -> Answer:
         self._requests.refused(answered(request, kind, grid, lines, now))
         return [], []
-
-
-def _first_notice(record: GridRecord, now: float) -> Notice:
-    """What the hosts of a grid will tell of it, as far as that follows from the record.
-
-    A lease that is not reserved begins about now.
-    """
-    lease_s = spec_of(read_order(record.order)).lease_s
-    return Notice(
-        grid=record.id,
-        name=record.name,
-        owner=record.owner,
-        owner_site=record.owner_site,
-        epoch=record.epoch,
-        state=record.state,
-        stewards=record.stewards,
-        placed=tuple((a.workspace, a.host) for a in record.assignments),
-        addresses=(),
-        mine=(),
-        made_s=0.0,
-        lease_s=lease_s,
-        ends_s=(record.start_s or now) + lease_s,
-    )
