@@ -36,15 +36,15 @@ class Admission:
         surroundings: Surroundings,
         dice: Dice,
         requests: Requests,
-        heard: HostDirectory,
-        waiting: Queue,
-        proposals: Quotes,
+        directory: HostDirectory,
+        queue: Queue,
+        quotes: Quotes,
         images: Callable[[], tuple[ImageLabel, ...]],
     ) -> None:
         """`images` answers the images of this host."""
         self._site, self._authority, self._surroundings = identity.site, authority, surroundings
-        self._dice, self._requests, self._heard = dice, requests, heard
-        self._waiting, self._proposals, self._images = waiting, proposals, images
+        self._dice, self._requests, self._directory = dice, requests, directory
+        self._queue, self._quotes, self._images = queue, quotes, images
 
     def plan(self, event: PlanAsked, now: float) -> Answer:
         """Asks for a round of quotes, and keeps what is found if that is asked for."""
@@ -56,7 +56,7 @@ class Admission:
             deployment = self._authority.draft(spec, event.site or self._site)
         except Untrusted as error:
             return self._no(request, kind, spec.name, (str(error),), now)
-        if unknown := self._heard.unknown_image(spec, self._images(), now):
+        if unknown := self._directory.unknown_image(spec, self._images(), now):
             return self._no(request, kind, spec.name, unknown, now)
         quoting = Quoting(request, deployment, holds=False) if event.keep else None
         return self._add(request, deployment, None, now, quoting).begin(now)
@@ -65,7 +65,7 @@ class Admission:
         """Places a grid. With a `quote` it places exactly what that says. Raises Untrusted."""
         deployment = self._authority.deployment(signed, now, fresh=True)
         name = deployment.name
-        there = self._heard.notices.named(name, deployment.owner)
+        there = self._directory.notices.named(name, deployment.owner)
         if (
             there is not None
             and there.state is GridState.UP
@@ -78,10 +78,10 @@ class Admission:
             return self._take(request, deployment, signed, RequestId(quote), now)
         if not deployment.spec.lease.best_effort:
             return self._add(request, deployment, signed, now).begin(now, self._first(signed))
-        if self._waiting.full:
+        if self._queue.full:
             full = f"{QUEUED_MOST} requests wait at this peer already, as many as it keeps"
             return self._no(request, "up", name, (full, "  would work: another peer"), now)
-        return self._waiting.add(request, deployment, signed, now), []
+        return self._queue.add(request, deployment, signed, now), []
 
     def _again(
         self,
@@ -97,8 +97,8 @@ class Admission:
         if order_part(there.grid) != deployment.order:
             return self._no(request, "up", deployment.name, lines, now)
         placing = self._add(request, deployment, signed, now)
-        if (proposal := self._proposals.get(RequestId(quote))) is not None:
-            self._proposals.taken(proposal, request)
+        if (proposal := self._quotes.get(RequestId(quote))) is not None:
+            self._quotes.taken(proposal, request)
         return placing.look(Look(Reason.NAME_IS_UP, lines), now)
 
     def hold(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
@@ -106,7 +106,7 @@ class Admission:
         deployment = self._authority.to_hold(signed, now, fresh=True)
         name = deployment.name
         lines = self._in_the_way(deployment, "", now)
-        if not lines and self._proposals.full:
+        if not lines and self._quotes.full:
             full = f"{PROPOSALS_KEPT} plans are held for people at this peer, as many as it keeps"
             lines = (full, "  would work: another peer, or `overlayctl request cancel` of one")
         if lines:
@@ -117,17 +117,17 @@ class Admission:
     def _in_the_way(self, deployment: Deployment, quote: str, now: float) -> tuple[str, ...]:
         """Why nothing of that name can be placed now, and what would work; empty if it can be tried."""
         name = deployment.name
-        if unknown := self._heard.unknown_image(deployment.spec, self._images(), now):
+        if unknown := self._directory.unknown_image(deployment.spec, self._images(), now):
             if not quote:
                 return unknown
             moved = f"cannot make {name} as quoted ({quote}): the world moved"
             return (moved, f"  {unknown[0]}", *unknown[1:])
         if self.running(deployment.key) is not None:
             return (f"{name} is being brought up by another request at this peer",)
-        there = self._heard.notices.named(name, deployment.owner)
+        there = self._directory.notices.named(name, deployment.owner)
         if there is not None and there.state is GridState.UP:
             return _exists(there)
-        plan = self._proposals.holding(deployment.key)
+        plan = self._quotes.holding(deployment.key)
         if plan is not None and plan.id != quote:
             return (
                 f"a plan of {name} is held already, {plan.id}",
@@ -143,7 +143,7 @@ class Admission:
         quote: RequestId,
         now: float,
     ) -> Answer:
-        proposal, name = self._proposals.get(quote), deployment.name
+        proposal, name = self._quotes.get(quote), deployment.name
         if proposal is None:
             lines = (
                 f"cannot make {name}: there is no quote {quote} at this peer, or its time is up",
@@ -165,9 +165,9 @@ class Admission:
                 f"  would work: the same with --identity of site {proposal.site}'s admin",
             )
             return self._no(request, "up", name, lines, now)
-        self._proposals.taken(proposal, request)
-        taking = self._add(request, deployment, signed, now, Redeeming(deployment, proposal))
-        return taking.begin(now, self._first(signed))
+        self._quotes.taken(proposal, request)
+        placing = self._add(request, deployment, signed, now, Redeeming(deployment, proposal))
+        return placing.begin(now, self._first(signed))
 
     def _add(
         self,
@@ -191,7 +191,7 @@ class Admission:
 
     def _first(self, signed: SignedOrder) -> Look | None:
         """The look that comes first, if an earlier life of this peer may have had that order; else None."""
-        older = read_order(signed).issued_at_s < self._heard.born_s
+        older = read_order(signed).issued_at_s < self._directory.born_s
         return Look(Reason.GIVEN_BEFORE) if older else None
 
     def _no(
