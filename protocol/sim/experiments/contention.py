@@ -112,10 +112,9 @@ class Throng:
     def __init__(self, seed: int, load: Load) -> None:
         self.load, self._dice = load, Random(f"crowd {seed}")
         self.market = Market(
-            seed, load.hosts, load.slots, load.apart_s, best_fit=load.best_fit, crashes=load.crashes,
-            claims=load.claims,
+            seed, load.hosts, load.slots, load.apart_s, self._over, best_fit=load.best_fit,
+            crashes=load.crashes, claims=load.claims,
         )  # fmt: skip
-        self.market.over = self._over
         self.all: list[GangRequest] = []
         self.large: list[GangRequest] = []
         self.wanted = 0

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from heapq import heappop
 from random import Random
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 import msgspec
 
@@ -35,7 +35,14 @@ from protocol.contract.messages import (
     RoomKept,
     ToHost,
 )
-from protocol.contract.outcomes import AuditLease, CommitGrid, Propose, VoidHold
+from protocol.contract.outcomes import (
+    AuditLease,
+    ChangeGrid,
+    CommitGrid,
+    Outcome,
+    Propose,
+    VoidHold,
+)
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import ClusterSpec, GridSpec, LeaseTerms
 from protocol.grid.record import GridRecord, GridState
@@ -43,8 +50,9 @@ from protocol.hosting.events import Cleared, Progressed
 from protocol.hosting.host import Host
 from protocol.hosting.surroundings import Alone
 from protocol.node.messages import RegisterMessage
-from protocol.node.registers import Outcome, Registers
-from protocol.register.proposer import Settled, Unsettled
+from protocol.node.registers import Outcome as Settlement
+from protocol.node.registers import Registers
+from protocol.register.proposer import Unsettled
 from protocol.requesting.placing import Placing
 from protocol.requesting.policies import Plain
 from protocol.requesting.proposal import Proposal
@@ -121,7 +129,7 @@ class GangRequest(msgspec.Struct):
         return self.committed_s > 0 and rounds == 1
 
 
-class Surroundings:
+class MarketSurroundings:
     """The surroundings of each request of one peer, where everybody knows everybody."""
 
     def __init__(self, me: str, market: "Market") -> None:
@@ -172,7 +180,7 @@ class Party:
         self.registers = Registers(self.id, 1, dice, {})
         self.placing: dict[RequestId, Placing] = {}
         self._asked: dict[RequestId, GangRequest] = {}
-        self._world = Surroundings(f"{self.id}/1", market)
+        self._world = MarketSurroundings(f"{self.id}/1", market)
         self._wake_s = float("inf")
 
     # -- what everybody knows of it
@@ -227,10 +235,7 @@ class Party:
         """A message came."""
         now = self._market.now_s
         if isinstance(message, RegisterMessage):
-            effects, settled = self.registers.handle(sender, message, now)
-            self._carry_out(effects, [])
-            for outcome in settled:
-                self._settled(outcome)
+            self._settle(*self.registers.handle(sender, message, now))
         elif isinstance(message, QuoteAsk):
             self._carry_out(*self.host.message(sender, message, now))
             return  # A quote changes nothing, and most of what is said is quotes.
@@ -262,29 +267,31 @@ class Party:
         self.host.leases.forget(record.id)
         self._look()
 
-    def _settled(self, outcome: Outcome) -> None:
+    def _settle(self, effects: list[Effect], settled: list[Settlement]) -> None:
+        self._carry_out(effects, [])
         now = self._market.now_s
-        match outcome:
-            case Settled(purpose=VoidHold() | AuditLease() as purpose, value=value):
-                self._carry_out(*self.host.settled(purpose, value, now))
-            case Unsettled(purpose=VoidHold() | AuditLease() as purpose):
-                self._carry_out(*self.host.unsettled(purpose, now))
-            case Settled(purpose=CommitGrid(grid=grid), value=value):
-                for placing in list(self.placing.values()):
-                    if placing.grid_id == grid:
-                        self._carry_out(*placing.settled(value, now))
-            case _:
-                pass
+        for outcome in settled:
+            match outcome.purpose:
+                case VoidHold() | AuditLease() as purpose:
+                    if isinstance(outcome, Unsettled):
+                        self._carry_out(*self.host.unsettled(purpose, now))
+                    else:
+                        self._carry_out(*self.host.settled(purpose, outcome.value, now))
+                case CommitGrid(grid=grid):
+                    for placing in list(self.placing.values()):
+                        if placing.grid_id == grid and not isinstance(outcome, Unsettled):
+                            self._carry_out(*placing.settled(outcome.value, now))
+                case ChangeGrid():
+                    raise AssertionError("nobody changes a grid here")
+                case _:
+                    assert_never(outcome.purpose)
 
     def _fire(self, at_s: float) -> None:
         if at_s != self._wake_s:
             return
         self._wake_s = float("inf")
         now = self._market.now_s
-        effects, settled = self.registers.tick(now)
-        self._carry_out(effects, [])
-        for outcome in settled:
-            self._settled(outcome)
+        self._settle(*self.registers.tick(now))
         self._carry_out(*self.host.tick(now))
         for placing in list(self.placing.values()):
             self._carry_out(*placing.tick(now))
@@ -311,7 +318,7 @@ class Party:
             self._wake_s = max(due.at_s, self._market.now_s)
             self._market.at(self._wake_s, self._fire, self._wake_s)
 
-    def _carry_out(self, effects: list[Effect], outcomes: Sequence[object]) -> None:
+    def _carry_out(self, effects: list[Effect], outcomes: Sequence[Outcome]) -> None:
         for effect in effects:
             if isinstance(effect, Send):
                 self._market.send(self, effect.peer, effect.message)
@@ -329,14 +336,16 @@ class Market(Timeline):
         hosts: int,
         slots: int,
         apart_s: tuple[float, float],
+        over: Callable[[GangRequest, GridRecord | None], None],
         *,
         best_fit: bool = False,
         crashes: float = 0.0,
         claims: bool = True,
     ) -> None:
-        """`crashes` is the share of requests whose requester dies when its first holds are asked for.
+        """`over` is told of each request's end, with its record or without one.
 
-        Without `claims` no host hears of requests that wait.
+        `crashes` is the share of requests whose requester dies when its first holds are asked for. Without
+        `claims` no host hears of requests that wait.
         """
         share_decoded()
         super().__init__(START_S)
@@ -361,8 +370,7 @@ class Market(Timeline):
         self.after(_ADVERT_EVERY_S, self._wake)
         self._said: dict[PeerId, Candidate] = {}
         """What each host advertised last."""
-        self.over: Callable[[GangRequest, GridRecord | None], None] = lambda asked, record: None
-        """Is told of each request's end, with its record or without one."""
+        self._over = over
         self.records: dict[str, GridRecord] = {}
         """The grids that are up, by name."""
         self._hit: deque[RequestId] = deque(maxlen=4096)
@@ -407,11 +415,11 @@ class Market(Timeline):
     def committed(self, asked: GangRequest, record: GridRecord) -> None:
         """A request has made a grid."""
         self.records[asked.name] = record
-        self.over(asked, record)
+        self._over(asked, record)
 
     def refused(self, asked: GangRequest) -> None:
         """A request has made none, and the person knows why."""
-        self.over(asked, None)
+        self._over(asked, None)
 
     def send(self, sender: Party, to: PeerId, message: object) -> None:
         """Sends a message. The requester may die right after it asked for holds."""
@@ -431,8 +439,7 @@ class Market(Timeline):
                     self.after(0.0, self._crash, sender, request)
 
     def _crash(self, party: Party, request: RequestId) -> None:
-        asked = party.crash(request)
-        self.over(asked, None)
+        self._over(party.crash(request), None)
 
     # -- what parties know
 
