@@ -146,7 +146,7 @@ class Node:
             self.authority,
             self.directory,
             self.site_summaries,
-            lambda: self.host.images,
+            self.host,
             dice,
             self.broadcast.incarnation,
             rows,

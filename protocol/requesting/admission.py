@@ -1,6 +1,6 @@
 """What people ask to be placed here: plans, quotes, plans that are held, and grids to be made."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 from protocol.capacity.advert import ImageLabel
 from protocol.contract.authority import Authority, Deployment
@@ -26,6 +26,14 @@ from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Untrusted
 
 
+class OwnHost(Protocol):
+    """This peer as a host: its own images are asked of it, since it hears no advert of its own."""
+
+    @property
+    def images(self) -> tuple[ImageLabel, ...]:
+        """What it has of images now."""
+
+
 class Admission:
     """Makes such requests, or says at once why not."""
 
@@ -39,12 +47,11 @@ class Admission:
         directory: HostDirectory,
         queue: Queue,
         quotes: Quotes,
-        images: Callable[[], tuple[ImageLabel, ...]],
+        host: OwnHost,
     ) -> None:
-        """`images` answers the images of this host."""
         self._site, self._authority, self._surroundings = identity.site, authority, surroundings
         self._dice, self._requests, self._directory = dice, requests, directory
-        self._queue, self._quotes, self._images = queue, quotes, images
+        self._queue, self._quotes, self._host = queue, quotes, host
 
     def plan(self, event: PlanAsked, now: float) -> Answer:
         """Asks for a round of quotes, and keeps what is found if that is asked for."""
@@ -56,7 +63,7 @@ class Admission:
             deployment = self._authority.draft(spec, event.site or self._site)
         except Untrusted as error:
             return self._no(request, kind, spec.name, (str(error),), now)
-        if unknown := self._directory.unknown_image(spec, self._images(), now):
+        if unknown := self._directory.unknown_image(spec, self._host.images, now):
             return self._no(request, kind, spec.name, unknown, now)
         quoting = Quoting(request, deployment, holds=False) if event.keep else None
         return self._add(request, deployment, None, now, quoting).begin(now)
@@ -117,7 +124,7 @@ class Admission:
     def _in_the_way(self, deployment: Deployment, quote: str, now: float) -> tuple[str, ...]:
         """Why nothing of that name can be placed now, and what would work; empty if it can be tried."""
         name = deployment.name
-        if unknown := self._directory.unknown_image(deployment.spec, self._images(), now):
+        if unknown := self._directory.unknown_image(deployment.spec, self._host.images, now):
             if not quote:
                 return unknown
             moved = f"cannot make {name} as quoted ({quote}): the world moved"

@@ -4,10 +4,9 @@ It is the counterpart of hosting/host.py. What people ask comes in through order
 and grids is kept in host_directory.py. Here it is passed to the requests that it concerns.
 """
 
-from collections.abc import Callable
 from typing import assert_never
 
-from protocol.capacity.advert import Advert, ImageLabel
+from protocol.capacity.advert import Advert
 from protocol.contract.authority import Authority
 from protocol.contract.messages import (
     ActReply,
@@ -21,7 +20,7 @@ from protocol.contract.messages import (
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, ChangeGrid, CommitGrid, RequesterPurpose
 from protocol.requesting.acting import Acting
-from protocol.requesting.admission import Admission
+from protocol.requesting.admission import Admission, OwnHost
 from protocol.requesting.changing import Changing
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.requesting.extending import Extending
@@ -54,15 +53,12 @@ class Requester:
         authority: Authority,
         directory: HostDirectory,
         other_sites: OtherSites,
-        images: Callable[[], tuple[ImageLabel, ...]],
+        host: OwnHost,
         dice: Dice,
         incarnation: int,
         rows: dict[str, dict[str, bytes]],
     ) -> None:
-        """`other_sites` asks for hosts where they are not all known. `images` answers the images of this host.
-
-        `rows` is the whole store, by table.
-        """
+        """`other_sites` asks for hosts where they are not all known. `rows` is the whole store, by table."""
         self.directory, self.requests = directory, Requests()
         self.quotes = Quotes(self.requests)
         life = f"{identity.peer}/{incarnation}"
@@ -77,7 +73,7 @@ class Requester:
             directory,
             self.queue,
             self.quotes,
-            images,
+            host,
         )
         self._orders = Orders(authority, self.requests, directory, self.quotes, admission)
         self._queued, self._quoted = rows.get(QUEUED, {}), rows.get(QUOTED, {})

@@ -82,6 +82,10 @@ class Nowhere:
         return []
 
 
+class OneImage:
+    images = (LABEL,)
+
+
 class Scene:
     """One life of the requester. B and C are alive and have told of their room."""
 
@@ -101,7 +105,7 @@ class Scene:
             AUTHORITY,
             self.directory,
             Nowhere(),
-            lambda: (LABEL,),
+            OneImage(),
             dice,
             1,
             rows or {},
