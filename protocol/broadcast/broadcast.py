@@ -88,17 +88,17 @@ Outcome = Learnt | Broken | Stray | Expired | DetailAsked
 class Members(Protocol):
     """What the node knows of the owners of records."""
 
-    def admits(self, record: Record) -> bool:
+    def admits(self, record: Record, now: float) -> bool:
         """Whether a checked record's owner is a member, and the record believable."""
 
-    def met(self, presence: Record, signed: SignedRecord) -> None:
+    def met(self, presence: Record, signed: SignedRecord, now: float) -> None:
         """Takes note of a presence that is not kept here. Its owner is known for a while, if it is a member."""
 
     def site(self, peer: KeyId | PeerId) -> str:
         """The site of a known peer; empty if it is not known."""
 
-    def presence(self, owner: KeyId) -> SignedRecord | None:
-        """A known owner's presence, to go before its records."""
+    def elsewhere(self, owner: KeyId) -> SignedRecord | None:
+        """The presence of a known owner that is not kept here, to go before its records."""
 
 
 class Broadcast:
@@ -312,11 +312,11 @@ class Broadcast:
             return self._own(record)
         if not self.keeps(record.scope):
             if record.kind == PRESENCE:
-                self._members.met(record, signed)
-            elif now < self._detail.get(record.scope, 0.0) and self._members.admits(record):
+                self._members.met(record, signed, now)
+            elif now < self._detail.get(record.scope, 0.0) and self._members.admits(record, now):
                 return [Learnt(record)]
             return []
-        if not (self._members.admits(record) and self.directory.put(record, signed, now)):
+        if not (self._members.admits(record, now) and self.directory.put(record, signed, now)):
             return []
         self._push(record, signed, sender, now)
         return [Learnt(record)]
@@ -360,7 +360,8 @@ class Broadcast:
             owner = record.owner
             if owner not in said and record.kind != PRESENCE and self._members.site(owner) != there:
                 said[owner] = None
-                presence = self._members.presence(owner)
+                held = self.directory.get(owner, PRESENCE)
+                presence = held.signed if held is not None else self._members.elsewhere(owner)
                 if presence is not None:
                     out.append(presence)
             out.append(signed)

@@ -44,6 +44,7 @@ from protocol.peering.addresses import Addresses, Rows
 from protocol.peering.announcer import Announcer, next_incarnation
 from protocol.peering.certificates import TABLE as REVOKED
 from protocol.peering.certificates import Certificates
+from protocol.peering.members import Members
 from protocol.peering.near_peers import Whereabouts
 from protocol.peering.news import KIND as NEWS
 from protocol.peering.news import Crier
@@ -87,22 +88,22 @@ class Overlay:
         self.me, self._families = identity.peer, families
         self.membership = membership
         self.addresses = Addresses(self.membership, rows, now)
+        self.certificates = Certificates(identity, rows.get(REVOKED, {}), now)
+        self.quarantines = Quarantines()
+        self.members = Members(self.me, membership, self.certificates, self.quarantines)
         self.broadcast = Broadcast(
-            identity.signer, identity.verifier, dice, next_incarnation(rows), self
+            identity.signer, identity.verifier, dice, next_incarnation(rows), self.members
         )
         self.announcer = Announcer(identity, self.broadcast, whereabouts, now)
-        self.certificates = Certificates(identity, rows.get(REVOKED, {}), now)
         self.crier = Crier(identity.name, self.broadcast)
-        self.quarantines = Quarantines()
         self.versions = Versions(identity.speaks)
-        self._now = now
-        self._believed: tuple[Record, Known] | None = None
-        """The presence that was looked at last, so that it is not checked twice."""
-        self._presences: dict[KeyId, SignedRecord] = {}
-        """Presences of peers of other sites, which are sent before their records."""
-        self._outcomes: list[MembershipOutcome] = []
-        self.changes = 0
+        self._followed = 0
+        """How often membership asked something of other rooms."""
+
+    @property
+    def changes(self) -> int:
         """Rises whenever the peers that this one knows or believes may be others, and so what is due."""
+        return self._followed + self.members.met_elsewhere
 
     @property
     def identity(self) -> Identity:
@@ -165,7 +166,6 @@ class Overlay:
 
     def greeted(self, sender: PeerId, hello: Hello, now: float) -> Answer:
         """A peer's first word."""
-        self._now = now
         try:
             presence = hello.presence
             record, known = self.certificates.shown(presence, now)
@@ -194,10 +194,8 @@ class Overlay:
 
     def spread(self, sender: PeerId, message: BroadcastMessage, now: float) -> Answer:
         """A message of broadcast."""
-        self._now = now
         effects, told = self.broadcast.handle(sender, message, now)
-        if self._outcomes:
-            outcomes, self._outcomes = self._outcomes, []
+        if outcomes := self.members.pop_outcomes():
             effects += self.follow(outcomes, now)
         more, news = self._learn(told, now)
         return effects + more, news
@@ -242,57 +240,17 @@ class Overlay:
         self.broadcast.check()
         self.quarantines.check()
 
-    # -- Members, for broadcast
-
-    def admits(self, record: Record) -> bool:
-        """Whether a record is kept: it is a member's, or a believed presence, or a believed revocation."""
-        if record.kind == PRESENCE:
-            return self._presence(record) is not None
-        if record.kind != REVOCATION:
-            return PeerId(record.owner) in self.membership.known
-        try:
-            self.certificates.revocation(record)
-        except Untrusted as error:
-            self.quarantines.count(f"{record.kind}-{error.reason}")
-            return False
-        return True
-
-    def met(self, presence: Record, signed: SignedRecord) -> None:
-        """A presence came from another site, in whose directory alone it is kept."""
-        known = self._presence(presence)
-        if known is None:
-            return
-        self._presences.pop(presence.owner, None)
-        self._presences[presence.owner] = signed
-        self.changes += 1
-        self._outcomes += self.membership.present(known, self._now)
-        if len(self._presences) > 2 * len(self.membership.known):
-            there = self.membership.known
-            self._presences = {o: s for o, s in self._presences.items() if PeerId(o) in there}
-
-    def site(self, peer: KeyId | PeerId) -> str:
-        """The site of a known peer; empty if it is not known."""
-        if peer == self.me:
-            return self.identity.site
-        known = self.membership.known.get(PeerId(peer))
-        return known.site if known is not None else ""
-
-    def presence(self, owner: KeyId) -> SignedRecord | None:
-        """The record that says who a peer is; None if there is none."""
-        held = self.broadcast.directory.get(owner, PRESENCE)
-        return held.signed if held is not None else self._presences.get(owner)
-
     # -- wiring
 
     def follow(self, outcomes: list[MembershipOutcome], now: float) -> list[Effect]:
         """Carries out what membership asked of other rooms."""
-        self.changes += 1
+        self._followed += 1
         effects: list[Effect] = []
         for outcome in outcomes:
             match outcome:
                 case Accuse(suspicion=suspicion):
                     accused, body = suspicion.accused, encode(suspicion)
-                    scope = self.site(accused)
+                    scope = self.members.site(accused)
                     self.broadcast.publish(SUSPICION, accused, body, SUSPICION_TTL_S, now, scope)
                 case Refute(incarnation=incarnation):
                     effects += self.announcer.refute(incarnation, now)
@@ -355,7 +313,7 @@ class Overlay:
         return [], [item]
 
     def _present(self, record: Record, now: float) -> list[Effect]:
-        known = self._presence(record)
+        known = self.members.believed(record, now)
         if known is None:
             return []
         effects = self._met(known, now)
@@ -373,26 +331,10 @@ class Overlay:
         owner = PeerId(record.owner)
         return self.follow(self.membership.suspected(owner, suspicion, now), now)
 
-    def _presence(self, record: Record) -> Known | None:
-        """The peer that a presence speaks of; None if it is not believed, which is counted."""
-        if self._believed is not None and self._believed[0] is record:
-            return self._believed[1]
-        try:
-            known = self.certificates.known(record, self._now)
-        except Untrusted as error:
-            self.quarantines.count(f"presence-{error.reason}")
-            return None
-        if record.scope != known.site:
-            self.quarantines.count(f"presence-{Reason.MALFORMED}")
-            return None
-        self._believed = (record, known)
-        return known
-
     # -- certificates
 
     def revoking(self, signed: SignedRecord, now: float) -> Answer:
         """A revocation came from a person here, or from the disk."""
-        self._now = now
         effects, told = self.broadcast.take(self.me, signed, now)
         more, news = self._learn(told, now)
         return effects + more, news

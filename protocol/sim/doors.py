@@ -62,12 +62,11 @@ def stirred(node: Node) -> None:
 
 def _overlay_like(overlay: Overlay, other: Overlay, now: float) -> None:
     """Gives an overlay what another one knows, and the peer of that one too, without being told."""
-    overlay._now = now
     _broadcast_like(overlay.broadcast, other.broadcast, now)
     _membership_like(overlay.membership, other.membership, now)
-    overlay._presences = other._presences.copy()
+    overlay.members._elsewhere = other.members._elsewhere.copy()
     held = overlay.broadcast.directory.get(KeyId(other.me), PRESENCE)
-    known = overlay._presence(held.record) if held is not None else None
+    known = overlay.members.believed(held.record, now) if held is not None else None
     if known is not None:
         overlay.certificates.met(known)
         overlay.membership.present(known, now)

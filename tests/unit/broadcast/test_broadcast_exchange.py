@@ -21,16 +21,16 @@ class Everybody:
         self.presences: dict[str, SignedRecord] = {}
         self.strangers = False
 
-    def admits(self, record: Record) -> bool:
+    def admits(self, record: Record, now: float) -> bool:
         return not self.strangers
 
-    def met(self, presence: Record, signed: SignedRecord) -> None:
+    def met(self, presence: Record, signed: SignedRecord, now: float) -> None:
         self.presences[presence.owner] = signed
 
     def site(self, peer: KeyId | PeerId) -> str:
         return self.sites.get(peer, "")
 
-    def presence(self, owner: KeyId) -> SignedRecord | None:
+    def elsewhere(self, owner: KeyId) -> SignedRecord | None:
         return self.presences.get(owner)
 
 

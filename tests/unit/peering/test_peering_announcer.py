@@ -40,16 +40,16 @@ def identity(serial: str = "") -> Identity:
 class Anybody:
     """Everybody is a member."""
 
-    def admits(self, record: Record) -> bool:
+    def admits(self, record: Record, now: float) -> bool:
         return True
 
-    def met(self, presence: Record, signed: SignedRecord) -> None:
+    def met(self, presence: Record, signed: SignedRecord, now: float) -> None:
         pass
 
     def site(self, peer: KeyId | PeerId) -> str:
         return ""
 
-    def presence(self, owner: KeyId) -> SignedRecord | None:
+    def elsewhere(self, owner: KeyId) -> SignedRecord | None:
         return None
 
 

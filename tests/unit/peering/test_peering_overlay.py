@@ -112,6 +112,11 @@ def notes(effects: list[Effect]) -> list[tuple[str, str]]:
     return [(e.kind, e.subject) for e in effects if isinstance(e, Note)]
 
 
+def kept_presence(peer: Peer, owner: KeyId) -> SignedRecord | None:
+    held = peer.overlay.broadcast.directory.get(owner, "presence")
+    return held.signed if held is not None else None
+
+
 def hang_ups(effects: list[Effect]) -> list[PeerId]:
     return [effect.peer for effect in effects if isinstance(effect, HangUp)]
 
@@ -134,8 +139,8 @@ def test_a_good_hello_makes_a_member() -> None:
     effects = peer.greeted(Hello(presence("h2")))
     assert ("peer.joined", "h2") in notes(effects)
     assert peer.health(YOU) is Health.ALIVE
-    assert peer.overlay.site(YOU) == peer.overlay.site(ME) == "s1"
-    assert peer.overlay.presence(KeyId(YOU)) == presence("h2")
+    assert peer.overlay.members.site(YOU) == peer.overlay.members.site(ME) == "s1"
+    assert kept_presence(peer, KeyId(YOU)) == presence("h2")
 
 
 def test_showing_anothers_presence_ends_the_connection() -> None:
@@ -273,17 +278,17 @@ def test_among_too_many_a_peer_of_another_site_is_met_and_not_kept(peer: Peer) -
     assert notes(effects) == [("peer.joined", "far")]
     assert news == []
     assert peer.overlay.broadcast.directory.get(far.key, "presence") is None
-    assert peer.overlay.presence(far.key) == shown, "what goes before its records"
-    assert peer.overlay.site(far.key) == "s2"
+    assert peer.overlay.members.elsewhere(far.key) == shown, "what goes before its records"
+    assert peer.overlay.members.site(far.key) == "s2"
     assert peer.overlay.changes > before
 
 
 def test_it_goes_on_saying_that_it_is_there(peer: Peer) -> None:
-    mine = peer.overlay.presence(KeyId(ME))
+    mine = kept_presence(peer, KeyId(ME))
     peer.overlay.tick(NOW + 21_599.0)
-    assert peer.overlay.presence(KeyId(ME)) == mine
+    assert kept_presence(peer, KeyId(ME)) == mine
     peer.overlay.tick(NOW + 21_600.0)
-    assert peer.overlay.presence(KeyId(ME)) != mine
+    assert kept_presence(peer, KeyId(ME)) != mine
 
 
 # -- what goes on
@@ -320,7 +325,7 @@ def test_a_revoked_peer_is_out_and_what_it_said_has_ended(peer: Peer) -> None:
     assert hang_ups(effects) == [YOU]
     assert ("peer.expelled", "h2") in notes(effects)
     assert YOU not in peer.membership.known
-    assert peer.overlay.site(YOU) == ""
+    assert peer.overlay.members.site(YOU) == ""
     ended = {item.record.kind for item in news if isinstance(item, Expired)}
     assert ended == {"presence", "advert"}
     assert peer.overlay.changes > before, "when it is due may be another time"
