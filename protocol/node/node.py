@@ -259,6 +259,7 @@ class Node:
             self.publishing.due(row.record.id)
             effects.append(Realise(row.record.id, row.record.id))
         effects += self.requester.begin(now)
+        # What began just now may be due at once, and a tick goes by the kept deadlines.
         self._deadlines.first()
         return effects + self._tick(now)
 

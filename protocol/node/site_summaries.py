@@ -161,7 +161,7 @@ class SiteSummaries:
 
     def next_deadline(self) -> Deadline:
         """When to tick."""
-        return Deadline(self._tick_s, "levels")
+        return Deadline(self._tick_s, "site summaries")
 
     # -- parts
 

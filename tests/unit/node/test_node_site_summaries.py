@@ -147,7 +147,7 @@ def test_one_above_the_limit_detail_ends_at_the_site() -> None:
     assert host.summaries.tick(FIRST_S), "it told that it is narrow now"
     assert host.summaries.wide
     assert host.broadcast.narrowed
-    assert host.summaries.next_deadline() == Deadline(FIRST_S + 60.0, "levels")
+    assert host.summaries.next_deadline() == Deadline(FIRST_S + 60.0, "site summaries")
     assert host.summaries.peers() == 11, "the far ones as it knew them"
     assert not host.summaries.tick(FIRST_S + 60.0), "only once"
 
