@@ -1,33 +1,27 @@
 """One attempt to gather promises for every workspace of a grid: quotes, a choice, holds.
 
-Rules. A quote binds nobody. Holds that were granted are kept while refused ones are asked for elsewhere. A
-host that refused for want of room is believed about how much it has. One that refused for another reason is
-not asked again in this attempt. A host that does not answer may hold all the same, so it is told to let go.
+Rules. Holds that were granted are kept while refused ones are asked for elsewhere. A host that does not answer
+may hold all the same, so it is told to let go. What is believed of hosts is in offers.py.
 """
-
-from collections.abc import Iterator
 
 import msgspec
 
-from protocol.capacity.quantum import Quantum
-from protocol.capacity.room import FOREVER, Room
 from protocol.contract.authority import Deployment
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply, Quote, QuoteAsk
-from protocol.grid.lease import asked, window
+from protocol.grid.lease import asked
 from protocol.grid.model import Workspace
-from protocol.grid.problem import listed
 from protocol.grid.record import Assignment, GridRecord, GridState, HostRef, vni_of
 from protocol.placement.choose import Choice, choose
 from protocol.placement.counter import counter_offers
 from protocol.placement.explain import Explanation, explain
 from protocol.placement.fit import Offer, quantum_of, rules_of
 from protocol.requesting.claiming import Shares, wanted
+from protocol.requesting.offers import Offers
 from protocol.requesting.request import Planned
 from protocol.requesting.shortlist import Candidate, others, shortlist
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
-from protocol.terms.limits import STARTS_TRIED
 from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
 from protocol.trust.order import SignedOrder
 
@@ -65,10 +59,7 @@ class Attempt:
         surely = [c for c in candidates if c.peer in wanted] if wanted else []
         first = shortlist(candidates, deployment.spec, deployment.workspaces, dice)
         self._invited = {candidate.peer: candidate for candidate in (*surely, *first)}
-        self._offers: dict[PeerId, Offer] = {}
-        self._rooms: dict[PeerId, Room] = {}
-        self._ahead: dict[PeerId, Quantum] = {}
-        """What each host holds for others, and keeps for older orders."""
+        self._offers = Offers(deployment.spec)
         own_s = deployment.spec.lease.start_s
         self.start_s = own_s if opening.start_s is None else opening.start_s
         """When the lease is to begin; 0 if that is now, or is not chosen yet because there is a deadline."""
@@ -117,25 +108,7 @@ class Attempt:
         candidate = self._invited.get(sender)
         if candidate is None:
             return False
-        self._offers[sender] = Offer(
-            peer=sender,
-            host=candidate.name,
-            site=candidate.site,
-            facts=quote.facts,
-            free=quote.free,
-            images=quote.images,
-            refused=quote.refused,
-            coordinate=quote.coordinate,
-            clashes=quote.clashes,
-            hidden=quote.hidden,
-            kept=quote.kept,
-        )
-        if quote.held + quote.kept != Quantum():
-            self._ahead[sender] = quote.held + quote.kept
-        try:
-            self._rooms[sender] = Room.heard(quote.later, now)
-        except ValueError:
-            self._rooms[sender] = Room([-FOREVER], [quote.free])
+        self._offers.quoted(candidate, quote, now)
         return len(self._offers) == len(self._invited)
 
     def silent(self) -> list[str]:
@@ -153,7 +126,7 @@ class Attempt:
     @property
     def offers(self) -> tuple[Offer, ...]:
         """The offers of all hosts, as far as they are believed."""
-        return tuple(self._offers.values())
+        return self._offers.all()
 
     # -- the choice
 
@@ -166,43 +139,30 @@ class Attempt:
         if not self._deployment.spec.lease.before_s or self.start_s:
             return self._choose()
         first: Choice | None = None
-        plain = dict(self._offers)
-        for start_s in self._starts(now):
-            self._offers = {peer: self._at(offer, start_s) for peer, offer in plain.items()}
-            choice = self._choose()
+        for start_s in self._offers.starts(now):
+            choice = self._choose(self._offers.at(start_s))
             if choice.enough:
                 self.start_s = start_s
+                self._offers.begin_at(start_s)
                 return choice
             first = first or choice
-        self._offers = plain
         return first or self._choose()
 
     def count_in(self, placed: dict[str, PeerId]) -> None:
         """Counts as free what a plan of this request's own holds, which hosts count as used."""
         for name, peer in placed.items():
-            if (offer := self._offers.get(peer)) is not None:
-                free = offer.free + quantum_of(self._sizes[name])
-                self._offers[peer] = msgspec.structs.replace(offer, free=free)
+            if peer in self._offers:
+                self._offers.given_back(peer, quantum_of(self._sizes[name]))
 
     def afresh(self, now: float) -> Choice:
         """Where all of it would go by what is known now. To be asked only while nothing is held."""
         self.rounds, self.start_s = 0, self._deployment.spec.lease.start_s
         return self.choose(now)
 
-    def _starts(self, now: float) -> list[float]:
-        """Starts that are worth trying: now, and whenever some host has more room."""
-        spec = self._deployment.spec
-        last_s = spec.lease.before_s - spec.lease_s
-        times = dict.fromkeys(at_s for room in self._rooms.values() for at_s in room.at_s[1:])
-        return [now, *sorted(at_s for at_s in times if now < at_s <= last_s)][:STARTS_TRIED]
-
-    def _at(self, offer: Offer, start_s: float) -> Offer:
-        time = window(asked(self._deployment.spec, start_s), start_s, offer.facts.suspends)
-        free = self._rooms[offer.peer].for_lease(time.start_s, time.end_s, time.kept_until_s)
-        return msgspec.structs.replace(offer, free=free)
-
-    def _choose(self) -> Choice:
-        offers = tuple(self._offers[peer] for peer in self._invited if peer in self._offers)
+    def _choose(self, believed: tuple[Offer, ...] | None = None) -> Choice:
+        """With these offers, or those that are believed now."""
+        by_peer = {o.peer: o for o in (self.offers if believed is None else believed)}
+        offers = tuple(by_peer[peer] for peer in self._invited if peer in by_peer)
         rules = rules_of(self._deployment.spec, offers)
         members = self._deployment.workspaces
         if self.rounds:
@@ -231,12 +191,9 @@ class Attempt:
 
         Then others are only ahead of this request.
         """
-        if not self._ahead:
+        offers = self._offers.uncontended()
+        if not offers:
             return False
-        offers = tuple(
-            msgspec.structs.replace(offer, free=offer.free + self._ahead.get(peer, Quantum()))
-            for peer, offer in self._offers.items()
-        )
         rules = rules_of(self._deployment.spec, offers)
         members = self._deployment.workspaces
         return choose(members, offers, rules, self._held, self._dice).enough
@@ -244,10 +201,7 @@ class Attempt:
     @property
     def ahead(self) -> str:
         """What is ahead of this request, for people."""
-        if not any(offer.kept != Quantum() for offer in self._offers.values()):
-            return "held for others that are not decided yet"
-        hosts = [offer.host for offer in self._offers.values() if offer.kept != Quantum()]
-        return f"kept for older requests by {listed(hosts, 3)}, or held for others"
+        return self._offers.ahead
 
     @property
     def short(self) -> bool:
@@ -262,24 +216,15 @@ class Attempt:
 
     def explain(self, choice: Choice, now: float) -> Explanation:
         """Why a choice is not enough, and what would work if everything that is held were let go."""
-        offers = {peer: offer for peer, offer in self._offers.items() if peer in self._invited}
+        offers = {offer.peer: offer for offer in self.offers}
         for name, peer in self._held.items():
             free = offers[peer].free + quantum_of(self._sizes[name])
             offers[peer] = msgspec.structs.replace(offers[peer], free=free)
         spec = self._deployment.spec
         plain = tuple(offers.values())
-        return explain(spec, choice, counter_offers(spec, plain, choice, self._later(plain, now)))
-
-    def _later(
-        self, offers: tuple[Offer, ...], now: float
-    ) -> Iterator[tuple[float, tuple[Offer, ...]]]:
-        """Each later start at which some host has more room, in seconds from now, and all offers for it."""
-        lease = self._deployment.spec.lease
-        if lease.before_s:
-            return
-        times = dict.fromkeys(at_s for room in self._rooms.values() for at_s in room.at_s[1:])
-        for start_s in sorted(at_s for at_s in times if at_s > max(now, lease.start_s)):
-            yield start_s - now, tuple(self._at(offer, start_s) for offer in offers)
+        return explain(
+            spec, choice, counter_offers(spec, plain, choice, self._offers.later(plain, now))
+        )
 
     def planned(self, choice: Choice) -> tuple[Planned, ...]:
         """A choice as people read it."""
@@ -359,14 +304,13 @@ class Attempt:
             if self._waiting.get(name) == sender:
                 del self._waiting[name]
                 self._held[name] = sender
-                offer = self._offers[sender]
-                left = offer.free - quantum_of(self._sizes[name])
-                self._offers[sender] = msgspec.structs.replace(offer, free=left)
+                self._offers.taken(sender, quantum_of(self._sizes[name]))
         for name, refusal in reply.refused:
             if self._waiting.get(name) == sender:
                 del self._waiting[name]
-                self._believe(sender, refusal)
+                self._offers.refused(sender, refusal)
                 refused.append(refusal)
+        self.refused += refused
         return refused
 
     def overdue(self) -> tuple[list[Effect], list[Refusal]]:
@@ -378,9 +322,10 @@ class Attempt:
             silent = Refusal(
                 Constraint.SILENT, self._invited[peer].name, detail="no answer in time"
             )
-            self._believe(peer, silent)
+            self._offers.refused(peer, silent)
             refused.append(silent)
         self._waiting = {}
+        self.refused += refused
         return effects, refused
 
     def release(self, record: GridRecord | None = None) -> list[Effect]:
@@ -389,9 +334,7 @@ class Attempt:
         going = {**self._held, **self._waiting}
         going = {name: peer for name, peer in going.items() if kept.get(name) != peer}
         for name, peer in self._held.items():
-            offer = self._offers[peer]
-            free = offer.free + quantum_of(self._sizes[name])
-            self._offers[peer] = msgspec.structs.replace(offer, free=free)
+            self._offers.given_back(peer, quantum_of(self._sizes[name]))
         self._held, self._waiting = {}, {}
         return [
             Send(peer, HoldRelease(self.grid, tuple(names)), self._request)
@@ -422,29 +365,6 @@ class Attempt:
     def _vnis(self) -> tuple[tuple[str, int], ...]:
         networks = self._deployment.spec.networks
         return tuple((network.name, vni_of(self.grid, network.name)) for network in networks)
-
-    def _believe(self, peer: PeerId, refusal: Refusal) -> None:
-        self.refused.append(refusal)
-        offer = self._offers[peer]
-        if refusal.constraint in QUANTITIES:
-            free = _no_more(offer.free, refusal)
-            self._offers[peer] = msgspec.structs.replace(offer, free=free)
-        else:
-            self._offers[peer] = msgspec.structs.replace(offer, refused=refusal)
-
-
-def _no_more(free: Quantum, refusal: Refusal) -> Quantum:
-    """The room that was offered, but of what was refused no more than the host says it has."""
-    if refusal.constraint is Constraint.DEVICE:
-        counts = dict(free.devices)
-        counts[refusal.detail] = min(counts.get(refusal.detail, 0), refusal.available)
-        left = tuple((name, count) for name, count in sorted(counts.items()) if count)
-        return msgspec.structs.replace(free, devices=left)
-    room = dict(free.by_constraint())
-    room[refusal.constraint] = min(room[refusal.constraint], refusal.available)
-    return Quantum(
-        room[Constraint.CPUS], room[Constraint.MEMORY], room[Constraint.DISK], free.devices
-    )
 
 
 def _by_host(placed: dict[str, PeerId]) -> dict[PeerId, list[str]]:
