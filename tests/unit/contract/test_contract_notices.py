@@ -1,8 +1,11 @@
 """Notices put together: the newest of each host counts, for as long as the host stands for it."""
 
+import msgspec
+
 from protocol.contract.notices import Notice, Notices
 from protocol.grid.record import GridState
 from protocol.terms.ids import GridId, KeyId, PeerId
+from protocol.wire.codec import convert, to_plain
 
 A, B = PeerId("a"), PeerId("b")
 ME, YOU = KeyId("me"), KeyId("you")
@@ -46,6 +49,40 @@ def test_a_name_means_the_grid_that_is_up() -> None:
     assert by_id is not None
     assert by_id.grid == "old"
     assert notices.named("shop", KeyId("nobody")) is None
+
+
+def test_all_that_hosts_tell_of_one_grid_and_when_it_was_heard() -> None:
+    notices = Notices()
+    notices.put(A, notice("g", 1), 1.0)
+    notices.put(B, notice("g", 2), 2.0)
+    notices.put(B, notice("other", 7), 3.0)
+    notices.put(A, notice("g", 3), 4.0)
+    heard = notices.about(GridId("g"))
+    assert {peer: (h.notice.epoch, h.received_s) for peer, h in heard.items()} == {
+        A: (3, 4.0),
+        B: (2, 2.0),
+    }
+    assert notices.about(GridId("nothing")) == {}
+
+
+def test_of_two_grids_that_are_up_the_newest_is_meant() -> None:
+    """Their epochs tell, and when they were made if those are alike."""
+    notices = Notices()
+    for number, (grid, epoch, made_s) in enumerate((("a", 2, 9.0), ("b", 3, 1.0), ("c", 3, 2.0))):
+        told = msgspec.structs.replace(notice(grid, epoch), made_s=made_s)
+        notices.put(A, told, float(number))
+        found = notices.named("shop")
+        assert found is not None
+        assert found.grid == grid
+
+
+def test_what_a_notice_leaves_out() -> None:
+    """An earlier version tells of a lease without its times: it is over, and nothing of it is kept."""
+    plain = to_plain(notice("g", 1))
+    for key in ("starts_s", "ends_s", "kept_until_s", "hindered"):
+        del plain[key]
+    heard = convert(plain, Notice)
+    assert (heard.starts_s, heard.ends_s, heard.kept_until_s, heard.hindered) == (0.0, 0.0, 0.0, ())
 
 
 def test_nobody_stands_for_it_any_more() -> None:

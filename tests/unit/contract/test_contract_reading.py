@@ -136,6 +136,12 @@ def test_a_grid_is_read_once_whoever_asks() -> None:
     assert list(read.remembered(order).members) == ["web-1", "web-2"]
 
 
+def test_an_order_from_the_store_is_read_once_however_often_it_is_needed() -> None:
+    order, read = ADMIN.up(shop(2), NOW), reading()
+    assert read.remembered(order) is read.remembered(order)
+    assert read.remembered(order) is not reading().remembered(order)
+
+
 def test_what_only_this_peers_store_vouches_for_is_checked_before_it_is_believed() -> None:
     """A grid that makes no sense to this build was stored by an earlier one. It goes on; no new one is made."""
     order, read = up(shop(0)), reading()
