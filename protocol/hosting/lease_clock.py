@@ -59,11 +59,11 @@ class LeaseClock:
 
     def _warn(self, row: Lease, now: float) -> Answer:
         grid, warning_s = row.record.id, next_warning(row)
-        current = self._book.stage(row) is LeaseStage.CURRENT
-        if not current or not warning_s or now < row.lease_until_s - warning_s:
+        runs = self._book.stage(row) is LeaseStage.CURRENT and not row.stopped_s
+        if not runs or not warning_s or now < row.lease_until_s - warning_s:
             return [], []
         row = msgspec.structs.replace(row, warned_s=warning_s)
-        left = format_duration(max(0, round(row.lease_until_s - now)))
+        left = format_duration(round(row.lease_until_s - now))
         text = f"ends in {left}, then {end_of(row)}"
         note = Note("lease.warning", row.record.name, text, grid)
         return [self._book.change(row, books=False), note], [NoticeDue(grid)]

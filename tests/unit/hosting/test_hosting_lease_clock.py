@@ -156,3 +156,15 @@ def test_what_is_over_is_to_be_taken_down_unless_it_is_down() -> None:
     one = One(msgspec.structs.replace(LEASE, record=down))
     assert one.clock.enter_stage(one.row(), DELETED) is LeaseStage.LAPSED
     assert one.lapse_s() == []
+
+
+def test_while_its_time_stands_still_it_does_not_warn() -> None:
+    """Best-effort work that makes room has as much time left when it goes on."""
+    one = One()
+    one.turn(START)
+    one.book.change(msgspec.structs.replace(one.row(), yields=True, stopped_s=END - 400))
+    assert one.due() is None
+    assert one.turn(END - 300) == []
+    assert one.turn(END + 9000) == []
+    one.book.change(msgspec.structs.replace(one.row(), stopped_s=0.0, lease_until_s=END + 9000))
+    assert one.due() == Deadline(END + 8700, "lease"), "it is warned of its new end"
