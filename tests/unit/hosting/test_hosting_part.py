@@ -1,0 +1,105 @@
+"""This host's part of a grid: its workspaces in starting order, each with what it waits for."""
+
+from random import Random
+
+import msgspec
+from negotiating import ADMIN, AUTHORITY, NOW, ROOM, A, B, record_of, shop
+
+from protocol.capacity.ledger import Ledger
+from protocol.contract.notices import Notice, Notices
+from protocol.grid.lifecycle import Phase, Power, Status
+from protocol.grid.model import GridSpec, LeaseTerms
+from protocol.grid.record import GridRecord, grid_id
+from protocol.hosting.leases import Leases
+from protocol.hosting.part import Part, part_of
+from protocol.terms.ids import GridId, PeerId
+from protocol.trust.order import Action
+
+START = NOW + 3600.0
+
+
+def tiers(start_s: float = 0.0) -> GridSpec:
+    """Two web servers that require what up to three databases provide."""
+    spec = shop(2, lease=LeaseTerms(start_s=start_s))
+    (web,) = spec.clusters
+    db = msgspec.structs.replace(web, name="db", count=3, minimum=1, provides=("sql",))
+    web = msgspec.structs.replace(web, requires=("sql",))
+    return msgspec.structs.replace(spec, clusters=(web, db))
+
+
+def tiers_record(start_s: float = 0.0) -> GridRecord:
+    """All but the third database, over two hosts."""
+    order = ADMIN.up(tiers(start_s), NOW)
+    return record_of(order, {"web-1": A, "db-1": A, "db-2": B, "web-2": B}, start_s=start_s)
+
+
+RECORD = tiers_record()
+
+
+def carrying(record: GridRecord = RECORD) -> Leases:
+    leases = Leases(A, Ledger(ROOM, NOW), AUTHORITY, Random(1), {}, NOW)
+    assert leases.decided(record, ("web-1", "db-1"), NOW)[0]
+    return leases
+
+
+def told(peer: PeerId, *statuses: Status) -> tuple[PeerId, Notice, float]:
+    """A host tells of its workspaces."""
+    notice = Notice(
+        RECORD.id, "shop", RECORD.owner, "s1", 1, RECORD.state, (), (), (), statuses, NOW, 60
+    )
+    return peer, notice, NOW
+
+
+def part(leases: Leases, notices: Notices | None = None, grid: GridId = RECORD.id) -> Part:
+    found = part_of(leases, notices or Notices(), grid)
+    assert found is not None
+    return found
+
+
+def waits(notices: Notices) -> dict[str, tuple[str, ...]]:
+    return {one.workspace.name: one.waits_for for one in part(carrying(), notices).mine}
+
+
+def test_all_that_the_shell_needs() -> None:
+    found = part(carrying())
+    assert found.record == RECORD
+    assert found.spec == tiers()
+    assert [one.workspace.name for one in found.mine] == ["db-1", "web-1"], "its own, as they start"
+    assert [one.wanted.power for one in found.mine] == [Power.RUNNING, Power.RUNNING]
+    assert [one.not_yet for one in found.mine] == ["", ""]
+
+
+def test_of_what_it_does_not_carry_it_has_no_part() -> None:
+    assert part_of(carrying(), Notices(), grid_id(ADMIN.up(shop(1), NOW))) is None
+
+
+def test_a_workspace_waits_for_all_providers_that_were_placed() -> None:
+    assert waits(Notices()) == {"db-1": (), "web-1": ("db-1", "db-2")}
+
+
+def test_it_waits_until_their_hosts_say_that_they_are_up() -> None:
+    notices = Notices()
+    notices.put(*told(B, Status("db-2", Phase.RUNNING), Status("web-2", Phase.REACHABLE)))
+    assert waits(notices)["web-1"] == ("db-1", "db-2"), "it may be reached yet"
+    notices.put(*told(B, Status("db-2", Phase.REACHABLE)))
+    assert waits(notices)["web-1"] == ("db-1",)
+    notices.put(*told(A, Status("db-1", Phase.RUNNING, final=True)))
+    assert waits(notices)["web-1"] == (), "there is nothing to reach it by"
+    notices.put(*told(B, Status("db-2", Phase.FAILED)))
+    assert waits(notices)["web-1"] == ("db-2",)
+
+
+def test_before_its_time_nothing_is_made_but_what_is_to_go_goes() -> None:
+    record = tiers_record(START)
+    leases = carrying(record)
+    found = part(leases, grid=record.id)
+    assert [one.not_yet for one in found.mine] == ["starts at 1970-01-12 14:46 UTC"] * 2
+    gone = ADMIN.order(Action.TERMINATE, "shop", NOW, workspace="web-1")
+    left = tuple(a for a in record.assignments if a.workspace != "web-1")
+    less = msgspec.structs.replace(record, epoch=2, assignments=left, changes=(gone,))
+    leases.decided(less, (), NOW)
+    found = part(leases, grid=record.id)
+    assert [(one.workspace.name, one.wanted.power, bool(one.not_yet)) for one in found.mine] == [
+        ("db-1", Power.RUNNING, True),
+        ("web-1", Power.GONE, False),
+    ]
