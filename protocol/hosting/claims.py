@@ -122,9 +122,9 @@ class Claims:
                 effects.append(Send(claim.by, RoomKept(order, tuple(room))))
         return effects
 
-    def end(self, order: str) -> bool:
-        """Ends the claim of an order that needs it no more. True if it had one."""
-        return self._rows.pop(order, None) is not None
+    def end(self, order: str) -> None:
+        """Ends the claim of an order that needs it no more."""
+        self._rows.pop(order, None)
 
     def kept(self, order: str, since_s: float, free: Quantum, now: float) -> Quantum:
         """How much of `free` is kept for orders older than this one, signed at `since_s` (0: not yet)."""

@@ -60,7 +60,7 @@ class LeaseBook:
     def wanted(self, row: Lease) -> tuple[Wanted, ...]:
         """What is to be made of a carried grid's workspaces now."""
         wanted = effective(row, self.stage(row))
-        if not row.off or self.stage(row) is not LeaseStage.CURRENT:
+        if not row.off:
             return wanted
         members = self._authority.remembered(row.record.order).members
         return tuple(

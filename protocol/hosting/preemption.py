@@ -88,14 +88,12 @@ class Preemption:
         return min(begins, default=FOREVER)
 
     def _begins(self) -> dict[Group, float]:
-        """When each group must begin to be saved, those that must go first at the beginning."""
+        """When each group that must go must begin to be saved, those that must go first at the beginning."""
         memory, rates, sum_s = self._ledger.yielding(), self._rates(), 0.0
         begins: dict[Group, float] = {}
         until = self._ledger.until_s
         for group in sorted(until, key=lambda g: (until[g], g)):
-            if until[group] == FOREVER:
-                begins[group] = FOREVER
-                continue
-            sum_s += rates.save_s(memory.get(group, 0))
-            begins[group] = until[group] - sum_s - YIELD_EARLY_S
+            if until[group] != FOREVER:
+                sum_s += rates.save_s(memory[group])
+                begins[group] = until[group] - sum_s - YIELD_EARLY_S
         return begins

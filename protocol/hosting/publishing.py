@@ -49,7 +49,6 @@ class Publishing:
         self._notice_s = 0.0
         self._advert_s = 0.0
         self._advert_sent_s = 0.0
-        self._room_changed = False
         self._said_here = NOWHERE
 
     def due(self, grid: GridId) -> None:
@@ -58,9 +57,7 @@ class Publishing:
 
     def room_changed(self) -> None:
         """What is free here changed, so an advert is due."""
-        if not self._room_changed:
-            self._room_changed = True
-            self._advert_s = min(self._advert_s, self._advert_sent_s + ADVERT_AT_MOST_EVERY_S)
+        self._advert_s = min(self._advert_s, self._advert_sent_s + ADVERT_AT_MOST_EVERY_S)
 
     def moved(self, now: float) -> bool:
         """Whether this host has moved far in the network from where its advert says. Then an advert is due."""
@@ -77,7 +74,6 @@ class Publishing:
         due: list[Publication] = []
         if self._host.known and now >= self._advert_s:
             self._advert_sent_s, self._advert_s = now, now + ADVERT_EVERY_S
-            self._room_changed = False
             advert = self._host.advert(now)
             self._said_here = advert.here
             due.append(Publication(ADVERT, "", encode(advert), ADVERT_TTL_S))
