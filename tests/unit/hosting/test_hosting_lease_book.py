@@ -1,6 +1,7 @@
 """A change of what is leased: the lease, its room in the ledger and the write are one."""
 
 import msgspec
+import pytest
 from negotiating import ADMIN, AUTHORITY, MIB, NOW, ROOM, A, record_of, shop
 
 from protocol.capacity.ledger import Ledger
@@ -81,12 +82,50 @@ def test_found_on_disk_it_is_where_its_time_has_it() -> None:
     assert made.stage(LEASE) is LeaseStage.OVER
 
 
+def test_clusters_that_make_room_are_suspended_and_no_others() -> None:
+    """Whatever its owner suspended or ended stays so, and so does what the time has ended."""
+    (web,) = shop(3).clusters
+    db = msgspec.structs.replace(web, name="db", count=1)
+    spec = msgspec.structs.replace(shop(3), clusters=(web, db))
+    order = ADMIN.up(spec, NOW)
+    names = ("web-1", "web-2", "web-3", "db-1")
+    powers = (Power.RUNNING, Power.PAUSED, Power.GONE, Power.RUNNING)
+    lease = Lease(
+        record_of(order, dict.fromkeys(names, A)),
+        tuple(Wanted(name, power) for name, power in zip(names, powers, strict=True)),
+        lease_until_s=NOW + 1000,
+        made_s=NOW,
+        off=("web",),
+    )
+    made, _ = book(lease)
+    suspended, gone = Power.SUSPENDED, Power.GONE
+    assert [w.power for w in made.wanted(lease)] == [suspended, suspended, gone, Power.RUNNING]
+    made.enter_stage(lease, NOW + 1000)
+    assert [w.power for w in made.wanted(lease)] == [Power.OFF, Power.OFF, gone, Power.OFF]
+    made.change(msgspec.structs.replace(lease, off=()))
+    made.enter_stage(lease, NOW)
+    assert [w.power for w in made.wanted(msgspec.structs.replace(lease, off=()))] == list(powers)
+
+
+def test_what_is_wanted_twice_or_not_entered_is_a_fault() -> None:
+    made, ledger = book(LEASE)
+    made.check()
+    ledger.strike((GRID, "web-2"))
+    with pytest.raises(AssertionError):
+        made.check()
+    made, _ = book(msgspec.structs.replace(LEASE, wanted=WANTED + WANTED[:1]))
+    with pytest.raises(AssertionError):
+        made.check()
+
+
 def test_what_is_cleared_is_told_of_once_more() -> None:
     made, _ = book(LEASE)
     assert made.clear(GRID) == Persist((Row(TABLE, GRID, None),))
     assert made.row(GRID) is None
     assert made.rows() == []
     assert made.last(GRID) == LEASE
+    with pytest.raises(KeyError):
+        made.stage(LEASE)
     made.forget(GRID)
     assert made.last(GRID) is None
     assert made.told == {}

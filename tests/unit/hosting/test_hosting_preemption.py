@@ -73,6 +73,45 @@ def test_what_other_hosts_lack_counts_and_is_not_told_on() -> None:
     assert yielding.off(G) == ()
 
 
+def test_a_host_lacks_room_for_some_clusters_of_some_grids() -> None:
+    ledger = Ledger(ROOM, NOW)
+    yielding = Preemption(ledger, lambda: RATES)
+    for grid, cluster in ((G, "web"), (G, "db"), (H, "web")):
+        key = (grid, f"{cluster}-1")
+        ledger.enter(key, WORK, ALWAYS, Yields((grid, cluster), 1.0, 256 * MIB))
+    ledger.enter(("exam", "a"), Quantum(2000), Window(NOW, NOW + 100.0, 0))
+    assert yielding.turn(NOW) == [H], "of those that came together one has no room"
+    assert (yielding.hindered(G), yielding.hindered(H)) == ((), ("web",))
+    ledger.enter(("exam", "b"), Quantum(2000), Window(NOW, NOW + 100.0, 0))
+    assert yielding.turn(NOW) == [G], "that of another grid is no news"
+    assert yielding.hindered(G) == ("db", "web")
+    assert yielding.hindered(GridId("other")) == ()
+
+
+def test_what_ended_while_it_made_room_makes_room_no_more() -> None:
+    ledger = Ledger(ROOM, NOW)
+    yielding = Preemption(ledger, lambda: RATES)
+    ledger.enter((G, "w"), WORK, ALWAYS, Yields((G, "web"), 1.0, 256 * MIB))
+    ledger.enter(("exam", "a"), Quantum(4000), Window(NOW, NOW + 100.0, 0))
+    assert yielding.turn(NOW) == [G]
+    assert yielding.next_s() == NOW + 100.0
+    ledger.strike((G, "w"))
+    assert yielding.next_s() == FOREVER, "nobody waits for room"
+    assert yielding.turn(NOW) == [G]
+    assert yielding.hindered(G) == ()
+    assert yielding.turn(NOW) == []
+
+
+def test_of_what_is_carried_no_more_nothing_is_remembered() -> None:
+    yielding = Preemption(Ledger(ROOM, NOW), lambda: RATES)
+    yielding.heard(G, B, ("web",))
+    yielding.heard(H, B, ("web",))
+    yielding.forget(G)
+    assert (yielding.off(G), yielding.off(H)) == ((), ("web",))
+    yielding.unheard(G, B)
+    assert yielding.heard(G, B, ("web",)), "it is news again"
+
+
 def test_nothing_starts_in_room_that_is_not_left_yet() -> None:
     told: dict[GridId, dict[str, Status]] = {}
     gate = Readiness(Ledger(Quantum(1000, 300 * MIB, 0), NOW), AUTHORITY, told)

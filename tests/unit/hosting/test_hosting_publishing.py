@@ -155,6 +155,16 @@ def test_the_height_of_both_ends_is_no_distance() -> None:
     assert world.publishing.moved(NOW + 600.0)
 
 
+def test_a_host_that_is_somewhere_before_it_was_probed_has_moved_and_says_so_then() -> None:
+    world = World(facts=None)
+    world.surroundings.place = Coordinate((0.5, *NOWHERE.at[1:]), 0.0, 0.1)
+    assert world.publishing.moved(NOW)
+    assert world.told(NOW) == []
+    world.host.probed(FACTS)
+    assert world.told(NOW) == ["advert"]
+    assert not world.publishing.moved(NOW + 600.0)
+
+
 # -- notices
 
 
