@@ -24,11 +24,12 @@ from negotiating import (
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import HoldAsk, HoldReply, RoomClaim, RoomKept, RoomRenew
-from protocol.grid.model import GridSpec, LeaseTerms, PlacementSpec
+from protocol.contract.outcomes import Outcome, RoomChanged
+from protocol.grid.model import DeviceCount, GridSpec, LeaseTerms, OnExpiry, PlacementSpec
 from protocol.grid.record import grid_id, vni_of
 from protocol.hosting.holds import Holds, Taken
 from protocol.sim.people import Admin
-from protocol.terms.effects import Effect, Send
+from protocol.terms.effects import Effect, Note, Send
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import CLAIM_AGE_S, CLAIM_MOST_S, CLAIM_S, CLAIMS_PER_HOST, HOLD_S
 from protocol.terms.refusal import Constraint
@@ -68,6 +69,20 @@ class Host:
     def claim(self, order: SignedOrder, count: int, now: float = NOW) -> None:
         self.claims.ask(B, RoomClaim(order, names(count)), now)
         self.claims.check()
+
+    def changes(self, order: SignedOrder, count: int) -> list[Outcome]:
+        """What others are told when it claims that."""
+        _, outcomes = self.claims.ask(B, RoomClaim(order, names(count)), NOW)
+        return outcomes
+
+    def has(self, order: SignedOrder) -> bool:
+        """Whether that order has a claim here."""
+        effects, _ = self.claims.renew(B, RoomRenew(part(order), 0), NOW)
+        return effects == []
+
+    def kept(self) -> Quantum:
+        """What is kept from plans."""
+        return self.claims.kept("", 0.0, self.ledger.free, NOW)
 
     def renew(self, order: SignedOrder, kept: int, now: float, by: PeerId = B) -> list[RoomKept]:
         """Renews a claim. Answers what the host says to that."""
@@ -158,7 +173,8 @@ def test_it_ends_by_itself_unless_it_is_said_again() -> None:
     host, old = Host(), up(NOW - 9)
     host.claim(old, 2)
     host.claim(old, 3, NOW + CLAIM_S - 1)
-    assert host.free(None, NOW + CLAIM_S + 1) == 5
+    assert host.free(None, NOW + 2 * CLAIM_S - 1.001) == 5
+    assert host.free(None, NOW + 2 * CLAIM_S - 1) == 8
     due = host.claims.next_deadline()
     assert due is not None
     assert due.at_s == NOW + 2 * CLAIM_S - 1
@@ -306,3 +322,93 @@ def test_a_renewal_of_an_order_that_is_not_valid_any_more_keeps_nothing() -> Non
     host.renew(old, 2, NOW + 8)
     assert host.free(None, NOW + 9) == 6
     assert host.free(None, NOW + CLAIM_S + 1) == 8
+
+
+# -- what follows from it for others
+
+
+def test_only_what_changes_the_room_is_told_of() -> None:
+    host, old = Host(), up(NOW - 9)
+    assert host.changes(old, 0) == [], "it had none"
+    assert host.changes(old, 2) == [RoomChanged()]
+    assert host.changes(old, 2) == [], "asking again is asking once"
+    assert host.changes(old, 3) == [RoomChanged()]
+    assert host.changes(old, 0) == [RoomChanged()]
+    assert host.changes(old, 0) == []
+
+
+def test_what_is_said_of_a_claim_when_it_is_new() -> None:
+    host, old = Host(), up(NOW - 9)
+    effects, _ = host.claims.ask(B, RoomClaim(old, names(2)), NOW)
+    assert effects == [Note("room.claimed", "shop", "2 workspaces, before what was ordered later")]
+    effects, _ = host.claims.ask(B, RoomClaim(old, names(3)), NOW)
+    assert effects == []
+
+
+def test_time_that_ends_no_claim_changes_nothing() -> None:
+    host = Host()
+    assert host.claims.tick(NOW) == []
+    host.claim(up(NOW - 9), 2)
+    assert host.claims.tick(NOW + CLAIM_S - 0.001) == []
+    assert host.claims.tick(NOW + CLAIM_S) == [RoomChanged()]
+    assert host.claims.tick(NOW + CLAIM_S) == []
+
+
+# -- bounds
+
+
+def test_an_order_that_had_its_time_has_another_after_as_long() -> None:
+    host, waits = Host(), up(NOW, lease=WAITS)
+    host.claim(waits, 2)
+    for step in range(1, round(CLAIM_MOST_S / 5)):
+        host.claim(waits, 2, NOW + 5.0 * step)
+    host.claim(waits, 2, NOW + CLAIM_MOST_S)
+    assert len(host.claims) == 0
+    host.claim(waits, 2, NOW + 2 * CLAIM_MOST_S - 0.001)
+    assert len(host.claims) == 0
+    host.claim(waits, 2, NOW + 2 * CLAIM_MOST_S)
+    assert len(host.claims) == 1
+
+
+def test_where_there_are_too_many_the_youngest_makes_way() -> None:
+    host = Host()
+    orders = [
+        up(NOW - 100 - number, Admin(FEDERATION, f"site-{number}", Random(number)))
+        for number in range(CLAIMS_PER_HOST)
+    ]
+    for order in orders:
+        host.claim(order, 1)
+    assert len(host.claims) == CLAIMS_PER_HOST
+    host.claim(up(NOW - 50, RIVAL), 1)
+    assert [host.has(order) for order in orders] == [True] * CLAIMS_PER_HOST, "it is younger"
+    older = up(NOW - 400, RIVAL)
+    host.claim(older, 1)
+    assert host.has(older)
+    assert [order for order in orders if not host.has(order)] == orders[:1]
+    assert len(host.claims) == CLAIMS_PER_HOST
+
+
+def test_half_of_a_host_is_half_of_each_that_it_has() -> None:
+    """Of disks and of devices too; of a single device nothing, but for one workspace."""
+    saves = LeaseTerms(on_expiry=OnExpiry.SUSPEND)
+    disk_bytes = 144 * MIB
+    host = Host(msgspec.structs.replace(EIGHT, disk_bytes=8 * disk_bytes))
+    host.claim(ADMIN.up(shop(9, lease=saves), NOW - 9), 9)
+    assert host.kept().disk_bytes == 4 * disk_bytes
+    for gpus, each, kept in ((9, 1, 4), (5, 2, 2), (3, 1, 1), (2, 1, 1), (1, 1, 1)):
+        (web,) = shop(9).clusters
+        web = msgspec.structs.replace(web, devices=(DeviceCount("gpu", each),))
+        host = Host(msgspec.structs.replace(EIGHT, devices=(("fpga", 1), ("gpu", gpus))))
+        host.claim(ADMIN.up(msgspec.structs.replace(shop(9), clusters=(web,)), NOW - 9), 9)
+        assert host.kept().devices_of("gpu") == kept, (gpus, each)
+        assert host.kept().devices_of("fpga") == 0
+
+
+@pytest.mark.parametrize(("gpus", "kept"), [(4, 2), (3, 1), (2, 1), (1, 0)])
+def test_behind_the_first_none_is_more_than_half(gpus: int, kept: int) -> None:
+    (web,) = shop(1).clusters
+    other = msgspec.structs.replace(web, name="sim", count=3, devices=(DeviceCount("gpu", 1),))
+    host = Host(msgspec.structs.replace(EIGHT, devices=(("gpu", gpus),)))
+    order = ADMIN.up(msgspec.structs.replace(shop(1), clusters=(web, other)), NOW - 9)
+    host.claims.ask(B, RoomClaim(order, ("web-1", "sim-1", "sim-2", "sim-3")), NOW)
+    assert host.kept().devices_of("gpu") == kept
