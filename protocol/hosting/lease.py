@@ -87,8 +87,8 @@ class Lease(msgspec.Struct, frozen=True):
     def window(self) -> Window:
         """The time that it takes in the host's timetable."""
         more_s = sum(p.by_s for p in self.pending)
-        end_s = self.lease_until_s + more_s + CLEAR_S
-        return Window(self.starts_s, end_s, max(end_s, self.kept_until_s + more_s + CLEAR_S))
+        end_s, kept_until_s = self.lease_until_s + more_s, self.kept_until_s + more_s
+        return Window(self.starts_s, end_s + CLEAR_S, kept_until_s + CLEAR_S)
 
 
 def stage_of(row: Lease, now: float) -> LeaseStage:
