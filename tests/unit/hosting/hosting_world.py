@@ -1,0 +1,141 @@
+"""One whole host that tests talk to: what is around it, and what it keeps on disk."""
+
+from random import Random
+
+import msgspec
+from negotiating import (
+    ADMIN,
+    AUTHORITY,
+    FEDERATION,
+    MIB,
+    NOW,
+    B,
+    record_of,
+    shop,
+)
+
+from protocol.capacity.advert import HostFacts, ImageLabel
+from protocol.capacity.quantum import Quantum
+from protocol.contract.messages import (
+    Decided,
+    HoldAsk,
+    HoldReply,
+    Quote,
+    QuoteAsk,
+)
+from protocol.contract.outcomes import (
+    Outcome,
+)
+from protocol.grid.lease import LeaseTime
+from protocol.grid.model import GridSpec
+from protocol.grid.record import (
+    GridRecord,
+    grid_id,
+    vni_of,
+)
+from protocol.hosting.host import Host
+from protocol.sim.keys import SimSealer, SimVerifier
+from protocol.terms.coordinate import NOWHERE, Coordinate
+from protocol.terms.effects import Effect, Note, Persist, Send
+from protocol.terms.ids import Digest, RequestId
+from protocol.terms.limits import HOLD_S
+from protocol.trust.identity import Identity
+from protocol.trust.order import SignedOrder
+
+ROOM = Quantum(4000, 1024 * MIB, 4096 * MIB)
+REQUEST = RequestId("request")
+FACTS = HostFacts(
+    ROOM, "x86_64", "qemu:///embed", "kvm", "it was tried", "192.0.2.1", True, ("ssd",)
+)
+IMAGE = ImageLabel("tiny", Digest("f" * 64), 1)
+EACH = Quantum(500, 128 * MIB, 0)
+ORDER = ADMIN.up(shop(1), NOW)
+GRID = grid_id(ORDER)
+TIME = LeaseTime(0.0, 1000.0, 1000.0)
+LATER = LeaseTime(NOW + 3600, 1000.0, 1000.0)
+
+
+class Around:
+    """Surroundings that a test changes."""
+
+    def __init__(self) -> None:
+        self.behind_nat, self.fault, self.place = False, "", NOWHERE
+
+    def hidden(self) -> bool:
+        return self.behind_nat
+
+    def clock_fault(self) -> str:
+        return self.fault
+
+    def here(self) -> Coordinate:
+        return self.place
+
+
+class One:
+    """One host, its store, and what it said and asked for last."""
+
+    def __init__(self, facts: HostFacts | None = FACTS) -> None:
+        signer = FEDERATION.host("s1", "alpha")
+        self.identity = Identity(
+            signer, SimVerifier(), SimSealer(signer.key), FEDERATION.host_chain("s1", "alpha"),
+            FEDERATION.key, "alpha", "s1", "alpha:1",
+        )  # fmt: skip
+        self.me, self.around, self.facts = self.identity.peer, Around(), facts
+        self.rows: dict[str, dict[str, bytes]] = {}
+        self.start()
+
+    def start(self, now: float = NOW) -> None:
+        """Begins a life, with what is on disk."""
+        rows = {table: dict(rows) for table, rows in self.rows.items()}
+        self.host = Host(
+            self.identity, self.facts, (IMAGE,), AUTHORITY, Random(1), rows, now, self.around
+        )
+
+    def keep(self, answer: tuple[list[Effect], list[Outcome]]) -> list[Effect]:
+        """Writes what is to be written, and checks every invariant."""
+        effects, self.outcomes = answer
+        for effect in effects:
+            for row in effect.rows if isinstance(effect, Persist) else ():
+                table = self.rows.setdefault(row.table, {})
+                table.pop(row.key, None)
+                if row.value is not None:
+                    table[row.key] = row.value
+        self.host.check()
+        return effects
+
+    def hears(self, message: msgspec.Struct, now: float = NOW) -> list[Effect]:
+        return self.keep(self.host.message(B, message, now))  # type: ignore[arg-type]
+
+    def quote(self, time: LeaseTime = TIME, **more: object) -> Quote:
+        (effect,) = self.hears(QuoteAsk(REQUEST, "s1", time, **more))  # type: ignore[arg-type]
+        assert isinstance(effect, Send)
+        assert isinstance(effect.message, Quote)
+        assert (effect.peer, effect.cause, self.outcomes) == (B, REQUEST, [])
+        return effect.message
+
+    def holds(self, order: SignedOrder = ORDER, now: float = NOW) -> HoldReply:
+        """Asked to hold its first workspace."""
+        grid = grid_id(order)
+        vnis = (("lan", vni_of(grid, "lan")),)
+        ask = HoldAsk(grid, order, ("web-1",), (self.me,), vnis, HOLD_S)
+        (reply,) = [e.message for e in self.hears(ask, now) if isinstance(e, Send)]
+        assert isinstance(reply, HoldReply)
+        return reply
+
+    def leases(self) -> GridRecord:
+        """It holds, and the grid is decided."""
+        assert self.holds().held == ("web-1",)
+        record = self.record()
+        self.hears(Decided(record))
+        return record
+
+    def record(self, order: SignedOrder = ORDER) -> GridRecord:
+        return record_of(order, {"web-1": self.me})
+
+
+def notes(effects: list[Effect]) -> list[tuple[str, str]]:
+    return [(e.kind, e.detail) for e in effects if isinstance(e, Note)]
+
+
+def named(name: str, spec: GridSpec | None = None) -> GridSpec:
+    return msgspec.structs.replace(spec or shop(1), name=name)
