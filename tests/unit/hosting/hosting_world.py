@@ -106,8 +106,9 @@ class One:
     def hears(self, message: msgspec.Struct, now: float = NOW) -> list[Effect]:
         return self.keep(self.host.message(B, message, now))  # type: ignore[arg-type]
 
-    def quote(self, time: LeaseTime = TIME, **more: object) -> Quote:
-        (effect,) = self.hears(QuoteAsk(REQUEST, "s1", time, **more))  # type: ignore[arg-type]
+    def quote(self, time: LeaseTime = TIME, now: float = NOW, **more: object) -> Quote:
+        ask = QuoteAsk(REQUEST, "s1", time, **more)  # type: ignore[arg-type]
+        (effect,) = self.hears(ask, now)
         assert isinstance(effect, Send)
         assert isinstance(effect.message, Quote)
         assert (effect.peer, effect.cause, self.outcomes) == (B, REQUEST, [])
