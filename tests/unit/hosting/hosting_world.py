@@ -34,6 +34,7 @@ from protocol.grid.record import (
     vni_of,
 )
 from protocol.hosting.host import Host
+from protocol.hosting.surroundings import HostSurroundings
 from protocol.sim.keys import SimSealer, SimVerifier
 from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.effects import Effect, Note, Persist, Send
@@ -84,11 +85,18 @@ class One:
         self.rows: dict[str, dict[str, bytes]] = {}
         self.start()
 
-    def start(self, now: float = NOW) -> None:
-        """Begins a life, with what is on disk."""
+    def start(self, now: float = NOW, around: HostSurroundings | None = None) -> None:
+        """Begins a life, with what is on disk; in other surroundings if they are given."""
         rows = {table: dict(rows) for table, rows in self.rows.items()}
         self.host = Host(
-            self.identity, self.facts, (IMAGE,), AUTHORITY, Random(1), rows, now, self.around
+            self.identity,
+            self.facts,
+            (IMAGE,),
+            AUTHORITY,
+            Random(1),
+            rows,
+            now,
+            around or self.around,
         )
 
     def keep(self, answer: tuple[list[Effect], list[Outcome]]) -> list[Effect]:
