@@ -125,7 +125,8 @@ def test_it_ends_and_what_is_left_is_kept_and_deleted() -> None:
     host.leases.progress(GRID, Status("web-1", Phase.EXPIRED, "", END))
     assert host.ledger.free == ROOM
     host.tick(DELETED - 1)
-    assert all(p.change is not lapsing for p in host.proposed)
+    states = [read_register(p.change(committed(RECORD))).record for p in host.proposed]
+    assert [record.state for record in states if record] == [GridState.UP] * len(states)
     assert notes(host.tick(DELETED)) == ["lease.lapsed"]
     host.tick(DELETED + 2)
     (propose,) = host.proposed
