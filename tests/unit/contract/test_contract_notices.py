@@ -1,8 +1,9 @@
 """Notices put together: the newest of each host counts, for as long as the host stands for it."""
 
 import msgspec
+from negotiating import ADMIN, NOW, C, record_of, shop
 
-from protocol.contract.notices import Notice, Notices
+from protocol.contract.notices import Notice, Notices, notice_of
 from protocol.grid.record import GridState
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.wire.codec import convert, to_plain
@@ -74,6 +75,17 @@ def test_of_two_grids_that_are_up_the_newest_is_meant() -> None:
         found = notices.named("shop")
         assert found is not None
         assert found.grid == grid
+
+
+def test_what_a_record_says_of_a_grid_before_its_hosts_do() -> None:
+    spec = shop(2, lease_s=3600)
+    record = record_of(ADMIN.up(spec, NOW), {"web-1": C, "web-2": C}, epoch=3)
+    told = notice_of(record, spec)
+    assert (told.grid, told.name, told.epoch, told.state) == (record.id, "shop", 3, GridState.UP)
+    assert (told.owner, told.owner_site) == (ADMIN.signer.key, "s1")
+    assert (told.stewards, told.placed) == (record.stewards, (("web-1", C), ("web-2", C)))
+    assert (told.addresses, told.mine) == ((), ()), "nobody has made anything yet"
+    assert (told.made_s, told.lease_s) == (0.0, 3600)
 
 
 def test_what_a_notice_leaves_out() -> None:
