@@ -23,6 +23,7 @@ from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
 from protocol.grid.record import GridRecord, GridState, order_part, read_register, voiding
 from protocol.hosting.claims import Claims
+from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
 from protocol.terms.ids import GridId, KeyId, PeerId
@@ -59,36 +60,6 @@ class HoldRow(msgspec.Struct, frozen=True):
     owner_site: str = ""
     plan: bool = False
     """Whether it is a plan, which nobody can commit and which ends by itself."""
-
-
-class Cotenant(msgspec.Struct, frozen=True):
-    """A grid that this host holds or carries part of, and the grids it is to be kept apart from."""
-
-    owner_site: str
-    name: str
-    apart: tuple[str, ...]
-
-
-class Taken(msgspec.Struct, frozen=True):
-    """Grid names and network ids in use on this host."""
-
-    names: dict[str, tuple[GridId, bool]]
-    """For each register key, the grid that uses it, and whether that grid is up."""
-    vnis: dict[int, GridId]
-    near: tuple[Cotenant, ...] = ()
-    """Every grid here."""
-
-    def apart_from(self, site: str, name: str, apart: tuple[str, ...]) -> tuple[str, ...]:
-        """Names of grids here that must not share a host with `site`'s grid `name`: it says so, or they do."""
-        return tuple(
-            dict.fromkeys(
-                there.name
-                for there in self.near
-                if there.owner_site == site
-                and there.name != name
-                and (there.name in apart or name in there.apart)
-            )
-        )
 
 
 class HoldNotSaved(msgspec.Struct, frozen=True):

@@ -37,10 +37,11 @@ from protocol.grid.record import GridRecord, GridState, register_key
 from protocol.hosting.claims import Claims
 from protocol.hosting.events import Cleared, Measured, Progressed
 from protocol.hosting.holds import TABLE as HELD
-from protocol.hosting.holds import Cotenant, HoldNotSaved, Holds, Taken
+from protocol.hosting.holds import HoldNotSaved, Holds
 from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.hosting.leases import Leases
 from protocol.hosting.surroundings import HostSurroundings
+from protocol.hosting.taken import Cotenant, Taken
 from protocol.placement.fit import Offer
 from protocol.terms.coordinate import Coordinate, known
 from protocol.terms.dice import Dice

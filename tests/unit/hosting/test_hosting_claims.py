@@ -27,7 +27,8 @@ from protocol.contract.messages import HoldAsk, HoldReply, RoomClaim, RoomKept, 
 from protocol.contract.outcomes import Outcome, RoomChanged
 from protocol.grid.model import DeviceCount, GridSpec, LeaseTerms, OnExpiry, PlacementSpec
 from protocol.grid.record import grid_id, vni_of
-from protocol.hosting.holds import Holds, Taken
+from protocol.hosting.holds import Holds
+from protocol.hosting.taken import Taken
 from protocol.sim.people import Admin
 from protocol.terms.effects import Effect, Note, Send
 from protocol.terms.ids import PeerId

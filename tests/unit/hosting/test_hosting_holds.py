@@ -34,7 +34,8 @@ from protocol.grid.model import (
     Strict,
 )
 from protocol.grid.record import grid_id, read_register, vni_of, voiding
-from protocol.hosting.holds import TABLE, Cotenant, HoldNotSaved, Holds, Taken
+from protocol.hosting.holds import TABLE, HoldNotSaved, Holds
+from protocol.hosting.taken import Cotenant, Taken
 from protocol.terms.effects import Effect, Persist, Send
 from protocol.terms.ids import GridId
 from protocol.terms.limits import CLEAR_S, HOLD_S, SLACK_S, USEFUL_S

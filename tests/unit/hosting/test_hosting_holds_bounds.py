@@ -12,7 +12,8 @@ from protocol.contract.outcomes import Propose, RoomChanged
 from protocol.grid.model import LeaseTerms, OnExpiry
 from protocol.grid.record import GridState, grid_id, voiding
 from protocol.hosting import holds as holds_room
-from protocol.hosting.holds import LAST_S, TABLE, HoldRow, Holds, Taken
+from protocol.hosting.holds import LAST_S, TABLE, HoldRow, Holds
+from protocol.hosting.taken import Taken
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import CLEAR_S, HOLD_S, SLACK_S, STEWARDS_MOST
