@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from random import Random
 
+from msgspec import structs
+
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import Step
 from protocol.contract.authority import Authority
 from protocol.contract.messages import HoldAsk, HoldReply, Quote
+from protocol.contract.notices import Notice, notice_of
+from protocol.grid.lifecycle import Status
 from protocol.grid.model import Encryption, GridSpec, LeaseTerms, Spread
 from protocol.grid.record import (
     Assignment,
@@ -167,6 +171,12 @@ def record_of(
         changes=changes,
         start_s=start_s,
     )
+
+
+def notice(record: GridRecord, mine: tuple[Status, ...]) -> Notice:
+    """What a host tells of a grid, where its workspaces are so."""
+    plain = notice_of(record, shop(2))
+    return structs.replace(plain, mine=mine, made_s=NOW, lease_s=60)
 
 
 def committed(record: GridRecord, before: bytes = b"") -> bytes:

@@ -4,10 +4,10 @@ from random import Random
 
 import msgspec
 import pytest
-from negotiating import ADMIN, AUTHORITY, NOW, ROOM, A, B, C, committed, record_of, shop
+from negotiating import ADMIN, AUTHORITY, NOW, ROOM, A, B, C, committed, notice, record_of, shop
 
 from protocol.capacity.ledger import Ledger
-from protocol.contract.notices import Notice, Notices
+from protocol.contract.notices import Notices
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridRecord, GridState, ending, grid_id, read_register
 from protocol.hosting.leases import Leases
@@ -45,7 +45,7 @@ class Scene:
     def told(self, peer: PeerId, phase: Phase, *, final: bool = False) -> list[Realise]:
         """A host tells where its workspaces are. Answers what follows here."""
         mine = tuple(Status(name, phase, final=final) for name in self.record.on(peer))
-        self.notices.put(peer, notice_of(self.record, mine), NOW)
+        self.notices.put(peer, notice(self.record, mine), NOW)
         return self.looks(self.record.id)
 
     def looks(self, grid: GridId) -> list[Realise]:
@@ -58,23 +58,6 @@ class Scene:
         assert part is not None
         (mine,) = part.mine
         return mine.waits_for
-
-
-def notice_of(record: GridRecord, mine: tuple[Status, ...]) -> Notice:
-    return Notice(
-        grid=record.id,
-        name=record.name,
-        owner=record.owner,
-        owner_site=record.owner_site,
-        epoch=record.epoch,
-        state=record.state,
-        stewards=record.stewards,
-        placed=tuple((a.workspace, a.host) for a in record.assignments),
-        addresses=(),
-        mine=mine,
-        made_s=NOW,
-        lease_s=60,
-    )
 
 
 def test_each_provider_that_is_up_is_one_less_to_wait_for() -> None:
@@ -122,7 +105,7 @@ def test_a_provider_that_is_gone_again_is_waited_for() -> None:
 def test_a_grid_this_host_does_not_carry_is_not_looked_at() -> None:
     scene = Scene()
     other = record_of(ADMIN.up(SPEC, NOW), {"db-1": B, "web-1": C})
-    scene.notices.put(B, notice_of(other, (Status("db-1", Phase.REACHABLE),)), NOW)
+    scene.notices.put(B, notice(other, (Status("db-1", Phase.REACHABLE),)), NOW)
     assert scene.looks(other.id) == []
 
 
@@ -131,7 +114,7 @@ def test_each_grid_is_seen_by_itself() -> None:
     other = record_of(ADMIN.up(SPEC, NOW), {"db-1": B, "db-2": C, "web-1": A})
     scene.leases.decided(other, ("web-1",), NOW)
     scene.told(B, Phase.REACHABLE)
-    scene.notices.put(B, notice_of(other, (Status("db-1", Phase.REACHABLE),)), NOW)
+    scene.notices.put(B, notice(other, (Status("db-1", Phase.REACHABLE),)), NOW)
     assert scene.looks(other.id) == [Realise(other.id, other.id)]
     assert scene.looks(GRID) == []
 

@@ -1,6 +1,7 @@
 """From the commit to the answer: which hosts have the contract, what is up, and when the person is told."""
 
 import msgspec
+import negotiating
 import pytest
 from negotiating import ADMIN, NOW, REQUEST, A, B, C, record_of, said, shop
 
@@ -44,20 +45,8 @@ def notice(
     *,
     final: bool = False,
 ) -> Notice:
-    return Notice(
-        grid=record.id,
-        name=record.name,
-        owner=record.owner,
-        owner_site=record.owner_site,
-        epoch=record.epoch,
-        state=record.state,
-        stewards=record.stewards,
-        placed=tuple((a.workspace, a.host) for a in record.assignments),
-        addresses=(),
-        mine=tuple(Status(n, phase, detail, NOW, final=final) for n in record.on(peer)),
-        made_s=NOW,
-        lease_s=60,
-    )
+    mine = tuple(Status(n, phase, detail, NOW, final=final) for n in record.on(peer))
+    return negotiating.notice(record, mine)
 
 
 def test_hosts_are_told_until_they_have_it() -> None:
