@@ -29,8 +29,8 @@ def main() -> int:
         "rooms", nargs="+", metavar="ROOM", help="trust, protocol/trust, or one file"
     )
     parser.add_argument("--tests", nargs="+", metavar="PATH", help="in place of tests/unit/ROOM")
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), metavar="N")
-    parser.add_argument("--sample", type=int, metavar="N", help="only N mutants of each room")
+    parser.add_argument("--jobs", type=_count, default=len(os.sched_getaffinity(0)), metavar="N")
+    parser.add_argument("--sample", type=_count, metavar="N", help="only N mutants of each room")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the sample")
     parser.add_argument("--most", type=float, metavar="PERCENT", help="status 1 if more survive")
     args = parser.parse_args()
@@ -40,6 +40,13 @@ def main() -> int:
         print(f"mutate: {why}", file=sys.stderr)
         return 2
     return int(args.most is not None and max(shares) > args.most)
+
+
+def _count(text: str) -> int:
+    """A whole number from 1 up."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
 
 
 def _room(top: Path, name: str, args: argparse.Namespace) -> float:
@@ -88,12 +95,12 @@ def _room(top: Path, name: str, args: argparse.Namespace) -> float:
 def _files(top: Path, name: str) -> list[Path]:
     """The sources of a room, relative to the checkout."""
     for path in [Path(name), *(Path(package) / name for package in PACKAGES)]:
-        if len(path.parts) > 1 and (top / path).is_file():
+        if len(path.parts) > 1 and path.suffix == ".py" and (top / path).is_file():
             return [path]
         found = sorted(each.relative_to(top) for each in (top / path).rglob("*.py"))
         if len(path.parts) > 1 and found:
             return found
-    raise Unfit(f"there is no room {name} in {', '.join(PACKAGES)}")
+    raise Unfit(f"there is no room or source file {name}; try one below {', '.join(PACKAGES)}")
 
 
 def _name(site: Site, text: str) -> str:

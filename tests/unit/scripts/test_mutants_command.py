@@ -170,3 +170,22 @@ def test_sources_and_their_bytecode_stay_as_they_are(checkout: Path) -> None:
     assert mutate(checkout, "room").returncode == 0
     after = {path: path.read_bytes() for path in sorted(checkout.rglob("*")) if path.is_file()}
     assert after == before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["room", "--sample", "-3"], "'-3' is not a whole number from 1 up"),
+        (["room", "--sample", "0"], "'0' is not a whole number from 1 up"),
+        (["room", "--jobs", "many"], "'many' is not a whole number from 1 up"),
+        (["--seed", "2"], "required: ROOM"),
+        (["protocol"], "no room or source file protocol"),
+        (["protocol/room/notes.md"], "no room or source file protocol/room/notes.md"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_words(
+    checkout: Path, wrong: list[str], said: str
+) -> None:
+    (checkout / "protocol" / "room" / "notes.md").write_text("of the room\n")
+    ran = mutate(checkout, *wrong)
+    assert (ran.returncode, said in ran.stderr, "Traceback" in ran.stderr) == (2, True, False)
