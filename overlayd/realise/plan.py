@@ -15,7 +15,6 @@ from overlayd.realise.paths import (
     volume_name,
 )
 from protocol.grid.addresses import Card, gateway
-from protocol.grid.addresses import plan as cards_of
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import SCRATCH, SCRATCH_PATH
 from protocol.hosting.part import Part, PartOf
@@ -34,7 +33,7 @@ class Site(msgspec.Struct, frozen=True):
 def networks(part: Part, site: Site) -> tuple[NetworkPlan, ...]:
     """The networks this host must have: those with a workspace here that is to run."""
     by_network: dict[str, list[Card]] = {}
-    for card in cards_of(part.spec):
+    for card in part.cards:
         by_network.setdefault(card.network, []).append(card)
     vnis = dict(part.record.vnis)
     here = {p.workspace.name for p in part.mine if runs(p)}
@@ -115,7 +114,7 @@ def machine(
     """The guest's machine. `disks` maps what the guest calls its disks to their paths."""
     workspace, record = mine.workspace, part.record
     log, socket = where.console(record.id, workspace.name)
-    cards = {c.network: c for c in cards_of(part.spec) if c.workspace == workspace.name}
+    cards = {c.network: c for c in part.cards if c.workspace == workspace.name}
     return Machine(
         name=machine_name(record.id, workspace.name),
         uuid=machine_uuid(record.id, workspace.name),
@@ -150,7 +149,7 @@ def disks(part: Part, mine: PartOf) -> tuple[tuple[str, str, int], ...]:
 
 def probe_address(part: Part, mine: PartOf) -> tuple[str, str] | None:
     """The (network id, address) at which a workspace can be seen to answer; None without a network."""
-    for card in cards_of(part.spec):
+    for card in part.cards:
         if card.workspace == mine.workspace.name:
             return network_name(part.record.id, card.network), card.address
     return None

@@ -1,7 +1,10 @@
 """What hosts tell of grids, put together: any peer can answer for any grid, and say how old its news is."""
 
+from collections.abc import Iterable
+
 import msgspec
 
+from protocol.grid.expand import workspace_name
 from protocol.grid.lifecycle import Status
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState
@@ -9,6 +12,43 @@ from protocol.terms.ids import GridId, KeyId, PeerId
 
 NOTICE = "grid"
 """The kind of record that has a notice as its body."""
+NOWHERE = -1
+"""Stands in a placement for a workspace that the grid does not have."""
+
+
+class Placement(msgspec.Struct, frozen=True, array_like=True):
+    """Where a whole grid is placed, in few bytes: every host of a grid tells it, and every peer hears it.
+
+    Each host is named once, and a workspace is a number. A number that is no host's, as a stranger may send it,
+    stands for a workspace that the grid does not have.
+    """
+
+    hosts: tuple[PeerId, ...]
+    clusters: tuple[tuple[str, tuple[int, ...]], ...]
+    """(cluster, for each workspace from the first on: the place of its host in `hosts`, or NOWHERE)."""
+
+    def pairs(self) -> tuple[tuple[str, PeerId], ...]:
+        """(workspace, host), in order."""
+        return tuple(
+            (workspace_name(cluster, index), self.hosts[place])
+            for cluster, places in self.clusters
+            for index, place in enumerate(places, start=1)
+            if 0 <= place < len(self.hosts)
+        )
+
+
+def placement(pairs: Iterable[tuple[str, PeerId]]) -> Placement:
+    """The placement of these (workspace, host). Workspaces of one cluster come in order of their numbers."""
+    hosts: dict[PeerId, int] = {}
+    clusters: dict[str, list[int]] = {}
+    for workspace, host in pairs:
+        cluster, _, index = workspace.rpartition("-")
+        places = clusters.setdefault(cluster, [])
+        places += [NOWHERE] * (int(index) - 1 - len(places))
+        places.append(hosts.setdefault(host, len(hosts)))
+    return Placement(
+        tuple(hosts), tuple((cluster, tuple(places)) for cluster, places in clusters.items())
+    )
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -21,10 +61,9 @@ class Notice(msgspec.Struct, frozen=True):
     epoch: int
     state: GridState
     stewards: tuple[PeerId, ...]
-    placed: tuple[tuple[str, PeerId], ...]
-    """The whole placement: (workspace, host)."""
+    placement: Placement
     addresses: tuple[tuple[str, str], ...]
-    """(workspace, its first address)."""
+    """(workspace, its first address), of those that this host carries."""
     mine: tuple[Status, ...]
     """Where the workspaces are that this host carries."""
     made_s: float
@@ -35,6 +74,11 @@ class Notice(msgspec.Struct, frozen=True):
     kept_until_s: float = 0.0
     hindered: tuple[str, ...] = ()
     """Best-effort clusters for which this host has no room now. All hosts of the grid suspend them."""
+
+    @property
+    def placed(self) -> tuple[tuple[str, PeerId], ...]:
+        """The whole placement: (workspace, host)."""
+        return self.placement.pairs()
 
 
 def notice_of(record: GridRecord, spec: GridSpec) -> Notice:
@@ -47,7 +91,7 @@ def notice_of(record: GridRecord, spec: GridSpec) -> Notice:
         epoch=record.epoch,
         state=record.state,
         stewards=record.stewards,
-        placed=tuple((a.workspace, a.host) for a in record.assignments),
+        placement=placement((a.workspace, a.host) for a in record.assignments),
         addresses=(),
         mine=(),
         made_s=0.0,

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from protocol.grid.expand import workspaces
+from protocol.grid.addresses import Card, plan
+from protocol.grid.expand import providers, workspace_name, workspaces
 from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import hold_terms
 from protocol.terms.limits import HOLD_S, ORDERS_READ_BYTES
@@ -19,6 +20,10 @@ class OrderedGrid(msgspec.Struct, frozen=True):
     """In starting order."""
     members: dict[str, Workspace]
     """The same, by name."""
+    cards: tuple[Card, ...]
+    """Where each is on each of its networks, by network and then in file order."""
+    waits: dict[str, tuple[str, ...]]
+    """For each cluster that waits for others, all their workspaces."""
     hold_s: float
     """How long a host holds for it at most, in seconds, if nothing follows."""
     sensible: bool
@@ -28,10 +33,21 @@ class OrderedGrid(msgspec.Struct, frozen=True):
 def ordered(order: Order, spec: GridSpec, *, sensible: bool) -> OrderedGrid:
     """The grid in an order. Raises ValueError if its clusters wait for each other."""
     members = workspaces(spec)
+    counts = {cluster.name: cluster.count for cluster in spec.clusters}
     return OrderedGrid(
         spec=spec,
         workspaces=members,
         members={workspace.name: workspace for workspace in members},
+        cards=plan(spec),
+        waits={
+            cluster: tuple(
+                workspace_name(provider, index + 1)
+                for provider in needed
+                for index in range(counts[provider])
+            )
+            for cluster, needed in providers(spec).items()
+            if needed
+        },
         hold_s=hold_terms(order).hold_s if order.action is Action.HOLD else HOLD_S,
         sensible=sensible,
     )

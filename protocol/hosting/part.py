@@ -3,7 +3,8 @@
 import msgspec
 
 from protocol.contract.notices import Notices
-from protocol.grid.expand import providers, workspace_name
+from protocol.contract.ordered import OrderedGrid
+from protocol.grid.addresses import Card
 from protocol.grid.lifecycle import Power, Wanted
 from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord
@@ -27,6 +28,8 @@ class Part(msgspec.Struct, frozen=True):
 
     record: GridRecord
     spec: GridSpec
+    cards: tuple[Card, ...]
+    """Of the whole grid: where each workspace is on each of its networks."""
     mine: tuple[PartOf, ...]
 
 
@@ -39,7 +42,7 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
     spec = ordered.spec
     wanted = {w.workspace: w for w in leases.wanted(grid)}
     not_yet = leases.not_yet(grid)
-    waits = _waits(row.record, spec, notices)
+    waits = waits_of(row.record, ordered, notices)
     mine = tuple(
         PartOf(
             workspace,
@@ -50,22 +53,20 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
         for workspace in ordered.workspaces
         if workspace.name in wanted
     )
-    return Part(row.record, spec, mine)
+    return Part(row.record, spec, ordered.cards, mine)
 
 
-def _waits(record: GridRecord, spec: GridSpec, notices: Notices) -> dict[str, tuple[str, ...]]:
-    """For each cluster, the workspaces that it still waits for."""
+def waits_of(
+    record: GridRecord, ordered: OrderedGrid, notices: Notices
+) -> dict[str, tuple[str, ...]]:
+    """For each cluster that waits for others: the workspaces that it still waits for."""
+    if not ordered.waits:
+        return {}
     there = {assignment.workspace: None for assignment in record.assignments}
     up: dict[str, None] = {}
     for heard in notices.about(record.id).values():
         up |= {status.workspace: None for status in heard.notice.mine if status.settled}
-    counts = {cluster.name: cluster.count for cluster in spec.clusters}
     return {
-        cluster: tuple(
-            name
-            for provider in needed
-            for name in (workspace_name(provider, i + 1) for i in range(counts[provider]))
-            if name in there and name not in up
-        )
-        for cluster, needed in providers(spec).items()
+        cluster: tuple(name for name in needed if name in there and name not in up)
+        for cluster, needed in ordered.waits.items()
     }

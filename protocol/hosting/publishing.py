@@ -8,7 +8,6 @@ import msgspec
 
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.contract.notices import NOTICE, Notice, notice_of
-from protocol.grid.addresses import plan
 from protocol.grid.lifecycle import Phase
 from protocol.hosting.host import Host
 from protocol.hosting.lease import Lease
@@ -94,10 +93,12 @@ class Publishing:
 
     def _notice(self, row: Lease, now: float) -> Publication:
         record, leases = row.record, self._host.leases
-        spec = leases.ordered(row).spec
-        first = {card.workspace: card.address for card in reversed(plan(spec))}
+        ordered = leases.ordered(row)
+        here = {wanted.workspace for wanted in row.wanted}
+        cards = (card for card in reversed(ordered.cards) if card.workspace in here)
+        first = {card.workspace: card.address for card in cards}
         notice = msgspec.structs.replace(
-            notice_of(record, spec),
+            notice_of(record, ordered.spec),
             addresses=tuple(first.items()),
             mine=leases.statuses(record.id),
             made_s=row.made_s,

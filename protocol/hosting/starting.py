@@ -6,7 +6,7 @@ grid again.
 
 from protocol.contract.notices import Notices
 from protocol.hosting.leases import Leases
-from protocol.hosting.part import part_of
+from protocol.hosting.part import waits_of
 from protocol.terms.effects import Effect, Realise
 from protocol.terms.ids import GridId
 
@@ -16,16 +16,16 @@ class Starting:
 
     def __init__(self, leases: Leases, notices: Notices) -> None:
         self._leases, self._notices = leases, notices
-        self._waits: dict[GridId, tuple[tuple[str, ...], ...]] = {}
+        self._waits: dict[GridId, dict[str, tuple[str, ...]]] = {}
 
     def noticed(self, grid: GridId) -> list[Effect]:
         """A host told of a grid. If its workspaces here wait for others than before, the shell looks again."""
-        part = part_of(self._leases, self._notices, grid)
-        if part is None:
+        row = self._leases.row(grid)
+        if row is None:
             self._waits.pop(grid, None)
             return []
-        waits = tuple(p.waits_for for p in part.mine)
-        if self._waits.get(grid) == waits:
+        waits = waits_of(row.record, self._leases.ordered(row), self._notices)
+        if self._waits.get(grid, {}) == waits:
             return []
         self._waits[grid] = waits
         return [Realise(grid, grid)]

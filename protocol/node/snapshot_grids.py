@@ -46,12 +46,12 @@ def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
     newest = node.notices.newest(grid)
     if newest is None:
         return []
-    addresses = dict(newest.addresses)
     about = node.notices.about(grid)
+    told = {peer: _told(heard.notice) for peer, heard in about.items()}
     rows = []
     for name, peer in newest.placed:
         heard = about.get(peer)
-        status = _status(heard.notice, name) if heard is not None else None
+        status, address = told.get(peer, {}).get(name, (None, ""))
         phase = status.phase if status is not None else Phase.HELD
         if newest.state is GridState.DOWN and status is None:
             phase = Phase.GONE if heard is not None else Phase.ENDING
@@ -65,7 +65,7 @@ def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
                 site=site_of(node, peer),
                 phase=phase,
                 detail=status.detail if status is not None else "",
-                address=addresses.get(name, ""),
+                address=address,
                 boot=status.boot if status is not None else 0,
                 age_s=now - heard.received_s if heard is not None else -1.0,
                 host_health=health_of(node, peer),
@@ -97,5 +97,7 @@ def console(node: Node, signed: SignedOrder, now: float) -> tuple[GridId, str]:
     raise NoConsole(f"this host does not carry {order.grid}/{order.workspace}")
 
 
-def _status(notice: Notice, workspace: str) -> Status | None:
-    return next((status for status in notice.mine if status.workspace == workspace), None)
+def _told(notice: Notice) -> dict[str, tuple[Status, str]]:
+    """What a host tells of each workspace it carries: its status, and its first address or nothing."""
+    addresses = dict(notice.addresses)
+    return {s.workspace: (s, addresses.get(s.workspace, "")) for s in notice.mine}

@@ -3,10 +3,10 @@
 import msgspec
 from negotiating import ADMIN, NOW, C, record_of, shop
 
-from protocol.contract.notices import Notice, Notices, notice_of
+from protocol.contract.notices import Notice, Notices, Placement, notice_of, placement
 from protocol.grid.record import GridState
 from protocol.terms.ids import GridId, KeyId, PeerId
-from protocol.wire.codec import convert, to_plain
+from protocol.wire.codec import convert, encode, to_plain
 
 A, B = PeerId("a"), PeerId("b")
 ME, YOU = KeyId("me"), KeyId("you")
@@ -21,7 +21,7 @@ def notice(grid: str, epoch: int, state: GridState = GridState.UP, owner: KeyId 
         epoch=epoch,
         state=state,
         stewards=(),
-        placed=(),
+        placement=placement(()),
         addresses=(),
         mine=(),
         made_s=0.0,
@@ -105,3 +105,22 @@ def test_nobody_stands_for_it_any_more() -> None:
     notices.drop(A, GridId("g"))
     assert notices.grids() == []
     assert notices.newest(GridId("g")) is None
+
+
+def test_a_placement_is_small_and_says_the_same_in_the_same_order() -> None:
+    hosts = [PeerId(f"{number:02}" + 41 * "p") for number in range(32)]
+    pairs = tuple((f"box-{number}", hosts[number % 32]) for number in range(1, 513))
+    told = placement(pairs)
+    assert told.pairs() == pairs
+    assert len(encode(told)) < 2500, "512 workspaces on 32 hosts"
+
+
+def test_a_placement_may_lack_workspaces_and_has_clusters_in_order() -> None:
+    pairs = (("web-2", B), ("web-5", C), ("db-1", B), ("my-db-1", C))
+    assert placement(pairs).pairs() == pairs
+    assert placement(()).pairs() == ()
+
+
+def test_a_place_that_is_no_hosts_places_nothing() -> None:
+    hostile = Placement((B,), (("web", (7, 0, -3)),))
+    assert hostile.pairs() == (("web-2", B),)

@@ -7,7 +7,7 @@ from negotiating import ADMIN, AUTHORITY, NOW, RIVAL, ROOM, A, B, C, record_of, 
 
 from protocol.capacity.ledger import Ledger
 from protocol.contract.messages import Act, ActReply
-from protocol.contract.notices import Notice
+from protocol.contract.notices import Notice, placement
 from protocol.contract.outcomes import RoomChanged
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.model import LeaseTerms
@@ -147,7 +147,7 @@ def notice(hindered: tuple[str, ...], grid: GridId = GRID) -> Notice:
         epoch=1,
         state=GridState.UP,
         stewards=(),
-        placed=(),
+        placement=placement(()),
         addresses=(),
         mine=(),
         made_s=NOW,

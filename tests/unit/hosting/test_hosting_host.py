@@ -32,7 +32,7 @@ from protocol.contract.messages import (
     RoomKept,
     RoomRenew,
 )
-from protocol.contract.notices import Notice
+from protocol.contract.notices import Notice, placement
 from protocol.contract.outcomes import (
     AuditLease,
     NoticeDue,
@@ -355,7 +355,8 @@ def test_what_others_tell_of_a_grid_reaches_its_lease() -> None:
     one = One()
     one.leases()
     told = Notice(
-        GRID, "shop", ADMIN.signer.key, "s1", 2, GridState.UP, (B,), (("web-1", one.me),), (), (), NOW, 60
+        GRID, "shop", ADMIN.signer.key, "s1", 2, GridState.UP, (B,),
+        placement([("web-1", one.me)]), (), (), NOW, 60
     )  # fmt: skip
     assert one.host.noticed(B, told, NOW + 1) == []
     assert asked(one, NOW + 1).purpose == AuditLease(GRID), "somebody knows a newer record"

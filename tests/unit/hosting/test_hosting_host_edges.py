@@ -7,7 +7,7 @@ from negotiating import ADMIN, MIB, NOW, RIVAL, B, record_of, shop
 
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import Decided, DecidedAck, HoldAsk, HoldReply
-from protocol.contract.notices import Notice
+from protocol.contract.notices import Notice, placement
 from protocol.contract.outcomes import RoomChanged
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import LeaseTerms
@@ -129,7 +129,7 @@ def test_a_name_and_a_network_id_that_are_held_are_given_once_too() -> None:
 def test_what_another_host_lacks_holds_up_this_one_until_it_is_not_so_any_more() -> None:
     one, record = yielding()
     told = Notice(
-        record.id, "shop", record.owner, "s1", 1, GridState.UP, (), (), (), (), NOW, 60,
+        record.id, "shop", record.owner, "s1", 1, GridState.UP, (), placement(()), (), (), NOW, 60,
         hindered=("web",),
     )  # fmt: skip
     one.keep((one.host.noticed(B, told, NOW + 1), []))

@@ -6,7 +6,7 @@ import msgspec
 from negotiating import ADMIN, AUTHORITY, NOW, ROOM, A, B, record_of, shop
 
 from protocol.capacity.ledger import Ledger
-from protocol.contract.notices import Notice, Notices
+from protocol.contract.notices import Notice, Notices, placement
 from protocol.grid.lifecycle import Phase, Power, Status
 from protocol.grid.model import GridSpec, LeaseTerms
 from protocol.grid.record import GridRecord, grid_id
@@ -45,7 +45,18 @@ def carrying(record: GridRecord = RECORD) -> Leases:
 def told(peer: PeerId, *statuses: Status) -> tuple[PeerId, Notice, float]:
     """A host tells of its workspaces."""
     notice = Notice(
-        RECORD.id, "shop", RECORD.owner, "s1", 1, RECORD.state, (), (), (), statuses, NOW, 60
+        RECORD.id,
+        "shop",
+        RECORD.owner,
+        "s1",
+        1,
+        RECORD.state,
+        (),
+        placement(()),
+        (),
+        statuses,
+        NOW,
+        60,
     )
     return peer, notice, NOW
 

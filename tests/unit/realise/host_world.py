@@ -19,6 +19,7 @@ from overlayd.realise.fetch import Fetcher
 from overlayd.realise.paths import Paths, machine_name
 from overlayd.realise.realiser import Realiser, Tools
 from overlayd.telemetry.supervisor import Supervisor
+from protocol.grid.addresses import plan as cards_of
 from protocol.grid.expand import workspaces
 from protocol.grid.lifecycle import Phase, Power, Wanted
 from protocol.grid.model import (
@@ -89,6 +90,7 @@ class HostWorld:
         self.part = Part(
             record=self.record(GridState.UP if up else GridState.DOWN),
             spec=spec,
+            cards=cards_of(spec),
             mine=tuple(
                 PartOf(w, Wanted(w.name, powers[w.name], boot), waits.get(w.name, ()))
                 for w in workspaces(spec)

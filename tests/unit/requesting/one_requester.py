@@ -28,7 +28,7 @@ from protocol.contract.messages import (
     Quote,
     QuoteAsk,
 )
-from protocol.contract.notices import Notice, Notices
+from protocol.contract.notices import Notice, Notices, placement
 from protocol.contract.outcomes import CommitGrid, Outcome, Propose
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridRecord, GridState, read_register
@@ -248,7 +248,7 @@ def notice_of(
         epoch=epoch,
         state=state,
         stewards=record.stewards,
-        placed=tuple((a.workspace, a.host) for a in record.assignments),
+        placement=placement((a.workspace, a.host) for a in record.assignments),
         addresses=(),
         mine=tuple(Status(name, phase, since_s=NOW, boot=boot) for name in record.on(peer)),
         made_s=NOW,

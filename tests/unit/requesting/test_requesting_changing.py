@@ -6,7 +6,7 @@ import pytest
 from negotiating import ADMIN, AUTHORITY, NAMES, NOW, A, B, C, committed, record_of, said, shop
 
 from protocol.contract.messages import ActReply, DecidedAck
-from protocol.contract.notices import Notice
+from protocol.contract.notices import Notice, placement
 from protocol.contract.outcomes import Propose
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridRecord, GridState, grid_id, read_register
@@ -39,7 +39,7 @@ def notice(
         epoch=epoch,
         state=state,
         stewards=record.stewards,
-        placed=tuple((a.workspace, a.host) for a in record.assignments),
+        placement=placement((a.workspace, a.host) for a in record.assignments),
         addresses=(),
         mine=tuple(Status(name, phase, boot=boot) for name in record.on(peer)),
         made_s=NOW,

@@ -6,7 +6,7 @@ import msgspec
 
 from protocol.capacity.advert import UNPROBED, Advert, ImageLabel
 from protocol.capacity.quantum import Quantum
-from protocol.contract.notices import Notice, Notices
+from protocol.contract.notices import Notice, Notices, placement
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridState
@@ -71,7 +71,7 @@ class World:
             epoch=1,
             state=GridState.UP,
             stewards=stewards,
-            placed=(),
+            placement=placement(()),
             addresses=(),
             mine=(Status(f"on-{peer}", Phase.RUNNING, boot=boot),),
             made_s=NOW,

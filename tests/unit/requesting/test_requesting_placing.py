@@ -25,7 +25,7 @@ from negotiating import (
 
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import Decided, DecidedAck, HoldAsk, HoldReply
-from protocol.contract.notices import Notice
+from protocol.contract.notices import Notice, placement
 from protocol.contract.outcomes import Propose
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridRecord, GridState, Register, read_register, voiding
@@ -82,7 +82,7 @@ def notice(record: GridRecord, peer: PeerId, phase: Phase, epoch: int = 1) -> No
         epoch=epoch,
         state=GridState.DOWN if phase is Phase.GONE else GridState.UP,
         stewards=record.stewards,
-        placed=tuple((a.workspace, a.host) for a in record.assignments),
+        placement=placement((a.workspace, a.host) for a in record.assignments),
         addresses=(),
         mine=tuple(Status(name, phase) for name in record.on(peer)),
         made_s=NOW,
