@@ -8,6 +8,7 @@ from overlayd.api.service import Here
 from overlayd.api.views import Health, RevocationView, Telling
 from protocol.node.events import NewsGiven, Revoking
 from protocol.node.rows import PeerRow, SelfRow, SiteRow, TimetableRow
+from protocol.node.status_rows import StatusRow
 from protocol.peering import news
 from protocol.trust.record import SignedRecord
 from protocol.trust.signing import Untrusted
@@ -38,11 +39,21 @@ async def timetable(service: Here, host: FromQuery[str] = "") -> list[TimetableR
     return [row for row in rows if host in ("", row.name)]
 
 
-@get("/health", summary="Whether the daemon's loop turns")
-async def health(service: Here) -> Health:
-    """Shows that the daemon answers at all, and with the peer's own time."""
-    view = service.peer.view
-    return Health("ok", view.name, view.site, service.peer.now())
+@get("/status", summary="How this peer is, and what is wrong")
+async def status(service: Here) -> StatusRow:
+    """The peer's certificate, whom it looked for and what came back, its clock, offers, grids and problems."""
+    return service.peer.view.status(service.peer.now())
+
+
+@get("/health", summary="Whether the daemon's loop turns, and it has the overlay it is to join")
+async def health(service: Here) -> Response[Health]:
+    """200 with `ok`; 503 with `joining` or `lost` if `join` names somebody and nobody is reached."""
+    view, now = service.peer.view, service.peer.now()
+    found = view.status(now)
+    state = "ok" if found.is_joined else found.overlay
+    problems = tuple(problem.what for problem in found.problems)
+    said = Health(state, view.name, view.site, now, problems)
+    return Response(said, status_code=200 if found.is_joined else 503)
 
 
 @post("/news", summary="A line for the people of every host", status_code=202)
@@ -75,6 +86,6 @@ async def metrics(service: Here) -> Response[bytes]:
 
 router = Router(
     "/",
-    route_handlers=[this_peer, peers, sites, timetable, health, tell, revoke, metrics],
+    route_handlers=[this_peer, peers, sites, timetable, status, health, tell, revoke, metrics],
     tags=["overlay"],
 )

@@ -94,9 +94,12 @@ class ConsoleView(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """The answer that shows that the daemon's loop turns."""
+    """The answer that shows that the daemon's loop turns, and whether it has the overlay it is to join."""
 
     status: str
+    """`ok`; `joining` if nobody that `join` names was reached yet, `lost` if nobody is any more."""
     name: str
     site: str
     now_s: float
+    problems: tuple[str, ...] = ()
+    """What is wrong, in words. `overlayctl status` says what would help."""

@@ -19,6 +19,7 @@ _OFFLINE = ("federation", "site", "host")
 _GLOBAL = ("--peer", "--output", "-o", "--identity")
 
 _COMMANDS = {
+    "status": "status:status",
     "peers": "overlay:peers",
     "sites": "overlay:sites",
     "tell": "overlay:tell",

@@ -105,6 +105,10 @@ class Links:
         link = self._links.get(peer)
         return link is not None and link.introduced and not link.relayed
 
+    def count_introduced(self) -> int:
+        """How many peers showed who they are, on connections or through relays."""
+        return sum(link.introduced for link in self._links.values())
+
     def directs(self) -> list[PeerId]:
         """All peers that are introduced on a direct connection."""
         return [p for p, link in self._links.items() if link.introduced and not link.relayed]

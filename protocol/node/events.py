@@ -11,6 +11,7 @@ from protocol.requesting.proposal import ProposalNotSaved
 from protocol.requesting.queueing import QueueNotSaved
 from protocol.terms.effects import Untidied
 from protocol.terms.ids import PeerId
+from protocol.terms.problem import Trouble
 from protocol.trust.certificate import Chain
 from protocol.trust.record import SignedRecord
 
@@ -49,6 +50,15 @@ class Knocked(msgspec.Struct, frozen=True):
 
     peer: PeerId
     reached: bool
+
+
+class Undialled(msgspec.Struct, frozen=True):
+    """A peer was dialled in vain. It is dialled again without a word."""
+
+    peer: PeerId
+    address: str
+    """HOST:PORT."""
+    why: Trouble
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -117,6 +127,7 @@ Event = (
     | Connected
     | Disconnected
     | Knocked
+    | Undialled
     | Arrived
     | Garbled
     | Probed

@@ -50,6 +50,7 @@ from protocol.node.events import (
     Started,
     Stopping,
     Ticked,
+    Undialled,
 )
 from protocol.node.host_surroundings import PeerSurroundings
 from protocol.node.messages import FAMILIES, BulkMessage, Message, RegisterMessage
@@ -114,6 +115,7 @@ class Node:
             rows,
             dice,
             now,
+            joins,
         )
         self.broadcast, self.announcer = self.overlay.broadcast, self.overlay.announcer
         self.quarantines = self.overlay.quarantines
@@ -226,6 +228,8 @@ class Node:
                 return self.relaying.lost(peer, now)
             case Knocked(peer=peer, reached=reached):
                 return self.relaying.knocked(peer, reached, now)
+            case Undialled(peer=peer, address=address, why=why):
+                return self.overlay.undialled(peer, address, why, now)
             case Garbled(peer=peer, reason=reason):
                 return self.overlay.garbled(peer, reason, now)
             case Probed(facts=facts):

@@ -10,11 +10,14 @@ from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.hosting.part import Part, part_of
 from protocol.node import snapshot_grids, snapshot_peers
+from protocol.node import status as peer_status
 from protocol.node.node import Node
 from protocol.node.rows import GridRow, PeerRow, SelfRow, SiteRow, TimetableRow, WorkspaceRow
+from protocol.node.status_rows import StatusRow
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import RequestView
 from protocol.terms.ids import Digest, GridId, PeerId, RequestId
+from protocol.terms.problem import Problem
 from protocol.trust.order import SignedOrder
 from protocol.trust.record import SignedRecord
 from protocol.trust.revocation import Revocation, check_revocation
@@ -48,6 +51,14 @@ class PeerView:
     def this_peer(self) -> SelfRow:
         """The row of the peer itself."""
         return snapshot_peers.this_peer(self._node)
+
+    def status(self, now: float) -> StatusRow:
+        """How the peer is: its certificate, whom it hears, what it offers, and what is wrong."""
+        return peer_status.status(self._node, now)
+
+    def problems(self, now: float) -> list[Problem]:
+        """Everything that is known to be wrong at the peer, what matters most first."""
+        return peer_status.problems(self._node, now)
 
     # -- who is there
 

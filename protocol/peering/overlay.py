@@ -23,6 +23,7 @@ from protocol.broadcast.messages import BroadcastMessage, version_of
 from protocol.membership.liveness import Changed, Health
 from protocol.membership.membership import Membership
 from protocol.membership.messages import (
+    Contact,
     Hello,
     MembershipMessage,
     Ping,
@@ -44,6 +45,7 @@ from protocol.peering.addresses import Addresses, Rows
 from protocol.peering.announcer import Announcer, next_incarnation
 from protocol.peering.certificates import TABLE as REVOKED
 from protocol.peering.certificates import Certificates
+from protocol.peering.joining import Joining
 from protocol.peering.members import Members
 from protocol.peering.near_peers import Whereabouts
 from protocol.peering.news import KIND as NEWS
@@ -54,6 +56,7 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, earliest
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import SUSPICION_TTL_S
+from protocol.terms.problem import Trouble
 from protocol.trust.certificate import Chain
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record, SignedRecord, newer
@@ -80,8 +83,10 @@ class Overlay:
         rows: Rows,
         dice: Dice,
         now: float,
+        joins: tuple[Contact, ...] = (),
     ) -> None:
-        """`whereabouts` answers how this peer is reached, `rows` is the whole store, by table.
+        """`joins` are the contacts that are configured. `whereabouts` answers how this peer is reached, `rows`
+        is the whole store, by table.
 
         `families` says for each type of message against which allowance it counts.
         """
@@ -97,6 +102,8 @@ class Overlay:
         self.announcer = Announcer(identity, self.broadcast, whereabouts, now)
         self.crier = Crier(identity.name, self.broadcast)
         self.versions = Versions(identity.speaks)
+        links = membership.links
+        self.joining = Joining(joins, links.introduced, links.count_introduced, self._name)
         self._followed = 0
         """How often membership asked something of other rooms."""
 
@@ -127,6 +134,10 @@ class Overlay:
         """The transport has a connection, or there is a path through a relay."""
         hello = self.announcer.hello(now)
         return self.membership.links.up(peer, hello, now, relayed=relayed, accepted=accepted)
+
+    def undialled(self, peer: PeerId, address: str, why: Trouble, now: float) -> list[Effect]:
+        """The transport dialled a peer in vain."""
+        return self.joining.failed(peer, address, why, now)
 
     def disconnected(self, peer: PeerId, now: float) -> list[Effect]:
         """The transport lost its last connection to that peer, or its path is over."""
@@ -185,6 +196,7 @@ class Overlay:
         if held is None or not newer(held.record, record) or sender not in self.membership.known:
             effects += self._met(known, now)
         introduced, outcomes = self.membership.introduced(sender, now)
+        effects += self.joining.reached(sender, now)
         return effects + introduced + self.follow(outcomes, now), news
 
     def member(self, sender: PeerId, message: MembershipMessage, now: float) -> list[Effect]:
@@ -373,6 +385,10 @@ class Overlay:
         gone: list[News] = [Expired(r) for r in self.broadcast.directory.drop(KeyId(peer))]
         effects += self.addresses.forget(peer)
         return [*effects, Note("peer.expelled", known.name, why)], gone
+
+    def _name(self, peer: PeerId) -> str:
+        known = self.membership.known.get(peer)
+        return known.name if known is not None else ""
 
     # -- faults
 

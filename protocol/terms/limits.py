@@ -97,6 +97,10 @@ CERTIFICATE_WARN_S = 14 * 86400.0
 """How long before this peer's certificate ends a person is told (a quarter of its time, if that is less)."""
 CERTIFICATE_NAG_S = 86400.0
 """How often the person is told again."""
+JOIN_TOLD_EVERY_S, JOIN_NAG_S = 30.0, 1800.0
+"""What comes of joining is told to the log at most so often if it changes, and so often if it does not."""
+TRIED_OTHERS = 8
+"""Addresses, besides those that `join` names, of which it is remembered what came of trying them."""
 HELLO_WITHIN_S = 5.0
 """A connection whose peer has not shown its certificates by then is closed."""
 IDLE_LINK_S = 30.0

@@ -12,8 +12,12 @@ from one_host import OneHost, image_file
 from orders import accepted, building, grid_spec, post, signed, until, up_order
 
 from overlayd.api.views import ConsoleRequest, ConsoleView, ImageRow
+from protocol.membership.messages import Contact
 from protocol.node.messages import ConsoleText
 from protocol.node.rows import PeerRow, SelfRow, SiteRow
+from protocol.node.status_rows import StatusRow
+from protocol.peering.joining import Joining
+from protocol.terms.ids import PeerId
 from protocol.trust.order import Action
 
 
@@ -33,9 +37,31 @@ async def test_this_peer_its_site_and_its_health(api: AsyncClient, host: OneHost
     assert (site.site, site.hosts, site.alive) == ("ams", 1, 1)
     health = (await api.get("/health")).json()
     assert (health["status"], health["name"]) == ("ok", "h1")
+    status = msgspec.json.decode((await api.get("/status")).content, type=StatusRow)
+    assert (status.name, status.overlay, status.problems) == ("h1", "alone", ())
     metrics = await api.get("/metrics")
     assert metrics.text == "overlayd_peers 1\n"
     assert metrics.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def test_health_is_not_ok_without_the_overlay_that_is_to_be_joined(
+    api: AsyncClient, host: OneHost
+) -> None:
+    connected: list[PeerId] = []
+    there = PeerId("b" * 64)
+    joins = (Contact(there, "", "192.0.2.9:7700"),)
+    host.node.overlay.joining = joining = Joining(
+        joins, lambda _: False, lambda: len(connected), lambda _: "h2"
+    )
+    never = await api.get("/health")
+    assert (never.status_code, never.json()["status"]) == (503, "joining")
+    assert "nobody was reached yet" in never.json()["problems"][0]
+    connected.append(there)
+    joining.reached(there, host.now())
+    assert (await api.get("/health")).status_code == 200
+    connected.clear()
+    cut_off = await api.get("/health")
+    assert (cut_off.status_code, cut_off.json()["status"]) == (503, "lost")
 
 
 async def test_the_schema_describes_the_api_and_needs_nothing_from_elsewhere(
@@ -48,6 +74,7 @@ async def test_the_schema_describes_the_api_and_needs_nothing_from_elsewhere(
         "/v1/peers",
         "/v1/sites",
         "/v1/timetable",
+        "/v1/status",
         "/v1/health",
         "/v1/metrics",
         "/v1/revocations",

@@ -1,0 +1,78 @@
+"""How a peer is, and what is wrong with it: the answer to `overlayctl status`.
+
+Whatever knows of something wrong at this peer adds it to `problems`, in words for people, with what would help.
+"""
+
+from collections import Counter
+from statistics import median
+
+from protocol.node.node import Node
+from protocol.node.status_rows import StatusRow
+from protocol.terms.limits import CERTIFICATE_WARN_S
+from protocol.terms.problem import Problem
+from protocol.terms.quantities import counted, format_duration, format_moment
+from protocol.trust.certificate import read_certificate
+
+
+def status(node: Node, now: float) -> StatusRow:
+    """How the peer is."""
+    identity, membership, host = node.identity, node.membership, node.host
+    offsets = membership.links.offsets()
+    ends_s = node.certificates.ends_s
+    return StatusRow(
+        peer=node.me,
+        name=identity.name,
+        site=identity.site,
+        address=identity.address,
+        incarnation=node.broadcast.incarnation,
+        serial=read_certificate(identity.chain[0]).serial,
+        certificate_ends_s=ends_s,
+        certificate_left_s=ends_s - now,
+        overlay=str(node.overlay.joining.state()),
+        tried=node.overlay.joining.tried(now),
+        connected=membership.links.count_introduced(),
+        healths=dict(Counter(str(membership.liveness.health(peer)) for peer in membership.known)),
+        clock_ahead_s=-median(offsets) if offsets else None,
+        clock_compared=len(offsets),
+        free=host.ledger.free,
+        capacity=host.facts.capacity,
+        no_room_why="" if host.known else "what this host has is still being found out",
+        grids=len(host.leases.rows()),
+        workspaces=len(host.ledger),
+        problems=tuple(problems(node, now)),
+        now_s=now,
+    )
+
+
+def problems(node: Node, now: float) -> list[Problem]:
+    """Everything that is known to be wrong at this peer, what matters most first."""
+    return [*_certificate(node, now), *_overlay(node, now), *_clock(node)]
+
+
+def _certificate(node: Node, now: float) -> list[Problem]:
+    identity, ends_s = node.identity, node.certificates.ends_s
+    renew = (
+        f"overlayctl host renew {identity.site} {identity.name}, and the file it writes copied here"
+    )
+    if ends_s <= now:
+        past = format_duration(now - ends_s)
+        said = f"this host's certificate ended {past} ago, {format_moment(ends_s)}"
+        return [Problem("certificate", f"{said}: nobody believes it", renew)]
+    if ends_s - now < CERTIFICATE_WARN_S:
+        left = format_duration(ends_s - now)
+        said = f"this host's certificate ends in {left}, {format_moment(ends_s)}"
+        return [Problem("certificate", said, renew)]
+    return []
+
+
+def _overlay(node: Node, now: float) -> list[Problem]:
+    return node.overlay.joining.problems(now)
+
+
+def _clock(node: Node) -> list[Problem]:
+    fault = node.membership.clock_fault()
+    if not fault:
+        return []
+    many = counted(len(node.membership.links.offsets()), "neighbour")
+    help_ = f"NTP (chrony, systemd-timesyncd) on this host, or on the {many} if this one is right"
+    return [Problem("clock", fault, help_)]

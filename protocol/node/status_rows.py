@@ -1,0 +1,51 @@
+"""What `overlayctl status` shows of one peer, as plain values. Faces in other processes read it, so it imports
+little.
+"""
+
+import msgspec
+
+from protocol.capacity.quantum import Quantum
+from protocol.terms.ids import PeerId
+from protocol.terms.problem import Problem, Tried
+
+
+class StatusRow(msgspec.Struct, frozen=True):
+    """One peer: who it is, whom it hears, what it offers and carries, and what is wrong."""
+
+    peer: PeerId
+    name: str
+    site: str
+    address: str
+    incarnation: int
+    serial: str
+    """The serial of its certificate."""
+    certificate_ends_s: float
+    """Unix seconds."""
+    certificate_left_s: float
+    overlay: str
+    """`alone` (no `join` is configured and nobody is there), `joining` (nobody was reached yet), `joined`, or
+    `lost` (somebody was reached, and nobody is now)."""
+    tried: tuple[Tried, ...]
+    connected: int
+    """Peers it has a connection or a path with."""
+    healths: dict[str, int]
+    """How many other peers are alive, suspect, dead or gone."""
+    clock_ahead_s: float | None
+    """How many seconds its clock is ahead of its neighbours' median; None if it was not compared."""
+    clock_compared: int
+    """With how many neighbours' clocks it was compared."""
+    free: Quantum
+    capacity: Quantum
+    no_room_why: str
+    """Why it offers no room at all; empty if it does."""
+    grids: int
+    """How many grids it carries part of."""
+    workspaces: int
+    """How many of their workspaces have room here."""
+    problems: tuple[Problem, ...]
+    now_s: float
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether it has the overlay that its configuration asks for."""
+        return self.overlay in ("alone", "joined")

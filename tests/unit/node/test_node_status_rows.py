@@ -1,0 +1,76 @@
+"""How a peer says it is: its certificate, whom it reached, its clock, and what is wrong."""
+
+import msgspec
+from one_peer import NOW, OTHER, YOU, friends, hello, node, started
+
+from protocol.membership.messages import Contact, Pong
+from protocol.node.events import Arrived, Connected, Disconnected, Started, Undialled
+from protocol.node.node import Node
+from protocol.node.snapshot import PeerView
+from protocol.node.status_rows import StatusRow
+from protocol.terms.effects import Note
+from protocol.terms.limits import CERTIFICATE_WARN_S
+from protocol.terms.problem import Trouble
+
+JOIN = (Contact(YOU, "", "h2:7000"),)
+
+
+def status(peer: Node, now: float = NOW) -> StatusRow:
+    return PeerView(peer).status(now)
+
+
+def test_a_peer_alone_is_well() -> None:
+    row = status(started())
+    assert (row.name, row.overlay, row.is_joined, row.problems) == ("h1", "alone", True, ())
+    assert (row.connected, row.grids, row.healths, row.clock_ahead_s) == (0, 0, {}, None)
+    assert msgspec.json.decode(msgspec.json.encode(row), type=StatusRow) == row
+
+
+def test_a_peer_that_is_to_join_is_not_well_until_somebody_is_reached_and_when_nobody_is_any_more() -> (
+    None
+):
+    peer = node(joins=JOIN)
+    peer.handle(Started(), NOW)
+    effects = peer.handle(Undialled(YOU, "h2:7000", Trouble.OTHER_KEY), NOW + 1)
+    assert [e.subject for e in effects if isinstance(e, Note)] == ["h2:7000"]
+    row = status(peer, NOW + 2)
+    assert (row.overlay, row.is_joined) == ("joining", False)
+    assert [problem.kind for problem in row.problems] == ["overlay"]
+    peer.handle(Connected(YOU), NOW + 3)
+    peer.handle(Arrived(YOU, hello(OTHER), ""), NOW + 3)
+    row = status(peer, NOW + 3)
+    assert (row.overlay, row.is_joined, row.connected, row.problems) == ("joined", True, 1, ())
+    assert row.tried[0].connected
+    assert row.healths == {"alive": 1}
+    peer.handle(Disconnected(YOU, "gone"), NOW + 4)
+    row = status(peer, NOW + 4)
+    assert (row.overlay, row.is_joined) == ("lost", False)
+
+
+def test_a_certificate_that_ends_and_one_that_has_ended_are_problems_with_what_would_help() -> None:
+    peer = started()
+    ends_s = peer.certificates.ends_s
+    assert not status(peer, ends_s - CERTIFICATE_WARN_S - 1).problems
+    (ending,) = status(peer, ends_s - 3600).problems
+    assert "ends in 1 h" in ending.what
+    assert "host renew s1 h1" in ending.would_work
+    (ended,) = status(peer, ends_s + 7200).problems
+    assert "ended 2 h ago" in ended.what
+
+
+def test_a_clock_apart_from_all_others_is_a_problem() -> None:
+    peer = friends()
+    peer.handle(Arrived(YOU, Pong(NOW, NOW + 90_000.0), ""), NOW)
+    row = status(peer)
+    assert row.clock_ahead_s is not None
+    assert round(row.clock_ahead_s) == -90_000
+    (problem,) = row.problems
+    assert (problem.kind, "behind" in problem.what, "NTP" in problem.would_work) == (
+        "clock",
+        True,
+        True,
+    )
+
+
+def test_problems_are_asked_for_by_themselves() -> None:
+    assert PeerView(started()).problems(NOW) == []
