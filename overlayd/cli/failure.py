@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from overlayd.cli.words import clean
 
-FAILED, USAGE, PLAN_ERROR, INTERRUPTED = 1, 2, 255, 130
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 class Failure(Exception):

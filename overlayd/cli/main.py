@@ -11,8 +11,10 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from overlayd.cli.client import DEFAULT_SOCKET
-from overlayd.cli.failure import INTERRUPTED, Failure
+from overlayd.cli.failure import FAILED, INTERRUPTED, Failure
 from overlayd.cli.session import Output, Session
+
+_DETAILED = "--detailed-exitcode"
 
 _OFFLINE = ("federation", "site", "host")
 """Commands that make identities. They have options of their own with the global options' names."""
@@ -79,6 +81,7 @@ class Root(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Moves global options to the front."""
+        ctx.meta[_DETAILED] = _DETAILED in args
         rest: list[str] = super().parse_args(ctx, hoisted(args))
         return rest
 
@@ -89,6 +92,10 @@ class Root(TyperGroup):
         except Failure as failed:
             failed.show()
             raise typer.Exit(failed.code) from None
+        except typer.TyperException as mistyped:
+            if ctx.meta[_DETAILED]:
+                mistyped.exit_code = FAILED  # The usual 2 would say that something would change.
+            raise
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:

@@ -9,7 +9,7 @@ import typer
 from overlayd.api.views import Accepted, ImageRow
 from overlayd.cli.asking import ended, follow
 from overlayd.cli.completing import complete_quote
-from overlayd.cli.failure import FAILED, INTERRUPTED, PLAN_ERROR, USAGE, Failure, failure
+from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
 from overlayd.cli.gridfile import read_grid
 from overlayd.cli.plan_text import plan_lines, quote_lines
 from overlayd.cli.session import ORDER_VALID_S, Session, session_of
@@ -17,19 +17,18 @@ from overlayd.cli.show import print_lines, unchanged
 from overlayd.cli.words import NAME
 from protocol.grid.model import GridSpec
 from protocol.grid.problem import quoted
-from protocol.grid.record import GridState, HoldTerms
-from protocol.node.rows import GridRow
+from protocol.grid.record import HoldTerms
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import RequestState
 from protocol.requesting.transitions import Stage
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PLAN_HOLD_LEAST_S, PLAN_HOLD_MOST_S, QUEUE_S
-from protocol.terms.quantities import counted, format_duration, parse_duration
+from protocol.terms.quantities import format_duration, parse_duration
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
 
-CHANGES = 1
-"""Exit code of a plan that would change something."""
+CHANGES = 2
+"""Exit code of a plan that would change something, for who asks for it."""
 
 CANCEL_WITHIN_S = 15.0
 
@@ -65,6 +64,12 @@ def plan(
         ),
     ] = "",
     ssh_key: SshKeys = None,
+    detailed_exitcode: Annotated[
+        bool,
+        typer.Option(
+            "--detailed-exitcode", help="Exit code 2 if something would change, 0 only if not."
+        ),
+    ] = False,
 ) -> None:
     """Shows where a grid would go now: a real round of quotes, nothing is held.
 
@@ -74,7 +79,10 @@ def plan(
     With --hold its hosts hold it, too, for so long: it counts as used. `overlayctl up --quote ID` makes it on
     these holds; `overlayctl request cancel ID`, or the end of its time, lets them go.
 
-    Exit code 0: it is up already, nothing would change. 1: it would be made. 255: it cannot be.
+    Of a grid that is up it says whether the file asks for another one now, and what differs.
+
+    Exit code 0: it can be made, or is up already. 1: it cannot, or is up otherwise. With --detailed-exitcode 0
+    only if nothing would change, and 2 if it would be made.
 
     Example: overlayctl plan examples/star.yaml
 
@@ -86,13 +94,13 @@ def plan(
     """
     session = session_of(context)
     try:
-        spec, images = read_grid(session, file, profile, ssh_key or (), PLAN_ERROR)
+        spec, images = read_grid(session, file, profile, ssh_key or (), FAILED)
         hold_s = _hold_s(hold, quote)
-        code = _plan(session, spec, images, quote, hold_s)
+        changes = _plan(session, spec, images, quote, hold_s)
     except Failure as error:
-        error.code = PLAN_ERROR
+        error.code = FAILED  # A mistake in the file, too: 2 would say that something would change.
         raise
-    raise typer.Exit(code)
+    raise typer.Exit(CHANGES if changes and detailed_exitcode else 0)
 
 
 def _hold_s(hold: str, quote: bool) -> float:
@@ -115,21 +123,13 @@ def _hold_s(hold: str, quote: bool) -> float:
 
 def _plan(
     session: Session, spec: GridSpec, images: list[ImageRow], keep: bool, hold_s: float
-) -> int:
-    there = _already_up(session, spec.name)
-    if there is not None:
-        if session.plain:
-            unchanged(session, session.client.raw("GET", f"/grids/{there.grid}"))
-        else:
-            hosts, sites = counted(there.hosts, "host"), counted(there.sites, "site")
-            many = counted(there.workspaces, "workspace")
-            typer.echo(f"{there.name} is up already: {many} on {hosts} at {sites}")
-        return 0
+) -> bool:
+    """Prints the plan. Answers whether something would change. Raises Failure if it cannot be made."""
     if hold_s:
         order = session.sign(Action.HOLD, spec.name, body=encode(HoldTerms(spec, hold_s)))
         accepted = session.client.post("/orders", order, Accepted)
     else:
-        params = {"keep": "true", "site": session.site} if keep else {}
+        params = {"site": session.site} | ({"keep": "true"} if keep else {})
         accepted = session.client.post("/plans", spec, Accepted, params)
     try:
         view = follow(session, accepted.request, lambda _: None)
@@ -137,24 +137,15 @@ def _plan(
         with suppress(Failure):  # In any case its hosts let go when its time is up.
             session.client.raw("DELETE", f"/requests/{accepted.request}")
         raise
-    if view.state not in (RequestState.DONE, RequestState.HELD):
-        ended(view, PLAN_ERROR)
     if session.plain:
         unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
-    else:
-        print_lines(plan_lines(spec, view, images))
+    if view.state not in (RequestState.DONE, RequestState.HELD):
+        ended(view, FAILED)
+    if not session.plain:
+        print_lines(view.answer if view.unchanged else plan_lines(spec, view, images))
         if view.until_s:
             print_lines(quote_lines(view))
-    return CHANGES
-
-
-def _already_up(session: Session, name: str) -> GridRow | None:
-    """A grid of that name, of the identity's site if there is one."""
-    site = session.site
-    for row in session.client.get("/grids", list[GridRow]):
-        if row.name == name and row.state == GridState.UP and site in ("", row.owner_site):
-            return row
-    return None
+    return not view.unchanged
 
 
 def up(

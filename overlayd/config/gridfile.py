@@ -17,6 +17,7 @@ from overlayd.config.yaml_source import parse_yaml
 from protocol.grid import check, model
 from protocol.grid.problem import quoted
 from protocol.grid.problem import unknown as unknown_name
+from protocol.grid.written import KEYS
 
 PROFILES_MAX = 16
 """Each time every profile is checked with the whole file, chosen or not."""
@@ -160,29 +161,6 @@ def _placement(keys: PlacementKeys) -> model.PlacementSpec:
     )
 
 
-_RENAMED: Mapping[str, KeyPath] = {
-    "lease_s": ("lease", "for"),
-    "start_s": ("start",),
-    "before_s": ("before",),
-    "grace_s": ("grace",),
-    "warn_s": ("warn",),
-    "on_expiry": ("on-expiry",),
-    "best_effort": ("best-effort",),
-    "ssh_authorized_keys": ("ssh-authorized-keys",),
-    "size_bytes": ("size",),
-    "cpus_milli": ("cpus",),
-    "memory_bytes": ("memory",),
-    "scratch_bytes": ("disk",),
-    "minimum": ("min",),
-    "labels": ("labels", "required"),
-    "preferred_labels": ("labels", "preferred"),
-    "near_volume": ("near", "volume"),
-    "near_image": ("near", "image"),
-    "within_ms": ("within",),
-    "exclude_sites": ("exclude-sites",),
-}
-
-
 def _written_at(spec: model.GridSpec, path: KeyPath) -> KeyPath:
     """Where in the file a field of the spec comes from."""
     if path == ("name",):
@@ -214,7 +192,7 @@ def _steps(spec: model.GridSpec, path: KeyPath) -> Iterator[str | int]:
 
 def _renamed(path: Any) -> Iterator[str | int]:
     for step in path:
-        yield from _RENAMED.get(step, (step,))
+        yield from KEYS.get(step, (step,))
 
 
 def _is_key(path: KeyPath) -> bool:

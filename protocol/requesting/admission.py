@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+import msgspec
+
 from protocol.capacity.advert import ImageLabel
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.notices import Notice
@@ -19,7 +21,7 @@ from protocol.requesting.requests import Requests, answered
 from protocol.requesting.steps import Look, Reason
 from protocol.requesting.surroundings import Surroundings
 from protocol.terms.dice import Dice
-from protocol.terms.ids import RequestId
+from protocol.terms.ids import KeyId, RequestId
 from protocol.terms.limits import PROPOSALS_KEPT, QUEUED_MOST
 from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder, read_order
@@ -66,18 +68,18 @@ class Admission:
         if unknown := self._directory.unknown_image(spec, self._host.images, now):
             return self._no(request, kind, spec.name, unknown, now)
         quoting = Quoting(request, deployment, holds=False) if event.keep else None
-        return self._add(request, deployment, None, now, quoting).begin(now)
+        there = self._up(spec.name, site=event.site or self._site)
+        if there is None:
+            return self._add(request, deployment, None, now, quoting).begin(now)
+        owned = msgspec.structs.replace(deployment, owner=there.owner)
+        return self._compare(request, owned, None, there, quoting, now)
 
     def up(self, request: RequestId, signed: SignedOrder, quote: str, now: float) -> Answer:
         """Places a grid. With a `quote` it places exactly what that says. Raises Untrusted."""
         deployment = self._authority.deployment(signed, now, fresh=True)
         name = deployment.name
-        there = self._directory.notices.named(name, deployment.owner)
-        if (
-            there is not None
-            and there.state is GridState.UP
-            and self.running(deployment.key) is None
-        ):
+        there = self._up(name, deployment.owner)
+        if there is not None and self.running(deployment.key) is None:
             return self._again(request, deployment, signed, there, quote, now)
         if lines := self._in_the_way(deployment, quote, now):
             return self._no(request, "up", name, lines, now)
@@ -99,14 +101,49 @@ class Admission:
         quote: str,
         now: float,
     ) -> Answer:
-        """A grid of that name is up. An order that is given again has the answer of the first time."""
-        lines = _exists(there)
+        """A grid of that name is up. An order that is given again has the answer of the first time.
+
+        Another order of that grid has the answer that it is up. One of another grid is told what differs.
+        """
         if order_part(there.grid) != deployment.order:
-            return self._no(request, "up", deployment.name, lines, now)
+            if quote:
+                return self._no(request, "up", deployment.name, _exists(there), now)
+            return self._compare(request, deployment, signed, there, None, now)
         placing = self._add(request, deployment, signed, now)
         if (proposal := self._quotes.get(RequestId(quote))) is not None:
             self._quotes.taken(proposal, request)
-        return placing.look(Look(Reason.NAME_IS_UP, lines), now)
+        return placing.look(Look(Reason.NAME_IS_UP, _exists(there)), now)
+
+    def _compare(
+        self,
+        request: RequestId,
+        deployment: Deployment,
+        order: SignedOrder | None,
+        there: Notice,
+        quoting: Quoting | None,
+        now: float,
+    ) -> Answer:
+        """Asks the stewards of the grid that is up whether it is as it is asked for now."""
+        ups = order is not None and quoting is None
+        kind = quoting.kind if quoting is not None else "up" if ups else "plan"
+        if there.ends_s and there.ends_s <= now:
+            return self._no(request, kind, deployment.name, _over(there), now)
+        placing = self._add(request, deployment, order, now, quoting)
+        reason = Reason.NAME_IS_UP if ups else Reason.IS_PLANNED
+        return placing.look(Look(reason, _exists(there)), now)
+
+    def _up(self, name: str, owner: KeyId | None = None, site: str = "") -> Notice | None:
+        """What hosts tell of a grid of that name, and owner or owner's site, that is up; None if none is."""
+        notices = self._directory.notices
+        found = [
+            there
+            for grid in notices.grids()
+            if (there := notices.newest(grid)) is not None
+            and (there.name, there.state) == (name, GridState.UP)
+            and owner in (None, there.owner)
+            and site in ("", there.owner_site)
+        ]
+        return max(found, key=lambda there: (there.epoch, there.made_s), default=None)
 
     def hold(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
         """Makes a plan, and has it held. Raises Untrusted."""
@@ -119,6 +156,9 @@ class Admission:
         if lines:
             return self._no(request, "hold", name, lines, now)
         quoting = Quoting(request, deployment, holds=True)
+        there = self._up(name, deployment.owner)
+        if there is not None:
+            return self._compare(request, deployment, signed, there, quoting, now)
         return self._add(request, deployment, signed, now, quoting).begin(now)
 
     def _in_the_way(self, deployment: Deployment, quote: str, now: float) -> tuple[str, ...]:
@@ -131,9 +171,6 @@ class Admission:
             return (moved, f"  {unknown[0]}", *unknown[1:])
         if self.running(deployment.key) is not None:
             return (f"{name} is being brought up by another request at this peer",)
-        there = self._directory.notices.named(name, deployment.owner)
-        if there is not None and there.state is GridState.UP:
-            return _exists(there)
         plan = self._quotes.holding(deployment.key)
         if plan is not None and plan.id != quote:
             return (
@@ -206,6 +243,14 @@ class Admission:
     ) -> Answer:
         self._requests.refused(answered(request, kind, grid, lines, now))
         return [], []
+
+
+def _over(there: Notice) -> tuple[str, ...]:
+    name = there.name
+    return (
+        f"{name} is made already, and its lease is over; what is left of it is kept for a while",
+        f"  would work: `overlayctl lease extend {name} 6h`, or `overlayctl down {name}` and this again",
+    )
 
 
 def _exists(there: Notice) -> tuple[str, ...]:

@@ -133,7 +133,8 @@ class Gathering:
     # -- parts
 
     def _attempt(self, claimed: tuple[PeerId, ...]) -> Attempt:
-        grid, world = GridId(""), self._surroundings
+        # A plan makes no grid, but asks the stewards, and is told what they say by an id.
+        grid, world = GridId(self._request), self._surroundings
         if self._order is not None:
             grid = grid_id(self._order, max(0, self.tries - 1), f"{world.me}/{self._request}")
         candidates = world.candidates() if self.tries else ()

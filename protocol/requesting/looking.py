@@ -1,12 +1,16 @@
 """What follows from the record that the stewards have under a request's name, after a commit or a mere look.
 
-A request looks, for one of three reasons, whether its order has made a grid already. If it has, the request
-follows that grid, whatever the reason was. The table says what follows otherwise.
+A request looks, for one of four reasons, what grid of its name there is. If its own order has made it, the
+request follows that grid, whatever the reason was. The table says what follows otherwise. A grid that another
+order made is compared with what is asked for: one that is the same is as good as one of this order, and of any
+other is said what differs.
 """
 
 from enum import Enum, auto
 
-from protocol.grid.record import GridRecord, GridState, order_part
+from protocol.grid.differences import Difference, difference_lines, differences
+from protocol.grid.model import GridSpec
+from protocol.grid.record import GridRecord, GridState, order_part, spec_of
 from protocol.requesting.steps import (
     Begin,
     Conclusion,
@@ -15,8 +19,13 @@ from protocol.requesting.steps import (
     Look,
     Reason,
     TryLater,
+    Unchanged,
 )
 from protocol.terms.ids import GridId
+from protocol.terms.quantities import counted
+from protocol.trust.order import read_order
+from protocol.trust.signing import Untrusted
+from protocol.wire.codec import Malformed
 
 ANOTHER_NAME = "  would work: take it down with `overlayctl down`, or choose another name"
 
@@ -26,8 +35,10 @@ class Found(Enum):
 
     NOTHING = auto()
     """No grid that is up."""
+    SAME = auto()
+    """A grid that another order made, as it is asked for."""
     ANOTHER = auto()
-    """A grid that another order made."""
+    """A grid that another order made, otherwise than it is asked for."""
     UNKNOWN = auto()
     """No majority of the stewards answered."""
 
@@ -37,31 +48,42 @@ class Next(Enum):
 
     BEGIN = auto()
     TRY_LATER = auto()
+    FOLLOW = auto()
+    """It follows that grid as if its own order had made it."""
     SAY_LINES = auto()
     """Its answer is the lines of the look."""
-    SAY_ANOTHER = auto()
-    """Its answer is that there is another grid of that name."""
+    SAY_UNCHANGED = auto()
+    """Its answer is that nothing would change."""
+    SAY_DIFFERENCES = auto()
+    """Its answer is what that grid has otherwise."""
 
 
 FOLLOWS: dict[tuple[Reason, Found], Next] = {
     (Reason.NAME_IS_UP, Found.NOTHING): Next.TRY_LATER,
-    (Reason.NAME_IS_UP, Found.ANOTHER): Next.SAY_LINES,
+    (Reason.NAME_IS_UP, Found.SAME): Next.FOLLOW,
+    (Reason.NAME_IS_UP, Found.ANOTHER): Next.SAY_DIFFERENCES,
     (Reason.NAME_IS_UP, Found.UNKNOWN): Next.SAY_LINES,
     (Reason.GIVEN_BEFORE, Found.NOTHING): Next.BEGIN,
-    (Reason.GIVEN_BEFORE, Found.ANOTHER): Next.SAY_ANOTHER,
+    (Reason.GIVEN_BEFORE, Found.SAME): Next.FOLLOW,
+    (Reason.GIVEN_BEFORE, Found.ANOTHER): Next.SAY_DIFFERENCES,
     # The request does not wait for silent stewards: its commit would find the grid, or fail with them.
     (Reason.GIVEN_BEFORE, Found.UNKNOWN): Next.BEGIN,
     (Reason.CANNOT_BEGIN, Found.NOTHING): Next.SAY_LINES,
+    (Reason.CANNOT_BEGIN, Found.SAME): Next.SAY_LINES,
     (Reason.CANNOT_BEGIN, Found.ANOTHER): Next.SAY_LINES,
     (Reason.CANNOT_BEGIN, Found.UNKNOWN): Next.SAY_LINES,
+    (Reason.IS_PLANNED, Found.NOTHING): Next.BEGIN,
+    (Reason.IS_PLANNED, Found.SAME): Next.SAY_UNCHANGED,
+    (Reason.IS_PLANNED, Found.ANOTHER): Next.SAY_DIFFERENCES,
+    (Reason.IS_PLANNED, Found.UNKNOWN): Next.SAY_LINES,
 }
 """What follows for each combination; all are there."""
 
 
 def concluded(
-    record: GridRecord | None, grid: GridId, name: str, look: Look | None, cancelled: bool
+    record: GridRecord | None, grid: GridId, wanted: GridSpec, look: Look | None, cancelled: bool
 ) -> Conclusion:
-    """What follows from `record`, which the stewards have under `name`.
+    """What follows from `record`, which the stewards have under the name of `wanted`.
 
     `grid` is the id that the attempt would have. Without a `look` the attempt was before the stewards just now.
     `cancelled` says that the person wants it no more.
@@ -69,20 +91,23 @@ def concluded(
     if record is not None and record.id == grid:
         return Follow(record, ours=True)
     if record is not None and order_part(record.id) == order_part(grid):
-        return _made_before(record, name)
-    another = record.id if record is not None and record.state is GridState.UP else GridId("")
+        return _made_before(record, wanted.name)
+    there = record if record is not None and record.state is GridState.UP else None
     if look is not None:
-        return _looked(look, Found.ANOTHER if another else Found.NOTHING, name, another)
-    if another:
-        return _exists(name, another)
+        return _looked(look, there, wanted)
+    if there is not None:
+        differs = _differences(there, wanted)
+        if differs == () and not cancelled:
+            return Follow(there, ours=False)
+        return Fail(_otherwise(there, differs or ()), differs or ())
     if cancelled:
         return Fail(("cancelled; nothing is held",))
     return TryLater("the holds ran out before the stewards decided")
 
 
-def unanswered(look: Look, name: str) -> Conclusion:
+def unanswered(look: Look) -> Conclusion:
     """What follows when no majority of stewards answers a request that only looks."""
-    return _looked(look, Found.UNKNOWN, name, GridId(""))
+    return _without(look, FOLLOWS[look.reason, Found.UNKNOWN])
 
 
 def kept_for(conclusion: Conclusion) -> GridRecord | None:
@@ -95,16 +120,59 @@ def kept_for(conclusion: Conclusion) -> GridRecord | None:
     return None
 
 
-def _looked(look: Look, found: Found, name: str, another: GridId) -> Conclusion:
-    match FOLLOWS[look.reason, found]:
+def up_already(record: GridRecord) -> str:
+    """What is up, in a line."""
+    carriers = record.carriers()
+    hosts = counted(len(carriers), "host")
+    sites = counted(len({record.host(peer).site for peer in carriers}), "site")
+    many = counted(len(record.assignments), "workspace")
+    return f"{record.name} is up already: {many} on {hosts} at {sites}"
+
+
+def _looked(look: Look, there: GridRecord | None, wanted: GridSpec) -> Conclusion:
+    if there is None:
+        return _without(look, FOLLOWS[look.reason, Found.NOTHING])
+    differs = _differences(there, wanted)
+    match FOLLOWS[look.reason, Found.ANOTHER if differs is None or differs else Found.SAME]:
+        case Next.FOLLOW:
+            return Follow(there, ours=False)
+        case Next.SAY_UNCHANGED:
+            return Unchanged(there)
+        case Next.SAY_DIFFERENCES:
+            return Fail(_otherwise(there, differs or ()), differs or ())
+        case other:
+            return _without(look, other)
+
+
+def _without(look: Look, following: Next) -> Conclusion:
+    """What follows if it takes no other grid's record."""
+    match following:
         case Next.BEGIN:
             return Begin()
         case Next.TRY_LATER:
             return TryLater()
-        case Next.SAY_LINES:
+        case _:
             return Fail(look.lines)
-        case Next.SAY_ANOTHER:
-            return _exists(name, another)
+
+
+def _differences(there: GridRecord, wanted: GridSpec) -> tuple[Difference, ...] | None:
+    """What the grid has otherwise than it is wanted; None if its order cannot be read."""
+    try:
+        standing = spec_of(read_order(there.order))
+    except (Malformed, Untrusted):
+        return None
+    return differences(wanted, standing, [a.workspace for a in there.assignments])
+
+
+def _otherwise(there: GridRecord, differs: tuple[Difference, ...]) -> tuple[str, ...]:
+    if not differs:
+        return _exists(there)
+    name = there.name
+    return (
+        f"{name} is up, and not as the file has it; what is up cannot be changed yet",
+        *difference_lines(differs),
+        f"  would work: `overlayctl down {name}`, then `overlayctl up` again",
+    )
 
 
 def _made_before(record: GridRecord, name: str) -> Follow | Fail:
@@ -114,6 +182,6 @@ def _made_before(record: GridRecord, name: str) -> Follow | Fail:
     return Fail((line, f"  would work: sign a new order for {name}"))
 
 
-def _exists(name: str, another: GridId) -> Fail:
-    line = f"cannot make {name}: a grid named {name} exists already, id {another}"
-    return Fail((line, ANOTHER_NAME))
+def _exists(there: GridRecord) -> tuple[str, ...]:
+    name = there.name
+    return f"cannot make {name}: a grid named {name} exists already, id {there.id}", ANOTHER_NAME

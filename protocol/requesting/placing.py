@@ -29,7 +29,7 @@ from protocol.requesting import steps
 from protocol.requesting.attempt import Attempt
 from protocol.requesting.building import Building, Verdict
 from protocol.requesting.gathering import Answered, Gathering
-from protocol.requesting.looking import concluded, kept_for, unanswered
+from protocol.requesting.looking import concluded, kept_for, unanswered, up_already
 from protocol.requesting.policies import Plain, Policy
 from protocol.requesting.request import Request, RequestState
 from protocol.requesting.steps import Conclusion, Gathered, Look, Paused
@@ -199,7 +199,12 @@ class Placing(Request):
             case steps.NotAsQuoted(released=released, lines=lines):
                 self.moved, self.why = step.moved, step.why
                 return [*released, *self._fail(list(lines), now)], []
+            case steps.Unchanged(record=record):
+                self.unchanged = True
+                self._finish(RequestState.DONE, [up_already(record)], now)
+                return [], []
             case steps.Fail(lines=lines):
+                self.differs = step.differs
                 return self._fail(list(lines), now), []
             case _:
                 assert_never(step)
@@ -254,14 +259,14 @@ class Placing(Request):
         elif self._step in (Stage.LOOKING, *SETTLING):
             look = self._look if self._step is Stage.LOOKING else None
             record = read_register(value).record
-            name, cancelled = self.grid, self._cancelled
-            return self._conclude(concluded(record, self.grid_id, name, look, cancelled), now)
+            wanted, cancelled = self.deployment.spec, self._cancelled
+            return self._conclude(concluded(record, self.grid_id, wanted, look, cancelled), now)
         return [], []
 
     def unsettled(self, why: str, now: float) -> Answer:
         """No majority of stewards answered. Nobody knows, so it votes against the grid until somebody does."""
         if self._look is not None and self._step is Stage.LOOKING:
-            return self._conclude(unanswered(self._look, self.grid), now)
+            return self._conclude(unanswered(self._look), now)
         if self._step in SETTLING:
             self._say(now, f"the stewards did not decide: {why}")
             self._move(Happening.UNSETTLED, now + self._dice.uniform(0.5, 1.5))
@@ -278,7 +283,8 @@ class Placing(Request):
     def _follow(self, step: steps.Follow, now: float) -> list[Effect]:
         """There is a grid of this order, so the request follows that until it is up."""
         if not step.ours:
-            self._say(now, "this order has made it already")
+            mine = order_part(step.record.id) == self.deployment.order
+            self._say(now, "this order has made it already" if mine else up_already(step.record))
         self.state, self.answer, record = RequestState.RUNNING, (), step.record
         effects = self._waiting.end(record.carriers())
         if record.state is GridState.DOWN:

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from protocol.grid.differences import Difference
 from protocol.placement.explain import Explanation
 from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.limits import STORY_LINES
@@ -83,6 +84,10 @@ class RequestView(msgspec.Struct, frozen=True):
     """Until when its placement can be taken up with `up --quote`; 0 if it cannot."""
     moved: tuple[Moved, ...] = ()
     """Why what was quoted cannot be had any more. `placement` is then what would work now, if anything."""
+    unchanged: bool = False
+    """Whether a plan found that its grid is up already as it is asked for."""
+    differs: tuple[Difference, ...] = ()
+    """What the grid that is up under this name has otherwise than was asked for."""
 
 
 class Request:
@@ -101,6 +106,8 @@ class Request:
         self.why: Explanation | None = None
         self.until_s = 0.0
         self.moved: tuple[Moved, ...] = ()
+        self.unchanged = False
+        self.differs: tuple[Difference, ...] = ()
         self._story: list[StoryLine] = []
 
     @property
@@ -130,6 +137,8 @@ class Request:
             why=self.why,
             until_s=self.until_s,
             moved=self.moved,
+            unchanged=self.unchanged,
+            differs=self.differs,
         )
 
     def end(self, state: RequestState, answer: list[str], now: float) -> None:

@@ -8,6 +8,7 @@ from enum import Enum, auto
 
 import msgspec
 
+from protocol.grid.differences import Difference
 from protocol.grid.record import GridRecord
 from protocol.placement.choose import Choice
 from protocol.placement.explain import Explanation
@@ -81,7 +82,7 @@ class Commit(msgspec.Struct, frozen=True):
 
 
 class Reason(Enum):
-    """Why the stewards are asked whether an order has made a grid already."""
+    """Why the stewards are asked what grid of that name there is, made by this order or by another."""
 
     NAME_IS_UP = auto()
     """A host refused the name, or a notice of such a grid was heard.
@@ -92,10 +93,12 @@ class Reason(Enum):
     """The order is older than this life of this peer, so an earlier life may have been given it."""
     CANNOT_BEGIN = auto()
     """The same, but what the order needs is not there any more, so nothing is begun if there is no grid."""
+    IS_PLANNED = auto()
+    """A plan of a grid whose name is up: it says what an `up` would change."""
 
 
 class Look(msgspec.Struct, frozen=True):
-    """The stewards are asked whether this order has made a grid already; looking.py says what follows."""
+    """The stewards are asked what grid of that name there is; looking.py says what follows."""
 
     reason: Reason
     lines: tuple[str, ...] = ()
@@ -103,11 +106,17 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Follow(msgspec.Struct, frozen=True):
-    """The order has made that grid, which the request follows until it is up."""
+    """There is a grid as the request asks for it, which it follows until that is up."""
 
     record: GridRecord
     ours: bool
-    """Whether this attempt made it, not an earlier life of this peer or another peer with the same order."""
+    """Whether this attempt made it."""
+
+
+class Unchanged(msgspec.Struct, frozen=True):
+    """A plan of a grid that is up already as it is asked for."""
+
+    record: GridRecord
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -143,6 +152,8 @@ class Fail(msgspec.Struct, frozen=True):
     """The request ends without a grid."""
 
     lines: tuple[str, ...]
+    differs: tuple[Difference, ...] = ()
+    """What a grid that is up under that name has otherwise, if that is why."""
 
 
 AfterQuotes = Short | Hold | Shown | Keep | NotAsQuoted
@@ -153,5 +164,5 @@ Gathered = Await | Look | TryLater | NoRoom | Commit | Shown | Keep | NotAsQuote
 """What may come of an attempt."""
 Paused = Await | Fail
 """What may come of it that there is no room now."""
-Conclusion = Follow | Begin | TryLater | Fail
+Conclusion = Follow | Unchanged | Begin | TryLater | Fail
 """What may come of the stewards' answer."""

@@ -22,17 +22,29 @@ def up_names(world: World) -> list[str]:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_two_at_once_one_wins(seed: int) -> None:
-    """One name, two orders, two peers, within a few milliseconds."""
+    """One name, two grids, two peers, within a few milliseconds."""
     world = calm_world(seed, 6)
-    spec = grid_spec("shop", 3)
     first, second = world.peers[0], world.peers[3]
-    one = world.give(first, world.admins["s1"].up(spec, world.now_s))
+    one = world.give(first, world.admins["s1"].up(grid_spec("shop", 3), world.now_s))
     world.run(0.003 * seed)
-    other = world.give(second, world.admins["s1"].up(spec, world.now_s))
+    other = world.give(second, world.admins["s1"].up(grid_spec("shop", 2), world.now_s))
     states = [answer(world, first, one).state, answer(world, second, other).state]
     assert sorted(states) == ["done", "failed"]
     loser = view(first, one) if states[0] == "failed" else view(second, other)
-    assert "exists already" in loser.answer[0] or "is here already" in loser.answer[0]
+    assert loser.answer[0].startswith("shop is up, and not as the file has it")
+    assert [difference.path for difference in loser.differs] == ["clusters.web.count"]
+    assert up_names(world) == ["shop"]
+    settle(world)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_same_grid_asked_for_twice_at_once_is_one_and_both_are_told(seed: int) -> None:
+    world = calm_world(seed, 6)
+    first, second = world.peers[0], world.peers[3]
+    one = world.give(first, world.admins["s1"].up(grid_spec("shop", 3), world.now_s))
+    world.run(0.003 * seed)
+    other = world.give(second, world.admins["s1"].up(grid_spec("shop", 3), world.now_s))
+    assert answer(world, first, one).state == answer(world, second, other).state == "done"
     assert up_names(world) == ["shop"]
     settle(world)
 
@@ -84,7 +96,7 @@ def test_up_after_down_and_the_same_order_again() -> None:
     assert again.answer[1].strip() == "would work: sign a new order for shop"
     settle(world)
     assert up_names(world) == []
-    fresh = admin.up(grid_spec("shop", 2), world.now_s)
+    fresh = admin.up(grid_spec("shop", 3), world.now_s)
     assert answer(world, peer, world.give(peer, fresh)).state == "done"
     # The old order comes once more, while its name is in use by the new grid.
     assert answer(world, other, world.give(other, order)).state == "failed"

@@ -3,11 +3,13 @@
 import json
 import re
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import msgspec
 import pytest
 import yaml
 from asked_daemon import Daemon
+from one_host import image_file
 
 from overlayd.api.views import GridView
 from protocol.node.rows import GridRow
@@ -32,7 +34,7 @@ error: cannot place 2 of 2 worker: each needs 0.25 cpus, 8 GiB, 2 GiB disk
 
 
 def test_plan_prints_where_everything_would_go_and_says_so_by_its_code(daemon: Daemon) -> None:
-    assert daemon.ask("plan", daemon.grid_file, code=1).stdout == PLAN
+    assert daemon.ask("plan", daemon.grid_file).stdout == PLAN
     assert daemon.ask("ps").stdout == "no grids\n"
     daemon.up()
     again = daemon.ask("plan", daemon.grid_file)
@@ -40,7 +42,7 @@ def test_plan_prints_where_everything_would_go_and_says_so_by_its_code(daemon: D
 
 
 def test_what_does_not_fit_is_explained(daemon: Daemon) -> None:
-    plan = daemon.ask("plan", daemon.grid_file, "--profile", "big", code=255)
+    plan = daemon.ask("plan", daemon.grid_file, "--profile", "big", code=1)
     assert (plan.stdout, plan.stderr) == ("", TOO_BIG)
     up = daemon.ask("up", daemon.grid_file, "--profile", "big", code=1)
     assert up.stderr == TOO_BIG
@@ -60,14 +62,76 @@ def test_up_shows_every_change_once_and_then_the_answer(daemon: Daemon) -> None:
     assert len(lines) == len(set(lines))
 
 
-def test_up_of_a_name_that_exists_is_refused_with_a_way_out(daemon: Daemon) -> None:
+CHANGED = """\
+error: demo is up, and not as the file has it; what is up cannot be changed yet
+  clusters.worker.count: 4 in the file, 2 up
+  clusters.worker.memory: 64 MiB in the file, 128 MiB up
+  would work: `overlayctl down demo`, then `overlayctl up` again
+"""
+
+
+def change(daemon: Daemon) -> None:
+    text = daemon.grid_file.read_text()
+    daemon.grid_file.write_text(text.replace("count: 2", "count: 4").replace("128M", "64M"))
+
+
+def test_up_of_a_file_that_is_up_already_is_done(daemon: Daemon) -> None:
     daemon.up()
-    error = daemon.ask("up", daemon.grid_file, code=1).stderr
-    assert re.fullmatch(
-        r"error: a grid named demo exists already, id [0-9a-f]{20}\.[0-9a-f-]+\n"
-        r"  would work: take it down with `overlayctl down`, or choose another name\n",
-        error,
+    said = daemon.ask("up", daemon.grid_file).stdout.splitlines()
+    assert "demo is up already: 3 workspaces on 1 host at 1 site" in said
+    assert said[-1] == "demo is up: 3 workspaces"
+
+
+def test_up_and_plan_of_a_changed_file_say_what_differs_and_fail(daemon: Daemon) -> None:
+    daemon.up()
+    change(daemon)
+    assert daemon.ask("up", daemon.grid_file, code=1).stderr == CHANGED
+    plan = daemon.ask("plan", daemon.grid_file, code=1)
+    assert (plan.stdout, plan.stderr) == ("", CHANGED)
+    daemon.ask("down", "demo")
+    assert daemon.ask("up", daemon.grid_file).stdout.endswith("demo is up: 5 workspaces\n")
+
+
+def test_up_of_another_profile_than_is_up_says_what_differs(daemon: Daemon) -> None:
+    daemon.up()
+    error = daemon.ask("up", daemon.grid_file, "--profile", "big", code=1).stderr
+    assert "  clusters.worker.memory: 8 GiB in the file, 128 MiB up\n" in error
+
+
+def test_an_images_name_that_means_something_else_now_is_a_difference(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    daemon.up()
+    old = daemon.ask("image", "list").stdout.splitlines()[1].split()[1]
+    daemon.ask("image", "add", image_file(tmp_path / "b.img", "guest", "quiet"))
+    daemon.ask("image", "remove", old)
+    new = daemon.ask("image", "list").stdout.splitlines()[1].split()[1]
+    assert daemon.ask("up", daemon.grid_file, code=1).stderr.splitlines()[1] == (
+        f"  clusters.head.image: guest {new} in the file, guest {old} up;"
+        " the name has another content now"
     )
+
+
+def test_plan_tells_scripts_by_its_code_whether_something_would_change(daemon: Daemon) -> None:
+    def plan(*more: str, code: int) -> str:
+        return daemon.ask("plan", daemon.grid_file, "--detailed-exitcode", *more, code=code).output
+
+    assert plan(code=2) == PLAN
+    plan("--profile", "big", code=1)
+    plan("--profile", "none", code=1)
+    plan("--no-such-option", code=1)
+    daemon.up()
+    assert plan(code=0) == "demo is up already: 3 workspaces on 1 host at 1 site\n"
+    view = msgspec.json.decode(plan("-o", "json", code=0), type=RequestView)
+    assert (view.state, view.unchanged, view.differs) == ("done", True, ())
+    change(daemon)
+    assert plan(code=1) == CHANGED
+    said = daemon.ask("plan", daemon.grid_file, "-o", "json", code=1).stdout
+    view = msgspec.json.decode(said, type=RequestView)
+    assert [difference.path for difference in view.differs] == [
+        "clusters.worker.count",
+        "clusters.worker.memory",
+    ]
 
 
 def test_up_with_a_login_key(daemon: Daemon) -> None:
@@ -149,16 +213,17 @@ def test_json_and_yaml_are_the_apis_structures(daemon: Daemon) -> None:
     view = yaml.safe_load(daemon.ask("-o", "yaml", "show", "demo").stdout)
     assert msgspec.convert(view, GridView, strict=False).grid.name == "demo"
     plan = daemon.ask("plan", daemon.grid_file, "--output=json").stdout
-    assert json.loads(plan)["grid"]["name"] == "demo"
+    assert json.loads(plan)["grid"] == "demo"
 
 
 def test_up_in_json_is_the_request_alone(daemon: Daemon) -> None:
     said = daemon.ask("up", daemon.grid_file, "-o", "json").stdout
     view = msgspec.json.decode(said, type=RequestView)
     assert (view.kind, view.state, len(view.placement)) == ("up", "done", 3)
+    change(daemon)
     failed = daemon.ask("up", daemon.grid_file, "-o", "json", code=1)
     assert msgspec.json.decode(failed.stdout, type=RequestView).state == "failed"
-    assert failed.stderr.startswith("error: a grid named demo exists already")
+    assert failed.stderr.startswith("error: demo is up, and not as the file has it")
 
 
 def test_the_life_of_a_workspace(daemon: Daemon) -> None:
@@ -259,7 +324,7 @@ def test_a_grid_that_may_be_smaller_is_planned_as_large_as_there_is_room(daemon:
     file = daemon.folder / "many.yaml"
     text = daemon.grid_file.read_text().replace("    count: 2\n", "    count: 90\n    min: 2\n")
     file.write_text(text)
-    told = daemon.ask("plan", file, code=1).stdout.splitlines()
+    told = daemon.ask("plan", file).stdout.splitlines()
     there = sum(line.startswith("  worker-") for line in told)
     assert 2 < there < 90
     assert f"  {there} of worker fit now; 90 asked, at least 2" in told
@@ -269,14 +334,14 @@ def test_what_no_host_has_is_said_with_what_would_be_granted(daemon: Daemon) -> 
     file = daemon.folder / "special.yaml"
     text = daemon.grid_file.read_text()
     file.write_text(text.replace("    count: 2\n", "    labels: {required: [nvme]}\n"))
-    assert daemon.ask("plan", file, code=255).stderr == (
+    assert daemon.ask("plan", file, code=1).stderr == (
         "error: cannot place 1 of 1 worker: each needs 0.25 cpus, 128 MiB, 2 GiB disk\n"
         "  1 host holds 1 of the 2 workspaces\n"
         "  1 host: label: it has no label nvme (h1)\n"
         "  would work: without labels.required, now\n"
     )
     file.write_text(text.replace("    count: 2\n", "    devices: {gpu: 1}\n"))
-    told = daemon.ask("plan", file, code=255).stderr.splitlines()
+    told = daemon.ask("plan", file, code=1).stderr.splitlines()
     assert told[2:] == ["  1 host lacks device gpu; the nearest, h1, by 1"]
 
 

@@ -14,7 +14,7 @@ QUOTED = re.compile(
 
 
 def quote_of(daemon: Daemon) -> str:
-    said = daemon.ask("plan", daemon.grid_file, "--quote", code=1).stdout
+    said = daemon.ask("plan", daemon.grid_file, "--quote").stdout
     assert said.startswith(PLAN)
     match = QUOTED.fullmatch(said.removeprefix(PLAN))
     assert match is not None, said
@@ -31,9 +31,7 @@ def test_a_quote_is_printed_kept_and_taken_up(daemon: Daemon) -> None:
 
 
 def test_a_quote_as_json_says_until_when_and_what_was_offered(daemon: Daemon) -> None:
-    view = json.loads(
-        daemon.ask("plan", daemon.grid_file, "--quote", "--output", "json", code=1).stdout
-    )
+    view = json.loads(daemon.ask("plan", daemon.grid_file, "--quote", "--output", "json").stdout)
     assert view["until_s"] > view["started_s"]
     assert [row["workspace"] for row in view["placement"]] == ["head-1", "worker-1", "worker-2"]
     made = json.loads(daemon.ask("up", "--quote", view["id"], "--output", "json").stdout)
@@ -90,7 +88,7 @@ HELD = re.compile(
 
 
 def held(daemon: Daemon, hold: str = "60s") -> str:
-    said = daemon.ask("plan", daemon.grid_file, "--hold", hold, code=1).stdout
+    said = daemon.ask("plan", daemon.grid_file, "--hold", hold).stdout
     plan = PLAN.replace("Nothing is held.", "All of this is held.")
     assert said.startswith(plan)
     match = HELD.fullmatch(said.removeprefix(plan))
@@ -142,7 +140,7 @@ def test_down_of_what_is_only_held_says_what_lets_it_go(daemon: Daemon) -> None:
 
 def test_how_long_a_plan_can_be_held(daemon: Daemon) -> None:
     for hold in ("5s", "11m", "soon"):
-        error = daemon.ask("plan", daemon.grid_file, "--hold", hold, code=255).stderr
+        error = daemon.ask("plan", daemon.grid_file, "--hold", hold, code=1).stderr
         assert "--hold 60s; 10 s to 10 min are taken" in error
-    both = daemon.ask("plan", daemon.grid_file, "--hold", "60s", "--quote", code=255).stderr
+    both = daemon.ask("plan", daemon.grid_file, "--hold", "60s", "--quote", code=1).stderr
     assert "give --quote or --hold" in both

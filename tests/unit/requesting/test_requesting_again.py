@@ -79,11 +79,11 @@ def test_what_the_stewards_do_not_have_is_begun() -> None:
 def test_another_grid_of_that_name_is_up() -> None:
     asked = request()
     looked(asked)
-    other = record_of(RIVAL.up(shop(), NOW), {"web-1": A})
+    other = record_of(RIVAL.up(shop(3), NOW), {"web-1": A, "web-2": B, "web-3": C})
     effects, _ = asked.settled(committed(other), NOW + 1)
     assert effects == []
-    exists = f"cannot make shop: a grid named shop exists already, id {other.id}"
-    assert asked.view().answer[0] == exists
+    assert asked.view().answer[1] == "  clusters.web.count: 2 in the file, 3 up"
+    assert [difference.path for difference in asked.view().differs] == ["clusters.web.count"]
 
 
 def test_stewards_that_do_not_answer_keep_nobody_waiting() -> None:

@@ -2,12 +2,31 @@
 
 from itertools import product
 
+import msgspec
 import pytest
 from negotiating import ADMIN, NOW, RIVAL, A, B, record_of, shop
 
+from protocol.grid.differences import differences
 from protocol.grid.record import GridRecord, GridState, grid_id
-from protocol.requesting.looking import FOLLOWS, Found, concluded, kept_for, unanswered
-from protocol.requesting.steps import Begin, Conclusion, Fail, Follow, Look, Reason, TryLater
+from protocol.requesting.looking import (
+    ANOTHER_NAME,
+    FOLLOWS,
+    Found,
+    concluded,
+    kept_for,
+    unanswered,
+)
+from protocol.requesting.steps import (
+    Begin,
+    Conclusion,
+    Fail,
+    Follow,
+    Look,
+    Reason,
+    TryLater,
+    Unchanged,
+)
+from protocol.trust.order import Action
 
 ORDER = ADMIN.up(shop(), NOW)
 GRID = grid_id(ORDER)
@@ -15,21 +34,29 @@ PLACED = {"web-1": A, "web-2": B}
 OURS = record_of(ORDER, PLACED)
 BEFORE = record_of(ORDER, PLACED, grid=grid_id(ORDER, 1, "another"))
 OVER = record_of(ORDER, PLACED, grid=BEFORE.id, state=GridState.DOWN, epoch=2)
-ANOTHER = record_of(RIVAL.up(shop(), NOW), PLACED)
+SAME = record_of(RIVAL.up(shop(), NOW), PLACED)
+ANOTHER = record_of(RIVAL.up(shop(3, memory_mib=256), NOW), PLACED)
 DOWN = record_of(RIVAL.up(shop(), NOW), PLACED, state=GridState.DOWN, epoch=2)
 LINES = ("cannot make shop: why", "  would work: another")
 EXISTS = Fail(
     (
-        f"cannot make shop: a grid named shop exists already, id {ANOTHER.id}",
+        f"cannot make shop: a grid named shop exists already, id {SAME.id}",
         "  would work: take it down with `overlayctl down`, or choose another name",
     )
 )
+OTHERWISE = (
+    "shop is up, and not as the file has it; what is up cannot be changed yet",
+    "  clusters.web.count: 2 in the file, 3 up",
+    "  clusters.web.memory: 128 MiB in the file, 256 MiB up",
+    "  would work: `overlayctl down shop`, then `overlayctl up` again",
+)
+DIFFERS = Fail(OTHERWISE, differences(shop(), shop(3, memory_mib=256)))
 
 
 def conclude(
     record: GridRecord | None, look: Look | None = None, *, cancelled: bool = False
 ) -> Conclusion:
-    return concluded(record, GRID, "shop", look, cancelled)
+    return concluded(record, GRID, shop(), look, cancelled)
 
 
 def test_all_cases_are_in_the_table() -> None:
@@ -46,21 +73,43 @@ def test_a_grid_of_this_order_is_followed_whatever_the_reason(look: Look | None)
 
 
 @pytest.mark.parametrize(
-    ("look", "nothing", "another", "unknown"),
+    ("look", "nothing", "same", "another", "unknown"),
     [
-        (Look(Reason.NAME_IS_UP, LINES), TryLater(), Fail(LINES), Fail(LINES)),
-        (Look(Reason.GIVEN_BEFORE), Begin(), EXISTS, Begin()),
-        (Look(Reason.CANNOT_BEGIN, LINES), Fail(LINES), Fail(LINES), Fail(LINES)),
+        (
+            Look(Reason.NAME_IS_UP, LINES),
+            *(TryLater(), Follow(SAME, ours=False), DIFFERS, Fail(LINES)),
+        ),
+        (Look(Reason.GIVEN_BEFORE), Begin(), Follow(SAME, ours=False), DIFFERS, Begin()),
+        (Look(Reason.CANNOT_BEGIN, LINES), *[Fail(LINES)] * 4),
+        (Look(Reason.IS_PLANNED, LINES), Begin(), Unchanged(SAME), DIFFERS, Fail(LINES)),
     ],
     ids=[str(reason) for reason in Reason],
 )
 def test_what_follows_depends_on_why_it_looks(
-    look: Look, nothing: Conclusion, another: Conclusion, unknown: Conclusion
+    look: Look, nothing: Conclusion, same: Conclusion, another: Conclusion, unknown: Conclusion
 ) -> None:
     assert conclude(None, look) == nothing
     assert conclude(DOWN, look) == nothing, "a grid that is down leaves its name free"
+    assert conclude(SAME, look) == same
     assert conclude(ANOTHER, look) == another
-    assert unanswered(look, "shop") == unknown
+    assert unanswered(look) == unknown
+
+
+def test_a_grid_with_fewer_workspaces_than_the_file_needs_is_not_the_same() -> None:
+    less = record_of(RIVAL.up(shop(), NOW), {"web-1": A})
+    found = conclude(less, Look(Reason.IS_PLANNED))
+    assert isinstance(found, Fail)
+    assert found.lines[1] == (
+        "  clusters.web.count: 2 in the file, 1 up; others were taken out, or never made"
+    )
+
+
+def test_a_grid_whose_order_cannot_be_read_is_only_said_to_exist() -> None:
+    broken = msgspec.structs.replace(SAME, order=ADMIN.order(Action.DOWN, "shop", NOW))
+    found = conclude(broken, Look(Reason.IS_PLANNED))
+    assert found == Fail(
+        (f"cannot make shop: a grid named shop exists already, id {SAME.id}", ANOTHER_NAME)
+    )
 
 
 @pytest.mark.parametrize("record", [None, DOWN])
@@ -72,8 +121,9 @@ def test_a_commit_that_came_too_late_is_tried_again_unless_nobody_wants_it(
 
 
 def test_a_commit_that_another_grid_was_faster_than() -> None:
-    assert conclude(ANOTHER) == EXISTS
-    assert conclude(ANOTHER, cancelled=True) == EXISTS
+    assert conclude(ANOTHER) == DIFFERS
+    assert conclude(SAME) == Follow(SAME, ours=False), "asked for twice at once, it is one grid"
+    assert conclude(SAME, cancelled=True) == EXISTS
 
 
 def test_promises_are_kept_for_the_very_grid_alone() -> None:

@@ -195,14 +195,37 @@ def name_is_up(request: Placing) -> Propose:
 def test_a_name_that_is_up_ends_it() -> None:
     request = up()
     proposal = name_is_up(request)
-    value = committed(record_of(RIVAL.up(shop(), NOW), {"web-1": A, "web-2": B}))
+    value = committed(record_of(RIVAL.up(shop(1), NOW), {"web-1": A}))
     assert proposal.change(value) == value
     effects, _ = request.settled(value, NOW + 1)
     assert effects == []
     assert request.view().answer == (
+        "shop is up, and not as the file has it; what is up cannot be changed yet",
+        "  clusters.web.count: 2 in the file, 1 up",
+        "  would work: `overlayctl down shop`, then `overlayctl up` again",
+    )
+
+
+def test_a_name_whose_stewards_are_silent_is_what_the_host_said() -> None:
+    request = up()
+    name_is_up(request)
+    request.unsettled("0 of 3 answered", NOW + 1)
+    assert request.view().answer == (
         "cannot make shop: a grid named shop is here already, id x",
         "  would work: take it down with `overlayctl down`, or choose another name",
     )
+
+
+def test_a_name_that_is_up_as_it_is_asked_for_is_followed() -> None:
+    request = up()
+    name_is_up(request)
+    record = record_of(RIVAL.up(shop(), NOW), {"web-1": A, "web-2": B})
+    effects, _ = request.settled(committed(record), NOW + 1)
+    assert said(effects) == [("alpha", "Decided"), ("beta", "Decided")]
+    assert request.record == record
+    assert "shop is up already: 2 workspaces on 2 hosts at 2 sites" in [
+        line.text for line in request.view().story
+    ]
 
 
 def test_a_name_that_is_only_held_passes() -> None:
@@ -259,14 +282,12 @@ def test_what_does_not_pass_is_not_tried_for_a_minute() -> None:
 def test_another_grid_of_that_name_won() -> None:
     request = up()
     proposal = held(request)
-    other = record_of(ADMIN.up(shop(), NOW), {"web-1": A, "web-2": B})
+    other = record_of(ADMIN.up(shop(1), NOW), {"web-1": A})
     value = proposal.change(committed(other))
     assert value == committed(other)
     effects, _ = request.settled(value, NOW + 1)
     assert {what for _, what in said(effects)} == {"HoldRelease"}
-    assert request.view().answer[0] == (
-        f"cannot make shop: a grid named shop exists already, id {other.id}"
-    )
+    assert request.view().answer[1] == "  clusters.web.count: 2 in the file, 1 up"
 
 
 def test_a_name_that_is_up_when_the_stewards_do_not_answer() -> None:
