@@ -151,6 +151,7 @@ def _grid(view: GridView) -> None:
             f"lease       {_lease(grid)}",
             f"stewards    {', '.join(grid.stewards)}",
             f"workspaces  {grid.workspaces} on {where}: {_phases(grid)}",
+            *grid.lost,
             "",
         ]
     )
@@ -206,6 +207,7 @@ def _standing(view: GridView) -> None:
     """Prints a grid that was asked for elsewhere. Only what its hosts tell is known here."""
     grid = view.grid
     print_lines([f"{grid.name} is {grid.state}; it was asked for at another peer, or long ago"])
+    print_lines(grid.lost)
     for row in view.workspaces:
         if row.phase not in SETTLED or row.host_health not in ("self", "alive"):
             told = age(row.age_s, row.host_health)

@@ -36,6 +36,7 @@ _STYLES = {
     "suspended": "yellow",
     "restoring": "yellow",
     "failed": "bold red",
+    "lost": "bold red",
     "cancelled": "yellow",
     "expired": "yellow",
     "gone": "dim",

@@ -3,7 +3,8 @@
     held > image > network > booting > running > reachable > (paused, restarting) > ending > gone
                                           saving > suspended > restoring > running
 
-`failed` can be reached from everywhere that a step can fail. Another try leaves it.
+`failed` can be reached from everywhere that a step can fail. Another try leaves it. `lost` is what others say
+of the workspaces of a host that is not heard.
 """
 
 from enum import StrEnum
@@ -38,6 +39,8 @@ class Phase(StrEnum):
     EXPIRED = "expired"
     """Its lease has ended: it is stopped, and its disks are kept for the grace."""
     GONE = "gone"
+    LOST = "lost"
+    """Its host is not heard. No host tells this of itself: others say it of a host that is silent."""
 
 
 SETTLED = (Phase.RUNNING, Phase.REACHABLE, Phase.PAUSED)
@@ -75,6 +78,11 @@ class Status(msgspec.Struct, frozen=True):
     """Which of its starts this is about, from 1."""
     final: bool = False
     """No further phase is expected, though it is not reachable."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError (Malformed where it is decoded) for a host that says of itself that it is lost."""
+        if self.phase is Phase.LOST:
+            raise ValueError("a host that tells of a workspace has not lost it")
 
     @property
     def settled(self) -> bool:

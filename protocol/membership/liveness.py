@@ -40,11 +40,13 @@ class Changed(msgspec.Struct, frozen=True):
 class _Doubt:
     """What there is to know about a peer that is not simply alive."""
 
-    __slots__ = ("health", "observers")
+    __slots__ = ("health", "observers", "since_s")
 
     def __init__(self, health: Health) -> None:
         self.health = health
         self.observers: tuple[PeerId, ...] = ()
+        self.since_s = 0.0
+        """Since when it is not heard, Unix seconds; 0 if that is not known."""
 
 
 class Liveness:
@@ -69,6 +71,11 @@ class Liveness:
             return doubt.health
         return Health.ALIVE if peer in self._incarnations else None
 
+    def silent_since_s(self, peer: PeerId) -> float:
+        """Since when a peer is not heard, Unix seconds; 0 if that is not known, or if it is heard."""
+        doubt = self._doubts.get(peer)
+        return doubt.since_s if doubt is not None else 0.0
+
     def incarnation(self, peer: PeerId) -> int:
         """The newest incarnation known of a peer; -1 if none."""
         return self._incarnations.get(peer, -1)
@@ -89,7 +96,9 @@ class Liveness:
             return [Changed(peer, Health.ALIVE, "joined")]
         if left and incarnation >= before and self.health(peer) is not Health.LEFT:
             self._incarnations[peer] = incarnation
-            return self._become(peer, Health.LEFT, "left")
+            changed = self._become(peer, Health.LEFT, "left")
+            self._doubts[peer].since_s = self._doubts[peer].since_s or now
+            return changed
         if incarnation <= before:
             return []
         self._incarnations[peer] = incarnation
@@ -101,9 +110,18 @@ class Liveness:
         return self._become(peer, Health.ALIVE, "back with a new incarnation")
 
     def suspected(
-        self, observer: PeerId, accused: PeerId, incarnation: int, now: float
+        self,
+        observer: PeerId,
+        accused: PeerId,
+        incarnation: int,
+        now: float,
+        since_s: float = 0.0,
     ) -> list[Changed]:
-        """An observer hears nothing from `accused`. A negative incarnation takes that back."""
+        """An observer hears nothing from `accused`. A negative incarnation takes that back.
+
+        `since_s` is when the accused fell silent, as the observer says it. Its clock may be ahead, or it may
+        lie; of several observers the latest moment counts, and none is later than `now`.
+        """
         known = self._incarnations.get(accused)
         if known is None:
             return []
@@ -114,11 +132,14 @@ class Liveness:
             return []
         if self._discredited(observer, now):
             return []
+        silent_s = min(now, since_s) if since_s > 0 else now
         if doubt is not None:
+            doubt.since_s = max(doubt.since_s, silent_s)
             self._confirm(observer, accused, doubt, now)
             return []
         changed = self._become(accused, Health.SUSPECT, "silent")
         self._doubts[accused].observers = (observer,)
+        self._doubts[accused].since_s = silent_s
         self._lonely[accused] = now
         return changed
 

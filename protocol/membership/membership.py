@@ -133,7 +133,9 @@ class Membership:
         """Takes a suspicion record of another peer."""
         if suspicion.accused == self._me:
             return [Refute(suspicion.incarnation)] if suspicion.incarnation >= 0 else []
-        changed = self.liveness.suspected(observer, suspicion.accused, suspicion.incarnation, now)
+        changed = self.liveness.suspected(
+            observer, suspicion.accused, suspicion.incarnation, now, suspicion.since_s
+        )
         return self._follow(changed, now)
 
     # -- what comes from the transport
@@ -347,7 +349,7 @@ class Membership:
             return []
         self._accused[peer] = incarnation
         changed = self.liveness.suspected(self._me, peer, incarnation, now)
-        return [Accuse(Suspicion(peer, incarnation)), *self._follow(changed, now)]
+        return [Accuse(Suspicion(peer, incarnation, now)), *self._follow(changed, now)]
 
     def _follow(self, changed: list[Changed], now: float) -> list[Outcome]:
         """Acts on changed beliefs. A peer that is gone is no neighbour; one that is back may be asked again."""

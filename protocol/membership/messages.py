@@ -141,3 +141,5 @@ class Suspicion(msgspec.Struct, frozen=True):
 
     accused: PeerId
     incarnation: int
+    since_s: float = 0.0
+    """When it fell silent, Unix seconds by the owner's clock; 0 if the owner does not say."""

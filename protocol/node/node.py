@@ -52,6 +52,7 @@ from protocol.node.events import (
     Ticked,
     Undialled,
 )
+from protocol.node.host_losses import HostLosses
 from protocol.node.host_surroundings import PeerSurroundings
 from protocol.node.messages import FAMILIES, BulkMessage, Message, RegisterMessage
 from protocol.node.outbox import Outbox
@@ -153,6 +154,7 @@ class Node:
             self.broadcast.incarnation,
             rows,
         )
+        self._host_losses = HostLosses(self.notices, self.directory)
         self._deadlines = Deadlines(
             self.overlay,
             relay,
@@ -183,6 +185,8 @@ class Node:
         if due is not None and due.at_s <= now:
             effects += self._tick(now)
             due = None
+        if self.overlay.believed:
+            effects += self._believed(now)
         if self._worked:
             self._worked = False
             effects += self._publish(now)
@@ -434,6 +438,11 @@ class Node:
             self.directory.adverts.pop(peer, None)
         elif record.kind == NOTICE:
             self._unheard(peer, GridId(record.name))
+
+    def _believed(self, now: float) -> list[Effect]:
+        """Peers died, left, or are back: what that means for grids is told."""
+        believed, self.overlay.believed = self.overlay.believed, []
+        return [note for one in believed for note in self._host_losses.believed(one, now)]
 
     def _unheard(self, peer: PeerId, grid: GridId) -> None:
         self.notices.drop(peer, grid)

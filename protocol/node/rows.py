@@ -78,6 +78,10 @@ class WorkspaceRow(msgspec.Struct, frozen=True):
     age_s: float
     """Seconds since its host last told of it; -1 if it has not."""
     host_health: str
+    told: str = ""
+    """The phase that its host told last: another than `phase` if the host is not heard."""
+    silent_s: float | None = None
+    """For how many seconds its host is not heard; None if it is, -1 if nobody knows since when."""
 
 
 class GridRow(msgspec.Struct, frozen=True):
@@ -99,6 +103,8 @@ class GridRow(msgspec.Struct, frozen=True):
     """Seconds until its lease begins; 0 if its time has come."""
     kept_left_s: float = 0.0
     """Seconds until what is left of it is deleted."""
+    lost: tuple[str, ...] = ()
+    """The hosts of it that are not heard, and what would work, for people; empty if all are heard."""
 
 
 class SelfRow(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from protocol.grid.record import GridState
 from protocol.node.node import Node
 from protocol.node.rows import GridRow, NoConsole, WorkspaceRow
 from protocol.node.snapshot_peers import health_of, name_of, site_of
+from protocol.requesting.silence import Silence, Unanswered, whereabouts
 from protocol.terms.ids import GridId
 from protocol.trust.order import Action, SignedOrder
 
@@ -36,6 +37,7 @@ def grids(node: Node, now: float) -> list[GridRow]:
                 lease_left_s=max(0.0, newest.ends_s - max(now, newest.starts_s)),
                 starts_in_s=max(0.0, newest.starts_s - now),
                 kept_left_s=max(0.0, newest.kept_until_s - now),
+                lost=_lost(node, newest, members, now),
             )
         )
     return sorted(rows, key=lambda row: (row.state != GridState.UP, row.name))
@@ -52,9 +54,8 @@ def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
     for name, peer in newest.placed:
         heard = about.get(peer)
         status, address = told.get(peer, {}).get(name, (None, ""))
-        phase = status.phase if status is not None else Phase.HELD
-        if newest.state is GridState.DOWN and status is None:
-            phase = Phase.GONE if heard is not None else Phase.ENDING
+        silence = node.directory.silence(peer, now)
+        where = whereabouts(status, heard is not None, newest.state, silence, now)
         rows.append(
             WorkspaceRow(
                 grid=newest.name,
@@ -63,15 +64,32 @@ def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
                 host=name_of(node, peer),
                 peer=peer,
                 site=site_of(node, peer),
-                phase=phase,
-                detail=status.detail if status is not None else "",
+                phase=where.phase,
+                detail=where.detail,
                 address=address,
                 boot=status.boot if status is not None else 0,
                 age_s=now - heard.received_s if heard is not None else -1.0,
                 host_health=health_of(node, peer),
+                told=where.told,
+                silent_s=_silent_s(silence, now),
             )
         )
     return rows
+
+
+def _lost(node: Node, notice: Notice, members: list[WorkspaceRow], now: float) -> tuple[str, ...]:
+    """The hosts of a grid that are not heard, and what would work."""
+    peers = dict.fromkeys(row.peer for row in members if row.phase == Phase.LOST)
+    if not peers or notice.state is not GridState.UP:
+        return ()
+    unanswered = Unanswered(notice.name, notice.placed, peers, node.directory, now)
+    return unanswered.who(), f"  would work: {unanswered.would_work()}"
+
+
+def _silent_s(silence: Silence | None, now: float) -> float | None:
+    if silence is None:
+        return None
+    return max(0.0, now - silence.since_s) if silence.since_s else -1.0
 
 
 def console(node: Node, signed: SignedOrder, now: float) -> tuple[GridId, str]:

@@ -137,10 +137,7 @@ def sources(node: Node, digest: Digest) -> list[PeerId]:
 
 def name_of(node: Node, peer: PeerId) -> str:
     """What people call a peer; the beginning of its key if it is not known."""
-    if peer == node.me:
-        return node.identity.name
-    known = node.membership.known.get(peer)
-    return known.name if known is not None else peer[:12]
+    return node.directory.name(peer)
 
 
 def site_of(node: Node, peer: PeerId) -> str:

@@ -104,6 +104,8 @@ class Overlay:
         self.versions = Versions(identity.speaks)
         links = membership.links
         self.joining = Joining(joins, links.introduced, links.count_introduced, self._name)
+        self.believed: list[Changed] = []
+        """Peers that died, left or came back since the node looked last; it takes them out."""
         self._followed = 0
         """How often membership asked something of other rooms."""
 
@@ -286,6 +288,8 @@ class Overlay:
             return []
         if changed.health is Health.ALIVE:
             self.addresses.alive(known, now)
+        if changed.health is not Health.SUSPECT and changed.why != "joined":
+            self.believed.append(changed)
         kind = "peer.joined" if changed.why == "joined" else f"peer.{changed.health}"
         return [Note(kind, known.name, changed.why)]
 

@@ -4,9 +4,10 @@ from protocol.contract.messages import Act, ActReply
 from protocol.contract.notices import Notice
 from protocol.grid.lifecycle import Phase, Status
 from protocol.requesting.request import Request, RequestState
+from protocol.requesting.silence import Hearing, Unanswered
 from protocol.terms.effects import Deadline, Effect, Send
 from protocol.terms.ids import PeerId, RequestId
-from protocol.terms.limits import ACT_WITHIN_S
+from protocol.terms.limits import ACT_WITHIN_S, SILENT_WITHIN_S
 from protocol.terms.quantities import counted
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 
@@ -25,18 +26,18 @@ class Acting(Request):
         signed: SignedOrder,
         notice: Notice,
         boots: dict[str, int],
+        hearing: Hearing,
         now: float,
     ) -> None:
         """`boots` has, by workspace, which start each one is in, as far as is known."""
         super().__init__(request, notice.name, now)
         self.kind = checked.order.action
         self._order, self._signed, self.grid_id = checked.order, signed, notice.grid
-        self._todo = {
-            name: peer for name, peer in notice.placed if self._order.workspace in ("", name)
-        }
+        self._placed, self._hearing = notice.placed, hearing
+        self._todo = {name: peer for name, peer in notice.placed if self._meant(name)}
         self._boots = boots
         self._unanswered = dict.fromkeys(self._todo.values())
-        self._deadline_s = now + ACT_WITHIN_S
+        self._deadline_s, self._give_up_s = now + SILENT_WITHIN_S, now + ACT_WITHIN_S
 
     def start(self, now: float) -> list[Effect]:
         """Sends the order to the hosts of the workspaces that it is about."""
@@ -53,8 +54,9 @@ class Acting(Request):
             self.end(RequestState.FAILED, [f"cannot {self.kind} {self.grid}: {reply.problem}"], now)
             return
         del self._unanswered[sender]
-        self.stage = "waiting for it to happen"
-        self._deadline_s = now + _DONE_WITHIN_S
+        if not self._unanswered:
+            self.stage = "waiting for it to happen"
+            self._deadline_s = self._give_up_s = now + _DONE_WITHIN_S
 
     def noticed(self, sender: PeerId, notice: Notice, now: float) -> None:
         """A host tells where its workspaces are."""
@@ -72,20 +74,40 @@ class Acting(Request):
         """Ends the request when it has waited long enough, with who did not answer or what did not happen."""
         if not self.running or now < self._deadline_s:
             return
-        if self._unanswered:
-            count = len(self._unanswered)
-            hosts = "1 host does" if count == 1 else f"{count} hosts do"
-            lines = [
-                f"cannot {self.kind} {self.grid} now: {hosts} not answer",
-                "  would work: try again when `overlayctl peers` shows them alive",
-            ]
-        else:
-            lines = [f"{', '.join(self._todo)}: {self.kind} was taken on but has not happened yet"]
+        away = self._without_silence(now)
+        if self._unanswered and now < self._give_up_s and not away.silent:
+            self._deadline_s = self._give_up_s
+            return
+        lines = self._in_vain(away) if self._unanswered else self._not_yet(now)
         self.end(RequestState.FAILED, lines, now)
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
         return Deadline(self._deadline_s, self.kind)
+
+    def _without_silence(self, now: float) -> Unanswered:
+        return Unanswered(self.grid, self._placed, self._unanswered, self._hearing, now)
+
+    def _in_vain(self, away: Unanswered) -> list[str]:
+        """Hosts did not answer. What the others were asked is done by them."""
+        asked = dict.fromkeys(peer for name, peer in self._placed if self._meant(name))
+        rest = "" if len(self._unanswered) == len(asked) else "; the other hosts took it on"
+        return [
+            f"cannot {self.kind} {self.grid} now: {away.who()}{rest}",
+            f"  would work: {away.would_work(f'{self.kind} again')}",
+        ]
+
+    def _not_yet(self, now: float) -> list[str]:
+        """Hosts took it on, and have not told that it happened."""
+        left = dict.fromkeys(self._todo.values())
+        away = Unanswered(self.grid, self._placed, left, self._hearing, now)
+        lines = [f"{', '.join(self._todo)}: {self.kind} was taken on but has not happened yet"]
+        if any(self._hearing.silence(peer, now) for peer in left):
+            lines += [f"  {away.who()}", f"  would work: {away.would_work()}"]
+        return lines
+
+    def _meant(self, name: str) -> bool:
+        return self._order.workspace in ("", name)
 
     def _reached(self, status: Status) -> bool:
         match self._order.action:

@@ -14,6 +14,7 @@ from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState
 from protocol.requesting.request import RequestState
+from protocol.requesting.silence import Hearing, Unanswered, whereabouts
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.limits import AUDIT_EVERY_S, BUILD_S, DECIDED_EVERY_S, SLACK_S
@@ -41,11 +42,12 @@ class Building:
         spec: GridSpec,
         wanted: int,
         tell: Callable[[float, str], None],
+        hearing: Hearing,
         now: float,
     ) -> None:
         """`wanted` is how many workspaces were asked for; the record may have fewer."""
         self._request, self.record, self._spec, self._wanted = request, record, spec, wanted
-        self._tell = tell
+        self._tell, self._hearing = tell, hearing
         self._unacked = dict.fromkeys(record.carriers())
         self._statuses = {a.workspace: Status(a.workspace, Phase.HELD) for a in record.assignments}
         self._give_up_s, self._audit_s = now + BUILD_S, now + AUDIT_EVERY_S
@@ -106,14 +108,23 @@ class Building:
         if now < self._give_up_s:
             return None
         name = self.record.name
-        host_of = {a.workspace: a.host for a in self.record.assignments}
+        placed = tuple((a.workspace, a.host) for a in self.record.assignments)
+        host_of = dict(placed)
         lines = [f"{name} is made, but not all of it is up after {BUILD_S / 60:.0f} min"]
+        silent: dict[PeerId, None] = {}
         for workspace, status in self._statuses.items():
-            if not status.settled:
-                on = self.record.host(host_of[workspace]).name
-                lines.append(f"  {workspace} on {on}: {status.phase} {status.detail}".rstrip())
-        lines.append("  would work: `overlayctl ps` shows when it is; `overlayctl down` ends it")
-        return Verdict(RequestState.FAILED, lines)
+            host = host_of[workspace]
+            silence = self._hearing.silence(host, now)
+            if silence is not None:
+                silent[host] = None
+            where = whereabouts(status, True, self.record.state, silence, now)
+            if silence is not None or not status.settled:
+                on = self.record.host(host).name
+                lines.append(f"  {workspace} on {on}: {where.phase} {where.detail}".rstrip())
+        work = "`overlayctl ps` shows when it is; `overlayctl down` ends it"
+        if silent:
+            work = Unanswered(name, placed, silent, self._hearing, now).would_work()
+        return Verdict(RequestState.FAILED, [*lines, f"  would work: {work}"])
 
     def next_s(self, now: float) -> float:
         """When hosts are told again, the stewards are asked, or the person is told, whichever is first."""

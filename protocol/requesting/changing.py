@@ -5,8 +5,6 @@ are away. Hosts that cannot be reached now learn of it from the stewards when th
 told which hosts those are.
 """
 
-from collections.abc import Callable
-
 from protocol.contract.messages import Decided, DecidedAck
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import ChangeGrid, Outcome, Propose
@@ -22,6 +20,7 @@ from protocol.grid.record import (
     voiding,
 )
 from protocol.requesting.request import Request, RequestState
+from protocol.requesting.silence import Hearing, Unanswered, without_majority
 from protocol.terms.effects import Deadline, Effect, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import DECIDED_EVERY_S
@@ -42,19 +41,15 @@ class Changing(Request):
         checked: CheckedOrder,
         signed: SignedOrder,
         notice: Notice,
-        alive: Callable[[PeerId], bool],
+        hearing: Hearing,
         now: float,
         undecided: bool = False,
     ) -> None:
         """`undecided` says that the stewards are deciding just now whether it becomes a grid."""
         super().__init__(request, notice.name, now)
         self.kind = checked.order.action
-        self._order, self._signed, self._notice, self._alive = (
-            checked.order,
-            signed,
-            notice,
-            alive,
-        )
+        self._order, self._signed, self._notice = checked.order, signed, notice
+        self._hearing = hearing
         self.grid_id = notice.grid
         self._undecided = undecided
         self._record: GridRecord | None = None
@@ -105,10 +100,8 @@ class Changing(Request):
 
     def unsettled(self, why: str, now: float) -> None:
         """No majority of stewards answered."""
-        lines = [
-            f"cannot {self._order.action} {self.grid} now: {why}",
-            "  would work: try again when more of its stewards can be reached",
-        ]
+        lines = [f"cannot {self._order.action} {self.grid} now: {why}"]
+        lines += without_majority(self._notice.stewards, self._hearing, now)
         self.end(RequestState.FAILED, lines, now)
 
     def acknowledged(self, sender: PeerId, ack: DecidedAck) -> None:
@@ -150,19 +143,16 @@ class Changing(Request):
         return [Send(peer, Decided(self._record), self.id) for peer in self._unacked]
 
     def _finish(self, now: float) -> None:
-        waiting = [peer for peer in self._busy if self._alive(peer)]
+        waiting = [peer for peer in self._busy if self._hearing.silence(peer, now) is None]
         if waiting and now < self._give_up_s:
             return
         what = f"{self.grid}/{self._order.workspace}" if self._order.workspace else self.grid
         lines = [f"{what} is gone"]
         if self._busy:
-            count = len(self._busy)
-            hosts = f"{count} hosts cannot be reached or are"
-            them, they = "them", "they come"
-            if count == 1:
-                hosts, them, they = "1 host cannot be reached or is", "it", "it comes"
+            away = Unanswered(self.grid, self._notice.placed, self._busy, self._hearing, now)
+            them, they = ("it", "it is") if len(self._busy) == 1 else ("them", "they are")
             lines = [
-                f"{what} is going; {hosts} slow",
+                f"{what} is going; {away.who()}",
                 f"  what is left on {them} is cleared when {they} back",
             ]
         self.end(RequestState.DONE, lines, now)

@@ -6,6 +6,8 @@ promise. A host that promised and hears no more asks the stewards, with a vote a
 die at any step, as with holds.
 """
 
+from collections.abc import Iterable
+
 from protocol.contract.messages import Decided, DecidedAck, LeaseAsk, LeaseReply
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, ChangeGrid, Outcome, Propose
@@ -20,9 +22,10 @@ from protocol.grid.record import (
     voiding,
 )
 from protocol.requesting.request import Request, RequestState
+from protocol.requesting.silence import Hearing, Unanswered, without_majority
 from protocol.terms.effects import Deadline, Effect, Send
 from protocol.terms.ids import PeerId, RequestId
-from protocol.terms.limits import ACT_WITHIN_S, DECIDED_EVERY_S
+from protocol.terms.limits import ACT_WITHIN_S, DECIDED_EVERY_S, SILENT_WITHIN_S
 from protocol.terms.quantities import counted, format_duration, format_moment
 from protocol.trust.order import SignedOrder
 
@@ -36,13 +39,20 @@ class Extending(Request):
     kind = "lease"
 
     def __init__(
-        self, request: RequestId, signed: SignedOrder, by_s: int, notice: Notice, now: float
+        self,
+        request: RequestId,
+        signed: SignedOrder,
+        by_s: int,
+        notice: Notice,
+        hearing: Hearing,
+        now: float,
     ) -> None:
         super().__init__(request, notice.name, now)
         self._signed, self._by_s, self._notice = signed, by_s, notice
+        self._hearing = hearing
         self.grid_id = notice.grid
         self._unanswered = dict.fromkeys(peer for _, peer in notice.placed) if by_s > 0 else {}
-        self._why = ""
+        self._why: list[str] = []
         self._record: GridRecord | None = None
         self._unacked: dict[PeerId, None] = {}
         self._deadline_s = _NEVER
@@ -62,7 +72,7 @@ class Extending(Request):
                 return [], []
             return [], self._propose(now)
         self.stage = "asking hosts"
-        self._deadline_s = now + ACT_WITHIN_S
+        self._deadline_s, self._give_up_s = now + SILENT_WITHIN_S, now + ACT_WITHIN_S
         self.tell(now, f"asking {counted(len(self._unanswered), 'host')} for {self._by} more")
         ask = LeaseAsk(self.id, self.grid_id, self._signed)
         return [Send(peer, ask, self.id) for peer in self._unanswered], []
@@ -72,14 +82,16 @@ class Extending(Request):
         if self.stage != "asking hosts" or sender not in self._unanswered:
             return []
         if reply.problem:
-            return self._refused(f"cannot extend the lease of {self.grid}: {reply.problem}", now)
+            name = self._hearing.name(sender)
+            why = f"cannot extend the lease of {self.grid}: host {name}: {reply.problem}"
+            return self._refused([why], now)
         del self._unanswered[sender]
         return [] if self._unanswered else self._propose(now)
 
     def settled(self, value: bytes, now: float) -> list[Effect]:
         """The stewards decided the change, or voted it down; `value` is the register, encoded."""
         if self._why:
-            self.end(RequestState.FAILED, [self._why], now)
+            self.end(RequestState.FAILED, self._why, now)
             return []
         record = read_register(value).record
         if record is None or record.id != self.grid_id or self._signed not in record.changes:
@@ -94,10 +106,11 @@ class Extending(Request):
 
     def unsettled(self, why: str, now: float) -> None:
         """No majority of stewards answered. Hosts keep their promises until somebody knows."""
-        lines = [
-            f"cannot change the lease of {self.grid} now: {why}",
-            "  would work: try again when more of its stewards can be reached",
-        ]
+        if self._why:
+            self.end(RequestState.FAILED, self._why, now)
+            return
+        lines = [f"cannot change the lease of {self.grid} now: {why}"]
+        lines += without_majority(self._notice.stewards, self._hearing, now)
         self.end(RequestState.FAILED, lines, now)
 
     def acknowledged(self, sender: PeerId, ack: DecidedAck, now: float) -> None:
@@ -113,9 +126,15 @@ class Extending(Request):
         if not self.running or now < self._deadline_s:
             return [], []
         if self._record is None:
-            silent = counted(len(self._unanswered), "host")
-            why = f"cannot extend the lease of {self.grid} now: {silent} did not answer"
-            return [], self._refused(why, now)
+            away = self._away(self._unanswered, now)
+            if now < self._give_up_s and not away.silent:
+                self._deadline_s = self._give_up_s
+                return [], []
+            lines = [
+                f"cannot extend the lease of {self.grid} now: {away.who()}",
+                f"  would work: {away.would_work('extend again')}",
+            ]
+            return [], self._refused(lines, now)
         if now >= self._give_up_s:
             self._done(now)
             return [], []
@@ -137,8 +156,8 @@ class Extending(Request):
         until = format_moment(self._notice.ends_s + self._by_s)
         lines = [f"the lease of {self.grid} is {what} by {self._by}, until {until}"]
         if self._unacked:
-            away = counted(len(self._unacked), "host")
-            lines.append(f"  {away} did not answer; it is told by the stewards")
+            away = self._away(self._unacked, now)
+            lines.append(f"  {away.who()}; the stewards tell of it")
         self.end(RequestState.DONE, lines, now)
 
     def _propose(self, now: float) -> list[Outcome]:
@@ -146,11 +165,14 @@ class Extending(Request):
         self.tell(now, f"asking {counted(len(self._notice.stewards), 'steward')}")
         return [self._change(extending(self.grid_id, self._signed))]
 
-    def _refused(self, why: str, now: float) -> list[Outcome]:
+    def _refused(self, lines: list[str], now: float) -> list[Outcome]:
         """Has what other hosts promised given back at once, by the same vote that they would come to."""
-        self._why, self.stage, self._deadline_s = why, "letting go", _NEVER
-        self.tell(now, why)
+        self._why, self.stage, self._deadline_s = lines, "letting go", _NEVER
+        self.tell(now, lines[0])
         return [self._change(voiding(extension_id(self._signed), now))]
+
+    def _away(self, peers: Iterable[PeerId], now: float) -> Unanswered:
+        return Unanswered(self.grid, self._notice.placed, peers, self._hearing, now)
 
     def _change(self, change: Change) -> Propose:
         key = register_key(self._notice.owner, self._notice.name)

@@ -7,6 +7,7 @@ from protocol.contract.notices import Notices
 from protocol.grid.model import GridSpec
 from protocol.membership.membership import Membership
 from protocol.requesting.shortlist import Candidate, told_by
+from protocol.requesting.silence import Silence
 from protocol.terms.ids import Digest, GridId, KeyId, PeerId, short_hash
 from protocol.terms.limits import BLIND_S, STEWARDS
 from protocol.trust.identity import Identity
@@ -64,6 +65,27 @@ class HostDirectory:
     def alive(self, peer: PeerId) -> bool:
         """Whether a peer is this one, or is believed alive."""
         return peer == self._identity.peer or peer in self._membership.sites_alive()
+
+    def name(self, peer: PeerId) -> str:
+        """What people call a host; the beginning of its key if it is not known."""
+        if peer == self._identity.peer:
+            return self._identity.name
+        known = self._membership.known.get(peer)
+        return known.name if known is not None else peer[:12]
+
+    def silence(self, peer: PeerId, now: float) -> Silence | None:
+        """Whether a host is not heard.
+
+        None if it is, also while it is only suspected, and if it cannot be said: this peer has just started, or
+        hears of other sites' hosts only when it asks.
+        """
+        if self.alive(peer):
+            return None
+        liveness = self._membership.liveness
+        health = liveness.health(peer)
+        if health is None and (self.narrowed or self.blind(now)):
+            return None
+        return Silence(health, liveness.silent_since_s(peer))
 
     def candidates(self) -> tuple[Candidate, ...]:
         """This host and every live one that has advertised."""

@@ -90,8 +90,9 @@ class Orders:
         undecided = placing.undecided
         effects = placing.cancel(now)
         if undecided is not None:
-            about, alive = self._foreseen(undecided, now), self._directory.alive
-            stopping = Changing(request, checked, signed, about, alive, now, undecided=True)
+            about = self._foreseen(undecided, now)
+            directory = self._directory
+            stopping = Changing(request, checked, signed, about, directory, now, undecided=True)
             self._requests.add(stopping)
             return [], stopping.start(now)
         heard = self._directory.notices.named(grid, checked.principal.key)
@@ -126,17 +127,17 @@ class Orders:
         if order.action is Action.LEASE:
             return self._lease(request, signed, notice, now)
         if order.action in (Action.DOWN, Action.TERMINATE):
-            changing = Changing(request, checked, signed, notice, self._directory.alive, now)
+            changing = Changing(request, checked, signed, notice, self._directory, now)
             self._requests.add(changing)
             return [], changing.start(now)
         boots = self._directory.boots(notice.grid)
-        acting = Acting(request, checked, signed, notice, boots, now)
+        acting = Acting(request, checked, signed, notice, boots, self._directory, now)
         self._requests.add(acting)
         return acting.start(now), []
 
     def _lease(self, request: RequestId, signed: SignedOrder, notice: Notice, now: float) -> Answer:
         try:
-            extending = Extending(request, signed, by_of(signed), notice, now)
+            extending = Extending(request, signed, by_of(signed), notice, self._directory, now)
         except Malformed as error:
             return self._no(request, "lease", notice.name, (str(error),), now)
         self._requests.add(extending)

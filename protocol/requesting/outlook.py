@@ -6,6 +6,7 @@ from protocol.requesting.host_directory import HostDirectory
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.quotes import Quotes
 from protocol.requesting.shortlist import Candidate
+from protocol.requesting.silence import Silence
 from protocol.terms.effects import Effect
 from protocol.terms.ids import PeerId
 
@@ -26,6 +27,14 @@ class Outlook:
         """`me` is this peer in this life."""
         self.me = me
         self._directory, self._other_sites, self._quotes = directory, other_sites, quotes
+
+    def name(self, peer: PeerId) -> str:
+        """What people call a host."""
+        return self._directory.name(peer)
+
+    def silence(self, peer: PeerId, now: float) -> Silence | None:
+        """Whether a host is not heard."""
+        return self._directory.silence(peer, now)
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Hosts that are alive and have advertised."""

@@ -292,7 +292,8 @@ class Placing(Request):
         many = counted(len(record.assignments), "workspace")
         self._say(now, f"committed: {many}, epoch {record.epoch}")
         spec, wanted = self.deployment.spec, len(self.deployment.workspaces)
-        self._building = Building(self.id, record, spec, wanted, self._say, now)
+        hearing = self._surroundings
+        self._building = Building(self.id, record, spec, wanted, self._say, hearing, now)
         self._move(Happening.DECIDED, now + DECIDED_EVERY_S)
         return effects + self._building.announce()
 

@@ -4,11 +4,12 @@ from typing import Protocol
 
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.shortlist import Candidate
+from protocol.requesting.silence import Hearing
 from protocol.terms.effects import Effect
 from protocol.terms.ids import PeerId
 
 
-class Surroundings(Protocol):
+class Surroundings(Hearing, Protocol):
     """The peer that a request is made at, as the request sees it."""
 
     @property

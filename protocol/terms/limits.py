@@ -193,6 +193,8 @@ DECIDED_EVERY_S = 1.0
 AUDIT_EVERY_S = 60.0
 """How often a carrying host reads its grid's register, in case an announcement never came."""
 ACT_WITHIN_S = 10.0
+SILENT_WITHIN_S = 2.0
+"""How long hosts that are not heard are waited for: they may be believed dead wrongly, and answer after all."""
 REQUESTS_KEPT = 256
 STORY_LINES = 200
 HOLDS_PER_HOST = 1024

@@ -91,6 +91,14 @@ def format_duration(duration_s: float) -> str:
     return f"{duration_s:.1f} s"
 
 
+def format_age(age_s: float) -> str:
+    """`12 s`, `2 min`, `3 h`, `5 d`: whole units, rounded down, as people say how long ago it was."""
+    for span, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if age_s >= span:
+            return f"{int(age_s / span)} {unit}"
+    return f"{max(0, int(age_s))} s"
+
+
 def format_moment(at_s: float) -> str:
     """`2026-11-25 14:00 UTC`, from Unix seconds: the same words for readers in all time zones.
 

@@ -59,6 +59,7 @@ from protocol.requesting.proposal import Proposal
 from protocol.requesting.queueing import Queueing
 from protocol.requesting.request import StoryLine
 from protocol.requesting.shortlist import Candidate, told_by
+from protocol.requesting.silence import AllHeard
 from protocol.sim.doors import share_decoded
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.sim.people import IMAGE, Admin
@@ -129,7 +130,7 @@ class GangRequest(msgspec.Struct):
         return self.committed_s > 0 and rounds == 1
 
 
-class MarketSurroundings:
+class MarketSurroundings(AllHeard):
     """The surroundings of each request of one peer, where everybody knows everybody."""
 
     def __init__(self, me: str, market: "Market") -> None:

@@ -28,6 +28,7 @@ from protocol.placement.fit import Offer
 from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.shortlist import Candidate
+from protocol.requesting.silence import Silence
 from protocol.sim.keys import SimFederation, SimVerifier
 from protocol.sim.people import Admin, grid_spec
 from protocol.terms.effects import Effect, Send
@@ -86,6 +87,8 @@ class Around:
         self.sites: list[Effect] = []
         """What is said to other sites to hear of their hosts."""
         self.blind_until_s = blind_until_s
+        self.silent: dict[PeerId, Silence] = {}
+        """Hosts that are not heard."""
 
     def stewards(self, key: str) -> tuple[PeerId, ...]:
         return A, B, C
@@ -98,6 +101,12 @@ class Around:
 
     def partly(self) -> bool:
         return False
+
+    def name(self, peer: PeerId) -> str:
+        return NAMES[peer]
+
+    def silence(self, peer: PeerId, now: float) -> Silence | None:
+        return self.silent.get(peer)
 
     def keep(self, proposal: Proposal) -> list[Effect]:
         self.kept.append(proposal)

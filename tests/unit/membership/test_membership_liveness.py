@@ -186,3 +186,30 @@ def test_who_is_wrong_again_and_again_is_believed_no_more_for_a_while() -> None:
     assert table.suspected(TWO, PEER, WRONG_MOST, 2.0), "others are believed"
     table.heard(PEER, 3.0)
     assert table.suspected(ONE, PEER, WRONG_MOST, 2.0 + WRONG_WINDOW_S), "and it is again, later"
+
+
+def test_since_when_a_dead_peer_is_silent_is_what_its_observers_say() -> None:
+    """A peer that has just started hears of a death of long ago, and says how long ago that was."""
+    table = known(ALIVE)
+    assert table.silent_since_s(PEER) == 0.0
+    table.suspected(ONE, PEER, 5, 1000.0, 400.0)
+    table.suspected(TWO, PEER, 5, 1000.0, 401.0)
+    table.tick(1000.0 + CONFIRM_S)
+    assert table.health(PEER) is DEAD
+    assert table.silent_since_s(PEER) == 401.0
+    table.present(PEER, 6, False, 2000.0)
+    assert table.silent_since_s(PEER) == 0.0
+
+
+@pytest.mark.parametrize(("said_s", "since_s"), [(9999.0, 50.0), (0.0, 50.0), (-3.0, 50.0)])
+def test_nobody_fell_silent_in_the_future_or_before_all_time(said_s: float, since_s: float) -> None:
+    table = known(ALIVE)
+    table.suspected(ONE, PEER, 5, 50.0, said_s)
+    assert table.silent_since_s(PEER) == since_s
+
+
+def test_since_when_a_peer_has_left() -> None:
+    table = known(ALIVE)
+    table.present(PEER, 5, True, 70.0)
+    assert table.silent_since_s(PEER) == 70.0
+    assert known(LEFT).silent_since_s(PEER) == 0.0, "it left before it was heard of here"

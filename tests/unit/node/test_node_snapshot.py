@@ -136,6 +136,49 @@ def test_a_grid_is_found_by_name_and_by_id_at_every_peer(scene: Scene) -> None:
         assert view.find_grid("shops") is None
 
 
+def test_workspaces_of_a_host_that_is_not_heard_are_lost_in_every_row() -> None:
+    """A host dies: the grid's row and its workspaces' rows say the same, at every peer that lives."""
+    scene = Scene()
+    victim = next(peer for peer in scene.carriers if peer is not scene.asked)
+    victim.crash()
+    died_s = scene.now
+    for peer in scene.world.peers:
+        if peer is victim:
+            continue
+        view = scene.view(peer)
+        assert scene.world.run_until(
+            lambda v=view: "lost" in dict(v.grids(scene.now)[0].phases), 30.0
+        )
+    scene.world.run(max(0.0, died_s + 130.0 - scene.now))
+    for peer in scene.world.peers:
+        if peer is victim:
+            continue
+        view = scene.view(peer)
+        (row,) = view.grids(scene.now)
+        assert row.phases == (("reachable", 1), ("lost", 1)) or row.phases == (
+            ("lost", 1),
+            ("reachable", 1),
+        )
+        (lost,) = [r for r in view.workspaces(scene.shop, scene.now) if r.peer == victim.id]
+        assert (lost.phase, lost.detail, lost.told) == (
+            "lost",
+            "last reachable 2 min ago",
+            "reachable",
+        )
+        assert lost.silent_s == pytest.approx(130.0, abs=5.0)
+        who, would = row.lost
+        assert who == f"host {victim.name} ({lost.workspace}) was not heard for 2 min"
+        assert would.startswith(
+            f"  would work: `overlayctl terminate shop/{lost.workspace}` takes it out"
+        )
+    victim.start()
+    view = scene.view(scene.asked)
+    assert scene.world.run_until(
+        lambda: view.grids(scene.now)[0].phases == (("reachable", 2),), 60.0
+    )
+    assert view.grids(scene.now)[0].lost == ()
+
+
 def test_workspaces_are_told_with_their_hosts_and_how_old_the_news_is(scene: Scene) -> None:
     view = scene.view(scene.asked)
     rows = view.workspaces(scene.shop, scene.now)

@@ -3,14 +3,16 @@
 import msgspec
 import negotiating
 import pytest
-from negotiating import ADMIN, NOW, REQUEST, A, B, C, record_of, said, shop
+from negotiating import ADMIN, NOW, REQUEST, A, Around, B, C, record_of, said, shop
 
 from protocol.contract.messages import DecidedAck
 from protocol.contract.notices import Notice
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridRecord, GridState
+from protocol.membership.liveness import Health
 from protocol.requesting.building import Building
 from protocol.requesting.request import RequestState
+from protocol.requesting.silence import Silence
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import AUDIT_EVERY_S, BUILD_S, DECIDED_EVERY_S
 
@@ -24,7 +26,8 @@ class Told:
 
     def __init__(self, record: GridRecord = RECORD, asked: int = 2) -> None:
         self.story: list[str] = []
-        self.building = Building(REQUEST, record, shop(2), asked, self._tell, NOW)
+        self.around = Around()
+        self.building = Building(REQUEST, record, shop(2), asked, self._tell, self.around, NOW)
 
     def _tell(self, now: float, text: str) -> None:
         self.story.append(text)
@@ -171,4 +174,20 @@ def test_what_is_not_up_in_time_is_named_with_where_it_is() -> None:
     assert verdict.lines[:2] == [
         "shop is made, but not all of it is up after 10 min",
         "  web-2 on beta: image 40 %",
+    ]
+
+
+def test_what_is_on_a_host_that_is_not_heard_is_lost_whatever_it_told_last() -> None:
+    told = Told()
+    told.building.noticed(notice(A, Phase.IMAGE, detail="40 %"), NOW)
+    told.building.noticed(notice(B, Phase.REACHABLE), NOW)
+    told.around.silent[B] = Silence(Health.DEAD, NOW + BUILD_S - 125)
+    verdict = told.building.overdue(NOW + BUILD_S)
+    assert verdict is not None
+    assert verdict.lines == [
+        "shop is made, but not all of it is up after 10 min",
+        "  web-1 on alpha: image 40 %",
+        "  web-2 on beta: lost last reachable 2 min ago",
+        "  would work: `overlayctl terminate shop/web-2` takes it out of the grid; "
+        "or wait until its host is back",
     ]

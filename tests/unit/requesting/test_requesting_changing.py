@@ -1,7 +1,5 @@
 """down, terminate, pause and restart as conversations with stewards and hosts."""
 
-from collections.abc import Callable
-
 import pytest
 from negotiating import ADMIN, AUTHORITY, NAMES, NOW, A, B, C, committed, record_of, said, shop
 
@@ -10,17 +8,32 @@ from protocol.contract.notices import Notice, placement
 from protocol.contract.outcomes import Propose
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridRecord, GridState, grid_id, read_register
+from protocol.membership.liveness import Health
 from protocol.requesting.acting import Acting
 from protocol.requesting.changing import Changing
 from protocol.requesting.request import RequestState
+from protocol.requesting.silence import Silence
 from protocol.terms.ids import PeerId, RequestId
-from protocol.terms.limits import ACT_WITHIN_S, DECIDED_EVERY_S
+from protocol.terms.limits import ACT_WITHIN_S, DECIDED_EVERY_S, SILENT_WITHIN_S
 from protocol.trust.order import Action, SignedOrder
 
 ORDER = ADMIN.up(shop(2), NOW)
 RECORD = record_of(ORDER, {"web-1": A, "web-2": B})
 UP = committed(RECORD)
-Alive = Callable[[PeerId], bool]
+AGO_S = 125.0
+
+
+class Hears:
+    """Who is heard: all hosts but the `silent`, which fell silent two minutes ago."""
+
+    def __init__(self, *silent: PeerId) -> None:
+        self.silent = silent
+
+    def name(self, peer: PeerId) -> str:
+        return NAMES[peer]
+
+    def silence(self, peer: PeerId, now: float) -> Silence | None:
+        return Silence(Health.DEAD, NOW - AGO_S) if peer in self.silent else None
 
 
 def notice(
@@ -50,13 +63,14 @@ def notice(
 def changing(
     action: Action = Action.DOWN,
     workspace: str = "",
-    alive: Alive = lambda peer: True,
+    hears: Hears | None = None,
     *,
     undecided: bool = False,
 ) -> tuple[Changing, Propose]:
     signed = ADMIN.order(action, "shop", NOW, workspace=workspace)
     checked = AUTHORITY.order(signed, NOW, True)
-    change = Changing(RequestId("r"), checked, signed, notice(A), alive, NOW, undecided)
+    hearing = hears or Hears()
+    change = Changing(RequestId("r"), checked, signed, notice(A), hearing, NOW, undecided)
     (proposal,) = change.start(NOW)
     assert isinstance(proposal, Propose)
     assert proposal.stewards == (A, B, C)
@@ -82,13 +96,13 @@ def test_down() -> None:
 
 
 def test_down_while_a_host_is_away() -> None:
-    change, proposal = changing(alive=lambda peer: peer != B)
+    change, proposal = changing(hears=Hears(B))
     change.settled(proposal.change(UP), NOW)
     change.noticed(A, notice(A, Phase.GONE, GridState.DOWN, 2), NOW + 1)
     assert change.view().state is RequestState.DONE
     assert change.view().answer == (
-        "shop is going; 1 host cannot be reached or is slow",
-        "  what is left on it is cleared when it comes back",
+        "shop is going; host beta (web-2) was not heard for 2 min",
+        "  what is left on it is cleared when it is back",
     )
 
 
@@ -100,10 +114,35 @@ def test_terminate_one() -> None:
     assert change.view().answer == ("shop/web-2 is gone",)
 
 
+def test_terminate_of_a_workspace_on_a_host_that_is_not_heard() -> None:
+    """The stewards decide it; the host clears up when it is back."""
+    change, proposal = changing(Action.TERMINATE, "web-2", Hears(B))
+    change.settled(proposal.change(UP), NOW)
+    change.acknowledged(A, DecidedAck(RECORD.id, 2))
+    assert said(change.tick(NOW + DECIDED_EVERY_S)) == []
+    assert change.view().state is RequestState.DONE
+    assert change.view().answer == (
+        "shop/web-2 is going; host beta (web-2) was not heard for 2 min",
+        "  what is left on it is cleared when it is back",
+    )
+
+
 def test_stewards_away() -> None:
+    change, _ = changing(hears=Hears(B, C))
+    change.unsettled("1 of 3 stewards answered, 2 needed", NOW)
+    assert change.view().answer == (
+        "cannot down shop now: 1 of 3 stewards answered, 2 needed",
+        "  steward beta was not heard for 2 min, steward gamma was not heard for 2 min",
+        "  would work: the same again when one of beta and gamma is back",
+    )
+
+
+def test_stewards_that_are_heard_and_did_not_answer() -> None:
     change, _ = changing()
-    change.unsettled("1 of 3 stewards answered, 2 needed", NOW + 14)
-    assert change.view().answer[0] == "cannot down shop now: 1 of 3 stewards answered, 2 needed"
+    change.unsettled("1 of 3 stewards answered, 2 needed", NOW)
+    assert change.view().answer[1:] == (
+        "  would work: the same again in a moment; all its stewards are heard",
+    )
 
 
 def test_the_grid_went_meanwhile() -> None:
@@ -135,11 +174,14 @@ def test_stopped_after_the_stewards_decided() -> None:
     assert said(change.settled(value, NOW)) == [("alpha", "Decided"), ("beta", "Decided")]
 
 
-def acting(action: Action, workspace: str = "") -> tuple[Acting, SignedOrder]:
+def acting(
+    action: Action, workspace: str = "", hears: Hears | None = None
+) -> tuple[Acting, SignedOrder]:
     signed = ADMIN.order(action, "shop", NOW, workspace=workspace)
     checked = AUTHORITY.order(signed, NOW, True)
     boots = {"web-1": 1, "web-2": 1}
-    return Acting(RequestId("r"), checked, signed, notice(A), boots, NOW), signed
+    hearing = hears or Hears()
+    return Acting(RequestId("r"), checked, signed, notice(A), boots, hearing, NOW), signed
 
 
 def test_pause_all() -> None:
@@ -176,12 +218,47 @@ def test_a_host_says_nothing(answered: int) -> None:
     request.start(NOW)
     if answered:
         request.replied(A, ActReply(RequestId("r"), "", ""), NOW)
+    request.tick(NOW + SILENT_WITHIN_S)
+    assert request.running, "a host that is heard has longer"
     deadline = request.next_deadline()
     assert deadline is not None
-    assert deadline.at_s >= NOW + ACT_WITHIN_S
+    assert deadline.at_s == NOW + ACT_WITHIN_S
     request.tick(deadline.at_s)
     assert request.view().state is RequestState.FAILED
-    left = 2 - answered
-    hosts = "1 host does" if left == 1 else f"{left} hosts do"
-    assert request.view().answer[0] == f"cannot pause shop now: {hosts} not answer"
-    assert len(NAMES) == 3
+    hosts = ["host beta (web-2) does not answer"]
+    if not answered:
+        hosts.insert(0, "host alpha (web-1) does not answer")
+    rest = "; the other hosts took it on" if answered else ""
+    assert request.view().answer == (
+        f"cannot pause shop now: {', '.join(hosts)}{rest}",
+        "  would work: the same again; `overlayctl peers` shows when a host was heard last",
+    )
+
+
+@pytest.mark.parametrize("action", [Action.PAUSE, Action.RESUME, Action.SUSPEND, Action.RESTART])
+def test_a_host_that_is_not_heard_is_named_with_what_would_work(action: Action) -> None:
+    request, _ = acting(action, hears=Hears(B))
+    request.start(NOW)
+    request.replied(A, ActReply(RequestId("r"), "", ""), NOW)
+    request.tick(NOW + SILENT_WITHIN_S)
+    assert request.view().answer == (
+        f"cannot {action} shop now: host beta (web-2) was not heard for 2 min; "
+        "the other hosts took it on",
+        "  would work: `overlayctl terminate shop/web-2` takes it out of the grid, then "
+        f"{action} again; or wait until its host is back",
+    )
+
+
+def test_a_host_that_falls_silent_after_it_took_an_order_on() -> None:
+    hears = Hears()
+    request, _ = acting(Action.RESTART, "web-2", hears)
+    request.start(NOW)
+    request.replied(B, ActReply(RequestId("r"), "web-2", ""), NOW)
+    hears.silent = (B,)
+    deadline = request.next_deadline()
+    assert deadline is not None
+    request.tick(deadline.at_s)
+    first, who, would = request.view().answer
+    assert first == "web-2: restart was taken on but has not happened yet"
+    assert who == "  host beta (web-2) was not heard for 4 min"
+    assert would.startswith("  would work: `overlayctl terminate shop/web-2` takes it out")

@@ -11,6 +11,7 @@ from protocol.terms.ids import digest_of, short_hash
 from protocol.terms.quantities import (
     counted,
     cpus_in_words,
+    format_age,
     format_cpus,
     format_duration,
     format_moment,
@@ -139,3 +140,11 @@ def test_a_moment_is_as_the_calendar_has_it(at_s: int) -> None:
 def test_one_is_not_many() -> None:
     assert [counted(n, "host") for n in (0, 1, 2)] == ["0 hosts", "1 host", "2 hosts"]
     assert [cpus_in_words(milli) for milli in (250, 1000, 2000)] == ["0.25 cpus", "1 cpu", "2 cpus"]
+
+
+@pytest.mark.parametrize(
+    ("age_s", "text"),
+    [(-1.0, "0 s"), (0.4, "0 s"), (59.9, "59 s"), (125.0, "2 min"), (7199.0, "1 h"), (9e5, "10 d")],
+)
+def test_how_long_ago_in_whole_units(age_s: float, text: str) -> None:
+    assert format_age(age_s) == text

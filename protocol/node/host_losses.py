@@ -1,0 +1,53 @@
+"""What grids suffer when a host dies, and when it is back: an event for each of its grids, at every peer."""
+
+from protocol.contract.notices import Notices
+from protocol.grid.problem import listed
+from protocol.grid.record import GridState
+from protocol.membership.liveness import Changed, Health
+from protocol.requesting.silence import Hearing
+from protocol.terms.effects import Effect, Note
+from protocol.terms.ids import GridId, PeerId
+
+LOST, BACK = "grid.host-lost", "grid.host-back"
+"""Kinds of the notes."""
+
+
+class HostLosses:
+    """The hosts of grids that are up and are not heard, as this peer has told it."""
+
+    def __init__(self, notices: Notices, hearing: Hearing) -> None:
+        self._notices, self._hearing = notices, hearing
+        self._lost: dict[PeerId, dict[GridId, None]] = {}
+
+    def believed(self, changed: Changed, now: float) -> list[Effect]:
+        """A peer died, left, or is back. Answers a note for each grid that it carries part of."""
+        if changed.health is Health.ALIVE:
+            grids = self._lost.pop(changed.peer, {})
+            return [
+                note for grid in grids for note in self._note(BACK, grid, changed.peer, "is back")
+            ]
+        silence = self._hearing.silence(changed.peer, now)
+        if silence is None:
+            return []
+        said, effects = silence.said(now), []
+        lost = self._lost.setdefault(changed.peer, {})
+        for grid in self._notices.grids():
+            if changed.peer not in self._notices.about(grid) or grid in lost:
+                continue
+            notes = self._note(LOST, grid, changed.peer, said)
+            lost |= dict.fromkeys([grid] if notes else [])
+            effects += notes
+        if not lost:
+            del self._lost[changed.peer]
+        return effects
+
+    def _note(self, kind: str, grid: GridId, peer: PeerId, said: str) -> list[Effect]:
+        """A note, unless the grid is down or has nothing there any more."""
+        notice = self._notices.newest(grid)
+        if notice is None or notice.state is not GridState.UP:
+            return []
+        there = [name for name, host in notice.placed if host == peer]
+        if not there:
+            return []
+        text = f"host {self._hearing.name(peer)} ({listed(there)}) {said}"
+        return [Note(kind, notice.name, text, grid)]
