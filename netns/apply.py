@@ -6,13 +6,18 @@ any step: the next one observes what there is, and goes on from there.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
+
+import msgspec
 
 from netns import model, program, saved
 from netns.failures import NetnsError, StaleEpoch
 from netns.kernel import filters, links, namespaces, probe
 from netns.kernel import observe as seen
+from netns.kernel.filters import Listing
 from netns.model import VXLAN_OVERHEAD_BYTES, NetworkPlan
+from netns.plan import words
 from netns.plan.difference import removal, steps
 from netns.plan.wanted import alias_of, scope_of_vni, wanted
 from netns.resources import Action, Filter, Namespace, Resource, Scope, Service, Step
@@ -23,8 +28,19 @@ _OWN_LINK = re.compile(r"ov[bxv]-([0-9a-f]{6})")
 _NO_VNI = 0  # no network has it, so only taps are found
 
 
-def ensure(plan: NetworkPlan, run_dir: Path) -> list[Step]:
-    """Puts exactly this plan in force. Answers the steps that were needed, none if it was in force.
+class Ensured(msgspec.Struct, frozen=True):
+    """What it took to put a plan in force.
+
+    `harm` says what was wrong, if just this plan had been in force since this boot of the host: somebody
+    else has undone it. It is empty when the plan is new or another.
+    """
+
+    steps: tuple[Step, ...]
+    harm: str = ""
+
+
+def ensure(plan: NetworkPlan, run_dir: Path) -> Ensured:
+    """Puts exactly this plan in force. It takes no step if it is.
 
     `run_dir` is this host's own directory for networks. Raises ValueError for a plan that makes no sense,
     StaleEpoch for one older than what is in force, and NetnsError when a step fails.
@@ -47,16 +63,44 @@ def ensure(plan: NetworkPlan, run_dir: Path) -> list[Step]:
                 )
                 before = None
         taps = {port.tap for port in plan.ports}
+        done = saved.SavedPlan(plan, tuple(sorted(taps)), saved.boot_id())
         promised = saved.SavedPlan(plan, tuple(sorted(taps.union(before.taps if before else ()))))
-        if promised != before:
+        if before not in (promised, done):
             saved.save_plan(directory, promised)
         scope = scope_of_vni(plan.owner_tag, plan.vni, promised.taps)
-        todo = steps(wanted(plan), _observe_all(scope, directory))
+        found = _observe_all(scope, directory)
+        todo = steps(wanted(plan), found)
         _take(todo, plan.network, directory)
-        done = saved.SavedPlan(plan, tuple(sorted(taps)))
-        if done != promised:
+        if before != done:
             saved.save_plan(directory, done)
-        return taken + todo
+        stood = before == done and bool(done.in_force)
+        return Ensured((*taken, *todo), words.harm(plan, todo, found) if stood else "")
+
+
+def harms(plans: Iterable[NetworkPlan], run_dir: Path, rules: Listing) -> dict[str, str]:
+    """What is not as the plans say, in words, by network; nothing of those that are in force. Reads only.
+
+    All networks are read together, and it starts no program if nobody changed the rules of the host. `rules`
+    is the caller's for as long as it looks at this host. Raises NetnsError or OSError if it cannot be told.
+    """
+    run_dir = run_dir.resolve()
+    with saved.locked(run_dir):
+        host, tables = seen.look(), rules.tables()
+        found = {}
+        for plan in plans:
+            scope = scope_of_vni(
+                plan.owner_tag, plan.vni, tuple(sorted(port.tap for port in plan.ports))
+            )
+            directory = saved.directory_of(run_dir, plan.network)
+            there = _observed(scope, directory, host, tables.get(scope.table))
+            if todo := steps(wanted(plan), there):
+                found[plan.network] = words.harm(plan, todo, there)
+        return found
+
+
+def service_pidfd(network: str, run_dir: Path) -> int | None:
+    """A descriptor that can be read once the network's dnsmasq has ended; None if none runs."""
+    return dnsmasq.pidfd(saved.directory_of(run_dir.resolve(), network))
 
 
 def remove(network: str, run_dir: Path, owner_tag: str) -> list[Step]:
@@ -169,8 +213,14 @@ def _take_down(network: str, scope: Scope, directory: Path) -> list[Step]:
 
 
 def _observe_all(scope: Scope, directory: Path) -> list[Resource]:
-    found = seen.observe(scope)
-    table = filters.observe(scope.table, directory)
+    return _observed(scope, directory, seen.look(), filters.printed(scope.table))
+
+
+def _observed(
+    scope: Scope, directory: Path, host: seen.HostSeen, printed: str | None
+) -> list[Resource]:
+    found = seen.observe(scope, host)
+    table = filters.observe(scope.table, directory, printed)
     path = namespaces.path_of(scope.namespace)
     service = dnsmasq.observe(scope.namespace, path, directory)
     return found + [resource for resource in (table, service) if resource is not None]

@@ -64,9 +64,9 @@ class Link(msgspec.Struct, frozen=True, tag="link"):
 
 
 class LinkSettings(msgspec.Struct, frozen=True, tag="settings"):
-    """What can change. `flooding`: as a bridge port it learns, or floods unknown destinations.
+    """What can change. `amiss`: as a bridge port it learns, floods unknown destinations or lets nothing by.
 
-    For a bridge `flooding` means that it snoops multicast or speaks STP.
+    For a bridge `amiss` means that it snoops multicast, speaks STP or filters VLANs.
     """
 
     name: str
@@ -75,7 +75,7 @@ class LinkSettings(msgspec.Struct, frozen=True, tag="settings"):
     alias: str
     up: bool = True
     ipv6: bool = False
-    flooding: bool = False
+    amiss: bool = False
 
     @property
     def key(self) -> Key:

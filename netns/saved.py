@@ -21,10 +21,14 @@ T = TypeVar("T")
 
 
 class SavedPlan(msgspec.Struct, frozen=True):
-    """The plan last asked for, and all taps that may still exist, those of earlier plans among them."""
+    """The plan last asked for, and all taps that may still exist, those of earlier plans among them.
+
+    `in_force` names the boot of the host in which the plan was brought about whole; empty before that.
+    """
 
     plan: NetworkPlan
     taps: tuple[str, ...]
+    in_force: str = ""
 
 
 def directory_of(run_dir: Path, network: str) -> Path:
@@ -53,6 +57,11 @@ def save_plan(directory: Path, state: SavedPlan) -> None:
 
 def forget(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def boot_id() -> str:
+    """What the kernel calls this boot of the host."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def read(path: Path, kind: type[T]) -> T | None:

@@ -2,14 +2,26 @@
 
 nft prints a ruleset differently from how it was written. So what it printed right after it loaded ours is
 kept beside the text. As long as it prints the same, ours is in force. A rule that somebody else changed shows.
+
+The kernel counts the changes of its ruleset. By that count we know that nobody else wrote between our text
+and its print. And to list tables takes a process, so the tables of all networks are listed together, and
+again only when that count has changed.
 """
 
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from netns import program, saved
+from netns.failures import NetnsError
+from netns.kernel import rtnetlink
 from netns.resources import Filter
+
+_GET_GENERATION = 10 << 8 | 16  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN
+_GENERATION_ID = 1
+_TRIES = 5
 
 
 class _Applied(msgspec.Struct, frozen=True):
@@ -17,30 +29,73 @@ class _Applied(msgspec.Struct, frozen=True):
     printed: str
 
 
-def observe(table: str, directory: Path) -> Filter | None:
-    """The table; None if there is none. Its ruleset is empty if it is not what we loaded."""
-    printed = _printed(table)
+class Listing:
+    """What nft prints of each table of the bridge family. It belongs to one network namespace."""
+
+    def __init__(self) -> None:
+        self._generation: int | None = None
+        self._tables: dict[str, str] = {}
+
+    def tables(self) -> dict[str, str]:
+        """The printed text by table, as of now. Raises NetnsError or OSError if it cannot be told."""
+        generation = _generation()  # before the listing: what changes meanwhile is listed again
+        if generation != self._generation:
+            said = program.run(["nft", "-s", "list", "ruleset", "bridge"])
+            self._tables, self._generation = dict(_split(said)), generation
+        return self._tables
+
+
+def observe(table: str, directory: Path, printed: str | None) -> Filter | None:
+    """The table; None if there is none. Its ruleset is empty if it is not what we loaded.
+
+    `printed` is what nft prints of it, None if there is none.
+    """
     if printed is None:
         return None
     applied = saved.read(_path(directory), _Applied)
     return Filter(table, applied.ruleset if applied and applied.printed == printed else "")
 
 
+def printed(table: str) -> str | None:
+    """What nft prints of one table; None if there is none."""
+    status, out, _ = program.attempt(["nft", "-s", "list", "table", "bridge", table])
+    return dict(_split(out)).get(table) if status == 0 else None
+
+
 def load(wanted: Filter, directory: Path) -> None:
-    """Puts the table in force, in place of the one that is there."""
-    program.run(["nft", "-f", "-"], text=wanted.ruleset)
-    saved.write(_path(directory), _Applied(wanted.ruleset, _printed(wanted.table) or ""))
+    """Puts the table in force, in place of the one that is there. Raises NetnsError if that fails."""
+    for _ in range(_TRIES):
+        before = _generation()
+        program.run(["nft", "-f", "-"], text=wanted.ruleset)
+        said = printed(wanted.table)
+        if said is not None and _generation() == before + 1:
+            saved.write(_path(directory), _Applied(wanted.ruleset, said))
+            return
+    raise NetnsError(f"somebody else changed this host's rules meanwhile, {_TRIES} times in a row")
 
 
 def delete(table: str, directory: Path) -> None:
-    if _printed(table) is not None:
+    """Takes the table away, and forgets what it was."""
+    if printed(table) is not None:
         program.run(["nft", "delete", "table", "bridge", table])
     _path(directory).unlink(missing_ok=True)
 
 
-def _printed(table: str) -> str | None:
-    status, out, _ = program.attempt(["nft", "-s", "list", "table", "bridge", table])
-    return out if status == 0 else None
+def _generation() -> int:
+    with rtnetlink.open_socket(rtnetlink.NETLINK_NETFILTER) as handle:
+        said = rtnetlink.ask(handle, _GET_GENERATION, bytes(4))
+    return int(struct.unpack("!I", rtnetlink.attributes(said, 4)[_GENERATION_ID])[0])
+
+
+def _split(listed: str) -> Iterator[tuple[str, str]]:
+    """(name, text) of each table that nft printed. A table ends with a brace at the margin."""
+    lines: list[str] = []
+    for line in listed.splitlines():
+        if line.startswith("table "):
+            lines = []
+        lines.append(line)
+        if line == "}":
+            yield lines[0].split()[2], "\n".join(lines)
 
 
 def _path(directory: Path) -> Path:

@@ -3,6 +3,7 @@
 Every function is idempotent. It may find that a process that was killed has done half of its work.
 """
 
+import contextlib
 import errno
 from typing import Any
 
@@ -11,7 +12,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from netns.failures import NetnsError
 from netns.kernel import namespaces, offload, sysctl
-from netns.kernel.observe import NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT
+from netns.kernel.observe import NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT, VXLAN_PORT
 from netns.kernel.tap import add_tap
 from netns.resources import (
     INNER_LINK,
@@ -25,7 +26,7 @@ from netns.resources import (
     TunnelEntry,
 )
 
-VXLAN_PORT = 4789  # RFC 7348
+_FORWARDING = 3  # of a bridge port
 _GONE = (errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL)
 
 
@@ -107,10 +108,24 @@ def _settle(netlink: Any, wanted: LinkSettings) -> None:
     master = _need_index(netlink, wanted.master) if wanted.master else 0
     netlink.link("set", index=index, mtu=wanted.mtu, ifalias=wanted.alias, master=master)
     if wanted.master:
-        netlink.brport("set", index=index, learning=0, unicast_flood=0, mcast_flood=0)
+        netlink.brport(
+            "set",
+            index=index,
+            learning=0,
+            unicast_flood=0,
+            mcast_flood=0,
+            bcast_flood=1,
+            isolated=0,
+        )
     else:
         netlink.link("set", index=index, kind="bridge", br_stp_state=0, br_mcast_snooping=0)
+        with contextlib.suppress(NetlinkError):  # a kernel that knows no VLANs filters none
+            netlink.link("set", index=index, kind="bridge", br_vlan_filtering=0)
     netlink.link("set", index=index, state="up")
+    if wanted.master:
+        # Without a carrier it is refused, and the bridge opens the port when there is one.
+        with contextlib.suppress(NetlinkError):
+            netlink.brport("set", index=index, brport_state=_FORWARDING)
 
 
 def _settle_gateway(wanted: Gateway) -> None:

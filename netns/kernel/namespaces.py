@@ -30,6 +30,11 @@ def names() -> list[str]:
     return sorted(os.listdir(DIRECTORY)) if DIRECTORY.is_dir() else []
 
 
+def exists(name: str) -> bool:
+    """Whether there is such a name, even a half-made one."""
+    return path_of(name).exists()
+
+
 def is_mounted(name: str) -> bool:
     """Whether the name really stands for a network namespace."""
     try:

@@ -1,12 +1,14 @@
 """What of a network exists on this host, as resources. Reads only."""
 
-from collections.abc import Iterator
-from typing import Any
+import socket
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
-from netns.kernel import namespaces, offload, sysctl
+from netns.kernel import namespaces, offload, rtnetlink, sysctl
+from netns.kernel.rtnetlink import Attributes, attributes, ipv4, mac, number, text
 from netns.resources import (
     INNER_LINK,
     ArpEntry,
@@ -23,31 +25,102 @@ from netns.resources import (
 
 NUD_PERMANENT, NUD_NOARP = 0x80, 0x40  # as a bridge entry: the port's own address; static
 NTF_SELF, NTF_MASTER = 0x02, 0x04
-_AF_INET = 2
+VXLAN_PORT = 4789  # RFC 7348
 _UP = 1
+_OPERATES = (0, 6)  # unknown, as a tunnel device always is; up
+_FORWARDING = 3
+
+_LINK_HEAD = struct.Struct("=BxHiII")  # family, type, index, flags, change
+_NEIGHBOUR_HEAD = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
+_ADDRESS_HEAD = struct.Struct("=BBBBi")  # family, prefix length, flags, scope, index
+
+# Attributes, as linux/if_link.h, if_bridge.h, neighbour.h and if_addr.h number them.
+_ADDRESS, _MTU, _PEER, _MASTER, _OPERSTATE, _INFO, _ALIAS = 1, 4, 5, 10, 16, 18, 20
+_CARRIER = 33
+_INFO_KIND, _INFO_DATA, _INFO_SLAVE = 1, 2, 5
+_VXLAN_VNI, _VXLAN_GROUP, _VXLAN_LOCAL = 1, 2, 4
+_VXLAN_LEARNING, _VXLAN_PROXY, _VXLAN_PORT = 7, 11, 15
+_BRIDGE_WANTED = {5: 0, 23: 0}
+"""A bridge does not speak STP or snoop multicast."""
+_BRIDGE_VLANS = 7
+_PORT_WANTED = {8: 0, 9: 0, 27: 0, 30: 1, 33: 0}
+"""A port does not learn, flood unknown or multicast destinations, or stand alone; broadcasts (ARP) pass."""
+_PORT_STATE = 1
+_NDA_DST, _NDA_MAC, _NDA_MASTER = 1, 2, 9
+_IFA_ADDRESS = 1
 
 
-def observe(scope: Scope) -> list[Resource]:
+class _LinkSeen(NamedTuple):
+    """A link of the host."""
+
+    ifindex: int
+    up: bool
+    name: str
+    has: Attributes
+    kind: str
+    data: Attributes
+    as_port: Attributes
+
+    @property
+    def master(self) -> int:
+        return number(self.has.get(_MASTER)) or 0
+
+    @property
+    def carries(self) -> bool:
+        """Whether frames can pass, and the bridge has heard of it. A tap that nobody uses has no carrier."""
+        operates = number(self.has.get(_OPERSTATE)) in _OPERATES
+        return self.up and operates and bool(number(self.has.get(_CARRIER)))
+
+
+class _EntrySeen(NamedTuple):
+    """A forwarding entry or a neighbour."""
+
+    ifindex: int
+    state: int
+    has: Attributes
+
+
+class HostSeen(NamedTuple):
+    """All links, forwarding entries and neighbours of the calling thread's namespace, read once for all
+    networks."""
+
+    links: tuple[_LinkSeen, ...]
+    forwarding: tuple[_EntrySeen, ...]
+    neighbours: tuple[_EntrySeen, ...]
+
+
+def look() -> HostSeen:
+    """Three dumps of netlink, which is all there is to read of the host itself."""
+    with rtnetlink.open_socket() as handle:
+        links = rtnetlink.dump(
+            handle, rtnetlink.GETLINK, _LINK_HEAD.pack(0, 0, 0, 0, 0) + rtnetlink.SKIP_STATS
+        )
+        return HostSeen(
+            tuple(map(_link_seen, links)),
+            _entries(handle, socket.AF_BRIDGE),
+            _entries(handle, socket.AF_INET),
+        )
+
+
+def observe(scope: Scope, host: HostSeen) -> list[Resource]:
     """Links, forwarding entries and the namespace. Filters and services are observed elsewhere."""
     found: list[Resource] = []
-    if scope.namespace in namespaces.names():
+    if namespaces.exists(scope.namespace):
         found.append(Namespace(scope.namespace, namespaces.is_mounted(scope.namespace)))
-    with IPRoute() as netlink:
-        links = list(netlink.get_links())
-        names = {link["index"]: str(link.get("ifname")) for link in links}
-        indices = {name: index for index, name in names.items()}
-        gateway, inner_index = _gateway(scope)
-        for link in links:
-            kind = _kind(link, scope, names)
-            if kind is not None:
-                found.append(_link(link, kind, scope, inner_index))
-                found.append(_settings(link, names, is_bridge=kind is LinkKind.BRIDGE))
-        if gateway is not None:
-            found.append(gateway)
-        if scope.bridge in indices or scope.vxlan in indices:
-            found += _forwarding(netlink, scope, names, indices)
-        if scope.vxlan in indices:
-            found += _neighbours(netlink, scope.vxlan, indices[scope.vxlan])
+    names = {link.ifindex: link.name for link in host.links}
+    indices = {name: index for index, name in names.items()}
+    gateway, inner_index = _gateway(scope)
+    for link in host.links:
+        kind = _kind(link, scope, names)
+        if kind is not None:
+            found.append(_link(link, kind, scope, inner_index))
+            found.append(_settings(link, names, is_bridge=kind is LinkKind.BRIDGE))
+    if gateway is not None:
+        found.append(gateway)
+    if scope.bridge in indices or scope.vxlan in indices:
+        found += _forwarding(host.forwarding, scope, names, indices)
+    if scope.vxlan in indices:
+        found += _neighbours(host.neighbours, scope.vxlan, indices[scope.vxlan])
     return found
 
 
@@ -69,63 +142,84 @@ def link_alias(name: str) -> str:
 def mtu_of_address(address: str) -> int | None:
     """MTU of the link that has this IPv4 address; None when no link has it."""
     with IPRoute() as netlink:
-        for entry in netlink.get_addr(family=_AF_INET):
+        for entry in netlink.get_addr(family=socket.AF_INET):
             if entry.get("local") == address or entry.get("address") == address:
                 return int(netlink.get_links(entry["index"])[0].get("mtu"))
     return None
 
 
-def _kind(link: Any, scope: Scope, names: dict[int, str]) -> LinkKind | None:
+def _link_seen(payload: bytes) -> _LinkSeen:
+    _, _, index, flags, _ = _LINK_HEAD.unpack_from(payload)
+    has = attributes(payload, _LINK_HEAD.size)
+    info = attributes(has.get(_INFO, b""))
+    return _LinkSeen(
+        index,
+        bool(flags & _UP),
+        text(has.get(rtnetlink.IFLA_IFNAME)),
+        has,
+        text(info.get(_INFO_KIND)),
+        attributes(info.get(_INFO_DATA, b"")),
+        attributes(info.get(_INFO_SLAVE, b"")),
+    )
+
+
+def _entries(handle: socket.socket, family: int) -> tuple[_EntrySeen, ...]:
+    found = []
+    for payload in rtnetlink.dump(
+        handle, rtnetlink.GETNEIGH, _NEIGHBOUR_HEAD.pack(family, 0, 0, 0, 0)
+    ):
+        _, index, state, _, _ = _NEIGHBOUR_HEAD.unpack_from(payload)
+        found.append(_EntrySeen(index, state, attributes(payload, _NEIGHBOUR_HEAD.size)))
+    return tuple(found)
+
+
+def _kind(link: _LinkSeen, scope: Scope, names: dict[int, str]) -> LinkKind | None:
     """What the link is to this network; None if it has nothing to do with it."""
-    name, real = link.get("ifname"), link.get(("linkinfo", "kind"))
     expected = {
         scope.bridge: LinkKind.BRIDGE,
         scope.vxlan: LinkKind.VXLAN,
         scope.veth: LinkKind.VETH,
-    }.get(name)
+    }.get(link.name)
     if expected is not None:
-        return expected if real == expected else LinkKind.FOREIGN
-    if name in scope.taps or names.get(link.get("master") or 0) == scope.bridge:
+        return expected if link.kind == expected else LinkKind.FOREIGN
+    if link.name in scope.taps or names.get(link.master) == scope.bridge:
         return LinkKind.PORT
     return None
 
 
-def _link(link: Any, kind: LinkKind, scope: Scope, inner_index: int | None) -> Link:
-    name = str(link.get("ifname"))
+def _link(link: _LinkSeen, kind: LinkKind, scope: Scope, inner_index: int | None) -> Link:
     if kind is LinkKind.VXLAN:
-        data = link.get(("linkinfo", "data"))
+        data = link.data
         return Link(
-            name,
+            link.name,
             kind,
-            vni=int(data.get("vxlan_id")),
-            local=str(data.get("vxlan_local")),
-            safe=not data.get("vxlan_learning")
-            and bool(data.get("vxlan_proxy"))
-            and int(data.get("vxlan_port")) == 4789
-            and not data.get("vxlan_group"),
+            vni=number(data.get(_VXLAN_VNI)) or 0,
+            local=ipv4(data.get(_VXLAN_LOCAL)),
+            safe=not number(data.get(_VXLAN_LEARNING))
+            and bool(number(data.get(_VXLAN_PROXY)))
+            and data.get(_VXLAN_PORT) == struct.pack("!H", VXLAN_PORT)
+            and not any(data.get(_VXLAN_GROUP, b"")),
         )
     if kind is LinkKind.VETH:
-        paired = inner_index is not None and link.get("link") == inner_index
-        return Link(name, kind, namespace=scope.namespace if paired else "")
-    return Link(name, kind)
+        paired = inner_index is not None and number(link.has.get(_PEER)) == inner_index
+        return Link(link.name, kind, namespace=scope.namespace if paired else "")
+    return Link(link.name, kind)
 
 
-def _settings(link: Any, names: dict[int, str], *, is_bridge: bool) -> LinkSettings:
-    name = str(link.get("ifname"))
-    data = link.get(("linkinfo", "data" if is_bridge else "slave_data")) or {}
-    watched = (
-        ("IFLA_BR_STP_STATE", "IFLA_BR_MCAST_SNOOPING")
-        if is_bridge
-        else ("IFLA_BRPORT_LEARNING", "IFLA_BRPORT_UNICAST_FLOOD", "IFLA_BRPORT_MCAST_FLOOD")
-    )
+def _settings(link: _LinkSeen, names: dict[int, str], *, is_bridge: bool) -> LinkSettings:
+    data, wished = (link.data, _BRIDGE_WANTED) if is_bridge else (link.as_port, _PORT_WANTED)
+    amiss = any(number(data.get(kind)) != value for kind, value in wished.items())
+    amiss |= is_bridge and bool(number(data.get(_BRIDGE_VLANS)))
+    if not is_bridge and link.carries:
+        amiss |= number(data.get(_PORT_STATE)) != _FORWARDING
     return LinkSettings(
-        name,
-        master=names.get(link.get("master") or 0, ""),
-        mtu=int(link.get("mtu")),
-        alias=str(link.get("ifalias") or ""),
-        up=bool(link["flags"] & _UP),
-        ipv6=sysctl.ipv6_enabled(name),
-        flooding=any(data.get(attribute) != 0 for attribute in watched),
+        link.name,
+        master=names.get(link.master, ""),
+        mtu=number(link.has.get(_MTU)) or 0,
+        alias=text(link.has.get(_ALIAS)),
+        up=link.up,
+        ipv6=sysctl.ipv6_enabled(link.name),
+        amiss=amiss,
     )
 
 
@@ -137,44 +231,49 @@ def _gateway(scope: Scope) -> tuple[Gateway | None, int | None]:
 
 
 def _look_inside(scope: Scope) -> tuple[Gateway | None, int | None]:
-    with IPRoute() as netlink:
+    with rtnetlink.open_socket() as handle:
         try:
-            (link,) = netlink.link("get", ifname=INNER_LINK)
-        except NetlinkError:
+            asked = struct.pack("=HH16s", 20, rtnetlink.IFLA_IFNAME, INNER_LINK.encode())
+            head = _LINK_HEAD.pack(0, 0, 0, 0, 0)
+            link = _link_seen(rtnetlink.ask(handle, rtnetlink.GETLINK, head + asked))
+        except OSError:
             return None, None
-        addresses = [
-            f"{entry.get('address')}/{entry['prefixlen']}"
-            for entry in netlink.get_addr(family=_AF_INET, index=link["index"])
-        ]
+        addresses = []
+        head = _ADDRESS_HEAD.pack(socket.AF_INET, 0, 0, 0, 0)
+        for payload in rtnetlink.dump(handle, rtnetlink.GETADDR, head):
+            _, bits, _, _, index = _ADDRESS_HEAD.unpack_from(payload)
+            if index == link.ifindex:
+                has = attributes(payload, _ADDRESS_HEAD.size)
+                addresses.append(f"{ipv4(has.get(_IFA_ADDRESS))}/{bits}")
     gateway = Gateway(
         scope.namespace,
         scope.veth,
         address=" ".join(sorted(addresses)),
-        mac=str(link.get("address")),
-        mtu=int(link.get("mtu")),
-        up=bool(link["flags"] & _UP),
+        mac=mac(link.has.get(_ADDRESS)),
+        mtu=number(link.has.get(_MTU)) or 0,
+        up=link.up,
         ipv6=sysctl.ipv6_enabled(INNER_LINK),
         forwarding=sysctl.forwarding(),
         checksum_offload=offload.checksum_offload(INNER_LINK),
     )
-    return gateway, int(link["index"])
+    return gateway, link.ifindex
 
 
 def _forwarding(
-    netlink: Any, scope: Scope, names: dict[int, str], indices: dict[str, int]
+    entries: Iterable[_EntrySeen], scope: Scope, names: dict[int, str], indices: dict[str, int]
 ) -> Iterator[Resource]:
-    for entry in netlink.fdb("dump"):
-        mac, link = str(entry.get("lladdr")), names.get(entry["ifindex"], "")
-        master = entry.get("master")
+    for entry in entries:
+        address, link = mac(entry.has.get(_NDA_MAC)), names.get(entry.ifindex, "")
+        master = number(entry.has.get(_NDA_MASTER))
         if master is not None and master == indices.get(scope.bridge):
-            if entry["state"] == NUD_NOARP:
-                yield BridgeEntry(scope.bridge, link, mac)
-        elif link == scope.vxlan and entry.get("dst") is not None:
-            passing = "" if entry["state"] & NUD_PERMANENT else " (passing)"
-            yield TunnelEntry(scope.vxlan, mac, f"{entry.get('dst')}{passing}")
+            if entry.state == NUD_NOARP:
+                yield BridgeEntry(scope.bridge, link, address)
+        elif link == scope.vxlan and _NDA_DST in entry.has:
+            passing = "" if entry.state & NUD_PERMANENT else " (passing)"
+            yield TunnelEntry(scope.vxlan, address, f"{ipv4(entry.has[_NDA_DST])}{passing}")
 
 
-def _neighbours(netlink: Any, vxlan: str, index: int) -> Iterator[Resource]:
-    for entry in netlink.get_neighbours(family=_AF_INET, ifindex=index):
-        if entry["state"] & NUD_PERMANENT:
-            yield ArpEntry(vxlan, str(entry.get("dst")), str(entry.get("lladdr")))
+def _neighbours(entries: Iterable[_EntrySeen], vxlan: str, index: int) -> Iterator[Resource]:
+    for entry in entries:
+        if entry.ifindex == index and entry.state & NUD_PERMANENT:
+            yield ArpEntry(vxlan, ipv4(entry.has.get(_NDA_DST)), mac(entry.has.get(_NDA_MAC)))

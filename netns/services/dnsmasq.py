@@ -33,7 +33,7 @@ class _Running(msgspec.Struct, frozen=True):
 def observe(namespace: str, namespace_path: Path, directory: Path) -> Service | None:
     """What the running process has read. All texts are empty if that cannot be trusted."""
     running = _running(directory)
-    if running and _is_inside(running.pid, namespace_path):
+    if running and _is_inside(running.pid, namespace_path) and _serves(running, directory):
         return running.service
     if _processes(directory) or any((directory / name).exists() for name in _FILES):
         return Service(namespace, "", "", "")
@@ -49,16 +49,15 @@ def ensure(wanted: Service, namespace_path: Path, directory: Path) -> None:
         and running.service.config == wanted.config
         and running.service.dhcp_hosts == wanted.dhcp_hosts
     ):
-        saved.write_text(directory / "names", wanted.names)
+        _write_texts(wanted, directory)
         os.kill(running.pid, signal.SIGHUP)
+        os.kill(running.pid, signal.SIGCONT)  # if somebody stopped it
         saved.write(
             directory / "dnsmasq.json", _Running(running.pid, running.started_ticks, wanted)
         )
         return
     stop(directory)
-    saved.write_text(directory / "dnsmasq.conf", wanted.config)
-    saved.write_text(directory / "dhcp-hosts", wanted.dhcp_hosts)
-    saved.write_text(directory / "names", wanted.names)
+    _write_texts(wanted, directory)
     _start(namespace_path, directory)
     pid = _pid_written(directory)
     saved.write(directory / "dnsmasq.json", _Running(pid, _started_ticks(pid), wanted))
@@ -75,11 +74,50 @@ def stop(directory: Path) -> None:
             if sent.get(pid) is not wanted:
                 sent[pid] = wanted
                 _signal(pid, wanted)
+                _signal(pid, signal.SIGCONT)  # a stopped one would not hear it
         if time.monotonic() > deadline + _STOP_S:
             raise NetnsError(f"dnsmasq ({', '.join(map(str, pids))}) does not end, not even killed")
         time.sleep(0.005)
     for name in _FILES:
         (directory / name).unlink(missing_ok=True)
+
+
+def pidfd(directory: Path) -> int | None:
+    """A descriptor that can be read once the running process has ended; the caller's. None if none runs."""
+    running = _running(directory)
+    if running is None:
+        return None
+    try:
+        handle = os.pidfd_open(running.pid)
+    except OSError:
+        return None
+    if _running(directory) == running:
+        return handle
+    os.close(handle)  # the pid was taken by another meanwhile
+    return None
+
+
+def _write_texts(wanted: Service, directory: Path) -> None:
+    for name, text in _texts(wanted):
+        saved.write_text(directory / name, text)
+
+
+def _texts(service: Service) -> tuple[tuple[str, str], ...]:
+    return (
+        ("dnsmasq.conf", service.config),
+        ("dhcp-hosts", service.dhcp_hosts),
+        ("names", service.names),
+    )
+
+
+def _serves(running: _Running, directory: Path) -> bool:
+    """Whether it is not stopped by a signal, and its files are those that it has read."""
+    try:
+        return _stat(running.pid)[0] not in "Tt" and all(
+            (directory / name).read_text() == text for name, text in _texts(running.service)
+        )
+    except OSError:
+        return False
 
 
 def _start(namespace_path: Path, directory: Path) -> None:
@@ -152,11 +190,16 @@ def _is_inside(pid: int, namespace_path: Path) -> bool:
 
 def _started_ticks(pid: int) -> int:
     """Field 22 of /proc/PID/stat; 0 when the process is gone."""
+    return int(_stat(pid)[19])
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat from the third on, which is the state; zeros when the process is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return 0
-    return int(stat.rpartition(")")[2].split()[19])
+        return ["0"] * 20
+    return stat.rpartition(")")[2].split()
 
 
 def _signal(pid: int, which: signal.Signals) -> None:

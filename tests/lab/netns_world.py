@@ -126,7 +126,7 @@ class World:
     def ensure(self, host: str, plan: NetworkPlan | None = None) -> list[str]:
         plan = plan or self.plans[host]
         done = self.on(host, lambda: apply.ensure(plan, self.run_dirs[host]))
-        return [str(step) for step in done]
+        return [str(step) for step in done.steps]
 
     def remove(self, host: str) -> None:
         self.on(host, lambda: apply.remove(self.network, self.run_dirs[host], self.tags[host]))

@@ -124,7 +124,7 @@ def _harmed(resource: Resource, how: int) -> Resource:
         case Link():
             return replace(resource, safe=False, namespace="")
         case LinkSettings():
-            return replace(resource, up=False, flooding=True)
+            return replace(resource, up=False, amiss=True)
         case Gateway():
             return replace(resource, mtu=1, checksum_offload=True)
         case TunnelEntry():

@@ -1,0 +1,158 @@
+"""What was wrong with a network that had been in force, for a person: from the steps that mend it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from msgspec.structs import replace
+
+from netns.model import NetworkPlan
+from netns.resources import (
+    Action,
+    ArpEntry,
+    BridgeEntry,
+    Filter,
+    Gateway,
+    Key,
+    Link,
+    LinkSettings,
+    Namespace,
+    Resource,
+    Service,
+    Step,
+    TunnelEntry,
+)
+
+_SHOWN = 4  # of the things that were wrong; what hangs on them is counted
+_ENTRIES = {"bridge-entry": "forwarding", "tunnel-entry": "tunnel", "arp-entry": "neighbour"}
+
+
+def harm(plan: NetworkPlan, todo: Iterable[Step], observed: Iterable[Resource]) -> str:
+    """For example `tunnel device ovx-00abcd was gone`; empty if there is nothing to do.
+
+    What disappears together with a link or a namespace is not told besides.
+    """
+    steps = list(todo)
+    seen = {resource.key: resource for resource in observed}
+    lost = {
+        step.resource.key
+        for step in steps
+        if isinstance(step.resource, Link | Namespace) and step.action is not Action.DELETE
+    }
+    said = list(dict.fromkeys(_things(plan, steps, seen, lost)))
+    shown = said[:_SHOWN]
+    if len(said) > _SHOWN:
+        shown.append(f"and {len(said) - _SHOWN} more")
+    return "; ".join(shown)
+
+
+def _things(
+    plan: NetworkPlan, steps: list[Step], seen: dict[Key, Resource], lost: set[Key]
+) -> Iterator[str]:
+    entries: Counter[tuple[str, str]] = Counter()
+    for step in sorted(steps, key=lambda step: step.action is Action.DELETE):
+        match step.resource:
+            case BridgeEntry() | TunnelEntry() | ArpEntry():
+                entries[_ENTRIES[step.resource.key[0]], _was(step.action)] += 1
+            case LinkSettings(name=name) if ("link", name) in lost:
+                continue
+            case LinkSettings() as wanted if _follows(wanted, seen, lost):
+                continue
+            case Gateway() if {("namespace", plan.namespace), ("link", plan.veth)} & lost:
+                continue
+            case resource:
+                yield f"{_name(plan, resource)} {_how(step, seen.get(resource.key))}"
+    if lost:
+        return  # they went with their links
+    for (kind, was), count in entries.items():
+        yield f"{count} {kind} {'entry' if count == 1 else 'entries'} {was}"
+
+
+def _follows(wanted: LinkSettings, seen: dict[Key, Resource], lost: set[Key]) -> bool:
+    """Whether a port is only as it is because its bridge is gone or down."""
+    if ("link", wanted.master) in lost:
+        return True
+    bridge, port = seen.get(("settings", wanted.master)), seen.get(wanted.key)
+    return (
+        isinstance(bridge, LinkSettings)
+        and isinstance(port, LinkSettings)
+        and not bridge.up
+        and replace(port, amiss=wanted.amiss) == wanted
+    )
+
+
+def _name(plan: NetworkPlan, resource: Resource) -> str:
+    match resource:
+        case Namespace(name=name):
+            return f"namespace {name}"
+        case Filter(table=table):
+            return f"packet filter {table}"
+        case Link(name=name) | LinkSettings(name=name):
+            return _link(plan, name)
+        case Gateway():
+            return "gateway's link"
+        case Service():
+            return "dnsmasq (DHCP and DNS)"
+        case _:
+            return " ".join(resource.key)
+
+
+def _link(plan: NetworkPlan, name: str) -> str:
+    names = {plan.bridge: "bridge", plan.vxlan: "tunnel device", plan.veth: "link to its services"}
+    names |= {port.tap: f"tap of {port.name}" for port in plan.ports}
+    return f"{names.get(name, 'strange port')} {name}"
+
+
+def _was(action: Action) -> str:
+    match action:
+        case Action.ADD:
+            return "gone"
+        case Action.REPLACE:
+            return "changed"
+        case Action.DELETE:
+            return "added by somebody"
+
+
+def _how(step: Step, was: Resource | None) -> str:
+    match step.resource, was:
+        case LinkSettings() as wanted, LinkSettings() as found:
+            return "was " + ", ".join(_settings(wanted, found))
+        case Gateway() as wanted, Gateway() as found:
+            return "had changed: " + ", ".join(_gateway(wanted, found))
+        case Filter(), Filter():
+            return "had other rules than ours"
+        case Service(), Service(config=""):
+            return "did not run as started"
+        case _:
+            return f"was {_was(step.action)}"
+
+
+def _settings(wanted: LinkSettings, found: LinkSettings) -> Iterator[str]:
+    if not found.up:
+        yield "down"
+    if found.master != wanted.master:
+        yield f"on {found.master}" if found.master else "off its bridge"
+    if found.mtu != wanted.mtu:
+        yield f"of mtu {found.mtu}"
+    if found.alias != wanted.alias:
+        yield "without its alias"
+    if found.ipv6:
+        yield "speaking IPv6"
+    if found.amiss and found.master == wanted.master:
+        yield "set to flood, filter or hold frames"
+
+
+def _gateway(wanted: Gateway, found: Gateway) -> Iterator[str]:
+    if not found.up:
+        yield "down"
+    if found.address != wanted.address:
+        yield f"address {found.address or 'none'}"
+    if found.mac != wanted.mac:
+        yield f"mac {found.mac}"
+    if found.mtu != wanted.mtu:
+        yield f"mtu {found.mtu}"
+    if found.ipv6:
+        yield "IPv6"
+    if found.forwarding:
+        yield "forwarding"
+    if found.checksum_offload:
+        yield "checksum offload"
