@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from netns import traces
 from netns.failures import NetnsError
 from netns.model import NetworkPlan
+from overlayd.adapters.watching import Watching
 from overlayd.ports.network import NetworkError
+
+if TYPE_CHECKING:
+    from netns.kernel.filters import Listing
 
 T = TypeVar("T")
 
@@ -24,17 +28,42 @@ class KernelNetwork:
     def __init__(self, run_dir: Path, owner_tag: str) -> None:
         self._run_dir = run_dir
         self._owner_tag = owner_tag
+        self._plans: dict[str, NetworkPlan] = {}
+        self._rules: Listing | None = None
+        self._watching = Watching(lambda: None)
 
-    async def ensure(self, plan: NetworkPlan) -> None:
+    async def ensure(self, plan: NetworkPlan) -> str:
         if plan.owner_tag != self._owner_tag:
             raise NetworkError(
                 f"network {plan.network}: the plan is for host {plan.owner_tag!r}, "
                 f"this is {self._owner_tag!r}"
             )
-        await _in_thread(lambda: _apply().ensure(plan, self._run_dir))
+        self._plans.pop(plan.network, None)  # half-way it is not to be compared
+        harm, end = await _in_thread(lambda: self._ensure(plan))
+        self._plans[plan.network] = plan
+        self._watching.await_end(plan.network, end)
+        return harm
 
     async def remove(self, network: str) -> None:
+        self._plans.pop(network, None)
+        self._watching.await_end(network, None)
         await _in_thread(lambda: _apply().remove(network, self._run_dir, self._owner_tag))
+
+    async def harms(self) -> dict[str, str]:
+        if not self._plans:
+            return {}
+        plans = tuple(self._plans.values())
+        rules = self._rules = self._rules or _apply().Listing()
+        found: dict[str, str] = await _in_thread(
+            lambda: _apply().harms(plans, self._run_dir, rules)
+        )
+        return found
+
+    def watch(self, told: Callable[[], None]) -> None:
+        self._watching = Watching(told)
+
+    async def close(self) -> None:
+        self._watching.close()
 
     async def observe(self) -> tuple[str, ...]:
         if not await _in_thread(lambda: traces.any_of(self._run_dir, self._owner_tag)):
@@ -45,6 +74,13 @@ class KernelNetwork:
         return await _in_thread(
             lambda: _apply().reachable(network, self._run_dir, address, port, timeout_s)
         )
+
+    def _ensure(self, plan: NetworkPlan) -> tuple[str, int | None]:
+        """In a thread: what was wrong, and a descriptor of the network's service."""
+        self._watching.open()
+        harm: str = _apply().ensure(plan, self._run_dir).harm
+        end: int | None = _apply().service_pidfd(plan.network, self._run_dir)
+        return harm, end
 
 
 def _apply() -> ModuleType:

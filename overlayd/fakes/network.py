@@ -1,5 +1,7 @@
 """The port `Network` in memory."""
 
+from collections.abc import Callable
+
 from netns.model import NetworkPlan
 from overlayd.ports.network import NetworkError
 
@@ -7,7 +9,8 @@ from overlayd.ports.network import NetworkError
 class FakeNetwork:
     """Remembers plans. `listeners` is what answers: (network, address, port).
 
-    `refusals` are texts of errors for the next calls of `ensure` or `remove`, in order.
+    `refusals` are texts of errors for the next calls of `ensure` or `remove`, in order. `harmed` is
+    what somebody undid, by network; `told` says so.
     """
 
     def __init__(self, owner_tag: str) -> None:
@@ -15,8 +18,10 @@ class FakeNetwork:
         self.plans: dict[str, NetworkPlan] = {}
         self.listeners: set[tuple[str, str, int]] = set()
         self.refusals: list[str] = []
+        self.harmed: dict[str, str] = {}
+        self.told: Callable[[], None] = lambda: None
 
-    async def ensure(self, plan: NetworkPlan) -> None:
+    async def ensure(self, plan: NetworkPlan) -> str:
         if plan.owner_tag != self._owner_tag:
             raise NetworkError(
                 f"network {plan.network}: the plan is for host {plan.owner_tag!r}, "
@@ -34,10 +39,22 @@ class FakeNetwork:
                 f"but epoch {before.epoch} is in force here"
             )
         self.plans[plan.network] = plan
+        harm = self.harmed.pop(plan.network, "")
+        return harm if before == plan else ""
+
+    async def harms(self) -> dict[str, str]:
+        return dict(self.harmed)
+
+    def watch(self, told: Callable[[], None]) -> None:
+        self.told = told
+
+    async def close(self) -> None:
+        self.told = lambda: None
 
     async def remove(self, network: str) -> None:
         self._maybe_refuse()
         self.plans.pop(network, None)
+        self.harmed.pop(network, None)
         self.listeners = {door for door in self.listeners if door[0] != network}
 
     async def observe(self) -> tuple[str, ...]:

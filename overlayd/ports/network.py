@@ -1,5 +1,6 @@
 """Networks: the part of a grid's overlay network that one host carries."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from netns.model import NetworkPlan
@@ -12,8 +13,21 @@ class NetworkError(Exception):
 class Network(Protocol):
     """Every call is idempotent and brings about the difference between wanted and observed."""
 
-    async def ensure(self, plan: NetworkPlan) -> None:
-        """Puts exactly this plan in force: links, taps, forwarding, filters, DHCP and DNS."""
+    async def ensure(self, plan: NetworkPlan) -> str:
+        """Puts exactly this plan in force: links, taps, forwarding, filters, DHCP and DNS.
+
+        Answers what was wrong, in words, if this very plan had been in force here since the host's start and
+        somebody else has undone part of it. Otherwise it answers nothing: also the first time.
+        """
+
+    async def harms(self) -> dict[str, str]:
+        """What is not as this process ensured it, in words, by network. It is cheap, and changes nothing."""
+
+    def watch(self, told: Callable[[], None]) -> None:
+        """`told` is called on the loop when something of an ensured network may have changed, by whomever."""
+
+    async def close(self) -> None:
+        """Watches nothing any more. Networks stay."""
 
     async def remove(self, network: str) -> None:
         """Leaves nothing of that network on this host."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,16 @@ class FakeBench:
         self.network.listeners.add((NETWORK, GUEST.address, 4000))
         return 4000
 
+    def harm(self) -> None:
+        assert isinstance(self.network, FakeNetwork)
+        self.network.harmed[NETWORK] = f"tunnel device {PLAN.vxlan} was gone"
+        self.network.told()
+
+    def end_service(self) -> None:
+        assert isinstance(self.network, FakeNetwork)
+        self.network.harmed[NETWORK] = "dnsmasq (DHCP and DNS) did not run as started"
+        self.network.told()
+
     def close(self) -> None:
         return None
 
@@ -77,6 +88,12 @@ class KernelBench:
         self._server.bind((GUEST.address, 0))
         self._server.listen(1)
         return int(self._server.getsockname()[1])
+
+    def harm(self) -> None:
+        program.run(["ip", "-n", self._host, "link", "delete", PLAN.vxlan])
+
+    def end_service(self) -> None:
+        os.kill(int((self._run_dir / NETWORK / "dnsmasq.pid").read_text()), signal.SIGKILL)
 
     def close(self) -> None:
         if self._server is not None:
@@ -170,3 +187,47 @@ async def test_a_network_that_is_not_here_is_not_asked(bench: Bench) -> None:
     await bench.start()
     with pytest.raises(NetworkError, match="not on this host"):
         await bench.network.reachable(NETWORK, GUEST.address, 22, 1)
+
+
+async def test_what_somebody_undid_is_told_compared_and_said_when_it_is_mended(
+    bench: Bench,
+) -> None:
+    await bench.start()
+    told = asyncio.Event()
+    bench.network.watch(told.set)
+    assert await bench.network.ensure(PLAN) == ""
+    assert await bench.network.ensure(PLAN) == ""
+    assert await bench.network.harms() == {}
+    for undo, words in (
+        (bench.harm, f"tunnel device {PLAN.vxlan} was gone"),
+        (bench.end_service, "dnsmasq (DHCP and DNS) did not run as started"),
+    ):
+        undo()
+        async with asyncio.timeout(10):
+            while not await bench.network.harms():
+                told.clear()
+                await told.wait()
+        assert await bench.network.harms() == {NETWORK: words}
+        assert await bench.network.ensure(PLAN) == words
+        assert await bench.network.harms() == {}
+    await bench.network.close()
+
+
+async def test_another_plan_or_the_first_after_a_removal_is_no_mend(bench: Bench) -> None:
+    await bench.start()
+    await bench.network.ensure(PLAN)
+    assert await bench.network.ensure(replace(PLAN, epoch=4, ports=())) == ""
+    await bench.network.remove(NETWORK)
+    assert await bench.network.harms() == {}
+    assert await bench.network.ensure(PLAN) == ""
+    await bench.network.close()
+
+
+async def test_a_second_life_tells_what_was_undone_between_the_lives(bench: Bench) -> None:
+    await bench.start()
+    await bench.network.ensure(PLAN)
+    await bench.network.close()
+    bench.harm()
+    heir = bench.reborn()
+    assert await heir.ensure(PLAN) == f"tunnel device {PLAN.vxlan} was gone"
+    await heir.close()
