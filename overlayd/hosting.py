@@ -71,11 +71,13 @@ class Hosting:
         """Opens everything, clears what was left over, and tells the node what there is."""
         offer = await self._compute.open(self._machine_changed)
         await self.realiser.clear_strays(self._carried())
+        self.realiser.keep()
         self._tell(ImagesChanged(_labels(await self.images.list())))
         self._tell(Probed(await self._facts(offer)))
 
     async def close(self) -> None:
         """Closes everything. Guests go on."""
+        await self._network.close()
         await self._compute.close()
 
     async def images_changed(self) -> None:

@@ -24,6 +24,7 @@ from overlayd.ports.seeds import SeedError, Seeds
 from overlayd.ports.volumes import VolumeError, Volumes
 from overlayd.realise import plan
 from overlayd.realise.fetch import Fetcher
+from overlayd.realise.keeping import Keeping
 from overlayd.realise.paths import Paths, grid_of, is_scratch, machine_name, scratch_name
 from overlayd.realise.relapses import Relapses
 from overlayd.realise.turns import Turns
@@ -80,7 +81,8 @@ class Realiser:
         self._whys: dict[tuple[GridId, str], str] = {}
         self._turns = Turns(_STARTS_AT_ONCE)
         self._relapses = Relapses()
-        self._watch = Watch(tools.network, supervisor, tools.tell, probes)
+        self._keeping = Keeping(tools.network, self.kick, tools.tell)
+        self._watch = Watch(tools.network, self._keeping, supervisor, tools.tell, probes)
         self.counts: Counter[str] = Counter()
 
     def kick(self, grid: GridId | str, cause: str = "") -> None:
@@ -97,6 +99,10 @@ class Realiser:
         grid = self._grid_of_machine.get(name)
         if grid is not None:
             self.kick(grid)
+
+    def keep(self) -> None:
+        """Keeps networks as they were made, from now on."""
+        self._supervisor.spawn("keep networks", self._keeping.run())
 
     async def clear_strays(self, carried: set[GridId]) -> None:
         """Clears, at the start, what belongs to no carried grid: it is left over from a death at a bad moment.
@@ -337,9 +343,9 @@ class Realiser:
         waits = any(mine.not_yet for mine in part.mine)
         for network in () if waits else await self._tools.network.observe():
             if grid_of(network) == part.record.id and network not in names:
-                await self._tools.network.remove(network)
+                await self._keeping.remove(network)
         for each in wanted:
-            await self._tools.network.ensure(each)
+            await self._keeping.ensure(each)
 
     async def _clear(self, part: Part) -> None:
         """Clears the last of a grid on this host: its volumes."""

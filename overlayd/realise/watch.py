@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from overlayd.ports.network import Network, NetworkError
+from overlayd.realise.keeping import Keeping
 from overlayd.realise.plan import probe_address
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.grid.lifecycle import Phase
@@ -28,11 +29,13 @@ class Watch:
     def __init__(
         self,
         network: Network,
+        keeping: Keeping,
         supervisor: Supervisor,
         tell: Callable[[Event], None],
         probes: bool,
     ) -> None:
         self._network, self._supervisor, self._tell = network, supervisor, tell
+        self._keeping = keeping
         self._probes = probes
         self._tasks: dict[Key, tuple[int, asyncio.Task[None]]] = {}
 
@@ -72,12 +75,17 @@ class Watch:
             except NetworkError:
                 answers = False
             misses = 0 if answers else misses + 1
+            if misses == 1:
+                # The reason may be on this host. It is mended before the next probes, if it can be.
+                await self._keeping.compare()
             if answers and not reachable:
                 reachable = True
                 self._say(key, mine, Phase.REACHABLE, "")
             elif reachable and misses >= _MISSES:
                 reachable = False
-                self._say(key, mine, Phase.RUNNING, "does not answer")
+                trouble = self._keeping.trouble(network)
+                why = f"does not answer: {trouble}" if trouble else "does not answer"
+                self._say(key, mine, Phase.RUNNING, why)
             await asyncio.sleep(_WATCH_EVERY_S if reachable and not misses else _PROBE_EVERY_S)
 
     def _say(self, key: Key, mine: PartOf, phase: Phase, detail: str, final: bool = False) -> None:

@@ -1,5 +1,7 @@
 """What the shell reports to the host's side of a peer."""
 
+from enum import StrEnum
+
 import msgspec
 
 from protocol.grid.lifecycle import Phase
@@ -31,3 +33,25 @@ class Measured(msgspec.Struct, frozen=True):
     """False if it was restored."""
     size_bytes: int
     took_s: float
+
+
+class Upkeep(StrEnum):
+    """How the upkeep of a grid's network on this host goes."""
+
+    MENDED = "network.mended"
+    """Somebody else had undone part of it. It is as it should be again."""
+    UNSTEADY = "network.unsteady"
+    """It is undone again and again, and is now mended with pauses."""
+    BROKEN = "network.broken"
+    """It cannot be mended. It is tried again."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The host looked after a network of a grid that was in force here."""
+
+    grid: GridId
+    network: str
+    """What people call it: GRID/NETWORK."""
+    upkeep: Upkeep
+    detail: str
+    """What was wrong, and what was done."""

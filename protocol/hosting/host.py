@@ -35,7 +35,7 @@ from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridRecord, GridState, register_key
 from protocol.hosting.claims import Claims
-from protocol.hosting.events import Cleared, Measured, Progressed
+from protocol.hosting.events import Cleared, Kept, Measured, Progressed
 from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.holds import HoldNotSaved, Holds
 from protocol.hosting.lease_book import TABLE as CARRIED
@@ -189,11 +189,15 @@ class Host:
             case _:
                 assert_never(message)
 
-    def handle(self, event: Progressed | Cleared | Measured | HoldNotSaved, now: float) -> Answer:
+    def handle(
+        self, event: Progressed | Cleared | Measured | Kept | HoldNotSaved, now: float
+    ) -> Answer:
         """The shell reports."""
         return self._told(self._handle(event, now), now)
 
-    def _handle(self, event: Progressed | Cleared | Measured | HoldNotSaved, now: float) -> Answer:
+    def _handle(
+        self, event: Progressed | Cleared | Measured | Kept | HoldNotSaved, now: float
+    ) -> Answer:
         match event:
             case Progressed():
                 status = Status(
@@ -206,6 +210,8 @@ class Host:
                 self.rates = self.rates.after(saved, size_bytes, took_s)
                 row = Row(RATES, "", encode(self.rates))
                 return [Persist((row,), Untidied())], [RoomChanged()]
+            case Kept(grid=grid, network=network, upkeep=upkeep, detail=detail):
+                return [Note(upkeep, network, detail, grid)], []
             case HoldNotSaved():
                 return self.holds.not_saved(event)
 

@@ -25,7 +25,7 @@ from protocol.contract.outcomes import (
     RoomChanged,
     VoidHold,
 )
-from protocol.hosting.events import Cleared, Measured, Progressed
+from protocol.hosting.events import Cleared, Kept, Measured, Progressed
 from protocol.hosting.holds import HoldNotSaved
 from protocol.hosting.host import Host
 from protocol.hosting.publishing import Publishing
@@ -242,7 +242,7 @@ class Node:
             case ImagesChanged(images=images):
                 self.host.images_changed(images)
                 return self._outcomes(([], [RoomChanged()]), now)
-            case Progressed() | Cleared() | Measured() | HoldNotSaved():
+            case Progressed() | Cleared() | Measured() | Kept() | HoldNotSaved():
                 return self._outcomes(self.host.handle(event, now), now)
             case PlanAsked() | OrderGiven() | CancelAsked() | QueueNotSaved() | ProposalNotSaved():
                 return self._outcomes(self.requester.handle(event, now), now)

@@ -51,7 +51,7 @@ from protocol.grid.record import (
     vni_of,
     voiding,
 )
-from protocol.hosting.events import Cleared, Measured, Progressed
+from protocol.hosting.events import Cleared, Kept, Measured, Progressed, Upkeep
 from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.holds import HoldNotSaved
 from protocol.hosting.lease_book import TABLE as LEASED
@@ -274,6 +274,13 @@ def test_where_workspaces_are() -> None:
     (status,) = one.host.leases.statuses(GRID)
     assert (status.phase, status.since_s, status.boot) == (Phase.RUNNING, NOW + 1, 1)
     assert one.keep(one.host.handle(Cleared(GRID), NOW + 2)) == [], "it is not gone"
+
+
+def test_the_upkeep_of_a_network_is_told_with_its_grid() -> None:
+    kept = Kept(GridId("g.0"), "star/lan", Upkeep.MENDED, "its bridge was gone")
+    effects, outcomes = One().host.handle(kept, NOW)
+    assert effects == [Note("network.mended", "star/lan", "its bridge was gone", "g.0")]
+    assert outcomes == []
 
 
 def test_how_fast_it_saves_is_kept_and_told() -> None:

@@ -1,0 +1,124 @@
+"""Keeps networks as they were made: compares whenever something may have changed, and on a clock.
+
+A hint (the kernel changed something, a service ended, a guest does not answer) says nothing but "look". All
+networks are compared at once, which is cheap. A grid with a network that is not as it should be is kicked,
+and the realiser mends it as it makes it. What was wrong is told when it has been mended. Our own changes are
+hints, too: one comparison that finds nothing.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+from netns.model import NetworkPlan
+from overlayd.ports.network import Network, NetworkError
+from overlayd.realise.mends import AT_ONCE, Mends, is_told
+from overlayd.realise.paths import grid_of
+from overlayd.telemetry.logs import logger
+from protocol.hosting.events import Kept, Upkeep
+from protocol.node.events import Event
+from protocol.terms.ids import GridId
+
+EVERY_S = 30.0
+_GATHER_S = 0.2
+"""One change seldom comes alone: so long hints are gathered before it is looked."""
+
+
+class Keeping:
+    """The upkeep of this host's networks."""
+
+    def __init__(
+        self,
+        network: Network,
+        kick: Callable[[GridId], None],
+        tell: Callable[[Event], None],
+    ) -> None:
+        """`kick` has a grid's networks ensured, by `ensure` here."""
+        self._network, self._kick, self._tell = network, kick, tell
+        self._mends = Mends()
+        self._kept: set[str] = set()
+        self._broken: dict[str, str] = {}
+        self._hint = asyncio.Event()
+        self._again_s = EVERY_S
+        network.watch(self._hint.set)
+
+    async def run(self) -> None:
+        """Compares for as long as the daemon lives."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hint.wait(), self._again_s)
+                await asyncio.sleep(_GATHER_S)
+            self._hint.clear()
+            await self.compare()
+
+    async def compare(self) -> None:
+        """Looks at every network, and has those mended that are not as they should be."""
+        self._again_s = EVERY_S
+        try:
+            harms = await self._network.harms()
+        except NetworkError as error:
+            logger().warning("networks.not-compared", error=str(error))
+            return
+        for network in harms:
+            rests_s = self._mends.rests_s(network, time.monotonic())
+            if rests_s:
+                self._again_s = min(self._again_s, rests_s)
+            else:
+                self._kick(grid_of(network))
+
+    async def ensure(self, plan: NetworkPlan) -> None:
+        """Puts a plan in force, and tells if that was a mend. Raises NetworkError; if the network was in force
+        before, that is told, once for each reason."""
+        try:
+            harm = await self._network.ensure(plan)
+        except NetworkError as error:
+            self._failed(plan, str(error))
+            raise
+        self._kept.add(plan.network)
+        was_broken = self._broken.pop(plan.network, None)
+        if harm:
+            self._mended(plan, harm)
+        elif was_broken:
+            self._say(
+                plan, Upkeep.MENDED, f"it could not be mended; now it is. It was: {was_broken}"
+            )
+
+    async def remove(self, network: str) -> None:
+        """Leaves nothing of a network, neither here nor there."""
+        await self._network.remove(network)
+        self._kept.discard(network)
+        self._mends.forget(network)
+        self._broken.pop(network, None)
+
+    def trouble(self, network: str) -> str:
+        """Why a network is not as it should be; empty if it is, as far as is known."""
+        return self._broken.get(network, "")
+
+    def _mended(self, plan: NetworkPlan, harm: str) -> None:
+        now_s = time.monotonic()
+        count, pause_s = self._mends.mended(plan.network, now_s)
+        if not is_told(count):
+            return
+        if count <= AT_ONCE:
+            self._say(plan, Upkeep.MENDED, f"{harm}; made as it was")
+            return
+        since_s = self._mends.since_s(plan.network, now_s)
+        self._say(
+            plan,
+            Upkeep.UNSTEADY,
+            f"{harm}; made as it was, for the {count}th time in {since_s:.0f} s: something on this host undoes "
+            f"it. It is mended again in {pause_s:.0f} s at the earliest; look for another manager of networks "
+            f"or firewall that does not leave ov* links and ovl_* tables alone",
+        )
+
+    def _failed(self, plan: NetworkPlan, error: str) -> None:
+        if plan.network not in self._kept or self._broken.get(plan.network) == error:
+            return
+        self._broken[plan.network] = error
+        self._say(plan, Upkeep.BROKEN, f"{error}; it is tried again")
+
+    def _say(self, plan: NetworkPlan, upkeep: Upkeep, detail: str) -> None:
+        grid = grid_of(plan.network)
+        name = f"{plan.domain}/{plan.network.removeprefix(f'{grid}.')}"
+        self._tell(Kept(grid, name, upkeep, detail))
