@@ -122,4 +122,5 @@ def turned(plan: FaultPlan, name: str, value: float) -> FaultPlan:
 
 
 def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """Exactly: a figure that is rounded gives another run."""
+    return str(value).removesuffix(".0")

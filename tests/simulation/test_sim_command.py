@@ -22,6 +22,13 @@ def test_a_scenario_is_the_command_that_asks_for_it() -> None:
     assert parse(scenario.command().split()[1:]).scenario == scenario
 
 
+def test_a_command_says_every_figure_exactly() -> None:
+    """A shortened run ends at a moment between two steps. Rounded, it is another run, which may hold."""
+    scenario = Scenario(seed=770020, seconds=1 / 3, stop_s=17.123456789, split_s=1e-7)
+    again = parse(scenario.command().split()[1:]).scenario
+    assert (again.seconds, again.stop_s, again.split_s) == (1 / 3, 17.123456789, 1e-7)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
