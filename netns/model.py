@@ -23,7 +23,11 @@ OWNER_TAG_MAX = 6  # keeps namespace names short and file names readable
 IFNAME_MAX = 15  # IFNAMSIZ less the final zero
 TAP_PREFIX = "ovt-"
 
-_NETWORK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+NETWORK_ID_MAX = (
+    128  # a directory's name has at most 255 bytes, a link's alias, with 16 before the id, as many
+)
+
+_NETWORK = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{NETWORK_ID_MAX - 1}}}")
 _OWNER = re.compile(rf"[a-z0-9]{{1,{OWNER_TAG_MAX}}}")
 _TAP = re.compile(rf"{TAP_PREFIX}[A-Za-z0-9_-]{{1,{IFNAME_MAX - len(TAP_PREFIX)}}}")
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
@@ -51,7 +55,7 @@ class Neighbour(msgspec.Struct, frozen=True):
 class NetworkPlan(msgspec.Struct, frozen=True):
     """One grid network on one host.
 
-    - `network`: its id (letters, digits, `_.-`, at most 64).
+    - `network`: its id (letters, digits, `_.-`, at most 128).
     - `owner_tag`: the host's short name (at most 6 of a-z0-9). It keeps apart the names in /run/netns of
       several hosts on one machine.
     - `gateway`: the service address. The network's namespace on every host holds it.
@@ -161,7 +165,7 @@ def _hash(*parts: str) -> bytes:
 
 def _wrong_in(plan: NetworkPlan) -> Iterator[str]:
     if not is_network_id(plan.network):
-        yield "its id needs 1 to 64 letters, digits or _.- and must not begin with a dot"
+        yield f"its id needs 1 to {NETWORK_ID_MAX} letters, digits or _.- and must not begin with a dot"
     if not _OWNER.fullmatch(plan.owner_tag):
         yield f"owner_tag {plan.owner_tag!r} needs 1 to {OWNER_TAG_MAX} of a-z and 0-9"
     if not 1 <= plan.vni <= VNI_MAX:

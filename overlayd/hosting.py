@@ -14,6 +14,7 @@ from overlayd.adapters.network import KernelNetwork
 from overlayd.adapters.seeds import NoCloudSeeds
 from overlayd.adapters.volumes import DirectoryVolumes
 from overlayd.config.daemonfile import ComputeUri, DaemonConfig, KvmUse
+from overlayd.config.places import LIBVIRT_ROOT
 from overlayd.loop.bulk import Bulk
 from overlayd.loop.consoles import Consoles
 from overlayd.ports.compute import Accelerator, ComputeOffer
@@ -143,7 +144,7 @@ def _compute(
 ) -> LibvirtCompute:
     uri = str(config.compute.uri)
     if config.compute.uri is ComputeUri.EMBED:
-        uri = f"{uri}?root={state / 'libvirt'}"
+        uri = f"{uri}?root={state / LIBVIRT_ROOT}"
     return LibvirtCompute(
         uri,
         state,

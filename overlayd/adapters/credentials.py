@@ -25,6 +25,7 @@ from overlayd.adapters.nacl_keys import (
     write_new_file,
 )
 from overlayd.ports.keys import KeyFileError
+from protocol.grid.syntax import label_problem
 from protocol.terms.ids import KeyId
 from protocol.trust.certificate import (
     DOMAIN,
@@ -35,7 +36,6 @@ from protocol.trust.certificate import (
     SignedCertificate,
     check_chain,
     is_key,
-    is_label,
     read_certificate,
     sign_certificate,
 )
@@ -279,10 +279,9 @@ def _require_absent(folder: Path, *names: str) -> None:
 
 
 def _require_label(name: str, what: str) -> None:
-    if not is_label(name):
-        raise KeyFileError(
-            f"{name!r} cannot name a {what}; write 1 to 63 of a-z, 0-9 and inner hyphens"
-        )
+    """Raises KeyFileError for a name that no grid file or configuration could write."""
+    if problem := label_problem(name):
+        raise KeyFileError(f"{problem}: such a {what} could be named in no grid file")
 
 
 def _block(signed: SignedCertificate) -> str:

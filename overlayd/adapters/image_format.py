@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from overlayd.ports.images import ImageError
+from protocol.grid.syntax import image_name_problem
 
 MANIFEST = "image.json"
 IMAGE_MAX_BYTES = 8 << 30
@@ -23,7 +24,6 @@ READ_AT_ONCE_MAX_BYTES = 1 << 20
 """tarfile reads extended headers into memory, whatever size they claim. Here it may not go beyond this."""
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ARCHITECTURE = re.compile(r"[a-z0-9_]{1,32}")
 _CMDLINE = re.compile(r"[ -~]{0,2000}")
 
@@ -50,11 +50,8 @@ class _Bounded(io.FileIO):
 
 def check_label(name: str) -> None:
     """Raises ImageError if an image cannot have that name."""
-    if not _LABEL.fullmatch(name):
-        raise ImageError(
-            f"{name[:80]!r} cannot be an image's name; use up to 63 letters, digits, dots, dashes and "
-            "underscores, beginning with a letter or a digit"
-        )
+    if problem := image_name_problem(name):
+        raise ImageError(problem)
 
 
 def unpack(image: Path, target: Path) -> Manifest:

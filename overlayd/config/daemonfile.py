@@ -16,7 +16,13 @@ import msgspec
 from msgspec import Meta
 
 from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, combined, load
-from overlayd.config.places import API_SOCKET
+from overlayd.config.places import (
+    API_SOCKET,
+    CONSOLE_SOCKET,
+    LIBVIRT_ROOT,
+    LIBVIRT_ROOT_MAX,
+    SOCKET_PATH_MAX,
+)
 from overlayd.config.toml_source import parse_toml
 from overlayd.config.typed import read
 from overlayd.config.values import (
@@ -37,8 +43,6 @@ from protocol.terms.quantities import format_cpus, format_size
 
 DEFAULT_CONFIG = Path("/etc/overlayd/overlayd.toml")
 
-SOCKET_PATH_MAX = 107
-"""Bytes of a Unix socket's path on Linux: sockaddr_un holds 108, with the closing zero."""
 
 MTU_MIN, MTU_MAX = 576, 9000
 """IPv4's smallest useful MTU, and jumbo frames."""
@@ -250,6 +254,8 @@ def _problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, s
     state = Path(config.host.state)
     if state.exists() and not state.is_dir():
         yield ("host", "state"), f"{state} is a file; name a folder, or one that can be made"
+    if problem := _too_deep(config.host.state, config.compute.uri):
+        yield ("host", "state"), problem
     yield from _overlay_problems(config, source)
     yield from _identity_problems(config.identity)
     yield from _api_problems(config.api)
@@ -259,6 +265,20 @@ def _problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, s
     if not 1 <= config.compute.kvm_trial <= 600:
         yield ("compute", "kvm-trial"), f"found {config.compute.kvm_trial} s; allowed are 1s to 10m"
     yield from _offer_problems(config.offer)
+
+
+def _too_deep(state: str, uri: ComputeUri) -> str | None:
+    """What is wrong with a state directory in which a guest's Unix sockets would have too long a path."""
+    most = SOCKET_PATH_MAX - len(f"/{CONSOLE_SOCKET}")
+    if uri is ComputeUri.EMBED:
+        most = min(most, LIBVIRT_ROOT_MAX - len(f"/{LIBVIRT_ROOT}"))
+    length = len(os.fsencode(state))
+    if length <= most or uri is ComputeUri.TEST:  # What only pretends has no sockets.
+        return None
+    return (
+        f"{state} has {length} bytes; guests' Unix sockets lie in it, so at most {most} are allowed,"
+        " for example /var/lib/overlayd"
+    )
 
 
 def _offer_problems(offer: OfferTable) -> Iterator[tuple[KeyPath, str]]:

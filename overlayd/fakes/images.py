@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from overlayd.ports.images import ImageError, ImageFiles, ImageInfo
+from protocol.grid.syntax import image_name_problem
 
 READ_MAX_BYTES = 4 << 20
 
@@ -27,8 +28,8 @@ class FakeImages:
 
     async def add(self, path: Path, name: str | None = None) -> ImageInfo:
         """Takes in the file's content."""
-        if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", name):
-            raise ImageError(f"{name!r} cannot be an image's name")
+        if name is not None and (problem := image_name_problem(name)):
+            raise ImageError(problem)
         try:
             content = path.read_bytes()  # noqa: ASYNC240, a fake may block for a small file
         except OSError as error:

@@ -101,6 +101,11 @@ def _names(spec: GridSpec) -> Iterator[Problem]:
     for field, kind, most, names in kinds:
         for index, name in enumerate(names):
             yield from label_problems((field, index, "name"), name, most)
+            if kind == "volume" and name in limits.VOLUME_NAMES_TAKEN:
+                message = (
+                    f"found {quoted(name)}, by which a guest knows its seed; choose another name"
+                )
+                yield Problem((field, index, "name"), message)
             if name in names[:index]:
                 message = f"found a second {kind} {quoted(name)}; each needs a name of its own"
                 yield Problem((field, index, "name"), message)
@@ -162,6 +167,12 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
         yield from twice((*at, field), getattr(cluster, field))
     for position, service in enumerate(cluster.provides):
         yield from label_problems((*at, "provides", position), service)
+    parts = len(cluster.networks) + len(cluster.mounts) + (cluster.scratch_bytes > 0)
+    if parts > limits.DISKS_AND_CARDS_MAX:
+        said = f"found {parts} networks, volumes and disks of one workspace"
+        yield Problem(
+            (*at, "networks"), f"{said}; at most {limits.DISKS_AND_CARDS_MAX} are allowed"
+        )
     yield from _mount_problems(spec, cluster, at)
     yield from cluster_placement_problems(spec, cluster, at)
 

@@ -1,4 +1,8 @@
-"""Limits of one grid, each with its reason. A grid beyond them is refused by `check.problems`."""
+"""Limits of one grid, each with its reason. A grid beyond them is refused by `check.problems`.
+
+Names are written as syntax.py says, and have lengths that work wherever they lead: tests/unit/realise takes the
+longest of each kind through everything that a host makes of them.
+"""
 
 from typing import Final
 
@@ -10,6 +14,12 @@ GRID_NAME_MAX: Final = 32
 
 VOLUME_NAME_MAX: Final = 16
 """A volume's name is the label of its file system, and ext4 keeps 16 bytes."""
+
+VOLUME_NAMES_TAKEN: Final = ("cidata", "config-2", "seed")
+"""A guest finds its seed by these labels and serials, so no volume may have them."""
+
+IMAGE_NAME_MAX: Final = 63
+"""Characters of an image's name; adverts carry all names of their hosts."""
 
 TAG_MAX: Final = 63
 """Characters of a host's label: an advert carries all labels of its host."""
@@ -24,6 +34,9 @@ VOLUMES_MAX: Final = 64
 
 NAMES_MAX: Final = 32
 """Entries of one small list: provides, requires, sites, labels, a cluster's networks or mounts."""
+
+DISKS_AND_CARDS_MAX: Final = 24
+"""Volumes, own disk and networks of one workspace: each takes a slot of its machine's bus."""
 
 DEVICES_MAX: Final = 16
 """Devices of one kind for one workspace: more than any host board takes."""

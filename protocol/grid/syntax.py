@@ -13,7 +13,7 @@ from protocol.grid import limits
 from protocol.grid.problem import quoted
 
 _LABEL = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
-_IMAGE = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TAG = re.compile(
     r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?:=[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)?"
 )
@@ -52,15 +52,22 @@ def tag_problem(text: str) -> str | None:
 
 
 def image_problem(name: str, digest: str) -> str | None:
-    """An image's name (`debian-12`) and its digest, which may be empty."""
-    if not _IMAGE.fullmatch(name):
-        return (
-            f"found {quoted(name)}; an image's name is 1 to 64 lower-case letters, digits and inner"
-            " dots, dashes and underscores, for example debian-12"
-        )
+    """An image's name (`debian-12`), or a digest in its place, and its digest, which may be empty."""
+    if not _DIGEST.fullmatch(name) and (message := image_name_problem(name)):
+        return message
     if digest and not _DIGEST.fullmatch(digest):
         return f"found the digest {quoted(digest)}; a digest is 64 lower-case hexadecimal digits"
     return None
+
+
+def image_name_problem(name: str) -> str | None:
+    """A name that an image may be added under."""
+    if len(name) <= limits.IMAGE_NAME_MAX and _IMAGE.fullmatch(name):
+        return None
+    return (
+        f"found {quoted(name)}; an image's name is 1 to {limits.IMAGE_NAME_MAX} letters, digits, dots,"
+        " dashes and underscores, a letter or digit first, for example debian-12"
+    )
 
 
 def path_problem(path: str) -> str | None:

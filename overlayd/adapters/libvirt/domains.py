@@ -26,10 +26,8 @@ from overlayd.adapters.libvirt.xml import (
     domain_xml,
     quota_names,
 )
+from overlayd.config.places import SOCKET_PATH_MAX
 from overlayd.ports.compute import ComputeError, Machine, MachineSeen, MachineState
-
-SOCKET_MAX_CHARACTERS = 107
-"""How long a path fits into a Unix socket's address."""
 
 _STATES = {
     libvirt.VIR_DOMAIN_NOSTATE: MachineState.RUNNING,
@@ -131,7 +129,7 @@ class Domains:
                 f"{machine.name}: a cap of {machine.cpu_milli} thousandths of a cpu is too small; "
                 f"the least is {QUOTA_MIN_US * 1000 // PERIOD_US}"
             )
-        excess = len(machine.console_socket) - SOCKET_MAX_CHARACTERS
+        excess = len(machine.console_socket) - SOCKET_PATH_MAX
         if excess > 0:
             raise ComputeError(
                 f"{machine.name}: the console socket {machine.console_socket} is {excess} "

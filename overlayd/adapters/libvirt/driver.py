@@ -5,10 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from overlayd.config.places import LIBVIRT_ROOT_MAX
 from overlayd.ports.compute import Accelerator, ComputeError
-
-ROOT_MAX_CHARACTERS = 50
-"""A Unix socket's path has at most 107 characters. Below its root libvirt puts up to 57 of its own."""
 
 
 class DomainType(StrEnum):
@@ -65,9 +63,9 @@ def embed_root(uri: str) -> str | None:
     root = parse_qs(parts.query).get("root", [""])[0]
     if not root.startswith("/"):
         raise ComputeError(f"{uri!r} needs an absolute directory: qemu:///embed?root=/some/where")
-    if len(root) > ROOT_MAX_CHARACTERS:
+    if len(root) > LIBVIRT_ROOT_MAX:
         raise ComputeError(
-            f"the libvirt root {root} is {len(root) - ROOT_MAX_CHARACTERS} characters too long: "
-            f"libvirt keeps Unix sockets below it, so it may have {ROOT_MAX_CHARACTERS}"
+            f"the libvirt root {root} is {len(root) - LIBVIRT_ROOT_MAX} characters too long: "
+            f"libvirt keeps Unix sockets below it, so it may have {LIBVIRT_ROOT_MAX}"
         )
     return root

@@ -86,13 +86,22 @@ def test_nothing_is_overwritten(federation: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("site", "add", "Ams!"), "1 to 63 of a-z"),
-        (("site", "add", "../x"), "1 to 63 of a-z"),
+        (
+            ("site", "add", "Ams!"),
+            "a name is 1 to 40 lower-case letters, digits and inner dashes, a letter first",
+        ),
+        (
+            ("site", "add", "../x"),
+            "a name is 1 to 40 lower-case letters, digits and inner dashes, a letter first",
+        ),
         (("site", "add", "fra", "--days", "0"), "up to 3650 days"),
         (("site", "add", "fra", "--days", "nan"), "up to 3650 days"),
         (("host", "enrol", "fra", "h1"), "has ams"),
         (("host", "enrol", "ams", "-h1"), None),
-        (("host", "enrol", "ams", "h 1"), "1 to 63 of a-z"),
+        (
+            ("host", "enrol", "ams", "h 1"),
+            "a name is 1 to 40 lower-case letters, digits and inner dashes, a letter first",
+        ),
     ],
 )
 def test_an_error_says_what_would_work(

@@ -1,6 +1,8 @@
 """The daemon's configuration: defaults that follow, and every error at once."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -36,12 +38,13 @@ federation = "federation.pub"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with the identity files a configuration names."""
-    for name in ("host.key", "host.cert", "federation.pub"):
-        (tmp_path / name).write_text("x")
-        (tmp_path / name).chmod(0o600)
-    return tmp_path
+def folder() -> Iterator[Path]:
+    """A folder with the identity files a configuration names. Its path is as short as a state's has to be."""
+    with TemporaryDirectory(prefix="d", dir="/tmp") as made:
+        for name in ("host.key", "host.cert", "federation.pub"):
+            (Path(made) / name).write_text("x")
+            (Path(made) / name).chmod(0o600)
+        yield Path(made)
 
 
 def written(folder: Path, text: str) -> Path:
@@ -340,6 +343,24 @@ def test_a_socket_path_longer_than_the_kernel_takes_is_refused(folder: Path) -> 
         " so write a shorter one"
     )
     assert said(folder, GOOD + f'[api]\nsocket = "/{"x" * 106}"\n') == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "most"), [("qemu:///embed", 42), ("qemu:///system", 77), ("lxc:///", 77)]
+)
+def test_a_state_directory_too_long_for_guests_sockets_is_refused_where_it_is_written(
+    folder: Path, uri: str, most: int
+) -> None:
+    def asked(length: int) -> str:
+        text = GOOD.replace('"state"', f'"/{"s" * (length - 1)}"')
+        return f'{text}[compute]\nuri = "{uri}"\n'
+
+    assert said(folder, asked(most)) == []
+    assert said(folder, asked(most + 1)) == [
+        f"d.toml:4:9: host.state: /{'s' * most} has {most + 1} bytes; guests' Unix sockets lie in it, so"
+        f" at most {most} are allowed, for example /var/lib/overlayd"
+    ]
+    assert said(folder, asked(200).replace(uri, "test:///default")) == []
 
 
 def test_every_error_is_said_at_once(folder: Path) -> None:

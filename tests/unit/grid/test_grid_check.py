@@ -106,6 +106,19 @@ TABLE = {
         replace(GRID, volumes=(*GRID.volumes, VolumeSpec("v" * 17, 1 << 30))),
         f'volumes[1].name: found "{"v" * 17}" of 17 characters; a name is 1 to 16 {NAME}',
     ),
+    "volume name by which a guest knows its seed": (
+        replace(GRID, volumes=(*GRID.volumes, VolumeSpec("cidata", 1 << 30))),
+        'volumes[1].name: found "cidata", by which a guest knows its seed; choose another name',
+    ),
+    "more cards and disks than a machine takes": (
+        replace(
+            head(
+                mounts=tuple(Mount(f"v{n}", f"/srv/{n}") for n in range(23)), scratch_bytes=1 << 30
+            ),
+            volumes=tuple(VolumeSpec(f"v{n}", 1 << 30) for n in range(23)),
+        ),
+        "clusters[0].networks: found 25 networks, volumes and disks of one workspace; at most 24 are allowed",
+    ),
     "scratch disk too small": (
         worker(scratch_bytes=1 << 20),
         "clusters[1].scratch_bytes: found 1 MiB; allowed are 8 MiB to 1 PiB",
@@ -160,8 +173,8 @@ TABLE = {
     ),
     "image name": (
         worker(image=ImageRef("../etc")),
-        'clusters[1].image: found "../etc"; an image\'s name is 1 to 64 lower-case letters, digits'
-        " and inner dots, dashes and underscores, for example debian-12",
+        'clusters[1].image: found "../etc"; an image\'s name is 1 to 63 letters, digits, dots,'
+        " dashes and underscores, a letter or digit first, for example debian-12",
     ),
     "image digest": (
         worker(image=ImageRef("guest", "ABC")),

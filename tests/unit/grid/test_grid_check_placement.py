@@ -106,9 +106,9 @@ def test_what_makes_sense(spec: GridSpec) -> None:
             'clusters[0].near_volume: found "dat", which is no volume; did you mean "data"?',
         ),
         (
-            web(near_image=ImageRef("BIG")),
-            'clusters[0].near_image: found "BIG"; an image\'s name is 1 to 64 lower-case letters,'
-            " digits and inner dots, dashes and underscores, for example debian-12",
+            web(near_image=ImageRef("b/g")),
+            'clusters[0].near_image: found "b/g"; an image\'s name is 1 to 63 letters, digits, dots,'
+            " dashes and underscores, a letter or digit first, for example debian-12",
         ),
         (
             placed(prefer=tuple(f"s{i}" for i in range(33))),
