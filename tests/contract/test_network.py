@@ -19,7 +19,8 @@ from overlayd.fakes.network import FakeNetwork
 from overlayd.ports.network import Network, NetworkError
 
 OWNER = f"c{os.getpid() % 0xFFFFF:x}"
-NETWORK = "contract-lan"
+NETWORK = f"{'f' * 20}.{'0' * 7}-{'f' * 6}.{'l' * 40}"
+"""As long as the id of a grid's network gets: what it leads to takes it."""
 GUEST = Port(tap_name(NETWORK, "head"), mac_of(NETWORK, "10.42.0.2"), "10.42.0.2", "head")
 PLAN = NetworkPlan(
     NETWORK, OWNER, vni_of(NETWORK), "10.42.0.0/24", "10.42.0.1", 1400, "192.0.2.1", "star", 3,
