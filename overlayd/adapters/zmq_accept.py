@@ -17,7 +17,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from overlayd.adapters.zmq_beat import BEAT, BEAT_S
 from overlayd.adapters.zmq_paths import greeting, read_greeting
-from overlayd.adapters.zmq_sockets import Context, Pump, Socket, acceptor_socket
+from overlayd.adapters.zmq_sockets import PARTING_S, Context, Pump, Socket, acceptor_socket
 from overlayd.ports.keys import Identity
 from overlayd.ports.transport import Refused, TransportError, TransportEvent
 from protocol.terms.ids import PeerId
@@ -72,6 +72,12 @@ class Accepted:
                     handle.shutdown(tcp.SHUT_RDWR)
         except OSError:
             return
+
+
+    def part(self) -> None:
+        """Closes it in a moment, when what was queued has gone out."""
+        self.turned_away = True
+        asyncio.get_running_loop().call_later(PARTING_S, self.cut)
 
 
 class Acceptor:

@@ -5,17 +5,28 @@ the holder of the pinned key can have sent.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from random import SystemRandom
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from overlayd.adapters.tcp_doorbell import Doorbell
 from overlayd.adapters.zmq_beat import BEAT
 from overlayd.adapters.zmq_paths import greeting, read_greeting
-from overlayd.adapters.zmq_sockets import Context, Pump, Socket, dialler_socket
+from overlayd.adapters.zmq_sockets import (
+    CONNECT_MS,
+    DIALLED_HANDSHAKE_MS,
+    PARTING_S,
+    Context,
+    Pump,
+    Socket,
+    dialler_socket,
+)
 from overlayd.ports.keys import Identity
 from protocol.terms.ids import PeerId
+from protocol.terms.problem import Trouble
 
 ATTEMPT_S = 6.0
 """From dialling to welcome."""
@@ -28,16 +39,29 @@ STEADY_S = 5.0
 _EVENTS = (
     zmq.EVENT_CLOSED
     | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 )
-_WHY = {
-    zmq.EVENT_CLOSED: "nobody listens there",
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "it refuses this peer",
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "the handshake failed: another peer listens there",
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "no overlayd listens there",
+_FAILED = {
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: Trouble.TURNED_AWAY,
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: Trouble.OTHER_KEY,
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: Trouble.NO_OVERLAYD,
 }
+_WHY = {
+    Trouble.REFUSED: "nobody listens there",
+    Trouble.NO_ROUTE: "the network does not lead there",
+    Trouble.NO_ANSWER: f"no answer within {CONNECT_MS / 1000:.0f} s",
+    Trouble.TURNED_AWAY: "it refuses this peer",
+    Trouble.OTHER_KEY: "the handshake failed: another peer listens there",
+    Trouble.NO_OVERLAYD: "no overlayd listens there",
+    Trouble.SILENT: "it takes the connection and says nothing",
+}
+_NEARLY = 0.9
+"""A try that took this part of a time limit ran into it."""
+_ASKED_AGAIN_S = 10.0
+"""How long the answer to why nobody takes a connection is good for."""
 _jitter = SystemRandom()
 
 
@@ -57,7 +81,7 @@ class Dialler:
         on_path: Callable[["Dialler"], None],
         on_frame: Callable[["Dialler", bytes], None],
         on_gone: Callable[["Dialler", str], None],
-        on_failed: Callable[["Dialler", str], None],
+        on_failed: Callable[["Dialler", Trouble, str], None],
     ) -> None:
         self.peer = peer
         self.instance = b""
@@ -74,10 +98,16 @@ class Dialler:
         self._monitor: Socket | None = None
         self._pumps: list[Pump] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._why = ""
+        self._trouble: Trouble | None = None
+        self._shook_hands = False
+        self._tried_s = 0.0
+        self._doorbell: Doorbell | None = None
+        self._unanswered: tuple[float, Trouble] | None = None
+        """Why nobody took the connection, as the system last said, and when that was."""
         self._up_since_s: float | None = None
         self._failures = 0
         self._stopped = False
+        self._linger_ms = 0
         self._attempt()
 
     def send(self, frame: bytes) -> bool:
@@ -98,6 +128,7 @@ class Dialler:
         if address == self.address:
             return
         self.address = address
+        self._unanswered = None
         if self._up_since_s is None:
             self._tear_down()
             self._failures = 0
@@ -107,21 +138,30 @@ class Dialler:
         """Closes the connection and dials again."""
         self._ended(why)
 
-    def stop(self) -> None:
-        """Closes the connection for good."""
+    def part(self) -> None:
+        """Closes the connection for good, when what was queued has gone out."""
+        self.stop(parting=True)
+
+    def stop(self, *, parting: bool = False) -> None:
+        """Closes the connection for good, at once or after what was queued has gone out."""
         self._stopped = True
+        self._linger_ms = int(PARTING_S * 1000) if parting else 0
         self._ended("hung up")
         self._tear_down()
 
     def _attempt(self) -> None:
-        self._why = ""
+        self._trouble, self._shook_hands = None, False
+        self._tried_s = self._loop.time()
         try:
             self._socket = dialler_socket(self._context, self._identity, self._server_key)
             self._monitor = self._socket.get_monitor_socket(_EVENTS)
             self._socket.connect(self.address)
-            self._socket.send(self._greeting, zmq.NOBLOCK)
+            # If there is no room for it the connection is over already, and the monitor says why.
+            with contextlib.suppress(zmq.Again):
+                self._socket.send(self._greeting, zmq.NOBLOCK)
         except zmq.ZMQError as error:
             # Out of descriptors or memory, which may be better in a while.
+            self._trouble = Trouble.THIS_HOST
             self._retry(up_since_s=None, why=f"this host: {error.strerror}")
             return
         self._pumps = [
@@ -132,13 +172,30 @@ class Dialler:
             ATTEMPT_S, self._ended, f"no welcome within {ATTEMPT_S:.0f} s"
         )
 
+    def _why(self, event: zmq.Event) -> Trouble | None:
+        """What an event says of an attempt; None if nothing."""
+        took_s = self._loop.time() - self._tried_s
+        if event == zmq.EVENT_CLOSED:
+            late = took_s >= _NEARLY * CONNECT_MS / 1000
+            return Trouble.NO_ANSWER if late else Trouble.REFUSED
+        if (
+            event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+            and took_s >= _NEARLY * DIALLED_HANDSHAKE_MS / 1000
+        ):
+            return Trouble.SILENT
+        if event == zmq.EVENT_DISCONNECTED and not self._shook_hands:
+            return Trouble.NO_OVERLAYD
+        return _FAILED.get(event)
+
     def _monitor_step(self) -> None:
         assert self._monitor is not None
         event = zmq.Event(recv_monitor_message(self._monitor, zmq.NOBLOCK)["event"])
-        self._why = self._why or _WHY.get(event, "")
+        self._shook_hands = self._shook_hands or event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        self._trouble = self._trouble or self._why(event)
         if event in (zmq.EVENT_CLOSED, zmq.EVENT_DISCONNECTED):
             self._pumps[1].drain()
-            self._ended(self._why or "it closed the connection or fell silent")
+            why = _WHY.get(self._trouble) if self._trouble is not None else None
+            self._ended(why or "it closed the connection or fell silent")
 
     def _socket_step(self) -> None:
         assert self._socket is not None
@@ -179,12 +236,33 @@ class Dialler:
         if up_since_s is not None:
             self._on_gone(self, why)
         elif not self._stopped:
-            self._on_failed(self, why)
+            self._tell(self._trouble or Trouble.CLOSED, why)
+
+    def _tell(self, trouble: Trouble, why: str) -> None:
+        """Tells that an attempt came to nothing. Why nobody takes a connection the system is asked once more,
+        because ZeroMQ does not pass its answer on."""
+        if trouble is not Trouble.REFUSED:
+            self._on_failed(self, trouble, why)
+        elif self._unanswered is None or self._loop.time() >= self._unanswered[0] + _ASKED_AGAIN_S:
+            if self._doorbell is None:
+                self._doorbell = Doorbell(self.address, self._answered)
+        else:
+            self._on_failed(self, self._unanswered[1], _WHY.get(self._unanswered[1], why))
+
+    def _answered(self, trouble: Trouble | None) -> None:
+        self._doorbell = None
+        self._unanswered = self._loop.time(), trouble or Trouble.REFUSED
+        if not self._stopped and self._up_since_s is None:
+            told = self._unanswered[1]
+            self._on_failed(self, told, _WHY.get(told, str(told)))
 
     def _tear_down(self) -> None:
         for pump in self._pumps:
             pump.close()
         self._pumps = []
+        if self._stopped and self._doorbell is not None:
+            self._doorbell.close()
+            self._doorbell = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -192,6 +270,6 @@ class Dialler:
             self._socket.disable_monitor()
             self._monitor.close(0)
         if self._socket is not None:
-            self._socket.close(0)
+            self._socket.close(self._linger_ms)
         self._socket = self._monitor = None
         self._up_since_s = None

@@ -35,6 +35,9 @@ class Path(Protocol):
     def cut(self, why: str = ...) -> None:
         """Closes this connection. A dialled one is dialled again."""
 
+    def part(self) -> None:
+        """Closes this connection for good once what was sent had a moment to go out."""
+
 
 class PathTable:
     """Merges paths into Up and Down."""

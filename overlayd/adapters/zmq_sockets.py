@@ -21,8 +21,11 @@ QUEUE_FRAMES = 256
 """Frames queued for one path, each way. A burst of gossip fits, and a peer that reads nothing costs no more
 than this."""
 
-HANDSHAKE_MS = 5000
+HANDSHAKE_MS, DIALLED_HANDSHAKE_MS = 5000, 4000
+"""What a handshake may take. A dialler gives up a little sooner, so that it is told before anybody hangs up."""
 CONNECT_MS = 3000
+PARTING_S = 0.5
+"""How long the last words to a peer that is hung up on have to go out."""
 MAX_SOCKETS = 8192
 
 _CURVE_OVERHEAD_BYTES = 256
@@ -124,6 +127,7 @@ def dialler_socket(context: Context, identity: Identity, server_key: bytes) -> S
     socket = _limited(context.socket(zmq.DEALER))
     socket.setsockopt(zmq.RECONNECT_IVL, -1)
     socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, DIALLED_HANDSHAKE_MS)
     socket.setsockopt(zmq.CURVE_SERVERKEY, server_key)
     socket.setsockopt(zmq.CURVE_PUBLICKEY, identity.transport_public)
     socket.setsockopt(zmq.CURVE_SECRETKEY, identity.transport_secret)

@@ -30,6 +30,7 @@ from overlayd.ports.transport import (
     is_address,
 )
 from protocol.terms.ids import PeerId
+from protocol.terms.problem import Trouble
 from protocol.wire.limits import MAX_FRAME_BYTES
 
 MAX_KNOCKS = 64
@@ -100,7 +101,7 @@ class ZmqTransport:
             raise TransportError("this transport is not open")
         key = self._identity.transport_key_of(peer)
         if why := self._never(peer, address, key):
-            self._emit(Refused(address, why, peer))
+            self._emit(Refused(address, why[1], peer, why[0]))
         elif (dialler := self._diallers.get(peer)) is not None:
             dialler.redirect(address)
         elif key is not None:
@@ -132,12 +133,15 @@ class ZmqTransport:
             except zmq.ZMQError:
                 self.refused["knock"] += 1
 
-    def hang_up(self, peer: PeerId) -> None:
-        """Stops dialling and closes every path."""
+    def hang_up(self, peer: PeerId, *, parting: bool = False) -> None:
+        """Stops dialling and closes every path, at once or after what was handed over has gone out."""
         if (dialler := self._diallers.pop(peer, None)) is not None:
-            dialler.stop()
+            dialler.stop(parting=parting)
         for path in self._paths.of(peer):
-            path.cut()
+            if parting:
+                path.part()
+            else:
+                path.cut()
             self._paths.remove(path, "hung up")
 
     def deny(self, peers: Set[PeerId]) -> None:
@@ -180,16 +184,18 @@ class ZmqTransport:
         if self._context is not None and not self._context.closed:
             await asyncio.to_thread(self._context.term)
 
-    def _never(self, peer: PeerId, address: str, key: bytes | None) -> str:
+    def _never(
+        self, peer: PeerId, address: str, key: bytes | None
+    ) -> tuple[Trouble, str] | None:
         if key is None:
-            return "its key is no key"
+            return Trouble.NO_KEY, "its key is no key"
         if peer == self._own:
-            return "it is this peer itself"
+            return Trouble.OWN_KEY, "it is this peer itself"
         if peer in self._denied:
-            return "it is denied"
+            return Trouble.DENIED, "it is denied"
         if not is_address(address):
-            return "an address is tcp://IPv4:PORT"
-        return ""
+            return Trouble.NO_ADDRESS, "an address is tcp://IPv4:PORT"
+        return None
 
     def _arrived(self, path: Path, frame: bytes) -> None:
         if not self._paths.holds(path):
@@ -211,8 +217,8 @@ class ZmqTransport:
     def _gone(self, path: Accepted | Dialler, why: str) -> None:
         self._paths.remove(path, why)
 
-    def _failed(self, dialler: Dialler, why: str) -> None:
-        self._emit(Refused(dialler.address, why, dialler.peer))
+    def _failed(self, dialler: Dialler, trouble: Trouble, why: str) -> None:
+        self._emit(Refused(dialler.address, why, dialler.peer, trouble))
 
     def _slept(self, for_s: float) -> None:
         """Tells of it before what waits: this process itself lost what was lost meanwhile."""

@@ -20,6 +20,7 @@ from overlayd.ports.transport import (
     is_address,
 )
 from protocol.terms.ids import PeerId
+from protocol.terms.problem import Trouble
 from protocol.trust.certificate import is_key
 from protocol.wire.limits import MAX_FRAME_BYTES
 
@@ -96,7 +97,7 @@ class FakeTransport:
         if self._on_event is None:
             raise TransportError("this transport is not open")
         if not is_key(peer) or peer in self._denied | {self.peer} or not is_address(address):
-            self._emit(Refused(address, "it can never come up", peer))
+            self._emit(Refused(address, "it can never come up", peer, self._never(peer, address)))
             return
         known = self._dialled.get(peer)
         self._dialled[peer] = address
@@ -115,8 +116,8 @@ class FakeTransport:
         )
         self._emit(Knocked(peer, reached))
 
-    def hang_up(self, peer: PeerId) -> None:
-        """Stops dialling and closes every path."""
+    def hang_up(self, peer: PeerId, *, parting: bool = False) -> None:
+        """Stops dialling and closes every path. What was sent has arrived already."""
         self._dialled.pop(peer, None)
         if (timer := self._timers.pop(peer, None)) is not None:
             timer.cancel()
@@ -197,6 +198,13 @@ class FakeTransport:
             self._emit(Up(other.peer, accepted=True))
         return ""
 
+    def _never(self, peer: PeerId, address: str) -> Trouble:
+        if not is_key(peer):
+            return Trouble.NO_KEY
+        if peer == self.peer:
+            return Trouble.OWN_KEY
+        return Trouble.DENIED if peer in self._denied else Trouble.NO_ADDRESS
+
     def _retry(self, peer: PeerId, wait_s: float) -> None:
         if (timer := self._timers.pop(peer, None)) is not None:
             timer.cancel()
@@ -208,14 +216,17 @@ class FakeTransport:
         if peer in self._paths:
             return
         other = self._hub.listening.get(address)
-        if other is None or not self._hub.connected(self.peer, other.peer):
-            why = "nobody listens there"
+        trouble = Trouble.CLOSED
+        if other is None:
+            why, trouble = "nobody listens there", Trouble.REFUSED
+        elif not self._hub.connected(self.peer, other.peer):
+            why, trouble = "no answer", Trouble.NO_ANSWER
         elif other.peer != peer:
-            why = "the handshake failed: another peer listens there"
-        else:
-            why = other.greeted(self)
+            why, trouble = "the handshake failed: another peer listens there", Trouble.OTHER_KEY
+        elif why := other.greeted(self):
+            trouble = Trouble.TURNED_AWAY if other.denies(self.peer) else Trouble.CLOSED
         if why or other is None:
-            self._emit(Refused(address, why, peer))
+            self._emit(Refused(address, why, peer, trouble))
             self._retry(peer, RETRY_S)
             return
         self._paths[peer] = other

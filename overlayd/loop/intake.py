@@ -12,7 +12,7 @@ from overlayd.ports.transport import Down, Refused, TransportEvent, Up
 from overlayd.ports.transport import Knocked as TransportKnocked
 from overlayd.ports.transport import Slept as TransportSlept
 from overlayd.telemetry.logs import logger
-from protocol.node.events import Arrived, Connected, Disconnected, Garbled, Knocked, Slept
+from protocol.node.events import Arrived, Connected, Disconnected, Garbled, Knocked, Slept, Undialled
 from protocol.node.messages import Message
 from protocol.terms.ids import PeerId
 from protocol.wire.codec import Malformed
@@ -42,8 +42,13 @@ class Intake:
                 self._inbox.overrun(peer)
             case FrameArrived(peer=peer, frame=frame):
                 self._read(peer, frame)
-            case Refused(address=address, why=why):
+            case Refused(address=address, why=why, peer=peer, trouble=trouble):
                 logger().debug("transport.refused", address=address, why=why)
+                if peer is not None:
+                    # Lost and counted if there is no room, since there will be another try.
+                    with contextlib.suppress(Busy):
+                        where = address.removeprefix("tcp://")
+                        self._inbox.put(Undialled(peer, where, trouble))
 
     def _read(self, peer: PeerId, frame: bytes) -> None:
         try:

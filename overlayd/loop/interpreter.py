@@ -73,9 +73,9 @@ class Interpreter:
                     self._transport.dial(peer, f"tcp://{address}")
                 case Knock(peer=peer, address=address):
                     self._transport.knock(peer, f"tcp://{address}")
-                case HangUp(peer=peer, why=why):
+                case HangUp(peer=peer, why=why, parting=parting):
                     logger().debug("hang-up", peer=peer[:12], why=why)
-                    self._transport.hang_up(peer)
+                    self._transport.hang_up(peer, parting=parting)
                 case Quarantine(peers=peers):
                     self._transport.deny(frozenset(peers))
                 case Note():

@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from protocol.terms.ids import PeerId
+from protocol.terms.problem import Trouble
 
 _ADDRESS = re.compile(r"tcp://([0-9.]{7,15}):([0-9]{1,5})")
 _BROADCAST = IPv4Address("255.255.255.255")
@@ -49,6 +50,8 @@ class Refused(msgspec.Struct, frozen=True):
     """The far end, `tcp://IP:PORT`; empty if unknown."""
     why: str
     peer: PeerId | None = None
+    trouble: Trouble = Trouble.CLOSED
+    """The same as `why` for a program, of a dialled one."""
 
 
 class Knocked(msgspec.Struct, frozen=True):
@@ -129,8 +132,11 @@ class Transport(Protocol):
         No path comes of it, at either end. If there are too many at once they are dropped without an answer.
         """
 
-    def hang_up(self, peer: PeerId) -> None:
-        """Stops dialling and closes every path. The peer may dial us again."""
+    def hang_up(self, peer: PeerId, *, parting: bool = False) -> None:
+        """Stops dialling and closes every path. The peer may dial us again.
+
+        With `parting` what was handed over before gets a moment to go out. Nothing is heard in that time.
+        """
 
     def deny(self, peers: Set[PeerId]) -> None:
         """Refuses these peers, and only these, from now on. Their paths are closed."""

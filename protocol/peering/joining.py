@@ -187,6 +187,16 @@ def _in_words(peer: PeerId, why: Trouble) -> tuple[str, str]:
                 "somebody answers there, but it is no overlayd",
                 "`join` with the address and the port of that host's `listen`",
             )
+        case Trouble.SILENT:
+            return (
+                "somebody takes the connection there and says nothing",
+                "a look at that host: overlayd hangs, or it is no overlayd",
+            )
+        case Trouble.DENIED:
+            return (
+                "this host refuses that one for now, for its faults",
+                "a look at `overlayctl events` here; a quarantine ends by itself",
+            )
         case Trouble.TURNED_AWAY:
             return (
                 "it refuses this host for now: for its faults, or because it is full",

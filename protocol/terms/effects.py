@@ -66,6 +66,8 @@ class HangUp(msgspec.Struct, frozen=True):
 
     peer: PeerId
     why: str
+    parting: bool = False
+    """What was sent before still gets out."""
 
 
 class Quarantine(msgspec.Struct, frozen=True):

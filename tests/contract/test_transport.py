@@ -31,6 +31,7 @@ from overlayd.ports.transport import (
     is_address,
 )
 from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.problem import Trouble
 from protocol.wire.limits import MAX_FRAME_BYTES
 
 ANY_PORT = "tcp://127.0.0.1:0"
@@ -256,6 +257,69 @@ async def test_another_peer_behind_the_address_never_comes_up(world: World) -> N
     await a.until(lambda p: len(p.said(Refused)) >= 2)
     assert not a.said(Up)
     assert not b.said(Up)
+
+
+async def test_a_try_in_vain_says_what_came_back(world: World) -> None:
+    a, b, gone = await world.peer("a"), await world.peer("b"), await world.peer("gone")
+    nowhere = gone.transport.address
+    await gone.transport.close()
+
+    async def trouble(of: PeerId, at: str) -> Trouble:
+        before = len(a.said(Refused))
+        a.transport.dial(of, at)
+        await a.until(lambda p: len(p.said(Refused)) > before)
+        a.transport.hang_up(of)
+        said: Trouble = a.said(Refused)[before].trouble
+        return said
+
+    assert await trouble(gone.key, nowhere) is Trouble.REFUSED
+    assert await trouble(world.key("c"), b.transport.address) is Trouble.OTHER_KEY
+    assert await trouble(a.key, b.transport.address) is Trouble.OWN_KEY
+    assert await trouble(PeerId("no key"), b.transport.address) is Trouble.NO_KEY
+    assert await trouble(b.key, "tcp://nowhere:1") is Trouble.NO_ADDRESS
+    b.transport.deny({a.key})
+    assert await trouble(b.key, b.transport.address) is Trouble.TURNED_AWAY
+    b.transport.deny(set())
+    a.transport.deny({b.key})
+    assert await trouble(b.key, b.transport.address) is Trouble.DENIED
+
+
+async def test_who_says_nothing_or_something_else_is_told_from_who_has_another_key() -> None:
+    """Only over ZeroMQ: it is the far end that is none of ours."""
+    world = World("zmq")
+    a = await world.peer("a")
+    silent = await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0)
+    shell = await asyncio.start_server(
+        lambda _, writer: writer.write(b"SSH-2.0-OpenSSH_9.2p1\r\n" * 8), "127.0.0.1", 0
+    )
+    at = [f"tcp://127.0.0.1:{s.sockets[0].getsockname()[1]}" for s in (silent, shell)]
+    for peer, address in zip((world.key("b"), world.key("c")), at, strict=True):
+        a.transport.dial(peer, address)
+    try:
+        await a.until(lambda p: {e.address for e in p.said(Refused)} == set(at))
+        told = {event.address: event.trouble for event in a.said(Refused)}
+        assert [told[address] for address in at] == [Trouble.SILENT, Trouble.NO_OVERLAYD]
+    finally:
+        await world.close()
+        silent.close()
+        shell.close()
+
+
+@pytest.mark.parametrize("side", ["dialler", "acceptor"])
+async def test_the_last_words_of_a_parting_peer_arrive_and_nothing_is_heard_after_them(
+    world: World, side: str
+) -> None:
+    a, b = await joined(world)
+    if side == "acceptor":
+        a, b = b, a
+    assert a.transport.send(b.key, b"because")
+    a.transport.hang_up(b.key, parting=True)
+    assert not a.transport.send(b.key, b"no more")
+    b.transport.send(a.key, b"but")
+    await a.until(lambda p: bool(p.said(Down)))
+    await b.until(lambda p: bool(p.said(Down)))
+    assert b.frames() == [b"because"]
+    assert a.frames() == []
 
 
 async def test_an_impostor_is_refused_and_counted(world: World) -> None:
