@@ -76,7 +76,9 @@ async def _run(config: DaemonConfig, credentials: Credentials) -> None:
             opening.result()
             _settle()
             notifier.notify("READY=1")
-            logs.logger().info("ready", peer=assembly.view.me, socket=config.api.socket)
+            overlay = assembly.view.status(assembly.now()).overlay
+            me, socket = assembly.view.me, config.api.socket
+            logs.logger().info("ready", peer=me, socket=socket, overlay=overlay)
             await asyncio.wait({driving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         notifier.notify("STOPPING=1")
     finally:

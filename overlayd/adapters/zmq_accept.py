@@ -73,7 +73,6 @@ class Accepted:
         except OSError:
             return
 
-
     def part(self) -> None:
         """Closes it in a moment, when what was queued has gone out."""
         self.turned_away = True

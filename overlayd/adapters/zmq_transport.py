@@ -184,9 +184,7 @@ class ZmqTransport:
         if self._context is not None and not self._context.closed:
             await asyncio.to_thread(self._context.term)
 
-    def _never(
-        self, peer: PeerId, address: str, key: bytes | None
-    ) -> tuple[Trouble, str] | None:
+    def _never(self, peer: PeerId, address: str, key: bytes | None) -> tuple[Trouble, str] | None:
         if key is None:
             return Trouble.NO_KEY, "its key is no key"
         if peer == self._own:

@@ -12,7 +12,15 @@ from overlayd.ports.transport import Down, Refused, TransportEvent, Up
 from overlayd.ports.transport import Knocked as TransportKnocked
 from overlayd.ports.transport import Slept as TransportSlept
 from overlayd.telemetry.logs import logger
-from protocol.node.events import Arrived, Connected, Disconnected, Garbled, Knocked, Slept, Undialled
+from protocol.node.events import (
+    Arrived,
+    Connected,
+    Disconnected,
+    Garbled,
+    Knocked,
+    Slept,
+    Undialled,
+)
 from protocol.node.messages import Message
 from protocol.terms.ids import PeerId
 from protocol.wire.codec import Malformed

@@ -143,7 +143,7 @@ class Holds:
             return self._refuse(requester, ask, Constraint.TIME, fault), []
         apart = taken.apart_from(deployment.owner_site, deployment.name, spec.placement.apart)
         offer = msgspec.structs.replace(offer, clashes=apart)
-        if ask.start_s and offer.refused is not None:
+        if offer.refused is not None:
             return self._refuse(requester, ask, offer.refused.constraint, offer.refused.detail), []
         if not 1 <= len(ask.stewards) <= STEWARDS_MOST:
             why = f"{len(ask.stewards)} stewards, 1 to {STEWARDS_MOST} are taken"

@@ -131,7 +131,7 @@ class Host:
             free=self.ledger.free,
             images=tuple(image.digest for image in self._images),
             coordinate=here if known(here) else None,
-            refused=self._no_reservations() if start_s else None,
+            refused=self._barred() or (self._no_reservations() if start_s else None),
         )
 
     def advert(self, now: float = 0.0) -> Advert:
@@ -153,6 +153,11 @@ class Host:
     def _displacing(self, start_s: float, now: float) -> bool:
         """Whether a lease that begins at `start_s` leaves time to save what yields here."""
         return start_s >= now + self.leases.preemption.lead_s()
+
+    def _barred(self) -> Refusal | None:
+        """Why this host takes no work; None if it does."""
+        why = self._surroundings.barred()
+        return Refusal(Constraint.AUTHORITY, self._identity.name, detail=why) if why else None
 
     def _no_reservations(self) -> Refusal | None:
         """Why this host takes no reservation; None if it does."""

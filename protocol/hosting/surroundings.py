@@ -14,6 +14,9 @@ class HostSurroundings(Protocol):
     def clock_fault(self) -> str:
         """Why this peer's clock cannot be relied on, for people; empty if it can."""
 
+    def barred(self) -> str:
+        """Why this host is to take no work at all, for people; empty if it may."""
+
     def here(self) -> Coordinate:
         """Where this peer is in the network; NOWHERE if that is not known yet."""
 
@@ -26,6 +29,10 @@ class Alone:
         return False
 
     def clock_fault(self) -> str:
+        """Always empty."""
+        return ""
+
+    def barred(self) -> str:
         """Always empty."""
         return ""
 

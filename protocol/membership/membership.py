@@ -31,6 +31,7 @@ from protocol.membership.messages import (
     Shuffle,
     ShuffleReply,
     Suspicion,
+    Unwelcome,
 )
 from protocol.membership.neighbours import Answer, Neighbours
 from protocol.membership.outcomes import (
@@ -210,7 +211,7 @@ class Membership:
                     return [], []
                 changed = self.liveness.present(sender, known.incarnation, True, now)
                 return [], self._follow(changed, now)
-            case Hello():
+            case Hello() | Unwelcome():
                 return [], []
             case _:
                 assert_never(message)

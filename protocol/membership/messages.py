@@ -39,6 +39,20 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     """The versions its sender speaks, from the oldest to the newest (wire/versions.py)."""
 
 
+class Unwelcome(msgspec.Struct, frozen=True, tag="unwelcome"):
+    """The last message on a connection: the receiver's Hello was not good, and its sender hangs up.
+
+    It is believed in nothing but the revocation, which proves itself.
+    """
+
+    reason: Annotated[str, msgspec.Meta(max_length=32)]
+    """Why, as a word out of a closed list (peering/welcome.py); a word that is unknown means nothing."""
+    time_s: float
+    """The sender's clock."""
+    revocation: SignedRecord | None = None
+    """The revocation of a certificate that the receiver showed."""
+
+
 class Ping(msgspec.Struct, frozen=True, tag="ping"):
     """Are you there? `sent_s` is the sender's clock, and comes back as it was.
 
@@ -119,6 +133,7 @@ class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
 
 MembershipMessage = (
     Hello
+    | Unwelcome
     | Ping
     | Pong
     | Join

@@ -2,14 +2,18 @@
 
 from protocol.membership.membership import Membership
 from protocol.node.relaying import Relaying
+from protocol.peering.certificates import Certificates, own_revocation
 from protocol.terms.coordinate import Coordinate
 
 
 class PeerSurroundings:
     """The surroundings of this peer's host, as membership and relaying know them."""
 
-    def __init__(self, membership: Membership, relaying: Relaying) -> None:
+    def __init__(
+        self, membership: Membership, relaying: Relaying, certificates: Certificates
+    ) -> None:
         self._membership, self._relaying = membership, relaying
+        self._certificates = certificates
 
     def hidden(self) -> bool:
         """Whether not every peer can dial this one."""
@@ -18,6 +22,11 @@ class PeerSurroundings:
     def clock_fault(self) -> str:
         """Why this peer's clock cannot be relied on, for people; empty if it can."""
         return self._membership.clock_fault()
+
+    def barred(self) -> str:
+        """Why this host is to take no work at all, for people; empty if it may."""
+        revocation = self._certificates.revoked
+        return own_revocation(revocation) if revocation is not None else ""
 
     def here(self) -> Coordinate:
         """Where this peer is in the network; NOWHERE if that is not known yet."""

@@ -6,7 +6,7 @@ import msgspec
 
 from protocol.broadcast.messages import BroadcastMessage, Comparison
 from protocol.contract.messages import NegotiationMessage
-from protocol.membership.messages import Hello, MembershipMessage
+from protocol.membership.messages import Hello, MembershipMessage, Unwelcome
 from protocol.register.messages import Accept, Accepted, Conflict, Prepare, Promise
 from protocol.relay.messages import RelayMessage
 from protocol.terms.ids import Digest
@@ -70,6 +70,7 @@ FAMILIES: dict[type, str] = {
     **dict.fromkeys(get_args(NegotiationMessage), "negotiation"),
     **dict.fromkeys(get_args(BulkMessage), "bulk"),
     Hello: "hello",
+    Unwelcome: "hello",
     **dict.fromkeys(get_args(Comparison), "comparison"),
 }
 """The family of each type of message, against whose allowance it counts (ALLOWANCES in terms/limits.py)."""

@@ -31,7 +31,7 @@ from protocol.hosting.host import Host
 from protocol.hosting.publishing import Publishing
 from protocol.hosting.starting import Starting
 from protocol.membership.membership import Membership
-from protocol.membership.messages import Contact, Hello, MembershipMessage
+from protocol.membership.messages import Contact, Hello, MembershipMessage, Unwelcome
 from protocol.node.deadlines import Deadlines
 from protocol.node.events import (
     Arrived,
@@ -136,7 +136,7 @@ class Node:
             dice,
             rows,
             now,
-            PeerSurroundings(membership, self.relaying),
+            PeerSurroundings(membership, self.relaying, self.certificates),
         )
         self.publishing = Publishing(self.host)
         self._starting = Starting(self.host.leases, self.notices)
@@ -283,6 +283,8 @@ class Node:
             if isinstance(message, Hello):
                 effects, news = overlay.greeted(sender, message, now)
                 return self._heed((effects + self.relaying.met(sender, now), news), now)
+            if isinstance(message, Unwelcome):
+                return self._heed(overlay.unwelcome(sender, message, now), now)
             effects = overlay.heard(sender, message, now)
         match message:
             case _ if isinstance(message, BroadcastMessage):

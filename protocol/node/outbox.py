@@ -3,7 +3,7 @@
 import msgspec
 
 from protocol.membership.membership import Membership
-from protocol.membership.messages import Hello
+from protocol.membership.messages import Hello, Unwelcome
 from protocol.terms.effects import Effect, HandOver, Note, Persist, Realise, Send
 from protocol.terms.ids import PeerId
 from protocol.wire.limits import MAX_CAUSE_CHARACTERS
@@ -49,7 +49,7 @@ class Outbox:
             if (
                 not isinstance(effect, Send)
                 or effect.peer == self._me
-                or isinstance(effect.message, Hello)
+                or isinstance(effect.message, Hello | Unwelcome)
             ):
                 out.append(effect)
             else:

@@ -8,6 +8,7 @@ from statistics import median
 
 from protocol.node.node import Node
 from protocol.node.status_rows import StatusRow
+from protocol.peering.certificates import ENROL, own_revocation
 from protocol.terms.limits import CERTIFICATE_WARN_S
 from protocol.terms.problem import Problem
 from protocol.terms.quantities import counted, format_duration, format_moment
@@ -36,12 +37,18 @@ def status(node: Node, now: float) -> StatusRow:
         clock_compared=len(offsets),
         free=host.ledger.free,
         capacity=host.facts.capacity,
-        no_room_why="" if host.known else "what this host has is still being found out",
+        no_room_why=_no_room(node),
         grids=len(host.leases.rows()),
         workspaces=len(host.ledger),
         problems=tuple(problems(node, now)),
         now_s=now,
     )
+
+
+def _no_room(node: Node) -> str:
+    if node.certificates.revoked is not None:
+        return "its certificate was revoked"
+    return "" if node.host.known else "what this host has is still being found out"
 
 
 def problems(node: Node, now: float) -> list[Problem]:
@@ -51,6 +58,9 @@ def problems(node: Node, now: float) -> list[Problem]:
 
 def _certificate(node: Node, now: float) -> list[Problem]:
     identity, ends_s = node.identity, node.certificates.ends_s
+    if (revocation := node.certificates.revoked) is not None:
+        said = f"{own_revocation(revocation)}: no peer believes it, and it takes no work"
+        return [Problem("certificate", said, ENROL)]
     renew = (
         f"overlayctl host renew {identity.site} {identity.name}, and the file it writes copied here"
     )

@@ -8,20 +8,32 @@ same rule, when it hears of the revocation or when the time comes, so directorie
 from collections.abc import Mapping
 
 from protocol.membership.presence import Known, check_presence, read_presence
+from protocol.peering.welcome import printable
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Untidied
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import CERTIFICATE_NAG_S, CERTIFICATE_WARN_S
-from protocol.terms.quantities import format_duration
+from protocol.terms.quantities import format_duration, format_moment
 from protocol.trust.certificate import Chain, Role, check_chain, read_certificate
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record, SignedRecord, check_record
-from protocol.trust.revocation import Revocation, Revocations, name_of, read_revocation
+from protocol.trust.revocation import (
+    Certified,
+    Revocation,
+    Revocations,
+    check_revocation,
+    name_of,
+    read_revocation,
+)
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed, decode, encode
 
 TABLE = "revocation"
 
+ENROL = "overlayctl host enrol SITE HOST makes a new key and certificate; this key is not renewed"
+
 _FOREVER_S = float("inf")
+_LATEST_S = 253_402_300_799.0
+"""The last second of the year 9999."""
 
 
 class Certificates:
@@ -35,6 +47,7 @@ class Certificates:
         self._first_end_s = _FOREVER_S
         """When the first certificate of another peer ends, or sooner: it may have been renewed since."""
         self._began_s, self.ends_s = _validity(identity.chain)
+        self._own = _certified(identity.chain)
         self._warn_s = self._first_warning_s(now)
         for _, row in sorted(rows.items()):
             self._load(row, now)
@@ -58,6 +71,17 @@ class Certificates:
     def revocation(self, record: Record) -> Revocation:
         """What a revocation, its signature checked, revokes. Raises Untrusted."""
         return read_revocation(record, self._identity.federation, self._identity.verifier)
+
+    def brought(self, signed: SignedRecord) -> Revocation:
+        """What a revocation of this peer's own certificate says, as another peer brought it.
+
+        Raises Untrusted if it is not believed, or revokes another's.
+        """
+        identity = self._identity
+        revocation = check_revocation(signed, identity.federation, identity.verifier)
+        if not self.shows(revocation):
+            raise Untrusted(Reason.MALFORMED, "it revokes no certificate of this peer")
+        return revocation
 
     def revoke(self, record: Record, signed: SignedRecord) -> list[Effect]:
         """Believes a revocation from now on. No effects if it is known already. Raises Untrusted."""
@@ -94,9 +118,28 @@ class Certificates:
         except Untrusted as error:
             return Note("certificate.refused", self._identity.name, str(error))
         self._began_s, self.ends_s = _validity(chain)
+        self._own = _certified(chain)
         self._warn_s = self._first_warning_s(now)
         ends = format_duration(self.ends_s - now)
         return Note("certificate.renewed", self._identity.name, f"it ends in {ends}")
+
+    def shows(self, revocation: Revocation) -> bool:
+        """Whether a revocation is of a certificate of this peer's own."""
+        return (revocation.issuer, revocation.serial) in self._own
+
+    @property
+    def revoked(self) -> Revocation | None:
+        """What revokes this peer's own certificate; None if nothing does."""
+        found = (self.revocations.get(certified) for certified in self._own)
+        return next((revocation for revocation in found if revocation is not None), None)
+
+    def lost(self) -> list[Effect]:
+        """Tells that this peer's own certificate is revoked, if it is."""
+        revocation = self.revoked
+        if revocation is None:
+            return []
+        said = f"{own_revocation(revocation)}; no peer believes this host; {ENROL}"
+        return [Note("certificate.lost", self._identity.name, said)]
 
     def tick(self, now: float) -> list[Effect]:
         """Warns that this peer's own certificate ends, and forgets revocations of certificates that have."""
@@ -165,6 +208,20 @@ def _validity(chain: Chain) -> tuple[float, float]:
     )
 
 
+def _certified(chain: Chain) -> tuple[Certified, ...]:
+    certificates = [read_certificate(signed) for signed in chain]
+    return tuple((certificate.issuer, certificate.serial) for certificate in certificates)
+
+
 def _why(revocation: Revocation) -> str:
-    reason = f": {revocation.reason}" if revocation.reason else ""
+    reason = f": {printable(revocation.reason)}" if revocation.reason else ""
     return f"serial {revocation.serial}{reason}"
+
+
+def own_revocation(revocation: Revocation) -> str:
+    """What a peer's own revocation says, for people: by whom, when and why."""
+    by = "its site" if revocation.chain else "the federation"
+    what = "this host's certificate" if revocation.what.startswith("host") else "its site"
+    reason = f" ({printable(revocation.reason)})" if revocation.reason else ""
+    when = format_moment(max(0.0, min(revocation.at_s, _LATEST_S)))
+    return f"{what} was revoked on {when} by {by}{reason}"

@@ -141,10 +141,8 @@ class Joining:
         failed = [row for row in self.tried(now) if row.said and not row.connected]
         if not failed:
             return [Problem("overlay", f"{first}; nothing has come back so far")]
-        return [
-            Problem("overlay", f"{first}; {row.address}: {row.said}", row.would_work)
-            for row in failed
-        ]
+        tried = (Problem("overlay", f"{row.address}: {row.said}", row.would_work) for row in failed)
+        return [Problem("overlay", first), *tried]
 
     def _attempt(self, peer: PeerId, address: str) -> _Attempt | None:
         """What is remembered of that peer. Those that `join` does not name count only while nobody is there."""

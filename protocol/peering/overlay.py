@@ -29,6 +29,7 @@ from protocol.membership.messages import (
     Ping,
     Pong,
     Suspicion,
+    Unwelcome,
 )
 from protocol.membership.outcomes import (
     Accuse,
@@ -44,7 +45,7 @@ from protocol.membership.presence import Known
 from protocol.peering.addresses import Addresses, Rows
 from protocol.peering.announcer import Announcer, next_incarnation
 from protocol.peering.certificates import TABLE as REVOKED
-from protocol.peering.certificates import Certificates
+from protocol.peering.certificates import Certificates, own_revocation
 from protocol.peering.joining import Joining
 from protocol.peering.members import Members
 from protocol.peering.near_peers import Whereabouts
@@ -52,8 +53,9 @@ from protocol.peering.news import KIND as NEWS
 from protocol.peering.news import Crier
 from protocol.peering.quarantine import Quarantines
 from protocol.peering.versions import Versions
+from protocol.peering.welcome import Told, printable, proof_for, refused, told_by
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Effect, Note, earliest
+from protocol.terms.effects import Deadline, Effect, HangUp, Note, Send, earliest
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import SUSPICION_TTL_S
 from protocol.terms.problem import Trouble
@@ -61,6 +63,7 @@ from protocol.trust.certificate import Chain
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record, SignedRecord, newer
 from protocol.trust.revocation import KIND as REVOCATION
+from protocol.trust.revocation import Certified, name_of
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed, MalformedReason, decode, encode
 
@@ -102,6 +105,7 @@ class Overlay:
         self.announcer = Announcer(identity, self.broadcast, whereabouts, now)
         self.crier = Crier(identity.name, self.broadcast)
         self.versions = Versions(identity.speaks)
+        self._told = Told()
         links = membership.links
         self.joining = Joining(joins, links.introduced, links.count_introduced, self._name)
         self.believed: list[Changed] = []
@@ -126,7 +130,7 @@ class Overlay:
         for revocation in self.certificates.saved:
             more, learnt = self.revoking(revocation, now)
             effects, news = effects + more, news + learnt
-        return effects, news
+        return effects + self.certificates.lost(), news
 
     # -- events
 
@@ -166,7 +170,7 @@ class Overlay:
         )
         if fault:
             return self.blame(sender, fault, now)
-        if isinstance(message, Hello) or self.membership.links.introduced(sender):
+        if isinstance(message, Hello | Unwelcome) or self.membership.links.introduced(sender):
             return None
         self.quarantines.count("not-introduced")
         return []
@@ -185,9 +189,9 @@ class Overlay:
             if known.peer != sender:
                 raise _impostor(sender, known.name)
         except Untrusted as error:
-            return self._refuse(sender, error.reason, str(error), now), []
+            return self._refuse(sender, hello, error.reason, str(error), now), []
         if why := self.versions.met(sender, hello):
-            return self._refuse(sender, MalformedReason.UNKNOWN_VERSION, why, now), []
+            return self._refuse(sender, hello, MalformedReason.UNKNOWN_VERSION, why, now), []
         effects: list[Effect] = []
         news: list[News] = []
         if not self.broadcast.directory.has(version_of(record)):
@@ -200,6 +204,23 @@ class Overlay:
         introduced, outcomes = self.membership.introduced(sender, now)
         effects += self.joining.reached(sender, now)
         return effects + introduced + self.follow(outcomes, now), news
+
+    def unwelcome(self, sender: PeerId, message: Unwelcome, now: float) -> Answer:
+        """A peer says that this one's Hello was not good. It is believed in what proves itself."""
+        effects: list[Effect] = []
+        news: list[News] = []
+        believed = ""
+        if message.revocation is not None:
+            try:
+                revocation = self.certificates.brought(message.revocation)
+            except Untrusted as error:
+                return self.blame(sender, f"unwelcome-{error.reason}", now), []
+            effects, news = self.revoking(message.revocation, now)
+            believed = own_revocation(revocation)
+        if self.membership.links.dialled(sender):
+            said, helps = told_by(message, believed, now)
+            effects += self.joining.came(sender, "", said, helps, now)
+        return effects, news
 
     def member(self, sender: PeerId, message: MembershipMessage, now: float) -> list[Effect]:
         """A message of membership."""
@@ -373,10 +394,16 @@ class Overlay:
         effects = self.certificates.revoke(record, held.signed) if held is not None else []
         news: list[News] = []
         if effects:
+            if self.certificates.shows(self.certificates.revocation(record)):
+                effects += self.certificates.lost()
             revoked = self.certificates.revocations
             for known in list(self.membership.known.values()):
                 if any(certified in revoked for certified in known.certified):
+                    word = Unwelcome(Reason.REVOKED, now, held.signed if held else None)
+                    told = self.membership.links.direct(known.peer)
                     more, gone = self._expel(known.peer, "its certificate was revoked", now)
+                    if told:
+                        more = _parting(known.peer, word, more)
                     effects, news = effects + more, news + gone
         return effects, news
 
@@ -406,14 +433,49 @@ class Overlay:
         told = self.quarantines.verdict(peer, known.name if known else peer, why, now)
         return [*self._hang_up(peer, f"too many faults, the last: {why}", now), *told]
 
-    def _refuse(self, sender: PeerId, reason: str, why: str, now: float) -> list[Effect]:
-        """Refuses a peer whose Hello is not good enough."""
+    def _refuse(
+        self, sender: PeerId, hello: Hello, reason: str, why: str, now: float
+    ) -> list[Effect]:
+        """Refuses a peer whose Hello is not good enough, and tells it why."""
         self.quarantines.count(f"hello-{reason}")
-        return [*self._hang_up(sender, why, now), Note("peer.refused", sender, why)]
+        proof = None
+        if reason == Reason.REVOKED:
+            revoked = self.certificates.revocations
+            proof = proof_for(hello.presence, revoked, self._revocation_record)
+        effects: list[Effect] = []
+        why = printable(why)
+        if self.membership.links.dialled(sender):
+            said, helps = refused(reason, why.removeprefix(f"{reason}: "))
+            effects = self.joining.came(sender, "", said, helps, now)
+        word = Unwelcome(reason, now, proof)
+        effects += _parting(sender, word, self._hang_up(sender, why, now))
+        if self._told.is_news(sender, reason, now):
+            effects.append(Note("peer.refused", sender, why))
+        return effects
+
+    def _revocation_record(self, certified: Certified) -> SignedRecord | None:
+        """The record that revokes a certificate, to be shown to others."""
+        issuer, serial = certified
+        for owner in (issuer, self.identity.federation):
+            held = self.broadcast.directory.get(owner, REVOCATION, name_of(issuer, serial))
+            if held is not None:
+                return held.signed
+        return None
 
     def _hang_up(self, peer: PeerId, why: str, now: float) -> list[Effect]:
         effects, outcomes = self.membership.hang_up(peer, why, now)
         return effects + self.follow(outcomes, now)
+
+
+def _parting(peer: PeerId, word: Unwelcome, effects: list[Effect]) -> list[Effect]:
+    """The same effects, but the peer that is hung up on is told why before."""
+    parting = [
+        msgspec.structs.replace(effect, parting=True)
+        if isinstance(effect, HangUp) and effect.peer == peer
+        else effect
+        for effect in effects
+    ]
+    return [Send(peer, word), *parting]
 
 
 def _impostor(sender: PeerId, name: str) -> Untrusted:

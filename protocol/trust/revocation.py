@@ -60,6 +60,10 @@ class Revocations:
     def __len__(self) -> int:
         return len(self._known)
 
+    def get(self, certified: Certified) -> Revocation | None:
+        """What revokes that certificate; None if nothing does."""
+        return self._known.get(certified)
+
     def add(self, revocation: Revocation) -> bool:
         """Takes a checked one; False if it was known."""
         certified = (revocation.issuer, revocation.serial)

@@ -170,7 +170,7 @@ def main() -> None:
         say(f"starting {options.peers} daemons")
         with running(options.peers) as (federation, peers, image):
             for peer in peers:
-                peer.host.get("health")
+                peer.host.get("self")
             time.sleep(options.settle)
             for number in range(options.plans):
                 add(

@@ -155,7 +155,7 @@ class Daemons:
             transport = httpx.AsyncHTTPTransport(uds=str(teller.host.socket), verify=False)
             async with httpx.AsyncClient(transport=transport, timeout=30) as client:
                 # The first answer loads the API; it is not part of an event.
-                (await client.get("http://overlayd/v1/health")).raise_for_status()
+                (await client.get("http://overlayd/v1/self")).raise_for_status()
                 await asyncio.sleep(self._random.uniform(0.3, 0.7))
                 began_s = time.monotonic()
                 answer = await client.post("http://overlayd/v1/news", json={"text": text})

@@ -158,7 +158,7 @@ class Federation:
             if host.process is not None and host.process.poll() is not None:
                 raise RuntimeError(f"{host.name} ended:\n{host.log.read_text()[-2000:]}")
             try:
-                host.get("health")
+                host.get("self")
             except (httpx.HTTPError, OSError):
                 return False
             return True

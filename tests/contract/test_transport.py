@@ -293,13 +293,26 @@ async def test_who_says_nothing_or_something_else_is_told_from_who_has_another_k
         lambda _, writer: writer.write(b"SSH-2.0-OpenSSH_9.2p1\r\n" * 8), "127.0.0.1", 0
     )
     at = [f"tcp://127.0.0.1:{s.sockets[0].getsockname()[1]}" for s in (silent, shell)]
-    for peer, address in zip((world.key("b"), world.key("c")), at, strict=True):
+    # The queue of a socket that is full: what asks is dropped, as by a firewall.
+    full = socket.create_server(("127.0.0.1", 0), backlog=0)
+    queued = [socket.socket() for _ in range(2)]
+    for one in queued:
+        one.setblocking(False)
+        one.connect_ex(full.getsockname())
+    at.append(f"tcp://127.0.0.1:{full.getsockname()[1]}")
+    for peer, address in zip((world.key("b"), world.key("c"), world.key("d")), at, strict=True):
         a.transport.dial(peer, address)
     try:
         await a.until(lambda p: {e.address for e in p.said(Refused)} == set(at))
         told = {event.address: event.trouble for event in a.said(Refused)}
-        assert [told[address] for address in at] == [Trouble.SILENT, Trouble.NO_OVERLAYD]
+        assert [told[address] for address in at] == [
+            Trouble.SILENT,
+            Trouble.NO_OVERLAYD,
+            Trouble.NO_ANSWER,
+        ]
     finally:
+        for one in (*queued, full):
+            one.close()
         await world.close()
         silent.close()
         shell.close()

@@ -43,6 +43,11 @@ def revoked(daemons: Daemons, site: str, name: str, file: Path, peer: str) -> st
     return said.stdout
 
 
+def status(daemons: Daemons, name: str) -> str:
+    """The screen of `overlayctl status`."""
+    return daemons.ctl(name, "status").stdout
+
+
 def test_a_revoked_host_is_out_everywhere_and_stays_out(folder: Path) -> None:
     with make_daemons(folder, ("ams", "bnl", "bnl")) as daemons:
         daemons.start_all()
@@ -54,6 +59,13 @@ def test_a_revoked_host_is_out_everywhere_and_stays_out(folder: Path) -> None:
             wait_for(lambda host=host: not sees(host, "h3"), 10, f"{host.name} expels h3")
         wait_for(lambda: not sees(h3, "h1") and not sees(h3, "h2"), 20, "h3 is alone")
         wait_for(lambda: faults(h1, "hello-revoked") > 0, 30, "h3 tries, and is refused")
+        revoked_text = "this host's certificate was revoked on "
+        wait_for(lambda: revoked_text in status(daemons, "h3"), 30, "h3 hears that it was revoked")
+        assert "by its site (sold)" in status(daemons, "h3")
+        assert "host enrol" in status(daemons, "h3")
+        daemons.kill("h3")
+        daemons.restart("h3")
+        assert revoked_text in status(daemons, "h3"), "also before it has met anybody again"
         daemons.kill("h2")
         daemons.restart("h2")
         wait_for(lambda: sees(h2, "h1") and sees(h1, "h2"), 20, "h2 is back")

@@ -74,7 +74,7 @@ def test_systemd_is_told_when_it_is_ready_and_when_it_stops(
         with make_daemons(folder / "f", ("ams",)) as one:
             host = one.start("h1")
             assert heard.recv(100) == b"READY=1"
-            assert host.get("health"), "who is told that it is ready can ask it"
+            assert host.get("self"), "who is told that it is ready can ask it"
             one.kill("h1", signal.SIGTERM)
             assert heard.recv(100) == b"STOPPING=1"
 
@@ -194,7 +194,7 @@ def test_an_api_socket_in_use_is_named(daemons: Daemons, folder: Path) -> None:
     config.write_text(config.read_text().replace(str(other.hosts["h1"].socket), str(taken)))
     said = refuses_to_run(config)
     assert f"another daemon answers on {taken}" in said
-    assert daemons.hosts["h1"].get("health")
+    assert daemons.hosts["h1"].get("self")
 
 
 @pytest.mark.parametrize("what", ["state", "socket"])

@@ -61,12 +61,16 @@ class Around:
 
     def __init__(self) -> None:
         self.behind_nat, self.fault, self.place = False, "", NOWHERE
+        self.bar = ""
 
     def hidden(self) -> bool:
         return self.behind_nat
 
     def clock_fault(self) -> str:
         return self.fault
+
+    def barred(self) -> str:
+        return self.bar
 
     def here(self) -> Coordinate:
         return self.place

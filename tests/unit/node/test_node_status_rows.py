@@ -35,7 +35,7 @@ def test_a_peer_that_is_to_join_is_not_well_until_somebody_is_reached_and_when_n
     assert [e.subject for e in effects if isinstance(e, Note)] == ["h2:7000"]
     row = status(peer, NOW + 2)
     assert (row.overlay, row.is_joined) == ("joining", False)
-    assert [problem.kind for problem in row.problems] == ["overlay"]
+    assert [problem.kind for problem in row.problems] == ["overlay", "overlay"]
     peer.handle(Connected(YOU), NOW + 3)
     peer.handle(Arrived(YOU, hello(OTHER), ""), NOW + 3)
     row = status(peer, NOW + 3)

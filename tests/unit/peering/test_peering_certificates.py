@@ -98,7 +98,7 @@ def test_a_revoked_member_is_out_at_once_with_all_it_said() -> None:
     node = met()
     assert YOU in node.directory.adverts
     effects = node.handle(Revoking(revocation(chain_of("h2"))), NOW)
-    assert HangUp(YOU, GONE) in effects
+    assert HangUp(YOU, GONE, parting=True) in effects
     assert [note.subject for note in notes(effects, "certificate.revoked")] == ["host s1/h2"]
     assert notes(effects, "peer.expelled") == [Note("peer.expelled", "h2", GONE)]
     assert names(node) == ["h1"]
@@ -150,7 +150,7 @@ def test_a_revoked_site_is_out_with_its_hosts_and_its_orders() -> None:
     node = met()
     order = Admin(FED, "s1", Random(1)).up(grid_spec("star"), NOW)
     effects = node.handle(Revoking(revocation(FED.site_chain("s1"), by_site=False)), NOW)
-    assert HangUp(YOU, GONE) in effects
+    assert HangUp(YOU, GONE, parting=True) in effects
     node.handle(OrderGiven(RequestId("r"), order), NOW)
     view = node.requester.requests.view(RequestId("r"))
     assert view is not None

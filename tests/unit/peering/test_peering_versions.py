@@ -86,7 +86,7 @@ def test_without_a_version_in_common_they_part_and_say_why(
 ) -> None:
     node, _, after = meeting(mine, theirs)
     why = f"it speaks {theirs}, this peer {mine}; {whose} overlayd must be upgraded"
-    assert HangUp(YOU, why) in after
+    assert HangUp(YOU, why, parting=True) in after
     assert Note("peer.refused", YOU, why) in after
     assert node.quarantines.counts == {"hello-unknown-version": 1}
     assert not node.membership.links.introduced(YOU)
