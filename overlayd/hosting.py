@@ -23,12 +23,12 @@ from overlayd.realise import plan
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.paths import Paths
 from overlayd.realise.realiser import Realiser, Tools
+from overlayd.realise.strays import look_around
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
 from protocol.node.events import Event, ImagesChanged, Probed
 from protocol.node.snapshot import PeerView
-from protocol.terms.ids import GridId
 
 CACHE = Path("/var/cache/overlayd")
 """The folder with what was learnt of this machine by trying (KVM, QEMU's abilities), for all its daemons."""
@@ -69,9 +69,9 @@ class Hosting:
         return self.realiser.counts + self.bulk.counts
 
     async def open(self) -> None:
-        """Opens everything, clears what was left over, and tells the node what there is."""
+        """Opens everything, and tells the node what there is, also of grids that it does not remember."""
         offer = await self._compute.open(self._machine_changed)
-        await self.realiser.clear_strays(self._carried())
+        await look_around(self._tools(), self._view.carried())
         self.realiser.keep()
         self._tell(ImagesChanged(_labels(await self.images.list())))
         self._tell(Probed(await self._facts(offer)))
@@ -92,9 +92,6 @@ class Hosting:
         if facts.accelerator_why != self._view.facts.accelerator_why:
             self._tell(Probed(facts))
 
-    def _carried(self) -> set[GridId]:
-        return set(self._view.carried())
-
     def _tools(self) -> Tools:
         config, view = self._config, self._view
         underlay, mtu = str(config.network.underlay), config.network.mtu
@@ -109,6 +106,7 @@ class Hosting:
             site=plan.Site(view.me, self._owner_tag, underlay, mtu),
             part_of=view.part_of,
             tell=self._tell,
+            keepsake=view.keepsake,
         )
 
     def _machine_changed(self, name: str) -> None:
@@ -120,7 +118,7 @@ class Hosting:
     async def _facts(self, offer: ComputeOffer) -> HostFacts:
         """What was probed of the host, capped by the configuration."""
         caps = self._config.offer
-        disk_bytes = await self.realiser.disk_bytes(self._carried())
+        disk_bytes = await self.realiser.disk_bytes()
         return HostFacts(
             capacity=Quantum(
                 cpus_milli=int(min(offer.cpus_milli, caps.cpus or offer.cpus_milli)),

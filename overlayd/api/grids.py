@@ -13,7 +13,7 @@ from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
 from overlayd.api.views import Accepted, GridView
 from protocol.grid.model import GridSpec
-from protocol.node.rows import GridRow
+from protocol.node.rows import GridRow, UnknownRow
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import UNENDED, RequestState, RequestView
@@ -37,6 +37,12 @@ _PS = "`overlayctl ps` lists the grids there are"
 async def grids(service: Here) -> list[GridRow]:
     """Every grid that a host tells of, those that are up first."""
     return service.peer.view.grids(service.peer.now())
+
+
+@get("/unknown", summary="What is on this host and unknown to it")
+async def unknown(service: Here) -> list[UnknownRow]:
+    """Machines and disks that this host found and does not remember, by grid, and what their stewards say."""
+    return service.peer.view.unknown(service.peer.now())
 
 
 @get("/grids/{name:str}", summary="One grid and its workspaces")
@@ -151,6 +157,6 @@ def _request(service: Service, request: str) -> RequestView:
 
 router = Router(
     "/",
-    route_handlers=[grids, grid, plan, quotes, quote, order, requests, request, cancel],
+    route_handlers=[grids, unknown, grid, plan, quotes, quote, order, requests, request, cancel],
     tags=["grids"],
 )

@@ -12,12 +12,13 @@ from overlayd.cli.completing import complete_grid, complete_request
 from overlayd.cli.failure import failure
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import answer, print_lines, print_table, unchanged
+from overlayd.cli.unknown import print_unknown
 from overlayd.cli.words import NAME, age, clock, size_of
 from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import SETTLED
 from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
-from protocol.node.rows import GridRow, WorkspaceRow
+from protocol.node.rows import GridRow, UnknownRow, WorkspaceRow
 from protocol.requesting.request import UNENDED, RequestState, RequestView
 from protocol.requesting.transitions import Stage
 from protocol.terms.quantities import counted, format_duration
@@ -53,6 +54,7 @@ def ps(
         answer(session, raw if everything else _up_only(raw), list[GridRow], _grids)
         if not session.plain:
             _waiting(session.client.get("/requests", list[RequestView]))
+            print_unknown(session.client.get("/unknown", list[UnknownRow]))
 
 
 def _waiting(views: list[RequestView]) -> None:

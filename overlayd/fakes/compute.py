@@ -94,6 +94,9 @@ class FakeCompute:
                 cpu_time_s=0.0,
                 cpu_milli=machine.cpu_milli,
                 memory_bytes=machine.memory_bytes,
+                grid=machine.grid,
+                workspace=machine.workspace,
+                keepsake=machine.keepsake,
             )
             for name, machine in sorted(self.hypervisor.machines.items())
         )

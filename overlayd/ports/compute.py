@@ -73,6 +73,9 @@ class Machine(msgspec.Struct, frozen=True):
     """The file that logs the serial console. It is kept across restarts of the guest."""
     console_socket: str = ""
     """The Unix socket of the serial console, for typing."""
+    workspace: str = ""
+    keepsake: bytes = b""
+    """What the machine keeps for a host that has lost its memory. It is not looked into here."""
 
 
 class MachineState(StrEnum):
@@ -98,6 +101,10 @@ class MachineSeen(msgspec.Struct, frozen=True):
     cpu_milli: int
     """The cap in force; 0 if none."""
     memory_bytes: int
+    grid: str = ""
+    workspace: str = ""
+    keepsake: bytes = b""
+    """What it was given when it was made; empty if that was by a build that gave it nothing."""
 
 
 class ComputeError(Exception):

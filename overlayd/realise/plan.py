@@ -133,6 +133,7 @@ def machine(
         nics=tuple(_nic(part, cards[name], mtu) for name in workspace.networks),
         console_log=str(log),
         console_socket=str(socket),
+        workspace=workspace.name,
     )
 
 

@@ -17,6 +17,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from overlayd.ports.compute import Compute, ComputeError, MachineSeen, MachineState
 from overlayd.ports.images import ImageError, Images
 from overlayd.ports.network import Network, NetworkError
@@ -25,7 +27,7 @@ from overlayd.ports.volumes import VolumeError, Volumes
 from overlayd.realise import plan
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.keeping import Keeping
-from overlayd.realise.paths import Paths, grid_of, is_scratch, machine_name, scratch_name
+from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name
 from overlayd.realise.relapses import Relapses
 from overlayd.realise.turns import Turns
 from overlayd.realise.watch import Watch
@@ -68,6 +70,8 @@ class Tools:
     site: plan.Site
     part_of: Callable[[GridId], Part | None]
     tell: Callable[[Event], None]
+    keepsake: Callable[[GridId], bytes] = lambda grid: b""
+    """What the machines of a grid are given to keep."""
 
 
 class Realiser:
@@ -104,36 +108,9 @@ class Realiser:
         """Keeps networks as they were made, from now on."""
         self._supervisor.spawn("keep networks", self._keeping.run())
 
-    async def clear_strays(self, carried: set[GridId]) -> None:
-        """Clears, at the start, what belongs to no carried grid: it is left over from a death at a bad moment.
-
-        Volumes are left alone, and this is said: nothing deletes a person's data on a guess. The disk of a
-        workspace that is not here is nobody's: it was to go with the workspace.
-        """
-        ours = set()
-        for grid in carried:
-            part = self._tools.part_of(grid)
-            for workspace in (p.workspace.name for p in part.mine) if part else ():
-                ours |= {machine_name(grid, workspace), scratch_name(grid, workspace)}
-        for seen in await self._tools.compute.observe():
-            if seen.name not in ours:
-                logger().warning("stray.machine", name=seen.name)
-                await self._tools.compute.stop(seen.name)
-        for network in await self._tools.network.observe():
-            if grid_of(network) not in carried:
-                logger().warning("stray.network", network=network)
-                await self._tools.network.remove(network)
-        for disk in await self._tools.volumes.observe():
-            if is_scratch(disk) and disk not in ours:
-                logger().warning("stray.scratch", disk=disk)
-                await self._tools.volumes.remove(disk)
-            elif grid_of(disk) not in carried:
-                logger().warning("stray.volume", volume=disk, kept=True)
-
-    async def disk_bytes(self, carried: set[GridId]) -> int:
-        """Bytes of disk this host has for grids: what is free, and what carried grids have already."""
-        here = await self._tools.volumes.observe()
-        theirs = sum(size for volume, size in here.items() if grid_of(volume) in carried)
+    async def disk_bytes(self) -> int:
+        """Bytes of disk this host has for grids: what is free, and what grids have already."""
+        theirs = sum((await self._tools.volumes.observe()).values())
         return await self._tools.volumes.free_bytes() + theirs
 
     async def _keep(self, grid: GridId, kick: asyncio.Event, cause: str) -> None:
@@ -320,6 +297,7 @@ class Realiser:
         name = machine_name(part.record.id, workspace.name)
         seed = await tools.seeds.ensure(name, plan.seed(part, mine))
         machine = plan.machine(part, mine, image, seed, disks, tools.paths, tools.site.mtu)
+        machine = msgspec.structs.replace(machine, keepsake=tools.keepsake(part.record.id))
         tools.paths.console(part.record.id, workspace.name)[0].parent.mkdir(
             mode=0o700, exist_ok=True
         )

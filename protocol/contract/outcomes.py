@@ -31,8 +31,14 @@ class AuditLease(msgspec.Struct, frozen=True):
     grid: GridId
 
 
+class AskFoundling(msgspec.Struct, frozen=True):
+    """A host asks what has become of a grid of which it found something, and remembers nothing."""
+
+    grid: GridId
+
+
 RequesterPurpose = CommitGrid | ChangeGrid
-HostPurpose = VoidHold | AuditLease
+HostPurpose = VoidHold | AuditLease | AskFoundling
 Purpose = RequesterPurpose | HostPurpose
 """What a change of a register is for. Its outcome goes back to the side that can say what follows."""
 

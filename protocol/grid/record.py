@@ -291,6 +291,18 @@ def removing(grid: GridId, workspace: str, order: SignedOrder) -> Change:
     return change
 
 
+def restoring(record: GridRecord) -> Change:
+    """Writes a record that was decided once into a register that has lost it. Anything there is left alone."""
+
+    def change(value: bytes) -> bytes:
+        register = read_register(value)
+        if register.record is not None or register.is_void(record.id):
+            return value
+        return encode(Register(record, register.voided))
+
+    return change
+
+
 def unchanged(value: bytes) -> bytes:
     """A read, as a round that changes nothing."""
     return value

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from protocol.grid.lifecycle import Phase
+from protocol.grid.lifecycle import Phase, Power
 from protocol.terms.ids import GridId
 
 
@@ -55,3 +55,28 @@ class Kept(msgspec.Struct, frozen=True):
     upkeep: Upkeep
     detail: str
     """What was wrong, and what was done."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Something of ours is on this host, and this host carries no grid that it belongs to.
+
+    It may be told again; the newest word on the same thing counts.
+    """
+
+    grid: GridId
+    """Empty if nothing on the thing says it."""
+    what: str
+    """The thing, as people would look for it: `machine ovl-0123`, `disk 4567.0.data`."""
+    workspace: str = ""
+    """Empty for what belongs to no workspace, or if nothing on the thing says it."""
+    detail: str = ""
+    """What else is known of it, for people."""
+    power: Power | None = None
+    """What a machine does now; None for what is no machine."""
+    boot: int = 0
+    """Which of its starts a machine is in."""
+    cpus_milli: int = 0
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    keepsake: bytes = b""
+    """What this host gave the machine when it was made (hosting/keepsake.py)."""

@@ -26,6 +26,7 @@ from protocol.contract.messages import (
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import (
     Answer,
+    AskFoundling,
     AuditLease,
     HostPurpose,
     RoomChanged,
@@ -35,7 +36,8 @@ from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridRecord, GridState, register_key
 from protocol.hosting.claims import Claims
-from protocol.hosting.events import Cleared, Kept, Measured, Progressed
+from protocol.hosting.events import Cleared, Found, Kept, Measured, Progressed
+from protocol.hosting.foundlings import Foundlings
 from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.holds import HoldNotSaved, Holds
 from protocol.hosting.lease_book import TABLE as CARRIED
@@ -53,6 +55,9 @@ from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import decode, encode
+
+HostEvent = Progressed | Cleared | Measured | Kept | Found | HoldNotSaved
+"""What the shell reports of this host."""
 
 
 class Host:
@@ -89,6 +94,7 @@ class Host:
             now,
             lambda: self.rates,
         )
+        self.foundlings = Foundlings(identity.peer, self.ledger, self.leases, authority, dice)
         # What was promised in an earlier life stays promised, though it may not fit (yet).
         self.ledger.resize(self._facts.capacity)
 
@@ -194,15 +200,11 @@ class Host:
             case _:
                 assert_never(message)
 
-    def handle(
-        self, event: Progressed | Cleared | Measured | Kept | HoldNotSaved, now: float
-    ) -> Answer:
+    def handle(self, event: HostEvent, now: float) -> Answer:
         """The shell reports."""
         return self._told(self._handle(event, now), now)
 
-    def _handle(
-        self, event: Progressed | Cleared | Measured | Kept | HoldNotSaved, now: float
-    ) -> Answer:
+    def _handle(self, event: HostEvent, now: float) -> Answer:
         match event:
             case Progressed():
                 status = Status(
@@ -217,6 +219,8 @@ class Host:
                 return [Persist((row,), Untidied())], [RoomChanged()]
             case Kept(grid=grid, network=network, upkeep=upkeep, detail=detail):
                 return [Note(upkeep, network, detail, grid)], []
+            case Found():
+                return self.foundlings.found(event, now)
             case HoldNotSaved():
                 return self.holds.not_saved(event)
 
@@ -236,14 +240,19 @@ class Host:
                     return self.leases.audited(grid, value, now)
                 except Untrusted as error:
                     return [Note("record.refused", f"audit:{grid}", str(error))], []
+            case AskFoundling(grid=grid):
+                return self.foundlings.settled(grid, value, now)
             case _:
                 assert_never(purpose)
 
     def unsettled(self, purpose: HostPurpose, now: float) -> Answer:
         """No majority of stewards answered. A lease is audited again anyway."""
+        answer: Answer = [], []
         if isinstance(purpose, VoidHold):
             self.holds.unsettled(purpose.grid, now)
-        return self._told(([], []), now)
+        elif isinstance(purpose, AskFoundling):
+            answer = self.foundlings.unsettled(purpose.grid, now)
+        return self._told(answer, now)
 
     def noticed(self, peer: PeerId, notice: Notice, now: float) -> list[Effect]:
         """A host of a grid tells of it."""
@@ -259,13 +268,17 @@ class Host:
         self.ledger.advance(now)
         effects, outcomes = self.leases.tick(now)
         over, proposals = self.holds.tick(now)
-        answer = effects + over, [*outcomes, *proposals, *self.claims.tick(now)]
+        asks = self.foundlings.tick(now)
+        answer = effects + over, [*outcomes, *proposals, *asks, *self.claims.tick(now)]
         return self._told(answer, now)
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
         return earliest(
-            self.holds.next_deadline(), self.leases.next_deadline(), self.claims.next_deadline()
+            self.holds.next_deadline(),
+            self.leases.next_deadline(),
+            self.claims.next_deadline(),
+            self.foundlings.next_deadline(),
         )
 
     def check(self) -> None:
@@ -274,9 +287,12 @@ class Host:
         self.holds.check()
         self.claims.check()
         self.leases.check()
+        self.foundlings.check()
         promised = sum(len(row.workspaces) for row in self.holds.rows())
         carried = sum(len(row.wanted) for row in self.leases.rows())
-        assert promised + carried == len(self.ledger), (promised, carried, len(self.ledger))
+        found = len(self.foundlings)
+        every = len(self.ledger)
+        assert promised + carried + found == every, (promised, carried, found, every)
 
     # -- parts
 
@@ -310,6 +326,10 @@ class Host:
 
     def _decided(self, sender: PeerId | None, record: GridRecord, now: float) -> Answer:
         """A record that is said to be decided. Without a sender nobody gets an acknowledgement."""
+        if self.foundlings.row(record.id) is not None:
+            # What is here of it is unknown. It is the stewards' word that counts, and they are asked now.
+            self.foundlings.hurry(record.id, now)
+            return [], []
         row = self.holds.row(record.id)
         held = row.workspaces if row is not None else ()
         try:
@@ -344,6 +364,10 @@ class Host:
             key = register_key(record.owner, record.name)
             names[key] = (record.id, record.state is GridState.UP)
             vnis |= {vni: record.id for _, vni in record.vnis}
+        for found in self.foundlings.rows():
+            lease = found.kept.lease if found.kept is not None else None
+            names.setdefault(found.key, (found.grid, True))
+            vnis |= {vni: found.grid for _, vni in lease.record.vnis} if lease is not None else {}
         return Taken(names, vnis, tuple(near))
 
     def _apart(self, order: SignedOrder) -> tuple[str, ...]:

@@ -203,6 +203,16 @@ class Leases:
         row = msgspec.structs.replace(row, record=ended, wanted=gone)
         return [self._book.change(row, books=False), Realise(grid, grid)], [NoticeDue(grid)]
 
+    def take_up(self, row: Lease, now: float) -> Answer:
+        """Carries a grid again that this host carried before it lost its memory. Nothing is started anew."""
+        grid = row.record.id
+        save = self._book.change(row)
+        self._clock.enter_stage(row, now)
+        self._auditing.started(grid, now)
+        for wanted in row.wanted:
+            self._book.tell(grid, Status(wanted.workspace, Phase.HELD, "taken up again", now))
+        return [save, Realise(grid, grid)], [NoticeDue(grid), RoomChanged()]
+
     def _let_go(self, grid: GridId, register: Register) -> Answer:
         """Gives back the time of extensions that were voted down."""
         row = self._extension.let_go(self._book.row(grid), register)

@@ -3,7 +3,7 @@
 import msgspec
 
 from protocol.capacity.advert import HostFacts, ImageLabel
-from protocol.hosting.events import Cleared, Kept, Measured, Progressed
+from protocol.hosting.events import Cleared, Found, Kept, Measured, Progressed
 from protocol.hosting.holds import HoldNotSaved
 from protocol.node.messages import BulkMessage, Message
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
@@ -136,6 +136,7 @@ Event = (
     | Cleared
     | Measured
     | Kept
+    | Found
     | PlanAsked
     | OrderGiven
     | CancelAsked

@@ -8,7 +8,7 @@ purpose it was.
 
 from typing import assert_never
 
-from protocol.broadcast.broadcast import DetailAsked, Expired, Learnt
+from protocol.broadcast.broadcast import DetailAsked, Expired, Learnt, Stray
 from protocol.broadcast.messages import BroadcastMessage
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert, HostFacts, ImageLabel
@@ -17,6 +17,7 @@ from protocol.contract.messages import HoldAsk, NegotiationMessage, ToHost
 from protocol.contract.notices import NOTICE, Notice, Notices
 from protocol.contract.outcomes import (
     Answer,
+    AskFoundling,
     AuditLease,
     ChangeGrid,
     CommitGrid,
@@ -25,7 +26,7 @@ from protocol.contract.outcomes import (
     RoomChanged,
     VoidHold,
 )
-from protocol.hosting.events import Cleared, Kept, Measured, Progressed
+from protocol.hosting.events import Cleared, Found, Kept, Measured, Progressed
 from protocol.hosting.holds import HoldNotSaved
 from protocol.hosting.host import Host
 from protocol.hosting.publishing import Publishing
@@ -242,7 +243,7 @@ class Node:
             case ImagesChanged(images=images):
                 self.host.images_changed(images)
                 return self._outcomes(([], [RoomChanged()]), now)
-            case Progressed() | Cleared() | Measured() | Kept() | HoldNotSaved():
+            case Progressed() | Cleared() | Measured() | Kept() | Found() | HoldNotSaved():
                 return self._outcomes(self.host.handle(event, now), now)
             case PlanAsked() | OrderGiven() | CancelAsked() | QueueNotSaved() | ProposalNotSaved():
                 return self._outcomes(self.requester.handle(event, now), now)
@@ -322,7 +323,7 @@ class Node:
 
     def _settled(self, outcome: Settlement, now: float) -> Answer:
         match outcome.purpose:
-            case VoidHold() | AuditLease() as purpose:
+            case VoidHold() | AuditLease() | AskFoundling() as purpose:
                 if isinstance(outcome, Unsettled):
                     return self.host.unsettled(purpose, now)
                 return self.host.settled(purpose, outcome.value, now)
@@ -405,6 +406,8 @@ class Node:
                 return self.broadcast.detail(peer, self.site_summaries.roomiest())
             case Expired(record=record):
                 self._expired(record)
+            case Stray(record=record):
+                return self._reminded(record, now)
             case Learnt(record=record) if record.kind == SITE:
                 self.site_summaries.heard(record, now)
             case Learnt(record=record):
@@ -412,6 +415,16 @@ class Node:
             case _:
                 assert_never(item)
         return []
+
+    def _reminded(self, record: Record, now: float) -> list[Effect]:
+        """Others hold a notice of an earlier life of this peer. It is taken back, unless it may still hold."""
+        if record.kind == NOTICE and record.body:
+            notice = decode(record.body, Notice)
+            if self.host.foundlings.reminded(notice, now):
+                self.notices.put(self.me, notice, now)
+                self._touch()
+                return []
+        return self.announcer.stray(record, now)
 
     def _heard(self, peer: PeerId, record: Record, now: float) -> list[Effect]:
         """A record came that the work is to hear."""

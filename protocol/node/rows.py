@@ -107,6 +107,29 @@ class GridRow(msgspec.Struct, frozen=True):
     """The hosts of it that are not heard, and what would work, for people; empty if all are heard."""
 
 
+class UnknownRow(msgspec.Struct, frozen=True):
+    """What was found of one grid on this host, which does not remember it."""
+
+    grid: GridId
+    """Empty if nothing says it."""
+    name: str
+    """What people call the grid; its id if nothing says it."""
+    things: tuple[str, ...]
+    """Machines and disks, each with what it does or how large it is; none if only a promise is left."""
+    workspaces: tuple[str, ...]
+    """Those of its workspaces that are named on its machines."""
+    quantum: Quantum
+    """What all of it takes of this host."""
+    stewards: tuple[str, ...]
+    """Who is asked about it; nobody if nothing says it."""
+    asked: int
+    """How often they were asked."""
+    why: str
+    """What came of it, for people."""
+    age_s: float
+    """Seconds since it was found."""
+
+
 class SelfRow(msgspec.Struct, frozen=True):
     """This peer."""
 

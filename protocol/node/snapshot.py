@@ -8,11 +8,20 @@ nothing.
 
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
+from protocol.hosting.keepsake import keepsake_of
 from protocol.hosting.part import Part, part_of
 from protocol.node import snapshot_grids, snapshot_peers
 from protocol.node import status as peer_status
 from protocol.node.node import Node
-from protocol.node.rows import GridRow, PeerRow, SelfRow, SiteRow, TimetableRow, WorkspaceRow
+from protocol.node.rows import (
+    GridRow,
+    PeerRow,
+    SelfRow,
+    SiteRow,
+    TimetableRow,
+    UnknownRow,
+    WorkspaceRow,
+)
 from protocol.node.status_rows import StatusRow
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import RequestView
@@ -138,6 +147,15 @@ class PeerView:
         """What this host is to make of a grid; None if it carries nothing of it (any more)."""
         node = self._node
         return part_of(node.host.leases, node.notices, grid)
+
+    def keepsake(self, grid: GridId) -> bytes:
+        """What the machines of a carried grid are given to keep; nothing if this host carries none of it."""
+        row = self._node.host.leases.row(grid)
+        return keepsake_of(row) if row is not None else b""
+
+    def unknown(self, now: float) -> list[UnknownRow]:
+        """What was found on this host and is unknown to it, with what came of asking its stewards."""
+        return snapshot_grids.unknown(self._node, now)
 
     def console(self, order: SignedOrder, now: float) -> tuple[GridId, str]:
         """The grid and the workspace whose console an order opens here. Raises Untrusted or NoConsole."""

@@ -4,7 +4,7 @@ from protocol.contract.notices import Notice
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridState
 from protocol.node.node import Node
-from protocol.node.rows import GridRow, NoConsole, WorkspaceRow
+from protocol.node.rows import GridRow, NoConsole, UnknownRow, WorkspaceRow
 from protocol.node.snapshot_peers import health_of, name_of, site_of
 from protocol.requesting.silence import Silence, Unanswered, whereabouts
 from protocol.terms.ids import GridId
@@ -90,6 +90,24 @@ def _silent_s(silence: Silence | None, now: float) -> float | None:
     if silence is None:
         return None
     return max(0.0, now - silence.since_s) if silence.since_s else -1.0
+
+
+def unknown(node: Node, now: float) -> list[UnknownRow]:
+    """What was found on this host and is unknown to it, in the order in which it was found."""
+    return [
+        UnknownRow(
+            grid=row.grid,
+            name=row.name,
+            things=tuple(f"{thing.what} {thing.detail}".strip() for thing in row.things),
+            workspaces=tuple(dict.fromkeys(t.workspace for t in row.things if t.workspace)),
+            quantum=row.quantum,
+            stewards=tuple(name_of(node, peer) for peer in row.stewards),
+            asked=row.tries,
+            why=row.why,
+            age_s=now - row.found_s,
+        )
+        for row in node.host.foundlings.rows()
+    ]
 
 
 def console(node: Node, signed: SignedOrder, now: float) -> tuple[GridId, str]:

@@ -53,7 +53,7 @@ def _no_room(node: Node) -> str:
 
 def problems(node: Node, now: float) -> list[Problem]:
     """Everything that is known to be wrong at this peer, what matters most first."""
-    return [*_certificate(node, now), *_overlay(node, now), *_clock(node)]
+    return [*_certificate(node, now), *_overlay(node, now), *_clock(node), *_unknown(node)]
 
 
 def _certificate(node: Node, now: float) -> list[Problem]:
@@ -86,3 +86,15 @@ def _clock(node: Node) -> list[Problem]:
     many = counted(len(node.membership.links.offsets()), "neighbour")
     help_ = f"NTP (chrony, systemd-timesyncd) on this host, or on the {many} if this one is right"
     return [Problem("clock", fault, help_)]
+
+
+def _unknown(node: Node) -> list[Problem]:
+    """What was found here and is not remembered, a line a grid."""
+    return [
+        Problem(
+            "unknown",
+            f"{counted(len(row.things), 'thing')} of grid {row.name} unknown to this host: {row.why}",
+            "it is kept until its stewards answer; overlayctl ps shows what it is",
+        )
+        for row in node.host.foundlings.rows()
+    ]

@@ -69,7 +69,7 @@ from protocol.wire.codec import Malformed, MalformedReason, decode, encode
 
 SUSPICION = "suspicion"
 
-News = Learnt | Expired | DetailAsked
+News = Learnt | Expired | Stray | DetailAsked
 """What came by broadcast and is not about the overlay itself."""
 Answer = tuple[list[Effect], list[News]]
 
@@ -325,8 +325,10 @@ class Overlay:
                     effects, news = effects + more, news + rest
                 case Broken(peer=peer, why=why):
                     effects += self.blame(peer, "record", now, why)
-                case Stray(record=record):
+                case Stray(record=record) if record.kind in (PRESENCE, SUSPICION, NEWS):
                     effects += self.announcer.stray(record, now)
+                case Stray():
+                    news.append(item)
                 case Expired() | DetailAsked():
                     news.append(item)
                 case _:

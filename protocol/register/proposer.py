@@ -1,7 +1,9 @@
 """The proposer's half of CASPaxos: one change of one register, until it is settled or given up.
 
 Rules: read what a majority accepted last, apply the change to it, have a majority accept the result.
-A read is a change that changes nothing, and runs the same two rounds, as the paper demands. After a
+A read is a change that changes nothing, and runs the same two rounds, as the paper demands. Only where it
+finds nothing at all it writes nothing: there is nothing to bring to a majority, and among stewards of which
+one lost its disk an empty value of a new ballot would bury the one that the others still know. After a
 conflict the proposer pauses for about one round trip, jittered. In a model of ten proposers at once that
 settles with p99 1.5 s, where deep exponential back-off takes 4.8 s and immediate retries 16.7 s.
 
@@ -111,7 +113,8 @@ class Proposers(Generic[P]):
                 continue
             match message:
                 case Promise():
-                    effects += self._promised(attempt, sender, message, now)
+                    more, settled = self._promised(attempt, sender, message, now)
+                    effects, outcomes = effects + more, outcomes + settled
                 case Accepted():
                     outcomes += self._accepted(attempt, sender)
                 case Conflict(promised=promised):
@@ -149,19 +152,22 @@ class Proposers(Generic[P]):
 
     def _promised(
         self, attempt: _Attempt[P], sender: PeerId, promise: Promise, now: float
-    ) -> list[Effect]:
+    ) -> tuple[list[Effect], list[Settled[P]]]:
         attempt.promises[sender] = promise
         if attempt.value is not None or len(attempt.promises) < attempt.majority:
-            return []
+            return [], []
         newest = max(
             attempt.promises.values(),
             key=lambda p: (p.accepted is not None, p.accepted or p.ballot),
         )
         current = newest.value if newest.accepted is not None else b""
         attempt.value = attempt.change(current)
+        if not attempt.value:
+            del self._attempts[attempt.purpose]
+            return [], [Settled(attempt.purpose, b"")]
         attempt.deadline_s = now + REGISTER_REPLY_WITHIN_S
         ask = Accept(key=attempt.key, ballot=attempt.ballot, value=attempt.value)
-        return [Send(steward, ask, attempt.cause) for steward in attempt.stewards]
+        return [Send(steward, ask, attempt.cause) for steward in attempt.stewards], []
 
     def _accepted(self, attempt: _Attempt[P], sender: PeerId) -> list[Settled[P]]:
         attempt.accepted[sender] = None

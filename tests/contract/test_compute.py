@@ -268,13 +268,15 @@ async def test_saved_it_uses_nothing_and_goes_on_as_the_same_start(
 
 async def test_found_by_the_next_adapter(world: World) -> None:
     first = await world.opened()
-    await first.start(world.machine(boot=2))
+    kept = {"workspace": "head-1", "keepsake": bytes(range(256)) * 256}
+    await first.start(world.machine(boot=2, **kept))
     (before,) = await first.observe()
     second = await world.opened()
     world.open.remove(first)
     await first.close()
     (after,) = await second.observe()
     assert (after.name, after.boot, after.state) == (before.name, 2, MachineState.RUNNING)
+    assert (after.grid, after.workspace, after.keepsake) == ("4f2a", *kept.values())
 
 
 async def told_to_be(state: MachineState, world: World, compute: Compute) -> MachineSeen:

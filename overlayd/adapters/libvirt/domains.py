@@ -5,8 +5,10 @@ process or of the host. A domain's metadata says which start of the machine it i
 before anything is done, which makes each call idempotent.
 """
 
+import binascii
 import contextlib
 import threading
+from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from overlayd.adapters.libvirt.container import make_root, remove_root
 from overlayd.adapters.libvirt.driver import DomainType, Driver
 from overlayd.adapters.libvirt.xml import (
     DEVICES_MAX,
+    KEEPSAKE,
     NAMESPACE,
     PERIOD_US,
     QUOTA_MIN_US,
@@ -243,7 +246,9 @@ class Domains:
             if error.get_error_code() in _GONE:
                 return None
             raise
-        mark = dict(ET.fromstring(text).attrib)  # noqa: S314, libvirt's own, which it validated
+        element = ET.fromstring(text)  # noqa: S314, libvirt's own, which it validated
+        mark = dict(element.attrib)
+        mark[KEEPSAKE] = element.findtext(KEEPSAKE) or ""
         return mark if mark.get("owner") == self._driver.owner else None
 
     def _seen(self, domain: libvirt.virDomain, mark: dict[str, str]) -> MachineSeen:
@@ -264,6 +269,9 @@ class Domains:
                 domain, running=state not in (MachineState.STOPPED, MachineState.SAVED)
             ),
             memory_bytes=memory_kib * 1024,
+            grid=mark.get("grid", ""),
+            workspace=mark.get("workspace") or _titled(domain),
+            keepsake=_bytes(mark.get(KEEPSAKE, "")),
         )
 
     def _quota_parameters(self) -> tuple[str, str]:
@@ -287,6 +295,23 @@ class Domains:
                 for name in quota_names(self._driver.type)
             )
         return int(quota * 1000 // period) if period > 0 and quota > 0 else 0
+
+
+def _titled(domain: libvirt.virDomain) -> str:
+    """The workspace, as its title has it behind the grid's name: older builds wrote it nowhere else."""
+    try:
+        title = str(domain.metadata(libvirt.VIR_DOMAIN_METADATA_TITLE, None))
+    except libvirt.libvirtError:
+        return ""
+    return title.rpartition("/")[2]
+
+
+def _bytes(text: str) -> bytes:
+    """What a machine keeps; nothing if somebody has written something else there."""
+    try:
+        return b64decode(text, validate=True)
+    except binascii.Error:
+        return b""
 
 
 def _state(domain: libvirt.virDomain) -> MachineState:

@@ -9,6 +9,7 @@ together, so that 1500 really is one and a half host cpus. Shares follow the cap
 get what they were promised in proportion.
 """
 
+from base64 import b64encode
 from xml.etree import ElementTree as ET
 
 from overlayd.adapters.libvirt.driver import DomainType, Driver
@@ -16,6 +17,8 @@ from overlayd.ports.compute import Disk, Machine, Nic
 
 NAMESPACE = "urn:overlayd:machine:1"
 """The namespace of the metadata element that marks a domain as ours."""
+KEEPSAKE = f"{{{NAMESPACE}}}keepsake"
+"""The element in it that has what the machine keeps, in base64."""
 
 PERIOD_US = 100_000
 """The cpu cap holds over so many microseconds, the kernel's default."""
@@ -76,14 +79,17 @@ def container_root(machine: Machine) -> str:
 
 
 def _mark(metadata: ET.Element, machine: Machine, driver: Driver) -> None:
-    ET.SubElement(
+    mark = ET.SubElement(
         metadata,
         f"{{{NAMESPACE}}}machine",
         owner=driver.owner,
         grid=machine.grid,
+        workspace=machine.workspace,
         epoch=str(machine.epoch),
         boot=str(machine.boot),
     )
+    if machine.keepsake:
+        _text(mark, KEEPSAKE, b64encode(machine.keepsake).decode())
 
 
 def _quantum(domain: ET.Element, machine: Machine, driver: Driver) -> None:

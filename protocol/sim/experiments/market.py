@@ -36,6 +36,7 @@ from protocol.contract.messages import (
     ToHost,
 )
 from protocol.contract.outcomes import (
+    AskFoundling,
     AuditLease,
     ChangeGrid,
     CommitGrid,
@@ -273,7 +274,7 @@ class Party:
         now = self._market.now_s
         for outcome in settled:
             match outcome.purpose:
-                case VoidHold() | AuditLease() as purpose:
+                case VoidHold() | AuditLease() | AskFoundling() as purpose:
                     if isinstance(outcome, Unsettled):
                         self._carry_out(*self.host.unsettled(purpose, now))
                     else:

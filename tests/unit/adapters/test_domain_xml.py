@@ -1,6 +1,7 @@
 """A machine as XML: golden files for each driver, and libvirt's own schema as a second opinion."""
 
 import os
+from base64 import b64decode
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -11,6 +12,7 @@ import pytest
 from overlayd.adapters.libvirt.driver import DomainType, Driver, domain_type, embed_root
 from overlayd.adapters.libvirt.xml import (
     DEVICES_MAX,
+    KEEPSAKE,
     NAMESPACE,
     cpu_quota_us,
     cpu_shares,
@@ -41,9 +43,11 @@ HEAD = Machine(
     ),
     console_log="/var/lib/overlayd/console/head.log",
     console_socket="/var/lib/overlayd/console/head.sock",
+    workspace="head-1",
+    keepsake=b"\x00whom to ask\xff",
 )
 BARE = msgspec.structs.replace(
-    HEAD, seed="", disks=(), nics=(), console_log="", console_socket="", cpu_milli=10
+    HEAD, seed="", disks=(), nics=(), console_log="", console_socket="", cpu_milli=10, keepsake=b""
 )
 CONTAINER = msgspec.structs.replace(HEAD, disks=(), nics=())
 
@@ -106,7 +110,9 @@ def test_carries_who_it_is() -> None:
         f"metadata/{{{NAMESPACE}}}machine"
     )
     assert mark is not None
-    assert mark.attrib == {"owner": "me", "grid": HEAD.grid, "epoch": "3", "boot": "2"}
+    about = {"owner": "me", "grid": HEAD.grid, "workspace": "head-1", "epoch": "3", "boot": "2"}
+    assert mark.attrib == about
+    assert b64decode(mark.findtext(KEEPSAKE) or "") == HEAD.keepsake
 
 
 @pytest.mark.parametrize("machine", [CONTAINER, BARE])

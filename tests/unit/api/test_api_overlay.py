@@ -80,6 +80,7 @@ async def test_the_schema_describes_the_api_and_needs_nothing_from_elsewhere(
         "/v1/revocations",
         "/v1/news",
         "/v1/grids",
+        "/v1/unknown",
         "/v1/grids/{name}",
         "/v1/plans",
         "/v1/quotes",

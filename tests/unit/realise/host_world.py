@@ -63,7 +63,7 @@ class HostWorld:
             self.digest = info.digest
         self.compute, self.supervisor = FakeCompute(self.hypervisor), Supervisor()
         fetcher = Fetcher(self.images, lambda _: None, lambda _: [], lambda: None)
-        tools = Tools(
+        self.tools = Tools(
             compute=self.compute,
             network=self.network,
             images=self.images,
@@ -74,8 +74,9 @@ class HostWorld:
             site=plan.Site(ME, TAG, "192.0.2.1", 1450),
             part_of=lambda _: self.part,
             tell=self.told.append,
+            keepsake=lambda grid: f"of {grid}".encode(),
         )
-        self.realiser = Realiser(tools, self.supervisor, probes=True)
+        self.realiser = Realiser(self.tools, self.supervisor, probes=True)
         await self.compute.open(self.realiser.machine_changed)
 
     async def end(self) -> None:

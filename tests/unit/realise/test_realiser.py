@@ -11,6 +11,7 @@ from overlayd.ports.compute import MachineState
 from overlayd.ports.seeds import Seed, SeedError
 from overlayd.realise import realiser
 from overlayd.realise.paths import machine_name
+from overlayd.realise.strays import look_around
 from protocol.grid.lifecycle import Phase, Power
 from protocol.hosting.events import Measured
 
@@ -72,40 +73,17 @@ async def test_a_new_daemon_finds_what_the_last_one_made(world: HostWorld) -> No
     await world.end()
     world.told.clear()
     await world.start()
-    await world.realiser.clear_strays({GRID})
+    await look_around(world.tools, [GRID])
     await up(world)
     assert sorted(world.hypervisor.starts) == sorted([(HEAD, 1), (WORKER, 1)])
     assert world.volumes.sizes == DISKS
 
 
-async def test_the_disk_of_a_workspace_that_is_elsewhere_now_goes(world: HostWorld) -> None:
-    await up(world)
-    await world.end()
-    assert world.part is not None
-    mine = tuple(p for p in world.part.mine if p.workspace.name != "head-1")
-    world.part = msgspec.structs.replace(world.part, mine=mine)
-    await world.start()
-    await world.realiser.clear_strays({GRID})
-    assert list(world.volumes.sizes) == [VOLUME]
-
-
-async def test_what_belongs_to_no_grid_goes_but_volumes_stay(world: HostWorld) -> None:
-    await up(world)
-    await world.end()
-    world.part = None
-    await world.start()
-    await world.realiser.clear_strays(set())
-    assert world.hypervisor.machines == {}
-    assert world.network.plans == {}
-    assert list(world.volumes.sizes) == [VOLUME]
-
-
 async def test_what_a_grid_has_of_the_disk_is_promised_once(world: HostWorld) -> None:
     """A new daemon counts its promises from the whole disk, so what they took of it is part of that."""
-    whole = await world.realiser.disk_bytes(set())
+    whole = await world.realiser.disk_bytes()
     await up(world)
-    assert await world.realiser.disk_bytes({GRID}) == whole
-    assert await world.realiser.disk_bytes(set()) == whole - sum(DISKS.values())
+    assert await world.realiser.disk_bytes() == whole
 
 
 async def test_a_worker_waits_for_its_head(world: HostWorld) -> None:

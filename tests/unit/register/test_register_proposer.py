@@ -106,6 +106,17 @@ def accepts(talk: Talk, value: bytes) -> list[Effect]:
     return [Send(steward, ask, "why") for steward in talk.stewards]
 
 
+def test_a_read_that_finds_nothing_writes_nothing() -> None:
+    """A steward that lost its disk and one that never had the value are a majority; the third still has it."""
+    proposers = Proposers[str](ME, 1, Scripted(longest=False))
+    ballot = ballot_of(proposers.propose("read", KEY, THREE, lambda value: value, 100.0, "why"))
+    nothing = Promise(key=KEY, ballot=ballot, accepted=None, value=b"")
+    assert proposers.handle(THREE[0], nothing, 100.1) == ([], [])
+    assert proposers.handle(THREE[1], nothing, 100.1) == ([], [Settled("read", b"")])
+    assert proposers.busy("read") is False
+    assert proposers.handle(THREE[2], nothing, 100.2) == ([], [])
+
+
 @pytest.mark.parametrize(("stewards", "majority"), [(1, 1), (3, 2), (4, 3), (5, 3), (7, 4)])
 def test_a_majority_decides_in_both_rounds_and_the_rest_is_not_waited_for(
     stewards: int, majority: int

@@ -1,0 +1,97 @@
+"""What is on a host and belongs to no grid that it carries: found at the start, and told to the node.
+
+What a carried grid has no more is left over from a death at a bad moment, and goes. Of a grid that this host
+does not carry it may have lost the memory. So its machines go on, its disks stay and its networks with them,
+and the node asks the stewards what is to become of it. Only a network without machine and disk is nobody's.
+"""
+
+from collections.abc import Iterable
+
+from overlayd.ports.compute import MachineSeen, MachineState
+from overlayd.realise.paths import grid_of, is_scratch, machine_name, scratch_name
+from overlayd.realise.realiser import Tools
+from overlayd.telemetry.logs import logger
+from protocol.grid.lifecycle import Power
+from protocol.hosting.events import Found
+from protocol.terms.ids import GridId
+from protocol.terms.quantities import format_size
+
+_POWERS = {
+    MachineState.RUNNING: Power.RUNNING,
+    MachineState.PAUSED: Power.PAUSED,
+    MachineState.SAVED: Power.SUSPENDED,
+    MachineState.STOPPED: Power.OFF,
+}
+_WORDS = {
+    MachineState.RUNNING: "runs",
+    MachineState.PAUSED: "is paused",
+    MachineState.SAVED: "is saved",
+    MachineState.STOPPED: "has stopped",
+}
+
+
+async def look_around(tools: Tools, carried: Iterable[GridId]) -> None:
+    """Clears what is left over of carried grids, and tells what is found of any other."""
+    grids = dict.fromkeys(carried)
+    ours = _names(tools, grids)
+    found = await _machines(tools, grids, ours)
+    found += await _disks(tools, grids, ours)
+    unknown = {thing.grid for thing in found}
+    for network in await tools.network.observe():
+        grid = grid_of(network)
+        if grid not in grids and grid not in unknown:
+            logger().warning("stray.network", network=network)
+            await tools.network.remove(network)
+    for thing in found:
+        logger().warning("found.unknown", what=thing.what, grid=thing.grid, detail=thing.detail)
+        tools.tell(thing)
+
+
+def _names(tools: Tools, carried: Iterable[GridId]) -> set[str]:
+    """The names of the machines and of the workspaces' own disks that carried grids have here."""
+    names = set()
+    for grid in carried:
+        part = tools.part_of(grid)
+        for workspace in (p.workspace.name for p in part.mine) if part else ():
+            names |= {machine_name(grid, workspace), scratch_name(grid, workspace)}
+    return names
+
+
+async def _machines(tools: Tools, carried: dict[GridId, None], ours: set[str]) -> list[Found]:
+    found = []
+    for seen in await tools.compute.observe():
+        if seen.name in ours:
+            continue
+        if seen.grid in carried:
+            logger().warning("stray.machine", name=seen.name)
+            await tools.compute.stop(seen.name)
+        else:
+            found.append(_machine(seen))
+    return found
+
+
+async def _disks(tools: Tools, carried: dict[GridId, None], ours: set[str]) -> list[Found]:
+    found = []
+    for disk, size_bytes in (await tools.volumes.observe()).items():
+        grid = grid_of(disk)
+        if grid not in carried:
+            size = f"of {format_size(size_bytes)}"
+            found.append(Found(grid, f"disk {disk}", detail=size, disk_bytes=size_bytes))
+        elif is_scratch(disk) and disk not in ours:
+            logger().warning("stray.scratch", disk=disk)
+            await tools.volumes.remove(disk)
+    return found
+
+
+def _machine(seen: MachineSeen) -> Found:
+    return Found(
+        grid=GridId(seen.grid),
+        what=f"machine {seen.name}",
+        workspace=seen.workspace,
+        detail=_WORDS[seen.state],
+        power=_POWERS[seen.state],
+        boot=seen.boot,
+        cpus_milli=seen.cpu_milli,
+        memory_bytes=seen.memory_bytes,
+        keepsake=seen.keepsake,
+    )

@@ -1,0 +1,45 @@
+"""What a machine keeps of its lease, and that it is never too much."""
+
+import msgspec
+from hosting_world import ORDER, One
+from negotiating import A, B, C, record_of
+
+from protocol.grid.record import Assignment, HostRef, register_key
+from protocol.hosting.keepsake import Keepsake, keepsake_of, read_keepsake
+from protocol.terms.ids import PeerId
+from protocol.terms.limits import KEEPSAKE_BYTES
+
+
+def test_a_machine_keeps_whom_to_ask_and_what_was_promised() -> None:
+    one = One()
+    record = one.leases()
+    (row,) = one.host.leases.rows()
+    key = register_key(record.owner, "shop")
+    assert read_keepsake(keepsake_of(row)) == Keepsake(key, "shop", record.stewards, row)
+
+
+def test_a_record_of_512_workspaces_on_64_hosts_is_kept_and_a_larger_one_is_left_out() -> None:
+    one = One()
+    one.leases()
+    (row,) = one.host.leases.rows()
+    hosts = [PeerId(f"{number:064x}") for number in range(64)]
+    placed = tuple(Assignment(f"worker-{n}", hosts[n % 64]) for n in range(512))
+    refs = tuple(HostRef(host, "a-host-name", "a-site-name", "192.0.2.100") for host in hosts)
+    record = record_of(ORDER, {"web-1": A})
+    record = msgspec.structs.replace(record, assignments=placed, hosts=refs, stewards=(A, B, C))
+    large = msgspec.structs.replace(row, record=record)
+    kept = read_keepsake(keepsake_of(large))
+    assert kept is not None
+    assert kept.lease == large
+    twice = msgspec.structs.replace(
+        large, record=msgspec.structs.replace(record, assignments=placed * 2)
+    )
+    assert len(keepsake_of(twice)) < KEEPSAKE_BYTES
+    kept = read_keepsake(keepsake_of(twice))
+    assert kept is not None
+    assert (kept.stewards, kept.lease) == ((A, B, C), None)
+
+
+def test_what_cannot_be_read_is_nothing() -> None:
+    assert read_keepsake(b"") is None
+    assert read_keepsake(b"\xc1 of another build") is None

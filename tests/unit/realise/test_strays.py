@@ -1,0 +1,118 @@
+"""What is found at the start: of carried grids it is cleared if it is over, of others it is kept and told."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from host_world import GRID, HostWorld, until
+
+from overlayd.ports.compute import MachineState
+from overlayd.realise.paths import machine_name
+from overlayd.realise.strays import look_around
+from protocol.grid.lifecycle import Phase, Power
+from protocol.hosting.events import Found
+from protocol.terms.ids import GridId
+
+HEAD, WORKER = machine_name(GRID, "head-1"), machine_name(GRID, "worker-1")
+VOLUME, SCRATCH = f"{GRID}.data", f"{GRID}.head-1.scratch"
+SIZES = {VOLUME: 16 << 20, SCRATCH: 32 << 20}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[HostWorld]:
+    """A daemon that made a grid, ended, and is back."""
+    world = HostWorld(tmp_path)
+    await world.start()
+    world.want()
+    for name in ("head-1", "worker-1"):
+        await until(lambda n=name: world.phases(n)[-1:] == [Phase.RUNNING], name)  # type: ignore[misc]
+    await world.end()
+    world.told.clear()
+    await world.start()
+    yield world
+    await world.end()
+
+
+def found(world: HostWorld) -> dict[str, Found]:
+    return {event.what: event for event in world.told if isinstance(event, Found)}
+
+
+async def test_what_this_host_does_not_remember_runs_on_with_disks_and_networks(
+    world: HostWorld,
+) -> None:
+    world.part = None
+    starts = list(world.hypervisor.starts)
+    await look_around(world.tools, [])
+    assert sorted(world.hypervisor.machines) == sorted([HEAD, WORKER])
+    assert set(world.hypervisor.states.values()) == {MachineState.RUNNING}
+    assert world.hypervisor.starts == starts
+    assert list(world.network.plans) == [f"{GRID}.lan"]
+    assert world.volumes.sizes == SIZES
+    assert found(world) == {
+        f"machine {HEAD}": Found(
+            GRID, f"machine {HEAD}", "head-1", "runs", Power.RUNNING, 1, 500, 64 << 20, 0,
+            f"of {GRID}".encode(),
+        ),
+        f"machine {WORKER}": Found(
+            GRID, f"machine {WORKER}", "worker-1", "runs", Power.RUNNING, 1, 250, 64 << 20, 0,
+            f"of {GRID}".encode(),
+        ),
+        f"disk {VOLUME}": Found(GRID, f"disk {VOLUME}", detail="of 16 MiB", disk_bytes=16 << 20),
+        f"disk {SCRATCH}": Found(GRID, f"disk {SCRATCH}", detail="of 32 MiB", disk_bytes=32 << 20),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "power", "words"),
+    [
+        (MachineState.PAUSED, Power.PAUSED, "is paused"),
+        (MachineState.SAVED, Power.SUSPENDED, "is saved"),
+        (MachineState.STOPPED, Power.OFF, "has stopped"),
+    ],
+)
+async def test_what_a_machine_does_is_told(
+    world: HostWorld, state: MachineState, power: Power, words: str
+) -> None:
+    world.hypervisor.change(HEAD, state)
+    await look_around(world.tools, [])
+    head = found(world)[f"machine {HEAD}"]
+    assert (head.power, head.detail) == (power, words)
+    assert world.hypervisor.states[HEAD] is state
+
+
+async def test_disks_alone_are_kept_with_their_networks(world: HostWorld) -> None:
+    for name in (HEAD, WORKER):
+        await world.compute.stop(name)
+    await look_around(world.tools, [])
+    assert list(found(world)) == [f"disk {VOLUME}", f"disk {SCRATCH}"]
+    assert world.volumes.sizes == SIZES
+    assert list(world.network.plans) == [f"{GRID}.lan"]
+
+
+async def test_a_network_of_which_nothing_else_is_here_is_nobodys(world: HostWorld) -> None:
+    for name in (HEAD, WORKER):
+        await world.compute.stop(name)
+    for disk in (VOLUME, SCRATCH):
+        await world.volumes.remove(disk)
+    await look_around(world.tools, [])
+    assert world.network.plans == {}
+    assert found(world) == {}
+
+
+async def test_what_a_carried_grid_has_no_more_goes_but_its_volumes_stay(world: HostWorld) -> None:
+    assert world.part is not None
+    mine = tuple(p for p in world.part.mine if p.workspace.name != "head-1")
+    world.part = msgspec.structs.replace(world.part, mine=mine)
+    await look_around(world.tools, [GRID])
+    assert list(world.hypervisor.machines) == [WORKER]
+    assert list(world.volumes.sizes) == [VOLUME]
+    assert list(world.network.plans) == [f"{GRID}.lan"]
+    assert found(world) == {}
+
+
+async def test_what_is_carried_is_left_alone(world: HostWorld) -> None:
+    await look_around(world.tools, [GRID, GridId("another.0")])
+    assert sorted(world.hypervisor.machines) == sorted([HEAD, WORKER])
+    assert world.volumes.sizes == SIZES
+    assert found(world) == {}
