@@ -9,7 +9,8 @@ from random import Random
 from typing import Protocol
 
 from protocol.grid.lifecycle import Phase, Power, Wanted
-from protocol.hosting.events import Cleared, Measured, Progressed
+from protocol.hosting.events import Cleared, Found, Measured, Progressed
+from protocol.hosting.keepsake import keepsake_of
 from protocol.node.events import Event
 from protocol.node.node import Node
 from protocol.sim.disk import Disk
@@ -40,8 +41,8 @@ class Process(Protocol):
 class Machine:
     """One virtual machine, with the start it is in and whether it is paused."""
 
-    def __init__(self, boot: int, memory_bytes: int) -> None:
-        self.boot, self.memory_bytes = boot, memory_bytes
+    def __init__(self, boot: int, memory_bytes: int, keepsake: bytes) -> None:
+        self.boot, self.memory_bytes, self.keepsake = boot, memory_bytes, keepsake
         self.paused = False
         self.saved = False
         self.reachable = False
@@ -70,6 +71,24 @@ class Machines:
         self._busy[grid] = self._peer.life
         self._again.pop(grid, None)
         self._go_on(grid, self._pass(grid), self._peer.life)
+
+    def look_around(self) -> None:
+        """Tells the node of machines whose grid it does not carry."""
+        for (grid, workspace), machine in self.there.items():
+            if self._wanted(grid) is not None:
+                continue
+            power = Power.SUSPENDED if machine.saved else Power.RUNNING
+            self._peer.feed(
+                Found(
+                    grid=grid,
+                    what=f"machine {workspace}",
+                    workspace=workspace,
+                    power=Power.PAUSED if machine.paused else power,
+                    boot=machine.boot,
+                    memory_bytes=machine.memory_bytes,
+                    keepsake=machine.keepsake,
+                )
+            )
 
     def _go_on(self, grid: GridId, work: Iterator[float], life: int) -> None:
         if self._peer.life != life or not self._peer.up:
@@ -142,7 +161,8 @@ class Machines:
                 self._say(grid, wanted, Phase.FAILED, "the hypervisor would not")
                 return True
             self._peer.booted(grid, wanted.workspace)
-            machine = self.there[key] = Machine(wanted.boot, self._memory_bytes(grid, wanted))
+            memory_bytes, kept = self._memory_bytes(grid, wanted), self._keepsake(grid)
+            machine = self.there[key] = Machine(wanted.boot, memory_bytes, kept)
         if wanted.power is Power.SUSPENDED:
             return (yield from self._save(grid, wanted, machine))
         if machine.saved:
@@ -191,6 +211,11 @@ class Machines:
             return 0
         members = node.authority.remembered(row.record.order).members
         return members[wanted.workspace].memory_bytes
+
+    def _keepsake(self, grid: GridId) -> bytes:
+        node = self._peer.node
+        row = node.host.leases.row(grid) if node is not None else None
+        return keepsake_of(row) if row is not None else b""
 
     def _drop(self, grid: GridId, workspace: str) -> bool:
         """Ends a machine. Answers whether there was one."""

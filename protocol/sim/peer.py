@@ -119,6 +119,7 @@ class SimPeer:
         )
         self._wake_s = _NEVER
         self.feed(Started())
+        self.machines.look_around()
         if self.late_s:
             self.stall(self._dice.uniform(0.0, self.late_s))
 
