@@ -6,6 +6,7 @@ from sim_conversation import Conversation, up
 
 from protocol.grid.lifecycle import Phase
 from protocol.grid.record import GridRecord, GridState
+from protocol.node.snapshot import PeerView
 from protocol.peering.announcer import TABLE as SELF
 from protocol.requesting.events import OrderGiven
 from protocol.sim.peer import SimPeer
@@ -134,6 +135,12 @@ def test_without_its_stewards_it_waits_and_ends_nothing() -> None:
     assert host.machines.there == before
     (row,) = node_of(host).host.foundlings.rows()
     assert row.why == "too few of its stewards answer"
+    view = PeerView(node_of(host))
+    (shown,) = view.unknown(world.now_s)
+    assert (shown.name, len(shown.workspaces)) == ("shop", len(before))
+    assert sorted(shown.stewards) == sorted(steward.name for steward in stewards)
+    (problem,) = [p for p in view.status(world.now_s).problems if p.kind == "unknown"]
+    assert "of grid shop unknown to this host: too few of its stewards answer" in problem.what
     for steward in stewards:
         steward.start()
     assert world.run_until(lambda: carries(host, record.id), 90.0)
