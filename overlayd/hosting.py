@@ -4,14 +4,18 @@ It is imported and opened after the peer has joined the overlay. None of it is n
 may take seconds to try. The advert follows when it has been tried.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+
+import msgspec
 
 from overlayd.adapters.images import DirectoryImages
 from overlayd.adapters.libvirt.compute import LibvirtCompute
 from overlayd.adapters.network import KernelNetwork
 from overlayd.adapters.seeds import NoCloudSeeds
+from overlayd.adapters.underlay import Underlay, UnderlayWatch, source_of
 from overlayd.adapters.volumes import DirectoryVolumes
 from overlayd.config.daemonfile import ComputeUri, DaemonConfig, KvmUse
 from overlayd.config.places import LIBVIRT_ROOT
@@ -55,6 +59,8 @@ class Hosting:
         self._volumes = DirectoryVolumes(state / "volumes")
         self._seeds = NoCloudSeeds(state / "seeds")
         self._network = KernelNetwork(state / "networks", owner_tag)
+        self._underlay = UnderlayWatch(source_of(config))
+        self._told: HostFacts | None = None
         self._compute = _compute(config, state, owner_tag, self.images)
         self._fetcher = Fetcher(self.images, tell, view.sources, self._image_came)
         self.consoles = Consoles(view.me, view.console, self.paths, tell, now)
@@ -70,11 +76,13 @@ class Hosting:
 
     async def open(self) -> None:
         """Opens everything, and tells the node what there is, also of grids that it does not remember."""
+        await asyncio.to_thread(self._underlay.look)
         offer = await self._compute.open(self._machine_changed)
         await look_around(self._tools(), self._view.carried())
         self.realiser.keep()
         self._tell(ImagesChanged(_labels(await self.images.list())))
-        self._tell(Probed(await self._facts(offer)))
+        self._probed(await self._facts(offer))
+        self._supervisor.spawn("underlay", self._underlay.watch(self._underlay_seen))
 
     async def close(self) -> None:
         """Closes everything. Guests go on."""
@@ -90,11 +98,25 @@ class Hosting:
     async def _reconsider(self) -> None:
         facts = await self._facts(await self._compute.reconsider())
         if facts.accelerator_why != self._view.facts.accelerator_why:
-            self._tell(Probed(facts))
+            self._probed(facts)
+
+    def _probed(self, facts: HostFacts) -> None:
+        self._told = facts
+        self._tell(Probed(facts))
+
+    def _underlay_seen(self, seen: Underlay) -> None:
+        """The underlay was looked at. What the node does not know yet is told, also if that was lost before."""
+        if self._told is None:
+            return
+        facts = _with_underlay(self._told, seen)
+        if facts != self._view.facts:
+            self._probed(facts)
+
+    def _site(self) -> plan.Site:
+        now = self._underlay.now
+        return plan.Site(self._view.me, self._owner_tag, now.address, now.mtu)
 
     def _tools(self) -> Tools:
-        config, view = self._config, self._view
-        underlay, mtu = str(config.network.underlay), config.network.mtu
         return Tools(
             compute=self._compute,
             network=self._network,
@@ -103,10 +125,10 @@ class Hosting:
             seeds=self._seeds,
             fetcher=self._fetcher,
             paths=self.paths,
-            site=plan.Site(view.me, self._owner_tag, underlay, mtu),
-            part_of=view.part_of,
+            site=self._site,
+            part_of=self._view.part_of,
             tell=self._tell,
-            keepsake=view.keepsake,
+            keepsake=self._view.keepsake,
         )
 
     def _machine_changed(self, name: str) -> None:
@@ -119,7 +141,7 @@ class Hosting:
         """What was probed of the host, capped by the configuration."""
         caps = self._config.offer
         disk_bytes = await self.realiser.disk_bytes()
-        return HostFacts(
+        facts = HostFacts(
             capacity=Quantum(
                 cpus_milli=int(min(offer.cpus_milli, caps.cpus or offer.cpus_milli)),
                 memory_bytes=int(min(offer.memory_bytes, caps.memory or offer.memory_bytes)),
@@ -130,11 +152,18 @@ class Hosting:
             driver=str(self._config.compute.uri),
             accelerator=offer.accelerator,
             accelerator_why=offer.why,
-            underlay=str(self._config.network.underlay),
+            underlay="",
             encrypts=False,
             labels=tuple(str(label) for label in caps.labels),
             suspends=self._config.compute.uri != ComputeUri.LXC,
         )
+        return _with_underlay(facts, self._underlay.now)
+
+
+def _with_underlay(facts: HostFacts, now: Underlay) -> HostFacts:
+    return msgspec.structs.replace(
+        facts, underlay=now.address, mtu=now.mtu, underlay_fault=now.fault
+    )
 
 
 def _compute(

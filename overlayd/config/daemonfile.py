@@ -1,6 +1,6 @@
 """The daemon's configuration: TOML, one file for each daemon, to a DaemonConfig with nothing left open.
 
-Defaults that follow from other keys (advertise, underlay, socket) are filled in, and relative paths are made
+Defaults that follow from other keys (advertise, socket) are filled in, and relative paths are made
 absolute against the file's folder. So the composition root can use every value as it is.
 """
 
@@ -26,7 +26,7 @@ from overlayd.config.places import (
 from overlayd.config.toml_source import parse_toml
 from overlayd.config.typed import read
 from overlayd.config.values import (
-    Address,
+    AUTO,
     Contact,
     Cpus,
     Duration,
@@ -35,17 +35,15 @@ from overlayd.config.values import (
     Label,
     Name,
     Size,
+    UnderlaySource,
 )
 from protocol.grid.problem import quoted
 from protocol.grid.syntax import label_problem
-from protocol.terms.limits import LEVELS_ABOVE
+from protocol.terms.limits import LEVELS_ABOVE, MTU_LEAST, MTU_MOST, MTU_USUAL
 from protocol.terms.quantities import format_cpus, format_size
 
 DEFAULT_CONFIG = Path("/etc/overlayd/overlayd.toml")
 
-
-MTU_MIN, MTU_MAX = 576, 9000
-"""IPv4's smallest useful MTU, and jumbo frames."""
 
 LABELS_MAX = 32
 """Labels of a host, and names of devices. Every advert carries them."""
@@ -172,10 +170,13 @@ class OfferTable(Table, frozen=True, kw_only=True):
 class NetworkTable(Table, frozen=True, kw_only=True):
     """How grids' networks cross hosts."""
 
-    underlay: Address = Address()
-    """The local address that VXLAN uses. If left out, it is the host part of `advertise`."""
-    mtu: int = 1450
-    """The MTU of grid networks, in bytes. VXLAN takes 50 bytes of the underlay's."""
+    underlay: UnderlaySource = UnderlaySource(AUTO)
+    """This host's end of VXLAN tunnels: a local address, or the interface whose address it is, whatever that
+    becomes. `auto`: the host part of `advertise` if it is local, else the address from which peers are reached.
+    """
+    mtu: int = MTU_USUAL
+    """The largest packet of guests, in bytes, if the underlay's link carries it: VXLAN takes 50 bytes more. A
+    network takes the least of its hosts."""
 
 
 class LogTable(Table, frozen=True, kw_only=True):
@@ -243,9 +244,6 @@ def _resolved(config: DaemonConfig, folder: Path) -> DaemonConfig:
             federation=absolute(config.identity.federation),
         ),
         api=replace(config.api, socket=absolute(config.api.socket or API_SOCKET)),
-        network=replace(
-            config.network, underlay=config.network.underlay or Address(advertise.host)
-        ),
     )
 
 
@@ -259,8 +257,8 @@ def _problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, s
     yield from _overlay_problems(config, source)
     yield from _identity_problems(config.identity)
     yield from _api_problems(config.api)
-    if not MTU_MIN <= config.network.mtu <= MTU_MAX:
-        allowed = f"allowed are {MTU_MIN} to {MTU_MAX}"
+    if not MTU_LEAST <= config.network.mtu <= MTU_MOST:
+        allowed = f"allowed are {MTU_LEAST} to {MTU_MOST}"
         yield ("network", "mtu"), f"found {config.network.mtu}; {allowed}"
     if not 1 <= config.compute.kvm_trial <= 600:
         yield ("compute", "kvm-trial"), f"found {config.compute.kvm_trial} s; allowed are 1s to 10m"
@@ -343,9 +341,6 @@ def _listen_problems(config: DaemonConfig) -> Iterator[tuple[KeyPath, str]]:
     if not overlay.join:
         said = "nobody can dial this peer, so name at least one that it is to dial"
         yield ("overlay", "join"), said
-    if not config.network.underlay:
-        said = "missing; without overlay.listen to take it from, write for example 192.0.2.7"
-        yield ("network", "underlay"), said
 
 
 def _identity_problems(identity: IdentityTable) -> Iterator[tuple[KeyPath, str]]:

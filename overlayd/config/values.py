@@ -14,6 +14,8 @@ from protocol.terms.ids import PeerId
 from protocol.terms.quantities import parse_cpus, parse_duration, parse_size
 
 _PEER = re.compile(r"[0-9a-f]{64}")
+_LINK = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}")
+"""Linux takes 15 characters. One that begins with a digit would be read as a mistyped address."""
 
 
 class Written(Protocol):
@@ -133,17 +135,23 @@ class Label(str):
         return cls(text)
 
 
-class Address(str):
-    """An IPv4 address, dotted."""
+AUTO = "auto"
+
+
+class UnderlaySource(str):
+    """Where this host's address towards others comes from: an IPv4 address, an interface's name, or `auto`."""
 
     __slots__ = ()
-    SCHEMA: ClassVar[Mapping[str, Any]] = {"type": "string", "format": "ipv4"}
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "type": "string",
+        "examples": ["192.0.2.7", "eth0", AUTO],
+    }
 
     @classmethod
     def from_written(cls, found: object) -> Self:
-        allowed = "write an IPv4 address, for example 192.0.2.7"
+        allowed = "write an IPv4 address, an interface or auto: 192.0.2.7, eth0"
         text = _text(found, allowed)
-        if not _is_address(text):
+        if not is_address(text) and not _LINK.fullmatch(text):
             raise ValueError(allowed)
         return cls(text)
 
@@ -173,7 +181,7 @@ class Endpoint(str):
         allowed = "write IP:PORT with an IPv4 address, for example 192.0.2.7:7700"
         text = _text(found, allowed)
         host, _, port = text.rpartition(":")
-        if not _is_address(host) or not re.fullmatch(r"[1-9][0-9]*", port):
+        if not is_address(host) or not re.fullmatch(r"[1-9][0-9]*", port):
             raise ValueError(allowed)
         if len(port) > 5 or int(port) > 65535:
             raise ValueError("ports are 1 to 65535")
@@ -227,7 +235,8 @@ class FilePath(str):
         return cls(text)
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a text is an IPv4 address, dotted."""
     try:
         IPv4Address(text)
     except AddressValueError:

@@ -17,17 +17,19 @@ from overlayd.realise.paths import (
 from protocol.grid.addresses import Card, gateway
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import SCRATCH, SCRATCH_PATH
+from protocol.grid.tunnel import mtus
 from protocol.hosting.part import Part, PartOf
 from protocol.terms.ids import PeerId
 
 
 class Site(msgspec.Struct, frozen=True):
-    """What matters of this host to its networks."""
+    """What matters of this host to its networks: its address towards others, and what its link carries."""
 
     me: PeerId
     owner_tag: str
     underlay: str
     mtu: int
+    """The largest packet its guests may send, in bytes."""
 
 
 def networks(part: Part, site: Site) -> tuple[NetworkPlan, ...]:
@@ -38,6 +40,8 @@ def networks(part: Part, site: Site) -> tuple[NetworkPlan, ...]:
     vnis = dict(part.record.vnis)
     here = {p.workspace.name for p in part.mine if runs(p)}
     host_of = {a.workspace: a.host for a in part.record.assignments}
+    vias = _vias(part, site)
+    sizes = mtu_of(part, site)
     plans = []
     for network in part.spec.networks:
         cards = by_network.get(network.name, [])
@@ -52,7 +56,7 @@ def networks(part: Part, site: Site) -> tuple[NetworkPlan, ...]:
                 vni=vnis[network.name],
                 cidr=network.cidr,
                 gateway=gateway(network.cidr),
-                mtu=site.mtu,
+                mtu=sizes[network.name],
                 underlay=site.underlay,
                 domain=part.record.name,
                 epoch=part.record.epoch,
@@ -62,14 +66,34 @@ def networks(part: Part, site: Site) -> tuple[NetworkPlan, ...]:
                         mac=mac_of(name, c.address),
                         address=c.address,
                         name=c.workspace,
-                        via=part.record.host(host_of[c.workspace]).underlay,
+                        via=vias[host_of[c.workspace]],
                     )
                     for c in away
-                    if host_of[c.workspace] != site.me
+                    if host_of[c.workspace] in vias
                 ),
             )
         )
     return tuple(plans)
+
+
+def mtu_of(part: Part, site: Site) -> dict[str, int]:
+    """The largest packet that each network of the grid takes, in bytes."""
+    told = {peer: end.mtu for peer, end in part.ends} | {site.me: site.mtu}
+    return dict(mtus(part.record, part.cards, told))
+
+
+def _vias(part: Part, site: Site) -> dict[PeerId, str]:
+    """Where each other host of the grid takes its traffic."""
+    told = {peer: end.underlay for peer, end in part.ends}
+    vias = {}
+    for host in part.record.hosts:
+        via = told.get(host.peer, host.underlay)
+        # What gave this host's own address to another is behind: the other will tell its next one. Until then
+        # nothing is sent there, and the rest of the network is kept as it is to be.
+        behind = via == site.underlay and via != host.underlay
+        if host.peer != site.me and not behind:
+            vias[host.peer] = via
+    return vias
 
 
 def runs(part: PartOf) -> bool:
@@ -109,9 +133,9 @@ def machine(
     seed_path: str,
     disks: dict[str, str],
     where: Paths,
-    mtu: int,
+    mtu: dict[str, int],
 ) -> Machine:
-    """The guest's machine. `disks` maps what the guest calls its disks to their paths."""
+    """The guest's machine. `disks` maps what the guest calls its disks to their paths, `mtu` is by network."""
     workspace, record = mine.workspace, part.record
     log, socket = where.console(record.id, workspace.name)
     cards = {c.network: c for c in part.cards if c.workspace == workspace.name}
@@ -130,7 +154,7 @@ def machine(
         cmdline=image.cmdline,
         seed=seed_path,
         disks=tuple(Disk(path, serial=name) for name, path in disks.items()),
-        nics=tuple(_nic(part, cards[name], mtu) for name in workspace.networks),
+        nics=tuple(_nic(part, cards[name], mtu[name]) for name in workspace.networks),
         console_log=str(log),
         console_socket=str(socket),
         workspace=workspace.name,

@@ -67,7 +67,7 @@ class Tools:
     seeds: Seeds
     fetcher: Fetcher
     paths: Paths
-    site: plan.Site
+    site: Callable[[], plan.Site]
     part_of: Callable[[GridId], Part | None]
     tell: Callable[[Event], None]
     keepsake: Callable[[GridId], bytes] = lambda grid: b""
@@ -296,7 +296,8 @@ class Realiser:
         }
         name = machine_name(part.record.id, workspace.name)
         seed = await tools.seeds.ensure(name, plan.seed(part, mine))
-        machine = plan.machine(part, mine, image, seed, disks, tools.paths, tools.site.mtu)
+        mtu = plan.mtu_of(part, tools.site())
+        machine = plan.machine(part, mine, image, seed, disks, tools.paths, mtu)
         machine = msgspec.structs.replace(machine, keepsake=tools.keepsake(part.record.id))
         tools.paths.console(part.record.id, workspace.name)[0].parent.mkdir(
             mode=0o700, exist_ok=True
@@ -315,7 +316,7 @@ class Realiser:
     # -- the grid
 
     async def _networks(self, part: Part) -> None:
-        wanted = plan.networks(part, self._tools.site)
+        wanted = plan.networks(part, self._tools.site())
         names = [network.network for network in wanted]
         # A workspace that waits for its time may run already, if a new daemon found it: its network stays.
         waits = any(mine.not_yet for mine in part.mine)

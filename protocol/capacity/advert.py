@@ -3,12 +3,16 @@
 An advert says how many of each standard shape fit. It does not say sums, since sums lie about fragments.
 """
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import Rates
 from protocol.capacity.room import Step
 from protocol.terms.coordinate import NOWHERE, Coordinate
+from protocol.terms.limits import MTU_MOST
 
 KIND = "advert"
 
@@ -40,6 +44,10 @@ class HostFacts(msgspec.Struct, frozen=True):
     suspends: bool = True
     """Whether it can save a machine's memory to disk. Containers cannot be saved. Where it cannot, best-effort
     work keeps its room to its end."""
+    mtu: Annotated[int, Meta(ge=0, le=MTU_MOST)] = 0
+    """The largest packet its guests may send, in bytes. 0: it does not say."""
+    underlay_fault: str = ""
+    """Why no network of a grid can be made here, for people; empty if one can."""
 
     @property
     def runs_by(self) -> tuple[str, ...]:

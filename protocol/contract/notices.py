@@ -8,6 +8,7 @@ from protocol.grid.expand import workspace_name
 from protocol.grid.lifecycle import Status
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState
+from protocol.grid.tunnel import TunnelEnd
 from protocol.terms.ids import GridId, KeyId, PeerId
 
 NOTICE = "grid"
@@ -74,6 +75,10 @@ class Notice(msgspec.Struct, frozen=True):
     kept_until_s: float = 0.0
     hindered: tuple[str, ...] = ()
     """Best-effort clusters for which this host has no room now. All hosts of the grid suspend them."""
+    tunnel: TunnelEnd | None = None
+    """Where the host takes the traffic of its networks. None: it is not known there (yet), and is as before."""
+    mtus: tuple[tuple[str, int], ...] = ()
+    """(network, the largest packet it takes), as the host makes it."""
 
     @property
     def placed(self) -> tuple[tuple[str, PeerId], ...]:

@@ -35,6 +35,7 @@ from protocol.contract.outcomes import (
 from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridRecord, GridState, register_key
+from protocol.grid.tunnel import TunnelEnd, usable
 from protocol.hosting.claims import Claims
 from protocol.hosting.events import Cleared, Found, Kept, Measured, Progressed
 from protocol.hosting.foundlings import Foundlings
@@ -44,12 +45,13 @@ from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.hosting.leases import Leases
 from protocol.hosting.surroundings import HostSurroundings
 from protocol.hosting.taken import Cotenant, Taken
+from protocol.hosting.tunnels import Tunnels
 from protocol.placement.fit import Offer
 from protocol.terms.coordinate import Coordinate, known
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
 from protocol.terms.ids import GridId, PeerId
-from protocol.terms.limits import LATER_STEPS
+from protocol.terms.limits import LATER_STEPS, MTU_USUAL
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
@@ -95,6 +97,7 @@ class Host:
             lambda: self.rates,
         )
         self.foundlings = Foundlings(identity.peer, self.ledger, self.leases, authority, dice)
+        self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel)
         # What was promised in an earlier life stays promised, though it may not fit (yet).
         self.ledger.resize(self._facts.capacity)
 
@@ -102,6 +105,12 @@ class Host:
     def facts(self) -> HostFacts:
         """What was probed of this host last."""
         return self._facts
+
+    @property
+    def tunnel(self) -> TunnelEnd | None:
+        """Where this host takes the traffic of its networks; None while it does not know, or cannot."""
+        end = TunnelEnd(self._facts.underlay, self._facts.mtu or MTU_USUAL)
+        return end if usable(end) and not self._facts.underlay_fault else None
 
     @property
     def images(self) -> tuple[ImageLabel, ...]:
@@ -117,10 +126,13 @@ class Host:
         """Where this host is in the network."""
         return self._surroundings.here()
 
-    def probed(self, facts: HostFacts) -> None:
+    def probed(self, facts: HostFacts) -> Answer:
         """The host was probed again."""
+        before, end = self._facts, self.tunnel
         self._facts = facts
         self.ledger.resize(facts.capacity)
+        effects, outcomes = self.tunnels.moved(end)
+        return _underlay_notes(before, facts) + effects, [*outcomes, RoomChanged()]
 
     def images_changed(self, images: tuple[ImageLabel, ...]) -> None:
         """The host has these images now."""
@@ -254,10 +266,11 @@ class Host:
             answer = self.foundlings.unsettled(purpose.grid, now)
         return self._told(answer, now)
 
-    def noticed(self, peer: PeerId, notice: Notice, now: float) -> list[Effect]:
+    def noticed(self, peer: PeerId, notice: Notice, now: float) -> Answer:
         """A host of a grid tells of it."""
         self.leases.noticed(notice.grid, notice.epoch, now)
-        return self.leases.hindered(notice.grid, peer, notice)
+        effects, outcomes = self.tunnels.heard(peer, notice)
+        return effects + self.leases.hindered(notice.grid, peer, notice), outcomes
 
     def unheard(self, peer: PeerId, grid: GridId) -> None:
         """What that host told of a grid is not so any more, or there is nobody left to stand for it."""
@@ -373,3 +386,14 @@ class Host:
     def _apart(self, order: SignedOrder) -> tuple[str, ...]:
         """The names of the grids from which the grid of an order is to be kept apart."""
         return self._authority.remembered(order).spec.placement.apart
+
+
+def _underlay_notes(before: HostFacts, now: HostFacts) -> list[Effect]:
+    """What to say of a host whose address towards others is another, or is none any more."""
+    if now.underlay_fault and now.underlay_fault != before.underlay_fault:
+        return [Note("underlay.lost", now.underlay, now.underlay_fault)]
+    was = (before.underlay, before.mtu, before.underlay_fault)
+    if before is UNPROBED or was == (now.underlay, now.mtu, now.underlay_fault):
+        return []
+    said = f"{now.underlay} with an mtu of {now.mtu} for guests; before {was[0]} with {was[1]}"
+    return [Note("underlay.changed", now.underlay, said)]

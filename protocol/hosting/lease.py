@@ -20,6 +20,7 @@ from protocol.grid.lease import kept_s
 from protocol.grid.lifecycle import Phase, Power, Wanted
 from protocol.grid.model import GridSpec, LeaseTerms, OnExpiry, Workspace
 from protocol.grid.record import GridRecord, GridState
+from protocol.grid.tunnel import TunnelEnd
 from protocol.placement.fit import quantum_of
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import CLEAR_S, LAPSE_EARLY_S, SLACK_S
@@ -72,6 +73,8 @@ class Lease(msgspec.Struct, frozen=True):
     """Since when the time of a suspended best-effort lease stands still, Unix seconds; 0 if it runs."""
     yields: bool = False
     """Whether it is best-effort work that can be suspended here. If it cannot, it keeps its room to its end."""
+    ends: tuple[tuple[PeerId, TunnelEnd], ...] = ()
+    """Where its other hosts take its networks' traffic, as they told last: only what the record has not."""
 
     @property
     def starts_s(self) -> float:

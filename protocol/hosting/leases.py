@@ -113,6 +113,10 @@ class Leases:
         """Where this host's workspaces of a grid are, as the shell reported last."""
         return tuple(self._book.told.get(grid, {}).values())
 
+    def put(self, row: Lease) -> Effect:
+        """Keeps a carried lease of which no promise and no want changed. Answers the write."""
+        return self._book.change(row, books=False)
+
     # -- records
 
     def decided(

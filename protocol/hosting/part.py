@@ -8,8 +8,9 @@ from protocol.grid.addresses import Card
 from protocol.grid.lifecycle import Power, Wanted
 from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord
+from protocol.grid.tunnel import TunnelEnd, ends_of
 from protocol.hosting.leases import Leases
-from protocol.terms.ids import GridId
+from protocol.terms.ids import GridId, PeerId
 
 
 class PartOf(msgspec.Struct, frozen=True):
@@ -31,6 +32,8 @@ class Part(msgspec.Struct, frozen=True):
     cards: tuple[Card, ...]
     """Of the whole grid: where each workspace is on each of its networks."""
     mine: tuple[PartOf, ...]
+    ends: tuple[tuple[PeerId, TunnelEnd], ...] = ()
+    """Where each host of the record takes the traffic of its networks, as it told last."""
 
 
 def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
@@ -53,7 +56,8 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
         for workspace in ordered.workspaces
         if workspace.name in wanted
     )
-    return Part(row.record, spec, ordered.cards, mine)
+    ends = ends_of(row.record, dict(row.ends))
+    return Part(row.record, spec, ordered.cards, mine, ends)
 
 
 def waits_of(

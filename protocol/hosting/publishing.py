@@ -106,6 +106,8 @@ class Publishing:
             ends_s=row.lease_until_s,
             kept_until_s=row.kept_until_s,
             hindered=leases.preemption.hindered(record.id),
+            tunnel=self._host.tunnel,
+            mtus=self._host.tunnels.mtus(row),
         )
         over = leases.row(record.id) is None
         if over:

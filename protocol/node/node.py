@@ -238,8 +238,7 @@ class Node:
             case Garbled(peer=peer, reason=reason):
                 return self.overlay.garbled(peer, reason, now)
             case Probed(facts=facts):
-                self.host.probed(facts)
-                return self._outcomes(([], [RoomChanged()]), now)
+                return self._outcomes(self.host.probed(facts), now)
             case ImagesChanged(images=images):
                 self.host.images_changed(images)
                 return self._outcomes(([], [RoomChanged()]), now)
@@ -442,7 +441,13 @@ class Node:
     def _noticed(self, peer: PeerId, notice: Notice, now: float) -> list[Effect]:
         """A host, perhaps this one, tells of a grid. Both sides of the work are told."""
         self.notices.put(peer, notice, now)
-        effects = self.host.noticed(peer, notice, now)
+        effects, outcomes = self.host.noticed(peer, notice, now)
+        if peer == self.me and self.host.tunnels.begins(notice.grid):
+            for other, heard in self.notices.about(notice.grid).items():
+                more, due = self.host.tunnels.heard(other, heard.notice)
+                effects, outcomes = effects + more, outcomes + due
+        if outcomes:
+            effects = self._outcomes((effects, outcomes), now)
         self.requester.noticed(peer, notice, now)
         return effects + self._starting.noticed(notice.grid)
 

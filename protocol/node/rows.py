@@ -105,6 +105,8 @@ class GridRow(msgspec.Struct, frozen=True):
     """Seconds until what is left of it is deleted."""
     lost: tuple[str, ...] = ()
     """The hosts of it that are not heard, and what would work, for people; empty if all are heard."""
+    networks: tuple[tuple[str, int], ...] = ()
+    """(network, the largest packet it takes), as its hosts make them."""
 
 
 class UnknownRow(msgspec.Struct, frozen=True):
@@ -151,6 +153,12 @@ class SelfRow(msgspec.Struct, frozen=True):
     """How many messages and bytes this peer passed on for others, and how many paths dropped, by reason."""
     quarantined: int = 0
     """How many peers' connections are refused for their faults."""
+    underlay: str = ""
+    """Where it takes the traffic of grids' networks; empty if that is not known yet."""
+    mtu: int = 0
+    """The largest packet that it carries for them, in bytes."""
+    underlay_fault: str = ""
+    """Why it can make no network, and what would help; empty if it can."""
 
 
 class TimetableRow(msgspec.Struct, frozen=True):

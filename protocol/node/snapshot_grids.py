@@ -38,6 +38,7 @@ def grids(node: Node, now: float) -> list[GridRow]:
                 starts_in_s=max(0.0, newest.starts_s - now),
                 kept_left_s=max(0.0, newest.kept_until_s - now),
                 lost=_lost(node, newest, members, now),
+                networks=_networks(node, grid),
             )
         )
     return sorted(rows, key=lambda row: (row.state != GridState.UP, row.name))

@@ -17,7 +17,7 @@ _ADVICE = {
     Constraint.SITE: "name other sites under placement.sites, or none",
     Constraint.APART: "leave that grid out of placement.apart, or take it down",
     Constraint.DISTANCE: "a longer placement.within",
-    Constraint.UNDERLAY: "hosts of one site, or none behind NAT; `overlayctl peers` shows who is `public`",
+    Constraint.UNDERLAY: "hosts of one site, or none behind NAT and each with its address; `overlayctl peers`",
     Constraint.ENCRYPTION: "say `encryption: none` on the network to let it cross sites in the clear",
     Constraint.ARCHITECTURE: "another architecture, with an image for it",
     Constraint.DRIVER: "hosts with another driver; `overlayctl peers` shows what runs guests where",

@@ -149,6 +149,8 @@ def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal
         no(Constraint.DRIVER, f"it runs guests by {by}, asked: {workspace.driver}")
     if Driver.LXC in facts.runs_by and (parts := _parts(workspace)):
         no(Constraint.DRIVER, f"its guests are containers, which get no {' and no '.join(parts)}")
+    if workspace.networks and facts.underlay_fault:
+        no(Constraint.UNDERLAY, facts.underlay_fault)
     missing = [label for label in workspace.labels if label not in facts.labels]
     if missing:
         no(Constraint.LABEL, f"it has no label {', '.join(missing)}")

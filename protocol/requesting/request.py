@@ -40,6 +40,8 @@ class Planned(msgspec.Struct, frozen=True):
     image: str
     image_cached: bool
     scratch_bytes: int = 0
+    mtu: int = MTU_USUAL
+    """The largest packet that its host carries for its networks, in bytes."""
 
 
 class Moved(msgspec.Struct, frozen=True):

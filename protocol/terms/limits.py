@@ -281,6 +281,12 @@ PEERS_WATCHED = 4096
 REASONS_COUNTED = 256
 """Different reasons for faults: all there are, and room for more."""
 
+# Networks of grids
+MTU_LEAST, MTU_MOST = 576, 9000
+"""The largest packet a guest may send, in bytes: IPv4's smallest useful MTU, and jumbo frames."""
+MTU_USUAL = 1450
+"""What a host carries that does not say: Ethernet's 1,500 less the 50 that VXLAN takes."""
+
 # Leases
 CLOCK_BOUND_S = 1.0
 """A host whose clock is further from its neighbours' takes no reservation. NTP keeps to a hundredth of it."""

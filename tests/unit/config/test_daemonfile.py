@@ -70,7 +70,7 @@ def test_what_is_left_out_follows_from_what_is_there(folder: Path) -> None:
     assert config.api.socket == "/run/overlayd/overlayd.sock"
     assert (config.overlay.listen.host, config.overlay.listen.port) == ("10.0.0.1", 7700)
     assert config.overlay.advertise == "10.0.0.1:7700"
-    assert config.network.underlay == "10.0.0.1"
+    assert config.network.underlay == "auto"
     assert config.network.mtu == 1450
     assert (config.offer.cpus, config.offer.memory, config.offer.disk) == (None, None, None)
     assert (config.compute.uri, config.compute.kvm) == (ComputeUri.EMBED, KvmUse.TRY)
@@ -89,6 +89,21 @@ def test_a_peer_behind_nat_need_not_listen(folder: Path) -> None:
     config = read(folder, text + '[network]\nunderlay = "10.0.0.1"\n')
     assert config.overlay.reach is ReachUse.NAT
     assert config.overlay.listen == config.overlay.advertise == ""
+
+
+@pytest.mark.parametrize("underlay", ["auto", "eth0", "bond0.100", "10.0.0.9"])
+def test_the_underlay_is_an_address_or_follows_an_interface(folder: Path, underlay: str) -> None:
+    config = read(folder, GOOD + f'[network]\nunderlay = "{underlay}"\n')
+    assert config.network.underlay == underlay
+
+
+@pytest.mark.parametrize(
+    "underlay", ["10.0.0", "10.0.0.1/24", "0.0.0.0", "a-name-too-long-", "eth 0"]
+)
+def test_what_is_no_underlay(folder: Path, underlay: str) -> None:
+    (problem,) = check(written(folder, GOOD + f'[network]\nunderlay = "{underlay}"\n'))
+    assert problem.path == ("network", "underlay")
+    assert "write " in problem.message
 
 
 def test_everything_can_be_said(folder: Path) -> None:
@@ -173,8 +188,6 @@ TABLE = {
         f'listen = "10.0.0.1:7700"\njoin = ["{PEER}@10.0.0.2:7700"]',
         'reach = "nat"',
         [
-            "d.toml:1:1: network.underlay: missing; without overlay.listen to take it from,"
-            " write for example 192.0.2.7",
             "d.toml:6:1: overlay.join: nobody can dial this peer,"
             " so name at least one that it is to dial",
         ],
@@ -295,7 +308,7 @@ TABLE = {
         '[network]\nunderlay = "fd00::1"\n\n[identity]',
         [
             'd.toml:11:12: network.underlay: found "fd00::1"; write an IPv4 address,'
-            " for example 192.0.2.7"
+            " an interface or auto: 192.0.2.7, eth0"
         ],
     ),
     "group": (

@@ -55,6 +55,7 @@ class HostWorld:
         self.told: list[Event] = []
         self.part: Part | None = None
         self.digest = ""
+        self.site = plan.Site(ME, TAG, "192.0.2.1", 1450)
 
     async def start(self) -> None:
         """A daemon's life begins."""
@@ -71,7 +72,7 @@ class HostWorld:
             seeds=self.seeds,
             fetcher=fetcher,
             paths=Paths(self.folder),
-            site=plan.Site(ME, TAG, "192.0.2.1", 1450),
+            site=lambda: self.site,
             part_of=lambda _: self.part,
             tell=self.told.append,
             keepsake=lambda grid: f"of {grid}".encode(),

@@ -1,0 +1,95 @@
+"""Which address this host has towards others, what its link carries, and what is said if that is not clear."""
+
+from collections.abc import Callable
+
+import pytest
+
+from netns.kernel.addresses import LinkAddress
+from overlayd.adapters import underlay
+from overlayd.adapters.underlay import Source, Underlay, UnderlayWatch, found
+
+LO = LinkAddress("lo", "127.0.0.1", 65536, loopback=True)
+ETH = LinkAddress("eth0", "192.0.2.7", 1500)
+SLOW = LinkAddress("eth1", "198.51.100.7", 1400)
+BRIDGE = LinkAddress("ovb-00abcd", "10.42.0.1", 1450)
+
+
+def ways(**known: str) -> Callable[[str], str]:
+    return lambda towards: known.get(towards or "outside", "")
+
+
+def test_a_written_address_is_meant_word_for_word() -> None:
+    source = Source("192.0.2.7", 1450, advertised="198.51.100.7")
+    assert found(source, (LO, ETH, SLOW), ways()) == Underlay("192.0.2.7", 1450, "eth0")
+
+
+def test_a_written_address_that_is_gone_is_said_with_what_would_work() -> None:
+    lost = found(Source("192.0.2.9", 1450), (LO, ETH, BRIDGE), ways())
+    assert lost.address == "192.0.2.9"
+    assert lost.fault == (
+        "192.0.2.9 (network.underlay) is on no link of this host, which has 192.0.2.7 on eth0; "
+        "write the address it has now, an interface or auto, which are followed"
+    )
+
+
+def test_an_interface_is_followed() -> None:
+    source = Source("eth0", 1450)
+    assert found(source, (LO, SLOW, ETH), ways()) == Underlay("192.0.2.7", 1450, "eth0")
+    moved = LinkAddress("eth0", "192.0.2.50", 1500)
+    assert found(source, (LO, SLOW, moved), ways()).address == "192.0.2.50"
+    assert "interface eth0" in found(source, (LO,), ways()).fault
+    assert "which has none" in found(source, (LO,), ways()).fault
+
+
+def test_auto_finds_what_others_reach() -> None:
+    both = (LO, ETH, SLOW)
+    advertised = Source("auto", 1450, "198.51.100.7", ("203.0.113.5",))
+    assert found(advertised, both, ways()).address == "198.51.100.7"
+    known = ways(outside="192.0.2.7", **{"203.0.113.5": "198.51.100.7"})
+    towards = Source("auto", 1450, "203.0.113.9", ("203.0.113.5",))
+    assert found(towards, both, known).address == "198.51.100.7", "towards a peer"
+    assert found(Source("auto", 1450), both, known).address == "192.0.2.7", "the default route's"
+    assert found(Source("auto", 1450), (LO, ETH, BRIDGE), ways()).address == "192.0.2.7"
+    unclear = found(Source("auto", 1450), both, ways())
+    assert "not clear which address" in unclear.fault
+    assert "192.0.2.7 on eth0, 198.51.100.7 on eth1" in unclear.fault
+
+
+def test_any_loopback_address_is_on_the_loopback() -> None:
+    source = Source("auto", 1450, "127.77.0.1")
+    assert found(source, (LO, ETH), ways()) == Underlay("127.77.0.1", 1450, "lo")
+
+
+def test_the_mtu_is_what_the_link_carries_and_no_more_than_was_asked() -> None:
+    slow = found(Source("eth1", 1450), (SLOW,), ways())
+    assert (slow.mtu, slow.fault) == (1350, "")
+    assert slow.lowered == (
+        "1350 instead of 1450 (network.mtu): eth1 carries packets of 1400, VXLAN takes 50"
+    )
+    jumbo = LinkAddress("eth0", "192.0.2.7", 9000)
+    assert found(Source("eth0", 1450), (jumbo,), ways()).mtu == 1450
+    assert found(Source("eth0", 8950), (jumbo,), ways()) == Underlay("192.0.2.7", 8950, "eth0")
+    tiny = found(Source("eth0", 1450), (LinkAddress("eth0", "192.0.2.7", 600),), ways())
+    assert "550 are left, 576 are needed" in tiny.fault
+
+
+def test_what_is_lost_keeps_its_address_until_there_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there: list[LinkAddress] = [ETH]
+    monkeypatch.setattr(underlay, "addresses", lambda: tuple(there))
+    watch = UnderlayWatch(Source("eth0", 1450))
+    assert watch.look() == Underlay("192.0.2.7", 1450, "eth0")
+    there.clear()
+    assert (watch.look().address, bool(watch.now.fault)) == ("192.0.2.7", True)
+    there.append(LinkAddress("eth0", "192.0.2.8", 1500))
+    assert watch.look() == Underlay("192.0.2.8", 1450, "eth0")
+
+
+def test_a_kernel_that_does_not_say_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses() -> tuple[LinkAddress, ...]:
+        raise OSError("no netlink here")
+
+    monkeypatch.setattr(underlay, "addresses", refuses)
+    watch = UnderlayWatch(Source("192.0.2.7", 1450))
+    assert watch.look() == Underlay("192.0.2.7", 1450)
