@@ -153,11 +153,18 @@ def _grid(view: GridView) -> None:
             f"lease       {_lease(grid)}",
             f"stewards    {', '.join(grid.stewards)}",
             f"workspaces  {grid.workspaces} on {where}: {_phases(grid)}",
+            *_networks(grid),
             *grid.lost,
             "",
         ]
     )
     _workspaces(view.workspaces)
+
+
+def _networks(grid: GridRow) -> list[str]:
+    """The networks, each with the largest packet that it takes."""
+    told = ", ".join(f"{name} (mtu {mtu})" for name, mtu in grid.networks)
+    return [f"networks    {told}"] if told else []
 
 
 def explain(

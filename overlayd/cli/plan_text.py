@@ -74,7 +74,8 @@ def _shared(spec: GridSpec, placed: dict[str, Planned]) -> list[tuple[str, str]]
     for network in spec.networks:
         on = [placed[w.name] for w in members if network.name in w.networks and w.name in placed]
         sites = len(dict.fromkeys(row.site for row in on))
-        lines.append((network.name, f"{network.cidr}, {counted(sites, 'site')}"))
+        mtu = f", mtu {min(row.mtu for row in on)}" if on else ""
+        lines.append((network.name, f"{network.cidr}, {counted(sites, 'site')}{mtu}"))
     for volume in spec.volumes:
         on = [
             placed[w.name]

@@ -49,6 +49,7 @@ def lines(row: StatusRow) -> list[str]:
         *(_line("", _tried(tried)) for tried in row.tried),
         _line("clock", _clock(row)),
         _line("room", _room(row)),
+        _line("networks", _networks(row)),
         _line("carries", _carries(row)),
         *_problems(row),
     ]
@@ -95,6 +96,13 @@ def _room(row: StatusRow) -> str:
     if row.no_room_why:
         return f"none is offered: {row.no_room_why}"
     return f"{size_of(row.free)} free of {size_of(row.capacity)}"
+
+
+def _networks(row: StatusRow) -> str:
+    """Where the tunnels of grids' networks end."""
+    if not row.underlay:
+        return "it is not known yet where their tunnels end"
+    return f"tunnels end at {row.underlay}, for packets of up to {row.mtu} bytes"
 
 
 def _carries(row: StatusRow) -> str:

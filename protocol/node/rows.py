@@ -153,12 +153,6 @@ class SelfRow(msgspec.Struct, frozen=True):
     """How many messages and bytes this peer passed on for others, and how many paths dropped, by reason."""
     quarantined: int = 0
     """How many peers' connections are refused for their faults."""
-    underlay: str = ""
-    """Where it takes the traffic of grids' networks; empty if that is not known yet."""
-    mtu: int = 0
-    """The largest packet that it carries for them, in bytes."""
-    underlay_fault: str = ""
-    """Why it can make no network, and what would help; empty if it can."""
 
 
 class TimetableRow(msgspec.Struct, frozen=True):

@@ -134,6 +134,15 @@ def console(node: Node, signed: SignedOrder, now: float) -> tuple[GridId, str]:
     raise NoConsole(f"this host does not carry {order.grid}/{order.workspace}")
 
 
+def _networks(node: Node, grid: GridId) -> tuple[tuple[str, int], ...]:
+    """The networks of a grid. While its hosts do not agree yet, what gets through is the least they tell."""
+    least: dict[str, int] = {}
+    for heard in node.notices.about(grid).values():
+        for network, mtu in heard.notice.mtus:
+            least[network] = min(mtu, least.get(network, mtu))
+    return tuple(least.items())
+
+
 def _told(notice: Notice) -> dict[str, tuple[Status, str]]:
     """What a host tells of each workspace it carries: its status, and its first address or nothing."""
     addresses = dict(notice.addresses)

@@ -32,9 +32,6 @@ def this_peer(node: Node) -> SelfRow:
         dropped=node.membership.links.dropped,
         relayed=dict(sorted(node.relay.counts.items())),
         quarantined=len(node.quarantines.quarantined),
-        underlay=node.host.facts.underlay,
-        mtu=node.host.facts.mtu,
-        underlay_fault=node.host.facts.underlay_fault,
     )
 
 

@@ -9,7 +9,7 @@ from statistics import median
 from protocol.node.node import Node
 from protocol.node.status_rows import StatusRow
 from protocol.peering.certificates import ENROL, own_revocation
-from protocol.terms.limits import CERTIFICATE_WARN_S
+from protocol.terms.limits import CERTIFICATE_WARN_S, MTU_USUAL
 from protocol.terms.problem import Problem
 from protocol.terms.quantities import counted, format_duration, format_moment
 from protocol.trust.certificate import read_certificate
@@ -40,6 +40,8 @@ def status(node: Node, now: float) -> StatusRow:
         no_room_why=_no_room(node),
         grids=len(host.leases.rows()),
         workspaces=len(host.ledger),
+        underlay=host.facts.underlay,
+        mtu=host.facts.mtu or MTU_USUAL,
         problems=tuple(problems(node, now)),
         now_s=now,
     )
@@ -53,7 +55,8 @@ def _no_room(node: Node) -> str:
 
 def problems(node: Node, now: float) -> list[Problem]:
     """Everything that is known to be wrong at this peer, what matters most first."""
-    return [*_certificate(node, now), *_overlay(node, now), *_clock(node), *_unknown(node)]
+    mine = (*_certificate(node, now), *_overlay(node, now), *_clock(node), *_underlay(node))
+    return [*mine, *_unknown(node)]
 
 
 def _certificate(node: Node, now: float) -> list[Problem]:
@@ -98,3 +101,8 @@ def _unknown(node: Node) -> list[Problem]:
         )
         for row in node.host.foundlings.rows()
     ]
+
+
+def _underlay(node: Node) -> list[Problem]:
+    said, _, help_ = node.host.facts.underlay_fault.partition("; ")
+    return [Problem("underlay", f"no networks can be made here: {said}", help_)] if said else []

@@ -44,6 +44,10 @@ class StatusRow(msgspec.Struct, frozen=True):
     """How many of their workspaces have room here."""
     problems: tuple[Problem, ...]
     now_s: float
+    underlay: str = ""
+    """Where it takes the traffic of grids' networks; empty if that is not known yet."""
+    mtu: int = 0
+    """The largest packet that it carries for them, in bytes."""
 
     @property
     def is_joined(self) -> bool:

@@ -22,6 +22,7 @@ from protocol.requesting.shortlist import Candidate, others, shortlist
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.limits import MTU_USUAL
 from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
 from protocol.trust.order import SignedOrder
 

@@ -7,7 +7,7 @@ import msgspec
 from protocol.grid.differences import Difference
 from protocol.placement.explain import Explanation
 from protocol.terms.ids import PeerId, RequestId
-from protocol.terms.limits import STORY_LINES
+from protocol.terms.limits import MTU_USUAL, STORY_LINES
 from protocol.terms.refusal import Constraint
 
 

@@ -17,7 +17,7 @@ from protocol.requesting.request import RequestView
 
 PLAN = """\
 demo, 6 h from when it is up
-  lan       10.42.0.0/24, 1 site
+  lan       10.42.0.0/24, 1 site, mtu 1450
   scratch   1 GiB on h1
   head-1    h1  0.5 cpus   256 MiB              image cached
   worker-1  h1  0.25 cpus  128 MiB, 2 GiB disk  image cached
@@ -200,9 +200,10 @@ def test_ps_and_show(daemon: Daemon) -> None:
     shown = daemon.ask("show", "demo").stdout.splitlines()
     assert re.fullmatch(r"demo  up, epoch 1, id [0-9a-f]{20}\.[0-9a-f-]+", shown[0])
     assert shown[1] == "owner       site ams's admin"
-    assert shown[3:5] == [
+    assert shown[3:6] == [
         "stewards    h1",
         "workspaces  3 on 1 host at 1 site: 3 reachable",
+        "networks    lan (mtu 1450)",
     ]
 
 

@@ -39,6 +39,7 @@ def test_a_first_host_alone_is_well(daemon: Daemon) -> None:
     assert said[-1].split() == ["problems", "none"]
     assert any(line.startswith("overlay      alone") for line in said)
     assert any(line.startswith("room         4 cpus, 4 GiB") for line in said)
+    assert any(line.startswith("networks     tunnels end at 192.0.2.1, for") for line in said)
     found = json.loads(daemon.ask("status", "-o", "json").stdout)
     assert (found["overlay"], found["problems"]) == ("alone", [])
     assert yaml.safe_load(daemon.ask("-o", "yaml", "status").stdout)["overlay"] == "alone"

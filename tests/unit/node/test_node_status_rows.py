@@ -4,7 +4,7 @@ import msgspec
 from one_peer import NOW, OTHER, YOU, friends, hello, node, started
 
 from protocol.membership.messages import Contact, Pong
-from protocol.node.events import Arrived, Connected, Disconnected, Started, Undialled
+from protocol.node.events import Arrived, Connected, Disconnected, Probed, Started, Undialled
 from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
 from protocol.node.status_rows import StatusRow
@@ -74,3 +74,17 @@ def test_a_clock_apart_from_all_others_is_a_problem() -> None:
 
 def test_problems_are_asked_for_by_themselves() -> None:
     assert PeerView(started()).problems(NOW) == []
+
+
+def test_a_host_whose_address_is_gone_says_what_would_help_and_the_rest_goes_on() -> None:
+    peer = started()
+    assert (status(peer).underlay, status(peer).mtu) == ("10.0.0.1", 1450)
+    fault = "10.0.0.1 (network.underlay) is on no link of this host; write auto"
+    facts = msgspec.structs.replace(peer.host.facts, underlay_fault=fault, mtu=1350)
+    effects = peer.handle(Probed(facts), NOW + 1)
+    assert [e.kind for e in effects if isinstance(e, Note)] == ["underlay.lost"]
+    row = status(peer)
+    assert row.mtu == 1350
+    (problem,) = row.problems
+    assert (problem.kind, problem.would_work) == ("underlay", "write auto")
+    assert problem.what.endswith("is on no link of this host")

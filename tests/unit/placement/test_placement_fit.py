@@ -43,6 +43,21 @@ def test_what_a_workspace_asks_of_its_host(keys: dict[str, object], constraint: 
     assert [refusal.constraint for refusal in found] == [constraint]
 
 
+def test_a_host_that_can_make_no_network_gets_no_workspace_that_is_on_one() -> None:
+    offer = probed(host("h1"), underlay_fault="192.0.2.1 is on no link of this host")
+    on_one = replace(
+        grid(cluster(networks=("lan",))), networks=(NetworkSpec("lan", "10.42.0.0/24"),)
+    )
+    (workspace,) = workspaces(on_one)
+    (found,) = refusals(workspace, offer, offer.free, rules_of(on_one))
+    assert (found.constraint, found.detail) == (
+        Constraint.UNDERLAY,
+        "192.0.2.1 is on no link of this host",
+    )
+    (alone,) = workspaces(grid(cluster()))
+    assert refusals(alone, offer, offer.free, rules_of(grid())) == []
+
+
 def test_a_container_is_what_its_image_makes_it() -> None:
     """libvirt's driver would refuse to start one with more (overlayd/adapters/libvirt/README.md)."""
     offer = probed(host("h1"), driver="lxc:///", accelerator="none")

@@ -207,6 +207,24 @@ def test_the_record_has_what_is_held_and_nothing_else() -> None:
     assert [host.name for host in record.hosts] == [NAMES[peer]]
 
 
+def test_the_record_and_the_plan_have_what_each_host_carries() -> None:
+    made = attempt()
+    made.request_quotes()
+    for peer, mtu in zip(NAMES, (1350, 0, 1400), strict=True):
+        word = quote(peer)
+        facts = msgspec.structs.replace(word.facts, mtu=mtu)
+        made.quote(peer, msgspec.structs.replace(word, facts=facts), NOW)
+    choice = made.choose(NOW)
+    told = dict(zip(NAMES, (1350, 1450, 1400), strict=True))
+    assert all(row.mtu == told[row.peer] for row in made.planned(choice))
+    for effect in made.hold(choice, ORDER):
+        assert isinstance(effect, Send)
+        assert isinstance(effect.message, HoldAsk)
+        made.reply(effect.peer, granted(effect.message))
+    for host in made.draft(ORDER).hosts:
+        assert (host.mtu or 1450) == told[host.peer]
+
+
 @pytest.mark.parametrize("of", ["held", "kept"])
 def test_others_are_only_ahead_if_it_would_fit_without_them(of: str) -> None:
     made = attempt()
