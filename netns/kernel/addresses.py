@@ -1,30 +1,21 @@
-"""This host's IPv4 addresses and the links that have them, and being told when either changes.
-
-Every daemon reads them, also one that carries no network; so this file speaks rtnetlink(7) by itself and does
-not load pyroute2, which is large.
-"""
+"""This host's IPv4 addresses and the links that have them, and being told when either changes."""
 
 import errno
 import socket
 import struct
-from collections.abc import Iterator
 
 import msgspec
 
-_GET_LINK, _NEW_LINK, _GET_ADDRESS, _NEW_ADDRESS = 18, 16, 22, 20
-_ERROR, _DONE = 2, 3
-_REQUEST_DUMP = 0x301
-_IFLA_NAME, _IFLA_MTU = 3, 4
+from netns.kernel import rtnetlink
+from netns.kernel.rtnetlink import attributes, ipv4, number, text
+
+_IFLA_MTU = 4
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _GROUP_LINK, _GROUP_ADDRESS = 0x1, 0x10
 _LOOPBACK = 0x8
-_HEADER = struct.Struct("=IHHII")
 _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBI")
-_ATTRIBUTE = struct.Struct("=HH")
 _BUFFER_BYTES = 1 << 16
-_ANSWER_S = 5.0
-_IPV4_BYTES = 4
 
 # Nothing is sent there: the kernel only chooses a way. RFC 5737 keeps these addresses for documentation.
 _OUTSIDE = "203.0.113.1"
@@ -43,14 +34,17 @@ class LinkAddress(msgspec.Struct, frozen=True):
 
 def addresses() -> tuple[LinkAddress, ...]:
     """Every IPv4 address, in the kernel's order. Raises OSError if the kernel does not say."""
-    links = dict(_link(body) for body in _dump(_GET_LINK, _NEW_LINK))
-    found = []
-    for body in _dump(_GET_ADDRESS, _NEW_ADDRESS):
-        index, address = _address(body)
-        if address and index in links:
-            name, mtu, loopback = links[index]
-            found.append(LinkAddress(name, address, mtu, loopback))
-    return tuple(found)
+    with rtnetlink.open_socket() as handle:
+        head = _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + rtnetlink.SKIP_STATS
+        links = dict(map(_link, rtnetlink.dump(handle, rtnetlink.GETLINK, head)))
+        head = _ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0)
+        held = list(map(_address, rtnetlink.dump(handle, rtnetlink.GETADDR, head)))
+    return tuple(
+        LinkAddress(name, address, mtu, loopback)
+        for index, address in held
+        if address and index in links
+        for name, mtu, loopback in (links[index],)
+    )
 
 
 def source_towards(address: str = _OUTSIDE) -> str:
@@ -65,7 +59,8 @@ def source_towards(address: str = _OUTSIDE) -> str:
 
 def listener() -> socket.socket:
     """A socket that can be read when a link or an IPv4 address has changed; `drain` empties it."""
-    ear = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    ear = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
     ear.bind((0, _GROUP_LINK | _GROUP_ADDRESS))
     return ear
 
@@ -82,53 +77,14 @@ def drain(ear: socket.socket) -> None:
                 raise
 
 
-def _dump(kind: int, answer: int) -> Iterator[bytes]:
-    """The bodies of the messages with which the kernel answers. Raises OSError."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as asked:
-        asked.settimeout(_ANSWER_S)
-        asked.bind((0, 0))
-        body = struct.pack("=Bxxx", socket.AF_INET) + bytes(12)
-        head = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST_DUMP, 1, 0)
-        asked.send(head + body)
-        while True:
-            for said, data in _messages(asked.recv(_BUFFER_BYTES)):
-                if said == _DONE:
-                    return
-                if said == _ERROR:
-                    number = -struct.unpack_from("=i", data)[0]
-                    raise OSError(number, f"rtnetlink: {errno.errorcode.get(number, number)}")
-                if said == answer:
-                    yield data
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= _HEADER.size:
-        length, kind, _, _, _ = _HEADER.unpack_from(data)
-        if length < _HEADER.size:
-            return
-        yield kind, data[_HEADER.size : length]
-        data = data[(length + 3) & ~3 :]
-
-
 def _link(body: bytes) -> tuple[int, tuple[str, int, bool]]:
     _, _, index, flags, _ = _LINK.unpack_from(body)
-    found = dict(_attributes(body[_LINK.size :]))
-    name = found.get(_IFLA_NAME, b"").rstrip(b"\0").decode(errors="replace")
-    mtu = struct.unpack("=I", found[_IFLA_MTU])[0] if _IFLA_MTU in found else 0
+    found = attributes(body, _LINK.size)
+    name, mtu = text(found.get(rtnetlink.IFLA_IFNAME)), number(found.get(_IFLA_MTU)) or 0
     return index, (name, mtu, bool(flags & _LOOPBACK))
 
 
 def _address(body: bytes) -> tuple[int, str]:
     index = _ADDRESS.unpack_from(body)[4]
-    found = dict(_attributes(body[_ADDRESS.size :]))
-    packed = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS, b"")
-    return index, socket.inet_ntoa(packed) if len(packed) == _IPV4_BYTES else ""
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(data)
-        if length < _ATTRIBUTE.size:
-            return
-        yield kind, data[_ATTRIBUTE.size : length]
-        data = data[(length + 3) & ~3 :]
+    found = attributes(body, _ADDRESS.size)
+    return index, ipv4(found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS))
