@@ -20,7 +20,7 @@ from overlayd.config.places import CONSOLE_SOCKET, LIBVIRT_ROOT, LIBVIRT_ROOT_MA
 from overlayd.config.values import Label, Name
 from overlayd.ports.images import ImageFiles
 from overlayd.realise.paths import Paths
-from overlayd.realise.plan import Site, disks, machine, networks, seed
+from overlayd.realise.plan import Site, disks, machine, mtu_of, networks, seed
 from protocol.grid import addresses, limits
 from protocol.grid.check import problems
 from protocol.grid.expand import workspaces
@@ -150,7 +150,7 @@ def test_its_machines_and_disks_can_be_made(tmp_path: Path) -> None:
         for _, on_host, _ in found:
             assert len(there._path(on_host).name) <= FILE_NAME_MAX
         at = {name: f"/v/{name}" for name, _, _ in found}
-        made = machine(PART, mine, image, "/seed.iso", at, paths, 1450)
+        made = machine(PART, mine, image, "/seed.iso", at, paths, mtu_of(PART, SITE))
         assert seeds._MACHINE.fullmatch(made.name)
         assert all(len(disk.serial) <= SERIAL_MAX for disk in made.disks)
         assert len(made.disks) + len(made.nics) <= DEVICES_MAX
