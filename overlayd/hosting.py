@@ -17,7 +17,7 @@ from overlayd.adapters.network import KernelNetwork
 from overlayd.adapters.seeds import NoCloudSeeds
 from overlayd.adapters.underlay import Underlay, UnderlayWatch, source_of
 from overlayd.adapters.volumes import DirectoryVolumes
-from overlayd.config.daemonfile import ComputeUri, DaemonConfig, KvmUse
+from overlayd.config.daemonfile import ComputeUri, DaemonConfig, KvmUse, WhenRevoked
 from overlayd.config.places import LIBVIRT_ROOT
 from overlayd.loop.bulk import Bulk
 from overlayd.loop.consoles import Consoles
@@ -27,12 +27,15 @@ from overlayd.realise import plan
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.paths import Paths
 from overlayd.realise.realiser import Realiser, Tools
+from overlayd.realise.revoked import stopping
 from overlayd.realise.strays import look_around
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
+from protocol.hosting.part import Part
 from protocol.node.events import Event, ImagesChanged, Probed
 from protocol.node.snapshot import PeerView
+from protocol.terms.ids import GridId
 
 CACHE = Path("/var/cache/overlayd")
 """The folder with what was learnt of this machine by trying (KVM, QEMU's abilities), for all its daemons."""
@@ -126,10 +129,15 @@ class Hosting:
             fetcher=self._fetcher,
             paths=self.paths,
             site=self._site,
-            part_of=self._view.part_of,
+            part_of=self._part_of(),
             tell=self._tell,
             keepsake=self._view.keepsake,
         )
+
+    def _part_of(self) -> Callable[[GridId], Part | None]:
+        if self._config.host.when_revoked is WhenRevoked.KEEP:
+            return self._view.part_of
+        return stopping(self._view.part_of, lambda: self._view.revoked)
 
     def _machine_changed(self, name: str) -> None:
         self.realiser.machine_changed(name)

@@ -17,14 +17,19 @@ from overlayd.adapters.credentials import (
     load_federation,
     load_site,
     read_chain,
+    read_federation,
 )
 from overlayd.adapters.nacl_keys import NaclIdentity, NaclVerifier, read_small_file, write_new_file
 from overlayd.ports.keys import KeyFileError
+from protocol.terms.ids import KeyId
 from protocol.trust.certificate import Certificate, Chain, Role, is_serial, read_certificate
 from protocol.trust.record import SignedRecord
 from protocol.trust.revocation import Revocation, check_revocation, revoke
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed, decode, encode
+
+FOLDER = "revocations"
+"""Where a site, and a federation, keeps what it revoked."""
 
 _BEGIN = "-----BEGIN OVERLAYD REVOCATION-----"
 _END = "-----END OVERLAYD REVOCATION-----"
@@ -75,6 +80,43 @@ def revoke_any(
     if of != name:
         raise KeyFileError(f"that certificate is of {of}, not {name}")
     return _make(revoked, reason, federation, (), federation_dir, output)
+
+
+def require_unrevoked(certificate: Path, site_dir: Path) -> None:
+    """Raises KeyFileError if the key of a certificate to be renewed was revoked, as the folders of its site and
+    its federation know.
+    """
+    says, federation = _read(certificate), read_federation(site_dir / "federation.pub")
+    for folder in (site_dir, site_dir.parent.parent):
+        for path in sorted((folder / FOLDER).glob("*.revocation")):
+            revoked = _checked(path, federation)
+            if revoked is None or not _is_of(revoked, says):
+                continue
+            when = datetime.fromtimestamp(revoked.at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            why = f" ({revoked.reason})" if revoked.reason else ""
+            again = (
+                f"overlayctl host enrol {site_dir} {says.name} --output DIR"
+                if says.role is Role.HOST
+                else f"overlayctl site add {says.name} --output DIR"
+            )
+            raise KeyFileError(
+                f"key {says.subject[:16]}... of {revoked.what} was revoked on {when}{why}, and a revoked "
+                f"key is not renewed; make a new key: {again}; {path} says so"
+            )
+
+
+def _is_of(revoked: Revocation, certificate: Certificate) -> bool:
+    if revoked.issuer != certificate.issuer:
+        return False
+    return revoked.serial == certificate.serial or revoked.subject == certificate.subject
+
+
+def _checked(path: Path, federation: KeyId) -> Revocation | None:
+    """What a revocation file revokes; None if it is none that this federation believes."""
+    try:
+        return check_revocation(read_revocation_file(path), federation, NaclVerifier())
+    except (KeyFileError, Untrusted):
+        return None
 
 
 def read_revocation_file(path: Path) -> SignedRecord:
@@ -131,12 +173,17 @@ def _make(
     except (ValueError, Untrusted) as error:
         raise KeyFileError(f"{certificate.name} cannot be revoked: {error}") from None
     named = f"{certificate.name}-{certificate.serial[:8]}.revocation"
-    path = output or folder / "revocations" / named
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise KeyFileError(f"{path.parent} cannot be made: {error.strerror}") from None
-    write_new_file(path, _text(signed, revocation).encode(), mode=0o644)
+    kept = folder / FOLDER / named
+    path = output or kept
+    # One stays with the key, wherever the other goes: a revoked key is not renewed.
+    for place in dict.fromkeys((kept, path)):
+        if place == kept != path and kept.exists():
+            continue
+        try:
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise KeyFileError(f"{place.parent} cannot be made: {error.strerror}") from None
+        write_new_file(place, _text(signed, revocation).encode(), mode=0o644)
     return Made(path, revocation)
 
 

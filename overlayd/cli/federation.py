@@ -165,6 +165,9 @@ def renew_site(
     Example: overlayctl site renew ams --federation ./federation
     """
     with _errors():
+        folder = federation / "sites" / name
+        if folder.is_dir():
+            revocation_files.require_unrevoked(certificate or folder / "site.cert", folder)
         path = credentials.renew_site(
             federation, name, days=days, certificate=certificate, output=output
         )
@@ -186,12 +189,16 @@ def renew_host(
     """Renews a host's certificate: the key stays, the file is replaced.
 
     Copy it over the old one on the host. The daemon takes it up within a minute, or at once on SIGHUP.
+    A key that was revoked is not renewed: `host enrol` makes a new one.
 
     Example: overlayctl host renew ams h1 --federation ./federation
     """
     with _errors():
+        folder = _site_folder(site, federation)
+        old = certificate or folder / "hosts" / name / "host.cert"
+        revocation_files.require_unrevoked(old, folder)
         path = credentials.renew_host(
-            _site_folder(site, federation),
+            folder,
             name,
             days=days,
             certificate=certificate,

@@ -93,6 +93,13 @@ class Table(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=T
     """One table of the file. Keys are as the fields, with dashes."""
 
 
+class WhenRevoked(StrEnum):
+    """What becomes of the guests here when this host's certificate is revoked."""
+
+    KEEP = "keep"
+    STOP = "stop"
+
+
 class HostTable(Table, frozen=True, kw_only=True):
     """This host's identity. Names must be those of its certificate."""
 
@@ -100,6 +107,8 @@ class HostTable(Table, frozen=True, kw_only=True):
     site: Annotated[Name, Meta(examples=["uc"])]
     state: Annotated[FilePath, Meta(examples=["/var/lib/overlayd"])]
     """The folder of everything the daemon keeps. It is made if it is not there."""
+    when_revoked: WhenRevoked = WhenRevoked.KEEP
+    """`keep`: guests go on, cut off from those on other hosts. `stop`: they are shut off, their disks kept."""
 
 
 class ReachUse(StrEnum):

@@ -91,7 +91,7 @@ def _vias(part: Part, site: Site) -> dict[PeerId, str]:
         # What gave this host's own address to another is behind: the other will tell its next one. Until then
         # nothing is sent there, and the rest of the network is kept as it is to be.
         behind = via == site.underlay and via != host.underlay
-        if host.peer != site.me and not behind:
+        if host.peer not in (site.me, *part.out) and not behind:
             vias[host.peer] = via
     return vias
 

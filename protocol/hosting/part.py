@@ -34,6 +34,9 @@ class Part(msgspec.Struct, frozen=True):
     mine: tuple[PartOf, ...]
     ends: tuple[tuple[PeerId, TunnelEnd], ...] = ()
     """Where each host of the record takes the traffic of its networks, as it told last."""
+    out: tuple[PeerId, ...] = ()
+    """Other hosts of the record with which nothing is exchanged any more: a certificate was revoked, theirs or
+    this host's own."""
 
 
 def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:

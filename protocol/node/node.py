@@ -186,6 +186,8 @@ class Node:
         if due is not None and due.at_s <= now:
             effects += self._tick(now)
             due = None
+        if self.overlay.pop_turned():
+            effects += [Realise(row.record.id, row.record.id) for row in self.host.leases.rows()]
         if self.overlay.believed:
             effects += self._believed(now)
         if self._worked:

@@ -6,6 +6,8 @@ nothing: each answer is read when it is asked for, on the loop that drives the n
 nothing.
 """
 
+import msgspec
+
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.hosting.keepsake import keepsake_of
@@ -146,7 +148,19 @@ class PeerView:
     def part_of(self, grid: GridId) -> Part | None:
         """What this host is to make of a grid; None if it carries nothing of it (any more)."""
         node = self._node
-        return part_of(node.host.leases, node.notices, grid)
+        part = part_of(node.host.leases, node.notices, grid)
+        return part and msgspec.structs.replace(part, out=self._out(part))
+
+    @property
+    def revoked(self) -> bool:
+        """Whether the peer's own certificate was revoked."""
+        return self._node.certificates.revoked is not None
+
+    def _out(self, part: Part) -> tuple[PeerId, ...]:
+        """The other hosts of a grid with which nothing is exchanged any more."""
+        others = [host for host in part.record.hosts if host.peer != self.me]
+        is_out = self._node.overlay.is_out
+        return tuple(h.peer for h in others if self.revoked or is_out(h.peer, h.site))
 
     def keepsake(self, grid: GridId) -> bytes:
         """What the machines of a carried grid are given to keep; nothing if this host carries none of it."""

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from protocol.membership.presence import Known, check_presence, read_presence
 from protocol.peering.welcome import printable
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Untidied
-from protocol.terms.ids import PeerId
-from protocol.terms.limits import CERTIFICATE_NAG_S, CERTIFICATE_WARN_S
+from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.limits import CERTIFICATE_NAG_S, CERTIFICATE_WARN_S, EXPELLED_KEPT
 from protocol.terms.quantities import format_duration, format_moment
 from protocol.trust.certificate import Chain, Role, check_chain, read_certificate
 from protocol.trust.identity import Identity
@@ -48,6 +48,7 @@ class Certificates:
         """When the first certificate of another peer ends, or sooner: it may have been renewed since."""
         self._began_s, self.ends_s = _validity(identity.chain)
         self._own = _certified(identity.chain)
+        self._expelled: dict[PeerId, None] = {}
         self._warn_s = self._first_warning_s(now)
         for _, row in sorted(rows.items()):
             self._load(row, now)
@@ -132,6 +133,16 @@ class Certificates:
         """What revokes this peer's own certificate; None if nothing does."""
         found = (self.revocations.get(certified) for certified in self._own)
         return next((revocation for revocation in found if revocation is not None), None)
+
+    def is_revoked(self, peer: PeerId, site: str) -> bool:
+        """Whether a certificate of that peer, or of its site, was revoked. It may have another since."""
+        return peer in self._expelled or self.revocations.concerns(KeyId(peer), site)
+
+    def expelled(self, peer: PeerId) -> None:
+        """A peer is out because a certificate that it showed was revoked."""
+        self._expelled[peer] = None
+        if len(self._expelled) > EXPELLED_KEPT:
+            del self._expelled[next(iter(self._expelled))]
 
     def lost(self) -> list[Effect]:
         """Tells that this peer's own certificate is revoked, if it is."""

@@ -46,6 +46,7 @@ from protocol.peering.addresses import Addresses, Rows
 from protocol.peering.announcer import Announcer, next_incarnation
 from protocol.peering.certificates import TABLE as REVOKED
 from protocol.peering.certificates import Certificates, own_revocation
+from protocol.peering.doorstep import Doorstep, parting
 from protocol.peering.joining import Joining
 from protocol.peering.members import Members
 from protocol.peering.near_peers import Whereabouts
@@ -53,9 +54,9 @@ from protocol.peering.news import KIND as NEWS
 from protocol.peering.news import Crier
 from protocol.peering.quarantine import Quarantines
 from protocol.peering.versions import Versions
-from protocol.peering.welcome import Told, printable, proof_for, refused, told_by
+from protocol.peering.welcome import printable
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Effect, HangUp, Note, Send, earliest
+from protocol.terms.effects import Deadline, Effect, Note, earliest
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import SUSPICION_TTL_S
 from protocol.terms.problem import Trouble
@@ -63,7 +64,6 @@ from protocol.trust.certificate import Chain
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record, SignedRecord, newer
 from protocol.trust.revocation import KIND as REVOCATION
-from protocol.trust.revocation import Certified, name_of
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed, MalformedReason, decode, encode
 
@@ -105,9 +105,10 @@ class Overlay:
         self.announcer = Announcer(identity, self.broadcast, whereabouts, now)
         self.crier = Crier(identity.name, self.broadcast)
         self.versions = Versions(identity.speaks)
-        self._told = Told()
+        self._turned = False
         links = membership.links
         self.joining = Joining(joins, links.introduced, links.count_introduced, self._name)
+        self._doorstep = Doorstep(links, self.certificates, self.broadcast, self.joining)
         self.believed: list[Changed] = []
         """Peers that died, left or came back since the node looked last; it takes them out."""
         self._followed = 0
@@ -217,10 +218,7 @@ class Overlay:
                 return self.blame(sender, f"unwelcome-{error.reason}", now), []
             effects, news = self.revoking(message.revocation, now)
             believed = own_revocation(revocation)
-        if self.membership.links.dialled(sender):
-            said, helps = told_by(message, believed, now)
-            effects += self.joining.came(sender, "", said, helps, now)
-        return effects, news
+        return effects + self._doorstep.refused_by(sender, message, believed, now), news
 
     def member(self, sender: PeerId, message: MembershipMessage, now: float) -> list[Effect]:
         """A message of membership."""
@@ -381,6 +379,7 @@ class Overlay:
     def renewed(self, chain: Chain, now: float) -> list[Effect]:
         """This peer has another certificate."""
         before, note = self.identity, self.certificates.renew(chain, now)
+        self._turned = True
         if self.identity is before:
             return [note]
         return [*self.announcer.renew(self.identity, now), note]
@@ -388,6 +387,8 @@ class Overlay:
     def _met(self, known: Known, now: float) -> list[Effect]:
         """A presence of another peer is believed."""
         self.certificates.met(known)
+        if known.peer not in self.membership.known:
+            self._turned |= self.certificates.is_revoked(known.peer, known.site)
         return self.follow(self.membership.present(known, now), now)
 
     def _revoked(self, record: Record, now: float) -> Answer:
@@ -396,6 +397,7 @@ class Overlay:
         effects = self.certificates.revoke(record, held.signed) if held is not None else []
         news: list[News] = []
         if effects:
+            self._turned = True
             if self.certificates.shows(self.certificates.revocation(record)):
                 effects += self.certificates.lost()
             revoked = self.certificates.revocations
@@ -403,9 +405,10 @@ class Overlay:
                 if any(certified in revoked for certified in known.certified):
                     word = Unwelcome(Reason.REVOKED, now, held.signed if held else None)
                     told = self.membership.links.direct(known.peer)
+                    self.certificates.expelled(known.peer)
                     more, gone = self._expel(known.peer, "its certificate was revoked", now)
                     if told:
-                        more = _parting(known.peer, word, more)
+                        more = parting(known.peer, word, more)
                     effects, news = effects + more, news + gone
         return effects, news
 
@@ -422,6 +425,17 @@ class Overlay:
     def _name(self, peer: PeerId) -> str:
         known = self.membership.known.get(peer)
         return known.name if known is not None else ""
+
+    def is_out(self, peer: PeerId, site: str) -> bool:
+        """Whether a peer, this one too, is no member any more: its certificate, or its site's, was revoked."""
+        if peer == self.me:
+            return self.certificates.revoked is not None
+        return peer not in self.membership.known and self.certificates.is_revoked(peer, site)
+
+    def pop_turned(self) -> bool:
+        """Whether `is_out` may answer otherwise since the last call."""
+        turned, self._turned = self._turned, False
+        return turned
 
     # -- faults
 
@@ -440,44 +454,13 @@ class Overlay:
     ) -> list[Effect]:
         """Refuses a peer whose Hello is not good enough, and tells it why."""
         self.quarantines.count(f"hello-{reason}")
-        proof = None
-        if reason == Reason.REVOKED:
-            revoked = self.certificates.revocations
-            proof = proof_for(hello.presence, revoked, self._revocation_record)
-        effects: list[Effect] = []
         why = printable(why)
-        if self.membership.links.dialled(sender):
-            said, helps = refused(reason, why.removeprefix(f"{reason}: "))
-            effects = self.joining.came(sender, "", said, helps, now)
-        word = Unwelcome(reason, now, proof)
-        effects += _parting(sender, word, self._hang_up(sender, why, now))
-        if self._told.is_news(sender, reason, now):
-            effects.append(Note("peer.refused", sender, why))
-        return effects
-
-    def _revocation_record(self, certified: Certified) -> SignedRecord | None:
-        """The record that revokes a certificate, to be shown to others."""
-        issuer, serial = certified
-        for owner in (issuer, self.identity.federation):
-            held = self.broadcast.directory.get(owner, REVOCATION, name_of(issuer, serial))
-            if held is not None:
-                return held.signed
-        return None
+        word, notes = self._doorstep.refusing(sender, hello.presence, reason, why, now)
+        return [*parting(sender, word, self._hang_up(sender, why, now)), *notes]
 
     def _hang_up(self, peer: PeerId, why: str, now: float) -> list[Effect]:
         effects, outcomes = self.membership.hang_up(peer, why, now)
         return effects + self.follow(outcomes, now)
-
-
-def _parting(peer: PeerId, word: Unwelcome, effects: list[Effect]) -> list[Effect]:
-    """The same effects, but the peer that is hung up on is told why before."""
-    parting = [
-        msgspec.structs.replace(effect, parting=True)
-        if isinstance(effect, HangUp) and effect.peer == peer
-        else effect
-        for effect in effects
-    ]
-    return [Send(peer, word), *parting]
 
 
 def _impostor(sender: PeerId, name: str) -> Untrusted:

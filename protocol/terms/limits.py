@@ -101,6 +101,8 @@ JOIN_TOLD_EVERY_S, JOIN_NAG_S = 30.0, 1800.0
 """What comes of joining is told to the log at most so often if it changes, and so often if it does not."""
 TRIED_OTHERS = 8
 """Addresses, besides those that `join` names, of which it is remembered what came of trying them."""
+EXPELLED_KEPT = 4096
+"""Revoked peers that are remembered by their keys, since a revocation does not always say whose it is."""
 REFUSED_TOLD = 64
 """Refusals of peers that the log hears of in JOIN_NAG_S. Others are counted only."""
 UNWELCOME_CLOCK_S = 60.0

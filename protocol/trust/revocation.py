@@ -11,6 +11,7 @@ seconds.
 """
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import msgspec
 
@@ -24,6 +25,10 @@ KIND = "revocation"
 MAX_REASON_CHARACTERS = 200
 _ISSUER_DIGITS = 16
 """Digits of the issuer's key in a record's name: enough to tell the issuers of one federation apart."""
+
+_SITE = "site "
+
+K = TypeVar("K", KeyId, str)
 
 Certified = tuple[KeyId, str]
 """(issuer, serial): one certificate."""
@@ -43,6 +48,8 @@ class Revocation(msgspec.Struct, frozen=True):
     """When the certificate ends by itself, Unix seconds. After that this need not be remembered."""
     chain: Chain
     """The chain of the key that signs this record; empty for the federation's."""
+    subject: KeyId = KeyId("")
+    """Whose certificate it is; empty if its file was not at hand, and in revocations of older builds."""
 
 
 class Revocations:
@@ -50,6 +57,9 @@ class Revocations:
 
     def __init__(self) -> None:
         self._known: dict[Certified, Revocation] = {}
+        self._subjects: dict[KeyId, int] = {}
+        self._sites: dict[str, int] = {}
+        """How many certificates of each key, and of each site's own name, are revoked."""
 
     def __contains__(self, certified: object) -> bool:
         return certified in self._known
@@ -70,14 +80,35 @@ class Revocations:
         if certified in self._known:
             return False
         self._known[certified] = revocation
+        self._count(revocation, 1)
         return True
+
+    def concerns(self, key: KeyId, site: str) -> bool:
+        """Whether a certificate of that key, or of the site of that name, is revoked.
+
+        The key, or another of a site of that name, may have been certified again since.
+        """
+        return key in self._subjects or site in self._sites
 
     def forget_ended(self, now_s: float) -> list[Revocation]:
         """Drops, and answers, those whose certificates have ended by themselves."""
         over = [known for known in self._known.values() if known.until_s <= now_s]
         for known in over:
             del self._known[known.issuer, known.serial]
+            self._count(known, -1)
         return over
+
+    def _count(self, revocation: Revocation, by: int) -> None:
+        if revocation.subject:
+            _add(self._subjects, revocation.subject, by)
+        if revocation.what.startswith(_SITE):
+            _add(self._sites, revocation.what.removeprefix(_SITE), by)
+
+
+def _add(counts: dict[K, int], key: K, by: int) -> None:
+    counts[key] = counts.get(key, 0) + by
+    if not counts[key]:
+        del counts[key]
 
 
 def name_of(issuer: KeyId, serial: str) -> str:
@@ -99,11 +130,15 @@ def revoke(
     revocation = Revocation(
         issuer=certificate.issuer,
         serial=certificate.serial,
-        what=f"site {certificate.site}" if site else f"host {certificate.site}/{certificate.name}",
+        what=f"{_SITE}{certificate.site}"
+        if site
+        else f"host {certificate.site}/{certificate.name}",
         reason=reason,
         at_s=at_s,
         until_s=certificate.not_after_s,
         chain=chain,
+        # A key never certifies itself: it stands here for one that is not known.
+        subject=certificate.subject if certificate.subject != certificate.issuer else KeyId(""),
     )
     record = Record(
         owner=signer.key,

@@ -13,6 +13,7 @@ from overlayd.adapters.credentials import (
     load_host,
     load_site,
     read_chain,
+    renew_host,
 )
 from overlayd.adapters.revocation_files import read_revocation_file
 from overlayd.cli.main import app
@@ -129,3 +130,61 @@ def test_a_serial_is_enough(federation: Path) -> None:
     words = ("--serial", "0123456789abcdef", "--output", path)
     assert "serial 0123456789abcdef" in run("site", "revoke", "ams", "h5", "-f", federation, *words)
     assert read_revocation_file(path).payload
+
+
+@pytest.mark.parametrize(
+    "how", ["its folder", "elsewhere", "serial", "federation", "renewed since"]
+)
+def test_a_key_that_was_revoked_is_not_renewed(federation: Path, how: str) -> None:
+    cert = federation / "sites" / "ams" / "hosts" / "h1" / "host.cert"
+    before = cert.read_text()
+    match how:
+        case "elsewhere":
+            run("site", "revoke", "ams", "h1", "-f", federation, "--output", federation / "r")
+        case "serial":
+            by = ("--serial", serial(cert.parent, "host"), "--output", federation / "r")
+            run("site", "revoke", "ams", "h1", "-f", federation, *by)
+        case "federation":
+            run("federation", "revoke", "ams/h1", "-f", federation, "--reason", "stolen")
+        case _:
+            run("site", "revoke", "ams", "h1", "-f", federation, "--reason", "stolen")
+    if how == "renewed since":
+        # By somebody with the key who did not know: another serial, but the same stolen key.
+        renew_host(federation / "sites" / "ams", "h1")
+        before = cert.read_text()
+    said = run("host", "renew", "ams", "h1", "-f", federation, ok=False)
+    assert "of host ams/h1 was revoked on 20" in said
+    assert "a revoked key is not renewed; make a new key: overlayctl host enrol" in said
+    assert cert.read_text() == before
+    run("host", "enrol", "ams", "h1", "-f", federation, "--output", federation / "new")
+    run(
+        "host",
+        "renew",
+        "ams",
+        "h1",
+        "-f",
+        federation,
+        "--certificate",
+        federation / "new/host.cert",
+    )
+
+
+def test_a_site_that_was_revoked_is_not_renewed_either(federation: Path) -> None:
+    run("federation", "revoke", "ams", "-f", federation, "--reason", "key lost")
+    said = run("site", "renew", "ams", "-f", federation, ok=False)
+    assert "(key lost)" in said
+    assert "overlayctl site add ams --output" in said
+    run("site", "renew", "uc", "-f", federation)
+
+
+def test_what_is_no_revocation_of_this_federation_keeps_nobody_from_renewing(
+    federation: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    create_federation(other)
+    enrol_host(add_site(other, "ams"), "h1")
+    folder = federation / "sites" / "ams" / "revocations"
+    folder.mkdir()
+    run("site", "revoke", "ams", "h1", "-f", other, "--output", folder / "theirs.revocation")
+    (folder / "nothing.revocation").write_text("hello")
+    run("host", "renew", "ams", "h1", "-f", federation)

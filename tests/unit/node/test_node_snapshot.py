@@ -5,14 +5,16 @@ import pytest
 
 from protocol.capacity.quantum import Quantum
 from protocol.grid.record import GridState
-from protocol.node.events import Probed, Revoking
+from protocol.membership.messages import Unwelcome
+from protocol.node.events import Arrived, Event, Probed, Revoking
 from protocol.node.rows import NoConsole
 from protocol.node.snapshot import PeerView
 from protocol.requesting.request import RequestState
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import IMAGE, grid_spec
 from protocol.sim.world import World
-from protocol.terms.ids import Digest, GridId, RequestId
+from protocol.terms.effects import Realise
+from protocol.terms.ids import Digest, GridId, PeerId, RequestId
 from protocol.trust.certificate import read_certificate
 from protocol.trust.order import Action
 from protocol.trust.record import SignedRecord
@@ -279,3 +281,42 @@ def test_a_view_shows_the_peer_as_it_is_and_cannot_be_changed() -> None:
         view.facts = facts  # type: ignore[misc]
     with pytest.raises(AttributeError):
         view.cached = facts  # type: ignore[attr-defined]
+
+
+def test_with_a_revoked_host_nothing_is_exchanged_for_a_grid_any_more() -> None:
+    """On the other carriers at once, on the revoked one as soon as it hears, and after a restart as well."""
+    scene = Scene()
+    victim, other = sorted(scene.carriers, key=lambda peer: peer is not scene.carriers[1])
+
+    def out(of: SimPeer) -> tuple[PeerId, ...] | None:
+        part = scene.view(of).part_of(scene.shop)
+        return part.out if part is not None else None
+
+    assert (out(victim), out(other)) == ((), ())
+    chain = scene.world.federation.host_chain(victim.site, victim.name)
+    site, by = scene.world.federation.site(victim.site), chain[1:]
+    signed = revoke(read_certificate(chain[0]), "stolen", scene.now, site, by)
+
+    def kicked(peer: SimPeer, event: Event) -> bool:
+        peer.feed(event)
+        effects = next(effects for _, seen, effects in reversed(peer.story) if seen is event)
+        return scene.shop in [e.grid for e in effects if isinstance(e, Realise)]
+
+    assert kicked(other, Revoking(signed))
+    assert out(other) == (victim.id,)
+    assert out(victim) == ()
+    assert kicked(victim, Arrived(other.id, Unwelcome("revoked", scene.now, signed), ""))
+    assert victim.node is not None
+    assert out(victim) == (other.id,)
+    offer = victim.node.host.offer()
+    assert offer.refused is not None
+    assert "was revoked on" in offer.refused.detail
+    status = scene.view(victim).status(scene.now)
+    assert status.problems[0].kind == "certificate"
+    assert "(stolen)" in status.problems[0].what
+    assert status.no_room_why == "its certificate was revoked"
+    for peer in (victim, other):
+        peer.crash()
+        peer.start()
+    scene.world.run(0.1)
+    assert (out(victim), out(other)) == ((other.id,), (victim.id,))

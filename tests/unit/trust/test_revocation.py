@@ -175,3 +175,24 @@ def test_those_that_matter_come_in_the_order_they_were_added() -> None:
         known.add(revocation)
     assert list(known) == revocations
     assert len(known) == 3
+
+
+def test_it_says_whose_certificate_it_was_unless_that_is_not_known() -> None:
+    says = read_certificate(HOST_CERT)
+    assert checked(made()).subject == says.subject
+    unknown = msgspec.structs.replace(says, subject=SITE.key)
+    assert checked(revoke(unknown, "", NOW_S, SITE, SITE_CHAIN)).subject == ""
+
+
+def test_a_key_and_a_site_of_a_revoked_certificate_are_known_until_it_would_have_ended() -> None:
+    host, site = read_certificate(HOST_CERT), read_certificate(SITE_CERT)
+    known = Revocations()
+    assert not known.concerns(host.subject, "ams")
+    known.add(checked(made()))
+    known.add(checked(changed(SITE, body={"serial": "ab" * 8}, name=name_of(SITE.key, "ab" * 8))))
+    assert known.concerns(host.subject, "fra")
+    assert not known.concerns(OTHER.key, "ams")
+    known.add(checked(made(SITE_CERT, OURS.root, ())))
+    assert known.concerns(OTHER.key, "ams")
+    assert len(known.forget_ended(site.not_after_s)) == 3
+    assert not known.concerns(host.subject, "ams")
