@@ -25,7 +25,9 @@ from protocol.placement.counter import counter_offers
 from protocol.placement.explain import Explanation, explain, words
 from protocol.placement.fit import Offer, rules_of
 from protocol.placement.headroom import Headroom, headroom
+from protocol.placement.narrowed import narrowed
 from protocol.placement.quality import degree
+from protocol.placement.suspects import known_of, suspects
 from protocol.terms.quantities import counted, format_cpus, format_size, parse_cpus, parse_size
 
 File = Annotated[Path, typer.Argument(help="The grid file.", show_default=False, readable=False)]
@@ -61,6 +63,8 @@ class Placement(msgspec.Struct, frozen=True):
     preferences_met: float
     """0 to 1; 1 if none is stated."""
     why_not: Explanation | None = None
+    warnings: tuple[str, ...] = ()
+    """What may not be meant, or not be expected, of what is placed."""
 
 
 def place(
@@ -124,11 +128,20 @@ def placement(spec: GridSpec, offers: tuple[Offer, ...], seed: int) -> Placement
         missing=tuple(unplaced.workspace.name for unplaced in choice.unplaced),
         preferences_met=round(degree(members, where, offers, rules), 4),
         why_not=None if choice.enough else _why_not(spec, offers, choice),
+        warnings=_warnings(spec, where, offers) if choice.enough else (),
     )
 
 
 def _why_not(spec: GridSpec, offers: tuple[Offer, ...], choice: Choice) -> Explanation:
-    return explain(spec, choice, counter_offers(spec, offers, choice))
+    would_work = counter_offers(spec, offers, choice)
+    return explain(spec, choice, would_work, suspects(spec, known_of(offers), refused=True))
+
+
+def _warnings(
+    spec: GridSpec, where: dict[str, Offer], offers: tuple[Offer, ...]
+) -> tuple[str, ...]:
+    less = narrowed(spec, rules_of(spec, offers), where, offers)
+    return (*([less] if less else []), *suspects(spec, known_of(offers)))
 
 
 def _table(answer: Placement) -> None:
@@ -153,7 +166,7 @@ def _table(answer: Placement) -> None:
     lines = [f"{counted(len(answer.workspaces), 'workspace')} on {hosts} at {sites}"]
     if answer.missing:
         lines.append(f"without {', '.join(answer.missing)}, for which there is no room")
-    print_lines(lines)
+    print_lines([*lines, *(f"note: {line}" for line in answer.warnings)])
 
 
 def capacity(

@@ -31,7 +31,8 @@ def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> lis
     cpus = max((len(row[1]) for row in rows), default=0)
     memory = max((len(row[2]) for row in rows), default=0)
     lines += [f"{a}  {b:<{cpus}}  {c:<{memory}}  {d}" for a, b, c, d in rows]
-    return [*lines, *_short(spec, placed), *_devices(spec), _sum(spec, view)]
+    notes = [f"  note: {line}" for line in view.warnings]
+    return [*lines, *_short(spec, placed), *_devices(spec), *notes, _sum(spec, view)]
 
 
 def quote_lines(view: RequestView) -> list[str]:

@@ -18,13 +18,13 @@ from itertools import cycle, islice
 import msgspec
 
 from protocol.grid.model import Workspace
-from protocol.placement.fit import Offer, Rules, apart_ms, refusals
+from protocol.placement.fit import Offer, Rules, apart_ms, refusals, unsuitable
 from protocol.placement.packing import Instance, Kind, Packing
 from protocol.placement.quality import degree
 from protocol.placement.rearrange import improve, squeeze
 from protocol.terms.dice import Dice
 from protocol.terms.ids import PeerId
-from protocol.terms.refusal import Refusal
+from protocol.terms.refusal import RULED_OUT, Refusal
 
 _RANKINGS = 12_000
 """All attempts together rank a third of so many hosts. That keeps a choice among 1,000 hosts below 0.1 s."""
@@ -259,7 +259,14 @@ def _reasons(table: Instance, seating: Packing, workspace: Workspace) -> tuple[R
     crowded = enumerate(seating.crowd) if table.rules.pairs else ()
     company = [offers[host] for host, crowd in crowded if crowd]
     found = (
-        refusals(workspace, offer, seating.free[host], table.rules, company)
+        _ruled_out(workspace, offer, table.rules)
+        or refusals(workspace, offer, seating.free[host], table.rules, company)
         for host, offer in enumerate(offers)
     )
     return tuple(why[-1] for why in found if why)
+
+
+def _ruled_out(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal]:
+    """Why the grid does not want this host. It is then not short of room, and no nearest miss."""
+    found = unsuitable(workspace, offer, rules)
+    return [refusal for refusal in found if refusal.constraint in RULED_OUT]

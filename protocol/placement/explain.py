@@ -1,8 +1,8 @@
 """Why not, as a value and in words: what was asked, what stopped it and by how much, and what would work.
 
-Refusals are counted, not listed: how many hosts each constraint binds, and the nearest miss of each. The
-constraint that binds most hosts comes last. Counter-offers (counter.py) say what would work; where there is
-none, advice does.
+Refusals are counted, not listed: how many hosts each constraint binds, and the nearest miss of each. Where the
+grid itself does not want to be comes first, and the constraint that binds most hosts last. Counter-offers
+(counter.py) say what would work; where there is none, advice does.
 """
 
 import msgspec
@@ -11,7 +11,7 @@ from protocol.grid.model import GridSpec, Workspace
 from protocol.placement.choose import Choice
 from protocol.placement.counter import CounterOffer, in_words
 from protocol.terms.quantities import format_cpus, format_size
-from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
+from protocol.terms.refusal import QUANTITIES, RULED_OUT, Constraint, Refusal
 
 _ADVICE = {
     Constraint.SITE: "name other sites under placement.sites, or none",
@@ -62,10 +62,15 @@ class Explanation(msgspec.Struct, frozen=True):
     hosts: int
     """How many hosts carry what is placed."""
     would_work: tuple[CounterOffer, ...] = ()
+    suspects: tuple[str, ...] = ()
+    """Names in the grid that nobody has, as suspects.py says them."""
 
 
 def explain(
-    spec: GridSpec, choice: Choice, would_work: tuple[CounterOffer, ...] = ()
+    spec: GridSpec,
+    choice: Choice,
+    would_work: tuple[CounterOffer, ...] = (),
+    suspects: tuple[str, ...] = (),
 ) -> Explanation:
     """Explains a choice that is not enough."""
     by_cluster: dict[str, list[Workspace]] = {}
@@ -80,7 +85,7 @@ def explain(
     )
     hosts = len(dict.fromkeys(choice.placed.values()))
     total = len(choice.placed) + len(choice.unplaced)
-    return Explanation(missing, len(choice.placed), total, hosts, would_work)
+    return Explanation(missing, len(choice.placed), total, hosts, would_work, suspects)
 
 
 def reasons(refusals: tuple[Refusal, ...]) -> tuple[Obstacle, ...]:
@@ -94,7 +99,12 @@ def reasons(refusals: tuple[Refusal, ...]) -> tuple[Obstacle, ...]:
         Obstacle(constraint, len(group), _nearest(constraint, list(group.values())))
         for (constraint, _), group in groups.items()
     ]
-    return tuple(sorted(found, key=lambda r: (r.hosts, order.index(r.constraint))))
+    return tuple(
+        sorted(
+            found,
+            key=lambda r: (r.constraint not in RULED_OUT, r.hosts, order.index(r.constraint)),
+        )
+    )
 
 
 def _nearest(constraint: Constraint, group: list[Refusal]) -> Refusal:
@@ -121,6 +131,7 @@ def words(explanation: Explanation) -> list[str]:
                 holders = "1 host holds"
             lines.append(f"  {holders} {explanation.placed} of the {explanation.total} workspaces")
         lines += reason_lines(missing.reasons)
+    lines += [f"  {line}" for line in explanation.suspects]
     if explanation.would_work:
         return lines + [f"  would work: {in_words(offer)}" for offer in explanation.would_work]
     last = [m.reasons[-1].constraint for m in explanation.missing if m.reasons]

@@ -11,6 +11,7 @@ from protocol.contract.outcomes import Answer
 from protocol.grid.record import GridState, order_part
 from protocol.requesting.events import PlanAsked
 from protocol.requesting.host_directory import HostDirectory
+from protocol.requesting.outlook import OwnFacts
 from protocol.requesting.placing import Placing
 from protocol.requesting.policies import Policy
 from protocol.requesting.queue import Queue
@@ -28,8 +29,8 @@ from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Untrusted
 
 
-class OwnHost(Protocol):
-    """This peer as a host: its own images are asked of it, since it hears no advert of its own."""
+class OwnHost(OwnFacts, Protocol):
+    """This peer as a host: it is asked what it has, since it hears no advert of its own."""
 
     @property
     def images(self) -> tuple[ImageLabel, ...]:

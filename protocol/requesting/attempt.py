@@ -15,6 +15,7 @@ from protocol.placement.choose import Choice, choose
 from protocol.placement.counter import counter_offers
 from protocol.placement.explain import Explanation, explain
 from protocol.placement.fit import Offer, quantum_of, rules_of
+from protocol.placement.narrowed import narrowed
 from protocol.requesting.claiming import Shares, wanted
 from protocol.requesting.offers import Offers
 from protocol.requesting.request import Planned
@@ -215,17 +216,26 @@ class Attempt:
         offers, deployment = self.offers, self._deployment
         return wanted(deployment.spec, deployment.workspaces, offers, self._dice)
 
-    def explain(self, choice: Choice, now: float) -> Explanation:
-        """Why a choice is not enough, and what would work if everything that is held were let go."""
+    def explain(self, choice: Choice, now: float, suspects: tuple[str, ...] = ()) -> Explanation:
+        """Why a choice is not enough, and what would work if everything that is held were let go.
+
+        `suspects` tell of names that nobody has.
+        """
         offers = {offer.peer: offer for offer in self.offers}
         for name, peer in self._held.items():
             free = offers[peer].free + quantum_of(self._sizes[name])
             offers[peer] = msgspec.structs.replace(offers[peer], free=free)
         spec = self._deployment.spec
         plain = tuple(offers.values())
-        return explain(
-            spec, choice, counter_offers(spec, plain, choice, self._offers.later(plain, now))
-        )
+        would_work = counter_offers(spec, plain, choice, self._offers.later(plain, now))
+        return explain(spec, choice, would_work, suspects)
+
+    def narrowed(self, placement: tuple[Planned, ...]) -> str:
+        """What is to be said of a wish to be spread that a network keeps at one site; empty if nothing is."""
+        spec, offers = self._deployment.spec, self.offers
+        by_peer = {offer.peer: offer for offer in offers}
+        where = {row.workspace: by_peer[row.peer] for row in placement if row.peer in by_peer}
+        return narrowed(spec, rules_of(spec, offers), where, offers)
 
     def planned(self, choice: Choice) -> tuple[Planned, ...]:
         """A choice as people read it."""

@@ -13,6 +13,7 @@ from protocol.grid.lease import late
 from protocol.grid.record import grid_id
 from protocol.placement.choose import Choice
 from protocol.placement.explain import words
+from protocol.placement.suspects import suspects
 from protocol.requesting.attempt import Attempt
 from protocol.requesting.looking import ANOTHER_NAME
 from protocol.requesting.policies import Policy
@@ -76,6 +77,8 @@ class Gathering:
         """Where it would go, by the last choice."""
         self.start_s = 0.0
         """When its lease would begin then; 0 if that is when it is up."""
+        self.warnings: tuple[str, ...] = ()
+        """What is to be said of that placement."""
         self.attempt = self._attempt(())
 
     def again(self) -> None:
@@ -153,9 +156,11 @@ class Gathering:
                 return self.choose(now)
             case Keep(proposal=proposal):
                 self.placement, self.start_s = proposal.placement, proposal.start_s
+                self._warn(now)
                 return decision
             case Shown(placement=placement):
                 self.placement, self.start_s = placement, self.attempt.start_s
+                self._warn(now)
                 return decision
             case NotAsQuoted(placement=placement, start_s=start_s):
                 self.placement, self.start_s = placement, start_s
@@ -164,6 +169,17 @@ class Gathering:
                 return decision
             case _:
                 assert_never(decision)
+
+    def _suspects(self, now: float, *, refused: bool = False) -> tuple[str, ...]:
+        """Names in the grid that nobody has."""
+        known = self._surroundings.known(self._deployment.owner_site, now)
+        spec = self._deployment.spec
+        return suspects(spec, known, refused=refused) if known is not None else ()
+
+    def _warn(self, now: float) -> None:
+        """Notes what is to be said of the placement that was just chosen."""
+        less = self.attempt.narrowed(self.placement)
+        self.warnings = (*([less] if less else []), *self._suspects(now))
 
     def _elsewhere(self, choice: Choice, now: float) -> Await | TryLater | NoRoom:
         """What follows when a choice is not enough: others are asked, if there are any.
@@ -180,7 +196,7 @@ class Gathering:
             return TryLater()
         if self._order is not None and attempt.contended():
             return TryLater(f"what is missing is {attempt.ahead}")
-        why = attempt.explain(choice, now)
+        why = attempt.explain(choice, now, self._suspects(now, refused=True))
         lines = words(why)
         if silent := attempt.silent():
             lines.append(f"  no answer in time from {', '.join(silent)}")
@@ -189,6 +205,7 @@ class Gathering:
     def _hold(self, hold: Hold, now: float) -> Gathered:
         assert self._order is not None
         self.placement, self.start_s = hold.placement, self.attempt.start_s
+        self._warn(now)
         holds = tuple(self.attempt.hold(hold.choice, self._order))
         if not self.attempt.waiting:
             return self._step(self._policy.gathered(self.attempt, now), now)

@@ -1,11 +1,14 @@
 """What this peer has heard of hosts and grids, as requests made here need it."""
 
+from collections import Counter
+
 import msgspec
 
-from protocol.capacity.advert import Advert, ImageLabel
+from protocol.capacity.advert import Advert, HostFacts, ImageLabel
 from protocol.contract.notices import Notices
 from protocol.grid.model import GridSpec
 from protocol.membership.membership import Membership
+from protocol.placement.suspects import Known
 from protocol.requesting.shortlist import Candidate, told_by
 from protocol.requesting.silence import Silence
 from protocol.terms.ids import Digest, GridId, KeyId, PeerId, short_hash
@@ -127,6 +130,24 @@ class HostDirectory:
                 used[sites[peer]] = None
         chosen += [peer for peer in ranked if peer not in chosen]
         return tuple(chosen[:wanted])
+
+    def names(self, own: HostFacts, owner_site: str, now: float) -> Known | None:
+        """All names that hosts have, also those that are not heard any more, and those of that site's grids.
+
+        `own` are the facts of this host. None where not all hosts are known.
+        """
+        if self.narrowed or self.blind(now):
+            return None
+        known, me = self._membership.known, self._identity
+        facts = [own, *(heard.advert.facts for heard in self.adverts.values())]
+        told = [n for grid in self.notices.grids() if (n := self.notices.newest(grid)) is not None]
+        return Known(
+            hosts=(me.name, *(peer.name for peer in known.values())),
+            sites=dict(Counter((me.site, *(peer.site for peer in known.values())))),
+            labels=dict(Counter(label for each in facts for label in each.labels)),
+            devices=dict(Counter(n for each in facts for n, _ in each.capacity.devices)),
+            grids=tuple(dict.fromkeys(n.name for n in told if n.owner_site == owner_site)),
+        )
 
     def boots(self, grid: GridId) -> dict[str, int]:
         """Which start each workspace of a grid is in, by name, as its hosts told last."""

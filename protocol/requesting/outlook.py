@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from protocol.capacity.advert import HostFacts
+from protocol.placement.suspects import Known
 from protocol.requesting.host_directory import HostDirectory
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.quotes import Quotes
@@ -18,15 +20,29 @@ class OtherSites(Protocol):
         """Asks other sites for their roomiest hosts; only these `sites`, if any are named."""
 
 
+class OwnFacts(Protocol):
+    """This peer as a host, which hears no advert of its own."""
+
+    @property
+    def facts(self) -> HostFacts:
+        """What it was found to be."""
+
+
 class Outlook:
     """The surroundings of each request of this peer (surroundings.py)."""
 
     def __init__(
-        self, me: str, directory: HostDirectory, other_sites: OtherSites, quotes: Quotes
+        self,
+        me: str,
+        directory: HostDirectory,
+        other_sites: OtherSites,
+        quotes: Quotes,
+        host: OwnFacts,
     ) -> None:
         """`me` is this peer in this life."""
         self.me = me
         self._directory, self._other_sites, self._quotes = directory, other_sites, quotes
+        self._host = host
 
     def name(self, peer: PeerId) -> str:
         """What people call a host."""
@@ -55,6 +71,10 @@ class Outlook:
     def partly(self) -> bool:
         """Whether the federation is so large that only this peer's own site is known host by host."""
         return self._directory.narrowed
+
+    def known(self, owner_site: str, now: float) -> Known | None:
+        """The names there are, by the directory."""
+        return self._directory.names(self._host.facts, owner_site, now)
 
     def keep(self, proposal: Proposal) -> list[Effect]:
         """Keeps it with the other quotes of this peer."""

@@ -170,6 +170,7 @@ class Placing(Request):
     def _take(self, step: Gathered | Paused | Conclusion, now: float) -> Answer:
         """Takes the step that follows from what hosts or stewards said."""
         self.placement, self.start_s = self._gathering.placement, self._gathering.start_s
+        self.warnings = self._gathering.warnings
         match step:
             case steps.Await():
                 return self._await(step, now), []
@@ -283,6 +284,7 @@ class Placing(Request):
     def _follow(self, step: steps.Follow, now: float) -> list[Effect]:
         """There is a grid of this order, so the request follows that until it is up."""
         if not step.ours:
+            self.warnings = ()
             mine = order_part(step.record.id) == self.deployment.order
             self._say(now, "this order has made it already" if mine else up_already(step.record))
         self.state, self.answer, record = RequestState.RUNNING, (), step.record
@@ -314,7 +316,9 @@ class Placing(Request):
     def _end(self, verdict: Verdict | None, now: float) -> None:
         if verdict is not None:
             down = verdict.state is RequestState.CANCELLED and not self._cancelled
-            self._finish(RequestState.FAILED if down else verdict.state, verdict.lines, now)
+            noted = self.warnings if verdict.state is RequestState.DONE else ()
+            lines = [*verdict.lines, *(f"  note: {line}" for line in noted)]
+            self._finish(RequestState.FAILED if down else verdict.state, lines, now)
 
     def _build(self, now: float) -> Answer:
         """Tells hosts again, asks the stewards, or gives the person an answer, as it is time."""

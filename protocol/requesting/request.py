@@ -88,6 +88,8 @@ class RequestView(msgspec.Struct, frozen=True):
     """Why what was quoted cannot be had any more. `placement` is then what would work now, if anything."""
     unchanged: bool = False
     """Whether a plan found that its grid is up already as it is asked for."""
+    warnings: tuple[str, ...] = ()
+    """What a person may not have meant, or not expect, of what is placed or would be."""
     differs: tuple[Difference, ...] = ()
     """What the grid that is up under this name has otherwise than was asked for."""
 
@@ -109,6 +111,7 @@ class Request:
         self.until_s = 0.0
         self.moved: tuple[Moved, ...] = ()
         self.unchanged = False
+        self.warnings: tuple[str, ...] = ()
         self.differs: tuple[Difference, ...] = ()
         self._story: list[StoryLine] = []
 
@@ -140,6 +143,7 @@ class Request:
             until_s=self.until_s,
             moved=self.moved,
             unchanged=self.unchanged,
+            warnings=self.warnings,
             differs=self.differs,
         )
 

@@ -62,7 +62,7 @@ class Requester:
         self.directory, self.requests = directory, Requests()
         self.quotes = Quotes(self.requests)
         life = f"{identity.peer}/{incarnation}"
-        surroundings = Outlook(life, directory, other_sites, self.quotes)
+        surroundings = Outlook(life, directory, other_sites, self.quotes, host)
         self.queue = Queue(self.requests, authority, surroundings, dice)
         admission = Admission(
             identity,

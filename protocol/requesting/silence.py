@@ -14,6 +14,7 @@ from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.problem import listed
 from protocol.grid.record import GridState
 from protocol.membership.liveness import Health
+from protocol.placement.suspects import Known
 from protocol.terms.ids import PeerId
 from protocol.terms.quantities import format_age
 
@@ -55,6 +56,10 @@ class AllHeard:
 
     def silence(self, peer: PeerId, now: float) -> Silence | None:
         """Never."""
+        return None
+
+    def known(self, owner_site: str, now: float) -> Known | None:
+        """Nothing of what people call things."""
         return None
 
 

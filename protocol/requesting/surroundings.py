@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from protocol.placement.suspects import Known
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.shortlist import Candidate
 from protocol.requesting.silence import Hearing
@@ -34,6 +35,9 @@ class Surroundings(Hearing, Protocol):
 
     def partly(self) -> bool:
         """Whether this peer hears of some hosts only when it asks other sites."""
+
+    def known(self, owner_site: str, now: float) -> Known | None:
+        """All names of hosts and what they have, and of that site's grids; None if not all are known here."""
 
     def keep(self, proposal: Proposal) -> list[Effect]:
         """Keeps a quote, or a plan that is held, on disk."""

@@ -54,6 +54,8 @@ class Constraint(StrEnum):
 QUANTITIES = (Constraint.DEVICE, Constraint.CPUS, Constraint.DISK, Constraint.MEMORY)
 """Constraints whose `asked` and `available` are amounts: devices, thousandths of a cpu, bytes."""
 
+RULED_OUT = (Constraint.SITE, Constraint.APART)
+"""Constraints by which a grid says itself where it does not want to be."""
 
 PASSING = (
     Constraint.SILENT,

@@ -346,6 +346,15 @@ def test_what_no_host_has_is_said_with_what_would_be_granted(daemon: Daemon) -> 
     assert told[2:] == ["  1 host lacks device gpu; the nearest, h1, by 1"]
 
 
+def test_what_may_be_a_mistake_is_told_beside_the_plan_and_the_grid(daemon: Daemon) -> None:
+    text = daemon.grid_file.read_text()
+    daemon.grid_file.write_text(text.replace("profiles:", "placement: {exclude: [h11]}\nprofiles:"))
+    note = "  note: placement.exclude: no host is called h11; h1 is one"
+    assert note in daemon.ask("plan", daemon.grid_file).stdout.splitlines()
+    said = daemon.ask("up", daemon.grid_file).stdout.splitlines()
+    assert said[-2:] == ["demo is up: 3 workspaces", note]
+
+
 def test_request_cancel_ends_what_waits(daemon: Daemon) -> None:
     text = daemon.grid_file.read_text().replace("demo", "big", 1)
     text = text.replace("{for: 6h}", "{for: 6h, best-effort: true}").replace(

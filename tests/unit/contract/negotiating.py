@@ -25,6 +25,7 @@ from protocol.grid.record import (
 )
 from protocol.hosting.claims import Claims
 from protocol.placement.fit import Offer
+from protocol.placement.suspects import Known
 from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.shortlist import Candidate
@@ -89,6 +90,8 @@ class Around:
         self.blind_until_s = blind_until_s
         self.silent: dict[PeerId, Silence] = {}
         """Hosts that are not heard."""
+        self.names: Known | None = None
+        """All names there are; None if they are not all known."""
 
     def stewards(self, key: str) -> tuple[PeerId, ...]:
         return A, B, C
@@ -101,6 +104,9 @@ class Around:
 
     def partly(self) -> bool:
         return False
+
+    def known(self, owner_site: str, now: float) -> Known | None:
+        return self.names
 
     def name(self, peer: PeerId) -> str:
         return NAMES[peer]

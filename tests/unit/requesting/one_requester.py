@@ -84,6 +84,7 @@ class Nowhere:
 
 class OneImage:
     images = (LABEL,)
+    facts = HostFacts(ROOM, "x86_64", "sim", "none", "", "10.0.0.1", True)
 
 
 class Scene:

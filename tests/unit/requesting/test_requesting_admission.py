@@ -117,3 +117,44 @@ def test_a_grid_whose_lease_is_over_says_how_it_goes_on(scene: Scene) -> None:
         "shop is made already, and its lease is over; what is left of it is kept for a while",
         "  would work: `overlayctl lease extend shop 6h`, or `overlayctl down shop` and this again",
     )
+
+
+def misspelt(count: int = 2, memory_mib: int = 128) -> GridSpec:
+    """The shop, apart from a grid and off a host that nobody knows."""
+    spec = shop(count, memory_mib)
+    placement = msgspec.structs.replace(spec.placement, apart=("shap",), exclude=("gamm",))
+    return msgspec.structs.replace(spec, name="cafe", placement=placement)
+
+
+NOTES = (
+    "placement.exclude: no host is called gamm; gamma is one",
+    "placement.apart: no grid of this owner is called shap; shop is one",
+)
+
+
+def test_a_plan_tells_of_names_that_nobody_has(scene: Scene) -> None:
+    effects, _ = scene.requester.handle(PlanAsked(RequestId("r"), misspelt(), SITE), NOW)
+    scene.answer_quotes(effects)
+    view = scene.view("r")
+    assert (view.state, view.warnings) == (RequestState.DONE, NOTES)
+
+
+def test_an_up_tells_of_them_with_its_answer(scene: Scene) -> None:
+    record = scene.building("r", ADMIN.up(misspelt(), NOW))
+    for peer in record.carriers():
+        scene.notice(peer, notice_of(record, peer))
+    assert scene.view("r").answer == (
+        "cafe is up: 2 workspaces",
+        *(f"  note: {line}" for line in NOTES),
+    )
+
+
+def test_a_refusal_tells_of_them_among_its_reasons(scene: Scene) -> None:
+    asked = misspelt(memory_mib=1 << 20)
+    effects, _ = scene.requester.handle(PlanAsked(RequestId("r"), asked, SITE), NOW)
+    scene.answer_quotes(effects)
+    view = scene.view("r")
+    assert view.state is RequestState.FAILED
+    assert all(f"  {line}" in view.answer for line in NOTES)
+    assert view.why is not None
+    assert view.why.suspects == NOTES

@@ -1,0 +1,52 @@
+"""A wish to be spread that a network keeps at one site is told."""
+
+from asking import cluster, grid, host
+from msgspec.structs import replace
+
+from protocol.grid.model import Encryption, GridSpec, NetworkSpec, Spread
+from protocol.placement.fit import Offer, rules_of
+from protocol.placement.narrowed import narrowed
+
+A1, A2 = host("a1", "ams", encrypts=False), host("a2", "ams", encrypts=False)
+B1 = host("b1", "bnl", encrypts=False)
+AT_ONE_SITE = {"web-1": A1, "web-2": A2}
+
+
+def spec(spread: Spread = Spread.SITE, encryption: Encryption = Encryption.REQUIRED) -> GridSpec:
+    asked = grid(cluster(count=2, networks=("lan",)), spread=spread)
+    return replace(asked, networks=(NetworkSpec("lan", "10.42.0.0/24", encryption),))
+
+
+def told(asked: GridSpec, where: dict[str, Offer], offers: tuple[Offer, ...] = (A1, A2, B1)) -> str:
+    return narrowed(asked, rules_of(asked, offers), where, offers)
+
+
+def test_a_spread_over_sites_that_a_private_network_keeps_at_one() -> None:
+    assert told(spec(), AT_ONE_SITE) == (
+        "spread: site is narrowed to site ams: network lan may not cross sites in the clear,"
+        " unless it says encryption: none"
+    )
+
+
+def test_a_spread_over_hosts_too_if_two_share_one() -> None:
+    assert told(spec(Spread.HOST), AT_ONE_SITE) == ""
+    both = {"web-1": A1, "web-2": A1}
+    assert told(spec(Spread.HOST), both).startswith("spread: host is narrowed to site ams")
+
+
+def test_a_network_whose_tunnels_do_not_leave_a_site() -> None:
+    hidden = replace(B1, hidden=True)
+    line = told(spec(encryption=Encryption.NONE), AT_ONE_SITE, (A1, A2, hidden))
+    assert line == (
+        "spread: site is narrowed to site ams: no tunnel leaves the site of a host that not every"
+        " host can reach"
+    )
+
+
+def test_what_is_as_wide_as_it_can_be_is_not_told() -> None:
+    assert told(spec(encryption=Encryption.NONE), AT_ONE_SITE) == ""
+    assert told(spec(Spread.NONE), AT_ONE_SITE) == ""
+    assert told(spec(), {"web-1": A1}) == ""
+    assert told(spec(), AT_ONE_SITE, (A1, A2)) == "", "there is no other site"
+    only_here = replace(spec(), placement=replace(spec().placement, sites=("ams",)))
+    assert told(only_here, AT_ONE_SITE) == "", "no other site is wanted"
