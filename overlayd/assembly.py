@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from overlayd.adapters.clock import SystemClock
 from overlayd.adapters.credentials import Credentials
+from overlayd.adapters.earlier_life import traces_of
 from overlayd.adapters.nacl_keys import NaclSealer, NaclVerifier
 from overlayd.adapters.sqlite_store import SqliteStore
 from overlayd.adapters.zmq_transport import ZmqTransport
@@ -23,14 +24,18 @@ from overlayd.loop.inbox import Inbox
 from overlayd.loop.intake import Intake
 from overlayd.loop.interpreter import Interpreter
 from overlayd.ports.peer import Busy, EventLine
+from overlayd.ports.store import Tables
 from overlayd.ports.transport import TransportEvent, Up
 from overlayd.telemetry.events import EventRing
+from overlayd.telemetry.logs import logger
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.membership.messages import Contact
 from protocol.node.events import Event, Started
+from protocol.node.kept import begun_anew
 from protocol.node.messages import ConsoleText
 from protocol.node.node import Node
 from protocol.terms.dice import Dice
+from protocol.terms.effects import Note
 from protocol.terms.ids import PeerId, short_hash
 from protocol.terms.reach import Reach
 from protocol.trust.identity import Identity
@@ -131,7 +136,7 @@ class Assembly:
         """Starts what it takes to join. Raises whatever fails, and then closes what was opened."""
         api = self.config.api
         await self.store.open()
-        rows = await self.store.load()
+        rows = await self.store.load() or self._begin_anew()
         self._listening = await asyncio.to_thread(listen, Path(api.socket), api.group)
         levels_above = self.config.overlay.levels_above
         identity, joins = self._identity(), self._joins()
@@ -192,6 +197,16 @@ class Assembly:
         await self.store.close()
 
     # -- parts
+
+    def _begin_anew(self) -> Tables:
+        """What the store begins with. If a daemon has lived here before, it says that nothing is remembered."""
+        if left := traces_of(Path(self.config.host.state)):
+            detail = (
+                f"{', '.join(left)} of an earlier life are here: kept, and their stewards are asked"
+            )
+            logger().warning("store.empty", state=self.config.host.state, found=left)
+            self.ring.add(Note("store.empty", str(self.config.host.name), detail), self.now())
+        return begun_anew(self.now())
 
     def _knocked(self) -> None:
         self.supervisor.spawn("api", self._serve())

@@ -1,5 +1,7 @@
 """The command line of `overlayd`, whole, with its help."""
 
+import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +9,8 @@ import typer
 
 from overlayd import running
 from overlayd.config.daemonfile import DEFAULT_CONFIG
+from overlayd.config.documents import DocumentError, render
+from overlayd.ports.keys import KeyFileError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,3 +50,48 @@ def check_config(
         typer.echo(problem, err=True)
         raise typer.Exit(1)
     typer.echo(f"{config}: no mistakes found")
+
+
+@app.command()
+def recover(
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="TOML file; see examples/overlayd.toml.")
+    ] = DEFAULT_CONFIG,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it, without asking.")] = False,
+    forget: Annotated[
+        str, typer.Option("--forget", help="End what is here of this grid, by its id.")
+    ] = "",
+    delete_volumes: Annotated[
+        bool, typer.Option("--delete-volumes", help="With --forget: its disks, too.")
+    ] = False,
+) -> None:
+    """Says how the daemon's store is, and what of it can be saved; asks before anything is changed.
+
+    It runs while the daemon does not. A damaged store is moved aside, never deleted, and a new one is made
+    of what can be read. Guests go on. When the daemon starts, it asks the stewards about the rest. --forget
+    ends the machines and networks of a grid that this host does not carry, when nobody answers for it.
+
+    Example: overlayd recover
+
+    Example: overlayd recover --forget 4f2a90c1d2e3f4a5b6c7.0
+    """
+    from overlayd import recovering
+
+    agree = (lambda _: True) if yes else (_asked if sys.stdin.isatty() else None)
+    try:
+        if forget:
+            code = recovering.forget(config, forget, delete_volumes, agree, typer.echo)
+        else:
+            stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+            code = recovering.recover(config, agree, typer.echo, stamp, time.time())
+    except DocumentError as error:
+        typer.echo(render(error.problems, caret=sys.stderr.isatty()), err=True)
+        code = 1
+    except (recovering.Unrecovered, *running.PORTS, KeyFileError) as error:
+        typer.echo(f"overlayd: {error}", err=True)
+        code = 1
+    raise typer.Exit(code)
+
+
+def _asked(question: str) -> bool:
+    return typer.confirm(question)

@@ -64,7 +64,7 @@ class Hosting:
         self._network = KernelNetwork(state / "networks", owner_tag)
         self._underlay = UnderlayWatch(source_of(config))
         self._told: HostFacts | None = None
-        self._compute = _compute(config, state, owner_tag, self.images)
+        self._compute = compute_of(config, state, owner_tag, self.images)
         self._fetcher = Fetcher(self.images, tell, view.sources, self._image_came)
         self.consoles = Consoles(view.me, view.console, self.paths, tell, now)
         self.bulk = Bulk(self.images, self._fetcher, self.consoles, supervisor, tell)
@@ -174,12 +174,15 @@ def _with_underlay(facts: HostFacts, now: Underlay) -> HostFacts:
     )
 
 
-def _compute(
-    config: DaemonConfig, state: Path, owner: str, images: DirectoryImages
+def compute_of(
+    config: DaemonConfig, state: Path, owner: str, images: DirectoryImages | None = None
 ) -> LibvirtCompute:
+    """The hypervisor that a configuration names. Without `images` nothing is tried: it is only looked at."""
     uri = str(config.compute.uri)
     if config.compute.uri is ComputeUri.EMBED:
         uri = f"{uri}?root={state / LIBVIRT_ROOT}"
+    if images is None:
+        return LibvirtCompute(uri, state, "never", cache_dir=CACHE, owner=owner)
     return LibvirtCompute(
         uri,
         state,

@@ -25,7 +25,7 @@ from overlayd.ports.store import StoreError
 from overlayd.ports.transport import TransportError
 from overlayd.telemetry import logs
 
-_PORTS = (StoreError, TransportError, ComputeError, NetworkError, SocketError)
+PORTS = (StoreError, TransportError, ComputeError, NetworkError, SocketError)
 """Errors of ports that cannot be opened; they say so in words for people."""
 
 
@@ -42,7 +42,7 @@ def run(config: Path) -> int:
         asyncio.run(_run(settings, credentials))
     except DocumentError as error:
         return _fail(render(error.problems, caret=sys.stderr.isatty()))
-    except (Unfit, KeyFileError, *_PORTS) as error:
+    except (Unfit, KeyFileError, *PORTS) as error:
         return _fail(f"overlayd: {error}")
     return 0
 

@@ -33,6 +33,14 @@ _PUT = "insert into entries values (?, ?, ?) on conflict do update set value = e
 _DELETE = "delete from entries where room = ? and key = ?"
 
 
+ADVICE = (
+    "`overlayd recover` says what can be read of it, moves it aside and makes a new one; guests go on "
+    "meanwhile, and their grids' stewards are asked"
+)
+"""What helps with a store that cannot be used."""
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 class SqliteStore:
     """The Store in `directory`/store.sqlite, mode 0600. The directory must exist."""
 
@@ -83,7 +91,7 @@ class SqliteStore:
     # What follows runs in the store's own thread.
 
     def _open(self) -> None:
-        self._lock = _own(self._lock_path)
+        self._lock = own(self._lock_path)
         try:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             self._path.chmod(0o600)
@@ -102,9 +110,7 @@ class SqliteStore:
         db.execute(f"pragma max_page_count = {max(1, self._limit_bytes // _PAGE_BYTES)}")
         problems = [row[0] for row in db.execute("pragma integrity_check(3)")]
         if problems != ["ok"]:
-            raise StoreError(
-                f"{self._path} is damaged ({'; '.join(problems)}); move it away to start empty"
-            )
+            raise StoreError(f"{self._path} is damaged ({'; '.join(problems)}); {ADVICE}")
         version = db.execute("pragma user_version").fetchone()[0]
         if version == 0:
             db.execute("begin immediate")
@@ -156,7 +162,10 @@ class SqliteStore:
         return self._db
 
     def _said(self, error: sqlite3.Error, verb: str) -> StoreError:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_FULL:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGED:
+            return StoreError(f"{self._path} is damaged ({error}); {ADVICE}")
+        if code != sqlite3.SQLITE_FULL:
             return StoreError(f"{self._path} cannot be {verb}: {error}")
         disk = os.statvfs(self._path.parent)
         return StoreFull(
@@ -166,8 +175,11 @@ class SqliteStore:
         )
 
 
-def _own(path: Path) -> int:
-    """The locked file's descriptor; the file has our process id. Raises StoreBusy, which names the owner."""
+def own(path: Path) -> int:
+    """Locks a store by its lock file, and answers its descriptor; the file has our process id.
+
+    Raises StoreBusy, which names the owner.
+    """
     try:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

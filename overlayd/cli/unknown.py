@@ -24,4 +24,6 @@ def unknown_lines(row: UnknownRow) -> list[str]:
     who = f" ({', '.join(row.stewards)})" if row.stewards else ""
     why = "; ".join(filter(None, [f"{row.why}{who}", asked]))
     things = [f"  {thing}" for thing in row.things]
-    return [f"{head}:", *things, f"  {why}"]
+    forget = f"  by hand, with the daemon stopped: overlayd recover --forget {row.grid}"
+    ends = [forget] if row.grid and row.things else []
+    return [f"{head}:", *things, f"  {why}", *ends]

@@ -66,7 +66,7 @@ async def _machines(tools: Tools, carried: dict[GridId, None], ours: set[str]) -
             logger().warning("stray.machine", name=seen.name)
             await tools.compute.stop(seen.name)
         else:
-            found.append(_machine(seen))
+            found.append(machine_found(seen))
     return found
 
 
@@ -75,15 +75,15 @@ async def _disks(tools: Tools, carried: dict[GridId, None], ours: set[str]) -> l
     for disk, size_bytes in (await tools.volumes.observe()).items():
         grid = grid_of(disk)
         if grid not in carried:
-            size = f"of {format_size(size_bytes)}"
-            found.append(Found(grid, f"disk {disk}", detail=size, disk_bytes=size_bytes))
+            found.append(disk_found(disk, size_bytes))
         elif is_scratch(disk) and disk not in ours:
             logger().warning("stray.scratch", disk=disk)
             await tools.volumes.remove(disk)
     return found
 
 
-def _machine(seen: MachineSeen) -> Found:
+def machine_found(seen: MachineSeen) -> Found:
+    """A machine, as the node is told of it."""
     return Found(
         grid=GridId(seen.grid),
         what=f"machine {seen.name}",
@@ -95,3 +95,9 @@ def _machine(seen: MachineSeen) -> Found:
         memory_bytes=seen.memory_bytes,
         keepsake=seen.keepsake,
     )
+
+
+def disk_found(disk: str, size_bytes: int) -> Found:
+    """A disk, as the node is told of it."""
+    size = f"of {format_size(size_bytes)}"
+    return Found(grid_of(disk), f"disk {disk}", detail=size, disk_bytes=size_bytes)

@@ -33,6 +33,15 @@ def next_incarnation(rows: dict[str, dict[str, bytes]]) -> int:
     return int.from_bytes(rows.get(TABLE, {}).get(_INCARNATION, b""), "big") + 1
 
 
+def begun_anew(now: float) -> dict[str, dict[str, bytes]]:
+    """What a store has to begin with if it is new, or was lost: an incarnation above all that others remember.
+
+    Incarnations are counted, and start by start they come nowhere near the seconds of a clock. So a host that
+    lost its store is heard at once, and no ballot of its earlier life is used a second time.
+    """
+    return {TABLE: {_INCARNATION: int(now).to_bytes(8, "big")}}
+
+
 class Announcer:
     """Publishes this peer's presence."""
 

@@ -31,6 +31,7 @@ def test_ps_shows_what_is_unknown_to_this_host(daemon: Daemon) -> None:
         "  machine ovl-1 runs?[2J\n"
         "  disk data\n"
         "  nothing says who its stewards are\n"
+        f"  by hand, with the daemon stopped: overlayd recover --forget {GRID}\n"
     )
     assert json.loads(daemon.ask("ps", "--output", "json").stdout) == []
 
@@ -44,6 +45,7 @@ def test_ps_shows_what_is_unknown_to_this_host(daemon: Daemon) -> None:
                 "star is unknown to this host, which keeps 1.5 cpus, 1 GiB for it:",
                 "  machine ovl-1 runs",
                 "  too few of its stewards answer (h2, h3); asked 3 times in 1.5 min",
+                f"  by hand, with the daemon stopped: overlayd recover --forget {GRID}",
             ],
         ),
         (
