@@ -25,6 +25,7 @@ from overlayd.ports.compute import Accelerator, ComputeOffer
 from overlayd.ports.images import ImageInfo
 from overlayd.realise import plan
 from overlayd.realise.fetch import Fetcher
+from overlayd.realise.fitness import Fitness
 from overlayd.realise.paths import Paths
 from overlayd.realise.realiser import Realiser, Tools
 from overlayd.realise.revoked import stopping
@@ -65,6 +66,7 @@ class Hosting:
         self._underlay = UnderlayWatch(source_of(config))
         self._told: HostFacts | None = None
         self._compute = compute_of(config, state, owner_tag, self.images)
+        self.fitness = Fitness(self._compute.try_out, self._fitness_changed, supervisor)
         self._fetcher = Fetcher(self.images, tell, view.sources, self._image_came)
         self.consoles = Consoles(view.me, view.console, self.paths, tell, now)
         self.bulk = Bulk(self.images, self._fetcher, self.consoles, supervisor, tell)
@@ -81,6 +83,9 @@ class Hosting:
         """Opens everything, and tells the node what there is, also of grids that it does not remember."""
         await asyncio.to_thread(self._underlay.look)
         offer = await self._compute.open(self._machine_changed)
+        await self.fitness.look()
+        if self.fitness.unfit:
+            self._supervisor.spawn("fitness", self.fitness.examine())
         await look_around(self._tools(), self._view.carried())
         self.realiser.keep()
         self._tell(ImagesChanged(_labels(await self.images.list())))
@@ -132,12 +137,17 @@ class Hosting:
             part_of=self._part_of(),
             tell=self._tell,
             keepsake=self._view.keepsake,
+            started=self.fitness.started,
         )
 
     def _part_of(self) -> Callable[[GridId], Part | None]:
         if self._config.host.when_revoked is WhenRevoked.KEEP:
             return self._view.part_of
         return stopping(self._view.part_of, lambda: self._view.revoked)
+
+    def _fitness_changed(self) -> None:
+        if self._told is not None:
+            self._probed(msgspec.structs.replace(self._told, unfit=self.fitness.unfit))
 
     def _machine_changed(self, name: str) -> None:
         self.realiser.machine_changed(name)
@@ -164,6 +174,7 @@ class Hosting:
             encrypts=False,
             labels=tuple(str(label) for label in caps.labels),
             suspends=self._config.compute.uri != ComputeUri.LXC,
+            unfit=self.fitness.unfit,
         )
         return _with_underlay(facts, self._underlay.now)
 

@@ -30,6 +30,8 @@ class FakeHypervisor:
         """By machine name: what `start` says instead of starting it."""
         self.save_refusals: dict[str, str] = {}
         """By machine name: what `save` says instead of saving it."""
+        self.broken = ""
+        """Why no machine at all can be started; empty if they can."""
         self.saves: list[str] = []
         """Every real save, in order."""
         self.starts: list[tuple[str, int]] = []
@@ -75,6 +77,10 @@ class FakeCompute:
             cpus_milli=self.hypervisor.cpus_milli,
             memory_bytes=self.hypervisor.memory_bytes,
         )
+
+    async def try_out(self) -> str:
+        """What the hypervisor was told to say of all machines."""
+        return self.hypervisor.broken
 
     async def close(self) -> None:
         """The machines stay."""

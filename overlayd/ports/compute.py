@@ -121,6 +121,9 @@ class Compute(Protocol):
         """Probes again, for instance because an image to try KVM with has come. Running machines are not
         touched. Machines started from now on are as the answer says."""
 
+    async def try_out(self) -> str:
+        """Starts a tiny guest and ends it. Why that failed, in the hypervisor's words; empty if it worked."""
+
     async def close(self) -> None:
         """Disconnects. Guests go on running."""
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from overlayd.ports.compute import Compute, ComputeError, MachineSeen, MachineState
+from overlayd.ports.compute import Compute, ComputeError, Machine, MachineSeen, MachineState
 from overlayd.ports.images import ImageError, Images
 from overlayd.ports.network import Network, NetworkError
 from overlayd.ports.seeds import SeedError, Seeds
@@ -70,6 +70,8 @@ class Tools:
     site: Callable[[], plan.Site]
     part_of: Callable[[GridId], Part | None]
     tell: Callable[[Event], None]
+    started: Callable[[bool], None]
+    """Hears of every start of a machine whether it went well."""
     keepsake: Callable[[GridId], bytes] = lambda grid: b""
     """What the machines of a grid are given to keep."""
 
@@ -306,12 +308,20 @@ class Realiser:
             self._say(part, mine, Phase.RESTORING, "")
             async with self._turns.alone():
                 began_s = time.monotonic()
-                await tools.compute.start(machine)
+                await self._start(machine)
                 self._measured(False, workspace.memory_bytes, began_s)
             return
         async with self._turns.start():
             self._say(part, mine, Phase.BOOTING, "")
-            await tools.compute.start(machine)
+            await self._start(machine)
+
+    async def _start(self, machine: Machine) -> None:
+        try:
+            await self._tools.compute.start(machine)
+        except ComputeError:
+            self._tools.started(False)
+            raise
+        self._tools.started(True)
 
     # -- the grid
 

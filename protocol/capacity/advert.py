@@ -48,6 +48,8 @@ class HostFacts(msgspec.Struct, frozen=True):
     """The largest packet its guests may send, in bytes. 0: it does not say."""
     underlay_fault: str = ""
     """Why no network of a grid can be made here, for people; empty if one can."""
+    unfit: str = ""
+    """Why this host takes nothing new, however much room it has; empty if it takes what fits."""
 
     @property
     def runs_by(self) -> tuple[str, ...]:

@@ -132,7 +132,8 @@ class Host:
         self._facts = facts
         self.ledger.resize(facts.capacity)
         effects, outcomes = self.tunnels.moved(end)
-        return _underlay_notes(before, facts) + effects, [*outcomes, RoomChanged()]
+        notes = _underlay_notes(before, facts) + _fitness_notes(before, facts, self._identity.name)
+        return notes + effects, [*outcomes, RoomChanged()]
 
     def images_changed(self, images: tuple[ImageLabel, ...]) -> None:
         """The host has these images now."""
@@ -160,7 +161,7 @@ class Host:
         return Advert(
             facts=self._facts,
             free=free,
-            shapes=shapes_in(free),
+            shapes=shapes_in(Quantum() if self._facts.unfit else free),
             images=self._images,
             workspaces=len(self.ledger),
             later=later,
@@ -397,3 +398,11 @@ def _underlay_notes(before: HostFacts, now: HostFacts) -> list[Effect]:
         return []
     said = f"{now.underlay} with an mtu of {now.mtu} for guests; before {was[0]} with {was[1]}"
     return [Note("underlay.changed", now.underlay, said)]
+
+
+def _fitness_notes(before: HostFacts, now: HostFacts, name: str) -> list[Effect]:
+    if before.unfit == now.unfit:
+        return []
+    if now.unfit:
+        return [Note("host.unfit", name, now.unfit)]
+    return [Note("host.fit", name, f"no more: {before.unfit}")]

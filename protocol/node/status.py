@@ -50,13 +50,15 @@ def status(node: Node, now: float) -> StatusRow:
 def _no_room(node: Node) -> str:
     if node.certificates.revoked is not None:
         return "its certificate was revoked"
-    return "" if node.host.known else "what this host has is still being found out"
+    if not node.host.known:
+        return "what this host has is still being found out"
+    return node.host.facts.unfit
 
 
 def problems(node: Node, now: float) -> list[Problem]:
     """Everything that is known to be wrong at this peer, what matters most first."""
     mine = (*_certificate(node, now), *_overlay(node, now), *_clock(node), *_underlay(node))
-    return [*mine, *_unknown(node)]
+    return [*mine, *_host(node), *_unknown(node)]
 
 
 def _certificate(node: Node, now: float) -> list[Problem]:
@@ -80,6 +82,16 @@ def _certificate(node: Node, now: float) -> list[Problem]:
 
 def _overlay(node: Node, now: float) -> list[Problem]:
     return node.overlay.joining.problems(now)
+
+
+def _host(node: Node) -> list[Problem]:
+    unfit = node.host.facts.unfit
+    if not unfit:
+        return []
+    said = f"this host takes no new work: {unfit}"
+    return [
+        Problem("host", said, "to mend that; it tries again by itself, and then offers its room")
+    ]
 
 
 def _clock(node: Node) -> list[Problem]:

@@ -29,6 +29,7 @@ _ADVICE = {
     Constraint.IMAGE: "add the image at any peer with `overlayctl image add`",
     Constraint.STORE: "free disk space on that host",
     Constraint.SILENT: "try again when those hosts answer",
+    Constraint.UNFIT: "mend those hosts, which try again by themselves; `overlayctl status` there says more",
 }
 
 

@@ -134,6 +134,8 @@ def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal
     def no(constraint: Constraint, detail: str) -> None:
         found.append(Refusal(constraint, offer.host, detail=detail))
 
+    if facts.unfit:
+        no(Constraint.UNFIT, facts.unfit)
     if rules.sites and offer.site not in rules.sites:
         no(Constraint.SITE, f"it is at {offer.site}, asked: {', '.join(rules.sites)}")
     if offer.site in rules.exclude_sites:

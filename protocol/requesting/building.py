@@ -22,6 +22,8 @@ from protocol.terms.quantities import counted, format_moment
 
 _NEVER = float("inf")
 _RESTING = (Phase.PAUSED, Phase.SUSPENDED)
+_TRYING = (Phase.HELD, Phase.IMAGE, Phase.NETWORK, Phase.BOOTING)
+"""What a workspace goes through on each try."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -50,6 +52,8 @@ class Building:
         self._tell, self._hearing = tell, hearing
         self._unacked = dict.fromkeys(record.carriers())
         self._statuses = {a.workspace: Status(a.workspace, Phase.HELD) for a in record.assignments}
+        self._failed: dict[str, str] = {}
+        """By workspace that fails again and again: why, as it was told last."""
         self._give_up_s, self._audit_s = now + BUILD_S, now + AUDIT_EVERY_S
 
     def announce(self) -> list[Effect]:
@@ -79,8 +83,7 @@ class Building:
             if old is None or old == status:
                 continue
             self._statuses[status.workspace] = status
-            if old.phase is not status.phase:
-                self._tell(now, f"{status.workspace} {status.phase} {status.detail}".rstrip())
+            self._told(old, status, now)
         return self._reserved(now) or self._up()
 
     def audited(self, record: GridRecord | None) -> Verdict | None:
@@ -132,6 +135,20 @@ class Building:
         return min(again_s, self._audit_s, self._give_up_s)
 
     # -- parts
+
+    def _told(self, old: Status, status: Status, now: float) -> None:
+        """Tells of another phase. A try that fails as the one before did is told once."""
+        name = status.workspace
+        if status.phase is Phase.FAILED:
+            if self._failed.get(name) == status.detail:
+                return
+            self._failed[name] = status.detail
+        elif status.phase not in _TRYING:
+            self._failed.pop(name, None)
+        elif name in self._failed:
+            return
+        if old.phase is not status.phase:
+            self._tell(now, f"{name} {status.phase} {status.detail}".rstrip())
 
     def _reserved(self, now: float) -> Verdict | None:
         """A reservation's answer, as soon as every host has it on disk and has told of it."""

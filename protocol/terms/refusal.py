@@ -16,6 +16,8 @@ class Constraint(StrEnum):
 
     SILENT = "silent"
     """The host did not answer in time."""
+    UNFIT = "unfit"
+    """The host says of itself that it could not run a guest now, or could keep no promise."""
     AUTHORITY = "authority"
     SITE = "site"
     APART = "apart"

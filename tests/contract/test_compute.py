@@ -16,7 +16,10 @@ import msgspec
 import pytest
 
 from overlayd.adapters.image_format import unpack
+from overlayd.adapters.libvirt import domains
 from overlayd.adapters.libvirt.compute import LibvirtCompute
+from overlayd.adapters.libvirt.driver import DomainType, Driver
+from overlayd.adapters.libvirt.xml import try_out_xml
 from overlayd.fakes.compute import FakeCompute, FakeHypervisor
 from overlayd.ports.compute import (
     Compute,
@@ -170,6 +173,13 @@ async def test_offers_what_there_is(world: World) -> None:
     assert offer.cpus_milli >= 1000
     assert offer.memory_bytes > 1 << 29
     assert offer.why.startswith(offer.accelerator.value)
+
+
+async def test_a_tiny_guest_can_be_tried_and_leaves_nothing(world: World) -> None:
+    compute = await world.opened()
+    assert await compute.try_out() == ""
+    assert await compute.try_out() == "", "as often as one likes"
+    assert await compute.observe() == ()
 
 
 async def test_not_open_is_said(world: World) -> None:
@@ -371,6 +381,16 @@ async def test_what_qemu_refuses_is_said_and_leaves_nothing(embed: EmbeddedWorld
             await compute.start(wrong)
         assert await compute.observe() == ()
     assert not list((embed.directory / "libvirt" / "run" / "qemu").glob("ovl-*"))
+
+
+async def test_a_host_without_its_emulator_says_why_it_starts_nothing(
+    embed: EmbeddedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = try_out_xml(Driver(DomainType.QEMU)).replace(
+        "</devices>", "<emulator>/nowhere</emulator></devices>"
+    )
+    monkeypatch.setattr(domains, "try_out_xml", lambda _: broken)
+    assert "/nowhere" in await (await embed.opened()).try_out()
 
 
 async def test_a_stopped_guest_leaves_its_log_and_nothing_else(embed: EmbeddedWorld) -> None:

@@ -82,6 +82,10 @@ class LibvirtCompute:
         self._opened()
         return self._use(*await self._call(self._probe))
 
+    async def try_out(self) -> str:
+        """Starts a tiny guest and ends it. Why that failed; empty if it worked."""
+        return await self._call(self._opened().try_out)
+
     async def close(self) -> None:
         """Disconnects. Guests go on running."""
         await self._call(self._disconnect)

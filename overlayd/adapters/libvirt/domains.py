@@ -28,6 +28,8 @@ from overlayd.adapters.libvirt.xml import (
     cpu_shares,
     domain_xml,
     quota_names,
+    try_out_name,
+    try_out_xml,
 )
 from overlayd.config.places import SOCKET_PATH_MAX
 from overlayd.ports.compute import ComputeError, Machine, MachineSeen, MachineState
@@ -50,6 +52,24 @@ class Domains:
         self._connection = connection
         self._driver = driver
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def try_out(self) -> str:
+        """Starts a guest of nothing and ends it. Why that failed, in libvirt's words; empty if it worked.
+
+        Containers are not tried, since one needs a root file system.
+        """
+        if self._driver.type is DomainType.LXC:
+            return ""
+        # One is left if this process was killed in the middle: an embedded driver does not end it by itself.
+        name = try_out_name(self._driver)
+        with contextlib.suppress(libvirt.libvirtError):
+            self._connection.lookupByName(name).destroy()
+        flags = 0 if self._driver.type is DomainType.TEST else libvirt.VIR_DOMAIN_START_PAUSED
+        try:
+            self._connection.createXML(try_out_xml(self._driver), flags).destroy()
+        except libvirt.libvirtError as error:
+            return str(error)
+        return ""
 
     def observe(self) -> tuple[MachineSeen, ...]:
         """Every domain of ours, by name. A domain that vanishes meanwhile is left out."""

@@ -32,6 +32,8 @@ FIRST_SLOT, LAST_SLOT = 4, 30
 DEVICES_MAX = LAST_SLOT - FIRST_SLOT + 1 - 3
 """Disks and cards of one machine. Seed, balloon and random source have a slot, too."""
 
+_TRY_OUT_KIB = 16 << 10
+
 _EMULATORS = {DomainType.LXC: "/usr/lib/libvirt/libvirt_lxc"}
 
 
@@ -56,6 +58,32 @@ def domain_xml(machine: Machine, driver: Driver) -> str:
         _text(label, "label", "+0:+0")
     ET.indent(domain)
     return ET.tostring(domain, encoding="unicode") + "\n"
+
+
+def try_out_name(driver: Driver) -> str:
+    """What the guest is called that a host starts to see whether it can."""
+    return f"overlayd-try-{driver.owner}"
+
+
+def try_out_xml(driver: Driver) -> str:
+    """A guest with what every guest needs of its host (emulator, control group, memory) and nothing else.
+
+    It has no metadata, so no daemon takes it for a machine of its own.
+    """
+    domain = ET.Element("domain", type=driver.type.value)
+    _text(domain, "name", try_out_name(driver))
+    _text(domain, "memory", str(_TRY_OUT_KIB), unit="KiB")
+    _text(domain, "vcpu", "1")
+    if driver.type is not DomainType.TEST:
+        tune = ET.SubElement(domain, "cputune")
+        period, quota = quota_names(driver.type)
+        _text(tune, period, str(PERIOD_US))
+        _text(tune, quota, str(QUOTA_MIN_US))
+    _text(ET.SubElement(domain, "os"), "type", "hvm", arch=driver.architecture, machine="q35")
+    devices = ET.SubElement(domain, "devices")
+    ET.SubElement(devices, "controller", type="usb", model="none")
+    ET.SubElement(devices, "memballoon", model="none")
+    return ET.tostring(domain, encoding="unicode")
 
 
 def cpu_quota_us(cpu_milli: int) -> int:

@@ -75,6 +75,21 @@ def test_before_it_was_probed_it_has_nothing_to_say_of_itself() -> None:
     assert (one.host.facts, one.host.ledger.free) == (FACTS, ROOM)
 
 
+def test_an_unfit_host_says_so_where_it_offers_and_when_it_is_fit_again() -> None:
+    one = One()
+    unfit = msgspec.structs.replace(FACTS, unfit="its disk is full")
+    assert one.host.probed(unfit)[0] == [
+        Note("host.unfit", one.host.offer().host, "its disk is full")
+    ]
+    advert = one.host.advert(NOW)
+    assert advert.facts.unfit == "its disk is full"
+    assert all(count == 0 for _, count in advert.shapes), "nobody counts on it"
+    assert advert.free == ROOM, "what it has is still told"
+    assert one.host.probed(unfit)[0] == [], "once is enough"
+    assert [effect.kind for effect in one.host.probed(FACTS)[0]] == ["host.fit"]
+    assert any(count for _, count in one.host.advert(NOW).shapes)
+
+
 def test_what_was_promised_stays_promised_though_it_does_not_fit_yet() -> None:
     one = One()
     one.leases()

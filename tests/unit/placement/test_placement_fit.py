@@ -74,6 +74,14 @@ def test_a_container_is_what_its_image_makes_it() -> None:
         assert [refusal.detail for refusal in found] == said
 
 
+def test_a_host_that_is_unfit_takes_nothing_however_much_it_has() -> None:
+    (workspace,) = workspaces(grid(cluster("web")))
+    offer = probed(host("h1"), unfit="it cannot start guests: no cgroup controllers")
+    (found,) = refusals(workspace, offer, offer.free, rules_of(grid()))
+    assert (found.constraint, found.detail) == (Constraint.UNFIT, offer.facts.unfit)
+    assert str(found) == "h1: unfit: it cannot start guests: no cgroup controllers"
+
+
 def test_what_it_gets() -> None:
     keys = {"labels": ("ssd",), "driver": Driver.KVM, "architecture": Architecture.X86_64}
     devices = (DeviceCount("gpu", 2),)

@@ -53,6 +53,7 @@ class HostWorld:
         self.network, self.images = FakeNetwork(TAG), FakeImages()
         self.volumes, self.seeds = FakeVolumes(), FakeSeeds()
         self.told: list[Event] = []
+        self.starts: list[bool] = []
         self.part: Part | None = None
         self.digest = ""
         self.site = plan.Site(ME, TAG, "192.0.2.1", 1450)
@@ -76,6 +77,7 @@ class HostWorld:
             part_of=lambda _: self.part,
             tell=self.told.append,
             keepsake=lambda grid: f"of {grid}".encode(),
+            started=self.starts.append,
         )
         self.realiser = Realiser(self.tools, self.supervisor, probes=True)
         await self.compute.open(self.realiser.machine_changed)

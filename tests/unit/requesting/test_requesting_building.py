@@ -163,6 +163,25 @@ def test_taken_down_by_what_a_host_tells() -> None:
     assert verdict.state is RequestState.CANCELLED
 
 
+def test_a_workspace_that_fails_again_and_again_is_told_once_for_each_reason() -> None:
+    told = Told()
+    for _ in range(3):
+        told.building.noticed(notice(A, Phase.BOOTING, detail="again, after: no cgroups"), NOW)
+        told.building.noticed(notice(A, Phase.FAILED, detail="no cgroups"), NOW)
+    told.building.noticed(notice(A, Phase.NETWORK), NOW)
+    told.building.noticed(notice(A, Phase.FAILED, detail="no emulator"), NOW)
+    told.building.noticed(notice(A, Phase.BOOTING), NOW)
+    told.building.noticed(notice(A, Phase.RUNNING), NOW)
+    told.building.noticed(notice(A, Phase.BOOTING, detail="once more"), NOW)
+    assert told.story == [
+        "web-1 booting again, after: no cgroups",
+        "web-1 failed no cgroups",
+        "web-1 failed no emulator",
+        "web-1 running",
+        "web-1 booting once more",
+    ]
+
+
 def test_what_is_not_up_in_time_is_named_with_where_it_is() -> None:
     told = Told()
     told.building.noticed(notice(A, Phase.REACHABLE), NOW)
