@@ -233,12 +233,13 @@ def voiding(grid: GridId, now_s: float) -> Change:
 
 
 def ending(grid: GridId, order: SignedOrder) -> Change:
-    """Takes a grid down."""
+    """Takes a grid down. One that is down because its time is over gets the order as well: a host by whose
+    clock it is not over goes by that."""
 
     def change(value: bytes) -> bytes:
         register = read_register(value)
         old = register.record
-        if old is None or old.id != grid or old.state is GridState.DOWN:
+        if old is None or old.id != grid or _ordered_down(old):
             return value
         ended = msgspec.structs.replace(
             old, epoch=old.epoch + 1, state=GridState.DOWN, changes=(*old.changes, order)
@@ -246,6 +247,11 @@ def ending(grid: GridId, order: SignedOrder) -> Change:
         return encode(Register(ended, register.voided))
 
     return change
+
+
+def _ordered_down(record: GridRecord) -> bool:
+    down = record.state is GridState.DOWN
+    return down and any(read_order(signed).action is Action.DOWN for signed in record.changes)
 
 
 def lapsing(grid: GridId) -> Change:

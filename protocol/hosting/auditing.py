@@ -56,12 +56,14 @@ class Auditing:
         self._read_s.pop(grid, None)
         self._lapse_s.pop(grid, None)
 
-    def due(self, row: Lease, now: float) -> Propose | None:
-        """What is to be asked about a grid now; None if nothing is."""
+    def due(self, row: Lease, now: float, *, sure: bool = True) -> Propose | None:
+        """What is to be asked about a grid now; None if nothing is. Unless it is `sure` that the time is right,
+        no grid is taken down because its time is over."""
         grid = row.record.id
         if now >= self._lapse_s.get(grid, _NEVER):
             self._lapse_s[grid] = self._next_s(now)
-            return _propose(row, lapsing(grid))
+            if sure:
+                return _propose(row, lapsing(grid))
         if row.pending and now >= self._pending_s(row):
             self._ask_s[grid] = now + HOLD_S
             return _propose(row, voiding(row.pending[0].id, now))

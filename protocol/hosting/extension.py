@@ -20,8 +20,13 @@ class Extension:
     def __init__(self, bookings: Bookings, authority: Authority) -> None:
         self._bookings, self._authority = bookings, authority
 
-    def promise(self, row: Lease | None, ask: LeaseAsk, now: float) -> tuple[Lease | None, str]:
-        """The lease with the time promised, or None if it stays as it is, and why it is refused, or empty."""
+    def promise(
+        self, row: Lease | None, ask: LeaseAsk, now: float, stage: LeaseStage | None = None
+    ) -> tuple[Lease | None, str]:
+        """The lease with the time promised, or None if it stays as it is, and why it is refused, or empty.
+
+        `stage` is the one that the lease is in, if it does not follow from `now`.
+        """
         if row is None:
             return None, "one of its hosts does not carry it any more"
         try:
@@ -31,7 +36,7 @@ class Extension:
             return None, str(error)
         if checked.order.action is not Action.LEASE or by_s <= 0:
             return None, "the order does not extend a lease"
-        if stage_of(row, now) is LeaseStage.LAPSED or row.record.state is GridState.DOWN:
+        if (stage or stage_of(row, now)) is LeaseStage.LAPSED or row.record.state is GridState.DOWN:
             return None, "it is being deleted already"
         mark = extension_id(ask.order)
         if any(pending.id == mark for pending in row.pending):

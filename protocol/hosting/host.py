@@ -95,11 +95,14 @@ class Host:
             rows.get(CARRIED, {}),
             now,
             lambda: self.rates,
+            surroundings.clock,
         )
         self.foundlings = Foundlings(identity.peer, self.ledger, self.leases, authority, dice)
         self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel)
         # What was promised in an earlier life stays promised, though it may not fit (yet).
         self.ledger.resize(self._facts.capacity)
+        self._was_apart = False
+        """Whether it was told that this host's clock is apart, and not yet that it agrees again."""
 
     @property
     def facts(self) -> HostFacts:
@@ -150,7 +153,7 @@ class Host:
             free=self.ledger.free,
             images=tuple(image.digest for image in self._images),
             coordinate=here if known(here) else None,
-            refused=self._barred() or (self._no_reservations() if start_s else None),
+            refused=self._barred() or self._no_time(start_s),
         )
 
     def advert(self, now: float = 0.0) -> Advert:
@@ -178,9 +181,12 @@ class Host:
         why = self._surroundings.barred()
         return Refusal(Constraint.AUTHORITY, self._identity.name, detail=why) if why else None
 
-    def _no_reservations(self) -> Refusal | None:
-        """Why this host takes no reservation; None if it does."""
-        fault = self._surroundings.clock_fault()
+    def _no_time(self, start_s: float) -> Refusal | None:
+        """Why this host takes no lease that begins then (0: now), because of its clock; None if it does."""
+        clock = self._surroundings.clock()
+        fault = f"{clock.doubt}; it takes nothing new until they agree" if clock.apart else ""
+        if start_s:
+            fault = self._surroundings.clock_fault() or fault
         return Refusal(Constraint.CLOCK, self._identity.name, detail=fault) if fault else None
 
     def message(self, sender: PeerId, message: ToHost, now: float) -> Answer:
@@ -285,6 +291,21 @@ class Host:
         asks = self.foundlings.tick(now)
         answer = effects + over, [*outcomes, *proposals, *asks, *self.claims.tick(now)]
         return self._told(answer, now)
+
+    def clock_changed(self, now: float) -> Answer:
+        """Something else is to be thought of this host's clock. What it means for leases follows at once."""
+        clock, name = self._surroundings.clock(), self._identity.name
+        self.ledger.advance(now)
+        effects, outcomes = self.leases.tick(now)
+        if clock.apart and not self._was_apart:
+            what = f"{clock.doubt}; no lease ends here, and nothing new is taken, until they agree"
+            effects = [Note("clock.apart", name, what), *effects]
+        elif self._was_apart and not clock.doubt:
+            effects = [Note("clock.agrees", name, "its clock agrees with most others"), *effects]
+        if clock.apart or self._was_apart:
+            outcomes = [*outcomes, RoomChanged()]
+        self._was_apart = clock.apart or (self._was_apart and bool(clock.doubt))
+        return self._told((effects, outcomes), now)
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""

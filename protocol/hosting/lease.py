@@ -24,7 +24,12 @@ from protocol.grid.tunnel import TunnelEnd
 from protocol.placement.fit import quantum_of
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import CLEAR_S, LAPSE_EARLY_S, SLACK_S
-from protocol.terms.quantities import format_cpus, format_moment, format_size
+from protocol.terms.quantities import (
+    format_cpus,
+    format_duration,
+    format_moment,
+    format_size,
+)
 
 UNWARNED = 1e12
 """Longer before the end than any warning."""
@@ -39,6 +44,8 @@ class LeaseStage(StrEnum):
     """The lease has ended; what is left is kept."""
     LAPSED = "lapsed"
     """What was left is to be deleted."""
+    UNSURE = "unsure"
+    """A new life finds its time over by a clock that does not count (yet). It is left as it is found."""
 
 
 class Pending(msgspec.Struct, frozen=True, array_like=True):
@@ -105,6 +112,36 @@ def stage_of(row: Lease, now: float) -> LeaseStage:
     return LeaseStage.CURRENT if now >= row.starts_s else LeaseStage.UPCOMING
 
 
+def is_over(stage: LeaseStage) -> bool:
+    """Whether a lease's time is over at that stage."""
+    return stage in (LeaseStage.OVER, LeaseStage.LAPSED)
+
+
+def allowed(row: Lease, stage: LeaseStage, action: str, now: float) -> str:
+    """Why nothing is done to the workspaces of a lease at that stage, and what would work; empty if it is."""
+    name, extend = row.record.name, f"`overlayctl lease extend {row.record.name} 1h`"
+    match stage:
+        case LeaseStage.CURRENT | LeaseStage.UNSURE:
+            return ""
+        case LeaseStage.UPCOMING:
+            begins = f"its lease begins at {format_moment(row.starts_s)}"
+            return f"{begins}\n  would work: the same then; `overlayctl down {name}` works now"
+        case LeaseStage.OVER:
+            over = (
+                f"its lease is over since {format_moment(row.lease_until_s)}; {kept_of(row, now)}"
+            )
+            return f"{over}\n  would work: {extend}, then {action} again"
+        case LeaseStage.LAPSED:
+            over = "its lease is over, and so is the time it was kept; it is being deleted"
+            return f"{over}\n  would work: `overlayctl up` of its file makes it anew"
+
+
+def kept_of(row: Lease, now: float) -> str:
+    """For how long what is left of a lease that is over is still kept; a line for people."""
+    left = format_duration(max(0.0, round(row.kept_until_s - now)))
+    return f"what is left of it is kept for {left} more"
+
+
 def next_change_s(row: Lease, stage: LeaseStage) -> float | None:
     """When the next stage begins, or the next warning is due; None while its time stands still."""
     if row.stopped_s:
@@ -117,7 +154,7 @@ def next_change_s(row: Lease, stage: LeaseStage) -> float | None:
             return row.lease_until_s - warning_s if warning_s else row.lease_until_s
         case LeaseStage.OVER:
             return row.kept_until_s
-        case LeaseStage.LAPSED:
+        case LeaseStage.LAPSED | LeaseStage.UNSURE:
             return None
 
 
@@ -133,7 +170,7 @@ def effective(row: Lease, stage: LeaseStage) -> tuple[Wanted, ...]:
             return tuple(
                 msgspec.structs.replace(w, power=_after(w.power, row.terms)) for w in row.wanted
             )
-        case LeaseStage.UPCOMING | LeaseStage.CURRENT:
+        case LeaseStage.UPCOMING | LeaseStage.CURRENT | LeaseStage.UNSURE:
             return row.wanted
 
 

@@ -10,7 +10,7 @@ from protocol.capacity.ledger import Ledger
 from protocol.contract.authority import Authority
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.hosting.bookings import Bookings
-from protocol.hosting.lease import Lease, LeaseStage, effective, stage_of
+from protocol.hosting.lease import Lease, LeaseStage, effective, is_over, stage_of
 from protocol.terms.effects import Persist, Row
 from protocol.terms.ids import GridId
 from protocol.wire.codec import decode, encode
@@ -22,8 +22,15 @@ class LeaseBook:
     """The leases of one host, the stage of each, and where the workspaces are, as the shell reported last."""
 
     def __init__(
-        self, ledger: Ledger, authority: Authority, rows: dict[str, bytes], now: float
+        self,
+        ledger: Ledger,
+        authority: Authority,
+        rows: dict[str, bytes],
+        now: float,
+        *,
+        sure: bool = True,
     ) -> None:
+        """`sure` says that the time is right, so that a lease may be found over by it."""
         self._ledger, self._authority = ledger, authority
         self._rows: dict[GridId, Lease] = {}
         self._ended: dict[GridId, Lease] = {}
@@ -33,7 +40,7 @@ class LeaseBook:
         for key in sorted(rows):
             row = decode(rows[key], Lease)
             self._rows[row.record.id] = row
-            self.enter_stage(row, now)
+            self.enter_stage(row, now, sure=sure)
             self.bookings.enter(row)
             for wanted in row.wanted:
                 status = Status(wanted.workspace, Phase.HELD, "found at start", now)
@@ -89,9 +96,15 @@ class LeaseBook:
             self.bookings.enter(row)
         return Persist((Row(TABLE, grid, encode(row)), *also))
 
-    def enter_stage(self, row: Lease, now: float) -> LeaseStage:
-        """Puts a lease in the stage that follows from the time, which is not on disk, and answers it."""
-        stage = self._stages[row.record.id] = stage_of(row, now)
+    def enter_stage(self, row: Lease, now: float, *, sure: bool = True) -> LeaseStage:
+        """Puts a lease in the stage that follows from the time, which is not on disk, and answers it.
+
+        Unless it is `sure` that the time is right, no lease ends: it stays where it is.
+        """
+        stage = stage_of(row, now)
+        if not sure and is_over(stage):
+            stage = self._stages.get(row.record.id, LeaseStage.UNSURE)
+        self._stages[row.record.id] = stage
         return stage
 
     def tell(self, grid: GridId, status: Status) -> None:

@@ -23,17 +23,17 @@ from protocol.grid.record import GridRecord, GridState, Register, read_register
 from protocol.hosting.auditing import Auditing
 from protocol.hosting.extension import Extension
 from protocol.hosting.holds import TABLE as HOLD_TABLE
-from protocol.hosting.lease import Lease, LeaseStage, ends, is_past, wanted_of
+from protocol.hosting.lease import Lease, LeaseStage, allowed, ends, wanted_of
 from protocol.hosting.lease_book import LeaseBook
-from protocol.hosting.lease_clock import LeaseClock
+from protocol.hosting.lease_clock import LeaseClock, sure
 from protocol.hosting.preemption import Preemption
 from protocol.hosting.readiness import Readiness
 from protocol.hosting.suspending import Suspending
+from protocol.membership.clocks import ClockView
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Realise, Row, Send, earliest
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.quantities import format_moment
-from protocol.trust.order import Action
 from protocol.trust.signing import Untrusted
 
 _NEVER = float("inf")
@@ -51,11 +51,13 @@ class Leases:
         rows: dict[str, bytes],
         now: float,
         rates: Callable[[], Rates] = Rates,
+        clock: Callable[[], ClockView] = sure,
     ) -> None:
+        """`clock` answers what is to be thought of this host's clock now."""
         self._me, self._ledger, self._authority = me, ledger, authority
         self._auditing = Auditing(dice)
-        self._book = book = LeaseBook(ledger, authority, rows, now)
-        self._clock = LeaseClock(book, self._auditing)
+        self._book = book = LeaseBook(ledger, authority, rows, now, sure=not clock().doubt)
+        self._clock = LeaseClock(book, self._auditing, clock)
         self.preemption = Preemption(ledger, rates)
         self._suspending = Suspending(book, self.preemption, ledger, authority, rates, now)
         self._readiness = Readiness(ledger, authority, book.told)
@@ -94,6 +96,8 @@ class Leases:
             return ""
         if self._book.stage(row) is LeaseStage.UPCOMING:
             return f"starts at {format_moment(row.starts_s)}"
+        if self._book.stage(row) is LeaseStage.UNSURE:
+            return self._clock.waits(grid) or "whether its lease is over is not known yet"
         rows = {row.record.id: row for row in self._book.rows()}
         wanted = {other: self._book.wanted(rows[other]) for other in rows}
         return self._readiness.blocked(grid, rows, wanted)
@@ -110,8 +114,10 @@ class Leases:
         return self._suspending.follow(row, now) if changes else []
 
     def statuses(self, grid: GridId) -> tuple[Status, ...]:
-        """Where this host's workspaces of a grid are, as the shell reported last."""
-        return tuple(self._book.told.get(grid, {}).values())
+        """Where workspaces of a grid are here, as the shell reported last, and what their end waits for."""
+        told = tuple(self._book.told.get(grid, {}).values())
+        waits = self._clock.waits(grid)
+        return tuple(msgspec.structs.replace(s, detail=waits) for s in told) if waits else told
 
     def put(self, row: Lease) -> Effect:
         """Keeps a carried lease of which no promise and no want changed. Answers the write."""
@@ -136,17 +142,21 @@ class Leases:
         old = self._book.row(record.id)
         if old is not None and old.record.epoch >= record.epoch:
             return True, [], []
+        agreed_s = self._clock.agreed_s(now) or now
         mine = record.on(self._me)
         if old is None and record.state is GridState.DOWN:
             # Nothing to do, whatever its placement was; a hold ends on signed word only.
             if held:
-                self._authority.vouch(record, None, now, is_past(window.kept_until_s, now))
+                self._authority.vouch(
+                    record, None, agreed_s, self._clock.past(window.kept_until_s, now)
+                )
             return True, [], []
         if old is None and any(name not in held for name in mine):
             return False, [], []
         kept_until_s = old.kept_until_s if old is not None else window.kept_until_s
-        lapsed = is_past(kept_until_s, now)
-        deployment = self._authority.vouch(record, old.record if old else None, now, lapsed)
+        lapsed = self._clock.past(kept_until_s, now)
+        before = old.record if old is not None else None
+        deployment = self._authority.vouch(record, before, agreed_s, lapsed)
         if old is None and not mine:
             return True, [], []
         wanted = wanted_of(record, old, self._me)
@@ -239,6 +249,8 @@ class Leases:
         order = checked.order
         if any(seen == checked.id for seen, _ in row.acted):
             return [_reply(sender, message, order.workspace, "")], []
+        if not_now := allowed(row, self._book.stage(row), order.action, now):
+            return [_reply(sender, message, order.workspace, not_now)], []
         meant = [w for w in row.wanted if order.workspace in ("", w.workspace)]
         if not meant:
             why = f"this host does not carry {order.workspace}"
@@ -248,8 +260,6 @@ class Leases:
         if stuck := [w for w in meant if w.workspace not in after]:
             why = f"{stuck[0].workspace} is wanted {stuck[0].power}: {order.action} does not apply"
             return [_reply(sender, message, order.workspace, why)], []
-        if order.action is Action.RESTORE and self._book.stage(row) is not LeaseStage.CURRENT:
-            return [_reply(sender, message, order.workspace, "its lease is not running")], []
         if short := self._book.bookings.short(row, after, now):
             return [_reply(sender, message, order.workspace, short)], []
         acted = tuple(entry for entry in row.acted if entry[1] > now)
@@ -267,7 +277,9 @@ class Leases:
 
     def lengthen(self, sender: PeerId, ask: LeaseAsk, now: float) -> Answer:
         """Promises time beyond the end of a lease: on disk first, then said. Asking twice is asking once."""
-        row, why = self._extension.promise(self._book.row(ask.grid), ask, now)
+        row = self._book.row(ask.grid)
+        stage = self._book.stage(row) if row is not None else None
+        row, why = self._extension.promise(row, ask, now, stage)
         reply = Send(sender, LeaseReply(ask.request, why), ask.request)
         if row is None:
             return [reply], []
@@ -309,6 +321,7 @@ class Leases:
             return [], []
         save = self._book.clear(grid)
         self._auditing.forget(grid)
+        self._clock.forget(grid)
         self.preemption.forget(grid)
         note = Note("grid.cleared", row.record.name, "nothing of it is left here", grid)
         return [save, note], [NoticeDue(grid), RoomChanged()]
@@ -323,8 +336,10 @@ class Leases:
         """Begins leases, warns, ends them, deletes what was kept, and asks the stewards where that is due."""
         effects: list[Effect] = []
         outcomes: list[Outcome] = []
-        outcomes += [NoticeDue(grid) for grid in self.preemption.turn(now)]
-        for row in self._book.rows():
+        counts = self._clock.counts()
+        if counts:
+            outcomes += [NoticeDue(grid) for grid in self.preemption.turn(now)]
+        for row in self._book.rows() if counts else ():
             if self._suspending.out_of_step(row, now):
                 effects += self._suspending.follow(row, now)
                 outcomes += [NoticeDue(row.record.id), RoomChanged()]
@@ -332,13 +347,13 @@ class Leases:
             more, due = self._clock.turn(row, now)
             effects += more
             outcomes += due
-            if (question := self._auditing.due(row, now)) is not None:
+            if (question := self._auditing.due(row, now, sure=counts)) is not None:
                 outcomes.append(question)
         return effects, outcomes
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        turn_s = self._suspending.next_s()
+        turn_s = self._suspending.next_s() if self._clock.counts() else _NEVER
         turn = Deadline(turn_s, "making room") if turn_s != _NEVER else None
         audit = self._auditing.next_deadline(self.rows())
         return earliest(self._clock.next_deadline(), turn, audit)

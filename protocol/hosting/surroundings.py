@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from protocol.membership.clocks import SURE, ClockView
 from protocol.terms.coordinate import NOWHERE, Coordinate
 
 
@@ -16,6 +17,9 @@ class HostSurroundings(Protocol):
 
     def barred(self) -> str:
         """Why this host is to take no work at all, for people; empty if it may."""
+
+    def clock(self) -> ClockView:
+        """Whether this peer's clock decides what cannot be taken back."""
 
     def here(self) -> Coordinate:
         """Where this peer is in the network; NOWHERE if that is not known yet."""
@@ -35,6 +39,10 @@ class Alone:
     def barred(self) -> str:
         """Always empty."""
         return ""
+
+    def clock(self) -> ClockView:
+        """It counts."""
+        return SURE
 
     def here(self) -> Coordinate:
         """Never known: NOWHERE."""

@@ -18,6 +18,8 @@ from protocol.membership.presence import Known
 from protocol.terms.effects import Deadline, Dial, Effect, HangUp, Send
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import (
+    CLOCK_AGAIN_S,
+    CLOCK_ASKED_S,
     CLOCK_BOUND_S,
     DIRECT_WITHIN_S,
     HELLO_WITHIN_S,
@@ -29,6 +31,8 @@ from protocol.terms.limits import (
     UNDIALLED_S,
 )
 from protocol.terms.reach import Reach
+
+_LONG_AGO_S = float("-inf")
 
 
 class _Link:
@@ -50,6 +54,7 @@ class _Link:
         self.round_trip_s = 0.0
         self.pinged_s = now
         self.offset_s: float | None = None
+        self.compared_s, self.asked_s = 0.0, _LONG_AGO_S
         self.waiting: deque[Send] = deque()
 
 
@@ -260,7 +265,7 @@ class Links:
         if link is not None:
             link.used_s = now
 
-    def compared(self, peer: PeerId, round_trip_s: float, offset_s: float) -> None:
+    def compared(self, peer: PeerId, round_trip_s: float, offset_s: float, now: float) -> None:
         """A pong told the other's clock. A pong that was long under way tells little, and does not count."""
         link = self._links.get(peer)
         if link is None or not 0 <= round_trip_s <= CLOCK_BOUND_S:
@@ -269,6 +274,30 @@ class Links:
         # A clock that was set jumps. A drift is smoothed.
         jumped = old is None or abs(offset_s - old) > CLOCK_BOUND_S
         link.offset_s = offset_s if old is None or jumped else old + (offset_s - old) / 4
+        link.compared_s = now
+
+    def asks_time(self, peer: PeerId, now: float) -> bool:
+        """Whether that peer's clock is to be asked for: it was not compared on this connection, or long ago.
+
+        It is asked for once in CLOCK_ASKED_S, however often this says so.
+        """
+        link = self._links.get(peer)
+        if link is None or not link.introduced or now < link.asked_s + CLOCK_ASKED_S:
+            return False
+        if link.offset_s is not None and now < link.compared_s + CLOCK_AGAIN_S:
+            return False
+        link.asked_s = now
+        return True
+
+    def forget_times(self) -> None:
+        """What peers' clocks said does not count any more. They are asked again, as if for the first time."""
+        for link in self._links.values():
+            link.offset_s, link.asked_s, link.pinged_s = None, _LONG_AGO_S, _LONG_AGO_S
+
+    def offset(self, peer: PeerId) -> float | None:
+        """How many seconds that peer's clock is ahead of ours; None if it was not compared."""
+        link = self._links.get(peer)
+        return link.offset_s if link is not None and link.introduced else None
 
     def offsets(self) -> list[float]:
         """How many seconds connected peers' clocks are ahead of ours, for those that were compared."""
@@ -299,6 +328,8 @@ class Links:
         if link is None:
             return
         link.connected = link.introduced = link.relayed = link.sought = False
+        # It may be another life of that peer, with another clock, that comes back.
+        link.offset_s, link.asked_s = None, _LONG_AGO_S
         link.since_s = now
         if not link.dialled and not link.stands and not link.waiting:
             del self._links[peer]

@@ -10,7 +10,7 @@ bounded. Nothing else here changes, since views are partial at any size.
 
 from typing import assert_never
 
-from protocol.membership.clocks import clock_fault, offset_of
+from protocol.membership.clocks import Clocks, ClockView, clock_fault, offset_of
 from protocol.membership.guests import Guests
 from protocol.membership.healing import Healing
 from protocol.membership.links import Links
@@ -47,6 +47,7 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import (
+    CLOCK_AWAY_S,
     JOINS_TRIED,
     NEEDY_BELOW,
     OBSERVERS_ENOUGH,
@@ -74,6 +75,8 @@ class Membership:
         self._guests: Guests | None = None
         """None while everybody knows everybody."""
         self._local_health = LocalHealth()
+        self._clocks = Clocks()
+        self._clocks.look([], self._alone)
         self._accused: dict[PeerId, int] = {}
         """Peers that this one accuses of silence, and their incarnation. That ends when it hears from them."""
         self._meeting: dict[PeerId, None] = {}
@@ -99,6 +102,23 @@ class Membership:
     def clock_fault(self) -> str:
         """Why this peer's clock cannot be relied on; empty if it can, or if nobody has answered yet."""
         return clock_fault(self.links.offsets())
+
+    @property
+    def clock(self) -> ClockView:
+        """What is to be thought of this peer's clock."""
+        return self._clocks.view
+
+    def compare_clocks(self) -> bool:
+        """Looks again at what neighbours' clocks say. True if something else is to be thought of ours now."""
+        return self._clocks.look(self.links.offsets(), self._alone)
+
+    def follows(self, by_s: float, steady_s: float) -> str:
+        """Why to go by the machine's clock, which was set `by_s` seconds; empty if there is no reason."""
+        return self._clocks.follows(by_s, steady_s, self.links.offsets(), self._alone)
+
+    @property
+    def _alone(self) -> bool:
+        return not (self._joins or self.known)
 
     def route(self, send: Send, now: float) -> list[Effect]:
         """Sends a message on its way, through the peer's connection, which is made if need be."""
@@ -187,7 +207,7 @@ class Membership:
             case Ping():
                 return self._neighbours.pinged(sender, message, now), []
             case Pong(sent_s=sent_s, time_s=time_s, here=here):
-                self.links.compared(sender, now - sent_s, offset_of(sent_s, time_s, now))
+                self.links.compared(sender, now - sent_s, offset_of(sent_s, time_s, now), now)
                 round_trip_s = self.links.measured(sender, now - sent_s)
                 self.vivaldi.measured(here, round_trip_s)
                 return [], []
@@ -227,6 +247,10 @@ class Membership:
         """A deadline of this peer was handled so many seconds late (Lifeguard: doubt yourself first)."""
         stopped = self._local_health.late(late_s, now)
         self.liveness.patience = self._local_health.patience
+        if late_s > CLOCK_AWAY_S:
+            self._clocks.stood_still()
+            self._neighbours.compare_clocks(now)
+            self.compare_clocks()
         if not stopped:
             return []
         for peer in self.view.neighbours:

@@ -186,7 +186,16 @@ class Neighbours:
         if not self.view.is_neighbour(sender):
             # Only neighbours ping, so the sender missed that this one is no longer a neighbour.
             answers.append(Send(sender, Disconnect()))
+        elif self._links.asks_time(sender, now):
+            # One side of a connection pings, and only who pings learns the other's clock.
+            round_trip_s = ping.round_trip_s
+            answers.append(Send(sender, Ping(now, round_trip_s, self.vivaldi.here)))
         return answers
+
+    def compare_clocks(self, now: float) -> None:
+        """Forgets what neighbours' clocks said, and asks each of them soon."""
+        self._links.forget_times()
+        self._ping_s = now
 
     def next_ping(self) -> Deadline | None:
         """When to `ping`."""

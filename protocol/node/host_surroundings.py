@@ -1,5 +1,6 @@
 """What the host's side asks of the rest of this peer (hosting/surroundings.py)."""
 
+from protocol.membership.clocks import ClockView
 from protocol.membership.membership import Membership
 from protocol.node.relaying import Relaying
 from protocol.peering.certificates import Certificates, own_revocation
@@ -27,6 +28,10 @@ class PeerSurroundings:
         """Why this host is to take no work at all, for people; empty if it may."""
         revocation = self._certificates.revoked
         return own_revocation(revocation) if revocation is not None else ""
+
+    def clock(self) -> ClockView:
+        """Whether this peer's clock decides what cannot be taken back."""
+        return self._membership.clock
 
     def here(self) -> Coordinate:
         """Where this peer is in the network; NOWHERE if that is not known yet."""

@@ -32,7 +32,7 @@ from protocol.hosting.host import Host
 from protocol.hosting.publishing import Publishing
 from protocol.hosting.starting import Starting
 from protocol.membership.membership import Membership
-from protocol.membership.messages import Contact, Hello, MembershipMessage, Unwelcome
+from protocol.membership.messages import Contact, Hello, MembershipMessage, Pong, Unwelcome
 from protocol.node.deadlines import Deadlines
 from protocol.node.events import (
     Arrived,
@@ -292,7 +292,8 @@ class Node:
             case _ if isinstance(message, BroadcastMessage):
                 return effects + self._heed(overlay.spread(sender, message, now), now)
             case _ if isinstance(message, MembershipMessage):
-                return effects + overlay.member(sender, message, now)
+                effects += overlay.member(sender, message, now)
+                return effects + self._clocks(message, now)
             case _ if isinstance(message, RelayMessage):
                 return effects + self.relaying.handle(sender, message, now)
             case _ if isinstance(message, RegisterMessage):
@@ -305,6 +306,12 @@ class Node:
                 return [*effects, HandOver(sender, message)]
             case _:
                 assert_never(message)
+
+    def _clocks(self, message: MembershipMessage, now: float) -> list[Effect]:
+        """A neighbour told its time. If that changes what is to be thought of ours, the host is told."""
+        if not (isinstance(message, Pong) and self.membership.compare_clocks()):
+            return []
+        return self._outcomes(self.host.clock_changed(now), now)
 
     def _negotiate(self, sender: PeerId, message: NegotiationMessage, now: float) -> list[Effect]:
         if isinstance(message, HoldAsk):

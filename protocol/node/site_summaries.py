@@ -63,6 +63,11 @@ class HeardSummary(msgspec.Struct, frozen=True):
     summary: Summary
     received_s: float
 
+    @property
+    def since_s(self) -> float:
+        """When it was made, and at the latest when it came: its writer's clock may be ahead."""
+        return min(self.summary.made_s, self.received_s)
+
 
 class SiteSummaries:
     """How much of the federation this peer knows."""
@@ -103,7 +108,7 @@ class SiteSummaries:
         if summary.site != self._membership_site(PeerId(record.owner)):
             return
         known = self.sites.get(summary.site)
-        if known is not None and known.summary.made_s >= min(summary.made_s, now):
+        if known is not None and known.since_s >= min(summary.made_s, now):
             return
         self.sites[summary.site] = HeardSummary(summary, now)
         passive = self._membership.view.passive

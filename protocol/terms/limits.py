@@ -292,6 +292,18 @@ MTU_USUAL = 1450
 # Leases
 CLOCK_BOUND_S = 1.0
 """A host whose clock is further from its neighbours' takes no reservation. NTP keeps to a hundredth of it."""
+CLOCK_APART_S = 5.0
+"""A host whose clock is further from most of its neighbours' ends no lease by it, and takes nothing new."""
+CLOCK_AGAIN_S = 300.0
+"""How long a comparison with a neighbour's clock counts. Who was not compared for so long is asked again."""
+CLOCK_ASKED_S = 10.0
+"""Between two questions for one neighbour's clock."""
+CLOCK_AWAY_S = 60.0
+"""A peer whose process stood still for so long compares its clock anew before anything ends by it."""
+CLOCK_ALONE_S = 60.0
+"""How long a machine's clock must stay as it was set before a peer that knows no other goes by it."""
+CLOCK_LASTS_S = 600.0
+"""The same for a peer whose neighbours agree with the time it counted until then."""
 SLACK_S = 30.0
 """Between a host's hold and the moment it learns of the commit. If it learns later, its lease is shorter by
 that."""

@@ -35,6 +35,7 @@ from protocol.grid.record import (
 )
 from protocol.hosting.host import Host
 from protocol.hosting.surroundings import HostSurroundings
+from protocol.membership.clocks import SURE, ClockView
 from protocol.sim.keys import SimSealer, SimVerifier
 from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.effects import Effect, Note, Persist, Send
@@ -62,6 +63,7 @@ class Around:
     def __init__(self) -> None:
         self.behind_nat, self.fault, self.place = False, "", NOWHERE
         self.bar = ""
+        self.view = SURE
 
     def hidden(self) -> bool:
         return self.behind_nat
@@ -71,6 +73,9 @@ class Around:
 
     def barred(self) -> str:
         return self.bar
+
+    def clock(self) -> ClockView:
+        return self.view
 
     def here(self) -> Coordinate:
         return self.place

@@ -269,7 +269,9 @@ def test_without_room_until_its_end_it_is_not_restored() -> None:
     assert said == "web-1 needs 0.5 cpus, 128 MiB; free here until its lease ends: 0.2 cpus, 1 GiB"
     host.tick(END)
     assert host.power() is Power.SUSPENDED, "what was suspended is kept so"
-    assert acted(host, Action.RESTORE, END + 1) == "its lease is not running"
+    over = acted(host, Action.RESTORE, END + 1)
+    assert over.startswith("its lease is over since ")
+    assert over.endswith("\n  would work: `overlayctl lease extend shop 1h`, then restore again")
 
 
 def test_a_lease_that_saves_has_the_disk_from_the_beginning() -> None:

@@ -238,6 +238,16 @@ def test_the_newer_summary_counts() -> None:
     assert after(NOW + 10.5, NOW + 14.0) == 14
 
 
+def test_a_summary_made_in_the_future_silences_its_site_not_at_all() -> None:
+    """One member's clock is an hour ahead, the others' are right."""
+    host = Host(near=4, far=6)
+    host.summaries.tick(FIRST_S)
+    ahead, right = host.meets("s2", 0), host.meets("s2", 1)
+    host.hears(summary("s2", 40, FIRST_S + 3600), ahead, FIRST_S)
+    host.hears(summary("s2", 30, FIRST_S + 1), right, FIRST_S + 1)
+    assert host.summaries.peers() == 35
+
+
 def test_a_summary_is_forgotten_after_ten_minutes() -> None:
     for heard_s, kept in ((FIRST_S - 600.0, False), (FIRST_S - 599.9, True)):
         host = Host(far=1)
