@@ -135,8 +135,8 @@ class Machines:
             if wanted not in going:
                 failed = (yield from self._bring(grid, wanted)) or failed
         for wanted in going:
-            gone = wanted.power is Power.GONE
-            self._say(grid, wanted, Phase.GONE if gone else Phase.EXPIRED)
+            phase = Phase.GONE if wanted.power is Power.GONE else Phase.EXPIRED
+            self._say(grid, wanted, phase)
         if gone:
             yield self._dice.uniform(0.0, 0.1)
             self._peer.feed(Cleared(grid))
