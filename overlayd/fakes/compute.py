@@ -8,6 +8,7 @@ import msgspec
 
 from overlayd.ports.compute import (
     Accelerator,
+    Cause,
     ComputeError,
     ComputeOffer,
     Machine,
@@ -37,10 +38,30 @@ class FakeHypervisor:
         self.starts: list[tuple[str, int]] = []
         """(name, boot) of every real start, in order: to show that nothing was made twice."""
         self.listeners: list[Callable[[str], None]] = []
+        self.causes: dict[str, tuple[Cause, str]] = {}
+        """By machine name: why it is stopped or paused, if that was not asked for."""
+        self.stuck_on: dict[str, tuple[str, ...]] = {}
+        self.resets: dict[str, int] = {}
+        self.resumes: list[str] = []
+        """Every real resume, in order."""
+        self.clocks_set: list[str] = []
 
-    def end(self, name: str) -> None:
+    def end(
+        self, name: str, cause: Cause = Cause.KILLED, why: str = "QEMU was killed (signal 9)"
+    ) -> None:
         """The guest stops by itself: shut down from inside, crashed, or killed."""
+        self.causes[name] = cause, why
         self.change(name, MachineState.STOPPED)
+
+    def stall(self, name: str, cause: Cause, why: str, *paths: str) -> None:
+        """The guest is paused by the hypervisor, because of those disks."""
+        self.causes[name], self.stuck_on[name] = (cause, why), paths
+        self.change(name, MachineState.PAUSED)
+
+    def reset(self, name: str) -> None:
+        """The guest restarts itself: it never stops running."""
+        self.resets[name] = self.resets.get(name, 0) + 1
+        self.change(name, self.states[name])
 
     def change(self, name: str, state: MachineState) -> None:
         """Puts a machine into that state, and tells every open FakeCompute."""
@@ -103,6 +124,10 @@ class FakeCompute:
                 grid=machine.grid,
                 workspace=machine.workspace,
                 keepsake=machine.keepsake,
+                cause=self.hypervisor.causes.get(name, (Cause.UNKNOWN, ""))[0],
+                why=self.hypervisor.causes.get(name, (Cause.UNKNOWN, ""))[1],
+                stuck_on=self.hypervisor.stuck_on.get(name, ()),
+                resets=self.hypervisor.resets.get(name, 0),
             )
             for name, machine in sorted(self.hypervisor.machines.items())
         )
@@ -127,15 +152,26 @@ class FakeCompute:
         if anew:
             world.starts.append((machine.name, machine.boot))
         if world.states.get(machine.name) is not MachineState.RUNNING or anew:
+            self._calm(machine.name)
             world.change(machine.name, MachineState.RUNNING)
 
     async def pause(self, name: str) -> None:
         """Paused afterwards."""
+        if self._opened().states.get(name) is MachineState.RUNNING:
+            self.hypervisor.causes[name] = Cause.ASKED, "paused by a user of libvirt"
         self._turn(name, MachineState.PAUSED)
 
     async def resume(self, name: str) -> None:
         """Running afterwards."""
+        if self._opened().states.get(name) is MachineState.PAUSED:
+            self.hypervisor.resumes.append(name)
+            self._calm(name)
         self._turn(name, MachineState.RUNNING)
+
+    async def set_clock(self, name: str) -> bool:
+        """Remembered."""
+        self._opened().clocks_set.append(name)
+        return True
 
     async def save(self, name: str) -> None:
         """Saved afterwards, or what `save_refusals` says."""
@@ -155,6 +191,13 @@ class FakeCompute:
         if world.machines.pop(name, None) is not None:
             world.change(name, MachineState.STOPPED)
             del world.states[name]
+            self._calm(name)
+            world.resets.pop(name, None)
+
+    def _calm(self, name: str) -> None:
+        """It runs, so there is nothing to say of an end or a pause."""
+        self._opened().causes.pop(name, None)
+        self._opened().stuck_on.pop(name, None)
 
     def _turn(self, name: str, state: MachineState) -> None:
         now = self._opened().states.get(name)

@@ -76,6 +76,8 @@ class Machine(msgspec.Struct, frozen=True):
     workspace: str = ""
     keepsake: bytes = b""
     """What the machine keeps for a host that has lost its memory. It is not looked into here."""
+    agent_socket: str = ""
+    """The Unix socket on which the guest's agent is heard, if it has one."""
 
 
 class MachineState(StrEnum):
@@ -87,6 +89,24 @@ class MachineState(StrEnum):
     """Its memory is on disk. It uses no cpu and no memory, and a start lets it go on where it stopped."""
     STOPPED = "stopped"
     """It is known but does not run: it shut down by itself, crashed, or was killed."""
+
+
+class Cause(StrEnum):
+    """Why a machine is stopped or paused, as far as the hypervisor knows."""
+
+    UNKNOWN = "unknown"
+    ASKED = "asked"
+    """Somebody asked for it: we, or another of the hypervisor's users."""
+    POWERED_OFF = "powered off"
+    """The guest shut itself down."""
+    CRASHED = "crashed"
+    """The guest's kernel gave up."""
+    KILLED = "killed"
+    """The hypervisor's process for it ended, and not by the guest's wish."""
+    NO_ROOM = "no room"
+    """It wrote to a disk whose file could not grow: it is paused and loses nothing."""
+    IO_ERROR = "input/output error"
+    """A disk's file did not do what the guest asked of it: likewise."""
 
 
 class MachineSeen(msgspec.Struct, frozen=True):
@@ -105,6 +125,14 @@ class MachineSeen(msgspec.Struct, frozen=True):
     workspace: str = ""
     keepsake: bytes = b""
     """What it was given when it was made; empty if that was by a build that gave it nothing."""
+    cause: Cause = Cause.UNKNOWN
+    """Why it is stopped or paused. It means nothing for one that runs."""
+    why: str = ""
+    """The same in words, with what is known besides: one line."""
+    stuck_on: tuple[str, ...] = ()
+    """Paths of the disks it is paused for (NO_ROOM, IO_ERROR)."""
+    resets: int = 0
+    """How often the guest has restarted itself since this process saw it first. It never stopped running."""
 
 
 class ComputeError(Exception):
@@ -139,6 +167,10 @@ class Compute(Protocol):
 
     async def resume(self, name: str) -> None:
         """Lets a machine go on. Raises ComputeError if there is no such machine."""
+
+    async def set_clock(self, name: str) -> bool:
+        """Tells the guest the host's time, since its clock stood still while it was paused or saved. False if
+        it has no agent to tell, or that does not answer within seconds."""
 
     async def save(self, name: str) -> None:
         """Saves a machine: its memory is on disk afterwards, and nothing of it runs. It takes as long as the

@@ -2,6 +2,7 @@
 
     held > image > network > booting > running > reachable > (paused, restarting) > ending > gone
                                           saving > suspended > restoring > running
+                                 running, reachable > (no-room, stalled) > running
 
 `failed` can be reached from everywhere that a step can fail. Another try leaves it. `lost` is what others say
 of the workspaces of a host that is not heard.
@@ -28,6 +29,10 @@ class Phase(StrEnum):
     REACHABLE = "reachable"
     """It runs and answers on its network."""
     PAUSED = "paused"
+    NO_ROOM = "no-room"
+    """It wrote to a disk for which its host has no room. It is paused, and goes on when there is room."""
+    STALLED = "stalled"
+    """Something else than its people paused it, a disk that fails for one. It is let go on again and again."""
     SAVING = "saving"
     """Its memory is being written to disk."""
     SUSPENDED = "suspended"

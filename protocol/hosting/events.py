@@ -20,6 +20,16 @@ class Progressed(msgspec.Struct, frozen=True):
     """No further phase is expected: the workspace runs, and has no address at which it could be reached."""
 
 
+class Happened(msgspec.Struct, frozen=True):
+    """Something happened to a grid on this host, by itself or by somebody else: it is told as it is."""
+
+    grid: GridId
+    workspace: str
+    """Empty if it concerns the whole grid."""
+    kind: str
+    detail: str
+
+
 class Cleared(msgspec.Struct, frozen=True):
     """Nothing unwanted of a grid is left on this host."""
 

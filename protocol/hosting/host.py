@@ -37,8 +37,7 @@ from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridRecord, GridState, register_key
 from protocol.grid.tunnel import TunnelEnd, usable
 from protocol.hosting.claims import Claims
-from protocol.hosting.events import Cleared, Found, Kept, Measured, Progressed
-from protocol.hosting.foundlings import Foundlings
+from protocol.hosting.events import Cleared, Found, Happened, Kept, Measured, Progressed
 from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.holds import HoldNotSaved, Holds
 from protocol.hosting.lease_book import TABLE as CARRIED
@@ -58,7 +57,7 @@ from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import decode, encode
 
-HostEvent = Progressed | Cleared | Measured | Kept | Found | HoldNotSaved
+HostEvent = Progressed | Happened | Cleared | Measured | Kept | Found | HoldNotSaved
 """What the shell reports of this host."""
 
 
@@ -230,6 +229,8 @@ class Host:
                     event.workspace, event.phase, event.detail, now, event.boot, event.final
                 )
                 return self.leases.progress(event.grid, status)
+            case Happened():
+                return self.leases.happened(event)
             case Cleared(grid=grid):
                 return self.leases.cleared(grid)
             case Measured(saved=saved, size_bytes=size_bytes, took_s=took_s):

@@ -21,6 +21,7 @@ from protocol.contract.outcomes import Answer, NoticeDue, Outcome, RoomChanged
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted, follow
 from protocol.grid.record import GridRecord, GridState, Register, read_register
 from protocol.hosting.auditing import Auditing
+from protocol.hosting.events import Happened
 from protocol.hosting.extension import Extension
 from protocol.hosting.holds import TABLE as HOLD_TABLE
 from protocol.hosting.lease import Lease, LeaseStage, allowed, ends, wanted_of
@@ -311,6 +312,13 @@ class Leases:
             effects.insert(0, self._book.change(row, books=False))
             outcomes.append(RoomChanged())
         return effects, outcomes
+
+    def happened(self, event: Happened) -> Answer:
+        """The shell reports what happened to a grid here."""
+        row = self._book.last(event.grid)
+        name = row.record.name if row is not None else event.grid
+        subject = f"{name}/{event.workspace}" if event.workspace else name
+        return [Note(event.kind, subject, event.detail, event.grid)], []
 
     def cleared(self, grid: GridId) -> Answer:
         """The shell reports that nothing of that grid is left on this host."""

@@ -16,7 +16,7 @@ from protocol.terms.ids import GridId
 
 _THERE = (
     *(Phase.BOOTING, Phase.RUNNING, Phase.REACHABLE, Phase.PAUSED, Phase.SAVING),
-    *(Phase.RESTORING, Phase.ENDING),
+    *(Phase.RESTORING, Phase.ENDING, Phase.NO_ROOM, Phase.STALLED),
 )
 """Phases in which a workspace takes cpus and memory."""
 _RUN = (Power.RUNNING, Power.PAUSED)

@@ -3,7 +3,7 @@
 import msgspec
 
 from protocol.capacity.advert import HostFacts, ImageLabel
-from protocol.hosting.events import Cleared, Found, Kept, Measured, Progressed
+from protocol.hosting.events import Cleared, Found, Happened, Kept, Measured, Progressed
 from protocol.hosting.holds import HoldNotSaved
 from protocol.node.messages import BulkMessage, Message
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
@@ -133,6 +133,7 @@ Event = (
     | Probed
     | ImagesChanged
     | Progressed
+    | Happened
     | Cleared
     | Measured
     | Kept

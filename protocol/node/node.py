@@ -26,7 +26,7 @@ from protocol.contract.outcomes import (
     RoomChanged,
     VoidHold,
 )
-from protocol.hosting.events import Cleared, Found, Kept, Measured, Progressed
+from protocol.hosting.events import Cleared, Found, Happened, Kept, Measured, Progressed
 from protocol.hosting.holds import HoldNotSaved
 from protocol.hosting.host import Host
 from protocol.hosting.publishing import Publishing
@@ -244,7 +244,9 @@ class Node:
             case ImagesChanged(images=images):
                 self.host.images_changed(images)
                 return self._outcomes(([], [RoomChanged()]), now)
-            case Progressed() | Cleared() | Measured() | Kept() | Found() | HoldNotSaved():
+            case (
+                Progressed() | Happened() | Cleared() | Measured() | Kept() | Found() | HoldNotSaved()
+            ):
                 return self._outcomes(self.host.handle(event, now), now)
             case PlanAsked() | OrderGiven() | CancelAsked() | QueueNotSaved() | ProposalNotSaved():
                 return self._outcomes(self.requester.handle(event, now), now)

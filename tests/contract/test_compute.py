@@ -22,6 +22,7 @@ from overlayd.adapters.libvirt.driver import DomainType, Driver
 from overlayd.adapters.libvirt.xml import try_out_xml
 from overlayd.fakes.compute import FakeCompute, FakeHypervisor
 from overlayd.ports.compute import (
+    Cause,
     Compute,
     ComputeError,
     Disk,
@@ -57,6 +58,8 @@ class World:
     """One hypervisor, and as many adapters on it as a test wants."""
 
     kind: str
+    ends_by: Cause = Cause.KILLED
+    """What `end` is."""
 
     def __init__(self, directory: Path, parts: Path) -> None:
         self.directory = directory
@@ -101,6 +104,7 @@ class World:
             seed="",
             console_log=str(self.directory / f"{number}.log"),
             console_socket=str(self.directory / f"{number}.sock"),
+            agent_socket=str(self.directory / f"{number}.agent"),
         )
         return msgspec.structs.replace(machine, **changes)
 
@@ -124,6 +128,7 @@ class TestDriverWorld(World):
 
     __test__ = False
     kind = "test"
+    ends_by = Cause.POWERED_OFF
 
     def compute(self) -> Compute:
         return LibvirtCompute("test:///default", self.directory)
@@ -226,10 +231,13 @@ async def test_pause_and_resume(world: World) -> None:
     for _ in range(2):
         await compute.pause("ovl-0")
         assert [seen.state for seen in await compute.observe()] == [MachineState.PAUSED]
+    (seen,) = await compute.observe()
+    assert (seen.cause, bool(seen.why), seen.stuck_on) == (Cause.ASKED, True, ())
     for _ in range(2):
         await compute.resume("ovl-0")
         assert [seen.state for seen in await compute.observe()] == [MachineState.RUNNING]
     await until(lambda: "ovl-0" in world.changes, "told of a change")
+    assert await compute.set_clock("ovl-0") is (world.kind == "fake"), "no agent is no error"
 
 
 async def test_stopped_is_gone_and_stopping_again_succeeds(world: World) -> None:
@@ -307,7 +315,8 @@ async def test_one_that_ends_by_itself_is_told_and_starts_again(world: World) ->
     world.end("ovl-0")
     await until(lambda: "ovl-0" in world.changes, "its end told")
     seen = await told_to_be(MachineState.STOPPED, world, compute)
-    assert seen.boot == 1
+    assert (seen.boot, seen.cause) == (1, world.ends_by)
+    assert ("killed" if world.ends_by is Cause.KILLED else "powered off") in seen.why
     with pytest.raises(ComputeError, match="does not run"):
         await compute.pause("ovl-0")
     await compute.start(world.machine())
@@ -374,7 +383,7 @@ async def test_what_qemu_refuses_is_said_and_leaves_nothing(embed: EmbeddedWorld
         (embed.machine(kernel="/absent/vmlinuz"), "ovl-0: libvirt says: .*/absent/vmlinuz"),
         (embed.machine(disks=(Disk("/absent/disk", "d"),)), "ovl-0: libvirt says: .*/absent/disk"),
         (embed.machine(nics=(no_tap,)), "ovl-0: libvirt says: .*dev doesn't exist"),
-        (embed.machine(disks=(Disk("/x", "d"),) * 40), "16 too many"),
+        (embed.machine(disks=(Disk("/x", "d"),) * 40), "17 too many"),
         (embed.machine(console_socket="/" + "s" * 120), "14 characters too long"),
     ):
         with pytest.raises(ComputeError, match=words):
@@ -394,13 +403,19 @@ async def test_a_host_without_its_emulator_says_why_it_starts_nothing(
 
 
 async def test_a_stopped_guest_leaves_its_log_and_nothing_else(embed: EmbeddedWorld) -> None:
+    stray = embed.directory / "libvirt" / "log" / "qemu" / "ovl-of-nobody.log"
+    stray.parent.mkdir(parents=True, exist_ok=True)
+    stray.touch()
     compute = await embed.opened()
+    assert not stray.exists(), "nor does one of long ago"
     machine = embed.machine()
     await compute.start(machine)
     pid = embed.pid(machine.name)
     cgroup = Path("/proc", str(pid), "cgroup").read_text()
     assert "qemu-embed" in cgroup
     assert Path(machine.console_socket).is_socket()
+    assert Path(machine.agent_socket).is_socket()
+    (said,) = (embed.directory / "libvirt").rglob("ovl-0.log")
     await compute.save(machine.name)
     assert not Path("/proc", str(pid)).exists()
     (image,) = (embed.directory / "libvirt").rglob("ovl-0.save")
@@ -409,6 +424,8 @@ async def test_a_stopped_guest_leaves_its_log_and_nothing_else(embed: EmbeddedWo
     assert not Path("/proc", str(pid)).exists()
     assert not image.exists()
     assert not Path(machine.console_socket).exists()
+    assert not Path(machine.agent_socket).exists()
+    assert not said.exists(), "what QEMU said of it is nobody's any more"
     assert Path(machine.console_log).exists()
     assert not list((embed.directory / "libvirt" / "etc" / "qemu").glob("*.xml"))
     for line in cgroup.splitlines():
@@ -429,11 +446,12 @@ async def test_a_second_root_in_one_process_is_refused(embed: EmbeddedWorld) -> 
 async def test_containers_say_what_they_lack(embedded: Path, parts: Path) -> None:
     from overlayd.adapters.libvirt.domains import Domains
     from overlayd.adapters.libvirt.driver import DomainType, Driver
+    from overlayd.adapters.libvirt.history import History
 
     connection = libvirt.open("test:///default")
     machine = EmbeddedWorld(embedded, parts).machine(nics=(Nic("t", "52:54:00:00:00:01", 1500),))
     with pytest.raises(ComputeError, match="no network card"):
-        Domains(connection, Driver(DomainType.LXC)).start(machine)
+        Domains(connection, Driver(DomainType.LXC), History(None)).start(machine)
     with pytest.raises(ComputeError, match="containers cannot be saved"):
-        Domains(connection, Driver(DomainType.LXC)).save(machine.name)
+        Domains(connection, Driver(DomainType.LXC), History(None)).save(machine.name)
     connection.close()

@@ -14,6 +14,7 @@ from overlayd.adapters.libvirt.domains import Domains
 from overlayd.adapters.libvirt.driver import DomainType, Driver, domain_type, embed_root
 from overlayd.adapters.libvirt.embed import prepare_root
 from overlayd.adapters.libvirt.events import ensure_event_loop
+from overlayd.adapters.libvirt.history import Folder, History
 from overlayd.adapters.libvirt.trial import KernelFinder, kvm_verdict
 from overlayd.ports.compute import ComputeError, ComputeOffer, Machine, MachineSeen
 
@@ -63,17 +64,18 @@ class LibvirtCompute:
         self._owner = owner
         self._connection: libvirt.virConnect | None = None
         self._domains: Domains | None = None
-        self._callback: int | None = None
+        self._callbacks: list[int] = []
+        self._folder = _folder(uri)
+        self._history = History(self._folder)
 
     async def open(self, on_change: Callable[[str], None]) -> ComputeOffer:
         """Connects and probes. `on_change` also hears of changes we asked for: look again, do not assume."""
         type_, why = await self._call(self._probe)
         loop = asyncio.get_running_loop()
 
-        def tell(_connection: object, domain: libvirt.virDomain, event: int, *_: object) -> None:
-            if event in _TOLD:
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens
-                    loop.call_soon_threadsafe(on_change, domain.name())
+        def tell(name: str) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens
+                loop.call_soon_threadsafe(on_change, name)
 
         return await self._call(self._connect, type_, why, tell)
 
@@ -106,6 +108,10 @@ class LibvirtCompute:
         """Lets a machine go on."""
         await self._call(self._opened().resume, name)
 
+    async def set_clock(self, name: str) -> bool:
+        """Tells the guest's agent the time. False if there is none that answers."""
+        return await self._call(self._opened().set_clock, name)
+
     async def save(self, name: str) -> None:
         """Saves a machine: its memory is on disk afterwards, and nothing of it runs."""
         await self._call(self._opened().save, name)
@@ -136,7 +142,7 @@ class LibvirtCompute:
         works, why = kvm_verdict(self._cache_dir, self._find_kernel, self._trial_s)
         return (DomainType.KVM if works else type_), why
 
-    def _connect(self, type_: DomainType, why: str, tell: Callable[..., None]) -> ComputeOffer:
+    def _connect(self, type_: DomainType, why: str, tell: Callable[[str], None]) -> ComputeOffer:
         root = embed_root(self._uri)
         if root is not None:
             prepare_root(Path(root), self._cache_dir)
@@ -145,11 +151,32 @@ class LibvirtCompute:
         if type_ in (DomainType.QEMU, DomainType.KVM):
             # Otherwise the first guest waits some seconds for libvirt to learn what QEMU can do.
             connection.getDomainCapabilities(EMULATOR, platform.machine(), "q35", type_.value)
-        self._callback = connection.domainEventRegisterAny(
-            None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, tell, None
-        )
+        self._listen(connection, tell)
         self._connection = connection
-        return self._use(type_, why)
+        offer = self._use(type_, why)
+        if root is not None and self._folder is not None:
+            self._folder.remove_logs_but({d.name() for d in connection.listAllDomains(0)})
+        return offer
+
+    def _listen(self, connection: libvirt.virConnect, tell: Callable[[str], None]) -> None:
+        """What changes is remembered before it is told. Both callbacks come in libvirt's own thread."""
+
+        def changed(
+            _connection: object, domain: libvirt.virDomain, event: int, detail: int, _: object
+        ) -> None:
+            self._history.event(domain.name(), event, detail)
+            if event in _TOLD:
+                tell(domain.name())
+
+        def restarted(_connection: object, domain: libvirt.virDomain, _: object) -> None:
+            self._history.reset(domain.name())
+            tell(domain.name())
+
+        for event, callback in (
+            (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, changed),
+            (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, restarted),
+        ):
+            self._callbacks.append(connection.domainEventRegisterAny(None, event, callback, None))
 
     def _use(self, type_: DomainType, why: str) -> ComputeOffer:
         """Makes machines of that type from now on. Answers what the host offers with it."""
@@ -160,7 +187,7 @@ class LibvirtCompute:
             architecture=platform.machine(),
             as_root=self._uri.endswith(":///system"),
         )
-        self._domains = Domains(self._connection, driver)
+        self._domains = Domains(self._connection, driver, self._history)
         cpus, memory_bytes = _capacity(self._connection, type_)
         return ComputeOffer(
             driver=self._uri,
@@ -175,10 +202,20 @@ class LibvirtCompute:
         connection, self._connection, self._domains = self._connection, None, None
         if connection is None:
             return
-        if self._callback is not None:
-            connection.domainEventDeregisterAny(self._callback)
-            self._callback = None
+        while self._callbacks:
+            connection.domainEventDeregisterAny(self._callbacks.pop())
         connection.close()
+        self._history.close()
+
+
+def _folder(uri: str) -> Folder | None:
+    """Where the driver of that URI has its logs and pid files."""
+    if not uri.startswith("qemu:"):
+        return None
+    root = embed_root(uri) if uri.startswith("qemu:///embed") else None
+    if root is not None:
+        return Folder(Path(root, "log", "qemu"), Path(root, "run", "qemu"))
+    return Folder(Path("/var/log/libvirt/qemu"), Path("/run/libvirt/qemu"))
 
 
 def _capacity(connection: libvirt.virConnect, type_: DomainType) -> tuple[int, int]:

@@ -8,6 +8,7 @@ before anything is done, which makes each call idempotent.
 import binascii
 import contextlib
 import threading
+import time
 from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import libvirt
 
 from overlayd.adapters.libvirt.container import make_root, remove_root
 from overlayd.adapters.libvirt.driver import DomainType, Driver
+from overlayd.adapters.libvirt.history import History
 from overlayd.adapters.libvirt.xml import (
     DEVICES_MAX,
     KEEPSAKE,
@@ -32,7 +34,7 @@ from overlayd.adapters.libvirt.xml import (
     try_out_xml,
 )
 from overlayd.config.places import SOCKET_PATH_MAX
-from overlayd.ports.compute import ComputeError, Machine, MachineSeen, MachineState
+from overlayd.ports.compute import Cause, ComputeError, Machine, MachineSeen, MachineState
 
 _STATES = {
     libvirt.VIR_DOMAIN_NOSTATE: MachineState.RUNNING,
@@ -42,15 +44,19 @@ _STATES = {
     libvirt.VIR_DOMAIN_PAUSED: MachineState.PAUSED,
     libvirt.VIR_DOMAIN_PMSUSPENDED: MachineState.PAUSED,
 }
+AGENT_WITHIN_S = 3
+"""How long a guest's agent has for an answer."""
+
 _GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_DOMAIN_METADATA)
 
 
 class Domains:
     """The domains of one owner on one connection. Calls for the same name wait for each other."""
 
-    def __init__(self, connection: libvirt.virConnect, driver: Driver) -> None:
+    def __init__(self, connection: libvirt.virConnect, driver: Driver, history: History) -> None:
         self._connection = connection
         self._driver = driver
+        self._history = history
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def try_out(self) -> str:
@@ -119,6 +125,19 @@ class Domains:
             if _state(domain) is MachineState.PAUSED:
                 domain.resume()
 
+    def set_clock(self, name: str) -> bool:
+        """Tells the guest's agent the time; False if none answers. It takes no lock: an agent may be slow."""
+        domain = self._ours(name)
+        if domain is None or self._driver.type not in (DomainType.QEMU, DomainType.KVM):
+            return False
+        try:
+            domain.agentSetResponseTimeout(AGENT_WITHIN_S)
+            seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+            domain.setTime({"seconds": seconds, "nseconds": nanoseconds})
+        except libvirt.libvirtError:
+            return False
+        return True
+
     def save(self, name: str) -> None:
         """Saves a machine by libvirt's managed save: the image is libvirt's own, and a start restores it. If
         libvirt is killed in the middle, it lets the guest go on when it finds it again."""
@@ -144,6 +163,7 @@ class Domains:
             domain = self._ours(name)
             if domain is not None:
                 self._end(domain)
+                self._history.forget(name)
 
     def _check(self, machine: Machine) -> None:
         """Refuses what libvirt would refuse late or, worse, take for something else."""
@@ -152,12 +172,13 @@ class Domains:
                 f"{machine.name}: a cap of {machine.cpu_milli} thousandths of a cpu is too small; "
                 f"the least is {QUOTA_MIN_US * 1000 // PERIOD_US}"
             )
-        excess = len(machine.console_socket) - SOCKET_PATH_MAX
-        if excess > 0:
-            raise ComputeError(
-                f"{machine.name}: the console socket {machine.console_socket} is {excess} "
-                "characters too long for a Unix socket; use a shorter state directory"
-            )
+        for what, path in (("console", machine.console_socket), ("agent", machine.agent_socket)):
+            excess = len(path) - SOCKET_PATH_MAX
+            if excess > 0:
+                raise ComputeError(
+                    f"{machine.name}: the {what} socket {path} is {excess} "
+                    "characters too long for a Unix socket; use a shorter state directory"
+                )
         devices = len(machine.disks) + len(machine.nics)
         if devices > DEVICES_MAX:
             raise ComputeError(
@@ -207,10 +228,13 @@ class Domains:
 
     def _goes_on(self, domain: libvirt.virDomain, machine: Machine) -> bool:
         """Brings the right boot to running with the right quantum. False if that boot is over."""
+        if domain.isActive() and _state(domain) is MachineState.STOPPED:
+            return False  # Its kernel panicked, and nobody was there to end it.
         if not domain.isActive():
             if self._driver.type is DomainType.LXC or not domain.hasManagedSaveImage():
                 return False
             domain.create()
+            self._history.watch(domain)
         seen = self._seen(domain, self._mark(domain) or {})
         if seen.memory_bytes != machine.memory_bytes // 1024 * 1024:
             domain.setMemoryFlags(machine.memory_bytes // 1024, libvirt.VIR_DOMAIN_AFFECT_LIVE)
@@ -230,7 +254,7 @@ class Domains:
         return True
 
     def _make(self, machine: Machine) -> None:
-        for path in (machine.console_log, machine.console_socket):
+        for path in (machine.console_log, machine.console_socket, machine.agent_socket):
             if path:
                 Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._driver.type is DomainType.LXC:
@@ -241,14 +265,16 @@ class Domains:
         except libvirt.libvirtError:
             self._end(domain)
             raise
+        self._history.watch(domain)
 
     def _end(self, domain: libvirt.virDomain) -> None:
         xml = ET.fromstring(domain.XMLDesc())  # noqa: S314, libvirt's own, which it validated
         if domain.isActive():
             _unless_gone(domain.destroy)
         _unless_gone(lambda: self._undefine(domain))
-        for source in xml.iterfind("devices/serial[@type='unix']/source[@path]"):
-            Path(source.attrib["path"]).unlink(missing_ok=True)
+        for device in ("serial", "channel"):
+            for source in xml.iterfind(f"devices/{device}[@type='unix']/source[@path]"):
+                Path(source.attrib["path"]).unlink(missing_ok=True)
         for source in xml.iterfind("devices/filesystem/source[@dir]"):
             remove_root(source.attrib["dir"])
 
@@ -279,6 +305,7 @@ class Domains:
         lxc = self._driver.type is DomainType.LXC
         if state is MachineState.STOPPED and not lxc and domain.hasManagedSaveImage():
             state = MachineState.SAVED
+        cause, why, stuck_on = self._why(domain, state)
         return MachineSeen(
             name=domain.name(),
             uuid=domain.UUIDString(),
@@ -292,7 +319,26 @@ class Domains:
             grid=mark.get("grid", ""),
             workspace=mark.get("workspace") or _titled(domain),
             keepsake=_bytes(mark.get(KEEPSAKE, "")),
+            cause=cause,
+            why=why,
+            stuck_on=stuck_on,
+            resets=self._history.resets(domain.name()),
         )
+
+    def _why(
+        self, domain: libvirt.virDomain, state: MachineState
+    ) -> tuple[Cause, str, tuple[str, ...]]:
+        """Why it is in that state, and which disks have to do with it."""
+        now, reason = domain.state()
+        if state is MachineState.RUNNING:
+            self._history.watch(domain)
+        elif state is MachineState.PAUSED and now == libvirt.VIR_DOMAIN_PAUSED:
+            return self._history.paused(domain, reason)
+        elif state is MachineState.STOPPED and now == libvirt.VIR_DOMAIN_SHUTOFF:
+            return (*self._history.stopped(domain, reason), ())
+        elif state is MachineState.STOPPED:
+            return Cause.CRASHED, "its kernel panicked", ()
+        return Cause.UNKNOWN, "", ()
 
     def _quota_parameters(self) -> tuple[str, str]:
         """libvirt's names for (period, quota) of all of a running domain."""
@@ -335,7 +381,10 @@ def _bytes(text: str) -> bytes:
 
 
 def _state(domain: libvirt.virDomain) -> MachineState:
-    return _STATES.get(domain.state()[0], MachineState.STOPPED)
+    state, reason = domain.state()
+    if (state, reason) == (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_CRASHED):
+        return MachineState.STOPPED  # It cannot go on.
+    return _STATES.get(state, MachineState.STOPPED)
 
 
 def _unless_gone(act: Callable[[], object]) -> None:

@@ -29,8 +29,11 @@ QUOTA_MIN_US = 1_000
 FIRST_SLOT, LAST_SLOT = 4, 30
 """PCI slots of the root bus that are ours; the others are libvirt's (host bridge, ISA)."""
 
-DEVICES_MAX = LAST_SLOT - FIRST_SLOT + 1 - 3
-"""Disks and cards of one machine. Seed, balloon and random source have a slot, too."""
+DEVICES_MAX = LAST_SLOT - FIRST_SLOT + 1 - 4
+"""Disks and cards of one machine. Seed, balloon, random source and the agent's port have a slot, too."""
+
+AGENT = "org.qemu.guest_agent.0"
+"""By this name a guest's agent finds its port."""
 
 _TRY_OUT_KIB = 16 << 10
 
@@ -154,6 +157,10 @@ def _guest(domain: ET.Element, machine: Machine, driver: Driver) -> None:
     rng = ET.SubElement(devices, "rng", model="virtio")
     _text(rng, "backend", "/dev/urandom", model="random")
     _slot(rng, next(slots))
+    if machine.agent_socket:
+        _agent(devices, machine, next(slots))
+    # Where the guest's kernel has the driver, a panic is told as one instead of as a restart.
+    ET.SubElement(devices, "panic", model="isa")
 
 
 def _container(domain: ET.Element, machine: Machine) -> None:
@@ -212,6 +219,14 @@ def _serial(devices: ET.Element, machine: Machine) -> None:
     if machine.console_log:
         ET.SubElement(element, "log", file=machine.console_log, append="on")
     ET.SubElement(element, "target", port="0")
+
+
+def _agent(devices: ET.Element, machine: Machine, slot: int) -> None:
+    """A port for the guest's agent, which is told the time. The path is ours; libvirt's would be too long."""
+    _slot(ET.SubElement(devices, "controller", type="virtio-serial", index="0"), slot)
+    element = ET.SubElement(devices, "channel", type="unix")
+    ET.SubElement(element, "source", mode="bind", path=machine.agent_socket)
+    ET.SubElement(element, "target", type="virtio", name=AGENT)
 
 
 def _slot(device: ET.Element, slot: int) -> None:

@@ -45,9 +45,18 @@ HEAD = Machine(
     console_socket="/var/lib/overlayd/console/head.sock",
     workspace="head-1",
     keepsake=b"\x00whom to ask\xff",
+    agent_socket="/var/lib/overlayd/console/head.agent",
 )
 BARE = msgspec.structs.replace(
-    HEAD, seed="", disks=(), nics=(), console_log="", console_socket="", cpu_milli=10, keepsake=b""
+    HEAD,
+    seed="",
+    disks=(),
+    nics=(),
+    console_log="",
+    console_socket="",
+    agent_socket="",
+    cpu_milli=10,
+    keepsake=b"",
 )
 CONTAINER = msgspec.structs.replace(HEAD, disks=(), nics=())
 
@@ -102,7 +111,7 @@ def test_as_many_devices_as_allowed_have_a_slot() -> None:
     full = msgspec.structs.replace(
         HEAD, disks=HEAD.disks * 2, nics=HEAD.nics[:1] * (DEVICES_MAX - 2)
     )
-    assert domain_xml(full, Driver(DomainType.QEMU)).count('bus="0x00"') == DEVICES_MAX + 3
+    assert domain_xml(full, Driver(DomainType.QEMU)).count('bus="0x00"') == DEVICES_MAX + 4
 
 
 def test_carries_who_it_is() -> None:

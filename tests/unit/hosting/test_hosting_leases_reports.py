@@ -27,6 +27,7 @@ from protocol.contract.outcomes import NoticeDue, Outcome, Propose, RoomChanged
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.model import LeaseTerms
 from protocol.grid.record import GridRecord, GridState, LeaseChange, extension_id, grid_id, voiding
+from protocol.hosting.events import Happened
 from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import TABLE
 from protocol.hosting.leases import Leases
@@ -50,6 +51,17 @@ def carrying(record: GridRecord = RECORD, room: Quantum = ROOM) -> tuple[Leases,
     leases = Leases(A, ledger, AUTHORITY, Random(1), {}, NOW)
     assert leases.decided(record, record.on(A), NOW)[0]
     return leases, ledger
+
+
+def test_what_happened_to_a_machine_is_told_by_its_grids_name() -> None:
+    leases, _ = carrying()
+    ended = Happened(GRID, "web-1", "machine.ended", "powered off from inside")
+    note = Note("machine.ended", "shop/web-1", "powered off from inside", GRID)
+    assert leases.happened(ended) == ([note], [])
+    whole = Happened(GRID, "", "network.mended", "its rules were gone")
+    assert leases.happened(whole) == ([Note("network.mended", "shop", whole.detail, GRID)], [])
+    unknown = Happened(GridId("g.0"), "web-1", "machine.ended", "")
+    assert leases.happened(unknown)[0] == [Note("machine.ended", "g.0/web-1", "", "g.0")]
 
 
 def row_of(leases: Leases, grid: GridId = GRID) -> Lease:
