@@ -35,9 +35,16 @@ class NoCloudSeeds:
         await asyncio.to_thread(_ensure, path, files_of(seed))
         return str(path)
 
+    async def observe(self) -> tuple[str, ...]:
+        """The machines with an ISO here. One that was cut short while it was written is theirs, too."""
+        files = await asyncio.to_thread(lambda: list(self._directory.iterdir()))
+        return tuple(sorted({file.stem for file in files if _MACHINE.fullmatch(file.stem)}))
+
     async def remove(self, machine: str) -> None:
         """Removes the seed; it is no error if there is none."""
-        await asyncio.to_thread(self._path(machine).unlink, missing_ok=True)
+        path = self._path(machine)
+        for file in (path, path.with_suffix(".new")):
+            await asyncio.to_thread(file.unlink, missing_ok=True)
 
     def _path(self, machine: str) -> Path:
         if not _MACHINE.fullmatch(machine):

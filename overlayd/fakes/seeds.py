@@ -23,6 +23,10 @@ class FakeSeeds:
             self.writes += 1
         return path
 
+    async def observe(self) -> tuple[str, ...]:
+        """Those that were given one."""
+        return tuple(sorted(self.seeds))
+
     async def remove(self, machine: str) -> None:
         """Gone afterwards."""
         self._path(machine)

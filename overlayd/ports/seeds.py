@@ -28,5 +28,8 @@ class Seeds(Protocol):
         Raises SeedError.
         """
 
+    async def observe(self) -> tuple[str, ...]:
+        """The machines that have a seed here, sorted."""
+
     async def remove(self, machine: str) -> None:
         """Removes a machine's seed; it is no error if there is none."""

@@ -23,14 +23,31 @@ class Paths:
 
     def console(self, grid: GridId, workspace: str) -> tuple[Path, Path]:
         """The console's log and its socket. The socket's path is short, as a Unix socket's must be."""
-        folder = self.state / "console"
         name = short_hash(grid, workspace, digits=16)
-        return folder / f"{name}.log", folder / f"{name}.sock"
+        return self.consoles / f"{name}.log", self.consoles / f"{name}.sock"
+
+    def console_files(self, grid: GridId, workspace: str) -> list[Path]:
+        """Every file there is of a console: the log and its older part, the sockets."""
+        return list(self.consoles.glob(f"{short_hash(grid, workspace, digits=16)}.*"))
+
+    @property
+    def consoles(self) -> Path:
+        """The folder of all consoles."""
+        return self.state / "console"
+
+    def agent(self, grid: GridId, workspace: str) -> Path:
+        """The socket on which a guest's agent is heard. Its path is short, too."""
+        return self.consoles / f"{short_hash(grid, workspace, digits=16)}.port"
 
 
 def machine_name(grid: GridId, workspace: str) -> str:
     """A domain's name. It is the same for the same workspace, so that the domain cannot be made twice."""
     return f"ovl-{short_hash(grid, workspace, digits=12)}"
+
+
+def machine_of_console(file: str) -> str:
+    """The machine that a file of a console belongs to. Both names begin with the same digits."""
+    return f"ovl-{file[:12]}"
 
 
 def machine_uuid(grid: GridId, workspace: str) -> str:

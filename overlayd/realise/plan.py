@@ -158,6 +158,7 @@ def machine(
         console_log=str(log),
         console_socket=str(socket),
         workspace=workspace.name,
+        agent_socket=str(where.agent(record.id, workspace.name)),
     )
 
 

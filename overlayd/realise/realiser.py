@@ -30,6 +30,7 @@ from overlayd.realise.keeping import Keeping
 from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name
 from overlayd.realise.relapses import Relapses
 from overlayd.realise.turns import Turns
+from overlayd.realise.upkeep import Upkeep
 from overlayd.realise.watch import Watch
 from overlayd.telemetry.logs import logger
 from overlayd.telemetry.supervisor import Supervisor
@@ -89,6 +90,7 @@ class Realiser:
         self._relapses = Relapses()
         self._keeping = Keeping(tools.network, self.kick, tools.tell)
         self._watch = Watch(tools.network, self._keeping, supervisor, tools.tell, probes)
+        self._upkeep = Upkeep(tools.compute, supervisor, tools.tell, self.kick)
         self.counts: Counter[str] = Counter()
 
     def kick(self, grid: GridId | str, cause: str = "") -> None:
@@ -188,10 +190,11 @@ class Realiser:
         await self._tools.compute.stop(machine_name(grid, workspace))
         self._grid_of_machine.pop(machine_name(grid, workspace), None)
         self._relapses.forget(machine_name(grid, workspace))
+        self._upkeep.forget(machine_name(grid, workspace))
         if mine.wanted.power is Power.GONE:
             await self._tools.seeds.remove(machine_name(grid, workspace))
             await self._tools.volumes.remove(scratch_name(grid, workspace))
-            for path in self._tools.paths.console(grid, workspace):
+            for path in self._tools.paths.console_files(grid, workspace):
                 path.unlink(missing_ok=True)
 
     async def _save(self, part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> None:
@@ -247,34 +250,44 @@ class Realiser:
         grid, workspace = part.record.id, mine.workspace
         name = machine_name(grid, workspace.name)
         self._grid_of_machine[name] = grid
+        ended = self._upkeep.look(part, mine, seen.get(name))
+        if ended:
+            self._whys[grid, workspace.name] = ended
         now = _there(part, mine, seen)
         if now is not None and now.state is MachineState.SAVED:
             await self._make(part, mine, saved=True)
+            self._upkeep.set_clock(name)
         elif now is None:
             if mine.waits_for:
                 self._say(part, mine, Phase.HELD, f"waits for {', '.join(mine.waits_for)}")
                 return
             self._watch.drop(grid, workspace.name)
-            self._let_rest(mine, name)
+            self._let_rest(mine, name, ended)
             await self._make(part, mine)
+            self._upkeep.started(name, mine.wanted.boot)
             self._relapses.started(name, mine.wanted.boot, time.monotonic())
-        state = MachineState.RUNNING if now is None else now.state
         if mine.wanted.power is Power.PAUSED:
             self._watch.drop(grid, workspace.name)
             await self._tools.compute.pause(name)
+            self._upkeep.paused(name)
             self._say(part, mine, Phase.PAUSED, "")
             return
-        if state is MachineState.PAUSED:
-            await self._tools.compute.resume(name)
+        if now is not None and now.state is MachineState.PAUSED:
+            held = await self._upkeep.wake(part, mine, now)
+            if held is not None:
+                self._watch.drop(grid, workspace.name)
+                self._say(part, mine, held.phase, held.detail)
+                return
         self._whys.pop((grid, workspace.name), None)
-        self._watch.follow(part, mine)
+        self._watch.follow(part, mine, self._upkeep.again(name, mine.wanted.boot))
 
-    def _let_rest(self, mine: PartOf, machine: str) -> None:
-        """Raises EndsByItself while the machine is to rest."""
+    def _let_rest(self, mine: PartOf, machine: str, why: str) -> None:
+        """Raises EndsByItself while the machine, which ended for that reason, is to rest."""
         ends, left_s = self._relapses.rests(machine, mine.wanted.boot, time.monotonic())
         if left_s:
             raise EndsByItself(
-                f"ended by itself {ends} times soon after its start; starts again within {left_s:.0f} s; "
+                f"ended by itself {ends} times soon after its start{f' ({why})' if why else ''}; "
+                f"starts again within {left_s:.0f} s; "
                 f"overlayctl console shows what it said last, overlayctl restart starts it at once"
             )
 

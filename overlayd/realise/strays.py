@@ -8,6 +8,7 @@ and the node asks the stewards what is to become of it. Only a network without m
 from collections.abc import Iterable
 
 from overlayd.ports.compute import MachineSeen, MachineState
+from overlayd.realise.leftovers import clear_files
 from overlayd.realise.paths import grid_of, is_scratch, machine_name, scratch_name
 from overlayd.realise.realiser import Tools
 from overlayd.telemetry.logs import logger
@@ -42,6 +43,8 @@ async def look_around(tools: Tools, carried: Iterable[GridId]) -> None:
         if grid not in grids and grid not in unknown:
             logger().warning("stray.network", network=network)
             await tools.network.remove(network)
+    there = {seen.name for seen in await tools.compute.observe()}
+    await clear_files(tools.seeds, tools.paths.consoles, ours | there)
     for thing in found:
         logger().warning("found.unknown", what=thing.what, grid=thing.grid, detail=thing.detail)
         tools.tell(thing)

@@ -39,8 +39,9 @@ class Watch:
         self._probes = probes
         self._tasks: dict[Key, tuple[int, asyncio.Task[None]]] = {}
 
-    def follow(self, part: Part, mine: PartOf) -> None:
-        """The machine runs: tells when it is seen to answer. A second call changes nothing."""
+    def follow(self, part: Part, mine: PartOf, again: str = "") -> None:
+        """The machine runs: tells when it is seen to answer. A second call changes nothing. `again` says why it
+        was started again, if it was."""
         key = (part.record.id, mine.workspace.name)
         running = self._tasks.get(key)
         if running is not None and running[0] == mine.wanted.boot and not running[1].done():
@@ -49,10 +50,10 @@ class Watch:
         address = probe_address(part, mine)
         if address is None or not self._probes:
             why = "" if address is None else "the test driver's guests cannot answer"
-            self._say(key, mine, Phase.RUNNING, why, final=True)
+            self._say(key, mine, Phase.RUNNING, again or why, final=True)
             return
-        self._say(key, mine, Phase.RUNNING, "")
-        work = self._probe(key, mine, *address)
+        self._say(key, mine, Phase.RUNNING, again)
+        work = self._probe(key, mine, *address, again)
         task = self._supervisor.spawn(f"watch {mine.workspace.name}", work)
         self._tasks[key] = (mine.wanted.boot, task)
 
@@ -67,7 +68,7 @@ class Watch:
         for key in [key for key in self._tasks if key[0] == grid]:
             self.drop(*key)
 
-    async def _probe(self, key: Key, mine: PartOf, network: str, address: str) -> None:
+    async def _probe(self, key: Key, mine: PartOf, network: str, address: str, again: str) -> None:
         reachable, misses = False, 0
         while True:
             try:
@@ -80,7 +81,7 @@ class Watch:
                 await self._keeping.compare()
             if answers and not reachable:
                 reachable = True
-                self._say(key, mine, Phase.REACHABLE, "")
+                self._say(key, mine, Phase.REACHABLE, again)
             elif reachable and misses >= _MISSES:
                 reachable = False
                 trouble = self._keeping.trouble(network)

@@ -54,6 +54,17 @@ async def test_what_is_removed_is_gone_and_nothing_else(seeds: Seeds, tmp_path: 
     assert kept(seeds, tmp_path) == ["worker"]
 
 
+async def test_the_machines_that_have_one_are_known(seeds: Seeds, tmp_path: Path) -> None:
+    assert await seeds.observe() == ()
+    for machine in ("worker", "head"):
+        await seeds.ensure(machine, SEED)
+    if isinstance(seeds, NoCloudSeeds):
+        (tmp_path / "seeds" / "cut.new").touch()
+        assert await seeds.observe() == ("cut", "head", "worker"), "one was cut short"
+        await seeds.remove("cut")
+    assert await seeds.observe() == ("head", "worker")
+
+
 async def test_removing_what_is_gone_succeeds(seeds: Seeds, tmp_path: Path) -> None:
     await seeds.ensure("head", SEED)
     await seeds.remove("head")
