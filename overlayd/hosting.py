@@ -23,7 +23,7 @@ from overlayd.loop.bulk import Bulk
 from overlayd.loop.consoles import Consoles
 from overlayd.ports.compute import Accelerator, ComputeOffer
 from overlayd.ports.images import ImageInfo
-from overlayd.realise import plan
+from overlayd.realise import logs, plan
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.fitness import Fitness
 from overlayd.realise.paths import Paths
@@ -86,6 +86,7 @@ class Hosting:
         await self.fitness.look()
         if self.fitness.unfit:
             self._supervisor.spawn("fitness", self.fitness.examine())
+        self._supervisor.spawn("logs", logs.keep_small(self._logs()))
         await look_around(self._tools(), self._view.carried())
         self.realiser.keep()
         self._tell(ImagesChanged(_labels(await self.images.list())))
@@ -102,6 +103,11 @@ class Hosting:
         self._tell(ImagesChanged(_labels(await self.images.list())))
         if self._view.facts.accelerator == Accelerator.EMULATED:
             self._supervisor.spawn("reconsider", self._reconsider())
+
+    def _logs(self) -> dict[Path, int]:
+        """The folders of logs that others write, and how large each log may grow."""
+        qemu = self.paths.state / "libvirt" / "log" / "qemu"
+        return {self.paths.consoles: logs.CONSOLE_BYTES, qemu: logs.QEMU_BYTES}
 
     async def _reconsider(self) -> None:
         facts = await self._facts(await self._compute.reconsider())

@@ -74,12 +74,12 @@ class Consoles:
             log, socket = self._paths.console(grid, workspace)
             if ask.keys:
                 await _type(socket, ask.keys[:_KEYS_BYTES])
-            data = await asyncio.to_thread(_read, log, ask.offset)
+            offset, data = await asyncio.to_thread(_read, log, ask.offset)
         except FileNotFoundError:
             return ConsoleText(ask.session, ask.offset, b"", "it has no console, or none yet")
         except (Untrusted, NoConsole, OSError) as error:
             return ConsoleText(ask.session, ask.offset, b"", str(error))
-        return ConsoleText(ask.session, ask.offset, data, "")
+        return ConsoleText(ask.session, offset, data, "")
 
 
 async def _type(socket: Path, keys: bytes) -> None:
@@ -109,9 +109,14 @@ async def _taken(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(_TAKEN_EVERY_S)
 
 
-def _read(log: Path, offset: int) -> bytes:
-    """The log from `offset` on. A negative offset counts from the end."""
+def _read(log: Path, offset: int) -> tuple[int, bytes]:
+    """The log from `offset` on, and where that really is. A negative offset counts from the end.
+
+    A log that is shorter than what was read of it was cut meanwhile (realise/logs.py). It is read from its
+    beginning.
+    """
     with log.open("rb") as file:
         size = file.seek(0, 2)
-        file.seek(max(0, size + offset) if offset < 0 else min(offset, size))
-        return file.read(_CHUNK_BYTES)
+        begins = max(0, size + offset) if offset < 0 else offset if offset <= size else 0
+        file.seek(begins)
+        return begins, file.read(_CHUNK_BYTES)

@@ -57,6 +57,18 @@ async def test_a_console_of_this_host_is_read_from_its_log(host: Host) -> None:
     assert host.said == []
 
 
+async def test_a_log_that_was_cut_meanwhile_is_read_from_its_beginning(host: Host) -> None:
+    log, _ = host.paths.console(GridId("g"), "web-1")
+    log.parent.mkdir(parents=True)
+    log.write_bytes(b"new")
+    text = await host.consoles.ask(ME, ORDER, 4 << 20, b"")
+    assert (text.data, text.offset) == (b"new", 0), "and whoever follows it goes on from there"
+    text = await host.consoles.ask(ME, ORDER, 3, b"")
+    assert (text.data, text.offset) == (b"", 3)
+    text = await host.consoles.ask(ME, ORDER, -2, b"")
+    assert (text.data, text.offset) == (b"ew", 1)
+
+
 @pytest.mark.parametrize(
     ("refuses", "said"),
     [
