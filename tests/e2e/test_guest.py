@@ -334,7 +334,7 @@ def test_saved_to_disk_its_counter_goes_on_where_it_stopped(host: Host) -> None:
     assert host.the_machine().state is MachineState.RUNNING
     after = int(host.ssh("cat /run/count"))
     assert before <= after < before + 200, "it neither began anew nor went on meanwhile"
-    until(lambda: int(host.ssh("cat /run/count")) > after, "it counts on")
+    until(lambda: int(host.ssh("cat /run/count") or 0) > after, "it counts on")
 
 
 def test_its_owner_may_die_while_it_is_saved(host: Host) -> None:
