@@ -383,7 +383,7 @@ async def test_what_qemu_refuses_is_said_and_leaves_nothing(embed: EmbeddedWorld
         (embed.machine(kernel="/absent/vmlinuz"), "ovl-0: libvirt says: .*/absent/vmlinuz"),
         (embed.machine(disks=(Disk("/absent/disk", "d"),)), "ovl-0: libvirt says: .*/absent/disk"),
         (embed.machine(nics=(no_tap,)), "ovl-0: libvirt says: .*dev doesn't exist"),
-        (embed.machine(disks=(Disk("/x", "d"),) * 40), "17 too many"),
+        (embed.machine(disks=(Disk("/x", "d"),) * 40), "16 too many"),
         (embed.machine(console_socket="/" + "s" * 120), "14 characters too long"),
     ):
         with pytest.raises(ComputeError, match=words):

@@ -29,8 +29,11 @@ QUOTA_MIN_US = 1_000
 FIRST_SLOT, LAST_SLOT = 4, 30
 """PCI slots of the root bus that are ours; the others are libvirt's (host bridge, ISA)."""
 
-DEVICES_MAX = LAST_SLOT - FIRST_SLOT + 1 - 4
-"""Disks and cards of one machine. Seed, balloon, random source and the agent's port have a slot, too."""
+AGENT_SLOT = FIRST_SLOT - 1
+"""The slot of the agent's port. It came later, and takes none of the others'."""
+
+DEVICES_MAX = LAST_SLOT - FIRST_SLOT + 1 - 3
+"""Disks and cards of one machine. Seed, balloon and random source have a slot, too."""
 
 AGENT = "org.qemu.guest_agent.0"
 """By this name a guest's agent finds its port."""
@@ -158,7 +161,7 @@ def _guest(domain: ET.Element, machine: Machine, driver: Driver) -> None:
     _text(rng, "backend", "/dev/urandom", model="random")
     _slot(rng, next(slots))
     if machine.agent_socket:
-        _agent(devices, machine, next(slots))
+        _agent(devices, machine)
     # Where the guest's kernel has the driver, a panic is told as one instead of as a restart.
     ET.SubElement(devices, "panic", model="isa")
 
@@ -221,9 +224,9 @@ def _serial(devices: ET.Element, machine: Machine) -> None:
     ET.SubElement(element, "target", port="0")
 
 
-def _agent(devices: ET.Element, machine: Machine, slot: int) -> None:
+def _agent(devices: ET.Element, machine: Machine) -> None:
     """A port for the guest's agent, which is told the time. The path is ours; libvirt's would be too long."""
-    _slot(ET.SubElement(devices, "controller", type="virtio-serial", index="0"), slot)
+    _slot(ET.SubElement(devices, "controller", type="virtio-serial", index="0"), AGENT_SLOT)
     element = ET.SubElement(devices, "channel", type="unix")
     ET.SubElement(element, "source", mode="bind", path=machine.agent_socket)
     ET.SubElement(element, "target", type="virtio", name=AGENT)
