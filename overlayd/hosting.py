@@ -106,7 +106,7 @@ class Hosting:
 
     def _logs(self) -> dict[Path, int]:
         """The folders of logs that others write, and how large each log may grow."""
-        qemu = self.paths.state / "libvirt" / "log" / "qemu"
+        qemu = self.paths.state / LIBVIRT_ROOT / "log" / "qemu"
         return {self.paths.consoles: logs.CONSOLE_BYTES, qemu: logs.QEMU_BYTES}
 
     async def _reconsider(self) -> None:

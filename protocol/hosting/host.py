@@ -38,6 +38,7 @@ from protocol.grid.record import GridRecord, GridState, register_key
 from protocol.grid.tunnel import TunnelEnd, usable
 from protocol.hosting.claims import Claims
 from protocol.hosting.events import Cleared, Found, Happened, Kept, Measured, Progressed
+from protocol.hosting.foundlings import Foundlings
 from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.holds import HoldNotSaved, Holds
 from protocol.hosting.lease_book import TABLE as CARRIED

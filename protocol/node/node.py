@@ -245,7 +245,13 @@ class Node:
                 self.host.images_changed(images)
                 return self._outcomes(([], [RoomChanged()]), now)
             case (
-                Progressed() | Happened() | Cleared() | Measured() | Kept() | Found() | HoldNotSaved()
+                Progressed()
+                | Happened()
+                | Cleared()
+                | Measured()
+                | Kept()
+                | Found()
+                | HoldNotSaved()
             ):
                 return self._outcomes(self.host.handle(event, now), now)
             case PlanAsked() | OrderGiven() | CancelAsked() | QueueNotSaved() | ProposalNotSaved():

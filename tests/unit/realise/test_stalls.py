@@ -36,7 +36,16 @@ class World:
     def look(self, cause: Cause, why: str = "why", *paths: str) -> tuple[Held | None, list[str]]:
         """What is held, and the kinds of the events."""
         seen = MachineSeen(
-            "m", "u", MachineState.PAUSED, 1, 0.0, 1000, 1 << 20, cause, why, tuple(paths)
+            "m",
+            "u",
+            MachineState.PAUSED,
+            1,
+            0.0,
+            1000,
+            1 << 20,
+            cause=cause,
+            why=why,
+            stuck_on=paths,
         )
         held, news = self.stalls.look(GRID, seen)
         return held, [kind for kind, _ in news]
