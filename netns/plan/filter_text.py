@@ -10,6 +10,7 @@ members on other hosts. A table is replaced in one transaction, so it is never h
 from netns.model import NetworkPlan, Port
 
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
+_TCP_IPV4_BYTES = 40  # the least headers of both
 _EARLY = "priority -250; policy accept;"  # before br_netfilter hands frames to the host's IP rules
 
 
@@ -22,7 +23,7 @@ def ruleset(plan: NetworkPlan) -> str:
     parts += _chain("from_guest", "", _FROM_GUEST)
     parts += _chain("from_tunnel", "", _FROM_TUNNEL)
     parts += _chain("from_service", "", _from_service(plan))
-    parts += _chain("forward", "type filter hook forward", _into_tunnel(plan))
+    parts += _chain("forward", "type filter hook forward", _forward(plan))
     members = ", ".join(f'"{name}"' for name in _links(plan))
     # The host is no member: nothing reaches its own stack through the bridge, nothing leaves it.
     parts += _chain("input", "type filter hook input", [f"iifname {{ {members} }} drop"])
@@ -100,9 +101,13 @@ def _from_service(plan: NetworkPlan) -> list[str]:
     ]
 
 
-def _into_tunnel(plan: NetworkPlan) -> list[str]:
+def _forward(plan: NetworkPlan) -> list[str]:
     tunnel = f'oifname "{plan.vxlan}"'
+    most = plan.mtu - _TCP_IPV4_BYTES
     return [
+        # A guest that runs keeps the MTU that it was told at its start, though a host's link may carry less by
+        # now. TCP then goes by what both ends say that they take.
+        f"tcp flags syn tcp option maxseg size > {most} tcp option maxseg size set {most}",
         f"{tunnel} ether saddr {plan.gateway_mac} drop",  # each host has its own gateway
         f"{tunnel} ether type arp accept",  # ends in the vxlan device, which answers or drops it
         f"{tunnel} ether daddr {_BROADCAST} drop",

@@ -88,8 +88,8 @@ def _resized(row: Lease, before: Mtus, now: Mtus, host: str) -> Answer:
         Note(
             "network.mtu",
             f"{record.name}/{network}",
-            f"{mtu} now, {was[network]} before, by what {host} carries; guests that run "
-            "take it with their next lease of an address",
+            f"{mtu} now, {was[network]} before, by what {host} carries; guests that run are "
+            "told at their next start, their new TCP connections keep to it at once",
             record.id,
         )
         for network, mtu in now

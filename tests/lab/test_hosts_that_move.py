@@ -5,6 +5,7 @@ Guests are namespaces: the machines are libvirt's test driver's, which plug noth
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,6 +122,19 @@ class Pair:
             for a, b in ((one, other), (other, one))
         )
 
+    def segment_bytes(self) -> int:
+        """How large a segment of TCP is between guests that were told another MTU at their start."""
+        one, other = self.guests
+        with (
+            namespaces.stream_socket_in(other.namespace) as door,
+            namespaces.stream_socket_in(one.namespace) as sender,
+        ):
+            door.bind((other.port.address, 0))
+            door.listen(1)
+            sender.settimeout(FOLLOWS_WITHIN_S)
+            sender.connect(door.getsockname())
+            return sender.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+
     def tear_down(self) -> None:
         self.daemons.stop_all()
         for guest in self.guests:
@@ -174,6 +188,7 @@ def _a_link_shrinks(pair: Pair) -> None:
     for host in ("a", "b"):
         wait_for(lambda h=host: pair.tunnel(h)[1] == 1250, FOLLOWS_WITHIN_S, f"{host} follows")
     wait_for(lambda: pair.meet(1250), FOLLOWS_WITHIN_S, "guests meet")
+    assert pair.segment_bytes() <= 1250 - 40
     assert "network.mtu" in pair.daemons.ctl("b", "events").stdout
 
 
