@@ -85,12 +85,13 @@ def harms(plans: Iterable[NetworkPlan], run_dir: Path, rules: Listing) -> dict[s
     """
     run_dir = run_dir.resolve()
     with saved.locked(run_dir):
-        host, tables = seen.look(), rules.tables()
+        scopes = [
+            (plan, scope_of_vni(plan.owner_tag, plan.vni, tuple(p.tap for p in plan.ports)))
+            for plan in plans
+        ]
+        host, tables = seen.look(scope for _, scope in scopes), rules.tables()
         found = {}
-        for plan in plans:
-            scope = scope_of_vni(
-                plan.owner_tag, plan.vni, tuple(sorted(port.tap for port in plan.ports))
-            )
+        for plan, scope in scopes:
             directory = saved.directory_of(run_dir, plan.network)
             there = _observed(scope, directory, host, tables.get(scope.table))
             if todo := steps(wanted(plan), there):
@@ -213,7 +214,7 @@ def _take_down(network: str, scope: Scope, directory: Path) -> list[Step]:
 
 
 def _observe_all(scope: Scope, directory: Path) -> list[Resource]:
-    return _observed(scope, directory, seen.look(), filters.printed(scope.table))
+    return _observed(scope, directory, seen.look((scope,)), filters.printed(scope.table))
 
 
 def _observed(

@@ -1,12 +1,15 @@
 """What of a network exists on this host, as resources. Reads only."""
 
+import contextlib
 import socket
 import struct
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pyroute2 import IPRoute
 
+from netns.failures import NetnsError
 from netns.kernel import namespaces, offload, rtnetlink, sysctl
 from netns.kernel.rtnetlink import Attributes, attributes, ipv4, mac, number, text
 from netns.resources import (
@@ -80,25 +83,48 @@ class _EntrySeen(NamedTuple):
     has: Attributes
 
 
-class HostSeen(NamedTuple):
-    """All links, forwarding entries and neighbours of the calling thread's namespace, read once for all
-    networks."""
+class HostSeen:
+    """The calling thread's namespace and those of networks, read once for all networks."""
 
-    links: tuple[_LinkSeen, ...]
-    forwarding: tuple[_EntrySeen, ...]
-    neighbours: tuple[_EntrySeen, ...]
+    def __init__(
+        self,
+        links: Iterable[_LinkSeen],
+        forwarding: Iterable[_EntrySeen],
+        neighbours: Iterable[_EntrySeen],
+        gateways: dict[str, tuple[Gateway, int]],
+    ) -> None:
+        """`gateways`: the inner end of a network's veth pair and its index, by namespace."""
+        self.gateways = gateways
+        self.by_name = {link.name: link for link in links}
+        self.names = {link.ifindex: link.name for link in self.by_name.values()}
+        self.ports: defaultdict[int, list[_LinkSeen]] = defaultdict(list)
+        self.bridged: defaultdict[int, list[_EntrySeen]] = defaultdict(list)
+        self.tunnelled: defaultdict[int, list[_EntrySeen]] = defaultdict(list)
+        self.permanent: defaultdict[int, list[_EntrySeen]] = defaultdict(list)
+        for link in self.by_name.values():
+            self.ports[link.master].append(link)
+        for entry in forwarding:
+            master = number(entry.has.get(_NDA_MASTER))
+            if master is not None and entry.state == NUD_NOARP:
+                self.bridged[master].append(entry)
+            elif master is None and _NDA_DST in entry.has:
+                self.tunnelled[entry.ifindex].append(entry)
+        for entry in neighbours:
+            if entry.state & NUD_PERMANENT:
+                self.permanent[entry.ifindex].append(entry)
 
 
-def look() -> HostSeen:
-    """Three dumps of netlink, which is all there is to read of the host itself."""
+def look(scopes: Iterable[Scope]) -> HostSeen:
+    """Three dumps of netlink of the host, and a look into the namespaces of these networks."""
     with rtnetlink.open_socket() as handle:
         links = rtnetlink.dump(
             handle, rtnetlink.GETLINK, _LINK_HEAD.pack(0, 0, 0, 0, 0) + rtnetlink.SKIP_STATS
         )
         return HostSeen(
-            tuple(map(_link_seen, links)),
+            map(_link_seen, links),
             _entries(handle, socket.AF_BRIDGE),
             _entries(handle, socket.AF_INET),
+            _gateways(scopes),
         )
 
 
@@ -107,20 +133,23 @@ def observe(scope: Scope, host: HostSeen) -> list[Resource]:
     found: list[Resource] = []
     if namespaces.exists(scope.namespace):
         found.append(Namespace(scope.namespace, namespaces.is_mounted(scope.namespace)))
-    names = {link.ifindex: link.name for link in host.links}
-    indices = {name: index for index, name in names.items()}
-    gateway, inner_index = _gateway(scope)
-    for link in host.links:
-        kind = _kind(link, scope, names)
-        if kind is not None:
-            found.append(_link(link, kind, scope, inner_index))
-            found.append(_settings(link, names, is_bridge=kind is LinkKind.BRIDGE))
+    gateway, inner_index = host.gateways.get(scope.namespace, (None, None))
+    for link, kind in _links(scope, host):
+        found.append(_link(link, kind, scope, inner_index))
+        found.append(_settings(link, host.names, is_bridge=kind is LinkKind.BRIDGE))
     if gateway is not None:
         found.append(gateway)
-    if scope.bridge in indices or scope.vxlan in indices:
-        found += _forwarding(host.forwarding, scope, names, indices)
-    if scope.vxlan in indices:
-        found += _neighbours(host.neighbours, scope.vxlan, indices[scope.vxlan])
+    bridge, vxlan = host.by_name.get(scope.bridge), host.by_name.get(scope.vxlan)
+    for entry in host.bridged[bridge.ifindex] if bridge else ():
+        link_name = host.names.get(entry.ifindex, "")
+        found.append(BridgeEntry(scope.bridge, link_name, mac(entry.has.get(_NDA_MAC))))
+    for entry in host.tunnelled[vxlan.ifindex] if vxlan else ():
+        passing = "" if entry.state & NUD_PERMANENT else " (passing)"
+        via = f"{ipv4(entry.has.get(_NDA_DST))}{passing}"
+        found.append(TunnelEntry(scope.vxlan, mac(entry.has.get(_NDA_MAC)), via))
+    for entry in host.permanent[vxlan.ifindex] if vxlan else ():
+        address = ipv4(entry.has.get(_NDA_DST))
+        found.append(ArpEntry(scope.vxlan, address, mac(entry.has.get(_NDA_MAC))))
     return found
 
 
@@ -173,18 +202,22 @@ def _entries(handle: socket.socket, family: int) -> tuple[_EntrySeen, ...]:
     return tuple(found)
 
 
-def _kind(link: _LinkSeen, scope: Scope, names: dict[int, str]) -> LinkKind | None:
-    """What the link is to this network; None if it has nothing to do with it."""
+def _links(scope: Scope, host: HostSeen) -> Iterator[tuple[_LinkSeen, LinkKind]]:
+    """The links that have to do with this network, and what they are to it."""
     expected = {
         scope.bridge: LinkKind.BRIDGE,
         scope.vxlan: LinkKind.VXLAN,
         scope.veth: LinkKind.VETH,
-    }.get(link.name)
-    if expected is not None:
-        return expected if link.kind == expected else LinkKind.FOREIGN
-    if link.name in scope.taps or names.get(link.master) == scope.bridge:
-        return LinkKind.PORT
-    return None
+    }
+    for name, kind in expected.items():
+        if (link := host.by_name.get(name)) is not None:
+            yield link, kind if link.kind == kind else LinkKind.FOREIGN
+    bridge = host.by_name.get(scope.bridge)
+    ports = {link.name: link for link in host.ports[bridge.ifindex]} if bridge else {}
+    ports |= {tap: host.by_name[tap] for tap in scope.taps if tap in host.by_name}
+    for name, link in ports.items():
+        if name not in expected:
+            yield link, LinkKind.PORT
 
 
 def _link(link: _LinkSeen, kind: LinkKind, scope: Scope, inner_index: int | None) -> Link:
@@ -223,21 +256,32 @@ def _settings(link: _LinkSeen, names: dict[int, str], *, is_bridge: bool) -> Lin
     )
 
 
-def _gateway(scope: Scope) -> tuple[Gateway | None, int | None]:
-    """The inner end of the veth pair, and its index."""
-    if not namespaces.is_mounted(scope.namespace):
-        return None, None
-    return namespaces.inside(scope.namespace, lambda: _look_inside(scope))
+def _gateways(scopes: Iterable[Scope]) -> dict[str, tuple[Gateway, int]]:
+    """The inner ends of the veth pairs and their indices, by namespace. One thread goes from each to the next."""
+    found: dict[str, tuple[Gateway, int]] = {}
+
+    def go_round() -> None:
+        for scope in mounted:
+            with contextlib.suppress(NetnsError, OSError):  # gone meanwhile
+                namespaces.enter(scope.namespace)
+                seen = _look_inside(scope)
+                if seen is not None:
+                    found[scope.namespace] = seen
+
+    mounted = [scope for scope in scopes if namespaces.is_mounted(scope.namespace)]
+    if mounted:
+        namespaces.apart(go_round)
+    return found
 
 
-def _look_inside(scope: Scope) -> tuple[Gateway | None, int | None]:
+def _look_inside(scope: Scope) -> tuple[Gateway, int] | None:
     with rtnetlink.open_socket() as handle:
         try:
             asked = struct.pack("=HH16s", 20, rtnetlink.IFLA_IFNAME, INNER_LINK.encode())
             head = _LINK_HEAD.pack(0, 0, 0, 0, 0)
             link = _link_seen(rtnetlink.ask(handle, rtnetlink.GETLINK, head + asked))
         except OSError:
-            return None, None
+            return None
         addresses = []
         head = _ADDRESS_HEAD.pack(socket.AF_INET, 0, 0, 0, 0)
         for payload in rtnetlink.dump(handle, rtnetlink.GETADDR, head):
@@ -257,23 +301,3 @@ def _look_inside(scope: Scope) -> tuple[Gateway | None, int | None]:
         checksum_offload=offload.checksum_offload(INNER_LINK),
     )
     return gateway, link.ifindex
-
-
-def _forwarding(
-    entries: Iterable[_EntrySeen], scope: Scope, names: dict[int, str], indices: dict[str, int]
-) -> Iterator[Resource]:
-    for entry in entries:
-        address, link = mac(entry.has.get(_NDA_MAC)), names.get(entry.ifindex, "")
-        master = number(entry.has.get(_NDA_MASTER))
-        if master is not None and master == indices.get(scope.bridge):
-            if entry.state == NUD_NOARP:
-                yield BridgeEntry(scope.bridge, link, address)
-        elif link == scope.vxlan and _NDA_DST in entry.has:
-            passing = "" if entry.state & NUD_PERMANENT else " (passing)"
-            yield TunnelEntry(scope.vxlan, address, f"{ipv4(entry.has[_NDA_DST])}{passing}")
-
-
-def _neighbours(entries: Iterable[_EntrySeen], vxlan: str, index: int) -> Iterator[Resource]:
-    for entry in entries:
-        if entry.ifindex == index and entry.state & NUD_PERMANENT:
-            yield ArpEntry(vxlan, ipv4(entry.has.get(_NDA_DST)), mac(entry.has.get(_NDA_MAC)))
