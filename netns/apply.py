@@ -16,6 +16,7 @@ from netns.failures import NetnsError, StaleEpoch
 from netns.kernel import filters, links, namespaces, probe
 from netns.kernel import observe as seen
 from netns.kernel.filters import Listing
+from netns.kernel.tap import carry
 from netns.model import VXLAN_OVERHEAD_BYTES, NetworkPlan
 from netns.plan import words
 from netns.plan.difference import removal, steps
@@ -97,6 +98,14 @@ def harms(plans: Iterable[NetworkPlan], run_dir: Path, rules: Listing) -> dict[s
             if todo := steps(wanted(plan), there):
                 found[plan.network] = words.harm(plan, todo, there)
         return found
+
+
+def unplugged(taps: Iterable[str]) -> tuple[str, ...]:
+    """Those of the taps of this host that no process has open: no guest has its card there.
+
+    Raises NetnsError when the kernel refuses to tell.
+    """
+    return tuple(tap for tap in seen.without_carrier(taps) if not carry(tap))
 
 
 def service_pidfd(network: str, run_dir: Path) -> int | None:

@@ -153,6 +153,17 @@ def observe(scope: Scope, host: HostSeen) -> list[Resource]:
     return found
 
 
+def without_carrier(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the links of the current namespace that are there and have no carrier."""
+    wanted = set(names)
+    with rtnetlink.open_socket() as handle:
+        head = _LINK_HEAD.pack(0, 0, 0, 0, 0) + rtnetlink.SKIP_STATS
+        links = map(_link_seen, rtnetlink.dump(handle, rtnetlink.GETLINK, head))
+    return tuple(
+        link.name for link in links if link.name in wanted and not number(link.has.get(_CARRIER))
+    )
+
+
 def aliased_links() -> list[tuple[str, str]]:
     """Name and alias of the links of the current namespace that have an alias."""
     with IPRoute() as netlink:
@@ -257,7 +268,7 @@ def _settings(link: _LinkSeen, names: dict[int, str], *, is_bridge: bool) -> Lin
 
 
 def _gateways(scopes: Iterable[Scope]) -> dict[str, tuple[Gateway, int]]:
-    """The inner ends of the veth pairs and their indices, by namespace. One thread goes from each to the next."""
+    """The inner ends of the veth pairs and their indices, by namespace. One thread goes from one to another."""
     found: dict[str, tuple[Gateway, int]] = {}
 
     def go_round() -> None:

@@ -4,15 +4,19 @@ One queue, with the virtio header (segments of 64 KiB cross to QEMU in one piece
 with other flags; only the number of queues must agree with libvirt's `<driver queues=...>`.
 """
 
+import errno
 import fcntl
 import os
+import socket
 import struct
 
 from netns.failures import NetnsError
+from netns.kernel import rtnetlink
 
 _DEVICE = "/dev/net/tun"
 _TUNSETIFF = 0x400454CA
 _TUNSETPERSIST = 0x400454CB
+_IFLA_CARRIER = 33
 _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 
 
@@ -32,3 +36,20 @@ def add_tap(name: str) -> None:
         raise NetnsError(f"cannot make the tap {name}: {error.strerror}") from error
     finally:
         os.close(handle)
+
+
+def carry(name: str) -> bool:
+    """Gives a tap that a process has open its carrier back, which somebody may have taken. False if none has.
+
+    Raises NetnsError when the kernel refuses for another reason.
+    """
+    head = struct.pack("=BxHiII", 0, 0, socket.if_nametoindex(name), 0, 0)
+    try:
+        with rtnetlink.open_socket() as handle:
+            carrier = struct.pack("=HHB3x", 5, _IFLA_CARRIER, 1)
+            rtnetlink.change(handle, rtnetlink.SETLINK, head + carrier)
+    except OSError as error:
+        if error.errno == errno.EPERM:  # what a tap without a queue answers
+            return False
+        raise NetnsError(f"the kernel refused a carrier for {name}: {error}") from error
+    return True

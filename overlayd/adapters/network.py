@@ -59,6 +59,10 @@ class KernelNetwork:
         )
         return found
 
+    async def unplugged(self, taps: tuple[str, ...]) -> tuple[str, ...]:
+        found: tuple[str, ...] = await _in_thread(lambda: _apply().unplugged(taps))
+        return found
+
     def watch(self, told: Callable[[], None]) -> None:
         self._watching = Watching(told)
 

@@ -10,7 +10,7 @@ class FakeNetwork:
     """Remembers plans. `listeners` is what answers: (network, address, port).
 
     `refusals` are texts of errors for the next calls of `ensure` or `remove`, in order. `harmed` is
-    what somebody undid, by network; `told` says so.
+    what somebody undid, by network; `told` says so. `loose` is the taps that no card is plugged into.
     """
 
     def __init__(self, owner_tag: str) -> None:
@@ -19,6 +19,7 @@ class FakeNetwork:
         self.listeners: set[tuple[str, str, int]] = set()
         self.refusals: list[str] = []
         self.harmed: dict[str, str] = {}
+        self.loose: set[str] = set()
         self.told: Callable[[], None] = lambda: None
 
     async def ensure(self, plan: NetworkPlan) -> str:
@@ -44,6 +45,9 @@ class FakeNetwork:
 
     async def harms(self) -> dict[str, str]:
         return dict(self.harmed)
+
+    async def unplugged(self, taps: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(tap for tap in taps if tap in self.loose)
 
     def watch(self, told: Callable[[], None]) -> None:
         self.told = told

@@ -23,6 +23,9 @@ class Network(Protocol):
     async def harms(self) -> dict[str, str]:
         """What is not as this process ensured it, in words, by network. It is cheap, and changes nothing."""
 
+    async def unplugged(self, taps: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the taps that nobody has plugged a card into. A tap that is not there is none of them."""
+
     def watch(self, told: Callable[[], None]) -> None:
         """`told` is called on the loop when something of an ensured network may have changed, by whomever."""
 

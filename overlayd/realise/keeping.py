@@ -67,6 +67,11 @@ class Keeping:
             else:
                 self._kick(grid_of(network))
 
+    async def suspect(self, grid: GridId) -> None:
+        """A guest of the grid does not answer: looks at the networks, and has all of the grid looked at."""
+        await self.compare()
+        self._kick(grid)
+
     async def ensure(self, plan: NetworkPlan) -> None:
         """Puts a plan in force, and tells if that was a mend. Raises NetworkError; if the network was in force
         before, that is told, once for each reason."""

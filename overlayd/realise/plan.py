@@ -181,6 +181,13 @@ def probe_address(part: Part, mine: PartOf) -> tuple[str, str] | None:
     return None
 
 
+def taps(part: Part, mine: PartOf) -> tuple[str, ...]:
+    """The taps a workspace's machine is plugged into."""
+    workspace = mine.workspace
+    names = (network_name(part.record.id, network) for network in workspace.networks)
+    return tuple(tap_name(name, workspace.name) for name in names)
+
+
 def _port(network: str, card: Card) -> Port:
     return Port(
         tap=tap_name(network, card.workspace),

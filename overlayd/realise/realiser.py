@@ -25,6 +25,7 @@ from overlayd.ports.network import Network, NetworkError
 from overlayd.ports.seeds import SeedError, Seeds
 from overlayd.ports.volumes import VolumeError, Volumes
 from overlayd.realise import plan
+from overlayd.realise.cards import Cards
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.keeping import Keeping
 from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name
@@ -35,7 +36,7 @@ from overlayd.realise.watch import Watch
 from overlayd.telemetry.logs import logger
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.grid.lifecycle import Phase, Power
-from protocol.hosting.events import Cleared, Measured, Progressed
+from protocol.hosting.events import Cleared, Kept, Measured, Progressed, Upkeep
 from protocol.hosting.part import Part, PartOf
 from protocol.node.events import Event
 from protocol.terms.ids import Digest, GridId
@@ -89,6 +90,8 @@ class Realiser:
         self._turns = Turns(_STARTS_AT_ONCE)
         self._relapses = Relapses()
         self._keeping = Keeping(tools.network, self.kick, tools.tell)
+        self._cards = Cards(tools.network, tools.compute, self._turns)
+        self._probes = probes
         self._watch = Watch(tools.network, self._keeping, supervisor, tools.tell, probes)
         self._upkeep = Upkeep(tools.compute, supervisor, tools.tell, self.kick)
         self.counts: Counter[str] = Counter()
@@ -254,9 +257,16 @@ class Realiser:
         if ended:
             self._whys[grid, workspace.name] = ended
         now = _there(part, mine, seen)
+        if now is not None and self._probes and (why := await self._cards.lost(part, mine, now)):
+            self._watch.drop(grid, workspace.name)
+            self._say(part, mine, Phase.SAVING, why)
+            now = await self._cards.unplug(now)
         if now is not None and now.state is MachineState.SAVED:
             await self._make(part, mine, saved=True)
             self._upkeep.set_clock(name)
+            if again := self._cards.plugged(name):
+                subject = f"{part.record.name}/{workspace.name}"
+                self._tools.tell(Kept(grid, subject, Upkeep.MENDED, again))
         elif now is None:
             if mine.waits_for:
                 self._say(part, mine, Phase.HELD, f"waits for {', '.join(mine.waits_for)}")

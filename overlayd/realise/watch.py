@@ -78,7 +78,7 @@ class Watch:
             misses = 0 if answers else misses + 1
             if misses == 1:
                 # The reason may be on this host. It is mended before the next probes, if it can be.
-                await self._keeping.compare()
+                await self._keeping.suspect(key[0])
             if answers and not reachable:
                 reachable = True
                 self._say(key, mine, Phase.REACHABLE, again)

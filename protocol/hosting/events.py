@@ -57,11 +57,11 @@ class Upkeep(StrEnum):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """The host looked after a network of a grid that was in force here."""
+    """The host looked after a network of a grid that was in force here, or after a guest's card."""
 
     grid: GridId
-    network: str
-    """What people call it: GRID/NETWORK."""
+    subject: str
+    """What people call it: GRID/NETWORK or GRID/WORKSPACE."""
     upkeep: Upkeep
     detail: str
     """What was wrong, and what was done."""

@@ -50,6 +50,10 @@ class FakeBench:
         self.network.harmed[NETWORK] = f"tunnel device {PLAN.vxlan} was gone"
         self.network.told()
 
+    def nobody_plugs(self, tap: str) -> None:
+        assert isinstance(self.network, FakeNetwork)
+        self.network.loose.add(tap)
+
     def end_service(self) -> None:
         assert isinstance(self.network, FakeNetwork)
         self.network.harmed[NETWORK] = "dnsmasq (DHCP and DNS) did not run as started"
@@ -92,6 +96,9 @@ class KernelBench:
 
     def harm(self) -> None:
         program.run(["ip", "-n", self._host, "link", "delete", PLAN.vxlan])
+
+    def nobody_plugs(self, tap: str) -> None:
+        """The kernel knows."""
 
     def end_service(self) -> None:
         os.kill(int((self._run_dir / NETWORK / "dnsmasq.pid").read_text()), signal.SIGKILL)
@@ -232,3 +239,13 @@ async def test_a_second_life_tells_what_was_undone_between_the_lives(bench: Benc
     heir = bench.reborn()
     assert await heir.ensure(PLAN) == f"tunnel device {PLAN.vxlan} was gone"
     await heir.close()
+
+
+async def test_a_tap_without_a_card_is_told(bench: Bench) -> None:
+    await bench.start()
+    idle = Port(tap_name(NETWORK, "idle"), mac_of(NETWORK, "10.42.0.3"), "10.42.0.3", "idle")
+    await bench.network.ensure(replace(PLAN, ports=(GUEST, idle)))
+    bench.nobody_plugs(idle.tap)
+    taps = (GUEST.tap, idle.tap, "ovt-never")
+    assert await bench.network.unplugged(taps) == (idle.tap,)
+    assert await bench.network.unplugged(()) == ()

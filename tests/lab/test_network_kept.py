@@ -124,7 +124,7 @@ async def test_what_is_undone_is_mended_and_told(keeper: Keeper, row: str) -> No
     )  # fmt: skip
     world.on("a", lambda: program.run(command.split()))
     kept = await keeper.mended()
-    assert (kept.grid, kept.network, kept.upkeep) == (GRID, "star/lan", Upkeep.MENDED)
+    assert (kept.grid, kept.subject, kept.upkeep) == (GRID, "star/lan", Upkeep.MENDED)
     assert await keeper.network.harms() == {}
     head = world.guests["head"]
     assert head.pings("10.42.0.4")

@@ -116,7 +116,7 @@ async def test_a_guest_that_does_not_answer_has_the_reason_looked_for_here_first
 async def test_a_guest_that_does_not_answer_is_told_with_the_trouble_of_its_network(
     world: HostWorld,
 ) -> None:
-    world.network.refusals = ["no memory"]
+    world.network.refusals = ["no memory"] * 10_000
     world.realiser.kick(GRID)
     await mended(world, 1)
     world.network.listeners.clear()
