@@ -16,7 +16,7 @@ from overlayd.ports.network import Network, NetworkError
 from overlayd.realise.mends import AT_ONCE, Mends, is_told
 from overlayd.realise.paths import grid_of
 from overlayd.telemetry.logs import logger
-from protocol.hosting.events import Kept, Upkeep
+from protocol.hosting.events import Care, Kept
 from protocol.node.events import Event
 from protocol.terms.ids import GridId
 
@@ -85,9 +85,7 @@ class Keeping:
         if harm:
             self._mended(plan, harm)
         elif was_broken:
-            self._say(
-                plan, Upkeep.MENDED, f"it could not be mended; now it is. It was: {was_broken}"
-            )
+            self._say(plan, Care.MENDED, f"it could not be mended; now it is. It was: {was_broken}")
 
     async def remove(self, network: str) -> None:
         """Leaves nothing of a network, neither here nor there."""
@@ -106,12 +104,12 @@ class Keeping:
         if not is_told(count):
             return
         if count <= AT_ONCE:
-            self._say(plan, Upkeep.MENDED, f"{harm}; made as it was")
+            self._say(plan, Care.MENDED, f"{harm}; made as it was")
             return
         since_s = self._mends.since_s(plan.network, now_s)
         self._say(
             plan,
-            Upkeep.UNSTEADY,
+            Care.UNSTEADY,
             f"{harm}; made as it was, for the {count}th time in {since_s:.0f} s: something on this host undoes "
             f"it. It is mended again in {pause_s:.0f} s at the earliest; look for another manager of networks "
             f"or firewall that does not leave ov* links and ovl_* tables alone",
@@ -121,9 +119,9 @@ class Keeping:
         if plan.network not in self._kept or self._broken.get(plan.network) == error:
             return
         self._broken[plan.network] = error
-        self._say(plan, Upkeep.BROKEN, f"{error}; it is tried again")
+        self._say(plan, Care.BROKEN, f"{error}; it is tried again")
 
-    def _say(self, plan: NetworkPlan, upkeep: Upkeep, detail: str) -> None:
+    def _say(self, plan: NetworkPlan, care: Care, detail: str) -> None:
         grid = grid_of(plan.network)
         name = f"{plan.domain}/{plan.network.removeprefix(f'{grid}.')}"
-        self._tell(Kept(grid, name, upkeep, detail))
+        self._tell(Kept(grid, name, care, detail))

@@ -36,7 +36,7 @@ from overlayd.realise.watch import Watch
 from overlayd.telemetry.logs import logger
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.grid.lifecycle import Phase, Power
-from protocol.hosting.events import Cleared, Kept, Measured, Progressed, Upkeep
+from protocol.hosting.events import Care, Cleared, Kept, Measured, Progressed
 from protocol.hosting.part import Part, PartOf
 from protocol.node.events import Event
 from protocol.terms.ids import Digest, GridId
@@ -266,7 +266,7 @@ class Realiser:
             self._upkeep.set_clock(name)
             if again := self._cards.plugged(name):
                 subject = f"{part.record.name}/{workspace.name}"
-                self._tools.tell(Kept(grid, subject, Upkeep.MENDED, again))
+                self._tools.tell(Kept(grid, subject, Care.MENDED, again))
         elif now is None:
             if mine.waits_for:
                 self._say(part, mine, Phase.HELD, f"waits for {', '.join(mine.waits_for)}")

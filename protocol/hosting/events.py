@@ -45,7 +45,7 @@ class Measured(msgspec.Struct, frozen=True):
     took_s: float
 
 
-class Upkeep(StrEnum):
+class Care(StrEnum):
     """How the upkeep of a grid's network on this host goes."""
 
     MENDED = "network.mended"
@@ -62,7 +62,7 @@ class Kept(msgspec.Struct, frozen=True):
     grid: GridId
     subject: str
     """What people call it: GRID/NETWORK or GRID/WORKSPACE."""
-    upkeep: Upkeep
+    care: Care
     detail: str
     """What was wrong, and what was done."""
 

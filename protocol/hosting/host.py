@@ -238,8 +238,8 @@ class Host:
                 self.rates = self.rates.after(saved, size_bytes, took_s)
                 row = Row(RATES, "", encode(self.rates))
                 return [Persist((row,), Untidied())], [RoomChanged()]
-            case Kept(grid=grid, subject=subject, upkeep=upkeep, detail=detail):
-                return [Note(upkeep, subject, detail, grid)], []
+            case Kept(grid=grid, subject=subject, care=care, detail=detail):
+                return [Note(care, subject, detail, grid)], []
             case Found():
                 return self.foundlings.found(event, now)
             case HoldNotSaved():

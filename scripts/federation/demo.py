@@ -1,6 +1,7 @@
 """The demo's story: three sites, six hosts, one virtual cluster, every step shown and checked."""
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ from rich.text import Text
 from federation import traces
 from federation.launch import BIN, Caps, Federation, Host, wait_for
 from netns.lab.lab import Lab
-from netns.model import namespace_name
+from netns.model import namespace_name, tap_name
 from overlayd.adapters.credentials import load_host
 from overlayd.assembly import OWNER_TAG
 from protocol.terms.ids import short_hash
@@ -26,6 +27,7 @@ TOPOLOGY = TOP / "examples" / "three-sites.toml"
 IMAGE = TOP / ".cache" / "images" / "guest.img"
 FOLDER = Path("/tmp/overlayd-demo")  # noqa: S108  one demo at a time, and short: sockets live in it
 SPIN_S = 6.0
+PINGS = 60
 
 
 class Unmet(Exception):
@@ -129,6 +131,7 @@ class Demo:
         self.network_is_real()
         self.volume_is_real()
         self.life_goes_on()
+        self.it_mends_itself()
 
     def lab_of_hosts(self) -> None:
         """Step 1: the lab."""
@@ -294,9 +297,50 @@ class Demo:
             self.grid("star", asked)["grid"]["state"] == "up",
         )
 
+    def it_mends_itself(self) -> None:
+        """Step 10: an administrator's slips on one host, while guests ping each other."""
+        self.step(
+            "10. It mends itself: rules flushed, a tunnel and a tap deleted, while guests ping"
+        )
+        early = [line for name in self.lab.hosts for line in self.mends(name)]
+        self.check("so far nothing had to be mended on any host", not early, early)
+        row = self.workspace("star", "worker-1")
+        victim, vni = row["host"], f"{self._vni('star'):06x}"
+        self.shell("star", "worker-1", f"ping -c {PINGS} -i 0.2 head-1 >/run/pings 2>&1 & sleep 1")
+        self.slips(victim, 1, "nft", "flush", "ruleset")
+        self.slips(victim, 2, "ip", "link", "delete", f"ovx-{vni}")
+        found = self.shell(
+            "star", "worker-1", "while killall -0 ping; do sleep 1; done; cat /run/pings"
+        )
+        came = int(found.split(" packets received")[0].split()[-1])
+        self.check(f"{came} of {PINGS} pings came back over all that", came > PINGS * 2 // 3, found)
+        self.slips(victim, 4, "ip", "link", "delete", tap_name(f"{row['grid_id']}.lan", "worker-1"))
+        self.shell("star", "head-1", "ping -c 3 -W 3 worker-1")
+        found = self.shell("star", "worker-1", "ls /run/pings")
+        self.check("worker-1 has its card again, and was not started anew", found == "/run/pings")
+
+    def slips(self, name: str, mends: int, *command: str) -> None:
+        """What an administrator types on a host, and what its daemon says of it once it is mended."""
+        self.console.print(f"[cyan]root@{name}# {' '.join(command)}[/cyan]")
+        began_s = time.monotonic()
+        subprocess.run(self.lab.command(name, *command), check=True)
+        wait_for(lambda: len(self.mends(name)) >= mends, 20, f"{' '.join(command)} is mended")
+        took_s = time.monotonic() - began_s
+        self.console.print(Text("\n".join(f"  {line}" for line in self.mends(name)[-1:])))
+        self.check(f"mended after {took_s:.1f} s", True)
+
+    def mends(self, name: str) -> list[str]:
+        """What a host's daemon says of star's networks that had to be mended."""
+        lines = map(json.loads, self.host(name).ask("GET", "events").text.splitlines())
+        return [
+            f"{line['kind']} {line['subject']}: {line['detail']}"
+            for line in lines
+            if str(line["kind"]).startswith("network.") and str(line["subject"]).startswith("star/")
+        ]
+
     def down(self) -> None:
-        """Step 10: nothing is left."""
-        self.step("10. Down: nothing of the grids is left on any host")
+        """Step 11: nothing is left."""
+        self.step("11. Down: nothing of the grids is left on any host")
         self.typed("fnal-2", "down", "star", site="fnal", expect=1)
         self.check("another site's admin is refused", self.grid("star")["grid"]["state"] == "up")
         self.typed("bnl-2", "down", "star", site="uc")

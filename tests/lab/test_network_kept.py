@@ -14,7 +14,7 @@ from netns.kernel import namespaces
 from overlayd.adapters.network import KernelNetwork
 from overlayd.realise import keeping
 from overlayd.realise.keeping import Keeping
-from protocol.hosting.events import Kept, Upkeep
+from protocol.hosting.events import Care, Kept
 from protocol.node.events import Event
 from protocol.terms.ids import GridId
 
@@ -124,7 +124,7 @@ async def test_what_is_undone_is_mended_and_told(keeper: Keeper, row: str) -> No
     )  # fmt: skip
     world.on("a", lambda: program.run(command.split()))
     kept = await keeper.mended()
-    assert (kept.grid, kept.subject, kept.upkeep) == (GRID, "star/lan", Upkeep.MENDED)
+    assert (kept.grid, kept.subject, kept.care) == (GRID, "star/lan", Care.MENDED)
     assert await keeper.network.harms() == {}
     head = world.guests["head"]
     assert head.pings("10.42.0.4")

@@ -51,7 +51,7 @@ from protocol.grid.record import (
     vni_of,
     voiding,
 )
-from protocol.hosting.events import Cleared, Kept, Measured, Progressed, Upkeep
+from protocol.hosting.events import Care, Cleared, Kept, Measured, Progressed
 from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.holds import HoldNotSaved
 from protocol.hosting.lease_book import TABLE as LEASED
@@ -292,7 +292,7 @@ def test_where_workspaces_are() -> None:
 
 
 def test_the_upkeep_of_a_network_is_told_with_its_grid() -> None:
-    kept = Kept(GridId("g.0"), "star/lan", Upkeep.MENDED, "its bridge was gone")
+    kept = Kept(GridId("g.0"), "star/lan", Care.MENDED, "its bridge was gone")
     effects, outcomes = One().host.handle(kept, NOW)
     assert effects == [Note("network.mended", "star/lan", "its bridge was gone", "g.0")]
     assert outcomes == []

@@ -10,7 +10,7 @@ from netns.model import tap_name
 from overlayd.fakes.compute import FakeCompute
 from overlayd.realise.paths import machine_name, network_name
 from protocol.grid.lifecycle import Phase, Power
-from protocol.hosting.events import Kept, Upkeep
+from protocol.hosting.events import Care, Kept
 
 TAP = tap_name(network_name(GRID, "lan"), "worker-1")
 NAME = machine_name(GRID, "worker-1")
@@ -41,7 +41,7 @@ async def test_it_is_saved_and_restored_and_that_is_told(world: HostWorld) -> No
     assert world.hypervisor.saves == [NAME]
     assert world.hypervisor.starts.count((NAME, 1)) == 1, "it is not started anew"
     (kept,) = (event for event in world.told if isinstance(event, Kept))
-    assert (kept.subject, kept.upkeep) == ("star/worker-1", Upkeep.MENDED)
+    assert (kept.subject, kept.care) == ("star/worker-1", Care.MENDED)
     assert "saved and restored" in kept.detail
     await until(lambda: world.phase("worker-1") == (Phase.RUNNING, ""), "it runs on")
     phases = world.phases("worker-1")[-3:]

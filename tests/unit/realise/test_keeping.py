@@ -11,7 +11,7 @@ from overlayd.realise import keeping, watch
 from overlayd.realise.mends import AT_ONCE
 from overlayd.realise.paths import network_name
 from protocol.grid.lifecycle import Phase
-from protocol.hosting.events import Kept, Upkeep
+from protocol.hosting.events import Care, Kept
 
 LAN = network_name(GRID, "lan")
 GONE = "tunnel device ovx-001267 was gone"
@@ -59,7 +59,7 @@ async def test_what_somebody_undid_is_mended_and_told_once(world: HostWorld) -> 
     disturb(world, LAN, GONE)
     await mended(world, 1)
     assert await world.network.harms() == {}
-    assert kept(world) == [Kept(GRID, "star/lan", Upkeep.MENDED, f"{GONE}; made as it was")]
+    assert kept(world) == [Kept(GRID, "star/lan", Care.MENDED, f"{GONE}; made as it was")]
 
 
 async def test_what_nobody_told_of_is_found_on_the_clock(
@@ -80,7 +80,7 @@ async def test_what_is_undone_again_and_again_is_mended_with_pauses_and_told_sel
     for count in range(1, AT_ONCE + 5):
         disturb(world, LAN, f"{GONE} ({count})")
         await until(lambda: LAN not in world.network.harmed, f"mend {count}")
-    assert [event.upkeep for event in kept(world)] == [Upkeep.MENDED] * 3 + [Upkeep.UNSTEADY]
+    assert [event.care for event in kept(world)] == [Care.MENDED] * 3 + [Care.UNSTEADY]
     assert f"for the {AT_ONCE + 1}th time" in kept(world)[-1].detail
     disturb(world, LAN, GONE)
     for _ in range(50):
@@ -96,9 +96,9 @@ async def test_what_cannot_be_mended_is_told_once_for_each_reason(world: HostWor
     await until(lambda: not world.network.refusals, "a second refusal")
     world.realiser.kick(GRID)
     await mended(world, 2)
-    assert [(event.upkeep, event.detail) for event in kept(world)] == [
-        (Upkeep.BROKEN, "no memory; it is tried again"),
-        (Upkeep.MENDED, "it could not be mended; now it is. It was: no memory"),
+    assert [(event.care, event.detail) for event in kept(world)] == [
+        (Care.BROKEN, "no memory; it is tried again"),
+        (Care.MENDED, "it could not be mended; now it is. It was: no memory"),
     ]
 
 
