@@ -47,17 +47,33 @@ async def unknown(service: Here) -> list[UnknownRow]:
 
 @get("/grids/{name:str}", summary="One grid and its workspaces")
 async def grid(name: FromPath[str], service: Here) -> GridView:
-    """The grid with that name or id, of several the one that is up."""
+    """The grid with that name or id, of several the one that is up.
+
+    A 409 if several owners have one of that name that is up; it says how to name one of them.
+    """
     return grid_view(service, name)
 
 
-def grid_view(service: Service, name: str) -> GridView:
-    """A grid as the API shows it. Raises a 404 that names the grids there are."""
+@get("/grids/{site:str}/{name:str}", summary="One grid of one site")
+async def grid_of_site(site: FromPath[str], name: FromPath[str], service: Here) -> GridView:
+    """The same, of the grids of that site's admin."""
+    return grid_view(service, name, site)
+
+
+def grid_view(service: Service, name: str, site: str = "") -> GridView:
+    """A grid as the API shows it. Raises a 404 that names the grids there are, or a 409."""
     view, now = service.peer.view, service.peer.now()
     rows = view.grids(now)
-    found = view.find_grid(name)
-    if found is None:
-        raise no_such("grid", name, [row.name for row in rows], _PS if rows else "")
+    grids = view.find_grids(name, site)
+    if not grids:
+        said = f"{site}/{name}" if site else name
+        known = [f"{row.owner_site}/{row.name}" if site else row.name for row in rows]
+        raise no_such("grid", said, known, _PS if rows else "")
+    if len(grids) > 1:
+        sites = {row.grid: row.owner_site for row in rows}
+        each = [f"{sites[grid]}/{name}, id {grid}" for grid in grids]
+        raise ApiProblem(409, f"{len(grids)} owners have a grid named {name}", "; ".join(each))
+    (found,) = grids
     row = next(row for row in rows if row.grid == found)
     return GridView(row, tuple(view.workspaces(found, now)))
 
@@ -157,6 +173,18 @@ def _request(service: Service, request: str) -> RequestView:
 
 router = Router(
     "/",
-    route_handlers=[grids, unknown, grid, plan, quotes, quote, order, requests, request, cancel],
+    route_handlers=[
+        grids,
+        unknown,
+        grid,
+        grid_of_site,
+        plan,
+        quotes,
+        quote,
+        order,
+        requests,
+        request,
+        cancel,
+    ],
     tags=["grids"],
 )

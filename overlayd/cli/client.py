@@ -25,6 +25,10 @@ _CONNECT_WITHIN_S = 5.0
 _NAME_IT = "start overlayd on this host, or name its socket with --peer or OVERLAYD_SOCKET"
 
 
+AMBIGUOUS = 409
+"""The API's answer where a name is of several grids."""
+
+
 class Refused(Failure):
     """The daemon answered, and the answer is no."""
 

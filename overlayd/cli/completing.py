@@ -18,9 +18,11 @@ _WITHIN_S = 1.0
 
 
 def complete_grid(context: typer.Context, incomplete: str) -> list[str]:
-    """Names of grids."""
+    """Names of grids; with the site where several have one of that name."""
     rows = _get(context, "/grids", list[GridRow]) or []
-    return _starting([row.name for row in rows], incomplete)
+    names = [row.name for row in rows]
+    long = [f"{row.owner_site}/{row.name}" for row in rows if names.count(row.name) > 1]
+    return _starting([*names, *long], incomplete)
 
 
 def complete_workspace(context: typer.Context, incomplete: str) -> list[str]:

@@ -14,7 +14,8 @@ import typer
 
 from overlayd.api.views import KEYS_MAX_BYTES, ConsoleRequest, ConsoleView
 from overlayd.cli.failure import USAGE, failure
-from overlayd.cli.life import One, workspace_of
+from overlayd.cli.life import One
+from overlayd.cli.naming import workspace_of
 from overlayd.cli.session import Session, session_of
 from protocol.trust.order import Action
 
@@ -41,7 +42,7 @@ def console(
     Example: overlayctl console star/head-1 --interactive
     """
     session = session_of(context)
-    reader = _Reader(session, *workspace_of(target))
+    reader = _Reader(session, *workspace_of(session, target))
     if interactive:
         _interact(reader, target)
         return

@@ -1,5 +1,6 @@
 """`overlayctl ps`, `show`, `explain` and `request list`: what grids there are and what became of requests."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
@@ -10,6 +11,7 @@ from overlayd.cli.asking import follow
 from overlayd.cli.client import Refused, decoded
 from overlayd.cli.completing import complete_grid, complete_request
 from overlayd.cli.failure import failure
+from overlayd.cli.naming import views_of
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import answer, print_lines, print_table, unchanged
 from overlayd.cli.unknown import print_unknown
@@ -23,7 +25,9 @@ from protocol.requesting.request import UNENDED, RequestState, RequestView
 from protocol.requesting.transitions import Stage
 from protocol.terms.quantities import counted, format_duration
 
-Grid = Annotated[str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)]
+Grid = Annotated[
+    str, typer.Argument(help="A grid's name, SITE/NAME or id.", autocompletion=complete_grid)
+]
 
 CANCEL_WITHIN_S = 15.0
 
@@ -33,7 +37,7 @@ request_app = typer.Typer(no_args_is_help=True, help="Requests made of this peer
 def ps(
     context: typer.Context,
     name: Annotated[
-        str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)
+        str, typer.Argument(help="A grid's name, SITE/NAME or id.", autocompletion=complete_grid)
     ] = "",
     everything: Annotated[
         bool, typer.Option("--all", help="Also grids that were taken down a short while ago.")
@@ -47,8 +51,7 @@ def ps(
     """
     session = session_of(context)
     if name:
-        raw = session.client.raw("GET", _path(name))
-        answer(session, raw, GridView, lambda view: _workspaces(view.workspaces))
+        _each(session, views_of(session, name), lambda view: _workspaces(view.workspaces))
     else:
         raw = session.client.raw("GET", "/grids")
         answer(session, raw if everything else _up_only(raw), list[GridRow], _grids)
@@ -140,7 +143,20 @@ def show(context: typer.Context, name: Grid) -> None:
     Example: overlayctl show star
     """
     session = session_of(context)
-    answer(session, session.client.raw("GET", _path(name)), GridView, _grid)
+    _each(session, views_of(session, name), _grid)
+
+
+def _each(session: Session, raw: list[bytes], render: Callable[[GridView], None]) -> None:
+    """Prints one grid, or each of several that have the same name and say so."""
+    if session.plain:
+        unchanged(session, raw[0] if len(raw) == 1 else b"[" + b",".join(raw) + b"]")
+        return
+    for number, view in enumerate(decoded(one, GridView) for one in raw):
+        grid = view.grid
+        if len(raw) > 1:
+            said = f"{grid.owner_site}/{grid.name}, id {grid.grid}:"
+            print_lines([said] if number == 0 else ["", said])
+        render(view)
 
 
 def _grid(view: GridView) -> None:
@@ -189,15 +205,12 @@ def explain(
         answer(session, raw, RequestView, _story)
         return
     try:
-        raw = session.client.raw("GET", _path(what))
+        grids = views_of(session, what)
     except Refused as refused:
         if refused.status != 404:
             raise
         raise _unknown(session, what, views) from None
-    if session.plain:
-        unchanged(session, raw)
-    else:
-        _standing(decoded(raw, GridView))
+    _each(session, grids, _standing)
 
 
 def _story(view: RequestView) -> None:
@@ -302,12 +315,3 @@ def _requests(views: list[RequestView]) -> None:
         ],
         "no requests",
     )
-
-
-def _path(name: str) -> str:
-    """A grid's path in the API. Raises Failure for what cannot be a name, before it becomes another path."""
-    if NAME.fullmatch(name) is None:
-        raise failure(
-            f"{quoted(name)} is no grid's name", "`overlayctl ps` lists the grids there are"
-        )
-    return f"/grids/{name}"

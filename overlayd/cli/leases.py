@@ -16,7 +16,9 @@ from protocol.wire.codec import encode
 
 lease_app = typer.Typer(no_args_is_help=True, help="How long a grid is wanted.")
 
-Name = Annotated[str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)]
+Name = Annotated[
+    str, typer.Argument(help="A grid's name, SITE/NAME or id.", autocompletion=complete_grid)
+]
 By = Annotated[str, typer.Argument(help="By how much: 30m, 2h, 1d.", metavar="DURATION")]
 
 

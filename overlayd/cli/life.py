@@ -8,6 +8,7 @@ from overlayd.api.views import Accepted
 from overlayd.cli.asking import StoryLines, ended, follow
 from overlayd.cli.completing import complete_grid, complete_workspace
 from overlayd.cli.failure import INTERRUPTED, USAGE, failure
+from overlayd.cli.naming import target_of, workspace_of
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import unchanged
 from protocol.requesting.request import RequestState
@@ -17,7 +18,7 @@ Target = Annotated[
     str,
     typer.Argument(
         metavar="GRID/WORKSPACE",
-        help="One workspace, or a grid's name for all of them.",
+        help="One workspace, or a grid's name, SITE/NAME or id for all of them.",
         autocompletion=complete_workspace,
     ),
 ]
@@ -75,37 +76,32 @@ def terminate(context: typer.Context, target: One, no_wait: NoWait = False) -> N
 
     Example: overlayctl terminate star/worker-4
     """
-    workspace_of(target)
-    give(session_of(context), Action.TERMINATE, target, no_wait)
+    session = session_of(context)
+    workspace_of(session, target)
+    give(session, Action.TERMINATE, target, no_wait)
 
 
 def down(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A grid's name or id.", autocompletion=complete_grid)],
+    name: Annotated[
+        str, typer.Argument(help="A grid's name, SITE/NAME or id.", autocompletion=complete_grid)
+    ],
     no_wait: NoWait = False,
 ) -> None:
     """Takes a grid down: nothing of it is left on any host. One still being placed is cancelled.
 
     Example: overlayctl down star
     """
-    if "/" in name:
+    session = session_of(context)
+    if target_of(session, name)[1]:
         said = f"{name} is one workspace; down takes a whole grid down"
         raise failure(said, f"overlayctl terminate {name}", USAGE)
-    give(session_of(context), Action.DOWN, name, no_wait)
-
-
-def workspace_of(target: str) -> tuple[str, str]:
-    """Grid and workspace of `GRID/WORKSPACE`. Raises Failure if it is not one workspace."""
-    grid, _, workspace = target.partition("/")
-    if not grid or not workspace or "/" in workspace:
-        said = f"{target} is not a workspace; write GRID/WORKSPACE"
-        raise failure(said, f"`overlayctl ps {grid}` lists a grid's workspaces", USAGE)
-    return grid, workspace
+    give(session, Action.DOWN, name, no_wait)
 
 
 def give(session: Session, action: Action, target: str, no_wait: bool, body: bytes = b"") -> None:
     """Gives an order about what exists, and follows it to its answer."""
-    grid, workspace = workspace_of(target) if "/" in target else (target, "")
+    grid, workspace = target_of(session, target)
     accepted = session.client.post("/orders", session.sign(action, grid, workspace, body), Accepted)
     if no_wait and not session.plain:
         typer.echo(f"request {accepted.request}")

@@ -102,10 +102,13 @@ class PeerView:
         """Every grid that a host tells of, those that are up first."""
         return snapshot_grids.grids(self._node, now)
 
-    def find_grid(self, name: str) -> GridId | None:
-        """The grid with that name or id, of several the one that is up; None if no host tells of one."""
-        found = self._node.notices.named(name)
-        return found.grid if found is not None else None
+    def find_grids(self, name: str, site: str = "") -> list[GridId]:
+        """The grids with that name or id, of that site if one is named.
+
+        Those that are up, one for each owner; if none is, the newest of those that were. None if no host tells
+        of one.
+        """
+        return snapshot_grids.find_grids(self._node, name, site)
 
     def workspaces(self, grid: GridId, now: float) -> list[WorkspaceRow]:
         """The workspaces of a grid, in the record's order; none if no host tells of it."""

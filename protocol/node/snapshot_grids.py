@@ -44,6 +44,21 @@ def grids(node: Node, now: float) -> list[GridRow]:
     return sorted(rows, key=lambda row: (row.state != GridState.UP, row.name))
 
 
+def find_grids(node: Node, name: str, site: str) -> list[GridId]:
+    """The grids with that name or id that are up, one for each owner; else the newest that was."""
+    found = [
+        notice
+        for grid in node.notices.grids()
+        if (notice := node.notices.newest(grid)) is not None
+        and name in (notice.name, notice.grid)
+        and site in ("", notice.owner_site)
+    ]
+    found.sort(key=lambda notice: (notice.epoch, notice.made_s))
+    up = {notice.owner: notice for notice in found if notice.state is GridState.UP}
+    chosen = sorted(up.values(), key=lambda notice: (notice.owner_site, notice.grid)) or found[-1:]
+    return [notice.grid for notice in chosen]
+
+
 def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
     """The workspaces of a grid, in the record's order; none if no host tells of it."""
     newest = node.notices.newest(grid)

@@ -5,6 +5,7 @@ import msgspec
 from protocol.contract.authority import Authority
 from protocol.contract.notices import Notice, notice_of
 from protocol.contract.outcomes import Answer
+from protocol.grid.problem import listed
 from protocol.grid.record import GridRecord, GridState
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission
@@ -167,13 +168,21 @@ class Orders:
         known = self._directory.notices.named(name)
         why = f"there is no grid named {name}"
         help_ = "`overlayctl ps` lists the grids there are"
-        if known is not None and known.owner != owner and known.state is GridState.UP:
-            why = f"{name} belongs to site {known.owner_site}'s admin"
-            help_ = f"the same with --identity of site {known.owner_site}'s admin"
+        if sites := self._owners(name, owner):
+            why = f"{name} belongs to site {listed(sites)}'s admin"
+            help_ = f"the same with --identity of site {' or '.join(sites)}'s admin"
         plan = self._quotes.holding(f"{owner}/{name}")
         if plan is not None and known is None:
             help_ = f"`overlayctl request cancel {plan.id}` lets the plan of it go"
         return why, f"  would work: {help_}"
+
+    def _owners(self, name: str, owner: KeyId) -> list[str]:
+        """The sites of others whose grid of that name or id is up."""
+        notices = self._directory.notices
+        newest = (notices.newest(grid) for grid in notices.grids())
+        found = [n for n in newest if n is not None and name in (n.name, n.grid)]
+        others = (n.owner_site for n in found if n.state is GridState.UP and n.owner != owner)
+        return sorted(dict.fromkeys(others))
 
     def _no(
         self, request: RequestId, kind: str, grid: str, lines: tuple[str, ...], now: float

@@ -34,8 +34,7 @@ class Scene:
 
     def rows(self, peer: SimPeer | None = None) -> list[WorkspaceRow]:
         seen = PeerView(node_of(peer or self.asked))
-        grid = seen.find_grid("star")
-        assert grid is not None
+        (grid,) = seen.find_grids("star")
         return seen.workspaces(grid, self.world.now_s)
 
     def phase(self) -> str:

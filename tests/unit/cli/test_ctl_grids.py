@@ -292,7 +292,9 @@ def test_unknown_names(daemon: Daemon) -> None:
     ps = "  would work: `overlayctl ps` lists the grids there are\n"
     said = daemon.ask("show", "demos", code=1).stderr
     assert said == f'error: there is no grid "demos"; there is demo\n{ps}'
-    for name in ("demo/head-1", "..", ""):
+    said = daemon.ask("show", "demo/head-1", code=1).stderr
+    assert said == f'error: there is no grid "demo/head-1"; there is ams/demo\n{ps}'
+    for name in ("ams/demo/head-1", "..", "", "../x"):
         said = daemon.ask("show", name, code=1).stderr
         assert said == f'error: "{name}" is no grid\'s name\n{ps}'
     assert daemon.ask("explain", "other", code=1).stderr == (

@@ -134,8 +134,9 @@ def test_a_grid_is_found_by_name_and_by_id_at_every_peer(scene: Scene) -> None:
         (row,) = view.grids(scene.now)
         assert (row.grid, row.state, row.owner_site) == (scene.shop, GridState.UP, scene.mine)
         assert (row.workspaces, row.hosts, row.phases) == (2, 2, (("reachable", 2),))
-        assert view.find_grid("shop") == view.find_grid(scene.shop) == scene.shop
-        assert view.find_grid("shops") is None
+        assert view.find_grids("shop") == view.find_grids(scene.shop) == [scene.shop]
+        assert view.find_grids("shop", scene.mine) == [scene.shop]
+        assert view.find_grids("shops") == view.find_grids("shop", scene.theirs) == []
 
 
 def test_workspaces_of_a_host_that_is_not_heard_are_lost_in_every_row() -> None:

@@ -1,0 +1,69 @@
+"""Two owners with a grid of one name: both are shown, and each is named by its site, its id or its identity."""
+
+import json
+
+import pytest
+from asked_daemon import Daemon
+
+
+@pytest.fixture
+def two(daemon: Daemon) -> dict[str, str]:
+    """Grid demo of site ams, and another of site uc. By site, their ids."""
+    daemon.up()
+    text = daemon.grid_file.read_text().replace("count: 2", "count: 1")
+    daemon.grid_file.write_text(text)
+    daemon.ask("up", daemon.grid_file, "--identity", daemon.host.other_site_dir)
+    rows = json.loads(daemon.ask("ps", "-o", "json").stdout)
+    assert [row["name"] for row in rows] == ["demo", "demo"]
+    return {row["owner_site"]: row["grid"] for row in rows}
+
+
+def test_show_and_ps_of_a_name_of_two_owners_show_both(daemon: Daemon, two: dict[str, str]) -> None:
+    shown = daemon.ask("show", "demo").stdout.splitlines()
+    for site, grid in two.items():
+        assert f"{site}/demo, id {grid}:" in shown
+        assert f"owner       site {site}'s admin" in shown
+    listed = daemon.ask("ps", "demo").stdout.splitlines()
+    assert [line for line in listed if line.startswith(tuple(two))] == [
+        f"{site}/demo, id {grid}:" for site, grid in two.items()
+    ]
+    assert sum(line.startswith(("head-", "worker-")) for line in listed) == 5
+    both = json.loads(daemon.ask("show", "demo", "-o", "json").stdout)
+    assert [view["grid"]["owner_site"] for view in both] == ["ams", "uc"]
+
+
+def test_site_and_name_or_an_id_are_of_one(daemon: Daemon, two: dict[str, str]) -> None:
+    for name in ("uc/demo", two["uc"], f"uc/{two['uc']}"):
+        assert len(daemon.ask("ps", name).stdout.splitlines()) == 3
+        view = json.loads(daemon.ask("show", name, "-o", "json").stdout)
+        assert view["grid"]["owner_site"] == "uc"
+    error = daemon.ask("show", "bnl/demo", code=1).stderr
+    assert error.startswith('error: there is no grid "bnl/demo"; there are ams/demo and uc/demo')
+
+
+def test_an_order_is_about_the_grid_of_who_signs_it(daemon: Daemon, two: dict[str, str]) -> None:
+    mine = ("--identity", daemon.host.other_site_dir)
+    assert daemon.ask("pause", "uc/demo/worker-1", *mine).stdout.endswith(": pause done\n")
+    assert daemon.ask("resume", "demo/worker-1", *mine).stdout.endswith(": resume done\n")
+    assert daemon.ask("pause", "uc/demo", *mine).stdout.endswith(": pause done\n")
+    refused = daemon.ask("down", "uc/demo", code=1).stderr
+    assert refused == (
+        f"error: {two['uc']} belongs to site uc's admin\n"
+        "  would work: the same with --identity of site uc's admin\n"
+    )
+    daemon.ask("down", "uc/demo", *mine)
+    rows = json.loads(daemon.ask("ps", "-o", "json").stdout)
+    assert [row["owner_site"] for row in rows] == ["ams"]
+    shown = daemon.ask("show", "demo").stdout
+    assert shown.startswith("demo  up, epoch "), "what is down is no second one"
+
+
+def test_a_site_that_has_no_such_grid(daemon: Daemon, two: dict[str, str]) -> None:
+    error = daemon.ask("pause", "bnl/demo/worker-1", code=1).stderr
+    assert error == (
+        'error: there is no grid "demo" of site "bnl"\n'
+        "  would work: `overlayctl ps` lists the grids there are\n"
+    )
+    for target in ("a/b/c/d", "demo//x", "/demo"):
+        error = daemon.ask("pause", target, code=2).stderr
+        assert error.startswith(f"error: {target} is not a workspace; write GRID/WORKSPACE")
