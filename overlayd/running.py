@@ -6,6 +6,7 @@ Only what it takes to join the overlay is imported here. `hosting` and the API c
 import asyncio
 import contextlib
 import gc
+import os
 import random
 import signal
 import sys
@@ -18,15 +19,21 @@ from overlayd.api.listening import SocketError
 from overlayd.assembly import Assembly, assemble
 from overlayd.config.daemonfile import DaemonConfig, check, load_daemon
 from overlayd.config.documents import DocumentError, render
+from overlayd.loop.clock_watch import ClockWatch
 from overlayd.ports.compute import ComputeError
 from overlayd.ports.keys import KeyFileError
 from overlayd.ports.network import NetworkError
 from overlayd.ports.store import StoreError
 from overlayd.ports.transport import TransportError
 from overlayd.telemetry import logs
+from protocol.terms.effects import Note
 
 PORTS = (StoreError, TransportError, ComputeError, NetworkError, SocketError)
 """Errors of ports that cannot be opened; they say so in words for people."""
+
+
+_BECAUSE = "OVERLAYD_BEGAN_ANEW"
+"""In the environment: why the last life of this process ended and this one began."""
 
 
 class Unfit(Exception):
@@ -34,17 +41,20 @@ class Unfit(Exception):
 
 
 def run(config: Path) -> int:
-    """Runs until SIGTERM, and answers the exit code. It says on standard error what stopped it."""
+    """Runs until SIGTERM, and answers the exit code. It says on standard error what stopped it.
+
+    If the machine's clock was mended, it does not return: the same process begins another life by that clock.
+    """
     try:
         settings = load_daemon(config)
         logs.configure(settings.log)
         credentials = _credentials(settings)
-        asyncio.run(_run(settings, credentials))
+        because = asyncio.run(_run(settings, credentials))
     except DocumentError as error:
         return _fail(render(error.problems, caret=sys.stderr.isatty()))
     except (Unfit, KeyFileError, *PORTS) as error:
         return _fail(f"overlayd: {error}")
-    return 0
+    return _begin_anew(because) if because else 0
 
 
 def problem_of(config: Path) -> str:
@@ -59,8 +69,10 @@ def problem_of(config: Path) -> str:
     return ""
 
 
-async def _run(config: DaemonConfig, credentials: Credentials) -> None:
+async def _run(config: DaemonConfig, credentials: Credentials) -> str:
+    """One life. Answers why another is to begin at once; empty if none is."""
     assembly = await _assembled(config, credentials)
+    _tell_of_the_last_life(assembly)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -70,6 +82,8 @@ async def _run(config: DaemonConfig, credentials: Credentials) -> None:
     driving = asyncio.create_task(assembly.run(), name="driver")
     opening = asyncio.create_task(assembly.open_host(), name="host")
     stopping = asyncio.create_task(stop.wait(), name="stop")
+    watching: asyncio.Task[str] | None = None
+    because = ""
     try:
         await asyncio.wait({driving, stopping, opening}, return_when=asyncio.FIRST_COMPLETED)
         if opening.done():
@@ -79,12 +93,44 @@ async def _run(config: DaemonConfig, credentials: Credentials) -> None:
             overlay = assembly.view.status(assembly.now()).overlay
             me, socket = assembly.view.me, config.api.socket
             logs.logger().info("ready", peer=me, socket=socket, overlay=overlay)
-            await asyncio.wait({driving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        notifier.notify("STOPPING=1")
+            watching = asyncio.create_task(_clock_watch(assembly).watch(), name="clock")
+            await asyncio.wait({driving, stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
+            because = watching.result() if watching.done() else ""
+        notifier.notify("RELOADING=1" if because else "STOPPING=1")
     finally:
         stopping.cancel()
+        if watching is not None:
+            watching.cancel()
         await _end(opening)
         await _wind_up(assembly, driving)
+    return because
+
+
+def _clock_watch(assembly: Assembly) -> ClockWatch:
+    def tell(note: Note) -> None:
+        assembly.ring.add(note, assembly.now())
+        logs.logger().warning(note.kind, detail=note.detail)
+
+    name, view = str(assembly.config.host.name), assembly.view
+    return ClockWatch(name, assembly.clock, view.follows_clock, tell)
+
+
+def _begin_anew(because: str) -> int:
+    """Replaces the process by another life of it. Guests, links and the process id stay."""
+    os.environ[_BECAUSE] = because
+    try:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # its own words
+    except OSError as error:
+        return _fail(f"overlayd: {because}, and it cannot begin anew by it: {error.strerror}")
+
+
+def _tell_of_the_last_life(assembly: Assembly) -> None:
+    because = os.environ.pop(_BECAUSE, "")
+    if because:
+        said = f"{because}; this daemon began anew by it"
+        name = str(assembly.config.host.name)
+        assembly.ring.add(Note("clock.followed", name, said), assembly.now())
+        logs.logger().warning("clock.followed", detail=said)
 
 
 def _settle() -> None:

@@ -74,6 +74,9 @@ def _health(row: PeerRow) -> str:
     words = ["this one" if row.health == "self" else row.health]
     if row.quarantine_s:
         words.append(f"refused {format_duration(row.quarantine_s)}")
+    if row.clock_ahead_s:
+        which = "ahead" if row.clock_ahead_s > 0 else "behind"
+        words.append(f"clock {format_duration(abs(round(row.clock_ahead_s)))} {which}")
     left_s = row.certificate_s
     if left_s is not None and left_s < CERTIFICATE_WARN_S:
         ends = f"ends in {format_duration(left_s)}" if left_s > 0 else "ended"

@@ -6,10 +6,15 @@ class FakeClock:
 
     def __init__(self, start_s: float = 1_800_000_000.0) -> None:
         self._now_s = start_s
+        self.machine_s = 0.0
 
     def now(self) -> float:
         """The same until `advance`."""
         return self._now_s
+
+    def set_by_s(self) -> float:
+        """What a test says: `machine_s`."""
+        return self.machine_s
 
     def advance(self, by_s: float) -> None:
         """Moves it forward. Raises ValueError for a step back."""

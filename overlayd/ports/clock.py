@@ -8,3 +8,6 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Unix time when the process started, plus the time that passed since. Never steps back."""
+
+    def set_by_s(self) -> float:
+        """By how many seconds the machine's clock was set forward since then; negative if it was set back."""

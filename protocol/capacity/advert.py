@@ -91,6 +91,8 @@ class Advert(msgspec.Struct, frozen=True):
     rates: Rates = Rates()
     here: Coordinate = NOWHERE
     """Where the host is in the network. Others estimate their distance from it."""
+    apart_s: float = 0.0
+    """By how many seconds its clock is ahead of its neighbours', if it takes nothing new for that; else 0."""
 
 
 def shapes_in(free: Quantum) -> tuple[tuple[str, int], ...]:

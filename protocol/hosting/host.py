@@ -170,6 +170,7 @@ class Host:
             later=later,
             rates=self.rates,
             here=self.here(),
+            apart_s=self._surroundings.clock().ahead_s,
         )
 
     def _displacing(self, start_s: float, now: float) -> bool:

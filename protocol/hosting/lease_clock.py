@@ -115,7 +115,7 @@ class LeaseClock:
         if not is_over(stage):
             return self._move(row, now)
         before, self._waits[grid] = self._waits.get(grid), clock
-        if before == clock:
+        if before is not None and before.doubt == clock.doubt:
             return [], []
         note = Note("lease.waits", row.record.name, self.waits(grid), grid)
         told = before is not None and before.apart == clock.apart

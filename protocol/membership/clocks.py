@@ -29,6 +29,8 @@ class ClockView(msgspec.Struct, frozen=True):
     """Why it decides nothing that cannot be taken back, for people; empty if it counts."""
     apart: bool = False
     """Whether neighbours' clocks differ from this one. If there is doubt without that, none has answered."""
+    ahead_s: float = 0.0
+    """By how many seconds it is ahead of the median of its neighbours', if it is apart."""
     theirs_s: float | None = 0.0
     """By how many seconds the time that most peers agree on is ahead of this clock; None if none is known."""
 
@@ -90,8 +92,12 @@ class Clocks:
             return SURE
         if not offsets:
             return ClockView("no neighbour has told its time yet", theirs_s=None)
-        fault = _difference(offsets, CLOCK_APART_S)
-        return ClockView(f"this host's clock is {fault}", apart=True, theirs_s=_agreed_on(offsets))
+        return ClockView(
+            f"this host's clock is {_difference(offsets, CLOCK_APART_S)}",
+            apart=True,
+            ahead_s=-_middle(offsets, CLOCK_APART_S),
+            theirs_s=_agreed_on(offsets),
+        )
 
 
 def offset_of(sent_s: float, at_s: float, now: float) -> float:
@@ -119,10 +125,16 @@ def clock_fault(offsets: list[float]) -> str:
 
 def _difference(offsets: list[float], bound_s: float) -> str:
     """How far ours is from the others', for people."""
+    which = _apart(-_middle(offsets, bound_s))
+    return f"{which} the median of {counted(len(offsets), 'neighbour')}"
+
+
+def _middle(offsets: list[float], bound_s: float) -> float:
+    """The median; if that is near, the median of those that are not."""
     middle_s = median(offsets)
-    if abs(middle_s) <= bound_s:
-        middle_s = median([s for s in offsets if abs(s) > bound_s] or offsets)
-    return f"{_apart(-middle_s)} the median of {counted(len(offsets), 'neighbour')}"
+    if abs(middle_s) > bound_s:
+        return middle_s
+    return median([s for s in offsets if abs(s) > bound_s] or offsets)
 
 
 def _apart(ahead_s: float) -> str:

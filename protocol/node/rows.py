@@ -47,6 +47,9 @@ class PeerRow(msgspec.Struct, frozen=True):
     certificate_s: float | None = None
     """Seconds until its certificate ends."""
     labels: tuple[str, ...] = ()
+    clock_ahead_s: float = 0.0
+    """By how many seconds its clock is ahead of this peer's as measured, or of its neighbours' as it says.
+    0 if it is near, or not known."""
 
 
 class SiteRow(msgspec.Struct, frozen=True):

@@ -59,6 +59,11 @@ class PeerView:
         """The site of the peer."""
         return self._node.identity.site
 
+    def follows_clock(self, by_s: float, steady_s: float) -> str:
+        """Why another life should begin by the machine's clock, which was set `by_s` seconds and stayed so for
+        `steady_s`; empty if there is no reason."""
+        return self._node.membership.follows(by_s, steady_s)
+
     def this_peer(self) -> SelfRow:
         """The row of the peer itself."""
         return snapshot_peers.this_peer(self._node)

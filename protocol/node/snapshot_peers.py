@@ -1,5 +1,7 @@
 """Rows of peers and sites, as a PeerView answers them. They are read from the node's parts when asked for."""
 
+from math import isfinite
+
 import msgspec
 
 from protocol.capacity.advert import Advert, shapes_in
@@ -11,7 +13,7 @@ from protocol.node.site_summaries import Summary
 from protocol.terms.coordinate import distance_s
 from protocol.terms.coordinate import known as known_place
 from protocol.terms.ids import Digest, PeerId
-from protocol.terms.limits import LATER_STEPS
+from protocol.terms.limits import CLOCK_APART_S, LATER_STEPS
 from protocol.trust.certificate import read_certificate
 
 
@@ -69,6 +71,7 @@ def peers(node: Node, now: float) -> list[PeerRow]:
                 serial=known.certified[0][1],
                 certificate_s=known.expires_s - now,
                 labels=facts.labels if facts else (),
+                clock_ahead_s=_clock_ahead_s(node, peer, advert),
             )
         )
     return sorted(rows, key=lambda row: (row.site, row.name))
@@ -178,6 +181,7 @@ def _own_row(node: Node, now: float) -> PeerRow:
         serial=read_certificate(node.identity.chain[0]).serial,
         certificate_s=node.certificates.ends_s - now,
         labels=facts.labels,
+        clock_ahead_s=node.membership.clock.ahead_s,
     )
 
 
@@ -211,6 +215,15 @@ def _distance_s(node: Node, advert: Advert | None) -> float:
     if advert is None or not (known_place(here) and known_place(advert.here)):
         return -1.0
     return distance_s(here, advert.here)
+
+
+def _clock_ahead_s(node: Node, peer: PeerId, advert: Advert | None) -> float:
+    """How far another peer's clock is ahead, by our measure unless ours is the one that is apart."""
+    measured_s = node.membership.links.offset(peer)
+    if measured_s is not None and not node.membership.clock.apart:
+        return measured_s if abs(measured_s) > CLOCK_APART_S else 0.0
+    said_s = advert.apart_s if advert is not None else 0.0
+    return said_s if isfinite(said_s) else 0.0
 
 
 def _through(node: Node, peer: PeerId) -> str:

@@ -52,7 +52,8 @@ def _no_room(node: Node) -> str:
         return "its certificate was revoked"
     if not node.host.known:
         return "what this host has is still being found out"
-    return node.host.facts.unfit
+    clock = node.membership.clock
+    return node.host.facts.unfit or (clock.doubt if clock.apart else "")
 
 
 def problems(node: Node, now: float) -> list[Problem]:
@@ -95,7 +96,10 @@ def _host(node: Node) -> list[Problem]:
 
 
 def _clock(node: Node) -> list[Problem]:
+    clock = node.membership.clock
     fault = node.membership.clock_fault()
+    if clock.apart:
+        fault = f"{clock.doubt}; no lease ends here, and nothing new is taken, until they agree"
     if not fault:
         return []
     many = counted(len(node.membership.links.offsets()), "neighbour")

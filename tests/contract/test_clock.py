@@ -23,6 +23,13 @@ def test_a_stepped_wall_clock_does_not_move_it(monkeypatch: pytest.MonkeyPatch) 
     assert clock.now() - before < 3600
 
 
+def test_that_the_wall_clock_was_stepped_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, wall = SystemClock(), time.time
+    assert abs(clock.set_by_s()) < 0.1
+    monkeypatch.setattr(time, "time", lambda: wall() - 86_400)
+    assert clock.set_by_s() == pytest.approx(-86_400, abs=0.1)
+
+
 def test_the_fake_moves_when_told() -> None:
     clock = FakeClock(start_s=10)
     clock.advance(2.5)
