@@ -14,6 +14,7 @@ from overlayd.adapters.credentials import Credentials
 from overlayd.adapters.earlier_life import traces_of
 from overlayd.adapters.nacl_keys import NaclSealer, NaclVerifier
 from overlayd.adapters.sqlite_store import SqliteStore
+from overlayd.adapters.underlay import UnderlayWatch, dialled_at, source_of
 from overlayd.adapters.zmq_transport import ZmqTransport
 from overlayd.api.listening import Listening, listen
 from overlayd.config.daemonfile import DaemonConfig, ReachUse
@@ -242,7 +243,7 @@ class Assembly:
             federation=credentials.federation,
             name=credentials.principal.name,
             site=credentials.principal.site,
-            address=str(overlay.advertise),
+            address=dialled_at(self.config, UnderlayWatch(source_of(self.config)).look()),
             reach=None if overlay.reach is ReachUse.AUTO else Reach(overlay.reach.value),
         )
 

@@ -15,7 +15,7 @@ from overlayd.adapters.images import DirectoryImages
 from overlayd.adapters.libvirt.compute import LibvirtCompute
 from overlayd.adapters.network import KernelNetwork
 from overlayd.adapters.seeds import NoCloudSeeds
-from overlayd.adapters.underlay import Underlay, UnderlayWatch, source_of
+from overlayd.adapters.underlay import Underlay, UnderlayWatch, dialled_at, source_of
 from overlayd.adapters.volumes import DirectoryVolumes
 from overlayd.config.daemonfile import ComputeUri, DaemonConfig, KvmUse, WhenRevoked
 from overlayd.config.places import LIBVIRT_ROOT
@@ -34,7 +34,7 @@ from overlayd.telemetry.supervisor import Supervisor
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
 from protocol.hosting.part import Part
-from protocol.node.events import Event, ImagesChanged, Probed
+from protocol.node.events import Event, ImagesChanged, Probed, Readdressed
 from protocol.node.snapshot import PeerView
 from protocol.terms.ids import GridId
 
@@ -65,6 +65,7 @@ class Hosting:
         self._network = KernelNetwork(state / "networks", owner_tag)
         self._underlay = UnderlayWatch(source_of(config))
         self._told: HostFacts | None = None
+        self._where: Readdressed | None = None
         self._compute = compute_of(config, state, owner_tag, self.images)
         self.fitness = Fitness(self._compute.try_out, self._fitness_changed, supervisor)
         self._fetcher = Fetcher(self.images, tell, view.sources, self._image_came)
@@ -125,6 +126,10 @@ class Hosting:
         facts = _with_underlay(self._told, seen)
         if facts != self._view.facts:
             self._probed(facts)
+        where = Readdressed(dialled_at(self._config, seen), seen.unheard)
+        if where != self._where or where.address != self._view.this_peer().address:
+            self._where = where
+            self._tell(where)
 
     def _site(self) -> plan.Site:
         now = self._underlay.now

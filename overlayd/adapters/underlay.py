@@ -14,8 +14,8 @@ import msgspec
 
 from netns.kernel.addresses import LinkAddress, addresses, drain, listener, source_towards
 from netns.model import VXLAN_OVERHEAD_BYTES
-from overlayd.config.daemonfile import DaemonConfig
-from overlayd.config.values import AUTO, is_address
+from overlayd.config.daemonfile import EVERY_ADDRESS, DaemonConfig
+from overlayd.config.values import AUTO, Endpoint, is_address
 from overlayd.telemetry.logs import logger
 from protocol.terms.limits import MTU_LEAST
 
@@ -38,6 +38,8 @@ class Underlay(msgspec.Struct, frozen=True):
     """What stops it, and what would help, for people; empty if nothing does."""
     lowered: str = ""
     """Why `mtu` is less than network.mtu; empty if it is not."""
+    unheard: str = ""
+    """Why nobody can dial this host, and what would help, for people; empty if it listens."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -50,6 +52,8 @@ class Source(msgspec.Struct, frozen=True):
     """The host part of overlay.advertise, or empty."""
     peers: tuple[str, ...] = ()
     """Addresses of peers."""
+    listens: str = ""
+    """The one address that it listens on; empty if it is every one, or none."""
 
 
 def source_of(config: DaemonConfig) -> Source:
@@ -58,9 +62,22 @@ def source_of(config: DaemonConfig) -> Source:
     return Source(
         wanted=str(config.network.underlay),
         mtu=config.network.mtu,
-        advertised=overlay.advertise.host if overlay.advertise else "",
+        advertised="" if _everywhere(overlay.advertise) else overlay.advertise.host,
         peers=tuple(contact.endpoint.host for contact in overlay.join),
+        listens="" if _everywhere(overlay.listen) else overlay.listen.host,
     )
+
+
+def dialled_at(config: DaemonConfig, now: Underlay) -> str:
+    """HOST:PORT at which others dial this peer: as configured, or else at its underlay; empty if none."""
+    advertise = config.overlay.advertise
+    if not _everywhere(advertise):
+        return str(advertise)
+    return f"{now.address}:{advertise.port}" if now.address else ""
+
+
+def _everywhere(endpoint: Endpoint) -> bool:
+    return endpoint.host == EVERY_ADDRESS
 
 
 def found(source: Source, there: Sequence[LinkAddress], ways: Callable[[str], str]) -> Underlay:
@@ -85,6 +102,15 @@ def found(source: Source, there: Sequence[LinkAddress], ways: Callable[[str], st
         has = ", ".join(f"{one.address} on {one.link}" for one in _outer(there)) or "none"
         return Underlay(_said(source), source.mtu, fault=f"{fault}, which has {has}; {would}")
     return _measured(source, chosen)
+
+
+def _unheard(source: Source, there: Sequence[LinkAddress]) -> str:
+    if not source.listens or _on(there, source.listens):
+        return ""
+    return (
+        f"nobody can dial this host: {source.listens} (overlay.listen) is on none of its links; "
+        f"write {EVERY_ADDRESS}:PORT there: others are then told the address that it has"
+    )
 
 
 def _measured(source: Source, chosen: LinkAddress) -> Underlay:
@@ -140,16 +166,18 @@ class UnderlayWatch:
     def look(self) -> Underlay:
         """Looks anew. What is lost keeps its address until there is another one."""
         try:
-            seen = found(self._source, addresses(), _way)
+            there = addresses()
+            seen = found(self._source, there, _way)
         except OSError as error:
             # A kernel that does not say what it has is believed to have what was written.
             logger().warning("underlay.unseen", error=str(error))
             return self.now
         if seen.fault and not is_address(self._source.wanted):
             seen = msgspec.structs.replace(seen, address=self.now.address, mtu=self.now.mtu)
+        seen = msgspec.structs.replace(seen, unheard=_unheard(self._source, there))
         if seen != self.now:
             self.now = seen
-            if why := seen.fault or seen.lowered:
+            if why := seen.fault or seen.unheard or seen.lowered:
                 logger().warning("underlay", address=seen.address, why=why)
         return self.now
 

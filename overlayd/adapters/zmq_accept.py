@@ -119,7 +119,7 @@ class Acceptor:
             self.close()
             raise TransportError(
                 f"cannot listen on {listen}: {error.strerror}; write tcp://IPv4:PORT of this host, "
-                "with a port nobody uses"
+                "with a port nobody uses, or tcp://0.0.0.0:PORT for all addresses that it has and gets"
             ) from None
         self._pumps = [
             Pump(self._monitor, self._monitor_step),

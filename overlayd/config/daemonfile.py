@@ -53,7 +53,7 @@ DEVICES_MAX = 1024
 LEVELS_LEAST, LEVELS_MOST = 16, 10_000
 """Fewer peers are nearly a full mesh. More would cost 5 % of a core for adverts alone."""
 
-_UNSPECIFIED = "0.0.0.0"  # noqa: S104  refused below, not bound
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  a peer listens for strangers; what they may say is CURVE's affair
 _KEY = Meta(examples=["/etc/overlayd/host.key"])
 
 
@@ -125,7 +125,9 @@ class OverlayTable(Table, frozen=True, kw_only=True):
     listen: Annotated[Endpoint, Meta(examples=["192.0.2.7:7700"])] = Endpoint()
     """Only a peer behind NAT may leave it out. It then listens nowhere."""
     advertise: Endpoint = Endpoint()
-    """Where others reach it. It is as `listen` if left out."""
+    """Where others reach it. If left out, it is as `listen`; if that is every address (0.0.0.0), others are
+    told the one that this host has towards them, and the next one when that changes.
+    """
     reach: ReachUse = ReachUse.AUTO
     """`nat`: nobody can dial it, and others reach it through a peer it dials. `auto`: it finds out."""
     join: Annotated[tuple[Contact, ...], Meta(examples=[["KEY@192.0.2.7:7700"]])] = ()
@@ -318,15 +320,11 @@ def _overlay_problems(config: DaemonConfig, source: Source) -> Iterator[tuple[Ke
         allowed = f"allowed are {LEVELS_LEAST} to {LEVELS_MOST}"
         yield ("overlay", "levels-above"), f"found {overlay.levels_above}; {allowed}"
     yield from _listen_problems(config)
-    if overlay.advertise.host == _UNSPECIFIED:
-        if ("overlay", "advertise") in source.spots:
-            said = f"found {quoted(overlay.advertise)}; write the address others reach it by"
-            yield ("overlay", "advertise"), said
-        else:
-            said = f"listens on every address; write advertise too: IP:{overlay.listen.port}"
-            yield ("overlay", "listen"), said
-    elif config.network.underlay == _UNSPECIFIED:
-        said = f"found {quoted(_UNSPECIFIED)}; write this host's address towards other hosts"
+    if overlay.advertise.host == EVERY_ADDRESS and ("overlay", "advertise") in source.spots:
+        said = f"found {quoted(overlay.advertise)}; write the address others reach it by"
+        yield ("overlay", "advertise"), said
+    if config.network.underlay == EVERY_ADDRESS:
+        said = f"found {quoted(EVERY_ADDRESS)}; write this host's address towards other hosts"
         yield ("network", "underlay"), said
     for index, contact in enumerate(overlay.join):
         if contact.endpoint == overlay.advertise:

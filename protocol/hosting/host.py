@@ -1,5 +1,6 @@
 """This peer as a host: what it offers, what it has promised, what it carries."""
 
+from collections.abc import Mapping
 from typing import assert_never
 
 import msgspec
@@ -23,7 +24,7 @@ from protocol.contract.messages import (
     RoomRenew,
     ToHost,
 )
-from protocol.contract.notices import Notice
+from protocol.contract.notices import HeardNotice, Notice
 from protocol.contract.outcomes import (
     Answer,
     AskFoundling,
@@ -276,10 +277,15 @@ class Host:
             answer = self.foundlings.unsettled(purpose.grid, now)
         return self._told(answer, now)
 
-    def noticed(self, peer: PeerId, notice: Notice, now: float) -> Answer:
-        """A host of a grid tells of it."""
+    def noticed(
+        self, peer: PeerId, notice: Notice, now: float, about: Mapping[PeerId, HeardNotice]
+    ) -> Answer:
+        """A host of a grid tells of it. `about` has what all of its hosts told last."""
         self.leases.noticed(notice.grid, notice.epoch, now)
-        effects, outcomes = self.tunnels.heard(peer, notice)
+        if peer == self._identity.peer:
+            effects, outcomes = self.tunnels.begin(notice.grid, about)
+        else:
+            effects, outcomes = self.tunnels.heard(peer, notice)
         return effects + self.leases.hindered(notice.grid, peer, notice), outcomes
 
     def unheard(self, peer: PeerId, grid: GridId) -> None:

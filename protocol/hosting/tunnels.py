@@ -4,11 +4,11 @@ Only a host itself says where it is, in a notice that it signed, and only of gri
 What it told is on disk with the lease, so that a restart does not go back to what the record knew.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
-from protocol.contract.notices import Notice
+from protocol.contract.notices import HeardNotice, Notice
 from protocol.contract.outcomes import Answer, NoticeDue, Outcome
 from protocol.grid.tunnel import TunnelEnd, end_of, ends_of, mtus, usable
 from protocol.hosting.lease import Lease
@@ -27,15 +27,15 @@ class Tunnels:
         self._me, self._leases, self._own = me, leases, own
         self._begun: dict[GridId, None] = {}
 
-    def begins(self, grid: GridId) -> bool:
-        """Whether this host tells of a grid for the first time. What others told before was not heeded yet."""
+    def begin(self, grid: GridId, about: Mapping[PeerId, HeardNotice]) -> Answer:
+        """This host tells of a grid. The first time, what others told before it carried it is heeded."""
         if self._leases.row(grid) is None:
             self._begun.pop(grid, None)
-            return False
-        if grid in self._begun:
-            return False
-        self._begun[grid] = None
-        return True
+        elif grid not in self._begun:
+            self._begun[grid] = None
+            answers = [self.heard(peer, heard.notice) for peer, heard in about.items()]
+            return [e for some, _ in answers for e in some], [o for _, due in answers for o in due]
+        return [], []
 
     def mtus(self, row: Lease, own: TunnelEnd | None = None) -> Mtus:
         """(network, MTU) of a grid; with another end of this host than it has now, if one is given."""

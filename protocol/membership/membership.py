@@ -90,6 +90,15 @@ class Membership:
         """Live (or only suspected) peers and their sites, in the order in which they were first heard of."""
         return self._alive
 
+    @property
+    def contact(self) -> Contact:
+        """This peer itself, as others dial it."""
+        return self._contact
+
+    def readdressed(self, address: str) -> None:
+        """Others dial this peer at that address from now on."""
+        self._contact = Contact(self._me, self._contact.site, address)
+
     def address(self, peer: PeerId) -> str | None:
         """Where to dial a peer, HOST:PORT; empty if only a relay leads to it, None if it is not known."""
         known = self.known.get(peer)

@@ -116,6 +116,15 @@ class Renewed(msgspec.Struct, frozen=True):
     chain: Chain
 
 
+class Readdressed(msgspec.Struct, frozen=True):
+    """The shell looked where others dial this peer."""
+
+    address: str
+    """HOST:PORT; empty if it has none."""
+    fault: str = ""
+    """Why they cannot, for people, and after a semicolon what would help; empty if they can."""
+
+
 class Stopping(msgspec.Struct, frozen=True):
     """The daemon stops in order, so the peer is to say goodbye."""
 
@@ -145,6 +154,7 @@ Event = (
     | Say
     | Revoking
     | Renewed
+    | Readdressed
     | Stopping
     | HoldNotSaved
     | QueueNotSaved

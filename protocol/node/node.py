@@ -44,6 +44,7 @@ from protocol.node.events import (
     Knocked,
     NewsGiven,
     Probed,
+    Readdressed,
     Renewed,
     Revoking,
     Say,
@@ -264,6 +265,9 @@ class Node:
                 return self._heed(self.overlay.revoking(record, now), now)
             case Renewed(chain=chain):
                 return self.overlay.renewed(chain, now)
+            case Readdressed(address=address, fault=fault):
+                self.relay.reachability.readdressed(address, now)
+                return self.overlay.readdressed(address, fault, now)
             case Stopping():
                 return self.announcer.leave(self.membership.view.neighbours, now)
             case _:
@@ -458,11 +462,7 @@ class Node:
     def _noticed(self, peer: PeerId, notice: Notice, now: float) -> list[Effect]:
         """A host, perhaps this one, tells of a grid. Both sides of the work are told."""
         self.notices.put(peer, notice, now)
-        effects, outcomes = self.host.noticed(peer, notice, now)
-        if peer == self.me and self.host.tunnels.begins(notice.grid):
-            for other, heard in self.notices.about(notice.grid).items():
-                more, due = self.host.tunnels.heard(other, heard.notice)
-                effects, outcomes = effects + more, outcomes + due
+        effects, outcomes = self.host.noticed(peer, notice, now, self.notices.about(notice.grid))
         if outcomes:
             effects = self._outcomes((effects, outcomes), now)
         self.requester.noticed(peer, notice, now)

@@ -219,7 +219,7 @@ class SiteSummaries:
             capacity=sum((advert.facts.capacity for advert in adverts), Quantum()),
             shapes=tuple(shapes.items()),
             workspaces=sum(advert.workspaces for advert in adverts),
-            contacts=(Contact(me.peer, me.site, me.address), *contacts),
+            contacts=(self._membership.contact, *contacts),
             made_s=now,
             wide=self.wide,
         )

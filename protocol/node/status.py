@@ -82,7 +82,9 @@ def _certificate(node: Node, now: float) -> list[Problem]:
 
 
 def _overlay(node: Node, now: float) -> list[Problem]:
-    return node.overlay.joining.problems(now)
+    said, _, help_ = node.overlay.fault.partition("; ")
+    found = node.overlay.joining.problems(now)
+    return [*found, Problem("overlay", said, help_)] if said else found
 
 
 def _host(node: Node) -> list[Problem]:

@@ -112,6 +112,10 @@ class Certificates:
         """This peer, with its newest certificate."""
         return self._identity
 
+    def readdressed(self, address: str) -> None:
+        """Others dial this peer at that address from now on."""
+        self._identity = self._identity.at(address)
+
     def renew(self, chain: Chain, now: float) -> Note:
         """Takes up another certificate, if it is this peer's and valid. The note says what became of it."""
         try:

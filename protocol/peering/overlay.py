@@ -105,6 +105,8 @@ class Overlay:
         self.announcer = Announcer(identity, self.broadcast, whereabouts, now)
         self.crier = Crier(identity.name, self.broadcast)
         self.versions = Versions(identity.speaks)
+        self.fault = ""
+        """Why others cannot dial this peer, for people, as the shell found; empty if they can."""
         self._turned = False
         links = membership.links
         self.joining = Joining(joins, links.introduced, links.count_introduced, self._name)
@@ -383,6 +385,20 @@ class Overlay:
         if self.identity is before:
             return [note]
         return [*self.announcer.renew(self.identity, now), note]
+
+    def readdressed(self, address: str, fault: str, now: float) -> list[Effect]:
+        """Others dial this peer at that address from now on, unless there is a `fault`."""
+        before, effects = self.identity.address, list[Effect]()
+        if fault and fault != self.fault:
+            effects.append(Note("address.lost", before, fault))
+        self.fault = fault
+        if address == before:
+            return effects
+        self.certificates.readdressed(address)
+        self.membership.readdressed(address)
+        said = f"others dial this host at {address or 'no address'}, no more at {before or 'none'}"
+        effects.append(Note("address.changed", self.identity.name, said))
+        return [*self.announcer.renew(self.identity, now), *effects]
 
     def _met(self, known: Known, now: float) -> list[Effect]:
         """A presence of another peer is believed."""

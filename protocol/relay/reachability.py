@@ -39,6 +39,7 @@ class Reachability:
     def __init__(self, site: str, address: str, said: Reach | None, around: Around) -> None:
         """`said` is what the configuration says; None if it is to be found out. An empty address means nat."""
         self._site, self._around = site, around
+        self._address, self._configured = address, said
         self._said = said if address else Reach.NAT
         self.reach = self._said or Reach.PUBLIC
         self._verdicts: dict[PeerId, tuple[bool, float]] = {}
@@ -47,6 +48,17 @@ class Reachability:
         self._again_s = 0.0
         self._knocking: dict[PeerId, float] = {}
         """The peers that this one dialled back or is dialling back, and when."""
+
+    def readdressed(self, address: str, now: float) -> None:
+        """This peer is dialled at that address from now on. If it is another, others are asked anew."""
+        if address == self._address:
+            return
+        self._address = address
+        self._said = self._configured if address else Reach.NAT
+        self.reach = self._said or Reach.PUBLIC
+        self._verdicts.clear()
+        self._asked.clear()
+        self._again_s = now
 
     def met(self, peer: PeerId, accepted: bool, now: float) -> Answer:
         """A connection was introduced. `accepted`: that peer made it."""

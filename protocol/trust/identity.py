@@ -29,6 +29,10 @@ class Identity(msgspec.Struct, frozen=True):
         """The same peer with another certificate."""
         return msgspec.structs.replace(self, chain=chain)
 
+    def at(self, address: str) -> "Identity":
+        """The same peer, dialled at another address."""
+        return msgspec.structs.replace(self, address=address)
+
     @property
     def peer(self) -> PeerId:
         """This peer's id."""

@@ -31,6 +31,7 @@ from protocol.node.events import (
     Event,
     Garbled,
     NewsGiven,
+    Readdressed,
     Renewed,
     Revoking,
     Started,
@@ -111,7 +112,7 @@ class World:
         """Whatever comes next."""
         choices = self.choices
         peer = choices.one(PEERS)
-        match choices.below(14):
+        match choices.below(15):
             case 0:
                 return Connected(peer)
             case 1:
@@ -131,6 +132,10 @@ class World:
                 return self.asked()
             case 12:
                 return Revoking(revocation(choices))
+            case 13:
+                return Readdressed(
+                    choices.one(("", "h9:7000", "h1:7000")), choices.one(("", "gone"))
+                )
             case _:
                 return Renewed(choices.one(CHAINS))
 

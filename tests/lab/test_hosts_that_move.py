@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from federation import orders
-from federation.launch import Host, wait_for
+from federation.launch import PORT, Host, wait_for
 from loopback import Daemons, image_file
 from netns_world import Guest
 
@@ -51,6 +51,8 @@ class Pair:
         self.lab.down(force=True)
         self.lab.up()
         self.daemons.enrol_lab(self.lab)
+        config = self.host("b").folder / "overlayd.toml"
+        config.write_text(config.read_text().replace(f"{ADDRESSES['b']}:", "0.0.0.0:"))
         self.ip("b", "link", "set", "eth0", "mtu", "1400")
         self.daemons.start_all()
         self.image = orders.add_image(self.host("a"), image_file(self.daemons.folder / "image"))
@@ -179,6 +181,11 @@ def _a_host_gets_another_address(pair: Pair) -> None:
     forwarding = program.run(["bridge", "-n", pair.lab.namespace("a"), "fdb"])
     assert MOVED in forwarding
     assert ADDRESSES["b"] not in forwarding
+    wait_for(
+        lambda: orders.peers(pair.host("a"))["b"].address == f"{MOVED}:{PORT}",
+        FOLLOWS_WITHIN_S,
+        "a dials b where it is",
+    )
     assert "tunnel.moved" in pair.daemons.ctl("a", "events").stdout
     assert "underlay.changed" in pair.daemons.ctl("b", "events").stdout
 
@@ -195,8 +202,6 @@ def _a_link_shrinks(pair: Pair) -> None:
 def _it_stays_so_after_restarts(pair: Pair) -> None:
     for host in ("a", "b"):
         pair.daemons.kill(host)
-    config = pair.host("b").folder / "overlayd.toml"
-    config.write_text(config.read_text().replace(ADDRESSES["b"], MOVED))
     for host in ("a", "b"):
         pair.daemons.restart(host)
         pair.kick(host)

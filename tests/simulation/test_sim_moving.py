@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from protocol.grid.tunnel import TunnelEnd
-from protocol.node.events import Probed
+from protocol.node.events import Probed, Readdressed
 from protocol.node.snapshot import PeerView
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
@@ -75,3 +75,18 @@ def test_a_move_while_the_other_host_is_away_is_heard_when_it_is_back() -> None:
     scene.world.run(5.0)
     scene.other.start()
     assert scene.world.run_until(lambda: scene.follows(FIRST), WITHIN_S)
+
+
+def test_everybody_dials_a_peer_where_it_says_that_it_is_now() -> None:
+    world = World(4, 4, 2)
+    world.start_all()
+    world.run(5.0)
+    mover, where = world.peers[1], "10.200.0.1:7000"
+    mover.feed(Readdressed(where))
+    others = [peer for peer in world.peers if peer is not mover]
+
+    def all_know() -> bool:
+        rows = [row for p in others for row in view(p).peers(world.now_s) if row.peer == mover.id]
+        return len(rows) == len(others) and all(row.address == where for row in rows)
+
+    assert world.run_until(all_know, WITHIN_S)

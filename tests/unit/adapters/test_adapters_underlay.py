@@ -6,8 +6,19 @@ import pytest
 
 from netns.kernel.addresses import LinkAddress
 from overlayd.adapters import underlay
-from overlayd.adapters.underlay import Source, Underlay, UnderlayWatch, found
+from overlayd.adapters.underlay import (
+    Source,
+    Underlay,
+    UnderlayWatch,
+    dialled_at,
+    found,
+    source_of,
+)
+from overlayd.config.daemonfile import DaemonConfig, HostTable, IdentityTable, OverlayTable
+from overlayd.config.values import Contact, Endpoint, FilePath, Name
 
+PEER = Contact(f"{'a' * 64}@192.0.2.9:7700")
+NOTHING = FilePath("/nowhere")
 LO = LinkAddress("lo", "127.0.0.1", 65536, loopback=True)
 ETH = LinkAddress("eth0", "192.0.2.7", 1500)
 SLOW = LinkAddress("eth1", "198.51.100.7", 1400)
@@ -93,3 +104,39 @@ def test_a_kernel_that_does_not_say_is_no_fault(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(underlay, "addresses", refuses)
     watch = UnderlayWatch(Source("192.0.2.7", 1450))
     assert watch.look() == Underlay("192.0.2.7", 1450)
+
+
+def configured(listen: str, advertise: str = "") -> DaemonConfig:
+    overlay = OverlayTable(
+        listen=Endpoint(listen), advertise=Endpoint(advertise or listen), join=(PEER,)
+    )
+    host = HostTable(name=Name("h1"), site=Name("ams"), state=FilePath("/nowhere"))
+    keys = IdentityTable(key=NOTHING, certificate=NOTHING, federation=NOTHING)
+    return DaemonConfig(host=host, overlay=overlay, identity=keys)
+
+
+def test_others_dial_what_is_advertised_or_else_the_underlay() -> None:
+    now = Underlay("192.0.2.7", 1450)
+    every = configured("0.0.0.0:7700")
+    assert dialled_at(every, now) == "192.0.2.7:7700"
+    assert dialled_at(every, Underlay("", 1450)) == ""
+    assert dialled_at(configured("192.0.2.1:7700"), now) == "192.0.2.1:7700"
+    assert dialled_at(configured("0.0.0.0:7700", "203.0.113.4:9"), now) == "203.0.113.4:9"
+    nobody = configured("")
+    assert dialled_at(nobody, now) == ""
+    assert source_of(every) == Source("auto", 1450, "", ("192.0.2.9",), "")
+    assert source_of(configured("192.0.2.1:7700")) == Source(
+        "auto", 1450, "192.0.2.1", ("192.0.2.9",), "192.0.2.1"
+    )
+
+
+def test_who_listens_on_an_address_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    there: list[LinkAddress] = [LO, ETH]
+    monkeypatch.setattr(underlay, "addresses", lambda: tuple(there))
+    watch = UnderlayWatch(Source("eth0", 1450, listens="192.0.2.7"))
+    assert watch.look().unheard == ""
+    there[1] = LinkAddress("eth0", "192.0.2.8", 1500)
+    assert watch.look().unheard == (
+        "nobody can dial this host: 192.0.2.7 (overlay.listen) is on none of its links; "
+        "write 0.0.0.0:PORT there: others are then told the address that it has"
+    )

@@ -106,6 +106,12 @@ def test_what_is_no_underlay(folder: Path, underlay: str) -> None:
     assert "write " in problem.message
 
 
+def test_who_listens_on_every_address_need_not_say_which_it_has(folder: Path) -> None:
+    config = read(folder, GOOD.replace("10.0.0.1:7700", "0.0.0.0:7700"))
+    assert config.overlay.advertise == "0.0.0.0:7700"
+    assert config.network.underlay == "auto"
+
+
 def test_everything_can_be_said(folder: Path) -> None:
     config = read(
         folder,
@@ -225,11 +231,6 @@ TABLE = {
         "10.0.0.1:7700",
         "10.0.0.1:0",
         [f'd.toml:7:10: overlay.listen: found "10.0.0.1:0"; {IP_PORT}'],
-    ),
-    "every address": (
-        "10.0.0.1:7700",
-        "0.0.0.0:7700",
-        ["d.toml:7:10: overlay.listen: listens on every address; write advertise too: IP:7700"],
     ),
     "advertise": (
         "join =",

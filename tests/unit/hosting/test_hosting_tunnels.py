@@ -2,12 +2,12 @@
 
 import msgspec
 import pytest
-from hosting_world import FACTS, GRID, ORDER, One
+from hosting_world import FACTS, ORDER, One
 from negotiating import ADMIN, NOW, B, record_of, shop
 
 from protocol.capacity.advert import UNPROBED, HostFacts
 from protocol.contract.messages import Decided
-from protocol.contract.notices import Notice, Notices, notice_of
+from protocol.contract.notices import HeardNotice, Notice, Notices, notice_of
 from protocol.contract.outcomes import NoticeDue
 from protocol.grid.record import GridRecord
 from protocol.grid.tunnel import TunnelEnd
@@ -32,7 +32,7 @@ def told(record: GridRecord, end: TunnelEnd | None) -> Notice:
 
 
 def hears(one: One, record: GridRecord, end: TunnelEnd | None, peer: PeerId = B) -> list[Effect]:
-    return one.keep(one.host.noticed(peer, told(record, end), NOW + 1))
+    return one.keep(one.host.noticed(peer, told(record, end), NOW + 1, {}))
 
 
 def part(one: One, record: GridRecord) -> Part:
@@ -129,10 +129,15 @@ def test_a_host_that_lost_its_address_says_so_and_tells_none() -> None:
 
 def test_what_was_told_before_this_host_carried_it_is_heeded_then() -> None:
     one = One()
-    assert not one.host.tunnels.begins(GRID)
     record = pair(one)
-    assert one.host.tunnels.begins(record.id)
-    assert not one.host.tunnels.begins(record.id)
+    about = {B: HeardNotice(told(record, MOVED), NOW)}
+    mine = told(record, one.host.tunnel)
+    effects = one.keep(one.host.noticed(one.me, mine, NOW + 1, about))
+    assert kinds(effects) == ["Persist", "tunnel.moved", "Realise"]
+    assert one.keep(one.host.noticed(one.me, mine, NOW + 2, about)) == [], "once"
+    other = record_of(ORDER, {"web-1": B})
+    mine = told(other, one.host.tunnel)
+    assert one.keep(one.host.noticed(one.me, mine, NOW + 2, about)) == [], "a grid that is not here"
 
 
 def test_what_was_told_is_kept_for_hosts_that_still_carry_it() -> None:

@@ -3,14 +3,25 @@
 import msgspec
 from one_peer import NOW, OTHER, YOU, friends, hello, node, started
 
-from protocol.membership.messages import Contact, Pong
-from protocol.node.events import Arrived, Connected, Disconnected, Probed, Started, Undialled
+from protocol.membership.messages import Contact, Pong, Presence
+from protocol.membership.presence import KIND as PRESENCE
+from protocol.node.events import (
+    Arrived,
+    Connected,
+    Disconnected,
+    Probed,
+    Readdressed,
+    Started,
+    Undialled,
+)
 from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
 from protocol.node.status_rows import StatusRow
 from protocol.terms.effects import Note
+from protocol.terms.ids import KeyId
 from protocol.terms.limits import CERTIFICATE_WARN_S
 from protocol.terms.problem import Trouble
+from protocol.wire.codec import decode
 
 JOIN = (Contact(YOU, "", "h2:7000"),)
 
@@ -88,3 +99,28 @@ def test_a_host_whose_address_is_gone_says_what_would_help_and_the_rest_goes_on(
     (problem,) = row.problems
     assert (problem.kind, problem.would_work) == ("underlay", "write auto")
     assert problem.what.endswith("is on no link of this host")
+
+
+def test_a_peer_that_is_dialled_elsewhere_says_so_in_a_new_presence() -> None:
+    peer = started()
+    before = peer.broadcast.incarnation
+    effects = peer.handle(Readdressed("192.0.2.9:7000"), NOW + 1)
+    assert [e.kind for e in effects if isinstance(e, Note)] == ["address.changed"]
+    assert status(peer).address == "192.0.2.9:7000"
+    assert peer.broadcast.incarnation == before + 1
+    held = peer.broadcast.directory.get(KeyId(peer.me), PRESENCE)
+    assert held is not None
+    assert decode(held.record.body, Presence).address == "192.0.2.9:7000"
+    assert peer.handle(Readdressed("192.0.2.9:7000"), NOW + 2) == []
+
+
+def test_a_peer_that_nobody_can_dial_says_why_until_it_can_be() -> None:
+    peer = started()
+    fault = "nobody can dial this host; write 0.0.0.0:PORT"
+    for _ in range(2):
+        effects = peer.handle(Readdressed(peer.identity.address, fault), NOW + 1)
+    assert effects == [], "once"
+    (problem,) = status(peer).problems
+    assert (problem.kind, problem.would_work) == ("overlay", "write 0.0.0.0:PORT")
+    peer.handle(Readdressed(peer.identity.address), NOW + 2)
+    assert status(peer).problems == ()
