@@ -158,3 +158,20 @@ def test_dialling_back_is_bounded() -> None:
         done += bool(me.asked(peer, NOW))
         me.check()
     assert done == DIAL_BACKS
+
+
+def test_at_another_address_others_are_asked_anew() -> None:
+    me = reaching()
+    me.told(R1, False, NOW)
+    assert me.reach is Reach.NAT
+    me.readdressed("10.0.0.1:1", NOW + 1)
+    assert me.reach is Reach.NAT, "it is where it was"
+    me.readdressed("10.0.0.2:1", NOW + 1)
+    assert me.reach is Reach.PUBLIC
+    effects, outcomes = me.tick(NOW + 1)
+    assert effects == [Send(peer, DialBack()) for peer in (R1, R2, R3)]
+    assert outcomes == []
+    me.readdressed("", NOW + 2)
+    assert me.reach is Reach.NAT, "nobody dials what has no address"
+    me.readdressed("10.0.0.3:1", NOW + 3)
+    assert me.reach is Reach.PUBLIC
