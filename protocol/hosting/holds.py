@@ -254,12 +254,15 @@ class Holds:
         if grid in self._rows:
             self._ask_s[grid] = now + _ASK_AGAIN_S
 
-    def tick(self, now: float) -> Answer:
-        """Asks the stewards about holds whose time is up, and ends such plans."""
+    def tick(self, now: float, *, sure: bool = True) -> Answer:
+        """Asks the stewards about holds whose time is up, and ends such plans if it is `sure` of the time."""
         effects: list[Effect] = []
         proposals: list[Outcome] = []
         for grid, row in list(self._rows.items()):
             if now < self._ask_s.get(grid, row.until_s):
+                continue
+            if row.plan and not sure:
+                self._ask_s[grid] = now + _ASK_AGAIN_S
                 continue
             if row.plan:
                 self._strike(grid, row.workspaces)

@@ -296,7 +296,7 @@ class Host:
         """Moves claims, holds and leases on to this time."""
         self.ledger.advance(now)
         effects, outcomes = self.leases.tick(now)
-        over, proposals = self.holds.tick(now)
+        over, proposals = self.holds.tick(now, sure=not self._surroundings.clock().doubt)
         asks = self.foundlings.tick(now)
         answer = effects + over, [*outcomes, *proposals, *asks, *self.claims.tick(now)]
         return self._told(answer, now)

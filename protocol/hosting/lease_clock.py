@@ -49,6 +49,11 @@ class LeaseClock:
         """Whether this host's clock ends leases now."""
         return not self._clock().doubt
 
+    def doubt(self) -> str:
+        """Why that is doubtful for others to hear: neighbours' clocks are apart; empty if they are not."""
+        clock = self._clock()
+        return clock.doubt if clock.apart else ""
+
     def waits(self, grid: GridId) -> str:
         """What the end of a lease waits for, for people; empty if it is not due, or waits for nothing."""
         clock = self._waits.get(grid)

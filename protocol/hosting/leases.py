@@ -96,7 +96,8 @@ class Leases:
         if row is None:
             return ""
         if self._book.stage(row) is LeaseStage.UPCOMING:
-            return f"starts at {format_moment(row.starts_s)}"
+            doubt = self._clock.doubt()
+            return f"starts at {format_moment(row.starts_s)}{f'; {doubt}' if doubt else ''}"
         if self._book.stage(row) is LeaseStage.UNSURE:
             return self._clock.waits(grid) or "whether its lease is over is not known yet"
         rows = {row.record.id: row for row in self._book.rows()}

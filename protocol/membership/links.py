@@ -21,6 +21,7 @@ from protocol.terms.limits import (
     CLOCK_AGAIN_S,
     CLOCK_ASKED_S,
     CLOCK_BOUND_S,
+    CLOCK_SAID_MOST_S,
     DIRECT_WITHIN_S,
     HELLO_WITHIN_S,
     IDLE_LINK_S,
@@ -270,6 +271,7 @@ class Links:
         link = self._links.get(peer)
         if link is None or not 0 <= round_trip_s <= CLOCK_BOUND_S:
             return
+        offset_s = max(-CLOCK_SAID_MOST_S, min(CLOCK_SAID_MOST_S, offset_s))
         old = link.offset_s
         # A clock that was set jumps. A drift is smoothed.
         jumped = old is None or abs(offset_s - old) > CLOCK_BOUND_S

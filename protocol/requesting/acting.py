@@ -12,6 +12,10 @@ from protocol.terms.quantities import counted
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 
 _DONE_WITHIN_S = 120.0
+_LINES_MOST = 3
+"""Lines of a host's answer that are told on."""
+_ENDED = (Phase.EXPIRED, Phase.SUSPENDED)
+"""Where workspaces are whose lease is over."""
 
 
 class Acting(Request):
@@ -51,7 +55,7 @@ class Acting(Request):
         if sender not in self._unanswered:
             return
         if reply.problem:
-            self.end(RequestState.FAILED, [f"cannot {self.kind} {self.grid}: {reply.problem}"], now)
+            self._refused(reply.problem, now)
             return
         del self._unanswered[sender]
         if not self._unanswered:
@@ -63,9 +67,15 @@ class Acting(Request):
         if notice.grid != self.grid_id or sender in self._unanswered:
             return
         for status in notice.mine:
-            if self._todo.get(status.workspace) == sender and self._reached(status):
+            if self._todo.get(status.workspace) != sender:
+                continue
+            if self._reached(status):
                 del self._todo[status.workspace]
                 self.tell(now, f"{status.workspace} {status.phase}")
+            elif status.phase in _ENDED and 0 < notice.ends_s <= now:
+                extend = f"`overlayctl lease extend {self.grid} 1h`"
+                self._refused(f"its lease ended meanwhile\n  would work: {extend}", now)
+                return
         if not self._todo:
             what = f"{self.grid}/{self._order.workspace}" if self._order.workspace else self.grid
             self.end(RequestState.DONE, [f"{what}: {self.kind} done"], now)
@@ -105,6 +115,11 @@ class Acting(Request):
         if any(self._hearing.silence(peer, now) for peer in left):
             lines += [f"  {away.who()}", f"  would work: {away.would_work()}"]
         return lines
+
+    def _refused(self, why: str, now: float) -> None:
+        """Nothing comes of it. `why` may be a host's own words, and go on in more lines."""
+        first, *more = why.split("\n")[:_LINES_MOST]
+        self.end(RequestState.FAILED, [f"cannot {self.kind} {self.grid}: {first}", *more], now)
 
     def _meant(self, name: str) -> bool:
         return self._order.workspace in ("", name)

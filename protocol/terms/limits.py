@@ -294,6 +294,8 @@ CLOCK_BOUND_S = 1.0
 """A host whose clock is further from its neighbours' takes no reservation. NTP keeps to a hundredth of it."""
 CLOCK_APART_S = 5.0
 """A host whose clock is further from most of its neighbours' ends no lease by it, and takes nothing new."""
+CLOCK_SAID_MOST_S = 1e10
+"""A peer may say any time at all. What is further away than three hundred years counts as just that."""
 CLOCK_AGAIN_S = 300.0
 """How long a comparison with a neighbour's clock counts. Who was not compared for so long is asked again."""
 CLOCK_ASKED_S = 10.0

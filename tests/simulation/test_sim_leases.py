@@ -173,6 +173,21 @@ def test_suspended_and_restored_by_order() -> None:
     settle(world)
 
 
+def test_in_its_grace_a_restart_is_refused_at_once_with_what_would_work() -> None:
+    world = calm_world(7, 2, 2, capacity=SMALL)
+    assert asked(world, up(world, "work", 2, 100, LeaseTerms(grace_s=60)))[0] == "done"
+    world.run(110.0)
+    assert running(world) == []
+    began_s = world.now_s
+    order = world.admins["s1"].order(Action.RESTART, "work", world.now_s)
+    state, why = asked(world, world.give(world.peers[0], order))
+    assert (state, world.now_s - began_s < 5.0) == ("failed", True)
+    assert why.startswith("cannot restart work: its lease is over since ")
+    assert "would work: `overlayctl lease extend work 1h`, then restart again" in why
+    assert lease(world, "work", 600)[0] == "done"
+    assert world.run_until(lambda: len(running(world)) == 2, 10.0), "nothing was lost"
+
+
 def clocked(*off_s: float) -> World:
     """One peer at each site, each with a clock that is off by so much, which they have found out."""
     world = World(7, len(off_s), len(off_s), capacity=SMALL)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from asked_daemon import Daemon
@@ -81,6 +82,12 @@ def test_rows_of_other_hosts_say_how_old_they_are(capsys: pytest.CaptureFixture[
         "b?[2J uc dead public 12 ms 2.2 min qemu/kvm 0.5 cpus, 1 GiB none 1",
         "c uc alive nat by a 12 ms never - - - 1",
     ]
+    ahead = msgspec.structs.replace(row("d", "alive", 0.2), clock_ahead_s=90_000.0)
+    behind = msgspec.structs.replace(row("e", "alive", 0.2), clock_ahead_s=-3600.4)
+    _peers([ahead, behind])
+    said = capsys.readouterr().out
+    assert "alive, clock 1 d ahead" in said
+    assert "alive, clock 1 h behind" in said
 
 
 def test_words() -> None:

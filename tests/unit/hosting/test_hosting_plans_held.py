@@ -110,6 +110,16 @@ def test_it_is_held_for_its_time_and_ends_by_itself() -> None:
     assert holds.next_deadline() is None
 
 
+def test_it_does_not_end_by_a_clock_that_does_not_count() -> None:
+    holds, _ = host()
+    hold(holds, ask("web-1"))
+    assert holds.tick(NOW + 3600, sure=False) == ([], [])
+    deadline = holds.next_deadline()
+    assert deadline is not None
+    assert deadline.at_s > NOW + 3600
+    assert holds.tick(deadline.at_s)[1] == [RoomChanged()]
+
+
 def test_asking_again_makes_it_no_longer() -> None:
     holds, _ = host()
     hold(holds, ask("web-1"))

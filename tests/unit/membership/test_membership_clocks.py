@@ -14,7 +14,13 @@ from protocol.membership.clocks import (
 from protocol.membership.links import Links
 from protocol.membership.messages import Hello
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import CLOCK_AGAIN_S, CLOCK_ALONE_S, CLOCK_ASKED_S, CLOCK_LASTS_S
+from protocol.terms.limits import (
+    CLOCK_AGAIN_S,
+    CLOCK_ALONE_S,
+    CLOCK_ASKED_S,
+    CLOCK_LASTS_S,
+    CLOCK_SAID_MOST_S,
+)
 from protocol.trust.record import SignedRecord
 
 A = PeerId("a" * 64)
@@ -143,6 +149,13 @@ def test_samples_are_smoothed_and_jumps_believed() -> None:
     links.compared(A, 0.1, -HOUR, 0.0)
     assert links.offsets() == [-HOUR], "that clock was set"
     assert links.offset(A) == -HOUR
+
+
+def test_any_time_may_be_said_and_none_is_beyond_counting() -> None:
+    links = linked()
+    links.compared(A, 0.1, 1.7e308, 0.0)
+    assert links.offset(A) == CLOCK_SAID_MOST_S
+    assert looked([CLOCK_SAID_MOST_S, CLOCK_SAID_MOST_S]).apart
 
 
 def test_what_comes_back_is_compared_anew() -> None:

@@ -83,6 +83,41 @@ def test_a_clock_apart_from_all_others_is_a_problem() -> None:
     )
 
 
+def test_a_host_apart_offers_no_room_and_says_why_in_its_advert_and_its_rows() -> None:
+    peer = friends()
+    assert status(peer).no_room_why == ""
+    effects = peer.handle(Arrived(YOU, Pong(NOW, NOW + 3600.0), ""), NOW)
+    why = "this host's clock is 1 h behind the median of 1 neighbour"
+    (note,) = [e for e in effects if isinstance(e, Note) and e.kind == "clock.apart"]
+    assert note.detail == f"{why}; no lease ends here, and nothing new is taken, until they agree"
+    assert status(peer).no_room_why == why
+    assert status(peer).problems[0].what == note.detail
+    assert round(peer.host.advert(NOW).apart_s) == -3600
+    mine, other = sorted(PeerView(peer).peers(NOW), key=lambda row: row.health != "self")
+    assert (round(mine.clock_ahead_s), other.clock_ahead_s) == (-3600, 0.0), "ours is the odd one"
+    effects = peer.handle(Arrived(YOU, Pong(NOW + 9, NOW + 9.0), ""), NOW + 9)
+    assert [e.kind for e in effects if isinstance(e, Note)] == ["clock.agrees"]
+    assert (status(peer).no_room_why, peer.host.advert(NOW + 9).apart_s) == ("", 0.0)
+
+
+def test_of_a_neighbour_whose_clock_is_apart_its_row_says_so() -> None:
+    """This peer's agreed with it before, so it is the other that was set."""
+    peer = friends()
+    peer.handle(Arrived(YOU, Pong(NOW, NOW), ""), NOW)
+    peer.handle(Arrived(YOU, Pong(NOW + 9, NOW + 3609.0), ""), NOW + 9)
+    (other,) = [row for row in PeerView(peer).peers(NOW) if row.health != "self"]
+    assert round(other.clock_ahead_s) == 3600
+    assert not peer.membership.clock.doubt
+
+
+def test_a_neighbour_may_say_any_time_at_all() -> None:
+    peer = friends()
+    for at_s, said_s in ((NOW, 1.7e308), (NOW + 9, -1.7e308)):
+        peer.handle(Arrived(YOU, Pong(at_s, said_s), ""), at_s)
+        assert "median of 1 neighbour" in status(peer).no_room_why
+        msgspec.json.decode(msgspec.json.encode(PeerView(peer).peers(at_s)))
+
+
 def test_problems_are_asked_for_by_themselves() -> None:
     assert PeerView(started()).problems(NOW) == []
 

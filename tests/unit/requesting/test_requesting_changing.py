@@ -1,5 +1,6 @@
 """down, terminate, pause and restart as conversations with stewards and hosts."""
 
+import msgspec
 import pytest
 from negotiating import ADMIN, AUTHORITY, NAMES, NOW, A, B, C, committed, record_of, said, shop
 
@@ -210,6 +211,33 @@ def test_a_host_says_no() -> None:
     request.start(NOW)
     request.replied(A, ActReply(RequestId("r"), "web-1", "web-1 is wanted off"), NOW)
     assert request.view().answer == ("cannot resume shop: web-1 is wanted off",)
+
+
+def test_a_host_says_no_with_what_would_work() -> None:
+    request, _ = acting(Action.RESTART, "web-1")
+    request.start(NOW)
+    why = "its lease is over\n  would work: `overlayctl lease extend shop 1h`\n\n\n\nand so on"
+    request.replied(A, ActReply(RequestId("r"), "web-1", why), NOW)
+    assert request.view().answer == (
+        "cannot restart shop: its lease is over",
+        "  would work: `overlayctl lease extend shop 1h`",
+        "",
+    )
+
+
+@pytest.mark.parametrize("phase", [Phase.EXPIRED, Phase.SUSPENDED])
+def test_a_lease_that_ends_meanwhile_ends_the_wait(phase: Phase) -> None:
+    request, _ = acting(Action.RESTART, "web-2")
+    request.start(NOW)
+    request.replied(B, ActReply(RequestId("r"), "web-2", ""), NOW)
+    told = msgspec.structs.replace(notice(B, phase), ends_s=NOW + 60)
+    request.noticed(B, told, NOW + 59)
+    assert request.running, "it may be from before the lease was extended"
+    request.noticed(B, told, NOW + 60)
+    assert request.view().answer == (
+        "cannot restart shop: its lease ended meanwhile",
+        "  would work: `overlayctl lease extend shop 1h`",
+    )
 
 
 @pytest.mark.parametrize("answered", [0, 1])
