@@ -63,6 +63,8 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     - `underlay`: this host's own VTEP address.
     - `domain`: the DNS domain.
     - `epoch`: the record's. An older plan never replaces a newer one.
+    - `others`: (name, address) of who is not on this network, and is known by name here: a guest that is on
+      two networks asks one DNS server for the names of both.
     """
 
     network: str
@@ -76,6 +78,7 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     epoch: int
     ports: tuple[Port, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
+    others: tuple[tuple[str, str], ...] = ()
 
     @property
     def bridge(self) -> str:
@@ -178,6 +181,8 @@ def _wrong_in(plan: NetworkPlan) -> Iterator[str]:
         yield f"domain {plan.domain!r} is not a DNS name in lower case"
     if _address(plan.underlay) is None:
         yield f"underlay {plan.underlay!r} is not an IPv4 address"
+    if len(plan.others) > PORTS_MAX:
+        yield f"{len(plan.others)} names of other networks are more than {PORTS_MAX}"
     if len(plan.ports) + len(plan.neighbours) > PORTS_MAX:
         yield f"{len(plan.ports) + len(plan.neighbours)} members are more than {PORTS_MAX}"
     yield from _wrong_members(plan)
@@ -191,6 +196,9 @@ def _wrong_members(plan: NetworkPlan) -> Iterator[str]:
             yield f"{member.name}: {member.mac!r} is not a unicast MAC in lower case"
         if not _LABEL.fullmatch(member.name):
             yield f"{member.name!r} is not a DNS label in lower case"
+    for name, address in plan.others:
+        if not _LABEL.fullmatch(name) or _address(address) is None:
+            yield f"{name!r} at {address!r} is not a DNS label with an IPv4 address"
     for port in plan.ports:
         if not _TAP.fullmatch(port.tap):
             yield (
@@ -206,7 +214,8 @@ def _wrong_members(plan: NetworkPlan) -> Iterator[str]:
     yield from _twice("tap", (port.tap for port in plan.ports))
     yield from _twice("mac", [*macs, *(member.mac for member in members)])
     yield from _twice("address", [plan.gateway, *(member.address for member in members)])
-    yield from _twice("name", (member.name for member in members))
+    names = [*(member.name for member in members), *(name for name, _ in plan.others)]
+    yield from _twice("name", names)
 
 
 def _wrong_addresses(plan: NetworkPlan) -> Iterator[str]:

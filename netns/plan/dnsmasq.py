@@ -1,5 +1,7 @@
 """What dnsmasq is told, as text: DHCP for the local ports, DNS for every member of the network.
 
+A guest on two networks asks one of their servers, so each knows the names of the other, too.
+
 The server forwards nothing: a name outside the grid is refused. No router is announced, because the
 network has no way out. `netns.services` gives everything that names a path on the command line, so that
 these texts are the same wherever the state lies.
@@ -48,7 +50,7 @@ def dhcp_hosts(plan: NetworkPlan) -> str:
 
 
 def names(plan: NetworkPlan) -> str:
-    """A hosts file of all members, here and elsewhere. A change of it needs SIGHUP."""
-    members = [(port.name, port.address) for port in plan.ports]
+    """A hosts file of all members, here and elsewhere, and of others. A change of it needs SIGHUP."""
+    members = [*plan.others, *((port.name, port.address) for port in plan.ports)]
     members += [(neighbour.name, neighbour.address) for neighbour in plan.neighbours]
     return "".join(f"{address} {name}.{plan.domain} {name}\n" for name, address in sorted(members))

@@ -82,7 +82,7 @@ def _grids(rows: list[GridRow]) -> None:
         [
             (
                 row.name,
-                row.state,
+                _state(row),
                 str(row.workspaces),
                 _phases(row),
                 str(row.hosts),
@@ -95,6 +95,15 @@ def _grids(rows: list[GridRow]) -> None:
         ],
         "no grids",
     )
+
+
+def _state(row: GridRow) -> str:
+    """What the grid is now: `up` stands for what has begun, and is not over."""
+    if row.state != GridState.UP:
+        return row.state
+    if row.starts_in_s:
+        return "reserved"
+    return row.state if row.lease_left_s or not row.kept_left_s else "over"
 
 
 def _lease(row: GridRow) -> str:
@@ -122,7 +131,7 @@ def _workspaces(rows: tuple[WorkspaceRow, ...]) -> None:
                 _host(row),
                 row.site,
                 row.phase,
-                row.address or "-",
+                ", ".join(row.addresses) or row.address or "-",
                 age(row.age_s, row.host_health),
                 row.detail,
             )
@@ -164,7 +173,7 @@ def _grid(view: GridView) -> None:
     where = f"{counted(grid.hosts, 'host')} at {counted(grid.sites, 'site')}"
     print_lines(
         [
-            f"{grid.name}  {grid.state}, epoch {grid.epoch}, id {grid.grid}",
+            f"{grid.name}  {_state(grid)}, epoch {grid.epoch}, id {grid.grid}",
             f"owner       site {grid.owner_site}'s admin",
             f"lease       {_lease(grid)}",
             f"stewards    {', '.join(grid.stewards)}",
@@ -228,7 +237,7 @@ def _story(view: RequestView) -> None:
 def _standing(view: GridView) -> None:
     """Prints a grid that was asked for elsewhere. Only what its hosts tell is known here."""
     grid = view.grid
-    print_lines([f"{grid.name} is {grid.state}; it was asked for at another peer, or long ago"])
+    print_lines([f"{grid.name} is {_state(grid)}; it was asked for at another peer, or long ago"])
     print_lines(grid.lost)
     for row in view.workspaces:
         if row.phase not in SETTLED or row.host_health not in ("self", "alive"):

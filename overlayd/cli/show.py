@@ -39,6 +39,8 @@ _STYLES = {
     "lost": "bold red",
     "cancelled": "yellow",
     "expired": "yellow",
+    "over": "yellow",
+    "reserved": "yellow",
     "gone": "dim",
     "down": "dim",
 }

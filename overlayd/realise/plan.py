@@ -71,9 +71,25 @@ def networks(part: Part, site: Site) -> tuple[NetworkPlan, ...]:
                     for c in away
                     if host_of[c.workspace] in vias
                 ),
+                others=_others(part, network.name, {*host_of}),
             )
         )
     return tuple(plans)
+
+
+def _others(part: Part, network: str, there: set[str]) -> tuple[tuple[str, str], ...]:
+    """Who is not on a network, and is known by name there: members of networks that a guest shares with it.
+
+    A guest asks one DNS server, and takes its word that there is no such name.
+    """
+    shared = [c.networks for c in part.spec.clusters if network in c.networks]
+    linked = dict.fromkeys(name for names in shared for name in names if name != network)
+    on_it = {card.workspace for card in part.cards if card.network == network}
+    first: dict[str, str] = {}
+    for card in part.cards:
+        if card.network in linked and card.workspace in there and card.workspace not in on_it:
+            first.setdefault(card.workspace, card.address)
+    return tuple(first.items())
 
 
 def mtu_of(part: Part, site: Site) -> dict[str, int]:

@@ -64,7 +64,10 @@ class Notice(msgspec.Struct, frozen=True):
     stewards: tuple[PeerId, ...]
     placement: Placement
     addresses: tuple[tuple[str, str], ...]
-    """(workspace, its first address), of those that this host carries."""
+    """(workspace, address), of those that this host carries; of several addresses the first comes last.
+
+    A host that carries very many tells only the first address of each.
+    """
     mine: tuple[Status, ...]
     """Where the workspaces are that this host carries."""
     made_s: float

@@ -15,6 +15,7 @@ from protocol.terms.coordinate import NOWHERE, distance_s
 from protocol.terms.effects import Deadline, earliest
 from protocol.terms.ids import GridId
 from protocol.terms.limits import (
+    ADDRESSES_TOLD,
     ADVERT_AT_MOST_EVERY_S,
     ADVERT_EVERY_S,
     ADVERT_TTL_S,
@@ -95,11 +96,13 @@ class Publishing:
         record, leases = row.record, self._host.leases
         ordered = leases.ordered(row)
         here = {wanted.workspace for wanted in row.wanted}
-        cards = (card for card in reversed(ordered.cards) if card.workspace in here)
-        first = {card.workspace: card.address for card in cards}
+        cards = [card for card in reversed(ordered.cards) if card.workspace in here]
+        addresses = [(card.workspace, card.address) for card in cards]
+        if len(addresses) > ADDRESSES_TOLD:
+            addresses = list(dict(addresses).items())
         notice = msgspec.structs.replace(
             notice_of(record, ordered.spec),
-            addresses=tuple(first.items()),
+            addresses=tuple(addresses),
             mine=leases.statuses(record.id),
             made_s=row.made_s,
             starts_s=row.starts_s,

@@ -77,6 +77,7 @@ class WorkspaceRow(msgspec.Struct, frozen=True):
     phase: str
     detail: str
     address: str
+    """Its first; empty if it has none."""
     boot: int
     age_s: float
     """Seconds since its host last told of it; -1 if it has not."""
@@ -85,6 +86,8 @@ class WorkspaceRow(msgspec.Struct, frozen=True):
     """The phase that its host told last: another than `phase` if the host is not heard."""
     silent_s: float | None = None
     """For how many seconds its host is not heard; None if it is, -1 if nobody knows since when."""
+    addresses: tuple[str, ...] = ()
+    """On all its networks, in the grid's order of them."""
 
 
 class GridRow(msgspec.Struct, frozen=True):

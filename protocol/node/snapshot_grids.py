@@ -69,7 +69,7 @@ def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
     rows = []
     for name, peer in newest.placed:
         heard = about.get(peer)
-        status, address = told.get(peer, {}).get(name, (None, ""))
+        status, addresses = told.get(peer, {}).get(name, (None, ()))
         silence = node.directory.silence(peer, now)
         where = whereabouts(status, heard is not None, newest.state, silence, now)
         rows.append(
@@ -82,7 +82,8 @@ def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
                 site=site_of(node, peer),
                 phase=where.phase,
                 detail=where.detail,
-                address=address,
+                address=addresses[0] if addresses else "",
+                addresses=addresses,
                 boot=status.boot if status is not None else 0,
                 age_s=now - heard.received_s if heard is not None else -1.0,
                 host_health=health_of(node, peer),
@@ -158,7 +159,9 @@ def _networks(node: Node, grid: GridId) -> tuple[tuple[str, int], ...]:
     return tuple(least.items())
 
 
-def _told(notice: Notice) -> dict[str, tuple[Status, str]]:
-    """What a host tells of each workspace it carries: its status, and its first address or nothing."""
-    addresses = dict(notice.addresses)
-    return {s.workspace: (s, addresses.get(s.workspace, "")) for s in notice.mine}
+def _told(notice: Notice) -> dict[str, tuple[Status, tuple[str, ...]]]:
+    """What a host tells of each workspace it carries: its status, and its addresses."""
+    addresses: dict[str, tuple[str, ...]] = {}
+    for workspace, address in reversed(notice.addresses):
+        addresses[workspace] = (*addresses.get(workspace, ()), address)
+    return {s.workspace: (s, addresses.get(s.workspace, ())) for s in notice.mine}

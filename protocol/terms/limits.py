@@ -153,6 +153,9 @@ PRESENCE_TTL_S = 86400.0
 PRESENCE_EVERY_S = 21600.0
 NOTICE_AT_MOST_EVERY_S = 0.25
 
+ADDRESSES_TOLD = 512
+"""So many addresses a host tells of one grid. With more, of each workspace the first: everybody hears them."""
+
 NEWS_SLOTS = 64
 """How many lines of news of one host are kept."""
 NEWS_TTL_S = 3600.0

@@ -207,6 +207,30 @@ def test_ps_and_show(daemon: Daemon) -> None:
     ]
 
 
+def test_all_addresses_of_a_workspace_are_shown(daemon: Daemon) -> None:
+    text = daemon.grid_file.read_text().replace("networks: [lan]", "networks: [lan, wan]", 1)
+    wan = "networks:\n  wan: {cidr: 10.43.0.0/24, encryption: none}\n"
+    daemon.grid_file.write_text(text.replace("networks:\n", wan, 1))
+    daemon.up()
+    rows = {
+        line.split()[0]: line for line in daemon.ask("show", "demo").stdout.splitlines() if line
+    }
+    assert "reachable  10.43.0.10, 10.42.0.10  -" in rows["head-1"]
+    assert "reachable  10.42.0.11  " in rows["worker-1"]
+    view = msgspec.json.decode(daemon.ask("show", "demo", "-o", "json").stdout, type=GridView)
+    head = view.workspaces[0]
+    assert (head.address, head.addresses) == ("10.43.0.10", ("10.43.0.10", "10.42.0.10"))
+
+
+def test_a_grid_whose_time_has_not_come_is_reserved(daemon: Daemon) -> None:
+    text = daemon.grid_file.read_text().replace("{for: 6h}", "{for: 6h, start: in 3h}")
+    daemon.grid_file.write_text(text)
+    daemon.up()
+    row = daemon.ask("ps").stdout.splitlines()[1]
+    assert row.split()[:2] == ["demo", "reserved"]
+    assert daemon.ask("show", "demo").stdout.startswith("demo  reserved, epoch 1")
+
+
 def test_json_and_yaml_are_the_apis_structures(daemon: Daemon) -> None:
     daemon.up()
     rows = msgspec.json.decode(daemon.ask("ps", "--output", "json").stdout, type=list[GridRow])

@@ -54,6 +54,22 @@ def test_text_is_the_golden_one(name: str) -> None:
     assert text == (GOLDEN / name).read_text()
 
 
+def test_who_is_on_another_network_is_known_by_name_and_gets_no_lease() -> None:
+    other = replace(PLAN, others=(("db-1", "10.43.0.10"),))
+    other.check()
+    assert "10.43.0.10 db-1.star db-1\n" in dnsmasq.names(other)
+    assert dnsmasq.dhcp_hosts(other) == dnsmasq.dhcp_hosts(PLAN)
+    assert dnsmasq.config(other) == dnsmasq.config(PLAN), "no restart is needed"
+
+
+@pytest.mark.parametrize(
+    "other", [("head", "10.43.0.10"), ("db-1", "nowhere"), ("Not a label", "10.43.0.10")]
+)
+def test_a_name_of_another_network_that_cannot_be(other: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"is not a DNS label with|there 2 times"):
+        replace(PLAN, others=(other,)).check()
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_text_does_not_depend_on_the_order_of_members(name: str) -> None:
     turned = replace(PLAN, ports=PLAN.ports[::-1], neighbours=PLAN.neighbours[::-1])

@@ -9,9 +9,13 @@ from host_world import GRID, ME, OTHER, HostWorld
 from netns.model import NetworkPlan
 from overlayd.realise import plan
 from overlayd.realise.paths import network_name
-from protocol.grid.lifecycle import Power
+from protocol.grid.addresses import plan as cards_of
+from protocol.grid.expand import workspaces
+from protocol.grid.lifecycle import Power, Wanted
+from protocol.grid.model import ClusterSpec, Encryption, ImageRef, NetworkSpec
+from protocol.grid.record import Assignment
 from protocol.grid.tunnel import TunnelEnd
-from protocol.hosting.part import Part
+from protocol.hosting.part import Part, PartOf
 
 SITE = plan.Site(ME, "abc123", "192.0.2.1", 1450)
 
@@ -41,6 +45,43 @@ def test_frames_go_where_a_host_says_that_it_is_now(tmp_path: Path) -> None:
     moved = network(part_of(tmp_path, (OTHER, TunnelEnd("192.0.2.9", 1450))))
     assert [n.via for n in moved.neighbours] == ["192.0.2.9"]
     assert moved.underlay == "192.0.2.1"
+
+
+def test_a_network_knows_by_name_who_is_on_the_other_network_of_a_guest(tmp_path: Path) -> None:
+    """head-1 is on lan and wan. It asks the DNS server of one of them for the names of both."""
+    part = part_of(tmp_path)
+    head = ClusterSpec("head", 1, ImageRef("tiny"), 250, 128 << 20, networks=("lan", "wan"))
+    far = msgspec.structs.replace(head, name="far", networks=("wan",))
+    near = msgspec.structs.replace(head, name="near", networks=("lan",))
+    alone = msgspec.structs.replace(head, name="alone", networks=("own",))
+    spec = msgspec.structs.replace(
+        part.spec,
+        networks=tuple(
+            NetworkSpec(name, f"10.{n}.0.0/24", Encryption.NONE)
+            for n, name in enumerate(("lan", "wan", "own"), start=42)
+        ),
+        clusters=(head, far, near, alone),
+    )
+    members = workspaces(spec)
+    mine = tuple(PartOf(w, Wanted(w.name), ()) for w in members)
+    record = msgspec.structs.replace(
+        part.record,
+        assignments=tuple(Assignment(w.name, ME) for w in members),
+        vnis=(("lan", 1), ("wan", 2), ("own", 3)),
+    )
+    whole = Part(record, spec, cards_of(spec), mine)
+    lan, wan, own = plan.networks(whole, SITE)
+    assert [name for name, _ in lan.others] == ["far-1"]
+    assert [name for name, _ in wan.others] == ["near-1"]
+    assert own.others == (), "nobody there is on another network"
+    assert dict(lan.others)["far-1"].startswith("10.43.0.")
+    for each in (lan, wan, own):
+        each.check()
+    gone = msgspec.structs.replace(
+        record, assignments=tuple(a for a in record.assignments if a.workspace != "far-1")
+    )
+    lan, *_ = plan.networks(msgspec.structs.replace(whole, record=gone), SITE)
+    assert lan.others == (), "who was taken out has no name"
 
 
 def test_an_address_that_is_this_host_s_own_now_leads_nowhere_else(tmp_path: Path) -> None:
