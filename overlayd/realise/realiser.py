@@ -205,6 +205,7 @@ class Realiser:
         grid, workspace = part.record.id, mine.workspace
         name = machine_name(grid, workspace.name)
         self._watch.drop(grid, workspace.name)
+        self._upkeep.look(part, mine, seen.get(name))
         now = _there(part, mine, seen)
         if now is None:
             # Nothing of it runs, so there is nothing to save. An older start of it is not wanted back.

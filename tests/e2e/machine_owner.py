@@ -4,6 +4,7 @@ python machine_owner.py STATE_DIR
 {"do": "observe"}                       -> {"ok": [MachineSeen, ...]}
 {"do": "start", "machine": Machine}     -> {"ok": null} or {"error": "..."}
 {"do": "pause", "name": "ovl-head"}     -> likewise for resume, save and stop
+{"do": "set_clock", "name": "ovl-head"} -> {"ok": true} if an agent has answered
 """
 
 import asyncio
@@ -29,6 +30,8 @@ async def obey(compute: Compute, command: Command) -> object:
         assert command.machine is not None
         await compute.start(command.machine)
         return None
+    if command.do == "set_clock":
+        return await compute.set_clock(command.name)
     acts = {
         "pause": compute.pause,
         "resume": compute.resume,

@@ -35,6 +35,21 @@ GATEWAY, ADDRESS = "10.77.0.1", "10.77.0.10"
 MAC = "52:54:00:77:00:10"
 NAME = "ovl-e2e-head"
 SPIN = "(while :; do :; done) >/dev/null 2>&1 & echo $! >/run/spinner"
+AGENT = """\
+for port in /sys/class/virtio-ports/*; do
+    read -r name <$port/name
+    [ "$name" != org.qemu.guest_agent.0 ] || exec 3<>/dev/${port##*/}
+done
+while :; do
+    read -r line <&3 || { sleep 1; continue; }
+    value=${line##*:}
+    value=${value%%\\}*}
+    case $line in
+    *guest-sync*) echo "{\\"return\\": $value}" >&3 ;;
+    *guest-set-time*) echo $value >>/run/told; echo '{"return": {}}' >&3 ;;
+    esac
+done
+"""
 STOP_SPINNING = "kill $(cat /run/spinner)"
 
 
@@ -171,6 +186,7 @@ class Host:
             nics=(Nic(tap="ovt0", mac=MAC, mtu=MTU),),
             console_log=str(self.console_log),
             console_socket=str(self.console_socket),
+            agent_socket=str(self.console_socket.with_suffix(".port")),
         )
 
     def down(self) -> None:
@@ -365,6 +381,17 @@ def test_a_spinning_guest_is_held_to_its_share(host: Host, cpu_milli: int) -> No
     share = (host.the_machine().cpu_time_s - before) / (time.monotonic() - begun)
     host.ssh(STOP_SPINNING)
     assert 0.1 * cpu_milli / 1000 < share < 1.3 * cpu_milli / 1000
+
+
+def test_an_agent_is_told_the_time(host: Host) -> None:
+    """Our guest has none, so a small one is brought. It says what it was told."""
+    assert host.owner is not None
+    assert host.owner.ask("set_clock", name=NAME) is False
+    host.ssh(f"cat >/run/agent <<'END'\n{AGENT}END\nsh /run/agent >/dev/null 2>&1 &")
+    before = time.time()
+    until(lambda: host.owner.ask("set_clock", name=NAME), "the agent answers")
+    told_ns = int(host.ssh("tail -n 1 /run/told"))
+    assert before <= told_ns / 1e9 <= time.time()
 
 
 def test_it_outlives_its_owner_and_is_found_again(host: Host) -> None:

@@ -9,6 +9,7 @@ import fcntl
 import os
 import signal
 import struct
+import threading
 
 _INFO = struct.Struct("<QQ11Ii")
 """`struct pidfd_info`, first version: the mask, the control group, 11 numbers of ids, and the exit."""
@@ -17,18 +18,18 @@ _GET_INFO = (3 << 30) | (_INFO.size << 16) | (0xFF << 8) | 11
 
 
 class Exits:
-    """The processes of some machines. Not for several threads that ask about one machine."""
+    """The processes of some machines."""
 
     def __init__(self) -> None:
         self._open: dict[str, tuple[int, int]] = {}
+        self._opening = threading.Lock()
 
     def watch(self, name: str, run: int, pid: int) -> None:
         """That process is the machine's. `run` tells one start of it from the next."""
-        if self._open.get(name, (0, -1))[0] == run:
-            return
-        self.forget(name)
-        with contextlib.suppress(OSError):
-            self._open[name] = (run, os.pidfd_open(pid))
+        with self._opening, contextlib.suppress(OSError):
+            if not self.watches(name, run):
+                self.forget(name)
+                self._open[name] = (run, os.pidfd_open(pid))
 
     def watches(self, name: str, run: int) -> bool:
         """Whether this start of the machine is watched."""

@@ -56,7 +56,8 @@ def paused(reason: int) -> tuple[Cause, str]:
 
 def told(event: int, detail: int) -> Cause | None:
     """What a life cycle event says of an end that a domain's state does not; None if it says nothing."""
-    if event == libvirt.VIR_DOMAIN_EVENT_CRASHED:
+    panicked = (libvirt.VIR_DOMAIN_EVENT_CRASHED, libvirt.VIR_DOMAIN_EVENT_CRASHED_PANICKED)
+    if (event, detail) == panicked:
         return Cause.CRASHED
     if (event, detail) == (
         libvirt.VIR_DOMAIN_EVENT_SHUTDOWN,
@@ -69,7 +70,7 @@ def told(event: int, detail: int) -> Cause | None:
 def stopped(reason: int, heard: Cause | None, how: str, log: Path | None) -> tuple[Cause, str]:
     """Why a domain is stopped. `heard` is what `told` made of its events, `how` says how its process ended, and
     `log` is QEMU's."""
-    last = _last_run(log)
+    last = ["".join(filter(str.isprintable, line)) for line in _last_run(log)]
     cause = heard or _STOPPED.get(reason) or _logged(last)
     if cause is None:
         return Cause.UNKNOWN, "it ended while nobody watched; the host may have been off"

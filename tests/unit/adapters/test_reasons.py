@@ -89,6 +89,18 @@ def test_what_libvirt_forgot_with_its_process_is_in_the_log(
     assert reasons.stopped(libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN, None, "", at)[0] is cause
 
 
+def test_a_crash_kernel_that_saves_its_memory_first_is_no_end_yet() -> None:
+    loaded = libvirt.VIR_DOMAIN_EVENT_CRASHED_CRASHLOADED
+    assert reasons.told(libvirt.VIR_DOMAIN_EVENT_CRASHED, loaded) is None
+
+
+def test_what_a_terminal_would_obey_is_left_out(tmp_path: Path) -> None:
+    last = "2026-11-29T20:05:17.5Z qemu-system-x86_64: \x1b[2Jcleared\n"
+    crashed = libvirt.VIR_DOMAIN_SHUTOFF_CRASHED
+    _, why = reasons.stopped(crashed, None, "was killed (signal 9)", log(tmp_path, START, last))
+    assert why == "QEMU was killed (signal 9); it said last: [2Jcleared"
+
+
 def test_nothing_known_is_said_so() -> None:
     cause, why = reasons.stopped(libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN, None, "", None)
     assert (cause, why) == (

@@ -164,3 +164,11 @@ async def test_gone_with_it_are_both_parts_of_its_console(world: HostWorld) -> N
     world.want({"head-1": Power.GONE, "worker-1": Power.RUNNING})
     await until(lambda: world.phase("head-1")[0] is Phase.GONE, "it is gone")
     assert list(log.parent.iterdir()) == []
+
+
+async def test_an_end_is_told_also_of_one_that_was_to_be_saved(world: HostWorld) -> None:
+    world.hypervisor.causes[HEAD] = Cause.POWERED_OFF, "powered off from inside"
+    world.hypervisor.states[HEAD] = MachineState.STOPPED
+    world.want({"head-1": Power.SUSPENDED, "worker-1": Power.RUNNING})
+    await until(lambda: world.phase("head-1") == (Phase.SUSPENDED, "it did not run"), "told")
+    assert happened(world) == [("machine.ended", "powered off from inside")]
