@@ -75,6 +75,8 @@ class Domains:
             self._connection.createXML(try_out_xml(self._driver), flags).destroy()
         except libvirt.libvirtError as error:
             return str(error)
+        finally:
+            self._history.forget(name)
         return ""
 
     def observe(self) -> tuple[MachineSeen, ...]:
