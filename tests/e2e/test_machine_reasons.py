@@ -144,7 +144,7 @@ def test_ends_full_disks_and_clocks_are_told(federation: Federation) -> None:
     workspace = Workspace(federation)
     workspace.prompts(1)
     _ends(federation, workspace)
-    _full_disk(workspace)
+    _full_disk(federation, workspace)
     _clock(workspace)
     down = orders.signed(workspace.admin, Action.DOWN, GRID)
     assert orders.obeyed(workspace.host, down).state is RequestState.DONE
@@ -174,8 +174,9 @@ def _ends(federation: Federation, workspace: Workspace) -> None:
     workspace.prompts(4)
 
 
-def _full_disk(workspace: Workspace) -> None:
-    """Its host's disk fills up by somebody else's file; a person pauses it and lets it go on meanwhile."""
+def _full_disk(federation: Federation, workspace: Workspace) -> None:
+    """Its host's disk fills up by somebody else's file. A person pauses it and lets it go on meanwhile, and its
+    daemon is killed."""
     room = os.statvfs(workspace.state / "volumes")
     filler = workspace.state / "volumes" / "filler"
     with filler.open("wb") as file:
@@ -186,6 +187,10 @@ def _full_disk(workspace: Workspace) -> None:
     workspace.obey(Action.PAUSE)
     orders.give(workspace.host, orders.signed(workspace.admin, Action.RESUME, GRID, WORKSPACE))
     workspace.is_told("no-room")
+    federation.kill(workspace.host.name)
+    federation.start(workspace.host.name)
+    federation.wait_ready(workspace.host)
+    workspace.is_told("no-room", "free there")
     assert not workspace.events("machine.resumed")
     filler.unlink()
     workspace.happened("machine.resumed", "free for")
