@@ -144,8 +144,8 @@ def test_ends_full_disks_and_clocks_are_told(federation: Federation) -> None:
     workspace = Workspace(federation)
     workspace.prompts(1)
     _ends(federation, workspace)
-    _full_disk(federation, workspace)
     _clock(workspace)
+    _full_disk(federation, workspace)
     down = orders.signed(workspace.admin, Action.DOWN, GRID)
     assert orders.obeyed(workspace.host, down).state is RequestState.DONE
     wait_for(lambda: not _files(workspace.state), 30, "no file of it is left")
