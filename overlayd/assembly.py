@@ -129,7 +129,8 @@ class Assembly:
 
         counts = self.inbox.dropped + self._interpreter.counts + self._doorway.counts + self.counts
         counts += self.certificate.counts
-        return metrics.render(self.view, self.transport, counts + self._hosted().counts)
+        counts += self._hosted().counts
+        return metrics.render(self.view, self.transport, counts, self.now())
 
     # -- life
 

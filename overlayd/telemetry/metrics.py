@@ -8,8 +8,8 @@ from overlayd.ports.transport import Transport
 from protocol.node.snapshot import PeerView
 
 
-def render(view: PeerView, transport: Transport, shell: Counter[str]) -> bytes:
-    """All metrics, as text."""
+def render(view: PeerView, transport: Transport, shell: Counter[str], now: float) -> bytes:
+    """All metrics at that time, Unix seconds, as text."""
     registry = CollectorRegistry()
 
     def gauge(name: str, help_: str, value: float) -> None:
@@ -23,6 +23,9 @@ def render(view: PeerView, transport: Transport, shell: Counter[str]) -> bytes:
     gauge("grids_carried", "Grids this host carries part of", me.carried)
     gauge("messages_without_connection", "Messages that found no connection", me.dropped)
     gauge("quarantined", "Peers refused for their faults", me.quarantined)
+    found = view.status(now)
+    gauge("joined", "1 if it has the overlay it is to join", float(found.is_joined))
+    gauge("problems", "What `overlayctl status` says is wrong", len(found.problems))
     free = view.free
     gauge("free_cpus", "Cpus not promised", free.cpus_milli / 1000)
     gauge("free_memory_bytes", "Memory not promised", free.memory_bytes)

@@ -150,6 +150,10 @@ class Liveness:
             return []
         return self._become(peer, Health.ALIVE, "heard from")
 
+    def accused_by(self, observer: PeerId) -> list[PeerId]:
+        """The peers that an observer suspects, or helped to believe dead."""
+        return [peer for peer, doubt in self._doubts.items() if observer in doubt.observers]
+
     def forget(self, peer: PeerId) -> None:
         """Forgets a peer, as if this one had never heard of it."""
         self._incarnations.pop(peer, None)

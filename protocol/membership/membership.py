@@ -11,6 +11,7 @@ bounded. Nothing else here changes, since views are partial at any size.
 from typing import assert_never
 
 from protocol.membership.clocks import Clocks, ClockView, clock_fault, offset_of
+from protocol.membership.doubles import Doubles
 from protocol.membership.guests import Guests
 from protocol.membership.healing import Healing
 from protocol.membership.links import Links
@@ -82,6 +83,9 @@ class Membership:
         self._meeting: dict[PeerId, None] = {}
         """Peers that were dialled to compare directories with them."""
         self._healing = Healing(dice)
+        self.doubles = Doubles()
+        self.is_twin = False
+        """Whether another process uses this peer's key. What connections do then says nothing of others."""
         self._join_s = 0.0
 
     # -- what is known
@@ -157,10 +161,25 @@ class Membership:
         if self._guests is not None and known.site != self._contact.site:
             self._forget(self._guests.met(peer))
         changed = self.liveness.present(peer, known.incarnation, known.left, now)
-        return self._follow(changed, now)
+        outcomes = self._follow(changed, now)
+        if (double := self.doubles.present(before, known, now)) is not None:
+            outcomes.append(double)
+        if self.doubles.is_double(peer, now):
+            for accused in self.liveness.accused_by(peer):
+                changed = self.liveness.suspected(peer, accused, -1, now)
+                outcomes += self._follow(changed, now)
+        return outcomes
+
+    def twinned(self, is_twin: bool) -> list[Outcome]:
+        """Another process uses this peer's key, or does no more. What it accused others of is taken back."""
+        self.is_twin = is_twin
+        accused, self._accused = self._accused, {}
+        return [Accuse(Suspicion(peer, -1)) for peer in accused]
 
     def suspected(self, observer: PeerId, suspicion: Suspicion, now: float) -> list[Outcome]:
-        """Takes a suspicion record of another peer."""
+        """Takes a suspicion record of another peer. One of a peer that is two processes says nothing."""
+        if suspicion.incarnation >= 0 and self.doubles.is_double(observer, now):
+            return []
         if suspicion.accused == self._me:
             return [Refute(suspicion.incarnation)] if suspicion.incarnation >= 0 else []
         changed = self.liveness.suspected(
@@ -301,6 +320,7 @@ class Membership:
         self.view.check()
         self.walks.check()
         self.liveness.check()
+        self.doubles.check()
         assert not self.view.is_neighbour(self._me)
         assert all(peer in self.known for peer in self.view.neighbours)
         assert all(peer in self.known for peer in self._alive)
@@ -379,6 +399,8 @@ class Membership:
         incarnation = self.liveness.incarnation(peer)
         if self._accused.get(peer) == incarnation:
             return []
+        if self.is_twin or self.doubles.is_double(peer, now):
+            return []
         if self.liveness.observers(peer) >= OBSERVERS_ENOUGH or self._local_health.just_back(now):
             return []
         self._accused[peer] = incarnation
@@ -409,6 +431,7 @@ class Membership:
         for peer in peers:
             self._accused.pop(peer, None)
             self.known.pop(peer, None)
+            self.doubles.forget(peer)
             self.liveness.forget(peer)
             self._alive.pop(peer, None)
 

@@ -28,6 +28,8 @@ class Presence(msgspec.Struct, frozen=True):
     """Whether others can dial it there. `address` is empty for a peer that listens nowhere."""
     via: tuple[PeerId, ...] = ()
     """For a peer that is not public: peers it has standing connections with, at most VIA_MOST."""
+    process: Annotated[str, msgspec.Meta(max_length=16)] = ""
+    """What this process of the peer calls itself, another at each start. Two that alternate share a key."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):

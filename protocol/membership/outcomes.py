@@ -2,6 +2,7 @@
 
 import msgspec
 
+from protocol.membership.doubles import Double
 from protocol.membership.liveness import Changed
 from protocol.membership.messages import Suspicion
 from protocol.terms.ids import PeerId
@@ -41,4 +42,4 @@ class Met(msgspec.Struct, frozen=True):
     peer: PeerId
 
 
-Outcome = Accuse | Refute | Returned | NeighbourUp | NeighbourDown | Met | Changed
+Outcome = Double | Accuse | Refute | Returned | NeighbourUp | NeighbourDown | Met | Changed

@@ -31,6 +31,9 @@ class Known(msgspec.Struct, frozen=True):
     certified: tuple[Certified, ...] = ()
     """The certificates of its chain, as revocations name them."""
 
+    process: str = ""
+    """Which process of the peer it is; empty if it does not say."""
+
     @property
     def contact(self) -> Contact:
         """The peer as a contact to dial."""
@@ -89,4 +92,5 @@ def _known(record: Record, presence: Presence, principal: Principal) -> Known:
         reach=presence.reach,
         via=presence.via,
         certified=principal.certified,
+        process=presence.process,
     )

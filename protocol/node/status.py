@@ -7,7 +7,9 @@ from collections import Counter
 from statistics import median
 
 from protocol.node.node import Node
+from protocol.node.snapshot_peers import name_of
 from protocol.node.status_rows import StatusRow
+from protocol.peering.announcer import DOUBLE_HELP, double_in_words, twin_in_words
 from protocol.peering.certificates import ENROL, own_revocation
 from protocol.terms.limits import CERTIFICATE_WARN_S, MTU_USUAL
 from protocol.terms.problem import Problem
@@ -58,7 +60,13 @@ def _no_room(node: Node) -> str:
 
 def problems(node: Node, now: float) -> list[Problem]:
     """Everything that is known to be wrong at this peer, what matters most first."""
-    mine = (*_certificate(node, now), *_overlay(node, now), *_clock(node), *_underlay(node))
+    mine = (
+        *_certificate(node, now),
+        *_overlay(node, now),
+        *_keys(node, now),
+        *_clock(node),
+        *_underlay(node),
+    )
     return [*mine, *_host(node), *_unknown(node)]
 
 
@@ -95,6 +103,18 @@ def _host(node: Node) -> list[Problem]:
     return [
         Problem("host", said, "to mend that; it tries again by itself, and then offers its room")
     ]
+
+
+def _keys(node: Node, now: float) -> list[Problem]:
+    """Keys that two processes use: this peer's own, and others'."""
+    found: list[Problem] = []
+    twin = node.announcer.twin
+    if twin.lives(now):
+        found.append(Problem("key", *twin_in_words(node.identity, twin)))
+    for double in node.membership.doubles.all(now):
+        said = double_in_words(name_of(node, double.peer), double)
+        found.append(Problem("key", said, DOUBLE_HELP))
+    return found
 
 
 def _clock(node: Node) -> list[Problem]:

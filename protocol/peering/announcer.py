@@ -8,11 +8,14 @@ from collections.abc import Callable
 
 from protocol.broadcast.broadcast import Broadcast
 from protocol.broadcast.messages import Gossip
+from protocol.membership.doubles import Double
 from protocol.membership.messages import Goodbye, Hello, Presence
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.peering.near_peers import Whereabouts
+from protocol.peering.twin import Twin
+from protocol.peering.welcome import printable
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send
-from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.ids import KeyId, PeerId, short_hash
 from protocol.terms.limits import (
     PRESENCE_EVERY_S,
     PRESENCE_TTL_S,
@@ -21,11 +24,17 @@ from protocol.terms.limits import (
 )
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record, SignedRecord
-from protocol.wire.codec import encode
+from protocol.wire.codec import Malformed, decode, encode
 
 TABLE = "self"
 _INCARNATION = "incarnation"
 _NEVER = float("inf")
+
+DOUBLE_HELP = (
+    "a cloned machine needs a key of its own (`overlayctl host enrol`), a daemon that was started twice is to "
+    "be stopped once, a stolen key is to be revoked (`overlayctl site revoke`)"
+)
+"""What helps where two processes use one key."""
 
 
 def next_incarnation(rows: dict[str, dict[str, bytes]]) -> int:
@@ -55,6 +64,10 @@ class Announcer:
         """`whereabouts` answers how this peer is reached; it is asked whenever a presence is made."""
         self._identity, self._broadcast, self._whereabouts = identity, broadcast, whereabouts
         self._said: Whereabouts | None = None
+        name = short_hash(identity.peer, str(broadcast.incarnation), repr(now), digits=16)
+        self.twin = Twin(name)
+        self._newer_s, self._newer_than = _NEVER, 0
+        """When to be newer than a twin, and than which incarnation."""
         self._look_s = _NEVER
         self._again_s = now + PRESENCE_EVERY_S
 
@@ -83,22 +96,38 @@ class Announcer:
         """A record of an earlier life of this peer. If it is a presence this life becomes newer, else it is
         taken back.
         """
+        if record.kind != PRESENCE and self.twin.lives(now):
+            return []  # A twin's, which would take this one's back in return.
         if record.kind != PRESENCE:
             kind, name, scope = record.kind, record.name, record.scope
             self._broadcast.publish(kind, name, b"", SUSPICION_TTL_S, now, scope)
             return []
         if record.incarnation < self._broadcast.incarnation:
             return []
-        return self._raise(record.incarnation + 1, now)
+        found = self._twinned(record, now)
+        answers_s = self.twin.answers_s(now)
+        if answers_s > now:
+            self._newer_s = min(self._newer_s, answers_s)
+            self._newer_than = max(self._newer_than, record.incarnation)
+            return found
+        return [*self._raise(record.incarnation + 1, now), *found]
 
-    def tick(self, now: float) -> None:
-        """Publishes the presence again when that is due. It lives for a day and is said again four times."""
+    def tick(self, now: float) -> list[Effect]:
+        """Publishes the presence again when that is due. It lives for a day and is said again four times.
+
+        Answers the write, if it has to be newer than a twin's.
+        """
+        if now >= self._newer_s:
+            newer = max(self._newer_than, self._broadcast.incarnation) + 1
+            self._newer_s, self._newer_than = _NEVER, 0
+            return self._raise(newer, now)
         if now >= self._look_s:
             self._look_s = _NEVER
             if self._said is not None and _differ(self._said, self._whereabouts()):
                 self._publish(now)
         if now >= self._again_s:
             self._publish(now)
+        return []
 
     def look_again(self, now: float) -> None:
         """How this peer is reached, or through which relays, may have changed."""
@@ -106,7 +135,7 @@ class Announcer:
 
     def next_deadline(self) -> Deadline:
         """When to tick."""
-        return Deadline(min(self._again_s, self._look_s), "presence")
+        return Deadline(min(self._again_s, self._look_s, self._newer_s), "presence")
 
     def hello(self, now: float) -> Hello:
         """The first word on a connection."""
@@ -128,7 +157,19 @@ class Announcer:
         assert held is not None
         return held.signed
 
+    def _twinned(self, record: Record, now: float) -> list[Effect]:
+        """A presence of this peer's key that is as new as its own. Tells if it is another process's, living."""
+        try:
+            presence = decode(record.body, Presence)
+        except Malformed:
+            return []
+        if not self.twin.seen(presence.process, presence.address, record.incarnation, now):
+            return []
+        said, helps = twin_in_words(self._identity, self.twin)
+        return [Note("peer.doubled", self._identity.name, f"{said}; {helps}")]
+
     def _raise(self, incarnation: int, now: float) -> list[Effect]:
+        self.twin.answered(now)
         self._broadcast.incarnation = incarnation
         row = Row(TABLE, _INCARNATION, incarnation.to_bytes(8, "big"))
         self._publish(now)
@@ -138,9 +179,28 @@ class Announcer:
         self._again_s = now + PRESENCE_EVERY_S
         identity = self._identity
         self._said = self._whereabouts()
-        presence = Presence(identity.chain, identity.address, left, *self._said)
+        presence = Presence(identity.chain, identity.address, left, *self._said, self.twin.process)
         body = encode(presence)
         self._broadcast.publish(PRESENCE, "", body, PRESENCE_TTL_S, now, identity.site)
+
+
+def twin_in_words(identity: Identity, twin: Twin) -> tuple[str, str]:
+    """That another process uses this peer's key, and what would help."""
+    here, there = place_of(identity.address), place_of(twin.address)
+    where = f"both at {here}" if here == there else f"this one at {here}, another at {there}"
+    return f"two processes use this host's key: {where}", DOUBLE_HELP
+
+
+def double_in_words(name: str, double: Double) -> str:
+    """That two processes use another peer's key."""
+    one, other = place_of(double.one), place_of(double.other)
+    where = f"both at {one}" if one == other else f"one at {one}, one at {other}"
+    return f"two processes use the key of {name}: {where}"
+
+
+def place_of(address: str) -> str:
+    """An address as it is shown."""
+    return printable(address, 64) or "an address it does not tell"
 
 
 def _differ(said: Whereabouts, now_is: Whereabouts) -> bool:

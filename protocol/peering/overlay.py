@@ -20,6 +20,7 @@ from protocol.broadcast.broadcast import (
     Stray,
 )
 from protocol.broadcast.messages import BroadcastMessage, version_of
+from protocol.membership.doubles import Double
 from protocol.membership.liveness import Changed, Health
 from protocol.membership.membership import Membership
 from protocol.membership.messages import (
@@ -43,7 +44,7 @@ from protocol.membership.outcomes import Outcome as MembershipOutcome
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.membership.presence import Known
 from protocol.peering.addresses import Addresses, Rows
-from protocol.peering.announcer import Announcer, next_incarnation
+from protocol.peering.announcer import DOUBLE_HELP, Announcer, double_in_words, next_incarnation
 from protocol.peering.certificates import TABLE as REVOKED
 from protocol.peering.certificates import Certificates, own_revocation
 from protocol.peering.doorstep import Doorstep, parting
@@ -239,7 +240,8 @@ class Overlay:
         """Does what is due, except of broadcast."""
         effects, outcomes = self.membership.tick(now)
         effects += self.follow(outcomes, now)
-        self.announcer.tick(now)
+        effects += self.announcer.tick(now)
+        effects += self._twinned(now)
         effects += self.certificates.tick(now)
         news: list[News] = []
         for peer in self.certificates.pop_ended(now, self.membership.known):
@@ -297,11 +299,24 @@ class Overlay:
                     self.broadcast.neighbour_down(peer)
                 case Met(peer=peer):
                     effects += self.broadcast.compare_with(peer, now)
+                case Double():
+                    effects.append(self._doubled(outcome))
                 case Changed():
                     effects += self._believes(outcome, now)
                 case _:
                     assert_never(outcome)
         return effects
+
+    def _doubled(self, double: Double) -> Note:
+        name = self._name(double.peer) or double.peer
+        return Note("peer.doubled", name, f"{double_in_words(name, double)}; {DOUBLE_HELP}")
+
+    def _twinned(self, now: float) -> list[Effect]:
+        """Has membership know whether another process uses this peer's key."""
+        is_twin = self.announcer.twin.lives(now)
+        if is_twin is self.membership.is_twin:
+            return []
+        return self.follow(self.membership.twinned(is_twin), now)
 
     def _believes(self, changed: Changed, now: float) -> list[Effect]:
         known = self.membership.known.get(changed.peer)
@@ -326,7 +341,9 @@ class Overlay:
                 case Broken(peer=peer, why=why):
                     effects += self.blame(peer, "record", now, why)
                 case Stray(record=record) if record.kind in (PRESENCE, SUSPICION, NEWS):
-                    effects += self.announcer.stray(record, now)
+                    effects += self.announcer.stray(record, now) + self._twinned(now)
+                case Stray() if self.membership.is_twin:
+                    continue  # A twin's. To take it back would have the twin take this peer's back.
                 case Stray():
                     news.append(item)
                 case Expired() | DetailAsked():

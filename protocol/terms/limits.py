@@ -101,6 +101,13 @@ JOIN_TOLD_EVERY_S, JOIN_NAG_S = 30.0, 1800.0
 """What comes of joining is told to the log at most so often if it changes, and so often if it does not."""
 TRIED_OTHERS = 8
 """Addresses, besides those that `join` names, of which it is remembered what came of trying them."""
+DOUBLE_LASTS_S, DOUBLE_NAG_S = 120.0, 1800.0
+"""How long a peer counts as two processes after it was last seen to be, and how often people are told again."""
+DOUBLES, LIVES_KEPT = 1024, 3
+"""Peers of which it is remembered that they were several processes, and how many processes of each."""
+TWIN_SIGNS, TWINS_WATCHED = 3, 8
+TWIN_ANSWERS_S, TWIN_LASTS_S = 20.0, 120.0
+"""Two processes with one key make themselves newer than each other so often, and are told apart for so long."""
 EXPELLED_KEPT = 4096
 """Revoked peers that are remembered by their keys, since a revocation does not always say whose it is."""
 REFUSED_TOLD = 64

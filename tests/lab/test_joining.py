@@ -1,6 +1,9 @@
 """A daemon that joins nobody says whom it tried, what came back, and what would help."""
 
+import dataclasses
 import json
+import shutil
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -75,3 +78,41 @@ def test_who_joins_nobody_says_what_came_back_from_each(daemons: Daemons, folder
         assert log.count("connection refused") < 4, "not at each try"
     assert health(h1)[0] == 200
     assert daemons.ctl("h1", "status").returncode == 0, daemons.ctl("h1", "status").stdout
+
+
+def cloned(daemons: Daemons, name: str, endpoint: str) -> Host:
+    """A copy of a host that is not running, keys and state and all, that listens elsewhere."""
+    host = daemons.hosts[name]
+    folder = host.folder.with_name("clone")
+    shutil.copytree(host.folder, folder)
+    config = folder / "overlayd.toml"
+    text = config.read_text().replace(str(host.folder), str(folder))
+    config.write_text(text.replace(host.endpoint, endpoint))
+    copy = dataclasses.replace(host, folder=folder, address=endpoint, process=None)
+    daemons.hosts["clone"] = copy
+    return copy
+
+
+def test_two_processes_with_one_key_are_named_by_all_and_nobody_else_is_suspected(
+    folder: Path,
+) -> None:
+    with make_daemons(folder, ("ams", "bnl", "bnl")) as daemons:
+        daemons.start_all()
+        daemons.wait_converged()
+        was = daemons.hosts["h3"].endpoint
+        daemons.kill("h3", signal.SIGTERM)
+        clone = cloned(daemons, "h3", free_endpoint("127.77.0.17"))
+        for name in ("h3", "clone"):
+            daemons.start(name)
+
+        def named(at: str) -> bool:
+            said = daemons.ctl(at, "status").stdout
+            return "two processes use" in said and was in said and clone.endpoint in said
+
+        for at in ("h1", "h2", "h3", "clone"):
+            wait_for(lambda at=at: named(at), 60, f"{at} names both")
+        events = {at: daemons.ctl(at, "events").stdout for at in ("h1", "h2")}
+        for at, other in (("h1", "h2"), ("h2", "h1")):
+            assert orders.peers(daemons.hosts[at])[other].health == "alive"
+            assert events[at].count("peer.doubled") == 1
+            assert f"peer.dead {other}" not in " ".join(events[at].split())

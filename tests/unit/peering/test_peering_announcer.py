@@ -109,7 +109,8 @@ def test_a_life_begins_on_disk_and_with_a_presence_for_its_site() -> None:
     assert life.record.incarnation == 4
     assert life.record.scope == "s1"
     assert life.record.ttl_s == DAY_S
-    assert life.presence == Presence(identity().chain, "h1:7000", False, Reach.PUBLIC, ())
+    process = life.announcer.twin.process
+    assert life.presence == Presence(identity().chain, "h1:7000", False, Reach.PUBLIC, (), process)
 
 
 def test_it_says_how_it_is_reached_when_it_says_it() -> None:

@@ -8,7 +8,7 @@ from test_peering_overlay import FED, ME, NOW, THIRD, YOU, hang_ups, identity, p
 
 from protocol.membership.membership import Membership
 from protocol.membership.messages import Contact, Hello, Unwelcome
-from protocol.node.messages import FAMILIES
+from protocol.node.messages import FAMILIES, Message
 from protocol.peering.overlay import Overlay
 from protocol.peering.welcome import Told, printable, refused, told_by
 from protocol.sim.keys import SimFederation
@@ -20,7 +20,8 @@ from protocol.trust.certificate import read_certificate
 from protocol.trust.record import SignedRecord
 from protocol.trust.revocation import revoke
 from protocol.trust.signing import Reason
-from protocol.wire.codec import MalformedReason
+from protocol.wire.codec import Malformed, MalformedReason
+from protocol.wire.envelope import pack, unpack
 
 Rows = dict[str, dict[str, bytes]]
 
@@ -202,6 +203,14 @@ def test_a_clock_that_makes_no_sense_is_left_out_or_said_without_harm(time_s: fl
 def test_a_reason_that_is_none_is_not_repeated(word: str) -> None:
     text, helps = told_by(Unwelcome(word, NOW), "", NOW)
     assert (text, bool(helps)) == ("it refuses this host", True)
+
+
+def test_a_word_beyond_its_bounds_is_no_message() -> None:
+    long = pack(Unwelcome("x" * 33, NOW), "")
+    with pytest.raises(Malformed):
+        unpack(long, Message)
+    _, message = unpack(pack(Unwelcome("x" * 32, NOW), ""), Message)
+    assert message == Unwelcome("x" * 32, NOW)
 
 
 @pytest.mark.parametrize("reason", [*Reason, MalformedReason.UNKNOWN_VERSION])

@@ -122,11 +122,14 @@ def test_metrics_are_read_from_the_view_of_the_peer() -> None:
     node = world.peers[0].node
     assert node is not None
     transport = FakeTransport(FakeHub(), world.peers[0].id)
-    text = metrics.render(PeerView(node), transport, Counter({"told-while-busy": 3})).decode()
+    shell = Counter({"told-while-busy": 3})
+    text = metrics.render(PeerView(node), transport, shell, world.now_s).decode()
     lines = text.splitlines()
     for line in (
         "overlayd_peers_known 1.0",
         "overlayd_neighbours 1.0",
+        "overlayd_joined 1.0",
+        "overlayd_problems 0.0",
         f"overlayd_free_cpus {CAPACITY.cpus_milli / 1000}",
         'overlayd_shell{what="told-while-busy"} 3.0',
     ):
