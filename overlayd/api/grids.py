@@ -75,7 +75,7 @@ def grid_view(service: Service, name: str, site: str = "") -> GridView:
         raise ApiProblem(409, f"{len(grids)} owners have a grid named {name}", "; ".join(each))
     (found,) = grids
     row = next(row for row in rows if row.grid == found)
-    return GridView(row, tuple(view.workspaces(found, now)))
+    return GridView(row, tuple(view.workspaces(found, now)), tuple(view.story(found)))
 
 
 @post("/plans", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Plan a grid")
@@ -130,7 +130,8 @@ async def order(data: JSONBody[SignedOrder], service: Here, quote: QuoteId = "")
     if said.action is Action.CONSOLE:
         raise ApiProblem(400, "a console is not an order to carry out", "POST it to /v1/console")
     request = RequestId(order_id(data)[:20])
-    if service.request(request) is None:
+    known = service.request(request)
+    if known is None or known.state is RequestState.INTERRUPTED:
         service.peer.submit(OrderGiven(request, data, quote))
         service.take(request, said.action, said.grid)
     return Accepted(request)

@@ -47,11 +47,11 @@ class Service:
 
     def request(self, request: RequestId) -> RequestView | None:
         """A request as the node has it, or as it was taken in a moment ago; None if there is none."""
-        view = self.peer.view.request(request)
-        if view is not None:
+        view, taken = self.peer.view.request(request), self._taken.get(request)
+        given_again = view is not None and view.state is RequestState.INTERRUPTED
+        if view is not None and (taken is None or not given_again):
             self._taken.pop(request, None)
             return view
-        taken = self._taken.get(request)
         if taken is not None and self.peer.now() - taken.started_s > TAKEN_S:
             del self._taken[request]
             return None

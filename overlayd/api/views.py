@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from protocol.node.rows import GridRow, WorkspaceRow
+from protocol.node.rows import GridRow, StoryRow, WorkspaceRow
 from protocol.terms.ids import RequestId
 from protocol.trust.order import SignedOrder
 
@@ -55,6 +55,8 @@ class GridView(msgspec.Struct, frozen=True):
 
     grid: GridRow
     workspaces: tuple[WorkspaceRow, ...]
+    story: tuple[StoryRow, ...] = ()
+    """What happened to it, oldest first."""
 
 
 class ImageHost(msgspec.Struct, frozen=True):

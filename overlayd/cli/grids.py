@@ -14,6 +14,7 @@ from overlayd.cli.failure import failure
 from overlayd.cli.naming import views_of
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import answer, print_lines, print_table, unchanged
+from overlayd.cli.story import SHOWN, print_story
 from overlayd.cli.unknown import print_unknown
 from overlayd.cli.words import NAME, age, clock, size_of
 from protocol.capacity.quantum import Quantum
@@ -77,8 +78,10 @@ def _up_only(raw: bytes) -> bytes:
 
 
 def _grids(rows: list[GridRow]) -> None:
+    columns = ("name", "state", "workspaces", "phases", "hosts", "sites", "owner", "lease", "id")
+    troubled = any(row.detail for row in rows)
     print_table(
-        ("name", "state", "workspaces", "phases", "hosts", "sites", "owner", "lease", "id"),
+        (*columns, "detail") if troubled else columns,
         [
             (
                 row.name,
@@ -90,6 +93,7 @@ def _grids(rows: list[GridRow]) -> None:
                 row.owner_site,
                 _lease(row) if row.state == GridState.UP else "-",
                 row.grid,
+                *((row.detail,) if troubled else ()),
             )
             for row in rows
         ],
@@ -184,6 +188,7 @@ def _grid(view: GridView) -> None:
         ]
     )
     _workspaces(view.workspaces)
+    print_story(view, SHOWN)
 
 
 def _networks(grid: GridRow) -> list[str]:
@@ -201,7 +206,7 @@ def explain(
 ) -> None:
     """The story of a request: what was asked, what happened, and the answer.
 
-    With a grid's name, of the last request about it at this peer.
+    With a grid's name, of the last request about it at this peer, and what happened to the grid since.
 
     Example: overlayctl explain star
     """
@@ -212,13 +217,12 @@ def explain(
         newest = max(found, key=lambda view: view.started_s)
         raw = session.client.raw("GET", f"/requests/{newest.id}")
         answer(session, raw, RequestView, _story)
+        if not session.plain and (grids := _there(session, newest.grid)):
+            _each(session, grids, _since)
         return
-    try:
-        grids = views_of(session, what)
-    except Refused as refused:
-        if refused.status != 404:
-            raise
-        raise _unknown(session, what, views) from None
+    grids = _there(session, what)
+    if not grids:
+        raise _unknown(session, what, views)
     _each(session, grids, _standing)
 
 
@@ -246,6 +250,23 @@ def _standing(view: GridView) -> None:
             print_lines([f"  {row.workspace} on {_host(row)}: {row.phase}{detail} (told {told})"])
     if all(row.phase in SETTLED for row in view.workspaces):
         print_lines(["  every workspace is where it should be"])
+    print_story(view)
+
+
+def _since(view: GridView) -> None:
+    """Prints what became of a grid since it was asked for."""
+    print_lines(view.grid.lost)
+    print_story(view)
+
+
+def _there(session: Session, name: str) -> list[bytes]:
+    """The grids that are meant by a name or an id, as the API tells them; empty if there are none."""
+    try:
+        return views_of(session, name) if name else []
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+        return []
 
 
 def _unknown(session: Session, what: str, views: list[RequestView]) -> Exception:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from protocol.contract.story import GridStory
 from protocol.grid.expand import workspace_name
 from protocol.grid.lifecycle import Status
 from protocol.grid.model import GridSpec
@@ -82,6 +83,8 @@ class Notice(msgspec.Struct, frozen=True):
     """Where the host takes the traffic of its networks. None: it is not known there (yet), and is as before."""
     mtus: tuple[tuple[str, int], ...] = ()
     """(network, the largest packet it takes), as the host makes it."""
+    story: GridStory = ()
+    """What happened to the grid here lately. From a stranger it may be of any length: `joined` bounds it."""
 
     @property
     def placed(self) -> tuple[tuple[str, PeerId], ...]:

@@ -7,6 +7,7 @@ from protocol.contract.messages import LeaseAsk
 from protocol.grid.record import GridState, Register, extension_id, lease_change
 from protocol.hosting.bookings import Bookings
 from protocol.hosting.lease import UNWARNED, Lease, LeaseStage, Pending, stage_of
+from protocol.terms.effects import Note
 from protocol.terms.limits import HOLD_S
 from protocol.terms.quantities import format_moment
 from protocol.trust.order import Action
@@ -63,6 +64,28 @@ class Extension:
         end_s = row.lease_until_s + by_s
         longer = msgspec.structs.replace(row, lease_until_s=end_s, warned_s=UNWARNED)
         return longer if by_s < 0 or self._bookings.fits(longer) else row
+
+    @staticmethod
+    def told(old: Lease | None, row: Lease) -> list[Note]:
+        """What a record means for the end of a lease that was here before."""
+        grid, name = row.record.id, row.record.name
+        if old is None or row.record.extra_s == old.record.extra_s:
+            return []
+        until = format_moment(row.lease_until_s)
+        if row.lease_until_s == old.lease_until_s:
+            why = f"not extended here, where the room is promised to others; it ends {until}"
+            return [Note("lease.refused", name, why, grid)]
+        return [Note("lease.changed", name, f"its lease ends {until} now", grid)]
+
+    def refused(self, row: Lease | None, ask: LeaseAsk, why: str, now: float) -> list[Note]:
+        """Nothing is promised, for that reason, if there is one. Only who may extend is worth a word."""
+        if row is None or not why:
+            return []
+        try:
+            self._authority.change(ask.order, row.record, now)
+        except Untrusted:
+            return []
+        return [Note("lease.refused", row.record.name, f"not extended: {why}", row.record.id)]
 
     def let_go(self, row: Lease | None, register: Register) -> Lease | None:
         """The lease without the extensions that were voted down; None if none was."""

@@ -37,6 +37,8 @@ from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
 from protocol.grid.record import GridRecord, GridState, register_key
 from protocol.grid.tunnel import TunnelEnd, usable
+from protocol.hosting.chronicle import TABLE as STORIES
+from protocol.hosting.chronicle import Chronicle
 from protocol.hosting.claims import Claims
 from protocol.hosting.events import Cleared, Found, Happened, Kept, Measured, Progressed
 from protocol.hosting.foundlings import Foundlings
@@ -100,6 +102,9 @@ class Host:
         )
         self.foundlings = Foundlings(identity.peer, self.ledger, self.leases, authority, dice)
         self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel)
+        self.chronicle = Chronicle(
+            rows.get(STORIES, {}), lambda grid: self.leases.last(grid) is not None
+        )
         # What was promised in an earlier life stays promised, though it may not fit (yet).
         self.ledger.resize(self._facts.capacity)
         self._was_apart = False

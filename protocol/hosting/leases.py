@@ -183,9 +183,10 @@ class Leases:
             elif member.power is Power.GONE:
                 self._book.tell(record.id, Status(member.workspace, Phase.ENDING, "", now))
         note = Note("grid.decided", record.name, f"epoch {record.epoch}, {record.state}", record.id)
+        notes = [note, *Extension.told(old, row)]
         return (
             True,
-            [save, note, Realise(record.id, record.id)],
+            [save, *notes, Realise(record.id, record.id)],
             [NoticeDue(record.id), RoomChanged()],
         )
 
@@ -284,7 +285,7 @@ class Leases:
         row, why = self._extension.promise(row, ask, now, stage)
         reply = Send(sender, LeaseReply(ask.request, why), ask.request)
         if row is None:
-            return [reply], []
+            return [reply, *self._extension.refused(self._book.row(ask.grid), ask, why, now)], []
         return [self._book.change(row), reply], [RoomChanged()]
 
     def progress(self, grid: GridId, status: Status) -> Answer:

@@ -111,10 +111,12 @@ class Publishing:
             hindered=leases.preemption.hindered(record.id),
             tunnel=self._host.tunnel,
             mtus=self._host.tunnels.mtus(row),
+            story=self._host.chronicle.newest(record.id),
         )
         over = leases.row(record.id) is None
         if over:
             leases.forget(record.id)
+            self._host.chronicle.forget(record.id)
             assert all(status.phase is Phase.GONE for status in notice.mine), notice.mine
         ttl_s = _LAST_NOTICE_TTL_S if over else max(0.0, row.kept_until_s - now) + _NOTICE_GRACE_S
         return Publication(NOTICE, record.id, encode(notice), ttl_s, notice)

@@ -14,7 +14,8 @@ from protocol.hosting.lease import Lease, yielded
 from protocol.hosting.lease_book import LeaseBook
 from protocol.hosting.preemption import Preemption
 from protocol.terms.effects import Effect, Note, Realise
-from protocol.terms.limits import HEARD_S
+from protocol.terms.limits import HEARD_S, SLACK_S
+from protocol.terms.quantities import format_moment
 
 
 class Suspending:
@@ -51,9 +52,19 @@ class Suspending:
         memory_bytes = sum(members[w.workspace].memory_bytes for w in row.wanted)
         off = self._preemption.off(grid)
         row = yielded(row, off, now, self._rates().restore_s(memory_bytes))
-        what = f"makes room: {', '.join(row.off)}" if row.off else "goes on"
+        what = f"makes room: {', '.join(row.off)}{self._for_whom(now)}" if row.off else "goes on"
         note = Note("grid.yields", row.record.name, what, grid)
         return [self._book.change(row), note, Realise(grid, grid)]
+
+    def _for_whom(self, now: float) -> str:
+        """The reservation here that needs the room, for people; empty if it is needed elsewhere."""
+        soon_s = now + self._preemption.lead_s() + SLACK_S
+        firm = [r for r in self._book.rows() if r.record.start_s and not r.yields]
+        there = [r for r in firm if r.starts_s <= soon_s and r.lease_until_s > now]
+        newest = max(there, key=lambda r: r.starts_s, default=None)
+        if newest is None:
+            return ""
+        return f"; suspended for reservation {newest.record.name} until {format_moment(newest.lease_until_s)}"
 
     def next_s(self) -> float:
         """When to look again; infinite if nothing yields."""

@@ -5,7 +5,7 @@ from protocol.grid.problem import listed
 from protocol.grid.record import GridState
 from protocol.membership.liveness import Changed, Health
 from protocol.requesting.silence import Hearing
-from protocol.terms.effects import Effect, Note
+from protocol.terms.effects import Note
 from protocol.terms.ids import GridId, PeerId
 
 LOST, BACK = "grid.host-lost", "grid.host-back"
@@ -19,7 +19,7 @@ class HostLosses:
         self._notices, self._hearing = notices, hearing
         self._lost: dict[PeerId, dict[GridId, None]] = {}
 
-    def believed(self, changed: Changed, now: float) -> list[Effect]:
+    def believed(self, changed: Changed, now: float) -> list[Note]:
         """A peer died, left, or is back. Answers a note for each grid that it carries part of."""
         if changed.health is Health.ALIVE:
             grids = self._lost.pop(changed.peer, {})
@@ -29,7 +29,7 @@ class HostLosses:
         silence = self._hearing.silence(changed.peer, now)
         if silence is None:
             return []
-        said, effects = silence.said(now), []
+        said, effects = silence.said(now), list[Note]()
         lost = self._lost.setdefault(changed.peer, {})
         for grid in self._notices.grids():
             if changed.peer not in self._notices.about(grid) or grid in lost:
@@ -41,7 +41,13 @@ class HostLosses:
             del self._lost[changed.peer]
         return effects
 
-    def _note(self, kind: str, grid: GridId, peer: PeerId, said: str) -> list[Effect]:
+    def tells(self, grid: GridId, me: PeerId, now: float) -> bool:
+        """Whether this host is the one to tell what happened to others: the first of the grid that is heard."""
+        notice = self._notices.newest(grid)
+        hosts = dict.fromkeys(host for _, host in notice.placed) if notice is not None else {}
+        return me == next((h for h in hosts if self._hearing.silence(h, now) is None), None)
+
+    def _note(self, kind: str, grid: GridId, peer: PeerId, said: str) -> list[Note]:
         """A note, unless the grid is down or has nothing there any more."""
         notice = self._notices.newest(grid)
         if notice is None or notice.state is not GridState.UP:

@@ -26,6 +26,7 @@ from protocol.contract.outcomes import (
     RoomChanged,
     VoidHold,
 )
+from protocol.contract.story import GridLine
 from protocol.hosting.events import Cleared, Found, Happened, Kept, Measured, Progressed
 from protocol.hosting.holds import HoldNotSaved
 from protocol.hosting.host import Host
@@ -76,7 +77,7 @@ from protocol.requesting.proposal import ProposalNotSaved
 from protocol.requesting.queueing import QueueNotSaved
 from protocol.requesting.requester import Requester
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Effect, HandOver, Realise, Send, Untidied
+from protocol.terms.effects import Deadline, Effect, HandOver, Note, Realise, Send, Untidied
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import LEVELS_ABOVE
 from protocol.trust.identity import Identity
@@ -193,6 +194,8 @@ class Node:
             effects += self._believed(now)
         if self._worked:
             self._worked = False
+            for grid in self.host.chronicle.hear(effects, now):
+                self.publishing.due(grid)
             effects += self._publish(now)
             effects += self.requester.notes()
             self._deadlines.worked()
@@ -279,6 +282,8 @@ class Node:
         self.publishing.room_changed()
         for row in self.host.leases.rows():
             self.publishing.due(row.record.id)
+            again = "this host's daemon was started again"
+            effects.append(Note("grid.found", row.record.name, again, row.record.id))
             effects.append(Realise(row.record.id, row.record.id))
         effects += self.requester.begin(now)
         # What began just now may be due at once, and a tick goes by the kept deadlines.
@@ -479,7 +484,13 @@ class Node:
     def _believed(self, now: float) -> list[Effect]:
         """Peers died, left, or are back: what that means for grids is told."""
         believed, self.overlay.believed = self.overlay.believed, []
-        return [note for one in believed for note in self._host_losses.believed(one, now)]
+        notes = [note for one in believed for note in self._host_losses.believed(one, now)]
+        for note in notes:
+            grid, line = GridId(note.cause), GridLine(now, note.kind, note.detail)
+            if self._host_losses.tells(grid, self.me, now) and self.host.chronicle.keep(grid, line):
+                self.publishing.due(grid)
+                self._touch()
+        return list(notes)
 
     def _unheard(self, peer: PeerId, grid: GridId) -> None:
         self.notices.drop(peer, grid)
@@ -497,4 +508,4 @@ class Node:
                 effects += self._noticed(self.me, told.notice, now)
         if effects:
             self._touch()
-        return effects
+        return effects + self.host.chronicle.save() if due else effects

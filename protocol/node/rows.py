@@ -113,6 +113,18 @@ class GridRow(msgspec.Struct, frozen=True):
     """The hosts of it that are not heard, and what would work, for people; empty if all are heard."""
     networks: tuple[tuple[str, int], ...] = ()
     """(network, the largest packet it takes), as its hosts make them."""
+    detail: str = ""
+    """What its owner is to know now, in a line: what is lost, or failed, or ends soon."""
+
+
+class StoryRow(msgspec.Struct, frozen=True):
+    """A line of a grid's story."""
+
+    at_s: float
+    """Unix seconds, by the clock of the host that tells it."""
+    host: str
+    kind: str
+    text: str
 
 
 class UnknownRow(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.hosting.keepsake import keepsake_of
 from protocol.hosting.part import Part, part_of
-from protocol.node import snapshot_grids, snapshot_peers
+from protocol.node import snapshot_grids, snapshot_peers, snapshot_story
 from protocol.node import status as peer_status
 from protocol.node.node import Node
 from protocol.node.rows import (
@@ -20,6 +20,7 @@ from protocol.node.rows import (
     PeerRow,
     SelfRow,
     SiteRow,
+    StoryRow,
     TimetableRow,
     UnknownRow,
     WorkspaceRow,
@@ -118,6 +119,10 @@ class PeerView:
     def workspaces(self, grid: GridId, now: float) -> list[WorkspaceRow]:
         """The workspaces of a grid, in the record's order; none if no host tells of it."""
         return snapshot_grids.workspaces(self._node, grid, now)
+
+    def story(self, grid: GridId) -> list[StoryRow]:
+        """What happened to a grid, as its hosts tell it, oldest first. Of this host all that is kept."""
+        return snapshot_story.story(self._node, grid)
 
     # -- what was asked of this peer
 

@@ -6,6 +6,7 @@ from protocol.grid.record import GridState
 from protocol.node.node import Node
 from protocol.node.rows import GridRow, NoConsole, UnknownRow, WorkspaceRow
 from protocol.node.snapshot_peers import health_of, name_of, site_of
+from protocol.node.snapshot_story import detail
 from protocol.requesting.silence import Silence, Unanswered, whereabouts
 from protocol.terms.ids import GridId
 from protocol.trust.order import Action, SignedOrder
@@ -19,6 +20,7 @@ def grids(node: Node, now: float) -> list[GridRow]:
         if newest is None:
             continue
         members = workspaces(node, grid, now)
+        lost = _lost(node, newest, members, now)
         phases: dict[str, int] = {}
         for member in members:
             phases[member.phase] = phases.get(member.phase, 0) + 1
@@ -37,8 +39,9 @@ def grids(node: Node, now: float) -> list[GridRow]:
                 lease_left_s=max(0.0, newest.ends_s - max(now, newest.starts_s)),
                 starts_in_s=max(0.0, newest.starts_s - now),
                 kept_left_s=max(0.0, newest.kept_until_s - now),
-                lost=_lost(node, newest, members, now),
+                lost=lost,
                 networks=_networks(node, grid),
+                detail=detail(node, newest, members, lost, now),
             )
         )
     return sorted(rows, key=lambda row: (row.state != GridState.UP, row.name))

@@ -22,6 +22,8 @@ class RequestState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    """This peer was started again before the request had its answer. It can be given again."""
 
 
 UNENDED = (RequestState.RUNNING, RequestState.QUEUED, RequestState.HELD)

@@ -22,6 +22,7 @@ from protocol.contract.outcomes import Answer, ChangeGrid, CommitGrid, Requester
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission, OwnHost
 from protocol.requesting.changing import Changing
+from protocol.requesting.earlier import TABLE as ASKED
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.requesting.extending import Extending
 from protocol.requesting.host_directory import HostDirectory
@@ -77,6 +78,7 @@ class Requester:
         )
         self._orders = Orders(authority, self.requests, directory, self.quotes, admission)
         self._queued, self._quoted = rows.get(QUEUED, {}), rows.get(QUOTED, {})
+        self.requests.earlier.resume(rows.get(ASKED, {}))
 
     def begin(self, now: float) -> list[Effect]:
         """Begins a life: what waited goes on waiting, what was quoted still stands. Called once, first."""

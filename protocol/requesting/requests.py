@@ -8,6 +8,7 @@ from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, Outcome
 from protocol.requesting.acting import Acting
 from protocol.requesting.changing import Changing
+from protocol.requesting.earlier import Earlier
 from protocol.requesting.extending import Extending
 from protocol.requesting.placing import Placing
 from protocol.requesting.request import RequestState, RequestView
@@ -25,16 +26,23 @@ class Requests:
         self._all: dict[RequestId, AnyRequest | RequestView] = {}
         self._running: dict[RequestId, AnyRequest] = {}
         """Those that have no last answer yet. Only they are told anything."""
+        self._begun: list[RequestId] = []
+        """Those that are not on disk yet."""
+        self.earlier = Earlier()
 
     def add(self, request: AnyRequest) -> None:
         """Takes in a request. If that is too many, the oldest that has its answer is forgotten."""
         self._all[request.id] = self._running[request.id] = request
+        self._begun.append(request.id)
+        self.earlier.again(request.id)
         self._bound()
 
     def refused(self, view: RequestView) -> None:
         """Remembers a request that was refused at once."""
         self._running.pop(view.id, None)
         self._all[view.id] = view
+        self._begun.append(view.id)
+        self.earlier.again(view.id)
         self._bound()
 
     def revise(self, request: RequestId, state: RequestState, lines: tuple[str, ...]) -> None:
@@ -110,12 +118,13 @@ class Requests:
 
     def view(self, request: RequestId) -> RequestView | None:
         """Any remembered request; None if there is none with that id."""
-        found = self._all.get(request)
+        found = self._all.get(request) or self.earlier.view(request)
         return found if found is None or isinstance(found, RequestView) else found.view()
 
     def views(self) -> list[RequestView]:
         """All remembered requests, oldest first."""
-        return [r if isinstance(r, RequestView) else r.view() for r in self._all.values()]
+        now = [r if isinstance(r, RequestView) else r.view() for r in self._all.values()]
+        return self.earlier.views() + now
 
     def settle(self) -> list[RequestView]:
         """The requests that got their answers since the last call. They run no more."""
@@ -127,16 +136,21 @@ class Requests:
         return views
 
     def notes(self) -> list[Effect]:
-        """Notes for the answers that were not told yet."""
-        return [
+        """Notes for the answers that were not told yet, and what is to be on disk of requests."""
+        ended = self.settle()
+        begun, self._begun = self._begun, []
+        fresh = {view.id: view for r in begun if (view := self.view(r)) is not None}
+        write = self.earlier.write(list((fresh | {view.id: view for view in ended}).values()))
+        notes: list[Effect] = [
             Note(
                 f"request.{view.state}",
                 view.grid,
                 "; ".join(line.strip() for line in view.answer),
                 view.id,
             )
-            for view in self.settle()
+            for view in ended
         ]
+        return notes + write
 
     def next_deadline(self) -> Deadline | None:
         """When the first request must go on; None if none must."""

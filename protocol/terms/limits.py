@@ -213,6 +213,14 @@ SILENT_WITHIN_S = 2.0
 """How long hosts that are not heard are waited for: they may be believed dead wrongly, and answer after all."""
 REQUESTS_KEPT = 256
 STORY_LINES = 200
+REQUESTS_ON_DISK, STORY_ON_DISK = 64, 24
+"""Orders whose answers outlive a restart, and the lines of the story of each: at most 10 KiB each."""
+STORY_KEPT, STORY_CHARACTERS = 12, 160
+"""How many lines a host keeps of each grid it carries, and how long one is: 2 KiB of disk each."""
+STORY_TOLD = 6
+"""How many of them are in its notice, which every peer hears: a few hundred bytes, when something happened."""
+STORY_AGAIN_S = 60.0
+"""What repeats itself is a new line at most so often."""
 HOLDS_PER_HOST = 1024
 FOUNDLINGS = 1024
 """Grids of which a host has found something that it does not remember: as many as it could carry."""

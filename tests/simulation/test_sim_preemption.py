@@ -8,6 +8,7 @@ from protocol.contract.notices import NOTICE
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import LeaseTerms
 from protocol.grid.record import GridState
+from protocol.node.snapshot import PeerView
 from protocol.sim.disk import Disk
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import MIB, grid_spec
@@ -15,6 +16,7 @@ from protocol.sim.quiet import newest_records
 from protocol.sim.run import settle
 from protocol.sim.world import World
 from protocol.terms.ids import RequestId
+from protocol.terms.quantities import format_moment
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
 
@@ -96,6 +98,24 @@ def test_a_cluster_is_suspended_whole_across_hosts() -> None:
     assert saved(world, "work") == 0
     assert [live(peer) for peer in world.peers] == [["work"]] * 3
     settle(world)
+
+
+def test_the_owner_is_told_for_which_reservation_it_is_suspended_and_until_when() -> None:
+    """Also where the cluster has other hosts, and at a peer that carries nothing of it."""
+    world = calm_world(7, 3, capacity=ONE)
+    assert up(world, "work", 2, 7200, BEST_EFFORT)[0] == "done"
+    start_s = world.now_s + 300.0
+    assert up(world, "exam", 2, 200, LeaseTerms(start_s=start_s, grace_s=0))[0] == "done"
+    world.run(start_s + 15.0 - world.now_s)
+    for peer in world.peers:
+        view = PeerView(node_of(peer))
+        (row,) = [row for row in view.grids(world.now_s) if row.name == "work"]
+        until = format_moment(start_s + 200)
+        assert row.detail == f"suspended for reservation exam until {until}"
+        assert "grid.yields" in [line.kind for line in view.story(row.grid)]
+    world.run(300.0)
+    (row,) = [r for r in PeerView(node_of(peer)).grids(world.now_s) if r.name == "work"]
+    assert row.detail == ""
 
 
 def test_machines_of_a_cluster_stop_and_go_on_together() -> None:

@@ -22,6 +22,7 @@ from protocol.grid.record import (
 from protocol.hosting.extension import Extension
 from protocol.hosting.lease import UNWARNED, Lease, Pending
 from protocol.hosting.lease_book import LeaseBook
+from protocol.terms.effects import Note
 from protocol.terms.limits import CLEAR_S, HOLD_S
 from protocol.terms.quantities import format_moment
 from protocol.trust.order import Action, SignedOrder
@@ -222,3 +223,39 @@ def test_what_was_voted_down_is_given_back() -> None:
     assert one.extension.let_go(both, Register(RECORD)) is None
     assert one.extension.let_go(LEASE, register) is None
     assert one.extension.let_go(None, register) is None
+
+
+def test_what_a_record_means_for_the_end_is_told() -> None:
+    one = One()
+    longer_row = msgspec.structs.replace(
+        LEASE, record=after(HOUR, extra_s=3600), lease_until_s=END + 3600
+    )
+    until = format_moment(END + 3600)
+    assert one.extension.told(LEASE, longer_row) == [
+        Note("lease.changed", "shop", f"its lease ends {until} now", RECORD.id)
+    ]
+    assert one.extension.told(None, longer_row) == []
+    assert one.extension.told(LEASE, LEASE) == []
+    refused = msgspec.structs.replace(LEASE, record=after(HOUR, extra_s=3600))
+    (note,) = one.extension.told(LEASE, refused)
+    assert note.kind == "lease.refused"
+    assert note.detail == (
+        f"not extended here, where the room is promised to others; it ends {format_moment(END)}"
+    )
+
+
+def test_only_a_refusal_of_its_owner_is_worth_a_word() -> None:
+    """Else anybody could fill the story of somebody's grid."""
+    one = One()
+    one.others(END + CLEAR_S)
+    ask = LeaseAsk(REQUEST, RECORD.id, HOUR)
+    _, why = one.promise(HOUR)
+    assert why
+    assert one.extension.refused(LEASE, ask, why, NOW) == [
+        Note("lease.refused", "shop", f"not extended: {why}", RECORD.id)
+    ]
+    assert one.extension.refused(LEASE, ask, "", NOW) == []
+    rivals = RIVAL.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(60)))
+    _, why = one.promise(rivals)
+    assert why
+    assert one.extension.refused(LEASE, LeaseAsk(REQUEST, RECORD.id, rivals), why, NOW) == []

@@ -26,6 +26,7 @@ from protocol.contract.outcomes import (
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import GridSpec, LeaseTerms
 from protocol.grid.record import GridRecord, GridState, LeaseChange, committing, read_register
+from protocol.requesting.earlier import TABLE as ASKED
 from protocol.requesting.events import CancelAsked, PlanAsked
 from protocol.requesting.proposal import TABLE as QUOTED
 from protocol.requesting.proposal import ProposalNotSaved
@@ -423,10 +424,14 @@ def test_it_is_woken_for_requests_and_for_quotes() -> None:
 def test_an_answer_is_told_once_and_what_waits_no_more_leaves_the_queue() -> None:
     scene = Scene()
     scene.order("shop", ADMIN.up(gang("shop"), NOW))
-    assert scene.requester.notes() == []
+    (begun,) = scene.requester.notes()
+    assert isinstance(begun, Persist)
+    assert [(row.table, row.key) for row in begun.rows] == [(ASKED, "shop")]
     scene.requester.handle(CancelAsked(RequestId("shop")), NOW)
-    note, tidied = scene.requester.notes()
+    note, ended, tidied = scene.requester.notes()
     assert note == Note("request.cancelled", "shop", "cancelled; nothing is held", "shop")
+    assert isinstance(ended, Persist)
+    assert [(row.table, row.key) for row in ended.rows] == [(ASKED, "shop")]
     assert isinstance(tidied, Persist)
     assert [(row.table, row.key, row.value) for row in tidied.rows] == [(QUEUED, "shop", None)]
     assert scene.requester.notes() == []

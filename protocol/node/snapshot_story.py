@@ -1,0 +1,56 @@
+"""What happened to a grid, and what its owner is to know of it now, as a PeerView answers it."""
+
+from collections.abc import Sequence
+
+from protocol.contract.notices import Notice
+from protocol.contract.story import joined
+from protocol.grid.lifecycle import Phase
+from protocol.grid.record import GridState
+from protocol.node.node import Node
+from protocol.node.rows import StoryRow, WorkspaceRow
+from protocol.node.snapshot_peers import name_of
+from protocol.terms.ids import GridId
+from protocol.terms.limits import STORY_KEPT
+from protocol.terms.quantities import format_duration
+
+_TROUBLED = (Phase.FAILED, "no-room", "stalled")
+_WARNING, _YIELDS = "lease.warning", "grid.yields"
+_LEASE = (_WARNING, "lease.changed", "lease.ended", "lease.lapsed")
+
+
+def story(node: Node, grid: GridId) -> list[StoryRow]:
+    """The story of a grid, oldest first: what its hosts tell, and all that this one keeps."""
+    stories = {peer: heard.notice.story for peer, heard in node.notices.about(grid).items()}
+    if own := node.host.chronicle.story(grid):
+        stories[node.me] = own
+    return [
+        StoryRow(line.at_s, name_of(node, line.host), line.kind, line.text)
+        for line in joined(stories.items(), STORY_KEPT)
+    ]
+
+
+def detail(
+    node: Node, newest: Notice, members: Sequence[WorkspaceRow], lost: Sequence[str], now: float
+) -> str:
+    """What the owner of a grid is to know of it now, the worst first; empty if all is well."""
+    if newest.state is not GridState.UP:
+        return ""
+    if lost:
+        return lost[0]
+    for row in members:
+        if row.phase in _TROUBLED:
+            return f"{row.workspace} {row.phase}: {row.detail}".removesuffix(": ")
+    told = story(node, newest.grid)
+    if hindered := _hindered(node, newest.grid):
+        # Only the hosts that lack the room know for whom; the others say just that they follow.
+        whys = (line.text.partition("; ")[2] for line in reversed(told) if line.kind == _YIELDS)
+        return next(filter(None, whys), "makes room: " + ", ".join(hindered))
+    ends = next((line for line in reversed(told) if line.kind in _LEASE), None)
+    if ends is not None and ends.kind == _WARNING and now < newest.ends_s:
+        return f"lease ends in {format_duration(int(newest.ends_s - now))}"
+    return ""
+
+
+def _hindered(node: Node, grid: GridId) -> list[str]:
+    about = node.notices.about(grid).values()
+    return list(dict.fromkeys(name for heard in about for name in heard.notice.hindered))
