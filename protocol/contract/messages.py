@@ -133,7 +133,7 @@ class DecidedAck(msgspec.Struct, frozen=True, tag="decided-ack"):
 
 
 class Act(msgspec.Struct, frozen=True, tag="act"):
-    """Do this to one of your workspaces: pause, resume, restart."""
+    """Do this to one of your workspaces: pause, resume, restart. `down`: stop all, too few stewards answer."""
 
     request: RequestId
     grid: GridId

@@ -83,6 +83,8 @@ class Notice(msgspec.Struct, frozen=True):
     """Where the host takes the traffic of its networks. None: it is not known there (yet), and is as before."""
     mtus: tuple[tuple[str, int], ...] = ()
     """(network, the largest packet it takes), as the host makes it."""
+    halted: bool = False
+    """Whether its owner ordered it down and this host stopped it, before the stewards have decided that."""
     story: GridStory = ()
     """What happened to the grid here lately. From a stranger it may be of any length: `joined` bounds it."""
 

@@ -1,16 +1,25 @@
 """When a host asks the stewards of a grid it carries, and with which change of its register.
 
 It reads at every start, when others speak of a newer epoch, and now and then, in case a message never came. It
-votes down an extension that was not decided in its time, and takes down a grid that is over.
+votes down an extension that was not decided in its time, and takes down a grid that is over, or that its owner
+ordered down while too few stewards were there to decide it.
 """
 
 from protocol.contract.outcomes import AuditLease, Propose
-from protocol.grid.record import Change, lapsing, register_key, unchanged, voiding
+from protocol.grid.record import (
+    Change,
+    GridState,
+    ending,
+    lapsing,
+    register_key,
+    unchanged,
+    voiding,
+)
 from protocol.hosting.lease import Lease
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, earliest
 from protocol.terms.ids import GridId
-from protocol.terms.limits import AUDIT_EVERY_S, HOLD_S
+from protocol.terms.limits import AUDIT_EVERY_S, HALTED_EVERY_S, HOLD_S
 
 _NEVER = float("inf")
 
@@ -64,6 +73,13 @@ class Auditing:
             self._lapse_s[grid] = self._next_s(now)
             if sure:
                 return _propose(row, lapsing(grid))
+        if (
+            row.halted is not None
+            and row.record.state is GridState.UP
+            and now >= self._read_s[grid]
+        ):
+            self._read_s[grid] = now + HALTED_EVERY_S * self._dice.uniform(0.8, 1.2)
+            return _propose(row, ending(grid, row.halted))
         if row.pending and now >= self._pending_s(row):
             self._ask_s[grid] = now + HOLD_S
             return _propose(row, voiding(row.pending[0].id, now))

@@ -39,6 +39,8 @@ class Extension:
             return None, "the order does not extend a lease"
         if (stage or stage_of(row, now)) is LeaseStage.LAPSED or row.record.state is GridState.DOWN:
             return None, "it is being deleted already"
+        if row.halted is not None:
+            return None, "its owner ordered it down, which waits for its stewards"
         mark = extension_id(ask.order)
         if any(pending.id == mark for pending in row.pending):
             return None, ""

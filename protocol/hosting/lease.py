@@ -30,6 +30,7 @@ from protocol.terms.quantities import (
     format_moment,
     format_size,
 )
+from protocol.trust.order import SignedOrder
 
 UNWARNED = 1e12
 """Longer before the end than any warning."""
@@ -82,6 +83,8 @@ class Lease(msgspec.Struct, frozen=True):
     """Whether it is best-effort work that can be suspended here. If it cannot, it keeps its room to its end."""
     ends: tuple[tuple[PeerId, TunnelEnd], ...] = ()
     """Where its other hosts take its networks' traffic, as they told last: only what the record has not."""
+    halted: SignedOrder | None = None
+    """Its owner's order to take it down, which is carried out here before the stewards have decided it."""
 
     @property
     def starts_s(self) -> float:
@@ -165,6 +168,12 @@ def next_warning(row: Lease) -> float:
 
 def effective(row: Lease, stage: LeaseStage) -> tuple[Wanted, ...]:
     """What is to be made of each workspace now."""
+    if row.halted is not None:
+        runs = (Power.RUNNING, Power.PAUSED)
+        return tuple(
+            msgspec.structs.replace(w, power=Power.OFF) if w.power in runs else w
+            for w in row.wanted
+        )
     match stage:
         case LeaseStage.OVER | LeaseStage.LAPSED:
             return tuple(

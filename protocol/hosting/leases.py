@@ -35,6 +35,7 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Realise, Row, Send, earliest
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.quantities import format_moment
+from protocol.trust.order import Action, CheckedOrder, read_order
 from protocol.trust.signing import Untrusted
 
 _NEVER = float("inf")
@@ -250,6 +251,11 @@ class Leases:
         except Untrusted as error:
             return [_reply(sender, message, "", str(error))], []
         order = checked.order
+        if order.action is Action.DOWN:
+            return self._halt(sender, message, row, checked, now)
+        if row.halted is not None:
+            why = "its owner ordered it down, which waits for its stewards"
+            return [_reply(sender, message, order.workspace, why)], []
         if any(seen == checked.id for seen, _ in row.acted):
             return [_reply(sender, message, order.workspace, "")], []
         if not_now := allowed(row, self._book.stage(row), order.action, now):
@@ -277,6 +283,30 @@ class Leases:
             Note(f"workspace.{order.action}", f"{row.record.name}/{order.workspace or '*'}"),
             Realise(message.grid, message.request),
         ], [RoomChanged()]
+
+    def _halt(
+        self, sender: PeerId, message: Act, row: Lease, checked: CheckedOrder, now: float
+    ) -> Answer:
+        """Stops a grid at its owner's order, while too few stewards answer to take it down.
+
+        An order that is older than the grid was about another one of that name.
+        """
+        if checked.order.issued_at_s < read_order(row.record.order).issued_at_s:
+            return [_reply(sender, message, "", "the order is older than the grid")], []
+        if row.halted is not None or row.record.state is GridState.DOWN:
+            return [_reply(sender, message, "", "")], []
+        grid, record = row.record.id, row.record
+        row = msgspec.structs.replace(row, halted=message.order)
+        save = self._book.change(row)
+        self._auditing.noticed(grid, now)
+        needed, stewards = len(record.stewards) // 2 + 1, len(record.stewards)
+        why = f"down ordered, and stopped here; waits for {needed} of {stewards} stewards"
+        return [
+            save,
+            _reply(sender, message, "", ""),
+            Note("grid.halted", record.name, why, grid),
+            Realise(grid, message.request),
+        ], [NoticeDue(grid), RoomChanged()]
 
     def lengthen(self, sender: PeerId, ask: LeaseAsk, now: float) -> Answer:
         """Promises time beyond the end of a lease: on disk first, then said. Asking twice is asking once."""

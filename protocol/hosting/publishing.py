@@ -111,6 +111,7 @@ class Publishing:
             hindered=leases.preemption.hindered(record.id),
             tunnel=self._host.tunnel,
             mtus=self._host.tunnels.mtus(row),
+            halted=row.halted is not None,
             story=self._host.chronicle.newest(record.id),
         )
         over = leases.row(record.id) is None

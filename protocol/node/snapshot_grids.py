@@ -1,6 +1,6 @@
 """Rows of grids and workspaces, as a PeerView answers them, and the consoles that may be opened here."""
 
-from protocol.contract.notices import Notice
+from protocol.contract.notices import HeardNotice, Notice
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridState
 from protocol.node.node import Node
@@ -84,7 +84,7 @@ def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
                 peer=peer,
                 site=site_of(node, peer),
                 phase=where.phase,
-                detail=where.detail,
+                detail=where.detail or _halted(heard, where.phase),
                 address=addresses[0] if addresses else "",
                 addresses=addresses,
                 boot=status.boot if status is not None else 0,
@@ -104,6 +104,12 @@ def _lost(node: Node, notice: Notice, members: list[WorkspaceRow], now: float) -
         return ()
     unanswered = Unanswered(notice.name, notice.placed, peers, node.directory, now)
     return unanswered.who(), f"  would work: {unanswered.would_work()}"
+
+
+def _halted(heard: HeardNotice | None, phase: Phase) -> str:
+    """Why a workspace is stopped, if that is because its grid's owner ordered it."""
+    halted = heard is not None and heard.notice.halted and phase is Phase.EXPIRED
+    return "stopped: down ordered, waits for its stewards" if halted else ""
 
 
 def _silent_s(silence: Silence | None, now: float) -> float | None:

@@ -35,6 +35,10 @@ def detail(
     """What the owner of a grid is to know of it now, the worst first; empty if all is well."""
     if newest.state is not GridState.UP:
         return ""
+    about = node.notices.about(newest.grid).values()
+    if any(heard.notice.halted for heard in about):
+        stewards = len(newest.stewards)
+        return f"down ordered, waits for {stewards // 2 + 1} of {stewards} stewards"
     if lost:
         return lost[0]
     for row in members:

@@ -2,10 +2,11 @@
 
 The change is made in the grid's register, so it is done once a majority of stewards has it, whichever hosts
 are away. Hosts that cannot be reached now learn of it from the stewards when they come back. The person is
-told which hosts those are.
+told which hosts those are. Where too few stewards answer, the hosts stop a grid that is to go down meanwhile
+(halting.py).
 """
 
-from protocol.contract.messages import Decided, DecidedAck
+from protocol.contract.messages import ActReply, Decided, DecidedAck
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import ChangeGrid, Outcome, Propose
 from protocol.grid.lifecycle import Phase
@@ -19,6 +20,7 @@ from protocol.grid.record import (
     removing,
     voiding,
 )
+from protocol.requesting.halting import Halting, majority_silent
 from protocol.requesting.request import Request, RequestState
 from protocol.requesting.silence import Hearing, Unanswered, without_majority
 from protocol.terms.effects import Deadline, Effect, Send
@@ -55,6 +57,9 @@ class Changing(Request):
         self._record: GridRecord | None = None
         self._unacked: dict[PeerId, None] = {}
         self._busy: dict[PeerId, None] = {}
+        self._halting: Halting | None = None
+        self._why = ""
+        """Why the stewards did not decide, once they did not."""
         self._again_s = now
         self._give_up_s = now + _WITHIN_S
 
@@ -73,8 +78,15 @@ class Changing(Request):
         )
         return [Propose(ChangeGrid(self.id), key, self._notice.stewards, change, self.id)]
 
+    def at_once(self, now: float) -> list[Effect]:
+        """What need not wait for the stewards: too few of them are heard, so the hosts are told themselves."""
+        notice = self._notice
+        silent = majority_silent(notice, self._hearing, now)
+        return self._halt(now) if silent and self._can_halt else []
+
     def settled(self, value: bytes, now: float) -> list[Effect]:
         """The stewards decided; `value` is the register, encoded."""
+        self._halting = None
         record = read_register(value).record
         if record is None or record.id != self._notice.grid:
             if self._undecided:
@@ -98,11 +110,18 @@ class Changing(Request):
         self._again_s = now + DECIDED_EVERY_S
         return self._announce()
 
-    def unsettled(self, why: str, now: float) -> None:
-        """No majority of stewards answered."""
-        lines = [f"cannot {self._order.action} {self.grid} now: {why}"]
-        lines += without_majority(self._notice.stewards, self._hearing, now)
-        self.end(RequestState.FAILED, lines, now)
+    def unsettled(self, why: str, now: float) -> list[Effect]:
+        """No majority of stewards answered. The hosts of a grid that is to be taken down stop it meanwhile."""
+        self._why = why
+        effects = self._halt(now) if self._halting is None and self._can_halt else []
+        self._halted(now)
+        return effects
+
+    def replied(self, sender: PeerId, reply: ActReply, now: float) -> None:
+        """A host stops the grid under the order itself, or says why not."""
+        if self._halting is not None:
+            self._halting.replied(sender, reply)
+            self._halted(now)
 
     def acknowledged(self, sender: PeerId, ack: DecidedAck) -> None:
         """A host has the newest epoch on disk."""
@@ -128,6 +147,9 @@ class Changing(Request):
 
     def tick(self, now: float) -> list[Effect]:
         """Tells hosts again, and ends the request when all that can be reached are done."""
+        if self._halting is not None and now >= self._again_s:
+            self._again_s = self._halting.next_s(now)
+            self._halted(now)
         if self._record is None or now < self._again_s:
             return []
         self._again_s = now + DECIDED_EVERY_S
@@ -136,7 +158,32 @@ class Changing(Request):
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        return Deadline(self._again_s, self.kind) if self._record is not None else None
+        waits = self._record is not None or (self._halting is not None and self._why)
+        return Deadline(self._again_s, self.kind) if waits else None
+
+    @property
+    def _can_halt(self) -> bool:
+        return self._order.action is Action.DOWN and not self._undecided
+
+    def _halt(self, now: float) -> list[Effect]:
+        self._halting = Halting(self.id, self._signed, self._notice, self._hearing, now)
+        self._again_s = self._halting.next_s(now)
+        self.stage = "hosts stop it"
+        self.tell(now, "too few stewards are heard: its hosts are to stop it meanwhile")
+        return self._halting.start()
+
+    def _halted(self, now: float) -> None:
+        """Ends the request once the stewards did not answer and the hosts did, or had their time."""
+        halting = self._halting
+        if not self._why or (halting is not None and not halting.over(now)):
+            return
+        if halting is not None and (lines := halting.answer(now)):
+            self.end(RequestState.DONE, lines, now)
+            return
+        lines = [f"cannot {self._order.action} {self.grid} now: {self._why}"]
+        lines += halting.refusals() if halting is not None else []
+        lines += without_majority(self._notice.stewards, self._hearing, now)
+        self.end(RequestState.FAILED, lines, now)
 
     def _announce(self) -> list[Effect]:
         assert self._record is not None

@@ -130,7 +130,8 @@ class Orders:
         if order.action in (Action.DOWN, Action.TERMINATE):
             changing = Changing(request, checked, signed, notice, self._directory, now)
             self._requests.add(changing)
-            return [], changing.start(now)
+            outcomes = changing.start(now)
+            return changing.at_once(now), outcomes
         boots = self._directory.boots(notice.grid)
         acting = Acting(request, checked, signed, notice, boots, self._directory, now)
         self._requests.add(acting)

@@ -129,6 +129,8 @@ class Requester:
                 if isinstance(running, Acting):
                     running.replied(sender, message, now)
                     self._remind(running, now)
+                elif isinstance(running, Changing):
+                    running.replied(sender, message, now)
             case _:
                 assert_never(message)
         return [], []
@@ -163,7 +165,9 @@ class Requester:
                 return placing.unsettled(why, now) if placing is not None else ([], [])
             case ChangeGrid(request=request):
                 running = self.requests.running(request)
-                if isinstance(running, Changing | Extending):
+                if isinstance(running, Changing):
+                    return running.unsettled(why, now), []
+                if isinstance(running, Extending):
                     running.unsettled(why, now)
                 return [], []
             case _:

@@ -208,6 +208,8 @@ DECIDED_EVERY_S = 1.0
 """How often a decided record is told again to hosts that have not acknowledged it."""
 AUDIT_EVERY_S = 60.0
 """How often a carrying host reads its grid's register, in case an announcement never came."""
+HALTED_EVERY_S = 15.0
+"""How often a host that stopped a grid at its owner's order proposes the end to stewards it could not reach."""
 ACT_WITHIN_S = 10.0
 SILENT_WITHIN_S = 2.0
 """How long hosts that are not heard are waited for: they may be believed dead wrongly, and answer after all."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from protocol.node.events import Event
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
-from protocol.requesting.request import RequestView
+from protocol.requesting.request import RequestState, RequestView
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
 from protocol.sim.world import World
@@ -62,11 +62,12 @@ class Conversation:
         if self._peer.node is None:
             return
         view = self._peer.node.requester.requests.view(self.request)
-        if view is None and self._left[0] is cancel:
-            del self._left[0]  # The API says that there is no such request.
-        elif view is None:
+        lost = view is None or view.state is RequestState.INTERRUPTED
+        if lost and self._left[0] is cancel:
+            del self._left[0]  # The API says that there is no such request, or that it has ended.
+        elif lost:
             self._say()
-        elif view.state != "running":
+        elif view is not None and view.state is not RequestState.RUNNING:
             self.answers.append(view)
             del self._left[0]
             if self._left:

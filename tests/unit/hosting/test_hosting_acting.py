@@ -3,22 +3,24 @@
 from random import Random
 
 import msgspec
+import pytest
 from negotiating import ADMIN, AUTHORITY, NOW, RIVAL, ROOM, A, B, C, record_of, shop
 
 from protocol.capacity.ledger import Ledger
-from protocol.contract.messages import Act, ActReply
+from protocol.contract.messages import Act, ActReply, LeaseAsk, LeaseReply
 from protocol.contract.notices import Notice, placement
-from protocol.contract.outcomes import RoomChanged
+from protocol.contract.outcomes import Propose, RoomChanged
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.model import LeaseTerms
-from protocol.grid.record import GridState, grid_id
+from protocol.grid.record import GridState, LeaseChange, Register, grid_id, read_register
 from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import TABLE
 from protocol.hosting.leases import Leases
 from protocol.terms.effects import Effect, Note, Persist, Realise, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.limits import HALTED_EVERY_S
 from protocol.trust.order import Action, SignedOrder
-from protocol.wire.codec import decode
+from protocol.wire.codec import decode, encode
 
 ORDER = ADMIN.up(shop(3, lease=LeaseTerms(best_effort=True)), NOW)
 GRID = grid_id(ORDER)
@@ -197,3 +199,72 @@ def test_work_that_does_not_yield_waits_for_nobody() -> None:
     assert hears(leases, B, "web") == []
     assert powers(leases) == [Power.RUNNING, Power.RUNNING]
     assert leases.preemption.off(GRID) == ()
+
+
+# -- down, where too few stewards answer
+
+
+def halt(leases: Leases, order: SignedOrder, now: float = NOW) -> tuple[list[Effect], str]:
+    effects, _ = leases.act(B, Act(REQUEST, GRID, order), now)
+    return effects, answer(effects).problem
+
+
+def test_its_owner_stops_a_grid_on_disk_first_and_the_stewards_are_asked_for_its_end() -> None:
+    leases, ledger = carrying()
+    order = ADMIN.order(Action.DOWN, "shop", NOW)
+    effects, problem = halt(leases, order)
+    save, _, note, realise = effects
+    assert isinstance(save, Persist)
+    assert save.rows[0].value is not None
+    assert decode(save.rows[0].value, Lease).halted == order
+    assert problem == ""
+    assert note == Note(
+        "grid.halted", "shop", "down ordered, and stopped here; waits for 2 of 3 stewards", GRID
+    )
+    assert realise == Realise(GRID, REQUEST)
+    assert powers(leases) == [Power.OFF, Power.OFF]
+    assert halt(leases, order) == ([effects[1]], ""), "asking twice is asking once"
+    _, outcomes = leases.tick(NOW)
+    (question,) = [one for one in outcomes if isinstance(one, Propose)]
+    ended = read_register(question.change(encode(Register(RECORD)))).record
+    assert ended is not None
+    assert (ended.state, ended.changes) == (GridState.DOWN, (order,))
+    assert [one for one in leases.tick(NOW + 1)[1] if isinstance(one, Propose)] == []
+    later = leases.tick(NOW + 2 * HALTED_EVERY_S)[1]
+    assert len([one for one in later if isinstance(one, Propose)]) == 1, "again and again"
+    again = Leases(A, ledger, AUTHORITY, Random(1), {GRID: save.rows[0].value}, NOW)
+    assert powers(again) == [Power.OFF, Power.OFF], "a later life keeps it stopped"
+
+
+def test_nothing_else_is_done_to_a_grid_that_was_ordered_down() -> None:
+    leases, _ = carrying()
+    halt(leases, ADMIN.order(Action.DOWN, "shop", NOW))
+    why = "its owner ordered it down, which waits for its stewards"
+    for action in (Action.RESUME, Action.RESTART, Action.RESTORE):
+        assert halt(leases, ADMIN.order(action, "shop", NOW))[1] == why
+    body = encode(LeaseChange(60))
+    ask = LeaseAsk(REQUEST, GRID, ADMIN.order(Action.LEASE, "shop", NOW, body=body))
+    (reply, *_), _ = leases.lengthen(B, ask, NOW)
+    assert isinstance(reply, Send)
+    assert reply.message == LeaseReply(REQUEST, why)
+
+
+@pytest.mark.parametrize("way", ["rival", "forged", "stale", "older", "workspace"])
+def test_nobody_but_its_owner_stops_a_grid_and_no_order_of_before(way: str) -> None:
+    leases, _ = carrying()
+    before, now = row_of(leases), NOW
+    order = ADMIN.order(Action.DOWN, "shop", NOW)
+    if way == "rival":
+        order = RIVAL.order(Action.DOWN, "shop", NOW)
+    elif way == "forged":
+        order = msgspec.structs.replace(order, signature=b"x" * 64)
+    elif way == "stale":
+        now = NOW + 4000.0
+    elif way == "older":
+        order = ADMIN.order(Action.DOWN, "shop", NOW - 1)
+    else:
+        order = ADMIN.order(Action.TERMINATE, "shop", NOW, workspace="web-1")
+    effects, problem = halt(leases, order, now)
+    assert problem
+    assert len(effects) == 1
+    assert row_of(leases) == before

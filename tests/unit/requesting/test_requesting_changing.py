@@ -131,6 +131,8 @@ def test_terminate_of_a_workspace_on_a_host_that_is_not_heard() -> None:
 def test_stewards_away() -> None:
     change, _ = changing(hears=Hears(B, C))
     change.unsettled("1 of 3 stewards answered, 2 needed", NOW)
+    change.tick(NOW + SILENT_WITHIN_S)
+    change.tick(NOW + ACT_WITHIN_S)
     assert change.view().answer == (
         "cannot down shop now: 1 of 3 stewards answered, 2 needed",
         "  steward beta was not heard for 2 min, steward gamma was not heard for 2 min",
@@ -141,6 +143,8 @@ def test_stewards_away() -> None:
 def test_stewards_that_are_heard_and_did_not_answer() -> None:
     change, _ = changing()
     change.unsettled("1 of 3 stewards answered, 2 needed", NOW)
+    change.tick(NOW + SILENT_WITHIN_S)
+    change.tick(NOW + ACT_WITHIN_S)
     assert change.view().answer[1:] == (
         "  would work: the same again in a moment; all its stewards are heard",
     )
