@@ -1,8 +1,11 @@
 """What grids suffer when a host dies, and when it is back: an event for each of its grids, at every peer."""
 
 from protocol.contract.notices import Notices
+from protocol.contract.outcomes import Answer, NoticeDue
+from protocol.contract.story import GridLine
 from protocol.grid.problem import listed
 from protocol.grid.record import GridState
+from protocol.hosting.chronicle import Chronicle
 from protocol.membership.liveness import Changed, Health
 from protocol.requesting.silence import Hearing
 from protocol.terms.effects import Note
@@ -15,12 +18,28 @@ LOST, BACK = "grid.host-lost", "grid.host-back"
 class HostLosses:
     """The hosts of grids that are up and are not heard, as this peer has told it."""
 
-    def __init__(self, notices: Notices, hearing: Hearing) -> None:
-        self._notices, self._hearing = notices, hearing
+    def __init__(
+        self, me: PeerId, notices: Notices, hearing: Hearing, chronicle: Chronicle
+    ) -> None:
+        """`chronicle` keeps the story of grids at this peer, which is `me`."""
+        self._me, self._notices, self._hearing = me, notices, hearing
+        self._chronicle = chronicle
         self._lost: dict[PeerId, dict[GridId, None]] = {}
 
-    def believed(self, changed: Changed, now: float) -> list[Note]:
-        """A peer died, left, or is back. Answers a note for each grid that it carries part of."""
+    def heard(self, believed: list[Changed], now: float) -> Answer:
+        """Peers died, left, or are back. Answers a note for each grid that one of them carries part of.
+
+        The first host of a grid that is heard keeps that in the grid's story, which makes a notice due.
+        """
+        notes = [note for changed in believed for note in self._believed(changed, now)]
+        kept: dict[GridId, None] = {}
+        for note in notes:
+            grid, line = GridId(note.cause), GridLine(now, note.kind, note.detail)
+            if self._tells(grid, now) and self._chronicle.keep(grid, line):
+                kept[grid] = None
+        return list(notes), [NoticeDue(grid) for grid in kept]
+
+    def _believed(self, changed: Changed, now: float) -> list[Note]:
         if changed.health is Health.ALIVE:
             grids = self._lost.pop(changed.peer, {})
             return [
@@ -41,11 +60,11 @@ class HostLosses:
             del self._lost[changed.peer]
         return effects
 
-    def tells(self, grid: GridId, me: PeerId, now: float) -> bool:
-        """Whether this host is the one to tell what happened to others: the first of the grid that is heard."""
+    def _tells(self, grid: GridId, now: float) -> bool:
+        """Whether this host is the one to tell what happened to others."""
         notice = self._notices.newest(grid)
         hosts = dict.fromkeys(host for _, host in notice.placed) if notice is not None else {}
-        return me == next((h for h in hosts if self._hearing.silence(h, now) is None), None)
+        return self._me == next((h for h in hosts if self._hearing.silence(h, now) is None), None)
 
     def _note(self, kind: str, grid: GridId, peer: PeerId, said: str) -> list[Note]:
         """A note, unless the grid is down or has nothing there any more."""

@@ -26,7 +26,6 @@ from protocol.contract.outcomes import (
     RoomChanged,
     VoidHold,
 )
-from protocol.contract.story import GridLine
 from protocol.hosting.events import Cleared, Found, Happened, Kept, Measured, Progressed
 from protocol.hosting.holds import HoldNotSaved
 from protocol.hosting.host import Host
@@ -157,7 +156,7 @@ class Node:
             self.broadcast.incarnation,
             rows,
         )
-        self._host_losses = HostLosses(self.notices, self.directory)
+        self._host_losses = HostLosses(self.me, self.notices, self.directory, self.host.chronicle)
         self._deadlines = Deadlines(
             self.overlay,
             relay,
@@ -191,7 +190,8 @@ class Node:
         if self.overlay.pop_turned():
             effects += [Realise(row.record.id, row.record.id) for row in self.host.leases.rows()]
         if self.overlay.believed:
-            effects += self._believed(now)
+            lost = self._host_losses.heard(self.overlay.pop_believed(), now)
+            effects += self._outcomes(lost, now)
         if self._worked:
             self._worked = False
             for grid in self.host.chronicle.hear(effects, now):
@@ -480,17 +480,6 @@ class Node:
             self.directory.adverts.pop(peer, None)
         elif record.kind == NOTICE:
             self._unheard(peer, GridId(record.name))
-
-    def _believed(self, now: float) -> list[Effect]:
-        """Peers died, left, or are back: what that means for grids is told."""
-        believed, self.overlay.believed = self.overlay.believed, []
-        notes = [note for one in believed for note in self._host_losses.believed(one, now)]
-        for note in notes:
-            grid, line = GridId(note.cause), GridLine(now, note.kind, note.detail)
-            if self._host_losses.tells(grid, self.me, now) and self.host.chronicle.keep(grid, line):
-                self.publishing.due(grid)
-                self._touch()
-        return list(notes)
 
     def _unheard(self, peer: PeerId, grid: GridId) -> None:
         self.notices.drop(peer, grid)
