@@ -130,9 +130,19 @@ class Notices:
         self._by_grid.setdefault(notice.grid, {})[peer] = HeardNotice(notice, now)
 
     def drop(self, peer: PeerId, grid: GridId) -> None:
-        """The host has nothing to tell of the grid any more."""
+        """The host has nothing to tell of the grid any more.
+
+        If it told that the grid is down, what others told of it before that is over as well: a host that died
+        before the end of its grid would else have the grid up again. Only a host that those others name ends
+        that.
+        """
         hosts = self._by_grid.get(grid, {})
-        hosts.pop(peer, None)
+        heard = hosts.pop(peer, None)
+        if heard is not None and heard.notice.state is GridState.DOWN:
+            before = [p for p, h in hosts.items() if h.notice.epoch < heard.notice.epoch]
+            for other in before:
+                if peer in hosts[other].notice.placement.hosts:
+                    del hosts[other]
         if not hosts:
             self._by_grid.pop(grid, None)
 

@@ -107,6 +107,25 @@ def test_nobody_stands_for_it_any_more() -> None:
     assert notices.newest(GridId("g")) is None
 
 
+def test_a_host_that_died_before_the_end_of_its_grid_does_not_have_it_up_again() -> None:
+    """The others' last word on it ends after a while, and the dead one's would stand for a day."""
+    there = placement([("web-1", A), ("web-2", B)])
+    dead = msgspec.structs.replace(notice("g", 1), placement=there)
+    down = msgspec.structs.replace(notice("g", 2, GridState.DOWN), placement=there)
+    notices = Notices()
+    notices.put(B, dead, NOW)
+    notices.put(A, down, NOW)
+    notices.put(C, down, NOW)
+    notices.drop(C, GridId("g"))
+    newest = notices.newest(GridId("g"))
+    assert newest is not None, "a host that is not of the grid ends nothing"
+    assert B in notices.about(GridId("g"))
+    notices.drop(A, GridId("g"))
+    assert notices.newest(GridId("g")) is None
+    notices.put(B, dead, NOW)
+    assert notices.newest(GridId("g")) == dead, "it may tell of itself again"
+
+
 def test_a_placement_is_small_and_says_the_same_in_the_same_order() -> None:
     hosts = [PeerId(f"{number:02}" + 41 * "p") for number in range(32)]
     pairs = tuple((f"box-{number}", hosts[number % 32]) for number in range(1, 513))
