@@ -27,11 +27,12 @@ class HostLosses:
         self._lost: dict[PeerId, dict[GridId, None]] = {}
 
     def heard(self, believed: list[Changed], now: float) -> Answer:
-        """Peers died, left, or are back. Answers a note for each grid that one of them carries part of.
+        """Peers died, left, or are back, and are taken out of the list. Answers a note for each of their grids.
 
         The first host of a grid that is heard keeps that in the grid's story, which makes a notice due.
         """
         notes = [note for changed in believed for note in self._believed(changed, now)]
+        believed.clear()
         kept: dict[GridId, None] = {}
         for note in notes:
             grid, line = GridId(note.cause), GridLine(now, note.kind, note.detail)

@@ -190,7 +190,7 @@ class Node:
         if self.overlay.pop_turned():
             effects += [Realise(row.record.id, row.record.id) for row in self.host.leases.rows()]
         if self.overlay.believed:
-            lost = self._host_losses.heard(self.overlay.pop_believed(), now)
+            lost = self._host_losses.heard(self.overlay.believed, now)
             effects += self._outcomes(lost, now)
         if self._worked:
             self._worked = False

@@ -113,7 +113,7 @@ class Overlay:
         self.joining = Joining(joins, links.introduced, links.count_introduced, self._name)
         self._doorstep = Doorstep(links, self.certificates, self.broadcast, self.joining)
         self.believed: list[Changed] = []
-        """Peers that died, left or came back since the node looked last (`pop_believed`)."""
+        """Peers that died, left or came back since the node looked last, which takes them out."""
         self._followed = 0
         """How often membership asked something of other rooms."""
 
@@ -137,11 +137,6 @@ class Overlay:
         return effects + self.certificates.lost(), news
 
     # -- events
-
-    def pop_believed(self) -> list[Changed]:
-        """Peers that died, left or came back since the last call."""
-        believed, self.believed = self.believed, []
-        return believed
 
     def connected(
         self, peer: PeerId, now: float, *, relayed: bool = False, accepted: bool = False
