@@ -46,7 +46,7 @@ class LeaseStage(StrEnum):
     LAPSED = "lapsed"
     """What was left is to be deleted."""
     UNSURE = "unsure"
-    """A new life finds its time over by a clock that does not count (yet). It is left as it is found."""
+    """A new life finds its time over by a clock that may be wrong. It is left as it is found."""
 
 
 class Pending(msgspec.Struct, frozen=True, array_like=True):
@@ -272,7 +272,8 @@ def yielded(row: Lease, off: tuple[str, ...], now: float, restore_s: float) -> L
 
     Its time stands still while any of them does, and for the `restore_s` seconds that restoring takes.
     """
-    stood_s = now - row.stopped_s + restore_s if row.stopped_s and not off else 0.0
+    # The clock may have been set back since. That takes no time away.
+    stood_s = max(0.0, now - row.stopped_s) + restore_s if row.stopped_s and not off else 0.0
     return msgspec.structs.replace(
         row,
         off=off,

@@ -26,6 +26,7 @@ from protocol.hosting.lease_book import LeaseBook
 from protocol.membership.clocks import SURE, ClockView
 from protocol.terms.effects import Deadline, Note, Realise, earliest
 from protocol.terms.ids import GridId
+from protocol.terms.limits import FOUND_OVER_S
 from protocol.terms.quantities import format_duration, format_moment
 
 
@@ -44,6 +45,8 @@ class LeaseClock:
         self._book, self._auditing, self._clock = book, auditing, clock
         self._waits: dict[GridId, ClockView] = {}
         """Leases that would have ended by a clock that does not count, and what was told of it."""
+        self._found_s: dict[GridId, float] = {}
+        """Until when leases are left that were found over at the start, where nobody else can tell the time."""
 
     def counts(self) -> bool:
         """Whether this host's clock ends leases now."""
@@ -57,6 +60,9 @@ class LeaseClock:
     def waits(self, grid: GridId) -> str:
         """What the end of a lease waits for, for people; empty if it is not due, or waits for nothing."""
         clock = self._waits.get(grid)
+        if (until_s := self._found_s.get(grid)) is not None:
+            left = f"it was over when this host started, and ends at {format_moment(until_s)}"
+            return f"{left}: no other peer is known that could tell whether the clock is right"
         if clock is None:
             return ""
         return f"over by this host's clock, and ends when clocks agree: {clock.doubt}"
@@ -72,24 +78,35 @@ class LeaseClock:
         agreed_s = self.agreed_s(now)
         return agreed_s is not None and is_past(kept_until_s, agreed_s)
 
+    def found(self, row: Lease, now: float) -> None:
+        """Puts a lease that is on disk at the start in its stage."""
+        if self._clock().alone and is_over(stage_of(row, now)):
+            self._found_s[row.record.id] = now + FOUND_OVER_S
+        self.enter_stage(row, now)
+
     def enter_stage(self, row: Lease, now: float) -> LeaseStage:
         """Puts a lease in the stage that follows from the time. One that has lapsed is to be taken down."""
-        stage = self._book.enter_stage(row, now, sure=self.counts())
+        sure = self.counts() and now >= self._found_s.get(row.record.id, now)
+        stage = self._book.enter_stage(row, now, sure=sure)
         over = stage is LeaseStage.LAPSED and row.record.state is GridState.UP
         self._auditing.lapsed(row.record.id, now, over=over)
-        if not is_over(stage_of(row, now)):
+        if sure or not is_over(stage_of(row, now)):
             self._waits.pop(row.record.id, None)
+            self._found_s.pop(row.record.id, None)
         return stage
 
     def forget(self, grid: GridId) -> None:
         """The grid is cleared, so nothing of it waits any more."""
         self._waits.pop(grid, None)
+        self._found_s.pop(grid, None)
 
     def turn(self, row: Lease, now: float) -> Answer:
         """Moves a lease on to this time: to its next stage, or to a warning. Nothing if neither is due."""
         grid, name = row.record.id, row.record.name
         if not self.counts():
             return self._doubtful(row, now)
+        if now < self._found_s.get(grid, now):
+            return [], []
         if self._waits.pop(grid, None) and not is_over(stage_of(row, now)):
             self.enter_stage(row, now)
             note = Note("lease.goes-on", name, "its lease is not over, now that clocks agree", grid)
@@ -139,7 +156,8 @@ class LeaseClock:
     def _next_s(self, row: Lease) -> float | None:
         stage = self._book.stage(row)
         if stage is LeaseStage.UNSURE or row.record.id in self._waits:
-            return row.lease_until_s  # The clock counts again, so it ends, or goes on, at once.
+            # The clock counts again, so it ends, or goes on, at once.
+            return max(row.lease_until_s, self._found_s.get(row.record.id, 0.0))
         return next_change_s(row, stage)
 
     def _next_doubtful_s(self, row: Lease) -> float | None:

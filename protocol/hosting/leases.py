@@ -58,14 +58,16 @@ class Leases:
         """`clock` answers what is to be thought of this host's clock now."""
         self._me, self._ledger, self._authority = me, ledger, authority
         self._auditing = Auditing(dice)
-        self._book = book = LeaseBook(ledger, authority, rows, now, sure=not clock().doubt)
+        self._book = book = LeaseBook(
+            ledger, authority, rows, now, sure=not (clock().doubt or clock().alone)
+        )
         self._clock = LeaseClock(book, self._auditing, clock)
         self.preemption = Preemption(ledger, rates)
         self._suspending = Suspending(book, self.preemption, ledger, authority, rates, now)
         self._readiness = Readiness(ledger, authority, book.told)
         self._extension = Extension(book.bookings, authority)
         for row in book.rows():
-            self._clock.enter_stage(row, now)
+            self._clock.found(row, now)
             self._auditing.started(row.record.id, now)
 
     # -- what is known

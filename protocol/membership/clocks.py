@@ -7,7 +7,8 @@ A clock *counts*, for what cannot be taken back, once it was found in a majority
 neighbours, of whom more than half are within CLOCK_APART_S of it. It counts from then on for this life of the
 process, which counts time by the machine's uptime and so cannot step. That ends if a majority is apart from
 it, or if the process stood still for long: how long, only its machine says. A peer that knows of no other has
-nothing but its own clock, and that counts.
+nothing but its own clock, and that counts; but what it finds over when it starts, it leaves for a while, in
+which NTP may mend the clock (hosting/lease_clock.py).
 
 So a minority of clocks that are wrong, or of neighbours that lie, moves nobody. A majority that lies can keep
 a peer from ending anything; it cannot make one whose clock counts end anything early. We never set a clock:
@@ -29,6 +30,8 @@ class ClockView(msgspec.Struct, frozen=True):
     """Why it decides nothing that cannot be taken back, for people; empty if it counts."""
     apart: bool = False
     """Whether neighbours' clocks differ from this one. If there is doubt without that, none has answered."""
+    alone: bool = False
+    """It counts only because no other peer is known that could tell."""
     ahead_s: float = 0.0
     """By how many seconds it is ahead of the median of its neighbours', if it is apart."""
     theirs_s: float | None = 0.0
@@ -37,6 +40,8 @@ class ClockView(msgspec.Struct, frozen=True):
 
 SURE = ClockView()
 """A clock that counts."""
+ALONE = ClockView(alone=True)
+"""A clock that counts because there is no other."""
 
 
 class Clocks:
@@ -88,8 +93,10 @@ class Clocks:
         return f"{was} {format_duration(round(steady_s))} ago, and stays so"
 
     def _found(self, offsets: list[float], alone: bool) -> ClockView:
-        if self._agreed or (alone and not offsets):
+        if self._agreed:
             return SURE
+        if alone and not offsets:
+            return ALONE
         if not offsets:
             return ClockView("no neighbour has told its time yet", theirs_s=None)
         return ClockView(

@@ -156,10 +156,11 @@ class Certificates:
         said = f"{own_revocation(revocation)}; no peer believes this host; {ENROL}"
         return [Note("certificate.lost", self._identity.name, said)]
 
-    def tick(self, now: float) -> list[Effect]:
-        """Warns that this peer's own certificate ends, and forgets revocations of certificates that have."""
+    def tick(self, now: float, *, sure: bool = True) -> list[Effect]:
+        """Warns that this peer's own certificate ends. If it is `sure` of the time, it forgets revocations of
+        certificates that have ended."""
         effects: list[Effect] = []
-        over = self.revocations.forget_ended(now)
+        over = self.revocations.forget_ended(now) if sure else []
         if over:
             rows = tuple(Row(TABLE, name_of(r.issuer, r.serial), None) for r in over)
             effects.append(Persist(rows, Untidied()))

@@ -242,7 +242,7 @@ class Overlay:
         effects += self.follow(outcomes, now)
         effects += self.announcer.tick(now)
         effects += self._twinned(now)
-        effects += self.certificates.tick(now)
+        effects += self.certificates.tick(now, sure=not self.membership.clock.doubt)
         news: list[News] = []
         for peer in self.certificates.pop_ended(now, self.membership.known):
             more, gone = self._expel(peer, "its certificate has ended", now)

@@ -14,6 +14,7 @@ from protocol.sim.people import MIB, grid_spec
 from protocol.sim.quiet import newest_records
 from protocol.sim.run import JOIN_WITHIN_S, knows_all, settle
 from protocol.sim.world import World
+from protocol.terms.limits import FOUND_OVER_S
 from protocol.trust.order import Action
 
 ROOM = Quantum(1000, 1 << 30, 8 << 30)
@@ -174,6 +175,24 @@ def test_a_federation_of_one_goes_by_its_own_clock() -> None:
     world = made(1)
     stays(world, LEASE_S - 60)
     assert ended(world, 120.0)
+
+
+@pytest.mark.parametrize("ahead_s", [HOUR, 25 * HOUR])
+def test_a_federation_of_one_that_starts_ahead_has_time_to_be_mended(ahead_s: float) -> None:
+    world = made(1)
+    again(world, world.peers[0], ahead_s)
+    stays(world, 200)
+    again(world, world.peers[0], 0.0)
+    stays(world, 200)
+    assert ended(world, 400.0)
+
+
+def test_a_federation_of_one_ends_what_was_over_when_it_came_back() -> None:
+    world = made(1)
+    world.peers[0].crash()
+    world.run(LEASE_S + 10.0)
+    world.peers[0].start()
+    assert ended(world, FOUND_OVER_S + 60.0)
 
 
 def test_who_knew_others_waits_until_one_of_them_answers() -> None:

@@ -17,14 +17,17 @@ from protocol.grid.record import (
     GridState,
     LeaseChange,
     ending,
+    extending,
     grid_id,
     lapsing,
     read_register,
 )
+from protocol.hosting.lease import yielded
 from protocol.hosting.leases import Leases
-from protocol.membership.clocks import SURE, ClockView
+from protocol.membership.clocks import ALONE, SURE, ClockView
 from protocol.terms.effects import Effect, Note, Persist, Send
 from protocol.terms.ids import RequestId
+from protocol.terms.limits import FOUND_OVER_S
 from protocol.trust.order import Action
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import encode
@@ -200,6 +203,47 @@ def test_a_deletion_that_was_due_already_is_not_asked_for_any_more() -> None:
     host.view = APART
     host.tick(END + KEPT_S + 3)
     assert not host.proposes()
+
+
+def test_alone_it_leaves_what_it_finds_over_for_a_while() -> None:
+    """Nobody can tell whether its clock is right, and NTP may be about to mend it."""
+    host = Host()
+    start_s = NOW + DAY
+    host.start(start_s, ALONE)
+    for at_s in (start_s, start_s + FOUND_OVER_S - 1):
+        host.tick(at_s)
+        assert host.power() is Power.RUNNING
+        assert not host.proposes()
+        assert host.leases.not_yet(GRID) == host.detail()
+    assert host.detail().startswith("it was over when this host started, and ends at 1970-01-13 ")
+    deadline = host.leases.next_deadline()
+    assert deadline is not None
+    assert kinds(host.tick(start_s + FOUND_OVER_S)) == ["lease.lapsed"]
+    assert host.power() is Power.OFF
+    host.tick(start_s + FOUND_OVER_S + 3)
+    assert host.proposes()
+
+
+def test_alone_what_it_sees_end_ends_in_time() -> None:
+    host = Host()
+    host.start(NOW + 10, ALONE)
+    assert kinds(host.tick(END - 100)) == ["lease.warning"]
+    assert kinds(host.tick(END)) == ["lease.ended"]
+
+
+def test_alone_it_goes_on_at_once_if_it_is_extended() -> None:
+    host = Host()
+    host.start(END + 100, ALONE)
+    order = ADMIN.order(Action.LEASE, GRID, END + 101, body=encode(LeaseChange(7200)))
+    longer = read_register(extending(GRID, order)(committed(RECORD))).record
+    assert longer is not None
+    host.hears(longer, END + 101)
+    assert (host.leases.not_yet(GRID), host.power()) == ("", Power.RUNNING)
+
+
+def test_a_clock_set_back_takes_no_time_from_what_made_room() -> None:
+    row = msgspec.structs.replace(Host().leases.rows()[0], stopped_s=NOW + HOUR, off=("web",))
+    assert yielded(row, (), NOW + 20, 2.0).lease_until_s == row.lease_until_s + 2.0
 
 
 def test_a_lease_still_begins_and_is_extended() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from protocol.membership.clocks import (
+    ALONE,
     SURE,
     Clocks,
     ClockView,
@@ -95,8 +96,9 @@ def test_a_minority_of_liars_moves_nobody() -> None:
 
 def test_who_knows_of_nobody_has_only_its_own() -> None:
     clocks = Clocks()
-    assert not clocks.look([], alone=True)
-    assert clocks.view == SURE
+    clocks.look([], alone=True)
+    assert clocks.view == ALONE
+    assert not clocks.view.doubt
     assert clocks.look([HOUR], alone=False), "that it was alone proves nothing"
     assert clocks.view.apart
 

@@ -136,6 +136,16 @@ def test_any_member_may_carry_it() -> None:
     assert node.quarantines.counts == {"presence-revoked": 1}
 
 
+def test_a_revocation_is_not_forgotten_by_a_clock_that_does_not_count() -> None:
+    node, late_s = met(), NOW + 400 * DAY_S
+    node.handle(Revoking(revocation(chain_of("h2"))), NOW)
+    certificates = node.certificates
+    certificates.tick(late_s, sure=False)
+    assert len(certificates.revocations) == 1
+    certificates.tick(late_s)
+    assert len(certificates.revocations) == 0
+
+
 def test_nobody_revokes_what_is_not_theirs() -> None:
     node = met()
     host = FED.host("s1", "h3")
