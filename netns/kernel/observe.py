@@ -7,8 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from pyroute2 import IPRoute
-
 from netns.failures import NetnsError
 from netns.kernel import namespaces, offload, rtnetlink, sysctl
 from netns.kernel.rtnetlink import Attributes, attributes, ipv4, mac, number, text
@@ -50,7 +48,7 @@ _PORT_WANTED = {8: 0, 9: 0, 27: 0, 30: 1, 33: 0}
 """A port does not learn, flood unknown or multicast destinations, or stand alone; broadcasts (ARP) pass."""
 _PORT_STATE = 1
 _NDA_DST, _NDA_MAC, _NDA_MASTER = 1, 2, 9
-_IFA_ADDRESS = 1
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
 
 
 class _LinkSeen(NamedTuple):
@@ -155,10 +153,7 @@ def observe(scope: Scope, host: HostSeen) -> list[Resource]:
 
 def without_carrier(names: Iterable[str]) -> tuple[str, ...]:
     """Those of the links of the current namespace that are there and have no carrier."""
-    wanted = set(names)
-    with rtnetlink.open_socket() as handle:
-        head = _LINK_HEAD.pack(0, 0, 0, 0, 0) + rtnetlink.SKIP_STATS
-        links = map(_link_seen, rtnetlink.dump(handle, rtnetlink.GETLINK, head))
+    wanted, links = set(names), _all_links()
     return tuple(
         link.name for link in links if link.name in wanted and not number(link.has.get(_CARRIER))
     )
@@ -166,12 +161,7 @@ def without_carrier(names: Iterable[str]) -> tuple[str, ...]:
 
 def aliased_links() -> list[tuple[str, str]]:
     """Name and alias of the links of the current namespace that have an alias."""
-    with IPRoute() as netlink:
-        return [
-            (str(link.get("ifname")), str(link.get("ifalias")))
-            for link in netlink.get_links()
-            if link.get("ifalias")
-        ]
+    return [(link.name, alias) for link in _all_links() if (alias := text(link.has.get(_ALIAS)))]
 
 
 def link_alias(name: str) -> str:
@@ -181,11 +171,23 @@ def link_alias(name: str) -> str:
 
 def mtu_of_address(address: str) -> int | None:
     """MTU of the link that has this IPv4 address; None when no link has it."""
-    with IPRoute() as netlink:
-        for entry in netlink.get_addr(family=socket.AF_INET):
-            if entry.get("local") == address or entry.get("address") == address:
-                return int(netlink.get_links(entry["index"])[0].get("mtu"))
+    wanted = socket.inet_aton(address)
+    with rtnetlink.open_socket() as handle:
+        head = _ADDRESS_HEAD.pack(socket.AF_INET, 0, 0, 0, 0)
+        found = rtnetlink.dump(handle, rtnetlink.GETADDR, head)
+    for payload in found:
+        has = attributes(payload, _ADDRESS_HEAD.size)
+        if wanted in (has.get(_IFA_LOCAL), has.get(_IFA_ADDRESS)):
+            *_, index = _ADDRESS_HEAD.unpack_from(payload)
+            mtus = [link.has.get(_MTU) for link in _all_links() if link.ifindex == index]
+            return number(mtus[0]) if mtus else None
     return None
+
+
+def _all_links() -> list[_LinkSeen]:
+    with rtnetlink.open_socket() as handle:
+        head = _LINK_HEAD.pack(0, 0, 0, 0, 0) + rtnetlink.SKIP_STATS
+        return list(map(_link_seen, rtnetlink.dump(handle, rtnetlink.GETLINK, head)))
 
 
 def _link_seen(payload: bytes) -> _LinkSeen:

@@ -21,6 +21,8 @@ from protocol.node.events import Event
 from protocol.terms.ids import GridId
 
 EVERY_S = 30.0
+_TURN_S = 5.0
+"""So long a network that is to be mended has for its turn. To ask again meanwhile would lengthen the queue."""
 _GATHER_S = 0.2
 """One change seldom comes alone: so long hints are gathered before it is looked."""
 
@@ -39,6 +41,7 @@ class Keeping:
         self._mends = Mends()
         self._kept: set[str] = set()
         self._broken: dict[str, str] = {}
+        self._asked_s: dict[str, float] = {}
         self._hint = asyncio.Event()
         self._again_s = EVERY_S
         network.watch(self._hint.set)
@@ -61,10 +64,12 @@ class Keeping:
             logger().warning("networks.not-compared", error=str(error))
             return
         for network in harms:
-            rests_s = self._mends.rests_s(network, time.monotonic())
+            now_s = time.monotonic()
+            rests_s = self._mends.rests_s(network, now_s)
             if rests_s:
                 self._again_s = min(self._again_s, rests_s)
-            else:
+            elif now_s >= self._asked_s.get(network, -_TURN_S) + _TURN_S:
+                self._asked_s[network] = now_s
                 self._kick(grid_of(network))
 
     async def suspect(self, grid: GridId) -> None:
@@ -75,6 +80,7 @@ class Keeping:
     async def ensure(self, plan: NetworkPlan) -> None:
         """Puts a plan in force, and tells if that was a mend. Raises NetworkError; if the network was in force
         before, that is told, once for each reason."""
+        self._asked_s.pop(plan.network, None)
         try:
             harm = await self._network.ensure(plan)
         except NetworkError as error:
@@ -91,6 +97,7 @@ class Keeping:
         """Leaves nothing of a network, neither here nor there."""
         await self._network.remove(network)
         self._kept.discard(network)
+        self._asked_s.pop(network, None)
         self._mends.forget(network)
         self._broken.pop(network, None)
 
