@@ -165,6 +165,7 @@ def _ends(federation: Federation, workspace: Workspace) -> None:
     workspace.console(b"sleep 2; echo c >/proc/sysrq-trigger\n")
     workspace.happened("machine.ended", "its kernel panicked")
     workspace.is_told("reachable", "after: its kernel panicked")
+    workspace.prompts(3)
     federation.kill(workspace.host.name)
     os.kill(workspace.pid(), signal.SIGKILL)
     federation.start(workspace.host.name)
