@@ -24,7 +24,7 @@ from protocol.grid.record import GridState
 from protocol.node.rows import GridRow, UnknownRow, WorkspaceRow
 from protocol.requesting.request import UNENDED, RequestState, RequestView
 from protocol.requesting.transitions import Stage
-from protocol.terms.quantities import counted, format_duration
+from protocol.terms.quantities import counted, format_duration, format_size
 
 Grid = Annotated[
     str, typer.Argument(help="A grid's name, SITE/NAME or id.", autocompletion=complete_grid)
@@ -183,6 +183,7 @@ def _grid(view: GridView) -> None:
             f"stewards    {', '.join(grid.stewards)}",
             f"workspaces  {grid.workspaces} on {where}: {_phases(grid)}",
             *_networks(grid),
+            *_volumes(grid),
             *grid.lost,
             "",
         ]
@@ -195,6 +196,14 @@ def _networks(grid: GridRow) -> list[str]:
     """The networks, each with the largest packet that it takes."""
     told = ", ".join(f"{name} (mtu {mtu})" for name, mtu in grid.networks)
     return [f"networks    {told}"] if told else []
+
+
+def _volumes(grid: GridRow) -> list[str]:
+    """The volumes, each with its size and where it is."""
+    told = ", ".join(
+        f"{v.name} ({format_size(v.size_bytes)}) of {v.workspace} on {v.host}" for v in grid.volumes
+    )
+    return [f"volumes     {told}"] if told else []
 
 
 def explain(

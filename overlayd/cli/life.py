@@ -10,9 +10,12 @@ from overlayd.cli.completing import complete_grid, complete_workspace
 from overlayd.cli.failure import INTERRUPTED, USAGE, failure
 from overlayd.cli.naming import target_of, workspace_of
 from overlayd.cli.session import Session, session_of
-from overlayd.cli.show import unchanged
+from overlayd.cli.show import print_lines, unchanged
+from overlayd.cli.volumes import agree, listed, volumes_of
+from protocol.grid.volumes import TerminateTerms
 from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
+from protocol.wire.codec import encode
 
 Target = Annotated[
     str,
@@ -71,14 +74,29 @@ def restart(context: typer.Context, target: Target, no_wait: NoWait = False) -> 
     give(session_of(context), Action.RESTART, target, no_wait)
 
 
-def terminate(context: typer.Context, target: One, no_wait: NoWait = False) -> None:
-    """Takes one workspace out of its grid, for good.
+def terminate(
+    context: typer.Context,
+    target: One,
+    delete_volumes: Annotated[
+        bool,
+        typer.Option("--delete-volumes", help="Its volumes, too."),
+    ] = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Takes one workspace out of its grid, for good. Its volumes stay on its host until the grid is taken down.
 
     Example: overlayctl terminate star/worker-4
+
+    Example: overlayctl terminate star/worker-4 --delete-volumes
     """
     session = session_of(context)
-    workspace_of(session, target)
-    give(session, Action.TERMINATE, target, no_wait)
+    grid, workspace = workspace_of(session, target)
+    volumes = tuple(v for v in volumes_of(session, grid) if v.workspace == workspace)
+    body = encode(TerminateTerms(delete_volumes=True)) if delete_volumes else b""
+    give(session, Action.TERMINATE, target, no_wait, body)
+    if volumes and not session.plain:
+        become = "are deleted" if delete_volumes else f"stay; `overlayctl down {grid}` deletes them"
+        print_lines([f"its volumes {become}: {listed(volumes)}"])
 
 
 def down(
@@ -86,16 +104,25 @@ def down(
     name: Annotated[
         str, typer.Argument(help="A grid's name, SITE/NAME or id.", autocompletion=complete_grid)
     ],
+    delete_volumes: Annotated[
+        bool, typer.Option("--delete-volumes", help="Do not ask before its volumes are deleted.")
+    ] = False,
     no_wait: NoWait = False,
 ) -> None:
     """Takes a grid down: nothing of it is left on any host. One still being placed is cancelled.
 
+    Its volumes are deleted, so it asks first if there are any.
+
     Example: overlayctl down star
+
+    Example: overlayctl down star --delete-volumes
     """
     session = session_of(context)
     if target_of(session, name)[1]:
         said = f"{name} is one workspace; down takes a whole grid down"
         raise failure(said, f"overlayctl terminate {name}", USAGE)
+    if not delete_volumes:
+        agree(session, name)
     give(session, Action.DOWN, name, no_wait)
 
 

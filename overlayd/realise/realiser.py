@@ -28,7 +28,7 @@ from overlayd.realise import plan
 from overlayd.realise.cards import Cards
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.keeping import Keeping
-from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name
+from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name, volume_name
 from overlayd.realise.relapses import Relapses
 from overlayd.realise.turns import Turns
 from overlayd.realise.upkeep import Upkeep
@@ -171,14 +171,14 @@ class Realiser:
             self._stuck(part, seen, str(error))
             raise
         failed = await self._start_all(part, seen)
+        if not part.mine or any(map(_gone, going)):
+            await self._drop_volumes(part)
         for mine in going:
             self._went(part, mine)
         for mine in part.mine:
             if mine.not_yet:
                 self._say(part, mine, Phase.HELD, mine.not_yet)
-        gone = all(mine.wanted.power is Power.GONE for mine in part.mine)
-        if gone:
-            await self._clear(part)
+        if all(map(_gone, part.mine)):
             self._tools.tell(Cleared(part.record.id))
             return False
         if failed:
@@ -360,11 +360,15 @@ class Realiser:
         for each in wanted:
             await self._keeping.ensure(each)
 
-    async def _clear(self, part: Part) -> None:
-        """Clears the last of a grid on this host: its volumes."""
-        for volume in await self._tools.volumes.observe():
-            if grid_of(volume) == part.record.id:
-                await self._tools.volumes.remove(volume)
+    async def _drop_volumes(self, part: Part) -> None:
+        """Deletes the disks of a grid that are not to be kept."""
+        grid = part.record.id
+        kept = {volume_name(grid, volume) for volume in part.keeps}
+        kept |= {scratch_name(grid, mine.workspace.name) for mine in part.mine if not _gone(mine)}
+        for disk in await self._tools.volumes.observe():
+            if grid_of(disk) == grid and disk not in kept:
+                logger().info("disk.deleted", disk=disk)
+                await self._tools.volumes.remove(disk)
 
     def _say(self, part: Part, mine: PartOf, phase: Phase, detail: str) -> None:
         key = (part.record.id, mine.workspace.name)
@@ -378,6 +382,10 @@ class Realiser:
         self._tools.tell(
             Progressed(part.record.id, mine.workspace.name, phase, detail, mine.wanted.boot)
         )
+
+
+def _gone(mine: PartOf) -> bool:
+    return mine.wanted.power is Power.GONE
 
 
 def _there(part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> MachineSeen | None:

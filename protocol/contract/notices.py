@@ -87,6 +87,8 @@ class Notice(msgspec.Struct, frozen=True):
     """Whether its owner ordered it down and this host stopped it, before the stewards have decided that."""
     story: GridStory = ()
     """What happened to the grid here lately. From a stranger it may be of any length: `joined` bounds it."""
+    volumes: tuple[tuple[str, int, str], ...] = ()
+    """(volume, bytes, workspace) of those on this host, also after their workspaces were terminated."""
 
     @property
     def placed(self) -> tuple[tuple[str, PeerId], ...]:

@@ -197,7 +197,7 @@ def spans(
 
     Its room is free once it is stopped or saved, not when that is only wanted. If its lease may save its
     memory, the disk for that is part of the workspace's quantum; if not, it is taken when somebody suspends
-    it.
+    it. Of one that was terminated only its volumes are left, until the grid is taken down.
     """
     quantum, window = quantum_of(workspace), row.window
     if row.yields:
@@ -205,6 +205,10 @@ def spans(
         end_s = FOREVER if row.stopped_s else window.end_s
         window = Window(window.start_s, end_s, FOREVER)
     saves = row.terms.best_effort or row.terms.on_expiry is OnExpiry.SUSPEND
+    if wanted.power is Power.GONE and phase is Phase.GONE:
+        state = state_bytes(workspace.memory_bytes) if saves else 0
+        volumes = workspace.disk_bytes - workspace.scratch_bytes - state
+        return (Occupancy(window.start_s, FOREVER, Quantum(disk_bytes=volumes)),)
     image = Quantum(disk_bytes=0 if saves else state_bytes(workspace.memory_bytes))
     to_run = wanted.power in (Power.RUNNING, Power.PAUSED)
     if not to_run and phase in (Phase.EXPIRED, Phase.SUSPENDED):

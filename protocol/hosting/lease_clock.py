@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from protocol.contract.outcomes import Answer, NoticeDue, RoomChanged
+from protocol.grid.lifecycle import Power
 from protocol.grid.record import GridState
 from protocol.hosting.auditing import Auditing
 from protocol.hosting.lease import (
@@ -88,7 +89,9 @@ class LeaseClock:
         """Puts a lease in the stage that follows from the time. One that has lapsed is to be taken down."""
         sure = self.counts() and now >= self._found_s.get(row.record.id, now)
         stage = self._book.enter_stage(row, now, sure=sure)
-        over = stage is LeaseStage.LAPSED and row.record.state is GridState.UP
+        # A host that only keeps volumes of it is asked for no extension, so it cannot know that it is over.
+        runs = any(wanted.power is not Power.GONE for wanted in row.wanted)
+        over = stage is LeaseStage.LAPSED and row.record.state is GridState.UP and runs
         self._auditing.lapsed(row.record.id, now, over=over)
         if sure or not is_over(stage_of(row, now)):
             self._waits.pop(row.record.id, None)

@@ -20,6 +20,7 @@ from protocol.contract.ordered import OrderedGrid
 from protocol.contract.outcomes import Answer, NoticeDue, Outcome, RoomChanged
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted, follow
 from protocol.grid.record import GridRecord, GridState, Register, read_register
+from protocol.grid.volumes import kept_volumes
 from protocol.hosting.auditing import Auditing
 from protocol.hosting.events import Happened
 from protocol.hosting.extension import Extension
@@ -92,6 +93,23 @@ class Leases:
         """What is to be made of this host's workspaces of a grid now; nothing if it carries none."""
         row = self._book.row(grid)
         return self._book.wanted(row) if row is not None else ()
+
+    def keeps(self, row: Lease) -> tuple[str, ...]:
+        """The volumes of a carried grid that may not be deleted here, by name."""
+        return kept_volumes(row.record, self.ordered(row).spec)
+
+    def volumes(self, row: Lease) -> tuple[tuple[str, int, str], ...]:
+        """(volume, bytes, workspace) of what workspaces here use, or used before they were terminated."""
+        ordered = self.ordered(row)
+        kept = self.keeps(row)
+        user = {
+            m.volume: w.workspace for w in row.wanted for m in ordered.members[w.workspace].mounts
+        }
+        return tuple(
+            (volume.name, volume.size_bytes, user[volume.name])
+            for volume in ordered.spec.volumes
+            if volume.name in user and volume.name in kept
+        )
 
     def not_yet(self, grid: GridId) -> str:
         """Why nothing is to be made of a grid yet; empty if its time has come and there is room."""
@@ -340,7 +358,11 @@ class Leases:
             outcomes.append(RoomChanged())
         if phase in (Phase.EXPIRED, Phase.SUSPENDED, Phase.GONE):
             effects += [Realise(waiting, grid) for waiting in self._readiness.waiting(grid)]
-        if phase is Phase.GONE:
+        if phase is Phase.GONE and self._keeps_of(row, workspace):
+            # Its volumes stay, and so does what they take. The shell looks again when the grid is taken down.
+            self._book.bookings.enter(row)
+            outcomes.append(RoomChanged())
+        elif phase is Phase.GONE:
             wanted = tuple(w for w in row.wanted if w.workspace != workspace)
             row = msgspec.structs.replace(row, wanted=wanted)
             effects.insert(0, self._book.change(row, books=False))
@@ -353,6 +375,11 @@ class Leases:
         name = row.record.name if row is not None else event.grid
         subject = f"{name}/{event.workspace}" if event.workspace else name
         return [Note(event.kind, subject, event.detail, event.grid)], []
+
+    def _keeps_of(self, row: Lease, workspace: str) -> bool:
+        """Whether a volume stays here after its workspace has gone."""
+        kept = self.keeps(row)
+        return any(m.volume in kept for m in self.ordered(row).members[workspace].mounts)
 
     def cleared(self, grid: GridId) -> Answer:
         """The shell reports that nothing of that grid is left on this host."""

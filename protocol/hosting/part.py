@@ -32,6 +32,8 @@ class Part(msgspec.Struct, frozen=True):
     cards: tuple[Card, ...]
     """Of the whole grid: where each workspace is on each of its networks."""
     mine: tuple[PartOf, ...]
+    keeps: tuple[str, ...]
+    """The volumes that may not be deleted here, by name, whoever uses them."""
     ends: tuple[tuple[PeerId, TunnelEnd], ...] = ()
     """Where each host of the record takes the traffic of its networks, as it told last."""
     out: tuple[PeerId, ...] = ()
@@ -60,7 +62,7 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
         if workspace.name in wanted
     )
     ends = ends_of(row.record, dict(row.ends))
-    return Part(row.record, spec, ordered.cards, mine, ends)
+    return Part(row.record, spec, ordered.cards, mine, leases.keeps(row), ends)
 
 
 def waits_of(

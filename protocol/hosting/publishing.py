@@ -113,6 +113,7 @@ class Publishing:
             mtus=self._host.tunnels.mtus(row),
             halted=row.halted is not None,
             story=self._host.chronicle.newest(record.id),
+            volumes=leases.volumes(row),
         )
         over = leases.row(record.id) is None
         if over:

@@ -115,6 +115,18 @@ class GridRow(msgspec.Struct, frozen=True):
     """(network, the largest packet it takes), as its hosts make them."""
     detail: str = ""
     """What its owner is to know now, in a line: what is lost, or failed, or ends soon."""
+    volumes: tuple["VolumeRow", ...] = ()
+    """What its hosts keep for it. All of it is deleted when the grid is taken down."""
+
+
+class VolumeRow(msgspec.Struct, frozen=True):
+    """One volume of a grid on one host, as that tells."""
+
+    name: str
+    host: str
+    size_bytes: int
+    workspace: str
+    """The workspace that it is for, which may have been terminated."""
 
 
 class StoryRow(msgspec.Struct, frozen=True):

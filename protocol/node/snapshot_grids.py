@@ -4,7 +4,7 @@ from protocol.contract.notices import HeardNotice, Notice
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridState
 from protocol.node.node import Node
-from protocol.node.rows import GridRow, NoConsole, UnknownRow, WorkspaceRow
+from protocol.node.rows import GridRow, NoConsole, UnknownRow, VolumeRow, WorkspaceRow
 from protocol.node.snapshot_peers import health_of, name_of, site_of
 from protocol.node.snapshot_story import detail
 from protocol.requesting.silence import Silence, Unanswered, whereabouts
@@ -42,6 +42,7 @@ def grids(node: Node, now: float) -> list[GridRow]:
                 lost=lost,
                 networks=_networks(node, grid),
                 detail=detail(node, newest, members, lost, now),
+                volumes=_volumes(node, grid),
             )
         )
     return sorted(rows, key=lambda row: (row.state != GridState.UP, row.name))
@@ -60,6 +61,14 @@ def find_grids(node: Node, name: str, site: str) -> list[GridId]:
     up = {notice.owner: notice for notice in found if notice.state is GridState.UP}
     chosen = sorted(up.values(), key=lambda notice: (notice.owner_site, notice.grid)) or found[-1:]
     return [notice.grid for notice in chosen]
+
+
+def _volumes(node: Node, grid: GridId) -> tuple[VolumeRow, ...]:
+    return tuple(
+        VolumeRow(name, name_of(node, peer), size_bytes, workspace)
+        for peer, heard in node.notices.about(grid).items()
+        for name, size_bytes, workspace in heard.notice.volumes
+    )
 
 
 def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:

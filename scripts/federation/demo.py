@@ -341,9 +341,9 @@ class Demo:
     def down(self) -> None:
         """Step 11: nothing is left."""
         self.step("11. Down: nothing of the grids is left on any host")
-        self.typed("fnal-2", "down", "star", site="fnal", expect=1)
+        self.typed("fnal-2", "down", "star", "--delete-volumes", site="fnal", expect=1)
         self.check("another site's admin is refused", self.grid("star")["grid"]["state"] == "up")
-        self.typed("bnl-2", "down", "star", site="uc")
+        self.typed("bnl-2", "down", "star", "--delete-volumes", site="uc")
         self.typed("bnl-2", "down", "twin", site="fnal")
 
         def left() -> list[str]:

@@ -88,7 +88,7 @@ def test_up_and_plan_of_a_changed_file_say_what_differs_and_fail(daemon: Daemon)
     assert daemon.ask("up", daemon.grid_file, code=1).stderr == CHANGED
     plan = daemon.ask("plan", daemon.grid_file, code=1)
     assert (plan.stdout, plan.stderr) == ("", CHANGED)
-    daemon.ask("down", "demo")
+    daemon.ask("down", "demo", "--delete-volumes")
     assert daemon.ask("up", daemon.grid_file).stdout.endswith("demo is up: 5 workspaces\n")
 
 
@@ -264,7 +264,12 @@ def test_the_life_of_a_workspace(daemon: Daemon) -> None:
     ]
     assert daemon.ask("terminate", "demo/worker-2").stdout.endswith("demo/worker-2 is gone\n")
     assert len(daemon.ask("ps", "demo").stdout.splitlines()) == 3
-    down = daemon.ask("down", "demo").stdout.splitlines()
+    asked = daemon.ask("down", "demo", code=2).stderr
+    assert asked == (
+        "error: demo has volumes, and `down` deletes them: scratch (1 GiB) on h1\n"
+        "  would work: overlayctl down demo --delete-volumes\n"
+    )
+    down = daemon.ask("down", "demo", "--delete-volumes").stdout.splitlines()
     assert down == [
         "down: asking 1 steward",
         "decided, epoch 3; 1 host to clear up",

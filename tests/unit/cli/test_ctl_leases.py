@@ -43,5 +43,5 @@ def test_best_effort_is_queued_and_ps_says_why(daemon: Daemon) -> None:
     assert "big is queued" in listed
     assert "`overlayctl down big` ends the waiting" in listed
     assert "queued" in daemon.ask("explain", "big").stdout
-    daemon.ask("down", "big")
+    daemon.ask("down", "big", "--delete-volumes")
     assert "queued" not in daemon.ask("ps").stdout

@@ -25,8 +25,9 @@ from protocol.capacity.timetable import Window
 from protocol.contract.messages import LeaseAsk, LeaseReply
 from protocol.contract.outcomes import NoticeDue, Outcome, Propose, RoomChanged
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
-from protocol.grid.model import LeaseTerms
+from protocol.grid.model import LeaseTerms, Mount, VolumeSpec
 from protocol.grid.record import GridRecord, GridState, LeaseChange, extension_id, grid_id, voiding
+from protocol.grid.volumes import TerminateTerms
 from protocol.hosting.events import Happened
 from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import TABLE
@@ -123,6 +124,65 @@ def test_what_is_gone_is_off_the_disk_before_it_is_told() -> None:
     assert outcomes == [NoticeDue(GRID), RoomChanged()]
     assert ROOM - ledger.free == EACH
     assert reports(leases, Phase.GONE) == ([], [])
+
+
+def storing(delete: bool = False) -> tuple[Leases, Ledger]:
+    """A host with web-1, which has 1 GiB of its own and a volume of 2 GiB, and was terminated."""
+    (web,) = shop(1).clusters
+    web = msgspec.structs.replace(web, mounts=(Mount("data", "/srv"),), scratch_bytes=1 << 30)
+    spec = msgspec.structs.replace(shop(1), clusters=(web,), volumes=(VolumeSpec("data", 2 << 30),))
+    record = record_of(ADMIN.up(spec, NOW), {"web-1": A})
+    leases, ledger = carrying(record, ROOM + Quantum(disk_bytes=8 << 30))
+    body = encode(TerminateTerms(delete_volumes=True)) if delete else b""
+    order = ADMIN.order(Action.TERMINATE, "shop", NOW, workspace="web-1", body=body)
+    less = msgspec.structs.replace(record, epoch=2, assignments=(), changes=(order,))
+    assert leases.decided(less, (), NOW)[0]
+    return leases, ledger
+
+
+def test_a_volume_outlives_its_workspace_and_keeps_its_room_until_the_grid_is_down() -> None:
+    leases, ledger = storing()
+    (row,) = leases.rows()
+    grid = row.record.id
+    assert leases.keeps(row) == ("data",)
+    reports(leases, Phase.GONE, grid=grid)
+    (row,) = leases.rows()
+    assert ledger.capacity - ledger.free == Quantum(disk_bytes=2 << 30)
+    assert leases.volumes(row) == (("data", 2 << 30, "web-1"),)
+    assert leases.cleared(grid) == ([], []), "its volume is left"
+    down = msgspec.structs.replace(
+        row.record,
+        epoch=3,
+        state=GridState.DOWN,
+        changes=(*row.record.changes, ADMIN.order(Action.DOWN, "shop", NOW)),
+    )
+    assert Realise(grid, grid) in leases.decided(down, (), NOW)[1]
+    assert leases.keeps(leases.rows()[0]) == ()
+    reports(leases, Phase.GONE, grid=grid)
+    leases.cleared(grid)
+    assert leases.rows() == []
+    assert ledger.free == ledger.capacity
+
+
+def test_a_volume_that_was_ordered_deleted_leaves_with_its_workspace() -> None:
+    leases, ledger = storing(delete=True)
+    (row,) = leases.rows()
+    assert leases.keeps(row) == ()
+    reports(leases, Phase.GONE, grid=row.record.id)
+    leases.cleared(row.record.id)
+    assert leases.rows() == []
+    assert ledger.free == ledger.capacity
+
+
+def test_a_host_that_only_keeps_a_volume_does_not_end_the_grid() -> None:
+    """Nobody asks it for an extension, so it cannot know when the lease is over."""
+    leases, _ = storing()
+    (row,) = leases.rows()
+    reports(leases, Phase.GONE, grid=row.record.id)
+    _, outcomes = leases.tick(row.kept_until_s + 60)
+    after = [o.change(committed(row.record)) for o in outcomes if isinstance(o, Propose)]
+    assert after, "it asks the stewards"
+    assert set(after) == {committed(row.record)}, "but proposes nothing"
 
 
 @pytest.mark.parametrize("phase", [Phase.EXPIRED, Phase.SUSPENDED, Phase.GONE])

@@ -87,7 +87,13 @@ class HostWorld:
         await self.supervisor.close()
         await self.compute.close()
 
-    def want(self, powers: dict[str, Power] | None = None, boot: int = 1, up: bool = True) -> None:
+    def want(
+        self,
+        powers: dict[str, Power] | None = None,
+        boot: int = 1,
+        up: bool = True,
+        keeps: bool = True,
+    ) -> None:
         """What is wanted of the grid's workspaces here, and a kick."""
         powers = powers or dict.fromkeys(("head-1", "worker-1"), Power.RUNNING)
         spec, waits = self.spec(), {"worker-1": ()}
@@ -100,6 +106,7 @@ class HostWorld:
                 for w in workspaces(spec)
                 if w.name in powers
             ),
+            keeps=("data",) if up and keeps else (),
         )
         self.realiser.kick(GRID)
 

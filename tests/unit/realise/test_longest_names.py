@@ -109,7 +109,7 @@ RECORD = GridRecord(
     vnis=tuple((network.name, n + 1) for n, network in enumerate(NETWORKS)),
 )
 HERE = tuple(PartOf(w, Wanted(w.name), ()) for w in workspaces(SPEC) if w.name in RECORD.on(ME))
-PART = Part(RECORD, SPEC, addresses.plan(SPEC), HERE)
+PART = Part(RECORD, SPEC, addresses.plan(SPEC), HERE, ())
 SITE = Site(ME, "abc123", "10.99.0.1", 1450)
 
 

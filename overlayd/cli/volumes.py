@@ -1,0 +1,47 @@
+"""What a command deletes is said before it does, and a person is asked."""
+
+import sys
+
+import typer
+
+from overlayd.api.views import GridView
+from overlayd.cli.client import Refused, decoded
+from overlayd.cli.failure import INTERRUPTED, USAGE, failure
+from overlayd.cli.naming import target_of, views_of
+from overlayd.cli.session import Session
+from overlayd.cli.show import print_lines
+from protocol.node.rows import VolumeRow
+from protocol.terms.quantities import format_size
+
+
+def agree(session: Session, name: str) -> None:
+    """Asks, if the grid has volumes, whether they may go. Raises Failure if not, or if nobody can be asked."""
+    volumes = volumes_of(session, target_of(session, name)[0])
+    if not volumes:
+        return
+    said = f"{name} has volumes, and `down` deletes them: {listed(volumes)}"
+    if session.plain or not sys.stdin.isatty():
+        raise failure(said, f"overlayctl down {name} --delete-volumes", USAGE)
+    print_lines([said])
+    if not typer.confirm(f"take {name} down and delete them?"):
+        raise failure(f"{name} is as it was", f"overlayctl down {name}", INTERRUPTED)
+
+
+def volumes_of(session: Session, grid: str) -> tuple[VolumeRow, ...]:
+    """What the hosts of a grid keep for it, as they tell; nothing if nobody tells of such a grid.
+
+    Of several grids of that name an order is about that of whoever signs it.
+    """
+    try:
+        views = [decoded(raw, GridView).grid for raw in views_of(session, grid)]
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+        return ()
+    mine = views if len(views) == 1 else [v for v in views if v.owner_site == session.site]
+    return tuple(volume for view in mine for volume in view.volumes)
+
+
+def listed(volumes: tuple[VolumeRow, ...]) -> str:
+    """`data (2 GiB) on uc-1, ...`."""
+    return ", ".join(f"{v.name} ({format_size(v.size_bytes)}) on {v.host}" for v in volumes)
