@@ -29,7 +29,7 @@ from overlayd.realise.fitness import Fitness
 from overlayd.realise.paths import Paths
 from overlayd.realise.realiser import Realiser, Tools
 from overlayd.realise.revoked import stopping
-from overlayd.realise.strays import look_around
+from overlayd.realise.strays import look_around, watch
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
@@ -88,7 +88,8 @@ class Hosting:
         if self.fitness.unfit:
             self._supervisor.spawn("fitness", self.fitness.examine())
         self._supervisor.spawn("logs", logs.keep_small(self._logs()))
-        await look_around(self._tools(), self._view.carried())
+        if found := await look_around(self._tools(), self._view.carried()):
+            self._supervisor.spawn("unknown", watch(self._tools(), found))
         self.realiser.keep()
         self._tell(ImagesChanged(_labels(await self.images.list())))
         self._probed(await self._facts(offer))

@@ -25,7 +25,7 @@ from overlayd.ports.compute import Compute
 from overlayd.ports.network import Network
 from overlayd.ports.volumes import Volumes
 from overlayd.realise.paths import grid_of
-from overlayd.realise.strays import disk_found, machine_found
+from overlayd.realise.strays import disk_found, lost_found, machine_found
 from protocol.hosting.events import Found
 from protocol.node.kept import asked_of, carried_in, raised
 from protocol.terms.ids import GridId, short_hash
@@ -153,6 +153,7 @@ async def _look(host: Host, close: bool = True) -> dict[GridId, list[Found]]:
     if host.compute is not None:
         await host.compute.open(lambda _: None)
         found += [machine_found(seen) for seen in await host.compute.observe()]
+        found += [lost_found(machine) for machine in await host.compute.lost()]
         if close:
             await host.compute.close()
     if host.volumes is not None:

@@ -11,6 +11,7 @@ from overlayd.ports.compute import (
     Cause,
     ComputeError,
     ComputeOffer,
+    LostMachine,
     Machine,
     MachineSeen,
     MachineState,
@@ -37,6 +38,8 @@ class FakeHypervisor:
         """Every real save, in order."""
         self.starts: list[tuple[str, int]] = []
         """(name, boot) of every real start, in order: to show that nothing was made twice."""
+        self.lost: dict[str, LostMachine] = {}
+        """By machine name: what runs, though this hypervisor does not know it."""
         self.listeners: list[Callable[[str], None]] = []
         self.causes: dict[str, tuple[Cause, str]] = {}
         """By machine name: why it is stopped or paused, if that was not asked for."""
@@ -132,10 +135,16 @@ class FakeCompute:
             for name, machine in sorted(self.hypervisor.machines.items())
         )
 
+    async def lost(self) -> tuple[LostMachine, ...]:
+        """What the hypervisor has lost."""
+        return tuple(lost for _, lost in sorted(self._opened().lost.items()))
+
     async def start(self, machine: Machine) -> None:
         """Running afterwards, or what `refusals` says."""
         world = self._opened()
         self._check(machine)
+        if machine.name in world.lost:
+            raise ComputeError(f"{machine.name} runs already")
         before = world.machines.get(machine.name)
         if before is not None and before.boot > machine.boot:
             raise ComputeError(f"{machine.name}: an order for start {machine.boot} is out of date")

@@ -135,6 +135,16 @@ class MachineSeen(msgspec.Struct, frozen=True):
     """How often the guest has restarted itself since this process saw it first. It never stopped running."""
 
 
+class LostMachine(msgspec.Struct, frozen=True):
+    """A machine of ours that runs, though the hypervisor does not know it (any more)."""
+
+    name: str
+    pid: int
+    """Its process on this host."""
+    cpus_milli: int
+    memory_bytes: int
+
+
 class ComputeError(Exception):
     """The hypervisor refused. The text is its own, with what was asked. Nothing was left half-made."""
 
@@ -158,9 +168,13 @@ class Compute(Protocol):
     async def observe(self) -> tuple[MachineSeen, ...]:
         """Every machine of ours, those of an earlier life of this process included."""
 
+    async def lost(self) -> tuple[LostMachine, ...]:
+        """Every machine of ours that runs and that the hypervisor does not know, by name."""
+
     async def start(self, machine: Machine) -> None:
         """Brings a machine to running with this `boot` and this quantum. A saved one of this boot goes on where
-        it stopped. Raises ComputeError if that is refused; what was saved is then still there."""
+        it stopped. Raises ComputeError if that is refused; what was saved is then still there. One that is
+        lost, and runs, is not started a second time."""
 
     async def pause(self, name: str) -> None:
         """Stops a machine's vcpus and keeps its memory. Raises ComputeError if there is no such machine."""

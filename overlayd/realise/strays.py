@@ -5,9 +5,13 @@ does not carry it may have lost the memory. So its machines go on, its disks sta
 and the node asks the stewards what is to become of it. Only a network without machine and disk is nobody's.
 """
 
+import asyncio
 from collections.abc import Iterable
 
-from overlayd.ports.compute import MachineSeen, MachineState
+import msgspec
+
+from overlayd.ports.compute import ComputeError, LostMachine, MachineSeen, MachineState
+from overlayd.ports.volumes import VolumeError
 from overlayd.realise.leftovers import clear_files
 from overlayd.realise.paths import grid_of, is_scratch, machine_name, scratch_name
 from overlayd.realise.realiser import Tools
@@ -17,6 +21,7 @@ from protocol.hosting.events import Found
 from protocol.terms.ids import GridId
 from protocol.terms.quantities import format_size
 
+LOOKS_EVERY_S = 10.0
 _POWERS = {
     MachineState.RUNNING: Power.RUNNING,
     MachineState.PAUSED: Power.PAUSED,
@@ -31,14 +36,17 @@ _WORDS = {
 }
 
 
-async def look_around(tools: Tools, carried: Iterable[GridId]) -> None:
-    """Clears what is left over of carried grids, and tells what is found of any other."""
+async def look_around(tools: Tools, carried: Iterable[GridId]) -> list[Found]:
+    """Clears what is left over of carried grids; tells, and answers, what is found of any other."""
     grids = dict.fromkeys(carried)
     ours = _names(tools, grids)
     found = await _machines(tools, grids, ours)
     found += await _disks(tools, grids, ours)
     unknown = {thing.grid for thing in found}
-    for network in await tools.network.observe():
+    lost = [lost_found(machine) for machine in await tools.compute.lost()]
+    found += lost
+    # Nothing says which networks a lost machine is on.
+    for network in () if lost else await tools.network.observe():
         grid = grid_of(network)
         if grid not in grids and grid not in unknown:
             logger().warning("stray.network", network=network)
@@ -48,6 +56,28 @@ async def look_around(tools: Tools, carried: Iterable[GridId]) -> None:
     for thing in found:
         logger().warning("found.unknown", what=thing.what, grid=thing.grid, detail=thing.detail)
         tools.tell(thing)
+    return found
+
+
+async def watch(tools: Tools, found: list[Found]) -> None:
+    """Looks again now and then, and tells what of that has gone. It ends when nothing of it is unknown."""
+    while found := [thing for thing in found if tools.part_of(thing.grid) is None]:
+        await asyncio.sleep(LOOKS_EVERY_S)
+        try:
+            there = await _there(tools)
+        except (ComputeError, VolumeError) as error:
+            logger().warning("found.looked", error=str(error))
+            continue
+        for thing in [thing for thing in found if thing.what not in there]:
+            tools.tell(msgspec.structs.replace(thing, is_gone=True))
+        found = [thing for thing in found if thing.what in there]
+
+
+async def _there(tools: Tools) -> set[str]:
+    """Everything that is here, by the names that the node was told."""
+    there = {machine_found(seen).what for seen in await tools.compute.observe()}
+    there |= {disk_found(disk, 0).what for disk in await tools.volumes.observe()}
+    return there | {lost_found(machine).what for machine in await tools.compute.lost()}
 
 
 def _names(tools: Tools, carried: Iterable[GridId]) -> set[str]:
@@ -104,3 +134,15 @@ def disk_found(disk: str, size_bytes: int) -> Found:
     """A disk, as the node is told of it."""
     size = f"of {format_size(size_bytes)}"
     return Found(grid_of(disk), f"disk {disk}", detail=size, disk_bytes=size_bytes)
+
+
+def lost_found(lost: LostMachine) -> Found:
+    """A machine that its hypervisor has lost, as the node is told of it."""
+    what = f"runs {lost.name}, which the hypervisor does not know; `kill {lost.pid}` ends it"
+    return Found(
+        grid=GridId(""),
+        what=f"process {lost.pid}",
+        detail=what,
+        cpus_milli=lost.cpus_milli,
+        memory_bytes=lost.memory_bytes,
+    )

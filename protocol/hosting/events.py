@@ -90,3 +90,5 @@ class Found(msgspec.Struct, frozen=True):
     disk_bytes: int = 0
     keepsake: bytes = b""
     """What this host gave the machine when it was made (hosting/keepsake.py)."""
+    is_gone: bool = False
+    """Whether it was found before, and is there no more."""

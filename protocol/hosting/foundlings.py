@@ -121,6 +121,8 @@ class Foundlings:
         """The shell found something of a grid that this host does not carry."""
         if event.grid and self._leases.row(event.grid) is not None:
             return [], []
+        if event.is_gone:
+            return self._gone(event)
         before = self._begun(event.grid, now)
         if before is None:
             return [], []
@@ -222,6 +224,21 @@ class Foundlings:
         if row is None and len(self._found) >= FOUNDLINGS:
             return None
         return row or Foundling(grid, now)
+
+    def _gone(self, event: Found) -> Answer:
+        """Something ended by itself, or by hand. With the last of it the grid is forgotten, if nothing was
+        promised beside."""
+        row = self._found.get(event.grid)
+        if row is None or all(thing.what != event.what for thing in row.things):
+            return [], []
+        left = tuple(thing for thing in row.things if thing.what != event.what)
+        self._ledger.strike(_entry(event))
+        if left or row.notice is not None:
+            self._found[event.grid] = msgspec.structs.replace(row, things=left)
+        else:
+            del self._found[event.grid]
+        note = Note("grid.unknown", row.name, f"{event.what} is gone", event.grid)
+        return [note], [RoomChanged()]
 
     def _put(self, row: Foundling, now: float) -> None:
         if row.stewards and row.ask_s == _NEVER:

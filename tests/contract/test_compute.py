@@ -295,6 +295,7 @@ async def test_found_by_the_next_adapter(world: World) -> None:
     (after,) = await second.observe()
     assert (after.name, after.boot, after.state) == (before.name, 2, MachineState.RUNNING)
     assert (after.grid, after.workspace, after.keepsake) == ("4f2a", *kept.values())
+    assert await second.lost() == ()
 
 
 async def told_to_be(state: MachineState, world: World, compute: Compute) -> MachineSeen:

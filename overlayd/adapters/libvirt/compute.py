@@ -10,13 +10,20 @@ from typing import Literal, TypeVar
 
 import libvirt
 
+from overlayd.adapters.libvirt import orphans
 from overlayd.adapters.libvirt.domains import Domains
 from overlayd.adapters.libvirt.driver import DomainType, Driver, domain_type, embed_root
 from overlayd.adapters.libvirt.embed import prepare_root
 from overlayd.adapters.libvirt.events import ensure_event_loop
 from overlayd.adapters.libvirt.history import Folder, History
 from overlayd.adapters.libvirt.trial import KernelFinder, kvm_verdict
-from overlayd.ports.compute import ComputeError, ComputeOffer, Machine, MachineSeen
+from overlayd.ports.compute import (
+    ComputeError,
+    ComputeOffer,
+    LostMachine,
+    Machine,
+    MachineSeen,
+)
 
 Answer = TypeVar("Answer")
 
@@ -96,9 +103,14 @@ class LibvirtCompute:
         """Every machine of ours, by name."""
         return await self._call(self._opened().observe)
 
+    async def lost(self) -> tuple[LostMachine, ...]:
+        """Guests of an embedded libvirt that has lost what it knew of them. A libvirtd keeps that itself."""
+        self._opened()
+        return await self._call(self._lost)
+
     async def start(self, machine: Machine) -> None:
         """Brings a machine to running with this boot and this quantum. A paused one goes on."""
-        await self._call(self._opened().start, machine)
+        await self._call(self._start, machine)
 
     async def pause(self, name: str) -> None:
         """Stops a machine's vcpus."""
@@ -132,6 +144,22 @@ class LibvirtCompute:
         except libvirt.libvirtError as error:
             about = next((a.name for a in arguments if isinstance(a, Machine)), self._uri)
             raise ComputeError(f"{about}: libvirt says: {error}") from error
+
+    def _lost(self) -> tuple[LostMachine, ...]:
+        root = embed_root(self._uri)
+        if root is None or self._connection is None:
+            return ()
+        known = self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        return orphans.find(root, [domain.name() for domain in known])
+
+    def _start(self, machine: Machine) -> None:
+        lost = next((lost for lost in self._lost() if lost.name == machine.name), None)
+        if lost is not None:
+            raise ComputeError(
+                f"{machine.name} runs already as process {lost.pid}, which libvirt does not know (its "
+                f"directory was lost), and is not started twice; `kill {lost.pid}` ends that one"
+            )
+        self._opened().start(machine)
 
     def _probe(self) -> tuple[DomainType, str]:
         type_ = domain_type(self._uri)

@@ -395,3 +395,29 @@ def test_two_machines_of_one_grid_are_one_foundling_and_the_later_keepsake_count
     assert row.kept.lease == newer
     assert len(row.things) == 3
     assert grid_id(ORDER) == row.grid
+
+
+def gone(thing: Found) -> Found:
+    return msgspec.structs.replace(thing, is_gone=True)
+
+
+def test_what_ended_by_itself_takes_no_room_and_the_last_of_a_grid_is_the_end_of_it() -> None:
+    lost = Lost()
+    disk = Found(grid=GRID, what="disk data", disk_bytes=16 * MIB)
+    lost.finds()
+    lost.finds(disk, kept=False)
+    effects = lost.keep(lost.host.handle(gone(MACHINE), NOW + 11))
+    assert notes(effects) == [("grid.unknown", "machine ovl-1 is gone")]
+    assert lost.host.ledger.free == ROOM - Quantum(disk_bytes=16 * MIB)
+    assert lost.keep(lost.host.handle(gone(MACHINE), NOW + 11)) == []
+    lost.keep(lost.host.handle(gone(disk), NOW + 11))
+    assert (lost.host.foundlings.rows(), lost.host.ledger.free) == ([], ROOM)
+    assert lost.keep(lost.host.handle(gone(disk), NOW + 11)) == []
+
+
+def test_a_promise_outlives_the_machine_that_was_found_of_it() -> None:
+    lost = Lost()
+    lost.finds(kept=False)
+    lost.host.foundlings.reminded(told(lost), NOW + 10)
+    lost.keep(lost.host.handle(gone(MACHINE), NOW + 11))
+    assert len(lost.asks()) == 1

@@ -7,9 +7,10 @@ import msgspec
 import pytest
 from host_world import GRID, HostWorld, until
 
-from overlayd.ports.compute import MachineState
+from overlayd.ports.compute import LostMachine, MachineState
+from overlayd.realise import strays
 from overlayd.realise.paths import machine_name
-from overlayd.realise.strays import look_around
+from overlayd.realise.strays import look_around, watch
 from protocol.grid.lifecycle import Phase, Power
 from protocol.hosting.events import Found
 from protocol.terms.ids import GridId
@@ -116,3 +117,54 @@ async def test_what_is_carried_is_left_alone(world: HostWorld) -> None:
     assert sorted(world.hypervisor.machines) == sorted([HEAD, WORKER])
     assert world.volumes.sizes == SIZES
     assert found(world) == {}
+
+
+LOST = LostMachine(WORKER, 4711, 1000, 64 << 20)
+
+
+async def test_a_machine_that_the_hypervisor_has_lost_is_told_and_every_network_stays(
+    world: HostWorld,
+) -> None:
+    for disk in (VOLUME, SCRATCH):
+        await world.volumes.remove(disk)
+    world.hypervisor.machines.clear()
+    world.hypervisor.states.clear()
+    world.hypervisor.lost[WORKER] = LOST
+    await look_around(world.tools, [])
+    words = f"runs {WORKER}, which the hypervisor does not know; `kill 4711` ends it"
+    what = "process 4711"
+    assert found(world) == {
+        what: Found(GridId(""), what, detail=words, cpus_milli=1000, memory_bytes=64 << 20)
+    }
+    assert list(world.network.plans) == [f"{GRID}.lan"], "it may be on that one"
+
+
+async def test_a_machine_that_is_lost_is_not_started_a_second_time(world: HostWorld) -> None:
+    world.hypervisor.machines.pop(WORKER)
+    world.hypervisor.states.pop(WORKER)
+    world.hypervisor.starts.clear()
+    world.hypervisor.lost[WORKER] = LOST
+    world.want()
+    await until(lambda: world.phases("worker-1")[-1:] == [Phase.FAILED], "it is refused")
+    assert world.phase("worker-1") == (Phase.FAILED, f"{WORKER} runs already")
+    assert world.hypervisor.starts == []
+
+
+async def test_what_goes_is_told_until_nothing_is_unknown(
+    world: HostWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strays, "LOOKS_EVERY_S", 0.0)
+    part, world.part = world.part, None
+    world.hypervisor.lost[WORKER] = LOST
+    things = await look_around(world.tools, [])
+    task = world.supervisor.spawn("unknown", watch(world.tools, things))
+    world.told.clear()
+    world.hypervisor.lost.clear()
+    await until(lambda: "process 4711" in found(world), "it is seen to be gone")
+    await world.compute.stop(HEAD)
+    await until(lambda: f"machine {HEAD}" in found(world), "and so is the machine")
+    assert all(event.is_gone for event in found(world).values())
+    assert len(found(world)) == 2
+    world.part = part
+    await until(task.done, "the rest is carried")
+    assert len(found(world)) == 2
