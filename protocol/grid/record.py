@@ -308,8 +308,15 @@ def removing(grid: GridId, workspace: str, order: SignedOrder) -> Change:
     return change
 
 
+ALL_ASKED = 2
+"""So few stewards are all needed for a majority. If they know nothing of a record, nobody does."""
+
+
 def restoring(record: GridRecord) -> Change:
-    """Writes a record that was decided once into a register that has lost it. Anything there is left alone."""
+    """Writes a record that was decided once into a register that has lost it. Anything there is left alone.
+
+    Only where a majority is everybody (ALL_ASKED): with more stewards one that is away may know more.
+    """
 
     def change(value: bytes) -> bytes:
         register = read_register(value)

@@ -7,7 +7,8 @@ shown as unknown. The stewards are asked until they answer:
 
     the record is up and places it here     the lease is taken up again, and the guest goes on
     down, or placed elsewhere, or replaced  the lease is taken up as the record says, which ends it
-    nothing, or only that it is void        it stays: they know less than the machine shows
+    nothing, or only that it is void        it stays: they know less than the machine shows; where they are one
+                                            or two in all, they are given back the record that it keeps
     no answer                               it stays
 
 Whom to ask stands on the machine (keepsake.py), or in this host's own notice, signed by an earlier life, that
@@ -27,6 +28,7 @@ from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, AskFoundling, Outcome, Propose, RoomChanged
 from protocol.grid.lifecycle import Power, Wanted
 from protocol.grid.record import (
+    ALL_ASKED,
     Change,
     GridRecord,
     GridState,
@@ -128,7 +130,10 @@ class Foundlings:
             return [], []
         things = tuple(t for t in before.things if t.what != event.what)
         kept = _newer(before.kept, read_keepsake(event.keepsake), event.grid)
-        self._put(msgspec.structs.replace(before, things=(*things, event), kept=kept), now)
+        # What the machine says may answer what could not be answered before.
+        ask_s = before.ask_s if kept is before.kept else _NEVER
+        row = msgspec.structs.replace(before, things=(*things, event), kept=kept, ask_s=ask_s)
+        self._put(row, now)
         self._ledger.enter(_entry(event), _quantum(event))
         if len(things) != len(before.things):
             return [], [RoomChanged()]
@@ -258,14 +263,14 @@ class Foundlings:
         ], []
 
     def _nothing(self, row: Foundling, register: Register, now: float) -> Answer:
-        """The stewards have nothing of it. Where this host is the only one, its machine has the record."""
+        """The stewards have nothing of it. If all of them were asked, they are given what the machine has."""
         if register.record is not None:
             return self._stays(row, "its name is another grid's by now", now)
         if register.is_void(row.grid):
             return self._stays(row, "its stewards say it was voted down, and yet it was made", now)
         effects, outcomes = self._stays(row, "its stewards know nothing of it", now)
         lease = row.kept.lease if row.kept is not None else None
-        if lease is not None and row.stewards == (self._me,):
+        if lease is not None and len(row.stewards) <= ALL_ASKED:
             outcomes = [*outcomes, _ask(row, restoring(lease.record))]
         return effects, outcomes
 

@@ -17,9 +17,24 @@ from protocol.contract.authority import Authority
 from protocol.contract.messages import Act, ActReply, DecidedAck, LeaseAsk, LeaseReply
 from protocol.contract.notices import Notice
 from protocol.contract.ordered import OrderedGrid
-from protocol.contract.outcomes import Answer, NoticeDue, Outcome, RoomChanged
+from protocol.contract.outcomes import (
+    Answer,
+    AuditLease,
+    NoticeDue,
+    Outcome,
+    Propose,
+    RoomChanged,
+)
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted, follow
-from protocol.grid.record import GridRecord, GridState, Register, read_register
+from protocol.grid.record import (
+    ALL_ASKED,
+    GridRecord,
+    GridState,
+    Register,
+    read_register,
+    register_key,
+    restoring,
+)
 from protocol.grid.volumes import kept_volumes
 from protocol.hosting.auditing import Auditing
 from protocol.hosting.events import Happened
@@ -227,8 +242,10 @@ class Leases:
         """The stewards' word on a grid that this host carries: `value` is its register, encoded."""
         row = self._book.row(grid)
         record = read_register(value).record
-        if row is None or record is None:
+        if row is None:
             return [], []
+        if record is None:
+            return [], _restored(row, read_register(value))
         if record.id == grid:
             _, effects, outcomes = self.decided(record, (), now)
             let_go, changed = self._let_go(grid, read_register(value))
@@ -430,6 +447,16 @@ class Leases:
     def check(self) -> None:
         """Everything wanted is in the ledger, and nothing is wanted twice."""
         self._book.check()
+
+
+def _restored(row: Lease, register: Register) -> list[Outcome]:
+    """What gives stewards back the record of a carried grid, if all of them have lost it."""
+    record = row.record
+    if len(record.stewards) > ALL_ASKED or register.is_void(record.id):
+        return []
+    key = register_key(record.owner, record.name)
+    change = restoring(record)
+    return [Propose(AuditLease(record.id), key, record.stewards, change, record.id)]
 
 
 def _reply(sender: PeerId, message: Act, workspace: str, problem: str) -> Effect:

@@ -296,7 +296,8 @@ class Domains:
             raise
         element = ET.fromstring(text)  # noqa: S314, libvirt's own, which it validated
         mark = dict(element.attrib)
-        mark[KEEPSAKE] = element.findtext(KEEPSAKE) or ""
+        # libvirt takes the namespace off what it answers.
+        mark[KEEPSAKE] = element.findtext(f"{{*}}{KEEPSAKE}") or ""
         return mark if mark.get("owner") == self._driver.owner else None
 
     def _seen(self, domain: libvirt.virDomain, mark: dict[str, str]) -> MachineSeen:

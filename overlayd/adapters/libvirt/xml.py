@@ -17,8 +17,8 @@ from overlayd.ports.compute import Disk, Machine, Nic
 
 NAMESPACE = "urn:overlayd:machine:1"
 """The namespace of the metadata element that marks a domain as ours."""
-KEEPSAKE = f"{{{NAMESPACE}}}keepsake"
-"""The element in it that has what the machine keeps, in base64."""
+KEEPSAKE = "keepsake"
+"""The element in it, of the same namespace, that has what the machine keeps, in base64."""
 
 PERIOD_US = 100_000
 """The cpu cap holds over so many microseconds, the kernel's default."""
@@ -123,7 +123,7 @@ def _mark(metadata: ET.Element, machine: Machine, driver: Driver) -> None:
         boot=str(machine.boot),
     )
     if machine.keepsake:
-        _text(mark, KEEPSAKE, b64encode(machine.keepsake).decode())
+        _text(mark, f"{{{NAMESPACE}}}{KEEPSAKE}", b64encode(machine.keepsake).decode())
 
 
 def _quantum(domain: ET.Element, machine: Machine, driver: Driver) -> None:

@@ -121,7 +121,7 @@ def test_carries_who_it_is() -> None:
     assert mark is not None
     about = {"owner": "me", "grid": HEAD.grid, "workspace": "head-1", "epoch": "3", "boot": "2"}
     assert mark.attrib == about
-    assert b64decode(mark.findtext(KEEPSAKE) or "") == HEAD.keepsake
+    assert b64decode(mark.findtext(f"{{{NAMESPACE}}}{KEEPSAKE}") or "") == HEAD.keepsake
 
 
 @pytest.mark.parametrize("machine", [CONTAINER, BARE])

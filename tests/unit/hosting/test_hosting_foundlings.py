@@ -197,14 +197,17 @@ def test_stewards_that_lost_their_memory_too_end_nothing(value: bytes, why: str)
     assert not [o for o in lost.outcomes if isinstance(o, Propose)], "and nothing is written there"
 
 
-def test_a_host_that_is_its_only_steward_gives_the_register_back_what_its_machine_kept() -> None:
+@pytest.mark.parametrize("others", [(), (B,)])
+def test_stewards_of_whom_none_is_left_to_ask_are_given_back_what_the_machine_kept(
+    others: tuple[PeerId, ...],
+) -> None:
     me = One().me
-    lost = Lost((me,))
+    lost = Lost((me, *others))
     lost.finds()
     lost.asks()
     lost.hears_of(b"")
     (restore,) = [o for o in lost.outcomes if isinstance(o, Propose)]
-    assert (restore.purpose, restore.stewards) == (AskFoundling(GRID), (me,))
+    assert (restore.purpose, restore.stewards) == (AskFoundling(GRID), (me, *others))
     lost.hears_of(restore.change(b""))
     assert lost.host.leases.wanted(GRID) == (Wanted("web-1", Power.RUNNING, 3),)
     assert restore.change(voiding(GRID, NOW)(b"")) == voiding(GRID, NOW)(b"")
@@ -276,6 +279,18 @@ def test_a_machine_without_a_keepsake_is_taken_up_by_that_notice_in_the_start_it
     assert len(lost.asks()) == 1
     lost.hears_of(committed(lost.before))
     assert lost.host.leases.wanted(GRID) == (Wanted("web-1", Power.RUNNING, 3),)
+
+
+def test_what_the_machine_keeps_is_asked_about_at_once_though_the_stewards_were_asked_before() -> (
+    None
+):
+    lost = Lost()
+    lost.host.foundlings.reminded(told(lost), NOW + 5)
+    lost.asks(NOW + 6)
+    lost.hears_of(b"", NOW + 7)
+    assert lost.asks(NOW + 7.1) == []
+    lost.finds()
+    assert len(lost.asks(NOW + 11)) == 1
 
 
 def test_a_machine_without_a_keepsake_is_ended_by_its_owners_order_too() -> None:
@@ -421,3 +436,22 @@ def test_a_promise_outlives_the_machine_that_was_found_of_it() -> None:
     lost.host.foundlings.reminded(told(lost), NOW + 10)
     lost.keep(lost.host.handle(gone(MACHINE), NOW + 11))
     assert len(lost.asks()) == 1
+
+
+@pytest.mark.parametrize(("stewards", "restores"), [(1, True), (2, True), (3, False)])
+def test_another_host_of_the_grid_gives_them_the_record_back_as_well(
+    stewards: int, restores: bool
+) -> None:
+    """Its audit finds the register empty: the steward that lost its disk was all there was."""
+    one = One()
+    one.holds()
+    record = msgspec.structs.replace(one.record(), stewards=(A, B, C)[:stewards])
+    one.hears(Decided(record))
+    one.keep(one.host.settled(AuditLease(GRID), b"", NOW + 1))
+    asked = [o for o in one.outcomes if isinstance(o, Propose)]
+    assert len(asked) == restores
+    for question in asked:
+        assert question.purpose == AuditLease(GRID)
+        assert read_register(question.change(b"")).record == record
+    one.keep(one.host.settled(AuditLease(GRID), voiding(GRID, NOW)(b""), NOW + 1))
+    assert one.outcomes == []
