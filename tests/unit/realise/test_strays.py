@@ -148,6 +148,10 @@ async def test_a_machine_that_is_lost_is_not_started_a_second_time(world: HostWo
     await until(lambda: world.phases("worker-1")[-1:] == [Phase.FAILED], "it is refused")
     assert world.phase("worker-1") == (Phase.FAILED, f"{WORKER} runs already")
     assert world.hypervisor.starts == []
+    world.hypervisor.lost.clear()
+    world.want()
+    await until(lambda: world.phases("worker-1")[-1:] == [Phase.RUNNING], "then it is started")
+    assert world.hypervisor.starts == [(WORKER, 1)]
 
 
 async def test_what_goes_is_told_until_nothing_is_unknown(
