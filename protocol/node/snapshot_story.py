@@ -9,7 +9,7 @@ from protocol.grid.record import GridState
 from protocol.node.node import Node
 from protocol.node.rows import StoryRow, WorkspaceRow
 from protocol.node.snapshot_peers import name_of
-from protocol.terms.ids import GridId
+from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import STORY_KEPT
 from protocol.terms.quantities import format_duration
 
@@ -20,7 +20,7 @@ _LEASE = (_WARNING, "lease.changed", "lease.ended", "lease.lapsed")
 
 def story(node: Node, grid: GridId) -> list[StoryRow]:
     """The story of a grid, oldest first: what its hosts tell, and all that this one keeps."""
-    stories = {peer: heard.notice.story for peer, heard in node.notices.about(grid).items()}
+    stories = {peer: notice.story for peer, notice in _hosts(node, grid).items()}
     if own := node.host.chronicle.story(grid):
         stories[node.me] = own
     return [
@@ -35,8 +35,7 @@ def detail(
     """What the owner of a grid is to know of it now, the worst first; empty if all is well."""
     if newest.state is not GridState.UP:
         return ""
-    about = node.notices.about(newest.grid).values()
-    if any(heard.notice.halted for heard in about):
+    if any(notice.halted for notice in _hosts(node, newest.grid).values()):
         stewards = len(newest.stewards)
         return f"down ordered, waits for {stewards // 2 + 1} of {stewards} stewards"
     if lost:
@@ -56,5 +55,13 @@ def detail(
 
 
 def _hindered(node: Node, grid: GridId) -> list[str]:
-    about = node.notices.about(grid).values()
-    return list(dict.fromkeys(name for heard in about for name in heard.notice.hindered))
+    told = _hosts(node, grid).values()
+    return list(dict.fromkeys(name for notice in told for name in notice.hindered))
+
+
+def _hosts(node: Node, grid: GridId) -> dict[PeerId, Notice]:
+    """What the hosts of a grid tell of it. Others may tell what they like, and are not heard here."""
+    newest = node.notices.newest(grid)
+    there = newest.placement.hosts if newest is not None else ()
+    about = node.notices.about(grid)
+    return {peer: about[peer].notice for peer in there if peer in about}

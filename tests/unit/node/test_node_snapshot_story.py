@@ -1,5 +1,8 @@
 """What happened to a grid is told at every peer, also after restarts; its row has what its owner must know."""
 
+import msgspec
+
+from protocol.contract.story import GridLine
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import LeaseTerms
 from protocol.hosting.events import Progressed
@@ -91,3 +94,19 @@ def test_a_lease_that_ends_soon_is_too_and_two_hosts_tell_it_once() -> None:
     assert (warning.kind, warning.text[:15]) == ("lease.warning", "ends in 10 min,")
     scene.world.run(WARN_S + 60.0)
     assert scene.row().detail == ""
+
+
+def test_a_peer_that_is_no_host_of_the_grid_tells_nothing_of_it() -> None:
+    scene = Scene()
+    node = scene.asked.node
+    assert node is not None
+    hosts = [host.id for _, host in scene.hosts()]
+    stranger = next(peer.id for peer in scene.world.peers if peer.id not in hosts)
+    ((_, heard), *_) = node.notices.about(scene.row().grid).items()
+    lie = msgspec.structs.replace(
+        heard.notice, halted=True, hindered=("web",), story=(GridLine(1.0, "lease.warning", "x"),)
+    )
+    node.notices.put(stranger, lie, scene.world.now_s)
+    assert (scene.row().detail, scene.story()) == ("", [])
+    node.notices.put(hosts[0], lie, scene.world.now_s)
+    assert scene.row().detail == "down ordered, waits for 2 of 3 stewards"
