@@ -55,6 +55,7 @@ ROWS = {
     "kill -9 dnsmasq": "kill -9 {dnsmasq}",
 }
 WITHIN_S = 60
+SETTLES_S = 20  # until the news of the last grid has gone round
 
 
 def events(host: Host) -> list[dict[str, Any]]:
@@ -156,6 +157,7 @@ def main() -> int:
             without = share(bench.host, options.idle)
             for index in range(options.grids):
                 bench.up(f"g{index}")
+            time.sleep(SETTLES_S)
             with_grids = share(bench.host, options.idle)
             for index, row in enumerate(ROWS):
                 mends = options.grids if row == FLUSH else 1  # it hits every network
