@@ -76,7 +76,7 @@ class Watch:
             except NetworkError:
                 answers = False
             misses = 0 if answers else misses + 1
-            if misses == 1:
+            if reachable and misses == 1:
                 # The reason may be on this host. It is mended before the next probes, if it can be.
                 await self._keeping.suspect(key[0])
             if answers and not reachable:
