@@ -69,7 +69,7 @@ def test_a_network_knows_by_name_who_is_on_the_other_network_of_a_guest(tmp_path
         assignments=tuple(Assignment(w.name, ME) for w in members),
         vnis=(("lan", 1), ("wan", 2), ("own", 3)),
     )
-    whole = Part(record, spec, cards_of(spec), mine)
+    whole = Part(record, spec, cards_of(spec), mine, keeps=())
     lan, wan, own = plan.networks(whole, SITE)
     assert [name for name, _ in lan.others] == ["far-1"]
     assert [name for name, _ in wan.others] == ["near-1"]
