@@ -160,6 +160,7 @@ def _table(answer: Placement) -> None:
             for seat in answer.workspaces
         ],
         "nothing to place",
+        ("disk", "image", "site"),
     )
     hosts = counted(len(dict.fromkeys(s.host for s in answer.workspaces)), "host")
     sites = counted(len(dict.fromkeys(s.site for s in answer.workspaces)), "site")
@@ -236,6 +237,7 @@ def _headroom(shape: str, answer: Headroom) -> None:
             for room in answer.hosts
         ],
         "no hosts",
+        ("site", "left over"),
     )
     lines = [f"{answer.fits} more of {shape} fit on {counted(len(answer.hosts), 'host')}"]
     lines += [

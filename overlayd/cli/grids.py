@@ -98,6 +98,7 @@ def _grids(rows: list[GridRow]) -> None:
             for row in rows
         ],
         "no grids",
+        ("sites", "hosts", "id", "workspaces", "owner"),
     )
 
 
@@ -142,6 +143,7 @@ def _workspaces(rows: tuple[WorkspaceRow, ...]) -> None:
             for row in rows
         ],
         "no workspaces",
+        ("site", "age"),
     )
 
 
@@ -353,4 +355,5 @@ def _requests(views: list[RequestView]) -> None:
             for view in views
         ],
         "no requests",
+        ("kind", "stage"),
     )

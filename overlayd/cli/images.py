@@ -108,6 +108,7 @@ def _images(rows: list[ImageRow]) -> None:
             for row in rows
         ],
         "no images; `overlayctl image add FILE` adds one",
+        ("here", "size"),
     )
 
 

@@ -34,6 +34,18 @@ def peers(context: typer.Context) -> None:
     answer(session, session.client.raw("GET", "/peers"), list[PeerRow], _peers)
 
 
+_SPARE = (
+    "distance",
+    "reach",
+    "runs guests by",
+    "workspaces",
+    "fits",
+    "labels, devices",
+    "free",
+)
+"""Columns that a narrow terminal does without, the first of them first."""
+
+
 def _peers(rows: list[PeerRow]) -> None:
     special = any(row.labels or row.capacity.devices for row in rows)
     columns = (
@@ -67,6 +79,7 @@ def _peers(rows: list[PeerRow]) -> None:
             for row in rows
         ],
         "no peers",
+        _SPARE,
     )
 
 
@@ -117,6 +130,7 @@ def _sites(rows: list[SiteRow]) -> None:
             for row in rows
         ],
         "no sites",
+        ("of", "workspaces", "hosts"),
     )
 
 

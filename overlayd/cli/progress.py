@@ -24,6 +24,8 @@ from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
 from protocol.terms.quantities import counted, format_duration
 
+_COLUMNS = ("workspace", "host", "site", "phase", "detail")
+
 
 class Line(msgspec.Struct, frozen=True):
     """One workspace on its way."""
@@ -47,7 +49,9 @@ def watching(session: Session, spec: GridSpec, request: RequestId) -> Iterator[W
         with Live(console=console, auto_refresh=False) as live:
 
             def show(view: RequestView) -> None:
-                live.update(_screen(view, lines_of(session, spec, view)), refresh=True)
+                live.update(
+                    _screen(view, lines_of(session, spec, view), console.width), refresh=True
+                )
 
             yield show
 
@@ -103,7 +107,7 @@ def _told(session: Session, view: RequestView) -> tuple[WorkspaceRow, ...]:
     return ()
 
 
-def _screen(view: RequestView, lines: list[Line]) -> Group:
+def _screen(view: RequestView, lines: list[Line], wide: int) -> Group:
     newest = view.story[-1] if view.story else None
     spent_s = newest.at_s - view.started_s if newest is not None else 0.0
     head = f"{view.grid}: {view.stage}, {format_duration(int(spent_s))}"
@@ -112,7 +116,7 @@ def _screen(view: RequestView, lines: list[Line]) -> Group:
     rows = [(x.workspace, x.host, x.site, x.phase or view.stage, x.detail) for x in lines]
     return Group(
         Text(clean(head), style="bold"),
-        table(("workspace", "host", "site", "phase", "detail"), rows),
+        table(_COLUMNS, rows, wide, ("site",))[0],
         Text(_count(lines), style="dim"),
     )
 

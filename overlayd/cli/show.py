@@ -18,7 +18,7 @@ from overlayd.cli.session import Output, Session
 from overlayd.cli.words import clean
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
     from rich.text import Text
 
 T = TypeVar("T")
@@ -47,6 +47,10 @@ _STYLES = {
 
 Row = Sequence[str]
 
+_PIPE_WIDE = 100_000
+_BELOW = 4
+"""How far a row's sentence below it is moved in."""
+
 
 def answer(session: Session, raw: bytes, kind: type[T], render: Callable[[T], None]) -> None:
     """Prints an answer in the form that was asked for."""
@@ -71,8 +75,11 @@ def yaml_text(raw: bytes) -> str:
     return yaml.safe_dump(json.loads(raw), sort_keys=False, allow_unicode=True)
 
 
-def print_table(columns: Row, rows: Iterable[Row], empty: str) -> None:
-    """Prints columns without lines. In a pipe nothing is cut or wrapped. Says `empty` if there is no row."""
+def print_table(columns: Row, rows: Iterable[Row], empty: str, spare: Row = ()) -> None:
+    """Prints columns without lines; says `empty` if there is no row. In a pipe everything is shown.
+
+    On a terminal that is too narrow, columns of `spare` are left out, the first of them first, and named below.
+    """
     from rich.console import Console
 
     rows = list(rows)
@@ -80,31 +87,54 @@ def print_table(columns: Row, rows: Iterable[Row], empty: str) -> None:
         typer.echo(empty)
         return
     if sys.stdout.isatty():
-        Console().print(table(columns, rows))
+        console = Console()
+        made, left_out = table(columns, rows, console.width, spare)
+        console.print(made)
+        if left_out:
+            said = f"left out for want of width: {', '.join(left_out)}; in a pipe all are shown"
+            console.print(said, style="dim", markup=False, highlight=False)
         return
     text = io.StringIO()
-    Console(file=text, width=100_000, color_system=None).print(table(columns, rows))
+    Console(file=text, width=_PIPE_WIDE, color_system=None).print(
+        table(columns, rows, _PIPE_WIDE)[0]
+    )
     for line in text.getvalue().splitlines():
         typer.echo(line.rstrip())
 
 
-def table(columns: Row, rows: Iterable[Row]) -> "Table":
-    """The table itself, to be shown live."""
+def table(
+    columns: Row, rows: Iterable[Row], wide: int, spare: Row = ()
+) -> tuple["Group", tuple[str, ...]]:
+    """(The table itself, to be shown live; the columns that are left out of it for want of width.)"""
+    from rich.console import Group
+    from rich.padding import Padding
     from rich.table import Table
 
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column.upper(), overflow="fold")
-    for row in rows:
-        made.add_row(*(_cell(value) for value in row))
-    return made
+    from overlayd.cli.columns import fitted
+
+    fit = fitted(columns, [[clean(value) for value in row] for row in rows], wide, spare)
+
+    def started(header: bool) -> Table:
+        made = Table(box=None, pad_edge=False, header_style="bold", show_header=header)
+        for column, width in zip(fit.columns, fit.widths, strict=True):
+            made.add_column(column.upper(), overflow="fold", width=width)
+        return made
+
+    parts: list[Table | Padding] = [started(header=True)]
+    for i, row in enumerate(fit.rows):
+        last = parts[-1]
+        if not isinstance(last, Table):
+            parts.append(last := started(header=False))
+        last.add_row(*(_cell(value) for value in row))
+        if fit.below and fit.below[i]:
+            parts.append(Padding(_cell(fit.below[i]), (0, 0, 0, _BELOW)))
+    return Group(*parts), fit.left_out
 
 
 def _cell(value: str) -> "Text":
     from rich.text import Text
 
-    shown = clean(value)
-    return Text(shown, style=_STYLES.get(shown.split(" ")[0], ""))
+    return Text(value, style=_STYLES.get(value.split(" ", maxsplit=1)[0], ""))
 
 
 def print_lines(lines: Iterable[str]) -> None:
