@@ -183,6 +183,7 @@ class Assembly:
         )
         await self._hosting.open()
         self._doorway.open(self._hosting.realiser, self._hosting.bulk)
+        self.supervisor.spawn("store", self._hosting.fitness.follow_store(self.store.short))
         assert self._listening is not None
         self._listening.on_first(self._knocked)
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from overlayd.adapters.reserve import Reserve
 from overlayd.ports.store import Put, StoreBusy, StoreError, StoreFull, Tables
 
 T = TypeVar("T")
@@ -22,7 +23,12 @@ SCHEMA_VERSION = 1
 MAX_STORE_BYTES = 1 << 30
 """A peer's state is a few MiB. Above this a leak is an error, instead of a full disk."""
 
+RESERVE_BYTES = 2 << 20
+"""Room on the disk that is kept for what must be written. A change of one grid takes a few KiB."""
+
 _PAGE_BYTES = 4096
+_CHECKPOINT_PAGES = 128
+"""The log is folded into the file once it has so many pages, so that it fits into the reserve."""
 _APPLICATION_ID = 0x6F766C64  # "ovld"
 _SCHEMA = """
 create table entries (
@@ -48,6 +54,7 @@ class SqliteStore:
         self._path = directory / "store.sqlite"
         self._lock_path = directory / "store.lock"
         self._limit_bytes = limit_bytes
+        self._reserve = Reserve(directory / "store.reserve", RESERVE_BYTES)
         self._thread: ThreadPoolExecutor | None = None
         self._db: sqlite3.Connection | None = None
         self._lock: int | None = None
@@ -67,13 +74,17 @@ class SqliteStore:
         """Everything: table, then key, then value."""
         return await self._run(self._load)
 
-    async def write(self, puts: Sequence[Put]) -> None:
+    async def write(self, puts: Sequence[Put], *, must: bool = False) -> None:
         """Writes all of it or nothing, and has it on the disk before it returns.
 
         Raises StoreFull or StoreError. A caller that is cancelled does not know whether it was written; it was,
-        or will be.
+        or will be. What `must` be written may take the reserve.
         """
-        await self._run(lambda: self._write(puts))
+        await self._run(lambda: self._write_or(puts, must))
+
+    async def short(self) -> str:
+        """Why only what must be is written; empty if there is room. Puts back what was taken of the reserve."""
+        return await self._run(self._short)
 
     async def close(self) -> None:
         """Gives the store up. It is no error to close twice."""
@@ -107,6 +118,7 @@ class SqliteStore:
         db.execute("pragma journal_mode = wal")
         db.execute("pragma synchronous = full")
         db.execute("pragma trusted_schema = off")
+        db.execute(f"pragma wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         db.execute(f"pragma max_page_count = {max(1, self._limit_bytes // _PAGE_BYTES)}")
         problems = [row[0] for row in db.execute("pragma integrity_check(3)")]
         if problems != ["ok"]:
@@ -132,6 +144,28 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise self._said(error, "read") from None
         return tables
+
+    def _short(self) -> str:
+        self._reserve.make()
+        free_bytes = self._free_bytes()
+        if self._reserve.whole and free_bytes >= self._reserve.size_bytes:
+            return ""
+        return f"its disk is full: {free_bytes >> 10} KiB are left for {self._path.name}"
+
+    def _write_or(self, puts: Sequence[Put], must: bool) -> None:
+        """Writes. The reserve is given up for what must be written, and guarded from all else."""
+        if must:
+            try:
+                self._write(puts)
+            except StoreFull:
+                if not self._reserve.give_up():
+                    raise
+                self._write(puts)
+            return
+        self._reserve.make()
+        if not self._reserve.whole:
+            raise self._full()
+        self._write(puts)
 
     def _write(self, puts: Sequence[Put]) -> None:
         db = self._open_db()
@@ -167,12 +201,18 @@ class SqliteStore:
             return StoreError(f"{self._path} is damaged ({error}); {ADVICE}")
         if code != sqlite3.SQLITE_FULL:
             return StoreError(f"{self._path} cannot be {verb}: {error}")
-        disk = os.statvfs(self._path.parent)
+        return self._full()
+
+    def _full(self) -> StoreFull:
         return StoreFull(
-            f"{self._path} has no room: {disk.f_bavail * disk.f_frsize} bytes of disk are free, "
+            f"{self._path} has no room: {self._free_bytes()} bytes of disk are free, "
             f"{self._path.stat().st_size} of at most {self._limit_bytes} are used; "
             "make room and try again"
         )
+
+    def _free_bytes(self) -> int:
+        disk = os.statvfs(self._path.parent)
+        return disk.f_bavail * disk.f_frsize
 
 
 def own(path: Path) -> int:

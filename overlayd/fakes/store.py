@@ -14,6 +14,7 @@ class FakeDisk:
     def __init__(self, limit_bytes: int = 1 << 30) -> None:
         self.tables: Tables = {}
         self.limit_bytes = limit_bytes
+        self.reserve_bytes = limit_bytes // 8
         self.owner: FakeStore | None = None
 
     def used_bytes(self) -> int:
@@ -42,7 +43,7 @@ class FakeStore:
         self._require_open()
         return {table: dict(rows) for table, rows in self.disk.tables.items()}
 
-    async def write(self, puts: Sequence[Put]) -> None:
+    async def write(self, puts: Sequence[Put], *, must: bool = False) -> None:
         """Writes all of it or nothing. Raises StoreFull or StoreError."""
         self._require_open()
         failure, self.fail_next = self.fail_next, None
@@ -56,10 +57,16 @@ class FakeStore:
             else:
                 rows[put.key] = put.value
         self.disk.tables = {table: rows for table, rows in self.disk.tables.items() if rows}
-        if self.disk.used_bytes() > self.disk.limit_bytes:
+        most = self.disk.limit_bytes - (0 if must else self.disk.reserve_bytes)
+        if self.disk.used_bytes() > max(most, 0):
             self.disk.tables = before
             raise StoreFull(f"no room: at most {self.disk.limit_bytes} bytes; make room, try again")
         self.writes += 1
+
+    async def short(self) -> str:
+        """Whether the reserve is used."""
+        used = self.disk.used_bytes() > self.disk.limit_bytes - self.disk.reserve_bytes
+        return "the disk is full" if used else ""
 
     async def close(self) -> None:
         """Gives the disk up."""

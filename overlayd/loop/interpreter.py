@@ -57,7 +57,7 @@ class Interpreter:
                 case Persist(rows=rows, otherwise=otherwise):
                     puts = [Put(row.table, row.key, row.value) for row in rows]
                     try:
-                        await self._store.write(puts)
+                        await self._store.write(puts, must=otherwise is None)
                     except StoreError as error:
                         self.counts["store-refused"] += 1
                         logger().error("store.refused", error=str(error))

@@ -37,8 +37,15 @@ class Store(Protocol):
     async def load(self) -> Tables:
         """Everything: table, then key, then value."""
 
-    async def write(self, puts: Sequence[Put]) -> None:
-        """Writes all of it or nothing, and has it on the disk on return. Raises StoreFull or StoreError."""
+    async def write(self, puts: Sequence[Put], *, must: bool = False) -> None:
+        """Writes all of it or nothing, and has it on the disk on return. Raises StoreFull or StoreError.
+
+        Some room is kept in reserve for what `must` be written, so that a peer whose disk is full goes on with
+        what it has. The rest is refused until the reserve is whole again.
+        """
+
+    async def short(self) -> str:
+        """Why only what must be is written, for people; empty if there is room."""
 
     async def close(self) -> None:
         """Gives the store up. It is no error to close twice."""

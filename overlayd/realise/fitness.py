@@ -15,6 +15,7 @@ DOUBT = 2
 """So many starts of guests in a row that failed are a reason to try whether any can be started."""
 AGAIN_S = 60.0
 """How long an unfit host waits before it tries again."""
+STORE_EVERY_S = 5.0
 _TEXT_MOST = 200
 
 
@@ -69,6 +70,12 @@ class Fitness:
         while Ill.GUESTS in self._reasons:
             await asyncio.sleep(AGAIN_S)
             await self.look()
+
+    async def follow_store(self, short: Callable[[], Awaitable[str]]) -> None:
+        """Asks the store now and then whether its disk is full."""
+        while True:
+            self.found(Ill.STORE, await short())
+            await asyncio.sleep(STORE_EVERY_S)
 
     async def look(self) -> None:
         """Tries once."""

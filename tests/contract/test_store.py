@@ -41,16 +41,52 @@ class Disk:
         await store.open()
         return store
 
+    async def fill(self) -> None:
+        """Others write until nothing is left on the disk but the reserve."""
+        if self.kind == "fake":
+            used = self._fake.used_bytes()
+            self._fake.limit_bytes, self._fake.reserve_bytes = used + 8192, 8192
+            return
+        fill(self.directory)
+
+    async def free(self) -> None:
+        if self.kind == "fake":
+            self._fake.limit_bytes = LIMIT_BYTES
+        else:
+            (self.directory / "filler").unlink()
+
     async def close(self) -> None:
         for store in self._made:
             await store.close()
 
 
+def fill(directory: Path) -> None:
+    """Fills a disk to the last byte, with ever smaller pieces."""
+    with (directory / "filler").open("ab", buffering=0) as filler:
+        size = 1 << 20
+        while size:
+            try:
+                filler.write(b"x" * size)
+            except OSError:
+                size //= 2
+
+
+@contextmanager
+def small(directory: Path, size: str) -> Iterator[None]:
+    """A disk of its own for that directory."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", directory], check=True)
+
+
 @pytest.fixture(params=["fake", "sqlite"])
 async def disk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Disk]:
-    made = Disk(request.param, tmp_path)
-    yield made
-    await made.close()
+    with small(tmp_path, "8m"):
+        made = Disk(request.param, tmp_path)
+        yield made
+        await made.close()
 
 
 async def test_what_was_written_is_there_after_a_restart(disk: Disk) -> None:
@@ -71,6 +107,23 @@ async def test_deleting_what_is_not_there_is_a_success(disk: Disk) -> None:
     store = await disk.opened()
     await store.write([Put("t", "k", None)])
     assert await store.load() == {}
+
+
+async def test_what_must_be_written_has_room_when_nothing_else_has(disk: Disk) -> None:
+    store = await disk.opened()
+    await store.write([Put("t", "k", b"v")])
+    assert await store.short() == ""
+    await disk.fill()
+    with pytest.raises(StoreFull):
+        await store.write([Put("t", "promise", b"x" * 4096)])
+    await store.write([Put("t", "k", b"what is")], must=True)
+    assert await store.short() != ""
+    with pytest.raises(StoreFull):
+        await store.write([Put("t", "promise", b"")])
+    assert await store.load() == {"t": {"k": b"what is"}}
+    await disk.free()
+    assert await store.short() == "", "the reserve is whole again"
+    await store.write([Put("t", "promise", b"")])
 
 
 async def test_one_owner_at_a_time(disk: Disk) -> None:
@@ -161,9 +214,8 @@ async def test_every_acknowledged_write_survives_a_kill(sqlite: Disk) -> None:
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     mounted = tmp_path / "small"
     mounted.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", mounted], check=True)
-    yield mounted
-    subprocess.run(["umount", mounted], check=True)
+    with small(mounted, "512k"):
+        yield mounted
 
 
 async def test_a_full_disk_says_how_much_is_free(small_disk: Path) -> None:
@@ -190,7 +242,7 @@ async def test_a_damaged_file_is_refused(sqlite: Disk) -> None:
     with pytest.raises(StoreError, match=r"store\.sqlite"):
         await sqlite.opened()
     path.write_bytes(b"not a database" * 100)
-    with pytest.raises(StoreError, match="cannot be opened"):
+    with pytest.raises(StoreError, match="is damaged"):
         await sqlite.opened()
 
 

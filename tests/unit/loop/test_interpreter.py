@@ -91,9 +91,10 @@ async def test_a_promise_is_on_disk_before_it_is_said(world: World) -> None:
     await connected(world)
     write, at_write = world.store.write, []
 
-    async def watched(puts: Any) -> None:
+    async def watched(puts: Any, *, must: bool) -> None:
         at_write.append(world.mine.traffic.copy())
-        await write(puts)
+        assert must, "nothing is to happen otherwise"
+        await write(puts, must=must)
 
     world.store.write = watched  # type: ignore[method-assign]  # the fake, watched
     assert await world.interpreter.carry_out([ROW, Send(world.far.peer, Ping(1.0), "c")]) == []

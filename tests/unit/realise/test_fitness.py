@@ -70,6 +70,18 @@ async def test_a_guest_that_starts_proves_more_than_a_trial() -> None:
     assert body.heard == [NO_GROUPS, ""]
 
 
+async def test_a_full_disk_is_followed_until_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitness, "STORE_EVERY_S", 0.0)
+    body, said = Body(), iter(["", "its disk is full", "its disk is full", ""])
+
+    async def short() -> str:
+        return next(said, "")
+
+    body.supervisor.spawn("store", body.fitness.follow_store(short))
+    await body.until(["its disk is full", ""])
+    await body.supervisor.close()
+
+
 async def test_all_that_is_wrong_is_said_within_bounds() -> None:
     body = Body()
     body.fitness.found(Ill.STORE, "its disk is full")
