@@ -16,8 +16,9 @@ from overlayd.api.problems import ApiProblem, ClientGone, no_such
 from overlayd.api.service import Here, Service
 from overlayd.api.views import ImageHost, ImageRow
 from overlayd.ports.images import ImageError, ImageInfo
-from protocol.grid.problem import quoted
+from protocol.grid.problem import listed, quoted
 from protocol.grid.syntax import image_problem
+from protocol.terms.ids import Digest
 from protocol.terms.quantities import format_size
 
 IMAGE_MAX_BYTES = 64 << 30
@@ -79,7 +80,10 @@ async def add(request: Request[Any, Any, Any], service: Here, name: Name = None)
 
 @delete("/images/{which:str}", status_code=200, summary="Remove an image from this host")
 async def remove(which: FromPath[str], service: Here) -> ImageInfo:
-    """Removes an image by digest, by 8 or more first digits of one, or by name. Other hosts keep theirs."""
+    """Removes an image by digest, by 8 or more first digits of one, or by name. Other hosts keep theirs.
+
+    One that workspaces on this host use is not removed.
+    """
     here = await service.peer.images.list()
     found = [info for info in here if which in (info.name, info.digest)]
     if not found and len(which) >= _PREFIX_MIN:
@@ -91,6 +95,10 @@ async def remove(which: FromPath[str], service: Here) -> ImageInfo:
         shown = " and ".join(digest[:12] for digest in digests)
         said = f"{quoted(which)} means {len(digests)} images here: {shown}"
         raise ApiProblem(409, said, "name the one you mean by its digest")
+    if users := service.peer.view.image_users(Digest(digests[0])):
+        said = f"image {quoted(which)} is in use here, by {listed(users)}"
+        help_ = "take those down first; each start of theirs needs it"
+        raise ApiProblem(409, said, help_)
     await service.peer.images.remove(digests[0])
     await service.peer.images_changed()
     return found[0]

@@ -122,7 +122,7 @@ def remove(
         ),
     ],
 ) -> None:
-    """Removes an image from this host; other hosts keep theirs.
+    """Removes an image from this host, unless workspaces here use it; other hosts keep theirs.
 
     Example: overlayctl image remove guest
     """

@@ -244,7 +244,7 @@ class Realiser:
         failed: list[Exception] = []
         for mine, result in zip(running, results, strict=True):
             if isinstance(result, Failure):
-                self._say(part, mine, Phase.FAILED, str(result))
+                self._say(part, mine, Phase.FAILED, f"{result}{_goes_on(part, mine, seen)}")
                 failed.append(result)
             elif isinstance(result, BaseException):
                 raise result
@@ -386,6 +386,13 @@ class Realiser:
 
 def _gone(mine: PartOf) -> bool:
     return mine.wanted.power is Power.GONE
+
+
+def _goes_on(part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> str:
+    """What a person is told besides, if a restart failed before the start that it was to replace was ended."""
+    now = seen.get(machine_name(part.record.id, mine.workspace.name))
+    before = now is not None and now.boot < mine.wanted.boot and now.state is MachineState.RUNNING
+    return "; until then its last start runs on" if before else ""
 
 
 def _there(part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> MachineSeen | None:

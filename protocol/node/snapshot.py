@@ -95,6 +95,10 @@ class PeerView:
         """Live peers that advertise an image, those of this site first."""
         return snapshot_peers.sources(self._node, digest)
 
+    def image_users(self, digest: Digest) -> list[str]:
+        """The workspaces on this host that are made of an image, `GRID/WORKSPACE`."""
+        return snapshot_grids.image_users(self._node, digest)
+
     def revocation(self, signed: SignedRecord) -> tuple[Revocation, bool]:
         """What a revocation says, and whether this peer has heard of it before. Raises Untrusted."""
         identity = self._node.identity

@@ -1,14 +1,14 @@
 """Rows of grids and workspaces, as a PeerView answers them, and the consoles that may be opened here."""
 
 from protocol.contract.notices import HeardNotice, Notice
-from protocol.grid.lifecycle import Phase, Status
+from protocol.grid.lifecycle import Phase, Power, Status
 from protocol.grid.record import GridState
 from protocol.node.node import Node
 from protocol.node.rows import GridRow, NoConsole, UnknownRow, VolumeRow, WorkspaceRow
 from protocol.node.snapshot_peers import health_of, name_of, site_of
 from protocol.node.snapshot_story import detail
 from protocol.requesting.silence import Silence, Unanswered, whereabouts
-from protocol.terms.ids import GridId
+from protocol.terms.ids import Digest, GridId
 from protocol.trust.order import Action, SignedOrder
 
 
@@ -142,6 +142,18 @@ def unknown(node: Node, now: float) -> list[UnknownRow]:
             age_s=now - row.found_s,
         )
         for row in node.host.foundlings.rows()
+    ]
+
+
+def image_users(node: Node, digest: Digest) -> list[str]:
+    """The workspaces on this host that are made of an image: each start of theirs needs it."""
+    leases = node.host.leases
+    return [
+        f"{row.record.name}/{wanted.workspace}"
+        for row in leases.rows()
+        for wanted in leases.wanted(row.record.id)
+        if wanted.power is not Power.GONE
+        and leases.ordered(row).members[wanted.workspace].image.digest == digest
     ]
 
 

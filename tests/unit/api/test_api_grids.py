@@ -55,6 +55,23 @@ async def test_an_up_is_followed_from_order_to_answer(api: AsyncClient, host: On
         assert shown.grid.state == "up"
 
 
+async def test_an_image_in_use_is_not_removed(api: AsyncClient, host: OneHost) -> None:
+    spec = await grid_spec(host)
+    await building(api, await accepted(api, "/orders", up_order(host.site_dir, spec)))
+    refused = await api.delete("/images/guest")
+    assert (refused.status_code, refused.json()) == (
+        409,
+        {
+            "problem": 'image "guest" is in use here, by demo/node-1 and demo/node-2',
+            "would_work": "take those down first; each start of theirs needs it",
+        },
+    )
+    assert len(await host.images.list()) == 1
+    down = signed(host.site_dir, Action.DOWN, "demo")
+    await accepted(api, "/orders", down)
+    assert (await api.delete("/images/guest")).status_code == 200
+
+
 async def test_the_same_order_twice_is_one_request(api: AsyncClient, host: OneHost) -> None:
     order = up_order(host.site_dir, await grid_spec(host))
     first = await accepted(api, "/orders", order)

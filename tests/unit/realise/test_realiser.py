@@ -180,6 +180,21 @@ async def test_a_restart_is_another_boot_on_the_same_disk(world: HostWorld) -> N
     assert world.seeds.writes == 2
 
 
+async def test_a_restart_without_its_image_says_so_and_that_the_last_start_runs_on(
+    world: HostWorld,
+) -> None:
+    await up(world)
+    await world.images.remove(world.digest)
+    world.want(boot=2)
+    await until(lambda: (world.phase("head-1") or ("",))[0] is Phase.FAILED, "it is told")
+    said = world.phase("head-1")
+    assert said is not None
+    assert said[1].startswith(f"no live peer has image {world.digest[:12]}; add it with")
+    assert said[1].endswith("; until then its last start runs on")
+    assert world.state("head-1") is MachineState.RUNNING
+    assert world.hypervisor.machines[HEAD].boot == 1
+
+
 async def test_a_guest_that_stops_by_itself_is_started_again(world: HostWorld) -> None:
     await up(world)
     world.hypervisor.end(HEAD)
