@@ -11,6 +11,7 @@ from overlayd import running
 from overlayd.config.daemonfile import DEFAULT_CONFIG
 from overlayd.config.documents import DocumentError, render
 from overlayd.ports.keys import KeyFileError
+from overlayd.program import version_of
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,6 +19,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The daemon every host of a federation runs. People talk to it with overlayctl.",
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version_of("overlayd"))
+        raise typer.Exit(0)
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """The daemon every host of a federation runs. People talk to it with overlayctl.
+
+    Example: overlayd --version
+    """
 
 
 @app.command()

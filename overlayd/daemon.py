@@ -5,9 +5,10 @@ It takes longer to import typer than to join an overlay, and a daemon needs type
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from overlayd import program
 from overlayd.config.daemonfile import DEFAULT_CONFIG
 
 
@@ -15,15 +16,20 @@ def main() -> None:
     """Runs the daemon, or does what else the arguments say."""
     config = plain_run(sys.argv[1:])
     if config is None:
-        from overlayd.commands import app
-
-        app()
+        program.run(_commands)
     else:
+        program.interruptible()
         # Nothing made during imports is garbage. The code that runs the daemon turns collection on again.
         gc.disable()
         from overlayd import running
 
         sys.exit(running.run(config))
+
+
+def _commands() -> Callable[[], None]:
+    from overlayd.commands import app
+
+    return lambda: app(prog_name="overlayd")
 
 
 def plain_run(arguments: Sequence[str]) -> Path | None:

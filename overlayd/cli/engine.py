@@ -1,6 +1,5 @@
 """`overlayctl place` and `capacity`: the engine alone, on a file of hosts. `capacity` asks an overlay, too."""
 
-import sys
 from pathlib import Path
 from random import Random
 from typing import Annotated
@@ -12,7 +11,7 @@ from overlayd.cli.failure import FAILED, USAGE, DocumentFailure, failure, show_l
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import print_lines, print_table, unchanged
 from overlayd.cli.words import size_of
-from overlayd.config.documents import DocumentError, render
+from overlayd.config.documents import DocumentError
 from overlayd.config.gridfile import load_grid
 from overlayd.config.hostsfile import load_hosts, offers_of, with_digests
 from protocol.capacity.advert import UNPROBED
@@ -90,8 +89,7 @@ def place(
         spec = with_digests(load_grid(file, profile))
         offers = offers_of(load_hosts(hosts), spec)
     except DocumentError as error:
-        text = render(error.problems, caret=sys.stderr.isatty())
-        raise DocumentFailure(text.splitlines(), USAGE) from None
+        raise DocumentFailure(error.problems, USAGE) from None
     answer = placement(spec, offers, seed)
     if session.plain:
         unchanged(session, msgspec.json.encode(answer))
@@ -215,8 +213,7 @@ def _written(file: Path) -> tuple[Offer, ...]:
     try:
         return offers_of(load_hosts(file), GridSpec("none", ()))
     except DocumentError as error:
-        text = render(error.problems, caret=sys.stderr.isatty())
-        raise DocumentFailure(text.splitlines(), USAGE) from None
+        raise DocumentFailure(error.problems, USAGE) from None
 
 
 def _live(session: Session) -> tuple[Offer, ...]:

@@ -1,6 +1,5 @@
 """From a grid file to a specification that can be sent: read, checked, images by digest."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from overlayd.api.views import ImageRow
 from overlayd.cli.failure import DocumentFailure, Failure, failure
 from overlayd.cli.session import Session
 from overlayd.cli.words import short
-from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, load, render
+from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, load
 from overlayd.config.gridfile import load_grid
 from overlayd.config.yaml_source import parse_yaml
 from protocol.grid.check import problems
@@ -30,8 +29,7 @@ def read_grid(
         images = session.client.get("/images", list[ImageRow])
         return _resolved(spec, images, file, profile), images
     except DocumentError as error:
-        text = render(error.problems, caret=sys.stderr.isatty())
-        raise DocumentFailure(text.splitlines(), code) from None
+        raise DocumentFailure(error.problems, code) from None
 
 
 def _with_keys(spec: GridSpec, files: Sequence[Path], code: int) -> GridSpec:

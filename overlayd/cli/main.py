@@ -1,7 +1,5 @@
 """`overlayctl`: what people type. Every command asks the daemon of this host, and none decides anything."""
 
-import os
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,14 +9,16 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from overlayd.cli.client import DEFAULT_SOCKET
-from overlayd.cli.failure import FAILED, INTERRUPTED, Failure
+from overlayd.cli.failure import FAILED, INTERRUPTED, TABLE, Failure, failure
 from overlayd.cli.session import Output, Session
+from overlayd.program import lost_output, silence_output, version_of
 
-_DETAILED = "--detailed-exitcode"
+_DETAILED, _FORM = "--detailed-exitcode", "form"
 
 _OFFLINE = ("federation", "site", "host")
 """Commands that make identities. They have options of their own with the global options' names."""
-_GLOBAL = ("--peer", "--output", "-o", "--identity")
+_OUTPUT = ("--output", "-o")
+_GLOBAL = ("--peer", *_OUTPUT, "--identity")
 
 _COMMANDS = {
     "status": "status:status",
@@ -85,23 +85,62 @@ class Root(TyperGroup):
         rest: list[str] = super().parse_args(ctx, hoisted(args))
         return rest
 
+    def make_context(
+        self, info_name: Any, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
+        """Reads the global options. A mistake in them, too, is told in the form that is asked for."""
+        form = form_of(args)
+        try:
+            made = super().make_context(info_name, args, parent, **extra)
+        except typer.TyperException as mistyped:
+            raise _told(mistyped, form) from None
+        made.meta[_FORM] = form
+        return made
+
     def invoke(self, ctx: Any) -> Any:
         """Runs the command. A failure ends it with the failure's lines and code."""
         try:
             return super().invoke(ctx)
         except Failure as failed:
-            failed.show()
+            failed.show(ctx.meta[_FORM])
             raise typer.Exit(failed.code) from None
         except typer.TyperException as mistyped:
             if ctx.meta[_DETAILED]:
                 mistyped.exit_code = FAILED  # The usual 2 would say that something would change.
-            raise
+            raise _told(mistyped, ctx.meta[_FORM]) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # The reader has enough. What is still buffered must not fail again at the exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            silence_output()
             raise typer.Exit(0) from None
+        except OSError as error:
+            if (said := lost_output(error)) is None:
+                raise
+            silence_output()
+            failure(said).show(ctx.meta[_FORM])
+            raise typer.Exit(FAILED) from None
+
+
+def _told(mistyped: typer.TyperException, form: str) -> Exception:
+    """What to raise for a mistake in what was typed: people are told by the library, programs here."""
+    if form == TABLE:
+        return mistyped
+    where = getattr(getattr(mistyped, "ctx", None), "command_path", "overlayctl")
+    failure(mistyped.format_message(), f"{where} --help").show(form)
+    return typer.Exit(mistyped.exit_code)
+
+
+def form_of(args: list[str]) -> str:
+    """The form of answers that these words ask for, as far as they can be understood."""
+    form, left = TABLE, hoisted(args)
+    while left and left[0].startswith("-") and left[0] != "--":
+        name, equals, value = left.pop(0).partition("=")
+        if name in _GLOBAL and not equals:
+            value = left.pop(0) if left else ""
+        if name in _OUTPUT:
+            form = value
+    return form if form in tuple(Output) else TABLE
 
 
 def hoisted(args: list[str]) -> list[str]:
@@ -134,6 +173,12 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version_of("overlayctl"))
+        raise typer.Exit(0)
+
+
 @app.callback()
 def root(
     context: typer.Context,
@@ -157,6 +202,10 @@ def root(
             readable=False,
         ),
     ] = None,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say the version.", callback=_show_version, is_eager=True),
+    ] = False,
 ) -> None:
     """Asks the overlayd on this host: who is there, what runs, make this grid so.
 

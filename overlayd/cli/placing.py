@@ -233,7 +233,8 @@ def _handed_over(session: Session, accepted: Accepted, name: str) -> None:
 def _interrupted(session: Session, request: RequestId, spec: GridSpec) -> Failure:
     """Asks the daemon to let go, and says what happened."""
     name = spec.name
-    typer.echo("interrupted; asking the daemon to let go of it", err=True)
+    if not session.plain:
+        typer.echo("interrupted; asking the daemon to let go of it", err=True)
     take_down = f"`overlayctl down {name}` takes it down"
     with suppress(Failure):  # The request may have ended meanwhile; the view says how.
         session.client.raw("DELETE", f"/requests/{request}")
