@@ -8,11 +8,15 @@ from typing import Annotated
 import typer
 
 from overlayd.adapters import credentials, revocation_files
+from overlayd.cli.failure import failure
 from overlayd.ports.keys import KeyFileError
 
 federation_app = typer.Typer(no_args_is_help=True, help="The key everything else is signed by.")
 site_app = typer.Typer(no_args_is_help=True, help="Sites of a federation.")
 host_app = typer.Typer(no_args_is_help=True, help="Hosts of a site.")
+
+_HOST_DIR = "/etc/overlayd"
+"""Where a host's daemon looks for its configuration, and for its identity beside it."""
 
 Output = Annotated[Path | None, typer.Option(help="Folder to write to.", show_default=False)]
 FederationDir = Annotated[
@@ -93,7 +97,14 @@ def enrol(
         folder = credentials.enrol_host(
             _site_folder(site, federation), name, days=days, output=output
         )
-        _written("host", credentials.load_host(folder), folder)
+        made = credentials.load_host(folder)
+        _written("host", made, folder)
+        who, toml = made.principal, "examples/overlayd.toml"
+        typer.echo(
+            f"next: copy {folder} to {_HOST_DIR} on {who.name}, write overlayd.toml beside it"
+            f" (host.name {who.name}, host.site {who.site}; {toml}), then there: overlayd run;"
+            f" others join {who.key}@IP:PORT"
+        )
 
 
 @federation_app.command("revoke")
@@ -238,5 +249,4 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except KeyFileError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise failure(str(error)) from None

@@ -5,21 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from overlayd.adapters import credentials
 from overlayd.adapters.nacl_keys import NaclIdentity
-from overlayd.cli.federation import federation_app, host_app, site_app
+from overlayd.cli.main import app
 from overlayd.ports.keys import KeyFileError
 from protocol.trust.certificate import Role
 
 DAY_S = 86400.0
-
-app = typer.Typer()
-app.add_typer(federation_app, name="federation")
-app.add_typer(site_app, name="site")
-app.add_typer(host_app, name="host")
 
 
 def run(*words: str | Path, ok: bool = True) -> str:
@@ -54,6 +48,16 @@ def test_the_three_commands_make_a_host_a_daemon_can_start_with(
     keys = list(tmp_path.rglob("*.key"))
     assert len(keys) == 3
     assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
+
+
+def test_each_step_says_what_is_next(federation: Path, tmp_path: Path) -> None:
+    said = run("host", "enrol", "ams", "h1", "-f", federation, "--output", tmp_path / "h1")
+    key = said.split()[2]
+    assert said.splitlines()[-1] == (
+        f"next: copy {tmp_path / 'h1'} to /etc/overlayd on h1, write overlayd.toml beside it (host.name h1,"
+        f" host.site ams; examples/overlayd.toml), then there: overlayd run; others join {key}@IP:PORT"
+    )
+    assert "next: overlayctl host enrol" in run("site", "add", "fra", "-f", federation)
 
 
 def test_a_site_is_the_identity_of_its_admin(federation: Path) -> None:
