@@ -174,7 +174,8 @@ class Assembly:
         """Opens the host's side after joining, and the API for its callers. Raises whatever fails."""
         if self.config.overlay.join:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._connected.wait(), JOIN_FIRST_S)
+                async with asyncio.timeout(JOIN_FIRST_S):
+                    await self._connected.wait()
                 await asyncio.sleep(JOIN_FIRST_S)
         hosting_of = await asyncio.to_thread(_load_hosting)
         tag = short_hash(self._credentials.identity.key, digits=OWNER_TAG)

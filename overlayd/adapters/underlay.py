@@ -195,7 +195,8 @@ class UnderlayWatch:
                 while True:
                     looked(self.look())
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), _LOOK_EVERY_S)
+                        async with asyncio.timeout(_LOOK_EVERY_S):
+                            await changed.wait()
                         await asyncio.sleep(_SETTLES_S)
                     changed.clear()
             finally:

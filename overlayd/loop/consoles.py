@@ -55,7 +55,8 @@ class Consoles:
         self._waiting[peer, session] = future
         try:
             self._say(Say(peer, ask))
-            return await asyncio.wait_for(future, _ANSWER_WITHIN_S)
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                return await future
         except TimeoutError:
             return ConsoleText(session, offset, b"", "its host does not answer; `overlayctl peers`")
         finally:

@@ -116,7 +116,8 @@ class Fetcher:
         self._waiting[key] = future
         try:
             self._say(Say(peer, ImageAsk(session, digest, offset, CHUNK_BYTES)))
-            return await asyncio.wait_for(future, _CHUNK_WITHIN_S)
+            async with asyncio.timeout(_CHUNK_WITHIN_S):
+                return await future
         finally:
             self._waiting.pop(key, None)
 

@@ -50,7 +50,8 @@ class Keeping:
         """Compares for as long as the daemon lives."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hint.wait(), self._again_s)
+                async with asyncio.timeout(self._again_s):
+                    await self._hint.wait()
                 await asyncio.sleep(_GATHER_S)
             self._hint.clear()
             await self.compare()

@@ -138,8 +138,10 @@ class Realiser:
         while True:
             if failures:
                 pause_s = _RETRY_S[min(failures, len(_RETRY_S)) - 1]
+                # Not wait_for: that takes no cancellation (Python 3.11) when the kick comes at the same moment.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(kick.wait(), pause_s)
+                    async with asyncio.timeout(pause_s):
+                        await kick.wait()
             else:
                 await kick.wait()
             kick.clear()

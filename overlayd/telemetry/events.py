@@ -44,7 +44,8 @@ class EventRing:
         if lines:
             return lines
         try:
-            await asyncio.wait_for(self._news.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._news.wait()
         except TimeoutError:
             return []
         return self.since(seq)

@@ -52,9 +52,12 @@ def test_a_grid_is_made_and_taken_down_through_any_peer(daemons: Daemons) -> Non
 
 
 def test_of_two_at_once_for_one_name_exactly_one_wins(daemons: Daemons) -> None:
-    spec = orders.spec("wanted", daemons.image, 8)
     asked = [
-        (daemons.hosts[name], orders.up(daemons.identity("ams"), spec)) for name in ("h2", "h3")
+        (
+            daemons.hosts[name],
+            orders.up(daemons.identity("ams"), orders.spec("wanted", daemons.image, count)),
+        )
+        for name, count in (("h2", 8), ("h3", 7))
     ]
     with ThreadPoolExecutor(2) as pool:
         views = list(pool.map(lambda one: orders.obeyed(*one), asked))
@@ -62,12 +65,13 @@ def test_of_two_at_once_for_one_name_exactly_one_wins(daemons: Daemons) -> None:
     assert states == [RequestState.DONE, RequestState.FAILED], [view.answer for view in views]
     lost = next(view for view in views if view.state is RequestState.FAILED)
     said = "\n".join(lost.answer)
-    assert "a grid named wanted" in said
-    assert "would work: take it down with `overlayctl down`, or choose another name" in said
+    assert "wanted is up, and not as the file has it" in said or "a grid named wanted" in said
+    assert "  clusters.n.count: " in said or "choose another name" in said
+    assert "would work: " in said
     assert [orders.me(host).holds for host in daemons.hosts.values()] == [0] * 4
     view = orders.grid(daemons.hosts["h1"], "wanted")
     assert view is not None
-    assert len(view.workspaces) == 8
+    assert len(view.workspaces) in (7, 8)
     assert down(daemons, "h4", "wanted").state is RequestState.DONE
 
 

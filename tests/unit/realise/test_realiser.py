@@ -1,5 +1,6 @@
 """Wanted and observed: the realiser mends the difference, tells of it, and starts nothing twice."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -276,6 +277,23 @@ async def test_a_lease_that_ended_stops_machines_and_keeps_disks(world: HostWorl
     assert world.network.plans == {}
     assert world.volumes.sizes == DISKS
     assert not world.cleared
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_task_that_is_kicked_as_it_is_cancelled_still_ends(
+    world: HostWorld, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(realiser, "_RETRY_S", (60.0,))
+    world.hypervisor.refusals[HEAD] = "no"
+    world.want()
+    await until(lambda: (world.phase("head-1") or ("",))[0] is Phase.FAILED, "it failed")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    world.realiser.kick(GRID)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await world.supervisor.close()
 
 
 async def test_a_refused_machine_is_told_and_tried_again(world: HostWorld) -> None:
