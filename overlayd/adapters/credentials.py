@@ -12,7 +12,6 @@ import secrets
 import time
 from base64 import b64decode, b64encode
 from binascii import Error as BinasciiError
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -27,6 +26,7 @@ from overlayd.adapters.nacl_keys import (
 from overlayd.ports.keys import KeyFileError
 from protocol.grid.syntax import label_problem
 from protocol.terms.ids import KeyId
+from protocol.terms.quantities import format_moment
 from protocol.trust.certificate import (
     DOMAIN,
     Certificate,
@@ -286,7 +286,7 @@ def _require_label(name: str, what: str) -> None:
 
 def _block(signed: SignedCertificate) -> str:
     says = read_certificate(signed)
-    until = datetime.fromtimestamp(says.not_after_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    until = format_moment(says.not_after_s)
     who = says.site if says.role is Role.SITE else f"{says.site}/{says.name}"
     text = b64encode(encode(signed)).decode()
     lines = "\n".join(text[start : start + 76] for start in range(0, len(text), 76))

@@ -7,7 +7,6 @@ lines outside are for people and mean nothing. Nothing in it is secret.
 import time
 from base64 import b64decode, b64encode
 from binascii import Error as BinasciiError
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -22,6 +21,7 @@ from overlayd.adapters.credentials import (
 from overlayd.adapters.nacl_keys import NaclIdentity, NaclVerifier, read_small_file, write_new_file
 from overlayd.ports.keys import KeyFileError
 from protocol.terms.ids import KeyId
+from protocol.terms.quantities import format_moment
 from protocol.trust.certificate import Certificate, Chain, Role, is_serial, read_certificate
 from protocol.trust.record import SignedRecord
 from protocol.trust.revocation import Revocation, check_revocation, revoke
@@ -92,7 +92,7 @@ def require_unrevoked(certificate: Path, site_dir: Path) -> None:
             revoked = _checked(path, federation)
             if revoked is None or not _is_of(revoked, says):
                 continue
-            when = datetime.fromtimestamp(revoked.at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            when = format_moment(revoked.at_s)
             why = f" ({revoked.reason})" if revoked.reason else ""
             again = (
                 f"overlayctl host enrol {site_dir} {says.name} --output DIR"
@@ -188,7 +188,7 @@ def _make(
 
 
 def _text(signed: SignedRecord, revocation: Revocation) -> str:
-    when = datetime.fromtimestamp(revocation.at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    when = format_moment(revocation.at_s)
     text = b64encode(encode(signed)).decode()
     lines = "\n".join(text[start : start + 76] for start in range(0, len(text), 76))
     said = f"# revokes {revocation.what}, serial {revocation.serial}, {when}\n"

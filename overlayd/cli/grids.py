@@ -16,7 +16,7 @@ from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import answer, print_lines, print_table, unchanged
 from overlayd.cli.story import SHOWN, print_story
 from overlayd.cli.unknown import print_unknown
-from overlayd.cli.words import NAME, age, clock, size_of
+from overlayd.cli.words import NAME, age, moment, size_of
 from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import SETTLED
 from protocol.grid.problem import listed, quoted
@@ -65,7 +65,9 @@ def _waiting(views: list[RequestView]) -> None:
     """Prints what waits for room at this peer, and why, and what is held."""
     for view in views:
         if view.state is RequestState.HELD:
-            until = f"a plan of {view.grid} is held until {clock(view.until_s)}"
+            until = (
+                f"a plan of {view.grid} is held until {moment(view.until_s, to_the_second=True)}"
+            )
             print_lines(["", f"{until}: `overlayctl up --quote {view.id}`"])
         if view.state is RequestState.QUEUED:
             print_lines(["", *view.answer, f"  `overlayctl down {view.grid}` ends the waiting"])

@@ -11,7 +11,7 @@ from overlayd.api.views import RevocationView, Telling
 from overlayd.cli.failure import failure
 from overlayd.cli.session import Output, session_of
 from overlayd.cli.show import answer, print_table, yaml_text
-from overlayd.cli.words import age, clean, clock, shapes, size_of
+from overlayd.cli.words import age, clean, moment, shapes, size_of
 from overlayd.ports.keys import KeyFileError
 from overlayd.ports.peer import EventLine
 from protocol.node.rows import PeerRow, SiteRow
@@ -173,7 +173,7 @@ def events(
 def _event(event: EventLine) -> str:
     cause = f"  [{event.cause}]" if event.cause else ""
     said = f"{event.kind:<18} {event.subject}  {event.detail}".rstrip()
-    return clean(f"{clock(event.at_s)} {event.host:<8} {said}{cause}")
+    return clean(f"{moment(event.at_s, to_the_second=True)} {event.host:<8} {said}{cause}")
 
 
 def revoke(

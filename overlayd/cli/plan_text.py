@@ -1,7 +1,7 @@
 """A plan as text: networks, volumes, workspaces, and the sum of it."""
 
 from overlayd.api.views import ImageRow
-from overlayd.cli.words import clock, local
+from overlayd.cli.words import moment
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec
 from protocol.requesting.request import Planned, RequestState, RequestView
@@ -37,7 +37,8 @@ def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> lis
 
 def quote_lines(view: RequestView) -> list[str]:
     """How the plan can be taken up, or let go, and until when."""
-    until = f"quote {view.id}, until {clock(view.until_s)}: `overlayctl up --quote {view.id}`"
+    when = moment(view.until_s, to_the_second=True)
+    until = f"quote {view.id}, until {when}: `overlayctl up --quote {view.id}`"
     if view.state is not RequestState.HELD:
         return [until]
     return [until, f"  `overlayctl request cancel {view.id}` lets it go"]
@@ -63,9 +64,9 @@ def _devices(spec: GridSpec) -> list[str]:
 
 
 def _lease(spec: GridSpec, start_s: float) -> str:
-    """How long the lease is and from when, by the reader's clock."""
+    """How long the lease is, and from when."""
     length = format_duration(spec.lease_s)
-    return f"{length} from {local(start_s)}" if start_s else f"{length} from when it is up"
+    return f"{length} from {moment(start_s)}" if start_s else f"{length} from when it is up"
 
 
 def _shared(spec: GridSpec, placed: dict[str, Planned]) -> list[tuple[str, str]]:

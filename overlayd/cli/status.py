@@ -6,7 +6,7 @@ from overlayd.cli.client import decoded
 from overlayd.cli.failure import FAILED
 from overlayd.cli.session import session_of
 from overlayd.cli.show import print_lines, unchanged
-from overlayd.cli.words import age, local, size_of
+from overlayd.cli.words import age, moment, size_of
 from protocol.node.status_rows import StatusRow
 from protocol.terms.problem import Tried
 from protocol.terms.quantities import counted, format_duration
@@ -61,7 +61,7 @@ def _line(name: str, text: str) -> str:
 
 def _certificate(row: StatusRow) -> str:
     left_s = row.certificate_left_s
-    until = f"until {local(row.certificate_ends_s)}"
+    until = f"until {moment(row.certificate_ends_s)}"
     left = f"{format_duration(left_s)} left" if left_s > 0 else "ENDED"
     return f"{until}, {left}, serial {row.serial}"
 

@@ -2,7 +2,7 @@
 
 from overlayd.api.views import GridView
 from overlayd.cli.show import print_lines
-from overlayd.cli.words import local
+from overlayd.cli.words import moment
 
 SHOWN = 5
 """How many lines `show` has; `explain` has all."""
@@ -19,4 +19,4 @@ def print_story(view: GridView, most: int | None = None) -> None:
     print_lines(["", f"{head}:"])
     wide = max(len(line.host) for line in lines)
     for line in lines:
-        print_lines([f"  {local(line.at_s)}  {line.host:<{wide}}  {line.text}"])
+        print_lines([f"  {moment(line.at_s)}  {line.host:<{wide}}  {line.text}"])

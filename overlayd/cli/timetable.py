@@ -1,6 +1,5 @@
 """`overlayctl timetable`: how full each host is promised to be, from now on, as bars."""
 
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import Room
 from protocol.grid.problem import listed, quoted
 from protocol.node.rows import TimetableRow
-from protocol.terms.quantities import format_cpus, format_size
+from protocol.terms.quantities import cpus_in_words, format_moment, format_size
 
 BARS = " ▁▂▃▄▅▆▇█"
 WIDE = 48
@@ -60,7 +59,7 @@ def timetable(
 def lines(rows: list[TimetableRow], span_s: int) -> list[str]:
     """A scale, and three bars for each host."""
     wide = max(len(row.name) for row in rows)
-    said = [f"{'':<{wide}}          {_scale(rows[0].now_s, span_s)}"]
+    said = [f"{'':<{wide}}  UTC     {_scale(rows[0].now_s, span_s)}"]
     for row in rows:
         whole = row.capacity
         bars = (
@@ -69,7 +68,7 @@ def lines(rows: list[TimetableRow], span_s: int) -> list[str]:
             ("disk", [u.disk_bytes for u in _used(row, span_s)], whole.disk_bytes),
         )
         sums = (
-            f"{format_cpus(whole.cpus_milli)} cpus",
+            cpus_in_words(whole.cpus_milli),
             format_size(whole.memory_bytes),
             format_size(whole.disk_bytes),
         )
@@ -94,7 +93,7 @@ def _bar(used: int, total: int) -> str:
 
 
 def _scale(now_s: float, span_s: int) -> str:
-    """The time of day at every twelfth bar."""
-    shape = "%H:%M" if span_s <= 2 * 86400 else "%d %b"
+    """The time of day at every twelfth bar, or the month and day."""
+    shown = slice(11, 16) if span_s <= 2 * 86400 else slice(5, 10)
     marks = [now_s + span_s * i / WIDE for i in range(0, WIDE, 12)]
-    return "".join(f"|{datetime.fromtimestamp(at_s).strftime(shape):<11}" for at_s in marks)
+    return "".join(f"|{format_moment(at_s)[shown]:<11}" for at_s in marks)

@@ -1,10 +1,9 @@
 """Values as words for a person (ages, ids, lists), and text of strangers made harmless."""
 
 import re
-from datetime import datetime
 
 from protocol.capacity.quantum import Quantum
-from protocol.terms.quantities import cpus_in_words, format_duration, format_size
+from protocol.terms.quantities import cpus_in_words, format_duration, format_moment, format_size
 
 FRESH_S = 1.0
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -31,14 +30,9 @@ def shapes(counts: tuple[tuple[str, int], ...]) -> str:
     return ", ".join(f"{count} x {name}" for name, count in counts if count) or "none"
 
 
-def clock(at_s: float) -> str:
-    """The time of day here, to the second."""
-    return datetime.fromtimestamp(at_s).strftime("%H:%M:%S")
-
-
-def local(at_s: float) -> str:
-    """The day and time here, to the minute, with the offset from UTC."""
-    return datetime.fromtimestamp(at_s).astimezone().strftime("%a %Y-%m-%d %H:%M %z")
+def moment(at_s: float, to_the_second: bool = False) -> str:
+    """When something is: `2026-11-25 14:00 UTC`, as daemons, which may be anywhere, say it in their answers."""
+    return format_moment(at_s, to_the_second)
 
 
 def short(digest: str) -> str:

@@ -25,7 +25,7 @@ from protocol.placement.fit import quantum_of
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import CLEAR_S, LAPSE_EARLY_S, SLACK_S
 from protocol.terms.quantities import (
-    format_cpus,
+    cpus_in_words,
     format_duration,
     format_moment,
     format_size,
@@ -234,8 +234,8 @@ def lacking(name: str, wanted: Wanted, workspace: Workspace, room: Quantum) -> s
     if wanted.power is Power.SUSPENDED:
         needs = f"{format_size(state_bytes(workspace.memory_bytes))} of disk for its memory"
         return f"{name} needs {needs}, {format_size(max(0, room.disk_bytes))} are free here"
-    needs = f"{format_cpus(workspace.cpus_milli)} cpus, {format_size(workspace.memory_bytes)}"
-    free = f"{format_cpus(max(0, room.cpus_milli))} cpus, {format_size(max(0, room.memory_bytes))}"
+    needs = f"{cpus_in_words(workspace.cpus_milli)}, {format_size(workspace.memory_bytes)}"
+    free = f"{cpus_in_words(max(0, room.cpus_milli))}, {format_size(max(0, room.memory_bytes))}"
     return f"{name} needs {needs}; free here until its lease ends: {free}"
 
 

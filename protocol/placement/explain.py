@@ -10,7 +10,7 @@ import msgspec
 from protocol.grid.model import GridSpec, Workspace
 from protocol.placement.choose import Choice
 from protocol.placement.counter import CounterOffer, in_words
-from protocol.terms.quantities import format_cpus, format_size
+from protocol.terms.quantities import cpus_in_words, format_size
 from protocol.terms.refusal import QUANTITIES, RULED_OUT, Constraint, Refusal
 
 _ADVICE = {
@@ -166,7 +166,7 @@ def summarise(refusals: tuple[Refusal, ...]) -> list[str]:
 
 
 def _size(workspace: Workspace) -> str:
-    parts = [f"{format_cpus(workspace.cpus_milli)} cpus", format_size(workspace.memory_bytes)]
+    parts = [cpus_in_words(workspace.cpus_milli), format_size(workspace.memory_bytes)]
     if workspace.disk_bytes:
         parts.append(f"{format_size(workspace.disk_bytes)} disk")
     parts += [f"{device.count} {device.name}" for device in workspace.devices]

@@ -99,8 +99,8 @@ def format_age(age_s: float) -> str:
     return f"{max(0, int(age_s))} s"
 
 
-def format_moment(at_s: float) -> str:
-    """`2026-11-25 14:00 UTC`, from Unix seconds: the same words for readers in all time zones.
+def format_moment(at_s: float, to_the_second: bool = False) -> str:
+    """`2026-11-25 14:00 UTC`, or `14:00:05`, from Unix seconds: the same words in all time zones.
 
     This is Hinnant's days-to-civil algorithm, because rooms that decide may not import a clock.
     """
@@ -111,4 +111,6 @@ def format_moment(at_s: float) -> str:
     month = (5 * day_of_year + 2) // 153
     day = day_of_year - (153 * month + 2) // 5 + 1
     month, year = month + 3 if month < 10 else month - 9, year + 400 * era + (month >= 10)
-    return f"{year:04d}-{month:02d}-{day:02d} {second // 3600:02d}:{second % 3600 // 60:02d} UTC"
+    seconds = f":{second % 60:02d}" if to_the_second else ""
+    clock = f"{second // 3600:02d}:{second % 3600 // 60:02d}{seconds}"
+    return f"{year:04d}-{month:02d}-{day:02d} {clock} UTC"

@@ -248,7 +248,8 @@ def test_up_in_json_is_the_request_alone(daemon: Daemon) -> None:
     change(daemon)
     failed = daemon.ask("up", daemon.grid_file, "-o", "json", code=1)
     assert msgspec.json.decode(failed.stdout, type=RequestView).state == "failed"
-    assert failed.stderr.startswith("error: demo is up, and not as the file has it")
+    told = json.loads(failed.stderr)
+    assert told["problem"].startswith("demo is up, and not as the file has it")
 
 
 def test_the_life_of_a_workspace(daemon: Daemon) -> None:

@@ -127,7 +127,7 @@ def test_events_are_followed_until_the_daemon_goes(daemon: Daemon) -> None:
         assert following.stdout is not None
         for kind in ("one", "two"):
             daemon.call(lambda kind=kind: daemon.host.tell(kind, "thing", "detail", "cause"))
-            assert following.stdout.readline().split()[1:] == [
+            assert following.stdout.readline().split()[3:] == [
                 "h1",
                 kind,
                 "thing",

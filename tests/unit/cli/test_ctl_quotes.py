@@ -9,7 +9,7 @@ from test_ctl_grids import PLAN
 from protocol.requesting.proposal import TABLE
 
 QUOTED = re.compile(
-    r"quote (quote-[0-9a-f]{12}), until \d\d:\d\d:\d\d: `overlayctl up --quote \1`\n"
+    r"quote (quote-[0-9a-f]{12}), until [-\d]{10} [:\d]{8} UTC: `overlayctl up --quote \1`\n"
 )
 
 
@@ -82,7 +82,7 @@ def test_a_file_and_a_quote_are_one_too_many(daemon: Daemon) -> None:
 
 
 HELD = re.compile(
-    r"quote ([0-9a-f]{20}), until \d\d:\d\d:\d\d: `overlayctl up --quote \1`\n"
+    r"quote ([0-9a-f]{20}), until [-\d]{10} [:\d]{8} UTC: `overlayctl up --quote \1`\n"
     r"  `overlayctl request cancel \1` lets it go\n"
 )
 
@@ -105,7 +105,7 @@ def test_a_plan_is_held_counted_as_used_and_taken_up(daemon: Daemon) -> None:
         *("hold", "demo", "held", "held"),
     ]
     assert re.fullmatch(
-        rf"no grids\n\na plan of demo is held until \d\d:\d\d:\d\d: `overlayctl up --quote {plan}`\n",
+        rf"no grids\n\na plan of demo is held until [-:\d ]+ UTC: `overlayctl up --quote {plan}`\n",
         daemon.ask("ps").stdout,
     )
     other = daemon.ask("up", daemon.grid_file, code=1).stderr

@@ -28,7 +28,7 @@ def test_what_fits_needs_no_words() -> None:
 def test_too_big_for_all() -> None:
     hosts = (host("h1", memory_gib=4), host("h2", memory_gib=8), host("h3", memory_gib=2))
     assert told(grid(cluster(memory_gib=12)), *hosts) == (
-        "cannot place 1 of 1 web: each needs 1 cpus, 12 GiB\n"
+        "cannot place 1 of 1 web: each needs 1 cpu, 12 GiB\n"
         "  3 hosts lack memory; the nearest, h2, by 4 GiB\n"
         "  would work: memory 8G for web, now"
     )
@@ -37,7 +37,7 @@ def test_too_big_for_all() -> None:
 def test_some_fit() -> None:
     hosts = (host("h1", memory_gib=8), host("h2", memory_gib=8))
     assert told(grid(cluster(count=3, memory_gib=5)), *hosts) == (
-        "cannot place 1 of 3 web: each needs 1 cpus, 5 GiB\n"
+        "cannot place 1 of 3 web: each needs 1 cpu, 5 GiB\n"
         "  2 hosts hold 2 of the 3 workspaces\n"
         "  2 hosts lack memory; the nearest, h1, by 2 GiB\n"
         "  would work: count 2 of web, now\n"
@@ -57,7 +57,7 @@ def test_fewer_than_the_fewest() -> None:
 
 def test_wrong_place() -> None:
     assert told(grid(cluster(), sites=("zug",)), host("h1"), host("h2")) == (
-        "cannot place 1 of 1 web: each needs 1 cpus, 1 GiB\n"
+        "cannot place 1 of 1 web: each needs 1 cpu, 1 GiB\n"
         "  2 hosts: site: it is at s1, asked: zug (h1)\n"
         "  would work: without placement.sites, now"
     )
@@ -68,7 +68,7 @@ def test_in_the_clear_at_one_site_only() -> None:
     spec = grid(cluster(count=2))
     spec = GridSpec("shop", spec.clusters, networks=(NetworkSpec("lan", "10.0.0.0/24"),))
     assert told(spec, *hosts) == (
-        "cannot place 1 of 2 web: each needs 1 cpus, 1 GiB\n"
+        "cannot place 1 of 2 web: each needs 1 cpu, 1 GiB\n"
         "  1 host holds 1 of the 2 workspaces\n"
         "  1 host: encryption: a network of this grid would cross sites in the clear (h2)\n"
         "  1 host lacks cpus; the nearest, h1, by 1\n"
@@ -87,7 +87,7 @@ def test_strict_spread_and_devices() -> None:
     )
     hosts = (host("h1", devices=(("gpu", 4),)), host("h2"))
     assert told(spec, *hosts) == (
-        "cannot place 1 of 2 gpu: each needs 1 cpus, 1 GiB, 1 gpu\n"
+        "cannot place 1 of 2 gpu: each needs 1 cpu, 1 GiB, 1 gpu\n"
         "  1 host holds 1 of the 2 workspaces\n"
         "  1 host: spread: h1 has a member already (h1)\n"
         "  1 host lacks device gpu; the nearest, h2, by 1\n"
