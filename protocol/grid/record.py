@@ -124,6 +124,18 @@ class Register(msgspec.Struct, frozen=True):
         """Whether that id was voted down or used up."""
         return any(void.grid in (grid, order_part(grid)) for void in self.voided)
 
+    def twice_given(self, grid: GridId, stewards: tuple[PeerId, ...]) -> bool:
+        """Whether the register has another grid of its name, though that one was never taken down.
+
+        Two sides of a partition can both give a name, each with stewards of its own. Once a steward of both is
+        heard again, stewards of one grid may know the other only. One set of stewards keeps one order of grids,
+        and a grid that was taken down before the name was given again is void.
+        """
+        other = self.record
+        if other is None or other.id == grid or set(other.stewards) == set(stewards):
+            return False
+        return not self.is_void(grid)
+
 
 Change = Callable[[bytes], bytes]
 

@@ -82,6 +82,8 @@ class Leases:
         self._suspending = Suspending(book, self.preemption, ledger, authority, rates, now)
         self._readiness = Readiness(ledger, authority, book.told)
         self._extension = Extension(book.bookings, authority)
+        self._twice: dict[GridId, GridId] = {}
+        """Grids whose name another one has as well, which is told."""
         for row in book.rows():
             self._clock.found(row, now)
             self._auditing.started(row.record.id, now)
@@ -240,23 +242,36 @@ class Leases:
 
     def audited(self, grid: GridId, value: bytes, now: float) -> Answer:
         """The stewards' word on a grid that this host carries: `value` is its register, encoded."""
-        row = self._book.row(grid)
-        record = read_register(value).record
+        row, register = self._book.row(grid), read_register(value)
+        record = register.record
         if row is None:
             return [], []
         if record is None:
-            return [], _restored(row, read_register(value))
+            return [], _restored(row, register)
         if record.id == grid:
             _, effects, outcomes = self.decided(record, (), now)
-            let_go, changed = self._let_go(grid, read_register(value))
+            let_go, changed = self._let_go(grid, register)
             return effects + let_go, outcomes + changed
-        if record.epoch <= row.record.epoch:
+        if register.twice_given(grid, row.record.stewards):
+            if row.halted is None and self._book.stage(row) is not LeaseStage.LAPSED:
+                return self._twice_given(row, record), []
+        elif record.epoch <= row.record.epoch:
             return [], []
-        # The name was given again, which it only is after this grid was taken down.
-        ended = msgspec.structs.replace(row.record, state=GridState.DOWN, epoch=record.epoch)
+        # The name was given again after this grid was taken down. Or nobody else can end this one any more.
+        epoch = max(record.epoch, row.record.epoch + 1)
+        ended = msgspec.structs.replace(row.record, state=GridState.DOWN, epoch=epoch)
         gone = tuple(Wanted(w.workspace, Power.GONE, w.boot) for w in row.wanted)
         row = msgspec.structs.replace(row, record=ended, wanted=gone)
         return [self._book.change(row, books=False), Realise(grid, grid)], [NoticeDue(grid)]
+
+    def _twice_given(self, row: Lease, other: GridRecord) -> list[Effect]:
+        """Nothing that runs is ended because its stewards know another grid of its name. That is told once."""
+        grid, record = row.record.id, row.record
+        if self._twice.get(grid) == other.id:
+            return []
+        self._twice[grid] = other.id
+        both = f"two sides gave this name while they were cut off; {other.id} has it as well"
+        return [Note("grid.twice", record.name, f"{both}, and this one goes on", grid)]
 
     def take_up(self, row: Lease, now: float) -> Answer:
         """Carries a grid again that this host carried before it lost its memory. Nothing is started anew."""
@@ -407,6 +422,7 @@ class Leases:
             return [], []
         save = self._book.clear(grid)
         self._auditing.forget(grid)
+        self._twice.pop(grid, None)
         self._clock.forget(grid)
         self.preemption.forget(grid)
         note = Note("grid.cleared", row.record.name, "nothing of it is left here", grid)

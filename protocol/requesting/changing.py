@@ -30,6 +30,8 @@ from protocol.terms.quantities import counted
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 
 _WITHIN_S = 60.0
+_ANOTHER = "its stewards have another grid of that name"
+_TOO_FEW = "too few stewards are heard: its hosts are to stop it meanwhile"
 
 
 class Changing(Request):
@@ -87,8 +89,12 @@ class Changing(Request):
     def settled(self, value: bytes, now: float) -> list[Effect]:
         """The stewards decided; `value` is the register, encoded."""
         self._halting = None
-        record = read_register(value).record
-        if record is None or record.id != self._notice.grid:
+        register, notice = read_register(value), self._notice
+        record = register.record
+        if self._can_halt and register.twice_given(notice.grid, notice.stewards):
+            self._why = _ANOTHER
+            return self._halt(now, f"{_ANOTHER}: its hosts are to end it")
+        if record is None or record.id != notice.grid:
             if self._undecided:
                 lines = [f"{self.grid} was still being placed; that is stopped and nothing is left"]
                 self.end(RequestState.DONE, lines, now)
@@ -165,11 +171,11 @@ class Changing(Request):
     def _can_halt(self) -> bool:
         return self._order.action is Action.DOWN and not self._undecided
 
-    def _halt(self, now: float) -> list[Effect]:
+    def _halt(self, now: float, why: str = _TOO_FEW) -> list[Effect]:
         self._halting = Halting(self.id, self._signed, self._notice, self._hearing, now)
         self._again_s = self._halting.next_s(now)
         self.stage = "hosts stop it"
-        self.tell(now, "too few stewards are heard: its hosts are to stop it meanwhile")
+        self.tell(now, why)
         return self._halting.start()
 
     def _halted(self, now: float) -> None:
@@ -177,7 +183,8 @@ class Changing(Request):
         halting = self._halting
         if not self._why or (halting is not None and not halting.over(now)):
             return
-        if halting is not None and (lines := halting.answer(now)):
+        waits = self._why != _ANOTHER
+        if halting is not None and (lines := halting.answer(now, waits=waits)):
             self.end(RequestState.DONE, lines, now)
             return
         lines = [f"cannot {self._order.action} {self.grid} now: {self._why}"]

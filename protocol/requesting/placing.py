@@ -256,7 +256,9 @@ class Placing(Request):
     def settled(self, value: bytes, now: float) -> Answer:
         """The register's value after the commit, after the vote against it, or now and then."""
         if self._building is not None and self._step is Stage.BUILDING:
-            self._end(self._building.audited(read_register(value).record), now)
+            made, register = self._building.record, read_register(value)
+            if not register.twice_given(made.id, made.stewards):
+                self._end(self._building.audited(register.record), now)
         elif self._step in (Stage.LOOKING, *SETTLING):
             look = self._look if self._step is Stage.LOOKING else None
             record = read_register(value).record

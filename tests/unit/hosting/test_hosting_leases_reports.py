@@ -14,6 +14,7 @@ from negotiating import (
     ROOM,
     A,
     B,
+    C,
     committed,
     record_of,
     shop,
@@ -22,19 +23,27 @@ from negotiating import (
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import Window
-from protocol.contract.messages import LeaseAsk, LeaseReply
+from protocol.contract.messages import Act, LeaseAsk, LeaseReply
 from protocol.contract.outcomes import NoticeDue, Outcome, Propose, RoomChanged
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.model import LeaseTerms, Mount, VolumeSpec
-from protocol.grid.record import GridRecord, GridState, LeaseChange, extension_id, grid_id, voiding
+from protocol.grid.record import (
+    GridRecord,
+    GridState,
+    LeaseChange,
+    Register,
+    extension_id,
+    grid_id,
+    voiding,
+)
 from protocol.grid.volumes import TerminateTerms
 from protocol.hosting.events import Happened
 from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import TABLE
 from protocol.hosting.leases import Leases
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send
-from protocol.terms.ids import GridId
-from protocol.terms.limits import HOLD_S, YIELD_EARLY_S
+from protocol.terms.ids import GridId, PeerId
+from protocol.terms.limits import HOLD_S, LAPSE_EARLY_S, YIELD_EARLY_S
 from protocol.trust.order import Action, SignedOrder
 from protocol.wire.codec import decode, encode
 
@@ -250,6 +259,49 @@ def test_a_name_was_given_again_only_by_a_later_record() -> None:
     row = row_of(leases)
     assert (row.record.id, row.record.state, row.record.epoch) == (GRID, GridState.DOWN, 2)
     assert row.wanted == (Wanted("web-1", Power.GONE), Wanted("web-2", Power.GONE))
+
+
+OTHERS = PeerId("d" * 64), PeerId("e" * 64)
+ELSEWHERE = msgspec.structs.replace(
+    record_of(ADMIN.up(shop(2), NOW + 5), {"web-1": B, "web-2": B}), epoch=2, stewards=(C, *OTHERS)
+)
+"""Another grid of the same name, which the other side of a partition gave to stewards of its own."""
+
+
+def test_a_grid_goes_on_if_its_stewards_know_another_one_of_its_name_from_the_other_side() -> None:
+    leases, _ = carrying()
+    value = encode(Register(ELSEWHERE))
+    both = f"two sides gave this name while they were cut off; {ELSEWHERE.id} has it as well"
+    note = Note("grid.twice", "shop", f"{both}, and this one goes on", GRID)
+    assert leases.audited(GRID, value, NOW) == ([note], [])
+    assert leases.audited(GRID, value, NOW + 60) == ([], []), "it is told once"
+    assert row_of(leases).record == RECORD
+    assert [w.power for w in leases.wanted(GRID)] == [Power.RUNNING, Power.RUNNING]
+
+
+def test_of_two_grids_of_one_name_each_ends_at_its_owners_order() -> None:
+    leases, _ = carrying()
+    leases.act(B, Act(REQUEST, GRID, ADMIN.order(Action.DOWN, "shop", NOW)), NOW)
+    leases.audited(GRID, encode(Register(ELSEWHERE)), NOW)
+    row = row_of(leases)
+    assert (row.record.state, row.record.epoch) == (GridState.DOWN, 2)
+    assert [w.power for w in row.wanted] == [Power.GONE, Power.GONE]
+
+
+def test_of_two_grids_of_one_name_each_ends_with_its_lease() -> None:
+    leases, _ = carrying()
+    row = row_of(leases)
+    end_s = row.kept_until_s + LAPSE_EARLY_S + 1.0
+    leases.tick(end_s)
+    leases.tick(end_s)
+    assert leases.audited(GRID, encode(Register(ELSEWHERE)), end_s)[0] != []
+    assert row_of(leases).record.state is GridState.DOWN
+
+
+def test_a_grid_ends_if_its_name_was_given_to_other_stewards_after_it_was_taken_down() -> None:
+    leases, _ = carrying()
+    leases.audited(GRID, committed(ELSEWHERE, committed(DOWN)), NOW)
+    assert row_of(leases).record.state is GridState.DOWN
 
 
 def longer(by_s: int) -> SignedOrder:

@@ -465,3 +465,13 @@ def test_a_refill_passes_over_hosts_that_are_nearly_full() -> None:
     (first,) = quoted(request, {A: one, B: one, C: ROOM}).items()
     effects, _ = request.hold_reply(first[0], refused(first[1], FULL), NOW + 0.1)
     assert list(asks(effects)) in ([[A], [B]] if first[0] == C else [[C]])
+
+
+def test_it_is_not_taken_down_if_its_stewards_know_another_grid_of_its_name() -> None:
+    request = up()
+    built(request)
+    other = record_of(ADMIN.up(shop(1), NOW), {"web-1": C})
+    stewards = (C, PeerId("d" * 64), PeerId("e" * 64))
+    elsewhere = msgspec.structs.replace(other, epoch=2, stewards=stewards)
+    request.settled(encode(Register(elsewhere)), NOW + 60)
+    assert request.view().state is RequestState.RUNNING
