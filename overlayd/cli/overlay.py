@@ -11,7 +11,7 @@ from overlayd.api.views import RevocationView, Telling
 from overlayd.cli.failure import failure
 from overlayd.cli.session import Output, session_of
 from overlayd.cli.show import answer, print_table, yaml_text
-from overlayd.cli.words import age, clean, moment, shapes, size_of
+from overlayd.cli.words import age, clean, moment, safe_json, shapes, size_of
 from overlayd.ports.keys import KeyFileError
 from overlayd.ports.peer import EventLine
 from protocol.node.rows import PeerRow, SiteRow
@@ -163,7 +163,7 @@ def events(
     for line in session.client.lines("/events", params):
         match session.output:
             case Output.JSON:
-                typer.echo(line.decode())
+                typer.echo(safe_json(line.decode()))
             case Output.YAML:
                 typer.echo(f"---\n{yaml_text(line)}", nl=False)
             case Output.TABLE:

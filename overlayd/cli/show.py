@@ -15,7 +15,7 @@ import typer
 
 from overlayd.cli.client import decoded
 from overlayd.cli.session import Output, Session
-from overlayd.cli.words import clean
+from overlayd.cli.words import clean, safe_json
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -65,14 +65,16 @@ def unchanged(session: Session, raw: bytes) -> None:
     if session.output is Output.YAML:
         typer.echo(yaml_text(raw), nl=False)
     else:
-        typer.echo(msgspec.json.format(raw, indent=2).decode())
+        typer.echo(safe_json(msgspec.json.format(raw, indent=2).decode()))
 
 
 def yaml_text(raw: bytes) -> str:
     """JSON as YAML, in the same order."""
     import yaml
 
-    return yaml.safe_dump(json.loads(raw), sort_keys=False, allow_unicode=True)
+    text = raw.decode()
+    harmless = safe_json(text) == text
+    return yaml.safe_dump(json.loads(raw), sort_keys=False, allow_unicode=harmless)
 
 
 def print_table(columns: Row, rows: Iterable[Row], empty: str, spare: Row = ()) -> None:

@@ -7,7 +7,7 @@ import typer
 from overlayd.cli.failure import USAGE, failure
 from overlayd.cli.session import session_of
 from overlayd.cli.show import print_lines, unchanged
-from overlayd.cli.words import age
+from overlayd.cli.words import age, shows
 from overlayd.config.values import Duration
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import Room
@@ -16,6 +16,9 @@ from protocol.node.rows import TimetableRow
 from protocol.terms.quantities import cpus_in_words, format_moment, format_size
 
 BARS = " ▁▂▃▄▅▆▇█"
+PLAIN_BARS = " 12345678"
+"""For a terminal that cannot show blocks."""
+
 WIDE = 48
 """Bars in one line. For a day each bar is half an hour."""
 
@@ -89,7 +92,8 @@ def _used(row: TimetableRow, span_s: int) -> list[Quantum]:
 def _bar(used: int, total: int) -> str:
     if used <= 0 or total <= 0:
         return BARS[0]
-    return BARS[max(1, min(8, round(8 * used / total)))]
+    bars = BARS if shows(BARS) else PLAIN_BARS
+    return bars[max(1, min(8, round(8 * used / total)))]
 
 
 def _scale(now_s: float, span_s: int) -> str:

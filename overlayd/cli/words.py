@@ -1,6 +1,8 @@
 """Values as words for a person (ages, ids, lists), and text of strangers made harmless."""
 
+import json
 import re
+import sys
 
 from protocol.capacity.quantum import Quantum
 from protocol.terms.quantities import cpus_in_words, format_duration, format_moment, format_size
@@ -25,6 +27,15 @@ def size_of(quantum: Quantum) -> str:
     return f"{cpus_in_words(quantum.cpus_milli)}, {format_size(quantum.memory_bytes)}{disk}"
 
 
+def elapsed(spent_s: float) -> str:
+    """How long something takes so far, to the second: `12 s`, `3 min 05 s`, `2 h 07 min 09 s`."""
+    minutes, seconds = divmod(max(0, int(spent_s)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min {seconds:02d} s"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
 def shapes(counts: tuple[tuple[str, int], ...]) -> str:
     """`12 x 0.25cpu/128M, 3 x 1cpu/1G`: the shapes of which at least one fits."""
     return ", ".join(f"{count} x {name}" for name, count in counts if count) or "none"
@@ -38,6 +49,30 @@ def moment(at_s: float, to_the_second: bool = False) -> str:
 def short(digest: str) -> str:
     """Enough of a digest to tell images apart, and to name one."""
     return digest[:12]
+
+
+def safe_json(text: str) -> str:
+    """JSON in which what a terminal would obey, or cannot show, is escaped: the values stay the same."""
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    unicode = shows("\u2026\u4e00")
+    return "".join(
+        c if c == "\n" or (c.isprintable() and (unicode or c.isascii())) else _escaped(c)
+        for c in text
+    )
+
+
+def _escaped(char: str) -> str:
+    return json.dumps(char)[1:-1] if ord(char) > 0xFFFF else f"\\u{ord(char):04x}"
+
+
+def shows(text: str) -> bool:
+    """Whether standard output can show a text."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def clean(text: str) -> str:
