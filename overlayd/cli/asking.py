@@ -1,17 +1,22 @@
 """Follows a request to its answer: asks soon, then every 0.2 s, and tells a watcher each time."""
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from shutil import get_terminal_size
 
 from overlayd.cli.client import Refused, Unreachable
 from overlayd.cli.failure import FAILED, Failure, failure
 from overlayd.cli.session import Session
 from overlayd.cli.show import print_lines
-from overlayd.cli.words import clean
+from overlayd.cli.words import clean, elapsed
 from protocol.requesting.request import RequestState, RequestView
 
 FIRST_S, EVERY_S = 0.02, 0.2
 """The pause doubles each time: a plan is answered in a tenth of a second, a grid is up after many seconds."""
+SOON_S = 1.0
+"""What is answered sooner needs no clock."""
 PATIENCE_S = 10.0
 """How long the daemon may be away in the middle: time for a restart."""
 
@@ -49,6 +54,34 @@ def follow(
                 return view
         time.sleep(pause_s)
         pause_s = min(EVERY_S, 2 * pause_s)
+
+
+@contextmanager
+def waiting(session: Session, watch: Watch) -> Iterator[Watch]:
+    """The watch, and on a terminal a line below what it prints, with the time that runs."""
+    if session.plain or not sys.stdout.isatty():
+        yield watch
+        return
+
+    def shown(view: RequestView) -> None:
+        _wipe()
+        watch(view)
+        spent_s = time.time() - view.started_s
+        if view.state is RequestState.RUNNING and spent_s >= SOON_S:
+            said = clean(f"{view.kind} {view.grid}: {view.stage}, {elapsed(spent_s)}")
+            sys.stdout.write(said[: get_terminal_size().columns - 1])
+            sys.stdout.flush()
+
+    try:
+        yield shown
+    finally:
+        _wipe()
+
+
+def _wipe() -> None:
+    """Empties the line that the cursor is in."""
+    sys.stdout.write("\r\x1b[K")
+    sys.stdout.flush()
 
 
 class StoryLines:

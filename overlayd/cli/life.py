@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from overlayd.api.views import Accepted
-from overlayd.cli.asking import StoryLines, ended, follow
+from overlayd.cli.asking import StoryLines, ended, follow, waiting
 from overlayd.cli.completing import complete_grid, complete_workspace
 from overlayd.cli.failure import INTERRUPTED, USAGE, failure
 from overlayd.cli.naming import target_of, workspace_of
@@ -136,7 +136,8 @@ def give(session: Session, action: Action, target: str, no_wait: bool, body: byt
     if not no_wait:
         watch = (lambda view: None) if session.plain else StoryLines()
         try:
-            view = follow(session, accepted.request, watch)
+            with waiting(session, watch) as shown:
+                view = follow(session, accepted.request, shown)
         except KeyboardInterrupt:
             said = f"stopped waiting; the order to {action} {target} stands"
             tells = f"`overlayctl explain {accepted.request}` tells what becomes of it"

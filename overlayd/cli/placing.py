@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from overlayd.api.views import Accepted, ImageRow
-from overlayd.cli.asking import ended, follow
+from overlayd.cli.asking import ended, follow, waiting
 from overlayd.cli.completing import complete_quote
 from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
 from overlayd.cli.gridfile import read_grid
@@ -132,7 +132,8 @@ def _plan(
         params = {"site": session.site} | ({"keep": "true"} if keep else {})
         accepted = session.client.post("/plans", spec, Accepted, params)
     try:
-        view = follow(session, accepted.request, lambda _: None)
+        with waiting(session, lambda _: None) as shown:
+            view = follow(session, accepted.request, shown)
     except KeyboardInterrupt:
         with suppress(Failure):  # In any case its hosts let go when its time is up.
             session.client.raw("DELETE", f"/requests/{accepted.request}")

@@ -1,7 +1,8 @@
 """Progress of an `up` by workspace: a live table on a terminal, plain lines of changes in a pipe."""
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -14,7 +15,7 @@ from overlayd.cli.asking import StoryLines, Watch
 from overlayd.cli.client import Refused, Unreachable
 from overlayd.cli.session import Session
 from overlayd.cli.show import print_lines, table
-from overlayd.cli.words import clean
+from overlayd.cli.words import clean, elapsed
 from protocol.grid.expand import workspaces
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import GridSpec
@@ -22,7 +23,7 @@ from protocol.grid.record import order_part
 from protocol.node.rows import GridRow, WorkspaceRow
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
-from protocol.terms.quantities import counted, format_duration
+from protocol.terms.quantities import counted
 
 _COLUMNS = ("workspace", "host", "site", "phase", "detail")
 
@@ -45,15 +46,35 @@ def watching(session: Session, spec: GridSpec, request: RequestId) -> Iterator[W
     elif not sys.stdout.isatty():
         yield _Plain(session, spec, request)
     else:
-        console = Console()
-        with Live(console=console, auto_refresh=False) as live:
+        screen = Screen()
+        with Live(get_renderable=screen.drawn, console=screen.console, refresh_per_second=4):
+            yield lambda view: screen.show(view, lines_of(session, spec, view))
 
-            def show(view: RequestView) -> None:
-                live.update(
-                    _screen(view, lines_of(session, spec, view), console.width), refresh=True
-                )
 
-            yield show
+class Screen:
+    """What is on the terminal, drawn anew several times a second: the time runs while nothing comes."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self.console = Console()
+        self._now = now
+        self._news: tuple[RequestView, list[Line]] | None = None
+
+    def show(self, view: RequestView, lines: list[Line]) -> None:
+        """Takes news. Another thread draws it."""
+        self._news = view, lines
+
+    def drawn(self) -> Group:
+        """What is known now, and for how long the request has been under way."""
+        if self._news is None:
+            return Group()
+        return _screen(*self._news, self.console.width, self._now())
+
+
+def elapsed_s(view: RequestView, now_s: float) -> float:
+    """For how long a request has been under way; once it has ended, how long it took."""
+    if view.state is RequestState.RUNNING or not view.story:
+        return max(0.0, now_s - view.started_s)
+    return max(0.0, view.story[-1].at_s - view.started_s)
 
 
 class _Plain:
@@ -107,10 +128,9 @@ def _told(session: Session, view: RequestView) -> tuple[WorkspaceRow, ...]:
     return ()
 
 
-def _screen(view: RequestView, lines: list[Line], wide: int) -> Group:
+def _screen(view: RequestView, lines: list[Line], wide: int, now_s: float) -> Group:
     newest = view.story[-1] if view.story else None
-    spent_s = newest.at_s - view.started_s if newest is not None else 0.0
-    head = f"{view.grid}: {view.stage}, {format_duration(int(spent_s))}"
+    head = f"{view.grid}: {view.stage}, {elapsed(elapsed_s(view, now_s))}"
     if newest is not None and view.state is RequestState.RUNNING:
         head += f" - {newest.text}"
     rows = [(x.workspace, x.host, x.site, x.phase or view.stage, x.detail) for x in lines]

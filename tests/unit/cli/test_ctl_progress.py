@@ -1,0 +1,67 @@
+"""Time that runs while one waits, whether news comes or not."""
+
+import io
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from overlayd.cli import asking, progress
+from overlayd.cli.progress import Line, Screen, elapsed_s
+from overlayd.cli.session import Output, Session
+from overlayd.cli.words import elapsed
+from protocol.requesting.request import RequestState, RequestView, StoryLine
+from protocol.terms.ids import RequestId
+
+
+def view(started_s: float, state: RequestState = RequestState.RUNNING) -> RequestView:
+    story = (StoryLine(started_s + 2.0, "held"),)
+    return RequestView(RequestId("r"), "up", "demo", state, "building", started_s, (), story)
+
+
+def test_the_time_on_the_screen_runs_while_no_news_comes() -> None:
+    now_s = [1000.0]
+    screen = Screen(lambda: now_s[0])
+    screen.console = Console(file=io.StringIO(), width=80)
+    screen.show(view(1000.0), [Line("head-1", "h1", "uc", "booting")])
+    heads = []
+    for now_s[0] in (1003.0, 1075.9):
+        with screen.console.capture() as shown:
+            screen.console.print(screen.drawn())
+        heads.append(shown.get().splitlines()[0])
+    assert heads == ["demo: building, 3 s - held", "demo: building, 1 min 15 s - held"]
+
+
+def test_what_has_ended_tells_how_long_it_took() -> None:
+    assert elapsed_s(view(1000.0, RequestState.DONE), 5000.0) == 2.0
+    assert elapsed_s(view(1000.0), 999.0) == 0.0, "clocks that step back"
+
+
+@pytest.mark.parametrize(
+    ("spent_s", "said"),
+    [(0.9, "0 s"), (59.9, "59 s"), (185.0, "3 min 05 s"), (7629.0, "2 h 07 min 09 s")],
+)
+def test_elapsed_time_is_told_to_the_second(spent_s: float, said: str) -> None:
+    assert elapsed(spent_s) == said
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "clock"), [(Terminal, True), (io.StringIO, False)])
+def test_an_order_that_is_waited_for_has_a_clock_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], clock: bool
+) -> None:
+    out = stream()
+    monkeypatch.setattr(sys, "stdout", out)
+    session = Session(Path("s"), Output.TABLE, None)
+    with asking.waiting(session, lambda _: print("told")) as shown:
+        shown(view(time.time() - 65.0))
+    assert "told\n" in out.getvalue()
+    assert ("up demo: building, 1 min 05 s" in out.getvalue()) is clock
+    assert out.getvalue().endswith("\r\x1b[K") is clock
+    assert progress.Screen is Screen
