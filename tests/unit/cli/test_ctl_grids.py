@@ -1,5 +1,6 @@
 """overlayctl's way from a grid file to a grid and back, against a real node."""
 
+import asyncio
 import json
 import re
 from ipaddress import IPv4Address
@@ -102,9 +103,16 @@ def test_an_images_name_that_means_something_else_now_is_a_difference(
     daemon: Daemon, tmp_path: Path
 ) -> None:
     daemon.up()
-    old = daemon.ask("image", "list").stdout.splitlines()[1].split()[1]
+    (had,) = json.loads(daemon.ask("image", "list", "-o", "json").stdout)
+    old = had["digest"][:12]
     daemon.ask("image", "add", image_file(tmp_path / "b.img", "guest", "quiet"))
-    daemon.ask("image", "remove", old)
+
+    async def lose_the_old() -> None:
+        """What is in use is not removed by command; here its files are lost."""
+        await daemon.host.images.remove(had["digest"])
+        await daemon.host.images_changed()
+
+    asyncio.run_coroutine_threadsafe(lose_the_old(), daemon.loop).result(10)
     new = daemon.ask("image", "list").stdout.splitlines()[1].split()[1]
     assert daemon.ask("up", daemon.grid_file, code=1).stderr.splitlines()[1] == (
         f"  clusters.head.image: guest {new} in the file, guest {old} up;"
