@@ -1,5 +1,7 @@
 """`overlayctl timetable`: how full each host is promised to be, from now on, as bars."""
 
+import sys
+from shutil import get_terminal_size
 from typing import Annotated
 
 import typer
@@ -20,7 +22,9 @@ PLAIN_BARS = " 12345678"
 """For a terminal that cannot show blocks."""
 
 WIDE = 48
-"""Bars in one line. For a day each bar is half an hour."""
+"""Bars in one line. For a day each bar is half an hour. A narrow terminal has half of them, or a quarter."""
+
+_MARK_EVERY = 12
 
 
 def timetable(
@@ -56,19 +60,30 @@ def timetable(
     if not shown:
         typer.echo("no host has told its timetable yet")
         return
-    print_lines(lines(shown, span_s))
+    print_lines(
+        fitting(shown, span_s, get_terminal_size().columns if sys.stdout.isatty() else None)
+    )
 
 
-def lines(rows: list[TimetableRow], span_s: int) -> list[str]:
+def fitting(rows: list[TimetableRow], span_s: int, columns: int | None) -> list[str]:
+    """The lines with as many bars as a terminal has room for; None for a pipe, which has room for all."""
+    for wide in (WIDE, WIDE // 2):
+        said = lines(rows, span_s, wide)
+        if columns is None or max(map(len, said)) <= columns:
+            return said
+    return lines(rows, span_s, WIDE // 4)
+
+
+def lines(rows: list[TimetableRow], span_s: int, bars_wide: int = WIDE) -> list[str]:
     """A scale, and three bars for each host."""
     wide = max(len(row.name) for row in rows)
-    said = [f"{'':<{wide}}  UTC     {_scale(rows[0].now_s, span_s)}"]
+    said = [f"{'':<{wide}}  UTC     {_scale(rows[0].now_s, span_s, bars_wide)}"]
     for row in rows:
-        whole = row.capacity
+        whole, most = row.capacity, _used(row, span_s, bars_wide)
         bars = (
-            ("cpus", [u.cpus_milli for u in _used(row, span_s)], whole.cpus_milli),
-            ("memory", [u.memory_bytes for u in _used(row, span_s)], whole.memory_bytes),
-            ("disk", [u.disk_bytes for u in _used(row, span_s)], whole.disk_bytes),
+            ("cpus", [u.cpus_milli for u in most], whole.cpus_milli),
+            ("memory", [u.memory_bytes for u in most], whole.memory_bytes),
+            ("disk", [u.disk_bytes for u in most], whole.disk_bytes),
         )
         sums = (
             cpus_in_words(whole.cpus_milli),
@@ -83,10 +98,10 @@ def lines(rows: list[TimetableRow], span_s: int) -> list[str]:
     return said
 
 
-def _used(row: TimetableRow, span_s: int) -> list[Quantum]:
+def _used(row: TimetableRow, span_s: int, wide: int) -> list[Quantum]:
     """The most that is promised during each bar."""
-    room, each_s = Room.heard(row.steps, 0.0), span_s / WIDE
-    return [row.capacity - room.over(i * each_s, (i + 1) * each_s) for i in range(WIDE)]
+    room, each_s = Room.heard(row.steps, 0.0), span_s / wide
+    return [row.capacity - room.over(i * each_s, (i + 1) * each_s) for i in range(wide)]
 
 
 def _bar(used: int, total: int) -> str:
@@ -96,8 +111,8 @@ def _bar(used: int, total: int) -> str:
     return bars[max(1, min(8, round(8 * used / total)))]
 
 
-def _scale(now_s: float, span_s: int) -> str:
+def _scale(now_s: float, span_s: int, wide: int) -> str:
     """The time of day at every twelfth bar, or the month and day."""
     shown = slice(11, 16) if span_s <= 2 * 86400 else slice(5, 10)
-    marks = [now_s + span_s * i / WIDE for i in range(0, WIDE, 12)]
+    marks = [now_s + span_s * i / wide for i in range(0, wide, _MARK_EVERY)]
     return "".join(f"|{format_moment(at_s)[shown]:<11}" for at_s in marks)

@@ -2,9 +2,10 @@
 
 import json
 
+import pytest
 from asked_daemon import Daemon
 
-from overlayd.cli.timetable import WIDE, lines
+from overlayd.cli.timetable import WIDE, fitting, lines
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import Rates
 from protocol.capacity.room import Step
@@ -40,6 +41,14 @@ def test_bars_are_the_fullest_moment_of_their_time() -> None:
 def test_a_little_is_seen_too() -> None:
     _, cpus, _, _ = lines([row("h", Step(0.0, Quantum(7990, 8 * G)), health="self")], WIDE)
     assert cpus == f"h  cpus    {'▁' * WIDE}  of 8 cpus"
+
+
+@pytest.mark.parametrize(("columns", "bars"), [(60, 24), (80, 24), (110, 48), (None, 48)])
+def test_a_narrow_terminal_has_fewer_bars_and_no_line_wraps(columns: int | None, bars: int) -> None:
+    said = fitting([row("uc-1", Step(0.0, Quantum(0, 0)))], WIDE * 60, columns)
+    assert all(len(line) <= (columns or 200) for line in said)
+    assert said[1].count("█") == bars
+    assert said[0].count("|") == bars // 12
 
 
 def test_of_a_daemon(daemon: Daemon) -> None:
