@@ -9,16 +9,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from overlayd import program
-from overlayd.config.daemonfile import DEFAULT_CONFIG
 
 
 def main() -> None:
     """Runs the daemon, or does what else the arguments say."""
+    program.interruptible()
     config = plain_run(sys.argv[1:])
     if config is None:
         program.run(_commands)
     else:
-        program.interruptible()
         # Nothing made during imports is garbage. The code that runs the daemon turns collection on again.
         gc.disable()
         from overlayd import running
@@ -34,6 +33,8 @@ def _commands() -> Callable[[], None]:
 
 def plain_run(arguments: Sequence[str]) -> Path | None:
     """The configuration of `run [--config FILE]`; None for anything else, mistakes included."""
+    from overlayd.config.daemonfile import DEFAULT_CONFIG  # It takes time, and Ctrl-C may come.
+
     match arguments:
         case ["run"]:
             return DEFAULT_CONFIG

@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -23,7 +22,7 @@ def interruptible() -> None:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
 
 
-def run(load: Callable[[], Callable[[], None]]) -> NoReturn:
+def run(load: Callable[[], Callable[[], None]]) -> None:
     """Imports a program, runs it and ends the process. Output that is not written makes its exit code 1."""
     interruptible()
     whole = _opened()

@@ -64,11 +64,15 @@ def test_closed_standard_error_and_input_are_no_reason_to_fail(tmp_path: Path) -
     assert run(CTL, "nonsense", shell="2>/dev/full").returncode != 0
 
 
-@pytest.mark.parametrize("module", [CTL, DAEMON])
-def test_ctrl_c_while_it_is_imported_ends_it_in_silence(module: str, tmp_path: Path) -> None:
-    """Typer takes as long to be imported as it takes a person to think better of it. Here it takes for ever."""
+@pytest.mark.parametrize(
+    ("module", "slow"), [(CTL, "typer"), (DAEMON, "typer"), (DAEMON, "msgspec")]
+)
+def test_ctrl_c_while_it_is_imported_ends_it_in_silence(
+    module: str, slow: str, tmp_path: Path
+) -> None:
+    """What takes as long to be imported as a person takes to think better of it takes for ever here."""
     told, hear = os.pipe()
-    (tmp_path / "typer.py").write_text(
+    (tmp_path / f"{slow}.py").write_text(
         f"import os, time\nos.write({hear}, b'x')\nwhile True: time.sleep(0.01)\n"
     )
     paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[3])])
