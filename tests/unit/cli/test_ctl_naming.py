@@ -46,12 +46,12 @@ def test_an_order_is_about_the_grid_of_who_signs_it(daemon: Daemon, two: dict[st
     assert daemon.ask("pause", "uc/demo/worker-1", *mine).stdout.endswith(": pause done\n")
     assert daemon.ask("resume", "demo/worker-1", *mine).stdout.endswith(": resume done\n")
     assert daemon.ask("pause", "uc/demo", *mine).stdout.endswith(": pause done\n")
-    refused = daemon.ask("down", "uc/demo", code=1).stderr
+    refused = daemon.ask("down", "uc/demo", "--delete-volumes", code=1).stderr
     assert refused == (
         f"error: {two['uc']} belongs to site uc's admin\n"
         "  would work: the same with --identity of site uc's admin\n"
     )
-    daemon.ask("down", "uc/demo", *mine)
+    daemon.ask("down", "uc/demo", "--delete-volumes", *mine)
     rows = json.loads(daemon.ask("ps", "-o", "json").stdout)
     assert [row["owner_site"] for row in rows] == ["ams"]
     shown = daemon.ask("show", "demo").stdout
