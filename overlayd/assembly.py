@@ -161,7 +161,7 @@ class Assembly:
             self._credentials.chain,
             self._tell,
         )
-        self.supervisor.spawn("certificate", self.certificate.watch())
+        self.supervisor.keep("certificate", self.certificate.watch)
         where = self.config.overlay.listen or NOWHERE
         await self.transport.open(f"tcp://{where}", self._from_transport)
 
@@ -184,7 +184,8 @@ class Assembly:
         )
         await self._hosting.open()
         self._doorway.open(self._hosting.realiser, self._hosting.bulk)
-        self.supervisor.spawn("store", self._hosting.fitness.follow_store(self.store.short))
+        fitness, short = self._hosting.fitness, self.store.short
+        self.supervisor.keep("store", lambda: fitness.follow_store(short))
         assert self._listening is not None
         self._listening.on_first(self._knocked)
 

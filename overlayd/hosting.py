@@ -86,14 +86,14 @@ class Hosting:
         offer = await self._compute.open(self._machine_changed)
         await self.fitness.look()
         if self.fitness.unfit:
-            self._supervisor.spawn("fitness", self.fitness.examine())
-        self._supervisor.spawn("logs", logs.keep_small(self._logs()))
+            self._supervisor.keep("fitness", self.fitness.examine)
+        self._supervisor.keep("logs", lambda: logs.keep_small(self._logs()))
         if found := await look_around(self._tools(), self._view.carried()):
-            self._supervisor.spawn("unknown", watch(self._tools(), found))
+            self._supervisor.keep("unknown", lambda: watch(self._tools(), found))
         self.realiser.keep()
         self._tell(ImagesChanged(_labels(await self.images.list())))
         self._probed(await self._facts(offer))
-        self._supervisor.spawn("underlay", self._underlay.watch(self._underlay_seen))
+        self._supervisor.keep("underlay", lambda: self._underlay.watch(self._underlay_seen))
 
     async def close(self) -> None:
         """Closes everything. Guests go on."""

@@ -62,7 +62,7 @@ class Fitness:
             self.found(Ill.GUESTS, "")
         elif self._failed_in_a_row >= DOUBT and (self._trying is None or self._trying.done()):
             self._failed_in_a_row = 0
-            self._trying = self._supervisor.spawn("fitness", self.examine())
+            self._trying = self._supervisor.keep("fitness", self.examine)
 
     async def examine(self) -> None:
         """Tries to start a guest. If that fails, tries again until it works."""

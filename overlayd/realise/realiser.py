@@ -113,7 +113,7 @@ class Realiser:
 
     def keep(self) -> None:
         """Keeps networks as they were made, from now on."""
-        self._supervisor.spawn("keep networks", self._keeping.run())
+        self._supervisor.keep("keep networks", self._keeping.run)
 
     async def disk_bytes(self) -> int:
         """Bytes of disk this host has for grids: what is free, and what grids have already."""
@@ -155,6 +155,11 @@ class Realiser:
                 failures += 1
                 self.counts["failed"] += 1
                 logger().warning("realise.failed", grid=grid, error=str(error), cause=cause)
+                continue
+            except Exception as error:  # nobody foresaw it: what is wanted stays wanted
+                failures += 1
+                self.counts["failed"] += 1
+                logger().error("realise.failed", grid=grid, cause=cause, exc_info=error)
                 continue
             if not left:
                 return
@@ -247,6 +252,10 @@ class Realiser:
         for mine, result in zip(running, results, strict=True):
             if isinstance(result, Failure):
                 self._say(part, mine, Phase.FAILED, f"{result}{_goes_on(part, mine, seen)}")
+                failed.append(result)
+            elif isinstance(result, Exception):
+                why = f"an error in overlayd: {result!r}; its log says where; it is tried again"
+                self._say(part, mine, Phase.FAILED, why)
                 failed.append(result)
             elif isinstance(result, BaseException):
                 raise result

@@ -6,6 +6,7 @@ import pytest
 
 from overlayd.realise import fitness
 from overlayd.realise.fitness import Fitness, Ill
+from overlayd.telemetry import supervisor
 from overlayd.telemetry.supervisor import Supervisor
 
 
@@ -92,3 +93,43 @@ async def test_all_that_is_wrong_is_said_within_bounds() -> None:
     body.fitness.found(Ill.GUESTS, "")
     assert body.fitness.unfit == "its disk is full"
     assert len(body.heard) == 3
+
+
+async def test_a_try_that_cannot_even_be_made_is_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fitness, "AGAIN_S", 0.0)
+    monkeypatch.setattr(supervisor, "_AGAIN_S", (0.0,))
+    body = Body()
+    body.why = "no cgroups"
+    for _ in range(fitness.DOUBT):
+        body.fitness.started(False)
+    await body.until([NO_GROUPS])
+    tries, failed = body.try_out, asyncio.Event()
+
+    async def broken() -> str:
+        failed.set()
+        raise RuntimeError("can't start new thread")
+
+    body.fitness._try_out = broken
+    async with asyncio.timeout(5):
+        await failed.wait()
+    body.why, body.fitness._try_out = "", tries
+    await body.until([NO_GROUPS, ""])
+    await body.supervisor.close()
+
+
+async def test_a_store_that_cannot_be_asked_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitness, "STORE_EVERY_S", 0.0)
+    monkeypatch.setattr(supervisor, "_AGAIN_S", (0.0,))
+    body, answers = Body(), iter([OSError(5, "Input/output error"), "its disk is full"])
+
+    async def short() -> str:
+        answer = next(answers, "")
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    body.supervisor.keep("store", lambda: body.fitness.follow_store(short))
+    await body.until(["its disk is full", ""])
+    await body.supervisor.close()

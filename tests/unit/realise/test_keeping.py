@@ -10,6 +10,7 @@ from host_world import GRID, HostWorld, until
 from overlayd.realise import keeping, watch
 from overlayd.realise.mends import AT_ONCE
 from overlayd.realise.paths import network_name
+from overlayd.telemetry import supervisor
 from protocol.grid.lifecycle import Phase
 from protocol.hosting.events import Care, Kept
 
@@ -60,6 +61,25 @@ async def test_what_somebody_undid_is_mended_and_told_once(world: HostWorld) -> 
     await mended(world, 1)
     assert await world.network.harms() == {}
     assert kept(world) == [Kept(GRID, "star/lan", Care.MENDED, f"{GONE}; made as it was")]
+
+
+async def test_a_comparison_that_fails_as_nobody_foresaw_is_not_the_last_one(
+    world: HostWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_AGAIN_S", (0.0,))
+    failed = asyncio.Event()
+
+    async def broken() -> dict[str, str]:
+        failed.set()
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.network, "harms", broken)
+        world.network.told()
+        async with asyncio.timeout(5):
+            await failed.wait()
+    disturb(world, LAN, GONE)
+    await mended(world, 1)
 
 
 async def test_what_nobody_told_of_is_found_on_the_clock(

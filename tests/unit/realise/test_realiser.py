@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from host_world import GRID, HostWorld, until
 
-from overlayd.ports.compute import MachineState
+from overlayd.ports.compute import MachineSeen, MachineState
 from overlayd.ports.seeds import Seed, SeedError
 from overlayd.realise import realiser
 from overlayd.realise.paths import machine_name
 from overlayd.realise.strays import look_around
 from protocol.grid.lifecycle import Phase, Power
-from protocol.hosting.events import Measured
+from protocol.hosting.events import Measured, Progressed
 
 HEAD, WORKER = machine_name(GRID, "head-1"), machine_name(GRID, "worker-1")
 VOLUME, SCRATCH = f"{GRID}.data", f"{GRID}.head-1.scratch"
@@ -353,9 +353,24 @@ async def test_an_error_nobody_foresaw_does_not_end_the_care_for_a_grid(
     with monkeypatch.context() as patch:
         patch.setattr(realiser.plan, "seed", broken)
         world.want()
-        await until(lambda: not world.realiser._kicks, "the task has ended")
-    world.realiser.kick(GRID)
-    await until(lambda: world.phases("head-1")[-1:] == [Phase.RUNNING], "the next kick works")
+        await until(lambda: Phase.FAILED in world.phases("head-1"), "it is told")
+    told = [e for e in world.told if isinstance(e, Progressed) and e.phase is Phase.FAILED]
+    assert "ZeroDivisionError" in told[0].detail
+    await until(lambda: world.phases("head-1")[-1:] == [Phase.RUNNING], "the next try works")
+
+
+async def test_a_hypervisor_that_answers_nonsense_once_is_asked_again_without_a_kick(
+    world: HostWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observe = world.compute.observe
+
+    async def sometimes() -> tuple[MachineSeen, ...]:
+        monkeypatch.setattr(world.compute, "observe", observe)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(world.compute, "observe", sometimes)
+    await up(world)
+    assert world.realiser.counts["failed"] == 1
 
 
 async def test_a_volume_without_room_is_told_with_its_workspace_only(world: HostWorld) -> None:

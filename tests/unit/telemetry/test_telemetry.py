@@ -11,6 +11,7 @@ import structlog
 from overlayd.config.daemonfile import LogFormat, LogLevel, LogTable
 from overlayd.fakes.transport import FakeHub, FakeTransport
 from overlayd.telemetry import logs, metrics
+from overlayd.telemetry import supervisor as supervisor_module
 from overlayd.telemetry.events import KEPT, EventRing
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.node.snapshot import PeerView
@@ -76,6 +77,30 @@ async def test_a_task_that_fails_is_told_by_name_and_ends_alone(
     assert told["exception"].endswith("ValueError: no")
     await supervisor.close()
     assert other.cancelled()
+
+
+async def test_work_that_is_kept_is_begun_again_after_an_error_and_ends_when_it_is_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.configure(LogTable(format=LogFormat.JSON))
+    monkeypatch.setattr(supervisor_module, "_AGAIN_S", (0.0,))
+    supervisor, begun = Supervisor(), []
+
+    async def third_time() -> None:
+        begun.append(True)
+        if len(begun) < 3:
+            raise RuntimeError("can't start new thread")
+
+    await supervisor.keep("steady", third_time)
+    assert len(begun) == 3
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line["task"]) for line in told] == [("task.failed", "steady")] * 2
+    monkeypatch.setattr(supervisor_module, "_AGAIN_S", (3600.0,))
+    begun.clear()
+    resting = supervisor.keep("steady", third_time)
+    await asyncio.sleep(0)
+    await supervisor.close()
+    assert resting.cancelled()
 
 
 async def test_closing_waits_for_what_tasks_do_at_their_end() -> None:
