@@ -14,7 +14,8 @@ shown as unknown. The stewards are asked until they answer:
 Whom to ask stands on the machine (keepsake.py), or in this host's own notice, signed by an earlier life, that
 other peers still hold. Nobody else's word names stewards, and what these say is believed as every record is: by
 the orders in it. The lease as the machine kept it is put back first, and the stewards' word goes through the
-same door as an audit of a lease that was never lost.
+same door as an audit of a lease that was never lost. What the machine kept is as old as its start: where one
+or two stewards say no more, an extension may be lost, so the lease goes on for a day at least.
 """
 
 from collections.abc import Iterable
@@ -40,12 +41,12 @@ from protocol.grid.record import (
 )
 from protocol.hosting.events import Found
 from protocol.hosting.keepsake import Keepsake, read_keepsake
-from protocol.hosting.lease import Lease, is_past
+from protocol.hosting.lease import Lease
 from protocol.hosting.leases import Leases
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Note, earliest
 from protocol.terms.ids import GridId, PeerId
-from protocol.terms.limits import FOUNDLING_ASK_MOST_S, FOUNDLINGS
+from protocol.terms.limits import FOUND_LEASE_S, FOUNDLING_ASK_MOST_S, FOUNDLINGS
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed
 
@@ -291,9 +292,10 @@ class Foundlings:
                 same = register_key(record.owner, record.name) == row.key
                 return old if same and record.epoch > old.record.epoch else None
             if record.epoch > old.record.epoch:
-                lapsed = is_past(old.kept_until_s, now)
+                lapsed = self._leases.past(old.kept_until_s, now)
                 self._authority.vouch(record, old.record, now, lapsed)
-            return old
+                return old
+            return _spared(old, now) if len(row.stewards) <= ALL_ASKED else old
         if record.id != row.grid:
             return None
         return self._anew(row, record, now)
@@ -301,15 +303,19 @@ class Foundlings:
     def _anew(self, row: Foundling, record: GridRecord, now: float) -> Lease:
         """A lease from the stewards' record alone, and what this host told of its time. Raises Untrusted."""
         told = row.notice
-        lapsed = told is not None and is_past(told.kept_until_s, now)
+        lapsed = told is not None and self._leases.past(told.kept_until_s, now)
         deployment = self._authority.vouch(record, None, now, lapsed)
         spec, known = deployment.spec, [workspace.name for workspace in deployment.workspaces]
         mine = record.on(self._me) if record.state is GridState.UP else ()
-        begun = told.starts_s if told is not None else record.start_s or now
+        begun = (told.starts_s or told.made_s) if told is not None else record.start_s or now
+        # What it told may be older than an extension. Then its lease ends as late as the record allows.
+        ends_s = begun + spec.lease_s + record.extra_s
+        if told is not None:
+            ends_s = told.ends_s if told.epoch >= record.epoch else max(told.ends_s, ends_s)
         lease = Lease(
             record=record,
             wanted=tuple(Wanted(name) for name in mine),
-            lease_until_s=told.ends_s if told is not None else begun + spec.lease_s,
+            lease_until_s=ends_s,
             made_s=told.made_s if told is not None else now,
             terms=spec.lease,
         )
@@ -328,6 +334,14 @@ def _ask(row: Foundling, change: Change) -> Propose:
 
 def _entry(thing: Found) -> EntryKey:
     return (GridId(f"{_ROOM}{thing.grid}"), thing.what)
+
+
+def _spared(row: Lease, now: float) -> Lease:
+    """A lease as its machine kept it, where the few stewards may have been given that back.
+
+    It may have been extended since, and nobody remembers. So it does not end at once.
+    """
+    return msgspec.structs.replace(row, lease_until_s=max(row.lease_until_s, now + FOUND_LEASE_S))
 
 
 def _quantum(thing: Found) -> Quantum:

@@ -150,7 +150,8 @@ class Leases:
         if peer == self._me or not self.preemption.heard(grid, peer, notice.hindered):
             return []
         now = self._ledger.now_s
-        changes = self._suspending.out_of_step(row, now)
+        # By a clock that does not count its time would stand still from a wrong moment. `tick` makes up for it.
+        changes = self._clock.counts() and self._suspending.out_of_step(row, now)
         return self._suspending.follow(row, now) if changes else []
 
     def statuses(self, grid: GridId) -> tuple[Status, ...]:
@@ -158,6 +159,10 @@ class Leases:
         told = tuple(self._book.told.get(grid, {}).values())
         waits = self._clock.waits(grid)
         return tuple(msgspec.structs.replace(s, detail=waits) for s in told) if waits else told
+
+    def past(self, kept_until_s: float, now: float) -> bool:
+        """Whether what was kept until then may be gone, by the time that clocks agree on."""
+        return self._clock.past(kept_until_s, now)
 
     def put(self, row: Lease) -> Effect:
         """Keeps a carried lease of which no promise and no want changed. Answers the write."""
@@ -194,7 +199,8 @@ class Leases:
         if old is None and any(name not in held for name in mine):
             return False, [], []
         kept_until_s = old.kept_until_s if old is not None else window.kept_until_s
-        lapsed = self._clock.past(kept_until_s, now)
+        stands = old is not None and old.stopped_s > 0
+        lapsed = not stands and self._clock.past(kept_until_s, now)
         before = old.record if old is not None else None
         deployment = self._authority.vouch(record, before, agreed_s, lapsed)
         if old is None and not mine:

@@ -326,6 +326,8 @@ CLOCK_ALONE_S = 60.0
 """How long a machine's clock must stay as it was set before a peer that knows no other goes by it."""
 CLOCK_LASTS_S = 600.0
 """The same for a peer whose neighbours agree with the time it counted until then."""
+FOUND_LEASE_S = 86400.0
+"""How long a lease goes on at least that is taken up by what its machine kept: an extension may be lost."""
 FOUND_OVER_S = 600.0
 """How long a host that knows no other peer leaves a lease that it finds over when it starts. Many machines
 start with a wrong clock, and NTP mends it within a minute or two."""

@@ -1,0 +1,96 @@
+"""Work that was found, or stands still, is not ended by a time that was never agreed for it."""
+
+import msgspec
+from hosting_world import GRID, One
+from negotiating import ADMIN, NOW, B, committed, notice, record_of, shop
+from test_hosting_foundlings import Lost, told
+
+from protocol.contract.messages import Decided
+from protocol.grid.lifecycle import Power
+from protocol.grid.model import LeaseTerms
+from protocol.grid.record import GridState, LeaseChange, extending, lapsing, read_register
+from protocol.hosting.lease import Lease
+from protocol.hosting.lease_book import TABLE as CARRIED
+from protocol.membership.clocks import SURE, ClockView
+from protocol.trust.order import Action
+from protocol.wire.codec import encode
+
+YIELDS = ADMIN.up(shop(2, lease=LeaseTerms(best_effort=True), lease_s=1000), NOW)
+UNHEARD = ClockView("no neighbour has told its time yet", theirs_s=None)
+LONGER = ADMIN.order(Action.LEASE, "shop", NOW + 1, body=encode(LeaseChange(36000)))
+
+
+def test_a_record_that_is_over_by_time_alone_is_not_believed_while_the_clock_does_not_count() -> (
+    None
+):
+    lost = Lost()
+    lost.finds()
+    lost.around.view = UNHEARD
+    after_s = lost.lease.kept_until_s + 100
+    lost.asks(after_s)
+    lost.hears_of(lapsing(GRID)(committed(lost.before)), after_s)
+    assert "a record that is down without an order" in lost.why
+    assert lost.host.leases.rows() == []
+
+
+def test_a_lease_that_was_extended_after_its_machine_was_made_is_not_ended_at_once() -> None:
+    """A lone steward lost its memory too: the machine keeps the lease as it was at its start."""
+    lost = Lost((Lost().me,))
+    lost.finds()
+    after_s = lost.lease.lease_until_s + 10
+    lost.asks(after_s)
+    lost.hears_of(committed(lost.before), after_s)
+    assert lost.host.leases.wanted(GRID)[0].power is Power.RUNNING
+    lost.keep(lost.host.tick(after_s + 1))
+    assert lost.host.leases.wanted(GRID)[0].power is Power.RUNNING
+
+
+def test_a_lease_taken_up_by_the_stewards_record_alone_is_as_long_as_that_says() -> None:
+    lost = Lost()
+    lost.finds(kept=False)
+    lost.host.foundlings.reminded(told(lost), NOW + 10)
+    lost.asks()
+    lost.hears_of(extending(GRID, LONGER)(committed(lost.before)))
+    (row,) = lost.host.leases.rows()
+    assert row.lease_until_s >= NOW + 36000
+
+
+class Yielding(One):
+    """A host with best-effort work that stands still, to make room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holds(YIELDS)
+        self.hears(Decided(record_of(YIELDS, {"web-1": self.me, "web-2": B})))
+        (row,) = self.host.leases.rows()
+        self.grid = row.record.id
+
+    def row(self) -> Lease:
+        (row,) = self.host.leases.rows()
+        return row
+
+
+def test_what_stands_still_is_not_over_when_somebody_says_so() -> None:
+    one = Yielding()
+    stands = msgspec.structs.replace(one.row(), yields=True, off=("web",), stopped_s=NOW + 10)
+    one.rows[CARRIED] = {one.grid: encode(stands)}
+    one.start(NOW + 20)
+    over = read_register(lapsing(one.grid)(committed(one.row().record))).record
+    assert over is not None
+    one.hears(Decided(over), stands.kept_until_s + 100)
+    assert one.row().record.state is GridState.UP
+    assert [w.power for w in one.row().wanted] == [Power.RUNNING]
+
+
+def test_nothing_begins_to_stand_still_by_a_clock_that_does_not_count() -> None:
+    one = Yielding()
+    row = msgspec.structs.replace(one.row(), yields=True)
+    one.rows[CARRIED] = {one.grid: encode(row)}
+    one.start(NOW + 20)
+    one.around.view = UNHEARD
+    lacks = msgspec.structs.replace(notice(row.record, ()), hindered=("web",))
+    one.keep(one.host.noticed(B, lacks, NOW + 20, {}))
+    assert one.row().stopped_s == 0.0
+    one.around.view = SURE
+    one.keep(one.host.tick(NOW + 21))
+    assert one.row().off == ("web",), "it follows when the clock counts"
