@@ -6,6 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from netns.failures import NetnsError
+from overlayd.telemetry.logs import logger
+
 if TYPE_CHECKING:
     from netns.kernel.changes import Changes
 
@@ -17,19 +20,27 @@ class Watching:
         self._told = told
         self._opening = threading.Lock()
         self._changes: Changes | None = None
+        self._deaf = ""
+        """Why nothing could be heard, the last time."""
         self._waiting: tuple[int, ...] = ()
         self._ends: dict[str, int] = {}
 
     def open(self) -> None:
         """Listens in the network namespace of the calling thread. A second call changes nothing.
 
-        Raises OSError, or NetnsError, if the kernel does not let it listen.
+        If the kernel does not let it listen (others may have taken all inotify instances), nothing is heard and
+        changes are found on the clock. The next call tries again.
         """
         with self._opening:
             if self._changes is None:
                 from netns.kernel.changes import Changes
 
-                self._changes = Changes()
+                try:
+                    self._changes = Changes()
+                except (OSError, NetnsError) as error:
+                    if str(error) != self._deaf:
+                        logger().warning("networks.not-heard", error=str(error))
+                    self._deaf = str(error)
 
     def await_end(self, network: str, pidfd: int | None) -> None:
         """Waits for the end of the process behind `pidfd`, the network's service. None: waits no more."""

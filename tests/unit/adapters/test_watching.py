@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from netns.failures import NetnsError
 from overlayd.adapters.watching import Watching
 
 
@@ -76,3 +77,27 @@ async def test_a_network_that_goes_takes_its_watch_with_it(changes: FakeChanges)
     await service.wait()
     assert not told.is_set()
     changes.close()
+
+
+async def test_a_kernel_that_has_no_watch_left_is_asked_again_and_stops_no_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[FakeChanges] = []
+
+    def changes() -> FakeChanges:
+        if not made:
+            made.append(FakeChanges())
+            raise NetnsError("cannot watch: inotify: Too many open files")
+        return made[0]
+
+    monkeypatch.setattr("netns.kernel.changes.Changes", changes)
+    told = asyncio.Event()
+    watching = Watching(told.set)
+    await asyncio.to_thread(watching.open)
+    watching.await_end("lan", None)
+    await asyncio.to_thread(watching.open)
+    watching.await_end("lan", None)
+    os.write(made[0].here, b"!")
+    async with asyncio.timeout(5):
+        await told.wait()
+    watching.close()
