@@ -3,6 +3,7 @@
 While we are here it is gathered from libvirt's events and QEMU's processes; what came before is in QEMU's log.
 """
 
+import contextlib
 import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -101,17 +102,17 @@ class Folder:
             return None
 
     def remove_log(self, name: str) -> None:
-        """Removes a domain's log. What is a libvirtd's own stays if we may not."""
-        try:
-            self.log(name).unlink(missing_ok=True)
-        except OSError:
-            return
+        """Removes a domain's log and its older parts. What is a libvirtd's own stays if we may not."""
+        for log in (self.log(name), *self._logs.glob(f"{name}.log.*")):
+            with contextlib.suppress(OSError):
+                log.unlink(missing_ok=True)
 
     def remove_logs_but(self, names: set[str]) -> None:
         """Removes the logs of domains that are not there, for a driver that is ours alone."""
-        for log in self._logs.glob("*.log"):
-            if log.stem not in names:
-                self.remove_log(log.stem)
+        there = dict.fromkeys(log.name.partition(".log")[0] for log in self._logs.glob("*.log*"))
+        for name in there:
+            if name not in names:
+                self.remove_log(name)
 
 
 def _paths(domain: libvirt.virDomain, targets: dict[str, int]) -> tuple[str, ...]:

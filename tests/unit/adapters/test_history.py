@@ -100,6 +100,8 @@ def test_a_log_goes_with_its_domain_and_those_of_none_at_the_start(
 ) -> None:
     for name in ("m", "other", "gone"):
         (tmp_path / f"{name}.log").touch()
+        (tmp_path / f"{name}.log.1").touch()
+    (tmp_path / "lost.log.1").touch()
     folder.remove_logs_but({"m", "other"})
     History(folder).forget("m")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.log"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.log", "other.log.1"]
