@@ -45,6 +45,7 @@ class Cards:
             async with self._turns.alone():
                 await self._compute.save(seen.name)
         except ComputeError as error:
+            del self._lost_s[seen.name]
             raise ComputeError(
                 f"its network card was lost, because somebody deleted its tap, and it cannot be saved and "
                 f"restored to have it again: {error}; overlayctl restart gives it a new one"

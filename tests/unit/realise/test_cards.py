@@ -57,6 +57,12 @@ async def test_if_it_cannot_be_saved_it_is_told_with_what_helps(world: HostWorld
     assert "no room; overlayctl restart gives it a new one" in detail
     world.want(boot=2)
     await until(lambda: world.phase("worker-1") == (Phase.RUNNING, ""), "a restart helps")
+    del world.hypervisor.save_refusals[NAME]
+    world.want({"head-1": Power.RUNNING, "worker-1": Power.SUSPENDED}, boot=2)
+    await until(lambda: world.phases("worker-1")[-1] is Phase.SUSPENDED, "it is suspended")
+    world.want(boot=2)
+    await until(lambda: world.phase("worker-1") == (Phase.RUNNING, ""), "it is restored")
+    assert not any(isinstance(event, Kept) for event in world.told), "for no lost card, this time"
 
 
 async def test_a_paused_machine_gets_it_when_it_goes_on(world: HostWorld) -> None:
