@@ -11,7 +11,7 @@ from overlayd import running
 from overlayd.config.daemonfile import DEFAULT_CONFIG
 from overlayd.config.documents import DocumentError, render
 from overlayd.ports.keys import KeyFileError
-from overlayd.program import version_of
+from overlayd.program import lost_output, version_of
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -108,6 +108,11 @@ def recover(
         typer.echo(render(error.problems, caret=sys.stderr.isatty()), err=True)
         code = 1
     except (recovering.Unrecovered, *running.PORTS, KeyFileError) as error:
+        typer.echo(f"overlayd: {error}", err=True)
+        code = 1
+    except OSError as error:
+        if lost_output(error) is not None:
+            raise
         typer.echo(f"overlayd: {error}", err=True)
         code = 1
     raise typer.Exit(code)

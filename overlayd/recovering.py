@@ -81,20 +81,20 @@ def recover(config: Path, agree: Agree | None, say: Say, stamp: str, now: float)
             say(f"{host.state / STORE}: an earlier recover was cut short; it is whole now")
         examined = examine(host.state)
         found = asyncio.run(_look(host))
-    for line in _report(host, examined, found):
-        say(line)
-    if not examined.problem:
+        for line in _report(host, examined, found):
+            say(line)
+        if not examined.problem:
+            return 0
+        if agree is None or not agree(
+            "Move the old store aside, and make a new one of what can be read?"
+        ):
+            say("nothing was changed; `overlayd recover --yes` does it")
+            return 1
+        aside = asyncio.run(replace(host.state, raised(examined.rows, now), stamp))
+        if aside is not None:
+            say(f"the old store is {aside}")
+        say("done; start the daemon, which asks the stewards, and look at `overlayctl ps`")
         return 0
-    if agree is None or not agree(
-        "Move the old store aside, and make a new one of what can be read?"
-    ):
-        say("nothing was changed; `overlayd recover --yes` does it")
-        return 1
-    aside = asyncio.run(replace(host.state, raised(examined.rows, now), stamp))
-    if aside is not None:
-        say(f"the old store is {aside}")
-    say("done; start the daemon, which asks the stewards, and look at `overlayctl ps`")
-    return 0
 
 
 def forget(config: Path, grid: str, disks: bool, agree: Agree | None, say: Say) -> int:

@@ -25,10 +25,11 @@ from overlayd.ports.keys import KeyFileError
 from overlayd.ports.network import NetworkError
 from overlayd.ports.store import StoreError
 from overlayd.ports.transport import TransportError
+from overlayd.ports.volumes import VolumeError
 from overlayd.telemetry import logs
 from protocol.terms.effects import Note
 
-PORTS = (StoreError, TransportError, ComputeError, NetworkError, SocketError)
+PORTS = (StoreError, TransportError, ComputeError, NetworkError, VolumeError, SocketError)
 """Errors of ports that cannot be opened; they say so in words for people."""
 
 

@@ -1,6 +1,7 @@
 """`overlayd recover`: what it says, that it asks, and that it ends and deletes nothing by itself."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,13 @@ from typer.testing import CliRunner
 
 from netns.model import NetworkPlan
 from overlayd import commands, recovering
-from overlayd.adapters.sqlite_store import SqliteStore
+from overlayd.adapters.sqlite_store import SqliteStore, own
 from overlayd.fakes.compute import FakeCompute, FakeHypervisor
 from overlayd.fakes.network import FakeNetwork
 from overlayd.fakes.volumes import FakeVolumes
 from overlayd.ports.compute import Machine, MachineState
 from overlayd.ports.store import Put, StoreBusy, StoreError, Tables
+from overlayd.ports.volumes import VolumeError
 from overlayd.realise.paths import machine_name
 from protocol.hosting.keepsake import keepsake_of
 from protocol.terms.ids import GridId
@@ -218,6 +220,37 @@ def test_while_a_daemon_runs_it_does_nothing(scene: Scene) -> None:
 
     asyncio.run(beside_a_daemon())
     assert scene.hypervisor.states == {MACHINE: MachineState.RUNNING}
+
+
+def test_no_daemon_starts_while_a_person_is_asked_and_the_store_is_replaced(scene: Scene) -> None:
+    daemons = []
+
+    def thinks(_: str) -> bool:
+        try:
+            os.close(own(scene.state / "store.lock"))
+        except StoreBusy:
+            daemons.append("refused")
+        else:
+            daemons.append("started")
+        return True
+
+    assert recovering.recover(Path("d.toml"), thinks, scene.said.append, "stamp", LATER) == 0
+    assert daemons == ["refused"]
+
+
+def test_disks_that_cannot_be_looked_at_are_told_in_a_line(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.write()
+    errors = (OSError(5, "Input/output error", "volumes"), VolumeError("no volume is named so"))
+    for error in errors:
+
+        async def observe(error: Exception = error) -> dict[str, int]:
+            raise error
+
+        monkeypatch.setattr(scene.volumes, "observe", observe)
+        done = CliRunner().invoke(commands.app, ["recover"])
+        assert (done.exit_code, done.stderr) == (1, f"overlayd: {error}\n")
 
 
 def unknown(scene: Scene) -> None:
