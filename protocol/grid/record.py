@@ -340,5 +340,6 @@ def restoring(record: GridRecord) -> Change:
 
 
 def unchanged(value: bytes) -> bytes:
-    """A read, as a round that changes nothing."""
+    """A read, as a round that changes nothing. Raises Malformed if there is no register to read."""
+    read_register(value)
     return value

@@ -21,9 +21,11 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import REGISTER_REPLY_WITHIN_S, REGISTER_TRIES
+from protocol.wire.codec import Malformed
 
 Change = Callable[[bytes], bytes]
-"""From the register's value to its next value. It is pure, and is run again on every attempt."""
+"""From the register's value to its next value. It is pure, and is run again on every attempt. Raises Malformed
+for what is no value."""
 
 P = TypeVar("P", bound=Hashable)
 """What a change is for. The caller says it, and gets it back with the outcome."""
@@ -156,12 +158,17 @@ class Proposers(Generic[P]):
         attempt.promises[sender] = promise
         if attempt.value is not None or len(attempt.promises) < attempt.majority:
             return [], []
-        newest = max(
-            attempt.promises.values(),
-            key=lambda p: (p.accepted is not None, p.accepted or p.ballot),
+        says, newest = max(
+            attempt.promises.items(),
+            key=lambda item: (item[1].accepted is not None, item[1].accepted or item[1].ballot),
         )
         current = newest.value if newest.accepted is not None else b""
-        attempt.value = attempt.change(current)
+        try:
+            attempt.value = attempt.change(current)
+        except Malformed:
+            # No honest steward has such a value. The others may be a majority without it.
+            del attempt.promises[says]
+            return [], []
         if not attempt.value:
             del self._attempts[attempt.purpose]
             return [], [Settled(attempt.purpose, b"")]

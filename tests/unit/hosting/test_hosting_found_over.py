@@ -1,6 +1,7 @@
 """Work that was found, or stands still, is not ended by a time that was never agreed for it."""
 
 import msgspec
+import pytest
 from hosting_world import GRID, One
 from negotiating import ADMIN, NOW, B, committed, notice, record_of, shop
 from test_hosting_foundlings import Lost, told
@@ -8,12 +9,19 @@ from test_hosting_foundlings import Lost, told
 from protocol.contract.messages import Decided
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import LeaseTerms
-from protocol.grid.record import GridState, LeaseChange, extending, lapsing, read_register
+from protocol.grid.record import (
+    GridState,
+    LeaseChange,
+    extending,
+    lapsing,
+    read_register,
+    unchanged,
+)
 from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.membership.clocks import SURE, ClockView
 from protocol.trust.order import Action
-from protocol.wire.codec import encode
+from protocol.wire.codec import Malformed, encode
 
 YIELDS = ADMIN.up(shop(2, lease=LeaseTerms(best_effort=True), lease_s=1000), NOW)
 UNHEARD = ClockView("no neighbour has told its time yet", theirs_s=None)
@@ -94,3 +102,8 @@ def test_nothing_begins_to_stand_still_by_a_clock_that_does_not_count() -> None:
     one.around.view = SURE
     one.keep(one.host.tick(NOW + 21))
     assert one.row().off == ("web",), "it follows when the clock counts"
+
+
+def test_a_read_of_what_is_no_register_is_no_answer_of_its_stewards() -> None:
+    with pytest.raises(Malformed):
+        unchanged(b"\xc1")

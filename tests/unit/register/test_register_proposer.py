@@ -9,9 +9,11 @@ from protocol.register.proposer import Proposers, Settled, Unsettled
 from protocol.terms.effects import Deadline, Effect, Send
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import REGISTER_REPLY_WITHIN_S, REGISTER_TRIES
+from protocol.wire.codec import Malformed, MalformedReason
 
 ME, RIVAL = PeerId("p1"), PeerId("p2")
 KEY = "owner/name"
+LIE = b"\xc1"
 THREE = tuple(PeerId(f"s{number}") for number in range(3))
 
 
@@ -88,7 +90,9 @@ class Talk:
 
 
 def adding(value: bytes) -> bytes:
-    """The change under test."""
+    """The change under test. Raises Malformed for what is no value."""
+    if value == LIE:
+        raise Malformed(MalformedReason.BAD_SHAPE, "no value")
     return value + b"x"
 
 
@@ -295,3 +299,19 @@ def test_it_says_how_many_answered_the_round_that_failed(
         assert talk.accept(steward) == []
     why = f"{heard} of 3 stewards answered, 2 needed"
     assert talk.tick() == ([], [Unsettled("change", why)])
+
+
+def test_a_steward_whose_value_cannot_be_read_is_not_heard_and_stops_nobody() -> None:
+    talk = Talk()
+    assert talk.promise(THREE[0]) == []
+    assert talk.promise(THREE[1], Ballot(9, RIVAL, 1), LIE) == [], "it has no majority yet"
+    effects = talk.promise(THREE[2], Ballot(1, RIVAL, 1), b"old")
+    assert [e.message.value for e in effects if isinstance(e, Send)] == [b"oldx"] * 3  # type: ignore[union-attr]
+
+
+def test_stewards_that_all_say_what_cannot_be_read_settle_nothing() -> None:
+    talk = Talk()
+    for steward in THREE:
+        assert talk.promise(steward, Ballot(9, RIVAL, 1), LIE) == []
+    effects, outcomes = talk.tick()
+    assert (effects, outcomes) == ([], []), "it pauses, and asks again"
