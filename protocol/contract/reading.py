@@ -64,16 +64,19 @@ class Reading:
             signed, self._federation, now, self._verifier, fresh=fresh, revoked=self._revoked
         )
 
-    def to_hold(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
+    def to_hold(
+        self, signed: SignedOrder, now: float, fresh: bool, carried: bool = False
+    ) -> Deployment:
         """An order to bring up a grid, or only to hold it.
 
-        Raises Untrusted if the order is not believed or its grid makes no sense.
+        Raises Untrusted if the order is not believed or its grid makes no sense. One that is `carried` made
+        sense when it was made, though an older build may have allowed more.
         """
         checked = self.order(signed, now, fresh)
         action = checked.order.action
         if action not in (Action.UP, Action.HOLD):
             raise Untrusted(Reason.MALFORMED, f"an order to {action} where up is needed")
-        grid = self._sensible(signed, checked)
+        grid = self.remembered(signed) if carried else self._sensible(signed, checked)
         if checked.order.valid_s > MAX_VALID_S and not grid.spec.lease.best_effort:
             raise Untrusted(
                 Reason.MALFORMED,
@@ -91,9 +94,11 @@ class Reading:
             issued_at_s=checked.order.issued_at_s,
         )
 
-    def deployment(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
+    def deployment(
+        self, signed: SignedOrder, now: float, fresh: bool, carried: bool = False
+    ) -> Deployment:
         """The same, but only for an order to bring up a grid. Raises Untrusted."""
-        found = self.to_hold(signed, now, fresh)
+        found = self.to_hold(signed, now, fresh, carried)
         if not found.commits:
             raise Untrusted(Reason.MALFORMED, "an order to hold where up is needed")
         return found

@@ -18,7 +18,8 @@ def vouch(
     `before` is the newest record that this peer had: what is gone since must have been ordered gone.
     `lapsed` says that its time is over by this peer's clock: then it may be down without an order.
     """
-    deployment = reading.deployment(record.order, now, fresh=False)
+    carried = before is not None and before.order == record.order
+    deployment = reading.deployment(record.order, now, fresh=False, carried=carried)
     _about(record, deployment)
     ended, extra_s = _changed(reading, record, now)
     if record.extra_s != extra_s:

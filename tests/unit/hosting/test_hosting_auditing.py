@@ -68,7 +68,7 @@ def test_it_asks_soon_after_a_start_and_then_about_every_minute(
         GRID,
     )
     assert question.key == register_key(ADMIN.signer.key, "shop")
-    assert question.change(b"whatever") == b"whatever", "it is only read"
+    assert question.change(committed(RECORD)) == committed(RECORD), "it is only read"
     assert made.next_deadline([ROW]) == Deadline(NOW + least_s + then_s, "audit")
 
 
@@ -165,7 +165,7 @@ def test_one_question_at_a_time_the_end_first() -> None:
     assert read_register(vote.change(b"")).is_void(MARK)
     read = made.due(PROMISED, now)
     assert read is not None
-    assert read.change(b"whatever") == b"whatever"
+    assert read.change(committed(RECORD)) == committed(RECORD)
     assert made.due(PROMISED, now) is None
 
 

@@ -3,16 +3,19 @@
 import msgspec
 import pytest
 from hosting_world import GRID, One
-from negotiating import ADMIN, NOW, B, committed, notice, record_of, shop
+from negotiating import ADMIN, MIB, NOW, B, committed, notice, record_of, shop
 from test_hosting_foundlings import Lost, told
 
 from protocol.contract.messages import Decided
-from protocol.grid.lifecycle import Power
-from protocol.grid.model import LeaseTerms
+from protocol.grid.lifecycle import Power, Wanted
+from protocol.grid.model import LeaseTerms, VolumeSpec
 from protocol.grid.record import (
     GridState,
     LeaseChange,
+    Register,
+    ending,
     extending,
+    grid_id,
     lapsing,
     read_register,
     unchanged,
@@ -107,3 +110,21 @@ def test_nothing_begins_to_stand_still_by_a_clock_that_does_not_count() -> None:
 def test_a_read_of_what_is_no_register_is_no_answer_of_its_stewards() -> None:
     with pytest.raises(Malformed):
         unchanged(b"\xc1")
+
+
+def test_a_grid_that_was_made_by_older_rules_is_still_its_owners_to_end() -> None:
+    """A volume named `seed` was allowed once. Nobody may order such a grid now, and the one here goes on."""
+    one, spec = One(), shop(1)
+    order = ADMIN.up(msgspec.structs.replace(spec, volumes=(VolumeSpec("seed", MIB),)), NOW)
+    grid = grid_id(order)
+    like = record_of(ADMIN.up(spec, NOW), {"web-1": one.me})
+    record = msgspec.structs.replace(like, id=grid, order=order)
+    lease = Lease(record, (Wanted("web-1"),), NOW + 1000, NOW)
+    one.rows[CARRIED] = {grid: encode(lease)}
+    one.start(NOW + 10)
+    ended = ending(grid, ADMIN.order(Action.DOWN, "shop", NOW + 11))(encode(Register(record)))
+    down = read_register(ended).record
+    assert down is not None
+    one.hears(Decided(down), NOW + 12)
+    assert one.host.leases.wanted(grid) == (Wanted("web-1", Power.GONE),)
+    assert One().holds(order, NOW + 12).held == ()
