@@ -8,12 +8,15 @@ from overlayd.telemetry.logs import logger
 
 
 async def clear_files(seeds: Seeds, consoles: Path, machines: set[str]) -> None:
-    """Removes what belongs to none of the machines: those that are wanted, and those that are there."""
+    """Removes what belongs to none of the machines: those that are wanted, and those that are there.
+
+    What is no file of a console stays: a container has its root in that folder, too.
+    """
     for machine in await seeds.observe():
         if machine not in machines:
             logger().warning("stray.seed", machine=machine)
             await seeds.remove(machine)
     for path in sorted(consoles.glob("*")):  # noqa: ASYNC240, a short folder, read once at the start
-        if machine_of_console(path.name) not in machines:
+        if machine_of_console(path.name) not in (None, *machines):
             logger().warning("stray.console", file=path.name)
             path.unlink(missing_ok=True)

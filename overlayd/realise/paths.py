@@ -1,11 +1,13 @@
 """Where the things of a grid are on this host, and what they are called. Pure functions of ids."""
 
+import re
 from pathlib import Path
 from uuid import UUID, uuid5
 
 from protocol.grid.model import SCRATCH
 from protocol.terms.ids import GridId, short_hash
 
+_CONSOLE = re.compile(r"([0-9a-f]{12})[0-9a-f]{4}\..*")
 _SPACE = UUID("6f766572-6c61-4964-8000-000000000001")
 """The namespace of our machines' UUIDs (RFC 9562, version 5)."""
 
@@ -45,9 +47,10 @@ def machine_name(grid: GridId, workspace: str) -> str:
     return f"ovl-{short_hash(grid, workspace, digits=12)}"
 
 
-def machine_of_console(file: str) -> str:
-    """The machine that a file of a console belongs to. Both names begin with the same digits."""
-    return f"ovl-{file[:12]}"
+def machine_of_console(file: str) -> str | None:
+    """The machine that a file of a console belongs to, by its first digits; None if it is no such file."""
+    match = _CONSOLE.fullmatch(file)
+    return f"ovl-{match[1]}" if match else None
 
 
 def machine_uuid(grid: GridId, workspace: str) -> str:

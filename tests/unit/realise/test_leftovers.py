@@ -20,8 +20,12 @@ async def test_seeds_and_consoles_of_strays_go(tmp_path: Path) -> None:
         log, socket = paths.console(grid, "n-1")
         for path in (log, log.with_name(f"{log.name}.1"), socket, paths.agent(grid, "n-1")):
             path.touch()
+    roots = [paths.consoles / f"{machine_name(grid, 'n-1')}.root" for grid in (HERE, GONE)]
+    for root in roots:
+        root.mkdir()
     await clear_files(seeds, paths.consoles, {machine_name(HERE, "n-1")})
     assert await seeds.observe() == (machine_name(HERE, "n-1"),)
-    kept = sorted(paths.consoles.iterdir())
+    assert all(root.is_dir() for root in roots), "containers' own"
+    kept = sorted(path for path in paths.consoles.iterdir() if path not in roots)
     assert kept == sorted(paths.console_files(HERE, "n-1"))
     assert len(kept) == 4
