@@ -23,7 +23,11 @@ def agree(session: Session, name: str) -> None:
     if session.plain or not sys.stdin.isatty():
         raise failure(said, f"overlayctl down {name} --delete-volumes", USAGE)
     print_lines([said])
-    if not typer.confirm(f"take {name} down and delete them?"):
+    try:
+        agreed = typer.confirm(f"take {name} down and delete them?")
+    except typer.Abort:  # Ctrl-C, or the end of what is typed
+        agreed = False
+    if not agreed:
         raise failure(f"{name} is as it was", f"overlayctl down {name}", INTERRUPTED)
 
 

@@ -1,6 +1,16 @@
 """What deletes data says what it deletes, and asks."""
 
+import sys
+from pathlib import Path
+
+import pytest
+import typer
 from asked_daemon import Daemon
+
+from overlayd.cli import volumes
+from overlayd.cli.failure import INTERRUPTED, Failure
+from overlayd.cli.session import Output, Session
+from protocol.node.rows import VolumeRow
 
 LISTED = "scratch (1 GiB) on h1"
 
@@ -32,3 +42,22 @@ def test_terminate_deletes_them_when_told_to(daemon: Daemon) -> None:
     assert daemon.ask("down", "demo").stdout.endswith("demo is gone\n"), (
         "nothing is left to ask about"
     )
+
+
+@pytest.mark.parametrize("answer", [False, typer.Abort()], ids=["no", "Ctrl-C"])
+def test_who_does_not_agree_is_told_that_nothing_was_done(
+    monkeypatch: pytest.MonkeyPatch, answer: object
+) -> None:
+    def confirm(_: str) -> bool:
+        if isinstance(answer, Exception):
+            raise answer
+        return bool(answer)
+
+    there = (VolumeRow("scratch", "h1", 1 << 30, "head-1"),)
+    monkeypatch.setattr(volumes, "volumes_of", lambda session, grid: there)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(typer, "confirm", confirm)
+    with pytest.raises(Failure) as failed:
+        volumes.agree(Session(Path("s"), Output.TABLE, None), "demo")
+    assert failed.value.lines[0] == "demo is as it was"
+    assert failed.value.code == INTERRUPTED
