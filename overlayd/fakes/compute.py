@@ -195,8 +195,10 @@ class FakeCompute:
         self.hypervisor.change(name, MachineState.SAVED)
 
     async def stop(self, name: str) -> None:
-        """Gone afterwards."""
+        """Gone afterwards, unless it is lost."""
         world = self._opened()
+        if name in world.lost:
+            raise ComputeError(f"{name} runs already")
         if world.machines.pop(name, None) is not None:
             world.change(name, MachineState.STOPPED)
             del world.states[name]

@@ -192,4 +192,5 @@ class Compute(Protocol):
         then goes on."""
 
     async def stop(self, name: str) -> None:
-        """Ends a machine at once, without asking the guest, and deletes what was saved. Its disks stay."""
+        """Ends a machine at once, without asking the guest, and deletes what was saved. Its disks stay. Raises
+        ComputeError for one that is lost, and runs."""

@@ -43,8 +43,8 @@ async def look_around(tools: Tools, carried: Iterable[GridId]) -> list[Found]:
     found = await _machines(tools, grids, ours)
     found += await _disks(tools, grids, ours)
     unknown = {thing.grid for thing in found}
-    lost = [lost_found(machine) for machine in await tools.compute.lost()]
-    found += lost
+    lost = await tools.compute.lost()
+    found += [lost_found(machine) for machine in lost]
     # Nothing says which networks a lost machine is on.
     for network in () if lost else await tools.network.observe():
         grid = grid_of(network)
@@ -52,6 +52,7 @@ async def look_around(tools: Tools, carried: Iterable[GridId]) -> list[Found]:
             logger().warning("stray.network", network=network)
             await tools.network.remove(network)
     there = {seen.name for seen in await tools.compute.observe()}
+    there |= {machine.name for machine in lost}
     await clear_files(tools.seeds, tools.paths.consoles, ours | there)
     for thing in found:
         logger().warning("found.unknown", what=thing.what, grid=thing.grid, detail=thing.detail)

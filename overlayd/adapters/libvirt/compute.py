@@ -129,8 +129,8 @@ class LibvirtCompute:
         await self._call(self._opened().save, name)
 
     async def stop(self, name: str) -> None:
-        """Ends a machine; it is no error if there is none."""
-        await self._call(self._opened().stop, name)
+        """Ends a machine; it is no error if there is none. Raises ComputeError for one that is lost."""
+        await self._call(self._stop, name)
 
     def _opened(self) -> Domains:
         if self._domains is None:
@@ -153,13 +153,21 @@ class LibvirtCompute:
         return orphans.find(root, [domain.name() for domain in known])
 
     def _start(self, machine: Machine) -> None:
-        lost = next((lost for lost in self._lost() if lost.name == machine.name), None)
+        self._require_known(machine.name, "is not started twice")
+        self._opened().start(machine)
+
+    def _stop(self, name: str) -> None:
+        self._require_known(name, "cannot be ended by it")
+        self._opened().stop(name)
+
+    def _require_known(self, name: str, so: str) -> None:
+        """Raises ComputeError for a machine that is lost, and says what follows."""
+        lost = next((lost for lost in self._lost() if lost.name == name), None)
         if lost is not None:
             raise ComputeError(
-                f"{machine.name} runs already as process {lost.pid}, which libvirt does not know (its "
-                f"directory was lost), and is not started twice; `kill {lost.pid}` ends that one"
+                f"{name} runs as process {lost.pid}, which libvirt does not know (its directory was lost), "
+                f"and {so}; `kill {lost.pid}` ends it"
             )
-        self._opened().start(machine)
 
     def _probe(self) -> tuple[DomainType, str]:
         type_ = domain_type(self._uri)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from overlayd.adapters.libvirt.compute import LibvirtCompute
 from overlayd.adapters.libvirt.orphans import find, read
-from overlayd.ports.compute import LostMachine
+from overlayd.ports.compute import ComputeError, LostMachine, Machine
 
 ROOT = "/var/lib/overlayd/libvirt"
 NAME = "ovl-5c62f6d3bc3c"
@@ -61,3 +62,32 @@ def test_what_is_not_ours(argv: list[str]) -> None:
 
 def test_one_that_says_little_counts_for_nothing() -> None:
     assert read(1, [*ARGV[:3], ROOT + "/x"], ROOT) == LostMachine(NAME, 1, 0, 0)
+
+
+class Nothing:
+    """Domains of which none is known."""
+
+    def start(self, machine: Machine) -> None:
+        raise AssertionError("it runs already")
+
+    def stop(self, name: str) -> None:
+        """It is no error if there is none."""
+
+
+async def test_what_is_lost_is_neither_started_again_nor_said_to_be_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute, lost = LibvirtCompute("test:///default", tmp_path), LostMachine("m", 4711, 1000, 1)
+    monkeypatch.setattr(compute, "_domains", Nothing())
+    monkeypatch.setattr(compute, "_lost", lambda: (lost,))
+    for act in (compute.start(machine("m")), compute.stop("m")):
+        with pytest.raises(ComputeError, match=r"m runs as process 4711.*`kill 4711` ends it"):
+            await act
+    await compute.stop("other")
+
+
+def machine(name: str) -> Machine:
+    return Machine(
+        name=name, uuid="", title="", grid="", epoch=1, boot=1, vcpus=1, cpu_milli=500,
+        memory_bytes=1, kernel="", initrd="", cmdline="", seed="",
+    )  # fmt: skip

@@ -137,6 +137,24 @@ async def test_a_machine_that_the_hypervisor_has_lost_is_told_and_every_network_
         what: Found(GridId(""), what, detail=words, cpus_milli=1000, memory_bytes=64 << 20)
     }
     assert list(world.network.plans) == [f"{GRID}.lan"], "it may be on that one"
+    assert await world.seeds.observe() == (WORKER,), "its guest may read it again"
+
+
+async def test_a_machine_that_is_lost_is_not_gone_though_its_grid_is_taken_down(
+    world: HostWorld,
+) -> None:
+    world.hypervisor.machines.pop(HEAD)
+    world.hypervisor.states.pop(HEAD)
+    world.hypervisor.lost[HEAD] = LostMachine(HEAD, 4711, 1000, 64 << 20)
+    gone = dict.fromkeys(("head-1", "worker-1"), Power.GONE)
+    world.want(gone, up=False)
+    await until(lambda: world.phases("head-1")[-1:] == [Phase.FAILED], "it is told")
+    assert world.phase("head-1") == (Phase.FAILED, f"{HEAD} runs already")
+    assert world.volumes.sizes == SIZES, "it writes to them"
+    world.hypervisor.lost.clear()
+    world.want(gone, up=False)
+    await until(lambda: world.phases("head-1")[-1:] == [Phase.GONE], "then it is gone")
+    assert world.volumes.sizes == {}
 
 
 async def test_a_machine_that_is_lost_is_not_started_a_second_time(world: HostWorld) -> None:
