@@ -12,7 +12,7 @@ from protocol.contract.story import GridLine, GridStory, line_of, longer
 from protocol.terms.effects import Effect, Note, Persist, Row, Untidied
 from protocol.terms.ids import GridId
 from protocol.terms.limits import STORY_TOLD
-from protocol.wire.codec import decode, encode
+from protocol.wire.codec import Malformed, decode, encode
 
 TABLE = "story"
 
@@ -30,10 +30,11 @@ class Chronicle:
         """`carried` answers whether this host carries part of a grid. What is on disk of others is removed."""
         self._carried = carried
         known = {GridId(key): rows[key] for key in sorted(rows)}
-        self._stories: dict[GridId, GridStory] = {
-            grid: decode(value, Kept).lines for grid, value in known.items() if carried(grid)
-        }
-        self._unsaved: dict[GridId, None] = dict.fromkeys(g for g in known if not carried(g))
+        found = {grid: _read(value) for grid, value in known.items() if carried(grid)}
+        self._stories: dict[GridId, GridStory] = {g: lines for g, lines in found.items() if lines}
+        self._unsaved: dict[GridId, None] = dict.fromkeys(
+            grid for grid in known if grid not in self._stories
+        )
 
     def story(self, grid: GridId) -> GridStory:
         """All that is kept of a grid's story here."""
@@ -79,3 +80,11 @@ class Chronicle:
     def _row(self, grid: GridId) -> Row:
         story = self._stories.get(grid)
         return Row(TABLE, grid, encode(Kept(story)) if story is not None else None)
+
+
+def _read(value: bytes) -> GridStory:
+    """A story as it was kept. It is no loss if it cannot be read: the grid goes on without it."""
+    try:
+        return decode(value, Kept).lines
+    except Malformed:
+        return ()

@@ -11,7 +11,7 @@ from protocol.requesting.request import RequestState, RequestView, StoryLine
 from protocol.terms.effects import Effect, Persist, Row, Untidied
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import REQUESTS_ON_DISK, STORY_CHARACTERS, STORY_ON_DISK
-from protocol.wire.codec import decode, encode
+from protocol.wire.codec import Malformed, decode, encode
 
 TABLE = "request"
 _NOT_KEPT = ("plan", "quote", "hold")
@@ -36,10 +36,16 @@ class Earlier:
         self._views: dict[RequestId, RequestView] = {}
         self._on_disk: dict[RequestId, None] = {}
         """Oldest first."""
+        self._unread: list[RequestId] = []
 
     def resume(self, rows: dict[str, bytes]) -> None:
-        """Takes in what earlier lives wrote."""
-        kept = [decode(value, Kept) for value in rows.values()]
+        """Takes in what earlier lives wrote. What cannot be read is removed with the next write."""
+        kept: list[Kept] = []
+        for key, value in rows.items():
+            try:
+                kept.append(decode(value, Kept))
+            except Malformed:
+                self._unread.append(RequestId(key))
         for one in sorted(kept, key=lambda kept: (kept.started_s, kept.id)):
             self._views[one.id] = _view(one)
             self._on_disk[one.id] = None
@@ -65,6 +71,9 @@ class Earlier:
             self._on_disk.pop(view.id, None)
             self._on_disk[view.id] = None
             rows.append(Row(TABLE, view.id, encode(_kept(view))))
+        if rows:
+            rows += [Row(TABLE, key, None) for key in self._unread if key not in self._on_disk]
+            self._unread = []
         while len(self._on_disk) > REQUESTS_ON_DISK:
             oldest = next(iter(self._on_disk))
             del self._on_disk[oldest]

@@ -93,3 +93,10 @@ def test_a_line_that_is_put_in_by_the_node() -> None:
     assert one.chronicle.keep(SHOP, line)
     assert not one.chronicle.keep(SHOP, line)
     assert one.chronicle.newest(SHOP) == (line,)
+
+
+def test_a_story_that_cannot_be_read_is_no_loss_and_is_removed() -> None:
+    one = One()
+    one.rows = {SHOP: b"\xc1"}
+    one.start()
+    assert (one.texts(), one.save(), one.rows) == ([], 1, {})

@@ -83,3 +83,11 @@ def test_what_is_on_disk_is_bounded() -> None:
     assert one is not None
     assert len(one.story) == STORY_ON_DISK
     assert all(len(line.text) == STORY_CHARACTERS for line in one.story)
+
+
+def test_a_request_that_cannot_be_read_is_no_loss_and_is_removed() -> None:
+    earlier = Earlier()
+    rows = written(earlier.write([view("down-1")]), {}) | {"broken": b"\xc1"}
+    earlier.resume(rows)
+    assert [one.id for one in earlier.views()] == ["down-1"]
+    assert "broken" not in written(earlier.write([view("down-2", at_s=NOW + 1)]), rows)
