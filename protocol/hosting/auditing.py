@@ -67,7 +67,7 @@ class Auditing:
 
     def due(self, row: Lease, now: float, *, sure: bool = True) -> Propose | None:
         """What is to be asked about a grid now; None if nothing is. Unless it is `sure` that the time is right,
-        no grid is taken down because its time is over."""
+        no grid is taken down because its time is over, and no extension is voted down."""
         grid = row.record.id
         if now >= self._lapse_s.get(grid, _NEVER):
             self._lapse_s[grid] = self._next_s(now)
@@ -82,6 +82,8 @@ class Auditing:
             return _propose(row, ending(grid, row.halted))
         if row.pending and now >= self._pending_s(row):
             self._ask_s[grid] = now + HOLD_S
+            if not sure:
+                return _propose(row, unchanged)
             return _propose(row, voiding(row.pending[0].id, now))
         if now >= self._read_s[grid]:
             self._read_s[grid] = self._next_s(now)

@@ -268,6 +268,9 @@ class Leases:
         ended = msgspec.structs.replace(row.record, state=GridState.DOWN, epoch=epoch)
         gone = tuple(Wanted(w.workspace, Power.GONE, w.boot) for w in row.wanted)
         row = msgspec.structs.replace(row, record=ended, wanted=gone)
+        for member in gone:
+            # Of one that was gone before, the volumes go now, and then that is told again.
+            self._book.tell(grid, Status(member.workspace, Phase.ENDING, "", now))
         return [self._book.change(row, books=False), Realise(grid, grid)], [NoticeDue(grid)]
 
     def _twice_given(self, row: Lease, other: GridRecord) -> list[Effect]:

@@ -1,13 +1,16 @@
 """Work that was found, or stands still, is not ended by a time that was never agreed for it."""
 
+from random import Random
+
 import msgspec
 import pytest
 from hosting_world import GRID, One
 from negotiating import ADMIN, MIB, NOW, B, committed, notice, record_of, shop
 from test_hosting_foundlings import Lost, told
+from test_hosting_leases_reports import reports, storing
 
 from protocol.contract.messages import Decided
-from protocol.grid.lifecycle import Power, Wanted
+from protocol.grid.lifecycle import Phase, Power, Wanted
 from protocol.grid.model import LeaseTerms, VolumeSpec
 from protocol.grid.record import (
     GridState,
@@ -20,9 +23,11 @@ from protocol.grid.record import (
     read_register,
     unchanged,
 )
-from protocol.hosting.lease import Lease
+from protocol.hosting.auditing import Auditing
+from protocol.hosting.lease import Lease, Pending
 from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.membership.clocks import SURE, ClockView
+from protocol.terms.limits import HOLD_S
 from protocol.trust.order import Action
 from protocol.wire.codec import Malformed, encode
 
@@ -128,3 +133,29 @@ def test_a_grid_that_was_made_by_older_rules_is_still_its_owners_to_end() -> Non
     one.hears(Decided(down), NOW + 12)
     assert one.host.leases.wanted(grid) == (Wanted("web-1", Power.GONE),)
     assert One().holds(order, NOW + 12).held == ()
+
+
+def test_a_volume_that_was_kept_goes_with_its_grid_when_the_name_was_given_again() -> None:
+    leases, _ = storing()
+    (row,) = leases.rows()
+    grid = row.record.id
+    reports(leases, Phase.GONE, grid=grid)
+    order = ADMIN.order(Action.DOWN, "shop", NOW + 1)
+    again = record_of(ADMIN.up(shop(1), NOW + 5), {"web-1": B})
+    leases.audited(grid, committed(again, ending(grid, order)(encode(Register(row.record)))), NOW)
+    reports(leases, Phase.GONE, grid=grid)
+    leases.cleared(grid)
+    assert leases.rows() == []
+
+
+def test_an_extension_is_not_voted_down_by_a_clock_that_does_not_count() -> None:
+    auditing = Auditing(Random(1))
+    auditing.started(GRID, NOW)
+    record = Lost().before
+    promised = Lease(record, (), NOW + 9, NOW, pending=(Pending(GRID, 60, NOW - 1),))
+    asked = [auditing.due(promised, NOW + n, sure=False) for n in range(3 * int(HOLD_S))]
+    assert not any(ask and read_register(ask.change(b"")).voided for ask in asked)
+    assert auditing.next_deadline([promised]).at_s > NOW + 2 * HOLD_S  # type: ignore[union-attr]
+    vote = auditing.due(promised, NOW + 5 * HOLD_S)
+    assert vote is not None
+    assert read_register(vote.change(b"")).is_void(GRID)
