@@ -11,6 +11,7 @@ from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState
 from protocol.grid.tunnel import TunnelEnd
 from protocol.terms.ids import GridId, KeyId, PeerId
+from protocol.wire.codec import Malformed, MalformedReason, decode
 
 NOTICE = "grid"
 """The kind of record that has a notice as its body."""
@@ -112,6 +113,14 @@ def notice_of(record: GridRecord, spec: GridSpec) -> Notice:
         made_s=0.0,
         lease_s=spec.lease_s,
     )
+
+
+def read_notice(name: str, body: bytes) -> Notice:
+    """The notice in a record of that name. Raises Malformed, also if it is of another grid than its record."""
+    notice = decode(body, Notice)
+    if notice.grid != name:
+        raise Malformed(MalformedReason.BAD_SHAPE, "a notice of another grid than its record")
+    return notice
 
 
 class HeardNotice(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert, HostFacts, ImageLabel
 from protocol.contract.authority import Authority
 from protocol.contract.messages import HoldAsk, NegotiationMessage, ToHost
-from protocol.contract.notices import NOTICE, Notice, Notices
+from protocol.contract.notices import NOTICE, Notice, Notices, read_notice
 from protocol.contract.outcomes import (
     Answer,
     AskFoundling,
@@ -444,7 +444,7 @@ class Node:
     def _reminded(self, record: Record, now: float) -> list[Effect]:
         """Others hold a notice of an earlier life of this peer. It is taken back, unless it may still hold."""
         if record.kind == NOTICE and record.body:
-            notice = decode(record.body, Notice)
+            notice = read_notice(record.name, record.body)
             if self.host.foundlings.reminded(notice, now):
                 self.notices.put(self.me, notice, now)
                 self._touch()
@@ -460,7 +460,7 @@ class Node:
         elif record.kind == NOTICE:
             self._touch()
             if record.body:
-                return self._noticed(peer, decode(record.body, Notice), now)
+                return self._noticed(peer, read_notice(record.name, record.body), now)
             self._unheard(peer, GridId(record.name))
         return []
 

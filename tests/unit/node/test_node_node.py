@@ -447,3 +447,15 @@ def test_a_notice_is_heard_by_both_sides_of_the_work() -> None:
     assert view(alone, "up").answer == ("shop was taken down meanwhile",)
     effects += alone.feed(Ticked())
     assert "Prepare" in sends(effects, alone.peer.me)
+
+
+def test_a_notice_is_of_the_grid_that_its_record_names() -> None:
+    """Else one record that is told anew again and again, each time of another grid, would fill the memory."""
+    alone, grid = carrying()
+    alone.feed(Ticked())
+    (mine,) = [heard.notice for heard in alone.peer.notices.about(grid).values()]
+    for turn in range(2, 12):
+        lie = msgspec.structs.replace(mine, grid=GridId(f"lie.{turn}"))
+        record = Record(OTHER.signer.key, "grid", "any", 1, turn, encode(lie), 600.0)
+        alone.feed(Arrived(YOU, Gossip((sign_record(record, OTHER.signer),)), ""))
+    assert alone.peer.notices.grids() == [grid]
