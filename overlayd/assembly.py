@@ -214,7 +214,7 @@ class Assembly:
         return begun_anew(self.now())
 
     def _knocked(self) -> None:
-        self.supervisor.spawn("api", self._serve())
+        self.supervisor.keep("api", self._serve)
 
     async def _serve(self) -> None:
         served = await asyncio.to_thread(_load_api)

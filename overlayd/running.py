@@ -88,7 +88,7 @@ async def _run(config: DaemonConfig, credentials: Credentials) -> str:
     try:
         await asyncio.wait({driving, stopping, opening}, return_when=asyncio.FIRST_COMPLETED)
         if opening.done():
-            opening.result()
+            require_opened(opening, config.host.state, config.api.socket)
             _settle()
             notifier.notify("READY=1")
             overlay = assembly.view.status(assembly.now()).overlay
@@ -145,12 +145,23 @@ async def _assembled(config: DaemonConfig, credentials: Credentials) -> Assembly
     try:
         return await assemble(config, credentials, random.SystemRandom())
     except OSError as error:
-        where = error.filename or config.host.state
-        why = (error.strerror or str(error)).lower()
-        raise Unfit(
-            f"{where}: {why}; host.state ({config.host.state}) and api.socket "
-            f"({config.api.socket}) must be in folders overlayd can write to, with room"
-        ) from error
+        raise _unusable(error, config.host.state, config.api.socket) from error
+
+
+def require_opened(opening: asyncio.Task[None], state: str, socket: str) -> None:
+    """Raises what opening the host's side ended with; Unfit for a file that cannot be used."""
+    try:
+        opening.result()
+    except OSError as error:
+        raise _unusable(error, state, socket) from error
+
+
+def _unusable(error: OSError, state: str, socket: str) -> Unfit:
+    where, why = error.filename or state, (error.strerror or str(error)).lower()
+    return Unfit(
+        f"{where}: {why}; host.state ({state}) and api.socket ({socket}) must be in folders overlayd can "
+        "write to, with room"
+    )
 
 
 async def _end(opening: asyncio.Task[None]) -> None:

@@ -1,13 +1,17 @@
 """`run` goes a short way; everything else, help and mistakes too, is the command line's."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from overlayd import running
+from overlayd.assembly import Assembly
 from overlayd.config.daemonfile import DEFAULT_CONFIG
 from overlayd.daemon import plain_run
+from overlayd.telemetry import supervisor
 
 HEAVY = ("typer", "litestar", "uvicorn", "httpx", "libvirt", "pyroute2", "pycdlib", "yaml")
 
@@ -71,3 +75,34 @@ def test_help_says_how(way: list[str]) -> None:
     argv = [sys.executable, "-m", "overlayd.daemon", *way[:-1], "--help"]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert "Example" in done.stdout or "check-config" in done.stdout
+
+
+async def test_a_folder_that_the_hosts_side_cannot_use_is_told_in_words(tmp_path: Path) -> None:
+    async def open_host() -> None:
+        (tmp_path / "images").touch()
+        (tmp_path / "images").mkdir()
+
+    opening = asyncio.create_task(open_host())
+    await asyncio.wait([opening])
+    with pytest.raises(running.Unfit, match=rf"{tmp_path}/images: file exists; host.state \(/s\)"):
+        running.require_opened(opening, "/s", "/a")
+
+
+async def test_an_api_that_could_not_be_served_is_served_at_the_next_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor, "_AGAIN_S", (0.0,))
+    peer, tries, served = Assembly.__new__(Assembly), [], asyncio.Event()
+    peer.supervisor = supervisor.Supervisor()
+
+    async def serve() -> None:
+        tries.append(True)
+        if len(tries) == 1:
+            raise OSError(24, "Too many open files")
+        served.set()
+
+    monkeypatch.setattr(peer, "_serve", serve)
+    peer._knocked()
+    async with asyncio.timeout(5):
+        await served.wait()
+    await peer.supervisor.close()
