@@ -149,7 +149,8 @@ class Foundlings:
         if self._leases.last(grid) is not None:
             return False
         mine = any(host == self._me for _, host in notice.placed)
-        if not mine or notice.state is GridState.DOWN or notice.kept_until_s <= now:
+        over = self._leases.past(notice.kept_until_s, now)
+        if not mine or notice.state is GridState.DOWN or over:
             return grid in self._found
         before = self._begun(grid, now)
         if before is None:
@@ -203,7 +204,8 @@ class Foundlings:
         for grid, row in list(self._found.items()):
             if now < row.ask_s:
                 continue
-            if not row.things and row.notice is not None and row.notice.kept_until_s <= now:
+            kept_until_s = row.notice.kept_until_s if row.notice is not None else _NEVER
+            if not row.things and self._leases.past(kept_until_s, now):
                 del self._found[grid]
                 continue
             again_s = now + FOUNDLING_ASK_MOST_S

@@ -10,6 +10,7 @@ from test_hosting_foundlings import Lost, told
 from test_hosting_leases_reports import reports, storing
 
 from protocol.contract.messages import Decided
+from protocol.contract.outcomes import AskFoundling
 from protocol.grid.lifecycle import Phase, Power, Wanted
 from protocol.grid.model import LeaseTerms, VolumeSpec
 from protocol.grid.record import (
@@ -159,3 +160,18 @@ def test_an_extension_is_not_voted_down_by_a_clock_that_does_not_count() -> None
     vote = auditing.due(promised, NOW + 5 * HOLD_S)
     assert vote is not None
     assert read_register(vote.change(b"")).is_void(GRID)
+
+
+def test_a_promise_of_an_earlier_life_is_not_forgotten_by_a_clock_that_does_not_count() -> None:
+    lost = Lost()
+    lost.around.view = UNHEARD
+    notice = told(lost)
+    after_s = notice.kept_until_s + 100
+    assert lost.host.foundlings.reminded(notice, after_s)
+    for turn in range(3):
+        lost.keep(lost.host.tick(after_s + 60 * turn))
+        lost.keep(lost.host.unsettled(AskFoundling(GRID), after_s + 60 * turn))
+    assert lost.host.foundlings.row(GRID) is not None
+    lost.around.view = SURE
+    lost.keep(lost.host.tick(after_s + 600))
+    assert lost.host.foundlings.row(GRID) is None
