@@ -15,7 +15,8 @@ Whom to ask stands on the machine (keepsake.py), or in this host's own notice, s
 other peers still hold. Nobody else's word names stewards, and what these say is believed as every record is: by
 the orders in it. The lease as the machine kept it is put back first, and the stewards' word goes through the
 same door as an audit of a lease that was never lost. What the machine kept is as old as its start: where one
-or two stewards say no more, an extension may be lost, so the lease goes on for a day at least.
+or two stewards say no more, an extension may be lost, and of best effort how long it stood still: then the
+lease goes on for a day at least.
 """
 
 from collections.abc import Iterable
@@ -293,11 +294,12 @@ class Foundlings:
                 self._authority.vouch(record, None, now)
                 same = register_key(record.owner, record.name) == row.key
                 return old if same and record.epoch > old.record.epoch else None
-            if record.epoch > old.record.epoch:
+            newer = record.epoch > old.record.epoch
+            if newer:
                 lapsed = self._leases.past(old.kept_until_s, now)
                 self._authority.vouch(record, old.record, now, lapsed)
-                return old
-            return _spared(old, now) if len(row.stewards) <= ALL_ASKED else old
+            forgotten = not newer and len(row.stewards) <= ALL_ASKED
+            return _spared(old, now) if forgotten or old.yields else old
         if record.id != row.grid:
             return None
         return self._anew(row, record, now)
@@ -339,9 +341,9 @@ def _entry(thing: Found) -> EntryKey:
 
 
 def _spared(row: Lease, now: float) -> Lease:
-    """A lease as its machine kept it, where the few stewards may have been given that back.
+    """A lease as its machine kept it, where the few stewards may have been given that back, or of best effort.
 
-    It may have been extended since, and nobody remembers. So it does not end at once.
+    It may have been extended since, or have stood still, and nobody remembers. So it does not end at once.
     """
     return msgspec.structs.replace(row, lease_until_s=max(row.lease_until_s, now + FOUND_LEASE_S))
 

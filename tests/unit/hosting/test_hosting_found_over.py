@@ -175,3 +175,13 @@ def test_a_promise_of_an_earlier_life_is_not_forgotten_by_a_clock_that_does_not_
     lost.around.view = SURE
     lost.keep(lost.host.tick(after_s + 600))
     assert lost.host.foundlings.row(GRID) is None
+
+
+def test_best_effort_work_whose_time_stood_still_is_not_ended_at_once() -> None:
+    """Only this host knew how long it stood still, and its memory is lost."""
+    lost = Lost()
+    lost.finds(lease=msgspec.structs.replace(lost.lease, yields=True))
+    after_s = lost.lease.lease_until_s + 10
+    lost.asks(after_s)
+    lost.hears_of(committed(lost.before), after_s)
+    assert lost.host.leases.wanted(GRID)[0].power is Power.RUNNING
