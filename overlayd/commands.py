@@ -79,8 +79,8 @@ def recover(
     ] = DEFAULT_CONFIG,
     yes: Annotated[bool, typer.Option("--yes", help="Do it, without asking.")] = False,
     forget: Annotated[
-        str, typer.Option("--forget", help="End what is here of this grid, by its id.")
-    ] = "",
+        str | None, typer.Option("--forget", help="End what is here of this grid, by its id.")
+    ] = None,
     delete_volumes: Annotated[
         bool, typer.Option("--delete-volumes", help="With --forget: its disks, too.")
     ] = False,
@@ -99,7 +99,7 @@ def recover(
 
     agree = (lambda _: True) if yes else (_asked if sys.stdin.isatty() else None)
     try:
-        if forget:
+        if forget is not None:
             code = recovering.forget(config, forget, delete_volumes, agree, typer.echo)
         else:
             stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())

@@ -25,7 +25,7 @@ from overlayd.ports.compute import Compute
 from overlayd.ports.network import Network
 from overlayd.ports.volumes import Volumes
 from overlayd.realise.paths import grid_of
-from overlayd.realise.strays import disk_found, lost_found, machine_found
+from overlayd.realise.strays import PROCESS, disk_found, lost_found, machine_found
 from protocol.hosting.events import Found
 from protocol.node.kept import asked_of, carried_in, raised
 from protocol.terms.ids import GridId, short_hash
@@ -102,6 +102,10 @@ def forget(config: Path, grid: str, disks: bool, agree: Agree | None, say: Say) 
 
     Raises Unrecovered if the store says that the grid is carried, and what `recover` raises.
     """
+    if not grid:
+        raise Unrecovered(
+            "--forget takes a grid's id; `overlayd recover` lists those that are here"
+        )
     host = host_of(load_daemon(config))
     with _owned(host.state):
         name = carried_in(examine(host.state).rows).get(GridId(grid))
@@ -114,7 +118,8 @@ def forget(config: Path, grid: str, disks: bool, agree: Agree | None, say: Say) 
 
 
 async def _forget(host: Host, grid: GridId, disks: bool, agree: Agree | None, say: Say) -> int:
-    found = (await _look(host, close=False)).get(grid, [])
+    grids = await _look(host, close=False)
+    found = grids.get(grid, [])
     try:
         networks = [n for n in await host.network.observe() if grid_of(n) == grid]
         ends = [t for t in found if t.power is not None]
@@ -122,6 +127,12 @@ async def _forget(host: Host, grid: GridId, disks: bool, agree: Agree | None, sa
         if not ends and not networks and not (kept and disks):
             stay = f"; kept: {', '.join(t.what for t in kept)}" if kept else ""
             raise Unrecovered(f"nothing of {grid} is here that could be ended{stay}")
+        # Nothing says whose a lost machine is: it may be on these networks, and write to these disks.
+        lost = next((t for t in grids.get(GridId(""), []) if t.what.startswith(PROCESS)), None)
+        if lost is not None and (networks or (kept and disks)):
+            raise Unrecovered(
+                f"{lost.what} {lost.detail}; it may be of {grid}, and has to end first"
+            )
         for thing in ends:
             say(f"ends {thing.what}, which {thing.detail}")
         for network in networks:

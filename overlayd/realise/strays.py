@@ -22,6 +22,8 @@ from protocol.terms.ids import GridId
 from protocol.terms.quantities import format_size
 
 LOOKS_EVERY_S = 10.0
+PROCESS = "process "
+"""How what is found begins if it is a machine that its hypervisor has lost."""
 _POWERS = {
     MachineState.RUNNING: Power.RUNNING,
     MachineState.PAUSED: Power.PAUSED,
@@ -142,7 +144,7 @@ def lost_found(lost: LostMachine) -> Found:
     what = f"runs {lost.name}, which the hypervisor does not know; `kill {lost.pid}` ends it"
     return Found(
         grid=GridId(""),
-        what=f"process {lost.pid}",
+        what=f"{PROCESS}{lost.pid}",
         detail=what,
         cpus_milli=lost.cpus_milli,
         memory_bytes=lost.memory_bytes,

@@ -17,7 +17,7 @@ from overlayd.adapters.sqlite_store import SqliteStore, own
 from overlayd.fakes.compute import FakeCompute, FakeHypervisor
 from overlayd.fakes.network import FakeNetwork
 from overlayd.fakes.volumes import FakeVolumes
-from overlayd.ports.compute import Machine, MachineState
+from overlayd.ports.compute import LostMachine, Machine, MachineState
 from overlayd.ports.store import Put, StoreBusy, StoreError, Tables
 from overlayd.ports.volumes import VolumeError
 from overlayd.realise.paths import machine_name
@@ -288,6 +288,28 @@ def test_disks_stay_unless_their_deletion_is_asked_for(scene: Scene) -> None:
         scene.forget()
     assert scene.forget(disks=True) == 0
     assert scene.volumes.sizes == {}
+
+
+def test_disks_that_a_lost_machine_may_write_to_are_not_deleted(scene: Scene) -> None:
+    unknown(scene)
+    scene.hypervisor.machines.clear()
+    scene.hypervisor.states.clear()
+    scene.hypervisor.lost[MACHINE] = LostMachine(MACHINE, 4711, 1000, 64 << 20)
+    with pytest.raises(recovering.Unrecovered, match=r"process 4711 runs .*`kill 4711` ends it"):
+        scene.forget(disks=True)
+    assert list(scene.volumes.sizes) == [f"{GRID}.data"]
+    assert list(scene.network.plans) == [f"{GRID}.lan"]
+    scene.hypervisor.lost.clear()
+    assert scene.forget(disks=True) == 0
+    assert scene.volumes.sizes == {}
+
+
+def test_to_forget_no_grid_is_not_to_recover(scene: Scene) -> None:
+    done = CliRunner().invoke(commands.app, ["recover", "--yes", "--forget", ""])
+    assert (done.exit_code, done.stderr) == (
+        1, "overlayd: --forget takes a grid's id; `overlayd recover` lists those that are here\n",
+    )  # fmt: skip
+    assert not scene.path.exists()
 
 
 def test_what_is_carried_is_not_forgotten(scene: Scene) -> None:
