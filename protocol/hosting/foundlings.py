@@ -324,10 +324,15 @@ class Foundlings:
             terms=spec.lease,
         )
         there = _merged(lease, row.things)
+        # Of what was taken out of the grid, its volumes may be left here.
+        boots = {
+            name: 1 for name, host in (told.placed if told is not None else ()) if host == self._me
+        }
+        boots |= {thing.workspace: max(1, thing.boot) for thing in _machines(row.things)}
         gone = tuple(
-            Wanted(thing.workspace, Power.GONE, max(1, thing.boot))
-            for thing in _machines(row.things)
-            if thing.workspace in known and thing.workspace not in mine
+            Wanted(name, Power.GONE, boot)
+            for name, boot in boots.items()
+            if name in known and name not in mine
         )
         return msgspec.structs.replace(lease, wanted=(*there, *gone))
 

@@ -22,9 +22,11 @@ from protocol.grid.record import (
     grid_id,
     lapsing,
     read_register,
+    removing,
     unchanged,
 )
 from protocol.hosting.auditing import Auditing
+from protocol.hosting.events import Found
 from protocol.hosting.lease import Lease, Pending
 from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.membership.clocks import SURE, ClockView
@@ -185,3 +187,16 @@ def test_best_effort_work_whose_time_stood_still_is_not_ended_at_once() -> None:
     lost.asks(after_s)
     lost.hears_of(committed(lost.before), after_s)
     assert lost.host.leases.wanted(GRID)[0].power is Power.RUNNING
+
+
+def test_a_volume_whose_workspace_was_terminated_before_the_memory_was_lost_is_kept_and_counted() -> (
+    None
+):
+    lost = Lost()
+    lost.finds(Found(GRID, "disk shop.data", disk_bytes=MIB), kept=False)
+    lost.host.foundlings.reminded(told(lost), NOW + 10)
+    lost.asks()
+    order = ADMIN.order(Action.TERMINATE, "shop", NOW + 1, workspace="web-1")
+    lost.hears_of(removing(GRID, "web-1", order)(committed(lost.before)))
+    (row,) = lost.host.leases.rows()
+    assert row.wanted == (Wanted("web-1", Power.GONE),), "so its volumes have a place in the ledger"
