@@ -125,7 +125,7 @@ class Domains:
             if domain is None or not domain.isActive():
                 raise ComputeError(f"{name} cannot be resumed: it does not run")
             if _state(domain) is MachineState.PAUSED:
-                domain.resume()
+                _go_on(domain)
 
     def set_clock(self, name: str) -> bool:
         """Tells the guest's agent the time; False if none answers. It takes no lock: an agent may be slow."""
@@ -252,7 +252,7 @@ class Domains:
                 }
             )
         if seen.state is MachineState.PAUSED:
-            domain.resume()
+            _go_on(domain)
         return True
 
     def _make(self, machine: Machine) -> None:
@@ -337,6 +337,8 @@ class Domains:
             self._history.watch(domain)
         elif state is MachineState.PAUSED and now == libvirt.VIR_DOMAIN_PAUSED:
             return self._history.paused(domain, reason)
+        elif state is MachineState.PAUSED:
+            return Cause.UNKNOWN, "its guest put itself to sleep", ()
         elif state is MachineState.STOPPED and now == libvirt.VIR_DOMAIN_SHUTOFF:
             return (*self._history.stopped(domain, reason), ())
         elif state is MachineState.STOPPED:
@@ -388,6 +390,14 @@ def _state(domain: libvirt.virDomain) -> MachineState:
     if (state, reason) == (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_CRASHED):
         return MachineState.STOPPED  # It cannot go on.
     return _STATES.get(state, MachineState.STOPPED)
+
+
+def _go_on(domain: libvirt.virDomain) -> None:
+    """Ends a pause. A guest that put itself to sleep is woken: libvirt does not resume it."""
+    if domain.state()[0] == libvirt.VIR_DOMAIN_PMSUSPENDED:
+        domain.pMWakeup(0)
+    else:
+        domain.resume()
 
 
 def _unless_gone(act: Callable[[], object]) -> None:
