@@ -146,15 +146,30 @@ def unknown(node: Node, now: float) -> list[UnknownRow]:
 
 
 def image_users(node: Node, digest: Digest) -> list[str]:
-    """The workspaces on this host that are made of an image: each start of theirs needs it."""
-    leases = node.host.leases
-    return [
-        f"{row.record.name}/{wanted.workspace}"
+    """The workspaces on this host that are made of an image: each start of theirs needs it.
+
+    Those that are found here and not remembered count as well, as far as their machines say what they are.
+    """
+    leases, authority = node.host.leases, node.authority
+    users = [
+        (row, wanted.workspace)
         for row in leases.rows()
         for wanted in leases.wanted(row.record.id)
         if wanted.power is not Power.GONE
-        and leases.ordered(row).members[wanted.workspace].image.digest == digest
     ]
+    users += [
+        (found.kept.lease, thing.workspace)
+        for found in node.host.foundlings.rows()
+        if found.kept is not None and found.kept.lease is not None
+        for thing in found.things
+        if thing.workspace
+    ]
+    named: dict[str, None] = {}
+    for row, workspace in users:
+        member = authority.remembered(row.record.order).members.get(workspace)
+        if member is not None and member.image.digest == digest:
+            named[f"{row.record.name}/{workspace}"] = None
+    return list(named)
 
 
 def console(node: Node, signed: SignedOrder, now: float) -> tuple[GridId, str]:
