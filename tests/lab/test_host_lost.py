@@ -2,10 +2,12 @@
 
 import json
 
+import msgspec
 from federation import orders
 from federation.launch import wait_for
 from loopback import Daemons
 
+from protocol.grid.model import PlacementSpec, Spread
 from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
 
@@ -23,8 +25,9 @@ def test_a_killed_daemon_is_told_in_every_face_and_taken_out_and_remembered(
     daemons: Daemons,
 ) -> None:
     host, identity = daemons.hosts[ASKED], daemons.identity("ams")
-    up = orders.up(identity, orders.spec(NAME, daemons.image, 8))
-    assert orders.obeyed(host, up).state is RequestState.DONE
+    spread = PlacementSpec(spread=Spread.HOST)
+    spec = msgspec.structs.replace(orders.spec(NAME, daemons.image, 8), placement=spread)
+    assert orders.obeyed(host, orders.up(identity, spec)).state is RequestState.DONE
     view = orders.grid(host, NAME)
     assert view is not None
     victim = next(row.host for row in view.workspaces if row.host != ASKED)
@@ -48,7 +51,8 @@ def test_a_killed_daemon_is_told_in_every_face_and_taken_out_and_remembered(
     assert f"`overlayctl terminate {NAME}/{names[0]}`" in refused.stderr
     for name in names:
         order = orders.signed(identity, Action.TERMINATE, NAME, name)
-        assert orders.obeyed(host, order).state is RequestState.DONE
+        ended = orders.obeyed(host, order)
+        assert ended.state is RequestState.DONE, ended.answer
     extended = daemons.ctl(ASKED, "lease", "extend", NAME, "1h", site="ams")
     assert extended.returncode == 0, extended.stderr
 
