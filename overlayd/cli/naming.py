@@ -33,8 +33,18 @@ def views_of(session: Session, name: str) -> list[bytes]:
             raise
     rows = session.client.get("/grids", list[GridRow])
     ids = [row.grid for row in rows if row.name == name.rpartition("/")[2]]
-    raw = [session.client.raw("GET", f"/grids/{grid}") for grid in ids]
+    raw = [view for grid in ids if (view := _view_of(session, grid)) is not None]
     return [view for view in raw if decoded(view, GridView).grid.state == GridState.UP]
+
+
+def _view_of(session: Session, grid: str) -> bytes | None:
+    """The API's view of the grid with that id; None if it has gone meanwhile."""
+    try:
+        return session.client.raw("GET", f"/grids/{grid}")
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+        return None
 
 
 def grid_of(session: Session, name: str) -> str:

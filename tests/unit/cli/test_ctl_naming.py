@@ -5,6 +5,8 @@ import json
 import pytest
 from asked_daemon import Daemon
 
+from overlayd.cli.client import Client
+
 
 @pytest.fixture
 def two(daemon: Daemon) -> dict[str, str]:
@@ -67,3 +69,17 @@ def test_a_site_that_has_no_such_grid(daemon: Daemon, two: dict[str, str]) -> No
     for target in ("a/b/c/d", "demo//x", "/demo"):
         error = daemon.ask("pause", target, code=2).stderr
         assert error.startswith(f"error: {target} is not a workspace; write GRID/WORKSPACE")
+
+
+def test_one_of_several_that_goes_meanwhile_hides_no_other(
+    daemon: Daemon, two: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, goes = Client.raw, f"/grids/{two['uc']}"
+
+    def asked(client: Client, method: str, path: str, *more: bytes, **named: float) -> bytes:
+        return raw(client, method, "/grids/gone.0" if path == goes else path, *more, **named)
+
+    monkeypatch.setattr(Client, "raw", asked)
+    shown = daemon.ask("show", "demo").stdout
+    assert shown.startswith("demo  up, epoch "), "the other one"
+    assert "has volumes" in daemon.ask("down", "demo", code=2).stderr, "and it is asked about"
