@@ -184,6 +184,9 @@ class UnderlayWatch:
     async def watch(self, looked: Callable[[Underlay], None]) -> None:
         """Looks whenever links or addresses change, and now and then; says each time what it saw."""
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
+        looked(
+            self.look()
+        )  # also if there can be no listener: then this is begun again now and then
         with listener() as ear:
 
             def heard() -> None:

@@ -140,3 +140,17 @@ def test_who_listens_on_an_address_that_is_gone_is_told(monkeypatch: pytest.Monk
         "nobody can dial this host: 192.0.2.7 (overlay.listen) is on none of its links; "
         "write 0.0.0.0:PORT there: others are then told the address that it has"
     )
+
+
+async def test_where_nothing_is_heard_of_changes_it_still_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def deaf() -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(underlay, "addresses", lambda: (LO, ETH))
+    monkeypatch.setattr(underlay, "listener", deaf)
+    seen: list[Underlay] = []
+    with pytest.raises(OSError, match="Too many open files"):  # after which it is begun again
+        await UnderlayWatch(Source("eth0", 1450)).watch(seen.append)
+    assert seen == [Underlay("192.0.2.7", 1450, "eth0")]
