@@ -234,7 +234,10 @@ def test_an_order_given_again_after_down_makes_nothing(daemons: Daemons) -> None
     daemons.kill("h1")
     daemons.restart("h1")
     daemons.wait_converged()
-    for name in daemons.names:
+    remembered = orders.obeyed(daemons.hosts["h1"], order)
+    assert remembered.answer == ("once is up: 3 workspaces",), "the answer of then, still on disk"
+    assert daemons.left() == []
+    for name in daemons.names[1:]:
         again = orders.obeyed(daemons.hosts[name], order)
         assert again.state is RequestState.FAILED, again.answer
         said = " ".join(again.answer)
