@@ -1,0 +1,62 @@
+"""TCP sockets that belong to a named network namespace, wherever in the process they are used.
+
+A socket stays in the namespace in which it was made. So a thread of its own goes there, makes the socket, and
+ends; the process, and its event loop, stay where they are. Both calls block: call them in a thread of a pool.
+"""
+
+import socket
+from collections.abc import Callable
+
+from netns.failures import NetnsError
+from netns.kernel import namespaces
+
+LISTEN_BACKLOG = 64
+"""Connections the kernel keeps for a listener that has not accepted them yet."""
+CONNECT_WITHIN_S = 10.0
+
+
+def listen_in(namespace: str, address: str, port: int) -> socket.socket:
+    """A listener at that address inside the namespace, without blocking. The caller closes it.
+
+    `port` 0 takes any that is free. Raises NetnsError if there is no such namespace, or the address is not
+    one of its own or is taken.
+    """
+
+    def listen() -> socket.socket:
+        handle = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            handle.bind((address, port))
+            handle.listen(LISTEN_BACKLOG)
+        except BaseException:
+            handle.close()
+            raise
+        return handle
+
+    return _made(namespace, listen, f"listen at {address} port {port}")
+
+
+def connect_in(
+    namespace: str, address: str, port: int, within_s: float = CONNECT_WITHIN_S
+) -> socket.socket:
+    """A connection from inside the namespace, without blocking from then on. The caller closes it.
+
+    Raises NetnsError if there is no such namespace, or nobody answers there in time.
+    """
+
+    def connect() -> socket.socket:
+        handle = socket.create_connection((address, port), timeout=within_s)
+        handle.setblocking(False)
+        return handle
+
+    return _made(namespace, connect, f"connect to {address} port {port}")
+
+
+def _made(namespace: str, make: Callable[[], socket.socket], what: str) -> socket.socket:
+    if not namespaces.is_mounted(namespace):
+        raise NetnsError(f"cannot {what}: there is no network namespace {namespace} here")
+    try:
+        return namespaces.inside(namespace, make)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise NetnsError(f"cannot {what} in the namespace {namespace}: {why}") from error

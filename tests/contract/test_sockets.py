@@ -1,0 +1,63 @@
+"""Sockets inside a named network namespace, on a real one."""
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from netns.failures import NetnsError
+from netns.kernel import namespaces, sockets
+
+
+@pytest.fixture
+def apart() -> Iterator[str]:
+    """A namespace of its own, with a loopback."""
+    name = f"test-sockets-{os.getpid()}"
+    namespaces.add(name)
+    yield name
+    namespaces.delete(name)
+
+
+def _here() -> int:
+    return os.stat("/proc/thread-self/ns/net").st_ino
+
+
+def test_a_connection_in_the_namespace_reaches_a_listener_there(apart: str) -> None:
+    before = _here()
+    with sockets.listen_in(apart, "127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with sockets.connect_in(apart, "127.0.0.1", port) as caller:
+            listener.setblocking(True)
+            heard, (address, _) = listener.accept()
+            with heard:
+                assert address == "127.0.0.1"
+                caller.send(b"hello")
+                assert heard.recv(5) == b"hello"
+            assert caller.getblocking() is False
+        with pytest.raises(OSError, match="refused"):  # nothing listens there outside
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+    assert _here() == before, "the thread that asked has not moved"
+
+
+def test_nobody_listens_is_said(apart: str) -> None:
+    with sockets.listen_in(apart, "127.0.0.1", 0) as gone:
+        port = gone.getsockname()[1]
+    with pytest.raises(NetnsError, match="refused"):
+        sockets.connect_in(apart, "127.0.0.1", port)
+
+
+def test_an_address_of_another_or_taken_is_said(apart: str) -> None:
+    with pytest.raises(NetnsError, match="assign requested address"):
+        sockets.listen_in(apart, "192.0.2.9", 80)
+    with (
+        sockets.listen_in(apart, "127.0.0.1", 0) as taken,
+        pytest.raises(NetnsError, match="in use"),
+    ):
+        sockets.listen_in(apart, "127.0.0.1", taken.getsockname()[1])
+
+
+def test_no_such_namespace_is_said() -> None:
+    for make in (sockets.listen_in, sockets.connect_in):
+        with pytest.raises(NetnsError, match="there is no network namespace test-nowhere here"):
+            make("test-nowhere", "127.0.0.1", 80)
