@@ -28,6 +28,9 @@ LEASE_S = 24 * 3600
 GRACE_S = 24 * 3600
 """How long disks are kept after the end: over a night in which nobody looks."""
 
+STOP_WITHIN_S = 30
+"""How long a guest may take to shut down: systemd's own units get a part of it, and nobody waits long."""
+
 WARN_S = 900
 """The warning of a lease that names none, if the lease is at least twice as long."""
 
@@ -93,7 +96,7 @@ def _spec(keys: GridKeys) -> model.GridSpec:
         lease_s=int(keys.lease.for_) if keys.lease else LEASE_S,
         lease=_terms(keys.lease) if keys.lease else model.LeaseTerms(warn_s=(WARN_S,)),
         networks=tuple(
-            model.NetworkSpec(name, network.cidr, network.encryption)
+            model.NetworkSpec(name, network.cidr, network.encryption, network.internet)
             for name, network in keys.networks.items()
         ),
         volumes=tuple(
@@ -134,7 +137,7 @@ def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
         memory_bytes=int(keys.memory),
         networks=keys.networks,
         mounts=tuple(model.Mount(volume, path) for volume, path in keys.volumes.items()),
-        scratch_bytes=int(keys.disk or 0),
+        scratch_bytes=int(keys.scratch or 0),
         provides=keys.provides,
         requires=keys.requires,
         labels=keys.labels.required,
@@ -144,6 +147,9 @@ def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
         devices=tuple(model.DeviceCount(name, count) for name, count in keys.devices.items()),
         near_volume=keys.near.volume,
         near_image=model.ImageRef(keys.near.image),
+        disk_bytes=int(keys.disk or 0),
+        restart=keys.restart,
+        stop_within_s=STOP_WITHIN_S if keys.stop_within is None else int(keys.stop_within),
     )
 
 

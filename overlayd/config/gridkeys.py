@@ -11,7 +11,16 @@ from msgspec import Meta, field
 
 from overlayd.config.moments import Moment
 from overlayd.config.values import Cpus, Duration, Milliseconds, Size
-from protocol.grid.model import Architecture, Compact, Driver, Encryption, OnExpiry, Spread, Strict
+from protocol.grid.model import (
+    Architecture,
+    Compact,
+    Driver,
+    Encryption,
+    OnExpiry,
+    Restart,
+    Spread,
+    Strict,
+)
 
 
 class Keys(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
@@ -59,6 +68,10 @@ class NetworkKeys(Keys, frozen=True, kw_only=True):
         Encryption,
         Meta(description="`none` lets its traffic cross between hosts in the clear."),
     ] = Encryption.REQUIRED
+    internet: Annotated[
+        bool,
+        Meta(description="Its guests get out, through the hosts that allow it."),
+    ] = False
 
 
 class VolumeKeys(Keys, frozen=True, kw_only=True):
@@ -107,9 +120,35 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
     disk: Annotated[
         Size | None,
         Meta(
-            description="A disk of each workspace's own, mounted at /scratch: empty at first, kept when it is"
-            " suspended or restarted, and gone with it. What is to stay is put on a volume.",
+            description="The size of each workspace's root disk, which begins as its image; the image's own"
+            " size if left out. It is kept when it is stopped or restarted, and gone with it.",
             examples=["20G"],
+        ),
+    ] = None
+    scratch: Annotated[
+        Size | None,
+        Meta(
+            description="Another disk of each workspace's own, mounted at /scratch: empty at first, kept when"
+            " it is suspended or restarted, and gone with it. What is to stay is put on a volume.",
+            examples=["50G"],
+        ),
+    ] = None
+    user_data: Annotated[
+        str,
+        Meta(
+            description="A file for its first boot, beside this one: cloud-config, a script or MIME.",
+            examples=["head.yaml"],
+        ),
+    ] = ""
+    restart: Annotated[
+        Restart,
+        Meta(description="Whether it is started again when it ends by itself."),
+    ] = Restart.ON_FAILURE
+    stop_within: Annotated[
+        Duration | None,
+        Meta(
+            description="How long it may take to shut down before it is cut off; 30s, 1s to 10m.",
+            examples=["30s"],
         ),
     ] = None
     networks: Annotated[

@@ -43,6 +43,41 @@ class Disk(msgspec.Struct, frozen=True):
     serial: str
     format: str = "raw"
     read_only: bool = False
+    backing: str = ""
+    """Path of the raw image that a qcow2 disk lies on, for one that does. It is read, never written."""
+
+
+class Firmware(StrEnum):
+    """What starts a guest from its disk."""
+
+    BIOS = "bios"
+    UEFI = "uefi"
+
+
+class KernelBoot(msgspec.Struct, frozen=True):
+    """The hypervisor loads a kernel and its initramfs. Paths on this host."""
+
+    kernel: str
+    initrd: str
+    cmdline: str
+
+
+class DiskBoot(msgspec.Struct, frozen=True):
+    """The guest's firmware starts it from its first disk."""
+
+    firmware: Firmware
+    variables: str = ""
+    """Path of the file in which UEFI keeps its variables. A BIOS has none."""
+
+
+class ContainerBoot(msgspec.Struct, frozen=True):
+    """A container's root file system is there already."""
+
+    root: str
+    """Path of its root directory on this host."""
+
+
+Boots = KernelBoot | DiskBoot | ContainerBoot
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -62,9 +97,7 @@ class Machine(msgspec.Struct, frozen=True):
     vcpus: int
     cpu_milli: int
     memory_bytes: int
-    kernel: str
-    initrd: str
-    cmdline: str
+    boots: Boots
     seed: str
     """Path of the NoCloud ISO."""
     disks: tuple[Disk, ...] = ()

@@ -3,7 +3,7 @@
 import msgspec
 
 from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name
-from overlayd.ports.compute import Disk, Machine, Nic
+from overlayd.ports.compute import Disk, KernelBoot, Machine, Nic
 from overlayd.ports.images import ImageFiles
 from overlayd.ports.seeds import Seed
 from overlayd.realise.paths import (
@@ -165,9 +165,7 @@ def machine(
         vcpus=max(1, -(-workspace.cpus_milli // 1000)),
         cpu_milli=workspace.cpus_milli,
         memory_bytes=workspace.memory_bytes,
-        kernel=image.kernel,
-        initrd=image.initrd,
-        cmdline=image.cmdline,
+        boots=KernelBoot(image.kernel, image.initrd, image.cmdline),
         seed=seed_path,
         disks=tuple(Disk(path, serial=name) for name, path in disks.items()),
         nics=tuple(_nic(part, cards[name], mtu[name]) for name in workspace.networks),

@@ -151,14 +151,7 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
         limits.MEMORY_BYTES_MAX,
         _size,
     )
-    if cluster.scratch_bytes:
-        yield from _between(
-            (*at, "scratch_bytes"),
-            cluster.scratch_bytes,
-            limits.VOLUME_BYTES_MIN,
-            limits.VOLUME_BYTES_MAX,
-            _size,
-        )
+    yield from _own_problems(cluster, at)
     known = [network.name for network in spec.networks]
     for position, name in enumerate(cluster.networks):
         if name not in known:
@@ -175,6 +168,18 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
         )
     yield from _mount_problems(spec, cluster, at)
     yield from cluster_placement_problems(spec, cluster, at)
+
+
+def _own_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
+    """Of its own disks, and of how it begins and ends."""
+    for field in ("disk_bytes", "scratch_bytes"):
+        if size_bytes := getattr(cluster, field):
+            least, most = limits.VOLUME_BYTES_MIN, limits.VOLUME_BYTES_MAX
+            yield from _between((*at, field), size_bytes, least, most, _size)
+    if message := image_problem("guest", cluster.user_data):
+        yield Problem((*at, "user_data"), message)
+    within = (*at, "stop_within_s")
+    yield from _between(within, cluster.stop_within_s, 1, limits.STOP_WITHIN_S_MAX, format_duration)
 
 
 def _mount_problems(spec: GridSpec, cluster: ClusterSpec, at: Path) -> Iterator[Problem]:

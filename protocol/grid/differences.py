@@ -179,6 +179,14 @@ def _size(value: int) -> str:
     return format_size(value) if value else "none"
 
 
+def _root(value: int) -> str:
+    return format_size(value) if value else "as large as the image"
+
+
+def _digest(value: str) -> str:
+    return value[:_DIGITS] or "none"
+
+
 def _duration(length_s: float) -> str:
     return format_duration(length_s) if length_s else "none"
 
@@ -211,6 +219,9 @@ _WORDS: Mapping[str, _Words] = {
     "cpus_milli": format_cpus,
     "memory_bytes": _size,
     "scratch_bytes": _size,
+    "disk_bytes": _root,
+    "user_data": _digest,
+    "stop_within_s": _duration,
     "size_bytes": _size,
     "ssh_authorized_keys": _keys,
 }

@@ -24,7 +24,8 @@ def _workspace(
     cluster: ClusterSpec, index: int, volume_bytes: dict[str, int], saves: bool
 ) -> Workspace:
     """`saves`: its memory may have to be saved to disk, so there must be room for it."""
-    disks = sum(volume_bytes[mount.volume] for mount in cluster.mounts) + cluster.scratch_bytes
+    disks = sum(volume_bytes[mount.volume] for mount in cluster.mounts)
+    disks += cluster.disk_bytes + cluster.scratch_bytes
     return Workspace(
         name=workspace_name(cluster.name, index),
         cluster=cluster.name,
@@ -44,6 +45,10 @@ def _workspace(
         devices=cluster.devices,
         near_volume=cluster.near_volume,
         near_image=cluster.near_image,
+        root_bytes=cluster.disk_bytes,
+        restart=cluster.restart,
+        stop_within_s=cluster.stop_within_s,
+        user_data=cluster.user_data,
     )
 
 

@@ -65,11 +65,15 @@ class Power(StrEnum):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What the host has promised to make of one workspace. `boot` counts wanted starts."""
+    """What the host has promised to make of one workspace.
+
+    `boot` counts wanted starts, and `build` how often its root disk was to be made from its image.
+    """
 
     workspace: str
     power: Power = Power.RUNNING
     boot: int = 1
+    build: int = 1
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -116,4 +120,4 @@ def follow(wanted: Wanted, action: str) -> Wanted | None:
     if power is None:
         return None
     boot = wanted.boot + 1 if action == "restart" else wanted.boot
-    return Wanted(wanted.workspace, power, boot)
+    return Wanted(wanted.workspace, power, boot, wanted.build)

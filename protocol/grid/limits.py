@@ -60,6 +60,9 @@ VOLUME_BYTES_MIN: Final = 8 << 20
 """Below this an ext4 with a journal has hardly any room."""
 
 VOLUME_BYTES_MAX: Final = 1 << 50
+STOP_WITHIN_S_MAX: Final = 600
+"""A guest that has not shut down by then does not: it would hold up who waits for its room."""
+
 LEASE_S_MIN: Final = 60
 """A shorter lease is over before its guests have booted."""
 

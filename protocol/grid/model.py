@@ -56,6 +56,15 @@ class LeaseTerms(msgspec.Struct, frozen=True):
     """How long before the end its hosts warn, in seconds, once for each."""
 
 
+class Restart(StrEnum):
+    """When a workspace that ended by itself is started again."""
+
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    """The default: unless its guest switched itself off."""
+    NEVER = "never"
+
+
 class Compact(StrEnum):
     """What the workspaces of one grid share."""
 
@@ -115,6 +124,8 @@ class NetworkSpec(msgspec.Struct, frozen=True):
     cidr: str
     """Private IPv4, written `10.42.0.0/24`."""
     encryption: Encryption = Encryption.REQUIRED
+    internet: bool = False
+    """Whether its guests get out, where their hosts allow it."""
 
 
 class VolumeSpec(msgspec.Struct, frozen=True):
@@ -171,6 +182,13 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     """A volume of this grid: hosts near the one that has it come first."""
     near_image: ImageRef = ImageRef("")
     """Hosts that have this image come first, then hosts at a site that has it."""
+    disk_bytes: int = 0
+    """The size of each workspace's root disk. 0: as large as its image, or none if the image has none."""
+    user_data: str = ""
+    """The SHA-256 of what the guest is given for its first boot, 64 hexadecimal digits. Empty: nothing."""
+    restart: Restart = Restart.ON_FAILURE
+    stop_within_s: int = 30
+    """How long the guest may take to shut down before it is cut off, in seconds."""
 
     @property
     def least(self) -> int:
@@ -226,7 +244,7 @@ class Workspace(msgspec.Struct, frozen=True):
     cpus_milli: int
     memory_bytes: int
     disk_bytes: int
-    """The sum of its volumes, its scratch disk, and its memory if that may be saved to disk."""
+    """The sum of its root disk, volumes, scratch disk, and its memory if that may be saved to disk."""
     image: ImageRef
     networks: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
@@ -239,3 +257,8 @@ class Workspace(msgspec.Struct, frozen=True):
     devices: tuple[DeviceCount, ...] = ()
     near_volume: str = ""
     near_image: ImageRef = ImageRef("")
+    root_bytes: int = 0
+    """The size of its root disk, counted whole. 0: it has none, or its image's size was not known."""
+    restart: Restart = Restart.ON_FAILURE
+    stop_within_s: int = 30
+    user_data: str = ""

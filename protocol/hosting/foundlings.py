@@ -394,4 +394,4 @@ def _shown(wanted: Wanted, thing: Found, lease: Lease) -> Wanted:
         power = thing.power
     elif thing.power is Power.SUSPENDED:
         power = Power.RUNNING if lease.yields else Power.SUSPENDED
-    return Wanted(wanted.workspace, power, max(wanted.boot, thing.boot))
+    return Wanted(wanted.workspace, power, max(wanted.boot, thing.boot), wanted.build)

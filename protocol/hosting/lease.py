@@ -207,7 +207,8 @@ def spans(
     saves = row.terms.best_effort or row.terms.on_expiry is OnExpiry.SUSPEND
     if wanted.power is Power.GONE and phase is Phase.GONE:
         state = state_bytes(workspace.memory_bytes) if saves else 0
-        volumes = workspace.disk_bytes - workspace.scratch_bytes - state
+        own = workspace.root_bytes + workspace.scratch_bytes
+        volumes = workspace.disk_bytes - own - state
         return (Occupancy(window.start_s, FOREVER, Quantum(disk_bytes=volumes)),)
     image = Quantum(disk_bytes=0 if saves else state_bytes(workspace.memory_bytes))
     to_run = wanted.power in (Power.RUNNING, Power.PAUSED)
@@ -267,7 +268,7 @@ def wanted_of(record: GridRecord, old: Lease | None, me: PeerId) -> tuple[Wanted
     mine = record.on(me) if record.state is GridState.UP else ()
     before = {w.workspace: w for w in old.wanted} if old is not None else {}
     kept = tuple(before.get(name, Wanted(name)) for name in mine if old is None or name in before)
-    gone = tuple(Wanted(n, Power.GONE, w.boot) for n, w in before.items() if n not in mine)
+    gone = tuple(Wanted(n, Power.GONE, w.boot, w.build) for n, w in before.items() if n not in mine)
     return kept + gone
 
 

@@ -266,7 +266,7 @@ class Leases:
         # The name was given again after this grid was taken down. Or nobody else can end this one any more.
         epoch = max(record.epoch, row.record.epoch + 1)
         ended = msgspec.structs.replace(row.record, state=GridState.DOWN, epoch=epoch)
-        gone = tuple(Wanted(w.workspace, Power.GONE, w.boot) for w in row.wanted)
+        gone = tuple(Wanted(w.workspace, Power.GONE, w.boot, w.build) for w in row.wanted)
         row = msgspec.structs.replace(row, record=ended, wanted=gone)
         for member in gone:
             # Of one that was gone before, the volumes go now, and then that is told again.

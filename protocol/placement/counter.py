@@ -15,6 +15,7 @@ import msgspec
 from protocol.grid.expand import workspaces
 from protocol.grid.limits import CPUS_MILLI_MIN, MEMORY_BYTES_MIN, VOLUME_BYTES_MIN
 from protocol.grid.model import ClusterSpec, Encryption, GridSpec, Strict
+from protocol.grid.written import keys_of
 from protocol.placement.choose import Choice, certain
 from protocol.placement.fit import Offer, quantum_of, rules_of
 from protocol.terms.quantities import format_cpus, format_duration, write_size
@@ -39,7 +40,7 @@ class Smaller(msgspec.Struct, frozen=True, tag="smaller"):
 
     clusters: tuple[str, ...]
     constraint: Constraint
-    """cpus, memory or disk. Disk is the workspaces' own."""
+    """cpus, memory or disk. Of disk it is the scratch disks."""
     amounts: tuple[int, ...]
     """By cluster, in the constraint's unit."""
 
@@ -127,8 +128,9 @@ def in_words(offer: CounterOffer) -> str:
             return ", ".join(f"count {count} of {name}" for name, count in counts) + ", now"
         case Smaller(clusters=clusters, constraint=constraint, amounts=amounts):
             written = format_cpus if constraint is Constraint.CPUS else write_size
+            (key,) = keys_of(_AMOUNTS[constraint][0])
             each = (
-                f"{constraint} {written(amount)} for {name}"
+                f"{key} {written(amount)} for {name}"
                 for name, amount in zip(clusters, amounts, strict=True)
             )
             return ", ".join(each) + ", now"

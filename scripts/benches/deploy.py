@@ -30,7 +30,7 @@ from overlayd.adapters.libvirt.driver import DomainType, Driver
 from overlayd.adapters.libvirt.embed import prepare_root
 from overlayd.adapters.libvirt.xml import domain_xml
 from overlayd.adapters.seeds import NoCloudSeeds
-from overlayd.ports.compute import Machine
+from overlayd.ports.compute import KernelBoot, Machine
 from overlayd.ports.seeds import Seed
 from protocol.terms.quantities import counted
 
@@ -135,7 +135,7 @@ class Loop:
             machine = Machine(
                 name=name, uuid=f"00000000-0000-4000-8000-{index:012x}", title=name, grid="loop",
                 epoch=1, boot=1, vcpus=1, cpu_milli=100, memory_bytes=64 << 20,
-                kernel=image.kernel, initrd=image.initrd, cmdline=image.cmdline, seed=seed,
+                boots=KernelBoot(image.kernel, image.initrd, image.cmdline), seed=seed,
                 console_log=str(self._folder / f"{name}.log"),
                 console_socket=str(self._folder / f"{name}.sock"),
             )  # fmt: skip

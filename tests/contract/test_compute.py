@@ -26,6 +26,7 @@ from overlayd.ports.compute import (
     Compute,
     ComputeError,
     Disk,
+    KernelBoot,
     Machine,
     MachineSeen,
     MachineState,
@@ -98,9 +99,9 @@ class World:
             vcpus=1,
             cpu_milli=500,
             memory_bytes=96 << 20,
-            kernel=str(self.parts / "vmlinuz"),
-            initrd=str(self.parts / "initrd.img"),
-            cmdline="console=ttyS0 quiet",
+            boots=KernelBoot(
+                str(self.parts / "vmlinuz"), str(self.parts / "initrd.img"), "console=ttyS0 quiet"
+            ),
             seed="",
             console_log=str(self.directory / f"{number}.log"),
             console_socket=str(self.directory / f"{number}.sock"),
@@ -383,7 +384,10 @@ async def test_what_qemu_refuses_is_said_and_leaves_nothing(
     compute = await embed.opened()
     no_tap = Nic(tap="ovt-absent", mac="52:54:00:00:00:01", mtu=1370)
     for wrong, words in (
-        (embed.machine(kernel="/absent/vmlinuz"), "ovl-0: libvirt says: .*/absent/vmlinuz"),
+        (
+            embed.machine(boots=KernelBoot("/absent/vmlinuz", "/absent/initrd.img", "")),
+            "ovl-0: libvirt says: .*/absent/vmlinuz",
+        ),
         (embed.machine(disks=(Disk("/absent/disk", "d"),)), "ovl-0: libvirt says: .*/absent/disk"),
         (embed.machine(nics=(no_tap,)), "ovl-0: libvirt says: .*dev doesn't exist"),
         (embed.machine(disks=(Disk("/x", "d"),) * 40), "16 too many"),

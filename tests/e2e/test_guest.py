@@ -23,7 +23,7 @@ import pytest
 from overlayd.adapters.images import DirectoryImages
 from overlayd.adapters.seeds import NoCloudSeeds
 from overlayd.adapters.volumes import DirectoryVolumes
-from overlayd.ports.compute import Disk, Machine, MachineSeen, MachineState, Nic
+from overlayd.ports.compute import Disk, KernelBoot, Machine, MachineSeen, MachineState, Nic
 from overlayd.ports.images import ImageFiles
 from overlayd.ports.seeds import Seed
 
@@ -178,9 +178,7 @@ class Host:
             vcpus=1,
             cpu_milli=1000,
             memory_bytes=128 << 20,
-            kernel=files.kernel,
-            initrd=files.initrd,
-            cmdline=files.cmdline,
+            boots=KernelBoot(files.kernel, files.initrd, files.cmdline),
             seed=await NoCloudSeeds(self.directory / "seeds").ensure(NAME, seed),
             disks=(Disk(path=volume, serial="home"),),
             nics=(Nic(tap="ovt0", mac=MAC, mtu=MTU),),

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from overlayd.adapters.libvirt.xml import container_root
-from overlayd.ports.compute import ComputeError, Machine
+from overlayd.ports.compute import ComputeError, KernelBoot, Machine
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -21,11 +21,15 @@ class _NoSeed(Exception):
 
 def make_root(machine: Machine) -> None:
     """Makes the root anew for each start, like a virtual machine's memory. Raises ComputeError."""
+    if not isinstance(machine.boots, KernelBoot):
+        raise ComputeError(
+            f"{machine.name}: it is made from a kernel's initramfs, not from {machine.boots}"
+        )
     root = Path(container_root(machine))
     remove_root(str(root))
     root.mkdir(mode=0o755, parents=True)
     try:
-        archive = Path(machine.initrd).read_bytes()
+        archive = Path(machine.boots.initrd).read_bytes()
         if archive.startswith(GZIP_MAGIC):
             archive = gzip.decompress(archive)
         argv = ["cpio", "-idm", "--quiet", "--no-absolute-filenames"]

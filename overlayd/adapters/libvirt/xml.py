@@ -10,10 +10,19 @@ get what they were promised in proportion.
 """
 
 from base64 import b64encode
+from typing import assert_never
 from xml.etree import ElementTree as ET
 
 from overlayd.adapters.libvirt.driver import DomainType, Driver
-from overlayd.ports.compute import Disk, Machine, Nic
+from overlayd.ports.compute import (
+    ContainerBoot,
+    Disk,
+    DiskBoot,
+    Firmware,
+    KernelBoot,
+    Machine,
+    Nic,
+)
 
 NAMESPACE = "urn:overlayd:machine:1"
 """The namespace of the metadata element that marks a domain as ours."""
@@ -31,6 +40,12 @@ FIRST_SLOT, LAST_SLOT = 4, 30
 
 AGENT_SLOT = FIRST_SLOT - 1
 """The slot of the agent's port. It came later, and takes none of the others'."""
+
+ROOT_SLOT = FIRST_SLOT - 2
+"""The slot of the disk that a guest boots from. It takes none of the others', either."""
+
+UEFI_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
+"""The UEFI that guests are started by, of Debian's package ovmf."""
 
 DEVICES_MAX = LAST_SLOT - FIRST_SLOT + 1 - 3
 """Disks and cards of one machine. Seed, balloon and random source have a slot, too."""
@@ -137,22 +152,25 @@ def _quantum(domain: ET.Element, machine: Machine, driver: Driver) -> None:
 def _guest(domain: ET.Element, machine: Machine, driver: Driver) -> None:
     system = ET.SubElement(domain, "os")
     _text(system, "type", "hvm", arch=driver.architecture, machine="q35")
-    _text(system, "kernel", machine.kernel)
-    _text(system, "initrd", machine.initrd)
-    _text(system, "cmdline", machine.cmdline)
+    _boots(system, machine)
     ET.SubElement(ET.SubElement(domain, "features"), "acpi")
     if driver.type is DomainType.KVM:
         ET.SubElement(domain, "cpu", mode="host-passthrough", check="none")
+    elif not isinstance(machine.boots, KernelBoot):
+        # A distribution may want more of a cpu than the oldest one that is emulated.
+        ET.SubElement(domain, "cpu", mode="maximum", check="none")
     ET.SubElement(domain, "clock", offset="utc")
     _endings(domain)
     devices = ET.SubElement(domain, "devices")
     ET.SubElement(devices, "controller", type="usb", model="none")
-    slots = iter(range(FIRST_SLOT, LAST_SLOT + 1))
+    root = [ROOT_SLOT] if isinstance(machine.boots, DiskBoot) else []
+    slots = iter([*root, *range(FIRST_SLOT, LAST_SLOT + 1)])
     disks = list(machine.disks)
     if machine.seed:
         disks.append(Disk(path=machine.seed, serial="seed", read_only=True))
     for index, disk in enumerate(disks):
-        _disk(devices, disk, f"vd{chr(ord('a') + index)}", next(slots))
+        slot = next(slots)
+        _disk(devices, disk, f"vd{chr(ord('a') + index)}", slot, boots=slot == ROOT_SLOT)
     for nic in machine.nics:
         _nic(devices, nic, next(slots))
     _serial(devices, machine)
@@ -164,6 +182,25 @@ def _guest(domain: ET.Element, machine: Machine, driver: Driver) -> None:
         _agent(devices, machine)
     # Where the guest's kernel has the driver, a panic is told as one instead of as a restart.
     ET.SubElement(devices, "panic", model="isa")
+
+
+def _boots(system: ET.Element, machine: Machine) -> None:
+    """What the guest is started by."""
+    match machine.boots:
+        case KernelBoot(kernel, initrd, cmdline):
+            _text(system, "kernel", kernel)
+            _text(system, "initrd", initrd)
+            _text(system, "cmdline", cmdline)
+        case DiskBoot(firmware, variables):
+            if firmware is Firmware.BIOS:
+                ET.SubElement(system, "bios", useserial="yes")
+            elif firmware is Firmware.UEFI:
+                _text(system, "loader", UEFI_CODE, readonly="yes", type="pflash")
+                _text(system, "nvram", variables)
+        case ContainerBoot():
+            raise ValueError("a root directory does not boot as a virtual machine")
+        case unknown:
+            assert_never(unknown)
 
 
 def _container(domain: ET.Element, machine: Machine) -> None:
@@ -191,14 +228,22 @@ def _endings(domain: ET.Element) -> None:
     _text(domain, "on_crash", "destroy")
 
 
-def _disk(devices: ET.Element, disk: Disk, target: str, slot: int) -> None:
+def _disk(devices: ET.Element, disk: Disk, target: str, slot: int, boots: bool = False) -> None:
+    """Every format is named, down to the last backing file, so that nothing is ever guessed from content."""
     element = ET.SubElement(devices, "disk", type="file", device="disk")
     ET.SubElement(element, "driver", name="qemu", type=disk.format)
     ET.SubElement(element, "source", file=disk.path)
+    if disk.backing:
+        below = ET.SubElement(element, "backingStore", type="file")
+        ET.SubElement(below, "format", type="raw")
+        ET.SubElement(below, "source", file=disk.backing)
+        ET.SubElement(below, "backingStore")
     ET.SubElement(element, "target", dev=target, bus="virtio")
     if disk.read_only:
         ET.SubElement(element, "readonly")
     _text(element, "serial", disk.serial)
+    if boots:
+        ET.SubElement(element, "boot", order="1")
     _slot(element, slot)
 
 

@@ -18,7 +18,7 @@ from overlayd.adapters.libvirt.xml import (
     cpu_shares,
     domain_xml,
 )
-from overlayd.ports.compute import ComputeError, Disk, Machine, Nic
+from overlayd.ports.compute import ComputeError, Disk, DiskBoot, Firmware, KernelBoot, Machine, Nic
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -32,9 +32,11 @@ HEAD = Machine(
     vcpus=2,
     cpu_milli=1500,
     memory_bytes=512 << 20,
-    kernel="/var/lib/overlayd/images/abc/vmlinuz",
-    initrd="/var/lib/overlayd/images/abc/initrd.img",
-    cmdline="console=ttyS0 quiet",
+    boots=KernelBoot(
+        "/var/lib/overlayd/images/abc/vmlinuz",
+        "/var/lib/overlayd/images/abc/initrd.img",
+        "console=ttyS0 quiet",
+    ),
     seed="/var/lib/overlayd/seeds/head.iso",
     disks=(Disk(path="/var/lib/overlayd/volumes/home.raw", serial="home"),),
     nics=(
@@ -58,6 +60,17 @@ BARE = msgspec.structs.replace(
     cpu_milli=10,
     keepsake=b"",
 )
+ROOT = Disk(
+    path="/var/lib/overlayd/roots/4f2a.head-1.1/disk.qcow2",
+    serial="root",
+    format="qcow2",
+    backing="/var/lib/overlayd/images/abc/content",
+)
+FROM_DISK = msgspec.structs.replace(HEAD, disks=(ROOT, *HEAD.disks), boots=DiskBoot(Firmware.BIOS))
+BY_UEFI = msgspec.structs.replace(
+    FROM_DISK,
+    boots=DiskBoot(Firmware.UEFI, "/var/lib/overlayd/roots/4f2a.head-1.1/variables.fd"),
+)
 CONTAINER = msgspec.structs.replace(HEAD, disks=(), nics=())
 
 CASES = {
@@ -65,6 +78,8 @@ CASES = {
     "qemu-bare": (BARE, Driver(DomainType.QEMU)),
     "kvm": (HEAD, Driver(DomainType.KVM)),
     "kvm-system": (HEAD, Driver(DomainType.KVM, owner="peer-1", as_root=True)),
+    "disk-bios": (FROM_DISK, Driver(DomainType.QEMU)),
+    "disk-uefi": (BY_UEFI, Driver(DomainType.KVM)),
     "lxc": (CONTAINER, Driver(DomainType.LXC)),
     "test": (HEAD, Driver(DomainType.TEST)),
 }
@@ -112,6 +127,24 @@ def test_as_many_devices_as_allowed_have_a_slot() -> None:
         HEAD, disks=HEAD.disks * 2, nics=HEAD.nics[:1] * (DEVICES_MAX - 2)
     )
     assert domain_xml(full, Driver(DomainType.QEMU)).count('bus="0x00"') == DEVICES_MAX + 4
+
+
+def test_a_root_disk_takes_no_slot_of_the_others() -> None:
+    full = msgspec.structs.replace(
+        FROM_DISK, disks=(ROOT, *HEAD.disks * 2), nics=HEAD.nics[:1] * (DEVICES_MAX - 2)
+    )
+    xml = ET.fromstring(domain_xml(full, Driver(DomainType.QEMU)))
+    slots = [address.attrib["slot"] for address in xml.iterfind("devices/*/address")]
+    assert len(slots) == len(set(slots)) == DEVICES_MAX + 5
+
+
+def test_no_disks_format_is_left_to_be_guessed() -> None:
+    xml = ET.fromstring(domain_xml(FROM_DISK, Driver(DomainType.QEMU)))
+    root = xml.find("devices/disk")
+    assert root is not None
+    assert root.find("driver[@type='qcow2']") is not None
+    assert root.find("backingStore/format[@type='raw']") is not None
+    assert root.find("backingStore/backingStore") is not None, "the image lies on nothing"
 
 
 def test_carries_who_it_is() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from overlayd.adapters.libvirt.compute import LibvirtCompute
 from overlayd.adapters.libvirt.orphans import find, read
-from overlayd.ports.compute import ComputeError, LostMachine, Machine
+from overlayd.ports.compute import ComputeError, KernelBoot, LostMachine, Machine
 
 ROOT = "/var/lib/overlayd/libvirt"
 NAME = "ovl-5c62f6d3bc3c"
@@ -89,5 +89,5 @@ async def test_what_is_lost_is_neither_started_again_nor_said_to_be_ended(
 def machine(name: str) -> Machine:
     return Machine(
         name=name, uuid="", title="", grid="", epoch=1, boot=1, vcpus=1, cpu_milli=500,
-        memory_bytes=1, kernel="", initrd="", cmdline="", seed="",
+        memory_bytes=1, boots=KernelBoot("", "", ""), seed="",
     )  # fmt: skip

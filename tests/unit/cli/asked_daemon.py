@@ -31,7 +31,7 @@ clusters:
     image: guest
     cpus: 0.25
     memory: 128M
-    disk: 2G
+    scratch: 2G
     networks: [lan]
 profiles:
   big: {clusters: {worker: {memory: 8G}}}

@@ -23,6 +23,7 @@ from protocol.grid.model import (
     NetworkSpec,
     OnExpiry,
     PlacementSpec,
+    Restart,
     Spread,
     VolumeSpec,
 )
@@ -186,7 +187,7 @@ TABLE = {
         "lan: [10.42.0.0/24]",
         [
             "star.yaml:5:8: networks.lan: found a list of 1; write a mapping of keys out of"
-            " cidr and encryption"
+            " cidr, encryption and internet"
         ],
     ),
     "number for a name": (
@@ -441,6 +442,53 @@ _names = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True).filter(
 )
 
 
+ENVIRONMENT = """\
+grid: star-sim
+networks:
+  lan: {cidr: 10.42.0.0/24, internet: true}
+clusters:
+  head:
+    image: debian-12
+    cpus: 2
+    memory: 4G
+    networks: [lan]
+    disk: 20G
+    scratch: 50G
+    restart: always
+    stop-within: 2m
+"""
+
+
+def test_a_cluster_says_how_large_its_disks_are_and_how_it_begins_and_ends() -> None:
+    spec = parse_grid(ENVIRONMENT, "f")
+    (head,) = spec.clusters
+    assert (head.disk_bytes, head.scratch_bytes) == (20 << 30, 50 << 30)
+    assert (head.restart, head.stop_within_s) == (Restart.ALWAYS, 120)
+    assert spec.networks[0].internet
+
+
+def test_what_a_cluster_leaves_out_is_said_by_the_specification() -> None:
+    for cluster in parse_grid(GOOD, "f").clusters:
+        assert (cluster.disk_bytes, cluster.scratch_bytes) == (0, 0), "as large as the image"
+        assert (cluster.restart, cluster.stop_within_s) == (Restart.ON_FAILURE, 30)
+    assert not parse_grid(GOOD, "f").networks[0].internet
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("disk: 20G", "disk: 1M", "10:11: clusters.head.disk: found 1 MiB; allowed are 8 MiB to"),
+        ("restart: always", "restart: often", '12:14: clusters.head.restart: found "often"; '),
+        ("2m", "11m", "13:18: clusters.head.stop-within: found 11 min; allowed are 1 s to 10 min"),
+    ],
+)
+def test_an_environment_that_cannot_be_is_told_with_its_line(
+    old: str, new: str, expected: str
+) -> None:
+    (problem,) = said(ENVIRONMENT.replace(old, new, 1))
+    assert problem.startswith(f"star.yaml:{expected}")
+
+
 @given(
     name=_names,
     lease_s=st.integers(1, 366).map(lambda days: days * 86400),
@@ -489,7 +537,7 @@ def test_a_written_grid_is_read_back(
                 "image": c.image.name,
                 "cpus": f"{c.cpus_milli}m",
                 "memory": c.memory_bytes,
-                "disk": c.scratch_bytes,
+                "scratch": c.scratch_bytes,
                 "networks": list(c.networks),
             }
             for c in spec.clusters

@@ -17,7 +17,7 @@ from overlayd.adapters.sqlite_store import SqliteStore, own
 from overlayd.fakes.compute import FakeCompute, FakeHypervisor
 from overlayd.fakes.network import FakeNetwork
 from overlayd.fakes.volumes import FakeVolumes
-from overlayd.ports.compute import LostMachine, Machine, MachineState
+from overlayd.ports.compute import KernelBoot, LostMachine, Machine, MachineState
 from overlayd.ports.store import Put, StoreBusy, StoreError, Tables
 from overlayd.ports.volumes import VolumeError
 from overlayd.realise.paths import machine_name
@@ -45,8 +45,8 @@ class Scene:
         (row,) = self.one.host.leases.rows()
         self.machine = Machine(
             name=MACHINE, uuid="6f3f6b1e-1111-4222-8333-444455556666", title="shop/web-1", grid=GRID,
-            epoch=1, boot=1, vcpus=1, cpu_milli=500, memory_bytes=1 << 26, kernel="", initrd="",
-            cmdline="", seed="", workspace="web-1", keepsake=keepsake_of(row),
+            epoch=1, boot=1, vcpus=1, cpu_milli=500, memory_bytes=1 << 26,
+            boots=KernelBoot("", "", ""), seed="", workspace="web-1", keepsake=keepsake_of(row),
         )  # fmt: skip
         self.hypervisor.machines[MACHINE] = self.machine
         self.hypervisor.states[MACHINE] = MachineState.RUNNING

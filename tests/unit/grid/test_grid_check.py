@@ -119,6 +119,19 @@ TABLE = {
         ),
         "clusters[0].networks: found 25 networks, volumes and disks of one workspace; at most 24 are allowed",
     ),
+    "root disk too small": (
+        worker(disk_bytes=1 << 20),
+        "clusters[1].disk_bytes: found 1 MiB; allowed are 8 MiB to 1 PiB",
+    ),
+    "what its user data is no digest of": (
+        worker(user_data="head.yaml"),
+        'clusters[1].user_data: found the digest "head.yaml"; '
+        "a digest is 64 lower-case hexadecimal digits",
+    ),
+    "no time to shut down": (
+        worker(stop_within_s=0),
+        "clusters[1].stop_within_s: found 0 s; allowed are 1 s to 10 min",
+    ),
     "scratch disk too small": (
         worker(scratch_bytes=1 << 20),
         "clusters[1].scratch_bytes: found 1 MiB; allowed are 8 MiB to 1 PiB",

@@ -41,6 +41,22 @@ TABLE = {
         worker(memory_bytes=(128 << 20) + 4096),
         "clusters.worker.memory: 134221824 in the file, 134217728 up",
     ),
+    "root disk": (
+        worker(disk_bytes=20 << 30),
+        "clusters.worker.disk: 20 GiB in the file, as large as the image up",
+    ),
+    "scratch disk": (
+        worker(scratch_bytes=20 << 30),
+        "clusters.worker.scratch: 20 GiB in the file, none up",
+    ),
+    "user data": (
+        worker(user_data="ab" * 32),
+        "clusters.worker.user-data: abababababab in the file, none up",
+    ),
+    "time to shut down": (
+        worker(stop_within_s=60),
+        "clusters.worker.stop-within: 1 min in the file, 30 s up",
+    ),
     "min": (worker(minimum=2), "clusters.worker.min: 2 in the file, as many as count up"),
     "labels": (
         worker(labels=("ssd", "x=1")),

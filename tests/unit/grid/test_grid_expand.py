@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.grid.expand import providers, start_order, workspaces
-from protocol.grid.model import ClusterSpec, GridSpec, ImageRef, Mount, VolumeSpec, Workspace
+from protocol.grid.model import (
+    ClusterSpec,
+    GridSpec,
+    ImageRef,
+    Mount,
+    Restart,
+    VolumeSpec,
+    Workspace,
+)
 
 
 def cluster(
@@ -30,6 +38,10 @@ def test_a_workspace_has_everything_its_cluster_says() -> None:
                 networks=("lan",),
                 mounts=mounts,
                 scratch_bytes=1000,
+                disk_bytes=5000,
+                restart=Restart.NEVER,
+                stop_within_s=5,
+                user_data="ab" * 32,
             ),
             cluster("dns", provides=("dns",)),
         ),
@@ -41,12 +53,16 @@ def test_a_workspace_has_everything_its_cluster_says() -> None:
         index=1,
         cpus_milli=500,
         memory_bytes=7,
-        disk_bytes=1120,
+        disk_bytes=6120,
         image=ImageRef("i", "d"),
         networks=("lan",),
         mounts=mounts,
         scratch_bytes=1000,
         requires=("dns",),
+        root_bytes=5000,
+        restart=Restart.NEVER,
+        stop_within_s=5,
+        user_data="ab" * 32,
     )
 
 

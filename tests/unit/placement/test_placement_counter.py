@@ -138,7 +138,7 @@ def test_a_smaller_disk_for_those_that_have_one() -> None:
         Fewer((("worker", 2),)),
         Smaller(("worker",), Constraint.DISK, (32 * GIB,)),
     )
-    assert in_words(found[1]) == "disk 32G for worker, now"
+    assert in_words(found[1]) == "scratch 32G for worker, now"
 
 
 def test_without_the_rule_that_binds() -> None:
