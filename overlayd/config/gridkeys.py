@@ -147,7 +147,7 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
     stop_within: Annotated[
         Duration | None,
         Meta(
-            description="How long it may take to shut down before it is cut off; 30s, 1s to 10m.",
+            description="How long it may take to shut down before it is cut off; 30s, 0s (at once) to 10m.",
             examples=["30s"],
         ),
     ] = None

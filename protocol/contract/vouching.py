@@ -4,6 +4,7 @@ from protocol.contract.permitting import permit
 from protocol.contract.reading import Deployment, Reading
 from protocol.grid.lease import start_fault
 from protocol.grid.record import GridRecord, GridState, lease_change, order_part
+from protocol.grid.stopping import stop_terms
 from protocol.grid.volumes import terminate_terms
 from protocol.trust.order import Action
 from protocol.trust.signing import Reason, Untrusted
@@ -70,6 +71,10 @@ def _changed(reading: Reading, record: GridRecord, now: float) -> tuple[list[str
         checked = reading.order(signed, now, fresh=False)
         permit(checked, record)
         if checked.order.action is Action.DOWN:
+            try:
+                stop_terms(checked.order)
+            except Malformed as error:
+                raise Untrusted(Reason.MALFORMED, f"an order to take down: {error}") from None
             ended.append("")
         elif checked.order.action is Action.TERMINATE:
             try:

@@ -179,7 +179,7 @@ def _own_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
     if message := image_problem("guest", cluster.user_data):
         yield Problem((*at, "user_data"), message)
     within = (*at, "stop_within_s")
-    yield from _between(within, cluster.stop_within_s, 1, limits.STOP_WITHIN_S_MAX, format_duration)
+    yield from _between(within, cluster.stop_within_s, 0, limits.STOP_WITHIN_S_MAX, format_duration)
 
 
 def _mount_problems(spec: GridSpec, cluster: ClusterSpec, at: Path) -> Iterator[Problem]:

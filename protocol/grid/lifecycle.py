@@ -3,6 +3,7 @@
     held > image > network > booting > running > reachable > (paused, restarting) > ending > gone
                                           saving > suspended > restoring > running
                                  running, reachable > (no-room, stalled) > running
+                                 running, reachable > off
 
 `failed` can be reached from everywhere that a step can fail. Another try leaves it. `lost` is what others say
 of the workspaces of a host that is not heard.
@@ -11,6 +12,8 @@ of the workspaces of a host that is not heard.
 from enum import StrEnum
 
 import msgspec
+
+from protocol.grid.model import ImageRef
 
 
 class Phase(StrEnum):
@@ -38,9 +41,12 @@ class Phase(StrEnum):
     SUSPENDED = "suspended"
     """Its memory is on disk; it uses neither cpus nor memory."""
     RESTORING = "restoring"
+    OFF = "off"
+    """It ended by itself, and is not started again by itself. The detail says how it ended."""
     FAILED = "failed"
     """A step failed; the detail says which, and it is being tried again."""
     ENDING = "ending"
+    """It is to end: its guest is asked to shut down, and the detail says how long it has for that."""
     EXPIRED = "expired"
     """Its lease has ended: it is stopped, and its disks are kept for the grace."""
     GONE = "gone"
@@ -48,7 +54,7 @@ class Phase(StrEnum):
     """Its host is not heard. No host tells this of itself: others say it of a host that is silent."""
 
 
-SETTLED = (Phase.RUNNING, Phase.REACHABLE, Phase.PAUSED)
+SETTLED = (Phase.RUNNING, Phase.REACHABLE, Phase.PAUSED, Phase.OFF)
 """Phases in which an `up` has done its work for a workspace."""
 
 
@@ -65,15 +71,18 @@ class Power(StrEnum):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What the host has promised to make of one workspace.
-
-    `boot` counts wanted starts, and `build` how often its root disk was to be made from its image.
-    """
+    """What the host has promised to make of one workspace."""
 
     workspace: str
     power: Power = Power.RUNNING
     boot: int = 1
+    """Counts wanted starts."""
     build: int = 1
+    """Counts the root disks it was given: one more with each rebuild."""
+    image: ImageRef = ImageRef("")
+    """What its root disk is made from since a rebuild named it; without a name: what its grid says."""
+    at_once: bool = False
+    """Whether the start before this one is ended without asking its guest."""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -106,18 +115,33 @@ _ALLOWED: dict[tuple[Power, str], Power] = {
     (Power.RUNNING, "resume"): Power.RUNNING,
     (Power.RUNNING, "restart"): Power.RUNNING,
     (Power.PAUSED, "restart"): Power.RUNNING,
+    (Power.RUNNING, "rebuild"): Power.RUNNING,
+    (Power.PAUSED, "rebuild"): Power.RUNNING,
+    (Power.SUSPENDED, "rebuild"): Power.RUNNING,
     (Power.RUNNING, "suspend"): Power.SUSPENDED,
     (Power.PAUSED, "suspend"): Power.SUSPENDED,
     (Power.SUSPENDED, "suspend"): Power.SUSPENDED,
     (Power.SUSPENDED, "restore"): Power.RUNNING,
     (Power.RUNNING, "restore"): Power.RUNNING,
 }
+_STARTS = ("restart", "rebuild")
+"""Actions after which a workspace is in another start."""
 
 
-def follow(wanted: Wanted, action: str) -> Wanted | None:
-    """What a workspace is wanted to be after an action; None if the action means nothing now."""
+def follow(
+    wanted: Wanted, action: str, at_once: bool = False, image: ImageRef | None = None
+) -> Wanted | None:
+    """What a workspace is wanted to be after an action; None if the action means nothing now.
+
+    `at_once` says whether what runs is ended without asking its guest, `image` what a rebuild is made from.
+    """
     power = _ALLOWED.get((wanted.power, action))
     if power is None:
         return None
-    boot = wanted.boot + 1 if action == "restart" else wanted.boot
-    return Wanted(wanted.workspace, power, boot, wanted.build)
+    followed = msgspec.structs.replace(wanted, power=power)
+    if action in _STARTS:
+        followed = msgspec.structs.replace(followed, boot=wanted.boot + 1, at_once=at_once)
+    if action == "rebuild":
+        made_from = image if image is not None and image.name else wanted.image
+        followed = msgspec.structs.replace(followed, build=wanted.build + 1, image=made_from)
+    return followed

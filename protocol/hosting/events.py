@@ -85,6 +85,8 @@ class Found(msgspec.Struct, frozen=True):
     """What a machine does now; None for what is no machine."""
     boot: int = 0
     """Which of its starts a machine is in."""
+    build: int = 0
+    """Which of its workspace's root disks a machine has."""
     cpus_milli: int = 0
     memory_bytes: int = 0
     disk_bytes: int = 0

@@ -394,4 +394,5 @@ def _shown(wanted: Wanted, thing: Found, lease: Lease) -> Wanted:
         power = thing.power
     elif thing.power is Power.SUSPENDED:
         power = Power.RUNNING if lease.yields else Power.SUSPENDED
-    return Wanted(wanted.workspace, power, max(wanted.boot, thing.boot), wanted.build)
+    boot, build = max(wanted.boot, thing.boot), max(wanted.build, thing.build)
+    return msgspec.structs.replace(wanted, power=power, boot=boot, build=build)

@@ -268,7 +268,9 @@ def wanted_of(record: GridRecord, old: Lease | None, me: PeerId) -> tuple[Wanted
     mine = record.on(me) if record.state is GridState.UP else ()
     before = {w.workspace: w for w in old.wanted} if old is not None else {}
     kept = tuple(before.get(name, Wanted(name)) for name in mine if old is None or name in before)
-    gone = tuple(Wanted(n, Power.GONE, w.boot, w.build) for n, w in before.items() if n not in mine)
+    gone = tuple(
+        msgspec.structs.replace(w, power=Power.GONE) for n, w in before.items() if n not in mine
+    )
     return kept + gone
 
 

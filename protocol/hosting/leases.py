@@ -25,7 +25,7 @@ from protocol.contract.outcomes import (
     Propose,
     RoomChanged,
 )
-from protocol.grid.lifecycle import Phase, Power, Status, Wanted, follow
+from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.record import (
     ALL_ASKED,
     GridRecord,
@@ -39,6 +39,7 @@ from protocol.grid.volumes import kept_volumes
 from protocol.hosting.auditing import Auditing
 from protocol.hosting.events import Happened
 from protocol.hosting.extension import Extension
+from protocol.hosting.following import after as followed
 from protocol.hosting.holds import TABLE as HOLD_TABLE
 from protocol.hosting.lease import Lease, LeaseStage, allowed, ends, wanted_of
 from protocol.hosting.lease_book import LeaseBook
@@ -266,7 +267,7 @@ class Leases:
         # The name was given again after this grid was taken down. Or nobody else can end this one any more.
         epoch = max(record.epoch, row.record.epoch + 1)
         ended = msgspec.structs.replace(row.record, state=GridState.DOWN, epoch=epoch)
-        gone = tuple(Wanted(w.workspace, Power.GONE, w.boot, w.build) for w in row.wanted)
+        gone = tuple(msgspec.structs.replace(w, power=Power.GONE) for w in row.wanted)
         row = msgspec.structs.replace(row, record=ended, wanted=gone)
         for member in gone:
             # Of one that was gone before, the volumes go now, and then that is told again.
@@ -325,10 +326,9 @@ class Leases:
         if not meant:
             why = f"this host does not carry {order.workspace}"
             return [_reply(sender, message, order.workspace, why)], []
-        followed = {w.workspace: follow(w, order.action) for w in meant}
-        after = {name: wanted for name, wanted in followed.items() if wanted is not None}
-        if stuck := [w for w in meant if w.workspace not in after]:
-            why = f"{stuck[0].workspace} is wanted {stuck[0].power}: {order.action} does not apply"
+        told = self._book.told.get(message.grid, {})
+        after, why = followed(order, meant, self.ordered(row).members, told)
+        if why:
             return [_reply(sender, message, order.workspace, why)], []
         if short := self._book.bookings.short(row, after, now):
             return [_reply(sender, message, order.workspace, short)], []

@@ -8,7 +8,9 @@ from protocol.grid.addresses import Card
 from protocol.grid.lifecycle import Power, Wanted
 from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord
+from protocol.grid.stopping import is_cut_off
 from protocol.grid.tunnel import TunnelEnd, ends_of
+from protocol.hosting.lease import Lease
 from protocol.hosting.leases import Leases
 from protocol.terms.ids import GridId, PeerId
 
@@ -22,6 +24,8 @@ class PartOf(msgspec.Struct, frozen=True):
     """Workspaces that must be up before it is started, because they provide what it requires."""
     not_yet: str = ""
     """Why nothing is to be made of it yet, nor unmade; empty if its time has come."""
+    stop_within_s: int = 0
+    """How long its guest has to shut down, once it is to end. 0: it is not asked."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -53,16 +57,34 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
     waits = waits_of(row.record, ordered, notices)
     mine = tuple(
         PartOf(
-            workspace,
+            _as_built(workspace, wanted[workspace.name]),
             wanted[workspace.name],
             waits.get(workspace.cluster, ()),
             not_yet if wanted[workspace.name].power is not Power.GONE else "",
+            _stop_within_s(row, workspace, wanted[workspace.name]),
         )
         for workspace in ordered.workspaces
         if workspace.name in wanted
     )
     ends = ends_of(row.record, dict(row.ends))
     return Part(row.record, spec, ordered.cards, mine, leases.keeps(row), ends)
+
+
+def _as_built(workspace: Workspace, wanted: Wanted) -> Workspace:
+    """A workspace with the image that its root disk is made from, since a rebuild may have named another."""
+    if not wanted.image.name:
+        return workspace
+    return msgspec.structs.replace(workspace, image=wanted.image)
+
+
+def _stop_within_s(row: Lease, workspace: Workspace, wanted: Wanted) -> int:
+    """How long a guest has to shut down. One that is started anew was ended by the order that says so."""
+    match wanted.power:
+        case Power.GONE | Power.OFF:
+            at_once = is_cut_off(row.record, workspace.name, row.halted)
+        case Power.RUNNING | Power.PAUSED | Power.SUSPENDED:
+            at_once = wanted.at_once
+    return 0 if at_once else workspace.stop_within_s
 
 
 def waits_of(

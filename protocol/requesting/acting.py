@@ -130,7 +130,7 @@ class Acting(Request):
                 return status.phase is Phase.PAUSED
             case Action.SUSPEND:
                 return status.phase is Phase.SUSPENDED
-            case Action.RESTART:
+            case Action.RESTART | Action.REBUILD:
                 return status.boot > self._boots.get(status.workspace, 0) and status.settled
             case _:
                 return status.settled and status.phase is not Phase.PAUSED

@@ -45,6 +45,8 @@ class Action(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     RESTART = "restart"
+    REBUILD = "rebuild"
+    """Throw a workspace's root disk away and start from the image; the body may name another."""
     SUSPEND = "suspend"
     RESTORE = "restore"
     LEASE = "lease"

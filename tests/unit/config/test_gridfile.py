@@ -479,7 +479,7 @@ def test_what_a_cluster_leaves_out_is_said_by_the_specification() -> None:
     [
         ("disk: 20G", "disk: 1M", "10:11: clusters.head.disk: found 1 MiB; allowed are 8 MiB to"),
         ("restart: always", "restart: often", '12:14: clusters.head.restart: found "often"; '),
-        ("2m", "11m", "13:18: clusters.head.stop-within: found 11 min; allowed are 1 s to 10 min"),
+        ("2m", "11m", "13:18: clusters.head.stop-within: found 11 min; allowed are 0 s to 10 min"),
     ],
 )
 def test_an_environment_that_cannot_be_is_told_with_its_line(

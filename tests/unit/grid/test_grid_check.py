@@ -129,8 +129,8 @@ TABLE = {
         "a digest is 64 lower-case hexadecimal digits",
     ),
     "no time to shut down": (
-        worker(stop_within_s=0),
-        "clusters[1].stop_within_s: found 0 s; allowed are 1 s to 10 min",
+        worker(stop_within_s=660),
+        "clusters[1].stop_within_s: found 11 min; allowed are 0 s to 10 min",
     ),
     "scratch disk too small": (
         worker(scratch_bytes=1 << 20),

@@ -6,14 +6,18 @@ import msgspec
 from negotiating import ADMIN, AUTHORITY, NOW, ROOM, A, B, record_of, shop
 
 from protocol.capacity.ledger import Ledger
+from protocol.contract.messages import Act
 from protocol.contract.notices import Notice, Notices, placement
 from protocol.grid.lifecycle import Phase, Power, Status
-from protocol.grid.model import GridSpec, LeaseTerms
+from protocol.grid.model import GridSpec, ImageRef, LeaseTerms
 from protocol.grid.record import GridRecord, grid_id
+from protocol.grid.stopping import RebuildTerms, StopTerms
 from protocol.hosting.leases import Leases
-from protocol.hosting.part import Part, part_of
-from protocol.terms.ids import GridId, PeerId
+from protocol.hosting.part import Part, PartOf, part_of
+from protocol.terms.effects import Persist
+from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.trust.order import Action
+from protocol.wire.codec import encode
 
 START = NOW + 3600.0
 
@@ -114,3 +118,39 @@ def test_before_its_time_nothing_is_made_but_what_is_to_go_goes() -> None:
         ("db-1", Power.RUNNING, True),
         ("web-1", Power.GONE, False),
     ]
+
+
+def test_a_rebuilt_workspace_has_the_image_that_was_named_also_after_a_restart_of_the_daemon() -> (
+    None
+):
+    leases, image = carrying(), ImageRef("debian", "d" * 64)
+    body = encode(RebuildTerms(image))
+    order = ADMIN.order(Action.REBUILD, "shop", NOW, workspace="web-1", body=body)
+    effects, _ = leases.act(B, Act(RequestId("r"), RECORD.id, order), NOW)
+    (save,) = [effect for effect in effects if isinstance(effect, Persist)]
+    assert save.rows[0].value is not None
+    again = Leases(A, Ledger(ROOM, NOW), AUTHORITY, Random(1), {RECORD.id: save.rows[0].value}, NOW)
+    for known in (leases, again):
+        web, db = sorted(mine(known), key=lambda p: p.workspace.name, reverse=True)
+        assert (web.workspace.image, web.wanted.build, web.wanted.boot) == (image, 2, 2)
+        assert (db.workspace.image.name, db.wanted.build) != ("debian", 2)
+
+
+def test_a_guest_has_its_time_to_shut_down_unless_its_order_says_at_once() -> None:
+    at_once = encode(StopTerms(at_once=True))
+    for action, body, within_s in (
+        (Action.RESTART, b"", 30),
+        (Action.RESTART, at_once, 0),
+        (Action.DOWN, b"", 30),
+        (Action.DOWN, at_once, 0),
+    ):
+        leases = carrying()
+        order = ADMIN.order(action, "shop", NOW, body=body)
+        leases.act(B, Act(RequestId("r"), RECORD.id, order), NOW)
+        assert {p.stop_within_s for p in mine(leases)} == {within_s}, action
+
+
+def mine(leases: Leases) -> tuple[PartOf, ...]:
+    part = part_of(leases, Notices(), RECORD.id)
+    assert part is not None
+    return part.mine

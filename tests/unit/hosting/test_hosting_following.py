@@ -1,0 +1,71 @@
+"""What workspaces are wanted to be after an order: another start, another root disk, another image."""
+
+import msgspec
+import pytest
+from negotiating import ADMIN, NOW, shop
+
+from protocol.grid.expand import workspaces
+from protocol.grid.lifecycle import Phase, Power, Status, Wanted
+from protocol.grid.model import ImageRef
+from protocol.grid.stopping import RebuildTerms, StopTerms
+from protocol.hosting.following import after
+from protocol.trust.order import Action, Order, read_order
+from protocol.wire.codec import encode
+
+MEMBERS = {w.name: w for w in workspaces(shop(2))}
+WEB = Wanted("web-1", Power.RUNNING, 3)
+IMAGE = ImageRef("debian", "d" * 64)
+
+
+def order(action: Action, body: bytes = b"") -> Order:
+    return read_order(ADMIN.order(action, "shop", NOW, body=body))
+
+
+def followed(action: Action, wanted: Wanted = WEB, body: bytes = b"") -> Wanted:
+    result, why = after(order(action, body), [wanted], MEMBERS, {})
+    assert why == ""
+    return result["web-1"]
+
+
+def test_a_rebuild_is_another_start_on_another_root_disk() -> None:
+    for power in (Power.RUNNING, Power.PAUSED, Power.SUSPENDED):
+        rebuilt = followed(Action.REBUILD, msgspec.structs.replace(WEB, power=power))
+        assert rebuilt == Wanted("web-1", Power.RUNNING, 4, build=2)
+
+
+def test_the_image_of_a_rebuild_stays_until_another_names_one() -> None:
+    rebuilt = followed(Action.REBUILD, body=encode(RebuildTerms(IMAGE)))
+    assert rebuilt == Wanted("web-1", Power.RUNNING, 4, 2, IMAGE)
+    restarted = followed(Action.RESTART, rebuilt)
+    assert restarted == Wanted("web-1", Power.RUNNING, 5, 2, IMAGE)
+    assert followed(Action.REBUILD, restarted) == Wanted("web-1", Power.RUNNING, 6, 3, IMAGE)
+
+
+def test_only_an_order_that_says_so_asks_nobody() -> None:
+    cut = followed(Action.RESTART, body=encode(StopTerms(at_once=True)))
+    assert cut == Wanted("web-1", Power.RUNNING, 4, at_once=True)
+    assert followed(Action.RESTART, cut) == Wanted("web-1", Power.RUNNING, 5)
+    assert followed(Action.REBUILD, body=encode(RebuildTerms(at_once=True))).at_once
+
+
+@pytest.mark.parametrize("action", [Action.RESTART, Action.REBUILD])
+def test_an_order_that_cannot_be_read_changes_nothing(action: Action) -> None:
+    result, why = after(order(action, b"\xff"), [WEB], MEMBERS, {})
+    assert result == {}
+    assert why.startswith(f"an order to {action}: ")
+
+
+def test_one_that_is_off_is_neither_paused_nor_resumed_and_told_what_starts_it() -> None:
+    off = {"web-1": Status("web-1", Phase.OFF, "powered off from inside")}
+    for action in (Action.PAUSE, Action.RESUME):
+        _, why = after(order(action), [WEB], MEMBERS, off)
+        assert why.startswith("web-1 is off: powered off from inside")
+        assert "overlayctl restart" in why
+    result, why = after(order(Action.RESTART), [WEB], MEMBERS, off)
+    assert (result["web-1"].boot, why) == (4, "")
+
+
+def test_where_one_cannot_follow_none_does() -> None:
+    other = Wanted("web-2", Power.SUSPENDED)
+    result, why = after(order(Action.RESTART), [WEB, other], MEMBERS, {})
+    assert (result, why) == ({}, "web-2 is wanted suspended: restart does not apply")
