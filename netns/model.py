@@ -22,6 +22,8 @@ PORTS_MAX = 4_096  # members of one network, local and remote together
 OWNER_TAG_MAX = 6  # keeps namespace names short and file names readable
 IFNAME_MAX = 15  # IFNAMSIZ less the final zero
 TAP_PREFIX = "ovt-"
+METADATA_ADDRESS = "169.254.169.254"
+"""Where guests ask who they are. Every network's namespace has it besides the gateway's address."""
 
 NETWORK_ID_MAX = (
     128  # a directory's name has at most 255 bytes, a link's alias, with 16 before the id, as many
@@ -224,6 +226,8 @@ def _wrong_addresses(plan: NetworkPlan) -> Iterator[str]:
     except ValueError:
         yield f"cidr {plan.cidr!r} is not an IPv4 network such as 10.42.0.0/24"
         return
+    if IPv4Address(METADATA_ADDRESS) in cidr:
+        yield f"cidr {plan.cidr} contains {METADATA_ADDRESS}, where guests ask who they are"
     if cidr.prefixlen > 30:
         yield f"cidr {plan.cidr} has no room for a gateway and a member; /30 is the smallest"
     named = [("gateway", plan.gateway)]

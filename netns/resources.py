@@ -83,7 +83,9 @@ class LinkSettings(msgspec.Struct, frozen=True, tag="settings"):
 
 
 class Gateway(msgspec.Struct, frozen=True, tag="gateway"):
-    """The service address at the inner end of veth `link`. `address` includes the prefix length.
+    """The service addresses at the inner end of veth `link`.
+
+    `address` has all of them, each with its prefix length, sorted, a space between.
 
     `checksum_offload` must be off. A guest that reads raw packets (every DHCP client does) would see the
     unfinished checksum that the veth leaves to hardware that is not there.

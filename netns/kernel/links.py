@@ -132,16 +132,22 @@ def _settle_gateway(wanted: Gateway) -> None:
     sysctl.set_forwarding(False)
     sysctl.disable_ipv6(INNER_LINK)
     offload.set_checksum_offload(INNER_LINK, False)
-    address, bits = wanted.address.split("/")
+    addresses = [_with_bits(one) for one in wanted.address.split()]
     with IPRoute() as netlink:
         index = _need_index(netlink, INNER_LINK)
         netlink.link("set", index=index, address=wanted.mac, mtu=wanted.mtu, state="up")
         for entry in netlink.get_addr(family=2, index=index):
-            if (entry.get("address"), entry["prefixlen"]) != (address, int(bits)):
+            if (entry.get("address"), entry["prefixlen"]) not in addresses:
                 netlink.addr(
                     "del", index=index, address=entry.get("address"), prefixlen=entry["prefixlen"]
                 )
-        netlink.addr("replace", index=index, address=address, prefixlen=int(bits))
+        for address, bits in addresses:
+            netlink.addr("replace", index=index, address=address, prefixlen=bits)
+
+
+def _with_bits(address: str) -> tuple[str, int]:
+    host, _, bits = address.partition("/")
+    return host, int(bits)
 
 
 def _forward(netlink: Any, action: Action, entry: BridgeEntry | TunnelEntry) -> None:

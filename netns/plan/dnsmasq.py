@@ -3,13 +3,13 @@
 A guest on two networks asks one of their servers, so each knows the names of the other, too.
 
 The server forwards nothing: a name outside the grid is refused. No router is announced, because the
-network has no way out. `netns.services` gives everything that names a path on the command line, so that
-these texts are the same wherever the state lies.
+network has no way out. A route to the metadata address is: it leads to the gateway. `netns.services` gives
+everything that names a path on the command line, so that these texts are the same wherever the state lies.
 """
 
 from ipaddress import IPv4Network
 
-from netns.model import PORTS_MAX, NetworkPlan
+from netns.model import METADATA_ADDRESS, PORTS_MAX, NetworkPlan
 from netns.resources import INNER_LINK
 
 _NAME_TTL_S = 10
@@ -38,6 +38,7 @@ def config(plan: NetworkPlan) -> str:
         f"dhcp-option=option:domain-search,{plan.domain}",
         f"dhcp-option-force=option:mtu,{plan.mtu}",  # also to a guest that does not ask
         "dhcp-option=option:router",
+        f"dhcp-option=option:classless-static-route,{METADATA_ADDRESS}/32,{plan.gateway}",
         "quiet-dhcp",
     ]
     return "\n".join([*lines, ""])

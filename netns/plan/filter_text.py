@@ -7,10 +7,12 @@ and DHCP request it needs before it has one. It may send no other broadcast, bec
 members on other hosts. A table is replaced in one transaction, so it is never half there.
 """
 
-from netns.model import NetworkPlan, Port
+from netns.model import METADATA_ADDRESS, NetworkPlan, Port
 
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
 _TCP_IPV4_BYTES = 40  # the least headers of both
+_KNOCKS = "limit rate over 10/second burst 64 packets"
+"""What a guest may begin at the metadata address. One that floods it costs the daemon no more than that."""
 _EARLY = "priority -250; policy accept;"  # before br_netfilter hands frames to the host's IP rules
 
 
@@ -20,6 +22,7 @@ def ruleset(plan: NetworkPlan) -> str:
     parts = [f"add table {table}", f"delete table {table}", f"table {table} {{"]
     parts += _sets(plan)
     parts += _chain("prerouting", "type filter hook prerouting", _dispatch(plan))
+    parts += _chain("knocks", "", [f'iifname "{p.tap}" {_KNOCKS} drop' for p in _ports(plan)])
     parts += _chain("from_guest", "", _FROM_GUEST)
     parts += _chain("from_tunnel", "", _FROM_TUNNEL)
     parts += _chain("from_service", "", _from_service(plan))
@@ -76,6 +79,7 @@ _FROM_GUEST = [
     "iifname . arp saddr ether @card arp saddr ip 0.0.0.0 arp operation request accept",
     "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
     "iifname . ether saddr . ip saddr != @owner drop",
+    f"ip daddr {METADATA_ADDRESS} tcp flags & (syn | ack) == syn jump knocks",
     "udp sport 67 drop",  # no DHCP servers among the guests
     "udp sport 68 udp dport 67 accept",
     "ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 ether type ip accept",
@@ -93,10 +97,11 @@ _FROM_TUNNEL = [
 
 
 def _from_service(plan: NetworkPlan) -> list[str]:
+    ours = f"{{ {plan.gateway}, {METADATA_ADDRESS} }}"
     return [
         f"ether saddr != {plan.gateway_mac} drop",
-        f"arp saddr ip {plan.gateway} accept",
-        f"ip saddr {plan.gateway} accept",
+        f"arp saddr ip {ours} accept",
+        f"ip saddr {ours} accept",
         "drop",
     ]
 

@@ -41,6 +41,12 @@ def scope_of_vni(owner_tag: str, vni: int, taps: tuple[str, ...] = ()) -> Scope:
     )
 
 
+def addresses_of(plan: NetworkPlan) -> str:
+    """The addresses of the namespace's end of the network, as a `Gateway` has them."""
+    both = (f"{plan.gateway}/{plan.prefix_bits}", f"{model.METADATA_ADDRESS}/32")
+    return " ".join(sorted(both))
+
+
 def wanted(plan: NetworkPlan) -> tuple[Resource, ...]:
     """Everything that must exist on this host for the plan, and nothing else of this network."""
     alias = alias_of(plan.owner_tag, plan.network)
@@ -68,7 +74,7 @@ def wanted(plan: NetworkPlan) -> tuple[Resource, ...]:
         Gateway(
             plan.namespace,
             plan.veth,
-            f"{plan.gateway}/{plan.prefix_bits}",
+            addresses_of(plan),
             plan.gateway_mac,
             plan.mtu,
         ),

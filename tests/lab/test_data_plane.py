@@ -11,7 +11,8 @@ from netns_world import World, ask_dns, echos_received, eventually, mac_bytes, s
 
 from netns import apply
 from netns.failures import NetnsError
-from netns.kernel import namespaces
+from netns.kernel import namespaces, sockets
+from netns.model import METADATA_ADDRESS
 
 BROADCAST = b"\xff" * 6
 
@@ -195,3 +196,52 @@ def _listener() -> socket.socket:
     ear.bind(("eth0", 3))
     ear.settimeout(5)
     return ear
+
+
+def test_a_guest_asks_its_own_host_at_the_metadata_address(world: World) -> None:
+    """By a route to the gateway, as DHCP gives it, or on the link, as an image without DHCP has it."""
+    ears = {
+        host: sockets.listen_in(world.plans[host].namespace, METADATA_ADDRESS, 80) for host in "ab"
+    }
+    for name, host, route in (
+        ("head", "a", f"{METADATA_ADDRESS}/32 via 10.42.0.1 dev eth0"),
+        ("near", "a", "169.254.0.0/16 dev eth0"),
+        ("far", "b", f"{METADATA_ADDRESS}/32 via 10.42.0.1 dev eth0"),
+    ):
+        guest, ear = world.guests[name], ears[host]
+        guest.run("ip", "route", "replace", *route.split())
+        with sockets.connect_in(guest.namespace, METADATA_ADDRESS, 80):
+            ear.settimeout(5)
+            asks, (address, _) = ear.accept()
+            asks.close()
+            assert address == guest.port.address, "who asks is told by its address"
+    for ear in ears.values():
+        ear.close()
+
+
+def test_a_guest_that_knocks_without_end_keeps_no_other_from_the_metadata_address(
+    world: World,
+) -> None:
+    head, near = world.guests["head"], world.guests["near"]
+    for guest in (head, near):
+        guest.run("ip", "route", "replace", METADATA_ADDRESS, "via", "10.42.0.1", "dev", "eth0")
+    with sockets.listen_in(world.plans["a"].namespace, METADATA_ADDRESS, 80) as ear:
+        knocks = namespaces.inside(near.namespace, lambda: [_knock() for _ in range(400)])
+        sockets.connect_in(head.namespace, METADATA_ADDRESS, 80).close()
+        heard: list[str] = []
+        while "10.42.0.2" not in heard:
+            try:
+                asks, (address, _) = ear.accept()
+            except BlockingIOError:
+                continue
+            asks.close()
+            heard.append(address)
+        assert heard.count(near.port.address) < 100
+        for knock in knocks:
+            knock.close()
+
+
+def _knock() -> socket.socket:
+    handle = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    handle.connect_ex((METADATA_ADDRESS, 80))
+    return handle

@@ -12,7 +12,7 @@ from netns_world import World, ask_dns, eventually
 from netns import apply, program
 from netns.failures import NetnsError, StaleEpoch
 from netns.kernel import namespaces
-from netns.model import Neighbour
+from netns.model import METADATA_ADDRESS, Neighbour
 from netns.resources import Step
 
 
@@ -55,6 +55,8 @@ def test_harm_is_seen_and_mended(world: World) -> None:
         f"ip -n {host} link delete {plan.vxlan}",
         f"ip -n {host} link delete {plan.veth}",
         f"ip netns delete {plan.namespace}",
+        f"ip -n {plan.namespace} address flush dev gw0",
+        f"ip -n {plan.namespace} address delete {METADATA_ADDRESS}/32 dev gw0",
         f"bridge -n {host} fdb replace {far.mac} dev {plan.vxlan} self permanent dst 192.0.2.77",
         f"bridge -n {host} fdb append 00:00:00:00:00:00 dev {plan.vxlan} self dst 192.0.2.2",
         f"bridge -n {host} fdb delete {far.mac} dev {plan.vxlan} master",
