@@ -22,7 +22,7 @@ from overlayd.config.places import LIBVIRT_ROOT
 from overlayd.loop.bulk import Bulk
 from overlayd.loop.consoles import Consoles
 from overlayd.ports.compute import Accelerator, ComputeOffer
-from overlayd.ports.images import ImageInfo
+from overlayd.ports.images import labels_of
 from overlayd.realise import logs, plan
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.fitness import Fitness
@@ -31,7 +31,7 @@ from overlayd.realise.realiser import Realiser, Tools
 from overlayd.realise.revoked import stopping
 from overlayd.realise.strays import look_around, watch
 from overlayd.telemetry.supervisor import Supervisor
-from protocol.capacity.advert import HostFacts, ImageLabel
+from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.hosting.part import Part
 from protocol.node.events import Event, ImagesChanged, Probed, Readdressed
@@ -91,7 +91,7 @@ class Hosting:
         if found := await look_around(self._tools(), self._view.carried()):
             self._supervisor.keep("unknown", lambda: watch(self._tools(), found))
         self.realiser.keep()
-        self._tell(ImagesChanged(_labels(await self.images.list())))
+        self._tell(ImagesChanged(labels_of(await self.images.list())))
         self._probed(await self._facts(offer))
         self._supervisor.keep("underlay", lambda: self._underlay.watch(self._underlay_seen))
 
@@ -102,7 +102,7 @@ class Hosting:
 
     async def images_changed(self) -> None:
         """Tells the node what the image store has. The first image is what KVM can be tried with."""
-        self._tell(ImagesChanged(_labels(await self.images.list())))
+        self._tell(ImagesChanged(labels_of(await self.images.list())))
         if self._view.facts.accelerator == Accelerator.EMULATED:
             self._supervisor.spawn("reconsider", self._reconsider())
 
@@ -215,7 +215,3 @@ def compute_of(
         cache_dir=CACHE,
         owner=owner,
     )
-
-
-def _labels(images: tuple[ImageInfo, ...]) -> tuple[ImageLabel, ...]:
-    return tuple(ImageLabel(i.name, i.digest, i.size_bytes) for i in images)

@@ -11,6 +11,7 @@ import msgspec
 
 from overlayd.ports.images import ImageError
 from protocol.grid.syntax import image_name_problem
+from protocol.terms.architecture import Architecture
 
 MANIFEST = "image.json"
 IMAGE_MAX_BYTES = 8 << 30
@@ -24,7 +25,6 @@ READ_AT_ONCE_MAX_BYTES = 1 << 20
 """tarfile reads extended headers into memory, whatever size they claim. Here it may not go beyond this."""
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_ARCHITECTURE = re.compile(r"[a-z0-9_]{1,32}")
 _CMDLINE = re.compile(r"[ -~]{0,2000}")
 
 
@@ -32,7 +32,7 @@ class Manifest(msgspec.Struct, frozen=True):
     """`image.json`. Unknown keys are passed over; another `format` is refused."""
 
     name: str
-    architecture: str
+    architecture: Architecture
     kernel: str
     initrd: str
     cmdline: str
@@ -108,8 +108,6 @@ def _manifest(content: bytes, size: int) -> Manifest:
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise ImageError(f"not an image this version knows: {MANIFEST}: {error}") from error
     check_label(manifest.name)
-    if not _ARCHITECTURE.fullmatch(manifest.architecture):
-        raise ImageError(f"not an image: no such architecture: {manifest.architecture[:80]!r}")
     if not _CMDLINE.fullmatch(manifest.cmdline):
         raise ImageError("not an image: its kernel command line is too long or not plain text")
     if not _PART.fullmatch(manifest.kernel) or not _PART.fullmatch(manifest.initrd):

@@ -1,14 +1,15 @@
 """Guest images in a directory, by content.
 
-    DIR/<sha256>/image        the file as it came, for other peers
-    DIR/<sha256>/info.json    what it is called here
-    DIR/<sha256>/parts/...    its kernel and initrd, unpacked
-    DIR/fetching/<sha256>     an unfinished fetch
-    DIR/staging-*             work in progress; what a crash left there is removed at the next start
+    DIR/<id>/content        what its chunks are made of; read-only, sparse
+    DIR/<id>/leaves         the hash of each chunk, 32 bytes each
+    DIR/<id>/facts.json     what it is, and what is said of it
+    DIR/<id>/parts/...      an appliance's kernel and initrd, unpacked
+    DIR/names.json          what images are called here
+    DIR/fetching/<id>       an unfinished fetch
+    DIR/staging-*           work in progress; what a crash left there is removed at the next start
 
-An image is a plain, uncompressed tar of `image.json` and the parts it names. It comes from strangers,
-so it is read with a bound on everything. A directory is made complete beside its place, flushed, and
-renamed into it: an image is either whole or not there.
+An image comes from strangers, so it is read with a bound on everything. A directory is made complete beside
+its place, flushed, and renamed into it: an image is either whole or not there.
 """
 
 import asyncio
@@ -20,14 +21,17 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from hashlib import file_digest
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from overlayd.adapters.image_content import leaves_of
 from overlayd.adapters.image_format import IMAGE_MAX_BYTES, check_label, unpack
-from overlayd.ports.images import ImageError, ImageFiles, ImageInfo
+from overlayd.adapters.image_names import ImageNames
+from overlayd.ports.images import DiskFile, ImageError, ImageFiles, ImageInfo, KernelFiles, TreeFile
+from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
+from protocol.image.merkle import id_of
 
 Answer = TypeVar("Answer")
 
@@ -38,13 +42,14 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """DIR/<digest>/info.json."""
+    """DIR/<id>/facts.json."""
 
-    name: str
-    architecture: str
-    kernel: str
-    initrd: str
-    cmdline: str
+    facts: ImageFacts
+    notes: ImageNotes
+    kernel: str = ""
+    """Of an appliance: the names of its parts, and its kernel's command line."""
+    initrd: str = ""
+    cmdline: str = ""
 
 
 class DirectoryImages:
@@ -53,11 +58,12 @@ class DirectoryImages:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._fetching = directory / "fetching"
+        self._names = ImageNames(directory / "names.json")
         self._writing = threading.Lock()
         self._fetching.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
         for left in directory.glob("staging-*"):
-            shutil.rmtree(left)
+            _discard(left)
 
     async def list(self) -> tuple[ImageInfo, ...]:
         """Complete images, by name then digest."""
@@ -68,11 +74,11 @@ class DirectoryImages:
         return await self._call(self._add, path, name)
 
     async def remove(self, digest: str) -> None:
-        """Removes an image, and an unfinished fetch of it."""
+        """Removes an image with its names, and an unfinished fetch of it."""
         await self._call(self._remove, digest)
 
     async def files(self, digest: str) -> ImageFiles:
-        """Paths of the parts, which were unpacked when the image was added."""
+        """Paths of what boots."""
         return await self._call(self._files, digest)
 
     async def read(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
@@ -98,7 +104,8 @@ class DirectoryImages:
         """
         for info in self._list():
             files = self._files(info.digest)
-            return files.kernel, files.initrd
+            if isinstance(files, KernelFiles):
+                return files.kernel, files.initrd
         return None
 
     async def _call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
@@ -112,14 +119,14 @@ class DirectoryImages:
     def _add(self, path: Path, name: str | None) -> ImageInfo:
         if name is not None:
             check_label(name)
-        with self._writing, _saying_no_room(), self._staging() as staging:
+        with _saying_no_room(), self._staging() as staging:
             try:
                 size = path.stat().st_size
                 if not path.is_file():
                     raise ImageError(f"{path} is not a file")
                 _check_size(size)
                 self._check_room(size)
-                shutil.copyfile(path, staging / "image")
+                shutil.copyfile(path, staging / "content")
             except OSError as error:
                 if error.errno == errno.ENOSPC:
                     raise
@@ -128,69 +135,80 @@ class DirectoryImages:
 
     def _finish(self, digest: str) -> ImageInfo:
         part = self._part(digest)
-        with self._writing, _saying_no_room(), self._staging() as staging:
-            info = self._info(digest)
-            if info is not None:
-                part.unlink(missing_ok=True)
-                return info
-            try:
-                part.rename(staging / "image")
-            except FileNotFoundError:
-                raise ImageError(f"nothing of image {digest} was fetched yet") from None
+        with _saying_no_room(), self._staging() as staging:
+            with self._writing:
+                info = self._info(digest)
+                if info is not None:
+                    part.unlink(missing_ok=True)
+                    return info
+                try:
+                    part.rename(staging / "content")
+                except FileNotFoundError:
+                    raise ImageError(f"nothing of image {digest} was fetched yet") from None
             return self._take_in(staging, None, wanted=digest)
 
     def _take_in(self, staging: Path, name: str | None, wanted: str | None = None) -> ImageInfo:
-        """Makes staging/image an image, or raises with nothing kept."""
-        image = staging / "image"
-        with image.open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
+        """Makes an appliance of staging/content, or raises with nothing kept.
+
+        One that was fetched has the name it brings if nothing else here has it.
+        """
+        content = staging / "content"
+        manifest = unpack(content, staging / "parts")
+        facts = ImageFacts(ImageKind.APPLIANCE, content.stat().st_size, manifest.architecture, None)
+        kept = _Kept(facts, ImageNotes(), manifest.kernel, manifest.initrd, manifest.cmdline)
+        leaves = tuple(leaves_of(content))
+        digest = id_of(facts, leaves)
         if wanted is not None and digest != wanted:
             raise ImageError(
                 f"what was fetched is not the image {wanted}: its digest is {digest}; it was thrown "
                 "away, fetch it again from another peer"
             )
-        known = self._info(digest)
-        if known is not None:
-            return known
-        manifest = unpack(image, staging / "parts")
-        kept = _Kept(
-            name=name or manifest.name,
-            architecture=manifest.architecture,
-            kernel=manifest.kernel,
-            initrd=manifest.initrd,
-            cmdline=manifest.cmdline,
-        )
-        (staging / "info.json").write_bytes(msgspec.json.encode(kept))
+        (staging / "leaves").write_bytes(b"".join(leaves))
+        (staging / "facts.json").write_bytes(msgspec.json.encode(kept))
         for entry in (*staging.rglob("*"), staging):
-            entry.chmod(0o700 if entry.is_dir() else 0o600)
+            entry.chmod(0o700 if entry.is_dir() else 0o400)
             _flush(entry)
-        staging.rename(self._directory / digest)
-        _flush(self._directory)
-        info = self._info(digest)
-        assert info is not None
-        return info
+        with self._writing:
+            given = name or manifest.name
+            if wanted is None:
+                self._names.check_free(given, digest)
+            if self._info(digest) is None:
+                staging.rename(self._directory / digest)
+                _flush(self._directory)
+            if self._names.all().get(given, digest) == digest:
+                self._names.give(given, digest)
+            info = self._info(digest)
+            assert info is not None
+            return info
 
     def _remove(self, digest: str) -> None:
         part, place = self._part(digest), self._place(digest)
-        with self._writing:
+        with self._writing, self._staging() as staging:
             part.unlink(missing_ok=True)
+            self._names.drop(digest)
             if place.exists():
-                with self._staging() as staging:
-                    place.rename(staging / "removed")
+                place.rename(staging / "removed")
 
     def _files(self, digest: str) -> ImageFiles:
-        kept, parts = self._kept(digest), self._place(digest) / "parts"
+        kept, place = self._kept(digest), self._place(digest)
         if kept is None:
             raise _absent(digest)
-        return ImageFiles(
-            kernel=str(parts / kept.kernel), initrd=str(parts / kept.initrd), cmdline=kept.cmdline
-        )
+        match kept.facts.kind:
+            case ImageKind.APPLIANCE:
+                parts = place / "parts"
+                return KernelFiles(str(parts / kept.kernel), str(parts / kept.initrd), kept.cmdline)
+            case ImageKind.DISK:
+                firmware = kept.facts.firmware
+                assert firmware is not None
+                return DiskFile(str(place / "content"), kept.facts.content_bytes, firmware)
+            case ImageKind.CONTAINER:
+                return TreeFile(str(place / "tree"))
 
     def _read(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
         if offset < 0 or length < 0:
             raise ImageError(f"no such part of an image: {length} bytes from {offset}")
         try:
-            with (self._place(digest) / "image").open("rb") as file:
+            with (self._place(digest) / "content").open("rb") as file:
                 file.seek(offset)
                 return file.read(min(length, READ_MAX_BYTES)), os.fstat(file.fileno()).st_size
         except FileNotFoundError:
@@ -224,16 +242,22 @@ class DirectoryImages:
         if kept is None:
             return None
         try:
-            size = (self._place(digest) / "image").stat().st_size
+            found = (self._place(digest) / "content").stat()
         except FileNotFoundError:
             return None  # removed meanwhile
         return ImageInfo(
-            name=kept.name, digest=digest, size_bytes=size, architecture=kept.architecture
+            digest=digest,
+            names=self._names.of(digest),
+            facts=kept.facts,
+            notes=kept.notes,
+            size_bytes=found.st_blocks * 512,
         )
 
     def _kept(self, digest: str) -> _Kept | None:
         try:
-            return msgspec.json.decode((self._place(digest) / "info.json").read_bytes(), type=_Kept)
+            return msgspec.json.decode(
+                (self._place(digest) / "facts.json").read_bytes(), type=_Kept
+            )
         except FileNotFoundError:
             return None
 
@@ -259,6 +283,13 @@ class DirectoryImages:
             yield staging
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _discard(left: Path) -> None:
+    if left.is_dir():
+        shutil.rmtree(left)
+    else:
+        left.unlink()
 
 
 def _checked(digest: str) -> str:

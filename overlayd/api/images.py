@@ -40,9 +40,10 @@ async def images(service: Here) -> list[ImageRow]:
     """The images of this host and those in the other hosts' adverts, by name."""
     found: dict[tuple[str, str], ImageRow] = {}
     for info in await service.peer.images.list():
-        found[info.name, info.digest] = ImageRow(
-            info.name, info.digest, info.size_bytes, here=True, hosts=()
-        )
+        for name in info.names or ("",):
+            found[name, info.digest] = ImageRow(
+                name, info.digest, info.size_bytes, here=True, hosts=()
+            )
     view = service.peer.view
     hosts: dict[tuple[str, str], list[ImageHost]] = {key: [] for key in found}
     for row in view.peers(service.peer.now()):
@@ -85,11 +86,13 @@ async def remove(which: FromPath[str], service: Here) -> ImageInfo:
     One that workspaces on this host use is not removed.
     """
     here = await service.peer.images.list()
-    found = [info for info in here if which in (info.name, info.digest)]
+    found = [info for info in here if which in (*info.names, info.digest)]
     if not found and len(which) >= _PREFIX_MIN:
         found = [info for info in here if info.digest.startswith(which)]
     if not found:
-        raise no_such("image", which, [info.name for info in here], place=" on this host")
+        raise no_such(
+            "image", which, [name for info in here for name in info.names], place=" on this host"
+        )
     digests = list(dict.fromkeys(info.digest for info in found))
     if len(digests) > 1:
         shown = " and ".join(digest[:12] for digest in digests)

@@ -61,14 +61,14 @@ def _resolved(spec: GridSpec, images: list[ImageRow], file: Path, profile: str |
     source: Source | None = None
     clusters = []
     for cluster in spec.clusters:
-        digest, problem = _digest(cluster.image.name, images)
+        digest, problem = meant(cluster.image.name, images)
         if problem:
             source = source or load(file, parse_yaml)
             wrong.append(source.problem(_written(source, cluster.name, profile), problem))
         image = ImageRef(cluster.image.name, digest)
         near = cluster.near_image
         if near.name:
-            digest, problem = _digest(near.name, images)
+            digest, problem = meant(near.name, images)
             if problem:
                 source = source or load(file, parse_yaml)
                 at = _written(source, cluster.name, profile, ("near", "image"))
@@ -80,7 +80,7 @@ def _resolved(spec: GridSpec, images: list[ImageRow], file: Path, profile: str |
     return msgspec.structs.replace(spec, clusters=tuple(clusters))
 
 
-def _digest(name: str, images: list[ImageRow]) -> tuple[str, str]:
+def meant(name: str, images: list[ImageRow]) -> tuple[str, str]:
     """(the digest that is meant, what is wrong). A whole digest may stand in place of a name."""
     found = dict.fromkeys(row.digest for row in images if name in (row.name, row.digest))
     if len(found) == 1:

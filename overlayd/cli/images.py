@@ -53,7 +53,7 @@ def add(
 
 def _said(info: ImageInfo, what: str) -> None:
     size = format_size(info.size_bytes)
-    print_lines([f"{what} {info.name}  {size}  {info.architecture}  {info.digest}"])
+    print_lines([f"{what} {info.name}  {size}  {info.facts.architecture}  {info.digest}"])
 
 
 @contextmanager

@@ -11,16 +11,8 @@ from msgspec import Meta, field
 
 from overlayd.config.moments import Moment
 from overlayd.config.values import Cpus, Duration, Milliseconds, Size
-from protocol.grid.model import (
-    Architecture,
-    Compact,
-    Driver,
-    Encryption,
-    OnExpiry,
-    Restart,
-    Spread,
-    Strict,
-)
+from protocol.grid.model import Compact, Driver, Encryption, OnExpiry, Restart, Spread, Strict
+from protocol.terms.architecture import Architecture
 
 
 class Keys(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):

@@ -19,9 +19,10 @@ from overlayd.config.values import Cpus, Label, Name, Size
 from overlayd.config.yaml_source import parse_yaml
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
-from protocol.grid.model import Architecture, Driver, GridSpec, ImageRef
+from protocol.grid.model import Driver, GridSpec, ImageRef
 from protocol.grid.syntax import label_problem
 from protocol.placement.fit import Offer
+from protocol.terms.architecture import Architecture
 from protocol.terms.coordinate import DIMENSIONS, FAR_S, point
 from protocol.terms.ids import PeerId, digest_of
 

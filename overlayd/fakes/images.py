@@ -4,11 +4,14 @@ import io
 import json
 import re
 import tarfile
-from hashlib import sha256
 from pathlib import Path
 
-from overlayd.ports.images import ImageError, ImageFiles, ImageInfo
+from overlayd.ports.images import ImageError, ImageFiles, ImageInfo, KernelFiles
 from protocol.grid.syntax import image_name_problem
+from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
+from protocol.image.merkle import CHUNK_BYTES, id_of, leaf_of
+from protocol.terms.architecture import Architecture
+from protocol.terms.ids import Digest
 
 READ_MAX_BYTES = 4 << 20
 
@@ -47,7 +50,7 @@ class FakeImages:
             raise ImageError(f"image {digest} is not on this host")
         place = f"/fake/images/{digest}"
         cmdline = self._images[digest][2]
-        return ImageFiles(f"{place}/vmlinuz", f"{place}/initrd.img", cmdline)
+        return KernelFiles(f"{place}/vmlinuz", f"{place}/initrd.img", cmdline)
 
     async def read(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
         """A chunk and the total size."""
@@ -79,25 +82,43 @@ class FakeImages:
             return self._images[digest][0]
         if content is None:
             raise ImageError(f"nothing of image {digest} was fetched yet")
-        if sha256(content).hexdigest() != digest:
+        if appliance_id(content) != digest:
             raise ImageError(f"what was fetched is not the image {digest}")
         return self._take_in(content, None)
 
     def _take_in(self, content: bytes, name: str | None) -> ImageInfo:
-        digest = sha256(content).hexdigest()
-        if digest in self._images:
-            return self._images[digest][0]
         if len(content) > self.room_bytes:
             raise ImageError("no room for the image")
         manifest = _manifest(content)
+        digest, given = appliance_id(content), name or manifest["name"]
+        taken = {n: d for d, (info, _, _) in self._images.items() for n in info.names}
+        if taken.get(given, digest) != digest:
+            raise ImageError(f"the name {given} is taken here")
+        before = self._images[digest][0].names if digest in self._images else ()
         info = ImageInfo(
-            name=name or manifest["name"],
             digest=digest,
+            names=tuple(sorted({*before, given})),
+            facts=_facts(content, Architecture(manifest["architecture"])),
+            notes=ImageNotes(),
             size_bytes=len(content),
-            architecture=manifest["architecture"],
         )
         self._images[digest] = (info, content, manifest["cmdline"])
         return info
+
+
+def appliance_id(content: bytes) -> Digest:
+    """The id that an appliance's file has. One that is none has that of an appliance for x86_64."""
+    try:
+        architecture = Architecture(_manifest(content)["architecture"])
+    except ImageError:
+        architecture = Architecture.X86_64
+    chunks = range(0, max(1, len(content)), CHUNK_BYTES)
+    leaves = [leaf_of(content[i : i + CHUNK_BYTES]) for i in chunks]
+    return id_of(_facts(content, architecture), leaves)
+
+
+def _facts(content: bytes, architecture: Architecture) -> ImageFacts:
+    return ImageFacts(ImageKind.APPLIANCE, len(content), architecture)
 
 
 def _manifest(content: bytes) -> dict[str, str]:
@@ -116,6 +137,8 @@ def _manifest(content: bytes) -> dict[str, str]:
         raise ImageError("not an image this version knows")
     if manifest["kernel"] not in names or manifest["initrd"] not in names:
         raise ImageError("not a whole image: a part is missing")
+    if manifest["architecture"] not in tuple(Architecture):
+        raise ImageError("not an image this version knows")
     return {key: manifest[key] for key in keys}
 
 

@@ -5,23 +5,52 @@ from typing import Protocol
 
 import msgspec
 
+from protocol.capacity.advert import ImageLabel
+from protocol.image.facts import Firmware, ImageFacts, ImageNotes
+
 
 class ImageInfo(msgspec.Struct, frozen=True):
     """One complete, verified image."""
 
-    name: str
     digest: str
-    """SHA-256 of the image file, 64 hexadecimal digits."""
+    """Its id, 64 hexadecimal digits: protocol/image/merkle.py."""
+    names: tuple[str, ...]
+    """What it is called here, in order; none if it is known by its id only."""
+    facts: ImageFacts
+    notes: ImageNotes
     size_bytes: int
-    architecture: str
+    """What it takes of this host's disk. A hole takes nothing."""
+
+    @property
+    def name(self) -> str:
+        """The first of its names; empty if it has none."""
+        return self.names[0] if self.names else ""
 
 
-class ImageFiles(msgspec.Struct, frozen=True):
-    """Where an unpacked image's parts are on this host, ready for a hypervisor."""
+class KernelFiles(msgspec.Struct, frozen=True):
+    """Where an appliance's parts are on this host, ready for a hypervisor."""
 
     kernel: str
     initrd: str
     cmdline: str
+
+
+class DiskFile(msgspec.Struct, frozen=True):
+    """A disk image on this host: raw, sparse, and read-only for good."""
+
+    path: str
+    bytes: int
+    """How large the disk is for its guest."""
+    firmware: Firmware
+
+
+class TreeFile(msgspec.Struct, frozen=True):
+    """A container image's root file system, unpacked on this host. Nobody writes to it."""
+
+    path: str
+
+
+ImageFiles = KernelFiles | DiskFile | TreeFile
 
 
 class ImageError(Exception):
@@ -35,16 +64,16 @@ class Images(Protocol):
         """Complete images, by name then digest."""
 
     async def add(self, path: Path, name: str | None = None) -> ImageInfo:
-        """Copies a file in and verifies it. A second time changes nothing. Raises ImageError."""
+        """Copies a file in and verifies it. A second time it has that name, too. Raises ImageError."""
 
     async def remove(self, digest: str) -> None:
-        """Removes an image. It is no error if there is none."""
+        """Removes an image, and its names. It is no error if there is none."""
 
     async def files(self, digest: str) -> ImageFiles:
-        """Paths of the parts, which are unpacked once. Raises ImageError if the image is not here."""
+        """Paths of what boots, made once. Raises ImageError if the image is not here."""
 
     async def read(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
-        """A chunk for another peer, and the total size in bytes. Raises ImageError if it is not here."""
+        """A piece of the content for another peer, and all its bytes. Raises ImageError if it is not here."""
 
     async def partial(self, digest: str) -> int:
         """How many bytes of an unfinished fetch are on disk, where a fetch goes on; 0 if there are none."""
@@ -54,3 +83,20 @@ class Images(Protocol):
 
     async def finish(self, digest: str) -> ImageInfo:
         """Verifies the whole and makes it an image. A wrong digest discards it, and raises ImageError."""
+
+
+def labels_of(images: tuple[ImageInfo, ...]) -> tuple[ImageLabel, ...]:
+    """What others are told of this host's images: a label for each name; an image without one has one, too."""
+    return tuple(
+        ImageLabel(
+            name=name,
+            digest=image.digest,
+            size_bytes=image.size_bytes,
+            kind=image.facts.kind,
+            virtual_bytes=image.facts.content_bytes,
+            firmware=image.facts.firmware or "",
+            architecture=image.facts.architecture,
+        )
+        for image in images
+        for name in image.names or ("",)
+    )

@@ -4,7 +4,7 @@ import msgspec
 
 from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name
 from overlayd.ports.compute import Disk, KernelBoot, Machine, Nic
-from overlayd.ports.images import ImageFiles
+from overlayd.ports.images import KernelFiles
 from overlayd.ports.seeds import Seed
 from overlayd.realise.paths import (
     Paths,
@@ -145,7 +145,7 @@ def seed(part: Part, mine: PartOf) -> Seed:
 def machine(
     part: Part,
     mine: PartOf,
-    image: ImageFiles,
+    image: KernelFiles,
     seed_path: str,
     disks: dict[str, str],
     where: Paths,

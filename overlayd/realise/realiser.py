@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import msgspec
 
 from overlayd.ports.compute import Compute, ComputeError, Machine, MachineSeen, MachineState
-from overlayd.ports.images import ImageError, Images
+from overlayd.ports.images import ImageError, Images, KernelFiles
 from overlayd.ports.network import Network, NetworkError
 from overlayd.ports.seeds import SeedError, Seeds
 from overlayd.ports.volumes import VolumeError, Volumes
@@ -325,6 +325,10 @@ class Realiser:
             self._say(part, mine, Phase.IMAGE, "fetching")
             await tools.fetcher.ensure(digest, fetched)
         image = await tools.images.files(digest)
+        if not isinstance(image, KernelFiles):
+            raise ImageError(
+                f"image {digest[:12]} is no appliance; this version boots nothing else"
+            )
         if not saved:
             self._say(part, mine, Phase.NETWORK, "")
         disks = {

@@ -74,8 +74,16 @@ class ImageLabel(msgspec.Struct, frozen=True):
     """An image that this host has."""
 
     name: str
+    """Empty of an image that is known by its digest only."""
     digest: str
     size_bytes: int
+    """What it takes of that host's disk."""
+    kind: str = "appliance"
+    """An `ImageKind`, or what a newer version calls it."""
+    virtual_bytes: int = 0
+    """How long its content is: of a disk, what a guest sees. 0: it is not said."""
+    firmware: str = ""
+    architecture: str = ""
 
 
 class Advert(msgspec.Struct, frozen=True):

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import msgspec
 
+from protocol.terms.architecture import Architecture
+
 
 class Encryption(StrEnum):
     """Whether a network's traffic may cross hosts in the clear."""
@@ -90,16 +92,6 @@ class Driver(StrEnum):
     LXC = "lxc"
     TEST = "test"
     """Machines that only pretend, to try out an overlay."""
-
-
-class Architecture(StrEnum):
-    """The instructions a host's cpus take, in the words of `uname -m`."""
-
-    X86_64 = "x86_64"
-    AARCH64 = "aarch64"
-    PPC64LE = "ppc64le"
-    RISCV64 = "riscv64"
-    S390X = "s390x"
 
 
 class DeviceCount(msgspec.Struct, frozen=True, array_like=True):

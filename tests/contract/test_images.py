@@ -16,7 +16,7 @@ import pytest
 
 from overlayd.adapters.image_format import MANIFEST_MAX_BYTES
 from overlayd.adapters.images import READ_MAX_BYTES, DirectoryImages
-from overlayd.fakes.images import FakeImages
+from overlayd.fakes.images import FakeImages, appliance_id
 from overlayd.ports.images import ImageError, ImageInfo, Images
 
 MANIFEST = {
@@ -54,7 +54,7 @@ async def fetch(images: Images, content: bytes) -> ImageInfo:
 
 
 def digest_of(content: bytes) -> str:
-    return sha256(content).hexdigest()
+    return appliance_id(content)
 
 
 @pytest.fixture(params=["fake", "directory"])
@@ -65,7 +65,7 @@ def images(request: pytest.FixtureRequest, tmp_path: Path) -> Images:
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[bytes], Path]:
     def written(content: bytes) -> Path:
-        path = tmp_path / f"in-{digest_of(content)[:8]}"
+        path = tmp_path / f"in-{sha256(content).hexdigest()[:8]}"
         path.write_bytes(content)
         return path
 
@@ -76,7 +76,8 @@ async def test_added_is_listed_under_its_name(
     images: Images, write: Callable[[bytes], Path]
 ) -> None:
     info = await images.add(write(image()))
-    assert (info.name, info.architecture, info.size_bytes) == ("guest", "x86_64", len(image()))
+    assert (info.name, info.facts.architecture) == ("guest", "x86_64")
+    assert info.facts.content_bytes == len(image())
     assert info.digest == digest_of(image())
     other = await images.add(write(image(cmdline="other")), "apple")
     assert await images.list() == (other, info)
@@ -84,7 +85,25 @@ async def test_added_is_listed_under_its_name(
 
 async def test_adding_again_changes_nothing(images: Images, write: Callable[[bytes], Path]) -> None:
     first = await images.add(write(image()), "one")
-    assert await images.add(write(image()), "two") == first
+    assert await images.add(write(image()), "one") == first
+    assert await images.list() == (first,)
+
+
+async def test_known_content_under_another_name_has_that_name_too(
+    images: Images, write: Callable[[bytes], Path]
+) -> None:
+    first = await images.add(write(image()), "one")
+    both = await images.add(write(image()), "a")
+    assert (both.digest, both.names, both.name) == (first.digest, ("a", "one"), "a")
+    assert await images.list() == (both,)
+
+
+async def test_a_name_taken_by_another_image_is_refused_and_nothing_is_kept(
+    images: Images, write: Callable[[bytes], Path]
+) -> None:
+    first = await images.add(write(image()), "one")
+    with pytest.raises(ImageError, match="the name one is taken here"):
+        await images.add(write(image(cmdline="other")), "one")
     assert await images.list() == (first,)
 
 
@@ -117,15 +136,16 @@ async def test_a_peer_fetches_it_in_chunks_and_goes_on_after_a_break(
     other = (
         type(images)(tmp_path / "other") if isinstance(images, DirectoryImages) else FakeImages()
     )
-    while (offset := await other.partial(info.digest)) < info.size_bytes:
+    size = info.facts.content_bytes
+    while (offset := await other.partial(info.digest)) < size:
         chunk, total = await images.read(info.digest, offset, 1777)
-        assert total == info.size_bytes
+        assert total == size
         await other.append(info.digest, offset, chunk)
     assert await other.list() == ()
     assert await other.finish(info.digest) == info
     assert await other.partial(info.digest) == 0
     assert await other.list() == (info,)
-    assert await images.read(info.digest, info.size_bytes, 10) == (b"", info.size_bytes)
+    assert await images.read(info.digest, size, 10) == (b"", size)
 
 
 async def test_a_chunk_must_follow_on_what_is_here(images: Images) -> None:
@@ -161,6 +181,7 @@ BAD = {
     "manifest is no JSON": tar({"image.json": b"{", **PARTS}),
     "manifest is a list": tar({"image.json": b"[1]", **PARTS}),
     "another format": image(format=2),
+    "another architecture than any": image(architecture="pdp11"),
     "no initrd named": tar(
         {"image.json": json.dumps({k: v for k, v in MANIFEST.items() if k != "initrd"}).encode()}
     ),
@@ -227,7 +248,9 @@ async def test_parts_are_unpacked_private_and_survive_a_restart(
     assert Path(files.kernel).read_bytes() == PARTS["vmlinuz"]
     assert Path(files.initrd).read_bytes() == PARTS["initrd.img"]
     for path in (tmp_path / "images").rglob("*"):
-        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+        assert stat.S_IMODE(path.stat().st_mode) == (
+            0o700 if path.is_dir() else 0o600 if path.name == "names.json" else 0o400
+        ), path
 
 
 async def test_a_fetch_goes_on_after_a_restart(tmp_path: Path) -> None:

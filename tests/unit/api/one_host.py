@@ -18,8 +18,9 @@ from overlayd.adapters.credentials import add_site, create_federation, enrol_hos
 from overlayd.adapters.nacl_keys import NaclSealer, NaclVerifier
 from overlayd.config.values import Name
 from overlayd.fakes.images import FakeImages
+from overlayd.ports.images import labels_of
 from overlayd.ports.peer import Busy, EventLine
-from protocol.capacity.advert import HostFacts, ImageLabel
+from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase, Power, Wanted
 from protocol.hosting.events import Cleared, Progressed
@@ -103,9 +104,7 @@ class OneHost:
             self.waiting -= 1
 
     async def images_changed(self) -> None:
-        infos = await self.images.list()
-        labels = tuple(ImageLabel(i.name, i.digest, i.size_bytes) for i in infos)
-        self.submit(ImagesChanged(labels))
+        self.submit(ImagesChanged(labels_of(await self.images.list())))
 
     async def console(
         self, peer: PeerId, order: SignedOrder, offset: int, keys: bytes

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from asked_daemon import GRID, Daemon
-from one_host import image_file
 from typer.testing import CliRunner
 
+from overlayd.api.views import ImageHost, ImageRow
+from overlayd.cli import gridfile
 from overlayd.cli.main import app
 
 
@@ -51,20 +52,18 @@ def test_no_image_at_all(daemon: Daemon) -> None:
     )
 
 
-def test_a_name_of_two_images_is_not_guessed_at_and_a_digest_is_clear(
-    daemon: Daemon, tmp_path: Path
-) -> None:
-    daemon.ask("image", "add", image_file(tmp_path / "b.img", "guest", "quiet"))
-    rows = daemon.ask("image", "list").stdout.splitlines()[1:]
-    first, second = (row.split()[1] for row in rows)
-    daemon.grid_file.write_text(GRID.partition("  worker:")[0])
-    error = daemon.ask("plan", daemon.grid_file, code=1).stderr
-    assert error == (
-        f'{daemon.grid_file}:9:12: clusters.head.image: found "guest", which is 2 images:'
-        f" {first} on h1 and {second} on h1; write the digest of one, or remove the other\n"
+def test_a_name_that_hosts_mean_differently_is_not_guessed_at() -> None:
+    here, there = (ImageHost(name, "ams", "alive", 0.0) for name in ("h1", "h2"))
+    rows = [
+        ImageRow("guest", "a" * 64, 1, True, (here,)),
+        ImageRow("guest", "b" * 64, 1, False, (there,)),
+    ]
+    assert gridfile.meant("guest", rows) == (
+        "",
+        'found "guest", which is 2 images: aaaaaaaaaaaa on h1 and bbbbbbbbbbbb on h2;'
+        " write the digest of one, or remove the other",
     )
-    daemon.ask("image", "remove", second)
-    assert "image cached" in daemon.ask("plan", daemon.grid_file).stdout
+    assert gridfile.meant("b" * 64, rows) == ("b" * 64, "")
 
 
 def test_a_file_that_is_not_there(daemon: Daemon) -> None:

@@ -105,7 +105,6 @@ def test_an_images_name_that_means_something_else_now_is_a_difference(
     daemon.up()
     (had,) = json.loads(daemon.ask("image", "list", "-o", "json").stdout)
     old = had["digest"][:12]
-    daemon.ask("image", "add", image_file(tmp_path / "b.img", "guest", "quiet"))
 
     async def lose_the_old() -> None:
         """What is in use is not removed by command; here its files are lost."""
@@ -113,6 +112,7 @@ def test_an_images_name_that_means_something_else_now_is_a_difference(
         await daemon.host.images_changed()
 
     asyncio.run_coroutine_threadsafe(lose_the_old(), daemon.loop).result(10)
+    daemon.ask("image", "add", image_file(tmp_path / "b.img", "guest", "quiet"))
     new = daemon.ask("image", "list").stdout.splitlines()[1].split()[1]
     assert daemon.ask("up", daemon.grid_file, code=1).stderr.splitlines()[1] == (
         f"  clusters.head.image: guest {new} in the file, guest {old} up;"

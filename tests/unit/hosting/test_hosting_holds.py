@@ -25,7 +25,6 @@ from protocol.capacity.timetable import Window
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.contract.outcomes import Propose, RoomChanged, VoidHold
 from protocol.grid.model import (
-    Architecture,
     DeviceCount,
     Driver,
     LeaseTerms,
@@ -36,6 +35,7 @@ from protocol.grid.model import (
 from protocol.grid.record import grid_id, read_register, vni_of, voiding
 from protocol.hosting.holds import TABLE, HoldNotSaved, Holds
 from protocol.hosting.taken import Cotenant, Taken
+from protocol.terms.architecture import Architecture
 from protocol.terms.effects import Effect, Persist, Send
 from protocol.terms.ids import GridId
 from protocol.terms.limits import CLEAR_S, HOLD_S, SLACK_S, USEFUL_S

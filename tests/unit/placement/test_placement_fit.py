@@ -6,7 +6,6 @@ from msgspec.structs import replace
 
 from protocol.grid.expand import workspaces
 from protocol.grid.model import (
-    Architecture,
     Compact,
     DeviceCount,
     Driver,
@@ -18,6 +17,7 @@ from protocol.grid.model import (
     VolumeSpec,
 )
 from protocol.placement.fit import apart_ms, conflict, quantum_of, refusals, rules_of
+from protocol.terms.architecture import Architecture
 from protocol.terms.coordinate import NOWHERE
 from protocol.terms.refusal import Constraint
 

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from tiny_image import tiny_image
 
-from overlayd.fakes.images import FakeImages
+from overlayd.fakes.images import FakeImages, appliance_id
 from overlayd.ports.images import ImageError
 from overlayd.realise import fetch
 from overlayd.realise.fetch import CHUNK_BYTES, Fetcher
@@ -26,7 +25,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         file = tiny_image(folder / "image", kernel=bytes(range(256)) * 4096 * 5)
         self.content = file.read_bytes()
-        self.digest = Digest(sha256(self.content).hexdigest())
+        self.digest = appliance_id(self.content)
         self.images = FakeImages()
         self.sources: dict[PeerId, Source] = {}
         self.asked: list[tuple[PeerId, int]] = []

@@ -18,7 +18,7 @@ from overlayd.adapters.libvirt.driver import DomainType, Driver, embed_root
 from overlayd.adapters.libvirt.xml import DEVICES_MAX, domain_xml
 from overlayd.config.places import CONSOLE_SOCKET, LIBVIRT_ROOT, LIBVIRT_ROOT_MAX, SOCKET_PATH_MAX
 from overlayd.config.values import Label, Name
-from overlayd.ports.images import ImageFiles
+from overlayd.ports.images import KernelFiles
 from overlayd.realise.paths import Paths
 from overlayd.realise.plan import Site, disks, machine, mtu_of, networks, seed
 from protocol.grid import addresses, limits
@@ -143,7 +143,7 @@ def test_its_guests_can_be_told_who_they_are() -> None:
 
 def test_its_machines_and_disks_can_be_made(tmp_path: Path) -> None:
     paths = Paths(STATE)
-    image = ImageFiles("/k", "/i", "quiet")
+    image = KernelFiles("/k", "/i", "quiet")
     there = volumes.DirectoryVolumes(tmp_path)
     for mine in HERE:
         found = disks(PART, mine)

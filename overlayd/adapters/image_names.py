@@ -1,0 +1,67 @@
+"""Names of images: labels on ids, in one small file. One id may have several, one name has one id here."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from overlayd.ports.images import ImageError
+
+NAMES_MOST = 4096
+"""Names that one host keeps: far more than anybody gives, and few enough to be written at once."""
+
+
+class ImageNames:
+    """`names.json`: a map from name to id, written whole, under another name first.
+
+    It is read each time: it is small, and then nothing in memory can differ from the disk.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def all(self) -> dict[str, str]:
+        """Every name with the id it stands for. A file that cannot be understood is as good as none."""
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, str])
+        except (FileNotFoundError, msgspec.DecodeError):
+            return {}
+
+    def of(self, digest: str) -> tuple[str, ...]:
+        """The names of one image, in order."""
+        return tuple(sorted(name for name, held in self.all().items() if held == digest))
+
+    def check_free(self, name: str, digest: str) -> None:
+        """Raises ImageError if another image has that name."""
+        held = self.all().get(name, digest)
+        if held != digest:
+            raise ImageError(
+                f"the name {name} is taken here by image {held[:12]}; give another (--name), or free it: "
+                f"overlayctl image rename {name} OTHER"
+            )
+
+    def give(self, name: str, digest: str) -> None:
+        """Gives a name to an image, which may have others. Raises ImageError if another image has it."""
+        self.check_free(name, digest)
+        names = self.all()
+        if names.get(name) == digest:
+            return
+        if len(names) >= NAMES_MOST:
+            raise ImageError(f"this host has {NAMES_MOST} names of images, and takes no more")
+        self._write({**names, name: digest})
+
+    def drop(self, digest: str) -> None:
+        """Takes all names of an image away."""
+        names = self.all()
+        kept = {name: held for name, held in names.items() if held != digest}
+        if kept != names:
+            self._write(kept)
+
+    def _write(self, names: dict[str, str]) -> None:
+        new = self._file.with_name(f"staging-{self._file.name}")
+        with new.open("wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(msgspec.json.encode(dict(sorted(names.items()))))
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(self._file)

@@ -1,0 +1,1 @@
+"""Images: what decides how one boots, and the tree of hashes that is its identity."""

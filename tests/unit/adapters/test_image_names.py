@@ -1,0 +1,37 @@
+"""Names of images: one has one image here, an image may have several, and a damaged file is as good as none."""
+
+from pathlib import Path
+
+import pytest
+
+from overlayd.adapters import image_names
+from overlayd.adapters.image_names import ImageNames
+from overlayd.ports.images import ImageError
+
+A, B = "a" * 64, "b" * 64
+
+
+def test_an_image_has_several_names_and_a_name_one_image(tmp_path: Path) -> None:
+    names = ImageNames(tmp_path / "names.json")
+    names.give("two", A)
+    names.give("one", A)
+    names.give("one", A)
+    assert names.of(A) == ("one", "two")
+    with pytest.raises(ImageError, match="taken here by image aaaaaaaaaaaa"):
+        names.give("one", B)
+    names.drop(A)
+    names.give("one", B)
+    assert ImageNames(tmp_path / "names.json").all() == {"one": B}
+
+
+def test_a_damaged_file_is_as_good_as_none(tmp_path: Path) -> None:
+    (tmp_path / "names.json").write_text("{")
+    assert ImageNames(tmp_path / "names.json").all() == {}
+
+
+def test_there_is_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_names, "NAMES_MOST", 1)
+    names = ImageNames(tmp_path / "names.json")
+    names.give("one", A)
+    with pytest.raises(ImageError, match="takes no more"):
+        names.give("two", A)
