@@ -1,8 +1,8 @@
 """When a host asks the stewards of a grid it carries, and with which change of its register.
 
-It reads at every start, when others speak of a newer epoch, and now and then, in case a message never came. It
-votes down an extension that was not decided in its time, and takes down a grid that is over, or that its owner
-ordered down while too few stewards were there to decide it.
+It reads at every start, when others speak of a newer epoch, when one of very few stewards is back, and now and
+then, in case a message never came. It votes down an extension that was not decided in its time, and takes down
+a grid that is over, or that its owner ordered down while too few stewards were there to decide it.
 """
 
 from protocol.contract.outcomes import AuditLease, Propose
@@ -45,6 +45,10 @@ class Auditing:
     def noticed(self, grid: GridId, now: float) -> None:
         """Somebody knows a newer epoch of the grid, so it is asked about now."""
         self._read_s[grid] = min(self._read_s[grid], now)
+
+    def returned(self, grid: GridId, now: float) -> None:
+        """A steward of the grid is back. It may have lost its disk, and waits to be asked."""
+        self._read_s[grid] = min(self._read_s[grid], now + self._dice.uniform(1.0, 5.0))
 
     def lapsed(self, grid: GridId, now: float, *, over: bool) -> None:
         """Whether the grid is to be taken down because its time is `over`.

@@ -247,6 +247,12 @@ class Leases:
         if row is not None and row.record.epoch < epoch:
             self._auditing.noticed(grid, now)
 
+    def met(self, peer: PeerId, now: float) -> None:
+        """A peer is back. If it may have lost a register with its disk, it is asked about that soon."""
+        for row in self.rows():
+            if peer in row.record.stewards and len(row.record.stewards) <= ALL_ASKED:
+                self._auditing.returned(row.record.id, now)
+
     def audited(self, grid: GridId, value: bytes, now: float) -> Answer:
         """The stewards' word on a grid that this host carries: `value` is its register, encoded."""
         row, register = self._book.row(grid), read_register(value)

@@ -26,9 +26,7 @@ from protocol.contract.outcomes import (
     RoomChanged,
     VoidHold,
 )
-from protocol.hosting.events import Cleared, Found, Happened, Kept, Measured, Progressed
-from protocol.hosting.holds import HoldNotSaved
-from protocol.hosting.host import Host
+from protocol.hosting.host import Host, HostEvent
 from protocol.hosting.publishing import Publishing
 from protocol.hosting.starting import Starting
 from protocol.membership.membership import Membership
@@ -248,15 +246,7 @@ class Node:
             case ImagesChanged(images=images):
                 self.host.images_changed(images)
                 return self._outcomes(([], [RoomChanged()]), now)
-            case (
-                Progressed()
-                | Happened()
-                | Cleared()
-                | Measured()
-                | Kept()
-                | Found()
-                | HoldNotSaved()
-            ):
+            case _ if isinstance(event, HostEvent):
                 return self._outcomes(self.host.handle(event, now), now)
             case PlanAsked() | OrderGiven() | CancelAsked() | QueueNotSaved() | ProposalNotSaved():
                 return self._outcomes(self.requester.handle(event, now), now)
@@ -300,6 +290,8 @@ class Node:
             if refused is not None:
                 return refused
             if isinstance(message, Hello):
+                self.host.leases.met(sender, now)
+                self._touch()
                 effects, news = overlay.greeted(sender, message, now)
                 return self._heed((effects + self.relaying.met(sender, now), news), now)
             if isinstance(message, Unwelcome):

@@ -124,6 +124,20 @@ def test_what_it_had_promised_without_a_machine_is_remembered_for_it() -> None:
     assert record.state is GridState.UP
 
 
+def test_the_only_steward_is_soon_given_back_what_it_lost() -> None:
+    """Where hosts are few, one may be the whole register. The other carrier asks when it is back."""
+    world = calm_world(SEED, peers=2)
+    talk = Conversation(world, world.peers[1], (up,))
+    assert world.run_until(lambda: talk.over, 60.0)
+    (epochs,) = world.invariants.decided.values()
+    record = epochs[max(epochs)]
+    (steward,) = [world.by_id[peer] for peer in record.stewards]
+    assert len(record.carriers()) == 2
+    world.run(5.0)
+    lose_memory(world, steward, machines=False)
+    assert world.run_until(lambda: carries(steward, record.id), TAKEN_UP_WITHIN_S)
+
+
 def test_without_its_stewards_it_waits_and_ends_nothing() -> None:
     world, record, host = running()
     stewards = [world.by_id[steward] for steward in record.stewards]
