@@ -6,10 +6,13 @@ import io
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import yaml
-
+from overlayd.adapters.seed_files import files_of
 from overlayd.ports.seeds import Seed, SeedError
+
+if TYPE_CHECKING:
+    from pycdlib import PyCdlib
 
 VOLUME_ID = "cidata"
 """A guest finds the seed by it."""
@@ -50,30 +53,6 @@ class NoCloudSeeds:
         if not _MACHINE.fullmatch(machine):
             raise SeedError(f"{machine[:150]!r} is not a machine's name")
         return self._directory / f"{machine}.iso"
-
-
-def files_of(seed: Seed) -> dict[str, bytes]:
-    """The seed's files by name, as cloud-init's NoCloud source documents them."""
-    for text in (
-        seed.instance_id,
-        seed.hostname,
-        *seed.ssh_authorized_keys,
-        *(part for mount in seed.mounts for part in mount),
-    ):
-        if not text or not text.isprintable() or text != text.strip():
-            raise SeedError(
-                f"a guest cannot be told {text[:80]!r}: it is empty or not one plain line"
-            )
-    meta: dict[str, object] = {"instance-id": seed.instance_id, "local-hostname": seed.hostname}
-    user: dict[str, object] = {"ssh_authorized_keys": list(seed.ssh_authorized_keys)}
-    if seed.mounts:
-        user["mounts"] = [[f"LABEL={label}", place] for label, place in seed.mounts]
-    return {"meta-data": _yaml(meta), "user-data": b"#cloud-config\n" + _yaml(user)}
-
-
-def _yaml(content: dict[str, object]) -> bytes:
-    """One line for each value, because the guest's reader is a small one."""
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1 << 30).encode()
 
 
 def _ensure(path: Path, files: dict[str, bytes]) -> None:
@@ -118,6 +97,13 @@ def _write(target: io.BufferedRandom, files: dict[str, bytes]) -> None:
         iso.close()
 
 
+def names_in(iso: "PyCdlib") -> list[str]:
+    """The names of the files in an open ISO."""
+    entries = iso.list_children(rr_path="/")
+    names = (entry.rock_ridge.name().decode() for entry in entries if not entry.is_dir())
+    return list(names)
+
+
 def _read(path: Path) -> dict[str, bytes] | None:
     """What is in an ISO; None if it is not there or not whole."""
     from pycdlib import PyCdlib
@@ -128,7 +114,7 @@ def _read(path: Path) -> dict[str, bytes] | None:
         iso = PyCdlib()
         iso.open(str(path))
         try:
-            for name in ("meta-data", "user-data"):
+            for name in names_in(iso):
                 content = io.BytesIO()
                 iso.get_file_from_iso_fp(content, rr_path=f"/{name}")
                 files[name] = content.getvalue()

@@ -5,6 +5,23 @@ from typing import Protocol
 import msgspec
 
 
+class SeedNic(msgspec.Struct, frozen=True):
+    """One of a guest's network cards, and what it is on its network."""
+
+    mac: str
+    """`02:00:0a:2a:00:0b`: how the guest knows which of its cards it is."""
+    address: str
+    """IPv4 with its prefix, `10.42.0.11/24`."""
+    gateway: str
+    """The network's own address: its DNS server, and the way to the metadata address."""
+    mtu: int
+    """The largest packet it may send, in bytes."""
+    way_out: bool = False
+    """Whether the default route is here. At most one card of a guest has it."""
+    metadata: bool = False
+    """Whether the metadata address is reached here. At most one card of a guest has it."""
+
+
 class Seed(msgspec.Struct, frozen=True):
     """What one guest is told at boot."""
 
@@ -13,6 +30,12 @@ class Seed(msgspec.Struct, frozen=True):
     ssh_authorized_keys: tuple[str, ...] = ()
     mounts: tuple[tuple[str, str], ...] = ()
     """(disk label, mount point) pairs."""
+    domain: str = ""
+    """The DNS domain of its grid; empty without a network."""
+    nics: tuple[SeedNic, ...] = ()
+    """In the order of its networks."""
+    user_data: bytes = b""
+    """What its owner gave it, as it is. Whoever has the seed can read it."""
 
 
 class SeedError(Exception):

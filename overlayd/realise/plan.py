@@ -5,7 +5,7 @@ import msgspec
 from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name
 from overlayd.ports.compute import Disk, KernelBoot, Machine, Nic
 from overlayd.ports.images import KernelFiles
-from overlayd.ports.seeds import Seed
+from overlayd.ports.seeds import Seed, SeedNic
 from overlayd.realise.paths import (
     Paths,
     machine_name,
@@ -127,8 +127,9 @@ def saves(part: PartOf) -> bool:
     return not part.not_yet and part.wanted.power is Power.SUSPENDED
 
 
-def seed(part: Part, mine: PartOf) -> Seed:
-    """What the guest is told. The instance id stays over restarts, since it is the same machine.
+def seed(part: Part, mine: PartOf, mtu: dict[str, int], user_data: bytes = b"") -> Seed:
+    """What the guest is told; `mtu` is by network. The instance id stays over restarts, since it is the same
+    machine.
 
     The workspace's own disk is mounted first, since a volume may be mounted somewhere on it.
     """
@@ -139,7 +140,32 @@ def seed(part: Part, mine: PartOf) -> Seed:
         hostname=mine.workspace.name,
         ssh_authorized_keys=part.spec.ssh_authorized_keys,
         mounts=(*own, *volumes),
+        domain=part.record.name if mine.workspace.networks else "",
+        nics=_seed_nics(part, mine, mtu),
+        user_data=user_data,
     )
+
+
+def _seed_nics(part: Part, mine: PartOf, mtu: dict[str, int]) -> tuple[SeedNic, ...]:
+    """The guest's cards. Its way out is the first network that has one, and so is its way to the metadata."""
+    networks = {network.name: network for network in part.spec.networks}
+    cards = {c.network: c for c in part.cards if c.workspace == mine.workspace.name}
+    names = mine.workspace.networks
+    out = next((name for name in names if networks[name].internet), "")
+    nics = []
+    for name in names:
+        card = cards[name]
+        nics.append(
+            SeedNic(
+                mac=mac_of(network_name(part.record.id, name), card.address),
+                address=f"{card.address}/{card.prefix}",
+                gateway=gateway(networks[name].cidr),
+                mtu=mtu[name],
+                way_out=name == out,
+                metadata=name == (out or names[0]),
+            )
+        )
+    return tuple(nics)
 
 
 def machine(

@@ -336,8 +336,8 @@ class Realiser:
             for name, disk, size_bytes in plan.disks(part, mine)
         }
         name = machine_name(part.record.id, workspace.name)
-        seed = await tools.seeds.ensure(name, plan.seed(part, mine))
         mtu = plan.mtu_of(part, tools.site())
+        seed = await tools.seeds.ensure(name, plan.seed(part, mine, mtu))
         machine = plan.machine(part, mine, image, seed, disks, tools.paths, mtu)
         machine = msgspec.structs.replace(machine, keepsake=tools.keepsake(part.record.id))
         tools.paths.console(part.record.id, workspace.name)[0].parent.mkdir(

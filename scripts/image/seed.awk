@@ -1,4 +1,4 @@
-# Reads the part of a cloud-config (YAML) this guest understands, and prints it one a line:
+# Reads the part of meta-data and of a cloud-config (YAML) this guest understands, and prints it one a line:
 #   key SSH-PUBLIC-KEY
 #   mount DEVICE PATH
 # Lists in block form ("- a", "- - a"), flow form ("[a, b]") or both. Anything else is passed over.
@@ -17,7 +17,7 @@ function mounted(device, place) {
     if (device != "" && place ~ /^\//) print "mount", device, place
 }
 function item(text,    parts) {
-    if (section == "ssh_authorized_keys") {
+    if (section == "ssh_authorized_keys" || section == "public-keys") {
         if (unquoted(text) != "") print "key", unquoted(text)
     } else if (section == "mounts") {
         if (text ~ /^\[/) {
@@ -36,8 +36,9 @@ function flow(text,    n, i, parts) {
     n = section == "mounts" ? split(text, parts, /\][ \t]*,[ \t]*/) : split(text, parts, /,/)
     for (i = 1; i <= n; i++) item(section == "mounts" ? "[" unquoted(parts[i]) : unquoted(parts[i]))
 }
+FNR == 1 { section = ""; field = 0 }
 /^[ \t]*(#|$)/ { next }
-/^[a-z_]+:/ {
+/^[a-z_-]+:/ {
     section = substr($0, 1, index($0, ":") - 1)
     rest = unquoted(substr($0, index($0, ":") + 1))
     field = 0

@@ -127,19 +127,27 @@ async def test_it_is_found_by_its_label_and_private(tmp_path: Path) -> None:
 async def test_cloud_init_reads_it(tmp_path: Path) -> None:
     iso = await NoCloudSeeds(tmp_path / "seeds").ensure("head", SEED)
     meta = yaml.safe_load(read(iso, "meta-data"))
-    assert meta == {"instance-id": "grid-1-head-1", "local-hostname": "head"}
-    user = read(iso, "user-data")
-    assert user.startswith(b"#cloud-config\n")
-    assert yaml.safe_load(user) == {
-        "ssh_authorized_keys": list(SEED.ssh_authorized_keys),
+    assert meta == {
+        "instance-id": "grid-1-head-1",
+        "local-hostname": "head",
+        "public-keys": list(SEED.ssh_authorized_keys),
         "mounts": [["LABEL=home", "/home"], ["LABEL=data", "/srv/with space"]],
     }
+    assert read(iso, "user-data") == b"#cloud-config\n{}\n"
+    assert b"#cloud-boothook" in read(iso, "vendor-data")
+
+
+async def test_what_its_owner_gave_it_is_there_to_the_byte(tmp_path: Path) -> None:
+    given = b"#!/bin/sh\n\x00\xff\r\n" * 9000
+    seed = msgspec.structs.replace(SEED, user_data=given)
+    iso = await NoCloudSeeds(tmp_path / "seeds").ensure("head", seed)
+    assert read(iso, "user-data") == given
 
 
 async def test_our_guest_reads_it(tmp_path: Path) -> None:
     iso = await NoCloudSeeds(tmp_path / "seeds").ensure("head", SEED)
     argv = ["busybox", "awk", "-f", str(READER)]
-    told = subprocess.run(argv, input=read(iso, "user-data"), capture_output=True, check=True)
+    told = subprocess.run(argv, input=read(iso, "meta-data"), capture_output=True, check=True)
     assert told.stdout.decode().splitlines() == [
         *(f"key {key}" for key in SEED.ssh_authorized_keys),
         "mount LABEL=home /home",

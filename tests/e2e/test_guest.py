@@ -166,6 +166,7 @@ class Host:
             hostname="head",
             ssh_authorized_keys=(self.key.with_suffix(".pub").read_text().strip(),),
             mounts=(("home", "/home"),),
+            user_data=b"#!/bin/sh\necho user-data ran as $(id -un) on $(hostname)\nexit 3\n",
         )
         volume = await DirectoryVolumes(self.directory / "volumes").ensure("v", 64 << 20, "home")
         return Machine(
@@ -286,6 +287,13 @@ def host(booted: Host) -> Host:
 def test_it_is_who_its_seed_says(host: Host) -> None:
     assert f"guest ready: hostname=head address={ADDRESS}" in host.said()
     host.type("echo $(hostname) on $(grep -c LABEL /run/wishes) mount", "head on 1 mount")
+
+
+def test_its_user_data_ran_before_it_was_ready(host: Host) -> None:
+    said = host.said()
+    assert "user-data ran as root on head" in said
+    assert "guest warning: user-data ended with 3" in said
+    assert said.index("user-data ended") < said.index("guest ready")
 
 
 def test_it_answers_by_ssh_with_the_seeds_key_only(host: Host) -> None:

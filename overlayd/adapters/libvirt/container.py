@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from overlayd.adapters.libvirt.xml import container_root
+from overlayd.adapters.seeds import names_in
 from overlayd.ports.compute import ComputeError, KernelBoot, Machine
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -55,7 +56,7 @@ def _copy_seed(iso_path: Path, target: Path) -> None:
     iso = PyCdlib()
     try:
         iso.open(str(iso_path))
-        for name in ("meta-data", "user-data"):
+        for name in names_in(iso):
             iso.get_file_from_iso(str(target / name), rr_path=f"/{name}")
         iso.close()
     except PyCdlibException as error:

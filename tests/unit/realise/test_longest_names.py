@@ -136,9 +136,14 @@ def test_its_networks_can_be_made(tmp_path: Path) -> None:
 
 def test_its_guests_can_be_told_who_they_are() -> None:
     for mine in HERE:
-        told = seed(PART, mine)
+        told = seed(PART, mine, mtu_of(PART, SITE))
         assert len(told.hostname) <= HOSTNAME_MAX
-        assert set(seeds.files_of(told)) == {"meta-data", "user-data"}
+        assert set(seeds.files_of(told)) == {
+            "meta-data",
+            "user-data",
+            "vendor-data",
+            "network-config",
+        }
 
 
 def test_its_machines_and_disks_can_be_made(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from host_world import GRID, ME, OTHER, HostWorld
 
 from netns.model import NetworkPlan
+from overlayd.ports.seeds import Seed
 from overlayd.realise import plan
 from overlayd.realise.paths import network_name
 from protocol.grid.addresses import plan as cards_of
@@ -101,3 +102,32 @@ def test_the_network_takes_what_all_its_hosts_carry(tmp_path: Path) -> None:
     assert plan.mtu_of(part, small) == {"lan": 1300}
     assert plan.networks(part, small)[0].network == network_name(GRID, "lan")
     assert part.mine[0].wanted.power is Power.RUNNING
+
+
+def seed_of(part: Part, *networks: NetworkSpec) -> Seed:
+    """The seed of a workspace on these networks."""
+    names = tuple(network.name for network in networks)
+    alone = ClusterSpec("head", 1, ImageRef("tiny"), 250, 128 << 20, networks=names)
+    spec = msgspec.structs.replace(part.spec, networks=networks, clusters=(alone,))
+    (member,) = workspaces(spec)
+    mine = PartOf(member, Wanted(member.name), ())
+    whole = Part(part.record, spec, cards_of(spec), (mine,), keeps=())
+    return plan.seed(whole, mine, dict.fromkeys(names, 1400), b"#!/bin/sh\n")
+
+
+def test_a_guest_has_one_way_out_and_one_way_to_the_metadata(tmp_path: Path) -> None:
+    part = part_of(tmp_path)
+    lan, wan, far = (
+        NetworkSpec(name, f"10.{n}.0.0/24", Encryption.NONE, internet=n > 42)
+        for n, name in enumerate(("lan", "wan", "far"), start=42)
+    )
+    ways = [(nic.way_out, nic.metadata) for nic in seed_of(part, lan, wan, far).nics]
+    assert ways == [(False, False), (True, True), (False, False)]
+    assert [(nic.way_out, nic.metadata) for nic in seed_of(part, lan).nics] == [(False, True)]
+    told = seed_of(part, lan)
+    assert told.nics[0].address == "10.42.0.10/24"
+    assert (told.nics[0].gateway, told.nics[0].mtu) == ("10.42.0.1", 1400)
+    assert told.domain == part.record.name
+    assert told.user_data == b"#!/bin/sh\n"
+    assert seed_of(part).nics == ()
+    assert seed_of(part).domain == "", "without a network nobody knows it by name"

@@ -347,7 +347,7 @@ async def test_a_seed_that_cannot_be_written_is_told_and_tried_again(
 async def test_an_error_nobody_foresaw_does_not_end_the_care_for_a_grid(
     world: HostWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(part: object, mine: object) -> Seed:
+    def broken(*_: object) -> Seed:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
