@@ -54,7 +54,7 @@ class Firmware(StrEnum):
     UEFI = "uefi"
 
 
-class KernelBoot(msgspec.Struct, frozen=True):
+class KernelBoot(msgspec.Struct, frozen=True, tag="kernel"):
     """The hypervisor loads a kernel and its initramfs. Paths on this host."""
 
     kernel: str
@@ -62,7 +62,7 @@ class KernelBoot(msgspec.Struct, frozen=True):
     cmdline: str
 
 
-class DiskBoot(msgspec.Struct, frozen=True):
+class DiskBoot(msgspec.Struct, frozen=True, tag="disk"):
     """The guest's firmware starts it from its first disk."""
 
     firmware: Firmware
@@ -70,7 +70,7 @@ class DiskBoot(msgspec.Struct, frozen=True):
     """Path of the file in which UEFI keeps its variables. A BIOS has none."""
 
 
-class ContainerBoot(msgspec.Struct, frozen=True):
+class ContainerBoot(msgspec.Struct, frozen=True, tag="container"):
     """A container's root file system is there already."""
 
     root: str

@@ -58,6 +58,11 @@ def machine_uuid(grid: GridId, workspace: str) -> str:
     return str(uuid5(_SPACE, f"{grid}/{workspace}"))
 
 
+def instance_id(grid: GridId, workspace: str, build: int) -> str:
+    """By what a guest knows whether it boots for the first time: as long as its root disk is the same."""
+    return machine_uuid(grid, workspace if build == 1 else f"{workspace}/{build}")
+
+
 def network_name(grid: GridId, network: str) -> str:
     """A grid network's id on a host."""
     return f"{grid}.{network}"

@@ -8,6 +8,7 @@ from overlayd.ports.images import KernelFiles
 from overlayd.ports.seeds import Seed, SeedNic
 from overlayd.realise.paths import (
     Paths,
+    instance_id,
     machine_name,
     machine_uuid,
     network_name,
@@ -129,14 +130,14 @@ def saves(part: PartOf) -> bool:
 
 def seed(part: Part, mine: PartOf, mtu: dict[str, int], user_data: bytes = b"") -> Seed:
     """What the guest is told; `mtu` is by network. The instance id stays over restarts, since it is the same
-    machine.
+    machine, until its root disk is made anew.
 
     The workspace's own disk is mounted first, since a volume may be mounted somewhere on it.
     """
     own = ((SCRATCH, SCRATCH_PATH),) if mine.workspace.scratch_bytes else ()
     volumes = ((mount.volume, mount.path) for mount in mine.workspace.mounts)
     return Seed(
-        instance_id=machine_uuid(part.record.id, mine.workspace.name),
+        instance_id=instance_id(part.record.id, mine.workspace.name, mine.wanted.build),
         hostname=mine.workspace.name,
         ssh_authorized_keys=part.spec.ssh_authorized_keys,
         mounts=(*own, *volumes),

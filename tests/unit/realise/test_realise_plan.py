@@ -131,3 +131,20 @@ def test_a_guest_has_one_way_out_and_one_way_to_the_metadata(tmp_path: Path) -> 
     assert told.user_data == b"#!/bin/sh\n"
     assert seed_of(part).nics == ()
     assert seed_of(part).domain == "", "without a network nobody knows it by name"
+
+
+def test_a_guest_boots_for_the_first_time_again_when_its_root_disk_is_made_anew(
+    tmp_path: Path,
+) -> None:
+    part = part_of(tmp_path)
+    mine = part.mine[0]
+
+    def id_of(**wanted: int) -> str:
+        changed = msgspec.structs.replace(mine.wanted, **wanted)
+        told = plan.seed(
+            part, msgspec.structs.replace(mine, wanted=changed), plan.mtu_of(part, SITE)
+        )
+        return told.instance_id
+
+    assert id_of() == id_of(boot=7)
+    assert len({id_of(), id_of(build=2), id_of(build=3)}) == 3
