@@ -14,6 +14,7 @@ import msgspec
 from overlayd.adapters.images import DirectoryImages
 from overlayd.adapters.libvirt.compute import LibvirtCompute
 from overlayd.adapters.network import KernelNetwork
+from overlayd.adapters.roots import DirectoryRoots
 from overlayd.adapters.seeds import NoCloudSeeds
 from overlayd.adapters.underlay import Underlay, UnderlayWatch, dialled_at, source_of
 from overlayd.adapters.volumes import DirectoryVolumes
@@ -60,7 +61,8 @@ class Hosting:
         self._supervisor, self._tell = supervisor, tell
         self.paths = Paths(state)
         self.images = DirectoryImages(state / "images")
-        self._volumes = DirectoryVolumes(state / "volumes")
+        self._volumes = DirectoryVolumes(state / "volumes", lambda: self._roots.promised_bytes())
+        self._roots = DirectoryRoots(state / "roots", self._volumes.promised_bytes)
         self._seeds = NoCloudSeeds(state / "seeds")
         self._network = KernelNetwork(state / "networks", owner_tag)
         self._underlay = UnderlayWatch(source_of(config))
@@ -142,6 +144,7 @@ class Hosting:
             network=self._network,
             images=self.images,
             volumes=self._volumes,
+            roots=self._roots,
             seeds=self._seeds,
             fetcher=self._fetcher,
             paths=self.paths,

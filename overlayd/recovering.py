@@ -14,6 +14,7 @@ from pathlib import Path
 
 from overlayd.adapters.credentials import load_credentials
 from overlayd.adapters.network import KernelNetwork
+from overlayd.adapters.roots import DirectoryRoots
 from overlayd.adapters.sqlite_store import own
 from overlayd.adapters.store_salvage import STORE, Examined, examine, finish, replace
 from overlayd.adapters.volumes import DirectoryVolumes
@@ -23,9 +24,17 @@ from overlayd.config.places import LIBVIRT_ROOT
 from overlayd.hosting import compute_of
 from overlayd.ports.compute import Compute
 from overlayd.ports.network import Network
+from overlayd.ports.roots import Roots
 from overlayd.ports.volumes import Volumes
 from overlayd.realise.paths import grid_of
-from overlayd.realise.strays import PROCESS, disk_found, lost_found, machine_found
+from overlayd.realise.strays import (
+    PROCESS,
+    ROOT_DISK,
+    disk_found,
+    lost_found,
+    machine_found,
+    root_found,
+)
 from protocol.hosting.events import Found
 from protocol.node.kept import asked_of, carried_in, raised
 from protocol.terms.ids import GridId, short_hash
@@ -49,6 +58,8 @@ class Host:
     network: Network
     volumes: Volumes | None
     """None if there is no directory of disks."""
+    roots: Roots | None = None
+    """None if there is no directory of root disks."""
 
 
 def host_of(config: DaemonConfig) -> Host:
@@ -66,6 +77,7 @@ def host_of(config: DaemonConfig) -> Host:
         compute_of(config, state, tag) if found else None,
         KernelNetwork(state / "networks", tag),
         DirectoryVolumes(state / "volumes") if (state / "volumes").is_dir() else None,
+        DirectoryRoots(state / "roots") if (state / "roots").is_dir() else None,
     )
 
 
@@ -149,13 +161,21 @@ async def _forget(host: Host, grid: GridId, disks: bool, agree: Agree | None, sa
         for network in networks:
             await host.network.remove(network)
         for thing in kept if disks else []:
-            assert host.volumes is not None
-            await host.volumes.remove(thing.what.removeprefix("disk "))
+            await _delete(host, thing)
         say("done")
         return 0
     finally:
         if host.compute is not None:
             await host.compute.close()
+
+
+async def _delete(host: Host, thing: Found) -> None:
+    if thing.what.startswith(ROOT_DISK):
+        assert host.roots is not None
+        await host.roots.remove(thing.what.removeprefix(ROOT_DISK))
+    else:
+        assert host.volumes is not None
+        await host.volumes.remove(thing.what.removeprefix("disk "))
 
 
 async def _look(host: Host, close: bool = True) -> dict[GridId, list[Found]]:
@@ -170,6 +190,9 @@ async def _look(host: Host, close: bool = True) -> dict[GridId, list[Found]]:
     if host.volumes is not None:
         disks = await host.volumes.observe()
         found += [disk_found(disk, size_bytes) for disk, size_bytes in disks.items()]
+    if host.roots is not None:
+        disks = await host.roots.observe()
+        found += [root_found(root, size_bytes) for root, size_bytes in disks.items()]
     grids: dict[GridId, list[Found]] = {}
     for thing in found:
         grids.setdefault(thing.grid, []).append(thing)

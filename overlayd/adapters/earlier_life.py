@@ -8,6 +8,7 @@ _TRACES = {
     "a hypervisor's directory": (f"{LIBVIRT_ROOT}/*",),
     "consoles": ("console/*.log",),
     "volumes": ("volumes/*.raw",),
+    "root disks": ("roots/*/root.json",),
     "networks": ("networks/*",),
 }
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from overlayd.adapters.process import ProcessError, run
@@ -24,8 +25,9 @@ _MAKING = ".making"
 class DirectoryVolumes:
     """The Volumes port on a directory of its own."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, beside_bytes: Callable[[], int] = lambda: 0) -> None:
+        """`beside_bytes` says how much else on that file system is promised, and not used yet."""
+        self._directory, self._beside_bytes = directory, beside_bytes
         self._making = asyncio.Lock()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
@@ -60,7 +62,7 @@ class DirectoryVolumes:
         return {volume: status.st_size for volume, status in here.items()}
 
     async def free_bytes(self) -> int:
-        """Room on the file system, less what the volumes here may still grow by."""
+        """Room on the file system, less what the volumes here, and what is beside them, may still grow by."""
         return await asyncio.to_thread(self._free_bytes)
 
     async def _make(self, path: Path, size_bytes: int, label: str) -> None:
@@ -76,6 +78,11 @@ class DirectoryVolumes:
         finally:
             making.unlink(missing_ok=True)
 
+    def promised_bytes(self) -> int:
+        """What the volumes here may still grow by, for a thread that may block."""
+        here = self._here().values()
+        return sum(max(0, status.st_size - status.st_blocks * 512) for status in here)
+
     def _here(self) -> dict[str, os.stat_result]:
         found = {}
         for path in sorted(self._directory.glob(f"*{_SUFFIX}"), key=lambda path: path.stem):
@@ -85,8 +92,7 @@ class DirectoryVolumes:
 
     def _free_bytes(self) -> int:
         room = os.statvfs(self._directory)
-        here = self._here().values()
-        promised = sum(max(0, status.st_size - status.st_blocks * 512) for status in here)
+        promised = self.promised_bytes() + self._beside_bytes()
         return max(0, room.f_bavail * room.f_frsize - promised)
 
     def _path(self, volume: str) -> Path:

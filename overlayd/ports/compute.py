@@ -6,6 +6,8 @@ from typing import Protocol
 
 import msgspec
 
+from protocol.image.facts import Firmware
+
 
 class Accelerator(StrEnum):
     """How guests execute. It is KVM only after a guest was seen to run under it."""
@@ -45,13 +47,6 @@ class Disk(msgspec.Struct, frozen=True):
     read_only: bool = False
     backing: str = ""
     """Path of the raw image that a qcow2 disk lies on, for one that does. It is read, never written."""
-
-
-class Firmware(StrEnum):
-    """What starts a guest from its disk."""
-
-    BIOS = "bios"
-    UEFI = "uefi"
 
 
 class KernelBoot(msgspec.Struct, frozen=True, tag="kernel"):

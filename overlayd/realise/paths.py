@@ -78,6 +78,19 @@ def scratch_name(grid: GridId, workspace: str) -> str:
     return f"{grid}.{workspace}.{SCRATCH}"
 
 
+def root_name(grid: GridId, workspace: str, build: int) -> str:
+    """The id on a host of a workspace's root disk. Each build of the workspace has its own."""
+    return f"{grid}.{workspace}.{build}"
+
+
+def root_owner(root: str) -> tuple[str, int]:
+    """The workspace that a root disk belongs to, and its build. Of what has no such name: nobody, 0."""
+    _, _, rest = root.partition(".")
+    _, _, rest = rest.partition(".")
+    workspace, _, build = rest.partition(".")
+    return (workspace, int(build)) if build.isdecimal() and len(build) < 10 else ("", 0)
+
+
 def is_scratch(disk: str) -> bool:
     """Whether a disk is a workspace's own. Otherwise it is a volume."""
     return disk.count(".") == 3 and disk.endswith(f".{SCRATCH}")

@@ -3,8 +3,7 @@
 import msgspec
 
 from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name
-from overlayd.ports.compute import Disk, KernelBoot, Machine, Nic
-from overlayd.ports.images import KernelFiles
+from overlayd.ports.compute import Boots, Disk, Machine, Nic
 from overlayd.ports.seeds import Seed, SeedNic
 from overlayd.realise.paths import (
     Paths,
@@ -172,13 +171,17 @@ def _seed_nics(part: Part, mine: PartOf, mtu: dict[str, int]) -> tuple[SeedNic, 
 def machine(
     part: Part,
     mine: PartOf,
-    image: KernelFiles,
+    boots: Boots,
+    root: tuple[Disk, ...],
     seed_path: str,
     disks: dict[str, str],
     where: Paths,
     mtu: dict[str, int],
 ) -> Machine:
-    """The guest's machine. `disks` maps what the guest calls its disks to their paths, `mtu` is by network."""
+    """The guest's machine. `disks` maps what the guest calls its disks to their paths, `mtu` is by network.
+
+    Its root disk, if it has one, is the first.
+    """
     workspace, record = mine.workspace, part.record
     log, socket = where.console(record.id, workspace.name)
     cards = {c.network: c for c in part.cards if c.workspace == workspace.name}
@@ -192,9 +195,9 @@ def machine(
         vcpus=max(1, -(-workspace.cpus_milli // 1000)),
         cpu_milli=workspace.cpus_milli,
         memory_bytes=workspace.memory_bytes,
-        boots=KernelBoot(image.kernel, image.initrd, image.cmdline),
+        boots=boots,
         seed=seed_path,
-        disks=tuple(Disk(path, serial=name) for name, path in disks.items()),
+        disks=(*root, *(Disk(path, serial=name) for name, path in disks.items())),
         nics=tuple(_nic(part, cards[name], mtu[name]) for name in workspace.networks),
         console_log=str(log),
         console_socket=str(socket),

@@ -20,11 +20,12 @@ from dataclasses import dataclass
 import msgspec
 
 from overlayd.ports.compute import Compute, ComputeError, Machine, MachineSeen, MachineState
-from overlayd.ports.images import ImageError, Images, KernelFiles
+from overlayd.ports.images import ImageError, Images
 from overlayd.ports.network import Network, NetworkError
+from overlayd.ports.roots import RootError, Roots
 from overlayd.ports.seeds import SeedError, Seeds
 from overlayd.ports.volumes import VolumeError, Volumes
-from overlayd.realise import plan
+from overlayd.realise import plan, roots
 from overlayd.realise.cards import Cards
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.keeping import Keeping
@@ -54,7 +55,8 @@ class EndsByItself(Exception):
 
 
 Failure = (
-    EndsByItself, ComputeError, ImageError, NetworkError, SeedError, VolumeError, OSError,
+    EndsByItself, ComputeError, ImageError, NetworkError, RootError, SeedError, VolumeError,
+    OSError,
 )  # fmt: skip
 
 
@@ -66,6 +68,7 @@ class Tools:
     network: Network
     images: Images
     volumes: Volumes
+    roots: Roots
     seeds: Seeds
     fetcher: Fetcher
     paths: Paths
@@ -117,8 +120,10 @@ class Realiser:
 
     async def disk_bytes(self) -> int:
         """Bytes of disk this host has for grids: what is free, and what grids have already."""
-        theirs = sum((await self._tools.volumes.observe()).values())
-        return await self._tools.volumes.free_bytes() + theirs
+        volumes, roots_here = self._tools.volumes, self._tools.roots
+        theirs = sum((await volumes.observe()).values())
+        theirs += sum((await roots_here.observe()).values())
+        return await volumes.free_bytes() + theirs
 
     async def _keep(self, grid: GridId, kick: asyncio.Event, cause: str) -> None:
         """One grid's task. It works when kicked, tries again after failures, and ends when nothing is left."""
@@ -204,6 +209,7 @@ class Realiser:
         if mine.wanted.power is Power.GONE:
             await self._tools.seeds.remove(machine_name(grid, workspace))
             await self._tools.volumes.remove(scratch_name(grid, workspace))
+            await roots.clear(self._tools.roots, grid, workspace)
             for path in self._tools.paths.console_files(grid, workspace):
                 path.unlink(missing_ok=True)
 
@@ -325,12 +331,10 @@ class Realiser:
             self._say(part, mine, Phase.IMAGE, "fetching")
             await tools.fetcher.ensure(digest, fetched)
         image = await tools.images.files(digest)
-        if not isinstance(image, KernelFiles):
-            raise ImageError(
-                f"image {digest[:12]} is no appliance; this version boots nothing else"
-            )
         if not saved:
             self._say(part, mine, Phase.NETWORK, "")
+        await roots.clear_older(tools.roots, tools.compute, part.record.id, mine)
+        boots, root = await roots.boot(tools.roots, part, mine, image)
         disks = {
             name: await tools.volumes.ensure(disk, size_bytes, name)
             for name, disk, size_bytes in plan.disks(part, mine)
@@ -338,7 +342,7 @@ class Realiser:
         name = machine_name(part.record.id, workspace.name)
         mtu = plan.mtu_of(part, tools.site())
         seed = await tools.seeds.ensure(name, plan.seed(part, mine, mtu))
-        machine = plan.machine(part, mine, image, seed, disks, tools.paths, mtu)
+        machine = plan.machine(part, mine, boots, root, seed, disks, tools.paths, mtu)
         machine = msgspec.structs.replace(machine, keepsake=tools.keepsake(part.record.id))
         tools.paths.console(part.record.id, workspace.name)[0].parent.mkdir(
             mode=0o700, exist_ok=True
@@ -384,6 +388,8 @@ class Realiser:
             if grid_of(disk) == grid and disk not in kept:
                 logger().info("disk.deleted", disk=disk)
                 await self._tools.volumes.remove(disk)
+        there = [mine.workspace.name for mine in part.mine if not _gone(mine)]
+        await roots.clear_others(self._tools.roots, grid, there)
 
     def _say(self, part: Part, mine: PartOf, phase: Phase, detail: str) -> None:
         key = (part.record.id, mine.workspace.name)

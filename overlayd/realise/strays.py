@@ -13,7 +13,7 @@ import msgspec
 from overlayd.ports.compute import ComputeError, LostMachine, MachineSeen, MachineState
 from overlayd.ports.volumes import VolumeError
 from overlayd.realise.leftovers import clear_files
-from overlayd.realise.paths import grid_of, is_scratch, machine_name, scratch_name
+from overlayd.realise.paths import grid_of, is_scratch, machine_name, root_owner, scratch_name
 from overlayd.realise.realiser import Tools
 from overlayd.telemetry.logs import logger
 from protocol.grid.lifecycle import Power
@@ -24,6 +24,8 @@ from protocol.terms.quantities import format_size
 LOOKS_EVERY_S = 10.0
 PROCESS = "process "
 """How what is found begins if it is a machine that its hypervisor has lost."""
+ROOT_DISK = "root disk "
+"""How what is found begins if it is a root disk."""
 _POWERS = {
     MachineState.RUNNING: Power.RUNNING,
     MachineState.PAUSED: Power.PAUSED,
@@ -44,6 +46,7 @@ async def look_around(tools: Tools, carried: Iterable[GridId]) -> list[Found]:
     ours = _names(tools, grids)
     found = await _machines(tools, grids, ours)
     found += await _disks(tools, grids, ours)
+    found += await _roots(tools, grids)
     unknown = {thing.grid for thing in found}
     lost = await tools.compute.lost()
     found += [lost_found(machine) for machine in lost]
@@ -80,6 +83,7 @@ async def _there(tools: Tools) -> set[str]:
     """Everything that is here, by the names that the node was told."""
     there = {machine_found(seen).what for seen in await tools.compute.observe()}
     there |= {disk_found(disk, 0).what for disk in await tools.volumes.observe()}
+    there |= {root_found(root, 0).what for root in await tools.roots.observe()}
     return there | {lost_found(machine).what for machine in await tools.compute.lost()}
 
 
@@ -118,6 +122,23 @@ async def _disks(tools: Tools, carried: dict[GridId, None], ours: set[str]) -> l
     return found
 
 
+async def _roots(tools: Tools, carried: dict[GridId, None]) -> list[Found]:
+    found = []
+    for root, size_bytes in (await tools.roots.observe()).items():
+        grid = grid_of(root)
+        if grid not in carried:
+            found.append(root_found(root, size_bytes))
+            continue
+        part = tools.part_of(grid)
+        builds = {p.workspace.name: p.wanted.build for p in part.mine} if part else {}
+        workspace, build = root_owner(root)
+        # One of a newer build stays: this host may have lost its memory of that.
+        if workspace not in builds or build < builds[workspace]:
+            logger().warning("stray.root", root=root)
+            await tools.roots.remove(root)
+    return found
+
+
 def machine_found(seen: MachineSeen) -> Found:
     """A machine, as the node is told of it."""
     return Found(
@@ -137,6 +158,14 @@ def disk_found(disk: str, size_bytes: int) -> Found:
     """A disk, as the node is told of it."""
     size = f"of {format_size(size_bytes)}"
     return Found(grid_of(disk), f"disk {disk}", detail=size, disk_bytes=size_bytes)
+
+
+def root_found(root: str, size_bytes: int) -> Found:
+    """A root disk, as the node is told of it."""
+    workspace, build = root_owner(root)
+    size = f"of {format_size(size_bytes)}"
+    what = f"{ROOT_DISK}{root}"
+    return Found(grid_of(root), what, workspace, size, build=build, disk_bytes=size_bytes)
 
 
 def lost_found(lost: LostMachine) -> Found:

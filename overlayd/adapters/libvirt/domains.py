@@ -34,7 +34,14 @@ from overlayd.adapters.libvirt.xml import (
     try_out_xml,
 )
 from overlayd.config.places import SOCKET_PATH_MAX
-from overlayd.ports.compute import Cause, ComputeError, Machine, MachineSeen, MachineState
+from overlayd.ports.compute import (
+    Cause,
+    ComputeError,
+    DiskBoot,
+    Machine,
+    MachineSeen,
+    MachineState,
+)
 
 _STATES = {
     libvirt.VIR_DOMAIN_NOSTATE: MachineState.RUNNING,
@@ -182,6 +189,7 @@ class Domains:
                     "characters too long for a Unix socket; use a shorter state directory"
                 )
         devices = len(machine.disks) + len(machine.nics)
+        devices -= isinstance(machine.boots, DiskBoot)  # Its root disk has a slot of its own.
         if devices > DEVICES_MAX:
             raise ComputeError(
                 f"{machine.name}: {devices} disks and network cards are "
@@ -283,8 +291,12 @@ class Domains:
     def _undefine(self, domain: libvirt.virDomain) -> None:
         if self._driver.type is DomainType.LXC:
             domain.undefine()
-        else:
-            domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+            return
+        flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+        if self._driver.type is not DomainType.TEST:
+            # UEFI's variables are beside the root disk, and go with it.
+            flags |= libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
+        domain.undefineFlags(flags)
 
     def _mark(self, domain: libvirt.virDomain) -> dict[str, str] | None:
         """Our metadata on a domain; None if it has none, or another owner's."""

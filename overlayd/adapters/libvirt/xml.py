@@ -18,11 +18,11 @@ from overlayd.ports.compute import (
     ContainerBoot,
     Disk,
     DiskBoot,
-    Firmware,
     KernelBoot,
     Machine,
     Nic,
 )
+from protocol.image.facts import Firmware
 
 NAMESPACE = "urn:overlayd:machine:1"
 """The namespace of the metadata element that marks a domain as ours."""

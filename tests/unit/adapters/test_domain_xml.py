@@ -18,7 +18,8 @@ from overlayd.adapters.libvirt.xml import (
     cpu_shares,
     domain_xml,
 )
-from overlayd.ports.compute import ComputeError, Disk, DiskBoot, Firmware, KernelBoot, Machine, Nic
+from overlayd.ports.compute import ComputeError, Disk, DiskBoot, KernelBoot, Machine, Nic
+from protocol.image.facts import Firmware
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -11,6 +11,7 @@ from tiny_image import tiny_image
 from overlayd.fakes.compute import FakeCompute, FakeHypervisor
 from overlayd.fakes.images import FakeImages
 from overlayd.fakes.network import FakeNetwork
+from overlayd.fakes.roots import FakeRoots
 from overlayd.fakes.seeds import FakeSeeds
 from overlayd.fakes.volumes import FakeVolumes
 from overlayd.ports.compute import MachineState
@@ -51,7 +52,7 @@ class HostWorld:
         self.folder = folder
         self.hypervisor = hypervisor or FakeHypervisor()
         self.network, self.images = FakeNetwork(TAG), FakeImages()
-        self.volumes, self.seeds = FakeVolumes(), FakeSeeds()
+        self.volumes, self.seeds, self.roots = FakeVolumes(), FakeSeeds(), FakeRoots()
         self.told: list[Event] = []
         self.starts: list[bool] = []
         self.part: Part | None = None
@@ -70,6 +71,7 @@ class HostWorld:
             network=self.network,
             images=self.images,
             volumes=self.volumes,
+            roots=self.roots,
             seeds=self.seeds,
             fetcher=fetcher,
             paths=Paths(self.folder),

@@ -16,10 +16,11 @@ from netns.plan.wanted import alias_of
 from overlayd.adapters import image_format, seeds, volumes
 from overlayd.adapters.libvirt.driver import DomainType, Driver, embed_root
 from overlayd.adapters.libvirt.xml import DEVICES_MAX, domain_xml
+from overlayd.adapters.roots import DirectoryRoots
 from overlayd.config.places import CONSOLE_SOCKET, LIBVIRT_ROOT, LIBVIRT_ROOT_MAX, SOCKET_PATH_MAX
 from overlayd.config.values import Label, Name
-from overlayd.ports.images import KernelFiles
-from overlayd.realise.paths import Paths
+from overlayd.ports.compute import Disk, DiskBoot
+from overlayd.realise.paths import Paths, root_name
 from overlayd.realise.plan import Site, disks, machine, mtu_of, networks, seed
 from protocol.grid import addresses, limits
 from protocol.grid.check import problems
@@ -28,6 +29,7 @@ from protocol.grid.lifecycle import Wanted
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef, Mount, NetworkSpec, VolumeSpec
 from protocol.grid.record import Assignment, GridRecord, GridState, HostRef
 from protocol.hosting.part import Part, PartOf
+from protocol.image.facts import Firmware
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.trust.order import SignedOrder
 
@@ -148,17 +150,20 @@ def test_its_guests_can_be_told_who_they_are() -> None:
 
 def test_its_machines_and_disks_can_be_made(tmp_path: Path) -> None:
     paths = Paths(STATE)
-    image = KernelFiles("/k", "/i", "quiet")
-    there = volumes.DirectoryVolumes(tmp_path)
+    boots = DiskBoot(Firmware.UEFI, "/r/variables.fd")
+    there, roots = volumes.DirectoryVolumes(tmp_path / "v"), DirectoryRoots(tmp_path / "r")
     for mine in HERE:
         found = disks(PART, mine)
         for _, on_host, _ in found:
             assert len(there._path(on_host).name) <= FILE_NAME_MAX
         at = {name: f"/v/{name}" for name, _, _ in found}
-        made = machine(PART, mine, image, "/seed.iso", at, paths, mtu_of(PART, SITE))
+        on_host = roots._folder(root_name(GRID_ID, mine.workspace.name, 10**8)).name
+        assert len(on_host) <= FILE_NAME_MAX
+        root = Disk(f"/r/{on_host}", "root", "qcow2", backing="/i")
+        made = machine(PART, mine, boots, (root,), "/seed.iso", at, paths, mtu_of(PART, SITE))
         assert seeds._MACHINE.fullmatch(made.name)
         assert all(len(disk.serial) <= SERIAL_MAX for disk in made.disks)
-        assert len(made.disks) + len(made.nics) <= DEVICES_MAX
+        assert len(made.disks) + len(made.nics) <= DEVICES_MAX + 1, "its root disk has its own"
         assert len(made.console_socket) <= SOCKET_PATH_MAX
         assert "<domain" in domain_xml(made, Driver(DomainType.QEMU))
 

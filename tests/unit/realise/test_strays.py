@@ -8,11 +8,13 @@ import pytest
 from host_world import GRID, HostWorld, until
 
 from overlayd.ports.compute import LostMachine, MachineState
+from overlayd.ports.images import DiskFile
 from overlayd.realise import strays
 from overlayd.realise.paths import machine_name
 from overlayd.realise.strays import look_around, watch
 from protocol.grid.lifecycle import Phase, Power
 from protocol.hosting.events import Found
+from protocol.image.facts import Firmware
 from protocol.terms.ids import GridId
 
 HEAD, WORKER = machine_name(GRID, "head-1"), machine_name(GRID, "worker-1")
@@ -52,11 +54,11 @@ async def test_what_this_host_does_not_remember_runs_on_with_disks_and_networks(
     assert world.volumes.sizes == SIZES
     assert found(world) == {
         f"machine {HEAD}": Found(
-            GRID, f"machine {HEAD}", "head-1", "runs", Power.RUNNING, 1, 500, 64 << 20, 0,
+            GRID, f"machine {HEAD}", "head-1", "runs", Power.RUNNING, 1, 0, 500, 64 << 20, 0,
             f"of {GRID}".encode(),
         ),
         f"machine {WORKER}": Found(
-            GRID, f"machine {WORKER}", "worker-1", "runs", Power.RUNNING, 1, 250, 64 << 20, 0,
+            GRID, f"machine {WORKER}", "worker-1", "runs", Power.RUNNING, 1, 0, 250, 64 << 20, 0,
             f"of {GRID}".encode(),
         ),
         f"disk {VOLUME}": Found(GRID, f"disk {VOLUME}", detail="of 16 MiB", disk_bytes=16 << 20),
@@ -80,6 +82,35 @@ async def test_what_a_machine_does_is_told(
     head = found(world)[f"machine {HEAD}"]
     assert (head.power, head.detail) == (power, words)
     assert world.hypervisor.states[HEAD] is state
+
+
+async def test_a_root_disk_that_nobody_here_remembers_is_kept_and_told(world: HostWorld) -> None:
+    root = f"{GRID}.head-1.2"
+    image = DiskFile("/image", 1 << 20, Firmware.BIOS)
+    await world.roots.ensure(root, image, 8 << 20)
+    await look_around(world.tools, [])
+    assert list(world.roots.made) == [root]
+    what = f"root disk {root}"
+    assert found(world)[what] == Found(
+        GRID, what, "head-1", "of 8 MiB", build=2, disk_bytes=8 << 20
+    )
+
+
+async def test_of_a_carried_grid_only_the_root_disks_that_are_wanted_stay(
+    world: HostWorld,
+) -> None:
+    image = DiskFile("/image", 1 << 20, Firmware.BIOS)
+    for root in ("head-1.1", "worker-9.1", "worker-1.7"):
+        await world.roots.ensure(f"{GRID}.{root}", image, 8 << 20)
+    world.want()
+    assert world.part is not None
+    mine = tuple(
+        msgspec.structs.replace(p, wanted=msgspec.structs.replace(p.wanted, build=2))
+        for p in world.part.mine
+    )
+    world.part = msgspec.structs.replace(world.part, mine=mine)
+    await look_around(world.tools, [GRID])
+    assert list(world.roots.made) == [f"{GRID}.worker-1.7"], "a newer one was forgotten, not undone"
 
 
 async def test_disks_alone_are_kept_with_their_networks(world: HostWorld) -> None:

@@ -1,0 +1,188 @@
+"""The contract of root disks, in memory and as files; then what only real files show."""
+# ruff: noqa: ASYNC221, ASYNC240 (a test has its loop for itself, so it may block)
+
+import asyncio
+import json
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from overlayd.adapters.roots import DirectoryRoots
+from overlayd.fakes.roots import FakeRoots
+from overlayd.ports.images import DiskFile
+from overlayd.ports.roots import RootError, Roots
+from protocol.image.facts import Firmware
+
+SIZE = 32 << 20
+IMAGE_BYTES = 8 << 20
+IMAGE = bytes(range(256)) * (IMAGE_BYTES // 256)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> DiskFile:
+    """A disk image as an image store keeps it."""
+    path = tmp_path / "image"
+    path.write_bytes(IMAGE)
+    path.chmod(0o400)
+    return DiskFile(str(path), IMAGE_BYTES, Firmware.BIOS)
+
+
+@pytest.fixture(params=["fake", "directory"])
+def roots(request: pytest.FixtureRequest, tmp_path: Path) -> Roots:
+    return FakeRoots() if request.param == "fake" else DirectoryRoots(tmp_path / "roots")
+
+
+async def test_made_once_and_found(roots: Roots, image: DiskFile) -> None:
+    root = await roots.ensure("g.web-1.1", image, SIZE)
+    assert await roots.ensure("g.web-1.1", image, SIZE) == root
+    assert await roots.ensure("g.web-2.1", image, SIZE) != root
+    assert await roots.observe() == {"g.web-1.1": SIZE, "g.web-2.1": SIZE}
+
+
+async def test_without_a_size_it_is_as_large_as_its_image(roots: Roots, image: DiskFile) -> None:
+    await roots.ensure("g.web-1.1", image, 0)
+    assert await roots.observe() == {"g.web-1.1": IMAGE_BYTES}
+
+
+async def test_smaller_than_its_image_is_refused_with_what_would_do(
+    roots: Roots, image: DiskFile
+) -> None:
+    with pytest.raises(RootError, match=r"smaller than its image.*; what works: disk: 8"):
+        await roots.ensure("g.web-1.1", image, IMAGE_BYTES - 1)
+    assert await roots.observe() == {}
+
+
+async def test_removed_is_gone_and_removing_again_succeeds(roots: Roots, image: DiskFile) -> None:
+    await roots.ensure("g.web-1.1", image, SIZE)
+    await roots.remove("g.web-1.1")
+    await roots.remove("g.web-1.1")
+    assert await roots.observe() == {}
+
+
+async def test_only_one_that_starts_by_uefi_keeps_variables(roots: Roots, image: DiskFile) -> None:
+    assert (await roots.ensure("g.web-1.1", image, SIZE)).variables == ""
+    by_uefi = DiskFile(image.path, image.bytes, Firmware.UEFI)
+    assert (await roots.ensure("g.web-2.1", by_uefi, SIZE)).variables
+
+
+@pytest.mark.parametrize("change", ["image", "size"])
+async def test_what_was_made_otherwise_is_never_made_anew(
+    roots: Roots, image: DiskFile, change: str
+) -> None:
+    await roots.ensure("g.web-1.1", image, SIZE)
+    other = DiskFile("/another", image.bytes, Firmware.BIOS) if change == "image" else image
+    with pytest.raises(RootError, match="is not made anew"):
+        await roots.ensure("g.web-1.1", other, SIZE if change == "image" else 2 * SIZE)
+    assert await roots.observe() == {"g.web-1.1": SIZE}
+
+
+async def test_no_room_makes_nothing(roots: Roots, image: DiskFile) -> None:
+    with pytest.raises(RootError, match="no room"):
+        await roots.ensure("g.web-1.1", image, 1 << 50)
+    assert await roots.observe() == {}
+
+
+async def test_what_it_may_grow_by_is_promised(roots: Roots, image: DiskFile) -> None:
+    before = await roots.growth_bytes()
+    await roots.ensure("g.web-1.1", image, SIZE)
+    assert SIZE * 9 // 10 < await roots.growth_bytes() - before <= SIZE
+
+
+@pytest.mark.parametrize("root", ["../web", "", ".web", "a/b"])
+async def test_no_path_is_a_roots_id(roots: Roots, image: DiskFile, root: str) -> None:
+    with pytest.raises(RootError, match="not a root disk's id"):
+        await roots.ensure(root, image, SIZE)
+
+
+# What only real files show.
+
+
+async def test_it_is_a_private_overlay_whose_formats_are_said(
+    tmp_path: Path, image: DiskFile
+) -> None:
+    path = Path((await DirectoryRoots(tmp_path / "roots").ensure("g.web-1.1", image, SIZE)).path)
+    argv = ["qemu-img", "info", "-f", "qcow2", "--output=json", path]
+    told = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)
+    assert told["virtual-size"] == SIZE
+    assert (told["backing-filename"], told["backing-filename-format"]) == (image.path, "raw")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert path.stat().st_blocks * 512 < 1 << 20
+    subprocess.run(["qemu-img", "check", "-q", "-f", "qcow2", path], check=True)
+
+
+async def test_what_is_written_stays_and_the_image_is_as_it_was(
+    tmp_path: Path, image: DiskFile
+) -> None:
+    path = (await DirectoryRoots(tmp_path / "roots").ensure("g.web-1.1", image, SIZE)).path
+    qemu_io(path, "write -P 0x5a 1M 64k")
+    again = await DirectoryRoots(tmp_path / "roots").ensure("g.web-1.1", image, SIZE)
+    assert again.path == path
+    qemu_io(path, "read -P 0x5a 1M 64k")
+    assert Path(image.path).read_bytes() == IMAGE
+
+
+async def test_uefi_begins_with_its_own_variables(tmp_path: Path, image: DiskFile) -> None:
+    by_uefi = DiskFile(image.path, image.bytes, Firmware.UEFI)
+    roots = DirectoryRoots(tmp_path / "roots")
+    one, other = [await roots.ensure(f"g.web-{n}.1", by_uefi, SIZE) for n in (1, 2)]
+    Path(one.variables).write_bytes(b"changed")
+    assert Path(other.variables).stat().st_size > 1 << 16
+    assert (await roots.ensure("g.web-1.1", by_uefi, SIZE)) == one
+    assert Path(one.variables).read_bytes() == b"changed"
+
+
+@pytest.mark.parametrize("half", ["making", "going"])
+async def test_a_half_made_one_is_not_used_nor_kept(
+    tmp_path: Path, image: DiskFile, half: str
+) -> None:
+    roots = DirectoryRoots(tmp_path / "roots")
+    folder = tmp_path / "roots" / f"g.web-1.1.{half}"
+    folder.mkdir()
+    (folder / "disk.qcow2").write_bytes(b"half")
+    assert await roots.observe() == {}
+    await roots.ensure("g.web-1.1", image, SIZE)
+    await roots.remove("g.web-1.1")
+    folder.mkdir(exist_ok=True)
+    assert await DirectoryRoots(tmp_path / "roots").observe() == {}
+    assert list((tmp_path / "roots").iterdir()) == []
+
+
+async def test_a_failing_tool_leaves_nothing(
+    tmp_path: Path, image: DiskFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    broken = tmp_path / "bin" / "qemu-img"
+    broken.write_text("#!/bin/sh\necho the disk is on fire >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{broken.parent}:/usr/bin:/bin")
+    with pytest.raises(RootError, match="the disk is on fire"):
+        await DirectoryRoots(tmp_path / "roots").ensure("g.web-1.1", image, SIZE)
+    assert list((tmp_path / "roots").iterdir()) == []
+
+
+async def test_asked_twice_at_once_is_made_once(tmp_path: Path, image: DiskFile) -> None:
+    roots = DirectoryRoots(tmp_path / "roots")
+    made = await asyncio.gather(*(roots.ensure("g.web-1.1", image, SIZE) for _ in range(4)))
+    assert len(set(made)) == 1
+    subprocess.run(["qemu-img", "check", "-q", "-f", "qcow2", made[0].path], check=True)
+
+
+async def test_what_others_are_promised_on_that_disk_is_not_given_to_a_root(
+    tmp_path: Path, image: DiskFile
+) -> None:
+    room = os.statvfs(tmp_path)
+    free = room.f_bavail * room.f_frsize
+    roots = DirectoryRoots(tmp_path / "roots", beside_bytes=lambda: free - SIZE)
+    with pytest.raises(RootError, match="no room"):
+        await roots.ensure("g.web-1.1", image, 2 * SIZE)
+
+
+def qemu_io(path: str, command: str) -> None:
+    """Reads or writes as a guest would; a pattern that is not there is an error."""
+    argv = ["qemu-io", "-f", "qcow2", "-c", command, path]
+    told = subprocess.run(argv, capture_output=True, check=True, text=True).stdout
+    assert "Pattern verification failed" not in told, told
