@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Request, Router, delete, get, post
 from litestar.exceptions import InternalServerException
 from litestar.params import FromPath, QueryParameter
@@ -15,7 +16,8 @@ from litestar.params import FromPath, QueryParameter
 from overlayd.api.problems import ApiProblem, ClientGone, no_such
 from overlayd.api.service import Here, Service
 from overlayd.api.views import ImageHost, ImageRow
-from overlayd.ports.images import ImageError, ImageInfo
+from overlayd.ports.images import ImageError, ImageInfo, labels_of
+from protocol.capacity.advert import ImageLabel
 from protocol.grid.problem import listed, quoted
 from protocol.grid.syntax import image_problem
 from protocol.terms.ids import Digest
@@ -38,31 +40,33 @@ Name = Annotated[
 @get("/images", summary="Images, and which hosts have each")
 async def images(service: Here) -> list[ImageRow]:
     """The images of this host and those in the other hosts' adverts, by name."""
-    found: dict[tuple[str, str], ImageRow] = {}
-    for info in await service.peer.images.list():
-        for name in info.names or ("",):
-            found[name, info.digest] = ImageRow(
-                name, info.digest, info.size_bytes, here=True, hosts=()
-            )
+    here = labels_of(await service.peer.images.list())
+    found = {(label.name, label.digest): _row(label, here=True) for label in here}
     view = service.peer.view
     hosts: dict[tuple[str, str], list[ImageHost]] = {key: [] for key in found}
     for row in view.peers(service.peer.now()):
         host = ImageHost(row.name, row.site, row.health, row.age_s)
         for label in row.images if row.health != "self" else ():
             key = (label.name, label.digest)
-            found.setdefault(key, ImageRow(*key, label.size_bytes, here=False, hosts=()))
+            found.setdefault(key, _row(label, here=False))
             hosts.setdefault(key, []).append(host)
     me = ImageHost(view.name, view.site, "self", 0.0)
     return [
-        ImageRow(
-            row.name,
-            row.digest,
-            row.size_bytes,
-            row.here,
-            ((me,) if row.here else ()) + tuple(hosts[key]),
-        )
+        msgspec.structs.replace(row, hosts=((me,) if row.here else ()) + tuple(hosts[key]))
         for key, row in sorted(found.items())
     ]
+
+
+def _row(label: ImageLabel, here: bool) -> ImageRow:
+    return ImageRow(
+        name=label.name,
+        digest=label.digest,
+        size_bytes=label.size_bytes,
+        here=here,
+        hosts=(),
+        kind=label.kind,
+        virtual_bytes=label.virtual_bytes,
+    )
 
 
 @post("/images", request_max_body_size=IMAGE_MAX_BYTES, summary="Add an image to this host")

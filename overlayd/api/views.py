@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from protocol.image.facts import ImageKind
 from protocol.node.rows import GridRow, StoryRow, WorkspaceRow
 from protocol.terms.ids import RequestId
 from protocol.trust.order import SignedOrder
@@ -77,6 +78,9 @@ class ImageRow(msgspec.Struct, frozen=True):
     here: bool
     """Whether this host has it."""
     hosts: tuple[ImageHost, ...]
+    kind: str = ImageKind.APPLIANCE
+    virtual_bytes: int = 0
+    """How large its guest finds the disk that it is; 0 if it is none."""
 
 
 class ConsoleRequest(msgspec.Struct, frozen=True):

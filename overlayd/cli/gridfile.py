@@ -7,6 +7,7 @@ import msgspec
 
 from overlayd.api.views import ImageRow
 from overlayd.cli.failure import DocumentFailure, Failure, failure
+from overlayd.cli.rootdisks import sized
 from overlayd.cli.session import Session
 from overlayd.cli.words import short
 from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, load
@@ -74,7 +75,15 @@ def _resolved(spec: GridSpec, images: list[ImageRow], file: Path, profile: str |
                 at = _written(source, cluster.name, profile, ("near", "image"))
                 wrong.append(source.problem(at, problem))
             near = ImageRef(near.name, digest)
-        clusters.append(msgspec.structs.replace(cluster, image=image, near_image=near))
+        cluster = msgspec.structs.replace(cluster, image=image, near_image=near)
+        row = next((row for row in images if row.digest == image.digest), None)
+        if row is not None:
+            cluster, problem = sized(cluster, row)
+            if problem:
+                source = source or load(file, parse_yaml)
+                at = _written(source, cluster.name, profile, ("disk",))
+                wrong.append(source.problem(at, problem))
+        clusters.append(cluster)
     if wrong:
         raise DocumentError(dict.fromkeys(wrong))
     return msgspec.structs.replace(spec, clusters=tuple(clusters))

@@ -20,7 +20,9 @@ ROW = UnknownRow(
 
 
 def test_ps_shows_what_is_unknown_to_this_host(daemon: Daemon) -> None:
-    machine = Found(GRID, "machine ovl-1", "head-1", "runs\x1b[2J", Power.RUNNING, 1, 500, 64 << 20)
+    machine = Found(
+        GRID, "machine ovl-1", "head-1", "runs\x1b[2J", Power.RUNNING, 1, 0, 500, 64 << 20
+    )
     daemon.call(lambda: daemon.host.submit(machine))
     daemon.call(lambda: daemon.host.submit(Found(GRID, "disk data", disk_bytes=1 << 30)))
     said = daemon.ask("ps").stdout

@@ -1,0 +1,104 @@
+"""Root disks are as large as their image, or larger; who asks for less is told where the file says so."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from overlayd.api.views import ImageRow
+from overlayd.cli import gridfile
+from overlayd.cli.failure import DocumentFailure
+from overlayd.cli.rootdisks import sized
+from protocol.grid.model import ClusterSpec, ImageRef
+from protocol.image.facts import ImageKind
+
+GIB = 1 << 30
+DEBIAN = ImageRow("debian-12", "d" * 64, 300 << 20, True, (), ImageKind.DISK, 2 * GIB)
+GUEST = ImageRow("guest", "a" * 64, 17 << 20, True, (), ImageKind.APPLIANCE, 17 << 20)
+WEB = ClusterSpec("web", 1, ImageRef("debian-12", "d" * 64), 1000, GIB)
+FILE = """\
+grid: g
+clusters:
+  web:
+    image: debian-12
+    cpus: 1
+    memory: 1G
+    disk: 20G
+profiles:
+  small: {clusters: {web: {disk: 1G}}}
+  plain: {clusters: {web: {image: guest}}}
+"""
+
+
+def of(disk_bytes: int) -> ClusterSpec:
+    return msgspec.structs.replace(WEB, disk_bytes=disk_bytes)
+
+
+class Client:
+    """A daemon that knows two images."""
+
+    def get(self, path: str, kind: object) -> list[ImageRow]:
+        return [DEBIAN, GUEST]
+
+
+class AnySession:
+    client = Client()
+
+
+def read(file: Path, profile: str | None = None) -> int:
+    spec, _ = gridfile.read_grid(AnySession(), file, profile, (), 2)  # type: ignore[arg-type]
+    return spec.clusters[0].disk_bytes
+
+
+def test_without_a_size_it_is_as_large_as_the_image() -> None:
+    assert sized(of(0), DEBIAN) == (of(2 * GIB), "")
+    tiny = msgspec.structs.replace(DEBIAN, virtual_bytes=1 << 20)
+    assert sized(of(0), tiny) == (of(8 << 20), ""), "a disk has at least 8 MiB"
+
+
+@pytest.mark.parametrize("disk_bytes", [2 * GIB, 20 * GIB])
+def test_as_large_as_the_image_or_larger_is_as_it_was_written(disk_bytes: int) -> None:
+    assert sized(of(disk_bytes), DEBIAN) == (of(disk_bytes), "")
+
+
+def test_an_appliance_has_none() -> None:
+    assert sized(of(0), GUEST) == (of(0), "")
+
+
+def test_the_file_is_read_with_the_size_of_its_image(tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text(FILE)
+    assert read(file) == 20 * GIB
+    file.write_text(FILE.replace("    disk: 20G\n", ""))
+    assert read(file) == 2 * GIB
+
+
+def test_less_than_the_image_is_refused_at_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text(FILE.replace("20G", "1.5G"))
+    with pytest.raises(DocumentFailure) as told:
+        read(file)
+    assert [str(line) for line in told.value.lines] == [
+        f"{file}:7:11: clusters.web.disk: found 1.5 GiB, and image debian-12 has 2 GiB;"
+        " write 2G or more, or leave it out"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        ("small", "9:34: profiles.small.clusters.web.disk: found 1 GiB, and image debian-12 has 2"),
+        (
+            "plain",
+            "7:11: clusters.web.disk: found 20 GiB, and image guest is an appliance, which boots"
+            " without a root disk; an empty disk at /scratch is scratch: 20G",
+        ),
+    ],
+)
+def test_it_is_refused_where_a_profile_says_so(tmp_path: Path, profile: str, said: str) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text(FILE)
+    with pytest.raises(DocumentFailure) as told:
+        read(file, profile)
+    (line,) = told.value.lines
+    assert str(line).startswith(f"{file}:{said}")
