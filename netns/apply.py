@@ -6,6 +6,7 @@ any step: the next one observes what there is, and goes on from there.
 """
 
 import re
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -164,6 +165,16 @@ def reachable(network: str, run_dir: Path, address: str, port: int, timeout_s: f
         except OSError:
             return False
         return True
+
+
+def socket_of(network: str, run_dir: Path) -> socket.socket:
+    """A TCP socket in the network's namespace on this host, without blocking. The caller closes it.
+
+    Local members alone answer it, as with `reachable`. Raises NetnsError when the network is not on this host.
+    """
+    handle = namespaces.stream_socket_in(_namespace_of(network, run_dir))
+    handle.setblocking(False)
+    return handle
 
 
 def ping(network: str, run_dir: Path, address: str, timeout_s: float = 1.0) -> bool:

@@ -24,7 +24,7 @@ from overlayd.loop.driver import Driver
 from overlayd.loop.inbox import Inbox
 from overlayd.loop.intake import Intake
 from overlayd.loop.interpreter import Interpreter
-from overlayd.ports.peer import Busy, EventLine
+from overlayd.ports.peer import Busy, EventLine, Pipe
 from overlayd.ports.store import Tables
 from overlayd.ports.transport import TransportEvent, Up
 from overlayd.telemetry.events import EventRing
@@ -122,6 +122,10 @@ class Assembly:
     ) -> ConsoleText:
         """A workspace's console, wherever it is."""
         return await self._hosted().consoles.ask(peer, order, offset, keys)
+
+    async def connect(self, peer: PeerId, order: SignedOrder) -> Pipe:
+        """A stream to a port of a workspace, wherever it is."""
+        return await self._hosted().streams.ask(peer, order)
 
     def metrics(self) -> bytes:
         """Prometheus text."""

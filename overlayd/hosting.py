@@ -22,6 +22,7 @@ from overlayd.config.daemonfile import ComputeUri, DaemonConfig, KvmUse, WhenRev
 from overlayd.config.places import LIBVIRT_ROOT
 from overlayd.loop.bulk import Bulk
 from overlayd.loop.consoles import Consoles
+from overlayd.loop.streams import Streams
 from overlayd.ports.compute import Accelerator, ComputeOffer
 from overlayd.ports.images import labels_of
 from overlayd.realise import logs, plan
@@ -72,7 +73,8 @@ class Hosting:
         self.fitness = Fitness(self._compute.try_out, self._fitness_changed, supervisor)
         self._fetcher = Fetcher(self.images, tell, view.sources, self._image_came)
         self.consoles = Consoles(view.me, view.console, self.paths, tell, now)
-        self.bulk = Bulk(self.images, self._fetcher, self.consoles, supervisor, tell)
+        self.streams = Streams(view.me, view, self._network, supervisor, tell, now)
+        self.bulk = Bulk(self.images, self._fetcher, self.consoles, self.streams, supervisor, tell)
         self.realiser = Realiser(
             self._tools(), supervisor, config.compute.uri is not ComputeUri.TEST
         )
@@ -80,7 +82,7 @@ class Hosting:
     @property
     def counts(self) -> Counter[str]:
         """How often something was dropped or failed here, by what it was."""
-        return self.realiser.counts + self.bulk.counts
+        return self.realiser.counts + self.bulk.counts + self.streams.counts
 
     async def open(self) -> None:
         """Opens everything, and tells the node what there is, also of grids that it does not remember."""

@@ -1,6 +1,7 @@
 """The port `Network` by the kernel: netns in a thread, and its errors in the port's words."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -78,6 +79,16 @@ class KernelNetwork:
         return await _in_thread(
             lambda: _apply().reachable(network, self._run_dir, address, port, timeout_s)
         )
+
+    async def connect(self, network: str, address: str, port: int) -> socket.socket:
+        # The socket is made in the namespace, in a thread, and stays in it: the loop waits for the connection.
+        handle: socket.socket = await _in_thread(lambda: _apply().socket_of(network, self._run_dir))
+        try:
+            await asyncio.get_running_loop().sock_connect(handle, (address, port))
+        except BaseException:
+            handle.close()
+            raise
+        return handle
 
     def _ensure(self, plan: NetworkPlan) -> tuple[str, int | None]:
         """In a thread: what was wrong, and a descriptor of the network's service."""

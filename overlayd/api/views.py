@@ -99,6 +99,21 @@ class ConsoleView(msgspec.Struct, frozen=True):
     data: bytes
 
 
+class ConnectRequest(msgspec.Struct, frozen=True):
+    """Connect to a port of a workspace."""
+
+    order: SignedOrder
+    """An order with action `connect`, which names grid and workspace. Its body names the port and this peer."""
+
+
+class BrokenView(msgspec.Struct, frozen=True):
+    """Why a stream ended before both directions had."""
+
+    why: str
+    """A word for programs."""
+    problem: str
+
+
 class Health(msgspec.Struct, frozen=True):
     """The answer that shows that the daemon's loop turns, and whether it has the overlay it is to join."""
 

@@ -86,6 +86,24 @@ class Client:
                     yield line
 
     @contextmanager
+    def duplex(self, path: str, first: bytes) -> Iterator["Duplex"]:
+        """A request whose body goes on while its answer is read. `first` is what the body begins with."""
+        connection = _Connection(self.path, self._within_s)
+        with self._errors():
+            try:
+                connection.putrequest("POST", f"/{VERSION}{quote(path)}")
+                connection.putheader("Transfer-Encoding", "chunked")
+                connection.endheaders()
+                duplex = Duplex(connection)
+                # A daemon that refuses it says why before it has read all of it.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    duplex.send(first)
+                duplex.begin()
+                yield duplex
+            finally:
+                connection.close()
+
+    @contextmanager
     def _asked(
         self,
         method: str,
@@ -121,6 +139,33 @@ class Client:
             said = f"the daemon on {self.path} went away in the middle"
             again = "  would work: try again when it runs; repeating an order is safe"
             raise Unreachable([said, again]) from None
+
+
+class Duplex:
+    """Both directions of one request. One thread sends, one reads."""
+
+    def __init__(self, connection: "_Connection") -> None:
+        self._connection = connection
+        self._answer: HTTPResponse | None = None
+
+    def begin(self) -> None:
+        """Waits until the daemon has accepted it; from then on it waits as long as it takes. Raises Refused."""
+        self._answer = self._connection.getresponse()
+        _require_success(self._answer)
+        self._connection.sock.settimeout(None)
+
+    def send(self, data: bytes) -> None:
+        """Sends bytes, at least one. Raises OSError."""
+        self._connection.sock.sendall(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def finish(self) -> None:
+        """Nothing more will be sent. Raises OSError."""
+        self._connection.sock.sendall(b"0\r\n\r\n")
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, or fewer if the answer ends before."""
+        assert self._answer is not None
+        return self._answer.read(size)
 
 
 class _NobodyThere(Exception):

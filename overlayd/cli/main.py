@@ -43,6 +43,8 @@ _COMMANDS = {
     "terminate": "life:terminate",
     "down": "life:down",
     "console": "console:console",
+    "forward": "connect:forward",
+    "connect": "connect:connect",
     "schema": "schema:schema",
     "image": "images:image_app",
     "request": "grids:request_app",

@@ -34,12 +34,12 @@ class Session:
 
     def __init__(self, socket: Path, output: Output, identity: Path | None) -> None:
         self.output = output
-        self._socket, self._identity = socket, identity
+        self.socket, self.identity = socket, identity
 
     @cached_property
     def client(self) -> Client:
         """The daemon that was named."""
-        return Client(self._socket)
+        return Client(self.socket)
 
     @property
     def plain(self) -> bool:
@@ -49,7 +49,7 @@ class Session:
     @cached_property
     def credentials(self) -> "Credentials":
         """The site admin's identity. Raises Failure if none was named or it cannot be used."""
-        if self._identity is None:
+        if self.identity is None:
             raise failure(
                 "this has to be signed, and no identity was named",
                 "--identity DIR or OVERLAYD_IDENTITY, the folder `overlayctl site add` wrote",
@@ -58,14 +58,14 @@ class Session:
         from overlayd.adapters.credentials import load_site  # Only signing needs keys.
 
         try:
-            return load_site(self._identity)
+            return load_site(self.identity)
         except KeyFileError as error:
             raise failure(str(error), "the folder `overlayctl site add` wrote", USAGE) from None
 
     @property
     def site(self) -> str:
         """The identity's site; empty if none was named."""
-        return self.credentials.principal.site if self._identity is not None else ""
+        return self.credentials.principal.site if self.identity is not None else ""
 
     def sign(
         self,

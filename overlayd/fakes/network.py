@@ -1,5 +1,8 @@
 """The port `Network` in memory."""
 
+import asyncio
+import errno
+import socket
 from collections.abc import Callable
 
 from netns.model import NetworkPlan
@@ -7,7 +10,7 @@ from overlayd.ports.network import NetworkError
 
 
 class FakeNetwork:
-    """Remembers plans. `listeners` is what answers: (network, address, port).
+    """Remembers plans. `listeners` is what answers: (network, address, port), `silent` what never does.
 
     `refusals` are texts of errors for the next calls of `ensure` or `remove`, in order. `harmed` is
     what somebody undid, by network; `told` says so. `loose` is the taps that no card is plugged into.
@@ -17,6 +20,8 @@ class FakeNetwork:
         self._owner_tag = owner_tag
         self.plans: dict[str, NetworkPlan] = {}
         self.listeners: set[tuple[str, str, int]] = set()
+        self.silent: set[tuple[str, str, int]] = set()
+        self.connected: list[socket.socket] = []
         self.refusals: list[str] = []
         self.harmed: dict[str, str] = {}
         self.loose: set[str] = set()
@@ -68,6 +73,19 @@ class FakeNetwork:
         if network not in self.plans:
             raise NetworkError(f"network {network} is not on this host; ensure it first")
         return (network, address, port) in self.listeners
+
+    async def connect(self, network: str, address: str, port: int) -> socket.socket:
+        """A member that listens is played by whoever takes the other end from `connected`."""
+        if network not in self.plans:
+            raise NetworkError(f"network {network} is not on this host; ensure it first")
+        if (network, address, port) in self.silent:
+            await asyncio.Event().wait()
+        if (network, address, port) not in self.listeners:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        self.connected.append(far)
+        return near
 
     def _maybe_refuse(self) -> None:
         if self.refusals:

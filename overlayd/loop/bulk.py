@@ -1,4 +1,4 @@
-"""Bulk traffic that the node hands over unread: image chunks and consoles, served beside the node's work."""
+"""Bulk traffic that the node hands over unread: image chunks, consoles, streams, served beside its work."""
 
 import asyncio
 from collections import Counter
@@ -6,11 +6,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from overlayd.loop.consoles import Consoles
+from overlayd.loop.streams import Streams
 from overlayd.ports.images import ImageError, Images
 from overlayd.realise.fetch import CHUNK_BYTES, Fetcher
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.node.events import Say
 from protocol.node.messages import ConsoleAsk, ConsoleText, ImageAsk, ImageChunk
+from protocol.stream.messages import StreamClose, StreamCredit, StreamData, StreamOpen
 from protocol.terms.ids import PeerId
 
 _AT_ONCE = 16
@@ -27,10 +29,12 @@ class Bulk:
         images: Images,
         fetcher: Fetcher,
         consoles: Consoles,
+        streams: Streams,
         supervisor: Supervisor,
         say: Callable[[Say], None],
     ) -> None:
         self._images, self._fetcher, self._consoles = images, fetcher, consoles
+        self._streams = streams
         self._supervisor, self._say = supervisor, say
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._asks = 0
@@ -41,6 +45,8 @@ class Bulk:
         match message:
             case ImageChunk():
                 self._fetcher.deliver(peer, message)
+            case StreamOpen() | StreamData() | StreamCredit() | StreamClose():
+                self._streams.take(peer, message)
             case ConsoleText():
                 self._consoles.deliver(peer, message)
             case ImageAsk() | ConsoleAsk() if self._asks >= _WAITING:

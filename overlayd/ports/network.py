@@ -1,5 +1,6 @@
 """Networks: the part of a grid's overlay network that one host carries."""
 
+import socket
 from collections.abc import Callable
 from typing import Protocol
 
@@ -40,3 +41,10 @@ class Network(Protocol):
 
     async def reachable(self, network: str, address: str, port: int, timeout_s: float) -> bool:
         """Whether a TCP connection from inside the network's namespace on this host succeeds."""
+
+    async def connect(self, network: str, address: str, port: int) -> socket.socket:
+        """A TCP connection from inside the network's namespace on this host, without blocking.
+
+        The caller closes it, and bounds how long it waits. Raises OSError as the kernel says it (refused, no
+        route), and NetworkError if the network is not on this host.
+        """

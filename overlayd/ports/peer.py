@@ -11,6 +11,7 @@ import msgspec
 from overlayd.ports.images import Images
 from protocol.node.events import Event
 from protocol.node.messages import ConsoleText
+from protocol.stream.messages import Why
 from protocol.terms.ids import PeerId
 from protocol.trust.order import SignedOrder
 
@@ -37,6 +38,36 @@ class EventLine(msgspec.Struct, frozen=True):
     """What it came from, the same on every host: the id of a request or of a grid."""
     host: str
     """The name of the host that tells it."""
+
+
+class StreamOver(Exception):
+    """A stream ended before both directions had, or never began. The text says why to people."""
+
+    def __init__(self, why: Why, text: str) -> None:
+        super().__init__(text or str(why))
+        self.why = why
+
+
+class Pipe(Protocol):
+    """A stream to a port of a workspace. One task reads it, one writes it."""
+
+    async def read(self) -> bytes:
+        """What came, at least a byte; nothing once the workspace will say no more. Raises StreamOver."""
+
+    def freed(self, size_bytes: int) -> None:
+        """So many bytes that were read have gone on. Without this no more come."""
+
+    async def write(self, data: bytes) -> None:
+        """Sends bytes, and waits until all of them are taken in. Raises StreamOver."""
+
+    def end(self) -> None:
+        """Nothing more will be written. What comes is still read."""
+
+    def close(self, why: Why, detail: str) -> None:
+        """Ends it at once, in both directions. It is no error if it is over."""
+
+    async def wait_over(self) -> None:
+        """Returns when both directions have ended and all of it arrived. Raises StreamOver."""
 
 
 class LocalPeer(Protocol):
@@ -71,6 +102,12 @@ class LocalPeer(Protocol):
         """The console of a workspace on `peer`, from `offset` bytes on, after typing `keys`.
 
         It is relayed to that host. What went wrong is in the answer's `problem`; nothing is raised.
+        """
+
+    async def connect(self, peer: PeerId, order: SignedOrder) -> Pipe:
+        """A stream to the port of a workspace on `peer` that the order names. Raises StreamOver.
+
+        It is relayed to that host, which checks the order itself. Whoever takes it closes it.
         """
 
     def metrics(self) -> bytes:

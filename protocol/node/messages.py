@@ -9,6 +9,7 @@ from protocol.contract.messages import NegotiationMessage
 from protocol.membership.messages import Hello, MembershipMessage, Unwelcome
 from protocol.register.messages import Accept, Accepted, Conflict, Prepare, Promise
 from protocol.relay.messages import RelayMessage
+from protocol.stream.messages import StreamMessage
 from protocol.terms.ids import Digest
 from protocol.trust.order import SignedOrder
 
@@ -50,7 +51,7 @@ class ConsoleText(msgspec.Struct, frozen=True, tag="console-text"):
     problem: str
 
 
-BulkMessage = ImageAsk | ImageChunk | ConsoleAsk | ConsoleText
+BulkMessage = ImageAsk | ImageChunk | ConsoleAsk | ConsoleText | StreamMessage
 RegisterMessage = Prepare | Promise | Accept | Accepted | Conflict
 Message = (
     MembershipMessage

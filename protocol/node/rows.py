@@ -6,6 +6,8 @@ from protocol.capacity.advert import ImageLabel
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import Rates
 from protocol.capacity.room import Step
+from protocol.stream.admission import Carried
+from protocol.stream.messages import Why
 from protocol.terms.ids import GridId, PeerId
 
 
@@ -203,3 +205,23 @@ class TimetableRow(msgspec.Struct, frozen=True):
 
 class NoConsole(Exception):
     """An order opens no console at a host. The text says to people why not."""
+
+
+class StreamWay(msgspec.Struct, frozen=True):
+    """Where an order to connect leads at a host."""
+
+    carried: Carried
+    """Whom the stream counts for."""
+    port: int
+    addresses: tuple[tuple[str, str], ...]
+    """(network, address) of the workspace, in the grid's order of networks; none if it has no network."""
+    site: str
+    """The site of the peer it goes through; empty if it is not known."""
+
+
+class NoStream(Exception):
+    """An order opens no stream at a host, or keeps none open. The text says to people why not."""
+
+    def __init__(self, why: Why, text: str) -> None:
+        super().__init__(text)
+        self.why = why

@@ -1,9 +1,8 @@
 """What may be seen of a peer from outside: plain values, each saying how old it is.
 
 A `PeerView` is all that the shell and its faces get of a node, besides the driver's three doors. Parts of a
-node are reached in this file, snapshot_peers.py and snapshot_grids.py, and nowhere else. A view keeps
-nothing: each answer is read when it is asked for, on the loop that drives the node, and reading changes
-nothing.
+node are reached in this file and the snapshot_*.py beside it, and nowhere else. A view keeps nothing: each
+answer is read when it is asked for, on the loop that drives the node, and reading changes nothing.
 """
 
 import msgspec
@@ -12,7 +11,7 @@ from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.hosting.keepsake import keepsake_of
 from protocol.hosting.part import Part, part_of
-from protocol.node import snapshot_grids, snapshot_peers, snapshot_story
+from protocol.node import snapshot_grids, snapshot_peers, snapshot_story, snapshot_streams
 from protocol.node import status as peer_status
 from protocol.node.node import Node
 from protocol.node.rows import (
@@ -21,6 +20,7 @@ from protocol.node.rows import (
     SelfRow,
     SiteRow,
     StoryRow,
+    StreamWay,
     TimetableRow,
     UnknownRow,
     WorkspaceRow,
@@ -191,3 +191,12 @@ class PeerView:
     def console(self, order: SignedOrder, now: float) -> tuple[GridId, str]:
         """The grid and the workspace whose console an order opens here. Raises Untrusted or NoConsole."""
         return snapshot_grids.console(self._node, order, now)
+
+    def stream_way(
+        self, order: SignedOrder, via: PeerId, now: float, kept: StreamWay | None = None
+    ) -> StreamWay:
+        """Where an order to connect leads here, if that peer shows it. Raises Untrusted or NoStream.
+
+        With `kept`, what it answered before: whether a stream that is open may stay.
+        """
+        return snapshot_streams.way(self._node, order, via, now, kept)

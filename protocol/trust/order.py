@@ -53,6 +53,8 @@ class Action(StrEnum):
     """Extend or shorten the lease; the body says by how much."""
     TERMINATE = "terminate"
     CONSOLE = "console"
+    CONNECT = "connect"
+    """Connect to a port of a workspace; the body says to which, and through which peer."""
 
 
 class Order(msgspec.Struct, frozen=True):

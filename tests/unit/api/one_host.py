@@ -19,7 +19,7 @@ from overlayd.adapters.nacl_keys import NaclSealer, NaclVerifier
 from overlayd.config.values import Name
 from overlayd.fakes.images import FakeImages
 from overlayd.ports.images import labels_of
-from overlayd.ports.peer import Busy, EventLine
+from overlayd.ports.peer import Busy, EventLine, Pipe, StreamOver
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase, Power, Wanted
@@ -28,10 +28,11 @@ from protocol.node.events import Arrived, Event, ImagesChanged, Started, Ticked
 from protocol.node.messages import ConsoleText
 from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
+from protocol.stream.messages import Why
 from protocol.terms.effects import Note, Persist, Realise, Send
 from protocol.terms.ids import GridId, PeerId
 from protocol.trust.identity import Identity
-from protocol.trust.order import SignedOrder
+from protocol.trust.order import Order, SignedOrder, read_order
 
 INBOX = 256
 FACTS = HostFacts(
@@ -43,6 +44,57 @@ FACTS = HostFacts(
     underlay="192.0.2.1",
     encrypts=False,
 )
+
+
+class EchoPipe:
+    """A stream to a workspace that says again what it is told, until `breaks` says that it is over."""
+
+    def __init__(self) -> None:
+        self.told = b""
+        self.breaks = asyncio.Event()
+        self.closed: list[Why] = []
+        self._ready = asyncio.Event()
+        self._over = asyncio.Event()
+        self._said = b""
+        self._ended = False
+
+    async def read(self) -> bytes:
+        while not self._said:
+            if self._ended:
+                return b""
+            await self._turn()
+        said, self._said = self._said, b""
+        return said
+
+    def freed(self, size_bytes: int) -> None:
+        pass
+
+    async def write(self, data: bytes) -> None:
+        self.told += data
+        self._said += data
+        self._ready.set()
+
+    def end(self) -> None:
+        self._ended = True
+        self._ready.set()
+        self._over.set()
+
+    def close(self, why: Why, detail: str) -> None:
+        self.closed.append(why)
+        self._over.set()
+
+    async def wait_over(self) -> None:
+        await self._over.wait()
+
+    async def _turn(self) -> None:
+        self._ready.clear()
+        ready = asyncio.ensure_future(self._ready.wait())
+        breaks = asyncio.ensure_future(self.breaks.wait())
+        await asyncio.wait((ready, breaks), return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        breaks.cancel()
+        if self.breaks.is_set():
+            raise StreamOver(Why.ENDED, "its lease has ended")
 
 
 class OneHost:
@@ -73,6 +125,9 @@ class OneHost:
         self.waiting = 0
         self.console_says = ConsoleText("", 0, b"", "")
         self.console_asked: list[tuple[int, bytes]] = []
+        self.connected: list[Order] = []
+        self.stream_refused: StreamOver | None = None
+        self.echo = EchoPipe()
         self.store: dict[tuple[str, str], bytes | None] = {}
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX)
         self._lines: list[EventLine] = []
@@ -113,6 +168,13 @@ class OneHost:
         self.console_asked.append((offset, keys))
         said = self.console_says
         return msgspec.structs.replace(said, offset=offset, data=said.data[offset:])
+
+    async def connect(self, peer: PeerId, order: SignedOrder) -> Pipe:
+        assert peer == self.node.me
+        self.connected.append(read_order(order))
+        if self.stream_refused is not None:
+            raise self.stream_refused
+        return self.echo
 
     def metrics(self) -> bytes:
         return b"overlayd_peers 1\n"

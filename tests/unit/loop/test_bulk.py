@@ -15,6 +15,7 @@ from overlayd.realise.fetch import CHUNK_BYTES
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.node.events import Say
 from protocol.node.messages import ConsoleAsk, ConsoleText, ImageAsk, ImageChunk
+from protocol.stream.messages import StreamCredit, StreamData, StreamOpen
 from protocol.terms.ids import Digest, PeerId
 from protocol.trust.order import SignedOrder
 
@@ -33,6 +34,9 @@ class Ends:
     def deliver(self, peer: PeerId, message: Any) -> None:
         self.delivered.append((peer, message))
 
+    def take(self, peer: PeerId, message: Any) -> None:
+        self.delivered.append((peer, message))
+
     async def serve(self, ask: ConsoleAsk) -> ConsoleText:
         return ConsoleText(ask.session, ask.offset, b"$ ", "")
 
@@ -41,7 +45,9 @@ class World:
     def __init__(self) -> None:
         self.said: list[Say] = []
         self.images, self.ends, self.supervisor = FakeImages(), Ends(), Supervisor()
-        self.bulk = Bulk(self.images, self.ends, self.ends, self.supervisor, self.said.append)
+        self.bulk = Bulk(
+            self.images, self.ends, self.ends, self.ends, self.supervisor, self.said.append
+        )
 
     def ask(self, offset: int = 0, length: int = 100, digest: Digest = DIGEST) -> None:
         self.bulk.take(PEER, ImageAsk("s", digest, offset, length), "c")
@@ -93,6 +99,17 @@ async def test_answers_go_to_who_asked_with_their_sender(world: World) -> None:
     world.bulk.take(PEER, chunk, "")
     world.bulk.take(PEER, text, "")
     assert world.ends.delivered == [(PEER, chunk), (PEER, text)]
+
+
+async def test_what_streams_say_goes_to_the_streams(world: World) -> None:
+    said = [
+        StreamOpen("s", ASK.order),
+        StreamData("s", False, 0, b"x"),
+        StreamCredit("s", True, 1, 2),
+    ]
+    for message in said:
+        world.bulk.take(PEER, message, "")
+    assert world.ends.delivered == [(PEER, message) for message in said]
 
 
 async def test_a_console_is_answered(world: World) -> None:

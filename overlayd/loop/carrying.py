@@ -1,0 +1,100 @@
+"""Between a stream and the workspace it leads to: a connection in the grid network's namespace, carried on."""
+
+import asyncio
+import errno
+from types import TracebackType
+
+from overlayd.loop.stream import Stream
+from overlayd.ports.network import Network, NetworkError
+from overlayd.ports.peer import StreamOver
+from protocol.node.rows import StreamWay
+from protocol.stream.messages import Why
+from protocol.terms.limits import STREAM_CONNECT_S, STREAM_PIECE_BYTES
+
+_WAITING_BYTES = 2 * STREAM_PIECE_BYTES
+
+
+class Door:
+    """An open connection to a port of a workspace, for as long as it is entered. Entering raises StreamOver."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def __init__(self, network: Network, way: StreamWay) -> None:
+        self._network, self._way = network, way
+
+    async def __aenter__(self) -> "Door":
+        name, port = self._way.carried.workspace, self._way.port
+        if not self._way.addresses:
+            raise StreamOver(
+                Why.UNREACHABLE, f"{name} has no network, so no port of it can be reached"
+            )
+        network, address = self._way.addresses[0]
+        try:
+            async with asyncio.timeout(STREAM_CONNECT_S):
+                handle = await self._network.connect(network, address, port)
+        except TimeoutError:
+            said = f"{name} port {port}: no answer within {STREAM_CONNECT_S:.0f} s"
+            raise StreamOver(Why.UNREACHABLE, said) from None
+        except NetworkError:
+            said = f"{name} is not running yet: its network is not made"
+            raise StreamOver(Why.UNREACHABLE, said) from None
+        except OSError as error:
+            raise StreamOver(Why.UNREACHABLE, _refused(name, port, error)) from None
+        self.reader, self.writer = await asyncio.open_connection(sock=handle, limit=_WAITING_BYTES)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes it; with an error as a reset, so that the workspace does not take it for the end."""
+        if error is not None:
+            self.writer.transport.abort()
+        self.writer.close()
+
+
+async def carry(stream: Stream, door: Door) -> None:
+    """Carries both directions to their ends. Raises StreamOver if it ends before."""
+    both = [
+        asyncio.create_task(_there(stream, door.writer)),
+        asyncio.create_task(_back(stream, door.reader)),
+    ]
+    try:
+        await asyncio.gather(*both)
+        await stream.wait_over()
+    except OSError as error:
+        said = f"the workspace closed the connection: {(error.strerror or str(error)).lower()}"
+        stream.close(Why.RESET, said)
+        raise StreamOver(Why.RESET, said) from None
+    except asyncio.CancelledError:
+        stream.close(Why.ENDED, "the daemon of its host is being stopped")
+        raise
+    finally:
+        for task in both:
+            task.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+
+
+async def _there(stream: Stream, writer: asyncio.StreamWriter) -> None:
+    while data := await stream.read():
+        writer.write(data)
+        await writer.drain()
+        stream.freed(len(data))
+    writer.write_eof()
+
+
+async def _back(stream: Stream, reader: asyncio.StreamReader) -> None:
+    while data := await reader.read(STREAM_PIECE_BYTES):
+        await stream.write(data)
+    stream.end()
+
+
+def _refused(name: str, port: int, error: OSError) -> str:
+    if error.errno == errno.ECONNREFUSED:
+        return f"connection refused by {name} port {port}: nobody listens there"
+    if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+        return f"{name} port {port}: it does not answer on its network (yet)"
+    return f"{name} port {port}: {(error.strerror or str(error)).lower()}"

@@ -1,0 +1,89 @@
+"""Whether an order opens a stream to a workspace of this host, and whether one that is open may stay."""
+
+from protocol.contract.permitting import permit
+from protocol.grid.lifecycle import Power
+from protocol.hosting.lease import Lease
+from protocol.node.node import Node
+from protocol.node.rows import NoStream, StreamWay
+from protocol.node.snapshot_peers import health_of, site_of
+from protocol.stream.admission import Carried
+from protocol.stream.messages import ConnectBody, Why
+from protocol.terms.ids import PeerId
+from protocol.trust.order import Action, CheckedOrder, SignedOrder
+from protocol.wire.codec import Malformed, decode
+
+_GONE = ("dead", "left")
+_RUNS = (Power.RUNNING, Power.PAUSED)
+
+
+def way(
+    node: Node, signed: SignedOrder, via: PeerId, now: float, kept: StreamWay | None
+) -> StreamWay:
+    """Where the order leads if `via` shows it now. Raises Untrusted or NoStream.
+
+    With `kept`, what it answered before, the question is whether a stream that is open may stay: then the
+    order's age does not count. Whoever is not the owner is told nothing of what is here but whose it is.
+    """
+    checked = node.authority.order(signed, now, fresh=kept is None)
+    body = _body(checked, via)
+    if kept is not None:
+        _require_member(node, via, kept.site)
+    row = _row(node, checked)
+    order, record = checked.order, row.record
+    here = {wanted.workspace: wanted.power for wanted in node.host.leases.wanted(record.id)}
+    power = here.get(order.workspace)
+    if power is None or power is Power.GONE:
+        raise _not_here(checked)
+    if power not in _RUNS:
+        raise NoStream(Why.ENDED, f"{order.workspace} is stopped: it is {power}")
+    cards = node.host.leases.ordered(row).cards
+    return StreamWay(
+        Carried(via, checked.principal.key, record.id, order.workspace),
+        body.port,
+        tuple((card.network, card.address) for card in cards if card.workspace == order.workspace),
+        kept.site if kept is not None else site_of(node, via),
+    )
+
+
+def _body(checked: CheckedOrder, via: PeerId) -> ConnectBody:
+    order = checked.order
+    if order.action is not Action.CONNECT:
+        raise NoStream(Why.REFUSED, f"an order to {order.action} does not open a stream")
+    try:
+        body = decode(order.body, ConnectBody)
+    except Malformed as error:
+        raise NoStream(
+            Why.REFUSED, f"an order to connect names a port and a peer: {error}"
+        ) from None
+    if body.via != via:
+        raise NoStream(Why.REFUSED, "this order is for use through another peer")
+    return body
+
+
+def _row(node: Node, checked: CheckedOrder) -> Lease:
+    """The grid of whoever signed the order, as this host carries it."""
+    whose = ""
+    for row in node.host.leases.rows():
+        if checked.order.grid not in (row.record.id, row.record.name):
+            continue
+        if row.record.owner != checked.principal.key:
+            whose = row.record.owner_site
+            continue
+        permit(checked, row.record)
+        return row
+    if whose:
+        said = f"{checked.order.grid} belongs to site {whose}'s admin; use that --identity"
+        raise NoStream(Why.REFUSED, said)
+    raise _not_here(checked)
+
+
+def _require_member(node: Node, via: PeerId, site: str) -> None:
+    if node.overlay.is_out(via, site):
+        raise NoStream(Why.REFUSED, "the certificate of the peer it goes through was revoked")
+    if health_of(node, via) in _GONE:
+        raise NoStream(Why.SILENT, "the peer it goes through is gone")
+
+
+def _not_here(checked: CheckedOrder) -> NoStream:
+    order = checked.order
+    return NoStream(Why.ENDED, f"this host does not carry {order.grid}/{order.workspace}")

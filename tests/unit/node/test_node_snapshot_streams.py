@@ -1,0 +1,107 @@
+"""An order opens a stream at the host that carries the workspace, through the peer it names, while it may."""
+
+import pytest
+from test_node_snapshot import Scene
+
+from protocol.node.rows import NoStream, StreamWay
+from protocol.stream.messages import ConnectBody, Why
+from protocol.terms.ids import PeerId
+from protocol.trust.order import Action, SignedOrder
+from protocol.trust.signing import Untrusted
+from protocol.wire.codec import encode
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    """A scene that tests only read."""
+    return Scene()
+
+
+def order(
+    scene: Scene,
+    via: PeerId,
+    place: str = "web-1",
+    site: str = "",
+    action: Action = Action.CONNECT,
+    body: bytes | None = None,
+    age_s: float = 0.0,
+) -> SignedOrder:
+    admin = scene.world.admins[site or scene.mine]
+    said = encode(ConnectBody(22, via)) if body is None else body
+    return admin.order(action, "shop", scene.now - age_s, workspace=place, body=said)
+
+
+def way(scene: Scene, signed: SignedOrder, via: PeerId, kept: StreamWay | None = None) -> StreamWay:
+    return scene.view(scene.carriers[0]).stream_way(signed, via, scene.now, kept)
+
+
+def test_the_owners_order_leads_to_the_workspace(scene: Scene) -> None:
+    via = scene.asked.id
+    found = way(scene, order(scene, via), via)
+    assert (found.carried.peer, found.carried.grid, found.carried.workspace) == (
+        via,
+        scene.shop,
+        "web-1",
+    )
+    assert (found.port, found.site) == (22, scene.asked.site)
+    assert way(scene, order(scene, via), via, found) == found
+
+
+def test_an_order_is_of_use_to_no_other_peer(scene: Scene) -> None:
+    mallory = scene.world.peers[3].id
+    with pytest.raises(NoStream, match="for use through another peer") as refused:
+        way(scene, order(scene, scene.asked.id), mallory)
+    assert refused.value.why is Why.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ({"action": Action.CONSOLE}, "an order to console does not open a stream"),
+        ({"place": "web-2"}, "does not carry shop/web-2"),
+        ({"place": "web-9"}, "does not carry shop/web-9"),
+        ({"body": b"what"}, "names a port and a peer"),
+    ],
+)
+def test_what_else_an_order_may_be(scene: Scene, kind: dict[str, str], said: str) -> None:
+    via = scene.asked.id
+    with pytest.raises(NoStream, match=said):
+        way(scene, order(scene, via, **kind), via)  # type: ignore[arg-type]  # by name
+
+
+def test_nobody_elses_order_opens_anything(scene: Scene) -> None:
+    via = scene.asked.id
+    with pytest.raises(NoStream, match="belongs to site") as refused:
+        way(scene, order(scene, via, site=scene.theirs), via)
+    assert refused.value.why is Why.REFUSED
+
+
+def test_an_old_order_opens_nothing_but_what_it_opened_stays(scene: Scene) -> None:
+    via = scene.asked.id
+    old = order(scene, via, age_s=1000.0)
+    with pytest.raises(Untrusted, match="sign it again"):
+        way(scene, old, via)
+    kept = way(scene, order(scene, via), via)
+    assert way(scene, old, via, kept) == kept
+
+
+def test_a_forged_order_opens_nothing(scene: Scene) -> None:
+    via = scene.asked.id
+    good = order(scene, via)
+    forged = SignedOrder(good.payload, bytes(64), good.chain)
+    with pytest.raises(Untrusted):
+        way(scene, forged, via)
+
+
+def test_it_ends_with_the_workspace(scene: Scene) -> None:
+    own = Scene()
+    via = own.asked.id
+    signed = order(own, via)
+    kept = way(own, signed, via)
+    view = own.view(own.carriers[0])
+    admin = own.world.admins[own.mine]
+    own.world.give(own.asked, admin.order(Action.TERMINATE, "shop", own.now, workspace="web-1"))
+    assert own.world.run_until(lambda: not view.carried(), 60.0)
+    with pytest.raises(NoStream) as ended:
+        view.stream_way(signed, via, own.now, kept)
+    assert ended.value.why is Why.ENDED
