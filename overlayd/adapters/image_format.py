@@ -1,9 +1,11 @@
 """The image file: a plain tar of `image.json` and the parts it names, read as if it came from an enemy."""
 
+import contextlib
 import io
 import re
 import shutil
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -54,11 +56,18 @@ def check_label(name: str) -> None:
         raise ImageError(problem)
 
 
+@contextlib.contextmanager
+def opened(archive: Path) -> Iterator[tarfile.TarFile]:
+    """A plain tar, whose headers are not read into memory beyond a bound."""
+    with _Bounded(archive) as file, tarfile.open(fileobj=file, mode="r:") as opened_:
+        yield opened_
+
+
 def unpack(image: Path, target: Path) -> Manifest:
     """Puts the parts into the new directory `target`. Raises ImageError, which says what is wrong."""
     target.mkdir(mode=0o700)
     try:
-        with _Bounded(image) as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        with opened(image) as archive:
             manifest = _unpack_parts(archive, target)
     except (tarfile.TarError, EOFError, ValueError, RecursionError) as error:
         raise ImageError(

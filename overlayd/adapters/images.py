@@ -14,34 +14,47 @@ its place, flushed, and renamed into it: an image is either whole or not there.
 
 import asyncio
 import contextlib
-import errno
 import os
 import re
 import shutil
+import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from overlayd.adapters.image_content import leaves_of
-from overlayd.adapters.image_format import IMAGE_MAX_BYTES, check_label, unpack
+from overlayd.adapters.image_format import IMAGE_MAX_BYTES, check_label
 from overlayd.adapters.image_names import ImageNames
-from overlayd.ports.images import DiskFile, ImageError, ImageFiles, ImageInfo, KernelFiles, TreeFile
+from overlayd.adapters.imports import importing
+from overlayd.ports.images import (
+    DiskFile,
+    ImageError,
+    ImageFiles,
+    ImageInfo,
+    ImportHow,
+    ImportWatch,
+    KernelFiles,
+    TreeFile,
+)
 from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
-from protocol.image.merkle import id_of
+from protocol.image.merkle import CHUNK_BYTES, id_of
 
 Answer = TypeVar("Answer")
 
 READ_MAX_BYTES = 4 << 20
 """One chunk for a peer: large enough to keep a link busy, and small enough to hold a few in memory."""
 
+ROOM_LEFT_BYTES = 1 << 30
+"""An import leaves so much of the disk, or a twentieth of a small one."""
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class Kept(msgspec.Struct, frozen=True):
     """DIR/<id>/facts.json."""
 
     facts: ImageFacts
@@ -69,9 +82,15 @@ class DirectoryImages:
         """Complete images, by name then digest."""
         return await self._call(self._list)
 
-    async def add(self, path: Path, name: str | None = None) -> ImageInfo:
-        """Copies a file in, verifies it and unpacks it."""
-        return await self._call(self._add, path, name)
+    async def add(
+        self,
+        path: Path,
+        name: str | None = None,
+        how: ImportHow = ImportHow(),  # noqa: B008, it is frozen
+        watch: ImportWatch | None = None,
+    ) -> ImageInfo:
+        """Makes an image of a file: `imports/importing.py`."""
+        return await self._call(self._add, path, name, how, watch)
 
     async def remove(self, digest: str) -> None:
         """Removes an image with its names, and an unfinished fetch of it."""
@@ -116,22 +135,53 @@ class DirectoryImages:
         infos = [info for info in found if info is not None]
         return tuple(sorted(infos, key=lambda info: (info.name, info.digest)))
 
-    def _add(self, path: Path, name: str | None) -> ImageInfo:
+    def _add(
+        self, path: Path, name: str | None, how: ImportHow, watch: ImportWatch | None
+    ) -> ImageInfo:
         if name is not None:
             check_label(name)
+        watch = watch or ImportWatch()
         with _saying_no_room(), self._staging() as staging:
-            try:
-                size = path.stat().st_size
-                if not path.is_file():
-                    raise ImageError(f"{path} is not a file")
-                _check_size(size)
-                self._check_room(size)
-                shutil.copyfile(path, staging / "content")
-            except OSError as error:
-                if error.errno == errno.ENOSPC:
-                    raise
-                raise ImageError(f"{path} cannot be read: {error.strerror}") from error
-            return self._take_in(staging, name)
+            self._check_source(path)
+            watch.guard = self._check_room
+            made = importing.make(path, staging, how, watch)
+            return self._keep_made(made, staging, name or made.name, watch)
+
+    def _check_source(self, path: Path) -> None:
+        """Raises ImageError if it cannot be read, or there is surely no room for it."""
+        try:
+            with path.open("rb") as file:
+                found = os.fstat(file.fileno())
+        except OSError as error:
+            raise ImageError(f"{path} cannot be read: {error.strerror}") from error
+        if not stat.S_ISREG(found.st_mode):
+            raise ImageError(f"{path} is not a file")
+        free = shutil.disk_usage(self._directory).free
+        if min(found.st_size, found.st_blocks * 512) > free:
+            raise ImageError(
+                f"no room for the image: its file has {found.st_size} bytes, {free} are free"
+            )
+
+    def _check_room(self) -> None:
+        """Raises ImageError while little of the disk is left: others write to it, too."""
+        disk = shutil.disk_usage(self._directory)
+        if disk.free < min(ROOM_LEFT_BYTES, disk.total // 20):
+            raise ImageError(
+                "no room for the image: this host's disk is nearly full; nothing of it is left"
+            )
+
+    def _keep_made(
+        self, made: importing.Made, staging: Path, name: str, watch: ImportWatch
+    ) -> ImageInfo:
+        watch.begin("hashing", made.facts.content_bytes)
+        leaves = []
+        for leaf in leaves_of(staging / "content"):
+            watch.check()
+            leaves.append(leaf)
+            watch.done_bytes = min(len(leaves) * CHUNK_BYTES, watch.total_bytes)
+        parts = made.manifest
+        boots = (parts.kernel, parts.initrd, parts.cmdline) if parts else ()
+        return self.keep(staging, Kept(made.facts, made.notes, *boots), leaves, name)
 
     def _finish(self, digest: str) -> ImageInfo:
         part = self._part(digest)
@@ -145,38 +195,51 @@ class DirectoryImages:
                     part.rename(staging / "content")
                 except FileNotFoundError:
                     raise ImageError(f"nothing of image {digest} was fetched yet") from None
-            return self._take_in(staging, None, wanted=digest)
+            return self._take_in(staging, digest)
 
-    def _take_in(self, staging: Path, name: str | None, wanted: str | None = None) -> ImageInfo:
-        """Makes an appliance of staging/content, or raises with nothing kept.
-
-        One that was fetched has the name it brings if nothing else here has it.
-        """
-        content = staging / "content"
-        manifest = unpack(content, staging / "parts")
-        facts = ImageFacts(ImageKind.APPLIANCE, content.stat().st_size, manifest.architecture, None)
-        kept = _Kept(facts, ImageNotes(), manifest.kernel, manifest.initrd, manifest.cmdline)
-        leaves = tuple(leaves_of(content))
-        digest = id_of(facts, leaves)
-        if wanted is not None and digest != wanted:
+    def _take_in(self, staging: Path, wanted: str) -> ImageInfo:
+        """Makes an appliance of a fetched staging/content, or raises with nothing kept."""
+        made = importing.make_appliance(staging)
+        leaves = list(leaves_of(staging / "content"))
+        digest = id_of(made.facts, leaves)
+        if digest != wanted:
             raise ImageError(
                 f"what was fetched is not the image {wanted}: its digest is {digest}; it was thrown "
                 "away, fetch it again from another peer"
             )
+        parts = made.manifest
+        assert parts is not None
+        kept = Kept(made.facts, made.notes, parts.kernel, parts.initrd, parts.cmdline)
+        return self.keep(staging, kept, leaves, made.name, fetched=True)
+
+    def keep(
+        self,
+        staging: Path,
+        kept: Kept,
+        leaves: Sequence[bytes],
+        name: str,
+        fetched: bool = False,
+    ) -> ImageInfo:
+        """Makes an image of a staging folder with its content: flushes it and gives it its place and name.
+
+        If it is here already, the folder is left as it is. Raises ImageError if another image has the name,
+        unless it was fetched: then it has the name only if that is free.
+        """
+        digest = id_of(kept.facts, leaves)
         (staging / "leaves").write_bytes(b"".join(leaves))
         (staging / "facts.json").write_bytes(msgspec.json.encode(kept))
         for entry in (*staging.rglob("*"), staging):
             entry.chmod(0o700 if entry.is_dir() else 0o400)
             _flush(entry)
         with self._writing:
-            given = name or manifest.name
-            if wanted is None:
-                self._names.check_free(given, digest)
+            free = self._names.all().get(name, digest) == digest
+            if name and not free and not fetched:
+                self._names.check_free(name, digest)
             if self._info(digest) is None:
                 staging.rename(self._directory / digest)
                 _flush(self._directory)
-            if self._names.all().get(given, digest) == digest:
-                self._names.give(given, digest)
+            if name and free:
+                self._names.give(name, digest)
             info = self._info(digest)
             assert info is not None
             return info
@@ -253,11 +316,9 @@ class DirectoryImages:
             size_bytes=found.st_blocks * 512,
         )
 
-    def _kept(self, digest: str) -> _Kept | None:
+    def _kept(self, digest: str) -> Kept | None:
         try:
-            return msgspec.json.decode(
-                (self._place(digest) / "facts.json").read_bytes(), type=_Kept
-            )
+            return msgspec.json.decode((self._place(digest) / "facts.json").read_bytes(), type=Kept)
         except FileNotFoundError:
             return None
 
@@ -266,14 +327,6 @@ class DirectoryImages:
 
     def _part(self, digest: str) -> Path:
         return self._fetching / _checked(digest)
-
-    def _check_room(self, size: int) -> None:
-        """Raises ImageError without room for the file and its parts, which are about as large again."""
-        free = shutil.disk_usage(self._directory).free
-        if 2 * size > free:
-            raise ImageError(
-                f"no room for the image: it needs {2 * size} bytes with its parts, {free} are free"
-            )
 
     @contextlib.contextmanager
     def _staging(self) -> Iterator[Path]:
@@ -315,7 +368,9 @@ def _saying_no_room() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ImageError(f"the image cannot be kept: {error.strerror}") from error
+        raise ImageError(
+            f"the image cannot be kept: {error.strerror}; nothing of it is left"
+        ) from error
 
 
 def _flush(path: Path) -> None:

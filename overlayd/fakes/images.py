@@ -6,7 +6,14 @@ import re
 import tarfile
 from pathlib import Path
 
-from overlayd.ports.images import ImageError, ImageFiles, ImageInfo, KernelFiles
+from overlayd.ports.images import (
+    ImageError,
+    ImageFiles,
+    ImageInfo,
+    ImportHow,
+    ImportWatch,
+    KernelFiles,
+)
 from protocol.grid.syntax import image_name_problem
 from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
 from protocol.image.merkle import CHUNK_BYTES, id_of, leaf_of
@@ -29,7 +36,13 @@ class FakeImages:
         infos = (info for info, _, _ in self._images.values())
         return tuple(sorted(infos, key=lambda info: (info.name, info.digest)))
 
-    async def add(self, path: Path, name: str | None = None) -> ImageInfo:
+    async def add(
+        self,
+        path: Path,
+        name: str | None = None,
+        how: ImportHow = ImportHow(),  # noqa: B008, it is frozen
+        watch: ImportWatch | None = None,
+    ) -> ImageInfo:
         """Takes in the file's content."""
         if name is not None and (problem := image_name_problem(name)):
             raise ImageError(problem)

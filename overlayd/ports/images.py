@@ -1,5 +1,7 @@
 """Images: content-addressed guest images that one host keeps."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -7,6 +9,7 @@ import msgspec
 
 from protocol.capacity.advert import ImageLabel
 from protocol.image.facts import Firmware, ImageFacts, ImageNotes
+from protocol.terms.architecture import Architecture
 
 
 class ImageInfo(msgspec.Struct, frozen=True):
@@ -57,14 +60,61 @@ class ImageError(Exception):
     """It is no image, has a wrong digest, or there is no room. The text says which; nothing of it is kept."""
 
 
+class ImportHow(msgspec.Struct, frozen=True):
+    """What somebody says of a file that is to be an image."""
+
+    origin: str = ""
+    """The file's name, or its address. Nobody opens it: it is a note, and gives a name where none was said."""
+    added_by: str = ""
+    firmware: Firmware | None = None
+    """What boots it, where its partition table does not tell, or tells otherwise."""
+    architecture: Architecture | None = None
+
+
+class ImportWatch:
+    """How far an import is, and a way to stop it. One thread imports, others look."""
+
+    def __init__(self) -> None:
+        self.stage = "receiving"
+        self.done_bytes = 0
+        self.total_bytes = 0
+        """0: it is not known."""
+        self._stopped = threading.Event()
+        self.guard: Callable[[], None] = lambda: None
+        """The store's own check, which raises ImageError where an import may not go on."""
+
+    def begin(self, stage: str, total_bytes: int = 0) -> None:
+        """A stage begins."""
+        self.stage, self.done_bytes, self.total_bytes = stage, 0, total_bytes
+
+    def stop(self) -> None:
+        """Has the import stop where it is; nothing of it is kept."""
+        self._stopped.set()
+
+    def check(self) -> None:
+        """Raises ImageError once it was stopped, or may not go on."""
+        self.guard()
+        if self._stopped.is_set():
+            raise ImageError("stopped; nothing of it is kept")
+
+
 class Images(Protocol):
     """An image is known by its digest; a name is only a label on it."""
 
     async def list(self) -> tuple[ImageInfo, ...]:
         """Complete images, by name then digest."""
 
-    async def add(self, path: Path, name: str | None = None) -> ImageInfo:
-        """Copies a file in and verifies it. A second time it has that name, too. Raises ImageError."""
+    async def add(
+        self,
+        path: Path,
+        name: str | None = None,
+        how: ImportHow = ImportHow(),  # noqa: B008, it is frozen
+        watch: ImportWatch | None = None,
+    ) -> ImageInfo:
+        """Makes an image of a file. Known content gets that name, too. Raises ImageError.
+
+        Without a name it is the appliance's own, or made of `how.origin`; a disk may have none.
+        """
 
     async def remove(self, digest: str) -> None:
         """Removes an image, and its names. It is no error if there is none."""

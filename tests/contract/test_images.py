@@ -175,7 +175,7 @@ async def test_finishing_again_is_finishing_once(images: Images) -> None:
 BAD = {
     "nothing": b"",
     "garbage": b"\x7fELF" + bytes(range(256)) * 40,
-    "compressed": gzip.compress(image()),
+    "compressed twice": gzip.compress(gzip.compress(image())),
     "cut short": image()[:4000],
     "no manifest": tar(PARTS),
     "manifest is no JSON": tar({"image.json": b"{", **PARTS}),

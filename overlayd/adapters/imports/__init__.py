@@ -1,0 +1,1 @@
+"""Files that people bring as images, read as if they came from enemies."""
