@@ -48,6 +48,10 @@ class FakeHypervisor:
         self.resumes: list[str] = []
         """Every real resume, in order."""
         self.clocks_set: list[str] = []
+        self.deaf: set[str] = set()
+        """Machines whose guests hear that they are asked to shut down, and do not."""
+        self.asked: list[str] = []
+        """Every machine whose guest was asked to shut down, in order."""
 
     def end(
         self, name: str, cause: Cause = Cause.KILLED, why: str = "QEMU was killed (signal 9)"
@@ -131,6 +135,7 @@ class FakeCompute:
                 why=self.hypervisor.causes.get(name, (Cause.UNKNOWN, ""))[1],
                 stuck_on=self.hypervisor.stuck_on.get(name, ()),
                 resets=self.hypervisor.resets.get(name, 0),
+                build=machine.build,
             )
             for name, machine in sorted(self.hypervisor.machines.items())
         )
@@ -193,6 +198,18 @@ class FakeCompute:
             raise ComputeError(f"{name}: {self.hypervisor.save_refusals[name]}")
         self.hypervisor.saves.append(name)
         self.hypervisor.change(name, MachineState.SAVED)
+
+    async def shut_down(self, name: str) -> bool:
+        """Off afterwards, unless its guest is deaf, or it is paused by other than us."""
+        world = self._opened()
+        if world.states.get(name) is MachineState.PAUSED and world.causes[name][0] is Cause.ASKED:
+            await self.resume(name)
+        if world.states.get(name) is not MachineState.RUNNING:
+            return False
+        world.asked.append(name)
+        if name not in world.deaf:
+            world.end(name, Cause.POWERED_OFF, "powered off from inside")
+        return True
 
     async def stop(self, name: str) -> None:
         """Gone afterwards, unless it is lost."""

@@ -106,6 +106,8 @@ class Machine(msgspec.Struct, frozen=True):
     """What the machine keeps for a host that has lost its memory. It is not looked into here."""
     agent_socket: str = ""
     """The Unix socket on which the guest's agent is heard, if it has one."""
+    build: int = 1
+    """Which of its workspace's root disks it has. It is kept on the machine, and means nothing here."""
 
 
 class MachineState(StrEnum):
@@ -161,6 +163,8 @@ class MachineSeen(msgspec.Struct, frozen=True):
     """Paths of the disks it is paused for (NO_ROOM, IO_ERROR)."""
     resets: int = 0
     """How often the guest has restarted itself since this process saw it first. It never stopped running."""
+    build: int = 1
+    """Which of its workspace's root disks it has."""
 
 
 class LostMachine(msgspec.Struct, frozen=True):
@@ -218,6 +222,11 @@ class Compute(Protocol):
         """Saves a machine: its memory is on disk afterwards, and nothing of it runs. It takes as long as the
         disk does. Raises ComputeError if there is no such machine, or this driver cannot save; the machine
         then goes on."""
+
+    async def shut_down(self, name: str) -> bool:
+        """Asks a guest to shut down, by its agent or its power button, and does not wait until it has. Asking
+        again does no harm. False if it cannot be asked, since it does not run or is held by its hypervisor. One
+        that was paused goes on first."""
 
     async def stop(self, name: str) -> None:
         """Ends a machine at once, without asking the guest, and deletes what was saved. Its disks stay. Raises

@@ -32,13 +32,15 @@ class Site(msgspec.Struct, frozen=True):
     """The largest packet its guests may send, in bytes."""
 
 
-def networks(part: Part, site: Site) -> tuple[NetworkPlan, ...]:
-    """The networks this host must have: those with a workspace here that is to run."""
+def networks(
+    part: Part, site: Site, ending: frozenset[str] = frozenset()
+) -> tuple[NetworkPlan, ...]:
+    """The networks this host must have: those with a workspace here that is to run, or is `ending`."""
     by_network: dict[str, list[Card]] = {}
     for card in part.cards:
         by_network.setdefault(card.network, []).append(card)
     vnis = dict(part.record.vnis)
-    here = {p.workspace.name for p in part.mine if runs(p)}
+    here = {p.workspace.name for p in part.mine if runs(p)} | ending
     host_of = {a.workspace: a.host for a in part.record.assignments}
     vias = _vias(part, site)
     sizes = mtu_of(part, site)
@@ -203,6 +205,7 @@ def machine(
         console_socket=str(socket),
         workspace=workspace.name,
         agent_socket=str(where.agent(record.id, workspace.name)),
+        build=mine.wanted.build,
     )
 
 

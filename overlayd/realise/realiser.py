@@ -27,10 +27,11 @@ from overlayd.ports.seeds import SeedError, Seeds
 from overlayd.ports.volumes import VolumeError, Volumes
 from overlayd.realise import plan, roots
 from overlayd.realise.cards import Cards
+from overlayd.realise.endings import Endings
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.keeping import Keeping
 from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name, volume_name
-from overlayd.realise.relapses import Relapses
+from overlayd.realise.relapses import Relapses, stays_off
 from overlayd.realise.turns import Turns
 from overlayd.realise.upkeep import Upkeep
 from overlayd.realise.watch import Watch
@@ -97,6 +98,7 @@ class Realiser:
         self._probes = probes
         self._watch = Watch(tools.network, self._keeping, supervisor, tools.tell, probes)
         self._upkeep = Upkeep(tools.compute, supervisor, tools.tell, self.kick)
+        self._endings = Endings(tools.compute, supervisor, tools.tell, self.kick)
         self.counts: Counter[str] = Counter()
 
     def kick(self, grid: GridId | str, cause: str = "") -> None:
@@ -174,23 +176,23 @@ class Realiser:
         seen = {machine.name: machine for machine in await self._tools.compute.observe()}
         going = [p for p in part.mine if plan.stops(p)]
         try:
-            for mine in going:
-                await self._stop(part, mine)
+            ending = await self._stop_all(part, going, seen)
             for mine in filter(plan.saves, part.mine):
                 await self._save(part, mine, seen)
-            await self._networks(part)
+            await self._networks(part, ending)
         except Failure as error:
             self._stuck(part, seen, str(error))
             raise
         failed = await self._start_all(part, seen)
-        if not part.mine or any(map(_gone, going)):
+        if not ending and (not part.mine or any(map(_gone, going))):
             await self._drop_volumes(part)
         for mine in going:
-            self._went(part, mine)
+            if mine.workspace.name not in ending:
+                self._went(part, mine)
         for mine in part.mine:
             if mine.not_yet:
                 self._say(part, mine, Phase.HELD, mine.not_yet)
-        if all(map(_gone, part.mine)):
+        if not ending and all(map(_gone, part.mine)):
             self._tools.tell(Cleared(part.record.id))
             return False
         if failed:
@@ -199,19 +201,37 @@ class Realiser:
 
     # -- one workspace
 
-    async def _stop(self, part: Part, mine: PartOf) -> None:
+    async def _stop_all(
+        self, part: Part, going: list[PartOf], seen: dict[str, MachineSeen]
+    ) -> frozenset[str]:
+        """Ends machines, side by side. Answers the workspaces whose guests are still shutting down."""
+        work = (self._stop(part, mine, seen) for mine in going)
+        results = await asyncio.gather(*work, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        left = zip(going, results, strict=True)
+        return frozenset(mine.workspace.name for mine, over in left if not over)
+
+    async def _stop(self, part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> bool:
+        """Ends a machine, and removes what goes with it. False while its guest is shutting down."""
         grid, workspace = part.record.id, mine.workspace.name
+        name = machine_name(grid, workspace)
         self._watch.drop(grid, workspace)
-        await self._tools.compute.stop(machine_name(grid, workspace))
-        self._grid_of_machine.pop(machine_name(grid, workspace), None)
-        self._relapses.forget(machine_name(grid, workspace))
-        self._upkeep.forget(machine_name(grid, workspace))
+        self._grid_of_machine[name] = grid
+        if not await self._endings.over(part, mine, seen.get(name)):
+            return False
+        await self._tools.compute.stop(name)
+        self._grid_of_machine.pop(name, None)
+        self._relapses.forget(name)
+        self._upkeep.forget(name)
         if mine.wanted.power is Power.GONE:
             await self._tools.seeds.remove(machine_name(grid, workspace))
             await self._tools.volumes.remove(scratch_name(grid, workspace))
             await roots.clear(self._tools.roots, grid, workspace)
             for path in self._tools.paths.console_files(grid, workspace):
                 path.unlink(missing_ok=True)
+        return True
 
     async def _save(self, part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> None:
         """Saves its memory to disk, one machine after another on the whole host. Tells how long that took."""
@@ -220,17 +240,19 @@ class Realiser:
         self._watch.drop(grid, workspace.name)
         self._upkeep.look(part, mine, seen.get(name))
         now = _there(part, mine, seen)
-        if now is None:
+        off = self._off(mine, seen.get(name))
+        if now is None and not off:
             # Nothing of it runs, so there is nothing to save. An older start of it is not wanted back.
             await self._tools.compute.stop(name)
-        elif now.state is not MachineState.SAVED:
+        elif now is not None and now.state is not MachineState.SAVED:
             self._say(part, mine, Phase.SAVING, "waits for its turn")
             async with self._turns.alone():
                 self._say(part, mine, Phase.SAVING, "")
                 began_s = time.monotonic()
                 await self._tools.compute.save(name)
                 self._measured(True, workspace.memory_bytes, began_s)
-        self._say(part, mine, Phase.SUSPENDED, "" if now is not None else "it did not run")
+        did_not = "it is off" if off else "it did not run"
+        self._say(part, mine, Phase.SUSPENDED, "" if now is not None else did_not)
 
     def _measured(self, saved: bool, memory_bytes: int, began_s: float) -> None:
         self._tools.tell(Measured(saved, memory_bytes, time.monotonic() - began_s))
@@ -280,20 +302,27 @@ class Realiser:
             self._say(part, mine, Phase.SAVING, why)
             now = await self._cards.unplug(now)
         if now is not None and now.state is MachineState.SAVED:
-            await self._make(part, mine, saved=True)
+            await self._make(part, mine, seen, saved=True)
             self._upkeep.set_clock(name)
             if again := self._cards.plugged(name):
                 subject = f"{part.record.name}/{workspace.name}"
                 self._tools.tell(Kept(grid, subject, Care.MENDED, again))
         elif now is None:
+            if off := self._off(mine, seen.get(name)):
+                self._watch.drop(grid, workspace.name)
+                self._say(part, mine, Phase.OFF, off, final=True)
+                return
             if mine.waits_for:
                 self._say(part, mine, Phase.HELD, f"waits for {', '.join(mine.waits_for)}")
                 return
             self._watch.drop(grid, workspace.name)
             self._let_rest(mine, name, ended)
-            await self._make(part, mine)
+            if not await self._make(part, mine, seen):
+                return
+            self._endings.forget(name)
             self._upkeep.started(name, mine.wanted.boot)
             self._relapses.started(name, mine.wanted.boot, time.monotonic())
+        self._endings.take_back(name)
         if mine.wanted.power is Power.PAUSED:
             self._watch.drop(grid, workspace.name)
             await self._tools.compute.pause(name)
@@ -319,8 +348,22 @@ class Realiser:
                 f"overlayctl console shows what it said last, overlayctl restart starts it at once"
             )
 
-    async def _make(self, part: Part, mine: PartOf, saved: bool = False) -> None:
-        """Makes everything its machine needs, and then the machine. A `saved` one goes on where it stopped."""
+    def _off(self, mine: PartOf, seen: MachineSeen | None) -> str:
+        """Why a machine that ended by itself, and is not started again, is off; empty for any other."""
+        if seen is None or seen.state is not MachineState.STOPPED or seen.boot != mine.wanted.boot:
+            return ""
+        if self._endings.asked(seen.name, seen.boot):
+            return ""
+        is_off = stays_off(mine.workspace.restart, seen.cause)
+        return (seen.why or "it ended by itself") if is_off else ""
+
+    async def _make(
+        self, part: Part, mine: PartOf, seen: dict[str, MachineSeen], saved: bool = False
+    ) -> bool:
+        """Makes everything its machine needs, and then the machine. A `saved` one goes on where it stopped.
+
+        False while the guest of the start before it is shutting down.
+        """
         tools, workspace = self._tools, mine.workspace
         digest = Digest(workspace.image.digest)
 
@@ -331,7 +374,10 @@ class Realiser:
             self._say(part, mine, Phase.IMAGE, "fetching")
             await tools.fetcher.ensure(digest, fetched)
         image = await tools.images.files(digest)
+        name = machine_name(part.record.id, workspace.name)
         if not saved:
+            if not await self._endings.over(part, mine, seen.get(name)):
+                return False
             self._say(part, mine, Phase.NETWORK, "")
         await roots.clear_older(tools.roots, tools.compute, part.record.id, mine)
         boots, root = await roots.boot(tools.roots, part, mine, image)
@@ -339,7 +385,6 @@ class Realiser:
             name: await tools.volumes.ensure(disk, size_bytes, name)
             for name, disk, size_bytes in plan.disks(part, mine)
         }
-        name = machine_name(part.record.id, workspace.name)
         mtu = plan.mtu_of(part, tools.site())
         seed = await tools.seeds.ensure(name, plan.seed(part, mine, mtu))
         machine = plan.machine(part, mine, boots, root, seed, disks, tools.paths, mtu)
@@ -353,10 +398,11 @@ class Realiser:
                 began_s = time.monotonic()
                 await self._start(machine)
                 self._measured(False, workspace.memory_bytes, began_s)
-            return
+            return True
         async with self._turns.start():
             self._say(part, mine, Phase.BOOTING, "")
             await self._start(machine)
+        return True
 
     async def _start(self, machine: Machine) -> None:
         try:
@@ -368,8 +414,8 @@ class Realiser:
 
     # -- the grid
 
-    async def _networks(self, part: Part) -> None:
-        wanted = plan.networks(part, self._tools.site())
+    async def _networks(self, part: Part, ending: frozenset[str]) -> None:
+        wanted = plan.networks(part, self._tools.site(), ending)
         names = [network.network for network in wanted]
         # A workspace that waits for its time may run already, if a new daemon found it: its network stays.
         waits = any(mine.not_yet for mine in part.mine)
@@ -391,7 +437,9 @@ class Realiser:
         there = [mine.workspace.name for mine in part.mine if not _gone(mine)]
         await roots.clear_others(self._tools.roots, grid, there)
 
-    def _say(self, part: Part, mine: PartOf, phase: Phase, detail: str) -> None:
+    def _say(
+        self, part: Part, mine: PartOf, phase: Phase, detail: str, final: bool = False
+    ) -> None:
         key = (part.record.id, mine.workspace.name)
         if phase is Phase.FAILED:
             self._whys[key] = detail
@@ -401,7 +449,7 @@ class Realiser:
             # A person who looks between two tries must still be told what stops it.
             detail = f"again, after: {self._whys[key]}"
         self._tools.tell(
-            Progressed(part.record.id, mine.workspace.name, phase, detail, mine.wanted.boot)
+            Progressed(part.record.id, mine.workspace.name, phase, detail, mine.wanted.boot, final)
         )
 
 

@@ -7,6 +7,9 @@ CALM_S, and for another start that a person asks for.
 
 from dataclasses import dataclass
 
+from overlayd.ports.compute import Cause
+from protocol.grid.model import Restart
+
 CALM_S = 120.0
 """A guest that ran for so long came up."""
 PAUSES_S = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
@@ -21,6 +24,17 @@ class _Start:
     """How many ends there were in short order, before this start or with its own."""
     until_s: float | None = None
     """Set once it has ended: it may not be started again before that."""
+
+
+def stays_off(restart: Restart, cause: Cause) -> bool:
+    """Whether a machine that ended by itself is left as it is, rather than started again."""
+    match restart:
+        case Restart.ALWAYS:
+            return False
+        case Restart.ON_FAILURE:
+            return cause is Cause.POWERED_OFF
+        case Restart.NEVER:
+            return True
 
 
 class Relapses:

@@ -148,6 +148,7 @@ def machine_found(seen: MachineSeen) -> Found:
         detail=_WORDS[seen.state],
         power=_POWERS[seen.state],
         boot=seen.boot,
+        build=seen.build,
         cpus_milli=seen.cpu_milli,
         memory_bytes=seen.memory_bytes,
         keepsake=seen.keepsake,

@@ -18,8 +18,11 @@ from protocol.terms.limits import (
 )
 
 PHASE = "workspace.phase"
-_PHASES_TOLD = ("failed", "expired", "suspended", "paused", "no-room", "stalled")
-_NOT_TOLD = ("grid.decided", "grid.cleared", "grid.host-lost", "grid.host-back")
+_PHASES_TOLD = ("failed", "expired", "suspended", "paused", "no-room", "stalled", "off")
+_NOT_TOLD = (
+    *("grid.decided", "grid.cleared", "grid.host-lost", "grid.host-back"),
+    *("workspace.stopping", "workspace.stopped"),
+)
 """Kinds that are no lines by themselves. A host that is lost is told by one of the others, not by all."""
 
 

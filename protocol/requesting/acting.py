@@ -3,6 +3,7 @@
 from protocol.contract.messages import Act, ActReply
 from protocol.contract.notices import Notice
 from protocol.grid.lifecycle import Phase, Status
+from protocol.requesting.endings import Endings
 from protocol.requesting.request import Request, RequestState
 from protocol.requesting.silence import Hearing, Unanswered
 from protocol.terms.effects import Deadline, Effect, Send
@@ -42,6 +43,7 @@ class Acting(Request):
         self._boots = boots
         self._unanswered = dict.fromkeys(self._todo.values())
         self._deadline_s, self._give_up_s = now + SILENT_WITHIN_S, now + ACT_WITHIN_S
+        self._endings = Endings(self.tell)
 
     def start(self, now: float) -> list[Effect]:
         """Sends the order to the hosts of the workspaces that it is about."""
@@ -66,9 +68,10 @@ class Acting(Request):
         """A host tells where its workspaces are."""
         if notice.grid != self.grid_id or sender in self._unanswered:
             return
-        for status in notice.mine:
-            if self._todo.get(status.workspace) != sender:
-                continue
+        mine = [s for s in notice.mine if self._todo.get(s.workspace) == sender]
+        if until_s := self._endings.heard(mine, now):
+            self._deadline_s = max(self._deadline_s, until_s + _DONE_WITHIN_S)
+        for status in mine:
             if self._reached(status):
                 del self._todo[status.workspace]
                 self.tell(now, f"{status.workspace} {status.phase}")

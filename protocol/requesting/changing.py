@@ -20,6 +20,7 @@ from protocol.grid.record import (
     removing,
     voiding,
 )
+from protocol.requesting.endings import Endings
 from protocol.requesting.halting import Halting, majority_silent
 from protocol.requesting.request import Request, RequestState
 from protocol.requesting.silence import Hearing, Unanswered, without_majority
@@ -64,6 +65,7 @@ class Changing(Request):
         """Why the stewards did not decide, once they did not."""
         self._again_s = now
         self._give_up_s = now + _WITHIN_S
+        self._endings = Endings(self.tell)
 
     def start(self, now: float) -> list[Outcome]:
         """Proposes the change to the stewards."""
@@ -144,6 +146,8 @@ class Changing(Request):
             left = [s for s in left if s.workspace == self._order.workspace]
         elif notice.state is not GridState.DOWN:
             return
+        if until_s := self._endings.heard(left, now):
+            self._give_up_s = max(self._give_up_s, until_s + _WITHIN_S)
         if left:
             return
         del self._busy[sender]

@@ -1,7 +1,6 @@
 """A real guest on a real daemon: how it ended, why it waits and what its clock says are told as they are."""
 
 import os
-import re
 import signal
 import subprocess
 import time
@@ -11,16 +10,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from carried import Workspace
 from federation import orders
-from federation.launch import Caps, Federation, Host, wait_for
+from federation.launch import Caps, Federation, wait_for
 from two_hosts import two_hosts
 
 from netns.lab.topology import Host as LabHost
 from netns.lab.topology import Site, Topology
-from overlayd.api.views import ConsoleRequest, ConsoleView
 from overlayd.ports.images import ImageInfo
-from overlayd.ports.peer import EventLine
-from protocol.grid.model import Encryption, GridSpec, NetworkSpec
+from protocol.grid.model import Encryption, GridSpec, NetworkSpec, Restart
 from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
 
@@ -50,79 +48,14 @@ def federation() -> Iterator[Federation]:
         yield made
 
 
-class Workspace:
-    """The one workspace, seen from the host that carries it."""
-
-    def __init__(self, federation: Federation) -> None:
-        self.federation, self.admin = federation, federation.identity("ams")
-        (row,) = self._rows(federation.hosts["a"])
-        self.host = federation.hosts[row.host]
-        self.state = self.host.folder / "state"
-
-    def _rows(self, host: Host) -> list:
-        view = orders.grid(host, GRID)
-        return list(view.workspaces) if view is not None else []
-
-    def phase(self) -> tuple[str, str]:
-        (row,) = self._rows(self.host)
-        return row.phase, row.detail
-
-    def is_told(self, phase: str, detail: str = "") -> None:
-        wait_for(
-            lambda: self.phase()[0] == phase and detail in self.phase()[1],
-            UP_WITHIN_S,
-            f"{phase} {detail}",
-        )
-
-    def events(self, kind: str) -> list[EventLine]:
-        """Those of its host's daemon, of that kind."""
-        lines = self.host.ask("GET", "events").content.splitlines()
-        events = [msgspec.json.decode(line, type=EventLine) for line in lines]
-        return [e for e in events if (e.kind, e.subject) == (kind, f"{GRID}/{WORKSPACE}")]
-
-    def happened(self, kind: str, detail: str) -> None:
-        def told() -> bool:
-            return any(detail in e.detail and e.cause for e in self.events(kind))
-
-        wait_for(told, UP_WITHIN_S, f"an event {kind}: {detail}")
-
-    def console(self, keys: bytes = b"") -> str:
-        order = orders.signed(self.admin, Action.CONSOLE, GRID, WORKSPACE)
-        body = msgspec.json.encode(ConsoleRequest(order, 0, keys))
-        said = self.host.ask("POST", "console", body).content
-        return msgspec.json.decode(said, type=ConsoleView).data.decode(errors="replace")
-
-    def prompts(self, count: int) -> None:
-        """Its shell has been there so many times."""
-        wait_for(
-            lambda: self.console().count("Enter 'help'") >= count, UP_WITHIN_S, "it has a shell"
-        )
-
-    def obey(self, action: Action) -> None:
-        request = orders.signed(self.admin, action, GRID, WORKSPACE)
-        done = orders.obeyed(self.host, request, UP_WITHIN_S)
-        assert done.state is RequestState.DONE, done.answer
-
-    def has_the_time(self) -> None:
-        """Its clock is the host's, to the few seconds that typing takes."""
-
-        def right() -> bool:
-            before = time.time()
-            self.console(b"echo time-$(date +%s)\n")
-            told = re.findall(r"^time-(\d+)\r?$", self.console(), re.MULTILINE)
-            return bool(told) and int(told[-1]) >= before - 3
-
-        wait_for(right, 30, "its clock is right")
-
-    def pid(self) -> int:
-        (file,) = (self.state / "libvirt" / "run" / "qemu").glob("ovl-*.pid")
-        return int(file.read_text())
-
-
 def spec_of(image: ImageInfo) -> GridSpec:
     plain = orders.spec(GRID, image, 1, memory_bytes=128 << 20)
     cluster = msgspec.structs.replace(
-        plain.clusters[0], cpus_milli=800, networks=("lan",), scratch_bytes=DISK_BYTES
+        plain.clusters[0],
+        cpus_milli=800,
+        networks=("lan",),
+        scratch_bytes=DISK_BYTES,
+        restart=Restart.ALWAYS,
     )
     networks = (NetworkSpec("lan", "10.42.0.0/24", Encryption.NONE),)
     return msgspec.structs.replace(plain, clusters=(cluster,), networks=networks)
@@ -141,7 +74,7 @@ def test_ends_full_disks_and_clocks_are_told(federation: Federation) -> None:
     given = orders.up(federation.identity("ams"), spec_of(image))
     done = orders.obeyed(a, given, UP_WITHIN_S)
     assert done.state is RequestState.DONE, done.answer
-    workspace = Workspace(federation)
+    workspace = Workspace(federation, GRID, WORKSPACE)
     workspace.prompts(1)
     _ends(federation, workspace)
     _clock(workspace)

@@ -128,6 +128,10 @@ class LibvirtCompute:
         """Saves a machine: its memory is on disk afterwards, and nothing of it runs."""
         await self._call(self._opened().save, name)
 
+    async def shut_down(self, name: str) -> bool:
+        """Asks the guest to shut down. False if it cannot be asked."""
+        return await self._call(self._opened().shut_down, name)
+
     async def stop(self, name: str) -> None:
         """Ends a machine; it is no error if there is none. Raises ComputeError for one that is lost."""
         await self._call(self._stop, name)

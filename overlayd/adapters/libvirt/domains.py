@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
+from overlayd.adapters.libvirt import asking
 from overlayd.adapters.libvirt.container import make_root, remove_root
 from overlayd.adapters.libvirt.driver import DomainType, Driver
 from overlayd.adapters.libvirt.history import History
@@ -146,6 +147,14 @@ class Domains:
         except libvirt.libvirtError:
             return False
         return True
+
+    def shut_down(self, name: str) -> bool:
+        """Asks the guest to shut down; False if it cannot be asked. It takes no lock: an agent may be slow."""
+        domain = self._ours(name)
+        try:
+            return domain is not None and asking.shut_down(domain, self._driver.type)
+        except libvirt.libvirtError:
+            return False  # It has ended meanwhile, or has no way of being asked.
 
     def save(self, name: str) -> None:
         """Saves a machine by libvirt's managed save: the image is libvirt's own, and a start restores it. If
@@ -338,6 +347,7 @@ class Domains:
             why=why,
             stuck_on=stuck_on,
             resets=self._history.resets(domain.name()),
+            build=int(mark.get("build", "1")),
         )
 
     def _why(

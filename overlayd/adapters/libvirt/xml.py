@@ -137,6 +137,8 @@ def _mark(metadata: ET.Element, machine: Machine, driver: Driver) -> None:
         epoch=str(machine.epoch),
         boot=str(machine.boot),
     )
+    if machine.build > 1:
+        mark.set("build", str(machine.build))
     if machine.keepsake:
         _text(mark, f"{{{NAMESPACE}}}{KEEPSAKE}", b64encode(machine.keepsake).decode())
 

@@ -119,6 +119,14 @@ def test_what_is_up_is_taken_up_again_and_its_guest_goes_on() -> None:
     assert lost.finds() == [], "the next life remembers it"
 
 
+def test_the_root_disk_that_its_machine_has_is_the_one_that_is_wanted() -> None:
+    lost = Lost()
+    lost.finds(msgspec.structs.replace(MACHINE, build=4))
+    lost.asks()
+    lost.hears_of(committed(lost.before))
+    assert [w.build for w in lost.host.leases.wanted(GRID)] == [4]
+
+
 @pytest.mark.parametrize(
     ("seen", "wanted"),
     [(Power.PAUSED, Power.PAUSED), (Power.SUSPENDED, Power.SUSPENDED), (Power.OFF, Power.RUNNING)],

@@ -30,6 +30,7 @@ from protocol.grid.model import (
     ImageRef,
     Mount,
     NetworkSpec,
+    Restart,
     VolumeSpec,
 )
 from protocol.grid.record import Assignment, GridRecord, GridState, HostRef
@@ -57,6 +58,8 @@ class HostWorld:
         self.starts: list[bool] = []
         self.part: Part | None = None
         self.digest = ""
+        self.stop_within_s = 0
+        self.restart = Restart.ON_FAILURE
         self.site = plan.Site(ME, TAG, "192.0.2.1", 1450)
 
     async def start(self) -> None:
@@ -104,7 +107,12 @@ class HostWorld:
             spec=spec,
             cards=cards_of(spec),
             mine=tuple(
-                PartOf(w, Wanted(w.name, powers[w.name], boot), waits.get(w.name, ()))
+                PartOf(
+                    w,
+                    Wanted(w.name, powers[w.name], boot),
+                    waits.get(w.name, ()),
+                    stop_within_s=self.stop_within_s,
+                )
                 for w in workspaces(spec)
                 if w.name in powers
             ),
@@ -128,6 +136,7 @@ class HostWorld:
         head = ClusterSpec(
             "head", 1, image, 500, 64 << 20, 1, ("lan",), (Mount("data", "/srv"),), 32 << 20
         )
+        head = msgspec.structs.replace(head, restart=self.restart)
         worker = ClusterSpec("worker", 2, image, 250, 64 << 20, 2, ("lan",))
         return GridSpec(
             name="star",

@@ -54,11 +54,11 @@ async def test_what_this_host_does_not_remember_runs_on_with_disks_and_networks(
     assert world.volumes.sizes == SIZES
     assert found(world) == {
         f"machine {HEAD}": Found(
-            GRID, f"machine {HEAD}", "head-1", "runs", Power.RUNNING, 1, 0, 500, 64 << 20, 0,
+            GRID, f"machine {HEAD}", "head-1", "runs", Power.RUNNING, 1, 1, 500, 64 << 20, 0,
             f"of {GRID}".encode(),
         ),
         f"machine {WORKER}": Found(
-            GRID, f"machine {WORKER}", "worker-1", "runs", Power.RUNNING, 1, 0, 250, 64 << 20, 0,
+            GRID, f"machine {WORKER}", "worker-1", "runs", Power.RUNNING, 1, 1, 250, 64 << 20, 0,
             f"of {GRID}".encode(),
         ),
         f"disk {VOLUME}": Found(GRID, f"disk {VOLUME}", detail="of 16 MiB", disk_bytes=16 << 20),

@@ -38,15 +38,15 @@ def happened(world: HostWorld) -> list[tuple[str, str]]:
 
 
 async def test_how_a_guest_ended_is_told_and_why_it_was_started_again(world: HostWorld) -> None:
-    world.hypervisor.end(HEAD, Cause.POWERED_OFF, "powered off from inside")
+    world.hypervisor.end(HEAD, Cause.CRASHED, "its kernel panicked")
     await until(lambda: world.hypervisor.starts.count((HEAD, 1)) == 2, "it is started again")
     await until(lambda: world.phase("head-1")[0] is Phase.RUNNING, "and told to run")
-    assert happened(world) == [("machine.ended", "powered off from inside")]
-    assert "again, after: powered off from inside" in world.details("head-1")
+    assert happened(world) == [("machine.ended", "its kernel panicked")]
+    assert "again, after: its kernel panicked" in world.details("head-1")
     assert "started again at" in world.phase("head-1")[1]
     world.answer("head-1")
     await until(lambda: world.phase("head-1")[0] is Phase.REACHABLE, "it answers")
-    assert world.phase("head-1")[1].endswith("after: powered off from inside")
+    assert world.phase("head-1")[1].endswith("after: its kernel panicked")
 
 
 async def test_an_end_while_no_daemon_ran_is_told_by_the_next(world: HostWorld) -> None:
@@ -167,8 +167,8 @@ async def test_gone_with_it_are_both_parts_of_its_console(world: HostWorld) -> N
 
 
 async def test_an_end_is_told_also_of_one_that_was_to_be_saved(world: HostWorld) -> None:
-    world.hypervisor.causes[HEAD] = Cause.POWERED_OFF, "powered off from inside"
+    world.hypervisor.causes[HEAD] = Cause.CRASHED, "its kernel panicked"
     world.hypervisor.states[HEAD] = MachineState.STOPPED
     world.want({"head-1": Power.SUSPENDED, "worker-1": Power.RUNNING})
     await until(lambda: world.phase("head-1") == (Phase.SUSPENDED, "it did not run"), "told")
-    assert happened(world) == [("machine.ended", "powered off from inside")]
+    assert happened(world) == [("machine.ended", "its kernel panicked")]

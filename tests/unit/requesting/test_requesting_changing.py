@@ -8,6 +8,7 @@ from protocol.contract.messages import ActReply, DecidedAck
 from protocol.contract.notices import Notice, placement
 from protocol.contract.outcomes import Propose
 from protocol.grid.lifecycle import Phase, Status
+from protocol.grid.limits import STOP_WITHIN_S_MAX
 from protocol.grid.record import GridRecord, GridState, grid_id, read_register
 from protocol.membership.liveness import Health
 from protocol.requesting.acting import Acting
@@ -94,6 +95,38 @@ def test_down() -> None:
     assert change.running
     change.noticed(B, notice(B, Phase.GONE, GridState.DOWN, 2), NOW + 2)
     assert change.view().answer == ("shop is gone",)
+
+
+def test_down_says_which_guests_shut_down_and_waits_for_them() -> None:
+    change, proposal = changing()
+    change.settled(proposal.change(UP), NOW)
+    change.noticed(A, notice(A, Phase.GONE, GridState.DOWN, 2), NOW + 1)
+    asked = notice(B, Phase.ENDING, GridState.DOWN, 2)
+    mine = tuple(msgspec.structs.replace(s, detail="asked to shut down") for s in asked.mine)
+    for _ in range(2):
+        change.noticed(B, msgspec.structs.replace(asked, mine=mine), NOW + 1)
+    lines = [line.text for line in change.view().story]
+    assert lines.count("web-2: asked to shut down") == 1
+    change.tick(NOW + 1 + STOP_WITHIN_S_MAX)
+    assert change.running, "as long as a guest may take"
+    change.noticed(B, notice(B, Phase.GONE, GridState.DOWN, 2), NOW + 2 + STOP_WITHIN_S_MAX)
+    assert change.view().answer == ("shop is gone",)
+
+
+def test_a_restart_waits_for_a_guest_that_shuts_down() -> None:
+    signed = ADMIN.order(Action.RESTART, "shop", NOW, workspace="web-1")
+    checked = AUTHORITY.order(signed, NOW, True)
+    act = Acting(RequestId("r"), checked, signed, notice(A), {"web-1": 1}, Hears(), NOW)
+    act.start(NOW)
+    act.replied(A, ActReply(RequestId("r"), "web-1", ""), NOW)
+    asked = notice(A, Phase.ENDING, boot=2)
+    mine = tuple(msgspec.structs.replace(s, detail="asked to shut down") for s in asked.mine)
+    act.noticed(A, msgspec.structs.replace(asked, mine=mine), NOW + 1)
+    assert "web-1: asked to shut down" in [line.text for line in act.view().story]
+    act.tick(NOW + STOP_WITHIN_S_MAX)
+    assert act.running
+    act.noticed(A, notice(A, Phase.REACHABLE, boot=2), NOW + STOP_WITHIN_S_MAX)
+    assert act.view().answer == ("shop/web-1: restart done",)
 
 
 def test_down_while_a_host_is_away() -> None:
