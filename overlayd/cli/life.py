@@ -12,6 +12,7 @@ from overlayd.cli.naming import target_of, workspace_of
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import print_lines, unchanged
 from overlayd.cli.volumes import agree, listed, volumes_of
+from protocol.grid.stopping import StopTerms
 from protocol.grid.volumes import TerminateTerms
 from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
@@ -30,6 +31,9 @@ One = Annotated[
     typer.Argument(
         metavar="GRID/WORKSPACE", help="One workspace.", autocompletion=complete_workspace
     ),
+]
+Now = Annotated[
+    bool, typer.Option("--now", help="Pull the plug: do not ask guests to shut down first.")
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Hand the order over and go.")]
 
@@ -66,12 +70,16 @@ def restore(context: typer.Context, target: Target, no_wait: NoWait = False) -> 
     give(session_of(context), Action.RESTORE, target, no_wait)
 
 
-def restart(context: typer.Context, target: Target, no_wait: NoWait = False) -> None:
-    """Starts a workspace anew; its disks stay as they are.
+def restart(
+    context: typer.Context, target: Target, now: Now = False, no_wait: NoWait = False
+) -> None:
+    """Starts a workspace anew; its disks stay as they are. What runs is asked to shut down first.
 
     Example: overlayctl restart star/worker-1
+
+    Example: overlayctl restart star/worker-1 --now
     """
-    give(session_of(context), Action.RESTART, target, no_wait)
+    give(session_of(context), Action.RESTART, target, no_wait, _stopping(now))
 
 
 def terminate(
@@ -107,11 +115,13 @@ def down(
     delete_volumes: Annotated[
         bool, typer.Option("--delete-volumes", help="Do not ask before its volumes are deleted.")
     ] = False,
+    now: Now = False,
     no_wait: NoWait = False,
 ) -> None:
     """Takes a grid down: nothing of it is left on any host. One still being placed is cancelled.
 
-    Its volumes are deleted, so it asks first if there are any.
+    Its volumes are deleted, so it asks first if there are any. Its guests are asked to shut down, and have the
+    time that the grid file gives them (stop-within).
 
     Example: overlayctl down star
 
@@ -123,7 +133,12 @@ def down(
         raise failure(said, f"overlayctl terminate {name}", USAGE)
     if not delete_volumes:
         agree(session, name)
-    give(session, Action.DOWN, name, no_wait)
+    give(session, Action.DOWN, name, no_wait, _stopping(now))
+
+
+def _stopping(now: bool) -> bytes:
+    """The body of an order that ends guests."""
+    return encode(StopTerms(at_once=True)) if now else b""
 
 
 def give(session: Session, action: Action, target: str, no_wait: bool, body: bytes = b"") -> None:

@@ -40,6 +40,7 @@ _COMMANDS = {
     "suspend": "life:suspend",
     "restore": "life:restore",
     "restart": "life:restart",
+    "rebuild": "rebuilding:rebuild",
     "terminate": "life:terminate",
     "down": "life:down",
     "console": "console:console",

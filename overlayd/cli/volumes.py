@@ -20,15 +20,26 @@ def agree(session: Session, name: str) -> None:
     if not volumes:
         return
     said = f"{name} has volumes, and `down` deletes them: {listed(volumes)}"
+    command, question = f"overlayctl down {name}", f"take {name} down and delete them?"
+    confirm(session, name, said, question, command, "--delete-volumes")
+
+
+def confirm(
+    session: Session, name: str, said: str, question: str, command: str, unasked: str
+) -> None:
+    """Asks whether data may go. Raises Failure if not, or if nobody can be asked.
+
+    `said` is what goes, `command` what was typed, and `unasked` its option that asks nobody.
+    """
     if session.plain or not sys.stdin.isatty():
-        raise failure(said, f"overlayctl down {name} --delete-volumes", USAGE)
+        raise failure(said, f"{command} {unasked}", USAGE)
     print_lines([said])
     try:
-        agreed = typer.confirm(f"take {name} down and delete them?")
+        agreed = typer.confirm(question)
     except typer.Abort:  # Ctrl-C, or the end of what is typed
         agreed = False
     if not agreed:
-        raise failure(f"{name} is as it was", f"overlayctl down {name}", INTERRUPTED)
+        raise failure(f"{name} is as it was", command, INTERRUPTED)
 
 
 def volumes_of(session: Session, grid: str) -> tuple[VolumeRow, ...]:

@@ -375,6 +375,7 @@ class Realiser:
             await tools.fetcher.ensure(digest, fetched)
         image = await tools.images.files(digest)
         name = machine_name(part.record.id, workspace.name)
+        roots.require_fits(mine, image)
         if not saved:
             if not await self._endings.over(part, mine, seen.get(name)):
                 return False

@@ -5,11 +5,12 @@ from typing import assert_never
 
 from overlayd.ports.compute import Boots, Compute, Disk, DiskBoot, KernelBoot
 from overlayd.ports.images import DiskFile, ImageError, ImageFiles, KernelFiles, TreeFile
-from overlayd.ports.roots import Roots
+from overlayd.ports.roots import RootError, Roots
 from overlayd.realise.paths import grid_of, machine_name, root_name, root_owner
 from overlayd.telemetry.logs import logger
 from protocol.hosting.part import Part, PartOf
 from protocol.terms.ids import GridId
+from protocol.terms.quantities import format_size
 
 ROOT = "root"
 """The serial by which a guest finds its root disk."""
@@ -37,6 +38,14 @@ async def boot(
             raise ImageError(said)
         case unknown:
             assert_never(unknown)
+
+
+def require_fits(mine: PartOf, image: ImageFiles) -> None:
+    """Raises RootError for a rebuild of an image that is too large, before anything is ended for it."""
+    has = mine.workspace.root_bytes
+    if mine.wanted.build > 1 and isinstance(image, DiskFile) and 0 < has < image.bytes:
+        name, needs = mine.workspace.image.name, format_size(image.bytes)
+        raise RootError(f"image {name} has {needs}, and the root disk has {format_size(has)}")
 
 
 async def clear_older(roots: Roots, compute: Compute, grid: GridId, mine: PartOf) -> None:

@@ -1,10 +1,13 @@
 """What workspaces are wanted to be after an order of their owner. All that are meant follow it, or none."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from protocol.capacity.advert import ImageLabel
 from protocol.grid.lifecycle import Phase, Status, Wanted, follow
 from protocol.grid.model import ImageRef, Workspace
 from protocol.grid.stopping import STOPS, rebuild_terms, stop_terms
+from protocol.image.facts import ImageKind
+from protocol.terms.quantities import format_size
 from protocol.trust.order import Action, Order
 from protocol.wire.codec import Malformed
 
@@ -17,10 +20,11 @@ def after(
     meant: list[Wanted],
     members: Mapping[str, Workspace],
     told: Mapping[str, Status],
+    images: Iterable[ImageLabel] = (),
 ) -> tuple[dict[str, Wanted], str]:
     """What each of the workspaces `meant` is wanted to be, by name, and why nothing is done, if nothing is.
 
-    `told` has where they are, as the shell reported last.
+    `told` has where they are, as the shell reported last, and `images` what this host has.
     """
     try:
         at_once, image = _terms(order)
@@ -29,7 +33,10 @@ def after(
     followed: dict[str, Wanted] = {}
     for wanted in meant:
         name = wanted.workspace
-        if why := _hindered(order.action, members[name], told.get(name)):
+        why = _hindered(order.action, members[name], told.get(name))
+        if order.action is Action.REBUILD:
+            why = why or _not_rebuilt(members[name], wanted, image, images)
+        if why:
             return {}, why
         result = follow(wanted, order.action, at_once, image)
         if result is None:
@@ -50,4 +57,27 @@ def _hindered(action: Action, workspace: Workspace, told: Status | None) -> str:
     name = workspace.name
     if action in _NOT_OFF and told is not None and told.phase is Phase.OFF:
         return f"{name} is off: {told.detail}\n  would work: `overlayctl restart` starts it again"
+    return ""
+
+
+def _not_rebuilt(
+    workspace: Workspace, wanted: Wanted, image: ImageRef, images: Iterable[ImageLabel]
+) -> str:
+    """Why a workspace is not rebuilt of an image, as far as this host knows the two images; empty if it is."""
+    known = {label.digest: label for label in images}
+    made_of = wanted.image if wanted.image.name else workspace.image
+    old, new = known.get(made_of.digest), known.get(image.digest)
+    name = workspace.name
+    if old is not None and old.kind == ImageKind.APPLIANCE:
+        return (
+            f"{name} boots from an appliance, {made_of.name}: it has no root disk to throw away\n"
+            "  would work: `overlayctl restart` starts it anew"
+        )
+    if new is None or old is None:
+        return ""
+    if new.kind != old.kind:
+        return f"{name} is made of {made_of.name}, of kind {old.kind}; {image.name} is of kind {new.kind}"
+    if 0 < workspace.root_bytes < new.virtual_bytes:
+        has, needs = format_size(workspace.root_bytes), format_size(new.virtual_bytes)
+        return f"{image.name} has {needs}, and the root disk of {name} has {has}"
     return ""

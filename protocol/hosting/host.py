@@ -99,6 +99,7 @@ class Host:
             now,
             lambda: self.rates,
             surroundings.clock,
+            lambda: self._images,
         )
         self.foundlings = Foundlings(identity.peer, self.ledger, self.leases, authority, dice)
         self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel)

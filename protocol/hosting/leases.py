@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from protocol.capacity.advert import ImageLabel
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.rates import Rates
 from protocol.capacity.timetable import ALWAYS, Window
@@ -71,10 +72,11 @@ class Leases:
         now: float,
         rates: Callable[[], Rates] = Rates,
         clock: Callable[[], ClockView] = sure,
+        images: Callable[[], tuple[ImageLabel, ...]] = tuple,
     ) -> None:
-        """`clock` answers what is to be thought of this host's clock now."""
+        """`clock` answers what is to be thought of this host's clock now, `images` what it has."""
         self._me, self._ledger, self._authority = me, ledger, authority
-        self._auditing = Auditing(dice)
+        self._images, self._auditing = images, Auditing(dice)
         self._book = book = LeaseBook(
             ledger, authority, rows, now, sure=not (clock().doubt or clock().alone)
         )
@@ -333,7 +335,8 @@ class Leases:
             why = f"this host does not carry {order.workspace}"
             return [_reply(sender, message, order.workspace, why)], []
         told = self._book.told.get(message.grid, {})
-        after, why = followed(order, meant, self.ordered(row).members, told)
+        members = self.ordered(row).members
+        after, why = followed(order, meant, members, told, self._images())
         if why:
             return [_reply(sender, message, order.workspace, why)], []
         if short := self._book.bookings.short(row, after, now):

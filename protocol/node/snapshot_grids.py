@@ -2,7 +2,9 @@
 
 from protocol.contract.notices import HeardNotice, Notice
 from protocol.grid.lifecycle import Phase, Power, Status
+from protocol.grid.model import ImageRef
 from protocol.grid.record import GridState
+from protocol.hosting.lease import Lease
 from protocol.node.node import Node
 from protocol.node.rows import GridRow, NoConsole, UnknownRow, VolumeRow, WorkspaceRow
 from protocol.node.snapshot_peers import health_of, name_of, site_of
@@ -152,24 +154,30 @@ def image_users(node: Node, digest: Digest) -> list[str]:
     """
     leases, authority = node.host.leases, node.authority
     users = [
-        (row, wanted.workspace)
+        (row, wanted.workspace, wanted.image)
         for row in leases.rows()
         for wanted in leases.wanted(row.record.id)
         if wanted.power is not Power.GONE
     ]
     users += [
-        (found.kept.lease, thing.workspace)
+        (found.kept.lease, thing.workspace, _image_of(found.kept.lease, thing.workspace))
         for found in node.host.foundlings.rows()
         if found.kept is not None and found.kept.lease is not None
         for thing in found.things
         if thing.workspace
     ]
     named: dict[str, None] = {}
-    for row, workspace in users:
+    for row, workspace, rebuilt in users:
         member = authority.remembered(row.record.order).members.get(workspace)
-        if member is not None and member.image.digest == digest:
+        image = rebuilt if rebuilt.name or member is None else member.image
+        if image.digest == digest:
             named[f"{row.record.name}/{workspace}"] = None
     return list(named)
+
+
+def _image_of(row: Lease, workspace: str) -> ImageRef:
+    """The image that a workspace was rebuilt of; one without a name if it was not."""
+    return next((w.image for w in row.wanted if w.workspace == workspace), ImageRef(""))
 
 
 def console(node: Node, signed: SignedOrder, now: float) -> tuple[GridId, str]:

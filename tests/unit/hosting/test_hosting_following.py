@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from negotiating import ADMIN, NOW, shop
 
+from protocol.capacity.advert import ImageLabel
 from protocol.grid.expand import workspaces
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.model import ImageRef
@@ -63,6 +64,49 @@ def test_one_that_is_off_is_neither_paused_nor_resumed_and_told_what_starts_it()
         assert "overlayctl restart" in why
     result, why = after(order(Action.RESTART), [WEB], MEMBERS, off)
     assert (result["web-1"].boot, why) == (4, "")
+
+
+APPLIANCE = MEMBERS["web-1"].image
+OLD, NEW = ImageRef("debian", "a" * 64), IMAGE
+DISK, OTHER = "disk", "container"
+
+
+def label(image: ImageRef, kind: str, virtual_bytes: int = 0) -> ImageLabel:
+    return ImageLabel(image.name, image.digest, 1, kind, virtual_bytes)
+
+
+@pytest.mark.parametrize(
+    ("images", "why"),
+    [
+        ((label(APPLIANCE, "appliance"),), "web-1 boots from an appliance, "),
+        ((label(APPLIANCE, DISK), label(NEW, OTHER)), "of kind disk; debian is of kind container"),
+        (
+            (label(APPLIANCE, DISK), label(NEW, DISK, 2 << 30)),
+            "debian has 2 GiB, and the root disk",
+        ),
+        ((label(APPLIANCE, DISK), label(NEW, DISK, 1 << 30)), ""),
+        ((label(APPLIANCE, DISK),), ""),
+        ((), ""),
+    ],
+)
+def test_what_is_known_not_to_fit_is_refused_before_anything_ends(
+    images: tuple[ImageLabel, ...], why: str
+) -> None:
+    members = {
+        name: msgspec.structs.replace(member, root_bytes=1 << 30)
+        for name, member in MEMBERS.items()
+    }
+    body = encode(RebuildTerms(NEW))
+    result, said = after(order(Action.REBUILD, body), [WEB], members, {}, images)
+    assert (bool(result), bool(said)) == (not why, bool(why))
+    assert why in said
+
+
+def test_an_appliance_that_was_rebuilt_of_a_disk_is_no_appliance() -> None:
+    rebuilt = msgspec.structs.replace(WEB, image=OLD)
+    images = (label(APPLIANCE, "appliance"), label(OLD, DISK))
+    result, why = after(order(Action.REBUILD), [rebuilt], MEMBERS, {}, images)
+    assert (result["web-1"].build, why) == (2, "")
 
 
 def test_where_one_cannot_follow_none_does() -> None:

@@ -8,7 +8,7 @@ import pytest
 from host_world import GRID, HostWorld, until
 
 from overlayd.fakes.images import FakeImages
-from overlayd.ports.compute import Disk, DiskBoot, MachineState
+from overlayd.ports.compute import Cause, Disk, DiskBoot, MachineState
 from overlayd.ports.images import DiskFile, ImageFiles, ImageInfo
 from overlayd.realise import realiser
 from overlayd.realise.paths import grid_of, machine_name, root_name, root_owner
@@ -133,6 +133,32 @@ async def test_a_rebuild_begins_with_the_image_and_ends_what_was(world: DiskWorl
     (root, *_) = world.hypervisor.machines[head].disks
     assert root.path == f"/fake/roots/{root_name(GRID, 'head-1', 2)}/disk.qcow2"
     assert world.hypervisor.states[head] is MachineState.RUNNING
+
+
+async def test_a_rebuild_asks_the_guest_before_its_disk_goes(world: DiskWorld) -> None:
+    head = machine_name(GRID, "head-1")
+    world.hypervisor.deaf.add(head)
+    world.stop_within_s = 600
+    world.want()
+    world.rebuild("head-1", 2)
+    await until(lambda: world.phases("head-1")[-1:] == [Phase.ENDING], "it is asked")
+    assert sorted(world.roots.made) == [HEAD, WORKER], "its disk is there while it shuts down"
+    world.hypervisor.end(head, Cause.POWERED_OFF)
+    await until(lambda: (head, 2) in world.hypervisor.starts, "it is started again")
+    assert sorted(world.roots.made) == sorted([root_name(GRID, "head-1", 2), WORKER])
+    assert world.hypervisor.machines[head].build == 2
+
+
+async def test_an_image_too_large_for_the_root_disk_ends_nothing(world: DiskWorld) -> None:
+    image = world.disk_images.file
+    world.disk_images.file = msgspec.structs.replace(image, bytes=17 << 20)
+    world.rebuild("head-1", 2)
+    await until(lambda: world.phases("head-1")[-1:] == [Phase.FAILED], "it is told")
+    said = world.details("head-1")[-1]
+    assert said.startswith("image guest has 17 MiB, and the root disk has 16 MiB")
+    assert said.endswith("until then its last start runs on")
+    assert sorted(world.roots.made) == [HEAD, WORKER]
+    assert world.hypervisor.states[machine_name(GRID, "head-1")] is MachineState.RUNNING
 
 
 async def test_what_a_grid_has_of_the_disk_is_promised_once(world: DiskWorld) -> None:
