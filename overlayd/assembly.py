@@ -13,6 +13,7 @@ from overlayd.adapters.clock import SystemClock
 from overlayd.adapters.credentials import Credentials
 from overlayd.adapters.earlier_life import traces_of
 from overlayd.adapters.nacl_keys import NaclSealer, NaclVerifier
+from overlayd.adapters.sealed_boxes import SealedBoxes
 from overlayd.adapters.sqlite_store import SqliteStore
 from overlayd.adapters.underlay import UnderlayWatch, dialled_at, source_of
 from overlayd.adapters.zmq_transport import ZmqTransport
@@ -45,6 +46,7 @@ from protocol.trust.order import SignedOrder
 if TYPE_CHECKING:
     from overlayd.api.server import Served
     from overlayd.hosting import Hosting
+    from overlayd.ports.attachments import Attachments
     from overlayd.ports.images import Images
     from protocol.node.snapshot import PeerView
 
@@ -96,6 +98,11 @@ class Assembly:
     def images(self) -> "Images":
         """This host's image store. The API is served once there is one."""
         return self._hosted().images
+
+    @property
+    def attachments(self) -> "Attachments":
+        """The files that came with orders."""
+        return self._hosted().attachments
 
     def now(self) -> float:
         """The peer's clock."""
@@ -182,9 +189,10 @@ class Assembly:
                     await self._connected.wait()
                 await asyncio.sleep(JOIN_FIRST_S)
         hosting_of = await asyncio.to_thread(_load_hosting)
+        boxes = SealedBoxes(self._credentials.identity)
         tag = short_hash(self._credentials.identity.key, digits=OWNER_TAG)
         self._hosting = hosting_of(
-            self.config, tag, self.view, self.supervisor, self._tell, self.now
+            self.config, tag, self.view, self.supervisor, self._tell, self.now, boxes
         )
         await self._hosting.open()
         self._doorway.open(self._hosting.realiser, self._hosting.bulk)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from overlayd.adapters.attachments import DirectoryAttachments
 from overlayd.adapters.images import DirectoryImages
 from overlayd.adapters.libvirt.compute import LibvirtCompute
 from overlayd.adapters.network import KernelNetwork
@@ -20,6 +21,7 @@ from overlayd.adapters.underlay import Underlay, UnderlayWatch, dialled_at, sour
 from overlayd.adapters.volumes import DirectoryVolumes
 from overlayd.config.daemonfile import ComputeUri, DaemonConfig, KvmUse, WhenRevoked
 from overlayd.config.places import LIBVIRT_ROOT
+from overlayd.loop.attachments import AttachmentTraffic, Boxes
 from overlayd.loop.bulk import Bulk
 from overlayd.loop.consoles import Consoles
 from overlayd.loop.streams import Streams
@@ -35,6 +37,7 @@ from overlayd.realise.strays import look_around, watch
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
+from protocol.grid.record import order_part
 from protocol.hosting.part import Part
 from protocol.node.events import Event, ImagesChanged, Probed, Readdressed
 from protocol.node.snapshot import PeerView
@@ -55,6 +58,7 @@ class Hosting:
         supervisor: Supervisor,
         tell: Callable[[Event], None],
         now: Callable[[], float],
+        boxes: Boxes,
     ) -> None:
         """`owner_tag` marks what belongs to this host in the kernel and in the hypervisor."""
         state = Path(config.host.state)
@@ -65,6 +69,7 @@ class Hosting:
         self._volumes = DirectoryVolumes(state / "volumes", lambda: self._roots.promised_bytes())
         self._roots = DirectoryRoots(state / "roots", self._volumes.promised_bytes)
         self._seeds = NoCloudSeeds(state / "seeds")
+        self.attachments = DirectoryAttachments(state / "attachments")
         self._network = KernelNetwork(state / "networks", owner_tag)
         self._underlay = UnderlayWatch(source_of(config))
         self._told: HostFacts | None = None
@@ -74,7 +79,18 @@ class Hosting:
         self._fetcher = Fetcher(self.images, tell, view.sources, self._image_came)
         self.consoles = Consoles(view.me, view.console, self.paths, tell, now)
         self.streams = Streams(view.me, view, self._network, supervisor, tell, now)
-        self.bulk = Bulk(self.images, self._fetcher, self.consoles, self.streams, supervisor, tell)
+        self.attachment_traffic = AttachmentTraffic(
+            view, self.attachments, boxes, supervisor, tell, self._attachment_came
+        )
+        self.bulk = Bulk(
+            self.images,
+            self._fetcher,
+            self.consoles,
+            self.streams,
+            self.attachment_traffic,
+            supervisor,
+            tell,
+        )
         self.realiser = Realiser(
             self._tools(), supervisor, config.compute.uri is not ComputeUri.TEST
         )
@@ -82,7 +98,8 @@ class Hosting:
     @property
     def counts(self) -> Counter[str]:
         """How often something was dropped or failed here, by what it was."""
-        return self.realiser.counts + self.bulk.counts + self.streams.counts
+        counts = self.realiser.counts + self.bulk.counts + self.streams.counts
+        return counts + self.attachment_traffic.counts
 
     async def open(self) -> None:
         """Opens everything, and tells the node what there is, also of grids that it does not remember."""
@@ -97,6 +114,7 @@ class Hosting:
         self.realiser.keep()
         self._tell(ImagesChanged(labels_of(await self.images.list())))
         self._probed(await self._facts(offer))
+        self._supervisor.keep("attachments", self.attachment_traffic.run)
         self._supervisor.keep("underlay", lambda: self._underlay.watch(self._underlay_seen))
 
     async def close(self) -> None:
@@ -154,8 +172,16 @@ class Hosting:
             part_of=self._part_of(),
             tell=self._tell,
             keepsake=self._view.keepsake,
+            user_data=self._user_data,
             started=self.fitness.started,
         )
+
+    async def _user_data(self, grid: GridId, digest: str) -> bytes | None:
+        """A file of a grid; None if it has yet to come, which is hurried."""
+        content = await self.attachments.read(order_part(grid), digest)
+        if content is None:
+            self.attachment_traffic.wake()
+        return content
 
     def _part_of(self) -> Callable[[GridId], Part | None]:
         if self._config.host.when_revoked is WhenRevoked.KEEP:
@@ -168,6 +194,9 @@ class Hosting:
 
     def _machine_changed(self, name: str) -> None:
         self.realiser.machine_changed(name)
+
+    def _attachment_came(self, grid: GridId) -> None:
+        self.realiser.kick(grid)
 
     def _image_came(self) -> None:
         self._supervisor.spawn("images-changed", self.images_changed())

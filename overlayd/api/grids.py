@@ -9,10 +9,10 @@ from typing import Annotated
 from litestar import Router, delete, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from overlayd.api.attaching import FILES_BODY_BYTES, attach, ordered_spec
 from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
-from overlayd.api.views import Accepted, GridView
-from protocol.grid.model import GridSpec
+from overlayd.api.views import Accepted, GridView, OrderBody, PlanBody
 from protocol.node.rows import GridRow, UnknownRow
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.requesting.proposal import Proposal
@@ -20,12 +20,12 @@ from protocol.requesting.request import UNENDED, RequestState, RequestView
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PROPOSAL_S
 from protocol.terms.quantities import format_duration
-from protocol.trust.order import Action, SignedOrder, order_id, read_order
+from protocol.trust.order import Action, order_id, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.limits import MAX_ORDER_BYTES
 
-BODY_MAX_BYTES = 2 * MAX_ORDER_BYTES
-"""An order is base64 in JSON, beside its chain. The JSON of the largest grid is smaller."""
+BODY_MAX_BYTES = 2 * MAX_ORDER_BYTES + FILES_BODY_BYTES
+"""An order is base64 in JSON, beside its chain and its files. The JSON of the largest grid is smaller."""
 
 Site = Annotated[str, QueryParameter(max_length=63, description="Whose admin would order it.")]
 QuoteId = Annotated[str, QueryParameter(max_length=64, description="A quote to take up.")]
@@ -80,19 +80,21 @@ def grid_view(service: Service, name: str, site: str = "") -> GridView:
 
 @post("/plans", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Plan a grid")
 async def plan(
-    data: JSONBody[GridSpec],
+    data: JSONBody[PlanBody],
     service: Here,
     keep: FromQuery[bool] = False,
     site: Site = "",
 ) -> Accepted:
     """Asks for a round of quotes. Nothing is held. The grid's images have their digests.
 
-    With `keep` the answer is a quote for `POST /v1/orders?quote=ID`. `site` is the one whose admin would
-    order it, if not this peer's own.
+    With `keep` the answer is a quote for `POST /v1/orders?quote=ID`, and the files that the grid names come
+    along. `site` is the one whose admin would order it, if not this peer's own.
     """
     kind = "quote" if keep else "plan"
-    request = RequestId(f"{kind}-{secrets.token_hex(6)}")
-    service.peer.submit(PlanAsked(request, data, site, keep))
+    request, spec = RequestId(f"{kind}-{secrets.token_hex(6)}"), data.spec
+    if keep:
+        await attach(service, request, spec, data.attachments)
+    service.peer.submit(PlanAsked(request, spec, site, keep))
     service.take(request, kind, data.name)
     return Accepted(request)
 
@@ -116,23 +118,26 @@ async def quote(quote_id: FromPath[str], service: Here) -> Proposal:
 
 
 @post("/orders", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Give an order")
-async def order(data: JSONBody[SignedOrder], service: Here, quote: QuoteId = "") -> Accepted:
+async def order(data: JSONBody[OrderBody], service: Here, quote: QuoteId = "") -> Accepted:
     """Takes in an order (up, hold, down, pause, resume, restart, terminate ...), signed by a site's key.
 
-    It is safe to repeat. With `quote` an `up` makes exactly what was quoted, or nothing.
+    It is safe to repeat. With `quote` an `up` makes exactly what was quoted, or nothing. The files that a grid
+    names are in `attachments`, base64; they are kept before the answer, and are in no record, notice or log.
     """
+    given = data.order
     try:
-        said = read_order(data)
+        said = read_order(given)
     except Untrusted as error:
         raise ApiProblem(400, error.detail) from None
     if quote and said.action is not Action.UP:
         raise ApiProblem(400, f"a quote is taken up by an order to up, not to {said.action}")
     if said.action is Action.CONSOLE:
         raise ApiProblem(400, "a console is not an order to carry out", "POST it to /v1/console")
-    request = RequestId(order_id(data)[:20])
+    request = RequestId(order_id(given)[:20])
     known = service.request(request)
     if known is None or known.state is RequestState.INTERRUPTED:
-        service.peer.submit(OrderGiven(request, data, quote))
+        await attach(service, request, ordered_spec(said), data.attachments, quote)
+        service.peer.submit(OrderGiven(request, given, quote))
         service.take(request, said.action, said.grid)
     return Accepted(request)
 

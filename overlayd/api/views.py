@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from protocol.grid.model import GridSpec
 from protocol.image.facts import ImageKind
 from protocol.node.rows import GridRow, StoryRow, WorkspaceRow
 from protocol.terms.ids import RequestId
@@ -31,6 +32,39 @@ class Accepted(msgspec.Struct, frozen=True):
     """It was taken in. GET /v1/requests/{request} tells what becomes of it."""
 
     request: RequestId
+
+
+class OrderBody(SignedOrder, frozen=True):
+    """A signed order, and the files that its grid names by their digests."""
+
+    attachments: tuple[bytes, ...] = ()
+
+    @property
+    def order(self) -> SignedOrder:
+        """The order alone."""
+        return SignedOrder(self.payload, self.signature, self.chain)
+
+    @classmethod
+    def of(cls, order: SignedOrder, attachments: tuple[bytes, ...] = ()) -> "OrderBody":
+        """An order with files."""
+        return cls(order.payload, order.signature, order.chain, attachments)
+
+
+class PlanBody(GridSpec, frozen=True):
+    """A grid to be planned, and the files that it names by their digests."""
+
+    attachments: tuple[bytes, ...] = ()
+
+    @property
+    def spec(self) -> GridSpec:
+        """The grid alone."""
+        return GridSpec(*(getattr(self, field) for field in GridSpec.__struct_fields__))
+
+    @classmethod
+    def of(cls, spec: GridSpec, attachments: tuple[bytes, ...] = ()) -> "PlanBody":
+        """A grid with files."""
+        fields = [getattr(spec, field) for field in GridSpec.__struct_fields__]
+        return cls(*fields, attachments)  # type: ignore[call-arg]  # all of GridSpec's, then its own
 
 
 class RevocationView(msgspec.Struct, frozen=True):

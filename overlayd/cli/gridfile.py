@@ -11,7 +11,8 @@ from overlayd.cli.rootdisks import sized
 from overlayd.cli.session import Session
 from overlayd.cli.words import short
 from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, load
-from overlayd.config.gridfile import load_grid
+from overlayd.config.gridfile import load_with_files
+from overlayd.config.userdata import Attachment
 from overlayd.config.yaml_source import parse_yaml
 from protocol.grid.check import problems
 from protocol.grid.model import GridSpec, ImageRef
@@ -22,13 +23,16 @@ _KEY_FILE_MAX = 64 << 10
 
 def read_grid(
     session: Session, file: Path, profile: str | None, ssh_keys: Sequence[Path], code: int
-) -> tuple[GridSpec, list[ImageRow]]:
-    """The grid, every image with its digest, and the images there are. Raises Failure with `code`."""
+) -> tuple[GridSpec, list[ImageRow], tuple[Attachment, ...]]:
+    """The grid with every image's digest, the images there are, and the files that go with the grid.
+
+    Raises Failure with `code`.
+    """
     try:
-        spec = load_grid(file, profile)
+        spec, files = load_with_files(file, profile)
         spec = _with_keys(spec, ssh_keys, code)
         images = session.client.get("/images", list[ImageRow])
-        return _resolved(spec, images, file, profile), images
+        return _resolved(spec, images, file, profile), images, files
     except DocumentError as error:
         raise DocumentFailure(error.problems, code) from None
 

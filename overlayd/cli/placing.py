@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from overlayd.api.views import Accepted, ImageRow
+from overlayd.api.views import Accepted, ImageRow, OrderBody, PlanBody
 from overlayd.cli.asking import ended, follow, waiting
 from overlayd.cli.completing import complete_quote
 from overlayd.cli.failure import FAILED, INTERRUPTED, USAGE, Failure, failure
@@ -15,6 +15,7 @@ from overlayd.cli.plan_text import plan_lines, quote_lines
 from overlayd.cli.session import ORDER_VALID_S, Session, session_of
 from overlayd.cli.show import print_lines, unchanged
 from overlayd.cli.words import NAME
+from overlayd.config.userdata import Attachment
 from protocol.grid.model import GridSpec
 from protocol.grid.problem import quoted
 from protocol.grid.record import HoldTerms
@@ -24,7 +25,7 @@ from protocol.requesting.transitions import Stage
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PLAN_HOLD_LEAST_S, PLAN_HOLD_MOST_S, QUEUE_S
 from protocol.terms.quantities import format_duration, parse_duration
-from protocol.trust.order import Action
+from protocol.trust.order import Action, SignedOrder
 from protocol.wire.codec import encode
 
 CHANGES = 2
@@ -94,9 +95,9 @@ def plan(
     """
     session = session_of(context)
     try:
-        spec, images = read_grid(session, file, profile, ssh_key or (), FAILED)
+        spec, images, files = read_grid(session, file, profile, ssh_key or (), FAILED)
         hold_s = _hold_s(hold, quote)
-        changes = _plan(session, spec, images, quote, hold_s)
+        changes = _plan(session, spec, images, files, quote, hold_s)
     except Failure as error:
         error.code = FAILED  # A mistake in the file, too: 2 would say that something would change.
         raise
@@ -122,15 +123,21 @@ def _hold_s(hold: str, quote: bool) -> float:
 
 
 def _plan(
-    session: Session, spec: GridSpec, images: list[ImageRow], keep: bool, hold_s: float
+    session: Session,
+    spec: GridSpec,
+    images: list[ImageRow],
+    files: tuple[Attachment, ...],
+    keep: bool,
+    hold_s: float,
 ) -> bool:
     """Prints the plan. Answers whether something would change. Raises Failure if it cannot be made."""
     if hold_s:
         order = session.sign(Action.HOLD, spec.name, body=encode(HoldTerms(spec, hold_s)))
-        accepted = session.client.post("/orders", order, Accepted)
+        accepted = session.client.post("/orders", _with(order, files), Accepted)
     else:
         params = {"site": session.site} | ({"keep": "true"} if keep else {})
-        accepted = session.client.post("/plans", spec, Accepted, params)
+        body = PlanBody.of(spec, tuple(f.content for f in files) if keep else ())
+        accepted = session.client.post("/plans", body, Accepted, params)
     try:
         with waiting(session, lambda _: None) as shown:
             view = follow(session, accepted.request, shown)
@@ -143,7 +150,7 @@ def _plan(
     if view.state not in (RequestState.DONE, RequestState.HELD):
         ended(view, FAILED)
     if not session.plain:
-        print_lines(view.answer if view.unchanged else plan_lines(spec, view, images))
+        print_lines(view.answer if view.unchanged else plan_lines(spec, view, images, files))
         if view.until_s:
             print_lines(quote_lines(view))
     return not view.unchanged
@@ -189,13 +196,15 @@ def up(
         said = "up makes what a grid file asks for, or what was quoted; name one of the two"
         raise failure(said, "overlayctl up grid.yaml, or overlayctl up --quote ID", USAGE)
     if file is not None:
-        spec, _ = read_grid(session, file, profile, ssh_key or (), USAGE)
+        spec, _, files = read_grid(session, file, profile, ssh_key or (), USAGE)
     else:
+        files = ()  # They came with the quote.
         spec = _quoted(session, quote, profile, ssh_key)
     waits = spec.lease.best_effort and not quote
     valid_s = QUEUE_S if waits else ORDER_VALID_S
     order = session.sign(Action.UP, spec.name, body=encode(spec), valid_s=valid_s)
-    accepted = session.client.post("/orders", order, Accepted, {"quote": quote} if quote else {})
+    params = {"quote": quote} if quote else {}
+    accepted = session.client.post("/orders", _with(order, files), Accepted, params)
     if no_wait:
         _handed_over(session, accepted, spec.name)
         return
@@ -209,6 +218,10 @@ def up(
         if view.state in (RequestState.DONE, RequestState.QUEUED):
             return
     ended(view, FAILED)
+
+
+def _with(order: SignedOrder, files: tuple[Attachment, ...]) -> OrderBody:
+    return OrderBody.of(order, tuple(file.content for file in files))
 
 
 def _quoted(

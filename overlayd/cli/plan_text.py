@@ -1,15 +1,21 @@
 """A plan as text: networks, volumes, workspaces, and the sum of it."""
 
 from overlayd.api.views import ImageRow
-from overlayd.cli.words import moment
+from overlayd.cli.words import moment, short
+from overlayd.config.userdata import Attachment
 from protocol.grid.expand import workspaces
 from protocol.grid.model import GridSpec
 from protocol.requesting.request import Planned, RequestState, RequestView
 from protocol.terms.quantities import counted, cpus_in_words, format_duration, format_size
 
 
-def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> list[str]:
-    """The plan as lines, with aligned columns."""
+def plan_lines(
+    spec: GridSpec,
+    view: RequestView,
+    images: list[ImageRow],
+    files: tuple[Attachment, ...] = (),
+) -> list[str]:
+    """The plan as lines, with aligned columns. Of files it says what they are known by, never what they say."""
     placed = {row.workspace: row for row in view.placement}
     owner = f" for vo {spec.vo}" if spec.vo else ""
     lines = [f"{spec.name}{owner}, {_lease(spec, view.start_s)}"]
@@ -32,7 +38,8 @@ def plan_lines(spec: GridSpec, view: RequestView, images: list[ImageRow]) -> lis
     memory = max((len(row[2]) for row in rows), default=0)
     lines += [f"{a}  {b:<{cpus}}  {c:<{memory}}  {d}" for a, b, c, d in rows]
     notes = [f"  note: {line}" for line in view.warnings]
-    return [*lines, *_short(spec, placed), *_devices(spec), *notes, _sum(spec, view)]
+    lines += _short(spec, placed) + _devices(spec) + _user_data(spec, files)
+    return [*lines, *notes, _sum(spec, view)]
 
 
 def quote_lines(view: RequestView) -> list[str]:
@@ -61,6 +68,16 @@ def _devices(spec: GridSpec) -> list[str]:
     if not names:
         return []
     return [f"  {', '.join(names)}: kept free on its host, not handed to the guest yet"]
+
+
+def _user_data(spec: GridSpec, files: tuple[Attachment, ...]) -> list[str]:
+    """Which file each cluster's guests are given, by digest and size."""
+    sizes = {str(file.digest): f", {format_size(len(file.content))}" for file in files}
+    return [
+        f"  user-data of {cluster.name}: {short(cluster.user_data)}{sizes.get(cluster.user_data, '')}"
+        for cluster in spec.clusters
+        if cluster.user_data
+    ]
 
 
 def _lease(spec: GridSpec, start_s: float) -> str:

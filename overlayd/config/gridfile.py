@@ -13,6 +13,7 @@ import msgspec
 from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, Spot, combined, load
 from overlayd.config.gridkeys import ClusterKeys, GridKeys, LeaseKeys, PlacementKeys
 from overlayd.config.typed import read
+from overlayd.config.userdata import Attachment, Files
 from overlayd.config.yaml_source import parse_yaml
 from protocol.grid import check, model
 from protocol.grid.problem import quoted
@@ -40,15 +41,27 @@ def load_grid(path: str | Path, profile: str | None = None) -> model.GridSpec:
     return grid_of(load(path, parse_yaml), profile)
 
 
-def grid_of(source: Source, profile: str | None = None) -> model.GridSpec:
+def load_with_files(
+    path: str | Path, profile: str | None = None
+) -> tuple[model.GridSpec, tuple[Attachment, ...]]:
+    """The same, and the files that the grid names, each once."""
+    files = Files(Path(path).parent)
+    spec = grid_of(load(path, parse_yaml), profile, files)
+    return spec, files.named(spec)
+
+
+def grid_of(
+    source: Source, profile: str | None = None, files: Files | None = None
+) -> model.GridSpec:
     """Like load_grid, from what was read already."""
-    spec, problems = _checked(source)
+    files = files or Files(Path(source.file).parent)
+    spec, problems = _checked(source, files)
     if len(_profiles(source)) > PROFILES_MAX:
         message = f"found {len(_profiles(source))} profiles; at most {PROFILES_MAX} are allowed"
         raise DocumentError([*problems, source.problem(("profiles",), message, at_key=True)])
     for name in _profiles(source):
         merged = _merged(source, name)
-        other, more = _checked(merged)
+        other, more = _checked(merged, files)
         plain = {(problem.line, problem.column, problem.message) for problem in problems}
         for problem in more:
             if (problem.line, problem.column, problem.message) in plain:
@@ -67,9 +80,12 @@ def grid_of(source: Source, profile: str | None = None) -> model.GridSpec:
     return spec
 
 
-def _checked(source: Source) -> tuple[model.GridSpec, list[Problem]]:
+def _checked(source: Source, files: Files) -> tuple[model.GridSpec, list[Problem]]:
     keys, problems = read(source, GridKeys)
     spec = _spec(keys)
+    spec, unfit = files.resolved(spec, {n: c.user_data for n, c in keys.clusters.items()})
+    for name, said in unfit:
+        problems.append(source.problem(("clusters", name, "user-data"), said))
     blind = any(_hides_services(problem.path) for problem in problems)
     meaning = [
         source.problem(_written_at(spec, problem.path), problem.message, _is_key(problem.path))

@@ -1,17 +1,26 @@
-"""Bulk traffic that the node hands over unread: image chunks, consoles, streams, served beside its work."""
+"""Bulk traffic that the node hands over unread (images, consoles, streams, attachments), beside its work."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from overlayd.loop.attachments import AttachmentTraffic
 from overlayd.loop.consoles import Consoles
 from overlayd.loop.streams import Streams
 from overlayd.ports.images import ImageError, Images
 from overlayd.realise.fetch import CHUNK_BYTES, Fetcher
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.node.events import Say
-from protocol.node.messages import ConsoleAsk, ConsoleText, ImageAsk, ImageChunk
+from protocol.node.messages import (
+    AttachmentAsk,
+    AttachmentOffer,
+    AttachmentPart,
+    ConsoleAsk,
+    ConsoleText,
+    ImageAsk,
+    ImageChunk,
+)
 from protocol.stream.messages import StreamClose, StreamCredit, StreamData, StreamOpen
 from protocol.terms.ids import PeerId
 
@@ -30,11 +39,13 @@ class Bulk:
         fetcher: Fetcher,
         consoles: Consoles,
         streams: Streams,
+        attachments: AttachmentTraffic,
         supervisor: Supervisor,
         say: Callable[[Say], None],
     ) -> None:
         self._images, self._fetcher, self._consoles = images, fetcher, consoles
         self._streams = streams
+        self._attachments = attachments
         self._supervisor, self._say = supervisor, say
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._asks = 0
@@ -49,12 +60,17 @@ class Bulk:
                 self._streams.take(peer, message)
             case ConsoleText():
                 self._consoles.deliver(peer, message)
-            case ImageAsk() | ConsoleAsk() if self._asks >= _WAITING:
+            case AttachmentOffer() | AttachmentPart():
+                self._attachments.deliver(peer, message)
+            case ImageAsk() | ConsoleAsk() | AttachmentAsk() if self._asks >= _WAITING:
                 self.counts["asks-dropped"] += 1
             case ImageAsk():
                 self._spawn("image-ask", self._image(peer, message, cause))
             case ConsoleAsk():
                 self._spawn("console-ask", self._console(peer, message, cause))
+
+            case AttachmentAsk():
+                self._spawn("attachment-ask", self._attachment(peer, message, cause))
 
     def _spawn(self, name: str, work: Coroutine[None, None, None]) -> None:
         self._asks += 1
@@ -71,6 +87,12 @@ class Bulk:
             except ImageError:
                 data, total = b"", -1
         self._say(Say(peer, ImageChunk(ask.session, ask.digest, ask.offset, total, data), cause))
+
+    async def _attachment(self, peer: PeerId, ask: AttachmentAsk, cause: str) -> None:
+        async with self._turns:
+            part = await self._attachments.serve(peer, ask)
+        if part is not None:
+            self._say(Say(peer, part, cause))
 
     async def _console(self, peer: PeerId, ask: ConsoleAsk, cause: str) -> None:
         async with self._turns:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from overlayd.ports.attachments import Attachments
 from overlayd.ports.images import Images
 from protocol.node.events import Event
 from protocol.node.messages import ConsoleText
@@ -80,6 +81,10 @@ class LocalPeer(Protocol):
     @property
     def images(self) -> Images:
         """This host's image store."""
+
+    @property
+    def attachments(self) -> Attachments:
+        """The files that came with orders."""
 
     def now(self) -> float:
         """The peer's clock, Unix seconds."""

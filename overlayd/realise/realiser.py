@@ -34,6 +34,7 @@ from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name, v
 from overlayd.realise.relapses import Relapses, stays_off
 from overlayd.realise.turns import Turns
 from overlayd.realise.upkeep import Upkeep
+from overlayd.realise.user_data import WAITS, UserData, no_user_data, of_workspace
 from overlayd.realise.watch import Watch
 from overlayd.telemetry.logs import logger
 from overlayd.telemetry.supervisor import Supervisor
@@ -80,6 +81,8 @@ class Tools:
     """Hears of every start of a machine whether it went well."""
     keepsake: Callable[[GridId], bytes] = lambda grid: b""
     """What the machines of a grid are given to keep."""
+    user_data: UserData = no_user_data
+    """A file that a grid names; None if it has yet to come."""
 
 
 class Realiser:
@@ -302,7 +305,8 @@ class Realiser:
             self._say(part, mine, Phase.SAVING, why)
             now = await self._cards.unplug(now)
         if now is not None and now.state is MachineState.SAVED:
-            await self._make(part, mine, seen, saved=True)
+            if not await self._make(part, mine, seen, saved=True):
+                return
             self._upkeep.set_clock(name)
             if again := self._cards.plugged(name):
                 subject = f"{part.record.name}/{workspace.name}"
@@ -362,9 +366,13 @@ class Realiser:
     ) -> bool:
         """Makes everything its machine needs, and then the machine. A `saved` one goes on where it stopped.
 
-        False while the guest of the start before it is shutting down.
+        False while the guest of the start before it is shutting down, or while its user-data has yet to come.
         """
         tools, workspace = self._tools, mine.workspace
+        user_data = await of_workspace(tools.user_data, part.record.id, workspace)
+        if user_data is None:
+            self._say(part, mine, Phase.HELD, WAITS)
+            return False
         digest = Digest(workspace.image.digest)
 
         def fetched(have: int, total: int) -> None:
@@ -387,7 +395,7 @@ class Realiser:
             for name, disk, size_bytes in plan.disks(part, mine)
         }
         mtu = plan.mtu_of(part, tools.site())
-        seed = await tools.seeds.ensure(name, plan.seed(part, mine, mtu))
+        seed = await tools.seeds.ensure(name, plan.seed(part, mine, mtu, user_data))
         machine = plan.machine(part, mine, boots, root, seed, disks, tools.paths, mtu)
         machine = msgspec.structs.replace(machine, keepsake=tools.keepsake(part.record.id))
         tools.paths.console(part.record.id, workspace.name)[0].parent.mkdir(

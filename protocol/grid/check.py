@@ -60,6 +60,8 @@ def _too_many(spec: GridSpec) -> Iterator[Problem]:
             for field in ("sites", "exclude", "exclude_sites", "prefer", "strict", "apart")
         ),
     ]
+    files = dict.fromkeys(cluster.user_data for cluster in spec.clusters if cluster.user_data)
+    lists.append((("clusters",), list(files), limits.ATTACHMENTS_MAX))
     for index, cluster in enumerate(spec.clusters[: limits.CLUSTERS_MAX]):
         for field in _SMALL_LISTS:
             lists.append((("clusters", index, field), getattr(cluster, field), limits.NAMES_MAX))

@@ -78,3 +78,12 @@ PATH_LENGTH_MAX: Final = 255
 PREFIX_MIN: Final = 8
 PREFIX_MAX: Final = 30
 """A /30 holds the gateway and one workspace; a /31 nothing."""
+
+ATTACHMENT_BYTES_MAX: Final = 1 << 20
+"""Bytes of one file that goes with an order. It is not the way to bring programs or data."""
+
+ATTACHMENTS_MAX: Final = 16
+"""Different files of one grid: as many as it may have ways to be set up."""
+
+ATTACHMENTS_BYTES_MAX: Final = 4 << 20
+"""Bytes of all files of one grid: they are on the disk of each of its carriers and stewards."""

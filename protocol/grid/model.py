@@ -10,6 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from protocol.terms.architecture import Architecture
+from protocol.terms.ids import Digest
 
 
 class Encryption(StrEnum):
@@ -223,6 +224,11 @@ class GridSpec(msgspec.Struct, frozen=True):
     placement: PlacementSpec = PlacementSpec()
     ssh_authorized_keys: tuple[str, ...] = ()
     """One line each, as in an authorized_keys file."""
+
+    @property
+    def files(self) -> tuple[Digest, ...]:
+        """The files that go with it, by digest, each once."""
+        return tuple(dict.fromkeys(Digest(c.user_data) for c in self.clusters if c.user_data))
 
 
 class Workspace(msgspec.Struct, frozen=True):

@@ -51,7 +51,43 @@ class ConsoleText(msgspec.Struct, frozen=True, tag="console-text"):
     problem: str
 
 
-BulkMessage = ImageAsk | ImageChunk | ConsoleAsk | ConsoleText | StreamMessage
+class AttachmentOffer(msgspec.Struct, frozen=True, tag="attachment-offer"):
+    """I was given the files of an order whose grid you carry, or keep the record of. It is said again."""
+
+    key: str
+
+
+class AttachmentAsk(msgspec.Struct, frozen=True, tag="attachment-ask"):
+    """Send me a piece of a file that a grid names, from `offset` on: I carry that grid, or keep its record."""
+
+    session: str
+    key: str
+    """The order that the file came with, as a grid's id begins."""
+    digest: Digest
+    offset: int
+
+
+class AttachmentPart(msgspec.Struct, frozen=True, tag="attachment-part"):
+    """A piece of a file. `total_bytes` is -1 if the sender has none for who asks, whatever the reason."""
+
+    session: str
+    digest: Digest
+    offset: int
+    total_bytes: int
+    box: bytes
+    """The piece, sealed for the peer that asked, so that nobody on the way can read it."""
+
+
+BulkMessage = (
+    ImageAsk
+    | ImageChunk
+    | ConsoleAsk
+    | ConsoleText
+    | StreamMessage
+    | AttachmentOffer
+    | AttachmentAsk
+    | AttachmentPart
+)
 RegisterMessage = Prepare | Promise | Accept | Accepted | Conflict
 Message = (
     MembershipMessage

@@ -31,6 +31,7 @@ from protocol.hosting.publishing import Publishing
 from protocol.hosting.starting import Starting
 from protocol.membership.membership import Membership
 from protocol.membership.messages import Contact, Hello, MembershipMessage, Pong, Unwelcome
+from protocol.node.attachments import GridsFiles
 from protocol.node.deadlines import Deadlines
 from protocol.node.events import (
     Arrived,
@@ -154,6 +155,7 @@ class Node:
             self.broadcast.incarnation,
             rows,
         )
+        self.files = GridsFiles(self.host.leases, self.registers.acceptor, self.requester)
         self._host_losses = HostLosses(self.me, self.notices, self.directory, self.host.chronicle)
         self._deadlines = Deadlines(
             self.overlay,

@@ -8,7 +8,7 @@ from protocol.capacity.rates import Rates
 from protocol.capacity.room import Step
 from protocol.stream.admission import Carried
 from protocol.stream.messages import Why
-from protocol.terms.ids import GridId, PeerId
+from protocol.terms.ids import Digest, GridId, PeerId
 
 
 class PeerRow(msgspec.Struct, frozen=True):
@@ -225,3 +225,14 @@ class NoStream(Exception):
     def __init__(self, why: Why, text: str) -> None:
         super().__init__(text)
         self.why = why
+
+
+class GridFiles(msgspec.Struct, frozen=True):
+    """The files of one grid."""
+
+    key: str
+    """What they are kept by."""
+    grid: GridId
+    digests: tuple[Digest, ...]
+    readers: tuple[PeerId, ...]
+    """Who may have them: the hosts that carry it, and its stewards."""

@@ -15,6 +15,7 @@ from protocol.node import snapshot_grids, snapshot_peers, snapshot_story, snapsh
 from protocol.node import status as peer_status
 from protocol.node.node import Node
 from protocol.node.rows import (
+    GridFiles,
     GridRow,
     PeerRow,
     SelfRow,
@@ -183,6 +184,24 @@ class PeerView:
         """What the machines of a carried grid are given to keep; nothing if this host carries none of it."""
         row = self._node.host.leases.row(grid)
         return keepsake_of(row) if row is not None else b""
+
+    # -- files that go with grids
+
+    def files(self) -> list[GridFiles]:
+        """The grids whose files this host must have: it carries part of them, or is their steward."""
+        return self._node.files.needed()
+
+    def readers(self, key: str, digest: str) -> tuple[PeerId, ...]:
+        """The peers that this one may give a file to that it keeps by `key`; nobody if no grid names it."""
+        return self._node.files.readers(key, digest)
+
+    def file_keys(self) -> set[str]:
+        """All by which files are to be kept here now."""
+        return self._node.files.keys()
+
+    def given_files(self) -> list[GridFiles]:
+        """The grids whose files came to this peer with an order, and which others carry or keep now."""
+        return self._node.files.given()
 
     def unknown(self, now: float) -> list[UnknownRow]:
         """What was found on this host and is unknown to it, with what came of asking its stewards."""

@@ -63,6 +63,10 @@ class Acceptor:
         slot = self._slots.get(key)
         return slot.value if slot is not None else None
 
+    def values(self) -> list[tuple[str, bytes]]:
+        """(key, value) of every register; hints, too."""
+        return [(key, slot.value) for key, slot in self._slots.items()]
+
     def check(self) -> None:
         """Asserts that nothing is accepted beyond the promise."""
         for key, slot in self._slots.items():

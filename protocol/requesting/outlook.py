@@ -4,11 +4,12 @@ from typing import Protocol
 
 from protocol.capacity.advert import HostFacts
 from protocol.placement.suspects import Known
+from protocol.requesting.attached import Attached, Attaching
 from protocol.requesting.host_directory import HostDirectory
-from protocol.requesting.proposal import Proposal
 from protocol.requesting.quotes import Quotes
 from protocol.requesting.shortlist import Candidate
 from protocol.requesting.silence import Silence
+from protocol.requesting.surroundings import Kept
 from protocol.terms.effects import Effect
 from protocol.terms.ids import PeerId
 
@@ -38,8 +39,10 @@ class Outlook:
         other_sites: OtherSites,
         quotes: Quotes,
         host: OwnFacts,
+        attaching: Attaching,
     ) -> None:
         """`me` is this peer in this life."""
+        self._attaching = attaching
         self.me = me
         self._directory, self._other_sites, self._quotes = directory, other_sites, quotes
         self._host = host
@@ -76,6 +79,8 @@ class Outlook:
         """The names there are, by the directory."""
         return self._directory.names(self._host.facts, owner_site, now)
 
-    def keep(self, proposal: Proposal) -> list[Effect]:
-        """Keeps it with the other quotes of this peer."""
-        return self._quotes.keep(proposal)
+    def keep(self, kept: Kept) -> list[Effect]:
+        """Keeps it with the other quotes of this peer, or with the files that it was given."""
+        if isinstance(kept, Attached):
+            return self._attaching.keep(kept)
+        return self._quotes.keep(kept)

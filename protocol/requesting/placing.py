@@ -26,6 +26,7 @@ from protocol.grid.record import (
     voiding,
 )
 from protocol.requesting import steps
+from protocol.requesting.attached import Attached
 from protocol.requesting.attempt import Attempt
 from protocol.requesting.building import Building, Verdict
 from protocol.requesting.gathering import Answered, Gathering
@@ -247,7 +248,10 @@ class Placing(Request):
         held, wanted = len(self._attempt.held), len(self.deployment.workspaces)
         many = "all" if held == wanted else f"{held} of {wanted}"
         self._say(now, f"{many} held; committing with {stewards}")
-        return [], [self._propose(committing(self._attempt.draft(self.order)))]
+        record = self._attempt.draft(self.order)
+        files = self.deployment.spec.files
+        first = self._surroundings.keep(Attached.of(record, files, now)) if files else []
+        return first, [self._propose(committing(record))]
 
     def _propose(self, change: Change) -> Propose:
         grid, stewards = self.grid_id, self._attempt.stewards

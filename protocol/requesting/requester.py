@@ -21,6 +21,8 @@ from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, ChangeGrid, CommitGrid, RequesterPurpose
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission, OwnHost
+from protocol.requesting.attached import TABLE as ATTACHED
+from protocol.requesting.attached import Attaching
 from protocol.requesting.changing import Changing
 from protocol.requesting.earlier import TABLE as ASKED
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
@@ -38,7 +40,7 @@ from protocol.requesting.quotes import Quotes
 from protocol.requesting.requests import Requests
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, earliest
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.trust.identity import Identity
 
 RequesterEvent = PlanAsked | OrderGiven | CancelAsked | QueueNotSaved | ProposalNotSaved
@@ -63,7 +65,8 @@ class Requester:
         self.directory, self.requests = directory, Requests()
         self.quotes = Quotes(self.requests)
         life = f"{identity.peer}/{incarnation}"
-        surroundings = Outlook(life, directory, other_sites, self.quotes, host)
+        self.attaching = Attaching(rows.get(ATTACHED, {}))
+        surroundings = Outlook(life, directory, other_sites, self.quotes, host, self.attaching)
         self.queue = Queue(self.requests, authority, surroundings, dice)
         admission = Admission(
             identity,
@@ -82,6 +85,7 @@ class Requester:
 
     def begin(self, now: float) -> list[Effect]:
         """Begins a life: what waited goes on waiting, what was quoted still stands. Called once, first."""
+        self.attaching.begin(now)
         effects = self.queue.resume(self._queued, now) + self.quotes.resume(self._quoted, now)
         self._queued, self._quoted = {}, {}
         return effects
@@ -173,6 +177,22 @@ class Requester:
             case _:
                 assert_never(purpose)
 
+    def unended(self) -> list[RequestId]:
+        """The requests that have no last answer yet, and the quotes that can be taken up."""
+        return [*self.requests.unended(), *(quote.id for quote in self.quotes.all())]
+
+    def is_made(self, grid: GridId) -> bool:
+        """Whether a grid that was asked for here is decided, as its request or a host of it tells."""
+        placing = self.requests.placing_of(grid)
+        made = placing is not None and placing.record is not None
+        return made or self.directory.notices.newest(grid) is not None
+
+    def _goes_on(self, grid: GridId) -> bool:
+        """Whether a grid that was asked for in this life is made, or is still being decided."""
+        placing = self.requests.placing_of(grid)
+        undecided = placing is not None and placing.undecided is not None
+        return undecided or self.is_made(grid)
+
     # -- what is heard
 
     def advertised(self, peer: PeerId, advert: Advert, now: float) -> bool:
@@ -182,12 +202,14 @@ class Requester:
 
     def noticed(self, peer: PeerId, notice: Notice, now: float) -> None:
         """A host tells of a grid."""
+        self.attaching.noticed(notice.grid, notice.state)
         self.requests.noticed(peer, notice, now)
 
     # -- time
 
     def tick(self, now: float) -> Answer:
         """Lets requests go on whose time has come."""
+        self.attaching.tick(self.directory.notices, now)
         effects, outcomes = self.requests.tick(now)
         return effects + self.quotes.tick(now), outcomes
 
@@ -197,7 +219,8 @@ class Requester:
 
     def notes(self) -> list[Effect]:
         """Notes for the answers that were not told yet, and writes for requests that wait no more."""
-        tidy = self.queue.tidy() + self.quotes.tidy()
+        self.attaching.ended(self._goes_on)
+        tidy = self.queue.tidy() + self.quotes.tidy() + self.attaching.tidy()
         return self.requests.notes() + tidy
 
     # -- parts

@@ -61,6 +61,10 @@ class Requests:
         """The running request with that id; None if there is none."""
         return self._running.get(RequestId(request))
 
+    def unended(self) -> list[RequestId]:
+        """The running requests."""
+        return list(self._running)
+
     def about(self, grid: GridId) -> list[AnyRequest]:
         """The running requests about one grid."""
         return [r for r in self._running.values() if r.grid_id == grid]

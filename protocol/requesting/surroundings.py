@@ -3,11 +3,15 @@
 from typing import Protocol
 
 from protocol.placement.suspects import Known
+from protocol.requesting.attached import Attached
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.shortlist import Candidate
 from protocol.requesting.silence import Hearing
 from protocol.terms.effects import Effect
 from protocol.terms.ids import PeerId
+
+Kept = Proposal | Attached
+"""What a request keeps on disk: a quote, or a plan that is held, or who may have the files of its grid."""
 
 
 class Surroundings(Hearing, Protocol):
@@ -39,5 +43,5 @@ class Surroundings(Hearing, Protocol):
     def known(self, owner_site: str, now: float) -> Known | None:
         """All names of hosts and what they have, and of that site's grids; None if not all are known here."""
 
-    def keep(self, proposal: Proposal) -> list[Effect]:
-        """Keeps a quote, or a plan that is held, on disk."""
+    def keep(self, kept: Kept) -> list[Effect]:
+        """Keeps that on disk."""

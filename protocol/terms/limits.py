@@ -242,6 +242,12 @@ looks keeps out one who needs the room."""
 PROPOSALS_KEPT = 64
 """Quotes at one peer. Beyond it the oldest without holds is forgotten."""
 
+ATTACHED_KEPT = 1024
+"""Grids at one peer whose files it was given: as many as it may have on its disk. Beyond it the oldest is
+forgotten; its carriers and stewards have the files."""
+ATTACHED_UNHEARD_S = 3600.0
+"""How long files are kept of a grid of which nobody tells: longer than any split that people wait for."""
+
 SIGNATURES_REMEMBERED = 4096
 """Good signatures of orders and their chains: four times the workspaces a host carries, 400 KiB."""
 ORDERS_READ_BYTES = 16 << 20

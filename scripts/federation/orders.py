@@ -8,7 +8,7 @@ import msgspec
 
 from federation.launch import Host, wait_for
 from overlayd.adapters.credentials import load_site
-from overlayd.api.views import Accepted, GridView
+from overlayd.api.views import Accepted, GridView, OrderBody
 from overlayd.ports.images import ImageInfo
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef
 from protocol.node.rows import PeerRow, SelfRow
@@ -45,9 +45,9 @@ def up(identity: Path, grid: GridSpec) -> SignedOrder:
     return signed(identity, Action.UP, grid.name, body=encode(grid))
 
 
-def give(host: Host, order: SignedOrder) -> RequestId:
-    """Gives a host an order. Answers the id of the request that it becomes there."""
-    said = host.ask("POST", "orders", msgspec.json.encode(order))
+def give(host: Host, order: SignedOrder, files: tuple[bytes, ...] = ()) -> RequestId:
+    """Gives a host an order, and the files that its grid names. Answers the id of the request it becomes."""
+    said = host.ask("POST", "orders", msgspec.json.encode(OrderBody.of(order, files)))
     return msgspec.json.decode(said.content, type=Accepted).request
 
 

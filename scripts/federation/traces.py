@@ -20,7 +20,7 @@ def of_host(host: Host) -> list[str]:
     rules = _output(host, "nft", "list", "tables").splitlines()
     found += [f"rules {line}" for line in rules if " ovl_" in line]
     state = host.folder / "state"
-    for folder in ("volumes", "roots", "seeds", "console", "networks"):
+    for folder in ("volumes", "roots", "seeds", "console", "networks", "attachments"):
         found += [f"file {path}" for path in _files(state / folder)]
     return found
 

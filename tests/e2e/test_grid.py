@@ -28,7 +28,7 @@ from protocol.grid.model import (
     VolumeSpec,
 )
 from protocol.requesting.request import RequestState
-from protocol.terms.ids import short_hash
+from protocol.terms.ids import digest_of, short_hash
 from protocol.trust.order import Action
 
 IMAGE = Path(__file__).resolve().parents[2] / ".cache" / "images" / "guest.img"
@@ -44,6 +44,9 @@ FIND_OWN = (
     "d=$(grep -lx scratch /sys/block/*/serial); "
     "echo own-$(cat ${d%serial}size)-$(grep -c ' /scratch ' /proc/mounts)\n"
 )
+SECRET = b"correct-horse"
+SETUP = b"#!/bin/sh\n: " + SECRET + b"\necho set-up-$(hostname)-$((6*7)) >/run/set-up\n"
+"""What each guest is given to run at its first boot, with something that nobody else may see."""
 READY = "guest ready:"
 KILLS = 5
 UP_WITHIN_S = 120
@@ -60,7 +63,11 @@ def spec_of(image: ImageInfo) -> GridSpec:
     """A workspace on each host, each with a disk of its own; one network, a volume."""
     plain = orders.spec("real", image, 2, memory_bytes=128 << 20)
     cluster = msgspec.structs.replace(
-        plain.clusters[0], cpus_milli=800, networks=("lan",), scratch_bytes=OWN_DISK
+        plain.clusters[0],
+        cpus_milli=800,
+        networks=("lan",),
+        scratch_bytes=OWN_DISK,
+        user_data=digest_of(SETUP),
     )
     lone = msgspec.structs.replace(
         cluster, name="head", count=1, minimum=1, mounts=(Mount("data", "/srv"),)
@@ -111,7 +118,7 @@ def test_daemons_killed_while_they_build(federation: Federation) -> None:
     image = orders.add_image(a, IMAGE)
     wait_for(lambda: orders.peers(b)["a"].images, 20, "b has heard of the image")
     admin = federation.identity("ams")
-    request = orders.give(a, orders.up(admin, spec_of(image)))
+    request = orders.give(a, orders.up(admin, spec_of(image)), (SETUP,))
     wait_for(
         lambda: orders.view(a, request).stage == "building" or _ended(a, request), 30, "the commit"
     )
@@ -130,6 +137,7 @@ def test_daemons_killed_while_they_build(federation: Federation) -> None:
     assert guests(federation) == once
     _consoles(federation, admin)
     _own_disks(a, admin)
+    _set_up(federation, admin)
     given = orders.give(a, orders.signed(admin, Action.DOWN, "real"))
     wait_for(lambda: orders.view(a, given).stage != "asking stewards", 20, "the decision")
     revive(federation, "b")
@@ -151,6 +159,21 @@ def _consoles(federation: Federation, admin: Path) -> None:
         with pytest.raises(httpx.HTTPStatusError) as caught:
             console(host, stranger, "n-1", b"reboot -f\n")
         assert "belongs to site ams" in caught.value.response.text
+
+
+def _set_up(federation: Federation, admin: Path) -> None:
+    """Each guest ran what it was given, and nobody else was told what that is."""
+    a, b = federation.hosts["a"], federation.hosts["b"]
+    for name in ("head-1", "n-1"):
+        typed(b, admin, name, "cat /run/set-up\n", f"set-up-{name}-42")
+        assert SECRET.decode() not in console(a, admin, name)
+    for host in (a, b):
+        state = host.folder / "state"
+        told = [host.log, *state.glob("console/*"), *state.glob("*.sqlite*")]
+        assert [p for p in told if p.is_file() and SECRET in p.read_bytes()] == []
+        assert SECRET not in host.ask("GET", "events").content
+        (kept,) = state.glob("attachments/*/*")
+        assert (kept.read_bytes(), kept.stat().st_mode & 0o777) == (SETUP, 0o600)
 
 
 def _own_disks(host: Host, admin: Path) -> None:

@@ -56,11 +56,11 @@ from protocol.node.registers import Registers
 from protocol.register.proposer import Unsettled
 from protocol.requesting.placing import Placing
 from protocol.requesting.policies import Plain
-from protocol.requesting.proposal import Proposal
 from protocol.requesting.queueing import Queueing
 from protocol.requesting.request import StoryLine
 from protocol.requesting.shortlist import Candidate, told_by
 from protocol.requesting.silence import AllHeard
+from protocol.requesting.surroundings import Kept
 from protocol.sim.doors import share_decoded
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.sim.people import IMAGE, Admin
@@ -157,8 +157,8 @@ class MarketSurroundings(AllHeard):
         """Never."""
         return False
 
-    def keep(self, proposal: Proposal) -> list[Effect]:
-        """No effects: nobody asks for quotes."""
+    def keep(self, kept: Kept) -> list[Effect]:
+        """No effects: nobody asks for quotes, and no grid has files."""
         return []
 
 

@@ -14,6 +14,7 @@ from random import Random
 
 import msgspec
 
+from overlayd.adapters.attachments import DirectoryAttachments
 from overlayd.adapters.credentials import add_site, create_federation, enrol_host, load_host
 from overlayd.adapters.nacl_keys import NaclSealer, NaclVerifier
 from overlayd.config.values import Name
@@ -118,6 +119,7 @@ class OneHost:
         self.node = Node(identity, FACTS, (), (), {}, Random(7), time.time())
         self.view = PeerView(self.node)
         self.images = FakeImages()
+        self.attachments = DirectoryAttachments(folder / "attachments")
         self.builds = builds
         self.full = False
         self.still = False

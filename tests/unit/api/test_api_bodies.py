@@ -8,6 +8,7 @@ from httpx import AsyncClient
 from one_host import OneHost
 from orders import grid_spec, post, signed
 
+from overlayd.api.grids import BODY_MAX_BYTES
 from protocol.trust.order import Action, SignedOrder
 
 ROUTES = "/schema/openapi.json describes what there is"
@@ -57,7 +58,7 @@ async def test_malformed_bodies(
 
 
 async def test_a_body_that_is_too_large(api: AsyncClient) -> None:
-    answer = await api.post("/plans", content=b" " * ((1 << 20) + 1))
+    answer = await api.post("/plans", content=b" " * (BODY_MAX_BYTES + 1))
     assert (answer.status_code, answer.json()["problem"]) == (
         413,
         "the body is larger than /v1/plans accepts",

@@ -46,7 +46,7 @@ class AnySession:
 
 
 def read(file: Path, profile: str | None = None) -> int:
-    spec, _ = gridfile.read_grid(AnySession(), file, profile, (), 2)  # type: ignore[arg-type]
+    spec, _, _ = gridfile.read_grid(AnySession(), file, profile, (), 2)  # type: ignore[arg-type]
     return spec.clusters[0].disk_bytes
 
 

@@ -46,7 +46,13 @@ class World:
         self.said: list[Say] = []
         self.images, self.ends, self.supervisor = FakeImages(), Ends(), Supervisor()
         self.bulk = Bulk(
-            self.images, self.ends, self.ends, self.ends, self.supervisor, self.said.append
+            self.images,
+            self.ends,
+            self.ends,
+            self.ends,
+            self.ends,
+            self.supervisor,
+            self.said.append,
         )
 
     def ask(self, offset: int = 0, length: int = 100, digest: Digest = DIGEST) -> None:

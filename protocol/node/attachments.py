@@ -1,0 +1,90 @@
+"""Files that grids name: which this peer must have, which it may give to whom, and which it may forget.
+
+A file is kept by the order that it came with, and a grid's id begins with its order's (`order_part`). That is a
+digest of the order with the whole grid in it. So who shows another order that names the same file is another
+reader, of another key, and gets nothing.
+"""
+
+from collections.abc import Iterator
+
+from protocol.grid.record import GridRecord, GridState, order_part, read_register, spec_of
+from protocol.hosting.leases import Leases
+from protocol.node.rows import GridFiles
+from protocol.register.acceptor import Acceptor
+from protocol.requesting.requester import Requester
+from protocol.terms.ids import Digest, PeerId
+from protocol.trust.order import SignedOrder, order_id, read_order
+from protocol.trust.signing import Untrusted
+from protocol.wire.codec import Malformed
+
+
+class GridsFiles:
+    """All grids with files that a peer carries, keeps the record of, or was asked for.
+
+    It is asked again and again, so what a register says is read once for each of its values.
+    """
+
+    def __init__(self, leases: Leases, acceptor: Acceptor, requester: Requester) -> None:
+        self._leases, self._acceptor, self._requester = leases, acceptor, requester
+        self._read: dict[str, tuple[bytes, GridFiles | None]] = {}
+
+    def needed(self) -> list[GridFiles]:
+        """The grids whose files this peer must have, as a host that carries part of them or as a steward."""
+        carried = {row.record.id: _files(row.record) for row in self._leases.rows()}
+        kept = {files.grid: files for files in self._stewarded()}
+        return [files for files in (kept | carried).values() if files is not None]
+
+    def given(self) -> list[GridFiles]:
+        """The grids whose files this peer was given with an order, once they are decided."""
+        return [
+            GridFiles(order_part(row.grid), row.grid, row.digests, row.readers)
+            for row in self._requester.attaching.rows()
+            if self._requester.is_made(row.grid)
+        ]
+
+    def readers(self, key: str, digest: str) -> tuple[PeerId, ...]:
+        """The peers that may have a file that is kept by that key; nobody if no grid here names it."""
+        grids = [*self.needed(), *self.given()]
+        named = [files for files in grids if files.key == key and digest in files.digests]
+        return tuple(dict.fromkeys(peer for files in named for peer in files.readers))
+
+    def keys(self) -> set[str]:
+        """All by which files are to be kept now: of grids, of requests that run, of quotes."""
+        grids = {files.key for files in self.needed()}
+        grids |= {order_part(row.grid) for row in self._requester.attaching.rows()}
+        return grids | {str(request) for request in self._requester.unended()}
+
+    def _stewarded(self) -> Iterator[GridFiles]:
+        for key, value in self._acceptor.values():
+            known = self._read.get(key)
+            if known is None or known[0] is not value:
+                known = self._read[key] = (value, _register_files(value))
+            if known[1] is not None:
+                yield known[1]
+
+
+def _register_files(value: bytes) -> GridFiles | None:
+    try:
+        record = read_register(value).record
+    except Malformed:
+        return None
+    return _files(record) if record is not None and record.state is GridState.UP else None
+
+
+def _files(record: GridRecord) -> GridFiles | None:
+    """The files of a record's grid; None if it has none, or is not what its order made."""
+    key = order_part(record.id)
+    if order_id(record.order)[: len(key)] != key or not key:
+        return None
+    digests = _named(record.order)
+    if not digests:
+        return None
+    readers = tuple(dict.fromkeys((*record.carriers(), *record.stewards)))
+    return GridFiles(key, record.id, digests, readers)
+
+
+def _named(signed: SignedOrder) -> tuple[Digest, ...]:
+    try:
+        return spec_of(read_order(signed)).files
+    except (Malformed, Untrusted):
+        return ()

@@ -1,0 +1,7 @@
+"""The worlds that are attacked here are those of the unit tests."""
+
+import sys
+from pathlib import Path
+
+UNIT = Path(__file__).parents[1] / "unit"
+sys.path += [str(UNIT / room) for room in ("loop", "node")]

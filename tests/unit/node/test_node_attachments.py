@@ -1,0 +1,92 @@
+"""Which files a peer must have, may give to whom, and must keep: by its leases, registers and requests."""
+
+import msgspec
+from one_peer import ADMIN, NOW, YOU, Alone, started
+
+from protocol.grid.record import GridState, Register, order_part, read_register
+from protocol.node.attachments import GridsFiles
+from protocol.node.node import Node
+from protocol.node.snapshot import PeerView
+from protocol.register.acceptor import Acceptor
+from protocol.register.messages import Accept, Ballot
+from protocol.requesting.events import OrderGiven
+from protocol.sim.people import grid_spec
+from protocol.terms.ids import RequestId, digest_of
+from protocol.trust.order import SignedOrder
+from protocol.wire.codec import encode
+
+DIGEST = digest_of(b"#!/bin/sh\n")
+
+
+def order(name: str = "shop") -> SignedOrder:
+    spec = grid_spec(name, 1)
+    clusters = tuple(msgspec.structs.replace(c, user_data=DIGEST) for c in spec.clusters)
+    return ADMIN.up(msgspec.structs.replace(spec, clusters=clusters), NOW)
+
+
+def carried() -> tuple[Node, str]:
+    """A peer that carries a grid with a file, is its steward, and was asked for it."""
+    alone = Alone(started())
+    alone.feed(OrderGiven(RequestId("up"), order()))
+    alone.until(lambda: alone.peer.host.leases.rows() != [], 5.0)
+    (row,) = alone.peer.host.leases.rows()
+    return alone.peer, order_part(row.record.id)
+
+
+def test_who_carries_a_grid_needs_its_files_and_may_give_them_to_the_others() -> None:
+    peer, key = carried()
+    view = PeerView(peer)
+    (files,) = view.files()
+    assert (files.key, files.digests, files.readers) == (key, (DIGEST,), (peer.me,))
+    assert view.readers(key, DIGEST) == (peer.me,)
+    assert view.readers(key, "0" * 64) == ()
+    assert view.readers("f" * 20, DIGEST) == ()
+    assert [given.key for given in view.given_files()] == [key]
+    assert key in view.file_keys()
+
+
+def test_a_steward_needs_them_until_the_record_is_down() -> None:
+    peer, key = carried()
+    ((register, value),) = peer.registers.acceptor.values()
+    record = read_register(value).record
+    assert record is not None
+    empty = started()
+    steward = Acceptor({})
+    files = GridsFiles(empty.host.leases, steward, empty.requester)
+    assert files.needed() == []
+    steward.handle(YOU, Accept(key=register, ballot=Ballot(1, YOU, 1), value=value), "")
+    assert [each.key for each in files.needed()] == [key]
+    down = msgspec.structs.replace(record, state=GridState.DOWN)
+    steward.handle(
+        YOU, Accept(key=register, ballot=Ballot(2, YOU, 1), value=encode(Register(down))), ""
+    )
+    assert files.needed() == []
+    assert files.keys() == set()
+
+
+def test_a_record_that_takes_another_orders_id_is_no_way_to_its_files() -> None:
+    """A member writes a register with a grid whose id begins like another's, and itself as its host."""
+    peer, key = carried()
+    ((_, value),) = peer.registers.acceptor.values()
+    record = read_register(value).record
+    assert record is not None
+    for forged in (
+        msgspec.structs.replace(record, order=order("mine")),
+        msgspec.structs.replace(record, id="."),
+        msgspec.structs.replace(record, order=msgspec.structs.replace(record.order, payload=b"x")),
+    ):
+        steward = Acceptor({})
+        steward.handle(
+            YOU, Accept(key="x", ballot=Ballot(1, YOU, 1), value=encode(Register(forged))), ""
+        )
+        empty = started()
+        files = GridsFiles(empty.host.leases, steward, empty.requester)
+        assert files.readers(key, DIGEST) == ()
+
+
+def test_a_register_that_says_nothing_is_passed_over() -> None:
+    steward = Acceptor({})
+    for name, value in (("a", b""), ("b", b"\xc1"), ("c", encode(Register()))):
+        steward.handle(YOU, Accept(key=name, ballot=Ballot(1, YOU, 1), value=value), "")
+    empty = started()
+    assert GridsFiles(empty.host.leases, steward, empty.requester).needed() == []
