@@ -11,7 +11,8 @@ version=$(ls /usr/lib/postgresql | sort -V | tail -n 1)
 data=/var/lib/postgresql/$version/main
 chown postgres: /var/lib/postgresql
 # With data on the volume it is taken as it is; what an image brought along without data is made anew.
-[ -s "$data/PG_VERSION" ] || pg_dropcluster --stop "$version" main 2>/dev/null || true
+systemctl stop "postgresql@$version-main"
+[ -s "$data/PG_VERSION" ] || pg_dropcluster "$version" main 2>/dev/null || true
 [ -e "/etc/postgresql/$version/main" ] || pg_createcluster "$version" main
 conf=/etc/postgresql/$version/main
 echo "listen_addresses = '*'" >"$conf/conf.d/grid.conf"
