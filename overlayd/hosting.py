@@ -15,6 +15,7 @@ from overlayd.adapters.attachments import DirectoryAttachments
 from overlayd.adapters.images import DirectoryImages
 from overlayd.adapters.libvirt.compute import LibvirtCompute
 from overlayd.adapters.network import KernelNetwork
+from overlayd.adapters.partials import DirectoryPartials
 from overlayd.adapters.roots import DirectoryRoots
 from overlayd.adapters.seeds import NoCloudSeeds
 from overlayd.adapters.underlay import Underlay, UnderlayWatch, dialled_at, source_of
@@ -76,7 +77,14 @@ class Hosting:
         self._where: Readdressed | None = None
         self._compute = compute_of(config, state, owner_tag, self.images)
         self.fitness = Fitness(self._compute.try_out, self._fitness_changed, supervisor)
-        self._fetcher = Fetcher(self.images, tell, view.sources, self._image_came)
+        self._fetcher = Fetcher(
+            self.images,
+            DirectoryPartials(state / "images"),
+            tell,
+            view.sources,
+            self._image_came,
+            self._make_room,
+        )
         self.consoles = Consoles(view.me, view.console, self.paths, tell, now)
         self.streams = Streams(view.me, view, self._network, supervisor, tell, now)
         self.attachment_traffic = AttachmentTraffic(
@@ -197,6 +205,9 @@ class Hosting:
 
     def _attachment_came(self, grid: GridId) -> None:
         self.realiser.kick(grid)
+
+    async def _make_room(self, size_bytes: int) -> None:
+        """Nothing is removed by itself yet."""
 
     def _image_came(self) -> None:
         self._supervisor.spawn("images-changed", self.images_changed())

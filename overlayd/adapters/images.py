@@ -5,7 +5,7 @@
     DIR/<id>/facts.json     what it is, and what is said of it
     DIR/<id>/parts/...      an appliance's kernel and initrd, unpacked
     DIR/names.json          what images are called here
-    DIR/fetching/<id>       an unfinished fetch
+    DIR/fetching/<id>/      an unfinished fetch (partials.py), which is renamed to DIR/<id> when it is whole
     DIR/staging-*           work in progress; what a crash left there is removed at the next start
 
 An image comes from strangers, so it is read with a bound on everything. A directory is made complete beside
@@ -27,7 +27,8 @@ from typing import TypeVar
 import msgspec
 
 from overlayd.adapters.image_content import leaves_of
-from overlayd.adapters.image_format import IMAGE_MAX_BYTES, check_label
+from overlayd.adapters.image_folder import Kept, complete, flush, summary_in
+from overlayd.adapters.image_format import check_label
 from overlayd.adapters.image_names import ImageNames
 from overlayd.adapters.imports import importing
 from overlayd.ports.images import (
@@ -40,8 +41,9 @@ from overlayd.ports.images import (
     KernelFiles,
     TreeFile,
 )
-from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
+from protocol.image.facts import ImageKind
 from protocol.image.merkle import CHUNK_BYTES, id_of
+from protocol.image.summary import ImageSummary
 
 Answer = TypeVar("Answer")
 
@@ -52,17 +54,6 @@ ROOM_LEFT_BYTES = 1 << 30
 """An import leaves so much of the disk, or a twentieth of a small one."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """DIR/<id>/facts.json."""
-
-    facts: ImageFacts
-    notes: ImageNotes
-    kernel: str = ""
-    """Of an appliance: the names of its parts, and its kernel's command line."""
-    initrd: str = ""
-    cmdline: str = ""
 
 
 class DirectoryImages:
@@ -102,19 +93,19 @@ class DirectoryImages:
 
     async def read(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
         """At most READ_MAX_BYTES from `offset`, and the total size in bytes. Empty at and past the end."""
-        return await self._call(self._read, digest, offset, length)
+        return await self._call(self._piece, digest, "content", offset, length)
 
-    async def partial(self, digest: str) -> int:
-        """Bytes of an unfinished fetch."""
-        return await self._call(self._partial, digest)
+    async def summary(self, digest: str) -> ImageSummary:
+        """What another peer needs to check this image's leaves and chunks."""
+        return await self._call(self._summary, digest)
 
-    async def append(self, digest: str, offset: int, chunk: bytes) -> None:
-        """Adds to an unfinished fetch."""
-        await self._call(self._append, digest, offset, chunk)
+    async def leaves(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
+        """At most READ_MAX_BYTES of the leaves from `offset`, and how many bytes they all have."""
+        return await self._call(self._piece, digest, "leaves", offset, length)
 
-    async def finish(self, digest: str) -> ImageInfo:
-        """Verifies an unfinished fetch and makes it an image."""
-        return await self._call(self._finish, digest)
+    async def adopt(self, digest: str, folder: Path, summary: ImageSummary, name: str) -> ImageInfo:
+        """Makes an image of a fetch that is whole."""
+        return await self._call(self._adopt, digest, folder, summary, name)
 
     def any_kernel(self) -> tuple[str, str] | None:
         """Paths of the kernel and initrd of some image here; None if there is none.
@@ -183,71 +174,59 @@ class DirectoryImages:
         boots = (parts.kernel, parts.initrd, parts.cmdline) if parts else ()
         return self.keep(staging, Kept(made.facts, made.notes, *boots), leaves, name)
 
-    def _finish(self, digest: str) -> ImageInfo:
-        part = self._part(digest)
-        with _saying_no_room(), self._staging() as staging:
+    def _adopt(self, digest: str, folder: Path, summary: ImageSummary, name: str) -> ImageInfo:
+        """The folder stays a fetch that is found again until it is renamed, and is an image then."""
+        known = self._info(digest)
+        if known is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            return known
+        with _saying_no_room():
+            try:
+                name = complete(folder, summary) or name
+            except ImageError:
+                shutil.rmtree(folder)
+                raise
             with self._writing:
+                folder.rename(self._place(digest))
+                flush(self._directory)
+                if name and self._names.all().get(name, digest) == digest:
+                    self._names.give(name, digest)
                 info = self._info(digest)
-                if info is not None:
-                    part.unlink(missing_ok=True)
-                    return info
-                try:
-                    part.rename(staging / "content")
-                except FileNotFoundError:
-                    raise ImageError(f"nothing of image {digest} was fetched yet") from None
-            return self._take_in(staging, digest)
+                assert info is not None
+                return info
 
-    def _take_in(self, staging: Path, wanted: str) -> ImageInfo:
-        """Makes an appliance of a fetched staging/content, or raises with nothing kept."""
-        made = importing.make_appliance(staging)
-        leaves = list(leaves_of(staging / "content"))
-        digest = id_of(made.facts, leaves)
-        if digest != wanted:
-            raise ImageError(
-                f"what was fetched is not the image {wanted}: its digest is {digest}; it was thrown "
-                "away, fetch it again from another peer"
-            )
-        parts = made.manifest
-        assert parts is not None
-        kept = Kept(made.facts, made.notes, parts.kernel, parts.initrd, parts.cmdline)
-        return self.keep(staging, kept, leaves, made.name, fetched=True)
+    def _summary(self, digest: str) -> ImageSummary:
+        kept, place = self._kept(digest), self._place(digest)
+        if kept is None:
+            raise _absent(digest)
+        return summary_in(place, kept.facts, kept.notes)
 
-    def keep(
-        self,
-        staging: Path,
-        kept: Kept,
-        leaves: Sequence[bytes],
-        name: str,
-        fetched: bool = False,
-    ) -> ImageInfo:
+    def keep(self, staging: Path, kept: Kept, leaves: Sequence[bytes], name: str) -> ImageInfo:
         """Makes an image of a staging folder with its content: flushes it and gives it its place and name.
 
-        If it is here already, the folder is left as it is. Raises ImageError if another image has the name,
-        unless it was fetched: then it has the name only if that is free.
+        If it is here already, the folder is left as it is. Raises ImageError if another image has the name.
         """
         digest = id_of(kept.facts, leaves)
         (staging / "leaves").write_bytes(b"".join(leaves))
         (staging / "facts.json").write_bytes(msgspec.json.encode(kept))
         for entry in (*staging.rglob("*"), staging):
             entry.chmod(0o700 if entry.is_dir() else 0o400)
-            _flush(entry)
+            flush(entry)
         with self._writing:
-            free = self._names.all().get(name, digest) == digest
-            if name and not free and not fetched:
+            if name:
                 self._names.check_free(name, digest)
             if self._info(digest) is None:
                 staging.rename(self._directory / digest)
-                _flush(self._directory)
-            if name and free:
+                flush(self._directory)
+            if name:
                 self._names.give(name, digest)
             info = self._info(digest)
             assert info is not None
             return info
 
     def _remove(self, digest: str) -> None:
-        part, place = self._part(digest), self._place(digest)
+        place = self._place(digest)
         with self._writing, self._staging() as staging:
-            part.unlink(missing_ok=True)
             self._names.drop(digest)
             if place.exists():
                 place.rename(staging / "removed")
@@ -267,38 +246,15 @@ class DirectoryImages:
             case ImageKind.CONTAINER:
                 return TreeFile(str(place / "tree"))
 
-    def _read(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
+    def _piece(self, digest: str, part: str, offset: int, length: int) -> tuple[bytes, int]:
         if offset < 0 or length < 0:
             raise ImageError(f"no such part of an image: {length} bytes from {offset}")
         try:
-            with (self._place(digest) / "content").open("rb") as file:
-                file.seek(offset)
-                return file.read(min(length, READ_MAX_BYTES)), os.fstat(file.fileno()).st_size
-        except FileNotFoundError:
+            with (self._place(digest) / part).open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                return os.pread(file.fileno(), min(length, READ_MAX_BYTES), offset), size
+        except (FileNotFoundError, OverflowError):
             raise _absent(digest) from None
-
-    def _partial(self, digest: str) -> int:
-        try:
-            return self._part(digest).stat().st_size
-        except FileNotFoundError:
-            return 0
-
-    def _append(self, digest: str, offset: int, chunk: bytes) -> None:
-        part = self._part(digest)
-        with self._writing, _saying_no_room():
-            here = self._partial(digest)
-            if offset != here:
-                raise ImageError(
-                    f"image {digest}: a chunk for byte {offset} does not follow on the {here} here"
-                )
-            try:
-                _check_size(here + len(chunk))
-                with part.open("ab") as file:
-                    part.chmod(0o600)
-                    file.write(chunk)
-            except (OSError, ImageError):
-                part.unlink(missing_ok=True)
-                raise
 
     def _info(self, digest: str) -> ImageInfo | None:
         kept = self._kept(digest) if _DIGEST.fullmatch(digest) else None
@@ -324,9 +280,6 @@ class DirectoryImages:
 
     def _place(self, digest: str) -> Path:
         return self._directory / _checked(digest)
-
-    def _part(self, digest: str) -> Path:
-        return self._fetching / _checked(digest)
 
     @contextlib.contextmanager
     def _staging(self) -> Iterator[Path]:
@@ -355,13 +308,6 @@ def _absent(digest: str) -> ImageError:
     return ImageError(f"image {digest} is not on this host")
 
 
-def _check_size(size: int) -> None:
-    if size > IMAGE_MAX_BYTES:
-        raise ImageError(
-            f"an image may have {IMAGE_MAX_BYTES} bytes; this has {size - IMAGE_MAX_BYTES} more"
-        )
-
-
 @contextlib.contextmanager
 def _saying_no_room() -> Iterator[None]:
     """Says in the port's words that a disk is full."""
@@ -371,11 +317,3 @@ def _saying_no_room() -> Iterator[None]:
         raise ImageError(
             f"the image cannot be kept: {error.strerror}; nothing of it is left"
         ) from error
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

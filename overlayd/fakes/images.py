@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from overlayd.ports.images import (
 )
 from protocol.grid.syntax import image_name_problem
 from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
-from protocol.image.merkle import CHUNK_BYTES, id_of, leaf_of
+from protocol.image.merkle import CHUNK_BYTES, id_of, leaf_of, page_roots
+from protocol.image.summary import ImageSummary
 from protocol.terms.architecture import Architecture
 from protocol.terms.ids import Digest
 
@@ -29,7 +31,6 @@ class FakeImages:
     def __init__(self, room_bytes: int = 1 << 30) -> None:
         self.room_bytes = room_bytes
         self._images: dict[str, tuple[ImageInfo, bytes, str]] = {}
-        self._partial: dict[str, bytes] = {}
 
     async def list(self) -> tuple[ImageInfo, ...]:
         """Complete images, by name then digest."""
@@ -55,7 +56,6 @@ class FakeImages:
     async def remove(self, digest: str) -> None:
         """Forgets it."""
         self._images.pop(_checked(digest), None)
-        self._partial.pop(digest, None)
 
     async def files(self, digest: str) -> ImageFiles:
         """Paths of files that do not exist."""
@@ -74,43 +74,40 @@ class FakeImages:
         content = self._images[digest][1]
         return content[offset : offset + min(length, READ_MAX_BYTES)], len(content)
 
-    async def partial(self, digest: str) -> int:
-        """Bytes of an unfinished fetch."""
-        return len(self._partial.get(_checked(digest), b""))
+    async def leaves(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
+        """Some of its leaves, and how many bytes they all have."""
+        content, _ = await self.read(digest, 0, 1 << 40)
+        leaves = b"".join(_leaves(content))
+        return leaves[offset : offset + length], len(leaves)
 
-    async def append(self, digest: str, offset: int, chunk: bytes) -> None:
-        """Adds to an unfinished fetch."""
-        here = self._partial.get(_checked(digest), b"")
-        if offset != len(here):
-            raise ImageError(f"a chunk for byte {offset} does not follow on the {len(here)} here")
-        if len(here) + len(chunk) > self.room_bytes:
-            self._partial.pop(digest, None)
-            raise ImageError("no room for the image")
-        self._partial[digest] = here + chunk
+    async def summary(self, digest: str) -> ImageSummary:
+        """Facts, and the roots of its pages."""
+        if _checked(digest) not in self._images:
+            raise ImageError(f"image {digest} is not on this host")
+        info, content, _ = self._images[digest]
+        return ImageSummary(info.facts, info.notes, b"".join(page_roots(_leaves(content))))
 
-    async def finish(self, digest: str) -> ImageInfo:
-        """Makes an unfinished fetch an image."""
-        content = self._partial.pop(_checked(digest), None)
-        if digest in self._images:
+    async def adopt(self, digest: str, folder: Path, summary: ImageSummary, name: str) -> ImageInfo:
+        """Takes in what was fetched."""
+        content = (folder / "content").read_bytes()
+        shutil.rmtree(folder)
+        if _checked(digest) in self._images:
             return self._images[digest][0]
-        if content is None:
-            raise ImageError(f"nothing of image {digest} was fetched yet")
-        if appliance_id(content) != digest:
-            raise ImageError(f"what was fetched is not the image {digest}")
-        return self._take_in(content, None)
+        return self._take_in(content, None, fetched=True)
 
-    def _take_in(self, content: bytes, name: str | None) -> ImageInfo:
+    def _take_in(self, content: bytes, name: str | None, fetched: bool = False) -> ImageInfo:
         if len(content) > self.room_bytes:
             raise ImageError("no room for the image")
         manifest = _manifest(content)
         digest, given = appliance_id(content), name or manifest["name"]
         taken = {n: d for d, (info, _, _) in self._images.items() for n in info.names}
-        if taken.get(given, digest) != digest:
+        named = {given} if taken.get(given, digest) == digest else set()
+        if not named and not fetched:
             raise ImageError(f"the name {given} is taken here")
         before = self._images[digest][0].names if digest in self._images else ()
         info = ImageInfo(
             digest=digest,
-            names=tuple(sorted({*before, given})),
+            names=tuple(sorted({*before, *named})),
             facts=_facts(content, Architecture(manifest["architecture"])),
             notes=ImageNotes(),
             size_bytes=len(content),
@@ -125,9 +122,12 @@ def appliance_id(content: bytes) -> Digest:
         architecture = Architecture(_manifest(content)["architecture"])
     except ImageError:
         architecture = Architecture.X86_64
+    return id_of(_facts(content, architecture), _leaves(content))
+
+
+def _leaves(content: bytes) -> list[bytes]:
     chunks = range(0, max(1, len(content)), CHUNK_BYTES)
-    leaves = [leaf_of(content[i : i + CHUNK_BYTES]) for i in chunks]
-    return id_of(_facts(content, architecture), leaves)
+    return [leaf_of(content[i : i + CHUNK_BYTES]) for i in chunks]
 
 
 def _facts(content: bytes, architecture: Architecture) -> ImageFacts:

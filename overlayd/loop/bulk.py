@@ -3,14 +3,16 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, assert_never
 
 from overlayd.loop.attachments import AttachmentTraffic
 from overlayd.loop.consoles import Consoles
 from overlayd.loop.streams import Streams
 from overlayd.ports.images import ImageError, Images
-from overlayd.realise.fetch import CHUNK_BYTES, Fetcher
+from overlayd.realise.fetch import Fetcher
 from overlayd.telemetry.supervisor import Supervisor
+from protocol.image.fetching import PIECE_BYTES, ImagePiece
+from protocol.image.summary import summary_bytes
 from protocol.node.events import Say
 from protocol.node.messages import (
     AttachmentAsk,
@@ -82,11 +84,24 @@ class Bulk:
     async def _image(self, peer: PeerId, ask: ImageAsk, cause: str) -> None:
         async with self._turns:
             try:
-                length = max(1, min(ask.length, CHUNK_BYTES))
-                data, total = await self._images.read(ask.digest, max(0, ask.offset), length)
-            except ImageError:
+                data, total = await self._part(ask)
+            except (ImageError, OSError):
                 data, total = b"", -1
-        self._say(Say(peer, ImageChunk(ask.session, ask.digest, ask.offset, total, data), cause))
+        answer = ImageChunk(ask.session, ask.digest, ask.offset, total, data, ask.piece)
+        self._say(Say(peer, answer, cause))
+
+    async def _part(self, ask: ImageAsk) -> tuple[bytes, int]:
+        offset, length = max(0, ask.offset), max(1, min(ask.length, PIECE_BYTES))
+        match ask.piece:
+            case ImagePiece.CONTENT:
+                return await self._images.read(ask.digest, offset, length)
+            case ImagePiece.LEAVES:
+                return await self._images.leaves(ask.digest, offset, length)
+            case ImagePiece.SUMMARY:
+                data = summary_bytes(await self._images.summary(ask.digest))
+                return data, len(data)
+            case _:
+                assert_never(ask.piece)
 
     async def _attachment(self, peer: PeerId, ask: AttachmentAsk, cause: str) -> None:
         async with self._turns:

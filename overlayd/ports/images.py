@@ -9,6 +9,7 @@ import msgspec
 
 from protocol.capacity.advert import ImageLabel
 from protocol.image.facts import Firmware, ImageFacts, ImageNotes
+from protocol.image.summary import ImageSummary
 from protocol.terms.architecture import Architecture
 
 
@@ -125,14 +126,17 @@ class Images(Protocol):
     async def read(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
         """A piece of the content for another peer, and all its bytes. Raises ImageError if it is not here."""
 
-    async def partial(self, digest: str) -> int:
-        """How many bytes of an unfinished fetch are on disk, where a fetch goes on; 0 if there are none."""
+    async def leaves(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
+        """The same of its leaves."""
 
-    async def append(self, digest: str, offset: int, chunk: bytes) -> None:
-        """Adds a chunk to an unfinished fetch. `offset` must be what `partial` says. Raises ImageError."""
+    async def summary(self, digest: str) -> ImageSummary:
+        """What another peer asks for first. Raises ImageError if it is not here."""
 
-    async def finish(self, digest: str) -> ImageInfo:
-        """Verifies the whole and makes it an image. A wrong digest discards it, and raises ImageError."""
+    async def adopt(self, digest: str, folder: Path, summary: ImageSummary, name: str) -> ImageInfo:
+        """Makes an image of a fetch that is whole (ports/partials.py), and takes its folder.
+
+        It has the name it brings or else `name`, if no other image here has that. Raises ImageError.
+        """
 
 
 def labels_of(images: tuple[ImageInfo, ...]) -> tuple[ImageLabel, ...]:

@@ -1,29 +1,32 @@
-"""Fetches an image from peers that have it: in chunks, a few on their way at once, resumable.
+"""Fetches images from the peers that have them: several at once, chunk by chunk, on from what is here.
 
-The image store checks the whole against its digest, so no peer needs to be trusted. A peer that is slow, or
-does not have the image after all, is left for the next. If several peers gave an image, perhaps over restarts,
-and it is wrong, that is nobody's proven fault: the last of them is asked for all of it.
+Each chunk is checked as it comes, so no peer needs to be trusted: one that lies is out of that fetch, and costs
+a chunk. A few images come at a time; the others wait. Room is asked for before content is.
 """
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 
 from overlayd.ports.images import ImageError, Images
-from overlayd.telemetry.logs import logger
-from protocol.node.events import Say
-from protocol.node.messages import ImageAsk, ImageChunk
+from overlayd.ports.partials import Partial, Partials
+from overlayd.realise.one_fetch import OneFetch, Progress, Wire
+from protocol.image.facts import ImageKind
+from protocol.node.events import Event
+from protocol.node.messages import ImageChunk
 from protocol.terms.ids import Digest, PeerId
+from protocol.terms.quantities import format_size
 
-CHUNK_BYTES = 256 << 10
-_WINDOW = 4
-_CHUNK_WITHIN_S = 10.0
+AT_ONCE = 3
+"""Images that come at once. Their windows with one peer fit in its lane of the inbox (8 MiB)."""
+SPARE_MOST_BYTES, SPARE_PART = 256 << 20, 20
+"""What stays free on the disk, for guests that run and for what this daemon must write: so much, and of a small
+disk a twentieth."""
 
-Progress = Callable[[int, int], None]
-"""It is called with (bytes here, bytes in all)."""
-
-
-class _Mixed(ImageError):
-    """The whole image is wrong, and not all of it came from the last peer."""
+Following = Callable[[Progress], None]
+"""Hears how far a fetch is."""
+MakeRoom = Callable[[int], Awaitable[None]]
+"""Frees so many bytes if there is anything that nobody uses."""
 
 
 class Fetcher:
@@ -32,95 +35,106 @@ class Fetcher:
     def __init__(
         self,
         images: Images,
-        say: Callable[[Say], None],
+        partials: Partials,
+        tell: Callable[[Event], None],
         sources: Callable[[Digest], list[PeerId]],
         changed: Callable[[], None],
+        make_room: MakeRoom,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`sources` names peers that advertise an image. `changed` is called when an image has come."""
-        self._images, self._say, self._sources, self._changed = images, say, sources, changed
+        """`sources` names peers that advertise an image, the nearest first. `changed` is called when an image
+        has come."""
+        self._images, self._partials, self._tell = images, partials, tell
+        self._sources, self._changed, self._make_room = sources, changed, make_room
+        self._clock = clock
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._running: dict[Digest, asyncio.Task[None]] = {}
-        self._waiting: dict[tuple[PeerId, str, int], asyncio.Future[ImageChunk]] = {}
+        self._fetches: dict[str, OneFetch] = {}
+        """By session."""
+        self._following: dict[Digest, list[Following]] = {}
+        self._claims: dict[Digest, int] = {}
+        """Bytes that fetches which run have been given and may not have written yet."""
 
-    async def ensure(self, digest: Digest, progress: Progress) -> None:
-        """Gets the image here. Raises ImageError if no peer could give it."""
+    @property
+    def running(self) -> tuple[Digest, ...]:
+        """The images that are coming."""
+        return tuple(self._running)
+
+    async def ensure(self, digest: Digest, follow: Following, name: str = "") -> None:
+        """Gets the image here, under that name if no other has it. Raises ImageError if no peer could give it.
+
+        When nobody waits for an image any more, its fetch ends. What is here of it stays.
+        """
         if any(image.digest == digest for image in await self._images.list()):
             return
+        following = self._following.setdefault(digest, [])
+        following.append(follow)
         task = self._running.get(digest)
         if task is None:
-            task = asyncio.create_task(self._fetch(digest, progress), name=f"fetch {digest[:12]}")
+            task = asyncio.create_task(self._fetch(digest, name), name=f"fetch {digest[:12]}")
             self._running[digest] = task
-            task.add_done_callback(lambda _: self._running.pop(digest, None))
-        await asyncio.shield(task)
+            task.add_done_callback(lambda _: self._over(digest))
+        try:
+            await asyncio.shield(task)
+        finally:
+            following.remove(follow)
+            if not following:
+                task.cancel()
 
     def deliver(self, peer: PeerId, chunk: ImageChunk) -> None:
-        """A chunk came. It is ignored if nothing waits for it, or not from that peer."""
-        waiting = self._waiting.pop((peer, chunk.session, chunk.offset), None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(chunk)
+        """Something of an image came. It is ignored if no fetch waits for it."""
+        fetch = self._fetches.get(chunk.session)
+        if fetch is not None:
+            fetch.deliver(peer, chunk)
 
-    async def _fetch(self, digest: Digest, progress: Progress) -> None:
-        tried: list[str] = []
-        for peer in self._sources(digest):
+    def _over(self, digest: Digest) -> None:
+        self._running.pop(digest, None)
+        self._following.pop(digest, None)
+        self._claims.pop(digest, None)
+
+    async def _fetch(self, digest: Digest, name: str) -> None:
+        async with self._turns:
+            session = digest[:16]
+            wire = Wire(session, self._tell, lambda: self._sources(digest), self._clock)
+
+            unpacked = 0
+
+            def progress(how_far: Progress) -> None:
+                self._claims[digest] = how_far.total_bytes - how_far.here_bytes + unpacked
+                for follow in tuple(self._following.get(digest, ())):
+                    follow(how_far)
+
+            async def room(partial: Partial) -> None:
+                nonlocal unpacked
+                facts = partial.summary.facts
+                unpacked = 0 if facts.kind is ImageKind.DISK else facts.content_bytes
+                self._claims[digest] = await self._room(digest, partial, unpacked)
+
+            fetch = self._fetches[session] = OneFetch(digest, wire, self._partials, room, progress)
             try:
-                try:
-                    await self._fetch_from(peer, digest, progress)
-                except _Mixed:
-                    await self._fetch_from(peer, digest, progress)
-            except (TimeoutError, ImageError) as error:
-                why = str(error) or "does not answer"
-                tried.append(f"{peer[:12]}: {why}")
-                logger().warning("image.source_failed", peer=peer[:12], why=why)
-                continue
-            self._changed()
-            return
-        if not tried:
+                partial = await fetch.run()
+            finally:
+                del self._fetches[session]
+        partial.close()
+        await self._images.adopt(digest, partial.folder, partial.summary, name)
+        self._changed()
+
+    async def _room(self, digest: Digest, partial: Partial, unpacked: int) -> int:
+        """How much is still to be written. Raises ImageError without room for it."""
+        wanted = await asyncio.to_thread(partial.wanted_bytes) + unpacked
+        others = sum(self._claims.values())
+        free, disk = await asyncio.to_thread(self._partials.room)
+        spare = min(SPARE_MOST_BYTES, disk // SPARE_PART)
+        need = wanted + others + spare
+        if need > free:
+            await self._make_room(need - free)
+            free, _ = await asyncio.to_thread(self._partials.room)
+        if need > free:
+            size = format_size(partial.summary.facts.content_bytes)
+            coming = f", {format_size(others)} for images that are coming" if others else ""
             raise ImageError(
-                f"no live peer has image {digest[:12]}; add it with `overlayctl image add`"
+                f"no room for image {digest[:12]} ({size}): it needs {format_size(wanted)}{coming} and "
+                f"{format_size(spare)} to spare, {format_size(free)} are free; `overlayctl image "
+                "gc` and `overlayctl volume delete` make room here, `placement` names other hosts"
             )
-        raise ImageError(f"image {digest[:12]} could not be fetched: {'; '.join(tried)}")
-
-    async def _fetch_from(self, peer: PeerId, digest: Digest, progress: Progress) -> None:
-        session = f"{digest[:16]}-{peer[:8]}"
-        offset = began = await self._images.partial(digest)
-        first = await self._chunk(session, peer, digest, offset)
-        total = first.total_bytes
-        if total < 0:
-            raise ImageError("does not have it after all")
-        on_the_way = [asyncio.ensure_future(_now(first))]
-        asked = offset + CHUNK_BYTES
-        try:
-            while offset < total:
-                while asked < total and len(on_the_way) < _WINDOW:
-                    ask = self._chunk(session, peer, digest, asked)
-                    on_the_way.append(asyncio.ensure_future(ask))
-                    asked += CHUNK_BYTES
-                chunk = await on_the_way.pop(0)
-                if chunk.offset != offset or not 0 < len(chunk.data) <= CHUNK_BYTES:
-                    raise ImageError("sends something else than was asked")
-                await self._images.append(digest, offset, chunk.data)
-                offset += len(chunk.data)
-                progress(offset, total)
-        finally:
-            for left in on_the_way:
-                left.cancel()
-        try:
-            await self._images.finish(digest)
-        except ImageError as error:
-            if began:
-                raise _Mixed(str(error)) from error
-            raise
-
-    async def _chunk(self, session: str, peer: PeerId, digest: Digest, offset: int) -> ImageChunk:
-        future: asyncio.Future[ImageChunk] = asyncio.get_running_loop().create_future()
-        key = (peer, session, offset)
-        self._waiting[key] = future
-        try:
-            self._say(Say(peer, ImageAsk(session, digest, offset, CHUNK_BYTES)))
-            async with asyncio.timeout(_CHUNK_WITHIN_S):
-                return await future
-        finally:
-            self._waiting.pop(key, None)
-
-
-async def _now(chunk: ImageChunk) -> ImageChunk:
-    return chunk
+        return wanted

@@ -30,6 +30,7 @@ from overlayd.realise.cards import Cards
 from overlayd.realise.endings import Endings
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.keeping import Keeping
+from overlayd.realise.one_fetch import Progress
 from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name, volume_name
 from overlayd.realise.relapses import Relapses, stays_off
 from overlayd.realise.turns import Turns
@@ -375,12 +376,12 @@ class Realiser:
             return False
         digest = Digest(workspace.image.digest)
 
-        def fetched(have: int, total: int) -> None:
-            self._say(part, mine, Phase.IMAGE, f"{10 * (10 * have // max(1, total))} %")
+        def fetched(how_far: Progress) -> None:
+            self._say(part, mine, Phase.IMAGE, how_far.text)
 
         if all(image.digest != digest for image in await tools.images.list()):
             self._say(part, mine, Phase.IMAGE, "fetching")
-            await tools.fetcher.ensure(digest, fetched)
+            await tools.fetcher.ensure(digest, fetched, workspace.image.name)
         image = await tools.images.files(digest)
         name = machine_name(part.record.id, workspace.name)
         roots.require_fits(mine, image)

@@ -6,6 +6,7 @@ import msgspec
 
 from protocol.broadcast.messages import BroadcastMessage, Comparison
 from protocol.contract.messages import NegotiationMessage
+from protocol.image.fetching import ImagePiece
 from protocol.membership.messages import Hello, MembershipMessage, Unwelcome
 from protocol.register.messages import Accept, Accepted, Conflict, Prepare, Promise
 from protocol.relay.messages import RelayMessage
@@ -15,22 +16,26 @@ from protocol.trust.order import SignedOrder
 
 
 class ImageAsk(msgspec.Struct, frozen=True, tag="image-ask"):
-    """Send me a piece of that image. `session` tells answers to different fetches apart."""
+    """Send me that part of an image. `session` tells answers to different fetches apart."""
 
     session: str
     digest: Digest
     offset: int
+    """In the content, or in all the leaves, in bytes; 0 for the summary."""
     length: int
+    piece: ImagePiece = ImagePiece.CONTENT
 
 
 class ImageChunk(msgspec.Struct, frozen=True, tag="image-chunk"):
-    """A piece of an image. `total_bytes` is -1 if the sender does not have the image."""
+    """A part of an image. `total_bytes` is -1 if the sender does not have the image."""
 
     session: str
     digest: Digest
     offset: int
     total_bytes: int
+    """How long that is of which it is a part: the content, all the leaves, or the summary."""
     data: bytes
+    piece: ImagePiece = ImagePiece.CONTENT
 
 
 class ConsoleAsk(msgspec.Struct, frozen=True, tag="console-ask"):

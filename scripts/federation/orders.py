@@ -92,9 +92,10 @@ def me(host: Host) -> SelfRow:
     return msgspec.json.decode(host.ask("GET", "self").content, type=SelfRow)
 
 
-def add_image(host: Host, path: Path) -> ImageInfo:
-    """Gives a host an image file."""
+def add_image(host: Host, path: Path, name: str = "") -> ImageInfo:
+    """Gives a host an image file, under its own name or another."""
+    query = f"?name={name}" if name else ""
     with path.open("rb") as file:
         # It goes in pieces: of one large body httpx copies what is left with every write.
-        said = host.ask("POST", "images", iter(lambda: file.read(1 << 20), b""))
+        said = host.ask("POST", f"images{query}", iter(lambda: file.read(1 << 20), b""))
     return msgspec.json.decode(said.content, type=ImageInfo)

@@ -1,6 +1,7 @@
 """The image store's contract, in memory and in a directory; then what strangers and disks can do."""
 # ruff: noqa: ASYNC240 (a test has its loop for itself, so it may block)
 
+import contextlib
 import gzip
 import io
 import json
@@ -16,8 +17,13 @@ import pytest
 
 from overlayd.adapters.image_format import MANIFEST_MAX_BYTES
 from overlayd.adapters.images import READ_MAX_BYTES, DirectoryImages
+from overlayd.adapters.partials import DirectoryPartials
 from overlayd.fakes.images import FakeImages, appliance_id
 from overlayd.ports.images import ImageError, ImageInfo, Images
+from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
+from protocol.image.merkle import CHUNK_BYTES, id_of, leaf_of, page_roots
+from protocol.image.summary import ImageSummary, believed_summary, summary_bytes
+from protocol.terms.architecture import Architecture
 
 MANIFEST = {
     "name": "guest",
@@ -46,11 +52,19 @@ def image(**changes: object) -> bytes:
     return tar({"image.json": json.dumps({**MANIFEST, **changes}).encode(), **PARTS})
 
 
-async def fetch(images: Images, content: bytes) -> ImageInfo:
-    """Fetches all of it, as a peer would send it."""
-    for offset in range(0, max(len(content), 1), 50_000):
-        await images.append(digest_of(content), offset, content[offset : offset + 50_000])
-    return await images.finish(digest_of(content))
+async def fetch(images: Images, content: bytes, place: Path) -> ImageInfo:
+    """Makes an image of what a fetch brought, as if all of it had come from a peer. `place` is the store's."""
+    leaves = [leaf_of(content[i : i + CHUNK_BYTES]) for i in range(0, len(content), CHUNK_BYTES)]
+    facts = ImageFacts(ImageKind.APPLIANCE, len(content), Architecture.X86_64)
+    about = ImageSummary(facts, ImageNotes(), b"".join(page_roots(leaves)))
+    digest = id_of(facts, leaves)
+    partial = DirectoryPartials(place).begin(digest, about)
+    with contextlib.closing(partial):
+        assert partial.keep_page(0, b"".join(leaves))
+        for index in partial.plan(0).fetch:
+            assert partial.keep(index, content[index * CHUNK_BYTES :][:CHUNK_BYTES])
+        partial.flush()
+    return await images.adopt(digest, partial.folder, about, "fetched")
 
 
 def digest_of(content: bytes) -> str:
@@ -129,47 +143,41 @@ async def test_removed_is_gone_and_removing_again_succeeds(
             await ask
 
 
-async def test_a_peer_fetches_it_in_chunks_and_goes_on_after_a_break(
+async def test_what_was_fetched_is_the_image_and_tells_the_same_of_it(
     images: Images, write: Callable[[bytes], Path], tmp_path: Path
 ) -> None:
     info = await images.add(write(image()))
-    other = (
-        type(images)(tmp_path / "other") if isinstance(images, DirectoryImages) else FakeImages()
-    )
+    other = images_beside(images, tmp_path / "other")
+    got = await fetch(other, image(), tmp_path / "other")
+    assert (got.digest, got.names, got.facts) == (info.digest, ("guest",), info.facts)
+    assert await other.list() == (got,)
+    for ask in ("read", "leaves"):
+        mine, theirs = getattr(images, ask), getattr(other, ask)
+        assert await mine(info.digest, 0, 1000) == await theirs(info.digest, 0, 1000)
+    assert await other.summary(info.digest) == await images.summary(info.digest)
+    assert believed_summary(info.digest, summary_bytes(await other.summary(info.digest)))
     size = info.facts.content_bytes
-    while (offset := await other.partial(info.digest)) < size:
-        chunk, total = await images.read(info.digest, offset, 1777)
-        assert total == size
-        await other.append(info.digest, offset, chunk)
-    assert await other.list() == ()
-    assert await other.finish(info.digest) == info
-    assert await other.partial(info.digest) == 0
-    assert await other.list() == (info,)
-    assert await images.read(info.digest, size, 10) == (b"", size)
+    assert await other.read(info.digest, size, 10) == (b"", size)
+    assert (await other.leaves(info.digest, 0, 99))[0] == leaf_of(image())
 
 
-async def test_a_chunk_must_follow_on_what_is_here(images: Images) -> None:
-    await images.append(NOWHERE, 0, b"abc")
-    with pytest.raises(ImageError, match="does not follow"):
-        await images.append(NOWHERE, 2, b"def")
-    assert await images.partial(NOWHERE) == 3
+async def test_what_is_here_already_is_not_made_again(
+    images: Images, write: Callable[[bytes], Path], tmp_path: Path
+) -> None:
+    info = await images.add(write(image()))
+    assert await fetch(images, image(), tmp_path / "images") == info
+    assert not list((tmp_path / "images" / "fetching").iterdir())
 
 
-async def test_a_wrong_fetch_is_thrown_away(images: Images) -> None:
-    await images.append(NOWHERE, 0, image())
-    with pytest.raises(ImageError, match="not the image"):
-        await images.finish(NOWHERE)
-    assert await images.partial(NOWHERE) == 0
-    assert await images.list() == ()
-    with pytest.raises(ImageError, match="nothing of image"):
-        await images.finish(NOWHERE)
+async def test_a_name_that_is_taken_stays_where_it_is(images: Images, tmp_path: Path) -> None:
+    first = await fetch(images, image(), tmp_path / "images")
+    second = await fetch(images, image(cmdline="other"), tmp_path / "images")
+    assert first.names == ("guest",)
+    assert second.names == ()
 
 
-async def test_finishing_again_is_finishing_once(images: Images) -> None:
-    content = image()
-    await images.append(digest_of(content), 0, content)
-    info = await images.finish(digest_of(content))
-    assert await images.finish(digest_of(content)) == info
+def images_beside(images: Images, place: Path) -> Images:
+    return DirectoryImages(place) if isinstance(images, DirectoryImages) else FakeImages()
 
 
 BAD = {
@@ -198,15 +206,17 @@ BAD = {
 async def test_what_is_no_image_is_refused_and_not_kept(
     images: Images, case: str, way: str, write: Callable[[bytes], Path], tmp_path: Path
 ) -> None:
-    content = BAD[case]
-    offered = images.add(write(content)) if way == "add" else fetch(images, content)
+    # Nothing at all has no chunk that could be fetched.
+    content = BAD[case] if way == "add" else BAD[case] or b"x"
+    place = tmp_path / "images"
+    offered = images.add(write(content)) if way == "add" else fetch(images, content, place)
     with pytest.raises(ImageError, match=r"^not a"):
         await offered
     assert await images.list() == ()
-    assert await images.partial(digest_of(content)) == 0
     assert not list(tmp_path.rglob("evil"))
     if isinstance(images, DirectoryImages):
-        assert [path.name for path in (tmp_path / "images").iterdir()] == ["fetching"]
+        assert [path.name for path in place.iterdir()] == ["fetching"]
+        assert not list((place / "fetching").iterdir())
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "-a", "a" * 64, "new\nline"])
@@ -227,9 +237,8 @@ async def test_a_digest_is_never_a_path(images: Images, digest: str) -> None:
         images.files(digest),
         images.remove(digest),
         images.read(digest, 0, 1),
-        images.partial(digest),
-        images.append(digest, 0, b"x"),
-        images.finish(digest),
+        images.leaves(digest, 0, 1),
+        images.summary(digest),
     ):
         with pytest.raises(ImageError, match="not an image's digest"):
             await ask
@@ -251,16 +260,6 @@ async def test_parts_are_unpacked_private_and_survive_a_restart(
         assert stat.S_IMODE(path.stat().st_mode) == (
             0o700 if path.is_dir() else 0o600 if path.name == "names.json" else 0o400
         ), path
-
-
-async def test_a_fetch_goes_on_after_a_restart(tmp_path: Path) -> None:
-    content = image()
-    digest = digest_of(content)
-    await DirectoryImages(tmp_path / "images").append(digest, 0, content[:5000])
-    again = DirectoryImages(tmp_path / "images")
-    assert await again.partial(digest) == 5000
-    await again.append(digest, 5000, content[5000:])
-    assert (await again.finish(digest)).digest == digest
 
 
 async def test_what_a_crash_left_is_removed(tmp_path: Path) -> None:
@@ -343,17 +342,27 @@ async def test_a_full_disk_keeps_nothing(small_disk: Path, write: Callable[[byte
     large = tar({"image.json": json.dumps(MANIFEST).encode(), "vmlinuz": os.urandom(400_000)})
     with pytest.raises(ImageError, match="no room"):
         await images.add(write(large))
-    digest = digest_of(large)
-    with pytest.raises(ImageError, match="No space left"):
-        await fetch(images, large)
-    assert await images.partial(digest) == 0
-    # Fetched whole, but without room for its parts.
+    with pytest.raises(ImageError, match=r"No space left.*image gc"):
+        await fetch(images, large, small_disk / "images")
+    assert await images.list() == ()
+
+
+async def test_a_fetch_without_room_for_its_parts_goes_on_when_there_is(small_disk: Path) -> None:
+    images, place = DirectoryImages(small_disk / "images"), small_disk / "images"
     tight = tar(tar_parts(90_000))
     with pytest.raises(ImageError, match="No space left"):
-        await fetch(images, tight)
+        await fetch(images, tight, place)
     assert await images.list() == ()
-    assert [path.name for path in (small_disk / "images").iterdir()] == ["fetching"]
-    assert not list((small_disk / "images" / "fetching").iterdir())
+    partials = DirectoryPartials(place)
+    (digest,) = partials.names()
+    remount = ["mount", "-o", "remount,size=1m", small_disk]
+    subprocess.run(remount, check=True)  # noqa: ASYNC221 (as above)
+    partial = partials.find(digest)
+    assert partial is not None
+    assert partial.plan(0).done
+    partial.close()
+    info = await images.adopt(digest, partial.folder, partial.summary, "")
+    assert await images.list() == (info,)
 
 
 def tar_parts(size: int) -> dict[str, bytes]:

@@ -1,65 +1,138 @@
-"""Images between real daemons: a fetch killed in the middle goes on, and one nobody has is named."""
+"""Images between real daemons: from several peers, on after a kill, and of a second version what is new."""
 
-import filecmp
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 from federation import orders
-from federation.launch import wait_for
+from federation.launch import Host, wait_for
 from loopback import Daemons, image_file, make_daemons
 
+from overlayd.ports.images import ImageInfo
 from protocol.grid.model import PlacementSpec
+from protocol.image.merkle import CHUNK_BYTES
 from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
 
-IMAGE_BYTES = 192 << 20
+CHUNKS = 160
 """Enough to take some seconds, so that a daemon can be killed in the middle."""
+CHANGED = CHUNKS // 20
+HOME = {"h1": "ams", "h2": "bnl", "h3": "uc"}
 
 
-@pytest.fixture
-def two(folder: Path) -> Iterator[Daemons]:
-    """Two hosts; the first has a large image."""
-    daemons = make_daemons(folder, ("ams", "bnl"))
-    file = image_file(folder / "image", kernel=bytes(IMAGE_BYTES))
+@pytest.fixture(scope="module")
+def three(short_folder: Path) -> Iterator[Daemons]:
+    """Three hosts, each at a site of its own. The first is given every image."""
+    daemons = make_daemons(short_folder / "images", tuple(HOME.values()))
     with daemons:
         daemons.start_all()
-        daemons.image = orders.add_image(daemons.hosts["h1"], file)
-        file.unlink()
         daemons.wait_converged()
-        daemons.wait_image_known()
         yield daemons
 
 
-def test_a_killed_fetch_goes_on_where_it_was(two: Daemons) -> None:
-    spec = orders.spec("large", two.image, 1)
-    spec = msgspec.structs.replace(spec, placement=PlacementSpec(sites=("bnl",)))
-    request = orders.give(two.hosts["h1"], orders.up(two.identity("ams"), spec))
-    images = two.hosts["h2"].folder / "state" / "images"
-    first = two.hosts["h1"].folder / "state" / "images"
-    part = images / "fetching" / two.image.digest
+@pytest.fixture(scope="module")
+def kernel() -> bytes:
+    """Bytes that no chunk has twice."""
+    return os.urandom(CHUNKS * CHUNK_BYTES)
 
-    def size() -> int:
-        return part.stat().st_size if part.exists() else 0
 
-    wait_for(lambda: size() > IMAGE_BYTES // 10, 30, "a tenth of the image is here")
-    two.kill("h2")
-    kept = size()
-    assert IMAGE_BYTES // 10 < kept < IMAGE_BYTES
-    two.restart("h2")
-    sizes = [kept]
+@pytest.fixture(scope="module")
+def large(three: Daemons, kernel: bytes) -> ImageInfo:
+    """An image of that kernel, at h1."""
+    return added(three, kernel, "first")
 
-    def here() -> bool:
-        if part.exists():
-            sizes.append(part.stat().st_size)
-        return (images / two.image.digest / "content").exists()
 
-    wait_for(here, 60, "the whole image is here")
-    assert min(sizes) == kept
-    files = [daemon / two.image.digest / "content" for daemon in (images, first)]
-    assert filecmp.cmp(*files, shallow=False)
-    assert orders.answer(two.hosts["h1"], request).state is RequestState.DONE
-    down = orders.signed(two.identity("ams"), Action.DOWN, "large")
-    assert orders.obeyed(two.hosts["h2"], down).state is RequestState.DONE
-    two.wait_nothing_left()
+def added(three: Daemons, kernel: bytes, name: str) -> ImageInfo:
+    file = image_file(three.folder / "image", kernel=kernel)
+    three.image = orders.add_image(three.hosts["h1"], file, name)
+    file.unlink()
+    three.wait_image_known()
+    return three.image
+
+
+def images_of(host: Host) -> Path:
+    return host.folder / "state" / "images"
+
+
+def begin(three: Daemons, name: str, host: str, image: ImageInfo) -> str:
+    """Asks for a grid of one workspace on that host. Answers the request."""
+    spec = orders.spec(name, image, 1)
+    spec = msgspec.structs.replace(spec, placement=PlacementSpec(sites=(HOME[host],)))
+    return orders.give(three.hosts["h1"], orders.up(three.identity("ams"), spec))
+
+
+def ended(three: Daemons, name: str, request: str) -> None:
+    """The grid comes up, and is taken down."""
+    assert orders.answer(three.hosts["h1"], request).state is RequestState.DONE
+    down = orders.signed(three.identity("ams"), Action.DOWN, name)
+    assert orders.obeyed(three.hosts["h1"], down).state is RequestState.DONE
+    three.wait_nothing_left()
+
+
+def fetched(host: Host, image: ImageInfo) -> dict[str, int]:
+    """What the daemon says of its last fetch of that image."""
+    lines = [line for line in host.log.read_bytes().splitlines() if b'"image.fetched"' in line]
+    said = [msgspec.json.decode(line) for line in lines]
+    return [line for line in said if line["image"] == image.digest[:12]][-1]
+
+
+def chunks_here(host: Host, image: ImageInfo) -> int:
+    """How many chunks an unfinished fetch has."""
+    here = images_of(host) / "fetching" / image.digest / "here"
+    return sum(byte.bit_count() for byte in here.read_bytes()) if here.exists() else 0
+
+
+def content(host: Host, image: ImageInfo) -> bytes:
+    return (images_of(host) / image.digest / "content").read_bytes()
+
+
+def test_a_killed_fetch_goes_on_where_it_was(three: Daemons, large: ImageInfo) -> None:
+    request = begin(three, "large", "h2", large)
+    host = three.hosts["h2"]
+    wait_for(lambda: chunks_here(host, large) > CHUNKS // 10, 30, "a tenth of the image is here")
+    three.kill("h2")
+    kept = chunks_here(host, large)
+    assert CHUNKS // 10 < kept < CHUNKS
+    three.restart("h2")
+    wait_for(lambda: (images_of(host) / large.digest / "content").exists(), 60, "it is whole")
+    ended(three, "large", request)
+    size = large.facts.content_bytes
+    assert content(host, large) == content(three.hosts["h1"], large)
+    left = size - fetched(host, large)["fetched_bytes"]
+    assert kept * CHUNK_BYTES - CHUNK_BYTES < left <= kept * CHUNK_BYTES
+
+
+def test_two_peers_serve_one_image_at_once(three: Daemons, large: ImageInfo) -> None:
+    """The first has it from the start, the second since the test before."""
+    three.image = large
+    wait_for(
+        lambda: all(
+            any(label.digest == large.digest for label in orders.peers(three.hosts["h3"])[n].images)
+            for n in ("h1", "h2")
+        ),
+        30,
+        "both are known to have it",
+    )
+    ended(three, "shared", begin(three, "shared", "h3", large))
+    said = fetched(three.hosts["h3"], large)
+    assert said["peers"] == 2
+    assert said["fetched_bytes"] == large.facts.content_bytes
+    assert said["twice_bytes"] <= 4 * CHUNK_BYTES
+    assert content(three.hosts["h3"], large) == content(three.hosts["h1"], large)
+
+
+def test_of_a_second_version_only_what_is_new_travels(
+    three: Daemons, large: ImageInfo, kernel: bytes
+) -> None:
+    newer = bytearray(kernel)
+    for number in range(CHANGED):
+        newer[number * 20 * CHUNK_BYTES + CHUNK_BYTES // 2] ^= 1
+    second = added(three, bytes(newer), "second")
+    ended(three, "second", begin(three, "second", "h3", second))
+    said = fetched(three.hosts["h3"], second)
+    print(f"second version: {said}")
+    assert said["fetched_bytes"] <= (CHANGED + 1) * CHUNK_BYTES
+    assert said["copied_bytes"] + said["fetched_bytes"] == second.facts.content_bytes
+    assert content(three.hosts["h3"], second) == content(three.hosts["h1"], second)

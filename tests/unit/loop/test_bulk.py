@@ -11,11 +11,16 @@ from turns import until
 from overlayd.fakes.images import FakeImages
 from overlayd.loop import bulk as bulk_module
 from overlayd.loop.bulk import Bulk
-from overlayd.realise.fetch import CHUNK_BYTES
+from overlayd.ports.images import ImageInfo
 from overlayd.telemetry.supervisor import Supervisor
+from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
+from protocol.image.fetching import PIECE_BYTES, ImagePiece
+from protocol.image.merkle import image_id, leaf_of
+from protocol.image.summary import believed_summary
 from protocol.node.events import Say
 from protocol.node.messages import ConsoleAsk, ConsoleText, ImageAsk, ImageChunk
 from protocol.stream.messages import StreamCredit, StreamData, StreamOpen
+from protocol.terms.architecture import Architecture
 from protocol.terms.ids import Digest, PeerId
 from protocol.trust.order import SignedOrder
 
@@ -79,10 +84,24 @@ async def test_a_piece(world: World) -> None:
     assert await world.chunk() == ImageChunk("s", DIGEST, 1000, len(CONTENT), CONTENT[1000:1100])
 
 
-@pytest.mark.parametrize("length", [CHUNK_BYTES + 1, 1 << 40, -1, 0])
-async def test_never_more_than_a_chunk_and_never_none(world: World, length: int) -> None:
+async def test_leaves_and_the_summary(world: World) -> None:
+    facts = ImageFacts(ImageKind.APPLIANCE, len(CONTENT), Architecture.X86_64)
+    info = ImageInfo(DIGEST, ("guest",), facts, ImageNotes(), len(CONTENT))
+    world.images._images[DIGEST] = (info, CONTENT, "")
+    for piece in (ImagePiece.LEAVES, ImagePiece.SUMMARY):
+        world.bulk.take(PEER, ImageAsk("s", DIGEST, 0, 1000, piece), "c")
+        chunk = await world.chunk()
+        assert (chunk.piece, chunk.offset, chunk.total_bytes) == (piece, 0, len(chunk.data))
+        if piece is ImagePiece.LEAVES:
+            assert chunk.data == leaf_of(CONTENT)
+        else:
+            assert believed_summary(image_id(facts, leaf_of(CONTENT)), chunk.data) is not None
+
+
+@pytest.mark.parametrize("length", [PIECE_BYTES + 1, 1 << 40, -1, 0])
+async def test_never_more_than_a_piece_and_never_none(world: World, length: int) -> None:
     world.ask(0, length)
-    assert 1 <= len((await world.chunk()).data) <= CHUNK_BYTES
+    assert 1 <= len((await world.chunk()).data) <= PIECE_BYTES
 
 
 @pytest.mark.parametrize("offset", [-5, len(CONTENT), 1 << 60])

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from tiny_image import tiny_image
 
+from overlayd.adapters.partials import DirectoryPartials
 from overlayd.fakes.compute import FakeCompute, FakeHypervisor
 from overlayd.fakes.images import FakeImages
 from overlayd.fakes.network import FakeNetwork
@@ -46,6 +47,10 @@ TAG = "abc123"
 DEADLINE_S = 5.0
 
 
+async def _no_more_room(size_bytes: int) -> None:
+    """Nothing here can be removed."""
+
+
 class HostWorld:
     """What outlives a daemon, and one daemon's realiser at a time."""
 
@@ -68,7 +73,14 @@ class HostWorld:
             info = await self.images.add(tiny_image(self.folder / "image"))
             self.digest = info.digest
         self.compute, self.supervisor = FakeCompute(self.hypervisor), Supervisor()
-        fetcher = Fetcher(self.images, lambda _: None, lambda _: [], lambda: None)
+        fetcher = Fetcher(
+            self.images,
+            DirectoryPartials(self.folder / "images"),
+            lambda _: None,
+            lambda _: [],
+            lambda: None,
+            _no_more_room,
+        )
         self.tools = Tools(
             compute=self.compute,
             network=self.network,

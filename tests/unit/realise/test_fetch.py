@@ -1,180 +1,158 @@
-"""Fetching an image: from the next source when one dies or lies, on from what is here, or a clear no."""
+"""Fetching an image: from all who have it, on from what is here, past who lies or is silent, or a clear no."""
 
 import asyncio
-from collections.abc import Callable
+import os
 from pathlib import Path
 
+import msgspec
 import pytest
-from tiny_image import tiny_image
+from host_world import until
+from image_world import A, B, C, World, random_image
 
-from overlayd.fakes.images import FakeImages, appliance_id
 from overlayd.ports.images import ImageError
-from overlayd.realise import fetch
-from overlayd.realise.fetch import CHUNK_BYTES, Fetcher
-from protocol.node.events import Say
+from protocol.image import fetching
+from protocol.image.fetching import ImagePiece
+from protocol.image.merkle import CHUNK_BYTES
 from protocol.node.messages import ImageAsk, ImageChunk
-from protocol.terms.ids import Digest, PeerId
 
-A, B, C = PeerId("a" * 64), PeerId("b" * 64), PeerId("c" * 64)
-Source = Callable[[ImageAsk], ImageChunk | None]
-
-
-class World:
-    """A fetcher, and sources that answer at once."""
-
-    def __init__(self, folder: Path) -> None:
-        file = tiny_image(folder / "image", kernel=bytes(range(256)) * 4096 * 5)
-        self.content = file.read_bytes()
-        self.digest = appliance_id(self.content)
-        self.images = FakeImages()
-        self.sources: dict[PeerId, Source] = {}
-        self.asked: list[tuple[PeerId, int]] = []
-        self.came = 0
-        self.progress: list[int] = []
-        self.fetcher = Fetcher(self.images, self._say, self._who, self._changed)
-
-    def honest(self, ask: ImageAsk) -> ImageChunk:
-        data = self.content[ask.offset : ask.offset + ask.length]
-        return ImageChunk(ask.session, ask.digest, ask.offset, len(self.content), data)
-
-    def lying(self, ask: ImageAsk) -> ImageChunk:
-        size = len(self.honest(ask).data)
-        return ImageChunk(ask.session, ask.digest, ask.offset, len(self.content), bytes(size))
-
-    def dies_after(self, chunks: int) -> Source:
-        return lambda ask: self.honest(ask) if ask.offset < chunks * CHUNK_BYTES else None
-
-    async def fetch(self) -> None:
-        await self.fetcher.ensure(self.digest, lambda here, _: self.progress.append(here))
-
-    async def listed(self) -> list[str]:
-        return [info.digest for info in await self.images.list()]
-
-    def _say(self, say: Say) -> None:
-        ask = say.message
-        assert isinstance(ask, ImageAsk)
-        self.asked.append((say.peer, ask.offset))
-        chunk = self.sources[say.peer](ask)
-        if chunk is not None:
-            asyncio.get_running_loop().call_soon(self.fetcher.deliver, say.peer, chunk)
-
-    def _who(self, digest: Digest) -> list[PeerId]:
-        return list(self.sources)
-
-    def _changed(self) -> None:
-        self.came += 1
+CHUNKS = 12
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(fetch, "_CHUNK_WITHIN_S", 0.05)  # the one deadline these tests wait for
-    return World(tmp_path)
+    monkeypatch.setattr(fetching, "PIECE_WITHIN_S", 0.3)  # the one deadline these tests wait for
+    return World(tmp_path / "images", random_image(CHUNKS))
 
 
-async def test_an_image_comes_whole_in_order_and_is_told(world: World) -> None:
-    world.sources = {A: world.honest}
+async def test_an_image_comes_whole_and_is_told(world: World) -> None:
+    world.sources = {A: world.image.honest}
     await world.fetch()
-    assert await world.listed() == [world.digest]
+    (info,) = await world.images.list()
+    assert (info.digest, info.names, info.facts) == (
+        world.digest,
+        ("named",),
+        world.image.summary.facts,
+    )
+    assert world.content() == world.image.content
     assert world.came == 1
-    assert world.progress == sorted(world.progress)
-    assert world.progress[-1] == len(world.content)
+    here = [each.here_bytes for each in world.progress]
+    assert here == sorted(here)
+    assert world.progress[-1].here_bytes == world.progress[-1].total_bytes
+    assert not list((world.folder / "fetching").iterdir())
 
 
 async def test_what_is_here_is_not_fetched(world: World) -> None:
-    world.sources = {A: world.honest}
+    world.sources = {A: world.image.honest}
     await world.fetch()
     world.asked.clear()
     await world.fetch()
     assert world.asked == []
 
 
+async def test_several_peers_share_one_image(world: World) -> None:
+    world.sources = {A: world.image.honest, B: world.image.honest, C: world.image.honest}
+    await world.fetch()
+    shares = [set(world.asked_of(peer)) for peer in (A, B, C)]
+    assert set.union(*shares) == set(range(CHUNKS))
+    assert all(len(share) >= 2 for share in shares)
+    assert sum(map(len, shares)) <= CHUNKS + 3
+
+
 async def test_a_source_that_dies_in_the_middle_is_left_for_the_next(world: World) -> None:
-    world.sources = {A: world.dies_after(6), B: world.honest}
+    world.sources = {A: world.only(0, 1, 2, 3), B: world.image.honest}
     await world.fetch()
-    assert await world.listed() == [world.digest]
-    first = next(offset for peer, offset in world.asked if peer == B)
-    assert first == 6 * CHUNK_BYTES
+    assert world.content() == world.image.content
+    assert world.blamed == []
 
 
-async def test_a_fetch_goes_on_from_what_is_here(world: World) -> None:
-    await world.images.append(world.digest, 0, world.content[:700_000])
-    world.sources = {A: world.honest}
+async def test_a_source_that_goes_costs_nothing(world: World) -> None:
+    def going(ask: ImageAsk) -> ImageChunk | None:
+        if ask.piece is ImagePiece.CONTENT:
+            world.sources.pop(A, None)
+            return None
+        return world.image.honest(ask)
+
+    world.sources = {A: going, B: world.image.honest}
     await world.fetch()
-    assert world.asked[0] == (A, 700_000)
-    assert await world.listed() == [world.digest]
+    assert world.content() == world.image.content
 
 
-async def test_everything_here_but_unfinished_is_only_checked(world: World) -> None:
-    await world.images.append(world.digest, 0, world.content)
-    world.sources = {A: world.honest}
-    await world.fetch()
-    assert await world.listed() == [world.digest]
-
-
-async def test_wrong_bytes_are_thrown_away_and_the_next_source_asked_from_the_start(
-    world: World,
+async def test_one_that_comes_to_have_it_joins(
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.sources = {A: world.lying, B: world.honest}
+    monkeypatch.setattr("overlayd.realise.one_fetch.LOOK_EVERY_S", 0.0)
+
+    def first(ask: ImageAsk) -> ImageChunk:
+        if ask.offset >= 2 * CHUNK_BYTES:
+            world.sources[B] = world.image.honest
+        return world.image.honest(ask)
+
+    world.sources = {A: first}
     await world.fetch()
-    assert next(offset for peer, offset in world.asked if peer == B) == 0
-    assert await world.listed() == [world.digest]
+    assert world.asked_of(B)
 
 
-async def test_a_source_that_lies_and_dies_does_not_spoil_what_the_next_gives(
-    world: World,
-) -> None:
-    """The whole is wrong though the last source was honest: it is asked for all of it."""
-    world.sources = {
-        A: lambda ask: world.lying(ask) if ask.offset < 3 * CHUNK_BYTES else None,
-        B: world.honest,
-    }
+async def test_a_liar_costs_one_chunk_and_is_blamed_once(world: World) -> None:
+    world.sources = {A: world.lying, B: world.image.honest}
     await world.fetch()
-    assert await world.listed() == [world.digest]
-    assert [offset for peer, offset in world.asked if peer == B and offset == 0] == [0]
+    assert world.content() == world.image.content
+    assert world.blamed == [A]
+    assert len(world.asked_of(A)) == 1
 
 
-async def test_a_spoilt_beginning_from_an_earlier_life_is_got_rid_of(world: World) -> None:
-    await world.images.append(world.digest, 0, bytes(1000))
-    world.sources = {A: world.honest}
+@pytest.mark.parametrize("piece", [ImagePiece.SUMMARY, ImagePiece.LEAVES])
+@pytest.mark.parametrize("fault", ["garbage", "swapped", "long"])
+async def test_a_liar_about_what_the_image_is(world: World, piece: ImagePiece, fault: str) -> None:
+    other = random_image(CHUNKS)
+
+    def lying(ask: ImageAsk) -> ImageChunk:
+        chunk = world.image.honest(ask)
+        if ask.piece is not piece:
+            return chunk
+        data = {
+            "garbage": os.urandom(len(chunk.data)),
+            "swapped": other.honest(ask).data,
+            "long": chunk.data + b"x" * ask.length,
+        }[fault]
+        return msgspec.structs.replace(chunk, data=data)
+
+    world.sources = {A: lying, B: world.image.honest}
     await world.fetch()
-    assert await world.listed() == [world.digest]
+    assert world.content() == world.image.content
+    assert world.blamed == [A]
 
 
-async def test_only_wrong_bytes_end_in_an_error_that_names_the_source(world: World) -> None:
-    world.sources = {A: world.lying}
-    with pytest.raises(ImageError, match=f"could not be fetched: {A[:12]}"):
+async def test_only_liars_end_in_an_error_that_names_them(world: World) -> None:
+    world.sources = {A: world.lying, B: world.lying}
+    with pytest.raises(ImageError, match="could not be fetched") as caught:
         await world.fetch()
+    assert f"{A[:12]}: what it sent is a wrong chunk" in str(caught.value)
+    assert f"{B[:12]}: " in str(caught.value)
     assert await world.listed() == []
-    assert await world.images.partial(world.digest) == 0
     assert world.came == 0
 
 
 @pytest.mark.parametrize("fault", ["shifted", "empty", "endless"])
 async def test_a_source_that_breaks_the_rules_is_left(world: World, fault: str) -> None:
     def broken(ask: ImageAsk) -> ImageChunk:
-        chunk = world.honest(ask)
-        data = {"shifted": chunk.data, "empty": b"", "endless": chunk.data * 3}[fault]
-        return ImageChunk(ask.session, ask.digest, ask.offset, chunk.total_bytes, data)
+        chunk = world.image.honest(ask)
+        if fault == "shifted":
+            return msgspec.structs.replace(chunk, offset=ask.offset + 1)
+        return msgspec.structs.replace(chunk, data=b"" if fault == "empty" else chunk.data * 3)
 
-    if fault == "shifted":
-        world.sources = {A: lambda ask: world.honest(_behind(ask)), B: world.honest}
-    else:
-        world.sources = {A: broken, B: world.honest}
+    world.sources = {A: broken, B: world.image.honest}
     await world.fetch()
-    assert await world.listed() == [world.digest]
-
-
-def _behind(ask: ImageAsk) -> ImageAsk:
-    return ImageAsk(ask.session, ask.digest, ask.offset + 1, ask.length)
+    assert world.content() == world.image.content
 
 
 async def test_a_source_that_has_it_no_more_is_left(world: World) -> None:
     def without(ask: ImageAsk) -> ImageChunk:
-        return ImageChunk(ask.session, ask.digest, ask.offset, -1, b"")
+        return ImageChunk(ask.session, ask.digest, ask.offset, -1, b"", ask.piece)
 
-    world.sources = {A: without, B: world.honest}
+    world.sources = {A: without, B: world.image.honest}
     await world.fetch()
-    assert await world.listed() == [world.digest]
+    assert world.content() == world.image.content
+    assert world.blamed == []
 
 
 async def test_nobody_has_it(world: World) -> None:
@@ -183,7 +161,7 @@ async def test_nobody_has_it(world: World) -> None:
 
 
 async def test_every_source_that_failed_is_named(world: World) -> None:
-    world.sources = {A: world.dies_after(0), B: world.lying}
+    world.sources = {A: lambda ask: None, B: world.lying}
     with pytest.raises(ImageError) as caught:
         await world.fetch()
     assert f"{A[:12]}: does not answer" in str(caught.value)
@@ -191,37 +169,69 @@ async def test_every_source_that_failed_is_named(world: World) -> None:
 
 
 async def test_another_peer_cannot_answer_for_the_source(world: World) -> None:
-    """Sessions can be guessed, so a chunk counts only from the peer that was asked for it."""
+    """Sessions can be guessed, so a piece counts only from the peer that was asked for it."""
 
     def slow(ask: ImageAsk) -> ImageChunk:
-        loop = asyncio.get_running_loop()
-        loop.call_soon(world.fetcher.deliver, C, world.lying(ask))
-        return world.honest(ask)
+        asyncio.get_running_loop().call_soon(world.fetcher.deliver, C, world.lying(ask))
+        return world.image.honest(ask)
 
     world.sources = {A: slow}
     await world.fetch()
-    assert await world.listed() == [world.digest]
+    assert world.content() == world.image.content
 
 
 async def test_who_asks_at_once_shares_one_fetch(world: World) -> None:
-    world.sources = {A: world.honest}
+    world.sources = {A: world.image.honest}
     await asyncio.gather(*(world.fetch() for _ in range(5)))
-    offsets = [offset for _, offset in world.asked]
-    assert len(offsets) == len(set(offsets))
+    assert len(world.asked) == len(set(world.asked))
     assert world.came == 1
+    assert sum(1 for each in world.progress if each.here_bytes == each.total_bytes) == 5
+
+
+async def test_a_fetch_that_nobody_waits_for_ends_and_what_is_here_stays(world: World) -> None:
+    world.sources = {A: world.only(0, 1, 2)}
+    first, second = asyncio.create_task(world.fetch()), asyncio.create_task(world.fetch())
+    await until(lambda: len(world.progress) >= 2, "something comes")
+    first.cancel()
+    await asyncio.sleep(0)
+    assert world.fetcher.running == (world.digest,)
+    second.cancel()
+    await until(lambda: not world.fetcher.running, "the fetch ends")
+    world.sources = {A: world.image.honest}
+    world.asked.clear()
+    await world.fetch()
+    assert 0 not in world.asked_of(A)
+
+
+@pytest.mark.parametrize("boot", ["one", "two"])
+async def test_a_fetch_goes_on_from_what_is_here(world: World, boot: str) -> None:
+    world.sources = {A: world.only(0, 1, 2, 3, 4)}
+    with pytest.raises(ImageError, match="does not answer"):
+        await world.fetch()
+    world.begin(boot)
+    world.asked.clear()
+    world.sources = {B: world.image.honest}
+    await world.fetch()
+    assert world.asked_of(B) == list(range(5, CHUNKS))
+    assert {piece for _, piece, _ in world.asked} == {ImagePiece.CONTENT}
+    assert world.content() == world.image.content
+
+
+async def test_room_is_asked_for_before_content_and_what_would_help_is_said(world: World) -> None:
+    world.sources = {A: world.image.honest}
+    world.partials.room = lambda: (1 << 20, 1 << 30)  # type: ignore[method-assign]
+    with pytest.raises(ImageError, match="no room for image") as caught:
+        await world.fetch()
+    assert "it needs 11.7 MiB" in str(caught.value)
+    assert "1 MiB are free" in str(caught.value)
+    assert world.wanted_room
+    assert world.asked_of(A) == []
 
 
 async def test_after_a_failure_it_can_be_asked_for_again(world: World) -> None:
-    world.sources = {A: world.dies_after(2)}
+    world.sources = {A: world.only(0, 1)}
     with pytest.raises(ImageError):
         await world.fetch()
-    kept = await world.images.partial(world.digest)
-    assert kept == 2 * CHUNK_BYTES
-    world.sources = {A: world.honest}
+    world.sources = {A: world.image.honest}
     await world.fetch()
     assert await world.listed() == [world.digest]
-
-
-def test_the_image_is_larger_than_the_window(world: World) -> None:
-    """If it were not, these tests would show little."""
-    assert len(world.content) > 12 * CHUNK_BYTES

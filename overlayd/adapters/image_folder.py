@@ -1,0 +1,66 @@
+"""One image's folder: what is written of it, its summary for other peers, and how a whole fetch becomes one."""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from overlayd.adapters.image_format import unpack
+from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
+from protocol.image.merkle import page_count, page_roots, split
+from protocol.image.summary import ImageSummary, summary_bytes
+from protocol.wire.codec import Malformed, decode
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """DIR/<id>/facts.json."""
+
+    facts: ImageFacts
+    notes: ImageNotes
+    kernel: str = ""
+    """Of an appliance: the names of its parts, and its kernel's command line."""
+    initrd: str = ""
+    cmdline: str = ""
+
+
+def summary_in(folder: Path, facts: ImageFacts, notes: ImageNotes) -> ImageSummary:
+    """The image's summary. It is kept beside it, since it takes long to hash all leaves of a large one."""
+    with contextlib.suppress(OSError, Malformed):
+        kept = decode((folder / "summary").read_bytes(), ImageSummary)
+        if kept.facts == facts and len(split(kept.page_roots)) == page_count(facts.content_bytes):
+            return kept
+    roots = page_roots(split((folder / "leaves").read_bytes()))
+    summary = ImageSummary(facts, notes, b"".join(roots))
+    with contextlib.suppress(OSError):  # It is only quicker with it.
+        (folder / "summary.new").write_bytes(summary_bytes(summary))
+        (folder / "summary.new").rename(folder / "summary")
+    return summary
+
+
+def complete(folder: Path, summary: ImageSummary) -> str:
+    """Makes everything in a whole fetch's folder that an image has, however often it is done. Answers the name
+    that an appliance brings. Raises ImageError if it is none, OSError if there is no room."""
+    kept, name = Kept(summary.facts, summary.notes), ""
+    if summary.facts.kind is ImageKind.APPLIANCE:
+        shutil.rmtree(folder / "parts", ignore_errors=True)
+        manifest = unpack(folder / "content", folder / "parts")
+        name = manifest.name
+        kept = Kept(
+            summary.facts, summary.notes, manifest.kernel, manifest.initrd, manifest.cmdline
+        )
+    (folder / "facts.json").write_bytes(msgspec.json.encode(kept))
+    for entry in (*folder.rglob("*"), folder):
+        entry.chmod(0o700 if entry.is_dir() else 0o400)
+        flush(entry)
+    return name
+
+
+def flush(path: Path) -> None:
+    """Puts a file or a folder on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
