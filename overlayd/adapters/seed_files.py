@@ -41,34 +41,39 @@ disk() {
 @MOUNTS@
 
 said() {
-    result=$(tr -d '\n' </run/cloud-init/result.json)
-    errors=$(printf %s "$result" | sed 's/.*"errors": *\[ *\([^]]*\)\].*/\1/' | cut -c 1-190)
-    if [ -z "$errors" ]; then echo 'result done'; else printf 'result error\ndetail %s\n' "$errors"; fi
+    result=$(tr -d '\000-\037"\\' </run/cloud-init/result.json)
+    problem=$(printf %s "$result" | sed 's/.*errors: *\[ *\([^]]*\)\].*/\1/' | cut -c 1-190)
+    keys=
     for kind in ed25519 ecdsa rsa; do
-        [ ! -r /etc/ssh/ssh_host_${kind}_key.pub ] || sed 's/^/key /;q' /etc/ssh/ssh_host_${kind}_key.pub
+        [ -r /etc/ssh/ssh_host_${kind}_key.pub ] || continue
+        read -r type key rest </etc/ssh/ssh_host_${kind}_key.pub
+        keys="$keys${keys:+, }\"$type $key\""
     done
+    printf '{"host_keys": [%s]%s}\n' "$keys" "${problem:+, \"problem\": \"$problem\"}"
 }
-post() {
-    curl -fs -m 10 --noproxy '*' -H 'Content-Type: text/plain' --data-binary @"$1" -o /dev/null "$2" && return
-    wget -q -T 10 --no-proxy --header='Content-Type: text/plain' --post-file="$1" -O /dev/null "$2" && return
-    python3 - "$1" "$2" <<'END'
+ask() {
+    curl -fs -m 10 --noproxy '*' ${2:+--data-binary "@$2"} -o /dev/null "$1" && return
+    wget -q -T 10 --no-proxy ${2:+"--post-file=$2"} -O /dev/null "$1" && return
+    python3 - "$@" <<'END'
 import sys, urllib.request as web
-ask = web.Request(sys.argv[2], open(sys.argv[1], "rb").read(), {"Content-Type": "text/plain"})
-web.build_opener(web.ProxyHandler({})).open(ask, timeout=10)
+body = open(sys.argv[2], "rb").read() if sys.argv[2:] else None
+web.build_opener(web.ProxyHandler({})).open(sys.argv[1], body, timeout=10)
 END
 }
 (
+    host=http://@METADATA@/overlayd/v1
+    try=0
+    until ask $host/self || [ $((try += 1)) -gt 30 ]; do sleep 2; done
     until [ -e /run/cloud-init/result.json ]; do sleep 1; done
     said >/run/overlayd.ready
-    for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
-        post /run/overlayd.ready http://@METADATA@/overlayd/v1/ready && break
-        sleep 20
-    done
+    try=0
+    until ask $host/ready /run/overlayd.ready || [ $((try += 1)) -gt 60 ]; do sleep 10; done
 ) </dev/null >/dev/null 2>&1 &
 """
-"""For any sh. It goes by result.json, which cloud-init writes last. Mounts come before `write_files`, and are
-in fstab so that after a reboot they are there before any service. Without a disk of that label the boot goes
-on: an image may have been made of this machine's disk."""
+"""For any sh. That it asks who it is tells its host that it will say when it is ready. It goes by result.json,
+which cloud-init writes last. Mounts come before `write_files`, and are in fstab so that after a reboot they are
+there before any service. Without a disk of that label the boot goes on: an image may have been made of this
+machine's disk."""
 
 
 def files_of(seed: Seed) -> dict[str, bytes]:

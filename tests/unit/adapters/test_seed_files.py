@@ -3,7 +3,10 @@
 import email
 import shutil
 import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import msgspec
@@ -110,26 +113,64 @@ def test_the_hook_puts_disks_into_fstab_once_and_leaves_the_owners_lines(tmp_pat
     assert told.read_text().splitlines() == once * 2
 
 
-def ready(tmp_path: Path, errors: str) -> list[str]:
+def ready(tmp_path: Path, errors: str) -> dict[str, Any]:
     """What the hook would say of itself."""
     text = parts(SEED)["cloud-boothook"]
-    said = "said() {" + text.split("\nsaid() {")[1].split("\npost() {")[0]
+    said = "said() {" + text.split("\nsaid() {")[1].split("\nask() {")[0]
     (tmp_path / "result.json").write_text(
         f'{{\n "v1": {{\n  "datasource": "DataSourceNoCloud",\n  "errors": [{errors}]\n }}\n}}\n'
     )
     (tmp_path / "ssh_host_ed25519_key.pub").write_text("ssh-ed25519 AAAAC3 root@head-1\n")
+    (tmp_path / "ssh_host_rsa_key.pub").write_text("ssh-rsa AAAAB3 root@head-1\n")
     said = said.replace("/run/cloud-init/", f"{tmp_path}/").replace("/etc/ssh/", f"{tmp_path}/")
     done = subprocess.run(["sh"], input=f"{said}\nsaid\n".encode(), check=True, capture_output=True)
-    return done.stdout.decode().splitlines()
+    told: dict[str, Any] = msgspec.json.decode(done.stdout)
+    return told
 
 
-def test_a_guest_says_that_all_is_done_and_its_host_key(tmp_path: Path) -> None:
-    assert ready(tmp_path, "") == ["result done", "key ssh-ed25519 AAAAC3 root@head-1"]
+def test_a_guest_says_that_all_is_done_and_its_host_keys(tmp_path: Path) -> None:
+    assert ready(tmp_path, "") == {"host_keys": ["ssh-ed25519 AAAAC3", "ssh-rsa AAAAB3"]}
 
 
 def test_a_guest_says_what_failed(tmp_path: Path) -> None:
-    failed = "\n   \"('scripts_user', RuntimeError('1 of 1'))\"\n  "
+    failed = '\n   "(\'scripts_user\', RuntimeError(\'1 \\"of\\" 1\'))",\n   "more"\n  '
     told = ready(tmp_path, failed)
-    assert told[0] == "result error"
-    assert told[1].startswith("detail \"('scripts_user'")
-    assert len(told[1]) <= 200
+    assert told["problem"].startswith("('scripts_user', RuntimeError('1 of 1'))")
+    assert len(ready(tmp_path, '"' + "x" * 5000 + '"')["problem"]) <= 200
+
+
+@pytest.mark.parametrize("tool", ["curl", "wget", "python3"])
+def test_it_is_said_by_whatever_the_guest_has(tool: str, tmp_path: Path) -> None:
+    """`ask` posts a file with one tool, when there is no other."""
+    heard: list[tuple[str, bytes]] = []
+
+    class Host(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            heard.append((self.path, b""))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    found = sys.executable if tool == "python3" else shutil.which(tool)
+    if tool == "wget" and found is None:
+        found = shutil.which("busybox")
+    assert found is not None
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / tool).symlink_to(found)
+    (tmp_path / "said").write_bytes(b'{"host_keys": []}')
+    text = parts(SEED)["cloud-boothook"]
+    ask = "ask() {" + text.split("\nask() {")[1].split("\n(\n")[0]
+    with HTTPServer(("127.0.0.1", 0), Host) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        script = f"PATH={tmp_path}/bin\n{ask}\nask {url}/self && ask {url}/ready {tmp_path}/said\n"
+        done = subprocess.run(["/bin/sh"], input=script.encode(), capture_output=True, check=False)
+        server.shutdown()
+    assert (done.returncode, heard) == (0, [("/self", b""), ("/ready", b'{"host_keys": []}')])
