@@ -7,26 +7,26 @@ any step: the next one observes what there is, and goes on from there.
 
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from netns import model, program, saved
 from netns.failures import NetnsError, StaleEpoch
-from netns.kernel import filters, links, namespaces, probe
+from netns.kernel import addresses, filters, links, namespaces, probe, ways
 from netns.kernel import observe as seen
 from netns.kernel.filters import Listing
 from netns.kernel.tap import carry
 from netns.model import VXLAN_OVERHEAD_BYTES, NetworkPlan
-from netns.plan import words
+from netns.plan import way_text, words
 from netns.plan.difference import removal, steps
 from netns.plan.wanted import alias_of, scope_of_vni, wanted
-from netns.resources import Action, Filter, Namespace, Resource, Scope, Service, Step
+from netns.resources import Action, Filter, Namespace, Resource, Scope, Service, Step, WayOut
 from netns.services import dnsmasq
 
 _ORPHAN = re.compile(r"vni-([0-9a-f]{6})")
-_OWN_LINK = re.compile(r"ov[bxv]-([0-9a-f]{6})")
+_OWN_LINK = re.compile(r"ov[bxve]-([0-9a-f]{6})")
 _NO_VNI = 0  # no network has it, so only taps are found
 
 
@@ -65,14 +65,16 @@ def ensure(plan: NetworkPlan, run_dir: Path) -> Ensured:
                 )
                 before = None
         taps = {port.tap for port in plan.ports}
-        done = saved.SavedPlan(plan, tuple(sorted(taps)), saved.boot_id())
-        promised = saved.SavedPlan(plan, tuple(sorted(taps.union(before.taps if before else ()))))
+        slot = _slot(plan, before, run_dir)
+        all_taps = tuple(sorted(taps.union(before.taps if before else ())))
+        done = saved.SavedPlan(plan, tuple(sorted(taps)), saved.boot_id(), slot)
+        promised = saved.SavedPlan(plan, all_taps, slot=slot)
         if before not in (promised, done):
             saved.save_plan(directory, promised)
         scope = scope_of_vni(plan.owner_tag, plan.vni, promised.taps)
         found = _observe_all(scope, directory)
-        todo = steps(wanted(plan), found)
-        _take(todo, plan.network, directory)
+        todo = steps(wanted(plan, slot), found)
+        _take(todo, plan.network, scope, plan.owner_tag, directory)
         if before != done:
             saved.save_plan(directory, done)
         stood = before == done and bool(done.in_force)
@@ -95,8 +97,9 @@ def harms(plans: Iterable[NetworkPlan], run_dir: Path, rules: Listing) -> dict[s
         found = {}
         for plan, scope in scopes:
             directory = saved.directory_of(run_dir, plan.network)
-            there = _observed(scope, directory, host, tables.get(scope.table))
-            if todo := steps(wanted(plan), there):
+            there = _observed(scope, directory, host, tables)
+            state = saved.load_plan(directory)
+            if todo := steps(wanted(plan, state.slot if state is not None else 0), there):
                 found[plan.network] = words.harm(plan, todo, there)
         return found
 
@@ -229,33 +232,36 @@ def _scopes_of(network: str, run_dir: Path, owner_tag: str) -> list[Scope]:
 
 def _take_down(network: str, scope: Scope, directory: Path) -> list[Step]:
     todo = removal(_observe_all(scope, directory))
-    _take(todo, network, directory)
+    _take(todo, network, scope, "", directory)
     return todo
 
 
 def _observe_all(scope: Scope, directory: Path) -> list[Resource]:
-    return _observed(scope, directory, seen.look((scope,)), filters.printed(scope.table))
+    tables = {scope.table: filters.printed(scope.table)}
+    tables[_way(scope)] = filters.printed_way(scope.table)
+    return _observed(scope, directory, seen.look((scope,)), tables)
 
 
 def _observed(
-    scope: Scope, directory: Path, host: seen.HostSeen, printed: str | None
+    scope: Scope, directory: Path, host: seen.HostSeen, tables: Mapping[str, str | None]
 ) -> list[Resource]:
     found = seen.observe(scope, host)
-    table = filters.observe(scope.table, directory, printed)
+    table = filters.observe(scope.table, directory, tables.get(scope.table))
+    way = seen.way_out(scope, host, directory, tables.get(_way(scope)))
     path = namespaces.path_of(scope.namespace)
     service = dnsmasq.observe(scope.namespace, path, directory)
-    return found + [resource for resource in (table, service) if resource is not None]
+    return found + [resource for resource in (table, way, service) if resource is not None]
 
 
-def _take(todo: list[Step], network: str, directory: Path) -> None:
+def _take(todo: list[Step], network: str, scope: Scope, owner_tag: str, directory: Path) -> None:
     for step in todo:
         try:
-            _apply(step, directory)
+            _apply(step, scope, alias_of(owner_tag, network), directory)
         except (NetnsError, OSError) as error:
             raise NetnsError(f"network {network}: could not {step}: {error}") from error
 
 
-def _apply(step: Step, directory: Path) -> None:
+def _apply(step: Step, scope: Scope, alias: str, directory: Path) -> None:
     match step.resource:
         case Namespace(name=name):
             if step.action is not Action.ADD:
@@ -267,6 +273,11 @@ def _apply(step: Step, directory: Path) -> None:
                 filters.delete(table.table, directory)
             else:
                 filters.load(table, directory)
+        case WayOut() as way:
+            if step.action is Action.DELETE:
+                ways.remove(way.link, scope.table, directory)
+            else:
+                ways.bring_about(way, scope.table, alias, directory)
         case Service() as service:
             if step.action is Action.DELETE:
                 dnsmasq.stop(directory)
@@ -274,6 +285,30 @@ def _apply(step: Step, directory: Path) -> None:
                 dnsmasq.ensure(service, namespaces.path_of(service.namespace), directory)
         case resource:
             links.apply(step.action, resource)
+
+
+def _way(scope: Scope) -> str:
+    """The key of the way out's table among those that nft prints."""
+    return f"ip {scope.table}"
+
+
+def _slot(plan: NetworkPlan, before: saved.SavedPlan | None, run_dir: Path) -> int:
+    """Which of the host's pairs of addresses is this network's way out: kept, or the first that is free."""
+    if plan.egress is None:
+        return saved.NO_SLOT
+    if before is not None and before.slot != saved.NO_SLOT:
+        return before.slot
+    others = [
+        saved.load_plan(saved.directory_of(run_dir, name)) for name in saved.networks(run_dir)
+    ]
+    taken = {state.slot for state in others if state is not None}
+    held = {entry.address for entry in addresses.addresses()}
+    for slot in range(way_text.SLOTS):
+        if slot not in taken and not held.intersection(way_text.ends(slot)):
+            return slot
+    raise NetnsError(
+        f"network {plan.network}: all {way_text.SLOTS} ways out of this host are taken"
+    )
 
 
 def _check_epoch(plan: NetworkPlan, before: NetworkPlan) -> None:

@@ -54,6 +54,17 @@ class Neighbour(msgspec.Struct, frozen=True):
     via: str
 
 
+class Egress(msgspec.Struct, frozen=True):
+    """A way out of a network, by source NAT at each host.
+
+    - `closed`: sorted IPv4 ranges that guests do not reach: this host's networks, other hosts, private ones.
+    - `resolvers`: DNS servers of this host, by IPv4 address, that names of the outside are asked of.
+    """
+
+    closed: tuple[str, ...] = ()
+    resolvers: tuple[str, ...] = ()
+
+
 class NetworkPlan(msgspec.Struct, frozen=True):
     """One grid network on one host.
 
@@ -67,6 +78,7 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     - `epoch`: the record's. An older plan never replaces a newer one.
     - `others`: (name, address) of who is not on this network, and is known by name here: a guest that is on
       two networks asks one DNS server for the names of both.
+    - `egress`: the way out; None if there is none.
     """
 
     network: str
@@ -81,6 +93,7 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     ports: tuple[Port, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     others: tuple[tuple[str, str], ...] = ()
+    egress: Egress | None = None
 
     @property
     def bridge(self) -> str:
@@ -94,6 +107,11 @@ class NetworkPlan(msgspec.Struct, frozen=True):
     def veth(self) -> str:
         """The bridge's end of the pair that leads into the network's namespace."""
         return veth_name(self.vni)
+
+    @property
+    def way(self) -> str:
+        """The host's end of the way out."""
+        return way_name(self.vni)
 
     @property
     def namespace(self) -> str:
@@ -134,6 +152,10 @@ def vxlan_name(vni: int) -> str:
 
 def veth_name(vni: int) -> str:
     return f"ovv-{vni:06x}"
+
+
+def way_name(vni: int) -> str:
+    return f"ove-{vni:06x}"
 
 
 def namespace_prefix(owner_tag: str) -> str:
@@ -185,6 +207,8 @@ def _wrong_in(plan: NetworkPlan) -> Iterator[str]:
         yield f"underlay {plan.underlay!r} is not an IPv4 address"
     if len(plan.others) > PORTS_MAX:
         yield f"{len(plan.others)} names of other networks are more than {PORTS_MAX}"
+    if plan.egress is not None:
+        yield from _wrong_egress(plan.egress)
     if len(plan.ports) + len(plan.neighbours) > PORTS_MAX:
         yield f"{len(plan.ports) + len(plan.neighbours)} members are more than {PORTS_MAX}"
     yield from _wrong_members(plan)
@@ -239,6 +263,17 @@ def _wrong_addresses(plan: NetworkPlan) -> Iterator[str]:
             yield f"{name}: {text!r} is not an IPv4 address"
         elif address not in cidr or address in (cidr.network_address, cidr.broadcast_address):
             yield f"{name}: {text} is not a host address of {plan.cidr}"
+
+
+def _wrong_egress(egress: Egress) -> Iterator[str]:
+    for text in egress.closed:
+        try:
+            IPv4Network(text)
+        except ValueError:
+            yield f"closed range {text!r} is not an IPv4 network such as 10.0.0.0/8"
+    for text in egress.resolvers:
+        if _address(text) is None:
+            yield f"resolver {text!r} is not an IPv4 address"
 
 
 def _address(text: str) -> IPv4Address | None:

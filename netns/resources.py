@@ -12,6 +12,7 @@ import msgspec
 Key = tuple[str, ...]
 
 INNER_LINK = "gw0"  # the veth's end inside the network's namespace
+OUTER_LINK = "out0"  # the end of the way out in there
 
 
 class LinkKind(StrEnum):
@@ -106,6 +107,27 @@ class Gateway(msgspec.Struct, frozen=True, tag="gateway"):
         return ("gateway", self.namespace)
 
 
+class WayOut(msgspec.Struct, frozen=True, tag="way-out"):
+    """A veth pair from the namespace to the host, by which guests get out with the host's own address.
+
+    `inside` and `outside` are the addresses of its ends, a /31. `rules` is the whole text of the host's own
+    nftables table for it. Inside, what leaves by it leaves with the address `inside` (`masquerade`), and the
+    default route leads to `outside` (`leads`).
+    """
+
+    namespace: str
+    link: str
+    inside: str
+    outside: str
+    rules: str
+    leads: bool = True
+    masquerade: bool = True
+
+    @property
+    def key(self) -> Key:
+        return ("way-out", self.namespace)
+
+
 class BridgeEntry(msgspec.Struct, frozen=True, tag="bridge-entry"):
     """A static forwarding entry of the bridge: this MAC is behind that link."""
 
@@ -164,6 +186,7 @@ Resource = (
     | Link
     | LinkSettings
     | Gateway
+    | WayOut
     | BridgeEntry
     | TunnelEntry
     | ArpEntry
@@ -195,4 +218,5 @@ class Scope(msgspec.Struct, frozen=True):
     veth: str
     namespace: str
     table: str
+    way: str
     taps: tuple[str, ...] = ()

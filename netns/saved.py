@@ -20,15 +20,20 @@ from netns.model import NetworkPlan, is_network_id
 T = TypeVar("T")
 
 
+NO_SLOT = -1
+
+
 class SavedPlan(msgspec.Struct, frozen=True):
     """The plan last asked for, and all taps that may still exist, those of earlier plans among them.
 
-    `in_force` names the boot of the host in which the plan was brought about whole; empty before that.
+    `slot` is the network's way out among those of this host; NO_SLOT if it has none. `in_force` names the boot
+    of the host in which the plan was brought about whole; empty before that.
     """
 
     plan: NetworkPlan
     taps: tuple[str, ...]
     in_force: str = ""
+    slot: int = NO_SLOT
 
 
 def directory_of(run_dir: Path, network: str) -> Path:

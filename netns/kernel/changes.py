@@ -15,7 +15,7 @@ from netns.failures import NetnsError
 from netns.kernel import namespaces, rtnetlink
 from netns.kernel.rtnetlink import attributes, text
 from netns.model import TAP_PREFIX
-from netns.resources import INNER_LINK
+from netns.resources import INNER_LINK, OUTER_LINK
 
 _SOL_NETLINK, _ADD_MEMBERSHIP, _LISTEN_ALL_NSID = 270, 1, 8
 _LINK, _NEIGH, _IPV4_ADDRESS, _IPV6_ADDRESS, _IPV4_CONF, _IPV6_CONF = 1, 3, 5, 9, 24, 25
@@ -29,7 +29,7 @@ _ANCILLARY_BYTES = 64
 _IN_MOVED, _IN_CREATE, _IN_DELETE = 0xC0, 0x100, 0x200
 _WATCH_HEAD = struct.Struct("=iIII")
 
-_OURS = re.compile(rf"ov[bxv]-[0-9a-f]{{6}}|{re.escape(TAP_PREFIX)}.+")
+_OURS = re.compile(rf"ov[bxve]-[0-9a-f]{{6}}|{re.escape(TAP_PREFIX)}.+")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -87,7 +87,7 @@ class Changes:
             return True  # of an address or a setting; there are few
         name = text(attributes(payload, _LINK_HEAD_BYTES).get(rtnetlink.IFLA_IFNAME))
         if elsewhere:
-            return name == INNER_LINK
+            return name in (INNER_LINK, OUTER_LINK)
         index = int.from_bytes(payload[_INDEX_AT : _INDEX_AT + 4], "little")
         was_ours = index in self._ours
         is_ours = _OURS.fullmatch(name) is not None

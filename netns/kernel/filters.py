@@ -30,7 +30,10 @@ class _Applied(msgspec.Struct, frozen=True):
 
 
 class Listing:
-    """What nft prints of each table of the bridge family. It belongs to one network namespace."""
+    """What nft prints of each table of ours. It belongs to one network namespace.
+
+    A table of the bridge family goes by its name, one of the IPv4 family by `ip NAME`.
+    """
 
     def __init__(self) -> None:
         self._generation: int | None = None
@@ -38,11 +41,19 @@ class Listing:
 
     def tables(self) -> dict[str, str]:
         """The printed text by table, as of now. Raises NetnsError or OSError if it cannot be told."""
-        generation = _generation()  # before the listing: what changes meanwhile is listed again
-        if generation != self._generation:
-            said = program.run(["nft", "-s", "list", "ruleset", "bridge"])
-            self._tables, self._generation = dict(_split(said)), generation
+        now = generation()  # before the listing: what changes meanwhile is listed again
+        if now != self._generation:
+            found: dict[str, str] = {}
+            for family in ("bridge", "ip"):
+                found |= _split(program.run(["nft", "-s", "list", "ruleset", family]))
+            self._tables, self._generation = found, now
         return self._tables
+
+
+def printed_way(table: str) -> str | None:
+    """What nft prints of the IPv4 table of that name; None if there is none."""
+    status, out, _ = program.attempt(["nft", "-s", "list", "table", "ip", table])
+    return dict(_split(out)).get(f"ip {table}") if status == 0 else None
 
 
 def observe(table: str, directory: Path, printed: str | None) -> Filter | None:
@@ -65,10 +76,10 @@ def printed(table: str) -> str | None:
 def load(wanted: Filter, directory: Path) -> None:
     """Puts the table in force, in place of the one that is there. Raises NetnsError if that fails."""
     for _ in range(_TRIES):
-        before = _generation()
+        before = generation()
         program.run(["nft", "-f", "-"], text=wanted.ruleset)
         said = printed(wanted.table)
-        if said is not None and _generation() == before + 1:
+        if said is not None and generation() == before + 1:
             saved.write(_path(directory), _Applied(wanted.ruleset, said))
             return
     raise NetnsError(f"somebody else changed this host's rules meanwhile, {_TRIES} times in a row")
@@ -81,21 +92,23 @@ def delete(table: str, directory: Path) -> None:
     _path(directory).unlink(missing_ok=True)
 
 
-def _generation() -> int:
+def generation() -> int:
+    """The kernel's count of the changes of the calling thread's rules."""
     with rtnetlink.open_socket(rtnetlink.NETLINK_NETFILTER) as handle:
         said = rtnetlink.ask(handle, _GET_GENERATION, bytes(4))
     return int(struct.unpack("!I", rtnetlink.attributes(said, 4)[_GENERATION_ID])[0])
 
 
 def _split(listed: str) -> Iterator[tuple[str, str]]:
-    """(name, text) of each table that nft printed. A table ends with a brace at the margin."""
+    """(key, text) of each table that nft printed. A table ends with a brace at the margin."""
     lines: list[str] = []
     for line in listed.splitlines():
         if line.startswith("table "):
             lines = []
         lines.append(line)
         if line == "}":
-            yield lines[0].split()[2], "\n".join(lines)
+            _, family, name, *_ = lines[0].split()
+            yield name if family == "bridge" else f"{family} {name}", "\n".join(lines)
 
 
 def _path(directory: Path) -> Path:

@@ -129,7 +129,7 @@ def _settle(netlink: Any, wanted: LinkSettings) -> None:
 
 
 def _settle_gateway(wanted: Gateway) -> None:
-    sysctl.set_forwarding(False)
+    sysctl.set_forwarding(wanted.forwarding)
     sysctl.disable_ipv6(INNER_LINK)
     offload.set_checksum_offload(INNER_LINK, False)
     addresses = [_with_bits(one) for one in wanted.address.split()]

@@ -5,10 +5,11 @@ import socket
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from netns.failures import NetnsError
-from netns.kernel import namespaces, offload, rtnetlink, sysctl
+from netns.kernel import namespaces, offload, rtnetlink, sysctl, ways
 from netns.kernel.rtnetlink import Attributes, attributes, ipv4, mac, number, text
 from netns.resources import (
     INNER_LINK,
@@ -22,6 +23,7 @@ from netns.resources import (
     Resource,
     Scope,
     TunnelEntry,
+    WayOut,
 )
 
 NUD_PERMANENT, NUD_NOARP = 0x80, 0x40  # as a bridge entry: the port's own address; static
@@ -81,6 +83,17 @@ class _EntrySeen(NamedTuple):
     has: Attributes
 
 
+class InnerSeen(NamedTuple):
+    """What is in a network's namespace: the inner end of the veth pair, its index, the end of the way out."""
+
+    gateway: Gateway | None
+    ifindex: int | None
+    way: ways.Inside | None
+
+
+_NOTHING = InnerSeen(None, None, None)
+
+
 class HostSeen:
     """The calling thread's namespace and those of networks, read once for all networks."""
 
@@ -89,10 +102,10 @@ class HostSeen:
         links: Iterable[_LinkSeen],
         forwarding: Iterable[_EntrySeen],
         neighbours: Iterable[_EntrySeen],
-        gateways: dict[str, tuple[Gateway, int]],
+        inner: dict[str, InnerSeen],
     ) -> None:
-        """`gateways`: the inner end of a network's veth pair and its index, by namespace."""
-        self.gateways = gateways
+        """`inner`: what is in the networks' namespaces, by namespace."""
+        self.inner = inner
         self.by_name = {link.name: link for link in links}
         self.names = {link.ifindex: link.name for link in self.by_name.values()}
         self.ports: defaultdict[int, list[_LinkSeen]] = defaultdict(list)
@@ -122,7 +135,7 @@ def look(scopes: Iterable[Scope]) -> HostSeen:
             map(_link_seen, links),
             _entries(handle, socket.AF_BRIDGE),
             _entries(handle, socket.AF_INET),
-            _gateways(scopes),
+            _inner(scopes),
         )
 
 
@@ -131,7 +144,7 @@ def observe(scope: Scope, host: HostSeen) -> list[Resource]:
     found: list[Resource] = []
     if namespaces.exists(scope.namespace):
         found.append(Namespace(scope.namespace, namespaces.is_mounted(scope.namespace)))
-    gateway, inner_index = host.gateways.get(scope.namespace, (None, None))
+    gateway, inner_index, _ = host.inner.get(scope.namespace, _NOTHING)
     for link, kind in _links(scope, host):
         found.append(_link(link, kind, scope, inner_index))
         found.append(_settings(link, host.names, is_bridge=kind is LinkKind.BRIDGE))
@@ -149,6 +162,15 @@ def observe(scope: Scope, host: HostSeen) -> list[Resource]:
         address = ipv4(entry.has.get(_NDA_DST))
         found.append(ArpEntry(scope.vxlan, address, mac(entry.has.get(_NDA_MAC))))
     return found
+
+
+def way_out(scope: Scope, host: HostSeen, directory: Path, printed: str | None) -> WayOut | None:
+    """The network's way out; None if nothing of it is there. `printed` is what nft prints of its table."""
+    there = scope.way in host.by_name or printed is not None
+    inside = host.inner.get(scope.namespace, _NOTHING).way
+    if not there and inside is None:
+        return None
+    return ways.observe(scope.namespace, scope.way, inside, directory, printed)
 
 
 def without_carrier(names: Iterable[str]) -> tuple[str, ...]:
@@ -269,17 +291,15 @@ def _settings(link: _LinkSeen, names: dict[int, str], *, is_bridge: bool) -> Lin
     )
 
 
-def _gateways(scopes: Iterable[Scope]) -> dict[str, tuple[Gateway, int]]:
-    """The inner ends of the veth pairs and their indices, by namespace. One thread goes from one to another."""
-    found: dict[str, tuple[Gateway, int]] = {}
+def _inner(scopes: Iterable[Scope]) -> dict[str, InnerSeen]:
+    """What is in the namespaces of networks. One thread goes from one to another."""
+    found: dict[str, InnerSeen] = {}
 
     def go_round() -> None:
         for scope in mounted:
             with contextlib.suppress(NetnsError, OSError):  # gone meanwhile
                 namespaces.enter(scope.namespace)
-                seen = _look_inside(scope)
-                if seen is not None:
-                    found[scope.namespace] = seen
+                found[scope.namespace] = _look_inside(scope)
 
     mounted = [scope for scope in scopes if namespaces.is_mounted(scope.namespace)]
     if mounted:
@@ -287,14 +307,15 @@ def _gateways(scopes: Iterable[Scope]) -> dict[str, tuple[Gateway, int]]:
     return found
 
 
-def _look_inside(scope: Scope) -> tuple[Gateway, int] | None:
+def _look_inside(scope: Scope) -> InnerSeen:
     with rtnetlink.open_socket() as handle:
+        way = ways.look_inside(handle)
         try:
             asked = struct.pack("=HH16s", 20, rtnetlink.IFLA_IFNAME, INNER_LINK.encode())
             head = _LINK_HEAD.pack(0, 0, 0, 0, 0)
             link = _link_seen(rtnetlink.ask(handle, rtnetlink.GETLINK, head + asked))
         except OSError:
-            return None
+            return InnerSeen(None, None, way)
         addresses = []
         head = _ADDRESS_HEAD.pack(socket.AF_INET, 0, 0, 0, 0)
         for payload in rtnetlink.dump(handle, rtnetlink.GETADDR, head):
@@ -313,4 +334,4 @@ def _look_inside(scope: Scope) -> tuple[Gateway, int] | None:
         forwarding=sysctl.forwarding(),
         checksum_offload=offload.checksum_offload(INNER_LINK),
     )
-    return gateway, link.ifindex
+    return InnerSeen(gateway, link.ifindex, way)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 NETLINK_NETFILTER = 12
 GETLINK, SETLINK, GETADDR, GETNEIGH = 18, 19, 22, 30
-IFLA_IFNAME, IFLA_EXT_MASK = 3, 29
+IFLA_IFNAME, IFLA_LINK, IFLA_EXT_MASK = 3, 5, 29
 SKIP_STATS = struct.pack("=HHI", 8, IFLA_EXT_MASK, 1 << 3)
 """Attribute for a dump of links: without counters, which nobody compares."""
 

@@ -23,6 +23,7 @@ from netns.resources import (
     Service,
     Step,
     TunnelEntry,
+    WayOut,
 )
 
 
@@ -73,7 +74,7 @@ def _parents(resource: Resource) -> set[Key]:
             return {("link", link)}
         case Gateway(namespace=namespace, link=link):
             return {("namespace", namespace), ("link", link)}
-        case Service(namespace=namespace):
+        case Service(namespace=namespace) | WayOut(namespace=namespace):
             return {("namespace", namespace)}
         case Link(kind=LinkKind.VETH, namespace=namespace):
             return {("namespace", namespace)}
@@ -84,8 +85,8 @@ def _parents(resource: Resource) -> set[Key]:
 def _deletable(resource: Resource, lost: set[Key]) -> bool:
     if isinstance(resource, LinkSettings | Gateway):
         return False  # not things, only states of one
-    if isinstance(resource, Service | Link):
-        return True  # a process outlives the name of its namespace
+    if isinstance(resource, Service | Link | WayOut):
+        return True  # a process outlives the name of its namespace, and so do the host's own rules
     return not _parents(resource) & lost
 
 
@@ -101,7 +102,7 @@ def _rank(resource: Resource) -> int:
             return 3
         case LinkSettings() | Gateway():
             return 4
-        case BridgeEntry() | TunnelEntry() | ArpEntry():
+        case BridgeEntry() | TunnelEntry() | ArpEntry() | WayOut():
             return 5
         case Service():
             return 6

@@ -2,9 +2,10 @@
 
 A guest on two networks asks one of their servers, so each knows the names of the other, too.
 
-The server forwards nothing: a name outside the grid is refused. No router is announced, because the
-network has no way out. A route to the metadata address is: it leads to the gateway. `netns.services` gives
-everything that names a path on the command line, so that these texts are the same wherever the state lies.
+Without a way out the server forwards nothing, a name outside the grid is refused, and no router is announced.
+With one it asks the host's resolvers. A route to the metadata address is always announced: it leads to the
+gateway. `netns.services` gives everything that names a path on the command line, so that these texts are the
+same wherever the state lies.
 """
 
 from ipaddress import IPv4Network
@@ -37,11 +38,22 @@ def config(plan: NetworkPlan) -> str:
         f"dhcp-option=option:dns-server,{plan.gateway}",
         f"dhcp-option=option:domain-search,{plan.domain}",
         f"dhcp-option-force=option:mtu,{plan.mtu}",  # also to a guest that does not ask
-        "dhcp-option=option:router",
-        f"dhcp-option=option:classless-static-route,{METADATA_ADDRESS}/32,{plan.gateway}",
+        *_ways(plan),
         "quiet-dhcp",
     ]
     return "\n".join([*lines, ""])
+
+
+def _ways(plan: NetworkPlan) -> list[str]:
+    """What leads out, for guests and for the server itself. Who takes option 121 ignores the router."""
+    routes = f"dhcp-option=option:classless-static-route,{METADATA_ADDRESS}/32,{plan.gateway}"
+    if plan.egress is None:
+        return ["dhcp-option=option:router", routes]
+    return [
+        *(f"server={resolver}" for resolver in plan.egress.resolvers),
+        f"dhcp-option=option:router,{plan.gateway}",
+        f"{routes},0.0.0.0/0,{plan.gateway}",
+    ]
 
 
 def dhcp_hosts(plan: NetworkPlan) -> str:

@@ -23,7 +23,7 @@ def ruleset(plan: NetworkPlan) -> str:
     parts += _sets(plan)
     parts += _chain("prerouting", "type filter hook prerouting", _dispatch(plan))
     parts += _chain("knocks", "", [f'iifname "{p.tap}" {_KNOCKS} drop' for p in _ports(plan)])
-    parts += _chain("from_guest", "", _FROM_GUEST)
+    parts += _chain("from_guest", "", _from_guest(plan))
     parts += _chain("from_tunnel", "", _FROM_TUNNEL)
     parts += _chain("from_service", "", _from_service(plan))
     parts += _chain("forward", "type filter hook forward", _forward(plan))
@@ -52,11 +52,17 @@ def _sets(plan: NetworkPlan) -> list[str]:
         *_set("card", "ifname . ether_addr", cards),
         *_set("owner", "ifname . ether_addr . ipv4_addr", owners),
         *_set("remote", "ether_addr . ipv4_addr", afar),
+        *(
+            _set("closed", "ipv4_addr", list(plan.egress.closed), ranges=True)
+            if plan.egress
+            else ()
+        ),
     ]
 
 
-def _set(name: str, of: str, elements: list[str]) -> list[str]:
+def _set(name: str, of: str, elements: list[str], *, ranges: bool = False) -> list[str]:
     lines = [f"\tset {name} {{", f"\t\ttype {of}"]
+    lines += ["\t\tflags interval", "\t\tauto-merge"] if ranges else []
     if elements:
         lines.append("\t\telements = { " + ",\n\t\t\t     ".join(elements) + " }")
     return [*lines, "\t}"]
@@ -73,7 +79,7 @@ def _dispatch(plan: NetworkPlan) -> list[str]:
     return ["iifname vmap { " + ",\n\t\t\t       ".join(doors) + " }"]
 
 
-_FROM_GUEST = [
+_SENDS = [
     "iifname . ether saddr != @card drop",
     "iifname . arp saddr ether . arp saddr ip @owner accept",
     "iifname . arp saddr ether @card arp saddr ip 0.0.0.0 arp operation request accept",
@@ -85,6 +91,16 @@ _FROM_GUEST = [
     "ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 ether type ip accept",
     "drop",
 ]
+
+
+def _from_guest(plan: NetworkPlan) -> list[str]:
+    if plan.egress is None:
+        return _SENDS
+    # What a guest gives to the gateway leaves the network, but for what it asks of the gateway itself.
+    own = f"{{ {plan.gateway}, {METADATA_ADDRESS} }}"
+    shut = f"ether daddr {plan.gateway_mac} ip daddr != {own} ip daddr @closed drop"
+    return [*_SENDS[:-2], shut, *_SENDS[-2:]]
+
 
 _FROM_TUNNEL = [
     # The only ARP from there are the vxlan device's own answers.
@@ -102,6 +118,7 @@ def _from_service(plan: NetworkPlan) -> list[str]:
         f"ether saddr != {plan.gateway_mac} drop",
         f"arp saddr ip {ours} accept",
         f"ip saddr {ours} accept",
+        *([f"ip saddr != {plan.cidr} ether type ip accept"] if plan.egress else []),
         "drop",
     ]
 

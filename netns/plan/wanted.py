@@ -8,7 +8,7 @@ there. The gateway's MAC is the same on every host, and is pinned to the local v
 
 from netns import model
 from netns.model import NetworkPlan
-from netns.plan import dnsmasq, filter_text
+from netns.plan import dnsmasq, filter_text, way_text
 from netns.resources import (
     ArpEntry,
     BridgeEntry,
@@ -22,6 +22,7 @@ from netns.resources import (
     Scope,
     Service,
     TunnelEntry,
+    WayOut,
 )
 
 
@@ -35,6 +36,7 @@ def scope_of_vni(owner_tag: str, vni: int, taps: tuple[str, ...] = ()) -> Scope:
         bridge=model.bridge_name(vni),
         vxlan=model.vxlan_name(vni),
         veth=model.veth_name(vni),
+        way=model.way_name(vni),
         namespace=model.namespace_name(owner_tag, vni),
         table=model.table_name(vni),
         taps=taps,
@@ -47,8 +49,11 @@ def addresses_of(plan: NetworkPlan) -> str:
     return " ".join(sorted(both))
 
 
-def wanted(plan: NetworkPlan) -> tuple[Resource, ...]:
-    """Everything that must exist on this host for the plan, and nothing else of this network."""
+def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
+    """Everything that must exist on this host for the plan, and nothing else of this network.
+
+    `slot` tells the way out of this network from those of others on this host.
+    """
     alias = alias_of(plan.owner_tag, plan.network)
     links = [
         Link(plan.bridge, LinkKind.BRIDGE),
@@ -77,7 +82,9 @@ def wanted(plan: NetworkPlan) -> tuple[Resource, ...]:
             addresses_of(plan),
             plan.gateway_mac,
             plan.mtu,
+            forwarding=plan.egress is not None,
         ),
+        *_ways(plan, slot),
         *entries,
         Service(
             plan.namespace,
@@ -86,3 +93,11 @@ def wanted(plan: NetworkPlan) -> tuple[Resource, ...]:
             dnsmasq.names(plan),
         ),
     )
+
+
+def _ways(plan: NetworkPlan, slot: int) -> tuple[WayOut, ...]:
+    if plan.egress is None:
+        return ()
+    outside, inside = way_text.ends(slot)
+    rules = way_text.ruleset(plan.table, plan.way, inside, plan.egress)
+    return (WayOut(plan.namespace, plan.way, inside, outside, rules),)

@@ -20,6 +20,7 @@ from netns.resources import (
     Service,
     Step,
     TunnelEntry,
+    WayOut,
 )
 
 _SHOWN = 4  # of the things that were wrong; what hangs on them is counted
@@ -57,6 +58,8 @@ def _things(
                 continue
             case LinkSettings() as wanted if _follows(wanted, seen, lost):
                 continue
+            case WayOut() if ("namespace", plan.namespace) in lost:
+                continue
             case Gateway() if {("namespace", plan.namespace), ("link", plan.veth)} & lost:
                 continue
             case resource:
@@ -90,6 +93,8 @@ def _name(plan: NetworkPlan, resource: Resource) -> str:
             return _link(plan, name)
         case Gateway():
             return "gateway's link"
+        case WayOut(link=link):
+            return f"way out {link}"
         case Service():
             return "dnsmasq (DHCP and DNS)"
         case _:
@@ -120,6 +125,10 @@ def _how(step: Step, was: Resource | None) -> str:
             return "had changed: " + ", ".join(_gateway(wanted, found))
         case Filter(), Filter():
             return "had other rules than ours"
+        case WayOut(), WayOut(inside="", outside=""):
+            return f"was {_was(Action.ADD)}"
+        case WayOut() as wanted, WayOut() as found:
+            return "had changed: " + ", ".join(_way(wanted, found))
         case Service(), Service(config=""):
             return "did not run as started"
         case _:
@@ -152,7 +161,18 @@ def _gateway(wanted: Gateway, found: Gateway) -> Iterator[str]:
         yield f"mtu {found.mtu}"
     if found.ipv6:
         yield "IPv6"
-    if found.forwarding:
-        yield "forwarding"
+    if found.forwarding != wanted.forwarding:
+        yield "forwarding" if found.forwarding else "not forwarding"
     if found.checksum_offload:
         yield "checksum offload"
+
+
+def _way(wanted: WayOut, found: WayOut) -> Iterator[str]:
+    if found.rules != wanted.rules:
+        yield "rules"
+    if (found.inside, found.outside) != (wanted.inside, wanted.outside):
+        yield f"addresses {found.outside or 'none'} and {found.inside or 'none'}"
+    if not found.leads:
+        yield "no route"
+    if not found.masquerade:
+        yield "no address translation"

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name
+from netns.model import Egress, Neighbour, NetworkPlan, Port, mac_of, tap_name
 from netns.plan.difference import removal, steps
 from netns.plan.wanted import wanted
 from netns.resources import (
@@ -22,12 +22,15 @@ from netns.resources import (
     Service,
     Step,
     TunnelEntry,
+    WayOut,
 )
 
 NETWORK, VNI = "lan", 5
 
 
-def _plan(local: set[int], remote: dict[int, int], mtu: int) -> NetworkPlan:
+def _plan(
+    local: set[int], remote: dict[int, int], mtu: int, egress: Egress | None = None
+) -> NetworkPlan:
     def address(number: int) -> str:
         return f"10.1.0.{number + 2}"
 
@@ -41,6 +44,7 @@ def _plan(local: set[int], remote: dict[int, int], mtu: int) -> NetworkPlan:
             Neighbour(mac(n), address(n), f"w{n}", f"192.0.2.{via}")
             for n, via in sorted(remote.items()) if n not in local
         ),
+        egress=egress,
     )  # fmt: skip
     plan.check()
     return plan
@@ -51,6 +55,7 @@ plans = st.builds(
     st.sets(st.integers(0, 5), max_size=4),
     st.dictionaries(st.integers(0, 5), st.integers(2, 4), max_size=4),
     st.sampled_from([1400, 1450]),
+    st.sampled_from([None, Egress(("10.0.0.0/8",), ("192.0.2.53",))]),
 )
 
 
@@ -89,7 +94,9 @@ class Simulated:
         for other in list(self.state):
             if gone.key not in _needs(other) or other not in self.state:
                 continue
-            if isinstance(other, Service):  # the process lives on, where nobody looks
+            if isinstance(other, WayOut):  # the host's rules are still there
+                self.state[self.state.index(other)] = replace(other, inside="", outside="")
+            elif isinstance(other, Service):  # the process lives on, where nobody looks
                 self.state[self.state.index(other)] = Service(other.namespace, "", "", "")
             elif isinstance(other, LinkSettings) and gone.key == ("link", other.master):
                 self.state[self.state.index(other)] = replace(other, master="")
@@ -109,7 +116,7 @@ def _needs(resource: Resource) -> set[Key]:
             return {("namespace", namespace), ("link", link)}
         case Link(kind=LinkKind.VETH, namespace=namespace):
             return {("namespace", namespace)}
-        case Service(namespace=namespace):
+        case Service(namespace=namespace) | WayOut(namespace=namespace):
             return {("namespace", namespace)}
         case _:
             return set()
@@ -133,6 +140,8 @@ def _harmed(resource: Resource, how: int) -> Resource:
             return replace(resource, mac="02:00:00:00:00:99")
         case Filter():
             return replace(resource, ruleset="")
+        case WayOut():
+            return replace(resource, rules="", leads=False)
         case Service():
             return replace(resource, names="" if how else resource.names, config=str(how))
         case _:

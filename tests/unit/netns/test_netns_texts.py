@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name
-from netns.plan import dnsmasq, filter_text
+from netns.model import Egress, Neighbour, NetworkPlan, Port, mac_of, tap_name
+from netns.plan import dnsmasq, filter_text, way_text
 
 GOLDEN = Path(__file__).parent / "golden"
 NETWORK = "5f2c-lan"
@@ -38,11 +38,21 @@ PLAN = NetworkPlan(
         for name, last, via in (("worker-2", 4, "192.0.2.2"), ("worker-3", 5, "192.0.2.3"))
     ),
 )
+EGRESS = Egress(closed=("10.0.0.0/8", "192.0.2.0/24"), resolvers=("9.9.9.9",))
+
+
+def _out(plan: NetworkPlan) -> NetworkPlan:
+    return replace(plan, egress=EGRESS)
+
+
 TEXTS: dict[str, Callable[[NetworkPlan], str]] = {
     "filter.nft": filter_text.ruleset,
     "dnsmasq.conf": dnsmasq.config,
     "dhcp-hosts": dnsmasq.dhcp_hosts,
     "names": dnsmasq.names,
+    "filter-out.nft": lambda plan: filter_text.ruleset(_out(plan)),
+    "dnsmasq-out.conf": lambda plan: dnsmasq.config(_out(plan)),
+    "way.nft": lambda plan: way_text.ruleset(plan.table, plan.way, way_text.ends(0)[1], EGRESS),
 }
 
 
@@ -52,6 +62,21 @@ def test_text_is_the_golden_one(name: str) -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         (GOLDEN / name).write_text(text)
     assert text == (GOLDEN / name).read_text()
+
+
+@pytest.mark.parametrize(
+    "egress", [Egress(closed=("10.0.0.0/33",)), Egress(resolvers=("resolver.example",))]
+)
+def test_a_way_out_that_cannot_be(egress: Egress) -> None:
+    with pytest.raises(ValueError, match=r"is not an IPv4"):
+        replace(PLAN, egress=egress).check()
+
+
+def test_each_way_out_has_two_addresses_of_its_own() -> None:
+    both = [way_text.ends(slot) for slot in (0, 1, way_text.SLOTS - 1)]
+    assert both[0] == ("169.254.192.0", "169.254.192.1")
+    assert both[1] == ("169.254.192.2", "169.254.192.3")
+    assert both[2] == ("169.254.255.254", "169.254.255.255")
 
 
 def test_who_is_on_another_network_is_known_by_name_and_gets_no_lease() -> None:
