@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from overlayd.adapters.attachments import DirectoryAttachments
+from overlayd.adapters.egress import fault_of, way_out
 from overlayd.adapters.images import DirectoryImages
 from overlayd.adapters.libvirt.compute import LibvirtCompute
 from overlayd.adapters.network import KernelNetwork
@@ -20,7 +21,7 @@ from overlayd.adapters.roots import DirectoryRoots
 from overlayd.adapters.seeds import NoCloudSeeds
 from overlayd.adapters.underlay import Underlay, UnderlayWatch, dialled_at, source_of
 from overlayd.adapters.volumes import DirectoryVolumes
-from overlayd.config.daemonfile import ComputeUri, DaemonConfig, KvmUse, WhenRevoked
+from overlayd.config.daemonfile import ComputeUri, DaemonConfig, EgressUse, KvmUse, WhenRevoked
 from overlayd.config.places import LIBVIRT_ROOT
 from overlayd.loop.attachments import AttachmentTraffic, Boxes
 from overlayd.loop.bulk import Bulk
@@ -154,7 +155,7 @@ class Hosting:
         """The underlay was looked at. What the node does not know yet is told, also if that was lost before."""
         if self._told is None:
             return
-        facts = _with_underlay(self._told, seen)
+        facts = self._with_underlay(self._told, seen)
         if facts != self._view.facts:
             self._probed(facts)
         where = Readdressed(dialled_at(self._config, seen), seen.unheard)
@@ -164,7 +165,8 @@ class Hosting:
 
     def _site(self) -> plan.Site:
         now = self._underlay.now
-        return plan.Site(self._view.me, self._owner_tag, now.address, now.mtu)
+        egress = way_out(self._config.network, self._view.underlays())
+        return plan.Site(self._view.me, self._owner_tag, now.address, now.mtu, egress)
 
     def _tools(self) -> Tools:
         return Tools(
@@ -233,13 +235,19 @@ class Hosting:
             suspends=self._config.compute.uri != ComputeUri.LXC,
             unfit=self.fitness.unfit,
         )
-        return _with_underlay(facts, self._underlay.now)
+        return self._with_underlay(facts, self._underlay.now)
 
-
-def _with_underlay(facts: HostFacts, now: Underlay) -> HostFacts:
-    return msgspec.structs.replace(
-        facts, underlay=now.address, mtu=now.mtu, underlay_fault=now.fault
-    )
+    def _with_underlay(self, facts: HostFacts, now: Underlay) -> HostFacts:
+        """The facts with what the host's own network is like now."""
+        fault = fault_of(self._config.network)
+        return msgspec.structs.replace(
+            facts,
+            underlay=now.address,
+            mtu=now.mtu,
+            underlay_fault=now.fault,
+            egress=self._config.network.egress is EgressUse.NAT and not fault,
+            egress_fault=fault,
+        )
 
 
 def compute_of(

@@ -30,6 +30,7 @@ class LinkAddress(msgspec.Struct, frozen=True):
     mtu: int
     """The link's, in bytes."""
     loopback: bool = False
+    prefix_bits: int = 32
 
 
 def addresses() -> tuple[LinkAddress, ...]:
@@ -40,8 +41,8 @@ def addresses() -> tuple[LinkAddress, ...]:
         head = _ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0)
         held = list(map(_address, rtnetlink.dump(handle, rtnetlink.GETADDR, head)))
     return tuple(
-        LinkAddress(name, address, mtu, loopback)
-        for index, address in held
+        LinkAddress(name, address, mtu, loopback, bits)
+        for index, address, bits in held
         if address and index in links
         for name, mtu, loopback in (links[index],)
     )
@@ -84,7 +85,7 @@ def _link(body: bytes) -> tuple[int, tuple[str, int, bool]]:
     return index, (name, mtu, bool(flags & _LOOPBACK))
 
 
-def _address(body: bytes) -> tuple[int, str]:
-    index = _ADDRESS.unpack_from(body)[4]
+def _address(body: bytes) -> tuple[int, str, int]:
+    _, bits, _, _, index = _ADDRESS.unpack_from(body)
     found = attributes(body, _ADDRESS.size)
-    return index, ipv4(found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS))
+    return index, ipv4(found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)), bits

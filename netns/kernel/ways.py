@@ -16,7 +16,6 @@ from netns import program, saved
 from netns.failures import NetnsError
 from netns.kernel import filters, namespaces, rtnetlink, sysctl
 from netns.kernel.rtnetlink import attributes, ipv4, number
-from netns.plan.way_text import INSIDE
 from netns.resources import OUTER_LINK, WayOut
 
 _UP = 1
@@ -28,6 +27,17 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_OIF, _RTA_GATEWAY = 4, 5
 _BITS = 31
 _TRIES = 5
+_INSIDE = """\
+add table ip ovl_out
+delete table ip ovl_out
+table ip ovl_out {
+	chain postrouting {
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname "out0" masquerade
+	}
+}
+"""
+"""The table in the network's namespace."""
 
 
 class Inside(NamedTuple):
@@ -147,7 +157,7 @@ def _settle_inside(wanted: WayOut) -> int:
         sysctl.disable_ipv6(OUTER_LINK)
         _settle(netlink, index, wanted.inside)
         netlink.route("replace", dst="default", gateway=wanted.outside, oif=index)
-    program.run(["nft", "-f", "-"], text=INSIDE)
+    program.run(["nft", "-f", "-"], text=_INSIDE)
     return filters.generation()
 
 

@@ -15,18 +15,6 @@ RANGE = IPv4Network("169.254.192.0/18")
 """Where the ends of the ways out are. The metadata address is not in it."""
 SLOTS = RANGE.num_addresses // 2
 
-INSIDE = """\
-add table ip ovl_out
-delete table ip ovl_out
-table ip ovl_out {
-	chain postrouting {
-		type nat hook postrouting priority srcnat; policy accept;
-		oifname "out0" masquerade
-	}
-}
-"""
-"""The table in the network's namespace."""
-
 
 def ends(slot: int) -> tuple[str, str]:
     """(outside, inside): the addresses of the host's end and of the namespace's."""

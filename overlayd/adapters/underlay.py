@@ -23,7 +23,7 @@ _LOOK_EVERY_S = 30.0
 """Also when netlink says nothing: a full socket loses what it was to say."""
 _SETTLES_S = 0.5
 """A DHCP client takes the old address away before it gives the new one."""
-_OURS = "ov"
+OURS = "ov"
 """Links that netns makes begin so. They are never the way to another host."""
 
 
@@ -149,7 +149,7 @@ def _on(there: Sequence[LinkAddress], address: str) -> LinkAddress | None:
 
 
 def _outer(there: Sequence[LinkAddress]) -> list[LinkAddress]:
-    return [one for one in there if not one.loopback and not one.link.startswith(_OURS)]
+    return [one for one in there if not one.loopback and not one.link.startswith(OURS)]
 
 
 def _said(source: Source) -> str:

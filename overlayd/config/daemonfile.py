@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from enum import StrEnum
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,7 @@ from overlayd.config.values import (
     Name,
     Size,
     UnderlaySource,
+    is_address,
 )
 from protocol.grid.problem import quoted
 from protocol.grid.syntax import label_problem
@@ -178,6 +180,20 @@ class OfferTable(Table, frozen=True, kw_only=True):
     """How many of each, by a name of your choosing. Each is promised once, and not handed to guests yet."""
 
 
+class EgressUse(StrEnum):
+    """Whether guests get out."""
+
+    NONE = "none"
+    NAT = "nat"
+
+
+PRIVATE = (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+    "192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3",
+)  # fmt: skip
+"""What is not the public internet (RFC 6890)."""
+
+
 class NetworkTable(Table, frozen=True, kw_only=True):
     """How grids' networks cross hosts."""
 
@@ -188,6 +204,15 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     mtu: int = MTU_USUAL
     """The largest packet of guests, in bytes, if the underlay's link carries it: VXLAN takes 50 bytes more. A
     network takes the least of its hosts."""
+    egress: EgressUse = EgressUse.NONE
+    """`nat`: networks with `internet: true` reach the outside with this host's address. It must forward."""
+    egress_closed: Annotated[tuple[str, ...], Meta(examples=[["10.0.0.0/8", "203.0.113.0/24"]])] = (
+        PRIVATE
+    )
+    """Ranges that guests do not reach all the same; left out, all that is not public. This host, its own
+    networks and other hosts of the overlay are closed in any case."""
+    resolvers: Annotated[tuple[str, ...], Meta(examples=[["192.0.2.53"]])] = ()
+    """DNS servers that are asked about names of the outside; left out, those of /etc/resolv.conf."""
 
 
 class LogTable(Table, frozen=True, kw_only=True):
@@ -271,9 +296,22 @@ def _problems(config: DaemonConfig, source: Source) -> Iterator[tuple[KeyPath, s
     if not MTU_LEAST <= config.network.mtu <= MTU_MOST:
         allowed = f"allowed are {MTU_LEAST} to {MTU_MOST}"
         yield ("network", "mtu"), f"found {config.network.mtu}; {allowed}"
+    yield from _egress_problems(config.network)
     if not 1 <= config.compute.kvm_trial <= 600:
         yield ("compute", "kvm-trial"), f"found {config.compute.kvm_trial} s; allowed are 1s to 10m"
     yield from _offer_problems(config.offer)
+
+
+def _egress_problems(network: NetworkTable) -> Iterator[tuple[KeyPath, str]]:
+    for text in network.egress_closed:
+        try:
+            IPv4Network(text)
+        except ValueError as error:
+            told = f"found {quoted(text)}, {error}; write a range as 10.0.0.0/8"
+            yield ("network", "egress-closed"), told
+    for text in network.resolvers:
+        if not is_address(text):
+            yield ("network", "resolvers"), f"found {quoted(text)}; write an IPv4 address"
 
 
 def _too_deep(state: str, uri: ComputeUri) -> str | None:

@@ -61,6 +61,9 @@ class HostKeys(Keys, frozen=True, kw_only=True):
     encrypts: Annotated[
         bool, Meta(description="Whether it encrypts what its grids send to other hosts.")
     ] = True
+    egress: Annotated[
+        bool, Meta(description="Whether networks with `internet` reach the outside from it.")
+    ] = False
 
 
 class HostsKeys(Keys, frozen=True, kw_only=True):
@@ -141,6 +144,7 @@ def _offers(name: str, keys: HostKeys, spec: GridSpec) -> Iterator[Offer]:
                 accelerator_why="",
                 underlay="",
                 encrypts=keys.encrypts,
+                egress=keys.egress,
                 labels=tuple(str(label) for label in keys.labels),
             ),
             free=free,

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from netns.model import Neighbour, NetworkPlan, Port, mac_of, tap_name
+from netns.model import Egress, Neighbour, NetworkPlan, Port, mac_of, tap_name
 from overlayd.ports.compute import Boots, Disk, Machine, Nic
 from overlayd.ports.seeds import Seed, SeedNic
 from overlayd.realise.paths import (
@@ -30,6 +30,8 @@ class Site(msgspec.Struct, frozen=True):
     underlay: str
     mtu: int
     """The largest packet its guests may send, in bytes."""
+    egress: Egress | None = None
+    """The way out that networks with `internet` get here."""
 
 
 def networks(
@@ -74,6 +76,7 @@ def networks(
                     if host_of[c.workspace] in vias
                 ),
                 others=_others(part, network.name, {*host_of}),
+                egress=site.egress if network.internet else None,
             )
         )
     return tuple(plans)

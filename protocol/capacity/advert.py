@@ -48,6 +48,10 @@ class HostFacts(msgspec.Struct, frozen=True):
     """The largest packet its guests may send, in bytes. 0: it does not say."""
     underlay_fault: str = ""
     """Why no network of a grid can be made here, for people; empty if one can."""
+    egress: bool = False
+    """Whether its guests may reach the outside by networks with `internet`."""
+    egress_fault: str = ""
+    """Why they may not though they are to, for people; empty if nothing stops it."""
     unfit: str = ""
     """Why this host takes nothing new, however much room it has; empty if it takes what fits."""
 

@@ -12,16 +12,17 @@ STATE_MORE_BYTES = 16 << 20
 def workspaces(spec: GridSpec) -> tuple[Workspace, ...]:
     """Every workspace in start order: providers before those that require them, else file order."""
     sizes = {volume.name: volume.size_bytes for volume in spec.volumes}
+    internet = {network.name for network in spec.networks if network.internet}
     saves = spec.lease.best_effort or spec.lease.on_expiry is OnExpiry.SUSPEND
     return tuple(
-        _workspace(cluster, index, sizes, saves)
+        _workspace(cluster, index, sizes, saves, not internet.isdisjoint(cluster.networks))
         for cluster in start_order(spec)
         for index in range(1, cluster.count + 1)
     )
 
 
 def _workspace(
-    cluster: ClusterSpec, index: int, volume_bytes: dict[str, int], saves: bool
+    cluster: ClusterSpec, index: int, volume_bytes: dict[str, int], saves: bool, internet: bool
 ) -> Workspace:
     """`saves`: its memory may have to be saved to disk, so there must be room for it."""
     disks = sum(volume_bytes[mount.volume] for mount in cluster.mounts)
@@ -49,6 +50,7 @@ def _workspace(
         restart=cluster.restart,
         stop_within_s=cluster.stop_within_s,
         user_data=cluster.user_data,
+        internet=internet,
     )
 
 

@@ -255,6 +255,8 @@ class Workspace(msgspec.Struct, frozen=True):
     devices: tuple[DeviceCount, ...] = ()
     near_volume: str = ""
     near_image: ImageRef = ImageRef("")
+    internet: bool = False
+    """Whether one of its networks is to reach the outside."""
     root_bytes: int = 0
     """The size of its root disk, counted whole. 0: it has none, or its image's size was not known."""
     restart: Restart = Restart.ON_FAILURE

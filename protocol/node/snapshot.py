@@ -96,6 +96,10 @@ class PeerView:
         """Live peers that advertise an image, those of this site first."""
         return snapshot_peers.sources(self._node, digest)
 
+    def underlays(self) -> list[str]:
+        """Where other hosts take the traffic of grids' networks, as they told: addresses, in order."""
+        return snapshot_peers.underlays(self._node)
+
     def image_users(self, digest: Digest) -> list[str]:
         """The workspaces on this host that are made of an image, `GRID/WORKSPACE`."""
         return snapshot_grids.image_users(self._node, digest)

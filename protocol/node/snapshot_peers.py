@@ -127,6 +127,12 @@ def sites(node: Node, now: float) -> list[SiteRow]:
     return [found[site] for site in sorted(found)]
 
 
+def underlays(node: Node) -> list[str]:
+    """The underlay of each host that advertises one, each once, in order."""
+    adverts = node.directory.adverts.values()
+    return sorted({a.advert.facts.underlay for a in adverts if a.advert.facts.underlay})
+
+
 def sources(node: Node, digest: Digest) -> list[PeerId]:
     """Live peers that advertise an image, those of this site first."""
     sites = node.membership.sites_alive()

@@ -66,6 +66,7 @@ def problems(node: Node, now: float) -> list[Problem]:
         *_keys(node, now),
         *_clock(node),
         *_underlay(node),
+        *_egress(node),
     )
     return [*mine, *_host(node), *_unknown(node)]
 
@@ -144,3 +145,8 @@ def _unknown(node: Node) -> list[Problem]:
 def _underlay(node: Node) -> list[Problem]:
     said, _, help_ = node.host.facts.underlay_fault.partition("; ")
     return [Problem("underlay", f"no networks can be made here: {said}", help_)] if said else []
+
+
+def _egress(node: Node) -> list[Problem]:
+    said, _, help_ = node.host.facts.egress_fault.partition("; ")
+    return [Problem("egress", said, help_)] if said else []

@@ -299,11 +299,10 @@ def _all(**changes: object) -> Callable[[GridSpec], GridSpec]:
     )
 
 
-def _in_the_clear(spec: GridSpec) -> GridSpec:
-    networks = tuple(
-        msgspec.structs.replace(network, encryption=Encryption.NONE) for network in spec.networks
+def _networks(**changes: object) -> Callable[[GridSpec], GridSpec]:
+    return lambda spec: msgspec.structs.replace(
+        spec, networks=tuple(msgspec.structs.replace(n, **changes) for n in spec.networks)
     )
-    return msgspec.structs.replace(spec, networks=networks)
 
 
 _RULES: dict[str, Callable[[GridSpec], GridSpec]] = {
@@ -316,7 +315,8 @@ _RULES: dict[str, Callable[[GridSpec], GridSpec]] = {
     "placement.exclude-sites": _placed(exclude_sites=()),
     "labels.required": _all(labels=()),
     "driver": _all(driver=None),
-    "encryption of networks (write `encryption: none`)": _in_the_clear,
+    "encryption of networks (write `encryption: none`)": _networks(encryption=Encryption.NONE),
+    "internet of networks": _networks(internet=False),
 }
 
 _BY_CONSTRAINT = {
@@ -328,6 +328,7 @@ _BY_CONSTRAINT = {
     Constraint.LABEL: ("labels.required",),
     Constraint.DRIVER: ("driver",),
     Constraint.ENCRYPTION: ("encryption of networks (write `encryption: none`)",),
+    Constraint.EGRESS: ("internet of networks",),
 }
 """Rules that may be left out when one binds. Not the architecture: the image would not start on another."""
 

@@ -19,6 +19,7 @@ _ADVICE = {
     Constraint.DISTANCE: "a longer placement.within",
     Constraint.UNDERLAY: "hosts of one site, or none behind NAT and each with its address; `overlayctl peers`",
     Constraint.ENCRYPTION: "say `encryption: none` on the network to let it cross sites in the clear",
+    Constraint.EGRESS: 'hosts with `[network] egress = "nat"`, or leave out `internet`',
     Constraint.ARCHITECTURE: "another architecture, with an image for it",
     Constraint.DRIVER: "hosts with another driver; `overlayctl peers` shows what runs guests where",
     Constraint.LABEL: "ask for those labels under `preferred`; `overlayctl peers` shows who has which",

@@ -153,6 +153,9 @@ def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal
         no(Constraint.DRIVER, f"its guests are containers, which get no {' and no '.join(parts)}")
     if workspace.networks and facts.underlay_fault:
         no(Constraint.UNDERLAY, facts.underlay_fault)
+    if workspace.internet and not facts.egress:
+        none = "it gives guests no way out, and a network asks for `internet`"
+        no(Constraint.EGRESS, facts.egress_fault or none)
     missing = [label for label in workspace.labels if label not in facts.labels]
     if missing:
         no(Constraint.LABEL, f"it has no label {', '.join(missing)}")

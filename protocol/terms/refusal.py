@@ -29,6 +29,8 @@ class Constraint(StrEnum):
     UNDERLAY = "underlay"
     """A network of the grid cannot span this host and another, because they cannot reach each other."""
     ENCRYPTION = "encryption"
+    EGRESS = "egress"
+    """The host gives guests no way out, and a network of the grid is to have one."""
     TIME = "time"
     """The lease cannot begin or end when it is to."""
     CLOCK = "clock"

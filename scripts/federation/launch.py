@@ -79,6 +79,8 @@ class Federation:
     uri: str = "qemu:///embed"
     caps: Caps = field(default_factory=Caps)
     kvm: str = "never"
+    network: str = ""
+    """Lines of every configuration's [network]."""
     hosts: dict[str, Host] = field(default_factory=dict)
 
     def __enter__(self) -> "Federation":
@@ -228,6 +230,9 @@ kvm = "{self.kvm}"
 cpus = "{self.caps.cpus}"
 memory = "{self.caps.memory}"
 disk = "{self.caps.disk}"
+
+[network]
+{self.network}
 
 [log]
 format = "json"

@@ -162,7 +162,9 @@ def test_what_the_example_comments_out_is_the_default(folder: Path) -> None:
     text = "\n".join(
         line
         for line in lines
-        if not line.startswith(("cpus", "memory", "disk", "labels", "devices"))
+        if not line.startswith(
+            ("cpus", "memory", "disk", "labels", "devices", "egress-closed", "resolvers")
+        )
     )
     text = text.replace("/etc/overlayd", str(folder))
     plain = EXAMPLE.read_text().replace("/etc/overlayd", str(folder))
@@ -303,6 +305,15 @@ TABLE = {
         "[identity]",
         "[network]\nmtu = 100\n\n[identity]",
         ["d.toml:11:7: network.mtu: found 100; allowed are 576 to 9000"],
+    ),
+    "egress": (
+        "[identity]",
+        '[network]\negress-closed = ["10.0.0.0/8", "10.0.0.1/8"]\nresolvers = ["dns"]\n\n[identity]',
+        [
+            'd.toml:11:17: network.egress-closed: found "10.0.0.1/8", 10.0.0.1/8 has host bits set;'
+            " write a range as 10.0.0.0/8",
+            'd.toml:12:13: network.resolvers: found "dns"; write an IPv4 address',
+        ],
     ),
     "underlay": (
         "[identity]",

@@ -72,13 +72,6 @@ def test_a_way_out_that_cannot_be(egress: Egress) -> None:
         replace(PLAN, egress=egress).check()
 
 
-def test_each_way_out_has_two_addresses_of_its_own() -> None:
-    both = [way_text.ends(slot) for slot in (0, 1, way_text.SLOTS - 1)]
-    assert both[0] == ("169.254.192.0", "169.254.192.1")
-    assert both[1] == ("169.254.192.2", "169.254.192.3")
-    assert both[2] == ("169.254.255.254", "169.254.255.255")
-
-
 def test_who_is_on_another_network_is_known_by_name_and_gets_no_lease() -> None:
     other = replace(PLAN, others=(("db-1", "10.43.0.10"),))
     other.check()

@@ -136,6 +136,15 @@ def test_a_host_whose_address_is_gone_says_what_would_help_and_the_rest_goes_on(
     assert problem.what.endswith("is on no link of this host")
 
 
+def test_a_host_that_is_to_give_a_way_out_and_does_not_says_what_would_help() -> None:
+    peer = started()
+    fault = "guests get no way out: this host does not forward packets; `sysctl -w net.ipv4.ip_forward=1`"
+    peer.handle(Probed(msgspec.structs.replace(peer.host.facts, egress_fault=fault)), NOW + 1)
+    (problem,) = status(peer).problems
+    said, _, help_ = fault.partition("; ")
+    assert (problem.kind, problem.what, problem.would_work) == ("egress", said, help_)
+
+
 def test_a_peer_that_is_dialled_elsewhere_says_so_in_a_new_presence() -> None:
     peer = started()
     before = peer.broadcast.incarnation

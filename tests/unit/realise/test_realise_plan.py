@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 from host_world import GRID, ME, OTHER, HostWorld
 
-from netns.model import NetworkPlan
+from netns.model import Egress, NetworkPlan
 from overlayd.ports.seeds import Seed
 from overlayd.realise import plan
 from overlayd.realise.paths import network_name
@@ -46,6 +46,19 @@ def test_frames_go_where_a_host_says_that_it_is_now(tmp_path: Path) -> None:
     moved = network(part_of(tmp_path, (OTHER, TunnelEnd("192.0.2.9", 1450))))
     assert [n.via for n in moved.neighbours] == ["192.0.2.9"]
     assert moved.underlay == "192.0.2.1"
+
+
+def test_only_a_network_with_internet_gets_the_way_out_of_its_host(tmp_path: Path) -> None:
+    part, way = part_of(tmp_path), Egress(("10.0.0.0/8",), ("192.0.2.53",))
+    site = msgspec.structs.replace(SITE, egress=way)
+    assert [n.egress for n in plan.networks(part, site)] == [None]
+    (network,) = part.spec.networks
+    spec = msgspec.structs.replace(
+        part.spec, networks=(msgspec.structs.replace(network, internet=True),)
+    )
+    asked = msgspec.structs.replace(part, spec=spec)
+    assert [n.egress for n in plan.networks(asked, site)] == [way]
+    assert [n.egress for n in plan.networks(asked, SITE)] == [None], "there is none here"
 
 
 def test_a_network_knows_by_name_who_is_on_the_other_network_of_a_guest(tmp_path: Path) -> None:
