@@ -119,7 +119,7 @@ async def quote(quote_id: FromPath[str], service: Here) -> Proposal:
 
 @post("/orders", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Give an order")
 async def order(data: JSONBody[OrderBody], service: Here, quote: QuoteId = "") -> Accepted:
-    """Takes in an order (up, hold, down, pause, resume, restart, terminate ...), signed by a site's key.
+    """Takes in an order (up, hold, down, pause, resume, restart, rebuild ...), signed by a site's key.
 
     It is safe to repeat. With `quote` an `up` makes exactly what was quoted, or nothing. The files that a grid
     names are in `attachments`, base64; they are kept before the answer, and are in no record, notice or log.

@@ -18,7 +18,7 @@ from overlayd.cli.story import SHOWN, print_story
 from overlayd.cli.unknown import print_unknown
 from overlayd.cli.words import NAME, age, moment, size_of
 from protocol.capacity.quantum import Quantum
-from protocol.grid.lifecycle import SETTLED
+from protocol.grid.lifecycle import SETTLED, Phase
 from protocol.grid.problem import listed, quoted
 from protocol.grid.record import GridState
 from protocol.node.rows import GridRow, UnknownRow, WorkspaceRow
@@ -257,7 +257,11 @@ def _standing(view: GridView) -> None:
     print_lines([f"{grid.name} is {_state(grid)}; it was asked for at another peer, or long ago"])
     print_lines(grid.lost)
     for row in view.workspaces:
-        if row.phase not in SETTLED or row.host_health not in ("self", "alive"):
+        if (
+            row.phase not in SETTLED
+            or row.phase == Phase.OFF
+            or row.host_health not in ("self", "alive")
+        ):
             told = age(row.age_s, row.host_health)
             detail = f": {row.detail}" if row.detail else ""
             print_lines([f"  {row.workspace} on {_host(row)}: {row.phase}{detail} (told {told})"])

@@ -169,7 +169,9 @@ class Building:
             return None
         many = len(self._statuses)
         fewer = f", {self._wanted} were asked for" if many < self._wanted else ""
-        line = f"{self.record.name} is up: {counted(many, 'workspace')}{fewer}"
+        off = sum(s.phase is Phase.OFF for s in self._statuses.values())
+        ended = f"; {off} switched {'itself' if off == 1 else 'themselves'} off" if off else ""
+        line = f"{self.record.name} is up: {counted(many, 'workspace')}{fewer}{ended}"
         return Verdict(RequestState.DONE, [line])
 
     def _taken_down(self) -> Verdict:

@@ -5,6 +5,8 @@ import contextlib
 import os
 import platform
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -28,6 +30,9 @@ from overlayd.ports.compute import (
 Answer = TypeVar("Answer")
 
 EMULATOR = "/usr/bin/qemu-system-x86_64"
+
+_SLOW_AT_ONCE = 8
+"""Guests that are waited for at once, in threads of their own: an agent may take seconds to answer."""
 
 _TOLD = frozenset(
     {
@@ -72,12 +77,14 @@ class LibvirtCompute:
         self._connection: libvirt.virConnect | None = None
         self._domains: Domains | None = None
         self._callbacks: list[int] = []
+        self._slow: ThreadPoolExecutor | None = None
         self._folder = _folder(uri)
         self._history = History(self._folder)
 
     async def open(self, on_change: Callable[[str], None]) -> ComputeOffer:
         """Connects and probes. `on_change` also hears of changes we asked for: look again, do not assume."""
         type_, why = await self._call(self._probe)
+        self._slow = self._slow or ThreadPoolExecutor(_SLOW_AT_ONCE, "overlayd-guests")
         loop = asyncio.get_running_loop()
 
         def tell(name: str) -> None:
@@ -97,6 +104,9 @@ class LibvirtCompute:
 
     async def close(self) -> None:
         """Disconnects. Guests go on running."""
+        if self._slow is not None:
+            self._slow.shutdown(wait=False, cancel_futures=True)
+            self._slow = None
         await self._call(self._disconnect)
 
     async def observe(self) -> tuple[MachineSeen, ...]:
@@ -122,7 +132,7 @@ class LibvirtCompute:
 
     async def set_clock(self, name: str) -> bool:
         """Tells the guest's agent the time. False if there is none that answers."""
-        return await self._call(self._opened().set_clock, name)
+        return await self._call(self._opened().set_clock, name, threads=self._slow)
 
     async def save(self, name: str) -> None:
         """Saves a machine: its memory is on disk afterwards, and nothing of it runs."""
@@ -130,7 +140,7 @@ class LibvirtCompute:
 
     async def shut_down(self, name: str) -> bool:
         """Asks the guest to shut down. False if it cannot be asked."""
-        return await self._call(self._opened().shut_down, name)
+        return await self._call(self._opened().shut_down, name, threads=self._slow)
 
     async def stop(self, name: str) -> None:
         """Ends a machine; it is no error if there is none. Raises ComputeError for one that is lost."""
@@ -141,10 +151,16 @@ class LibvirtCompute:
             raise ComputeError("the hypervisor is not open")
         return self._domains
 
-    async def _call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
+    async def _call(
+        self,
+        function: Callable[..., Answer],
+        *arguments: object,
+        threads: ThreadPoolExecutor | None = None,
+    ) -> Answer:
         """Calls in a thread. What libvirt says becomes our error, with what was asked."""
         try:
-            return await asyncio.to_thread(function, *arguments)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(threads, partial(function, *arguments))
         except libvirt.libvirtError as error:
             about = next((a.name for a in arguments if isinstance(a, Machine)), self._uri)
             raise ComputeError(f"{about}: libvirt says: {error}") from error

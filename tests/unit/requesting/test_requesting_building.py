@@ -64,6 +64,15 @@ def test_hosts_are_told_until_they_have_it() -> None:
     assert told.building.next_s(NOW) == NOW + AUDIT_EVERY_S
 
 
+def test_a_job_that_has_switched_itself_off_is_waited_for_no_longer() -> None:
+    told = Told()
+    told.acknowledged(A, B)
+    assert told.building.noticed(notice(A, Phase.OFF, final=True), NOW) is None
+    verdict = told.building.noticed(notice(B, Phase.REACHABLE), NOW)
+    assert verdict is not None
+    assert verdict.lines == ["shop is up: 2 workspaces; 1 switched itself off"]
+
+
 def test_word_of_another_grid_or_another_host_is_nothing() -> None:
     told = Told()
     other = DecidedAck(GridId("other.1"), 1)
