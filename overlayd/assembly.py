@@ -34,7 +34,7 @@ from overlayd.telemetry.supervisor import Supervisor
 from protocol.membership.messages import Contact
 from protocol.node.events import Event, Started
 from protocol.node.kept import begun_anew
-from protocol.node.messages import ConsoleText
+from protocol.node.messages import CommitTold, ConsoleText
 from protocol.node.node import Node
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Note
@@ -133,6 +133,10 @@ class Assembly:
     async def connect(self, peer: PeerId, order: SignedOrder) -> Pipe:
         """A stream to a port of a workspace, wherever it is."""
         return await self._hosted().streams.ask(peer, order)
+
+    async def commit(self, peer: PeerId, order: SignedOrder) -> CommitTold:
+        """An image of a workspace's root disk, wherever it is."""
+        return await self._hosted().commits.ask(peer, order)
 
     def metrics(self) -> bytes:
         """Prometheus text."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from overlayd.adapters.attachments import DirectoryAttachments
+from overlayd.adapters.commits import DirectoryCommits
 from overlayd.adapters.egress import fault_of, way_out
 from overlayd.adapters.images import DirectoryImages
 from overlayd.adapters.libvirt.compute import LibvirtCompute
@@ -25,11 +26,12 @@ from overlayd.config.daemonfile import ComputeUri, DaemonConfig, EgressUse, KvmU
 from overlayd.config.places import LIBVIRT_ROOT
 from overlayd.loop.attachments import AttachmentTraffic, Boxes
 from overlayd.loop.bulk import Bulk
+from overlayd.loop.commits import Commits
 from overlayd.loop.consoles import Consoles
 from overlayd.loop.streams import Streams
 from overlayd.ports.compute import Accelerator, ComputeOffer
 from overlayd.ports.images import labels_of
-from overlayd.realise import logs, plan
+from overlayd.realise import commits, logs, plan
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.fitness import Fitness
 from overlayd.realise.paths import Paths
@@ -70,6 +72,7 @@ class Hosting:
         self.images = DirectoryImages(state / "images")
         self._volumes = DirectoryVolumes(state / "volumes", lambda: self._roots.promised_bytes())
         self._roots = DirectoryRoots(state / "roots", self._volumes.promised_bytes)
+        self._still: set[str] = set()
         self._seeds = NoCloudSeeds(state / "seeds")
         self.attachments = DirectoryAttachments(state / "attachments")
         self._network = KernelNetwork(state / "networks", owner_tag)
@@ -91,12 +94,15 @@ class Hosting:
         self.attachment_traffic = AttachmentTraffic(
             view, self.attachments, boxes, supervisor, tell, self._attachment_came
         )
+        self._committer = commits.Committer(self._committing())
+        self.commits = Commits(view.me, view.commit, self._committer, supervisor, tell, now)
         self.bulk = Bulk(
             self.images,
             self._fetcher,
             self.consoles,
             self.streams,
             self.attachment_traffic,
+            self.commits,
             supervisor,
             tell,
         )
@@ -121,6 +127,7 @@ class Hosting:
         if found := await look_around(self._tools(), self._view.carried()):
             self._supervisor.keep("unknown", lambda: watch(self._tools(), found))
         self.realiser.keep()
+        self._supervisor.spawn("mend commits", self._committer.mend())
         self._tell(ImagesChanged(labels_of(await self.images.list())))
         self._probed(await self._facts(offer))
         self._supervisor.keep("attachments", self.attachment_traffic.run)
@@ -175,6 +182,7 @@ class Hosting:
             images=self.images,
             volumes=self._volumes,
             roots=self._roots,
+            still=self._still,
             seeds=self._seeds,
             fetcher=self._fetcher,
             paths=self.paths,
@@ -192,6 +200,18 @@ class Hosting:
         if content is None:
             self.attachment_traffic.wake()
         return content
+
+    def _committing(self) -> commits.Tools:
+        state = self.paths.state
+        return commits.Tools(
+            compute=self._compute,
+            images=self.images,
+            commits=DirectoryCommits(state / "commits", state / "roots"),
+            part_of=self._view.part_of,
+            images_changed=self.images_changed,
+            still=self._still,
+            host=self._view.name,
+        )
 
     def _part_of(self) -> Callable[[GridId], Part | None]:
         if self._config.host.when_revoked is WhenRevoked.KEEP:

@@ -41,8 +41,8 @@ from overlayd.ports.images import (
     KernelFiles,
     TreeFile,
 )
-from protocol.image.facts import ImageKind
-from protocol.image.merkle import CHUNK_BYTES, id_of
+from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
+from protocol.image.merkle import CHUNK_BYTES, id_of, split
 from protocol.image.summary import ImageSummary
 
 Answer = TypeVar("Answer")
@@ -82,6 +82,18 @@ class DirectoryImages:
     ) -> ImageInfo:
         """Makes an image of a file: `imports/importing.py`."""
         return await self._call(self._add, path, name, how, watch)
+
+    async def keep_disk(
+        self, folder: Path, facts: ImageFacts, notes: ImageNotes, leaves: bytes, name: str
+    ) -> ImageInfo:
+        """Makes an image of a folder with a disk's content."""
+        hashes = split(leaves)
+
+        def keep() -> ImageInfo:
+            with _saying_no_room():
+                return self.keep(folder, Kept(facts, notes), hashes, name)
+
+        return await self._call(keep)
 
     async def remove(self, digest: str) -> None:
         """Removes an image with its names, and an unfinished fetch of it."""

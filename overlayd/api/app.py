@@ -10,7 +10,7 @@ from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
-from overlayd.api import console, events, grids, images, overlay, streams
+from overlayd.api import commits, console, events, grids, images, overlay, streams
 from overlayd.api.images import UPLOAD
 from overlayd.api.problems import HANDLERS
 from overlayd.api.service import Service
@@ -47,7 +47,9 @@ def create_app(peer: LocalPeer, uploads: Path) -> Litestar:
     for left in uploads.glob(f"{UPLOAD}*"):
         left.unlink()
     service = Service(peer, uploads)
-    routers = [module.router for module in (overlay, grids, events, images, console, streams)]
+    routers = [
+        module.router for module in (overlay, grids, events, images, commits, console, streams)
+    ]
     app = _App(
         [Router(f"/{VERSION}", route_handlers=routers)],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},

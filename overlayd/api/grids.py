@@ -133,6 +133,8 @@ async def order(data: JSONBody[OrderBody], service: Here, quote: QuoteId = "") -
         raise ApiProblem(400, f"a quote is taken up by an order to up, not to {said.action}")
     if said.action is Action.CONSOLE:
         raise ApiProblem(400, "a console is not an order to carry out", "POST it to /v1/console")
+    if said.action is Action.COMMIT:
+        raise ApiProblem(400, "a commit is not an order to carry out", "POST it to /v1/commits")
     request = RequestId(order_id(given)[:20])
     known = service.request(request)
     if known is None or known.state is RequestState.INTERRUPTED:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
 from overlayd.api.views import ImageRow
+from overlayd.cli.commits import commit
 from overlayd.cli.completing import complete_image
 from overlayd.cli.failure import failure
 from overlayd.cli.session import session_of
@@ -23,6 +24,7 @@ from protocol.terms.quantities import format_size
 image_app = typer.Typer(
     no_args_is_help=True, help="Guest images of this host; other hosts fetch them from it."
 )
+image_app.command("commit")(commit)
 
 _CHUNK_BYTES = 1 << 20
 

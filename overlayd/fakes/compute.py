@@ -52,6 +52,9 @@ class FakeHypervisor:
         """Machines whose guests hear that they are asked to shut down, and do not."""
         self.asked: list[str] = []
         """Every machine whose guest was asked to shut down, in order."""
+        self.agents: set[str] = set()
+        """The machines whose guests have an agent that answers."""
+        self.frozen: list[str] = []
 
     def end(
         self, name: str, cause: Cause = Cause.KILLED, why: str = "QEMU was killed (signal 9)"
@@ -186,6 +189,20 @@ class FakeCompute:
         """Remembered."""
         self._opened().clocks_set.append(name)
         return True
+
+    async def freeze(self, name: str) -> bool:
+        """Whether its agent answers."""
+        answers = name in self._opened().agents
+        if answers:
+            self.hypervisor.frozen.append(name)
+        return answers
+
+    async def thaw(self, name: str) -> bool:
+        """Nothing of it is frozen afterwards, if its agent answers."""
+        answers = name in self._opened().agents
+        if answers and name in self.hypervisor.frozen:
+            self.hypervisor.frozen.remove(name)
+        return answers
 
     async def save(self, name: str) -> None:
         """Saved afterwards, or what `save_refusals` says."""

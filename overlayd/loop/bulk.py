@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, assert_never
 
 from overlayd.loop.attachments import AttachmentTraffic
+from overlayd.loop.commits import Commits
 from overlayd.loop.consoles import Consoles
 from overlayd.loop.streams import Streams
 from overlayd.ports.images import ImageError, Images
@@ -18,6 +19,8 @@ from protocol.node.messages import (
     AttachmentAsk,
     AttachmentOffer,
     AttachmentPart,
+    CommitAsk,
+    CommitTold,
     ConsoleAsk,
     ConsoleText,
     ImageAsk,
@@ -42,11 +45,12 @@ class Bulk:
         consoles: Consoles,
         streams: Streams,
         attachments: AttachmentTraffic,
+        commits: Commits,
         supervisor: Supervisor,
         say: Callable[[Say], None],
     ) -> None:
         self._images, self._fetcher, self._consoles = images, fetcher, consoles
-        self._streams = streams
+        self._streams, self._commits = streams, commits
         self._attachments = attachments
         self._supervisor, self._say = supervisor, say
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -60,6 +64,10 @@ class Bulk:
                 self._fetcher.deliver(peer, message)
             case StreamOpen() | StreamData() | StreamCredit() | StreamClose():
                 self._streams.take(peer, message)
+            case CommitTold():
+                self._commits.deliver(peer, message)
+            case CommitAsk():
+                self._say(Say(peer, self._commits.serve(message), cause))
             case ConsoleText():
                 self._consoles.deliver(peer, message)
             case AttachmentOffer() | AttachmentPart():

@@ -218,6 +218,13 @@ class Compute(Protocol):
         """Tells the guest the host's time, since its clock stood still while it was paused or saved. False if
         it has no agent to tell, or that does not answer within seconds."""
 
+    async def freeze(self, name: str) -> bool:
+        """Has the guest's agent write out its file systems and keep them as they are. False if it did not, for
+        want of one or of time: nothing is frozen then."""
+
+    async def thaw(self, name: str) -> bool:
+        """Lets the guest's file systems go on; it is no error if none is frozen. False if no agent answers."""
+
     async def save(self, name: str) -> None:
         """Saves a machine: its memory is on disk afterwards, and nothing of it runs. It takes as long as the
         disk does. Raises ComputeError if there is no such machine, or this driver cannot save; the machine

@@ -117,6 +117,14 @@ class Images(Protocol):
         Without a name it is the appliance's own, or made of `how.origin`; a disk may have none.
         """
 
+    async def keep_disk(
+        self, folder: Path, facts: ImageFacts, notes: ImageNotes, leaves: bytes, name: str
+    ) -> ImageInfo:
+        """Makes an image of a folder with a disk's content, and takes the folder. Raises ImageError.
+
+        The caller vouches for the leaves. Known content gets that name, too, and its folder stays.
+        """
+
     async def remove(self, digest: str) -> None:
         """Removes an image, and its names. It is no error if there is none."""
 

@@ -11,7 +11,7 @@ import msgspec
 from overlayd.ports.attachments import Attachments
 from overlayd.ports.images import Images
 from protocol.node.events import Event
-from protocol.node.messages import ConsoleText
+from protocol.node.messages import CommitTold, ConsoleText
 from protocol.stream.messages import Why
 from protocol.terms.ids import PeerId
 from protocol.trust.order import SignedOrder
@@ -113,6 +113,12 @@ class LocalPeer(Protocol):
         """A stream to the port of a workspace on `peer` that the order names. Raises StreamOver.
 
         It is relayed to that host, which checks the order itself. Whoever takes it closes it.
+        """
+
+    async def commit(self, peer: PeerId, order: SignedOrder) -> CommitTold:
+        """Has `peer` make an image of a workspace's root disk, or says how far it is with that.
+
+        It is relayed to that host, which checks the order itself. What went wrong is in the answer's `problem`.
         """
 
     def metrics(self) -> bytes:

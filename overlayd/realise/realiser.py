@@ -15,7 +15,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -80,6 +80,8 @@ class Tools:
     tell: Callable[[Event], None]
     started: Callable[[bool], None]
     """Hears of every start of a machine whether it went well."""
+    still: set[str] = field(default_factory=set)
+    """Machines that are held still for a moment (commits.py). They are not woken."""
     keepsake: Callable[[GridId], bytes] = lambda grid: b""
     """What the machines of a grid are given to keep."""
     user_data: UserData = no_user_data
@@ -333,6 +335,8 @@ class Realiser:
             await self._tools.compute.pause(name)
             self._upkeep.paused(name)
             self._say(part, mine, Phase.PAUSED, "")
+            return
+        if name in self._tools.still:
             return
         if now is not None and now.state is MachineState.PAUSED:
             held = await self._upkeep.wake(part, mine, now)

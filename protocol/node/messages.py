@@ -6,6 +6,7 @@ import msgspec
 
 from protocol.broadcast.messages import BroadcastMessage, Comparison
 from protocol.contract.messages import NegotiationMessage
+from protocol.image.commit import CommitView
 from protocol.image.fetching import ImagePiece
 from protocol.membership.messages import Hello, MembershipMessage, Unwelcome
 from protocol.register.messages import Accept, Accepted, Conflict, Prepare, Promise
@@ -83,6 +84,21 @@ class AttachmentPart(msgspec.Struct, frozen=True, tag="attachment-part"):
     """The piece, sealed for the peer that asked, so that nobody on the way can read it."""
 
 
+class CommitAsk(msgspec.Struct, frozen=True, tag="commit-ask"):
+    """Make an image of the root disk of one of your workspaces, or say how far that is."""
+
+    session: str
+    order: SignedOrder
+
+
+class CommitTold(msgspec.Struct, frozen=True, tag="commit-told"):
+    """How far a commit is; `problem` is empty if the order was followed."""
+
+    session: str
+    view: CommitView
+    problem: str
+
+
 BulkMessage = (
     ImageAsk
     | ImageChunk
@@ -92,6 +108,8 @@ BulkMessage = (
     | AttachmentOffer
     | AttachmentAsk
     | AttachmentPart
+    | CommitAsk
+    | CommitTold
 )
 RegisterMessage = Prepare | Promise | Accept | Accepted | Conflict
 Message = (

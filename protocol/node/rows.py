@@ -236,3 +236,7 @@ class GridFiles(msgspec.Struct, frozen=True):
     digests: tuple[Digest, ...]
     readers: tuple[PeerId, ...]
     """Who may have them: the hosts that carry it, and its stewards."""
+
+
+class NoCommit(Exception):
+    """An order makes no image of a workspace at a host. The text says to people why not."""

@@ -11,6 +11,7 @@ from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.hosting.keepsake import keepsake_of
 from protocol.hosting.part import Part, part_of
+from protocol.image.commit import CommitTerms
 from protocol.node import snapshot_grids, snapshot_peers, snapshot_story, snapshot_streams
 from protocol.node import status as peer_status
 from protocol.node.node import Node
@@ -223,3 +224,7 @@ class PeerView:
         With `kept`, what it answered before: whether a stream that is open may stay.
         """
         return snapshot_streams.way(self._node, order, via, now, kept)
+
+    def commit(self, order: SignedOrder, now: float) -> tuple[GridId, str, CommitTerms]:
+        """The grid and the workspace that an order makes an image of here. Raises Untrusted or NoCommit."""
+        return snapshot_grids.commit(self._node, order, now)

@@ -1,17 +1,20 @@
-"""Rows of grids and workspaces, as a PeerView answers them, and the consoles that may be opened here."""
+"""Rows of grids and workspaces, as a PeerView answers them, and what an owner may ask of one workspace here."""
 
 from protocol.contract.notices import HeardNotice, Notice
 from protocol.grid.lifecycle import Phase, Power, Status
 from protocol.grid.model import ImageRef
-from protocol.grid.record import GridState
+from protocol.grid.record import GridRecord, GridState
+from protocol.grid.syntax import image_name_problem
 from protocol.hosting.lease import Lease
+from protocol.image.commit import CommitTerms
 from protocol.node.node import Node
-from protocol.node.rows import GridRow, NoConsole, UnknownRow, VolumeRow, WorkspaceRow
+from protocol.node.rows import GridRow, NoCommit, NoConsole, UnknownRow, VolumeRow, WorkspaceRow
 from protocol.node.snapshot_peers import health_of, name_of, site_of
 from protocol.node.snapshot_story import detail
 from protocol.requesting.silence import Silence, Unanswered, whereabouts
 from protocol.terms.ids import Digest, GridId
-from protocol.trust.order import Action, SignedOrder
+from protocol.trust.order import Action, Order, SignedOrder
+from protocol.wire.codec import Malformed, decode
 
 
 def grids(node: Node, now: float) -> list[GridRow]:
@@ -182,6 +185,30 @@ def _image_of(row: Lease, workspace: str) -> ImageRef:
 
 def console(node: Node, signed: SignedOrder, now: float) -> tuple[GridId, str]:
     """The grid and the workspace whose console an order opens here. Raises Untrusted or NoConsole."""
+    record, order = _ordered(node, signed, now, NoConsole)
+    if order.action is not Action.CONSOLE:
+        raise NoConsole(f"an order to {order.action} does not open a console")
+    return record.id, order.workspace
+
+
+def commit(node: Node, signed: SignedOrder, now: float) -> tuple[GridId, str, CommitTerms]:
+    """The grid and the workspace that an order makes an image of here. Raises Untrusted or NoCommit."""
+    record, order = _ordered(node, signed, now, NoCommit)
+    if order.action is not Action.COMMIT:
+        raise NoCommit(f"an order to {order.action} does not make an image")
+    try:
+        terms = decode(order.body, CommitTerms)
+    except Malformed:
+        raise NoCommit("its body does not say what the image is called") from None
+    if problem := image_name_problem(terms.name):
+        raise NoCommit(problem)
+    return record.id, order.workspace, terms
+
+
+def _ordered(
+    node: Node, signed: SignedOrder, now: float, no: type[NoConsole] | type[NoCommit]
+) -> tuple[GridRecord, Order]:
+    """The record of a grid carried here that an owner's fresh order is about. Raises Untrusted, or `no`."""
     checked = node.authority.order(signed, now, fresh=True)
     order = checked.order
     whose = ""
@@ -193,14 +220,12 @@ def console(node: Node, signed: SignedOrder, now: float) -> tuple[GridId, str]:
             whose = record.owner_site
             continue
         node.authority.change(signed, record, now)
-        if order.action is not Action.CONSOLE:
-            raise NoConsole(f"an order to {order.action} does not open a console")
         if order.workspace not in [wanted.workspace for wanted in row.wanted]:
             break
-        return record.id, order.workspace
+        return record, order
     if whose:
-        raise NoConsole(f"{order.grid} belongs to site {whose}'s admin; use that --identity")
-    raise NoConsole(f"this host does not carry {order.grid}/{order.workspace}")
+        raise no(f"{order.grid} belongs to site {whose}'s admin; use that --identity")
+    raise no(f"this host does not carry {order.grid}/{order.workspace}")
 
 
 def _networks(node: Node, grid: GridId) -> tuple[tuple[str, int], ...]:

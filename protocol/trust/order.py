@@ -55,6 +55,8 @@ class Action(StrEnum):
     CONSOLE = "console"
     CONNECT = "connect"
     """Connect to a port of a workspace; the body says to which, and through which peer."""
+    COMMIT = "commit"
+    """Make an image of a workspace's root disk; the body says what it is called."""
 
 
 class Order(msgspec.Struct, frozen=True):

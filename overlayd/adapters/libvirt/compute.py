@@ -134,6 +134,14 @@ class LibvirtCompute:
         """Tells the guest's agent the time. False if there is none that answers."""
         return await self._call(self._opened().set_clock, name, threads=self._slow)
 
+    async def freeze(self, name: str) -> bool:
+        """Has the guest's agent freeze its file systems. False if it did not."""
+        return await self._call(self._opened().freeze, name)
+
+    async def thaw(self, name: str) -> bool:
+        """Lets them go on. False if no agent answers."""
+        return await self._call(self._opened().thaw, name)
+
     async def save(self, name: str) -> None:
         """Saves a machine: its memory is on disk afterwards, and nothing of it runs."""
         await self._call(self._opened().save, name)

@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
-from overlayd.adapters.libvirt import asking
+from overlayd.adapters.libvirt import asking, quiescing
 from overlayd.adapters.libvirt.container import make_root, remove_root
 from overlayd.adapters.libvirt.driver import DomainType, Driver
 from overlayd.adapters.libvirt.history import History
@@ -155,6 +155,21 @@ class Domains:
             return domain is not None and asking.shut_down(domain, self._driver.type)
         except libvirt.libvirtError:
             return False  # It has ended meanwhile, or has no way of being asked.
+
+    def freeze(self, name: str) -> bool:
+        """Freezes the guest's file systems; False if they are not. It takes no lock: an agent may be slow."""
+        domain = self._with_agent(name)
+        return domain is not None and quiescing.freeze(domain)
+
+    def thaw(self, name: str) -> bool:
+        """Lets the guest's file systems go on; False if no agent answers."""
+        domain = self._with_agent(name)
+        return domain is not None and quiescing.thaw(domain)
+
+    def _with_agent(self, name: str) -> libvirt.virDomain | None:
+        """The domain, if its driver knows of agents."""
+        machines = self._driver.type in (DomainType.QEMU, DomainType.KVM)
+        return self._ours(name) if machines else None
 
     def save(self, name: str) -> None:
         """Saves a machine by libvirt's managed save: the image is libvirt's own, and a start restores it. If

@@ -25,8 +25,9 @@ from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase, Power, Wanted
 from protocol.hosting.events import Cleared, Progressed
+from protocol.image.commit import CommitStage, CommitView
 from protocol.node.events import Arrived, Event, ImagesChanged, Started, Ticked
-from protocol.node.messages import ConsoleText
+from protocol.node.messages import CommitTold, ConsoleText
 from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
 from protocol.stream.messages import Why
@@ -130,6 +131,9 @@ class OneHost:
         self.connected: list[Order] = []
         self.stream_refused: StreamOver | None = None
         self.echo = EchoPipe()
+        self.commits_asked: list[SignedOrder] = []
+        self.commit_told = [CommitTold("", CommitView(CommitStage.WAITS), "")]
+        """What is told of a commit, time after time; the last goes on for ever."""
         self.store: dict[tuple[str, str], bytes | None] = {}
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX)
         self._lines: list[EventLine] = []
@@ -177,6 +181,11 @@ class OneHost:
         if self.stream_refused is not None:
             raise self.stream_refused
         return self.echo
+
+    async def commit(self, peer: PeerId, order: SignedOrder) -> CommitTold:
+        assert peer == self.node.me
+        self.commits_asked.append(order)
+        return self.commit_told.pop(0) if self.commit_told[1:] else self.commit_told[0]
 
     def metrics(self) -> bytes:
         return b"overlayd_peers 1\n"

@@ -13,12 +13,20 @@ from overlayd.loop import bulk as bulk_module
 from overlayd.loop.bulk import Bulk
 from overlayd.ports.images import ImageInfo
 from overlayd.telemetry.supervisor import Supervisor
+from protocol.image.commit import CommitStage, CommitView
 from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
 from protocol.image.fetching import PIECE_BYTES, ImagePiece
 from protocol.image.merkle import image_id, leaf_of
 from protocol.image.summary import believed_summary
 from protocol.node.events import Say
-from protocol.node.messages import ConsoleAsk, ConsoleText, ImageAsk, ImageChunk
+from protocol.node.messages import (
+    CommitAsk,
+    CommitTold,
+    ConsoleAsk,
+    ConsoleText,
+    ImageAsk,
+    ImageChunk,
+)
 from protocol.stream.messages import StreamCredit, StreamData, StreamOpen
 from protocol.terms.architecture import Architecture
 from protocol.terms.ids import Digest, PeerId
@@ -46,16 +54,31 @@ class Ends:
         return ConsoleText(ask.session, ask.offset, b"$ ", "")
 
 
+class CommitEnds:
+    """Commits that write down what they are given, and answer at once."""
+
+    def __init__(self) -> None:
+        self.delivered: list[CommitTold] = []
+
+    def deliver(self, peer: PeerId, told: CommitTold) -> None:
+        self.delivered.append(told)
+
+    def serve(self, ask: CommitAsk) -> CommitTold:
+        return CommitTold(ask.session, CommitView(CommitStage.WAITS), "")
+
+
 class World:
     def __init__(self) -> None:
         self.said: list[Say] = []
         self.images, self.ends, self.supervisor = FakeImages(), Ends(), Supervisor()
+        self.commits = CommitEnds()
         self.bulk = Bulk(
             self.images,
             self.ends,
             self.ends,
             self.ends,
             self.ends,
+            self.commits,  # type: ignore[arg-type]
             self.supervisor,
             self.said.append,
         )
@@ -158,3 +181,11 @@ async def test_a_flood_of_asks_is_bounded_and_counted(
         return len(world.said) > 10
 
     await until(answered_again, "and then there is room again")
+
+
+async def test_a_commit_is_answered_at_once_and_an_answer_delivered(world: World) -> None:
+    told = CommitTold("s", CommitView(CommitStage.WAITS), "")
+    world.bulk.take(PEER, CommitAsk("s", SignedOrder(b"", b"", ())), "c")
+    world.bulk.take(PEER, told, "c")
+    assert [say.message for say in world.said] == [told]
+    assert world.commits.delivered == [told]

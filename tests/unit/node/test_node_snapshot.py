@@ -5,9 +5,10 @@ import pytest
 
 from protocol.capacity.quantum import Quantum
 from protocol.grid.record import GridState
+from protocol.image.commit import CommitTerms
 from protocol.membership.messages import Unwelcome
 from protocol.node.events import Arrived, Event, Probed, Revoking
-from protocol.node.rows import NoConsole
+from protocol.node.rows import NoCommit, NoConsole
 from protocol.node.snapshot import PeerView
 from protocol.requesting.request import RequestState
 from protocol.sim.peer import SimPeer
@@ -20,6 +21,7 @@ from protocol.trust.order import Action
 from protocol.trust.record import SignedRecord
 from protocol.trust.revocation import revoke
 from protocol.trust.signing import Untrusted
+from protocol.wire.codec import encode
 
 TINY = Digest(IMAGE.digest)
 
@@ -237,6 +239,32 @@ def test_no_console_for_others_nor_of_what_is_not_here(scene: Scene) -> None:
     for grid, place in (("shop", "web-2"), ("shop", "web-9"), ("other", "web-1")):
         with pytest.raises(NoConsole, match=f"^this host does not carry {grid}/{place}$"):
             scene.console(grid=grid, place=place)
+
+
+def test_the_owner_makes_an_image_of_a_workspace_where_it_is(scene: Scene) -> None:
+    admin, view = scene.world.admins[scene.mine], scene.view(scene.carriers[0])
+    terms = CommitTerms("mine", "0" * 16)
+
+    def ask(
+        action: Action = Action.COMMIT, place: str = "web-1", body: bytes = encode(terms)
+    ) -> tuple[GridId, str, CommitTerms]:
+        order = admin.order(action, "shop", scene.now, workspace=place, body=body)
+        return view.commit(order, scene.now)
+
+    assert ask() == (scene.shop, "web-1", terms)
+    with pytest.raises(NoCommit, match="does not carry shop/web-2"):
+        ask(place="web-2")
+    with pytest.raises(NoCommit, match="an order to console does not make an image"):
+        ask(Action.CONSOLE)
+    with pytest.raises(NoCommit, match="its body does not say what the image is called"):
+        ask(body=b"?")
+    with pytest.raises(NoCommit, match="an image's name is 1 to 63"):
+        ask(body=encode(CommitTerms("/etc/passwd", "0" * 16)))
+    others = scene.world.admins[scene.theirs].order(
+        Action.COMMIT, "shop", scene.now, workspace="web-1", body=encode(terms)
+    )
+    with pytest.raises(NoCommit, match=f"^shop belongs to site {scene.mine}'s admin"):
+        view.commit(others, scene.now)
 
 
 def test_no_console_by_an_order_that_is_over(scene: Scene) -> None:
