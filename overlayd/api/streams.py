@@ -42,18 +42,12 @@ async def stream(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         pipe = await service.peer.connect(row.peer, order)
     except StreamOver as error:
-        what = f"{order_target(order)} is not reached: {error}"
+        what = f"{row.grid}/{row.workspace} is not reached: {error}"
         raise ApiProblem(_STATUS.get(error.why, 502), what, _HELPS.get(error.why, "")) from None
     kind = [(b"content-type", b"application/vnd.overlayd.frames")]
     await send({"type": "http.response.start", "status": 200, "headers": kind})
     last = await _joined(service, body, pipe, send)
     await send({"type": "http.response.body", "body": last, "more_body": False})
-
-
-def order_target(order: SignedOrder) -> str:
-    """What an order is about, for people."""
-    said = read_order(order)
-    return f"{said.grid}/{said.workspace}"
 
 
 class _Body:

@@ -7,6 +7,7 @@ from types import TracebackType
 from overlayd.loop.stream import Stream
 from overlayd.ports.network import Network, NetworkError
 from overlayd.ports.peer import StreamOver
+from overlayd.realise.paths import network_name
 from protocol.node.rows import StreamWay
 from protocol.stream.messages import Why
 from protocol.terms.limits import STREAM_CONNECT_S, STREAM_PIECE_BYTES
@@ -29,7 +30,8 @@ class Door:
             raise StreamOver(
                 Why.UNREACHABLE, f"{name} has no network, so no port of it can be reached"
             )
-        network, address = self._way.addresses[0]
+        first, address = self._way.addresses[0]
+        network = network_name(self._way.carried.grid, first)
         try:
             async with asyncio.timeout(STREAM_CONNECT_S):
                 handle = await self._network.connect(network, address, port)

@@ -90,6 +90,8 @@ class WorkspaceRow(msgspec.Struct, frozen=True):
     """For how many seconds its host is not heard; None if it is, -1 if nobody knows since when."""
     addresses: tuple[str, ...] = ()
     """On all its networks, in the grid's order of them."""
+    host_keys: tuple[str, ...] = ()
+    """The SSH host keys that its guest named, best first: `TYPE BASE64`."""
 
 
 class GridRow(msgspec.Struct, frozen=True):

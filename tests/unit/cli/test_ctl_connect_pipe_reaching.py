@@ -49,7 +49,7 @@ def test_what_refuses_a_stream_is_told(daemon: Daemon) -> None:
     done = run(daemon, "connect", "demo/head-1", "23")
     assert done.returncode == 1
     first, second = done.stderr.decode().splitlines()
-    assert first.endswith(f"/head-1 is not reached: {text}")
+    assert first == f"error: demo/head-1 is not reached: {text}"
     assert second.startswith("  would work: `overlayctl show GRID` says how far it is")
 
 

@@ -28,7 +28,7 @@ class Ways:
     def __init__(self) -> None:
         self.refuses: Exception | None = None
         self.ends: Exception | None = None
-        self.addresses: tuple[tuple[str, str], ...] = (DOOR[:2],)
+        self.addresses: tuple[tuple[str, str], ...] = (("lan", DOOR[1]),)
         self.looks = 0
 
     def stream_way(

@@ -1,0 +1,153 @@
+"""OpenSSH is given a way to the workspace, and a key to know it by."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from asked_daemon import Daemon
+
+from overlayd.cli import ssh as module
+from overlayd.cli.ssh import _remote, program
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0cE3kH2Yc7l0kHn9m8r8f0oQh3b1m1Zc2d3e4f5g6h"
+
+
+@pytest.fixture
+def became(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """The words of the program that the command becomes."""
+    words: list[str] = []
+
+    def execv(path: str, argv: list[str]) -> None:
+        words.extend([path, *argv[1:]])
+
+    monkeypatch.setattr(module.os, "execv", execv)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return words
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workspaces that have told their host keys."""
+    rows = module.reached
+
+    def with_key(session: module.Session, target: str) -> module.Reached:
+        found = rows(session, target)
+        return msgspec.structs.replace(
+            found, row=msgspec.structs.replace(found.row, host_keys=(KEY,))
+        )
+
+    monkeypatch.setattr(module, "reached", with_key)
+
+
+def option(words: list[str], name: str) -> str:
+    (found,) = [word for word in words if word.startswith(f"{name}=")]
+    return found.partition("=")[2]
+
+
+def test_ssh_knows_the_machine_and_the_way(
+    daemon: Daemon, became: list[str], told: None, tmp_path: Path
+) -> None:
+    daemon.up()
+    daemon.ask("ssh", "demo/head-1", "-l", "me", "-i", "/k", "--", "uname", "-a")
+    (grid,) = daemon.host.view.grids(daemon.host.now())
+    assert Path(became[0]).name == "ssh"
+    alias = option(became, "HostKeyAlias")
+    assert alias == f"head-1.{grid.grid}"
+    assert Path(option(became, "UserKnownHostsFile")).read_text() == f"{alias} {KEY}\n"
+    assert option(became, "StrictHostKeyChecking") == "yes"
+    proxy = option(became, "ProxyCommand")
+    assert proxy.endswith(f" connect {grid.grid}/head-1 22")
+    assert f"--peer {daemon.socket} --identity {daemon.host.site_dir}" in proxy
+    assert became[-8:] == ["-i", "/k", "-l", "me", "head-1", "--", "uname", "-a"]
+
+
+def test_a_machine_whose_key_is_not_known_is_not_trusted(daemon: Daemon, became: list[str]) -> None:
+    daemon.up()
+    said = daemon.ask("ssh", "demo/head-1", code=1).stderr
+    assert said.startswith("error: demo/head-1 has not told its host key (yet)")
+    assert "--accept-new" in said
+    assert became == []
+    daemon.ask("ssh", "demo/head-1", "--accept-new")
+    assert option(became, "StrictHostKeyChecking") == "accept-new"
+    assert became[-3:] == ["-l", "root", "head-1"]
+
+
+def test_a_path_is_copied_there_or_back(daemon: Daemon, became: list[str], told: None) -> None:
+    daemon.up()
+    daemon.ask("cp", "-r", "some:file", "demo/head-1:/srv/", "-l", "me")
+    assert Path(became[0]).name == "scp"
+    assert became[-4:] == ["-r", "--", "./some:file", "me@head-1:/srv/"]
+    became.clear()
+    daemon.ask("cp", "demo/head-1:results", "/tmp/x")
+    assert became[-3:] == ["--", "root@head-1:results", "/tmp/x"]
+
+
+@pytest.mark.parametrize("paths", [("a", "b"), ("demo/head-1:a", "demo/worker-1:b")])
+def test_one_side_of_a_copy_is_here(daemon: Daemon, paths: tuple[str, str]) -> None:
+    daemon.up()
+    said = daemon.ask("cp", *paths, code=2).stderr
+    assert said.startswith("error: one of the two is GRID/WORKSPACE:PATH")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_remote"),
+    [
+        ("star/head-1:/srv", True),
+        ("star/head-1:", True),
+        ("ams/star/head-1:x", True),
+        ("file", False),
+        ("a:b", False),
+        ("./a/b:c", False),
+        ("/a/b:c", False),
+        ("a/b", False),
+    ],
+)
+def test_what_is_there_and_what_is_here(text: str, is_remote: bool) -> None:
+    assert bool(_remote(text)[0]) is is_remote
+
+
+def test_ssh_reads_the_entries(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.up()
+    file = tmp_path / "config"
+    file.write_text(daemon.ask("ssh-config", "demo", "-l", "me").stdout)
+    read = subprocess.run(
+        ["ssh", "-G", "-F", str(file), "demo-worker-2"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+    ).stdout.splitlines()
+    said = dict(line.partition(" ")[::2] for line in read)
+    (grid,) = daemon.host.view.grids(daemon.host.now())
+    assert said["user"] == "me"
+    assert said["hostkeyalias"] == f"worker-2.{grid.grid}"
+    assert said["stricthostkeychecking"] == "true"
+    assert said["proxycommand"].endswith(f"connect {grid.grid}/worker-2 22")
+    assert said["knownhostscommand"].endswith(f"host-keys {grid.grid}/worker-2")
+    assert str(daemon.socket) in said["proxycommand"]
+
+
+def test_host_keys_are_lines_of_known_hosts(daemon: Daemon, told: None) -> None:
+    daemon.up()
+    (grid,) = daemon.host.view.grids(daemon.host.now())
+    assert daemon.ask("host-keys", "demo/head-1").stdout == f"head-1.{grid.grid} {KEY}\n"
+
+
+def test_ssh_calls_the_very_program_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "overlayctl").touch()
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "overlayctl")])
+    assert program() == [str(tmp_path / "overlayctl")]
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    assert program() == [sys.executable, "-m", "overlayd.cli.entry"]
+
+
+def test_without_openssh_it_is_said(
+    daemon: Daemon, told: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    daemon.up()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(module.shutil, "which", lambda _: None)
+    said = daemon.ask("ssh", "demo/head-1", code=1).stderr
+    assert said == "error: ssh is not on this host\n  would work: apt install openssh-client\n"
