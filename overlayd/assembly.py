@@ -145,7 +145,8 @@ class Assembly:
         counts = self.inbox.dropped + self._interpreter.counts + self._doorway.counts + self.counts
         counts += self.certificate.counts
         counts += self._hosted().counts
-        return metrics.render(self.view, self.transport, counts, self.now())
+        waits_s = self.inbox.waits.quantiles_s()
+        return metrics.render(self.view, self.transport, counts, waits_s, self.now())
 
     # -- life
 

@@ -12,6 +12,7 @@ before everything, because it says what the rest means.
 import asyncio
 from collections import Counter, deque
 
+from overlayd.loop.inbox_waits import Waits
 from overlayd.ports.peer import Busy
 from protocol.broadcast.messages import Announce, BroadcastMessage
 from protocol.node.events import Arrived, Connected, Disconnected, Event, Garbled, Slept
@@ -47,6 +48,7 @@ class Inbox:
         """By lane that was full: how many of its events were dropped and are not yet held against the peer."""
         self._some = asyncio.Event()
         self.dropped: Counter[str] = Counter()
+        self.waits = Waits()
 
     def __len__(self) -> int:
         return self._count
@@ -73,6 +75,7 @@ class Inbox:
         else:
             self._append(event.peer, event, event.size_bytes if isinstance(event, Arrived) else 0)
         self._count += 1
+        self.waits.came(event)
         self._some.set()
 
     def is_full(self, peer: PeerId) -> bool:
@@ -97,6 +100,12 @@ class Inbox:
 
     def pop(self) -> Event | None:
         """The next event: one of this host's, one of the next peer's, and so on."""
+        event = self._next()
+        if event is not None:
+            self.waits.went(event)
+        return event
+
+    def _next(self) -> Event | None:
         if not self._count:
             return None
         self._count -= 1
@@ -150,6 +159,7 @@ class Inbox:
         event, size_bytes = self._lanes[longest][-1]
         if isinstance(event, Connected | Disconnected):
             return False
+        self.waits.went(event)
         self._lanes[longest].pop()
         self._bytes[longest] -= size_bytes
         self._count -= 1

@@ -1,6 +1,7 @@
 """Metrics in Prometheus's text format, read from the peer's view when somebody asks."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
@@ -8,8 +9,14 @@ from overlayd.ports.transport import Transport
 from protocol.node.snapshot import PeerView
 
 
-def render(view: PeerView, transport: Transport, shell: Counter[str], now: float) -> bytes:
-    """All metrics at that time, Unix seconds, as text."""
+def render(
+    view: PeerView,
+    transport: Transport,
+    shell: Counter[str],
+    waits_s: dict[str, float],
+    now: float,
+) -> bytes:
+    """All metrics at that time, Unix seconds, as text. `waits_s` is by quantile."""
     registry = CollectorRegistry()
 
     def gauge(name: str, help_: str, value: float) -> None:
@@ -35,6 +42,8 @@ def render(view: PeerView, transport: Transport, shell: Counter[str], now: float
     _labelled(registry, "relayed", what, "what", me.relayed)
     _labelled(registry, "refused", "What the transport turned away", "reason", transport.refused)
     _labelled(registry, "shell", "What the shell dropped or failed at", "what", shell)
+    what = "How long events waited for the node in the last half minute"
+    _labelled(registry, "inbox_wait_seconds", what, "quantile", waits_s)
     traffic = list(transport.traffic.values())
     gauge("bytes_in", "Bytes received from peers", sum(t.bytes_in for t in traffic))
     gauge("bytes_out", "Bytes sent to peers", sum(t.bytes_out for t in traffic))
@@ -42,7 +51,7 @@ def render(view: PeerView, transport: Transport, shell: Counter[str], now: float
 
 
 def _labelled(
-    registry: CollectorRegistry, name: str, help_: str, label: str, values: dict[str, int]
+    registry: CollectorRegistry, name: str, help_: str, label: str, values: Mapping[str, float]
 ) -> None:
     gauge = Gauge(f"overlayd_{name}", help_, [label], registry=registry)
     for key, value in values.items():

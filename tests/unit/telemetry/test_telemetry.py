@@ -148,7 +148,7 @@ def test_metrics_are_read_from_the_view_of_the_peer() -> None:
     assert node is not None
     transport = FakeTransport(FakeHub(), world.peers[0].id)
     shell = Counter({"told-while-busy": 3})
-    text = metrics.render(PeerView(node), transport, shell, world.now_s).decode()
+    text = metrics.render(PeerView(node), transport, shell, {"0.99": 0.25}, world.now_s).decode()
     lines = text.splitlines()
     for line in (
         "overlayd_peers_known 1.0",
@@ -157,5 +157,6 @@ def test_metrics_are_read_from_the_view_of_the_peer() -> None:
         "overlayd_problems 0.0",
         f"overlayd_free_cpus {CAPACITY.cpus_milli / 1000}",
         'overlayd_shell{what="told-while-busy"} 3.0',
+        'overlayd_inbox_wait_seconds{quantile="0.99"} 0.25',
     ):
         assert line in lines
