@@ -19,6 +19,7 @@ from protocol.terms.limits import (
     STREAM_PIECES,
     STREAM_RESEND_MOST_S,
     STREAM_RESEND_S,
+    STREAM_SMALL_PIECES,
     STREAM_WINDOW_BYTES,
 )
 
@@ -40,8 +41,8 @@ class Outgoing:
         self._limit = STREAM_FIRST_WINDOW_BYTES
         self._final: int | None = None
         """Where the direction ends, once that is known."""
-        self._pieces: deque[int] = deque()
-        """Where each piece that is on its way ends."""
+        self._pieces: deque[tuple[int, bool]] = deque()
+        """Where each piece that is on its way ends, and whether it is a small one."""
         self._most_bytes = float(STREAM_WINDOW_BYTES)
         self._wait_s = STREAM_RESEND_S
         self._again_s = _NEVER
@@ -94,6 +95,8 @@ class Outgoing:
         most = min(self._limit, self._acked + int(self._most_bytes), self._written)
         while len(self._pieces) < STREAM_PIECES and self._sent < most:
             until = min(most, self._sent + STREAM_PIECE_BYTES)
+            if self._joins(until):
+                break
             out.append(self._piece(until, last=until == self._final))
         if self._sent == self._final and len(self._pieces) < STREAM_PIECES:
             out.append(self._piece(self._sent, last=True))
@@ -121,13 +124,19 @@ class Outgoing:
         assert len(self._kept) <= STREAM_WINDOW_BYTES
         assert len(self._pieces) <= STREAM_PIECES
 
+    def _joins(self, until: int) -> bool:
+        """Whether a piece up to there waits for more to be joined to it (RFC 896, with two on their way)."""
+        if until == self._final or until - self._sent == STREAM_PIECE_BYTES:
+            return False
+        return sum(small for _, small in self._pieces) >= STREAM_SMALL_PIECES
+
     def _piece(self, until: int, *, last: bool) -> StreamData:
         begins, after = self._sent - self._acked, until - self._acked
         data = bytes(self._kept[begins:after])
         offset = self._sent
         self._sent = until + 1 if last else until
         self._highest = max(self._highest, self._sent)
-        self._pieces.append(self._sent)
+        self._pieces.append((self._sent, len(data) < STREAM_PIECE_BYTES))
         return StreamData(self._session, self._back, offset, data, last)
 
     def _acknowledged(self, received: int, now: float) -> None:
@@ -135,7 +144,7 @@ class Outgoing:
         del self._kept[:gained]
         self._acked = received
         self._sent = max(self._sent, received)
-        while self._pieces and self._pieces[0] <= received:
+        while self._pieces and self._pieces[0][0] <= received:
             self._pieces.popleft()
         self._most_bytes = min(
             STREAM_WINDOW_BYTES, self._most_bytes + STREAM_PIECE_BYTES * gained / self._most_bytes

@@ -430,8 +430,9 @@ STREAM_WINDOW_BYTES = 1 << 20
 """What may be on its way of one direction: 100 Mbit/s over a round trip of 80 ms."""
 STREAM_FIRST_WINDOW_BYTES = 128 << 10
 """What a new stream may send before its other end has seen that it is used."""
-STREAM_PIECES = 16
-"""Pieces on their way at once, however small: small ones are joined while these are."""
+STREAM_PIECES, STREAM_SMALL_PIECES = 16, 2
+"""Pieces on their way at once, and how many of them may be smaller than they could be. While two are, what
+comes is joined, so that a guest that says a byte at a time makes a hundred messages a second, not thousands."""
 STREAMS_WINDOW_BYTES = 4 << 20
 """What all streams of two peers may have on their way in one direction: half of a lane of the inbox."""
 STREAM_RESEND_S, STREAM_RESEND_MOST_S = 2.0, 8.0

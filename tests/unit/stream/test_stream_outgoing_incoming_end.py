@@ -13,6 +13,7 @@ from protocol.terms.limits import (
     STREAM_FIRST_WINDOW_BYTES,
     STREAM_PIECE_BYTES,
     STREAM_SILENT_S,
+    STREAM_SMALL_PIECES,
     STREAM_WINDOW_BYTES,
 )
 
@@ -87,7 +88,7 @@ def test_small_pieces_are_joined_while_others_are_on_their_way() -> None:
     pair = Pair()
     for _ in range(1000):
         pair.write(0, b"k")
-    assert len(pair.way[0]) <= 16
+    assert len(pair.way[0]) == STREAM_SMALL_PIECES
     pair.settle()
     assert pair.got[1] == b"k" * 1000
 
