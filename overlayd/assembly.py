@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from overlayd.api.server import Served
     from overlayd.hosting import Hosting
     from overlayd.ports.attachments import Attachments
-    from overlayd.ports.images import Images
+    from overlayd.ports.images import Collected, Images
     from protocol.node.snapshot import PeerView
 
 NOWHERE = "127.0.0.1:0"
@@ -123,6 +123,10 @@ class Assembly:
     async def images_changed(self) -> None:
         """Tells the node what the image store has."""
         await self._hosted().images_changed()
+
+    async def collect_images(self, limit_bytes: int | None, need_bytes: int = 0) -> "Collected":
+        """Removes images that nobody here uses."""
+        return await self._hosted().image_cache.collect(limit_bytes, need_bytes)
 
     async def console(
         self, peer: PeerId, order: SignedOrder, offset: int, keys: bytes

@@ -34,6 +34,7 @@ from overlayd.ports.images import labels_of
 from overlayd.realise import commits, logs, plan
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.fitness import Fitness
+from overlayd.realise.image_cache import ImageCache
 from overlayd.realise.paths import Paths
 from overlayd.realise.realiser import Realiser, Tools
 from overlayd.realise.revoked import stopping
@@ -81,13 +82,23 @@ class Hosting:
         self._where: Readdressed | None = None
         self._compute = compute_of(config, state, owner_tag, self.images)
         self.fitness = Fitness(self._compute.try_out, self._fitness_changed, supervisor)
+        partials = DirectoryPartials(state / "images")
         self._fetcher = Fetcher(
             self.images,
-            DirectoryPartials(state / "images"),
+            partials,
             tell,
             view.sources,
             self._image_came,
             self._make_room,
+        )
+        self.image_cache = ImageCache(
+            self.images,
+            partials,
+            view.image_users,
+            lambda digest: bool(view.sources(digest)),
+            lambda: self._fetcher.running,
+            self.images_changed,
+            int(config.images.cache),
         )
         self.consoles = Consoles(view.me, view.console, self.paths, tell, now)
         self.streams = Streams(view.me, view, self._network, supervisor, tell, now)
@@ -128,6 +139,7 @@ class Hosting:
             self._supervisor.keep("unknown", lambda: watch(self._tools(), found))
         self.realiser.keep()
         self._supervisor.spawn("mend commits", self._committer.mend())
+        self._supervisor.keep("image cache", self.image_cache.watch)
         self._tell(ImagesChanged(labels_of(await self.images.list())))
         self._probed(await self._facts(offer))
         self._supervisor.keep("attachments", self.attachment_traffic.run)
@@ -229,10 +241,14 @@ class Hosting:
         self.realiser.kick(grid)
 
     async def _make_room(self, size_bytes: int) -> None:
-        """Nothing is removed by itself yet."""
+        await self.image_cache.collect(need_bytes=size_bytes)
 
     def _image_came(self) -> None:
-        self._supervisor.spawn("images-changed", self.images_changed())
+        self._supervisor.spawn("images-changed", self._took_in())
+
+    async def _took_in(self) -> None:
+        await self.images_changed()
+        await self.image_cache.collect()
 
     async def _facts(self, offer: ComputeOffer) -> HostFacts:
         """What was probed of the host, capped by the configuration."""

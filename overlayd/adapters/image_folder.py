@@ -8,10 +8,14 @@ from pathlib import Path
 import msgspec
 
 from overlayd.adapters.image_format import unpack
+from overlayd.ports.images import ImageUse
 from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
 from protocol.image.merkle import page_count, page_roots, split
 from protocol.image.summary import ImageSummary, summary_bytes
 from protocol.wire.codec import Malformed, decode
+
+USED, FETCHED = "used", "fetched"
+"""Empty files: when the first was touched says when the image was used; the second says that it was fetched."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -50,11 +54,34 @@ def complete(folder: Path, summary: ImageSummary) -> str:
         kept = Kept(
             summary.facts, summary.notes, manifest.kernel, manifest.initrd, manifest.cmdline
         )
+    (folder / FETCHED).touch()
     (folder / "facts.json").write_bytes(msgspec.json.encode(kept))
     for entry in (*folder.rglob("*"), folder):
         entry.chmod(0o700 if entry.is_dir() else 0o400)
         flush(entry)
     return name
+
+
+def use_of(folder: Path) -> ImageUse | None:
+    """When the image was used last. None if it is gone."""
+    try:
+        came_s = (folder / "facts.json").stat().st_mtime
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):
+        came_s = max(came_s, (folder / USED).stat().st_mtime)
+    return ImageUse(came_s, (folder / FETCHED).exists())
+
+
+def mark_used(folder: Path) -> None:
+    """The image is used now."""
+    with contextlib.suppress(OSError):  # A full disk keeps nobody from using it.
+        (folder / USED).touch(0o400)
+
+
+def mark_added(folder: Path) -> None:
+    """Somebody added it here, whether or not it was fetched before."""
+    (folder / FETCHED).unlink(missing_ok=True)
 
 
 def flush(path: Path) -> None:

@@ -27,7 +27,15 @@ from typing import TypeVar
 import msgspec
 
 from overlayd.adapters.image_content import leaves_of
-from overlayd.adapters.image_folder import Kept, complete, flush, summary_in
+from overlayd.adapters.image_folder import (
+    Kept,
+    complete,
+    flush,
+    mark_added,
+    mark_used,
+    summary_in,
+    use_of,
+)
 from overlayd.adapters.image_format import check_label
 from overlayd.adapters.image_names import ImageNames
 from overlayd.adapters.imports import importing
@@ -36,6 +44,7 @@ from overlayd.ports.images import (
     ImageError,
     ImageFiles,
     ImageInfo,
+    ImageUse,
     ImportHow,
     ImportWatch,
     KernelFiles,
@@ -101,7 +110,9 @@ class DirectoryImages:
 
     async def files(self, digest: str) -> ImageFiles:
         """Paths of what boots."""
-        return await self._call(self._files, digest)
+        files = await self._call(self._files, digest)
+        await self._call(mark_used, self._place(digest))
+        return files
 
     async def read(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
         """At most READ_MAX_BYTES from `offset`, and the total size in bytes. Empty at and past the end."""
@@ -114,6 +125,10 @@ class DirectoryImages:
     async def leaves(self, digest: str, offset: int, length: int) -> tuple[bytes, int]:
         """At most READ_MAX_BYTES of the leaves from `offset`, and how many bytes they all have."""
         return await self._call(self._piece, digest, "leaves", offset, length)
+
+    async def uses(self) -> dict[str, ImageUse]:
+        """When each image was used last."""
+        return await self._call(self._uses)
 
     async def adopt(self, digest: str, folder: Path, summary: ImageSummary, name: str) -> ImageInfo:
         """Makes an image of a fetch that is whole."""
@@ -207,6 +222,11 @@ class DirectoryImages:
                 assert info is not None
                 return info
 
+    def _uses(self) -> dict[str, ImageUse]:
+        places = (entry for entry in self._directory.iterdir() if _DIGEST.fullmatch(entry.name))
+        uses = {place.name: use_of(place) for place in places}
+        return {digest: use for digest, use in uses.items() if use is not None}
+
     def _summary(self, digest: str) -> ImageSummary:
         kept, place = self._kept(digest), self._place(digest)
         if kept is None:
@@ -230,6 +250,7 @@ class DirectoryImages:
             if self._info(digest) is None:
                 staging.rename(self._directory / digest)
                 flush(self._directory)
+            mark_added(self._place(digest))
             if name:
                 self._names.give(name, digest)
             info = self._info(digest)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from overlayd.ports.images import ImageError
-from overlayd.ports.partials import Local, PagePlan
+from overlayd.ports.partials import Left, Local, PagePlan
 from protocol.image.merkle import (
     CHUNK_BYTES,
     HASH_BYTES,
@@ -107,13 +107,17 @@ class DirectoryPartials:
         found = shutil.disk_usage(self._images)
         return found.free, found.total
 
-    def names(self) -> list[Digest]:
-        """The images of which there is something, the one that was written longest ago first."""
-        found: list[tuple[float, str]] = []
-        for entry in self._directory.iterdir():
+    def left(self) -> list[Left]:
+        """All there are, in order."""
+        found: list[Left] = []
+        for entry in sorted(self._directory.iterdir()):
+            content = entry / "content" if entry.is_dir() else entry  # A file is an older build's.
             with contextlib.suppress(FileNotFoundError):
-                found.append((entry.stat().st_mtime, entry.name))
-        return [Digest(name) for _, name in sorted(found) if _DIGEST.fullmatch(name)]
+                seen = content.stat()
+                if _DIGEST.fullmatch(entry.name):
+                    digest = Digest(entry.name)
+                    found.append(Left(digest, seen.st_blocks * 512, seen.st_mtime))
+        return found
 
     def remove(self, image: Digest) -> int:
         """Throws one away."""

@@ -10,7 +10,7 @@ from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
-from overlayd.api import commits, console, events, grids, images, overlay, streams
+from overlayd.api import commits, console, events, grids, image_gc, images, overlay, streams
 from overlayd.api.images import UPLOAD
 from overlayd.api.problems import HANDLERS
 from overlayd.api.service import Service
@@ -48,7 +48,8 @@ def create_app(peer: LocalPeer, uploads: Path) -> Litestar:
         left.unlink()
     service = Service(peer, uploads)
     routers = [
-        module.router for module in (overlay, grids, events, images, commits, console, streams)
+        module.router
+        for module in (overlay, grids, events, images, image_gc, commits, console, streams)
     ]
     app = _App(
         [Router(f"/{VERSION}", route_handlers=routers)],

@@ -14,6 +14,7 @@ from overlayd.api.views import ImageRow
 from overlayd.cli.commits import commit
 from overlayd.cli.completing import complete_image
 from overlayd.cli.failure import failure
+from overlayd.cli.image_gc import collect
 from overlayd.cli.session import session_of
 from overlayd.cli.show import answer, print_lines, print_table
 from overlayd.cli.words import age, short
@@ -133,3 +134,6 @@ def remove(
         raise failure(wrong, "`overlayctl image list` lists the images there are")
     raw = session.client.raw("DELETE", f"/images/{image}")
     answer(session, raw, ImageInfo, lambda info: _said(info, "removed"))
+
+
+image_app.command("gc")(collect)

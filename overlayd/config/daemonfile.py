@@ -215,6 +215,15 @@ class NetworkTable(Table, frozen=True, kw_only=True):
     """DNS servers that are asked about names of the outside; left out, those of /etc/resolv.conf."""
 
 
+class ImagesTable(Table, frozen=True, kw_only=True):
+    """Images that this host keeps."""
+
+    cache: Size = Size(50 << 30)
+    """How much disk may be taken by images that no workspace here uses. Beyond it those that were used longest
+    ago are removed, but none that was added here and no other host has.
+    """
+
+
 class LogTable(Table, frozen=True, kw_only=True):
     """What is logged."""
 
@@ -234,6 +243,7 @@ class DaemonConfig(Table, frozen=True, kw_only=True):
     compute: ComputeTable = ComputeTable()
     offer: OfferTable = OfferTable()
     network: NetworkTable = NetworkTable()
+    images: ImagesTable = ImagesTable()
     log: LogTable = LogTable()
 
 

@@ -11,6 +11,7 @@ from overlayd.ports.images import (
     ImageError,
     ImageFiles,
     ImageInfo,
+    ImageUse,
     ImportHow,
     ImportWatch,
     KernelFiles,
@@ -30,6 +31,8 @@ class FakeImages:
 
     def __init__(self, room_bytes: int = 1 << 30) -> None:
         self.room_bytes = room_bytes
+        self.fetched: set[str] = set()
+        """The images that were fetched."""
         self._images: dict[str, tuple[ImageInfo, bytes, str]] = {}
 
     async def list(self) -> tuple[ImageInfo, ...]:
@@ -87,12 +90,17 @@ class FakeImages:
         info, content, _ = self._images[digest]
         return ImageSummary(info.facts, info.notes, b"".join(page_roots(_leaves(content))))
 
+    async def uses(self) -> dict[str, ImageUse]:
+        """None of them was ever used."""
+        return {digest: ImageUse(0.0, digest in self.fetched) for digest in self._images}
+
     async def adopt(self, digest: str, folder: Path, summary: ImageSummary, name: str) -> ImageInfo:
         """Takes in what was fetched."""
         content = (folder / "content").read_bytes()
         shutil.rmtree(folder)
         if _checked(digest) in self._images:
             return self._images[digest][0]
+        self.fetched.add(digest)
         return self._take_in(content, None, fetched=True)
 
     def _take_in(self, content: bytes, name: str | None, fetched: bool = False) -> ImageInfo:

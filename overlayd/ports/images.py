@@ -57,6 +57,41 @@ class TreeFile(msgspec.Struct, frozen=True):
 ImageFiles = KernelFiles | DiskFile | TreeFile
 
 
+class ImageUse(msgspec.Struct, frozen=True):
+    """What is known of an image's use on this host."""
+
+    last_s: float
+    """When its files were asked for last, or it came. Unix seconds."""
+    fetched: bool
+    """Whether it came from another host. Otherwise somebody added it here."""
+
+
+class Unused(msgspec.Struct, frozen=True):
+    """An image here that nothing on this host uses."""
+
+    digest: str
+    name: str
+    size_bytes: int
+    used_s: float
+    """When it was used last, or came. Unix seconds."""
+    only: bool = False
+    """Whether it was added here, and no other live host is known to have it."""
+    unfinished: bool = False
+
+
+class Collected(msgspec.Struct, frozen=True):
+    """What became of the images that nobody uses."""
+
+    removed: tuple[Unused, ...]
+    kept: tuple[Unused, ...]
+    limit_bytes: int
+
+    @property
+    def freed_bytes(self) -> int:
+        """How much disk that freed."""
+        return sum(each.size_bytes for each in self.removed)
+
+
 class ImageError(Exception):
     """It is no image, has a wrong digest, or there is no room. The text says which; nothing of it is kept."""
 
@@ -139,6 +174,9 @@ class Images(Protocol):
 
     async def summary(self, digest: str) -> ImageSummary:
         """What another peer asks for first. Raises ImageError if it is not here."""
+
+    async def uses(self) -> dict[str, ImageUse]:
+        """When each image was used last, by digest."""
 
     async def adopt(self, digest: str, folder: Path, summary: ImageSummary, name: str) -> ImageInfo:
         """Makes an image of a fetch that is whole (ports/partials.py), and takes its folder.

@@ -21,6 +21,16 @@ class Local(msgspec.Struct, frozen=True):
     offset: int
 
 
+class Left(msgspec.Struct, frozen=True):
+    """An unfinished fetch."""
+
+    digest: Digest
+    size_bytes: int
+    """What it takes of the disk."""
+    written_s: float
+    """When it was written to last, Unix seconds."""
+
+
 class PagePlan(msgspec.Struct, frozen=True):
     """What is missing of one page's chunks. Of chunks that are equal only the first is named: the others are
     copied once it is here."""
@@ -83,8 +93,8 @@ class Partials(Protocol):
     def room(self) -> tuple[int, int]:
         """How many bytes the disk has free, and how many it has in all."""
 
-    def names(self) -> list[Digest]:
-        """The images of which there is something."""
+    def left(self) -> list[Left]:
+        """All there are."""
 
     def remove(self, image: Digest) -> int:
         """Throws one away. Answers how many bytes of disk that frees."""

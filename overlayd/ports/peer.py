@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from overlayd.ports.attachments import Attachments
-from overlayd.ports.images import Images
+from overlayd.ports.images import Collected, Images
 from protocol.node.events import Event
 from protocol.node.messages import CommitTold, ConsoleText
 from protocol.stream.messages import Why
@@ -100,6 +100,10 @@ class LocalPeer(Protocol):
 
     async def images_changed(self) -> None:
         """Tells the node what the image store has now. It is called after an image was added or removed."""
+
+    async def collect_images(self, limit_bytes: int | None, need_bytes: int = 0) -> Collected:
+        """Removes images that nobody here uses, until those that are left take at most `limit_bytes` (what the
+        configuration says if None), and `need_bytes` are freed, if that can be."""
 
     async def console(
         self, peer: PeerId, order: SignedOrder, offset: int, keys: bytes

@@ -354,7 +354,8 @@ async def test_a_fetch_without_room_for_its_parts_goes_on_when_there_is(small_di
         await fetch(images, tight, place)
     assert await images.list() == ()
     partials = DirectoryPartials(place)
-    (digest,) = partials.names()
+    (left,) = partials.left()
+    digest = left.digest
     remount = ["mount", "-o", "remount,size=1m", small_disk]
     subprocess.run(remount, check=True)  # noqa: ASYNC221 (as above)
     partial = partials.find(digest)

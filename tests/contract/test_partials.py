@@ -47,7 +47,7 @@ def test_a_new_one_has_the_length_of_the_image_and_takes_no_room(
     assert partial.pages_missing() == [0]
     content = (partial.folder / "content").stat()
     assert (content.st_size, content.st_blocks) == (SIZE, 0)
-    assert partials.names() == [IMAGE]
+    assert [left.digest for left in partials.left()] == [IMAGE]
     partial.close()
 
 
@@ -115,7 +115,7 @@ def test_what_an_older_build_left_is_thrown_away(
 ) -> None:
     (tmp_path / "fetching" / IMAGE).write_bytes(b"a file, as it was once")
     assert partials.find(IMAGE) is None
-    assert partials.names() == []
+    assert partials.left() == []
 
 
 @pytest.mark.parametrize("name", ["leaves", "here", "content"])
@@ -188,7 +188,7 @@ def test_what_is_thrown_away_says_what_that_frees(partials: DirectoryPartials) -
     assert partial.keep(0, CHUNKS[0])
     partial.close()
     assert partials.remove(IMAGE) >= CHUNK_BYTES
-    assert partials.names() == []
+    assert partials.left() == []
     assert partials.remove(IMAGE) == 0
 
 

@@ -11,6 +11,8 @@ import tarfile
 import time
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 
@@ -19,8 +21,9 @@ from overlayd.adapters.credentials import add_site, create_federation, enrol_hos
 from overlayd.adapters.nacl_keys import NaclSealer, NaclVerifier
 from overlayd.config.values import Name
 from overlayd.fakes.images import FakeImages
-from overlayd.ports.images import labels_of
+from overlayd.ports.images import Collected, labels_of
 from overlayd.ports.peer import Busy, EventLine, Pipe, StreamOver
+from overlayd.realise.image_cache import ImageCache
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase, Power, Wanted
@@ -166,6 +169,13 @@ class OneHost:
 
     async def images_changed(self) -> None:
         self.submit(ImagesChanged(labels_of(await self.images.list())))
+
+    async def collect_images(self, limit_bytes: int | None, need_bytes: int = 0) -> Collected:
+        limit = 50 << 30 if limit_bytes is None else limit_bytes
+        users, elsewhere = self.view.image_users, lambda digest: bool(self.view.sources(digest))
+        left: Any = SimpleNamespace(left=list)
+        cache = ImageCache(self.images, left, users, elsewhere, tuple, self.images_changed, limit)
+        return await cache.collect(limit_bytes, need_bytes)
 
     async def console(
         self, peer: PeerId, order: SignedOrder, offset: int, keys: bytes

@@ -91,6 +91,7 @@ async def test_the_schema_describes_the_api_and_needs_nothing_from_elsewhere(
         "/v1/requests/{request_id}",
         "/v1/events",
         "/v1/images",
+        "/v1/images/gc",
         "/v1/images/{which}",
         "/v1/commits",
         "/v1/console",

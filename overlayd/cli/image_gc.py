@@ -1,0 +1,59 @@
+"""`overlayctl image gc`."""
+
+from typing import Annotated
+
+import typer
+
+from overlayd.cli.failure import failure
+from overlayd.cli.session import session_of
+from overlayd.cli.show import answer, print_lines
+from overlayd.ports.images import Collected, Unused
+from protocol.grid.problem import listed
+from protocol.terms.quantities import format_size, parse_size
+
+
+def collect(
+    context: typer.Context,
+    keep: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE",
+            help="How much of them may stay; as the daemon's `[images] cache` says if left out.",
+            show_default=False,
+        ),
+    ] = "",
+) -> None:
+    """Removes images that nothing on this host uses, those used longest ago first, down to a limit.
+
+    The daemon does it by itself when room is short. One that was added here and no other host has stays.
+
+    Example: overlayctl image gc --keep 0
+    """
+    session = session_of(context)
+    params = {"keep": str(_bytes(keep))} if keep else {}
+    raw = session.client.raw("POST", "/images/gc", params=params, within_s=None)
+    answer(session, raw, Collected, lambda collected: print_lines(_said(collected)))
+
+
+def _bytes(written: str) -> int:
+    try:
+        return parse_size(written)
+    except ValueError as error:
+        raise failure(f"--keep: {error}", "write for example 0, 512M or 20G") from None
+
+
+def _said(collected: Collected) -> list[str]:
+    lines = [f"removed {_one(each)}" for each in collected.removed] or ["nothing to remove"]
+    left = sum(each.size_bytes for each in collected.kept)
+    limit = format_size(collected.limit_bytes)
+    freed = format_size(collected.freed_bytes)
+    lines.append(f"{freed} freed; {format_size(left)} that nobody here uses are left, of {limit}")
+    only = [each.name for each in collected.kept if each.only]
+    if left > collected.limit_bytes and only:
+        lines.append(f"kept beyond it, since no other host has them: {listed(only)}")
+    return lines
+
+
+def _one(each: Unused) -> str:
+    what = f"an unfinished fetch of {each.name}" if each.unfinished else each.name
+    return f"{what}  {format_size(each.size_bytes)}  {each.digest[:12]}"

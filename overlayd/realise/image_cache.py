@@ -1,0 +1,94 @@
+"""Images that nobody uses are a cache with a limit: who was used longest ago goes first.
+
+An image that was added at this host goes only while another live host has it too: it may be the only copy there
+is. An unfinished fetch that nobody waits for counts like an image.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+from overlayd.ports.images import Collected, Images, Unused
+from overlayd.ports.partials import Partials
+from overlayd.telemetry.logs import logger
+from protocol.terms.ids import Digest
+
+LOOK_EVERY_S = 600.0
+"""How often the limit is looked at: grids end, and their images are used no more."""
+
+
+def goes(unused: Iterable[Unused], limit_bytes: int, need_bytes: int) -> list[Unused]:
+    """What is to go, so that the rest is within the limit and so many bytes are freed, if that can be."""
+    by_age = sorted(unused, key=lambda each: (each.used_s, each.digest))
+    left, freed, going = sum(each.size_bytes for each in by_age), 0, list[Unused]()
+    for each in by_age:
+        if left <= limit_bytes and freed >= need_bytes:
+            break
+        if not each.only:
+            going.append(each)
+            left, freed = left - each.size_bytes, freed + each.size_bytes
+    return going
+
+
+class ImageCache:
+    """Keeps the images of this host within their limit."""
+
+    def __init__(
+        self,
+        images: Images,
+        partials: Partials,
+        users: Callable[[Digest], list[str]],
+        elsewhere: Callable[[Digest], bool],
+        coming: Callable[[], tuple[Digest, ...]],
+        changed: Callable[[], Awaitable[None]],
+        limit_bytes: int,
+    ) -> None:
+        """`users` names the workspaces here that are made of an image, `elsewhere` says whether a live host has
+        it, `coming` which are being fetched. `changed` is called when something was removed."""
+        self._images, self._partials, self._users = images, partials, users
+        self._elsewhere, self._coming, self._changed = elsewhere, coming, changed
+        self.limit_bytes = limit_bytes
+        self._turn = asyncio.Lock()
+
+    async def collect(self, limit_bytes: int | None = None, need_bytes: int = 0) -> Collected:
+        """Removes what is beyond a limit (its own if None), and what it takes to free `need_bytes`."""
+        limit = self.limit_bytes if limit_bytes is None else limit_bytes
+        async with self._turn:
+            unused = await self._unused()
+            going = goes(unused, limit, need_bytes)
+            for each in going:
+                if each.unfinished:
+                    await asyncio.to_thread(self._partials.remove, Digest(each.digest))
+                else:
+                    await self._images.remove(each.digest)
+                what = "unfinished fetch" if each.unfinished else each.name
+                logger().info(
+                    "image.removed", image=each.digest[:12], name=what, size_bytes=each.size_bytes
+                )
+        if any(not each.unfinished for each in going):
+            await self._changed()
+        kept = tuple(each for each in unused if each not in going)
+        return Collected(tuple(going), kept, limit)
+
+    async def watch(self) -> None:
+        """Looks at the limit now and then, as long as the daemon runs."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await self.collect()
+
+    async def _unused(self) -> list[Unused]:
+        uses = await self._images.uses()
+        found: list[Unused] = []
+        for info in await self._images.list():
+            digest, use = Digest(info.digest), uses.get(info.digest)
+            if use is None or self._users(digest) or digest in self._coming():
+                continue
+            only = not use.fetched and not self._elsewhere(digest)
+            name = info.name or info.digest[:12]
+            found.append(Unused(info.digest, name, info.size_bytes, use.last_s, only))
+        for left in await asyncio.to_thread(self._partials.left):
+            if not self._users(left.digest) and left.digest not in self._coming():
+                name = left.digest[:12]
+                found.append(
+                    Unused(left.digest, name, left.size_bytes, left.written_s, unfinished=True)
+                )
+        return found

@@ -1,0 +1,27 @@
+"""Images that nobody uses are removed through the API."""
+
+import httpx
+import msgspec
+from one_host import OneHost
+
+from overlayd.ports.images import Collected
+
+
+async def test_what_was_fetched_goes_and_what_was_added_stays(
+    api: httpx.AsyncClient, host: OneHost
+) -> None:
+    (info,) = await host.images.list()
+    kept = msgspec.json.decode((await api.post("/images/gc?keep=0")).content, type=Collected)
+    assert kept.removed == ()
+    assert [(each.digest, each.only) for each in kept.kept] == [(info.digest, True)]
+    host.images.fetched.add(info.digest)
+    limit = msgspec.json.decode((await api.post("/images/gc")).content, type=Collected)
+    assert (limit.removed, limit.limit_bytes) == ((), 50 << 30)
+    gone = msgspec.json.decode((await api.post("/images/gc?keep=0")).content, type=Collected)
+    assert [each.digest for each in gone.removed] == [info.digest]
+    assert await host.images.list() == ()
+
+
+async def test_a_limit_is_a_number_of_bytes(api: httpx.AsyncClient) -> None:
+    for wrong in ("-1", "lots"):
+        assert (await api.post(f"/images/gc?keep={wrong}")).status_code == 400

@@ -1,0 +1,23 @@
+"""`overlayctl image gc` says what went, what stays, and why."""
+
+from asked_daemon import Daemon
+
+
+def test_what_is_the_only_copy_stays_and_that_is_said(daemon: Daemon) -> None:
+    said = daemon.ask("image", "gc", "--keep", "0").stdout
+    assert "nothing to remove" in said
+    assert "0 B freed; 10 KiB that nobody here uses are left, of 0 B" in said
+    assert "kept beyond it, since no other host has them: guest" in said
+
+
+def test_what_goes_is_named_with_what_it_frees(daemon: Daemon) -> None:
+    daemon.host.images.fetched.update(daemon.host.images._images)
+    said = daemon.ask("image", "gc", "--keep", "0").stdout
+    assert "removed guest  10 KiB" in said
+    assert "10 KiB freed; 0 B that nobody here uses are left" in said
+
+
+def test_a_size_that_is_none(daemon: Daemon) -> None:
+    result = daemon.ask("image", "gc", "--keep", "much", code=1)
+    assert "--keep" in result.output
+    assert "20G" in result.output
