@@ -50,6 +50,12 @@ class ImageNames:
             raise ImageError(f"this host has {NAMES_MOST} names of images, and takes no more")
         self._write({**names, name: digest})
 
+    def take(self, name: str) -> None:
+        """Takes a name away."""
+        names = self.all()
+        if names.pop(name, None) is not None:
+            self._write(names)
+
     def drop(self, digest: str) -> None:
         """Takes all names of an image away."""
         names = self.all()

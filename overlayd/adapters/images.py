@@ -38,7 +38,7 @@ from overlayd.adapters.image_folder import (
 )
 from overlayd.adapters.image_format import check_label
 from overlayd.adapters.image_names import ImageNames
-from overlayd.adapters.imports import importing
+from overlayd.adapters.imports import importing, saving
 from overlayd.ports.images import (
     DiskFile,
     ImageError,
@@ -103,6 +103,18 @@ class DirectoryImages:
                 return self.keep(folder, Kept(facts, notes), hashes, name)
 
         return await self._call(keep)
+
+    async def rename(self, digest: str, new: str, old: str = "") -> ImageInfo:
+        """Gives an image a name, in place of an old one if that is said."""
+        return await self._call(self._rename, digest, new, old)
+
+    async def unname(self, name: str) -> None:
+        """Takes a name away; its image stays."""
+        await self._call(self._unname, name)
+
+    async def save(self, digest: str, target: Path, watch: ImportWatch) -> None:
+        """Writes a disk image into a new file, as qcow2."""
+        await self._call(self._save, digest, target, watch)
 
     async def remove(self, digest: str) -> None:
         """Removes an image with its names, and an unfinished fetch of it."""
@@ -256,6 +268,29 @@ class DirectoryImages:
             info = self._info(digest)
             assert info is not None
             return info
+
+    def _rename(self, digest: str, new: str, old: str) -> ImageInfo:
+        check_label(new)
+        with self._writing, _saying_no_room():
+            if self._info(digest) is None:
+                raise _absent(digest)
+            self._names.give(new, digest)
+            if old != new and self._names.all().get(old) == digest:
+                self._names.take(old)
+            info = self._info(digest)
+            assert info is not None
+            return info
+
+    def _unname(self, name: str) -> None:
+        with self._writing, _saying_no_room():
+            self._names.take(name)
+
+    def _save(self, digest: str, target: Path, watch: ImportWatch) -> None:
+        files = self._files(digest)
+        if not isinstance(files, DiskFile):
+            raise ImageError(f"image {digest[:12]} is no disk; save it as it is, as a tar")
+        with _saying_no_room():
+            saving.to_qcow2(Path(files.path), target, watch)
 
     def _remove(self, digest: str) -> None:
         place = self._place(digest)

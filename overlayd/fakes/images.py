@@ -7,6 +7,8 @@ import shutil
 import tarfile
 from pathlib import Path
 
+from msgspec import structs
+
 from overlayd.ports.images import (
     ImageError,
     ImageFiles,
@@ -55,6 +57,29 @@ class FakeImages:
         except OSError as error:
             raise ImageError(f"{path} cannot be read: {error.strerror}") from error
         return self._take_in(content, name)
+
+    async def rename(self, digest: str, new: str, old: str = "") -> ImageInfo:
+        """Another label."""
+        if problem := image_name_problem(new):
+            raise ImageError(problem)
+        if _checked(digest) not in self._images:
+            raise ImageError(f"image {digest} is not on this host")
+        if any(new in info.names for d, (info, _, _) in self._images.items() if d != digest):
+            raise ImageError(f"the name {new} is taken here")
+        info, content, cmdline = self._images[digest]
+        info = structs.replace(info, names=tuple(sorted({*info.names, new} - ({old} - {new}))))
+        self._images[digest] = (info, content, cmdline)
+        return info
+
+    async def unname(self, name: str) -> None:
+        """One label less."""
+        for digest, (info, content, cmdline) in self._images.items():
+            kept = tuple(other for other in info.names if other != name)
+            self._images[digest] = (structs.replace(info, names=kept), content, cmdline)
+
+    async def save(self, digest: str, target: Path, watch: ImportWatch) -> None:
+        """It has no disks."""
+        raise ImageError(f"image {digest[:12]} is no disk")
 
     async def remove(self, digest: str) -> None:
         """Forgets it."""

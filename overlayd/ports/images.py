@@ -160,6 +160,15 @@ class Images(Protocol):
         The caller vouches for the leaves. Known content gets that name, too, and its folder stays.
         """
 
+    async def rename(self, digest: str, new: str, old: str = "") -> ImageInfo:
+        """Gives an image a name, in place of an old one if that is said. Raises ImageError if it is taken."""
+
+    async def unname(self, name: str) -> None:
+        """Takes a name away; its image stays. It is no error if there is no such name."""
+
+    async def save(self, digest: str, target: Path, watch: ImportWatch) -> None:
+        """Writes a disk image into a new file, as qcow2. Raises ImageError."""
+
     async def remove(self, digest: str) -> None:
         """Removes an image, and its names. It is no error if there is none."""
 

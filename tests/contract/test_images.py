@@ -19,7 +19,7 @@ from overlayd.adapters.image_format import MANIFEST_MAX_BYTES
 from overlayd.adapters.images import READ_MAX_BYTES, DirectoryImages
 from overlayd.adapters.partials import DirectoryPartials
 from overlayd.fakes.images import FakeImages, appliance_id
-from overlayd.ports.images import ImageError, ImageInfo, Images
+from overlayd.ports.images import ImageError, ImageInfo, Images, ImportWatch
 from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
 from protocol.image.merkle import CHUNK_BYTES, id_of, leaf_of, page_roots
 from protocol.image.summary import ImageSummary, believed_summary, summary_bytes
@@ -372,3 +372,24 @@ def tar_parts(size: int) -> dict[str, bytes]:
         "vmlinuz": os.urandom(size),
         "initrd.img": os.urandom(size // 2),
     }
+
+
+async def test_names_are_given_changed_and_taken(
+    images: Images, write: Callable[[bytes], Path]
+) -> None:
+    info = await images.add(write(image()), "one")
+    assert (await images.rename(info.digest, "two")).names == ("one", "two")
+    assert (await images.rename(info.digest, "three", "one")).names == ("three", "two")
+    assert (await images.rename(info.digest, "two", "two")).names == ("three", "two")
+    await images.unname("two")
+    await images.unname("absent")
+    assert (await images.list())[0].names == ("three",)
+    other = await images.add(write(image(cmdline="other")), "other")
+    with pytest.raises(ImageError, match="the name three is taken here"):
+        await images.rename(other.digest, "three", "other")
+    with pytest.raises(ImageError, match="image's name"):
+        await images.rename(other.digest, "a/b")
+    with pytest.raises(ImageError, match="not on this host"):
+        await images.rename(NOWHERE, "x")
+    with pytest.raises(ImageError, match="is no disk"):
+        await images.save(other.digest, write(b"x").with_name("new"), ImportWatch())

@@ -4,12 +4,13 @@ bubblewrap gives it name spaces of its own and /usr to read; setpriv makes it `n
 its memory, its time on the cpu and what it writes. It ends with the thread that waits for it.
 """
 
+import contextlib
 import os
 import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -49,6 +50,17 @@ def give(path: Path) -> None:
 def take_back(path: Path) -> None:
     """Makes a file ours again."""
     os.chown(path, 0, 0)
+
+
+@contextlib.contextmanager
+def readable(source: Path) -> Iterator[None]:
+    """Lets `nobody` read a file for a while. Its folder is closed to all others."""
+    before = source.stat().st_mode & 0o777
+    source.chmod(0o444)
+    try:
+        yield
+    finally:
+        source.chmod(before)
 
 
 def run(

@@ -1,11 +1,9 @@
 """From a disk in some format to the raw bytes its guest sees."""
 
-import contextlib
 import json
 import os
 import re
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 from overlayd.adapters.imports import confined, qcow2, vmdk
@@ -50,7 +48,7 @@ def to_raw(source: Path, kind: Format, target: Path, watch: ImportWatch) -> None
             watch.done_bytes = int(size * float(found[-1]) / 100)
 
     confined.give(target)
-    with _readable(source):
+    with confined.readable(source):
         argv = [
             "qemu-img",
             "convert",
@@ -103,7 +101,7 @@ def _virtual_size(source: Path, kind: Format, watch: ImportWatch) -> int:
     printed = bytearray()
     argv = ["qemu-img", "info", "--output=json", "-f", kind, "/in"]
     try:
-        with _readable(source):
+        with confined.readable(source):
             confined.run(argv, Cage((("/in", source),)), watch, output=printed.extend)
     except ImageError as error:
         raise ImageError(f"not a whole image: {error}") from None
@@ -118,7 +116,7 @@ def _check_whole(source: Path, kind: Format, watch: ImportWatch) -> None:
     argv = ["qemu-img", "check", "--output=json", "-f", kind, "/in"]
     printed = bytearray()
     try:
-        with _readable(source):
+        with confined.readable(source):
             confined.run(
                 argv, Cage((("/in", source),)), watch, output=printed.extend, good=(0, 63, _LEAKS)
             )
@@ -139,14 +137,3 @@ def _check_vdi(source: Path) -> None:
             f"not a whole image: it ends at byte {length}, and a part of it at {needed}; was it "
             "downloaded to its end?"
         )
-
-
-@contextlib.contextmanager
-def _readable(source: Path) -> Iterator[None]:
-    """Lets `nobody` read a file for a while. Its folder is closed to all others."""
-    before = source.stat().st_mode & 0o777
-    source.chmod(0o444)
-    try:
-        yield
-    finally:
-        source.chmod(before)

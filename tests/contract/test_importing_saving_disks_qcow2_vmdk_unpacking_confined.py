@@ -402,3 +402,19 @@ def test_names_made_of_origins(origin: str, name: str) -> None:
 
 def test_info_is_what_is_listed(images: DirectoryImages) -> None:
     assert ImageInfo.__struct_fields__[0] == "digest"
+
+
+async def test_saved_and_added_again_it_is_the_same_image(
+    images: DirectoryImages, tmp_path: Path
+) -> None:
+    raw, out = tmp_path / "disk.raw", tmp_path / "out.qcow2"
+    raw.write_bytes(DISK)
+    info = await images.add(raw, "disk")
+    watch = ImportWatch()
+    await images.save(info.digest, out, watch)
+    assert watch.done_bytes == len(DISK)
+    assert out.read_bytes()[:4] == b"QFI\xfb"
+    assert (await images.add(out, "again")).digest == info.digest
+    files = await images.files(info.digest)
+    assert isinstance(files, DiskFile)
+    assert Path(files.path).stat().st_mode & 0o777 == 0o400
