@@ -10,8 +10,18 @@ from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
-from overlayd.api import commits, console, events, grids, image_gc, images, overlay, streams
-from overlayd.api.images import UPLOAD
+from overlayd.api import (
+    commits,
+    console,
+    events,
+    grids,
+    image_files,
+    image_gc,
+    images,
+    overlay,
+    streams,
+)
+from overlayd.api.image_files import UPLOAD
 from overlayd.api.problems import HANDLERS
 from overlayd.api.service import Service
 from overlayd.api.views import VERSION
@@ -49,7 +59,10 @@ def create_app(peer: LocalPeer, uploads: Path) -> Litestar:
     service = Service(peer, uploads)
     routers = [
         module.router
-        for module in (overlay, grids, events, images, image_gc, commits, console, streams)
+        for module in (
+            *(overlay, grids, events, images, image_files, image_gc),
+            *(commits, console, streams),
+        )
     ]
     app = _App(
         [Router(f"/{VERSION}", route_handlers=routers)],

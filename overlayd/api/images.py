@@ -1,63 +1,54 @@
-"""Images: what this host has, what the others say they have, and how they are added and removed here."""
+"""Images: what this host has, what others say they have, and their names here."""
 
-import asyncio
-import errno
-import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Annotated, Any
+import re
+from typing import Annotated
 
-import msgspec
-from litestar import Request, Router, delete, get, post
-from litestar.exceptions import InternalServerException
+from litestar import Router, delete, get, post
 from litestar.params import FromPath, QueryParameter
+from msgspec.structs import replace
 
-from overlayd.api.problems import ApiProblem, ClientGone, no_such
+from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
-from overlayd.api.views import ImageHost, ImageRow
+from overlayd.api.views import ImageHost, ImageRow, ImageView
 from overlayd.ports.images import ImageError, ImageInfo, labels_of
 from protocol.capacity.advert import ImageLabel
 from protocol.grid.problem import listed, quoted
-from protocol.grid.syntax import image_problem
+from protocol.grid.syntax import image_name_problem
 from protocol.terms.ids import Digest
-from protocol.terms.quantities import format_size
 
-IMAGE_MAX_BYTES = 64 << 30
-"""The most bytes of an upload. No guest image is larger, and a client that never ends must be stopped."""
+_DIGITS = re.compile(r"[0-9a-f]{8,64}")
+"""So many digits of a digest name an image, if no other begins with them."""
 
-WRITE_BYTES = 1 << 20
-"""How many bytes are collected before each write, which happens in a thread."""
-
-UPLOAD = "upload-"
-_PREFIX_MIN = 8
-
-Name = Annotated[
-    str | None, QueryParameter(max_length=64, description="A label; the image's own if left out.")
-]
+Name = Annotated[str, QueryParameter(max_length=64, description="The new name.")]
 
 
 @get("/images", summary="Images, and which hosts have each")
 async def images(service: Here) -> list[ImageRow]:
     """The images of this host and those in the other hosts' adverts, by name."""
-    here = labels_of(await service.peer.images.list())
-    found = {(label.name, label.digest): _row(label, here=True) for label in here}
+    return await image_rows(service)
+
+
+async def image_rows(service: Service) -> list[ImageRow]:
+    """A row for each name of each image that this peer has or has heard of."""
     view = service.peer.view
-    hosts: dict[tuple[str, str], list[ImageHost]] = {key: [] for key in found}
-    for row in view.peers(service.peer.now()):
-        host = ImageHost(row.name, row.site, row.health, row.age_s)
-        for label in row.images if row.health != "self" else ():
-            key = (label.name, label.digest)
-            found.setdefault(key, _row(label, here=False))
-            hosts.setdefault(key, []).append(host)
     me = ImageHost(view.name, view.site, "self", 0.0)
-    return [
-        msgspec.structs.replace(row, hosts=((me,) if row.here else ()) + tuple(hosts[key]))
-        for key, row in sorted(found.items())
-    ]
+    rows: dict[tuple[str, str], ImageRow] = {}
+    hosts: dict[tuple[str, str], list[ImageHost]] = {}
+    infos = await service.peer.images.list()
+    for label in labels_of(infos):
+        key = (label.name, label.digest)
+        rows[key] = _row(label, True, tuple(view.image_users(Digest(label.digest))))
+        hosts[key] = [me]
+    for peer in view.peers(service.peer.now()):
+        host = ImageHost(peer.name, peer.site, peer.health, peer.age_s)
+        for label in peer.images if peer.health != "self" else ():
+            key = (label.name, label.digest)
+            rows.setdefault(key, _row(label, False, ()))
+            hosts.setdefault(key, []).append(host)
+    return [replace(row, hosts=tuple(hosts[key])) for key, row in sorted(rows.items())]
 
 
-def _row(label: ImageLabel, here: bool) -> ImageRow:
+def _row(label: ImageLabel, here: bool, used_by: tuple[str, ...]) -> ImageRow:
     return ImageRow(
         name=label.name,
         digest=label.digest,
@@ -66,87 +57,96 @@ def _row(label: ImageLabel, here: bool) -> ImageRow:
         hosts=(),
         kind=label.kind,
         virtual_bytes=label.virtual_bytes,
+        firmware=label.firmware,
+        architecture=label.architecture,
+        used_by=used_by,
     )
 
 
-@post("/images", request_max_body_size=IMAGE_MAX_BYTES, summary="Add an image to this host")
-async def add(request: Request[Any, Any, Any], service: Here, name: Name = None) -> ImageInfo:
-    """Adds an image; the body is its file. It is checked before it is kept. Adding it again changes nothing."""
-    if name is not None and (wrong := image_problem(name, "")):
+@get("/images/{which:str}", summary="One image")
+async def image(which: FromPath[str], service: Here) -> ImageView:
+    """An image that this host or another has, by name, digest, or 8 or more first digits of one."""
+    rows = await image_rows(service)
+    digest = meant(which, [(row.name, row.digest) for row in rows])
+    named = [row for row in rows if row.digest == digest]
+    infos = [info for info in await service.peer.images.list() if info.digest == digest]
+    row = next((row for row in named if row.here), named[0])
+    hosts = dict.fromkeys(host for row in named for host in row.hosts)
+    return ImageView(
+        digest=digest,
+        names=tuple(dict.fromkeys(row.name for row in named if row.name)),
+        kind=row.kind,
+        architecture=row.architecture,
+        firmware=row.firmware,
+        size_bytes=row.size_bytes,
+        virtual_bytes=row.virtual_bytes,
+        here=row.here,
+        hosts=tuple(hosts),
+        used_by=row.used_by,
+        origin=infos[0].notes.origin if infos else "",
+        added_by=infos[0].notes.added_by if infos else "",
+    )
+
+
+@post("/images/{which:str}/name", status_code=200, summary="Give an image another name here")
+async def rename(which: FromPath[str], name: Name, service: Here) -> ImageInfo:
+    """The name becomes another; an image that is named by its digest has one more.
+
+    Nothing that runs is changed: a grid has its images by their digests.
+    """
+    if wrong := image_name_problem(name):
         raise ApiProblem(400, f"name: {wrong}")
-    async with _uploaded(service, request) as path:
-        try:
-            info = await service.peer.images.add(path, name)
-        except ImageError as error:
-            raise ApiProblem(422, str(error)) from None
+    info = await here(service, which)
+    try:
+        renamed = await service.peer.images.rename(
+            info.digest, name, which if which in info.names else ""
+        )
+    except ImageError as error:
+        raise ApiProblem(409, str(error)) from None
     await service.peer.images_changed()
-    return info
+    return renamed
 
 
 @delete("/images/{which:str}", status_code=200, summary="Remove an image from this host")
 async def remove(which: FromPath[str], service: Here) -> ImageInfo:
     """Removes an image by digest, by 8 or more first digits of one, or by name. Other hosts keep theirs.
 
-    One that workspaces on this host use is not removed.
+    By one of several names only that name is removed. One that workspaces on this host use is not removed.
     """
-    here = await service.peer.images.list()
-    found = [info for info in here if which in (*info.names, info.digest)]
-    if not found and len(which) >= _PREFIX_MIN:
-        found = [info for info in here if info.digest.startswith(which)]
-    if not found:
-        raise no_such(
-            "image", which, [name for info in here for name in info.names], place=" on this host"
-        )
-    digests = list(dict.fromkeys(info.digest for info in found))
-    if len(digests) > 1:
-        shown = " and ".join(digest[:12] for digest in digests)
-        said = f"{quoted(which)} means {len(digests)} images here: {shown}"
-        raise ApiProblem(409, said, "name the one you mean by its digest")
-    if users := service.peer.view.image_users(Digest(digests[0])):
+    info = await here(service, which)
+    if which in info.names and len(info.names) > 1:
+        await service.peer.images.unname(which)
+        await service.peer.images_changed()
+        return await here(service, info.digest)
+    if users := service.peer.view.image_users(Digest(info.digest)):
         said = f"image {quoted(which)} is in use here, by {listed(users)}"
         help_ = "take those down first; each start of theirs needs it"
         raise ApiProblem(409, said, help_)
-    await service.peer.images.remove(digests[0])
+    await service.peer.images.remove(info.digest)
     await service.peer.images_changed()
-    return found[0]
+    return info
 
 
-@asynccontextmanager
-async def _uploaded(service: Service, request: Request[Any, Any, Any]) -> AsyncIterator[Path]:
-    """The body as a file. The file is gone afterwards, even when the client goes away in the middle."""
-    path = service.uploads / f"{UPLOAD}{secrets.token_hex(8)}"
-    try:
-        try:
-            await _receive(request, path)
-        except InternalServerException:
-            raise ClientGone from None
-        except OSError as error:
-            raise _no_room(error, request.content_length) from None
-        yield path
-    finally:
-        await asyncio.to_thread(path.unlink, missing_ok=True)
+async def here(service: Service, which: str) -> ImageInfo:
+    """The image of this host that is meant. Raises ApiProblem if there is none, or several."""
+    infos = await service.peer.images.list()
+    named = [(name, info.digest) for info in infos for name in info.names or ("",)]
+    digest = meant(which, named, " on this host")
+    return next(info for info in infos if info.digest == digest)
 
 
-async def _receive(request: Request[Any, Any, Any], path: Path) -> None:
-    buffer = bytearray()
-    file = await asyncio.to_thread(path.open, "xb")
-    try:
-        async for chunk in request.stream():
-            buffer += chunk
-            if len(buffer) >= WRITE_BYTES:
-                await asyncio.to_thread(file.write, bytes(buffer))
-                buffer.clear()
-        await asyncio.to_thread(file.write, bytes(buffer))
-    finally:
-        await asyncio.to_thread(file.close)
+def meant(which: str, named: list[tuple[str, str]], place: str = "") -> str:
+    """The digest that is meant, of (name, digest) pairs. Raises ApiProblem if there is none, or several."""
+    found = {digest for name, digest in named if which in (name, digest) and which}
+    if not found and _DIGITS.fullmatch(which):
+        found = {digest for _, digest in named if digest.startswith(which)}
+    if not found:
+        raise no_such("image", which, [name for name, _ in named if name], place=place)
+    if len(found) > 1:
+        shown = " and ".join(digest[:12] for digest in sorted(found))
+        said = f"{quoted(which)} means {len(found)} images{place or ' here'}: {shown}"
+        raise ApiProblem(409, said, "name the one you mean by its digest")
+    return found.pop()
 
 
-def _no_room(error: OSError, size_bytes: int | None) -> ApiProblem:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        asked = f" of {format_size(size_bytes)}" if size_bytes else ""
-        said = f"no room on this host's disk for an image{asked}"
-        return ApiProblem(507, said, "remove an image, or add it at another host")
-    return ApiProblem(500, f"the image could not be written: {error.strerror}")
-
-
-router = Router("/", route_handlers=[images, add, remove], tags=["images"])
+router = Router("/", route_handlers=[images, image, rename, remove], tags=["images"])

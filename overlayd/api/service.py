@@ -8,6 +8,7 @@ from typing import TypeVar
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from overlayd.ports.images import ImportWatch
 from overlayd.ports.peer import LocalPeer
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
@@ -28,6 +29,8 @@ class Service:
         self.peer = peer
         self.uploads = uploads
         self.stopping = asyncio.Event()
+        self.imports: dict[str, ImportWatch] = {}
+        """Files on their way to be images, and images to be files, by what the client called it."""
         self._taken: dict[RequestId, RequestView] = {}
 
     def take(self, request: RequestId, kind: str, grid: str) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from overlayd.ports.images import ImageInfo
 from protocol.grid.model import GridSpec
 from protocol.image.facts import ImageKind
 from protocol.node.rows import GridRow, StoryRow, WorkspaceRow
@@ -114,7 +115,48 @@ class ImageRow(msgspec.Struct, frozen=True):
     hosts: tuple[ImageHost, ...]
     kind: str = ImageKind.APPLIANCE
     virtual_bytes: int = 0
-    """How large its guest finds the disk that it is; 0 if it is none."""
+    """How long its content is: of a disk, how large its guest finds it. 0 if its host does not say."""
+    firmware: str = ""
+    """What boots the disk that it is: `bios` or `uefi`."""
+    architecture: str = ""
+    used_by: tuple[str, ...] = ()
+    """The workspaces on this host that are made of it, as GRID/WORKSPACE."""
+
+
+class ImageView(msgspec.Struct, frozen=True):
+    """One image with all its names, as far as this peer has heard."""
+
+    digest: str
+    names: tuple[str, ...]
+    kind: str
+    architecture: str
+    firmware: str
+    size_bytes: int
+    """What it takes of this host's disk, or of another's that has it."""
+    virtual_bytes: int
+    here: bool
+    hosts: tuple[ImageHost, ...]
+    used_by: tuple[str, ...]
+    """The workspaces on this host that are made of it, as GRID/WORKSPACE."""
+    origin: str
+    """What it was made from, for people; empty if this host does not have it."""
+    added_by: str
+
+
+class ImageAdded(ImageInfo, frozen=True):
+    """An image that was added."""
+
+    known: bool = False
+    """Whether this host had its content before."""
+
+
+class ImportView(msgspec.Struct, frozen=True):
+    """How far a file is on its way to be an image, or an image to be a file."""
+
+    stage: str
+    done_bytes: int
+    total_bytes: int
+    """0: it is not known."""
 
 
 class ConsoleRequest(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ T = TypeVar("T")
 DEFAULT_SOCKET = Path(API_SOCKET)
 ANSWER_WITHIN_S = 30.0
 _CONNECT_WITHIN_S = 5.0
+_PIECE_BYTES = 1 << 20
 
 _NAME_IT = "start overlayd on this host, or name its socket with --peer or OVERLAYD_SOCKET"
 
@@ -104,6 +105,12 @@ class Client:
                 connection.close()
 
     @contextmanager
+    def body(self, path: str, params: dict[str, str]) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """How many bytes an answer has, and the bytes as they come; fewer if it breaks off."""
+        with self._asked("GET", path, None, params, None) as answer:
+            yield int(answer.headers.get("Content-Length", 0)), _pieces(answer)
+
+    @contextmanager
     def _asked(
         self,
         method: str,
@@ -166,6 +173,11 @@ class Duplex:
         """So many bytes, or fewer if the answer ends before."""
         assert self._answer is not None
         return self._answer.read(size)
+
+
+def _pieces(answer: HTTPResponse) -> Iterator[bytes]:
+    while data := answer.read(_PIECE_BYTES):
+        yield data
 
 
 class _NobodyThere(Exception):

@@ -51,7 +51,7 @@ def complete_quote(context: typer.Context, incomplete: str) -> list[str]:
 def complete_image(context: typer.Context, incomplete: str) -> list[str]:
     """Names of this host's images."""
     rows = _get(context, "/images", list[ImageRow]) or []
-    return _starting([row.name for row in rows if row.here], incomplete)
+    return _starting([row.name for row in rows if row.here and row.name], incomplete)
 
 
 def _starting(names: list[str], incomplete: str) -> list[str]:

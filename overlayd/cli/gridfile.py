@@ -1,5 +1,6 @@
 """From a grid file to a specification that can be sent: read, checked, images by digest."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import msgspec
 
 from overlayd.api.views import ImageRow
 from overlayd.cli.failure import DocumentFailure, Failure, failure
-from overlayd.cli.rootdisks import sized
+from overlayd.cli.rootdisks import for_its_cpus, sized
 from overlayd.cli.session import Session
 from overlayd.cli.words import short
 from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, load
@@ -19,6 +20,8 @@ from protocol.grid.model import GridSpec, ImageRef
 from protocol.grid.problem import listed, quoted, unknown
 
 _KEY_FILE_MAX = 64 << 10
+
+_DIGITS = re.compile(r"[0-9a-f]{8,64}")
 
 
 def read_grid(
@@ -87,6 +90,11 @@ def _resolved(spec: GridSpec, images: list[ImageRow], file: Path, profile: str |
                 source = source or load(file, parse_yaml)
                 at = _written(source, cluster.name, profile, ("disk",))
                 wrong.append(source.problem(at, problem))
+            cluster, problem = for_its_cpus(cluster, row)
+            if problem:
+                source = source or load(file, parse_yaml)
+                at = _written(source, cluster.name, profile, ("architecture",))
+                wrong.append(source.problem(at, problem))
         clusters.append(cluster)
     if wrong:
         raise DocumentError(dict.fromkeys(wrong))
@@ -94,21 +102,23 @@ def _resolved(spec: GridSpec, images: list[ImageRow], file: Path, profile: str |
 
 
 def meant(name: str, images: list[ImageRow]) -> tuple[str, str]:
-    """(the digest that is meant, what is wrong). A whole digest may stand in place of a name."""
-    found = dict.fromkeys(row.digest for row in images if name in (row.name, row.digest))
+    """(the digest that is meant, what is wrong). A digest, or 8 digits of one, may stand in place of a name."""
+    found = dict.fromkeys(row.digest for row in images if name and name in (row.name, row.digest))
+    if not found and _DIGITS.fullmatch(name):
+        found = dict.fromkeys(row.digest for row in images if row.digest.startswith(name))
     if len(found) == 1:
         return next(iter(found)), ""
     if found:
         each = [
             f"{short(row.digest)} on {listed([host.name for host in row.hosts], 3)}"
             for row in images
-            if row.name == name
+            if row.name == name or (row.digest in found and row.digest.startswith(name))
         ]
         return "", (
             f"found {quoted(name)}, which is {len(found)} images: {listed(each)};"
             " write the digest of one, or remove the other"
         )
-    names = list(dict.fromkeys(row.name for row in images))
+    names = list(dict.fromkeys(row.name for row in images if row.name))
     if not names:
         return "", f"found {quoted(name)}; no host has an image yet, overlayctl image add adds one"
     return "", unknown("image", name, names)

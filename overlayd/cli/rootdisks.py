@@ -1,4 +1,4 @@
-"""How large root disks are, once the image that each begins as is known."""
+"""What a cluster gets from its image once that is known: the size of its root disk, and its cpus."""
 
 import msgspec
 
@@ -6,6 +6,7 @@ from overlayd.api.views import ImageRow
 from protocol.grid.limits import VOLUME_BYTES_MIN
 from protocol.grid.model import ClusterSpec
 from protocol.image.facts import ImageKind
+from protocol.terms.architecture import Architecture
 from protocol.terms.quantities import format_size, write_size
 
 
@@ -27,3 +28,16 @@ def sized(cluster: ClusterSpec, image: ImageRow) -> tuple[ClusterSpec, str]:
             f" write {write_size(least)} or more, or leave it out"
         )
     return cluster, ""
+
+
+def for_its_cpus(cluster: ClusterSpec, image: ImageRow) -> tuple[ClusterSpec, str]:
+    """The cluster on hosts whose cpus its disk image is for, or what is wrong with what it asks for."""
+    if image.kind != ImageKind.DISK or image.architecture not in tuple(Architecture):
+        return cluster, ""
+    wanted = Architecture(image.architecture)
+    if cluster.architecture not in (None, wanted):
+        return (
+            cluster,
+            f"found {cluster.architecture}, and image {cluster.image.name} is for {wanted}",
+        )
+    return msgspec.structs.replace(cluster, architecture=wanted), ""

@@ -1,4 +1,4 @@
-"""A disk image as a file for other programs. A guest may have written what is in it, so the tool is in the cage."""
+"""A disk image as a file for other programs. A guest may have written it, so the tool is in the cage."""
 
 import re
 import shutil

@@ -72,7 +72,8 @@ class Daemon:
 
     async def _serve(self) -> None:
         await self.host.images.add(image_file(self.folder / "guest.img"))
-        served = await serve(create_app(self.host, self.folder / "uploads"), self.socket)
+        self.app = create_app(self.host, self.folder / "uploads")
+        served = await serve(self.app, self.socket)
         running = asyncio.create_task(self.host.run())
         await self.host.images_changed()
         self._ready.set()

@@ -66,6 +66,17 @@ def test_a_name_that_hosts_mean_differently_is_not_guessed_at() -> None:
     assert gridfile.meant("b" * 64, rows) == ("b" * 64, "")
 
 
+def test_eight_digits_of_a_digest_are_enough_if_one_image_has_them() -> None:
+    here = (ImageHost("h1", "ams", "alive", 0.0),)
+    one, two = "abcdef01" + "0" * 56, "abcdef01" + "1" * 56
+    rows = [ImageRow("x", one, 1, True, here), ImageRow("", two, 1, True, here)]
+    assert gridfile.meant("abcdef010", rows) == (one, "")
+    assert gridfile.meant("abcdef0", rows)[0] == ""
+    assert gridfile.meant("abcdef01", rows)[1].startswith('found "abcdef01", which is 2 images')
+    named = ImageRow("abcdef01", "c" * 64, 1, True, here)
+    assert gridfile.meant("abcdef01", [*rows, named]) == ("c" * 64, "")
+
+
 def test_a_file_that_is_not_there(daemon: Daemon) -> None:
     error = daemon.ask("plan", "nowhere.yaml", code=1).stderr
     assert error == "nowhere.yaml: cannot be read: no such file or directory\n"

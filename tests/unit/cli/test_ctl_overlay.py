@@ -143,10 +143,21 @@ def test_images(daemon: Daemon, tmp_path: Path) -> None:
     assert words[:2] == ["added", "tools"]
     digest = words[-1]
     lines = [line.split() for line in daemon.ask("image", "list").stdout.splitlines()]
-    assert lines[0] == ["NAME", "DIGEST", "SIZE", "HERE", "HOSTS", "AGE"]
-    assert [(line[0], line[-3:]) for line in lines[1:]] == [
-        ("guest", ["yes", "h1", "-"]),
-        ("tools", ["yes", "h1", "-"]),
+    assert lines[0] == [
+        "NAME",
+        "DIGEST",
+        "KIND",
+        "SIZE",
+        "VIRTUAL",
+        "HERE",
+        "USED",
+        "BY",
+        "HOSTS",
+        "AGE",
+    ]
+    assert [(line[0], line[-4:]) for line in lines[1:]] == [
+        ("guest", ["yes", "-", "h1", "-"]),
+        ("tools", ["yes", "-", "h1", "-"]),
     ]
     assert daemon.ask("image", "remove", digest[:12]).stdout.startswith("removed tools  ")
     assert daemon.ask("image", "remove", "tools", code=1).stderr == (

@@ -8,9 +8,10 @@ import pytest
 from overlayd.api.views import ImageRow
 from overlayd.cli import gridfile
 from overlayd.cli.failure import DocumentFailure
-from overlayd.cli.rootdisks import sized
+from overlayd.cli.rootdisks import for_its_cpus, sized
 from protocol.grid.model import ClusterSpec, ImageRef
 from protocol.image.facts import ImageKind
+from protocol.terms.architecture import Architecture
 
 GIB = 1 << 30
 DEBIAN = ImageRow("debian-12", "d" * 64, 300 << 20, True, (), ImageKind.DISK, 2 * GIB)
@@ -102,3 +103,13 @@ def test_it_is_refused_where_a_profile_says_so(tmp_path: Path, profile: str, sai
         read(file, profile)
     (line,) = told.value.lines
     assert str(line).startswith(f"{file}:{said}")
+
+
+def test_guests_of_a_disk_go_where_its_cpus_are() -> None:
+    arm = msgspec.structs.replace(DEBIAN, architecture="aarch64")
+    cluster, wrong = for_its_cpus(WEB, arm)
+    assert (cluster.architecture, wrong) == (Architecture.AARCH64, "")
+    x86 = msgspec.structs.replace(WEB, architecture=Architecture.X86_64)
+    assert for_its_cpus(x86, arm)[1] == "found x86_64, and image debian-12 is for aarch64"
+    assert for_its_cpus(WEB, GUEST) == (WEB, "")
+    assert for_its_cpus(WEB, msgspec.structs.replace(DEBIAN, architecture="pdp11")) == (WEB, "")
