@@ -8,10 +8,14 @@ from overlayd.cli.failure import failure
 from overlayd.cli.naming import views_of, workspace_of
 from overlayd.cli.session import Session
 from overlayd.cli.words import clean
+from protocol.grid.lifecycle import Phase
 from protocol.grid.problem import listed, quoted
 from protocol.node.rows import WorkspaceRow
 
-NOT_THERE = ("held", "image", "network", "suspended", "saving", "expired", "ending", "gone", "lost")
+NOT_THERE = (
+    *(Phase.HELD, Phase.IMAGE, Phase.NETWORK, Phase.SAVING, Phase.SUSPENDED, Phase.OFF),
+    *(Phase.EXPIRED, Phase.ENDING, Phase.GONE, Phase.LOST),
+)
 """Phases in which no port of a workspace can answer."""
 
 

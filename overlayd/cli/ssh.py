@@ -8,6 +8,8 @@ nobody is asked to trust on first use.
 import os
 import shlex
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +27,8 @@ from overlayd.cli.words import clean
 from protocol.node.rows import WorkspaceRow
 
 _USER = "root"
+_NO_CONNECTION = 255
+"""OpenSSH's exit code for all that is wrong before a command has run."""
 
 User = Annotated[
     str, typer.Option("--user", "-l", help="Who to log in as; root, if nothing else is said.")
@@ -62,7 +66,7 @@ def ssh(
     session = session_of(context)
     to = reached(session, target)
     words = [*_options(session, to, key, accept_new), "-l", user or _USER, to.workspace]
-    _become("ssh", [*words, "--", *command] if command else words)
+    _run("ssh", [*words, "--", *command] if command else words, user or _USER)
 
 
 def cp(
@@ -91,7 +95,8 @@ def cp(
     words = _options(session, to, key, accept_new)
     words += ["-r"] if recursive else []
     who = f"{user or _USER}@{to.workspace}"
-    _become("scp", [*words, "--", *(_scp_path(text, who) for text in (source, destination))])
+    paths = (_scp_path(text, who) for text in (source, destination))
+    _run("scp", [*words, "--", *paths], user or _USER)
 
 
 def ssh_config(
@@ -203,12 +208,23 @@ def _scp_path(text: str, who: str) -> str:
     return path if path.startswith(("/", ".")) else f"./{path}"
 
 
-def _become(tool: str, words: list[str]) -> None:
-    """Becomes OpenSSH. Raises Failure if it is not here."""
+def _run(tool: str, words: list[str], user: str) -> None:
+    """Runs OpenSSH, and ends with its exit code. Raises Failure if it is not here."""
     found = shutil.which(tool)
     if found is None:
         raise failure(f"{tool} is not on this host", "apt install openssh-client")
-    os.execv(found, [tool, *words])  # noqa: S606  # no shell is wanted
+    # Ctrl-C is its business: a handler, unlike an ignored signal, is not handed down to it.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        code = subprocess.call([found, *words])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if code == _NO_CONNECTION:
+        asked = f"it was asked for {user}; cloud images have another, as -l debian"
+        typer.echo(
+            f"  if it took no key: -i names the one `up --ssh-key` was given; {asked}", err=True
+        )
+    raise typer.Exit(code)
 
 
 def program() -> list[str]:

@@ -15,14 +15,15 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0cE3kH2Yc7l0kHn9m8r8f0oQh3b1m1Zc2d3
 
 
 @pytest.fixture
-def became(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """The words of the program that the command becomes."""
+def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """The words of the program that the command runs."""
     words: list[str] = []
 
-    def execv(path: str, argv: list[str]) -> None:
-        words.extend([path, *argv[1:]])
+    def call(argv: list[str]) -> int:
+        words.extend(argv)
+        return 0
 
-    monkeypatch.setattr(module.os, "execv", execv)
+    monkeypatch.setattr(module.subprocess, "call", call)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return words
 
@@ -47,41 +48,41 @@ def option(words: list[str], name: str) -> str:
 
 
 def test_ssh_knows_the_machine_and_the_way(
-    daemon: Daemon, became: list[str], told: None, tmp_path: Path
+    daemon: Daemon, ran: list[str], told: None, tmp_path: Path
 ) -> None:
     daemon.up()
     daemon.ask("ssh", "demo/head-1", "-l", "me", "-i", "/k", "--", "uname", "-a")
     (grid,) = daemon.host.view.grids(daemon.host.now())
-    assert Path(became[0]).name == "ssh"
-    alias = option(became, "HostKeyAlias")
+    assert Path(ran[0]).name == "ssh"
+    alias = option(ran, "HostKeyAlias")
     assert alias == f"head-1.{grid.grid}"
-    assert Path(option(became, "UserKnownHostsFile")).read_text() == f"{alias} {KEY}\n"
-    assert option(became, "StrictHostKeyChecking") == "yes"
-    proxy = option(became, "ProxyCommand")
+    assert Path(option(ran, "UserKnownHostsFile")).read_text() == f"{alias} {KEY}\n"
+    assert option(ran, "StrictHostKeyChecking") == "yes"
+    proxy = option(ran, "ProxyCommand")
     assert proxy.endswith(f" connect {grid.grid}/head-1 22")
     assert f"--peer {daemon.socket} --identity {daemon.host.site_dir}" in proxy
-    assert became[-8:] == ["-i", "/k", "-l", "me", "head-1", "--", "uname", "-a"]
+    assert ran[-8:] == ["-i", "/k", "-l", "me", "head-1", "--", "uname", "-a"]
 
 
-def test_a_machine_whose_key_is_not_known_is_not_trusted(daemon: Daemon, became: list[str]) -> None:
+def test_a_machine_whose_key_is_not_known_is_not_trusted(daemon: Daemon, ran: list[str]) -> None:
     daemon.up()
     said = daemon.ask("ssh", "demo/head-1", code=1).stderr
     assert said.startswith("error: demo/head-1 has not told its host key (yet)")
     assert "--accept-new" in said
-    assert became == []
+    assert ran == []
     daemon.ask("ssh", "demo/head-1", "--accept-new")
-    assert option(became, "StrictHostKeyChecking") == "accept-new"
-    assert became[-3:] == ["-l", "root", "head-1"]
+    assert option(ran, "StrictHostKeyChecking") == "accept-new"
+    assert ran[-3:] == ["-l", "root", "head-1"]
 
 
-def test_a_path_is_copied_there_or_back(daemon: Daemon, became: list[str], told: None) -> None:
+def test_a_path_is_copied_there_or_back(daemon: Daemon, ran: list[str], told: None) -> None:
     daemon.up()
     daemon.ask("cp", "-r", "some:file", "demo/head-1:/srv/", "-l", "me")
-    assert Path(became[0]).name == "scp"
-    assert became[-4:] == ["-r", "--", "./some:file", "me@head-1:/srv/"]
-    became.clear()
+    assert Path(ran[0]).name == "scp"
+    assert ran[-4:] == ["-r", "--", "./some:file", "me@head-1:/srv/"]
+    ran.clear()
     daemon.ask("cp", "demo/head-1:results", "/tmp/x")
-    assert became[-3:] == ["--", "root@head-1:results", "/tmp/x"]
+    assert ran[-3:] == ["--", "root@head-1:results", "/tmp/x"]
 
 
 @pytest.mark.parametrize("paths", [("a", "b"), ("demo/head-1:a", "demo/worker-1:b")])
@@ -141,6 +142,17 @@ def test_ssh_calls_the_very_program_again(tmp_path: Path, monkeypatch: pytest.Mo
     assert program() == [str(tmp_path / "overlayctl")]
     monkeypatch.setattr(sys, "argv", ["pytest"])
     assert program() == [sys.executable, "-m", "overlayd.cli.entry"]
+
+
+def test_its_exit_code_is_handed_on_and_a_key_that_is_not_taken_is_explained(
+    daemon: Daemon, ran: list[str], told: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.up()
+    monkeypatch.setattr(module.subprocess, "call", lambda _: 7)
+    assert daemon.ask("ssh", "demo/head-1", "--", "exit 7", code=7).stderr == ""
+    monkeypatch.setattr(module.subprocess, "call", lambda _: 255)
+    said = daemon.ask("ssh", "demo/head-1", code=255).stderr
+    assert "-i names the one `up --ssh-key` was given; it was asked for root" in said
 
 
 def test_without_openssh_it_is_said(
