@@ -32,6 +32,7 @@ from overlayd.adapters.credentials import load_host
 from overlayd.assembly import OWNER_TAG
 from protocol.grid.model import Encryption, GridSpec, NetworkSpec, PlacementSpec
 from protocol.grid.record import vni_of
+from protocol.requesting.request import RequestState
 from protocol.terms.ids import GridId, short_hash
 
 GUEST = "far/n-1"
@@ -69,7 +70,8 @@ class Bench:
         wait_for(lambda: orders.peers(self.b).get("a") is not None, 20, "they know each other")
         done = orders.obeyed(self.a, orders.up(self.identity, spec_of(self.a, key)), UP_WITHIN_S)
         view = orders.grid(self.a, "far")
-        assert view is not None, done.answer
+        if view is None or done.state is not RequestState.DONE:
+            raise RuntimeError("\n".join(done.answer))
         (self.row,) = view.workspaces
         keys = federation.identity("bnl") / "hosts" / "b"
         tag = short_hash(load_host(keys).identity.key, digits=OWNER_TAG)
@@ -90,7 +92,10 @@ class Bench:
     def direct(self, command: str) -> bytes:
         """Runs a command in the guest from its own network."""
         words = [*self.inside, "ssh", *self.login(), f"root@{self.row.address}", command]
-        return subprocess.run(words, capture_output=True, check=True, timeout=WITHIN_S).stdout
+        done = subprocess.run(words, capture_output=True, timeout=WITHIN_S)
+        if done.returncode:
+            raise RuntimeError(f"{command} in the guest: {done.stderr.decode()}")
+        return done.stdout
 
     def listen(self, port: int) -> None:
         """Lets the guest take what comes at a port, and throw it away."""
