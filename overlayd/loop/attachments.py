@@ -35,6 +35,8 @@ ASK_AGAIN_S, ASK_AGAIN_MOST_S = 1.0, 30.0
 OFFER_AGAIN_S, OFFER_AGAIN_MOST_S = 1.0, 600.0
 KEPT_FOR_S = 600.0
 """How long what nobody names is kept: an order is on its way through the inbox, or a register is."""
+SETTLES_S = 5.0
+"""How long what is named no more is kept: a host that has just begun tells its node what it finds."""
 AT_ONCE = 4
 """Files that are fetched at once."""
 OFFERERS = 4
@@ -278,8 +280,9 @@ class AttachmentTraffic:
         unnamed = [key for key in self._kept.kept() if key not in named]
         self._unnamed_s = {key: self._unnamed_s.get(key, now) for key in unnamed}
         for key in unnamed:
-            if key in self._named or now - self._unnamed_s[key] > KEPT_FOR_S:
+            was_s = now - self._unnamed_s[key]
+            if was_s > KEPT_FOR_S or (key in self._named and was_s > SETTLES_S):
                 logger().info("attachments.removed", key=key)
                 await self._kept.remove(key)
                 del self._unnamed_s[key]
-        self._named = named
+        self._named = (self._named | named) & set(self._kept.kept())

@@ -8,7 +8,7 @@ reader, of another key, and gets nothing.
 from collections.abc import Iterator
 
 from protocol.grid.record import GridRecord, GridState, order_part, read_register, spec_of
-from protocol.hosting.leases import Leases
+from protocol.hosting.host import Host
 from protocol.node.rows import GridFiles
 from protocol.register.acceptor import Acceptor
 from protocol.requesting.requester import Requester
@@ -24,13 +24,13 @@ class GridsFiles:
     It is asked again and again, so what a register says is read once for each of its values.
     """
 
-    def __init__(self, leases: Leases, acceptor: Acceptor, requester: Requester) -> None:
-        self._leases, self._acceptor, self._requester = leases, acceptor, requester
+    def __init__(self, host: Host, acceptor: Acceptor, requester: Requester) -> None:
+        self._host, self._acceptor, self._requester = host, acceptor, requester
         self._read: dict[str, tuple[bytes, GridFiles | None]] = {}
 
     def needed(self) -> list[GridFiles]:
         """The grids whose files this peer must have, as a host that carries part of them or as a steward."""
-        carried = {row.record.id: _files(row.record) for row in self._leases.rows()}
+        carried = {row.record.id: _files(row.record) for row in self._host.leases.rows()}
         kept = {files.grid: files for files in self._stewarded()}
         return [files for files in (kept | carried).values() if files is not None]
 
@@ -49,8 +49,10 @@ class GridsFiles:
         return tuple(dict.fromkeys(peer for files in named for peer in files.readers))
 
     def keys(self) -> set[str]:
-        """All by which files are to be kept now: of grids, of requests that run, of quotes."""
+        """All by which files are to be kept now: of grids, also such as this host has lost its memory of; of
+        requests that run, of quotes."""
         grids = {files.key for files in self.needed()}
+        grids |= {order_part(row.grid) for row in self._host.foundlings.rows()}
         grids |= {order_part(row.grid) for row in self._requester.attaching.rows()}
         return grids | {str(request) for request in self._requester.unended()}
 

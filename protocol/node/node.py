@@ -155,7 +155,7 @@ class Node:
             self.broadcast.incarnation,
             rows,
         )
-        self.files = GridsFiles(self.host.leases, self.registers.acceptor, self.requester)
+        self.files = GridsFiles(self.host, self.registers.acceptor, self.requester)
         self._host_losses = HostLosses(self.me, self.notices, self.directory, self.host.chronicle)
         self._deadlines = Deadlines(
             self.overlay,

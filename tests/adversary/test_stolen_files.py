@@ -166,7 +166,7 @@ async def test_offers_of_what_is_not_needed_are_forgotten_at_once(world: FileWor
 async def test_many_that_offer_one_file_are_bounded_and_do_not_keep_it_away(
     world: FileWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PART_WITHIN_S", 0.02)
+    monkeypatch.setattr(module, "PART_WITHIN_S", 0.4)
     await world.steward.kept.keep(KEY, (FILE,))
     for n in range(100):
         world.carrier.traffic.deliver(PeerId(f"{n:064x}"), AttachmentOffer(KEY))

@@ -9,7 +9,7 @@ from turns import until
 from overlayd.adapters.attachments import DirectoryAttachments
 from overlayd.adapters.nacl_keys import NaclIdentity
 from overlayd.adapters.sealed_boxes import SealedBoxes
-from overlayd.loop.attachments import AttachmentTraffic
+from overlayd.loop.attachments import SETTLES_S, AttachmentTraffic
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.node.events import Say
 from protocol.node.messages import AttachmentAsk, AttachmentOffer, AttachmentPart
@@ -74,6 +74,12 @@ class Peer:
         """One look, and all that follows from it."""
         await self.traffic.look()
         await self.settled()
+
+    async def gone(self) -> None:
+        """Looks until what is named no more is gone."""
+        await self.look()
+        self.now_s += SETTLES_S + 1.0
+        await self.look()
 
     async def settled(self) -> None:
         await until(lambda: not self.traffic._fetching, "every fetch has ended")

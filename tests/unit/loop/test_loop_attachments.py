@@ -41,7 +41,7 @@ async def test_without_the_requester_it_comes_from_a_steward(world: FileWorld) -
 async def test_who_does_not_answer_is_left_for_the_next(
     world: FileWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PART_WITHIN_S", 0.05)
+    monkeypatch.setattr(module, "PART_WITHIN_S", 0.5)
     await world.given()
     world.grid = world.files_of(world.stranger, world.steward, world.carrier)
     world.carrier.needed = world.steward.needed = [world.grid]
@@ -77,7 +77,7 @@ async def test_it_is_asked_for_again_after_longer_and_longer_pauses(world: FileW
 async def test_a_piece_that_was_lost_costs_only_another_try(
     world: FileWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PART_WITHIN_S", 0.05)
+    monkeypatch.setattr(module, "PART_WITHIN_S", 0.5)
     await world.given()
     await world.steward.kept.keep(KEY, (FILE,))
     lost = []
@@ -112,7 +112,7 @@ async def test_it_goes_with_its_grid(world: FileWorld) -> None:
     await world.carrier.kept.keep(KEY, (FILE,))
     await world.carrier.look()
     world.carrier.needed = []
-    await world.carrier.look()
+    await world.carrier.gone()
     assert world.carrier.kept.kept() == {}
 
 
@@ -126,7 +126,7 @@ async def test_what_a_queued_request_or_a_quote_names_stays_until_that_ends(
         await world.requester.look()
     assert world.requester.kept.has(KEY, DIGEST)
     world.requester.named = set()
-    await world.requester.look()
+    await world.requester.gone()
     assert world.requester.kept.kept() == {}
 
 
@@ -149,8 +149,10 @@ async def test_what_an_earlier_life_left_behind_goes_at_the_start(
     await world.requester.kept.keep(KEY, (FILE,))
     await world.requester.kept.keep("quote-1", (FILE,))
     world.requester.named = {"quote-1"}
-    again = world.requester.next_life()
-    await again.look()
+    world.requester.traffic = world.requester.next_life()
+    await world.requester.look()
+    assert len(world.requester.kept.kept()) == 2, "the node may yet hear what is found here"
+    await world.requester.gone()
     assert set(world.requester.kept.kept()) == {"quote-1"}
 
 

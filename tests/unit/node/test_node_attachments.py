@@ -4,6 +4,7 @@ import msgspec
 from one_peer import ADMIN, NOW, YOU, Alone, started
 
 from protocol.grid.record import GridState, Register, order_part, read_register
+from protocol.hosting.events import Found
 from protocol.node.attachments import GridsFiles
 from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
@@ -11,7 +12,7 @@ from protocol.register.acceptor import Acceptor
 from protocol.register.messages import Accept, Ballot
 from protocol.requesting.events import OrderGiven
 from protocol.sim.people import grid_spec
-from protocol.terms.ids import RequestId, digest_of
+from protocol.terms.ids import GridId, RequestId, digest_of
 from protocol.trust.order import SignedOrder
 from protocol.wire.codec import encode
 
@@ -52,7 +53,7 @@ def test_a_steward_needs_them_until_the_record_is_down() -> None:
     assert record is not None
     empty = started()
     steward = Acceptor({})
-    files = GridsFiles(empty.host.leases, steward, empty.requester)
+    files = GridsFiles(empty.host, steward, empty.requester)
     assert files.needed() == []
     steward.handle(YOU, Accept(key=register, ballot=Ballot(1, YOU, 1), value=value), "")
     assert [each.key for each in files.needed()] == [key]
@@ -80,8 +81,15 @@ def test_a_record_that_takes_another_orders_id_is_no_way_to_its_files() -> None:
             YOU, Accept(key="x", ballot=Ballot(1, YOU, 1), value=encode(Register(forged))), ""
         )
         empty = started()
-        files = GridsFiles(empty.host.leases, steward, empty.requester)
+        files = GridsFiles(empty.host, steward, empty.requester)
         assert files.readers(key, DIGEST) == ()
+
+
+def test_what_a_host_found_and_does_not_remember_keeps_its_files() -> None:
+    alone = Alone(started())
+    alone.feed(Found(GridId("0123456789abcdef0123.0-abcdef"), "machine ovl-1", "n-1"))
+    assert PeerView(alone.peer).file_keys() == {"0123456789abcdef0123"}
+    assert PeerView(alone.peer).readers("0123456789abcdef0123", DIGEST) == ()
 
 
 def test_a_register_that_says_nothing_is_passed_over() -> None:
@@ -89,4 +97,4 @@ def test_a_register_that_says_nothing_is_passed_over() -> None:
     for name, value in (("a", b""), ("b", b"\xc1"), ("c", encode(Register()))):
         steward.handle(YOU, Accept(key=name, ballot=Ballot(1, YOU, 1), value=value), "")
     empty = started()
-    assert GridsFiles(empty.host.leases, steward, empty.requester).needed() == []
+    assert GridsFiles(empty.host, steward, empty.requester).needed() == []
