@@ -68,6 +68,10 @@ class DirectoryAttachments:
         """Whether a file is here."""
         return Digest(digest) in self._sizes.get(key, {})
 
+    def size_bytes(self, key: str, digest: str) -> int:
+        """The size of a file; -1 if it is not here."""
+        return self._sizes.get(key, {}).get(Digest(digest), -1)
+
     def kept(self) -> dict[str, tuple[Digest, ...]]:
         """The files that are here, by key."""
         return {key: tuple(sizes) for key, sizes in self._sizes.items()}

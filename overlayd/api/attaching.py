@@ -2,11 +2,12 @@
 
 from overlayd.api.problems import ApiProblem
 from overlayd.api.service import Service
+from overlayd.api.views import FileView
 from overlayd.ports.attachments import AttachmentError
 from protocol.grid.limits import ATTACHMENT_BYTES_MAX, ATTACHMENTS_BYTES_MAX, ATTACHMENTS_MAX
 from protocol.grid.model import GridSpec
-from protocol.grid.record import spec_of
-from protocol.terms.ids import digest_of
+from protocol.grid.record import order_part, spec_of
+from protocol.terms.ids import GridId, digest_of
 from protocol.terms.quantities import format_size
 from protocol.trust.order import Action, Order
 from protocol.wire.codec import Malformed
@@ -47,6 +48,14 @@ async def attach(
         await kept.keep(key, tuple(found.values()))
     except AttachmentError as error:
         raise ApiProblem(507, str(error)) from None
+
+
+def files_of(service: Service, grid: GridId) -> tuple[FileView, ...]:
+    """The files of a grid, by cluster; none that this peer does not know of."""
+    files, kept = service.peer.view.files_of(grid), service.peer.attachments
+    named = files.named if files is not None else ()
+    key = order_part(grid)
+    return tuple(FileView(name, digest, kept.size_bytes(key, digest)) for name, digest in named)
 
 
 def _checked(given: tuple[bytes, ...], named: dict[str, None]) -> dict[str, bytes]:

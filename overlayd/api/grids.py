@@ -9,7 +9,7 @@ from typing import Annotated
 from litestar import Router, delete, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from overlayd.api.attaching import FILES_BODY_BYTES, attach, ordered_spec
+from overlayd.api.attaching import FILES_BODY_BYTES, attach, files_of, ordered_spec
 from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
 from overlayd.api.views import Accepted, GridView, OrderBody, PlanBody
@@ -75,7 +75,8 @@ def grid_view(service: Service, name: str, site: str = "") -> GridView:
         raise ApiProblem(409, f"{len(grids)} owners have a grid named {name}", "; ".join(each))
     (found,) = grids
     row = next(row for row in rows if row.grid == found)
-    return GridView(row, tuple(view.workspaces(found, now)), tuple(view.story(found)))
+    workspaces, story = tuple(view.workspaces(found, now)), tuple(view.story(found))
+    return GridView(row, workspaces, story, files_of(service, found))
 
 
 @post("/plans", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Plan a grid")

@@ -86,6 +86,16 @@ class Telling(msgspec.Struct, frozen=True):
     text: str
 
 
+class FileView(msgspec.Struct, frozen=True):
+    """A file that guests of a cluster are given: what it is known by, never what it says."""
+
+    cluster: str
+    digest: str
+    """Its SHA-256."""
+    size_bytes: int
+    """-1 if it has yet to come to the peer that was asked."""
+
+
 class GridView(msgspec.Struct, frozen=True):
     """One grid with its workspaces, in the record's order."""
 
@@ -93,6 +103,8 @@ class GridView(msgspec.Struct, frozen=True):
     workspaces: tuple[WorkspaceRow, ...]
     story: tuple[StoryRow, ...] = ()
     """What happened to it, oldest first."""
+    files: tuple[FileView, ...] = ()
+    """The user-data of its clusters, if the peer that was asked carries the grid or keeps its record."""
 
 
 class ImageHost(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import answer, print_lines, print_table, unchanged
 from overlayd.cli.story import SHOWN, print_story
 from overlayd.cli.unknown import print_unknown
-from overlayd.cli.words import NAME, age, moment, size_of
+from overlayd.cli.words import NAME, age, moment, short, size_of
 from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import SETTLED, Phase
 from protocol.grid.problem import listed, quoted
@@ -188,6 +188,7 @@ def _grid(view: GridView) -> None:
             f"workspaces  {grid.workspaces} on {where}: {_phases(grid)}",
             *_networks(grid),
             *_volumes(grid),
+            *_files(view),
             *grid.lost,
             "",
         ]
@@ -208,6 +209,15 @@ def _volumes(grid: GridRow) -> list[str]:
         f"{v.name} ({format_size(v.size_bytes)}) of {v.workspace} on {v.host}" for v in grid.volumes
     )
     return [f"volumes     {told}"] if told else []
+
+
+def _files(view: GridView) -> list[str]:
+    """What guests are given at their first boot, by cluster: digest and size."""
+    sizes = (format_size(f.size_bytes) if f.size_bytes >= 0 else "not here yet" for f in view.files)
+    told = [
+        f"{f.cluster} {short(f.digest)} ({size})" for f, size in zip(view.files, sizes, strict=True)
+    ]
+    return [f"user-data   {', '.join(told)}"] if told else []
 
 
 def explain(

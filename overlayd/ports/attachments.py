@@ -26,6 +26,9 @@ class Attachments(Protocol):
     def has(self, key: str, digest: str) -> bool:
         """Whether a file is here."""
 
+    def size_bytes(self, key: str, digest: str) -> int:
+        """The size of a file; -1 if it is not here."""
+
     def kept(self) -> dict[str, tuple[Digest, ...]]:
         """The files that are here, by key."""
 

@@ -226,9 +226,9 @@ class GridSpec(msgspec.Struct, frozen=True):
     """One line each, as in an authorized_keys file."""
 
     @property
-    def files(self) -> tuple[Digest, ...]:
-        """The files that go with it, by digest, each once."""
-        return tuple(dict.fromkeys(Digest(c.user_data) for c in self.clusters if c.user_data))
+    def files(self) -> tuple[tuple[str, Digest], ...]:
+        """(cluster, digest) of the files that go with it."""
+        return tuple((c.name, Digest(c.user_data)) for c in self.clusters if c.user_data)
 
 
 class Workspace(msgspec.Struct, frozen=True):

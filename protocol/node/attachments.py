@@ -12,7 +12,7 @@ from protocol.hosting.host import Host
 from protocol.node.rows import GridFiles
 from protocol.register.acceptor import Acceptor
 from protocol.requesting.requester import Requester
-from protocol.terms.ids import Digest, PeerId
+from protocol.terms.ids import Digest, GridId, PeerId
 from protocol.trust.order import SignedOrder, order_id, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed
@@ -37,7 +37,7 @@ class GridsFiles:
     def given(self) -> list[GridFiles]:
         """The grids whose files this peer was given with an order, once they are decided."""
         return [
-            GridFiles(order_part(row.grid), row.grid, row.digests, row.readers)
+            GridFiles(order_part(row.grid), row.grid, row.named, row.readers)
             for row in self._requester.attaching.rows()
             if self._requester.is_made(row.grid)
         ]
@@ -47,6 +47,10 @@ class GridsFiles:
         grids = [*self.needed(), *self.given()]
         named = [files for files in grids if files.key == key and digest in files.digests]
         return tuple(dict.fromkeys(peer for files in named for peer in files.readers))
+
+    def of_grid(self, grid: GridId) -> GridFiles | None:
+        """The files of a grid; None if it has none, or this peer has nothing to do with it."""
+        return next((f for f in (*self.needed(), *self.given()) if f.grid == grid), None)
 
     def keys(self) -> set[str]:
         """All by which files are to be kept now: of grids, also such as this host has lost its memory of; of
@@ -78,14 +82,14 @@ def _files(record: GridRecord) -> GridFiles | None:
     key = order_part(record.id)
     if order_id(record.order)[: len(key)] != key or not key:
         return None
-    digests = _named(record.order)
-    if not digests:
+    named = _named(record.order)
+    if not named:
         return None
     readers = tuple(dict.fromkeys((*record.carriers(), *record.stewards)))
-    return GridFiles(key, record.id, digests, readers)
+    return GridFiles(key, record.id, named, readers)
 
 
-def _named(signed: SignedOrder) -> tuple[Digest, ...]:
+def _named(signed: SignedOrder) -> tuple[tuple[str, Digest], ...]:
     try:
         return spec_of(read_order(signed)).files
     except (Malformed, Untrusted):

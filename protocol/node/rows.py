@@ -235,10 +235,15 @@ class GridFiles(msgspec.Struct, frozen=True):
     key: str
     """What they are kept by."""
     grid: GridId
-    digests: tuple[Digest, ...]
+    named: tuple[tuple[str, Digest], ...]
+    """(cluster, file) pairs."""
     readers: tuple[PeerId, ...]
     """Who may have them: the hosts that carry it, and its stewards."""
 
+    @property
+    def digests(self) -> tuple[Digest, ...]:
+        """The files, each once."""
+        return tuple(dict.fromkeys(digest for _, digest in self.named))
 
 class NoCommit(Exception):
     """An order makes no image of a workspace at a host. The text says to people why not."""

@@ -196,6 +196,10 @@ class PeerView:
         """The grids whose files this host must have: it carries part of them, or is their steward."""
         return self._node.files.needed()
 
+    def files_of(self, grid: GridId) -> GridFiles | None:
+        """The files of a grid; None if it has none, or this peer has nothing to do with it."""
+        return self._node.files.of_grid(grid)
+
     def readers(self, key: str, digest: str) -> tuple[PeerId, ...]:
         """The peers that this one may give a file to that it keeps by `key`; nobody if no grid names it."""
         return self._node.files.readers(key, digest)

@@ -23,16 +23,19 @@ class Attached(msgspec.Struct, frozen=True):
     """A grid whose files this peer was given, as it is on disk."""
 
     grid: GridId
-    digests: tuple[Digest, ...]
+    named: tuple[tuple[str, Digest], ...]
+    """(cluster, file) pairs."""
     readers: tuple[PeerId, ...]
     """The hosts that carry it, and its stewards."""
     made_s: float
 
     @classmethod
-    def of(cls, record: GridRecord, digests: tuple[Digest, ...], now: float) -> "Attached":
+    def of(
+        cls, record: GridRecord, named: tuple[tuple[str, Digest], ...], now: float
+    ) -> "Attached":
         """The files of a grid that is about to be decided."""
         readers = tuple(dict.fromkeys((*record.carriers(), *record.stewards)))
-        return cls(record.id, digests, readers, now)
+        return cls(record.id, named, readers, now)
 
 
 class Attaching:

@@ -128,7 +128,8 @@ class FileWorld:
         self.grid = self.files_of(self.carrier, self.steward)
 
     def files_of(self, *readers: Peer, digests: tuple[Digest, ...] = (DIGEST,)) -> GridFiles:
-        return GridFiles(KEY, GRID, digests, tuple(peer.me for peer in readers))
+        named = tuple((f"c{n}", digest) for n, digest in enumerate(digests))
+        return GridFiles(KEY, GRID, named, tuple(peer.me for peer in readers))
 
     async def given(self) -> None:
         """The requester was given the file, and the grid is decided."""

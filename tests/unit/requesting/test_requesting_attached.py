@@ -34,7 +34,7 @@ def test_the_readers_are_on_disk_before_the_stewards_are_asked() -> None:
     ((key, value),) = rows(effects)
     assert value is not None
     said = decode(value, Attached)
-    assert said.digests == (DIGEST,)
+    assert {digest for _, digest in said.named} == {DIGEST}
     record = scene.requester.requests.placing()[0].undecided
     assert record is not None
     assert key == record.id
