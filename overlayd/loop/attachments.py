@@ -41,6 +41,10 @@ AT_ONCE = 4
 """Files that are fetched at once."""
 OFFERERS = 4
 """Peers that are remembered for one order because they offer its files."""
+EARLY = 64
+"""Offers that may be of something that is needed since it was looked last."""
+LOOKS_APART_S = 0.25
+"""At least so long between two looks, however many ask for one."""
 ASKS, ASKS_PER_S = 128, 16.0
 """So many pieces one peer may ask for at once, and so many more each second: all files of two large grids."""
 
@@ -102,6 +106,10 @@ class AttachmentTraffic:
         self._fetching: set[tuple[str, Digest]] = set()
         self._again: dict[tuple[str, Digest], _Pause] = {}
         self._offers: dict[GridId, _Pause] = {}
+        self._needed: set[str] = set()
+        """The keys that something was needed of when it was looked last."""
+        self._early: dict[str, PeerId] = {}
+        """Offers by keys of which nothing was needed then."""
         self._offerers: dict[str, dict[PeerId, None]] = {}
         # What was given to an earlier life and is on its way nowhere is left over: its order is lost, too.
         self._named = set(kept.kept())
@@ -118,6 +126,7 @@ class AttachmentTraffic:
         while True:
             self._kick.clear()
             await self.look()
+            await asyncio.sleep(LOOKS_APART_S)
             due_s = [pause.at_s for pause in (*self._again.values(), *self._offers.values())]
             left_s = min(due_s, default=inf) - self._clock()
             with contextlib.suppress(TimeoutError):
@@ -131,6 +140,11 @@ class AttachmentTraffic:
     async def look(self) -> None:
         """Compares what is here with what is needed, once: asks, offers, and clears away."""
         needed = self._view.files()
+        self._needed = {files.key for files in needed}
+        early, self._early = self._early, {}
+        for key, peer in early.items():
+            if key in self._needed:
+                self._offered(peer, key)
         for files in needed:
             for digest in files.digests:
                 if not self._kept.has(files.key, digest):
@@ -138,7 +152,7 @@ class AttachmentTraffic:
         missing = {(f.key, d) for f in needed for d in f.digests if not self._kept.has(f.key, d)}
         self._again = {each: pause for each, pause in self._again.items() if each in missing}
         self._offer()
-        await self._clear({files.key for files in needed})
+        await self._clear()
 
     def _fetch_soon(self, files: GridFiles, digest: Digest) -> None:
         each = (files.key, digest)
@@ -219,9 +233,13 @@ class AttachmentTraffic:
                 assert_never(message)
 
     def _offered(self, peer: PeerId, key: str) -> None:
-        missing = [each for each in self._again if each[0] == key]
-        if not missing and not any(files.key == key for files in self._view.files()):
+        if key not in self._needed:
+            # What is needed now is looked up once for many: an offer costs nothing to send, and is said again.
+            if len(self._early) < EARLY:
+                self._early[key] = peer
+                self.wake()
             return
+        missing = [each for each in self._again if each[0] == key]
         offerers = self._offerers.setdefault(key, {})
         if peer not in offerers and len(offerers) < OFFERERS:
             offerers[peer] = None
@@ -272,10 +290,12 @@ class AttachmentTraffic:
             pause.pause_s = min(2 * pause.pause_s, OFFER_AGAIN_MOST_S)
         self._offers = {grid: pause for grid, pause in self._offers.items() if grid in given}
 
-    async def _clear(self, needed: set[str]) -> None:
+    async def _clear(self) -> None:
         """Removes what no grid, request or quote here names any more, or, if none did so far, for a while."""
         now, named = self._clock(), self._view.file_keys()
-        self._offerers = {key: peers for key, peers in self._offerers.items() if key in needed}
+        self._offerers = {
+            key: peers for key, peers in self._offerers.items() if key in self._needed
+        }
         self._allowed = {p: a for p, a in self._allowed.items() if now - a[1] < ASKS / ASKS_PER_S}
         unnamed = [key for key in self._kept.kept() if key not in named]
         self._unnamed_s = {key: self._unnamed_s.get(key, now) for key in unnamed}

@@ -160,13 +160,16 @@ async def test_a_piece_from_another_than_was_asked_is_ignored(world: FileWorld) 
 async def test_offers_of_what_is_not_needed_are_forgotten_at_once(world: FileWorld) -> None:
     for n in range(1000):
         world.carrier.traffic.deliver(world.stranger.me, AttachmentOffer(f"{n:020x}"))
-    assert world.carrier.traffic._offerers == {}
+    assert len(world.carrier.traffic._early) == module.EARLY
+    await world.carrier.look()
+    assert (world.carrier.traffic._offerers, world.carrier.traffic._early) == ({}, {})
 
 
 async def test_many_that_offer_one_file_are_bounded_and_do_not_keep_it_away(
     world: FileWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PART_WITHIN_S", 0.4)
+    await world.carrier.look()
     await world.steward.kept.keep(KEY, (FILE,))
     for n in range(100):
         world.carrier.traffic.deliver(PeerId(f"{n:064x}"), AttachmentOffer(KEY))

@@ -24,7 +24,8 @@ async def test_the_requester_offers_and_carriers_and_stewards_fetch(world: FileW
     assert not world.carrier.kept.has(KEY, DIGEST), "nobody that it knows of has it"
     await world.requester.look()
     for peer in (world.carrier, world.steward):
-        await until(lambda peer=peer: peer.traffic._offerers, "the offer")
+        seen = peer.traffic
+        await until(lambda seen=seen: seen._offerers or seen._early, "the offer")
         await peer.look()
         assert await peer.kept.read(KEY, DIGEST) == FILE
         assert peer.came == [GRID]
