@@ -245,5 +245,6 @@ class GridFiles(msgspec.Struct, frozen=True):
         """The files, each once."""
         return tuple(dict.fromkeys(digest for _, digest in self.named))
 
+
 class NoCommit(Exception):
     """An order makes no image of a workspace at a host. The text says to people why not."""
