@@ -78,9 +78,16 @@ class Endings:
         if asked is not None and time.monotonic() < asked.at_s + mine.stop_within_s:
             has = format_duration(asked.within_s)
             detail = f"asked to shut down, and cut off if it has not within {has}"
-            workspace = mine.workspace.name
+            workspace, boot = mine.workspace.name, mine.wanted.boot
             self._tell(
-                Progressed(part.record.id, workspace, Phase.ENDING, detail, mine.wanted.boot)
+                Progressed(
+                    part.record.id,
+                    workspace,
+                    Phase.ENDING,
+                    detail,
+                    boot,
+                    within_s=asked.within_s,
+                )
             )
             return False
         self.forget(name)

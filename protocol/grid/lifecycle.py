@@ -96,6 +96,8 @@ class Status(msgspec.Struct, frozen=True):
     """Which of its starts this is about, from 1."""
     final: bool = False
     """No further phase is expected, though it is not reachable."""
+    within_s: int = 0
+    """Of one that is ending: how many seconds its guest has to shut down."""
 
     def __post_init__(self) -> None:
         """Raises ValueError (Malformed where it is decoded) for a host that says of itself that it is lost."""

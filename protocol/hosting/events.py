@@ -18,6 +18,8 @@ class Progressed(msgspec.Struct, frozen=True):
     boot: int
     final: bool = False
     """No further phase is expected: the workspace runs, and has no address at which it could be reached."""
+    within_s: int = 0
+    """Of one that is ending: how many seconds its guest has to shut down."""
 
 
 class Happened(msgspec.Struct, frozen=True):

@@ -33,7 +33,7 @@ def after(
     followed: dict[str, Wanted] = {}
     for wanted in meant:
         name = wanted.workspace
-        why = _hindered(order.action, members[name], told.get(name))
+        why = _hindered(order, told.get(name))
         if order.action is Action.REBUILD:
             why = why or _not_rebuilt(members[name], wanted, image, images)
         if why:
@@ -52,12 +52,14 @@ def _terms(order: Order) -> tuple[bool, ImageRef]:
     return order.action in STOPS and stop_terms(order).at_once, ImageRef("")
 
 
-def _hindered(action: Action, workspace: Workspace, told: Status | None) -> str:
-    """Why an action does not apply to a workspace as it is."""
-    name = workspace.name
-    if action in _NOT_OFF and told is not None and told.phase is Phase.OFF:
-        return f"{name} is off: {told.detail}\n  would work: `overlayctl restart` starts it again"
-    return ""
+def _hindered(order: Order, told: Status | None) -> str:
+    """Why an order for one workspace does not apply to it as it is. One for a whole grid leaves it as it is."""
+    if not order.workspace or order.action not in _NOT_OFF:
+        return ""
+    if told is None or told.phase is not Phase.OFF:
+        return ""
+    off = f"{told.workspace} is off: {told.detail}"
+    return f"{off}\n  would work: `overlayctl restart` starts it again"
 
 
 def _not_rebuilt(

@@ -235,7 +235,13 @@ class Host:
         match event:
             case Progressed():
                 status = Status(
-                    event.workspace, event.phase, event.detail, now, event.boot, event.final
+                    event.workspace,
+                    event.phase,
+                    event.detail,
+                    now,
+                    event.boot,
+                    event.final,
+                    event.within_s,
                 )
                 return self.leases.progress(event.grid, status)
             case Happened():

@@ -130,7 +130,7 @@ class Acting(Request):
     def _reached(self, status: Status) -> bool:
         match self._order.action:
             case Action.PAUSE:
-                return status.phase is Phase.PAUSED
+                return status.phase in (Phase.PAUSED, Phase.OFF)
             case Action.SUSPEND:
                 return status.phase is Phase.SUSPENDED
             case Action.RESTART | Action.REBUILD:

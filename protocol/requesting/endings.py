@@ -24,4 +24,5 @@ class Endings:
                 self._told[status.workspace] = None
         for detail, names in said.items():
             self._tell(now, f"{listed(names)}: {detail}")
-        return now + STOP_WITHIN_S_MAX if ending else 0.0
+        most_s = max((s.within_s for s in ending), default=0)
+        return now + min(most_s, STOP_WITHIN_S_MAX) if ending else 0.0

@@ -18,6 +18,8 @@ from protocol.sim.environment import Environment
 from protocol.terms.ids import GridId
 
 _RETRY_S = 1.0
+_WITHIN_S = 30
+"""How long guests have to shut down; they do in less than a second."""
 
 
 class Process(Protocol):
@@ -128,8 +130,7 @@ class Machines:
                     self._say(grid, wanted, Phase.HELD, not_yet)
             all_wanted = tuple(going)
         for wanted in going:
-            if self._drop(grid, wanted.workspace):
-                yield self._dice.uniform(0.02, 0.2)
+            yield from self._end(grid, wanted)
         failed = False
         for wanted in all_wanted:
             if wanted not in going:
@@ -143,6 +144,17 @@ class Machines:
         elif failed:
             yield _RETRY_S
             self._again[grid] = None
+
+    def _end(self, grid: GridId, wanted: Wanted) -> Iterator[float]:
+        """Ends a machine. One that runs shuts down first; a peer that dies meanwhile finds it running."""
+        machine = self.there.get((grid, wanted.workspace))
+        if machine is not None and not machine.saved:
+            told = Progressed(
+                grid, wanted.workspace, Phase.ENDING, "asked", wanted.boot, within_s=_WITHIN_S
+            )
+            self._peer.feed(told)
+            yield self._dice.uniform(0.02, 0.4)
+        self._drop(grid, wanted.workspace)
 
     def _bring(self, grid: GridId, wanted: Wanted) -> Generator[float, None, bool]:
         """Makes one machine what is wanted. Answers whether that failed."""

@@ -18,8 +18,8 @@ WEB = Wanted("web-1", Power.RUNNING, 3)
 IMAGE = ImageRef("debian", "d" * 64)
 
 
-def order(action: Action, body: bytes = b"") -> Order:
-    return read_order(ADMIN.order(action, "shop", NOW, body=body))
+def order(action: Action, body: bytes = b"", workspace: str = "") -> Order:
+    return read_order(ADMIN.order(action, "shop", NOW, workspace=workspace, body=body))
 
 
 def followed(action: Action, wanted: Wanted = WEB, body: bytes = b"") -> Wanted:
@@ -59,9 +59,10 @@ def test_an_order_that_cannot_be_read_changes_nothing(action: Action) -> None:
 def test_one_that_is_off_is_neither_paused_nor_resumed_and_told_what_starts_it() -> None:
     off = {"web-1": Status("web-1", Phase.OFF, "powered off from inside")}
     for action in (Action.PAUSE, Action.RESUME):
-        _, why = after(order(action), [WEB], MEMBERS, off)
+        _, why = after(order(action, workspace="web-1"), [WEB], MEMBERS, off)
         assert why.startswith("web-1 is off: powered off from inside")
         assert "overlayctl restart" in why
+        assert after(order(action), [WEB], MEMBERS, off)[1] == "", "the whole grid, but for it"
     result, why = after(order(Action.RESTART), [WEB], MEMBERS, off)
     assert (result["web-1"].boot, why) == (4, "")
 

@@ -102,7 +102,9 @@ def test_down_says_which_guests_shut_down_and_waits_for_them() -> None:
     change.settled(proposal.change(UP), NOW)
     change.noticed(A, notice(A, Phase.GONE, GridState.DOWN, 2), NOW + 1)
     asked = notice(B, Phase.ENDING, GridState.DOWN, 2)
-    mine = tuple(msgspec.structs.replace(s, detail="asked to shut down") for s in asked.mine)
+    mine = tuple(
+        msgspec.structs.replace(s, detail="asked to shut down", within_s=600) for s in asked.mine
+    )
     for _ in range(2):
         change.noticed(B, msgspec.structs.replace(asked, mine=mine), NOW + 1)
     lines = [line.text for line in change.view().story]
@@ -120,13 +122,26 @@ def test_a_restart_waits_for_a_guest_that_shuts_down() -> None:
     act.start(NOW)
     act.replied(A, ActReply(RequestId("r"), "web-1", ""), NOW)
     asked = notice(A, Phase.ENDING, boot=2)
-    mine = tuple(msgspec.structs.replace(s, detail="asked to shut down") for s in asked.mine)
+    mine = tuple(
+        msgspec.structs.replace(s, detail="asked to shut down", within_s=600) for s in asked.mine
+    )
     act.noticed(A, msgspec.structs.replace(asked, mine=mine), NOW + 1)
     assert "web-1: asked to shut down" in [line.text for line in act.view().story]
     act.tick(NOW + STOP_WITHIN_S_MAX)
     assert act.running
     act.noticed(A, notice(A, Phase.REACHABLE, boot=2), NOW + STOP_WITHIN_S_MAX)
     assert act.view().answer == ("shop/web-1: restart done",)
+
+
+def test_a_whole_grid_is_paused_though_one_of_it_is_off() -> None:
+    signed = ADMIN.order(Action.PAUSE, "shop", NOW)
+    checked = AUTHORITY.order(signed, NOW, True)
+    act = Acting(RequestId("r"), checked, signed, notice(A), {}, Hears(), NOW)
+    act.start(NOW)
+    for peer, phase in ((A, Phase.PAUSED), (B, Phase.OFF)):
+        act.replied(peer, ActReply(RequestId("r"), "", ""), NOW)
+        act.noticed(peer, notice(peer, phase), NOW + 1)
+    assert act.view().state is RequestState.DONE
 
 
 def test_down_while_a_host_is_away() -> None:
