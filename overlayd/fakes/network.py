@@ -59,6 +59,8 @@ class FakeNetwork:
 
     async def close(self) -> None:
         self.told = lambda: None
+        for far in self.connected:
+            far.close()
 
     async def remove(self, network: str) -> None:
         self._maybe_refuse()

@@ -40,8 +40,8 @@ from protocol.terms.limits import (
     STREAM_OPEN_WITHIN_S,
     STREAM_PIECE_BYTES,
     STREAM_WINDOW_BYTES,
-    STREAMS,
     STREAMS_ENDED,
+    STREAMS_FROM_HERE,
     STREAMS_WINDOW_BYTES,
 )
 from protocol.trust.order import SignedOrder
@@ -100,8 +100,9 @@ class Streams:
 
     async def ask(self, peer: PeerId, order: SignedOrder) -> Stream:
         """A stream to where the order leads on `peer`, once that has opened it. Raises StreamOver."""
-        if sum(not back for _, _, back in self._streams) >= STREAMS:
-            raise StreamOver(Why.BUSY, f"{STREAMS} streams are open from here already")
+        if sum(not back for _, _, back in self._streams) >= STREAMS_FROM_HERE:
+            said = f"{STREAMS_FROM_HERE} streams are open through this peer already"
+            raise StreamOver(Why.BUSY, said)
         session = secrets.token_hex(_SESSION_BYTES)
         stream = self._stream(peer, session, back=False)
         try:

@@ -451,6 +451,8 @@ STREAM_CHECK_S = 1.0
 """How often a host looks whether what allowed a stream still holds."""
 STREAMS_OF_PEER, STREAMS_OF_WORKSPACE, STREAMS_OF_OWNER, STREAMS = 32, 64, 128, 256
 """Streams that a host carries at once: asked by one peer, to one workspace, for one owner, in all."""
+STREAMS_FROM_HERE = 128
+"""Streams for people at one peer: half of the connections its API takes, so that others get an answer."""
 STREAM_OPENS_PER_S, STREAM_OPENS_BURST = 20.0, 64.0
 """Streams that one peer may ask a host for. Each costs a look at three signatures, 0.3 ms."""
 STREAMS_ENDED = 1024

@@ -60,7 +60,7 @@ class FakeBench:
         self.network.told()
 
     def close(self) -> None:
-        return None
+        asyncio.run(self.network.close())
 
 
 class KernelBench:
@@ -191,10 +191,24 @@ async def test_a_guest_that_listens_is_reachable(bench: Bench) -> None:
     assert not await bench.network.reachable(NETWORK, "10.42.0.9", port, 0.2)
 
 
+async def test_a_connection_leads_to_a_guest_that_listens_and_to_no_other_port(
+    bench: Bench,
+) -> None:
+    await bench.start()
+    await bench.network.ensure(PLAN)
+    port = bench.listen()
+    with await bench.network.connect(NETWORK, GUEST.address, port) as connected:
+        assert not connected.getblocking()
+    with pytest.raises(ConnectionRefusedError):
+        await bench.network.connect(NETWORK, GUEST.address, 1)
+
+
 async def test_a_network_that_is_not_here_is_not_asked(bench: Bench) -> None:
     await bench.start()
     with pytest.raises(NetworkError, match="not on this host"):
         await bench.network.reachable(NETWORK, GUEST.address, 22, 1)
+    with pytest.raises(NetworkError, match="not on this host"):
+        await bench.network.connect(NETWORK, GUEST.address, 22)
 
 
 async def test_what_somebody_undid_is_told_compared_and_said_when_it_is_mended(

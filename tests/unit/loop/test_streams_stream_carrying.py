@@ -214,6 +214,19 @@ async def test_a_workspace_that_resets_is_told_as_that(two: TwoEnds) -> None:
     assert raised.value.why is Why.RESET
 
 
+async def test_a_peer_opens_so_many_for_its_people(
+    two: TwoEnds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "STREAMS_FROM_HERE", 2)
+    first, _ = await two.open()
+    await two.open()
+    with pytest.raises(StreamOver, match="2 streams are open through this peer") as refused:
+        await two.here.ask(THERE, ORDER)
+    assert refused.value.why is Why.BUSY
+    first.close(Why.RESET, "enough")
+    await two.open()
+
+
 async def test_a_peer_may_be_both_ends(two: TwoEnds) -> None:
     stream = await two.there.ask(THERE, ORDER)
     await until(lambda: two.network.connected, "the workspace is asked")
