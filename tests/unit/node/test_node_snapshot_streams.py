@@ -3,10 +3,14 @@
 import pytest
 from test_node_snapshot import Scene
 
+from protocol.node.events import Revoking
 from protocol.node.rows import NoStream, StreamWay
+from protocol.sim.peer import SimPeer
 from protocol.stream.messages import ConnectBody, Why
 from protocol.terms.ids import PeerId
+from protocol.trust.certificate import read_certificate
 from protocol.trust.order import Action, SignedOrder
+from protocol.trust.revocation import revoke
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import encode
 
@@ -105,3 +109,43 @@ def test_it_ends_with_the_workspace(scene: Scene) -> None:
     with pytest.raises(NoStream) as ended:
         view.stream_way(signed, via, own.now, kept)
     assert ended.value.why is Why.ENDED
+
+
+def other_than_carriers(scene: Scene) -> SimPeer:
+    return next(p for p in scene.world.peers if p not in scene.carriers and p is not scene.asked)
+
+
+def test_it_ends_with_the_peer_it_goes_through() -> None:
+    scene = Scene()
+    through = other_than_carriers(scene)
+    signed = order(scene, through.id)
+    kept = way(scene, signed, through.id)
+    through.crash()
+    view = scene.view(scene.carriers[0])
+
+    def ended() -> bool:
+        try:
+            view.stream_way(signed, through.id, scene.now, kept)
+        except NoStream as error:
+            return error.why is Why.SILENT
+        return False
+
+    assert not ended()
+    assert scene.world.run_until(ended, 30.0)
+
+
+@pytest.mark.parametrize("whose", ["peer", "owner"])
+def test_it_ends_with_the_right_of_the_owner_and_of_the_peer(whose: str) -> None:
+    scene = Scene()
+    through = other_than_carriers(scene)
+    signed = order(scene, through.id)
+    kept = way(scene, signed, through.id)
+    made = scene.world.federation
+    chain = through.identity.chain if whose == "peer" else made.site_chain(scene.mine)
+    signer = made.site(through.site) if whose == "peer" else made.root
+    certificate = read_certificate(chain[0])
+    gone = revoke(certificate, "stolen", scene.now, signer, chain[1:])
+    scene.carriers[0].feed(Revoking(gone))
+    scene.world.run(2.0)
+    with pytest.raises((NoStream, Untrusted), match="revoked"):
+        way(scene, signed, through.id, kept)
