@@ -38,7 +38,7 @@ from overlayd.adapters.image_folder import (
 )
 from overlayd.adapters.image_format import check_label
 from overlayd.adapters.image_names import ImageNames
-from overlayd.adapters.imports import importing, saving
+from overlayd.adapters.imports import importing, saving, trees
 from overlayd.ports.images import (
     DiskFile,
     ImageError,
@@ -73,6 +73,7 @@ class DirectoryImages:
         self._fetching = directory / "fetching"
         self._names = ImageNames(directory / "names.json")
         self._writing = threading.Lock()
+        self._unpacking = threading.Lock()
         self._fetching.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
         for left in directory.glob("staging-*"):
@@ -312,7 +313,19 @@ class DirectoryImages:
                 assert firmware is not None
                 return DiskFile(str(place / "content"), kept.facts.content_bytes, firmware)
             case ImageKind.CONTAINER:
-                return TreeFile(str(place / "tree"))
+                return TreeFile(str(self._tree(place)))
+
+    def _tree(self, place: Path) -> Path:
+        """A container image's root file system, unpacked when it is first needed."""
+        tree = place / "tree"
+        if not tree.exists():
+            with self._unpacking, _saying_no_room(), self._staging() as staging:
+                if not tree.exists():
+                    watch = ImportWatch()
+                    watch.guard = self._check_room
+                    trees.unpack(place / "content", staging / "tree", watch)
+                    (staging / "tree").rename(tree)
+        return tree
 
     def _piece(self, digest: str, part: str, offset: int, length: int) -> tuple[bytes, int]:
         if offset < 0 or length < 0:

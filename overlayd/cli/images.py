@@ -68,8 +68,9 @@ def add(
     """Adds an image to this host. Hosts that need it fetch it from here; adding it again changes nothing.
 
     A disk image as a distribution publishes it: qcow2, raw, VMDK, VDI, VHDX, each also compressed (xz, gz, zst,
-    bz2), or an OVA with one disk. Or an appliance, as scripts/build-image makes it. What it is, is told from
-    its bytes. The same disk in another format is the same image.
+    bz2), or an OVA with one disk. A root file system for containers: tar, squashfs, or an OCI layout in a tar.
+    An appliance, as scripts/build-image makes it. What it is, is told from its bytes. The same disk in another
+    format is the same image.
 
     An address is fetched by this command, not by the daemon.
 

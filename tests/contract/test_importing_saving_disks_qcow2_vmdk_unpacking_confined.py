@@ -285,6 +285,7 @@ async def test_killed_at_every_step_it_leaves_nothing_and_can_be_repeated(
     killer = f"""
 import asyncio, os, signal, sys
 from pathlib import Path
+from overlayd.adapters import image_folder
 from overlayd.adapters import images as store
 from overlayd.ports.images import ImportHow, ImportWatch
 class Watch(ImportWatch):
@@ -293,7 +294,7 @@ class Watch(ImportWatch):
             os.kill(os.getpid(), signal.SIGKILL)
         super().begin(stage, total_bytes)
 if {step!r} == "flushing":
-    store._flush = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+    image_folder.flush = lambda path: os.kill(os.getpid(), signal.SIGKILL)
 images = store.DirectoryImages(Path({str(tmp_path / "images")!r}))
 asyncio.run(images.add(Path({str(path)!r}), "x", ImportHow(), Watch()))
 """

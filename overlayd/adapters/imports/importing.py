@@ -3,15 +3,17 @@
 import os
 import platform
 import re
+import shutil
 import tarfile
 from pathlib import Path
 
 import msgspec
 
 from overlayd.adapters.image_format import MANIFEST, Manifest, check_label, opened, unpack
-from overlayd.adapters.imports import disks, unpacking
+from overlayd.adapters.imports import disks, layers, unpacking
 from overlayd.adapters.imports.look import Format, format_of, head_of, packing_of
 from overlayd.adapters.imports.partitions import Boots, boots_of
+from overlayd.adapters.imports.trees import Tree
 from overlayd.ports.images import ImageError, ImportHow, ImportWatch
 from protocol.grid.limits import IMAGE_NAME_MAX
 from protocol.image.facts import NOTE_MOST, Firmware, ImageFacts, ImageKind, ImageNotes
@@ -52,7 +54,9 @@ def make(source: Path, folder: Path, how: ImportHow, watch: ImportWatch) -> Made
             case Format.TAR:
                 return _of_tar(source, folder, how, notes, watch)
             case Format.SQUASHFS:
-                raise _no_container("squashfs")
+                inner = folder / "inner"
+                unpacking.tar_of_squashfs(source, inner, watch)
+                return _container(inner, folder, how, notes, watch)
             case Format.RAW if source is plain:
                 plain.rename(folder / "content")
                 size = (folder / "content").stat().st_size
@@ -92,7 +96,7 @@ def _of_tar(
         disks.to_raw(inner, found, folder / "content", watch)
         inner.unlink()
         return _disk(folder, how, notes)
-    raise _no_container("OCI layout" if "oci-layout" in names else f"tar without {MANIFEST}")
+    return _container(source, folder, how, notes, watch, layered="oci-layout" in names)
 
 
 def _first_names(source: Path) -> list[str]:
@@ -155,8 +159,29 @@ def _firmware(boots: Boots) -> Firmware:
     )
 
 
-def _no_container(what: str) -> ImageError:
-    return ImageError(
-        f"not an image this version takes: a root file system for containers ({what}); a disk image is "
-        f"taken, or an appliance (a plain tar with {MANIFEST} in it, as scripts/build-image makes)"
-    )
+def _container(
+    source: Path,
+    folder: Path,
+    how: ImportHow,
+    notes: ImageNotes,
+    watch: ImportWatch,
+    layered: bool = False,
+) -> Made:
+    """A root file system: of a tar, or of the layers of an OCI layout."""
+    if how.firmware is not None:
+        raise ImageError("not a disk, but a root file system: containers boot without a firmware")
+    tree, found = Tree(watch), None
+    work = folder / "work"
+    work.mkdir(mode=0o700)
+    if layered:
+        found = layers.add_layers(source, work, tree, how.architecture, watch)
+    else:
+        tree.add(source)
+    tree.check_root()
+    tree.write(folder / "content")
+    shutil.rmtree(work)
+    (folder / "inner").unlink(missing_ok=True)
+    architecture = how.architecture or found or Architecture(platform.machine())
+    size = (folder / "content").stat().st_size
+    facts = ImageFacts(ImageKind.CONTAINER, size, architecture)
+    return Made(facts, notes, name_of(how.origin))

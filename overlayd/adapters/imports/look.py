@@ -10,7 +10,8 @@ HEAD_BYTES = 40 << 10
 
 KNOWN = (
     "qcow2, a raw disk with a partition table, VMDK, VDI, VHDX, an OVA with one of these,"
-    " or an appliance's tar; each may be compressed by xz, gzip, zstd or bzip2"
+    " an appliance's tar, or a root file system (tar, squashfs, OCI layout in a tar); each may be"
+    " compressed by xz, gzip, zstd or bzip2"
 )
 
 

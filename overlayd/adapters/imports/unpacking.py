@@ -49,6 +49,24 @@ def unpack(source: Path, packing: Packing, target: Path, watch: ImportWatch) -> 
     writer.close()
 
 
+def tar_of_squashfs(source: Path, target: Path, watch: ImportWatch) -> None:
+    """Writes what is in a squashfs into the new file `target`, as a tar. Raises ImageError."""
+    watch.begin("unpacking")
+    writer = SparseWriter(target, UNPACKED_MOST_BYTES)
+
+    def take(data: bytes) -> None:
+        watch.check()
+        writer.write(data)
+        watch.done_bytes = writer.size
+
+    try:
+        with confined.readable(source):
+            confined.run(["sqfs2tar", "/in"], Cage((("/in", source),)), watch, output=take)
+    except ImageError as error:
+        raise ImageError(f"not a whole image (squashfs): {error}") from None
+    writer.close()
+
+
 def disk_of_ova(archive: tarfile.TarFile, target: Path, watch: ImportWatch) -> None:
     """Writes the one disk of an OVA into the new file `target`. Raises ImageError if it has more or none."""
     disks: list[str] = []
