@@ -58,9 +58,10 @@ class Endings:
         return asked is not None and asked.boot == boot
 
     def take_back(self, machine: str) -> None:
-        """It is to run after all."""
+        """It is to run after all, and is asked no more."""
         if machine in self._asked:
             self._asked[machine].taken_back = True
+            self._asked[machine].waiting.cancel()
 
     async def over(self, part: Part, mine: PartOf, seen: MachineSeen | None) -> bool:
         """Brings a machine nearer to its end. True once nothing of it runs; else it is to be looked at again.

@@ -1,5 +1,6 @@
 """A guest is asked before its plug is pulled, and nobody waits. One that went off by itself is off."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -186,6 +187,21 @@ async def test_a_lease_that_is_extended_meanwhile_finds_its_guest_started_again(
     await until(lambda: world.hypervisor.starts.count((HEAD, 1)) == 2, "it was only asked to")
     world.want(OFF)
     await until(lambda: world.hypervisor.asked.count(HEAD) == 2, "asked anew, in its own time")
+
+
+async def test_one_that_is_to_run_after_all_is_asked_no_more(
+    world: HostWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endings, "AGAIN_S", 0.01)
+    await up(world)
+    world.hypervisor.deaf.add(HEAD)
+    world.want(OFF)
+    await until(lambda: world.hypervisor.asked.count(HEAD) > 2, "it is asked again and again")
+    world.want()
+    await is_in(world, "head-1", Phase.RUNNING)
+    waits = "ending head-1"
+    await until(lambda: waits not in [t.get_name() for t in asyncio.all_tasks()], "nobody asks")
+    assert world.state("head-1") is MachineState.RUNNING
 
 
 # -- off
