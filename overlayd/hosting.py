@@ -70,7 +70,7 @@ class Hosting:
         self._config, self._owner_tag, self._view = config, owner_tag, view
         self._supervisor, self._tell = supervisor, tell
         self.paths = Paths(state)
-        self.images = DirectoryImages(state / "images")
+        self.images = DirectoryImages(state / "images", lambda image: self._roots.lying_on(image))
         self._volumes = DirectoryVolumes(state / "volumes", lambda: self._roots.promised_bytes())
         self._roots = DirectoryRoots(state / "roots", self._volumes.promised_bytes)
         self._still: set[str] = set()

@@ -68,7 +68,11 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 class DirectoryImages:
     """The Images port on a directory that nothing else uses."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, lying_on: Callable[[str], list[str]] = lambda _: []
+    ) -> None:
+        """`lying_on` answers the root disks that lie on an image's file, which is not removed meanwhile."""
+        self._lying_on = lying_on
         self._directory = directory
         self._fetching = directory / "fetching"
         self._names = ImageNames(directory / "names.json")
@@ -295,6 +299,10 @@ class DirectoryImages:
 
     def _remove(self, digest: str) -> None:
         place = self._place(digest)
+        if roots := self._lying_on(str(place / "content")):
+            raise ImageError(
+                f"root disks on this host lie on image {digest[:12]}: {', '.join(roots)}"
+            )
         with self._writing, self._staging() as staging:
             self._names.drop(digest)
             if place.exists():

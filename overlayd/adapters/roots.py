@@ -100,6 +100,10 @@ class DirectoryRoots:
         """The same, for a thread that may block."""
         return sum(max(0, made.size_bytes - used) for made, used in self._here().values())
 
+    def lying_on(self, image: str) -> list[str]:
+        """The roots that lie on an image's file, for a thread that may block."""
+        return [root for root, (made, _) in self._here().items() if made.base == image]
+
     async def _check_room(self, root: str, size_bytes: int) -> None:
         room = await asyncio.to_thread(os.statvfs, self._directory)
         promised = await asyncio.to_thread(lambda: self.promised_bytes() + self._beside_bytes())

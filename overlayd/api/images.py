@@ -122,7 +122,10 @@ async def remove(which: FromPath[str], service: Here) -> ImageInfo:
         said = f"image {quoted(which)} is in use here, by {listed(users)}"
         help_ = "take those down first; each start of theirs needs it"
         raise ApiProblem(409, said, help_)
-    await service.peer.images.remove(info.digest)
+    try:
+        await service.peer.images.remove(info.digest)
+    except ImageError as error:
+        raise ApiProblem(409, str(error), "`overlayctl ps` shows whose they are") from None
     await service.peer.images_changed()
     return info
 

@@ -170,7 +170,8 @@ class Images(Protocol):
         """Writes a disk image into a new file, as qcow2. Raises ImageError."""
 
     async def remove(self, digest: str) -> None:
-        """Removes an image, and its names. It is no error if there is none."""
+        """Removes an image, and its names. It is no error if there is none. Raises ImageError if a root disk of
+        this host lies on it."""
 
     async def files(self, digest: str) -> ImageFiles:
         """Paths of what boots, made once. Raises ImageError if the image is not here."""

@@ -7,7 +7,7 @@ is. An unfinished fetch that nobody waits for counts like an image.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from overlayd.ports.images import Collected, Images, Unused
+from overlayd.ports.images import Collected, ImageError, Images, Unused
 from overlayd.ports.partials import Partials
 from overlayd.telemetry.logs import logger
 from protocol.terms.ids import Digest
@@ -59,7 +59,11 @@ class ImageCache:
                 if each.unfinished:
                     await asyncio.to_thread(self._partials.remove, Digest(each.digest))
                 else:
-                    await self._images.remove(each.digest)
+                    try:
+                        await self._images.remove(each.digest)
+                    except ImageError as error:
+                        logger().warning("image.kept", image=each.digest[:12], error=str(error))
+                        continue
                 what = "unfinished fetch" if each.unfinished else each.name
                 logger().info(
                     "image.removed", image=each.digest[:12], name=what, size_bytes=each.size_bytes

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from overlayd.adapters.image_content import leaves_of
+from overlayd.adapters.images import DirectoryImages
 from overlayd.adapters.roots import DirectoryRoots
 from overlayd.fakes.roots import FakeRoots
-from overlayd.ports.images import DiskFile
+from overlayd.ports.images import DiskFile, ImageError
 from overlayd.ports.roots import RootError, Roots
-from protocol.image.facts import Firmware
+from protocol.image.facts import Firmware, ImageFacts, ImageKind, ImageNotes
+from protocol.terms.architecture import Architecture
 
 SIZE = 32 << 20
 IMAGE_BYTES = 8 << 20
@@ -179,6 +182,25 @@ async def test_what_others_are_promised_on_that_disk_is_not_given_to_a_root(
     roots = DirectoryRoots(tmp_path / "roots", beside_bytes=lambda: free - SIZE)
     with pytest.raises(RootError, match="no room"):
         await roots.ensure("g.web-1.1", image, 2 * SIZE)
+
+
+async def test_an_image_that_a_root_disk_lies_on_is_not_removed(tmp_path: Path) -> None:
+    roots = DirectoryRoots(tmp_path / "roots")
+    images = DirectoryImages(tmp_path / "images", roots.lying_on)
+    (tmp_path / "made").mkdir()
+    content = tmp_path / "made" / "content"
+    content.write_bytes(IMAGE)
+    facts = ImageFacts(ImageKind.DISK, IMAGE_BYTES, Architecture.X86_64, Firmware.BIOS)
+    leaves = b"".join(leaves_of(content))
+    digest = (await images.keep_disk(content.parent, facts, ImageNotes(), leaves, "one")).digest
+    base = await images.files(digest)
+    assert isinstance(base, DiskFile)
+    await roots.ensure("g.web-1.1", base, SIZE)
+    with pytest.raises(ImageError, match=r"root disks on this host lie on .*: g.web-1.1$"):
+        await images.remove(digest)
+    await roots.remove("g.web-1.1")
+    await images.remove(digest)
+    assert await images.list() == ()
 
 
 def qemu_io(path: str, command: str) -> None:

@@ -145,6 +145,13 @@ def test_disk_for_a_memory_that_nobody_foresaw_to_be_saved_is_taken_when_it_is()
     assert taken(LEASE, Power.OFF, Phase.EXPIRED) == (Occupancy(NOW, kept_s, DISK),)
 
 
+def test_of_one_that_was_terminated_only_its_volumes_are_left() -> None:
+    disks = {"root_bytes": 20 * MIB, "scratch_bytes": 30 * MIB, "disk_bytes": 60 * MIB}
+    web = msgspec.structs.replace(WEB, **disks)
+    (left,) = spans(LEASE, web, Wanted("web-1", Power.GONE), Phase.GONE)
+    assert left.quantum == Quantum(disk_bytes=10 * MIB)
+
+
 def test_it_yields_with_its_cluster_since_it_was_made() -> None:
     assert yields_of(LEASE, WEB) is None
     row = but(yields=True)
