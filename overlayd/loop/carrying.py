@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import socket
 from types import TracebackType
 
 from overlayd.loop.stream import Stream
@@ -30,19 +31,12 @@ class Door:
             raise StreamOver(
                 Why.UNREACHABLE, f"{name} has no network, so no port of it can be reached"
             )
-        first, address = self._way.addresses[0]
-        network = network_name(self._way.carried.grid, first)
         try:
             async with asyncio.timeout(STREAM_CONNECT_S):
-                handle = await self._network.connect(network, address, port)
+                handle = await self._connect()
         except TimeoutError:
             said = f"{name} port {port}: no answer within {STREAM_CONNECT_S:.0f} s"
             raise StreamOver(Why.UNREACHABLE, said) from None
-        except NetworkError:
-            said = f"{name} is not running yet: its network is not made"
-            raise StreamOver(Why.UNREACHABLE, said) from None
-        except OSError as error:
-            raise StreamOver(Why.UNREACHABLE, _refused(name, port, error)) from None
         self.reader, self.writer = await asyncio.open_connection(sock=handle, limit=_WAITING_BYTES)
         return self
 
@@ -56,6 +50,22 @@ class Door:
         if error is not None:
             self.writer.transport.abort()
         self.writer.close()
+
+    async def _connect(self) -> socket.socket:
+        """By the first of its networks on which the port answers: a service may listen on one of them alone."""
+        why = ""
+        for network, address in self._way.addresses:
+            try:
+                known = network_name(self._way.carried.grid, network)
+                return await self._network.connect(known, address, self._way.port)
+            except NetworkError:
+                why = (
+                    why
+                    or f"{self._way.carried.workspace} is not running yet: its network is not made"
+                )
+            except OSError as error:
+                why = why or _refused(self._way.carried.workspace, self._way.port, error)
+        raise StreamOver(Why.UNREACHABLE, why)
 
 
 async def carry(stream: Stream, door: Door) -> None:

@@ -124,6 +124,15 @@ async def test_a_port_where_nobody_listens(two: TwoEnds) -> None:
     two.there.admission.check()
 
 
+async def test_a_service_on_its_second_network_alone_is_found(two: TwoEnds) -> None:
+    two.network.plans["g.wan"] = None  # type: ignore[assignment]  # that there is one is enough
+    two.network.listeners = {("g.wan", "10.1.0.10", DOOR[2])}
+    two.ways.addresses = (*two.ways.addresses, ("wan", "10.1.0.10"))
+    stream, far = await two.open()
+    await stream.write(b"ping")
+    assert await receive(far, 4) == b"ping"
+
+
 async def test_a_workspace_that_does_not_answer(
     two: TwoEnds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
