@@ -100,7 +100,7 @@ class Bench:
     def listen(self, port: int) -> None:
         """Lets the guest take what comes at a port, and throw it away."""
         listens = f"while ! netstat -ltn | grep -q :{port}; do sleep 0.05; done"
-        self.direct(f"nohup sh -c 'nc -l -p {port} >/dev/null' >/dev/null 2>&1 & {listens}")
+        self.direct(f"nc -l -p {port} </dev/null >/dev/null 2>&1 & {listens}")
 
     def send(self, words: list[str]) -> float:
         """How long it takes to give a command everything, until it has ended."""
