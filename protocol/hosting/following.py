@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 from protocol.capacity.advert import ImageLabel
 from protocol.grid.lifecycle import Phase, Status, Wanted, follow
 from protocol.grid.model import ImageRef, Workspace
+from protocol.grid.record import GridRecord
 from protocol.grid.stopping import STOPS, rebuild_terms, stop_terms
 from protocol.image.facts import ImageKind
+from protocol.terms.effects import Note
 from protocol.terms.quantities import format_size
 from protocol.trust.order import Action, Order
 from protocol.wire.codec import Malformed
@@ -43,6 +45,15 @@ def after(
             return {}, f"{name} is wanted {wanted.power}: {order.action} does not apply"
         followed[name] = result
     return followed, ""
+
+
+def note_of(order: Order, record: GridRecord) -> Note:
+    """What is told of an order that is carried out. One that throws data away is a line of its grid's story."""
+    kind, subject = f"workspace.{order.action}", f"{record.name}/{order.workspace or '*'}"
+    if order.action is not Action.REBUILD:
+        return Note(kind, subject)
+    image = rebuild_terms(order).image.name or "its image"
+    return Note(kind, subject, f"root disk thrown away, made anew from {image}", record.id)
 
 
 def _terms(order: Order) -> tuple[bool, ImageRef]:

@@ -41,6 +41,7 @@ from protocol.hosting.auditing import Auditing
 from protocol.hosting.events import Happened
 from protocol.hosting.extension import Extension
 from protocol.hosting.following import after as followed
+from protocol.hosting.following import note_of
 from protocol.hosting.holds import TABLE as HOLD_TABLE
 from protocol.hosting.lease import Lease, LeaseStage, allowed, ends, wanted_of
 from protocol.hosting.lease_book import LeaseBook
@@ -350,7 +351,7 @@ class Leases:
         return [
             self._book.change(row),
             _reply(sender, message, order.workspace, ""),
-            Note(f"workspace.{order.action}", f"{row.record.name}/{order.workspace or '*'}"),
+            note_of(order, row.record),
             Realise(message.grid, message.request),
         ], [RoomChanged()]
 

@@ -2,14 +2,16 @@
 
 import msgspec
 import pytest
-from negotiating import ADMIN, NOW, shop
+from negotiating import ADMIN, NOW, A, record_of, shop
 
 from protocol.capacity.advert import ImageLabel
+from protocol.contract.story import line_of
 from protocol.grid.expand import workspaces
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.model import ImageRef
 from protocol.grid.stopping import RebuildTerms, StopTerms
-from protocol.hosting.following import after
+from protocol.hosting.following import after, note_of
+from protocol.terms.effects import Note
 from protocol.trust.order import Action, Order, read_order
 from protocol.wire.codec import encode
 
@@ -108,6 +110,16 @@ def test_an_appliance_that_was_rebuilt_of_a_disk_is_no_appliance() -> None:
     images = (label(APPLIANCE, "appliance"), label(OLD, DISK))
     result, why = after(order(Action.REBUILD), [rebuilt], MEMBERS, {}, images)
     assert (result["web-1"].build, why) == (2, "")
+
+
+def test_a_rebuild_is_told_in_the_story_of_its_grid() -> None:
+    record = record_of(ADMIN.up(shop(1), NOW), {"web-1": A})
+    rebuilt = note_of(order(Action.REBUILD, encode(RebuildTerms(NEW)), "web-1"), record)
+    line = line_of(rebuilt, NOW)
+    assert line is not None
+    assert line.text == "web-1: root disk thrown away, made anew from debian"
+    assert rebuilt.cause == record.id
+    assert note_of(order(Action.PAUSE), record) == Note("workspace.pause", "shop/*")
 
 
 def test_where_one_cannot_follow_none_does() -> None:
