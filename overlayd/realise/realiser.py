@@ -29,8 +29,8 @@ from overlayd.realise import plan, roots
 from overlayd.realise.cards import Cards
 from overlayd.realise.endings import Endings
 from overlayd.realise.fetch import Fetcher
+from overlayd.realise.image_here import image_here
 from overlayd.realise.keeping import Keeping
-from overlayd.realise.one_fetch import Progress
 from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name, volume_name
 from overlayd.realise.relapses import Relapses, stays_off
 from overlayd.realise.turns import Turns
@@ -43,7 +43,7 @@ from protocol.grid.lifecycle import Phase, Power
 from protocol.hosting.events import Care, Cleared, Kept, Measured, Progressed
 from protocol.hosting.part import Part, PartOf
 from protocol.node.events import Event
-from protocol.terms.ids import Digest, GridId
+from protocol.terms.ids import GridId
 
 _RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _STARTS_AT_ONCE = 4
@@ -366,27 +366,34 @@ class Realiser:
         is_off = stays_off(mine.workspace.restart, seen.cause)
         return (seen.why or "it ended by itself") if is_off else ""
 
+    def _still_runs(self, part: Part, mine: PartOf) -> bool:
+        """Whether the workspace is wanted as it was, with that image."""
+        now = self._tools.part_of(part.record.id)
+        wanted = now.mine if now is not None else ()
+        return any(each.workspace == mine.workspace and plan.runs(each) for each in wanted)
+
     async def _make(
         self, part: Part, mine: PartOf, seen: dict[str, MachineSeen], saved: bool = False
     ) -> bool:
         """Makes everything its machine needs, and then the machine. A `saved` one goes on where it stopped.
 
-        False while the guest of the start before it is shutting down, or while its user-data has yet to come.
+        False while the guest of the start before it is shutting down, while its user-data has yet to come, and
+        if it is wanted no more.
         """
         tools, workspace = self._tools, mine.workspace
         user_data = await of_workspace(tools.user_data, part.record.id, workspace)
         if user_data is None:
             self._say(part, mine, Phase.HELD, WAITS)
             return False
-        digest = Digest(workspace.image.digest)
-
-        def fetched(how_far: Progress) -> None:
-            self._say(part, mine, Phase.IMAGE, how_far.text)
-
-        if all(image.digest != digest for image in await tools.images.list()):
-            self._say(part, mine, Phase.IMAGE, "fetching")
-            await tools.fetcher.ensure(digest, fetched, workspace.image.name)
-        image = await tools.images.files(digest)
+        if not await image_here(
+            tools.images,
+            tools.fetcher,
+            workspace.image,
+            lambda: self._still_runs(part, mine),
+            lambda detail: self._say(part, mine, Phase.IMAGE, detail),
+        ):
+            return False
+        image = await tools.images.files(workspace.image.digest)
         name = machine_name(part.record.id, workspace.name)
         roots.require_fits(mine, image)
         if not saved:

@@ -94,7 +94,7 @@ class PeerView:
         return snapshot_peers.timetables(self._node, now)
 
     def sources(self, digest: Digest) -> list[PeerId]:
-        """Live peers that advertise an image, those of this site first."""
+        """Live peers that advertise an image, those of this site first, then the nearest."""
         return snapshot_peers.sources(self._node, digest)
 
     def underlays(self) -> list[str]:

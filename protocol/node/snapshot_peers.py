@@ -134,14 +134,15 @@ def underlays(node: Node) -> list[str]:
 
 
 def sources(node: Node, digest: Digest) -> list[PeerId]:
-    """Live peers that advertise an image, those of this site first."""
+    """Live peers that advertise an image: those of this site first, then the nearest."""
     sites = node.membership.sites_alive()
-    found = [
-        peer
-        for peer, heard in node.directory.adverts.items()
-        if peer in sites and any(image.digest == digest for image in heard.advert.images)
-    ]
-    return sorted(found, key=lambda peer: sites[peer] != node.identity.site)
+    found: list[tuple[bool, float, PeerId]] = []
+    for peer, heard in node.directory.adverts.items():
+        if peer in sites and any(image.digest == digest for image in heard.advert.images):
+            away_s = _distance_s(node, heard.advert)
+            unknown = float("inf") if away_s < 0 else away_s
+            found.append((sites[peer] != node.identity.site, unknown, peer))
+    return [peer for *_, peer in sorted(found)]
 
 
 def name_of(node: Node, peer: PeerId) -> str:

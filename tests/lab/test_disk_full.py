@@ -101,7 +101,7 @@ def test_an_image_without_room_is_told_and_tried_again(
 ) -> None:
     daemons, disk = small
     large = image_file(folder / "large", kernel=bytes(4 << 20))
-    daemons.image = orders.add_image(daemons.hosts["h1"], large)
+    daemons.image = orders.add_image(daemons.hosts["h1"], large, "large")
     daemons.wait_image_known()
     host = daemons.hosts["h1"]
     request = orders.give(host, orders.up(daemons.identity("ams"), at_small(daemons, "large")))

@@ -1,6 +1,8 @@
-"""Images between real daemons: from several peers, on after a kill, and of a second version what is new."""
+"""Images between real daemons: from several, on after a kill, past a liar, of a second version what is new."""
 
+import asyncio
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,13 +10,24 @@ import msgspec
 import pytest
 from federation import orders
 from federation.launch import Host, wait_for
+from insider import Insider
 from loopback import Daemons, image_file, make_daemons
 
+from overlayd.adapters.credentials import Credentials, enrol_host, load_host
 from overlayd.ports.images import ImageInfo
+from overlayd.ports.transport import Arrived, TransportEvent
+from protocol.broadcast.messages import Gossip
+from protocol.capacity.advert import KIND, UNPROBED, Advert, ImageLabel
+from protocol.capacity.quantum import Quantum
 from protocol.grid.model import PlacementSpec
+from protocol.image.fetching import PIECE_BYTES, ImagePiece
 from protocol.image.merkle import CHUNK_BYTES
+from protocol.node.messages import ImageAsk, ImageChunk
 from protocol.requesting.request import RequestState
+from protocol.terms.ids import KeyId
 from protocol.trust.order import Action
+from protocol.trust.record import Record, sign_record
+from protocol.wire.codec import encode
 
 CHUNKS = 160
 """Enough to take some seconds, so that a daemon can be killed in the middle."""
@@ -136,3 +149,60 @@ def test_of_a_second_version_only_what_is_new_travels(
     assert said["fetched_bytes"] <= (CHANGED + 1) * CHUNK_BYTES
     assert said["copied_bytes"] + said["fetched_bytes"] == second.facts.content_bytes
     assert content(three.hosts["h3"], second) == content(three.hosts["h1"], second)
+
+
+class Liar(Insider):
+    """A member that says it has every image. What it says of one is true, but its content is not."""
+
+    def __init__(self, credentials: Credentials, daemon: Host, images: Path) -> None:
+        super().__init__(credentials, orders.me(daemon).peer, daemon.endpoint)
+        self._credentials_, self._images = credentials, images
+        self.gave: list[int] = []
+
+    def advertise(self, image: ImageInfo) -> None:
+        """Tells the daemon so, as a host would."""
+        label = ImageLabel("guest", image.digest, image.size_bytes)
+        advert = Advert(UNPROBED, Quantum(), (), (label,), 0)
+        who = self._credentials_
+        owner, site = KeyId(who.identity.key), who.principal.site
+        record = Record(owner, KIND, "", int(time.time()), 1, encode(advert), 60.0, site)
+        self.say(Gossip((sign_record(record, who.identity),)))
+
+    def _on_event(self, event: TransportEvent) -> None:
+        super()._on_event(event)
+        if isinstance(event, Arrived) and isinstance(ask := self.heard[-1], ImageAsk):
+            self.say(self._answer(ask))
+
+    def _answer(self, ask: ImageAsk) -> ImageChunk:
+        data = bytes(ask.length)
+        if ask.piece is ImagePiece.CONTENT:
+            self.gave.append(ask.offset)
+        else:
+            whole = (self._images / ask.digest / ask.piece).read_bytes()
+            data = whole[ask.offset : ask.offset + ask.length]
+        return ImageChunk(ask.session, ask.digest, ask.offset, 1 << 40, data, ask.piece)
+
+
+async def test_a_lying_peer_costs_one_chunk_and_its_standing(three: Daemons) -> None:
+    host = three.hosts["h3"]
+    image = await asyncio.to_thread(added, three, os.urandom(CHUNKS * CHUNK_BYTES // 4), "third")
+    keys = load_host(enrol_host(three.identity("uc"), "liar", output=three.folder / "liar"))
+    # Its summary is on disk once somebody has asked for it.
+    first = await asyncio.to_thread(begin, three, "first", "h2", image)
+    await asyncio.to_thread(ended, three, "first", first)
+    async with Liar(keys, host, images_of(three.hosts["h1"])) as liar:
+        liar.introduce()
+        liar.advertise(image)
+
+        def believed() -> bool:
+            rows = orders.peers(host)
+            return "liar" in rows and bool(rows["liar"].images)
+
+        await asyncio.to_thread(wait_for, believed, 20, "the liar is believed to have it")
+        request = await asyncio.to_thread(begin, three, "honest", "h3", image)
+        await asyncio.to_thread(ended, three, "honest", request)
+        assert liar.gave
+        assert len(liar.gave) <= CHUNK_BYTES // PIECE_BYTES
+    assert content(host, image) == content(three.hosts["h1"], image)
+    assert fetched(host, image)["twice_bytes"] <= 2 * CHUNK_BYTES
+    assert 'overlayd_faults{reason="image-lie"} 1.0' in host.ask("GET", "metrics").text
