@@ -128,7 +128,10 @@ def host_keys(context: typer.Context, target: One) -> None:
     Example: overlayctl host-keys star/head-1
     """
     to = reached(session_of(context), target)
-    for line in _known(to):
+    known = _known(to)
+    if not known:
+        raise _untold(to)
+    for line in known:
         typer.echo(line)
 
 
@@ -159,11 +162,7 @@ def _options(session: Session, to: Reached, key: Path | None, accept_new: bool) 
     elif accept_new:
         file = folder / "accepted"
     else:
-        said = (
-            f"{to.name}/{to.workspace} has not told its host key (yet), so it cannot be known again"
-        )
-        later = "try again when it is `ready`; or --accept-new, which trusts the key it shows now"
-        raise failure(said, later)
+        raise _untold(to, "; or --accept-new, which trusts the key it shows now")
     options = {
         "ProxyCommand": called_again(session, "connect", f"{to.grid}/{to.workspace}", "22"),
         "HostKeyAlias": to.alias,
@@ -180,6 +179,11 @@ def _known(to: Reached) -> list[str]:
     """Lines of a known_hosts file. What is no key is not among them: a guest says what it likes."""
     keys = (clean(line).split() for line in to.row.host_keys)
     return [f"{to.alias} {key[0]} {key[1]}" for key in keys if len(key) >= 2]
+
+
+def _untold(to: Reached, otherwise: str = "") -> Exception:
+    said = f"{to.name}/{to.workspace} has not told its host key (yet), so it cannot be known again"
+    return failure(said, f"try again when it is `ready`{otherwise}")
 
 
 def _folder() -> Path:

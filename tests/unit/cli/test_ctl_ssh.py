@@ -136,6 +136,13 @@ def test_host_keys_are_lines_of_known_hosts(daemon: Daemon, told: None) -> None:
     assert daemon.ask("host-keys", "demo/head-1").stdout == f"head-1.{grid.grid} {KEY}\n"
 
 
+def test_a_machine_that_told_no_host_key_has_none_to_print(daemon: Daemon) -> None:
+    daemon.up()
+    said = daemon.ask("host-keys", "demo/head-1", code=1)
+    assert said.stdout == ""
+    assert said.stderr.startswith("error: demo/head-1 has not told its host key (yet)")
+
+
 def test_ssh_calls_the_very_program_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "overlayctl").touch()
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "overlayctl")])
