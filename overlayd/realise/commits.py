@@ -67,19 +67,29 @@ class Committer:
                 leaves = await self._tools.commits.leaves(draft, base, watch)
                 return await self._keep(part, mine, draft, leaves, name), how
             finally:
+                watch.stop()
                 await self._tools.commits.discard(draft)
 
     async def mend(self) -> None:
         """Lets go on what an earlier life has left frozen. It is tried for a while, then it is given up."""
         for machine in await self._tools.commits.marked():
             for _ in range(THAW_TRIES):
-                with contextlib.suppress(ComputeError):
-                    if not await self._runs(machine) or await self._tools.compute.thaw(machine):
-                        break
+                if await self._mended(machine):
+                    break
                 await asyncio.sleep(THAW_EVERY_S)
             else:
                 logger().warning("commit.frozen", machine=machine)
-            await self._tools.commits.unmark(machine)
+
+    async def _mended(self, machine: str) -> bool:
+        """Lets a machine's file systems go on, unless a commit of this life holds them. False if it cannot."""
+        async with self._turn:
+            try:
+                mended = not await self._runs(machine) or await self._tools.compute.thaw(machine)
+            except ComputeError:
+                return False
+            if mended:
+                await self._tools.commits.unmark(machine)
+            return mended
 
     def _find(self, grid: GridId, workspace: str) -> tuple[Part, PartOf]:
         part = self._tools.part_of(grid)
