@@ -64,6 +64,9 @@ class Ways(Protocol):
     ) -> StreamWay:
         """Raises Untrusted or NoStream."""
 
+    def is_gone(self, peer: PeerId) -> bool:
+        """Whether that peer is believed dead, or has left."""
+
 
 class _Served(msgspec.Struct, frozen=True):
     """A stream that this host carries, and by what right."""
@@ -105,6 +108,7 @@ class Streams:
             raise StreamOver(Why.BUSY, said)
         session = secrets.token_hex(_SESSION_BYTES)
         stream = self._stream(peer, session, back=False)
+        self._watch()
         try:
             async with asyncio.timeout(STREAM_OPEN_WITHIN_S):
                 while not stream.opened:
@@ -204,8 +208,11 @@ class Streams:
 
     async def _look(self) -> None:
         """Closes what may not stay open, as long as anything is."""
-        while self._served:
+        while self._streams:
             await asyncio.sleep(STREAM_CHECK_S)
+            for (peer, _, back), stream in list(self._streams.items()):
+                if not back and self._ways.is_gone(peer):
+                    stream.close(Why.SILENT, "the host of the workspace is gone")
             for number, (key, served) in enumerate(list(self._served.items())):
                 if number % _LOOKS == _LOOKS - 1:
                     await asyncio.sleep(0)

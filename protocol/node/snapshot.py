@@ -220,6 +220,10 @@ class PeerView:
         """The grid and the workspace whose console an order opens here. Raises Untrusted or NoConsole."""
         return snapshot_grids.console(self._node, order, now)
 
+    def is_gone(self, peer: PeerId) -> bool:
+        """Whether that peer is believed dead, or has left."""
+        return snapshot_peers.health_of(self._node, peer) in snapshot_streams.GONE
+
     def stream_way(
         self, order: SignedOrder, via: PeerId, now: float, kept: StreamWay | None = None
     ) -> StreamWay:

@@ -12,7 +12,7 @@ from protocol.terms.ids import PeerId
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 from protocol.wire.codec import Malformed, decode
 
-_GONE = ("dead", "left")
+GONE = ("dead", "left")
 _RUNS = (Power.RUNNING, Power.PAUSED)
 
 
@@ -80,7 +80,7 @@ def _row(node: Node, checked: CheckedOrder) -> Lease:
 def _require_member(node: Node, via: PeerId, site: str) -> None:
     if node.overlay.is_out(via, site):
         raise NoStream(Why.REFUSED, "the certificate of the peer it goes through was revoked")
-    if health_of(node, via) in _GONE:
+    if health_of(node, via) in GONE:
         raise NoStream(Why.SILENT, "the peer it goes through is gone")
 
 

@@ -200,6 +200,17 @@ async def test_a_carrier_whose_process_began_anew_says_that_it_knows_nothing(two
         await stream.read()
 
 
+async def test_it_ends_soon_when_the_host_of_the_workspace_is_gone(
+    two: TwoEnds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "STREAM_CHECK_S", 0.02)
+    stream, _ = await two.open()
+    two.cut = True
+    two.ways.gone.append(THERE)
+    with pytest.raises(StreamOver, match="the host of the workspace is gone"):
+        await stream.read()
+
+
 async def test_a_client_that_goes_away_ends_it_at_the_workspace(two: TwoEnds) -> None:
     stream, far = await two.open()
     stream.close(Why.RESET, "its client went away")

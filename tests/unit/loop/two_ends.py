@@ -30,6 +30,7 @@ class Ways:
         self.ends: Exception | None = None
         self.addresses: tuple[tuple[str, str], ...] = (("lan", DOOR[1]),)
         self.looks = 0
+        self.gone: list[PeerId] = []
 
     def stream_way(
         self, order: SignedOrder, via: PeerId, now: float, kept: StreamWay | None = None
@@ -41,6 +42,9 @@ class Ways:
             raise self.ends
         carried = Carried(via, KeyId("owner"), GridId("g"), "web-1")
         return StreamWay(carried, DOOR[2], self.addresses, "ams")
+
+    def is_gone(self, peer: PeerId) -> bool:
+        return peer in self.gone
 
 
 class TwoEnds:

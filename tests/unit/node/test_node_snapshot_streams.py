@@ -131,7 +131,9 @@ def test_it_ends_with_the_peer_it_goes_through() -> None:
         return False
 
     assert not ended()
+    assert not view.is_gone(through.id)
     assert scene.world.run_until(ended, 30.0)
+    assert view.is_gone(through.id)
 
 
 @pytest.mark.parametrize("whose", ["peer", "owner"])
