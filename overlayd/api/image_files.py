@@ -15,6 +15,7 @@ from litestar.exceptions import InternalServerException
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
 
+from overlayd.api.image_gc import make_room
 from overlayd.api.images import here
 from overlayd.api.problems import ApiProblem, ClientGone, no_such
 from overlayd.api.service import Here, Service
@@ -79,6 +80,7 @@ async def add(
     if name is not None and (wrong := image_problem(name, "")):
         raise ApiProblem(400, f"name: {wrong}")
     how = ImportHow(origin, service.peer.view.name, firmware, architecture)
+    await make_room(service, request.content_length)
     async with _watching(service, watched) as watch, _a_file(service) as path:
         found = await _received(request, path)
         if sha256 and found != sha256:

@@ -1,12 +1,17 @@
 """Images that nobody uses, removed on demand."""
 
+import asyncio
+import shutil
 from typing import Annotated
 
 from litestar import Router, post
 from litestar.params import QueryParameter
 
-from overlayd.api.service import Here
+from overlayd.api.service import Here, Service
 from overlayd.ports.images import Collected
+
+UNSAID_BYTES = 2 << 30
+"""What an upload is taken for that does not say how long it is."""
 
 Keep = Annotated[
     int | None,
@@ -23,6 +28,14 @@ async def collect(service: Here, keep: Keep = None) -> Collected:
     One that was added here and that no other live host has is never removed.
     """
     return await service.peer.collect_images(keep)
+
+
+async def make_room(service: Service, upload_bytes: int | None) -> None:
+    """Before an upload: images that nobody uses go, if there is no room for it and what is made of it."""
+    need = 2 * (upload_bytes if upload_bytes is not None else UNSAID_BYTES)
+    disk = await asyncio.to_thread(shutil.disk_usage, service.uploads)
+    if need > disk.free:
+        await service.peer.collect_images(None, need - disk.free)
 
 
 router = Router("/", route_handlers=[collect], tags=["images"])

@@ -54,24 +54,26 @@ class ImageCache:
         limit = self.limit_bytes if limit_bytes is None else limit_bytes
         async with self._turn:
             unused = await self._unused()
-            going = goes(unused, limit, need_bytes)
-            for each in going:
-                if each.unfinished:
-                    await asyncio.to_thread(self._partials.remove, Digest(each.digest))
-                else:
-                    try:
-                        await self._images.remove(each.digest)
-                    except ImageError as error:
-                        logger().warning("image.kept", image=each.digest[:12], error=str(error))
-                        continue
-                what = "unfinished fetch" if each.unfinished else each.name
-                logger().info(
-                    "image.removed", image=each.digest[:12], name=what, size_bytes=each.size_bytes
-                )
-        if any(not each.unfinished for each in going):
+            gone = [each for each in goes(unused, limit, need_bytes) if await self._remove(each)]
+        if any(not each.unfinished for each in gone):
             await self._changed()
-        kept = tuple(each for each in unused if each not in going)
-        return Collected(tuple(going), kept, limit)
+        kept = tuple(each for each in unused if each not in gone)
+        return Collected(tuple(gone), kept, limit)
+
+    async def _remove(self, each: Unused) -> bool:
+        """Whether it is gone: one that a root disk lies on stays."""
+        try:
+            if each.unfinished:
+                await asyncio.to_thread(self._partials.remove, Digest(each.digest))
+            else:
+                await self._images.remove(each.digest)
+        except ImageError as error:
+            logger().warning("image.kept", image=each.digest[:12], error=str(error))
+            return False
+        what = "unfinished fetch" if each.unfinished else each.name
+        size_bytes = each.size_bytes
+        logger().info("image.removed", image=each.digest[:12], name=what, size_bytes=size_bytes)
+        return True
 
     async def watch(self) -> None:
         """Looks at the limit now and then, as long as the daemon runs."""

@@ -183,7 +183,7 @@ class OneFetch:
         self, blocks: list[Block], keep: Callable[[Whole], Awaitable[bool]], wrong: str
     ) -> None:
         """Fetches blocks and keeps each. Raises ImageError if no peer gives one."""
-        self._fetching.want(blocks)
+        self._fetching.want(blocks, self._wire.clock())
         while not self._fetching.done:
             self._look()
             self._ask()

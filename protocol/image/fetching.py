@@ -23,6 +23,8 @@ PIECE_BYTES = 256 << 10
 """What one frame carries. It holds up a link of 10 Mbit/s for a fifth of a second."""
 WINDOW_FIRST, WINDOW_MOST = 4, 8
 """Pieces on their way from one peer: 2 MiB. Three fetches from one peer fit in its lane of the inbox."""
+FAST_S = 0.4
+"""A window grows only while a block takes less. What takes longer waits in a queue, or in a relay's."""
 PEERS_AT_ONCE = 6
 """Peers that are asked at once, the nearest ones. More would only make each of them slower."""
 PIECE_WITHIN_S = 10.0
@@ -142,14 +144,16 @@ class Fetching:
         self._queue: deque[Block] = deque()
         self._checking: dict[Block, PeerId] = {}
         self._good_s = now
-        """When the last block was good, or the fetch began."""
+        """When the last block was good, or the first was wanted."""
         self.twice_bytes = 0
         """What came a second time, or for nothing."""
 
     # -- what there is to do
 
-    def want(self, blocks: Iterable[Block]) -> None:
+    def want(self, blocks: Iterable[Block], now: float) -> None:
         """Adds blocks. One that is wanted, on its way or in check already must not be added again."""
+        if self.done:
+            self._good_s = now  # While nothing was wanted, nothing could come.
         self._queue.extend(blocks)
 
     @property
@@ -342,7 +346,10 @@ class Fetching:
         if giver is not None:
             giver.checking = max(0, giver.checking - _pieces(block))
             if block.piece is ImagePiece.CONTENT:
-                giver.window = min(float(WINDOW_MOST), giver.window + 1.0)
+                more = 1.0 if giver.block_s < FAST_S else -1.0
+                giver.window = min(max(giver.window + more, 1.0), float(WINDOW_MOST))
+                if giver.block_s >= FAST_S:
+                    giver.window = min(giver.window, float(WINDOW_FIRST))
             giver.rests = 0
             self._troubles.pop(peer, None)
 

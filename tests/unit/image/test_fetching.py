@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from protocol.image.fetching import (
     ABSENT_S,
+    GIVE_UP_S,
     NOBODY,
     PEERS_AT_ONCE,
     PIECE_BYTES,
@@ -53,7 +54,7 @@ def answer(fetching: Fetching, ask: Ask, now: float) -> Whole | Lied | None:
 def begun(blocks: list[Block], *peers: PeerId) -> Fetching:
     fetching = Fetching(0.0)
     fetching.sources(peers)
-    fetching.want(blocks)
+    fetching.want(blocks, 0.0)
     return fetching
 
 
@@ -89,6 +90,28 @@ def test_a_window_grows_with_good_blocks_up_to_its_most() -> None:
                 fetching.good(whole.block, 0.1)
         fly = fly[4:] + fetching.asks(0.1)
     assert len(fly) == WINDOW_MOST
+
+
+def test_a_window_stays_small_where_blocks_take_long() -> None:
+    fetching, now = begun(chunks(40), A), 0.0
+    for _ in range(6):
+        fly = fetching.asks(now)
+        now += 1.0
+        assert len(fly) <= WINDOW_FIRST
+        for ask in fly:
+            if isinstance(whole := answer(fetching, ask, now), Whole):
+                fetching.good(whole.block, now)
+
+
+def test_time_in_which_nothing_was_wanted_does_not_count() -> None:
+    fetching = begun(chunks(1), A)
+    for ask in fetching.asks(0.0):
+        if isinstance(whole := answer(fetching, ask, 0.1), Whole):
+            fetching.good(whole.block, 0.1)
+    fetching.want([Block(CONTENT, CHUNK, CHUNK)], 500.0)
+    assert fetching.hopeless(500.0) == ""
+    fetching.asks(500.0)
+    assert fetching.hopeless(500.0 + GIVE_UP_S) == f"nothing came within {GIVE_UP_S:.0f} s"
 
 
 def test_who_sends_a_wrong_block_is_out_and_another_is_asked_for_it() -> None:
@@ -230,7 +253,7 @@ def test_it_ends_with_all_blocks_or_says_why(
     for step in range(4000):
         if step in restarts:
             fetching, fly = Fetching(now), []
-            fetching.want(block for block in blocks if block not in kept)
+            fetching.want((block for block in blocks if block not in kept), now)
         gone = {peer for number, peer in enumerate(peers) if number in goes.get(step, [])}
         fetching.sources([peer for peer in peers if peer not in gone])
         if fetching.done:

@@ -102,6 +102,15 @@ async def test_room_that_is_needed_is_made_though_the_limit_is_kept(host: Cache)
     assert [each.digest for each in collected.removed] == [second]
 
 
+async def test_one_that_a_root_disk_lies_on_stays_and_is_not_told_as_gone(host: Cache) -> None:
+    lain_on, idle = [await host.fetched(random_image(1)) for _ in range(2)]
+    kept = str(host.folder / lain_on / "content")
+    host.world.images._lying_on = lambda path: ["root"] if path == kept else []
+    collected = await host.cache.collect()
+    assert [each.digest for each in collected.removed] == [idle]
+    assert [each.digest for each in collected.kept] == [lain_on]
+
+
 async def test_what_was_added_here_goes_only_if_another_host_has_it(
     host: Cache, tmp_path: Path
 ) -> None:
