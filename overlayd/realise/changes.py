@@ -9,6 +9,8 @@ import time
 from overlayd.ports.compute import MachineSeen, MachineState
 from protocol.terms.quantities import format_moment
 
+RESTARTED = "machine.restarted"
+"""The kind of a restart from inside."""
 News = tuple[str, str]
 """The kind and the detail of an event."""
 
@@ -29,7 +31,7 @@ class Changes:
         resets = self._resets.get(seen.name, 0)
         self._resets[seen.name] = seen.resets
         if seen.resets > resets:
-            news.append(("machine.restarted", "its guest restarted itself"))
+            news.append((RESTARTED, "its guest restarted itself"))
         if seen.state is MachineState.STOPPED and seen.name not in self._ended:
             why = seen.why or "it ended by itself"
             self._ended[seen.name] = boot, why

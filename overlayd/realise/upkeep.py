@@ -4,11 +4,11 @@ import contextlib
 from collections.abc import Callable
 
 from overlayd.ports.compute import Compute, ComputeError, MachineSeen
-from overlayd.realise.changes import Changes, News
+from overlayd.realise.changes import RESTARTED, Changes, News
 from overlayd.realise.paths import machine_name
 from overlayd.realise.stalls import Held, Stalls
 from overlayd.telemetry.supervisor import Supervisor
-from protocol.hosting.events import Happened
+from protocol.hosting.events import GuestSaid, Happened
 from protocol.hosting.part import Part, PartOf
 from protocol.node.events import Event
 from protocol.terms.ids import GridId
@@ -32,8 +32,17 @@ class Upkeep:
     def look(self, part: Part, mine: PartOf, seen: MachineSeen | None) -> str:
         """Tells what the machine did by itself since the last look. Answers why it ended, if it did."""
         name, boot = machine_name(part.record.id, mine.workspace.name), mine.wanted.boot
-        self._happened(part, mine, self._changes.news(seen, boot))
+        news = self._changes.news(seen, boot)
+        self._happened(part, mine, news)
+        if RESTARTED in [kind for kind, _ in news]:
+            self.anew(part, mine)
         return self._changes.ended(name, boot)
+
+    def anew(self, part: Part, mine: PartOf) -> None:
+        """The guest begins anew within the same start: what it said of itself counts no more."""
+        if mine.word is not None:
+            boot = mine.wanted.boot
+            self._tell(GuestSaid(part.record.id, mine.workspace.name, boot, taken_back=True))
 
     def started(self, machine: str, boot: int) -> None:
         """The machine was started in that start, for the first time or again."""

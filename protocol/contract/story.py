@@ -21,7 +21,7 @@ PHASE = "workspace.phase"
 _PHASES_TOLD = ("failed", "expired", "suspended", "paused", "no-room", "stalled", "off")
 _NOT_TOLD = (
     *("grid.decided", "grid.cleared", "grid.host-lost", "grid.host-back"),
-    *("workspace.stopping", "workspace.stopped"),
+    *("workspace.stopping", "workspace.stopped", "workspace.ready"),
 )
 """Kinds that are no lines by themselves. A host that is lost is told by one of the others, not by all."""
 

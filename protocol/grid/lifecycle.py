@@ -1,8 +1,8 @@
 """The life of a workspace, as tables. A host moves it; everybody else only reads where it is.
 
-    held > image > network > booting > running > reachable > (paused, restarting) > ending > gone
+    held > image > network > booting > running > reachable > ready > (paused, restarting) > ending > gone
                                           saving > suspended > restoring > running
-                                 running, reachable > (no-room, stalled) > running
+                                 reachable, ready > (no-room, stalled) > running
                                  running, reachable > off
 
 `failed` can be reached from everywhere that a step can fail. Another try leaves it. `lost` is what others say
@@ -13,6 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
+from protocol.grid.host_keys import KEYS_MOST, is_host_key
 from protocol.grid.model import ImageRef
 
 
@@ -31,6 +32,8 @@ class Phase(StrEnum):
     """It runs, but has no network to be reached by, or has stopped answering."""
     REACHABLE = "reachable"
     """It runs and answers on its network."""
+    READY = "ready"
+    """Its guest says that it is set up, or has said nothing for a while though it answers."""
     PAUSED = "paused"
     NO_ROOM = "no-room"
     """It wrote to a disk for which its host has no room. It is paused, and goes on when there is room."""
@@ -54,7 +57,7 @@ class Phase(StrEnum):
     """Its host is not heard. No host tells this of itself: others say it of a host that is silent."""
 
 
-SETTLED = (Phase.RUNNING, Phase.REACHABLE, Phase.PAUSED, Phase.OFF)
+SETTLED = (Phase.RUNNING, Phase.READY, Phase.PAUSED, Phase.OFF)
 """Phases in which an `up` has done its work for a workspace."""
 
 
@@ -85,6 +88,17 @@ class Wanted(msgspec.Struct, frozen=True):
     """Whether the start before this one is ended without asking its guest."""
 
 
+class Word(msgspec.Struct, frozen=True, array_like=True):
+    """What a guest said last of itself."""
+
+    workspace: str
+    boot: int
+    """The start in which it said so."""
+    host_keys: tuple[str, ...] = ()
+    problem: str = ""
+    """What is wrong; empty if it is ready."""
+
+
 class Status(msgspec.Struct, frozen=True):
     """Where one workspace is, as its host says it."""
 
@@ -95,19 +109,24 @@ class Status(msgspec.Struct, frozen=True):
     boot: int = 1
     """Which of its starts this is about, from 1."""
     final: bool = False
-    """No further phase is expected, though it is not reachable."""
+    """No further phase is expected, though it cannot get ready."""
     within_s: int = 0
     """Of one that is ending: how many seconds its guest has to shut down."""
+    host_keys: tuple[str, ...] = ()
+    """The SSH host keys that its guest named in this start."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError (Malformed where it is decoded) for a host that says of itself that it is lost."""
+        """Raises ValueError (Malformed where it is decoded) for a host that says of itself that it is lost, and
+        for host keys that are none."""
         if self.phase is Phase.LOST:
             raise ValueError("a host that tells of a workspace has not lost it")
+        if len(self.host_keys) > KEYS_MOST or not all(map(is_host_key, self.host_keys)):
+            raise ValueError("host keys of a workspace are no host keys, or too many")
 
     @property
     def settled(self) -> bool:
         """Whether an `up` has done its work for this workspace."""
-        return self.phase is Phase.REACHABLE or (self.final and self.phase in SETTLED)
+        return self.phase is Phase.READY or (self.final and self.phase in SETTLED)
 
 
 _ALLOWED: dict[tuple[Power, str], Power] = {

@@ -22,6 +22,21 @@ class Progressed(msgspec.Struct, frozen=True):
     """Of one that is ending: how many seconds its guest has to shut down."""
 
 
+class GuestSaid(msgspec.Struct, frozen=True):
+    """A guest on this host said that it is ready, or what is wrong; or it has been silent for so long that it
+    counts as ready; or it has begun anew, and takes its word back."""
+
+    grid: GridId
+    workspace: str
+    boot: int
+    """The start in which it said so."""
+    host_keys: tuple[str, ...] = ()
+    """Its public keys, as `host_keys` in grid/host_keys.py answers them."""
+    problem: str = ""
+    """What is wrong, in its own words: one line of plain text. It is not ready then."""
+    taken_back: bool = False
+
+
 class Happened(msgspec.Struct, frozen=True):
     """Something happened to a grid on this host, by itself or by somebody else: it is told as it is."""
 

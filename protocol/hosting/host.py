@@ -40,8 +40,9 @@ from protocol.grid.tunnel import TunnelEnd, usable
 from protocol.hosting.chronicle import TABLE as STORIES
 from protocol.hosting.chronicle import Chronicle
 from protocol.hosting.claims import Claims
-from protocol.hosting.events import Cleared, Found, Happened, Kept, Measured, Progressed
+from protocol.hosting.events import Cleared, Found, GuestSaid, Happened, Kept, Measured, Progressed
 from protocol.hosting.foundlings import Foundlings
+from protocol.hosting.guest_words import GuestWords
 from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.holds import HoldNotSaved, Holds
 from protocol.hosting.lease_book import TABLE as CARRIED
@@ -61,7 +62,7 @@ from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import decode, encode
 
-HostEvent = Progressed | Happened | Cleared | Measured | Kept | Found | HoldNotSaved
+HostEvent = Progressed | GuestSaid | Happened | Cleared | Measured | Kept | Found | HoldNotSaved
 """What the shell reports of this host."""
 
 
@@ -101,6 +102,7 @@ class Host:
             surroundings.clock,
             lambda: self._images,
         )
+        self._words = GuestWords(self.leases)
         self.foundlings = Foundlings(identity.peer, self.ledger, self.leases, authority, dice)
         self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel)
         self.chronicle = Chronicle(
@@ -243,7 +245,9 @@ class Host:
                     event.final,
                     event.within_s,
                 )
-                return self.leases.progress(event.grid, status)
+                return self.leases.progress(event.grid, self._words.with_keys(event.grid, status))
+            case GuestSaid():
+                return self._words.said(event)
             case Happened():
                 return self.leases.happened(event)
             case Cleared(grid=grid):

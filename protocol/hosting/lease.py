@@ -17,7 +17,7 @@ from protocol.capacity.room import FOREVER
 from protocol.capacity.timetable import ALWAYS, Occupancy, Window, lease_spans
 from protocol.grid.expand import state_bytes
 from protocol.grid.lease import kept_s
-from protocol.grid.lifecycle import Phase, Power, Wanted
+from protocol.grid.lifecycle import Phase, Power, Wanted, Word
 from protocol.grid.model import GridSpec, LeaseTerms, OnExpiry, Workspace
 from protocol.grid.record import GridRecord, GridState
 from protocol.grid.tunnel import TunnelEnd
@@ -85,6 +85,8 @@ class Lease(msgspec.Struct, frozen=True):
     """Where its other hosts take its networks' traffic, as they told last: only what the record has not."""
     halted: SignedOrder | None = None
     """Its owner's order to take it down, which is carried out here before the stewards have decided it."""
+    words: tuple[Word, ...] = ()
+    """What its guests here said last of themselves, each in the start that is wanted of it."""
 
     @property
     def starts_s(self) -> float:

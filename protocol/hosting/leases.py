@@ -51,7 +51,7 @@ from protocol.hosting.readiness import Readiness
 from protocol.hosting.suspending import Suspending
 from protocol.membership.clocks import ClockView
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Effect, Note, Realise, Row, Send, earliest
+from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send, earliest
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.quantities import format_moment
 from protocol.trust.order import Action, CheckedOrder, read_order
@@ -168,7 +168,7 @@ class Leases:
         """Whether what was kept until then may be gone, by the time that clocks agree on."""
         return self._clock.past(kept_until_s, now)
 
-    def put(self, row: Lease) -> Effect:
+    def put(self, row: Lease) -> Persist:
         """Keeps a carried lease of which no promise and no want changed. Answers the write."""
         return self._book.change(row, books=False)
 

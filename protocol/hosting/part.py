@@ -5,11 +5,12 @@ import msgspec
 from protocol.contract.notices import Notices
 from protocol.contract.ordered import OrderedGrid
 from protocol.grid.addresses import Card
-from protocol.grid.lifecycle import Power, Wanted
+from protocol.grid.lifecycle import Power, Wanted, Word
 from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord
 from protocol.grid.stopping import is_cut_off
 from protocol.grid.tunnel import TunnelEnd, ends_of
+from protocol.hosting.guest_words import word_of
 from protocol.hosting.lease import Lease
 from protocol.hosting.leases import Leases
 from protocol.terms.ids import GridId, PeerId
@@ -24,6 +25,8 @@ class PartOf(msgspec.Struct, frozen=True):
     """Workspaces that must be up before it is started, because they provide what it requires."""
     not_yet: str = ""
     """Why nothing is to be made of it yet, nor unmade; empty if its time has come."""
+    word: Word | None = None
+    """What its guest said last in this start."""
     stop_within_s: int = 0
     """How long its guest has to shut down, once it is to end. 0: it is not asked."""
 
@@ -61,6 +64,7 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
             wanted[workspace.name],
             waits.get(workspace.cluster, ()),
             not_yet if wanted[workspace.name].power is not Power.GONE else "",
+            word_of(row, wanted[workspace.name]),
             _stop_within_s(row, workspace, wanted[workspace.name]),
         )
         for workspace in ordered.workspaces

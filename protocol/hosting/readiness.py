@@ -15,7 +15,7 @@ from protocol.placement.fit import quantum_of
 from protocol.terms.ids import GridId
 
 _THERE = (
-    *(Phase.BOOTING, Phase.RUNNING, Phase.REACHABLE, Phase.PAUSED, Phase.SAVING),
+    *(Phase.BOOTING, Phase.RUNNING, Phase.REACHABLE, Phase.READY, Phase.PAUSED, Phase.SAVING),
     *(Phase.RESTORING, Phase.ENDING, Phase.NO_ROOM, Phase.STALLED),
 )
 """Phases in which a workspace takes cpus and memory."""

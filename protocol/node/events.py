@@ -3,7 +3,7 @@
 import msgspec
 
 from protocol.capacity.advert import HostFacts, ImageLabel
-from protocol.hosting.events import Cleared, Found, Happened, Kept, Measured, Progressed
+from protocol.hosting.events import Cleared, Found, GuestSaid, Happened, Kept, Measured, Progressed
 from protocol.hosting.holds import HoldNotSaved
 from protocol.node.messages import BulkMessage, Message
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
@@ -142,6 +142,7 @@ Event = (
     | Probed
     | ImagesChanged
     | Progressed
+    | GuestSaid
     | Happened
     | Cleared
     | Measured

@@ -106,6 +106,7 @@ def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
                 host_health=health_of(node, peer),
                 told=where.told,
                 silent_s=_silent_s(silence, now),
+                host_keys=status.host_keys if status is not None else (),
             )
         )
     return rows

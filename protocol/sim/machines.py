@@ -9,7 +9,8 @@ from random import Random
 from typing import Protocol
 
 from protocol.grid.lifecycle import Phase, Power, Wanted
-from protocol.hosting.events import Cleared, Found, Measured, Progressed
+from protocol.hosting.events import Cleared, Found, GuestSaid, Measured, Progressed
+from protocol.hosting.guest_words import word_of
 from protocol.hosting.keepsake import keepsake_of
 from protocol.node.events import Event
 from protocol.node.node import Node
@@ -47,7 +48,8 @@ class Machine:
         self.boot, self.memory_bytes, self.keepsake = boot, memory_bytes, keepsake
         self.paused = False
         self.saved = False
-        self.reachable = False
+        self.watched_in = -1
+        """The life of its host's daemon in which it was last told that it runs."""
 
 
 class Machines:
@@ -183,12 +185,14 @@ class Machines:
             yield waits_s + takes_s
             machine.saved = False
             self._measured(machine, takes_s, saved=False)
-        machine.paused = wanted.power is Power.PAUSED
+        was_paused, machine.paused = machine.paused, wanted.power is Power.PAUSED
         self.runs(grid, wanted.workspace, not machine.paused)
         if machine.paused:
             self._say(grid, wanted, Phase.PAUSED)
             return False
-        self._say(grid, wanted, Phase.RUNNING)
+        if machine.watched_in != self._peer.life or was_paused:
+            self._say(grid, wanted, Phase.RUNNING)
+        machine.watched_in = self._peer.life
         self._world.after(
             self._dice.uniform(0.1, 0.5), lambda: self._answers(grid, wanted, self._peer.life)
         )
@@ -202,6 +206,7 @@ class Machines:
             self.runs(grid, wanted.workspace, False)
             yield takes_s
             machine.saved = True
+            machine.watched_in = -1
             self._measured(machine, takes_s, saved=True)
         self._say(grid, wanted, Phase.SUSPENDED)
         return False
@@ -241,8 +246,22 @@ class Machines:
         all_wanted = self._wanted(grid)
         if machine is None or all_wanted is None or self._peer.life != life:
             return
-        if machine.boot == wanted.boot and not machine.paused and wanted in all_wanted:
-            self._say(grid, wanted, Phase.REACHABLE)
+        if machine.boot != wanted.boot or machine.paused or wanted not in all_wanted:
+            return
+        if self._has_said(grid, wanted):
+            self._say(grid, wanted, Phase.READY)
+            return
+        self._say(grid, wanted, Phase.REACHABLE)
+        # What it says makes the node have this host looked at again.
+        self._world.after(
+            self._dice.uniform(0.0, 0.3),
+            lambda: self._peer.feed(GuestSaid(grid, wanted.workspace, wanted.boot)),
+        )
+
+    def _has_said(self, grid: GridId, wanted: Wanted) -> bool:
+        node = self._peer.node
+        row = node.host.leases.row(grid) if node is not None else None
+        return row is not None and word_of(row, wanted) is not None
 
     def _say(self, grid: GridId, wanted: Wanted, phase: Phase, detail: str = "") -> None:
         self._peer.feed(Progressed(grid, wanted.workspace, phase, detail, wanted.boot))

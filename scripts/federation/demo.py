@@ -195,7 +195,7 @@ class Demo:
         self.typed("uc-1", "up", "examples/star.yaml", "--ssh-key", f"{self.key}.pub")
         self.typed("bnl-2", "ps")
         rows = self.grid("star", "bnl-2")["workspaces"]
-        self.check("five workspaces are reachable", _phases(rows) == ["reachable"] * 5, rows)
+        self.check("five workspaces are ready", _phases(rows) == ["ready"] * 5, rows)
         sites = sorted({row["site"] for row in rows})
         self.check(f"they are at {len(sites)} sites: {', '.join(sites)}", len(sites) == 3, sites)
 
@@ -284,7 +284,7 @@ class Demo:
 
         def found_again() -> bool:
             rows = self.grid("star", victim)["workspaces"]
-            return all(row["phase"] == "reachable" for row in rows if row["host"] == victim)
+            return all(row["phase"] == "ready" for row in rows if row["host"] == victim)
 
         wait_for(found_again, 60, f"{victim} has found its guests again")
         after = traces.guests(self.host(victim))

@@ -7,6 +7,7 @@ really signed, with Ed25519 keys made of fixed seeds, so that another implementa
 
 import types
 import typing
+from base64 import b64encode
 from enum import Enum
 from hashlib import sha256
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -30,7 +31,14 @@ from protocol.wire.codec import encode
 
 FROM_S, UNTIL_S = 1_750_000_000.0, 1_780_000_000.0
 _KEYS = ("PeerId", "KeyId")
-_WORDS = {"address": "192.0.2.1:7000", "underlay": "192.0.2.1", "site": "ams", "host": "h1"}
+_HOST_KEY = b"\0\0\0\x0bssh-ed25519\0\0\0 " + sha256(b"overlayd vector guest").digest()
+_WORDS = {
+    "address": "192.0.2.1:7000",
+    "underlay": "192.0.2.1",
+    "site": "ams",
+    "host": "h1",
+    "host_keys": f"ssh-ed25519 {b64encode(_HOST_KEY).decode()}",
+}
 _NUMBERS = {"oldest": 1, "newest": 1}
 
 

@@ -110,7 +110,7 @@ def revive(federation: Federation, name: str) -> None:
 
 def reachable(federation: Federation) -> bool:
     views = [orders.grid(host, "real") for host in federation.hosts.values()]
-    return all(v is not None and {r.phase for r in v.workspaces} == {"reachable"} for v in views)
+    return all(v is not None and {r.phase for r in v.workspaces} == {"ready"} for v in views)
 
 
 def test_daemons_killed_while_they_build(federation: Federation) -> None:

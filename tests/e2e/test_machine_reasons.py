@@ -93,18 +93,18 @@ def _ends(federation: Federation, workspace: Workspace) -> None:
     """Powered off from inside; panicked; killed while no daemon ran."""
     workspace.console(b"poweroff\n")
     workspace.happened("machine.ended", "powered off from inside")
-    workspace.is_told("reachable", "after: powered off from inside")
+    workspace.is_told("ready", "after: powered off from inside")
     workspace.prompts(2)
     workspace.console(b"sleep 2; echo c >/proc/sysrq-trigger\n")
     workspace.happened("machine.ended", "its kernel panicked")
-    workspace.is_told("reachable", "after: its kernel panicked")
+    workspace.is_told("ready", "after: its kernel panicked")
     workspace.prompts(3)
     federation.kill(workspace.host.name)
     os.kill(workspace.pid(), signal.SIGKILL)
     federation.start(workspace.host.name)
     federation.wait_ready(workspace.host)
     workspace.happened("machine.ended", "QEMU was killed")
-    workspace.is_told("reachable", "after: QEMU was killed")
+    workspace.is_told("ready", "after: QEMU was killed")
     workspace.prompts(4)
 
 
@@ -128,7 +128,7 @@ def _full_disk(federation: Federation, workspace: Workspace) -> None:
     assert not workspace.events("machine.resumed")
     filler.unlink()
     workspace.happened("machine.resumed", "free for")
-    workspace.is_told("reachable")
+    workspace.is_told("ready")
     wait_for(lambda: "wrote-0" in workspace.console(), 60, "it has lost nothing")
 
 

@@ -51,7 +51,7 @@ def phases(host: Host) -> dict[str, tuple[str, str]]:
 
 
 def are_up(host: Host) -> bool:
-    return [phase for phase, _ in phases(host).values()] == ["reachable", "reachable"]
+    return [phase for phase, _ in phases(host).values()] == ["ready", "ready"]
 
 
 def kinds(host: Host) -> list[str]:

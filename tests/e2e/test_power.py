@@ -76,7 +76,7 @@ def _switched_off(federation: Federation, job: Workspace, server: Workspace) -> 
     for one in (job, server):
         one.console(b"poweroff\n")
     job.is_told("off", "powered off from inside")
-    server.is_told("reachable", "after: powered off from inside")
+    server.is_told("ready", "after: powered off from inside")
     federation.kill(job.host.name)
     federation.start(job.host.name)
     federation.wait_ready(job.host)
@@ -122,5 +122,5 @@ def _killed_while_it_waits(federation: Federation, job: Workspace) -> None:
     job.is_told("ending", "cut off if it has not within 5 min")
     job.console(b"poweroff\n")
     job.happened("workspace.stopped", "shut itself down in")
-    job.is_told("reachable")
+    job.is_told("ready")
     job.prompts(4)

@@ -99,17 +99,17 @@ def test_guests_make_room_and_count_on_where_they_stopped(federation: Federation
     exam = asked(plain, LeaseTerms(start_s=start_s, grace_s=0), lease_s=600)
     reserved = orders.obeyed(b, orders.up(admin, exam))
     assert reserved.state is RequestState.DONE, reserved.answer
-    assert phases(a, "work") == ["reachable", "reachable"], "not before it must"
+    assert phases(a, "work") == ["ready", "ready"], "not before it must"
     wait_for(lambda: phases(a, "work") == ["suspended"] * 2, 120, "both are on disk")
     stopped = {name: counts(a, admin, name)[-1] for name in ("n-1", "n-2")}
-    wait_for(lambda: phases(a, "exam") == ["reachable"], UP_WITHIN_S, "the reservation runs")
+    wait_for(lambda: phases(a, "exam") == ["ready"], UP_WITHIN_S, "the reservation runs")
     revive(federation)
-    wait_for(lambda: phases(a, "exam") == ["reachable"], 60, "it is found again")
+    wait_for(lambda: phases(a, "exam") == ["ready"], 60, "it is found again")
     wait_for(lambda: phases(a, "work") == ["suspended"] * 2, 60, "and so are they")
     assert sum(len(traces.guest_names(host)) for host in (a, b)) == 1, "only the exam's runs"
 
     assert orders.obeyed(b, orders.signed(admin, Action.DOWN, "exam")).state is RequestState.DONE
-    wait_for(lambda: phases(b, "work") == ["reachable"] * 2, 120, "both go on")
+    wait_for(lambda: phases(b, "work") == ["ready"] * 2, 120, "both go on")
     for name, last in stopped.items():
         wait_for(partial(_counted, a, admin, name, last + 3), 60, f"{name} counts on")
         seen = counts(a, admin, name)

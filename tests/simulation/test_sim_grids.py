@@ -195,8 +195,8 @@ def test_pause_resume_restart_terminate() -> None:
     host: dict[str, PeerId] = {p.workspace: p.peer for p in view(peer, up).placement}
     for action, phase in (
         (Action.PAUSE, "paused"),
-        (Action.RESUME, "reachable"),
-        (Action.RESTART, "reachable"),
+        (Action.RESUME, "ready"),
+        (Action.RESTART, "ready"),
     ):
         order = admin.order(action, "shop", world.now_s, workspace="web-2")
         told = answer(world, asked, world.give(asked, order))

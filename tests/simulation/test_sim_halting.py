@@ -112,7 +112,7 @@ def test_nobody_else_stops_it_and_no_order_of_before_does() -> None:
     for order in (rivals, stale, older):
         assert scene.give(order).state == "failed"
     world.run(30.0)
-    assert scene.row().phases == (("reachable", 2),)
+    assert scene.row().phases == (("ready", 2),)
     assert scene.row().detail != "down ordered, waits for 2 of 3 stewards"
     world.wires.heal()
     world.run(120.0)
@@ -127,4 +127,4 @@ def test_what_the_owner_did_on_the_other_side_meanwhile_goes_down_as_well() -> N
     scene.heal()
     made = scene.give(scene.admin.up(scene.spec, scene.world.now_s))
     assert made.state == "done", made.answer
-    assert scene.row().phases == (("reachable", 2),)
+    assert scene.row().phases == (("ready", 2),)

@@ -63,7 +63,7 @@ def test_a_lost_host_is_an_event_at_every_peer_and_so_is_its_return(scene: Scene
     assert scene.world.run_until(lambda: all(p.notes["grid.host-lost"] == 1 for p in others), 30.0)
     scene.victim.start()
     assert scene.world.run_until(lambda: all(p.notes["grid.host-back"] == 1 for p in others), 60.0)
-    assert scene.world.run_until(lambda: scene.phase() == "reachable", 60.0)
+    assert scene.world.run_until(lambda: scene.phase() == "ready", 60.0)
 
 
 def test_what_a_refused_extension_says_would_work_does_work(scene: Scene) -> None:

@@ -61,7 +61,7 @@ def test_its_guests_go_on_and_its_grid_is_taken_up_again(away_s: float) -> None:
     world.run(5.0)
     assert host.machines.there == before, "none of them was started again"
     other = next(peer for peer in world.peers if peer is not host)
-    assert set(phases(other, record.id)) == {Phase.REACHABLE}
+    assert set(phases(other, record.id)) == {Phase.READY}
     assert host.store["grid"], "it is on its disk again"
 
 

@@ -236,7 +236,7 @@ def test_through_deaths_nothing_runs_twice_and_all_goes_on(seed: int) -> None:
         for r in node_of(p).host.leases.rows()
         for s in node_of(p).host.leases.statuses(r.record.id)
     ]
-    assert phases == [Phase.REACHABLE] * 3
+    assert phases == [Phase.READY] * 3
 
 
 def test_work_that_cannot_be_suspended_runs_before_a_reservation_or_waits_for_its_end() -> None:

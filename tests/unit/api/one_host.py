@@ -260,7 +260,7 @@ class OneHost:
 def _phases(wanted: Wanted) -> tuple[Phase, ...]:
     match wanted.power:
         case Power.RUNNING:
-            return Phase.IMAGE, Phase.BOOTING, Phase.REACHABLE
+            return Phase.IMAGE, Phase.BOOTING, Phase.READY
         case Power.PAUSED:
             return (Phase.PAUSED,)
         case Power.OFF:

@@ -43,14 +43,14 @@ async def test_an_up_is_followed_from_order_to_answer(api: AsyncClient, host: On
         (("held", 2),),
     )
     host.progress(row.grid, Phase.BOOTING)
-    host.progress(row.grid, Phase.REACHABLE)
+    host.progress(row.grid, Phase.READY)
     view = await answered(api, request)
     assert (view["state"], view["answer"]) == ("done", ["demo is up: 2 workspaces"])
     for name in ("demo", row.grid):
         shown = msgspec.json.decode((await api.get(f"/grids/{name}")).content, type=GridView)
         assert [(w.workspace, w.phase, w.host) for w in shown.workspaces] == [
-            ("node-1", "reachable", "h1"),
-            ("node-2", "reachable", "h1"),
+            ("node-1", "ready", "h1"),
+            ("node-2", "ready", "h1"),
         ]
         assert shown.grid.state == "up"
 

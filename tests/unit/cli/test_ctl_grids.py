@@ -59,7 +59,7 @@ def test_up_shows_every_change_once_and_then_the_answer(daemon: Daemon) -> None:
     assert "all held; committing with 1 steward" in lines
     assert lines[-1] == "demo is up: 3 workspaces"
     for name in ("head-1  ", "worker-1", "worker-2"):
-        assert lines.count(f"{name}  h1 (ams)  reachable") == 1
+        assert lines.count(f"{name}  h1 (ams)  ready") == 1
     assert len(lines) == len(set(lines))
 
 
@@ -194,14 +194,14 @@ def test_ps_and_show(daemon: Daemon) -> None:
         "LEASE",
         "ID",
     ]
-    assert row.split()[:8] == ["demo", "up", "3", "3", "reachable", "1", "1", "ams"]
+    assert row.split()[:8] == ["demo", "up", "3", "3", "ready", "1", "1", "ams"]
     (grid,) = daemon.host.node.notices.grids()
     head, *rows = daemon.ask("ps", "demo").stdout.splitlines()
     assert head.split() == ["WORKSPACE", "HOST", "SITE", "PHASE", "ADDRESS", "AGE", "DETAIL"]
     (notice,) = [heard.notice for heard in daemon.host.node.notices.about(grid).values()]
     addresses = dict(notice.addresses)
     assert [line.split() for line in rows] == [
-        [name, "h1", "ams", "reachable", addresses[name], "-"]
+        [name, "h1", "ams", "ready", addresses[name], "-"]
         for name in ("head-1", "worker-1", "worker-2")
     ]
     assert len({IPv4Address(address) for address in addresses.values()}) == 3
@@ -210,7 +210,7 @@ def test_ps_and_show(daemon: Daemon) -> None:
     assert shown[1] == "owner       site ams's admin"
     assert shown[3:6] == [
         "stewards    h1",
-        "workspaces  3 on 1 host at 1 site: 3 reachable",
+        "workspaces  3 on 1 host at 1 site: 3 ready",
         "networks    lan (mtu 1450)",
     ]
 
@@ -223,8 +223,8 @@ def test_all_addresses_of_a_workspace_are_shown(daemon: Daemon) -> None:
     rows = {
         line.split()[0]: line for line in daemon.ask("show", "demo").stdout.splitlines() if line
     }
-    assert "reachable  10.43.0.10, 10.42.0.10  -" in rows["head-1"]
-    assert "reachable  10.42.0.11  " in rows["worker-1"]
+    assert "ready  10.43.0.10, 10.42.0.10  -" in rows["head-1"]
+    assert "ready  10.42.0.11  " in rows["worker-1"]
     view = msgspec.json.decode(daemon.ask("show", "demo", "-o", "json").stdout, type=GridView)
     head = view.workspaces[0]
     assert (head.address, head.addresses) == ("10.43.0.10", ("10.43.0.10", "10.42.0.10"))

@@ -50,7 +50,7 @@ def on_terminal(daemon: Daemon, *words: object) -> tuple[int, str]:
 def test_up_on_a_terminal_shows_a_table_that_moves(daemon: Daemon) -> None:
     code, shown = on_terminal(daemon, "up", daemon.grid_file)
     assert code == 0, shown
-    for text in ("WORKSPACE", "PHASE", "reachable", "3 workspaces: 3 reachable"):
+    for text in ("WORKSPACE", "PHASE", "ready", "3 workspaces: 3 ready"):
         assert text in shown
     assert "\x1b[" in shown
     assert shown.rstrip().endswith("demo is up: 3 workspaces")

@@ -62,7 +62,7 @@ class Host:
         known, effects, _ = self.leases.decided(self.record, ("web-1",), NOW, Window(NOW, END, END))
         assert known
         self.keep(effects)
-        self.leases.progress(self.grid, Status("web-1", Phase.REACHABLE, "", NOW))
+        self.leases.progress(self.grid, Status("web-1", Phase.READY, "", NOW))
 
     def start(self, now: float, view: ClockView = SURE) -> None:
         """Begins a life with that clock."""

@@ -94,9 +94,9 @@ def test_a_workspace_waits_for_all_providers_that_were_placed() -> None:
 
 def test_it_waits_until_their_hosts_say_that_they_are_up() -> None:
     notices = Notices()
-    notices.put(*told(B, Status("db-2", Phase.RUNNING), Status("web-2", Phase.REACHABLE)))
+    notices.put(*told(B, Status("db-2", Phase.RUNNING), Status("web-2", Phase.READY)))
     assert waits(notices)["web-1"] == ("db-1", "db-2"), "it may be reached yet"
-    notices.put(*told(B, Status("db-2", Phase.REACHABLE)))
+    notices.put(*told(B, Status("db-2", Phase.READY)))
     assert waits(notices)["web-1"] == ("db-1",)
     notices.put(*told(A, Status("db-1", Phase.RUNNING, final=True)))
     assert waits(notices)["web-1"] == (), "there is nothing to reach it by"

@@ -64,16 +64,16 @@ def test_each_provider_that_is_up_is_one_less_to_wait_for() -> None:
     scene = Scene()
     assert scene.told(A, Phase.HELD) == LOOK, "nothing was seen before"
     assert scene.waits_for() == ("db-1", "db-2")
-    assert scene.told(B, Phase.REACHABLE) == LOOK
+    assert scene.told(B, Phase.READY) == LOOK
     assert scene.waits_for() == ("db-2",)
-    assert scene.told(C, Phase.REACHABLE) == LOOK
+    assert scene.told(C, Phase.READY) == LOOK
     assert scene.waits_for() == ()
 
 
 def test_what_is_told_again_or_changes_nothing_is_not_looked_at() -> None:
     scene = Scene()
-    scene.told(B, Phase.REACHABLE)
-    assert scene.told(B, Phase.REACHABLE) == []
+    scene.told(B, Phase.READY)
+    assert scene.told(B, Phase.READY) == []
     assert scene.told(C, Phase.HELD) == []
     assert scene.told(A, Phase.HELD) == []
 
@@ -97,7 +97,7 @@ def test_a_provider_counts_once_it_is_settled(
 def test_a_provider_that_is_gone_again_is_waited_for() -> None:
     """The shell looks, and finds nothing to do about what runs already."""
     scene = Scene()
-    scene.told(B, Phase.REACHABLE)
+    scene.told(B, Phase.READY)
     assert scene.told(B, Phase.HELD) == LOOK
     assert scene.waits_for() == ("db-1", "db-2")
 
@@ -105,7 +105,7 @@ def test_a_provider_that_is_gone_again_is_waited_for() -> None:
 def test_a_grid_this_host_does_not_carry_is_not_looked_at() -> None:
     scene = Scene()
     other = record_of(ADMIN.up(SPEC, NOW), {"db-1": B, "web-1": C})
-    scene.notices.put(B, notice(other, (Status("db-1", Phase.REACHABLE),)), NOW)
+    scene.notices.put(B, notice(other, (Status("db-1", Phase.READY),)), NOW)
     assert scene.looks(other.id) == []
 
 
@@ -113,8 +113,8 @@ def test_each_grid_is_seen_by_itself() -> None:
     scene = Scene()
     other = record_of(ADMIN.up(SPEC, NOW), {"db-1": B, "db-2": C, "web-1": A})
     scene.leases.decided(other, ("web-1",), NOW)
-    scene.told(B, Phase.REACHABLE)
-    scene.notices.put(B, notice(other, (Status("db-1", Phase.REACHABLE),)), NOW)
+    scene.told(B, Phase.READY)
+    scene.notices.put(B, notice(other, (Status("db-1", Phase.READY),)), NOW)
     assert scene.looks(other.id) == [Realise(other.id, other.id)]
     assert scene.looks(GRID) == []
 
@@ -122,7 +122,7 @@ def test_each_grid_is_seen_by_itself() -> None:
 def test_what_was_cleared_is_forgotten_with_the_next_word_of_it() -> None:
     """A grid that came back would be looked at."""
     scene = Scene()
-    scene.told(B, Phase.REACHABLE)
+    scene.told(B, Phase.READY)
     down = ADMIN.order(Action.DOWN, SPEC.name, NOW)
     ended = read_register(ending(GRID, down)(committed(RECORD))).record
     assert ended is not None

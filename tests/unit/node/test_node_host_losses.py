@@ -31,7 +31,7 @@ class Hears:
 
 
 def told(peer: PeerId, **changes: GridId | GridState | Placement) -> Notice:
-    mine = tuple(Status(name, Phase.REACHABLE) for name in RECORD.on(peer))
+    mine = tuple(Status(name, Phase.READY) for name in RECORD.on(peer))
     return msgspec.structs.replace(notice(RECORD, mine), **changes)
 
 

@@ -135,7 +135,7 @@ def test_a_grid_is_found_by_name_and_by_id_at_every_peer(scene: Scene) -> None:
         view = scene.view(peer)
         (row,) = view.grids(scene.now)
         assert (row.grid, row.state, row.owner_site) == (scene.shop, GridState.UP, scene.mine)
-        assert (row.workspaces, row.hosts, row.phases) == (2, 2, (("reachable", 2),))
+        assert (row.workspaces, row.hosts, row.phases) == (2, 2, (("ready", 2),))
         assert view.find_grids("shop") == view.find_grids(scene.shop) == [scene.shop]
         assert view.find_grids("shop", scene.mine) == [scene.shop]
         assert view.find_grids("shops") == view.find_grids("shop", scene.theirs) == []
@@ -160,15 +160,15 @@ def test_workspaces_of_a_host_that_is_not_heard_are_lost_in_every_row() -> None:
             continue
         view = scene.view(peer)
         (row,) = view.grids(scene.now)
-        assert row.phases == (("reachable", 1), ("lost", 1)) or row.phases == (
+        assert row.phases == (("ready", 1), ("lost", 1)) or row.phases == (
             ("lost", 1),
-            ("reachable", 1),
+            ("ready", 1),
         )
         (lost,) = [r for r in view.workspaces(scene.shop, scene.now) if r.peer == victim.id]
         assert (lost.phase, lost.detail, lost.told) == (
             "lost",
-            "last reachable 2 min ago",
-            "reachable",
+            "last ready 2 min ago",
+            "ready",
         )
         assert lost.silent_s == pytest.approx(130.0, abs=5.0)
         who, would = row.lost
@@ -178,9 +178,7 @@ def test_workspaces_of_a_host_that_is_not_heard_are_lost_in_every_row() -> None:
         )
     victim.start()
     view = scene.view(scene.asked)
-    assert scene.world.run_until(
-        lambda: view.grids(scene.now)[0].phases == (("reachable", 2),), 60.0
-    )
+    assert scene.world.run_until(lambda: view.grids(scene.now)[0].phases == (("ready", 2),), 60.0)
     assert view.grids(scene.now)[0].lost == ()
 
 
@@ -190,7 +188,7 @@ def test_workspaces_are_told_with_their_hosts_and_how_old_the_news_is(scene: Sce
     assert [row.workspace for row in rows] == ["web-1", "web-2"]
     for row in rows:
         peer = scene.world.by_id[row.peer]
-        assert (row.host, row.site, row.phase) == (peer.name, peer.site, "reachable")
+        assert (row.host, row.site, row.phase) == (peer.name, peer.site, "ready")
         assert row.age_s >= 0
     assert view.workspaces(GridId("none"), scene.now) == []
 

@@ -26,7 +26,7 @@ class Scene:
         spec = grid_spec("shop", 2, lease_s=LEASE_S, lease=LeaseTerms(warn_s=(WARN_S,)))
         admin = self.world.admins[self.asked.site]
         self.world.give(self.asked, admin.up(spec, self.world.now_s))
-        assert self.world.run_until(lambda: self.phases() == (("reachable", 2),), 40.0)
+        assert self.world.run_until(lambda: self.phases() == (("ready", 2),), 40.0)
 
     def view(self, peer: SimPeer | None = None) -> PeerView:
         node = (peer or self.asked).node

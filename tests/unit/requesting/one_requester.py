@@ -235,7 +235,7 @@ def released(effects: list[Effect]) -> dict[PeerId, tuple[str, ...]]:
 def notice_of(
     record: GridRecord,
     peer: PeerId,
-    phase: Phase = Phase.REACHABLE,
+    phase: Phase = Phase.READY,
     state: GridState = GridState.UP,
     epoch: int = 1,
     boot: int = 1,

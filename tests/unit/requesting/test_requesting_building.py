@@ -88,10 +88,10 @@ def test_it_is_up_when_every_workspace_is() -> None:
     told = Told()
     assert told.building.noticed(notice(A, Phase.BOOTING), NOW) is None
     assert told.building.noticed(notice(A, Phase.BOOTING, detail="slow"), NOW) is None
-    assert told.building.noticed(notice(A, Phase.REACHABLE), NOW) is None
+    assert told.building.noticed(notice(A, Phase.READY), NOW) is None
     assert told.building.noticed(notice(B, Phase.RUNNING), NOW) is None, "it may still answer"
     verdict = told.building.noticed(notice(B, Phase.RUNNING, final=True), NOW)
-    assert told.story == ["web-1 booting", "web-1 reachable", "web-2 running"], "each phase once"
+    assert told.story == ["web-1 booting", "web-1 ready", "web-2 running"], "each phase once"
     assert verdict is not None
     assert (verdict.state, verdict.lines) == (RequestState.DONE, ["shop is up: 2 workspaces"])
 
@@ -100,15 +100,15 @@ def test_it_is_up_when_every_workspace_is() -> None:
 def test_what_a_person_has_stopped_meanwhile_is_not_waited_for(phase: Phase) -> None:
     told = Told()
     told.building.noticed(notice(A, phase), NOW)
-    verdict = told.building.noticed(notice(B, Phase.REACHABLE), NOW)
+    verdict = told.building.noticed(notice(B, Phase.READY), NOW)
     assert verdict is not None
     assert verdict.state is RequestState.DONE
 
 
 def test_fewer_than_were_asked_for_is_said() -> None:
     told = Told(asked=3)
-    told.building.noticed(notice(A, Phase.REACHABLE), NOW)
-    verdict = told.building.noticed(notice(B, Phase.REACHABLE), NOW)
+    told.building.noticed(notice(A, Phase.READY), NOW)
+    verdict = told.building.noticed(notice(B, Phase.READY), NOW)
     assert verdict is not None
     assert verdict.lines == ["shop is up: 2 workspaces, 3 were asked for"]
 
@@ -136,7 +136,7 @@ def test_a_reservation_stands_when_all_have_it_on_disk_and_have_told_of_it(first
 def test_a_later_epoch_has_fewer_workspaces() -> None:
     left = msgspec.structs.replace(RECORD, epoch=2, assignments=RECORD.assignments[:1])
     told = Told()
-    verdict = told.building.noticed(notice(A, Phase.REACHABLE, left), NOW)
+    verdict = told.building.noticed(notice(A, Phase.READY, left), NOW)
     assert verdict is not None
     assert verdict.lines == ["shop is up: 1 workspace, 2 were asked for"]
 
@@ -147,7 +147,7 @@ def test_the_stewards_are_asked_now_and_then_since_a_host_may_tell_nothing() -> 
     assert told.building.audit_due(NOW + AUDIT_EVERY_S)
     assert not told.building.audit_due(NOW + AUDIT_EVERY_S)
     assert told.building.audited(RECORD) is None
-    told.building.noticed(notice(A, Phase.REACHABLE), NOW)
+    told.building.noticed(notice(A, Phase.READY), NOW)
     left = msgspec.structs.replace(RECORD, epoch=2, assignments=RECORD.assignments[:1])
     verdict = told.building.audited(left)
     assert verdict is not None
@@ -193,7 +193,7 @@ def test_a_workspace_that_fails_again_and_again_is_told_once_for_each_reason() -
 
 def test_what_is_not_up_in_time_is_named_with_where_it_is() -> None:
     told = Told()
-    told.building.noticed(notice(A, Phase.REACHABLE), NOW)
+    told.building.noticed(notice(A, Phase.READY), NOW)
     told.building.noticed(notice(B, Phase.IMAGE, detail="40 %"), NOW)
     assert told.building.overdue(NOW + BUILD_S - 0.1) is None
     verdict = told.building.overdue(NOW + BUILD_S)
@@ -208,14 +208,14 @@ def test_what_is_not_up_in_time_is_named_with_where_it_is() -> None:
 def test_what_is_on_a_host_that_is_not_heard_is_lost_whatever_it_told_last() -> None:
     told = Told()
     told.building.noticed(notice(A, Phase.IMAGE, detail="40 %"), NOW)
-    told.building.noticed(notice(B, Phase.REACHABLE), NOW)
+    told.building.noticed(notice(B, Phase.READY), NOW)
     told.around.silent[B] = Silence(Health.DEAD, NOW + BUILD_S - 125)
     verdict = told.building.overdue(NOW + BUILD_S)
     assert verdict is not None
     assert verdict.lines == [
         "shop is made, but not all of it is up after 10 min",
         "  web-1 on alpha: image 40 %",
-        "  web-2 on beta: lost last reachable 2 min ago",
+        "  web-2 on beta: lost last ready 2 min ago",
         "  would work: `overlayctl terminate shop/web-2` takes it out of the grid; "
         "or wait until its host is back",
     ]

@@ -40,7 +40,7 @@ class Hears:
 
 def notice(
     peer: PeerId,
-    phase: Phase = Phase.REACHABLE,
+    phase: Phase = Phase.READY,
     state: GridState = GridState.UP,
     epoch: int = 1,
     boot: int = 1,
@@ -129,7 +129,7 @@ def test_a_restart_waits_for_a_guest_that_shuts_down() -> None:
     assert "web-1: asked to shut down" in [line.text for line in act.view().story]
     act.tick(NOW + STOP_WITHIN_S_MAX)
     assert act.running
-    act.noticed(A, notice(A, Phase.REACHABLE, boot=2), NOW + STOP_WITHIN_S_MAX)
+    act.noticed(A, notice(A, Phase.READY, boot=2), NOW + STOP_WITHIN_S_MAX)
     assert act.view().answer == ("shop/web-1: restart done",)
 
 

@@ -102,7 +102,7 @@ def test_all_goes_well() -> None:
     assert len(record.carriers()) == 2, "spread over hosts"
     for peer in record.carriers():
         request.acknowledged(peer, DecidedAck(record.id, 1), NOW + 0.3)
-    for phase in (Phase.IMAGE, Phase.BOOTING, Phase.RUNNING, Phase.REACHABLE):
+    for phase in (Phase.IMAGE, Phase.BOOTING, Phase.RUNNING, Phase.REACHABLE, Phase.READY):
         assert request.running
         for peer in record.carriers():
             request.noticed(notice(record, peer, phase), NOW + 1)
@@ -317,7 +317,7 @@ def test_an_order_given_again_has_the_grid_it_made() -> None:
         assert request.grid_id == record.id
         for peer in record.carriers():
             request.acknowledged(peer, DecidedAck(record.id, 1), NOW + 1)
-            request.noticed(notice(record, peer, Phase.REACHABLE), NOW + 2)
+            request.noticed(notice(record, peer, Phase.READY), NOW + 2)
         assert request.view().answer == ("shop is up: 2 workspaces",)
 
 
@@ -380,7 +380,7 @@ def test_what_is_not_up_after_ten_minutes_is_said() -> None:
     request = up()
     record = built(request)
     first, second = record.carriers()
-    request.noticed(notice(record, first, Phase.REACHABLE), NOW + 1)
+    request.noticed(notice(record, first, Phase.READY), NOW + 1)
     request.noticed(notice(record, second, Phase.BOOTING), NOW + 1)
     now = NOW
     while (deadline := request.next_deadline()) is not None:
@@ -407,7 +407,7 @@ def test_a_workspace_terminated_while_its_host_was_out_of_reach() -> None:
     request = up()
     record = built(request)
     first, _ = record.carriers()
-    request.noticed(notice(record, first, Phase.REACHABLE), NOW + 1)
+    request.noticed(notice(record, first, Phase.READY), NOW + 1)
     left = tuple(a for a in record.assignments if a.host == first)
     later = msgspec.structs.replace(record, epoch=2, assignments=left)
     request.settled(encode(Register(later)), NOW + 60)
