@@ -14,7 +14,8 @@ from protocol.trust.order import SignedOrder
 VERSION = "v1"
 """The first part of every path. It changes when clients of before would be told something wrong."""
 
-Offset = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+Offset = Annotated[int, msgspec.Meta(ge=-(1 << 16), le=1 << 53)]
+"""A place in a console's text, in bytes. A negative one counts from the end."""
 
 KEYS_MAX_BYTES = 4096
 """The most bytes that are typed at once into a console: a pasted page."""

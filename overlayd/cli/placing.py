@@ -177,6 +177,10 @@ def up(
 ) -> None:
     """Makes a grid: all of it or nothing. Ctrl-C lets go of everything that is not decided yet.
 
+    It ends when every workspace is ready: set up, as its guest says. A guest that never says anything counts as
+    ready a minute after it answers. If it ends before, or is interrupted, it prints what the consoles of those
+    that are not ready said last.
+
     With `lease: {best-effort: true}` it is queued at this peer if there is no room now; `overlayctl explain`
     says why it waits, `overlayctl down` ends that.
 
@@ -189,6 +193,7 @@ def up(
 
     Example: overlayctl up --quote quote-4f1c0a9be1d2
     """
+    from overlayd.cli.last_lines import tell_last_lines
     from overlayd.cli.progress import watching  # It draws, and `plan` need not wait for it.
 
     session = session_of(context)
@@ -212,7 +217,11 @@ def up(
         with watching(session, spec, accepted.request) as watch:
             view = follow(session, accepted.request, watch)
     except KeyboardInterrupt:
-        raise _interrupted(session, accepted.request, spec) from None
+        why = _interrupted(session, accepted.request, spec)
+        tell_last_lines(session, accepted.request)
+        raise why from None
+    if view.state is RequestState.FAILED:
+        tell_last_lines(session, accepted.request)
     if session.plain:
         unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
         if view.state in (RequestState.DONE, RequestState.QUEUED):

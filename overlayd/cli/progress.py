@@ -3,24 +3,23 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from overlayd.api.views import GridView
 from overlayd.cli.asking import StoryLines, Watch
-from overlayd.cli.client import Refused, Unreachable
+from overlayd.cli.failure import Failure
+from overlayd.cli.last_lines import members_of
 from overlayd.cli.session import Session
 from overlayd.cli.show import print_lines, table
 from overlayd.cli.words import clean, elapsed
 from protocol.grid.expand import workspaces
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import GridSpec
-from protocol.grid.record import order_part
-from protocol.node.rows import GridRow, WorkspaceRow
+from protocol.node.rows import WorkspaceRow
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
 from protocol.terms.quantities import counted
@@ -101,7 +100,9 @@ class _Plain:
 
 def lines_of(session: Session, spec: GridSpec, view: RequestView) -> list[Line]:
     """Every workspace: once the grid is decided as its host tells, and before that where it would go."""
-    told = {row.workspace: row for row in _told(session, view)}
+    told: dict[str, WorkspaceRow] = {}
+    with suppress(Failure):  # Gone between two looks: the code that follows the request finds out.
+        told = {row.workspace: row for row in members_of(session, view.id)}
     planned = {row.workspace: row for row in view.placement}
     lines = []
     for workspace in workspaces(spec):
@@ -115,17 +116,6 @@ def lines_of(session: Session, spec: GridSpec, view: RequestView) -> list[Line]:
         else:
             lines.append(Line(workspace.name))
     return lines
-
-
-def _told(session: Session, view: RequestView) -> tuple[WorkspaceRow, ...]:
-    """What hosts tell of the grid this request made, if it made one. Its id starts with the request's."""
-    try:
-        for row in session.client.get("/grids", list[GridRow]):
-            if order_part(row.grid) == view.id:
-                return session.client.get(f"/grids/{row.grid}", GridView).workspaces
-    except (Refused, Unreachable):
-        pass  # Gone between two looks, or the daemon is away: the code that follows the request finds out.
-    return ()
 
 
 def _screen(view: RequestView, lines: list[Line], wide: int, now_s: float) -> Group:
