@@ -14,7 +14,7 @@ import msgspec
 
 from netns import model, program, saved
 from netns.failures import NetnsError, StaleEpoch
-from netns.kernel import addresses, filters, links, namespaces, probe, ways
+from netns.kernel import addresses, filters, links, namespaces, probe, sockets, ways
 from netns.kernel import observe as seen
 from netns.kernel.filters import Listing
 from netns.kernel.tap import carry
@@ -168,6 +168,22 @@ def reachable(network: str, run_dir: Path, address: str, port: int, timeout_s: f
         except OSError:
             return False
         return True
+
+
+def namespace_number(network: str, run_dir: Path) -> int:
+    """A number of the network's namespace on this host. One that was made anew has another.
+
+    Raises NetnsError when the network is not on this host.
+    """
+    return namespaces.path_of(_namespace_of(network, run_dir)).stat().st_ino
+
+
+def listen(network: str, run_dir: Path, address: str, port: int) -> socket.socket:
+    """A TCP listener in the network's namespace on this host, without blocking. The caller closes it.
+
+    Raises NetnsError when the network is not on this host, or has not that address.
+    """
+    return sockets.listen_in(_namespace_of(network, run_dir), address, port)
 
 
 def socket_of(network: str, run_dir: Path) -> socket.socket:

@@ -29,6 +29,9 @@ from overlayd.loop.bulk import Bulk
 from overlayd.loop.commits import Commits
 from overlayd.loop.consoles import Consoles
 from overlayd.loop.streams import Streams
+from overlayd.metadata.doors import Doors
+from overlayd.metadata.routes import Routes
+from overlayd.metadata.server import Server
 from overlayd.ports.compute import Accelerator, ComputeOffer
 from overlayd.ports.images import labels_of
 from overlayd.realise import commits, logs, plan
@@ -77,6 +80,9 @@ class Hosting:
         self._seeds = NoCloudSeeds(state / "seeds")
         self.attachments = DirectoryAttachments(state / "attachments")
         self._network = KernelNetwork(state / "networks", owner_tag)
+        self._routes = Routes(view, self._seeds, tell, lambda g, w: self.realiser.asked(g, w), now)
+        self._metadata = Server(self._routes.answer)
+        self._doors = Doors(self._network, self._metadata)
         self._underlay = UnderlayWatch(source_of(config))
         self._told: HostFacts | None = None
         self._where: Readdressed | None = None
@@ -125,7 +131,7 @@ class Hosting:
     def counts(self) -> Counter[str]:
         """How often something was dropped or failed here, by what it was."""
         counts = self.realiser.counts + self.bulk.counts + self.streams.counts
-        return counts + self.attachment_traffic.counts
+        return counts + self.attachment_traffic.counts + self._metadata.counts
 
     async def open(self) -> None:
         """Opens everything, and tells the node what there is, also of grids that it does not remember."""
@@ -147,6 +153,7 @@ class Hosting:
 
     async def close(self) -> None:
         """Closes everything. Guests go on."""
+        self._doors.close()
         await self._network.close()
         await self._compute.close()
 
@@ -203,6 +210,7 @@ class Hosting:
             tell=self._tell,
             keepsake=self._view.keepsake,
             user_data=self._user_data,
+            opening=self._doors,
             started=self.fitness.started,
         )
 

@@ -1,7 +1,7 @@
-"""TCP sockets that belong to a named network namespace, wherever in the process they are used.
+"""TCP listeners that belong to a named network namespace, wherever in the process they are used.
 
 A socket stays in the namespace in which it was made. So a thread of its own goes there, makes the socket, and
-ends; the process, and its event loop, stay where they are. Both calls block: call them in a thread of a pool.
+ends; the process, and its event loop, stay where they are. The call blocks: make it in a thread of a pool.
 """
 
 import socket
@@ -12,7 +12,6 @@ from netns.kernel import namespaces
 
 LISTEN_BACKLOG = 64
 """Connections the kernel keeps for a listener that has not accepted them yet."""
-CONNECT_WITHIN_S = 10.0
 
 
 def listen_in(namespace: str, address: str, port: int) -> socket.socket:
@@ -34,22 +33,6 @@ def listen_in(namespace: str, address: str, port: int) -> socket.socket:
         return handle
 
     return _made(namespace, listen, f"listen at {address} port {port}")
-
-
-def connect_in(
-    namespace: str, address: str, port: int, within_s: float = CONNECT_WITHIN_S
-) -> socket.socket:
-    """A connection from inside the namespace, without blocking from then on. The caller closes it.
-
-    Raises NetnsError if there is no such namespace, or nobody answers there in time.
-    """
-
-    def connect() -> socket.socket:
-        handle = socket.create_connection((address, port), timeout=within_s)
-        handle.setblocking(False)
-        return handle
-
-    return _made(namespace, connect, f"connect to {address} port {port}")
 
 
 def _made(namespace: str, make: Callable[[], socket.socket], what: str) -> socket.socket:

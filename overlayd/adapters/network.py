@@ -80,6 +80,12 @@ class KernelNetwork:
             lambda: _apply().reachable(network, self._run_dir, address, port, timeout_s)
         )
 
+    async def namespace(self, network: str) -> int:
+        return await _in_thread(lambda: _apply().namespace_number(network, self._run_dir))
+
+    async def listen(self, network: str, address: str, port: int) -> socket.socket:
+        return await _in_thread(lambda: _apply().listen(network, self._run_dir, address, port))
+
     async def connect(self, network: str, address: str, port: int) -> socket.socket:
         # The socket is made in the namespace, in a thread, and stays in it: the loop waits for the connection.
         handle: socket.socket = await _in_thread(lambda: _apply().socket_of(network, self._run_dir))

@@ -38,6 +38,13 @@ class NoCloudSeeds:
         await asyncio.to_thread(_ensure, path, files_of(seed))
         return str(path)
 
+    async def files(self, machine: str) -> dict[str, bytes]:
+        """What is in the ISO. Raises SeedError."""
+        found = await asyncio.to_thread(_read, self._path(machine))
+        if found is None:
+            raise SeedError(f"there is no whole seed of {machine} here")
+        return found
+
     async def observe(self) -> tuple[str, ...]:
         """The machines with an ISO here. One that was cut short while it was written is theirs, too."""
         files = await asyncio.to_thread(lambda: list(self._directory.iterdir()))

@@ -12,6 +12,7 @@ from overlayd.ports.network import NetworkError
 class FakeNetwork:
     """Remembers plans. `listeners` is what answers: (network, address, port), `silent` what never does.
 
+    `namespaces` numbers namespaces that were made anew, `doors` has the ports of listeners.
     `refusals` are texts of errors for the next calls of `ensure` or `remove`, in order. `harmed` is
     what somebody undid, by network; `told` says so. `loose` is the taps that no card is plugged into.
     """
@@ -22,6 +23,8 @@ class FakeNetwork:
         self.listeners: set[tuple[str, str, int]] = set()
         self.silent: set[tuple[str, str, int]] = set()
         self.connected: list[socket.socket] = []
+        self.namespaces: dict[str, int] = {}
+        self.doors: dict[str, int] = {}
         self.refusals: list[str] = []
         self.harmed: dict[str, str] = {}
         self.loose: set[str] = set()
@@ -75,6 +78,19 @@ class FakeNetwork:
         if network not in self.plans:
             raise NetworkError(f"network {network} is not on this host; ensure it first")
         return (network, address, port) in self.listeners
+
+    async def namespace(self, network: str) -> int:
+        if network not in self.plans:
+            raise NetworkError(f"network {network} is not on this host; ensure it first")
+        return self.namespaces.get(network, 1)
+
+    async def listen(self, network: str, address: str, port: int) -> socket.socket:
+        """A listener of this machine's loopback stands for it, in `doors`."""
+        await self.namespace(network)
+        handle = socket.create_server(("127.0.0.1", 0))
+        handle.setblocking(False)
+        self.doors[network] = handle.getsockname()[1]
+        return handle
 
     async def connect(self, network: str, address: str, port: int) -> socket.socket:
         """A member that listens is played by whoever takes the other end from `connected`."""

@@ -23,6 +23,14 @@ class FakeSeeds:
             self.writes += 1
         return path
 
+    async def files(self, machine: str) -> dict[str, bytes]:
+        """Its id and what its owner gave it."""
+        if machine not in self.seeds:
+            raise SeedError(f"there is no seed of {machine}")
+        seed = self.seeds[machine]
+        named = f"instance-id: {seed.instance_id}\nlocal-hostname: {seed.hostname}\n"
+        return {"meta-data": named.encode(), "user-data": seed.user_data}
+
     async def observe(self) -> tuple[str, ...]:
         """Those that were given one."""
         return tuple(sorted(self.seeds))

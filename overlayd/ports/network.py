@@ -42,6 +42,18 @@ class Network(Protocol):
     async def reachable(self, network: str, address: str, port: int, timeout_s: float) -> bool:
         """Whether a TCP connection from inside the network's namespace on this host succeeds."""
 
+    async def namespace(self, network: str) -> int:
+        """A number of the network's namespace on this host: another one once it was made anew.
+
+        Raises NetworkError when the network is not on this host.
+        """
+
+    async def listen(self, network: str, address: str, port: int) -> socket.socket:
+        """A TCP listener inside the network's namespace on this host, without blocking. The caller closes it.
+
+        Raises NetworkError when the network is not on this host, or has not that address.
+        """
+
     async def connect(self, network: str, address: str, port: int) -> socket.socket:
         """A TCP connection from inside the network's namespace on this host, without blocking.
 

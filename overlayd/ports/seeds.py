@@ -51,6 +51,9 @@ class Seeds(Protocol):
         Raises SeedError.
         """
 
+    async def files(self, machine: str) -> dict[str, bytes]:
+        """The files of a machine's seed, by name. Raises SeedError if it has none."""
+
     async def observe(self) -> tuple[str, ...]:
         """The machines that have a seed here, sorted."""
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from netns.model import NetworkPlan
 from overlayd.ports.network import Network, NetworkError
@@ -27,6 +28,16 @@ _GATHER_S = 0.2
 """One change seldom comes alone: so long hints are gathered before it is looked."""
 
 
+class Opening(Protocol):
+    """What is to be opened in each network for its guests."""
+
+    async def stands(self, network: str) -> None:
+        """The network is in force. Raises NetworkError if it cannot be opened."""
+
+    def gone(self, network: str) -> None:
+        """The network is to go."""
+
+
 class Keeping:
     """The upkeep of this host's networks."""
 
@@ -35,9 +46,11 @@ class Keeping:
         network: Network,
         kick: Callable[[GridId], None],
         tell: Callable[[Event], None],
+        opening: Opening | None = None,
     ) -> None:
-        """`kick` has a grid's networks ensured, by `ensure` here."""
+        """`kick` has a grid's networks ensured, by `ensure` here; `opening` hears of each that stands."""
         self._network, self._kick, self._tell = network, kick, tell
+        self._opening = opening
         self._mends = Mends()
         self._kept: set[str] = set()
         self._broken: dict[str, str] = {}
@@ -84,6 +97,8 @@ class Keeping:
         self._asked_s.pop(plan.network, None)
         try:
             harm = await self._network.ensure(plan)
+            if self._opening is not None:
+                await self._opening.stands(plan.network)
         except NetworkError as error:
             self._failed(plan, str(error))
             raise
@@ -96,6 +111,8 @@ class Keeping:
 
     async def remove(self, network: str) -> None:
         """Leaves nothing of a network, neither here nor there."""
+        if self._opening is not None:
+            self._opening.gone(network)
         await self._network.remove(network)
         self._kept.discard(network)
         self._asked_s.pop(network, None)

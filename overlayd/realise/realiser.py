@@ -30,7 +30,7 @@ from overlayd.realise.cards import Cards
 from overlayd.realise.endings import Endings
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.image_here import image_here
-from overlayd.realise.keeping import Keeping
+from overlayd.realise.keeping import Keeping, Opening
 from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name, volume_name
 from overlayd.realise.relapses import Relapses, stays_off
 from overlayd.realise.turns import Turns
@@ -82,6 +82,8 @@ class Tools:
     """Hears of every start of a machine whether it went well."""
     still: set[str] = field(default_factory=set)
     """Machines that are held still for a moment (commits.py). They are not woken."""
+    opening: Opening | None = None
+    """What is opened in each network for its guests."""
     keepsake: Callable[[GridId], bytes] = lambda grid: b""
     """What the machines of a grid are given to keep."""
     user_data: UserData = no_user_data
@@ -99,7 +101,7 @@ class Realiser:
         self._whys: dict[tuple[GridId, str], str] = {}
         self._turns = Turns(_STARTS_AT_ONCE)
         self._relapses = Relapses()
-        self._keeping = Keeping(tools.network, self.kick, tools.tell)
+        self._keeping = Keeping(tools.network, self.kick, tools.tell, tools.opening)
         self._cards = Cards(tools.network, tools.compute, self._turns)
         self._probes = probes
         self._watch = Watch(tools.network, self._keeping, supervisor, tools.tell, probes)
@@ -121,6 +123,10 @@ class Realiser:
         grid = self._grid_of_machine.get(name)
         if grid is not None:
             self.kick(grid)
+
+    def asked(self, grid: GridId, workspace: str) -> None:
+        """A guest asked something at the metadata address."""
+        self._watch.asked(grid, workspace)
 
     def keep(self) -> None:
         """Keeps networks as they were made, from now on."""
@@ -324,6 +330,8 @@ class Realiser:
                 return
             self._watch.drop(grid, workspace.name)
             self._let_rest(mine, name, ended)
+            self._upkeep.anew(part, mine)
+            mine = msgspec.structs.replace(mine, word=None)
             if not await self._make(part, mine, seen):
                 return
             self._endings.forget(name)

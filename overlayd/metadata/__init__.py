@@ -1,0 +1,1 @@
+"""What guests are told, and say, at the metadata address."""
