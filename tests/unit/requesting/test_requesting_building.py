@@ -68,7 +68,7 @@ def test_a_job_that_has_switched_itself_off_is_waited_for_no_longer() -> None:
     told = Told()
     told.acknowledged(A, B)
     assert told.building.noticed(notice(A, Phase.OFF, final=True), NOW) is None
-    verdict = told.building.noticed(notice(B, Phase.REACHABLE), NOW)
+    verdict = told.building.noticed(notice(B, Phase.READY), NOW)
     assert verdict is not None
     assert verdict.lines == ["shop is up: 2 workspaces; 1 switched itself off"]
 
