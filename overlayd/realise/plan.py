@@ -3,7 +3,7 @@
 import msgspec
 
 from netns.model import Egress, Neighbour, NetworkPlan, Port, mac_of, tap_name
-from overlayd.ports.compute import Boots, Disk, Machine, Nic
+from overlayd.ports.compute import Boots, Disk, Machine, MachineSeen, MachineState, Nic
 from overlayd.ports.seeds import Seed, SeedNic
 from overlayd.realise.paths import (
     Paths,
@@ -250,3 +250,18 @@ def _port(network: str, card: Card) -> Port:
 def _nic(part: Part, card: Card, mtu: int) -> Nic:
     network = network_name(part.record.id, card.network)
     return Nic(tap=tap_name(network, card.workspace), mac=mac_of(network, card.address), mtu=mtu)
+
+
+def goes_on(part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> str:
+    """What a person is told besides, if a restart failed before the start that it was to replace was ended."""
+    now = seen.get(machine_name(part.record.id, mine.workspace.name))
+    before = now is not None and now.boot < mine.wanted.boot and now.state is MachineState.RUNNING
+    return "; until then its last start runs on" if before else ""
+
+
+def there(part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> MachineSeen | None:
+    """The workspace's machine, if it runs (or pauses) as the wanted start of it."""
+    now = seen.get(machine_name(part.record.id, mine.workspace.name))
+    if now is None or now.state is MachineState.STOPPED or now.boot != mine.wanted.boot:
+        return None
+    return now

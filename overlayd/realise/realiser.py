@@ -251,7 +251,7 @@ class Realiser:
         name = machine_name(grid, workspace.name)
         self._watch.drop(grid, workspace.name)
         self._upkeep.look(part, mine, seen.get(name))
-        now = _there(part, mine, seen)
+        now = plan.there(part, mine, seen)
         off = self._off(mine, seen.get(name))
         if now is None and not off:
             # Nothing of it runs, so there is nothing to save. An older start of it is not wanted back.
@@ -272,7 +272,7 @@ class Realiser:
     def _stuck(self, part: Part, seen: dict[str, MachineSeen], why: str) -> None:
         """Something that all workspaces need failed: that is told of those that do not run yet."""
         for mine in part.mine:
-            there = _there(part, mine, seen)
+            there = plan.there(part, mine, seen)
             if plan.saves(mine) and there is not None and there.state is MachineState.SAVED:
                 continue
             if not mine.not_yet and not (plan.runs(mine) and there):
@@ -291,7 +291,7 @@ class Realiser:
         failed: list[Exception] = []
         for mine, result in zip(running, results, strict=True):
             if isinstance(result, Failure):
-                self._say(part, mine, Phase.FAILED, f"{result}{_goes_on(part, mine, seen)}")
+                self._say(part, mine, Phase.FAILED, f"{result}{plan.goes_on(part, mine, seen)}")
                 failed.append(result)
             elif isinstance(result, Exception):
                 why = f"an error in overlayd: {result!r}; its log says where; it is tried again"
@@ -308,7 +308,7 @@ class Realiser:
         ended = self._upkeep.look(part, mine, seen.get(name))
         if ended:
             self._whys[grid, workspace.name] = ended
-        now = _there(part, mine, seen)
+        now = plan.there(part, mine, seen)
         if now is not None and self._probes and (why := await self._cards.lost(part, mine, now)):
             self._watch.drop(grid, workspace.name)
             self._say(part, mine, Phase.SAVING, why)
@@ -330,8 +330,7 @@ class Realiser:
                 return
             self._watch.drop(grid, workspace.name)
             self._let_rest(mine, name, ended)
-            self._upkeep.anew(part, mine)
-            mine = msgspec.structs.replace(mine, word=None)
+            mine = self._upkeep.anew(part, mine)
             if not await self._make(part, mine, seen):
                 return
             self._endings.forget(name)
@@ -484,18 +483,3 @@ class Realiser:
 
 def _gone(mine: PartOf) -> bool:
     return mine.wanted.power is Power.GONE
-
-
-def _goes_on(part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> str:
-    """What a person is told besides, if a restart failed before the start that it was to replace was ended."""
-    now = seen.get(machine_name(part.record.id, mine.workspace.name))
-    before = now is not None and now.boot < mine.wanted.boot and now.state is MachineState.RUNNING
-    return "; until then its last start runs on" if before else ""
-
-
-def _there(part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> MachineSeen | None:
-    """The workspace's machine, if it runs (or pauses) as the wanted start of it."""
-    now = seen.get(machine_name(part.record.id, mine.workspace.name))
-    if now is None or now.state is MachineState.STOPPED or now.boot != mine.wanted.boot:
-        return None
-    return now

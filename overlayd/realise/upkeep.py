@@ -3,6 +3,8 @@
 import contextlib
 from collections.abc import Callable
 
+import msgspec
+
 from overlayd.ports.compute import Compute, ComputeError, MachineSeen
 from overlayd.realise.changes import RESTARTED, Changes, News
 from overlayd.realise.paths import machine_name
@@ -38,11 +40,12 @@ class Upkeep:
             self.anew(part, mine)
         return self._changes.ended(name, boot)
 
-    def anew(self, part: Part, mine: PartOf) -> None:
-        """The guest begins anew within the same start: what it said of itself counts no more."""
+    def anew(self, part: Part, mine: PartOf) -> PartOf:
+        """The guest begins anew within the same start: what it said counts no more. Answers its part without."""
         if mine.word is not None:
             boot = mine.wanted.boot
             self._tell(GuestSaid(part.record.id, mine.workspace.name, boot, taken_back=True))
+        return msgspec.structs.replace(mine, word=None)
 
     def started(self, machine: str, boot: int) -> None:
         """The machine was started in that start, for the first time or again."""
