@@ -41,7 +41,7 @@ class Upkeep:
         return self._changes.ended(name, boot)
 
     def anew(self, part: Part, mine: PartOf) -> PartOf:
-        """The guest begins anew within the same start: what it said counts no more. Answers its part without."""
+        """The guest begins anew within the same start. What it said counts no more: it is not in the answer."""
         if mine.word is not None:
             boot = mine.wanted.boot
             self._tell(GuestSaid(part.record.id, mine.workspace.name, boot, taken_back=True))
