@@ -374,16 +374,23 @@ def _machines(things: Iterable[Found]) -> list[Found]:
     return [thing for thing in things if thing.power is not None and thing.workspace]
 
 
-def _merged(lease: Lease, things: Iterable[Found]) -> tuple[Wanted, ...]:
+def _merged(lease: Lease, things: tuple[Found, ...]) -> tuple[Wanted, ...]:
     """What the lease wanted, as its machines show it: the start each is in, and whether it is paused or saved.
 
-    What makes room for others may be saved by this host's plan; that plan is made again.
+    What makes room for others may be saved by this host's plan; that plan is made again. A root disk without a
+    machine shows of which build it is: what is on it is not left for another from the image.
     """
     there = {thing.workspace: thing for thing in _machines(things)}
-    return tuple(
-        _shown(wanted, there[wanted.workspace], lease) if wanted.workspace in there else wanted
-        for wanted in lease.wanted
-    )
+    builds: dict[str, int] = {}
+    for thing in things:
+        builds[thing.workspace] = max(thing.build, builds.get(thing.workspace, 0))
+    merged = []
+    for wanted in lease.wanted:
+        if wanted.workspace in there:
+            wanted = _shown(wanted, there[wanted.workspace], lease)
+        build = max(wanted.build, builds.get(wanted.workspace, 0))
+        merged.append(msgspec.structs.replace(wanted, build=build))
+    return tuple(merged)
 
 
 def _shown(wanted: Wanted, thing: Found, lease: Lease) -> Wanted:

@@ -127,6 +127,16 @@ def test_the_root_disk_that_its_machine_has_is_the_one_that_is_wanted() -> None:
     assert [w.build for w in lost.host.leases.wanted(GRID)] == [4]
 
 
+def test_a_root_disk_of_a_later_build_is_not_left_for_another_from_the_image() -> None:
+    lost = Lost()
+    root = Found(GRID, "root disk web-1.4", "web-1", build=4, disk_bytes=MIB)
+    lost.finds()
+    lost.host.handle(root, NOW)
+    lost.asks()
+    lost.hears_of(committed(lost.before))
+    assert lost.host.leases.wanted(GRID) == (Wanted("web-1", Power.RUNNING, 3, 4),)
+
+
 @pytest.mark.parametrize(
     ("seen", "wanted"),
     [(Power.PAUSED, Power.PAUSED), (Power.SUSPENDED, Power.SUSPENDED), (Power.OFF, Power.RUNNING)],
