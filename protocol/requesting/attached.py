@@ -68,9 +68,10 @@ class Attaching:
             self._forget(next(iter(self._rows)))
         return [Persist((Row(TABLE, row.grid, encode(row)),)), *self.tidy()]
 
-    def noticed(self, grid: GridId, state: GridState) -> None:
-        """A host tells of a grid. One that is down needs nothing any more."""
-        if state is GridState.DOWN and grid in self._rows:
+    def noticed(self, peer: PeerId, grid: GridId, state: GridState) -> None:
+        """A host tells of a grid. One that is down needs nothing any more, if a host of it says so."""
+        row = self._rows.get(grid)
+        if row is not None and state is GridState.DOWN and peer in row.readers:
             self._forget(grid)
 
     def tick(self, notices: Notices, now: float) -> None:

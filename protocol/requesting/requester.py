@@ -202,7 +202,7 @@ class Requester:
 
     def noticed(self, peer: PeerId, notice: Notice, now: float) -> None:
         """A host tells of a grid."""
-        self.attaching.noticed(notice.grid, notice.state)
+        self.attaching.noticed(peer, notice.grid, notice.state)
         self.requests.noticed(peer, notice, now)
 
     # -- time

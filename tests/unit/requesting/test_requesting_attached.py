@@ -9,7 +9,7 @@ from protocol.grid.record import GridState, voiding
 from protocol.requesting.attached import TABLE, Attached
 from protocol.sim.people import grid_spec
 from protocol.terms.effects import Effect, Persist
-from protocol.terms.ids import digest_of
+from protocol.terms.ids import PeerId, digest_of
 from protocol.terms.limits import ATTACHED_UNHEARD_S
 from protocol.trust.order import SignedOrder
 from protocol.wire.codec import decode
@@ -72,7 +72,11 @@ def test_it_ends_with_its_grid() -> None:
     scene.notice(B, notice_of(record, B))
     scene.requester.tick(NOW + 10 * ATTACHED_UNHEARD_S)
     assert len(scene.requester.attaching.rows()) == 1, "somebody tells of it"
-    scene.notice(B, notice_of(record, B, state=GridState.DOWN, epoch=2))
+    liar = PeerId("f" * 64)
+    scene.notice(liar, notice_of(record, liar, state=GridState.DOWN, epoch=2))
+    assert len(scene.requester.attaching.rows()) == 1, "who says so has nothing to do with it"
+    (host, *_) = record.carriers()
+    scene.notice(host, notice_of(record, host, state=GridState.DOWN, epoch=2))
     assert scene.requester.attaching.rows() == []
     assert rows(scene.requester.notes()) == [(record.id, None)]
 
