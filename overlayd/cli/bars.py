@@ -57,6 +57,8 @@ class Bars(Transfer):
 
     def came(self, chunks: Iterable[bytes], total_bytes: int, title: str) -> Iterator[bytes]:
         """Bytes from the daemon, as they come."""
+        if self._task is not None:  # what the daemon had to do is done
+            self._drawn.update(self._task, visible=False)
         yield from self._counted(chunks, total_bytes, title)
 
     def show(self, view: ImportView) -> None:

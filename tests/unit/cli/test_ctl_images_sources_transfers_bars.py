@@ -254,6 +254,17 @@ def test_bars_say_how_much_how_fast_and_how_long() -> None:
     assert "receiving" not in drawn
 
 
+def test_what_the_daemon_did_is_not_shown_beside_what_comes_of_it() -> None:
+    out = io.StringIO()
+    bars = Bars(Console(file=out, force_terminal=True, width=100))
+    with bars:
+        bars.show(ImportView("converting", 5, 5))
+        assert next(bars.came([b"x"], 1, "disk.qcow2")) == b"x"
+    last = [frame for frame in out.getvalue().split("\r") if "bytes" in frame][-1]
+    assert "disk.qcow2" in last
+    assert "converting" not in last
+
+
 def test_without_a_terminal_there_is_no_bar(daemon: Daemon) -> None:
     session = Session(daemon.socket, Output.TABLE, None)
     with transfers.transfer(session) as moved:
