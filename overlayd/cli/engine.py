@@ -48,6 +48,7 @@ class Seat(msgspec.Struct, frozen=True):
     memory_bytes: int
     image_cached: bool
     scratch_bytes: int = 0
+    """Its own disks: root and scratch disk together."""
 
 
 class Placement(msgspec.Struct, frozen=True):
@@ -118,7 +119,7 @@ def placement(spec: GridSpec, offers: tuple[Offer, ...], seed: int) -> Placement
                 w.cpus_milli,
                 w.memory_bytes,
                 w.image.digest in where[w.name].images,
-                w.scratch_bytes,
+                w.root_bytes + w.scratch_bytes,
             )
             for w in members
             if w.name in where

@@ -254,7 +254,7 @@ class Attempt:
                     memory_bytes=workspace.memory_bytes,
                     image=workspace.image.name,
                     image_cached=workspace.image.digest in offer.images,
-                    scratch_bytes=workspace.scratch_bytes,
+                    scratch_bytes=workspace.root_bytes + workspace.scratch_bytes,
                     mtu=offer.facts.mtu or MTU_USUAL,
                 )
             )

@@ -42,6 +42,7 @@ class Planned(msgspec.Struct, frozen=True):
     image: str
     image_cached: bool
     scratch_bytes: int = 0
+    """Its own disks: root and scratch disk together."""
     mtu: int = MTU_USUAL
     """The largest packet that its host carries for its networks, in bytes."""
 

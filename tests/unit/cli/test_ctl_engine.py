@@ -45,6 +45,16 @@ def test_the_example_is_placed_on_the_example() -> None:
     assert told[6].startswith("5 workspaces on ")
 
 
+def test_its_own_disks_are_shown_together(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "grid: own\nclusters:\n"
+        "  web: {image: debian-12, cpus: 1, memory: 1G, disk: 20G, scratch: 30G}\n"
+    )
+    (_, row, *_) = ask("place", file, "--hosts", HOSTS).stdout.splitlines()
+    assert "50 GiB" in row
+
+
 def test_same_seed_same_place() -> None:
     asked = ("place", EXAMPLES / "star.yaml", "--hosts", HOSTS, "--output", "json")
     places = [ask(*asked, "--seed", seed).stdout for seed in range(8)]
