@@ -25,7 +25,20 @@ from protocol.terms.ids import short_hash
 TOP = Path(__file__).resolve().parents[2]
 TOPOLOGY = TOP / "examples" / "three-sites.toml"
 IMAGE = TOP / ".cache" / "images" / "guest.img"
+DEBIAN = TOP / ".cache" / "images" / "debian.qcow2"
 FOLDER = Path("/tmp/overlayd-demo")  # noqa: S108  one demo at a time, and short: sockets live in it
+BROUGHT = """\
+grid: brought
+lease: {for: 1h}
+networks:
+  lan: {cidr: 10.48.0.0/24, encryption: none}
+clusters:
+  box: {image: debian-12, cpus: 1, memory: 512M, disk: 3G, networks: [lan], user-data: first-boot.sh}
+"""
+FIRST_BOOT = """\
+#!/bin/sh
+curl --silent --fail http://169.254.169.254/overlayd/v1/hosts >/root/hosts
+"""
 SPIN_S = 6.0
 PINGS = 60
 
@@ -40,7 +53,7 @@ class Demo:
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
         self.lab = Lab.from_file(TOPOLOGY)
-        self.federation = Federation(FOLDER, caps=Caps(cpus="1", memory="1G", disk="1G"), kvm="try")
+        self.federation = Federation(FOLDER, caps=Caps(cpus="2", memory="1G", disk="4G"), kvm="try")
         self.began_s = time.monotonic()
         self.key = FOLDER / "id_ed25519"
 
@@ -132,6 +145,10 @@ class Demo:
         self.volume_is_real()
         self.life_goes_on()
         self.it_mends_itself()
+        if DEBIAN.exists():
+            self.a_distribution()
+        else:
+            self.console.print("\n[dim]No Debian guest: scripts/build-image debian makes it.[/dim]")
 
     def lab_of_hosts(self) -> None:
         """Step 1: the lab."""
@@ -338,9 +355,26 @@ class Demo:
             if str(line["kind"]).startswith("network.") and str(line["subject"]).startswith("star/")
         ]
 
+    def a_distribution(self) -> None:
+        """Step 11: an image as a distribution publishes it, set up by a script, reached from another site."""
+        self.step(
+            "11. Any image: Debian from its disk image, set up at its first boot as its owner says"
+        )
+        file = FOLDER / "brought.yaml"
+        file.write_text(BROUGHT)
+        (FOLDER / "first-boot.sh").write_text(FIRST_BOOT)
+        self.typed("uc-1", "image", "add", str(DEBIAN), "--name", "debian-12")
+        self.typed("uc-1", "up", str(file), "--ssh-key", f"{self.key}.pub")
+        row = self.workspace("brought", "box-1")
+        self.check("it says itself that it is ready", row["phase"] == "ready", row["phase"])
+        login = ["ssh", "--user", "debian", "--key", str(self.key), "brought/box-1", "--"]
+        found = self.typed("bnl-2", *login, "sudo", "cat", "/root/hosts")
+        self.check("its script ran and knows its grid", "box-1" in found, found)
+        self.typed("bnl-2", "down", "brought", site="uc")
+
     def down(self) -> None:
-        """Step 11: nothing is left."""
-        self.step("11. Down: nothing of the grids is left on any host")
+        """Step 12: nothing is left."""
+        self.step("12. Down: nothing of the grids is left on any host")
         self.typed("fnal-2", "down", "star", "--delete-volumes", site="fnal", expect=1)
         self.check("another site's admin is refused", self.grid("star")["grid"]["state"] == "up")
         self.typed("bnl-2", "down", "star", "--delete-volumes", site="uc")

@@ -191,7 +191,7 @@ class Federation:
     def ctl(self, peer: str, *arguments: str, site: str = "") -> subprocess.CompletedProcess[str]:
         """Runs overlayctl, which talks to one peer, with a site admin's identity."""
         argv = self.ctl_argv(peer, *arguments, site=site)
-        return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=600, check=False)
 
     def ctl_argv(self, peer: str, *arguments: str, site: str = "") -> list[str]:
         """The command line of that, to be run in another way."""
