@@ -76,7 +76,8 @@ class OneFetch:
         """`room` raises ImageError without room for what is still to be written."""
         self._image, self._wire, self._partials = image, wire, partials
         self._room, self._progress = room, progress
-        self._fetching = Fetching(wire.clock())
+        self._began_s = wire.clock()
+        self._fetching = Fetching(self._began_s)
         self._told: deque[Whole | Lied] = deque()
         self._news = asyncio.Event()
         self._looked_s = float("-inf")
@@ -105,6 +106,7 @@ class OneFetch:
             copied_bytes=self.copied_bytes,
             twice_bytes=self._fetching.twice_bytes,
             peers=len(self._gave),
+            seconds=round(self._wire.clock() - self._began_s, 3),
         )
         return partial
 

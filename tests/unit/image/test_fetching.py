@@ -283,3 +283,41 @@ def test_it_ends_with_all_blocks_or_says_why(
         now += later
     assert fetching.done
     assert set(kept) == set(blocks)
+
+
+@given(
+    count=st.integers(1, 9),
+    others=st.lists(st.sampled_from(sorted(BEHAVIOURS)), max_size=PEERS_AT_ONCE - 1),
+    place=st.integers(0, PEERS_AT_ONCE - 1),
+    order=st.lists(st.integers(0, 40), max_size=80),
+)
+@settings(max_examples=200, deadline=None)
+def test_one_honest_peer_is_enough(
+    count: int, others: list[str], place: int, order: list[int]
+) -> None:
+    """Whatever the others do, and in whatever order answers come; each is blamed at most once."""
+    behaviours = [*others[:place], "honest", *others[place:]]
+    peers = {PeerId(f"{number:064x}"): BEHAVIOURS[b] for number, b in enumerate(behaviours)}
+    fetching, fly, now = begun(chunks(count), *peers), list[Ask](), 0.0
+    blamed: list[PeerId] = []
+    for step in range(4000):
+        if fetching.done:
+            break
+        fly += fetching.asks(now)
+        fetching.check()
+        if not fly:
+            assert fetching.hopeless(now) == ""
+            now = max(now + 0.01, fetching.next_deadline(now))
+            continue
+        ask = fly.pop(order[step] % len(fly) if step < len(order) else 0)
+        for piece, offset, total, data in peers[ask.peer](ask):
+            told = fetching.heard(ask.peer, piece, offset, total, data, now)
+            if isinstance(told, Whole) and right(told):
+                fetching.good(told.block, now)
+            elif isinstance(told, Whole):
+                told = fetching.wrong(told.block, "wrong")
+            blamed += [told.peer] if isinstance(told, Lied) else []
+        now += 0.01
+    assert fetching.done
+    assert len(blamed) == len(set(blamed))
+    assert all(peers[peer] is not honest for peer in blamed)
