@@ -50,7 +50,6 @@ from overlayd.ports.images import (
     KernelFiles,
     TreeFile,
 )
-from overlayd.telemetry.logs import logger
 from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
 from protocol.image.merkle import CHUNK_BYTES, id_of, split
 from protocol.image.summary import ImageSummary
@@ -83,8 +82,6 @@ class DirectoryImages:
         directory.chmod(0o700)
         for left in directory.glob("staging-*"):
             _discard(left)
-        for old in directory.glob("*/info.json"):
-            self._renew(old.parent)
 
     async def list(self) -> tuple[ImageInfo, ...]:
         """Complete images, by name then digest."""
@@ -172,16 +169,6 @@ class DirectoryImages:
         found = (self._info(entry.name) for entry in self._directory.iterdir())
         infos = [info for info in found if info is not None]
         return tuple(sorted(infos, key=lambda info: (info.name, info.digest)))
-
-    def _renew(self, old: Path) -> None:
-        """Gives an image as earlier builds kept it, in `image` and `info.json`, its id of now."""
-        try:
-            name = str(msgspec.json.decode((old / "info.json").read_bytes())["name"])
-            self._add(old / "image", name, ImportHow(), None)
-        except (ImageError, msgspec.DecodeError, KeyError, TypeError) as error:
-            logger().warning("image.not_renewed", image=old.name[:12], why=str(error))
-            return
-        _discard(old)
 
     def _add(
         self, path: Path, name: str | None, how: ImportHow, watch: ImportWatch | None

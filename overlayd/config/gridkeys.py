@@ -156,7 +156,7 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
     ] = ()
     requires: Annotated[
         tuple[str, ...],
-        Meta(description="Services that must be up first.", examples=[["nfs-server"]]),
+        Meta(description="Services that must be ready first.", examples=[["nfs-server"]]),
     ] = ()
     labels: Annotated[
         LabelKeys,

@@ -393,15 +393,3 @@ async def test_names_are_given_changed_and_taken(
         await images.rename(NOWHERE, "x")
     with pytest.raises(ImageError, match="is no disk"):
         await images.save(other.digest, write(b"x").with_name("new"), ImportWatch())
-
-
-async def test_an_image_of_an_earlier_build_has_its_id_of_now(tmp_path: Path) -> None:
-    for digest, content in (("1" * 64, image()), ("2" * 64, b"damaged")):
-        old = tmp_path / "images" / digest
-        (old / "parts").mkdir(parents=True)
-        (old / "image").write_bytes(content)
-        (old / "info.json").write_text('{"name": "mine", "architecture": "x86_64"}')
-    (info,) = await DirectoryImages(tmp_path / "images").list()
-    assert (info.digest, info.names) == (digest_of(image()), ("mine",))
-    assert not (tmp_path / "images" / ("1" * 64)).exists()
-    assert (tmp_path / "images" / ("2" * 64)).exists(), "what is not understood is left to people"

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from netns import program
 from netns.kernel import namespaces
-from netns.model import NetworkPlan, Port, mac_of, tap_name, vni_of
+from netns.model import METADATA_ADDRESS, NetworkPlan, Port, mac_of, tap_name, vni_of
 from overlayd.adapters.network import KernelNetwork
 from overlayd.fakes.network import FakeNetwork
 from overlayd.ports.network import Network, NetworkError
@@ -263,3 +263,19 @@ async def test_a_tap_without_a_card_is_told(bench: Bench) -> None:
     taps = (GUEST.tap, idle.tap, "ovt-never")
     assert await bench.network.unplugged(taps) == (idle.tap,)
     assert await bench.network.unplugged(()) == ()
+
+
+async def test_a_listener_is_inside_and_a_namespace_has_its_number(bench: Bench) -> None:
+    await bench.start()
+    with pytest.raises(NetworkError, match="not on this host"):
+        await bench.network.namespace(NETWORK)
+    with pytest.raises(NetworkError, match="not on this host"):
+        await bench.network.listen(NETWORK, METADATA_ADDRESS, 80)
+    await bench.network.ensure(PLAN)
+    number = await bench.network.namespace(NETWORK)
+    for _ in range(2):
+        with await bench.network.listen(NETWORK, METADATA_ADDRESS, 80) as door:
+            assert not door.getblocking()
+    await bench.network.ensure(PLAN)
+    assert await bench.network.namespace(NETWORK) == number
+    await bench.network.close()

@@ -46,6 +46,19 @@ async def test_one_path_a_machine(seeds: Seeds) -> None:
     assert await seeds.ensure("worker", SEED) != head
 
 
+async def test_its_files_are_read_again_as_they_were_written(seeds: Seeds) -> None:
+    with pytest.raises(SeedError, match="seed of head"):
+        await seeds.files("head")
+    given = msgspec.structs.replace(SEED, user_data=b"#!/bin/sh\necho \xff\n")
+    await seeds.ensure("head", given)
+    files = await seeds.files("head")
+    assert files["user-data"] == given.user_data
+    assert b"grid-1-head-1" in files["meta-data"]
+    await seeds.remove("head")
+    with pytest.raises(SeedError):
+        await seeds.files("head")
+
+
 async def test_what_is_removed_is_gone_and_nothing_else(seeds: Seeds, tmp_path: Path) -> None:
     await seeds.ensure("head", SEED)
     await seeds.ensure("worker", SEED)

@@ -15,7 +15,7 @@ from two_hosts import two_hosts
 from netns.lab.topology import Host as LabHost
 from netns.lab.topology import Site, Topology
 from overlayd.adapters.credentials import load_host
-from overlayd.api.views import ConsoleRequest, ConsoleView
+from overlayd.api.views import ConsoleRequest, ConsoleView, GridView
 from overlayd.assembly import OWNER_TAG
 from overlayd.ports.images import ImageInfo
 from protocol.grid.model import (
@@ -108,9 +108,16 @@ def revive(federation: Federation, name: str) -> None:
     federation.wait_ready(federation.hosts[name])
 
 
-def reachable(federation: Federation) -> bool:
+def ready(federation: Federation) -> bool:
     views = [orders.grid(host, "real") for host in federation.hosts.values()]
-    return all(v is not None and {r.phase for r in v.workspaces} == {"ready"} for v in views)
+    return all(v is not None and _is_ready(v) for v in views)
+
+
+def _is_ready(view: GridView) -> bool:
+    """Whether each guest has said that it is ready, and by which key it is known."""
+    keys = [row.host_keys for row in view.workspaces]
+    ready = {row.phase for row in view.workspaces} == {"ready"}
+    return ready and all(key and key[0].startswith("ssh-ed25519 ") for key in keys)
 
 
 def test_daemons_killed_while_they_build(federation: Federation) -> None:
@@ -126,14 +133,14 @@ def test_daemons_killed_while_they_build(federation: Federation) -> None:
     for turn in range(KILLS):
         host = (b, a)[turn % 2]
         after = lines(host) + dice.randrange(6)
-        wait_for(lambda h=host, n=after: lines(h) >= n or reachable(federation), 60, "a moment")
+        wait_for(lambda h=host, n=after: lines(h) >= n or ready(federation), 60, "a moment")
         revive(federation, host.name)
-    wait_for(lambda: reachable(federation), UP_WITHIN_S, "both workspaces answer")
+    wait_for(lambda: ready(federation), UP_WITHIN_S, "both workspaces answer")
     once = guests(federation)
     assert sorted(once.values()) == [1, 1], once
     for host in (a, b):
         revive(federation, host.name)
-    wait_for(lambda: reachable(federation), UP_WITHIN_S, "both daemons find what they have")
+    wait_for(lambda: ready(federation), UP_WITHIN_S, "both daemons find what they have")
     assert guests(federation) == once
     _consoles(federation, admin)
     _own_disks(a, admin)
