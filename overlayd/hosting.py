@@ -23,7 +23,7 @@ from overlayd.adapters.seeds import NoCloudSeeds
 from overlayd.adapters.underlay import Underlay, UnderlayWatch, dialled_at, source_of
 from overlayd.adapters.volumes import DirectoryVolumes
 from overlayd.config.daemonfile import ComputeUri, DaemonConfig, EgressUse, KvmUse, WhenRevoked
-from overlayd.config.places import LIBVIRT_ROOT
+from overlayd.config.places import LIBVIRT_ROOT, LXC_ROOT
 from overlayd.loop.attachments import AttachmentTraffic, Boxes
 from overlayd.loop.bulk import Bulk
 from overlayd.loop.commits import Commits
@@ -276,7 +276,7 @@ class Hosting:
             underlay="",
             encrypts=False,
             labels=tuple(str(label) for label in caps.labels),
-            suspends=self._config.compute.uri != ComputeUri.LXC,
+            suspends=self._config.compute.uri not in (ComputeUri.LXC, ComputeUri.LXC_SYSTEM),
             unfit=self.fitness.unfit,
         )
         return self._with_underlay(facts, self._underlay.now)
@@ -301,6 +301,10 @@ def compute_of(
     uri = str(config.compute.uri)
     if config.compute.uri is ComputeUri.EMBED:
         uri = f"{uri}?root={state / LIBVIRT_ROOT}"
+    if config.compute.uri is ComputeUri.LXC:
+        uri = f"{uri}?root={state / LXC_ROOT}"
+    if config.compute.uri is ComputeUri.LXC_SYSTEM:
+        uri = str(ComputeUri.LXC)
     if images is None:
         return LibvirtCompute(uri, state, "never", cache_dir=CACHE, owner=owner)
     return LibvirtCompute(

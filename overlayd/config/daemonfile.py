@@ -88,6 +88,9 @@ class ComputeUri(StrEnum):
     EMBED = "qemu:///embed"
     SYSTEM = "qemu:///system"
     LXC = "lxc:///"
+    """Containers, by a libvirtd that the daemon starts for itself."""
+    LXC_SYSTEM = "lxc:///system"
+    """Containers, by the libvirtd that the host has."""
     TEST = "test:///default"
 
 

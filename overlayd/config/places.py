@@ -9,6 +9,9 @@ LIBVIRT_ROOT_MAX = 50
 LIBVIRT_ROOT = "libvirt"
 """That folder, in the state directory."""
 
+LXC_ROOT = "lxc"
+"""The folder of the libvirtd for containers, in the state directory."""
+
 CONSOLE_SOCKET = "console/0123456789abcdef.sock"
 """What a console's socket is called in the state directory, for its length."""
 

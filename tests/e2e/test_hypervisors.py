@@ -83,17 +83,29 @@ def _beside(pid: int) -> list[int]:
 
 
 @pytest.fixture
-def federation(libvirtd: tuple[str, ...], request: pytest.FixtureRequest) -> Iterator[Federation]:
-    """One host whose hypervisor is that libvirtd."""
+def federation(request: pytest.FixtureRequest) -> Iterator[Federation]:
+    """One host. Unless it starts a libvirtd itself, its hypervisor is that of the test."""
+    own = request.param == "lxc:///"
+    enter = () if own else request.getfixturevalue("libvirtd")
     folder = Path(tempfile.mkdtemp(prefix="ovl", dir="/tmp"))
     made = Federation(folder, uri=request.param)
-    made.enrol("h1", "ams", free_endpoint("127.0.0.1"), libvirtd)
+    made.enrol("h1", "ams", free_endpoint("127.0.0.1"), enter)
     try:
         with made:
             made.start_all()
             yield made
+        assert libvirtd_of(made.hosts["h1"]) is None, "it goes with the last of its containers"
     finally:
         shutil.rmtree(folder)
+
+
+def libvirtd_of(host: Host) -> int | None:
+    """The libvirtd that a daemon started for itself; None if there is none."""
+    try:
+        pid = int((host.folder / "state" / "lxc" / "libvirtd.pid").read_text())
+    except FileNotFoundError:
+        return None
+    return pid if Path(f"/proc/{pid}").exists() else None
 
 
 def processes(machine: str) -> list[int]:
@@ -121,7 +133,7 @@ def is_ready(host: Host, keeper: int) -> bool:
 
 @pytest.mark.parametrize(
     ("federation", "accelerator"),
-    [("qemu:///system", "emulated"), ("lxc:///", "container")],
+    [("qemu:///system", "emulated"), ("lxc:///system", "container"), ("lxc:///", "container")],
     indirect=["federation"],
 )
 def test_a_guest_by_configuration(federation: Federation, accelerator: str) -> None:
@@ -152,6 +164,13 @@ def test_a_guest_by_configuration(federation: Federation, accelerator: str) -> N
 
     wait_for(found, 30, "the daemon finds it again")
     assert processes(machine) == before
+    if (own := libvirtd_of(host)) is not None:
+        os.kill(own, signal.SIGKILL)
+        request = orders.signed(admin, Action.PAUSE, "one", "n-1")
+        assert orders.obeyed(host, request).state is RequestState.DONE, "another is started"
+        wait_for(lambda: orders.grid(host, "one").workspaces[0].phase == "paused", 30, "it obeys")
+        assert processes(machine) == before
+        assert libvirtd_of(host) not in (None, own)
     gone = orders.obeyed(host, orders.signed(admin, Action.DOWN, "one"))
     assert gone.state is RequestState.DONE, gone.answer
     assert processes(machine) == []

@@ -12,9 +12,9 @@ from typing import Literal, TypeVar
 
 import libvirt
 
-from overlayd.adapters.libvirt import orphans
+from overlayd.adapters.libvirt import orphans, private
 from overlayd.adapters.libvirt.domains import Domains
-from overlayd.adapters.libvirt.driver import DomainType, Driver, domain_type, embed_root
+from overlayd.adapters.libvirt.driver import DomainType, Driver, domain_type, embed_root, own_root
 from overlayd.adapters.libvirt.embed import prepare_root
 from overlayd.adapters.libvirt.events import ensure_event_loop
 from overlayd.adapters.libvirt.history import Folder, History
@@ -50,7 +50,8 @@ _TOLD = frozenset(
 class LibvirtCompute:
     """Machines by any of libvirt's drivers.
 
-    `uri` is `qemu:///embed?root=DIR`, `qemu:///system`, `lxc:///` or `test:///...`. `owner` is written into
+    `uri` is `qemu:///embed?root=DIR`, `qemu:///system`, `lxc:///?root=DIR` (a libvirtd of our own), `lxc:///`
+    or `test:///...`. `owner` is written into
     each domain, and only domains with the same owner are seen, so several daemons can share a libvirtd. What
     trials find (KVM, QEMU's abilities) is kept in `cache_dir`, which several daemons of one host may share; by
     default it is in `state_dir`. `find_kernel` answers the kernel and initrd of any image here, for the trial
@@ -78,6 +79,7 @@ class LibvirtCompute:
         self._domains: Domains | None = None
         self._callbacks: list[int] = []
         self._slow: ThreadPoolExecutor | None = None
+        self._revive: Callable[[], None] = lambda: None
         self._folder = _folder(uri)
         self._history = History(self._folder)
 
@@ -168,6 +170,8 @@ class LibvirtCompute:
         """Calls in a thread. What libvirt says becomes our error, with what was asked."""
         try:
             loop = asyncio.get_running_loop()
+            if self._connection is not None and own_root(self._uri) is not None:
+                await loop.run_in_executor(threads, self._revive)
             return await loop.run_in_executor(threads, partial(function, *arguments))
         except libvirt.libvirtError as error:
             about = next((a.name for a in arguments if isinstance(a, Machine)), self._uri)
@@ -211,16 +215,34 @@ class LibvirtCompute:
         if root is not None:
             prepare_root(Path(root), self._cache_dir)
         ensure_event_loop()
-        connection = libvirt.open(self._uri)
+        connection = libvirt.open(self._where())
         if type_ in (DomainType.QEMU, DomainType.KVM):
             # Otherwise the first guest waits some seconds for libvirt to learn what QEMU can do.
             connection.getDomainCapabilities(EMULATOR, platform.machine(), "q35", type_.value)
         self._listen(connection, tell)
         self._connection = connection
         offer = self._use(type_, why)
+        self._revive = lambda: self._connected_again(type_, why, tell)
         if root is not None and self._folder is not None:
             self._folder.remove_logs_but({d.name() for d in connection.listAllDomains(0)})
         return offer
+
+    def _where(self) -> str:
+        """What libvirt calls it. A libvirtd of our own is started, unless it runs."""
+        root = own_root(self._uri)
+        if root is None:
+            return self._uri
+        private.ensure(Path(root))
+        return private.uri_of(Path(root))
+
+    def _connected_again(self, type_: DomainType, why: str, tell: Callable[[str], None]) -> None:
+        """After a libvirtd has ended, and its machines have not."""
+        if self._connection is not None and not self._connection.isAlive():
+            before = self._domains
+            self._callbacks.clear()
+            self._connect(type_, why, tell)
+            if before is not None:
+                before.use(self._connection)
 
     def _listen(self, connection: libvirt.virConnect, tell: Callable[[str], None]) -> None:
         """What changes is remembered before it is told. Both callbacks come in libvirt's own thread."""
@@ -266,9 +288,14 @@ class LibvirtCompute:
         connection, self._connection, self._domains = self._connection, None, None
         if connection is None:
             return
-        while self._callbacks:
-            connection.domainEventDeregisterAny(self._callbacks.pop())
-        connection.close()
+        root = own_root(self._uri)
+        with contextlib.suppress(libvirt.libvirtError):  # it may have ended
+            unused = root is not None and not connection.listAllDomains(0)
+            while self._callbacks:
+                connection.domainEventDeregisterAny(self._callbacks.pop())
+            connection.close()
+            if root is not None and unused:
+                private.end(Path(root))
         self._history.close()
 
 

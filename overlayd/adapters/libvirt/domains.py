@@ -67,6 +67,10 @@ class Domains:
         self._history = history
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
+    def use(self, connection: libvirt.virConnect) -> None:
+        """Goes on with another connection to the same libvirt."""
+        self._connection = connection
+
     def try_out(self) -> str:
         """Starts a guest of nothing and ends it. Why that failed, in libvirt's words; empty if it worked.
 

@@ -55,6 +55,13 @@ def domain_type(uri: str) -> DomainType:
     )
 
 
+def own_root(uri: str) -> str | None:
+    """DIR of `lxc:///?root=DIR`, a libvirtd of our own; None for any other URI."""
+    parts = urlsplit(uri)
+    root = parse_qs(parts.query).get("root", [""])[0] if parts.scheme == "lxc" else ""
+    return root or None
+
+
 def embed_root(uri: str) -> str | None:
     """DIR of `qemu:///embed?root=DIR`; None for any other URI. Raises ComputeError if it cannot work."""
     parts = urlsplit(uri)

@@ -285,7 +285,7 @@ TABLE = {
         '[compute]\nuri = "xen:///"\n\n[identity]',
         [
             'd.toml:11:7: compute.uri: found "xen:///"; allowed are qemu:///embed,'
-            " qemu:///system, lxc:/// and test:///default"
+            " qemu:///system, lxc:///, lxc:///system and test:///default"
         ],
     ),
     "kvm trial": (

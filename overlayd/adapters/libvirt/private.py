@@ -1,0 +1,123 @@
+"""A libvirtd of this daemon's own, for containers: libvirt's LXC driver cannot run inside our process.
+
+It runs in a mount namespace of its own, in which the folders where libvirt keeps things are below one of ours.
+So it meets no other libvirtd, and nothing has to be configured. It outlives this process, as its containers
+outlive it. One that was killed is started again with the same folders, and finds its containers there.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from overlayd.ports.compute import ComputeError
+
+_STARTS_WITHIN_S = 30.0
+_PID_FILE = "libvirtd.pid"
+_FOLDERS = {
+    "run": "/run/libvirt",
+    "etc": "/etc/libvirt",
+    "lib": "/var/lib/libvirt",
+    "cache": "/var/cache/libvirt",
+    "log": "/var/log/libvirt",
+}
+_CONFIG = """\
+# Written by overlayd.
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+unix_sock_rw_perms = "0700"
+"""
+_ENTER = """\
+set -e
+root=$1; shift
+while [ $# -gt 1 ]; do
+    mkdir -p "$2"
+    mount --bind "$root/$1" "$2"
+    shift 2
+done
+# libvirt's LXC driver takes one hierarchy of control groups only.
+umount /sys/fs/cgroup/unified 2>/dev/null || true
+exec libvirtd --pid-file "$root/libvirtd.pid"
+"""
+
+
+def uri_of(root: Path) -> str:
+    """How to reach the libvirtd whose folders are below `root`."""
+    return f"lxc+unix:///?socket={root / 'run' / 'libvirt-sock'}"
+
+
+def ensure(root: Path) -> None:
+    """Starts the libvirtd, unless one answers. Blocks until it does. Raises ComputeError."""
+    if _answers(root):
+        return
+    if shutil.which("libvirtd") is None:
+        raise ComputeError("containers need libvirtd, which is not here; scripts/setup installs it")
+    _prepare(root)
+    words = [word for pair in _FOLDERS.items() for word in pair]
+    argv = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "slave",
+        "sh",
+        "-c",
+        _ENTER,
+        "sh",
+        str(root),
+        *words,
+    ]
+    with (root / "libvirtd.log").open("ab") as log:
+        process = subprocess.Popen(
+            argv, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    end_s = time.monotonic() + _STARTS_WITHIN_S
+    while not _answers(root):
+        if process.poll() is not None or time.monotonic() > end_s:
+            said = (root / "libvirtd.log").read_text(errors="replace").strip().splitlines()
+            raise ComputeError(
+                f"its own libvirtd does not start: {said[-1] if said else 'it says nothing'}; "
+                f"{root / 'libvirtd.log'} has more"
+            )
+        time.sleep(0.05)
+
+
+def end(root: Path) -> None:
+    """Ends the libvirtd, if it runs. What it has started goes on."""
+    try:
+        pid = int((root / _PID_FILE).read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return
+    if str(root / _PID_FILE).encode() in words:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+
+def _prepare(root: Path) -> None:
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    mark = root / "boot"
+    if not mark.exists() or mark.read_text() != boot:
+        # What was in /run does not outlive a boot of the host: its pids are others' by now.
+        shutil.rmtree(root / "run", ignore_errors=True)
+        mark.write_text(boot)
+    for name in _FOLDERS:
+        (root / name).mkdir(mode=0o755, exist_ok=True)
+    (root / "etc" / "libvirtd.conf").write_text(_CONFIG)
+    log = root / "libvirtd.log"
+    with contextlib.suppress(FileNotFoundError):
+        os.truncate(log, 0)
+
+
+def _answers(root: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
+        asked.settimeout(2)
+        try:
+            asked.connect(str(root / "run" / "libvirt-sock"))
+        except OSError:
+            return False
+    return True

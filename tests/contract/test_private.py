@@ -1,0 +1,60 @@
+"""The libvirtd that a daemon starts for its containers: one, found again, ended only when asked."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import libvirt
+import pytest
+from federation.launch import wait_for
+
+from overlayd.adapters.libvirt import private
+from overlayd.ports.compute import ComputeError
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "lxc"
+    private.end(tmp_path / "lxc")
+
+
+def pid_of(root: Path) -> int:
+    return int((root / "libvirtd.pid").read_text())
+
+
+def is_there(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    return Path(f"/proc/{pid}").exists()
+
+
+def test_it_is_started_once_and_again_after_it_was_killed(root: Path) -> None:
+    private.ensure(root)
+    first = pid_of(root)
+    private.ensure(root)
+    assert pid_of(root) == first
+    connection = libvirt.open(private.uri_of(root))
+    assert connection.getType() == "LXC"
+    connection.close()
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: not is_there(first), 30, "it is gone")
+    private.ensure(root)
+    second = pid_of(root)
+    assert second != first
+    libvirt.open(private.uri_of(root)).close()
+    private.end(root)
+    wait_for(lambda: not is_there(second), 30, "it ends")
+
+
+def test_another_process_with_its_pid_is_not_ended(root: Path) -> None:
+    root.mkdir()
+    (root / "libvirtd.pid").write_text(str(os.getpid()))
+    private.end(root)
+
+
+def test_what_stops_it_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(ComputeError, match="containers need libvirtd"):
+        private.ensure(root)
