@@ -73,13 +73,14 @@ class Fetcher:
         if task is None:
             task = asyncio.create_task(self._fetch(digest, name), name=f"fetch {digest[:12]}")
             self._running[digest] = task
-            task.add_done_callback(lambda _: self._over(digest))
+            task.add_done_callback(lambda over: self._over(digest, over))
         try:
             await asyncio.shield(task)
         finally:
             following.remove(follow)
             if not following:
                 task.cancel()
+                self._over(digest, task)  # Who comes now must not wait for one that is given up.
 
     def deliver(self, peer: PeerId, chunk: ImageChunk) -> None:
         """Something of an image came. It is ignored if no fetch waits for it."""
@@ -87,10 +88,11 @@ class Fetcher:
         if fetch is not None:
             fetch.deliver(peer, chunk)
 
-    def _over(self, digest: Digest) -> None:
-        self._running.pop(digest, None)
-        self._following.pop(digest, None)
-        self._claims.pop(digest, None)
+    def _over(self, digest: Digest, task: asyncio.Task[None]) -> None:
+        if self._running.get(digest) is task:
+            del self._running[digest]
+            self._following.pop(digest, None)
+            self._claims.pop(digest, None)
 
     async def _fetch(self, digest: Digest, name: str) -> None:
         async with self._turns:
@@ -114,7 +116,8 @@ class Fetcher:
             try:
                 partial = await fetch.run()
             finally:
-                del self._fetches[session]
+                if self._fetches.get(session) is fetch:
+                    del self._fetches[session]
         partial.close()
         await self._images.adopt(digest, partial.folder, partial.summary, name)
         self._changed()

@@ -203,6 +203,24 @@ async def test_a_fetch_that_nobody_waits_for_ends_and_what_is_here_stays(world: 
     assert 0 not in world.asked_of(A)
 
 
+async def test_who_comes_just_as_a_fetch_is_given_up_gets_one_of_its_own(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none_at_once() -> tuple[()]:
+        return ()
+
+    monkeypatch.setattr(world.images, "list", none_at_once)
+    world.sources = {A: world.only(0, 1)}
+    first = asyncio.create_task(world.fetch())
+    await until(lambda: len(world.progress) >= 1, "something comes")
+    world.sources = {A: world.image.honest}
+    first.cancel()
+    await asyncio.sleep(0)  # It gives up, and its task has not ended yet.
+    await world.fetch()
+    assert world.content() == world.image.content
+    assert world.fetcher.running == ()
+
+
 @pytest.mark.parametrize("boot", ["one", "two"])
 async def test_a_fetch_goes_on_from_what_is_here(world: World, boot: str) -> None:
     world.sources = {A: world.only(0, 1, 2, 3, 4)}
