@@ -7,7 +7,12 @@ from overlayd.ports.peer import StreamOver
 from protocol.stream.end import End
 from protocol.stream.messages import DETAIL_CHARACTERS, Flow, StreamCredit, Why
 from protocol.stream.outgoing import Overrun
-from protocol.terms.limits import STREAM_PIECE_BYTES
+from protocol.terms.limits import (
+    STREAM_CREDIT_AFTER_S,
+    STREAM_PIECE_BYTES,
+    STREAM_WINDOW_BYTES,
+    STREAMS_WINDOW_BYTES,
+)
 
 
 class Stream:
@@ -18,12 +23,12 @@ class Stream:
         end: End,
         say: Callable[[Flow], None],
         now: Callable[[], float],
-        window_bytes: Callable[[], int],
+        share: Callable[[], int],
         over: Callable[["Stream"], None],
     ) -> None:
-        """`window_bytes` is what it may have on its way just now. `over` is called once, when it is."""
+        """`share` is how many streams the two peers have. `over` is called once, when it is."""
         self.end_of = end
-        self._say, self._now, self._window_bytes, self._over = say, now, window_bytes, over
+        self._say, self._now, self._share, self._over = say, now, share, over
         self._turned: asyncio.Event = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = float("inf")
@@ -56,7 +61,13 @@ class Stream:
 
     def freed(self, size_bytes: int) -> None:
         """So many bytes that were read have gone on, and as many may come."""
-        self.out(self.end_of.freed(size_bytes, self._window_bytes(), self._now()))
+        share = max(1, self._share())
+        # All of them together fit into the peers' lanes, and say no more than a peer may.
+        window_bytes = max(
+            STREAM_PIECE_BYTES, min(STREAM_WINDOW_BYTES, STREAMS_WINDOW_BYTES // share)
+        )
+        after_s = share * STREAM_CREDIT_AFTER_S
+        self.out(self.end_of.freed(size_bytes, window_bytes, self._now(), after_s))
 
     async def write(self, data: bytes) -> None:
         """Sends bytes, and waits until all of them are taken in. Raises StreamOver."""

@@ -38,11 +38,8 @@ from protocol.terms.limits import (
     STREAM_CHECK_S,
     STREAM_OPEN_EVERY_S,
     STREAM_OPEN_WITHIN_S,
-    STREAM_PIECE_BYTES,
-    STREAM_WINDOW_BYTES,
     STREAMS_ENDED,
     STREAMS_FROM_HERE,
-    STREAMS_WINDOW_BYTES,
 )
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
@@ -231,7 +228,7 @@ class Streams:
             End(session, back, self._now()),
             lambda message: self._say(peer, message),
             self._now,
-            lambda: self._window_bytes(peer),
+            lambda: sum(other == peer for other, _, _ in self._streams),
             lambda over: self._over(key, over),
         )
         return stream
@@ -242,13 +239,6 @@ class Streams:
             self._ended[key] = credit
             if len(self._ended) > STREAMS_ENDED:
                 del self._ended[next(iter(self._ended))]
-
-    def _window_bytes(self, peer: PeerId) -> int:
-        """What one stream with that peer may have on its way, so that all of them fit into its lane."""
-        count = sum(other == peer for other, _, _ in self._streams)
-        return max(
-            STREAM_PIECE_BYTES, min(STREAM_WINDOW_BYTES, STREAMS_WINDOW_BYTES // max(1, count))
-        )
 
     def _say(self, peer: PeerId, message: StreamMessage) -> None:
         self._tell(Say(peer, message))

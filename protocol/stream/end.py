@@ -14,7 +14,7 @@ from typing import assert_never
 from protocol.stream.incoming import Incoming
 from protocol.stream.messages import Flow, StreamClose, StreamCredit, StreamData, Why
 from protocol.stream.outgoing import Outgoing, Overrun
-from protocol.terms.limits import STREAM_BEAT_S, STREAM_SILENT_S
+from protocol.terms.limits import STREAM_BEAT_S, STREAM_CREDIT_AFTER_S, STREAM_SILENT_S
 
 
 class Over:
@@ -64,11 +64,17 @@ class End:
         """What came; empty if the direction has ended, or nothing waits."""
         return self._in.take()
 
-    def freed(self, size_bytes: int, window_bytes: int, now: float) -> list[Flow]:
-        """What was taken has gone on. From now on `window_bytes` may be on their way."""
+    def freed(
+        self,
+        size_bytes: int,
+        window_bytes: int,
+        now: float,
+        credit_after_s: float = STREAM_CREDIT_AFTER_S,
+    ) -> list[Flow]:
+        """What was taken has gone on. From now on so many bytes may be on their way; credits wait so long."""
         if self.over is not None:
             return []
-        out = self._said(self._in.freed(size_bytes, window_bytes, now), now)
+        out = self._said(self._in.freed(size_bytes, window_bytes, credit_after_s, now), now)
         self._look()
         return out
 

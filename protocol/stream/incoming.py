@@ -27,6 +27,8 @@ class Incoming:
         self._window_bytes = STREAM_FIRST_WINDOW_BYTES
         self._final: int | None = None
         """Where the direction ends, once the sender has said it."""
+        self._after_s = STREAM_CREDIT_AFTER_S
+        """How long a credit waits for more to tell."""
         self._due_s = _NEVER
         """When a credit is due."""
         self._gap_said_s = -_NEVER
@@ -76,9 +78,12 @@ class Incoming:
         self._waiting.clear()
         return taken
 
-    def freed(self, size_bytes: int, window_bytes: int, now: float) -> list[StreamCredit]:
+    def freed(
+        self, size_bytes: int, window_bytes: int, credit_after_s: float, now: float
+    ) -> list[StreamCredit]:
         """Bytes that were taken have gone on, so as many may come, or fewer if the window has shrunk."""
         self._taken += size_bytes
+        self._after_s = credit_after_s
         self._window_bytes = window_bytes
         more_bytes = self._taken + window_bytes - self._limit
         if more_bytes >= window_bytes // 4:
@@ -102,7 +107,7 @@ class Incoming:
         assert self._taken + len(self._waiting) <= self._received <= self._limit + 1
 
     def _due(self, now: float) -> None:
-        self._due_s = min(self._due_s, now + STREAM_CREDIT_AFTER_S)
+        self._due_s = min(self._due_s, now + self._after_s)
 
     def _missing(self, now: float) -> list[StreamCredit]:
         if now < self._gap_said_s + STREAM_GAP_EVERY_S:

@@ -439,8 +439,10 @@ STREAM_RESEND_S, STREAM_RESEND_MOST_S = 2.0, 8.0
 """How long an end waits for a credit before it sends again; then twice as long, up to the second."""
 STREAM_GAP_EVERY_S = 0.25
 """How often at most one end says that the same bytes are missing."""
-STREAM_CREDIT_AFTER_S = 0.02
-"""How long a credit may wait for more to tell."""
+STREAM_CREDIT_AFTER_S = 0.002
+"""How long a credit may wait for more to tell, for each stream that two peers have. Small pieces wait for
+credits, and so does who speaks in turns, as ssh does. So all streams of two peers together say at most 1,500
+small messages a second, far below what a peer may say (ALLOWANCES)."""
 STREAM_BEAT_S, STREAM_SILENT_S = 10.0, 40.0
 """An end that has nothing to say says that it is there; one that is silent for so long is given up."""
 STREAM_OPEN_EVERY_S, STREAM_OPEN_WITHIN_S = 2.0, 15.0
