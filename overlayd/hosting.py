@@ -101,7 +101,6 @@ class Hosting:
             self.images,
             partials,
             view.image_users,
-            lambda digest: bool(view.sources(digest)),
             lambda: self._fetcher.running,
             self.images_changed,
             int(config.images.cache),

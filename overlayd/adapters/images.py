@@ -303,10 +303,19 @@ class DirectoryImages:
             raise ImageError(
                 f"root disks on this host lie on image {digest[:12]}: {', '.join(roots)}"
             )
-        with self._writing, self._staging() as staging:
-            self._names.drop(digest)
+        with self._writing, _saying_no_room():
+            room = True
+            try:
+                self._names.drop(digest)
+            except OSError:  # A full disk: what goes makes the room for it.
+                room = False
             if place.exists():
-                place.rename(staging / "removed")
+                going = self._directory / f"staging-{digest}"
+                shutil.rmtree(going, ignore_errors=True)
+                place.rename(going)
+                shutil.rmtree(going, ignore_errors=True)
+            if not room:
+                self._names.drop(digest)
 
     def _files(self, digest: str) -> ImageFiles:
         kept, place = self._kept(digest), self._place(digest)

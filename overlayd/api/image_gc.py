@@ -25,7 +25,7 @@ Keep = Annotated[
 async def collect(service: Here, keep: Keep = None) -> Collected:
     """Removes those that were used longest ago, until the rest takes no more than may stay.
 
-    One that was added here and that no other live host has is never removed.
+    One that was added here is never removed.
     """
     return await service.peer.collect_images(keep)
 

@@ -25,7 +25,7 @@ def collect(
 ) -> None:
     """Removes images that nothing on this host uses, those used longest ago first, down to a limit.
 
-    The daemon does it by itself when room is short. One that was added here and no other host has stays.
+    The daemon does it by itself when room is short. One that was added here stays; `image remove` removes it.
 
     Example: overlayctl image gc --keep 0
     """
@@ -48,9 +48,10 @@ def _said(collected: Collected) -> list[str]:
     limit = format_size(collected.limit_bytes)
     freed = format_size(collected.freed_bytes)
     lines.append(f"{freed} freed; {format_size(left)} that nobody here uses are left, of {limit}")
-    only = [each.name for each in collected.kept if each.only]
-    if left > collected.limit_bytes and only:
-        lines.append(f"kept beyond it, since no other host has them: {listed(only)}")
+    added = [each.name for each in collected.kept if each.added]
+    if left > collected.limit_bytes and added:
+        why = "since they were added here; `overlayctl image remove` removes one"
+        lines.append(f"kept beyond it, {why}: {listed(added)}")
     return lines
 
 

@@ -223,7 +223,7 @@ class ImagesTable(Table, frozen=True, kw_only=True):
 
     cache: Size = Size(50 << 30)
     """How much disk may be taken by images that no workspace here uses. Beyond it those that were used longest
-    ago are removed, but none that was added here and no other host has.
+    ago are removed, but none that was added here.
     """
 
 

@@ -74,8 +74,8 @@ class Unused(msgspec.Struct, frozen=True):
     size_bytes: int
     used_s: float
     """When it was used last, or came. Unix seconds."""
-    only: bool = False
-    """Whether it was added here, and no other live host is known to have it."""
+    added: bool = False
+    """Whether it was added here. It stays, then: it may be the only copy that lasts."""
     unfinished: bool = False
 
 

@@ -1,7 +1,8 @@
 """Images that nobody uses are a cache with a limit: who was used longest ago goes first.
 
-An image that was added at this host goes only while another live host has it too: it may be the only copy there
-is. An unfinished fetch that nobody waits for counts like an image.
+An image that was added at this host never goes by itself. Another host that fetched it keeps it in a cache,
+too, and removes it some day: then this is the only copy there is. An unfinished fetch that nobody waits for
+counts like an image.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ def goes(unused: Iterable[Unused], limit_bytes: int, need_bytes: int) -> list[Un
     for each in by_age:
         if left <= limit_bytes and freed >= need_bytes:
             break
-        if not each.only:
+        if not each.added:
             going.append(each)
             left, freed = left - each.size_bytes, freed + each.size_bytes
     return going
@@ -37,7 +38,6 @@ class ImageCache:
         images: Images,
         partials: Partials,
         users: Callable[[Digest], list[str]],
-        elsewhere: Callable[[Digest], bool],
         coming: Callable[[], tuple[Digest, ...]],
         changed: Callable[[], Awaitable[None]],
         limit_bytes: int,
@@ -45,7 +45,7 @@ class ImageCache:
         """`users` names the workspaces here that are made of an image, `elsewhere` says whether a live host has
         it, `coming` which are being fetched. `changed` is called when something was removed."""
         self._images, self._partials, self._users = images, partials, users
-        self._elsewhere, self._coming, self._changed = elsewhere, coming, changed
+        self._coming, self._changed = coming, changed
         self.limit_bytes = limit_bytes
         self._turn = asyncio.Lock()
 
@@ -61,13 +61,15 @@ class ImageCache:
         return Collected(tuple(gone), kept, limit)
 
     async def _remove(self, each: Unused) -> bool:
-        """Whether it is gone: one that a root disk lies on stays."""
+        """Whether it is gone: one that a root disk lies on stays, and one that is used or fetched by now."""
+        if self._users(Digest(each.digest)) or each.digest in self._coming():
+            return False
         try:
             if each.unfinished:
                 await asyncio.to_thread(self._partials.remove, Digest(each.digest))
             else:
                 await self._images.remove(each.digest)
-        except ImageError as error:
+        except (ImageError, OSError) as error:
             logger().warning("image.kept", image=each.digest[:12], error=str(error))
             return False
         what = "unfinished fetch" if each.unfinished else each.name
@@ -88,9 +90,8 @@ class ImageCache:
             digest, use = Digest(info.digest), uses.get(info.digest)
             if use is None or self._users(digest) or digest in self._coming():
                 continue
-            only = not use.fetched and not self._elsewhere(digest)
             name = info.name or info.digest[:12]
-            found.append(Unused(info.digest, name, info.size_bytes, use.last_s, only))
+            found.append(Unused(info.digest, name, info.size_bytes, use.last_s, not use.fetched))
         for left in await asyncio.to_thread(self._partials.left):
             if not self._users(left.digest) and left.digest not in self._coming():
                 name = left.digest[:12]

@@ -172,9 +172,9 @@ class OneHost:
 
     async def collect_images(self, limit_bytes: int | None, need_bytes: int = 0) -> Collected:
         limit = 50 << 30 if limit_bytes is None else limit_bytes
-        users, elsewhere = self.view.image_users, lambda digest: bool(self.view.sources(digest))
+        users = self.view.image_users
         left: Any = SimpleNamespace(left=list)
-        cache = ImageCache(self.images, left, users, elsewhere, tuple, self.images_changed, limit)
+        cache = ImageCache(self.images, left, users, tuple, self.images_changed, limit)
         return await cache.collect(limit_bytes, need_bytes)
 
     async def console(

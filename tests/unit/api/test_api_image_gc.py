@@ -16,7 +16,7 @@ async def test_what_was_fetched_goes_and_what_was_added_stays(
     (info,) = await host.images.list()
     kept = msgspec.json.decode((await api.post("/images/gc?keep=0")).content, type=Collected)
     assert kept.removed == ()
-    assert [(each.digest, each.only) for each in kept.kept] == [(info.digest, True)]
+    assert [(each.digest, each.added) for each in kept.kept] == [(info.digest, True)]
     host.images.fetched.add(info.digest)
     limit = msgspec.json.decode((await api.post("/images/gc")).content, type=Collected)
     assert (limit.removed, limit.limit_bytes) == ((), 50 << 30)
