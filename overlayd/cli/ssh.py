@@ -23,7 +23,7 @@ from overlayd.cli.life import One
 from overlayd.cli.naming import grid_of
 from overlayd.cli.reaching import Reached, reached, view_of
 from overlayd.cli.session import Session, session_of
-from overlayd.cli.words import clean
+from overlayd.cli.words import NAME, clean
 from protocol.node.rows import WorkspaceRow
 
 _USER = "root"
@@ -116,7 +116,9 @@ def ssh_config(
     session = session_of(context)
     view = view_of(session, grid_of(session, grid))
     for row in view.workspaces:
-        if row.address:
+        # A name that is none may come from a stranger: ssh would take its second line for an order.
+        names = (view.grid.name, view.grid.grid, row.workspace)
+        if row.address and all(NAME.fullmatch(name) for name in names):
             typer.echo(_entry(session, view, row, user, key))
 
 

@@ -130,6 +130,21 @@ def test_ssh_reads_the_entries(daemon: Daemon, tmp_path: Path) -> None:
     assert str(daemon.socket) in said["proxycommand"]
 
 
+def test_a_name_that_is_none_is_no_entry(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon.up()
+    seen = module.view_of
+
+    def forged(session: module.Session, grid: str) -> module.GridView:
+        view = seen(session, grid)
+        (row,) = (row for row in view.workspaces if row.workspace == "head-1")
+        evil = msgspec.structs.replace(row, workspace="x\n    ProxyCommand sh\nHost *-1")
+        return msgspec.structs.replace(view, workspaces=(evil, row))
+
+    monkeypatch.setattr(module, "view_of", forged)
+    lines = daemon.ask("ssh-config", "demo").stdout.splitlines()
+    assert [line for line in lines if line.startswith("Host ")] == ["Host demo-head-1"]
+
+
 def test_host_keys_are_lines_of_known_hosts(daemon: Daemon, told: None) -> None:
     daemon.up()
     (grid,) = daemon.host.view.grids(daemon.host.now())
