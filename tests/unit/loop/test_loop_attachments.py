@@ -8,7 +8,7 @@ from file_world import DIGEST, FILE, GRID, KEY, FileWorld
 from turns import until
 
 from overlayd.loop import attachments as module
-from protocol.node.messages import AttachmentAsk, AttachmentOffer
+from protocol.node.messages import AttachmentAsk, AttachmentOffer, AttachmentPart
 
 
 @pytest.fixture
@@ -96,6 +96,28 @@ async def test_a_piece_that_was_lost_costs_only_another_try(
     world.carrier.now_s += 2.0
     await world.carrier.look()
     assert world.carrier.kept.has(KEY, DIGEST)
+
+
+async def test_who_sends_a_byte_at_a_time_holds_up_nobody(world: FileWorld) -> None:
+    await world.given()
+    await world.steward.kept.keep(KEY, (FILE,))
+    world.grid = world.files_of(world.stranger, world.steward, world.carrier)
+    world.carrier.needed = world.steward.needed = [world.grid]
+    stranger, carrier = world.stranger, world.carrier
+
+    def drips(sender: object, message: object) -> object:
+        if sender == carrier.me and isinstance(message, AttachmentAsk):
+            box = stranger.boxes.seal(carrier.me, b"x")
+            assert box is not None
+            part = AttachmentPart(message.session, message.digest, message.offset, len(FILE), box)
+            carrier.traffic.deliver(stranger.me, part)
+        return message
+
+    world.wire.bend = drips  # type: ignore[assignment]  # it takes any message
+    await world.carrier.look()
+    asked = [say.peer for say in carrier.said if isinstance(say.message, AttachmentAsk)]
+    assert asked.count(stranger.me) == 1
+    assert carrier.kept.has(KEY, DIGEST)
 
 
 async def test_an_offer_is_said_again_and_ever_more_rarely(world: FileWorld) -> None:
