@@ -70,13 +70,14 @@ class Door:
 
 async def carry(stream: Stream, door: Door) -> None:
     """Carries both directions to their ends. Raises StreamOver if it ends before."""
-    both = [
+    # The end of the stream is waited for beside them: a workspace that reads nothing would hold up who writes.
+    tasks = [
         asyncio.create_task(_there(stream, door.writer)),
         asyncio.create_task(_back(stream, door.reader)),
+        asyncio.create_task(stream.wait_over()),
     ]
     try:
-        await asyncio.gather(*both)
-        await stream.wait_over()
+        await asyncio.gather(*tasks)
     except OSError as error:
         said = f"the workspace closed the connection: {(error.strerror or str(error)).lower()}"
         stream.close(Why.RESET, said)
@@ -85,9 +86,9 @@ async def carry(stream: Stream, door: Door) -> None:
         stream.close(Why.ENDED, "the daemon of its host is being stopped")
         raise
     finally:
-        for task in both:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*both, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _there(stream: Stream, writer: asyncio.StreamWriter) -> None:

@@ -98,6 +98,20 @@ async def test_a_workspace_that_reads_nothing_stops_its_sender_and_no_other(two:
     writing.cancel()
 
 
+async def test_a_stream_to_a_workspace_that_reads_nothing_counts_no_more_once_it_is_over(
+    two: TwoEnds,
+) -> None:
+    stream, _ = await two.open()
+    writing = asyncio.create_task(stream.write(LOTS))
+    (served,) = two.there._served.values()
+    came = served.stream.end_of._in
+    await until(lambda: came._received - len(came._waiting) > came._taken, "it takes no more")
+    writing.cancel()
+    stream.close(Why.RESET, "its client went away")
+    await until(lambda: not len(two.there.admission), "it counts no more")
+    assert not two.there._served
+
+
 @pytest.mark.parametrize(
     ("error", "why"),
     [
