@@ -23,41 +23,39 @@ def _here() -> int:
     return os.stat("/proc/thread-self/ns/net").st_ino
 
 
-def test_a_connection_in_the_namespace_reaches_a_listener_there(apart: str) -> None:
+def _calls(namespace: str, port: int) -> socket.socket:
+    """A connection from inside the namespace."""
+    return namespaces.inside(
+        namespace, lambda: socket.create_connection(("127.0.0.1", port), timeout=5)
+    )
+
+
+def test_a_listener_is_reached_in_its_namespace_and_not_outside(apart: str) -> None:
     before = _here()
     with sockets.listen_in(apart, "127.0.0.1", 0) as listener:
+        assert listener.getblocking() is False
         port = listener.getsockname()[1]
-        with sockets.connect_in(apart, "127.0.0.1", port) as caller:
+        with _calls(apart, port) as caller:
             listener.setblocking(True)
             heard, (address, _) = listener.accept()
             with heard:
                 assert address == "127.0.0.1"
                 caller.send(b"hello")
                 assert heard.recv(5) == b"hello"
-            assert caller.getblocking() is False
-        with pytest.raises(OSError, match="refused"):  # nothing listens there outside
+        with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", port), timeout=5)
     assert _here() == before, "the thread that asked has not moved"
-
-
-def test_nobody_listens_is_said(apart: str) -> None:
-    with sockets.listen_in(apart, "127.0.0.1", 0) as gone:
-        port = gone.getsockname()[1]
-    with pytest.raises(NetnsError, match="refused"):
-        sockets.connect_in(apart, "127.0.0.1", port)
 
 
 def test_an_address_of_another_or_taken_is_said(apart: str) -> None:
     with pytest.raises(NetnsError, match="assign requested address"):
         sockets.listen_in(apart, "192.0.2.9", 80)
-    with (
-        sockets.listen_in(apart, "127.0.0.1", 0) as taken,
-        pytest.raises(NetnsError, match="in use"),
-    ):
-        sockets.listen_in(apart, "127.0.0.1", taken.getsockname()[1])
+    with sockets.listen_in(apart, "127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(NetnsError, match="in use"):
+            sockets.listen_in(apart, "127.0.0.1", port)
 
 
 def test_no_such_namespace_is_said() -> None:
-    for make in (sockets.listen_in, sockets.connect_in):
-        with pytest.raises(NetnsError, match="there is no network namespace test-nowhere here"):
-            make("test-nowhere", "127.0.0.1", 80)
+    with pytest.raises(NetnsError, match="there is no network namespace test-nowhere here"):
+        sockets.listen_in("test-nowhere", "127.0.0.1", 80)
