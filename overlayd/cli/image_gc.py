@@ -18,7 +18,7 @@ def collect(
         str,
         typer.Option(
             metavar="SIZE",
-            help="How much of them may stay; as the daemon's `[images] cache` says if left out.",
+            help="How much of them may stay; as `cache` says in the daemon's configuration if left out.",
             show_default=False,
         ),
     ] = "",
