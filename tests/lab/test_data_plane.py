@@ -210,7 +210,7 @@ def test_a_guest_asks_its_own_host_at_the_metadata_address(world: World) -> None
     ):
         guest, ear = world.guests[name], ears[host]
         guest.run("ip", "route", "replace", *route.split())
-        with sockets.connect_in(guest.namespace, METADATA_ADDRESS, 80):
+        with namespaces.inside(guest.namespace, _asks):
             ear.settimeout(5)
             asks, (address, _) = ear.accept()
             asks.close()
@@ -227,7 +227,7 @@ def test_a_guest_that_knocks_without_end_keeps_no_other_from_the_metadata_addres
         guest.run("ip", "route", "replace", METADATA_ADDRESS, "via", "10.42.0.1", "dev", "eth0")
     with sockets.listen_in(world.plans["a"].namespace, METADATA_ADDRESS, 80) as ear:
         knocks = namespaces.inside(near.namespace, lambda: [_knock() for _ in range(400)])
-        sockets.connect_in(head.namespace, METADATA_ADDRESS, 80).close()
+        namespaces.inside(head.namespace, _asks).close()
         heard: list[str] = []
         while "10.42.0.2" not in heard:
             try:
@@ -239,6 +239,10 @@ def test_a_guest_that_knocks_without_end_keeps_no_other_from_the_metadata_addres
         assert heard.count(near.port.address) < 100
         for knock in knocks:
             knock.close()
+
+
+def _asks() -> socket.socket:
+    return socket.create_connection((METADATA_ADDRESS, 80), timeout=10)
 
 
 def _knock() -> socket.socket:
