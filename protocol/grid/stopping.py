@@ -4,8 +4,9 @@ import msgspec
 
 from protocol.grid.model import ImageRef
 from protocol.grid.record import GridRecord
+from protocol.grid.syntax import image_problem
 from protocol.trust.order import Action, Order, SignedOrder, read_order
-from protocol.wire.codec import Malformed, decode
+from protocol.wire.codec import Malformed, MalformedReason, decode
 
 
 class StopTerms(msgspec.Struct, frozen=True):
@@ -34,8 +35,18 @@ def stop_terms(order: Order) -> StopTerms:
 
 
 def rebuild_terms(order: Order) -> RebuildTerms:
-    """What an order to rebuild says. Raises Malformed."""
-    return decode(order.body, RebuildTerms) if order.body else RebuildTerms()
+    """What an order to rebuild says. Raises Malformed, also for an image that no grid may name.
+
+    The host that fetches an image may call it as the order does, and tells everybody what it has.
+    """
+    terms = decode(order.body, RebuildTerms) if order.body else RebuildTerms()
+    image = terms.image
+    if image.name or image.digest:
+        problem = image_problem(image.name, image.digest)
+        if problem or not image.digest:
+            said = problem or f"image {image.name} has no digest"
+            raise Malformed(MalformedReason.BAD_SHAPE, said)
+    return terms
 
 
 def is_cut_off(record: GridRecord, workspace: str, halted: SignedOrder | None = None) -> bool:

@@ -58,6 +58,25 @@ def test_an_order_that_cannot_be_read_changes_nothing(action: Action) -> None:
     assert why.startswith(f"an order to {action}: ")
 
 
+@pytest.mark.parametrize(
+    "image",
+    [
+        ImageRef("a" * 100_000, "d" * 64),
+        ImageRef("debian\x1b[2J", "d" * 64),
+        ImageRef("debian", "../../etc"),
+        ImageRef("debian"),
+        ImageRef("", "d" * 64),
+    ],
+)
+def test_a_rebuild_of_what_no_grid_may_name_changes_nothing(image: ImageRef) -> None:
+    result, why = after(
+        order(Action.REBUILD, encode(RebuildTerms(image)), "web-1"), [WEB], MEMBERS, {}
+    )
+    assert result == {}
+    assert why.startswith("an order to rebuild: ")
+    assert len(why) < 1000
+
+
 def test_one_that_is_off_is_neither_paused_nor_resumed_and_told_what_starts_it() -> None:
     off = {"web-1": Status("web-1", Phase.OFF, "powered off from inside")}
     for action in (Action.PAUSE, Action.RESUME):
