@@ -114,6 +114,7 @@ OUT = {
     "device": ("srv/sda", DEVICE, b""),
     "pipe": ("srv/pipe", PIPE, b""),
     "there twice": ("usr/bin/sh", FILE, b"other"),
+    "a file where a folder is": ("etc", FILE, b"x"),
     "too deep": ("/".join(["d"] * 65), FILE, b""),
     "too long a name": ("n" * 256, FILE, b""),
 }

@@ -96,6 +96,8 @@ class Tree:
             return
         before = self._entries.get(name)
         if before is not None and before.kind == tarfile.DIRTYPE and entry.kind != tarfile.DIRTYPE:
+            if not layer:  # to look for all that is below, again and again, would take hours
+                raise ImageError(f"not an image: {quoted(name)} is a folder in it, and no folder")
             self._drop_below(name)
         self._entries[name] = entry
 
