@@ -3,7 +3,9 @@
 import asyncio
 import errno
 import hashlib
+import os
 import secrets
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -31,6 +33,9 @@ IMAGE_MAX_BYTES = 256 << 30
 
 WRITE_BYTES = 1 << 20
 """How many bytes are collected before each write, which happens in a thread."""
+
+ROOM_LEFT_BYTES = 1 << 30
+"""What an upload leaves free, or a twentieth of a small disk: guests write to it, too."""
 
 AT_ONCE_MOST = 8
 """Imports at once. Each takes a cpu and the disk."""
@@ -234,6 +239,9 @@ async def _receive(request: Request[Any, Any, Any], path: Path) -> str:
     file = await asyncio.to_thread(path.open, "wb")
 
     def put(data: bytes) -> None:
+        disk = shutil.disk_usage(path.parent)
+        if disk.free - len(data) < min(ROOM_LEFT_BYTES, disk.total // 20):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         file.write(data)
         made.update(data)
 

@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
@@ -208,3 +210,19 @@ async def test_a_content_that_cannot_be_had(api: AsyncClient, host: OneHost) -> 
     refused = await api.get("/images/guest/content", params={"form": "qcow2"})
     assert (refused.status_code, "is no disk" in refused.json()["problem"]) == (422, True)
     assert (await api.get("/images/guest/content", params={"form": "iso"})).status_code == 400
+
+
+async def test_an_upload_leaves_room_on_the_disk(
+    api: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total = 1 << 40
+    free = iter(range(image_files.ROOM_LEFT_BYTES + (3 << 20), 0, -(1 << 20)))
+
+    def usage(path: Path) -> SimpleNamespace:
+        return SimpleNamespace(total=total, free=next(free))
+
+    monkeypatch.setattr(image_files, "make_room", AsyncMock())
+    monkeypatch.setattr(image_files, "shutil", SimpleNamespace(disk_usage=usage))
+    answer = await api.post("/images", content=bytes(8 << 20))
+    assert answer.status_code == 507
+    assert not list((tmp_path / "uploads").iterdir())
