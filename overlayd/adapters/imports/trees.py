@@ -21,6 +21,9 @@ from protocol.image.facts import CONTENT_BYTES_MOST
 ENTRIES_MOST = 250_000
 """Several times what a distribution's server has. Each takes some 400 bytes of memory while it is read."""
 
+NAMES_MOST_BYTES = 32 << 20
+"""All names and links together, which are in memory: twice as long as any distribution's are."""
+
 PATH_MOST, DEPTH_MOST, OWNER_MOST = 4095, 64, (1 << 32) - 2
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 """How an upper layer of an OCI image takes away what a lower one has."""
@@ -49,6 +52,7 @@ class Tree:
     def __init__(self, watch: ImportWatch) -> None:
         self._watch = watch
         self._entries: dict[str, Entry] = {}
+        self._named_bytes = 0
 
     def add(self, archive: Path, layer: bool = False) -> None:
         """Adds what is in a plain tar; a `layer` goes over what there is. Raises ImageError."""
@@ -67,7 +71,13 @@ class Tree:
                     self._take(member, archive, seen, layer)
                     if member.isreg() and member.offset_data + member.size > size:
                         raise ImageError(f"not a whole image: {quoted(member.name)} ends early")
-        except (tarfile.TarError, EOFError, ValueError, RecursionError) as error:
+        except (
+            tarfile.TarError,
+            EOFError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             raise ImageError(f"not an image: a tar that cannot be read: {error}") from None
 
     def check_root(self) -> None:
@@ -87,6 +97,9 @@ class Tree:
         if layer and last.startswith(WHITEOUT):
             self._white_out(name, last, seen)
             return
+        self._named_bytes += len(name) + len(member.linkname)
+        if self._named_bytes > NAMES_MOST_BYTES:
+            raise ImageError("not an image: the names in it are longer than those of any system")
         self._check_parents(name)
         if name in seen and not member.isdir():
             raise ImageError(f"not an image: {quoted(name)} is in it twice")
