@@ -7,7 +7,6 @@ leaves frozen is found at the next start, and a guest that is paused goes on any
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -142,7 +141,7 @@ class Committer:
     async def _still(self, seen: MachineSeen) -> AsyncIterator[str]:
         """Holds a machine still. Afterwards it does what it did before, whatever happens."""
         tools, name = self._tools, seen.name
-        runs = seen.state is MachineState.RUNNING
+        runs, frozen = seen.state is MachineState.RUNNING, False
         await tools.commits.mark(name)
         tools.still.add(name)
         try:
@@ -151,12 +150,26 @@ class Committer:
             yield FROZEN if frozen else PAUSED
         finally:
             tools.still.discard(name)
-            if runs:
-                with contextlib.suppress(ComputeError):  # It ended meanwhile: then nothing waits.
-                    await tools.compute.resume(name)
-                    await tools.compute.thaw(name)
-                    await tools.compute.set_clock(name)
-            await tools.commits.unmark(name)
+            if not runs or await self._goes_on(name, frozen):
+                await tools.commits.unmark(name)
+
+    async def _goes_on(self, machine: str, frozen: bool) -> bool:
+        """Lets a machine go on. False if it may still be frozen: it keeps its mark for the next life."""
+        compute = self._tools.compute
+        try:
+            await compute.resume(machine)
+            thawed = await compute.thaw(machine)
+            for _ in range(THAW_TRIES if frozen else 0):
+                if thawed:
+                    break
+                await asyncio.sleep(THAW_EVERY_S)
+                thawed = await compute.thaw(machine)
+            await compute.set_clock(machine)
+        except (
+            ComputeError
+        ):  # It ended meanwhile, then nothing waits, or its hypervisor does not answer.
+            return not frozen
+        return thawed or not frozen
 
     async def _keep(
         self, part: Part, mine: PartOf, draft: Draft, leaves: bytes, name: str

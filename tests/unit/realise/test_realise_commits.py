@@ -218,3 +218,25 @@ async def test_the_same_content_again_is_the_same_image_by_another_name(world: C
     (info,) = [info for info in await world.store.list() if info.digest == first]
     assert info.names == ("one", "two")
     assert drafts(world) == []
+
+
+@pytest.mark.parametrize("silent", [2, commits.THAW_TRIES + 1])
+async def test_an_agent_that_is_slow_to_answer_is_asked_again(
+    world: CommitWorld, monkeypatch: pytest.MonkeyPatch, silent: int
+) -> None:
+    world.hypervisor.agents.add(HEAD)
+    compute, asked = world.compute, 0
+    thaw = compute.thaw
+
+    async def slow(name: str) -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > silent and await thaw(name)
+
+    monkeypatch.setattr(compute, "thaw", slow)
+    await world.commit()
+    if silent > commits.THAW_TRIES:
+        assert await world.commits.marked() == (HEAD,), "the next life tries again"
+        await world.committer.mend()
+    assert world.hypervisor.frozen == []
+    assert await world.commits.marked() == ()
