@@ -67,6 +67,8 @@ class Fetcher:
         """
         if any(image.digest == digest for image in await self._images.list()):
             return
+        while (last := self._running.get(digest)) is not None and last.cancelling():
+            await asyncio.wait({last})  # Nobody waited any more; that one does not come to its end.
         following = self._following.setdefault(digest, [])
         following.append(follow)
         task = self._running.get(digest)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
@@ -253,3 +254,18 @@ async def test_after_a_failure_it_can_be_asked_for_again(world: World) -> None:
     world.sources = {A: world.image.honest}
     await world.fetch()
     assert await world.listed() == [world.digest]
+
+
+async def test_who_asks_while_a_fetch_that_nobody_waits_for_ends_has_one_of_its_own(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = asyncio.create_task(world.fetch())
+    await until(lambda: bool(world.fetcher.running), "it is coming")
+    listed = AsyncMock(return_value=())
+    monkeypatch.setattr(world.images, "list", listed)
+    (task,) = world.fetcher._running.values()
+    task.cancel()  # as the last who waits does; the next asks before it has ended
+    world.sources = {A: world.image.honest}
+    await world.fetch()
+    await asyncio.gather(first, return_exceptions=True)
+    assert world.content() == world.image.content
