@@ -31,8 +31,8 @@ async def test_an_upload_without_room_makes_some(
 ) -> None:
     (info,) = await host.images.list()
     host.images.fetched.add(info.digest)
-    usage = SimpleNamespace(free=free_bytes)
-    monkeypatch.setattr("overlayd.api.image_gc.shutil.disk_usage", lambda path: usage)
+    usage = SimpleNamespace(disk_usage=lambda path: SimpleNamespace(free=free_bytes))
+    monkeypatch.setattr("overlayd.api.image_gc.shutil", usage)
     assert (await api.post("/images", content=b"no image")).status_code == 422
     assert await host.images.list() == (() if not free_bytes else (info,))
 
