@@ -42,8 +42,8 @@ class ImageCache:
         changed: Callable[[], Awaitable[None]],
         limit_bytes: int,
     ) -> None:
-        """`users` names the workspaces here that are made of an image, `elsewhere` says whether a live host has
-        it, `coming` which are being fetched. `changed` is called when something was removed."""
+        """`users` names the workspaces here that are made of an image, `coming` says which are being fetched.
+        `changed` is called when something was removed."""
         self._images, self._partials, self._users = images, partials, users
         self._coming, self._changed = coming, changed
         self.limit_bytes = limit_bytes

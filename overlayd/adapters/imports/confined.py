@@ -1,7 +1,7 @@
 """A tool that reads what a stranger brought, in a cage: no network, nobody's rights, no file but those named.
 
 bubblewrap gives it name spaces of its own and /usr to read; setpriv makes it `nobody`, for good; prlimit bounds
-its memory, its time on the cpu and what it writes. It ends with the thread that waits for it.
+its memory, its time on the cpu, its processes and what it writes. It ends with the thread that waits for it.
 """
 
 import contextlib
@@ -23,6 +23,10 @@ NOBODY = 65534
 
 MEMORY_BYTES = 3 << 30
 CPU_S = 4 * 3600
+PROCESSES_MOST = 1024
+"""Processes and threads of `nobody` on the whole host: several imports' and what else runs as it, and no fork
+bomb's."""
+
 DEADLINE_S = 6 * 3600.0
 """Longer than anything that comes to an end: a terabyte at 50 MB/s."""
 
@@ -150,7 +154,7 @@ def _bars(cage: Cage) -> list[str]:
     bars += ["--", "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     bars += ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
     bars += ["prlimit", f"--as={MEMORY_BYTES}", f"--cpu={CPU_S}", f"--fsize={cage.output_bytes}"]
-    return [*bars, "--nofile=64", "--core=0", "--"]
+    return [*bars, f"--nproc={PROCESSES_MOST}", "--nofile=64", "--core=0", "--"]
 
 
 def _ending(code: int) -> str:
