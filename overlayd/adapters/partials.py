@@ -76,15 +76,13 @@ class DirectoryPartials:
     def find(self, image: Digest) -> "DirectoryPartial | None":
         """What an earlier fetch left. What cannot be used is thrown away."""
         folder = self._folder(image)
-        try:
+        # A daemon that was killed while it removed one leaves some of its files.
+        with _saying_why(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             summary = believed_summary(image, (folder / "summary").read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            summary = None
-        if summary is None:
-            self.remove(image)
-            return None
-        with _saying_why():
-            return DirectoryPartial(folder, summary, self._boot)
+            if summary is not None:
+                return DirectoryPartial(folder, summary, self._boot)
+        self.remove(image)
+        return None
 
     def begin(self, image: Digest, summary: ImageSummary) -> "DirectoryPartial":
         """A new one, in place of what was there."""

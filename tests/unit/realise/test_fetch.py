@@ -269,3 +269,17 @@ async def test_who_asks_while_a_fetch_that_nobody_waits_for_ends_has_one_of_its_
     await world.fetch()
     await asyncio.gather(first, return_exceptions=True)
     assert world.content() == world.image.content
+
+
+@pytest.mark.parametrize("gone", ["content", "leaves", "here"])
+async def test_one_that_was_half_removed_when_the_daemon_was_killed_comes_anew(
+    world: World, gone: str
+) -> None:
+    world.sources = {A: world.only(0, 1)}
+    with pytest.raises(ImageError):
+        await world.fetch()
+    (world.folder / "fetching" / world.digest / gone).unlink()
+    world.begin()
+    world.sources = {A: world.image.honest}
+    await world.fetch()
+    assert world.content() == world.image.content
