@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from overlayd.adapters.image_folder import flush
 from overlayd.ports.images import ImageError
 
 NAMES_MOST = 4096
@@ -71,3 +72,4 @@ class ImageNames:
             file.flush()
             os.fsync(file.fileno())
         new.rename(self._file)
+        flush(self._file.parent)

@@ -1,5 +1,6 @@
 """Names of images: one has one image here, an image may have several, and a damaged file is as good as none."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,18 @@ def test_there_is_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     names.give("one", A)
     with pytest.raises(ImageError, match="takes no more"):
         names.give("two", A)
+
+
+def test_a_name_is_on_the_disk_when_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        flushed.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    ImageNames(tmp_path / "names.json").give("one", "a" * 64)
+    assert flushed == [str(tmp_path / "staging-names.json"), str(tmp_path)]
