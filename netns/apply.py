@@ -71,7 +71,7 @@ def ensure(plan: NetworkPlan, run_dir: Path) -> Ensured:
         promised = saved.SavedPlan(plan, all_taps, slot=slot)
         if before not in (promised, done):
             saved.save_plan(directory, promised)
-        scope = scope_of_vni(plan.owner_tag, plan.vni, promised.taps)
+        scope = scope_of_vni(plan.owner_tag, plan.vni, promised.taps, _cards(plan))
         found = _observe_all(scope, directory)
         todo = steps(wanted(plan, slot), found)
         _take(todo, plan.network, scope, plan.owner_tag, directory)
@@ -90,7 +90,7 @@ def harms(plans: Iterable[NetworkPlan], run_dir: Path, rules: Listing) -> dict[s
     run_dir = run_dir.resolve()
     with saved.locked(run_dir):
         scopes = [
-            (plan, scope_of_vni(plan.owner_tag, plan.vni, tuple(p.tap for p in plan.ports)))
+            (plan, scope_of_vni(plan.owner_tag, plan.vni, _taps(plan), _cards(plan)))
             for plan in plans
         ]
         host, tables = seen.look(scope for _, scope in scopes), rules.tables()
@@ -109,7 +109,8 @@ def unplugged(taps: Iterable[str]) -> tuple[str, ...]:
 
     Raises NetnsError when the kernel refuses to tell.
     """
-    return tuple(tap for tap in seen.without_carrier(taps) if not carry(tap))
+    links = {name for _, name in socket.if_nameindex()}
+    return tuple(tap for tap in seen.without_carrier(taps) if _is_unplugged(tap, links))
 
 
 def service_pidfd(network: str, run_dir: Path) -> int | None:
@@ -203,6 +204,20 @@ def ping(network: str, run_dir: Path, address: str, timeout_s: float = 1.0) -> b
         ["nsenter", f"--net={path}", "ping", "-n", "-q", "-c", "1", "-W", f"{timeout_s:g}", address]
     )
     return status == 0
+
+
+def _is_unplugged(tap: str, links: set[str]) -> bool:
+    if seen.is_paired(tap):
+        return model.card_name(tap) in links  # its container would have it
+    return not carry(tap)
+
+
+def _taps(plan: NetworkPlan) -> tuple[str, ...]:
+    return tuple(port.tap for port in plan.ports)
+
+
+def _cards(plan: NetworkPlan) -> tuple[str, ...]:
+    return tuple(port.tap for port in plan.ports if port.paired)
 
 
 def _vni_of_namespace(name: str, owner_tag: str) -> int | None:

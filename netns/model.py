@@ -22,6 +22,7 @@ PORTS_MAX = 4_096  # members of one network, local and remote together
 OWNER_TAG_MAX = 6  # keeps namespace names short and file names readable
 IFNAME_MAX = 15  # IFNAMSIZ less the final zero
 TAP_PREFIX = "ovt-"
+CARD_PREFIX = "ovc-"
 METADATA_ADDRESS = "169.254.169.254"
 """Where guests ask who they are. Every network's namespace has it besides the gateway's address."""
 
@@ -37,12 +38,17 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class Port(msgspec.Struct, frozen=True):
-    """A local workspace's network card: the tap it is plugged into, and the address it keeps."""
+    """A local workspace's network card: the tap it is plugged into, and the address it keeps.
+
+    `paired`: it is for a container. Then the tap is one end of a veth pair, and `card_name` the other, which is
+    to be moved into the container.
+    """
 
     tap: str
     mac: str
     address: str
     name: str
+    paired: bool = False
 
 
 class Neighbour(msgspec.Struct, frozen=True):
@@ -173,6 +179,11 @@ def table_name(vni: int) -> str:
 def tap_name(network: str, workspace: str) -> str:
     """The name of the tap of one workspace on one network: 15 characters, with 44 bits of hash."""
     return TAP_PREFIX + _hash(network, workspace).hex()[: IFNAME_MAX - len(TAP_PREFIX)]
+
+
+def card_name(tap: str) -> str:
+    """What the other end of a container's tap is called until its container has it."""
+    return CARD_PREFIX + tap.removeprefix(TAP_PREFIX)
 
 
 def mac_of(network: str, address: str) -> str:

@@ -19,6 +19,7 @@ class LinkKind(StrEnum):
     BRIDGE = "bridge"
     VXLAN = "vxlan"
     VETH = "veth"
+    CARD = "card"  # the host's end of a veth pair whose other end is for a container
     PORT = "port"  # a tap; anything else that already bears its name is taken as it is
     FOREIGN = "foreign"  # observed only: our name, on something that is not ours to use
 
@@ -48,6 +49,7 @@ class Filter(msgspec.Struct, frozen=True, tag="filter"):
 class Link(msgspec.Struct, frozen=True, tag="link"):
     """What cannot change while the link lives. Only a vxlan device has `vni`, `local` and `safe`.
 
+    `mac` is what the other end of a card's pair was made with.
     `namespace` is where the other end of a veth pair sits. `safe` says that a vxlan device neither
     learns nor passes ARP on.
     """
@@ -58,6 +60,7 @@ class Link(msgspec.Struct, frozen=True, tag="link"):
     local: str = ""
     safe: bool = True
     namespace: str = ""
+    mac: str = ""
 
     @property
     def key(self) -> Key:
@@ -220,3 +223,5 @@ class Scope(msgspec.Struct, frozen=True):
     table: str
     way: str
     taps: tuple[str, ...] = ()
+    cards: tuple[str, ...] = ()
+    """Those of the taps that are the ends of containers' cards."""

@@ -191,7 +191,13 @@ class Hosting:
     def _site(self) -> plan.Site:
         now = self._underlay.now
         egress = way_out(self._config.network, self._view.underlays())
-        return plan.Site(self._view.me, self._owner_tag, now.address, now.mtu, egress)
+        return plan.Site(
+            self._view.me, self._owner_tag, now.address, now.mtu, egress, self._containers
+        )
+
+    @property
+    def _containers(self) -> bool:
+        return self._config.compute.uri in (ComputeUri.LXC, ComputeUri.LXC_SYSTEM)
 
     def _tools(self) -> Tools:
         return Tools(
@@ -275,7 +281,7 @@ class Hosting:
             underlay="",
             encrypts=False,
             labels=tuple(str(label) for label in caps.labels),
-            suspends=self._config.compute.uri not in (ComputeUri.LXC, ComputeUri.LXC_SYSTEM),
+            suspends=not self._containers,
             unfit=self.fitness.unfit,
         )
         return self._with_underlay(facts, self._underlay.now)

@@ -13,7 +13,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 from netns.failures import NetnsError
 from netns.kernel import namespaces, offload, sysctl
 from netns.kernel.observe import NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT, VXLAN_PORT
-from netns.kernel.tap import add_tap
+from netns.kernel.tap import add_tap, other_end
+from netns.model import card_name
 from netns.resources import (
     INNER_LINK,
     Action,
@@ -86,6 +87,12 @@ def _add_link(netlink: Any, link: Link) -> None:
             netlink.link("add", ifname=link.name, kind="veth", peer=inner)
         case LinkKind.PORT:
             add_tap(link.name)
+        case LinkKind.CARD:
+            _delete_link(netlink, card_name(link.name))
+            card = {"ifname": card_name(link.name), "address": link.mac}
+            netlink.link(
+                "add", ifname=link.name, kind="veth", address=other_end(link.mac), peer=card
+            )
         case LinkKind.FOREIGN:
             raise AssertionError(f"nobody wants {link}")
     sysctl.disable_ipv6(link.name)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from netns.failures import NetnsError
 from netns.kernel import namespaces, offload, rtnetlink, sysctl, ways
 from netns.kernel.rtnetlink import Attributes, attributes, ipv4, mac, number, text
+from netns.kernel.tap import other_end
 from netns.resources import (
     INNER_LINK,
     ArpEntry,
@@ -181,6 +182,11 @@ def without_carrier(names: Iterable[str]) -> tuple[str, ...]:
     )
 
 
+def is_paired(name: str) -> bool:
+    """Whether that link is one end of a veth pair."""
+    return any(link.name == name and link.kind == LinkKind.VETH for link in _all_links())
+
+
 def aliased_links() -> list[tuple[str, str]]:
     """Name and alias of the links of the current namespace that have an alias."""
     return [(link.name, alias) for link in _all_links() if (alias := text(link.has.get(_ALIAS)))]
@@ -251,7 +257,9 @@ def _links(scope: Scope, host: HostSeen) -> Iterator[tuple[_LinkSeen, LinkKind]]
     ports = {link.name: link for link in host.ports[bridge.ifindex]} if bridge else {}
     ports |= {tap: host.by_name[tap] for tap in scope.taps if tap in host.by_name}
     for name, link in ports.items():
-        if name not in expected:
+        if name in scope.cards:
+            yield link, LinkKind.CARD if link.kind == "veth" else LinkKind.FOREIGN
+        elif name not in expected:
             yield link, LinkKind.PORT
 
 
@@ -271,6 +279,8 @@ def _link(link: _LinkSeen, kind: LinkKind, scope: Scope, inner_index: int | None
     if kind is LinkKind.VETH:
         paired = inner_index is not None and number(link.has.get(_PEER)) == inner_index
         return Link(link.name, kind, namespace=scope.namespace if paired else "")
+    if kind is LinkKind.CARD:
+        return Link(link.name, kind, mac=other_end(mac(link.has.get(_ADDRESS))))
     return Link(link.name, kind)
 
 

@@ -38,6 +38,11 @@ def add_tap(name: str) -> None:
         os.close(handle)
 
 
+def other_end(mac: str) -> str:
+    """The MAC of a container's tap, by the one of its card, and the other way round: one bit is turned."""
+    return f"{int(mac[:2], 16) ^ 0x04:02x}{mac[2:]}"
+
+
 def carry(name: str) -> bool:
     """Gives a tap that a process has open its carrier back, which somebody may have taken. False if none has.
 

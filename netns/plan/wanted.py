@@ -7,7 +7,7 @@ there. The gateway's MAC is the same on every host, and is pinned to the local v
 """
 
 from netns import model
-from netns.model import NetworkPlan
+from netns.model import NetworkPlan, Port
 from netns.plan import dnsmasq, filter_text, way_text
 from netns.resources import (
     ArpEntry,
@@ -31,7 +31,9 @@ def alias_of(owner_tag: str, network: str) -> str:
     return f"overlayd/{owner_tag}/{network}"
 
 
-def scope_of_vni(owner_tag: str, vni: int, taps: tuple[str, ...] = ()) -> Scope:
+def scope_of_vni(
+    owner_tag: str, vni: int, taps: tuple[str, ...] = (), cards: tuple[str, ...] = ()
+) -> Scope:
     return Scope(
         bridge=model.bridge_name(vni),
         vxlan=model.vxlan_name(vni),
@@ -40,6 +42,7 @@ def scope_of_vni(owner_tag: str, vni: int, taps: tuple[str, ...] = ()) -> Scope:
         namespace=model.namespace_name(owner_tag, vni),
         table=model.table_name(vni),
         taps=taps,
+        cards=cards,
     )
 
 
@@ -59,7 +62,7 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
         Link(plan.bridge, LinkKind.BRIDGE),
         Link(plan.vxlan, LinkKind.VXLAN, vni=plan.vni, local=plan.underlay),
         Link(plan.veth, LinkKind.VETH, namespace=plan.namespace),
-        *(Link(port.tap, LinkKind.PORT) for port in plan.ports),
+        *(_port(port) for port in plan.ports),
     ]
     settings = [
         LinkSettings(link.name, "" if link.name == plan.bridge else plan.bridge, plan.mtu, alias)
@@ -93,6 +96,12 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
             dnsmasq.names(plan),
         ),
     )
+
+
+def _port(port: Port) -> Link:
+    if port.paired:
+        return Link(port.tap, LinkKind.CARD, mac=port.mac)
+    return Link(port.tap, LinkKind.PORT)
 
 
 def _ways(plan: NetworkPlan, slot: int) -> tuple[WayOut, ...]:

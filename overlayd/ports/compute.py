@@ -36,6 +36,8 @@ class Nic(msgspec.Struct, frozen=True):
     tap: str
     mac: str
     mtu: int
+    card: str = ""
+    """The link that is to be moved into the guest, if it is a container."""
 
 
 class Disk(msgspec.Struct, frozen=True):

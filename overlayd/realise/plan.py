@@ -2,7 +2,7 @@
 
 import msgspec
 
-from netns.model import Egress, Neighbour, NetworkPlan, Port, mac_of, tap_name
+from netns.model import Egress, Neighbour, NetworkPlan, Port, card_name, mac_of, tap_name
 from overlayd.ports.compute import Boots, Disk, Machine, MachineSeen, MachineState, Nic
 from overlayd.ports.seeds import Seed, SeedNic
 from overlayd.realise.paths import (
@@ -32,6 +32,8 @@ class Site(msgspec.Struct, frozen=True):
     """The largest packet its guests may send, in bytes."""
     egress: Egress | None = None
     """The way out that networks with `internet` get here."""
+    containers: bool = False
+    """Whether its guests are containers."""
 
 
 def networks(
@@ -64,7 +66,7 @@ def networks(
                 underlay=site.underlay,
                 domain=part.record.name,
                 epoch=part.record.epoch,
-                ports=tuple(_port(name, c) for c in cards if c.workspace in here),
+                ports=tuple(_port(name, c, site.containers) for c in cards if c.workspace in here),
                 neighbours=tuple(
                     Neighbour(
                         mac=mac_of(name, c.address),
@@ -238,18 +240,20 @@ def taps(part: Part, mine: PartOf) -> tuple[str, ...]:
     return tuple(tap_name(name, workspace.name) for name in names)
 
 
-def _port(network: str, card: Card) -> Port:
+def _port(network: str, card: Card, paired: bool) -> Port:
     return Port(
         tap=tap_name(network, card.workspace),
         mac=mac_of(network, card.address),
         address=card.address,
         name=card.workspace,
+        paired=paired,
     )
 
 
 def _nic(part: Part, card: Card, mtu: int) -> Nic:
     network = network_name(part.record.id, card.network)
-    return Nic(tap=tap_name(network, card.workspace), mac=mac_of(network, card.address), mtu=mtu)
+    tap = tap_name(network, card.workspace)
+    return Nic(tap=tap, mac=mac_of(network, card.address), mtu=mtu, card=card_name(tap))
 
 
 def goes_on(part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> str:

@@ -415,6 +415,10 @@ class Realiser:
         }
         mtu = plan.mtu_of(part, tools.site())
         seed = await tools.seeds.ensure(name, plan.seed(part, mine, mtu, user_data))
+        if tools.site().containers:
+            # Its cards went with the container before it.
+            for network in plan.networks(part, tools.site()):
+                await tools.network.ensure(network)
         machine = plan.machine(part, mine, boots, root, seed, disks, tools.paths, mtu)
         machine = msgspec.structs.replace(machine, keepsake=tools.keepsake(part.record.id))
         tools.paths.console(part.record.id, workspace.name)[0].parent.mkdir(

@@ -1,5 +1,6 @@
 """This peer as a host: what it offers, what it has promised, what it carries."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import assert_never
 
@@ -14,6 +15,7 @@ from protocol.capacity.timetable import ALWAYS
 from protocol.contract.authority import Authority
 from protocol.contract.messages import (
     Act,
+    ActReply,
     Decided,
     HoldAsk,
     HoldRelease,
@@ -58,7 +60,7 @@ from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import LATER_STEPS, MTU_USUAL
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.identity import Identity
-from protocol.trust.order import SignedOrder
+from protocol.trust.order import Action, SignedOrder, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import decode, encode
 
@@ -225,9 +227,21 @@ class Host:
             case LeaseAsk():
                 return self.leases.lengthen(sender, message, now)
             case Act():
-                return self.leases.act(sender, message, now)
+                return self._act(sender, message, now)
             case _:
                 assert_never(message)
+
+    def _act(self, sender: PeerId, message: Act, now: float) -> Answer:
+        """An action on workspaces here, which this host may be unable to do at all."""
+        with contextlib.suppress(
+            Untrusted
+        ):  # what is wrong with the order is said where it is believed
+            order = read_order(message.order)
+            if order.action is Action.SUSPEND and not self._facts.suspends:
+                why = "its guests cannot be saved to disk (containers never can); pause keeps their memory"
+                reply = ActReply(message.request, order.workspace, why)
+                return [Send(sender, reply, message.request)], []
+        return self.leases.act(sender, message, now)
 
     def handle(self, event: HostEvent, now: float) -> Answer:
         """The shell reports."""

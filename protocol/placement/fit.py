@@ -149,8 +149,8 @@ def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal
     if workspace.driver and workspace.driver not in facts.runs_by:
         by = ", ".join(facts.runs_by) or "nothing it names"
         no(Constraint.DRIVER, f"it runs guests by {by}, asked: {workspace.driver}")
-    if Driver.LXC in facts.runs_by and (parts := _parts(workspace)):
-        no(Constraint.DRIVER, f"its guests are containers, which get no {' and no '.join(parts)}")
+    if Driver.LXC in facts.runs_by and (workspace.mounts or workspace.scratch_bytes):
+        no(Constraint.DRIVER, "its guests are containers, which get no disk")
     if workspace.networks and facts.underlay_fault:
         no(Constraint.UNDERLAY, facts.underlay_fault)
     if workspace.internet and not facts.egress:
@@ -160,13 +160,6 @@ def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal
     if missing:
         no(Constraint.LABEL, f"it has no label {', '.join(missing)}")
     return found
-
-
-def _parts(workspace: Workspace) -> list[str]:
-    """What a virtual machine is given, and a container so far is not."""
-    disks = workspace.mounts or workspace.scratch_bytes
-    parts = {"network card": workspace.networks, "disk": disks}
-    return [part for part, asked in parts.items() if asked]
 
 
 def lacking(asked: Quantum, host: str, free: Quantum) -> list[Refusal]:

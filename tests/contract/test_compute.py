@@ -451,8 +451,8 @@ async def test_containers_say_what_they_lack(embedded: Path, parts: Path) -> Non
     from overlayd.adapters.libvirt.history import History
 
     connection = libvirt.open("test:///default")
-    machine = EmbeddedWorld(embedded, parts).machine(nics=(Nic("t", "52:54:00:00:00:01", 1500),))
-    with pytest.raises(ComputeError, match="no network card"):
+    machine = EmbeddedWorld(embedded, parts).machine(disks=(Disk("/nowhere", serial="data"),))
+    with pytest.raises(ComputeError, match="no disk"):
         Domains(connection, Driver(DomainType.LXC), History(None)).start(machine)
     with pytest.raises(ComputeError, match="containers cannot be saved"):
         Domains(connection, Driver(DomainType.LXC), History(None)).save(machine.name)

@@ -14,14 +14,16 @@ from netns.lab.topology import Topology
 
 
 @contextmanager
-def two_hosts(topology: Topology, caps: Caps, network: str = "") -> Iterator[Federation]:
+def two_hosts(
+    topology: Topology, caps: Caps, network: str = "", uri: str = "qemu:///embed"
+) -> Iterator[Federation]:
     """Two hosts that list each other when the block begins. When it ends, nothing of them stays.
 
     `network`: lines of [network] in their configurations.
     """
     folder = Path(tempfile.mkdtemp(prefix="ovl", dir="/tmp"))
     lab = Lab(topology)
-    made = Federation(folder, caps=caps, network=network)
+    made = Federation(folder, uri, caps=caps, network=network)
     try:
         lab.down(force=True)
         lab.up()

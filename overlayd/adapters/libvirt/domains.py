@@ -223,10 +223,10 @@ class Domains:
                 f"{machine.name}: {devices} disks and network cards are "
                 f"{devices - DEVICES_MAX} too many; one machine may have {DEVICES_MAX}"
             )
-        if self._driver.type is DomainType.LXC and (machine.nics or machine.disks):
+        if self._driver.type is DomainType.LXC and machine.disks:
             raise ComputeError(
-                f"{machine.name}: a container gets no network card and no disk yet, only its "
-                "image, its seed and its console; use a qemu:/// driver for networks and volumes"
+                f"{machine.name}: a container gets no disk yet, only its image, its seed, its network "
+                "cards and its console; use a qemu:/// driver for volumes"
             )
 
     def _find(self, machine: Machine) -> libvirt.virDomain | None:

@@ -219,6 +219,9 @@ def _container(domain: ET.Element, machine: Machine) -> None:
     root = ET.SubElement(devices, "filesystem", type="mount", accessmode="passthrough")
     ET.SubElement(root, "source", dir=container_root(machine))
     ET.SubElement(root, "target", dir="/")
+    for nic in machine.nics:
+        moved = ET.SubElement(devices, "hostdev", mode="capabilities", type="net")
+        _text(ET.SubElement(moved, "source"), "interface", nic.card)
     console = ET.SubElement(devices, "console", type="pty")
     if machine.console_log:
         ET.SubElement(console, "log", file=machine.console_log, append="on")

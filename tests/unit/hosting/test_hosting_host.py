@@ -256,6 +256,20 @@ def test_each_message_has_its_answer() -> None:
     assert answers == [RoomKept("nothing", (), claimed=False)]
 
 
+def test_where_nothing_can_be_saved_a_suspension_is_refused_with_its_reason() -> None:
+    one = One(msgspec.structs.replace(FACTS, suspends=False))
+    one.holds()
+    one.leases()
+    suspend = Act(REQUEST, GRID, ADMIN.order(Action.SUSPEND, "shop", NOW))
+    (answer,) = [e.message for e in one.hears(suspend) if isinstance(e, Send)]
+    assert isinstance(answer, ActReply)
+    assert "cannot be saved to disk" in answer.problem
+    assert [w.power for w in one.host.leases.wanted(GRID)] == [Power.RUNNING]
+    pause = Act(REQUEST, GRID, ADMIN.order(Action.PAUSE, "shop", NOW))
+    (answer, *_) = [e.message for e in one.hears(pause) if isinstance(e, Send)]
+    assert answer == ActReply(REQUEST, "", "")
+
+
 def test_whoever_claims_is_told_when_what_happens_here_changes_its_room() -> None:
     one = One()
     full = msgspec.structs.replace(FACTS, capacity=EACH + EACH)

@@ -39,7 +39,10 @@ def _plan(
 
     plan = NetworkPlan(
         NETWORK, "t", VNI, "10.1.0.0/24", "10.1.0.1", mtu, "192.0.2.1", "star", 1,
-        tuple(Port(tap_name(NETWORK, str(n)), mac(n), address(n), f"w{n}") for n in sorted(local)),
+        tuple(
+            Port(tap_name(NETWORK, str(n)), mac(n), address(n), f"w{n}", paired=n % 2 == 1)
+            for n in sorted(local)
+        ),
         tuple(
             Neighbour(mac(n), address(n), f"w{n}", f"192.0.2.{via}")
             for n, via in sorted(remote.items()) if n not in local
@@ -126,6 +129,8 @@ def _harmed(resource: Resource, how: int) -> Resource:
     match resource:
         case Link(kind=LinkKind.PORT):
             return resource
+        case Link(kind=LinkKind.CARD):
+            return replace(resource, mac="02:00:00:00:00:99")
         case Link(kind=LinkKind.BRIDGE):
             return replace(resource, kind=LinkKind.FOREIGN)
         case Link():

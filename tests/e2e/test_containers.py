@@ -1,0 +1,92 @@
+"""A grid of containers over two hosts: the same file, networks, ready, found again, restarted."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from federation import orders
+from federation.launch import Caps, Federation, Host, wait_for
+from two_hosts import two_hosts
+
+from netns.lab.topology import Host as LabHost
+from netns.lab.topology import Site, Topology
+from protocol.grid.model import (
+    Encryption,
+    GridSpec,
+    NetworkSpec,
+    PlacementSpec,
+    Spread,
+)
+from protocol.requesting.request import RequestState
+from protocol.trust.order import Action
+
+IMAGE = Path(__file__).resolve().parents[2] / ".cache" / "images" / "guest.img"
+TOPOLOGY = Topology(
+    "boxes",
+    (
+        Site("ams", "198.51.100.64/28", (LabHost("a", "198.51.100.65"),)),
+        Site("bnl", "198.51.100.80/28", (LabHost("b", "198.51.100.81"),)),
+    ),
+)
+UP_WITHIN_S = 120
+
+
+@pytest.fixture
+def federation() -> Iterator[Federation]:
+    with two_hosts(TOPOLOGY, Caps("1", "256M", "1G"), uri="lxc:///") as made:
+        yield made
+
+
+def asked(spec: GridSpec) -> GridSpec:
+    """One container on each host, on a network."""
+    cluster = msgspec.structs.replace(
+        spec.clusters[0], cpus_milli=500, networks=("lan",), count=2, minimum=2
+    )
+    return msgspec.structs.replace(
+        spec,
+        clusters=(cluster,),
+        networks=(NetworkSpec("lan", "10.44.0.0/24", Encryption.NONE),),
+        placement=PlacementSpec(spread=Spread.HOST),
+    )
+
+
+def phases(host: Host) -> dict[str, tuple[str, str]]:
+    view = orders.grid(host, "boxes")
+    return {row.workspace: (row.phase, row.detail) for row in view.workspaces} if view else {}
+
+
+def is_ready(host: Host) -> bool:
+    return [phase for phase, _ in phases(host).values()] == ["ready", "ready"]
+
+
+def test_containers_are_made_as_virtual_machines_are(federation: Federation) -> None:
+    a, b = federation.hosts["a"], federation.hosts["b"]
+    image = orders.add_image(a, IMAGE)
+    wait_for(lambda: orders.peers(b)["a"].images, 20, "b has heard of the image")
+    admin = federation.identity("ams")
+    spec = asked(orders.spec("boxes", image, 1, memory_bytes=96 << 20))
+    done = orders.obeyed(a, orders.up(admin, spec), UP_WITHIN_S)
+    assert done.state is RequestState.DONE, (done.answer, phases(a))
+    wait_for(lambda: is_ready(a) and is_ready(b), 60, f"all are ready: {phases(a)}")
+
+    # A daemon is killed with its libvirtd: the containers go on, and are found again.
+    federation.kill("b")
+    own = int((b.folder / "state" / "lxc" / "libvirtd.pid").read_text())
+    os.kill(own, signal.SIGKILL)
+    federation.start("b")
+    federation.wait_ready(b)
+    wait_for(lambda: is_ready(b), 60, "it is found as it was")
+
+    again = orders.signed(admin, Action.RESTART, "boxes", "n-2")
+    assert orders.obeyed(a, again, UP_WITHIN_S).state is RequestState.DONE
+    wait_for(lambda: is_ready(a) and is_ready(b), 60, "it is ready again, with its card")
+
+    refused = orders.obeyed(a, orders.signed(admin, Action.SUSPEND, "boxes", "n-1"), 60)
+    assert refused.state is RequestState.FAILED
+    assert "cannot be saved to disk" in str(refused.answer)
+
+    gone = orders.obeyed(b, orders.signed(admin, Action.DOWN, "boxes"), 60)
+    assert gone.state is RequestState.DONE, gone.answer
