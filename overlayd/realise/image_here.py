@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from overlayd.ports.images import Images
 from overlayd.realise.fetch import Fetcher
+from overlayd.realise.one_fetch import Progress
 from protocol.grid.model import ImageRef
 from protocol.terms.ids import Digest
 
@@ -27,7 +28,15 @@ async def image_here(
     if any(each.digest == digest for each in await images.list()):
         return True
     say("fetching")
-    work = asyncio.ensure_future(fetcher.ensure(digest, lambda far: say(far.text), image.name))
+    told = -1
+
+    def tell(far: Progress) -> None:
+        nonlocal told
+        if far.percent != told:  # who serves it changes many times a second
+            told = far.percent
+            say(far.text)
+
+    work = asyncio.ensure_future(fetcher.ensure(digest, tell, image.name))
     try:
         while not work.done():
             await asyncio.wait({work}, timeout=LOOK_EVERY_S)

@@ -44,12 +44,16 @@ class Progress(msgspec.Struct, frozen=True):
     """From how many it is coming just now."""
 
     @property
+    def percent(self) -> int:
+        """In steps of 5, since each step is told to everybody."""
+        return 5 * (20 * self.here_bytes // max(1, self.total_bytes))
+
+    @property
     def text(self) -> str:
-        """In steps of 5 %, since each step is told to everybody: `45 % of 3.5 GiB, from 3 peers`."""
-        part = 5 * (20 * self.here_bytes // max(1, self.total_bytes))
+        """For people: `45 % of 3.5 GiB, from 3 peers`."""
         peers = "1 peer" if self.peers == 1 else f"{self.peers} peers"
         source = f", from {peers}" if self.peers else ""
-        return f"{part} % of {format_size(self.total_bytes)}{source}"
+        return f"{self.percent} % of {format_size(self.total_bytes)}{source}"
 
 
 class Wire(msgspec.Struct, frozen=True):

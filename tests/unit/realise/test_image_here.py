@@ -31,6 +31,8 @@ async def test_it_is_fetched_under_its_name_and_said_how_far_that_is(world: Worl
     assert await asked(world, [], said)
     assert said[0] == "fetching"
     assert said[-1].startswith("100 % of 2.7 MiB")
+    steps = [int(text.split()[0]) for text in said[1:]]
+    assert steps == sorted(set(steps)), "each step is said once, whoever serves it"
     assert [info.names for info in await world.images.list()] == [("debian",)]
     assert await asked(world, [], said[:0])
 
