@@ -47,6 +47,8 @@ class Disk(msgspec.Struct, frozen=True):
     serial: str
     format: str = "raw"
     read_only: bool = False
+    mount: str = ""
+    """Where a container has it. A virtual machine mounts its disks itself."""
     backing: str = ""
     """Path of the raw image that a qcow2 disk lies on, for one that does. It is read, never written."""
 

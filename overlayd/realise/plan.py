@@ -192,6 +192,7 @@ def machine(
     workspace, record = mine.workspace, part.record
     log, socket = where.console(record.id, workspace.name)
     cards = {c.network: c for c in part.cards if c.workspace == workspace.name}
+    where_of = {SCRATCH: SCRATCH_PATH} | {mount.volume: mount.path for mount in workspace.mounts}
     return Machine(
         name=machine_name(record.id, workspace.name),
         uuid=machine_uuid(record.id, workspace.name),
@@ -204,7 +205,7 @@ def machine(
         memory_bytes=workspace.memory_bytes,
         boots=boots,
         seed=seed_path,
-        disks=(*root, *(Disk(path, serial=name) for name, path in disks.items())),
+        disks=(*root, *(Disk(path, name, mount=where_of[name]) for name, path in disks.items())),
         nics=tuple(_nic(part, cards[name], mtu[name]) for name in workspace.networks),
         console_log=str(log),
         console_socket=str(socket),

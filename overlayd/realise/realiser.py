@@ -414,7 +414,10 @@ class Realiser:
             for name, disk, size_bytes in plan.disks(part, mine)
         }
         mtu = plan.mtu_of(part, tools.site())
-        seed = await tools.seeds.ensure(name, plan.seed(part, mine, mtu, user_data))
+        told = plan.seed(part, mine, mtu, user_data)
+        if tools.site().containers:
+            told = msgspec.structs.replace(told, mounts=())  # they are mounted for it
+        seed = await tools.seeds.ensure(name, told)
         if tools.site().containers:
             # Its cards went with the container before it.
             for network in plan.networks(part, tools.site()):

@@ -13,7 +13,7 @@ import msgspec
 
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
-from protocol.grid.model import Compact, Driver, Encryption, GridSpec, Spread, Strict, Workspace
+from protocol.grid.model import Compact, Encryption, GridSpec, Spread, Strict, Workspace
 from protocol.terms.coordinate import Coordinate, distance_s, known
 from protocol.terms.ids import PeerId
 from protocol.terms.refusal import Constraint, Refusal
@@ -149,8 +149,6 @@ def unsuitable(workspace: Workspace, offer: Offer, rules: Rules) -> list[Refusal
     if workspace.driver and workspace.driver not in facts.runs_by:
         by = ", ".join(facts.runs_by) or "nothing it names"
         no(Constraint.DRIVER, f"it runs guests by {by}, asked: {workspace.driver}")
-    if Driver.LXC in facts.runs_by and (workspace.mounts or workspace.scratch_bytes):
-        no(Constraint.DRIVER, "its guests are containers, which get no disk")
     if workspace.networks and facts.underlay_fault:
         no(Constraint.UNDERLAY, facts.underlay_fault)
     if workspace.internet and not facts.egress:

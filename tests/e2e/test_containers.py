@@ -16,9 +16,11 @@ from netns.lab.topology import Site, Topology
 from protocol.grid.model import (
     Encryption,
     GridSpec,
+    Mount,
     NetworkSpec,
     PlacementSpec,
     Spread,
+    VolumeSpec,
 )
 from protocol.requesting.request import RequestState
 from protocol.trust.order import Action
@@ -41,14 +43,18 @@ def federation() -> Iterator[Federation]:
 
 
 def asked(spec: GridSpec) -> GridSpec:
-    """One container on each host, on a network."""
+    """One container on each host, on a network, with a scratch disk; the first has a volume, too."""
     cluster = msgspec.structs.replace(
-        spec.clusters[0], cpus_milli=500, networks=("lan",), count=2, minimum=2
+        spec.clusters[0], cpus_milli=500, networks=("lan",), scratch_bytes=32 << 20
+    )
+    store = msgspec.structs.replace(
+        cluster, name="store", count=1, minimum=1, mounts=(Mount("data", "/srv"),)
     )
     return msgspec.structs.replace(
         spec,
-        clusters=(cluster,),
+        clusters=(store, msgspec.structs.replace(cluster, count=1, minimum=1)),
         networks=(NetworkSpec("lan", "10.44.0.0/24", Encryption.NONE),),
+        volumes=(VolumeSpec("data", 64 << 20),),
         placement=PlacementSpec(spread=Spread.HOST),
     )
 
@@ -80,7 +86,7 @@ def test_containers_are_made_as_virtual_machines_are(federation: Federation) -> 
     federation.wait_ready(b)
     wait_for(lambda: is_ready(b), 60, "it is found as it was")
 
-    again = orders.signed(admin, Action.RESTART, "boxes", "n-2")
+    again = orders.signed(admin, Action.RESTART, "boxes", "store-1")
     assert orders.obeyed(a, again, UP_WITHIN_S).state is RequestState.DONE
     wait_for(lambda: is_ready(a) and is_ready(b), 60, "it is ready again, with its card")
 

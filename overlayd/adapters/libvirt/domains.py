@@ -16,11 +16,13 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import libvirt
+import msgspec
 
 from overlayd.adapters.libvirt import asking, quiescing
 from overlayd.adapters.libvirt.container import make_root, remove_root
 from overlayd.adapters.libvirt.driver import DomainType, Driver
 from overlayd.adapters.libvirt.history import History
+from overlayd.adapters.libvirt.loops import attached
 from overlayd.adapters.libvirt.xml import (
     DEVICES_MAX,
     KEEPSAKE,
@@ -223,11 +225,6 @@ class Domains:
                 f"{machine.name}: {devices} disks and network cards are "
                 f"{devices - DEVICES_MAX} too many; one machine may have {DEVICES_MAX}"
             )
-        if self._driver.type is DomainType.LXC and machine.disks:
-            raise ComputeError(
-                f"{machine.name}: a container gets no disk yet, only its image, its seed, its network "
-                "cards and its console; use a qemu:/// driver for volumes"
-            )
 
     def _find(self, machine: Machine) -> libvirt.virDomain | None:
         """The domain of that name. Raises ComputeError if another owner has the name or the UUID."""
@@ -295,14 +292,19 @@ class Domains:
         for path in (machine.console_log, machine.console_socket, machine.agent_socket):
             if path:
                 Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._driver.type is DomainType.LXC:
-            make_root(machine)
-        domain = self._connection.defineXML(domain_xml(machine, self._driver))
-        try:
-            domain.create()
-        except libvirt.libvirtError:
-            self._end(domain)
-            raise
+        with contextlib.ExitStack() as until_started:
+            if self._driver.type is DomainType.LXC:
+                make_root(machine)
+                devices = [until_started.enter_context(attached(d.path)) for d in machine.disks]
+                pairs = zip(machine.disks, devices, strict=True)
+                disks = tuple(msgspec.structs.replace(d, path=device) for d, device in pairs)
+                machine = msgspec.structs.replace(machine, disks=disks)
+            domain = self._connection.defineXML(domain_xml(machine, self._driver))
+            try:
+                domain.create()
+            except libvirt.libvirtError:
+                self._end(domain)
+                raise
         self._history.watch(domain)
 
     def _end(self, domain: libvirt.virDomain) -> None:

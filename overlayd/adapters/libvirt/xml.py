@@ -219,6 +219,10 @@ def _container(domain: ET.Element, machine: Machine) -> None:
     root = ET.SubElement(devices, "filesystem", type="mount", accessmode="passthrough")
     ET.SubElement(root, "source", dir=container_root(machine))
     ET.SubElement(root, "target", dir="/")
+    for disk in machine.disks:
+        below = ET.SubElement(devices, "filesystem", type="block", accessmode="passthrough")
+        ET.SubElement(below, "source", dev=disk.path)
+        ET.SubElement(below, "target", dir=disk.mount)
     for nic in machine.nics:
         moved = ET.SubElement(devices, "hostdev", mode="capabilities", type="net")
         _text(ET.SubElement(moved, "source"), "interface", nic.card)
