@@ -1,6 +1,7 @@
-"""Root disks as qcow2 overlays, a folder each, on images that are raw.
+"""Root disks as qcow2 overlays, a folder each, on images that are raw. A container's is a file system.
 
     DIR/<root>/disk.qcow2       what the guest has written
+    DIR/<root>/root.ext4        a container's: a copy of its image, in a file as large as it may become
     DIR/<root>/variables.fd     UEFI's variables, where the image starts by UEFI
     DIR/<root>/root.json        on which image it lies, and how large it is
 
@@ -20,19 +21,21 @@ from pathlib import Path
 import msgspec
 
 from overlayd.adapters.process import ProcessError, run
-from overlayd.ports.images import DiskFile
+from overlayd.ports.images import DiskFile, TreeFile
 from overlayd.ports.roots import Root, RootError
 from protocol.image.facts import Firmware
 from protocol.terms.quantities import format_size, write_size
 
 MAKE_WITHIN_S = 60.0
+FILL_WITHIN_S = 900.0
+"""A root file system of some GiB is copied in that time on any disk."""
 
 UEFI_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 """The variables that UEFI begins with, of Debian's package ovmf."""
 
 _ROOT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _HALF = (".making", ".going")
-_DISK, _VARIABLES, _MADE = "disk.qcow2", "variables.fd", "root.json"
+_DISK, _TREE, _VARIABLES, _MADE = "disk.qcow2", "root.ext4", "variables.fd", "root.json"
 _SECTOR = 512
 """A disk's size is a whole number of sectors."""
 
@@ -57,11 +60,15 @@ class DirectoryRoots:
             if folder.suffix in _HALF:
                 shutil.rmtree(folder)
 
-    async def ensure(self, root: str, base: DiskFile, size_bytes: int) -> Root:
+    async def ensure(self, root: str, base: DiskFile | TreeFile, size_bytes: int) -> Root:
         """The root. Raises RootError: no room, a size below its image's, another image or size here."""
         folder = self._folder(root)
-        size_bytes = size_bytes or base.bytes
-        if size_bytes < base.bytes:
+        if isinstance(base, TreeFile) and not size_bytes:
+            raise RootError(
+                f"root {root} is a container's, and nothing says how large it is: disk: 1G"
+            )
+        size_bytes = size_bytes or (base.bytes if isinstance(base, DiskFile) else 0)
+        if isinstance(base, DiskFile) and size_bytes < base.bytes:
             least = write_size(base.bytes)
             raise RootError(
                 f"a root disk of {format_size(size_bytes)} is smaller than its image, which has "
@@ -78,6 +85,8 @@ class DirectoryRoots:
                     f"root disk {root} is here, of {made.size_bytes} bytes on {made.base}; "
                     f"it was not made of {base.path} with {wanted.size_bytes} bytes, and is not made anew"
                 )
+        if isinstance(base, TreeFile):
+            return Root(str(folder / _TREE))
         variables = folder / _VARIABLES
         return Root(str(folder / _DISK), str(variables) if base.firmware is Firmware.UEFI else "")
 
@@ -114,17 +123,27 @@ class DirectoryRoots:
                 f"{size_bytes - free} too few"
             )
 
-    async def _make(self, folder: Path, base: DiskFile, made: _Made) -> None:
+    async def _make(self, folder: Path, base: DiskFile | TreeFile, made: _Made) -> None:
         making = folder.with_name(f"{folder.name}{_HALF[0]}")
         try:
             await asyncio.to_thread(_begin, making)
-            argv = ("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", made.base)
-            await run(*argv, str(making / _DISK), str(made.size_bytes), timeout_s=MAKE_WITHIN_S)
+            if isinstance(base, TreeFile):
+                await self._fill(making / _TREE, base, made.size_bytes)
+            else:
+                argv = ("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", made.base)
+                await run(*argv, str(making / _DISK), str(made.size_bytes), timeout_s=MAKE_WITHIN_S)
             await asyncio.to_thread(_finish, making, folder, base, made)
         except (OSError, ProcessError) as error:
             raise RootError(f"root disk {folder.name} cannot be made: {error}") from error
         finally:
             await asyncio.to_thread(shutil.rmtree, making, ignore_errors=True)
+
+    async def _fill(self, file: Path, base: TreeFile, size_bytes: int) -> None:
+        """A file system of that size with a copy of the tree. It takes as long as the copying does."""
+        with file.open("xb") as made:
+            made.truncate(size_bytes)
+        argv = ("mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-L", "root", "-d", base.path)
+        await run(*argv, str(file), timeout_s=FILL_WITHIN_S)
 
     def _here(self) -> dict[str, tuple[_Made, int]]:
         """Every root, and the bytes of disk that it takes."""
@@ -156,9 +175,9 @@ def _begin(making: Path) -> None:
     making.mkdir(mode=0o700)
 
 
-def _finish(making: Path, folder: Path, base: DiskFile, made: _Made) -> None:
+def _finish(making: Path, folder: Path, base: DiskFile | TreeFile, made: _Made) -> None:
     """Puts the rest beside the disk, flushes all of it before it has its name, and then the name."""
-    if base.firmware is Firmware.UEFI:
+    if isinstance(base, DiskFile) and base.firmware is Firmware.UEFI:
         shutil.copyfile(UEFI_VARIABLES, making / _VARIABLES)
     (making / _MADE).write_bytes(msgspec.json.encode(made))
     for path in making.iterdir():

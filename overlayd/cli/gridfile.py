@@ -8,7 +8,7 @@ import msgspec
 
 from overlayd.api.views import ImageRow
 from overlayd.cli.failure import DocumentFailure, Failure, failure
-from overlayd.cli.rootdisks import for_its_cpus, sized
+from overlayd.cli.rootdisks import for_its_cpus, for_its_driver, sized
 from overlayd.cli.session import Session
 from overlayd.cli.words import short
 from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, load
@@ -22,6 +22,9 @@ from protocol.grid.problem import listed, quoted, unknown
 _KEY_FILE_MAX = 64 << 10
 
 _DIGITS = re.compile(r"[0-9a-f]{8,64}")
+
+_FILLED = {"disk": sized, "architecture": for_its_cpus, "driver": for_its_driver}
+"""What a cluster gets from its image once that is known, by the key that can say otherwise."""
 
 
 def read_grid(
@@ -85,16 +88,12 @@ def _resolved(spec: GridSpec, images: list[ImageRow], file: Path, profile: str |
         cluster = msgspec.structs.replace(cluster, image=image, near_image=near)
         row = next((row for row in images if row.digest == image.digest), None)
         if row is not None:
-            cluster, problem = sized(cluster, row)
-            if problem:
-                source = source or load(file, parse_yaml)
-                at = _written(source, cluster.name, profile, ("disk",))
-                wrong.append(source.problem(at, problem))
-            cluster, problem = for_its_cpus(cluster, row)
-            if problem:
-                source = source or load(file, parse_yaml)
-                at = _written(source, cluster.name, profile, ("architecture",))
-                wrong.append(source.problem(at, problem))
+            for key, filled in _FILLED.items():
+                cluster, problem = filled(cluster, row)
+                if problem:
+                    source = source or load(file, parse_yaml)
+                    at = _written(source, cluster.name, profile, (key,))
+                    wrong.append(source.problem(at, problem))
         clusters.append(cluster)
     if wrong:
         raise DocumentError(dict.fromkeys(wrong))

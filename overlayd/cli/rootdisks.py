@@ -4,10 +4,13 @@ import msgspec
 
 from overlayd.api.views import ImageRow
 from protocol.grid.limits import VOLUME_BYTES_MIN
-from protocol.grid.model import ClusterSpec
+from protocol.grid.model import ClusterSpec, Driver
 from protocol.image.facts import ImageKind
 from protocol.terms.architecture import Architecture
 from protocol.terms.quantities import format_size, write_size
+
+CONTAINER_MORE_BYTES = 32 << 20
+"""What a file system takes for itself, beside what is in it."""
 
 
 def sized(cluster: ClusterSpec, image: ImageRow) -> tuple[ClusterSpec, str]:
@@ -18,8 +21,13 @@ def sized(cluster: ClusterSpec, image: ImageRow) -> tuple[ClusterSpec, str]:
             f"found {format_size(asked)}, and image {cluster.image.name} is an appliance, which boots"
             f" without a root disk; an empty disk at /scratch is scratch: {write_size(asked)}"
         )
-    if image.kind != ImageKind.DISK:
+    if image.kind == ImageKind.CONTAINER:
+        # An archive says how much is in it, and not how much room its files take.
+        least = least + least // 4 + CONTAINER_MORE_BYTES
+    elif image.kind != ImageKind.DISK:
         return cluster, ""
+    if not asked and image.kind == ImageKind.CONTAINER:
+        return msgspec.structs.replace(cluster, disk_bytes=2 * least), ""
     if not asked:
         return msgspec.structs.replace(cluster, disk_bytes=max(least, VOLUME_BYTES_MIN)), ""
     if asked < least:
@@ -41,3 +49,16 @@ def for_its_cpus(cluster: ClusterSpec, image: ImageRow) -> tuple[ClusterSpec, st
             f"found {cluster.architecture}, and image {cluster.image.name} is for {wanted}",
         )
     return msgspec.structs.replace(cluster, architecture=wanted), ""
+
+
+def for_its_driver(cluster: ClusterSpec, image: ImageRow) -> tuple[ClusterSpec, str]:
+    """The cluster on hosts of containers if its image is a container's, or what is wrong with its `driver`."""
+    if image.kind != ImageKind.CONTAINER:
+        return cluster, ""
+    if cluster.driver not in (None, Driver.LXC):
+        name = cluster.image.name
+        return (
+            cluster,
+            f"found {cluster.driver}, and image {name} is a container's: lxc, or leave it out",
+        )
+    return msgspec.structs.replace(cluster, driver=Driver.LXC), ""

@@ -1,6 +1,6 @@
 """Root disks as numbers in memory."""
 
-from overlayd.ports.images import DiskFile
+from overlayd.ports.images import DiskFile, TreeFile
 from overlayd.ports.roots import Root, RootError
 from protocol.image.facts import Firmware
 
@@ -13,18 +13,21 @@ class FakeRoots:
         self.made: dict[str, tuple[str, int]] = {}
         """By id: the image's path, and the size."""
 
-    async def ensure(self, root: str, base: DiskFile, size_bytes: int) -> Root:
+    async def ensure(self, root: str, base: DiskFile | TreeFile, size_bytes: int) -> Root:
         """A path at which there is nothing."""
         folder = self._folder(root)
-        size_bytes = size_bytes or base.bytes
-        if size_bytes < base.bytes:
-            raise RootError(f"{root} is smaller than its image; what works: disk: {base.bytes}")
+        least = 0 if isinstance(base, TreeFile) else base.bytes
+        size_bytes = size_bytes or least
+        if size_bytes < least or not size_bytes:
+            raise RootError(f"{root} is smaller than its image; what works: disk: {least}")
         wanted = (base.path, -(-size_bytes // 512) * 512)
         if self.made.get(root, wanted) != wanted:
             raise RootError(f"root disk {root} is here, and is not made anew")
         if root not in self.made and size_bytes > self.room_bytes - await self.growth_bytes():
             raise RootError(f"no room for root disk {root}")
         self.made[root] = wanted
+        if isinstance(base, TreeFile):
+            return Root(f"{folder}/root.ext4")
         variables = f"{folder}/variables.fd" if base.firmware is Firmware.UEFI else ""
         return Root(f"{folder}/disk.qcow2", variables)
 

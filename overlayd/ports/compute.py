@@ -70,10 +70,10 @@ class DiskBoot(msgspec.Struct, frozen=True, tag="disk"):
 
 
 class ContainerBoot(msgspec.Struct, frozen=True, tag="container"):
-    """A container's root file system is there already."""
+    """A container starts from a root file system of its own, by the init in it."""
 
     root: str
-    """Path of its root directory on this host."""
+    """A file on this host with an ext4 file system."""
 
 
 Boots = KernelBoot | DiskBoot | ContainerBoot

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from overlayd.ports.images import DiskFile
+from overlayd.ports.images import DiskFile, TreeFile
 
 
 class RootError(Exception):
@@ -18,7 +18,7 @@ class Root(msgspec.Struct, frozen=True):
     """One root, ready for a hypervisor."""
 
     path: str
-    """A qcow2 file that lies on the image's raw one."""
+    """A qcow2 file that lies on the image's raw one; for a container a file system, a copy of the image."""
     variables: str = ""
     """The file in which UEFI keeps its variables; empty where the image starts by BIOS."""
 
@@ -26,10 +26,10 @@ class Root(msgspec.Struct, frozen=True):
 class Roots(Protocol):
     """A root is known by its id, which the caller makes of grid, workspace and build."""
 
-    async def ensure(self, root: str, base: DiskFile, size_bytes: int) -> Root:
+    async def ensure(self, root: str, base: DiskFile | TreeFile, size_bytes: int) -> Root:
         """The root, made from that image if it is not there. It is never made again, nor changes its size.
 
-        With 0 bytes it is as large as its image. Raises RootError.
+        With 0 bytes it is as large as its image; of a tree the size must be said. Raises RootError.
         """
 
     async def remove(self, root: str) -> None:

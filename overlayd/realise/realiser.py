@@ -408,7 +408,7 @@ class Realiser:
                 return False
             self._say(part, mine, Phase.NETWORK, "")
         await roots.clear_older(tools.roots, tools.compute, part.record.id, mine)
-        boots, root = await roots.boot(tools.roots, part, mine, image)
+        boots, root = await roots.boot(tools.roots, part, mine, image, tools.site().containers)
         disks = {
             name: await tools.volumes.ensure(disk, size_bytes, name)
             for name, disk, size_bytes in plan.disks(part, mine)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import assert_never
 
-from overlayd.ports.compute import Boots, Compute, Disk, DiskBoot, KernelBoot
+from overlayd.ports.compute import Boots, Compute, ContainerBoot, Disk, DiskBoot, KernelBoot
 from overlayd.ports.images import DiskFile, ImageError, ImageFiles, KernelFiles, TreeFile
 from overlayd.ports.roots import RootError, Roots
 from overlayd.realise.paths import grid_of, machine_name, root_name, root_owner
@@ -17,25 +17,29 @@ ROOT = "root"
 
 
 async def boot(
-    roots: Roots, part: Part, mine: PartOf, image: ImageFiles
+    roots: Roots, part: Part, mine: PartOf, image: ImageFiles, containers: bool
 ) -> tuple[Boots, tuple[Disk, ...]]:
     """What the machine boots from, and its root disk if it has one, which is made if it is not there.
 
-    Raises RootError, and ImageError for an image that only a container could be made of.
+    `containers`: whether this host's guests are. Raises RootError; ImageError for an image of the other kind.
     """
+    called = mine.workspace.image.name
     match image:
         case KernelFiles(kernel, initrd, cmdline):
             return KernelBoot(kernel, initrd, cmdline), ()
+        case DiskFile() if containers:
+            raise ImageError(f"image {called} is a virtual machine's; this host runs containers")
         case DiskFile(path=base, firmware=firmware):
             name = root_name(part.record.id, mine.workspace.name, mine.wanted.build)
             root = await roots.ensure(name, image, mine.workspace.root_bytes)
             disk = Disk(root.path, serial=ROOT, format="qcow2", backing=base)
             return DiskBoot(firmware, root.variables), (disk,)
+        case TreeFile() if not containers:
+            raise ImageError(f"image {called} is a container's, which this host does not run")
         case TreeFile():
-            said = (
-                f"image {mine.workspace.image.name} is a container's, which this host does not run"
-            )
-            raise ImageError(said)
+            name = root_name(part.record.id, mine.workspace.name, mine.wanted.build)
+            root = await roots.ensure(name, image, mine.workspace.root_bytes)
+            return ContainerBoot(root.path), ()
         case unknown:
             assert_never(unknown)
 

@@ -26,12 +26,14 @@ from overlayd.ports.compute import (
     Compute,
     ComputeError,
     Disk,
+    DiskBoot,
     KernelBoot,
     Machine,
     MachineSeen,
     MachineState,
     Nic,
 )
+from protocol.image.facts import Firmware
 
 TOP = Path(__file__).parents[2]
 DEADLINE_S = 60.0
@@ -451,8 +453,9 @@ async def test_containers_say_what_they_lack(embedded: Path, parts: Path) -> Non
     from overlayd.adapters.libvirt.history import History
 
     connection = libvirt.open("test:///default")
-    machine = EmbeddedWorld(embedded, parts).machine(disks=(Disk("/nowhere", serial="data"),))
-    with pytest.raises(ComputeError, match="no disk"):
+    from_disk = DiskBoot(Firmware.BIOS, "")
+    machine = EmbeddedWorld(embedded, parts).machine(boots=from_disk)
+    with pytest.raises(ComputeError, match="does not start from a virtual disk"):
         Domains(connection, Driver(DomainType.LXC), History(None)).start(machine)
     with pytest.raises(ComputeError, match="containers cannot be saved"):
         Domains(connection, Driver(DomainType.LXC), History(None)).save(machine.name)

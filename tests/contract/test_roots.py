@@ -14,7 +14,7 @@ from overlayd.adapters.image_content import leaves_of
 from overlayd.adapters.images import DirectoryImages
 from overlayd.adapters.roots import DirectoryRoots
 from overlayd.fakes.roots import FakeRoots
-from overlayd.ports.images import DiskFile, ImageError
+from overlayd.ports.images import DiskFile, ImageError, TreeFile
 from overlayd.ports.roots import RootError, Roots
 from protocol.image.facts import Firmware, ImageFacts, ImageKind, ImageNotes
 from protocol.terms.architecture import Architecture
@@ -208,3 +208,43 @@ def qemu_io(path: str, command: str) -> None:
     argv = ["qemu-io", "-f", "qcow2", "-c", command, path]
     told = subprocess.run(argv, capture_output=True, check=True, text=True).stdout
     assert "Pattern verification failed" not in told, told
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> TreeFile:
+    """A tiny root file system."""
+    (tmp_path / "tree" / "sbin").mkdir(parents=True)
+    (tmp_path / "tree" / "sbin" / "init").write_bytes(b"x" * 100_000)
+    return TreeFile(str(tmp_path / "tree"))
+
+
+async def test_a_containers_root_is_a_copy_of_its_image_of_that_size(
+    tmp_path: Path, tree: TreeFile
+) -> None:
+    roots = DirectoryRoots(tmp_path / "roots")
+    root = await roots.ensure("g.web-1.1", tree, 16 << 20)
+    assert Path(root.path).stat().st_size == 16 << 20
+    listed = subprocess.run(
+        ["debugfs", "-R", "ls -l /sbin", root.path], capture_output=True, text=True, check=True
+    )
+    assert "100000" in listed.stdout
+    assert (await roots.ensure("g.web-1.1", tree, 16 << 20)) == root, "it is made once"
+    assert await roots.observe() == {"g.web-1.1": 16 << 20}
+
+
+async def test_a_tree_that_does_not_fit_leaves_nothing(tmp_path: Path, tree: TreeFile) -> None:
+    (Path(tree.path) / "large").write_bytes(b"x" * (20 << 20))
+    roots = DirectoryRoots(tmp_path / "roots")
+    with pytest.raises(RootError, match="cannot be made"):
+        await roots.ensure("g.web-1.1", tree, 16 << 20)
+    assert await roots.observe() == {}
+
+
+@pytest.mark.parametrize("real", [False, True])
+async def test_a_tree_says_not_how_large_its_root_is(
+    tmp_path: Path, tree: TreeFile, real: bool
+) -> None:
+    roots: Roots = DirectoryRoots(tmp_path / "roots") if real else FakeRoots()
+    with pytest.raises(RootError):
+        await roots.ensure("g.web-1.1", tree, 0)
+    assert (await roots.ensure("g.web-1.1", tree, 16 << 20)).path.endswith("root.ext4")

@@ -1,7 +1,10 @@
 """A grid of containers over two hosts: the same file, networks, ready, found again, restarted."""
 
+import gzip
 import os
 import signal
+import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,11 +37,17 @@ TOPOLOGY = Topology(
     ),
 )
 UP_WITHIN_S = 120
+OWN = """\
+grid: own
+networks: {lan: {cidr: 10.45.0.0/24, encryption: none}}
+clusters:
+  n: {image: box, cpus: 0.25, memory: 64M, disk: 96M, networks: [lan]}
+"""
 
 
 @pytest.fixture
 def federation() -> Iterator[Federation]:
-    with two_hosts(TOPOLOGY, Caps("1", "256M", "1G"), uri="lxc:///") as made:
+    with two_hosts(TOPOLOGY, Caps("1", "256M", "2G"), uri="lxc:///") as made:
         yield made
 
 
@@ -94,5 +103,57 @@ def test_containers_are_made_as_virtual_machines_are(federation: Federation) -> 
     assert refused.state is RequestState.FAILED
     assert "cannot be saved to disk" in str(refused.answer)
 
+    own_root(federation, admin)
     gone = orders.obeyed(b, orders.signed(admin, Action.DOWN, "boxes"), 60)
     assert gone.state is RequestState.DONE, gone.answer
+    assert subprocess.run(["losetup", "--list"], capture_output=True, check=True).stdout == b""
+
+
+def own_root(federation: Federation, admin: Path) -> None:
+    """A root file system as a tar becomes a container with a root of its own, which a restart keeps."""
+    a = federation.hosts["a"]
+    box = root_file_system(federation.folder)
+    added = federation.ctl("a", "image", "add", str(box), "--name", "box")
+    assert added.returncode == 0, added.stderr
+    file = federation.folder / "own.yaml"
+    file.write_text(OWN)
+    up = federation.ctl("a", "up", str(file))
+    assert up.returncode == 0, up.stdout + up.stderr
+    (row,) = orders.grid(a, "own").workspaces
+    host = federation.hosts[row.host]
+    mark = Path("srv") / "mark"
+    (inside(host) / mark).write_text("kept")
+    again = orders.signed(admin, Action.RESTART, "own", "n-1")
+    assert orders.obeyed(a, again, UP_WITHIN_S).state is RequestState.DONE
+    wait_for(lambda: orders.grid(a, "own").workspaces[0].phase == "ready", 60, "it is back")
+    assert (inside(host) / mark).read_text() == "kept"
+    size = os.statvfs(inside(host))
+    assert size.f_blocks * size.f_frsize < 96 << 20, "no larger than its disk"
+    down = orders.obeyed(a, orders.signed(admin, Action.DOWN, "own"), 60)
+    assert down.state is RequestState.DONE, down.answer
+
+
+def inside(host: Host) -> Path:
+    """The root of that host's newest container, as this machine sees it."""
+    files = (host.folder / "state" / "lxc" / "run" / "lxc").glob("ovl-*.pid")
+    pid = max(files, key=lambda file: file.stat().st_mtime).read_text()
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return Path(f"/proc/{children[0]}/root")
+
+
+def root_file_system(folder: Path) -> Path:
+    """A compressed tar of the appliance's files, whose init finds its seed where cloud-init does."""
+    with tarfile.open(IMAGE) as image:
+        part = image.extractfile("initrd.img")
+        assert part is not None
+        archive = gzip.decompress(part.read())
+    tree = folder / "tree"
+    tree.mkdir()
+    unpack = ["cpio", "-idm", "--quiet", "--no-absolute-filenames"]
+    subprocess.run(unpack, cwd=tree, input=archive, check=True)
+    (tree / "var" / "lib" / "cloud" / "seed").mkdir(parents=True)
+    (tree / "srv").mkdir(exist_ok=True)
+    (tree / "run" / "seed").symlink_to("../var/lib/cloud/seed/nocloud")
+    box = folder / "box.tar.gz"
+    subprocess.run(["tar", "-C", tree, "--exclude=./dev/*", "-czf", box, "."], check=True)
+    return box

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from overlayd.adapters.libvirt.xml import container_root
 from overlayd.adapters.seeds import names_in
-from overlayd.ports.compute import ComputeError, KernelBoot, Machine
+from overlayd.ports.compute import ComputeError, ContainerBoot, DiskBoot, Machine
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -21,15 +21,20 @@ class _NoSeed(Exception):
 
 
 def make_root(machine: Machine) -> None:
-    """Makes the root anew for each start, like a virtual machine's memory. Raises ComputeError."""
-    if not isinstance(machine.boots, KernelBoot):
-        raise ComputeError(
-            f"{machine.name}: it is made from a kernel's initramfs, not from {machine.boots}"
-        )
+    """Makes the root anew for each start, like a virtual machine's memory. Raises ComputeError.
+
+    Of a container that has a root of its own it is only the seed's files.
+    """
+    if isinstance(machine.boots, DiskBoot):
+        raise ComputeError(f"{machine.name}: a container does not start from a virtual disk")
     root = Path(container_root(machine))
     remove_root(str(root))
     root.mkdir(mode=0o755, parents=True)
     try:
+        if isinstance(machine.boots, ContainerBoot):
+            if machine.seed:
+                _copy_seed(Path(machine.seed), root)
+            return
         archive = Path(machine.boots.initrd).read_bytes()
         if archive.startswith(GZIP_MAGIC):
             archive = gzip.decompress(archive)
@@ -49,7 +54,7 @@ def remove_root(root: str) -> None:
 
 
 def _copy_seed(iso_path: Path, target: Path) -> None:
-    target.mkdir(mode=0o700, parents=True)
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
     from pycdlib import PyCdlib  # Imported with the first container: most hosts never make one.
     from pycdlib.pycdlibexception import PyCdlibException
 

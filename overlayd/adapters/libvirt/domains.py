@@ -40,6 +40,7 @@ from overlayd.config.places import SOCKET_PATH_MAX
 from overlayd.ports.compute import (
     Cause,
     ComputeError,
+    ContainerBoot,
     DiskBoot,
     Machine,
     MachineSeen,
@@ -295,6 +296,9 @@ class Domains:
         with contextlib.ExitStack() as until_started:
             if self._driver.type is DomainType.LXC:
                 make_root(machine)
+                if isinstance(machine.boots, ContainerBoot):
+                    root = until_started.enter_context(attached(machine.boots.root))
+                    machine = msgspec.structs.replace(machine, boots=ContainerBoot(root))
                 devices = [until_started.enter_context(attached(d.path)) for d in machine.disks]
                 pairs = zip(machine.disks, devices, strict=True)
                 disks = tuple(msgspec.structs.replace(d, path=device) for d, device in pairs)

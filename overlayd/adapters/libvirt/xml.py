@@ -55,6 +55,9 @@ AGENT = "org.qemu.guest_agent.0"
 
 _TRY_OUT_KIB = 16 << 10
 
+SEED_PATH = "/var/lib/cloud/seed/nocloud"
+"""Where cloud-init looks for a seed in a container."""
+
 _EMULATORS = {DomainType.LXC: "/usr/lib/libvirt/libvirt_lxc"}
 
 
@@ -123,7 +126,8 @@ def cpu_shares(cpu_milli: int) -> int:
 
 
 def container_root(machine: Machine) -> str:
-    """Where a container's root file system is unpacked: beside its console log."""
+    """The folder of a container's own that is made at its start, beside its console log: its root file system,
+    unpacked, or only its seed if it has a root of its own."""
     return machine.console_log.rpartition("/")[0] + f"/{machine.name}.root"
 
 
@@ -208,7 +212,7 @@ def _boots(system: ET.Element, machine: Machine) -> None:
 def _container(domain: ET.Element, machine: Machine) -> None:
     system = ET.SubElement(domain, "os")
     _text(system, "type", "exe")
-    _text(system, "init", "/init")
+    _text(system, "init", "/sbin/init" if isinstance(machine.boots, ContainerBoot) else "/init")
     # Never leave this out. A container with no card of its own would be given the host's network namespace, and
     # its init would configure the host's interfaces (it did, once: eth0 lost its address).
     ET.SubElement(ET.SubElement(domain, "features"), "privnet")
@@ -216,9 +220,18 @@ def _container(domain: ET.Element, machine: Machine) -> None:
     _endings(domain)
     devices = ET.SubElement(domain, "devices")
     _text(devices, "emulator", _EMULATORS[DomainType.LXC])
-    root = ET.SubElement(devices, "filesystem", type="mount", accessmode="passthrough")
-    ET.SubElement(root, "source", dir=container_root(machine))
-    ET.SubElement(root, "target", dir="/")
+    if isinstance(machine.boots, ContainerBoot):
+        root = ET.SubElement(devices, "filesystem", type="block", accessmode="passthrough")
+        ET.SubElement(root, "source", dev=machine.boots.root)
+        ET.SubElement(root, "target", dir="/")
+        seed = ET.SubElement(devices, "filesystem", type="mount", accessmode="passthrough")
+        ET.SubElement(seed, "source", dir=container_root(machine))
+        ET.SubElement(seed, "target", dir=SEED_PATH)
+        ET.SubElement(seed, "readonly")
+    else:
+        root = ET.SubElement(devices, "filesystem", type="mount", accessmode="passthrough")
+        ET.SubElement(root, "source", dir=container_root(machine))
+        ET.SubElement(root, "target", dir="/")
     for disk in machine.disks:
         below = ET.SubElement(devices, "filesystem", type="block", accessmode="passthrough")
         ET.SubElement(below, "source", dev=disk.path)

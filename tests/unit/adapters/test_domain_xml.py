@@ -18,7 +18,15 @@ from overlayd.adapters.libvirt.xml import (
     cpu_shares,
     domain_xml,
 )
-from overlayd.ports.compute import ComputeError, Disk, DiskBoot, KernelBoot, Machine, Nic
+from overlayd.ports.compute import (
+    ComputeError,
+    ContainerBoot,
+    Disk,
+    DiskBoot,
+    KernelBoot,
+    Machine,
+    Nic,
+)
 from protocol.image.facts import Firmware
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -73,6 +81,12 @@ BY_UEFI = msgspec.structs.replace(
     boots=DiskBoot(Firmware.UEFI, "/var/lib/overlayd/roots/4f2a.head-1.1/variables.fd"),
 )
 CONTAINER = msgspec.structs.replace(HEAD, disks=(), nics=())
+BOX = msgspec.structs.replace(
+    HEAD,
+    boots=ContainerBoot("/dev/loop0"),
+    disks=(Disk("/dev/loop1", "scratch", mount="/srv"),),
+    nics=(Nic("ovt-0123456789a", "02:00:0a:2a:00:02", 1450, card="ovc-0123456789a"),),
+)
 
 CASES = {
     "qemu": (HEAD, Driver(DomainType.QEMU)),
@@ -82,6 +96,7 @@ CASES = {
     "disk-bios": (FROM_DISK, Driver(DomainType.QEMU)),
     "disk-uefi": (BY_UEFI, Driver(DomainType.KVM)),
     "lxc": (CONTAINER, Driver(DomainType.LXC)),
+    "lxc-own-root": (BOX, Driver(DomainType.LXC)),
     "test": (HEAD, Driver(DomainType.TEST)),
 }
 

@@ -8,14 +8,15 @@ import pytest
 from overlayd.api.views import ImageRow
 from overlayd.cli import gridfile
 from overlayd.cli.failure import DocumentFailure
-from overlayd.cli.rootdisks import for_its_cpus, sized
-from protocol.grid.model import ClusterSpec, ImageRef
+from overlayd.cli.rootdisks import for_its_cpus, for_its_driver, sized
+from protocol.grid.model import ClusterSpec, Driver, ImageRef
 from protocol.image.facts import ImageKind
 from protocol.terms.architecture import Architecture
 
 GIB = 1 << 30
 DEBIAN = ImageRow("debian-12", "d" * 64, 300 << 20, True, (), ImageKind.DISK, 2 * GIB)
 GUEST = ImageRow("guest", "a" * 64, 17 << 20, True, (), ImageKind.APPLIANCE, 17 << 20)
+BOX = ImageRow("box", "b" * 64, 90 << 20, True, (), ImageKind.CONTAINER, 400 << 20)
 WEB = ClusterSpec("web", 1, ImageRef("debian-12", "d" * 64), 1000, GIB)
 FILE = """\
 grid: g
@@ -113,3 +114,19 @@ def test_guests_of_a_disk_go_where_its_cpus_are() -> None:
     assert for_its_cpus(x86, arm)[1] == "found x86_64, and image debian-12 is for aarch64"
     assert for_its_cpus(WEB, GUEST) == (WEB, "")
     assert for_its_cpus(WEB, msgspec.structs.replace(DEBIAN, architecture="pdp11")) == (WEB, "")
+
+
+def test_a_container_has_room_beside_what_is_in_its_image() -> None:
+    filled, problem = sized(of(0), BOX)
+    assert (filled.disk_bytes, problem) == (2 * (500 + 32) << 20, "")
+    assert sized(of(GIB), BOX) == (of(GIB), "")
+    assert "write 532M or more" in sized(of(400 << 20), BOX)[1]
+
+
+def test_a_containers_image_goes_to_hosts_of_containers() -> None:
+    assert for_its_driver(WEB, BOX)[0].driver is Driver.LXC
+    assert for_its_driver(WEB, DEBIAN) == (WEB, "")
+    asked = msgspec.structs.replace(WEB, driver=Driver.KVM)
+    assert for_its_driver(asked, BOX)[1].startswith(
+        "found kvm, and image debian-12 is a container's"
+    )
