@@ -161,18 +161,18 @@ async def test_a_data_file(images: DirectoryImages, tmp_path: Path) -> None:
     assert "data_file" in await refused(images, path)
 
 
-async def test_encryption(images: DirectoryImages, tmp_path: Path) -> None:
-    path, secret = tmp_path / "secret", "secret,id=s,data=x"
-    options = "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10"
-    qemu_img("create", "--object", secret, "-f", "qcow2", "-o", options, path, "8M")
-    assert "it is encrypted" in await refused(images, path)
-
-
 def patched(path: Path, offset: int, form: str, value: int) -> Path:
     content = bytearray(path.read_bytes())
     struct.pack_into(form, content, offset, value)
     path.write_bytes(content)
     return path
+
+
+@pytest.mark.parametrize("method", [1, 2])
+async def test_encryption(images: DirectoryImages, tmp_path: Path, method: int) -> None:
+    """AES, and LUKS. Only the header says it: qemu-img fails now and then to time the keys of a real one."""
+    path = patched(converted(DISK, "qcow2", tmp_path), 32, ">I", method)
+    assert "it is encrypted" in await refused(images, path)
 
 
 async def test_an_l1_table_beyond_its_end(images: DirectoryImages, tmp_path: Path) -> None:
@@ -285,7 +285,6 @@ async def test_killed_at_every_step_it_leaves_nothing_and_can_be_repeated(
     killer = f"""
 import asyncio, os, signal, sys
 from pathlib import Path
-from overlayd.adapters import image_folder
 from overlayd.adapters import images as store
 from overlayd.ports.images import ImportHow, ImportWatch
 class Watch(ImportWatch):
@@ -294,7 +293,7 @@ class Watch(ImportWatch):
             os.kill(os.getpid(), signal.SIGKILL)
         super().begin(stage, total_bytes)
 if {step!r} == "flushing":
-    image_folder.flush = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+    store.flush = lambda path: os.kill(os.getpid(), signal.SIGKILL)
 images = store.DirectoryImages(Path({str(tmp_path / "images")!r}))
 asyncio.run(images.add(Path({str(path)!r}), "x", ImportHow(), Watch()))
 """
