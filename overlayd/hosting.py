@@ -190,7 +190,9 @@ class Hosting:
 
     def _site(self) -> plan.Site:
         now = self._underlay.now
-        egress = way_out(self._config.network, self._view.underlays())
+        network = self._config.network
+        hosts = self._view.underlays() if network.egress is EgressUse.NAT else ()
+        egress = way_out(network, hosts)
         return plan.Site(
             self._view.me, self._owner_tag, now.address, now.mtu, egress, self._containers
         )

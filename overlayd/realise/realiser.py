@@ -408,19 +408,20 @@ class Realiser:
                 return False
             self._say(part, mine, Phase.NETWORK, "")
         await roots.clear_older(tools.roots, tools.compute, part.record.id, mine)
-        boots, root = await roots.boot(tools.roots, part, mine, image, tools.site().containers)
+        site = tools.site()
+        boots, root = await roots.boot(tools.roots, part, mine, image, site.containers)
         disks = {
             name: await tools.volumes.ensure(disk, size_bytes, name)
             for name, disk, size_bytes in plan.disks(part, mine)
         }
-        mtu = plan.mtu_of(part, tools.site())
+        mtu = plan.mtu_of(part, site)
         told = plan.seed(part, mine, mtu, user_data)
-        if tools.site().containers:
+        if site.containers:
             told = msgspec.structs.replace(told, mounts=())  # they are mounted for it
         seed = await tools.seeds.ensure(name, told)
-        if tools.site().containers:
+        if site.containers:
             # Its cards went with the container before it.
-            for network in plan.networks(part, tools.site()):
+            for network in plan.networks(part, site):
                 await tools.network.ensure(network)
         machine = plan.machine(part, mine, boots, root, seed, disks, tools.paths, mtu)
         machine = msgspec.structs.replace(machine, keepsake=tools.keepsake(part.record.id))
