@@ -25,13 +25,13 @@ from overlayd.ports.network import Network, NetworkError
 from overlayd.ports.roots import RootError, Roots
 from overlayd.ports.seeds import SeedError, Seeds
 from overlayd.ports.volumes import VolumeError, Volumes
-from overlayd.realise import plan, roots
+from overlayd.realise import disks, plan, roots
 from overlayd.realise.cards import Cards
 from overlayd.realise.endings import Endings
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.image_here import image_here
 from overlayd.realise.keeping import Keeping, Opening
-from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name, volume_name
+from overlayd.realise.paths import Paths, grid_of, machine_name, scratch_name
 from overlayd.realise.relapses import Relapses, stays_off
 from overlayd.realise.turns import Turns
 from overlayd.realise.upkeep import Upkeep
@@ -195,9 +195,9 @@ class Realiser:
         except Failure as error:
             self._stuck(part, seen, str(error))
             raise
-        failed = await self._start_all(part, seen)
+        failed = await self._start_all(part, seen, ending)
         if not ending and (not part.mine or any(map(_gone, going))):
-            await self._drop_volumes(part)
+            await disks.drop(self._tools.volumes, self._tools.roots, part)
         for mine in going:
             if mine.workspace.name not in ending:
                 self._went(part, mine)
@@ -282,11 +282,14 @@ class Realiser:
         phase = Phase.GONE if mine.wanted.power is Power.GONE else Phase.EXPIRED
         self._say(part, mine, phase, "")
 
-    async def _start_all(self, part: Part, seen: dict[str, MachineSeen]) -> list[Exception]:
-        """Starts every workspace that is to run and waits for no other. Answers what failed."""
+    async def _start_all(
+        self, part: Part, seen: dict[str, MachineSeen], ending: frozenset[str]
+    ) -> list[Exception]:
+        """Starts every workspace that is to run and waits for no other, beside those that are `ending`. Answers
+        what failed."""
         running = [mine for mine in part.mine if plan.runs(mine)]
         results = await asyncio.gather(
-            *(self._bring(part, mine, seen) for mine in running), return_exceptions=True
+            *(self._bring(part, mine, seen, ending) for mine in running), return_exceptions=True
         )
         failed: list[Exception] = []
         for mine, result in zip(running, results, strict=True):
@@ -301,7 +304,9 @@ class Realiser:
                 raise result
         return failed
 
-    async def _bring(self, part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> None:
+    async def _bring(
+        self, part: Part, mine: PartOf, seen: dict[str, MachineSeen], ending: frozenset[str]
+    ) -> None:
         grid, workspace = part.record.id, mine.workspace
         name = machine_name(grid, workspace.name)
         self._grid_of_machine[name] = grid
@@ -314,7 +319,7 @@ class Realiser:
             self._say(part, mine, Phase.SAVING, why)
             now = await self._cards.unplug(now)
         if now is not None and now.state is MachineState.SAVED:
-            if not await self._make(part, mine, seen, saved=True):
+            if not await self._make(part, mine, seen, ending, saved=True):
                 return
             self._upkeep.set_clock(name)
             if again := self._cards.plugged(name):
@@ -331,7 +336,7 @@ class Realiser:
             self._watch.drop(grid, workspace.name)
             self._let_rest(mine, name, ended)
             mine = self._upkeep.anew(part, mine)
-            if not await self._make(part, mine, seen):
+            if not await self._make(part, mine, seen, ending):
                 return
             self._endings.forget(name)
             self._upkeep.started(name, mine.wanted.boot)
@@ -380,7 +385,12 @@ class Realiser:
         return any(each.workspace == mine.workspace and plan.runs(each) for each in wanted)
 
     async def _make(
-        self, part: Part, mine: PartOf, seen: dict[str, MachineSeen], saved: bool = False
+        self,
+        part: Part,
+        mine: PartOf,
+        seen: dict[str, MachineSeen],
+        ending: frozenset[str],
+        saved: bool = False,
     ) -> bool:
         """Makes everything its machine needs, and then the machine. A `saved` one goes on where it stopped.
 
@@ -410,10 +420,7 @@ class Realiser:
         await roots.clear_older(tools.roots, tools.compute, part.record.id, mine)
         site = tools.site()
         boots, root = await roots.boot(tools.roots, part, mine, image, site.containers)
-        disks = {
-            name: await tools.volumes.ensure(disk, size_bytes, name)
-            for name, disk, size_bytes in plan.disks(part, mine)
-        }
+        has = await disks.ensure(tools.volumes, part, mine)
         mtu = plan.mtu_of(part, site)
         told = plan.seed(part, mine, mtu, user_data)
         if site.containers:
@@ -421,9 +428,9 @@ class Realiser:
         seed = await tools.seeds.ensure(name, told)
         if site.containers:
             # Its cards went with the container before it.
-            for network in plan.networks(part, site):
-                await tools.network.ensure(network)
-        machine = plan.machine(part, mine, boots, root, seed, disks, tools.paths, mtu)
+            for network in plan.networks(part, site, ending):
+                await self._keeping.ensure(network)
+        machine = plan.machine(part, mine, boots, root, seed, has, tools.paths, mtu)
         machine = msgspec.structs.replace(machine, keepsake=tools.keepsake(part.record.id))
         tools.paths.console(part.record.id, workspace.name)[0].parent.mkdir(
             mode=0o700, exist_ok=True
@@ -460,18 +467,6 @@ class Realiser:
                 await self._keeping.remove(network)
         for each in wanted:
             await self._keeping.ensure(each)
-
-    async def _drop_volumes(self, part: Part) -> None:
-        """Deletes the disks of a grid that are not to be kept."""
-        grid = part.record.id
-        kept = {volume_name(grid, volume) for volume in part.keeps}
-        kept |= {scratch_name(grid, mine.workspace.name) for mine in part.mine if not _gone(mine)}
-        for disk in await self._tools.volumes.observe():
-            if grid_of(disk) == grid and disk not in kept:
-                logger().info("disk.deleted", disk=disk)
-                await self._tools.volumes.remove(disk)
-        there = [mine.workspace.name for mine in part.mine if not _gone(mine)]
-        await roots.clear_others(self._tools.roots, grid, there)
 
     def _say(
         self, part: Part, mine: PartOf, phase: Phase, detail: str, final: bool = False

@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from host_world import GRID, HostWorld, until
 
 from overlayd.ports.compute import Cause, MachineState
+from overlayd.ports.seeds import Seed
 from overlayd.realise import endings, realiser
 from overlayd.realise.paths import machine_name
 from protocol.grid.lifecycle import Phase, Power
 from protocol.grid.model import Restart
-from protocol.hosting.events import Happened
+from protocol.hosting.events import Care, Happened, Kept
 
 HEAD, WORKER = machine_name(GRID, "head-1"), machine_name(GRID, "worker-1")
 OFF = dict.fromkeys(("head-1", "worker-1"), Power.OFF)
@@ -88,6 +90,38 @@ async def test_others_of_the_grid_go_on_meanwhile(world: HostWorld) -> None:
     await is_in(world, "worker-1", Phase.PAUSED)
     world.hypervisor.end(HEAD, Cause.POWERED_OFF)
     await is_in(world, "head-1", Phase.EXPIRED)
+
+
+async def test_a_container_that_starts_leaves_the_card_to_one_that_shuts_down(
+    world: HostWorld,
+) -> None:
+    world.site = msgspec.structs.replace(world.site, containers=True)
+    await up(world)
+    world.hypervisor.deaf.add(HEAD)
+    world.want({"head-1": Power.OFF, "worker-1": Power.RUNNING}, boot=2)
+    await until(lambda: (WORKER, 2) in world.hypervisor.starts, "the other has started again")
+    await is_in(world, "head-1", Phase.ENDING)
+    (network,) = world.network.plans.values()
+    assert sorted(port.name for port in network.ports) == ["head-1", "worker-1"]
+
+
+async def test_what_was_wrong_with_the_network_of_a_container_that_starts_is_told(
+    world: HostWorld,
+) -> None:
+    world.site = msgspec.structs.replace(world.site, containers=True)
+    await up(world)
+    (network,) = world.network.plans
+    make_seed = world.seeds.ensure
+
+    async def undone_meanwhile(name: str, seed: Seed) -> str:
+        world.network.harmed[network] = "its bridge was gone"
+        return await make_seed(name, seed)
+
+    world.seeds.ensure = undone_meanwhile
+    world.want({"worker-1": Power.RUNNING}, boot=2)
+    await until(lambda: (WORKER, 2) in world.hypervisor.starts, "it has started again")
+    (told,) = [event for event in world.told if isinstance(event, Kept)]
+    assert (told.care, told.detail) == (Care.MENDED, "its bridge was gone; made as it was")
 
 
 async def test_a_guest_that_ignores_it_is_cut_off_when_its_time_is_up(world: HostWorld) -> None:
