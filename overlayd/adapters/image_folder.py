@@ -33,7 +33,9 @@ def summary_in(folder: Path, facts: ImageFacts, notes: ImageNotes) -> ImageSumma
     """The image's summary. It is kept beside it, since it takes long to hash all leaves of a large one."""
     with contextlib.suppress(OSError, Malformed):
         kept = decode((folder / "summary").read_bytes(), ImageSummary)
-        if kept.facts == facts and len(split(kept.page_roots)) == page_count(facts.content_bytes):
+        if (kept.facts, kept.notes) == (facts, notes) and len(split(kept.page_roots)) == page_count(
+            facts.content_bytes
+        ):
             return kept
     roots = page_roots(split((folder / "leaves").read_bytes()))
     summary = ImageSummary(facts, notes, b"".join(roots))
@@ -60,6 +62,18 @@ def complete(folder: Path, summary: ImageSummary) -> str:
         entry.chmod(0o700 if entry.is_dir() else 0o400)
         flush(entry)
     return name
+
+
+def note_user(folder: Path, kept: Kept, user: str) -> None:
+    """Writes down who logs in to guests of an image that is here already."""
+    notes = msgspec.structs.replace(kept.notes, default_user=user)
+    new = folder / "facts.new"
+    new.unlink(missing_ok=True)
+    new.write_bytes(msgspec.json.encode(msgspec.structs.replace(kept, notes=notes)))
+    new.chmod(0o400)
+    flush(new)
+    new.rename(folder / "facts.json")
+    flush(folder)
 
 
 def use_of(folder: Path) -> ImageUse | None:

@@ -33,6 +33,7 @@ from overlayd.adapters.image_folder import (
     flush,
     mark_added,
     mark_used,
+    note_user,
     summary_in,
     use_of,
 )
@@ -253,7 +254,8 @@ class DirectoryImages:
     def keep(self, staging: Path, kept: Kept, leaves: Sequence[bytes], name: str) -> ImageInfo:
         """Makes an image of a staging folder with its content: flushes it and gives it its place and name.
 
-        If it is here already, the folder is left as it is. Raises ImageError if another image has the name.
+        If it is here already, the folder is left as it is, and only who logs in is noted, if that is said now.
+        Raises ImageError if another image has the name.
         """
         digest = id_of(kept.facts, leaves)
         (staging / "leaves").write_bytes(b"".join(leaves))
@@ -264,9 +266,12 @@ class DirectoryImages:
         with self._writing:
             if name:
                 self._names.check_free(name, digest)
-            if self._info(digest) is None:
+            before, user = self._kept(digest), kept.notes.default_user
+            if before is None:
                 staging.rename(self._directory / digest)
                 flush(self._directory)
+            elif user not in ("", before.notes.default_user):
+                note_user(self._place(digest), before, user)
             mark_added(self._place(digest))
             if name:
                 self._names.give(name, digest)

@@ -26,6 +26,7 @@ from overlayd.ports.images import ImageError, ImportHow, ImportWatch
 from protocol.grid.syntax import image_problem
 from protocol.image.facts import Firmware
 from protocol.terms.architecture import Architecture
+from protocol.terms.login import LOGIN_PATTERN
 from protocol.terms.quantities import format_size
 
 IMAGE_MAX_BYTES = 256 << 30
@@ -64,6 +65,12 @@ Watched = Annotated[
 ]
 Boots = Annotated[Firmware | None, QueryParameter(description="What boots it, if said.")]
 Runs = Annotated[Architecture | None, QueryParameter(description="For which cpus it is, if said.")]
+User = Annotated[
+    str,
+    QueryParameter(
+        name="user", pattern=LOGIN_PATTERN, description="Who logs in to guests of it, if said."
+    ),
+]
 Form = Annotated[str, QueryParameter(pattern="^(raw|qcow2)$", description="raw or qcow2.")]
 
 
@@ -77,14 +84,16 @@ async def add(
     watched: Watched = "",
     firmware: Boots = None,
     architecture: Runs = None,
+    default_user: User = "",
 ) -> ImageAdded:
-    """Adds an image; the body is its file. It is checked before it is kept. Adding it again changes nothing.
+    """Adds an image; the body is its file. It is checked before it is kept. Adding it again changes nothing
+    but the user, if one is said.
 
     What the file is, is told from its bytes. `origin` is never opened.
     """
     if name is not None and (wrong := image_problem(name, "")):
         raise ApiProblem(400, f"name: {wrong}")
-    how = ImportHow(origin, service.peer.view.name, firmware, architecture)
+    how = ImportHow(origin, service.peer.view.name, firmware, architecture, default_user)
     await make_room(service, request.content_length)
     async with _watching(service, watched) as watch, _a_file(service) as path:
         found = await _received(request, path)

@@ -60,6 +60,7 @@ def _row(label: ImageLabel, here: bool, used_by: tuple[str, ...]) -> ImageRow:
         firmware=label.firmware,
         architecture=label.architecture,
         used_by=used_by,
+        default_user=label.default_user,
     )
 
 
@@ -85,6 +86,7 @@ async def image(which: FromPath[str], service: Here) -> ImageView:
         used_by=row.used_by,
         origin=infos[0].notes.origin if infos else "",
         added_by=infos[0].notes.added_by if infos else "",
+        default_user=row.default_user,
     )
 
 

@@ -134,6 +134,8 @@ class ImageRow(msgspec.Struct, frozen=True):
     architecture: str = ""
     used_by: tuple[str, ...] = ()
     """The workspaces on this host that are made of it, as GRID/WORKSPACE."""
+    default_user: str = ""
+    """Who logs in to a guest of it, if somebody said."""
 
 
 class ImageView(msgspec.Struct, frozen=True):
@@ -154,6 +156,8 @@ class ImageView(msgspec.Struct, frozen=True):
     origin: str
     """What it was made from, for people; empty if this host does not have it."""
     added_by: str
+    default_user: str = ""
+    """Who logs in to a guest of it, if somebody said."""
 
 
 class ImageAdded(ImageInfo, frozen=True):

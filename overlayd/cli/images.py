@@ -1,6 +1,7 @@
 """`overlayctl image`: add, list, show, rename, remove, save."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -18,10 +19,11 @@ from overlayd.cli.show import answer, print_lines, print_table
 from overlayd.cli.transfers import transfer
 from overlayd.cli.words import age, clean, short
 from overlayd.ports.images import ImageInfo
-from protocol.grid.problem import listed
+from protocol.grid.problem import listed, quoted
 from protocol.grid.syntax import image_problem
 from protocol.image.facts import Firmware, ImageKind
 from protocol.terms.architecture import Architecture
+from protocol.terms.login import LOGIN_PATTERN
 from protocol.terms.quantities import format_size
 
 image_app = typer.Typer(
@@ -64,8 +66,13 @@ def add(
     architecture: Annotated[
         Architecture | None, typer.Option(help="For which cpus it is, if it does not tell.")
     ] = None,
+    user: Annotated[
+        str,
+        typer.Option(help="Who logs in to its guests; otherwise it is root.", show_default=False),
+    ] = "",
 ) -> None:
-    """Adds an image to this host. Hosts that need it fetch it from here; adding it again changes nothing.
+    """Adds an image to this host. Hosts that need it fetch it from here; adding it again changes nothing
+    (but the user, if --user says one).
 
     A disk image as a distribution publishes it: qcow2, raw, VMDK, VDI, VHDX, each also compressed (xz, gz, zst,
     bz2), or an OVA with one disk. A root file system for containers: tar, squashfs, or an OCI layout in a tar.
@@ -74,7 +81,7 @@ def add(
 
     An address is fetched by this command, not by the daemon.
 
-    Example: overlayctl image add debian-12-genericcloud-amd64.qcow2 --name debian
+    Example: overlayctl image add debian-12-genericcloud-amd64.qcow2 --name debian --user debian
 
     Example: overlayctl image add https://cloud.example/debian-12.raw.xz --sha256 3f9a...
 
@@ -83,6 +90,8 @@ def add(
     session = session_of(context)
     params = {"name": name, "firmware": firmware, "architecture": architecture}
     given = {key: str(value) for key, value in params.items() if value is not None}
+    if user:
+        given["user"] = _checked_user(user)
     if sha256:
         given["sha256"] = _checked_sha256(sha256)
     with sources.opened(source) as opened, transfer(session) as moved:
@@ -96,6 +105,13 @@ def _checked_sha256(text: str) -> str:
     if len(digest) != _DIGEST_DIGITS or set(digest) - set("0123456789abcdef"):
         raise failure(f"--sha256: {text!r} is no SHA-256", "64 hexadecimal digits", USAGE)
     return digest
+
+
+def _checked_user(text: str) -> str:
+    if not re.fullmatch(LOGIN_PATTERN, text):
+        said = f"--user: {quoted(text)} is no name of a user"
+        raise failure(said, "a letter, then at most 31 letters, digits, - and _, as debian", USAGE)
+    return text
 
 
 def _added(image: ImageAdded) -> None:
@@ -181,6 +197,7 @@ def _shown(view: ImageView) -> None:
         "virtual": format_size(view.virtual_bytes),
         "hosts": ", ".join(hosts),
         "used by": ", ".join(view.used_by) or ("nobody here" if view.here else "not on this host"),
+        "user": view.default_user,
         "origin": view.origin,
         "added by": view.added_by,
     }

@@ -6,6 +6,7 @@ nobody is asked to trust on first use.
 """
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -25,13 +26,14 @@ from overlayd.cli.reaching import Reached, reached, view_of
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.words import NAME, clean
 from protocol.node.rows import WorkspaceRow
+from protocol.terms.login import LOGIN_PATTERN
 
 _USER = "root"
 _NO_CONNECTION = 255
 """OpenSSH's exit code for all that is wrong before a command has run."""
 
 User = Annotated[
-    str, typer.Option("--user", "-l", help="Who to log in as; root, if nothing else is said.")
+    str, typer.Option("--user", "-l", help="Who to log in as; who its image says, else root.")
 ]
 Key = Annotated[
     Path | None,
@@ -65,8 +67,9 @@ def ssh(
     """
     session = session_of(context)
     to = reached(session, target)
-    words = [*_options(session, to, key, accept_new), "-l", user or _USER, to.workspace]
-    _run("ssh", [*words, "--", *command] if command else words, user or _USER)
+    who = user or _login(to.row)
+    words = [*_options(session, to, key, accept_new), "-l", who, to.workspace]
+    _run("ssh", [*words, "--", *command] if command else words, who)
 
 
 def cp(
@@ -94,9 +97,9 @@ def cp(
     to = reached(session, there[0])
     words = _options(session, to, key, accept_new)
     words += ["-r"] if recursive else []
-    who = f"{user or _USER}@{to.workspace}"
-    paths = (_scp_path(text, who) for text in (source, destination))
-    _run("scp", [*words, "--", *paths], user or _USER)
+    who = user or _login(to.row)
+    paths = (_scp_path(text, f"{who}@{to.workspace}") for text in (source, destination))
+    _run("scp", [*words, "--", *paths], who)
 
 
 def ssh_config(
@@ -137,12 +140,17 @@ def host_keys(context: typer.Context, target: One) -> None:
         typer.echo(line)
 
 
+def _login(row: WorkspaceRow) -> str:
+    """Who logs in to a workspace if nobody is named. What is no name may come from a stranger."""
+    return row.login if row.login and re.fullmatch(LOGIN_PATTERN, row.login) else _USER
+
+
 def _entry(session: Session, view: GridView, row: WorkspaceRow, user: str, key: Path | None) -> str:
     to = Reached(view.grid.grid, view.grid.name, row.workspace, row)
     target = f"{to.grid}/{to.workspace}"
     lines = [
         f"Host {to.name}-{to.workspace}",
-        f"    User {user or _USER}",
+        f"    User {user or _login(row)}",
         *([f"    IdentityFile {key.absolute()}"] if key is not None else []),
         f"    HostKeyAlias {to.alias}",
         "    StrictHostKeyChecking yes",

@@ -56,7 +56,7 @@ class FakeImages:
             content = path.read_bytes()  # noqa: ASYNC240, a fake may block for a small file
         except OSError as error:
             raise ImageError(f"{path} cannot be read: {error.strerror}") from error
-        return self._take_in(content, name)
+        return self._take_in(content, name, user=how.default_user)
 
     async def rename(self, digest: str, new: str, old: str = "") -> ImageInfo:
         """Another label."""
@@ -128,7 +128,9 @@ class FakeImages:
         self.fetched.add(digest)
         return self._take_in(content, None, fetched=True)
 
-    def _take_in(self, content: bytes, name: str | None, fetched: bool = False) -> ImageInfo:
+    def _take_in(
+        self, content: bytes, name: str | None, fetched: bool = False, user: str = ""
+    ) -> ImageInfo:
         if len(content) > self.room_bytes:
             raise ImageError("no room for the image")
         manifest = _manifest(content)
@@ -137,12 +139,13 @@ class FakeImages:
         named = {given} if taken.get(given, digest) == digest else set()
         if not named and not fetched:
             raise ImageError(f"the name {given} is taken here")
-        before = self._images[digest][0].names if digest in self._images else ()
+        known = self._images[digest][0] if digest in self._images else None
+        before, noted = (known.names, known.notes.default_user) if known else ((), "")
         info = ImageInfo(
             digest=digest,
             names=tuple(sorted({*before, *named})),
             facts=_facts(content, Architecture(manifest["architecture"])),
-            notes=ImageNotes(),
+            notes=ImageNotes(user or noted),
             size_bytes=len(content),
         )
         self._images[digest] = (info, content, manifest["cmdline"])

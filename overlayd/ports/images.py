@@ -105,6 +105,8 @@ class ImportHow(msgspec.Struct, frozen=True):
     firmware: Firmware | None = None
     """What boots it, where its partition table does not tell, or tells otherwise."""
     architecture: Architecture | None = None
+    default_user: str = ""
+    """Who logs in to guests of it. Empty: nobody said."""
 
 
 class ImportWatch:
@@ -206,6 +208,7 @@ def labels_of(images: tuple[ImageInfo, ...]) -> tuple[ImageLabel, ...]:
             virtual_bytes=image.facts.content_bytes,
             firmware=image.facts.firmware or "",
             architecture=image.facts.architecture,
+            default_user=image.notes.default_user,
         )
         for image in images
         for name in image.names or ("",)

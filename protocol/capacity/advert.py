@@ -13,6 +13,7 @@ from protocol.capacity.rates import Rates
 from protocol.capacity.room import Step
 from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.limits import MTU_MOST
+from protocol.terms.login import Login
 
 KIND = "advert"
 
@@ -88,6 +89,8 @@ class ImageLabel(msgspec.Struct, frozen=True):
     """How long its content is: of a disk, what a guest sees. 0: it is not said."""
     firmware: str = ""
     architecture: str = ""
+    default_user: Login = ""
+    """Who logs in to a guest of it. Empty: nobody said."""
 
 
 class Advert(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState
 from protocol.grid.tunnel import TunnelEnd
 from protocol.terms.ids import GridId, KeyId, PeerId
+from protocol.terms.login import Login
 from protocol.wire.codec import Malformed, MalformedReason, decode
 
 NOTICE = "grid"
@@ -90,6 +91,8 @@ class Notice(msgspec.Struct, frozen=True):
     """What happened to the grid here lately. From a stranger it may be of any length: `joined` bounds it."""
     volumes: tuple[tuple[str, int, str], ...] = ()
     """(volume, bytes, workspace) of those on this host, also after their workspaces were terminated."""
+    logins: tuple[tuple[str, Login], ...] = ()
+    """(workspace, who logs in) of those on this host whose images say it."""
 
     @property
     def placed(self) -> tuple[tuple[str, PeerId], ...]:

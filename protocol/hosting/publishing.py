@@ -114,6 +114,7 @@ class Publishing:
             halted=row.halted is not None,
             story=self._host.chronicle.newest(record.id),
             volumes=leases.volumes(row),
+            logins=self._logins(row),
         )
         over = leases.row(record.id) is None
         if over:
@@ -122,3 +123,15 @@ class Publishing:
             assert all(status.phase is Phase.GONE for status in notice.mine), notice.mine
         ttl_s = _LAST_NOTICE_TTL_S if over else max(0.0, row.kept_until_s - now) + _NOTICE_GRACE_S
         return Publication(NOTICE, record.id, encode(notice), ttl_s, notice)
+
+    def _logins(self, row: Lease) -> tuple[tuple[str, str], ...]:
+        """Who logs in to workspaces of a grid here, as far as their images say it."""
+        users = {image.digest: image.default_user for image in self._host.images}
+        members = self._host.leases.ordered(row).members
+        logins = []
+        for wanted in row.wanted:
+            member = members.get(wanted.workspace)
+            image = wanted.image if wanted.image.name or member is None else member.image
+            if user := users.get(image.digest, ""):
+                logins.append((wanted.workspace, user))
+        return tuple(logins)

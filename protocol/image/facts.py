@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from protocol.terms.architecture import Architecture
+from protocol.terms.login import Login
 
 CONTENT_BYTES_MOST = 1 << 40
 """The most bytes of an image's content, 1 TiB. Its leaves are then 32 MiB, and the roots of its pages 8 KiB."""
@@ -50,7 +51,8 @@ Text = Annotated[str, Meta(max_length=NOTE_MOST)]
 class ImageNotes(msgspec.Struct, frozen=True):
     """What is said of an image and holds nobody to anything. It is not in the id."""
 
-    default_user: Text = ""
+    default_user: Login = ""
+    """Who logs in to a guest of it. Empty: nobody said."""
     memory_least_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 0
     """The least memory a guest of it wants. 0: nobody said."""
     added_by: Text = ""

@@ -92,6 +92,8 @@ class WorkspaceRow(msgspec.Struct, frozen=True):
     """On all its networks, in the grid's order of them."""
     host_keys: tuple[str, ...] = ()
     """The SSH host keys that its guest named, best first: `TYPE BASE64`."""
+    login: str = ""
+    """Who logs in to it, as its image says; empty if it says nobody."""
 
 
 class GridRow(msgspec.Struct, frozen=True):

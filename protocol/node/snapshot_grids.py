@@ -87,6 +87,7 @@ def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
     for name, peer in newest.placed:
         heard = about.get(peer)
         status, addresses = told.get(peer, {}).get(name, (None, ()))
+        logins = heard.notice.logins if heard is not None else ()
         silence = node.directory.silence(peer, now)
         where = whereabouts(status, heard is not None, newest.state, silence, now)
         rows.append(
@@ -107,6 +108,7 @@ def workspaces(node: Node, grid: GridId, now: float) -> list[WorkspaceRow]:
                 told=where.told,
                 silent_s=_silent_s(silence, now),
                 host_keys=status.host_keys if status is not None else (),
+                login=next((login for workspace, login in logins if workspace == name), ""),
             )
         )
     return rows

@@ -19,7 +19,7 @@ from overlayd.adapters.image_format import MANIFEST_MAX_BYTES
 from overlayd.adapters.images import READ_MAX_BYTES, DirectoryImages
 from overlayd.adapters.partials import DirectoryPartials
 from overlayd.fakes.images import FakeImages, appliance_id
-from overlayd.ports.images import ImageError, ImageInfo, Images, ImportWatch
+from overlayd.ports.images import ImageError, ImageInfo, Images, ImportHow, ImportWatch
 from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
 from protocol.image.merkle import CHUNK_BYTES, id_of, leaf_of, page_roots
 from protocol.image.summary import ImageSummary, believed_summary, summary_bytes
@@ -393,3 +393,15 @@ async def test_names_are_given_changed_and_taken(
         await images.rename(NOWHERE, "x")
     with pytest.raises(ImageError, match="is no disk"):
         await images.save(other.digest, write(b"x").with_name("new"), ImportWatch())
+
+
+async def test_who_logs_in_is_noted_also_of_an_image_that_is_here(
+    images: Images, write: Callable[[bytes], Path]
+) -> None:
+    added = await images.add(write(image()))
+    assert (await images.summary(added.digest)).notes.default_user == ""
+    again = await images.add(write(image()), how=ImportHow(default_user="debian"))
+    assert (again.digest, again.notes.default_user) == (added.digest, "debian")
+    assert (await images.summary(added.digest)).notes.default_user == "debian"
+    kept = await images.add(write(image()))
+    assert kept.notes.default_user == "debian", "who says nothing takes nothing back"

@@ -49,7 +49,11 @@ def make(source: Path, folder: Path, how: ImportHow, watch: ImportWatch) -> Made
             if packing_of(head):
                 raise ImageError("not an image: it is compressed twice; unpack it once")
         found = format_of(head, how.firmware is not None)
-        notes = ImageNotes(added_by=how.added_by[:NOTE_MOST], origin=how.origin[:NOTE_MOST])
+        notes = ImageNotes(
+            default_user=how.default_user,
+            added_by=how.added_by[:NOTE_MOST],
+            origin=how.origin[:NOTE_MOST],
+        )
         match found:
             case Format.TAR:
                 return _of_tar(source, folder, how, notes, watch)

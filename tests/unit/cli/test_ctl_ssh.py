@@ -85,6 +85,30 @@ def test_a_path_is_copied_there_or_back(daemon: Daemon, ran: list[str], told: No
     assert ran[-3:] == ["--", "root@head-1:results", "/tmp/x"]
 
 
+def says_user(daemon: Daemon, user: str) -> None:
+    """The image says who logs in to its guests."""
+    daemon.ask("image", "add", daemon.folder / "guest.img", "--name", "guest", "--user", user)
+    daemon.up()
+
+
+def test_who_logs_in_is_whom_the_image_names(daemon: Daemon, ran: list[str], told: None) -> None:
+    says_user(daemon, "debian")
+    daemon.ask("ssh", "demo/head-1")
+    assert ran[-3:] == ["-l", "debian", "head-1"]
+    daemon.ask("cp", "data", "demo/head-1:/srv/")
+    assert ran[-1] == "debian@head-1:/srv/"
+    assert "    User debian\n" in daemon.ask("ssh-config", "demo").stdout
+    daemon.ask("ssh", "demo/head-1", "-l", "me")
+    assert ran[-3:] == ["-l", "me", "head-1"]
+    assert "user      debian\n" in daemon.ask("image", "show", "guest").stdout
+
+
+def test_a_user_that_is_none_is_refused_before_the_image_is_sent(daemon: Daemon) -> None:
+    said = daemon.ask("image", "add", "x.img", "--user", "-oProxyCommand=sh", code=2).stderr
+    assert said.startswith('error: --user: "-oProxyCommand=sh" is no name of a user\n')
+    assert "would work: a letter, then" in said
+
+
 @pytest.mark.parametrize("paths", [("a", "b"), ("demo/head-1:a", "demo/worker-1:b")])
 def test_one_side_of_a_copy_is_here(daemon: Daemon, paths: tuple[str, str]) -> None:
     daemon.up()

@@ -5,7 +5,7 @@ from random import Random
 import msgspec
 from negotiating import ADMIN, AUTHORITY, FEDERATION, NOW, ROOM, A, B, committed, record_of, shop
 
-from protocol.capacity.advert import Advert, HostFacts
+from protocol.capacity.advert import Advert, HostFacts, ImageLabel
 from protocol.contract.notices import Notice
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridRecord, GridState, ending, grid_id, read_register
@@ -15,7 +15,7 @@ from protocol.hosting.surroundings import Alone
 from protocol.sim.keys import SimSealer, SimVerifier
 from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.effects import Deadline
-from protocol.terms.ids import GridId, PeerId
+from protocol.terms.ids import Digest, GridId, PeerId
 from protocol.trust.identity import Identity
 from protocol.trust.order import Action
 from protocol.wire.codec import decode
@@ -227,3 +227,11 @@ def test_the_last_notice_stands_for_ten_minutes_and_is_the_last() -> None:
     assert [status.phase for status in notice.mine] == [Phase.GONE]
     world.publishing.due(GRID)
     assert world.told(NOW + 10.0) == [], "it is forgotten"
+
+
+def test_a_notice_names_who_logs_in_to_workspaces_here_as_their_image_says() -> None:
+    world = World(carries=True)
+    assert world.notice(NOW)[0].logins == ()
+    digest = Digest(shop(2).clusters[0].image.digest)
+    world.host.images_changed((ImageLabel("web", digest, 1, default_user="debian"),))
+    assert world.notice(NOW + 60)[0].logins == (("web-1", "debian"),)

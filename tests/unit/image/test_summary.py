@@ -58,5 +58,5 @@ def test_what_is_no_summary_is_not(data: bytes) -> None:
 def test_the_largest_is_within_the_limit() -> None:
     note = "\N{GRINNING FACE}" * 1024
     roots = bytes(32) * (1 << 40 >> 32)
-    notes = ImageNotes(note, 1 << 50, note, note)
+    notes = ImageNotes("u" * 32, 1 << 50, note, note)
     assert len(summary_bytes(ImageSummary(FACTS, notes, roots))) <= SUMMARY_MOST_BYTES
