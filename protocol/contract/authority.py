@@ -5,12 +5,13 @@ For now a site's admin may deploy on every host of the federation, and may chang
 
 from collections.abc import Container
 
+from protocol.contract.genuine import genuine
 from protocol.contract.ordered import OrderedGrid
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Deployment, Reading, draft
 from protocol.contract.vouching import vouch
 from protocol.grid.model import GridSpec
-from protocol.grid.record import GridRecord
+from protocol.grid.record import GridRecord, Register
 from protocol.terms.ids import KeyId
 from protocol.trust.order import CheckedOrder, SignedOrder
 from protocol.trust.revocation import Certified
@@ -59,6 +60,10 @@ class Authority:
         checked = self.order(signed, now, fresh=True)
         permit(checked, record)
         return checked
+
+    def register(self, key: str, value: bytes) -> Register:
+        """The register that a value says. Raises Untrusted if it does not vouch for itself (genuine.py)."""
+        return genuine(self._reading, key, value)
 
     def vouch(
         self, record: GridRecord, before: GridRecord | None, now: float, lapsed: bool = False

@@ -64,6 +64,14 @@ class Reading:
             signed, self._federation, now, self._verifier, fresh=fresh, revoked=self._revoked
         )
 
+    def signed(self, signed: SignedOrder) -> CheckedOrder:
+        """An order that its signer could give when it was signed, whatever has become of the signer since.
+
+        Every peer judges that alike, at any time. It allows nothing. Raises Untrusted.
+        """
+        issued_at_s = read_order(signed).issued_at_s
+        return check_order(signed, self._federation, issued_at_s, self._verifier, fresh=False)
+
     def to_hold(
         self, signed: SignedOrder, now: float, fresh: bool, carried: bool = False
     ) -> Deployment:

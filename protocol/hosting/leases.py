@@ -257,7 +257,7 @@ class Leases:
                 self._auditing.returned(row.record.id, now)
 
     def audited(self, grid: GridId, value: bytes, now: float) -> Answer:
-        """The stewards' word on a grid that this host carries: `value` is its register, encoded."""
+        """The stewards' word on a carried grid: `value` is its register, encoded. Raises Untrusted."""
         row, register = self._book.row(grid), read_register(value)
         record = register.record
         if row is None:
@@ -268,6 +268,8 @@ class Leases:
             _, effects, outcomes = self.decided(record, (), now)
             let_go, changed = self._let_go(grid, register)
             return effects + let_go, outcomes + changed
+        # Nothing ends because of a grid that this one's owner did not order.
+        self._authority.vouch(record, None, self._clock.agreed_s(now) or now, lapsed=True)
         if register.twice_given(grid, row.record.stewards):
             if row.halted is None and self._book.stage(row) is not LeaseStage.LAPSED:
                 return self._twice_given(row, record), []

@@ -80,6 +80,7 @@ from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import LEVELS_ABOVE
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record
+from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed, decode
 
 __all__ = ["Node", "Rows"]
@@ -124,10 +125,10 @@ class Node:
         self.certificates = self.overlay.certificates
         self._outbox = Outbox(self.me, membership)
         self.relaying = Relaying(identity, self.overlay, relay, self._arrived)
-        self.registers = Registers(self.me, self.broadcast.incarnation, dice, rows)
         self.authority = Authority(
             identity.federation, identity.verifier, self.certificates.revocations
         )
+        self.registers = Registers(self.me, self.broadcast.incarnation, dice, rows, self.authority)
         self.notices = Notices()
         self.host = Host(
             identity,
@@ -308,15 +309,21 @@ class Node:
             case _ if isinstance(message, RelayMessage):
                 return effects + self.relaying.handle(sender, message, now)
             case _ if isinstance(message, RegisterMessage):
-                more, settled = self.registers.handle(sender, message, now)
-                self._touch()
-                return effects + more + self._settle(settled, now)
+                return effects + self._register(sender, message, now)
             case _ if isinstance(message, NegotiationMessage):
                 return effects + self._negotiate(sender, message, now)
             case _ if isinstance(message, BulkMessage):
                 return [*effects, HandOver(sender, message)]
             case _:
                 assert_never(message)
+
+    def _register(self, sender: PeerId, message: RegisterMessage, now: float) -> list[Effect]:
+        try:
+            effects, settled = self.registers.handle(sender, message, now)
+        except Untrusted as error:
+            return self.overlay.blame(sender, "register-value", now, error.detail)
+        self._touch()
+        return effects + self._settle(settled, now)
 
     def _clocks(self, message: MembershipMessage, now: float) -> list[Effect]:
         """A neighbour told its time. If that changes what is to be thought of ours, the host is told."""
@@ -335,10 +342,8 @@ class Node:
 
     def _settle(self, settled: list[Settlement], now: float) -> list[Effect]:
         """Passes the outcomes of changes of registers to the side whose purpose it was."""
-        effects: list[Effect] = []
-        for outcome in settled:
-            effects += self._outcomes(self._settled(outcome, now), now)
-        return effects
+        answers = (self._outcomes(self._settled(outcome, now), now) for outcome in settled)
+        return [effect for answer in answers for effect in answer]
 
     def _settled(self, outcome: Settlement, now: float) -> Answer:
         match outcome.purpose:

@@ -1,7 +1,12 @@
-"""Registers as the node uses them: this peer accepts for others, and proposes for itself."""
+"""Registers as the node uses them: this peer accepts for others, and proposes for itself.
+
+A value is judged where it arrives, before it is kept or read. One that does not vouch for itself is its
+sender's fault. What an older build kept is judged when it is said again, by who hears it.
+"""
 
 from typing import assert_never
 
+from protocol.contract.authority import Authority
 from protocol.contract.outcomes import Propose, Purpose
 from protocol.node.messages import RegisterMessage
 from protocol.register.acceptor import TABLE, Acceptor
@@ -18,8 +23,14 @@ class Registers:
     """Both halves of CASPaxos on one peer."""
 
     def __init__(
-        self, me: PeerId, life: int, dice: Dice, rows: dict[str, dict[str, bytes]]
+        self,
+        me: PeerId,
+        life: int,
+        dice: Dice,
+        rows: dict[str, dict[str, bytes]],
+        authority: Authority,
     ) -> None:
+        self._authority = authority
         self.acceptor = Acceptor(rows.get(TABLE, {}))
         self._proposers: Proposers[Purpose] = Proposers(me, life, dice)
 
@@ -32,11 +43,21 @@ class Registers:
     def handle(
         self, sender: PeerId, message: RegisterMessage, now: float
     ) -> tuple[list[Effect], list[Outcome]]:
-        """A proposer asks, or an acceptor answers."""
+        """A proposer asks, or an acceptor answers.
+
+        Raises Untrusted if it says a value that does not vouch for itself. Nothing is changed then.
+        """
         match message:
-            case Prepare() | Accept():
+            case Accept(key=key, value=value):
+                self._authority.register(key, value)
                 return self.acceptor.handle(sender, message, ""), []
-            case Promise() | Accepted() | Conflict():
+            case Prepare():
+                return self.acceptor.handle(sender, message, ""), []
+            case Promise(key=key, accepted=accepted, value=value):
+                if accepted is not None:
+                    self._authority.register(key, value)
+                return self._proposers.handle(sender, message, now)
+            case Accepted() | Conflict():
                 return self._proposers.handle(sender, message, now)
             case _:
                 assert_never(message)

@@ -16,7 +16,15 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from protocol.register.messages import Accept, Accepted, Ballot, Conflict, Prepare, Promise
+from protocol.register.messages import (
+    MAX_ROUND,
+    Accept,
+    Accepted,
+    Ballot,
+    Conflict,
+    Prepare,
+    Promise,
+)
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import PeerId
@@ -75,8 +83,9 @@ class Proposers(Generic[P]):
     def __init__(self, me: PeerId, life: int, dice: Dice) -> None:
         """`life` is greater at every start of this peer."""
         self._me, self._life, self._dice = me, life, dice
-        self._round = 0
-        """Counts for all registers together, so that two changes of one register never share a ballot."""
+        self._rounds: dict[str, int] = {}
+        """By register: the greatest round used or heard of in this life. No two changes of one register share
+        a ballot, also after the first is over, so none is forgotten."""
         self._attempts: dict[P, _Attempt[P]] = {}
 
     def propose(
@@ -120,7 +129,7 @@ class Proposers(Generic[P]):
                 case Accepted():
                     outcomes += self._accepted(attempt, sender)
                 case Conflict(promised=promised):
-                    self._round = max(self._round, promised.round)
+                    self._rounds[attempt.key] = max(self._rounds[attempt.key], promised.round)
                     self._pause(attempt, now)
         return effects, outcomes
 
@@ -147,8 +156,14 @@ class Proposers(Generic[P]):
         return earliest(*(Deadline(a.deadline_s, "register") for a in self._attempts.values()))
 
     def _prepare(self, attempt: _Attempt[P], now: float) -> list[Effect]:
-        self._round += 1
-        attempt.begin(Ballot(self._round, self._me, self._life), now + REGISTER_REPLY_WITHIN_S)
+        round_ = self._rounds.get(attempt.key, 0) + 1
+        if round_ > MAX_ROUND:
+            # Whoever said the greatest there is made this register useless, and no other. It is not said on.
+            attempt.begin(Ballot(0, self._me, self._life), now)
+            attempt.tries = REGISTER_TRIES
+            return []
+        self._rounds[attempt.key] = round_
+        attempt.begin(Ballot(round_, self._me, self._life), now + REGISTER_REPLY_WITHIN_S)
         ask = Prepare(key=attempt.key, ballot=attempt.ballot)
         return [Send(steward, ask, attempt.cause) for steward in attempt.stewards]
 

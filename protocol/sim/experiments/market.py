@@ -179,7 +179,7 @@ class Party:
         self._market, self._dice, self._authority = market, dice, authority
         self.id, self.name = identity.peer, name
         self.host = Host(identity, facts, (image,), authority, dice, {}, START_S, Alone())
-        self.registers = Registers(self.id, 1, dice, {})
+        self.registers = Registers(self.id, 1, dice, {}, authority)
         self.placing: dict[RequestId, Placing] = {}
         self._asked: dict[RequestId, GangRequest] = {}
         self._world = MarketSurroundings(f"{self.id}/1", market)
