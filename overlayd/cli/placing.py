@@ -14,13 +14,13 @@ from overlayd.cli.gridfile import read_grid
 from overlayd.cli.plan_text import plan_lines, quote_lines
 from overlayd.cli.session import ORDER_VALID_S, Session, session_of
 from overlayd.cli.show import print_lines, unchanged
-from overlayd.cli.words import NAME
+from overlayd.cli.words import NAME, clean
 from overlayd.config.userdata import Attachment
 from protocol.grid.model import GridSpec
 from protocol.grid.problem import quoted
 from protocol.grid.record import HoldTerms
 from protocol.requesting.proposal import Proposal
-from protocol.requesting.request import RequestState
+from protocol.requesting.request import RequestState, RequestView
 from protocol.requesting.transitions import Stage
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PLAN_HOLD_LEAST_S, PLAN_HOLD_MOST_S, QUEUE_S
@@ -174,12 +174,20 @@ def up(
         ),
     ] = "",
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Hand the order over and go.")] = False,
+    keep_waiting: Annotated[
+        bool,
+        typer.Option(
+            "--keep-waiting", help="Wait on when a guest says that its first boot failed."
+        ),
+    ] = False,
 ) -> None:
     """Makes a grid: all of it or nothing. Ctrl-C lets go of everything that is not decided yet.
 
     It ends when every workspace is ready: set up, as its guest says. A guest that never says anything counts as
-    ready a minute after it answers. If it ends before, or is interrupted, it prints what the consoles of those
-    that are not ready said last.
+    ready a minute after it answers, one with user-data after 15 minutes. Once a guest says that its first boot
+    failed it ends with exit code 1, and the grid stays as it is; with --keep-waiting it waits on, for who mends
+    the guest. If it ends before all are ready, or is interrupted, it prints what the consoles of those that are
+    not said last.
 
     With `lease: {best-effort: true}` it is queued at this peer if there is no room now; `overlayctl explain`
     says why it waits, `overlayctl down` ends that.
@@ -215,18 +223,26 @@ def up(
         return
     try:
         with watching(session, spec, accepted.request) as watch:
-            view = follow(session, accepted.request, watch)
+            view = follow(session, accepted.request, watch, lambda view: _over(view, keep_waiting))
     except KeyboardInterrupt:
         why = _interrupted(session, accepted.request, spec)
         tell_last_lines(session, accepted.request)
         raise why from None
-    if view.state is RequestState.FAILED:
+    troubled = view.state is RequestState.RUNNING
+    if troubled or view.state is RequestState.FAILED:
         tell_last_lines(session, accepted.request)
     if session.plain:
         unchanged(session, session.client.raw("GET", f"/requests/{accepted.request}"))
         if view.state in (RequestState.DONE, RequestState.QUEUED):
             return
+    if troubled:
+        raise Failure([clean(line) for line in view.troubles])
     ended(view, FAILED)
+
+
+def _over(view: RequestView, keep_waiting: bool) -> bool:
+    """Whether there is nothing more to wait for."""
+    return view.state is not RequestState.RUNNING or (bool(view.troubles) and not keep_waiting)
 
 
 def _with(order: SignedOrder, files: tuple[Attachment, ...]) -> OrderBody:

@@ -20,12 +20,9 @@ from protocol.hosting.events import GuestSaid, Progressed
 from protocol.hosting.part import Part, PartOf
 from protocol.node.events import Event
 from protocol.terms.ids import GridId
+from protocol.terms.limits import READY_LATE_S, READY_UNSAID_S
 
 SSH_PORT = 22
-READY_UNSAID_S = 60.0
-"""So long a guest that has said nothing is reachable before it counts as ready."""
-READY_LATE_S = 900.0
-"""The same for a guest that is likely to say so."""
 _PROBE_WITHIN_S = 1.0
 _PROBE_EVERY_S = 0.5
 _WATCH_EVERY_S = 15.0
@@ -138,7 +135,7 @@ class Watch:
                 trouble = self._keeping.trouble(network)
                 why = f"does not answer: {trouble}" if trouble else "does not answer"
                 self._say(guest, Phase.RUNNING, why)
-            elif misses == _SILENT and guest.says_ready and not guest.lost:
+            elif misses == _SILENT and guest.word is not None and not guest.lost:
                 self._up(guest)
             await asyncio.sleep(self._pause_s(guest, misses))
 
@@ -161,18 +158,21 @@ class Watch:
         if word is None:  # it began anew by itself
             guest.asked, guest.since_s = False, time.monotonic()
         guest.word = word
-        if guest.answers or (guest.says_ready and not guest.lost):
+        if guest.answers or (word is not None and not guest.lost):
             self._up(guest)
         elif word is None and not guest.lost:
             self._say(guest, Phase.RUNNING, guest.again)
 
     def _up(self, guest: _Guest) -> None:
-        """Tells that it answers, or is ready."""
+        """Tells that it answers, or is ready, or what its guest says is wrong."""
         if guest.says_ready:
             self._say(guest, Phase.READY, guest.again)
             return
-        said = f"its guest says: {guest.word.problem}" if guest.word is not None else guest.again
-        self._say(guest, Phase.REACHABLE, said)
+        if guest.word is None:
+            self._say(guest, Phase.REACHABLE, guest.again)
+            return
+        # Its set-up is over, and it will not be ready by itself.
+        self._say(guest, Phase.REACHABLE, f"its guest says: {guest.word.problem}", final=True)
 
     def _say(self, guest: _Guest, phase: Phase, detail: str, final: bool = False) -> None:
         boot, (grid, workspace) = guest.mine.wanted.boot, guest.key

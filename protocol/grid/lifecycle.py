@@ -128,6 +128,11 @@ class Status(msgspec.Struct, frozen=True):
         """Whether an `up` has done its work for this workspace."""
         return self.phase is Phase.READY or (self.final and self.phase in SETTLED)
 
+    @property
+    def troubled(self) -> bool:
+        """Whether its guest said that its first boot failed: it is reached, and will not be ready by itself."""
+        return self.final and self.phase is Phase.REACHABLE
+
 
 _ALLOWED: dict[tuple[Power, str], Power] = {
     (Power.RUNNING, "pause"): Power.PAUSED,

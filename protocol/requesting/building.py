@@ -2,6 +2,9 @@
 
 A reservation has its answer when every host has it on disk and has told of it. Any other request has it when
 every workspace is up. Hosts may be silent for a while, or for good, so the stewards are asked now and then.
+
+A request waits for as long as a guest may take: each step further of a workspace gives it time for the next,
+and one that is reached has what its host gives it to say that it is ready.
 """
 
 from collections.abc import Callable
@@ -12,18 +15,28 @@ from protocol.contract.messages import Decided, DecidedAck
 from protocol.contract.notices import Notice
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.model import GridSpec
+from protocol.grid.problem import listed
 from protocol.grid.record import GridRecord, GridState
 from protocol.requesting.request import RequestState
 from protocol.requesting.silence import Hearing, Unanswered, whereabouts
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import PeerId, RequestId
-from protocol.terms.limits import AUDIT_EVERY_S, BUILD_S, DECIDED_EVERY_S, SLACK_S
+from protocol.terms.limits import (
+    AUDIT_EVERY_S,
+    BUILD_S,
+    DECIDED_EVERY_S,
+    READY_HEARD_S,
+    READY_LATE_S,
+    SLACK_S,
+)
 from protocol.terms.quantities import counted, format_moment
 
 _NEVER = float("inf")
 _RESTING = (Phase.PAUSED, Phase.SUSPENDED)
 _TRYING = (Phase.HELD, Phase.IMAGE, Phase.NETWORK, Phase.BOOTING)
 """What a workspace goes through on each try."""
+_WAY = (*_TRYING, Phase.RUNNING, Phase.REACHABLE)
+"""The steps to being ready."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -54,7 +67,10 @@ class Building:
         self._statuses = {a.workspace: Status(a.workspace, Phase.HELD) for a in record.assignments}
         self._failed: dict[str, str] = {}
         """By workspace that fails again and again: why, as it was told last."""
-        self._give_up_s, self._audit_s = now + BUILD_S, now + AUDIT_EVERY_S
+        self._began_s, self._audit_s = now, now + AUDIT_EVERY_S
+        self._late_s = dict.fromkeys(self._statuses, now + BUILD_S)
+        """By workspace: until when it is waited for its next step."""
+        self._furthest = dict.fromkeys(self._statuses, 0)
 
     def announce(self) -> list[Effect]:
         """Sends the record to hosts that have not acknowledged it."""
@@ -84,6 +100,7 @@ class Building:
                 continue
             self._statuses[status.workspace] = status
             self._told(old, status, now)
+            self._went_on(old, status, now)
         return self._reserved(now) or self._up()
 
     def audited(self, record: GridRecord | None) -> Verdict | None:
@@ -108,12 +125,13 @@ class Building:
 
     def overdue(self, now: float) -> Verdict | None:
         """The answer when the person has waited long enough. The contract stands, so building goes on."""
-        if now < self._give_up_s:
+        if now < self._give_up_s():
             return None
         name = self.record.name
         placed = tuple((a.workspace, a.host) for a in self.record.assignments)
         host_of = dict(placed)
-        lines = [f"{name} is made, but not all of it is up after {BUILD_S / 60:.0f} min"]
+        spent_min = (now - self._began_s) / 60
+        lines = [f"{name} is made, but not all of it is up after {spent_min:.0f} min"]
         silent: dict[PeerId, None] = {}
         for workspace, status in self._statuses.items():
             host = host_of[workspace]
@@ -132,9 +150,40 @@ class Building:
     def next_s(self, now: float) -> float:
         """When hosts are told again, the stewards are asked, or the person is told, whichever is first."""
         again_s = now + DECIDED_EVERY_S if self._unacked else _NEVER
-        return min(again_s, self._audit_s, self._give_up_s)
+        return min(again_s, self._audit_s, self._give_up_s())
+
+    def troubles(self) -> tuple[str, ...]:
+        """Lines for people if guests say that their first boots failed: nobody needs to wait for them."""
+        troubled = [status for status in self._statuses.values() if status.troubled]
+        if not troubled:
+            return ()
+        name, host_of = self.record.name, {a.workspace: a.host for a in self.record.assignments}
+        names = [status.workspace for status in troubled]
+        failed = "the first boot of" if len(names) == 1 else "the first boots of"
+        lines = [f"{name} is made, but {failed} {listed(names)} failed"]
+        for status in troubled:
+            on = self.record.host(host_of[status.workspace]).name
+            lines.append(f"  {status.workspace} on {on}: {status.detail}")
+        works = f"mend its user-data, then `overlayctl down {name}` and `up` again; "
+        works += f"`overlayctl ssh {name}/{names[0]}` looks at what there is"
+        return (*lines, f"  would work: {works}")
 
     # -- parts
+
+    def _give_up_s(self) -> float:
+        """When nothing is worth being waited for any more. A workspace that is up waits for the others."""
+        late = [s for name, s in self._late_s.items() if not self._statuses[name].settled]
+        return max(late, default=self._began_s + BUILD_S)
+
+    def _went_on(self, old: Status, status: Status, now: float) -> None:
+        """Gives a workspace time for its next step, if this is one that it has not taken before."""
+        name = status.workspace
+        step = _WAY.index(status.phase) if status.phase in _WAY else 0
+        fetches = status.phase is Phase.IMAGE and name not in self._failed
+        if step > self._furthest[name] or (fetches and old.detail != status.detail):
+            self._furthest[name] = max(step, self._furthest[name])
+            reached = status.phase is Phase.REACHABLE
+            self._late_s[name] = now + (READY_LATE_S + READY_HEARD_S if reached else BUILD_S)
 
     def _told(self, old: Status, status: Status, now: float) -> None:
         """Tells of another phase. A try that fails as the one before did is told once."""
@@ -180,3 +229,4 @@ class Building:
     def _forget_all_but(self, names: dict[str, PeerId]) -> None:
         """Waits no more for workspaces that a later epoch does not have."""
         self._statuses = {name: s for name, s in self._statuses.items() if name in names}
+        self._late_s = {name: s for name, s in self._late_s.items() if name in names}

@@ -314,6 +314,7 @@ class Placing(Request):
         """A host tells where its workspaces are."""
         if self._building is not None and self.running:
             self._end(self._building.noticed(notice, now), now)
+            self.troubles = self._building.troubles() if self.running else ()
         elif self.queues and self._step in (Stage.QUEUED, Stage.QUOTING):
             mine = order_part(notice.grid) == order_part(self.grid_id)
             if mine and notice.state is GridState.UP:  # Its order made it before a restart.

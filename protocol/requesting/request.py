@@ -95,6 +95,9 @@ class RequestView(msgspec.Struct, frozen=True):
     """What a person may not have meant, or not expect, of what is placed or would be."""
     differs: tuple[Difference, ...] = ()
     """What the grid that is up under this name has otherwise than was asked for."""
+    troubles: tuple[str, ...] = ()
+    """Lines for people while it runs, if guests said that their first boots failed. It waits on for them, as
+    people may mend them."""
 
 
 class Request:
@@ -116,6 +119,7 @@ class Request:
         self.unchanged = False
         self.warnings: tuple[str, ...] = ()
         self.differs: tuple[Difference, ...] = ()
+        self.troubles: tuple[str, ...] = ()
         self._story: list[StoryLine] = []
 
     @property
@@ -148,6 +152,7 @@ class Request:
             unchanged=self.unchanged,
             warnings=self.warnings,
             differs=self.differs,
+            troubles=self.troubles,
         )
 
     def end(self, state: RequestState, answer: list[str], now: float) -> None:

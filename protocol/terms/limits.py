@@ -196,7 +196,13 @@ CLAIM_AGE_S = 600.0
 """An order counts at most so much older than the moment a host first heard of it."""
 CLAIMS_PER_HOST = 64
 BUILD_S = 600.0
-"""How long a request waits for an agreed grid to be up. The grid goes on being built after that."""
+"""How long a request waits for the next step of an agreed grid. The grid goes on being built after that."""
+READY_UNSAID_S = 60.0
+"""So long a guest that has said nothing is reachable before it counts as ready."""
+READY_LATE_S = 900.0
+"""The same for a guest that is likely to say so."""
+READY_HEARD_S = 60.0
+"""A request waits so much longer for a guest than its host does: for the news to come."""
 STEWARDS = 3
 STEWARDS_MOST = 7
 """Beyond that a register is slow and no safer."""

@@ -74,8 +74,11 @@ async def test_a_problem_is_told_in_its_words_and_it_is_never_ready_by_silence(
 ) -> None:
     says(world, Word("head-1", 1, (), "no database"))
     world.answer("head-1")
+    says(world, Word("worker-1", 1, (), "no disk"), "worker-1")  # its SSH answers nobody
     told = (Phase.REACHABLE, "its guest says: no database")
     await until(lambda: world.phase("head-1") == told, "it is told")
+    told = (Phase.REACHABLE, "its guest says: no disk")
+    await until(lambda: world.phase("worker-1") == told, "also of one that nobody can log in to")
     monkeypatch.setattr(watch, "READY_UNSAID_S", 0.0)
     says(world, Word("head-1", 1))
     await until(lambda: world.phase("head-1") == (Phase.READY, ""), "and then it is ready")

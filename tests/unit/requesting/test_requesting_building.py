@@ -14,7 +14,13 @@ from protocol.requesting.building import Building
 from protocol.requesting.request import RequestState
 from protocol.requesting.silence import Silence
 from protocol.terms.ids import GridId, PeerId
-from protocol.terms.limits import AUDIT_EVERY_S, BUILD_S, DECIDED_EVERY_S
+from protocol.terms.limits import (
+    AUDIT_EVERY_S,
+    BUILD_S,
+    DECIDED_EVERY_S,
+    READY_HEARD_S,
+    READY_LATE_S,
+)
 
 ORDER = ADMIN.up(shop(2), NOW)
 RECORD = record_of(ORDER, {"web-1": A, "web-2": B})
@@ -203,6 +209,60 @@ def test_what_is_not_up_in_time_is_named_with_where_it_is() -> None:
         "shop is made, but not all of it is up after 10 min",
         "  web-2 on beta: image 40 %",
     ]
+
+
+def test_a_guest_is_waited_for_as_long_as_its_host_gives_it_to_be_ready() -> None:
+    told = Told()
+    told.building.noticed(notice(A, Phase.READY), NOW)
+    told.building.noticed(notice(B, Phase.BOOTING), NOW + 500)
+    assert told.building.overdue(NOW + 500 + BUILD_S - 0.1) is None, "it has time for its next step"
+    told.building.noticed(notice(B, Phase.REACHABLE), NOW + 1000)
+    told.building.noticed(notice(B, Phase.RUNNING, detail="does not answer"), NOW + 1100)
+    told.building.noticed(notice(B, Phase.REACHABLE), NOW + 1200)
+    late_s = NOW + 1000 + READY_LATE_S + READY_HEARD_S
+    assert told.building.overdue(late_s - 0.1) is None
+    assert told.building.next_s(late_s - 1) <= late_s
+    verdict = told.building.overdue(late_s)
+    assert verdict is not None
+    assert verdict.lines[0] == "shop is made, but not all of it is up after 33 min"
+
+
+def test_a_step_that_is_taken_again_gives_no_more_time() -> None:
+    told = Told()
+    told.building.noticed(notice(A, Phase.READY), NOW)
+    told.building.noticed(notice(B, Phase.BOOTING), NOW + 100)
+    for at_s in (200, 300, 400):
+        told.building.noticed(notice(B, Phase.FAILED, detail="no emulator"), NOW + at_s)
+        told.building.noticed(notice(B, Phase.IMAGE, detail=str(at_s)), NOW + at_s + 10)
+        told.building.noticed(notice(B, Phase.BOOTING), NOW + at_s + 20)
+    assert told.building.overdue(NOW + 100 + BUILD_S) is not None
+
+
+def test_an_image_that_keeps_coming_is_waited_for() -> None:
+    told = Told()
+    told.building.noticed(notice(A, Phase.READY), NOW)
+    told.building.noticed(notice(B, Phase.IMAGE, detail="3 %"), NOW)
+    told.building.noticed(notice(B, Phase.IMAGE, detail="4 %"), NOW + BUILD_S - 1)
+    assert told.building.overdue(NOW + 2 * BUILD_S - 1.1) is None
+    assert told.building.overdue(NOW + 2 * BUILD_S - 1) is not None
+
+
+def test_a_guest_that_says_its_first_boot_failed_is_named_until_it_is_mended() -> None:
+    told = Told()
+    assert told.building.troubles() == ()
+    told.building.noticed(notice(A, Phase.REACHABLE), NOW)
+    assert told.building.troubles() == (), "it may say that it is ready"
+    said = "its guest says: scripts_user"
+    failed = notice(B, Phase.REACHABLE, detail=said, final=True)
+    assert told.building.noticed(failed, NOW) is None
+    assert told.building.troubles() == (
+        "shop is made, but the first boot of web-2 failed",
+        f"  web-2 on beta: {said}",
+        "  would work: mend its user-data, then `overlayctl down shop` and `up` again; "
+        "`overlayctl ssh shop/web-2` looks at what there is",
+    )
+    told.building.noticed(notice(B, Phase.READY), NOW)
+    assert told.building.troubles() == ()
 
 
 def test_what_is_on_a_host_that_is_not_heard_is_lost_whatever_it_told_last() -> None:
