@@ -16,6 +16,7 @@ from two_hosts import two_hosts
 
 from netns.lab.topology import Host as LabHost
 from netns.lab.topology import Site, Topology
+from overlayd.api.views import ConsoleRequest
 from protocol.grid.model import (
     Encryption,
     GridSpec,
@@ -86,6 +87,7 @@ def test_containers_are_made_as_virtual_machines_are(federation: Federation) -> 
     done = orders.obeyed(a, orders.up(admin, spec), UP_WITHIN_S)
     assert done.state is RequestState.DONE, (done.answer, phases(a))
     wait_for(lambda: is_ready(a) and is_ready(b), 60, f"all are ready: {phases(a)}")
+    consoles_answer(federation, "first")
 
     # A daemon is killed with its libvirtd: the containers go on, and are found again.
     federation.kill("b")
@@ -94,10 +96,12 @@ def test_containers_are_made_as_virtual_machines_are(federation: Federation) -> 
     federation.start("b")
     federation.wait_ready(b)
     wait_for(lambda: is_ready(b), 60, "it is found as it was")
+    consoles_answer(federation, "found")
 
     again = orders.signed(admin, Action.RESTART, "boxes", "store-1")
     assert orders.obeyed(a, again, UP_WITHIN_S).state is RequestState.DONE
     wait_for(lambda: is_ready(a) and is_ready(b), 60, "it is ready again, with its card")
+    consoles_answer(federation, "again")
 
     refused = orders.obeyed(a, orders.signed(admin, Action.SUSPEND, "boxes", "n-1"), 60)
     assert refused.state is RequestState.FAILED
@@ -107,6 +111,23 @@ def test_containers_are_made_as_virtual_machines_are(federation: Federation) -> 
     gone = orders.obeyed(b, orders.signed(admin, Action.DOWN, "boxes"), 60)
     assert gone.state is RequestState.DONE, gone.answer
     assert subprocess.run(["losetup", "--list"], capture_output=True, check=True).stdout == b""
+
+
+def consoles_answer(federation: Federation, word: str) -> None:
+    """Each container's console takes what is typed at one site, and shows what comes of it."""
+    admin = federation.identity("ams")
+    for host, workspace in (("a", "n-1"), ("a", "store-1")):
+        order = orders.signed(admin, Action.CONSOLE, "boxes", workspace)
+        keys = f"echo {word}-{host}-$((6*7))\n".encode()
+        federation.hosts[host].ask(
+            "POST", "console", msgspec.json.encode(ConsoleRequest(order, 0, keys))
+        )
+
+        def shows(host: str = host, workspace: str = workspace) -> bool:
+            read = federation.ctl("a", "console", f"boxes/{workspace}")
+            return f"{word}-{host}-42" in read.stdout
+
+        wait_for(shows, 20, f"{workspace} shows what was typed at {host}")
 
 
 def own_root(federation: Federation, admin: Path) -> None:

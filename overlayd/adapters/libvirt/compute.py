@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 import libvirt
 
 from overlayd.adapters.libvirt import orphans, private
+from overlayd.adapters.libvirt.consoles import Consoles
 from overlayd.adapters.libvirt.domains import Domains
 from overlayd.adapters.libvirt.driver import DomainType, Driver, domain_type, embed_root, own_root
 from overlayd.adapters.libvirt.embed import prepare_root
@@ -82,6 +83,7 @@ class LibvirtCompute:
         self._revive: Callable[[], None] = lambda: None
         self._folder = _folder(uri)
         self._history = History(self._folder)
+        self._consoles = Consoles()
 
     async def open(self, on_change: Callable[[str], None]) -> ComputeOffer:
         """Connects and probes. `on_change` also hears of changes we asked for: look again, do not assume."""
@@ -106,6 +108,7 @@ class LibvirtCompute:
 
     async def close(self) -> None:
         """Disconnects. Guests go on running."""
+        await self._consoles.close()
         if self._slow is not None:
             self._slow.shutdown(wait=False, cancel_futures=True)
             self._slow = None
@@ -113,7 +116,9 @@ class LibvirtCompute:
 
     async def observe(self) -> tuple[MachineSeen, ...]:
         """Every machine of ours, by name."""
-        return await self._call(self._opened().observe)
+        seen = await self._call(self._opened().observe)
+        await self._hear_consoles()
+        return seen
 
     async def lost(self) -> tuple[LostMachine, ...]:
         """Guests of an embedded libvirt that has lost what it knew of them. A libvirtd keeps that itself."""
@@ -123,6 +128,7 @@ class LibvirtCompute:
     async def start(self, machine: Machine) -> None:
         """Brings a machine to running with this boot and this quantum. A paused one goes on."""
         await self._call(self._start, machine)
+        await self._hear_consoles()
 
     async def pause(self, name: str) -> None:
         """Stops a machine's vcpus."""
@@ -155,6 +161,10 @@ class LibvirtCompute:
     async def stop(self, name: str) -> None:
         """Ends a machine; it is no error if there is none. Raises ComputeError for one that is lost."""
         await self._call(self._stop, name)
+
+    async def _hear_consoles(self) -> None:
+        if domain_type(self._uri) is DomainType.LXC:
+            await self._consoles.follow(await self._call(self._opened().terminals))
 
     def _opened(self) -> Domains:
         if self._domains is None:

@@ -19,11 +19,14 @@ import libvirt
 import msgspec
 
 from overlayd.adapters.libvirt import asking, quiescing
+from overlayd.adapters.libvirt.consoles import Terminal
 from overlayd.adapters.libvirt.container import make_root, remove_root
 from overlayd.adapters.libvirt.driver import DomainType, Driver
 from overlayd.adapters.libvirt.history import History
 from overlayd.adapters.libvirt.loops import attached
 from overlayd.adapters.libvirt.xml import (
+    CONSOLE_LOG,
+    CONSOLE_SOCKET,
     DEVICES_MAX,
     KEEPSAKE,
     NAMESPACE,
@@ -106,6 +109,21 @@ class Domains:
                 if error.get_error_code() not in _GONE:
                     raise
         return tuple(sorted(seen, key=lambda machine: machine.name))
+
+    def terminals(self) -> tuple[Terminal, ...]:
+        """The consoles of containers that run. Other machines' are read by their hypervisor."""
+        if self._driver.type is not DomainType.LXC:
+            return ()
+        found = []
+        for domain in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            with contextlib.suppress(libvirt.libvirtError):  # it has ended meanwhile
+                mark = self._mark(domain) or {}
+                console = ET.fromstring(domain.XMLDesc()).find("devices/console")  # noqa: S314, libvirt's own
+                path = console.get("tty") if console is not None else None
+                if path and mark.get(CONSOLE_LOG) and mark.get(CONSOLE_SOCKET):
+                    log, socket = Path(mark[CONSOLE_LOG]), Path(mark[CONSOLE_SOCKET])
+                    found.append(Terminal(domain.name(), path, log, socket))
+        return tuple(found)
 
     def start(self, machine: Machine) -> None:
         """Brings a machine to running with this boot and this quantum."""

@@ -28,6 +28,8 @@ NAMESPACE = "urn:overlayd:machine:1"
 """The namespace of the metadata element that marks a domain as ours."""
 KEEPSAKE = "keepsake"
 """The element in it, of the same namespace, that has what the machine keeps, in base64."""
+CONSOLE_LOG, CONSOLE_SOCKET = "console-log", "console-socket"
+"""Its attributes that say where a container's console is to be heard."""
 
 PERIOD_US = 100_000
 """The cpu cap holds over so many microseconds, the kernel's default."""
@@ -143,6 +145,9 @@ def _mark(metadata: ET.Element, machine: Machine, driver: Driver) -> None:
     )
     if machine.build > 1:
         mark.set("build", str(machine.build))
+    if driver.type is DomainType.LXC and machine.console_log and machine.console_socket:
+        mark.set(CONSOLE_LOG, machine.console_log)
+        mark.set(CONSOLE_SOCKET, machine.console_socket)
     if machine.keepsake:
         _text(mark, f"{{{NAMESPACE}}}{KEEPSAKE}", b64encode(machine.keepsake).decode())
 
@@ -239,9 +244,8 @@ def _container(domain: ET.Element, machine: Machine) -> None:
     for nic in machine.nics:
         moved = ET.SubElement(devices, "hostdev", mode="capabilities", type="net")
         _text(ET.SubElement(moved, "source"), "interface", nic.card)
-    console = ET.SubElement(devices, "console", type="pty")
-    if machine.console_log:
-        ET.SubElement(console, "log", file=machine.console_log, append="on")
+    # libvirt's LXC driver would keep no log of it, and has no socket: consoles.py does both.
+    ET.SubElement(devices, "console", type="pty")
 
 
 def _endings(domain: ET.Element) -> None:
