@@ -167,7 +167,8 @@ class Holds:
             if plan is not None:
                 self._enter(plan)
             return [Send(requester, HoldReply(ask.grid, tuple(held), tuple(refused)))], []
-        names = tuple(dict.fromkeys((*(old.workspaces if old else ()), *held)))
+        # What a lease has here already is said again, but it is no hold: its end would end the lease's room.
+        names = (*(old.workspaces if old is not None else ()), *fresh)
         until_s = now + min(ask.hold_s, deployment.hold_s)
         if old is not None and old.plan:
             until_s = old.until_s

@@ -293,3 +293,14 @@ def test_a_grid_that_is_decided_takes_what_it_uses_and_lets_the_rest_go() -> Non
         assert host.holds.row(grid) is None
         host.holds.take(record, A)
         assert len(host.ledger) == len(left), "what is not held is not touched"
+
+
+def test_what_a_lease_has_is_no_hold_so_its_room_does_not_end_with_one() -> None:
+    host, grid = Host(), grid_id(ORDER)
+    host.asked(ask("web-1"))
+    host.holds.take(record_of(ORDER, {"web-1": A}), A)
+    host.asked(ask("web-1", "web-2"))
+    assert host.row(ORDER).workspaces == ("web-2",)
+    host.holds.release(HoldRelease(grid, ("web-1", "web-2")))
+    assert (grid, "web-1") in host.ledger
+    assert len(host.ledger) == 1
