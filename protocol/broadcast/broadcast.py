@@ -13,6 +13,7 @@ from typing import Protocol, assert_never
 
 import msgspec
 
+from protocol.broadcast.budgets import fault
 from protocol.broadcast.directory import Directory
 from protocol.broadcast.messages import (
     Announce,
@@ -33,6 +34,7 @@ from protocol.broadcast.plumtree import Plumtree
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.kinds import KINDS
 from protocol.terms.limits import (
     COMPARE_BUCKETS,
     COMPARE_EVERY_S,
@@ -64,6 +66,14 @@ class Broken(msgspec.Struct, frozen=True):
     why: str
 
 
+class Refused(msgspec.Struct, frozen=True):
+    """A record is not kept, since nobody may make others keep it. Its sender may be honest, and newer."""
+
+    owner: KeyId
+    why: str
+    """A word to count."""
+
+
 class Stray(msgspec.Struct, frozen=True):
     """Others still hold a record that an earlier life of this peer said, and this life has not."""
 
@@ -74,6 +84,8 @@ class Expired(msgspec.Struct, frozen=True):
     """A record outlived its time: nobody says it any more."""
 
     record: Record
+    evicted: bool = False
+    """It went before its time, since its owner or its site has more than its budget."""
 
 
 class DetailAsked(msgspec.Struct, frozen=True):
@@ -82,7 +94,7 @@ class DetailAsked(msgspec.Struct, frozen=True):
     peer: PeerId
 
 
-Outcome = Learnt | Broken | Stray | Expired | DetailAsked
+Outcome = Learnt | Broken | Refused | Stray | Expired | DetailAsked
 
 
 class Members(Protocol):
@@ -135,12 +147,12 @@ class Broadcast:
             incarnation=self.incarnation,
             sequence=self._sequence,
             body=body,
-            ttl_s=ttl_s,
+            ttl_s=min(ttl_s, KINDS[kind].life_s),
             scope=scope,
         )
         signed = sign_record(record, self._signer)
         if self.keeps(scope):
-            self.directory.put(record, signed, now)
+            self.directory.put(record, signed, now, self._members.site(record.owner), own=True)
         self._push(record, signed, None, now)
 
     def keeps(self, scope: str) -> bool:
@@ -209,7 +221,7 @@ class Broadcast:
             case Gossip(records=records):
                 return self._gossip(sender, records, now)
             case Announce(versions=versions):
-                missing = [v for v in versions if not self.directory.has(v)]
+                missing = [v for v in versions if v.kind in KINDS and not self.directory.has(v)]
                 self.tree.known_by(sender, versions)
                 self.tree.announced(sender, missing, now)
                 return [], []
@@ -238,6 +250,7 @@ class Broadcast:
         """Grafts overdue news, ends old records, and compares with one neighbour."""
         effects = self.tree.tick(now)
         told: list[Outcome] = [Expired(record) for record in self.directory.sweep(now)]
+        told += self._evicted()
         if self._compare_s is not None and now >= self._compare_s:
             neighbours = self.tree.neighbours
             self._compare_s = now + COMPARE_EVERY_S * self._dice.uniform(0.8, 1.2)
@@ -267,6 +280,8 @@ class Broadcast:
             if self.directory.has(version):
                 self.tree.known_by(sender, (version,))
                 return self.tree.stale(sender), []
+            if why := fault(record, len(signed.payload)):
+                return [], [Refused(record.owner, why)]
             self._require_genuine(record, signed)
         except Untrusted as error:
             return [], [Broken(sender, str(error))]
@@ -298,6 +313,9 @@ class Broadcast:
                 record = read_record(signed)
                 if self.directory.has(version_of(record)):
                     continue
+                if why := fault(record, len(signed.payload)):
+                    told.append(Refused(record.owner, why))
+                    continue
                 self._require_genuine(record, signed)
             except Untrusted as error:
                 told.append(Broken(sender, str(error)))
@@ -316,10 +334,19 @@ class Broadcast:
             elif now < self._detail.get(record.scope, 0.0) and self._members.admits(record, now):
                 return [Learnt(record)]
             return []
-        if not (self._members.admits(record, now) and self.directory.put(record, signed, now)):
+        if not self._members.admits(record, now):
             return []
+        # A presence was admitted only if its scope is its owner's site.
+        site = record.scope if record.kind == PRESENCE else self._members.site(record.owner)
+        if not self.directory.put(record, signed, now, site):
+            return [*self._evicted(), Refused(record.owner, "beyond-budget")]
         self._push(record, signed, sender, now)
-        return [Learnt(record)]
+        return [*self._evicted(), Learnt(record)]
+
+    def _evicted(self) -> list[Outcome]:
+        gone = self.directory.pop_evicted()
+        refused: list[Outcome] = [Refused(record.owner, "beyond-budget") for record in gone]
+        return refused + [Expired(record, evicted=True) for record in gone]
 
     def _require_genuine(self, record: Record, signed: SignedRecord) -> None:
         """Raises Untrusted unless its owner signed it. Only news is worth the check."""
@@ -400,7 +427,7 @@ class Broadcast:
             return []
         theirs = {version.key: version for version in message.versions}
         buckets = [b for b in message.buckets if 0 <= b < COMPARE_BUCKETS]
-        want = [v for v in message.versions if not self.directory.has(v)]
+        want = [v for v in message.versions if v.kind in KINDS and not self.directory.has(v)]
         mine = self.directory.versions_in(message.scope, buckets)
         offer = [v for v in mine if v.key not in theirs or theirs[v.key].number < v.number]
         effects = self._send(sender, offer)

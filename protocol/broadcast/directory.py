@@ -13,34 +13,21 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from itertools import chain
+from typing import NamedTuple
 
-import msgspec
-
+from protocol.broadcast.budgets import Budgets
+from protocol.broadcast.held import Held
 from protocol.broadcast.messages import Root, Version, version_of
 from protocol.terms.effects import Deadline
 from protocol.terms.ids import KeyId
-from protocol.terms.limits import (
-    COMPARE_BUCKETS,
-    RECORDS,
-    RECORDS_PER_OWNER,
-    TOMBSTONE_S,
-)
+from protocol.terms.kinds import KINDS
+from protocol.terms.limits import COMPARE_BUCKETS, TOMBSTONE_S, TOMBSTONES_PER_SITE
 from protocol.trust.record import Record, RecordKey, SignedRecord, newer
 
 _SWEEP_EVERY_S = 5.0
-_ONE_EACH = ("presence", "advert")
-"""Kinds of which an owner has only one. They are not counted: that would cost an entry for every peer."""
-
-
-class Held(msgspec.Struct, frozen=True, gc=False):
-    """A record, as it was signed, and when it came, by this peer's clock."""
-
-    record: Record
-    signed: SignedRecord
-    received_s: float
-    bucket: int
-    mark: int
-    """What the record adds to the digest of its bucket."""
+_SPARE_ENDS = 64
+"""Ends of records that are there no more are let go when there are more of them than records, and these."""
+_PRESENCE = "presence"
 
 
 class _Scope:
@@ -59,19 +46,29 @@ class _Scope:
         self.count += by
 
 
+class _Tomb(NamedTuple):
+    """What is remembered of a record that has ended."""
+
+    version: Version
+    until_s: float
+    site: str
+
+
 class Directory:
-    """Everything that is known, bounded in all and for each owner."""
+    """Everything that is known. Each owner and each site has a budget (budgets.py)."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, dict[RecordKey, Held]] = {}
         self._count = 0
-        self._tombs: dict[RecordKey, tuple[Version, float]] = {}
-        self._per_owner: dict[KeyId, int] = {}
-        """How many records of an owner there are, without those of kinds in _ONE_EACH."""
+        self._tombs: dict[RecordKey, _Tomb] = {}
+        self._tombs_of: dict[str, dict[RecordKey, None]] = {}
+        """The keys of a site's tombstones, the oldest first."""
+        self._budgets = Budgets()
         self._scopes: dict[str, _Scope] = {}
         self._ends: list[tuple[float, RecordKey]] = []
         """When each record would end as it was when it came. If it was renewed since, it is looked at again."""
         self._sweep_s: float | None = None
+        self._evicted: list[Record] = []
 
     def __len__(self) -> int:
         return self._count
@@ -84,6 +81,10 @@ class Directory:
         """All records of a kind, in the order in which their keys were first seen."""
         return list(self._kinds.get(kind, {}).values())
 
+    def named(self, kind: str, name: str) -> list[Held]:
+        """All owners' records of that kind and name."""
+        return [held for key, held in self._kinds.get(kind, {}).items() if key[2] == name]
+
     def has(self, version: Version) -> bool:
         """Whether this version, or a newer one, is or was here."""
         held = self._held(version.key)
@@ -91,43 +92,55 @@ class Directory:
             record = held.record
             return (record.incarnation, record.sequence) >= version.number
         tomb = self._tombs.get(version.key)
-        return tomb is not None and tomb[0].number >= version.number
+        return tomb is not None and tomb.version.number >= version.number
 
-    def room_for(self, record: Record) -> bool:
-        """Whether the limits admit the record."""
-        if self._held(record.key) is not None:
-            return True
-        mine = self._per_owner.get(record.owner, 0)
-        return self._count < RECORDS and mine < RECORDS_PER_OWNER
+    def put(
+        self,
+        record: Record,
+        signed: SignedRecord,
+        now: float,
+        site: str = "",
+        *,
+        own: bool = False,
+    ) -> bool:
+        """Takes a checked record of a known kind, whose owner is of that site. False if it is not news, if its
+        scope is no site that is known here (but for this peer's `own`), or if its owner's budget is used up.
 
-    def put(self, record: Record, signed: SignedRecord, now: float) -> bool:
-        """Takes a checked record; False if it is not news or there is no room for it."""
+        What must go for it is in `pop_evicted`.
+        """
         key = record.key
         old = self._held(key)
+        if record.kind not in KINDS or not (own or self._known_scope(record, site)):
+            return False
         if old is not None:
             if not newer(record, old.record):
                 return False
-            self._scopes[old.record.scope].toggle(old, -1)
+            self._toggle(old, -1)
+            self._budgets.remove(old)
         else:
             tomb = self._tombs.get(key)
-            if tomb is not None and tomb[0].number >= (record.incarnation, record.sequence):
+            if tomb is not None and tomb.version.number >= (record.incarnation, record.sequence):
                 return False
-            if not self.room_for(record):
-                return False
-            self._tombs.pop(key, None)
+            self._unbury(key)
             self._count += 1
-            if _counted(record):
-                self._per_owner[record.owner] = self._per_owner.get(record.owner, 0) + 1
             heappush(self._ends, (now + record.ttl_s, key))
-        held = Held(record, signed, now, bucket_of(key), _hash(record))
+        site = self._budgets.site_of(record.owner, record.kind) or site
+        held = Held(record, signed, now, bucket_of(key), _hash(record), site)
         self._kinds.setdefault(record.kind, {})[key] = held
-        scope = self._scopes.get(record.scope)
-        if scope is None:
-            scope = self._scopes[record.scope] = _Scope()
-        scope.toggle(held, +1)
+        self._toggle(held, +1)
+        self._budgets.add(held)
+        self._make_room(held)
         if self._sweep_s is None:
             self._sweep_s = now + _SWEEP_EVERY_S
-        return True
+        kept = self._held(key) is held
+        if not kept and old is None:
+            self._evicted.remove(record)
+        return kept
+
+    def pop_evicted(self) -> list[Record]:
+        """The records that had to go since the last call, since their owner or its site said too much."""
+        evicted, self._evicted = self._evicted, []
+        return evicted
 
     def sweep(self, now: float) -> list[Record]:
         """Ends the records that have outlived their time, and answers them."""
@@ -146,10 +159,10 @@ class Directory:
             self._drop(held)
             record = held.record
             # A copy that is handed on at its very end lives for another `ttl_s` elsewhere.
-            self._tombs[key] = (version_of(record), now + max(TOMBSTONE_S, record.ttl_s))
+            self._bury(held, now + max(TOMBSTONE_S, record.ttl_s))
             over.append(record)
-        for key in [key for key, (_, until_s) in self._tombs.items() if until_s <= now]:
-            del self._tombs[key]
+        for key in [key for key, tomb in self._tombs.items() if tomb.until_s <= now]:
+            self._unbury(key)
         first_s = min(self._ends[0][0] if self._ends else now + TOMBSTONE_S, now + TOMBSTONE_S)
         some = self._count or self._tombs
         self._sweep_s = max(now + _SWEEP_EVERY_S, first_s) if some else None
@@ -163,14 +176,14 @@ class Directory:
         gone = [held for held in self._all() if held.record.owner == owner]
         for held in gone:
             self._drop(held)
+        self._tidy_ends()
         return [held.record for held in gone]
 
     def narrow(self, keep: str) -> None:
         """Forgets records of any scope but `keep` and everybody's. They may come back."""
         for held in [h for h in self._all() if h.record.scope not in ("", keep)]:
             self._drop(held)
-        self._ends = [end for end in self._ends if self._held(end[1]) is not None]
-        heapify(self._ends)
+        self._tidy_ends()
 
     def next_deadline(self) -> Deadline | None:
         """When something may have ended."""
@@ -211,7 +224,10 @@ class Directory:
             assert (is_.buckets, is_.root, is_.count) == (scope.buckets, scope.root, scope.count)
         assert all(name in self._scopes for name in fresh)
         assert self._count == sum(len(held) for held in self._kinds.values())
-        assert sum(self._per_owner.values()) == sum(_counted(held.record) for held in self._all())
+        assert len(self._ends) <= 2 * self._count + _SPARE_ENDS
+        self._budgets.check(self._all())
+        buried = {key: site for site, keys in self._tombs_of.items() for key in keys}
+        assert buried == {key: tomb.site for key, tomb in self._tombs.items()}
 
     def _held(self, key: RecordKey) -> Held | None:
         there = self._kinds.get(key[1])
@@ -222,20 +238,63 @@ class Directory:
 
     def _drop(self, held: Held) -> None:
         record = held.record
-        self._scopes[record.scope].toggle(held, -1)
+        self._toggle(held, -1)
+        self._budgets.remove(held)
         del self._kinds[record.kind][record.key]
         self._count -= 1
-        if not _counted(record):
+
+    def _make_room(self, newest: Held) -> None:
+        kind = self._kinds[newest.record.kind]
+        while (gone := self._budgets.too_much(newest, kind.values())) is not None:
+            self._drop(gone)
+            self._evicted.append(gone.record)
+        self._tidy_ends()
+
+    def _tidy_ends(self) -> None:
+        """Forgets the ends of records that went before their time, if they are many."""
+        if len(self._ends) <= 2 * self._count + _SPARE_ENDS:
             return
-        left = self._per_owner[record.owner] - 1
-        if left:
-            self._per_owner[record.owner] = left
-        else:
-            del self._per_owner[record.owner]
+        self._ends = [(h.received_s + h.record.ttl_s, h.record.key) for h in self._all()]
+        heapify(self._ends)
 
+    # -- scopes
 
-def _counted(record: Record) -> bool:
-    return bool(record.name) or record.kind not in _ONE_EACH
+    def _known_scope(self, record: Record, site: str) -> bool:
+        """Whether a record may have its scope: everybody, its owner's site, or a site with a presence here.
+
+        Each scope costs digests. Only presences, which certificates vouch for, begin a new one.
+        """
+        scope = record.scope
+        return scope in ("", site) or record.kind == _PRESENCE or scope in self._scopes
+
+    def _toggle(self, held: Held, by: int) -> None:
+        name = held.record.scope
+        scope = self._scopes.get(name)
+        if scope is None:
+            scope = self._scopes[name] = _Scope()
+        scope.toggle(held, by)
+        if not scope.count:
+            del self._scopes[name]
+
+    # -- tombstones
+
+    def _bury(self, held: Held, until_s: float) -> None:
+        """Remembers that a record has ended. Of one site so many are remembered, the newest."""
+        key = held.record.key
+        self._tombs[key] = _Tomb(version_of(held.record), until_s, held.site)
+        keys = self._tombs_of.setdefault(held.site, {})
+        keys[key] = None
+        if len(keys) > TOMBSTONES_PER_SITE:
+            self._unbury(next(iter(keys)))
+
+    def _unbury(self, key: RecordKey) -> None:
+        tomb = self._tombs.pop(key, None)
+        if tomb is None:
+            return
+        keys = self._tombs_of[tomb.site]
+        del keys[key]
+        if not keys:
+            del self._tombs_of[tomb.site]
 
 
 def bucket_of(key: RecordKey) -> int:

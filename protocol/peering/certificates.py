@@ -93,6 +93,15 @@ class Certificates:
         kept = Persist((Row(TABLE, record.name, encode(signed)),), Untidied())
         return [kept, Note("certificate.revoked", revocation.what, _why(revocation))]
 
+    def evicted(self, record: Record) -> list[Effect]:
+        """A revocation is forgotten, since its owner has made more of them than anybody keeps."""
+        try:
+            revocation = self.revocation(record)
+        except Untrusted:
+            return []
+        self.revocations.discard(revocation)
+        return [Persist((Row(TABLE, record.name, None),), Untidied())]
+
     def met(self, known: Known) -> None:
         """Remembers when the peer's certificate ends."""
         self._first_end_s = min(self._first_end_s, known.expires_s)

@@ -17,6 +17,7 @@ from protocol.broadcast.broadcast import (
     Expired,
     Learnt,
     Outcome,
+    Refused,
     Stray,
 )
 from protocol.broadcast.messages import BroadcastMessage, version_of
@@ -29,7 +30,6 @@ from protocol.membership.messages import (
     MembershipMessage,
     Ping,
     Pong,
-    Suspicion,
     Unwelcome,
 )
 from protocol.membership.outcomes import (
@@ -54,6 +54,8 @@ from protocol.peering.near_peers import Whereabouts
 from protocol.peering.news import KIND as NEWS
 from protocol.peering.news import Crier
 from protocol.peering.quarantine import Quarantines
+from protocol.peering.suspicions import KIND as SUSPICION
+from protocol.peering.suspicions import read_suspicion, readable
 from protocol.peering.versions import Versions
 from protocol.peering.welcome import printable
 from protocol.terms.dice import Dice
@@ -66,9 +68,7 @@ from protocol.trust.identity import Identity
 from protocol.trust.record import Record, SignedRecord, newer
 from protocol.trust.revocation import KIND as REVOCATION
 from protocol.trust.signing import Reason, Untrusted
-from protocol.wire.codec import Malformed, MalformedReason, decode, encode
-
-SUSPICION = "suspicion"
+from protocol.wire.codec import Malformed, MalformedReason, encode
 
 News = Learnt | Expired | Stray | DetailAsked
 """What came by broadcast and is not about the overlay itself."""
@@ -191,7 +191,8 @@ class Overlay:
             presence = hello.presence
             record, known = self.certificates.shown(presence, now)
             if known.peer != sender:
-                raise _impostor(sender, known.name)
+                shown = f"{sender[:16]} shows the presence of {known.name}"
+                raise Untrusted(Reason.WRONG_ROLE, shown)
         except Untrusted as error:
             return self._refuse(sender, hello, error.reason, str(error), now), []
         if why := self.versions.met(sender, hello):
@@ -340,6 +341,11 @@ class Overlay:
                     effects, news = effects + more, news + rest
                 case Broken(peer=peer, why=why):
                     effects += self.blame(peer, "record", now, why)
+                case Refused(owner=owner, why=why):
+                    self.quarantines.refuse(owner, why)
+                case Expired(record=record, evicted=True) if record.kind == REVOCATION:
+                    same = self.broadcast.directory.named(REVOCATION, record.name)
+                    effects += [] if same else self.certificates.evicted(record)
                 case Stray(record=record) if record.kind in (PRESENCE, SUSPICION, NEWS):
                     effects += self.announcer.stray(record, now) + self._twinned(now)
                 case Stray() if self.membership.is_twin:
@@ -373,18 +379,14 @@ class Overlay:
         if known is None:
             return []
         effects = self._met(known, now)
-        for held in self.broadcast.directory.of_kind(SUSPICION):
-            if held.record.name == known.peer:
-                effects += self._suspicion(held.record, now)
+        told = self.broadcast.directory.named(SUSPICION, known.peer)
+        for owner, suspicion in readable(held.record for held in told):
+            effects += self.follow(self.membership.suspected(owner, suspicion, now), now)
         return effects
 
     def _suspicion(self, record: Record, now: float) -> list[Effect]:
-        """A suspicion, which is taken back if it has no body. Raises Malformed."""
-        accused = PeerId(record.name)
-        suspicion = decode(record.body, Suspicion) if record.body else Suspicion(accused, -1)
-        if suspicion.accused != accused:
-            return []
-        owner = PeerId(record.owner)
+        """Takes a suspicion. Raises Malformed."""
+        owner, suspicion = PeerId(record.owner), read_suspicion(record)
         return self.follow(self.membership.suspected(owner, suspicion, now), now)
 
     # -- certificates
@@ -494,7 +496,3 @@ class Overlay:
     def _hang_up(self, peer: PeerId, why: str, now: float) -> list[Effect]:
         effects, outcomes = self.membership.hang_up(peer, why, now)
         return effects + self.follow(outcomes, now)
-
-
-def _impostor(sender: PeerId, name: str) -> Untrusted:
-    return Untrusted(Reason.WRONG_ROLE, f"{sender[:16]} shows the presence of {name}")

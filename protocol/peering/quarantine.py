@@ -11,7 +11,7 @@ QUARANTINE_FORGIVEN_S begins anew.
 """
 
 from protocol.terms.effects import Deadline, Effect, Note, Quarantine
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import (
     ALLOWANCES,
     PATIENCE,
@@ -48,6 +48,7 @@ class Quarantines:
         self.counts: dict[str, int] = {}
         self._peers: dict[PeerId, _Watched] = {}
         self._quarantined: dict[PeerId, float] = {}
+        self._refused: dict[KeyId, int] = {}
 
     # -- counting
 
@@ -57,10 +58,18 @@ class Quarantines:
             reason = "other"
         self.counts[reason] = self.counts.get(reason, 0) + 1
 
+    def refuse(self, owner: KeyId, reason: str) -> None:
+        """Counts a record of that owner that is not kept. Who sent it may be honest."""
+        self.count(reason)
+        times = self._refused.pop(owner, 0)
+        if len(self._refused) >= PEERS_WATCHED:
+            del self._refused[next(iter(self._refused))]
+        self._refused[owner] = times + 1
+
     def faults(self, peer: PeerId) -> int:
-        """How many faults of one peer are remembered."""
+        """How many faults of one peer are remembered, and records of it that were not kept."""
         watched = self._peers.get(peer)
-        return watched.in_all if watched is not None else 0
+        return (watched.in_all if watched is not None else 0) + self._refused.get(KeyId(peer), 0)
 
     # -- judging
 
@@ -136,6 +145,7 @@ class Quarantines:
         """All memory is bounded. It is called after every step of a simulation, so it looks at sizes only."""
         assert len(self._peers) <= PEERS_WATCHED
         assert len(self._quarantined) <= PEERS_WATCHED
+        assert len(self._refused) <= PEERS_WATCHED
         assert len(self.counts) <= REASONS_COUNTED + 1
 
     def _watch(self, peer: PeerId) -> _Watched:

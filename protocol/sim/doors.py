@@ -98,7 +98,8 @@ def directory_like(directory: Directory) -> Directory:
     other = copy(directory)
     other._kinds = {kind: held.copy() for kind, held in directory._kinds.items()}
     other._tombs, other._ends = directory._tombs.copy(), directory._ends.copy()
-    other._per_owner = directory._per_owner.copy()
+    other._tombs_of = {site: keys.copy() for site, keys in directory._tombs_of.items()}
+    other._budgets, other._evicted = directory._budgets.like(), []
     other._scopes = {}
     for name, scope in directory._scopes.items():
         other._scopes[name] = copy(scope)

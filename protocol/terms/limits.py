@@ -140,11 +140,12 @@ PUSH_APART_S = 0.02
 frame."""
 ANNOUNCED = 4096
 """Announcements awaited at once."""
-RECORDS = 65536
-RECORDS_PER_OWNER = 4096
 RECORDS_PER_FRAME = 64
 TOMBSTONE_S = 3600.0
 """The least time an expired record is remembered, so that an old copy cannot come back."""
+TOMBSTONES_PER_SITE = 16384
+"""Expired records of one site's hosts that are remembered, 300 bytes each: of 2,000 hosts each may end eight
+grids an hour. What records may cost while they live: kinds.py."""
 
 # Adverts and notices
 ADVERT_EVERY_S = 1200.0

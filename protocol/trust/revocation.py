@@ -83,6 +83,11 @@ class Revocations:
         self._count(revocation, 1)
         return True
 
+    def discard(self, revocation: Revocation) -> None:
+        """Forgets one."""
+        if self._known.pop((revocation.issuer, revocation.serial), None) is not None:
+            self._count(revocation, -1)
+
     def concerns(self, key: KeyId, site: str) -> bool:
         """Whether a certificate of that key, or of the site of that name, is revoked.
 

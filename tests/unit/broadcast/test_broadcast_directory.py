@@ -2,6 +2,8 @@
 
 from random import Random
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +11,8 @@ from protocol.broadcast.directory import Directory
 from protocol.broadcast.messages import version_of
 from protocol.sim.keys import SimSigner
 from protocol.terms.effects import Deadline
-from protocol.terms.limits import RECORDS_PER_OWNER, TOMBSTONE_S
+from protocol.terms.kinds import KINDS
+from protocol.terms.limits import TOMBSTONE_S, TOMBSTONES_PER_SITE
 from protocol.trust.record import Record, SignedRecord, sign_record
 
 SIGNERS = [SimSigner(name) for name in ("a", "b", "c")]
@@ -25,7 +28,7 @@ def record(
     scope: str = "",
 ) -> tuple[Record, SignedRecord]:
     key = SIGNERS[owner].key
-    made = Record(key, "advert", name, incarnation, sequence, body, ttl_s=ttl_s, scope=scope)
+    made = Record(key, "grid", name, incarnation, sequence, body, ttl_s=ttl_s, scope=scope)
     return made, sign_record(made, SIGNERS[owner])
 
 
@@ -47,11 +50,11 @@ RECORDS = st.lists(
 def test_merging_is_order_free(records: list[tuple[Record, SignedRecord]], dice: Random) -> None:
     one, other = Directory(), Directory()
     for made, signed in records:
-        one.put(made, signed, 1.0)
+        one.put(made, signed, 1.0, "uc")
     shuffled = list(records)
     dice.shuffle(shuffled)
     for made, signed in shuffled + records[:3]:
-        other.put(made, signed, 2.0)
+        other.put(made, signed, 2.0, "uc")
         other.check()
     assert one.roots() == other.roots()
     for scope in ("", "uc"):
@@ -74,7 +77,7 @@ def test_only_news_is_taken() -> None:
     assert not directory.put(*new, 1.0)
     assert directory.put(*record(incarnation=2, sequence=0), 1.0)
     assert len(directory) == 1
-    assert [h.record.incarnation for h in directory.of_kind("advert")] == [2]
+    assert [h.record.incarnation for h in directory.of_kind("grid")] == [2]
 
 
 def test_digests_tell_in_which_bucket_they_differ() -> None:
@@ -92,15 +95,15 @@ def test_digests_tell_in_which_bucket_they_differ() -> None:
 def test_scopes_have_digests_of_their_own_and_can_be_let_go() -> None:
     directory = Directory()
     for owner, scope in enumerate(("", "uc", "fnal")):
-        directory.put(*record(owner=owner, scope=scope), 0.0)
+        directory.put(*record(owner=owner, scope=scope), 0.0, scope)
     assert [root.scope for root in directory.roots()] == ["", "fnal", "uc"]
-    directory.put(*record(owner=1, scope="fnal", sequence=2), 1.0)
+    directory.put(*record(owner=1, scope="fnal", sequence=2), 1.0, "fnal")
     assert [root.scope for root in directory.roots()] == ["", "fnal"], "it moved"
     directory.check()
     directory.narrow("uc")
     assert [root.scope for root in directory.roots()] == [""]
     directory.check()
-    assert directory.put(*record(owner=2, scope="fnal"), 2.0), "it may come back"
+    assert directory.put(*record(owner=2, scope="fnal"), 2.0, "fnal"), "it may come back"
 
 
 def test_what_is_renewed_does_not_end() -> None:
@@ -214,12 +217,64 @@ def test_a_tombstone_outlives_the_copies_elsewhere() -> None:
     assert not directory.has(version_of(long_lived[0]))
 
 
-def test_an_owner_has_its_share_and_no_more() -> None:
+def notice(
+    owner: int, name: str, sequence: int = 1, size: int = 100, signer: SimSigner | None = None
+) -> tuple[Record, SignedRecord]:
+    signer = signer or SIGNERS[owner]
+    made = Record(signer.key, "grid", name, 1, sequence, bytes(size), ttl_s=60.0)
+    return made, sign_record(made, signer)
+
+
+def test_a_kind_that_nobody_knows_is_not_kept() -> None:
+    made = Record(SIGNERS[0].key, "blob", "", 1, 1, b"", 60.0)
     directory = Directory()
-    made, signed = record()
-    for number in range(RECORDS_PER_OWNER):
-        named = Record(made.owner, "advert", f"n{number}", 1, 1, b"", 60.0)
-        assert directory.put(named, signed, 0.0)
-    assert not directory.put(made, signed, 0.0)
-    assert directory.put(*record(owner=1), 0.0)
-    assert directory.put(Record(made.owner, "advert", "n0", 1, 2, b"", 60.0), signed, 0.0)
+    assert not directory.put(made, sign_record(made, SIGNERS[0]), 0.0)
+    assert len(directory) == 0
+
+
+def test_a_scope_that_no_presence_vouches_for_is_not_begun() -> None:
+    directory = Directory()
+    assert not directory.put(*record(scope="invented"), 0.0, "uc")
+    assert directory.roots() == ()
+    made = Record(SIGNERS[1].key, "presence", "", 1, 1, b"", 60.0, "fnal")
+    assert directory.put(made, sign_record(made, SIGNERS[1]), 0.0, "fnal")
+    assert directory.put(*record(scope="fnal"), 0.0, "uc"), "a suspicion of a host there, say"
+    assert [root.scope for root in directory.roots()] == ["fnal"]
+
+
+def test_what_was_evicted_leaves_nothing_behind() -> None:
+    """Not even the moment at which it would have ended."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(KINDS, "grid", msgspec.structs.replace(KINDS["grid"], number=4))
+        directory = Directory()
+        for number in range(1000):
+            directory.put(*notice(0, f"n{number}", number + 1), 0.0)
+        directory.check()
+        assert len(directory._ends) < 100
+        assert len(directory) == 4
+        assert directory.drop(SIGNERS[0].key) != []
+        directory.check()
+
+
+def test_of_one_sites_ended_records_the_newest_are_remembered() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("protocol.broadcast.directory.TOMBSTONES_PER_SITE", 3)
+        directory = Directory()
+        for number in range(9):
+            made = Record(SIGNERS[0].key, "grid", f"n{number}", 1, 1, b"", 1.0 + number)
+            directory.put(made, sign_record(made, SIGNERS[0]), 0.0, "uc")
+        directory.put(*record(owner=1, name="other", ttl_s=1.0), 0.0)
+        directory.sweep(100.0)
+        names = [f"n{number}" for number in range(9)]
+        remembered = [
+            name
+            for name in names
+            if directory.has(version_of(Record(SIGNERS[0].key, "grid", name, 1, 1, b"", 1.0)))
+        ]
+        assert remembered == names[-3:]
+        assert directory.has(version_of(record(owner=1, name="other")[0])), "another site's"
+        directory.check()
+        directory.sweep(100.0 + TOMBSTONE_S)
+        directory.check()
+        assert directory.next_deadline() is None
+    assert KINDS["grid"].number < TOMBSTONES_PER_SITE

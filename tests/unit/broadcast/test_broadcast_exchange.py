@@ -58,7 +58,7 @@ class Pair:
             self.talk(1 - who, more, now)
 
 
-def publish(side: Broadcast, count: int, kind: str = "advert") -> None:
+def publish(side: Broadcast, count: int, kind: str = "grid") -> None:
     for number in range(count):
         side.publish(kind, f"n{number}", b"body", 60.0, 0.0)
 
@@ -66,7 +66,7 @@ def publish(side: Broadcast, count: int, kind: str = "advert") -> None:
 def test_one_comparison_makes_them_equal() -> None:
     pair = Pair()
     publish(pair.sides[0], 100)
-    publish(pair.sides[1], 3, "grid")
+    publish(pair.sides[1], 3, "news")
     pair.compare(0)
     assert pair.sides[0].directory.roots() == pair.sides[1].directory.roots()
     assert len(pair.sides[0].directory) == 103
@@ -136,7 +136,7 @@ def test_garbage_in_a_record_is_no_crash() -> None:
 def test_what_an_earlier_life_said_comes_back_as_a_stray() -> None:
     pair = Pair()
     publish(pair.sides[0], 1)
-    (held,) = pair.sides[0].directory.of_kind("advert")
+    (held,) = pair.sides[0].directory.of_kind("grid")
     reborn = Broadcast(pair.signers[0], SimVerifier(), Random(1), 2, Everybody())
     _, told = reborn.handle(pair.ids[1], Gossip((held.signed,)), 1.0)
     assert told == [Stray(held.record)]
@@ -185,7 +185,7 @@ def test_narrowed_peers_of_two_sites_share_what_is_for_everybody_and_no_more() -
     pair = Pair()
     sites(pair, "uc", "fnal")
     for scope in ("", "uc"):
-        pair.sides[0].publish("advert", f"for-{scope}", b"", 60.0, 0.0, scope)
+        pair.sides[0].publish("news", f"for-{scope}", b"", 60.0, 0.0, scope)
     pair.compare(0)
     pair.compare(1)
     assert [r.scope for r in pair.sides[1].directory.roots()] == [""]
@@ -196,7 +196,7 @@ def test_narrowed_peers_of_one_site_share_all_of_it() -> None:
     pair = Pair()
     sites(pair, "uc", "uc")
     for scope in ("", "uc"):
-        pair.sides[0].publish("advert", f"for-{scope}", b"", 60.0, 0.0, scope)
+        pair.sides[0].publish("news", f"for-{scope}", b"", 60.0, 0.0, scope)
     pair.compare(1)
     assert pair.sides[1].directory.roots() == pair.sides[0].directory.roots()
     assert len(pair.sides[1].directory) == 2

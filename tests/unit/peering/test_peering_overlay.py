@@ -363,3 +363,11 @@ def test_a_lost_connection_may_change_through_whom_it_is_reached(peer: Peer) -> 
     peer.overlay.disconnected(YOU, NOW + 1.0)
     deadline = peer.overlay.announcer.next_deadline()
     assert (deadline.at_s, deadline.why) == (NOW + 3.0, "presence")
+
+
+def test_a_suspicion_that_cannot_be_read_takes_nothing_from_its_subjects_presence(
+    peer: Peer,
+) -> None:
+    peer.told(record("h2", "suspicion", b"\xc1", about=THIRD))
+    effects, _ = peer.told(presence("h3"))
+    assert ("peer.joined", "h3") in notes(effects)
