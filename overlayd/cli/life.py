@@ -101,9 +101,12 @@ def terminate(
     grid, workspace = workspace_of(session, target)
     volumes = tuple(v for v in volumes_of(session, grid) if v.workspace == workspace)
     body = encode(TerminateTerms(delete_volumes=True)) if delete_volumes else b""
-    give(session, Action.TERMINATE, target, no_wait, body)
+    give(session, Action.TERMINATE, target, no_wait, body, (grid, workspace))
     if volumes and not session.plain:
-        become = "are deleted" if delete_volumes else f"stay; `overlayctl down {grid}` deletes them"
+        named = target.removesuffix(f"/{workspace}")
+        become = (
+            "are deleted" if delete_volumes else f"stay; `overlayctl down {named}` deletes them"
+        )
         print_lines([f"its volumes {become}: {listed(volumes)}"])
 
 
@@ -128,12 +131,13 @@ def down(
     Example: overlayctl down star --delete-volumes
     """
     session = session_of(context)
-    if target_of(session, name)[1]:
+    grid, workspace = target_of(session, name)
+    if workspace:
         said = f"{name} is one workspace; down takes a whole grid down"
         raise failure(said, f"overlayctl terminate {name}", USAGE)
     if not delete_volumes:
-        agree(session, name)
-    give(session, Action.DOWN, name, no_wait, _stopping(now))
+        agree(session, name, grid)
+    give(session, Action.DOWN, name, no_wait, _stopping(now), (grid, ""))
 
 
 def _stopping(now: bool) -> bytes:
@@ -141,9 +145,19 @@ def _stopping(now: bool) -> bytes:
     return encode(StopTerms(at_once=True)) if now else b""
 
 
-def give(session: Session, action: Action, target: str, no_wait: bool, body: bytes = b"") -> None:
-    """Gives an order about what exists, and follows it to its answer."""
-    grid, workspace = target_of(session, target)
+def give(
+    session: Session,
+    action: Action,
+    target: str,
+    no_wait: bool,
+    body: bytes = b"",
+    about: tuple[str, str] | None = None,
+) -> None:
+    """Gives an order about what exists, and follows it to its answer.
+
+    `about` is what the target means, if that was looked up already: (grid, workspace).
+    """
+    grid, workspace = about or target_of(session, target)
     accepted = session.client.post("/orders", session.sign(action, grid, workspace, body), Accepted)
     if no_wait and not session.plain:
         typer.echo(f"request {accepted.request}")

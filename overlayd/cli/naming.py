@@ -1,7 +1,8 @@
 """Which grid is meant: NAME, SITE/NAME where several sites have one of that name, or an id.
 
-What is only read is shown of all. An order is about the grid of whoever signs it, so that nobody's grid of that
-name stands in the way of another's; SITE/NAME and ids say more, and are checked against the identity.
+What is only read is shown of all. An order names a grid by its id, so that it is about that one and about no
+later grid of the name. The name is looked up at the daemon before the order is signed: it is that of a grid of
+whoever signs, so that nobody's grid of that name stands in the way of another's.
 """
 
 from overlayd.api.views import GridView
@@ -12,6 +13,7 @@ from overlayd.cli.words import NAME
 from protocol.grid.problem import quoted
 from protocol.grid.record import GridState
 from protocol.node.rows import GridRow
+from protocol.requesting.request import UNENDED, RequestView
 
 _PS = "`overlayctl ps` lists the grids there are"
 
@@ -48,14 +50,21 @@ def _view_of(session: Session, grid: str) -> bytes | None:
 
 
 def grid_of(session: Session, name: str) -> str:
-    """What an order names for a whole grid: the name as it is, or for SITE/NAME an id. Raises Failure."""
-    if "/" not in name:
-        return name
-    site, _, grid = name.partition("/")
-    found = _of(session, site, grid)
-    if found is None:
+    """What an order names for a grid: the id of the one that is meant. Raises Failure if several are.
+
+    One that is being placed by a request of that daemon is named as its order is. If there is neither, the name
+    stays, and the daemon says what there is.
+    """
+    site, _, grid = name.rpartition("/")
+    found = _up(session, site or session.site, grid)
+    if len(found) > 1:
+        each = " or ".join(found)
+        raise failure(f"{name} is the name of {len(found)} grids", f"the same with {each}")
+    if found:
+        return found[0]
+    if site:
         raise failure(f"there is no grid {quoted(grid)} of site {quoted(site)}", _PS)
-    return found
+    return _asked(session, grid) or name
 
 
 def target_of(session: Session, target: str) -> tuple[str, str]:
@@ -68,12 +77,13 @@ def target_of(session: Session, target: str) -> tuple[str, str]:
         raise _no_workspace(target)
     match parts:
         case [grid]:
-            return grid, ""
+            return grid_of(session, grid), ""
         case [site, grid, workspace]:
             return grid_of(session, f"{site}/{grid}"), workspace
         case [first, second]:
-            whole = _of(session, first, second) if not _has(session, first, second) else None
-            return (whole, "") if whole is not None else (first, second)
+            if not _has(session, first, second) and _up(session, first, second):
+                return grid_of(session, target), ""
+            return grid_of(session, first), second
     raise _no_workspace(target)
 
 
@@ -91,11 +101,18 @@ def _no_workspace(target: str) -> Exception:
     return failure(said, f"`overlayctl ps {grid}` lists a grid's workspaces", USAGE)
 
 
-def _of(session: Session, site: str, grid: str) -> str | None:
-    """The id of the grid of that name, or with that id, that is up and of that site."""
+def _up(session: Session, site: str, grid: str) -> list[str]:
+    """The ids of the grids of that name, or with that id, that are up; of that site, if one is named."""
     rows = session.client.get("/grids", list[GridRow])
-    up = [row for row in rows if row.state == GridState.UP and row.owner_site == site]
-    return next((row.grid for row in up if grid in (row.name, row.grid)), None)
+    mine = [row for row in rows if row.state == GridState.UP and site in ("", row.owner_site)]
+    return [row.grid for row in mine if grid in (row.name, row.grid)]
+
+
+def _asked(session: Session, name: str) -> str:
+    """What the ids of a grid begin with that a request of this daemon is placing; empty if none is."""
+    views = session.client.get("/requests", list[RequestView])
+    placing = [v for v in views if (v.kind, v.grid) == ("up", name) and v.state in UNENDED]
+    return placing[-1].id if placing else ""
 
 
 def _has(session: Session, grid: str, workspace: str) -> bool:

@@ -7,16 +7,19 @@ import typer
 from overlayd.api.views import GridView
 from overlayd.cli.client import Refused, decoded
 from overlayd.cli.failure import INTERRUPTED, USAGE, failure
-from overlayd.cli.naming import target_of, views_of
+from overlayd.cli.naming import views_of
 from overlayd.cli.session import Session
 from overlayd.cli.show import print_lines
 from protocol.node.rows import VolumeRow
 from protocol.terms.quantities import format_size
 
 
-def agree(session: Session, name: str) -> None:
-    """Asks, if the grid has volumes, whether they may go. Raises Failure if not, or if nobody can be asked."""
-    volumes = volumes_of(session, target_of(session, name)[0])
+def agree(session: Session, name: str, grid: str) -> None:
+    """Asks, if the grid has volumes, whether they may go. Raises Failure if not, or if nobody can be asked.
+
+    `name` is what was typed, `grid` the id of what that means.
+    """
+    volumes = volumes_of(session, grid)
     if not volumes:
         return
     said = f"{name} has volumes, and `down` deletes them: {listed(volumes)}"

@@ -8,7 +8,7 @@ from protocol.contract.story import GridStory
 from protocol.grid.expand import workspace_name
 from protocol.grid.lifecycle import Status
 from protocol.grid.model import GridSpec
-from protocol.grid.record import GridRecord, GridState
+from protocol.grid.record import GridRecord, GridState, is_about
 from protocol.grid.tunnel import TunnelEnd
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.login import Login
@@ -177,6 +177,17 @@ class Notices:
             if (notice := self.newest(grid)) is not None
             and name in (notice.name, notice.grid)
             and owner in (None, notice.owner)
+        ]
+        return max(found, key=lambda n: (n.state is GridState.UP, n.epoch, n.made_s), default=None)
+
+    def meant(self, said: str, owner: KeyId) -> Notice | None:
+        """The newest notice of the grid that an order of that owner names; None if none is told of."""
+        found = [
+            notice
+            for grid in self._by_grid
+            if is_about(grid, said)
+            and (notice := self.newest(grid)) is not None
+            and notice.owner == owner
         ]
         return max(found, key=lambda n: (n.state is GridState.UP, n.epoch, n.made_s), default=None)
 

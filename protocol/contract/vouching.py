@@ -6,7 +6,7 @@ from protocol.grid.lease import start_fault
 from protocol.grid.record import GridRecord, GridState, lease_change, order_part
 from protocol.grid.stopping import stop_terms
 from protocol.grid.volumes import terminate_terms
-from protocol.trust.order import Action
+from protocol.trust.order import Action, SignedOrder
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed
 
@@ -22,7 +22,8 @@ def vouch(
     carried = before is not None and before.order == record.order
     deployment = reading.deployment(record.order, now, fresh=False, carried=carried)
     _about(record, deployment)
-    ended, extra_s = _changed(reading, record, now)
+    kept = before.changes if before is not None and before.id == record.id else ()
+    ended, extra_s = _changed(reading, record, kept, now)
     if record.extra_s != extra_s:
         raise Untrusted(Reason.MALFORMED, "a lease that nobody ordered so long, or so short")
     if record.state is GridState.DOWN and "" not in ended and not lapsed:
@@ -60,16 +61,22 @@ def _enough(deployment: Deployment, there: list[str]) -> None:
             raise Untrusted(Reason.MALFORMED, why)
 
 
-def _changed(reading: Reading, record: GridRecord, now: float) -> tuple[list[str], int]:
+def _changed(
+    reading: Reading, record: GridRecord, kept: tuple[SignedOrder, ...], now: float
+) -> tuple[list[str], int]:
     """Workspaces that were ordered gone ("" is the whole grid), and by how many seconds the lease was changed.
 
-    Raises Untrusted if one of the orders is not believed, not its owner's, or cannot be read.
+    Raises Untrusted if one of the orders is not believed, not its owner's, cannot be read, or is there twice.
     """
     ended: list[str] = []
     extra_s = 0
+    seen: set[str] = set()
     for signed in record.changes:
         checked = reading.order(signed, now, fresh=False)
-        permit(checked, record)
+        if checked.id in seen:
+            raise Untrusted(Reason.MALFORMED, "a record with one order twice")
+        seen.add(checked.id)
+        permit(checked, record, kept=signed in kept)
         if checked.order.action is Action.DOWN:
             try:
                 stop_terms(checked.order)

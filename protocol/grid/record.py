@@ -161,6 +161,15 @@ def order_part(grid: GridId) -> str:
     return grid.partition(".")[0]
 
 
+def is_about(grid: GridId, said: str) -> bool:
+    """Whether an order that names `said` is about that grid.
+
+    It names its id, or what the ids of all attempts of its order begin with. Either
+    follows from the signed order that made it, so no order names a later grid.
+    """
+    return said in (grid, order_part(grid))
+
+
 def lease_change(signed: SignedOrder) -> LeaseChange:
     """What an order to change a lease says. Raises Malformed."""
     change = decode(read_order(signed).body, LeaseChange)
@@ -286,7 +295,9 @@ def extending(grid: GridId, order: SignedOrder) -> Change:
     def change(value: bytes) -> bytes:
         register = read_register(value)
         old = register.record
-        if old is None or old.id != grid or old.state is GridState.DOWN or order in old.changes:
+        if old is None or old.id != grid or old.state is GridState.DOWN:
+            return value
+        if order_id(order) in [order_id(changed) for changed in old.changes]:
             return value
         if register.is_void(extension_id(order)) or len(old.changes) >= CHANGES_MOST:
             return value

@@ -54,7 +54,7 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send, earliest
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.quantities import format_moment
-from protocol.trust.order import Action, CheckedOrder, read_order
+from protocol.trust.order import Action
 from protocol.trust.signing import Untrusted
 
 _NEVER = float("inf")
@@ -325,7 +325,7 @@ class Leases:
             return [_reply(sender, message, "", str(error))], []
         order = checked.order
         if order.action is Action.DOWN:
-            return self._halt(sender, message, row, checked, now)
+            return self._halt(sender, message, row, now)
         if row.halted is not None:
             why = "its owner ordered it down, which waits for its stewards"
             return [_reply(sender, message, order.workspace, why)], []
@@ -357,15 +357,8 @@ class Leases:
             Realise(message.grid, message.request),
         ], [RoomChanged()]
 
-    def _halt(
-        self, sender: PeerId, message: Act, row: Lease, checked: CheckedOrder, now: float
-    ) -> Answer:
-        """Stops a grid at its owner's order, while too few stewards answer to take it down.
-
-        An order that is older than the grid was about another one of that name.
-        """
-        if checked.order.issued_at_s < read_order(row.record.order).issued_at_s:
-            return [_reply(sender, message, "", "the order is older than the grid")], []
+    def _halt(self, sender: PeerId, message: Act, row: Lease, now: float) -> Answer:
+        """Stops a grid at its owner's order, while too few stewards answer to take it down."""
         if row.halted is not None or row.record.state is GridState.DOWN:
             return [_reply(sender, message, "", "")], []
         grid, record = row.record.id, row.record

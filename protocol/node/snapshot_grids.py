@@ -3,7 +3,7 @@
 from protocol.contract.notices import HeardNotice, Notice
 from protocol.grid.lifecycle import Phase, Power, Status
 from protocol.grid.model import ImageRef
-from protocol.grid.record import GridRecord, GridState
+from protocol.grid.record import GridRecord, GridState, is_about
 from protocol.grid.syntax import image_name_problem
 from protocol.hosting.lease import Lease
 from protocol.image.commit import CommitTerms
@@ -54,12 +54,14 @@ def grids(node: Node, now: float) -> list[GridRow]:
 
 
 def find_grids(node: Node, name: str, site: str) -> list[GridId]:
-    """The grids with that name or id that are up, one for each owner; else the newest that was."""
+    """The grids with that name, or that an order means by it, that are up, one for each owner; else the newest
+    that was.
+    """
     found = [
         notice
         for grid in node.notices.grids()
         if (notice := node.notices.newest(grid)) is not None
-        and name in (notice.name, notice.grid)
+        and (name == notice.name or is_about(notice.grid, name))
         and site in ("", notice.owner_site)
     ]
     found.sort(key=lambda notice: (notice.epoch, notice.made_s))
@@ -214,20 +216,18 @@ def _ordered(
     """The record of a grid carried here that an owner's fresh order is about. Raises Untrusted, or `no`."""
     checked = node.authority.order(signed, now, fresh=True)
     order = checked.order
-    whose = ""
     for row in node.host.leases.rows():
         record = row.record
-        if order.grid not in (record.id, record.name):
+        if not is_about(record.id, order.grid):
             continue
         if record.owner != checked.principal.key:
-            whose = record.owner_site
-            continue
+            raise no(
+                f"{record.name} belongs to site {record.owner_site}'s admin; use that --identity"
+            )
         node.authority.change(signed, record, now)
         if order.workspace not in [wanted.workspace for wanted in row.wanted]:
-            break
+            raise no(f"this host does not carry {record.name}/{order.workspace}")
         return record, order
-    if whose:
-        raise no(f"{order.grid} belongs to site {whose}'s admin; use that --identity")
     raise no(f"this host does not carry {order.grid}/{order.workspace}")
 
 

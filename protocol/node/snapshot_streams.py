@@ -2,6 +2,7 @@
 
 from protocol.contract.permitting import permit
 from protocol.grid.lifecycle import Power
+from protocol.grid.record import is_about
 from protocol.hosting.lease import Lease
 from protocol.node.node import Node
 from protocol.node.rows import NoStream, StreamWay
@@ -33,7 +34,7 @@ def way(
     here = {wanted.workspace: wanted.power for wanted in node.host.leases.wanted(record.id)}
     power = here.get(order.workspace)
     if power is None or power is Power.GONE:
-        raise _not_here(checked)
+        raise _not_here(checked, record.name)
     if power not in _RUNS:
         raise NoStream(Why.ENDED, f"{order.workspace} is stopped: it is {power}")
     cards = node.host.leases.ordered(row).cards
@@ -62,18 +63,15 @@ def _body(checked: CheckedOrder, via: PeerId) -> ConnectBody:
 
 def _row(node: Node, checked: CheckedOrder) -> Lease:
     """The grid of whoever signed the order, as this host carries it."""
-    whose = ""
     for row in node.host.leases.rows():
-        if checked.order.grid not in (row.record.id, row.record.name):
+        if not is_about(row.record.id, checked.order.grid):
             continue
         if row.record.owner != checked.principal.key:
-            whose = row.record.owner_site
-            continue
+            record = row.record
+            said = f"{record.name} belongs to site {record.owner_site}'s admin; use that --identity"
+            raise NoStream(Why.REFUSED, said)
         permit(checked, row.record)
         return row
-    if whose:
-        said = f"{checked.order.grid} belongs to site {whose}'s admin; use that --identity"
-        raise NoStream(Why.REFUSED, said)
     raise _not_here(checked)
 
 
@@ -84,6 +82,7 @@ def _require_member(node: Node, via: PeerId, site: str) -> None:
         raise NoStream(Why.SILENT, "the peer it goes through is gone")
 
 
-def _not_here(checked: CheckedOrder) -> NoStream:
+def _not_here(checked: CheckedOrder, name: str = "") -> NoStream:
     order = checked.order
-    return NoStream(Why.ENDED, f"this host does not carry {order.grid}/{order.workspace}")
+    what = f"{name or order.grid}/{order.workspace}"
+    return NoStream(Why.ENDED, f"this host does not carry {what}")

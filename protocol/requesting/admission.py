@@ -22,10 +22,10 @@ from protocol.requesting.requests import Requests, answered
 from protocol.requesting.steps import Look, Reason
 from protocol.requesting.surroundings import Surroundings
 from protocol.terms.dice import Dice
-from protocol.terms.ids import KeyId, RequestId
+from protocol.terms.ids import GridId, KeyId, RequestId
 from protocol.terms.limits import PROPOSALS_KEPT, QUEUED_MOST
 from protocol.trust.identity import Identity
-from protocol.trust.order import SignedOrder, read_order
+from protocol.trust.order import CheckedOrder, SignedOrder, read_order
 from protocol.trust.signing import Untrusted
 
 
@@ -232,6 +232,13 @@ class Admission:
         for placing in self._requests.placing():
             if placing.order is not None and placing.deployment.key == key and placing.running:
                 return placing
+        return None
+
+    def running_of(self, checked: CheckedOrder) -> Placing | None:
+        """The request that places the grid which an order of the same owner names."""
+        for placing in self._requests.placing(order_part(GridId(checked.order.grid))):
+            if placing.deployment.owner == checked.principal.key and placing.running:
+                return placing if placing.order is not None else None
         return None
 
     def _first(self, signed: SignedOrder) -> Look | None:

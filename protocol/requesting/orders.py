@@ -67,8 +67,7 @@ class Orders:
                 return self._admission.hold(request, signed, now)
         except Untrusted as error:
             return self._no(request, "order", "", (f"this order is not accepted: {error}",), now)
-        key = f"{checked.principal.key}/{checked.order.grid}"
-        placing = self._admission.running(key)
+        placing = self._admission.running_of(checked)
         if placing is not None and checked.order.action is Action.DOWN and placing.record is None:
             return self._stop(request, checked, signed, placing, now)
         return self._change(request, checked, signed, placing, now)
@@ -87,7 +86,7 @@ class Orders:
 
         If hosts tell of such a grid, the request only follows it, and that grid ends.
         """
-        grid = checked.order.grid
+        grid = placing.grid
         undecided = placing.undecided
         effects = placing.cancel(now)
         if undecided is not None:
@@ -96,7 +95,7 @@ class Orders:
             stopping = Changing(request, checked, signed, about, directory, now, undecided=True)
             self._requests.add(stopping)
             return [], stopping.start(now)
-        heard = self._directory.notices.named(grid, checked.principal.key)
+        heard = self._directory.notices.meant(checked.order.grid, checked.principal.key)
         if heard is not None and heard.state is GridState.UP:
             more, outcomes = self._change(request, checked, signed, None, now)
             return effects + more, outcomes
@@ -119,12 +118,14 @@ class Orders:
         order = checked.order
         notice = self._notice(order.grid, checked, placing, now)
         if notice is None or notice.state is GridState.DOWN:
-            lines = self._no_such_grid(order.grid, checked.principal.key)
-            return self._no(request, order.action, order.grid, lines, now)
+            name = order.grid if placing is None else placing.grid
+            name = name if notice is None else notice.name
+            lines = self._no_such_grid(name, checked.principal.key)
+            return self._no(request, order.action, name, lines, now)
         names = [name for name, _ in notice.placed]
         if order.workspace and order.workspace not in names:
-            missing = f"{order.grid} has no workspace {order.workspace}; it has {', '.join(names)}"
-            return self._no(request, order.action, order.grid, (missing,), now)
+            missing = f"{notice.name} has no workspace {order.workspace}; it has {', '.join(names)}"
+            return self._no(request, order.action, notice.name, (missing,), now)
         if order.action is Action.LEASE:
             return self._lease(request, signed, notice, now)
         if order.action in (Action.DOWN, Action.TERMINATE):
@@ -146,10 +147,10 @@ class Orders:
         return extending.start(now)
 
     def _notice(
-        self, name: str, checked: CheckedOrder, placing: Placing | None, now: float
+        self, said: str, checked: CheckedOrder, placing: Placing | None, now: float
     ) -> Notice | None:
         """What is known of a grid, even in the moment between its commit and its hosts' first word."""
-        heard = self._directory.notices.named(name, checked.principal.key)
+        heard = self._directory.notices.meant(said, checked.principal.key)
         if placing is not None and placing.record is not None:
             record = placing.record
             if heard is None or heard.grid != record.id:
@@ -169,6 +170,10 @@ class Orders:
         known = self._directory.notices.named(name)
         why = f"there is no grid named {name}"
         help_ = "`overlayctl ps` lists the grids there are"
+        mine = self._directory.notices.named(name, owner)
+        if mine is not None and mine.state is GridState.UP and mine.name == name:
+            why = f"an order names a grid by its id, and {name} is a name"
+            help_ = f"the same about {mine.grid}; `overlayctl` looks it up"
         if sites := self._owners(name, owner):
             why = f"{name} belongs to site {listed(sites)}'s admin"
             help_ = f"the same with --identity of site {' or '.join(sites)}'s admin"

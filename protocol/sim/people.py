@@ -12,7 +12,7 @@ from protocol.grid.model import (
     PlacementSpec,
     Spread,
 )
-from protocol.grid.record import HoldTerms
+from protocol.grid.record import HoldTerms, grid_id, order_part
 from protocol.sim.keys import SimFederation
 from protocol.terms.ids import digest_of
 from protocol.trust.order import Action, Order, SignedOrder, sign_order
@@ -29,6 +29,8 @@ class Admin:
     def __init__(self, federation: SimFederation, site: str, dice: Random) -> None:
         self._dice = dice
         self.signer, self.chain = federation.site(site), federation.site_chain(site)
+        self._made: dict[str, str] = {}
+        """By name, what the ids of the grid begin with that was ordered last."""
 
     def order(
         self,
@@ -40,17 +42,21 @@ class Admin:
         body: bytes = b"",
         valid_s: float = 600.0,
     ) -> SignedOrder:
-        """An order that the admin has signed."""
+        """An order that the admin has signed. Of a grid that was ordered by this admin, the name is enough."""
+        makes = action in (Action.UP, Action.HOLD)
         order = Order(
             action=action,
-            grid=grid,
+            grid=grid if makes else self._made.get(grid, grid),
             issued_at_s=now_s,
             valid_s=valid_s,
             nonce=f"{self._dice.getrandbits(64):016x}",
             workspace=workspace,
             body=body,
         )
-        return sign_order(order, self.signer, self.chain)
+        signed = sign_order(order, self.signer, self.chain)
+        if action is Action.UP:
+            self._made[grid] = order_part(grid_id(signed))
+        return signed
 
     def up(self, spec: GridSpec, now_s: float) -> SignedOrder:
         """An order to bring a grid up."""

@@ -64,7 +64,7 @@ class Order(msgspec.Struct, frozen=True):
 
     action: Action
     grid: str
-    """The grid's name for `up`, else its id or name."""
+    """The grid's name for `up` and `hold`, else its id: then no order is about the next grid of that name."""
     issued_at_s: float
     valid_s: float
     nonce: str

@@ -11,11 +11,15 @@ from overlayd.adapters.credentials import load_site
 from overlayd.api.views import Accepted, GridView, OrderBody
 from overlayd.ports.images import ImageInfo
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef
+from protocol.grid.record import grid_id, order_part
 from protocol.node.rows import PeerRow, SelfRow
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import RequestId
 from protocol.trust.order import Action, Order, SignedOrder, sign_order
 from protocol.wire.codec import encode
+
+_MADE: dict[tuple[Path, str], str] = {}
+"""By identity and name, what the ids of the grid begin with that was ordered last."""
 
 
 def spec(name: str, image: ImageInfo, count: int, memory_bytes: int = 64 << 20) -> GridSpec:
@@ -34,10 +38,15 @@ def spec(name: str, image: ImageInfo, count: int, memory_bytes: int = 64 << 20) 
 def signed(
     identity: Path, action: Action, grid: str, workspace: str = "", body: bytes = b""
 ) -> SignedOrder:
-    """A fresh order of the site admin with that folder."""
+    """A fresh order of the site admin with that folder. Of a grid that was ordered here, the name is enough."""
     who = load_site(identity)
-    order = Order(action, grid, time.time(), 300.0, secrets.token_hex(8), workspace, body)
-    return sign_order(order, who.identity, who.chain)
+    makes = action in (Action.UP, Action.HOLD)
+    about = grid if makes else _MADE.get((identity, grid), grid)
+    order = Order(action, about, time.time(), 300.0, secrets.token_hex(8), workspace, body)
+    signed_order = sign_order(order, who.identity, who.chain)
+    if action is Action.UP:
+        _MADE[identity, grid] = order_part(grid_id(signed_order))
+    return signed_order
 
 
 def up(identity: Path, grid: GridSpec) -> SignedOrder:
@@ -79,6 +88,12 @@ def grid(host: Host, name: str) -> GridView | None:
     if not any(name in (row["name"], row["grid"]) for row in rows):
         return None
     return msgspec.json.decode(host.ask("GET", f"grids/{name}").content, type=GridView)
+
+
+def id_of(host: Host, name: str) -> str:
+    """What an order names for a grid of that name which this host knows; the name if it knows none."""
+    found = grid(host, name)
+    return found.grid.grid if found is not None else name
 
 
 def peers(host: Host) -> dict[str, PeerRow]:

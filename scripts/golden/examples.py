@@ -80,7 +80,7 @@ def presence() -> Presence:
 
 def order() -> SignedOrder:
     """An order of the example's site admin."""
-    asked = Order(Action.DOWN, "star", FROM_S + 60.0, 600.0, "0123456789abcdef")
+    asked = Order(Action.DOWN, "0123456789abcdef0123.0", FROM_S + 60.0, 600.0, "0123456789abcdef")
     return sign_order(asked, SITE, SITE_CHAIN)
 
 

@@ -79,7 +79,7 @@ class CarryingHost:
         """A fresh order to connect, of that site's admin; of the owner's, if none is named."""
         admin = self.world.admins[site or self.owner]
         body = encode(ConnectBody(PORT, via))
-        return admin.order(Action.CONNECT, "shop", self.now(), workspace=workspace, body=body)
+        return admin.order(Action.CONNECT, self.grid, self.now(), workspace=workspace, body=body)
 
     async def ask(self, peer: PeerId, session: str, order: SignedOrder) -> Flow:
         """What that peer is answered."""

@@ -22,7 +22,8 @@ placement: {{spread: site}}
 
 
 def down(daemons: Daemons, at: str, grid: str, site: str = "ams") -> RequestView:
-    order = orders.signed(daemons.identity(site), Action.DOWN, grid)
+    about = orders.id_of(daemons.hosts[at], grid)
+    order = orders.signed(daemons.identity(site), Action.DOWN, about)
     return orders.obeyed(daemons.hosts[at], order)
 
 

@@ -46,7 +46,8 @@ def carried(daemons: Daemons, name: str) -> dict[str, str]:
 
 
 def down(daemons: Daemons, name: str) -> None:
-    order = orders.signed(daemons.identity("bnl"), Action.DOWN, name)
+    about = orders.id_of(daemons.hosts[ASKED_AT], name)
+    order = orders.signed(daemons.identity("bnl"), Action.DOWN, about)
     gone = orders.obeyed(daemons.hosts[ASKED_AT], order)
     assert gone.state is RequestState.DONE, gone.answer
 

@@ -96,7 +96,10 @@ class Dying(Daemons):
         """Takes grids down. Answers those that were whole."""
         host = self.hosts["h1"]
         whole = [grid for grid in grids if orders.grid(host, grid) is not None]
-        down = [orders.signed(self.identity("ams"), Action.DOWN, grid) for grid in whole]
+        down = [
+            orders.signed(self.identity("ams"), Action.DOWN, orders.id_of(host, grid))
+            for grid in whole
+        ]
         given = [orders.give(host, order) for order in down]
         for request in given:
             assert orders.answer(host, request).state is RequestState.DONE

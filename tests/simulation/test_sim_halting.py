@@ -105,9 +105,9 @@ def test_nobody_else_stops_it_and_no_order_of_before_does() -> None:
     """A rival's order, one that is stale, and one that was about an earlier grid of the name."""
     scene = Scene()
     world = scene.world
-    older = scene.admin.order(Action.DOWN, "own", world.now_s - 60.0)
+    older = scene.admin.order(Action.DOWN, f"{'f' * 20}.0", world.now_s - 60.0)
     stale = scene.admin.order(Action.DOWN, "own", world.now_s - 4000.0)
-    rivals = world.admins["s2"].order(Action.DOWN, "own", world.now_s)
+    rivals = world.admins["s2"].order(Action.DOWN, scene.row().grid, world.now_s)
     world.run(10.0)
     for order in (rivals, stale, older):
         assert scene.give(order).state == "failed"

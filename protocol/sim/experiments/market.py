@@ -405,7 +405,7 @@ class Market(Timeline):
     def down(self, name: str) -> None:
         """Takes a grid down. Its hosts are rid of it at once."""
         record = self.records.pop(name)
-        order = self.admin.order(Action.DOWN, name, self.now_s)
+        order = self.admin.order(Action.DOWN, record.id, self.now_s)
         ended = msgspec.structs.replace(
             record, epoch=record.epoch + 1, state=GridState.DOWN, changes=(order,)
         )

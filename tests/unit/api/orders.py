@@ -13,6 +13,7 @@ from one_host import OneHost
 
 from overlayd.adapters.credentials import load_site
 from protocol.grid.model import ClusterSpec, Encryption, GridSpec, ImageRef, NetworkSpec
+from protocol.grid.record import grid_id, order_part
 from protocol.trust.order import Action, Order, SignedOrder, sign_order
 from protocol.wire.codec import encode
 
@@ -40,13 +41,21 @@ async def grid_spec(host: OneHost, name: str = "demo", count: int = 2) -> GridSp
     )
 
 
+MADE: dict[tuple[Path, str], str] = {}
+"""By site and name, what the ids of the grid begin with that was ordered last."""
+
+
 def signed(
     site_dir: Path, action: Action, grid: str, workspace: str = "", body: bytes = b""
 ) -> SignedOrder:
-    """A fresh order of that site's admin."""
+    """A fresh order of that site's admin. Of a grid that was ordered here, the name is enough."""
     who = load_site(site_dir)
-    order = Order(action, grid, time.time(), 300.0, secrets.token_hex(8), workspace, body)
-    return sign_order(order, who.identity, who.chain)
+    about = grid if action is Action.UP else MADE.get((site_dir, grid), grid)
+    order = Order(action, about, time.time(), 300.0, secrets.token_hex(8), workspace, body)
+    done = sign_order(order, who.identity, who.chain)
+    if action is Action.UP:
+        MADE[site_dir, grid] = order_part(grid_id(done))
+    return done
 
 
 def up_order(site_dir: Path, spec: GridSpec) -> SignedOrder:

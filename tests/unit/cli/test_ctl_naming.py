@@ -2,10 +2,13 @@
 
 import json
 
+import msgspec
 import pytest
 from asked_daemon import Daemon
 
 from overlayd.cli.client import Client
+from overlayd.cli.session import Session
+from protocol.trust.order import Action
 
 
 @pytest.fixture
@@ -83,3 +86,47 @@ def test_one_of_several_that_goes_meanwhile_hides_no_other(
     shown = daemon.ask("show", "demo").stdout
     assert shown.startswith("demo  up, epoch "), "the other one"
     assert "has volumes" in daemon.ask("down", "demo", code=2).stderr, "and it is asked about"
+
+
+def test_a_name_of_two_grids_of_one_owner_is_asked_about_and_an_id_is_one(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two sides of a partition gave it."""
+    daemon.up()
+    get = Client.get
+
+    def twice(client: Client, path: str, kind: type) -> object:
+        found = get(client, path, kind)
+        if path != "/grids":
+            return found
+        return [*found, *(msgspec.structs.replace(row, grid="f" * 20) for row in found)]
+
+    (row,) = json.loads(daemon.ask("ps", "-o", "json").stdout)
+    monkeypatch.setattr(Client, "get", twice)
+    for words in (("down", "demo"), ("lease", "extend", "demo", "1h"), ("pause", "demo/head-1")):
+        error = daemon.ask(*words, code=1).stderr
+        assert error == (
+            "error: demo is the name of 2 grids\n"
+            f"  would work: the same with {row['grid']} or {'f' * 20}\n"
+        )
+    assert daemon.ask("pause", row["grid"]).stdout.endswith(": pause done\n")
+
+
+def test_an_order_names_a_grid_by_its_id(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon.up()
+    (row,) = json.loads(daemon.ask("ps", "-o", "json").stdout)
+    named: list[str] = []
+    sign = Session.sign
+
+    def signed(
+        session: Session, action: Action, grid: str, *more: object, **rest: object
+    ) -> object:
+        named.append(grid)
+        return sign(session, action, grid, *more, **rest)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(Session, "sign", signed)
+    daemon.ask("pause", "demo")
+    daemon.ask("resume", "demo/head-1")
+    daemon.ask("lease", "extend", "demo", "1h")
+    daemon.ask("down", "demo", "--delete-volumes")
+    assert named == [row["grid"]] * 4

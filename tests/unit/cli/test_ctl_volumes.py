@@ -58,6 +58,6 @@ def test_who_does_not_agree_is_told_that_nothing_was_done(
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(typer, "confirm", confirm)
     with pytest.raises(Failure) as failed:
-        volumes.agree(Session(Path("s"), Output.TABLE, None), "demo")
+        volumes.agree(Session(Path("s"), Output.TABLE, None), "demo", "demo-id")
     assert failed.value.lines[0] == "demo is as it was"
     assert failed.value.code == INTERRUPTED

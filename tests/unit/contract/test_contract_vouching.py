@@ -21,7 +21,7 @@ def replaced(**changes: object) -> GridRecord:
 
 
 def ordered(action: Action, workspace: str = "", body: bytes = b"") -> SignedOrder:
-    return ADMIN.order(action, "shop", NOW, workspace=workspace, body=body)
+    return ADMIN.order(action, RECORD.id, NOW, workspace=workspace, body=body)
 
 
 def lengthened(by_s: int) -> SignedOrder:
@@ -97,13 +97,13 @@ def fewer(least: int, placed: int, changes: tuple[SignedOrder, ...] = ()) -> Gri
             fewer(least=2, placed=1), "a record with fewer than 2 of web", id="fewer-than-least"
         ),
         pytest.param(
-            replaced(changes=(RIVAL.order(Action.DOWN, "shop", NOW),)),
+            replaced(changes=(RIVAL.order(Action.DOWN, RECORD.id, NOW),)),
             "shop belongs to another site's admin than s2's",
             id="changed-by-another",
         ),
         pytest.param(
-            replaced(changes=(ADMIN.order(Action.DOWN, "other", NOW),)),
-            "an order about other, not shop",
+            replaced(changes=(ADMIN.order(Action.DOWN, "elsewhere", NOW),)),
+            f"an order about elsewhere, not {RECORD.id}",
             id="changed-by-an-order-about-another",
         ),
     ],
@@ -162,7 +162,7 @@ def test_a_record_that_says_what_was_ordered(record: GridRecord) -> None:
 
 def test_those_ended_since_count_among_the_least() -> None:
     short = fewer(least=2, placed=1)
-    gone = ordered(Action.TERMINATE, "web-2")
+    gone = ADMIN.order(Action.TERMINATE, short.id, NOW, workspace="web-2")
     assert AUTHORITY.vouch(msgspec.structs.replace(short, changes=(gone,)), None, NOW)
     assert AUTHORITY.vouch(short, short, NOW), "who knew it as small before looks at what changed"
 

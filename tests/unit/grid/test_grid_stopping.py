@@ -21,11 +21,11 @@ AT_ONCE = encode(StopTerms(at_once=True))
 
 
 def down(body: bytes = b"") -> SignedOrder:
-    return ADMIN.order(Action.DOWN, "shop", NOW, body=body)
+    return ADMIN.order(Action.DOWN, RECORD.id, NOW, body=body)
 
 
 def test_a_guest_is_asked_unless_its_order_says_otherwise() -> None:
-    terminated = ADMIN.order(Action.TERMINATE, "shop", NOW, workspace="web-1")
+    terminated = ADMIN.order(Action.TERMINATE, RECORD.id, NOW, workspace="web-1")
     record = msgspec.structs.replace(RECORD, changes=(terminated,))
     assert [is_cut_off(record, name) for name in ("web-1", "web-2")] == [True, False]
     for body, cut in ((b"", False), (AT_ONCE, True), (b"\xff", False)):
@@ -37,11 +37,11 @@ def test_a_guest_is_asked_unless_its_order_says_otherwise() -> None:
 
 def test_what_an_order_says_and_what_it_says_without_a_body() -> None:
     image = ImageRef("debian", "d" * 64)
-    order = ADMIN.order(Action.REBUILD, "shop", NOW, body=encode(RebuildTerms(image, True)))
+    order = ADMIN.order(Action.REBUILD, RECORD.id, NOW, body=encode(RebuildTerms(image, True)))
     assert rebuild_terms(read_order(order)) == RebuildTerms(image, True)
-    plain = read_order(ADMIN.order(Action.REBUILD, "shop", NOW))
+    plain = read_order(ADMIN.order(Action.REBUILD, RECORD.id, NOW))
     assert (rebuild_terms(plain), stop_terms(plain)) == (RebuildTerms(), StopTerms())
-    broken = read_order(ADMIN.order(Action.REBUILD, "shop", NOW, body=b"\xff"))
+    broken = read_order(ADMIN.order(Action.REBUILD, RECORD.id, NOW, body=b"\xff"))
     for read in (rebuild_terms, stop_terms):
         with pytest.raises(Malformed):
             read(broken)

@@ -30,7 +30,7 @@ RECORD = record_of(ADMIN.up(spec(), NOW), {"web-1": A, "web-2": A, "my-db-1": A}
 
 
 def terminated(workspace: str, body: bytes = b"") -> SignedOrder:
-    return ADMIN.order(Action.TERMINATE, "shop", NOW, workspace=workspace, body=body)
+    return ADMIN.order(Action.TERMINATE, RECORD.id, NOW, workspace=workspace, body=body)
 
 
 def kept(*orders: SignedOrder) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from protocol.hosting.leases import Leases
 from protocol.terms.effects import Effect, Note, Persist, Realise, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import HALTED_EVERY_S
+from protocol.trust.certificate import CLOCK_TOLERANCE_S
 from protocol.trust.order import Action, SignedOrder
 from protocol.wire.codec import decode, encode
 
@@ -66,7 +67,7 @@ def answer(effects: list[Effect]) -> ActReply:
 
 def test_an_action_is_on_disk_then_answered_then_brought_about() -> None:
     leases, _ = carrying()
-    effects = act(leases, ADMIN.order(Action.PAUSE, "shop", NOW, workspace="web-1"))
+    effects = act(leases, ADMIN.order(Action.PAUSE, GRID, NOW, workspace="web-1"))
     save, reply, note, realise = effects
     assert isinstance(save, Persist)
     ((table, key, value),) = [(row.table, row.key, row.value) for row in save.rows]
@@ -85,7 +86,7 @@ def test_an_action_is_on_disk_then_answered_then_brought_about() -> None:
 
 def test_an_action_on_no_workspace_by_name_is_on_all_that_are_here() -> None:
     leases, _ = carrying()
-    effects = act(leases, ADMIN.order(Action.PAUSE, "shop", NOW))
+    effects = act(leases, ADMIN.order(Action.PAUSE, GRID, NOW))
     assert powers(leases) == [Power.PAUSED, Power.PAUSED]
     assert Note("workspace.pause", "shop/*") in effects
 
@@ -93,33 +94,33 @@ def test_an_action_on_no_workspace_by_name_is_on_all_that_are_here() -> None:
 def test_what_is_refused_changes_nothing() -> None:
     leases, _ = carrying()
     before = row_of(leases)
-    forged = msgspec.structs.replace(ADMIN.order(Action.PAUSE, "shop", NOW), signature=b"x" * 64)
+    forged = msgspec.structs.replace(ADMIN.order(Action.PAUSE, GRID, NOW), signature=b"x" * 64)
     for order, why in (
-        (RIVAL.order(Action.PAUSE, "shop", NOW), "another site's admin"),
+        (RIVAL.order(Action.PAUSE, GRID, NOW), "another site's admin"),
         (forged, "bad-signature"),
-        (ADMIN.order(Action.PAUSE, "shop", NOW, workspace="web-3"), "does not carry web-3"),
-        (ADMIN.order(Action.RESUME, "shop", NOW, workspace="web-9"), "does not carry web-9"),
+        (ADMIN.order(Action.PAUSE, GRID, NOW, workspace="web-3"), "does not carry web-3"),
+        (ADMIN.order(Action.RESUME, GRID, NOW, workspace="web-9"), "does not carry web-9"),
     ):
         effects = act(leases, order)
         assert len(effects) == 1, "an answer and no more"
         assert why in answer(effects).problem
-    effects = act(leases, ADMIN.order(Action.PAUSE, "shop", NOW), grid=GridId("other"))
+    effects = act(leases, ADMIN.order(Action.PAUSE, GRID, NOW), grid=GridId("other"))
     assert answer(effects).problem == "this host does not carry that grid"
     assert row_of(leases) == before
 
 
 def test_where_one_cannot_follow_none_does() -> None:
     leases, _ = carrying()
-    act(leases, ADMIN.order(Action.SUSPEND, "shop", NOW, workspace="web-1"))
+    act(leases, ADMIN.order(Action.SUSPEND, GRID, NOW, workspace="web-1"))
     before = row_of(leases)
-    effects = act(leases, ADMIN.order(Action.PAUSE, "shop", NOW))
+    effects = act(leases, ADMIN.order(Action.PAUSE, GRID, NOW))
     assert answer(effects).problem == "web-1 is wanted suspended: pause does not apply"
     assert row_of(leases) == before
 
 
 def test_an_order_is_acted_on_once_while_it_is_fresh() -> None:
     leases, _ = carrying()
-    order = ADMIN.order(Action.RESTART, "shop", NOW)
+    order = ADMIN.order(Action.RESTART, GRID, NOW)
     act(leases, order)
     effects = act(leases, order)
     assert (len(effects), answer(effects).problem) == (1, ""), "done already is done"
@@ -128,12 +129,12 @@ def test_an_order_is_acted_on_once_while_it_is_fresh() -> None:
 
 def test_an_order_is_remembered_until_it_is_fresh_no_longer() -> None:
     leases, _ = carrying()
-    act(leases, ADMIN.order(Action.PAUSE, "shop", NOW))
+    act(leases, ADMIN.order(Action.PAUSE, GRID, NOW))
     ((first, until_s),) = row_of(leases).acted
-    act(leases, ADMIN.order(Action.RESUME, "shop", NOW), now=until_s - 1.0)
+    act(leases, ADMIN.order(Action.RESUME, GRID, NOW), now=until_s - 1.0)
     kept = [seen for seen, _ in row_of(leases).acted]
     assert (len(kept), kept[0]) == (2, first)
-    act(leases, ADMIN.order(Action.PAUSE, "shop", until_s), now=until_s)
+    act(leases, ADMIN.order(Action.PAUSE, GRID, until_s), now=until_s)
     assert first not in [seen for seen, _ in row_of(leases).acted]
 
 
@@ -211,7 +212,7 @@ def halt(leases: Leases, order: SignedOrder, now: float = NOW) -> tuple[list[Eff
 
 def test_its_owner_stops_a_grid_on_disk_first_and_the_stewards_are_asked_for_its_end() -> None:
     leases, ledger = carrying()
-    order = ADMIN.order(Action.DOWN, "shop", NOW)
+    order = ADMIN.order(Action.DOWN, GRID, NOW)
     effects, problem = halt(leases, order)
     save, _, note, realise = effects
     assert isinstance(save, Persist)
@@ -238,12 +239,12 @@ def test_its_owner_stops_a_grid_on_disk_first_and_the_stewards_are_asked_for_its
 
 def test_nothing_else_is_done_to_a_grid_that_was_ordered_down() -> None:
     leases, _ = carrying()
-    halt(leases, ADMIN.order(Action.DOWN, "shop", NOW))
+    halt(leases, ADMIN.order(Action.DOWN, GRID, NOW))
     why = "its owner ordered it down, which waits for its stewards"
     for action in (Action.RESUME, Action.RESTART, Action.RESTORE):
-        assert halt(leases, ADMIN.order(action, "shop", NOW))[1] == why
+        assert halt(leases, ADMIN.order(action, GRID, NOW))[1] == why
     body = encode(LeaseChange(60))
-    ask = LeaseAsk(REQUEST, GRID, ADMIN.order(Action.LEASE, "shop", NOW, body=body))
+    ask = LeaseAsk(REQUEST, GRID, ADMIN.order(Action.LEASE, GRID, NOW, body=body))
     (reply, *_), _ = leases.lengthen(B, ask, NOW)
     assert isinstance(reply, Send)
     assert reply.message == LeaseReply(REQUEST, why)
@@ -253,17 +254,17 @@ def test_nothing_else_is_done_to_a_grid_that_was_ordered_down() -> None:
 def test_nobody_but_its_owner_stops_a_grid_and_no_order_of_before(way: str) -> None:
     leases, _ = carrying()
     before, now = row_of(leases), NOW
-    order = ADMIN.order(Action.DOWN, "shop", NOW)
+    order = ADMIN.order(Action.DOWN, GRID, NOW)
     if way == "rival":
-        order = RIVAL.order(Action.DOWN, "shop", NOW)
+        order = RIVAL.order(Action.DOWN, GRID, NOW)
     elif way == "forged":
         order = msgspec.structs.replace(order, signature=b"x" * 64)
     elif way == "stale":
         now = NOW + 4000.0
     elif way == "older":
-        order = ADMIN.order(Action.DOWN, "shop", NOW - 1)
+        order = ADMIN.order(Action.DOWN, GRID, NOW - CLOCK_TOLERANCE_S - 1)
     else:
-        order = ADMIN.order(Action.TERMINATE, "shop", NOW, workspace="web-1")
+        order = ADMIN.order(Action.TERMINATE, GRID, NOW, workspace="web-1")
     effects, problem = halt(leases, order, now)
     assert problem
     assert len(effects) == 1

@@ -36,7 +36,7 @@ LEASE = Lease(RECORD, (Wanted("web-1"),), lease_until_s=END, made_s=NOW, terms=T
 
 
 def longer(by_s: int, action: Action = Action.LEASE) -> SignedOrder:
-    return ADMIN.order(action, "shop", NOW, body=encode(LeaseChange(by_s)))
+    return ADMIN.order(action, RECORD.id, NOW, body=encode(LeaseChange(by_s)))
 
 
 HOUR, DAY = longer(3600), longer(86_400)
@@ -115,7 +115,7 @@ def test_to_shorten_a_lease_needs_no_promise() -> None:
     ("order", "why"),
     [
         pytest.param(
-            RIVAL.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(60))),
+            RIVAL.order(Action.LEASE, RECORD.id, NOW, body=encode(LeaseChange(60))),
             "wrong-role: shop belongs to another site's admin than s2's",
             id="not-the-owner",
         ),
@@ -255,7 +255,7 @@ def test_only_a_refusal_of_its_owner_is_worth_a_word() -> None:
         Note("lease.refused", "shop", f"not extended: {why}", RECORD.id)
     ]
     assert one.extension.refused(LEASE, ask, "", NOW) == []
-    rivals = RIVAL.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(60)))
+    rivals = RIVAL.order(Action.LEASE, RECORD.id, NOW, body=encode(LeaseChange(60)))
     _, why = one.promise(rivals)
     assert why
     assert one.extension.refused(LEASE, LeaseAsk(REQUEST, RECORD.id, rivals), why, NOW) == []

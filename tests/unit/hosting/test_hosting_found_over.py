@@ -36,7 +36,7 @@ from protocol.wire.codec import Malformed, encode
 
 YIELDS = ADMIN.up(shop(2, lease=LeaseTerms(best_effort=True), lease_s=1000), NOW)
 UNHEARD = ClockView("no neighbour has told its time yet", theirs_s=None)
-LONGER = ADMIN.order(Action.LEASE, "shop", NOW + 1, body=encode(LeaseChange(36000)))
+LONGER = ADMIN.order(Action.LEASE, GRID, NOW + 1, body=encode(LeaseChange(36000)))
 
 
 def test_a_record_that_is_over_by_time_alone_is_not_believed_while_the_clock_does_not_count() -> (
@@ -130,7 +130,7 @@ def test_a_grid_that_was_made_by_older_rules_is_still_its_owners_to_end() -> Non
     lease = Lease(record, (Wanted("web-1"),), NOW + 1000, NOW)
     one.rows[CARRIED] = {grid: encode(lease)}
     one.start(NOW + 10)
-    ended = ending(grid, ADMIN.order(Action.DOWN, "shop", NOW + 11))(encode(Register(record)))
+    ended = ending(grid, ADMIN.order(Action.DOWN, grid, NOW + 11))(encode(Register(record)))
     down = read_register(ended).record
     assert down is not None
     one.hears(Decided(down), NOW + 12)
@@ -143,7 +143,7 @@ def test_a_volume_that_was_kept_goes_with_its_grid_when_the_name_was_given_again
     (row,) = leases.rows()
     grid = row.record.id
     reports(leases, Phase.GONE, grid=grid)
-    order = ADMIN.order(Action.DOWN, "shop", NOW + 1)
+    order = ADMIN.order(Action.DOWN, grid, NOW + 1)
     again = record_of(ADMIN.up(shop(1), NOW + 5), {"web-1": B})
     leases.audited(grid, committed(again, ending(grid, order)(encode(Register(row.record)))), NOW)
     reports(leases, Phase.GONE, grid=grid)
@@ -196,7 +196,7 @@ def test_a_volume_whose_workspace_was_terminated_before_the_memory_was_lost_is_k
     lost.finds(Found(GRID, "disk shop.data", disk_bytes=MIB), kept=False)
     lost.host.foundlings.reminded(told(lost), NOW + 10)
     lost.asks()
-    order = ADMIN.order(Action.TERMINATE, "shop", NOW + 1, workspace="web-1")
+    order = ADMIN.order(Action.TERMINATE, GRID, NOW + 1, workspace="web-1")
     lost.hears_of(removing(GRID, "web-1", order)(committed(lost.before)))
     (row,) = lost.host.leases.rows()
     assert row.wanted == (Wanted("web-1", Power.GONE),), "so its volumes have a place in the ledger"

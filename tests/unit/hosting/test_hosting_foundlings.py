@@ -35,7 +35,7 @@ MACHINE = Found(
     grid=GRID, what="machine ovl-1", workspace="web-1", detail="runs", power=Power.RUNNING, boot=3,
     cpus_milli=500, memory_bytes=128 * MIB,
 )  # fmt: skip
-DOWN = ADMIN.order(Action.DOWN, "shop", NOW)
+DOWN = ADMIN.order(Action.DOWN, GRID, NOW)
 
 
 class Lost(One):
@@ -235,7 +235,7 @@ def lies(lost: Lost) -> list[tuple[bytes, str]]:
     """What a member that has no key of the owner's could say as a steward."""
     record = lost.before
     down = msgspec.structs.replace(record, epoch=2, state=GridState.DOWN)
-    rivals = ending(GRID, RIVAL.order(Action.DOWN, "shop", NOW))(committed(record))
+    rivals = ending(GRID, RIVAL.order(Action.DOWN, GRID, NOW))(committed(record))
     other = record_of(RIVAL.up(shop(1), NOW), {"web-1": B}, epoch=9)
     vanished = msgspec.structs.replace(record, epoch=2, assignments=())
     longer = msgspec.structs.replace(record, epoch=2, extra_s=1000)

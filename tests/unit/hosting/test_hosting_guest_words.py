@@ -111,7 +111,7 @@ def test_a_restart_begins_without_a_word_and_so_does_a_guest_that_takes_it_back(
     said.said(msgspec.structs.replace(READY, workspace="web-2"))
     said.said(msgspec.structs.replace(READY, workspace="web-2", taken_back=True))
     assert words(leases)["web-2"] is None
-    order = ADMIN.order(Action.RESTART, "shop", NOW, workspace="web-1")
+    order = ADMIN.order(Action.RESTART, GRID, NOW, workspace="web-1")
     leases.act(A, Act(REQUEST, GRID, order), NOW)
     assert words(leases)["web-1"] is None
     said.said(msgspec.structs.replace(READY, boot=2))

@@ -244,11 +244,11 @@ def test_each_message_has_its_answer() -> None:
     assert one.holds().held == ("web-1",)
     assert notes(one.hears(HoldRelease(GRID, ("web-1",)))) == [("hold.released", "web-1")]
     one.leases()
-    pause = Act(REQUEST, GRID, ADMIN.order(Action.PAUSE, "shop", NOW))
+    pause = Act(REQUEST, GRID, ADMIN.order(Action.PAUSE, GRID, NOW))
     (answer, *_) = [e.message for e in one.hears(pause) if isinstance(e, Send)]
     assert answer == ActReply(REQUEST, "", "")
     assert [w.power for w in one.host.leases.wanted(GRID)] == [Power.PAUSED]
-    longer = ADMIN.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(60)))
+    longer = ADMIN.order(Action.LEASE, GRID, NOW, body=encode(LeaseChange(60)))
     answers = [e.message for e in one.hears(LeaseAsk(REQUEST, GRID, longer)) if isinstance(e, Send)]
     assert answers == [LeaseReply(REQUEST, "")]
     renew = RoomRenew("nothing", 0)
@@ -260,12 +260,12 @@ def test_where_nothing_can_be_saved_a_suspension_is_refused_with_its_reason() ->
     one = One(msgspec.structs.replace(FACTS, suspends=False))
     one.holds()
     one.leases()
-    suspend = Act(REQUEST, GRID, ADMIN.order(Action.SUSPEND, "shop", NOW))
+    suspend = Act(REQUEST, GRID, ADMIN.order(Action.SUSPEND, GRID, NOW))
     (answer,) = [e.message for e in one.hears(suspend) if isinstance(e, Send)]
     assert isinstance(answer, ActReply)
     assert "cannot be saved to disk" in answer.problem
     assert [w.power for w in one.host.leases.wanted(GRID)] == [Power.RUNNING]
-    pause = Act(REQUEST, GRID, ADMIN.order(Action.PAUSE, "shop", NOW))
+    pause = Act(REQUEST, GRID, ADMIN.order(Action.PAUSE, GRID, NOW))
     (answer, *_) = [e.message for e in one.hears(pause) if isinstance(e, Send)]
     assert answer == ActReply(REQUEST, "", "")
 
@@ -281,7 +281,7 @@ def test_whoever_claims_is_told_when_what_happens_here_changes_its_room() -> Non
     told = [e.message for e in one.hears(claim) if isinstance(e, Send)]
     assert told == [RoomKept(part, ("web-1",))]
     one.quote()
-    down = ADMIN.order(Action.DOWN, "shop", NOW)
+    down = ADMIN.order(Action.DOWN, GRID, NOW)
     ended = msgspec.structs.replace(one.record(), epoch=2, state=GridState.DOWN, changes=(down,))
     assert said(one.hears(Decided(ended))) == [("beta", "DecidedAck")], "its room is not free yet"
     gone = one.keep(one.host.handle(Progressed(GRID, "web-1", Phase.GONE, "", 1), NOW))
@@ -377,12 +377,12 @@ def test_what_stewards_say_of_a_lease_is_checked_as_well() -> None:
     record = one.leases()
     one.host.leases.noticed(GRID, 2, NOW + 1)
     question = asked(one, NOW + 1)
-    rivals = ending(GRID, RIVAL.order(Action.DOWN, "shop", NOW))(committed(record))
+    rivals = ending(GRID, RIVAL.order(Action.DOWN, GRID, NOW))(committed(record))
     effects = one.keep(one.host.settled(question.purpose, rivals, NOW + 2))
     assert notes(effects) == [
         ("record.refused", "wrong-role: shop belongs to another site's admin than s2's")
     ]
-    owners = ending(GRID, ADMIN.order(Action.DOWN, "shop", NOW))(committed(record))
+    owners = ending(GRID, ADMIN.order(Action.DOWN, GRID, NOW))(committed(record))
     one.keep(one.host.settled(question.purpose, owners, NOW + 2))
     assert [w.power for w in one.host.leases.wanted(GRID)] == [Power.GONE]
 

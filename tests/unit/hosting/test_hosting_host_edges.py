@@ -111,7 +111,7 @@ def test_a_record_told_again_is_only_acknowledged() -> None:
 
 def test_the_end_of_what_was_never_here_is_only_acknowledged() -> None:
     one = One()
-    down = ADMIN.order(Action.DOWN, "shop", NOW)
+    down = ADMIN.order(Action.DOWN, GRID, NOW)
     ended = msgspec.structs.replace(one.record(), epoch=2, state=GridState.DOWN, changes=(down,))
     assert one.hears(Decided(ended)) == [Send(B, DecidedAck(GRID, 2), GRID)]
     elsewhere = record_of(ORDER, {"web-1": B})

@@ -220,7 +220,7 @@ def test_what_is_deleted_at_its_end_has_no_grace() -> None:
 
 def acted(host: Host, action: Action, now: float) -> str:
     """What the host answers."""
-    order = ADMIN.order(action, "shop", now)
+    order = ADMIN.order(action, GRID, now)
     effects, _ = host.leases.act(B, Act(RequestId("r"), GRID, order), now)
     host.keep(effects)
     host.ledger.check()
@@ -293,7 +293,7 @@ def test_a_lease_that_saves_has_the_disk_from_the_beginning() -> None:
 
 def test_a_record_extends_no_more_than_was_ordered() -> None:
     host = carrying()
-    order = ADMIN.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(100)))
+    order = ADMIN.order(Action.LEASE, GRID, NOW, body=encode(LeaseChange(100)))
     longer = read_register(extending(GRID, order)(committed(RECORD))).record
     assert longer is not None
     with pytest.raises(Untrusted, match="a lease that nobody ordered so long"):
@@ -307,7 +307,7 @@ def test_a_record_extends_no_more_than_was_ordered() -> None:
 def test_what_was_not_promised_and_does_not_fit_is_not_honoured() -> None:
     host = carrying()
     host.ledger.enter(("other", "a"), Quantum(3800, 0, 0), Window(END + 60, END + 600, 0))
-    order = ADMIN.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(100)))
+    order = ADMIN.order(Action.LEASE, GRID, NOW, body=encode(LeaseChange(100)))
     longer = read_register(extending(GRID, order)(committed(RECORD))).record
     assert longer is not None
     host.take(longer, NOW)
@@ -318,7 +318,7 @@ def test_what_was_not_promised_and_does_not_fit_is_not_honoured() -> None:
 
 
 def test_an_extension_counts_once_and_not_after_it_was_voted_down() -> None:
-    order = ADMIN.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(100)))
+    order = ADMIN.order(Action.LEASE, GRID, NOW, body=encode(LeaseChange(100)))
     once = extending(GRID, order)(committed(RECORD))
     assert extending(GRID, order)(once) == once
     down = voiding(extension_id(order), NOW)(committed(RECORD))
@@ -381,7 +381,7 @@ def test_time_stands_still_while_suspended_and_while_restored() -> None:
         order,
         {"web-1": A},
         epoch=2,
-        changes=(ADMIN.order(Action.TERMINATE, "shop", NOW, workspace="web-2"),),
+        changes=(ADMIN.order(Action.TERMINATE, record.id, NOW, workspace="web-2"),),
     )
     assert leases.decided(less, (), NOW + 950)[0]
     changed = leases.row(record.id)

@@ -24,7 +24,7 @@ from protocol.trust.signing import Untrusted
 ORDER = ADMIN.up(shop(2), NOW)
 GRID = grid_id(ORDER)
 RECORD = record_of(ORDER, {"web-1": A, "web-2": B})
-DOWN = ADMIN.order(Action.DOWN, "shop", NOW)
+DOWN = ADMIN.order(Action.DOWN, GRID, NOW)
 
 
 def host(rows: dict[str, bytes] | None = None) -> tuple[Leases, Ledger]:
@@ -53,7 +53,7 @@ def wanted(leases: Leases) -> dict[str, Power]:
 
 
 def act(leases: Leases, action: Action, workspace: str = "", now: float = NOW) -> list[Effect]:
-    order = ADMIN.order(action, "shop", now, workspace=workspace)
+    order = ADMIN.order(action, GRID, now, workspace=workspace)
     effects, _ = leases.act(B, Act(RequestId("r"), GRID, order), now)
     return effects
 
@@ -142,7 +142,7 @@ def test_a_record_without_authority_is_refused(record: GridRecord, rule: str) ->
     [
         pytest.param((), "malformed: a record that is down without an order", id="no-down"),
         pytest.param(
-            (RIVAL.order(Action.DOWN, "shop", NOW),),
+            (RIVAL.order(Action.DOWN, GRID, NOW),),
             "wrong-role: shop belongs to another site's admin than s2's",
             id="rivals-down",
         ),
@@ -165,7 +165,7 @@ def test_workspaces_do_not_vanish_without_an_order() -> None:
     less = record_of(ORDER, {"web-2": B}, epoch=2)
     with pytest.raises(Untrusted, match="web-1 vanished without an order"):
         leases.decided(less, (), NOW)
-    ordered = ADMIN.order(Action.TERMINATE, "shop", NOW, workspace="web-1")
+    ordered = ADMIN.order(Action.TERMINATE, GRID, NOW, workspace="web-1")
     fine = record_of(ORDER, {"web-2": B}, epoch=2, changes=(ordered,))
     assert leases.decided(fine, (), NOW)[0]
     assert wanted(leases) == {"web-1": Power.GONE}
@@ -191,14 +191,14 @@ def test_down_then_gone_then_cleared() -> None:
 
 def test_acted_on_once() -> None:
     leases, _ = carrying()
-    order = ADMIN.order(Action.RESTART, "shop", NOW, workspace="web-1")
+    order = ADMIN.order(Action.RESTART, GRID, NOW, workspace="web-1")
     for boot in (2, 2):
         effects, _ = leases.act(B, Act(RequestId("r"), GRID, order), NOW)
         assert problem(effects) == ""
         row = leases.row(GRID)
         assert row is not None
         assert row.wanted == (Wanted("web-1", Power.RUNNING, boot),)
-    again = ADMIN.order(Action.RESTART, "shop", NOW, workspace="web-1")
+    again = ADMIN.order(Action.RESTART, GRID, NOW, workspace="web-1")
     leases.act(B, Act(RequestId("r"), GRID, again), NOW)
     row = leases.row(GRID)
     assert row is not None
@@ -217,11 +217,11 @@ def test_actions_and_what_they_mean() -> None:
 def test_who_may_not_act() -> None:
     leases, _ = carrying()
     for order, why in (
-        (RIVAL.order(Action.PAUSE, "shop", NOW), "belongs to another site's admin"),
-        (ADMIN.order(Action.PAUSE, "other", NOW), "an order about other, not shop"),
-        (ADMIN.order(Action.PAUSE, "shop", NOW - 700), "sign it again"),
+        (RIVAL.order(Action.PAUSE, GRID, NOW), "belongs to another site's admin"),
+        (ADMIN.order(Action.PAUSE, "elsewhere", NOW), "an order about elsewhere, not "),
+        (ADMIN.order(Action.PAUSE, GRID, NOW - 700), "sign it again"),
         (
-            msgspec.structs.replace(ADMIN.order(Action.PAUSE, "shop", NOW), signature=b"x" * 32),
+            msgspec.structs.replace(ADMIN.order(Action.PAUSE, GRID, NOW), signature=b"x" * 32),
             "bad-signature",
         ),
     ):

@@ -51,7 +51,7 @@ ORDER = ADMIN.up(shop(2), NOW)
 GRID = grid_id(ORDER)
 RECORD = record_of(ORDER, {"web-1": A, "web-2": A})
 DOWN = msgspec.structs.replace(
-    RECORD, epoch=2, state=GridState.DOWN, changes=(ADMIN.order(Action.DOWN, "shop", NOW),)
+    RECORD, epoch=2, state=GridState.DOWN, changes=(ADMIN.order(Action.DOWN, GRID, NOW),)
 )
 EACH = Quantum(500, 128 * MIB, 0)
 
@@ -143,7 +143,7 @@ def storing(delete: bool = False) -> tuple[Leases, Ledger]:
     record = record_of(ADMIN.up(spec, NOW), {"web-1": A})
     leases, ledger = carrying(record, ROOM + Quantum(disk_bytes=8 << 30))
     body = encode(TerminateTerms(delete_volumes=True)) if delete else b""
-    order = ADMIN.order(Action.TERMINATE, "shop", NOW, workspace="web-1", body=body)
+    order = ADMIN.order(Action.TERMINATE, record.id, NOW, workspace="web-1", body=body)
     less = msgspec.structs.replace(record, epoch=2, assignments=(), changes=(order,))
     assert leases.decided(less, (), NOW)[0]
     return leases, ledger
@@ -163,7 +163,7 @@ def test_a_volume_outlives_its_workspace_and_keeps_its_room_until_the_grid_is_do
         row.record,
         epoch=3,
         state=GridState.DOWN,
-        changes=(*row.record.changes, ADMIN.order(Action.DOWN, "shop", NOW)),
+        changes=(*row.record.changes, ADMIN.order(Action.DOWN, row.record.id, NOW)),
     )
     assert Realise(grid, grid) in leases.decided(down, (), NOW)[1]
     assert leases.keeps(leases.rows()[0]) == ()
@@ -281,7 +281,7 @@ def test_a_grid_goes_on_if_its_stewards_know_another_one_of_its_name_from_the_ot
 
 def test_of_two_grids_of_one_name_each_ends_at_its_owners_order() -> None:
     leases, _ = carrying()
-    leases.act(B, Act(REQUEST, GRID, ADMIN.order(Action.DOWN, "shop", NOW)), NOW)
+    leases.act(B, Act(REQUEST, GRID, ADMIN.order(Action.DOWN, GRID, NOW)), NOW)
     leases.audited(GRID, encode(Register(ELSEWHERE)), NOW)
     row = row_of(leases)
     assert (row.record.state, row.record.epoch) == (GridState.DOWN, 2)
@@ -305,7 +305,7 @@ def test_a_grid_ends_if_its_name_was_given_to_other_stewards_after_it_was_taken_
 
 
 def longer(by_s: int) -> SignedOrder:
-    return ADMIN.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(by_s)))
+    return ADMIN.order(Action.LEASE, GRID, NOW, body=encode(LeaseChange(by_s)))
 
 
 def lengthen(leases: Leases, order: SignedOrder, now: float) -> tuple[list[Effect], list[Outcome]]:
@@ -324,7 +324,7 @@ def test_time_is_promised_on_disk_then_said() -> None:
     assert [p.by_s for p in decode(save.rows[0].value, Lease).pending] == [60]
     assert (reply, outcomes) == (said, [RoomChanged()])
     assert lengthen(leases, order, NOW + 1) == ([said], []), "asking twice is asking once"
-    rivals = RIVAL.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(60)))
+    rivals = RIVAL.order(Action.LEASE, GRID, NOW, body=encode(LeaseChange(60)))
     why = "wrong-role: shop belongs to another site's admin than s2's"
     refused = Send(B, LeaseReply(REQUEST, why), REQUEST)
     assert lengthen(leases, rivals, NOW) == ([refused], [])

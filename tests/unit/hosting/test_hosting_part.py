@@ -109,7 +109,7 @@ def test_before_its_time_nothing_is_made_but_what_is_to_go_goes() -> None:
     leases = carrying(record)
     found = part(leases, grid=record.id)
     assert [one.not_yet for one in found.mine] == ["starts at 1970-01-12 14:46 UTC"] * 2
-    gone = ADMIN.order(Action.TERMINATE, "shop", NOW, workspace="web-1")
+    gone = ADMIN.order(Action.TERMINATE, record.id, NOW, workspace="web-1")
     left = tuple(a for a in record.assignments if a.workspace != "web-1")
     less = msgspec.structs.replace(record, epoch=2, assignments=left, changes=(gone,))
     leases.decided(less, (), NOW)
@@ -125,7 +125,7 @@ def test_a_rebuilt_workspace_has_the_image_that_was_named_also_after_a_restart_o
 ):
     leases, image = carrying(), ImageRef("debian", "d" * 64)
     body = encode(RebuildTerms(image))
-    order = ADMIN.order(Action.REBUILD, "shop", NOW, workspace="web-1", body=body)
+    order = ADMIN.order(Action.REBUILD, RECORD.id, NOW, workspace="web-1", body=body)
     effects, _ = leases.act(B, Act(RequestId("r"), RECORD.id, order), NOW)
     (save,) = [effect for effect in effects if isinstance(effect, Persist)]
     assert save.rows[0].value is not None
@@ -145,7 +145,7 @@ def test_a_guest_has_its_time_to_shut_down_unless_its_order_says_at_once() -> No
         (Action.DOWN, at_once, 0),
     ):
         leases = carrying()
-        order = ADMIN.order(action, "shop", NOW, body=body)
+        order = ADMIN.order(action, RECORD.id, NOW, body=body)
         leases.act(B, Act(RequestId("r"), RECORD.id, order), NOW)
         assert {p.stop_within_s for p in mine(leases)} == {within_s}, action
 

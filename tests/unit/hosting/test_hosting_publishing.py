@@ -215,7 +215,7 @@ def test_a_notice_stands_a_day_longer_than_what_is_kept() -> None:
 
 def test_the_last_notice_stands_for_ten_minutes_and_is_the_last() -> None:
     world = World(carries=True)
-    down = ADMIN.order(Action.DOWN, "shop", NOW)
+    down = ADMIN.order(Action.DOWN, GRID, NOW)
     ended = read_register(ending(GRID, down)(committed(RECORD))).record
     assert ended is not None
     world.host.leases.decided(ended, (), NOW)

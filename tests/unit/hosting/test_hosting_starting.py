@@ -123,7 +123,7 @@ def test_what_was_cleared_is_forgotten_with_the_next_word_of_it() -> None:
     """A grid that came back would be looked at."""
     scene = Scene()
     scene.told(B, Phase.READY)
-    down = ADMIN.order(Action.DOWN, SPEC.name, NOW)
+    down = ADMIN.order(Action.DOWN, GRID, NOW)
     ended = read_register(ending(GRID, down)(committed(RECORD))).record
     assert ended is not None
     assert ended.state is GridState.DOWN

@@ -396,7 +396,7 @@ def test_the_outcome_of_a_change_is_the_requesters_and_that_of_an_audit_the_host
     """The host is not told what its own peer's request has brought about, and finds it out by itself."""
     alone, grid = carrying()
     alone.lost = (Decided,)
-    alone.feed(OrderGiven(RequestId("down"), ADMIN.order(Action.DOWN, "shop", alone.now)))
+    alone.feed(OrderGiven(RequestId("down"), ADMIN.order(Action.DOWN, grid, alone.now)))
     assert view(alone, "down").stage == "hosts clear up"
     row = alone.peer.host.leases.row(grid)
     assert row is not None
@@ -425,7 +425,7 @@ def test_without_its_stewards_a_hold_stands_and_a_grid_is_only_stopped() -> None
     alone.feed(Arrived(YOU, held, ""))
     free = alone.peer.host.ledger.free
     alone.lost = (Promise,)
-    alone.feed(OrderGiven(RequestId("down"), ADMIN.order(Action.DOWN, "shop", alone.now)))
+    alone.feed(OrderGiven(RequestId("down"), ADMIN.order(Action.DOWN, grid, alone.now)))
     alone.until(lambda: view(alone, "down").state is RequestState.DONE, 60.0)
     stopped = "shop is stopped on h1; its end waits for 1 of 1 stewards"
     assert view(alone, "down").answer[0] == stopped

@@ -59,11 +59,11 @@ class Scene:
         return [self.world.by_id[row.peer] for row in rows]
 
     def console(
-        self, action: Action = Action.CONSOLE, grid: str = "shop", place: str = "", site: str = ""
+        self, action: Action = Action.CONSOLE, grid: str = "", place: str = "", site: str = ""
     ) -> tuple[GridId, str]:
         """What an order of that site's admin opens at the first host: its own workspace, if none is named."""
         order = self.world.admins[site or self.mine].order(
-            action, grid, self.now, workspace=place or "web-1"
+            action, grid or self.shop, self.now, workspace=place or "web-1"
         )
         return self.view(self.carriers[0]).console(order, self.now)
 
@@ -234,8 +234,8 @@ def test_no_console_for_others_nor_of_what_is_not_here(scene: Scene) -> None:
         scene.console(site=scene.theirs)
     with pytest.raises(NoConsole, match=r"^an order to pause does not open a console$"):
         scene.console(Action.PAUSE)
-    for grid, place in (("shop", "web-2"), ("shop", "web-9"), ("other", "web-1")):
-        with pytest.raises(NoConsole, match=f"^this host does not carry {grid}/{place}$"):
+    for grid, place in (("", "web-2"), ("", "web-9"), ("other", "web-1")):
+        with pytest.raises(NoConsole, match=f"^this host does not carry {grid or 'shop'}/{place}$"):
             scene.console(grid=grid, place=place)
 
 
@@ -259,7 +259,7 @@ def test_the_owner_makes_an_image_of_a_workspace_where_it_is(scene: Scene) -> No
     with pytest.raises(NoCommit, match="an image's name is 1 to 63"):
         ask(body=encode(CommitTerms("/etc/passwd", "0" * 16)))
     others = scene.world.admins[scene.theirs].order(
-        Action.COMMIT, "shop", scene.now, workspace="web-1", body=encode(terms)
+        Action.COMMIT, scene.shop, scene.now, workspace="web-1", body=encode(terms)
     )
     with pytest.raises(NoCommit, match=f"^shop belongs to site {scene.mine}'s admin"):
         view.commit(others, scene.now)

@@ -32,7 +32,9 @@ def order(
 ) -> SignedOrder:
     admin = scene.world.admins[site or scene.mine]
     said = encode(ConnectBody(22, via)) if body is None else body
-    return admin.order(action, "shop", scene.now - age_s, workspace=place, body=said)
+    return admin.order(
+        action, scene.shop, scene.now - age_s, workspace=place, body=said, valid_s=100.0
+    )
 
 
 def way(scene: Scene, signed: SignedOrder, via: PeerId, kept: StreamWay | None = None) -> StreamWay:
@@ -82,7 +84,7 @@ def test_nobody_elses_order_opens_anything(scene: Scene) -> None:
 
 def test_an_old_order_opens_nothing_but_what_it_opened_stays(scene: Scene) -> None:
     via = scene.asked.id
-    old = order(scene, via, age_s=1000.0)
+    old = order(scene, via, age_s=200.0)
     with pytest.raises(Untrusted, match="sign it again"):
         way(scene, old, via)
     kept = way(scene, order(scene, via), via)

@@ -69,7 +69,7 @@ def changing(
     *,
     undecided: bool = False,
 ) -> tuple[Changing, Propose]:
-    signed = ADMIN.order(action, "shop", NOW, workspace=workspace)
+    signed = ADMIN.order(action, RECORD.id, NOW, workspace=workspace)
     checked = AUTHORITY.order(signed, NOW, True)
     hearing = hears or Hears()
     change = Changing(RequestId("r"), checked, signed, notice(A), hearing, NOW, undecided)
@@ -116,7 +116,7 @@ def test_down_says_which_guests_shut_down_and_waits_for_them() -> None:
 
 
 def test_a_restart_waits_for_a_guest_that_shuts_down() -> None:
-    signed = ADMIN.order(Action.RESTART, "shop", NOW, workspace="web-1")
+    signed = ADMIN.order(Action.RESTART, RECORD.id, NOW, workspace="web-1")
     checked = AUTHORITY.order(signed, NOW, True)
     act = Acting(RequestId("r"), checked, signed, notice(A), {"web-1": 1}, Hears(), NOW)
     act.start(NOW)
@@ -134,7 +134,7 @@ def test_a_restart_waits_for_a_guest_that_shuts_down() -> None:
 
 
 def test_a_whole_grid_is_paused_though_one_of_it_is_off() -> None:
-    signed = ADMIN.order(Action.PAUSE, "shop", NOW)
+    signed = ADMIN.order(Action.PAUSE, RECORD.id, NOW)
     checked = AUTHORITY.order(signed, NOW, True)
     act = Acting(RequestId("r"), checked, signed, notice(A), {}, Hears(), NOW)
     act.start(NOW)
@@ -230,7 +230,7 @@ def test_stopped_after_the_stewards_decided() -> None:
 def acting(
     action: Action, workspace: str = "", hears: Hears | None = None
 ) -> tuple[Acting, SignedOrder]:
-    signed = ADMIN.order(action, "shop", NOW, workspace=workspace)
+    signed = ADMIN.order(action, RECORD.id, NOW, workspace=workspace)
     checked = AUTHORITY.order(signed, NOW, True)
     boots = {"web-1": 1, "web-2": 1}
     hearing = hears or Hears()

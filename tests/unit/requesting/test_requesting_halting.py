@@ -37,7 +37,7 @@ class Hears:
 
 
 def changing(*silent: PeerId, action: Action = Action.DOWN, workspace: str = "") -> Changing:
-    signed = ADMIN.order(action, "shop", NOW, workspace=workspace)
+    signed = ADMIN.order(action, RECORD.id, NOW, workspace=workspace)
     checked = AUTHORITY.order(signed, NOW, True)
     made = Changing(REQUEST, checked, signed, NOTICE, Hears(*silent), NOW)
     outcomes: list[Outcome] = made.start(NOW)

@@ -105,7 +105,7 @@ def test_a_grid_with_fewer_workspaces_than_the_file_needs_is_not_the_same() -> N
 
 
 def test_a_grid_whose_order_cannot_be_read_is_only_said_to_exist() -> None:
-    broken = msgspec.structs.replace(SAME, order=ADMIN.order(Action.DOWN, "shop", NOW))
+    broken = msgspec.structs.replace(SAME, order=ADMIN.order(Action.DOWN, GRID, NOW))
     found = conclude(broken, Look(Reason.IS_PLANNED))
     assert found == Fail(
         (f"cannot make shop: a grid named shop exists already, id {SAME.id}", ANOTHER_NAME)

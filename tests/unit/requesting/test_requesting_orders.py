@@ -1,14 +1,24 @@
 """What becomes of an order: a request, or why not, at once."""
 
+from random import Random
+
 import pytest
-from negotiating import ADMIN, NOW, RIVAL, A, B, C, committed, record_of, shop
+from negotiating import ADMIN, FEDERATION, NOW, RIVAL, A, B, C, committed, record_of, shop
 from one_requester import Scene, asked_to_hold, notice_of, released
 
 from protocol.contract.messages import Act, LeaseAsk
 from protocol.contract.outcomes import ChangeGrid, CommitGrid, Outcome, Propose
-from protocol.grid.record import GridRecord, GridState, LeaseChange, read_register
+from protocol.grid.record import (
+    GridRecord,
+    GridState,
+    LeaseChange,
+    grid_id,
+    order_part,
+    read_register,
+)
 from protocol.requesting.events import PlanAsked
 from protocol.requesting.request import RequestState
+from protocol.sim.people import Admin
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.quantities import format_moment
@@ -16,7 +26,8 @@ from protocol.trust.order import Action, SignedOrder
 from protocol.wire.codec import encode
 
 ORDER = ADMIN.up(shop(2), NOW)
-DOWN = ADMIN.order(Action.DOWN, "shop", NOW)
+GRID = grid_id(ORDER)
+DOWN = ADMIN.order(Action.DOWN, GRID, NOW)
 RECORD = record_of(ORDER, {"web-1": B, "web-2": C})
 PLACING = "shop was still being placed; that request is cancelled"
 CANCELLED = "cancelled; nothing is held"
@@ -100,8 +111,8 @@ def test_down_of_a_grid_that_was_decided_a_moment_ago_ends_it() -> None:
     assert scene.view("down").stage == "asking stewards"
 
 
-@pytest.mark.parametrize("name", ["shop", RECORD.id])
-def test_down_of_a_grid_that_exists_by_name_or_id(name: str) -> None:
+@pytest.mark.parametrize("name", [RECORD.id, order_part(RECORD.id)])
+def test_down_of_a_grid_that_exists_by_its_id_or_its_orders(name: str) -> None:
     scene = known()
     effects, outcomes = scene.order("down", ADMIN.order(Action.DOWN, name, NOW))
     end = proposed(outcomes)
@@ -111,7 +122,7 @@ def test_down_of_a_grid_that_exists_by_name_or_id(name: str) -> None:
 
 def test_terminate_ends_one_workspace() -> None:
     scene = known()
-    order = ADMIN.order(Action.TERMINATE, "shop", NOW, workspace="web-2")
+    order = ADMIN.order(Action.TERMINATE, GRID, NOW, workspace="web-2")
     _, outcomes = scene.order("terminate", order)
     record = read_register(proposed(outcomes).change(committed(RECORD))).record
     assert record is not None
@@ -120,10 +131,10 @@ def test_terminate_ends_one_workspace() -> None:
 
 def test_down_of_another_sites_grid_is_refused() -> None:
     scene = known()
-    answer = scene.order("down", RIVAL.order(Action.DOWN, "shop", NOW))
+    answer = scene.order("down", RIVAL.order(Action.DOWN, GRID, NOW))
     assert answer == ([], [])
     assert scene.view("down").answer == (
-        "shop belongs to site s1's admin",
+        f"{GRID} belongs to site s1's admin",
         "  would work: the same with --identity of site s1's admin",
     )
 
@@ -131,8 +142,8 @@ def test_down_of_another_sites_grid_is_refused() -> None:
 def test_another_sites_grid_that_is_being_placed_here_is_not_stopped() -> None:
     scene = Scene()
     scene.holding("up", ORDER)
-    scene.order("down", RIVAL.order(Action.DOWN, "shop", NOW))
-    assert scene.view("down").answer == NO_GRID
+    scene.order("down", RIVAL.order(Action.DOWN, GRID, NOW))
+    assert scene.view("down").answer == (f"there is no grid named {GRID}", NO_GRID[1])
     assert scene.view("up").stage == "holding"
 
 
@@ -148,7 +159,7 @@ def with_held_plan() -> Scene:
 
 def test_down_of_a_grid_that_a_held_plan_names_says_how_to_let_it_go() -> None:
     scene = with_held_plan()
-    scene.order("down", DOWN)
+    scene.order("down", Admin(FEDERATION, "s1", Random(9)).order(Action.DOWN, "shop", NOW))
     assert scene.view("down").answer == (
         "there is no grid named shop",
         "  would work: `overlayctl request cancel plan` lets the plan of it go",
@@ -159,9 +170,9 @@ def test_down_of_a_grid_that_a_held_plan_names_says_how_to_let_it_go() -> None:
 @pytest.mark.parametrize("action", [Action.DOWN, Action.PAUSE, Action.LEASE])
 def test_there_is_no_such_grid(action: Action) -> None:
     scene = Scene()
-    assert scene.order("r", ADMIN.order(action, "shop", NOW, body=TEN_MINUTES)) == ([], [])
+    assert scene.order("r", ADMIN.order(action, GRID, NOW, body=TEN_MINUTES)) == ([], [])
     assert (scene.view("r").state, scene.view("r").kind) == (RequestState.FAILED, action)
-    assert scene.view("r").answer == NO_GRID
+    assert scene.view("r").answer == (f"there is no grid named {GRID}", NO_GRID[1])
 
 
 def test_a_grid_that_is_down_is_none() -> None:
@@ -183,7 +194,7 @@ def test_down_while_the_stewards_are_asked_whether_that_order_made_it_ends_it() 
 def test_what_is_no_down_does_not_stop_a_grid_that_is_being_placed() -> None:
     scene = Scene()
     scene.holding("up", ORDER)
-    scene.order("pause", ADMIN.order(Action.PAUSE, "shop", NOW))
+    scene.order("pause", ADMIN.order(Action.PAUSE, GRID, NOW))
     assert scene.view("pause").answer == NO_GRID
     assert scene.view("up").stage == "holding"
 
@@ -193,21 +204,21 @@ def test_what_is_no_down_does_not_stop_a_grid_that_is_being_placed() -> None:
 
 def test_a_workspace_the_grid_does_not_have() -> None:
     scene = known()
-    order = ADMIN.order(Action.PAUSE, "shop", NOW, workspace="web-9")
+    order = ADMIN.order(Action.PAUSE, GRID, NOW, workspace="web-9")
     assert scene.order("pause", order) == ([], [])
     assert scene.view("pause").answer == ("shop has no workspace web-9; it has web-1, web-2",)
 
 
 def test_an_action_goes_to_who_carries_the_workspace() -> None:
     scene = known()
-    order = ADMIN.order(Action.PAUSE, "shop", NOW, workspace="web-2")
+    order = ADMIN.order(Action.PAUSE, GRID, NOW, workspace="web-2")
     effects, outcomes = scene.order("pause", order)
     assert (acts(effects), outcomes) == ({C: Act(RequestId("pause"), RECORD.id, order)}, [])
 
 
 def test_a_restart_is_measured_from_the_boot_its_host_told_of() -> None:
     scene = known()
-    order = ADMIN.order(Action.RESTART, "shop", NOW, workspace="web-2")
+    order = ADMIN.order(Action.RESTART, GRID, NOW, workspace="web-2")
     scene.order("restart", order)
     scene.acted("restart", C)
     scene.notice(C, notice_of(RECORD, C))
@@ -218,7 +229,7 @@ def test_a_restart_is_measured_from_the_boot_its_host_told_of() -> None:
 
 def test_a_longer_lease_is_asked_of_every_host() -> None:
     scene = known()
-    order = ADMIN.order(Action.LEASE, "shop", NOW, body=TEN_MINUTES)
+    order = ADMIN.order(Action.LEASE, GRID, NOW, body=TEN_MINUTES)
     effects, outcomes = scene.order("lease", order)
     ask = LeaseAsk(RequestId("lease"), RECORD.id, order)
     assert (acts(effects), outcomes) == ({B: ask, C: ask}, [])
@@ -227,7 +238,7 @@ def test_a_longer_lease_is_asked_of_every_host() -> None:
 @pytest.mark.parametrize("body", [b"", encode(LeaseChange(0)), b"\xff"])
 def test_a_lease_order_without_terms(body: bytes) -> None:
     scene = known()
-    answer = scene.order("lease", ADMIN.order(Action.LEASE, "shop", NOW, body=body))
+    answer = scene.order("lease", ADMIN.order(Action.LEASE, GRID, NOW, body=body))
     assert answer == ([], [])
     view = scene.view("lease")
     assert (view.kind, view.grid, view.state) == ("lease", "shop", RequestState.FAILED)
@@ -238,7 +249,7 @@ def test_a_lease_that_is_changed_before_its_hosts_have_told_of_it(by_s: int, wha
     """Its end follows from the record."""
     scene = Scene()
     record = scene.building("up", ORDER)
-    order = ADMIN.order(Action.LEASE, "shop", NOW, body=encode(LeaseChange(by_s)))
+    order = ADMIN.order(Action.LEASE, GRID, NOW, body=encode(LeaseChange(by_s)))
     _, outcomes = scene.order("lease", order)
     if by_s > 0:
         outcomes = scene.promised("lease", record)
@@ -253,7 +264,7 @@ def test_a_lease_that_is_changed_before_its_hosts_have_told_of_it(by_s: int, wha
 
 
 def stale() -> SignedOrder:
-    return ADMIN.order(Action.DOWN, "shop", NOW - 5000)
+    return ADMIN.order(Action.DOWN, GRID, NOW - 5000)
 
 
 @pytest.mark.parametrize("order", [stale(), ADMIN.up(shop(2), NOW - 5000)], ids=["down", "up"])
@@ -272,7 +283,7 @@ def test_a_request_that_is_given_again_is_the_one_there_is() -> None:
     _, first = scene.order("r", DOWN)
     views = scene.requests.views()
     assert (len(first), len(views)) == (1, 1)
-    again = (DOWN, stale(), ADMIN.order(Action.PAUSE, "shop", NOW), ADMIN.up(shop(2), NOW))
+    again = (DOWN, stale(), ADMIN.order(Action.PAUSE, GRID, NOW), ADMIN.up(shop(2), NOW))
     for order in again:
         assert scene.order("r", order) == ([], [])
     assert scene.requester.handle(PlanAsked(RequestId("r"), shop(2)), NOW) == ([], [])
@@ -302,7 +313,7 @@ def test_what_is_cancelled_before_the_commit_lets_go() -> None:
 
 def test_what_is_no_placement_is_not_cancelled() -> None:
     scene = known()
-    scene.order("pause", ADMIN.order(Action.PAUSE, "shop", NOW))
+    scene.order("pause", ADMIN.order(Action.PAUSE, GRID, NOW))
     for request in ("pause", "another"):
         assert scene.cancel(request) == []
     assert scene.view("pause").state is RequestState.RUNNING
