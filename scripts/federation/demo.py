@@ -55,14 +55,16 @@ class Demo:
         self.lab = Lab.from_file(TOPOLOGY)
         self.federation = Federation(FOLDER, caps=Caps(cpus="2", memory="1G", disk="4G"), kvm="try")
         self.began_s = time.monotonic()
+        self.steps = 0
         self.key = FOLDER / "id_ed25519"
 
     # -- telling
 
     def step(self, title: str) -> None:
-        """Prints a heading with the time so far."""
+        """Prints a heading with its number and the time so far."""
         at_s = time.monotonic() - self.began_s
-        self.console.print(f"\n[bold]{title}[/bold]  [dim]{at_s:.0f} s[/dim]")
+        self.steps += 1
+        self.console.print(f"\n[bold]{self.steps}. {title}[/bold]  [dim]{at_s:.0f} s[/dim]")
 
     def check(self, what: str, holds: object, found: object = "") -> None:
         """Prints a mark and what was checked. Raises Unmet if it does not hold."""
@@ -152,14 +154,14 @@ class Demo:
 
     def lab_of_hosts(self) -> None:
         """Step 1: the lab."""
-        self.step("1. A lab of hosts: 3 sites x 2 hosts, a network namespace each")
+        self.step("A lab of hosts: 3 sites x 2 hosts, a network namespace each")
         self.console.print(f"[cyan]$ python -m netns lab up {TOPOLOGY.relative_to(TOP)}[/cyan]")
         self.lab.up()
         self.check(f"{len(self.lab.hosts)} hosts: {', '.join(self.lab.hosts)}", self.lab.is_up())
 
     def daemons(self) -> None:
         """Step 2: a daemon for each host."""
-        self.step("2. Six daemons, each with its own namespace, state, keys and libvirt root")
+        self.step("Six daemons, each with its own namespace, state, keys and libvirt root")
         self._identities()
         self.federation.enrol_lab(self.lab)
         self.federation.start_all()
@@ -182,7 +184,7 @@ class Demo:
 
     def overlay(self) -> None:
         """Step 3: every peer knows all."""
-        self.step("3. An overlay: each knew one address to join by; now every peer knows all")
+        self.step("An overlay: each knew one address to join by; now every peer knows all")
 
         def all_list_all() -> bool:
             for host in self.federation.hosts.values():
@@ -200,7 +202,7 @@ class Demo:
 
     def plan(self) -> None:
         """Step 4: a plan holds nothing."""
-        self.step("4. A plan: a real round of quotes, nothing held")
+        self.step("A plan: a real round of quotes, nothing held")
         self._make_key()
         self.typed("uc-1", "plan", "examples/star.yaml")
         held = [self.host(name).get("self")["holds"] for name in self.lab.hosts]  # type: ignore[index, call-overload]
@@ -208,7 +210,7 @@ class Demo:
 
     def grid_up(self) -> None:
         """Step 5: a grid over all sites."""
-        self.step("5. A grid: one head, four workers, spread over the sites")
+        self.step("A grid: one head, four workers, spread over the sites")
         self.typed("uc-1", "up", "examples/star.yaml", "--ssh-key", f"{self.key}.pub")
         self.typed("bnl-2", "ps")
         rows = self.grid("star", "bnl-2")["workspaces"]
@@ -218,7 +220,7 @@ class Demo:
 
     def workspaces_are_real(self) -> None:
         """Step 6: workspaces are held to their quantum."""
-        self.step("6. Workspaces are real, and held to their quantum")
+        self.step("Workspaces are real, and held to their quantum")
         guests = self.guests()
         self.check(f"{len(guests)} QEMU processes on the hosts", len(guests) == 5, guests)
         memory = self.shell("star", "worker-1", "grep MemTotal /proc/meminfo")
@@ -245,7 +247,7 @@ class Demo:
 
     def network_is_real(self) -> None:
         """Step 7: names, addresses, and no other grid's."""
-        self.step("7. The network is real: names, addresses, and nobody else's")
+        self.step("The network is real: names, addresses, and nobody else's")
         for worker in ("worker-1", "worker-2", "worker-3", "worker-4"):
             self.shell("star", "head-1", f"ping -c 1 -W 3 {worker}")
         self.check("from the head every worker answers by name", True)
@@ -269,7 +271,7 @@ class Demo:
 
     def volume_is_real(self) -> None:
         """Step 8: a file outlives pause, resume and restart."""
-        self.step("8. The volume is real: a file survives pause, resume and restart")
+        self.step("The volume is real: a file survives pause, resume and restart")
         self.shell("star", "head-1", "echo kept > /srv/note && sync")
         self.typed(
             "uc-2",
@@ -285,7 +287,7 @@ class Demo:
 
     def life_goes_on(self) -> None:
         """Step 9: one workspace is terminated, one daemon killed, the last peer asked."""
-        self.step("9. Life goes on: terminate one, kill a daemon, ask the last peer that joined")
+        self.step("Life goes on: terminate one, kill a daemon, ask the last peer that joined")
         self.typed("uc-1", "terminate", "star/worker-4")
         self.check("four guests of star are left", len(self.grid("star")["workspaces"]) == 4)
         victim = self.workspace("star", "worker-2")["host"]
@@ -316,9 +318,7 @@ class Demo:
 
     def it_mends_itself(self) -> None:
         """Step 10: an administrator's slips on one host, while guests ping each other."""
-        self.step(
-            "10. It mends itself: rules flushed, a tunnel and a tap deleted, while guests ping"
-        )
+        self.step("It mends itself: rules flushed, a tunnel and a tap deleted, while guests ping")
         early = [line for name in self.lab.hosts for line in self.mends(name)]
         self.check("so far nothing had to be mended on any host", not early, early)
         row = self.workspace("star", "worker-1")
@@ -358,7 +358,7 @@ class Demo:
     def a_distribution(self) -> None:
         """Step 11: an image as a distribution publishes it, set up by a script, reached from another site."""
         self.step(
-            "11. Any image: Debian from its disk image, set up at its first boot as its owner says"
+            "Any image: Debian from its disk image, set up at its first boot as its owner says"
         )
         file = FOLDER / "brought.yaml"
         file.write_text(BROUGHT)
@@ -374,7 +374,7 @@ class Demo:
 
     def down(self) -> None:
         """Step 12: nothing is left."""
-        self.step("12. Down: nothing of the grids is left on any host")
+        self.step("Down: nothing of the grids is left on any host")
         self.typed("fnal-2", "down", "star", "--delete-volumes", site="fnal", expect=1)
         self.check("another site's admin is refused", self.grid("star")["grid"]["state"] == "up")
         self.typed("bnl-2", "down", "star", "--delete-volumes", site="uc")
