@@ -316,7 +316,7 @@ _RULES: dict[str, Callable[[GridSpec], GridSpec]] = {
     "labels.required": _all(labels=()),
     "driver": _all(driver=None),
     "encryption of networks (write `encryption: none`)": _networks(encryption=Encryption.NONE),
-    "internet of networks": _networks(internet=False),
+    "`internet: true` in its networks": _networks(internet=False),
 }
 
 _BY_CONSTRAINT = {
@@ -328,7 +328,7 @@ _BY_CONSTRAINT = {
     Constraint.LABEL: ("labels.required",),
     Constraint.DRIVER: ("driver",),
     Constraint.ENCRYPTION: ("encryption of networks (write `encryption: none`)",),
-    Constraint.EGRESS: ("internet of networks",),
+    Constraint.EGRESS: ("`internet: true` in its networks",),
 }
 """Rules that may be left out when one binds. Not the architecture: the image would not start on another."""
 
