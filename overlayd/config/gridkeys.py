@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, field
 
 from overlayd.config.moments import Moment
-from overlayd.config.values import Cpus, Duration, Milliseconds, Size
+from overlayd.config.values import Cpus, DiskSize, Duration, Milliseconds, Size
 from protocol.grid.model import Compact, Driver, Encryption, OnExpiry, Restart, Spread, Strict
 from protocol.terms.architecture import Architecture
 
@@ -110,7 +110,7 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
     cpus: Annotated[Cpus, Meta(description="Cpus of each workspace.", examples=[2])]
     memory: Annotated[Size, Meta(description="Memory of each workspace.", examples=["4G"])]
     disk: Annotated[
-        Size | None,
+        DiskSize | None,
         Meta(
             description="The size of each workspace's root disk, which begins as its image; the image's own"
             " size if left out. It is kept when it is stopped or restarted, and gone with it.",
@@ -121,7 +121,7 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
         Size | None,
         Meta(
             description="Another disk of each workspace's own, mounted at /scratch: empty at first, kept when"
-            " it is suspended or restarted, and gone with it. What is to stay is put on a volume.",
+            " it is suspended or restarted, and gone with it. What is to stay is put on a volume. 0 is none.",
             examples=["50G"],
         ),
     ] = None

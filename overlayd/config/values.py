@@ -44,6 +44,19 @@ class Size(int):
         return cls(_parsed(parse_size, _text_or_number(found, cls.ALLOWED), cls.ALLOWED))
 
 
+class DiskSize(Size):
+    """Bytes of something that is there: 0 is no size of it."""
+
+    ALLOWED: ClassVar[str] = f"{Size.ALLOWED}, or leave it out"
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        size = super().from_written(found)
+        if size == 0:
+            raise ValueError(cls.ALLOWED)
+        return size
+
+
 class Cpus(int):
     """Thousandths of a cpu, written 2, 0.5 or 500m."""
 

@@ -545,3 +545,18 @@ def test_a_written_grid_is_read_back(
     }
     # JSON is YAML.
     assert parse_grid(msgspec.json.encode(document).decode(), "f") == spec
+
+
+def test_a_root_disk_of_no_size_is_refused_and_a_scratch_disk_of_none_is_none(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "star.yaml"
+    file.write_text(GOOD.replace("memory: 4G", "memory: 4G\n    disk: 0"))
+    with pytest.raises(DocumentError) as found:
+        load_grid(file)
+    assert str(found.value).endswith(
+        "star.yaml:13:11: clusters.head.disk: found the number 0;"
+        " write for example 512M, 4G or 1.5T, or leave it out"
+    )
+    file.write_text(GOOD.replace("memory: 4G", "memory: 4G\n    scratch: 0"))
+    assert load_grid(file).clusters[0].scratch_bytes == 0
