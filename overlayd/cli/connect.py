@@ -14,6 +14,7 @@ from overlayd.cli.life import One
 from overlayd.cli.pipe import Ends, join
 from overlayd.cli.reaching import Reached, reached
 from overlayd.cli.session import Session, session_of
+from protocol.grid.problem import quoted
 
 _LOOPBACK = "127.0.0.1"
 _BACKLOG = 64
@@ -57,8 +58,8 @@ def forward(
 
     Example: overlayctl forward star/head-1 8080:80
     """
-    session = session_of(context)
     address, local, port = _ports(ports)
+    session = session_of(context)
     to = reached(session, target)
     with _listening(address, local) as listening:
         at, number = listening.getsockname()
@@ -75,8 +76,9 @@ def _ports(text: str) -> tuple[str, int, int]:
     numbers = [int(part) for part in parts[-2:] if part.isascii() and part.isdigit()]
     good = 1 <= len(parts) <= 3 and len(numbers) == len(parts[-2:])
     if not good or not all(n < 65536 for n in numbers) or numbers[-1] == 0 or not parts[0]:
-        said = f"{text} names no ports; write LOCAL:PORT, as in 8080:80, or ADDRESS:LOCAL:PORT"
-        raise failure(said, code=USAGE)
+        said = f"{quoted(text)} names no ports from 1 to 65535"
+        works = "PORT, as in 80; LOCAL:PORT, as in 8080:80; or ADDRESS:LOCAL:PORT. LOCAL 0 takes a free one"
+        raise failure(said, works, USAGE)
     return parts[0] if len(parts) == 3 else _LOOPBACK, numbers[0], numbers[-1]
 
 

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from overlayd.cli.failure import failure
+from overlayd.cli.failure import USAGE, failure
 from overlayd.cli.session import session_of
 from overlayd.cli.show import answer, print_lines
 from overlayd.ports.images import Collected, Unused
-from protocol.grid.problem import listed
+from protocol.grid.problem import listed, quoted
 from protocol.terms.quantities import format_size, parse_size
 
 
@@ -29,8 +29,8 @@ def collect(
 
     Example: overlayctl image gc --keep 0
     """
-    session = session_of(context)
     params = {"keep": str(_bytes(keep))} if keep else {}
+    session = session_of(context)
     raw = session.client.raw("POST", "/images/gc", params=params, within_s=None)
     answer(session, raw, Collected, lambda collected: print_lines(_said(collected)))
 
@@ -38,8 +38,10 @@ def collect(
 def _bytes(written: str) -> int:
     try:
         return parse_size(written)
-    except ValueError as error:
-        raise failure(f"--keep: {error}", "write for example 0, 512M or 20G") from None
+    except ValueError:
+        raise failure(
+            f"--keep: {quoted(written)} is no size", "--keep 0, 512M or 20G", USAGE
+        ) from None
 
 
 def _said(collected: Collected) -> list[str]:

@@ -82,8 +82,9 @@ def plan(
 
     Of a grid that is up it says whether the file asks for another one now, and what differs.
 
-    Exit code 0: it can be made, or is up already. 1: it cannot, or is up otherwise. With --detailed-exitcode 0
-    only if nothing would change, and 2 if it would be made.
+    Exit code 0: it can be made, or is up already. 1: it cannot, or is up otherwise. 2: a mistake in the file or
+    in what was typed. With --detailed-exitcode 0 only if nothing would change, 2 if it would be made, and 1 for
+    all else.
 
     Example: overlayctl plan examples/star.yaml
 
@@ -93,13 +94,14 @@ def plan(
 
     Example: overlayctl plan examples/star.yaml --profile test --output json
     """
-    session = session_of(context)
     try:
-        spec, images, files = read_grid(session, file, profile, ssh_key or (), FAILED)
         hold_s = _hold_s(hold, quote)
+        session = session_of(context)
+        spec, images, files = read_grid(session, file, profile, ssh_key or (), USAGE)
         changes = _plan(session, spec, images, files, quote, hold_s)
     except Failure as error:
-        error.code = FAILED  # A mistake in the file, too: 2 would say that something would change.
+        if detailed_exitcode:  # Whatever is wrong: 2 would say that something would change.
+            error.code = FAILED
         raise
     raise typer.Exit(CHANGES if changes and detailed_exitcode else 0)
 
@@ -112,13 +114,13 @@ def _hold_s(hold: str, quote: bool) -> float:
     works = f"--hold 60s; {least} to {most} are taken"
     if quote:
         said = "what is held is a quote already; give --quote or --hold"
-        raise failure(said, works)
+        raise failure(said, works, USAGE)
     try:
         hold_s = float(parse_duration(hold))
-    except ValueError as error:
-        raise failure(f"--hold: {error}", works) from None
+    except ValueError:
+        raise failure(f"--hold: {quoted(hold)} is no duration", works, USAGE) from None
     if not PLAN_HOLD_LEAST_S <= hold_s <= PLAN_HOLD_MOST_S:
-        raise failure(f"a plan cannot be held for {hold}", works)
+        raise failure(f"a plan cannot be held for {hold}", works, USAGE)
     return hold_s
 
 

@@ -11,10 +11,10 @@ from overlayd.cli import gridfile
 from overlayd.cli.main import app
 
 
-@pytest.mark.parametrize(("command", "code"), [("plan", 1), ("up", 2)])
-def test_every_problem_with_its_place(daemon: Daemon, command: str, code: int) -> None:
+@pytest.mark.parametrize("command", ["plan", "up"])
+def test_every_problem_with_its_place(daemon: Daemon, command: str) -> None:
     daemon.grid_file.write_text(GRID.replace("cpus: 0.5", "cpu: 0.5").replace("1G", "much"))
-    error = daemon.ask(command, daemon.grid_file, code=code).stderr
+    error = daemon.ask(command, daemon.grid_file, code=2).stderr
     file = daemon.grid_file
     assert error.splitlines() == [
         f'{file}:6:19: volumes.scratch.size: found "much"; write for example 512M, 4G or 1.5T',
@@ -23,12 +23,10 @@ def test_every_problem_with_its_place(daemon: Daemon, command: str, code: int) -
     ]
 
 
-@pytest.mark.parametrize(("command", "code"), [("plan", 1), ("up", 2)])
-def test_an_unknown_image_is_shown_where_it_is_written(
-    daemon: Daemon, command: str, code: int
-) -> None:
+@pytest.mark.parametrize("command", ["plan", "up"])
+def test_an_unknown_image_is_shown_where_it_is_written(daemon: Daemon, command: str) -> None:
     daemon.grid_file.write_text(GRID.replace("image: guest", "image: debian-12", 1))
-    error = daemon.ask(command, daemon.grid_file, code=code).stderr
+    error = daemon.ask(command, daemon.grid_file, code=2).stderr
     assert error == (
         f'{daemon.grid_file}:9:12: clusters.head.image: found "debian-12", which is no image;'
         " there is guest\n"
@@ -36,7 +34,7 @@ def test_an_unknown_image_is_shown_where_it_is_written(
 
 
 def test_an_unknown_image_of_a_profile_is_shown_in_the_profile(daemon: Daemon) -> None:
-    error = daemon.ask("plan", daemon.grid_file, "--profile", "strange", code=1).stderr
+    error = daemon.ask("plan", daemon.grid_file, "--profile", "strange", code=2).stderr
     assert error == (
         f"{daemon.grid_file}:23:40: profiles.strange.clusters.worker.image:"
         ' found "gest", which is no image; did you mean "guest"?\n'
@@ -45,7 +43,7 @@ def test_an_unknown_image_of_a_profile_is_shown_in_the_profile(daemon: Daemon) -
 
 def test_no_image_at_all(daemon: Daemon) -> None:
     daemon.ask("image", "remove", "guest")
-    error = daemon.ask("plan", daemon.grid_file, code=1).stderr
+    error = daemon.ask("plan", daemon.grid_file, code=2).stderr
     assert error.splitlines()[0] == (
         f'{daemon.grid_file}:9:12: clusters.head.image: found "guest";'
         " no host has an image yet, overlayctl image add adds one"
@@ -78,8 +76,23 @@ def test_eight_digits_of_a_digest_are_enough_if_one_image_has_them() -> None:
 
 
 def test_a_file_that_is_not_there(daemon: Daemon) -> None:
-    error = daemon.ask("plan", "nowhere.yaml", code=1).stderr
+    error = daemon.ask("plan", "nowhere.yaml", code=2).stderr
     assert error == "nowhere.yaml: cannot be read: no such file or directory\n"
+
+
+def test_with_detailed_exit_codes_a_mistake_is_no_change(daemon: Daemon) -> None:
+    assert daemon.ask("plan", "nowhere.yaml", "--detailed-exitcode", code=1).stderr
+
+
+def test_what_was_typed_is_checked_before_a_daemon_is_asked() -> None:
+    for words in (
+        ("plan", "grid.yaml", "--hold", "lots"),
+        ("image", "gc", "--keep", "lots"),
+        ("forward", "demo/head-1", "99999"),
+    ):
+        result = CliRunner().invoke(app, ["--peer", "/nonexistent", *words])
+        assert result.exit_code == 2, words
+        assert "no daemon" not in result.stderr
 
 
 def test_signing_needs_an_identity(daemon: Daemon, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_down_of_what_is_only_held_says_what_lets_it_go(daemon: Daemon) -> None:
 
 def test_how_long_a_plan_can_be_held(daemon: Daemon) -> None:
     for hold in ("5s", "11m", "soon"):
-        error = daemon.ask("plan", daemon.grid_file, "--hold", hold, code=1).stderr
+        error = daemon.ask("plan", daemon.grid_file, "--hold", hold, code=2).stderr
         assert "--hold 60s; 10 s to 10 min are taken" in error
-    both = daemon.ask("plan", daemon.grid_file, "--hold", "60s", "--quote", code=1).stderr
+    both = daemon.ask("plan", daemon.grid_file, "--hold", "60s", "--quote", code=2).stderr
     assert "give --quote or --hold" in both
