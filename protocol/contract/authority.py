@@ -10,6 +10,7 @@ from protocol.contract.ordered import OrderedGrid
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Deployment, Reading, draft
 from protocol.contract.vouching import vouch
+from protocol.grid.grant import CheckedGrant, SignedGrant
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, Register
 from protocol.terms.ids import KeyId
@@ -64,6 +65,10 @@ class Authority:
     def register(self, key: str, value: bytes) -> Register:
         """The register that a value says. Raises Untrusted if it does not vouch for itself (genuine.py)."""
         return genuine(self._reading, key, value)
+
+    def grant(self, signed: SignedGrant) -> CheckedGrant:
+        """What a host granted, by its signature. Raises Untrusted."""
+        return self._reading.grant(signed)
 
     def vouch(
         self, record: GridRecord, before: GridRecord | None, now: float, lapsed: bool = False

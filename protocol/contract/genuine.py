@@ -1,10 +1,11 @@
 """Whether the value of a register vouches for itself. Stewards take and pass on no other.
 
 It is judged by what is in the value alone, so that every peer judges alike, at any time: it decodes, it is that
-register's, and the orders in it were signed by the owner. Whether a change may follow on the value before, the
+register's, the orders in it were signed by the owner, and the hosts granted what it places. Whether a change may follow on the value before, the
 proposer says, and each host (vouching.py).
 """
 
+from protocol.contract.granting import check_granted
 from protocol.contract.reading import Reading
 from protocol.grid.record import (
     GridRecord,
@@ -53,11 +54,13 @@ def _ordered(reading: Reading, key: str, record: GridRecord) -> None:
         raise Untrusted(Reason.MALFORMED, "a record of no epoch, or of too many stewards")
     if len(record.changes) > CHANGES_MOST + _ENDS + _WORKSPACES_MOST:
         raise Untrusted(Reason.MALFORMED, "a record of more changes than a grid can have")
-    extra_s = 0
+    extra_s, gone = 0, dict[str, None]()
     for signed in record.changes:
         change = reading.signed(signed)
         if change.principal.key != record.owner:
             raise Untrusted(Reason.WRONG_ROLE, "a change that the grid's owner did not sign")
+        if change.order.action is Action.TERMINATE:
+            gone[change.order.workspace] = None
         if change.order.action is Action.LEASE:
             try:
                 extra_s += lease_change(signed).by_s
@@ -65,3 +68,5 @@ def _ordered(reading: Reading, key: str, record: GridRecord) -> None:
                 raise Untrusted(Reason.MALFORMED, f"a change of a lease: {error}") from None
     if record.extra_s != extra_s:
         raise Untrusted(Reason.MALFORMED, "a lease that nobody ordered so long, or so short")
+    if record.grants:  # Those of an older build have none. Who carries such a grid knows it from its own disk.
+        check_granted(record, gone, reading)

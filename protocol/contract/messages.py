@@ -5,6 +5,7 @@ import msgspec
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import Step
+from protocol.grid.grant import SignedGrant
 from protocol.grid.lease import LeaseTime
 from protocol.grid.record import GridRecord
 from protocol.terms.coordinate import Coordinate
@@ -57,7 +58,8 @@ class Quote(msgspec.Struct, frozen=True, tag="quote"):
 class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
     """Promise these workspaces of this order for `hold_s` seconds. Asking again is the same as asking once.
 
-    The quantum follows from the order, not from this message: its sender needs no trust.
+    The quantum follows from the order, not from this message: its sender needs no trust. It names all that is
+    to be held here, also what is held already: the host grants what it names, in one grant.
     """
 
     grid: GridId
@@ -78,6 +80,8 @@ class HoldReply(msgspec.Struct, frozen=True, tag="hold-reply"):
     grid: GridId
     held: tuple[str, ...]
     refused: tuple[tuple[str, Refusal], ...]
+    grant: SignedGrant | None = None
+    """The same as `held`, for the grid's record. None if nothing is held, or only for a plan."""
 
 
 class HoldRelease(msgspec.Struct, frozen=True, tag="hold-release"):

@@ -7,6 +7,7 @@ import msgspec
 from protocol.contract.ordered import OrderedGrid, OrderedGrids, ordered
 from protocol.grid.check import problems
 from protocol.grid.expand import workspaces
+from protocol.grid.grant import CheckedGrant, SignedGrant, check_grant
 from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import grid_id, order_part, register_key, spec_of
 from protocol.terms.ids import KeyId
@@ -71,6 +72,10 @@ class Reading:
         """
         issued_at_s = read_order(signed).issued_at_s
         return check_order(signed, self._federation, issued_at_s, self._verifier, fresh=False)
+
+    def grant(self, signed: SignedGrant) -> CheckedGrant:
+        """What a host granted. Raises Untrusted."""
+        return check_grant(signed, self._verifier)
 
     def to_hold(
         self, signed: SignedOrder, now: float, fresh: bool, carried: bool = False

@@ -1,5 +1,6 @@
 """Whether a record says no more than its owner's orders allow. Each host checks every record it is sent."""
 
+from protocol.contract.granting import check_granted, check_step, vnis_fault
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Deployment, Reading
 from protocol.grid.lease import start_fault
@@ -16,7 +17,8 @@ def vouch(
 ) -> Deployment:
     """What a record's own order says. Raises Untrusted if the record goes beyond its orders.
 
-    `before` is the newest record that this peer had: what is gone since must have been ordered gone.
+    `before` is the newest record that this peer had: what is gone since must have been ordered gone, and
+    nothing else may be otherwise. Without it the record's hosts must have granted what it says of them.
     `lapsed` says that its time is over by this peer's clock: then it may be down without an order.
     """
     carried = before is not None and before.order == record.order
@@ -34,6 +36,10 @@ def vouch(
     for assignment in before.assignments if before is not None else ():
         if assignment.workspace not in left and assignment.workspace not in ended:
             raise Untrusted(Reason.MALFORMED, f"{assignment.workspace} vanished without an order")
+    if before is None:
+        check_granted(record, ended, reading)
+    else:
+        check_step(record, before)
     return deployment
 
 
@@ -50,6 +56,8 @@ def _about(record: GridRecord, deployment: Deployment) -> None:
         raise Untrusted(Reason.MALFORMED, "a record of workspaces nobody ordered")
     if fault := start_fault(deployment.spec, record.start_s):
         raise Untrusted(Reason.MALFORMED, fault)
+    if fault := vnis_fault(record.vnis, [n.name for n in deployment.spec.networks]):
+        raise Untrusted(Reason.MALFORMED, f"a record of which {fault}")
 
 
 def _enough(deployment: Deployment, there: list[str]) -> None:

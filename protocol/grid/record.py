@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from protocol.grid.grant import SignedGrant
 from protocol.grid.limits import LEASE_S_MAX
 from protocol.grid.model import GridSpec
 from protocol.terms.ids import GridId, KeyId, PeerId, short_hash
@@ -76,6 +77,8 @@ class GridRecord(msgspec.Struct, frozen=True):
     """By how many seconds its lease was extended since (negative: shortened): the sum of `changes`."""
     changes: tuple[SignedOrder, ...] = ()
     """Orders that changed it since: the authority for what is no longer as first asked."""
+    grants: tuple[SignedGrant, ...] = ()
+    """What each of `hosts` promised, in the same order. Records of older builds have none."""
 
     def host(self, peer: PeerId) -> HostRef:
         """A host of this record. Raises KeyError if it carries nothing."""

@@ -17,8 +17,10 @@ from protocol.capacity.ledger import Ledger, Yields
 from protocol.capacity.quantum import Quantum, total
 from protocol.capacity.timetable import Window
 from protocol.contract.authority import Authority, Deployment
+from protocol.contract.granting import vnis_fault
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.contract.outcomes import Answer, Outcome, Propose, RoomChanged, VoidHold
+from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
 from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
 from protocol.grid.record import GridRecord, GridState, order_part, read_register, voiding
@@ -30,7 +32,7 @@ from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.limits import HOLD_S, HOLDS_PER_HOST, PLAN_HOLD_MOST_S, STEWARDS_MOST
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import SignedOrder
-from protocol.trust.signing import Untrusted
+from protocol.trust.signing import Signer, Untrusted
 from protocol.wire.codec import decode, encode
 
 TABLE = "hold"
@@ -60,6 +62,9 @@ class HoldRow(msgspec.Struct, frozen=True):
     owner_site: str = ""
     plan: bool = False
     """Whether it is a plan, which nobody can commit and which ends by itself."""
+    requester: str = ""
+    """The peer that asked for it: only that one lets go of it, or says that it is decided. Rows of older builds
+    do not say it; then it is anybody."""
 
 
 class HoldNotSaved(msgspec.Struct, frozen=True):
@@ -83,8 +88,9 @@ class Holds:
         claims: Claims,
         rows: dict[str, bytes],
         now: float,
+        signer: Signer,
     ) -> None:
-        self._claims = claims
+        self._claims, self._signer = claims, signer
         self._host, self._ledger, self._authority = host, ledger, authority
         self._rows: dict[GridId, HoldRow] = {}
         self._ask_s: dict[GridId, float] = {}
@@ -136,7 +142,7 @@ class Holds:
         except Untrusted as error:
             return self._refuse(requester, ask, Constraint.AUTHORITY, str(error)), []
         plan = self._plan(ask, deployment)
-        if conflict := self._conflict(ask, deployment, taken, plan):
+        if conflict := self._conflict(requester, ask, deployment, taken, plan):
             return self._refuse(requester, ask, *conflict), []
         spec = deployment.spec
         if fault := late(spec, now) or start_fault(spec, ask.start_s):
@@ -166,7 +172,7 @@ class Holds:
         if not fresh:
             if plan is not None:
                 self._enter(plan)
-            return [Send(requester, HoldReply(ask.grid, tuple(held), tuple(refused)))], []
+            return [Send(requester, self._reply(ask, deployment, held, refused))], []
         # What a lease has here already is said again, but it is no hold: its end would end the lease's room.
         names = (*(old.workspaces if old is not None else ()), *fresh)
         until_s = now + min(ask.hold_s, deployment.hold_s)
@@ -187,6 +193,7 @@ class Holds:
             yields=yields,
             owner_site=deployment.owner_site,
             plan=not deployment.commits,
+            requester=requester,
         )
         self._rows[ask.grid] = row
         rows = [Row(TABLE, ask.grid, encode(row))]
@@ -199,7 +206,7 @@ class Holds:
                 tuple(rows),
                 otherwise=HoldNotSaved(ask.grid, tuple(fresh), requester, instead),
             ),
-            Send(requester, HoldReply(ask.grid, tuple(held), tuple(refused))),
+            Send(requester, self._reply(ask, deployment, held, refused)),
             Note("hold.granted", deployment.name, f"{', '.join(held)} for {ask.hold_s:.0f} s"),
         ], [RoomChanged()]
 
@@ -216,10 +223,26 @@ class Holds:
         over = Persist((Row(TABLE, event.instead, None),), Untidied())
         return [reply, over], [RoomChanged()]
 
-    def release(self, message: HoldRelease) -> Answer:
-        """The requester lets go."""
+    def fault(self, sender: PeerId | None, record: GridRecord, me: PeerId) -> str:
+        """Why a record is not taken for what is held here; empty if it is, or if nothing is held.
+
+        Without a sender it is the stewards' word.
+        """
+        row = self._rows.get(record.id)
+        if row is None:
+            return ""
+        if sender is not None and row.requester not in ("", sender):
+            return "another peer asked for what is held here; its stewards are asked in time"
+        if any(name not in row.workspaces for name in record.on(me)):
+            return "it places workspaces here that are not held"
+        if (record.vnis, record.start_s) != (row.vnis, row.start_s):
+            return "it has other VXLAN ids, or another start, than is held here"
+        return ""
+
+    def release(self, sender: PeerId, message: HoldRelease) -> Answer:
+        """The requester lets go. Nobody else can."""
         row = self._rows.get(message.grid)
-        if row is None or not any(name in row.workspaces for name in message.workspaces):
+        if row is None or row.requester not in ("", sender) or not any(name in row.workspaces for name in message.workspaces):
             return [], []
         self._strike(message.grid, message.workspaces)
         left = self._rows.get(message.grid)
@@ -305,7 +328,12 @@ class Holds:
             self._ledger.strike((row.grid, name))
 
     def _conflict(
-        self, ask: HoldAsk, deployment: Deployment, taken: Taken, plan: HoldRow | None
+        self,
+        requester: PeerId,
+        ask: HoldAsk,
+        deployment: Deployment,
+        taken: Taken,
+        plan: HoldRow | None,
     ) -> tuple[Constraint, str] | None:
         if deployment.order != order_part(ask.grid):
             return Constraint.AUTHORITY, "the order is of another grid"
@@ -321,6 +349,14 @@ class Holds:
             user = taken.vnis.get(vni, ask.grid)
             if user not in mine:
                 return Constraint.NETWORK_ID, f"network {network}: id {vni} is used by grid {user}"
+        networks = [network.name for network in deployment.spec.networks]
+        if fault := vnis_fault(ask.vnis, networks):
+            return Constraint.NETWORK_ID, fault
+        old = self._rows.get(ask.grid)
+        if old is not None and old.requester not in ("", requester):
+            return Constraint.AUTHORITY, "another peer asked for it first"
+        if old is not None and (old.vnis, old.start_s) != (ask.vnis, ask.start_s):
+            return Constraint.NETWORK_ID, "it is held with other VXLAN ids, or another start"
         others = len(self._ledger) - (len(plan.workspaces) if plan is not None else 0)
         if others + len(ask.workspaces) > HOLDS_PER_HOST:
             return Constraint.LIMIT, f"a host carries at most {HOLDS_PER_HOST} workspaces"
@@ -371,6 +407,21 @@ class Holds:
         if fresh:
             self._claims.end(deployment.order)
         return held, fresh, refused
+
+    def _reply(
+        self,
+        ask: HoldAsk,
+        deployment: Deployment,
+        held: list[str],
+        refused: list[tuple[str, Refusal]],
+    ) -> HoldReply:
+        """The answer to an ask, with this host's grant of all that it holds of what was asked."""
+        grant: SignedGrant | None = None
+        if held and deployment.commits:
+            vnis = tuple(vni for _, vni in ask.vnis)
+            made = HoldGrant(ask.grid, tuple(held), vnis, ask.start_s)
+            grant = sign_grant(made, self._signer)
+        return HoldReply(ask.grid, tuple(held), tuple(refused), grant)
 
     def _refuse(
         self, requester: PeerId, ask: HoldAsk, constraint: Constraint, why: str

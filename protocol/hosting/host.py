@@ -91,7 +91,13 @@ class Host:
         self.rates = decode(kept, Rates) if kept else Rates()
         self.claims = Claims(authority, self.ledger, self.offer)
         self.holds = Holds(
-            identity.name, self.ledger, authority, self.claims, rows.get(HELD, {}), now
+            identity.name,
+            self.ledger,
+            authority,
+            self.claims,
+            rows.get(HELD, {}),
+            now,
+            identity.signer,
         )
         self.leases = Leases(
             identity.peer,
@@ -217,7 +223,7 @@ class Host:
                 displacing = self._displacing(message.start_s, now)
                 return self.holds.ask(sender, message, self._taken(), offer, now, displacing)
             case HoldRelease():
-                return self.holds.release(message)
+                return self.holds.release(sender, message)
             case RoomClaim():
                 return self.claims.ask(sender, message, now)
             case RoomRenew():
@@ -406,6 +412,8 @@ class Host:
             return [], []
         row = self.holds.row(record.id)
         held = row.workspaces if row is not None else ()
+        if fault := self.holds.fault(sender, record, self._identity.peer):
+            return [Note("record.refused", record.name, fault)], []
         try:
             time = row.window if row is not None else ALWAYS
             yields = row is not None and row.yields

@@ -8,6 +8,7 @@ import msgspec
 
 from protocol.contract.authority import Deployment
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply, Quote, QuoteAsk
+from protocol.grid.grant import HoldGrant, SignedGrant
 from protocol.grid.lease import asked
 from protocol.grid.model import Workspace
 from protocol.grid.record import Assignment, GridRecord, GridState, HostRef, vni_of
@@ -26,6 +27,7 @@ from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import MTU_USUAL
 from protocol.terms.refusal import QUANTITIES, Constraint, Refusal
 from protocol.trust.order import SignedOrder
+from protocol.wire.codec import decode
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -68,6 +70,8 @@ class Attempt:
         self._everybody, self._instead = opening.everybody, opening.instead
         self._held: dict[str, PeerId] = {}
         self._waiting: dict[str, PeerId] = {}
+        self._grants: dict[PeerId, SignedGrant] = {}
+        """What each host granted last: all that it holds."""
         self._sizes: dict[str, Workspace] = {w.name: w for w in deployment.workspaces}
         self.rounds = 0
         self.refused: list[Refusal] = []
@@ -291,13 +295,15 @@ class Attempt:
         self.rounds += 1
         self._waiting = {n: peer for n, peer in choice.placed.items() if n not in self._held}
         vnis = self._vnis()
+        # A host grants what it is asked for in one grant, so what it holds already is named again.
+        held = _by_host(self._held)
         return [
             Send(
                 peer,
                 HoldAsk(
                     self.grid,
                     order,
-                    tuple(names),
+                    (*held.get(peer, ()), *names),
                     self.stewards,
                     vnis,
                     self._deployment.hold_s,
@@ -310,8 +316,15 @@ class Attempt:
         ]
 
     def reply(self, sender: PeerId, reply: HoldReply) -> list[Refusal]:
-        """A host holds, or says why not. Answers what is newly refused."""
+        """A host holds, or says why not. Answers what is newly refused. Its grant's signature is checked."""
         refused: list[Refusal] = []
+        asked_now = sender in self._waiting.values()
+        if asked_now and reply.held and (fault := self._ungranted(sender, reply)):
+            no = Refusal(Constraint.AUTHORITY, self._invited[sender].name, detail=fault)
+            untrue = tuple((name, no) for name in reply.held)
+            reply = HoldReply(reply.grid, (), (*untrue, *reply.refused))
+        elif asked_now and reply.grant is not None:
+            self._grants[sender] = reply.grant
         for name in reply.held:
             if self._waiting.get(name) == sender:
                 del self._waiting[name]
@@ -347,7 +360,7 @@ class Attempt:
         going = {name: peer for name, peer in going.items() if kept.get(name) != peer}
         for name, peer in self._held.items():
             self._offers.given_back(peer, quantum_of(self._sizes[name]))
-        self._held, self._waiting = {}, {}
+        self._held, self._waiting, self._grants = {}, {}, {}
         return [
             Send(peer, HoldRelease(self.grid, tuple(names)), self._request)
             for peer, names in _by_host(going).items()
@@ -372,7 +385,24 @@ class Attempt:
             assignments=tuple(Assignment(w.name, self._held[w.name]) for w in members),
             vnis=self._vnis(),
             start_s=self.start_s,
+            grants=tuple(self._grants[peer] for peer in used),
         )
+
+    def _ungranted(self, sender: PeerId, reply: HoldReply) -> str:
+        """Why a reply does not grant what it says is held; empty if it does, or is about a plan."""
+        if not self._deployment.commits:
+            return ""
+        if reply.grant is None:
+            return "it granted nothing of what it says it holds"
+        vnis = tuple(vni for _, vni in self._vnis())
+        grant = decode(reply.grant.payload, HoldGrant)
+        before = tuple(name for name, peer in self._held.items() if peer == sender)
+        meant = (self.grid, vnis, self.start_s, sender)
+        if (grant.grid, grant.vnis, grant.start_s, reply.grant.host) != meant:
+            return "it granted something else than was asked"
+        if grant.workspaces != reply.held or any(name not in reply.held for name in before):
+            return "it granted other workspaces than it says it holds"
+        return ""
 
     def _vnis(self) -> tuple[tuple[str, int], ...]:
         networks = self._deployment.spec.networks

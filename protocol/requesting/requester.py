@@ -6,6 +6,8 @@ and grids is kept in host_directory.py. Here it is passed to the requests that i
 
 from typing import assert_never
 
+import msgspec
+
 from protocol.capacity.advert import Advert
 from protocol.contract.authority import Authority
 from protocol.contract.messages import (
@@ -42,6 +44,7 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, earliest
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.trust.identity import Identity
+from protocol.trust.signing import Untrusted
 
 RequesterEvent = PlanAsked | OrderGiven | CancelAsked | QueueNotSaved | ProposalNotSaved
 """What can happen to a requester: people ask, or the store refuses to keep what they asked."""
@@ -63,6 +66,7 @@ class Requester:
     ) -> None:
         """`other_sites` asks for hosts where they are not all known. `rows` is the whole store, by table."""
         self.directory, self.requests = directory, Requests()
+        self._authority = authority
         self.quotes = Quotes(self.requests)
         life = f"{identity.peer}/{incarnation}"
         self.attaching = Attaching(rows.get(ATTACHED, {}))
@@ -114,7 +118,7 @@ class Requester:
             case HoldReply(grid=grid):
                 placing = self.requests.placing_of(grid)
                 if placing is not None:
-                    return placing.hold_reply(sender, message, now)
+                    return placing.hold_reply(sender, self._granted(message), now)
             case DecidedAck(grid=grid):
                 for running in self.requests.about(grid):
                     if isinstance(running, Placing | Extending):
@@ -138,6 +142,16 @@ class Requester:
             case _:
                 assert_never(message)
         return [], []
+
+    def _granted(self, reply: HoldReply) -> HoldReply:
+        """The same, without a grant that its host did not sign."""
+        if reply.grant is None:
+            return reply
+        try:
+            self._authority.grant(reply.grant)
+        except Untrusted:
+            return msgspec.structs.replace(reply, grant=None)
+        return reply
 
     def settled(self, purpose: RequesterPurpose, value: bytes, now: float) -> Answer:
         """The stewards' word on a commit or a change of a request here."""

@@ -12,6 +12,7 @@ from protocol.capacity.room import Step
 from protocol.contract.authority import Authority
 from protocol.contract.messages import HoldAsk, HoldReply, Quote
 from protocol.contract.notices import Notice, notice_of
+from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
 from protocol.grid.lifecycle import Status
 from protocol.grid.model import Encryption, GridSpec, LeaseTerms, Spread
 from protocol.grid.record import (
@@ -30,10 +31,10 @@ from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.shortlist import Candidate
 from protocol.requesting.silence import Silence
-from protocol.sim.keys import SimFederation, SimVerifier
+from protocol.sim.keys import SimFederation, SimVerifier, _tag
 from protocol.sim.people import Admin, grid_spec
 from protocol.terms.effects import Effect, Send
-from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
 from protocol.terms.refusal import Refusal
 from protocol.trust.order import SignedOrder
 
@@ -168,6 +169,7 @@ def record_of(
     """The record that places `placed`."""
     deployment = AUTHORITY.deployment(order, NOW, fresh=True)
     made = grid or grid_id(order)
+    vnis = tuple((n.name, vni_of(made, n.name)) for n in deployment.spec.networks)
     return GridRecord(
         id=made,
         name=deployment.name,
@@ -182,10 +184,38 @@ def record_of(
             for p in dict.fromkeys(placed.values())
         ),
         assignments=tuple(Assignment(name, peer) for name, peer in placed.items()),
-        vnis=(("lan", vni_of(made, "lan")),),
+        vnis=vnis,
         changes=changes,
         start_s=start_s,
+        grants=grants_of(made, placed, vnis, start_s),
     )
+
+
+def grants_of(
+    grid: GridId,
+    placed: dict[str, PeerId],
+    vnis: tuple[tuple[str, int], ...],
+    start_s: float = 0.0,
+) -> tuple[SignedGrant, ...]:
+    """What the hosts of `placed` grant."""
+    ids = tuple(vni for _, vni in vnis)
+    return tuple(
+        sign_grant(
+            HoldGrant(grid, tuple(n for n, at in placed.items() if at == host), ids, start_s),
+            HostKey(host),
+        )
+        for host in dict.fromkeys(placed.values())
+    )
+
+
+class HostKey:
+    """The key of a host whose name is all that a test needs."""
+
+    def __init__(self, peer: PeerId) -> None:
+        self.key = KeyId(peer)
+
+    def sign(self, domain: str, payload: bytes) -> bytes:
+        return _tag(self.key, domain, payload)
 
 
 def notice(record: GridRecord, mine: tuple[Status, ...]) -> Notice:
@@ -208,9 +238,11 @@ def asks(effects: list[Effect]) -> dict[PeerId, HoldAsk]:
     return found
 
 
-def granted(ask: HoldAsk) -> HoldReply:
-    """The reply that grants everything."""
-    return HoldReply(ask.grid, ask.workspaces, ())
+def granted(host: PeerId, ask: HoldAsk) -> HoldReply:
+    """The reply of a host that grants everything."""
+    vnis = tuple(vni for _, vni in ask.vnis)
+    grant = sign_grant(HoldGrant(ask.grid, ask.workspaces, vnis, ask.start_s), HostKey(host))
+    return HoldReply(ask.grid, ask.workspaces, (), grant)
 
 
 def refused(ask: HoldAsk, refusal: Refusal) -> HoldReply:

@@ -131,7 +131,7 @@ def test_what_is_not_signed_is_no_order() -> None:
 
 
 def test_what_is_gone_since_was_ordered_gone() -> None:
-    less = record_of(ORDER, {"web-2": B}, epoch=2)
+    less = replaced(assignments=RECORD.assignments[1:], epoch=2)
     with pytest.raises(Untrusted, match=r"^malformed: web-1 vanished without an order"):
         AUTHORITY.vouch(less, RECORD, NOW)
     other = msgspec.structs.replace(less, changes=(ordered(Action.TERMINATE, "web-2"),))

@@ -16,6 +16,7 @@ from negotiating import (
     A,
     B,
     C,
+    HostKey,
     claims,
     offer,
     shop,
@@ -65,7 +66,7 @@ class Host:
     def __init__(self, room: Quantum = EIGHT) -> None:
         self.ledger = Ledger(room, NOW)
         self.claims = claims(self.ledger)
-        self.holds = Holds("alpha", self.ledger, AUTHORITY, self.claims, {}, NOW)
+        self.holds = Holds("alpha", self.ledger, AUTHORITY, self.claims, {}, NOW, HostKey(A))
 
     def claim(self, order: SignedOrder, count: int, now: float = NOW) -> None:
         self.claims.ask(B, RoomClaim(order, names(count)), now)

@@ -159,13 +159,14 @@ def test_what_its_owner_took_down_meanwhile_is_ended_by_the_stewards_word() -> N
     assert dict(notes(effects))["grid.taken-up"].startswith("its stewards say epoch 2, down")
 
 
-def test_what_was_placed_elsewhere_meanwhile_is_ended() -> None:
+def test_a_record_that_places_it_elsewhere_is_not_believed() -> None:
     lost = Lost()
     lost.finds()
     lost.asks()
     moved = msgspec.structs.replace(record_of(ORDER, {"web-1": B}, epoch=2), stewards=(A, B, C))
     lost.hears_of(encode(Register(moved)))
-    assert lost.host.leases.wanted(GRID) == (Wanted("web-1", Power.GONE, 3),)
+    assert lost.host.leases.row(GRID) is None
+    assert "vanished without an order" in lost.why or "other hosts" in lost.why
 
 
 def test_what_has_a_successor_of_its_name_is_ended() -> None:

@@ -11,8 +11,10 @@ from negotiating import (
     A,
     B,
     C,
+    HostKey,
     claims,
     committed,
+    granted,
     offer,
     record_of,
     said,
@@ -48,7 +50,7 @@ FREE = Taken({}, {})
 
 def host(room: Quantum = ROOM, rows: dict[str, bytes] | None = None) -> tuple[Holds, Ledger]:
     ledger = Ledger(room, NOW)
-    return Holds("alpha", ledger, AUTHORITY, claims(ledger), rows or {}, NOW), ledger
+    return Holds("alpha", ledger, AUTHORITY, claims(ledger), rows or {}, NOW, HostKey(A)), ledger
 
 
 def ask(*names: str, order: SignedOrder = ORDER, attempt: int = 0) -> HoldAsk:
@@ -77,7 +79,7 @@ def test_on_disk_then_said() -> None:
     holds, ledger = host()
     effects, outcomes = holds.ask(B, ask("web-1", "web-2"), FREE, offer(A), NOW)
     assert [type(effect).__name__ for effect in effects] == ["Persist", "Send", "Note"]
-    assert reply(effects) == HoldReply(ask().grid, ("web-1", "web-2"), ())
+    assert reply(effects) == granted(A, ask("web-1", "web-2"))
     assert outcomes == [RoomChanged()]
     assert ROOM - ledger.free == Quantum(1000, 256 * MIB, 0)
 
@@ -87,7 +89,7 @@ def test_asking_twice_is_asking_once() -> None:
     hold(holds, ask("web-1"))
     free = ledger.free
     again = hold(holds, ask("web-1"), now=NOW + 1)
-    assert again == [Send(B, HoldReply(ask().grid, ("web-1",), ()))], "nothing is written again"
+    assert again == [Send(B, granted(A, ask("web-1")))], "nothing is written again"
     assert ledger.free == free
 
 

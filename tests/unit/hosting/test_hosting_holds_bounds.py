@@ -2,7 +2,21 @@
 
 import msgspec
 import pytest
-from negotiating import ADMIN, AUTHORITY, MIB, NOW, ROOM, A, B, C, claims, offer, record_of, shop
+from negotiating import (
+    ADMIN,
+    AUTHORITY,
+    MIB,
+    NOW,
+    ROOM,
+    A,
+    B,
+    C,
+    HostKey,
+    claims,
+    offer,
+    record_of,
+    shop,
+)
 
 from protocol.capacity.ledger import Ledger, Yields
 from protocol.capacity.quantum import Quantum
@@ -34,7 +48,9 @@ class Host:
     def __init__(self, rows: dict[str, bytes] | None = None, room: Quantum = ROOM) -> None:
         self.ledger = Ledger(room, NOW)
         self.offer = offer(A, room)
-        self.holds = Holds("alpha", self.ledger, AUTHORITY, claims(self.ledger), rows or {}, NOW)
+        self.holds = Holds(
+            "alpha", self.ledger, AUTHORITY, claims(self.ledger), rows or {}, NOW, HostKey(A)
+        )
 
     def asked(self, ask: HoldAsk, taken: Taken = FREE, now: float = NOW) -> list[Effect]:
         effects, _ = self.holds.ask(B, ask, taken, self.offer, now)

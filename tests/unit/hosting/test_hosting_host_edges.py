@@ -11,7 +11,7 @@ from protocol.contract.notices import Notice, placement
 from protocol.contract.outcomes import RoomChanged
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import LeaseTerms
-from protocol.grid.record import GridRecord, GridState, grid_id
+from protocol.grid.record import GridRecord, GridState, grid_id, vni_of
 from protocol.terms.effects import Send
 from protocol.terms.limits import HEARD_S, HOLD_S, YIELD_EARLY_S
 from protocol.terms.refusal import Constraint
@@ -43,7 +43,7 @@ def ask(one: One, order: SignedOrder, vni: int) -> HoldAsk:
 def yielding() -> tuple[One, GridRecord]:
     """It carries best-effort work, together with B."""
     one = One()
-    assert replied(one, ask(one, WAITS, 7)) == []
+    assert replied(one, ask(one, WAITS, vni_of(grid_id(WAITS), "lan"))) == []
     record = record_of(WAITS, {"web-1": one.me, "web-2": B})
     one.hears(Decided(record))
     return one, record

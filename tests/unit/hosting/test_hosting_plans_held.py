@@ -17,6 +17,7 @@ from negotiating import (
     Around,
     B,
     C,
+    HostKey,
     asks,
     claims,
     granted,
@@ -63,7 +64,7 @@ UP = ADMIN.up(shop(3), NOW)
 
 def host(room: Quantum = ROOM, rows: dict[str, bytes] | None = None) -> tuple[Holds, Ledger]:
     ledger = Ledger(room, NOW)
-    return Holds("alpha", ledger, AUTHORITY, claims(ledger), rows or {}, NOW), ledger
+    return Holds("alpha", ledger, AUTHORITY, claims(ledger), rows or {}, NOW, HostKey(A)), ledger
 
 
 def ask(*names: str, order: SignedOrder = PLAN, instead: str = "") -> HoldAsk:
@@ -144,7 +145,9 @@ def test_it_is_there_after_a_restart_and_no_longer_than_the_most() -> None:
     again, ledger = host(rows={ask().grid: row})
     assert (again.rows()[0].until_s, len(ledger)) == (NOW + HELD_S, 1)
     late = Ledger(ROOM, NOW)
-    behind = Holds("alpha", late, AUTHORITY, claims(late), {ask().grid: row}, NOW - 10_000)
+    behind = Holds(
+        "alpha", late, AUTHORITY, claims(late), {ask().grid: row}, NOW - 10_000, HostKey(A)
+    )
     assert behind.rows()[0].until_s == NOW - 10_000 + PLAN_HOLD_MOST_S
 
 
@@ -170,7 +173,7 @@ def test_an_up_takes_its_place_in_one_write() -> None:
     assert (row.plan, row.until_s) == (False, NOW + 50 + HOLD_S)
     assert len(ledger) == 2
     again = hold(holds, ask("web-1", "web-2", order=UP, instead=ask().grid), NOW + 51)
-    assert again == [Send(B, HoldReply(ask(order=UP).grid, ("web-1", "web-2"), ()))]
+    assert again == [Send(B, granted(A, ask("web-1", "web-2", order=UP)))]
 
 
 def test_its_room_is_enough_however_late_it_is_taken() -> None:
@@ -219,7 +222,7 @@ def test_refused_all_the_plan_stays() -> None:
 def test_its_room_is_its_own_also_where_an_older_request_waits_for_room() -> None:
     ledger = Ledger(Quantum(1000, 256 * MIB, 1 << 40), NOW)
     waiting = claims(ledger)
-    holds = Holds("alpha", ledger, AUTHORITY, waiting, {}, NOW)
+    holds = Holds("alpha", ledger, AUTHORITY, waiting, {}, NOW, HostKey(A))
     hold(holds, ask("web-1", "web-2"))
     waiting.ask(B, RoomClaim(RIVAL.up(shop(3), NOW - 9), ("web-1", "web-2")), NOW)
     assert reply(hold(holds, ask("web-1", "web-2", order=UP, instead=ask().grid))).refused == ()
@@ -259,7 +262,7 @@ def kept_plan(count: int = 2) -> Proposal:
     request, kept, holds = planned(count)
     for peer, wanted in holds.items():
         assert wanted.hold_s == HELD_S
-        assert request.hold_reply(peer, granted(wanted), NOW + 0.1) == ([], [])
+        assert request.hold_reply(peer, granted(peer, wanted), NOW + 0.1) == ([], [])
     view = request.view()
     assert (view.kind, view.state, view.until_s) == ("hold", RequestState.HELD, NOW + HELD_S)
     assert view.answer == ("shop is held for 1 min: `overlayctl up --quote request-1` makes it",)
@@ -280,7 +283,7 @@ def test_held_is_the_answer_and_nothing_is_proposed() -> None:
 def test_cancelled_on_the_way_all_is_let_go() -> None:
     request, kept, holds = planned()
     (first, wanted), (second, _) = holds.items()
-    request.hold_reply(first, granted(wanted), NOW)
+    request.hold_reply(first, granted(first, wanted), NOW)
     effects = request.cancel(NOW)
     assert sorted(said(effects)) == sorted((NAMES[p], "HoldRelease") for p in (first, second))
     assert (kept, request.view().state) == ([], RequestState.CANCELLED)
@@ -302,7 +305,7 @@ def test_taken_up_its_hosts_are_asked_in_its_place() -> None:
     assert set(holds) == set(proposal.placed.values())
     outcomes: list[object] = []
     for peer, wanted in holds.items():
-        _, more = request.hold_reply(peer, granted(wanted), NOW + 31)
+        _, more = request.hold_reply(peer, granted(peer, wanted), NOW + 31)
         outcomes += more
     assert [type(outcome) for outcome in outcomes] == [Propose]
 
@@ -323,7 +326,7 @@ def test_whether_anything_is_left_of_a_plan_that_was_refused() -> None:
         if asked:
             no = Refusal(Constraint.STORE, NAMES[silent], detail="its disk is full")
             for peer, wanted in asks(effects).items():
-                answer = refused(wanted, no) if peer == silent else granted(wanted)
+                answer = refused(wanted, no) if peer == silent else granted(peer, wanted)
                 request.hold_reply(peer, answer, NOW + 31)
         else:
             request.tick(NOW + 40)

@@ -2,8 +2,7 @@
 
 from random import Random
 
-import msgspec
-from negotiating import ADMIN, AUTHORITY, FEDERATION, NOW, ROOM, A, B, committed, record_of, shop
+from negotiating import ADMIN, AUTHORITY, FEDERATION, NOW, ROOM, B, committed, record_of, shop
 
 from protocol.capacity.advert import Advert, HostFacts, ImageLabel
 from protocol.contract.notices import Notice
@@ -29,16 +28,7 @@ GRID = grid_id(ORDER)
 
 def placed_here() -> GridRecord:
     """web-1 at this host, web-2 at B."""
-    record = record_of(ORDER, {"web-1": A, "web-2": B})
-    return msgspec.structs.replace(
-        record,
-        assignments=tuple(
-            msgspec.structs.replace(a, host=ME) if a.host == A else a for a in record.assignments
-        ),
-        hosts=tuple(
-            msgspec.structs.replace(h, peer=ME) if h.peer == A else h for h in record.hosts
-        ),
-    )
+    return record_of(ORDER, {"web-1": ME, "web-2": B})
 
 
 RECORD = placed_here()

@@ -22,7 +22,7 @@ from one_peer import (
 from protocol.broadcast.messages import Gossip
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import Decided, HoldAsk, HoldReply, Quote, QuoteAsk
-from protocol.grid.record import GridState, grid_id
+from protocol.grid.record import GridState, grid_id, vni_of
 from protocol.hosting.holds import HoldNotSaved
 from protocol.membership.messages import Contact, Hello, Ping, Pong
 from protocol.node.events import (
@@ -209,7 +209,9 @@ def test_a_ping_is_answered_with_its_own_time() -> None:
 
 def ask(order_now: float = NOW, *names: str) -> HoldAsk:
     order = ADMIN.up(grid_spec("shop", 3), order_now)
-    return HoldAsk(grid_id(order), order, names or ("web-1",), (YOU,), (), 8.0)
+    grid = grid_id(order)
+    vnis = (("lan", vni_of(grid, "lan")),)
+    return HoldAsk(grid, order, names or ("web-1",), (YOU,), vnis, 8.0)
 
 
 def test_what_may_fail_by_itself_goes_last() -> None:

@@ -151,7 +151,7 @@ class Scene:
         """Has every host hold that is asked to. Answers what followed."""
         answer: Answer = ([], [])
         for peer, ask in asks(effects).items():
-            answer = self.requester.message(peer, granted(ask), now)
+            answer = self.requester.message(peer, granted(peer, ask), now)
         return answer
 
     def holding(self, request: str, order: SignedOrder, now: float = NOW) -> list[Effect]:

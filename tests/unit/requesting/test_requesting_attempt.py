@@ -124,14 +124,14 @@ def test_what_is_held_is_no_room_any_more() -> None:
     quoted(made)
     (first, ask), (second, other) = held(made).items()
     assert made.waiting
-    assert made.reply(first, granted(ask)) == []
-    assert made.reply(second, granted(ask)) == [], "that was not asked of this one"
+    assert made.reply(first, granted(first, ask)) == []
+    assert made.reply(second, granted(second, ask)) == [], "that was not asked of this one"
     assert made.held == dict.fromkeys(ask.workspaces, first)
     assert (made.waiting, made.complete) == (True, False)
     offer = made.offer(first)
     assert offer is not None
     assert offer.free.memory_bytes == ROOM.memory_bytes - 128 * MIB
-    made.reply(second, granted(other))
+    made.reply(second, granted(second, other))
     assert (made.waiting, made.complete, made.enough) == (False, True, True)
 
 
@@ -160,11 +160,11 @@ def test_a_host_that_says_nothing_may_hold_all_the_same() -> None:
     made = attempt()
     quoted(made)
     (first, ask), (second, other) = held(made).items()
-    made.reply(first, granted(ask))
+    made.reply(first, granted(first, ask))
     effects, silent = made.overdue()
     assert effects == [Send(second, HoldRelease(GRID, other.workspaces), REQUEST)]
     assert [r.constraint for r in silent] == [Constraint.SILENT]
-    assert made.reply(second, granted(other)) == [], "too late"
+    assert made.reply(second, granted(second, other)) == [], "too late"
     assert made.held == dict.fromkeys(ask.workspaces, first)
 
 
@@ -172,7 +172,7 @@ def test_what_is_let_go_is_room_again() -> None:
     made = attempt()
     quoted(made)
     (first, ask), (second, _) = held(made).items()
-    made.reply(first, granted(ask))
+    made.reply(first, granted(first, ask))
     assert sorted(said(made.release())) == sorted(
         (NAMES[p], "HoldRelease") for p in (first, second)
     )
@@ -188,7 +188,7 @@ def test_what_is_in_the_grid_is_kept() -> None:
     quoted(made)
     holds = held(made)
     for peer, ask in holds.items():
-        made.reply(peer, granted(ask))
+        made.reply(peer, granted(peer, ask))
     (first, ask), (second, other) = holds.items()
     elsewhere = {ask.workspaces[0]: first, other.workspaces[0]: first}
     assert made.release(record_of(ORDER, elsewhere)) == [
@@ -200,7 +200,7 @@ def test_the_record_has_what_is_held_and_nothing_else() -> None:
     made = attempt(count=3)
     quoted(made)
     peer, ask = next(iter(held(made).items()))
-    made.reply(peer, granted(ask))
+    made.reply(peer, granted(peer, ask))
     record = made.draft(ORDER)
     assert (record.id, record.epoch, record.stewards) == (GRID, 1, (A, B, C))
     assert [a.workspace for a in record.assignments] == sorted(ask.workspaces)
@@ -220,7 +220,7 @@ def test_the_record_and_the_plan_have_what_each_host_carries() -> None:
     for effect in made.hold(choice, ORDER):
         assert isinstance(effect, Send)
         assert isinstance(effect.message, HoldAsk)
-        made.reply(effect.peer, granted(effect.message))
+        made.reply(effect.peer, granted(effect.peer, effect.message))
     for host in made.draft(ORDER).hosts:
         assert (host.mtu or 1450) == told[host.peer]
 

@@ -110,7 +110,7 @@ def test_who_has_its_grid_lets_go_where_it_is_not() -> None:
         word = quote(peer, NONE if peer == C else Quantum(2000, 1024 * MIB, 0))
         effects, _ = request.quote(peer, word, due.at_s)
     for peer, ask in asks(effects).items():
-        request.hold_reply(peer, granted(ask), due.at_s)
+        request.hold_reply(peer, granted(peer, ask), due.at_s)
     placed = {name: peer for peer, ask in asks(effects).items() for name in ask.workspaces}
     record = record_of(ORDER, placed, grid=request.grid_id)
     effects, _ = request.settled(committed(record), due.at_s)

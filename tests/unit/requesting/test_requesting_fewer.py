@@ -61,7 +61,7 @@ def answered(
     while holds:
         later: dict[PeerId, HoldAsk] = {}
         for peer, ask in holds.items():
-            reply = refused(ask, FULL) if peer in no else granted(ask)
+            reply = refused(ask, FULL) if peer in no else granted(peer, ask)
             effects, outcomes = request.hold_reply(peer, reply, NOW)
             later |= asks(effects)
             proposed += outcomes

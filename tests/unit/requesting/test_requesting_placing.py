@@ -55,7 +55,7 @@ def held(request: Placing) -> Propose:
     """Gives quotes and holds. Answers the commit that is proposed."""
     outcomes: list[object] = []
     for peer, ask in quoted(request).items():
-        effects, more = request.hold_reply(peer, granted(ask), NOW + 0.1)
+        effects, more = request.hold_reply(peer, granted(peer, ask), NOW + 0.1)
         assert effects == []
         outcomes += more
     (proposal,) = outcomes
@@ -143,12 +143,12 @@ def test_what_was_refused_is_asked_for_elsewhere_and_the_rest_is_kept() -> None:
     holds = quoted(request)
     (first, ask), (second, other) = holds.items()
     third = next(peer for peer in NAMES if peer not in holds)
-    request.hold_reply(first, granted(ask), NOW)
+    request.hold_reply(first, granted(first, ask), NOW)
     effects, outcomes = request.hold_reply(second, refused(other, FULL), NOW)
     assert said(effects) == [(NAMES[third], "HoldAsk")]
     assert asks(effects)[third].workspaces == other.workspaces
     assert outcomes == []
-    _, outcomes = request.hold_reply(third, granted(asks(effects)[third]), NOW)
+    _, outcomes = request.hold_reply(third, granted(third, asks(effects)[third]), NOW)
     assert [type(outcome) for outcome in outcomes] == [Propose]
 
 
@@ -162,17 +162,19 @@ def test_a_host_that_refuses_two_for_another_reason_than_room() -> None:
     effects, _ = request.hold_reply(host, refused(ask, full), NOW)
     for peer, other in holds.items():
         if peer != host:
-            more, _ = request.hold_reply(peer, granted(other), NOW)
+            more, _ = request.hold_reply(peer, granted(peer, other), NOW)
             effects += more
     assert host not in asks(effects)
-    assert sum(len(a.workspaces) for a in asks(effects).values()) == 2
+    named = [name for a in asks(effects).values() for name in a.workspaces]
+    assert {*ask.workspaces} <= {*named}, "and what is held there already, for one grant of all"
+    assert len(named) == len({*named})
 
 
 def test_who_does_not_answer_is_told_to_let_go() -> None:
     request = up()
     holds = quoted(request)
     (first, ask), (second, _) = holds.items()
-    request.hold_reply(first, granted(ask), NOW)
+    request.hold_reply(first, granted(first, ask), NOW)
     effects, _ = request.tick(NOW + HOLD_REPLY_WITHIN_S)
     third = next(peer for peer in NAMES if peer not in holds)
     assert said(effects) == [(NAMES[second], "HoldRelease"), (NAMES[third], "HoldAsk")]
@@ -184,7 +186,7 @@ def name_is_up(request: Placing) -> Propose:
     """A host says that the name is up. Answers what is asked of the stewards."""
     holds = quoted(request)
     (first, ask), (second, other) = holds.items()
-    request.hold_reply(first, granted(ask), NOW)
+    request.hold_reply(first, granted(first, ask), NOW)
     taken = Refusal(Constraint.NAME, "beta", detail="a grid named shop is here already, id x")
     effects, (proposal,) = request.hold_reply(second, refused(other, taken), NOW)
     assert said(effects) == [(NAMES[first], "HoldRelease")]

@@ -101,7 +101,7 @@ def test_exactly_those_hosts_are_asked_and_it_is_committed() -> None:
         assert {peer: ask.workspaces for peer, ask in holds.items()} == by_host(made)
         outcomes: list[object] = []
         for peer, ask in holds.items():
-            effects, more = request.hold_reply(peer, granted(ask), LATER)
+            effects, more = request.hold_reply(peer, granted(peer, ask), LATER)
             assert effects == []
             outcomes += more
         assert [type(outcome) for outcome in outcomes] == [Propose]
@@ -156,7 +156,7 @@ def test_a_hold_that_is_refused_is_not_asked_for_elsewhere() -> None:
     request = taking(made)
     holds = quoted(request)
     (first, ask), (second, other) = holds.items()
-    request.hold_reply(first, granted(ask), LATER)
+    request.hold_reply(first, granted(first, ask), LATER)
     no = Refusal(Constraint.MEMORY, NAMES[second], asked=128 * MIB, available=64 * MIB)
     effects, outcomes = request.hold_reply(second, refused(other, no), LATER)
     assert said(effects) == [(NAMES[first], "HoldRelease")]
@@ -173,7 +173,7 @@ def test_a_hold_that_is_not_answered_is_let_go_with_the_rest() -> None:
     request = taking(made)
     holds = quoted(request)
     (first, ask), (second, _) = holds.items()
-    request.hold_reply(first, granted(ask), LATER)
+    request.hold_reply(first, granted(first, ask), LATER)
     effects, _ = request.tick(LATER + HOLD_REPLY_WITHIN_S)
     assert sorted(said(effects)) == sorted((NAMES[p], "HoldRelease") for p in (first, second))
     assert [one.detail for one in request.view().moved] == ["gave no answer in time"]

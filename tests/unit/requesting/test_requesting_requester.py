@@ -103,10 +103,10 @@ def test_a_hold_reply_goes_to_the_request_of_that_grid() -> None:
     scene = Scene()
     first, second = (asks(scene.holding(name, up(name))) for name in ("shop", "cafe"))
     for peer, ask in first.items():
-        scene.requester.message(peer, granted(ask), NOW)
+        scene.requester.message(peer, granted(peer, ask), NOW)
     assert stages(scene) == {"shop": "committing", "cafe": "holding"}
     for peer, ask in second.items():
-        scene.requester.message(peer, granted(ask), NOW)
+        scene.requester.message(peer, granted(peer, ask), NOW)
     assert stages(scene) == {"shop": "committing", "cafe": "committing"}
 
 

@@ -107,7 +107,7 @@ class Talk:
 
     def grant(self) -> None:
         for peer, ask in list(self.holds.items()):
-            self.hear(self.request.hold_reply(peer, granted(ask), self.now))
+            self.hear(self.request.hold_reply(peer, granted(peer, ask), self.now))
 
     def refuse(self, constraint: Constraint) -> None:
         """Has all hosts that are asked to hold refuse, for want of room or another reason."""
