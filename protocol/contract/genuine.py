@@ -1,8 +1,8 @@
 """Whether the value of a register vouches for itself. Stewards take and pass on no other.
 
 It is judged by what is in the value alone, so that every peer judges alike, at any time: it decodes, it is that
-register's, the orders in it were signed by the owner, and the hosts granted what it places. Whether a change may follow on the value before, the
-proposer says, and each host (vouching.py).
+register's, the orders in it were signed by the owner, and the hosts in it granted what it places. Whether a
+change may follow on the value before, the proposer says, and each host (vouching.py).
 """
 
 from protocol.contract.granting import check_granted
@@ -68,5 +68,7 @@ def _ordered(reading: Reading, key: str, record: GridRecord) -> None:
                 raise Untrusted(Reason.MALFORMED, f"a change of a lease: {error}") from None
     if record.extra_s != extra_s:
         raise Untrusted(Reason.MALFORMED, "a lease that nobody ordered so long, or so short")
-    if record.grants:  # Those of an older build have none. Who carries such a grid knows it from its own disk.
+    if (
+        record.grants
+    ):  # Those of an older build have none. Who carries such a grid knows it from its own disk.
         check_granted(record, gone, reading)

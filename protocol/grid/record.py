@@ -43,7 +43,7 @@ class HostRef(msgspec.Struct, frozen=True):
     peer: PeerId
     name: str
     site: str
-    underlay: str
+    underlay: str = ""
     """The address that the traffic of its networks goes to."""
     mtu: Annotated[int, Meta(ge=0, le=MTU_MOST)] = 0
     """The largest packet its guests may send, in bytes. 0: it was not told."""

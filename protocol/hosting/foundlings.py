@@ -6,7 +6,8 @@ know, or have lost their memory as well. So everything that is found stays, take
 shown as unknown. The stewards are asked until they answer:
 
     the record is up and places it here     the lease is taken up again, and the guest goes on
-    down, or placed elsewhere, or replaced  the lease is taken up as the record says, which ends it
+    down, or replaced                       the lease is taken up as the record says, which ends it
+    placed elsewhere, or otherwise          it stays: no host granted that
     nothing, or only that it is void        it stays: they know less than the machine shows; where they are one
                                             or two in all, they are given back the record that it keeps
     no answer                               it stays

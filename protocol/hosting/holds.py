@@ -242,7 +242,11 @@ class Holds:
     def release(self, sender: PeerId, message: HoldRelease) -> Answer:
         """The requester lets go. Nobody else can."""
         row = self._rows.get(message.grid)
-        if row is None or row.requester not in ("", sender) or not any(name in row.workspaces for name in message.workspaces):
+        if (
+            row is None
+            or row.requester not in ("", sender)
+            or not any(name in row.workspaces for name in message.workspaces)
+        ):
             return [], []
         self._strike(message.grid, message.workspaces)
         left = self._rows.get(message.grid)

@@ -15,9 +15,10 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from overlayd.adapters.nacl_keys import NaclIdentity
+from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
 from protocol.membership.messages import Presence
 from protocol.membership.presence import KIND as PRESENCE
-from protocol.terms.ids import KeyId
+from protocol.terms.ids import GridId, KeyId
 from protocol.trust.certificate import (
     Certificate,
     Chain,
@@ -84,11 +85,15 @@ def order() -> SignedOrder:
     return sign_order(asked, SITE, SITE_CHAIN)
 
 
+GRANT = HoldGrant(GridId("0123456789abcdef0123.1-abcdef"), ("web-1",), (4711,), FROM_S + 3600.0)
+"""What the example's host holds."""
+
 _SIGNED: dict[Any, Any] = {
     Presence: presence(),
     SignedRecord: record(PRESENCE, "", encode(presence())),
     SignedOrder: order(),
     SignedCertificate: SITE_CHAIN[0],
+    SignedGrant: sign_grant(GRANT, HOST),
     Chain: HOST_CHAIN,
 }
 

@@ -26,6 +26,7 @@ from golden import examples, tables
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert
 from protocol.contract.notices import NOTICE, Notice
+from protocol.grid.grant import HoldGrant
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, Register
 from protocol.membership.messages import Presence, Suspicion
@@ -67,6 +68,7 @@ PARTS: dict[str, Any] = {
     "record": Record,
     "grid-spec": GridSpec,
     "grid-record": GridRecord,
+    "hold-grant": HoldGrant,
     "register": Register,
     "relay-opening": Opening,
     "relay-accepting": Accepting,
@@ -78,6 +80,7 @@ PARTS: dict[str, Any] = {
 _READ: dict[str, Any] = {
     "certificate": read_certificate(examples.SITE_CHAIN[0]),
     "order": read_order(examples.order()),
+    "hold-grant": examples.GRANT,
     "record": read_record(examples.record(PRESENCE, "", encode(examples.presence()))),
 }
 

@@ -177,7 +177,7 @@ def test_disk_full_takes_back_what_is_new_and_no_more() -> None:
 def test_not_saved_after_it_was_let_go() -> None:
     holds, _ = host()
     hold(holds, ask("web-1"))
-    holds.release(HoldRelease(ask().grid, ("web-1",)))
+    holds.release(B, HoldRelease(ask().grid, ("web-1",)))
     effects, _ = holds.not_saved(HoldNotSaved(ask().grid, ("web-1",), B))
     assert reply(effects).refused[0][1].constraint is Constraint.STORE
 
@@ -185,13 +185,13 @@ def test_not_saved_after_it_was_let_go() -> None:
 def test_let_go() -> None:
     holds, ledger = host()
     hold(holds, ask("web-1", "web-2"))
-    effects, outcomes = holds.release(HoldRelease(ask().grid, ("web-2", "web-7")))
+    effects, outcomes = holds.release(B, HoldRelease(ask().grid, ("web-2", "web-7")))
     assert said(effects) == []
     assert outcomes == [RoomChanged()]
     assert len(ledger) == 1
-    holds.release(HoldRelease(ask().grid, ("web-1",)))
+    holds.release(B, HoldRelease(ask().grid, ("web-1",)))
     assert ledger.free == ROOM
-    assert holds.release(HoldRelease(ask().grid, ("web-1",))) == ([], [])
+    assert holds.release(B, HoldRelease(ask().grid, ("web-1",))) == ([], [])
 
 
 def test_its_time_is_up_and_nobody_decided() -> None:
@@ -320,7 +320,7 @@ def test_devices_are_promised_once_each() -> None:
     assert answer.held == ("web-1", "web-2")
     assert [(r.what, r.asked, r.available) for _, r in answer.refused] == [("device gpu", 1, 0)]
     assert ledger.free.devices == ()
-    holds.release(HoldRelease(grid_id(order), ("web-1",)))
+    holds.release(B, HoldRelease(grid_id(order), ("web-1",)))
     assert ledger.free.devices == (("gpu", 1),)
 
 

@@ -226,13 +226,13 @@ def test_what_is_let_go_is_off_the_disk_and_the_rest_stays() -> None:
     host = Host()
     host.asked(ask("web-1", "web-2"))
     grid = grid_id(ORDER)
-    (save, note), outcomes = host.holds.release(HoldRelease(grid, ("web-2", "web-7")))
+    (save, note), outcomes = host.holds.release(B, HoldRelease(grid, ("web-2", "web-7")))
     assert save == Persist((Row(TABLE, grid, encode(host.row())),), Untidied())
     assert host.row().workspaces == ("web-1",)
     assert note == Note("hold.released", "shop", "web-2, web-7")
     assert outcomes == [RoomChanged()]
-    assert host.holds.release(HoldRelease(grid, ("web-2",))) == ([], []), "it is gone already"
-    (save, _), _ = host.holds.release(HoldRelease(grid, ("web-1",)))
+    assert host.holds.release(B, HoldRelease(grid, ("web-2",))) == ([], []), "it is gone already"
+    (save, _), _ = host.holds.release(B, HoldRelease(grid, ("web-1",)))
     assert save == Persist((Row(TABLE, grid, None),), Untidied())
     assert (host.holds.row(grid), host.ledger.free) == (None, ROOM)
 
@@ -278,7 +278,7 @@ def test_a_hold_that_is_made_anew_has_its_own_time(end: str) -> None:
     elif end == "voted-down":
         host.holds.settled(grid, voiding(grid, NOW)(b""))
     else:
-        host.holds.release(HoldRelease(grid, ("web-1",)))
+        host.holds.release(B, HoldRelease(grid, ("web-1",)))
     assert host.holds.next_deadline() is None
     host.asked(ask("web-2"), now=NOW + 20)
     assert host.holds.next_deadline() == Deadline(NOW + 20 + HOLD_S, "hold")
@@ -317,6 +317,6 @@ def test_what_a_lease_has_is_no_hold_so_its_room_does_not_end_with_one() -> None
     host.holds.take(record_of(ORDER, {"web-1": A}), A)
     host.asked(ask("web-1", "web-2"))
     assert host.row(ORDER).workspaces == ("web-2",)
-    host.holds.release(HoldRelease(grid, ("web-1", "web-2")))
+    host.holds.release(B, HoldRelease(grid, ("web-1", "web-2")))
     assert (grid, "web-1") in host.ledger
     assert len(host.ledger) == 1

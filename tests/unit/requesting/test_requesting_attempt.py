@@ -15,6 +15,7 @@ from negotiating import (
     A,
     B,
     C,
+    HostKey,
     asks,
     granted,
     known,
@@ -27,12 +28,14 @@ from negotiating import (
 
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply, QuoteAsk
+from protocol.grid.grant import HoldGrant, sign_grant
 from protocol.grid.record import grid_id
 from protocol.requesting.attempt import Attempt, Opening
 from protocol.requesting.shortlist import Candidate
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.refusal import Constraint, Refusal
+from protocol.wire.codec import decode
 
 ORDER = ADMIN.up(shop(2), NOW)
 GRID = grid_id(ORDER)
@@ -266,3 +269,42 @@ def test_a_reply_about_nothing_is_no_answer() -> None:
     peer = next(iter(held(made)))
     assert made.reply(peer, HoldReply(GRID, ("web-9",), (("web-8", FULL),))) == []
     assert (made.held, made.refused) == ({}, [])
+
+
+def other_grants(peer: PeerId, ask: HoldAsk) -> list[HoldReply]:
+    """Replies that say it is held, with a grant of something else, or of somebody else, or with none."""
+    good = granted(peer, ask)
+    assert good.grant is not None
+    grant = decode(good.grant.payload, HoldGrant)
+    changes: tuple[dict[str, object], ...] = (
+        {"grid": "another.0"},
+        {"workspaces": ("web-9",)},
+        {"workspaces": ()},
+        {"vnis": (7,)},
+        {"start_s": 7.0},
+    )
+    changed = [msgspec.structs.replace(grant, **change) for change in changes]  # type: ignore[arg-type]
+    grants = [sign_grant(one, HostKey(peer)) for one in changed]
+    grants.append(msgspec.structs.replace(good.grant, host=C))
+    return [msgspec.structs.replace(good, grant=one) for one in (*grants, None)]
+
+
+@pytest.mark.parametrize("which", range(7))
+def test_what_a_host_says_it_holds_and_did_not_grant_is_as_good_as_refused(which: int) -> None:
+    made = attempt()
+    quoted(made)
+    first, ask = next(iter(held(made).items()))
+    (no,) = made.reply(first, other_grants(first, ask)[which])
+    assert no.constraint is Constraint.AUTHORITY
+    assert (made.held, made.refused) == ({}, [no])
+
+
+def test_the_record_has_what_each_host_granted_last() -> None:
+    made = attempt()
+    quoted(made)
+    replies = {peer: granted(peer, ask) for peer, ask in held(made).items()}
+    for peer, reply in replies.items():
+        made.reply(peer, reply)
+    draft = made.draft(ORDER)
+    assert draft.grants == tuple(replies[host.peer].grant for host in draft.hosts)
+    assert AUTHORITY.vouch(draft, None, NOW).name == "shop"
