@@ -1,25 +1,33 @@
 """HTTP/1.1 for guests: one question on a connection, small, and soon. h11 reads what they send.
 
-Guests are strangers. So everything is bounded: the connections of each guest and of all, bytes, and time. The
-packet filter bounds besides how many connections a guest may begin in a second (netns/plan/filter_text.py).
+Guests are strangers. So everything is bounded: the connections of each guest, of each grid and of all, bytes,
+and time. The packet filter bounds besides how many connections a guest may begin in a second
+(netns/plan/filter_text.py).
 """
 
 import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
+from typing import TypeVar
 
 import h11
 
 from overlayd.metadata.answer import Answer, Request, problem
 from overlayd.metadata.report import BODY_MOST_BYTES
+from overlayd.realise.paths import grid_of
 from overlayd.telemetry.logs import logger
+from protocol.terms.ids import GridId
+
+Key = TypeVar("Key", bound=Hashable)
 
 HEAD_MOST_BYTES = 8 << 10
 WITHIN_S = 10.0
 """From the first byte to the last of the answer."""
 GUEST_CONNECTIONS_MOST = 8
+GRID_CONNECTIONS_MOST = 128
+"""On all networks of one grid: a grid of many guests leaves the others' their places."""
 CONNECTIONS_MOST = 512
 _LINGER_S = 1.0
 _READ_BYTES = 4 << 10
@@ -38,6 +46,7 @@ class Server:
     def __init__(self, ask: Ask, within_s: float = WITHIN_S) -> None:
         self._ask, self._within_s = ask, within_s
         self._open: Counter[tuple[str, str]] = Counter()
+        self._of_grid: Counter[GridId] = Counter()
         self.counts: Counter[str] = Counter()
         """How often something was refused before it was answered, by what it was."""
 
@@ -53,12 +62,17 @@ class Server:
         self, network: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         address = (writer.get_extra_info("peername") or ("",))[0]
-        who = network, address
-        if self._open[who] >= GUEST_CONNECTIONS_MOST or self._open.total() >= CONNECTIONS_MOST:
+        who, grid = (network, address), grid_of(network)
+        if (
+            self._open[who] >= GUEST_CONNECTIONS_MOST
+            or self._of_grid[grid] >= GRID_CONNECTIONS_MOST
+            or self._of_grid.total() >= CONNECTIONS_MOST
+        ):
             self.counts["metadata: too many connections"] += 1
             writer.transport.abort()
             return
         self._open[who] += 1
+        self._of_grid[grid] += 1
         try:
             async with asyncio.timeout(self._within_s):
                 await self._serve(network, address, reader, writer)
@@ -66,13 +80,13 @@ class Server:
             self.counts["metadata: too slow"] += 1
         except OSError:
             pass  # it has gone
-        except Exception as error:
+        except Exception as error:  # nobody foresaw it: other guests are served all the same
+            self.counts["metadata: failed"] += 1
             logger().error("metadata.failed", network=network, exc_info=error)
         finally:
             writer.transport.abort()
-            self._open[who] -= 1
-            if not self._open[who]:
-                del self._open[who]
+            _less(self._open, who)
+            _less(self._of_grid, grid)
 
     async def _serve(
         self,
@@ -100,6 +114,12 @@ class Server:
         writer.write(_written(state, answer, whole=not method_is_head))
         await writer.drain()
         await _linger(reader, writer)
+
+
+def _less(counter: Counter[Key], key: Key) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
 
 
 async def _read(

@@ -38,9 +38,11 @@ class Bench:
         self.port = listener.getsockname()[1]
         self.door = await self.server.listen("lan", listener)
 
-    async def say(self, *parts: bytes, end: bool = False) -> bytes:
+    async def say(self, *parts: bytes, end: bool = False, source: str = "127.0.0.1") -> bytes:
         """All that comes back until the connection ends."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, local_addr=(source, 0)
+        )
         for part in parts:
             writer.write(part)
             await writer.drain()
@@ -196,9 +198,38 @@ async def test_a_guest_has_few_connections_and_10000_more_are_dropped_at_once(
             bench.asked.clear()
 
 
+async def test_a_grid_of_many_guests_leaves_other_grids_their_places(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served, "GRID_CONNECTIONS_MOST", 2)
+    ports = {}
+    async with contextlib.AsyncExitStack() as stack:
+        for network in ("ring.1.lan", "ring.1.wan", "shop.1.lan"):
+            listener = socket.create_server(("127.0.0.1", 0))
+            ports[network] = listener.getsockname()[1]
+            door = await bench.server.listen(network, listener)
+            stack.callback(door.close)
+
+        async def said(network: str, guest: int) -> bytes:
+            bench.port = ports[network]
+            ask = b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n"
+            return await bench.say(ask, source=f"127.0.1.{guest}")
+
+        for guest, network in enumerate(("ring.1.lan", "ring.1.wan"), start=1):
+            _, held = await asyncio.open_connection(
+                "127.0.0.1", ports[network], local_addr=(f"127.0.1.{guest}", 0)
+            )
+            stack.callback(held.close)
+        assert await said("ring.1.lan", 3) == b"", "also of another guest, on either network"
+        assert await said("ring.1.wan", 4) == b""
+        assert status(await said("shop.1.lan", 5)) == 200
+    assert bench.server.counts["metadata: too many connections"] == 2
+
+
 async def test_one_that_goes_in_the_middle_and_an_error_of_ours_end_only_its_own(
     bench: Bench,
 ) -> None:
     await bench.say(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\nab", end=True)
     assert await bench.say(b"GET /broken HTTP/1.1\r\n" + HOST + b"\r\n") == b""
     assert status(await bench.say(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n")) == 200
+    assert bench.server.counts["metadata: failed"] == 1
