@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from overlayd.api.views import ImageAdded, ImageRow, ImageView
 from overlayd.cli import sources
 from overlayd.cli.commits import commit
 from overlayd.cli.completing import complete_image
-from overlayd.cli.failure import USAGE, failure
+from overlayd.cli.failure import USAGE, Failure, failure
 from overlayd.cli.image_gc import collect
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import answer, print_lines, print_table
@@ -252,14 +253,18 @@ def save(
     """
     session = session_of(context)
     if file.exists() and not force:
-        raise failure(f"{file} is there already", "another name, or --force", USAGE)
+        raise _taken(file)
     form = "qcow2" if file.suffix.lower() == ".qcow2" else "raw"
-    part = file.with_name(f".{file.name}.part")
+    # A name of its own: another save of the same name may be under way.
+    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
     try:
-        with part.open("wb") as out:
+        with part.open("xb") as out:
             size = _saved(session, _named(image), form, out.fileno(), file.name)
             out.truncate(size)
-        part.rename(file)
+        if force:
+            part.rename(file)
+        else:
+            _place(part, file)
     except OSError as error:
         raise failure(
             f"{file} cannot be written: {(error.strerror or str(error)).lower()}"
@@ -268,6 +273,22 @@ def save(
         part.unlink(missing_ok=True)
     if not session.plain:
         print_lines([f"saved {image} as {file}  {format_size(size)}"])
+
+
+def _place(part: Path, file: Path) -> None:
+    """Gives a file its name, if it is free still. Raises Failure, and OSError."""
+    try:
+        os.link(part, file)
+    except FileExistsError:
+        raise _taken(file) from None
+    except OSError:  # A file system without hard links.
+        if file.exists():
+            raise _taken(file) from None
+        part.rename(file)
+
+
+def _taken(file: Path) -> Failure:
+    return failure(f"{file} is there already", "another name, or --force", USAGE)
 
 
 def _saved(session: Session, image: str, form: str, out: int, title: str) -> int:

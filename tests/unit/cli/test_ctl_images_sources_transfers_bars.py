@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asked_daemon import Daemon
@@ -19,7 +20,7 @@ from typer.testing import CliRunner
 from overlayd.adapters.images import DirectoryImages
 from overlayd.api.app import service_of
 from overlayd.api.views import ImportView
-from overlayd.cli import sources, transfers
+from overlayd.cli import images, sources, transfers
 from overlayd.cli.bars import Bars
 from overlayd.cli.failure import Failure
 from overlayd.cli.main import app
@@ -111,6 +112,28 @@ def test_a_disk_is_added_shown_renamed_saved_and_removed(
     assert removed.startswith("removed the name newest; it is still debian")
     assert daemon.ask("image", "remove", digest[:8]).stdout.startswith("removed debian")
     assert names(store) == []
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_of_two_saves_of_one_name_the_first_that_ends_has_it(
+    daemon: Daemon, store: DirectoryImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.ask("image", "add", converted(DISK, "qcow2", tmp_path), "--name", "debian")
+    out, saved = tmp_path / "out.raw", images._saved
+
+    def meanwhile(*arguments: Any) -> int:
+        monkeypatch.setattr(images, "_saved", saved)
+        daemon.ask("image", "save", "debian", out)
+        return saved(*arguments)
+
+    monkeypatch.setattr(images, "_saved", meanwhile)
+    said = daemon.ask("image", "save", "debian", out, code=2).stderr
+    assert said.startswith(f"error: {out} is there already")
+    assert out.read_bytes() == DISK
+    monkeypatch.setattr(images, "_saved", meanwhile)
+    out.unlink()
+    daemon.ask("image", "save", "debian", out, "--force")
+    assert out.read_bytes() == DISK
     assert not list(tmp_path.glob(".*.part"))
 
 
