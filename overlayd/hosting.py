@@ -5,6 +5,7 @@ may take seconds to try. The advert follows when it has been tried.
 """
 
 import asyncio
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -238,6 +239,7 @@ class Hosting:
             images_changed=self.images_changed,
             still=self._still,
             host=self._view.name,
+            disk_bytes=lambda: shutil.disk_usage(state).total,
         )
 
     def _part_of(self) -> Callable[[GridId], Part | None]:

@@ -27,6 +27,8 @@ class Kept(msgspec.Struct, frozen=True):
     """Of an appliance: the names of its parts, and its kernel's command line."""
     initrd: str = ""
     cmdline: str = ""
+    owner: str = ""
+    """Who had it made of a root disk here; others are not told."""
 
 
 def summary_in(folder: Path, facts: ImageFacts, notes: ImageNotes) -> ImageSummary:

@@ -11,6 +11,9 @@ from overlayd.ports.images import ImageError
 NAMES_MOST = 4096
 """Names that one host keeps: far more than anybody gives, and few enough to be written at once."""
 
+NAMES_OF_ONE_MOST = 32
+"""Names of one image: who makes the same image again and again leaves the others theirs."""
+
 
 class ImageNames:
     """`names.json`: a map from name to id, written whole, under another name first.
@@ -47,6 +50,11 @@ class ImageNames:
         names = self.all()
         if names.get(name) == digest:
             return
+        if len(self.of(digest)) >= NAMES_OF_ONE_MOST:
+            raise ImageError(
+                f"image {digest[:12]} has {NAMES_OF_ONE_MOST} names here, and gets no more; "
+                "overlayctl image remove NAME takes one away"
+            )
         if len(names) >= NAMES_MOST:
             raise ImageError(f"this host has {NAMES_MOST} names of images, and takes no more")
         self._write({**names, name: digest})

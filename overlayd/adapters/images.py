@@ -99,14 +99,20 @@ class DirectoryImages:
         return await self._call(self._add, path, name, how, watch)
 
     async def keep_disk(
-        self, folder: Path, facts: ImageFacts, notes: ImageNotes, leaves: bytes, name: str
+        self,
+        folder: Path,
+        facts: ImageFacts,
+        notes: ImageNotes,
+        leaves: bytes,
+        name: str,
+        owner: str = "",
     ) -> ImageInfo:
         """Makes an image of a folder with a disk's content."""
         hashes = split(leaves)
 
         def keep() -> ImageInfo:
             with _saying_no_room():
-                return self.keep(folder, Kept(facts, notes), hashes, name)
+                return self.keep(folder, Kept(facts, notes, owner=owner), hashes, name)
 
         return await self._call(keep)
 
@@ -373,6 +379,7 @@ class DirectoryImages:
             facts=kept.facts,
             notes=kept.notes,
             size_bytes=found.st_blocks * 512,
+            owner=kept.owner,
         )
 
     def _kept(self, digest: str) -> Kept | None:

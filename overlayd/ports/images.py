@@ -24,6 +24,8 @@ class ImageInfo(msgspec.Struct, frozen=True):
     notes: ImageNotes
     size_bytes: int
     """What it takes of this host's disk. A hole takes nothing."""
+    owner: str = ""
+    """The key of who had it made of a root disk of theirs on this host; empty of all others."""
 
     @property
     def name(self) -> str:
@@ -155,7 +157,13 @@ class Images(Protocol):
         """
 
     async def keep_disk(
-        self, folder: Path, facts: ImageFacts, notes: ImageNotes, leaves: bytes, name: str
+        self,
+        folder: Path,
+        facts: ImageFacts,
+        notes: ImageNotes,
+        leaves: bytes,
+        name: str,
+        owner: str = "",
     ) -> ImageInfo:
         """Makes an image of a folder with a disk's content, and takes the folder. Raises ImageError.
 

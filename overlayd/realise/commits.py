@@ -18,11 +18,17 @@ from overlayd.ports.compute import Compute, ComputeError, MachineSeen, MachineSt
 from overlayd.ports.images import DiskFile, ImageInfo, Images
 from overlayd.realise.paths import machine_name, root_name
 from overlayd.telemetry.logs import logger
+from protocol.grid.problem import listed
 from protocol.hosting.part import Part, PartOf
 from protocol.terms.ids import GridId
+from protocol.terms.quantities import counted, format_size
 
 STILL_MOST_S = 60.0
 """A guest that stands still for longer is missed: by its peers, its clock, and who works on it."""
+IMAGES_MOST = 16
+"""Images made of root disks that one owner may have on one host; one with several names counts by name."""
+BYTES_MOST = 64 << 30
+"""What they may take of its disk before another one is begun, or a quarter of a small disk."""
 THAW_TRIES = 20
 THAW_EVERY_S = 3.0
 
@@ -43,6 +49,8 @@ class Tools:
     still: set[str]
     """The machines that are held still now. The realiser does not wake them."""
     host: str
+    disk_bytes: Callable[[], int]
+    """How large the disk is that images lie on."""
 
 
 class Committer:
@@ -58,6 +66,7 @@ class Committer:
         """(the image, how its guest was held still). Raises CommitError, ImageError or ComputeError."""
         async with self._turn:
             part, mine = self._find(grid, workspace)
+            await self._allow(part)
             base = await self._below(mine, name)
             root = root_name(grid, workspace, mine.wanted.build)
             draft = await self._tools.commits.begin(root, base, watch)
@@ -96,6 +105,21 @@ class Committer:
         if part is None or not mine:
             raise CommitError("its host does not carry it any more")
         return part, mine[0]
+
+    async def _allow(self, part: Part) -> None:
+        """Raises CommitError if its owner has as many images made of root disks here as one may have."""
+        owner = part.record.owner
+        made = [info for info in await self._tools.images.list() if info.owner == owner]
+        size_bytes = sum(info.size_bytes for info in made)
+        most_bytes = min(BYTES_MOST, self._tools.disk_bytes() // 4)
+        names = [name for info in made for name in info.names or (info.digest[:12],)]
+        if len(names) < IMAGES_MOST and size_bytes < most_bytes:
+            return
+        raise CommitError(
+            f"site {part.record.owner_site} has {counted(len(names), 'image')} made of root disks there, "
+            f"{format_size(size_bytes)}: {listed(names, 3)}; at most {IMAGES_MOST} are kept, and none is begun "
+            f"above {format_size(most_bytes)}; what works: `overlayctl image remove` of one on that host"
+        )
 
     async def _below(self, mine: PartOf, name: str) -> DiskFile:
         digest = mine.workspace.image.digest
@@ -179,7 +203,9 @@ class Committer:
         facts = msgspec.structs.replace(below.facts, content_bytes=draft.size_bytes)
         origin = f"{part.record.name}/{mine.workspace.name}, which began as {below.name}"
         notes = msgspec.structs.replace(below.notes, added_by=self._tools.host, origin=origin)
-        info = await self._tools.images.keep_disk(draft.folder, facts, notes, leaves, name)
+        info = await self._tools.images.keep_disk(
+            draft.folder, facts, notes, leaves, name, part.record.owner
+        )
         await self._tools.images_changed()
         return info
 

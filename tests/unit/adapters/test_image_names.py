@@ -38,6 +38,15 @@ def test_there_is_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         names.give("two", A)
 
 
+def test_one_image_has_few_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_names, "NAMES_OF_ONE_MOST", 1)
+    names = ImageNames(tmp_path / "names.json")
+    names.give("one", A)
+    with pytest.raises(ImageError, match="has 1 names here, and gets no more"):
+        names.give("two", A)
+    names.give("two", B)
+
+
 def test_a_name_is_on_the_disk_when_it_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

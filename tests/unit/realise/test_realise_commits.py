@@ -67,6 +67,7 @@ class CommitWorld(HostWorld):
         self.roots = DirectoryRoots(self.folder / "roots")  # type: ignore[assignment]
         self.digest = self.base
         self.changed = 0
+        self.disk_bytes = 1 << 40
         await self.start()
         self.commits = Looking(self.folder, self)
         self.committer = Committer(
@@ -78,6 +79,7 @@ class CommitWorld(HostWorld):
                 images_changed=self._changed,
                 still=self.tools.still,
                 host="h1",
+                disk_bytes=lambda: self.disk_bytes,
             )
         )
         self.want()
@@ -240,3 +242,33 @@ async def test_an_agent_that_is_slow_to_answer_is_asked_again(
         await world.committer.mend()
     assert world.hypervisor.frozen == []
     assert await world.commits.marked() == ()
+
+
+async def test_one_owner_has_few_images_and_is_told_which(
+    world: CommitWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commits, "IMAGES_MOST", 2)
+    for name in ("mine", "yours"):  # The same content twice is one image with two names.
+        await world.commit(name)
+    with pytest.raises(CommitError) as refused:
+        await world.commit("more")
+    assert "has 2 images made of root disks there" in str(refused.value)
+    assert ": mine and yours; at most 2 are kept" in str(refused.value)
+    assert "what works: `overlayctl image remove` of one on that host" in str(refused.value)
+    (one,) = [info for info in await world.store.list() if info.name == "mine"]
+    await world.store.remove(one.digest)
+    await world.commit("more")
+    assert drafts(world) == []
+
+
+async def test_one_owner_takes_a_quarter_of_a_small_disk_at_most(world: CommitWorld) -> None:
+    await world.commit("mine")
+    world.disk_bytes = 4 << 20
+    with pytest.raises(CommitError, match="none is begun above 1 MiB"):
+        await world.commit("more")
+    (info,) = [info for info in await world.store.list() if info.name == "mine"]
+    assert info.owner
+    await world.store.rename(info.digest, "kept")
+    again = DirectoryImages(world.folder / "images")
+    (found,) = [one for one in await again.list() if one.digest == info.digest]
+    assert found.owner == info.owner, "a daemon that starts again knows it"
