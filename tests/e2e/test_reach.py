@@ -80,7 +80,7 @@ class Person:
 
     def __init__(self, host: Host, identity: Path, key: Path) -> None:
         self.host, self.identity, self.key = host, identity, key
-        self.login = ("-i", str(key), "--accept-new")
+        self.login = ("-i", str(key))
         self.environment = {**os.environ, "XDG_CACHE_HOME": str(key.parent)}
 
     def words(self, *words: str) -> list[str]:
