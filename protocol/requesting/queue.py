@@ -99,7 +99,17 @@ class Queue:
         return [Persist(rows, Untidied())] if rows else []
 
     def _line_up(self) -> None:
+        """The first of each owner is the one that was signed first, as hosts rank orders (hosting/claims.py).
+
+        Those of one moment are ranked by their orders. By their coming here one would claim room that hosts
+        give to another.
+        """
+        found = (self._requests.queued(request) for request in self._queued)
+        waiting = [waits for waits in found if waits is not None]
         first: dict[KeyId, RequestId] = {}
-        for request in self._queued:
-            if (waits := self._requests.queued(request)) is not None:
-                waits.line_up(first.setdefault(waits.deployment.owner, request) == request)
+        for waits in sorted(waiting, key=lambda waits: _rank(waits.deployment)):
+            waits.line_up(first.setdefault(waits.deployment.owner, waits.id) == waits.id)
+
+
+def _rank(deployment: Deployment) -> tuple[float, str]:
+    return deployment.issued_at_s, deployment.order

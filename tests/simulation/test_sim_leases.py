@@ -6,7 +6,7 @@ from sim_calm import answer, calm_world, node_of, view
 from protocol.capacity.quantum import Quantum
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import LeaseTerms, OnExpiry
-from protocol.grid.record import GridState, LeaseChange
+from protocol.grid.record import GridState, LeaseChange, grid_id, order_part
 from protocol.sim.clocks import Clock
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import MIB, grid_spec
@@ -14,7 +14,7 @@ from protocol.sim.quiet import newest_records
 from protocol.sim.run import JOIN_WITHIN_S, knows_all, settle
 from protocol.sim.world import World
 from protocol.terms.ids import RequestId
-from protocol.trust.order import Action
+from protocol.trust.order import Action, SignedOrder
 from protocol.wire.codec import encode
 
 GIB = 1 << 30
@@ -238,13 +238,17 @@ def state_of(world: World, request: RequestId) -> str:
 
 def queue(world: World, name: str, count: int, lease_s: int) -> RequestId:
     """A best-effort grid, asked of the first peer."""
+    return world.give(world.peers[0], queued(world, name, count, lease_s))
+
+
+def queued(world: World, name: str, count: int, lease_s: int) -> SignedOrder:
+    """The order for it, signed now."""
     spec = grid_spec(
         name, count, cpus_milli=1000, memory_bytes=512 * MIB, lease_s=lease_s, lease=BEST_EFFORT
     )
-    order = world.admins["s1"].order(
+    return world.admins["s1"].order(
         Action.UP, name, world.now_s, body=encode(spec), valid_s=7 * 86400.0
     )
-    return world.give(world.peers[0], order)
 
 
 def test_best_effort_waits_for_room_and_says_why() -> None:
@@ -267,12 +271,25 @@ def test_best_effort_waits_for_room_and_says_why() -> None:
     assert len(running(world)) == 2
 
 
-def test_of_one_owners_queue_only_the_oldest_has_room_kept() -> None:
-    """Hosts would heed no other claim, and each try costs a round of quotes."""
-    world = calm_world(5, 2, 2, capacity=SMALL)
+@pytest.mark.parametrize("seed", range(1, 9))
+@pytest.mark.parametrize("signed", ["apart, given backwards", "at one moment"])
+def test_of_one_owners_queue_only_the_oldest_has_room_kept(seed: int, signed: str) -> None:
+    """Hosts would heed no other claim, and each try costs a round of quotes. The oldest was signed first.
+
+    Of two of one moment hosts rank the lesser order first.
+    """
+    world = calm_world(seed, 2, 2, capacity=SMALL)
     busy = LeaseTerms(on_expiry=OnExpiry.DELETE, grace_s=0)
     assert asked(world, up(world, "busy", 2, 300, busy))[0] == "done"
-    older, younger = queue(world, "older", 2, 60), queue(world, "younger", 2, 60)
+    orders = [queued(world, "one", 2, 60)]
+    if signed == "at one moment":
+        orders = sorted(
+            [*orders, queued(world, "two", 2, 60)], key=lambda order: order_part(grid_id(order))
+        )
+    else:
+        world.run(0.5)
+        orders.append(queued(world, "two", 2, 60))
+    younger, older = (world.give(world.peers[0], order) for order in reversed(orders))
 
     def claims(request: RequestId) -> bool:
         return any("keep room" in line.text for line in view(world.peers[0], request).story)
@@ -280,6 +297,7 @@ def test_of_one_owners_queue_only_the_oldest_has_room_kept() -> None:
     world.run(60.0)
     assert (claims(older), claims(younger)) == (True, False)
     assert world.run_until(lambda: state_of(world, older) == "done", 300.0)
+    assert state_of(world, younger) == "queued"
     assert world.run_until(lambda: claims(younger) or state_of(world, younger) == "done", 120.0)
 
 
