@@ -52,13 +52,22 @@ def for_its_cpus(cluster: ClusterSpec, image: ImageRow) -> tuple[ClusterSpec, st
 
 
 def for_its_driver(cluster: ClusterSpec, image: ImageRow) -> tuple[ClusterSpec, str]:
-    """The cluster on hosts of containers if its image is a container's, or what is wrong with its `driver`."""
-    if image.kind != ImageKind.CONTAINER:
-        return cluster, ""
-    if cluster.driver not in (None, Driver.LXC):
-        name = cluster.image.name
-        return (
-            cluster,
-            f"found {cluster.driver}, and image {name} is a container's: lxc, or leave it out",
-        )
-    return msgspec.structs.replace(cluster, driver=Driver.LXC), ""
+    """The cluster on hosts that run its image: a container's by containers, a disk by virtual machines, an
+    appliance by any. Or what is wrong with its `driver`."""
+    asked, name = cluster.driver, cluster.image.name
+    match image.kind:
+        case ImageKind.CONTAINER if asked not in (None, Driver.LXC):
+            return (
+                cluster,
+                f"found {asked}, and image {name} is a container's: lxc, or leave it out",
+            )
+        case ImageKind.CONTAINER:
+            return msgspec.structs.replace(cluster, driver=Driver.LXC), ""
+        case ImageKind.DISK if asked is Driver.LXC:
+            return cluster, (
+                f"found lxc, and image {name} is a virtual machine's: qemu or kvm, or leave it out"
+            )
+        case ImageKind.DISK:
+            return msgspec.structs.replace(cluster, driver=asked or Driver.QEMU), ""
+        case _:  # an appliance, or what a newer version knows
+            return cluster, ""

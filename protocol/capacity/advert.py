@@ -58,8 +58,11 @@ class HostFacts(msgspec.Struct, frozen=True):
 
     @property
     def runs_by(self) -> tuple[str, ...]:
-        """The drivers it answers to: libvirt's scheme, and also `kvm` if it runs by that."""
+        """The drivers it answers to: libvirt's scheme, and also `kvm` if it runs by that. Machines that only
+        pretend pretend to be QEMU's, too."""
         family = self.driver.partition(":")[0]
+        if family == "test":
+            return (family, "qemu")
         return (family, "kvm") if self.accelerator == "kvm" else (family,)
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from protocol.grid.expand import workspaces
 from protocol.grid.limits import CPUS_MILLI_MIN, MEMORY_BYTES_MIN, VOLUME_BYTES_MIN
-from protocol.grid.model import ClusterSpec, Encryption, GridSpec, Strict
+from protocol.grid.model import ClusterSpec, Driver, Encryption, GridSpec, Strict
 from protocol.grid.written import keys_of
 from protocol.placement.choose import Choice, certain
 from protocol.placement.fit import Offer, quantum_of, rules_of
@@ -305,6 +305,18 @@ def _networks(**changes: object) -> Callable[[GridSpec], GridSpec]:
     )
 
 
+def _any_driver(spec: GridSpec) -> GridSpec:
+    """Without `driver`. An image with a root disk is for virtual machines or for containers only."""
+
+    def change(cluster: ClusterSpec) -> ClusterSpec:
+        if not cluster.disk_bytes:
+            return msgspec.structs.replace(cluster, driver=None)
+        is_kvm = cluster.driver is Driver.KVM
+        return msgspec.structs.replace(cluster, driver=Driver.QEMU if is_kvm else cluster.driver)
+
+    return _each(spec, {c.name: change for c in spec.clusters})
+
+
 _RULES: dict[str, Callable[[GridSpec], GridSpec]] = {
     "placement.strict: [spread]": _lenient(Strict.SPREAD),
     "placement.strict: [compact]": _lenient(Strict.COMPACT),
@@ -314,7 +326,7 @@ _RULES: dict[str, Callable[[GridSpec], GridSpec]] = {
     "placement.exclude": _placed(exclude=()),
     "placement.exclude-sites": _placed(exclude_sites=()),
     "labels.required": _all(labels=()),
-    "driver": _all(driver=None),
+    "driver": _any_driver,
     "encryption of networks (write `encryption: none`)": _networks(encryption=Encryption.NONE),
     "`internet: true` in its networks": _networks(internet=False),
 }

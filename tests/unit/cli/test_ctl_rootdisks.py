@@ -125,8 +125,19 @@ def test_a_container_has_room_beside_what_is_in_its_image() -> None:
 
 def test_a_containers_image_goes_to_hosts_of_containers() -> None:
     assert for_its_driver(WEB, BOX)[0].driver is Driver.LXC
-    assert for_its_driver(WEB, DEBIAN) == (WEB, "")
     asked = msgspec.structs.replace(WEB, driver=Driver.KVM)
     assert for_its_driver(asked, BOX)[1].startswith(
         "found kvm, and image debian-12 is a container's"
+    )
+
+
+def test_a_disk_goes_to_hosts_of_virtual_machines_and_an_appliance_to_any() -> None:
+    assert for_its_driver(WEB, DEBIAN)[0].driver is Driver.QEMU
+    assert for_its_driver(WEB, GUEST) == (WEB, "")
+    for driver in (Driver.KVM, Driver.QEMU, Driver.TEST):
+        asked = msgspec.structs.replace(WEB, driver=driver)
+        assert for_its_driver(asked, DEBIAN) == (asked, "")
+    asked = msgspec.structs.replace(WEB, driver=Driver.LXC)
+    assert for_its_driver(asked, DEBIAN)[1] == (
+        "found lxc, and image debian-12 is a virtual machine's: qemu or kvm, or leave it out"
     )

@@ -66,6 +66,15 @@ def test_a_host_of_containers_takes_workspaces_with_networks_and_disks() -> None
     assert refusals(workspace, offer, offer.free, rules_of(grid())) == []
 
 
+def test_machines_that_only_pretend_pretend_to_be_qemus() -> None:
+    (workspace,) = workspaces(grid(cluster("web", driver=Driver.QEMU)))
+    pretends = probed(host("h1"), driver="test:///default", accelerator="test")
+    boxes = probed(host("h2"), driver="lxc:///", accelerator="container")
+    assert refusals(workspace, pretends, pretends.free, rules_of(grid())) == []
+    (found,) = refusals(workspace, boxes, boxes.free, rules_of(grid()))
+    assert str(found) == "h2: driver: it runs guests by lxc, asked: qemu"
+
+
 def test_a_host_that_is_unfit_takes_nothing_however_much_it_has() -> None:
     (workspace,) = workspaces(grid(cluster("web")))
     offer = probed(host("h1"), unfit="it cannot start guests: no cgroup controllers")
