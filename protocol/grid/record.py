@@ -242,15 +242,16 @@ def _voiding(voided: tuple[Void, ...], used: GridRecord, by: GridRecord) -> tupl
     return (*voided, Void(order_part(used.id), until_s))[-VOIDED:]
 
 
-def voiding(grid: GridId, now_s: float) -> Change:
-    """Votes an undecided grid down. A decided one stays as it is."""
+def voiding(grid: GridId, now_s: float, until_s: float = 0.0) -> Change:
+    """Votes an undecided grid down, or all attempts of an order, until then at least. A decided one stays."""
 
     def change(value: bytes) -> bytes:
         register = read_register(value)
-        if register.is_void(grid) or (register.record is not None and register.record.id == grid):
+        old = register.record
+        if register.is_void(grid) or (old is not None and is_about(old.id, grid)):
             return value
         kept = tuple(void for void in register.voided if void.until_s > now_s)
-        void = Void(grid, now_s + 2 * MAX_VALID_S)
+        void = Void(grid, max(until_s, now_s + 2 * MAX_VALID_S))
         return encode(Register(register.record, (*kept, void)[-VOIDED:]))
 
     return change

@@ -5,13 +5,16 @@ then, in case a message never came. It votes down an extension that was not deci
 a grid that is over, or that its owner ordered down while too few stewards were there to decide it.
 """
 
-from protocol.contract.outcomes import AuditLease, Propose
+from protocol.contract.outcomes import AuditLease, Outcome, Propose
 from protocol.grid.record import (
+    ALL_ASKED,
     Change,
     GridState,
+    Register,
     ending,
     lapsing,
     register_key,
+    restoring,
     unchanged,
     voiding,
 )
@@ -113,3 +116,13 @@ def _propose(row: Lease, change: Change) -> Propose:
     grid, record = row.record.id, row.record
     key = register_key(record.owner, record.name)
     return Propose(AuditLease(grid), key, record.stewards, change, grid)
+
+
+def restored(row: Lease, register: Register) -> list[Outcome]:
+    """What gives stewards back the record of a carried grid, if all of them have lost it."""
+    record = row.record
+    if len(record.stewards) > ALL_ASKED or register.is_void(record.id):
+        return []
+    key = register_key(record.owner, record.name)
+    change = restoring(record)
+    return [Propose(AuditLease(record.id), key, record.stewards, change, record.id)]

@@ -1,5 +1,7 @@
 """The host's side of extending a lease: time that is promised, and then used up, or given back."""
 
+from collections.abc import Container
+
 import msgspec
 
 from protocol.contract.authority import Authority
@@ -18,8 +20,11 @@ from protocol.wire.codec import Malformed
 class Extension:
     """Extensions of one host's leases. It answers changed leases; the lease book puts them in place."""
 
-    def __init__(self, bookings: Bookings, authority: Authority) -> None:
-        self._bookings, self._authority = bookings, authority
+    def __init__(
+        self, bookings: Bookings, authority: Authority, used: Container[str] = frozenset()
+    ) -> None:
+        """`used` has the orders whose time was promised once, and is not again."""
+        self._bookings, self._authority, self._used = bookings, authority, used
 
     def promise(
         self, row: Lease | None, ask: LeaseAsk, now: float, stage: LeaseStage | None = None
@@ -44,6 +49,10 @@ class Extension:
         mark = extension_id(ask.order)
         if any(pending.id == mark for pending in row.pending):
             return None, ""
+        if any(extension_id(signed) == mark for signed in row.record.changes):
+            return None, ""
+        if mark in self._used:
+            return None, "this order was voted down; sign it again"
         pending = Pending(mark, by_s, now + HOLD_S)
         longer = msgspec.structs.replace(row, pending=(*row.pending, pending))
         if not self._bookings.fits(longer):

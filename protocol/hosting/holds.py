@@ -33,6 +33,7 @@ from protocol.terms.limits import HOLD_S, HOLDS_PER_HOST, PLAN_HOLD_MOST_S, STEW
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Signer, Untrusted
+from protocol.trust.used import UsedOrders
 from protocol.wire.codec import decode, encode
 
 TABLE = "hold"
@@ -89,8 +90,11 @@ class Holds:
         rows: dict[str, bytes],
         now: float,
         signer: Signer,
+        used: UsedOrders | None = None,
     ) -> None:
+        """`used` has the orders that made a grid or held a plan here: nothing is held for them again."""
         self._claims, self._signer = claims, signer
+        self._used = used if used is not None else UsedOrders({}, now)
         self._host, self._ledger, self._authority = host, ledger, authority
         self._rows: dict[GridId, HoldRow] = {}
         self._ask_s: dict[GridId, float] = {}
@@ -144,6 +148,8 @@ class Holds:
         plan = self._plan(ask, deployment)
         if conflict := self._conflict(requester, ask, deployment, taken, plan):
             return self._refuse(requester, ask, *conflict), []
+        if spent := self._spent(ask, deployment, now):
+            return self._refuse(requester, ask, *spent), []
         spec = deployment.spec
         if fault := late(spec, now) or start_fault(spec, ask.start_s):
             return self._refuse(requester, ask, Constraint.TIME, fault), []
@@ -199,7 +205,7 @@ class Holds:
         rows = [Row(TABLE, ask.grid, encode(row))]
         if plan is not None:
             del self._rows[plan.grid]
-            rows.append(Row(TABLE, plan.grid, None))
+            rows += [Row(TABLE, plan.grid, None), *self._used.use(plan.order, plan.owner, now)]
         instead = plan.grid if plan is not None else ""
         return [
             Persist(
@@ -294,7 +300,8 @@ class Holds:
                 continue
             if row.plan:
                 self._strike(grid, row.workspaces)
-                effects.append(Persist((Row(TABLE, grid, None),), Untidied()))
+                used = self._used.use(row.order, row.owner, now)
+                effects.append(Persist((Row(TABLE, grid, None), *used), Untidied()))
                 effects.append(Note("hold.expired", row.name, "a plan whose time is up"))
                 proposals.append(RoomChanged())
                 continue
@@ -364,6 +371,19 @@ class Holds:
         others = len(self._ledger) - (len(plan.workspaces) if plan is not None else 0)
         if others + len(ask.workspaces) > HOLDS_PER_HOST:
             return Constraint.LIMIT, f"a host carries at most {HOLDS_PER_HOST} workspaces"
+        return None
+
+    def _spent(
+        self, ask: HoldAsk, deployment: Deployment, now: float
+    ) -> tuple[Constraint, str] | None:
+        """Why nothing is held for that order again; None if it may."""
+        if ask.grid in self._rows:
+            return None
+        if deployment.order in self._used:
+            why = f"this order was carried out here already: sign a new one for {deployment.name}"
+            return Constraint.AUTHORITY, why
+        if full := self._used.full(deployment.owner, now):
+            return Constraint.LIMIT, full
         return None
 
     def _grant(

@@ -62,6 +62,8 @@ from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.identity import Identity
 from protocol.trust.order import Action, SignedOrder, read_order
 from protocol.trust.signing import Untrusted
+from protocol.trust.used import TABLE as USED
+from protocol.trust.used import UsedOrders
 from protocol.wire.codec import decode, encode
 
 HostEvent = Progressed | GuestSaid | Happened | Cleared | Measured | Kept | Found | HoldNotSaved
@@ -83,6 +85,7 @@ class Host:
         surroundings: HostSurroundings,
     ) -> None:
         """Without `facts` this host offers nothing and makes no advert until it has been probed."""
+        self.used = used = UsedOrders(rows.get(USED, {}), now)
         self._surroundings = surroundings
         self._identity, self._images, self._authority = identity, images, authority
         self._facts = facts or UNPROBED
@@ -98,6 +101,7 @@ class Host:
             rows.get(HELD, {}),
             now,
             identity.signer,
+            used,
         )
         self.leases = Leases(
             identity.peer,
@@ -109,6 +113,7 @@ class Host:
             lambda: self.rates,
             surroundings.clock,
             lambda: self._images,
+            used,
         )
         self._words = GuestWords(self.leases)
         self.foundlings = Foundlings(identity.peer, self.ledger, self.leases, authority, dice)
@@ -368,6 +373,7 @@ class Host:
         self.claims.check()
         self.leases.check()
         self.foundlings.check()
+        self.used.check()
         promised = sum(len(row.workspaces) for row in self.holds.rows())
         carried = sum(len(row.wanted) for row in self.leases.rows())
         found = len(self.foundlings)
@@ -427,7 +433,9 @@ class Host:
             return [note], []
         self.holds.take(record, self._identity.peer)
         if row is not None and self.leases.row(record.id) is None:
-            effects = [*effects, Persist((Row(HELD, record.id, None),), Untidied())]
+            down = record.state is GridState.DOWN
+            spent = self.used.use(record.order, record.owner, now) if down else ()
+            effects = [*effects, Persist((Row(HELD, record.id, None), *spent), Untidied())]
         if sender is not None:
             effects = [*effects, *self.leases.acknowledge(sender, record)]
         return effects, outcomes

@@ -68,7 +68,7 @@ class Lease(msgspec.Struct, frozen=True):
     """When the lease ends by this host's clock."""
     made_s: float
     acted: tuple[tuple[str, float], ...] = ()
-    """Digests of orders carried out, and until when each could be replayed."""
+    """Orders carried out, as a build before `trust/used.py` wrote them here."""
     terms: LeaseTerms = LeaseTerms()
     """The terms in the order, kept here so that they need not be read again."""
     warned_s: float = UNWARNED

@@ -20,10 +20,8 @@ from protocol.contract.notices import Notice
 from protocol.contract.ordered import OrderedGrid
 from protocol.contract.outcomes import (
     Answer,
-    AuditLease,
     NoticeDue,
     Outcome,
-    Propose,
     RoomChanged,
 )
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
@@ -33,11 +31,9 @@ from protocol.grid.record import (
     GridState,
     Register,
     read_register,
-    register_key,
-    restoring,
 )
 from protocol.grid.volumes import kept_volumes
-from protocol.hosting.auditing import Auditing
+from protocol.hosting.auditing import Auditing, restored
 from protocol.hosting.events import Happened
 from protocol.hosting.extension import Extension
 from protocol.hosting.following import after as followed
@@ -54,8 +50,9 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send, earliest
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.quantities import format_moment
-from protocol.trust.order import Action
+from protocol.trust.order import MAX_VALID_S, Action
 from protocol.trust.signing import Untrusted
+from protocol.trust.used import UsedOrders
 
 _NEVER = float("inf")
 
@@ -74,8 +71,13 @@ class Leases:
         rates: Callable[[], Rates] = Rates,
         clock: Callable[[], ClockView] = sure,
         images: Callable[[], tuple[ImageLabel, ...]] = tuple,
+        used: UsedOrders | None = None,
     ) -> None:
-        """`clock` answers what is to be thought of this host's clock now, `images` what it has."""
+        """`clock` answers what is to be thought of this host's clock now, `images` what it has.
+
+        `used` has the orders that were carried out here.
+        """
+        self._used = used if used is not None else UsedOrders({}, now)
         self._me, self._ledger, self._authority = me, ledger, authority
         self._images, self._auditing = images, Auditing(dice)
         self._book = book = LeaseBook(
@@ -85,7 +87,7 @@ class Leases:
         self.preemption = Preemption(ledger, rates)
         self._suspending = Suspending(book, self.preemption, ledger, authority, rates, now)
         self._readiness = Readiness(ledger, authority, book.told)
-        self._extension = Extension(book.bookings, authority)
+        self._extension = Extension(book.bookings, authority, self._used)
         self._twice: dict[GridId, GridId] = {}
         """Grids whose name another one has as well, which is told."""
         for row in book.rows():
@@ -222,7 +224,8 @@ class Leases:
                 terms=deployment.spec.lease,
                 yields=yields,
             )
-        save = self._book.change(row, also=(Row(HOLD_TABLE, record.id, None),))
+        spent = self._used.use(record.order, record.owner, now) if old is None else ()
+        save = self._book.change(row, also=(Row(HOLD_TABLE, record.id, None), *spent))
         self._clock.enter_stage(row, now)
         self._auditing.decided(record.id, now)
         for member in row.wanted:
@@ -263,10 +266,10 @@ class Leases:
         if row is None:
             return [], []
         if record is None:
-            return [], _restored(row, register)
+            return [], restored(row, register)
         if record.id == grid:
             _, effects, outcomes = self.decided(record, (), now)
-            let_go, changed = self._let_go(grid, register)
+            let_go, changed = self._let_go(grid, register, now)
             return effects + let_go, outcomes + changed
         # Nothing ends because of a grid that this one's owner did not order.
         self._authority.vouch(record, None, self._clock.agreed_s(now) or now, lapsed=True)
@@ -296,21 +299,25 @@ class Leases:
 
     def take_up(self, row: Lease, now: float) -> Answer:
         """Carries a grid again that this host carried before it lost its memory. Nothing is started anew."""
-        grid = row.record.id
-        save = self._book.change(row)
+        grid, record = row.record.id, row.record
+        save = self._book.change(row, also=self._used.use(record.order, record.owner, now))
         self._clock.enter_stage(row, now)
         self._auditing.started(grid, now)
         for wanted in row.wanted:
             self._book.tell(grid, Status(wanted.workspace, Phase.HELD, "taken up again", now))
         return [save, Realise(grid, grid)], [NoticeDue(grid), RoomChanged()]
 
-    def _let_go(self, grid: GridId, register: Register) -> Answer:
-        """Gives back the time of extensions that were voted down."""
-        row = self._extension.let_go(self._book.row(grid), register)
-        if row is None:
+    def _let_go(self, grid: GridId, register: Register, now: float) -> Answer:
+        """Gives back the time of extensions that were voted down. Their orders promise nothing any more."""
+        before = self._book.row(grid)
+        row = self._extension.let_go(before, register)
+        if row is None or before is None:
             return [], []
         self._auditing.settled(grid)
-        return [self._book.change(row)], [RoomChanged()]
+        owner, until_s = row.record.owner, now + MAX_VALID_S
+        gone = [pending.id for pending in before.pending if pending not in row.pending]
+        spent = [r for order in gone for r in self._used.add(order, owner, until_s, now)]
+        return [self._book.change(row, also=tuple(spent))], [RoomChanged()]
 
     # -- one workspace
 
@@ -329,8 +336,10 @@ class Leases:
         if row.halted is not None:
             why = "its owner ordered it down, which waits for its stewards"
             return [_reply(sender, message, order.workspace, why)], []
-        if any(seen == checked.id for seen, _ in row.acted):
+        if checked.id in self._used or any(seen == checked.id for seen, _ in row.acted):
             return [_reply(sender, message, order.workspace, "")], []
+        if full := self._used.full(checked.principal.key, now):
+            return [_reply(sender, message, order.workspace, full)], []
         if not_now := allowed(row, self._book.stage(row), order.action, now):
             return [_reply(sender, message, order.workspace, not_now)], []
         meant = [w for w in row.wanted if order.workspace in ("", w.workspace)]
@@ -344,14 +353,11 @@ class Leases:
             return [_reply(sender, message, order.workspace, why)], []
         if short := self._book.bookings.short(row, after, now):
             return [_reply(sender, message, order.workspace, short)], []
-        acted = tuple(entry for entry in row.acted if entry[1] > now)
-        row = msgspec.structs.replace(
-            row,
-            wanted=tuple(after.get(w.workspace, w) for w in row.wanted),
-            acted=(*acted, (checked.id, checked.fresh_until_s)),
-        )
+        spent = self._used.use(message.order, checked.principal.key, now)
+        wanted = tuple(after.get(w.workspace, w) for w in row.wanted)
+        row = msgspec.structs.replace(row, wanted=wanted)
         return [
-            self._book.change(row),
+            self._book.change(row, also=spent),
             _reply(sender, message, order.workspace, ""),
             note_of(order, row.record),
             Realise(message.grid, message.request),
@@ -477,16 +483,6 @@ class Leases:
     def check(self) -> None:
         """Everything wanted is in the ledger, and nothing is wanted twice."""
         self._book.check()
-
-
-def _restored(row: Lease, register: Register) -> list[Outcome]:
-    """What gives stewards back the record of a carried grid, if all of them have lost it."""
-    record = row.record
-    if len(record.stewards) > ALL_ASKED or register.is_void(record.id):
-        return []
-    key = register_key(record.owner, record.name)
-    change = restoring(record)
-    return [Propose(AuditLease(record.id), key, record.stewards, change, record.id)]
 
 
 def _reply(sender: PeerId, message: Act, workspace: str, problem: str) -> Effect:

@@ -155,6 +155,7 @@ class Node:
             dice,
             self.broadcast.incarnation,
             rows,
+            self.host.used,
         )
         self.files = GridsFiles(self.host, self.registers.acceptor, self.requester)
         self._host_losses = HostLosses(self.me, self.notices, self.directory, self.host.chronicle)

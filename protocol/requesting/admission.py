@@ -27,6 +27,7 @@ from protocol.terms.limits import PROPOSALS_KEPT, QUEUED_MOST
 from protocol.trust.identity import Identity
 from protocol.trust.order import CheckedOrder, SignedOrder, read_order
 from protocol.trust.signing import Untrusted
+from protocol.trust.used import UsedOrders
 
 
 class OwnHost(OwnFacts, Protocol):
@@ -51,10 +52,11 @@ class Admission:
         queue: Queue,
         quotes: Quotes,
         host: OwnHost,
+        used: UsedOrders,
     ) -> None:
         self._site, self._authority, self._surroundings = identity.site, authority, surroundings
         self._dice, self._requests, self._directory = dice, requests, directory
-        self._queue, self._quotes, self._host = queue, quotes, host
+        self._queue, self._quotes, self._host, self._used = queue, quotes, host, used
 
     def plan(self, event: PlanAsked, now: float) -> Answer:
         """Asks for a round of quotes, and keeps what is found if that is asked for."""
@@ -82,6 +84,11 @@ class Admission:
         there = self._up(name, deployment.owner)
         if there is not None and self.running(deployment.key) is None:
             return self._again(request, deployment, signed, there, quote, now)
+        if deployment.order in self._used:
+            placing = self._add(request, deployment, signed, now)
+            return placing.begin(now, Look(Reason.CANNOT_BEGIN, _spent(name)))
+        if full := self._used.full(deployment.owner, now):
+            return self._no(request, "up", name, (f"cannot make {name}: {full}",), now)
         if lines := self._in_the_way(deployment, quote, now):
             return self._no(request, "up", name, lines, now)
         if quote:
@@ -151,6 +158,8 @@ class Admission:
         deployment = self._authority.to_hold(signed, now, fresh=True)
         name = deployment.name
         lines = self._in_the_way(deployment, "", now)
+        if deployment.order in self._used:
+            lines = _spent(name)
         if not lines and self._quotes.full:
             full = f"{PROPOSALS_KEPT} plans are held for people at this peer, as many as it keeps"
             lines = (full, "  would work: another peer, or `overlayctl request cancel` of one")
@@ -251,6 +260,13 @@ class Admission:
     ) -> Answer:
         self._requests.refused(answered(request, kind, grid, lines, now))
         return [], []
+
+
+def _spent(name: str) -> tuple[str, ...]:
+    return (
+        f"cannot make {name}: this order was carried out already, or taken back",
+        f"  would work: sign a new order for {name}",
+    )
 
 
 def _over(there: Notice) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from protocol.grid.record import (
     GridRecord,
     GridState,
     ending,
+    order_part,
     read_register,
     register_key,
     removing,
@@ -48,15 +49,18 @@ class Changing(Request):
         notice: Notice,
         hearing: Hearing,
         now: float,
-        undecided: bool = False,
+        void_until_s: float = 0.0,
     ) -> None:
-        """`undecided` says that the stewards are deciding just now whether it becomes a grid."""
+        """With `void_until_s` the stewards are deciding just now whether it becomes a grid.
+
+        Until then its `up` could be given again, so no attempt of that may become one.
+        """
         super().__init__(request, notice.name, now)
         self.kind = checked.order.action
         self._order, self._signed, self._notice = checked.order, signed, notice
         self._hearing = hearing
         self.grid_id = notice.grid
-        self._undecided = undecided
+        self._void_until_s = void_until_s
         self._record: GridRecord | None = None
         self._unacked: dict[PeerId, None] = {}
         self._busy: dict[PeerId, None] = {}
@@ -73,7 +77,7 @@ class Changing(Request):
         if self._order.action is Action.TERMINATE:
             change = removing(grid, self._order.workspace, self._signed)
         elif self._undecided:
-            change = _stopping(grid, self._signed, now)
+            change = _stopping(grid, self._signed, now, self._void_until_s)
         else:
             change = ending(grid, self._signed)
         self.stage = "asking stewards"
@@ -172,6 +176,10 @@ class Changing(Request):
         return Deadline(self._again_s, self.kind) if waits else None
 
     @property
+    def _undecided(self) -> bool:
+        return self._void_until_s > 0
+
+    @property
     def _can_halt(self) -> bool:
         return self._order.action is Action.DOWN and not self._undecided
 
@@ -216,7 +224,8 @@ class Changing(Request):
         self.end(RequestState.DONE, lines, now)
 
 
-def _stopping(grid: GridId, order: SignedOrder, now: float) -> Change:
-    """A change after which the grid is not up, whether its commit reaches the stewards first or this does."""
-    end, void = ending(grid, order), voiding(grid, now)
+def _stopping(grid: GridId, order: SignedOrder, now: float, until_s: float) -> Change:
+    """A change after which no grid of that `up` is up, whether its commit reaches the stewards first or this
+    does."""
+    end, void = ending(grid, order), voiding(GridId(order_part(grid)), now, until_s)
     return lambda value: void(end(value))

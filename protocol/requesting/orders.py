@@ -17,10 +17,11 @@ from protocol.requesting.placing import Placing
 from protocol.requesting.quotes import Quotes
 from protocol.requesting.request import RequestState
 from protocol.requesting.requests import Requests, answered
-from protocol.terms.effects import Effect
+from protocol.terms.effects import Effect, Persist, Untidied
 from protocol.terms.ids import KeyId, RequestId
-from protocol.trust.order import Action, CheckedOrder, SignedOrder
+from protocol.trust.order import Action, CheckedOrder, SignedOrder, read_order
 from protocol.trust.signing import Untrusted
+from protocol.trust.used import UsedOrders, fresh_until_s
 from protocol.wire.codec import Malformed
 
 
@@ -34,9 +35,10 @@ class Orders:
         directory: HostDirectory,
         quotes: Quotes,
         admission: Admission,
+        used: UsedOrders,
     ) -> None:
         self._authority, self._requests, self._directory = authority, requests, directory
-        self._quotes, self._admission = quotes, admission
+        self._quotes, self._admission, self._used = quotes, admission, used
 
     def handle(self, event: PlanAsked | OrderGiven | CancelAsked, now: float) -> Answer:
         """Somebody here asks. Answers what follows; the request can be asked about from now on."""
@@ -53,8 +55,15 @@ class Orders:
         taker = self._quotes.taker(request)
         for running in (self._requests.running(request), self._requests.running(taker)):
             if isinstance(running, Placing):
-                return running.cancel(now)
+                return self._spend(running.order, running.deployment.owner, now) + running.cancel(
+                    now
+                )
         return self._quotes.cancel(request)
+
+    def _spend(self, order: SignedOrder | None, owner: KeyId, now: float) -> list[Effect]:
+        """An order that was taken back makes nothing any more, whoever gives it again."""
+        rows = self._used.use(order, owner, now) if order is not None else ()
+        return [Persist(rows, Untidied())] if rows else []
 
     def _order(self, request: RequestId, signed: SignedOrder, quote: str, now: float) -> Answer:
         if request in self._requests:
@@ -87,14 +96,18 @@ class Orders:
         If hosts tell of such a grid, the request only follows it, and that grid ends.
         """
         grid = placing.grid
-        undecided = placing.undecided
-        effects = placing.cancel(now)
+        undecided, order = placing.undecided, placing.order
+        assert order is not None
+        spent = self._spend(order, placing.deployment.owner, now)
+        effects = spent + placing.cancel(now)
         if undecided is not None:
-            about = self._foreseen(undecided, now)
+            about, until_s = self._foreseen(undecided, now), fresh_until_s(read_order(order))
             directory = self._directory
-            stopping = Changing(request, checked, signed, about, directory, now, undecided=True)
+            stopping = Changing(
+                request, checked, signed, about, directory, now, void_until_s=until_s
+            )
             self._requests.add(stopping)
-            return [], stopping.start(now)
+            return spent, stopping.start(now)
         heard = self._directory.notices.meant(checked.order.grid, checked.principal.key)
         if heard is not None and heard.state is GridState.UP:
             more, outcomes = self._change(request, checked, signed, None, now)

@@ -21,6 +21,7 @@ from protocol.contract.messages import (
 )
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, ChangeGrid, CommitGrid, RequesterPurpose
+from protocol.grid.record import order_part
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission, OwnHost
 from protocol.requesting.attached import TABLE as ATTACHED
@@ -41,10 +42,12 @@ from protocol.requesting.queueing import QueueNotSaved
 from protocol.requesting.quotes import Quotes
 from protocol.requesting.requests import Requests
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Effect, earliest
+from protocol.terms.effects import Deadline, Effect, Persist, Untidied, earliest
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.trust.identity import Identity
 from protocol.trust.signing import Untrusted
+from protocol.trust.used import TABLE as USED
+from protocol.trust.used import UsedOrders
 
 RequesterEvent = PlanAsked | OrderGiven | CancelAsked | QueueNotSaved | ProposalNotSaved
 """What can happen to a requester: people ask, or the store refuses to keep what they asked."""
@@ -63,8 +66,13 @@ class Requester:
         dice: Dice,
         incarnation: int,
         rows: dict[str, dict[str, bytes]],
+        used: UsedOrders | None = None,
     ) -> None:
-        """`other_sites` asks for hosts where they are not all known. `rows` is the whole store, by table."""
+        """`other_sites` asks for hosts where they are not all known. `rows` is the whole store, by table.
+
+        `used` has the orders that are used up, for the whole peer; without it they are read here.
+        """
+        self._used = used = used or UsedOrders(rows.get(USED, {}), directory.born_s)
         self.directory, self.requests = directory, Requests()
         self._authority = authority
         self.quotes = Quotes(self.requests)
@@ -82,8 +90,9 @@ class Requester:
             self.queue,
             self.quotes,
             host,
+            used,
         )
-        self._orders = Orders(authority, self.requests, directory, self.quotes, admission)
+        self._orders = Orders(authority, self.requests, directory, self.quotes, admission, used)
         self._queued, self._quoted = rows.get(QUEUED, {}), rows.get(QUOTED, {})
         self.requests.earlier.resume(rows.get(ASKED, {}))
 
@@ -160,9 +169,9 @@ class Requester:
                 placing = self.requests.placing_of(grid)
                 if placing is None:
                     return [], []
-                answer = placing.settled(value, now)
+                effects, outcomes = placing.settled(value, now)
                 self._remind(placing, now)
-                return answer
+                return self._made(placing, now) + effects, outcomes
             case ChangeGrid(request=request):
                 running = self.requests.running(request)
                 if isinstance(running, Extending):
@@ -238,6 +247,14 @@ class Requester:
         return self.requests.notes() + tidy
 
     # -- parts
+
+    def _made(self, placing: Placing, now: float) -> list[Effect]:
+        """Once a grid is made, its order is used up: given again, it makes no other one."""
+        order, record = placing.order, placing.record
+        if order is None or record is None or order_part(record.id) in self._used:
+            return []
+        rows = self._used.use(record.order, record.owner, now)
+        return [Persist(rows, Untidied())]
 
     def _remind(self, request: Placing | Changing | Acting, now: float) -> None:
         """Tells a request what hosts told before it was there to listen."""

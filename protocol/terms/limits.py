@@ -255,6 +255,9 @@ forgotten; its carriers and stewards have the files."""
 ATTACHED_UNHEARD_S = 3600.0
 """How long files are kept of a grid of which nobody tells: longer than any split that people wait for."""
 
+USED_ORDERS = 4096
+"""Orders of one owner that a peer remembers as carried out while they are fresh (trust/used.py): seven a second
+for ten minutes, or 136 best-effort grids a day for the 30 days that their orders are fresh. 700 KiB each."""
 SIGNATURES_REMEMBERED = 4096
 """Good signatures of orders and their chains: four times the workspaces a host carries, 400 KiB."""
 ORDERS_READ_BYTES = 16 << 20

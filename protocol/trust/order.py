@@ -10,9 +10,8 @@ A *kept* order stands in a grid's record, as the authority under which hosts act
 lives; then its age does not count. The certificates are checked against now in both lives: authority
 that lapsed places nothing new.
 
-An order is not used up by being carried out: within its time anybody who has it can give it again, at
-any peer. Each host remembers the actions on workspaces that it carried out (`acted` in a lease's row)
-until their orders are fresh no longer, and does those once. Other orders are not remembered.
+An order is carried out once. Within its time anybody who has it can give it again, at any peer, so whoever
+carries it out remembers that until it is fresh no longer (used.py).
 """
 
 from collections.abc import Container

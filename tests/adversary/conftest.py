@@ -4,4 +4,4 @@ import sys
 from pathlib import Path
 
 UNIT = Path(__file__).parents[1] / "unit"
-sys.path += [str(UNIT / room) for room in ("loop", "node")]
+sys.path += [str(UNIT / room) for room in ("loop", "node", "contract", "hosting", "requesting")]

@@ -20,7 +20,9 @@ from protocol.terms.effects import Effect, Note, Persist, Realise, Send
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import HALTED_EVERY_S
 from protocol.trust.certificate import CLOCK_TOLERANCE_S
-from protocol.trust.order import Action, SignedOrder
+from protocol.trust.order import Action, SignedOrder, order_id
+from protocol.trust.used import TABLE as USED
+from protocol.trust.used import UsedOrders
 from protocol.wire.codec import decode, encode
 
 ORDER = ADMIN.up(shop(3, lease=LeaseTerms(best_effort=True)), NOW)
@@ -70,7 +72,8 @@ def test_an_action_is_on_disk_then_answered_then_brought_about() -> None:
     effects = act(leases, ADMIN.order(Action.PAUSE, GRID, NOW, workspace="web-1"))
     save, reply, note, realise = effects
     assert isinstance(save, Persist)
-    ((table, key, value),) = [(row.table, row.key, row.value) for row in save.rows]
+    (table, key, value), used = [(row.table, row.key, row.value) for row in save.rows]
+    assert used[0] == USED, "in the same write"
     assert (table, key) == (TABLE, GRID)
     assert value is not None
     assert decode(value, Lease) == row_of(leases), "what is remembered is what was saved"
@@ -129,13 +132,24 @@ def test_an_order_is_acted_on_once_while_it_is_fresh() -> None:
 
 def test_an_order_is_remembered_until_it_is_fresh_no_longer() -> None:
     leases, _ = carrying()
-    act(leases, ADMIN.order(Action.PAUSE, GRID, NOW))
-    ((first, until_s),) = row_of(leases).acted
-    act(leases, ADMIN.order(Action.RESUME, GRID, NOW), now=until_s - 1.0)
-    kept = [seen for seen, _ in row_of(leases).acted]
-    assert (len(kept), kept[0]) == (2, first)
-    act(leases, ADMIN.order(Action.PAUSE, GRID, until_s), now=until_s)
-    assert first not in [seen for seen, _ in row_of(leases).acted]
+    pause = ADMIN.order(Action.PAUSE, GRID, NOW)
+    (save, *_), until_s = act(leases, pause), NOW + 600.0
+    assert isinstance(save, Persist)
+    rows = {row.key: row.value for row in save.rows if row.table == USED and row.value is not None}
+    act(leases, ADMIN.order(Action.RESUME, GRID, NOW), now=NOW + 1.0)
+    for used in (UsedOrders(rows, until_s - 1.0), UsedOrders(rows, until_s)):
+        assert order_id(pause) in used
+    assert len(act(leases, pause, now=until_s - 1.0)) == 1, "the answer, and nothing else"
+    assert order_id(pause) not in UsedOrders(rows, until_s + CLOCK_TOLERANCE_S)
+
+
+def test_what_a_build_before_remembered_in_the_lease_is_not_done_again() -> None:
+    leases, _ = carrying()
+    pause = ADMIN.order(Action.PAUSE, GRID, NOW)
+    row = msgspec.structs.replace(row_of(leases), acted=((order_id(pause), NOW + 600.0),))
+    leases.put(row)
+    assert len(act(leases, pause)) == 1
+    assert [w.power for w in row_of(leases).wanted] == [Power.RUNNING, Power.RUNNING]
 
 
 # -- another host's want of room

@@ -24,7 +24,7 @@ from protocol.capacity.timetable import Occupancy, Window
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.contract.outcomes import Propose, RoomChanged
 from protocol.grid.model import LeaseTerms, OnExpiry
-from protocol.grid.record import GridState, grid_id, voiding
+from protocol.grid.record import GridState, grid_id, order_part, voiding
 from protocol.hosting import holds as holds_room
 from protocol.hosting.holds import LAST_S, TABLE, HoldRow, Holds
 from protocol.hosting.taken import Taken
@@ -240,9 +240,12 @@ def test_what_is_let_go_is_off_the_disk_and_the_rest_stays() -> None:
 def test_a_plan_that_ends_says_so() -> None:
     host = Host()
     host.asked(ask("web-1", order=PLAN))
-    gone = Persist((Row(TABLE, grid_id(PLAN), None),), Untidied())
     note = Note("hold.expired", "shop", "a plan whose time is up")
-    assert host.holds.tick(NOW + HOLD_S) == ([gone, note], [RoomChanged()])
+    (gone, said), outcomes = host.holds.tick(NOW + HOLD_S)
+    assert (said, outcomes) == (note, [RoomChanged()])
+    assert isinstance(gone, Persist)
+    assert gone.rows[0] == Row(TABLE, grid_id(PLAN), None)
+    assert [row.key for row in gone.rows[1:]] == [order_part(grid_id(PLAN))], "it was used"
 
 
 def test_a_vote_is_asked_for_again_after_a_minute_or_soon_if_it_failed() -> None:

@@ -20,6 +20,7 @@ from protocol.terms.ids import RequestId
 from protocol.terms.limits import AUDIT_EVERY_S
 from protocol.trust.order import Action, SignedOrder
 from protocol.trust.signing import Untrusted
+from protocol.trust.used import TABLE as USED
 
 ORDER = ADMIN.up(shop(2), NOW)
 GRID = grid_id(ORDER)
@@ -71,7 +72,11 @@ def test_a_hold_becomes_a_contract_in_one_write() -> None:
     save = effects[0]
     assert isinstance(save, Persist)
     assert save.otherwise is None, "memory must not be ahead of the disk"
-    assert [(row.table, row.value is None) for row in save.rows] == [(TABLE, False), (HELD, True)]
+    assert [(row.table, row.value is None) for row in save.rows] == [
+        (TABLE, False),
+        (HELD, True),
+        (USED, False),
+    ]
     assert [e for e in effects if isinstance(e, Realise)] == [Realise(GRID, GRID)]
     assert NoticeDue(GRID) in outcomes
     assert wanted(leases) == {"web-1": Power.RUNNING}

@@ -341,8 +341,12 @@ def test_time_that_is_voted_down_is_given_back_and_the_next_asked_about_in_its_t
     value = vote.change(committed(RECORD))
     assert value == voiding(extension_id(first), NOW + HOLD_S)(committed(RECORD))
     (save,), outcomes = leases.audited(GRID, value, NOW + HOLD_S)
-    assert save == Persist((Row(TABLE, GRID, encode(row_of(leases))),))
+    assert isinstance(save, Persist)
+    assert save.rows[0] == Row(TABLE, GRID, encode(row_of(leases)))
+    assert [row.key for row in save.rows[1:]] == [extension_id(first)]
     assert outcomes == [RoomChanged()]
+    said = "this order was voted down; sign it again"
+    assert said in str(lengthen(leases, first, NOW + HOLD_S)), "it promises nothing again"
     assert [p.by_s for p in row_of(leases).pending] == [600]
     assert leases.next_deadline() == Deadline(NOW + 2 + HOLD_S, "extension")
     assert leases.audited(GRID, value, NOW + HOLD_S) == ([], [])

@@ -49,6 +49,7 @@ from protocol.terms.limits import HOLD_S, PLAN_HOLD_MOST_S
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import Action, SignedOrder
 from protocol.trust.signing import Untrusted
+from protocol.trust.used import TABLE as USED
 from protocol.wire.codec import encode
 
 HELD_S = 60.0
@@ -94,7 +95,8 @@ def reply(effects: list[Effect]) -> HoldReply:
 
 def rows_of(effects: list[Effect]) -> dict[str, bytes | None]:
     rows = [row for e in effects if isinstance(e, Persist) for row in e.rows]
-    assert all(row.table == TABLE for row in rows)
+    assert all(row.table in (TABLE, USED) for row in rows)
+    rows = [row for row in rows if row.table == TABLE]
     return {row.key: row.value for row in rows}
 
 

@@ -19,7 +19,7 @@ from protocol.grid.record import (
 from protocol.requesting.events import PlanAsked
 from protocol.requesting.request import RequestState
 from protocol.sim.people import Admin
-from protocol.terms.effects import Effect, Send
+from protocol.terms.effects import Effect, Persist, Send
 from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.quantities import format_moment
 from protocol.trust.order import Action, SignedOrder
@@ -86,7 +86,10 @@ def test_down_of_a_grid_that_is_before_its_stewards_is_theirs_to_decide() -> Non
     commit = scene.committing("up", ORDER)
     effects, outcomes = scene.order("down", DOWN)
     stop = proposed(outcomes)
-    assert (effects, stop.purpose) == ([], ChangeGrid(RequestId("down")))
+    (used,) = effects
+    assert isinstance(used, Persist)
+    assert [row.key for row in used.rows] == [order_part(GRID)], "its order makes nothing any more"
+    assert stop.purpose == ChangeGrid(RequestId("down"))
     assert (stop.key, stop.stewards) == (commit.key, commit.stewards)
     assert scene.view("up").state is RequestState.RUNNING, "it may be a grid by now"
     assert state_after(stop, commit.change(b"")) is GridState.DOWN, "the commit came first"
