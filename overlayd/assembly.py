@@ -25,8 +25,10 @@ from overlayd.loop.driver import Driver
 from overlayd.loop.inbox import Inbox
 from overlayd.loop.intake import Intake
 from overlayd.loop.interpreter import Interpreter
+from overlayd.loop.mishandled import Mishandled, Notebook
+from overlayd.loop.set_aside import keep_aside, unsound
 from overlayd.ports.peer import Busy, EventLine, Pipe
-from overlayd.ports.store import Tables
+from overlayd.ports.store import Put, Tables
 from overlayd.ports.transport import TransportEvent, Up
 from overlayd.telemetry.events import EventRing
 from overlayd.telemetry.logs import logger
@@ -36,6 +38,8 @@ from protocol.node.events import Event, Started
 from protocol.node.kept import begun_anew
 from protocol.node.messages import CommitTold, ConsoleText
 from protocol.node.node import Node
+from protocol.node.poison import Poison
+from protocol.node.trial import lives
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Note
 from protocol.terms.ids import PeerId, short_hash
@@ -154,15 +158,28 @@ class Assembly:
 
     # -- life
 
-    async def start(self, dice: Dice) -> None:
-        """Starts what it takes to join. Raises whatever fails, and then closes what was opened."""
+    async def start(self, dice: Dice, doubted: bool = False) -> None:
+        """Starts what it takes to join. Raises whatever fails, and then closes what was opened.
+
+        `doubted` says that the last life failed on its own, so that a row of the store may be why.
+        """
         api = self.config.api
         await self.store.open()
         rows = await self.store.load() or self._begin_anew()
         self._listening = await asyncio.to_thread(listen, Path(api.socket), api.group)
         levels_above = self.config.overlay.levels_above
         identity, joins = self._identity(), self._joins()
-        self._node = Node(identity, None, (), joins, rows, dice, self.now(), levels_above)
+        if doubted:
+            rows = await self._without_unsound(identity, rows, dice)
+        try:
+            self._node = Node(identity, None, (), joins, rows, dice, self.now(), levels_above)
+        except (
+            Exception
+        ):  # whatever it is, it is about the rows, since nothing else has been read yet
+            rows = await self._without_unsound(identity, rows, dice)
+            self._node = Node(identity, None, (), joins, rows, dice, self.now(), levels_above)
+        poison = Poison(rows, self.now())
+        self.intake.sift = lambda arrived: poison.sift(arrived, self.now())
         self._interpreter = Interpreter(
             identity.peer,
             self.transport,
@@ -186,9 +203,16 @@ class Assembly:
         await self.transport.open(f"tcp://{where}", self._from_transport)
 
     async def run(self) -> None:
-        """Runs until the driver is told to stop."""
-        await self.driver.step(Started())
-        await self.driver.run()
+        """Runs until the driver is told to stop. Raises StoreError, or Mishandled when all is written down."""
+        try:
+            await self.driver.step(Started())
+            await self.driver.run()
+        except Mishandled as failed:
+            notebook, verifier = Notebook(Path(self.config.host.state)), NaclVerifier()
+            failed.again_s = await notebook.write(
+                self.store, failed, self.view.judged, verifier, self.now()
+            )
+            raise
 
     async def open_host(self) -> None:
         """Opens the host's side after joining, and the API for its callers. Raises whatever fails."""
@@ -223,6 +247,26 @@ class Assembly:
         await self.store.close()
 
     # -- parts
+
+    async def _without_unsound(self, identity: Identity, rows: Tables, dice: Dice) -> Tables:
+        """The rows that a peer can live with. The others go to files, and people are told."""
+        now = self.now()
+        bad = await asyncio.to_thread(
+            unsound, rows, lambda tried: lives(identity, tried, dice, now)
+        )
+        if not bad:
+            return rows
+        folder = await keep_aside(Path(self.config.host.state), rows, bad)
+        await self.store.write([Put(table, key, None) for table, key in bad], must=True)
+        tables = ", ".join(f"{n} of {t}" for t, n in Counter(table for table, _ in bad).items())
+        detail = (
+            f"rows of the store that cannot be read were moved to {folder} ({tables}); what they were about "
+            "is asked of the stewards"
+        )
+        logger().error("store.set-aside", detail=detail)
+        self.ring.add(Note("store.set-aside", str(self.config.host.name), detail), now)
+        gone = set(bad)
+        return {t: {k: v for k, v in r.items() if (t, k) not in gone} for t, r in rows.items()}
 
     def _begin_anew(self) -> Tables:
         """What the store begins with. If a daemon has lived here before, it says that nothing is remembered."""
@@ -277,11 +321,13 @@ class Assembly:
         return tuple(Contact(PeerId(join.peer), "", str(join.endpoint)) for join in joins)
 
 
-async def assemble(config: DaemonConfig, credentials: Credentials, dice: Dice) -> Assembly:
+async def assemble(
+    config: DaemonConfig, credentials: Credentials, dice: Dice, doubted: bool = False
+) -> Assembly:
     """A started peer. It is closed again if anything cannot be opened."""
     assembly = Assembly(config, credentials)
     try:
-        await assembly.start(dice)
+        await assembly.start(dice, doubted)
     except BaseException:
         await asyncio.shield(assembly.close())
         raise

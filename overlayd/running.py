@@ -10,8 +10,10 @@ import os
 import random
 import signal
 import sys
+import time
 from pathlib import Path
 
+import msgspec
 import sdnotify
 
 from overlayd.adapters.credentials import Credentials, load_credentials
@@ -20,6 +22,7 @@ from overlayd.assembly import Assembly, assemble
 from overlayd.config.daemonfile import DaemonConfig, check, load_daemon
 from overlayd.config.documents import DocumentError, render
 from overlayd.loop.clock_watch import ClockWatch
+from overlayd.loop.mishandled import Mishandled
 from overlayd.ports.compute import ComputeError
 from overlayd.ports.keys import KeyFileError
 from overlayd.ports.network import NetworkError
@@ -27,6 +30,7 @@ from overlayd.ports.store import StoreError
 from overlayd.ports.transport import TransportError
 from overlayd.ports.volumes import VolumeError
 from overlayd.telemetry import logs
+from protocol.node.verdict import is_own
 from protocol.terms.effects import Note
 
 PORTS = (StoreError, TransportError, ComputeError, NetworkError, VolumeError, SocketError)
@@ -34,7 +38,19 @@ PORTS = (StoreError, TransportError, ComputeError, NetworkError, VolumeError, So
 
 
 _BECAUSE = "OVERLAYD_BEGAN_ANEW"
-"""In the environment: why the last life of this process ended and this one began."""
+"""In the environment: why the last life of this process ended and this one began: a Reason, as JSON."""
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """Why another life of this process is to begin at once."""
+
+    kind: str
+    """As which event it is told."""
+    detail: str
+    doubted: bool = False
+    """Whether a row of the store may be why."""
+    again_s: float = 0.0
+    """How many seconds to wait before."""
 
 
 class Unfit(Exception):
@@ -44,7 +60,8 @@ class Unfit(Exception):
 def run(config: Path) -> int:
     """Runs until SIGTERM, and answers the exit code. It says on standard error what stopped it.
 
-    If the machine's clock was mended, it does not return: the same process begins another life by that clock.
+    If the machine's clock was mended, or an event could not be handled, it does not return: the same process
+    begins another life, by that clock or without the event.
     """
     try:
         settings = load_daemon(config)
@@ -55,7 +72,7 @@ def run(config: Path) -> int:
         return _fail(render(error.problems, caret=sys.stderr.isatty()))
     except (Unfit, KeyFileError, *PORTS) as error:
         return _fail(f"overlayd: {error}")
-    return _begin_anew(because) if because else 0
+    return _begin_anew(because) if because is not None else 0
 
 
 def problem_of(config: Path) -> str:
@@ -70,10 +87,12 @@ def problem_of(config: Path) -> str:
     return ""
 
 
-async def _run(config: DaemonConfig, credentials: Credentials) -> str:
-    """One life. Answers why another is to begin at once; empty if none is."""
-    assembly = await _assembled(config, credentials)
-    _tell_of_the_last_life(assembly)
+async def _run(config: DaemonConfig, credentials: Credentials) -> Reason | None:
+    """One life. Answers why another is to begin at once; None if none is."""
+    last = _last_life()
+    assembly = await _assembled(config, credentials, last is not None and last.doubted)
+    if last is not None:
+        _tell_of(last, assembly)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -84,7 +103,7 @@ async def _run(config: DaemonConfig, credentials: Credentials) -> str:
     opening = asyncio.create_task(assembly.open_host(), name="host")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     watching: asyncio.Task[str] | None = None
-    because = ""
+    because: Reason | None = None
     try:
         await asyncio.wait({driving, stopping, opening}, return_when=asyncio.FIRST_COMPLETED)
         if opening.done():
@@ -96,8 +115,13 @@ async def _run(config: DaemonConfig, credentials: Credentials) -> str:
             logs.logger().info("ready", peer=me, socket=socket, overlay=overlay)
             watching = asyncio.create_task(_clock_watch(assembly).watch(), name="clock")
             await asyncio.wait({driving, stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
-            because = watching.result() if watching.done() else ""
-        notifier.notify("RELOADING=1" if because else "STOPPING=1")
+            if watching.done():
+                because = Reason(
+                    "clock.followed", f"{watching.result()}; this daemon began anew by it"
+                )
+        if driving.done() and isinstance(failed := driving.exception(), Mishandled):
+            because = _set_aside(failed)
+        notifier.notify("STOPPING=1" if because is None else "RELOADING=1")
     finally:
         stopping.cancel()
         if watching is not None:
@@ -116,22 +140,32 @@ def _clock_watch(assembly: Assembly) -> ClockWatch:
     return ClockWatch(name, assembly.clock, view.follows_clock, tell)
 
 
-def _begin_anew(because: str) -> int:
+def _set_aside(failed: Mishandled) -> Reason:
+    said = f"{str(failed)!a}; this daemon began anew without it, and guests went on"
+    return Reason("event.mishandled", said, is_own(failed.event), failed.again_s)
+
+
+def _begin_anew(because: Reason) -> int:
     """Replaces the process by another life of it. Guests, links and the process id stay."""
-    os.environ[_BECAUSE] = because
+    os.environ[_BECAUSE] = msgspec.json.encode(because).decode()
+    time.sleep(because.again_s)
     try:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # its own words
     except OSError as error:
-        return _fail(f"overlayd: {because}, and it cannot begin anew by it: {error.strerror}")
+        return _fail(f"overlayd: it cannot begin anew: {error.strerror}; {because.detail}")
 
 
-def _tell_of_the_last_life(assembly: Assembly) -> None:
-    because = os.environ.pop(_BECAUSE, "")
-    if because:
-        said = f"{because}; this daemon began anew by it"
-        name = str(assembly.config.host.name)
-        assembly.ring.add(Note("clock.followed", name, said), assembly.now())
-        logs.logger().warning("clock.followed", detail=said)
+def _last_life() -> Reason | None:
+    try:
+        return msgspec.json.decode(os.environ.pop(_BECAUSE, ""), type=Reason)
+    except msgspec.DecodeError:
+        return None
+
+
+def _tell_of(last: Reason, assembly: Assembly) -> None:
+    name = str(assembly.config.host.name)
+    assembly.ring.add(Note(last.kind, name, last.detail), assembly.now())
+    logs.logger().warning(last.kind, detail=last.detail)
 
 
 def _settle() -> None:
@@ -141,9 +175,9 @@ def _settle() -> None:
     gc.freeze()
 
 
-async def _assembled(config: DaemonConfig, credentials: Credentials) -> Assembly:
+async def _assembled(config: DaemonConfig, credentials: Credentials, doubted: bool) -> Assembly:
     try:
-        return await assemble(config, credentials, random.SystemRandom())
+        return await assemble(config, credentials, random.SystemRandom(), doubted)
     except OSError as error:
         raise _unusable(error, config.host.state, config.api.socket) from error
 
@@ -174,7 +208,7 @@ async def _wind_up(assembly: Assembly, driving: asyncio.Task[None]) -> None:
     """In order: takes no more events, says goodbye, ends tasks, closes ports. Guests go on."""
     assembly.driver.stop()
     try:
-        with contextlib.suppress(asyncio.CancelledError):
+        with contextlib.suppress(asyncio.CancelledError, Mishandled):
             await driving
     finally:
         await assembly.close()

@@ -8,7 +8,9 @@ from collections import Counter
 
 from overlayd.loop.inbox import Inbox
 from overlayd.loop.interpreter import Interpreter
+from overlayd.loop.mishandled import Mishandled
 from overlayd.ports.clock import Clock
+from overlayd.ports.store import StoreError
 from protocol.node.events import Event, Stopping, Ticked
 from protocol.node.node import Node
 
@@ -28,7 +30,7 @@ class Driver:
         self.counts: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """Runs until `stop`. Raises what ends the process: a store that cannot be written."""
+        """Runs until `stop`. Raises what ends this life: a store that cannot be written, or Mishandled."""
         loop = asyncio.get_running_loop()
         turn_s = loop.time() + _TURN_S
         while not self._stop:
@@ -50,12 +52,20 @@ class Driver:
         self._inbox.wake()
 
     async def step(self, event: Event) -> None:
-        """Handles one event, and everything that follows from it at once."""
+        """Handles one event, and everything that follows from it at once. Raises StoreError or Mishandled."""
+        try:
+            await self._step(event)
+        except (StoreError, Mishandled):
+            raise
+        except Exception as error:  # whatever it is, the state is half changed
+            raise Mishandled(event, error) from error
+
+    async def _step(self, event: Event) -> None:
         now = self._clock.now()
         self.counts["events"] += 1
         followers = await self._interpreter.carry_out(self._node.handle(event, now))
         for follower in followers:
-            await self.step(follower)
+            await self._step(follower)
 
     def _due(self) -> Event | None:
         """The deadline as an event if it has come. Otherwise it sets a timer, and answers None."""

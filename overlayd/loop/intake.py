@@ -4,6 +4,7 @@ Frames of a peer whose lane is full are not even looked into, since it costs mor
 """
 
 import contextlib
+from collections.abc import Callable
 
 from overlayd.loop.inbox import Inbox
 from overlayd.ports.peer import Busy
@@ -32,6 +33,8 @@ class Intake:
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
+        self.sift: Callable[[Arrived], Arrived] = lambda arrived: arrived
+        """Takes out what is taken from nobody."""
 
     def take(self, event: TransportEvent) -> None:
         """Takes one event of the transport."""
@@ -63,5 +66,10 @@ class Intake:
             cause, message = unpack(frame, Message)
         except Malformed as error:
             self._inbox.put(Garbled(peer, error.reason))
+        except (
+            Exception
+        ) as error:  # a fault of ours, but nothing is changed yet, and it is about these bytes
+            logger().error("frame.unreadable", peer=peer[:12], exc_info=error)
+            self._inbox.put(Garbled(peer, "unreadable"))
         else:
-            self._inbox.put(Arrived(peer, message, cause, len(frame)))
+            self._inbox.put(self.sift(Arrived(peer, message, cause, len(frame))))

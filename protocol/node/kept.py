@@ -14,7 +14,7 @@ from protocol.register.acceptor import Slot
 from protocol.terms.ids import GridId, PeerId
 from protocol.wire.codec import Malformed, decode
 
-__all__ = ["Asked", "asked_of", "begun_anew", "carried_in", "is_whole", "raised"]
+__all__ = ["SELF", "Asked", "asked_of", "begun_anew", "carried_in", "is_whole", "raised"]
 
 _SHAPES: dict[str, type[msgspec.Struct]] = {CARRIED: Lease, HELD: HoldRow, REGISTERS: Slot}
 

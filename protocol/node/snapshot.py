@@ -62,6 +62,11 @@ class PeerView:
         """The site of the peer."""
         return self._node.identity.site
 
+    @property
+    def judged(self) -> PeerId | None:
+        """Who said what the peer is told now, or was last, also if it came through a relay."""
+        return self._node.quarantines.judged
+
     def follows_clock(self, by_s: float, steady_s: float) -> str:
         """Why another life should begin by the machine's clock, which was set `by_s` seconds and stayed so for
         `steady_s`; empty if there is no reason."""

@@ -98,7 +98,7 @@ class Overlay:
         self.membership = membership
         self.addresses = Addresses(self.membership, rows, now)
         self.certificates = Certificates(identity, rows.get(REVOKED, {}), now)
-        self.quarantines = Quarantines()
+        self.quarantines = Quarantines(rows, now)
         self.members = Members(self.me, membership, self.certificates, self.quarantines)
         self.broadcast = Broadcast(
             identity.signer, identity.verifier, dice, next_incarnation(rows), self.members
@@ -134,7 +134,7 @@ class Overlay:
         for revocation in self.certificates.saved:
             more, learnt = self.revoking(revocation, now)
             effects, news = effects + more, news + learnt
-        return effects + self.certificates.lost(), news
+        return effects + self.certificates.lost() + self.quarantines.standing(), news
 
     # -- events
 

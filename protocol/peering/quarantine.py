@@ -10,6 +10,9 @@ records go on arriving through others. A quarantine ends by time, and a peer tha
 QUARANTINE_FORGIVEN_S begins anew.
 """
 
+from protocol.peering.addresses import Rows
+from protocol.peering.shut_out import TABLE as SHUT_OUT
+from protocol.peering.shut_out import shut_outs
 from protocol.terms.effects import Deadline, Effect, Note, Quarantine
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import (
@@ -44,11 +47,23 @@ class _Watched:
 class Quarantines:
     """Counters for all peers together, and a bounded memory of each peer."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Rows | None = None, now: float = 0.0) -> None:
+        """`rows` is the whole store, by table: an earlier life may have shut peers out."""
         self.counts: dict[str, int] = {}
         self._peers: dict[PeerId, _Watched] = {}
         self._quarantined: dict[PeerId, float] = {}
         self._refused: dict[KeyId, int] = {}
+        self.judged: PeerId | None = None
+        """Whose message was judged last, which is who said it, also if it came through a relay."""
+        for peer, row in shut_outs((rows or {}).get(SHUT_OUT, {}), now).items():
+            if row.until_s > now:
+                watched = self._watch(peer)
+                watched.in_all, watched.times = 1, row.times
+                watched.until_s = self._quarantined[peer] = row.until_s
+
+    def standing(self) -> list[Effect]:
+        """What follows at the start of a life from those that an earlier one shut out."""
+        return [Quarantine(self.quarantined)] if self._quarantined else []
 
     # -- counting
 
@@ -75,6 +90,7 @@ class Quarantines:
 
     def fault(self, peer: PeerId, family: str, size_bytes: int, now: float) -> str:
         """Why a message is refused: it is too large, or one too many of its family. Empty if it is neither."""
+        self.judged = peer
         allowance = ALLOWANCES.get(family) or ALLOWANCES[""]
         if size_bytes > allowance.frame_bytes:
             return f"oversized-{family}"

@@ -314,6 +314,11 @@ QUARANTINE_MOST_S = 3600.0
 """The longest quarantine: a peer that never learns costs a few messages an hour."""
 QUARANTINE_FORGIVEN_S = 6 * 3600.0
 """After so long without one the next quarantine is short again."""
+SHUT_OUT_S, SHUT_OUT_MOST_S = 600.0, 6 * 3600.0
+"""For how long a peer is shut out whose message could not be handled, so that this one had to begin anew: that
+costs everybody here a second or two. Then twice as long each time, up to the second."""
+SHUT_OUT_PEERS = 256
+"""How many of those are remembered; beyond it those that are free again first are forgotten."""
 PEERS_WATCHED = 4096
 """Twice as many as share one level of the overlay; about 1 KiB each."""
 REASONS_COUNTED = 256

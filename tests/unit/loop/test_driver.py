@@ -10,6 +10,7 @@ from overlayd.adapters.clock import SystemClock
 from overlayd.loop import driver
 from overlayd.loop.driver import Driver
 from overlayd.loop.inbox import Inbox
+from overlayd.loop.mishandled import Mishandled
 from overlayd.ports.store import StoreError
 from protocol.node.events import Disconnected, Event, Started, Stopping, Ticked
 from protocol.terms.effects import Deadline, Effect, Note
@@ -148,3 +149,34 @@ async def test_a_disk_that_fails_ends_it() -> None:
     with pytest.raises(StoreError):
         await world.run(lambda: False)
     assert world.brain.handled == [Started()]
+
+
+async def test_an_event_that_fails_ends_the_life_with_all_that_it_was() -> None:
+    world = World()
+
+    def fails(event: Event) -> None:
+        raise KeyError("half done")
+
+    world.brain.on = fails
+    world.inbox.put(gone(1))
+    world.inbox.put(gone(2))
+    with pytest.raises(Mishandled, match="Disconnected: KeyError: 'half done'") as caught:
+        await world.driver.run()
+    assert caught.value.event == gone(1)
+    assert world.brain.handled == [gone(1)], (
+        "nothing goes on from half-changed state, no goodbye either"
+    )
+
+
+async def test_what_follows_from_an_event_fails_as_that_event() -> None:
+    world = World()
+    world.hands.follow = [[gone(2)]]
+
+    def fails(event: Event) -> None:
+        if event == gone(2):
+            raise KeyError("half done")
+
+    world.brain.on = fails
+    with pytest.raises(Mishandled) as caught:
+        await world.driver.step(gone(1))
+    assert caught.value.event == gone(1)

@@ -1,5 +1,9 @@
 """What the transport tells becomes events; frames of a peer whose lane is full are not looked into."""
 
+import msgspec
+import pytest
+
+from overlayd.loop import intake as module
 from overlayd.loop.inbox import LANE, OVERRUN, ROOM, Inbox
 from overlayd.loop.intake import Intake
 from overlayd.ports.transport import Arrived as FrameArrived
@@ -66,3 +70,23 @@ def test_frames_of_a_full_lane_are_not_read_and_become_faults() -> None:
     unread = Garbled(PEER, "flood-unread")
     assert [inbox.pop() for _ in range(3)] == [unread, unread, Garbled(PEER, "garbage")]
     assert len(inbox) == LANE - 1
+
+
+def test_bytes_that_cannot_even_be_refused_are_held_against_who_sent_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(module, "unpack", fails)
+    inbox = Inbox()
+    Intake(inbox).take(FrameArrived(PEER, FRAME))
+    assert inbox.pop() == Garbled(PEER, "unreadable")
+
+
+def test_what_is_taken_from_nobody_is_taken_out() -> None:
+    inbox = Inbox()
+    intake = Intake(inbox)
+    intake.sift = lambda arrived: msgspec.structs.replace(arrived, cause="sifted")
+    intake.take(FrameArrived(PEER, FRAME))
+    assert inbox.pop() == Arrived(PEER, Ping(1.0), "sifted", len(FRAME))

@@ -1,0 +1,82 @@
+"""Who answers for an event that could not be handled, and what is on disk of that.
+
+Who passes on what others signed does not answer for it, or each neighbour would be shut out in turn. So for a
+record its owner answers if the signature is good, and what it signs is not taken from anybody for a while.
+"""
+
+import traceback
+
+import msgspec
+
+from protocol.broadcast.messages import Gossip, Records
+from protocol.node.events import Arrived, Connected, Disconnected, Event, Garbled
+from protocol.node.poison import refusing
+from protocol.peering.addresses import Rows
+from protocol.peering.shut_out import TABLE as SHUT_OUT
+from protocol.peering.shut_out import shutting_out
+from protocol.relay.messages import Relayed
+from protocol.terms.effects import Row
+from protocol.terms.ids import KeyId, PeerId
+from protocol.trust.record import Record, SignedRecord, check_record, read_record
+from protocol.trust.signing import Untrusted, Verifier
+
+
+def is_own(event: Event) -> bool:
+    """Whether nobody else brought the event: then what is on this disk may be why it failed."""
+    return not isinstance(event, Arrived | Garbled | Connected | Disconnected)
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Who answers for an event that could not be handled; nobody, if all are empty."""
+
+    peer: PeerId | None = None
+    """Is shut out."""
+    record: SignedRecord | None = None
+    """Is not taken any more."""
+    owner: KeyId | None = None
+    """Of whom no record is taken for a while."""
+
+
+def judge(event: Event, error: BaseException, judged: PeerId | None, verifier: Verifier) -> Verdict:
+    """Who answers for it. `judged` is who said what came through a relay."""
+    match event:
+        case Arrived(message=Relayed()):
+            return Verdict(judged)
+        case Arrived(peer=peer, message=Gossip(records=records) | Records(records=records)):
+            signed = in_hand(error, records)
+            if signed is None:
+                return Verdict(peer)
+            try:
+                owner = check_record(signed, verifier).owner
+            except Untrusted:
+                return Verdict(peer, signed)
+            return Verdict(peer if KeyId(peer) == owner else None, signed, owner)
+        case Arrived(peer=peer) | Garbled(peer=peer):
+            return Verdict(peer)
+        case _:
+            return Verdict()
+
+
+def in_hand(error: BaseException, records: tuple[SignedRecord, ...]) -> SignedRecord | None:
+    """The one of the records that was being looked at when it failed, as far as the trace shows."""
+    said = {}
+    for signed in records:
+        try:
+            said[read_record(signed)] = signed
+        except Untrusted:
+            continue
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        for value in frame.f_locals.values():
+            if isinstance(value, SignedRecord) and value in records:
+                return value
+            if isinstance(value, Record) and value in said:
+                return said[value]
+    return None
+
+
+def rows_against(verdict: Verdict, rows: Rows, why: str, now: float) -> tuple[Row, ...]:
+    """What is to be on disk of it. `rows` is the whole store, by table."""
+    shut: tuple[Row, ...] = ()
+    if verdict.peer is not None:
+        shut = shutting_out(rows.get(SHUT_OUT, {}), verdict.peer, why, now)
+    return (*shut, *refusing(rows, verdict.record, verdict.owner, now))

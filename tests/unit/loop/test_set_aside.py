@@ -1,0 +1,63 @@
+"""Rows that a peer cannot live with are found by trying, and set aside; the others stay."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+from one_peer import NOW, identity
+
+from overlayd.loop.set_aside import FOLDER, keep_aside, unsound
+from overlayd.ports.store import Tables
+from protocol.node.trial import lives
+from protocol.peering.announcer import begun_anew
+from protocol.register.acceptor import Slot
+from protocol.register.messages import Ballot
+from protocol.terms.ids import PeerId
+from protocol.wire.codec import encode
+
+SOUND = encode(Slot(Ballot(1, PeerId("a" * 64), 1)))
+
+
+def rows(**registers: bytes) -> Tables:
+    return {**begun_anew(NOW), "register": registers}
+
+
+def alive(found: Tables) -> bool:
+    return lives(identity("h1"), found, Random(1), NOW)
+
+
+def files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def test_rows_that_can_all_be_read_stay() -> None:
+    assert alive(rows(a=SOUND))
+    assert unsound(rows(a=SOUND), alive) == []
+
+
+@pytest.mark.parametrize("table", ["register", "grid", "hold"])
+def test_one_that_cannot_is_found_among_many(table: str) -> None:
+    found = rows(**{f"r{number}": SOUND for number in range(40)})
+    found.setdefault(table, {})["bad"] = b"\xff"
+    before = {each: dict(of) for each, of in found.items()}
+    bad = unsound(found, alive)
+    assert bad == [(table, "bad")]
+    assert found == before
+    del found[table]["bad"]
+    assert alive(found)
+
+
+def test_rows_that_are_bad_only_together_lose_one() -> None:
+    found = rows(a=SOUND, b=SOUND, c=SOUND)
+    bad = unsound(found, lambda tried: not {"a", "b"} <= set(tried.get("register", {})))
+    assert len(bad) == 1
+    assert bad[0] in [("register", "a"), ("register", "b")]
+
+
+async def test_they_are_kept_for_people_wherever_their_keys_would_lead(tmp_path: Path) -> None:
+    found = rows(**{"../../x": b"bad"})
+    folder = await keep_aside(tmp_path, found, [("register", "../../x")])
+    assert folder == tmp_path / FOLDER
+    assert sorted(path.read_bytes() for path in files(folder)) == [b"../../x", b"bad"]
+    assert [path.name for path in files(tmp_path)] == [FOLDER]
+    assert await keep_aside(tmp_path, found, [("register", "../../x")]) == folder
