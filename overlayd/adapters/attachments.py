@@ -10,6 +10,7 @@ import re
 import shutil
 from pathlib import Path
 
+from overlayd.adapters.flushing import flush
 from overlayd.ports.attachments import AttachmentError
 from protocol.grid.limits import ATTACHMENT_BYTES_MAX
 from protocol.terms.ids import Digest, digest_of
@@ -129,17 +130,9 @@ def _write(folder: Path, contents: dict[Digest, bytes]) -> None:
             fresh.replace(folder / digest)
         finally:
             fresh.unlink(missing_ok=True)
-    _sync(folder)
+    flush(folder)
     if made:
-        _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        flush(folder.parent)
 
 
 def _read(path: Path) -> bytes | None:

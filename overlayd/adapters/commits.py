@@ -20,6 +20,7 @@ from typing import TypeVar
 
 import msgspec
 
+from overlayd.adapters.flushing import flush
 from overlayd.adapters.process import ProcessError, run
 from overlayd.ports.commits import CommitError, CommitWatch, Draft
 from overlayd.ports.images import DiskFile
@@ -267,8 +268,4 @@ def _dirty(draft: Draft) -> dict[int, None]:
 def _note(path: Path) -> None:
     with path.open("wb") as file:
         os.fsync(file.fileno())
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(path.parent)

@@ -1,12 +1,12 @@
 """One image's folder: what is written of it, its summary for other peers, and how a whole fetch becomes one."""
 
 import contextlib
-import os
 import shutil
 from pathlib import Path
 
 import msgspec
 
+from overlayd.adapters.flushing import flush
 from overlayd.adapters.image_format import unpack
 from overlayd.ports.images import ImageUse
 from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
@@ -98,12 +98,3 @@ def mark_used(folder: Path) -> None:
 def mark_added(folder: Path) -> None:
     """Somebody added it here, whether or not it was fetched before."""
     (folder / FETCHED).unlink(missing_ok=True)
-
-
-def flush(path: Path) -> None:
-    """Puts a file or a folder on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from overlayd.adapters.image_folder import flush
+from overlayd.adapters.flushing import flush
 from overlayd.ports.images import ImageError
 
 NAMES_MOST = 4096

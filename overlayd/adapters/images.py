@@ -26,11 +26,11 @@ from typing import TypeVar
 
 import msgspec
 
+from overlayd.adapters.flushing import flush
 from overlayd.adapters.image_content import leaves_of
 from overlayd.adapters.image_folder import (
     Kept,
     complete,
-    flush,
     mark_added,
     mark_used,
     note_user,

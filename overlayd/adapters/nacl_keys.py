@@ -17,6 +17,7 @@ from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 from nacl.signing import SigningKey, VerifyKey
 
+from overlayd.adapters.flushing import flush
 from overlayd.ports.keys import KeyFileError
 from protocol.terms.ids import KeyId, PeerId
 from protocol.trust.certificate import is_key
@@ -192,7 +193,7 @@ def write_new_file(path: Path, content: bytes, *, mode: int) -> None:
             os.link(draft, path)
         finally:
             draft.unlink()
-        _sync_directory(path.parent)
+        flush(path.parent)
     except FileExistsError:
         raise KeyFileError(f"{path} exists and is not overwritten; move it away first") from None
     except OSError as error:
@@ -206,7 +207,7 @@ def replace_file(path: Path, content: bytes, *, mode: int) -> None:
         draft.unlink(missing_ok=True)
         write_new_file(draft, content, mode=mode)
         draft.replace(path)
-        _sync_directory(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise KeyFileError(f"{path} cannot be replaced: {error.strerror}") from None
 
@@ -246,11 +247,3 @@ def _read_seed(path: Path) -> bytes:
     if len(seed) != 32:
         raise KeyFileError(f"{path} is damaged; the key inside is not 32 bytes")
     return seed
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

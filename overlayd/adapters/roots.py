@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from overlayd.adapters.flushing import flush
 from overlayd.adapters.process import ProcessError, run
 from overlayd.ports.images import DiskFile, TreeFile
 from overlayd.ports.roots import Root, RootError
@@ -182,10 +183,10 @@ def _finish(making: Path, folder: Path, base: DiskFile | TreeFile, made: _Made) 
     (making / _MADE).write_bytes(msgspec.json.encode(made))
     for path in making.iterdir():
         path.chmod(0o600)
-        _flush(path)
-    _flush(making)
+        flush(path)
+    flush(making)
     making.rename(folder)
-    _flush(folder.parent)
+    flush(folder.parent)
 
 
 def _remove(folder: Path) -> None:
@@ -195,11 +196,3 @@ def _remove(folder: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         folder.rename(going)
         shutil.rmtree(going)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

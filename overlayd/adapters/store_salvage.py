@@ -5,7 +5,6 @@ ends of the table, each time as far as SQLite gets. A row counts if its value ca
 of somebody else's bytes is worse than no row, since what is missing the stewards know.
 """
 
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from overlayd.adapters.flushing import flush
 from overlayd.adapters.sqlite_store import SCHEMA_VERSION, SqliteStore
 from overlayd.ports.store import Put, Tables
 from protocol.node.kept import is_whole
@@ -81,11 +81,7 @@ def finish(state: Path) -> bool:
     for suffix in _BESIDE:
         Path(f"{old}{suffix}").unlink(missing_ok=True)
     new.replace(old)
-    descriptor = os.open(state, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(state)
     return True
 
 

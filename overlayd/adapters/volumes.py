@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from overlayd.adapters.flushing import flush
 from overlayd.adapters.process import ProcessError, run
 from overlayd.ports.volumes import VolumeError
 from protocol.grid.limits import VOLUME_BYTES_MIN, VOLUME_NAME_MAX
@@ -134,14 +135,6 @@ def _allocate(path: Path, size_bytes: int) -> None:
 
 def _place(making: Path, path: Path) -> None:
     """Flushes the file before it has its name, and then the name."""
-    _flush(making)
+    flush(making)
     making.rename(path)
-    _flush(path.parent)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(path.parent)
