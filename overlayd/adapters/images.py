@@ -50,6 +50,7 @@ from overlayd.ports.images import (
     ImportWatch,
     KernelFiles,
     TreeFile,
+    room_left_bytes,
 )
 from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
 from protocol.image.merkle import CHUNK_BYTES, id_of, split
@@ -59,9 +60,6 @@ Answer = TypeVar("Answer")
 
 READ_MAX_BYTES = 4 << 20
 """One chunk for a peer: large enough to keep a link busy, and small enough to hold a few in memory."""
-
-ROOM_LEFT_BYTES = 1 << 30
-"""An import leaves so much of the disk, or a twentieth of a small one."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -207,7 +205,7 @@ class DirectoryImages:
     def _check_room(self) -> None:
         """Raises ImageError while little of the disk is left: others write to it, too."""
         disk = shutil.disk_usage(self._directory)
-        if disk.free < min(ROOM_LEFT_BYTES, disk.total // 20):
+        if disk.free < room_left_bytes(disk.total):
             raise ImageError(
                 "no room for the image: this host's disk is nearly full; nothing of it is left"
             )

@@ -22,7 +22,7 @@ from overlayd.api.images import here
 from overlayd.api.problems import ApiProblem, ClientGone, no_such
 from overlayd.api.service import Here, Service
 from overlayd.api.views import ImageAdded, ImportView
-from overlayd.ports.images import ImageError, ImportHow, ImportWatch
+from overlayd.ports.images import ImageError, ImportHow, ImportWatch, room_left_bytes
 from protocol.grid.syntax import image_problem
 from protocol.image.facts import Firmware
 from protocol.terms.architecture import Architecture
@@ -34,9 +34,6 @@ IMAGE_MAX_BYTES = 256 << 30
 
 WRITE_BYTES = 1 << 20
 """How many bytes are collected before each write, which happens in a thread."""
-
-ROOM_LEFT_BYTES = 1 << 30
-"""What an upload leaves free, or a twentieth of a small disk: guests write to it, too."""
 
 AT_ONCE_MOST = 8
 """Imports at once. Each takes a cpu and the disk."""
@@ -249,7 +246,7 @@ async def _receive(request: Request[Any, Any, Any], path: Path) -> str:
 
     def put(data: bytes) -> None:
         disk = shutil.disk_usage(path.parent)
-        if disk.free - len(data) < min(ROOM_LEFT_BYTES, disk.total // 20):
+        if disk.free - len(data) < room_left_bytes(disk.total):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         file.write(data)
         made.update(data)

@@ -12,6 +12,13 @@ from protocol.image.facts import Firmware, ImageFacts, ImageNotes
 from protocol.image.summary import ImageSummary
 from protocol.terms.architecture import Architecture
 
+ROOM_LEFT_BYTES = 1 << 30
+
+
+def room_left_bytes(disk_bytes: int) -> int:
+    """What images leave free of a disk of that size, or a twentieth of a small one: guests write to it, too."""
+    return min(ROOM_LEFT_BYTES, disk_bytes // 20)
+
 
 class ImageInfo(msgspec.Struct, frozen=True):
     """One complete, verified image."""

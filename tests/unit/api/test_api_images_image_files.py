@@ -16,7 +16,7 @@ from orders import grid_spec, post, until, up_order
 from overlayd.adapters.images import DirectoryImages
 from overlayd.api import image_files
 from overlayd.api.views import ImageRow, ImageView, ImportView
-from overlayd.ports.images import ImageInfo, ImportHow, ImportWatch
+from overlayd.ports.images import ROOM_LEFT_BYTES, ImageInfo, ImportHow, ImportWatch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 from some_disks import mbr
@@ -216,7 +216,7 @@ async def test_an_upload_leaves_room_on_the_disk(
     api: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     total = 1 << 40
-    free = iter(range(image_files.ROOM_LEFT_BYTES + (3 << 20), 0, -(1 << 20)))
+    free = iter(range(ROOM_LEFT_BYTES + (3 << 20), 0, -(1 << 20)))
 
     def usage(path: Path) -> SimpleNamespace:
         return SimpleNamespace(total=total, free=next(free))
