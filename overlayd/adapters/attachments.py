@@ -13,14 +13,13 @@ from pathlib import Path
 from overlayd.adapters.flushing import flush
 from overlayd.ports.attachments import AttachmentError
 from protocol.grid.limits import ATTACHMENT_BYTES_MAX
-from protocol.terms.ids import Digest, digest_of
+from protocol.terms.ids import Digest, digest_of, is_64_digits
 from protocol.terms.quantities import format_size
 
 HOST_BYTES_MAX = 512 << 20
 """All files of one host: those of a hundred large grids."""
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _NEW = ".new"
 
 
@@ -107,7 +106,7 @@ def _found(folder: Path) -> list[tuple[Digest, int]]:
     """The files of a key. What was cut short goes."""
     found = []
     for path in sorted(folder.iterdir()):
-        if _DIGEST.fullmatch(path.name) and path.is_file():
+        if is_64_digits(path.name) and path.is_file():
             found.append((Digest(path.name), path.stat().st_size))
         elif path.name.endswith(_NEW):
             path.unlink()

@@ -15,7 +15,6 @@ its place, flushed, and renamed into it: an image is either whole or not there.
 import asyncio
 import contextlib
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -55,13 +54,12 @@ from overlayd.ports.images import (
 from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
 from protocol.image.merkle import CHUNK_BYTES, id_of, split
 from protocol.image.summary import ImageSummary
+from protocol.terms.ids import is_64_digits
 
 Answer = TypeVar("Answer")
 
 READ_MAX_BYTES = 4 << 20
 """One chunk for a peer: large enough to keep a link busy, and small enough to hold a few in memory."""
-
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class DirectoryImages:
@@ -245,7 +243,7 @@ class DirectoryImages:
                 return info
 
     def _uses(self) -> dict[str, ImageUse]:
-        places = (entry for entry in self._directory.iterdir() if _DIGEST.fullmatch(entry.name))
+        places = (entry for entry in self._directory.iterdir() if is_64_digits(entry.name))
         uses = {place.name: use_of(place) for place in places}
         return {digest: use for digest, use in uses.items() if use is not None}
 
@@ -364,7 +362,7 @@ class DirectoryImages:
             raise _absent(digest) from None
 
     def _info(self, digest: str) -> ImageInfo | None:
-        kept = self._kept(digest) if _DIGEST.fullmatch(digest) else None
+        kept = self._kept(digest) if is_64_digits(digest) else None
         if kept is None:
             return None
         try:
@@ -407,7 +405,7 @@ def _discard(left: Path) -> None:
 
 
 def _checked(digest: str) -> str:
-    if not _DIGEST.fullmatch(digest):
+    if not is_64_digits(digest):
         raise ImageError(f"{digest[:80]!r} is not an image's digest: 64 hexadecimal digits")
     return digest
 

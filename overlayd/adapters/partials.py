@@ -15,7 +15,6 @@ import contextlib
 import errno
 import functools
 import os
-import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -39,9 +38,8 @@ from protocol.image.merkle import (
     zero_leaf,
 )
 from protocol.image.summary import ImageSummary, believed_summary, summary_bytes
-from protocol.terms.ids import Digest
+from protocol.terms.ids import Digest, is_64_digits
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _READ_LEAVES = 1 << 20
 
@@ -112,7 +110,7 @@ class DirectoryPartials:
             content = entry / "content" if entry.is_dir() else entry  # A file is an older build's.
             with contextlib.suppress(FileNotFoundError):
                 seen = content.stat()
-                if _DIGEST.fullmatch(entry.name):
+                if is_64_digits(entry.name):
                     digest = Digest(entry.name)
                     found.append(Left(digest, seen.st_blocks * 512, seen.st_mtime))
         return found
@@ -129,7 +127,7 @@ class DirectoryPartials:
         return freed
 
     def _folder(self, image: Digest) -> Path:
-        if not _DIGEST.fullmatch(image):
+        if not is_64_digits(image):
             raise ImageError(f"{image[:80]!r} is not an image's digest: 64 hexadecimal digits")
         return self._directory / image
 
@@ -227,7 +225,7 @@ class DirectoryPartial:
 
     def _images(self) -> list[Path]:
         entries = sorted(self.folder.parent.parent.iterdir())
-        return [entry for entry in entries if _DIGEST.fullmatch(entry.name)]
+        return [entry for entry in entries if is_64_digits(entry.name)]
 
     def _is_here(self, index: int) -> bool:
         return bool(self._here[index // 8] & (1 << index % 8))

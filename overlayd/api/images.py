@@ -1,6 +1,5 @@
 """Images: what this host has, what others say they have, and their names here."""
 
-import re
 from typing import Annotated
 
 from litestar import Router, delete, get, post
@@ -14,10 +13,7 @@ from overlayd.ports.images import ImageError, ImageInfo, labels_of
 from protocol.capacity.advert import ImageLabel
 from protocol.grid.problem import listed, quoted
 from protocol.grid.syntax import image_name_problem
-from protocol.terms.ids import Digest
-
-_DIGITS = re.compile(r"[0-9a-f]{8,64}")
-"""So many digits of a digest name an image, if no other begins with them."""
+from protocol.terms.ids import Digest, is_digest_start
 
 Name = Annotated[str, QueryParameter(max_length=64, description="The new name.")]
 
@@ -143,7 +139,7 @@ async def here(service: Service, which: str) -> ImageInfo:
 def meant(which: str, named: list[tuple[str, str]], place: str = "") -> str:
     """The digest that is meant, of (name, digest) pairs. Raises ApiProblem if there is none, or several."""
     found = {digest for name, digest in named if which in (name, digest) and which}
-    if not found and _DIGITS.fullmatch(which):
+    if not found and is_digest_start(which):
         found = {digest for _, digest in named if digest.startswith(which)}
     if not found:
         raise no_such("image", which, [name for name, _ in named if name], place=place)

@@ -1,6 +1,5 @@
 """From a grid file to a specification that can be sent: read, checked, images by digest."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,10 +17,10 @@ from overlayd.config.yaml_source import parse_yaml
 from protocol.grid.check import problems
 from protocol.grid.model import GridSpec, ImageRef
 from protocol.grid.problem import listed, quoted, unknown
+from protocol.terms.ids import is_digest_start
 
 _KEY_FILE_MAX = 64 << 10
 
-_DIGITS = re.compile(r"[0-9a-f]{8,64}")
 
 _FILLED = {"disk": sized, "architecture": for_its_cpus, "driver": for_its_driver}
 """What a cluster gets from its image once that is known, by the key that can say otherwise."""
@@ -103,7 +102,7 @@ def _resolved(spec: GridSpec, images: list[ImageRow], file: Path, profile: str |
 def meant(name: str, images: list[ImageRow]) -> tuple[str, str]:
     """(the digest that is meant, what is wrong). A digest, or 8 digits of one, may stand in place of a name."""
     found = dict.fromkeys(row.digest for row in images if name and name in (row.name, row.digest))
-    if not found and _DIGITS.fullmatch(name):
+    if not found and is_digest_start(name):
         found = dict.fromkeys(row.digest for row in images if row.digest.startswith(name))
     if len(found) == 1:
         return next(iter(found)), ""

@@ -24,6 +24,7 @@ from protocol.grid.problem import listed, quoted
 from protocol.grid.syntax import image_problem
 from protocol.image.facts import Firmware, ImageKind
 from protocol.terms.architecture import Architecture
+from protocol.terms.ids import is_64_digits
 from protocol.terms.login import LOGIN_PATTERN
 from protocol.terms.quantities import format_size
 
@@ -35,7 +36,6 @@ image_app.command("commit")(commit)
 image_app.command("gc")(collect)
 
 _BLOCK_BYTES = 64 << 10
-_DIGEST_DIGITS = 64
 
 Which = Annotated[
     str,
@@ -103,7 +103,7 @@ def add(
 
 def _checked_sha256(text: str) -> str:
     digest = text.strip().lower().removeprefix("sha256:")
-    if len(digest) != _DIGEST_DIGITS or set(digest) - set("0123456789abcdef"):
+    if not is_64_digits(digest):
         raise failure(f"--sha256: {text!r} is no SHA-256", "64 hexadecimal digits", USAGE)
     return digest
 

@@ -10,10 +10,9 @@ from ipaddress import AddressValueError, IPv4Address
 from typing import Any, ClassVar, Protocol, Self
 
 from protocol.grid.syntax import label_problem, tag_problem
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import PeerId, is_64_digits
 from protocol.terms.quantities import parse_cpus, parse_duration, parse_size
 
-_PEER = re.compile(r"[0-9a-f]{64}")
 _LINK = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}")
 """Linux takes 15 characters. One that begins with a digit would be read as a mistyped address."""
 
@@ -225,7 +224,7 @@ class Contact(str):
         allowed = "write KEY@IP:PORT, KEY being that peer's 64 hexadecimal digits"
         text = _text(found, allowed)
         key, _, endpoint = text.partition("@")
-        if not _PEER.fullmatch(key.lower()):
+        if not is_64_digits(key.lower()):
             raise ValueError(allowed)
         try:
             Endpoint.from_written(endpoint)

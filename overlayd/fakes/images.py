@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -23,7 +22,7 @@ from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
 from protocol.image.merkle import CHUNK_BYTES, id_of, leaf_of, page_roots
 from protocol.image.summary import ImageSummary
 from protocol.terms.architecture import Architecture
-from protocol.terms.ids import Digest
+from protocol.terms.ids import Digest, is_64_digits
 
 READ_MAX_BYTES = 4 << 20
 
@@ -192,6 +191,6 @@ def _manifest(content: bytes) -> dict[str, str]:
 
 
 def _checked(digest: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+    if not is_64_digits(digest):
         raise ImageError(f"{digest[:80]!r} is not an image's digest")
     return digest

@@ -11,13 +11,13 @@ import re
 
 from protocol.grid import limits
 from protocol.grid.problem import quoted
+from protocol.terms.ids import is_64_digits
 
 _LABEL = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TAG = re.compile(
     r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?:=[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)?"
 )
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _PATH = re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)+")
 _RESERVED = ("/proc", "/sys", "/dev", "/run")
 _KEY_TYPES = (
@@ -53,9 +53,9 @@ def tag_problem(text: str) -> str | None:
 
 def image_problem(name: str, digest: str) -> str | None:
     """An image's name (`debian-12`), or a digest in its place, and its digest, which may be empty."""
-    if not _DIGEST.fullmatch(name) and (message := image_name_problem(name)):
+    if not is_64_digits(name) and (message := image_name_problem(name)):
         return message
-    if digest and not _DIGEST.fullmatch(digest):
+    if digest and not is_64_digits(digest):
         return f"found the digest {quoted(digest)}; a digest is 64 lower-case hexadecimal digits"
     return None
 

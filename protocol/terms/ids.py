@@ -1,5 +1,6 @@
 """Identifiers. Strings on purpose: they are printed, logged and compared far more than they are sent."""
 
+import re
 from hashlib import sha256
 from typing import NewType
 
@@ -20,6 +21,20 @@ RequestId = NewType("RequestId", str)
 
 Digest = NewType("Digest", str)
 """SHA-256 of some content, 64 hexadecimal digits."""
+
+
+_DIGITS_64 = re.compile(r"[0-9a-f]{64}")
+_DIGITS_8 = re.compile(r"[0-9a-f]{8,64}")
+
+
+def is_64_digits(text: str) -> bool:
+    """Whether a text is written as a digest or a key: 64 hexadecimal digits."""
+    return _DIGITS_64.fullmatch(text) is not None
+
+
+def is_digest_start(text: str) -> bool:
+    """Whether a text has so many digits of a digest, 8 or more, that it names one if no other begins so."""
+    return _DIGITS_8.fullmatch(text) is not None
 
 
 def digest_of(content: bytes) -> Digest:

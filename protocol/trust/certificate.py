@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from protocol.terms.ids import KeyId
+from protocol.terms.ids import KeyId, is_64_digits
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
 from protocol.wire.codec import Malformed, decode, encode
 from protocol.wire.limits import MAX_CERTIFICATE_BYTES
@@ -22,7 +22,6 @@ from protocol.wire.limits import MAX_CERTIFICATE_BYTES
 DOMAIN = "certificate"
 CLOCK_TOLERANCE_S = 300.0
 
-_KEY = re.compile(r"[0-9a-f]{64}")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SERIAL = re.compile(r"[0-9a-f]{8,64}")
 
@@ -82,7 +81,7 @@ def is_label(text: str) -> bool:
 
 def is_key(text: str) -> bool:
     """Whether `text` is written like a key: 64 lower-case hexadecimal digits."""
-    return _KEY.fullmatch(text) is not None
+    return is_64_digits(text)
 
 
 def is_serial(text: str) -> bool:

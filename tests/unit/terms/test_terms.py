@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.terms.effects import Deadline, earliest
-from protocol.terms.ids import digest_of, short_hash
+from protocol.terms.ids import digest_of, is_64_digits, is_digest_start, short_hash
 from protocol.terms.quantities import (
     counted,
     cpus_in_words,
@@ -148,3 +148,13 @@ def test_one_is_not_many() -> None:
 )
 def test_how_long_ago_in_whole_units(age_s: float, text: str) -> None:
     assert format_age(age_s) == text
+
+
+def test_digests_and_keys_are_64_small_digits_and_8_begin_one() -> None:
+    digest = digest_of(b"")
+    assert is_64_digits(digest)
+    assert is_digest_start(digest[:8])
+    for wrong in (digest[:63], digest + "0", digest.upper(), f"{digest[:63]}g", f"{digest}\n", ""):
+        assert not is_64_digits(wrong)
+    for wrong in (digest[:7], f"{digest[:8]}\n", "0x123456"):
+        assert not is_digest_start(wrong)
