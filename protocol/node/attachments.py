@@ -30,7 +30,11 @@ class GridsFiles:
 
     def needed(self) -> list[GridFiles]:
         """The grids whose files this peer must have, as a host that carries part of them or as a steward."""
-        carried = {row.record.id: _files(row.record) for row in self._host.leases.rows()}
+        leases = self._host.leases
+        carried = {
+            row.record.id: _files(row.record, leases.ordered(row).spec.files)
+            for row in leases.rows()
+        }
         kept = {files.grid: files for files in self._stewarded()}
         return [files for files in (kept | carried).values() if files is not None]
 
@@ -74,16 +78,15 @@ def _register_files(value: bytes) -> GridFiles | None:
         record = read_register(value).record
     except Malformed:
         return None
-    return _files(record) if record is not None and record.state is GridState.UP else None
-
-
-def _files(record: GridRecord) -> GridFiles | None:
-    """The files of a record's grid; None if it has none, or is not what its order made."""
-    key = order_part(record.id)
-    if order_id(record.order)[: len(key)] != key or not key:
+    if record is None or record.state is not GridState.UP:
         return None
-    named = _named(record.order)
-    if not named:
+    return _files(record, _named(record.order))
+
+
+def _files(record: GridRecord, named: tuple[tuple[str, Digest], ...]) -> GridFiles | None:
+    """The files of a record's grid, `named` in its order; None if it has none, or is no grid of its order."""
+    key = order_part(record.id)
+    if not named or order_id(record.order)[: len(key)] != key or not key:
         return None
     readers = tuple(dict.fromkeys((*record.carriers(), *record.stewards)))
     return GridFiles(key, record.id, named, readers)
