@@ -3,12 +3,11 @@
 from litestar import Router, post
 from litestar.params import JSONBody
 
-from overlayd.api.grids import BODY_MAX_BYTES, grid_view
-from overlayd.api.problems import ApiProblem, no_such
+from overlayd.api.grids import BODY_MAX_BYTES, ordered_action, ordered_workspace
+from overlayd.api.problems import ApiProblem
 from overlayd.api.service import Here
 from protocol.image.commit import CommitView
-from protocol.trust.order import Action, SignedOrder, read_order
-from protocol.trust.signing import Untrusted
+from protocol.trust.order import Action, SignedOrder
 
 
 @post(
@@ -22,20 +21,10 @@ async def commit(data: JSONBody[SignedOrder], service: Here) -> CommitView:
 
     The image is on the workspace's host then, and others fetch it from there.
     """
-    try:
-        order = read_order(data)
-    except Untrusted as error:
-        raise ApiProblem(400, error.detail) from None
-    if order.action is not Action.COMMIT:
-        raise ApiProblem(400, f"an order to {order.action}; a commit needs one to commit")
-    view = grid_view(service, order.grid)
-    row = next((row for row in view.workspaces if row.workspace == order.workspace), None)
-    if row is None:
-        names = [row.workspace for row in view.workspaces]
-        raise no_such(f"workspace of {view.grid.name} named", order.workspace, names)
+    row = ordered_workspace(service, ordered_action(data, Action.COMMIT, "a commit"))
     told = await service.peer.commit(row.peer, data)
     if told.problem:
-        what = f"{view.grid.name}/{row.workspace}"
+        what = f"{row.grid}/{row.workspace}"
         raise ApiProblem(502, f"{row.host} makes no image of {what}: {told.problem}")
     return told.view
 

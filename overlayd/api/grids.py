@@ -13,14 +13,14 @@ from overlayd.api.attaching import FILES_BODY_BYTES, attach, files_of, ordered_s
 from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
 from overlayd.api.views import Accepted, GridView, OrderBody, PlanBody
-from protocol.node.rows import GridRow, UnknownRow
+from protocol.node.rows import GridRow, UnknownRow, WorkspaceRow
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import UNENDED, RequestState, RequestView
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PROPOSAL_S
 from protocol.terms.quantities import format_duration
-from protocol.trust.order import Action, order_id, read_order
+from protocol.trust.order import Action, Order, SignedOrder, order_id, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.limits import MAX_ORDER_BYTES
 
@@ -77,6 +77,27 @@ def grid_view(service: Service, name: str, site: str = "") -> GridView:
     row = next(row for row in rows if row.grid == found)
     workspaces, story = tuple(view.workspaces(found, now)), tuple(view.story(found))
     return GridView(row, workspaces, story, files_of(service, found))
+
+
+def ordered_action(signed: SignedOrder, action: Action, what: str) -> Order:
+    """The order, if it is to do that; `what` asks for it. Nothing of it is believed. Raises ApiProblem."""
+    try:
+        order = read_order(signed)
+    except Untrusted as error:
+        raise ApiProblem(400, error.detail) from None
+    if order.action is not action:
+        raise ApiProblem(400, f"an order to {order.action}; {what} needs one to {action}")
+    return order
+
+
+def ordered_workspace(service: Service, order: Order) -> WorkspaceRow:
+    """The workspace that an order names. Raises ApiProblem if there is none."""
+    view = grid_view(service, order.grid)
+    row = next((row for row in view.workspaces if row.workspace == order.workspace), None)
+    if row is None:
+        names = [row.workspace for row in view.workspaces]
+        raise no_such(f"workspace of {view.grid.name} named", order.workspace, names)
+    return row
 
 
 @post("/plans", status_code=202, request_max_body_size=BODY_MAX_BYTES, summary="Plan a grid")

@@ -12,15 +12,13 @@ from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 
 from overlayd.api import frames
-from overlayd.api.grids import BODY_MAX_BYTES, grid_view
-from overlayd.api.problems import ApiProblem, ClientGone, no_such
+from overlayd.api.grids import BODY_MAX_BYTES, ordered_action, ordered_workspace
+from overlayd.api.problems import ApiProblem, ClientGone
 from overlayd.api.service import Service
 from overlayd.api.views import BrokenView, ConnectRequest
 from overlayd.ports.peer import Pipe, StreamOver
-from protocol.node.rows import WorkspaceRow
 from protocol.stream.messages import Why
-from protocol.trust.order import Action, SignedOrder, read_order
-from protocol.trust.signing import Untrusted
+from protocol.trust.order import Action, SignedOrder
 
 _STATUS = {Why.REFUSED: 403, Why.BUSY: 503}
 _HELPS = {
@@ -38,7 +36,7 @@ async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         raise ApiProblem(405, "a stream is asked for with POST")
     body = _Body(receive)
     order = await _order(body)
-    row = _row(service, order)
+    row = ordered_workspace(service, ordered_action(order, Action.CONNECT, "a stream"))
     try:
         pipe = await service.peer.connect(row.peer, order)
     except StreamOver as error:
@@ -95,26 +93,9 @@ async def _order(body: _Body) -> SignedOrder:
     if first is None or first[0] != frames.ORDER:
         raise ApiProblem(400, "a stream begins with a frame that has its order")
     try:
-        order = msgspec.json.decode(first[1], type=ConnectRequest).order
-        said = read_order(order)
+        return msgspec.json.decode(first[1], type=ConnectRequest).order
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiProblem(400, f"order: {error}") from None
-    except Untrusted as error:
-        raise ApiProblem(400, error.detail) from None
-    if said.action is not Action.CONNECT:
-        raise ApiProblem(400, f"an order to {said.action}; a stream needs one to connect")
-    return order
-
-
-def _row(service: Service, order: SignedOrder) -> WorkspaceRow:
-    """The workspace that an order names. Raises ApiProblem if there is none."""
-    said = read_order(order)
-    view = grid_view(service, said.grid)
-    row = next((row for row in view.workspaces if row.workspace == said.workspace), None)
-    if row is None:
-        names = [row.workspace for row in view.workspaces]
-        raise no_such(f"workspace of {view.grid.name} named", said.workspace, names)
-    return row
 
 
 async def _joined(service: Service, body: _Body, pipe: Pipe, send: Send) -> bytes:
