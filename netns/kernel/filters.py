@@ -9,7 +9,7 @@ again only when that count has changed.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -75,13 +75,21 @@ def printed(table: str) -> str | None:
 
 def load(wanted: Filter, directory: Path) -> None:
     """Puts the table in force, in place of the one that is there. Raises NetnsError if that fails."""
+    said = in_force(wanted.ruleset, lambda: printed(wanted.table))
+    saved.write(_path(directory), _Applied(wanted.ruleset, said))
+
+
+def in_force(rules: str, printed_now: Callable[[], str | None]) -> str:
+    """Loads rules, and answers how they are printed then.
+
+    Raises NetnsError if others change rules again and again: what is printed may be theirs.
+    """
     for _ in range(_TRIES):
         before = generation()
-        program.run(["nft", "-f", "-"], text=wanted.ruleset)
-        said = printed(wanted.table)
+        program.run(["nft", "-f", "-"], text=rules)
+        said = printed_now()
         if said is not None and generation() == before + 1:
-            saved.write(_path(directory), _Applied(wanted.ruleset, said))
-            return
+            return said
     raise NetnsError(f"somebody else changed this host's rules meanwhile, {_TRIES} times in a row")
 
 

@@ -13,7 +13,6 @@ import msgspec
 from pyroute2 import IPRoute
 
 from netns import program, saved
-from netns.failures import NetnsError
 from netns.kernel import filters, namespaces, rtnetlink, sysctl
 from netns.kernel.rtnetlink import attributes, ipv4, number
 from netns.resources import OUTER_LINK, WayOut
@@ -26,7 +25,6 @@ _ROUTE_HEAD = struct.Struct("=BBBBBBBBI")
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_OIF, _RTA_GATEWAY = 4, 5
 _BITS = 31
-_TRIES = 5
 _INSIDE = """\
 add table ip ovl_out
 delete table ip ovl_out
@@ -107,7 +105,7 @@ def observe(
 def bring_about(wanted: WayOut, table: str, alias: str, directory: Path) -> None:
     """Makes it so, whatever was there. Raises NetnsError when the kernel refuses."""
     _path(directory).unlink(missing_ok=True)
-    printed = _load(wanted.rules, table)
+    printed = filters.in_force(wanted.rules, lambda: filters.printed_way(table))
     with IPRoute() as netlink:
         if not _is_paired(wanted):
             _delete(netlink, wanted.link)
@@ -129,16 +127,6 @@ def remove(link: str, table: str, directory: Path) -> None:
     if filters.printed_way(table) is not None:
         program.run(["nft", "delete", "table", "ip", table])
     _path(directory).unlink(missing_ok=True)
-
-
-def _load(rules: str, table: str) -> str:
-    for _ in range(_TRIES):
-        before = filters.generation()
-        program.run(["nft", "-f", "-"], text=rules)
-        said = filters.printed_way(table)
-        if said is not None and filters.generation() == before + 1:
-            return said
-    raise NetnsError(f"somebody else changed this host's rules meanwhile, {_TRIES} times in a row")
 
 
 def _settle(netlink: Any, index: int, address: str) -> None:
