@@ -6,6 +6,7 @@ import msgspec
 
 from protocol.terms.ids import KeyId
 from protocol.terms.limits import COMPARE_BUCKETS, RECORDS_PER_FRAME, SCOPES
+from protocol.terms.ranges import Count, Name, Number
 from protocol.trust.record import Record, SignedRecord
 
 
@@ -13,10 +14,10 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
     """Which record, and how new: enough for a peer to know whether it has it."""
 
     owner: KeyId
-    kind: str
-    name: str
-    incarnation: int
-    sequence: int
+    kind: Name
+    name: Name
+    incarnation: Number
+    sequence: Number
 
     @property
     def key(self) -> tuple[KeyId, str, str]:
@@ -63,7 +64,7 @@ class Prune(msgspec.Struct, frozen=True, tag="prune"):
 class Root(msgspec.Struct, frozen=True, array_like=True):
     """The digest of all records of one scope. Equal directories have equal roots."""
 
-    scope: str
+    scope: Name
     mark: Mark
 
 
@@ -78,7 +79,7 @@ class Compare(msgspec.Struct, frozen=True, tag="compare"):
 class Digest(msgspec.Struct, frozen=True, tag="digest"):
     """Our roots of that scope differ. These are my marks, one for each bucket of keys."""
 
-    scope: str
+    scope: Name
     buckets: Annotated[
         tuple[Mark, ...], msgspec.Meta(min_length=COMPARE_BUCKETS, max_length=COMPARE_BUCKETS)
     ]
@@ -87,8 +88,8 @@ class Digest(msgspec.Struct, frozen=True, tag="digest"):
 class Differ(msgspec.Struct, frozen=True, tag="differ"):
     """My versions in the buckets that differ."""
 
-    scope: str
-    buckets: Annotated[tuple[int, ...], msgspec.Meta(max_length=COMPARE_BUCKETS)]
+    scope: Name
+    buckets: Annotated[tuple[Count, ...], msgspec.Meta(max_length=COMPARE_BUCKETS)]
     versions: tuple[Version, ...]
 
 

@@ -14,6 +14,7 @@ from protocol.capacity.room import Step
 from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.limits import MTU_MOST
 from protocol.terms.login import Login
+from protocol.terms.ranges import Amount, Count, Line, Moment, Name, Place, shown
 
 KIND = "advert"
 
@@ -32,29 +33,41 @@ class HostFacts(msgspec.Struct, frozen=True):
     """What the shell probed of its host. It seldom changes."""
 
     capacity: Quantum
-    architecture: str
-    driver: str
-    accelerator: str
-    accelerator_why: str
-    underlay: str
+    architecture: Name
+    driver: Line
+    accelerator: Name
+    accelerator_why: Line
+    underlay: Place
     """The address other hosts send traffic of overlay networks to."""
     encrypts: bool
     """Whether it encrypts the traffic of grids' networks between hosts."""
-    labels: tuple[str, ...] = ()
+    labels: tuple[Name, ...] = ()
     """What its configuration says of it. Its devices are part of `capacity`."""
     suspends: bool = True
     """Whether it can save a machine's memory to disk. Containers cannot be saved. Where it cannot, best-effort
     work keeps its room to its end."""
     mtu: Annotated[int, Meta(ge=0, le=MTU_MOST)] = 0
     """The largest packet its guests may send, in bytes. 0: it does not say."""
-    underlay_fault: str = ""
+    underlay_fault: Line = ""
     """Why no network of a grid can be made here, for people; empty if one can."""
     egress: bool = False
     """Whether its guests may reach the outside by networks with `internet`."""
-    egress_fault: str = ""
+    egress_fault: Line = ""
     """Why they may not though they are to, for people; empty if nothing stops it."""
-    unfit: str = ""
+    unfit: Line = ""
     """Why this host takes nothing new, however much room it has; empty if it takes what fits."""
+
+    def sayable(self) -> "HostFacts":
+        """The same as it can be said to others: what a probe found may be of any length or size."""
+        return msgspec.structs.replace(
+            self,
+            capacity=self.capacity.bounded(),
+            driver=shown(self.driver),
+            accelerator_why=shown(self.accelerator_why),
+            underlay_fault=shown(self.underlay_fault),
+            egress_fault=shown(self.egress_fault),
+            unfit=shown(self.unfit),
+        )
 
     @property
     def runs_by(self) -> tuple[str, ...]:
@@ -81,17 +94,17 @@ UNPROBED = HostFacts(
 class ImageLabel(msgspec.Struct, frozen=True):
     """An image that this host has."""
 
-    name: str
+    name: Name
     """Empty of an image that is known by its digest only."""
     digest: str
-    size_bytes: int
+    size_bytes: Amount
     """What it takes of that host's disk."""
-    kind: str = "appliance"
+    kind: Name = "appliance"
     """An `ImageKind`, or what a newer version calls it."""
-    virtual_bytes: int = 0
+    virtual_bytes: Amount = 0
     """How long its content is: of a disk, what a guest sees. 0: it is not said."""
-    firmware: str = ""
-    architecture: str = ""
+    firmware: Name = ""
+    architecture: Name = ""
     default_user: Login = ""
     """Who logs in to a guest of it. Empty: nobody said."""
 
@@ -101,15 +114,15 @@ class Advert(msgspec.Struct, frozen=True):
 
     facts: HostFacts
     free: Quantum
-    shapes: tuple[tuple[str, int], ...]
+    shapes: tuple[tuple[Name, Amount], ...]
     images: tuple[ImageLabel, ...]
-    workspaces: int
+    workspaces: Count
     later: tuple[Step, ...] = ()
     """Free room from now on."""
     rates: Rates = Rates()
     here: Coordinate = NOWHERE
     """Where the host is in the network. Others estimate their distance from it."""
-    apart_s: float = 0.0
+    apart_s: Moment = 0.0
     """By how many seconds its clock is ahead of its neighbours', if it takes nothing new for that; else 0."""
 
 

@@ -1,19 +1,22 @@
 """A resource quantum: what one workspace is promised and held to (Keahey 2006)."""
 
+from collections.abc import Iterable
+
 import msgspec
 
+from protocol.terms.ranges import AMOUNT_MOST, Amount, Name
 from protocol.terms.refusal import Constraint
 
-Devices = tuple[tuple[str, int], ...]
+Devices = tuple[tuple[Name, Amount], ...]
 """How many of each named device, sorted by name. A device that is not there is not named."""
 
 
 class Quantum(msgspec.Struct, frozen=True):
     """An amount of everything that is counted. Arithmetic is by component."""
 
-    cpus_milli: int = 0
-    memory_bytes: int = 0
-    disk_bytes: int = 0
+    cpus_milli: Amount = 0
+    memory_bytes: Amount = 0
+    disk_bytes: Amount = 0
     devices: Devices = ()
 
     def __add__(self, other: "Quantum") -> "Quantum":
@@ -39,6 +42,15 @@ class Quantum(msgspec.Struct, frozen=True):
             min(self.memory_bytes, other.memory_bytes),
             min(self.disk_bytes, other.disk_bytes),
             _least(self.devices, other.devices) if self.devices or other.devices else (),
+        )
+
+    def bounded(self) -> "Quantum":
+        """The same, as far as it can be said to others."""
+        return Quantum(
+            _bounded(self.cpus_milli),
+            _bounded(self.memory_bytes),
+            _bounded(self.disk_bytes),
+            tuple((name, _bounded(count)) for name, count in self.devices),
         )
 
     @property
@@ -80,6 +92,10 @@ class Quantum(msgspec.Struct, frozen=True):
         return max(0, min(ratios, default=0))
 
 
+def _bounded(amount: int) -> int:
+    return max(-AMOUNT_MOST, min(AMOUNT_MOST, amount))
+
+
 def _added(ours: Devices, theirs: Devices, sign: int) -> Devices:
     """The sum, sorted by name. What comes to nothing is left out, so that equal amounts are equal."""
     counts = dict(ours)
@@ -99,6 +115,6 @@ def _covered(asked: Devices, room: Devices) -> bool:
     return all(a.get(name, 0) <= b.get(name, 0) for name in a | b)
 
 
-def total(quanta: "list[Quantum]") -> Quantum:
-    """The sum of `quanta`."""
-    return sum(quanta, Quantum())
+def total(quanta: Iterable[Quantum]) -> Quantum:
+    """The sum of `quanta`. It ends at the largest amount there is: others may say any."""
+    return sum(quanta, Quantum()).bounded()

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from protocol.terms.ranges import RATE_LEAST, RATE_MOST, BytesPerSecond, Count
+
 TABLE = "rates"
 _FIRST_BYTES_S = 32 << 20
 """The guess until a host has measured: slow enough to begin in time on a spinning disk."""
@@ -12,16 +14,16 @@ _WEIGHT = 0.3
 class Rates(msgspec.Struct, frozen=True):
     """Bytes a second."""
 
-    save_bytes_s: float = _FIRST_BYTES_S
-    restore_bytes_s: float = _FIRST_BYTES_S
-    measured: int = 0
+    save_bytes_s: BytesPerSecond = _FIRST_BYTES_S
+    restore_bytes_s: BytesPerSecond = _FIRST_BYTES_S
+    measured: Count = 0
     """How many measurements the rates rest on."""
 
     def after(self, saved: bool, size_bytes: int, took_s: float) -> "Rates":
         """The rates with one more measurement. The first replaces the guess."""
         if size_bytes <= 0 or took_s <= 0:
             return self
-        rate = size_bytes / took_s
+        rate = min(max(size_bytes / took_s, RATE_LEAST), RATE_MOST)
         old = self.save_bytes_s if saved else self.restore_bytes_s
         fresh = old == _FIRST_BYTES_S
         new = rate if fresh else old + (rate - old) * _WEIGHT

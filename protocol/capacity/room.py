@@ -17,6 +17,7 @@ from itertools import pairwise
 import msgspec
 
 from protocol.capacity.quantum import Quantum
+from protocol.terms.ranges import Moment
 
 FOREVER = float("inf")
 
@@ -24,7 +25,7 @@ FOREVER = float("inf")
 class Step(msgspec.Struct, frozen=True, array_like=True):
     """So much is free from `in_s` seconds after the step was said, until the next step."""
 
-    in_s: float
+    in_s: Moment
     free: Quantum
 
 

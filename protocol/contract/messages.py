@@ -10,6 +10,7 @@ from protocol.grid.lease import LeaseTime
 from protocol.grid.record import GridRecord
 from protocol.terms.coordinate import Coordinate
 from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.ranges import Count, Moment, Number
 from protocol.terms.refusal import Refusal
 from protocol.trust.order import SignedOrder
 
@@ -26,7 +27,7 @@ class QuoteAsk(msgspec.Struct, frozen=True, tag="quote-ask"):
     """Grids of the same site's admin with which it is to share no host."""
     order: str = ""
     """The order that it is for; empty for a plan."""
-    since_s: float = 0.0
+    since_s: Moment = 0.0
     """When that order was signed; 0 if it was not yet. What older orders claim is not offered."""
 
 
@@ -66,9 +67,9 @@ class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
     order: SignedOrder
     workspaces: tuple[str, ...]
     stewards: tuple[PeerId, ...]
-    vnis: tuple[tuple[str, int], ...]
-    hold_s: float
-    start_s: float = 0.0
+    vnis: tuple[tuple[str, Count], ...]
+    hold_s: Moment
+    start_s: Moment = 0.0
     """When the lease is to begin; 0 for now. It must agree with the order."""
     instead: str = ""
     """A plan of the same owner and name that is held here: these holds take the place of its holds."""
@@ -107,7 +108,7 @@ class RoomRenew(msgspec.Struct, frozen=True, tag="room-renew"):
 
     order: str
     """What the order gives to the ids of its grids."""
-    kept: int
+    kept: Count
     """How many workspaces have room, as far as the sender has heard. The host answers if that is wrong."""
 
 
@@ -133,7 +134,7 @@ class DecidedAck(msgspec.Struct, frozen=True, tag="decided-ack"):
     """The host has that epoch on disk and acts on it."""
 
     grid: GridId
-    epoch: int
+    epoch: Number
 
 
 class Act(msgspec.Struct, frozen=True, tag="act"):

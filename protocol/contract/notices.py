@@ -11,7 +11,9 @@ from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState, is_about
 from protocol.grid.tunnel import TunnelEnd
 from protocol.terms.ids import GridId, KeyId, PeerId
+from protocol.terms.limits import STORY_CHARACTERS
 from protocol.terms.login import Login
+from protocol.terms.ranges import Amount, Count, Moment, Name, Number, WholeSeconds, shown
 from protocol.wire.codec import Malformed, MalformedReason, decode
 
 NOTICE = "grid"
@@ -28,7 +30,7 @@ class Placement(msgspec.Struct, frozen=True, array_like=True):
     """
 
     hosts: tuple[PeerId, ...]
-    clusters: tuple[tuple[str, tuple[int, ...]], ...]
+    clusters: tuple[tuple[Name, tuple[Amount, ...]], ...]
     """(cluster, for each workspace from the first on: the place of its host in `hosts`, or NOWHERE)."""
 
     def pairs(self) -> tuple[tuple[str, PeerId], ...]:
@@ -59,37 +61,37 @@ class Notice(msgspec.Struct, frozen=True):
     """What one host tells of a grid it carries: the body of a record of kind `grid`, named by the grid's id."""
 
     grid: GridId
-    name: str
+    name: Name
     owner: KeyId
-    owner_site: str
-    epoch: int
+    owner_site: Name
+    epoch: Number
     state: GridState
     stewards: tuple[PeerId, ...]
     placement: Placement
-    addresses: tuple[tuple[str, str], ...]
+    addresses: tuple[tuple[Name, Name], ...]
     """(workspace, address), of those that this host carries; of several addresses the first comes last.
 
     A host that carries very many tells only the first address of each.
     """
     mine: tuple[Status, ...]
     """Where the workspaces are that this host carries."""
-    made_s: float
-    lease_s: int
-    starts_s: float = 0.0
+    made_s: Moment
+    lease_s: WholeSeconds
+    starts_s: Moment = 0.0
     """Unix seconds by this host's clock, as the next two."""
-    ends_s: float = 0.0
-    kept_until_s: float = 0.0
-    hindered: tuple[str, ...] = ()
+    ends_s: Moment = 0.0
+    kept_until_s: Moment = 0.0
+    hindered: tuple[Name, ...] = ()
     """Best-effort clusters for which this host has no room now. All hosts of the grid suspend them."""
     tunnel: TunnelEnd | None = None
     """Where the host takes the traffic of its networks. None: it is not known there (yet), and is as before."""
-    mtus: tuple[tuple[str, int], ...] = ()
+    mtus: tuple[tuple[Name, Count], ...] = ()
     """(network, the largest packet it takes), as the host makes it."""
     halted: bool = False
     """Whether its owner ordered it down and this host stopped it, before the stewards have decided that."""
     story: GridStory = ()
     """What happened to the grid here lately. From a stranger it may be of any length: `joined` bounds it."""
-    volumes: tuple[tuple[str, int, str], ...] = ()
+    volumes: tuple[tuple[Name, Amount, Name], ...] = ()
     """(volume, bytes, workspace) of those on this host, also after their workspaces were terminated."""
     logins: tuple[tuple[str, Login], ...] = ()
     """(workspace, who logs in) of those on this host whose images say it."""
@@ -119,11 +121,20 @@ def notice_of(record: GridRecord, spec: GridSpec) -> Notice:
 
 
 def read_notice(name: str, body: bytes) -> Notice:
-    """The notice in a record of that name. Raises Malformed, also if it is of another grid than its record."""
+    """The notice in a record of that name, its text made harmless to print.
+
+    Raises Malformed, also if it is of another grid than its record.
+    """
     notice = decode(body, Notice)
     if notice.grid != name:
         raise Malformed(MalformedReason.BAD_SHAPE, "a notice of another grid than its record")
-    return notice
+    replace = msgspec.structs.replace
+    mine = tuple(replace(status, detail=shown(status.detail)) for status in notice.mine)
+    story = tuple(
+        replace(line, kind=shown(line.kind, STORY_CHARACTERS), text=shown(line.text))
+        for line in notice.story
+    )
+    return replace(notice, mine=mine, story=story)
 
 
 class HeardNotice(msgspec.Struct, frozen=True):

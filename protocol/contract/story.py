@@ -16,6 +16,7 @@ from protocol.terms.limits import (
     STORY_KEPT,
     STORY_TOLD,
 )
+from protocol.terms.ranges import Moment
 
 PHASE = "workspace.phase"
 _PHASES_TOLD = ("failed", "expired", "suspended", "paused", "no-room", "stalled", "off")
@@ -29,7 +30,7 @@ _NOT_TOLD = (
 class GridLine(msgspec.Struct, frozen=True, array_like=True):
     """One thing that happened to a grid at a host."""
 
-    at_s: float
+    at_s: Moment
     """Unix seconds, by that host's clock."""
     kind: str
     """The kind of its note: `lease.warning`, `grid.yields`."""

@@ -14,15 +14,16 @@ from protocol.capacity.timetable import Window
 from protocol.grid.model import GridSpec, LeaseTerms
 from protocol.terms.limits import CLEAR_S, RESERVE_AHEAD_S, SLACK_S, USEFUL_S
 from protocol.terms.quantities import format_duration
+from protocol.terms.ranges import Moment
 
 
 class LeaseTime(msgspec.Struct, frozen=True, array_like=True):
     """What is asked of a host's time: from when (Unix seconds, 0: now) and for how long in all."""
 
-    start_s: float
-    busy_s: float
-    kept_s: float
-    useful_s: float = 0.0
+    start_s: Moment
+    busy_s: Moment
+    kept_s: Moment
+    useful_s: Moment = 0.0
     """For best-effort work: the shortest time worth starting it for, where it can be suspended. Else 0."""
 
 

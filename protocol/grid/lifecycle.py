@@ -15,6 +15,7 @@ import msgspec
 
 from protocol.grid.host_keys import KEYS_MOST, is_host_key
 from protocol.grid.model import ImageRef
+from protocol.terms.ranges import Count, Moment, Name, WholeSeconds
 
 
 class Phase(StrEnum):
@@ -92,7 +93,7 @@ class Word(msgspec.Struct, frozen=True, array_like=True):
     """What a guest said last of itself."""
 
     workspace: str
-    boot: int
+    boot: Count
     """The start in which it said so."""
     host_keys: tuple[str, ...] = ()
     problem: str = ""
@@ -102,15 +103,15 @@ class Word(msgspec.Struct, frozen=True, array_like=True):
 class Status(msgspec.Struct, frozen=True):
     """Where one workspace is, as its host says it."""
 
-    workspace: str
+    workspace: Name
     phase: Phase
     detail: str = ""
-    since_s: float = 0.0
-    boot: int = 1
+    since_s: Moment = 0.0
+    boot: Count = 1
     """Which of its starts this is about, from 1."""
     final: bool = False
     """No further phase is expected, though it cannot get ready."""
-    within_s: int = 0
+    within_s: WholeSeconds = 0
     """Of one that is ending: how many seconds its guest has to shut down."""
     host_keys: tuple[str, ...] = ()
     """The SSH host keys that its guest named in this start."""

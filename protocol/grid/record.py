@@ -26,6 +26,7 @@ from protocol.terms.limits import (
     PLAN_HOLD_MOST_S,
     VOIDED,
 )
+from protocol.terms.ranges import Amount, Count, Moment, Number
 from protocol.trust.order import MAX_VALID_S, Action, Order, SignedOrder, order_id, read_order
 from protocol.wire.codec import Malformed, MalformedReason, decode, encode
 
@@ -63,17 +64,17 @@ class GridRecord(msgspec.Struct, frozen=True):
     name: str
     owner: KeyId
     owner_site: str
-    epoch: int
+    epoch: Number
     state: GridState
     order: SignedOrder
     stewards: tuple[PeerId, ...]
     hosts: tuple[HostRef, ...]
     assignments: tuple[Assignment, ...]
-    vnis: tuple[tuple[str, int], ...]
+    vnis: tuple[tuple[str, Count], ...]
     """(network name, VXLAN id) pairs."""
-    start_s: float = 0.0
+    start_s: Moment = 0.0
     """When a reservation or deadline begins, Unix seconds. 0: the lease begins when each host learns of it."""
-    extra_s: int = 0
+    extra_s: Amount = 0
     """By how many seconds its lease was extended since (negative: shortened): the sum of `changes`."""
     changes: tuple[SignedOrder, ...] = ()
     """Orders that changed it since: the authority for what is no longer as first asked."""

@@ -15,14 +15,15 @@ from protocol.grid.addresses import Card
 from protocol.grid.record import GridRecord
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import MTU_LEAST, MTU_MOST, MTU_USUAL
+from protocol.terms.ranges import Count, Place
 
 
 class TunnelEnd(msgspec.Struct, frozen=True, array_like=True):
     """One host's end of the tunnels of its grids' networks."""
 
-    underlay: str
+    underlay: Place
     """An IPv4 address."""
-    mtu: int
+    mtu: Count
     """The largest packet that its guests may send, in bytes."""
 
 

@@ -88,7 +88,7 @@ class Host:
         self.used = used = UsedOrders(rows.get(USED, {}), now)
         self._surroundings = surroundings
         self._identity, self._images, self._authority = identity, images, authority
-        self._facts = facts or UNPROBED
+        self._facts = facts.sayable() if facts is not None else UNPROBED
         self.ledger = Ledger(self._facts.capacity, now)
         kept = rows.get(RATES, {}).get("")
         self.rates = decode(kept, Rates) if kept else Rates()
@@ -154,7 +154,7 @@ class Host:
     def probed(self, facts: HostFacts) -> Answer:
         """The host was probed again."""
         before, end = self._facts, self.tunnel
-        self._facts = facts
+        self._facts = facts = facts.sayable()
         self.ledger.resize(facts.capacity)
         effects, outcomes = self.tunnels.moved(end)
         notes = _underlay_notes(before, facts) + _fitness_notes(before, facts, self._identity.name)

@@ -7,6 +7,7 @@ import msgspec
 from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import JOIN_HOPS, SHUFFLE_HOPS, SHUFFLED
+from protocol.terms.ranges import Moment, Name, NumberOrNone, Place
 from protocol.terms.reach import Reach
 from protocol.trust.certificate import Chain
 from protocol.trust.record import SignedRecord
@@ -20,7 +21,7 @@ class Presence(msgspec.Struct, frozen=True):
     """
 
     chain: Chain
-    address: str
+    address: Place
     """The HOST:PORT that others dial."""
     left: bool = False
     """The peer said goodbye."""
@@ -49,7 +50,7 @@ class Unwelcome(msgspec.Struct, frozen=True, tag="unwelcome"):
 
     reason: Annotated[str, msgspec.Meta(max_length=32)]
     """Why, as a word out of a closed list (peering/welcome.py); a word that is unknown means nothing."""
-    time_s: float
+    time_s: Moment
     """The sender's clock."""
     revocation: SignedRecord | None = None
     """The revocation of a certificate that the receiver showed."""
@@ -62,16 +63,16 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
     side, too, learns how far apart they are.
     """
 
-    sent_s: float
-    round_trip_s: float = 0.0
+    sent_s: Moment
+    round_trip_s: Moment = 0.0
     here: Coordinate = NOWHERE
 
 
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
     """Yes. `time_s` is the answering clock half a round trip ago, so clocks can be compared (Cristian)."""
 
-    sent_s: float
-    time_s: float = 0.0
+    sent_s: Moment
+    time_s: Moment = 0.0
     here: Coordinate = NOWHERE
 
 
@@ -79,8 +80,8 @@ class Contact(msgspec.Struct, frozen=True, array_like=True):
     """A peer that may be dialled. It is a hint until the peer has shown its certificates."""
 
     peer: PeerId
-    site: str
-    address: str
+    site: Name
+    address: Place
 
 
 class Join(msgspec.Struct, frozen=True, tag="join"):
@@ -157,6 +158,6 @@ class Suspicion(msgspec.Struct, frozen=True):
     """
 
     accused: PeerId
-    incarnation: int
-    since_s: float = 0.0
+    incarnation: NumberOrNone
+    since_s: Moment = 0.0
     """When it fell silent, Unix seconds by the owner's clock; 0 if the owner does not say."""

@@ -13,6 +13,7 @@ from protocol.register.messages import Accept, Accepted, Conflict, Prepare, Prom
 from protocol.relay.messages import RelayMessage
 from protocol.stream.messages import StreamMessage
 from protocol.terms.ids import Digest
+from protocol.terms.ranges import Amount
 from protocol.trust.order import SignedOrder
 
 
@@ -21,9 +22,9 @@ class ImageAsk(msgspec.Struct, frozen=True, tag="image-ask"):
 
     session: str
     digest: Digest
-    offset: int
+    offset: Amount
     """In the content, or in all the leaves, in bytes; 0 for the summary."""
-    length: int
+    length: Amount
     piece: ImagePiece = ImagePiece.CONTENT
 
 
@@ -32,8 +33,8 @@ class ImageChunk(msgspec.Struct, frozen=True, tag="image-chunk"):
 
     session: str
     digest: Digest
-    offset: int
-    total_bytes: int
+    offset: Amount
+    total_bytes: Amount
     """How long that is of which it is a part: the content, all the leaves, or the summary."""
     data: bytes
     piece: ImagePiece = ImagePiece.CONTENT
@@ -44,7 +45,7 @@ class ConsoleAsk(msgspec.Struct, frozen=True, tag="console-ask"):
 
     session: str
     order: SignedOrder
-    offset: int
+    offset: Amount
     keys: bytes
 
 
@@ -52,7 +53,7 @@ class ConsoleText(msgspec.Struct, frozen=True, tag="console-text"):
     """What the console said from `offset` on; `problem` is empty if all is well."""
 
     session: str
-    offset: int
+    offset: Amount
     data: bytes
     problem: str
 
@@ -70,7 +71,7 @@ class AttachmentAsk(msgspec.Struct, frozen=True, tag="attachment-ask"):
     key: str
     """The order that the file came with, as a grid's id begins."""
     digest: Digest
-    offset: int
+    offset: Amount
 
 
 class AttachmentPart(msgspec.Struct, frozen=True, tag="attachment-part"):
@@ -78,8 +79,8 @@ class AttachmentPart(msgspec.Struct, frozen=True, tag="attachment-part"):
 
     session: str
     digest: Digest
-    offset: int
-    total_bytes: int
+    offset: Amount
+    total_bytes: Amount
     box: bytes
     """The piece, sealed for the peer that asked, so that nobody on the way can read it."""
 

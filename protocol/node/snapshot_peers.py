@@ -5,7 +5,7 @@ from math import isfinite
 import msgspec
 
 from protocol.capacity.advert import Advert, shapes_in
-from protocol.capacity.quantum import Quantum
+from protocol.capacity.quantum import Quantum, total
 from protocol.capacity.room import Room, Step
 from protocol.node.node import Node
 from protocol.node.rows import PeerRow, SelfRow, SiteRow, TimetableRow
@@ -198,8 +198,8 @@ def _site_row(site: str, rows: list[PeerRow]) -> SiteRow:
         site=site,
         hosts=len(rows),
         alive=len(live),
-        free=sum((row.free for row in live), Quantum()),
-        capacity=sum((row.capacity for row in live), Quantum()),
+        free=total(row.free for row in live),
+        capacity=total(row.capacity for row in live),
         workspaces=sum(row.workspaces for row in live),
         age_s=max((row.age_s for row in live), default=-1.0),
     )

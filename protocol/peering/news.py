@@ -10,6 +10,7 @@ import msgspec
 from protocol.broadcast.broadcast import Broadcast
 from protocol.terms.effects import Effect, Note
 from protocol.terms.limits import NEWS_SLOTS, NEWS_TTL_S
+from protocol.terms.ranges import Line
 from protocol.trust.record import Record
 from protocol.wire.codec import decode, encode
 
@@ -21,7 +22,7 @@ MAX_TEXT_CHARACTERS = 1024
 class News(msgspec.Struct, frozen=True):
     """The body of a record of kind `news`."""
 
-    text: str
+    text: Line
 
 
 def problem(text: str) -> str:

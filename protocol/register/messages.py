@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from protocol.terms.ids import PeerId
+from protocol.terms.ranges import Number
 from protocol.wire.limits import MAX_FRAME_BYTES
 
 MAX_ROUND = 1 << 48
@@ -30,7 +31,7 @@ class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
 
     round: Annotated[int, msgspec.Meta(ge=0, le=MAX_ROUND)]
     peer: Annotated[PeerId, msgspec.Meta(max_length=64)]
-    life: int
+    life: Number
 
 
 class RegisterMessage(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from protocol.terms.quantities import format_cpus, format_size
+from protocol.terms.ranges import Amount
 
 
 class Constraint(StrEnum):
@@ -77,8 +78,8 @@ class Refusal(msgspec.Struct, frozen=True):
     constraint: Constraint
     host: str
     """The host's name, for people."""
-    asked: int = 0
-    available: int = 0
+    asked: Amount = 0
+    available: Amount = 0
     detail: str = ""
 
     @property

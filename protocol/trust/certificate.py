@@ -15,6 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from protocol.terms.ids import KeyId, is_64_digits
+from protocol.terms.ranges import Moment
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
 from protocol.wire.codec import Malformed, decode, encode
 from protocol.wire.limits import MAX_CERTIFICATE_BYTES
@@ -44,8 +45,8 @@ class Certificate(msgspec.Struct, frozen=True):
     name: str
     """The host's name within its site; for a site, the site's own name again."""
     issuer: KeyId
-    not_before_s: float
-    not_after_s: float
+    not_before_s: Moment
+    not_after_s: Moment
     """Unix seconds; valid up to and not including this instant."""
     serial: str
     """8 to 64 hexadecimal digits, chosen by the issuer. A revocation names it."""

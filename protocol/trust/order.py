@@ -21,6 +21,7 @@ import msgspec
 
 from protocol.terms.ids import KeyId, digest_of
 from protocol.terms.limits import QUEUE_S
+from protocol.terms.ranges import Moment
 from protocol.trust.certificate import CLOCK_TOLERANCE_S, Chain, Principal, Role, check_chain
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
 from protocol.wire.codec import Malformed, decode, encode
@@ -64,8 +65,8 @@ class Order(msgspec.Struct, frozen=True):
     action: Action
     grid: str
     """The grid's name for `up` and `hold`, else its id: then no order is about the next grid of that name."""
-    issued_at_s: float
-    valid_s: float
+    issued_at_s: Moment
+    valid_s: Moment
     nonce: str
     """8 to 64 characters that tell two otherwise equal requests apart."""
     workspace: str = ""

@@ -10,6 +10,7 @@ import re
 import msgspec
 
 from protocol.terms.ids import KeyId
+from protocol.terms.ranges import Moment
 from protocol.trust.certificate import is_key, is_label
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
 from protocol.wire.codec import Malformed, decode, encode
@@ -36,7 +37,7 @@ class Record(msgspec.Struct, frozen=True):
     incarnation: int
     sequence: int
     body: bytes
-    ttl_s: float
+    ttl_s: Moment
     """How long it is believed after it was last refreshed."""
     scope: str = ""
     """Who is to have it when there are too many peers for everybody to have everything: one site's

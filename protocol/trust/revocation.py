@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from protocol.terms.ids import KeyId
+from protocol.terms.ranges import Moment
 from protocol.trust.certificate import Certificate, Chain, Role, check_chain
 from protocol.trust.record import MAX_TTL_S, Record, SignedRecord, check_record, sign_record
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
@@ -43,8 +44,8 @@ class Revocation(msgspec.Struct, frozen=True):
     what: str
     """`host ams/h1` or `site ams`, for people."""
     reason: str
-    at_s: float
-    until_s: float
+    at_s: Moment
+    until_s: Moment
     """When the certificate ends by itself, Unix seconds. After that this need not be remembered."""
     chain: Chain
     """The chain of the key that signs this record; empty for the federation's."""
