@@ -7,8 +7,10 @@ itself doubts itself first.
 
 What we change: only neighbours on standing connections observe. There are no random probes, since those need
 any peer to reach any other. A suspicion is a directory record of its observer: signed, so nobody can be two
-observers; superseded, so it can be taken back; compared, so it is not lost. An observer whose suspicions are
-refuted again and again is not believed for a while, so that one liar evicts nobody.
+observers; superseded, so it can be taken back; compared, so it is not lost. It is about one incarnation, and is
+heard only if the accused announced that one: nobody could refute another. An observer whose suspicions are
+refuted again and again, or whose suspects are heard, is not believed for a while, and what it says of suspects
+counts no more. So liars evict nobody.
 """
 
 from enum import StrEnum
@@ -17,7 +19,14 @@ import msgspec
 
 from protocol.terms.effects import Deadline
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import CONFIRM_S, LONELY_S, WRONG_MOST, WRONG_WINDOW_S
+from protocol.terms.limits import (
+    CONFIRM_S,
+    DISCREDITED_S,
+    LONELY_S,
+    OBSERVERS_MOST,
+    WRONG_MOST,
+    WRONG_WINDOW_S,
+)
 
 
 class Health(StrEnum):
@@ -52,7 +61,9 @@ class _Doubt:
 class Liveness:
     """Beliefs about every known peer but this one. Only a doubt costs more than a number."""
 
-    def __init__(self) -> None:
+    def __init__(self, me: PeerId = PeerId("")) -> None:
+        """`me` is this peer, which believes itself."""
+        self._me = me
         self._incarnations: dict[PeerId, int] = {}
         self._doubts: dict[PeerId, _Doubt] = {}
         self._lonely: dict[PeerId, float] = {}
@@ -61,6 +72,8 @@ class Liveness:
         LONELY_S. Insertion order is time order, so that thousands at once cost no search."""
         self._wrong: dict[PeerId, tuple[float, int]] = {}
         """Observers whose suspicions were refuted: since when, and how many."""
+        self._discredited: dict[PeerId, float] = {}
+        """Observers that were wrong too often, and until when they are not believed."""
         self.patience = 1.0
         """How many times longer than usual suspects have to refute: this peer itself may be slow."""
 
@@ -85,8 +98,13 @@ class Liveness:
         doubt = self._doubts.get(peer)
         return len(doubt.observers) if doubt is not None else 0
 
-    def present(self, peer: PeerId, incarnation: int, left: bool, now: float) -> list[Changed]:
-        """Takes a presence record. A new incarnation is believed at once, also of the dead."""
+    def present(
+        self, peer: PeerId, incarnation: int, left: bool, now: float, *, restarted: bool = False
+    ) -> list[Changed]:
+        """Takes a presence record. A new incarnation is believed at once, also of the dead.
+
+        `restarted`: it is another process, so whoever suspected the one before may have been right.
+        """
         before = self._incarnations.get(peer)
         if before is None:
             self._incarnations[peer] = incarnation
@@ -105,9 +123,9 @@ class Liveness:
         doubt = self._doubts.get(peer)
         if doubt is None:
             return []
-        for observer in doubt.observers:
-            self._was_wrong(observer, now)
-        return self._become(peer, Health.ALIVE, "back with a new incarnation")
+        accusers = () if restarted else doubt.observers
+        changed = self._become(peer, Health.ALIVE, "back with a new incarnation")
+        return changed + self._were_wrong(accusers, now)
 
     def suspected(
         self,
@@ -119,8 +137,9 @@ class Liveness:
     ) -> list[Changed]:
         """An observer hears nothing from `accused`. A negative incarnation takes that back.
 
-        `since_s` is when the accused fell silent, as the observer says it. Its clock may be ahead, or it may
-        lie; of several observers the latest moment counts, and none is later than `now`.
+        An incarnation that the accused has not announced, as far as is known here, is not heard: say it again
+        when it has. `since_s` is when the accused fell silent, as the observer says it. Its clock may be ahead,
+        or it may lie; of several observers the latest moment counts, and none is later than `now`.
         """
         known = self._incarnations.get(accused)
         if known is None:
@@ -128,9 +147,9 @@ class Liveness:
         doubt = self._doubts.get(accused)
         if incarnation < known:
             return self._withdrawn(observer, accused, doubt, now)
-        if doubt is not None and doubt.health is not Health.SUSPECT:
+        if incarnation > known or self.is_discredited(observer, now):
             return []
-        if self._discredited(observer, now):
+        if doubt is not None and doubt.health is not Health.SUSPECT:
             return []
         silent_s = min(now, since_s) if since_s > 0 else now
         if doubt is not None:
@@ -148,7 +167,9 @@ class Liveness:
         doubt = self._doubts.get(peer)
         if doubt is None or doubt.health is Health.LEFT:
             return []
-        return self._become(peer, Health.ALIVE, "heard from")
+        accusers = doubt.observers
+        changed = self._become(peer, Health.ALIVE, "heard from")
+        return changed + self._were_wrong(accusers, now)
 
     def accused_by(self, observer: PeerId) -> list[PeerId]:
         """The peers that an observer suspects, or helped to believe dead."""
@@ -199,7 +220,7 @@ class Liveness:
 
     def _confirm(self, observer: PeerId, accused: PeerId, doubt: _Doubt, now: float) -> None:
         """A suspect of one observer has LONELY_S. From the second on it has CONFIRM_S, if that is sooner."""
-        if observer in doubt.observers:
+        if observer in doubt.observers or len(doubt.observers) >= OBSERVERS_MOST:
             return
         doubt.observers = (*doubt.observers, observer)
         since_s = self._lonely.get(accused)
@@ -249,14 +270,39 @@ class Liveness:
             (self._lonely, LONELY_S * self.patience),
         )
 
-    def _was_wrong(self, observer: PeerId, now: float) -> None:
+    # -- observers
+
+    def was_wrong(self, observer: PeerId, now: float) -> bool:
+        """A suspicion of that observer turned out false. True if it is believed no more from now on."""
+        if observer == self._me:
+            return False
         since_s, count = self._wrong.pop(observer, (now, 0))
         if now > since_s + WRONG_WINDOW_S:
             since_s, count = now, 0
         self._wrong[observer] = (since_s, count + 1)
         if len(self._wrong) > len(self._incarnations):
             del self._wrong[next(iter(self._wrong))]
+        if count + 1 < WRONG_MOST:
+            return False
+        new = not self.is_discredited(observer, now)
+        self._discredited.pop(observer, None)
+        self._discredited[observer] = now + DISCREDITED_S
+        if len(self._discredited) > len(self._incarnations):
+            del self._discredited[next(iter(self._discredited))]
+        return new
 
-    def _discredited(self, observer: PeerId, now: float) -> bool:
-        since_s, count = self._wrong.get(observer, (now, 0))
-        return count >= WRONG_MOST and now <= since_s + WRONG_WINDOW_S
+    def is_discredited(self, observer: PeerId, now: float) -> bool:
+        """Whether that observer was wrong so often that it is not believed now."""
+        return now < self._discredited.get(observer, 0.0)
+
+    def _were_wrong(self, observers: tuple[PeerId, ...], now: float) -> list[Changed]:
+        """They suspected a peer that lives. If one is believed no more, its other suspects are none of it."""
+        changed: list[Changed] = []
+        for observer in observers:
+            if not self.was_wrong(observer, now):
+                continue
+            for accused in self.accused_by(observer):
+                doubt = self._doubts.get(accused)
+                if doubt is not None and doubt.health is Health.SUSPECT:
+                    changed += self._withdrawn(observer, accused, doubt, now)
+        return changed

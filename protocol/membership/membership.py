@@ -65,7 +65,7 @@ class Membership:
         self._contact, self._me, self._dice = me, me.peer, dice
         self._joins = {join.peer: join.address for join in joins if join.peer != me.peer}
         self.links = Links()
-        self.liveness = Liveness()
+        self.liveness = Liveness(me.peer)
         self.known: dict[PeerId, Known] = {}
         self._alive: dict[PeerId, str] = {}
         self._neighbours = Neighbours(
@@ -160,7 +160,10 @@ class Membership:
             self._accused.pop(peer, None)
         if self._guests is not None and known.site != self._contact.site:
             self._forget(self._guests.met(peer))
-        changed = self.liveness.present(peer, known.incarnation, known.left, now)
+        restarted = before is not None and before.process != known.process
+        changed = self.liveness.present(
+            peer, known.incarnation, known.left, now, restarted=restarted
+        )
         outcomes = self._follow(changed, now)
         if (double := self.doubles.present(before, known, now)) is not None:
             outcomes.append(double)
@@ -181,7 +184,10 @@ class Membership:
         if suspicion.incarnation >= 0 and self.doubles.is_double(observer, now):
             return []
         if suspicion.accused == self._me:
-            return [Refute(suspicion.incarnation)] if suspicion.incarnation >= 0 else []
+            if suspicion.incarnation < 0:
+                return []
+            self.liveness.was_wrong(observer, now)
+            return [Refute(suspicion.incarnation, self.liveness.is_discredited(observer, now))]
         changed = self.liveness.suspected(
             observer, suspicion.accused, suspicion.incarnation, now, suspicion.since_s
         )

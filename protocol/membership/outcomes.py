@@ -18,6 +18,8 @@ class Refute(msgspec.Struct, frozen=True):
     """A peer suspects this one: raise the incarnation above `incarnation`, and say so."""
 
     incarnation: int
+    of_liar: bool = False
+    """Whether the one that suspects it is wrong all the time: others hardly believe it."""
 
 
 class Returned(msgspec.Struct, frozen=True):

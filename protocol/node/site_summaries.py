@@ -18,7 +18,7 @@ import msgspec
 
 from protocol.broadcast.broadcast import Broadcast
 from protocol.capacity.advert import shapes_in
-from protocol.capacity.quantum import Quantum
+from protocol.capacity.quantum import Quantum, total
 from protocol.membership.membership import Membership
 from protocol.membership.messages import Contact
 from protocol.requesting.host_directory import HeardAdvert
@@ -28,10 +28,12 @@ from protocol.terms.ids import PeerId
 from protocol.terms.limits import (
     DETAIL_HOSTS,
     SUMMARIES_EACH,
+    SUMMARY_ALIVE_MOST,
     SUMMARY_CONTACTS,
     SUMMARY_EVERY_S,
     SUMMARY_TTL_S,
 )
+from protocol.terms.ranges import AMOUNT_MOST, Amount, Count, Moment, Name
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record
 from protocol.wire.codec import decode, encode
@@ -39,20 +41,23 @@ from protocol.wire.codec import decode, encode
 KIND = "site"
 _NARROWER = 0.8
 """The part of the limit below which everybody knows everybody again."""
+_SEEN = 0.3
+"""The part of the limit of which certificates were seen at least before summaries have others' records dropped.
+A newcomer to a large overlay sees as many of its own site and its neighbours' sites."""
 
 
 class Summary(msgspec.Struct, frozen=True):
     """The body of a record of kind `site`: one site, as one of its members sees it."""
 
-    site: str
-    alive: int
+    site: Name
+    alive: Count
     free: Quantum
     capacity: Quantum
-    shapes: tuple[tuple[str, int], ...]
+    shapes: tuple[tuple[Name, Amount], ...]
     """How many of each standard shape fit, over all hosts of the site."""
-    workspaces: int
+    workspaces: Amount
     contacts: tuple[Contact, ...]
-    made_s: float
+    made_s: Moment
     wide: bool
     """Whether its writer knows other sites by their summaries only, and so needs theirs."""
 
@@ -107,6 +112,8 @@ class SiteSummaries:
         summary = decode(record.body, Summary)
         if summary.site != self._membership_site(PeerId(record.owner)):
             return
+        if summary.alive > SUMMARY_ALIVE_MOST:
+            summary = msgspec.structs.replace(summary, alive=SUMMARY_ALIVE_MOST)
         known = self.sites.get(summary.site)
         if known is not None and known.since_s >= min(summary.made_s, now):
             return
@@ -171,8 +178,9 @@ class SiteSummaries:
     # -- parts
 
     def _decide(self, now: float) -> bool:
-        peers = self.peers()
-        if not self.wide and peers > self._above:
+        peers, seen = self.peers(), len(self._membership.known) + 1
+        # A summary is one member's word. It counts beside certificates that were seen, and not without them.
+        if not self.wide and peers > self._above and seen > self._above * _SEEN:
             for site in self._membership.sites_alive().values():
                 self._counts[site] = self._counts.get(site, 0) + 1
             self._membership.narrow(True, now)
@@ -215,10 +223,10 @@ class SiteSummaries:
         summary = Summary(
             site=me.site,
             alive=1 + len(near),
-            free=sum((advert.free for advert in adverts), Quantum()),
-            capacity=sum((advert.facts.capacity for advert in adverts), Quantum()),
-            shapes=tuple(shapes.items()),
-            workspaces=sum(advert.workspaces for advert in adverts),
+            free=total(advert.free for advert in adverts),
+            capacity=total(advert.facts.capacity for advert in adverts),
+            shapes=tuple((name, min(count, AMOUNT_MOST)) for name, count in shapes.items()),
+            workspaces=min(sum(advert.workspaces for advert in adverts), AMOUNT_MOST),
             contacts=(self._membership.contact, *contacts),
             made_s=now,
             wide=self.wide,

@@ -20,6 +20,8 @@ from protocol.terms.limits import (
     PRESENCE_EVERY_S,
     PRESENCE_TTL_S,
     REACH_AT_MOST_EVERY_S,
+    REFUTE_EVERY_S,
+    REFUTE_LIARS_EVERY_S,
     SUSPICION_TTL_S,
 )
 from protocol.trust.identity import Identity
@@ -67,7 +69,8 @@ class Announcer:
         name = short_hash(identity.peer, str(broadcast.incarnation), repr(now), digits=16)
         self.twin = Twin(name)
         self._newer_s, self._newer_than = _NEVER, 0
-        """When to be newer than a twin, and than which incarnation."""
+        """When to be newer than a twin, or than what is suspected, and than which incarnation."""
+        self._refuted_s = -_NEVER
         self._look_s = _NEVER
         self._again_s = now + PRESENCE_EVERY_S
 
@@ -84,11 +87,20 @@ class Announcer:
         self._identity = identity
         return self._raise(self._broadcast.incarnation + 1, now)
 
-    def refute(self, incarnation: int, now: float) -> list[Effect]:
-        """Somebody suspects this peer in that incarnation. It answers with a new one."""
+    def refute(self, incarnation: int, now: float, *, of_liar: bool = False) -> list[Effect]:
+        """Somebody suspects this peer in that incarnation. It answers with a new one, at once or soon.
+
+        Each answer goes to everybody, so there are only so many, and fewer to who is wrong all the time.
+        """
         # Only this peer can claim a greater one, in a presence that it signed.
         if incarnation != self._broadcast.incarnation:
             return []
+        answers_s = self._refuted_s + (REFUTE_LIARS_EVERY_S if of_liar else REFUTE_EVERY_S)
+        if now < answers_s:
+            self._newer_s = min(self._newer_s, answers_s)
+            self._newer_than = max(self._newer_than, incarnation)
+            return []
+        self._refuted_s = now
         alive = Note("peer.refuted", self._identity.name, "I am alive")
         return [*self._raise(incarnation + 1, now), alive]
 
@@ -120,6 +132,7 @@ class Announcer:
         if now >= self._newer_s:
             newer = max(self._newer_than, self._broadcast.incarnation) + 1
             self._newer_s, self._newer_than = _NEVER, 0
+            self._refuted_s = now
             return self._raise(newer, now)
         if now >= self._look_s:
             self._look_s = _NEVER

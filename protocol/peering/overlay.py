@@ -290,8 +290,8 @@ class Overlay:
                     accused, body = suspicion.accused, encode(suspicion)
                     scope = self.members.site(accused)
                     self.broadcast.publish(SUSPICION, accused, body, SUSPICION_TTL_S, now, scope)
-                case Refute(incarnation=incarnation):
-                    effects += self.announcer.refute(incarnation, now)
+                case Refute(incarnation=incarnation, of_liar=of_liar):
+                    effects += self.announcer.refute(incarnation, now, of_liar=of_liar)
                 case Returned():
                     effects += self.announcer.refute(self.broadcast.incarnation, now)
                 case NeighbourUp(peer=peer):

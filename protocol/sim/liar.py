@@ -1,13 +1,14 @@
 """A member that lies: valid certificates, an honest node underneath, and on top of it whatever malice can say.
 
-It speaks only with peers that its node is connected with, as a real one could. It lies in five ways, one at a
+It speaks only with peers that its node is connected with, as a real one could. It lies in many ways, one at a
 time, often:
 
 - it gives out others' records with another body, so that no signature fits, or with its own signature;
 - it replays records that have been replaced since;
 - it publishes, truly signed, that everybody is silent;
 - it sends bytes: noise, and genuine frames with a few bits turned;
-- it floods with well-formed messages.
+- it floods with well-formed messages;
+- it says what is false and truly signed, about others, its site and itself, and far too much (lies.py).
 """
 
 from random import Random
@@ -28,6 +29,7 @@ from protocol.membership.messages import Suspicion
 from protocol.node.events import Arrived, Garbled, Ticked
 from protocol.node.messages import Message
 from protocol.sim.environment import Environment
+from protocol.sim.lies import Lies
 from protocol.sim.peer import SimPeer
 from protocol.sim.wires import Wires
 from protocol.terms.ids import PeerId
@@ -50,6 +52,7 @@ class Liar:
         self._world, self._wires, self._peer, self._dice = world, wires, peer, dice
         self._silent = True
         self._old: list[SignedRecord] = []
+        self._lies = Lies(peer.identity.signer, peer.site, dice)
 
     def begin(self) -> None:
         """Starts to lie."""
@@ -67,7 +70,17 @@ class Liar:
         near = self._wires.up(self._peer)
         if self._peer.node is None or not near:
             return
-        kinds = (self._forge, self._replay, self._accuse, self._garble, self._flood)
+        kinds = (
+            self._forge,
+            self._replay,
+            self._accuse,
+            self._garble,
+            self._flood,
+            self._invent,
+            self._summarise,
+            self._boast,
+            self._fill,
+        )
         kind = self._dice.choice(kinds)
         self._world.faults_done[f"lie: {kind.__name__[1:]}"] += 1
         kind(self._dice.choice(near), near)
@@ -144,3 +157,22 @@ class Liar:
         compare = Compare((Root("", self._dice.getrandbits(60)),), True)
         for _ in range(_FLOOD):
             self._say(to, self._dice.choice((Announce(made_up), compare, Want(versions))))
+
+    def _invent(self, to: PeerId, near: list[PeerId]) -> None:
+        assert self._peer.node is not None
+        self._lies.invent(self._peer.node, self._peer.now_s)
+        self._peer.feed(Ticked())
+
+    def _summarise(self, to: PeerId, near: list[PeerId]) -> None:
+        assert self._peer.node is not None
+        self._lies.summarise(self._peer.node, self._peer.now_s)
+        self._peer.feed(Ticked())
+
+    def _boast(self, to: PeerId, near: list[PeerId]) -> None:
+        assert self._peer.node is not None
+        self._lies.boast(self._peer.node, self._peer.now_s)
+        self._peer.feed(Ticked())
+
+    def _fill(self, to: PeerId, near: list[PeerId]) -> None:
+        assert self._peer.node is not None
+        self._say(to, self._lies.fill(self._peer.node, self._peer.now_s))

@@ -48,8 +48,14 @@ OBSERVERS_ENOUGH = 2
 """More observers of one death say nothing new. They keep quiet, so that half of all peers dying is no flood."""
 WRONG_MOST = 16
 WRONG_WINDOW_S = 60.0
-"""An observer with so many refuted suspicions in a minute is not believed for as long: a peer has seven
-neighbours, so one that accuses more is broken or lies."""
+DISCREDITED_S = 120.0
+"""An observer with so many refuted suspicions in a minute is not believed for the third: a peer has seven
+neighbours, so one that accuses more is broken or lies. The other neighbours of who dies tell of it."""
+OBSERVERS_MOST = 8
+"""Observers of one suspect that are told apart; it has seven neighbours."""
+REFUTE_EVERY_S, REFUTE_LIARS_EVERY_S = 0.4, 2.0
+"""How often at most a peer refutes suspicions, each time to everybody: in less than half of CONFIRM_S, so that
+no two observers have it dead; and of LONELY_S, if its observer is wrong all the time."""
 LATE_S = 0.5
 """A peer that handles a deadline this late counts itself as strained (Lifeguard's local health)."""
 STRAIN_MOST = 8
@@ -87,6 +93,8 @@ SUMMARIES_EACH = 1.0
 1.5 kB: 200 bytes a second for 8 sites."""
 SUMMARY_TTL_S = 600.0
 SUMMARY_CONTACTS = 6
+SUMMARY_ALIVE_MOST = 8192
+"""A summary that tells of more counts as one of so many: one site's presences have no more room (kinds.py)."""
 DETAIL_HOSTS = 48
 """How many hosts of its site a peer tells a requester of another site: the roomiest, and some at random."""
 DETAIL_WITHIN_S = 0.5

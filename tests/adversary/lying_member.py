@@ -97,6 +97,10 @@ class Attacked:
         """Mallory says that."""
         return self.heard(Arrived(self.mallory, message, ""))
 
+    def tells(self, record: SignedRecord) -> list[Effect]:
+        """Mallory hands out one record at once."""
+        return self.says(Gossip((record,)))
+
     def spreads(self, *records: SignedRecord) -> None:
         """Mallory hands out records, as slowly as it is allowed to."""
         for at in range(0, len(records), 8):

@@ -5,7 +5,13 @@ import pytest
 from protocol.membership.liveness import Changed, Health, Liveness
 from protocol.terms.effects import Deadline
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import CONFIRM_S, LONELY_S, WRONG_MOST, WRONG_WINDOW_S
+from protocol.terms.limits import (
+    CONFIRM_S,
+    DISCREDITED_S,
+    LONELY_S,
+    OBSERVERS_MOST,
+    WRONG_MOST,
+)
 
 PEER, ONE, TWO = PeerId("peer"), PeerId("one"), PeerId("two")
 ALIVE, SUSPECT, DEAD, LEFT = Health.ALIVE, Health.SUSPECT, Health.DEAD, Health.LEFT
@@ -54,7 +60,8 @@ def test_a_presence(before: Health, incarnation: int, left: bool, after: Health)
     [
         (ALIVE, 5, SUSPECT),
         (ALIVE, 4, ALIVE),
-        (ALIVE, 6, SUSPECT),
+        (ALIVE, 6, ALIVE),
+        (ALIVE, 1 << 62, ALIVE),
         (ALIVE, -1, ALIVE),
         (SUSPECT, 5, SUSPECT),
         (DEAD, 5, DEAD),
@@ -185,7 +192,42 @@ def test_who_is_wrong_again_and_again_is_believed_no_more_for_a_while() -> None:
     assert table.health(PEER) is ALIVE
     assert table.suspected(TWO, PEER, WRONG_MOST, 2.0), "others are believed"
     table.heard(PEER, 3.0)
-    assert table.suspected(ONE, PEER, WRONG_MOST, 2.0 + WRONG_WINDOW_S), "and it is again, later"
+    assert table.is_discredited(ONE, 1.0 + DISCREDITED_S)
+    assert table.suspected(ONE, PEER, WRONG_MOST, 1.2 + DISCREDITED_S), "and it is again, later"
+
+
+def test_who_suspects_peers_that_are_heard_is_believed_no_more_either() -> None:
+    table, many = Liveness(), [PeerId(f"peer {i}") for i in range(WRONG_MOST + 3)]
+    for peer in many:
+        table.present(peer, 1, False, 0.0)
+        table.suspected(ONE, peer, 1, 1.0)
+    for peer in many[:WRONG_MOST]:
+        table.heard(peer, 1.5)
+    assert {table.health(peer) for peer in many} == {ALIVE}, "what else it said counts no more"
+    assert table.tick(100.0) == []
+    table.check()
+
+
+def test_who_restarts_was_suspected_with_reason() -> None:
+    table = known(ALIVE, 0)
+    for incarnation in range(2 * WRONG_MOST):
+        assert table.suspected(ONE, PEER, incarnation, 1.0)
+        table.present(PEER, incarnation + 1, False, 1.1, restarted=True)
+    assert not table.is_discredited(ONE, 2.0)
+
+
+def test_a_peer_believes_itself_however_often_it_was_wrong() -> None:
+    table = Liveness(ONE)
+    for _ in range(2 * WRONG_MOST):
+        assert not table.was_wrong(ONE, 1.0)
+    assert not table.is_discredited(ONE, 1.0)
+
+
+def test_of_very_many_observers_a_few_are_told_apart() -> None:
+    table = known(ALIVE)
+    for number in range(100):
+        table.suspected(PeerId(f"observer {number}"), PEER, 5, 0.0)
+    assert table.observers(PEER) == OBSERVERS_MOST
 
 
 def test_since_when_a_dead_peer_is_silent_is_what_its_observers_say() -> None:
