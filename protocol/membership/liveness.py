@@ -61,7 +61,7 @@ class _Doubt:
 class Liveness:
     """Beliefs about every known peer but this one. Only a doubt costs more than a number."""
 
-    def __init__(self, me: PeerId = PeerId("")) -> None:
+    def __init__(self, me: PeerId | None = None) -> None:
         """`me` is this peer, which believes itself."""
         self._me = me
         self._incarnations: dict[PeerId, int] = {}
