@@ -25,6 +25,7 @@ from protocol.grid.limits import ATTACHMENT_BYTES_MAX
 from protocol.node.events import Say
 from protocol.node.messages import AttachmentAsk, AttachmentOffer, AttachmentPart
 from protocol.node.rows import GridFiles
+from protocol.terms.allowance import Allowance
 from protocol.terms.ids import Digest, GridId, PeerId, digest_of, short_hash
 
 PIECE_BYTES = 256 << 10
@@ -45,6 +46,7 @@ EARLY = 64
 """Offers that may be of something that is needed since it was looked last."""
 LOOKS_APART_S = 0.25
 """At least so long between two looks, however many ask for one."""
+ASKERS_MOST = 4096
 ASKS, ASKS_PER_S = 128, 16.0
 """So many pieces one peer may ask for at once, and so many more each second: all files of two large grids."""
 
@@ -114,7 +116,7 @@ class AttachmentTraffic:
         # What was given to an earlier life and is on its way nowhere is left over: its order is lost, too.
         self._named = set(kept.kept())
         self._unnamed_s: dict[str, float] = {}
-        self._allowed: dict[PeerId, tuple[float, float]] = {}
+        self._allowed = Allowance(float(ASKS), ASKS_PER_S, ASKERS_MOST)
         self._asked = 0
         self._kick = asyncio.Event()
         self.counts: Counter[str] = Counter()
@@ -251,7 +253,7 @@ class AttachmentTraffic:
 
     async def serve(self, peer: PeerId, ask: AttachmentAsk) -> AttachmentPart | None:
         """A piece for a peer that carries the grid or keeps its record; None for one that asks too often."""
-        if not self._may_ask(peer):
+        if not self._allowed.take(peer, self._clock()):
             self.counts["attachment-asks-dropped"] += 1
             return None
         none = AttachmentPart(ask.session, ask.digest, ask.offset, -1, b"")
@@ -268,13 +270,6 @@ class AttachmentTraffic:
         if box is None:
             return none
         return AttachmentPart(ask.session, ask.digest, ask.offset, len(content), box)
-
-    def _may_ask(self, peer: PeerId) -> bool:
-        now = self._clock()
-        left, at_s = self._allowed.get(peer, (float(ASKS), now))
-        left = min(float(ASKS), left + (now - at_s) * ASKS_PER_S)
-        self._allowed[peer] = (max(0.0, left - 1.0), now)
-        return left >= 1.0
 
     # -- what was given here
 
@@ -298,7 +293,6 @@ class AttachmentTraffic:
         self._offerers = {
             key: peers for key, peers in self._offerers.items() if key in self._needed
         }
-        self._allowed = {p: a for p, a in self._allowed.items() if now - a[1] < ASKS / ASKS_PER_S}
         unnamed = [key for key in self._kept.kept() if key not in named]
         self._unnamed_s = {key: self._unnamed_s.get(key, now) for key in unnamed}
         for key in unnamed:

@@ -6,13 +6,13 @@ names a workspace: there is no way to ask, or to say something, for another.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Protocol
 
 from netns.model import METADATA_ADDRESS
 from overlayd.metadata import told
 from overlayd.metadata.answer import Answer, Request, as_json, problem, text
-from overlayd.metadata.budget import Budget
 from overlayd.metadata.report import Report, read_report
 from overlayd.metadata.told import Asker
 from overlayd.ports.seeds import SeedError, Seeds
@@ -21,10 +21,12 @@ from overlayd.realise.paths import grid_of, machine_name, network_name
 from protocol.hosting.events import GuestSaid
 from protocol.hosting.part import Part
 from protocol.node.rows import WorkspaceRow
+from protocol.terms.allowance import Allowance
 from protocol.terms.ids import GridId
 
 ASKS_BURST, ASKS_PER_S = 64.0, 10.0
 WORDS_BURST, WORDS_PER_S = 6.0, 0.2
+ASKERS_MOST = 4096
 """A word goes to disk, and to every peer: it may change so often."""
 _KEPT_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.02
@@ -65,8 +67,8 @@ class Routes:
         """`asked` hears of every guest that asks anything."""
         self._view, self._seeds, self._tell, self._asked = view, seeds, tell, asked
         self._now = now
-        self._asks = Budget(ASKS_BURST, ASKS_PER_S)
-        self._words = Budget(WORDS_BURST, WORDS_PER_S)
+        self._asks = Allowance(ASKS_BURST, ASKS_PER_S, ASKERS_MOST)
+        self._words = Allowance(WORDS_BURST, WORDS_PER_S, ASKERS_MOST)
 
     def asker(self, network: str, address: str) -> Asker | None:
         """The guest of this host that has that address on that network."""
@@ -89,7 +91,7 @@ class Routes:
         if asker is None:
             return problem(404, f"{address} is no workspace of this network here")
         self._asked(asker.grid, asker.name)
-        if not self._asks.take((asker.grid, asker.name)):
+        if not self._asks.take((asker.grid, asker.name), time.monotonic()):
             return problem(
                 429, f"too many questions; {ASKS_PER_S:.0f} a second are answered", _later(1)
             )
@@ -146,7 +148,7 @@ class Routes:
             return problem(400, str(error))
         if self._known(asker, report):
             return as_json({"ready": not report.problem})
-        if not self._words.take((asker.grid, asker.name)):
+        if not self._words.take((asker.grid, asker.name), time.monotonic()):
             every_s = 1 / WORDS_PER_S
             return problem(
                 429, f"said too often; once in {every_s:.0f} s is taken", _later(every_s)

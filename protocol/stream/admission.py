@@ -4,6 +4,7 @@ from collections import Counter
 
 import msgspec
 
+from protocol.terms.allowance import Allowance
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.limits import (
     STREAM_OPENS_BURST,
@@ -31,17 +32,11 @@ class Admission:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, ...]] = Counter()
-        self._asked: dict[PeerId, tuple[float, float]] = {}
-        """For each peer, how many more it may ask for, and when that was so."""
+        self._asked = Allowance(STREAM_OPENS_BURST, STREAM_OPENS_PER_S, _PEERS)
 
     def may_ask(self, peer: PeerId, now: float) -> bool:
         """Whether one more order of that peer is looked at. Those beyond its rate are not."""
-        left, at_s = self._asked.pop(peer, (STREAM_OPENS_BURST, now))
-        left = min(STREAM_OPENS_BURST, left + max(0.0, now - at_s) * STREAM_OPENS_PER_S)
-        self._asked[peer] = (left - 1.0 if left >= 1.0 else left, now)
-        if len(self._asked) > _PEERS:
-            del self._asked[next(iter(self._asked))]
-        return left >= 1.0
+        return self._asked.take(peer, now)
 
     def take(self, stream: Carried) -> str:
         """Counts one more. Answers why not, if a limit is reached; then nothing was counted."""

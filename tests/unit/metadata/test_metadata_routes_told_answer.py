@@ -7,9 +7,9 @@ from metadata_world import BACK, HEAD, KEY, LAN, OTHER, STAR, WORKER, MetadataWo
 
 from overlayd.metadata import routes
 from overlayd.metadata.answer import Request
-from overlayd.metadata.budget import Budget
 from protocol.grid.lifecycle import Power, Wanted, Word
 from protocol.hosting.events import GuestSaid
+from protocol.terms.allowance import Allowance
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ async def test_a_guest_that_changes_its_word_without_end_is_heard_now_and_then(
 
 
 async def test_a_guest_that_asks_without_end_is_answered_now_and_then(world: MetadataWorld) -> None:
-    world.routes._asks = Budget(3.0, 0.0, lambda: 0.0)
+    world.routes._asks = Allowance(3.0, 0.0, 10)
     said = [(await world.get("/overlayd/v1/self")).status for _ in range(5)]
     assert said == [200, 200, 200, 429, 429]
     assert (await world.get("/overlayd/v1/self", WORKER)).status == 200
