@@ -80,7 +80,8 @@ def _followed(
     try:
         with _progress(session) as show:
             while True:
-                order = session.sign(Action.COMMIT, grid, workspace, encode(terms))
+                body, via = encode(terms), session.peer
+                order = session.sign(Action.COMMIT, grid, workspace, body, via=via)
                 raw = session.client.raw("POST", "/commits", msgspec.json.encode(order))
                 view = decoded(raw, CommitView)
                 if view.over:

@@ -64,7 +64,8 @@ class _Reader:
 
     def read(self, keys: bytes = b"") -> bool:
         """Whether anything new was printed. Every read is signed anew, so that no order is kept around."""
-        order = self._session.sign(Action.CONSOLE, self._grid, self._workspace)
+        via = self._session.peer
+        order = self._session.sign(Action.CONSOLE, self._grid, self._workspace, via=via)
         body = ConsoleRequest(order, self._offset, keys)
         view = self._session.client.post("/console", body, ConsoleView)
         self._offset = view.offset + len(view.data)

@@ -78,5 +78,5 @@ def _of(session: Session, row: WorkspaceRow) -> Iterator[str]:
 
 
 def _tail(session: Session, row: WorkspaceRow) -> bytes:
-    order = session.sign(Action.CONSOLE, row.grid_id, row.workspace)
+    order = session.sign(Action.CONSOLE, row.grid_id, row.workspace, via=session.peer)
     return session.client.post("/console", ConsoleRequest(order, -_TAIL_BYTES), ConsoleView).data

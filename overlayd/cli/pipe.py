@@ -11,8 +11,8 @@ from overlayd.api.views import BrokenView, ConnectRequest
 from overlayd.cli.client import Duplex
 from overlayd.cli.failure import failure
 from overlayd.cli.session import Session
-from protocol.node.rows import SelfRow
 from protocol.stream.messages import ConnectBody
+from protocol.terms.ids import PeerId
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
 
@@ -36,8 +36,7 @@ class Ends:
 
 def join(session: Session, grid: str, workspace: str, port: int, ends: Ends) -> None:
     """Carries a stream from its opening to its end. `grid` is an id. Raises Failure."""
-    via = session.client.get("/self", SelfRow).peer
-    body = encode(ConnectBody(port, via))
+    body = encode(ConnectBody(port, PeerId(session.peer)))
     order = session.sign(Action.CONNECT, grid, workspace, body, CONNECT_VALID_S)
     first = frames.frame(frames.ORDER, msgspec.json.encode(ConnectRequest(order)))
     with session.client.duplex("/streams", first) as duplex:

@@ -67,6 +67,13 @@ class Session:
         """The identity's site; empty if none was named."""
         return self.credentials.principal.site if self.identity is not None else ""
 
+    @cached_property
+    def peer(self) -> str:
+        """The key of the daemon that was named."""
+        from protocol.node.rows import SelfRow  # Only consoles and commits need it.
+
+        return self.client.get("/self", SelfRow).peer
+
     def sign(
         self,
         action: Action,
@@ -74,8 +81,9 @@ class Session:
         workspace: str = "",
         body: bytes = b"",
         valid_s: float = ORDER_VALID_S,
+        via: str = "",
     ) -> SignedOrder:
-        """A fresh order. Raises Failure if no peer would take it."""
+        """A fresh order, which only the peer `via` may use if it names one. Raises Failure if none takes it."""
         credentials = self.credentials
         order = Order(
             action=action,
@@ -85,6 +93,7 @@ class Session:
             nonce=secrets.token_hex(_NONCE_BYTES),
             workspace=workspace,
             body=body,
+            via=via,
         )
         try:
             return sign_order(order, credentials.identity, credentials.chain)

@@ -67,7 +67,7 @@ class Bulk:
             case CommitTold():
                 self._commits.deliver(peer, message)
             case CommitAsk():
-                self._say(Say(peer, self._commits.serve(message), cause))
+                self._say(Say(peer, self._commits.serve(peer, message), cause))
             case ConsoleText():
                 self._consoles.deliver(peer, message)
             case AttachmentOffer() | AttachmentPart():
@@ -119,5 +119,5 @@ class Bulk:
 
     async def _console(self, peer: PeerId, ask: ConsoleAsk, cause: str) -> None:
         async with self._turns:
-            text = await self._consoles.serve(ask)
+            text = await self._consoles.serve(peer, ask)
         self._say(Say(peer, text, cause))

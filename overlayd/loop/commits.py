@@ -48,13 +48,16 @@ class Commits:
     def __init__(
         self,
         me: PeerId,
-        orders: Callable[[SignedOrder, float], tuple[GridId, str, CommitTerms]],
+        orders: Callable[[SignedOrder, PeerId, float], tuple[GridId, str, CommitTerms]],
         committer: Committer,
         supervisor: Supervisor,
         say: Callable[[Say], None],
         now: Callable[[], float],
     ) -> None:
-        """`orders` answers what an order makes an image of here now. It raises Untrusted or NoCommit."""
+        """`orders` answers what an order makes an image of here now, for the peer that shows it.
+
+        It raises Untrusted or NoCommit.
+        """
         self._me, self._orders, self._committer = me, orders, committer
         self._supervisor, self._say, self._now = supervisor, say, now
         self._jobs: dict[_Key, _Job] = {}
@@ -67,7 +70,7 @@ class Commits:
         session = short_hash(str(self._asked), self._me, "commit", digits=16)
         ask = CommitAsk(session, order)
         if peer == self._me:
-            return self.serve(ask)
+            return self.serve(peer, ask)
         future: asyncio.Future[CommitTold] = asyncio.get_running_loop().create_future()
         self._waiting[peer, session] = future
         try:
@@ -86,10 +89,10 @@ class Commits:
         if waiting is not None and not waiting.done():
             waiting.set_result(told)
 
-    def serve(self, ask: CommitAsk) -> CommitTold:
-        """Begins a commit of this host if the order allows it, and says how far it is."""
+    def serve(self, peer: PeerId, ask: CommitAsk) -> CommitTold:
+        """Begins a commit of this host if the order allows that peer to, and says how far it is."""
         try:
-            key = self._orders(ask.order, self._now())
+            key = self._orders(ask.order, peer, self._now())
             job = self._jobs.get(key) or self._begin(key)
         except (Untrusted, NoCommit) as error:
             return CommitTold(ask.session, CommitView(CommitStage.FAILED), str(error)[:DETAIL_MOST])

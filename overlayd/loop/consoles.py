@@ -31,13 +31,13 @@ class Consoles:
     def __init__(
         self,
         me: PeerId,
-        opens: Callable[[SignedOrder, float], tuple[GridId, str]],
+        opens: Callable[[SignedOrder, PeerId, float], tuple[GridId, str]],
         paths: Paths,
         say: Callable[[Say], None],
         now: Callable[[], float],
     ) -> None:
-        """`opens` answers the grid and the workspace whose console an order opens now. It raises Untrusted or
-        NoConsole.
+        """`opens` answers the grid and the workspace whose console an order opens now, for the peer that shows
+        it. It raises Untrusted or NoConsole.
         """
         self._me, self._opens, self._paths = me, opens, paths
         self._say, self._now = say, now
@@ -50,7 +50,7 @@ class Consoles:
         session = short_hash(str(self._asked), self._me, digits=16)
         ask = ConsoleAsk(session, order, offset, keys)
         if peer == self._me:
-            return await self.serve(ask)
+            return await self.serve(peer, ask)
         future: asyncio.Future[ConsoleText] = asyncio.get_running_loop().create_future()
         self._waiting[peer, session] = future
         try:
@@ -68,10 +68,10 @@ class Consoles:
         if waiting is not None and not waiting.done():
             waiting.set_result(text)
 
-    async def serve(self, ask: ConsoleAsk) -> ConsoleText:
-        """Types into a console of this host and reads it, if the order allows that."""
+    async def serve(self, peer: PeerId, ask: ConsoleAsk) -> ConsoleText:
+        """Types into a console of this host and reads it, if the order allows that peer to."""
         try:
-            grid, workspace = self._opens(ask.order, self._now())
+            grid, workspace = self._opens(ask.order, peer, self._now())
             log, socket = self._paths.console(grid, workspace)
             if ask.keys:
                 await _type(socket, ask.keys[:_KEYS_BYTES])

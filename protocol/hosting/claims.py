@@ -13,6 +13,9 @@ finds out. It ends when it is not renewed for CLAIM_S, when a hold of its order 
 order lets go. A renewal is a small message, and as good as another claim. The peer that claims is told for
 how much of it there is room, whenever that changes, so it need not ask.
 
+A claim is the peer's that made it: another one that has the order can neither let it go nor change it. What
+two peers claim for one order is kept once.
+
 Four rules keep a member from hoarding. A claim needs a signed order, and each owner has one claim, for the
 oldest. All claims together keep half of a host, or one workspace. None lasts longer than CLAIM_MOST_S, and then
 there is no other for as long. A date in the past counts for CLAIM_AGE_S at most.
@@ -41,6 +44,11 @@ Rank = tuple[float, str]
 """When an order was signed (as far as that is believed), and the order itself. The least is the oldest."""
 YOUNGEST: Rank = (float("inf"), "")
 
+Key = tuple[str, PeerId]
+"""An order, and the peer that claimed room for it, and that is told."""
+CLAIMERS = 3
+"""Peers that may claim for one order, since it may have been given to more than one."""
+
 _ANYTHING = ("",)
 """Stands for what was told when that was not heard: it equals no answer, so the next tick tells what is so."""
 
@@ -50,8 +58,6 @@ class Claim(msgspec.Struct, frozen=True):
 
     rank: Rank
     owner: KeyId
-    by: PeerId
-    """The peer that claimed it, and that is told."""
     said: RoomClaim
     first_s: float
     until_s: float
@@ -69,7 +75,7 @@ class Claims:
     def __init__(self, authority: Authority, ledger: Ledger, offer: Callable[[], Offer]) -> None:
         """`offer` answers what this host is; how much of it is free does not matter."""
         self._authority, self._ledger, self._offer = authority, ledger, offer
-        self._rows: dict[str, Claim] = {}
+        self._rows: dict[Key, Claim] = {}
         self._spent: dict[str, float] = {}
         """Orders that have had their time, and until when they get no more."""
 
@@ -82,13 +88,13 @@ class Claims:
             deployment = self._authority.deployment(message.order, now, fresh=True)
         except Untrusted as error:
             return [Note("claim.refused", "", str(error))], []
-        order = deployment.order
-        before = self._rows.pop(order, None)
+        key = (deployment.order, sender)
+        before = self._rows.pop(key, None)
         self._pass(now)
-        claim = self._claim(sender, message, deployment, before, now)
+        claim = self._claim(message, deployment, before, now)
         if claim is None:
             return [], [RoomChanged()] if before is not None else []
-        self._rows[order] = claim
+        self._rows[key] = claim
         if before is not None:
             same = list(before.sizes.values()) == list(claim.sizes.values())
             return [], [] if same else [RoomChanged()]
@@ -97,19 +103,20 @@ class Claims:
 
     def renew(self, sender: PeerId, message: RoomRenew, now: float) -> Answer:
         """Renews a claim for the peer that made it. A peer that has no claim here is told so."""
-        before = self._rows.get(message.order)
-        if before is None or before.by != sender:
+        key = (message.order, sender)
+        before = self._rows.get(key)
+        if before is None:
             return [Send(sender, RoomKept(message.order, (), claimed=False))], []
         effects, outcomes = self.ask(sender, before.said, now)
-        if (claim := self._rows.get(message.order)) is not None:
+        if (claim := self._rows.get(key)) is not None:
             told = before.told if message.kept == len(before.told) else _ANYTHING
-            self._rows[message.order] = msgspec.structs.replace(claim, told=told)
+            self._rows[key] = msgspec.structs.replace(claim, told=told)
         return effects, outcomes
 
     def tell(self, now: float) -> list[Effect]:
         """Tells for how much of each claim there is room, where that changed."""
         effects: list[Effect] = []
-        for order, claim in self._rows.items():
+        for (order, by), claim in self._rows.items():
             free = self._ledger.free_for(window(claim.time, now, self._offer().facts.suspends))
             free -= self.kept(order, 0.0, free, now)
             room: list[str] = []
@@ -118,28 +125,33 @@ class Claims:
                     room.append(name)
                     free -= size
             if tuple(room) != claim.told:
-                self._rows[order] = msgspec.structs.replace(claim, told=tuple(room))
-                effects.append(Send(claim.by, RoomKept(order, tuple(room))))
+                self._rows[order, by] = msgspec.structs.replace(claim, told=tuple(room))
+                effects.append(Send(by, RoomKept(order, tuple(room))))
         return effects
 
     def end(self, order: str) -> None:
-        """Ends the claim of an order that needs it no more."""
-        self._rows.pop(order, None)
+        """Ends the claims of an order that needs them no more."""
+        for key in self._of(order):
+            del self._rows[key]
 
     def kept(self, order: str, since_s: float, free: Quantum, now: float) -> Quantum:
         """How much of `free` is kept for orders older than this one, signed at `since_s` (0: not yet)."""
         if not self._rows:
             return Quantum()
-        mine = self._rows.get(order)
-        rank = mine.rank if mine is not None else rank_of(order, since_s, now)
+        mine = [self._rows[key].rank for key in self._of(order)]
+        rank = min(mine, default=rank_of(order, since_s, now))
         kept, most = Quantum(), _half(self._ledger.capacity)
-        for claim in sorted(self._rows.values(), key=lambda claim: claim.rank):
+        counted_in: set[tuple[str, str]] = set()
+        for key, claim in sorted(self._rows.items(), key=lambda entry: entry[1].rank):
             if claim.rank >= rank:
                 break
-            for size in claim.sizes.values() if claim.until_s > now else ():
+            for name, size in claim.sizes.items() if claim.until_s > now else ():
                 more = kept + size
-                if more.fits(free) and (kept == Quantum() or more.fits(most)):
+                if (key[0], name) in counted_in or not more.fits(free):
+                    continue
+                if kept == Quantum() or more.fits(most):
                     kept = more
+                    counted_in.add((key[0], name))
         return kept
 
     def tick(self, now: float) -> list[Outcome]:
@@ -151,15 +163,17 @@ class Claims:
         return earliest(*(Deadline(claim.until_s, "claim") for claim in self._rows.values()))
 
     def check(self) -> None:
-        """Each owner has a claim for one order, and there are not too many."""
-        owners = [claim.owner for claim in self._rows.values()]
-        assert len(owners) == len(dict.fromkeys(owners)) <= CLAIMS_PER_HOST, owners
+        """Each owner has claims for one order, of a few peers, and there are not too many."""
+        orders = {(key[0], claim.owner) for key, claim in self._rows.items()}
+        owners = {claim.owner for claim in self._rows.values()}
+        assert len(orders) == len(owners), orders
+        assert len(self._rows) <= CLAIMS_PER_HOST, len(self._rows)
+        assert all(len(self._of(order)) <= CLAIMERS for order, _ in self._rows)
 
     # -- parts
 
     def _claim(
         self,
-        sender: PeerId,
         message: RoomClaim,
         deployment: Deployment,
         before: Claim | None,
@@ -177,17 +191,17 @@ class Claims:
         }
         if not sizes or spec.lease.start_s or spec.lease.before_s or order in self._spent:
             return None
-        first_s = before.first_s if before is not None else now
+        others = [self._rows[key] for key in self._of(order)]
+        first_s = min((c.first_s for c in (before, *others) if c is not None), default=now)
         if now >= first_s + CLAIM_MOST_S:
             self._spent[order] = now + CLAIM_MOST_S
             return None
         rank = before.rank if before is not None else rank_of(order, deployment.issued_at_s, now)
-        if not self._admit(deployment.owner, rank):
+        if len(others) >= CLAIMERS or not self._admit(order, deployment.owner, rank):
             return None
         return Claim(
             rank=rank,
             owner=deployment.owner,
-            by=sender,
             said=message,
             first_s=first_s,
             until_s=now + CLAIM_S,
@@ -197,19 +211,23 @@ class Claims:
 
     def _pass(self, now: float) -> bool:
         count = len(self._rows)
-        self._rows = {order: claim for order, claim in self._rows.items() if claim.until_s > now}
+        self._rows = {key: claim for key, claim in self._rows.items() if claim.until_s > now}
         self._spent = {order: until_s for order, until_s in self._spent.items() if until_s > now}
         return len(self._rows) < count
 
-    def _admit(self, owner: KeyId, rank: Rank) -> bool:
+    def _of(self, order: str) -> list[Key]:
+        """The claims for one order."""
+        return [key for key in self._rows if key[0] == order]
+
+    def _admit(self, order: str, owner: KeyId, rank: Rank) -> bool:
         """Makes way for a claim, among its owner's and among all. False if the others are older."""
-        for order, claim in list(self._rows.items()):
-            if claim.owner == owner:
+        for key, claim in list(self._rows.items()):
+            if claim.owner == owner and key[0] != order:
                 if claim.rank < rank:
                     return False
-                del self._rows[order]
+                del self._rows[key]
         if len(self._rows) >= CLAIMS_PER_HOST:
-            youngest = max(self._rows, key=lambda order: self._rows[order].rank)
+            youngest = max(self._rows, key=lambda key: self._rows[key].rank)
             if self._rows[youngest].rank < rank:
                 return False
             del self._rows[youngest]

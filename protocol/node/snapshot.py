@@ -221,9 +221,12 @@ class PeerView:
         """What was found on this host and is unknown to it, with what came of asking its stewards."""
         return snapshot_grids.unknown(self._node, now)
 
-    def console(self, order: SignedOrder, now: float) -> tuple[GridId, str]:
-        """The grid and the workspace whose console an order opens here. Raises Untrusted or NoConsole."""
-        return snapshot_grids.console(self._node, order, now)
+    def console(self, order: SignedOrder, via: PeerId, now: float) -> tuple[GridId, str]:
+        """The grid and the workspace whose console an order opens here, if that peer shows it.
+
+        Raises Untrusted or NoConsole.
+        """
+        return snapshot_grids.console(self._node, order, via, now)
 
     def is_gone(self, peer: PeerId) -> bool:
         """Whether that peer is believed dead, or has left."""
@@ -238,6 +241,11 @@ class PeerView:
         """
         return snapshot_streams.way(self._node, order, via, now, kept)
 
-    def commit(self, order: SignedOrder, now: float) -> tuple[GridId, str, CommitTerms]:
-        """The grid and the workspace that an order makes an image of here. Raises Untrusted or NoCommit."""
-        return snapshot_grids.commit(self._node, order, now)
+    def commit(
+        self, order: SignedOrder, via: PeerId, now: float
+    ) -> tuple[GridId, str, CommitTerms]:
+        """The grid and the workspace that an order makes an image of here, if that peer shows it.
+
+        Raises Untrusted or NoCommit.
+        """
+        return snapshot_grids.commit(self._node, order, via, now)

@@ -12,7 +12,7 @@ from protocol.node.rows import GridRow, NoCommit, NoConsole, UnknownRow, VolumeR
 from protocol.node.snapshot_peers import health_of, name_of, site_of
 from protocol.node.snapshot_story import detail
 from protocol.requesting.silence import Silence, Unanswered, whereabouts
-from protocol.terms.ids import Digest, GridId
+from protocol.terms.ids import Digest, GridId, PeerId
 from protocol.trust.order import Action, Order, SignedOrder
 from protocol.wire.codec import Malformed, decode
 
@@ -188,17 +188,25 @@ def _image_of(row: Lease, workspace: str) -> ImageRef:
     return next((w.image for w in row.wanted if w.workspace == workspace), ImageRef(""))
 
 
-def console(node: Node, signed: SignedOrder, now: float) -> tuple[GridId, str]:
-    """The grid and the workspace whose console an order opens here. Raises Untrusted or NoConsole."""
-    record, order = _ordered(node, signed, now, NoConsole)
+def console(node: Node, signed: SignedOrder, via: PeerId, now: float) -> tuple[GridId, str]:
+    """The grid and the workspace whose console an order that `via` shows opens here.
+
+    Raises Untrusted or NoConsole.
+    """
+    record, order = _ordered(node, signed, via, now, NoConsole)
     if order.action is not Action.CONSOLE:
         raise NoConsole(f"an order to {order.action} does not open a console")
     return record.id, order.workspace
 
 
-def commit(node: Node, signed: SignedOrder, now: float) -> tuple[GridId, str, CommitTerms]:
-    """The grid and the workspace that an order makes an image of here. Raises Untrusted or NoCommit."""
-    record, order = _ordered(node, signed, now, NoCommit)
+def commit(
+    node: Node, signed: SignedOrder, via: PeerId, now: float
+) -> tuple[GridId, str, CommitTerms]:
+    """The grid and the workspace that an order that `via` shows makes an image of here.
+
+    Raises Untrusted or NoCommit.
+    """
+    record, order = _ordered(node, signed, via, now, NoCommit)
     if order.action is not Action.COMMIT:
         raise NoCommit(f"an order to {order.action} does not make an image")
     try:
@@ -211,9 +219,12 @@ def commit(node: Node, signed: SignedOrder, now: float) -> tuple[GridId, str, Co
 
 
 def _ordered(
-    node: Node, signed: SignedOrder, now: float, no: type[NoConsole] | type[NoCommit]
+    node: Node, signed: SignedOrder, via: PeerId, now: float, no: type[NoConsole] | type[NoCommit]
 ) -> tuple[GridRecord, Order]:
-    """The record of a grid carried here that an owner's fresh order is about. Raises Untrusted, or `no`."""
+    """The record of a grid carried here that an owner's fresh order is about. Raises Untrusted, or `no`.
+
+    A peer that comes by an order of which it is not the `via` can do nothing with it, as to type its own keys.
+    """
     checked = node.authority.order(signed, now, fresh=True)
     order = checked.order
     for row in node.host.leases.rows():
@@ -225,6 +236,8 @@ def _ordered(
                 f"{record.name} belongs to site {record.owner_site}'s admin; use that --identity"
             )
         node.authority.change(signed, record, now)
+        if order.via != via:
+            raise no("this order is for use through another peer")
         if order.workspace not in [wanted.workspace for wanted in row.wanted]:
             raise no(f"this host does not carry {record.name}/{order.workspace}")
         return record, order

@@ -86,9 +86,10 @@ class Building:
         self._tell(now, "every host has the contract")
         return self._reserved(now)
 
-    def noticed(self, notice: Notice, now: float) -> Verdict | None:
-        """A host tells where its workspaces are."""
-        if notice.grid != self.record.id:
+    def noticed(self, sender: PeerId, notice: Notice, now: float) -> Verdict | None:
+        """A host tells where its workspaces are. Who carries none of the grid has nothing to tell of it."""
+        placed = {a.workspace: a.host for a in self.record.assignments}
+        if notice.grid != self.record.id or sender not in placed.values():
             return None
         if notice.state is GridState.DOWN:
             return self._taken_down()
@@ -96,7 +97,7 @@ class Building:
             self._forget_all_but(dict(notice.placed))
         for status in notice.mine:
             old = self._statuses.get(status.workspace)
-            if old is None or old == status:
+            if old is None or old == status or placed.get(status.workspace) != sender:
                 continue
             self._statuses[status.workspace] = status
             self._told(old, status, now)

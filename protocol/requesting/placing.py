@@ -33,14 +33,14 @@ from protocol.requesting.gathering import Answered, Gathering
 from protocol.requesting.looking import concluded, kept_for, unanswered, up_already
 from protocol.requesting.policies import Plain, Policy
 from protocol.requesting.request import Request, RequestState
-from protocol.requesting.steps import Conclusion, Gathered, Look, Paused
+from protocol.requesting.steps import Conclusion, Gathered, Look, Paused, Reason
 from protocol.requesting.surroundings import Surroundings
 from protocol.requesting.transitions import RESTING, SETTLING, Happening, Stage, after
 from protocol.requesting.waiting import Waiting
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, earliest
 from protocol.terms.ids import GridId, PeerId, RequestId
-from protocol.terms.limits import DECIDED_EVERY_S
+from protocol.terms.limits import AUDIT_EVERY_S, DECIDED_EVERY_S
 from protocol.terms.quantities import counted
 from protocol.trust.order import SignedOrder
 
@@ -75,6 +75,8 @@ class Placing(Request):
             request, deployment, order, surroundings, dice, policy.queueing, now
         )
         self._building: Building | None = None
+        self._told_made, self._ask_s = False, now
+        """Whether somebody tells that its order made a grid, and when its stewards may be asked about that."""
         self._look: Look | None = None
         """Why the stewards are asked first, or will be; None if they are not."""
 
@@ -310,15 +312,15 @@ class Placing(Request):
         if self._building is not None and self.running:
             self._end(self._building.acknowledged(sender, ack, now), now)
 
-    def noticed(self, notice: Notice, now: float) -> None:
+    def noticed(self, sender: PeerId, notice: Notice, now: float) -> None:
         """A host tells where its workspaces are."""
         if self._building is not None and self.running:
-            self._end(self._building.noticed(notice, now), now)
+            self._end(self._building.noticed(sender, notice, now), now)
             self.troubles = self._building.troubles() if self.running else ()
         elif self.queues and self._step in (Stage.QUEUED, Stage.QUOTING):
             mine = order_part(notice.grid) == order_part(self.grid_id)
-            if mine and notice.state is GridState.UP:  # Its order made it before a restart.
-                self._finish(RequestState.DONE, [f"{self.grid} is made, id {notice.grid}"], now)
+            # Perhaps its order made it before a restart. Anybody can tell that, so the stewards are asked.
+            self._told_made = self._told_made or (mine and notice.state is GridState.UP)
 
     def _end(self, verdict: Verdict | None, now: float) -> None:
         if verdict is not None:
@@ -358,6 +360,9 @@ class Placing(Request):
 
     def tick(self, now: float) -> Answer:
         """Takes what follows when an answer did not come in time."""
+        if self._step is Stage.QUEUED and self._told_made and now >= self._ask_s:
+            self._told_made, self._ask_s = False, now + AUDIT_EVERY_S
+            return self.look(Look(Reason.GIVEN_BEFORE), now)
         if self._step is Stage.QUEUED and self._waiting.again(self._attempt, self._due_s, now):
             return self.start(now), []
         if self._step in RESTING and now >= self._waiting.renew_s:
@@ -390,7 +395,10 @@ class Placing(Request):
         rests = self._step in RESTING
         due_s = min(self._due_s, self._waiting.renew_s) if rests else self._due_s
         due = Deadline(due_s, f"{self.kind} {self._step}") if due_s < inf else None
-        return earliest(due, self._waiting.next_look()) if self._step is Stage.QUEUED else due
+        if self._step is not Stage.QUEUED:
+            return due
+        ask = Deadline(self._ask_s, f"{self.kind} told made") if self._told_made else None
+        return earliest(due, self._waiting.next_look(), ask)
 
     # -- parts
 

@@ -261,7 +261,4 @@ class Requester:
         for peer, heard in list(self.directory.notices.about(request.grid_id).items()):
             if not request.running:
                 break
-            if isinstance(request, Placing):
-                request.noticed(heard.notice, now)
-            else:
-                request.noticed(peer, heard.notice, now)
+            request.noticed(peer, heard.notice, now)

@@ -93,9 +93,7 @@ class Requests:
         """
         for request in self._running.values():
             match request:
-                case Placing():
-                    request.noticed(notice, now)
-                case Changing() | Acting():
+                case Placing() | Changing() | Acting():
                     request.noticed(peer, notice, now)
                 case Extending():
                     pass

@@ -104,6 +104,7 @@ TRANSITIONS: dict[tuple[Stage, Happening], Stage] = {
     (Stage.BACKING_OFF, Happening.QUOTES_REQUESTED): Stage.QUOTING,
     (Stage.BACKING_OFF, Happening.ANSWERED): Stage.OVER,
     (Stage.BACKING_OFF, Happening.CANCELLED): Stage.OVER,
+    (Stage.QUEUED, Happening.STEWARDS_ASKED): Stage.LOOKING,
     (Stage.QUEUED, Happening.SITES_ASKED): Stage.ASKING_SITES,
     (Stage.QUEUED, Happening.QUOTES_REQUESTED): Stage.QUOTING,
     (Stage.QUEUED, Happening.ANSWERED): Stage.OVER,

@@ -41,6 +41,7 @@ class Admin:
         workspace: str = "",
         body: bytes = b"",
         valid_s: float = 600.0,
+        via: str = "",
     ) -> SignedOrder:
         """An order that the admin has signed. Of a grid that was ordered by this admin, the name is enough."""
         makes = action in (Action.UP, Action.HOLD)
@@ -52,6 +53,7 @@ class Admin:
             nonce=f"{self._dice.getrandbits(64):016x}",
             workspace=workspace,
             body=body,
+            via=via,
         )
         signed = sign_order(order, self.signer, self.chain)
         if action is Action.UP:

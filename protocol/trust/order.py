@@ -22,7 +22,14 @@ import msgspec
 from protocol.terms.ids import KeyId, digest_of
 from protocol.terms.limits import QUEUE_S
 from protocol.terms.ranges import Moment
-from protocol.trust.certificate import CLOCK_TOLERANCE_S, Chain, Principal, Role, check_chain
+from protocol.trust.certificate import (
+    CLOCK_TOLERANCE_S,
+    Chain,
+    Principal,
+    Role,
+    check_chain,
+    is_key,
+)
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
 from protocol.wire.codec import Malformed, decode, encode
 from protocol.wire.limits import MAX_ORDER_BYTES
@@ -71,6 +78,8 @@ class Order(msgspec.Struct, frozen=True):
     """8 to 64 characters that tell two otherwise equal requests apart."""
     workspace: str = ""
     body: bytes = b""
+    via: str = ""
+    """The one peer that may use an order to read a console, and type into it, or to commit. Empty in others."""
 
 
 class SignedOrder(msgspec.Struct, frozen=True):
@@ -166,6 +175,8 @@ def _fault(order: Order, payload: bytes) -> str:
         return f"order: a grid's name has 1 to {_MAX_NAME_CHARACTERS} characters"
     if len(order.workspace) > _MAX_NAME_CHARACTERS:
         return f"order: a workspace's name has at most {_MAX_NAME_CHARACTERS} characters"
+    if order.via and not is_key(order.via):
+        return "order: via is a peer's key"
     if not (order.grid + order.workspace).isprintable():
         return "order: a name has an unprintable character"
     if len(order.nonce) not in _NONCE_CHARACTERS:

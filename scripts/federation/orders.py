@@ -36,13 +36,23 @@ def spec(name: str, image: ImageInfo, count: int, memory_bytes: int = 64 << 20) 
 
 
 def signed(
-    identity: Path, action: Action, grid: str, workspace: str = "", body: bytes = b""
+    identity: Path,
+    action: Action,
+    grid: str,
+    workspace: str = "",
+    body: bytes = b"",
+    via: Host | None = None,
 ) -> SignedOrder:
-    """A fresh order of the site admin with that folder. Of a grid that was ordered here, the name is enough."""
+    """A fresh order of the site admin with that folder. Of a grid that was ordered here, the name is enough.
+
+    `via` is the host that may use it, if only one may.
+    """
     who = load_site(identity)
     makes = action in (Action.UP, Action.HOLD)
     about = grid if makes else _MADE.get((identity, grid), grid)
     order = Order(action, about, time.time(), 300.0, secrets.token_hex(8), workspace, body)
+    if via is not None:
+        order = msgspec.structs.replace(order, via=me(via).peer)
     signed_order = sign_order(order, who.identity, who.chain)
     if action is Action.UP:
         _MADE[identity, grid] = order_part(grid_id(signed_order))

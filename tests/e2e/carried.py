@@ -54,7 +54,7 @@ class Workspace:
         wait_for(told, WITHIN_S, f"an event {kind}: {detail}")
 
     def console(self, keys: bytes = b"") -> str:
-        order = orders.signed(self.admin, Action.CONSOLE, self.grid, self.name)
+        order = orders.signed(self.admin, Action.CONSOLE, self.grid, self.name, via=self.host)
         body = msgspec.json.encode(ConsoleRequest(order, 0, keys))
         said = self.host.ask("POST", "console", body).content
         return msgspec.json.decode(said, type=ConsoleView).data.decode(errors="replace")

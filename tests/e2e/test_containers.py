@@ -117,7 +117,7 @@ def consoles_answer(federation: Federation, word: str) -> None:
     """Each container's console takes what is typed at one site, and shows what comes of it."""
     admin = federation.identity("ams")
     for host, workspace in (("a", "n-1"), ("a", "store-1")):
-        order = orders.signed(admin, Action.CONSOLE, "boxes", workspace)
+        order = orders.signed(admin, Action.CONSOLE, "boxes", workspace, via=federation.hosts[host])
         keys = f"echo {word}-{host}-$((6*7))\n".encode()
         federation.hosts[host].ask(
             "POST", "console", msgspec.json.encode(ConsoleRequest(order, 0, keys))

@@ -209,7 +209,7 @@ def typed(host: Host, admin: Path, workspace: str, keys: str, answer: str) -> No
 
 def console(host: Host, admin: Path, workspace: str, keys: bytes = b"") -> str:
     """The end of what a console shows."""
-    order = orders.signed(admin, Action.CONSOLE, "real", workspace)
+    order = orders.signed(admin, Action.CONSOLE, "real", workspace, via=host)
     body = msgspec.json.encode(ConsoleRequest(order, 0, keys))
     view = msgspec.json.decode(host.ask("POST", "console", body).content, type=ConsoleView)
     return view.data.decode(errors="replace")

@@ -83,7 +83,9 @@ def federation() -> Iterator[Federation]:
 
 
 def console(federation: Federation, keys: bytes = b"") -> str:
-    order = orders.signed(federation.identity("ams"), Action.CONSOLE, "out", "n-1")
+    order = orders.signed(
+        federation.identity("ams"), Action.CONSOLE, "out", "n-1", via=federation.hosts["b"]
+    )
     said = federation.hosts["b"].ask(
         "POST", "console", msgspec.json.encode(ConsoleRequest(order, 0, keys))
     )

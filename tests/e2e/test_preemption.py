@@ -46,7 +46,7 @@ def phases(host: Host, grid: str) -> list[str]:
 
 def console(host: Host, admin: Path, workspace: str, keys: bytes = b"") -> str:
     """All that a console has shown, after typing `keys`."""
-    order = orders.signed(admin, Action.CONSOLE, "work", workspace)
+    order = orders.signed(admin, Action.CONSOLE, "work", workspace, via=host)
     body = msgspec.json.encode(ConsoleRequest(order, 0, keys))
     view = msgspec.json.decode(host.ask("POST", "console", body).content, type=ConsoleView)
     return view.data.decode(errors="replace")

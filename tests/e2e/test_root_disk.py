@@ -91,7 +91,9 @@ def reads(guest: Workspace, word: str, at: int) -> None:
 
 def commit(guest: Workspace, terms: CommitTerms) -> CommitView:
     """Begins a commit, or hears how far it is."""
-    order = orders.signed(guest.admin, Action.COMMIT, guest.grid, guest.name, encode(terms))
+    order = orders.signed(
+        guest.admin, Action.COMMIT, guest.grid, guest.name, encode(terms), via=guest.host
+    )
     said = guest.host.ask("POST", "commits", msgspec.json.encode(order))
     return msgspec.json.decode(said.content, type=CommitView)
 

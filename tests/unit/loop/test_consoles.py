@@ -31,12 +31,12 @@ class Host:
     def __init__(self, folder: Path) -> None:
         self.paths = Paths(folder)
         self.refuses: Exception | None = None
-        self.asked: list[tuple[SignedOrder, float]] = []
+        self.asked: list[tuple[SignedOrder, PeerId, float]] = []
         self.said: list[Say] = []
         self.consoles = Consoles(ME, self._opens, self.paths, self.said.append, lambda: NOW)
 
-    def _opens(self, order: SignedOrder, now: float) -> tuple[GridId, str]:
-        self.asked.append((order, now))
+    def _opens(self, order: SignedOrder, via: PeerId, now: float) -> tuple[GridId, str]:
+        self.asked.append((order, via, now))
         if self.refuses is not None:
             raise self.refuses
         return GridId("g"), "web-1"
@@ -53,7 +53,7 @@ async def test_a_console_of_this_host_is_read_from_its_log(host: Host) -> None:
     log.write_bytes(b"booting\nlogin: ")
     text = await host.consoles.ask(ME, ORDER, 8, b"")
     assert (text.data, text.offset, text.problem) == (b"login: ", 8, "")
-    assert host.asked == [(ORDER, NOW)]
+    assert host.asked == [(ORDER, ME, NOW)]
     assert host.said == []
 
 
@@ -81,7 +81,7 @@ async def test_what_is_not_opened_says_why(
     host: Host, refuses: Exception | None, said: str
 ) -> None:
     host.refuses = refuses
-    text = await host.consoles.serve(ConsoleAsk("s", ORDER, 3, b""))
+    text = await host.consoles.serve(YOU, ConsoleAsk("s", ORDER, 3, b""))
     assert (text.session, text.offset, text.data) == ("s", 3, b"")
     assert text.problem.endswith(said)
 

@@ -41,7 +41,10 @@ class Host:
             ME, self._orders, self, self.supervisor, self.said.append, lambda: 5.0  # type: ignore[arg-type]
         )  # fmt: skip
 
-    def _orders(self, order: SignedOrder, now: float) -> tuple[GridId, str, CommitTerms]:
+    def _orders(
+        self, order: SignedOrder, via: PeerId, now: float
+    ) -> tuple[GridId, str, CommitTerms]:
+        assert via == ME
         if self.refuses is not None:
             raise self.refuses
         return GridId("g"), "web-1", self.terms

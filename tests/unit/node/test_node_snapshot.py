@@ -26,6 +26,10 @@ from protocol.wire.codec import encode
 TINY = Digest(IMAGE.digest)
 
 
+VIA, OTHER = PeerId("d" * 64), PeerId("e" * 64)
+"""The peer that an order names as the one that may use it, and another that came by it."""
+
+
 class Scene:
     """Four hosts at two sites; `shop` is up on two of them, asked for at the first, which keeps a quote."""
 
@@ -59,13 +63,18 @@ class Scene:
         return [self.world.by_id[row.peer] for row in rows]
 
     def console(
-        self, action: Action = Action.CONSOLE, grid: str = "", place: str = "", site: str = ""
+        self,
+        action: Action = Action.CONSOLE,
+        grid: str = "",
+        place: str = "",
+        site: str = "",
+        shown_by: PeerId = VIA,
     ) -> tuple[GridId, str]:
         """What an order of that site's admin opens at the first host: its own workspace, if none is named."""
         order = self.world.admins[site or self.mine].order(
-            action, grid or self.shop, self.now, workspace=place or "web-1"
+            action, grid or self.shop, self.now, workspace=place or "web-1", via=VIA
         )
-        return self.view(self.carriers[0]).console(order, self.now)
+        return self.view(self.carriers[0]).console(order, shown_by, self.now)
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +243,8 @@ def test_no_console_for_others_nor_of_what_is_not_here(scene: Scene) -> None:
         scene.console(site=scene.theirs)
     with pytest.raises(NoConsole, match=r"^an order to pause does not open a console$"):
         scene.console(Action.PAUSE)
+    with pytest.raises(NoConsole, match=r"^this order is for use through another peer$"):
+        scene.console(shown_by=OTHER)
     for grid, place in (("", "web-2"), ("", "web-9"), ("other", "web-1")):
         with pytest.raises(NoConsole, match=f"^this host does not carry {grid or 'shop'}/{place}$"):
             scene.console(grid=grid, place=place)
@@ -244,10 +255,13 @@ def test_the_owner_makes_an_image_of_a_workspace_where_it_is(scene: Scene) -> No
     terms = CommitTerms("mine", "0" * 16)
 
     def ask(
-        action: Action = Action.COMMIT, place: str = "web-1", body: bytes = encode(terms)
+        action: Action = Action.COMMIT,
+        place: str = "web-1",
+        body: bytes = encode(terms),
+        shown_by: PeerId = VIA,
     ) -> tuple[GridId, str, CommitTerms]:
-        order = admin.order(action, "shop", scene.now, workspace=place, body=body)
-        return view.commit(order, scene.now)
+        order = admin.order(action, "shop", scene.now, workspace=place, body=body, via=VIA)
+        return view.commit(order, shown_by, scene.now)
 
     assert ask() == (scene.shop, "web-1", terms)
     with pytest.raises(NoCommit, match="does not carry shop/web-2"):
@@ -262,7 +276,9 @@ def test_the_owner_makes_an_image_of_a_workspace_where_it_is(scene: Scene) -> No
         Action.COMMIT, scene.shop, scene.now, workspace="web-1", body=encode(terms)
     )
     with pytest.raises(NoCommit, match=f"^shop belongs to site {scene.mine}'s admin"):
-        view.commit(others, scene.now)
+        view.commit(others, VIA, scene.now)
+    with pytest.raises(NoCommit, match="for use through another peer"):
+        ask(shown_by=OTHER)
 
 
 def test_no_console_by_an_order_that_is_over(scene: Scene) -> None:
@@ -271,7 +287,7 @@ def test_no_console_by_an_order_that_is_over(scene: Scene) -> None:
     for grid in ("shop", "other"):
         order = admin.order(Action.CONSOLE, grid, scene.now - 1000, workspace="web-1")
         with pytest.raises(Untrusted, match="sign it again"):
-            view.console(order, scene.now)
+            view.console(order, VIA, scene.now)
 
 
 def revocation(scene: Scene, site: str) -> SignedRecord:

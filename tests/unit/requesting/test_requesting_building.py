@@ -73,8 +73,8 @@ def test_hosts_are_told_until_they_have_it() -> None:
 def test_a_job_that_has_switched_itself_off_is_waited_for_no_longer() -> None:
     told = Told()
     told.acknowledged(A, B)
-    assert told.building.noticed(notice(A, Phase.OFF, final=True), NOW) is None
-    verdict = told.building.noticed(notice(B, Phase.READY), NOW)
+    assert told.building.noticed(A, notice(A, Phase.OFF, final=True), NOW) is None
+    verdict = told.building.noticed(B, notice(B, Phase.READY), NOW)
     assert verdict is not None
     assert verdict.lines == ["shop is up: 2 workspaces; 1 switched itself off"]
 
@@ -87,16 +87,16 @@ def test_word_of_another_grid_or_another_host_is_nothing() -> None:
     assert len(told.building.announce()) == 2
     foreign = msgspec.structs.replace(notice(A, Phase.GONE), grid=GridId("other.1"))
     down = msgspec.structs.replace(foreign, state=GridState.DOWN)
-    assert told.building.noticed(down, NOW) is None
+    assert told.building.noticed(A, down, NOW) is None
 
 
 def test_it_is_up_when_every_workspace_is() -> None:
     told = Told()
-    assert told.building.noticed(notice(A, Phase.BOOTING), NOW) is None
-    assert told.building.noticed(notice(A, Phase.BOOTING, detail="slow"), NOW) is None
-    assert told.building.noticed(notice(A, Phase.READY), NOW) is None
-    assert told.building.noticed(notice(B, Phase.RUNNING), NOW) is None, "it may still answer"
-    verdict = told.building.noticed(notice(B, Phase.RUNNING, final=True), NOW)
+    assert told.building.noticed(A, notice(A, Phase.BOOTING), NOW) is None
+    assert told.building.noticed(A, notice(A, Phase.BOOTING, detail="slow"), NOW) is None
+    assert told.building.noticed(A, notice(A, Phase.READY), NOW) is None
+    assert told.building.noticed(B, notice(B, Phase.RUNNING), NOW) is None, "it may still answer"
+    verdict = told.building.noticed(B, notice(B, Phase.RUNNING, final=True), NOW)
     assert told.story == ["web-1 booting", "web-1 ready", "web-2 running"], "each phase once"
     assert verdict is not None
     assert (verdict.state, verdict.lines) == (RequestState.DONE, ["shop is up: 2 workspaces"])
@@ -105,16 +105,16 @@ def test_it_is_up_when_every_workspace_is() -> None:
 @pytest.mark.parametrize("phase", [Phase.PAUSED, Phase.SUSPENDED])
 def test_what_a_person_has_stopped_meanwhile_is_not_waited_for(phase: Phase) -> None:
     told = Told()
-    told.building.noticed(notice(A, phase), NOW)
-    verdict = told.building.noticed(notice(B, Phase.READY), NOW)
+    told.building.noticed(A, notice(A, phase), NOW)
+    verdict = told.building.noticed(B, notice(B, Phase.READY), NOW)
     assert verdict is not None
     assert verdict.state is RequestState.DONE
 
 
 def test_fewer_than_were_asked_for_is_said() -> None:
     told = Told(asked=3)
-    told.building.noticed(notice(A, Phase.READY), NOW)
-    verdict = told.building.noticed(notice(B, Phase.READY), NOW)
+    told.building.noticed(A, notice(A, Phase.READY), NOW)
+    verdict = told.building.noticed(B, notice(B, Phase.READY), NOW)
     assert verdict is not None
     assert verdict.lines == ["shop is up: 2 workspaces, 3 were asked for"]
 
@@ -124,14 +124,14 @@ def test_a_reservation_stands_when_all_have_it_on_disk_and_have_told_of_it(first
     told = Told(LATER)
     if first == "contract":
         assert told.acknowledged(A, B) is None
-        assert told.building.noticed(notice(A, Phase.HELD, LATER), NOW) is None
-        verdict = told.building.noticed(notice(B, Phase.HELD, LATER), NOW)
+        assert told.building.noticed(A, notice(A, Phase.HELD, LATER), NOW) is None
+        verdict = told.building.noticed(B, notice(B, Phase.HELD, LATER), NOW)
         assert verdict is not None
         state = verdict.state
         assert verdict.lines[0].startswith("shop is reserved: 2 workspaces from ")
     else:
         for peer in (A, B):
-            assert told.building.noticed(notice(peer, Phase.HELD, LATER), NOW) is None
+            assert told.building.noticed(peer, notice(peer, Phase.HELD, LATER), NOW) is None
         assert told.acknowledged(A) is None
         found = told.acknowledged(B)
         assert found is not None
@@ -142,7 +142,7 @@ def test_a_reservation_stands_when_all_have_it_on_disk_and_have_told_of_it(first
 def test_a_later_epoch_has_fewer_workspaces() -> None:
     left = msgspec.structs.replace(RECORD, epoch=2, assignments=RECORD.assignments[:1])
     told = Told()
-    verdict = told.building.noticed(notice(A, Phase.READY, left), NOW)
+    verdict = told.building.noticed(A, notice(A, Phase.READY, left), NOW)
     assert verdict is not None
     assert verdict.lines == ["shop is up: 1 workspace, 2 were asked for"]
 
@@ -153,7 +153,7 @@ def test_the_stewards_are_asked_now_and_then_since_a_host_may_tell_nothing() -> 
     assert told.building.audit_due(NOW + AUDIT_EVERY_S)
     assert not told.building.audit_due(NOW + AUDIT_EVERY_S)
     assert told.building.audited(RECORD) is None
-    told.building.noticed(notice(A, Phase.READY), NOW)
+    told.building.noticed(A, notice(A, Phase.READY), NOW)
     left = msgspec.structs.replace(RECORD, epoch=2, assignments=RECORD.assignments[:1])
     verdict = told.building.audited(left)
     assert verdict is not None
@@ -173,7 +173,7 @@ def test_taken_down_by_what_the_stewards_have(record: GridRecord | None) -> None
 
 
 def test_taken_down_by_what_a_host_tells() -> None:
-    verdict = Told().building.noticed(notice(A, Phase.GONE, GONE), NOW)
+    verdict = Told().building.noticed(A, notice(A, Phase.GONE, GONE), NOW)
     assert verdict is not None
     assert verdict.state is RequestState.CANCELLED
 
@@ -181,13 +181,13 @@ def test_taken_down_by_what_a_host_tells() -> None:
 def test_a_workspace_that_fails_again_and_again_is_told_once_for_each_reason() -> None:
     told = Told()
     for _ in range(3):
-        told.building.noticed(notice(A, Phase.BOOTING, detail="again, after: no cgroups"), NOW)
-        told.building.noticed(notice(A, Phase.FAILED, detail="no cgroups"), NOW)
-    told.building.noticed(notice(A, Phase.NETWORK), NOW)
-    told.building.noticed(notice(A, Phase.FAILED, detail="no emulator"), NOW)
-    told.building.noticed(notice(A, Phase.BOOTING), NOW)
-    told.building.noticed(notice(A, Phase.RUNNING), NOW)
-    told.building.noticed(notice(A, Phase.BOOTING, detail="once more"), NOW)
+        told.building.noticed(A, notice(A, Phase.BOOTING, detail="again, after: no cgroups"), NOW)
+        told.building.noticed(A, notice(A, Phase.FAILED, detail="no cgroups"), NOW)
+    told.building.noticed(A, notice(A, Phase.NETWORK), NOW)
+    told.building.noticed(A, notice(A, Phase.FAILED, detail="no emulator"), NOW)
+    told.building.noticed(A, notice(A, Phase.BOOTING), NOW)
+    told.building.noticed(A, notice(A, Phase.RUNNING), NOW)
+    told.building.noticed(A, notice(A, Phase.BOOTING, detail="once more"), NOW)
     assert told.story == [
         "web-1 booting again, after: no cgroups",
         "web-1 failed no cgroups",
@@ -199,8 +199,8 @@ def test_a_workspace_that_fails_again_and_again_is_told_once_for_each_reason() -
 
 def test_what_is_not_up_in_time_is_named_with_where_it_is() -> None:
     told = Told()
-    told.building.noticed(notice(A, Phase.READY), NOW)
-    told.building.noticed(notice(B, Phase.IMAGE, detail="40 %"), NOW)
+    told.building.noticed(A, notice(A, Phase.READY), NOW)
+    told.building.noticed(B, notice(B, Phase.IMAGE, detail="40 %"), NOW)
     assert told.building.overdue(NOW + BUILD_S - 0.1) is None
     verdict = told.building.overdue(NOW + BUILD_S)
     assert verdict is not None
@@ -213,12 +213,12 @@ def test_what_is_not_up_in_time_is_named_with_where_it_is() -> None:
 
 def test_a_guest_is_waited_for_as_long_as_its_host_gives_it_to_be_ready() -> None:
     told = Told()
-    told.building.noticed(notice(A, Phase.READY), NOW)
-    told.building.noticed(notice(B, Phase.BOOTING), NOW + 500)
+    told.building.noticed(A, notice(A, Phase.READY), NOW)
+    told.building.noticed(B, notice(B, Phase.BOOTING), NOW + 500)
     assert told.building.overdue(NOW + 500 + BUILD_S - 0.1) is None, "it has time for its next step"
-    told.building.noticed(notice(B, Phase.REACHABLE), NOW + 1000)
-    told.building.noticed(notice(B, Phase.RUNNING, detail="does not answer"), NOW + 1100)
-    told.building.noticed(notice(B, Phase.REACHABLE), NOW + 1200)
+    told.building.noticed(B, notice(B, Phase.REACHABLE), NOW + 1000)
+    told.building.noticed(B, notice(B, Phase.RUNNING, detail="does not answer"), NOW + 1100)
+    told.building.noticed(B, notice(B, Phase.REACHABLE), NOW + 1200)
     late_s = NOW + 1000 + READY_LATE_S + READY_HEARD_S
     assert told.building.overdue(late_s - 0.1) is None
     assert told.building.next_s(late_s - 1) <= late_s
@@ -229,20 +229,20 @@ def test_a_guest_is_waited_for_as_long_as_its_host_gives_it_to_be_ready() -> Non
 
 def test_a_step_that_is_taken_again_gives_no_more_time() -> None:
     told = Told()
-    told.building.noticed(notice(A, Phase.READY), NOW)
-    told.building.noticed(notice(B, Phase.BOOTING), NOW + 100)
+    told.building.noticed(A, notice(A, Phase.READY), NOW)
+    told.building.noticed(B, notice(B, Phase.BOOTING), NOW + 100)
     for at_s in (200, 300, 400):
-        told.building.noticed(notice(B, Phase.FAILED, detail="no emulator"), NOW + at_s)
-        told.building.noticed(notice(B, Phase.IMAGE, detail=str(at_s)), NOW + at_s + 10)
-        told.building.noticed(notice(B, Phase.BOOTING), NOW + at_s + 20)
+        told.building.noticed(B, notice(B, Phase.FAILED, detail="no emulator"), NOW + at_s)
+        told.building.noticed(B, notice(B, Phase.IMAGE, detail=str(at_s)), NOW + at_s + 10)
+        told.building.noticed(B, notice(B, Phase.BOOTING), NOW + at_s + 20)
     assert told.building.overdue(NOW + 100 + BUILD_S) is not None
 
 
 def test_an_image_that_keeps_coming_is_waited_for() -> None:
     told = Told()
-    told.building.noticed(notice(A, Phase.READY), NOW)
-    told.building.noticed(notice(B, Phase.IMAGE, detail="3 %"), NOW)
-    told.building.noticed(notice(B, Phase.IMAGE, detail="4 %"), NOW + BUILD_S - 1)
+    told.building.noticed(A, notice(A, Phase.READY), NOW)
+    told.building.noticed(B, notice(B, Phase.IMAGE, detail="3 %"), NOW)
+    told.building.noticed(B, notice(B, Phase.IMAGE, detail="4 %"), NOW + BUILD_S - 1)
     assert told.building.overdue(NOW + 2 * BUILD_S - 1.1) is None
     assert told.building.overdue(NOW + 2 * BUILD_S - 1) is not None
 
@@ -250,25 +250,25 @@ def test_an_image_that_keeps_coming_is_waited_for() -> None:
 def test_a_guest_that_says_its_first_boot_failed_is_named_until_it_is_mended() -> None:
     told = Told()
     assert told.building.troubles() == ()
-    told.building.noticed(notice(A, Phase.REACHABLE), NOW)
+    told.building.noticed(A, notice(A, Phase.REACHABLE), NOW)
     assert told.building.troubles() == (), "it may say that it is ready"
     said = "its guest says: scripts_user"
     failed = notice(B, Phase.REACHABLE, detail=said, final=True)
-    assert told.building.noticed(failed, NOW) is None
+    assert told.building.noticed(B, failed, NOW) is None
     assert told.building.troubles() == (
         "shop is made, but the first boot of web-2 failed",
         f"  web-2 on beta: {said}",
         "  would work: mend its user-data, then `overlayctl down shop` and `up` again; "
         "`overlayctl ssh shop/web-2` looks at what there is",
     )
-    told.building.noticed(notice(B, Phase.READY), NOW)
+    told.building.noticed(B, notice(B, Phase.READY), NOW)
     assert told.building.troubles() == ()
 
 
 def test_what_is_on_a_host_that_is_not_heard_is_lost_whatever_it_told_last() -> None:
     told = Told()
-    told.building.noticed(notice(A, Phase.IMAGE, detail="40 %"), NOW)
-    told.building.noticed(notice(B, Phase.READY), NOW)
+    told.building.noticed(A, notice(A, Phase.IMAGE, detail="40 %"), NOW)
+    told.building.noticed(B, notice(B, Phase.READY), NOW)
     told.around.silent[B] = Silence(Health.DEAD, NOW + BUILD_S - 125)
     verdict = told.building.overdue(NOW + BUILD_S)
     assert verdict is not None

@@ -105,7 +105,7 @@ def test_all_goes_well() -> None:
     for phase in (Phase.IMAGE, Phase.BOOTING, Phase.RUNNING, Phase.REACHABLE, Phase.READY):
         assert request.running
         for peer in record.carriers():
-            request.noticed(notice(record, peer, phase), NOW + 1)
+            request.noticed(peer, notice(record, peer, phase), NOW + 1)
     assert request.view().answer == ("shop is up: 2 workspaces",)
     assert request.next_deadline() is None
 
@@ -319,7 +319,7 @@ def test_an_order_given_again_has_the_grid_it_made() -> None:
         assert request.grid_id == record.id
         for peer in record.carriers():
             request.acknowledged(peer, DecidedAck(record.id, 1), NOW + 1)
-            request.noticed(notice(record, peer, Phase.READY), NOW + 2)
+            request.noticed(peer, notice(record, peer, Phase.READY), NOW + 2)
         assert request.view().answer == ("shop is up: 2 workspaces",)
 
 
@@ -382,8 +382,8 @@ def test_what_is_not_up_after_ten_minutes_is_said() -> None:
     request = up()
     record = built(request)
     first, second = record.carriers()
-    request.noticed(notice(record, first, Phase.READY), NOW + 1)
-    request.noticed(notice(record, second, Phase.BOOTING), NOW + 1)
+    request.noticed(first, notice(record, first, Phase.READY), NOW + 1)
+    request.noticed(second, notice(record, second, Phase.BOOTING), NOW + 1)
     now = NOW
     while (deadline := request.next_deadline()) is not None:
         now = deadline.at_s
@@ -400,7 +400,9 @@ def test_what_is_not_up_after_ten_minutes_is_said() -> None:
 def test_taken_down_while_it_is_built() -> None:
     request = up()
     record = built(request)
-    request.noticed(notice(record, record.carriers()[0], Phase.GONE, epoch=2), NOW + 1)
+    request.noticed(
+        record.carriers()[0], notice(record, record.carriers()[0], Phase.GONE, epoch=2), NOW + 1
+    )
     assert request.view().answer == ("shop was taken down meanwhile",)
 
 
@@ -409,7 +411,7 @@ def test_a_workspace_terminated_while_its_host_was_out_of_reach() -> None:
     request = up()
     record = built(request)
     first, _ = record.carriers()
-    request.noticed(notice(record, first, Phase.READY), NOW + 1)
+    request.noticed(first, notice(record, first, Phase.READY), NOW + 1)
     left = tuple(a for a in record.assignments if a.host == first)
     later = msgspec.structs.replace(record, epoch=2, assignments=left)
     request.settled(encode(Register(later)), NOW + 60)

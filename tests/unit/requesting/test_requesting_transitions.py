@@ -26,6 +26,7 @@ from negotiating import (
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import HoldAsk, Quote, QuoteAsk
+from protocol.contract.notices import notice_of
 from protocol.contract.outcomes import Propose
 from protocol.grid.model import LeaseTerms
 from protocol.grid.record import GridRecord, GridState, grid_id, voiding
@@ -275,6 +276,10 @@ def _look(talk: Talk) -> None:
         case Stage.STARTING:
             talk.begin(GIVEN)
         case Stage.HEARING:
+            talk.tick()
+        case Stage.QUEUED:
+            made = notice_of(talk.made_before(), shop(2))
+            talk.request.noticed(A, made, talk.now)
             talk.tick()
         case _:
             talk.refuse(Constraint.NAME)
