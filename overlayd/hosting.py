@@ -43,8 +43,9 @@ from overlayd.realise.paths import Paths
 from overlayd.realise.realiser import Realiser, Tools
 from overlayd.realise.revoked import stopping
 from overlayd.realise.strays import look_around, watch
+from overlayd.telemetry.logs import logger
 from overlayd.telemetry.supervisor import Supervisor
-from protocol.capacity.advert import HostFacts
+from protocol.capacity.advert import CONFINED_MOST, HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.grid.record import order_part
 from protocol.hosting.part import Part
@@ -140,6 +141,7 @@ class Hosting:
         await self.fitness.look()
         if self.fitness.unfit:
             self._supervisor.keep("fitness", self.fitness.examine)
+        _tell_confinement(self._compute.confined)
         self._supervisor.keep("logs", lambda: logs.keep_small(self._logs()))
         if found := await look_around(self._tools(), self._view.carried()):
             self._supervisor.keep("unknown", lambda: watch(self._tools(), found))
@@ -287,6 +289,7 @@ class Hosting:
             labels=tuple(str(label) for label in caps.labels),
             suspends=not self._containers,
             unfit=self.fitness.unfit,
+            confined=self._compute.confined[:CONFINED_MOST],
         )
         return self._with_underlay(facts, self._underlay.now)
 
@@ -301,6 +304,18 @@ class Hosting:
             egress=self._config.network.egress is EgressUse.NAT and not fault,
             egress_fault=fault,
         )
+
+
+def _tell_confinement(confined: str) -> None:
+    """Says in the log what a guest's process may do here. Root's powers are said loudly."""
+    if confined.startswith("root"):
+        logger().error(
+            "guests.run_as_root",
+            confined=confined,
+            means="who breaks out of a guest's QEMU is root on this host",
+        )
+    elif confined:
+        logger().info("guests.confined", confined=confined)
 
 
 def compute_of(

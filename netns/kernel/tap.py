@@ -16,12 +16,17 @@ from netns.kernel import rtnetlink
 _DEVICE = "/dev/net/tun"
 _TUNSETIFF = 0x400454CA
 _TUNSETPERSIST = 0x400454CB
+_TUNSETOWNER = 0x400454CC
 _IFLA_CARRIER = 33
 _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 
 
 def add_tap(name: str) -> None:
-    """Makes a tap that outlives its maker, in the namespace of the calling thread. Idempotent."""
+    """Makes a tap that outlives its maker, in the namespace of the calling thread. Idempotent.
+
+    It is root's, since the kernel lets anybody open a tap that is nobody's, and guests run as users of their
+    own. QEMU is given it open.
+    """
     try:
         handle = os.open(_DEVICE, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -31,6 +36,7 @@ def add_tap(name: str) -> None:
     try:
         request = struct.pack("16sH22x", name.encode(), _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR)
         fcntl.ioctl(handle, _TUNSETIFF, request)
+        fcntl.ioctl(handle, _TUNSETOWNER, 0)
         fcntl.ioctl(handle, _TUNSETPERSIST, 1)
     except OSError as error:
         raise NetnsError(f"cannot make the tap {name}: {error.strerror}") from error

@@ -19,19 +19,33 @@ from protocol.terms.limits import CERTIFICATE_WARN_S
 from protocol.terms.quantities import format_duration
 
 
-def peers(context: typer.Context) -> None:
+def peers(
+    context: typer.Context,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Also how guests are confined there.")
+    ] = False,
+) -> None:
     """Every known peer: health, how others reach it, how old its news is, how guests run there, what fits now.
 
     REACH is `public` if others can dial it, `nat` if nobody can and it dials out, `relayed` if some can
     and some cannot; `by NAME` if what this peer says to it goes through NAME now, sealed. DISTANCE is a
     round trip, estimated from network coordinates.
 
+    With --wide, GUESTS ARE CONFINED BY says what of `user` (one of its own for each workspace), `seccomp`,
+    `namespaces` and `mac` (AppArmor or SELinux) a guest's process was seen to have there; `root` if it is root.
+
     Example: overlayctl peers
+
+    Example: overlayctl peers --wide
 
     Example: overlayctl peers --output json
     """
     session = session_of(context)
-    answer(session, session.client.raw("GET", "/peers"), list[PeerRow], _peers)
+
+    def table(rows: list[PeerRow]) -> None:
+        _peers(rows, wide)
+
+    answer(session, session.client.raw("GET", "/peers"), list[PeerRow], table)
 
 
 _SPARE = (
@@ -46,7 +60,7 @@ _SPARE = (
 """Columns that a narrow terminal does without, the first of them first."""
 
 
-def _peers(rows: list[PeerRow]) -> None:
+def _peers(rows: list[PeerRow], wide: bool = False) -> None:
     special = any(row.labels or row.capacity.devices for row in rows)
     columns = (
         "name",
@@ -59,6 +73,7 @@ def _peers(rows: list[PeerRow]) -> None:
         "free",
         "fits",
         "workspaces",
+        *(("guests are confined by",) if wide else ()),
     )
     print_table(
         (*columns, "labels, devices") if special else columns,
@@ -74,6 +89,7 @@ def _peers(rows: list[PeerRow]) -> None:
                 size_of(row.free) if row.driver else "-",
                 shapes(row.shapes) if row.driver else "-",
                 str(row.workspaces),
+                *([clean(row.confined) or "-"] if wide else []),
                 *([_special(row)] if special else []),
             )
             for row in rows

@@ -113,6 +113,14 @@ class FakeCompute:
         """What the hypervisor was told to say of all machines."""
         return self.hypervisor.broken
 
+    @property
+    def confined(self) -> str:
+        """Nothing runs, so nothing is confined."""
+        return ""
+
+    async def forget(self, name: str) -> None:
+        """Nothing is kept of a machine that is gone."""
+
     async def close(self) -> None:
         """The machines stay."""
         if self._listener is not None:

@@ -198,6 +198,13 @@ class Compute(Protocol):
     async def try_out(self) -> str:
         """Starts a tiny guest and ends it. Why that failed, in the hypervisor's words; empty if it worked."""
 
+    @property
+    def confined(self) -> str:
+        """How guests are confined here, in a few words, as was seen when one was last tried out; empty before.
+
+        `user, seccomp, namespaces` for instance; it begins with `root` if guests have the powers of root.
+        """
+
     async def close(self) -> None:
         """Disconnects. Guests go on running."""
 
@@ -242,3 +249,7 @@ class Compute(Protocol):
     async def stop(self, name: str) -> None:
         """Ends a machine at once, without asking the guest, and deletes what was saved. Its disks stay. Raises
         ComputeError for one that is lost, and runs."""
+
+    async def forget(self, name: str) -> None:
+        """Nothing of a machine is wanted any more: whoever it ran as is free for another. It is no error if
+        there is none."""

@@ -243,6 +243,7 @@ class Realiser:
             await roots.clear(self._tools.roots, grid, workspace)
             for path in self._tools.paths.console_files(grid, workspace):
                 path.unlink(missing_ok=True)
+            await self._tools.compute.forget(name)
         return True
 
     async def _save(self, part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> None:

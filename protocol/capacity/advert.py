@@ -29,6 +29,10 @@ SHAPES: tuple[tuple[str, Quantum], ...] = (
 """Standard shapes. A request is compared with the nearest that is not smaller."""
 
 
+CONFINED_MOST = 200
+"""Characters of what a host says of how its guests are confined."""
+
+
 class HostFacts(msgspec.Struct, frozen=True):
     """What the shell probed of its host. It seldom changes."""
 
@@ -56,6 +60,9 @@ class HostFacts(msgspec.Struct, frozen=True):
     """Why they may not though they are to, for people; empty if nothing stops it."""
     unfit: Line = ""
     """Why this host takes nothing new, however much room it has; empty if it takes what fits."""
+    confined: Annotated[str, Meta(max_length=CONFINED_MOST)] = ""
+    """What its guests' processes are confined by: at best `user, seccomp, namespaces, mac`. It begins with
+    `root` where they run as root. Empty: it does not say."""
 
     def sayable(self) -> "HostFacts":
         """The same as it can be said to others: what a probe found may be of any length or size."""

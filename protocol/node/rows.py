@@ -52,6 +52,8 @@ class PeerRow(msgspec.Struct, frozen=True):
     clock_ahead_s: float = 0.0
     """By how many seconds its clock is ahead of this peer's as measured, or of its neighbours' as it says.
     0 if it is near, or not known."""
+    confined: str = ""
+    """What its guests' processes are confined by, as it says."""
 
 
 class SiteRow(msgspec.Struct, frozen=True):

@@ -72,6 +72,7 @@ def peers(node: Node, now: float) -> list[PeerRow]:
                 certificate_s=known.expires_s - now,
                 labels=facts.labels if facts else (),
                 clock_ahead_s=_clock_ahead_s(node, peer, advert),
+                confined=facts.confined if facts else "",
             )
         )
     return sorted(rows, key=lambda row: (row.site, row.name))
@@ -189,6 +190,7 @@ def _own_row(node: Node, now: float) -> PeerRow:
         certificate_s=node.certificates.ends_s - now,
         labels=facts.labels,
         clock_ahead_s=node.membership.clock.ahead_s,
+        confined=facts.confined,
     )
 
 

@@ -120,6 +120,8 @@ class Federation:
             enrol_host(self.identity(site), name)
         folder = self.folder / name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for way in (self.folder, folder):
+            way.chmod(0o711)  # guests run as users of their own, and go through here to their files
         host = Host(name, site, address, folder, prefix)
         first = next(iter(self.hosts.values()), None)
         join = ""

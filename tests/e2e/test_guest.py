@@ -250,6 +250,7 @@ class Host:
 def short_dir() -> Iterator[Path]:
     """A folder with a short path, for the Unix sockets below it."""
     directory = Path(tempfile.mkdtemp(prefix="ovg", dir="/tmp"))
+    directory.chmod(0o711)  # guests run as users of their own
     yield directory
     shutil.rmtree(directory)
 
@@ -287,6 +288,30 @@ def host(booted: Host) -> Host:
 def test_it_is_who_its_seed_says(host: Host) -> None:
     assert f"guest ready: hostname=head address={ADDRESS}" in host.said()
     host.type("echo $(hostname) on $(grep -c LABEL /run/wishes) mount", "head on 1 mount")
+
+
+def test_whoever_breaks_out_of_its_hypervisor_is_nobody(host: Host) -> None:
+    """The process is what the kernel says it is, whatever was configured. Its user tries what it can reach."""
+    assert host.owner is not None
+    process = Path("/proc", str(host.owner.pid_of(NAME)))
+    status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
+    (user,) = set(status["Uid"].split())
+    assert user != "0"
+    assert (int(status["CapEff"], 16), status["Seccomp"]) == (0, "2")
+    assert os.readlink(process / "ns" / "mnt") != os.readlink("/proc/self/ns/mnt")
+
+    def reads(path: Path, uid: int = int(user)) -> bool:
+        who = ("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
+        return subprocess.run([*who, "head", "-c1", path], capture_output=True).returncode == 0
+
+    volume = host.directory / "volumes" / "v.raw"
+    own = host.directory / "a" / "guests" / NAME / "disk-home"
+    assert os.path.samefile(volume, own)
+    assert reads(own)
+    other = int(user) + 1
+    assert not reads(own, other), "another workspace's user does not read it"
+    for closed in (volume, host.directory / "seeds" / f"{NAME}.iso", host.console_log):
+        assert not reads(closed), "what is not in its folder is not there"
 
 
 def test_its_user_data_ran_before_it_was_ready(host: Host) -> None:

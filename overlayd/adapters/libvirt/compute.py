@@ -9,17 +9,28 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
+from xml.etree import ElementTree as ET
 
 import libvirt
 
-from overlayd.adapters.libvirt import orphans, private
+from overlayd.adapters.libvirt import confinement, orphans, private
+from overlayd.adapters.libvirt.confinement import open_state, why_no_users
 from overlayd.adapters.libvirt.consoles import Consoles
 from overlayd.adapters.libvirt.domains import Domains
-from overlayd.adapters.libvirt.driver import DomainType, Driver, domain_type, embed_root, own_root
+from overlayd.adapters.libvirt.driver import (
+    DomainType,
+    Driver,
+    domain_type,
+    embed_root,
+    own_root,
+    runs_qemu,
+)
 from overlayd.adapters.libvirt.embed import prepare_root
 from overlayd.adapters.libvirt.events import ensure_event_loop
+from overlayd.adapters.libvirt.folders import GuestFolders
 from overlayd.adapters.libvirt.history import Folder, History
-from overlayd.adapters.libvirt.trial import KernelFinder, kvm_verdict
+from overlayd.adapters.libvirt.trial import KernelFinder, group_for_kvm, kvm_verdict
+from overlayd.adapters.libvirt.users import UserRange, built_in_range
 from overlayd.ports.compute import (
     ComputeError,
     ComputeOffer,
@@ -31,6 +42,9 @@ from overlayd.ports.compute import (
 Answer = TypeVar("Answer")
 
 EMULATOR = "/usr/bin/qemu-system-x86_64"
+
+GUESTS = "guests"
+"""The folder in the state directory that has a folder for each guest."""
 
 _SLOW_AT_ONCE = 8
 """Guests that are waited for at once, in threads of their own: an agent may take seconds to answer."""
@@ -69,8 +83,15 @@ class LibvirtCompute:
         trial_s: float = 20.0,
         cache_dir: Path | None = None,
         owner: str = "overlayd",
+        users: UserRange | None = None,
     ) -> None:
+        """`users` are the user ids of its guests, if not those that are built in for this owner."""
         self._uri = uri
+        self._state_dir = state_dir
+        self._users = users or built_in_range(owner)
+        self._folders: GuestFolders | None = None
+        self._as_root = ""
+        self._seen: tuple[str, ...] = ()
         self._kvm = kvm
         self._find_kernel = find_kernel
         self._trial_s = trial_s
@@ -104,7 +125,15 @@ class LibvirtCompute:
 
     async def try_out(self) -> str:
         """Starts a tiny guest and ends it. Why that failed; empty if it worked."""
-        return await self._call(self._opened().try_out)
+        return await self._call(self._opened().try_out, self._look)
+
+    @property
+    def confined(self) -> str:
+        """How guests are confined here: what was seen of the last one that was tried out."""
+        words = [
+            f"root ({self._as_root})" if w == "root" and self._as_root else w for w in self._seen
+        ]
+        return ", ".join(words)
 
     async def close(self) -> None:
         """Disconnects. Guests go on running."""
@@ -161,6 +190,10 @@ class LibvirtCompute:
     async def stop(self, name: str) -> None:
         """Ends a machine; it is no error if there is none. Raises ComputeError for one that is lost."""
         await self._call(self._stop, name)
+
+    async def forget(self, name: str) -> None:
+        """Nothing of a machine is wanted any more."""
+        await self._call(self._opened().forget, name)
 
     async def _hear_consoles(self) -> None:
         if domain_type(self._uri) is DomainType.LXC:
@@ -222,6 +255,7 @@ class LibvirtCompute:
 
     def _connect(self, type_: DomainType, why: str, tell: Callable[[str], None]) -> ComputeOffer:
         root = embed_root(self._uri)
+        self._confine(type_)
         if root is not None:
             prepare_root(Path(root), self._cache_dir)
         ensure_event_loop()
@@ -236,6 +270,23 @@ class LibvirtCompute:
         if root is not None and self._folder is not None:
             self._folder.remove_logs_but({d.name() for d in connection.listAllDomains(0)})
         return offer
+
+    def _confine(self, type_: DomainType) -> None:
+        """Makes it possible that guests run as users of their own, or finds why they cannot."""
+        if runs_qemu(type_):
+            self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._as_root = why_no_users(self._state_dir, self._users)
+            if not self._as_root:
+                open_state(self._state_dir)
+                self._folders = GuestFolders(self._state_dir / GUESTS, self._users)
+
+    def _look(self, name: str) -> None:
+        """Looks how a guest that runs is confined."""
+        pid = self._folder.pid(name) if self._folder is not None else None
+        if pid is not None and self._connection is not None:
+            host = ET.fromstring(self._connection.getCapabilities())  # noqa: S314, libvirt's own
+            models = frozenset(m.text or "" for m in host.iterfind("host/secmodel/model"))
+            self._seen = confinement.seen(pid, models)
 
     def _where(self) -> str:
         """What libvirt calls it. A libvirtd of our own is started, unless it runs."""
@@ -281,9 +332,9 @@ class LibvirtCompute:
             type=type_,
             owner=self._owner,
             architecture=platform.machine(),
-            as_root=self._uri.endswith(":///system"),
+            gid=group_for_kvm() if type_ is DomainType.KVM else None,
         )
-        self._domains = Domains(self._connection, driver, self._history)
+        self._domains = Domains(self._connection, driver, self._history, self._folders)
         cpus, memory_bytes = _capacity(self._connection, type_)
         return ComputeOffer(
             driver=self._uri,

@@ -21,7 +21,8 @@ import msgspec
 from overlayd.adapters.libvirt import asking, quiescing
 from overlayd.adapters.libvirt.consoles import Terminal
 from overlayd.adapters.libvirt.container import make_root, remove_root
-from overlayd.adapters.libvirt.driver import DomainType, Driver
+from overlayd.adapters.libvirt.driver import DomainType, Driver, runs_qemu
+from overlayd.adapters.libvirt.folders import GuestFolders, RunsAs
 from overlayd.adapters.libvirt.history import History
 from overlayd.adapters.libvirt.loops import attached
 from overlayd.adapters.libvirt.xml import (
@@ -67,7 +68,15 @@ _GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_DOMAIN_METADATA)
 class Domains:
     """The domains of one owner on one connection. Calls for the same name wait for each other."""
 
-    def __init__(self, connection: libvirt.virConnect, driver: Driver, history: History) -> None:
+    def __init__(
+        self,
+        connection: libvirt.virConnect,
+        driver: Driver,
+        history: History,
+        folders: GuestFolders | None = None,
+    ) -> None:
+        """`folders` give each guest a user of its own. Without them virtual machines run as root."""
+        self._runs_as = RunsAs(driver, folders)
         self._connection = connection
         self._driver = driver
         self._history = history
@@ -77,10 +86,10 @@ class Domains:
         """Goes on with another connection to the same libvirt."""
         self._connection = connection
 
-    def try_out(self) -> str:
+    def try_out(self, look: Callable[[str], None] = lambda name: None) -> str:
         """Starts a guest of nothing and ends it. Why that failed, in libvirt's words; empty if it worked.
 
-        Containers are not tried, since one needs a root file system.
+        `look` is called while it is there. Containers are not tried, since one needs a root file system.
         """
         if self._driver.type is DomainType.LXC:
             return ""
@@ -90,8 +99,14 @@ class Domains:
             self._connection.lookupByName(name).destroy()
         flags = 0 if self._driver.type is DomainType.TEST else libvirt.VIR_DOMAIN_START_PAUSED
         try:
-            self._connection.createXML(try_out_xml(self._driver), flags).destroy()
-        except libvirt.libvirtError as error:
+            tried = self._connection.createXML(
+                try_out_xml(self._driver, self._runs_as.tried), flags
+            )
+            try:
+                look(name)
+            finally:
+                tried.destroy()
+        except (libvirt.libvirtError, OSError) as error:
             return str(error)
         finally:
             self._history.forget(name)
@@ -163,7 +178,7 @@ class Domains:
     def set_clock(self, name: str) -> bool:
         """Tells the guest's agent the time; False if none answers. It takes no lock: an agent may be slow."""
         domain = self._ours(name)
-        if domain is None or self._driver.type not in (DomainType.QEMU, DomainType.KVM):
+        if domain is None or not runs_qemu(self._driver.type):
             return False
         try:
             domain.agentSetResponseTimeout(AGENT_WITHIN_S)
@@ -193,8 +208,7 @@ class Domains:
 
     def _with_agent(self, name: str) -> libvirt.virDomain | None:
         """The domain, if its driver knows of agents."""
-        machines = self._driver.type in (DomainType.QEMU, DomainType.KVM)
-        return self._ours(name) if machines else None
+        return self._ours(name) if runs_qemu(self._driver.type) else None
 
     def save(self, name: str) -> None:
         """Saves a machine by libvirt's managed save: the image is libvirt's own, and a start restores it. If
@@ -222,6 +236,11 @@ class Domains:
             if domain is not None:
                 self._end(domain)
                 self._history.forget(name)
+
+    def forget(self, name: str) -> None:
+        """Lets go of the user of a machine that is wanted no more."""
+        with self._locks[name]:
+            self._runs_as.forget(name)
 
     def _check(self, machine: Machine) -> None:
         """Refuses what libvirt would refuse late or, worse, take for something else."""
@@ -287,6 +306,7 @@ class Domains:
         if not domain.isActive():
             if self._driver.type is DomainType.LXC or not domain.hasManagedSaveImage():
                 return False
+            self._give_back(domain, machine)
             domain.create()
             self._history.watch(domain)
         seen = self._seen(domain, self._mark(domain) or {})
@@ -321,13 +341,23 @@ class Domains:
                 pairs = zip(machine.disks, devices, strict=True)
                 disks = tuple(msgspec.structs.replace(d, path=device) for d, device in pairs)
                 machine = msgspec.structs.replace(machine, disks=disks)
-            domain = self._connection.defineXML(domain_xml(machine, self._driver))
+            machine, user = self._runs_as.prepare(machine)
+            domain = self._connection.defineXML(domain_xml(machine, self._driver, user))
             try:
                 domain.create()
             except libvirt.libvirtError:
                 self._end(domain)
                 raise
         self._history.watch(domain)
+
+    def _give_back(self, domain: libvirt.virDomain, machine: Machine) -> None:
+        """Prepares what a saved machine has open. One that was saved as another user goes on as its own."""
+        machine, user = self._runs_as.prepare(machine)
+        if user is None:
+            return
+        saved = ET.fromstring(domain.managedSaveGetXMLDesc())  # noqa: S314, libvirt's own
+        if saved.findtext("seclabel[@model='dac']/label") != user.label:
+            domain.managedSaveDefineXML(domain_xml(machine, self._driver, user))
 
     def _end(self, domain: libvirt.virDomain) -> None:
         xml = ET.fromstring(domain.XMLDesc())  # noqa: S314, libvirt's own, which it validated
@@ -339,6 +369,7 @@ class Domains:
                 Path(source.attrib["path"]).unlink(missing_ok=True)
         for source in xml.iterfind("devices/filesystem/source[@dir]"):
             remove_root(source.attrib["dir"])
+        self._runs_as.clear(domain.name())
 
     def _undefine(self, domain: libvirt.virDomain) -> None:
         if self._driver.type is DomainType.LXC:

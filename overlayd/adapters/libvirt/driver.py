@@ -38,8 +38,8 @@ class Driver(msgspec.Struct, frozen=True):
     owner: str = "overlayd"
     """It is written into each domain. Only domains with the same owner are ours."""
     architecture: str = "x86_64"
-    as_root: bool = False
-    """Whether a guest must be told to run as root to reach its files (`qemu:///system`)."""
+    gid: int | None = None
+    """The group that guests need for KVM, if they need one."""
 
 
 def domain_type(uri: str) -> DomainType:
@@ -60,6 +60,11 @@ def own_root(uri: str) -> str | None:
     parts = urlsplit(uri)
     root = parse_qs(parts.query).get("root", [""])[0] if parts.scheme == "lxc" else ""
     return root or None
+
+
+def runs_qemu(type_: DomainType) -> bool:
+    """Whether guests are processes of QEMU."""
+    return type_ in (DomainType.QEMU, DomainType.KVM)
 
 
 def embed_root(uri: str) -> str | None:

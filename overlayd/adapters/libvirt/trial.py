@@ -61,6 +61,15 @@ def kvm_verdict(cache_dir: Path, find_kernel: KernelFinder, deadline_s: float) -
     return works, why
 
 
+def group_for_kvm() -> int | None:
+    """The group that a process needs for KVM; None if everybody may use it."""
+    with contextlib.suppress(OSError):
+        device = os.stat(DEVICE)
+        if device.st_mode & 0o006 != 0o006:
+            return device.st_gid
+    return None
+
+
 def try_kvm(kernel: str, initrd: str, deadline_s: float) -> tuple[bool, str]:
     """Boots that kernel under KVM until it runs its init, QEMU gives up, or the deadline passes."""
     argv = [

@@ -14,6 +14,7 @@ from typing import assert_never
 from xml.etree import ElementTree as ET
 
 from overlayd.adapters.libvirt.driver import DomainType, Driver
+from overlayd.adapters.libvirt.users import User
 from overlayd.ports.compute import (
     ContainerBoot,
     Disk,
@@ -63,8 +64,11 @@ SEED_PATH = "/var/lib/cloud/seed/nocloud"
 _EMULATORS = {DomainType.LXC: "/usr/lib/libvirt/libvirt_lxc"}
 
 
-def domain_xml(machine: Machine, driver: Driver) -> str:
-    """The whole `<domain>`. The same arguments always give the same text."""
+def domain_xml(machine: Machine, driver: Driver, user: User | None = None) -> str:
+    """The whole `<domain>`. The same arguments always give the same text.
+
+    `user` is who a virtual machine's process runs as, which has its files already.
+    """
     ET.register_namespace("overlayd", NAMESPACE)
     domain = ET.Element("domain", type=driver.type.value)
     _text(domain, "name", machine.name)
@@ -79,9 +83,7 @@ def domain_xml(machine: Machine, driver: Driver) -> str:
         _container(domain, machine)
     else:
         _guest(domain, machine, driver)
-    if driver.as_root:
-        label = ET.SubElement(domain, "seclabel", type="static", model="dac", relabel="no")
-        _text(label, "label", "+0:+0")
+    _runs_as(domain, user)
     ET.indent(domain)
     return ET.tostring(domain, encoding="unicode") + "\n"
 
@@ -91,7 +93,7 @@ def try_out_name(driver: Driver) -> str:
     return f"overlayd-try-{driver.owner}"
 
 
-def try_out_xml(driver: Driver) -> str:
+def try_out_xml(driver: Driver, user: User | None = None) -> str:
     """A guest with what every guest needs of its host (emulator, control group, memory) and nothing else.
 
     It has no metadata, so no daemon takes it for a machine of its own.
@@ -109,6 +111,7 @@ def try_out_xml(driver: Driver) -> str:
     devices = ET.SubElement(domain, "devices")
     ET.SubElement(devices, "controller", type="usb", model="none")
     ET.SubElement(devices, "memballoon", model="none")
+    _runs_as(domain, user)
     return ET.tostring(domain, encoding="unicode")
 
 
@@ -131,6 +134,12 @@ def container_root(machine: Machine) -> str:
     """The folder of a container's own that is made at its start, beside its console log: its root file system,
     unpacked, or only its seed if it has a root of its own."""
     return machine.console_log.rpartition("/")[0] + f"/{machine.name}.root"
+
+
+def _runs_as(domain: ET.Element, user: User | None) -> None:
+    if user is not None:
+        label = ET.SubElement(domain, "seclabel", type="static", model="dac", relabel="no")
+        _text(label, "label", user.label)
 
 
 def _mark(metadata: ET.Element, machine: Machine, driver: Driver) -> None:

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 
 from overlayd.adapters.libvirt.driver import DomainType, Driver, domain_type, embed_root
+from overlayd.adapters.libvirt.users import ROOT as ROOT_USER
+from overlayd.adapters.libvirt.users import User
 from overlayd.adapters.libvirt.xml import (
     DEVICES_MAX,
     KEEPSAKE,
@@ -92,7 +94,8 @@ CASES = {
     "qemu": (HEAD, Driver(DomainType.QEMU)),
     "qemu-bare": (BARE, Driver(DomainType.QEMU)),
     "kvm": (HEAD, Driver(DomainType.KVM)),
-    "kvm-system": (HEAD, Driver(DomainType.KVM, owner="peer-1", as_root=True)),
+    "kvm-as-root": (HEAD, Driver(DomainType.KVM, owner="peer-1"), ROOT_USER),
+    "kvm-confined": (HEAD, Driver(DomainType.KVM, owner="peer-1"), User(1879048193, 108)),
     "disk-bios": (FROM_DISK, Driver(DomainType.QEMU)),
     "disk-uefi": (BY_UEFI, Driver(DomainType.KVM)),
     "lxc": (CONTAINER, Driver(DomainType.LXC)),

@@ -1,0 +1,70 @@
+"""How confined guests are on this host: what stops it, and what was seen of one that was tried.
+
+Words are told of what the kernel says of a guest's process, not of what was configured.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+from overlayd.adapters.libvirt.users import UserRange
+
+_MODELS = ("apparmor", "selinux")
+"""libvirt's security models that keep a guest to a profile of its own, whatever its user may do."""
+
+
+def why_no_users(state: Path, range_: UserRange, proc: Path = Path("/proc")) -> str:
+    """Why guests cannot run as users of their own here; empty if they can."""
+    if not _mapped(range_, (proc / "self" / "uid_map").read_text()):
+        return f"this host has no user ids {range_.first} to {range_.last}"
+    for folder in state.parents:
+        mode = folder.stat().st_mode
+        if not mode & 0o001:
+            return (
+                f"{folder} is closed to other users (mode {mode & 0o7777:04o}); chmod o+x {folder}"
+            )
+    return ""
+
+
+def open_state(state: Path) -> None:
+    """Lets guests' users through the state directory to what is theirs in it. The rest is closed to them."""
+    for entry in os.scandir(state):
+        if entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False):
+            os.chmod(entry.path, entry.stat().st_mode & 0o7700)
+    state.chmod(0o711)
+
+
+def has_mount_namespaces() -> bool:
+    """Whether a process of ours may have a mount namespace of its own."""
+    argv = ["unshare", "--mount", "true"]
+    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+
+
+def seen(pid: int, models: frozenset[str], proc: Path = Path("/proc")) -> tuple[str, ...]:
+    """What confines a guest's process, as the kernel says: `user`, `seccomp`, `namespaces`, `mac`.
+
+    `models` are the security models of this libvirt. One that has root's powers is `root` instead of `user`.
+    """
+    status = dict(
+        line.split(":", 1) for line in (proc / str(pid) / "status").read_text().splitlines()
+    )
+    uids = set(status["Uid"].split())
+    powers = int(status["CapEff"], 16) | int(status["CapPrm"], 16)
+    mount = [os.readlink(proc / who / "ns" / "mnt") for who in (str(pid), "self")]
+    words = {
+        "user": "0" not in uids and not powers,
+        "root": "0" in uids or bool(powers),
+        "seccomp": status["Seccomp"].strip() == "2",
+        "namespaces": mount[0] != mount[1],
+        "mac": not models.isdisjoint(_MODELS),
+    }
+    return tuple(word for word, holds in words.items() if holds)
+
+
+def _mapped(range_: UserRange, uid_map: str) -> bool:
+    """Whether a user namespace's map (lines of inside, outside, count) has all of the range."""
+    for line in uid_map.splitlines():
+        inside, _, count = (int(word) for word in line.split())
+        if inside <= range_.first and range_.last < inside + count:
+            return True
+    return False

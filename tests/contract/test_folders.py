@@ -1,0 +1,104 @@
+"""Folders of guests, as root: who may open what, and nothing that a guest's user leaves there is followed."""
+
+import os
+import stat
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from overlayd.adapters.libvirt.folders import GuestFolders
+from overlayd.adapters.libvirt.users import UserRange
+from overlayd.ports.compute import ComputeError, Disk, DiskBoot, Machine
+from protocol.image.facts import Firmware
+
+RANGE = UserRange(0x70000000, 100)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    def file(name: str) -> str:
+        path = tmp_path / "state" / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text(name)
+        path.chmod(0o600)
+        return str(path)
+
+    root = Disk(file("roots/disk"), "root", "qcow2", backing=file("images/content"))
+    return Machine(
+        name="ovl-1", uuid="", title="", grid="g", epoch=1, boot=1, vcpus=1, cpu_milli=1, memory_bytes=1,
+        boots=DiskBoot(Firmware.UEFI, file("roots/variables")),
+        seed=file("seeds/iso"), disks=(root, Disk(file("volumes/home"), "home")),
+    )  # fmt: skip
+
+
+def folders(tmp_path: Path) -> GuestFolders:
+    return GuestFolders(tmp_path / "state" / "guests", RANGE)
+
+
+def owner_and_mode(path: str) -> tuple[int, int]:
+    found = os.stat(path, follow_symlinks=False)
+    return found.st_uid, stat.S_IMODE(found.st_mode)
+
+
+def test_it_writes_what_is_its_own_and_reads_what_others_may_have_too(
+    tmp_path: Path, machine: Machine
+) -> None:
+    given, user = folders(tmp_path).prepare(machine)
+    assert isinstance(given.boots, DiskBoot)
+    root, home = given.disks
+    assert {Path(p).parent for p in (root.path, root.backing, home.path, given.seed)} == {
+        tmp_path / "state" / "guests" / "ovl-1"
+    }
+    for path in (root.path, home.path, given.boots.variables):
+        assert owner_and_mode(path) == (user.uid, 0o600)
+    for path in (root.backing, given.seed):
+        assert owner_and_mode(path) == (0, 0o444)
+    assert owner_and_mode(str(Path(home.path).parent)) == (user.uid, 0o500)
+    assert Path(home.path).read_text() == "volumes/home"
+
+
+def test_a_user_is_kept_until_its_machine_is_forgotten(tmp_path: Path, machine: Machine) -> None:
+    _, first = folders(tmp_path).prepare(machine)
+    here = folders(tmp_path)
+    here.clear("ovl-1")
+    assert list((tmp_path / "state" / "guests" / "ovl-1").iterdir()) == []
+    assert here.prepare(machine)[1] == first
+    here.forget("ovl-1")
+    here.forget("ovl-1")
+    assert here.taken() == {}
+
+
+def test_what_whoever_broke_out_left_there_is_not_followed(
+    tmp_path: Path, machine: Machine
+) -> None:
+    here = folders(tmp_path)
+    given, _ = here.prepare(machine)
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "file").write_text("root's")
+    home = Path(given.disks[1].path)
+    home.unlink()
+    home.symlink_to(secret / "file")
+    (home.parent / "more").symlink_to(secret)
+    (home.parent / "deep").mkdir()
+    here.prepare(machine)
+    assert home.read_text() == "volumes/home"
+    assert owner_and_mode(str(secret / "file"))[0] == 0
+    (home.parent / "more").symlink_to(secret)
+    here.forget("ovl-1")
+    assert (secret / "file").read_text() == "root's"
+
+
+def test_a_file_of_another_file_system_is_told(tmp_path: Path, machine: Machine) -> None:
+    away = msgspec.structs.replace(machine, disks=(Disk("/proc/version", "home"),))
+    with pytest.raises(ComputeError, match="must be on the file system of the state directory"):
+        folders(tmp_path).prepare(away)
+
+
+def test_a_half_made_folder_is_nobodys(tmp_path: Path, machine: Machine) -> None:
+    here = folders(tmp_path)
+    (tmp_path / "state" / "guests" / "ovl-1.new").mkdir()
+    here = folders(tmp_path)
+    assert here.taken() == {}
+    here.prepare(machine)
