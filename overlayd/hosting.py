@@ -76,8 +76,12 @@ class Hosting:
         self._supervisor, self._tell = supervisor, tell
         self.paths = Paths(state)
         self.images = DirectoryImages(state / "images", lambda image: self._roots.lying_on(image))
-        self._volumes = DirectoryVolumes(state / "volumes", lambda: self._roots.promised_bytes())
-        self._roots = DirectoryRoots(state / "roots", self._volumes.promised_bytes)
+        self._volumes = DirectoryVolumes(
+            state / "volumes", lambda: self._roots.promised_bytes() + self._consoles_bytes()
+        )
+        self._roots = DirectoryRoots(
+            state / "roots", lambda: self._volumes.promised_bytes() + self._consoles_bytes()
+        )
         self._still: set[str] = set()
         self._seeds = NoCloudSeeds(state / "seeds")
         self.attachments = DirectoryAttachments(state / "attachments")
@@ -164,6 +168,9 @@ class Hosting:
         self._tell(ImagesChanged(labels_of(await self.images.list())))
         if self._view.facts.accelerator == Accelerator.EMULATED:
             self._supervisor.spawn("reconsider", self._reconsider())
+
+    def _consoles_bytes(self) -> int:
+        return logs.promised_bytes(self.paths.consoles)
 
     def _logs(self) -> dict[Path, int]:
         """The folders of logs that others write, and how large each log may grow."""

@@ -10,7 +10,12 @@ from pathlib import Path
 
 CONSOLE_BYTES = 4 << 20
 QEMU_BYTES = 256 << 10
+CONSOLE_MOST_BYTES = 3 * CONSOLE_BYTES
+"""What a console may take of the disk: its log, the older part, and the next older part while it is copied."""
 LOOK_EVERY_S = 10.0
+BUSY_EVERY_S = 0.5
+"""A log that grew by an eighth of its bound since the last look is looked at so often: then one that a guest
+fills as fast as it can costs little more than its bound."""
 OLDER = ".1"
 """What the older part of a log is called: the log's name with this behind it."""
 
@@ -43,16 +48,44 @@ def trim(log: Path, most_bytes: int) -> bool:
     return False
 
 
-def trim_all(folders: dict[Path, int]) -> None:
+class Trimmer:
     """Every log of some folders: `folders` says how many bytes each may have."""
-    for folder, most_bytes in folders.items():
-        for log in folder.glob("*.log"):
-            trim(log, most_bytes)
+
+    def __init__(self, folders: dict[Path, int]) -> None:
+        self._folders = folders
+        self._sizes: dict[Path, int] = {}
+
+    def look(self) -> bool:
+        """Cuts what is too large. Whether something grows so fast that it is to be looked at again soon."""
+        busy, sizes = False, dict[Path, int]()
+        for folder, most_bytes in self._folders.items():
+            for log in folder.glob("*.log"):
+                cut = trim(log, most_bytes)
+                with contextlib.suppress(FileNotFoundError):
+                    sizes[log] = log.stat().st_size
+                    grew = sizes[log] - self._sizes.get(log, 0)
+                    busy = busy or cut or grew > most_bytes // 8
+        self._sizes = sizes
+        return busy
 
 
 async def keep_small(folders: dict[Path, int]) -> None:
     """Goes on for ever. A disk that fails does not end it."""
+    trimmer = Trimmer(folders)
     while True:
+        busy = False
         with contextlib.suppress(OSError):
-            await asyncio.to_thread(trim_all, folders)
-        await asyncio.sleep(LOOK_EVERY_S)
+            busy = await asyncio.to_thread(trimmer.look)
+        await asyncio.sleep(BUSY_EVERY_S if busy else LOOK_EVERY_S)
+
+
+def promised_bytes(consoles: Path) -> int:
+    """What the consoles in that folder may still grow by. It blocks."""
+    promised = 0
+    for log in consoles.glob("*.log"):
+        used = 0
+        for path in (log, older(log)):
+            with contextlib.suppress(FileNotFoundError):
+                used += path.stat().st_blocks * 512
+        promised += max(0, CONSOLE_MOST_BYTES - used)
+    return promised

@@ -88,6 +88,10 @@ def test_rows_of_other_hosts_say_how_old_they_are(capsys: pytest.CaptureFixture[
     said = capsys.readouterr().out
     assert "alive, clock 1 d ahead" in said
     assert "alive, clock 1 h behind" in said
+    _peers(
+        [msgspec.structs.replace(row("f", "alive", 0.2), confined="root\x1b, seccomp")], wide=True
+    )
+    assert "root?, seccomp" in capsys.readouterr().out
 
 
 def test_words() -> None:

@@ -8,7 +8,14 @@ import pytest
 from host_world import until
 
 from overlayd.realise import logs
-from overlayd.realise.logs import keep_small, older, trim
+from overlayd.realise.logs import (
+    CONSOLE_MOST_BYTES,
+    Trimmer,
+    keep_small,
+    older,
+    promised_bytes,
+    trim,
+)
 
 
 def test_a_small_log_and_one_that_is_gone_are_left_alone(tmp_path: Path) -> None:
@@ -51,6 +58,7 @@ async def test_every_log_of_its_folders_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(logs, "BUSY_EVERY_S", 0.0)
     task = asyncio.create_task(keep_small({tmp_path: 4, tmp_path / "absent": 4}))
     for name in ("a.log", "b.log"):
         (tmp_path / name).write_bytes(b"12345678")
@@ -60,3 +68,41 @@ async def test_every_log_of_its_folders_again_and_again(
     )
     task.cancel()
     assert (tmp_path / "a.sock").stat().st_size == 8
+
+
+def test_one_that_grows_fast_is_looked_at_again_soon(tmp_path: Path) -> None:
+    log = tmp_path / "yes.log"
+    log.write_bytes(b"")
+    trimmer = Trimmer({tmp_path: 800})
+    assert not trimmer.look()
+    log.write_bytes(b"y" * 101)
+    assert trimmer.look()
+    assert not trimmer.look()
+    log.write_bytes(b"y" * 900)
+    assert trimmer.look(), "it was cut"
+    assert log.stat().st_size == 0
+
+
+def test_a_guest_that_says_yes_for_ever_costs_its_own_bound(tmp_path: Path) -> None:
+    """It writes 200 times its bound. Between two looks it wrote some of it, never all."""
+    most, wrote, worst = 64 << 10, 4 << 10, 0
+    trimmer = Trimmer({tmp_path: most})
+    writer = os.open(tmp_path / "yes.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for turn in range(200 * most // wrote):
+        os.write(writer, b"y\n" * (wrote // 2))
+        if turn % 4 == 0:
+            trimmer.look()
+        worst = max(worst, sum(path.stat().st_size for path in tmp_path.iterdir()))
+    os.close(writer)
+    assert worst <= 2 * most + 4 * wrote
+
+
+def test_what_consoles_may_still_grow_by_is_promised(tmp_path: Path) -> None:
+    assert promised_bytes(tmp_path / "none") == 0
+    for name in ("a.log", "b.log"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "a.sock").write_bytes(b"")
+    assert promised_bytes(tmp_path) == 2 * CONSOLE_MOST_BYTES
+    (tmp_path / "a.log").write_bytes(b"x" * (1 << 20))
+    older(tmp_path / "a.log").write_bytes(b"x" * (2 << 20))
+    assert promised_bytes(tmp_path) == 2 * CONSOLE_MOST_BYTES - (3 << 20)
