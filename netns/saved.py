@@ -81,10 +81,12 @@ def write(path: Path, state: msgspec.Struct) -> None:
     write_text(path, msgspec.json.encode(state).decode())
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replaces the file, whole or not at all."""
+def write_text(path: Path, text: str, gid: int = 0) -> None:
+    """Replaces the file, whole or not at all. Besides root only that group reads it."""
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(text)
+    os.chown(fresh, -1, gid)
+    fresh.chmod(0o640 if gid else 0o600)
     fresh.rename(path)
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +15,22 @@ settings.load_profile("untimed")
 # What a shell starts in the background ignores Ctrl-C, and so does all that it starts. Some tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _open_to_go_through() -> None:
+    """Lets users through the temporary folders of tests, as through /var/lib: guests and servers are some."""
+    make = pytest.TempPathFactory.mktemp
+
+    def mktemp(factory: pytest.TempPathFactory, name: str, numbered: bool = True) -> Path:
+        made = make(factory, name, numbered)
+        for folder in (factory.getbasetemp().parent, factory.getbasetemp(), made):
+            folder.chmod(0o711)
+        return made
+
+    pytest.TempPathFactory.mktemp = mktemp  # type: ignore[method-assign]
+
+
+_open_to_go_through()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,14 +2,18 @@
 
 It outlives us. `dnsmasq.json` says which process has read which texts. A process is known by its pid, its
 start time and our configuration file on its command line, so a pid that another process has taken is never
-signalled. dnsmasq runs as root, because SIGHUP makes it open files in a directory that is closed to others.
-Of root's powers it has only those over networks.
+signalled.
+
+It runs as a user of its own, of whom nothing else here is, with the powers over networks that it needs: guests
+talk to it. That user reads its texts, writes its log, and has nothing else. Where a folder above is closed to
+users, or the host has no such user, it runs as root with the same few powers.
 """
 
 import os
 import signal
 import time
 from pathlib import Path
+from zlib import crc32
 
 import msgspec
 
@@ -18,7 +22,10 @@ from netns.failures import NetnsError
 from netns.resources import Service
 
 _STOP_S = 5.0
-_POWERS = "-all,+net_bind_service,+net_admin,+net_raw,+setgid"  # setgid: it insists on calling it
+_POWERS = "-all,+net_bind_service,+net_admin,+net_raw"
+_ROOTS_POWERS = f"{_POWERS},+setgid"  # it insists on calling it where it is root
+_USERS_FROM, _USERS = 0x7FFC_0000, 0x1_0000
+"""User ids that nobody else uses ("Users, Groups, UIDs and GIDs on systemd Systems")."""
 _FILES = ("dnsmasq.conf", "dhcp-hosts", "names", "dnsmasq.pid", "dnsmasq.log", "dnsmasq.json")
 
 
@@ -46,6 +53,7 @@ def ensure(wanted: Service, namespace_path: Path, directory: Path) -> None:
     if (
         running is not None
         and _is_inside(running.pid, namespace_path)
+        and _owner(running.pid) == _user(directory)
         and running.service.config == wanted.config
         and running.service.dhcp_hosts == wanted.dhcp_hosts
     ):
@@ -59,7 +67,8 @@ def ensure(wanted: Service, namespace_path: Path, directory: Path) -> None:
     stop(directory)
     _write_texts(wanted, directory)
     _start(namespace_path, directory)
-    pid = _pid_written(directory)
+    pid = _started(directory)
+    saved.write_text(directory / "dnsmasq.pid", f"{pid}\n")
     saved.write(directory / "dnsmasq.json", _Running(pid, _started_ticks(pid), wanted))
 
 
@@ -98,8 +107,12 @@ def pidfd(directory: Path) -> int | None:
 
 
 def _write_texts(wanted: Service, directory: Path) -> None:
+    uid = _user(directory)
+    if uid:
+        for folder in (directory.parent, directory):
+            folder.chmod(0o711)
     for name, text in _texts(wanted):
-        saved.write_text(directory / name, text)
+        saved.write_text(directory / name, text, gid=uid)
 
 
 def _texts(service: Service) -> tuple[tuple[str, str], ...]:
@@ -111,7 +124,9 @@ def _texts(service: Service) -> tuple[tuple[str, str], ...]:
 
 
 def _serves(running: _Running, directory: Path) -> bool:
-    """Whether it is not stopped by a signal, and its files are those that it has read."""
+    """Whether it is who it is to be, is not stopped by a signal, and its files are those that it has read."""
+    if _owner(running.pid) != _user(directory):
+        return False
     try:
         return _stat(running.pid)[0] not in "Tt" and all(
             (directory / name).read_text() == text for name, text in _texts(running.service)
@@ -121,24 +136,57 @@ def _serves(running: _Running, directory: Path) -> bool:
 
 
 def _start(namespace_path: Path, directory: Path) -> None:
+    uid, log = _user(directory), directory / "dnsmasq.log"
+    log.unlink(missing_ok=True)
+    os.close(os.open(log, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    os.chown(log, uid, uid)
+    who = [f"--bounding-set={_ROOTS_POWERS}", "--inh-caps=-all"]
+    if uid:
+        who = [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+        who += [f"--{powers}={_POWERS}" for powers in ("inh-caps", "ambient-caps", "bounding-set")]
     program.run(
         [
             "nsenter",
             f"--net={namespace_path}",
             "setpriv",
             "--no-new-privs",
-            "--inh-caps=-all",
-            f"--bounding-set={_POWERS}",
+            *who,
             "dnsmasq",
             _mark(directory),
-            f"--pid-file={directory / 'dnsmasq.pid'}",
+            "--pid-file=",
             f"--dhcp-hostsfile={directory / 'dhcp-hosts'}",
             f"--addn-hosts={directory / 'names'}",
-            f"--log-facility={directory / 'dnsmasq.log'}",
-            "--user=root",
+            f"--log-facility={log}",
+            "--user=root",  # it changes to nobody
             "--group=root",
         ]
     )
+
+
+def is_mapped(uid: int, uid_map: str = "/proc/self/uid_map") -> bool:
+    """Whether this process's user namespace has that user."""
+    lines = [
+        [int(word) for word in line.split()] for line in Path(uid_map).read_text().splitlines()
+    ]
+    return any(first <= uid < first + count for first, _, count in lines)
+
+
+def _user(directory: Path) -> int:
+    """Whom it runs as: one user for each directory, or root (0)."""
+    uid = _USERS_FROM + crc32(bytes(directory.resolve())) % _USERS
+    if not is_mapped(uid):
+        return 0
+    above = directory.resolve().parent.parents
+    return uid if all(folder.stat().st_mode & 0o001 for folder in above) else 0
+
+
+def _owner(pid: int) -> int:
+    """Whose process it is; -1 when it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return -1
+    return int(status.partition("\nUid:")[2].split()[1])
 
 
 def _mark(directory: Path) -> str:
@@ -154,14 +202,12 @@ def _running(directory: Path) -> _Running | None:
     return running if _started_ticks(running.pid) == running.started_ticks else None
 
 
-def _pid_written(directory: Path) -> int:
-    try:
-        pid = int((directory / "dnsmasq.pid").read_text())
-    except (OSError, ValueError) as error:
-        raise NetnsError("dnsmasq started but wrote no pid file") from error
-    if not _is_ours(pid, directory):
+def _started(directory: Path) -> int:
+    """The process that was started just now. It has read its configuration when its starter ends."""
+    pids = _processes(directory)
+    if len(pids) != 1:
         raise NetnsError(f"dnsmasq ended right after its start; see {directory / 'dnsmasq.log'}")
-    return pid
+    return pids[0]
 
 
 def _processes(directory: Path) -> list[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from netns_world import World, ask_dns, echos_received, eventually, mac_bytes, send_frames
 
-from netns import apply
+from netns import apply, program
 from netns.failures import NetnsError
 from netns.kernel import namespaces, sockets
 from netns.model import METADATA_ADDRESS
@@ -95,6 +95,21 @@ def test_a_lease_is_really_obtained(world: World, tmp_path: Path, name: str, add
     assert "dns='10.42.0.1'" in lease
     assert "domain='star'" in lease
     assert "router=" not in lease
+
+
+def test_who_breaks_out_of_its_server_is_nobody(world: World) -> None:
+    """What it has is powers over networks, in the network's own namespace."""
+    pid = (world.run_dirs["a"] / world.network / "dnsmasq.pid").read_text().strip()
+    text = Path("/proc", pid, "status").read_text()
+    status = dict(line.split(":\t", 1) for line in text.splitlines())
+    assert "0" not in status["Uid"].split() + status["Gid"].split() + status["Groups"].split()
+    few = 1 << 10 | 1 << 12 | 1 << 13  # CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW
+    assert {int(status[powers], 16) for powers in ("CapEff", "CapPrm", "CapBnd")} == {few}
+    assert status["NoNewPrivs"] == "1"
+    plan = world.run_dirs["a"] / world.network / "plan.json"
+    uid = status["Uid"].split()[0]
+    attempt = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "cat", str(plan)]
+    assert program.attempt(attempt)[0] != 0
 
 
 def test_every_member_has_a_name_on_every_host(world: World) -> None:

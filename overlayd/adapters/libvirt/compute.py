@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from overlayd.adapters.libvirt import confinement, orphans, private
-from overlayd.adapters.libvirt.confinement import open_state, why_no_users
+from overlayd.adapters.libvirt.confinement import is_mapped, open_state, why_no_users
 from overlayd.adapters.libvirt.consoles import Consoles
 from overlayd.adapters.libvirt.domains import Domains
 from overlayd.adapters.libvirt.driver import (
@@ -30,7 +30,7 @@ from overlayd.adapters.libvirt.events import ensure_event_loop
 from overlayd.adapters.libvirt.folders import GuestFolders
 from overlayd.adapters.libvirt.history import Folder, History
 from overlayd.adapters.libvirt.trial import KernelFinder, group_for_kvm, kvm_verdict
-from overlayd.adapters.libvirt.users import UserRange, built_in_range
+from overlayd.adapters.libvirt.users import ROOT, User, UserRange, built_in_range
 from overlayd.ports.compute import (
     ComputeError,
     ComputeOffer,
@@ -250,7 +250,9 @@ class LibvirtCompute:
             return type_, f"{type_.accelerator.value}: by libvirt's {type_.value} driver"
         if self._kvm == "never":
             return type_, "emulated: the configuration says not to use KVM"
-        works, why = kvm_verdict(self._cache_dir, self._find_kernel, self._trial_s)
+        works, why = kvm_verdict(
+            self._cache_dir, self._find_kernel, self._trial_s, self._trial_user()
+        )
         return (DomainType.KVM if works else type_), why
 
     def _connect(self, type_: DomainType, why: str, tell: Callable[[str], None]) -> ComputeOffer:
@@ -270,6 +272,12 @@ class LibvirtCompute:
         if root is not None and self._folder is not None:
             self._folder.remove_logs_but({d.name() for d in connection.listAllDomains(0)})
         return offer
+
+    def _trial_user(self) -> User:
+        uid, group = self._users.first, group_for_kvm()
+        if not is_mapped(self._users, Path("/proc/self/uid_map").read_text()):
+            return ROOT
+        return User(uid, uid if group is None else group)
 
     def _confine(self, type_: DomainType) -> None:
         """Makes it possible that guests run as users of their own, or finds why they cannot."""

@@ -15,7 +15,7 @@ _MODELS = ("apparmor", "selinux")
 
 def why_no_users(state: Path, range_: UserRange, proc: Path = Path("/proc")) -> str:
     """Why guests cannot run as users of their own here; empty if they can."""
-    if not _mapped(range_, (proc / "self" / "uid_map").read_text()):
+    if not is_mapped(range_, (proc / "self" / "uid_map").read_text()):
         return f"this host has no user ids {range_.first} to {range_.last}"
     for folder in state.parents:
         mode = folder.stat().st_mode
@@ -26,11 +26,15 @@ def why_no_users(state: Path, range_: UserRange, proc: Path = Path("/proc")) -> 
     return ""
 
 
-def open_state(state: Path) -> None:
-    """Lets guests' users through the state directory to what is theirs in it. The rest is closed to them."""
+def open_state(state: Path, through: frozenset[str] = frozenset({"networks"})) -> None:
+    """Lets guests' users through the state directory to what is theirs in it. The rest is closed to them.
+
+    Nobody lists or reads the folders in `through`, either; other users than guests' have something in them.
+    """
     for entry in os.scandir(state):
         if entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False):
-            os.chmod(entry.path, entry.stat().st_mode & 0o7700)
+            left = 0o7711 if entry.name in through else 0o7700
+            os.chmod(entry.path, entry.stat().st_mode & left)
     state.chmod(0o711)
 
 
@@ -61,7 +65,7 @@ def seen(pid: int, models: frozenset[str], proc: Path = Path("/proc")) -> tuple[
     return tuple(word for word, holds in words.items() if holds)
 
 
-def _mapped(range_: UserRange, uid_map: str) -> bool:
+def is_mapped(range_: UserRange, uid_map: str) -> bool:
     """Whether a user namespace's map (lines of inside, outside, count) has all of the range."""
     for line in uid_map.splitlines():
         inside, _, count = (int(word) for word in line.split())

@@ -4,6 +4,9 @@ It proves nothing that /dev/kvm opens and answers its ioctls. Inside some virtua
 stock kernel ever gets through its boot: it hangs, or QEMU aborts on a register that the outer hypervisor
 refuses. So a real image's kernel is started under KVM, and KVM is believed once that kernel says that it runs
 its init. The verdict is kept with what it depends on, so that it is reached once.
+
+The image may be anybody's. So it has less than a guest has: a user who is nobody else, no powers, QEMU's
+sandbox, copies in memory, and no way out but its serial port.
 """
 
 import contextlib
@@ -17,6 +20,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import msgspec
+
+from overlayd.adapters.libvirt.users import ROOT, User
 
 DEVICE = "/dev/kvm"
 EMULATOR = "qemu-system-x86_64"
@@ -36,9 +41,12 @@ class Verdict(msgspec.Struct, frozen=True):
     circumstances: str
 
 
-def kvm_verdict(cache_dir: Path, find_kernel: KernelFinder, deadline_s: float) -> tuple[bool, str]:
+def kvm_verdict(
+    cache_dir: Path, find_kernel: KernelFinder, deadline_s: float, user: User
+) -> tuple[bool, str]:
     """Whether to use KVM and why, from an earlier trial if nothing it depends on has changed.
 
+    `user` is who the trial's guest runs as, as guests would.
     If KVM works, a cloud kernel reaches its init in well under a second. `deadline_s` is for when it does not.
     """
     if not os.access(DEVICE, os.R_OK | os.W_OK):
@@ -46,13 +54,13 @@ def kvm_verdict(cache_dir: Path, find_kernel: KernelFinder, deadline_s: float) -
     found = find_kernel()
     if found is None:
         return False, "emulated: KVM was not tried, there is no image yet to try it with"
-    circumstances = _circumstances()
+    circumstances = _circumstances(user)
     path = cache_dir / "kvm-trial.json"
     with contextlib.suppress(OSError, msgspec.DecodeError, msgspec.ValidationError):
         kept = msgspec.json.decode(path.read_bytes(), type=Verdict)
         if kept.circumstances == circumstances:
             return kept.works, kept.why
-    works, why = try_kvm(*found, deadline_s)
+    works, why = try_kvm(*found, deadline_s, user)
     verdict = Verdict(works, why, circumstances)
     cache_dir.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
@@ -70,25 +78,18 @@ def group_for_kvm() -> int | None:
     return None
 
 
-def try_kvm(kernel: str, initrd: str, deadline_s: float) -> tuple[bool, str]:
+def try_kvm(kernel: str, initrd: str, deadline_s: float, user: User) -> tuple[bool, str]:
     """Boots that kernel under KVM until it runs its init, QEMU gives up, or the deadline passes."""
-    argv = [
-        *(EMULATOR, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *("-machine", "q35,accel=kvm", "-cpu", "host", "-m", str(MEMORY_MIB)),
-        *("-kernel", kernel, "-initrd", initrd, "-serial", "stdio"),
-        *("-append", "console=ttyS0 panic=-1 loglevel=7"),
-    ]
-    started = time.monotonic()
+    copies: list[int] = []
     try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        copies += (_copy(kernel), _copy(initrd))
+        process = _started(*copies, user)
     except OSError as error:
         return False, f"emulated: {EMULATOR} cannot be started: {error.strerror}"
+    finally:
+        for copy in copies:
+            os.close(copy)
+    started = time.monotonic()
     try:
         said, ended = _listen(process, started + deadline_s)
     finally:
@@ -103,6 +104,36 @@ def try_kvm(kernel: str, initrd: str, deadline_s: float) -> tuple[bool, str]:
         words = said.decode(errors="replace").strip().splitlines()
         return False, f"emulated: a trial guest under KVM died: {words[0][:120] if words else ''}"
     return False, f"emulated: a trial guest under KVM had not run its init after {deadline_s:g} s"
+
+
+def _copy(path: str) -> int:
+    """A file's copy in memory, which any user may open again who is handed it."""
+    copy = os.memfd_create(Path(path).name)
+    with open(path, "rb") as source, open(copy, "wb", closefd=False) as target:
+        shutil.copyfileobj(source, target)
+    return copy
+
+
+def _started(kernel: int, initrd: int, user: User) -> "subprocess.Popen[bytes]":
+    """QEMU as that user, without powers: none may be gained, either."""
+    argv = [
+        *("setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups"),
+        *("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"),
+        *(EMULATOR, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
+        *("-machine", "q35,accel=kvm", "-cpu", "host", "-m", str(MEMORY_MIB)),
+        *("-kernel", f"/dev/fd/{kernel}", "-initrd", f"/dev/fd/{initrd}", "-serial", "stdio"),
+        *("-append", "console=ttyS0 panic=-1 loglevel=7"),
+    ]
+    return subprocess.Popen(
+        argv,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=(kernel, initrd),
+    )
 
 
 def _listen(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes, bool]:
@@ -121,11 +152,14 @@ def _listen(process: "subprocess.Popen[bytes]", deadline: float) -> tuple[bytes,
     return said, False
 
 
-def _circumstances() -> str:
-    """The host's kernel, cpu and emulator. If one of these changes, the trial is made again."""
+def _circumstances(user: User) -> str:
+    """The host's kernel, cpu and emulator, and who guests are. If one changes, the trial is made again."""
     emulator = shutil.which(EMULATOR)
     status = Path(emulator).stat() if emulator else None
     about = (
+        "root"
+        if user == ROOT
+        else f"a user of its own in {user.gid if user.gid != user.uid else 0}",
         os.uname().release,
         os.uname().version,
         f"{status.st_size} {status.st_mtime_ns}" if status else "no emulator",

@@ -11,8 +11,9 @@ import msgspec
 
 from overlayd.ports.compute import ComputeError
 
-_UNUSED_FROM, _UNUSED_TO = 0x7000_0000, 0x7FFE_0000
-"""Numbers that nobody else uses ("Users, Groups, UIDs and GIDs on systemd Systems")."""
+_UNUSED_FROM, _UNUSED_TO = 0x7000_0000, 0x7FFC_0000
+"""Numbers that nobody else uses ("Users, Groups, UIDs and GIDs on systemd Systems"). Those behind them are of
+networks' DHCP servers (netns/services/dnsmasq.py)."""
 
 _BLOCK = 0x4000
 """So many of them are one daemon's, which is far more than a host has guests."""

@@ -48,7 +48,7 @@ def test_built_in_ranges_are_of_nobody_else_and_differ_by_daemon() -> None:
     ranges = [built_in_range(f"{number:012x}") for number in range(40)]
     for each in ranges:
         assert each.first >= 0x70000000
-        assert each.last < 0x7FFE0000
+        assert each.last < 0x7FFC0000
     starts = sorted(each.first for each in ranges)
     assert all(b - a >= ranges[0].count for a, b in pairwise(starts))
 
@@ -94,8 +94,9 @@ def test_ids_that_are_not_mapped_are_why_guests_run_as_root(tmp_path: Path) -> N
 def test_only_the_way_is_open_and_nothing_beside_it(tmp_path: Path) -> None:
     state = tmp_path / "state"
     (state / "volumes").mkdir(parents=True, mode=0o755)
+    (state / "networks").mkdir(mode=0o755)
     (state / "store.sqlite").write_text("")
     (state / "store.sqlite").chmod(0o644)
     open_state(state)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (state, *state.iterdir())}
-    assert modes == {"state": 0o711, "volumes": 0o700, "store.sqlite": 0o600}
+    assert modes == {"state": 0o711, "volumes": 0o700, "networks": 0o711, "store.sqlite": 0o600}
