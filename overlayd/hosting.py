@@ -17,6 +17,7 @@ from overlayd.adapters.commits import DirectoryCommits
 from overlayd.adapters.egress import fault_of, way_out
 from overlayd.adapters.images import DirectoryImages
 from overlayd.adapters.libvirt.compute import LibvirtCompute
+from overlayd.adapters.libvirt.users import UserRange
 from overlayd.adapters.network import KernelNetwork
 from overlayd.adapters.partials import DirectoryPartials
 from overlayd.adapters.roots import DirectoryRoots
@@ -336,8 +337,12 @@ def compute_of(
         uri = f"{uri}?root={state / LXC_ROOT}"
     if config.compute.uri is ComputeUri.LXC_SYSTEM:
         uri = str(ComputeUri.LXC)
+    users = None
+    if uids := config.compute.guest_uids:
+        first, last = uids.ends
+        users = UserRange(first, last - first + 1)
     if images is None:
-        return LibvirtCompute(uri, state, "never", cache_dir=CACHE, owner=owner)
+        return LibvirtCompute(uri, state, "never", cache_dir=CACHE, owner=owner, users=users)
     return LibvirtCompute(
         uri,
         state,
@@ -346,4 +351,5 @@ def compute_of(
         trial_s=float(config.compute.kvm_trial),
         cache_dir=CACHE,
         owner=owner,
+        users=users,
     )

@@ -37,6 +37,7 @@ from overlayd.config.values import (
     Name,
     Size,
     UnderlaySource,
+    UserIds,
     is_address,
 )
 from protocol.grid.problem import quoted
@@ -169,6 +170,9 @@ class ComputeTable(Table, frozen=True, kw_only=True):
     kvm: KvmUse = KvmUse.TRY
     kvm_trial: Annotated[Duration, Meta(examples=["20s"])] = Duration(20)
     """Seconds a guest has to show that it runs under KVM."""
+    guest_uids: UserIds = UserIds()
+    """User ids for guests' processes, one for each workspace, which nobody else on this host has. If left out,
+    some of 1879048192 to 2147221503, which no distribution uses."""
 
 
 class OfferTable(Table, frozen=True, kw_only=True):

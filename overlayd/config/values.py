@@ -147,6 +147,36 @@ class Label(str):
         return cls(text)
 
 
+class UserIds(str):
+    """A range of user ids that belong to nobody: the first and the last. Empty: it is not said."""
+
+    __slots__ = ()
+    ALLOWED: ClassVar[str] = (
+        "write the first and the last of at least two, for example 700000-709999"
+    )
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "type": "string",
+        "pattern": "^([1-9][0-9]{3,9}-[1-9][0-9]{3,9})?$",
+        "examples": ["700000-709999"],
+    }
+
+    @classmethod
+    def from_written(cls, found: object) -> Self:
+        text = _text(found, cls.ALLOWED)
+        match = re.fullmatch(r"([1-9][0-9]{3,9})-([1-9][0-9]{3,9})", text)
+        if not text:
+            return cls()
+        if match is None or not int(match[1]) < int(match[2]) < 0xFFFF_FFFF:
+            raise ValueError(cls.ALLOWED)
+        return cls(match[0])
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The first and the last. It must not be empty."""
+        first, _, last = self.partition("-")
+        return int(first), int(last)
+
+
 AUTO = "auto"
 
 

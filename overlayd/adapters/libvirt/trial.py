@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -80,15 +81,11 @@ def group_for_kvm() -> int | None:
 
 def try_kvm(kernel: str, initrd: str, deadline_s: float, user: User) -> tuple[bool, str]:
     """Boots that kernel under KVM until it runs its init, QEMU gives up, or the deadline passes."""
-    copies: list[int] = []
     try:
-        copies += (_copy(kernel), _copy(initrd))
-        process = _started(*copies, user)
+        with _copy(kernel) as a_kernel, _copy(initrd) as an_initrd:
+            process = _started(a_kernel.fileno(), an_initrd.fileno(), user)
     except OSError as error:
         return False, f"emulated: {EMULATOR} cannot be started: {error.strerror}"
-    finally:
-        for copy in copies:
-            os.close(copy)
     started = time.monotonic()
     try:
         said, ended = _listen(process, started + deadline_s)
@@ -106,11 +103,12 @@ def try_kvm(kernel: str, initrd: str, deadline_s: float, user: User) -> tuple[bo
     return False, f"emulated: a trial guest under KVM had not run its init after {deadline_s:g} s"
 
 
-def _copy(path: str) -> int:
+def _copy(path: str) -> BinaryIO:
     """A file's copy in memory, which any user may open again who is handed it."""
-    copy = os.memfd_create(Path(path).name)
-    with open(path, "rb") as source, open(copy, "wb", closefd=False) as target:
-        shutil.copyfileobj(source, target)
+    copy = os.fdopen(os.memfd_create("trial"), "wb")
+    with open(path, "rb") as source:
+        shutil.copyfileobj(source, copy)
+    copy.flush()
     return copy
 
 

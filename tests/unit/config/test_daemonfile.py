@@ -124,6 +124,7 @@ group = "root"
 uri = "test:///default"
 kvm = "never"
 kvm-trial = "5s"
+guest-uids = "700000-709999"
 [offer]
 cpus = 0.5
 memory = "2G"
@@ -140,6 +141,7 @@ format = "json"
     assert (config.api.socket, config.api.group) == ("/run/o.sock", "root")
     assert (config.compute.uri, config.compute.kvm) == (ComputeUri.TEST, KvmUse.NEVER)
     assert config.compute.kvm_trial == 5
+    assert config.compute.guest_uids.ends == (700_000, 709_999)
     assert (config.offer.cpus, config.offer.memory, config.offer.disk) == (500, 2 << 30, 10 << 30)
     assert (config.network.underlay, config.network.mtu) == ("10.0.0.9", 1400)
     assert (config.log.level, config.log.format) == (LogLevel.DEBUG, LogFormat.JSON)
@@ -292,6 +294,14 @@ TABLE = {
         "[identity]",
         '[compute]\nkvm-trial = "1h"\n\n[identity]',
         ["d.toml:11:13: compute.kvm-trial: found 3600 s; allowed are 1s to 10m"],
+    ),
+    "users of guests": (
+        "[identity]",
+        '[compute]\nguest-uids = "0-9999"\n\n[identity]',
+        [
+            'd.toml:11:14: compute.guest-uids: found "0-9999"; write the first and the last of at least two, '
+            "for example 700000-709999"
+        ],
     ),
     "offer": (
         "[identity]",
