@@ -44,6 +44,7 @@ class FakeHypervisor:
         self.causes: dict[str, tuple[Cause, str]] = {}
         """By machine name: why it is stopped or paused, if that was not asked for."""
         self.stuck_on: dict[str, tuple[str, ...]] = {}
+        self.forgotten: list[str] = []
         self.resets: dict[str, int] = {}
         self.resumes: list[str] = []
         """Every real resume, in order."""
@@ -119,7 +120,8 @@ class FakeCompute:
         return ""
 
     async def forget(self, name: str) -> None:
-        """Nothing is kept of a machine that is gone."""
+        """It is noted which."""
+        self.hypervisor.forgotten.append(name)
 
     async def close(self) -> None:
         """The machines stay."""

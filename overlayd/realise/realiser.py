@@ -238,12 +238,12 @@ class Realiser:
         self._relapses.forget(name)
         self._upkeep.forget(name)
         if mine.wanted.power is Power.GONE:
+            await self._tools.compute.forget(name)  # before its seed, by which it is found again
             await self._tools.seeds.remove(machine_name(grid, workspace))
             await self._tools.volumes.remove(scratch_name(grid, workspace))
             await roots.clear(self._tools.roots, grid, workspace)
             for path in self._tools.paths.console_files(grid, workspace):
                 path.unlink(missing_ok=True)
-            await self._tools.compute.forget(name)
         return True
 
     async def _save(self, part: Part, mine: PartOf, seen: dict[str, MachineSeen]) -> None:

@@ -58,7 +58,7 @@ async def look_around(tools: Tools, carried: Iterable[GridId]) -> list[Found]:
             await tools.network.remove(network)
     there = {seen.name for seen in await tools.compute.observe()}
     there |= {machine.name for machine in lost}
-    await clear_files(tools.seeds, tools.paths.consoles, ours | there)
+    await clear_files(tools.compute, tools.seeds, tools.paths.consoles, ours | there)
     for thing in found:
         logger().warning("found.unknown", what=thing.what, grid=thing.grid, detail=thing.detail)
         tools.tell(thing)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from overlayd.fakes.compute import FakeCompute
 from overlayd.fakes.seeds import FakeSeeds
 from overlayd.ports.seeds import Seed
 from overlayd.realise.leftovers import clear_files
@@ -12,8 +13,8 @@ HERE, GONE = GridId("here.0"), GridId("gone.0")
 
 
 async def test_seeds_and_consoles_of_strays_go(tmp_path: Path) -> None:
-    seeds, paths = FakeSeeds(), Paths(tmp_path)
-    await clear_files(seeds, paths.consoles, set())
+    seeds, paths, compute = FakeSeeds(), Paths(tmp_path), FakeCompute()
+    await clear_files(compute, seeds, paths.consoles, set())
     paths.consoles.mkdir()
     for grid in (HERE, GONE):
         await seeds.ensure(machine_name(grid, "n-1"), Seed("id", "n-1"))
@@ -23,7 +24,8 @@ async def test_seeds_and_consoles_of_strays_go(tmp_path: Path) -> None:
     roots = [paths.consoles / f"{machine_name(grid, 'n-1')}.root" for grid in (HERE, GONE)]
     for root in roots:
         root.mkdir()
-    await clear_files(seeds, paths.consoles, {machine_name(HERE, "n-1")})
+    await clear_files(compute, seeds, paths.consoles, {machine_name(HERE, "n-1")})
+    assert compute.hypervisor.forgotten == [machine_name(GONE, "n-1")]
     assert await seeds.observe() == (machine_name(HERE, "n-1"),)
     assert all(root.is_dir() for root in roots), "containers' own"
     kept = sorted(path for path in paths.consoles.iterdir() if path not in roots)
