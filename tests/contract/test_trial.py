@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from overlayd.adapters.libvirt import trial
-from overlayd.adapters.libvirt.trial import kvm_verdict, try_kvm
+from overlayd.adapters.libvirt.trial import group_for_kvm, kvm_verdict, try_kvm
 from overlayd.adapters.libvirt.users import User
 
 NOBODY = User(0x70000001, 0x70000001)
@@ -80,3 +80,15 @@ def test_one_that_runs_its_init_is_proof_and_the_verdict_is_kept(
     assert kvm_verdict(tmp_path / "cache", lambda: parts, 10.0, NOBODY) == (works, why)
     as_root = kvm_verdict(tmp_path / "cache", lambda: parts, 10.0, User(0, 0))
     assert as_root == (False, "tried again")
+
+
+def test_guests_have_the_group_that_kvm_needs_and_never_roots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = tmp_path / "kvm"
+    device.touch()
+    monkeypatch.setattr(trial, "DEVICE", str(device))
+    for mode, gid, needed in ((0o660, 108, 108), (0o666, 108, None), (0o660, 0, None)):
+        os.chown(device, 0, gid)
+        device.chmod(mode)
+        assert group_for_kvm() == needed

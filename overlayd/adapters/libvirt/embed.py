@@ -7,6 +7,7 @@ import pwd
 from pathlib import Path
 
 from overlayd.adapters.libvirt.confinement import has_mount_namespaces
+from overlayd.adapters.libvirt.trial import group_for_kvm
 from overlayd.ports.compute import ComputeError
 
 BUILT_IN_USER = "libvirt-qemu"
@@ -17,7 +18,6 @@ CONFIG = f"""\
 # its files before. What libvirt starts besides, to learn what QEMU can do, runs as the account below.
 stdio_handler = "file"
 user = "{BUILT_IN_USER}"
-group = "{BUILT_IN_USER}"
 dynamic_ownership = 0
 remember_owner = 0
 seccomp_sandbox = 1
@@ -31,11 +31,14 @@ _THROUGH = ("", "lib", "lib/qemu")
 """Folders on QEMU's way to what libvirt puts down for it. They are open to go through, and to nothing else."""
 
 
-def config(mount_namespaces: bool, linux_modules: bool) -> str:
-    """The whole configuration, for a host where guests can have those. libvirt finds out which module it is."""
+def config(mount_namespaces: bool, linux_modules: bool, group: str = BUILT_IN_USER) -> str:
+    """The whole configuration, for a host where guests can have those. libvirt finds out which module it is.
+
+    `group` is that of libvirt's account, by which it learns whether there is KVM.
+    """
     lines = CONFIG if linux_modules else CONFIG + 'security_driver = "none"\n'
     namespaces = '"mount"' if mount_namespaces else ""
-    return f"{lines}namespaces = [{namespaces}]\n"
+    return f'{lines}group = "{group}"\nnamespaces = [{namespaces}]\n'
 
 
 def prepare_root(root: Path, cache_dir: Path) -> None:
@@ -46,7 +49,12 @@ def prepare_root(root: Path, cache_dir: Path) -> None:
     for name in _THROUGH:
         (root / name).mkdir(exist_ok=True)
         (root / name).chmod(0o711)
-    wanted = config(has_mount_namespaces(), any(path.exists() for path in _LINUX_MODULES))
+    gid = group_for_kvm()
+    wanted = config(
+        has_mount_namespaces(),
+        any(path.exists() for path in _LINUX_MODULES),
+        BUILT_IN_USER if gid is None else f"+{gid}",
+    )
     if not settings.exists() or settings.read_text() != wanted:
         fresh = settings.with_suffix(".new")
         fresh.write_text(wanted)

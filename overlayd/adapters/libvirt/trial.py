@@ -71,10 +71,10 @@ def kvm_verdict(
 
 
 def group_for_kvm() -> int | None:
-    """The group that a process needs for KVM; None if everybody may use it."""
+    """The group that a process needs for KVM; None if everybody may use it, or root's group only may."""
     with contextlib.suppress(OSError):
         device = os.stat(DEVICE)
-        if device.st_mode & 0o006 != 0o006:
+        if device.st_mode & 0o006 != 0o006 and device.st_gid:
             return device.st_gid
     return None
 
