@@ -306,7 +306,7 @@ class Domains:
         if not domain.isActive():
             if self._driver.type is DomainType.LXC or not domain.hasManagedSaveImage():
                 return False
-            self._give_back(domain, machine)
+            self._runs_as.give_back(domain, machine)
             domain.create()
             self._history.watch(domain)
         seen = self._seen(domain, self._mark(domain) or {})
@@ -349,15 +349,6 @@ class Domains:
                 self._end(domain)
                 raise
         self._history.watch(domain)
-
-    def _give_back(self, domain: libvirt.virDomain, machine: Machine) -> None:
-        """Prepares what a saved machine has open. One that was saved as another user goes on as its own."""
-        machine, user = self._runs_as.prepare(machine)
-        if user is None:
-            return
-        saved = ET.fromstring(domain.managedSaveGetXMLDesc())  # noqa: S314, libvirt's own
-        if saved.findtext("seclabel[@model='dac']/label") != user.label:
-            domain.managedSaveDefineXML(domain_xml(machine, self._driver, user))
 
     def _end(self, domain: libvirt.virDomain) -> None:
         xml = ET.fromstring(domain.XMLDesc())  # noqa: S314, libvirt's own, which it validated

@@ -13,11 +13,14 @@ import os
 import re
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
+import libvirt
 import msgspec
 
 from overlayd.adapters.libvirt.driver import Driver, runs_qemu
 from overlayd.adapters.libvirt.users import ROOT, GuestUsers, User, UserRange
+from overlayd.adapters.libvirt.xml import domain_xml
 from overlayd.ports.compute import ComputeError, ContainerBoot, Disk, DiskBoot, KernelBoot, Machine
 
 _MACHINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -110,6 +113,15 @@ class RunsAs:
         if self._folders is None:
             return machine, ROOT
         return self._folders.prepare(machine, self._driver.gid)
+
+    def give_back(self, domain: libvirt.virDomain, machine: Machine) -> None:
+        """Prepares what a saved machine has open. One that was saved as another user goes on as its own."""
+        machine, user = self.prepare(machine)
+        if user is None:
+            return
+        saved = ET.fromstring(domain.managedSaveGetXMLDesc())  # noqa: S314, libvirt's own
+        if saved.findtext("seclabel[@model='dac']/label") != user.label:
+            domain.managedSaveDefineXML(domain_xml(machine, self._driver, user))
 
     def clear(self, name: str) -> None:
         """Takes everything from a machine that does not run."""
