@@ -1,5 +1,6 @@
 """What the examples say to their guests: it is there, it is used, and it can be read by what reads it."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -44,3 +45,10 @@ def test_without_a_way_out_the_same_grid_is_placed(name: str) -> None:
     inside = grid["profiles"]["offline"]["networks"]
     assert set(inside) == set(grid["networks"])
     assert not any(network["internet"] for network in inside.values())
+
+
+def test_the_program_of_the_ranks_is_at_the_head_and_at_each_worker() -> None:
+    head = (EXAMPLES / "user-data" / "mpi-head.yaml").read_text()
+    (program,) = set(re.findall(r"python3 (/\S+\.py)$", head, re.MULTILINE))
+    assert f"path: {program}" in head
+    assert f">{program}" in (EXAMPLES / "user-data" / "mpi-worker.sh").read_text()
