@@ -14,6 +14,7 @@ from collections import deque
 
 import msgspec
 
+from protocol.membership.dialling import Dialling
 from protocol.membership.presence import Known
 from protocol.terms.effects import Deadline, Dial, Effect, HangUp, Send
 from protocol.terms.ids import PeerId
@@ -75,7 +76,9 @@ class LinkView(msgspec.Struct, frozen=True):
 class Links:
     """All connections of one peer."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialling: Dialling | None = None) -> None:
+        """`dialling` says which addresses are dialled, and how often."""
+        self._dialling = dialling or Dialling(lambda: "")
         self._links: dict[PeerId, _Link] = {}
         self._unreachable: list[PeerId] = []
         self._seek_s: dict[PeerId, float] = {}
@@ -203,7 +206,7 @@ class Links:
     def dial(self, peer: PeerId, address: str, now: float) -> list[Effect]:
         """Dials a peer that was not dialled so far, but turned out to answer at `address`."""
         link = self._links.get(peer)
-        if link is None or link.dialled or not address:
+        if link is None or link.dialled or not (address and self._dialling.allows(address, now)):
             return []
         link.dialled, link.sought = True, False
         self._undialled.pop(peer, None)
@@ -388,7 +391,7 @@ class Links:
 
     def _call(self, peer: PeerId, link: _Link, address: str, now: float) -> list[Effect]:
         link.since_s = now
-        if not address:
+        if not (address and self._dialling.allows(address, now)):
             link.sought = True
             self._seek_s[peer] = now
             return []

@@ -11,6 +11,7 @@ bounded. Nothing else here changes, since views are partial at any size.
 from typing import assert_never
 
 from protocol.membership.clocks import Clocks, ClockView, clock_fault, offset_of
+from protocol.membership.dialling import Dialling
 from protocol.membership.doubles import Doubles
 from protocol.membership.guests import Guests
 from protocol.membership.healing import Healing
@@ -61,10 +62,21 @@ from protocol.terms.reach import Reach
 class Membership:
     """Everything this peer knows of others, and its connections to them."""
 
-    def __init__(self, me: Contact, dice: Dice, joins: tuple[Contact, ...], now: float) -> None:
+    def __init__(
+        self,
+        me: Contact,
+        dice: Dice,
+        joins: tuple[Contact, ...],
+        now: float,
+        configured: tuple[Contact, ...] = (),
+    ) -> None:
+        """`joins` are contacts to join through, most of them as others told; `configured` are those of them
+        whose addresses this host's administrator wrote."""
         self._contact, self._me, self._dice = me, me.peer, dice
         self._joins = {join.peer: join.address for join in joins if join.peer != me.peer}
-        self.links = Links()
+        told = [contact.address for contact in configured]
+        self.dialling = Dialling(lambda: self._contact.address, told)
+        self.links = Links(self.dialling)
         self.liveness = Liveness(me.peer)
         self.known: dict[PeerId, Known] = {}
         self._alive: dict[PeerId, str] = {}
@@ -248,6 +260,8 @@ class Membership:
             case Join():
                 return self._neighbours.joined(sender, now)
             case ForwardJoin():
+                if not self.dialling.hears_of(sender, now):
+                    return [], []
                 return self._neighbours.forward_join(sender, message, now), []
             case Shuffle():
                 return self.walks.shuffle(sender, message, self._neighbours.contacts(), now), []

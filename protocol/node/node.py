@@ -104,7 +104,7 @@ class Node:
         self.me = identity.peer
         contacts = known_contacts(joins, rows)
         me = Contact(self.me, identity.site, identity.address)
-        self.membership = membership = Membership(me, dice, contacts, now)
+        self.membership = membership = Membership(me, dice, contacts, now, joins)
         near = NearPeers(membership)
         self.relay = relay = Relay(
             self.me, identity.site, identity.address, identity.reach, identity.sealer, dice, near

@@ -126,6 +126,13 @@ HELLO_WITHIN_S = 5.0
 """A connection whose peer has not shown its certificates by then is closed."""
 IDLE_LINK_S = 30.0
 """A connection made for one errand is closed after this much silence."""
+DIALS_BURST, DIALS_PER_S = 32.0, 1.0
+"""How often one host is dialled at once, and in a second after that, whoever is said to be there: a machine may
+have dozens of daemons behind one address, and a port scan has thousands of ports."""
+NEWCOMERS_BURST, NEWCOMERS_PER_S = 64.0, 4.0
+"""How many newcomers are dialled on one peer's word: a share of 256 that start at once, then as many as one
+takes itself."""
+DIALLED_HOSTS = 4096
 QUEUED_PER_PEER = 256
 """Messages to one peer that wait for a connection. Beyond it the oldest is dropped and counted."""
 

@@ -123,6 +123,10 @@ class Attacked:
         directory = self.node.broadcast.directory
         return sum(len(h.signed.payload) for kind in kinds for h in directory.of_kind(kind))
 
+    def heard_nothing(self) -> list[Effect]:
+        """Time has passed. Answers what follows."""
+        return self.heard(Ticked())
+
     def says_nothing(self) -> None:
         """Time has passed."""
         self.heard(Ticked())
