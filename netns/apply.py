@@ -268,8 +268,7 @@ def _take_down(network: str, scope: Scope, directory: Path) -> list[Step]:
 
 
 def _observe_all(scope: Scope, directory: Path) -> list[Resource]:
-    tables = {scope.table: filters.printed(scope.table)}
-    tables[_way(scope)] = filters.printed_way(scope.table)
+    tables = {table: filters.printed(table) for table in (*scope.filters, scope.way_table)}
     return _observed(scope, directory, seen.look((scope,)), tables)
 
 
@@ -277,11 +276,11 @@ def _observed(
     scope: Scope, directory: Path, host: seen.HostSeen, tables: Mapping[str, str | None]
 ) -> list[Resource]:
     found = seen.observe(scope, host)
-    table = filters.observe(scope.table, directory, tables.get(scope.table))
-    way = seen.way_out(scope, host, directory, tables.get(_way(scope)))
+    shut = [filters.observe(table, directory, tables.get(table)) for table in scope.filters]
+    way = seen.way_out(scope, host, directory, tables.get(scope.way_table))
     path = namespaces.path_of(scope.namespace)
     service = dnsmasq.observe(scope.namespace, path, directory)
-    return found + [resource for resource in (table, way, service) if resource is not None]
+    return found + [resource for resource in (*shut, way, service) if resource is not None]
 
 
 def _take(todo: list[Step], network: str, scope: Scope, owner_tag: str, directory: Path) -> None:
@@ -306,9 +305,9 @@ def _apply(step: Step, scope: Scope, alias: str, directory: Path) -> None:
                 filters.load(table, directory)
         case WayOut() as way:
             if step.action is Action.DELETE:
-                ways.remove(way.link, scope.table, directory)
+                ways.remove(way.link, scope.way_table, directory)
             else:
-                ways.bring_about(way, scope.table, alias, directory)
+                ways.bring_about(way, scope.way_table, alias, directory)
         case Service() as service:
             if step.action is Action.DELETE:
                 dnsmasq.stop(directory)
@@ -316,11 +315,6 @@ def _apply(step: Step, scope: Scope, alias: str, directory: Path) -> None:
                 dnsmasq.ensure(service, namespaces.path_of(service.namespace), directory)
         case resource:
             links.apply(step.action, resource)
-
-
-def _way(scope: Scope) -> str:
-    """The key of the way out's table among those that nft prints."""
-    return f"ip {scope.table}"
 
 
 def _slot(plan: NetworkPlan, before: saved.SavedPlan | None, run_dir: Path) -> int:

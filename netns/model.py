@@ -23,6 +23,7 @@ OWNER_TAG_MAX = 6  # keeps namespace names short and file names readable
 IFNAME_MAX = 15  # IFNAMSIZ less the final zero
 TAP_PREFIX = "ovt-"
 CARD_PREFIX = "ovc-"
+VXLAN_PORT = 4789  # RFC 7348
 METADATA_ADDRESS = "169.254.169.254"
 """Where guests ask who they are. Every network's namespace has it besides the gateway's address."""
 

@@ -36,9 +36,10 @@ class Namespace(msgspec.Struct, frozen=True, tag="namespace"):
 
 
 class Filter(msgspec.Struct, frozen=True, tag="filter"):
-    """One nftables table of the bridge family. `ruleset` is the whole text that makes it."""
+    """One nftables table. `ruleset` is the whole text that makes it."""
 
     table: str
+    """Its family and its name, as nft takes them: `bridge ovl_12`."""
     ruleset: str
 
     @property
@@ -221,7 +222,18 @@ class Scope(msgspec.Struct, frozen=True):
     veth: str
     namespace: str
     table: str
+    """The name of its tables, of which there is one in each family (`tables`)."""
     way: str
     taps: tuple[str, ...] = ()
     cards: tuple[str, ...] = ()
     """Those of the taps that are the ends of containers' cards."""
+
+    @property
+    def filters(self) -> tuple[str, str]:
+        """The tables that a `Filter` is: what frames pass in the bridge, and what the tunnel lets in."""
+        return f"bridge {self.table}", f"inet {self.table}"
+
+    @property
+    def way_table(self) -> str:
+        """The host's table for the way out."""
+        return f"ip {self.table}"

@@ -9,7 +9,7 @@ again only when that count has changed.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -30,10 +30,7 @@ class _Applied(msgspec.Struct, frozen=True):
 
 
 class Listing:
-    """What nft prints of each table of ours. It belongs to one network namespace.
-
-    A table of the bridge family goes by its name, one of the IPv4 family by `ip NAME`.
-    """
+    """What nft prints of each table of ours, by family and name. It belongs to one network namespace."""
 
     def __init__(self) -> None:
         self._generation: int | None = None
@@ -44,16 +41,10 @@ class Listing:
         now = generation()  # before the listing: what changes meanwhile is listed again
         if now != self._generation:
             found: dict[str, str] = {}
-            for family in ("bridge", "ip"):
+            for family in ("bridge", "inet", "ip"):
                 found |= _split(program.run(["nft", "-s", "list", "ruleset", family]))
             self._tables, self._generation = found, now
         return self._tables
-
-
-def printed_way(table: str) -> str | None:
-    """What nft prints of the IPv4 table of that name; None if there is none."""
-    status, out, _ = program.attempt(["nft", "-s", "list", "table", "ip", table])
-    return dict(_split(out)).get(f"ip {table}") if status == 0 else None
 
 
 def observe(table: str, directory: Path, printed: str | None) -> Filter | None:
@@ -63,31 +54,28 @@ def observe(table: str, directory: Path, printed: str | None) -> Filter | None:
     """
     if printed is None:
         return None
-    applied = saved.read(_path(directory), _Applied)
+    applied = saved.read(_path(directory, table), _Applied)
     return Filter(table, applied.ruleset if applied and applied.printed == printed else "")
 
 
 def printed(table: str) -> str | None:
-    """What nft prints of one table; None if there is none."""
-    status, out, _ = program.attempt(["nft", "-s", "list", "table", "bridge", table])
+    """What nft prints of one table, `FAMILY NAME`; None if there is none."""
+    status, out, _ = program.attempt(["nft", "-s", "list", "table", *table.split()])
     return dict(_split(out)).get(table) if status == 0 else None
 
 
 def load(wanted: Filter, directory: Path) -> None:
     """Puts the table in force, in place of the one that is there. Raises NetnsError if that fails."""
-    said = in_force(wanted.ruleset, lambda: printed(wanted.table))
-    saved.write(_path(directory), _Applied(wanted.ruleset, said))
+    said = put(wanted.table, wanted.ruleset)
+    saved.write(_path(directory, wanted.table), _Applied(wanted.ruleset, said))
 
 
-def in_force(rules: str, printed_now: Callable[[], str | None]) -> str:
-    """Loads rules, and answers how they are printed then.
-
-    Raises NetnsError if others change rules again and again: what is printed may be theirs.
-    """
+def put(table: str, ruleset: str) -> str:
+    """Puts a table in force by its whole text. Answers what nft prints of it. Raises NetnsError."""
     for _ in range(_TRIES):
         before = generation()
-        program.run(["nft", "-f", "-"], text=rules)
-        said = printed_now()
+        program.run(["nft", "-f", "-"], text=ruleset)
+        said = printed(table)
         if said is not None and generation() == before + 1:
             return said
     raise NetnsError(f"somebody else changed this host's rules meanwhile, {_TRIES} times in a row")
@@ -95,9 +83,14 @@ def in_force(rules: str, printed_now: Callable[[], str | None]) -> str:
 
 def delete(table: str, directory: Path) -> None:
     """Takes the table away, and forgets what it was."""
+    drop(table)
+    _path(directory, table).unlink(missing_ok=True)
+
+
+def drop(table: str) -> None:
+    """Takes the table away. It is no error if there is none."""
     if printed(table) is not None:
-        program.run(["nft", "delete", "table", "bridge", table])
-    _path(directory).unlink(missing_ok=True)
+        program.run(["nft", "delete", "table", *table.split()])
 
 
 def generation() -> int:
@@ -108,7 +101,7 @@ def generation() -> int:
 
 
 def _split(listed: str) -> Iterator[tuple[str, str]]:
-    """(key, text) of each table that nft printed. A table ends with a brace at the margin."""
+    """(`FAMILY NAME`, text) of each table that nft printed. A table ends with a brace at the margin."""
     lines: list[str] = []
     for line in listed.splitlines():
         if line.startswith("table "):
@@ -116,8 +109,9 @@ def _split(listed: str) -> Iterator[tuple[str, str]]:
         lines.append(line)
         if line == "}":
             _, family, name, *_ = lines[0].split()
-            yield name if family == "bridge" else f"{family} {name}", "\n".join(lines)
+            yield f"{family} {name}", "\n".join(lines)
 
 
-def _path(directory: Path) -> Path:
-    return directory / "filter.json"
+def _path(directory: Path, table: str) -> Path:
+    family, _, _ = table.partition(" ")
+    return directory / ("filter.json" if family == "bridge" else f"filter-{family}.json")

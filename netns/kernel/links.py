@@ -12,9 +12,9 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from netns.failures import NetnsError
 from netns.kernel import namespaces, offload, sysctl
-from netns.kernel.observe import NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT, VXLAN_PORT
+from netns.kernel.observe import NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT
 from netns.kernel.tap import add_tap, other_end
-from netns.model import card_name
+from netns.model import VXLAN_PORT, card_name
 from netns.resources import (
     INNER_LINK,
     Action,

@@ -12,6 +12,7 @@ from netns.failures import NetnsError
 from netns.kernel import namespaces, offload, rtnetlink, sysctl, ways
 from netns.kernel.rtnetlink import Attributes, attributes, ipv4, mac, number, text
 from netns.kernel.tap import other_end
+from netns.model import VXLAN_PORT
 from netns.resources import (
     INNER_LINK,
     ArpEntry,
@@ -29,7 +30,6 @@ from netns.resources import (
 
 NUD_PERMANENT, NUD_NOARP = 0x80, 0x40  # as a bridge entry: the port's own address; static
 NTF_SELF, NTF_MASTER = 0x02, 0x04
-VXLAN_PORT = 4789  # RFC 7348
 _UP = 1
 _OPERATES = (0, 6)  # unknown, as a tunnel device always is; up
 _FORWARDING = 3

@@ -105,7 +105,7 @@ def observe(
 def bring_about(wanted: WayOut, table: str, alias: str, directory: Path) -> None:
     """Makes it so, whatever was there. Raises NetnsError when the kernel refuses."""
     _path(directory).unlink(missing_ok=True)
-    printed = filters.in_force(wanted.rules, lambda: filters.printed_way(table))
+    printed = filters.put(table, wanted.rules)
     with IPRoute() as netlink:
         if not _is_paired(wanted):
             _delete(netlink, wanted.link)
@@ -124,8 +124,7 @@ def remove(link: str, table: str, directory: Path) -> None:
     """Leaves nothing of it. It is no error if there is nothing."""
     with IPRoute() as netlink:
         _delete(netlink, link)
-    if filters.printed_way(table) is not None:
-        program.run(["nft", "delete", "table", "ip", table])
+    filters.drop(table)
     _path(directory).unlink(missing_ok=True)
 
 

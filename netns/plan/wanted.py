@@ -8,7 +8,7 @@ there. The gateway's MAC is the same on every host, and is pinned to the local v
 
 from netns import model
 from netns.model import NetworkPlan, Port
-from netns.plan import dnsmasq, filter_text, way_text
+from netns.plan import dnsmasq, filter_text, tunnel_text, way_text
 from netns.resources import (
     ArpEntry,
     BridgeEntry,
@@ -76,7 +76,8 @@ def wanted(plan: NetworkPlan, slot: int = 0) -> tuple[Resource, ...]:
         entries.append(ArpEntry(plan.vxlan, neighbour.address, neighbour.mac))
     return (
         Namespace(plan.namespace),
-        Filter(plan.table, filter_text.ruleset(plan)),
+        Filter(f"bridge {plan.table}", filter_text.ruleset(plan)),
+        Filter(f"inet {plan.table}", tunnel_text.ruleset(plan)),
         *links,
         *settings,
         Gateway(

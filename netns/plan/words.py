@@ -88,7 +88,9 @@ def _name(plan: NetworkPlan, resource: Resource) -> str:
         case Namespace(name=name):
             return f"namespace {name}"
         case Filter(table=table):
-            return f"packet filter {table}"
+            family, _, name = table.partition(" ")
+            what = "packet filter" if family == "bridge" else "tunnel's packet filter"
+            return f"{what} {name}"
         case Link(name=name) | LinkSettings(name=name):
             return _link(plan, name)
         case Gateway():

@@ -1,4 +1,4 @@
-"""Two hosts and a network over both, for the tests of the data plane.
+"""Two hosts and a network over both, for the tests of the data plane, and a third that carries nothing.
 
 Guests are namespaces on a veth whose other end bears the tap's name.
 """
@@ -78,7 +78,14 @@ class World:
         tag = f"t{os.getpid() % 0xFFF:x}{next(_serial)}"
         self.lab = lab or Lab(
             Topology(
-                tag, (Site("s", "192.0.2.0/24", (Host("a", "192.0.2.1"), Host("b", "192.0.2.2"))),)
+                tag,
+                (
+                    Site(
+                        "s",
+                        "192.0.2.0/24",
+                        (Host("a", "192.0.2.1"), Host("b", "192.0.2.2"), Host("c", "192.0.2.3")),
+                    ),
+                ),
             )
         )
         self.network = network

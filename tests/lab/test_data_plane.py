@@ -12,7 +12,7 @@ from netns_world import World, ask_dns, echos_received, eventually, mac_bytes, s
 from netns import apply, program
 from netns.failures import NetnsError
 from netns.kernel import namespaces, sockets
-from netns.model import METADATA_ADDRESS
+from netns.model import METADATA_ADDRESS, VXLAN_PORT
 
 BROADCAST = b"\xff" * 6
 
@@ -264,3 +264,40 @@ def _knock() -> socket.socket:
     handle = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     handle.connect_ex((METADATA_ADDRESS, 80))
     return handle
+
+
+def test_only_carriers_get_frames_into_a_tunnel(world: World) -> None:
+    """A host of the same segment that carries nothing of the network says that it does."""
+    head, far = world.guests["head"], world.guests["far"]
+    vxlan = struct.pack("!II", 0x08000000, world.plans["a"].vni << 8)
+    frame = vxlan + echo_request(far.port.mac, head.port.mac, far.port.address, head.port.address)
+
+    def send() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+            handle.sendto(frame, (world.lab.address("a"), VXLAN_PORT))
+
+    def heard() -> int:
+        return namespaces.inside(head.namespace, echos_received)
+
+    before = heard()
+    namespaces.inside(world.lab.namespace("c"), send)
+    namespaces.inside(world.lab.namespace("b"), send)
+    eventually(lambda: heard() > before, "what a carrier sends")
+    assert heard() == before + 1
+    assert far.pings(head.port.address)
+
+
+def echo_request(source_mac: str, mac: str, source: str, target: str) -> bytes:
+    """A frame with one ICMP echo request."""
+    icmp = checked(struct.pack("!BBHHH", 8, 0, 0, 1, 1), 2)
+    ends = socket.inet_aton(source) + socket.inet_aton(target)
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(icmp), 0, 0, 64, 1, 0) + ends
+    return mac_bytes(mac) + mac_bytes(source_mac) + b"\x08\0" + checked(ip, 10) + icmp
+
+
+def checked(header: bytes, at: int) -> bytes:
+    """The header with its Internet checksum at that place."""
+    total = sum(struct.unpack(f"!{len(header) // 2}H", header))
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    return header[:at] + struct.pack("!H", ~total & 0xFFFF) + header[at + 2 :]

@@ -214,7 +214,7 @@ def test_a_member_that_moved_away_costs_no_gap_for_the_others() -> None:
     moved = after.neighbours[0].mac
     assert done == [
         f"delete link {before.ports[1].tap}",
-        "replace filter ovl_000005",
+        "replace filter bridge ovl_000005",
         f"add bridge-entry ovb-000005 {moved}",
         f"add tunnel-entry ovx-000005 {moved}",
         f"add arp-entry ovx-000005 {after.neighbours[0].address}",

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from netns.model import Egress, Neighbour, NetworkPlan, Port, mac_of, tap_name
-from netns.plan import dnsmasq, filter_text, way_text
+from netns.plan import dnsmasq, filter_text, tunnel_text, way_text
 
 GOLDEN = Path(__file__).parent / "golden"
 NETWORK = "5f2c-lan"
@@ -52,6 +52,7 @@ TEXTS: dict[str, Callable[[NetworkPlan], str]] = {
     "names": dnsmasq.names,
     "filter-out.nft": lambda plan: filter_text.ruleset(_out(plan)),
     "dnsmasq-out.conf": lambda plan: dnsmasq.config(_out(plan)),
+    "tunnel.nft": tunnel_text.ruleset,
     "way.nft": lambda plan: way_text.ruleset(plan.table, plan.way, way_text.ends(0)[1], EGRESS),
 }
 
@@ -95,4 +96,6 @@ def test_text_does_not_depend_on_the_order_of_members(name: str) -> None:
 
 
 def test_a_network_without_members_has_no_empty_element_lists() -> None:
-    assert "elements" not in filter_text.ruleset(replace(PLAN, ports=(), neighbours=()))
+    bare = replace(PLAN, ports=(), neighbours=())
+    assert "elements" not in filter_text.ruleset(bare)
+    assert "elements" not in tunnel_text.ruleset(bare)

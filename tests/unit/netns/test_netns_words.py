@@ -79,8 +79,11 @@ def test_a_link_that_was_deleted_is_named_alone(link: str, words: str) -> None:
 
 def test_the_rules_and_the_service() -> None:
     flushed = [one for one in wanted(PLAN) if not isinstance(one, Filter)]
-    assert said(flushed) == "packet filter ovl_000005 was gone"
-    assert said(changed(Filter, ruleset="")) == "packet filter ovl_000005 had other rules than ours"
+    assert said(flushed) == (
+        "packet filter ovl_000005 was gone; tunnel's packet filter ovl_000005 was gone"
+    )
+    changes = changed(Filter, ruleset="")
+    assert said(changes) == "tunnel's packet filter ovl_000005 had other rules than ours"
     killed = changed(Service, config="", dhcp_hosts="", names="")
     assert said(killed) == "dnsmasq (DHCP and DNS) did not run as started"
     assert said([one for one in wanted(PLAN) if not isinstance(one, Service)]) == (
@@ -124,7 +127,7 @@ def test_a_namespace_that_lost_its_name_is_named_alone() -> None:
 
 
 def test_what_is_too_much_to_say_is_counted() -> None:
-    assert said([]).endswith("and 3 more")
+    assert said([]).endswith("and 4 more")
 
 
 def test_ports_of_a_bridge_that_is_down_are_not_told_besides() -> None:
