@@ -191,14 +191,14 @@ class Notices:
         ]
         return max(found, key=lambda n: (n.state is GridState.UP, n.epoch, n.made_s), default=None)
 
-    def meant(self, said: str, owner: KeyId) -> Notice | None:
-        """The newest notice of the grid that an order of that owner names; None if none is told of."""
+    def meant(self, said: str, owner: KeyId, site: str = "") -> Notice | None:
+        """The newest notice of the grid that an order names, if it is that owner's or site's; else None."""
         found = [
             notice
             for grid in self._by_grid
             if is_about(grid, said)
             and (notice := self.newest(grid)) is not None
-            and notice.owner == owner
+            and (notice.owner == owner or notice.owner_site == site)
         ]
         return max(found, key=lambda n: (n.state is GridState.UP, n.epoch, n.made_s), default=None)
 

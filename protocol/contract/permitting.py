@@ -1,4 +1,8 @@
-"""Whether the signer of an order may change the grid that it is about. So far, only its owner may.
+"""Whether the signer of an order may change the grid that it is about. Only its owner may.
+
+One more may end it, and do nothing else: another key that the federation certified for a site of the same
+name. A site whose key was revoked, or lost, gets a new one, and its grids would else run to the end of their
+leases with nobody to stop them.
 
 An order names a grid by its id, never by its name: an old order to take a grid down does nothing to the next
 one of that name. The id follows from the order that made the grid, so nobody can have named it before that.
@@ -8,23 +12,24 @@ A site's own policy, and grants to virtual organisations, will enter here.
 
 from protocol.grid.record import GridRecord, is_about
 from protocol.trust.certificate import CLOCK_TOLERANCE_S
-from protocol.trust.order import CheckedOrder, read_order
+from protocol.trust.order import Action, CheckedOrder, read_order
 from protocol.trust.signing import Reason, Untrusted
 
+ENDS = (Action.DOWN, Action.TERMINATE)
+"""What a site's next key may do to grids that its key before ordered."""
 
-def permit(checked: CheckedOrder, record: GridRecord, *, kept: bool = False) -> None:
-    """Raises Untrusted if a believed order is not from the record's owner, or is about another grid.
 
-    One that is `kept` changed the grid before, by this peer's own store. A build before this one may have taken
-    it by the grid's name.
-    """
-    if checked.principal.key != record.owner:
+def permit(checked: CheckedOrder, record: GridRecord) -> None:
+    """Raises Untrusted if a believed order is not from the record's owner, or is about another grid."""
+    principal = checked.principal
+    heir = principal.site == record.owner_site and checked.order.action in ENDS
+    if principal.key != record.owner and not heir:
         raise Untrusted(
             Reason.WRONG_ROLE,
-            f"{record.name} belongs to another site's admin than {checked.principal.site}'s",
+            f"{record.name} belongs to another site's admin than {principal.site}'s",
         )
     said = checked.order.grid
-    if not is_about(record.id, said) and not (kept and said == record.name):
+    if not is_about(record.id, said):
         raise Untrusted(Reason.MALFORMED, f"an order about {said}, not {record.id}")
     if checked.order.issued_at_s + CLOCK_TOLERANCE_S < read_order(record.order).issued_at_s:
         raise Untrusted(Reason.EXPIRED, "the order is older than the grid")

@@ -9,7 +9,7 @@ from protocol.grid.check import problems
 from protocol.grid.expand import workspaces
 from protocol.grid.grant import CheckedGrant, SignedGrant, check_grant
 from protocol.grid.model import GridSpec, Workspace
-from protocol.grid.record import grid_id, order_part, register_key, spec_of
+from protocol.grid.record import GridRecord, grid_id, order_part, register_key, spec_of
 from protocol.terms.ids import KeyId
 from protocol.terms.limits import HOLD_S
 from protocol.trust.order import (
@@ -77,19 +77,16 @@ class Reading:
         """What a host granted. Raises Untrusted."""
         return check_grant(signed, self._verifier)
 
-    def to_hold(
-        self, signed: SignedOrder, now: float, fresh: bool, carried: bool = False
-    ) -> Deployment:
+    def to_hold(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
         """An order to bring up a grid, or only to hold it.
 
-        Raises Untrusted if the order is not believed or its grid makes no sense. One that is `carried` made
-        sense when it was made, though an older build may have allowed more.
+        Raises Untrusted if the order is not believed or its grid makes no sense.
         """
         checked = self.order(signed, now, fresh)
         action = checked.order.action
         if action not in (Action.UP, Action.HOLD):
             raise Untrusted(Reason.MALFORMED, f"an order to {action} where up is needed")
-        grid = self.remembered(signed) if carried else self._sensible(signed, checked)
+        grid = self._sensible(signed, checked)
         if checked.order.valid_s > MAX_VALID_S and not grid.spec.lease.best_effort:
             raise Untrusted(
                 Reason.MALFORMED,
@@ -107,14 +104,28 @@ class Reading:
             issued_at_s=checked.order.issued_at_s,
         )
 
-    def deployment(
-        self, signed: SignedOrder, now: float, fresh: bool, carried: bool = False
-    ) -> Deployment:
+    def deployment(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
         """The same, but only for an order to bring up a grid. Raises Untrusted."""
-        found = self.to_hold(signed, now, fresh, carried)
+        found = self.to_hold(signed, now, fresh)
         if not found.commits:
             raise Untrusted(Reason.MALFORMED, "an order to hold where up is needed")
         return found
+
+    def stored(self, record: GridRecord) -> Deployment:
+        """What the order of a record in this peer's own store asks for. It was believed when it was stored.
+
+        It made sense then, though an older build may have allowed more.
+        """
+        grid = self.remembered(record.order)
+        return Deployment(
+            order=order_part(grid_id(record.order)),
+            name=grid.spec.name,
+            owner=record.owner,
+            owner_site=record.owner_site,
+            spec=grid.spec,
+            workspaces=grid.workspaces,
+            issued_at_s=read_order(record.order).issued_at_s,
+        )
 
     def remembered(self, signed: SignedOrder) -> OrderedGrid:
         """The grid in an order from this peer's own store, which was believed when it was stored."""

@@ -7,7 +7,7 @@ from protocol.grid.lease import start_fault
 from protocol.grid.record import GridRecord, GridState, lease_change, order_part
 from protocol.grid.stopping import stop_terms
 from protocol.grid.volumes import terminate_terms
-from protocol.trust.order import Action, SignedOrder
+from protocol.trust.order import Action, Order, SignedOrder, order_id, read_order
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed
 
@@ -21,8 +21,12 @@ def vouch(
     nothing else may be otherwise. Without it the record's hosts must have granted what it says of them.
     `lapsed` says that its time is over by this peer's clock: then it may be down without an order.
     """
-    carried = before is not None and before.order == record.order
-    deployment = reading.deployment(record.order, now, fresh=False, carried=carried)
+    if before is not None and before.order == record.order:
+        # It was believed when it was stored. That its key was revoked since, or its certificate ended, ends no
+        # grid, and must not keep one from ending.
+        deployment = reading.stored(before)
+    else:
+        deployment = reading.deployment(record.order, now, fresh=False)
     _about(record, deployment)
     kept = before.changes if before is not None and before.id == record.id else ()
     ended, extra_s = _changed(reading, record, kept, now)
@@ -45,10 +49,11 @@ def vouch(
 
 def _about(record: GridRecord, deployment: Deployment) -> None:
     """The record is about what was ordered, and places and begins no more than that. Raises Untrusted."""
-    if (deployment.order, deployment.name, deployment.owner) != (
+    if (deployment.order, deployment.name, deployment.owner, deployment.owner_site) != (
         order_part(record.id),
         record.name,
         record.owner,
+        record.owner_site,
     ):
         raise Untrusted(Reason.MALFORMED, "a record that is not about its own order")
     names = [workspace.name for workspace in deployment.workspaces]
@@ -74,32 +79,39 @@ def _changed(
 ) -> tuple[list[str], int]:
     """Workspaces that were ordered gone ("" is the whole grid), and by how many seconds the lease was changed.
 
-    Raises Untrusted if one of the orders is not believed, not its owner's, cannot be read, or is there twice.
+    Those that are `kept` were believed before. Raises Untrusted if another is not believed or not its owner's,
+    or if one cannot be read, or is there twice.
     """
     ended: list[str] = []
     extra_s = 0
     seen: set[str] = set()
     for signed in record.changes:
-        checked = reading.order(signed, now, fresh=False)
-        if checked.id in seen:
+        if order_id(signed) in seen:
             raise Untrusted(Reason.MALFORMED, "a record with one order twice")
-        seen.add(checked.id)
-        permit(checked, record, kept=signed in kept)
-        if checked.order.action is Action.DOWN:
+        seen.add(order_id(signed))
+        order = read_order(signed) if signed in kept else _permitted(reading, signed, record, now)
+        if order.action is Action.DOWN:
             try:
-                stop_terms(checked.order)
+                stop_terms(order)
             except Malformed as error:
                 raise Untrusted(Reason.MALFORMED, f"an order to take down: {error}") from None
             ended.append("")
-        elif checked.order.action is Action.TERMINATE:
+        elif order.action is Action.TERMINATE:
             try:
-                terminate_terms(checked.order)
+                terminate_terms(order)
             except Malformed as error:
                 raise Untrusted(Reason.MALFORMED, f"an order to terminate: {error}") from None
-            ended.append(checked.order.workspace)
-        elif checked.order.action is Action.LEASE:
+            ended.append(order.workspace)
+        elif order.action is Action.LEASE:
             try:
                 extra_s += lease_change(signed).by_s
             except Malformed as error:
                 raise Untrusted(Reason.MALFORMED, f"a change of a lease: {error}") from None
     return ended, extra_s
+
+
+def _permitted(reading: Reading, signed: SignedOrder, record: GridRecord, now: float) -> Order:
+    """An order that changes the record's grid. Raises Untrusted if it may not."""
+    checked = reading.order(signed, now, fresh=False)
+    permit(checked, record)
+    return checked.order

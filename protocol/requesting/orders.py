@@ -5,6 +5,7 @@ import msgspec
 from protocol.contract.authority import Authority
 from protocol.contract.notices import Notice, notice_of
 from protocol.contract.outcomes import Answer
+from protocol.contract.permitting import ENDS
 from protocol.grid.problem import listed
 from protocol.grid.record import GridRecord, GridState
 from protocol.requesting.acting import Acting
@@ -163,7 +164,9 @@ class Orders:
         self, said: str, checked: CheckedOrder, placing: Placing | None, now: float
     ) -> Notice | None:
         """What is known of a grid, even in the moment between its commit and its hosts' first word."""
-        heard = self._directory.notices.meant(said, checked.principal.key)
+        # A site's next key may end what the one before ordered.
+        heir = checked.principal.site if checked.order.action in ENDS else ""
+        heard = self._directory.notices.meant(said, checked.principal.key, heir)
         if placing is not None and placing.record is not None:
             record = placing.record
             if heard is None or heard.grid != record.id:

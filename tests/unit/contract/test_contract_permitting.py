@@ -67,10 +67,6 @@ def test_nobody_else_and_about_nothing_else(order: SignedOrder, reason: Reason, 
     assert again.value.detail == why
 
 
-def test_what_is_kept_was_taken_by_name_by_a_build_before() -> None:
-    permit(AUTHORITY.order(NAMED, NOW, fresh=True), RECORD, kept=True)
-
-
 def test_a_change_is_asked_for_freshly() -> None:
     with pytest.raises(Untrusted, match=r"^expired: .*sign it again"):
         AUTHORITY.change(ADMIN.order(Action.PAUSE, RECORD.id, NOW - 601), RECORD, NOW)

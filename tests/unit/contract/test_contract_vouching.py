@@ -1,11 +1,17 @@
 """A record says no more than its owner's orders allow. Each refusal names its rule."""
 
+from random import Random
+
 import msgspec
 import pytest
-from negotiating import ADMIN, AUTHORITY, NOW, RIVAL, A, B, record_of, shop
+from negotiating import ADMIN, AUTHORITY, FEDERATION, NOW, RIVAL, A, B, record_of, shop
 
+from protocol.contract.authority import Authority
 from protocol.grid.model import GridSpec, LeaseTerms
 from protocol.grid.record import GridRecord, GridState, LeaseChange
+from protocol.sim.keys import SimVerifier
+from protocol.sim.people import Admin
+from protocol.trust.certificate import read_certificate
 from protocol.trust.order import Action, SignedOrder
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import encode
@@ -28,6 +34,9 @@ def lengthened(by_s: int) -> SignedOrder:
     return ordered(Action.LEASE, body=encode(LeaseChange(by_s)))
 
 
+LONGER = encode(LeaseChange(60))
+
+
 def begun(terms: LeaseTerms, start_s: float) -> GridRecord:
     spec: GridSpec = shop(2, lease=terms, lease_s=1000)
     return record_of(ADMIN.up(spec, NOW), BOTH, start_s=start_s)
@@ -42,6 +51,9 @@ def fewer(least: int, placed: int, changes: tuple[SignedOrder, ...] = ()) -> Gri
     )
     names = [f"web-{number}" for number in range(1, placed + 1)]
     return record_of(ADMIN.up(spec, NOW), dict.fromkeys(names, A), changes=changes)
+
+
+SIXTY = lengthened(60)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +86,16 @@ def fewer(least: int, placed: int, changes: tuple[SignedOrder, ...] = ()) -> Gri
             begun(LeaseTerms(before_s=START), START - 999),
             "it begins too late to end before its deadline",
             id="past-its-deadline",
+        ),
+        pytest.param(
+            replaced(owner_site="s9"),
+            "a record that is not about its own order",
+            id="another-site",
+        ),
+        pytest.param(
+            replaced(extra_s=120, changes=(SIXTY, SIXTY)),
+            "a record with one order twice",
+            id="one-order-twice",
         ),
         pytest.param(
             replaced(extra_s=60),
@@ -173,3 +195,20 @@ def test_when_its_time_is_over_it_may_be_down_without_an_order() -> None:
     longer = msgspec.structs.replace(down, extra_s=1)
     with pytest.raises(Untrusted, match="a lease that nobody ordered so long"):
         AUTHORITY.vouch(longer, RECORD, NOW, lapsed=True)
+
+
+def test_what_changed_it_before_was_believed_then() -> None:
+    """A build before this one took a change that named the grid by its name; and keys are revoked since."""
+    named = Admin(FEDERATION, "s1", Random(9)).order(Action.LEASE, "shop", NOW, body=LONGER)
+    changed = replaced(epoch=2, extra_s=60, changes=(named,))
+    with pytest.raises(Untrusted, match="an order about shop, not "):
+        AUTHORITY.vouch(changed, None, NOW)
+    revoked = {(FEDERATION.key, read_certificate(ADMIN.chain[0]).serial)}
+    later = Authority(FEDERATION.key, SimVerifier(), revoked)
+    down = msgspec.structs.replace(changed, epoch=3, state=GridState.DOWN)
+    assert later.vouch(down, changed, NOW, lapsed=True).name == "shop"
+    with pytest.raises(Untrusted, match="revoked"):
+        later.vouch(changed, None, NOW)
+    again = msgspec.structs.replace(down, changes=(named, ordered(Action.DOWN)))
+    with pytest.raises(Untrusted, match="revoked"):
+        later.vouch(again, changed, NOW)
