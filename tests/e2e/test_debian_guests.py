@@ -1,7 +1,8 @@
 """A distribution's image, as a person brings it: two Debian guests at two sites, one by BIOS and one by UEFI.
 
 The rows share one running lab and run in the order of the file, since a guest's first boot takes more than a
-minute under emulation. The image is that of `scripts/build-image debian`.
+minute under emulation. The image is that of `scripts/build-image debian`. `scripts/build-image repository`
+makes the mirror that guests find beyond their hosts' way out.
 """
 
 import json
@@ -9,11 +10,13 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from federation import orders, traces
 from federation.launch import Caps, Federation, wait_for
+from federation.outside import FAR, NEAR, PORT, folder, forwards, outside, serving
 from two_hosts import two_hosts
 
 from netns.lab.topology import Host as LabHost
@@ -24,7 +27,8 @@ from protocol.terms.ids import short_hash
 
 pytestmark = pytest.mark.timeout(1200)
 
-IMAGE = Path(__file__).resolve().parents[2] / ".cache" / "images" / "debian.qcow2"
+TOP = Path(__file__).resolve().parents[2]
+IMAGE = TOP / ".cache" / "images" / "debian.qcow2"
 TOPOLOGY = Topology(
     "debian",
     (
@@ -37,7 +41,7 @@ GRID = """\
 grid: deb
 lease: {for: 2h}
 networks:
-  lan: {cidr: 10.47.0.0/24, encryption: none}
+  lan: {cidr: 10.47.0.0/24, encryption: none, internet: true}
 clusters:
   bios:
     {image: debian, cpus: 1, memory: 512M, disk: 3G, networks: [lan], user-data: bios.yaml, stop-within: 2m}
@@ -65,6 +69,8 @@ SCRIPT = """\
 curl --silent --fail --retry 10 --output /root/asked http://169.254.169.254/overlayd/v1/grid
 hostname >/root/ran
 """
+SOURCES = f"deb [trusted=yes] http://{FAR}:{PORT} ./"
+FETCH = f"curl --silent --output /dev/null --max-time 3 http://{{}}:{PORT}/Packages"
 UP_WITHIN_S = 600
 """Two first boots at once, emulated, on two cores that something else may use as well."""
 
@@ -107,6 +113,11 @@ class Guests:
             self.phases(peer=peer) == dict.fromkeys(BOTH, "ready") for peer in self.federation.hosts
         )
 
+    def have_a_way_out(self) -> bool:
+        """Whether no host says that it lacks what its guests are to have of it."""
+        said = [self.federation.ctl(name, "status").stdout for name in self.federation.hosts]
+        return not any("egress" in status for status in said)
+
     def processes(self) -> dict[str, int]:
         """The process of each guest."""
         found: dict[str, int] = {}
@@ -128,19 +139,32 @@ class Guests:
 @pytest.fixture(scope="module")
 def guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guests]:
     """Two hosts, each with room for one of the guests; the image is at one of them, once for each firmware."""
-    folder = tmp_path_factory.mktemp("grid")
-    key = folder / "key"
+    work = tmp_path_factory.mktemp("grid")
+    key = work / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     for name, content in (("deb.yaml", GRID), ("bios.yaml", CONFIG), ("uefi.sh", SCRIPT)):
-        (folder / name).write_text(content)
-    with two_hosts(TOPOLOGY, Caps(cpus="2", memory="1600M", disk="16G")) as federation:
-        yield Guests(federation, folder)
+        (work / name).write_text(content)
+    build = [TOP / "scripts" / "build-image", "repository", "--output", work / "mirror", "figlet"]
+    subprocess.run(build, check=True, capture_output=True)
+    mirror = folder(work / "mirror")
+    caps = Caps(cpus="2", memory="1600M", disk="16G")
+    with (
+        two_hosts(TOPOLOGY, caps, 'egress = "nat"') as federation,
+        outside(TOPOLOGY.name, federation.hosts, mirror),
+        ExitStack() as stack,
+    ):
+        for host in federation.hosts.values():
+            forwards(TOPOLOGY.name, host.name)
+            there = f"ovl-lab-{TOPOLOGY.name}.{host.name}"
+            stack.enter_context(serving(there, host.address, mirror))
+        yield Guests(federation, work)
 
 
 def test_by_bios_and_by_uefi_they_boot_and_say_that_they_are_ready(guests: Guests) -> None:
     guests.ctl("image", "add", str(IMAGE), "--name", "debian", peer="a")
     guests.ctl("image", "add", str(IMAGE), "--name", "debian-uefi", "--firmware", "uefi", peer="a")
     wait_for(lambda: len(orders.peers(guests.b)["a"].images) == 2, 20, "b has heard of both images")
+    wait_for(guests.have_a_way_out, 60, "both have a way out")
     guests.ctl("up", str(guests.folder / "deb.yaml"), "--ssh-key", f"{guests.folder / 'key'}.pub")
     assert guests.phases() == dict.fromkeys(BOTH, "ready")
     booted = "test -d /sys/firmware/efi && echo uefi || echo bios"
@@ -163,6 +187,18 @@ def test_the_root_disk_has_the_size_that_was_asked_for(guests: Guests) -> None:
 
 def test_they_reach_each_other_by_name(guests: Guests) -> None:
     guests.run("bios-1", "ping -c 1 -W 5 uefi-1")
+
+
+def test_packages_come_from_outside_and_no_host_is_reached(guests: Guests) -> None:
+    guests.run(
+        "uefi-1", f'rm -f /etc/apt/sources.list.d/*; echo "{SOURCES}" >/etc/apt/sources.list'
+    )
+    guests.run("uefi-1", "apt-get -q update && apt-get -qy install figlet")
+    assert guests.run("uefi-1", "figlet -f banner x").count("#") > 5
+    shut = f"{guests.a.address} {guests.b.address} {NEAR}"
+    others = f"for host in {shut}; do ! {FETCH.format('$host')} || exit 1; done"
+    for workspace in BOTH:
+        guests.run(workspace, f"{FETCH.format(FAR)} && {others}")
 
 
 def test_files_go_there_and_come_back(guests: Guests) -> None:
@@ -191,6 +227,7 @@ def test_an_image_of_it_is_what_a_second_grid_begins_with(guests: Guests) -> Non
     guests.ctl("up", str(guests.folder / "again.yaml"), "--ssh-key", key)
     assert guests.phases("again") == {"copy-1": "ready"}
     assert guests.run("copy-1", "cat /opt/kept; hostname", grid="again") == "installed\ncopy-1\n"
+    guests.run("copy-1", "figlet -f banner x", grid="again")
     guests.ctl("down", "again")
 
 

@@ -1,10 +1,9 @@
 """A real guest on a network with internet fetches from a server outside, and reaches nothing of its host."""
 
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,10 +11,10 @@ import msgspec
 import pytest
 from federation import orders
 from federation.launch import Caps, Federation, wait_for
+from federation.outside import FAR, NEAR, forwards, outside, serving
 from two_hosts import two_hosts
 
 from netns import program
-from netns.kernel import namespaces, sysctl
 from netns.lab.topology import Host as LabHost
 from netns.lab.topology import Site, Topology
 from overlayd.api.views import ConsoleRequest, ConsoleView
@@ -31,8 +30,7 @@ TOPOLOGY = Topology(
         Site("bnl", "198.51.100.80/28", (LabHost("b", "198.51.100.81"),)),
     ),
 )
-OUTSIDE, NEAR, UP_WITHIN_S = "192.0.2.10", "203.0.113.10", 120
-"""Beyond the router of the network that the hosts are on, and that router."""
+UP_WITHIN_S = 120
 PAGE = b"what the outside says"
 
 
@@ -48,37 +46,17 @@ class Server(BaseHTTPRequestHandler):
         self.wfile.write(PAGE)
 
 
-def serve(namespace: str, address: str, stack: ExitStack) -> None:
-    """A web server at port 8000 in there, until the stack is left."""
-    server = namespaces.inside(namespace, lambda: HTTPServer((address, 8000), Server))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    stack.callback(server.shutdown)
-
-
 @pytest.fixture
 def federation() -> Iterator[Federation]:
     """Two hosts, each with a link to the outside. Only the first forwards packets."""
     with (
         ExitStack() as stack,
         two_hosts(TOPOLOGY, Caps("1", "256M", "1G"), 'egress = "nat"') as made,
+        outside(TOPOLOGY.name, made.hosts, Server),
     ):
-        namespaces.inside("ovl-lab-inet.a", lambda: sysctl.set_forwarding(True))
-        for number, (name, host) in enumerate(made.hosts.items()):
-            inside, outside = f"ovl-lab-inet.{name}", f"ovl-lab-inet.{name}.out"
-            namespaces.add(outside)
-            stack.callback(namespaces.delete, outside)
-            for line in (
-                f"ip -n {inside} link add up0 type veth peer name eth0 netns {outside}",
-                f"ip -n {inside} address add 203.0.113.{number + 1}/24 dev up0",
-                f"ip -n {inside} link set up0 up",
-                f"ip -n {outside} address add {NEAR}/24 dev eth0",
-                f"ip -n {outside} address add {OUTSIDE}/32 dev lo",
-                f"ip -n {outside} link set eth0 up",
-                f"ip -n {inside} route add {OUTSIDE}/32 via {NEAR}",
-            ):
-                program.run(line.split())
-            serve(outside, "0.0.0.0", stack)
-            serve(inside, host.address, stack)
+        forwards(TOPOLOGY.name, "a")
+        for name, host in made.hosts.items():
+            stack.enter_context(serving(f"ovl-lab-inet.{name}", host.address, Server))
         yield made
 
 
@@ -123,7 +101,7 @@ def test_a_guest_fetches_from_outside_and_reaches_nothing_of_its_host(
     (row,) = orders.grid(b, "out").workspaces
     assert row.host == "a", "the only one with a way out"
     wait_for(lambda: "Enter 'help'" in console(federation), UP_WITHIN_S, "it has a shell")
-    assert PAGE.decode() in fetched(federation, OUTSIDE, "out")
+    assert PAGE.decode() in fetched(federation, FAR, "out")
     assert set(Server.asked) == {"203.0.113.1"}, "its host's address stands for it"
     for address in (a.address, "203.0.113.1", b.address, NEAR):
         assert PAGE.decode() not in fetched(federation, address, f"at-{address}"), address

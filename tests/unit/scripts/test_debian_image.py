@@ -34,6 +34,12 @@ def test_the_build_writes_where_the_layout_says() -> None:
     assert tuple(map(int, said.groups())) == (parts["bios"][0], *parts["esp"], parts["root"][0])
 
 
+def test_who_looks_into_the_image_finds_its_root_where_the_layout_says() -> None:
+    for script in (PARTS.parent / "debian-repository", PARTS.parent / "federation/try_example.py"):
+        (sector,) = re.findall(r"(\d+) \* 512", script.read_text())
+        assert int(sector) == layout()["root"][0], script.name
+
+
 def test_grub_for_a_bios_leaves_the_partition_table_and_knows_where_it_is(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(b"T" * SECTOR * 8)
     (tmp_path / "boot").write_bytes(b"B" * SECTOR)
