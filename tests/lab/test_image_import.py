@@ -37,9 +37,9 @@ def two(folder: Path) -> Iterator[Daemons]:
 def disk(changed: int = 0) -> bytes:
     """A disk of which no chunk is there twice; of another version so many chunks differ."""
     head = mbr(CHUNKS * CHUNK_BYTES)[:CHUNK_BYTES]
-    chunks = [b"chunk %06d of 1\n" % n * (CHUNK_BYTES // 16) for n in range(1, CHUNKS)]
+    chunks = [b"chunk %04d of 1\n" % n * (CHUNK_BYTES // 16) for n in range(1, CHUNKS)]
     for number in range(changed):
-        chunks[number * 20 + 7] = b"chunk %06d of 2\n" % number * (CHUNK_BYTES // 16)
+        chunks[number * 20 + 7] = b"chunk %04d of 2\n" % number * (CHUNK_BYTES // 16)
     return head + b"".join(chunks)
 
 
