@@ -134,7 +134,7 @@ class Bench:
 
     def cp(self, file: Path) -> float:
         """A file to the guest by `cp`."""
-        login = ["-i", str(self.key), "--accept-new"]
+        login = ["-i", str(self.key)]
         return self.copy(self.ctl("cp", str(file), f"{GUEST}:/tmp/lots", *login))
 
     def scp(self, file: Path) -> float:
