@@ -18,6 +18,7 @@ from protocol.grid.problem import quoted
 
 _LOOPBACK = "127.0.0.1"
 _BACKLOG = 64
+_LOOK_UP_EVERY_S = 1.0
 
 Port = Annotated[int, typer.Argument(min=1, max=65535, help="A TCP port of the workspace.")]
 
@@ -64,8 +65,13 @@ def forward(
     with _listening(address, local) as listening:
         at, number = listening.getsockname()
         typer.echo(f"{at}:{number} leads to {target} port {port}; Ctrl-C ends it")
+        # A Ctrl-C that comes just before it waits is seen when it looks up.
+        listening.settimeout(_LOOK_UP_EVERY_S)
         while True:
-            near, _ = listening.accept()
+            try:
+                near, _ = listening.accept()
+            except TimeoutError:
+                continue
             work = (session, to, port, near)
             threading.Thread(target=_forward, args=work, daemon=True).start()
 
