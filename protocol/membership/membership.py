@@ -92,6 +92,8 @@ class Membership:
         self._clocks.look([], self._alone)
         self._accused: dict[PeerId, int] = {}
         """Peers that this one accuses of silence, and their incarnation. That ends when it hears from them."""
+        self._unsaid: dict[PeerId, int] = {}
+        """Peers that it would accuse, had others not done so. If those take it back, it does."""
         self._meeting: dict[PeerId, None] = {}
         """Peers that were dialled to compare directories with them."""
         self._healing = Healing(dice)
@@ -170,6 +172,7 @@ class Membership:
         self.links.moved(before, known)
         if known.left or known.incarnation > self._accused.get(peer, known.incarnation):
             self._accused.pop(peer, None)
+            self._unsaid.pop(peer, None)
         if self._guests is not None and known.site != self._contact.site:
             self._forget(self._guests.met(peer))
         restarted = before is not None and before.process != known.process
@@ -200,10 +203,15 @@ class Membership:
                 return []
             self.liveness.was_wrong(observer, now)
             return [Refute(suspicion.incarnation, self.liveness.is_discredited(observer, now))]
+        accused = suspicion.accused
         changed = self.liveness.suspected(
-            observer, suspicion.accused, suspicion.incarnation, now, suspicion.since_s
+            observer, accused, suspicion.incarnation, now, suspicion.since_s
         )
-        return self._follow(changed, now)
+        outcomes = self._follow(changed, now)
+        unsaid = self._unsaid.pop(accused, None) if self.liveness.observers(accused) == 0 else None
+        if unsaid is not None and unsaid == self.liveness.incarnation(accused):
+            outcomes += self._accuse(accused, now)
+        return outcomes
 
     # -- what comes from the transport
 
@@ -411,6 +419,7 @@ class Membership:
 
     def _heard(self, peer: PeerId, now: float) -> list[Outcome]:
         outcomes: list[Outcome] = []
+        self._unsaid.pop(peer, None)
         if self._accused.pop(peer, None) is not None:
             outcomes.append(Accuse(Suspicion(peer, -1)))
         return outcomes + self._follow(self.liveness.heard(peer, now), now)
@@ -421,7 +430,10 @@ class Membership:
             return []
         if self.is_twin or self.doubles.is_double(peer, now):
             return []
-        if self.liveness.observers(peer) >= OBSERVERS_ENOUGH or self._local_health.just_back(now):
+        if self._local_health.just_back(now):
+            return []
+        if self.liveness.observers(peer) >= OBSERVERS_ENOUGH:
+            self._unsaid[peer] = incarnation
             return []
         self._accused[peer] = incarnation
         changed = self.liveness.suspected(self._me, peer, incarnation, now)
@@ -450,6 +462,7 @@ class Membership:
     def _forget(self, peers: list[PeerId]) -> None:
         for peer in peers:
             self._accused.pop(peer, None)
+            self._unsaid.pop(peer, None)
             self.known.pop(peer, None)
             self.doubles.forget(peer)
             self.liveness.forget(peer)

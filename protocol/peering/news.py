@@ -8,8 +8,11 @@ uses in turn, so that only its last few lines are kept, however much it tells.
 import msgspec
 
 from protocol.broadcast.broadcast import Broadcast
+from protocol.membership.presence import Known
+from protocol.terms.allowance import Allowance
 from protocol.terms.effects import Effect, Note
-from protocol.terms.limits import NEWS_SLOTS, NEWS_TTL_S
+from protocol.terms.kinds import NEWS_BURST, NEWS_PER_S, NEWS_SITE_BURST, NEWS_SITE_PER_S
+from protocol.terms.limits import NEWS_SLOTS, NEWS_TTL_S, PEERS_WATCHED
 from protocol.terms.ranges import Line
 from protocol.trust.record import Record
 from protocol.wire.codec import decode, encode
@@ -42,6 +45,8 @@ class Crier:
     def __init__(self, host: str, broadcast: Broadcast) -> None:
         self._host, self._broadcast = host, broadcast
         self._told = 0
+        self._authors = Allowance(NEWS_BURST, NEWS_PER_S, PEERS_WATCHED)
+        self._sites = Allowance(NEWS_SITE_BURST, NEWS_SITE_PER_S, PEERS_WATCHED)
 
     def tell(self, text: str, now: float) -> list[Effect]:
         """Publishes a line. One with a problem is dropped; faces say so before."""
@@ -52,10 +57,14 @@ class Crier:
         self._broadcast.publish(KIND, slot, encode(News(text)), NEWS_TTL_S, now)
         return [Note("news", self._host, text)]
 
-    def heard(self, record: Record, author: str) -> list[Effect]:
+    def heard(self, record: Record, author: Known, now: float) -> list[Effect]:
         """Tells another host's news to people. Raises Malformed if the body is none.
 
-        A line that a face would not have taken is not repeated.
+        A line that a face would not have taken is not repeated. Nor is one beyond what its author, or its
+        author's site, may have people told: it would push what they need out of their logs.
         """
         news = decode(record.body, News)
-        return [] if problem(news.text) else [Note("news", author, news.text)]
+        if problem(news.text):
+            return []
+        told = self._authors.take(record.owner, now) and self._sites.take(author.site, now)
+        return [Note("news", author.name, news.text)] if told else []

@@ -367,8 +367,8 @@ class Overlay:
             if record.kind == REVOCATION:
                 return self._revoked(record, now)
             if record.kind == NEWS:
-                author = self.membership.known[PeerId(record.owner)].name
-                return self.crier.heard(record, author) if record.body else [], []
+                author = self.membership.known[PeerId(record.owner)]
+                return self.crier.heard(record, author, now) if record.body else [], []
         except (Malformed, Untrusted):
             self.quarantines.count("record-body")
             return [], []

@@ -56,3 +56,8 @@ KINDS: dict[str, KindLimit] = {
     # a site or the federation. A site can take back twice as many certificates as it may have hosts.
     "revocation": KindLimit(8 * _K, 3660 * _DAY_S, 8192, 16 * _M, 16 * _M),
 }
+
+NEWS_BURST, NEWS_PER_S = 128.0, 0.1
+NEWS_SITE_BURST, NEWS_SITE_PER_S = 256.0, 1.0
+"""Lines of one host, and of one site's hosts, that are told to people elsewhere, at once and in a second after
+that. People write them; a log that is full of them hides what they need."""

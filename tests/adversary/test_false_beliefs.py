@@ -10,12 +10,14 @@ from protocol.capacity.advert import Advert, HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.rates import Rates
 from protocol.membership.liveness import Health
-from protocol.membership.messages import Contact, Suspicion
+from protocol.membership.messages import Contact, Hello, Neighbour, Suspicion
+from protocol.node.events import Arrived, Connected, Disconnected
 from protocol.node.site_summaries import KIND as SITE
 from protocol.node.site_summaries import Summary
 from protocol.node.snapshot import PeerView
+from protocol.peering.news import News
 from protocol.sim.doors import take_stock
-from protocol.terms.effects import Persist
+from protocol.terms.effects import Note, Persist
 from protocol.terms.limits import WRONG_MOST
 from protocol.trust.record import SignedRecord
 from protocol.wire.codec import encode
@@ -90,6 +92,41 @@ def test_a_peer_is_made_to_refute_so_often_and_no_more() -> None:
     before = attacked.node.broadcast.incarnation
     passes(attacked, 3.0)
     assert attacked.node.broadcast.incarnation > before, "and in the end it has refuted all"
+
+
+def test_liars_that_take_a_true_suspicion_back_bring_nobody_to_life() -> None:
+    """Who saw the death itself kept quiet, since two others had told of it."""
+    attacked = Attacked()
+    known(attacked)
+    victim = peer_id("n0", HONEST_SITE)
+    for event in (
+        Connected(victim),
+        Arrived(victim, Hello(presence("n0", HONEST_SITE)), ""),
+        Arrived(victim, Neighbour(True), ""),
+    ):
+        attacked.heard(event)
+    attacked.spreads(*[suspicion(liar, "n0", 1) for liar in LIARS])
+    attacked.heard(Disconnected(victim, "gone"))
+    attacked.spreads(*[suspicion(liar, "n0", -1, 2) for liar in LIARS])
+    assert attacked.node.membership.liveness.health(victim) is Health.SUSPECT
+    passes(attacked, 6.0)
+    assert attacked.node.membership.liveness.health(victim) is Health.DEAD
+
+
+# -- text
+
+
+def test_one_member_fills_nobodys_log_with_its_lines() -> None:
+    attacked = Attacked()
+    for _ in range(2):
+        told = 0
+        for number in range(600):
+            attacked.now += 0.02
+            line = encode(News(f"line {number}"))
+            effects = attacked.tells(says("mallory", OTHER_SITE, "news", line, "0", number + 1))
+            told += sum(isinstance(e, Note) and e.kind == "news" for e in effects)
+        assert 0 < told < 160
+        attacked.restart()
 
 
 # -- numbers and text
