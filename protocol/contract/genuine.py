@@ -6,6 +6,7 @@ change may follow on the value before, the proposer says, and each host (vouchin
 """
 
 from protocol.contract.granting import check_granted
+from protocol.contract.permitting import permit
 from protocol.contract.reading import Reading
 from protocol.grid.record import (
     GridRecord,
@@ -54,11 +55,13 @@ def _ordered(reading: Reading, key: str, record: GridRecord) -> None:
         raise Untrusted(Reason.MALFORMED, "a record of no epoch, or of too many stewards")
     if len(record.changes) > CHANGES_MOST + _ENDS + _WORKSPACES_MOST:
         raise Untrusted(Reason.MALFORMED, "a record of more changes than a grid can have")
-    extra_s, gone = 0, dict[str, None]()
+    extra_s, gone, seen = 0, dict[str, None](), set[str]()
     for signed in record.changes:
         change = reading.signed(signed)
-        if change.principal.key != record.owner:
-            raise Untrusted(Reason.WRONG_ROLE, "a change that the grid's owner did not sign")
+        if change.id in seen:
+            raise Untrusted(Reason.MALFORMED, "a record with one order twice")
+        seen.add(change.id)
+        permit(change, record, named=True)
         if change.order.action is Action.TERMINATE:
             gone[change.order.workspace] = None
         if change.order.action is Action.LEASE:

@@ -19,8 +19,12 @@ ENDS = (Action.DOWN, Action.TERMINATE)
 """What a site's next key may do to grids that its key before ordered."""
 
 
-def permit(checked: CheckedOrder, record: GridRecord) -> None:
-    """Raises Untrusted if a believed order is not from the record's owner, or is about another grid."""
+def permit(checked: CheckedOrder, record: GridRecord, *, named: bool = False) -> None:
+    """Raises Untrusted if a believed order is not from the record's owner, or is about another grid.
+
+    With `named`, as in registers that a build before this one wrote, an order may name it by its name if it is
+    not older than the grid.
+    """
     principal = checked.principal
     heir = principal.site == record.owner_site and checked.order.action in ENDS
     if principal.key != record.owner and not heir:
@@ -29,7 +33,9 @@ def permit(checked: CheckedOrder, record: GridRecord) -> None:
             f"{record.name} belongs to another site's admin than {principal.site}'s",
         )
     said = checked.order.grid
-    if not is_about(record.id, said):
+    up_s, asked_s = read_order(record.order).issued_at_s, checked.order.issued_at_s
+    by_name = named and said == record.name and asked_s >= up_s
+    if not is_about(record.id, said) and not by_name:
         raise Untrusted(Reason.MALFORMED, f"an order about {said}, not {record.id}")
-    if checked.order.issued_at_s + CLOCK_TOLERANCE_S < read_order(record.order).issued_at_s:
+    if asked_s + CLOCK_TOLERANCE_S < up_s:
         raise Untrusted(Reason.EXPIRED, "the order is older than the grid")

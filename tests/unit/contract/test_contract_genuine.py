@@ -16,10 +16,11 @@ from protocol.grid.record import (
     grid_id,
     register_key,
 )
-from protocol.sim.keys import SimFederation, SimVerifier
+from protocol.sim.keys import SimFederation, SimSigner, SimVerifier
 from protocol.sim.people import Admin, grid_spec
 from protocol.terms.ids import GridId, PeerId
-from protocol.trust.order import Action
+from protocol.trust.certificate import read_certificate, sign_certificate
+from protocol.trust.order import Action, Order, SignedOrder, sign_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import encode
 
@@ -53,6 +54,41 @@ def test_what_the_owner_ordered_is_believed_at_any_time(register: Register) -> N
     assert said(encode(register)) == register
 
 
+def by_name(at_s: float) -> SignedOrder:
+    """An order about the grid as a build before this one took it, by its name."""
+    return Admin(FED, "ams", Random(9)).order(Action.DOWN, "shop", at_s)
+
+
+def test_a_change_that_an_older_build_took_by_name_is_believed_if_it_is_not_older_than_the_grid() -> (
+    None
+):
+    down = msgspec.structs.replace(
+        RECORD, epoch=2, changes=(by_name(NOW + 1),), state=GridState.DOWN
+    )
+    assert said(encode(Register(down))).record == down
+
+
+def test_the_end_that_a_sites_next_key_ordered_is_believed_and_nothing_else_of_it() -> None:
+    key = SimSigner("fed/ams/next")
+    certificate = msgspec.structs.replace(
+        read_certificate(ADMIN.chain[0]), subject=key.key, serial="0123456789abcdef"
+    )
+    chain = (sign_certificate(certificate, FED.root),)
+
+    def ordered(action: Action, body: bytes = b"") -> SignedOrder:
+        return sign_order(
+            Order(action, RECORD.id, NOW + 1, 60.0, "01234567", body=body), key, chain
+        )
+
+    down = msgspec.structs.replace(
+        RECORD, epoch=2, changes=(ordered(Action.DOWN),), state=GridState.DOWN
+    )
+    assert said(encode(Register(down))).record == down
+    longer = ordered(Action.LEASE, encode(LeaseChange(60)))
+    with pytest.raises(Untrusted, match="belongs to another site's admin"):
+        said(encode(Register(msgspec.structs.replace(RECORD, changes=(longer,), extra_s=60))))
+
+
 LIES: dict[str, Callable[[GridRecord], GridRecord]] = {
     "another order": lambda r: msgspec.structs.replace(r, order=OTHER.up(grid_spec("shop"), NOW)),
     "a turned order": lambda r: msgspec.structs.replace(
@@ -62,6 +98,14 @@ LIES: dict[str, Callable[[GridRecord], GridRecord]] = {
     "another id": lambda r: msgspec.structs.replace(r, id=GridId("0" * 20 + ".0")),
     "another's change": lambda r: msgspec.structs.replace(
         r, changes=(OTHER.order(Action.DOWN, "shop", NOW),)
+    ),
+    "a change of the grid before": lambda r: msgspec.structs.replace(
+        r, changes=(ADMIN.order(Action.DOWN, GridId("0" * 20 + ".0"), NOW + 1),)
+    ),
+    "a change by name of before": lambda r: msgspec.structs.replace(r, changes=(by_name(NOW - 1),)),
+    "one change twice": lambda r: msgspec.structs.replace(r, changes=(LONGER,) * 2, extra_s=120),
+    "another site's end": lambda r: msgspec.structs.replace(
+        r, changes=(OTHER.order(Action.DOWN, r.id, NOW + 1),)
     ),
     "time that nobody ordered": lambda r: msgspec.structs.replace(r, extra_s=60),
     "no change of a lease": lambda r: msgspec.structs.replace(
