@@ -107,16 +107,14 @@ def mtu_of(part: Part, site: Site) -> dict[str, int]:
 
 def _vias(part: Part, site: Site) -> dict[PeerId, str]:
     """Where each other host of the grid takes its traffic."""
-    told = {peer: end.underlay for peer, end in part.ends}
-    vias = {}
-    for host in part.record.hosts:
-        via = told.get(host.peer, host.underlay)
-        # What gave this host's own address to another is behind: the other will tell its next one. Until then
-        # nothing is sent there, and the rest of the network is kept as it is to be.
-        behind = via == site.underlay and via != host.underlay
-        if host.peer not in (site.me, *part.out) and not behind:
-            vias[host.peer] = via
-    return vias
+    # What gave this host's own address to another is behind: the other will tell its next one. Until then, and
+    # until a host has told at all, nothing is sent there, and the rest of the network is kept as it is to be.
+    not_there = (site.me, *part.out)
+    return {
+        peer: end.underlay
+        for peer, end in part.ends
+        if peer not in not_there and end.underlay != site.underlay
+    }
 
 
 def runs(part: PartOf) -> bool:

@@ -9,7 +9,6 @@ from protocol.grid.expand import workspace_name
 from protocol.grid.lifecycle import Status
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState, is_about
-from protocol.grid.tunnel import TunnelEnd
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.limits import STORY_CHARACTERS
 from protocol.terms.login import Login
@@ -83,8 +82,6 @@ class Notice(msgspec.Struct, frozen=True):
     kept_until_s: Moment = 0.0
     hindered: tuple[Name, ...] = ()
     """Best-effort clusters for which this host has no room now. All hosts of the grid suspend them."""
-    tunnel: TunnelEnd | None = None
-    """Where the host takes the traffic of its networks. None: it is not known there (yet), and is as before."""
     mtus: tuple[tuple[Name, Count], ...] = ()
     """(network, the largest packet it takes), as the host makes it."""
     halted: bool = False

@@ -10,10 +10,8 @@ Each change carries an epoch, one more than before. Hosts act only on the newest
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
 from protocol.grid.grant import SignedGrant
 from protocol.grid.limits import LEASE_S_MAX
@@ -21,7 +19,6 @@ from protocol.grid.model import GridSpec
 from protocol.terms.ids import GridId, KeyId, PeerId, short_hash
 from protocol.terms.limits import (
     CHANGES_MOST,
-    MTU_MOST,
     PLAN_HOLD_LEAST_S,
     PLAN_HOLD_MOST_S,
     VOIDED,
@@ -39,15 +36,11 @@ class GridState(StrEnum):
 
 
 class HostRef(msgspec.Struct, frozen=True):
-    """A host as it was known when the record was made. What it tells since goes before that (tunnel.py)."""
+    """A host, and what it is called. Where it is, only its presence says (tunnel.py)."""
 
     peer: PeerId
     name: str
     site: str
-    underlay: str = ""
-    """The address that the traffic of its networks goes to."""
-    mtu: Annotated[int, Meta(ge=0, le=MTU_MOST)] = 0
-    """The largest packet its guests may send, in bytes. 0: it was not told."""
 
 
 class Assignment(msgspec.Struct, frozen=True, array_like=True):

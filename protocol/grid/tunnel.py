@@ -1,12 +1,12 @@
 """Between which addresses hosts carry a grid's networks, and how large a packet each network takes.
 
-Each host tells its own end: the address that others send the frames of its workspaces to, and the largest
-packet it can carry for them. What a record says of a host is what was known when the record was made. What the
-host itself tells later goes before it, for a host may get another address, and its link another MTU. A network
-takes what all of its hosts carry: a larger packet would be lost on the way, and nobody would be told.
+Each host tells its own end in its presence, which it signed: the address that others send the frames of its
+workspaces to, and the largest packet it can carry for them. Nothing else says where a host is, so no record of
+anybody can lead traffic elsewhere, and a host may get another address. A network takes what all of its hosts
+carry: a larger packet would be lost on the way, and nobody would be told.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import AddressValueError, IPv4Address
 
 import msgspec
@@ -27,6 +27,22 @@ class TunnelEnd(msgspec.Struct, frozen=True, array_like=True):
     """The largest packet that its guests may send, in bytes."""
 
 
+class ToldEnd(msgspec.Struct, frozen=True, array_like=True):
+    """What a host told of its end, and in which of its incarnations: an older one is not believed again."""
+
+    peer: PeerId
+    end: TunnelEnd
+    incarnation: int = 0
+
+
+Telling = Callable[[PeerId], ToldEnd | None]
+"""Answers what a host told last; None if nothing is known of it."""
+
+
+def untold(_peer: PeerId) -> None:
+    """The Telling of a host that knows of no other."""
+
+
 def usable(end: TunnelEnd) -> bool:
     """Whether a host can mean it: a unicast address, and a size that is possible."""
     try:
@@ -37,27 +53,19 @@ def usable(end: TunnelEnd) -> bool:
     return not odd and MTU_LEAST <= end.mtu <= MTU_MOST
 
 
-def end_of(
-    record: GridRecord, told: Iterable[tuple[PeerId, TunnelEnd]], peer: PeerId
-) -> TunnelEnd | None:
-    """The end of one host of a record, as `ends_of` has it; None if the record does not name the host."""
-    for host, end in told:
-        if host == peer:
-            return end
-    for ref in record.hosts:
-        if ref.peer == peer:
-            return TunnelEnd(ref.underlay, ref.mtu or MTU_USUAL)
-    return None
-
-
-def ends_of(
-    record: GridRecord, told: Mapping[PeerId, TunnelEnd]
-) -> tuple[tuple[PeerId, TunnelEnd], ...]:
-    """The end of each host of a record: as the host told it, or else as the record has it."""
-    return tuple(
-        (ref.peer, told.get(ref.peer) or TunnelEnd(ref.underlay, ref.mtu or MTU_USUAL))
-        for ref in record.hosts
-    )
+def newest(
+    record: GridRecord, kept: Iterable[ToldEnd], telling: Telling, me: PeerId
+) -> tuple[ToldEnd, ...]:
+    """What the other carriers of a record told last: `kept` is what was known of them before."""
+    before = {told.peer: told for told in kept}
+    ends = []
+    for peer in record.carriers():
+        old, new = before.get(peer), telling(peer)
+        if old is None or (new is not None and new.incarnation >= old.incarnation):
+            old = new or old
+        if old is not None and peer != me:
+            ends.append(old)
+    return tuple(ends)
 
 
 def mtus(

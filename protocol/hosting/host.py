@@ -1,7 +1,6 @@
 """This peer as a host: what it offers, what it has promised, what it carries."""
 
 import contextlib
-from collections.abc import Mapping
 from typing import assert_never
 
 import msgspec
@@ -26,7 +25,7 @@ from protocol.contract.messages import (
     RoomRenew,
     ToHost,
 )
-from protocol.contract.notices import HeardNotice, Notice
+from protocol.contract.notices import Notice
 from protocol.contract.outcomes import (
     Answer,
     AskFoundling,
@@ -114,10 +113,11 @@ class Host:
             surroundings.clock,
             lambda: self._images,
             used,
+            surroundings.tunnel,
         )
         self._words = GuestWords(self.leases)
         self.foundlings = Foundlings(identity.peer, self.ledger, self.leases, authority, dice)
-        self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel)
+        self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel, surroundings.tunnel)
         self.chronicle = Chronicle(
             rows.get(STORIES, {}), lambda grid: self.leases.last(grid) is not None
         )
@@ -318,16 +318,10 @@ class Host:
             answer = self.foundlings.unsettled(purpose.grid, now)
         return self._told(answer, now)
 
-    def noticed(
-        self, peer: PeerId, notice: Notice, now: float, about: Mapping[PeerId, HeardNotice]
-    ) -> Answer:
+    def noticed(self, peer: PeerId, notice: Notice, now: float) -> list[Effect]:
         """A host of a grid tells of it. `about` has what all of its hosts told last."""
         self.leases.noticed(notice.grid, notice.epoch, now)
-        if peer == self._identity.peer:
-            effects, outcomes = self.tunnels.begin(notice.grid, about)
-        else:
-            effects, outcomes = self.tunnels.heard(peer, notice)
-        return effects + self.leases.hindered(notice.grid, peer, notice), outcomes
+        return self.leases.hindered(notice.grid, peer, notice)
 
     def unheard(self, peer: PeerId, grid: GridId) -> None:
         """What that host told of a grid is not so any more, or there is nobody left to stand for it."""

@@ -20,7 +20,7 @@ from protocol.grid.lease import kept_s
 from protocol.grid.lifecycle import Phase, Power, Wanted, Word
 from protocol.grid.model import GridSpec, LeaseTerms, OnExpiry, Workspace
 from protocol.grid.record import GridRecord, GridState
-from protocol.grid.tunnel import TunnelEnd
+from protocol.grid.tunnel import ToldEnd
 from protocol.placement.fit import quantum_of
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import CLEAR_S, LAPSE_EARLY_S, SLACK_S
@@ -81,8 +81,8 @@ class Lease(msgspec.Struct, frozen=True):
     """Since when the time of a suspended best-effort lease stands still, Unix seconds; 0 if it runs."""
     yields: bool = False
     """Whether it is best-effort work that can be suspended here. If it cannot, it keeps its room to its end."""
-    ends: tuple[tuple[PeerId, TunnelEnd], ...] = ()
-    """Where its other hosts take its networks' traffic, as they told last: only what the record has not."""
+    ends: tuple[ToldEnd, ...] = ()
+    """Where its other hosts take its networks' traffic, as they told last."""
     halted: SignedOrder | None = None
     """Its owner's order to take it down, which is carried out here before the stewards have decided it."""
     words: tuple[Word, ...] = ()

@@ -32,6 +32,7 @@ from protocol.grid.record import (
     Register,
     read_register,
 )
+from protocol.grid.tunnel import Telling, newest, untold
 from protocol.grid.volumes import kept_volumes
 from protocol.hosting.auditing import Auditing, restored
 from protocol.hosting.events import Happened
@@ -72,14 +73,14 @@ class Leases:
         clock: Callable[[], ClockView] = sure,
         images: Callable[[], tuple[ImageLabel, ...]] = tuple,
         used: UsedOrders | None = None,
+        telling: Telling = untold,
     ) -> None:
-        """`clock` answers what is to be thought of this host's clock now, `images` what it has.
-
-        `used` has the orders that were carried out here.
+        """`clock` answers what is to be thought of this host's clock now, `images` what it has, `telling` where
+        another host takes traffic. `used` has the orders that were carried out here.
         """
         self._used = used if used is not None else UsedOrders({}, now)
         self._me, self._ledger, self._authority = me, ledger, authority
-        self._images, self._auditing = images, Auditing(dice)
+        self._images, self._auditing, self._telling = images, Auditing(dice), telling
         self._book = book = LeaseBook(
             ledger, authority, rows, now, sure=not (clock().doubt or clock().alone)
         )
@@ -223,6 +224,7 @@ class Leases:
                 made_s=now,
                 terms=deployment.spec.lease,
                 yields=yields,
+                ends=newest(record, (), self._telling, self._me),
             )
         spent = self._used.use(record.order, record.owner, now) if old is None else ()
         save = self._book.change(row, also=(Row(HOLD_TABLE, record.id, None), *spent))
@@ -300,6 +302,8 @@ class Leases:
     def take_up(self, row: Lease, now: float) -> Answer:
         """Carries a grid again that this host carried before it lost its memory. Nothing is started anew."""
         grid, record = row.record.id, row.record
+        ends = newest(record, row.ends, self._telling, self._me)
+        row = msgspec.structs.replace(row, ends=ends)
         save = self._book.change(row, also=self._used.use(record.order, record.owner, now))
         self._clock.enter_stage(row, now)
         self._auditing.started(grid, now)

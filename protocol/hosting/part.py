@@ -9,7 +9,7 @@ from protocol.grid.lifecycle import Power, Wanted, Word
 from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord
 from protocol.grid.stopping import is_cut_off
-from protocol.grid.tunnel import TunnelEnd, ends_of
+from protocol.grid.tunnel import TunnelEnd
 from protocol.hosting.guest_words import word_of
 from protocol.hosting.lease import Lease
 from protocol.hosting.leases import Leases
@@ -42,7 +42,8 @@ class Part(msgspec.Struct, frozen=True):
     keeps: tuple[str, ...]
     """The volumes that may not be deleted here, by name, whoever uses them."""
     ends: tuple[tuple[PeerId, TunnelEnd], ...] = ()
-    """Where each host of the record takes the traffic of its networks, as it told last."""
+    """Where each other host takes the traffic of its networks, as it told last; without those that told
+    nothing yet."""
     out: tuple[PeerId, ...] = ()
     """Other hosts of the record with which nothing is exchanged any more: a certificate was revoked, theirs or
     this host's own."""
@@ -70,7 +71,7 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
         for workspace in ordered.workspaces
         if workspace.name in wanted
     )
-    ends = ends_of(row.record, dict(row.ends))
+    ends = tuple((told.peer, told.end) for told in row.ends)
     return Part(row.record, spec, ordered.cards, mine, leases.keeps(row), ends)
 
 

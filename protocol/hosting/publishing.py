@@ -109,7 +109,6 @@ class Publishing:
             ends_s=row.lease_until_s,
             kept_until_s=row.kept_until_s,
             hindered=leases.preemption.hindered(record.id),
-            tunnel=self._host.tunnel,
             mtus=self._host.tunnels.mtus(row),
             halted=row.halted is not None,
             story=self._host.chronicle.newest(record.id),

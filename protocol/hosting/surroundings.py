@@ -2,8 +2,10 @@
 
 from typing import Protocol
 
+from protocol.grid.tunnel import ToldEnd
 from protocol.membership.clocks import SURE, ClockView
 from protocol.terms.coordinate import NOWHERE, Coordinate
+from protocol.terms.ids import PeerId
 
 
 class HostSurroundings(Protocol):
@@ -23,6 +25,9 @@ class HostSurroundings(Protocol):
 
     def here(self) -> Coordinate:
         """Where this peer is in the network; NOWHERE if that is not known yet."""
+
+    def tunnel(self, peer: PeerId) -> ToldEnd | None:
+        """Where another host takes the traffic of its networks, as its presence says; None if it does not."""
 
 
 class Alone:
@@ -47,3 +52,7 @@ class Alone:
     def here(self) -> Coordinate:
         """Never known: NOWHERE."""
         return NOWHERE
+
+    def tunnel(self, peer: PeerId) -> ToldEnd | None:
+        """Nobody's is known."""
+        return None

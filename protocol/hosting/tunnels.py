@@ -1,20 +1,20 @@
 """Where the hosts of carried grids take their networks' traffic: what each told last, and what follows.
 
-Only a host itself says where it is, in a notice that it signed, and only of grids of which it carries part.
-What it told is on disk with the lease, so that a restart does not go back to what the record knew.
+Only a host itself says where it is, in the presence that it signed. What it told is on disk with the lease, so
+that a restart need not wait for it, and with the incarnation in which it told it, so that nobody who repeats
+an older presence leads traffic back to where the host was.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import msgspec
 
-from protocol.contract.notices import HeardNotice, Notice
 from protocol.contract.outcomes import Answer, NoticeDue, Outcome
-from protocol.grid.tunnel import TunnelEnd, end_of, ends_of, mtus, usable
+from protocol.grid.tunnel import Telling, TunnelEnd, mtus, newest
 from protocol.hosting.lease import Lease
 from protocol.hosting.leases import Leases
 from protocol.terms.effects import Effect, Note, Realise
-from protocol.terms.ids import GridId, PeerId
+from protocol.terms.ids import PeerId
 
 Mtus = tuple[tuple[str, int], ...]
 
@@ -22,52 +22,49 @@ Mtus = tuple[tuple[str, int], ...]
 class Tunnels:
     """The tunnels of every grid that this host carries part of."""
 
-    def __init__(self, me: PeerId, leases: Leases, own: Callable[[], TunnelEnd | None]) -> None:
+    def __init__(
+        self, me: PeerId, leases: Leases, own: Callable[[], TunnelEnd | None], telling: Telling
+    ) -> None:
         """`own` answers this host's end; None while that is not known."""
-        self._me, self._leases, self._own = me, leases, own
-        self._begun: dict[GridId, None] = {}
-
-    def begin(self, grid: GridId, about: Mapping[PeerId, HeardNotice]) -> Answer:
-        """This host tells of a grid. The first time, what others told before it carried it is heeded."""
-        if self._leases.row(grid) is None:
-            self._begun.pop(grid, None)
-        elif grid not in self._begun:
-            self._begun[grid] = None
-            answers = [self.heard(peer, heard.notice) for peer, heard in about.items()]
-            return [e for some, _ in answers for e in some], [o for _, due in answers for o in due]
-        return [], []
+        self._me, self._leases, self._own, self._telling = me, leases, own, telling
 
     def mtus(self, row: Lease, own: TunnelEnd | None = None) -> Mtus:
         """(network, MTU) of a grid; with another end of this host than it has now, if one is given."""
-        told, mine = dict(row.ends), own or self._own()
-        if mine is not None:
-            told[self._me] = mine
-        sizes = {peer: end.mtu for peer, end in ends_of(row.record, told)}
+        sizes = {told.peer: told.end.mtu for told in row.ends}
+        if (mine := own or self._own()) is not None:
+            sizes[self._me] = mine.mtu
         return mtus(row.record, self._leases.ordered(row).cards, sizes)
 
-    def heard(self, peer: PeerId, notice: Notice) -> Answer:
-        """Another host tells of a grid. If it takes traffic elsewhere now, the tunnels are to follow."""
-        row, end = self._leases.row(notice.grid), notice.tunnel
-        if row is None or end is None or peer == self._me or not usable(end):
-            return [], []
-        before = end_of(row.record, row.ends, peer)
-        if before is None or before == end:
-            return [], []
-        carriers = row.record.carriers()
-        if peer not in carriers:
-            return [], []
-        ends = (*(e for e in row.ends if e[0] != peer and e[0] in carriers), (peer, end))
-        moved = msgspec.structs.replace(row, ends=ends)
-        host = row.record.host(peer).name
+    def told(self, peers: list[PeerId]) -> Answer:
+        """Other hosts' presences say where they take traffic now. Their grids' tunnels are to follow."""
+        effects: list[Effect] = []
+        outcomes: list[Outcome] = []
+        for row in self._leases.rows():
+            ends = newest(row.record, row.ends, self._telling, self._me)
+            if ends != row.ends and any(told.peer in peers for told in ends):
+                more, due = self._follow(row, msgspec.structs.replace(row, ends=ends))
+                effects, outcomes = effects + more, outcomes + due
+        return effects, outcomes
+
+    def _follow(self, row: Lease, moved: Lease) -> Answer:
+        grid, record = row.record.id, row.record
         effects: list[Effect] = [self._leases.put(moved)]
-        if before.underlay != end.underlay:
-            detail = f"{host} takes its traffic at {end.underlay}, no more at {before.underlay}"
-            effects.append(Note("tunnel.moved", row.record.name, detail, notice.grid))
-        more, outcomes = _resized(moved, self.mtus(row), self.mtus(moved), host)
-        return [*effects, *more, Realise(notice.grid, notice.grid)], outcomes
+        before, after = ({told.peer: told.end for told in r.ends} for r in (row, moved))
+        if before == after:
+            return effects, []
+        others = [peer for peer in after if before.get(peer) != after[peer]]
+        for peer in others:
+            was, now = before.get(peer), after[peer].underlay
+            if was is not None and was.underlay != now:
+                name = record.host(peer).name
+                detail = f"{name} takes its traffic at {now}, no more at {was.underlay}"
+                effects.append(Note("tunnel.moved", record.name, detail, grid))
+        names = ", ".join(record.host(peer).name for peer in others) or "those that are left"
+        more, outcomes = _resized(moved, self.mtus(row), self.mtus(moved), names)
+        return [*effects, *more, Realise(grid, grid)], outcomes
 
     def moved(self, before: TunnelEnd | None) -> Answer:
-        """This host's own end is another than `before`: its grids' hosts are told, and its networks follow."""
+        """This host's own end is another than `before`: its networks follow, and its notices say how."""
         now, effects = self._own(), list[Effect]()
         outcomes: list[Outcome] = []
         if now is None or now == before:
@@ -81,14 +78,14 @@ class Tunnels:
         return effects, outcomes
 
 
-def _resized(row: Lease, before: Mtus, now: Mtus, host: str) -> Answer:
+def _resized(row: Lease, before: Mtus, now: Mtus, hosts: str) -> Answer:
     """What to say of networks that take larger or smaller packets than before."""
     was, record = dict(before), row.record
     notes: list[Effect] = [
         Note(
             "network.mtu",
             f"{record.name}/{network}",
-            f"{mtu} now, {was[network]} before, by what {host} carries; guests that run are "
+            f"{mtu} now, {was[network]} before, by what {hosts} can carry; guests that run are "
             "told at their next start, their new TCP connections keep to it at once",
             record.id,
         )

@@ -101,6 +101,8 @@ class Membership:
         self.is_twin = False
         """Whether another process uses this peer's key. What connections do then says nothing of others."""
         self._join_s = 0.0
+        self._tunnels_told: dict[PeerId, None] = {}
+        """Peers that told where they take the traffic of networks, and not what they told before."""
 
     # -- what is known
 
@@ -180,6 +182,8 @@ class Membership:
             peer, known.incarnation, known.left, now, restarted=restarted
         )
         outcomes = self._follow(changed, now)
+        if known.tunnel is not None and (before is None or known.tunnel != before.tunnel):
+            self._tunnels_told[peer] = None
         if (double := self.doubles.present(before, known, now)) is not None:
             outcomes.append(double)
         if self.doubles.is_double(peer, now):
@@ -187,6 +191,11 @@ class Membership:
                 changed = self.liveness.suspected(peer, accused, -1, now)
                 outcomes += self._follow(changed, now)
         return outcomes
+
+    def pop_tunnels_told(self) -> list[PeerId]:
+        """The peers that told another end of their tunnels than before, or their first, since the last call."""
+        told, self._tunnels_told = self._tunnels_told, {}
+        return list(told)
 
     def twinned(self, is_twin: bool) -> list[Outcome]:
         """Another process uses this peer's key, or does no more. What it accused others of is taken back."""

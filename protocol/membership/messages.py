@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from protocol.grid.tunnel import TunnelEnd
 from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import JOIN_HOPS, SHUFFLE_HOPS, SHUFFLED
@@ -31,6 +32,8 @@ class Presence(msgspec.Struct, frozen=True):
     """For a peer that is not public: peers it has standing connections with, at most VIA_MOST."""
     process: Annotated[str, msgspec.Meta(max_length=16)] = ""
     """What this process of the peer calls itself, another at each start. Two that alternate share a key."""
+    tunnel: TunnelEnd | None = None
+    """Where the host takes the traffic of its grids' networks; None while it does not know."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):

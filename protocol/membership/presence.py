@@ -4,6 +4,7 @@ from collections.abc import Container
 
 import msgspec
 
+from protocol.grid.tunnel import TunnelEnd, usable
 from protocol.membership.messages import Contact, Presence
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.reach import VIA_MOST, Reach
@@ -33,6 +34,8 @@ class Known(msgspec.Struct, frozen=True):
 
     process: str = ""
     """Which process of the peer it is; empty if it does not say."""
+    tunnel: TunnelEnd | None = None
+    """Where it takes the traffic of its grids' networks; None if it does not say, or cannot mean it."""
 
     @property
     def contact(self) -> Contact:
@@ -81,6 +84,7 @@ def check_presence(
 
 
 def _known(record: Record, presence: Presence, principal: Principal) -> Known:
+    end = presence.tunnel
     return Known(
         peer=PeerId(record.owner),
         name=principal.name,
@@ -93,4 +97,5 @@ def _known(record: Record, presence: Presence, principal: Principal) -> Known:
         via=presence.via,
         certified=principal.certified,
         process=presence.process,
+        tunnel=end if end is not None and usable(end) else None,
     )

@@ -1,10 +1,12 @@
 """What the host's side asks of the rest of this peer (hosting/surroundings.py)."""
 
+from protocol.grid.tunnel import ToldEnd
 from protocol.membership.clocks import ClockView
 from protocol.membership.membership import Membership
 from protocol.node.relaying import Relaying
 from protocol.peering.certificates import Certificates, own_revocation
 from protocol.terms.coordinate import Coordinate
+from protocol.terms.ids import PeerId
 
 
 class PeerSurroundings:
@@ -36,3 +38,10 @@ class PeerSurroundings:
     def here(self) -> Coordinate:
         """Where this peer is in the network; NOWHERE if that is not known yet."""
         return self._membership.vivaldi.here
+
+    def tunnel(self, peer: PeerId) -> ToldEnd | None:
+        """Where another host takes the traffic of its networks, as its presence says; None if it does not."""
+        known = self._membership.known.get(peer)
+        if known is None or known.tunnel is None:
+            return None
+        return ToldEnd(peer, known.tunnel, known.incarnation)

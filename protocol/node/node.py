@@ -140,6 +140,7 @@ class Node:
             now,
             PeerSurroundings(membership, self.relaying, self.certificates),
         )
+        self.announcer.tunnel_at(self.host.tunnel, now)
         self.publishing = Publishing(self.host)
         self._starting = Starting(self.host.leases, self.notices)
         self.directory = HostDirectory(identity, membership, self.notices, bool(contacts), now)
@@ -191,9 +192,10 @@ class Node:
             due = None
         if self.overlay.pop_turned():
             effects += [Realise(row.record.id, row.record.id) for row in self.host.leases.rows()]
+        if (told := self.membership.pop_tunnels_told()) and self.host.leases.rows():
+            effects += self._outcomes(self.host.tunnels.told(told), now)
         if self.overlay.believed:
-            lost = self._host_losses.heard(self.overlay.believed, now)
-            effects += self._outcomes(lost, now)
+            effects += self._outcomes(self._host_losses.heard(self.overlay.believed, now), now)
         if self._worked:
             self._worked = False
             for grid in self.host.chronicle.hear(effects, now):
@@ -246,7 +248,8 @@ class Node:
             case Garbled(peer=peer, reason=reason):
                 return self.overlay.garbled(peer, reason, now)
             case Probed(facts=facts):
-                return self._outcomes(self.host.probed(facts), now)
+                effects = self._outcomes(self.host.probed(facts), now)
+                return self.announcer.tunnel_at(self.host.tunnel, now) + effects
             case ImagesChanged(images=images):
                 self.host.images_changed(images)
                 return self._outcomes(([], [RoomChanged()]), now)
@@ -467,9 +470,7 @@ class Node:
     def _noticed(self, peer: PeerId, notice: Notice, now: float) -> list[Effect]:
         """A host, perhaps this one, tells of a grid. Both sides of the work are told."""
         self.notices.put(peer, notice, now)
-        effects, outcomes = self.host.noticed(peer, notice, now, self.notices.about(notice.grid))
-        if outcomes:
-            effects = self._outcomes((effects, outcomes), now)
+        effects = self.host.noticed(peer, notice, now)
         self.requester.noticed(peer, notice, now)
         return effects + self._starting.noticed(notice.grid)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from protocol.broadcast.broadcast import Broadcast
 from protocol.broadcast.messages import Gossip
+from protocol.grid.tunnel import TunnelEnd
 from protocol.membership.doubles import Double
 from protocol.membership.messages import Goodbye, Hello, Presence
 from protocol.membership.presence import KIND as PRESENCE
@@ -66,6 +67,7 @@ class Announcer:
         """`whereabouts` answers how this peer is reached; it is asked whenever a presence is made."""
         self._identity, self._broadcast, self._whereabouts = identity, broadcast, whereabouts
         self._said: Whereabouts | None = None
+        self._tunnel: TunnelEnd | None = None
         name = short_hash(identity.peer, str(broadcast.incarnation), repr(now), digits=16)
         self.twin = Twin(name)
         self._newer_s, self._newer_than = _NEVER, 0
@@ -142,6 +144,19 @@ class Announcer:
             self._publish(now)
         return []
 
+    def tunnel_at(self, end: TunnelEnd | None, now: float) -> list[Effect]:
+        """This host takes its networks' traffic there. What it said last stands while it does not know.
+
+        Answers the write of a new incarnation: who repeats what it said of another end before is not believed.
+        """
+        before, self._tunnel = self._tunnel, end or self._tunnel
+        if self._said is None or self._tunnel == before:
+            return []
+        if before is not None:
+            return self._raise(self._broadcast.incarnation + 1, now)
+        self._publish(now)
+        return []
+
     def look_again(self, now: float) -> None:
         """How this peer is reached, or through which relays, may have changed."""
         self._look_s = min(self._look_s, now + REACH_AT_MOST_EVERY_S)
@@ -192,7 +207,9 @@ class Announcer:
         self._again_s = now + PRESENCE_EVERY_S
         identity = self._identity
         self._said = self._whereabouts()
-        presence = Presence(identity.chain, identity.address, left, *self._said, self.twin.process)
+        presence = Presence(
+            identity.chain, identity.address, left, *self._said, self.twin.process, self._tunnel
+        )
         body = encode(presence)
         self._broadcast.publish(PRESENCE, "", body, PRESENCE_TTL_S, now, identity.site)
 

@@ -381,7 +381,7 @@ class Attempt:
             state=GridState.UP,
             order=order,
             stewards=self.stewards,
-            hosts=tuple(_host_ref(offer) for offer in offers),
+            hosts=tuple(HostRef(o.peer, o.host, o.site) for o in offers),
             assignments=tuple(Assignment(w.name, self._held[w.name]) for w in members),
             vnis=self._vnis(),
             start_s=self.start_s,
@@ -407,12 +407,6 @@ class Attempt:
     def _vnis(self) -> tuple[tuple[str, int], ...]:
         networks = self._deployment.spec.networks
         return tuple((network.name, vni_of(self.grid, network.name)) for network in networks)
-
-
-def _host_ref(offer: Offer) -> HostRef:
-    """A host as a record names it."""
-    facts = offer.facts
-    return HostRef(offer.peer, offer.host, offer.site, facts.underlay, facts.mtu)
 
 
 def _by_host(placed: dict[str, PeerId]) -> dict[PeerId, list[str]]:

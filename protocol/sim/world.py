@@ -231,7 +231,7 @@ class World(Timeline):
             driver="simulated",
             accelerator="none",
             accelerator_why="simulated",
-            underlay=f"{name}.{site}",
+            underlay=f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",
             encrypts=encrypts,
             suspends=suspends,
         )

@@ -16,6 +16,7 @@ import msgspec
 
 from overlayd.adapters.nacl_keys import NaclIdentity
 from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
+from protocol.grid.tunnel import TunnelEnd
 from protocol.membership.messages import Presence
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.terms.ids import GridId, KeyId
@@ -76,7 +77,7 @@ def record(kind: str, name: str, body: bytes) -> SignedRecord:
 
 def presence() -> Presence:
     """The presence of the example's host."""
-    return Presence(HOST_CHAIN, "192.0.2.1:7000")
+    return Presence(HOST_CHAIN, "192.0.2.1:7000", tunnel=TunnelEnd("192.0.2.1", 1450))
 
 
 def order() -> SignedOrder:

@@ -180,7 +180,7 @@ def record_of(
         order=order,
         stewards=(A, B, C),
         hosts=tuple(
-            HostRef(p, NAMES.get(p, "other"), SITES.get(p, "s1"), NAMES.get(p, ""))
+            HostRef(p, NAMES.get(p, "other"), SITES.get(p, "s1"))
             for p in dict.fromkeys(placed.values())
         ),
         assignments=tuple(Assignment(name, peer) for name, peer in placed.items()),

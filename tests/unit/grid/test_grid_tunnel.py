@@ -2,21 +2,18 @@
 
 import msgspec
 import pytest
-from negotiating import ADMIN, NOW, A, B, record_of, shop
+from negotiating import ADMIN, NOW, A, B, C, record_of, shop
 
 from protocol.grid.addresses import plan
-from protocol.grid.record import GridRecord, HostRef
-from protocol.grid.tunnel import TunnelEnd, end_of, ends_of, mtus, usable
+from protocol.grid.record import GridRecord
+from protocol.grid.tunnel import ToldEnd, TunnelEnd, mtus, newest, untold, usable
+from protocol.terms.ids import PeerId
 from protocol.terms.limits import MTU_USUAL
-from protocol.wire.codec import decode, encode
+from protocol.wire.codec import Malformed, decode, encode
 
 SPEC = shop(2)
 CARDS = plan(SPEC)
-PLAIN = record_of(ADMIN.up(SPEC, NOW), {"web-1": A, "web-2": B})
-RECORD = msgspec.structs.replace(
-    PLAIN,
-    hosts=(HostRef(A, "a", "s1", "192.0.2.1", 1450), HostRef(B, "b", "s1", "192.0.2.2", 1350)),
-)
+RECORD = record_of(ADMIN.up(SPEC, NOW), {"web-1": A, "web-2": B})
 
 
 @pytest.mark.parametrize(
@@ -40,28 +37,49 @@ def test_an_end_is_an_address_and_a_size_that_can_be_meant(
     assert usable(TunnelEnd(underlay, mtu)) is meant
 
 
-def test_what_a_host_tells_goes_before_what_the_record_knew() -> None:
-    told = TunnelEnd("192.0.2.9", 1400)
-    assert ends_of(RECORD, {B: told}) == ((A, TunnelEnd("192.0.2.1", 1450)), (B, told))
-    assert end_of(RECORD, ((B, told),), B) == told
-    assert end_of(RECORD, ((B, told),), A) == TunnelEnd("192.0.2.1", 1450)
-    assert end_of(RECORD, (), "nobody") is None  # type: ignore[arg-type]
+def test_of_what_a_host_told_the_newest_counts() -> None:
+    first, moved = TunnelEnd("192.0.2.9", 1400), TunnelEnd("192.0.2.10", 1400)
+
+    def ends(kept: tuple[ToldEnd, ...], told: ToldEnd | None) -> tuple[ToldEnd, ...]:
+        return newest(RECORD, kept, {B: told, C: ToldEnd(C, first)}.get, A)
+
+    before = (ToldEnd(B, first, 5),)
+    assert ends((), None) == ()
+    assert ends((), before[0]) == before
+    assert ends(before, None) == before
+    assert ends(before, ToldEnd(B, moved, 6)) == (ToldEnd(B, moved, 6),)
+    assert ends(before, ToldEnd(B, moved, 5)) == (ToldEnd(B, moved, 5),)
+    assert ends(before, ToldEnd(B, moved, 4)) == before, "an older presence, repeated"
+    assert ends((*before, ToldEnd(C, first)), None) == before, "it carries nothing"
+    assert newest(RECORD, (), {A: ToldEnd(A, first)}.get, A) == (), "its own is not kept"
+    assert newest(RECORD, before, untold, A) == before
 
 
 def test_the_least_of_a_network_s_hosts_counts() -> None:
-    sizes = {peer: end.mtu for peer, end in ends_of(RECORD, {})}
+    sizes = {A: 1450, B: 1350}
     assert mtus(RECORD, CARDS, sizes) == (("lan", 1350),)
     assert mtus(RECORD, CARDS, sizes | {B: 1500}) == (("lan", 1450),)
+    assert mtus(RECORD, CARDS, {}) == (("lan", MTU_USUAL),), "nobody has told"
     alone = msgspec.structs.replace(RECORD, assignments=RECORD.assignments[:1])
     assert mtus(alone, CARDS, sizes) == (("lan", 1450),), "a host that carries nothing of it"
     assert mtus(msgspec.structs.replace(RECORD, assignments=()), CARDS, sizes) == ()
 
 
-def test_a_record_from_before_has_the_usual_mtu() -> None:
-    raw = msgspec.to_builtins(PLAIN, builtin_types=(bytes,))
+def test_a_record_of_an_older_build_is_read_without_the_addresses_it_had() -> None:
+    raw = msgspec.to_builtins(RECORD, builtin_types=(bytes,))
     for host in raw["hosts"]:
-        host.pop("mtu", None)
+        host |= {"underlay": "192.0.2.66", "mtu": 1400}
+    del raw["grants"]
     old = decode(encode(raw), GridRecord)
-    assert old == PLAIN
-    assert {end.mtu for _, end in ends_of(old, {})} == {MTU_USUAL}
-    assert mtus(old, CARDS, {}) == (("lan", MTU_USUAL),)
+    assert old == msgspec.structs.replace(RECORD, grants=())
+
+
+def test_what_an_older_build_kept_of_another_host_is_read() -> None:
+    kept = msgspec.convert([B, ["192.0.2.9", 1400]], ToldEnd)
+    assert kept == ToldEnd(PeerId(B), TunnelEnd("192.0.2.9", 1400), 0)
+
+
+@pytest.mark.parametrize("raw", [["1" * 262, 1450], ["192.0.2.9", -1], ["192.0.2.9", 1 << 32]])
+def test_an_end_is_bounded(raw: list[object]) -> None:
+    with pytest.raises(Malformed):
+        decode(encode(raw), TunnelEnd)  # type: ignore[arg-type]

@@ -33,13 +33,14 @@ from protocol.grid.record import (
     grid_id,
     vni_of,
 )
+from protocol.grid.tunnel import ToldEnd
 from protocol.hosting.host import Host
 from protocol.hosting.surroundings import HostSurroundings
 from protocol.membership.clocks import SURE, ClockView
 from protocol.sim.keys import SimSealer, SimVerifier
 from protocol.terms.coordinate import NOWHERE, Coordinate
 from protocol.terms.effects import Effect, Note, Persist, Send
-from protocol.terms.ids import Digest, RequestId
+from protocol.terms.ids import Digest, PeerId, RequestId
 from protocol.terms.limits import HOLD_S
 from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
@@ -64,6 +65,7 @@ class Around:
         self.behind_nat, self.fault, self.place = False, "", NOWHERE
         self.bar = ""
         self.view = SURE
+        self.ends: dict[PeerId, ToldEnd] = {}
 
     def hidden(self) -> bool:
         return self.behind_nat
@@ -79,6 +81,9 @@ class Around:
 
     def here(self) -> Coordinate:
         return self.place
+
+    def tunnel(self, peer: PeerId) -> ToldEnd | None:
+        return self.ends.get(peer)
 
 
 class One:

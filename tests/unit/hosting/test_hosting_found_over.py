@@ -108,7 +108,7 @@ def test_nothing_begins_to_stand_still_by_a_clock_that_does_not_count() -> None:
     one.start(NOW + 20)
     one.around.view = UNHEARD
     lacks = msgspec.structs.replace(notice(row.record, ()), hindered=("web",))
-    one.keep(one.host.noticed(B, lacks, NOW + 20, {}))
+    one.keep((one.host.noticed(B, lacks, NOW + 20), []))
     assert one.row().stopped_s == 0.0
     one.around.view = SURE
     one.keep(one.host.tick(NOW + 21))

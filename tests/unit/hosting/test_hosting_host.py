@@ -394,7 +394,7 @@ def test_what_others_tell_of_a_grid_reaches_its_lease() -> None:
         GRID, "shop", ADMIN.signer.key, "s1", 2, GridState.UP, (B,),
         placement([("web-1", one.me)]), (), (), NOW, 60
     )  # fmt: skip
-    assert one.host.noticed(B, told, NOW + 1, {}) == ([], [])
+    assert one.host.noticed(B, told, NOW + 1) == []
     assert asked(one, NOW + 1).purpose == AuditLease(GRID), "somebody knows a newer record"
     one.host.unheard(B, GRID)
     assert one.keep(one.host.unsettled(AuditLease(GRID), NOW + 2)) == [], "it asks again anyway"

@@ -132,7 +132,7 @@ def test_what_another_host_lacks_holds_up_this_one_until_it_is_not_so_any_more()
         record.id, "shop", record.owner, "s1", 1, GridState.UP, (), placement(()), (), (), NOW, 60,
         hindered=("web",),
     )  # fmt: skip
-    one.keep(one.host.noticed(B, told, NOW + 1, {}))
+    one.keep((one.host.noticed(B, told, NOW + 1), []))
     assert powers(one, record) == [Power.SUSPENDED]
     one.keep(one.host.tick(NOW + HEARD_S))
     assert powers(one, record) == [Power.SUSPENDED]

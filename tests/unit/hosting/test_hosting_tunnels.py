@@ -2,21 +2,21 @@
 
 import msgspec
 import pytest
-from hosting_world import FACTS, ORDER, One
+from hosting_world import FACTS, One
 from negotiating import ADMIN, NOW, B, record_of, shop
 
 from protocol.capacity.advert import UNPROBED, HostFacts
 from protocol.contract.messages import Decided
-from protocol.contract.notices import HeardNotice, Notice, Notices, notice_of
+from protocol.contract.notices import Notices
 from protocol.contract.outcomes import NoticeDue
 from protocol.grid.record import GridRecord
-from protocol.grid.tunnel import TunnelEnd
+from protocol.grid.tunnel import ToldEnd, TunnelEnd
 from protocol.hosting.part import Part, part_of
 from protocol.terms.effects import Effect, Note, Persist, Realise
 from protocol.terms.ids import PeerId
 
 PAIR = ADMIN.up(shop(2), NOW)
-MOVED = TunnelEnd("192.0.2.99", 1450)
+FIRST, MOVED = TunnelEnd("192.0.2.98", 1450), TunnelEnd("192.0.2.99", 1450)
 
 
 def pair(one: One) -> GridRecord:
@@ -27,12 +27,10 @@ def pair(one: One) -> GridRecord:
     return record
 
 
-def told(record: GridRecord, end: TunnelEnd | None) -> Notice:
-    return msgspec.structs.replace(notice_of(record, shop(2)), tunnel=end)
-
-
-def hears(one: One, record: GridRecord, end: TunnelEnd | None, peer: PeerId = B) -> list[Effect]:
-    return one.keep(one.host.noticed(peer, told(record, end), NOW + 1, {}))
+def told(one: One, end: TunnelEnd, peer: PeerId = B, incarnation: int = 1) -> list[Effect]:
+    """A presence of that host is believed which says so."""
+    one.around.ends[peer] = ToldEnd(peer, end, incarnation)
+    return one.keep(one.host.tunnels.told([peer]))
 
 
 def part(one: One, record: GridRecord) -> Part:
@@ -48,26 +46,39 @@ def kinds(effects: list[Effect]) -> list[str]:
 def test_a_host_that_moved_is_followed_and_stays_so_after_a_restart() -> None:
     one = One()
     record = pair(one)
-    effects = hears(one, record, MOVED)
-    assert kinds(effects) == ["Persist", "tunnel.moved", "Realise"]
+    assert kinds(told(one, FIRST)) == ["Persist", "Realise"], "it told nothing before"
+    assert kinds(told(one, MOVED)) == ["Persist", "tunnel.moved", "Realise"]
     assert dict(part(one, record).ends)[B] == MOVED
-    assert hears(one, record, MOVED) == [], "told again"
+    assert told(one, MOVED) == [], "told again"
+    one.around.ends.clear()
     one.start()
-    assert dict(part(one, record).ends)[B] == MOVED
-    hears(one, record, None)
-    assert dict(part(one, record).ends)[B] == MOVED, "it was started, and does not know yet"
+    assert dict(part(one, record).ends)[B] == MOVED, "before anybody is heard"
 
 
-def test_only_a_host_of_the_grid_says_where_that_host_is() -> None:
+def test_an_older_presence_leads_no_traffic_back_even_after_a_restart() -> None:
     one = One()
     record = pair(one)
-    assert hears(one, record, MOVED, PeerId("e" * 64)) == []
-    assert hears(one, record, MOVED, one.me) == []
-    assert hears(one, record, TunnelEnd("not an address", 1450)) == []
-    assert hears(one, record, TunnelEnd("192.0.2.99", 40)) == []
-    other = record_of(ORDER, {"web-1": B})
-    assert hears(one, other, MOVED) == [], "a grid that is not here"
-    assert dict(part(one, record).ends)[B] == TunnelEnd("beta", 1450)
+    told(one, FIRST, incarnation=4)
+    told(one, MOVED, incarnation=5)
+    for _ in range(2):
+        assert told(one, FIRST, incarnation=4) == []
+        assert dict(part(one, record).ends)[B] == MOVED
+        one.start()
+    assert kinds(told(one, MOVED, incarnation=6)) == ["Persist"], "it was started, where it was"
+
+
+def test_only_hosts_of_a_grid_are_followed() -> None:
+    one = One()
+    record = pair(one)
+    assert told(one, MOVED, PeerId("e" * 64)) == []
+    assert told(one, MOVED, one.me) == [], "its own end is not what others say"
+    assert part(one, record).ends == ()
+
+
+def test_what_was_told_before_counts_from_the_start() -> None:
+    one = One()
+    one.around.ends[B] = ToldEnd(B, MOVED, 3)
+    assert dict(part(one, pair(one)).ends) == {B: MOVED}
 
 
 def test_a_smaller_mtu_of_one_host_is_that_of_the_network() -> None:
@@ -76,7 +87,7 @@ def test_a_smaller_mtu_of_one_host_is_that_of_the_network() -> None:
     row = one.host.leases.row(record.id)
     assert row is not None
     assert one.host.tunnels.mtus(row) == (("lan", 1450),)
-    effects = hears(one, record, TunnelEnd("192.0.2.99", 1350))
+    effects = told(one, TunnelEnd("192.0.2.99", 1350))
     (note,) = [e for e in effects if isinstance(e, Note) and e.kind == "network.mtu"]
     assert note.subject == "shop/lan"
     assert note.detail.startswith("1350 now, 1450 before, by what ")
@@ -127,28 +138,14 @@ def test_a_host_that_lost_its_address_says_so_and_tells_none() -> None:
     assert kinds(one.keep(one.host.probed(FACTS))) == ["underlay.changed", "Realise"]
 
 
-def test_what_was_told_before_this_host_carried_it_is_heeded_then() -> None:
-    one = One()
-    record = pair(one)
-    about = {B: HeardNotice(told(record, MOVED), NOW)}
-    mine = told(record, one.host.tunnel)
-    effects = one.keep(one.host.noticed(one.me, mine, NOW + 1, about))
-    assert kinds(effects) == ["Persist", "tunnel.moved", "Realise"]
-    assert one.keep(one.host.noticed(one.me, mine, NOW + 2, about)) == [], "once"
-    other = record_of(ORDER, {"web-1": B})
-    mine = told(other, one.host.tunnel)
-    assert one.keep(one.host.noticed(one.me, mine, NOW + 2, about)) == [], "a grid that is not here"
-
-
 def test_what_was_told_is_kept_for_hosts_that_still_carry_it() -> None:
     one = One()
     record = pair(one)
-    effects = hears(one, record, MOVED)
-    (save,) = [e for e in effects if isinstance(e, Persist)]
+    (save,) = [e for e in told(one, MOVED) if isinstance(e, Persist)]
     row = one.host.leases.row(record.id)
     assert row is not None
-    assert row.ends == ((B, MOVED),)
-    hears(one, record, TunnelEnd("192.0.2.98", 1450))
+    assert row.ends == (ToldEnd(B, MOVED, 1),)
+    told(one, TunnelEnd("192.0.2.98", 1450))
     row = one.host.leases.row(record.id)
     assert row is not None
     assert len(row.ends) == 1

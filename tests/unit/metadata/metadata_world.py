@@ -108,7 +108,7 @@ def _part(grid: GridId, name: str) -> Part:
         state=GridState.UP,
         order=SignedOrder(b"", b"", ()),
         stewards=(_ME,),
-        hosts=(HostRef(_ME, "h1", "ams", "192.0.2.1"), HostRef(_PEER, "h2", "uc", "192.0.2.2")),
+        hosts=(HostRef(_ME, "h1", "ams"), HostRef(_PEER, "h2", "uc")),
         assignments=(
             Assignment("head-1", _ME),
             Assignment("worker-1", _ME),

@@ -4,6 +4,7 @@ from random import Random
 
 from protocol.broadcast.broadcast import Broadcast
 from protocol.broadcast.messages import Gossip
+from protocol.grid.tunnel import TunnelEnd
 from protocol.membership.messages import Goodbye, Presence
 from protocol.peering.announcer import TABLE, Announcer, next_incarnation
 from protocol.peering.near_peers import Whereabouts
@@ -252,3 +253,28 @@ def test_a_peer_that_leaves_tells_every_neighbour_itself() -> None:
     assert held is not None
     last = Gossip((held.signed,))
     assert effects == [Send(R1, last), Send(R1, Goodbye()), Send(R2, last), Send(R2, Goodbye())]
+
+
+HERE, THERE = TunnelEnd("192.0.2.1", 1450), TunnelEnd("192.0.2.2", 1400)
+
+
+def test_its_presence_says_where_it_takes_traffic() -> None:
+    life = Life()
+    assert life.announcer.tunnel_at(HERE, NOW) == []
+    assert life.silent, "before its life begins it says nothing"
+    life.announcer.begin(NOW)
+    assert life.presence.tunnel == HERE
+
+
+def test_where_it_takes_traffic_is_told_at_once_and_a_move_in_a_new_incarnation() -> None:
+    life = Life()
+    life.announcer.begin(NOW)
+    assert life.presence.tunnel is None
+    assert life.announcer.tunnel_at(HERE, NOW + 1) == []
+    assert (life.presence.tunnel, life.record.incarnation) == (HERE, 4), "it had told nothing"
+    number = life.number
+    for same in (HERE, None):
+        assert life.announcer.tunnel_at(same, NOW + 2) == []
+    assert (life.presence.tunnel, life.number) == (HERE, number), "what it told stands"
+    assert life.announcer.tunnel_at(THERE, NOW + 3) == [saved(5)]
+    assert (life.presence.tunnel, life.record.incarnation) == (THERE, 5)

@@ -168,7 +168,7 @@ class HostWorld:
             state=state,
             order=SignedOrder(b"", b"", ()),
             stewards=(ME,),
-            hosts=(HostRef(ME, "h1", "ams", "192.0.2.1"), HostRef(OTHER, "h2", "uc", "192.0.2.2")),
+            hosts=(HostRef(ME, "h1", "ams"), HostRef(OTHER, "h2", "uc")),
             assignments=(
                 Assignment("head-1", ME),
                 Assignment("worker-1", ME),

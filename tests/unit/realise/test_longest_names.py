@@ -102,8 +102,8 @@ RECORD = GridRecord(
     order=SignedOrder(b"", b"", ()),
     stewards=(ME,),
     hosts=(
-        HostRef(ME, longest(limits.NAME_MAX, "h"), "s1", "10.99.0.1"),
-        HostRef(OTHER, longest(limits.NAME_MAX, "o"), "s1", "10.99.0.2"),
+        HostRef(ME, longest(limits.NAME_MAX, "h"), "s1"),
+        HostRef(OTHER, longest(limits.NAME_MAX, "o"), "s1"),
     ),
     assignments=tuple(
         Assignment(w.name, ME if w.index in (1, MANY.count) else OTHER) for w in workspaces(SPEC)
