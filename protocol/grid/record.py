@@ -153,6 +153,16 @@ def grid_id(order: SignedOrder, attempt: int = 0, requester: str = "") -> GridId
     return GridId(f"{order_id(order)[:20]}.{attempt}{tag}")
 
 
+def succeeds(record: GridRecord, before: GridRecord) -> bool:
+    """Whether a grid may have got the name of another after that was taken down: it was ordered later.
+
+    A record of one that had the name before was genuine once, and its epoch is nobody's word.
+    """
+    names = [register_key(r.owner, r.name) for r in (before, record)]
+    since, later = (read_order(r.order).issued_at_s for r in (before, record))
+    return names[0] == names[1] and later > since
+
+
 def order_part(grid: GridId) -> str:
     """The part that the ids of all attempts of one order share."""
     return grid.partition(".")[0]

@@ -39,6 +39,7 @@ from protocol.grid.record import (
     read_register,
     register_key,
     restoring,
+    succeeds,
     unchanged,
 )
 from protocol.hosting.events import Found
@@ -293,8 +294,8 @@ class Foundlings:
             if record.id != row.grid:
                 # The name was given again, which it only is after this grid was taken down.
                 self._authority.vouch(record, None, now)
-                same = register_key(record.owner, record.name) == row.key
-                return old if same and record.epoch > old.record.epoch else None
+                later = record.epoch > old.record.epoch and succeeds(record, old.record)
+                return old if later else None
             newer = record.epoch > old.record.epoch
             if newer:
                 lapsed = self._leases.past(old.kept_until_s, now)

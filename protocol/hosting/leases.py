@@ -31,6 +31,7 @@ from protocol.grid.record import (
     GridState,
     Register,
     read_register,
+    succeeds,
 )
 from protocol.grid.tunnel import Telling, newest, untold
 from protocol.grid.volumes import kept_volumes
@@ -278,7 +279,7 @@ class Leases:
         if register.twice_given(grid, row.record.stewards):
             if row.halted is None and self._book.stage(row) is not LeaseStage.LAPSED:
                 return self._twice_given(row, record), []
-        elif record.epoch <= row.record.epoch:
+        elif record.epoch <= row.record.epoch or not succeeds(record, row.record):
             return [], []
         # The name was given again after this grid was taken down. Or nobody else can end this one any more.
         epoch = max(record.epoch, row.record.epoch + 1)

@@ -2,8 +2,7 @@
 
 `handle(event, now)` is the only way to change it. It has two halves, wired here. One is the overlay: who is
 there and what everybody knows (peering/overlay.py). The other is the work: a host's promises, a requester's
-requests, and registers. Both sides of the work hear a notice. A register's outcome goes to the side whose
-purpose it was.
+requests, and registers. Both sides hear a notice; a register's outcome goes to the side whose purpose it was.
 """
 
 from typing import assert_never

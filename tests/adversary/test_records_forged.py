@@ -375,3 +375,26 @@ def test_after_a_restart_what_is_held_is_what_was_granted_still() -> None:
     held.still_holds()
     assert [held.hold(name, peer) for name, peer in held.placed.items()] == list(held.grants)
     held.would_carry()
+
+
+@pytest.mark.parametrize("state", list(GridState))
+def test_a_grid_that_had_the_name_before_ends_none_that_has_it_now(state: GridState) -> None:
+    """Its record was genuine once. A lying steward shows it again, of a greater epoch."""
+    scene = Scene()
+    world, before = scene.world, scene.record
+    world.give(scene.asked, scene.admin.order(Action.DOWN, before.id, world.now_s))
+    assert world.run_until(lambda: scene.carriers() == [], WITHIN_S)
+    world.run(5.0)
+    world.give(scene.asked, scene.admin.up(grid_spec("shop", 2), world.now_s))
+    assert world.run_until(lambda: len(scene.carriers()) == 2, WITHIN_S)
+    world.run(10.0)
+    scene.one, scene.other = scene.carriers()
+    scene.record = scene.carried(scene.one)
+    again = msgspec.structs.replace(
+        before, epoch=10**6, state=state, stewards=scene.record.stewards
+    )
+    scene.tell(again)
+    scene.unharmed()
+    scene.restart()
+    scene.tell(again)
+    scene.unharmed()

@@ -12,6 +12,7 @@ from negotiating import (
     NOW,
     REQUEST,
     ROOM,
+    SITES,
     A,
     B,
     C,
@@ -29,7 +30,7 @@ from negotiating import (
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply, QuoteAsk
 from protocol.grid.grant import HoldGrant, sign_grant
-from protocol.grid.record import grid_id
+from protocol.grid.record import HostRef, grid_id
 from protocol.requesting.attempt import Attempt, Opening
 from protocol.requesting.shortlist import Candidate
 from protocol.terms.effects import Effect, Send
@@ -210,7 +211,7 @@ def test_the_record_has_what_is_held_and_nothing_else() -> None:
     assert [host.name for host in record.hosts] == [NAMES[peer]]
 
 
-def test_the_record_and_the_plan_have_what_each_host_carries() -> None:
+def test_the_plan_has_what_each_host_carries_and_the_record_says_of_hosts_who_they_are() -> None:
     made = attempt()
     made.request_quotes()
     for peer, mtu in zip(NAMES, (1350, 0, 1400), strict=True):
@@ -225,7 +226,7 @@ def test_the_record_and_the_plan_have_what_each_host_carries() -> None:
         assert isinstance(effect.message, HoldAsk)
         made.reply(effect.peer, granted(effect.peer, effect.message))
     for host in made.draft(ORDER).hosts:
-        assert (host.mtu or 1450) == told[host.peer]
+        assert host == HostRef(host.peer, NAMES[host.peer], SITES[host.peer])
 
 
 @pytest.mark.parametrize("of", ["held", "kept"])
