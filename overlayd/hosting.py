@@ -259,7 +259,13 @@ class Hosting:
 
     def _fitness_changed(self) -> None:
         if self._told is not None:
-            self._probed(msgspec.structs.replace(self._told, unfit=self.fitness.unfit))
+            self._probed(
+                msgspec.structs.replace(
+                    self._told,
+                    unfit=self.fitness.unfit,
+                    confined=self._compute.confined[:CONFINED_MOST],
+                )
+            )
 
     def _machine_changed(self, name: str) -> None:
         self.realiser.machine_changed(name)

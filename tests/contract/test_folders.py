@@ -2,13 +2,15 @@
 
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from overlayd.adapters.libvirt.folders import GuestFolders
-from overlayd.adapters.libvirt.users import UserRange
+from overlayd.adapters.libvirt.driver import DomainType, Driver
+from overlayd.adapters.libvirt.folders import GuestFolders, RunsAs
+from overlayd.adapters.libvirt.users import ROOT, UserRange
 from overlayd.ports.compute import ComputeError, Disk, DiskBoot, Machine
 from protocol.image.facts import Firmware
 
@@ -94,6 +96,41 @@ def test_a_file_of_another_file_system_is_told(tmp_path: Path, machine: Machine)
     away = msgspec.structs.replace(machine, disks=(Disk("/proc/version", "home"),))
     with pytest.raises(ComputeError, match="must be on the file system of the state directory"):
         folders(tmp_path).prepare(away)
+
+
+@dataclass
+class Saved:
+    """Stands for libvirt's domain of a saved machine."""
+
+    xml: str
+    defined: str = ""
+
+    def managedSaveGetXMLDesc(self) -> str:
+        return self.xml
+
+    def managedSaveDefineXML(self, xml: str) -> None:
+        self.defined = xml
+
+
+def test_one_saved_as_root_goes_on_as_its_own_user(tmp_path: Path, machine: Machine) -> None:
+    runs_as = RunsAs(Driver(DomainType.QEMU), folders(tmp_path))
+    _, user = runs_as.prepare(machine)
+    assert user is not None
+    as_root = "<domain><seclabel model='dac'><label>+0:+0</label></seclabel></domain>"
+    domains = Saved("<domain/>"), Saved(as_root), Saved(as_root.replace("+0:+0", user.label))
+    for saved in domains:
+        runs_as.give_back(saved, machine)
+    assert [user.label in saved.defined for saved in domains] == [True, True, False]
+    assert f"{tmp_path}/state/guests/ovl-1/disk-home" in domains[0].defined
+
+
+def test_without_folders_virtual_machines_are_root_and_containers_are_not_said(
+    machine: Machine,
+) -> None:
+    for type_, user in ((DomainType.KVM, ROOT), (DomainType.LXC, None), (DomainType.TEST, None)):
+        runs_as = RunsAs(Driver(type_), None)
+        assert runs_as.prepare(machine) == (machine, user)
+        assert runs_as.tried == user
 
 
 def test_a_half_made_folder_is_nobodys(tmp_path: Path, machine: Machine) -> None:

@@ -9,6 +9,7 @@ here follows a link, since whoever has broken out of QEMU may put one there.
 """
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -54,9 +55,10 @@ class GuestFolders:
             _empty(folder)
             return _given(machine, folder, user), user
         except OSError as error:
+            away = error.errno == errno.EXDEV
+            needs = "; it must be on the file system of the state directory" if away else ""
             raise ComputeError(
-                f"{machine.name}: its files cannot be given to its user: {error}; images, volumes and "
-                "root disks must be on the file system of the state directory"
+                f"{machine.name}: a file cannot be given to its user: {error}{needs}"
             ) from error
 
     def clear(self, name: str) -> None:
