@@ -1,7 +1,8 @@
 """A tool that reads what a stranger brought, in a cage: no network, nobody's rights, no file but those named.
 
 bubblewrap gives it name spaces of its own and /usr to read; setpriv makes it `nobody`, for good; prlimit bounds
-its memory, its time on the cpu, its processes and what it writes. It ends with the thread that waits for it.
+its memory, its time on the cpu, its processes and what it writes; a filter refuses most of what else the
+kernel could be asked (syscalls.py). It ends with the thread that waits for it.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from typing import IO
 
 import msgspec
 
+from overlayd.adapters.imports import syscalls
 from overlayd.ports.images import ImageError, ImportWatch
 
 NOBODY = 65534
@@ -82,14 +84,7 @@ def run(
     """
     deadline_s = time.monotonic() + DEADLINE_S
     try:
-        process = subprocess.Popen(
-            [*_bars(cage), *argv],
-            stdin=stdin or subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
-        )
+        process = _started([*_bars(cage), *argv], stdin)
     except OSError as error:
         raise ImageError(
             f"images cannot be read safely here: bwrap cannot be started ({error.strerror}); "
@@ -110,6 +105,24 @@ def run(
     if code not in good:
         raise ImageError(f"{argv[0]} says: {said or _ending(code)}")
     return said
+
+
+def _started(argv: list[str], stdin: IO[bytes] | None) -> subprocess.Popen[bytes]:
+    """The cage with the tool in it, behind the filter."""
+    with os.fdopen(os.memfd_create("filter"), "wb") as filter_file:
+        filter_file.write(syscalls.program())
+        filter_file.seek(0)  # flushes
+        number = filter_file.fileno()
+        bars = ["--seccomp", str(number)] if syscalls.program() else []
+        return subprocess.Popen(
+            [argv[0], *bars, *argv[1:]],
+            stdin=stdin or subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
+            pass_fds=(number,),
+        )
 
 
 def _follow(
