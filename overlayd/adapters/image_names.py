@@ -1,5 +1,11 @@
-"""Names of images: labels on ids, in one small file. One id may have several, one name has one id here."""
+"""Names of images: labels on ids, in two small files. One id may have several, one name has one id here.
 
+Names that somebody gave on this host are kept apart from those that came with a fetch. These are what
+somebody's grid calls the image: worth showing, but nobody here vouches for them, and they keep no name from
+being given.
+"""
+
+import contextlib
 import os
 from pathlib import Path
 
@@ -15,8 +21,51 @@ NAMES_OF_ONE_MOST = 32
 """Names of one image: who makes the same image again and again leaves the others theirs."""
 
 
+class HostNames:
+    """All names of one host's images."""
+
+    def __init__(self, directory: Path) -> None:
+        self._given = ImageNames(directory / "names.json")
+        self._heard = ImageNames(directory / "heard.json")
+
+    def of(self, digest: str) -> tuple[str, ...]:
+        """The names of one image, in order."""
+        return tuple(sorted((*self._given.of(digest), *self.heard(digest))))
+
+    def heard(self, digest: str) -> tuple[str, ...]:
+        """Those of them that nobody here gave."""
+        given = self._given.all()
+        return tuple(name for name in self._heard.of(digest) if name not in given)
+
+    def check_free(self, name: str, digest: str) -> None:
+        """Raises ImageError if somebody gave another image that name."""
+        self._given.check_free(name, digest)
+
+    def give(self, name: str, digest: str) -> None:
+        """Gives a name to an image, which may have others. Raises ImageError if another was given it."""
+        self._given.give(name, digest)
+        self._heard.take(name)
+
+    def hear(self, name: str, digest: str) -> None:
+        """An image came under that name. If another has it, or there are too many, it does without."""
+        with contextlib.suppress(ImageError):
+            self._given.check_free(name, digest)
+            if name not in self._given.of(digest):
+                self._heard.give(name, digest)
+
+    def take(self, name: str) -> None:
+        """Takes a name away."""
+        self._given.take(name)
+        self._heard.take(name)
+
+    def drop(self, digest: str) -> None:
+        """Takes all names of an image away."""
+        self._given.drop(digest)
+        self._heard.drop(digest)
+
+
 class ImageNames:
-    """`names.json`: a map from name to id, written whole, under another name first.
+    """One file: a map from name to id, written whole, under another name first.
 
     It is read each time: it is small, and then nothing in memory can differ from the disk.
     """

@@ -5,6 +5,7 @@
     DIR/<id>/facts.json     what it is, and what is said of it
     DIR/<id>/parts/...      an appliance's kernel and initrd, unpacked
     DIR/names.json          what images are called here
+    DIR/heard.json          what grids call those that were fetched for them
     DIR/fetching/<id>/      an unfinished fetch (partials.py), which is renamed to DIR/<id> when it is whole
     DIR/staging-*           work in progress; what a crash left there is removed at the next start
 
@@ -37,7 +38,7 @@ from overlayd.adapters.image_folder import (
     use_of,
 )
 from overlayd.adapters.image_format import check_label
-from overlayd.adapters.image_names import ImageNames
+from overlayd.adapters.image_names import HostNames
 from overlayd.adapters.imports import importing, saving, trees
 from overlayd.ports.images import (
     DiskFile,
@@ -72,7 +73,7 @@ class DirectoryImages:
         self._lying_on = lying_on
         self._directory = directory
         self._fetching = directory / "fetching"
-        self._names = ImageNames(directory / "names.json")
+        self._names = HostNames(directory)
         self._writing = threading.Lock()
         self._unpacking = threading.Lock()
         self._fetching.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -236,8 +237,8 @@ class DirectoryImages:
             with self._writing:
                 folder.rename(self._place(digest))
                 flush(self._directory)
-                if name and self._names.all().get(name, digest) == digest:
-                    self._names.give(name, digest)
+                if name:
+                    self._names.hear(name, digest)
                 info = self._info(digest)
                 assert info is not None
                 return info
@@ -287,7 +288,7 @@ class DirectoryImages:
             if self._info(digest) is None:
                 raise _absent(digest)
             self._names.give(new, digest)
-            if old != new and self._names.all().get(old) == digest:
+            if old != new and old in self._names.of(digest):
                 self._names.take(old)
             info = self._info(digest)
             assert info is not None
@@ -376,6 +377,7 @@ class DirectoryImages:
             notes=kept.notes,
             size_bytes=found.st_blocks * 512,
             owner=kept.owner,
+            heard=self._names.heard(digest),
         )
 
     def _kept(self, digest: str) -> Kept | None:

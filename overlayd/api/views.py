@@ -136,6 +136,8 @@ class ImageRow(msgspec.Struct, frozen=True):
     """The workspaces on this host that are made of it, as GRID/WORKSPACE."""
     default_user: str = ""
     """Who logs in to a guest of it, if somebody said."""
+    ours: bool = False
+    """Whether somebody at this host, or at another of its site, gave it that name: then the name means it."""
 
 
 class ImageView(msgspec.Struct, frozen=True):

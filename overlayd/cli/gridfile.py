@@ -7,20 +7,17 @@ import msgspec
 
 from overlayd.api.views import ImageRow
 from overlayd.cli.failure import DocumentFailure, Failure, failure
+from overlayd.cli.meaning import meant
 from overlayd.cli.rootdisks import for_its_cpus, for_its_driver, sized
 from overlayd.cli.session import Session
-from overlayd.cli.words import short
 from overlayd.config.documents import DocumentError, KeyPath, Problem, Source, load
 from overlayd.config.gridfile import load_with_files
 from overlayd.config.userdata import Attachment
 from overlayd.config.yaml_source import parse_yaml
 from protocol.grid.check import problems
-from protocol.grid.model import GridSpec, ImageRef
-from protocol.grid.problem import listed, quoted, unknown
-from protocol.terms.ids import is_digest_start
+from protocol.grid.model import GridSpec
 
 _KEY_FILE_MAX = 64 << 10
-
 
 _FILLED = {"disk": sized, "architecture": for_its_cpus, "driver": for_its_driver}
 """What a cluster gets from its image once that is known, by the key that can say otherwise."""
@@ -71,19 +68,17 @@ def _resolved(spec: GridSpec, images: list[ImageRow], file: Path, profile: str |
     source: Source | None = None
     clusters = []
     for cluster in spec.clusters:
-        digest, problem = meant(cluster.image.name, images)
+        image, problem = meant(cluster.image.name, images)
         if problem:
             source = source or load(file, parse_yaml)
             wrong.append(source.problem(_written(source, cluster.name, profile), problem))
-        image = ImageRef(cluster.image.name, digest)
         near = cluster.near_image
         if near.name:
-            digest, problem = meant(near.name, images)
+            near, problem = meant(near.name, images)
             if problem:
                 source = source or load(file, parse_yaml)
                 at = _written(source, cluster.name, profile, ("near", "image"))
                 wrong.append(source.problem(at, problem))
-            near = ImageRef(near.name, digest)
         cluster = msgspec.structs.replace(cluster, image=image, near_image=near)
         row = next((row for row in images if row.digest == image.digest), None)
         if row is not None:
@@ -97,29 +92,6 @@ def _resolved(spec: GridSpec, images: list[ImageRow], file: Path, profile: str |
     if wrong:
         raise DocumentError(dict.fromkeys(wrong))
     return msgspec.structs.replace(spec, clusters=tuple(clusters))
-
-
-def meant(name: str, images: list[ImageRow]) -> tuple[str, str]:
-    """(the digest that is meant, what is wrong). A digest, or 8 digits of one, may stand in place of a name."""
-    found = dict.fromkeys(row.digest for row in images if name and name in (row.name, row.digest))
-    if not found and is_digest_start(name):
-        found = dict.fromkeys(row.digest for row in images if row.digest.startswith(name))
-    if len(found) == 1:
-        return next(iter(found)), ""
-    if found:
-        each = [
-            f"{short(row.digest)} on {listed([host.name for host in row.hosts], 3)}"
-            for row in images
-            if row.name == name or (row.digest in found and row.digest.startswith(name))
-        ]
-        return "", (
-            f"found {quoted(name)}, which is {len(found)} images: {listed(each)};"
-            " write the digest of one, or remove the other"
-        )
-    names = list(dict.fromkeys(row.name for row in images if row.name))
-    if not names:
-        return "", f"found {quoted(name)}; no host has an image yet, overlayctl image add adds one"
-    return "", unknown("image", name, names)
 
 
 def _written(

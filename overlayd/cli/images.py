@@ -21,7 +21,7 @@ from overlayd.cli.transfers import transfer
 from overlayd.cli.words import age, clean, short
 from overlayd.ports.images import ImageInfo
 from protocol.grid.problem import listed, quoted
-from protocol.grid.syntax import image_problem
+from protocol.grid.syntax import PINNED, image_problem
 from protocol.image.facts import Firmware, ImageKind
 from protocol.terms.architecture import Architecture
 from protocol.terms.ids import is_64_digits
@@ -316,7 +316,9 @@ def _blocks(chunk: bytes) -> Iterator[bytes]:
 
 
 def _named(image: str) -> str:
-    """What was typed, if it can name an image."""
+    """What was typed, if it can name an image. Of a name with a digest the digest is enough."""
+    if pinned := PINNED.fullmatch(image):
+        return pinned["digits"]
     if wrong := image_problem(image, ""):
         raise failure(wrong, "`overlayctl image list` lists the images there are")
     return image

@@ -6,8 +6,8 @@ import typer
 
 from overlayd.api.views import ImageRow
 from overlayd.cli.failure import USAGE, failure
-from overlayd.cli.gridfile import meant
 from overlayd.cli.life import Now, NoWait, Target, give
+from overlayd.cli.meaning import meant
 from overlayd.cli.session import Session, session_of
 from overlayd.cli.show import print_lines
 from overlayd.cli.volumes import confirm
@@ -60,11 +60,11 @@ def rebuild(
 def _image(session: Session, name: str) -> ImageRef:
     """The image that is meant. Raises Failure if there is none, or if it makes no root disk."""
     images = session.client.get("/images", list[ImageRow])
-    digest, problem = meant(name, images)
+    found, problem = meant(name, images)
     if problem:
         raise failure(f"--image: {problem}", code=USAGE)
-    row = next(row for row in images if row.digest == digest)
+    row = next(row for row in images if row.digest == found.digest)
     if row.kind == ImageKind.APPLIANCE:
         said = f"image {name} is an appliance, which boots without a root disk"
         raise failure(said, "an image of a disk; `overlayctl image list` shows kinds", USAGE)
-    return ImageRef(row.name or digest, digest)
+    return ImageRef(row.name or found.digest, found.digest)

@@ -106,7 +106,13 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
         int | None,
         Meta(description="Fewest that still make a grid; as many as count if left out."),
     ] = None
-    image: Annotated[str, Meta(description="Name of a guest image.", examples=["debian-12"])]
+    image: Annotated[
+        str,
+        Meta(
+            description="Name of a guest image, as this host or its site calls it, or NAME@sha256:DIGITS.",
+            examples=["debian-12", "debian-12@sha256:4f1c66a08f3b"],
+        ),
+    ]
     cpus: Annotated[Cpus, Meta(description="Cpus of each workspace.", examples=[2])]
     memory: Annotated[Size, Meta(description="Memory of each workspace.", examples=["4G"])]
     disk: Annotated[

@@ -63,18 +63,34 @@ class FakeImages:
             raise ImageError(problem)
         if _checked(digest) not in self._images:
             raise ImageError(f"image {digest} is not on this host")
-        if any(new in info.names for d, (info, _, _) in self._images.items() if d != digest):
-            raise ImageError(f"the name {new} is taken here")
-        info, content, cmdline = self._images[digest]
-        info = structs.replace(info, names=tuple(sorted({*info.names, new} - ({old} - {new}))))
-        self._images[digest] = (info, content, cmdline)
-        return info
+        self._free(new, digest)
+        info = self._images[digest][0]
+        names = tuple(sorted({*info.names, new} - ({old} - {new})))
+        heard = tuple(name for name in info.heard if name in names and name != new)
+        return self._put(structs.replace(info, names=names, heard=heard))
 
     async def unname(self, name: str) -> None:
         """One label less."""
-        for digest, (info, content, cmdline) in self._images.items():
+        for info, _, _ in list(self._images.values()):
             kept = tuple(other for other in info.names if other != name)
-            self._images[digest] = (structs.replace(info, names=kept), content, cmdline)
+            heard = tuple(other for other in info.heard if other != name)
+            self._put(structs.replace(info, names=kept, heard=heard))
+
+    def _put(self, info: ImageInfo) -> ImageInfo:
+        _, content, cmdline = self._images[info.digest]
+        self._images[info.digest] = (info, content, cmdline)
+        return info
+
+    def _free(self, name: str, digest: str) -> None:
+        """Takes a name that is only heard from another image. Raises ImageError if it was given to one."""
+        for other, (info, _, _) in list(self._images.items()):
+            if other == digest or name not in info.names:
+                continue
+            if name not in info.heard:
+                raise ImageError(f"the name {name} is taken here")
+            names = tuple(each for each in info.names if each != name)
+            heard = tuple(each for each in info.heard if each != name)
+            self._put(structs.replace(info, names=names, heard=heard))
 
     async def save(self, digest: str, target: Path, watch: ImportWatch) -> None:
         """It has no disks."""
@@ -125,7 +141,8 @@ class FakeImages:
         if _checked(digest) in self._images:
             return self._images[digest][0]
         self.fetched.add(digest)
-        return self._take_in(content, None, fetched=True)
+        info = self._take_in(content, None, fetched=True)
+        return self._put(structs.replace(info, heard=info.names))
 
     def _take_in(
         self, content: bytes, name: str | None, fetched: bool = False, user: str = ""
@@ -135,9 +152,11 @@ class FakeImages:
         manifest = _manifest(content)
         digest, given = appliance_id(content), name or manifest["name"]
         taken = {n: d for d, (info, _, _) in self._images.items() for n in info.names}
-        named = {given} if taken.get(given, digest) == digest else set()
-        if not named and not fetched:
-            raise ImageError(f"the name {given} is taken here")
+        named = {given}
+        if not fetched:
+            self._free(given, digest)
+        elif taken.get(given, digest) != digest:
+            named = set()
         known = self._images[digest][0] if digest in self._images else None
         before, noted = (known.names, known.notes.default_user) if known else ((), "")
         info = ImageInfo(

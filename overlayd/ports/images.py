@@ -33,6 +33,8 @@ class ImageInfo(msgspec.Struct, frozen=True):
     """What it takes of this host's disk. A hole takes nothing."""
     owner: str = ""
     """The key of who had it made of a root disk of theirs on this host; empty of all others."""
+    heard: tuple[str, ...] = ()
+    """Which of its names came with a fetch. Nobody here gave them."""
 
     @property
     def name(self) -> str:
@@ -178,7 +180,10 @@ class Images(Protocol):
         """
 
     async def rename(self, digest: str, new: str, old: str = "") -> ImageInfo:
-        """Gives an image a name, in place of an old one if that is said. Raises ImageError if it is taken."""
+        """Gives an image a name, in place of an old one if that is said. Raises ImageError if it is taken.
+
+        A name that is only heard is not taken: another image of that name loses it.
+        """
 
     async def unname(self, name: str) -> None:
         """Takes a name away; its image stays. It is no error if there is no such name."""
@@ -208,7 +213,8 @@ class Images(Protocol):
     async def adopt(self, digest: str, folder: Path, summary: ImageSummary, name: str) -> ImageInfo:
         """Makes an image of a fetch that is whole (ports/partials.py), and takes its folder.
 
-        It has the name it brings or else `name`, if no other image here has that. Raises ImageError.
+        It has the name it brings or else `name`, as one that is heard, if no other image here has that. Raises
+        ImageError.
         """
 
 
@@ -224,6 +230,7 @@ def labels_of(images: tuple[ImageInfo, ...]) -> tuple[ImageLabel, ...]:
             firmware=image.facts.firmware or "",
             architecture=image.facts.architecture,
             default_user=image.notes.default_user,
+            heard=name in image.heard,
         )
         for image in images
         for name in image.names or ("",)

@@ -114,6 +114,8 @@ class ImageLabel(msgspec.Struct, frozen=True):
     architecture: Name = ""
     default_user: Login = ""
     """Who logs in to a guest of it. Empty: nobody said."""
+    heard: bool = False
+    """Whether the name came with a grid that uses the image: nobody at that host gave it."""
 
 
 class Advert(msgspec.Struct, frozen=True):

@@ -18,6 +18,8 @@ _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TAG = re.compile(
     r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?:=[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)?"
 )
+PINNED = re.compile(r"(?P<name>[^@]*)@sha256:(?P<digits>[0-9a-f]{8,64})")
+"""An image's name with digits of its digest: `debian-12@sha256:0123456789ab`."""
 _PATH = re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)+")
 _RESERVED = ("/proc", "/sys", "/dev", "/run")
 _KEY_TYPES = (
@@ -52,7 +54,12 @@ def tag_problem(text: str) -> str | None:
 
 
 def image_problem(name: str, digest: str) -> str | None:
-    """An image's name (`debian-12`), or a digest in its place, and its digest, which may be empty."""
+    """An image's name (`debian-12`), or a digest in its place, and its digest, which may be empty.
+
+    As long as it is, the name may be followed by the digest, or by 8 or more digits of it.
+    """
+    if not digest and (pinned := PINNED.fullmatch(name)):
+        name = pinned["name"]
     if not is_64_digits(name) and (message := image_name_problem(name)):
         return message
     if digest and not is_64_digits(digest):

@@ -19,7 +19,14 @@ from overlayd.adapters.image_format import MANIFEST_MAX_BYTES
 from overlayd.adapters.images import READ_MAX_BYTES, DirectoryImages
 from overlayd.adapters.partials import DirectoryPartials
 from overlayd.fakes.images import FakeImages, appliance_id
-from overlayd.ports.images import ImageError, ImageInfo, Images, ImportHow, ImportWatch
+from overlayd.ports.images import (
+    ImageError,
+    ImageInfo,
+    Images,
+    ImportHow,
+    ImportWatch,
+    labels_of,
+)
 from protocol.image.facts import ImageFacts, ImageKind, ImageNotes
 from protocol.image.merkle import CHUNK_BYTES, id_of, leaf_of, page_roots
 from protocol.image.summary import ImageSummary, believed_summary, summary_bytes
@@ -174,6 +181,28 @@ async def test_a_name_that_is_taken_stays_where_it_is(images: Images, tmp_path: 
     second = await fetch(images, image(cmdline="other"), tmp_path / "images")
     assert first.names == ("guest",)
     assert second.names == ()
+
+
+async def test_what_came_with_a_fetch_keeps_no_name_from_being_given(
+    images: Images, write: Callable[[bytes], Path], tmp_path: Path
+) -> None:
+    came = await fetch(images, image(), tmp_path / "images")
+    assert (came.names, came.heard) == (("guest",), ("guest",))
+    assert [label.heard for label in labels_of(await images.list())] == [True]
+    mine = await images.add(write(image(cmdline="mine")))
+    assert (mine.names, mine.heard) == (("guest",), ())
+    assert [info.names for info in await images.list() if info.digest == came.digest] == [()]
+    called = await images.rename(came.digest, "theirs")
+    assert (called.names, called.heard) == (("theirs",), ())
+
+
+async def test_a_name_that_was_heard_is_one_once_somebody_gives_it(
+    images: Images, write: Callable[[bytes], Path], tmp_path: Path
+) -> None:
+    came = await fetch(images, image(), tmp_path / "images")
+    assert (await images.rename(came.digest, "guest")).heard == ()
+    with pytest.raises(ImageError, match="the name guest is taken here"):
+        await images.add(write(image(cmdline="mine")))
 
 
 def images_beside(images: Images, place: Path) -> Images:

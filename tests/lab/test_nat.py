@@ -27,7 +27,7 @@ grid: net
 networks:
   lan: {{cidr: 10.42.0.0/24, encryption: none}}
 clusters:
-  n: {{count: {count}, image: guest, cpus: 0.1, memory: 64M, networks: [lan]}}
+  n: {{count: {count}, image: "{image}", cpus: 0.1, memory: 64M, networks: [lan]}}
 placement: {{spread: host, strict: [spread]}}
 """
 REACH = {
@@ -141,7 +141,7 @@ def test_a_network_is_not_stretched_to_where_no_tunnel_gets(
     said = []
     for count in (2, 3):
         file = tmp_path / f"net-{count}.yaml"
-        file.write_text(NETWORK_GRID.format(count=count))
+        file.write_text(NETWORK_GRID.format(count=count, image=daemons.image.digest))
         said.append(daemons.ctl("home-1", "plan", str(file)))
     two, three = said
     assert re.search(r"n-1 +open-[12]\b", two.stdout), two.stdout + two.stderr

@@ -15,17 +15,21 @@ from protocol.trust.order import Action
 GRID = """\
 grid: {name}
 clusters:
-  n: {{count: {count}, image: guest, cpus: 0.1, memory: {memory}}}
+  n: {{count: {count}, image: "{image}", cpus: 0.1, memory: {memory}}}
 placement: {{spread: host{sites}}}
 """
 
 ASKED_AT = "h2"
 
 
-def written(folder: Path, name: str, count: int, memory: str, site: str = "") -> str:
+def written(
+    daemons: Daemons, folder: Path, name: str, count: int, memory: str, site: str = ""
+) -> str:
     file = folder / f"{name}.yaml"
     sites = f", sites: [{site}]" if site else ""
-    file.write_text(GRID.format(name=name, count=count, memory=memory, sites=sites))
+    image = f"guest@sha256:{daemons.image.digest[:12]}"
+    grid = GRID.format(name=name, count=count, memory=memory, sites=sites, image=image)
+    file.write_text(grid)
     return str(file)
 
 
@@ -58,7 +62,7 @@ def holders(daemons: Daemons, *without: str) -> list[str]:
 
 
 def test_a_quote_is_made_exactly_or_it_is_said_what_moved(daemons: Daemons, tmp_path: Path) -> None:
-    file = written(tmp_path, "exact", 6, "64M")
+    file = written(daemons, tmp_path, "exact", 6, "64M")
     quotes = [planned(daemons, file, "--quote") for _ in range(2)]
     assert holders(daemons) == []
     made = daemons.ctl(ASKED_AT, "up", "--quote", quotes[0]["id"])
@@ -68,9 +72,9 @@ def test_a_quote_is_made_exactly_or_it_is_said_what_moved(daemons: Daemons, tmp_
     assert "a grid named exact exists already" in again.stderr
     down(daemons, "exact")
 
-    large = planned(daemons, written(tmp_path, "large", 1, "1500M", "bnl"), "--quote")
+    large = planned(daemons, written(daemons, tmp_path, "large", 1, "1500M", "bnl"), "--quote")
     assert placed(large) == {"n-1": "h2"}
-    other = daemons.ctl("h3", "up", written(tmp_path, "other", 1, "1G", "bnl"), site="bnl")
+    other = daemons.ctl("h3", "up", written(daemons, tmp_path, "other", 1, "1G", "bnl"), site="bnl")
     assert other.returncode == 0, other.stderr
     moved = daemons.ctl(ASKED_AT, "up", "--quote", large["id"])
     assert moved.returncode == 1
@@ -85,7 +89,7 @@ def test_a_quote_is_made_exactly_or_it_is_said_what_moved(daemons: Daemons, tmp_
 
 
 def test_a_host_that_died_since_its_quote(daemons: Daemons, tmp_path: Path) -> None:
-    quote = planned(daemons, written(tmp_path, "mourned", 1, "64M", "uc"), "--quote")
+    quote = planned(daemons, written(daemons, tmp_path, "mourned", 1, "64M", "uc"), "--quote")
     assert placed(quote) == {"n-1": "h3"}
     daemons.kill("h3")
     refused = daemons.ctl(ASKED_AT, "up", "--quote", quote["id"], "--output", "json")
@@ -102,10 +106,10 @@ def test_a_held_plan_counts_as_used_and_becomes_the_grid(
 ) -> None:
     """It does so even when the peer that asked for it was killed and started again meanwhile."""
     name = f"tested-{restarted}".lower()
-    file = written(tmp_path, name, 1, "1500M", "uc")
+    file = written(daemons, tmp_path, name, 1, "1500M", "uc")
     plan = planned(daemons, file, "--hold", "60s")
     assert (plan["state"], placed(plan), holders(daemons)) == ("held", {"n-1": "h3"}, ["h3"])
-    other = daemons.ctl("h1", "up", written(tmp_path, "late", 1, "1G", "uc"), site="ams")
+    other = daemons.ctl("h1", "up", written(daemons, tmp_path, "late", 1, "1G", "uc"), site="ams")
     assert other.returncode == 1
     assert "lacks memory" in other.stderr
     if restarted:
@@ -120,7 +124,7 @@ def test_a_held_plan_counts_as_used_and_becomes_the_grid(
 
 
 def test_a_held_plan_is_cancelled_and_nothing_is_left(daemons: Daemons, tmp_path: Path) -> None:
-    plan = planned(daemons, written(tmp_path, "let-go", 4, "64M"), "--hold", "5m")
+    plan = planned(daemons, written(daemons, tmp_path, "let-go", 4, "64M"), "--hold", "5m")
     assert len(holders(daemons)) == 4
     for _ in range(2):
         said = daemons.ctl(ASKED_AT, "request", "cancel", plan["id"])
@@ -133,7 +137,7 @@ def test_a_held_plan_is_cancelled_and_nothing_is_left(daemons: Daemons, tmp_path
 def test_a_requester_that_dies_leaves_no_hold_beyond_its_time(
     daemons: Daemons, tmp_path: Path
 ) -> None:
-    planned(daemons, written(tmp_path, "orphan", 4, "64M"), "--hold", "10s")
+    planned(daemons, written(daemons, tmp_path, "orphan", 4, "64M"), "--hold", "10s")
     daemons.kill(ASKED_AT)
     assert len(holders(daemons, ASKED_AT)) == 3
     wait_for(lambda: not holders(daemons, ASKED_AT), 30, "every other host let go by itself")

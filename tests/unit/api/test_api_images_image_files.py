@@ -15,8 +15,10 @@ from orders import grid_spec, post, until, up_order
 
 from overlayd.adapters.images import DirectoryImages
 from overlayd.api import image_files
+from overlayd.api.images import image_rows
 from overlayd.api.views import ImageRow, ImageView, ImportView
 from overlayd.ports.images import ROOM_LEFT_BYTES, ImageInfo, ImportHow, ImportWatch
+from protocol.capacity.advert import ImageLabel
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 from some_disks import mbr
@@ -226,3 +228,28 @@ async def test_an_upload_leaves_room_on_the_disk(
     answer = await api.post("/images", content=bytes(8 << 20))
     assert answer.status_code == 507
     assert not list((tmp_path / "uploads").iterdir())
+
+
+async def test_a_name_means_what_this_site_calls_so(host: OneHost) -> None:
+    """What another site's host advertises under a name, or a grid brought here, is not what the name means."""
+    mine = (await host.images.list())[0].digest
+
+    def peer(name: str, site: str, *labels: ImageLabel) -> SimpleNamespace:
+        return SimpleNamespace(name=name, site=site, health="alive", age_s=1.0, images=labels)
+
+    peers = (
+        peer(
+            "h2", "s1", ImageLabel("near", "b" * 64, 1), ImageLabel("came", "c" * 64, 1, heard=True)
+        ),
+        peer("h3", "s2", ImageLabel("guest", "d" * 64, 1), ImageLabel("far", "e" * 64, 1)),
+    )
+    view = SimpleNamespace(name="h1", site="s1", peers=lambda _: peers, image_users=lambda _: [])
+    here = SimpleNamespace(view=view, images=host.images, now=lambda: 0.0)
+    rows = await image_rows(SimpleNamespace(peer=here))  # type: ignore[arg-type]
+    assert {(row.name, row.digest): row.ours for row in rows} == {
+        ("guest", mine): True,
+        ("near", "b" * 64): True,
+        ("came", "c" * 64): False,
+        ("guest", "d" * 64): False,
+        ("far", "e" * 64): False,
+    }

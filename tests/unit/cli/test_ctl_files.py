@@ -6,8 +6,6 @@ import pytest
 from asked_daemon import GRID, Daemon
 from typer.testing import CliRunner
 
-from overlayd.api.views import ImageHost, ImageRow
-from overlayd.cli import gridfile
 from overlayd.cli.main import app
 
 
@@ -48,31 +46,6 @@ def test_no_image_at_all(daemon: Daemon) -> None:
         f'{daemon.grid_file}:9:12: clusters.head.image: found "guest";'
         " no host has an image yet, overlayctl image add adds one"
     )
-
-
-def test_a_name_that_hosts_mean_differently_is_not_guessed_at() -> None:
-    here, there = (ImageHost(name, "ams", "alive", 0.0) for name in ("h1", "h2"))
-    rows = [
-        ImageRow("guest", "a" * 64, 1, True, (here,)),
-        ImageRow("guest", "b" * 64, 1, False, (there,)),
-    ]
-    assert gridfile.meant("guest", rows) == (
-        "",
-        'found "guest", which is 2 images: aaaaaaaaaaaa on h1 and bbbbbbbbbbbb on h2;'
-        " write the digest of one, or remove the other",
-    )
-    assert gridfile.meant("b" * 64, rows) == ("b" * 64, "")
-
-
-def test_eight_digits_of_a_digest_are_enough_if_one_image_has_them() -> None:
-    here = (ImageHost("h1", "ams", "alive", 0.0),)
-    one, two = "abcdef01" + "0" * 56, "abcdef01" + "1" * 56
-    rows = [ImageRow("x", one, 1, True, here), ImageRow("", two, 1, True, here)]
-    assert gridfile.meant("abcdef010", rows) == (one, "")
-    assert gridfile.meant("abcdef0", rows)[0] == ""
-    assert gridfile.meant("abcdef01", rows)[1].startswith('found "abcdef01", which is 2 images')
-    named = ImageRow("abcdef01", "c" * 64, 1, True, here)
-    assert gridfile.meant("abcdef01", [*rows, named]) == ("c" * 64, "")
 
 
 def test_a_file_that_is_not_there(daemon: Daemon) -> None:

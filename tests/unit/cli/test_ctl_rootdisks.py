@@ -14,9 +14,9 @@ from protocol.image.facts import ImageKind
 from protocol.terms.architecture import Architecture
 
 GIB = 1 << 30
-DEBIAN = ImageRow("debian-12", "d" * 64, 300 << 20, True, (), ImageKind.DISK, 2 * GIB)
-GUEST = ImageRow("guest", "a" * 64, 17 << 20, True, (), ImageKind.APPLIANCE, 17 << 20)
-BOX = ImageRow("box", "b" * 64, 90 << 20, True, (), ImageKind.CONTAINER, 400 << 20)
+DEBIAN = ImageRow("debian-12", "d" * 64, 300 << 20, True, (), ImageKind.DISK, 2 * GIB, ours=True)
+GUEST = ImageRow("guest", "a" * 64, 17 << 20, True, (), ImageKind.APPLIANCE, 17 << 20, ours=True)
+BOX = ImageRow("box", "b" * 64, 90 << 20, True, (), ImageKind.CONTAINER, 400 << 20, ours=True)
 WEB = ClusterSpec("web", 1, ImageRef("debian-12", "d" * 64), 1000, GIB)
 FILE = """\
 grid: g
