@@ -249,7 +249,7 @@ HOLDS_PER_HOST = 1024
 FOUNDLINGS = 1024
 """Grids of which a host has found something that it does not remember: as many as it could carry."""
 KEEPSAKE_BYTES = 64 * 1024
-"""What a machine keeps of its lease. A record of 512 workspaces on 64 hosts fits."""
+"""What a machine keeps of its lease. A record of 448 workspaces on 56 hosts fits."""
 FOUNDLING_ASK_MOST_S = 60.0
 """How long at most a host waits before it asks the stewards of what it found once more."""
 

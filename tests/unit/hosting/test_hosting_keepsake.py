@@ -2,7 +2,7 @@
 
 import msgspec
 from hosting_world import ORDER, One
-from negotiating import A, B, C, record_of
+from negotiating import A, B, C, grants_of, record_of
 
 from protocol.grid.record import Assignment, HostRef, register_key
 from protocol.hosting.keepsake import Keepsake, keepsake_of, read_keepsake
@@ -18,15 +18,22 @@ def test_a_machine_keeps_whom_to_ask_and_what_was_promised() -> None:
     assert read_keepsake(keepsake_of(row)) == Keepsake(key, "shop", record.stewards, row)
 
 
-def test_a_record_of_512_workspaces_on_64_hosts_is_kept_and_a_larger_one_is_left_out() -> None:
+def test_a_record_of_448_workspaces_on_56_hosts_is_kept_and_a_larger_one_is_left_out() -> None:
     one = One()
     one.leases()
     (row,) = one.host.leases.rows()
-    hosts = [PeerId(f"{number:064x}") for number in range(64)]
-    placed = tuple(Assignment(f"worker-{n}", hosts[n % 64]) for n in range(512))
+    hosts = [PeerId(f"{number:064x}") for number in range(56)]
+    placed = tuple(Assignment(f"worker-{n}", hosts[n % 56]) for n in range(448))
     refs = tuple(HostRef(host, "a-host-name", "a-site-name") for host in hosts)
     record = record_of(ORDER, {"web-1": A})
-    record = msgspec.structs.replace(record, assignments=placed, hosts=refs, stewards=(A, B, C))
+    where = {a.workspace: a.host for a in placed}
+    grants = tuple(
+        msgspec.structs.replace(grant, signature=b"s" * 64)
+        for grant in grants_of(record.id, where, record.vnis)
+    )
+    record = msgspec.structs.replace(
+        record, assignments=placed, hosts=refs, stewards=(A, B, C), grants=grants
+    )
     large = msgspec.structs.replace(row, record=record)
     kept = read_keepsake(keepsake_of(large))
     assert kept is not None
