@@ -4,16 +4,15 @@ An image boots as a virtual machine. In a container the host's kernel takes the 
 init finds the seed's files in /run/seed instead of on a disk.
 """
 
-import gzip
 import shutil
-import subprocess
 from pathlib import Path
 
+from overlayd.adapters.imports import trees
+from overlayd.adapters.imports.cpio import tar_of_initramfs
 from overlayd.adapters.libvirt.xml import container_root
 from overlayd.adapters.seeds import names_in
 from overlayd.ports.compute import ComputeError, ContainerBoot, DiskBoot, Machine
-
-GZIP_MAGIC = b"\x1f\x8b"
+from overlayd.ports.images import ImageError, ImportWatch
 
 
 class _NoSeed(Exception):
@@ -29,22 +28,30 @@ def make_root(machine: Machine) -> None:
         raise ComputeError(f"{machine.name}: a container does not start from a virtual disk")
     root = Path(container_root(machine))
     remove_root(str(root))
-    root.mkdir(mode=0o755, parents=True)
     try:
         if isinstance(machine.boots, ContainerBoot):
+            root.mkdir(mode=0o755, parents=True)
             if machine.seed:
                 _copy_seed(Path(machine.seed), root)
             return
-        archive = Path(machine.boots.initrd).read_bytes()
-        if archive.startswith(GZIP_MAGIC):
-            archive = gzip.decompress(archive)
-        argv = ["cpio", "-idm", "--quiet", "--no-absolute-filenames"]
-        subprocess.run(argv, cwd=root, input=archive, capture_output=True, check=True, timeout=60)
+        _unpack(machine.boots.initrd, root, machine.memory_bytes)
         if machine.seed:
             _copy_seed(Path(machine.seed), root / "run" / "seed")
-    except (OSError, subprocess.SubprocessError, _NoSeed) as why:
+    except (OSError, ImageError, _NoSeed) as why:
         remove_root(str(root))
         raise ComputeError(f"{machine.name}: its image cannot be unpacked: {why}") from why
+
+
+def _unpack(initramfs: str, root: Path, most_bytes: int) -> None:
+    """As a kernel would unpack it: into no more than the machine's memory."""
+    root.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    tar = root.with_name(f"{root.name}.tar")
+    tar.unlink(missing_ok=True)
+    try:
+        tar_of_initramfs(Path(initramfs), tar, most_bytes)
+        trees.unpack(tar, root, ImportWatch())
+    finally:
+        tar.unlink(missing_ok=True)
 
 
 def remove_root(root: str) -> None:
