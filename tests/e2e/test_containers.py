@@ -144,13 +144,14 @@ def own_root(federation: Federation, admin: Path) -> None:
     host = federation.hosts[row.host]
     mark = Path("srv") / "mark"
     (inside(host) / mark).write_text("kept")
-    again = orders.signed(admin, Action.RESTART, "own", "n-1")
+    own = orders.id_of(a, "own")
+    again = orders.signed(admin, Action.RESTART, own, "n-1")
     assert orders.obeyed(a, again, UP_WITHIN_S).state is RequestState.DONE
     wait_for(lambda: orders.grid(a, "own").workspaces[0].phase == "ready", 60, "it is back")
     assert (inside(host) / mark).read_text() == "kept"
     size = os.statvfs(inside(host))
     assert size.f_blocks * size.f_frsize < 96 << 20, "no larger than its disk"
-    down = orders.obeyed(a, orders.signed(admin, Action.DOWN, "own"), 60)
+    down = orders.obeyed(a, orders.signed(admin, Action.DOWN, own), 60)
     assert down.state is RequestState.DONE, down.answer
 
 
