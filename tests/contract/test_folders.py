@@ -1,5 +1,6 @@
 """Folders of guests, as root: who may open what, and nothing that a guest's user leaves there is followed."""
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -92,10 +93,27 @@ def test_what_whoever_broke_out_left_there_is_not_followed(
     assert (secret / "file").read_text() == "root's"
 
 
-def test_a_file_of_another_file_system_is_told(tmp_path: Path, machine: Machine) -> None:
-    away = msgspec.structs.replace(machine, disks=(Disk("/proc/version", "home"),))
-    with pytest.raises(ComputeError, match="must be on the file system of the state directory"):
-        folders(tmp_path).prepare(away)
+def test_files_of_other_file_systems_are_copied_or_opened_where_they_are(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_path: str, _name: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", away)
+    given, user = folders(tmp_path).prepare(machine)
+    home = machine.disks[1].path
+    assert given.disks[1].path == home
+    assert owner_and_mode(home) == (user.uid, 0o600)
+    assert owner_and_mode(str(Path(home).parent))[1] & 0o007 == 0o001, "to go through, no more"
+    assert Path(given.seed).parent.name == "ovl-1"
+    assert owner_and_mode(given.seed) == (0, 0o444)
+    assert owner_and_mode(machine.seed) == (0, 0o600), "the seed itself stays closed"
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path, machine: Machine) -> None:
+    gone = msgspec.structs.replace(machine, disks=(Disk(str(tmp_path / "none"), "home"),))
+    with pytest.raises(ComputeError, match="ovl-1: a file cannot be given to its user"):
+        folders(tmp_path).prepare(gone)
 
 
 @dataclass

@@ -26,6 +26,8 @@ from overlayd.ports.compute import ComputeError, ContainerBoot, Disk, DiskBoot, 
 
 _MACHINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NEW = ".new"
+COPIED_MOST = 64 << 20
+"""A seed, a kernel or an initramfs of another file system is copied. What is larger is opened where it is."""
 
 
 class GuestFolders:
@@ -55,10 +57,8 @@ class GuestFolders:
             _empty(folder)
             return _given(machine, folder, user), user
         except OSError as error:
-            away = error.errno == errno.EXDEV
-            needs = "; it must be on the file system of the state directory" if away else ""
             raise ComputeError(
-                f"{machine.name}: a file cannot be given to its user: {error}{needs}"
+                f"{machine.name}: a file cannot be given to its user: {error}"
             ) from error
 
     def clear(self, name: str) -> None:
@@ -172,7 +172,23 @@ def _given(machine: Machine, folder: Path, user: User) -> Machine:
 
 
 def _link(path: str, name: Path, user: User, mode: int) -> str:
-    os.link(path, name)
+    """Where the user finds the file: in its folder, or where it is if that is on another file system."""
+    try:
+        os.link(path, name)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        if user == ROOT and os.stat(path).st_size <= COPIED_MOST:
+            shutil.copyfile(path, name)
+            name.chmod(mode)
+            return str(name)
+        name = Path(path)
+        for folder in name.parents:
+            if (now := folder.stat().st_mode) & 0o001:
+                break
+            folder.chmod(
+                now & 0o7777 | 0o001
+            )  # to go through: each file in it has one user, or is an image
     os.chown(path, user.uid, user.gid, follow_symlinks=False)
     Path(path).chmod(mode)
     return str(name)
