@@ -10,7 +10,7 @@ from protocol.grid.lease import LeaseTime
 from protocol.grid.record import GridRecord
 from protocol.terms.coordinate import Coordinate
 from protocol.terms.ids import GridId, PeerId, RequestId
-from protocol.terms.ranges import Count, Moment, Number
+from protocol.terms.ranges import Count, Moment, Name, Number, Said, cut
 from protocol.terms.refusal import Refusal
 from protocol.trust.order import SignedOrder
 
@@ -19,13 +19,13 @@ class QuoteAsk(msgspec.Struct, frozen=True, tag="quote-ask"):
     """What have you got for that time? It binds nobody. `site` is the one whose admin asks."""
 
     request: RequestId
-    site: str
+    site: Name
     time: LeaseTime = LeaseTime(0.0, 0.0, 0.0)
-    grid: str = ""
+    grid: Name = ""
     """The name that the grid is to have."""
-    apart: tuple[str, ...] = ()
+    apart: tuple[Name, ...] = ()
     """Grids of the same site's admin with which it is to share no host."""
-    order: str = ""
+    order: Name = ""
     """The order that it is for; empty for a plan."""
     since_s: Moment = 0.0
     """When that order was signed; 0 if it was not yet. What older orders claim is not offered."""
@@ -35,18 +35,18 @@ class Quote(msgspec.Struct, frozen=True, tag="quote"):
     """The host's word on its room: what a lease at the time asked for can have, and what is free later."""
 
     request: RequestId
-    host: str
-    site: str
+    host: Name
+    site: Name
     facts: HostFacts
     """Without `accelerator_why`, which is for people; the advert has it."""
     free: Quantum
-    images: tuple[str, ...]
+    images: tuple[Name, ...]
     later: tuple[Step, ...] = ()
     """Free room from now on, the same for everybody who asks."""
     refused: Refusal | None = None
     """Why the host would not take the grid, if that is not for want of room."""
     coordinate: Coordinate | None = None
-    clashes: tuple[str, ...] = ()
+    clashes: tuple[Name, ...] = ()
     """Grids it carries that are to be kept apart from this one, because either of the two says so."""
     hidden: bool = False
     """Not every host can dial it, so it carries no network that spans sites."""
@@ -65,13 +65,13 @@ class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
 
     grid: GridId
     order: SignedOrder
-    workspaces: tuple[str, ...]
+    workspaces: tuple[Name, ...]
     stewards: tuple[PeerId, ...]
-    vnis: tuple[tuple[str, Count], ...]
+    vnis: tuple[tuple[Name, Count], ...]
     hold_s: Moment
     start_s: Moment = 0.0
     """When the lease is to begin; 0 for now. It must agree with the order."""
-    instead: str = ""
+    instead: Name = ""
     """A plan of the same owner and name that is held here: these holds take the place of its holds."""
 
 
@@ -79,8 +79,8 @@ class HoldReply(msgspec.Struct, frozen=True, tag="hold-reply"):
     """What is promised (and is on disk), and why the rest is not."""
 
     grid: GridId
-    held: tuple[str, ...]
-    refused: tuple[tuple[str, Refusal], ...]
+    held: tuple[Name, ...]
+    refused: tuple[tuple[Name, Refusal], ...]
     grant: SignedGrant | None = None
     """The same as `held`, for the grid's record. None if nothing is held, or only for a plan."""
 
@@ -89,7 +89,7 @@ class HoldRelease(msgspec.Struct, frozen=True, tag="hold-release"):
     """Let these workspaces go; the requester will not commit them."""
 
     grid: GridId
-    workspaces: tuple[str, ...]
+    workspaces: tuple[Name, ...]
 
 
 class RoomClaim(msgspec.Struct, frozen=True, tag="room-claim"):
@@ -100,13 +100,13 @@ class RoomClaim(msgspec.Struct, frozen=True, tag="room-claim"):
     """
 
     order: SignedOrder
-    workspaces: tuple[str, ...]
+    workspaces: tuple[Name, ...]
 
 
 class RoomRenew(msgspec.Struct, frozen=True, tag="room-renew"):
     """Keep what I claimed for this order for CLAIM_S more, as if the claim were made again."""
 
-    order: str
+    order: Name
     """What the order gives to the ids of its grids."""
     kept: Count
     """How many workspaces have room, as far as the sender has heard. The host answers if that is wrong."""
@@ -118,8 +118,8 @@ class RoomKept(msgspec.Struct, frozen=True, tag="room-kept"):
     The host says so whenever that changes. It promises nothing.
     """
 
-    order: str
-    workspaces: tuple[str, ...]
+    order: Name
+    workspaces: tuple[Name, ...]
     claimed: bool = True
     """False if nothing is claimed here for that order, or another peer claimed it."""
 
@@ -157,17 +157,23 @@ class LeaseReply(msgspec.Struct, frozen=True, tag="lease-reply"):
     """The time is promised (and that is on disk), or why it is not."""
 
     request: RequestId
-    problem: str
+    problem: Said
     """Empty if it is promised."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "problem", cut(self.problem))
 
 
 class ActReply(msgspec.Struct, frozen=True, tag="act-reply"):
     """The action is taken on (and that is on disk), or why it is not."""
 
     request: RequestId
-    workspace: str
-    problem: str
+    workspace: Name
+    problem: Said
     """Empty if it is taken on."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "problem", cut(self.problem))
 
 
 ToHost = QuoteAsk | HoldAsk | HoldRelease | RoomClaim | RoomRenew | Decided | Act | LeaseAsk

@@ -28,7 +28,7 @@ _SIGNATURE_BYTES = 64
 class HoldGrant(msgspec.Struct, frozen=True, array_like=True):
     """What one host holds of one attempt to make a grid."""
 
-    grid: Annotated[GridId, Meta(max_length=64)]
+    grid: GridId
     workspaces: Annotated[tuple[str, ...], Meta(max_length=WORKSPACES_MAX)]
     """By name."""
     vnis: Annotated[tuple[int, ...], Meta(max_length=NETWORKS_MAX)]
@@ -42,7 +42,7 @@ class HoldGrant(msgspec.Struct, frozen=True, array_like=True):
 class SignedGrant(msgspec.Struct, frozen=True, array_like=True):
     """An encoded HoldGrant, and its host's signature."""
 
-    host: Annotated[PeerId, Meta(max_length=64)]
+    host: PeerId
     payload: Annotated[bytes, Meta(max_length=_PAYLOAD_BYTES)]
     signature: Annotated[bytes, Meta(max_length=_SIGNATURE_BYTES)]
 

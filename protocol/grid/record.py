@@ -23,7 +23,7 @@ from protocol.terms.limits import (
     PLAN_HOLD_MOST_S,
     VOIDED,
 )
-from protocol.terms.ranges import Amount, Count, Moment, Number
+from protocol.terms.ranges import Amount, Count, Moment, Name, Number, Place
 from protocol.trust.order import MAX_VALID_S, Action, Order, SignedOrder, order_id, read_order
 from protocol.wire.codec import Malformed, MalformedReason, decode, encode
 
@@ -39,14 +39,14 @@ class HostRef(msgspec.Struct, frozen=True):
     """A host, and what it is called. Where it is, only its presence says (tunnel.py)."""
 
     peer: PeerId
-    name: str
-    site: str
+    name: Name
+    site: Name
 
 
 class Assignment(msgspec.Struct, frozen=True, array_like=True):
     """Which host carries a workspace."""
 
-    workspace: str
+    workspace: Name
     host: PeerId
 
 
@@ -54,16 +54,16 @@ class GridRecord(msgspec.Struct, frozen=True):
     """One grid. `order` is the signed request, with the whole specification in its body."""
 
     id: GridId
-    name: str
+    name: Name
     owner: KeyId
-    owner_site: str
+    owner_site: Name
     epoch: Number
     state: GridState
     order: SignedOrder
     stewards: tuple[PeerId, ...]
     hosts: tuple[HostRef, ...]
     assignments: tuple[Assignment, ...]
-    vnis: tuple[tuple[str, Count], ...]
+    vnis: tuple[tuple[Name, Count], ...]
     """(network name, VXLAN id) pairs."""
     start_s: Moment = 0.0
     """When a reservation or deadline begins, Unix seconds. 0: the lease begins when each host learns of it."""

@@ -13,14 +13,14 @@ from protocol.register.messages import Accept, Accepted, Conflict, Prepare, Prom
 from protocol.relay.messages import RelayMessage
 from protocol.stream.messages import StreamMessage
 from protocol.terms.ids import Digest
-from protocol.terms.ranges import Amount
+from protocol.terms.ranges import Amount, Name, Said, cut
 from protocol.trust.order import SignedOrder
 
 
 class ImageAsk(msgspec.Struct, frozen=True, tag="image-ask"):
     """Send me that part of an image. `session` tells answers to different fetches apart."""
 
-    session: str
+    session: Name
     digest: Digest
     offset: Amount
     """In the content, or in all the leaves, in bytes; 0 for the summary."""
@@ -31,7 +31,7 @@ class ImageAsk(msgspec.Struct, frozen=True, tag="image-ask"):
 class ImageChunk(msgspec.Struct, frozen=True, tag="image-chunk"):
     """A part of an image. `total_bytes` is -1 if the sender does not have the image."""
 
-    session: str
+    session: Name
     digest: Digest
     offset: Amount
     total_bytes: Amount
@@ -43,7 +43,7 @@ class ImageChunk(msgspec.Struct, frozen=True, tag="image-chunk"):
 class ConsoleAsk(msgspec.Struct, frozen=True, tag="console-ask"):
     """Send me the console of one of your workspaces from `offset` on, after typing `keys` into it."""
 
-    session: str
+    session: Name
     order: SignedOrder
     offset: Amount
     keys: bytes
@@ -52,23 +52,26 @@ class ConsoleAsk(msgspec.Struct, frozen=True, tag="console-ask"):
 class ConsoleText(msgspec.Struct, frozen=True, tag="console-text"):
     """What the console said from `offset` on; `problem` is empty if all is well."""
 
-    session: str
+    session: Name
     offset: Amount
     data: bytes
-    problem: str
+    problem: Said
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "problem", cut(self.problem))
 
 
 class AttachmentOffer(msgspec.Struct, frozen=True, tag="attachment-offer"):
     """I was given the files of an order whose grid you carry, or keep the record of. It is said again."""
 
-    key: str
+    key: Name
 
 
 class AttachmentAsk(msgspec.Struct, frozen=True, tag="attachment-ask"):
     """Send me a piece of a file that a grid names, from `offset` on: I carry that grid, or keep its record."""
 
-    session: str
-    key: str
+    session: Name
+    key: Name
     """The order that the file came with, as a grid's id begins."""
     digest: Digest
     offset: Amount
@@ -77,7 +80,7 @@ class AttachmentAsk(msgspec.Struct, frozen=True, tag="attachment-ask"):
 class AttachmentPart(msgspec.Struct, frozen=True, tag="attachment-part"):
     """A piece of a file. `total_bytes` is -1 if the sender has none for who asks, whatever the reason."""
 
-    session: str
+    session: Name
     digest: Digest
     offset: Amount
     total_bytes: Amount
@@ -88,16 +91,19 @@ class AttachmentPart(msgspec.Struct, frozen=True, tag="attachment-part"):
 class CommitAsk(msgspec.Struct, frozen=True, tag="commit-ask"):
     """Make an image of the root disk of one of your workspaces, or say how far that is."""
 
-    session: str
+    session: Name
     order: SignedOrder
 
 
 class CommitTold(msgspec.Struct, frozen=True, tag="commit-told"):
     """How far a commit is; `problem` is empty if the order was followed."""
 
-    session: str
+    session: Name
     view: CommitView
-    problem: str
+    problem: Said
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "problem", cut(self.problem))
 
 
 BulkMessage = (

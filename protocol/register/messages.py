@@ -30,7 +30,7 @@ class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
     """
 
     round: Annotated[int, msgspec.Meta(ge=0, le=MAX_ROUND)]
-    peer: Annotated[PeerId, msgspec.Meta(max_length=64)]
+    peer: PeerId
     life: Number
 
 

@@ -2,24 +2,29 @@
 
 import re
 from hashlib import sha256
-from typing import NewType
+from typing import Annotated, NewType
 
-PeerId = NewType("PeerId", str)
+from msgspec import Meta
+
+_ID = Annotated[str, Meta(max_length=64)]
+"""Every id is bounded wherever it is read, since a stranger may have said it and it is printed and logged."""
+
+PeerId = NewType("PeerId", _ID)
 """A host's Ed25519 public key, 64 hexadecimal digits. It is the peer's only identity."""
 
-KeyId = NewType("KeyId", str)
+KeyId = NewType("KeyId", _ID)
 """Any Ed25519 public key (federation, site, host), 64 hexadecimal digits."""
 
-GridId = NewType("GridId", str)
+GridId = NewType("GridId", _ID)
 """One attempt to make one grid: 20 hexadecimal digits of its order's digest, a dot, the attempt's number, a
 dash, and 6 digits of the requester that tries."""
 
 """One hold: derived from grid, host and workspace, so that asking twice is asking once."""
 
-RequestId = NewType("RequestId", str)
+RequestId = NewType("RequestId", _ID)
 """What one person asked of one peer. Also the `cause` copied along everything it provokes."""
 
-Digest = NewType("Digest", str)
+Digest = NewType("Digest", _ID)
 """SHA-256 of some content, 64 hexadecimal digits."""
 
 

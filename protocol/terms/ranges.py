@@ -46,3 +46,13 @@ Line = Annotated[str, Meta(max_length=LINE_MOST, pattern=SHOWN)]
 def shown(text: str, most: int = LINE_MOST) -> str:
     """Any text as a line that is within `Line`: of at most so many characters, each of them seen."""
     return "".join(c if c.isprintable() else "?" for c in text[:most])
+
+
+SAID_MOST = 4096
+Said = Annotated[str, Meta(max_length=SAID_MOST)]
+"""What a host answers to people, in a few lines; `cut` before it is said."""
+
+
+def cut(text: str) -> str:
+    """As much of a text as may be said."""
+    return text if len(text) <= SAID_MOST else f"{text[: SAID_MOST - 3]}..."

@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from protocol.terms.quantities import format_cpus, format_size
-from protocol.terms.ranges import Amount
+from protocol.terms.ranges import Amount, Name, Said, cut
 
 
 class Constraint(StrEnum):
@@ -76,11 +76,14 @@ class Refusal(msgspec.Struct, frozen=True):
     """Why one host does not carry one workspace. `asked` and `available` are 0 where no amount is meant."""
 
     constraint: Constraint
-    host: str
+    host: Name
     """The host's name, for people."""
     asked: Amount = 0
     available: Amount = 0
-    detail: str = ""
+    detail: Said = ""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "detail", cut(self.detail))
 
     @property
     def short_by(self) -> int:
