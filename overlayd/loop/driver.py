@@ -11,7 +11,7 @@ from overlayd.loop.interpreter import Interpreter
 from overlayd.loop.mishandled import Mishandled
 from overlayd.ports.clock import Clock
 from overlayd.ports.store import StoreError
-from protocol.node.events import Event, Stopping, Ticked
+from protocol.node.events import Arrived, Event, Garbled, Stopping, Ticked
 from protocol.node.node import Node
 
 _TURN_S = 0.001
@@ -53,6 +53,7 @@ class Driver:
 
     async def step(self, event: Event) -> None:
         """Handles one event, and everything that follows from it at once. Raises StoreError or Mishandled."""
+        self._interpreter.of = event.peer if isinstance(event, Arrived | Garbled) else None
         try:
             await self._step(event)
         except (StoreError, Mishandled):

@@ -13,6 +13,7 @@ from overlayd.ports.clock import Clock
 from overlayd.ports.store import Put, Store, StoreError
 from overlayd.ports.transport import Transport
 from overlayd.telemetry.events import EventRing
+from overlayd.telemetry.lines import LineBudget, shown_note
 from overlayd.telemetry.logs import logger
 from protocol.node.events import Arrived, Event
 from protocol.terms.effects import (
@@ -32,7 +33,7 @@ from protocol.wire.envelope import pack
 
 
 class Interpreter:
-    """The one interpreter of a process. It has no state but counters."""
+    """The one interpreter of a process. It has no state but counters, and how much was told of each peer."""
 
     def __init__(
         self,
@@ -46,6 +47,9 @@ class Interpreter:
     ) -> None:
         self._me, self._transport, self._store = me, transport, store
         self._realiser, self._bulk, self._ring, self._clock = realiser, bulk, ring, clock
+        self._lines = LineBudget()
+        self.of: PeerId | None = None
+        """Whose words the effects follow from, whose lines they are; None if nobody's."""
         self.counts: Counter[str] = Counter()
 
     async def carry_out(self, effects: list[Effect]) -> list[Event]:
@@ -79,13 +83,7 @@ class Interpreter:
                 case Quarantine(peers=peers):
                     self._transport.deny(frozenset(peers))
                 case Note():
-                    self._ring.add(effect, self._clock.now())
-                    logger().info(
-                        effect.kind,
-                        subject=effect.subject,
-                        detail=effect.detail,
-                        cause=effect.cause,
-                    )
+                    self._tell(effect)
                 case Realise(grid=grid, cause=cause):
                     self._realiser.kick(grid, cause)
                 case HandOver(peer=peer, message=message, cause=cause):
@@ -94,10 +92,19 @@ class Interpreter:
                     assert_never(effect)
         return follow
 
+    def _tell(self, effect: Note) -> None:
+        now = self._clock.now()
+        if self.of is not None and not self._lines.allows(self.of, now):
+            self.counts["notes-over-budget"] += 1
+            return
+        note = shown_note(effect)
+        self._ring.add(note, now)
+        logger().info(note.kind, subject=note.subject, detail=note.detail, cause=note.cause)
+
     def _send(self, send: Send) -> None:
         try:
             frame = pack(send.message, send.cause, send.version)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             # A bug of ours, or a peer made this one say more than a frame holds. Only this message is lost.
             self.counts["not-sendable"] += 1
             logger().error("send.impossible", peer=send.peer[:12], error=str(error))

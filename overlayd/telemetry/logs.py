@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from overlayd.config.daemonfile import LogFormat, LogTable
+from overlayd.telemetry.lines import shown
 
 
 @contextmanager
@@ -31,6 +32,7 @@ def configure(table: LogTable) -> None:
     """Sets logging up. Call it once in a process, before anything is logged."""
     level = logging.getLevelNamesMapping()[table.level.upper()]
     processors: list[structlog.typing.Processor] = [
+        _bounded,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -43,6 +45,13 @@ def configure(table: LogTable) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # one write a line
     )
+
+
+def _bounded(
+    _: structlog.typing.WrappedLogger, __: str, line: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Texts may be a stranger's."""
+    return {key: shown(value) if isinstance(value, str) else value for key, value in line.items()}
 
 
 def logger() -> structlog.typing.FilteringBoundLogger:
