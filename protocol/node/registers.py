@@ -1,7 +1,7 @@
 """Registers as the node uses them: this peer accepts for others, and proposes for itself.
 
 A value is judged where it arrives, before it is kept or read. One that does not vouch for itself is its
-sender's fault. What an older build kept is judged when it is said again, by who hears it.
+sender's fault. What an older build kept is judged before it is said again.
 """
 
 from typing import assert_never
@@ -15,6 +15,7 @@ from protocol.register.proposer import Proposers, Settled, Unsettled
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect
 from protocol.terms.ids import PeerId
+from protocol.trust.signing import Untrusted
 
 Outcome = Settled[Purpose] | Unsettled[Purpose]
 
@@ -51,7 +52,8 @@ class Registers:
             case Accept(key=key, value=value):
                 self._authority.register(key, value)
                 return self.acceptor.handle(sender, message, ""), []
-            case Prepare():
+            case Prepare(key=key):
+                self._require_sound(key)
                 return self.acceptor.handle(sender, message, ""), []
             case Promise(key=key, accepted=accepted, value=value):
                 if accepted is not None:
@@ -61,6 +63,15 @@ class Registers:
                 return self._proposers.handle(sender, message, now)
             case _:
                 assert_never(message)
+
+    def _require_sound(self, key: str) -> None:
+        """What an older build accepted and nobody would believe is not said: it would be this peer's fault."""
+        value = self.acceptor.holds(key)
+        try:
+            if value:
+                self._authority.register(key, value)
+        except Untrusted:
+            self.acceptor.disown(key)
 
     def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
         """Lets proposals go on whose time has come."""

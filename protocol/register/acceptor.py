@@ -63,6 +63,10 @@ class Acceptor:
         slot = self._slots.get(key)
         return slot.value if slot is not None else None
 
+    def disown(self, key: str) -> None:
+        """Forgets a value that is none. What was promised stays; the next row that is written is without it."""
+        self._slots[key] = Slot(self._slots[key].promised)
+
     def values(self) -> list[tuple[str, bytes]]:
         """(key, value) of every register; hints, too."""
         return [(key, slot.value) for key, slot in self._slots.items()]

@@ -94,9 +94,9 @@ def value_of(hint: Any, name: str, truth: Truth, deep: int = 0) -> list[Any]:
 
 def _bent(plain: Any) -> Iterator[Any]:
     """The value with another in the place of each of its parts, one at a time."""
-    for path in list(_paths(plain)):
-        for value in _instead(_at(plain, path)):
-            yield _with(plain, path, value)
+    for path in list(paths(plain)):
+        for value in _instead(at_path(plain, path)):
+            yield with_at(plain, path, value)
 
 
 def _framed(plain: Any) -> Iterator[bytes]:
@@ -118,32 +118,34 @@ def _flipped(frame: bytes, dice: Random) -> Iterator[bytes]:
     yield frame[: len(frame) // 2]
 
 
-def _paths(plain: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def paths(plain: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where the parts of a plain value are, but for its type."""
     if path and path != ("type",):
         yield path
     if isinstance(plain, dict):
         for key, item in plain.items():
-            yield from _paths(item, (*path, key))
+            yield from paths(item, (*path, key))
     elif isinstance(plain, list | tuple):
         for place, item in enumerate(plain[:4]):
-            yield from _paths(item, (*path, place))
+            yield from paths(item, (*path, place))
 
 
-def _at(plain: Any, path: tuple[Any, ...]) -> Any:
+def at_path(plain: Any, path: tuple[Any, ...]) -> Any:
+    """What is at one place."""
     for step in path:
         plain = plain[step]
     return plain
 
 
-def _with(plain: Any, path: tuple[Any, ...], value: Any) -> Any:
+def with_at(plain: Any, path: tuple[Any, ...], value: Any) -> Any:
     """A copy with another value at one place."""
     if not path:
         return value
     step, rest = path[0], path[1:]
     if isinstance(plain, dict):
-        return {**plain, step: _with(plain[step], rest, value)}
+        return {**plain, step: with_at(plain[step], rest, value)}
     copy = list(plain)
-    copy[step] = _with(copy[step], rest, value)
+    copy[step] = with_at(copy[step], rest, value)
     return copy
 
 

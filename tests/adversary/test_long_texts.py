@@ -1,16 +1,12 @@
 """Texts of strangers: bounded where they are read, and in few, short, printable lines where they are told."""
 
-import io
-import sys
-from typing import Any, get_args
+from typing import get_args
 
-import msgspec
 import pytest
 from golden import examples
 from golden.vectors import tag_of
-from hostile_values import CAUSE, _at, _paths, _with, arrived
+from hostile_values import CAUSE, arrived, at_path, paths, with_at
 
-from overlayd.config.daemonfile import LogFormat, LogTable
 from overlayd.fakes.clock import FakeClock
 from overlayd.fakes.store import FakeStore
 from overlayd.fakes.transport import FakeHub, FakeTransport
@@ -18,13 +14,13 @@ from overlayd.loop.doorway import Doorway
 from overlayd.loop.driver import Driver
 from overlayd.loop.inbox import Inbox
 from overlayd.loop.interpreter import Interpreter
-from overlayd.telemetry import logs
 from overlayd.telemetry.events import EventRing
 from overlayd.telemetry.lines import LINE_CHARACTERS, LINES, NAME_CHARACTERS
-from protocol.contract.messages import Decided, DecidedAck, HoldAsk
-from protocol.node.events import Arrived, Garbled
+from protocol.membership.messages import Ping
+from protocol.node.events import Arrived, Event, Garbled
 from protocol.node.messages import Message
-from protocol.terms.ids import GridId, PeerId
+from protocol.terms.effects import Effect, Note
+from protocol.terms.ids import PeerId
 from protocol.wire.codec import pack_plain, to_plain
 
 SENDER = PeerId("e" * 64)
@@ -37,10 +33,38 @@ def test_no_text_of_64_kib_is_read_in_any_field_of_a_message(name: str) -> None:
     plain = to_plain(examples.example(KINDS[name]))
     taken = [
         path
-        for path in _paths(plain)
-        if isinstance(_at(plain, path), str)
+        for path in paths(plain)
+        if isinstance(at_path(plain, path), str)
         and not isinstance(
-            arrived(SENDER, pack_plain([1, CAUSE, _with(plain, path, LONG)])), Garbled
+            arrived(SENDER, pack_plain([1, CAUSE, with_at(plain, path, LONG)])), Garbled
         )
     ]
     assert taken == []
+
+
+class Talkative:
+    """A node that says a long line about all that anybody tells it."""
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        assert isinstance(event, Arrived)
+        return [Note(event.peer[:4], LONG, LONG, LONG)]
+
+
+async def test_a_flood_that_makes_lines_leaves_room_for_those_of_others() -> None:
+    transport = FakeTransport(FakeHub(), PeerId("a" * 64))
+    ring, clock, doorway = EventRing("h1"), FakeClock(), Doorway()
+    interpreter = Interpreter(transport.peer, transport, FakeStore(), doorway, doorway, ring, clock)
+    driver = Driver(Talkative(), Inbox(), interpreter, clock)  # type: ignore[arg-type]  # as much as it needs
+    honest = PeerId("f" * 64)
+    await driver.step(Arrived(honest, Ping(1.0), ""))
+    for _ in range(1000):
+        await driver.step(Arrived(SENDER, Ping(1.0), ""))
+    await driver.step(Arrived(honest, Ping(1.0), ""))
+    lines = ring.since(0)
+    assert len(lines) == LINES + 2
+    assert [lines[0].kind, lines[-1].kind] == ["ffff", "ffff"]
+    assert interpreter.counts["notes-over-budget"] == 1000 - LINES
+    for line in lines:
+        assert len(line.subject) <= NAME_CHARACTERS + 8
+        assert len(line.detail) <= LINE_CHARACTERS + 8
+        assert (line.subject + line.detail + line.cause).isprintable()
