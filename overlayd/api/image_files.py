@@ -92,6 +92,7 @@ async def add(
         raise ApiProblem(400, f"name: {wrong}")
     how = ImportHow(origin, service.peer.view.name, firmware, architecture, default_user)
     await make_room(service, request.content_length)
+    await _require_room(service, request.content_length)
     async with _watching(service, watched) as watch, _a_file(service) as path:
         found = await _received(request, path)
         if sha256 and found != sha256:
@@ -238,6 +239,13 @@ async def _received(request: Request[Any, Any, Any], path: Path) -> str:
         raise ClientGone from None
     except OSError as error:
         raise _no_room(error, request.content_length) from None
+
+
+async def _require_room(service: Service, size_bytes: int | None) -> None:
+    """Before a byte is read: whether there is room for as much as was announced. Raises ApiProblem."""
+    disk = await asyncio.to_thread(shutil.disk_usage, service.uploads)
+    if size_bytes is not None and disk.free - size_bytes < room_left_bytes(disk.total):
+        raise _no_room(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), size_bytes)
 
 
 async def _receive(request: Request[Any, Any, Any], path: Path) -> str:

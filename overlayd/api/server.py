@@ -10,13 +10,12 @@ import uvicorn
 from litestar import Litestar
 
 from overlayd.api.app import create_app, service_of
+from overlayd.api.connections import CONNECTIONS_MAX, Guarded
 from overlayd.api.listening import Listening, SocketError, listen
 from overlayd.ports.peer import LocalPeer
 
 __all__ = ["Served", "SocketError", "serve"]
 
-CONNECTIONS_MAX = 256
-"""How many connections are open at once, followers among them. Beyond that the answer is 503."""
 STOP_WITHIN_S = 2
 """How many seconds answers that are under way get to finish."""
 
@@ -87,7 +86,7 @@ async def _serve_on(app: Litestar, listening: Listening) -> Served:
     """Serves `app` on a socket that listens already."""
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Guarded,
         ws="none",
         lifespan="off",
         log_config=None,
