@@ -1,5 +1,6 @@
 """Any value of any type on the wire, out of choices: mostly what fits the world, now and then what does not."""
 
+import contextlib
 import types
 import typing
 from enum import Enum
@@ -139,9 +140,18 @@ def _plain(kind: Any, choices: Choices, bodies: dict[str, Any], deep: int) -> An
         return None
     if issubclass(kind, msgspec.Struct):
         hints = get_type_hints(kind, include_extras=True)
-        return kind(
-            **{f: anything(hints[f], choices, bodies, deep + 1) for f in kind.__struct_fields__}
-        )
+        for source in (
+            choices,
+            Choices(b""),
+        ):  # Some structs refuse what they cannot be; first choices fit all.
+            with contextlib.suppress(ValueError):
+                return kind(
+                    **{
+                        f: anything(hints[f], source, bodies, deep + 1)
+                        for f in kind.__struct_fields__
+                    }
+                )
+        raise AssertionError(kind)
     if issubclass(kind, Enum):
         return choices.one(list(kind))
     if kind is bool:

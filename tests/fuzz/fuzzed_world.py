@@ -1,4 +1,4 @@
-"""One node, and a world of members and strangers that do anything at all to it.
+"""One node, started again from its disk now and then, among members and strangers that do anything at all.
 
 What happens follows from bytes (choices.py). After every event: no exception has left the node, its invariants
 hold, and whatever it wants to say is a frame that others can read.
@@ -43,7 +43,7 @@ from protocol.node.snapshot import PeerView
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.sim.keys import SimSealer, SimVerifier
 from protocol.sim.people import grid_spec
-from protocol.terms.effects import Send
+from protocol.terms.effects import Persist, Send
 from protocol.terms.ids import PeerId, RequestId
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record, sign_record
@@ -70,7 +70,8 @@ class World:
     def __init__(self, data: bytes) -> None:
         self.choices = Choices(data)
         self.now_s = START_S
-        identity = Identity(
+        self.rows: dict[str, dict[str, bytes]] = {}
+        self.identity = Identity(
             signer=SIGNERS[0],
             verifier=SimVerifier(),
             sealer=SimSealer(SIGNERS[0].key),
@@ -80,7 +81,12 @@ class World:
             site="s1",
             address="h1:7000",
         )
-        self.node = Node(identity, FACTS, (), (), {}, Random(1), self.now_s)
+        self.start()
+
+    def start(self) -> None:
+        """Begins the node from what is on its disk."""
+        rows = {table: dict(each) for table, each in self.rows.items()}
+        self.node = Node(self.identity, FACTS, (), (), rows, Random(1), self.now_s)
         self.feed(Started())
 
     def run(self) -> None:
@@ -88,7 +94,11 @@ class World:
         for _ in range(STEPS_MOST):
             if self.choices.over:
                 break
-            self.feed(self.event())
+            if self.choices.below(24) == 23:
+                self.start()
+            else:
+                self.feed(self.event())
+        self.start()
         view = PeerView(self.node)
         for read in (view.peers, view.sites, view.grids):
             read(self.now_s)
@@ -103,10 +113,21 @@ class World:
             effects = self.node.handle(waiting.pop(0), self.now_s)
             self.node.check()
             for effect in effects:
+                if isinstance(effect, Persist):
+                    self.write(effect)
                 if isinstance(effect, Send):
                     cause, message = unpack(pack(effect.message, effect.cause), Message)
                     if effect.peer == self.node.me:
                         waiting.append(Arrived(effect.peer, message, cause))
+
+    def write(self, effect: Persist) -> None:
+        """Has it on the node's disk."""
+        for row in effect.rows:
+            table = self.rows.setdefault(row.table, {})
+            if row.value is None:
+                table.pop(row.key, None)
+            else:
+                table[row.key] = row.value
 
     def event(self) -> Event:
         """Whatever comes next."""
