@@ -23,7 +23,7 @@ from protocol.terms.limits import (
     PLAN_HOLD_MOST_S,
     VOIDED,
 )
-from protocol.terms.ranges import Amount, Count, Moment, Name, Number, Place
+from protocol.terms.ranges import Amount, Count, Moment, Name, Number
 from protocol.trust.order import MAX_VALID_S, Action, Order, SignedOrder, order_id, read_order
 from protocol.wire.codec import Malformed, MalformedReason, decode, encode
 
