@@ -132,7 +132,7 @@ class AttackedWorld:
     def _records(self) -> list[GridRecord]:
         """The grid's record with something in it changed, and nothing that would allow it."""
         change, old = msgspec.structs.replace, self.record
-        mallory = HostRef(self.mallory.id, self.mallory.name, self.mallory.site, "10.6.6.6")
+        mallory = HostRef(self.mallory.id, self.mallory.name, self.mallory.site)
         moved = tuple(Assignment(a.workspace, self.mallory.id) for a in old.assignments)
         return [
             change(old, epoch=old.epoch + 1, hosts=(mallory,), assignments=moved),

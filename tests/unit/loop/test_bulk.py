@@ -50,7 +50,7 @@ class Ends:
     def take(self, peer: PeerId, message: Any) -> None:
         self.delivered.append((peer, message))
 
-    async def serve(self, ask: ConsoleAsk) -> ConsoleText:
+    async def serve(self, peer: PeerId, ask: ConsoleAsk) -> ConsoleText:
         return ConsoleText(ask.session, ask.offset, b"$ ", "")
 
 
