@@ -63,7 +63,7 @@ class CommitEnds:
     def deliver(self, peer: PeerId, told: CommitTold) -> None:
         self.delivered.append(told)
 
-    def serve(self, ask: CommitAsk) -> CommitTold:
+    def serve(self, peer: PeerId, ask: CommitAsk) -> CommitTold:
         return CommitTold(ask.session, CommitView(CommitStage.WAITS), "")
 
 
