@@ -59,10 +59,13 @@ def prepare_root(root: Path, cache_dir: Path) -> None:
         fresh = settings.with_suffix(".new")
         fresh.write_text(wanted)
         fresh.replace(settings)
-    learnt = cache_dir / "libvirt-qemu"
+    # Apart from what earlier builds learnt, as root: libvirt takes neither for the other, and learns anew.
+    learnt = cache_dir / "libvirt-qemu-as-user"
     learnt.mkdir(mode=0o700, parents=True, exist_ok=True)
     link = root / "cache" / "qemu"
     link.parent.mkdir(mode=0o700, exist_ok=True)
+    if link.is_symlink() and link.readlink() != learnt:
+        link.unlink()
     if not link.exists() and not link.is_symlink():
         link.symlink_to(learnt, target_is_directory=True)
 
