@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from protocol.terms.ranges import Amount
+from protocol.terms.ranges import Size
 
 DETAIL_MOST = 400
 """The most characters of what is said about a commit."""
@@ -40,14 +40,14 @@ class CommitView(msgspec.Struct, frozen=True):
     """How far a commit is, as its host says it."""
 
     stage: CommitStage
-    done_bytes: Amount = 0
+    done_bytes: Size = 0
     """Of this stage."""
-    total_bytes: Amount = 0
+    total_bytes: Size = 0
     detail: Annotated[str, Meta(max_length=DETAIL_MOST)] = ""
     """Why it failed; or, when it is done, how its guest was held still."""
     digest: Annotated[str, Meta(max_length=64)] = ""
     """When it is done: the image's id, and the bytes that it takes of its host's disk."""
-    size_bytes: Amount = 0
+    size_bytes: Size = 0
 
     @property
     def over(self) -> bool:

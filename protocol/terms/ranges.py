@@ -17,6 +17,8 @@ MOMENT_MOST_S = 1e12
 
 Amount = Annotated[int, Meta(ge=-AMOUNT_MOST, le=AMOUNT_MOST)]
 """Bytes, thousandths of cpus, devices, places in a file. Less than nothing where something is marked so."""
+Size = Annotated[int, Meta(ge=0, le=AMOUNT_MOST)]
+"""Bytes of what is there."""
 Count = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
 """How many, or which one of a few."""
 Number = Annotated[int, Meta(ge=0, le=NUMBER_MOST)]

@@ -115,10 +115,10 @@ def _never_back() -> object:
 
     true = Liveness.present
 
-    def present(self: Liveness, peer: object, *rest: object) -> list[object]:
+    def present(self: Liveness, peer: object, *rest: object, **more: object) -> list[object]:
         if self.health(peer) is Health.DEAD:  # type: ignore[arg-type]
             return []
-        return list(true(self, peer, *rest))  # type: ignore[arg-type]
+        return list(true(self, peer, *rest, **more))  # type: ignore[arg-type]
 
     return present
 

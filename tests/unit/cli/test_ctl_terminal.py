@@ -59,7 +59,7 @@ def test_up_on_a_terminal_shows_a_table_that_moves(daemon: Daemon) -> None:
 def test_a_problem_on_a_terminal_has_a_caret(daemon: Daemon) -> None:
     daemon.grid_file.write_text(daemon.grid_file.read_text().replace("guest", "tools", 1))
     code, shown = on_terminal(daemon, "plan", daemon.grid_file)
-    assert code == 1
+    assert code == 2
     assert [line.rstrip() for line in shown.splitlines()[-2:]] == [
         "        image: tools",
         "               ^",

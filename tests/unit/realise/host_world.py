@@ -35,6 +35,7 @@ from protocol.grid.model import (
     VolumeSpec,
 )
 from protocol.grid.record import Assignment, GridRecord, GridState, HostRef
+from protocol.grid.tunnel import TunnelEnd
 from protocol.hosting.events import Cleared, Progressed
 from protocol.hosting.part import Part, PartOf
 from protocol.node.events import Event
@@ -129,6 +130,7 @@ class HostWorld:
                 if w.name in powers
             ),
             keeps=("data",) if up and keeps else (),
+            ends=((ME, TunnelEnd("192.0.2.1", 1450)), (OTHER, TunnelEnd("192.0.2.2", 1450))),
         )
         self.realiser.kick(GRID)
 
