@@ -297,6 +297,7 @@ def test_whoever_breaks_out_of_its_hypervisor_is_nobody(host: Host) -> None:
     status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
     (user,) = set(status["Uid"].split())
     assert user != "0"
+    assert "0" not in status["Gid"].split() + status["Groups"].split()
     assert (int(status["CapEff"], 16), status["Seccomp"]) == (0, "2")
     assert os.readlink(process / "ns" / "mnt") != os.readlink("/proc/self/ns/mnt")
 

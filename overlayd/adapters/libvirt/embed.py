@@ -7,17 +7,17 @@ import pwd
 from pathlib import Path
 
 from overlayd.adapters.libvirt.confinement import has_mount_namespaces
-from overlayd.adapters.libvirt.trial import group_for_kvm
 from overlayd.ports.compute import ComputeError
 
 BUILT_IN_USER = "libvirt-qemu"
 """Debian's libvirt looks this account up before it reads its configuration. Without the account it gives up."""
 
-CONFIG = f"""\
+CONFIG = """\
 # Written by overlayd. Without a libvirtd there is no virtlogd. Each guest has a user of its own, who is given
-# its files before. What libvirt starts besides, to learn what QEMU can do, runs as the account below.
+# its files before. What libvirt starts besides, to learn what QEMU can do, opens nothing of anybody's.
 stdio_handler = "file"
-user = "{BUILT_IN_USER}"
+user = "root"
+group = "root"
 dynamic_ownership = 0
 remember_owner = 0
 seccomp_sandbox = 1
@@ -31,14 +31,11 @@ _THROUGH = ("", "lib", "lib/qemu")
 """Folders on QEMU's way to what libvirt puts down for it. They are open to go through, and to nothing else."""
 
 
-def config(mount_namespaces: bool, linux_modules: bool, group: str = BUILT_IN_USER) -> str:
-    """The whole configuration, for a host where guests can have those. libvirt finds out which module it is.
-
-    `group` is that of libvirt's account, by which it learns whether there is KVM.
-    """
+def config(mount_namespaces: bool, linux_modules: bool) -> str:
+    """The whole configuration, for a host where guests can have those. libvirt finds out which module it is."""
     lines = CONFIG if linux_modules else CONFIG + 'security_driver = "none"\n'
     namespaces = '"mount"' if mount_namespaces else ""
-    return f'{lines}group = "{group}"\nnamespaces = [{namespaces}]\n'
+    return f"{lines}namespaces = [{namespaces}]\n"
 
 
 def prepare_root(root: Path, cache_dir: Path) -> None:
@@ -49,18 +46,12 @@ def prepare_root(root: Path, cache_dir: Path) -> None:
     for name in _THROUGH:
         (root / name).mkdir(exist_ok=True)
         (root / name).chmod(0o711)
-    gid = group_for_kvm()
-    wanted = config(
-        has_mount_namespaces(),
-        any(path.exists() for path in _LINUX_MODULES),
-        BUILT_IN_USER if gid is None else f"+{gid}",
-    )
+    wanted = config(has_mount_namespaces(), any(path.exists() for path in _LINUX_MODULES))
     if not settings.exists() or settings.read_text() != wanted:
         fresh = settings.with_suffix(".new")
         fresh.write_text(wanted)
         fresh.replace(settings)
-    # Apart from what earlier builds learnt, as root: libvirt takes neither for the other, and learns anew.
-    learnt = cache_dir / "libvirt-qemu-as-user"
+    learnt = cache_dir / "libvirt-qemu"
     learnt.mkdir(mode=0o700, parents=True, exist_ok=True)
     link = root / "cache" / "qemu"
     link.parent.mkdir(mode=0o700, exist_ok=True)
