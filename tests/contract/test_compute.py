@@ -388,9 +388,12 @@ async def test_what_qemu_refuses_is_said_and_leaves_nothing(
     for wrong, words in (
         (
             embed.machine(boots=KernelBoot("/absent/vmlinuz", "/absent/initrd.img", "")),
-            "ovl-0: libvirt says: .*/absent/vmlinuz",
+            "ovl-0: a file cannot be given to its user: .*/absent/vmlinuz",
         ),
-        (embed.machine(disks=(Disk("/absent/disk", "d"),)), "ovl-0: libvirt says: .*/absent/disk"),
+        (
+            embed.machine(disks=(Disk("/absent/disk", "d"),)),
+            "ovl-0: a file cannot be given to its user: .*/absent/disk",
+        ),
         (embed.machine(nics=(no_tap,)), "ovl-0: libvirt says: .*dev doesn't exist"),
         (embed.machine(disks=(Disk("/x", "d"),) * 40), "16 too many"),
         (embed.machine(console_socket="/" + "s" * 120), "14 characters too long"),
@@ -402,7 +405,7 @@ async def test_what_qemu_refuses_is_said_and_leaves_nothing(
     broken = try_out_xml(Driver(DomainType.QEMU)).replace(
         "</devices>", "<emulator>/nowhere</emulator></devices>"
     )
-    monkeypatch.setattr(domains, "try_out_xml", lambda _: broken)
+    monkeypatch.setattr(domains, "try_out_xml", lambda *_: broken)
     assert "/nowhere" in await compute.try_out(), "a host without its emulator says why"
 
 
