@@ -44,9 +44,11 @@ networks:
   lan: {cidr: 10.47.0.0/24, encryption: none, internet: true}
 clusters:
   bios:
-    {image: debian, cpus: 1, memory: 512M, disk: 3G, networks: [lan], user-data: bios.yaml, stop-within: 2m}
+    {image: "debian@sha256:BIOS", cpus: 1, memory: 512M, disk: 3G, networks: [lan], user-data: bios.yaml,
+     stop-within: 2m}
   uefi:
-    {image: debian-uefi, cpus: 1, memory: 512M, networks: [lan], user-data: uefi.sh, stop-within: 2m}
+    {image: "debian-uefi@sha256:UEFI", cpus: 1, memory: 512M, networks: [lan], user-data: uefi.sh,
+     stop-within: 2m}
 placement: {spread: host}
 """
 AGAIN = """\
@@ -55,7 +57,7 @@ lease: {for: 1h}
 networks:
   lan: {cidr: 10.47.0.0/24, encryption: none}
 clusters:
-  copy: {image: mine, cpus: 1, memory: 512M, networks: [lan]}
+  copy: {image: "mine@sha256:MINE", cpus: 1, memory: 512M, networks: [lan]}
 """
 CONFIG = """\
 #cloud-config
@@ -92,6 +94,14 @@ class Guests:
         said = done.stdout + done.stderr
         assert done.returncode == code, f"overlayctl {' '.join(words)}: {done.returncode}\n{said}"
         return done.stdout
+
+    def written(self, name: str, grid: str, **images: str) -> str:
+        """A grid file with the digests of images that only host a's site may call so."""
+        for placeholder, image in images.items():
+            shown = json.loads(self.ctl("image", "show", image, "--output", "json"))
+            grid = grid.replace(placeholder, shown["digest"])
+        (self.folder / name).write_text(grid)
+        return str(self.folder / name)
 
     def run(self, workspace: str, command: str, grid: str = "deb") -> str:
         """A command in a guest, as root. It has no single quotes."""
@@ -142,7 +152,7 @@ def guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guests]:
     work = tmp_path_factory.mktemp("grid")
     key = work / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    for name, content in (("deb.yaml", GRID), ("bios.yaml", CONFIG), ("uefi.sh", SCRIPT)):
+    for name, content in (("bios.yaml", CONFIG), ("uefi.sh", SCRIPT)):
         (work / name).write_text(content)
     build = [TOP / "scripts" / "build-image", "repository", "--output", work / "mirror", "figlet"]
     subprocess.run(build, check=True, capture_output=True)
@@ -165,7 +175,8 @@ def test_by_bios_and_by_uefi_they_boot_and_say_that_they_are_ready(guests: Guest
     guests.ctl("image", "add", str(IMAGE), "--name", "debian-uefi", "--firmware", "uefi", peer="a")
     wait_for(lambda: len(orders.peers(guests.b)["a"].images) == 2, 20, "b has heard of both images")
     wait_for(guests.have_a_way_out, 60, "both have a way out")
-    guests.ctl("up", str(guests.folder / "deb.yaml"), "--ssh-key", f"{guests.folder / 'key'}.pub")
+    grid = guests.written("deb.yaml", GRID, BIOS="debian", UEFI="debian-uefi")
+    guests.ctl("up", grid, "--ssh-key", f"{guests.folder / 'key'}.pub")
     assert guests.phases() == dict.fromkeys(BOTH, "ready")
     booted = "test -d /sys/firmware/efi && echo uefi || echo bios"
     assert [guests.run(name, booted).strip() for name in BOTH] == ["bios", "uefi"]
@@ -222,9 +233,9 @@ def test_a_restart_keeps_what_was_installed(guests: Guests) -> None:
 def test_an_image_of_it_is_what_a_second_grid_begins_with(guests: Guests) -> None:
     guests.ctl("image", "commit", "deb/uefi-1", "--name", "mine")
     wait_for(lambda: "mine" in guests.ctl("image", "list"), 20, "b has heard of the new image")
-    (guests.folder / "again.yaml").write_text(AGAIN)
+    grid = guests.written("again.yaml", AGAIN, MINE="mine")
     key = f"{guests.folder / 'key'}.pub"
-    guests.ctl("up", str(guests.folder / "again.yaml"), "--ssh-key", key)
+    guests.ctl("up", grid, "--ssh-key", key)
     assert guests.phases("again") == {"copy-1": "ready"}
     assert guests.run("copy-1", "cat /opt/kept; hostname", grid="again") == "installed\ncopy-1\n"
     guests.run("copy-1", "figlet -f banner x", grid="again")
