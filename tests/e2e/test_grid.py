@@ -209,7 +209,8 @@ def typed(host: Host, admin: Path, workspace: str, keys: str, answer: str) -> No
 
 def console(host: Host, admin: Path, workspace: str, keys: bytes = b"") -> str:
     """The end of what a console shows."""
-    order = orders.signed(admin, Action.CONSOLE, "real", workspace, via=host)
+    about = orders.id_of(host, "real")
+    order = orders.signed(admin, Action.CONSOLE, about, workspace, via=host)
     body = msgspec.json.encode(ConsoleRequest(order, 0, keys))
     view = msgspec.json.decode(host.ask("POST", "console", body).content, type=ConsoleView)
     return view.data.decode(errors="replace")
