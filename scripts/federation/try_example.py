@@ -53,7 +53,9 @@ EXAMPLES = {
         ("3 ranks:", "head-1", "worker-1", "worker-2"),
     ),
     "web": Example(
-        (), ("front-1", "curl", "--silent", "--fail", "http://localhost/"), ("visit 1, from app-",)
+        ("--profile", "wide"),
+        ("front-1", "curl", "--silent", "--fail", "http://localhost/"),
+        ("visit 1, from app-",),
     ),
 }
 
