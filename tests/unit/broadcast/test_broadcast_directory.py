@@ -6,16 +6,14 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from some_notices import SIGNERS, notice
 
 from protocol.broadcast.directory import Directory
 from protocol.broadcast.messages import version_of
-from protocol.sim.keys import SimSigner
 from protocol.terms.effects import Deadline
 from protocol.terms.kinds import KINDS
 from protocol.terms.limits import TOMBSTONE_S, TOMBSTONES_PER_SITE
 from protocol.trust.record import Record, SignedRecord, sign_record
-
-SIGNERS = [SimSigner(name) for name in ("a", "b", "c")]
 
 
 def record(
@@ -215,14 +213,6 @@ def test_a_tombstone_outlives_the_copies_elsewhere() -> None:
     assert not directory.put(*long_lived, 19 * TOMBSTONE_S)
     directory.sweep(20 * TOMBSTONE_S + 10)
     assert not directory.has(version_of(long_lived[0]))
-
-
-def notice(
-    owner: int, name: str, sequence: int = 1, size: int = 100, signer: SimSigner | None = None
-) -> tuple[Record, SignedRecord]:
-    signer = signer or SIGNERS[owner]
-    made = Record(signer.key, "grid", name, 1, sequence, bytes(size), ttl_s=60.0)
-    return made, sign_record(made, signer)
 
 
 def test_a_kind_that_nobody_knows_is_not_kept() -> None:

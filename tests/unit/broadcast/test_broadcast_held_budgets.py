@@ -6,22 +6,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from some_notices import SIGNERS, notice
 
 from protocol.broadcast.budgets import fault
 from protocol.broadcast.directory import Directory
 from protocol.sim.keys import SimSigner
 from protocol.terms.kinds import KINDS, RECORD_COST_BYTES
-from protocol.trust.record import Record, SignedRecord, sign_record
-
-SIGNERS = [SimSigner(name) for name in ("a", "b", "c")]
-
-
-def notice(
-    owner: int, name: str, sequence: int = 1, size: int = 100, signer: SimSigner | None = None
-) -> tuple[Record, SignedRecord]:
-    signer = signer or SIGNERS[owner]
-    made = Record(signer.key, "grid", name, 1, sequence, bytes(size), ttl_s=60.0)
-    return made, sign_record(made, signer)
+from protocol.trust.record import Record, sign_record
 
 
 def test_an_owner_has_its_share_and_gives_up_its_oldest_for_more() -> None:

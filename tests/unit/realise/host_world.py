@@ -225,3 +225,10 @@ async def until(condition: Callable[[], object], what: str) -> None:
     while not condition():
         assert time.monotonic() < give_up, what
         await asyncio.sleep(0)
+
+
+async def up(world: HostWorld) -> None:
+    """Has the grid's two workspaces here run."""
+    world.want()
+    for name in ("head-1", "worker-1"):
+        await until(lambda n=name: world.phases(n)[-1:] == [Phase.RUNNING], f"{name} runs")

@@ -1,30 +1,10 @@
 """A grid's disks here: made once, and each gone with what it belongs to."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+from host_world import GRID, HostWorld, until, up
 
-import pytest
-from host_world import GRID, HostWorld, until
-
-from overlayd.realise import realiser
 from protocol.grid.lifecycle import Phase, Power
 
 VOLUME = f"{GRID}.data"
-
-
-@pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HostWorld]:
-    monkeypatch.setattr(realiser, "_RETRY_S", (0.0,))
-    world = HostWorld(tmp_path)
-    await world.start()
-    yield world
-    await world.end()
-
-
-async def up(world: HostWorld) -> None:
-    world.want()
-    for name in ("head-1", "worker-1"):
-        await until(lambda n=name: world.phases(n)[-1:] == [Phase.RUNNING], f"{name} runs")
 
 
 async def test_one_that_goes_takes_its_own_disk_along(world: HostWorld) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from host_world import GRID, HostWorld, until
+from host_world import GRID, HostWorld, until, up
 
 from overlayd.ports.compute import Cause, MachineState
 from overlayd.ports.seeds import Seed
@@ -30,12 +30,6 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     await world.start()
     yield world
     await world.end()
-
-
-async def up(world: HostWorld) -> None:
-    world.want()
-    for name in ("head-1", "worker-1"):
-        await until(lambda n=name: world.phases(n)[-1:] == [Phase.RUNNING], f"{name} runs")
 
 
 def happened(world: HostWorld, workspace: str = "head-1") -> list[tuple[str, str]]:

@@ -1,12 +1,10 @@
 """Wanted and observed: the realiser mends the difference, tells of it, and starts nothing twice."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
-from host_world import GRID, HostWorld, until
+from host_world import GRID, HostWorld, until, up
 
 from overlayd.ports.compute import MachineSeen, MachineState
 from overlayd.ports.seeds import Seed, SeedError
@@ -19,21 +17,6 @@ from protocol.hosting.events import Measured, Progressed
 HEAD, WORKER = machine_name(GRID, "head-1"), machine_name(GRID, "worker-1")
 VOLUME, SCRATCH = f"{GRID}.data", f"{GRID}.head-1.scratch"
 DISKS = {VOLUME: 16 << 20, SCRATCH: 32 << 20}
-
-
-@pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HostWorld]:
-    monkeypatch.setattr(realiser, "_RETRY_S", (0.0,))
-    world = HostWorld(tmp_path)
-    await world.start()
-    yield world
-    await world.end()
-
-
-async def up(world: HostWorld) -> None:
-    world.want()
-    await until(lambda: world.phases("worker-1")[-1:] == [Phase.RUNNING], "the worker runs")
-    await until(lambda: world.phases("head-1")[-1:] == [Phase.RUNNING], "the head runs")
 
 
 async def test_from_nothing_to_reachable(world: HostWorld) -> None:

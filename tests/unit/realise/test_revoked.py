@@ -1,28 +1,16 @@
 """What is left of a grid's part where certificates were revoked: no tunnel, and guests as the policy says."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
-import pytest
 from host_world import GRID, OTHER, HostWorld, until
 
-from overlayd.realise import realiser
 from overlayd.realise.paths import machine_name
 from overlayd.realise.revoked import stopping
 from protocol.grid.lifecycle import Phase, Power
 from protocol.hosting.part import Part
 
 HEAD = machine_name(GRID, "head-1")
-
-
-@pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HostWorld]:
-    monkeypatch.setattr(realiser, "_RETRY_S", (0.0,))
-    world = HostWorld(tmp_path)
-    await world.start()
-    yield world
-    await world.end()
 
 
 def vias(world: HostWorld) -> list[str]:
