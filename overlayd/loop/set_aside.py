@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from overlayd.adapters.flushing import flush
 from overlayd.ports.store import Tables
 from protocol.node.kept import SELF
 from protocol.terms.ids import digest_of
@@ -19,8 +20,11 @@ RowKey = tuple[str, str]
 
 
 def unsound(rows: Tables, lives: Callable[[Tables], bool]) -> list[RowKey]:
-    """The rows without which the others can be lived with; none if all can. The peer's own go last."""
-    if lives(rows):
+    """The rows without which the others can be lived with; none if all can. The peer's own go last.
+
+    If it cannot be lived without any either, it is not the rows: none of them goes.
+    """
+    if lives(rows) or not lives({}):
         return []
     every = [(table, key) for table in sorted(rows) for key in sorted(rows[table])]
     every.sort(key=lambda row: row[0] != SELF)
@@ -43,15 +47,23 @@ def unsound(rows: Tables, lives: Callable[[Tables], bool]) -> list[RowKey]:
 
 
 async def keep_aside(state: Path, rows: Tables, bad: list[RowKey]) -> Path:
-    """Writes the rows to files below `state`, where nobody reads them but people. Answers the folder."""
+    """Writes the rows to files below `state`, where nobody reads them but people. Answers the folder.
+
+    They are on the disk then, since the store loses them next.
+    """
     folder = state / FOLDER
 
     def write() -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         for table, key in bad:
             name = f"{table}-{digest_of(key.encode('utf-8', 'replace'))[:20]}"
-            (folder / f"{name}.key").write_text(key, encoding="utf-8", errors="replace")
-            (folder / name).write_bytes(rows[table][key])
+            named, kept = folder / f"{name}.key", folder / name
+            named.write_text(key, encoding="utf-8", errors="replace")
+            kept.write_bytes(rows[table][key])
+            flush(named)
+            flush(kept)
+        flush(folder)
+        flush(state)
 
     await asyncio.to_thread(write)
     return folder

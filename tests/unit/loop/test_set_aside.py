@@ -54,6 +54,12 @@ def test_rows_that_are_bad_only_together_lose_one() -> None:
     assert bad[0] in [("register", "a"), ("register", "b")]
 
 
+def test_where_nothing_lives_it_is_not_the_rows_and_all_of_them_stay() -> None:
+    found = rows(a=SOUND, b=SOUND)
+    assert unsound(found, lambda _: False) == []
+    assert alive({})
+
+
 async def test_they_are_kept_for_people_wherever_their_keys_would_lead(tmp_path: Path) -> None:
     found = rows(**{"../../x": b"bad"})
     folder = await keep_aside(tmp_path, found, [("register", "../../x")])
