@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from overlayd.adapters.libvirt.driver import DomainType, Driver
 from overlayd.adapters.libvirt.folders import GuestFolders, RunsAs
 from overlayd.adapters.libvirt.users import ROOT, UserRange
-from overlayd.ports.compute import ComputeError, Disk, DiskBoot, Machine
+from overlayd.ports.compute import ComputeError, Disk, DiskBoot, KernelBoot, Machine
 from protocol.image.facts import Firmware
 
 RANGE = UserRange(0x70000000, 100)
@@ -70,6 +71,25 @@ def test_a_user_is_kept_until_its_machine_is_forgotten(tmp_path: Path, machine: 
     here.forget("ovl-1")
     here.forget("ovl-1")
     assert here.taken() == {}
+
+
+def test_guests_that_start_and_go_side_by_side_have_users_of_their_own(tmp_path: Path) -> None:
+    here = folders(tmp_path)
+    bare = Machine(
+        name="", uuid="", title="", grid="g", epoch=1, boot=1, vcpus=1, cpu_milli=1, memory_bytes=1,
+        boots=KernelBoot("", "", ""), seed="",
+    )  # fmt: skip
+
+    def turn(number: int) -> int:
+        passing = msgspec.structs.replace(bare, name=f"passing-{number}")
+        for _ in range(20):
+            here.prepare(passing)
+            here.forget(passing.name)
+        return here.prepare(msgspec.structs.replace(bare, name=f"stays-{number}"))[1].uid
+
+    with ThreadPoolExecutor(8) as threads:
+        users = list(threads.map(turn, range(64)))
+    assert len(set(users)) == len(users)
 
 
 def test_what_whoever_broke_out_left_there_is_not_followed(

@@ -13,6 +13,7 @@ import errno
 import os
 import re
 import shutil
+import threading
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -35,6 +36,8 @@ class GuestFolders:
 
     def __init__(self, directory: Path, range_: UserRange) -> None:
         self._directory, self._users = directory, GuestUsers(range_)
+        self._turn = threading.Lock()
+        """Guests start side by side, and no two may find the same user id free."""
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o711)
         for half in directory.glob(f"*{_NEW}"):
@@ -52,7 +55,8 @@ class GuestFolders:
         """
         folder = self._folder(machine.name)
         try:
-            uid = self._settle(folder)
+            with self._turn:
+                uid = self._settle(folder)
             user = User(uid, uid if gid is None else gid)
             _empty(folder)
             return _given(machine, folder, user), user
@@ -68,7 +72,7 @@ class GuestFolders:
 
     def forget(self, name: str) -> None:
         """Lets go of a machine's user, too; it is no error if there is none."""
-        with contextlib.suppress(FileNotFoundError):
+        with self._turn, contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self._folder(name))
 
     def taken(self) -> dict[str, int]:
