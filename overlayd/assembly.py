@@ -173,9 +173,8 @@ class Assembly:
             rows = await self._without_unsound(identity, rows, dice)
         try:
             self._node = Node(identity, None, (), joins, rows, dice, self.now(), levels_above)
-        except (
-            Exception
-        ):  # whatever it is, it is about the rows, since nothing else has been read yet
+        except Exception:
+            # Whatever it is, it is about the rows, since nothing else has been read yet.
             rows = await self._without_unsound(identity, rows, dice)
             self._node = Node(identity, None, (), joins, rows, dice, self.now(), levels_above)
         poison = Poison(rows, self.now())

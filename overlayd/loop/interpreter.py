@@ -13,9 +13,10 @@ from overlayd.ports.clock import Clock
 from overlayd.ports.store import Put, Store, StoreError
 from overlayd.ports.transport import Transport
 from overlayd.telemetry.events import EventRing
-from overlayd.telemetry.lines import LineBudget, shown_note
+from overlayd.telemetry.lines import LINES, LINES_PER_S, PEERS, shown_note
 from overlayd.telemetry.logs import logger
 from protocol.node.events import Arrived, Event
+from protocol.terms.allowance import Allowance
 from protocol.terms.effects import (
     Dial,
     Effect,
@@ -47,7 +48,7 @@ class Interpreter:
     ) -> None:
         self._me, self._transport, self._store = me, transport, store
         self._realiser, self._bulk, self._ring, self._clock = realiser, bulk, ring, clock
-        self._lines = LineBudget()
+        self._lines = Allowance(LINES, LINES_PER_S, PEERS)
         self.of: PeerId | None = None
         """Whose words the effects follow from, whose lines they are; None if nobody's."""
         self.counts: Counter[str] = Counter()
@@ -94,7 +95,7 @@ class Interpreter:
 
     def _tell(self, effect: Note) -> None:
         now = self._clock.now()
-        if self.of is not None and not self._lines.allows(self.of, now):
+        if self.of is not None and not self._lines.take(self.of, now):
             self.counts["notes-over-budget"] += 1
             return
         note = shown_note(effect)

@@ -25,8 +25,8 @@ from protocol.terms.allowance import Allowance
 from protocol.terms.ids import GridId
 
 ASKS_BURST, ASKS_PER_S = 64.0, 10.0
-WORDS_BURST, WORDS_PER_S = 6.0, 0.2
 ASKERS_MOST = 4096
+WORDS_BURST, WORDS_PER_S = 6.0, 0.2
 """A word goes to disk, and to every peer: it may change so often."""
 _KEPT_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.02

@@ -1,7 +1,6 @@
 """Lines for people about what strangers say: bounded, printable, and not too many about one of them."""
 
 from protocol.terms.effects import Note
-from protocol.terms.ids import PeerId
 
 NAME_CHARACTERS, LINE_CHARACTERS = 160, 1000
 LINES, LINES_PER_S = 200.0, 2.0
@@ -23,19 +22,3 @@ def shown_note(note: Note) -> Note:
     """The note, as it is shown."""
     cause, subject = shown(note.cause, NAME_CHARACTERS), shown(note.subject, NAME_CHARACTERS)
     return Note(note.kind, subject, shown(note.detail), cause)
-
-
-class LineBudget:
-    """Says whether another line about what a peer said may be written."""
-
-    def __init__(self) -> None:
-        self._left: dict[PeerId, tuple[float, float]] = {}
-
-    def allows(self, peer: PeerId, now: float) -> bool:
-        """Takes one line of that peer's budget. False if nothing is left of it."""
-        left, at_s = self._left.pop(peer, (LINES, now))
-        left = min(LINES, left + max(0.0, now - at_s) * LINES_PER_S)
-        if len(self._left) >= PEERS:
-            del self._left[next(iter(self._left))]
-        self._left[peer] = (max(0.0, left - 1.0), now)
-        return left >= 1.0

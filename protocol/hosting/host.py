@@ -319,7 +319,7 @@ class Host:
         return self._told(answer, now)
 
     def noticed(self, peer: PeerId, notice: Notice, now: float) -> list[Effect]:
-        """A host of a grid tells of it. `about` has what all of its hosts told last."""
+        """A host of a grid tells of it."""
         self.leases.noticed(notice.grid, notice.epoch, now)
         return self.leases.hindered(notice.grid, peer, notice)
 

@@ -16,7 +16,7 @@ from overlayd.telemetry.logs import logger
 
 AT_ONCE_BYTES = 16 << 10
 PAUSE_S = 0.02
-"""A rest after so many bytes: 800 KB/s at most, since a log is cut only every 10 s (realise/logs.py)."""
+"""A rest after so many bytes: 800 KB/s at most, so that a log is cut in time (realise/logs.py)."""
 KEYS_WITHIN_S = 3.0
 """So long what was typed waits for a guest that takes nothing. It is lost then."""
 
