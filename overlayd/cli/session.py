@@ -11,6 +11,7 @@ import typer
 
 from overlayd.cli.client import Client
 from overlayd.cli.failure import USAGE, failure
+from overlayd.cli.stewards import stewards
 from overlayd.ports.keys import KeyFileError
 from protocol.trust.order import Action, Order, SignedOrder, sign_order
 
@@ -83,7 +84,10 @@ class Session:
         valid_s: float = ORDER_VALID_S,
         via: str = "",
     ) -> SignedOrder:
-        """A fresh order, which only the peer `via` may use if it names one. Raises Failure if none takes it."""
+        """A fresh order, which only the peer `via` may use if it names one. Raises Failure if none takes it.
+
+        One that brings a grid up names its stewards, drawn from the hosts that the peer asked hears.
+        """
         credentials = self.credentials
         order = Order(
             action=action,
@@ -94,6 +98,7 @@ class Session:
             workspace=workspace,
             body=body,
             via=via,
+            stewards=stewards(self.client, self.site) if action is Action.UP else (),
         )
         try:
             return sign_order(order, credentials.identity, credentials.chain)

@@ -5,15 +5,17 @@ For now a site's admin may deploy on every host of the federation, and may chang
 
 from collections.abc import Container
 
-from protocol.contract.genuine import genuine
+from protocol.contract.judging import follow, genuine
 from protocol.contract.ordered import OrderedGrid
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Deployment, Reading, draft
 from protocol.contract.vouching import vouch
+from protocol.grid.decision import Certificate, Decision, check_certificate
 from protocol.grid.grant import CheckedGrant, SignedGrant
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, Register
-from protocol.terms.ids import KeyId
+from protocol.grid.steps import Step
+from protocol.terms.ids import KeyId, PeerId
 from protocol.trust.order import CheckedOrder, SignedOrder
 from protocol.trust.revocation import Certified
 from protocol.trust.signing import Verifier
@@ -62,13 +64,28 @@ class Authority:
         permit(checked, record)
         return checked
 
-    def register(self, key: str, value: bytes) -> Register:
-        """The register that a value says. Raises Untrusted if it does not vouch for itself (genuine.py)."""
+    def decision(self, certificate: Certificate) -> Decision:
+        """What a certificate says was decided. Raises Untrusted."""
+        return check_certificate(certificate, self._reading.verifier)
+
+    def signed(self, signed: SignedOrder) -> CheckedOrder:
+        """An order whose signer could give it when it was signed. It allows nothing by itself. Raises
+        Untrusted."""
+        return self._reading.signed(signed)
+
+    def judges(self, key: str, value: bytes) -> Register:
+        """The register that a value says. Raises Untrusted if it does not vouch for itself (judging.py)."""
         return genuine(self._reading, key, value)
 
     def grant(self, signed: SignedGrant) -> CheckedGrant:
         """What a host granted, by its signature. Raises Untrusted."""
         return self._reading.grant(signed)
+
+    def follows(
+        self, order: SignedOrder, register: Register, step: Step, asker: PeerId, now: float
+    ) -> Register:
+        """What a register is after a step. Raises Untrusted if the step goes beyond the owner's orders."""
+        return follow(self._reading, order, register, step, asker, now)
 
     def vouch(
         self, record: GridRecord, before: GridRecord | None, now: float, lapsed: bool = False

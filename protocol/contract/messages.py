@@ -5,11 +5,11 @@ import msgspec
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import Step
+from protocol.grid.decision import Certificate
 from protocol.grid.grant import SignedGrant
 from protocol.grid.lease import LeaseTime
-from protocol.grid.record import GridRecord
 from protocol.terms.coordinate import Coordinate
-from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.ids import GridId, RequestId
 from protocol.terms.ranges import Count, Moment, Name, Number, Said, cut
 from protocol.terms.refusal import Refusal
 from protocol.trust.order import SignedOrder
@@ -66,7 +66,6 @@ class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
     grid: GridId
     order: SignedOrder
     workspaces: tuple[Name, ...]
-    stewards: tuple[PeerId, ...]
     vnis: tuple[tuple[Name, Count], ...]
     hold_s: Moment
     start_s: Moment = 0.0
@@ -125,9 +124,9 @@ class RoomKept(msgspec.Struct, frozen=True, tag="room-kept"):
 
 
 class Decided(msgspec.Struct, frozen=True, tag="decided"):
-    """A record that a majority of its stewards has."""
+    """What a majority of a grid's stewards decided, with their signatures."""
 
-    record: GridRecord
+    certificate: Certificate
 
 
 class DecidedAck(msgspec.Struct, frozen=True, tag="decided-ack"):
@@ -176,10 +175,28 @@ class ActReply(msgspec.Struct, frozen=True, tag="act-reply"):
         msgspec.structs.force_setattr(self, "problem", cut(self.problem))
 
 
-ToHost = QuoteAsk | HoldAsk | HoldRelease | RoomClaim | RoomRenew | Decided | Act | LeaseAsk
+class NameAsk(msgspec.Struct, frozen=True, tag="name-ask"):
+    """To a guard of a name: this order is to make a grid of that name. `ends` takes that back."""
+
+    order: SignedOrder
+    ends: bool = False
+
+
+class NameReply(msgspec.Struct, frozen=True, tag="name-reply"):
+    """Who else is known to have the name, or to ask for it; nobody if `taken` is empty."""
+
+    order: str
+    """The key of the order that asked."""
+    taken: str = ""
+    """The key of the order that has it."""
+
+
+ToHost = (
+    QuoteAsk | HoldAsk | HoldRelease | RoomClaim | RoomRenew | Decided | Act | LeaseAsk | NameAsk
+)
 """What a host is told and asked. Its side answers each member."""
 
-ToRequester = Quote | HoldReply | RoomKept | DecidedAck | ActReply | LeaseReply
+ToRequester = Quote | HoldReply | RoomKept | DecidedAck | ActReply | LeaseReply | NameReply
 """What a host answers. The requester's side hears each member."""
 
 NegotiationMessage = ToHost | ToRequester

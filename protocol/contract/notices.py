@@ -186,7 +186,7 @@ class Notices:
             and name in (notice.name, notice.grid)
             and owner in (None, notice.owner)
         ]
-        return max(found, key=lambda n: (n.state is GridState.UP, n.epoch, n.made_s), default=None)
+        return max(found, key=lambda n: (n.state is GridState.UP, n.made_s, n.epoch), default=None)
 
     def meant(self, said: str, owner: KeyId, site: str = "") -> Notice | None:
         """The newest notice of the grid that an order names, if it is that owner's or site's; else None."""

@@ -2,9 +2,11 @@
 
 import msgspec
 
-from protocol.grid.record import Change
+from protocol.grid.decision import Certificate
+from protocol.grid.steps import Step
 from protocol.terms.effects import Effect
 from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.trust.order import SignedOrder
 
 
 class CommitGrid(msgspec.Struct, frozen=True):
@@ -44,16 +46,23 @@ Purpose = RequesterPurpose | HostPurpose
 
 
 class Propose(msgspec.Struct, frozen=True):
-    """Run this change on a register. Its outcome comes back with the `purpose`.
+    """Have this step of a register decided, or look what is. Its outcome comes back with the `purpose`.
 
-    A change that is under way for the same purpose is not begun again.
+    What is under way for the same purpose is not begun again.
     """
 
     purpose: Purpose
-    key: str
+    register: str
+    """The key of the order's register."""
     stewards: tuple[PeerId, ...]
-    change: Change
+    """Whom to ask. Whoever they are, only a certificate of those that the order names is believed."""
+    step: Step | None
+    """None: only look."""
     cause: str = ""
+    order: SignedOrder | None = None
+    """The order, for stewards that may not know it."""
+    evidence: Certificate | None = None
+    """What was decided before, for stewards that may have lost it."""
 
 
 class NoticeDue(msgspec.Struct, frozen=True):

@@ -9,8 +9,8 @@ from protocol.grid.check import problems
 from protocol.grid.expand import workspaces
 from protocol.grid.grant import CheckedGrant, SignedGrant, check_grant
 from protocol.grid.model import GridSpec, Workspace
-from protocol.grid.record import GridRecord, grid_id, order_part, register_key, spec_of
-from protocol.terms.ids import KeyId
+from protocol.grid.record import GridRecord, grid_id, name_key, order_part, spec_of
+from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import HOLD_S
 from protocol.trust.order import (
     MAX_VALID_S,
@@ -42,11 +42,13 @@ class Deployment(msgspec.Struct, frozen=True):
     """Whether what is held may become a grid. What an order to hold a plan holds never does."""
     issued_at_s: float = 0.0
     """When the order was signed, Unix seconds; 0 for a draft."""
+    stewards: tuple[PeerId, ...] = ()
+    """Who keeps the register of the order, as its signer chose."""
 
     @property
     def key(self) -> str:
-        """The key of the register for its name."""
-        return register_key(self.owner, self.name)
+        """What its name is known by."""
+        return name_key(self.owner, self.name)
 
 
 class Reading:
@@ -56,13 +58,13 @@ class Reading:
         self, federation: KeyId, verifier: Verifier, revoked: Container[Certified]
     ) -> None:
         self._federation, self._revoked = federation, revoked
-        self._verifier = Remembering(verifier)
+        self.verifier = Remembering(verifier)
         self._grids = OrderedGrids()
 
     def order(self, signed: SignedOrder, now: float, fresh: bool) -> CheckedOrder:
         """Any order, believed. Raises Untrusted."""
         return check_order(
-            signed, self._federation, now, self._verifier, fresh=fresh, revoked=self._revoked
+            signed, self._federation, now, self.verifier, fresh=fresh, revoked=self._revoked
         )
 
     def signed(self, signed: SignedOrder) -> CheckedOrder:
@@ -71,11 +73,11 @@ class Reading:
         Every peer judges that alike, at any time. It allows nothing. Raises Untrusted.
         """
         issued_at_s = read_order(signed).issued_at_s
-        return check_order(signed, self._federation, issued_at_s, self._verifier, fresh=False)
+        return check_order(signed, self._federation, issued_at_s, self.verifier, fresh=False)
 
     def grant(self, signed: SignedGrant) -> CheckedGrant:
         """What a host granted. Raises Untrusted."""
-        return check_grant(signed, self._verifier)
+        return check_grant(signed, self.verifier)
 
     def to_hold(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
         """An order to bring up a grid, or only to hold it.
@@ -87,6 +89,10 @@ class Reading:
         if action not in (Action.UP, Action.HOLD):
             raise Untrusted(Reason.MALFORMED, f"an order to {action} where up is needed")
         grid = self._sensible(signed, checked)
+        if fresh and action is Action.UP and not checked.order.stewards:
+            raise Untrusted(
+                Reason.MALFORMED, "the order names no stewards; sign it with an overlayctl of today"
+            )
         if checked.order.valid_s > MAX_VALID_S and not grid.spec.lease.best_effort:
             raise Untrusted(
                 Reason.MALFORMED,
@@ -102,6 +108,7 @@ class Reading:
             hold_s=grid.hold_s,
             commits=action is Action.UP,
             issued_at_s=checked.order.issued_at_s,
+            stewards=checked.order.stewards,
         )
 
     def deployment(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:

@@ -56,6 +56,8 @@ def _about(record: GridRecord, deployment: Deployment) -> None:
         record.owner_site,
     ):
         raise Untrusted(Reason.MALFORMED, "a record that is not about its own order")
+    if record.stewards != deployment.stewards:
+        raise Untrusted(Reason.MALFORMED, "a record of other stewards than its order names")
     names = [workspace.name for workspace in deployment.workspaces]
     if any(assignment.workspace not in names for assignment in record.assignments):
         raise Untrusted(Reason.MALFORMED, "a record of workspaces nobody ordered")

@@ -1,4 +1,4 @@
-"""When a host asks the stewards of a grid it carries, and with which change of its register.
+"""When a host asks the stewards of a grid it carries, and for which step of its register.
 
 It reads at every start, when others speak of a newer epoch, when one of very few stewards is back, and now and
 then, in case a message never came. It votes down an extension that was not decided in its time, and takes down
@@ -6,18 +6,8 @@ a grid that is over, or that its owner ordered down while too few stewards were 
 """
 
 from protocol.contract.outcomes import AuditLease, Outcome, Propose
-from protocol.grid.record import (
-    ALL_ASKED,
-    Change,
-    GridState,
-    Register,
-    ending,
-    lapsing,
-    register_key,
-    restoring,
-    unchanged,
-    voiding,
-)
+from protocol.grid.record import GridState, order_part
+from protocol.grid.steps import Decline, End, Finish, Lapse, Step
 from protocol.hosting.lease import Lease
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, earliest
@@ -79,22 +69,22 @@ class Auditing:
         if now >= self._lapse_s.get(grid, _NEVER):
             self._lapse_s[grid] = self._next_s(now)
             if sure:
-                return _propose(row, lapsing(grid))
+                return _propose(row, Lapse(grid))
         if (
             row.halted is not None
             and row.record.state is GridState.UP
             and now >= self._read_s[grid]
         ):
             self._read_s[grid] = now + HALTED_EVERY_S * self._dice.uniform(0.8, 1.2)
-            return _propose(row, ending(grid, row.halted))
+            return _propose(row, End(grid, row.halted))
         if row.pending and now >= self._pending_s(row):
             self._ask_s[grid] = now + HOLD_S
             if not sure:
-                return _propose(row, unchanged)
-            return _propose(row, voiding(row.pending[0].id, now))
+                return _propose(row, None)
+            return _propose(row, Decline(grid, row.pending[0].id))
         if now >= self._read_s[grid]:
             self._read_s[grid] = self._next_s(now)
-            return _propose(row, unchanged)
+            return _propose(row, None)
         return None
 
     def next_deadline(self, rows: list[Lease]) -> Deadline | None:
@@ -112,17 +102,13 @@ class Auditing:
         return now + AUDIT_EVERY_S * self._dice.uniform(0.8, 1.2)
 
 
-def _propose(row: Lease, change: Change) -> Propose:
+def _propose(row: Lease, step: Step | None) -> Propose:
     grid, record = row.record.id, row.record
-    key = register_key(record.owner, record.name)
-    return Propose(AuditLease(grid), key, record.stewards, change, grid)
+    return Propose(
+        AuditLease(grid), order_part(grid), record.stewards, step, grid, evidence=row.certificate
+    )
 
 
-def restored(row: Lease, register: Register) -> list[Outcome]:
-    """What gives stewards back the record of a carried grid, if all of them have lost it."""
-    record = row.record
-    if len(record.stewards) > ALL_ASKED or register.is_void(record.id):
-        return []
-    key = register_key(record.owner, record.name)
-    change = restoring(record)
-    return [Propose(AuditLease(record.id), key, record.stewards, change, record.id)]
+def restored(row: Lease) -> list[Outcome]:
+    """What gives stewards back the decision of a carried grid that they have lost, if it can be proved."""
+    return [_propose(row, Finish())] if row.certificate is not None else []

@@ -102,5 +102,5 @@ class Extension:
         """The lease without the extensions that were voted down; None if none was."""
         if row is None or not row.pending:
             return None
-        left = tuple(p for p in row.pending if not register.is_void(p.id))
+        left = tuple(p for p in row.pending if not register.is_declined(p.id))
         return msgspec.structs.replace(row, pending=left) if left != row.pending else None

@@ -6,15 +6,15 @@ know, or have lost their memory as well. So everything that is found stays, take
 shown as unknown. The stewards are asked until they answer:
 
     the record is up and places it here     the lease is taken up again, and the guest goes on
-    down, or replaced                       the lease is taken up as the record says, which ends it
+    down                                    the lease is taken up as the record says, which ends it
     placed elsewhere, or otherwise          it stays: no host granted that
-    nothing, or only that it is void        it stays: they know less than the machine shows; where they are one
-                                            or two in all, they are given back the record that it keeps
+    nothing, or only that it is void        it stays: they know less than the machine shows, and are given back
+                                            the decision that it keeps
     no answer                               it stays
 
 Whom to ask stands on the machine (keepsake.py), or in this host's own notice, signed by an earlier life, that
-other peers still hold. Nobody else's word names stewards, and what these say is believed as every record is: by
-the orders in it. The lease as the machine kept it is put back first, and the stewards' word goes through the
+other peers still hold. What stewards say is believed as every decision is: by the signatures of those that its
+order names. The lease as the machine kept it is put back first, and the stewards' word goes through the
 same door as an audit of a lease that was never lost. What the machine kept is as old as its start: where one
 or two stewards say no more, an extension may be lost, and of best effort how long it stood still: then the
 lease goes on for a day at least.
@@ -29,19 +29,10 @@ from protocol.capacity.quantum import Quantum, total
 from protocol.contract.authority import Authority
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, AskFoundling, Outcome, Propose, RoomChanged
+from protocol.grid.decision import ALL_ASKED, Certificate, Decision, proof_of
 from protocol.grid.lifecycle import Power, Wanted
-from protocol.grid.record import (
-    ALL_ASKED,
-    Change,
-    GridRecord,
-    GridState,
-    Register,
-    read_register,
-    register_key,
-    restoring,
-    succeeds,
-    unchanged,
-)
+from protocol.grid.record import GridRecord, GridState, name_key, order_part
+from protocol.grid.steps import Finish, Step
 from protocol.hosting.events import Found
 from protocol.hosting.keepsake import Keepsake, read_keepsake
 from protocol.hosting.lease import Lease
@@ -51,7 +42,6 @@ from protocol.terms.effects import Deadline, Note, earliest
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import FOUND_LEASE_S, FOUNDLING_ASK_MOST_S, FOUNDLINGS
 from protocol.trust.signing import Untrusted
-from protocol.wire.codec import Malformed
 
 _NEVER = float("inf")
 _ROOM = "found:"
@@ -81,10 +71,10 @@ class Foundling(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """The register of the grid; empty if nothing says it."""
+        """What the grid's name is known by; empty if nothing says it."""
         if self.kept is not None:
             return self.kept.key
-        return register_key(self.notice.owner, self.notice.name) if self.notice else ""
+        return name_key(self.notice.owner, self.notice.name) if self.notice else ""
 
     @property
     def stewards(self) -> tuple[PeerId, ...]:
@@ -169,23 +159,22 @@ class Foundlings:
 
     # -- what the stewards say
 
-    def settled(self, grid: GridId, value: bytes, now: float) -> Answer:
-        """The stewards' word on a grid."""
+    def settled(self, grid: GridId, decision: Decision | None, now: float) -> Answer:
+        """The stewards' word on a grid; None if they know nothing of it."""
         row = self._found.get(grid)
         if row is None:
             return [], []
         try:
-            register = read_register(value)
-            lease = self._lease(row, register, now)
-        except (Malformed, Untrusted) as error:
+            lease = self._lease(row, decision, now)
+        except Untrusted as error:
             return self._stays(row, f"its stewards' word is not believed: {error}", now)
         if lease is None:
-            return self._nothing(row, register, now)
+            return self._nothing(row, decision, now)
         for thing in row.things:
             self._ledger.strike(_entry(thing))
         del self._found[grid]
         effects, outcomes = self._leases.take_up(lease, now)
-        more, rest = self._leases.audited(grid, value, now)
+        more, rest = self._leases.audited(grid, decision, now)
         end = self._leases.row(grid)
         record = end.record if end is not None else lease.record
         what = f"its stewards say epoch {record.epoch}, {record.state}: carried again as they say"
@@ -213,7 +202,7 @@ class Foundlings:
                 continue
             again_s = now + FOUNDLING_ASK_MOST_S
             self._found[grid] = msgspec.structs.replace(row, ask_s=again_s, tries=row.tries + 1)
-            asks.append(_ask(row, unchanged))
+            asks.append(_ask(row, None))
         return asks
 
     def next_deadline(self) -> Deadline | None:
@@ -268,45 +257,39 @@ class Foundlings:
             Note("grid.unknown", row.name, f"{why}; kept, and they are asked again", row.grid)
         ], []
 
-    def _nothing(self, row: Foundling, register: Register, now: float) -> Answer:
-        """The stewards have nothing of it. If all of them were asked, they are given what the machine has."""
-        if register.record is not None:
-            return self._stays(row, "its name is another grid's by now", now)
-        if register.is_void(row.grid):
+    def _nothing(self, row: Foundling, decision: Decision | None, now: float) -> Answer:
+        """The stewards have nothing of it, and are given back the decision that the machine has, if it has
+        it."""
+        if decision is not None and decision.register.record is not None:
+            return self._stays(row, "its stewards know another grid of its order", now)
+        if decision is not None:
             return self._stays(row, "its stewards say it was voted down, and yet it was made", now)
         effects, outcomes = self._stays(row, "its stewards know nothing of it", now)
         lease = row.kept.lease if row.kept is not None else None
-        if lease is not None and len(row.stewards) <= ALL_ASKED:
-            outcomes = [*outcomes, _ask(row, restoring(lease.record))]
+        if lease is not None and lease.certificate is not None:
+            outcomes = [*outcomes, _ask(row, Finish(), lease.certificate)]
         return effects, outcomes
 
-    def _lease(self, row: Foundling, register: Register, now: float) -> Lease | None:
+    def _lease(self, row: Foundling, decision: Decision | None, now: float) -> Lease | None:
         """The lease as it was, to be carried again; None if the stewards have nothing to say of the grid.
 
         Raises Untrusted if what they say is not what the grid's owner ordered.
         """
-        record = register.record
-        if record is None:
+        record = decision.register.record if decision is not None else None
+        if decision is None or record is None or record.id != row.grid:
             return None
         old = row.kept.lease if row.kept is not None else None
-        if old is not None:
-            old = msgspec.structs.replace(old, wanted=_merged(old, row.things))
-            if record.id != row.grid:
-                # The name was given again, which it only is after this grid was taken down.
-                self._authority.vouch(record, None, now)
-                later = record.epoch > old.record.epoch and succeeds(record, old.record)
-                return old if later else None
-            newer = record.epoch > old.record.epoch
-            if newer:
-                lapsed = self._leases.past(old.kept_until_s, now)
-                self._authority.vouch(record, old.record, now, lapsed)
-            forgotten = not newer and len(row.stewards) <= ALL_ASKED
-            return _spared(old, now) if forgotten or old.yields else old
-        if record.id != row.grid:
-            return None
-        return self._anew(row, record, now)
+        if old is None:
+            return self._anew(row, record, decision, now)
+        old = msgspec.structs.replace(old, wanted=_merged(old, row.things))
+        newer = record.epoch > old.record.epoch
+        if newer:
+            lapsed = self._leases.past(old.kept_until_s, now)
+            self._authority.vouch(record, old.record, now, lapsed)
+        forgotten = not newer and len(row.stewards) <= ALL_ASKED
+        return _spared(old, now) if forgotten or old.yields else old
 
-    def _anew(self, row: Foundling, record: GridRecord, now: float) -> Lease:
+    def _anew(self, row: Foundling, record: GridRecord, decision: Decision, now: float) -> Lease:
         """A lease from the stewards' record alone, and what this host told of its time. Raises Untrusted."""
         told = row.notice
         lapsed = told is not None and self._leases.past(told.kept_until_s, now)
@@ -324,6 +307,7 @@ class Foundlings:
             lease_until_s=ends_s,
             made_s=told.made_s if told is not None else now,
             terms=spec.lease,
+            proof=proof_of(decision),
         )
         there = _merged(lease, row.things)
         # Of what was taken out of the grid, its volumes may be left here.
@@ -339,8 +323,9 @@ class Foundlings:
         return msgspec.structs.replace(lease, wanted=(*there, *gone))
 
 
-def _ask(row: Foundling, change: Change) -> Propose:
-    return Propose(AskFoundling(row.grid), row.key, row.stewards, change, row.grid)
+def _ask(row: Foundling, step: Step | None, evidence: Certificate | None = None) -> Propose:
+    key = order_part(row.grid)
+    return Propose(AskFoundling(row.grid), key, row.stewards, step, row.grid, evidence=evidence)
 
 
 def _entry(thing: Found) -> EntryKey:

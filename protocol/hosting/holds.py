@@ -20,16 +20,18 @@ from protocol.contract.authority import Authority, Deployment
 from protocol.contract.granting import vnis_fault
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.contract.outcomes import Answer, Outcome, Propose, RoomChanged, VoidHold
+from protocol.grid.decision import Decision
 from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
 from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
-from protocol.grid.record import GridRecord, GridState, order_part, read_register, voiding
+from protocol.grid.record import GridRecord, GridState, attempt_of, order_part
+from protocol.grid.steps import Vote
 from protocol.hosting.claims import Claims
 from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
 from protocol.terms.ids import GridId, KeyId, PeerId
-from protocol.terms.limits import HOLD_S, HOLDS_PER_HOST, PLAN_HOLD_MOST_S, STEWARDS_MOST
+from protocol.terms.limits import ATTEMPT_MOST, HOLD_S, HOLDS_PER_HOST, PLAN_HOLD_MOST_S
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Signer, Untrusted
@@ -157,9 +159,6 @@ class Holds:
         offer = msgspec.structs.replace(offer, clashes=apart)
         if offer.refused is not None:
             return self._refuse(requester, ask, offer.refused.constraint, offer.refused.detail), []
-        if not 1 <= len(ask.stewards) <= STEWARDS_MOST:
-            why = f"{len(ask.stewards)} stewards, 1 to {STEWARDS_MOST} are taken"
-            return self._refuse(requester, ask, Constraint.AUTHORITY, why), []
         yields = spec.lease.best_effort and offer.facts.suspends
         time = window(asked(spec, ask.start_s), now, yields)
         if not deployment.commits and not ask.start_s:
@@ -191,7 +190,7 @@ class Holds:
             name=deployment.name,
             order=ask.order,
             workspaces=names,
-            stewards=ask.stewards,
+            stewards=deployment.stewards,
             vnis=ask.vnis,
             until_s=until_s,
             start_s=ask.start_s,
@@ -270,18 +269,21 @@ class Holds:
                 self._ledger.strike((record.id, name))
 
     def settled(
-        self, grid: GridId, value: bytes
-    ) -> tuple[GridRecord | None, list[Effect], list[Outcome]]:
-        """The stewards' word on a hold whose time is up. The record comes back if it was decided, else None."""
+        self, grid: GridId, decision: Decision | None
+    ) -> tuple[bool, list[Effect], list[Outcome]]:
+        """The stewards' word on a hold whose time is up. True if its grid was decided."""
         row = self._rows.get(grid)
-        if row is None:
-            return None, [], []
-        register = read_register(value)
-        if register.record is not None and register.record.id == grid:
-            return register.record, [], []
+        if row is None or decision is None:
+            return False, [], []
+        record = decision.register.record
+        if record is not None and record.id == grid:
+            return True, [], []
+        if record is None and not decision.register.is_void(grid):
+            self._ask_s[grid] = self._ledger.now_s + _ASK_AGAIN_S
+            return False, [], []
         self._strike(grid, row.workspaces)
         note = Note("hold.expired", row.name, "voted down: nobody committed it in time")
-        return None, [Persist((Row(TABLE, grid, None),), Untidied()), note], [RoomChanged()]
+        return False, [Persist((Row(TABLE, grid, None),), Untidied()), note], [RoomChanged()]
 
     def unsettled(self, grid: GridId, now: float) -> None:
         """The stewards did not answer, so they are asked again soon."""
@@ -306,8 +308,9 @@ class Holds:
                 proposals.append(RoomChanged())
                 continue
             self._ask_s[grid] = now + 60.0
-            change = voiding(grid, now)
-            proposals.append(Propose(VoidHold(grid), row.key, row.stewards, change, grid))
+            against = Vote(min(attempt_of(grid) + 1, ATTEMPT_MOST))
+            key, stewards = order_part(grid), row.stewards
+            proposals.append(Propose(VoidHold(grid), key, stewards, against, grid, order=row.order))
         return effects, proposals
 
     def next_deadline(self) -> Deadline | None:

@@ -19,6 +19,7 @@ from protocol.contract.messages import (
     HoldAsk,
     HoldRelease,
     LeaseAsk,
+    NameAsk,
     Quote,
     QuoteAsk,
     RoomClaim,
@@ -34,9 +35,10 @@ from protocol.contract.outcomes import (
     RoomChanged,
     VoidHold,
 )
+from protocol.grid.decision import Certificate, Decision
 from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
-from protocol.grid.record import GridRecord, GridState, register_key
+from protocol.grid.record import GridState, name_key
 from protocol.grid.tunnel import TunnelEnd, usable
 from protocol.hosting.chronicle import TABLE as STORIES
 from protocol.hosting.chronicle import Chronicle
@@ -48,6 +50,7 @@ from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.holds import HoldNotSaved, Holds
 from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.hosting.leases import Leases
+from protocol.hosting.names import Names
 from protocol.hosting.surroundings import HostSurroundings
 from protocol.hosting.taken import Cotenant, Taken
 from protocol.hosting.tunnels import Tunnels
@@ -116,6 +119,7 @@ class Host:
             surroundings.tunnel,
         )
         self._words = GuestWords(self.leases)
+        self._names = Names(authority)
         self.foundlings = Foundlings(identity.peer, self.ledger, self.leases, authority, dice)
         self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel, surroundings.tunnel)
         self.chronicle = Chronicle(
@@ -233,8 +237,10 @@ class Host:
                 return self.claims.ask(sender, message, now)
             case RoomRenew():
                 return self.claims.renew(sender, message, now)
-            case Decided(record=record):
-                return self._decided(sender, record, now)
+            case Decided(certificate=certificate):
+                return self._shown(sender, certificate, now)
+            case NameAsk():
+                return self._names.ask(sender, message, now), []
             case LeaseAsk():
                 return self.leases.lengthen(sender, message, now)
             case Act():
@@ -288,24 +294,24 @@ class Host:
             case HoldNotSaved():
                 return self.holds.not_saved(event)
 
-    def settled(self, purpose: HostPurpose, value: bytes, now: float) -> Answer:
+    def settled(self, purpose: HostPurpose, decision: Decision | None, now: float) -> Answer:
         """The stewards' word on a hold whose time is up, or on a grid that this host carries."""
-        return self._told(self._settled(purpose, value, now), now)
+        return self._told(self._settled(purpose, decision, now), now)
 
-    def _settled(self, purpose: HostPurpose, value: bytes, now: float) -> Answer:
+    def _settled(self, purpose: HostPurpose, decision: Decision | None, now: float) -> Answer:
         match purpose:
             case VoidHold(grid=grid):
-                record, effects, outcomes = self.holds.settled(grid, value)
-                if record is None:
+                made, effects, outcomes = self.holds.settled(grid, decision)
+                if decision is None or not made:
                     return effects, outcomes
-                return self._decided(None, record, now)
+                return self._decided(None, decision, now)
             case AuditLease(grid=grid):
                 try:
-                    return self.leases.audited(grid, value, now)
+                    return self.leases.audited(grid, decision, now)
                 except Untrusted as error:
                     return [Note("record.refused", f"audit:{grid}", str(error))], []
             case AskFoundling(grid=grid):
-                return self.foundlings.settled(grid, value, now)
+                return self.foundlings.settled(grid, decision, now)
             case _:
                 assert_never(purpose)
 
@@ -321,6 +327,7 @@ class Host:
     def noticed(self, peer: PeerId, notice: Notice, now: float) -> list[Effect]:
         """A host of a grid tells of it."""
         self.leases.noticed(notice.grid, notice.epoch, now)
+        self._names.noticed(notice)
         return self.leases.hindered(notice.grid, peer, notice)
 
     def unheard(self, peer: PeerId, grid: GridId) -> None:
@@ -404,8 +411,19 @@ class Host:
             kept=kept,
         )
 
-    def _decided(self, sender: PeerId | None, record: GridRecord, now: float) -> Answer:
-        """A record that is said to be decided. Without a sender nobody gets an acknowledgement."""
+    def _shown(self, sender: PeerId, certificate: Certificate, now: float) -> Answer:
+        """Somebody shows what was decided. Without its stewards' signatures it is nobody's word."""
+        try:
+            decision = self._authority.decision(certificate)
+        except Untrusted as error:
+            return [Note("record.refused", certificate.register, str(error))], []
+        return self._decided(sender, decision, now)
+
+    def _decided(self, sender: PeerId | None, decision: Decision, now: float) -> Answer:
+        """A record was decided. Without a sender nobody gets an acknowledgement."""
+        record = decision.register.record
+        if record is None:
+            return [], []
         if self.foundlings.row(record.id) is not None:
             # What is here of it is unknown. It is the stewards' word that counts, and they are asked now.
             self.foundlings.hurry(record.id, now)
@@ -417,7 +435,7 @@ class Host:
         try:
             time = row.window if row is not None else ALWAYS
             yields = row is not None and row.yields
-            known, effects, outcomes = self.leases.decided(record, held, now, time, yields)
+            known, effects, outcomes = self.leases.decided(decision, held, now, time, yields)
         except Untrusted as error:
             return [Note("record.refused", record.name, str(error))], []
         if not known:
@@ -445,7 +463,7 @@ class Host:
         for carried in self.leases.rows():
             record = carried.record
             near.append(Cotenant(record.owner_site, record.name, self._apart(record.order)))
-            key = register_key(record.owner, record.name)
+            key = name_key(record.owner, record.name)
             names[key] = (record.id, record.state is GridState.UP)
             vnis |= {vni: record.id for _, vni in record.vnis}
         for found in self.foundlings.rows():

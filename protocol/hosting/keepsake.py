@@ -7,7 +7,7 @@ know. It is this host's own word to itself, and nobody else can write it.
 
 import msgspec
 
-from protocol.grid.record import register_key
+from protocol.grid.record import name_key
 from protocol.hosting.lease import Lease
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import KEEPSAKE_BYTES
@@ -18,7 +18,7 @@ class Keepsake(msgspec.Struct, frozen=True):
     """Whom to ask about a machine, and what its host had promised."""
 
     key: str
-    """The register of its grid."""
+    """What its grid's name is known by."""
     name: str
     """The name of its grid."""
     stewards: tuple[PeerId, ...]
@@ -29,7 +29,7 @@ class Keepsake(msgspec.Struct, frozen=True):
 def keepsake_of(row: Lease) -> bytes:
     """What the machines of a lease are given, at most KEEPSAKE_BYTES."""
     record = row.record
-    key = register_key(record.owner, record.name)
+    key = name_key(record.owner, record.name)
     whole = encode(Keepsake(key, record.name, record.stewards, row))
     if len(whole) <= KEEPSAKE_BYTES:
         return whole

@@ -15,6 +15,7 @@ from protocol.capacity.ledger import Yields
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import FOREVER
 from protocol.capacity.timetable import ALWAYS, Occupancy, Window, lease_spans
+from protocol.grid.decision import Certificate, Proof, certificate_of
 from protocol.grid.expand import state_bytes
 from protocol.grid.lease import kept_s
 from protocol.grid.lifecycle import Phase, Power, Wanted, Word
@@ -87,6 +88,13 @@ class Lease(msgspec.Struct, frozen=True):
     """Its owner's order to take it down, which is carried out here before the stewards have decided it."""
     words: tuple[Word, ...] = ()
     """What its guests here said last of themselves, each in the start that is wanted of it."""
+    proof: Proof | None = None
+    """That the record was decided; None in what an older build kept."""
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """What proves to others that the record was decided; None if nothing does."""
+        return certificate_of(self.record, self.proof) if self.proof is not None else None
 
     @property
     def starts_s(self) -> float:

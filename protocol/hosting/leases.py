@@ -24,15 +24,9 @@ from protocol.contract.outcomes import (
     Outcome,
     RoomChanged,
 )
+from protocol.grid.decision import ALL_ASKED, Decision, proof_of
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
-from protocol.grid.record import (
-    ALL_ASKED,
-    GridRecord,
-    GridState,
-    Register,
-    read_register,
-    succeeds,
-)
+from protocol.grid.record import GridRecord, GridState, Register
 from protocol.grid.tunnel import Telling, newest, untold
 from protocol.grid.volumes import kept_volumes
 from protocol.hosting.auditing import Auditing, restored
@@ -90,8 +84,6 @@ class Leases:
         self._suspending = Suspending(book, self.preemption, ledger, authority, rates, now)
         self._readiness = Readiness(ledger, authority, book.told)
         self._extension = Extension(book.bookings, authority, self._used)
-        self._twice: dict[GridId, GridId] = {}
-        """Grids whose name another one has as well, which is told."""
         for row in book.rows():
             self._clock.found(row, now)
             self._auditing.started(row.record.id, now)
@@ -180,18 +172,21 @@ class Leases:
 
     def decided(
         self,
-        record: GridRecord,
+        decision: Decision,
         held: tuple[str, ...],
         now: float,
         window: Window = ALWAYS,
         yields: bool = False,
     ) -> tuple[bool, list[Effect], list[Outcome]]:
-        """A record that somebody says is decided. True if this host acts on it, or did already.
+        """A record was decided. True if this host acts on it, or did already.
 
         `held` has the workspaces that this host holds of it, `window` the time for which it holds them, and
         `yields` says whether they make room for others. Unless this host holds or carries part of the grid,
-        it does nothing on somebody's word. Raises Untrusted if the record says more than its orders.
+        it does nothing. Raises Untrusted if the record says more than its orders.
         """
+        record = decision.register.record
+        if record is None:
+            return False, [], []
         old = self._book.row(record.id)
         if old is not None and old.record.epoch >= record.epoch:
             return True, [], []
@@ -215,7 +210,8 @@ class Leases:
             return True, [], []
         wanted = wanted_of(record, old, self._me)
         if old is not None:
-            changed = msgspec.structs.replace(old, record=record, wanted=wanted)
+            proof = proof_of(decision)
+            changed = msgspec.structs.replace(old, record=record, wanted=wanted, proof=proof)
             row = self._extension.extended(old, changed)
         else:
             row = Lease(
@@ -226,6 +222,7 @@ class Leases:
                 terms=deployment.spec.lease,
                 yields=yields,
                 ends=newest(record, (), self._telling, self._me),
+                proof=proof_of(decision),
             )
         spent = self._used.use(record.order, record.owner, now) if old is None else ()
         save = self._book.change(row, also=(Row(HOLD_TABLE, record.id, None), *spent))
@@ -262,43 +259,20 @@ class Leases:
             if peer in row.record.stewards and len(row.record.stewards) <= ALL_ASKED:
                 self._auditing.returned(row.record.id, now)
 
-    def audited(self, grid: GridId, value: bytes, now: float) -> Answer:
-        """The stewards' word on a carried grid: `value` is its register, encoded. Raises Untrusted."""
-        row, register = self._book.row(grid), read_register(value)
-        record = register.record
+    def audited(self, grid: GridId, decision: Decision | None, now: float) -> Answer:
+        """The stewards' word on a carried grid; None if they know nothing of it. Raises Untrusted."""
+        row = self._book.row(grid)
         if row is None:
             return [], []
-        if record is None:
-            return [], restored(row, register)
-        if record.id == grid:
-            _, effects, outcomes = self.decided(record, (), now)
-            let_go, changed = self._let_go(grid, register, now)
-            return effects + let_go, outcomes + changed
-        # Nothing ends because of a grid that this one's owner did not order.
-        self._authority.vouch(record, None, self._clock.agreed_s(now) or now, lapsed=True)
-        if register.twice_given(grid, row.record.stewards):
-            if row.halted is None and self._book.stage(row) is not LeaseStage.LAPSED:
-                return self._twice_given(row, record), []
-        elif record.epoch <= row.record.epoch or not succeeds(record, row.record):
-            return [], []
-        # The name was given again after this grid was taken down. Or nobody else can end this one any more.
-        epoch = max(record.epoch, row.record.epoch + 1)
-        ended = msgspec.structs.replace(row.record, state=GridState.DOWN, epoch=epoch)
-        gone = tuple(msgspec.structs.replace(w, power=Power.GONE) for w in row.wanted)
-        row = msgspec.structs.replace(row, record=ended, wanted=gone)
-        for member in gone:
-            # Of one that was gone before, the volumes go now, and then that is told again.
-            self._book.tell(grid, Status(member.workspace, Phase.ENDING, "", now))
-        return [self._book.change(row, books=False), Realise(grid, grid)], [NoticeDue(grid)]
-
-    def _twice_given(self, row: Lease, other: GridRecord) -> list[Effect]:
-        """Nothing that runs is ended because its stewards know another grid of its name. That is told once."""
-        grid, record = row.record.id, row.record
-        if self._twice.get(grid) == other.id:
-            return []
-        self._twice[grid] = other.id
-        both = f"two sides gave this name while they were cut off; {other.id} has it as well"
-        return [Note("grid.twice", record.name, f"{both}, and this one goes on", grid)]
+        if decision is None:
+            return [], restored(row)
+        record = decision.register.record
+        if record is None or record.id != grid:
+            told = "its stewards know another grid of its order"
+            return [Note("grid.twice", row.record.name, told, grid)], []
+        _, effects, outcomes = self.decided(decision, (), now)
+        let_go, changed = self._let_go(grid, decision.register, now)
+        return effects + let_go, outcomes + changed
 
     def take_up(self, row: Lease, now: float) -> Answer:
         """Carries a grid again that this host carried before it lost its memory. Nothing is started anew."""
@@ -447,7 +421,6 @@ class Leases:
             return [], []
         save = self._book.clear(grid)
         self._auditing.forget(grid)
-        self._twice.pop(grid, None)
         self._clock.forget(grid)
         self.preemption.forget(grid)
         note = Note("grid.cleared", row.record.name, "nothing of it is left here", grid)

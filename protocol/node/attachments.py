@@ -6,16 +6,23 @@ reader, of another key, and gets nothing.
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
-from protocol.grid.record import GridRecord, GridState, order_part, read_register, spec_of
+from protocol.grid.record import GridRecord, GridState, Register, order_part, spec_of
 from protocol.hosting.host import Host
 from protocol.node.rows import GridFiles
-from protocol.register.acceptor import Acceptor
 from protocol.requesting.requester import Requester
 from protocol.terms.ids import Digest, GridId, PeerId
 from protocol.trust.order import SignedOrder, order_id, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed
+
+
+class Stewarded(Protocol):
+    """The registers of which this peer is a steward."""
+
+    def values(self) -> list[tuple[str, Register]]:
+        """(key, register) of every one."""
 
 
 class GridsFiles:
@@ -24,9 +31,9 @@ class GridsFiles:
     It is asked again and again, so what a register says is read once for each of its values.
     """
 
-    def __init__(self, host: Host, acceptor: Acceptor, requester: Requester) -> None:
+    def __init__(self, host: Host, acceptor: Stewarded, requester: Requester) -> None:
         self._host, self._acceptor, self._requester = host, acceptor, requester
-        self._read: dict[str, tuple[bytes, GridFiles | None]] = {}
+        self._read: dict[str, tuple[Register, GridFiles | None]] = {}
 
     def needed(self) -> list[GridFiles]:
         """The grids whose files this peer must have, as a host that carries part of them or as a steward."""
@@ -73,11 +80,8 @@ class GridsFiles:
                 yield known[1]
 
 
-def _register_files(value: bytes) -> GridFiles | None:
-    try:
-        record = read_register(value).record
-    except Malformed:
-        return None
+def _register_files(register: Register) -> GridFiles | None:
+    record = register.record
     if record is None or record.state is not GridState.UP:
         return None
     return _files(record, _named(record.order))

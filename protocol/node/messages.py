@@ -9,7 +9,7 @@ from protocol.contract.messages import NegotiationMessage
 from protocol.image.commit import CommitView
 from protocol.image.fetching import ImagePiece
 from protocol.membership.messages import Hello, MembershipMessage, Unwelcome
-from protocol.register.messages import Accept, Accepted, Conflict, Prepare, Promise
+from protocol.register.messages import ToAsker, ToSteward
 from protocol.relay.messages import RelayMessage
 from protocol.stream.messages import StreamMessage
 from protocol.terms.ids import Digest
@@ -118,7 +118,7 @@ BulkMessage = (
     | CommitAsk
     | CommitTold
 )
-RegisterMessage = Prepare | Promise | Accept | Accepted | Conflict
+RegisterMessage = ToSteward | ToAsker
 Message = (
     MembershipMessage
     | RelayMessage

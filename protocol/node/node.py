@@ -65,7 +65,7 @@ from protocol.peering.addresses import Rows, known_contacts
 from protocol.peering.near_peers import NearPeers
 from protocol.peering.overlay import Answer as OverlayAnswer
 from protocol.peering.overlay import News, Overlay
-from protocol.register.proposer import Unsettled
+from protocol.register.asking import Unsettled
 from protocol.relay.messages import RelayMessage
 from protocol.relay.relay import Relay
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
@@ -127,8 +127,10 @@ class Node:
         self.authority = Authority(
             identity.federation, identity.verifier, self.certificates.revocations
         )
-        self.registers = Registers(self.me, self.broadcast.incarnation, dice, rows, self.authority)
         self.notices = Notices()
+        self.directory = HostDirectory(identity, membership, self.notices, bool(contacts), now)
+        life, alive = self.broadcast.incarnation, self.directory.alive
+        self.registers = Registers(identity, life, dice, rows, self.authority, alive, now)
         self.host = Host(
             identity,
             facts,
@@ -142,7 +144,6 @@ class Node:
         self.announcer.tunnel_at(self.host.tunnel, now)
         self.publishing = Publishing(self.host)
         self._starting = Starting(self.host.leases, self.notices)
-        self.directory = HostDirectory(identity, membership, self.notices, bool(contacts), now)
         self.site_summaries = SiteSummaries(
             identity, membership, self.broadcast, self.directory.adverts, dice, levels_above, now
         )
@@ -353,11 +354,11 @@ class Node:
             case VoidHold() | AuditLease() | AskFoundling() as purpose:
                 if isinstance(outcome, Unsettled):
                     return self.host.unsettled(purpose, now)
-                return self.host.settled(purpose, outcome.value, now)
+                return self.host.settled(purpose, outcome.decision, now)
             case CommitGrid() | ChangeGrid() as purpose:
                 if isinstance(outcome, Unsettled):
                     return self.requester.unsettled(purpose, outcome.why, now)
-                return self.requester.settled(purpose, outcome.value, now)
+                return self.requester.settled(purpose, outcome.decision, now)
             case _:
                 assert_never(outcome.purpose)
 
@@ -411,7 +412,8 @@ class Node:
                     self.requester.queue.room_changed(now, here=True)
                     self.publishing.room_changed()
                 case Propose():
-                    effects += self.registers.propose(outcome, now)
+                    more, settled = self.registers.propose(outcome, now)
+                    effects += more + self._settle(settled, now)
                 case _:
                     assert_never(outcome)
         return effects

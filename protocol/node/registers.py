@@ -1,86 +1,114 @@
-"""Registers as the node uses them: this peer accepts for others, and proposes for itself.
+"""Registers as the node uses them: this peer is a steward of some, and asks the stewards of others.
 
-A value is judged where it arrives, before it is kept or read. One that does not vouch for itself is its
-sender's fault. What an older build kept is judged before it is said again.
+What arrives is judged before it is kept or read: what does not prove itself is its sender's fault.
 """
 
+from collections.abc import Callable
 from typing import assert_never
 
 from protocol.contract.authority import Authority
 from protocol.contract.outcomes import Propose, Purpose
 from protocol.node.messages import RegisterMessage
-from protocol.register.acceptor import TABLE, Acceptor
-from protocol.register.messages import Accept, Accepted, Conflict, Prepare, Promise
-from protocol.register.proposer import Proposers, Settled, Unsettled
+from protocol.register.acceptor import TABLE, Acceptor, Opened
+from protocol.register.asking import Answer, Askings, Settled, Unsettled
+from protocol.register.messages import (
+    Accept,
+    Accepted,
+    Conflict,
+    LookAsk,
+    Looked,
+    Prepare,
+    Promise,
+    StepAsk,
+    StepDone,
+    StepFailed,
+)
+from protocol.register.stewarding import Stewarding
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Effect
+from protocol.terms.effects import Deadline, earliest
 from protocol.terms.ids import PeerId
-from protocol.trust.signing import Untrusted
+from protocol.trust.identity import Identity
+from protocol.trust.order import Action, SignedOrder
+from protocol.trust.signing import Reason, Untrusted
 
 Outcome = Settled[Purpose] | Unsettled[Purpose]
+_FORGET_EVERY_S = 3600.0
 
 
 class Registers:
-    """Both halves of CASPaxos on one peer."""
+    """Both sides of registers on one peer."""
 
     def __init__(
         self,
-        me: PeerId,
+        identity: Identity,
         life: int,
         dice: Dice,
         rows: dict[str, dict[str, bytes]],
         authority: Authority,
+        alive: Callable[[PeerId], bool],
+        now: float,
     ) -> None:
-        self._authority = authority
-        self.acceptor = Acceptor(rows.get(TABLE, {}))
-        self._proposers: Proposers[Purpose] = Proposers(me, life, dice)
+        """`life` is greater at every start of this peer. `alive` says which stewards are asked first."""
+        signer, verifier, opens = identity.signer, identity.verifier, _opens(authority)
+        self.acceptor = Acceptor(signer, verifier, opens, authority.judges, rows.get(TABLE, {}))
+        self._stewarding = Stewarding(self.acceptor, verifier, authority, dice)
+        self._askings: Askings[Purpose] = Askings(life, verifier, authority.decision, alive)
+        self._forget_s = now + _FORGET_EVERY_S
 
-    def propose(self, asked: Propose, now: float) -> list[Effect]:
-        """Begins a change that a room asked for."""
-        return self._proposers.propose(
-            asked.purpose, asked.key, asked.stewards, asked.change, now, asked.cause
+    def propose(self, asked: Propose, now: float) -> Answer[Purpose]:
+        """Asks stewards for what a room wants."""
+        return self._askings.ask(
+            asked.purpose,
+            asked.register,
+            asked.stewards,
+            asked.step,
+            now,
+            asked.cause,
+            asked.order,
+            asked.evidence,
         )
 
-    def handle(
-        self, sender: PeerId, message: RegisterMessage, now: float
-    ) -> tuple[list[Effect], list[Outcome]]:
-        """A proposer asks, or an acceptor answers.
+    def handle(self, sender: PeerId, message: RegisterMessage, now: float) -> Answer[Purpose]:
+        """Somebody asks this steward, or stewards answer. Raises Untrusted for what does not prove itself.
 
-        Raises Untrusted if it says a value that does not vouch for itself. Nothing is changed then.
+        Nothing is changed then.
         """
         match message:
-            case Accept(key=key, value=value):
-                self._authority.register(key, value)
+            case StepAsk():
+                return self._stewarding.ask(sender, message, now), []
+            case Prepare() | Accept() | LookAsk():
                 return self.acceptor.handle(sender, message, ""), []
-            case Prepare(key=key):
-                self._require_sound(key)
-                return self.acceptor.handle(sender, message, ""), []
-            case Promise(key=key, accepted=accepted, value=value):
-                if accepted is not None:
-                    self._authority.register(key, value)
-                return self._proposers.handle(sender, message, now)
-            case Accepted() | Conflict():
-                return self._proposers.handle(sender, message, now)
+            case Promise() | Accepted() | Conflict():
+                return self._stewarding.handle(sender, message, now), []
+            case StepDone() | StepFailed() | Looked():
+                return self._askings.handle(sender, message, now)
             case _:
                 assert_never(message)
 
-    def _require_sound(self, key: str) -> None:
-        """What an older build accepted and nobody would believe is not said: it would be this peer's fault."""
-        value = self.acceptor.holds(key)
-        try:
-            if value:
-                self._authority.register(key, value)
-        except Untrusted:
-            self.acceptor.disown(key)
-
-    def tick(self, now: float) -> tuple[list[Effect], list[Outcome]]:
-        """Lets proposals go on whose time has come."""
-        return self._proposers.tick(now)
+    def tick(self, now: float) -> Answer[Purpose]:
+        """Lets go on what has come due."""
+        effects = self._stewarding.tick(now)
+        if now >= self._forget_s:
+            self._forget_s = now + _FORGET_EVERY_S
+            effects += self.acceptor.forget(now)
+        more, outcomes = self._askings.tick(now)
+        return effects + more, outcomes
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        return self._proposers.next_deadline()
+        forget = Deadline(self._forget_s, "forget registers")
+        return earliest(forget, self._stewarding.next_deadline(), self._askings.next_deadline())
 
     def check(self) -> None:
         """Invariants of the acceptor."""
         self.acceptor.check()
+
+
+def _opens(authority: Authority) -> Callable[[SignedOrder], Opened]:
+    def opens(order: SignedOrder) -> Opened:
+        checked = authority.signed(order)
+        if checked.order.action is not Action.UP or not checked.order.stewards:
+            raise Untrusted(Reason.MALFORMED, "an order that has no register")
+        return Opened(checked.principal.key, checked.order.stewards, checked.fresh_until_s)
+
+    return opens

@@ -1,1 +1,1 @@
-"""CASPaxos: one small replicated register per grid name, kept by a few stewards."""
+"""One small replicated register for each order, kept by the few stewards that the order names."""

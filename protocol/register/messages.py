@@ -1,55 +1,85 @@
-"""What proposers and acceptors of a register say to each other.
-
-A register's value is opaque here: bytes, empty if it was never written. The code that
-proposes a change knows which values make sense.
-"""
+"""What is said of a register: by who wants a step or its value, and among its stewards."""
 
 from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
-from protocol.terms.ids import PeerId
-from protocol.terms.ranges import Number
-from protocol.wire.limits import MAX_FRAME_BYTES
+from protocol.grid.decision import Ballot, Certificate, RegisterKey, Signature, Value
+from protocol.grid.steps import Step
+from protocol.trust.order import SignedOrder
 
-MAX_ROUND = 1 << 48
-"""No honest register comes near it. A greater one would overflow what the wire can say."""
+WHY_CHARACTERS_MOST = 400
 
-MAX_KEY_CHARACTERS = 256
-"""An owner's key and a grid's name have at most 128."""
-
-Value = Annotated[bytes, msgspec.Meta(max_length=MAX_FRAME_BYTES - 8192)]
-"""Bounded so that whatever is accepted fits in a promise: in one frame with its key and two ballots."""
+Ask = Annotated[str, Meta(max_length=80)]
+"""Tells one asking from another. It is said back."""
 
 
-class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
-    """Orders attempts, and is the fencing token. No two attempts ever have the same.
+class StepAsk(msgspec.Struct, frozen=True, tag="step-ask"):
+    """To a steward: have this step decided. Asking again is the same as asking once."""
 
-    Under a shared ballot two values could be accepted. So a ballot names the proposer and which of its lives
-    it is: a peer that was restarted does not know what it asked before.
-    """
+    ask: Ask
+    register: RegisterKey
+    step: Step
+    order: SignedOrder | None = None
+    """The order of the register, for a steward that may not know it. A commit has it in its record."""
+    evidence: Certificate | None = None
+    """What was decided of it before, for stewards that may have lost that."""
 
-    round: Annotated[int, msgspec.Meta(ge=0, le=MAX_ROUND)]
-    peer: PeerId
-    life: Number
+
+class StepDone(msgspec.Struct, frozen=True, tag="step-done"):
+    """What is decided now. Whether the step made a difference is to be seen there."""
+
+    ask: Ask
+    certificate: Certificate
+
+
+class StepFailed(msgspec.Struct, frozen=True, tag="step-failed"):
+    """Why a steward did not have a step decided."""
+
+    ask: Ask
+    why: Annotated[str, Meta(max_length=WHY_CHARACTERS_MOST)]
+    refused: bool = False
+    """Whether the step goes beyond what the owner ordered, or this is no steward of that register."""
+
+
+class LookAsk(msgspec.Struct, frozen=True, tag="look-ask"):
+    """To a steward: what have you accepted last?"""
+
+    ask: Ask
+    register: RegisterKey
+
+
+class Looked(msgspec.Struct, frozen=True, tag="looked"):
+    """This, signed when it was accepted. Nothing at all if `ballot` is null."""
+
+    ask: Ask
+    register: RegisterKey
+    ballot: Ballot | None = None
+    value: Value = b""
+    signature: Signature = b""
 
 
 class RegisterMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """What all of them have: the register, and the attempt they are about."""
+    """What stewards say to each other has the register and the attempt it is about."""
 
-    key: Annotated[str, msgspec.Meta(max_length=MAX_KEY_CHARACTERS)]
+    register: RegisterKey
     ballot: Ballot
 
 
 class Prepare(RegisterMessage, frozen=True, tag="prepare"):
     """May I? Asks for the value last accepted and for a promise to take no older ballot."""
 
+    order: SignedOrder
+    """The order of the register, which says who its stewards are."""
+
 
 class Promise(RegisterMessage, frozen=True, tag="promise"):
-    """Yes; this is what I accepted last, at `accepted` (None: nothing yet)."""
+    """Yes; this is what I accepted last, at `accepted` (null: nothing yet). Signed."""
 
     accepted: Ballot | None
     value: Value
+    signature: Signature
 
 
 class Accept(RegisterMessage, frozen=True, tag="accept"):
@@ -59,10 +89,18 @@ class Accept(RegisterMessage, frozen=True, tag="accept"):
 
 
 class Accepted(RegisterMessage, frozen=True, tag="accepted"):
-    """Taken, and on disk."""
+    """Taken, and on disk. Signed."""
+
+    signature: Signature
 
 
 class Conflict(RegisterMessage, frozen=True, tag="conflict"):
     """No: I have promised a newer ballot."""
 
     promised: Ballot
+
+
+ToSteward = StepAsk | LookAsk | Prepare | Promise | Accept | Accepted | Conflict
+"""What a steward is told."""
+ToAsker = StepDone | StepFailed | Looked
+"""What it answers to who asks."""

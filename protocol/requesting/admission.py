@@ -8,7 +8,7 @@ from protocol.capacity.advert import ImageLabel
 from protocol.contract.authority import Authority, Deployment
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer
-from protocol.grid.record import GridState, order_part
+from protocol.grid.record import order_part
 from protocol.requesting.events import PlanAsked
 from protocol.requesting.host_directory import HostDirectory
 from protocol.requesting.outlook import OwnFacts
@@ -22,7 +22,7 @@ from protocol.requesting.requests import Requests, answered
 from protocol.requesting.steps import Look, Reason
 from protocol.requesting.surroundings import Surroundings
 from protocol.terms.dice import Dice
-from protocol.terms.ids import GridId, KeyId, RequestId
+from protocol.terms.ids import GridId, RequestId
 from protocol.terms.limits import PROPOSALS_KEPT, QUEUED_MOST
 from protocol.trust.identity import Identity
 from protocol.trust.order import CheckedOrder, SignedOrder, read_order
@@ -71,7 +71,7 @@ class Admission:
         if unknown := self._directory.unknown_image(spec, self._host.images, now):
             return self._no(request, kind, spec.name, unknown, now)
         quoting = Quoting(request, deployment, holds=False) if event.keep else None
-        there = self._up(spec.name, site=event.site or self._site)
+        there = self._directory.living(spec.name, site=event.site or self._site)
         if there is None:
             return self._add(request, deployment, None, now, quoting).begin(now)
         owned = msgspec.structs.replace(deployment, owner=there.owner)
@@ -81,7 +81,7 @@ class Admission:
         """Places a grid. With a `quote` it places exactly what that says. Raises Untrusted."""
         deployment = self._authority.deployment(signed, now, fresh=True)
         name = deployment.name
-        there = self._up(name, deployment.owner)
+        there = self._directory.living(name, deployment.owner)
         if there is not None and self.running(deployment.key) is None:
             return self._again(request, deployment, signed, there, quote, now)
         if deployment.order in self._used:
@@ -138,20 +138,7 @@ class Admission:
             return self._no(request, kind, deployment.name, _over(there), now)
         placing = self._add(request, deployment, order, now, quoting)
         reason = Reason.NAME_IS_UP if ups else Reason.IS_PLANNED
-        return placing.look(Look(reason, _exists(there)), now)
-
-    def _up(self, name: str, owner: KeyId | None = None, site: str = "") -> Notice | None:
-        """What hosts tell of a grid of that name, and owner or owner's site, that is up; None if none is."""
-        notices = self._directory.notices
-        found = [
-            there
-            for grid in notices.grids()
-            if (there := notices.newest(grid)) is not None
-            and (there.name, there.state) == (name, GridState.UP)
-            and owner in (None, there.owner)
-            and site in ("", there.owner_site)
-        ]
-        return max(found, key=lambda there: (there.epoch, there.made_s), default=None)
+        return placing.look(Look(reason, _exists(there), there), now)
 
     def hold(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
         """Makes a plan, and has it held. Raises Untrusted."""
@@ -166,7 +153,7 @@ class Admission:
         if lines:
             return self._no(request, "hold", name, lines, now)
         quoting = Quoting(request, deployment, holds=True)
-        there = self._up(name, deployment.owner)
+        there = self._directory.living(name, deployment.owner)
         if there is not None:
             return self._compare(request, deployment, signed, there, quoting, now)
         return self._add(request, deployment, signed, now, quoting).begin(now)

@@ -52,12 +52,11 @@ class Attempt:
         deployment: Deployment,
         grid: GridId,
         candidates: tuple[Candidate, ...],
-        stewards: tuple[PeerId, ...],
         dice: Dice,
         opening: Opening,
     ) -> None:
         self._request, self._deployment, self._dice = request, deployment, dice
-        self.grid, self.stewards = grid, stewards
+        self.grid = grid
         self._candidates = candidates
         wanted = dict.fromkeys(opening.sure)
         surely = [c for c in candidates if c.peer in wanted] if wanted else []
@@ -304,7 +303,6 @@ class Attempt:
                     self.grid,
                     order,
                     (*held.get(peer, ()), *names),
-                    self.stewards,
                     vnis,
                     self._deployment.hold_s,
                     self.start_s,
@@ -380,7 +378,7 @@ class Attempt:
             epoch=1,
             state=GridState.UP,
             order=order,
-            stewards=self.stewards,
+            stewards=deployment.stewards,
             hosts=tuple(HostRef(o.peer, o.host, o.site) for o in offers),
             assignments=tuple(Assignment(w.name, self._held[w.name]) for w in members),
             vnis=self._vnis(),

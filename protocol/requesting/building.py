@@ -13,6 +13,7 @@ import msgspec
 
 from protocol.contract.messages import Decided, DecidedAck
 from protocol.contract.notices import Notice
+from protocol.grid.decision import Decision
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.model import GridSpec
 from protocol.grid.problem import listed
@@ -53,6 +54,7 @@ class Building:
     def __init__(
         self,
         request: RequestId,
+        decision: Decision,
         record: GridRecord,
         spec: GridSpec,
         wanted: int,
@@ -62,6 +64,7 @@ class Building:
     ) -> None:
         """`wanted` is how many workspaces were asked for; the record may have fewer."""
         self._request, self.record, self._spec, self._wanted = request, record, spec, wanted
+        self._decided = Decided(decision.certificate)
         self._tell, self._hearing = tell, hearing
         self._unacked = dict.fromkeys(record.carriers())
         self._statuses = {a.workspace: Status(a.workspace, Phase.HELD) for a in record.assignments}
@@ -74,7 +77,7 @@ class Building:
 
     def announce(self) -> list[Effect]:
         """Sends the record to hosts that have not acknowledged it."""
-        return [Send(peer, Decided(self.record), self._request) for peer in self._unacked]
+        return [Send(peer, self._decided, self._request) for peer in self._unacked]
 
     def acknowledged(self, sender: PeerId, ack: DecidedAck, now: float) -> Verdict | None:
         """A host has the record on disk."""
@@ -104,13 +107,16 @@ class Building:
             self._went_on(old, status, now)
         return self._reserved(now) or self._up()
 
-    def audited(self, record: GridRecord | None) -> Verdict | None:
-        """The stewards' record of the name; None if they have none.
+    def audited(self, decision: Decision) -> Verdict | None:
+        """What the stewards decided of the grid last.
 
         A host that died while it cleared up, or was out of reach while it told, may never tell that the grid is
         down or that a workspace ended. The stewards do.
         """
-        if record is None or record.id != self.record.id or record.state is GridState.DOWN:
+        record = decision.register.record
+        if record is None or record.id != self.record.id:
+            return None
+        if record.state is GridState.DOWN:
             return self._taken_down()
         if record.epoch > self.record.epoch:
             self._forget_all_but({a.workspace: a.host for a in record.assignments})

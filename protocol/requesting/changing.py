@@ -9,30 +9,21 @@ told which hosts those are. Where too few stewards answer, the hosts stop a grid
 from protocol.contract.messages import ActReply, Decided, DecidedAck
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import ChangeGrid, Outcome, Propose
+from protocol.grid.decision import Decision
 from protocol.grid.lifecycle import Phase
-from protocol.grid.record import (
-    Change,
-    GridRecord,
-    GridState,
-    ending,
-    order_part,
-    read_register,
-    register_key,
-    removing,
-    voiding,
-)
+from protocol.grid.record import GridRecord, GridState, order_part
+from protocol.grid.steps import End, Remove, Step
 from protocol.requesting.endings import Endings
 from protocol.requesting.halting import Halting, majority_silent
 from protocol.requesting.request import Request, RequestState
 from protocol.requesting.silence import Hearing, Unanswered, without_majority
 from protocol.terms.effects import Deadline, Effect, Send
-from protocol.terms.ids import GridId, PeerId, RequestId
+from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.limits import DECIDED_EVERY_S
 from protocol.terms.quantities import counted
 from protocol.trust.order import Action, CheckedOrder, SignedOrder
 
 _WITHIN_S = 60.0
-_ANOTHER = "its stewards have another grid of that name"
 _TOO_FEW = "too few stewards are heard: its hosts are to stop it meanwhile"
 
 
@@ -49,19 +40,17 @@ class Changing(Request):
         notice: Notice,
         hearing: Hearing,
         now: float,
-        void_until_s: float = 0.0,
+        undecided: SignedOrder | None = None,
     ) -> None:
-        """With `void_until_s` the stewards are deciding just now whether it becomes a grid.
-
-        Until then its `up` could be given again, so no attempt of that may become one.
-        """
+        """`undecided` is the order of a grid of which the stewards decide just now whether it becomes one."""
         super().__init__(request, notice.name, now)
         self.kind = checked.order.action
         self._order, self._signed, self._notice = checked.order, signed, notice
         self._hearing = hearing
         self.grid_id = notice.grid
-        self._void_until_s = void_until_s
+        self._undecided = undecided
         self._record: GridRecord | None = None
+        self._decided: Decided | None = None
         self._unacked: dict[PeerId, None] = {}
         self._busy: dict[PeerId, None] = {}
         self._halting: Halting | None = None
@@ -73,18 +62,16 @@ class Changing(Request):
 
     def start(self, now: float) -> list[Outcome]:
         """Proposes the change to the stewards."""
-        grid, key = self._notice.grid, register_key(self._notice.owner, self._notice.name)
+        grid, key = self._notice.grid, order_part(self._notice.grid)
+        step: Step = End(grid, self._signed, undecided=self._undecided is not None)
         if self._order.action is Action.TERMINATE:
-            change = removing(grid, self._order.workspace, self._signed)
-        elif self._undecided:
-            change = _stopping(grid, self._signed, now, self._void_until_s)
-        else:
-            change = ending(grid, self._signed)
+            step = Remove(grid, self._order.workspace, self._signed)
         self.stage = "asking stewards"
         self.tell(
             now, f"{self._order.action}: asking {counted(len(self._notice.stewards), 'steward')}"
         )
-        return [Propose(ChangeGrid(self.id), key, self._notice.stewards, change, self.id)]
+        stewards = self._notice.stewards
+        return [Propose(ChangeGrid(self.id), key, stewards, step, self.id, self._undecided)]
 
     def at_once(self, now: float) -> list[Effect]:
         """What need not wait for the stewards: too few of them are heard, so the hosts are told themselves."""
@@ -92,22 +79,18 @@ class Changing(Request):
         silent = majority_silent(notice, self._hearing, now)
         return self._halt(now) if silent and self._can_halt else []
 
-    def settled(self, value: bytes, now: float) -> list[Effect]:
-        """The stewards decided; `value` is the register, encoded."""
+    def settled(self, decision: Decision | None, now: float) -> list[Effect]:
+        """The stewards decided."""
         self._halting = None
-        register, notice = read_register(value), self._notice
-        record = register.record
-        if self._can_halt and register.twice_given(notice.grid, notice.stewards):
-            self._why = _ANOTHER
-            return self._halt(now, f"{_ANOTHER}: its hosts are to end it")
-        if record is None or record.id != notice.grid:
+        record, notice = decision.register.record if decision is not None else None, self._notice
+        if decision is None or record is None or record.id != notice.grid:
             if self._undecided:
                 lines = [f"{self.grid} was still being placed; that is stopped and nothing is left"]
                 self.end(RequestState.DONE, lines, now)
                 return []
             self.end(RequestState.FAILED, [f"{self.grid} is not a grid any more"], now)
             return []
-        self._record = record
+        self._record, self._decided = record, Decided(decision.certificate)
         self._busy = {
             peer: None
             for name, peer in self._notice.placed
@@ -176,18 +159,14 @@ class Changing(Request):
         return Deadline(self._again_s, self.kind) if waits else None
 
     @property
-    def _undecided(self) -> bool:
-        return self._void_until_s > 0
-
-    @property
     def _can_halt(self) -> bool:
-        return self._order.action is Action.DOWN and not self._undecided
+        return self._order.action is Action.DOWN and self._undecided is None
 
-    def _halt(self, now: float, why: str = _TOO_FEW) -> list[Effect]:
+    def _halt(self, now: float) -> list[Effect]:
         self._halting = Halting(self.id, self._signed, self._notice, self._hearing, now)
         self._again_s = self._halting.next_s(now)
         self.stage = "hosts stop it"
-        self.tell(now, why)
+        self.tell(now, _TOO_FEW)
         return self._halting.start()
 
     def _halted(self, now: float) -> None:
@@ -195,8 +174,7 @@ class Changing(Request):
         halting = self._halting
         if not self._why or (halting is not None and not halting.over(now)):
             return
-        waits = self._why != _ANOTHER
-        if halting is not None and (lines := halting.answer(now, waits=waits)):
+        if halting is not None and (lines := halting.answer(now)):
             self.end(RequestState.DONE, lines, now)
             return
         lines = [f"cannot {self._order.action} {self.grid} now: {self._why}"]
@@ -205,8 +183,8 @@ class Changing(Request):
         self.end(RequestState.FAILED, lines, now)
 
     def _announce(self) -> list[Effect]:
-        assert self._record is not None
-        return [Send(peer, Decided(self._record), self.id) for peer in self._unacked]
+        assert self._decided is not None
+        return [Send(peer, self._decided, self.id) for peer in self._unacked]
 
     def _finish(self, now: float) -> None:
         waiting = [peer for peer in self._busy if self._hearing.silence(peer, now) is None]
@@ -222,10 +200,3 @@ class Changing(Request):
                 f"  what is left on {them} is cleared when {they} back",
             ]
         self.end(RequestState.DONE, lines, now)
-
-
-def _stopping(grid: GridId, order: SignedOrder, now: float, until_s: float) -> Change:
-    """A change after which no grid of that `up` is up, whether its commit reaches the stewards first or this
-    does."""
-    end, void = ending(grid, order), voiding(GridId(order_part(grid)), now, until_s)
-    return lambda value: void(end(value))

@@ -11,16 +11,9 @@ from collections.abc import Iterable
 from protocol.contract.messages import Decided, DecidedAck, LeaseAsk, LeaseReply
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, ChangeGrid, Outcome, Propose
-from protocol.grid.record import (
-    Change,
-    GridRecord,
-    extending,
-    extension_id,
-    lease_change,
-    read_register,
-    register_key,
-    voiding,
-)
+from protocol.grid.decision import Decision
+from protocol.grid.record import GridRecord, extension_id, lease_change, order_part
+from protocol.grid.steps import Decline, Extend, Step
 from protocol.requesting.request import Request, RequestState
 from protocol.requesting.silence import Hearing, Unanswered, without_majority
 from protocol.terms.effects import Deadline, Effect, Send
@@ -54,6 +47,7 @@ class Extending(Request):
         self._unanswered = dict.fromkeys(peer for _, peer in notice.placed) if by_s > 0 else {}
         self._why: list[str] = []
         self._record: GridRecord | None = None
+        self._decided: Decided | None = None
         self._unacked: dict[PeerId, None] = {}
         self._deadline_s = _NEVER
         self._give_up_s = _NEVER
@@ -88,16 +82,22 @@ class Extending(Request):
         del self._unanswered[sender]
         return [] if self._unanswered else self._propose(now)
 
-    def settled(self, value: bytes, now: float) -> list[Effect]:
-        """The stewards decided the change, or voted it down; `value` is the register, encoded."""
+    def settled(self, decision: Decision | None, now: float) -> list[Effect]:
+        """The stewards decided the change, or voted it down."""
         if self._why:
             self.end(RequestState.FAILED, self._why, now)
             return []
-        record = read_register(value).record
-        if record is None or record.id != self.grid_id or self._signed not in record.changes:
+        record = decision.register.record if decision is not None else None
+        if (
+            decision is None
+            or record is None
+            or record.id != self.grid_id
+            or self._signed not in record.changes
+        ):
             lines = [f"the lease of {self.grid} is as it was: its hosts' promises ran out"]
             self.end(RequestState.FAILED, lines, now)
             return []
+        self._decided = Decided(decision.certificate)
         self._record, self._unacked = record, dict.fromkeys(record.carriers())
         self.stage = "telling hosts"
         self.tell(now, f"decided, epoch {record.epoch}")
@@ -163,24 +163,24 @@ class Extending(Request):
     def _propose(self, now: float) -> list[Outcome]:
         self.stage, self._deadline_s = "asking stewards", _NEVER
         self.tell(now, f"asking {counted(len(self._notice.stewards), 'steward')}")
-        return [self._change(extending(self.grid_id, self._signed))]
+        return [self._change(Extend(self.grid_id, self._signed))]
 
     def _refused(self, lines: list[str], now: float) -> list[Outcome]:
         """Has what other hosts promised given back at once, by the same vote that they would come to."""
         self._why, self.stage, self._deadline_s = lines, "letting go", _NEVER
         self.tell(now, lines[0])
-        return [self._change(voiding(extension_id(self._signed), now))]
+        return [self._change(Decline(self.grid_id, extension_id(self._signed)))]
 
     def _away(self, peers: Iterable[PeerId], now: float) -> Unanswered:
         return Unanswered(self.grid, self._notice.placed, peers, self._hearing, now)
 
-    def _change(self, change: Change) -> Propose:
-        key = register_key(self._notice.owner, self._notice.name)
-        return Propose(ChangeGrid(self.id), key, self._notice.stewards, change, self.id)
+    def _change(self, step: Step) -> Propose:
+        key, stewards = order_part(self.grid_id), self._notice.stewards
+        return Propose(ChangeGrid(self.id), key, stewards, step, self.id)
 
     def _announce(self) -> list[Effect]:
-        assert self._record is not None
-        return [Send(peer, Decided(self._record), self.id) for peer in self._unacked]
+        assert self._decided is not None
+        return [Send(peer, self._decided, self.id) for peer in self._unacked]
 
 
 def by_of(signed: SignedOrder) -> int:

@@ -41,7 +41,7 @@ from protocol.requesting.transitions import Happening
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Effect
 from protocol.terms.ids import GridId, PeerId, RequestId
-from protocol.terms.limits import DETAIL_WITHIN_S, HOLD_REPLY_WITHIN_S, QUOTE_WITHIN_S
+from protocol.terms.limits import ATTEMPT_MOST, DETAIL_WITHIN_S, HOLD_REPLY_WITHIN_S, QUOTE_WITHIN_S
 from protocol.terms.quantities import counted
 from protocol.terms.refusal import PASSING, Constraint, Refusal
 from protocol.trust.order import SignedOrder
@@ -73,6 +73,8 @@ class Gathering:
         self._request, self._deployment, self._order = request, deployment, order
         self._surroundings, self._dice, self._policy = surroundings, dice, policy
         self.tries = 0
+        self.first = 0
+        """The first attempt that was not voted down, as far as the stewards told."""
         self.placement: tuple[Planned, ...] = ()
         """Where it would go, by the last choice."""
         self.start_s = 0.0
@@ -136,15 +138,14 @@ class Gathering:
     # -- parts
 
     def _attempt(self, claimed: tuple[PeerId, ...]) -> Attempt:
-        # A plan makes no grid, but asks the stewards, and is told what they say by an id.
+        # A plan makes no grid, but may ask the stewards of one, and is told what they say by an id.
         grid, world = GridId(self._request), self._surroundings
         if self._order is not None:
-            grid = grid_id(self._order, max(0, self.tries - 1), f"{world.me}/{self._request}")
+            attempt = min(max(0, self.tries - 1, self.first), ATTEMPT_MOST - 1)
+            grid = grid_id(self._order, attempt, f"{world.me}/{self._request}")
         candidates = world.candidates() if self.tries else ()
-        stewards, opening = world.stewards(self._deployment.key), self._policy.opening(claimed)
-        return Attempt(
-            self._request, self._deployment, grid, candidates, stewards, self._dice, opening
-        )
+        opening = self._policy.opening(claimed)
+        return Attempt(self._request, self._deployment, grid, candidates, self._dice, opening)
 
     def _step(self, decision: AfterQuotes | AfterHolds, now: float) -> Gathered:
         match decision:

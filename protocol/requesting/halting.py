@@ -65,11 +65,8 @@ class Halting:
         """When to look again, Unix seconds."""
         return self._soon_s if now < self._soon_s else self._give_up_s
 
-    def answer(self, now: float, *, waits: bool = True) -> list[str]:
-        """Lines for people: where it is stopped, and what its end waits for. Empty if no host took it on.
-
-        Its end does not wait where its stewards have another grid of that name (`waits` is False).
-        """
+    def answer(self, now: float) -> list[str]:
+        """Lines for people: where it is stopped, and what its end waits for. Empty if no host took it on."""
         if not self._taken:
             return []
         notice, hosts = self._notice, listed([self._hearing.name(peer) for peer in self._taken])
@@ -79,8 +76,6 @@ class Halting:
             *without_majority(notice.stewards, self._hearing, now)[:-1],
             "  its volumes are kept until then; nothing more is to be done",
         ]
-        if not waits:
-            lines = [f"{notice.name} is stopped on {hosts}, and cleared there next"]
         if self._unanswered:
             lines.append(f"  {self._away(now).who()}; it is cleared there when they are decided")
         lines += self.refusals()

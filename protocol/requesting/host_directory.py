@@ -5,8 +5,9 @@ from collections import Counter
 import msgspec
 
 from protocol.capacity.advert import Advert, HostFacts, ImageLabel
-from protocol.contract.notices import Notices
+from protocol.contract.notices import Notice, Notices
 from protocol.grid.model import GridSpec
+from protocol.grid.record import GridState
 from protocol.membership.membership import Membership
 from protocol.placement.suspects import Known
 from protocol.requesting.shortlist import Candidate, told_by
@@ -107,29 +108,29 @@ class HostDirectory:
             told = self._told[peer] = Candidate(peer, name, site, offer)
         return told
 
-    def stewards(self, key: str) -> tuple[PeerId, ...]:
-        """The peers that keep the register of `key`.
+    def guards(self, key: str) -> tuple[PeerId, ...]:
+        """The peers that are told who asks for a name: drawn by rendezvous hashing, the same for everybody who
+        believes the same peers alive."""
+        everybody = (self._identity.peer, *self._membership.sites_alive())
+        return tuple(sorted(everybody, key=lambda peer: short_hash(key, peer))[:STEWARDS])
 
-        The ones that kept it before still do while a majority of them lives. Otherwise live peers are drawn by
-        rendezvous hashing, at different sites first.
-        """
-        owner, _, name = key.partition("/")
-        before = self.notices.named(name, KeyId(owner))
-        if before is not None:
-            living = [peer for peer in before.stewards if self.alive(peer)]
-            if len(living) > len(before.stewards) // 2:
-                return before.stewards
-        sites = {self._identity.peer: self._identity.site, **self._membership.sites_alive()}
-        ranked = sorted(sites, key=lambda peer: short_hash(key, peer))
-        wanted = STEWARDS if len(ranked) >= STEWARDS else 1
-        chosen: list[PeerId] = []
-        used: dict[str, None] = {}
-        for peer in ranked:
-            if sites[peer] not in used:
-                chosen.append(peer)
-                used[sites[peer]] = None
-        chosen += [peer for peer in ranked if peer not in chosen]
-        return tuple(chosen[:wanted])
+    def steward_candidates(self) -> tuple[tuple[PeerId, str], ...]:
+        """(host, site) of who may keep the register of an order that is signed now: this peer and who is
+        alive."""
+        me = self._identity
+        return ((me.peer, me.site), *self._membership.sites_alive().items())
+
+    def living(self, name: str, owner: KeyId | None = None, site: str = "") -> Notice | None:
+        """What hosts tell of a grid of that name, and owner or owner's site, that is up; None if none is."""
+        found = [
+            there
+            for grid in self.notices.grids()
+            if (there := self.notices.newest(grid)) is not None
+            and (there.name, there.state) == (name, GridState.UP)
+            and owner in (None, there.owner)
+            and site in ("", there.owner_site)
+        ]
+        return max(found, key=lambda there: (there.made_s, there.epoch), default=None)
 
     def names(self, own: HostFacts, owner_site: str, now: float) -> Known | None:
         """All names that hosts have, also those that are not heard any more, and those of that site's grids.

@@ -1,4 +1,4 @@
-"""What follows from the record that the stewards have under a request's name, after a commit or a mere look.
+"""What follows from what stewards decided of a request's order, or of the grid that has its name.
 
 A request looks, for one of four reasons, what grid of its name there is. If its own order has made it, the
 request follows that grid, whatever the reason was. The table says what follows otherwise. A grid that another
@@ -8,6 +8,8 @@ other is said what differs.
 
 from enum import Enum, auto
 
+from protocol.contract.notices import Notice
+from protocol.grid.decision import Decision
 from protocol.grid.differences import Difference, difference_lines, differences
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState, order_part, spec_of
@@ -81,25 +83,21 @@ FOLLOWS: dict[tuple[Reason, Found], Next] = {
 
 
 def concluded(
-    record: GridRecord | None, grid: GridId, wanted: GridSpec, look: Look | None, cancelled: bool
+    decision: Decision | None, grid: GridId, wanted: GridSpec, look: Look | None, cancelled: bool
 ) -> Conclusion:
-    """What follows from `record`, which the stewards have under the name of `wanted`.
+    """What follows from what stewards decided, of this order or of the grid that has the name; None: nothing.
 
     `grid` is the id that the attempt would have. Without a `look` the attempt was before the stewards just now.
     `cancelled` says that the person wants it no more.
     """
-    if record is not None and record.id == grid:
-        return Follow(record, ours=True)
-    if record is not None and order_part(record.id) == order_part(grid):
-        return _made_before(record, wanted.name)
-    there = record if record is not None and record.state is GridState.UP else None
+    record = decision.register.record if decision is not None else None
+    if decision is not None and record is not None:
+        if record.id == grid:
+            return Follow(record, decision, ours=True)
+        if order_part(record.id) == order_part(grid):
+            return _made_before(record, decision, wanted.name)
     if look is not None:
-        return _looked(look, there, wanted)
-    if there is not None:
-        differs = _differences(there, wanted)
-        if differs == () and not cancelled:
-            return Follow(there, ours=False)
-        return Fail(_otherwise(there, differs or ()), differs or ())
+        return _looked(look, decision, wanted)
     if cancelled:
         return Fail(("cancelled; nothing is held",))
     return TryLater("the holds ran out before the stewards decided")
@@ -129,13 +127,19 @@ def up_already(record: GridRecord) -> str:
     return f"{record.name} is up already: {many} on {hosts} at {sites}"
 
 
-def _looked(look: Look, there: GridRecord | None, wanted: GridSpec) -> Conclusion:
-    if there is None:
+def taken(there: Notice) -> tuple[str, ...]:
+    """Lines for people about a grid that has the name."""
+    return f"a grid named {there.name} exists already, id {there.grid}", ANOTHER_NAME
+
+
+def _looked(look: Look, decision: Decision | None, wanted: GridSpec) -> Conclusion:
+    there = decision.register.record if decision is not None else None
+    if decision is None or there is None or there.state is not GridState.UP:
         return _without(look, FOLLOWS[look.reason, Found.NOTHING])
     differs = _differences(there, wanted)
     match FOLLOWS[look.reason, Found.ANOTHER if differs is None or differs else Found.SAME]:
         case Next.FOLLOW:
-            return Follow(there, ours=False)
+            return Follow(there, decision, ours=False)
         case Next.SAY_UNCHANGED:
             return Unchanged(there)
         case Next.SAY_DIFFERENCES:
@@ -175,9 +179,9 @@ def _otherwise(there: GridRecord, differs: tuple[Difference, ...]) -> tuple[str,
     )
 
 
-def _made_before(record: GridRecord, name: str) -> Follow | Fail:
+def _made_before(record: GridRecord, decision: Decision, name: str) -> Follow | Fail:
     if record.state is GridState.UP:
-        return Follow(record, ours=False)
+        return Follow(record, decision, ours=False)
     line = f"this order has made a grid already, id {record.id}, and makes no second one"
     return Fail((line, f"  would work: sign a new order for {name}"))
 

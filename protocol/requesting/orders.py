@@ -20,9 +20,9 @@ from protocol.requesting.request import RequestState
 from protocol.requesting.requests import Requests, answered
 from protocol.terms.effects import Effect, Persist, Untidied
 from protocol.terms.ids import KeyId, RequestId
-from protocol.trust.order import Action, CheckedOrder, SignedOrder, read_order
+from protocol.trust.order import Action, CheckedOrder, SignedOrder
 from protocol.trust.signing import Untrusted
-from protocol.trust.used import UsedOrders, fresh_until_s
+from protocol.trust.used import UsedOrders
 from protocol.wire.codec import Malformed
 
 
@@ -102,10 +102,10 @@ class Orders:
         spent = self._spend(order, placing.deployment.owner, now)
         effects = spent + placing.cancel(now)
         if undecided is not None:
-            about, until_s = self._foreseen(undecided, now), fresh_until_s(read_order(order))
+            about = self._foreseen(undecided, now)
             directory = self._directory
             stopping = Changing(
-                request, checked, signed, about, directory, now, void_until_s=until_s
+                request, checked, signed, about, directory, now, undecided=undecided.order
             )
             self._requests.add(stopping)
             return spent, stopping.start(now)

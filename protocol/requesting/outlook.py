@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from protocol.capacity.advert import HostFacts
+from protocol.contract.notices import Notice
 from protocol.placement.suspects import Known
 from protocol.requesting.attached import Attached, Attaching
 from protocol.requesting.host_directory import HostDirectory
@@ -11,7 +12,7 @@ from protocol.requesting.shortlist import Candidate
 from protocol.requesting.silence import Silence
 from protocol.requesting.surroundings import Kept
 from protocol.terms.effects import Effect
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import KeyId, PeerId
 
 
 class OtherSites(Protocol):
@@ -59,9 +60,13 @@ class Outlook:
         """Hosts that are alive and have advertised."""
         return self._directory.candidates()
 
-    def stewards(self, key: str) -> tuple[PeerId, ...]:
-        """The peers that keep the register of `key`, as the directory finds them."""
-        return self._directory.stewards(key)
+    def guards(self, key: str) -> tuple[PeerId, ...]:
+        """The guards of a name, as the directory finds them."""
+        return self._directory.guards(key)
+
+    def named(self, name: str, owner: KeyId) -> Notice | None:
+        """What the directory has heard of a grid of that name that is up."""
+        return self._directory.living(name, owner)
 
     def detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
         """Asks other sites for their hosts; only these `sites`, if any are named."""

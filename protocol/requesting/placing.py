@@ -3,7 +3,7 @@
 Rules. transitions.py has what can follow what, policies.py what differs between a plan, a quote and an `up`,
 and steps.py what may be done next. Promises are gathered (gathering.py). After four rounds all of them are
 let go, and the request tries again after a jittered pause, until its deadline (waiting.py). Committing is one
-change of the name's register: after it there is a grid, or there never will be. When the stewards do not
+step of its order's register: after it there is a grid, or there never will be. When the stewards do not
 answer, nobody knows which. So the attempt is voted down until somebody answers, and only then is the person
 told, truthfully.
 """
@@ -11,26 +11,22 @@ told, truthfully.
 from math import inf
 from typing import assert_never
 
+import msgspec
+
 from protocol.contract.authority import Deployment
-from protocol.contract.messages import DecidedAck, HoldReply, Quote, RoomKept
+from protocol.contract.messages import DecidedAck, HoldReply, NameReply, Quote, RoomKept
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, CommitGrid, Outcome, Propose
-from protocol.grid.record import (
-    Change,
-    GridRecord,
-    GridState,
-    committing,
-    order_part,
-    read_register,
-    unchanged,
-    voiding,
-)
+from protocol.grid.decision import Decision
+from protocol.grid.record import GridRecord, GridState, attempt_of, order_part
+from protocol.grid.steps import Commit, Step, Vote
 from protocol.requesting import steps
 from protocol.requesting.attached import Attached
 from protocol.requesting.attempt import Attempt
 from protocol.requesting.building import Building, Verdict
 from protocol.requesting.gathering import Answered, Gathering
-from protocol.requesting.looking import concluded, kept_for, unanswered, up_already
+from protocol.requesting.looking import concluded, kept_for, taken, unanswered, up_already
+from protocol.requesting.naming import Naming, Word
 from protocol.requesting.policies import Plain, Policy
 from protocol.requesting.request import Request, RequestState
 from protocol.requesting.steps import Conclusion, Gathered, Look, Paused, Reason
@@ -40,7 +36,7 @@ from protocol.requesting.waiting import Waiting
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, earliest
 from protocol.terms.ids import GridId, PeerId, RequestId
-from protocol.terms.limits import AUDIT_EVERY_S, DECIDED_EVERY_S
+from protocol.terms.limits import ATTEMPT_MOST, AUDIT_EVERY_S, DECIDED_EVERY_S
 from protocol.terms.quantities import counted
 from protocol.trust.order import SignedOrder
 
@@ -77,6 +73,10 @@ class Placing(Request):
         self._building: Building | None = None
         self._told_made, self._ask_s = False, now
         """Whether somebody tells that its order made a grid, and when its stewards may be asked about that."""
+        commits = order if deployment.commits else None
+        self._naming, self._held = Naming(request, commits), False
+        self._over: dict[GridId, None] = {}
+        """Grids that are told to have the name, and are down."""
         self._look: Look | None = None
         """Why the stewards are asked first, or will be; None if they are not."""
 
@@ -125,10 +125,12 @@ class Placing(Request):
     def look(self, look: Look, now: float) -> Answer:
         """Asks the stewards whether this order has made its grid. If so, the request follows that grid."""
         effects = self._attempt.release()
+        if look.there is None and look.reason is steps.Reason.NAME_IS_UP:
+            look = msgspec.structs.replace(look, there=self._namesake())
         self._look = look
         self._say(now, "asking the stewards whether it is made already")
         self._move(Happening.STEWARDS_ASKED)
-        return effects, [self._propose(unchanged)]
+        return effects, [self._propose(None, look.there)]
 
     # -- gathering
 
@@ -142,7 +144,8 @@ class Placing(Request):
             return self._fail([f"{self.grid} found no room while its order was valid"], now)
         self._waiting.tried(now)
         effects, _ = self._take(self._gathering.start(self._waiting.claimed, now), now)
-        return effects
+        guards = self._surroundings.guards(self.deployment.key)
+        return effects + self._naming.ask(guards, now)
 
     def resume(self, now: float) -> list[Effect]:
         """The same for a request that waited already before this peer was started."""
@@ -182,7 +185,7 @@ class Placing(Request):
             case steps.Look():
                 return self.look(step, now)
             case steps.Commit():
-                return self._commit(now)
+                return self._named(now)
             case steps.Follow():
                 return self._follow(step, now), []
             case steps.TryLater(line=line):
@@ -243,34 +246,77 @@ class Placing(Request):
 
     # -- committing
 
+    def _namesake(self) -> Notice | None:
+        """What hosts tell of a living grid of that name, if it may be one; of this order's, if there is one."""
+        deployment = self.deployment
+        found = self._surroundings.named(deployment.name, deployment.owner)
+        return found if found is not None and found.grid not in self._over else None
+
+    def name_reply(self, sender: PeerId, reply: NameReply, now: float) -> Answer:
+        """A guard of the name says whether another order has it."""
+        self._naming.replied(sender, reply)
+        if self._step is Stage.HOLDING and self._held:
+            return self._named(now)
+        return [], []
+
+    def _named(self, now: float) -> Answer:
+        """What is held is committed, unless somebody else has the name."""
+        self._held = True
+        there = self._namesake()
+        if there is not None and order_part(there.grid) != self.deployment.order:
+            return self.look(steps.Look(steps.Reason.NAME_IS_UP, taken(there), there), now)
+        match self._naming.word(now):
+            case Word.WAIT:
+                self._due_s = self._naming.until_s
+                return [], []
+            case Word.TAKEN:
+                another = steps.TryLater("another order is making a grid of that name")
+                return self._conclude(another, now)
+            case Word.FREE:
+                return self._commit(now)
+
     def _commit(self, now: float) -> Answer:
         assert self.order is not None
         self._move(Happening.PROPOSED)
-        stewards = counted(len(self._attempt.stewards), "steward")
+        stewards = counted(len(self.deployment.stewards), "steward")
         held, wanted = len(self._attempt.held), len(self.deployment.workspaces)
         many = "all" if held == wanted else f"{held} of {wanted}"
         self._say(now, f"{many} held; committing with {stewards}")
         record = self._attempt.draft(self.order)
         files = self.deployment.spec.files
         first = self._surroundings.keep(Attached.of(record, files, now)) if files else []
-        return first, [self._propose(committing(record))]
+        return first, [self._propose(Commit(record))]
 
-    def _propose(self, change: Change) -> Propose:
-        grid, stewards = self.grid_id, self._attempt.stewards
-        return Propose(CommitGrid(grid), self.deployment.key, stewards, change, self.id)
+    def _propose(self, step: Step | None, there: Notice | None = None) -> Propose:
+        grid, stewards, order = self.grid_id, self.deployment.stewards, self.order
+        key = self.deployment.order
+        if self._building is not None:
+            key, stewards = order_part(self._building.record.id), self._building.record.stewards
+        elif there is not None:
+            key, stewards, order = order_part(there.grid), there.stewards, None
+        return Propose(CommitGrid(grid), key, stewards, step, self.id, order)
 
-    def settled(self, value: bytes, now: float) -> Answer:
-        """The register's value after the commit, after the vote against it, or now and then."""
+    def settled(self, decision: Decision | None, now: float) -> Answer:
+        """What is decided after the commit, after the vote against it, or now and then."""
         if self._building is not None and self._step is Stage.BUILDING:
-            made, register = self._building.record, read_register(value)
-            if not register.twice_given(made.id, made.stewards):
-                self._end(self._building.audited(register.record), now)
+            if decision is not None:
+                self._end(self._building.audited(decision), now)
         elif self._step in (Stage.LOOKING, *SETTLING):
             look = self._look if self._step is Stage.LOOKING else None
-            record = read_register(value).record
+            there = look.there if look is not None else None
+            if there is not None:
+                self._look_over(there, decision)
+            elif decision is not None:
+                self._gathering.first = decision.register.first
             wanted, cancelled = self.deployment.spec, self._cancelled
-            return self._conclude(concluded(record, self.grid_id, wanted, look, cancelled), now)
+            return self._conclude(concluded(decision, self.grid_id, wanted, look, cancelled), now)
         return [], []
+
+    def _look_over(self, there: Notice, decision: Decision | None) -> None:
+        """A grid that is told to be up and is not, as its stewards say, is not in the way."""
+        record = decision.register.record if decision is not None else None
+        if record is None or record.state is not GridState.UP:
+            self._over[there.grid] = None
 
     def unsettled(self, why: str, now: float) -> Answer:
         """No majority of stewards answered. Nobody knows, so it votes against the grid until somebody does."""
@@ -283,7 +329,10 @@ class Placing(Request):
 
     def _conclude(self, conclusion: Conclusion, now: float) -> Answer:
         """Lets go of promises that are not in a grid of this attempt, and takes the step that follows."""
+        self._held = False
         released = self._attempt.release(kept_for(conclusion))
+        if not isinstance(conclusion, steps.Follow):
+            released += self._naming.end()
         effects, outcomes = self._take(conclusion, now)
         return released + effects, outcomes
 
@@ -303,7 +352,9 @@ class Placing(Request):
         self._say(now, f"committed: {many}, epoch {record.epoch}")
         spec, wanted = self.deployment.spec, len(self.deployment.workspaces)
         hearing = self._surroundings
-        self._building = Building(self.id, record, spec, wanted, self._say, hearing, now)
+        self._building = Building(
+            self.id, step.decision, record, spec, wanted, self._say, hearing, now
+        )
         self._move(Happening.DECIDED, now + DECIDED_EVERY_S)
         return effects + self._building.announce()
 
@@ -337,7 +388,7 @@ class Placing(Request):
             return [], []
         audits: list[Outcome] = []
         if self._building.audit_due(now):
-            audits.append(self._propose(unchanged))
+            audits.append(self._propose(None))
         self._due_s = self._building.next_s(now)
         return self._building.announce(), audits
 
@@ -349,7 +400,7 @@ class Placing(Request):
             self._cancelled = True
             return []
         rest = "it waits no more" if self._step is Stage.QUEUED else "nothing is held"
-        effects = self._attempt.release() + self._waiting.end()
+        effects = self._attempt.release() + self._waiting.end() + self._naming.end()
         self._move(Happening.CANCELLED)
         self.end(RequestState.CANCELLED, [f"cancelled; {rest}"], now)
         return effects
@@ -382,7 +433,8 @@ class Placing(Request):
                 return self.start(now), []
             case Stage.VOIDING:
                 self._due_s = inf
-                return [], [self._propose(voiding(self.grid_id, now))]
+                against = Vote(min(attempt_of(self.grid_id) + 1, ATTEMPT_MOST))
+                return [], [self._propose(against)]
             case Stage.BUILDING:
                 return self._build(now)
             case Stage.STARTING | Stage.LOOKING | Stage.QUEUED | Stage.COMMITTING | Stage.OVER:
@@ -404,7 +456,7 @@ class Placing(Request):
 
     def _fail(self, lines: list[str], now: float) -> list[Effect]:
         state = RequestState.CANCELLED if self._cancelled else RequestState.FAILED
-        effects = self._attempt.release() + self._waiting.end()
+        effects = self._attempt.release() + self._waiting.end() + self._naming.end()
         self._finish(state, lines, now)
         return effects
 

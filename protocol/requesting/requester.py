@@ -15,12 +15,14 @@ from protocol.contract.messages import (
     DecidedAck,
     HoldReply,
     LeaseReply,
+    NameReply,
     Quote,
     RoomKept,
     ToRequester,
 )
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, ChangeGrid, CommitGrid, RequesterPurpose
+from protocol.grid.decision import Decision
 from protocol.grid.record import order_part
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission, OwnHost
@@ -134,6 +136,10 @@ class Requester:
                         running.acknowledged(sender, message, now)
                     elif isinstance(running, Changing):
                         running.acknowledged(sender, message)
+            case NameReply(order=order):
+                for placing in self.requests.placing(order):
+                    effects, outcomes = placing.name_reply(sender, message, now)
+                    return effects, outcomes
             case RoomKept(order=order):
                 for placing in self.requests.placing(order):
                     placing.kept(sender, message, now)
@@ -162,22 +168,22 @@ class Requester:
             return msgspec.structs.replace(reply, grant=None)
         return reply
 
-    def settled(self, purpose: RequesterPurpose, value: bytes, now: float) -> Answer:
+    def settled(self, purpose: RequesterPurpose, decision: Decision | None, now: float) -> Answer:
         """The stewards' word on a commit or a change of a request here."""
         match purpose:
             case CommitGrid(grid=grid):
                 placing = self.requests.placing_of(grid)
                 if placing is None:
                     return [], []
-                effects, outcomes = placing.settled(value, now)
+                effects, outcomes = placing.settled(decision, now)
                 self._remind(placing, now)
                 return self._made(placing, now) + effects, outcomes
             case ChangeGrid(request=request):
                 running = self.requests.running(request)
                 if isinstance(running, Extending):
-                    return running.settled(value, now), []
+                    return running.settled(decision, now), []
                 if isinstance(running, Changing):
-                    effects = running.settled(value, now)
+                    effects = running.settled(decision, now)
                     self._remind(running, now)
                     return effects, []
                 return [], []

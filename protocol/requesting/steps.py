@@ -8,6 +8,8 @@ from enum import Enum, auto
 
 import msgspec
 
+from protocol.contract.notices import Notice
+from protocol.grid.decision import Decision
 from protocol.grid.differences import Difference
 from protocol.grid.record import GridRecord
 from protocol.placement.choose import Choice
@@ -103,12 +105,16 @@ class Look(msgspec.Struct, frozen=True):
     reason: Reason
     lines: tuple[str, ...] = ()
     """The answer if there is no grid of this order, where that ends the request."""
+    there: Notice | None = None
+    """The grid of another order that is looked at; None: what this order has made."""
 
 
 class Follow(msgspec.Struct, frozen=True):
     """There is a grid as the request asks for it, which it follows until that is up."""
 
     record: GridRecord
+    decision: Decision
+    """That it was decided."""
     ours: bool
     """Whether this attempt made it."""
 

@@ -2,13 +2,14 @@
 
 from typing import Protocol
 
+from protocol.contract.notices import Notice
 from protocol.placement.suspects import Known
 from protocol.requesting.attached import Attached
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.shortlist import Candidate
 from protocol.requesting.silence import Hearing
 from protocol.terms.effects import Effect
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import KeyId, PeerId
 
 Kept = Proposal | Attached
 """What a request keeps on disk: a quote, or a plan that is held, or who may have the files of its grid."""
@@ -28,8 +29,11 @@ class Surroundings(Hearing, Protocol):
     def candidates(self) -> tuple[Candidate, ...]:
         """Hosts that can be asked for a quote."""
 
-    def stewards(self, key: str) -> tuple[PeerId, ...]:
-        """The peers that keep the register of that key."""
+    def guards(self, key: str) -> tuple[PeerId, ...]:
+        """The peers that are told who asks for that name."""
+
+    def named(self, name: str, owner: KeyId) -> Notice | None:
+        """What hosts tell of a grid of that name and owner that is up; None if none is."""
 
     def detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
         """Asks other sites for their hosts, if not all are known; only these `sites`, if any are named."""

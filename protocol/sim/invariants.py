@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from protocol.broadcast.messages import version_of
 from protocol.contract.messages import HoldReply
-from protocol.grid.record import GridRecord, GridState, read_register
+from protocol.grid.decision import Ballot
+from protocol.grid.record import GridRecord, read_register
 from protocol.register.acceptor import TABLE as REGISTER
 from protocol.register.acceptor import Slot
-from protocol.register.messages import Ballot
 from protocol.sim.environment import Environment
 from protocol.sim.meter import Meter
 from protocol.sim.peer import SimPeer
@@ -140,8 +140,7 @@ class Invariants:
         if mark in self._believed:
             return
         decided = self.decided.get(record.id, {}).get(record.epoch)
-        # A host that learns that its grid's name was given again ends the record by itself.
-        if decided != record and record.state is GridState.UP:
+        if decided != record:
             raise violation(self._world, f"{record.name} is carried but was not decided", peer)
         self._believed[mark] = None
 

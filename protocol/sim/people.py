@@ -1,5 +1,6 @@
 """People of a simulated federation: site admins who sign orders, and the grids they want."""
 
+from collections.abc import Callable
 from random import Random
 
 from protocol.grid.model import (
@@ -14,7 +15,7 @@ from protocol.grid.model import (
 )
 from protocol.grid.record import HoldTerms, grid_id, order_part
 from protocol.sim.keys import SimFederation
-from protocol.terms.ids import digest_of
+from protocol.terms.ids import PeerId, digest_of
 from protocol.trust.order import Action, Order, SignedOrder, sign_order
 from protocol.wire.codec import encode
 
@@ -26,8 +27,15 @@ AT_ONCE = LeaseTerms()
 class Admin:
     """A site's admin."""
 
-    def __init__(self, federation: SimFederation, site: str, dice: Random) -> None:
-        self._dice = dice
+    def __init__(
+        self,
+        federation: SimFederation,
+        site: str,
+        dice: Random,
+        stewards: Callable[[], tuple[PeerId, ...]] = tuple,
+    ) -> None:
+        """`stewards` answers whom the orders to bring something up name."""
+        self._dice, self.stewards = dice, stewards
         self.signer, self.chain = federation.site(site), federation.site_chain(site)
         self._made: dict[str, str] = {}
         """By name, what the ids of the grid begin with that was ordered last."""
@@ -54,6 +62,7 @@ class Admin:
             workspace=workspace,
             body=body,
             via=via,
+            stewards=self.stewards() if action is Action.UP else (),
         )
         signed = sign_order(order, self.signer, self.chain)
         if action is Action.UP:

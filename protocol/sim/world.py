@@ -11,6 +11,7 @@ from random import Random
 
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
+from protocol.contract.stewards import draw_stewards
 from protocol.grid.model import GridSpec
 from protocol.membership.messages import Contact
 from protocol.node.events import Event
@@ -83,7 +84,10 @@ class World(Timeline):
         self.wires = Wires(self, self.new_dice(), plan.links)
         latencies = latencies or drawn(sites, self.new_dice())
         names, self._one_way_s = latencies.sites, latencies.one_way_s
-        self.admins = {site: Admin(self.federation, site, self.new_dice()) for site in names}
+        self.admins = {
+            site: Admin(self.federation, site, self.new_dice(), self._stewards(site))
+            for site in names
+        }
         self.peers = [
             self._peer(names[i % len(names)], i + 1, capacity, encrypts, suspends)
             for i in range(peers)
@@ -98,6 +102,13 @@ class World(Timeline):
         for peer in self.peers[1:]:
             peer.joins = (Contact(first.id, first.site, first.identity.address),)
         self.trouble = Trouble(self, self.peers, self.wires, plan, self.new_dice())
+
+    def _stewards(self, site: str) -> Callable[[], tuple[PeerId, ...]]:
+        """Whom that site's admin makes stewards: drawn from the peers that are there."""
+        dice = self.new_dice()
+        return lambda: draw_stewards(
+            [(peer.id, peer.site) for peer in self.peers if peer.up], site, dice
+        )
 
     # -- time
 

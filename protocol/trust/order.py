@@ -19,8 +19,8 @@ from enum import StrEnum
 
 import msgspec
 
-from protocol.terms.ids import KeyId, digest_of
-from protocol.terms.limits import QUEUE_S
+from protocol.terms.ids import KeyId, PeerId, digest_of
+from protocol.terms.limits import QUEUE_S, STEWARDS_MOST
 from protocol.terms.ranges import Moment
 from protocol.trust.certificate import (
     CLOCK_TOLERANCE_S,
@@ -39,6 +39,7 @@ MAX_VALID_S = 600.0
 """Long enough for a slow client and clocks that differ; short enough for hosts to remember what they did."""
 
 _MAX_NAME_CHARACTERS = 63
+_KEY_DIGITS = 64
 _NONCE_CHARACTERS = range(8, 65)
 
 
@@ -80,6 +81,8 @@ class Order(msgspec.Struct, frozen=True):
     body: bytes = b""
     via: str = ""
     """The one peer that may use an order to read a console, and type into it, or to commit. Empty in others."""
+    stewards: tuple[PeerId, ...] = ()
+    """Of an `up`: the hosts that keep its register. The signer chose them."""
 
 
 class SignedOrder(msgspec.Struct, frozen=True):
@@ -179,6 +182,12 @@ def _fault(order: Order, payload: bytes) -> str:
         return "order: via is a peer's key"
     if not (order.grid + order.workspace).isprintable():
         return "order: a name has an unprintable character"
+    if len(order.stewards) > STEWARDS_MOST or len(set(order.stewards)) < len(order.stewards):
+        return f"order: at most {STEWARDS_MOST} stewards are accepted, each once"
+    if order.stewards and order.action is not Action.UP:
+        return f"order: an order to {order.action} names no stewards"
+    if any(not 0 < len(steward) <= _KEY_DIGITS for steward in order.stewards):
+        return f"order: a steward is named by its key, {_KEY_DIGITS} hexadecimal digits"
     if len(order.nonce) not in _NONCE_CHARACTERS:
         return "order: a nonce has 8 to 64 characters"
     return ""

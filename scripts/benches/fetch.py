@@ -92,7 +92,10 @@ class Bench:
         spec = orders.spec(f"f{number}", image, 1)
         spec = msgspec.structs.replace(spec, placement=PlacementSpec(sites=(site,)))
         admin = self.federation.identity("s1")
-        for order in (orders.up(admin, spec), orders.signed(admin, Action.DOWN, spec.name)):
+        for order in (
+            orders.up(admin, spec, self.first),
+            orders.signed(admin, Action.DOWN, spec.name),
+        ):
             ended = orders.answer(self.first, orders.give(self.first, order), within_s=600)
             if ended.state is not RequestState.DONE:
                 raise RuntimeError("; ".join(ended.answer))

@@ -108,7 +108,7 @@ def up_once(
     """The seconds of one `up`, by what they are until. The grid is then taken down."""
     name = f"bench-{number}"
     identity = federation.identity(peer.host.site)
-    order = orders.up(identity, orders.spec(name, image, count))
+    order = orders.up(identity, orders.spec(name, image, count), peer.host)
     began_s = time.monotonic()
     request = peer.post("orders", order)
     view = peer.until(request, lambda v: any("committed" in line.text for line in v.story), 90)

@@ -68,7 +68,9 @@ class Bench:
         self.lots = os.urandom(1 << 20) * megabytes
         self.megabytes = megabytes
         wait_for(lambda: orders.peers(self.b).get("a") is not None, 20, "they know each other")
-        done = orders.obeyed(self.a, orders.up(self.identity, spec_of(self.a, key)), UP_WITHIN_S)
+        done = orders.obeyed(
+            self.a, orders.up(self.identity, spec_of(self.a, key), self.a), UP_WITHIN_S
+        )
         view = orders.grid(self.a, "far")
         if view is None or done.state is not RequestState.DONE:
             raise RuntimeError("\n".join(done.answer))

@@ -3,6 +3,7 @@
 import secrets
 import time
 from pathlib import Path
+from random import SystemRandom
 
 import msgspec
 
@@ -10,11 +11,12 @@ from federation.launch import Host, wait_for
 from overlayd.adapters.credentials import load_site
 from overlayd.api.views import Accepted, GridView, OrderBody
 from overlayd.ports.images import ImageInfo
+from protocol.contract.stewards import draw_stewards
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef
 from protocol.grid.record import grid_id, order_part
 from protocol.node.rows import PeerRow, SelfRow
 from protocol.requesting.request import RequestState, RequestView
-from protocol.terms.ids import RequestId
+from protocol.terms.ids import PeerId, RequestId
 from protocol.trust.order import Action, Order, SignedOrder, sign_order
 from protocol.wire.codec import encode
 
@@ -42,6 +44,7 @@ def signed(
     workspace: str = "",
     body: bytes = b"",
     via: Host | None = None,
+    stewards: tuple[PeerId, ...] = (),
 ) -> SignedOrder:
     """A fresh order of the site admin with that folder. Of a grid that was ordered here, the name is enough.
 
@@ -53,15 +56,21 @@ def signed(
     order = Order(action, about, time.time(), 300.0, secrets.token_hex(8), workspace, body)
     if via is not None:
         order = msgspec.structs.replace(order, via=me(via).peer)
+    order = msgspec.structs.replace(order, stewards=stewards)
     signed_order = sign_order(order, who.identity, who.chain)
     if action is Action.UP:
         _MADE[identity, grid] = order_part(grid_id(signed_order))
     return signed_order
 
 
-def up(identity: Path, grid: GridSpec) -> SignedOrder:
-    """A fresh order to make that grid."""
-    return signed(identity, Action.UP, grid.name, body=encode(grid))
+def up(identity: Path, grid: GridSpec, host: Host) -> SignedOrder:
+    """A fresh order to make that grid. Its stewards are drawn from the hosts that this one hears."""
+    site = load_site(identity).principal.site
+    heard = [
+        (row.peer, row.site) for row in peers(host).values() if row.health in ("self", "alive")
+    ]
+    chosen = draw_stewards(heard, site, SystemRandom())
+    return signed(identity, Action.UP, grid.name, body=encode(grid), stewards=chosen)
 
 
 def give(host: Host, order: SignedOrder, files: tuple[bytes, ...] = ()) -> RequestId:

@@ -84,7 +84,7 @@ def test_containers_are_made_as_virtual_machines_are(federation: Federation) -> 
     wait_for(lambda: orders.peers(b)["a"].images, 20, "b has heard of the image")
     admin = federation.identity("ams")
     spec = asked(orders.spec("boxes", image, 1, memory_bytes=96 << 20))
-    done = orders.obeyed(a, orders.up(admin, spec), UP_WITHIN_S)
+    done = orders.obeyed(a, orders.up(admin, spec, a), UP_WITHIN_S)
     assert done.state is RequestState.DONE, (done.answer, phases(a))
     wait_for(lambda: is_ready(a) and is_ready(b), 60, f"all are ready: {phases(a)}")
     consoles_answer(federation, "first")

@@ -125,7 +125,7 @@ def test_daemons_killed_while_they_build(federation: Federation) -> None:
     image = orders.add_image(a, IMAGE)
     wait_for(lambda: orders.peers(b)["a"].images, 20, "b has heard of the image")
     admin = federation.identity("ams")
-    request = orders.give(a, orders.up(admin, spec_of(image)), (SETUP,))
+    request = orders.give(a, orders.up(admin, spec_of(image), a), (SETUP,))
     wait_for(
         lambda: orders.view(a, request).stage == "building" or _ended(a, request), 30, "the commit"
     )

@@ -145,7 +145,7 @@ def test_a_guest_by_configuration(federation: Federation, accelerator: str) -> N
     plain = orders.spec("one", image, 1, memory_bytes=128 << 20)
     cluster = msgspec.structs.replace(plain.clusters[0], cpus_milli=1000)
     spec = msgspec.structs.replace(plain, clusters=(cluster,))
-    made = orders.obeyed(host, orders.up(admin, spec))
+    made = orders.obeyed(host, orders.up(admin, spec, host))
     assert made.state is RequestState.DONE, made.answer
     view = orders.grid(host, "one")
     assert view is not None

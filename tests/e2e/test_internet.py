@@ -96,7 +96,7 @@ def test_a_guest_fetches_from_outside_and_reaches_nothing_of_its_host(
     cluster = msgspec.structs.replace(spec.clusters[0], cpus_milli=800, networks=("lan",))
     network = NetworkSpec("lan", "10.42.0.0/24", Encryption.NONE, internet=True)
     spec = msgspec.structs.replace(spec, clusters=(cluster,), networks=(network,))
-    order = orders.up(federation.identity("ams"), spec)
+    order = orders.up(federation.identity("ams"), spec, b)
     assert orders.obeyed(b, order, UP_WITHIN_S).state is RequestState.DONE
     (row,) = orders.grid(b, "out").workspaces
     assert row.host == "a", "the only one with a way out"

@@ -71,7 +71,7 @@ def test_ends_full_disks_and_clocks_are_told(federation: Federation) -> None:
     a, b = federation.hosts["a"], federation.hosts["b"]
     image = orders.add_image(a, IMAGE)
     wait_for(lambda: orders.peers(b)["a"].images, 20, "b has heard of the image")
-    given = orders.up(federation.identity("ams"), spec_of(image))
+    given = orders.up(federation.identity("ams"), spec_of(image), a)
     done = orders.obeyed(a, given, UP_WITHIN_S)
     assert done.state is RequestState.DONE, done.answer
     workspace = Workspace(federation, GRID, WORKSPACE)

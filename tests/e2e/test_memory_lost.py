@@ -99,7 +99,7 @@ def test_its_guests_go_on_whatever_of_its_memory_is_lost(federation: Federation)
     wait_for(lambda: orders.peers(b)["a"].images, 20, "b has heard of the image")
     admin = federation.identity("ams")
     spec = asked(orders.spec("work", image, 2, memory_bytes=128 << 20))
-    assert orders.obeyed(a, orders.up(admin, spec), UP_WITHIN_S).state is RequestState.DONE
+    assert orders.obeyed(a, orders.up(admin, spec, a), UP_WITHIN_S).state is RequestState.DONE
     pid = guest(a)
 
     # The store is moved away.

@@ -56,7 +56,7 @@ def test_power(federation: Federation) -> None:
     a, b = federation.hosts["a"], federation.hosts["b"]
     image = orders.add_image(a, IMAGE)
     wait_for(lambda: orders.peers(b)["a"].images, 20, "b has heard of the image")
-    done = orders.obeyed(a, orders.up(federation.identity("ams"), spec_of(image)), WITHIN_S)
+    done = orders.obeyed(a, orders.up(federation.identity("ams"), spec_of(image), a), WITHIN_S)
     assert done.state is RequestState.DONE, done.answer
     job, server = (Workspace(federation, GRID, f"{name}-1") for name in ("job", "server"))
     for one in (job, server):

@@ -88,7 +88,7 @@ def test_guests_make_room_and_count_on_where_they_stopped(federation: Federation
     apart = PlacementSpec(spread=Spread.HOST)
     plain = orders.spec("work", image, 2, memory_bytes=128 << 20)
     work = asked(plain, LeaseTerms(best_effort=True), placement=apart)
-    assert orders.obeyed(a, orders.up(admin, work), UP_WITHIN_S).state is RequestState.DONE
+    assert orders.obeyed(a, orders.up(admin, work, a), UP_WITHIN_S).state is RequestState.DONE
     for name in ("n-1", "n-2"):
         wait_for(lambda n=name: f"root@{n}" in console(a, admin, n), 60, f"{name} has a shell")
         console(a, admin, name, COUNT)
@@ -97,7 +97,7 @@ def test_guests_make_room_and_count_on_where_they_stopped(federation: Federation
     plain = orders.spec("exam", image, 1, memory_bytes=128 << 20)
     start_s = time.time() + BEGINS_IN_S
     exam = asked(plain, LeaseTerms(start_s=start_s, grace_s=0), lease_s=600)
-    reserved = orders.obeyed(b, orders.up(admin, exam))
+    reserved = orders.obeyed(b, orders.up(admin, exam, b))
     assert reserved.state is RequestState.DONE, reserved.answer
     assert phases(a, "work") == ["ready", "ready"], "not before it must"
     wait_for(lambda: phases(a, "work") == ["suspended"] * 2, 120, "both are on disk")

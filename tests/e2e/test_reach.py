@@ -58,7 +58,7 @@ def person(federation: Federation, key: Path) -> "Person":
     a, admin = federation.hosts["a"], federation.identity("ams")
     image = orders.add_image(a, IMAGE)
     wait_for(lambda: orders.peers(federation.hosts["b"])["a"].images, 20, "b has heard of it")
-    done = orders.obeyed(a, orders.up(admin, spec_of(image, key)), UP_WITHIN_S)
+    done = orders.obeyed(a, orders.up(admin, spec_of(image, key), a), UP_WITHIN_S)
     assert done.state is RequestState.DONE, done.answer
     return Person(a, admin, key)
 

@@ -66,7 +66,9 @@ def spec_of(name: str, image: ImageInfo, host: str, net: int) -> GridSpec:
 
 def up(federation: Federation, spec: GridSpec) -> Workspace:
     admin = federation.identity("ams")
-    done = orders.obeyed(federation.hosts["a"], orders.up(admin, spec), UP_WITHIN_S)
+    done = orders.obeyed(
+        federation.hosts["a"], orders.up(admin, spec, federation.hosts["a"]), UP_WITHIN_S
+    )
     assert done.state is RequestState.DONE, done.answer
     return Workspace(federation, spec.name, "n-1")
 

@@ -58,7 +58,7 @@ def test_a_daemon_that_starts_25_hours_ahead_ends_nothing_and_follows_once_mende
         daemons.wait_image_known()
         terms = LeaseTerms(on_expiry=OnExpiry.DELETE, grace_s=0)
         spec = msgspec.structs.replace(orders.spec("work", daemons.image, 30), lease=terms)
-        made = orders.obeyed(h1, orders.up(daemons.identity("ams"), spec))
+        made = orders.obeyed(h1, orders.up(daemons.identity("ams"), spec, h1))
         assert made.state is RequestState.DONE, made.answer
         view = orders.grid(h1, "work")
         assert view is not None

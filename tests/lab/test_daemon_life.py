@@ -94,7 +94,9 @@ def test_the_systemd_unit_waits_for_that_and_spares_the_guests() -> None:
 def test_a_killed_daemon_is_missed_and_resumes_what_it_carried(daemons: Daemons) -> None:
     made = orders.obeyed(
         daemons.hosts["h1"],
-        orders.up(daemons.identity("uc"), orders.spec("kept", daemons.image, 8)),
+        orders.up(
+            daemons.identity("uc"), orders.spec("kept", daemons.image, 8), daemons.hosts["h1"]
+        ),
     )
     assert made.state is RequestState.DONE, made.answer
     before = orders.grid(daemons.hosts["h1"], "kept")

@@ -77,7 +77,8 @@ def test_a_full_disk_refuses_in_words_and_works_again_with_room(
     daemons, disk = small
     disk.fill()
     refused = orders.obeyed(
-        daemons.hosts["h1"], orders.up(daemons.identity("ams"), at_small(daemons, "tight"))
+        daemons.hosts["h1"],
+        orders.up(daemons.identity("ams"), at_small(daemons, "tight"), daemons.hosts["h1"]),
     )
     assert refused.state is RequestState.FAILED
     said = "\n".join(refused.answer)
@@ -88,7 +89,8 @@ def test_a_full_disk_refuses_in_words_and_works_again_with_room(
     assert orders.peers(daemons.hosts["h1"])["h4"].health == "alive"
     disk.free()
     made = orders.obeyed(
-        daemons.hosts["h1"], orders.up(daemons.identity("ams"), at_small(daemons, "tight"))
+        daemons.hosts["h1"],
+        orders.up(daemons.identity("ams"), at_small(daemons, "tight"), daemons.hosts["h1"]),
     )
     assert made.state is RequestState.DONE, made.answer
     down = orders.signed(daemons.identity("ams"), Action.DOWN, "tight")
@@ -104,7 +106,9 @@ def test_an_image_without_room_is_told_and_tried_again(
     daemons.image = orders.add_image(daemons.hosts["h1"], large, "large")
     daemons.wait_image_known()
     host = daemons.hosts["h1"]
-    request = orders.give(host, orders.up(daemons.identity("ams"), at_small(daemons, "large")))
+    request = orders.give(
+        host, orders.up(daemons.identity("ams"), at_small(daemons, "large"), host)
+    )
 
     def told() -> str:
         view = orders.grid(host, "large")
@@ -132,11 +136,15 @@ def test_a_disk_that_fills_under_a_grid_keeps_the_daemon_to_what_it_has(
     """It takes nothing new, says so, and obeys about what it has. With room it is as before."""
     daemons, disk = small
     asked, host = daemons.hosts["h1"], daemons.hosts["h4"]
-    made = orders.obeyed(asked, orders.up(daemons.identity("ams"), at_small(daemons, "kept")))
+    made = orders.obeyed(
+        asked, orders.up(daemons.identity("ams"), at_small(daemons, "kept"), asked)
+    )
     assert made.state is RequestState.DONE, made.answer
     disk.fill()
     wait_for(lambda: "its disk is full" in daemons.ctl("h4", "status").stdout, 20, "h4 says so")
-    refused = orders.obeyed(asked, orders.up(daemons.identity("ams"), at_small(daemons, "new")))
+    refused = orders.obeyed(
+        asked, orders.up(daemons.identity("ams"), at_small(daemons, "new"), asked)
+    )
     assert refused.state is RequestState.FAILED
     assert "unfit: its disk is full" in "\n".join(refused.answer)
     paused = orders.signed(daemons.identity("ams"), Action.PAUSE, "kept")
@@ -149,7 +157,7 @@ def test_a_disk_that_fills_under_a_grid_keeps_the_daemon_to_what_it_has(
     assert process.poll() is None
     disk.free()
     wait_for(lambda: "its disk is full" not in daemons.ctl("h4", "status").stdout, 20, "it is well")
-    made = orders.obeyed(asked, orders.up(daemons.identity("ams"), at_small(daemons, "new")))
+    made = orders.obeyed(asked, orders.up(daemons.identity("ams"), at_small(daemons, "new"), asked))
     assert made.state is RequestState.DONE, made.answer
     down = orders.signed(daemons.identity("ams"), Action.DOWN, "new")
     assert orders.obeyed(asked, down).state is RequestState.DONE

@@ -40,7 +40,7 @@ def retries(daemons: Daemons) -> float:
 def test_what_libvirt_says_is_shown_and_down_leaves_nothing(real: Daemons) -> None:
     host = real.hosts["h1"]
     identity = real.identity("ams")
-    request = orders.give(host, orders.up(identity, orders.spec("broken", real.image, 2)))
+    request = orders.give(host, orders.up(identity, orders.spec("broken", real.image, 2), host))
 
     def failed() -> bool:
         view = orders.grid(host, "broken")

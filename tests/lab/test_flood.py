@@ -70,7 +70,9 @@ async def test_a_flood_is_its_senders_trouble_alone(
         with started(argv) as flood:
             await shown(host, f"flood-{kind}", lambda row: True)
             flooded = await round_trips_ms(insider)
-            order = orders.up(site, orders.spec(f"in-{kind}", daemons.image, 4))
+            order = orders.up(
+                site, orders.spec(f"in-{kind}", daemons.image, 4), daemons.hosts["h1"]
+            )
             made = await asyncio.to_thread(orders.obeyed, daemons.hosts["h1"], order)
             await shown(host, f"flood-{kind}", lambda row: row.quarantine_s > 0)
             flood.terminate()

@@ -39,7 +39,9 @@ def test_a_grid_is_made_and_taken_down_through_any_peer(daemons: Daemons) -> Non
         name = f"any-{number}"
         made = orders.obeyed(
             daemons.hosts[asked],
-            orders.up(daemons.identity("ams"), orders.spec(name, daemons.image, 5)),
+            orders.up(
+                daemons.identity("ams"), orders.spec(name, daemons.image, 5), daemons.hosts[asked]
+            ),
         )
         assert made.state is RequestState.DONE, made.answer
         wait_for(
@@ -56,7 +58,11 @@ def test_of_two_at_once_for_one_name_exactly_one_wins(daemons: Daemons) -> None:
     asked = [
         (
             daemons.hosts[name],
-            orders.up(daemons.identity("ams"), orders.spec("wanted", daemons.image, count)),
+            orders.up(
+                daemons.identity("ams"),
+                orders.spec("wanted", daemons.image, count),
+                daemons.hosts[name],
+            ),
         )
         for name, count in (("h2", 8), ("h3", 7))
     ]
@@ -81,7 +87,7 @@ def test_down_in_the_middle_of_up_leaves_nothing(daemons: Daemons) -> None:
     host = daemons.hosts["h2"]
     for moment in ("queued", "all held", "committed"):
         name = f"short-{moment[:3]}"
-        up = orders.up(daemons.identity("ams"), orders.spec(name, daemons.image, 8))
+        up = orders.up(daemons.identity("ams"), orders.spec(name, daemons.image, 8), host)
         request = orders.give(host, up)
 
         def reached(request: str = request, moment: str = moment) -> bool:

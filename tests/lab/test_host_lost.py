@@ -27,7 +27,7 @@ def test_a_killed_daemon_is_told_in_every_face_and_taken_out_and_remembered(
     host, identity = daemons.hosts[ASKED], daemons.identity("ams")
     spread = PlacementSpec(spread=Spread.HOST)
     spec = msgspec.structs.replace(orders.spec(NAME, daemons.image, 8), placement=spread)
-    assert orders.obeyed(host, orders.up(identity, spec)).state is RequestState.DONE
+    assert orders.obeyed(host, orders.up(identity, spec, host)).state is RequestState.DONE
     view = orders.grid(host, NAME)
     assert view is not None
     victim = next(row.host for row in view.workspaces if row.host != ASKED)

@@ -76,7 +76,7 @@ class Pair:
 
     def up(self) -> None:
         """Makes the grid, and plugs a namespace in where the guest of each workspace would be."""
-        order = orders.up(self.daemons.identity("ams"), self.spec())
+        order = orders.up(self.daemons.identity("ams"), self.spec(), self.host("a"))
         made = orders.obeyed(self.host("a"), order)
         assert made.state is RequestState.DONE, made
         view = orders.grid(self.host("a"), "pair")

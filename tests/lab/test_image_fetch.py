@@ -73,7 +73,7 @@ def begin(three: Daemons, name: str, host: str, image: ImageInfo) -> str:
     """Asks for a grid of one workspace on that host. Answers the request."""
     spec = orders.spec(name, image, 1)
     spec = msgspec.structs.replace(spec, placement=PlacementSpec(sites=(HOME[host],)))
-    return orders.give(three.hosts["h1"], orders.up(three.identity("ams"), spec))
+    return orders.give(three.hosts["h1"], orders.up(three.identity("ams"), spec, three.hosts["h1"]))
 
 
 def ended(three: Daemons, name: str, request: str) -> None:

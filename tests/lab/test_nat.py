@@ -115,7 +115,9 @@ def test_a_grid_is_placed_across_all_of_them(daemons: Daemons) -> None:
     """It is asked for behind a NAT, its image is behind another, and only one site reaches a steward."""
     placement = PlacementSpec(spread=Spread.HOST)
     spec = msgspec.structs.replace(orders.spec("wide", daemons.image, 5), placement=placement)
-    made = orders.obeyed(daemons.hosts["home-1"], orders.up(daemons.identity("home"), spec))
+    made = orders.obeyed(
+        daemons.hosts["home-1"], orders.up(daemons.identity("home"), spec, daemons.hosts["home-1"])
+    )
     assert made.state is RequestState.DONE, made.answer
     assert sorted(planned.host for planned in made.placement) == sorted(REACH)
 

@@ -44,8 +44,9 @@ class Dying(Daemons):
 
     def ask(self, name: str, grid: str) -> RequestId | None:
         """Gives the order; None if the daemon died while it took it."""
-        order = orders.up(self.identity("ams"), orders.spec(grid, self.image, WORKSPACES))
         try:
+            spec = orders.spec(grid, self.image, WORKSPACES)
+            order = orders.up(self.identity("ams"), spec, self.hosts[name])
             return orders.give(self.hosts[name], order)
         except httpx.TransportError:
             return None

@@ -128,7 +128,9 @@ def test_noise_at_the_port_costs_nothing(daemons: Daemons) -> None:
     with noise(host):
         made = orders.obeyed(
             daemons.hosts["h1"],
-            orders.up(daemons.identity("bnl"), orders.spec("calm", daemons.image, 8)),
+            orders.up(
+                daemons.identity("bnl"), orders.spec("calm", daemons.image, 8), daemons.hosts["h1"]
+            ),
         )
         assert made.state is RequestState.DONE, made.answer
         assert daemons.converged(*daemons.names)
@@ -178,10 +180,11 @@ def test_a_forged_order_is_refused(daemons: Daemons, folder: Path) -> None:
     """It is signed by an admin of another federation, or was changed after it was signed."""
     others = make_daemons(folder, ("ams",))
     spec = orders.spec("forged", daemons.image, 2)
-    honest = orders.up(daemons.identity("ams"), spec)
-    foreign = orders.up(others.identity("ams"), spec)
+    asked = daemons.hosts["h1"]
+    honest = orders.up(daemons.identity("ams"), spec, asked)
+    foreign = orders.up(others.identity("ams"), spec, asked)
     swapped = msgspec.structs.replace(foreign, chain=honest.chain)
-    greedier = orders.up(daemons.identity("ams"), orders.spec("forged", daemons.image, 9))
+    greedier = orders.up(daemons.identity("ams"), orders.spec("forged", daemons.image, 9), asked)
     changed = msgspec.structs.replace(greedier, signature=honest.signature)
     # One order's answer is kept at the peer that gave it, so each goes to another.
     for name, order, why in (
@@ -202,15 +205,15 @@ async def test_a_host_does_not_trust_the_peer_that_carries_an_order(
     """A member with good keys asks it to hold for a forged order, then for a good one, which it gets."""
     others = make_daemons(folder / "others", ("ams",))
     spec = orders.spec("carried", daemons.image, 1)
-    forged, good = (orders.up(f.identity("ams"), spec) for f in (others, daemons))
     host = daemons.hosts["h2"]
+    forged, good = (orders.up(f.identity("ams"), spec, host) for f in (others, daemons))
     keys = load_host(enrol_host(daemons.identity("bnl"), "carrier", output=folder / "carrier"))
     peer = peer_of(daemons, "h2")
     async with Insider(keys, peer, host.endpoint) as insider:
         insider.introduce()
         for order in (forged, good):
             grid = grid_id(order)
-            insider.say(HoldAsk(grid, order, ("n-1",), (peer,), (), 2.0))
+            insider.say(HoldAsk(grid, order, ("n-1",), (), 2.0))
             await insider.until(
                 lambda grid=grid: any(
                     isinstance(m, HoldReply) and m.grid == grid for m in insider.heard
@@ -226,7 +229,9 @@ async def test_a_host_does_not_trust_the_peer_that_carries_an_order(
 
 
 def test_an_order_given_again_after_down_makes_nothing(daemons: Daemons) -> None:
-    order = orders.up(daemons.identity("ams"), orders.spec("once", daemons.image, 3))
+    order = orders.up(
+        daemons.identity("ams"), orders.spec("once", daemons.image, 3), daemons.hosts["h1"]
+    )
     assert orders.obeyed(daemons.hosts["h1"], order).state is RequestState.DONE
     down = orders.signed(daemons.identity("ams"), Action.DOWN, "once")
     assert orders.obeyed(daemons.hosts["h1"], down).state is RequestState.DONE

@@ -35,7 +35,9 @@ def test_a_host_without_control_groups_is_given_nothing_and_says_why(bare: Daemo
 
     wait_for(lambda: why().startswith(said), 30, "it says so")
     assert "controller" in why(), "in libvirt's words"
-    view = orders.obeyed(host, orders.up(bare.identity("ams"), orders.spec("new", bare.image, 2)))
+    view = orders.obeyed(
+        host, orders.up(bare.identity("ams"), orders.spec("new", bare.image, 2), host)
+    )
     assert view.state is RequestState.FAILED
     answer = "\n".join(view.answer)
     assert f"unfit: {said}" in answer

@@ -35,6 +35,7 @@ from protocol.contract.messages import (
     RoomKept,
     ToHost,
 )
+from protocol.contract.notices import Notice
 from protocol.contract.outcomes import (
     AskFoundling,
     AuditLease,
@@ -44,16 +45,17 @@ from protocol.contract.outcomes import (
     Propose,
     VoidHold,
 )
+from protocol.grid.decision import Ballot, Certificate, sign_acceptance
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import ClusterSpec, GridSpec, LeaseTerms
-from protocol.grid.record import GridRecord, GridState
+from protocol.grid.record import GridRecord, GridState, Register, register_key
 from protocol.hosting.events import Cleared, Progressed
 from protocol.hosting.host import Host
 from protocol.hosting.surroundings import Alone
 from protocol.node.messages import RegisterMessage
 from protocol.node.registers import Outcome as Settlement
 from protocol.node.registers import Registers
-from protocol.register.proposer import Unsettled
+from protocol.register.asking import Unsettled
 from protocol.requesting.placing import Placing
 from protocol.requesting.policies import Plain
 from protocol.requesting.queueing import Queueing
@@ -67,10 +69,11 @@ from protocol.sim.people import IMAGE, Admin
 from protocol.sim.timeline import Timeline
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
-from protocol.terms.ids import Digest, PeerId, RequestId, short_hash
+from protocol.terms.ids import Digest, KeyId, PeerId, RequestId
 from protocol.terms.limits import STEWARDS
 from protocol.trust.identity import Identity
 from protocol.trust.order import Action
+from protocol.wire.codec import encode
 
 T = TypeVar("T")
 
@@ -141,9 +144,13 @@ class MarketSurroundings(AllHeard):
         """All hosts."""
         return self._market.candidates()
 
-    def stewards(self, key: str) -> tuple[PeerId, ...]:
-        """Three parties."""
-        return self._market.stewards(key)
+    def guards(self, key: str) -> tuple[PeerId, ...]:
+        """Nobody: no name is asked for twice."""
+        return ()
+
+    def named(self, name: str, owner: KeyId) -> Notice | None:
+        """Nothing."""
+        return None
 
     def detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
         """No effects: all hosts are known."""
@@ -179,7 +186,8 @@ class Party:
         self._market, self._dice, self._authority = market, dice, authority
         self.id, self.name = identity.peer, name
         self.host = Host(identity, facts, (image,), authority, dice, {}, START_S, Alone())
-        self.registers = Registers(self.id, 1, dice, {}, authority)
+        self.signer = signer
+        self.registers = Registers(identity, 1, dice, {}, authority, lambda _: True, START_S)
         self.placing: dict[RequestId, Placing] = {}
         self._asked: dict[RequestId, GangRequest] = {}
         self._world = MarketSurroundings(f"{self.id}/1", market)
@@ -258,10 +266,10 @@ class Party:
                 placing.acknowledged(sender, message, now)
         self._look()
 
-    def ended(self, record: GridRecord) -> None:
+    def ended(self, record: GridRecord, certificate: Certificate) -> None:
         """A grid was taken down, and its machines are gone."""
         now = self._market.now_s
-        self._carry_out(*self.host.message(self.id, Decided(record), now))
+        self._carry_out(*self.host.message(self.id, Decided(certificate), now))
         for name in record.on(self.id):
             event = Progressed(record.id, name, Phase.GONE, "", 1)
             self._carry_out(*self.host.handle(event, now))
@@ -278,11 +286,11 @@ class Party:
                     if isinstance(outcome, Unsettled):
                         self._carry_out(*self.host.unsettled(purpose, now))
                     else:
-                        self._carry_out(*self.host.settled(purpose, outcome.value, now))
+                        self._carry_out(*self.host.settled(purpose, outcome.decision, now))
                 case CommitGrid(grid=grid):
                     for placing in list(self.placing.values()):
                         if placing.grid_id == grid and not isinstance(outcome, Unsettled):
-                            self._carry_out(*placing.settled(outcome.value, now))
+                            self._carry_out(*placing.settled(outcome.decision, now))
                 case ChangeGrid():
                     raise AssertionError("nobody changes a grid here")
                 case _:
@@ -326,7 +334,7 @@ class Party:
                 self._market.send(self, effect.peer, effect.message)
         for outcome in outcomes:
             if isinstance(outcome, Propose):
-                self._carry_out(self.registers.propose(outcome, self._market.now_s), [])
+                self._settle(*self.registers.propose(outcome, self._market.now_s))
 
 
 class Market(Timeline):
@@ -360,7 +368,7 @@ class Market(Timeline):
         self.steps = self.messages = 0
         self.federation = SimFederation("market", from_s=START_S - 1, until_s=START_S + 86400 * 400)
         self.verifier = SimVerifier()
-        self.admin = Admin(self.federation, SITE, self._new_dice())
+        self.admin = Admin(self.federation, SITE, self._new_dice(), self.stewards)
         drawn: Callable[[], Dice] = (
             (lambda: BestFit(self._new_dice())) if best_fit else self._new_dice
         )
@@ -409,8 +417,14 @@ class Market(Timeline):
         ended = msgspec.structs.replace(
             record, epoch=record.epoch + 1, state=GridState.DOWN, changes=(order,)
         )
+        key, value = register_key(record.order), encode(Register(ended))
+        ballot = Ballot(1 << 20, record.stewards[0])
+        votes = tuple(
+            (peer, sign_acceptance(self._by_id[peer].signer, key, ballot, value))
+            for peer in record.stewards
+        )
         for peer in record.carriers():
-            self._by_id[peer].ended(ended)
+            self._by_id[peer].ended(ended, Certificate(key, ballot, value, votes))
 
     # -- what parties tell
 
@@ -449,12 +463,9 @@ class Market(Timeline):
         """All hosts, as their adverts have them."""
         return tuple(self._told.values())
 
-    def stewards(self, key: str) -> tuple[PeerId, ...]:
-        """Three neighbours on a ring, from a place that follows from the key.
-
-        Rendezvous hashing of a thousand for each request would be most of the work.
-        """
-        first, count = int(short_hash(key), 16), len(self.parties)
+    def stewards(self) -> tuple[PeerId, ...]:
+        """Three neighbours on a ring, from a place that is drawn."""
+        first, count = self._dice.getrandbits(32), len(self.parties)
         many = STEWARDS if count >= STEWARDS else 1
         return tuple(self.parties[(first + i) % count].id for i in range(many))
 

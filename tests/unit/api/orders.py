@@ -11,9 +11,10 @@ import httpx
 import msgspec
 from one_host import OneHost
 
-from overlayd.adapters.credentials import load_site
+from overlayd.adapters.credentials import load_host, load_site
 from protocol.grid.model import ClusterSpec, Encryption, GridSpec, ImageRef, NetworkSpec
 from protocol.grid.record import grid_id, order_part
+from protocol.terms.ids import PeerId
 from protocol.trust.order import Action, Order, SignedOrder, sign_order
 from protocol.wire.codec import encode
 
@@ -48,10 +49,16 @@ MADE: dict[tuple[Path, str], str] = {}
 def signed(
     site_dir: Path, action: Action, grid: str, workspace: str = "", body: bytes = b""
 ) -> SignedOrder:
-    """A fresh order of that site's admin. Of a grid that was ordered here, the name is enough."""
+    """A fresh order of that site's admin. Of a grid that was ordered here, the name is enough.
+
+    The only host keeps its register.
+    """
     who = load_site(site_dir)
     about = grid if action is Action.UP else MADE.get((site_dir, grid), grid)
     order = Order(action, about, time.time(), 300.0, secrets.token_hex(8), workspace, body)
+    if action is Action.UP:
+        here = load_host(next(site_dir.parent.glob("*/hosts/h1")))
+        order = msgspec.structs.replace(order, stewards=(PeerId(here.identity.key),))
     done = sign_order(order, who.identity, who.chain)
     if action is Action.UP:
         MADE[site_dir, grid] = order_part(grid_id(done))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from random import Random
 
+from deciding import decided
 from msgspec import structs
 
 from protocol.capacity.advert import HostFacts
@@ -12,6 +13,7 @@ from protocol.capacity.room import Step
 from protocol.contract.authority import Authority
 from protocol.contract.messages import HoldAsk, HoldReply, Quote
 from protocol.contract.notices import Notice, notice_of
+from protocol.grid.decision import Decision
 from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
 from protocol.grid.lifecycle import Status
 from protocol.grid.model import Encryption, GridSpec, LeaseTerms, Spread
@@ -20,7 +22,6 @@ from protocol.grid.record import (
     GridRecord,
     GridState,
     HostRef,
-    committing,
     grid_id,
     vni_of,
 )
@@ -48,8 +49,8 @@ REQUEST = RequestId("request-1")
 ROOM = Quantum(4000, 1024 * MIB, 0)
 
 FEDERATION = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 1_000_000)
-ADMIN = Admin(FEDERATION, "s1", Random(1))
-RIVAL = Admin(FEDERATION, "s2", Random(2))
+ADMIN = Admin(FEDERATION, "s1", Random(1), lambda: (A, B, C))
+RIVAL = Admin(FEDERATION, "s2", Random(2), lambda: (A, B, C))
 AUTHORITY = Authority(FEDERATION.key, SimVerifier())
 
 
@@ -93,9 +94,14 @@ class Around:
         """Hosts that are not heard."""
         self.names: Known | None = None
         """All names there are; None if they are not all known."""
+        self.namesake: Notice | None = None
+        """What hosts tell of a grid that is up with the same name."""
 
-    def stewards(self, key: str) -> tuple[PeerId, ...]:
-        return A, B, C
+    def guards(self, key: str) -> tuple[PeerId, ...]:
+        return ()
+
+    def named(self, name: str, owner: KeyId) -> Notice | None:
+        return self.namesake
 
     def detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
         return self.sites
@@ -178,7 +184,7 @@ def record_of(
         epoch=epoch,
         state=state,
         order=order,
-        stewards=(A, B, C),
+        stewards=deployment.stewards,
         hosts=tuple(
             HostRef(p, NAMES.get(p, "other"), SITES.get(p, "s1"))
             for p in dict.fromkeys(placed.values())
@@ -224,9 +230,9 @@ def notice(record: GridRecord, mine: tuple[Status, ...]) -> Notice:
     return structs.replace(plain, mine=mine, made_s=NOW, lease_s=60)
 
 
-def committed(record: GridRecord, before: bytes = b"") -> bytes:
-    """The register's value after its commit."""
-    return committing(record)(before)
+def committed(record: GridRecord) -> Decision:
+    """The commit of that record, decided."""
+    return decided(record)
 
 
 def asks(effects: list[Effect]) -> dict[PeerId, HoldAsk]:

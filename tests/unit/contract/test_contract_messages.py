@@ -2,7 +2,8 @@
 
 import msgspec
 import pytest
-from negotiating import ADMIN, NOW, REQUEST, A, B, facts, record_of, shop
+from deciding import decided
+from negotiating import ADMIN, NOW, REQUEST, A, facts, record_of, shop
 
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import (
@@ -33,13 +34,13 @@ NAMES = ("web-1",)
 SAID: tuple[msgspec.Struct, ...] = (
     QuoteAsk(REQUEST, "s1", LeaseTime(NOW, 60.0, 90.0), "shop", ("other",), "order", NOW),
     Quote(REQUEST, "alpha", "s1", facts(A), Quantum(1, 2, 3), ("f" * 64,)),
-    HoldAsk(GRID, ORDER, NAMES, (A, B), (("lan", 7),), 8.0, NOW, "plan"),
+    HoldAsk(GRID, ORDER, NAMES, (("lan", 7),), 8.0, NOW, "plan"),
     HoldReply(GRID, NAMES, (("web-2", Refusal(Constraint.MEMORY, "alpha", 2, 1)),)),
     HoldRelease(GRID, NAMES),
     RoomClaim(ORDER, NAMES),
     RoomRenew("order", 3),
     RoomKept("order", NAMES, claimed=False),
-    Decided(record_of(ORDER, {"web-1": A})),
+    Decided(decided(record_of(ORDER, {"web-1": A})).certificate),
     DecidedAck(GRID, 4),
     Act(REQUEST, GRID, ORDER),
     ActReply(REQUEST, "web-1", "why not"),

@@ -67,9 +67,9 @@ def test_all_that_hosts_tell_of_one_grid_and_when_it_was_heard() -> None:
 
 
 def test_of_two_grids_that_are_up_the_newest_is_meant() -> None:
-    """Their epochs tell, and when they were made if those are alike."""
+    """It is told by when they were made."""
     notices = Notices()
-    for number, (grid, epoch, made_s) in enumerate((("a", 2, 9.0), ("b", 3, 1.0), ("c", 3, 2.0))):
+    for number, (grid, epoch, made_s) in enumerate((("a", 9, 1.0), ("b", 3, 2.0), ("c", 2, 3.0))):
         told = msgspec.structs.replace(notice(grid, epoch), made_s=made_s)
         notices.put(A, told, float(number))
         found = notices.named("shop")

@@ -9,7 +9,7 @@ from negotiating import ADMIN, FEDERATION, NOW, RIVAL, shop
 
 from protocol.contract.reading import Reading, draft
 from protocol.grid.model import GridSpec, LeaseTerms
-from protocol.grid.record import HoldTerms, grid_id, order_part, register_key
+from protocol.grid.record import HoldTerms, grid_id, name_key, order_part
 from protocol.sim.keys import SimFederation, SimVerifier
 from protocol.sim.people import Admin
 from protocol.terms.limits import HOLD_S
@@ -34,7 +34,7 @@ def test_an_order_to_bring_up() -> None:
     found = reading().deployment(order, NOW, fresh=True)
     assert found.order == order_part(grid_id(order))
     assert (found.name, found.owner, found.owner_site) == ("shop", ADMIN.signer.key, "s1")
-    assert found.key == register_key(ADMIN.signer.key, "shop")
+    assert found.key == name_key(ADMIN.signer.key, "shop")
     assert found.spec == shop(2)
     assert [w.name for w in found.workspaces] == ["web-1", "web-2"]
     assert (found.hold_s, found.commits, found.issued_at_s) == (HOLD_S, True, NOW - 5)

@@ -3,6 +3,7 @@
 from random import Random
 
 import msgspec
+from deciding import decided
 from negotiating import (
     ADMIN,
     AUTHORITY,
@@ -140,7 +141,7 @@ class One:
         """Asked to hold its first workspace."""
         grid = grid_id(order)
         vnis = (("lan", vni_of(grid, "lan")),)
-        ask = HoldAsk(grid, order, ("web-1",), (self.me,), vnis, HOLD_S)
+        ask = HoldAsk(grid, order, ("web-1",), vnis, HOLD_S)
         (reply,) = [e.message for e in self.hears(ask, now) if isinstance(e, Send)]
         assert isinstance(reply, HoldReply)
         return reply
@@ -149,7 +150,7 @@ class One:
         """It holds, and the grid is decided."""
         assert self.holds().held == ("web-1",)
         record = self.record()
-        self.hears(Decided(record))
+        self.hears(Decided(decided(record).certificate))
         return record
 
     def record(self, order: SignedOrder = ORDER) -> GridRecord:

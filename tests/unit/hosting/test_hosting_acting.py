@@ -4,6 +4,7 @@ from random import Random
 
 import msgspec
 import pytest
+from deciding import decided, decision, proposed, read_register
 from negotiating import ADMIN, AUTHORITY, NOW, RIVAL, ROOM, A, B, C, record_of, shop
 
 from protocol.capacity.ledger import Ledger
@@ -12,7 +13,7 @@ from protocol.contract.notices import Notice, placement
 from protocol.contract.outcomes import Propose, RoomChanged
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.model import LeaseTerms
-from protocol.grid.record import GridState, LeaseChange, Register, grid_id, read_register
+from protocol.grid.record import GridState, LeaseChange, Register, grid_id
 from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import TABLE
 from protocol.hosting.leases import Leases
@@ -35,7 +36,7 @@ def carrying(yields: bool = True) -> tuple[Leases, Ledger]:
     """A carries web-1 and web-2, B the third."""
     ledger = Ledger(ROOM, NOW)
     leases = Leases(A, ledger, AUTHORITY, Random(1), {}, NOW)
-    leases.decided(RECORD, ("web-1", "web-2"), NOW, yields=yields)
+    leases.decided(decided(RECORD), ("web-1", "web-2"), NOW, yields=yields)
     for name in ("web-1", "web-2"):
         leases.progress(GRID, Status(name, Phase.RUNNING, "", NOW))
     return leases, ledger
@@ -241,7 +242,7 @@ def test_its_owner_stops_a_grid_on_disk_first_and_the_stewards_are_asked_for_its
     assert halt(leases, order) == ([effects[1]], ""), "asking twice is asking once"
     _, outcomes = leases.tick(NOW)
     (question,) = [one for one in outcomes if isinstance(one, Propose)]
-    ended = read_register(question.change(encode(Register(RECORD)))).record
+    ended = read_register(proposed(question, decision(Register(RECORD)))).record
     assert ended is not None
     assert (ended.state, ended.changes) == (GridState.DOWN, (order,))
     assert [one for one in leases.tick(NOW + 1)[1] if isinstance(one, Propose)] == []

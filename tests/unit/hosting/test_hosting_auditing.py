@@ -4,11 +4,13 @@ from random import Random
 
 import msgspec
 import pytest
+from deciding import proposed
 from negotiating import ADMIN, NOW, A, B, C, committed, record_of, shop
 
 from protocol.contract.outcomes import AuditLease, Propose
 from protocol.grid.lifecycle import Wanted
-from protocol.grid.record import GridState, read_register, register_key
+from protocol.grid.record import GridState, order_part
+from protocol.grid.steps import Decline
 from protocol.hosting.auditing import Auditing
 from protocol.hosting.lease import Lease, Pending
 from protocol.terms.effects import Deadline
@@ -44,7 +46,7 @@ def auditing(share: float = 0.0, read_s: float = FAR_S) -> Auditing:
 def state_after(question: Propose | None) -> GridState:
     """What the register says of the grid after that change of it."""
     assert question is not None
-    record = read_register(question.change(committed(RECORD))).record
+    record = proposed(question, committed(RECORD)).register.record
     assert record is not None
     return record.state
 
@@ -67,8 +69,8 @@ def test_it_asks_soon_after_a_start_and_then_about_every_minute(
         (A, B, C),
         GRID,
     )
-    assert question.key == register_key(ADMIN.signer.key, "shop")
-    assert question.change(committed(RECORD)) == committed(RECORD), "it is only read"
+    assert question.register == order_part(GRID)
+    assert question.step is None, "it is only read"
     assert made.next_deadline([ROW]) == Deadline(NOW + least_s + then_s, "audit")
 
 
@@ -125,8 +127,8 @@ def test_an_extension_is_voted_down_when_its_time_to_be_decided_is_up() -> None:
     assert made.due(PROMISED, NOW + HOLD_S - 0.001) is None
     question = made.due(PROMISED, NOW + HOLD_S)
     assert question is not None
-    register = read_register(question.change(committed(RECORD)))
-    assert register.is_void(MARK)
+    register = proposed(question, committed(RECORD)).register
+    assert register.is_declined(MARK)
     assert register.record == RECORD, "the grid itself stays"
 
 
@@ -148,8 +150,7 @@ def test_the_one_that_was_promised_first_is_voted_on_first() -> None:
     made = auditing()
     question = made.due(both, NOW + HOLD_S)
     assert question is not None
-    register = read_register(question.change(b""))
-    assert (register.is_void(MARK), register.is_void(late.id)) == (True, False)
+    assert question.step == Decline(GRID, MARK)
 
 
 # -- together
@@ -162,10 +163,10 @@ def test_one_question_at_a_time_the_end_first() -> None:
     assert state_after(made.due(PROMISED, now)) is GridState.DOWN
     vote = made.due(PROMISED, now)
     assert vote is not None
-    assert read_register(vote.change(b"")).is_void(MARK)
+    assert vote.step == Decline(GRID, MARK)
     read = made.due(PROMISED, now)
     assert read is not None
-    assert read.change(committed(RECORD)) == committed(RECORD)
+    assert read.step is None
     assert made.due(PROMISED, now) is None
 
 

@@ -108,7 +108,7 @@ class Host:
     def hold(self, order: SignedOrder, *names: str, start_s: float = 0.0) -> HoldReply:
         grid = grid_id(order)
         vnis = (("lan", vni_of(grid, "lan")),)
-        ask = HoldAsk(grid, order, names, (A, B, C), vnis, HOLD_S, start_s)
+        ask = HoldAsk(grid, order, names, vnis, HOLD_S, start_s)
         effects, _ = self.holds.ask(B, ask, Taken({}, {}), offer(A), NOW)
         (reply,) = [e.message for e in effects if isinstance(e, Send)]
         assert isinstance(reply, HoldReply)
@@ -227,7 +227,7 @@ def test_a_date_in_the_past_counts_for_so_much() -> None:
 def test_a_host_keeps_so_many_claims_the_oldest() -> None:
     host = Host(ONE)
     for number in range(CLAIMS_PER_HOST + 3):
-        site = Admin(FEDERATION, f"site-{number}", Random(number))
+        site = Admin(FEDERATION, f"site-{number}", Random(number), lambda: (A, B, C))
         host.claim(up(NOW - number, site), 1)
     assert len(host.claims) == CLAIMS_PER_HOST
 
@@ -375,7 +375,10 @@ def test_an_order_that_had_its_time_has_another_after_as_long() -> None:
 def test_where_there_are_too_many_the_youngest_makes_way() -> None:
     host = Host()
     orders = [
-        up(NOW - 100 - number, Admin(FEDERATION, f"site-{number}", Random(number)))
+        up(
+            NOW - 100 - number,
+            Admin(FEDERATION, f"site-{number}", Random(number), lambda: (A, B, C)),
+        )
         for number in range(CLAIMS_PER_HOST)
     ]
     for order in orders:

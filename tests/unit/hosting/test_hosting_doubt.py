@@ -4,6 +4,7 @@ from random import Random
 
 import msgspec
 import pytest
+from deciding import decided, decision, ending, extending, lapsing, proposed, read_register
 from negotiating import ADMIN, AUTHORITY, NOW, ROOM, A, B, committed, record_of, shop
 
 from protocol.capacity.ledger import Ledger
@@ -12,16 +13,7 @@ from protocol.contract.messages import Act, ActReply, LeaseAsk, LeaseReply
 from protocol.contract.outcomes import NoticeDue, Outcome, Propose
 from protocol.grid.lifecycle import Phase, Power, Status
 from protocol.grid.model import LeaseTerms
-from protocol.grid.record import (
-    GridRecord,
-    GridState,
-    LeaseChange,
-    ending,
-    extending,
-    grid_id,
-    lapsing,
-    read_register,
-)
+from protocol.grid.record import GridRecord, GridState, LeaseChange, grid_id
 from protocol.hosting.lease import yielded
 from protocol.hosting.leases import Leases
 from protocol.membership.clocks import ALONE, SURE, ClockView
@@ -59,7 +51,9 @@ class Host:
         self.view = SURE
         self.start(NOW)
         self.grid = grid_id(order)
-        known, effects, _ = self.leases.decided(self.record, ("web-1",), NOW, Window(NOW, END, END))
+        known, effects, _ = self.leases.decided(
+            decided(self.record), ("web-1",), NOW, Window(NOW, END, END)
+        )
         assert known
         self.keep(effects)
         self.leases.progress(self.grid, Status("web-1", Phase.READY, "", NOW))
@@ -86,7 +80,7 @@ class Host:
         return effects
 
     def hears(self, record: GridRecord, now: float) -> None:
-        _, effects, _ = self.leases.decided(record, (), now)
+        _, effects, _ = self.leases.decided(decided(record), (), now)
         self.keep(effects)
 
     def power(self) -> Power:
@@ -105,7 +99,7 @@ class Host:
 def lapses(outcome: Outcome) -> bool:
     if not isinstance(outcome, Propose):
         return False
-    record = read_register(outcome.change(committed(RECORD))).record
+    record = proposed(outcome, committed(RECORD)).register.record
     return record is not None and record.state is GridState.DOWN
 
 
@@ -292,7 +286,7 @@ def test_what_lapsed_too_early_is_taken_down_by_its_owners_order() -> None:
     host.hears(register.record, NOW + 30)
     assert host.power() is Power.GONE
     again = ADMIN.order(Action.DOWN, GRID, NOW + 40)
-    assert read_register(ending(GRID, again)(encode(register))) == register, "once is enough"
+    assert ending(GRID, again)(decision(register)).register == register, "once is enough"
 
 
 # -- actions on a grid that is not in its time

@@ -215,7 +215,7 @@ def test_what_was_voted_down_is_given_back() -> None:
     row, _ = one.promise(HOUR)
     both, _ = one.promise(DAY, row)
     assert both is not None
-    register = Register(RECORD, (Void(extension_id(HOUR), NOW + 9),))
+    register = Register(RECORD, 0, (Void(extension_id(HOUR), NOW + 9),))
     left = one.extension.let_go(both, register)
     assert left is not None
     assert [pending.by_s for pending in left.pending] == [86_400]

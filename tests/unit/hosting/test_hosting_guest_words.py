@@ -4,6 +4,7 @@ from random import Random
 
 import msgspec
 import pytest
+from deciding import decided
 from negotiating import ADMIN, AUTHORITY, NOW, REQUEST, ROOM, A, record_of, shop
 
 from protocol.capacity.ledger import Ledger
@@ -31,7 +32,7 @@ READY = GuestSaid(GRID, "web-1", 1, (KEY,))
 def carrying(rows: dict[str, bytes] | None = None) -> Leases:
     leases = Leases(A, Ledger(ROOM, NOW), AUTHORITY, Random(1), rows or {}, NOW)
     if rows is None:
-        leases.decided(RECORD, ("web-1", "web-2"), NOW)
+        leases.decided(decided(RECORD), ("web-1", "web-2"), NOW)
     return leases
 
 

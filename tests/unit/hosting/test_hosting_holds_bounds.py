@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from deciding import voiding
 from negotiating import (
     ADMIN,
     AUTHORITY,
@@ -24,13 +25,14 @@ from protocol.capacity.timetable import Occupancy, Window
 from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply
 from protocol.contract.outcomes import Propose, RoomChanged
 from protocol.grid.model import LeaseTerms, OnExpiry
-from protocol.grid.record import GridState, grid_id, order_part, voiding
+from protocol.grid.record import GridState, grid_id, order_part
+from protocol.grid.steps import Vote
 from protocol.hosting import holds as holds_room
 from protocol.hosting.holds import LAST_S, TABLE, HoldRow, Holds
 from protocol.hosting.taken import Taken
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied
-from protocol.terms.ids import GridId, PeerId
-from protocol.terms.limits import CLEAR_S, HOLD_S, SLACK_S, STEWARDS_MOST
+from protocol.terms.ids import GridId
+from protocol.terms.limits import CLEAR_S, HOLD_S, SLACK_S
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import SignedOrder
 from protocol.wire.codec import convert, decode, encode, to_plain
@@ -80,10 +82,9 @@ def ask(
     *names: str,
     order: SignedOrder = ORDER,
     start_s: float = 0.0,
-    stewards: tuple[PeerId, ...] = (A, B, C),
     instead: str = "",
 ) -> HoldAsk:
-    return HoldAsk(grid_id(order), order, names, stewards, (("lan", 7),), HOLD_S, start_s, instead)
+    return HoldAsk(grid_id(order), order, names, (("lan", 7),), HOLD_S, start_s, instead)
 
 
 # -- refused, by which rule
@@ -112,16 +113,6 @@ def test_a_host_whose_clock_is_off_holds_no_reservation() -> None:
     host.offer = msgspec.structs.replace(host.offer, refused=no)
     refused = host.refused(ask("web-1", order=LATER, start_s=START))
     assert refused == (Constraint.CLOCK, "30 s behind")
-
-
-def test_there_are_as_many_stewards_as_can_settle_it() -> None:
-    for count in (1, STEWARDS_MOST):
-        stewards = tuple(PeerId(f"{n}" * 64) for n in range(count))
-        assert len(Host().asked(ask("web-1", stewards=stewards))) == 3
-    for count in (0, STEWARDS_MOST + 1):
-        stewards = tuple(PeerId(f"{n}" * 64) for n in range(count))
-        refused = Host().refused(ask("web-1", stewards=stewards))
-        assert refused == (Constraint.AUTHORITY, f"{count} stewards, 1 to 7 are taken")
 
 
 def test_who_has_the_name_is_said_and_how() -> None:
@@ -255,8 +246,8 @@ def test_a_vote_is_asked_for_again_after_a_minute_or_soon_if_it_failed() -> None
     assert host.holds.next_deadline() == Deadline(up_s, "hold")
     _, (vote,) = host.holds.tick(up_s)
     assert isinstance(vote, Propose)
-    assert (vote.key, vote.cause) == (f"{ADMIN.signer.key}/shop", grid)
-    assert vote.change(b"") == voiding(grid, up_s)(b"")
+    assert (vote.register, vote.cause, vote.order) == (order_part(grid), grid, ORDER)
+    assert vote.step == Vote(1)
     assert host.holds.next_deadline() == Deadline(up_s + 60, "hold")
     host.holds.unsettled(grid, up_s + 5)
     assert host.holds.next_deadline() == Deadline(up_s + 7, "hold")
@@ -266,7 +257,7 @@ def test_a_vote_is_asked_for_again_after_a_minute_or_soon_if_it_failed() -> None
 
 def test_stewards_words_on_what_is_not_held_change_nothing() -> None:
     host, grid = Host(), grid_id(ORDER)
-    assert host.holds.settled(grid, voiding(grid, NOW)(b"")) == (None, [], [])
+    assert host.holds.settled(grid, voiding(grid, NOW)(None)) == (False, [], [])
     host.holds.unsettled(grid, NOW)
     assert host.holds.next_deadline() is None
 
@@ -279,7 +270,7 @@ def test_a_hold_that_is_made_anew_has_its_own_time(end: str) -> None:
     if end == "decided":
         host.holds.take(record_of(ORDER, {"web-1": A}), A)
     elif end == "voted-down":
-        host.holds.settled(grid, voiding(grid, NOW)(b""))
+        host.holds.settled(grid, voiding(grid, NOW)(None))
     else:
         host.holds.release(B, HoldRelease(grid, ("web-1",)))
     assert host.holds.next_deadline() is None

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from deciding import decided, ending, proposed
 from hosting_world import EACH, FACTS, GRID, IMAGE, LATER, ORDER, REQUEST, ROOM, One, named, notes
 from negotiating import (
     ADMIN,
@@ -42,15 +43,7 @@ from protocol.contract.outcomes import (
 )
 from protocol.grid.lifecycle import Phase, Power
 from protocol.grid.model import LeaseTerms
-from protocol.grid.record import (
-    GridState,
-    LeaseChange,
-    ending,
-    grid_id,
-    order_part,
-    vni_of,
-    voiding,
-)
+from protocol.grid.record import GridState, LeaseChange, grid_id, order_part, vni_of
 from protocol.hosting.events import Care, Cleared, Kept, Measured, Progressed
 from protocol.hosting.holds import TABLE as HELD
 from protocol.hosting.holds import HoldNotSaved
@@ -190,9 +183,7 @@ def test_a_name_and_a_network_id_are_given_once() -> None:
         f"a grid named shop is here already, id {GRID}",
     )
     order = RIVAL.up(shop(1), NOW)
-    ask = HoldAsk(
-        grid_id(order), order, ("web-1",), (one.me,), (("lan", vni_of(GRID, "lan")),), HOLD_S
-    )
+    ask = HoldAsk(grid_id(order), order, ("web-1",), (("lan", vni_of(GRID, "lan")),), HOLD_S)
     (reply,) = [e.message for e in one.hears(ask) if isinstance(e, Send)]
     assert isinstance(reply, HoldReply)
     assert [r.constraint for _, r in reply.refused] == [Constraint.NETWORK_ID]
@@ -202,21 +193,23 @@ def test_a_hold_becomes_a_lease() -> None:
     one = One()
     one.holds()
     assert list(one.rows[HELD]) == [GRID]
-    effects = one.hears(Decided(one.record()))
+    effects = one.hears(Decided(decided(one.record()).certificate))
     assert said(effects) == [("beta", "DecidedAck")]
     assert isinstance(effects[0], Persist)
     assert Realise(GRID, GRID) in effects
     assert {NoticeDue(GRID), RoomChanged()} == set(one.outcomes)
     assert (list(one.rows[HELD]), list(one.rows[LEASED])) == ([], [GRID])
     assert (one.host.holds.rows(), len(one.host.leases.rows())) == ([], 1)
-    assert said(one.hears(Decided(one.record()))) == [("beta", "DecidedAck")], "asked again"
+    assert said(one.hears(Decided(decided(one.record()).certificate))) == [
+        ("beta", "DecidedAck")
+    ], "asked again"
 
 
 def test_a_hold_that_the_grid_did_not_use_ends() -> None:
     one = One()
     one.holds()
     record = record_of(ORDER, {"web-1": B})
-    effects = one.hears(Decided(record))
+    effects = one.hears(Decided(decided(record).certificate))
     assert Persist((Row(HELD, GRID, None),), Untidied()) in effects
     assert [e.message for e in effects if isinstance(e, Send)] == [DecidedAck(GRID, 1)]
     assert (one.host.ledger.free, one.rows[HELD]) == (ROOM, {})
@@ -235,7 +228,7 @@ def test_a_record_that_is_refused_is_not_acknowledged(record: str, why: str) -> 
     if record == "beyond":
         one.holds()
         said_of = record_of(ORDER, {"web-1": one.me, "web-9": B})
-    assert one.hears(Decided(said_of)) == [Note("record.refused", "shop", why)]
+    assert one.hears(Decided(decided(said_of).certificate)) == [Note("record.refused", "shop", why)]
     assert one.host.leases.rows() == []
 
 
@@ -283,7 +276,9 @@ def test_whoever_claims_is_told_when_what_happens_here_changes_its_room() -> Non
     one.quote()
     down = ADMIN.order(Action.DOWN, GRID, NOW)
     ended = msgspec.structs.replace(one.record(), epoch=2, state=GridState.DOWN, changes=(down,))
-    assert said(one.hears(Decided(ended))) == [("beta", "DecidedAck")], "its room is not free yet"
+    assert said(one.hears(Decided(decided(ended).certificate))) == [("beta", "DecidedAck")], (
+        "its room is not free yet"
+    )
     gone = one.keep(one.host.handle(Progressed(GRID, "web-1", Phase.GONE, "", 1), NOW))
     assert [e.message for e in gone if isinstance(e, Send)] == [RoomKept(part, ("web-1", "web-2"))]
     later = one.keep(one.host.tick(NOW + CLAIM_S))
@@ -351,8 +346,8 @@ def test_a_hold_whose_time_is_up_is_a_lease_if_it_was_decided() -> None:
     assert (deadline.at_s, deadline.why) == (NOW + HOLD_S, "hold")
     question = asked(one, NOW + HOLD_S)
     assert question.purpose == VoidHold(GRID)
-    value = question.change(committed(one.record()))
-    assert value == committed(one.record()), "a decided grid is not voted down"
+    value = proposed(question, committed(one.record()))
+    assert value.register == committed(one.record()).register, "a decided grid is not voted down"
     effects = one.keep(one.host.settled(question.purpose, value, NOW + 9))
     assert said(effects) == [], "nobody told it, nobody is told"
     assert (len(one.host.leases.rows()), one.host.holds.rows()) == (1, [])
@@ -365,8 +360,8 @@ def test_a_hold_whose_time_is_up_ends_if_it_was_not_decided() -> None:
     one.keep(one.host.unsettled(question.purpose, NOW + 9))
     assert one.host.ledger.free == ROOM - EACH, "it may have been decided"
     again = asked(one, NOW + 11)
-    value = again.change(b"")
-    assert value == voiding(GRID, NOW + 11)(b"")
+    value = proposed(again)
+    assert value.register.is_void(GRID)
     effects = one.keep(one.host.settled(again.purpose, value, NOW + 11))
     assert notes(effects) == [("hold.expired", "voted down: nobody committed it in time")]
     assert (one.host.ledger.free, one.rows[HELD]) == (ROOM, {})

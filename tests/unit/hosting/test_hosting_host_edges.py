@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from deciding import decided
 from hosting_world import EACH, FACTS, GRID, IMAGE, LATER, ORDER, ROOM, One, named
 from negotiating import ADMIN, MIB, NOW, RIVAL, B, record_of, shop
 
@@ -37,7 +38,7 @@ def replied(one: One, ask: HoldAsk) -> list[Constraint]:
 
 
 def ask(one: One, order: SignedOrder, vni: int) -> HoldAsk:
-    return HoldAsk(grid_id(order), order, ("web-1",), (one.me,), (("lan", vni),), HOLD_S)
+    return HoldAsk(grid_id(order), order, ("web-1",), (("lan", vni),), HOLD_S)
 
 
 def yielding() -> tuple[One, GridRecord]:
@@ -45,7 +46,7 @@ def yielding() -> tuple[One, GridRecord]:
     one = One()
     assert replied(one, ask(one, WAITS, vni_of(grid_id(WAITS), "lan"))) == []
     record = record_of(WAITS, {"web-1": one.me, "web-2": B})
-    one.hears(Decided(record))
+    one.hears(Decided(decided(record).certificate))
     return one, record
 
 
@@ -105,7 +106,7 @@ def test_it_is_as_late_as_it_was_told_last(moves: str) -> None:
 def test_a_record_told_again_is_only_acknowledged() -> None:
     one = One()
     record = one.leases()
-    assert one.hears(Decided(record)) == [Send(B, DecidedAck(GRID, 1), GRID)]
+    assert one.hears(Decided(decided(record).certificate)) == [Send(B, DecidedAck(GRID, 1), GRID)]
     assert one.outcomes == []
 
 
@@ -113,9 +114,11 @@ def test_the_end_of_what_was_never_here_is_only_acknowledged() -> None:
     one = One()
     down = ADMIN.order(Action.DOWN, GRID, NOW)
     ended = msgspec.structs.replace(one.record(), epoch=2, state=GridState.DOWN, changes=(down,))
-    assert one.hears(Decided(ended)) == [Send(B, DecidedAck(GRID, 2), GRID)]
+    assert one.hears(Decided(decided(ended).certificate)) == [Send(B, DecidedAck(GRID, 2), GRID)]
     elsewhere = record_of(ORDER, {"web-1": B})
-    assert one.hears(Decided(elsewhere)) == [Send(B, DecidedAck(GRID, 1), GRID)]
+    assert one.hears(Decided(decided(elsewhere).certificate)) == [
+        Send(B, DecidedAck(GRID, 1), GRID)
+    ]
 
 
 def test_a_name_and_a_network_id_that_are_held_are_given_once_too() -> None:

@@ -4,7 +4,7 @@ import msgspec
 from hosting_world import ORDER, One
 from negotiating import A, B, C, grants_of, record_of
 
-from protocol.grid.record import Assignment, HostRef, register_key
+from protocol.grid.record import Assignment, HostRef, name_key
 from protocol.hosting.keepsake import Keepsake, keepsake_of, read_keepsake
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import KEEPSAKE_BYTES
@@ -14,7 +14,7 @@ def test_a_machine_keeps_whom_to_ask_and_what_was_promised() -> None:
     one = One()
     record = one.leases()
     (row,) = one.host.leases.rows()
-    key = register_key(record.owner, "shop")
+    key = name_key(record.owner, "shop")
     assert read_keepsake(keepsake_of(row)) == Keepsake(key, "shop", record.stewards, row)
 
 
@@ -48,5 +48,5 @@ def test_a_record_of_448_workspaces_on_56_hosts_is_kept_and_a_larger_one_is_left
 
 
 def test_what_cannot_be_read_is_nothing() -> None:
-    assert read_keepsake(b"") is None
+    assert read_keepsake(None) is None
     assert read_keepsake(b"\xc1 of another build") is None

@@ -4,6 +4,7 @@ from random import Random
 
 import msgspec
 import pytest
+from deciding import decided, declining, extending, lapsing, proposed, read_register
 from negotiating import ADMIN, AUTHORITY, MIB, NOW, ROOM, A, B, committed, record_of, shop
 
 from protocol.capacity.ledger import Ledger
@@ -13,17 +14,7 @@ from protocol.contract.messages import Act, ActReply
 from protocol.contract.outcomes import AuditLease, NoticeDue, Propose
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.model import LeaseTerms, OnExpiry
-from protocol.grid.record import (
-    GridRecord,
-    GridState,
-    LeaseChange,
-    extending,
-    extension_id,
-    grid_id,
-    lapsing,
-    read_register,
-    voiding,
-)
+from protocol.grid.record import GridRecord, GridState, LeaseChange, extension_id, grid_id
 from protocol.hosting.lease import Lease, LeaseStage, next_change_s, stage_of, yielded
 from protocol.hosting.leases import Leases
 from protocol.terms.effects import Effect, Note, Persist, Realise, Send
@@ -53,7 +44,7 @@ class Host:
 
     def take(self, record: GridRecord, now: float) -> list[Effect]:
         window = Window(START, END + 60, DELETED + 60)
-        known, effects, _ = self.leases.decided(record, ("web-1",), now, window)
+        known, effects, _ = self.leases.decided(decided(record), ("web-1",), now, window)
         assert known
         return self.keep(effects)
 
@@ -125,13 +116,13 @@ def test_it_ends_and_what_is_left_is_kept_and_deleted() -> None:
     host.leases.progress(GRID, Status("web-1", Phase.EXPIRED, "", END))
     assert host.ledger.free == ROOM
     host.tick(DELETED - 1)
-    states = [read_register(p.change(committed(RECORD))).record for p in host.proposed]
+    states = [proposed(p, committed(RECORD)).register.record for p in host.proposed]
     assert [record.state for record in states if record] == [GridState.UP] * len(states)
     assert notes(host.tick(DELETED)) == ["lease.lapsed"]
     host.tick(DELETED + 2)
     (propose,) = host.proposed
-    value = propose.change(committed(RECORD))
-    record = read_register(value).record
+    value = proposed(propose, committed(RECORD))
+    record = value.register.record
     assert record is not None
     assert record.state is GridState.DOWN
     host.keep(host.leases.audited(GRID, value, DELETED + 3)[0])
@@ -160,7 +151,7 @@ def test_the_end_is_proposed_again_until_the_stewards_answer() -> None:
     assert [p.purpose for p in host.proposed] == [AuditLease(GRID)]
     host.tick(DELETED + 1100)
     assert [p.purpose for p in host.proposed] == [AuditLease(GRID)]
-    made = read_register(host.proposed[0].change(committed(RECORD))).record
+    made = proposed(host.proposed[0], committed(RECORD)).register.record
     assert made is not None
     assert made.state is GridState.DOWN
 
@@ -199,7 +190,7 @@ def test_a_host_that_learns_late_ends_with_what_it_held() -> None:
     record = record_of(order, {"web-1": A})
     host = Host()
     window = Window(NOW, NOW + FOR + 60, NOW + FOR + 86460)
-    host.leases.decided(record, ("web-1",), NOW + 500, window)
+    host.leases.decided(decided(record), ("web-1",), NOW + 500, window)
     row = host.leases.row(record.id)
     assert row is not None
     assert row.lease_until_s == NOW + FOR + 30, "others may have been promised what comes after"
@@ -319,10 +310,10 @@ def test_what_was_not_promised_and_does_not_fit_is_not_honoured() -> None:
 def test_an_extension_counts_once_and_not_after_it_was_voted_down() -> None:
     order = ADMIN.order(Action.LEASE, GRID, NOW, body=encode(LeaseChange(100)))
     once = extending(GRID, order)(committed(RECORD))
-    assert extending(GRID, order)(once) == once
-    down = voiding(extension_id(order), NOW)(committed(RECORD))
-    assert extending(GRID, order)(down) == down
-    made = read_register(once).record
+    assert extending(GRID, order)(once).register == once.register
+    down = declining(GRID, extension_id(order), NOW)(committed(RECORD))
+    assert extending(GRID, order)(down).register == down.register
+    made = once.register.record
     assert made is not None
     assert made.extra_s == 100
 
@@ -382,7 +373,7 @@ def test_time_stands_still_while_suspended_and_while_restored() -> None:
         epoch=2,
         changes=(ADMIN.order(Action.TERMINATE, record.id, NOW, workspace="web-2"),),
     )
-    assert leases.decided(less, (), NOW + 950)[0]
+    assert leases.decided(decided(less), (), NOW + 950)[0]
     changed = leases.row(record.id)
     assert changed is not None
     assert (changed.off, changed.stopped_s) == (off.off, off.stopped_s), "also when it is changed"

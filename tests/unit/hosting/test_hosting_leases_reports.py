@@ -4,6 +4,7 @@ from random import Random
 
 import msgspec
 import pytest
+from deciding import decided, proposed
 from negotiating import (
     ADMIN,
     AUTHORITY,
@@ -14,7 +15,6 @@ from negotiating import (
     ROOM,
     A,
     B,
-    C,
     committed,
     record_of,
     shop,
@@ -23,27 +23,20 @@ from negotiating import (
 from protocol.capacity.ledger import Ledger
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import Window
-from protocol.contract.messages import Act, LeaseAsk, LeaseReply
+from protocol.contract.messages import LeaseAsk, LeaseReply
 from protocol.contract.outcomes import NoticeDue, Outcome, Propose, RoomChanged
-from protocol.grid.lifecycle import Phase, Power, Status, Wanted
+from protocol.grid.lifecycle import Phase, Power, Status
 from protocol.grid.model import LeaseTerms, Mount, VolumeSpec
-from protocol.grid.record import (
-    GridRecord,
-    GridState,
-    LeaseChange,
-    Register,
-    extension_id,
-    grid_id,
-    voiding,
-)
+from protocol.grid.record import GridRecord, GridState, LeaseChange, extension_id, grid_id
+from protocol.grid.steps import Decline
 from protocol.grid.volumes import TerminateTerms
 from protocol.hosting.events import Happened
 from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import TABLE
 from protocol.hosting.leases import Leases
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send
-from protocol.terms.ids import GridId, PeerId
-from protocol.terms.limits import HOLD_S, LAPSE_EARLY_S, YIELD_EARLY_S
+from protocol.terms.ids import GridId
+from protocol.terms.limits import HOLD_S, YIELD_EARLY_S
 from protocol.trust.order import Action, SignedOrder
 from protocol.wire.codec import decode, encode
 
@@ -59,7 +52,7 @@ EACH = Quantum(500, 128 * MIB, 0)
 def carrying(record: GridRecord = RECORD, room: Quantum = ROOM) -> tuple[Leases, Ledger]:
     ledger = Ledger(room, NOW)
     leases = Leases(A, ledger, AUTHORITY, Random(1), {}, NOW)
-    assert leases.decided(record, record.on(A), NOW)[0]
+    assert leases.decided(decided(record), record.on(A), NOW)[0]
     return leases, ledger
 
 
@@ -125,7 +118,7 @@ def test_what_rests_may_give_its_room_back(phase: Phase) -> None:
 
 def test_what_is_gone_is_off_the_disk_before_it_is_told() -> None:
     leases, ledger = carrying()
-    leases.decided(DOWN, (), NOW)
+    leases.decided(decided(DOWN), (), NOW)
     (save, note), outcomes = reports(leases, Phase.GONE)
     assert save == Persist((Row(TABLE, GRID, encode(row_of(leases))),))
     assert [w.workspace for w in row_of(leases).wanted] == ["web-2"]
@@ -145,7 +138,7 @@ def storing(delete: bool = False) -> tuple[Leases, Ledger]:
     body = encode(TerminateTerms(delete_volumes=True)) if delete else b""
     order = ADMIN.order(Action.TERMINATE, record.id, NOW, workspace="web-1", body=body)
     less = msgspec.structs.replace(record, epoch=2, assignments=(), changes=(order,))
-    assert leases.decided(less, (), NOW)[0]
+    assert leases.decided(decided(less), (), NOW)[0]
     return leases, ledger
 
 
@@ -165,7 +158,7 @@ def test_a_volume_outlives_its_workspace_and_keeps_its_room_until_the_grid_is_do
         state=GridState.DOWN,
         changes=(*row.record.changes, ADMIN.order(Action.DOWN, row.record.id, NOW)),
     )
-    assert Realise(grid, grid) in leases.decided(down, (), NOW)[1]
+    assert Realise(grid, grid) in leases.decided(decided(down), (), NOW)[1]
     assert leases.keeps(leases.rows()[0]) == ()
     reports(leases, Phase.GONE, grid=grid)
     leases.cleared(grid)
@@ -189,9 +182,9 @@ def test_a_host_that_only_keeps_a_volume_does_not_end_the_grid() -> None:
     (row,) = leases.rows()
     reports(leases, Phase.GONE, grid=row.record.id)
     _, outcomes = leases.tick(row.kept_until_s + 60)
-    after = [o.change(committed(row.record)) for o in outcomes if isinstance(o, Propose)]
+    after = [proposed(o, committed(row.record)) for o in outcomes if isinstance(o, Propose)]
     assert after, "it asks the stewards"
-    assert set(after) == {committed(row.record)}, "but proposes nothing"
+    assert {one.register.record for one in after} == {row.record}, "but proposes nothing"
 
 
 @pytest.mark.parametrize("phase", [Phase.EXPIRED, Phase.SUSPENDED, Phase.GONE])
@@ -201,8 +194,8 @@ def test_what_waits_for_room_is_looked_at_when_some_is_left(phase: Phase) -> Non
     later = record_of(ADMIN.up(other, NOW), {"web-1": A})
     for name in ("web-1", "web-2"):
         reports(leases, Phase.RUNNING, name)
-    leases.decided(DOWN, (), NOW)
-    leases.decided(later, ("web-1",), NOW)
+    leases.decided(decided(DOWN), (), NOW)
+    leases.decided(decided(later), ("web-1",), NOW)
     assert leases.not_yet(later.id) == "waits for shop/web-1 to leave its room"
     looks = Realise(later.id, GRID)
     assert looks not in reports(leases, Phase.ENDING)[0], "it takes room yet"
@@ -215,7 +208,7 @@ def test_what_waits_for_room_is_looked_at_when_some_is_left(phase: Phase) -> Non
 def test_what_is_cleared_is_forgotten() -> None:
     leases, _ = carrying()
     leases.preemption.heard(GRID, B, ("web",))
-    leases.decided(DOWN, (), NOW)
+    leases.decided(decided(DOWN), (), NOW)
     reports(leases, Phase.GONE, "web-1")
     assert leases.cleared(GRID) == ([], []), "one is there yet"
     reports(leases, Phase.GONE, "web-2")
@@ -243,65 +236,14 @@ def test_what_is_to_be_here_is_not_cleared_though_it_is_gone() -> None:
 
 def test_a_register_without_a_record_or_of_what_is_not_carried_says_nothing() -> None:
     leases, _ = carrying()
-    assert leases.audited(GRID, b"", NOW) == ([], [])
+    _, (again,) = leases.audited(GRID, None, NOW)
+    assert isinstance(again, Propose)
+    assert again.evidence == decided(RECORD).certificate, "they are given back what they lost"
+    other = decided(record_of(ADMIN.up(shop(2), NOW + 5), {"web-1": B, "web-2": B}))
+    (note,), _ = leases.audited(GRID, other, NOW)
+    assert isinstance(note, Note)
     assert leases.audited(GridId("other"), committed(RECORD), NOW) == ([], [])
     assert leases.audited(GRID, committed(RECORD), NOW) == ([], []), "it is known"
-
-
-def test_a_name_was_given_again_only_by_a_later_record() -> None:
-    other = record_of(ADMIN.up(shop(2), NOW + 5), {"web-1": B, "web-2": B})
-    leases, _ = carrying()
-    assert leases.audited(GRID, committed(other), NOW) == ([], []), "of the same epoch"
-    assert [w.power for w in leases.wanted(GRID)] == [Power.RUNNING, Power.RUNNING]
-    (save, realise), outcomes = leases.audited(GRID, committed(other, committed(DOWN)), NOW)
-    assert save == Persist((Row(TABLE, GRID, encode(row_of(leases))),))
-    assert (realise, outcomes) == (Realise(GRID, GRID), [NoticeDue(GRID)])
-    row = row_of(leases)
-    assert (row.record.id, row.record.state, row.record.epoch) == (GRID, GridState.DOWN, 2)
-    assert row.wanted == (Wanted("web-1", Power.GONE), Wanted("web-2", Power.GONE))
-
-
-OTHERS = PeerId("d" * 64), PeerId("e" * 64)
-ELSEWHERE = msgspec.structs.replace(
-    record_of(ADMIN.up(shop(2), NOW + 5), {"web-1": B, "web-2": B}), epoch=2, stewards=(C, *OTHERS)
-)
-"""Another grid of the same name, which the other side of a partition gave to stewards of its own."""
-
-
-def test_a_grid_goes_on_if_its_stewards_know_another_one_of_its_name_from_the_other_side() -> None:
-    leases, _ = carrying()
-    value = encode(Register(ELSEWHERE))
-    both = f"two sides gave this name while they were cut off; {ELSEWHERE.id} has it as well"
-    note = Note("grid.twice", "shop", f"{both}, and this one goes on", GRID)
-    assert leases.audited(GRID, value, NOW) == ([note], [])
-    assert leases.audited(GRID, value, NOW + 60) == ([], []), "it is told once"
-    assert row_of(leases).record == RECORD
-    assert [w.power for w in leases.wanted(GRID)] == [Power.RUNNING, Power.RUNNING]
-
-
-def test_of_two_grids_of_one_name_each_ends_at_its_owners_order() -> None:
-    leases, _ = carrying()
-    leases.act(B, Act(REQUEST, GRID, ADMIN.order(Action.DOWN, GRID, NOW)), NOW)
-    leases.audited(GRID, encode(Register(ELSEWHERE)), NOW)
-    row = row_of(leases)
-    assert (row.record.state, row.record.epoch) == (GridState.DOWN, 2)
-    assert [w.power for w in row.wanted] == [Power.GONE, Power.GONE]
-
-
-def test_of_two_grids_of_one_name_each_ends_with_its_lease() -> None:
-    leases, _ = carrying()
-    row = row_of(leases)
-    end_s = row.kept_until_s + LAPSE_EARLY_S + 1.0
-    leases.tick(end_s)
-    leases.tick(end_s)
-    assert leases.audited(GRID, encode(Register(ELSEWHERE)), end_s)[0] != []
-    assert row_of(leases).record.state is GridState.DOWN
-
-
-def test_a_grid_ends_if_its_name_was_given_to_other_stewards_after_it_was_taken_down() -> None:
-    leases, _ = carrying()
-    leases.audited(GRID, committed(ELSEWHERE, committed(DOWN)), NOW)
-    assert row_of(leases).record.state is GridState.DOWN
 
 
 def longer(by_s: int) -> SignedOrder:
@@ -338,8 +280,8 @@ def test_time_that_is_voted_down_is_given_back_and_the_next_asked_about_in_its_t
     assert leases.next_deadline() == Deadline(NOW + HOLD_S, "extension")
     _, (vote,) = leases.tick(NOW + HOLD_S)
     assert isinstance(vote, Propose)
-    value = vote.change(committed(RECORD))
-    assert value == voiding(extension_id(first), NOW + HOLD_S)(committed(RECORD))
+    value = proposed(vote, committed(RECORD))
+    assert vote.step == Decline(GRID, extension_id(first))
     (save,), outcomes = leases.audited(GRID, value, NOW + HOLD_S)
     assert isinstance(save, Persist)
     assert save.rows[0] == Row(TABLE, GRID, encode(row_of(leases)))
@@ -361,7 +303,7 @@ def yielding() -> tuple[Leases, Ledger]:
     record = record_of(order, {"web-1": A, "web-2": A})
     ledger = Ledger(msgspec.structs.replace(ROOM, disk_bytes=4096 * MIB), NOW)
     leases = Leases(A, ledger, AUTHORITY, Random(1), {}, NOW)
-    leases.decided(record, record.on(A), NOW, yields=True)
+    leases.decided(decided(record), record.on(A), NOW, yields=True)
     save_s = 2 * 128 * MIB / (32 * MIB)
     start_s = NOW + 100 + save_s + YIELD_EARLY_S
     ledger.enter(("exam", "a"), Quantum(4000), Window(start_s, start_s + 60, 0.0))

@@ -3,6 +3,7 @@
 from random import Random
 
 import msgspec
+from deciding import decided
 from negotiating import ADMIN, AUTHORITY, NOW, ROOM, A, B, record_of, shop
 
 from protocol.capacity.ledger import Ledger
@@ -42,7 +43,7 @@ RECORD = tiers_record()
 
 def carrying(record: GridRecord = RECORD) -> Leases:
     leases = Leases(A, Ledger(ROOM, NOW), AUTHORITY, Random(1), {}, NOW)
-    assert leases.decided(record, ("web-1", "db-1"), NOW)[0]
+    assert leases.decided(decided(record), ("web-1", "db-1"), NOW)[0]
     return leases
 
 
@@ -112,7 +113,7 @@ def test_before_its_time_nothing_is_made_but_what_is_to_go_goes() -> None:
     gone = ADMIN.order(Action.TERMINATE, record.id, NOW, workspace="web-1")
     left = tuple(a for a in record.assignments if a.workspace != "web-1")
     less = msgspec.structs.replace(record, epoch=2, assignments=left, changes=(gone,))
-    leases.decided(less, (), NOW)
+    leases.decided(decided(less), (), NOW)
     found = part(leases, grid=record.id)
     assert [(one.workspace.name, one.wanted.power, bool(one.not_yet)) for one in found.mine] == [
         ("db-1", Power.RUNNING, True),

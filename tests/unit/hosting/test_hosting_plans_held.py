@@ -16,7 +16,6 @@ from negotiating import (
     A,
     Around,
     B,
-    C,
     HostKey,
     asks,
     claims,
@@ -70,9 +69,7 @@ def host(room: Quantum = ROOM, rows: dict[str, bytes] | None = None) -> tuple[Ho
 
 def ask(*names: str, order: SignedOrder = PLAN, instead: str = "") -> HoldAsk:
     grid = grid_id(order)
-    return HoldAsk(
-        grid, order, names, (A, B, C), (("lan", vni_of(grid, "lan")),), HELD_S, 0.0, instead
-    )
+    return HoldAsk(grid, order, names, (("lan", vni_of(grid, "lan")),), HELD_S, 0.0, instead)
 
 
 def taken(holds: Holds) -> Taken:

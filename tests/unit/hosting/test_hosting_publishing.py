@@ -2,12 +2,13 @@
 
 from random import Random
 
+from deciding import decided, ending, read_register
 from negotiating import ADMIN, AUTHORITY, FEDERATION, NOW, ROOM, B, committed, record_of, shop
 
 from protocol.capacity.advert import Advert, HostFacts, ImageLabel
 from protocol.contract.notices import Notice
 from protocol.grid.lifecycle import Phase, Status
-from protocol.grid.record import GridRecord, GridState, ending, grid_id, read_register
+from protocol.grid.record import GridRecord, GridState, grid_id
 from protocol.hosting.host import Host
 from protocol.hosting.publishing import Publishing
 from protocol.hosting.surroundings import Alone
@@ -61,7 +62,7 @@ class World:
         self.surroundings = Moving()
         self.host = Host(me, facts, (), AUTHORITY, Random(1), {}, NOW, self.surroundings)
         if carries:
-            self.host.leases.decided(RECORD, ("web-1",), NOW)
+            self.host.leases.decided(decided(RECORD), ("web-1",), NOW)
         self.publishing = Publishing(self.host)
 
     def told(self, now: float) -> list[str]:
@@ -208,7 +209,7 @@ def test_the_last_notice_stands_for_ten_minutes_and_is_the_last() -> None:
     down = ADMIN.order(Action.DOWN, GRID, NOW)
     ended = read_register(ending(GRID, down)(committed(RECORD))).record
     assert ended is not None
-    world.host.leases.decided(ended, (), NOW)
+    world.host.leases.decided(decided(ended), (), NOW)
     world.host.leases.progress(GRID, Status("web-1", Phase.GONE, "", NOW))
     world.host.leases.cleared(GRID)
     notice, ttl_s = world.notice(NOW)

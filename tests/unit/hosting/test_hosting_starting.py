@@ -4,12 +4,13 @@ from random import Random
 
 import msgspec
 import pytest
+from deciding import decided, ending, read_register
 from negotiating import ADMIN, AUTHORITY, NOW, ROOM, A, B, C, committed, notice, record_of, shop
 
 from protocol.capacity.ledger import Ledger
 from protocol.contract.notices import Notices
 from protocol.grid.lifecycle import Phase, Status
-from protocol.grid.record import GridRecord, GridState, ending, grid_id, read_register
+from protocol.grid.record import GridRecord, GridState, grid_id
 from protocol.hosting.leases import Leases
 from protocol.hosting.part import part_of
 from protocol.hosting.starting import Starting
@@ -39,7 +40,7 @@ class Scene:
         self.notices = Notices()
         self.starting = Starting(self.leases, self.notices)
         self.record = record
-        known, _, _ = self.leases.decided(record, record.on(A), NOW)
+        known, _, _ = self.leases.decided(decided(record), record.on(A), NOW)
         assert known
 
     def told(self, peer: PeerId, phase: Phase, *, final: bool = False) -> list[Realise]:
@@ -112,7 +113,7 @@ def test_a_grid_this_host_does_not_carry_is_not_looked_at() -> None:
 def test_each_grid_is_seen_by_itself() -> None:
     scene = Scene()
     other = record_of(ADMIN.up(SPEC, NOW), {"db-1": B, "db-2": C, "web-1": A})
-    scene.leases.decided(other, ("web-1",), NOW)
+    scene.leases.decided(decided(other), ("web-1",), NOW)
     scene.told(B, Phase.READY)
     scene.notices.put(B, notice(other, (Status("db-1", Phase.READY),)), NOW)
     assert scene.looks(other.id) == [Realise(other.id, other.id)]
@@ -127,10 +128,10 @@ def test_what_was_cleared_is_forgotten_with_the_next_word_of_it() -> None:
     ended = read_register(ending(GRID, down)(committed(RECORD))).record
     assert ended is not None
     assert ended.state is GridState.DOWN
-    scene.leases.decided(ended, (), NOW)
+    scene.leases.decided(decided(ended), (), NOW)
     scene.leases.progress(GRID, Status("web-1", Phase.GONE))
     scene.leases.cleared(GRID)
     assert scene.leases.row(GRID) is None
     assert scene.looks(GRID) == []
-    scene.leases.decided(RECORD, ("web-1",), NOW)
+    scene.leases.decided(decided(RECORD), ("web-1",), NOW)
     assert scene.looks(GRID) == LOOK

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from deciding import decided
 from hosting_world import FACTS, One
 from negotiating import ADMIN, NOW, B, record_of, shop
 
@@ -23,7 +24,7 @@ def pair(one: One) -> GridRecord:
     """A grid of two workspaces: web-1 here, web-2 at B."""
     assert one.holds(PAIR).held == ("web-1",)
     record = record_of(PAIR, {"web-1": one.me, "web-2": B})
-    one.hears(Decided(record))
+    one.hears(Decided(decided(record).certificate))
     return record
 
 

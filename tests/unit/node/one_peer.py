@@ -20,7 +20,7 @@ from protocol.wire.codec import encode
 
 NOW = 1_000_000.0
 FED = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 10_000_000)
-ADMIN = Admin(FED, "s1", Random(1))
+ADMIN = Admin(FED, "s1", Random(1), lambda: (PeerId(FED.host("s1", "h1").key),))
 FACTS = HostFacts(Quantum(4000, 4 << 30, 0), "x86_64", "sim", "none", "", "10.0.0.1", True)
 
 

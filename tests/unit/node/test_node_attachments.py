@@ -1,20 +1,17 @@
 """Which files a peer must have, may give to whom, and must keep: by its leases, registers and requests."""
 
 import msgspec
-from one_peer import ADMIN, NOW, YOU, Alone, started
+from one_peer import ADMIN, NOW, Alone, started
 
-from protocol.grid.record import GridState, Register, order_part, read_register
+from protocol.grid.record import GridRecord, GridState, Register, order_part
 from protocol.hosting.events import Found
 from protocol.node.attachments import GridsFiles
 from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
-from protocol.register.acceptor import Acceptor
-from protocol.register.messages import Accept, Ballot
 from protocol.requesting.events import OrderGiven
 from protocol.sim.people import grid_spec
 from protocol.terms.ids import GridId, RequestId, digest_of
 from protocol.trust.order import SignedOrder
-from protocol.wire.codec import encode
 
 DIGEST = digest_of(b"#!/bin/sh\n")
 
@@ -46,21 +43,26 @@ def test_who_carries_a_grid_needs_its_files_and_may_give_them_to_the_others() ->
     assert key in view.file_keys()
 
 
+class Steward:
+    """The registers of a steward, as far as their files matter."""
+
+    def __init__(self, *records: GridRecord) -> None:
+        self.records = records
+
+    def values(self) -> list[tuple[str, Register]]:
+        return [(str(number), Register(record)) for number, record in enumerate(self.records)]
+
+
 def test_a_steward_needs_them_until_the_record_is_down() -> None:
     peer, key = carried()
-    ((register, value),) = peer.registers.acceptor.values()
-    record = read_register(value).record
-    assert record is not None
-    empty = started()
-    steward = Acceptor({})
+    ((_, register),) = peer.registers.acceptor.values()
+    assert register.record is not None
+    empty, steward = started(), Steward()
     files = GridsFiles(empty.host, steward, empty.requester)
     assert files.needed() == []
-    steward.handle(YOU, Accept(key=register, ballot=Ballot(1, YOU, 1), value=value), "")
+    steward.records = (register.record,)
     assert [each.key for each in files.needed()] == [key]
-    down = msgspec.structs.replace(record, state=GridState.DOWN)
-    steward.handle(
-        YOU, Accept(key=register, ballot=Ballot(2, YOU, 1), value=encode(Register(down))), ""
-    )
+    steward.records = (msgspec.structs.replace(register.record, state=GridState.DOWN),)
     assert files.needed() == []
     assert files.keys() == set()
 
@@ -68,20 +70,16 @@ def test_a_steward_needs_them_until_the_record_is_down() -> None:
 def test_a_record_that_takes_another_orders_id_is_no_way_to_its_files() -> None:
     """A member writes a register with a grid whose id begins like another's, and itself as its host."""
     peer, key = carried()
-    ((_, value),) = peer.registers.acceptor.values()
-    record = read_register(value).record
+    ((_, register),) = peer.registers.acceptor.values()
+    record = register.record
     assert record is not None
     for forged in (
         msgspec.structs.replace(record, order=order("mine")),
         msgspec.structs.replace(record, id="."),
         msgspec.structs.replace(record, order=msgspec.structs.replace(record.order, payload=b"x")),
     ):
-        steward = Acceptor({})
-        steward.handle(
-            YOU, Accept(key="x", ballot=Ballot(1, YOU, 1), value=encode(Register(forged))), ""
-        )
         empty = started()
-        files = GridsFiles(empty.host, steward, empty.requester)
+        files = GridsFiles(empty.host, Steward(forged), empty.requester)
         assert files.readers(key, DIGEST) == ()
 
 
@@ -90,11 +88,3 @@ def test_what_a_host_found_and_does_not_remember_keeps_its_files() -> None:
     alone.feed(Found(GridId("0123456789abcdef0123.0-abcdef"), "machine ovl-1", "n-1"))
     assert PeerView(alone.peer).file_keys() == {"0123456789abcdef0123"}
     assert PeerView(alone.peer).readers("0123456789abcdef0123", DIGEST) == ()
-
-
-def test_a_register_that_says_nothing_is_passed_over() -> None:
-    steward = Acceptor({})
-    for name, value in (("a", b""), ("b", b"\xc1"), ("c", encode(Register()))):
-        steward.handle(YOU, Accept(key=name, ballot=Ballot(1, YOU, 1), value=value), "")
-    empty = started()
-    assert GridsFiles(empty.host, steward, empty.requester).needed() == []

@@ -19,7 +19,7 @@ def test_rows_of_promises_leases_and_registers_are_looked_into() -> None:
     (lease,) = one.rows["grid"].values()
     assert is_whole("grid", lease)
     assert not is_whole("grid", held)
-    assert not is_whole("register", b"\xc1")
+    assert not is_whole("steward", b"\xc1")
     assert is_whole("news", b"\xc1"), "what nobody is promised by may be anything"
     assert carried_in(one.rows) == {GRID: record.name}
     assert carried_in({}) == {}
@@ -30,7 +30,7 @@ def test_who_is_asked_about_a_machine() -> None:
     record = one.leases()
     (row,) = one.host.leases.rows()
     assert asked_of(keepsake_of(row)) == Asked("shop", record.stewards)
-    assert asked_of(b"") is None
+    assert asked_of(None) is None
 
 
 def test_a_store_that_was_lost_begins_above_what_others_remember() -> None:

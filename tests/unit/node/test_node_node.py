@@ -38,7 +38,7 @@ from protocol.node.events import (
 )
 from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
-from protocol.register.messages import Promise
+from protocol.register.messages import StepAsk
 from protocol.requesting.events import OrderGiven, PlanAsked
 from protocol.requesting.request import RequestState, RequestView
 from protocol.sim.keys import SimFederation
@@ -211,7 +211,7 @@ def ask(order_now: float = NOW, *names: str) -> HoldAsk:
     order = ADMIN.up(grid_spec("shop", 3), order_now)
     grid = grid_id(order)
     vnis = (("lan", vni_of(grid, "lan")),)
-    return HoldAsk(grid, order, names or ("web-1",), (YOU,), vnis, 8.0)
+    return HoldAsk(grid, order, names or ("web-1",), vnis, 8.0)
 
 
 def test_what_may_fail_by_itself_goes_last() -> None:
@@ -413,8 +413,7 @@ def test_the_outcome_of_a_change_is_the_requesters_and_that_of_an_audit_the_host
 
 def test_the_outcome_of_a_vote_against_a_hold_is_the_hosts() -> None:
     alone = Alone(friends())
-    asked = msgspec.structs.replace(ask(), stewards=(alone.peer.me,))
-    alone.feed(Arrived(YOU, asked, ""))
+    alone.feed(Arrived(YOU, ask(), ""))
     assert alone.peer.host.ledger.free != FACTS.capacity
     alone.until(lambda: alone.peer.host.ledger.free == FACTS.capacity, 3 * HOLD_S)
     assert alone.now >= NOW + HOLD_S
@@ -423,10 +422,9 @@ def test_the_outcome_of_a_vote_against_a_hold_is_the_hosts() -> None:
 def test_without_its_stewards_a_hold_stands_and_a_grid_is_only_stopped() -> None:
     """Nobody knows. So the host keeps the hold, and what its owner ordered down is stopped and not ended."""
     alone, grid = carrying()
-    held = msgspec.structs.replace(ask(NOW, "web-2"), stewards=(alone.peer.me,))
-    alone.feed(Arrived(YOU, held, ""))
+    alone.feed(Arrived(YOU, ask(NOW, "web-2"), ""))
     free = alone.peer.host.ledger.free
-    alone.lost = (Promise,)
+    alone.lost = (StepAsk,)
     alone.feed(OrderGiven(RequestId("down"), ADMIN.order(Action.DOWN, grid, alone.now)))
     alone.until(lambda: view(alone, "down").state is RequestState.DONE, 60.0)
     stopped = "shop is stopped on h1; its end waits for 1 of 1 stewards"
@@ -449,7 +447,7 @@ def test_a_notice_is_heard_by_both_sides_of_the_work() -> None:
     effects = alone.feed(Arrived(YOU, Gossip((sign_record(record, OTHER.signer),)), ""))
     assert view(alone, "up").answer == ()
     effects += alone.feed(Ticked())
-    assert "Prepare" in sends(effects, alone.peer.me)
+    assert "LookAsk" in sends(effects, alone.peer.me)
 
 
 def test_a_notice_is_of_the_grid_that_its_record_names() -> None:

@@ -2,16 +2,16 @@
 
 import msgspec
 import pytest
+from deciding import decision
 from negotiating import ADMIN, NOW, A, B, record_of, shop
 from one_requester import Scene, notice_of
 
 from protocol.contract.outcomes import CommitGrid, Outcome, Propose
 from protocol.grid.model import GridSpec
-from protocol.grid.record import Register
+from protocol.grid.record import Register, order_part
 from protocol.requesting.events import PlanAsked
 from protocol.requesting.request import RequestState
 from protocol.terms.ids import RequestId
-from protocol.wire.codec import encode
 
 UP = record_of(ADMIN.up(shop(), NOW - 100), {"web-1": A, "web-2": B})
 SITE = UP.owner_site
@@ -36,8 +36,8 @@ def stewards_say(scene: Scene, outcomes: list[Outcome]) -> None:
     (look,) = outcomes
     assert isinstance(look, Propose)
     assert isinstance(look.purpose, CommitGrid)
-    assert (look.key, look.stewards) == (f"{UP.owner}/shop", UP.stewards)
-    scene.requester.settled(look.purpose, encode(Register(UP)), NOW)
+    assert (look.register, look.stewards) == (order_part(UP.id), UP.stewards)
+    scene.requester.settled(look.purpose, decision(Register(UP)), NOW)
 
 
 def plan(scene: Scene, spec: GridSpec, *, keep: bool = False) -> None:

@@ -21,7 +21,6 @@ from negotiating import (
 )
 
 from protocol.contract.outcomes import Propose
-from protocol.grid.record import unchanged
 from protocol.requesting.placing import Placing
 from protocol.requesting.request import RequestState
 from protocol.requesting.steps import Look, Reason
@@ -44,7 +43,7 @@ def looked(asked: Placing, lines: tuple[str, ...] = ()) -> None:
     effects, (proposal,) = asked.begin(NOW, Look(reason, lines))
     assert (effects, asked.view().stage) == ([], "looking")
     assert isinstance(proposal, Propose)
-    assert proposal.change is unchanged
+    assert proposal.step is None
     assert proposal.stewards == (A, B, C)
 
 
@@ -72,7 +71,7 @@ def test_cancelled_while_it_hears() -> None:
 def test_what_the_stewards_do_not_have_is_begun() -> None:
     asked = request()
     looked(asked)
-    effects, _ = asked.settled(b"", NOW + 1)
+    effects, _ = asked.settled(None, NOW + 1)
     assert said(effects) == ASKED
 
 
@@ -106,6 +105,6 @@ def test_what_an_earlier_life_made_is_followed() -> None:
 def test_what_cannot_be_begun_is_said(answered: bool) -> None:
     asked = request()
     looked(asked, LINES)
-    effects, _ = asked.settled(b"", NOW + 1) if answered else asked.unsettled("none", NOW + 1)
+    effects, _ = asked.settled(None, NOW + 1) if answered else asked.unsettled("none", NOW + 1)
     assert effects == []
     assert asked.view().answer == LINES

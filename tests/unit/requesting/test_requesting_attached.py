@@ -1,11 +1,12 @@
 """Who may have the files of an order: on disk before its grid is decided, and as long as there is one."""
 
 import msgspec
+from deciding import voiding
 from negotiating import ADMIN, NOW, B
 from one_requester import Scene, notice_of
 
 from protocol.contract.outcomes import CommitGrid
-from protocol.grid.record import GridState, voiding
+from protocol.grid.record import GridState
 from protocol.requesting.attached import TABLE, Attached
 from protocol.sim.people import grid_spec
 from protocol.terms.effects import Effect, Persist
@@ -104,7 +105,7 @@ def test_an_attempt_that_came_to_nothing_is_forgotten() -> None:
     record = scene.requester.requests.placing()[0].undecided
     assert record is not None
     scene.cancel("up")
-    voided = voiding(record.id, NOW)(b"")
+    voided = voiding(record.id, NOW)(None)
     assert isinstance(proposal.purpose, CommitGrid)
     scene.requester.settled(proposal.purpose, voided, NOW)
     assert rows(scene.requester.notes()) == [(record.id, None)]

@@ -51,7 +51,7 @@ def attempt(
     order = ADMIN.up(shop(count), NOW)
     deployment = AUTHORITY.deployment(order, NOW, fresh=True)
     hosts = known() if candidates is None else candidates
-    return Attempt(REQUEST, deployment, GRID, hosts, (A, B, C), Random(3), opening)
+    return Attempt(REQUEST, deployment, GRID, hosts, Random(3), opening)
 
 
 def quoted(made: Attempt, rooms: dict[PeerId, Quantum] | None = None) -> None:

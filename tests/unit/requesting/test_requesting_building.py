@@ -3,6 +3,7 @@
 import msgspec
 import negotiating
 import pytest
+from deciding import decided
 from negotiating import ADMIN, NOW, REQUEST, A, Around, B, C, record_of, said, shop
 
 from protocol.contract.messages import DecidedAck
@@ -33,7 +34,9 @@ class Told:
     def __init__(self, record: GridRecord = RECORD, asked: int = 2) -> None:
         self.story: list[str] = []
         self.around = Around()
-        self.building = Building(REQUEST, record, shop(2), asked, self._tell, self.around, NOW)
+        self.building = Building(
+            REQUEST, decided(record), record, shop(2), asked, self._tell, self.around, NOW
+        )
 
     def _tell(self, now: float, text: str) -> None:
         self.story.append(text)
@@ -152,21 +155,19 @@ def test_the_stewards_are_asked_now_and_then_since_a_host_may_tell_nothing() -> 
     assert not told.building.audit_due(NOW + AUDIT_EVERY_S - 0.1)
     assert told.building.audit_due(NOW + AUDIT_EVERY_S)
     assert not told.building.audit_due(NOW + AUDIT_EVERY_S)
-    assert told.building.audited(RECORD) is None
+    assert told.building.audited(decided(RECORD)) is None
     told.building.noticed(A, notice(A, Phase.READY), NOW)
     left = msgspec.structs.replace(RECORD, epoch=2, assignments=RECORD.assignments[:1])
-    verdict = told.building.audited(left)
+    verdict = told.building.audited(decided(left))
     assert verdict is not None
     assert verdict.state is RequestState.DONE
 
 
 GONE = msgspec.structs.replace(RECORD, state=GridState.DOWN, epoch=2)
-REPLACED = msgspec.structs.replace(RECORD, id=GridId("other.1"))
 
 
-@pytest.mark.parametrize("record", [None, REPLACED, GONE], ids=["none", "another", "down"])
-def test_taken_down_by_what_the_stewards_have(record: GridRecord | None) -> None:
-    verdict = Told().building.audited(record)
+def test_taken_down_by_what_the_stewards_have() -> None:
+    verdict = Told().building.audited(decided(GONE))
     assert verdict is not None
     assert verdict.state is RequestState.CANCELLED
     assert verdict.lines == ["shop was taken down meanwhile"]

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from deciding import committing, proposed
 from negotiating import ADMIN, AUTHORITY, NAMES, NOW, A, B, C, committed, record_of, said, shop
 
 from protocol.contract.messages import ActReply, DecidedAck
@@ -9,7 +10,7 @@ from protocol.contract.notices import Notice, placement
 from protocol.contract.outcomes import Propose
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.limits import STOP_WITHIN_S_MAX
-from protocol.grid.record import GridRecord, GridState, grid_id, read_register
+from protocol.grid.record import GridRecord, GridState, grid_id
 from protocol.membership.liveness import Health
 from protocol.requesting.acting import Acting
 from protocol.requesting.changing import Changing
@@ -67,7 +68,7 @@ def changing(
     workspace: str = "",
     hears: Hears | None = None,
     *,
-    undecided: bool = False,
+    undecided: SignedOrder | None = None,
 ) -> tuple[Changing, Propose]:
     signed = ADMIN.order(action, RECORD.id, NOW, workspace=workspace)
     checked = AUTHORITY.order(signed, NOW, True)
@@ -81,8 +82,8 @@ def changing(
 
 def test_down() -> None:
     change, proposal = changing()
-    value = proposal.change(UP)
-    record = read_register(value).record
+    value = proposed(proposal, UP)
+    record = value.register.record
     assert record is not None
     assert (record.state, record.epoch) == (GridState.DOWN, 2)
     assert said(change.settled(value, NOW)) == [("alpha", "Decided"), ("beta", "Decided")]
@@ -99,7 +100,7 @@ def test_down() -> None:
 
 def test_down_says_which_guests_shut_down_and_waits_for_them() -> None:
     change, proposal = changing()
-    change.settled(proposal.change(UP), NOW)
+    change.settled(proposed(proposal, UP), NOW)
     change.noticed(A, notice(A, Phase.GONE, GridState.DOWN, 2), NOW + 1)
     asked = notice(B, Phase.ENDING, GridState.DOWN, 2)
     mine = tuple(
@@ -146,7 +147,7 @@ def test_a_whole_grid_is_paused_though_one_of_it_is_off() -> None:
 
 def test_down_while_a_host_is_away() -> None:
     change, proposal = changing(hears=Hears(B))
-    change.settled(proposal.change(UP), NOW)
+    change.settled(proposed(proposal, UP), NOW)
     change.noticed(A, notice(A, Phase.GONE, GridState.DOWN, 2), NOW + 1)
     assert change.view().state is RequestState.DONE
     assert change.view().answer == (
@@ -157,7 +158,7 @@ def test_down_while_a_host_is_away() -> None:
 
 def test_terminate_one() -> None:
     change, proposal = changing(Action.TERMINATE, "web-2")
-    change.settled(proposal.change(UP), NOW)
+    change.settled(proposed(proposal, UP), NOW)
     change.noticed(A, notice(A, epoch=2), NOW + 1)
     change.noticed(B, notice(B, Phase.GONE, epoch=2), NOW + 1)
     assert change.view().answer == ("shop/web-2 is gone",)
@@ -166,7 +167,7 @@ def test_terminate_one() -> None:
 def test_terminate_of_a_workspace_on_a_host_that_is_not_heard() -> None:
     """The stewards decide it; the host clears up when it is back."""
     change, proposal = changing(Action.TERMINATE, "web-2", Hears(B))
-    change.settled(proposal.change(UP), NOW)
+    change.settled(proposed(proposal, UP), NOW)
     change.acknowledged(A, DecidedAck(RECORD.id, 2))
     assert said(change.tick(NOW + DECIDED_EVERY_S)) == []
     assert change.view().state is RequestState.DONE
@@ -207,10 +208,11 @@ def test_the_grid_went_meanwhile() -> None:
 
 def test_stopped_before_the_stewards_decided() -> None:
     """Whichever comes first, the commit or this, the grid is not up afterwards."""
-    change, proposal = changing(undecided=True)
-    stopped = proposal.change(b"")
-    assert read_register(stopped).is_void(grid_id(ORDER))
-    assert committed(RECORD, stopped) == stopped, "the commit comes too late"
+    change, proposal = changing(undecided=ORDER)
+    stopped = proposed(proposal)
+    assert stopped.register.is_void(grid_id(ORDER))
+    late = committing(RECORD)(stopped)
+    assert late.register == stopped.register, "the commit comes too late"
     assert change.settled(stopped, NOW) == []
     assert change.view().state is RequestState.DONE
     assert change.view().answer == (
@@ -219,9 +221,9 @@ def test_stopped_before_the_stewards_decided() -> None:
 
 
 def test_stopped_after_the_stewards_decided() -> None:
-    change, proposal = changing(undecided=True)
-    value = proposal.change(UP)
-    record = read_register(value).record
+    change, proposal = changing(undecided=ORDER)
+    value = proposed(proposal, UP)
+    record = value.register.record
     assert record is not None
     assert record.state is GridState.DOWN
     assert said(change.settled(value, NOW)) == [("alpha", "Decided"), ("beta", "Decided")]

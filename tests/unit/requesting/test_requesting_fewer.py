@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from deciding import proposed as carried_out
 from negotiating import (
     ADMIN,
     AUTHORITY,
@@ -23,7 +24,7 @@ from negotiating import (
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import HoldAsk
 from protocol.contract.outcomes import Propose
-from protocol.grid.record import GridRecord, grid_id, read_register
+from protocol.grid.record import GridRecord, grid_id
 from protocol.requesting.placing import Placing
 from protocol.terms.effects import Effect
 from protocol.terms.ids import PeerId
@@ -72,7 +73,7 @@ def answered(
 def record(proposed: list[object]) -> GridRecord:
     (proposal,) = proposed
     assert isinstance(proposal, Propose)
-    made = read_register(proposal.change(b"")).record
+    made = carried_out(proposal).register.record
     assert made is not None
     return made
 

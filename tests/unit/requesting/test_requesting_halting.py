@@ -1,12 +1,11 @@
 """`down` where too few stewards answer goes to the hosts, and the person is told where it is stopped."""
 
-import msgspec
 import pytest
+from deciding import committing
 from negotiating import ADMIN, AUTHORITY, NAMES, NOW, A, B, C, notice, record_of, said, shop
 
 from protocol.contract.messages import ActReply
 from protocol.contract.outcomes import Outcome
-from protocol.grid.record import Register, committing
 from protocol.membership.liveness import Health
 from protocol.requesting.changing import Changing
 from protocol.requesting.halting import majority_silent
@@ -16,7 +15,6 @@ from protocol.terms.effects import Effect
 from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.limits import ACT_WITHIN_S, SILENT_WITHIN_S
 from protocol.trust.order import Action
-from protocol.wire.codec import encode
 
 REQUEST = RequestId("r")
 RECORD = record_of(ADMIN.up(shop(2), NOW), {"web-1": A, "web-2": B})
@@ -101,23 +99,10 @@ def test_where_no_host_takes_it_on_nothing_is_done() -> None:
 def test_stewards_that_decide_after_all_are_what_counts() -> None:
     change = changing(B, C)
     change.at_once(NOW)
-    change.settled(committing(RECORD)(b""), NOW + 1)
+    change.settled(committing(RECORD)(None), NOW + 1)
     replied(change, A)
     assert change.running
     assert change.stage == "hosts clear up"
-
-
-def test_hosts_end_a_grid_themselves_if_its_stewards_have_another_one_of_its_name() -> None:
-    change = changing()
-    other = record_of(ADMIN.up(shop(1), NOW), {"web-1": C})
-    other = msgspec.structs.replace(other, stewards=(C, PeerId("d" * 64), PeerId("e" * 64)))
-    effects = change.settled(encode(Register(other)), NOW)
-    assert to(effects) == [("alpha", "Act"), ("beta", "Act")]
-    replied(change, A)
-    assert change.running
-    replied(change, B)
-    assert change.view().state is RequestState.DONE
-    assert change.view().answer == ("shop is stopped on alpha and beta, and cleared there next",)
 
 
 @pytest.mark.parametrize("silent", [(), (B, C)])

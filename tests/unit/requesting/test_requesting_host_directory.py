@@ -179,66 +179,24 @@ def test_it_believes_itself_alive() -> None:
     assert not world.hosts.alive(A)
 
 
-# -- stewards
+# -- guards of names, and who may be a steward
 
 
-def test_three_keep_a_name_at_different_sites() -> None:
+def test_three_guard_a_name_the_same_for_everybody() -> None:
     world = World()
     for number in range(12):
         world.knows(PeerId(f"p{number}"), f"s{number % 3 + 1}")
-    sites = {ME: "s1", **world.membership.sites_alive()}
     for name in range(20):
-        chosen = world.hosts.stewards(f"{OWNER}/grid-{name}")
-        assert len(chosen) == 3
-        assert sorted(sites[peer] for peer in chosen) == ["s1", "s2", "s3"]
-    assert len({world.hosts.stewards(f"{OWNER}/grid-{n}") for n in range(20)}) > 10, "spread"
+        assert len(set(world.hosts.guards(f"{OWNER}/grid-{name}"))) == 3
+    assert len({world.hosts.guards(f"{OWNER}/grid-{n}") for n in range(20)}) > 10, "spread"
 
 
-def test_at_one_site_three_of_its_hosts_do() -> None:
-    world = World()
-    for peer in (A, B, C, D):
-        world.knows(peer, "s1")
-    chosen = world.hosts.stewards("owner/shop")
-    assert len(set(chosen)) == 3
-
-
-def test_with_fewer_than_three_hosts_one_keeps_it() -> None:
+def test_who_is_alive_may_be_a_steward() -> None:
     world = World()
     world.knows(A, "s2")
-    assert len(world.hosts.stewards("owner/shop")) == 1
-    world.knows(B, "s3")
-    assert sorted(world.hosts.stewards("owner/shop")) == sorted((ME, A, B))
-
-
-def test_those_that_kept_it_keep_it_while_most_of_them_live() -> None:
-    world = World()
-    for peer in (A, B, C, D):
-        world.knows(peer, "s1")
-    for kept in ((A, B, C), (C, B, A)):
-        world.notice(A, kept)
-        assert world.hosts.stewards("owner/shop") == kept
+    assert world.hosts.steward_candidates() == ((ME, "s1"), (A, "s2"))
     world.loses(A)
-    assert world.hosts.stewards("owner/shop") == (C, B, A), "two of three"
-    world.loses(B)
-    assert A not in world.hosts.stewards("owner/shop")
-    assert B not in world.hosts.stewards("owner/shop")
-
-
-def test_half_of_them_are_not_most() -> None:
-    world = World()
-    for peer in (A, B, C):
-        world.knows(peer, "s1")
-    world.notice(A, (A, B, PeerId("gone-1"), PeerId("gone-2")))
-    assert len(world.hosts.stewards("owner/shop")) == 3
-
-
-def test_anothers_grid_of_that_name_is_another() -> None:
-    world = World()
-    world.notice(A, (ME,))
-    assert world.hosts.stewards("owner/shop") == (ME,)
-    for peer in (A, B, C, D):
-        world.knows(peer, "s1")
-    assert len(world.hosts.stewards("stranger/shop")) == 3
+    assert world.hosts.steward_candidates() == ((ME, "s1"),)
 
 
 # -- grids and images

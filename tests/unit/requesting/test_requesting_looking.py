@@ -4,10 +4,11 @@ from itertools import product
 
 import msgspec
 import pytest
+from deciding import decided
 from negotiating import ADMIN, NOW, RIVAL, A, B, record_of, shop
 
 from protocol.grid.differences import differences
-from protocol.grid.record import GridRecord, GridState, grid_id
+from protocol.grid.record import GridRecord, GridState, Register, grid_id
 from protocol.requesting.looking import (
     ANOTHER_NAME,
     FOLLOWS,
@@ -56,7 +57,8 @@ DIFFERS = Fail(OTHERWISE, differences(shop(), shop(3, memory_mib=256)))
 def conclude(
     record: GridRecord | None, look: Look | None = None, *, cancelled: bool = False
 ) -> Conclusion:
-    return concluded(record, GRID, shop(), look, cancelled)
+    decision = decided(record) if record is not None else None
+    return concluded(decision, GRID, shop(), look, cancelled)
 
 
 def test_all_cases_are_in_the_table() -> None:
@@ -65,8 +67,8 @@ def test_all_cases_are_in_the_table() -> None:
 
 @pytest.mark.parametrize("look", [None, *(Look(reason, LINES) for reason in Reason)])
 def test_a_grid_of_this_order_is_followed_whatever_the_reason(look: Look | None) -> None:
-    assert conclude(OURS, look) == Follow(OURS, ours=True)
-    assert conclude(BEFORE, look) == Follow(BEFORE, ours=False)
+    assert conclude(OURS, look) == Follow(OURS, decided(OURS), ours=True)
+    assert conclude(BEFORE, look) == Follow(BEFORE, decided(BEFORE), ours=False)
     over = conclude(OVER, look)
     assert isinstance(over, Fail)
     assert over.lines[0].endswith("and makes no second one")
@@ -77,9 +79,15 @@ def test_a_grid_of_this_order_is_followed_whatever_the_reason(look: Look | None)
     [
         (
             Look(Reason.NAME_IS_UP, LINES),
-            *(TryLater(), Follow(SAME, ours=False), DIFFERS, Fail(LINES)),
+            *(TryLater(), Follow(SAME, decided(SAME), ours=False), DIFFERS, Fail(LINES)),
         ),
-        (Look(Reason.GIVEN_BEFORE), Begin(), Follow(SAME, ours=False), DIFFERS, Begin()),
+        (
+            Look(Reason.GIVEN_BEFORE),
+            Begin(),
+            Follow(SAME, decided(SAME), ours=False),
+            DIFFERS,
+            Begin(),
+        ),
         (Look(Reason.CANNOT_BEGIN, LINES), *[Fail(LINES)] * 4),
         (Look(Reason.IS_PLANNED, LINES), Begin(), Unchanged(SAME), DIFFERS, Fail(LINES)),
     ],
@@ -105,8 +113,9 @@ def test_a_grid_with_fewer_workspaces_than_the_file_needs_is_not_the_same() -> N
 
 
 def test_a_grid_whose_order_cannot_be_read_is_only_said_to_exist() -> None:
-    broken = msgspec.structs.replace(SAME, order=ADMIN.order(Action.DOWN, GRID, NOW))
-    found = conclude(broken, Look(Reason.IS_PLANNED))
+    broken = msgspec.structs.replace(SAME, order=ADMIN.order(Action.DOWN, "shop", NOW))
+    there = msgspec.structs.replace(decided(SAME), register=Register(broken))
+    found = concluded(there, GRID, shop(), Look(Reason.IS_PLANNED), False)
     assert found == Fail(
         (f"cannot make shop: a grid named shop exists already, id {SAME.id}", ANOTHER_NAME)
     )
@@ -120,13 +129,7 @@ def test_a_commit_that_came_too_late_is_tried_again_unless_nobody_wants_it(
     assert conclude(record, cancelled=True) == Fail(("cancelled; nothing is held",))
 
 
-def test_a_commit_that_another_grid_was_faster_than() -> None:
-    assert conclude(ANOTHER) == DIFFERS
-    assert conclude(SAME) == Follow(SAME, ours=False), "asked for twice at once, it is one grid"
-    assert conclude(SAME, cancelled=True) == EXISTS
-
-
 def test_promises_are_kept_for_the_very_grid_alone() -> None:
-    assert kept_for(Follow(OURS, ours=True)) == OURS
-    assert kept_for(Follow(BEFORE, ours=False)) is None
+    assert kept_for(Follow(OURS, decided(OURS), ours=True)) == OURS
+    assert kept_for(Follow(BEFORE, decided(BEFORE), ours=False)) is None
     assert kept_for(TryLater()) is None

@@ -3,19 +3,14 @@
 from random import Random
 
 import pytest
+from deciding import proposed as carried_out
+from deciding import read_register
 from negotiating import ADMIN, FEDERATION, NOW, RIVAL, A, B, C, committed, record_of, shop
 from one_requester import Scene, asked_to_hold, notice_of, released
 
 from protocol.contract.messages import Act, LeaseAsk
 from protocol.contract.outcomes import ChangeGrid, CommitGrid, Outcome, Propose
-from protocol.grid.record import (
-    GridRecord,
-    GridState,
-    LeaseChange,
-    grid_id,
-    order_part,
-    read_register,
-)
+from protocol.grid.record import GridRecord, GridState, LeaseChange, grid_id, order_part
 from protocol.requesting.events import PlanAsked
 from protocol.requesting.request import RequestState
 from protocol.sim.people import Admin
@@ -63,7 +58,7 @@ def acts(effects: list[Effect]) -> dict[PeerId, Act | LeaseAsk]:
 
 def state_after(proposal: Propose, before: bytes) -> GridState | None:
     """The state of the grid after the change; None if there is no grid."""
-    record = read_register(proposal.change(before)).record
+    record = carried_out(proposal, before).register.record
     return record.state if record is not None else None
 
 
@@ -90,11 +85,11 @@ def test_down_of_a_grid_that_is_before_its_stewards_is_theirs_to_decide() -> Non
     assert isinstance(used, Persist)
     assert [row.key for row in used.rows] == [order_part(GRID)], "its order makes nothing any more"
     assert stop.purpose == ChangeGrid(RequestId("down"))
-    assert (stop.key, stop.stewards) == (commit.key, commit.stewards)
+    assert (stop.register, stop.stewards) == (commit.register, commit.stewards)
     assert scene.view("up").state is RequestState.RUNNING, "it may be a grid by now"
-    assert state_after(stop, commit.change(b"")) is GridState.DOWN, "the commit came first"
-    stopped = stop.change(b"")
-    assert commit.change(stopped) == stopped, "the commit comes too late"
+    assert state_after(stop, carried_out(commit)) is GridState.DOWN, "the commit came first"
+    stopped = carried_out(stop)
+    assert carried_out(commit, stopped).register == stopped.register, "the commit comes too late"
     assert isinstance(commit.purpose, CommitGrid)
     scene.requester.settled(commit.purpose, stopped, NOW)
     scene.requester.settled(ChangeGrid(RequestId("down")), stopped, NOW)
@@ -127,7 +122,7 @@ def test_terminate_ends_one_workspace() -> None:
     scene = known()
     order = ADMIN.order(Action.TERMINATE, GRID, NOW, workspace="web-2")
     _, outcomes = scene.order("terminate", order)
-    record = read_register(proposed(outcomes).change(committed(RECORD))).record
+    record = read_register(carried_out(proposed(outcomes), committed(RECORD))).record
     assert record is not None
     assert [a.workspace for a in record.assignments] == ["web-1"]
 
@@ -256,7 +251,7 @@ def test_a_lease_that_is_changed_before_its_hosts_have_told_of_it(by_s: int, wha
     _, outcomes = scene.order("lease", order)
     if by_s > 0:
         outcomes = scene.promised("lease", record)
-    change = proposed(outcomes).change(committed(record))
+    change = carried_out(proposed(outcomes), committed(record))
     scene.requester.settled(ChangeGrid(RequestId("lease")), change, NOW)
     scene.acknowledged(record, 2)
     until = format_moment(NOW + shop(2).lease_s + by_s)

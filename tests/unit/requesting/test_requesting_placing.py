@@ -1,15 +1,21 @@
 """A requester's conversation with hosts and stewards: messages in, messages out."""
 
+from random import Random
+
 import msgspec
 import pytest
+from deciding import decided, decision, proposed, voiding
 from negotiating import (
     ADMIN,
+    AUTHORITY,
     MIB,
     NAMES,
     NOW,
+    REQUEST,
     RIVAL,
     ROOM,
     A,
+    Around,
     B,
     C,
     asks,
@@ -22,13 +28,14 @@ from negotiating import (
     said,
     shop,
 )
+from negotiating import notice as told_of
 
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import Decided, DecidedAck, HoldAsk, HoldReply
 from protocol.contract.notices import Notice, placement
 from protocol.contract.outcomes import Propose
 from protocol.grid.lifecycle import Phase, Status
-from protocol.grid.record import GridRecord, GridState, Register, read_register, voiding
+from protocol.grid.record import GridRecord, GridState, Register, order_part
 from protocol.requesting.placing import Placing
 from protocol.requesting.request import RequestState
 from protocol.terms.effects import Effect, Send
@@ -36,7 +43,6 @@ from protocol.terms.ids import PeerId
 from protocol.terms.limits import BUILD_S, HOLD_REPLY_WITHIN_S, QUOTE_WITHIN_S, REQUEST_S
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import Action
-from protocol.wire.codec import encode
 
 FULL = Refusal(Constraint.MEMORY, "alpha", asked=128 * MIB, available=64 * MIB)
 
@@ -65,11 +71,13 @@ def held(request: Placing) -> Propose:
 
 def built(request: Placing) -> GridRecord:
     """Does all of it until the stewards have decided. Answers the record."""
-    value = held(request).change(b"")
+    value = proposed(held(request))
     effects, _ = request.settled(value, NOW + 0.2)
-    record = read_register(value).record
+    record = value.register.record
     assert record is not None
-    assert effects == [Send(p, Decided(record), request.id) for p in record.carriers()]
+    assert effects == [
+        Send(p, Decided(decided(record).certificate), request.id) for p in record.carriers()
+    ]
     return record
 
 
@@ -198,7 +206,7 @@ def test_a_name_that_is_up_ends_it() -> None:
     request = up()
     proposal = name_is_up(request)
     value = committed(record_of(RIVAL.up(shop(1), NOW), {"web-1": A}))
-    assert proposal.change(value) == value
+    assert proposed(proposal, value) == value
     effects, _ = request.settled(value, NOW + 1)
     assert effects == []
     assert request.view().answer == (
@@ -282,13 +290,15 @@ def test_what_does_not_pass_is_not_tried_for_a_minute() -> None:
 
 
 def test_another_grid_of_that_name_won() -> None:
-    request = up()
-    proposal = held(request)
+    """Hosts tell of it while this one holds. Its stewards are asked before anything is decided."""
+    order, around = ADMIN.up(shop(2), NOW), Around()
+    deployment = AUTHORITY.deployment(order, NOW, fresh=True)
+    request = Placing(REQUEST, deployment, order, around, Random(3), NOW)
     other = record_of(ADMIN.up(shop(1), NOW), {"web-1": A})
-    value = proposal.change(committed(other))
-    assert value == committed(other)
-    effects, _ = request.settled(value, NOW + 1)
-    assert {what for _, what in said(effects)} == {"HoldRelease"}
+    around.namesake = told_of(other, ())
+    look = held(request)
+    assert (look.step, look.register) == (None, order_part(other.id))
+    request.settled(decided(other), NOW + 1)
     assert request.view().answer[1] == "  clusters.web.count: 2 in the file, 1 up"
 
 
@@ -302,7 +312,7 @@ def test_a_name_that_is_up_when_the_stewards_do_not_answer() -> None:
 def test_a_name_that_is_up_no_more_is_tried_again() -> None:
     request = up()
     name_is_up(request)
-    request.settled(b"", NOW + 1)
+    request.settled(None, NOW + 1)
     assert request.view().stage == "backing off"
 
 
@@ -313,8 +323,12 @@ def test_an_order_given_again_has_the_grid_it_made() -> None:
     for asked in (name_is_up, held):
         request = placing(order)
         proposal = asked(request)
-        effects, _ = request.settled(proposal.change(committed(record)), NOW + 1)
-        told = [e.peer for e in effects if isinstance(e, Send) and e.message == Decided(record)]
+        effects, _ = request.settled(proposed(proposal, committed(record)), NOW + 1)
+        told = [
+            e.peer
+            for e in effects
+            if isinstance(e, Send) and e.message == Decided(decided(record).certificate)
+        ]
         assert told == [A, B]
         assert request.grid_id == record.id
         for peer in record.carriers():
@@ -331,7 +345,7 @@ def test_an_order_makes_one_grid_and_no_second() -> None:
     over = record_of(
         order, {"web-1": A, "web-2": B}, epoch=2, state=GridState.DOWN, changes=(down,)
     )
-    value = proposal.change(committed(over))
+    value = proposed(proposal, committed(over))
     request.settled(value, NOW + 1)
     assert request.view().answer == (
         f"this order has made a grid already, id {over.id}, and makes no second one",
@@ -350,9 +364,9 @@ def test_stewards_that_do_not_answer_are_asked_to_vote_against() -> None:
     _, (vote,) = request.tick(deadline.at_s)
     assert isinstance(vote, Propose)
     assert vote.purpose == proposal.purpose
-    assert read_register(vote.change(b"")).is_void(request.grid_id)
-    decided = proposal.change(b"")
-    assert vote.change(decided) == decided, "what was decided stays"
+    assert proposed(vote).register.is_void(request.grid_id)
+    decided = proposed(proposal)
+    assert proposed(vote, decided) == decided, "what was decided stays"
     effects, _ = request.settled(decided, NOW + 12)
     assert {what for _, what in said(effects)} == {"Decided"}
 
@@ -360,8 +374,8 @@ def test_stewards_that_do_not_answer_are_asked_to_vote_against() -> None:
 def test_voted_down_by_a_host_whose_hold_ran_out() -> None:
     request = up()
     proposal = held(request)
-    void = voiding(request.grid_id, NOW)(b"")
-    assert proposal.change(void) == void, "what was voted down never commits"
+    void = voiding(request.grid_id, NOW)(None)
+    assert proposed(proposal, void).register.record is None, "what was voted down never commits"
     effects, _ = request.settled(void, NOW + 9)
     assert {what for _, what in said(effects)} == {"HoldRelease"}
     assert request.view().stage == "backing off"
@@ -375,7 +389,7 @@ def test_hosts_are_told_until_they_have_it_on_disk() -> None:
     deadline = request.next_deadline()
     assert deadline is not None
     effects, _ = request.tick(deadline.at_s)
-    assert effects == [Send(second, Decided(record), request.id)]
+    assert effects == [Send(second, Decided(decided(record).certificate), request.id)]
 
 
 def test_what_is_not_up_after_ten_minutes_is_said() -> None:
@@ -414,7 +428,7 @@ def test_a_workspace_terminated_while_its_host_was_out_of_reach() -> None:
     request.noticed(first, notice(record, first, Phase.READY), NOW + 1)
     left = tuple(a for a in record.assignments if a.host == first)
     later = msgspec.structs.replace(record, epoch=2, assignments=left)
-    request.settled(encode(Register(later)), NOW + 60)
+    request.settled(decision(Register(later)), NOW + 60)
     assert request.view().state is RequestState.DONE
     assert request.view().answer == ("shop is up: 1 workspace, 2 were asked for",)
 
@@ -431,7 +445,7 @@ def test_cancelled_before_the_commit(steps: str) -> None:
 
 def test_two_owners_have_two_names() -> None:
     mine, theirs = up(), placing(RIVAL.up(shop(), NOW))
-    assert held(mine).key != held(theirs).key
+    assert held(mine).register != held(theirs).register
 
 
 def test_room_that_is_only_held_for_others_is_worth_waiting_for() -> None:
@@ -477,5 +491,5 @@ def test_it_is_not_taken_down_if_its_stewards_know_another_grid_of_its_name() ->
     other = record_of(ADMIN.up(shop(1), NOW), {"web-1": C})
     stewards = (C, PeerId("d" * 64), PeerId("e" * 64))
     elsewhere = msgspec.structs.replace(other, epoch=2, stewards=stewards)
-    request.settled(encode(Register(elsewhere)), NOW + 60)
+    request.settled(decision(Register(elsewhere)), NOW + 60)
     assert request.view().state is RequestState.RUNNING

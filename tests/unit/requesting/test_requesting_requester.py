@@ -1,6 +1,7 @@
 """What a requester hears goes to the request that it concerns, and to no other."""
 
 import pytest
+from deciding import committing, proposed
 from negotiating import ADMIN, AUTHORITY, NOW, RIVAL, B, asks, granted
 from one_requester import FULL, LITTLE, ROOM, Scene, advert, notice_of, quote_of
 
@@ -24,9 +25,10 @@ from protocol.contract.outcomes import (
     Propose,
     RequesterPurpose,
 )
+from protocol.grid.decision import Decision
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import GridSpec, LeaseTerms
-from protocol.grid.record import GridRecord, GridState, LeaseChange, committing, read_register
+from protocol.grid.record import GridRecord, GridState, LeaseChange
 from protocol.requesting.earlier import TABLE as ASKED
 from protocol.requesting.events import CancelAsked, PlanAsked
 from protocol.requesting.proposal import TABLE as QUOTED
@@ -78,10 +80,10 @@ def purpose(outcomes: list[Outcome]) -> RequesterPurpose:
     return proposal.purpose
 
 
-def value(outcomes: list[Outcome], before: bytes = b"") -> bytes:
+def value(outcomes: list[Outcome], before: Decision | None = None) -> Decision:
     (proposal,) = outcomes
     assert isinstance(proposal, Propose)
-    return proposal.change(before)
+    return proposed(proposal, before)
 
 
 def stages(scene: Scene) -> dict[str, str]:
@@ -161,7 +163,7 @@ def test_an_acknowledgement_goes_to_all_requests_of_that_grid_and_to_no_other() 
     hosts = list(shop.carriers())
     longer = extending(scene, shop)
     _, down = scene.order("down", ADMIN.order(Action.DOWN, "shop", NOW))
-    after = value(longer, committing(shop)(b""))
+    after = value(longer, committing(shop)(None))
     scene.requester.settled(purpose(longer), after, NOW)
     scene.requester.settled(purpose(down), value(down, after), NOW)
     effects, _ = scene.requester.tick(NOW + DECIDED_EVERY_S)
@@ -225,7 +227,7 @@ def test_a_change_that_has_its_outcome_goes_to_the_request_that_asked(settled: b
     record = scene.building("shop", up("shop"))
     longer = extending(scene, record)
     _, down = scene.order("down", ADMIN.order(Action.DOWN, "shop", NOW))
-    before = committing(record)(b"")
+    before = committing(record)(None)
     for asked, stage in ((longer, "telling hosts"), (down, "hosts clear up")):
         name = (asked is longer and "lease") or "down"
         vain = "failed" if name == "lease" else "hosts stop it"
@@ -254,7 +256,7 @@ def test_an_outcome_for_nobody_changes_nothing(of: RequesterPurpose) -> None:
     scene.building("shop", up("shop"))
     scene.order("pause", ADMIN.order(Action.PAUSE, "shop", NOW))
     before = scene.requests.views()
-    assert scene.requester.settled(of, b"", NOW) == ([], [])
+    assert scene.requester.settled(of, None, NOW) == ([], [])
     assert scene.requester.unsettled(of, "none answered", NOW) == ([], [])
     assert scene.requests.views() == before
 
@@ -274,7 +276,7 @@ def test_a_notice_is_heard_by_the_requests_of_that_grid() -> None:
 def test_hosts_that_told_before_the_commit_was_known_need_not_tell_again() -> None:
     scene = Scene()
     proposal = scene.committing("shop", up("shop"))
-    record = read_register(value([proposal])).record
+    record = value([proposal]).register.record
     assert record is not None
     for peer in record.carriers():
         scene.notice(peer, notice_of(record, peer))
@@ -290,7 +292,7 @@ def test_hosts_that_cleared_up_before_the_end_was_known_need_not_tell_again() ->
     for peer in record.carriers():
         scene.notice(peer, notice_of(record, peer, Phase.GONE, GridState.DOWN, 2))
     assert stages(scene)["down"] == "asking stewards"
-    after = value(down, committing(record)(b""))
+    after = value(down, committing(record)(None))
     scene.requester.settled(purpose(down), after, NOW)
     assert scene.view("down").answer == ("shop is gone",)
 

@@ -6,6 +6,7 @@ from random import Random
 
 import msgspec
 import pytest
+from deciding import proposed, voiding
 from negotiating import (
     ADMIN,
     AUTHORITY,
@@ -29,7 +30,7 @@ from protocol.contract.messages import HoldAsk, Quote, QuoteAsk
 from protocol.contract.notices import notice_of
 from protocol.contract.outcomes import Propose
 from protocol.grid.model import LeaseTerms
-from protocol.grid.record import GridRecord, GridState, grid_id, voiding
+from protocol.grid.record import GridRecord, GridState, grid_id
 from protocol.placement.fit import Offer
 from protocol.requesting import placing as module
 from protocol.requesting.placing import Answer, Placing
@@ -121,10 +122,10 @@ class Talk:
         self.hear(self.request.settled(value, self.now))
 
     def commit(self) -> None:
-        self.settle(self.proposed[-1].change(b""))
+        self.settle(proposed(self.proposed[-1]))
 
     def void(self) -> None:
-        self.settle(voiding(self.request.grid_id, self.now)(b""))
+        self.settle(voiding(self.request.grid_id, self.now)(None))
 
     def made_before(self) -> GridRecord:
         placed = {"web-1": A, "web-2": B}
@@ -215,7 +216,7 @@ def _again(talk: Talk) -> None:
         case Stage.STARTING:
             talk.start()
         case Stage.LOOKING:
-            talk.settle(b"")
+            talk.settle(None)
         case _:
             talk.tick()
 
@@ -258,7 +259,7 @@ def _let_go(talk: Talk) -> None:
         case Stage.HOLDING:
             talk.refuse(Constraint.NETWORK_ID)
         case Stage.LOOKING:
-            talk.settle(b"")
+            talk.settle(None)
         case _:
             talk.void()
 

@@ -1,0 +1,193 @@
+"""What stewards take into a register, and which step they take next. Hosts judge again (vouching.py).
+
+Two questions. Whether a value vouches for itself (`genuine`) is judged by what is in it alone, so that every
+acceptor judges alike, at any time. Whether a step may follow on a value (`follow`) is judged once, by the
+steward that was asked, from the value it read: a step that goes beyond what the grid's owner ordered is
+refused.
+"""
+
+from typing import assert_never
+
+from protocol.contract.granting import check_granted
+from protocol.contract.permitting import permit
+from protocol.contract.reading import Reading
+from protocol.contract.vouching import vouch
+from protocol.grid.lease import kept_s
+from protocol.grid.record import (
+    GridRecord,
+    GridState,
+    Register,
+    grid_id,
+    is_about,
+    lease_change,
+    order_part,
+    read_register,
+    register_key,
+)
+from protocol.grid.steps import (
+    Commit,
+    Decline,
+    End,
+    Extend,
+    Finish,
+    Lapse,
+    Remove,
+    Step,
+    Vote,
+    apply,
+)
+from protocol.terms.ids import GridId, PeerId
+from protocol.terms.limits import CHANGES_MOST, HOLD_S
+from protocol.trust.order import Action, CheckedOrder, SignedOrder, order_id
+from protocol.trust.signing import Reason, Untrusted
+from protocol.wire.codec import Malformed
+
+_BESIDE = 4096
+"""Orders that change a grid beside those of its lease: its workspaces are terminated, and it is taken down."""
+_EPOCH_MOST = 1 << 32
+_CLOCKS_S = 30.0
+"""How far the clocks of a signer, a carrier and a steward may be apart."""
+_LATE_S = HOLD_S + 60.0
+"""How much later than its time an order may come to a steward: hosts were asked in
+time, and then the stewards."""
+
+
+def genuine(reading: Reading, key: str, value: bytes) -> Register:
+    """The register that a value says, of that key. Raises Untrusted if it does not vouch for itself."""
+    try:
+        register = read_register(value)
+        order = register.ordered
+    except Malformed as error:
+        raise Untrusted(Reason.MALFORMED, f"a register: {error}") from None
+    if register_key(order) != key:
+        raise Untrusted(Reason.MALFORMED, "a register of another order")
+    up = reading.signed(order)
+    if up.order.action is not Action.UP:
+        raise Untrusted(Reason.MALFORMED, "a register of an order that brings nothing up")
+    if register.record is not None:
+        _ordered(reading, up, register.record)
+    return register
+
+
+def _ordered(reading: Reading, up: CheckedOrder, record: GridRecord) -> None:
+    """Raises Untrusted unless the record's owner signed what it says was ordered."""
+    said = (record.name, record.owner, record.owner_site, record.stewards)
+    if said != (up.order.grid, up.principal.key, up.principal.site, up.order.stewards):
+        raise Untrusted(Reason.MALFORMED, "a record that is not about its own order")
+    if order_part(record.id) != order_part(grid_id(record.order)):
+        raise Untrusted(Reason.MALFORMED, "a record whose id is not its order's")
+    if not 1 <= record.epoch <= _EPOCH_MOST or len(record.changes) > CHANGES_MOST + _BESIDE:
+        raise Untrusted(Reason.MALFORMED, "a record of no epoch, or of too many changes")
+    extra_s, gone, seen = 0, dict[str, None](), set[str]()
+    for signed in record.changes:
+        change = reading.signed(signed)
+        if change.id in seen:
+            raise Untrusted(Reason.MALFORMED, "a record with one order twice")
+        seen.add(change.id)
+        permit(change, record, named=True)
+        if change.order.action is Action.TERMINATE:
+            gone[change.order.workspace] = None
+        if change.order.action is Action.LEASE:
+            extra_s += _by_s(signed)
+    if record.extra_s != extra_s:
+        raise Untrusted(Reason.MALFORMED, "a lease that nobody ordered so long, or so short")
+    check_granted(record, gone, reading)
+
+
+def follow(
+    reading: Reading,
+    order: SignedOrder,
+    register: Register,
+    step: Step,
+    asker: PeerId,
+    now: float,
+) -> Register:
+    """What the register of that order is after the step. Raises Untrusted if that is not allowed."""
+    record = register.record
+    match step:
+        case Commit(record=made):
+            if record is None:
+                _committable(reading, order, made, now)
+        case Vote() | Finish():
+            pass
+        case End(order=signed, grid=grid):
+            _ordered_by_owner(reading, order, grid, record, signed, Action.DOWN, now)
+        case Remove(order=signed, grid=grid, workspace=workspace):
+            checked = _ordered_by_owner(reading, order, grid, record, signed, Action.TERMINATE, now)
+            if checked.order.workspace != workspace:
+                raise Untrusted(Reason.MALFORMED, f"no order to terminate {workspace}")
+        case Extend(order=signed, grid=grid):
+            checked = _ordered_by_owner(reading, order, grid, record, signed, Action.LEASE, now)
+            _by_s(signed)
+            late = now > checked.fresh_until_s + _LATE_S
+            mine = order_id(signed)
+            done = record is not None and mine in [order_id(s) for s in record.changes]
+            if late and not done:
+                raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
+        case Lapse():
+            _over(reading, record, asker, now)
+        case Decline():
+            pass
+        case _:
+            assert_never(step)
+    try:
+        after = apply(step, register, now)
+    except Malformed as error:
+        raise Untrusted(Reason.MALFORMED, error.detail) from None
+    if after.record is None and after != Register():
+        return Register(None, after.first, after.declined, order)
+    return after
+
+
+def _committable(reading: Reading, order: SignedOrder, made: GridRecord, now: float) -> None:
+    if made.order != order or made.epoch != 1 or made.changes or made.state is not GridState.UP:
+        raise Untrusted(Reason.MALFORMED, "a commit is the first epoch of what was ordered")
+    checked = reading.order(order, now, fresh=False)
+    if now > checked.fresh_until_s + _LATE_S:
+        raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
+    vouch(reading, made, None, now, lapsed=False)
+
+
+def _ordered_by_owner(
+    reading: Reading,
+    order: SignedOrder,
+    grid: GridId,
+    record: GridRecord | None,
+    signed: SignedOrder,
+    action: Action,
+    now: float,
+) -> CheckedOrder:
+    """An order about the grid, by who ordered it. Raises Untrusted."""
+    checked = reading.order(signed, now, fresh=False)
+    if checked.order.action is not action:
+        raise Untrusted(Reason.MALFORMED, f"an order to {checked.order.action}, not to {action}")
+    if record is not None and record.id == grid:
+        permit(checked, record)
+        return checked
+    up = reading.signed(order)
+    if checked.principal.key != up.principal.key or not is_about(grid, checked.order.grid):
+        raise Untrusted(Reason.WRONG_ROLE, "the grid is another owner's")
+    return checked
+
+
+def _over(reading: Reading, record: GridRecord | None, asker: PeerId, now: float) -> None:
+    """A carrier says that the time of the grid is over. It cannot be before its order allows that.
+
+    Raises Untrusted. Other carriers go by their own clocks all the same.
+    """
+    if record is None:
+        return
+    if asker not in record.carriers():
+        raise Untrusted(Reason.WRONG_ROLE, "only a host that carries the grid says that it is over")
+    spec = reading.remembered(record.order).spec
+    begun_s = record.start_s or reading.signed(record.order).order.issued_at_s
+    ends_s = begun_s + spec.lease_s + record.extra_s + kept_s(spec.lease)
+    if now < ends_s - _CLOCKS_S:
+        raise Untrusted(Reason.NOT_YET_VALID, "the time of the grid is not over")
+
+
+def _by_s(signed: SignedOrder) -> int:
+    try:
+        return lease_change(signed).by_s
+    except Malformed as error:
+        raise Untrusted(Reason.MALFORMED, f"a change of a lease: {error}") from None

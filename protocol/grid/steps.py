@@ -1,0 +1,169 @@
+"""The changes that an order's register may undergo. They are data: who wants one sends it to a steward.
+
+Each is safe to be made twice, since who asks one steward in vain asks the next. `apply` says what follows
+from one by arithmetic; whether the owner's orders allow it is contract/judging.py's to say.
+"""
+
+from typing import Annotated, assert_never
+
+import msgspec
+from msgspec import Meta
+
+from protocol.grid.record import (
+    GridRecord,
+    GridState,
+    Register,
+    Void,
+    attempt_of,
+    extension_id,
+    lease_change,
+)
+from protocol.terms.ids import GridId
+from protocol.terms.limits import ATTEMPT_MOST, CHANGES_MOST, VOIDED
+from protocol.trust.order import MAX_VALID_S, Action, SignedOrder, order_id, read_order
+
+
+class Commit(msgspec.Struct, frozen=True, tag="commit"):
+    """Make this attempt the grid, unless it was voted down or another was first."""
+
+    record: GridRecord
+
+
+class Vote(msgspec.Struct, frozen=True, tag="void"):
+    """A vote against all attempts below `first`. A grid that was decided stays."""
+
+    first: Annotated[int, Meta(ge=0, le=ATTEMPT_MOST)]
+
+
+class End(msgspec.Struct, frozen=True, tag="end"):
+    """Take the grid down. One that is down because its time is over gets the order as well: a host by whose
+    clock it is not over goes by that."""
+
+    grid: GridId
+    order: SignedOrder
+    undecided: bool = False
+    """Whether the grid may be undecided yet. Then no attempt of its order ever becomes one."""
+
+
+class Lapse(msgspec.Struct, frozen=True, tag="lapse"):
+    """Take down a grid whose lease and grace are over. No order is needed: every carrier's clock says so."""
+
+    grid: GridId
+
+
+class Extend(msgspec.Struct, frozen=True, tag="extend"):
+    """Extend or shorten the lease, once, unless that was voted down."""
+
+    grid: GridId
+    order: SignedOrder
+
+
+class Decline(msgspec.Struct, frozen=True, tag="decline"):
+    """A vote against an extension that is not decided."""
+
+    grid: GridId
+    extension: GridId
+
+
+class Remove(msgspec.Struct, frozen=True, tag="remove"):
+    """Take one workspace out of the grid."""
+
+    grid: GridId
+    workspace: str
+    order: SignedOrder
+
+
+class Finish(msgspec.Struct, frozen=True, tag="finish"):
+    """Change nothing: bring what one steward may have to a majority."""
+
+
+Step = Commit | Vote | End | Lapse | Extend | Decline | Remove | Finish
+
+
+def apply(step: Step, register: Register, now_s: float) -> Register:
+    """What the register is after the step; the same if the step does not apply to it.
+
+    Raises Malformed or Untrusted if an order in it cannot be read.
+    """
+    match step:
+        case Commit(record=record):
+            return _committed(register, record)
+        case Vote(first=first):
+            if register.record is not None or first <= register.first:
+                return register
+            return msgspec.structs.replace(register, first=first)
+        case End(grid=grid, undecided=undecided):
+            if register.record is None and undecided:
+                return apply(Vote(ATTEMPT_MOST), register, now_s)
+            return _ended(register, step)
+        case Lapse(grid=grid):
+            old = _up(register, grid)
+            return _next(register, old, state=GridState.DOWN) if old is not None else register
+        case Extend():
+            return _extended(register, step)
+        case Decline(grid=grid, extension=extension):
+            return _declined(register, grid, extension, now_s)
+        case Remove(grid=grid, workspace=workspace, order=order):
+            old = _up(register, grid)
+            if old is None or all(a.workspace != workspace for a in old.assignments):
+                return register
+            left = tuple(a for a in old.assignments if a.workspace != workspace)
+            return _next(register, old, assignments=left, changes=(*old.changes, order))
+        case Finish():
+            return register
+        case _:
+            assert_never(step)
+
+
+def _up(register: Register, grid: GridId) -> GridRecord | None:
+    record = register.record
+    mine = record is not None and record.id == grid and record.state is GridState.UP
+    return record if mine else None
+
+
+def _next(register: Register, old: GridRecord, **changed: object) -> Register:
+    record = msgspec.structs.replace(old, epoch=old.epoch + 1, **changed)
+    return msgspec.structs.replace(register, record=record)
+
+
+def _committed(register: Register, record: GridRecord) -> Register:
+    attempt = attempt_of(record.id)
+    if register.record is not None or attempt < register.first or attempt >= ATTEMPT_MOST:
+        return register
+    return Register(msgspec.structs.replace(record, epoch=1), register.first)
+
+
+def _ended(register: Register, step: End) -> Register:
+    old = register.record
+    if old is None or old.id != step.grid or _ordered_down(old):
+        return register
+    changes = (*old.changes, step.order)
+    return _next(register, old, state=GridState.DOWN, changes=changes)
+
+
+def _ordered_down(record: GridRecord) -> bool:
+    down = record.state is GridState.DOWN
+    return down and any(read_order(signed).action is Action.DOWN for signed in record.changes)
+
+
+def _extended(register: Register, step: Extend) -> Register:
+    old = _up(register, step.grid)
+    if old is None or len(old.changes) >= CHANGES_MOST:
+        return register
+    if order_id(step.order) in [order_id(signed) for signed in old.changes]:
+        return register
+    if register.is_declined(extension_id(step.order)):
+        return register
+    extra_s = old.extra_s + lease_change(step.order).by_s
+    return _next(register, old, extra_s=extra_s, changes=(*old.changes, step.order))
+
+
+def _declined(register: Register, grid: GridId, extension: GridId, now_s: float) -> Register:
+    old = register.record
+    if old is None or old.id != grid or register.is_declined(extension):
+        return register
+    if any(extension_id(signed) == extension for signed in old.changes):
+        return register
+    kept = tuple(void for void in register.declined if void.until_s > now_s)
+    declined = (*kept, Void(extension, now_s + 2 * MAX_VALID_S))[-VOIDED:]
+    return msgspec.structs.replace(register, declined=declined)

@@ -1,0 +1,240 @@
+"""Who wants something of a register: a step, or what was decided of it last. Answers are believed as
+certificates.
+
+A step goes to one steward, and to the next if that one is silent; each step is safe to be made twice. To look
+needs no ballot: a steward says what it accepted last, signed, and if a majority says the same, their
+signatures are the certificate. If they differ, a steward is asked to finish.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+import msgspec
+
+from protocol.grid.decision import Ballot, Certificate, Decision, accepts, majority
+from protocol.grid.steps import Finish, Step
+from protocol.register.messages import (
+    LookAsk,
+    Looked,
+    StepAsk,
+    StepDone,
+    StepFailed,
+    ToAsker,
+)
+from protocol.terms.effects import Deadline, Effect, Send, earliest
+from protocol.terms.ids import PeerId
+from protocol.terms.limits import REGISTER_REPLY_WITHIN_S, REGISTER_TRIES, STEWARD_WITHIN_S
+from protocol.trust.order import SignedOrder
+from protocol.trust.signing import Reason, Untrusted, Verifier
+
+P = TypeVar("P", bound=Hashable)
+"""What it is for. The caller says it, and gets it back with the outcome."""
+
+Believes = Callable[[Certificate], Decision]
+"""What a certificate says was decided. Raises Untrusted."""
+
+
+class Settled(msgspec.Struct, Generic[P], frozen=True):
+    """What is decided now. None: a majority of the stewards that were asked says that nothing is."""
+
+    purpose: P
+    decision: Decision | None
+
+
+class Unsettled(msgspec.Struct, Generic[P], frozen=True):
+    """No majority answered. A step may still take effect later: only another asking can tell."""
+
+    purpose: P
+    why: str
+
+
+Outcome = Settled[P] | Unsettled[P]
+Answer = tuple[list[Effect], list[Settled[P] | Unsettled[P]]]
+
+
+class _Asking(Generic[P]):
+    """One asking on its way."""
+
+    def __init__(
+        self,
+        purpose: P,
+        ask: str,
+        register: str,
+        stewards: tuple[PeerId, ...],
+        step: Step | None,
+        order: SignedOrder | None,
+        evidence: Certificate | None,
+        cause: str,
+    ) -> None:
+        self.purpose, self.ask, self.register, self.stewards = purpose, ask, register, stewards
+        self.step, self.order, self.evidence, self.cause = step, order, evidence, cause
+        self.tries = 0
+        self.deadline_s = 0.0
+        self.looked: dict[PeerId, Looked] = {}
+        self.silent: dict[PeerId, None] = {}
+        self.asked: PeerId | None = None
+        self.why = ""
+
+    @property
+    def majority(self) -> int:
+        return majority(self.stewards)
+
+
+class Askings(Generic[P]):
+    """Everything that this peer asks of registers, by what it is for."""
+
+    def __init__(
+        self,
+        life: int,
+        verifier: Verifier,
+        believes: Believes,
+        alive: Callable[[PeerId], bool],
+    ) -> None:
+        """`life` is greater at every start of this peer. Stewards that are not `alive` are asked last."""
+        self._verifier, self._believes, self._alive = verifier, believes, alive
+        self._life, self._count = life, 0
+        self._askings: dict[P, _Asking[P]] = {}
+
+    def ask(
+        self,
+        purpose: P,
+        register: str,
+        stewards: tuple[PeerId, ...],
+        step: Step | None,
+        now: float,
+        cause: str,
+        order: SignedOrder | None = None,
+        evidence: Certificate | None = None,
+    ) -> Answer[P]:
+        """Begins; without a step it only looks. If that is under way already, nothing happens."""
+        if purpose in self._askings:
+            return [], []
+        if not stewards:
+            return [], [Unsettled(purpose, "its order names no stewards")]
+        self._count += 1
+        ask = f"{self._life}.{self._count}"
+        asking = _Asking(purpose, ask, register, stewards, step, order, evidence, cause)
+        self._askings[purpose] = asking
+        return (self._look(asking, now) if step is None else self._step(asking, now)), []
+
+    def busy(self, purpose: P) -> bool:
+        """Whether something is asked for that purpose."""
+        return purpose in self._askings
+
+    def handle(self, sender: PeerId, message: ToAsker, now: float) -> Answer[P]:
+        """A steward answers. Raises Untrusted if what it says does not prove itself."""
+        asking = next((a for a in self._askings.values() if a.ask == message.ask), None)
+        if asking is None or sender not in asking.stewards:
+            return [], []
+        match message:
+            case StepDone(certificate=certificate):
+                return [], self._done(asking, certificate)
+            case StepFailed(why=why):
+                return self._next(asking, sender, why, now)
+            case Looked():
+                return self._looked(asking, sender, message, now)
+
+    def tick(self, now: float) -> Answer[P]:
+        """Asks on where nobody answered, or gives up."""
+        effects: list[Effect] = []
+        outcomes: list[Settled[P] | Unsettled[P]] = []
+        for asking in list(self._askings.values()):
+            if now < asking.deadline_s:
+                continue
+            if asking.asked is not None:
+                more, ended = self._next(asking, asking.asked, "", now)
+            else:
+                more, ended = self._overlooked(asking, now)
+            effects, outcomes = effects + more, outcomes + ended
+        return effects, outcomes
+
+    def next_deadline(self) -> Deadline | None:
+        """When to tick."""
+        return earliest(*(Deadline(a.deadline_s, "register") for a in self._askings.values()))
+
+    # -- steps
+
+    def _step(self, asking: _Asking[P], now: float) -> list[Effect]:
+        """Asks one steward: the first of those that are alive and did not fail."""
+        asking.tries += 1
+        if all(steward in asking.silent for steward in asking.stewards):
+            asking.silent = {}
+        left = [steward for steward in asking.stewards if steward not in asking.silent]
+        asking.asked = min(left, key=lambda peer: not self._alive(peer))
+        heard = self._alive(asking.asked)
+        asking.deadline_s = now + (STEWARD_WITHIN_S if heard else REGISTER_REPLY_WITHIN_S)
+        step = asking.step if asking.step is not None else Finish()
+        ask = StepAsk(asking.ask, asking.register, step, asking.order, asking.evidence)
+        return [Send(asking.asked, ask, asking.cause)]
+
+    def _done(
+        self, asking: _Asking[P], certificate: Certificate
+    ) -> list[Settled[P] | Unsettled[P]]:
+        decision = self._believes(certificate)
+        if certificate.register != asking.register or asking.purpose not in self._askings:
+            return []
+        del self._askings[asking.purpose]
+        return [Settled(asking.purpose, decision)]
+
+    def _next(self, asking: _Asking[P], steward: PeerId, why: str, now: float) -> Answer[P]:
+        """That steward did not do it: another is asked, or all were asked often enough."""
+        asking.why = why or asking.why
+        if steward != asking.asked:
+            return [], []
+        asking.silent[steward] = None
+        if asking.tries < REGISTER_TRIES // 2 or len(asking.silent) < len(asking.stewards):
+            return self._step(asking, now), []
+        del self._askings[asking.purpose]
+        many = len(asking.stewards)
+        why = asking.why or f"0 of {many} stewards answered, {asking.majority} needed"
+        return [], [Unsettled(asking.purpose, why)]
+
+    # -- looks
+
+    def _look(self, asking: _Asking[P], now: float) -> list[Effect]:
+        asking.tries += 1
+        asking.deadline_s = now + REGISTER_REPLY_WITHIN_S
+        left = [steward for steward in asking.stewards if steward not in asking.looked]
+        look = LookAsk(asking.ask, asking.register)
+        return [Send(steward, look, asking.cause) for steward in left]
+
+    def _looked(self, asking: _Asking[P], sender: PeerId, told: Looked, now: float) -> Answer[P]:
+        if asking.step is not None or told.register != asking.register:
+            return [], []
+        if told.ballot is not None and not accepts(
+            self._verifier, sender, told.register, told.ballot, told.value, told.signature
+        ):
+            raise Untrusted(Reason.BAD_SIGNATURE, "a last acceptance that is not signed")
+        asking.looked[sender] = told
+        nothing = sum(one.ballot is None for one in asking.looked.values())
+        if nothing >= asking.majority:
+            del self._askings[asking.purpose]
+            return [], [Settled(asking.purpose, None)]
+        alike: dict[tuple[Ballot, bytes], list[tuple[PeerId, bytes]]] = {}
+        for steward, one in asking.looked.items():
+            if one.ballot is not None:
+                alike.setdefault((one.ballot, one.value), []).append((steward, one.signature))
+        for (ballot, value), votes in alike.items():
+            if len(votes) >= asking.majority:
+                certificate = Certificate(asking.register, ballot, value, tuple(votes))
+                return [], self._done(asking, certificate)
+        if len(asking.looked) == len(asking.stewards):
+            return self._differ(asking, now), []
+        return [], []
+
+    def _overlooked(self, asking: _Asking[P], now: float) -> Answer[P]:
+        """Not all stewards told in time."""
+        if len(asking.looked) >= asking.majority:
+            return self._differ(asking, now), []
+        if asking.tries < REGISTER_TRIES:
+            return self._look(asking, now), []
+        del self._askings[asking.purpose]
+        heard, many = len(asking.looked), len(asking.stewards)
+        why = f"{heard} of {many} stewards answered, {asking.majority} needed"
+        return [], [Unsettled(asking.purpose, why)]
+
+    def _differ(self, asking: _Asking[P], now: float) -> list[Effect]:
+        """They accepted different values, so one of them, which has something, is asked to finish."""
+        asking.step, asking.tries = Finish(), 0
+        asking.silent = {p: None for p, told in asking.looked.items() if told.ballot is None}
+        return self._step(asking, now)

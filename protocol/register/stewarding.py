@@ -1,0 +1,278 @@
+"""The proposer's half of CASPaxos, which only stewards have: one step of a register at a time.
+
+Rules. A steward reads what a majority accepted last, judges the step once, from what it read, and has a
+majority accept the result. What it proposes it accepts first, so that is on disk before anybody hears of it:
+no ballot is ever used for two values, also not by two lives of one steward. Round 0 is the first steward's,
+who needs no promise for it while it knows of no other: so a commit is one round. A step that changes nothing
+is brought to a majority all the same, since only that shows what is decided. After a conflict it pauses for
+about one round trip, jittered: in a model of ten proposers at once that settles with p99 1.5 s, where deep
+exponential back-off takes 4.8 s.
+
+Whoever lies among others can say any round; so a steward goes no further than what a majority of those that
+answer needs, and says none that they would refuse.
+"""
+
+from typing import Protocol
+
+from protocol.grid.decision import PROMISE as PROMISE_DOMAIN
+from protocol.grid.decision import (
+    Ballot,
+    Certificate,
+    accepts,
+    majority,
+    promise,
+)
+from protocol.grid.record import Register
+from protocol.grid.steps import Commit, Step
+from protocol.register.acceptor import Acceptor, Kept
+from protocol.register.messages import (
+    WHY_CHARACTERS_MOST,
+    Accept,
+    Accepted,
+    Conflict,
+    Prepare,
+    Promise,
+    StepAsk,
+    StepDone,
+    StepFailed,
+)
+from protocol.terms.dice import Dice
+from protocol.terms.effects import Deadline, Effect, Send, earliest
+from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.limits import (
+    REGISTER_REPLY_WITHIN_S,
+    ROUND_MOST,
+    STEPS_WAITING,
+    STEWARD_TRIES_S,
+)
+from protocol.trust.order import SignedOrder
+from protocol.trust.signing import Reason, Untrusted, Verifier
+from protocol.wire.codec import Malformed, encode
+
+
+class Judge(Protocol):
+    """Whether a step is allowed, and what follows from it."""
+
+    def judges(self, key: str, value: bytes) -> Register:
+        """The register that a value of that key says. Raises Untrusted if it does not vouch for itself."""
+
+    def follows(
+        self, order: SignedOrder, register: Register, step: Step, asker: PeerId, now: float
+    ) -> Register:
+        """What the register is after the step. Raises Untrusted if it goes beyond what its owner ordered."""
+
+
+class _Job:
+    """One step on its way; the first of those that wait for its register."""
+
+    def __init__(self, asker: PeerId, ask: StepAsk) -> None:
+        self.asker, self.ask = asker, ask
+        self.tries = 0
+        self.deadline_s = 0.0
+        self.until_s = 0.0
+        """When it is given up; 0 before its first attempt."""
+        self.ballot: Ballot | None = None
+        """None while it pauses."""
+        self.promises: dict[PeerId, tuple[Ballot | None, bytes]] = {}
+        self.value: bytes | None = None
+        self.votes: dict[PeerId, bytes] = {}
+        self.promised: dict[PeerId, int] = {}
+        """The rounds that other stewards told of."""
+
+
+class Stewarding:
+    """The steps that this peer has decided, as a steward."""
+
+    def __init__(self, acceptor: Acceptor, verifier: Verifier, judge: Judge, dice: Dice) -> None:
+        self._acceptor, self._verifier, self._judge, self._dice = acceptor, verifier, judge, dice
+        self._me = acceptor.me
+        self._jobs: dict[str, list[_Job]] = {}
+
+    def ask(self, sender: PeerId, message: StepAsk, now: float) -> list[Effect]:
+        """Somebody wants a step."""
+        key, step = message.register, message.step
+        jobs = self._jobs.get(key, [])
+        if any((job.asker, job.ask.ask) == (sender, message.ask) for job in jobs):
+            return []
+        learnt: list[Effect] = []
+        try:
+            if message.evidence is not None:
+                learnt = self._acceptor.learn(key, message.evidence)
+            if self._acceptor.get(key) is None:
+                order = step.record.order if isinstance(step, Commit) else message.order
+                if order is None:
+                    raise Untrusted(Reason.MALFORMED, "this steward knows nothing of that order")
+                self._acceptor.open(key, order)
+        except Untrusted as error:
+            return [_failed(sender, message, error.detail, refused=True)]
+        if len(jobs) >= STEPS_WAITING:
+            return [*learnt, _failed(sender, message, f"{STEPS_WAITING} steps wait here already")]
+        self._jobs[key] = [*jobs, _Job(sender, message)]
+        return learnt + (self._begin(key, now) if not jobs else [])
+
+    def handle(
+        self, sender: PeerId, message: Promise | Accepted | Conflict, now: float
+    ) -> list[Effect]:
+        """Another steward answers. Answers to older ballots are ignored. Raises Untrusted for a lie."""
+        key = message.register
+        job = next(iter(self._jobs.get(key, [])), None)
+        kept = self._acceptor.get(key)
+        if job is None or kept is None or sender not in kept.opened.stewards:
+            return []
+        if job.ballot is None or job.ballot != message.ballot:
+            return []
+        match message:
+            case Promise():
+                return self._promised(key, kept, job, sender, message, now)
+            case Accepted(signature=signature):
+                if job.value is None:
+                    return []
+                if not accepts(self._verifier, sender, key, message.ballot, job.value, signature):
+                    raise Untrusted(Reason.BAD_SIGNATURE, "an acceptance that is not signed")
+                job.votes[sender] = signature
+                return self._decided(key, kept, job, now)
+            case Conflict(promised=promised):
+                job.promised[sender] = promised.round
+                self._pause(job, now)
+                return []
+
+    def tick(self, now: float) -> list[Effect]:
+        """Tries steps again whose time has come, or gives up on them."""
+        effects: list[Effect] = []
+        for key, jobs in list(self._jobs.items()):
+            job = jobs[0]
+            if now < job.deadline_s:
+                continue
+            if now >= job.until_s:
+                effects += self._give_up(key, job, now)
+            elif job.ballot is None:
+                effects += self._begin(key, now)
+            else:
+                self._pause(job, now)
+        return effects
+
+    def next_deadline(self) -> Deadline | None:
+        """When a step must go on."""
+        return earliest(*(Deadline(jobs[0].deadline_s, "steward") for jobs in self._jobs.values()))
+
+    # -- one attempt
+
+    def _begin(self, key: str, now: float) -> list[Effect]:
+        """Tries the first step of that register, under a ballot that was never used."""
+        job = self._jobs[key][0]
+        try:
+            kept = self._acceptor.open(key, self._order(key, job))
+        except Untrusted as error:
+            return self._end(key, _failed(job.asker, job.ask, error.detail, refused=True), now)
+        job.tries += 1
+        job.until_s = job.until_s or now + STEWARD_TRIES_S
+        job.deadline_s = now + REGISTER_REPLY_WITHIN_S
+        job.promises, job.votes, job.value = {}, {}, None
+        slot, stewards = kept.slot, kept.opened.stewards
+        first = Ballot(0, self._me)
+        if slot.accepted is None and slot.promised == first:
+            job.ballot = first
+            return self._propose(key, kept, job, b"", now)
+        round_ = self._round(kept, job)
+        if round_ > ROUND_MOST:
+            return self._end(key, _failed(job.asker, job.ask, "this register is used up"), now)
+        job.ballot = Ballot(round_, self._me)
+        save = self._acceptor.promise_own(key, kept, job.ballot)
+        job.promises[self._me] = (slot.accepted, slot.value)
+        prepare = Prepare(register=key, ballot=job.ballot, order=kept.order)
+        others = [Send(peer, prepare) for peer in stewards if peer != self._me]
+        return [*save, *others, *self._read(key, kept, job, now)]
+
+    def _round(self, kept: Kept, job: _Job) -> int:
+        """The next round: above this steward's, and above those of as many others as it needs, if they told."""
+        needed = majority(kept.opened.stewards) - 1
+        told = sorted(job.promised.values())
+        most = told[min(needed, len(told)) - 1] if needed and told else 0
+        return max(kept.slot.promised.round, most) + 1
+
+    def _order(self, key: str, job: _Job) -> SignedOrder:
+        kept, step = self._acceptor.get(key), job.ask.step
+        if kept is not None:
+            return kept.order
+        order = step.record.order if isinstance(step, Commit) else job.ask.order
+        if order is None:
+            raise Untrusted(Reason.MALFORMED, "this steward knows nothing of that order")
+        return order
+
+    def _promised(
+        self, key: str, kept: Kept, job: _Job, sender: PeerId, message: Promise, now: float
+    ) -> list[Effect]:
+        said = promise(key, message.ballot, message.accepted, message.value)
+        if not self._verifier.verify(KeyId(sender), PROMISE_DOMAIN, said, message.signature):
+            raise Untrusted(Reason.BAD_SIGNATURE, "a promise that is not signed")
+        if message.accepted is not None:
+            if message.accepted > message.ballot:
+                raise Untrusted(Reason.MALFORMED, "a promise below what was accepted")
+            self._judge.judges(key, message.value)
+        job.promises[sender] = (message.accepted, message.value)
+        return self._read(key, kept, job, now)
+
+    def _read(self, key: str, kept: Kept, job: _Job, now: float) -> list[Effect]:
+        """A majority told what it accepted last: the newest of that is what the step is judged from."""
+        if job.value is not None or len(job.promises) < majority(kept.opened.stewards):
+            return []
+        newest: tuple[Ballot, bytes] | None = None
+        for accepted, value in job.promises.values():
+            if accepted is not None and (newest is None or accepted > newest[0]):
+                newest = (accepted, value)
+        return self._propose(key, kept, job, newest[1] if newest is not None else b"", now)
+
+    def _propose(self, key: str, kept: Kept, job: _Job, before: bytes, now: float) -> list[Effect]:
+        """Judges the step from what was read, accepts what follows, and asks the others to."""
+        assert job.ballot is not None
+        kept = self._acceptor.get(key) or kept
+        if kept.slot.promised > job.ballot:
+            self._pause(job, now)
+            return []
+        try:
+            read = self._judge.judges(key, before) if before else Register()
+            after = self._judge.follows(kept.order, read, job.ask.step, job.asker, now)
+        except (Untrusted, Malformed) as error:
+            return self._end(key, _failed(job.asker, job.ask, error.detail, refused=True), now)
+        if after == Register():
+            return self._end(key, _failed(job.asker, job.ask, "nothing is decided of it"), now)
+        value = before if after == read else encode(after)
+        job.value = value
+        save = self._acceptor.accept_own(key, kept, job.ballot, value)
+        again = self._acceptor.get(key)
+        assert again is not None
+        job.votes[self._me] = again.slot.signature
+        ask = Accept(register=key, ballot=job.ballot, value=value)
+        others = [Send(peer, ask) for peer in kept.opened.stewards if peer != self._me]
+        return [*save, *others, *self._decided(key, kept, job, now)]
+
+    def _decided(self, key: str, kept: Kept, job: _Job, now: float) -> list[Effect]:
+        if job.value is None or len(job.votes) < majority(kept.opened.stewards):
+            return []
+        assert job.ballot is not None
+        certificate = Certificate(key, job.ballot, job.value, tuple(job.votes.items()))
+        return self._end(key, Send(job.asker, StepDone(job.ask.ask, certificate)), now)
+
+    def _pause(self, job: _Job, now: float) -> None:
+        job.ballot = None
+        job.deadline_s = now + self._dice.uniform(0.02, 0.02 + 0.05 * min(job.tries, 6))
+
+    def _give_up(self, key: str, job: _Job, now: float) -> list[Effect]:
+        kept = self._acceptor.get(key)
+        stewards = kept.opened.stewards if kept is not None else ()
+        heard = len(job.promises if job.value is None else job.votes)
+        why = f"{heard} of {len(stewards)} stewards answered, {majority(stewards)} needed"
+        return self._end(key, _failed(job.asker, job.ask, why), now)
+
+    def _end(self, key: str, last: Effect, now: float) -> list[Effect]:
+        """The first step has its answer, and the next begins."""
+        left = self._jobs[key][1:]
+        if not left:
+            del self._jobs[key]
+            return [last]
+        self._jobs[key] = left
+        return [last, *self._begin(key, now)]
+
+
+def _failed(asker: PeerId, ask: StepAsk, why: str, *, refused: bool = False) -> Send:
+    return Send(asker, StepFailed(ask.ask, why[:WHY_CHARACTERS_MOST], refused))

@@ -1,0 +1,117 @@
+"""Decisions for tests: any register, signed by stewards whoever they are."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from protocol.contract.outcomes import Propose
+from protocol.grid.decision import (
+    Ballot,
+    Certificate,
+    Decision,
+    check_certificate,
+    sign_acceptance,
+)
+from protocol.grid.record import GridRecord, Register, attempt_of, register_key
+from protocol.grid.steps import (
+    Commit,
+    Decline,
+    End,
+    Extend,
+    Finish,
+    Lapse,
+    Remove,
+    Step,
+    Vote,
+    apply,
+)
+from protocol.sim.keys import SimSigner, SimVerifier
+from protocol.terms.ids import GridId, KeyId, PeerId
+from protocol.trust.order import SignedOrder, read_order
+from protocol.wire.codec import encode
+
+
+class Steward(SimSigner):
+    """A signer with any key."""
+
+    def __init__(self, key: PeerId) -> None:
+        self._key = KeyId(key)
+
+
+def certificate(register: Register, round_: int = 1) -> Certificate:
+    """The register, as all the stewards that its order names have signed it."""
+    order = register.ordered
+    key, value = register_key(order), encode(register)
+    stewards = read_order(order).stewards
+    ballot = Ballot(round_, stewards[0])
+    votes = tuple((s, sign_acceptance(Steward(s), key, ballot, value)) for s in stewards)
+    return Certificate(key, ballot, value, votes)
+
+
+def decision(register: Register, round_: int = 1) -> Decision:
+    """The same, believed."""
+    return check_certificate(certificate(register, round_), SimVerifier())
+
+
+def decided(record: GridRecord, first: int = 0) -> Decision:
+    """That record, decided."""
+    return decision(Register(record, first))
+
+
+def void(order: SignedOrder, first: int = 1) -> Decision:
+    """All attempts of an order below that one, voted down."""
+    return decision(Register(None, first, (), order))
+
+
+Change = Callable[[Decision | None], Decision]
+
+
+def proposed(propose: Propose, before: Decision | None = None, now_s: float = 0.0) -> Decision:
+    """What is decided when stewards do what was asked of them."""
+    return stepped(propose.step or Finish(), before, propose.order, now_s)
+
+
+def stepped(
+    step: Step, before: Decision | None, order: SignedOrder | None = None, now_s: float = 0.0
+) -> Decision:
+    """What is decided after a step, whether or not it is allowed."""
+    register = before.register if before is not None else Register()
+    after = apply(step, register, now_s)
+    if after.record is None and after.order is None:
+        after = msgspec.structs.replace(after, order=order)
+    if after.record is not None or after.order is not None:
+        return decision(after)
+    return Decision(after, Certificate("0" * 20, Ballot(1, PeerId("s")), b"", ()))
+
+
+def ending(grid: GridId, order: SignedOrder) -> Change:
+    return lambda before: stepped(End(grid, order), before)
+
+
+def voiding(grid: GridId, now_s: float) -> Change:
+    return lambda before: stepped(Vote(attempt_of(grid) + 1), before, now_s=now_s)
+
+
+def declining(grid: GridId, extension: GridId, now_s: float) -> Change:
+    return lambda before: stepped(Decline(grid, extension), before, now_s=now_s)
+
+
+def extending(grid: GridId, order: SignedOrder) -> Change:
+    return lambda before: stepped(Extend(grid, order), before)
+
+
+def lapsing(grid: GridId) -> Change:
+    return lambda before: stepped(Lapse(grid), before)
+
+
+def removing(grid: GridId, workspace: str, order: SignedOrder) -> Change:
+    return lambda before: stepped(Remove(grid, workspace, order), before)
+
+
+def committing(record: GridRecord) -> Change:
+    return lambda before: stepped(Commit(record), before)
+
+
+def read_register(decided: Decision | None) -> Register:
+    """What was decided; an empty register if nothing was."""
+    return decided.register if decided is not None else Register()
