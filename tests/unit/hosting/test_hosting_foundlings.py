@@ -175,7 +175,6 @@ def test_a_record_that_places_it_elsewhere_is_not_believed() -> None:
     lost.hears_of(decision(Register(moved)))
     assert lost.host.leases.row(GRID) is None
     assert "vanished without an order" in lost.why or "other hosts" in lost.why
-    assert lost.host.leases.wanted(GRID) == (Wanted("web-1", Power.GONE, 3),)
 
 
 def test_without_an_answer_it_stays_and_they_are_asked_again_ever_later() -> None:

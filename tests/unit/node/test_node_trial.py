@@ -9,7 +9,7 @@ from protocol.node.trial import lives
 from protocol.peering.announcer import begun_anew
 
 
-@pytest.mark.parametrize("table", ["register", "grid", "hold"])
+@pytest.mark.parametrize("table", ["steward", "grid", "hold"])
 def test_rows_that_make_no_sense_cannot_be_lived_with(table: str) -> None:
     rows = begun_anew(NOW)
     assert lives(identity("h1"), rows, Random(1), NOW)

@@ -296,7 +296,13 @@ def test_another_grid_of_that_name_won() -> None:
     request = Placing(REQUEST, deployment, order, around, Random(3), NOW)
     other = record_of(ADMIN.up(shop(1), NOW), {"web-1": A})
     around.namesake = told_of(other, ())
-    look = held(request)
+    looks: list[object] = []
+    for peer, ask in quoted(request).items():
+        effects, more = request.hold_reply(peer, granted(peer, ask), NOW + 0.1)
+        looks += more
+    assert {what for _, what in said(effects)} == {"HoldRelease"}
+    (look,) = looks
+    assert isinstance(look, Propose)
     assert (look.step, look.register) == (None, order_part(other.id))
     request.settled(decided(other), NOW + 1)
     assert request.view().answer[1] == "  clusters.web.count: 2 in the file, 1 up"

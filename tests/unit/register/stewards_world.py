@@ -1,0 +1,184 @@
+"""Three stewards, whoever asks them, and messages that wait until a test moves them."""
+
+from random import Random
+
+from protocol.grid.decision import Certificate, Decision, check_certificate
+from protocol.grid.record import Register, read_register, register_key
+from protocol.grid.steps import Step, apply
+from protocol.register.acceptor import TABLE, Acceptor, Opened
+from protocol.register.asking import Askings, Settled
+from protocol.register.messages import (
+    Accept,
+    Accepted,
+    Conflict,
+    LookAsk,
+    Looked,
+    Prepare,
+    Promise,
+    StepAsk,
+    StepDone,
+    StepFailed,
+    ToAsker,
+    ToSteward,
+)
+from protocol.register.stewarding import Stewarding
+from protocol.sim.keys import SimFederation, SimSigner, SimVerifier
+from protocol.sim.people import Admin, grid_spec
+from protocol.terms.effects import Effect, Persist, Send
+from protocol.terms.ids import PeerId
+from protocol.trust.order import SignedOrder, read_order
+from protocol.trust.signing import Reason, Untrusted
+from protocol.wire.codec import Malformed
+
+NOW = 1_000_000.0
+SIGNERS = tuple(SimSigner(f"steward-{number}") for number in range(3))
+STEWARDS = tuple(PeerId(signer.key) for signer in SIGNERS)
+BY_ID = dict(zip(STEWARDS, SIGNERS, strict=True))
+FEDERATION = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 10_000_000)
+ADMIN = Admin(FEDERATION, "s1", Random(1), lambda: STEWARDS)
+ORDER = ADMIN.up(grid_spec("shop"), NOW)
+KEY = register_key(ORDER)
+VERIFIER = SimVerifier()
+ASKER = PeerId("a" * 64)
+
+Message = ToSteward | ToAsker
+
+
+class Plain:
+    """A judge that allows everything that makes sense."""
+
+    def judges(self, key: str, value: bytes) -> Register:
+        try:
+            register = read_register(value)
+            if register_key(register.ordered) != key:
+                raise Untrusted(Reason.MALFORMED, "another register")
+        except Malformed as error:
+            raise Untrusted(Reason.MALFORMED, str(error)) from None
+        return register
+
+    def follows(
+        self, order: SignedOrder, register: Register, step: Step, asker: PeerId, now: float
+    ) -> Register:
+        after = apply(step, register, now)
+        if after.record is None and after != Register():
+            return Register(None, after.first, after.declined, order)
+        return after
+
+
+def opens(order: SignedOrder) -> Opened:
+    read = read_order(order)
+    return Opened(ADMIN.signer.key, read.stewards, read.issued_at_s + read.valid_s)
+
+
+def believed(certificate: Certificate) -> Decision:
+    return check_certificate(certificate, VERIFIER)
+
+
+class Steward:
+    """One steward, with its disk."""
+
+    def __init__(self, signer: SimSigner) -> None:
+        self.signer = signer
+        self.rows: dict[str, bytes] = {}
+        self.start()
+
+    def start(self) -> None:
+        """Begins a life, with what is on disk."""
+        judge = Plain()
+        self.acceptor = Acceptor(self.signer, VERIFIER, opens, judge.judges, dict(self.rows))
+        self.stewarding = Stewarding(self.acceptor, VERIFIER, judge, Random(7))
+
+    def handle(self, sender: PeerId, message: ToSteward, now: float) -> list[Effect]:
+        match message:
+            case StepAsk():
+                effects = self.stewarding.ask(sender, message, now)
+            case Prepare() | Accept() | LookAsk():
+                effects = self.acceptor.handle(sender, message, "")
+            case Promise() | Accepted() | Conflict():
+                effects = self.stewarding.handle(sender, message, now)
+        return self.keep(effects)
+
+    def keep(self, effects: list[Effect]) -> list[Effect]:
+        for effect in effects:
+            for row in effect.rows if isinstance(effect, Persist) else ():
+                assert row.table == TABLE
+                assert row.value is not None
+                self.rows[row.key] = row.value
+        self.acceptor.check()
+        return effects
+
+
+class Net:
+    """The stewards, some that ask, and what is on its way between them."""
+
+    def __init__(self, askers: tuple[PeerId, ...] = (ASKER,)) -> None:
+        self.now = NOW
+        self.stewards = {PeerId(s.key): Steward(s) for s in SIGNERS}
+        self.askings = {
+            peer: Askings[str](number, VERIFIER, believed, lambda _: True)
+            for number, peer in enumerate(askers)
+        }
+        self.waiting: list[tuple[PeerId, PeerId, Message]] = []
+        self.settled: dict[str, Decision | None] = {}
+        self.unsettled: dict[str, str] = {}
+        self.faults = 0
+
+    def ask(self, what: str, step: Step | None, by: PeerId = ASKER) -> None:
+        effects, outcomes = self.askings[by].ask(what, KEY, STEWARDS, step, self.now, "", ORDER)
+        assert outcomes == []
+        self.carry(by, effects)
+
+    def carry(self, who: PeerId, effects: list[Effect]) -> None:
+        saved = False
+        for effect in effects:
+            if isinstance(effect, Persist):
+                saved = True
+            if isinstance(effect, Send):
+                message: Message = effect.message  # type: ignore[assignment]
+                if isinstance(message, Promise | Accepted | Accept):
+                    assert saved, "said before it was on disk"
+                self.waiting.append((who, effect.peer, message))
+
+    def deliver(self, index: int = 0, keep: bool = False) -> None:
+        at = index % len(self.waiting)
+        sender, to, message = self.waiting[at]
+        if not keep:
+            del self.waiting[at]
+        if isinstance(message, StepDone | StepFailed | Looked):
+            self.tell(to, *self.askings[to].handle(sender, message, self.now))
+            return
+        try:
+            self.carry(to, self.stewards[to].handle(sender, message, self.now))
+        except Untrusted:
+            self.faults += 1
+
+    def tell(self, who: PeerId, effects: list[Effect], outcomes: list[object]) -> None:
+        self.carry(who, effects)
+        for outcome in outcomes:
+            if isinstance(outcome, Settled):
+                self.settled[outcome.purpose] = outcome.decision
+            else:
+                self.unsettled[outcome.purpose] = outcome.why  # type: ignore[attr-defined]
+
+    def run(self, lost: tuple[PeerId, ...] = ()) -> None:
+        """Delivers everything; what is for or from the `lost` is lost."""
+        while self.waiting:
+            sender, to, _ = self.waiting[0]
+            if sender in lost or to in lost:
+                del self.waiting[0]
+            else:
+                self.deliver()
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        for peer, steward in self.stewards.items():
+            self.carry(peer, steward.keep(steward.stewarding.tick(self.now)))
+        for peer, askings in self.askings.items():
+            self.tell(peer, *askings.tick(self.now))
+
+    def until(self, what: str, lost: tuple[PeerId, ...] = (), within_s: float = 60.0) -> None:
+        end_s = self.now + within_s
+        while what not in self.settled and what not in self.unsettled:
+            assert self.now < end_s, "not in time"
+            self.run(lost)
+            self.pass_time(0.25)

@@ -1,0 +1,100 @@
+"""Who asks: whom first, whom next, what is believed, and when it is given up."""
+
+import pytest
+from stewards_world import KEY, NOW, ORDER, STEWARDS, VERIFIER, Net, believed
+
+from protocol.grid.decision import Ballot
+from protocol.grid.record import Register
+from protocol.grid.steps import Vote
+from protocol.register.asking import Askings, Unsettled
+from protocol.register.messages import LookAsk, Looked, StepAsk, StepDone, StepFailed
+from protocol.terms.effects import Send
+from protocol.terms.ids import PeerId
+from protocol.trust.signing import Untrusted
+from protocol.wire.codec import encode
+
+FIRST, SECOND, THIRD = STEWARDS
+
+
+def asking(*dead: PeerId) -> Askings[str]:
+    return Askings[str](1, VERIFIER, believed, lambda peer: peer not in dead)
+
+
+def sent(effects: list[object]) -> list[PeerId]:
+    return [e.peer for e in effects if isinstance(e, Send)]
+
+
+def test_a_step_goes_to_the_first_that_is_heard_and_then_to_the_next() -> None:
+    askings = asking(FIRST)
+    effects, _ = askings.ask("x", KEY, STEWARDS, Vote(1), NOW, "why", ORDER)
+    assert sent(effects) == [SECOND]
+    assert isinstance(effects[0], Send)
+    message = effects[0].message
+    assert isinstance(message, StepAsk)
+    failed = StepFailed(message.ask, "no")
+    effects, _ = askings.handle(SECOND, failed, NOW)
+    assert sent(effects) == [THIRD]
+    assert askings.handle(SECOND, failed, NOW) == ([], []), "that one was heard"
+    due = askings.next_deadline()
+    assert due is not None
+    effects, _ = askings.tick(due.at_s)
+    assert sent(effects) == [FIRST], "in the end also who is not heard"
+    assert askings.busy("x")
+    assert askings.ask("x", KEY, STEWARDS, Vote(1), NOW, "why") == ([], [])
+
+
+def test_nobody_answers() -> None:
+    askings, now = asking(), NOW
+    askings.ask("x", KEY, STEWARDS, Vote(1), now, "")
+    outcomes: list[object] = []
+    while not outcomes:
+        due = askings.next_deadline()
+        assert due is not None
+        now = due.at_s
+        _, outcomes = askings.tick(now)
+    assert outcomes == [Unsettled("x", "0 of 3 stewards answered, 2 needed")]
+    assert askings.next_deadline() is None
+
+
+def test_an_order_without_stewards_is_nobodys() -> None:
+    assert asking().ask("x", KEY, (), None, NOW, "")[1] == [
+        Unsettled("x", "its order names no stewards")
+    ]
+
+
+def test_what_does_not_prove_itself_is_the_stewards_fault_and_the_asking_goes_on() -> None:
+    net = Net()
+    net.ask("one", Vote(1))
+    net.run()
+    decision = net.settled["one"]
+    assert decision is not None
+    askings = asking()
+    effects, _ = askings.ask("x", KEY, STEWARDS, Vote(1), NOW, "")
+    assert isinstance(effects[0], Send)
+    message = effects[0].message
+    assert isinstance(message, StepAsk)
+    good = decision.certificate
+    for votes in (good.votes[:1], tuple((p, b"x" * 32) for p, _ in good.votes)):
+        bad = type(good)(good.register, good.ballot, good.value, votes)
+        with pytest.raises(Untrusted):
+            askings.handle(FIRST, StepDone(message.ask, bad), NOW)
+        assert askings.busy("x")
+    assert askings.handle(PeerId("z" * 64), StepDone(message.ask, good), NOW) == ([], [])
+    _, (settled,) = askings.handle(FIRST, StepDone(message.ask, good), NOW)
+    assert settled.decision == decision  # type: ignore[union-attr]
+
+
+def test_a_last_acceptance_that_is_not_signed_is_no_word() -> None:
+    askings = asking()
+    effects, _ = askings.ask("x", KEY, STEWARDS, None, NOW, "")
+    assert sent(effects) == list(STEWARDS)
+    assert isinstance(effects[0], Send)
+    look = effects[0].message
+    assert isinstance(look, LookAsk)
+    value = encode(Register(None, 9, (), ORDER))
+    for steward in STEWARDS:
+        with pytest.raises(Untrusted):
+            askings.handle(
+                steward, Looked(look.ask, KEY, Ballot(0, FIRST), value, b"x" * 32), NOW
+            )
+    assert askings.busy("x")
