@@ -37,7 +37,7 @@ from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import REGISTERS_PER_OWNER, ROUND_LEAP
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
-from protocol.wire.codec import decode, encode
+from protocol.wire.codec import Malformed, decode, encode
 
 TABLE = "steward"
 
@@ -98,7 +98,7 @@ class Acceptor:
                 register = judges(key, slot.value) if slot.value else Register()
                 order = slot.order or register.ordered
                 self._put(key, Kept(slot, register, opens(order), order))
-            except Untrusted:
+            except (Untrusted, Malformed):
                 continue
 
     def get(self, key: str) -> Kept | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from protocol.grid.decision import Ballot
 from protocol.grid.record import Assignment, GridRecord, HostRef
 from protocol.hosting.lease import Lease
 from protocol.membership.messages import Presence
@@ -11,7 +12,6 @@ from protocol.node.events import Connected, Event
 from protocol.node.snapshot import PeerView
 from protocol.peering.quarantine import Quarantines
 from protocol.register.acceptor import Slot
-from protocol.register.messages import Ballot
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
 from protocol.sim.world import World
@@ -25,7 +25,7 @@ GRID = "shop"
 SETTLES_S = 20.0
 LOOK_EVERY = 25
 """It is looked after so many hostile messages what has changed."""
-KEPT = ("grid", "hold", "register", "revocation", "quote", "queue", "attached")
+KEPT = ("grid", "hold", "steward", "revocation", "quote", "queue", "attached")
 """The tables whose rows nothing that a stranger says may change."""
 
 
@@ -93,13 +93,13 @@ class AttackedWorld:
         record = self.record
         others = [p.id for p in self.world.peers if p is not self.mallory]
         match name:
-            case "key":
-                return [f"{record.owner}/{record.name}", record.id.partition(".")[0]]
+            case "key" | "register":
+                return [record.id.partition(".")[0]]
             case "workspace" | "workspaces" | "claimed":
                 names = [a.workspace for a in record.assignments]
                 return [tuple(names)] if name != "workspace" else names
             case "value":
-                slots = [p.store.get("register", {}) for p in self.world.peers]
+                slots = [p.store.get("steward", {}) for p in self.world.peers]
                 return [value for slot in slots for value in slot.values()]
             case "site":
                 return ["s1", "s2", "s3"]
@@ -111,7 +111,7 @@ class AttackedWorld:
             Presence: [],
             HostRef: list(record.hosts),
             Assignment: list(record.assignments),
-            Ballot: [Ballot(round_, self.mallory.id, 1) for round_ in (1, 2, 9)],
+            Ballot: [Ballot(round_, self.mallory.id) for round_ in (1, 2, 9)],
             Chain: [self.world.federation.host_chain(self.mallory.site, self.mallory.name)],
             SignedRecord: [],
         }
@@ -205,7 +205,7 @@ class AttackedWorld:
 def _said(table: str, row: bytes) -> Any:
     """What a row says, without what honest reading renews: ballots, and when something was seen."""
     match table:
-        case "register":
+        case "steward":
             return decode(row, Slot).value
         case "grid":
             return decode(row, Lease).record

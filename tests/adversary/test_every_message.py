@@ -88,7 +88,7 @@ def test_nothing_another_site_orders_changes_it(action: Action, attacked: Attack
     world, grid = attacked.world, attacked.record.id
     admin = world.admins[attacked.mallory.site]
     names = tuple(a.workspace for a in attacked.record.assignments)
-    stewards, sender = attacked.record.stewards, attacked.mallory.id
+    sender = attacked.mallory.id
     for number, body in enumerate(
         hostile_bytes(ORDERED.get(action, News), attacked.truth, Random(7))
     ):
@@ -96,7 +96,7 @@ def test_nothing_another_site_orders_changes_it(action: Action, attacked: Attack
         signed = sign_order(order, admin.signer, admin.chain)
         match action:
             case Action.UP | Action.HOLD:
-                message: Message = HoldAsk(grid, signed, names, stewards, (), 8.0)
+                message: Message = HoldAsk(grid, signed, names, (), 8.0)
             case Action.LEASE:
                 message = LeaseAsk(RequestId("r"), grid, signed)
             case _:

@@ -2,8 +2,9 @@
 
 import msgspec
 import pytest
+from deciding import committing, decided, declining, ending, proposed
 from hosting_world import ORDER, One
-from negotiating import ADMIN, NOW, RIVAL, B, record_of, shop
+from negotiating import ADMIN, NOW, RIVAL, record_of, shop
 from one_requester import ME, Scene
 
 from protocol.contract.messages import (
@@ -15,20 +16,17 @@ from protocol.contract.messages import (
     LeaseAsk,
     LeaseReply,
 )
+from protocol.contract.outcomes import Propose
+from protocol.grid.decision import Decision
 from protocol.grid.lifecycle import Phase, Power
 from protocol.grid.model import GridSpec, LeaseTerms
 from protocol.grid.record import (
     GridRecord,
     GridState,
     LeaseChange,
-    Register,
-    committing,
-    ending,
     grid_id,
     order_part,
-    read_register,
     vni_of,
-    voiding,
 )
 from protocol.hosting.events import Cleared, Progressed
 from protocol.sim.keys import SimFederation
@@ -53,7 +51,7 @@ def longer(grid: str, by_s: int = 3600) -> SignedOrder:
 
 
 def down(record: GridRecord, order: SignedOrder) -> GridRecord:
-    ended = read_register(ending(record.id, order)(encode(Register(record)))).record
+    ended = ending(record.id, order)(decided(record)).register.record
     assert ended is not None
     return ended
 
@@ -74,9 +72,11 @@ def taken_down(order: SignedOrder = ORDER, at_s: float = NOW) -> tuple[One, Grid
     one = One()
     assert one.holds(order, at_s).held == ("web-1",)
     record = one.record(order)
-    one.hears(Decided(record), at_s)
+    one.hears(Decided(decided(record).certificate), at_s)
     assert one.host.leases.row(record.id) is not None
-    one.hears(Decided(down(record, about(record.id, Action.DOWN, at_s=at_s))), at_s)
+    one.hears(
+        Decided(decided(down(record, about(record.id, Action.DOWN, at_s=at_s))).certificate), at_s
+    )
     gone = Progressed(record.id, "web-1", Phase.GONE, "", 1)
     one.keep(one.host.handle(gone, at_s))
     one.keep(one.host.handle(Cleared(record.id), at_s))
@@ -87,7 +87,7 @@ def taken_down(order: SignedOrder = ORDER, at_s: float = NOW) -> tuple[One, Grid
 def asks(one: One, order: SignedOrder, grid: GridId, now: float) -> HoldReply:
     """A member asks the host to hold under an order that it kept."""
     vnis = (("lan", vni_of(grid, "lan")),)
-    ask = HoldAsk(grid, order, ("web-1",), (B,), vnis, HOLD_S)
+    ask = HoldAsk(grid, order, ("web-1",), vnis, HOLD_S)
     (reply,) = replies(one.hears(ask, now))
     assert isinstance(reply, HoldReply)
     return reply
@@ -104,17 +104,17 @@ def test_an_old_down_does_nothing_to_the_next_grid_of_its_name(names: str, again
     old = about(before.id if names == "the-grid-before" else before.name, Action.DOWN, at_s=NOW + 2)
     assert one.holds(next_order, NOW + 1).held == ("web-1",)
     record = one.record(next_order)
-    one.hears(Decided(record), NOW + 1)
+    one.hears(Decided(decided(record).certificate), NOW + 1)
     restarted(one, again, NOW + 2)
     one.hears(Act(REQUEST, record.id, old), NOW + 3)
     forged = msgspec.structs.replace(record, epoch=9, state=GridState.DOWN, changes=(old,))
-    one.hears(Decided(forged), NOW + 3)
+    one.hears(Decided(decided(forged).certificate), NOW + 3)
     row = one.host.leases.row(record.id)
     assert row is not None
     assert (row.record, row.halted) == (record, None)
     assert [w.power for w in one.host.leases.wanted(record.id)] == [Power.RUNNING]
     good = about(record.id, Action.DOWN, at_s=NOW + 4)
-    one.hears(Decided(down(record, good)), NOW + 4)
+    one.hears(Decided(decided(down(record, good)).certificate), NOW + 4)
     assert [w.power for w in one.host.leases.wanted(record.id)] == [Power.GONE], "its own does"
 
 
@@ -137,12 +137,12 @@ def test_one_change_of_a_lease_counts_once_however_often_a_record_has_it(
     many = msgspec.structs.replace(
         record, epoch=2, extra_s=100 * 3600, changes=(order, *(more,) * 99)
     )
-    one.hears(Decided(many))
+    one.hears(Decided(decided(many).certificate))
     row = one.host.leases.row(record.id)
     assert row is not None
     assert (row.record, row.lease_until_s) == (record, before.lease_until_s)
     once = msgspec.structs.replace(record, epoch=2, extra_s=3600, changes=(order,))
-    one.hears(Decided(once))
+    one.hears(Decided(decided(once).certificate))
     row = one.host.leases.row(record.id)
     assert row is not None
     assert row.lease_until_s == before.lease_until_s + 3600
@@ -160,9 +160,10 @@ def test_a_change_of_a_lease_given_again_has_no_time_promised(what: str, again: 
     assert len(row.pending) == 1
     if what == "decided":
         more = msgspec.structs.replace(record, epoch=2, extra_s=3600, changes=(order,))
-        one.hears(Decided(more))
+        one.hears(Decided(decided(more).certificate))
     else:
-        value = voiding(GridId(order_part(grid_id(order))), NOW)(committing(record)(b""))
+        extension = GridId(order_part(grid_id(order)))
+        value = declining(record.id, extension, NOW)(decided(record))
         one.keep(one.host.leases.audited(record.id, value, NOW))
     before = one.host.leases.row(record.id)
     assert before is not None
@@ -216,7 +217,7 @@ def test_an_up_given_again_to_the_peer_that_was_asked_makes_nothing(ends: str, a
     order = ADMIN.up(shop(2), NOW)
     if ends == "made-and-down":
         proposal = scene.committing("up", order)
-        value = proposal.change(b"")
+        value = proposed(proposal)
         effects, _ = scene.requester.settled(proposal.purpose, value, NOW)  # type: ignore[arg-type]
         keep(effects)
     else:
@@ -240,17 +241,15 @@ def test_no_other_attempt_of_an_up_becomes_a_grid_after_its_down(first: str) -> 
     scene, order = Scene(), waiting()
     commit = scene.committing("up", order)
     _, (stop,) = scene.order("down", about(order_part(grid_id(order)), Action.DOWN))
-    changes = [commit.change, stop.change]  # type: ignore[union-attr]
-    value = b""
-    for change in changes if first == "commit" else reversed(changes):
-        value = change(value)
+    assert isinstance(stop, Propose)
+    both = [commit, stop] if first == "commit" else [stop, commit]
+    value: Decision | None = None
+    for each in both:
+        value = proposed(each, value)
     for attempt in range(5):
         other = record_of(order, {"web-1": ME}, grid_id(order, attempt, "mallory"))
-        made = read_register(committing(other)(value)).record
+        made = committing(other)(value).register.record
         assert made is None or made.state is GridState.DOWN
-    assert all(void.until_s >= NOW + QUEUE_S for void in read_register(value).voided), (
-        "for as long as it is fresh"
-    )
 
 
 # -- actions

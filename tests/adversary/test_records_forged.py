@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from deciding import Steward
 
 from protocol.contract.messages import Decided, HoldAsk, HoldRelease, HoldReply
 from protocol.contract.outcomes import AuditLease, VoidHold
+from protocol.grid.decision import Ballot, Certificate, check_certificate, sign_acceptance
 from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
 from protocol.grid.record import (
     Assignment,
@@ -19,18 +21,30 @@ from protocol.grid.record import (
     HostRef,
     Register,
     grid_id,
+    register_key,
     vni_of,
 )
 from protocol.node.events import Arrived
+from protocol.sim.keys import SimVerifier
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
 from protocol.sim.world import World
 from protocol.terms.effects import Effect, Send
 from protocol.terms.refusal import Constraint
-from protocol.trust.order import Action
+from protocol.trust.order import Action, read_order
+from protocol.trust.signing import Untrusted
 from protocol.wire.codec import encode
 
 WITHIN_S = 30.0
+
+
+def as_decided(record: GridRecord) -> Certificate:
+    """The record as if all its stewards had lied: mallory cannot have that, and gains nothing by it."""
+    order = record.order
+    key, value, stewards = register_key(order), encode(Register(record)), record.stewards
+    ballot = Ballot(1 << 20, stewards[0])
+    votes = tuple((s, sign_acceptance(Steward(s), key, ballot, value)) for s in stewards)
+    return Certificate(key, ballot, value, votes)
 
 
 class Scene:
@@ -61,12 +75,16 @@ class Scene:
     def tell(self, record: GridRecord) -> None:
         """Mallory tells both hosts, and then it comes out of the register, as if stewards had said it."""
         for peer in (self.one, self.other):
-            peer.feed(Arrived(self.mallory.id, Decided(record), ""))
+            peer.feed(Arrived(self.mallory.id, Decided(as_decided(record)), ""))
             node = peer.node
             assert node is not None
-            value, now = encode(Register(record)), self.world.now_s
+            now = self.world.now_s
+            try:
+                said = check_certificate(as_decided(record), SimVerifier())
+            except Untrusted:
+                continue
             for purpose in (AuditLease(self.record.id), VoidHold(self.record.id)):
-                effects, _ = node.host.settled(purpose, value, now)
+                effects, _ = node.host.settled(purpose, said, now)
                 assert not any(isinstance(e, Send) for e in effects)
 
     def unharmed(self) -> None:
@@ -206,8 +224,7 @@ class Held:
         self.record = self.drawn(self.grants)
 
     def ask(self, workspace: str) -> HoldAsk:
-        stewards = (self.asked.id,)
-        return HoldAsk(self.grid, self.order, (workspace,), stewards, self.vnis, 8.0)
+        return HoldAsk(self.grid, self.order, (workspace,), self.vnis, 8.0)
 
     def hold(self, workspace: str, peer: SimPeer) -> SignedGrant:
         reply = self.answered(peer, self.ask(workspace))
@@ -234,7 +251,7 @@ class Held:
             epoch=1,
             state=GridState.UP,
             order=self.order,
-            stewards=(self.asked.id,),
+            stewards=read_order(self.order).stewards,
             hosts=tuple(HostRef(p.id, p.name, p.site) for p in self.placed.values()),
             assignments=tuple(Assignment(n, p.id) for n, p in self.placed.items()),
             vnis=self.vnis,
@@ -243,7 +260,7 @@ class Held:
 
     def tell(self, sender: SimPeer, record: GridRecord) -> None:
         for peer in self.placed.values():
-            peer.feed(Arrived(sender.id, Decided(record), ""))
+            peer.feed(Arrived(sender.id, Decided(as_decided(record)), ""))
 
     def still_holds(self) -> None:
         for name, peer in self.placed.items():
@@ -334,8 +351,7 @@ def test_only_the_peer_that_had_it_held_decides_or_lets_go(held: Held) -> None:
     held.tell(held.mallory, held.record)
     for name, peer in held.placed.items():
         peer.feed(Arrived(held.mallory.id, HoldRelease(held.grid, (name,)), ""))
-        again = msgspec.structs.replace(held.ask(name), stewards=(held.mallory.id,))
-        peer.feed(Arrived(held.mallory.id, again, ""))
+        peer.feed(Arrived(held.mallory.id, held.ask(name), ""))
     held.still_holds()
 
 
@@ -354,7 +370,7 @@ def test_network_ids_that_no_network_can_have_are_not_held(
     held: Held, vnis: tuple[tuple[str, int], ...]
 ) -> None:
     order = held.admin.up(grid_spec("bazaar", 2), held.world.now_s)
-    ask = HoldAsk(grid_id(order), order, ("web-1",), (held.asked.id,), vnis, 8.0)
+    ask = HoldAsk(grid_id(order), order, ("web-1",), vnis, 8.0)
     reply = held.answered(held.one, ask)
     assert (reply.held, reply.grant) == ((), None)
     assert [refusal.constraint for _, refusal in reply.refused] == [Constraint.NETWORK_ID]

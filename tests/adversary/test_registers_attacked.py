@@ -1,106 +1,173 @@
-"""Members that say to a steward, or as one, what is no register, or what nobody ordered.
+"""Members that say to stewards, or as one, what nobody decided and nobody ordered.
 
-Each attack is told to a whole node. What it leaves on the disk is looked at, since that outlives a restart.
+Each attack is told to whole peers in virtual time. What it leaves on their disks is looked at, since that outlives
+a restart, and then the owner's grid works as before.
 """
-
-from random import Random
 
 import msgspec
 import pytest
 
-from protocol.grid.record import GridRecord, GridState, Register, grid_id, register_key
-from protocol.node.events import Arrived, Event
-from protocol.node.node import Node
-from protocol.register.messages import MAX_ROUND, Accept, Ballot, Prepare, Promise
-from protocol.requesting.events import OrderGiven
-from protocol.sim.people import Admin, grid_spec
-from protocol.terms.effects import Effect, Persist, Send
-from protocol.terms.ids import RequestId
-from protocol.trust.order import SignedOrder
+from protocol.contract.messages import Decided
+from protocol.grid.decision import Ballot, Certificate, sign_acceptance
+from protocol.grid.record import GridRecord, GridState, Register, order_part, register_key
+from protocol.grid.steps import Commit, End, Lapse, Remove, Step
+from protocol.node.events import Arrived
+from protocol.node.messages import Message
+from protocol.register.messages import Accept, LookAsk, Prepare, StepAsk, StepFailed
+from protocol.sim.peer import SimPeer
+from protocol.sim.people import grid_spec
+from protocol.sim.world import World
+from protocol.terms.effects import Send
+from protocol.terms.limits import ROUND_MOST
+from protocol.trust.order import Action
 from protocol.wire.codec import encode
-from tests.unit.node.one_peer import ADMIN, FED, NOW, YOU, Alone, friends, sends, started
 
-KEY = register_key(ADMIN.signer.key, "web")
-THEIRS = Admin(FED, "s2", Random(9))
-"""The admin of the site whose host attacks."""
+WITHIN_S = 60.0
 
 
-def record(order: SignedOrder, owner: Admin = ADMIN, **said: object) -> GridRecord:
-    made = GridRecord(
-        grid_id(order), "web", owner.signer.key, "s1", 1, GridState.UP, order, (YOU,), (), (), ()
-    )
-    return msgspec.structs.replace(made, **said)
+class Scene:
+    """A grid of one site, and a member of another that is neither its host nor its steward."""
+
+    def __init__(self) -> None:
+        self.world = world = World(5, 7, 2)
+        world.start_all()
+        world.run(5.0)
+        self.asked = world.peers[0]
+        self.admin = world.admins[self.asked.site]
+        self.order = self.admin.up(grid_spec("shop", 2), world.now_s)
+        world.give(self.asked, self.order)
+        assert world.run_until(lambda: len(self.carriers()) == 2, WITHIN_S)
+        world.run(5.0)
+        (row,) = _node(self.carriers()[0]).host.leases.rows()
+        self.record: GridRecord = row.record
+        self.key = order_part(self.record.id)
+        self.stewards = [world.by_id[peer] for peer in self.record.stewards]
+        used = (*self.record.carriers(), *self.record.stewards)
+        self.mallory = next(p for p in world.peers if p.id not in used)
+        self.before = self.standing()
+
+    def carriers(self) -> list[SimPeer]:
+        return [p for p in self.world.peers if p.node is not None and p.node.host.leases.rows()]
+
+    def standing(self) -> object:
+        """What carriers and stewards have on disk of it."""
+        kept = {p.name: dict(p.store.get("steward", {})) for p in self.stewards}
+        return kept, [_node(p).host.leases.rows()[0].record for p in self.carriers()]
+
+    def tell(self, to: SimPeer, message: Message) -> list[Message]:
+        """Mallory says that. Answers what she is answered."""
+        to.feed(Arrived(self.mallory.id, message, ""))
+        _, _, effects = to.story[-1]
+        return [e.message for e in effects if isinstance(e, Send) and e.peer == self.mallory.id]  # type: ignore[misc]
+
+    def unharmed(self) -> None:
+        assert self.standing() == self.before
+        for peer in {*self.carriers(), *self.stewards}:
+            peer.crash()
+            peer.start()
+        self.world.run(10.0)
+        assert self.standing() == self.before, "after a restart too"
 
 
-UP = ADMIN.up(grid_spec("web", 1), NOW)
-INVENTED = {
-    "noise": b"\xc1\x00",
-    "another type": encode(Ballot(1, YOU, 1)),
-    "an order of nobody": encode(
-        Register(record(msgspec.structs.replace(UP, payload=b"\xc1"), id=grid_id(UP)))
-    ),
-    "an order of another": encode(Register(record(THEIRS.up(grid_spec("web", 1), NOW)))),
-    "an epoch beyond all": encode(Register(record(UP, epoch=1 << 62))),
-    "another register": encode(Register(record(UP, name="other"))),
-}
+def _node(peer: SimPeer):  # type: ignore[no-untyped-def]
+    assert peer.node is not None
+    return peer.node
 
 
-class Overheard(Alone):
-    """A peer alone, whose rounds are written down by register."""
-
-    def __init__(self, peer: Node) -> None:
-        super().__init__(peer)
-        self.rounds: dict[str, list[int]] = {}
-
-    def feed(self, event: Event) -> list[Effect]:
-        effects = super().feed(event)
-        for effect in effects:
-            if isinstance(effect, Send) and isinstance(effect.message, Prepare):
-                asked = effect.message
-                self.rounds.setdefault(asked.key, []).append(asked.ballot.round)
-        return effects
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return Scene()
 
 
-def written(effects: list[Effect]) -> list[Persist]:
-    kept = [effect for effect in effects if isinstance(effect, Persist)]
-    return [save for save in kept if any(row.table == "register" for row in save.rows)]
+def test_who_is_no_steward_has_nothing_promised_or_accepted(scene: Scene) -> None:
+    for steward in scene.stewards:
+        for round_ in (1, 9, ROUND_MOST):
+            ballot = Ballot(round_, scene.mallory.id)
+            theirs = Ballot(round_, scene.stewards[0].id)
+            value = encode(Register(scene.record))
+            for message in (
+                Prepare(register=scene.key, ballot=ballot, order=scene.order),
+                Prepare(register=scene.key, ballot=theirs, order=scene.order),
+                Accept(register=scene.key, ballot=ballot, value=value),
+                Accept(register=scene.key, ballot=theirs, value=value),
+                Accept(register=scene.key, ballot=ballot, value=b"\xc1"),
+            ):
+                assert scene.tell(steward, message) == []
+    scene.unharmed()
 
 
-@pytest.mark.parametrize("value", INVENTED.values(), ids=INVENTED)
-def test_a_steward_takes_no_value_that_nobody_ordered(value: bytes) -> None:
-    peer = friends()
-    effects = peer.handle(
-        Arrived(YOU, Accept(key=KEY, ballot=Ballot(1, YOU, 1), value=value), ""), NOW
-    )
-    assert sends(effects) == []
-    assert written(effects) == []
-    assert peer.registers.acceptor.holds(KEY) is None
-    assert peer.quarantines.counts["register-value"] == 1
-    assert peer.quarantines.faults(YOU) == 1
+def steps(scene: Scene) -> list[Step]:
+    """What nobody ordered, or another site's admin did."""
+    grid, now = scene.record.id, scene.world.now_s
+    rival = scene.world.admins[scene.mallory.site]
+    down = rival.order(Action.DOWN, grid, now)
+    gone = rival.order(Action.TERMINATE, grid, now, workspace="web-1")
+    moved = msgspec.structs.replace(scene.record, assignments=())
+    pause = scene.admin.order(Action.PAUSE, grid, now)
+    return [
+        End(grid, down),
+        End(grid, pause),
+        End(grid, scene.order),
+        Remove(grid, "web-1", gone),
+        Lapse(grid),
+        Commit(moved),
+    ]
 
 
-@pytest.mark.parametrize("value", INVENTED.values(), ids=INVENTED)
-def test_what_such_a_steward_promises_ends_no_peer_that_asks_for_a_grid(value: bytes) -> None:
-    alone = Overheard(friends())
-    request = RequestId("r1")
-    alone.lost = (Promise,)
-    alone.feed(OrderGiven(request, UP))
-    alone.until(lambda: KEY in alone.rounds, 30.0)
-    ballot = Ballot(alone.rounds[KEY][-1], alone.peer.me, alone.peer.broadcast.incarnation)
-    for sender in (YOU, alone.peer.me):
-        lie = Promise(key=KEY, ballot=ballot, accepted=Ballot(1, YOU, 1), value=value)
-        alone.feed(Arrived(sender, lie, ""))
-    assert alone.peer.requester.requests.running(request) is not None
+@pytest.mark.parametrize("number", range(6))
+def test_a_step_that_the_owner_did_not_order_is_refused(scene: Scene, number: int) -> None:
+    step = steps(scene)[number]
+    steward, said = scene.stewards[0], scene.world.said
+    heard: list[object] = []
+
+    def listen(peer: SimPeer, send: Send) -> None:
+        if send.peer == scene.mallory.id and isinstance(send.message, StepFailed):
+            heard.append(send.message.refused)
+        said(peer, send)
+
+    scene.world.said = listen  # type: ignore[method-assign]
+    before = [r.record for _, r in _node(steward).registers.acceptor.values()]
+    scene.tell(steward, StepAsk("attack", scene.key, step, scene.order))
+    scene.world.run(10.0)
+    scene.world.said = said  # type: ignore[method-assign]
+    assert [r.record for _, r in _node(steward).registers.acceptor.values()] == before
+    if not isinstance(step, Commit):
+        assert heard == [True]
+    scene.before = scene.standing()
+    scene.unharmed()
 
 
-def test_a_round_beyond_all_costs_one_register_and_is_not_said_on() -> None:
-    alone = Overheard(started())
-    far = Prepare(key=KEY, ballot=Ballot(MAX_ROUND, YOU, 1))
-    alone.feed(Arrived(alone.peer.me, far, ""))
-    alone.feed(OrderGiven(RequestId("r1"), UP))
-    end_s = alone.now + 20.0
-    alone.until(lambda: alone.now >= end_s, 60.0)
-    alone.feed(OrderGiven(RequestId("r2"), ADMIN.up(grid_spec("db", 1), alone.now)))
-    alone.until(lambda: bool(alone.peer.host.leases.rows()), 30.0)
-    assert max(alone.rounds[KEY]) <= MAX_ROUND
-    assert max(alone.rounds[register_key(ADMIN.signer.key, "db")]) < 10
+def test_what_a_majority_did_not_sign_is_not_decided(scene: Scene) -> None:
+    """Mallory and one steward that lies with her say that it is down."""
+    order = scene.admin.order(Action.DOWN, scene.record.id, scene.world.now_s)
+    down = msgspec.structs.replace(scene.record, epoch=2, state=GridState.DOWN, changes=(order,))
+    key, value = register_key(scene.order), encode(Register(down))
+    ballot = Ballot(9, scene.stewards[0].id)
+    liars = (scene.mallory, scene.stewards[0])
+    votes = tuple((p.id, sign_acceptance(p.identity.signer, key, ballot, value)) for p in liars)
+    twice = (*votes, votes[-1])
+    for carrier in scene.carriers():
+        for said in ((), votes[:1], votes, twice):
+            assert scene.tell(carrier, Decided(Certificate(key, ballot, value, said))) == []
+    scene.unharmed()
+
+
+def test_an_order_of_her_own_makes_her_a_steward_of_nothing_else(scene: Scene) -> None:
+    rival = scene.world.admins[scene.mallory.site]
+    rival.stewards, before = (lambda: (scene.mallory.id,)), rival.stewards
+    mine = rival.up(grid_spec("shop", 2), scene.world.now_s)
+    rival.stewards = before
+    forged = msgspec.structs.replace(scene.record, order=mine, epoch=9, state=GridState.DOWN)
+    key, value = register_key(mine), encode(Register(forged))
+    ballot = Ballot(0, scene.mallory.id)
+    vote = sign_acceptance(scene.mallory.identity.signer, key, ballot, value)
+    shown = Certificate(key, ballot, value, ((scene.mallory.id, vote),))
+    for carrier in scene.carriers():
+        scene.tell(carrier, Decided(shown))
+    scene.unharmed()
+
+
+def test_anybody_may_look_and_changes_nothing_by_it(scene: Scene) -> None:
+    (looked,) = scene.tell(scene.stewards[0], LookAsk("x", scene.key))
+    assert looked.value != b""  # type: ignore[union-attr]
+    scene.unharmed()

@@ -64,7 +64,7 @@ def test_nobody_else_has_a_hold_made_longer_or_asks_its_own_stewards_of_it(again
     if again:
         one.start()
     vnis = (("lan", vni_of(row.grid, "lan")),)
-    more = HoldAsk(row.grid, order, ("web-1", "web-2"), (MALLORY,), vnis, HOLD_S)
+    more = HoldAsk(row.grid, order, ("web-1", "web-2"), vnis, HOLD_S)
     one.keep(one.host.message(MALLORY, more, NOW + 4))
     assert one.host.holds.rows() == [row]
 
@@ -193,7 +193,7 @@ def test_a_request_that_waits_is_not_ended_by_who_tells_that_it_is_made() -> Non
         asked += len(outcomes)
         for outcome in outcomes:
             assert isinstance(outcome, Propose)
-            scene.requester.settled(outcome.purpose, b"", NOW + turn)  # type: ignore[arg-type]
+            scene.requester.settled(outcome.purpose, None, NOW + turn)  # type: ignore[arg-type]
         assert scene.view("up").state is not RequestState.DONE
     assert asked == 1
 

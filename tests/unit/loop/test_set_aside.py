@@ -8,18 +8,18 @@ from one_peer import NOW, identity
 
 from overlayd.loop.set_aside import FOLDER, keep_aside, unsound
 from overlayd.ports.store import Tables
+from protocol.grid.decision import Ballot
 from protocol.node.trial import lives
 from protocol.peering.announcer import begun_anew
 from protocol.register.acceptor import Slot
-from protocol.register.messages import Ballot
 from protocol.terms.ids import PeerId
 from protocol.wire.codec import encode
 
-SOUND = encode(Slot(Ballot(1, PeerId("a" * 64), 1)))
+SOUND = encode(Slot(Ballot(1, PeerId("a" * 64))))
 
 
 def rows(**registers: bytes) -> Tables:
-    return {**begun_anew(NOW), "register": registers}
+    return {**begun_anew(NOW), "steward": registers}
 
 
 def alive(found: Tables) -> bool:
@@ -35,7 +35,7 @@ def test_rows_that_can_all_be_read_stay() -> None:
     assert unsound(rows(a=SOUND), alive) == []
 
 
-@pytest.mark.parametrize("table", ["register", "grid", "hold"])
+@pytest.mark.parametrize("table", ["steward", "grid", "hold"])
 def test_one_that_cannot_is_found_among_many(table: str) -> None:
     found = rows(**{f"r{number}": SOUND for number in range(40)})
     found.setdefault(table, {})["bad"] = b"\xff"
@@ -49,9 +49,9 @@ def test_one_that_cannot_is_found_among_many(table: str) -> None:
 
 def test_rows_that_are_bad_only_together_lose_one() -> None:
     found = rows(a=SOUND, b=SOUND, c=SOUND)
-    bad = unsound(found, lambda tried: not {"a", "b"} <= set(tried.get("register", {})))
+    bad = unsound(found, lambda tried: not {"a", "b"} <= set(tried.get("steward", {})))
     assert len(bad) == 1
-    assert bad[0] in [("register", "a"), ("register", "b")]
+    assert bad[0] in [("steward", "a"), ("steward", "b")]
 
 
 def test_where_nothing_lives_it_is_not_the_rows_and_all_of_them_stay() -> None:
@@ -62,8 +62,8 @@ def test_where_nothing_lives_it_is_not_the_rows_and_all_of_them_stay() -> None:
 
 async def test_they_are_kept_for_people_wherever_their_keys_would_lead(tmp_path: Path) -> None:
     found = rows(**{"../../x": b"bad"})
-    folder = await keep_aside(tmp_path, found, [("register", "../../x")])
+    folder = await keep_aside(tmp_path, found, [("steward", "../../x")])
     assert folder == tmp_path / FOLDER
     assert sorted(path.read_bytes() for path in files(folder)) == [b"../../x", b"bad"]
     assert [path.name for path in files(tmp_path)] == [FOLDER]
-    assert await keep_aside(tmp_path, found, [("register", "../../x")]) == folder
+    assert await keep_aside(tmp_path, found, [("steward", "../../x")]) == folder

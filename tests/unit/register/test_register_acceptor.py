@@ -95,7 +95,9 @@ def test_accepts_and_says_so_signed_and_tells_it_to_anybody() -> None:
         ),
     ],
 )
-def test_what_is_the_senders_fault_changes_nothing(sender: PeerId, message: Prepare | Accept) -> None:
+def test_what_is_the_senders_fault_changes_nothing(
+    sender: PeerId, message: Prepare | Accept
+) -> None:
     steward = third()
     with pytest.raises(Untrusted):
         steward.handle(sender, message, NOW)
@@ -120,7 +122,9 @@ def test_who_is_no_steward_keeps_nothing() -> None:
     steward = third()
     ballot = Ballot(1, FIRST)
     with pytest.raises(Untrusted):
-        steward.handle(FIRST, Prepare(register=register_key(order), ballot=ballot, order=order), NOW)
+        steward.handle(
+            FIRST, Prepare(register=register_key(order), ballot=ballot, order=order), NOW
+        )
     assert steward.rows == {}
 
 
@@ -144,7 +148,7 @@ def test_what_is_over_and_can_never_be_again_is_forgotten() -> None:
 
 def test_what_it_lost_it_takes_back_as_a_certificate_and_nothing_else() -> None:
     steward = third()
-    from protocol.grid.decision import Certificate, sign_acceptance  # noqa: PLC0415
+    from protocol.grid.decision import Certificate, sign_acceptance
 
     ballot = Ballot(0, FIRST)
     votes = tuple(

@@ -94,7 +94,5 @@ def test_a_last_acceptance_that_is_not_signed_is_no_word() -> None:
     value = encode(Register(None, 9, (), ORDER))
     for steward in STEWARDS:
         with pytest.raises(Untrusted):
-            askings.handle(
-                steward, Looked(look.ask, KEY, Ballot(0, FIRST), value, b"x" * 32), NOW
-            )
+            askings.handle(steward, Looked(look.ask, KEY, Ballot(0, FIRST), value, b"x" * 32), NOW)
     assert askings.busy("x")

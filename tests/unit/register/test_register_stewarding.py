@@ -152,7 +152,9 @@ def test_an_acceptance_that_is_not_signed_counts_for_nothing() -> None:
     other = encode(Register(None, 9, (), ORDER))
     signed = sign_acceptance(SIGNERS[1], KEY, Ballot(0, FIRST), other)
     with pytest.raises(Untrusted):
-        steward.handle(SECOND, Accepted(register=KEY, ballot=Ballot(0, FIRST), signature=signed), NOW)
+        steward.handle(
+            SECOND, Accepted(register=KEY, ballot=Ballot(0, FIRST), signature=signed), NOW
+        )
     assert steward.handle(OTHER, forged, NOW) == [], "and a stranger is not heard at all"
 
 

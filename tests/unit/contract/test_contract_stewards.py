@@ -1,0 +1,37 @@
+"""Whom a signer makes stewards."""
+
+from random import Random
+
+from protocol.contract.stewards import draw_stewards
+from protocol.terms.ids import PeerId
+
+
+def hosts(*sites: str) -> list[tuple[PeerId, str]]:
+    return [(PeerId(f"h{number}"), site) for number, site in enumerate(sites)]
+
+
+def drawn(
+    candidates: list[tuple[PeerId, str]], own: str = "ams", seed: int = 1
+) -> tuple[PeerId, ...]:
+    return draw_stewards(candidates, own, Random(seed))
+
+
+def test_the_own_site_first_and_then_others_each_at_another_site() -> None:
+    there = hosts("bnl", "uc", "ams", "ams", "bnl", "uc")
+    sites = dict(there)
+    for seed in range(20):
+        seats = drawn(there, seed=seed)
+        assert sites[seats[0]] == "ams"
+        assert sorted(sites[seat] for seat in seats) == ["ams", "bnl", "uc"]
+    assert len({drawn(there, seed=seed) for seed in range(20)}) > 4, "nobody can know whom"
+
+
+def test_fewer_than_three_hosts_are_one_steward_of_the_own_site() -> None:
+    assert drawn(hosts("uc", "ams")) == (PeerId("h1"),)
+    assert drawn(hosts("uc", "uc"))[0] in ("h0", "h1")
+    assert drawn([]) == ()
+
+
+def test_at_one_site_three_of_its_hosts() -> None:
+    assert len(set(drawn(hosts(*["ams"] * 5)))) == 3
+    assert len(set(drawn(hosts("ams", "uc", "uc", "uc")))) == 3
