@@ -3,7 +3,7 @@
 from random import SystemRandom
 
 from overlayd.cli.client import Client
-from protocol.contract.stewards import draw_stewards
+from protocol.grid.stewards import draw_stewards
 from protocol.node.rows import PeerRow
 from protocol.terms.ids import PeerId
 

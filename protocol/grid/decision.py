@@ -115,11 +115,6 @@ def majority(stewards: tuple[PeerId, ...]) -> int:
     return len(stewards) // 2 + 1
 
 
-def stewards_of(register: Register) -> tuple[PeerId, ...]:
-    """The stewards that the register's order names. Raises Malformed or Untrusted if it cannot be read."""
-    return read_order(register.ordered).stewards
-
-
 def check_certificate(certificate: Certificate, verifier: Verifier) -> Decision:
     """What was decided. Raises Untrusted if the stewards that its order names did not say it.
 

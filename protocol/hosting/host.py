@@ -412,12 +412,10 @@ class Host:
         )
 
     def _shown(self, sender: PeerId, certificate: Certificate, now: float) -> Answer:
-        """Somebody shows what was decided. Without its stewards' signatures it is nobody's word."""
         try:
-            decision = self._authority.decision(certificate)
+            return self._decided(sender, self._authority.decision(certificate), now)
         except Untrusted as error:
             return [Note("record.refused", certificate.register, str(error))], []
-        return self._decided(sender, decision, now)
 
     def _decided(self, sender: PeerId | None, decision: Decision, now: float) -> Answer:
         """A record was decided. Without a sender nobody gets an acknowledgement."""

@@ -227,8 +227,6 @@ class Node:
         self.host.check()
         self._deadlines.check()
 
-    # -- events
-
     def _dispatch(self, event: Event, now: float) -> list[Effect]:
         match event:
             case Arrived(peer=peer, message=message, size_bytes=size_bytes):

@@ -114,12 +114,6 @@ class HostDirectory:
         everybody = (self._identity.peer, *self._membership.sites_alive())
         return tuple(sorted(everybody, key=lambda peer: short_hash(key, peer))[:STEWARDS])
 
-    def steward_candidates(self) -> tuple[tuple[PeerId, str], ...]:
-        """(host, site) of who may keep the register of an order that is signed now: this peer and who is
-        alive."""
-        me = self._identity
-        return ((me.peer, me.site), *self._membership.sites_alive().items())
-
     def living(self, name: str, owner: KeyId | None = None, site: str = "") -> Notice | None:
         """What hosts tell of a grid of that name, and owner or owner's site, that is up; None if none is."""
         found = [

@@ -49,3 +49,15 @@ class Surroundings(Hearing, Protocol):
 
     def keep(self, kept: Kept) -> list[Effect]:
         """Keeps that on disk."""
+
+
+class Nameless:
+    """The part of it that is about names, where no name is ever asked for twice."""
+
+    def guards(self, key: str) -> tuple[PeerId, ...]:
+        """Nobody."""
+        return ()
+
+    def named(self, name: str, owner: KeyId) -> Notice | None:
+        """Nothing."""
+        return None

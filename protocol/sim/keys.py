@@ -7,8 +7,12 @@ Each of thousands of peers verifies the same few records. What one has verified,
 not verify again. So a world shares one verifier, which remembers.
 """
 
+from collections.abc import Sequence
 from hashlib import blake2b, sha256
 
+from protocol.grid.decision import Ballot, sign_acceptance
+from protocol.grid.decision import Certificate as DecisionCertificate
+from protocol.grid.record import Register, register_key
 from protocol.terms.ids import KeyId, PeerId
 from protocol.trust.certificate import (
     Certificate,
@@ -18,6 +22,7 @@ from protocol.trust.certificate import (
     sign_certificate,
 )
 from protocol.trust.signing import covered
+from protocol.wire.codec import encode
 
 _REMEMBERED = 1 << 17
 """How many verifications a verifier remembers: the records of 10,000 peers, several times over."""
@@ -149,6 +154,14 @@ class SimFederation:
             serial=serial or subject[:16],
         )
         return sign_certificate(certificate, issuer)
+
+
+def certified(register: Register, stewards: Sequence[SimSigner]) -> DecisionCertificate:
+    """The register as these stewards of its order decide it, later than anything that they decided."""
+    key, value = register_key(register.ordered), encode(register)
+    ballot = Ballot(1 << 20, PeerId(stewards[0].key))
+    votes = ((PeerId(s.key), sign_acceptance(s, key, ballot, value)) for s in stewards)
+    return DecisionCertificate(key, ballot, value, tuple(votes))
 
 
 def _tag(key: KeyId, domain: str, payload: bytes) -> bytes:

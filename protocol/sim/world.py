@@ -11,8 +11,8 @@ from random import Random
 
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.capacity.quantum import Quantum
-from protocol.contract.stewards import draw_stewards
 from protocol.grid.model import GridSpec
+from protocol.grid.stewards import draw_stewards
 from protocol.membership.messages import Contact
 from protocol.node.events import Event
 from protocol.requesting.events import OrderGiven, PlanAsked

@@ -224,15 +224,11 @@ STEWARDS_MOST = 7
 """Beyond that a register is slow and no safer."""
 REGISTER_REPLY_WITHIN_S = 1.0
 REGISTER_TRIES = 8
-"""How often stewards are asked for what they accepted last, and twice as often as one is asked for a step."""
 STEWARD_TRIES_S = 4.0
 """How long a steward tries to have a majority for one step: a few rounds with another that is silent."""
 STEWARD_WITHIN_S = 5.0
-"""How long a steward that is heard is waited for before the next is asked."""
 STEPS_WAITING = 32
-"""Steps that wait at a steward for one register, which takes one at a time."""
 ROUND_MOST = 1 << 48
-"""No honest register comes near it. A greater one would overflow what the wire can say."""
 ROUND_LEAP = 1 << 16
 """By how much a steward may raise the round of another at once. It knows by how much it must, so it is told."""
 ATTEMPT_MOST = (1 << 31) - 1
@@ -242,7 +238,6 @@ REGISTERS_PER_OWNER = 4096
 NAME_KEPT_S = 20.0
 """How long a guard of a name remembers who asks for it, unless it is asked again: twice a hold."""
 NAME_WITHIN_S = 1.0
-"""How long guards of a name are waited for before a commit; they are asked with the quotes."""
 NAMES_GUARDED = 8192
 """Names that a guard remembers at once: 400 orders a second."""
 VOIDED = 256

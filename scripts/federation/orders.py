@@ -11,9 +11,9 @@ from federation.launch import Host, wait_for
 from overlayd.adapters.credentials import load_site
 from overlayd.api.views import Accepted, GridView, OrderBody
 from overlayd.ports.images import ImageInfo
-from protocol.contract.stewards import draw_stewards
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef
 from protocol.grid.record import grid_id, order_part
+from protocol.grid.stewards import draw_stewards
 from protocol.node.rows import PeerRow, SelfRow
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import PeerId, RequestId

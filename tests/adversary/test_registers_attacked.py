@@ -1,7 +1,7 @@
 """Members that say to stewards, or as one, what nobody decided and nobody ordered.
 
-Each attack is told to whole peers in virtual time. What it leaves on their disks is looked at, since that outlives
-a restart, and then the owner's grid works as before.
+Each attack is told to whole peers in virtual time. What it leaves on their disks is looked at, since that
+outlives a restart, and then the owner's grid works as before.
 """
 
 import msgspec

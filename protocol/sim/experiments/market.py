@@ -35,7 +35,6 @@ from protocol.contract.messages import (
     RoomKept,
     ToHost,
 )
-from protocol.contract.notices import Notice
 from protocol.contract.outcomes import (
     AskFoundling,
     AuditLease,
@@ -45,10 +44,10 @@ from protocol.contract.outcomes import (
     Propose,
     VoidHold,
 )
-from protocol.grid.decision import Ballot, Certificate, sign_acceptance
+from protocol.grid.decision import Certificate
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import ClusterSpec, GridSpec, LeaseTerms
-from protocol.grid.record import GridRecord, GridState, Register, register_key
+from protocol.grid.record import GridRecord, GridState, Register
 from protocol.hosting.events import Cleared, Progressed
 from protocol.hosting.host import Host
 from protocol.hosting.surroundings import Alone
@@ -62,18 +61,17 @@ from protocol.requesting.queueing import Queueing
 from protocol.requesting.request import StoryLine
 from protocol.requesting.shortlist import Candidate, told_by
 from protocol.requesting.silence import AllHeard
-from protocol.requesting.surroundings import Kept
+from protocol.requesting.surroundings import Kept, Nameless
 from protocol.sim.doors import share_decoded
-from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
+from protocol.sim.keys import SimFederation, SimSealer, SimVerifier, certified
 from protocol.sim.people import IMAGE, Admin
 from protocol.sim.timeline import Timeline
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, earliest
-from protocol.terms.ids import Digest, KeyId, PeerId, RequestId
+from protocol.terms.ids import Digest, PeerId, RequestId
 from protocol.terms.limits import STEWARDS
 from protocol.trust.identity import Identity
 from protocol.trust.order import Action
-from protocol.wire.codec import encode
 
 T = TypeVar("T")
 
@@ -134,7 +132,7 @@ class GangRequest(msgspec.Struct):
         return self.committed_s > 0 and rounds == 1
 
 
-class MarketSurroundings(AllHeard):
+class MarketSurroundings(AllHeard, Nameless):
     """The surroundings of each request of one peer, where everybody knows everybody."""
 
     def __init__(self, me: str, market: "Market") -> None:
@@ -143,14 +141,6 @@ class MarketSurroundings(AllHeard):
     def candidates(self) -> tuple[Candidate, ...]:
         """All hosts."""
         return self._market.candidates()
-
-    def guards(self, key: str) -> tuple[PeerId, ...]:
-        """Nobody: no name is asked for twice."""
-        return ()
-
-    def named(self, name: str, owner: KeyId) -> Notice | None:
-        """Nothing."""
-        return None
 
     def detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
         """No effects: all hosts are known."""
@@ -417,14 +407,10 @@ class Market(Timeline):
         ended = msgspec.structs.replace(
             record, epoch=record.epoch + 1, state=GridState.DOWN, changes=(order,)
         )
-        key, value = register_key(record.order), encode(Register(ended))
-        ballot = Ballot(1 << 20, record.stewards[0])
-        votes = tuple(
-            (peer, sign_acceptance(self._by_id[peer].signer, key, ballot, value))
-            for peer in record.stewards
-        )
+        signers = [self._by_id[peer].signer for peer in record.stewards]
+        certificate = certified(Register(ended), signers)
         for peer in record.carriers():
-            self._by_id[peer].ended(ended, Certificate(key, ballot, value, votes))
+            self._by_id[peer].ended(ended, certificate)
 
     # -- what parties tell
 
@@ -464,7 +450,7 @@ class Market(Timeline):
         return tuple(self._told.values())
 
     def stewards(self) -> tuple[PeerId, ...]:
-        """Three neighbours on a ring, from a place that is drawn."""
+        """Three neighbours on a ring."""
         first, count = self._dice.getrandbits(32), len(self.parties)
         many = STEWARDS if count >= STEWARDS else 1
         return tuple(self.parties[(first + i) % count].id for i in range(many))

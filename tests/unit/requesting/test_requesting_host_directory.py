@@ -179,7 +179,7 @@ def test_it_believes_itself_alive() -> None:
     assert not world.hosts.alive(A)
 
 
-# -- guards of names, and who may be a steward
+# -- guards of names
 
 
 def test_three_guard_a_name_the_same_for_everybody() -> None:
@@ -189,14 +189,6 @@ def test_three_guard_a_name_the_same_for_everybody() -> None:
     for name in range(20):
         assert len(set(world.hosts.guards(f"{OWNER}/grid-{name}"))) == 3
     assert len({world.hosts.guards(f"{OWNER}/grid-{n}") for n in range(20)}) > 10, "spread"
-
-
-def test_who_is_alive_may_be_a_steward() -> None:
-    world = World()
-    world.knows(A, "s2")
-    assert world.hosts.steward_candidates() == ((ME, "s1"), (A, "s2"))
-    world.loses(A)
-    assert world.hosts.steward_candidates() == ((ME, "s1"),)
 
 
 # -- grids and images

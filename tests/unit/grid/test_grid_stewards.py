@@ -2,7 +2,7 @@
 
 from random import Random
 
-from protocol.contract.stewards import draw_stewards
+from protocol.grid.stewards import draw_stewards
 from protocol.terms.ids import PeerId
 
 
