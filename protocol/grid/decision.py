@@ -40,7 +40,7 @@ class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
     """
 
     round: Annotated[int, Meta(ge=0, le=ROUND_MOST)]
-    steward: Annotated[PeerId, Meta(max_length=64)]
+    steward: PeerId
 
 
 class _Accepted(msgspec.Struct, frozen=True, array_like=True):
