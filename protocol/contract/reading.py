@@ -132,6 +132,7 @@ class Reading:
             spec=grid.spec,
             workspaces=grid.workspaces,
             issued_at_s=read_order(record.order).issued_at_s,
+            stewards=read_order(record.order).stewards,
         )
 
     def remembered(self, signed: SignedOrder) -> OrderedGrid:
