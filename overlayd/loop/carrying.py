@@ -10,8 +10,8 @@ from overlayd.ports.network import Network, NetworkError
 from overlayd.ports.peer import StreamOver
 from overlayd.realise.paths import network_name
 from protocol.node.rows import StreamWay
+from protocol.stream.limits import STREAM_CONNECT_S, STREAM_PIECE_BYTES
 from protocol.stream.messages import Why
-from protocol.terms.limits import STREAM_CONNECT_S, STREAM_PIECE_BYTES
 
 _WAITING_BYTES = 2 * STREAM_PIECE_BYTES
 

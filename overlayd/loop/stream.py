@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 from overlayd.ports.peer import StreamOver
 from protocol.stream.end import End
-from protocol.stream.messages import DETAIL_CHARACTERS, Flow, StreamCredit, Why
-from protocol.stream.outgoing import Overrun
-from protocol.terms.limits import (
+from protocol.stream.limits import (
     STREAM_CREDIT_AFTER_S,
     STREAM_PIECE_BYTES,
     STREAM_WINDOW_BYTES,
     STREAMS_WINDOW_BYTES,
 )
+from protocol.stream.messages import DETAIL_CHARACTERS, Flow, StreamCredit, Why
+from protocol.stream.outgoing import Overrun
 
 
 class Stream:

@@ -22,6 +22,13 @@ from protocol.node.events import Event, Garbled, Say
 from protocol.node.rows import NoStream, StreamWay
 from protocol.stream.admission import Admission
 from protocol.stream.end import End
+from protocol.stream.limits import (
+    STREAM_CHECK_S,
+    STREAM_OPEN_EVERY_S,
+    STREAM_OPEN_WITHIN_S,
+    STREAMS_ENDED,
+    STREAMS_FROM_HERE,
+)
 from protocol.stream.messages import (
     DETAIL_CHARACTERS,
     Flow,
@@ -34,13 +41,6 @@ from protocol.stream.messages import (
 )
 from protocol.stream.outgoing import Overrun
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import (
-    STREAM_CHECK_S,
-    STREAM_OPEN_EVERY_S,
-    STREAM_OPEN_WITHIN_S,
-    STREAMS_ENDED,
-    STREAMS_FROM_HERE,
-)
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
 

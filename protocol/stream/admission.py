@@ -4,9 +4,7 @@ from collections import Counter
 
 import msgspec
 
-from protocol.terms.allowance import Allowance
-from protocol.terms.ids import GridId, KeyId, PeerId
-from protocol.terms.limits import (
+from protocol.stream.limits import (
     STREAM_OPENS_BURST,
     STREAM_OPENS_PER_S,
     STREAMS,
@@ -14,6 +12,8 @@ from protocol.terms.limits import (
     STREAMS_OF_PEER,
     STREAMS_OF_WORKSPACE,
 )
+from protocol.terms.allowance import Allowance
+from protocol.terms.ids import GridId, KeyId, PeerId
 
 _PEERS = 1024
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from protocol.stream.incoming import Incoming
+from protocol.stream.limits import STREAM_BEAT_S, STREAM_CREDIT_AFTER_S, STREAM_SILENT_S
 from protocol.stream.messages import Flow, StreamClose, StreamCredit, StreamData, Why
 from protocol.stream.outgoing import Outgoing, Overrun
-from protocol.terms.limits import STREAM_BEAT_S, STREAM_CREDIT_AFTER_S, STREAM_SILENT_S
 
 
 class Over:

@@ -4,13 +4,13 @@ What comes behind a gap is dropped, since the sender sends again from there on (
 by what was granted: a sender that goes beyond it broke the rules, and no honest one is near it.
 """
 
-from protocol.stream.messages import StreamCredit, StreamData
-from protocol.stream.outgoing import Overrun
-from protocol.terms.limits import (
+from protocol.stream.limits import (
     STREAM_CREDIT_AFTER_S,
     STREAM_FIRST_WINDOW_BYTES,
     STREAM_GAP_EVERY_S,
 )
+from protocol.stream.messages import StreamCredit, StreamData
+from protocol.stream.outgoing import Overrun
 
 _NEVER = float("inf")
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import msgspec
 
+from protocol.stream.limits import STREAM_PIECE_BYTES
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import STREAM_PIECE_BYTES
 from protocol.trust.order import SignedOrder
 
 SESSION_CHARACTERS = 32

@@ -11,8 +11,7 @@ The end of the direction counts as one more byte, so that it, too, is acknowledg
 
 from collections import deque
 
-from protocol.stream.messages import StreamCredit, StreamData
-from protocol.terms.limits import (
+from protocol.stream.limits import (
     STREAM_FIRST_WINDOW_BYTES,
     STREAM_GAP_EVERY_S,
     STREAM_PIECE_BYTES,
@@ -22,6 +21,7 @@ from protocol.terms.limits import (
     STREAM_SMALL_PIECES,
     STREAM_WINDOW_BYTES,
 )
+from protocol.stream.messages import StreamCredit, StreamData
 
 _NEVER = float("inf")
 

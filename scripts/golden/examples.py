@@ -162,4 +162,6 @@ def _bounded(value: Any, hint: Any) -> Any:
                 value = value * meta.min_length
             if meta.min_length is not None and isinstance(value, bytes):
                 value = value.ljust(meta.min_length, b".")
+            if meta.min_length is not None and isinstance(value, str):
+                value = value.ljust(meta.min_length, ".")
     return value

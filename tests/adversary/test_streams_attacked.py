@@ -8,6 +8,13 @@ import pytest
 from carrying_host import CarryingHost, closed
 
 from protocol.node.messages import Message
+from protocol.stream.limits import (
+    STREAM_FIRST_WINDOW_BYTES,
+    STREAM_OPENS_BURST,
+    STREAM_PIECE_BYTES,
+    STREAM_WINDOW_BYTES,
+    STREAMS_OF_PEER,
+)
 from protocol.stream.messages import (
     Flow,
     StreamClose,
@@ -17,13 +24,6 @@ from protocol.stream.messages import (
     Why,
 )
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import (
-    STREAM_FIRST_WINDOW_BYTES,
-    STREAM_OPENS_BURST,
-    STREAM_PIECE_BYTES,
-    STREAM_WINDOW_BYTES,
-    STREAMS_OF_PEER,
-)
 from protocol.trust.order import SignedOrder
 from protocol.wire.codec import Malformed
 from protocol.wire.envelope import pack, unpack

@@ -11,9 +11,9 @@ from protocol.sim.faults import NONE, SOME, FaultPlan
 from protocol.sim.peer import SimPeer
 from protocol.sim.world import World
 from protocol.stream.end import End
+from protocol.stream.limits import STREAM_WINDOW_BYTES
 from protocol.stream.messages import Flow, StreamData
 from protocol.terms.effects import Effect, HandOver, Send
-from protocol.terms.limits import STREAM_WINDOW_BYTES
 
 TURN_S = 0.02
 WITHIN_S = 120.0

@@ -182,7 +182,7 @@ def test_a_file_that_is_no_store_is_moved_aside(scene: Scene) -> None:
 
 def test_rows_that_make_no_sense_are_left_out(scene: Scene) -> None:
     """SQLite checks its own structure, and knows nothing of what a value means."""
-    scene.write(grid={"g": b"\xc1"}, register={"r": b"\xc1"})
+    scene.write(grid={"g": b"\xc1"}, steward={"r": b"\xc1"})
     assert scene.recover(agree=True) == 0
     assert "  left out: 2 rows that make no sense" in scene.said
     assert sorted(scene.rows()) == ["self", "used"]

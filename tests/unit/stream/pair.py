@@ -1,8 +1,8 @@
 """Two ends of one stream, and a way between them that does what a test says."""
 
 from protocol.stream.end import End
+from protocol.stream.limits import STREAM_WINDOW_BYTES
 from protocol.stream.messages import Flow, StreamData
-from protocol.terms.limits import STREAM_WINDOW_BYTES
 
 ROUNDS = 3000
 

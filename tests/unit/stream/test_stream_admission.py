@@ -3,8 +3,7 @@
 import pytest
 
 from protocol.stream.admission import Admission, Carried
-from protocol.terms.ids import GridId, KeyId, PeerId
-from protocol.terms.limits import (
+from protocol.stream.limits import (
     STREAM_OPENS_BURST,
     STREAM_OPENS_PER_S,
     STREAMS,
@@ -12,6 +11,7 @@ from protocol.terms.limits import (
     STREAMS_OF_PEER,
     STREAMS_OF_WORKSPACE,
 )
+from protocol.terms.ids import GridId, KeyId, PeerId
 
 
 def stream(peer: int = 0, owner: int = 0, workspace: int = 0) -> Carried:

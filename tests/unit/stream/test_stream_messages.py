@@ -3,6 +3,7 @@
 import pytest
 
 from protocol.node.messages import FAMILIES, Message
+from protocol.stream.limits import STREAM_PIECE_BYTES
 from protocol.stream.messages import (
     ConnectBody,
     StreamClose,
@@ -12,7 +13,6 @@ from protocol.stream.messages import (
     Why,
 )
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import STREAM_PIECE_BYTES
 from protocol.trust.order import SignedOrder
 from protocol.wire.codec import Malformed, decode, encode
 from protocol.wire.envelope import pack, unpack

@@ -6,9 +6,7 @@ from hypothesis import strategies as st
 from pair import Pair
 
 from protocol.stream.end import End
-from protocol.stream.messages import Flow, StreamClose, StreamCredit, StreamData, Why
-from protocol.stream.outgoing import Overrun
-from protocol.terms.limits import (
+from protocol.stream.limits import (
     STREAM_BEAT_S,
     STREAM_FIRST_WINDOW_BYTES,
     STREAM_PIECE_BYTES,
@@ -16,6 +14,8 @@ from protocol.terms.limits import (
     STREAM_SMALL_PIECES,
     STREAM_WINDOW_BYTES,
 )
+from protocol.stream.messages import Flow, StreamClose, StreamCredit, StreamData, Why
+from protocol.stream.outgoing import Overrun
 
 STEPS = st.one_of(
     st.tuples(st.just("write"), st.booleans(), st.integers(1, 3 * STREAM_PIECE_BYTES)),
