@@ -3,6 +3,7 @@
 import hosting_world
 import msgspec
 import pytest
+from deciding import decided, ending, lapsing
 from hosting_world import ORDER, One
 from negotiating import ADMIN, FEDERATION, NOW, RIVAL
 from one_requester import Scene, notice_of
@@ -10,15 +11,8 @@ from one_requester import Scene, notice_of
 from protocol.contract.authority import Authority
 from protocol.contract.messages import Act, ActReply, Decided
 from protocol.grid.lifecycle import Power
-from protocol.grid.record import (
-    GridRecord,
-    GridState,
-    LeaseChange,
-    Register,
-    ending,
-    lapsing,
-    read_register,
-)
+from protocol.grid.decision import Decision
+from protocol.grid.record import GridRecord, GridState, LeaseChange
 from protocol.sim.keys import SimSigner, SimVerifier
 from protocol.terms.effects import Send
 from protocol.terms.ids import GridId, RequestId
@@ -73,9 +67,17 @@ def carried(one: One) -> GridRecord:
 
 
 def ended(record: GridRecord, order: SignedOrder) -> GridRecord:
-    down = read_register(ending(record.id, order)(encode(Register(record)))).record
-    assert down is not None
-    return down
+    return recorded(ending(record.id, order)(decided(record)))
+
+
+def recorded(decision: Decision) -> GridRecord:
+    assert decision.register.record is not None
+    return decision.register.record
+
+
+def told(one: One, record: GridRecord, now: float) -> None:
+    """It hears that record as if all its stewards had decided it."""
+    one.hears(Decided(decided(record).certificate), now)
 
 
 def test_its_next_key_ends_what_it_ordered(one: One) -> None:
@@ -83,7 +85,7 @@ def test_its_next_key_ends_what_it_ordered(one: One) -> None:
     order = said(NEXT, certified(NEXT, "s1"), Action.DOWN, record.id)
     one.hears(Act(REQUEST, record.id, order), NOW + 2)
     assert [w.power for w in one.host.leases.wanted(record.id)] == [Power.OFF]
-    one.hears(Decided(ended(record, order)), NOW + 2)
+    told(one, ended(record, order), NOW + 2)
     assert [w.power for w in one.host.leases.wanted(record.id)] == [Power.GONE]
 
 
@@ -98,7 +100,7 @@ def test_its_next_key_does_nothing_else_to_it(one: One, action: Action) -> None:
     assert isinstance(reply, ActReply)
     assert "belongs to another site's admin" in reply.problem
     longer = msgspec.structs.replace(record, epoch=2, extra_s=3600, changes=(order,))
-    one.hears(Decided(longer), NOW + 2)
+    told(one, longer, NOW + 2)
     assert carried(one) == record
 
 
@@ -113,7 +115,7 @@ def test_nobody_else_ends_it(one: One, who: str) -> None:
     }[who]
     order = said(signer, chain, Action.DOWN, record.id)
     one.hears(Act(REQUEST, record.id, order), NOW + 2)
-    one.hears(Decided(ended(record, order)), NOW + 2)
+    told(one, ended(record, order), NOW + 2)
     assert carried(one) == record
     assert [w.power for w in one.host.leases.wanted(record.id)] == [Power.RUNNING]
 
@@ -124,9 +126,7 @@ def test_it_ends_with_its_lease(one: One) -> None:
     (row,) = one.host.leases.rows()
     over_s = row.kept_until_s + 1
     one.keep(one.host.tick(over_s))
-    down = read_register(lapsing(record.id)(encode(Register(record)))).record
-    assert down is not None
-    one.hears(Decided(down), over_s)
+    told(one, recorded(lapsing(record.id)(decided(record))), over_s)
     assert carried(one).state is GridState.DOWN
     assert [w.power for w in one.host.leases.wanted(record.id)] == [Power.GONE]
 
@@ -141,7 +141,7 @@ def test_a_record_that_names_another_site_as_its_owners_is_not_that_sites_to_end
     record = carried(one)
     order = said(STRANGER, certified(STRANGER, "s9"), Action.DOWN, record.id)
     forged = msgspec.structs.replace(ended(record, order), owner_site="s9")
-    one.hears(Decided(forged), NOW + 2)
+    told(one, forged, NOW + 2)
     assert carried(one) == record
 
 
