@@ -4,28 +4,31 @@ from typing import Any
 
 import msgspec
 import pytest
-from attacked_world import AttackedWorld
+from attacked_world import GRID, AttackedWorld
 
+from protocol.grid.decision import PROMISE, Ballot, Certificate, promise, sign_acceptance
 from protocol.node.snapshot import PeerView
 from protocol.register.acceptor import Slot
-from protocol.register.messages import Ballot, Promise
+from protocol.register.messages import Accepted, Looked, Promise, StepDone
 from protocol.requesting.request import RequestState
+from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
 from protocol.terms.effects import Send
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import PeerId, RequestId
+from protocol.trust.order import Action, SignedOrder
 from protocol.wire.codec import encode
 
-BALLOT = Ballot(9, PeerId("e" * 64), 1)
+BALLOT = Ballot(9, PeerId("e" * 64))
 GARBAGE = (b"\xff", b"\x81", b"\x82\xa6record\x01", b"x" * 5000, encode(BALLOT))
 
 
 @pytest.mark.parametrize("value", GARBAGE, ids=range(len(GARBAGE)))
 def test_a_daemon_starts_with_a_kept_value_that_is_none(value: bytes) -> None:
     attacked = AttackedWorld()
-    attacked.world.written = lambda peer, row: None  # type: ignore[method-assign]  # it would read the value
     steward = attacked.victims[1]
-    for key in list(steward.store["register"]):
-        steward.store["register"][key] = encode(Slot(BALLOT, BALLOT, value))
+    assert steward.store["steward"] != {}
+    for key in list(steward.store["steward"]):
+        steward.store["steward"][key] = encode(Slot(BALLOT, BALLOT, value, b"s"))
     attacked.restart()
     attacked.settle()
     node = steward.node
@@ -36,47 +39,121 @@ def test_a_daemon_starts_with_a_kept_value_that_is_none(value: bytes) -> None:
     view.given_files()
     view.file_keys()
     view.readers(attacked.record.id.partition(".")[0], "0" * 64)
-    changed = [what for what in attacked.changed() if not what.startswith(f"{steward.name}: regi")]
+    changed = [what for what in attacked.changed() if not what.startswith(f"{steward.name}: stew")]
     assert changed == []
 
 
 @pytest.mark.parametrize("value", GARBAGE, ids=range(len(GARBAGE)))
+def test_an_up_with_a_steward_that_says_garbage_is_done(value: bytes) -> None:
+    scene = Lies(value)
+    world, admin = scene.world, scene.admin
+    honest = {scene.asked.id, scene.attacked.victims[0].id}
+    liar = next(p for p in world.peers if p.id not in honest)
+    scene.honest = [world.by_id[peer] for peer in honest]
+    for first in (0, 1, 2):  # the liar is asked first, second, last
+        stewards = [*honest]
+        stewards.insert(first, liar.id)
+        admin.stewards = lambda asked=tuple(stewards): asked  # type: ignore[misc]
+        name = f"next-{first}"
+        assert scene.answer(admin.up(grid_spec(name, 1), world.now_s)) is RequestState.DONE
+        assert scene.answer(admin.order(Action.DOWN, name, world.now_s)) is RequestState.DONE
+    assert scene.told >= {"Accepted", "Promise"}
+    scene.unharmed()
+
+
+@pytest.mark.parametrize("value", GARBAGE, ids=range(len(GARBAGE)))
 def test_an_up_among_stewards_that_promise_garbage_has_an_answer(value: bytes) -> None:
-    attacked = AttackedWorld()
-    world, asked = attacked.world, attacked.world.peers[0]
-    world.calm_since_s = float(
-        "inf"
-    )  # A hold does not end while no steward says anything that is believed.
-    for peer in world.peers:
-        if peer is not asked:
-            _lie(peer, value)
-    order = world.admins[asked.site].up(grid_spec("next", 2), world.now_s)
-    request = world.give(asked, order)
-    assert asked.node is not None
-    view = PeerView(asked.node)
-
-    def over() -> bool:
-        seen = view.request(request)
-        return seen is not None and seen.state is not RequestState.RUNNING
-
-    assert world.run_until(over, 120.0)
-    assert [row.name for row in view.grids(world.now_s)] == ["shop"]
-    asked.crash()
-    asked.start()
-    attacked.settle()
-    assert asked.node is not None
-    (shop,) = PeerView(asked.node).grids(world.now_s)
-    assert (shop.name, shop.state) == ("shop", "up")
+    """All its stewards lie: nothing is decided, the person is told so, and what is decided once they stop."""
+    scene = Lies(value)
+    world = scene.world
+    liars = tuple(p.id for p in world.peers if p is not scene.asked)[:3]
+    scene.admin.stewards = lambda: liars
+    request = world.give(scene.asked, scene.admin.up(grid_spec("next", 1), world.now_s))
+    world.run(60.0)
+    seen = scene.view.request(request)
+    assert seen is not None
+    assert "the stewards did not decide" in seen.story[-1].text
+    scene.unharmed()
+    assert scene.told >= {"Accepted", "Promise"}
+    scene.honest = list(world.peers)
+    assert world.run_until(lambda: scene.state(request) is not RequestState.RUNNING, 120.0)
 
 
-def _lie(peer: Any, value: bytes) -> None:
-    """Has a peer promise with that value."""
-    carry_out = peer._carry_out
+class Lies:
+    """The federation, where all peers but those that are `honest` lie as stewards."""
 
-    def lying(effect: Any, followers: Any) -> Any:
-        if isinstance(effect, Send) and isinstance(effect.message, Promise):
-            bad = msgspec.structs.replace(effect.message, accepted=BALLOT, value=value)
-            effect = msgspec.structs.replace(effect, message=bad)
-        return carry_out(effect, followers)
+    def __init__(self, value: bytes) -> None:
+        self.attacked = AttackedWorld()
+        self.world = self.attacked.world
+        self.asked = self.world.peers[0]
+        self.admin = self.world.admins[self.asked.site]
+        self.honest = [self.asked]
+        self.value = value
+        self.told: set[str] = set()
+        # A hold does not end while no steward says anything that is believed.
+        self.world.calm_since_s = float("inf")
+        for peer in self.world.peers:
+            self._lie(peer)
 
-    peer._carry_out = lying
+    @property
+    def view(self) -> PeerView:
+        return PeerView(_node(self.asked))
+
+    def state(self, request: RequestId) -> RequestState:
+        seen = self.view.request(request)
+        assert seen is not None
+        return seen.state
+
+    def answer(self, order: SignedOrder) -> RequestState:
+        """Orders something of the honest peer, which must say in time what became of it."""
+        request = self.world.give(self.asked, order)
+        assert self.world.run_until(lambda: self.state(request) is not RequestState.RUNNING, 120.0)
+        return self.state(request)
+
+    def unharmed(self) -> None:
+        """The grid of before is up, also after a restart of the honest peer."""
+        for _ in range(2):
+            (shop,) = [row for row in self.view.grids(self.world.now_s) if row.name == GRID]
+            assert shop.state == "up"
+            self.asked.crash()
+            self.asked.start()
+            self.attacked.settle()
+
+    def _lie(self, peer: SimPeer) -> None:
+        """Has a peer say the value wherever it says one as a steward, signed by itself."""
+        carry_out: Any = peer._carry_out
+
+        def lying(effect: Any, followers: Any) -> Any:
+            if isinstance(effect, Send) and peer not in self.honest:
+                said = _lied(effect.message, self.value, peer.id, peer.identity.signer)
+                if said is not effect.message:
+                    self.told.add(type(said).__name__)
+                effect = msgspec.structs.replace(effect, message=said)
+            return carry_out(effect, followers)
+
+        peer._carry_out = lying  # type: ignore[method-assign]
+
+
+def _node(peer: SimPeer) -> Any:
+    assert peer.node is not None
+    return peer.node
+
+
+def _lied(message: Any, value: bytes, liar: PeerId, signer: Any) -> Any:
+    """What a lying steward says instead."""
+    change = msgspec.structs.replace
+    match message:
+        case Promise(register=key, ballot=ballot):
+            accepted = Ballot(0, liar)
+            signed = signer.sign(PROMISE, promise(key, ballot, accepted, value))
+            return change(message, accepted=accepted, value=value, signature=signed)
+        case Accepted(register=key, ballot=ballot):
+            return change(message, signature=sign_acceptance(signer, key, ballot, value))
+        case Looked(register=key):
+            signed = sign_acceptance(signer, key, BALLOT, value)
+            return change(message, ballot=BALLOT, value=value, signature=signed)
+        case StepDone(certificate=Certificate(register=key)):
+            votes = ((liar, sign_acceptance(signer, key, BALLOT, value)),)
+            return change(message, certificate=Certificate(key, BALLOT, value, votes))
+        case _:
+            return message

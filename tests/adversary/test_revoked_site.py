@@ -10,8 +10,8 @@ from one_requester import Scene, notice_of
 
 from protocol.contract.authority import Authority
 from protocol.contract.messages import Act, ActReply, Decided
-from protocol.grid.lifecycle import Power
 from protocol.grid.decision import Decision
+from protocol.grid.lifecycle import Power
 from protocol.grid.record import GridRecord, GridState, LeaseChange
 from protocol.sim.keys import SimSigner, SimVerifier
 from protocol.terms.effects import Send
