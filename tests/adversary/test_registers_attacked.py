@@ -96,6 +96,40 @@ def test_who_is_no_steward_has_nothing_promised_or_accepted(scene: Scene) -> Non
     scene.unharmed()
 
 
+def invented(scene: Scene) -> dict[str, bytes]:
+    """Values that nobody ordered, or that are none."""
+    record, change = scene.record, msgspec.structs.replace
+    rival = scene.world.admins[scene.mallory.site]
+    theirs = rival.up(grid_spec("shop", 2), scene.world.now_s)
+    down = rival.order(Action.DOWN, record.id, scene.world.now_s)
+    records = {
+        "an order of nobody": change(record, order=change(scene.order, payload=b"\xc1")),
+        "an order of another": change(record, order=theirs),
+        "an epoch beyond all": change(record, epoch=1 << 62),
+        "another name": change(record, name="other"),
+        "another owner": change(record, owner=rival.signer.key, owner_site=scene.mallory.site),
+        "other stewards": change(record, stewards=(scene.mallory.id,)),
+        "ended by another": change(record, epoch=2, state=GridState.DOWN, changes=(down,)),
+        "a longer lease": change(record, epoch=2, extra_s=3600),
+        "what no host granted": change(record, grants=()),
+        "other network ids": change(record, vnis=(("lan", 7),)),
+    }
+    plain = {"noise": b"\xc1\x00", "another type": encode(Ballot(1, scene.mallory.id))}
+    return plain | {why: encode(Register(forged)) for why, forged in records.items()}
+
+
+def test_a_steward_takes_no_value_that_nobody_ordered(scene: Scene) -> None:
+    """Another steward of the same grid says it, under a ballot that it may use."""
+    liar, honest = scene.stewards[0], scene.stewards[1:]
+    for why, value in invented(scene).items():
+        for steward in honest:
+            faults = _node(steward).overlay.quarantines.faults(liar.id)
+            accept = Accept(register=scene.key, ballot=Ballot(9, liar.id), value=value)
+            steward.feed(Arrived(liar.id, accept, ""))
+            assert _node(steward).overlay.quarantines.faults(liar.id) == faults + 1, why
+    scene.unharmed()
+
+
 def steps(scene: Scene) -> list[Step]:
     """What nobody ordered, or another site's admin did."""
     grid, now = scene.record.id, scene.world.now_s
