@@ -28,6 +28,9 @@ def vouch(
     else:
         deployment = reading.deployment(record.order, now, fresh=False)
     _about(record, deployment)
+    # An order of an older build names none: a host that carries its grid ends that alone.
+    if record.stewards != deployment.stewards and (before is None or deployment.stewards):
+        raise Untrusted(Reason.MALFORMED, "a record of other stewards than its order names")
     kept = before.changes if before is not None and before.id == record.id else ()
     ended, extra_s = _changed(reading, record, kept, now)
     if record.extra_s != extra_s:
@@ -56,8 +59,6 @@ def _about(record: GridRecord, deployment: Deployment) -> None:
         record.owner_site,
     ):
         raise Untrusted(Reason.MALFORMED, "a record that is not about its own order")
-    if record.stewards != deployment.stewards:
-        raise Untrusted(Reason.MALFORMED, "a record of other stewards than its order names")
     names = [workspace.name for workspace in deployment.workspaces]
     if any(assignment.workspace not in names for assignment in record.assignments):
         raise Untrusted(Reason.MALFORMED, "a record of workspaces nobody ordered")

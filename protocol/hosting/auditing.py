@@ -13,6 +13,7 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, earliest
 from protocol.terms.ids import GridId
 from protocol.terms.limits import AUDIT_EVERY_S, HALTED_EVERY_S, HOLD_S
+from protocol.trust.order import read_order
 
 _NEVER = float("inf")
 
@@ -107,6 +108,11 @@ def _propose(row: Lease, step: Step | None) -> Propose:
     return Propose(
         AuditLease(grid), order_part(grid), record.stewards, step, grid, evidence=row.certificate
     )
+
+
+def decidable(row: Lease) -> bool:
+    """Whether stewards can decide of the grid. Orders of builds before stewards were in them name none."""
+    return bool(read_order(row.record.order).stewards)
 
 
 def restored(row: Lease) -> list[Outcome]:

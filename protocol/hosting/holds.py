@@ -33,7 +33,7 @@ from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, U
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.limits import ATTEMPT_MOST, HOLD_S, HOLDS_PER_HOST, PLAN_HOLD_MOST_S
 from protocol.terms.refusal import Constraint, Refusal
-from protocol.trust.order import SignedOrder
+from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Signer, Untrusted
 from protocol.trust.used import UsedOrders
 from protocol.wire.codec import decode, encode
@@ -297,14 +297,17 @@ class Holds:
         for grid, row in list(self._rows.items()):
             if now < self._ask_s.get(grid, row.until_s):
                 continue
-            if row.plan and not sure:
+            alone = row.plan or not read_order(row.order).stewards
+            if alone and not sure:
                 self._ask_s[grid] = now + _ASK_AGAIN_S
                 continue
-            if row.plan:
+            if alone:
+                # A plan, or an order of an older build, of which no stewards decide.
                 self._strike(grid, row.workspaces)
                 used = self._used.use(row.order, row.owner, now)
                 effects.append(Persist((Row(TABLE, grid, None), *used), Untidied()))
-                effects.append(Note("hold.expired", row.name, "a plan whose time is up"))
+                what = "a plan" if row.plan else "an order of an older build"
+                effects.append(Note("hold.expired", row.name, f"{what} whose time is up"))
                 proposals.append(RoomChanged())
                 continue
             self._ask_s[grid] = now + 60.0

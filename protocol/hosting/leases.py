@@ -24,12 +24,13 @@ from protocol.contract.outcomes import (
     Outcome,
     RoomChanged,
 )
-from protocol.grid.decision import ALL_ASKED, Decision, proof_of
+from protocol.grid.decision import ALL_ASKED, Decision, Proof, proof_of
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.record import GridRecord, GridState, Register
+from protocol.grid.steps import Step, apply
 from protocol.grid.tunnel import Telling, newest, untold
 from protocol.grid.volumes import kept_volumes
-from protocol.hosting.auditing import Auditing, restored
+from protocol.hosting.auditing import Auditing, decidable, restored
 from protocol.hosting.events import Happened
 from protocol.hosting.extension import Extension
 from protocol.hosting.following import after as followed
@@ -187,6 +188,17 @@ class Leases:
         record = decision.register.record
         if record is None:
             return False, [], []
+        return self._record(record, proof_of(decision), held, now, window, yields)
+
+    def _record(
+        self,
+        record: GridRecord,
+        proof: Proof | None,
+        held: tuple[str, ...],
+        now: float,
+        window: Window = ALWAYS,
+        yields: bool = False,
+    ) -> tuple[bool, list[Effect], list[Outcome]]:
         old = self._book.row(record.id)
         if old is not None and old.record.epoch >= record.epoch:
             return True, [], []
@@ -210,7 +222,6 @@ class Leases:
             return True, [], []
         wanted = wanted_of(record, old, self._me)
         if old is not None:
-            proof = proof_of(decision)
             changed = msgspec.structs.replace(old, record=record, wanted=wanted, proof=proof)
             row = self._extension.extended(old, changed)
         else:
@@ -222,7 +233,7 @@ class Leases:
                 terms=deployment.spec.lease,
                 yields=yields,
                 ends=newest(record, (), self._telling, self._me),
-                proof=proof_of(decision),
+                proof=proof,
             )
         spent = self._used.use(record.order, record.owner, now) if old is None else ()
         save = self._book.change(row, also=(Row(HOLD_TABLE, record.id, None), *spent))
@@ -270,8 +281,12 @@ class Leases:
         if record is None or record.id != grid:
             told = "its stewards know another grid of its order"
             return [Note("grid.twice", row.record.name, told, grid)], []
-        _, effects, outcomes = self.decided(decision, (), now)
-        let_go, changed = self._let_go(grid, decision.register, now)
+        return self._follow(decision.register, proof_of(decision), now)
+
+    def _follow(self, register: Register, proof: Proof | None, now: float) -> Answer:
+        assert register.record is not None
+        _, effects, outcomes = self._record(register.record, proof, (), now)
+        let_go, changed = self._let_go(register.record.id, register, now)
         return effects + let_go, outcomes + changed
 
     def take_up(self, row: Lease, now: float) -> Answer:
@@ -447,9 +462,23 @@ class Leases:
             more, due = self._clock.turn(row, now)
             effects += more
             outcomes += due
-            if (question := self._auditing.due(row, now, sure=counts)) is not None:
+            if (question := self._auditing.due(row, now, sure=counts)) is None:
+                continue
+            if decidable(row):
                 outcomes.append(question)
+            elif question.step is not None:
+                more, due = self._alone(row, question.step, now)
+                effects, outcomes = effects + more, outcomes + due
         return effects, outcomes
+
+    def _alone(self, row: Lease, step: Step, now: float) -> Answer:
+        """Takes a step that nobody can decide: this host's part ends by its owner's order, or with its time."""
+        try:
+            return self._follow(apply(step, Register(row.record), now), None, now)
+        except (
+            Untrusted
+        ):  # The key that ordered it was revoked since; its next key may order it again.
+            return [], []
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
