@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from protocol.grid.record import GridState
 from protocol.sim.faults import LIES, MANY, NET, SOME
 from protocol.sim.many import Result, play_many
 from protocol.sim.report import views
@@ -83,6 +84,15 @@ def test_many_peers_and_faults(first: int) -> None:
     results = played(worlds)
     assert sum(made for made, _ in (r.more for r in results)) > len(worlds)
     assert faults_of(results).total() > len(worlds)
+
+
+def test_two_orders_of_one_name_do_not_both_become_grids() -> None:
+    """Both did in this world, when stewards followed from the peers that a requester saw."""
+    outcome = run(770020, 20, 4, 60.0, grids=8, plan=MANY)
+    decided = [epochs[max(epochs)] for epochs in outcome.world.invariants.decided.values()]
+    assert len(decided) > 1
+    up = [(record.owner, record.name) for record in decided if record.state is GridState.UP]
+    assert len(up) == len(set(up))
 
 
 def test_crowded() -> None:
