@@ -5,7 +5,9 @@ set -eu
     apt-get update -q
     mkdir -p /etc/postgresql-common
     echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
-    apt-get install -qy --no-install-recommends postgresql
+    # It keeps the file above, and asks nobody about it.
+    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
+        -o Dpkg::Options::=--force-confold postgresql
 }
 version=$(ls /usr/lib/postgresql | sort -V | tail -n 1)
 data=/var/lib/postgresql/$version/main
@@ -15,7 +17,7 @@ systemctl stop "postgresql@$version-main"
 [ -s "$data/PG_VERSION" ] || pg_dropcluster "$version" main 2>/dev/null || true
 [ -e "/etc/postgresql/$version/main" ] || pg_createcluster "$version" main
 conf=/etc/postgresql/$version/main
-echo "listen_addresses = '*'" >"$conf/conf.d/grid.conf"
+pg_conftool "$version" main set listen_addresses '*'
 grep -q '10.45.1.0/24' "$conf/pg_hba.conf" || echo "host site site 10.45.1.0/24 trust" >>"$conf/pg_hba.conf"
 systemctl enable "postgresql@$version-main"
 systemctl restart "postgresql@$version-main"
