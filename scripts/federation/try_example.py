@@ -111,7 +111,7 @@ class Try:
         for row in rows:
             self.is_shut(row.workspace)
         self.say("no guest reaches a host")
-        self.ctl("down", self.name)
+        self.ctl("down", self.name, "--delete-volumes")
         self.say("it is down")
 
     def is_shut(self, workspace: str) -> None:
