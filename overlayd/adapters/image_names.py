@@ -21,6 +21,17 @@ NAMES_OF_ONE_MOST = 32
 """Names of one image: who makes the same image again and again leaves the others theirs."""
 
 
+class NamesOfOne(msgspec.Struct, frozen=True):
+    """What one image is called on a host, in order."""
+
+    all: tuple[str, ...] = ()
+    heard: tuple[str, ...] = ()
+    """Those of them that nobody here gave."""
+
+
+NONE = NamesOfOne()
+
+
 class HostNames:
     """All names of one host's images."""
 
@@ -28,14 +39,23 @@ class HostNames:
         self._given = ImageNames(directory / "names.json")
         self._heard = ImageNames(directory / "heard.json")
 
-    def of(self, digest: str) -> tuple[str, ...]:
-        """The names of one image, in order."""
-        return tuple(sorted((*self._given.of(digest), *self.heard(digest))))
+    def by_image(self) -> dict[str, NamesOfOne]:
+        """The names of each image that has any: each file is read once."""
+        given, heard = self._given.all(), self._heard.all()
+        found: dict[str, tuple[list[str], list[str]]] = {}
+        for name, digest in {**heard, **given}.items():
+            names, unvouched = found.setdefault(digest, ([], []))
+            names.append(name)
+            if name not in given:
+                unvouched.append(name)
+        return {
+            digest: NamesOfOne(tuple(sorted(names)), tuple(sorted(unvouched)))
+            for digest, (names, unvouched) in found.items()
+        }
 
-    def heard(self, digest: str) -> tuple[str, ...]:
-        """Those of them that nobody here gave."""
-        given = self._given.all()
-        return tuple(name for name in self._heard.of(digest) if name not in given)
+    def of(self, digest: str) -> NamesOfOne:
+        """The names of one image."""
+        return self.by_image().get(digest, NONE)
 
     def check_free(self, name: str, digest: str) -> None:
         """Raises ImageError if somebody gave another image that name."""

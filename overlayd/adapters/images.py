@@ -38,7 +38,7 @@ from overlayd.adapters.image_folder import (
     use_of,
 )
 from overlayd.adapters.image_format import check_label
-from overlayd.adapters.image_names import HostNames
+from overlayd.adapters.image_names import NONE, HostNames, NamesOfOne
 from overlayd.adapters.imports import importing, saving, trees
 from overlayd.ports.images import (
     DiskFile,
@@ -170,7 +170,9 @@ class DirectoryImages:
         return await asyncio.to_thread(function, *arguments)
 
     def _list(self) -> tuple[ImageInfo, ...]:
-        found = (self._info(entry.name) for entry in self._directory.iterdir())
+        there = [entry.name for entry in self._directory.iterdir()]
+        names = self._names.by_image()
+        found = (self._info(digest, names.get(digest, NONE)) for digest in there)
         infos = [info for info in found if info is not None]
         return tuple(sorted(infos, key=lambda info: (info.name, info.digest)))
 
@@ -288,7 +290,7 @@ class DirectoryImages:
             if self._info(digest) is None:
                 raise _absent(digest)
             self._names.give(new, digest)
-            if old != new and old in self._names.of(digest):
+            if old != new and old in self._names.of(digest).all:
                 self._names.take(old)
             info = self._info(digest)
             assert info is not None
@@ -362,7 +364,8 @@ class DirectoryImages:
         except (FileNotFoundError, OverflowError):
             raise _absent(digest) from None
 
-    def _info(self, digest: str) -> ImageInfo | None:
+    def _info(self, digest: str, names: NamesOfOne | None = None) -> ImageInfo | None:
+        """What is known of it; None if it is not here. Its names are read if they are not given."""
         kept = self._kept(digest) if is_64_digits(digest) else None
         if kept is None:
             return None
@@ -370,14 +373,15 @@ class DirectoryImages:
             found = (self._place(digest) / "content").stat()
         except FileNotFoundError:
             return None  # removed meanwhile
+        named = names or self._names.of(digest)
         return ImageInfo(
             digest=digest,
-            names=self._names.of(digest),
+            names=named.all,
             facts=kept.facts,
             notes=kept.notes,
             size_bytes=found.st_blocks * 512,
             owner=kept.owner,
-            heard=self._names.heard(digest),
+            heard=named.heard,
         )
 
     def _kept(self, digest: str) -> Kept | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from overlayd.adapters import image_names
-from overlayd.adapters.image_names import ImageNames
+from overlayd.adapters.image_names import HostNames, ImageNames, NamesOfOne
 from overlayd.ports.images import ImageError
 
 A, B = "a" * 64, "b" * 64
@@ -23,6 +23,29 @@ def test_an_image_has_several_names_and_a_name_one_image(tmp_path: Path) -> None
     names.drop(A)
     names.give("one", B)
     assert ImageNames(tmp_path / "names.json").all() == {"one": B}
+
+
+def test_all_names_are_found_by_one_look_at_each_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = HostNames(tmp_path)
+    names.hear("theirs", A)
+    names.hear("guest", A)
+    names.give("guest", B)
+    names.give("ours", A)
+    read: list[str] = []
+    read_bytes = Path.read_bytes
+
+    def noted(path: Path) -> bytes:
+        read.append(path.name)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
+    assert names.by_image() == {
+        A: NamesOfOne(("ours", "theirs"), ("theirs",)),
+        B: NamesOfOne(("guest",)),
+    }
+    assert read == ["names.json", "heard.json"]
 
 
 def test_a_damaged_file_is_as_good_as_none(tmp_path: Path) -> None:
