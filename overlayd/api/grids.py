@@ -20,7 +20,7 @@ from protocol.requesting.request import UNENDED, RequestState, RequestView
 from protocol.terms.ids import RequestId
 from protocol.terms.limits import PROPOSAL_S
 from protocol.terms.quantities import format_duration
-from protocol.trust.order import Action, Order, SignedOrder, order_id, read_order
+from protocol.trust.order import Action, Order, SignedOrder, order_key, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.limits import MAX_ORDER_BYTES
 
@@ -157,7 +157,7 @@ async def order(data: JSONBody[OrderBody], service: Here, quote: QuoteId = "") -
         raise ApiProblem(400, "a console is not an order to carry out", "POST it to /v1/console")
     if said.action is Action.COMMIT:
         raise ApiProblem(400, "a commit is not an order to carry out", "POST it to /v1/commits")
-    request = RequestId(order_id(given)[:20])
+    request = RequestId(order_key(given))
     known = service.request(request)
     if known is None or known.state is RequestState.INTERRUPTED:
         await attach(service, request, ordered_spec(said), data.attachments, quote)

@@ -17,7 +17,6 @@ from protocol.grid.record import (
     GridRecord,
     GridState,
     Register,
-    grid_id,
     is_about,
     lease_change,
     order_part,
@@ -74,7 +73,7 @@ def _ordered(reading: Reading, up: CheckedOrder, record: GridRecord) -> None:
     said = (record.name, record.owner, record.owner_site, record.stewards)
     if said != (up.order.grid, up.principal.key, up.principal.site, up.order.stewards):
         raise Untrusted(Reason.MALFORMED, "a record that is not about its own order")
-    if order_part(record.id) != order_part(grid_id(record.order)):
+    if order_part(record.id) != register_key(record.order):
         raise Untrusted(Reason.MALFORMED, "a record whose id is not its order's")
     if not 1 <= record.epoch <= _EPOCH_MOST or len(record.changes) > CHANGES_MOST + _BESIDE:
         raise Untrusted(Reason.MALFORMED, "a record of no epoch, or of too many changes")

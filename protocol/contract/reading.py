@@ -9,7 +9,7 @@ from protocol.grid.check import problems
 from protocol.grid.expand import workspaces
 from protocol.grid.grant import CheckedGrant, SignedGrant, check_grant
 from protocol.grid.model import GridSpec, Workspace
-from protocol.grid.record import GridRecord, grid_id, name_key, order_part, spec_of
+from protocol.grid.record import GridRecord, name_key, spec_of
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import HOLD_S
 from protocol.trust.order import (
@@ -18,6 +18,7 @@ from protocol.trust.order import (
     CheckedOrder,
     SignedOrder,
     check_order,
+    order_key,
     read_order,
 )
 from protocol.trust.remembering import Remembering
@@ -99,7 +100,7 @@ class Reading:
                 f"an order valid for {checked.order.valid_s:.0f} s; only best effort may wait so long",
             )
         return Deployment(
-            order=order_part(grid_id(signed)),
+            order=order_key(signed),
             name=grid.spec.name,
             owner=checked.principal.key,
             owner_site=checked.principal.site,
@@ -125,7 +126,7 @@ class Reading:
         """
         grid = self.remembered(record.order)
         return Deployment(
-            order=order_part(grid_id(record.order)),
+            order=order_key(record.order),
             name=grid.spec.name,
             owner=record.owner,
             owner_site=record.owner_site,

@@ -25,7 +25,7 @@ from protocol.terms.limits import (
     VOIDED,
 )
 from protocol.terms.ranges import Amount, Count, Moment, Name, Number
-from protocol.trust.order import Action, Order, SignedOrder, order_id, read_order
+from protocol.trust.order import Action, Order, SignedOrder, order_key, read_order
 from protocol.wire.codec import Malformed, MalformedReason, decode
 
 
@@ -152,7 +152,7 @@ def grid_id(order: SignedOrder, attempt: int = 0, requester: str = "") -> GridId
     another requester with the same order: a workspace of one grid must not be on two hosts.
     """
     tag = f"-{short_hash(requester, digits=6)}" if requester else ""
-    return GridId(f"{order_id(order)[:20]}.{attempt}{tag}")
+    return GridId(f"{order_key(order)}.{attempt}{tag}")
 
 
 def order_part(grid: GridId) -> str:
@@ -170,8 +170,8 @@ def is_about(grid: GridId, said: str) -> bool:
 
 
 def register_key(order: SignedOrder) -> str:
-    """The key of an order's register: the first 20 digits of its id."""
-    return order_id(order)[:20]
+    """The key of an order's register."""
+    return order_key(order)
 
 
 def attempt_of(grid: GridId) -> int:
@@ -191,7 +191,7 @@ def lease_change(signed: SignedOrder) -> LeaseChange:
 
 def extension_id(signed: SignedOrder) -> GridId:
     """The id under which an undecided extension is voted down."""
-    return GridId(order_id(signed)[:20])
+    return GridId(order_key(signed))
 
 
 def spec_of(order: Order) -> GridSpec:

@@ -13,7 +13,7 @@ from protocol.hosting.host import Host
 from protocol.node.rows import GridFiles
 from protocol.requesting.requester import Requester
 from protocol.terms.ids import Digest, GridId, PeerId
-from protocol.trust.order import SignedOrder, order_id, read_order
+from protocol.trust.order import SignedOrder, order_key, read_order
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import Malformed
 
@@ -90,7 +90,7 @@ def _register_files(register: Register) -> GridFiles | None:
 def _files(record: GridRecord, named: tuple[tuple[str, Digest], ...]) -> GridFiles | None:
     """The files of a record's grid, `named` in its order; None if it has none, or is no grid of its order."""
     key = order_part(record.id)
-    if not named or order_id(record.order)[: len(key)] != key or not key:
+    if not named or order_key(record.order) != key:
         return None
     readers = tuple(dict.fromkeys((*record.carriers(), *record.stewards)))
     return GridFiles(key, record.id, named, readers)

@@ -38,9 +38,8 @@ class Queueing:
     """How one `up` of a best-effort lease waits: until when, and when it tries again."""
 
     def __init__(self, order: SignedOrder, dice: Dice) -> None:
-        read = read_order(order)
         self._dice = dice
-        self.until_s = read.issued_at_s + read.valid_s
+        self.until_s = read_order(order).fresh_until_s
         """Until when its order is valid, Unix seconds."""
         self.first = True
         """Whether it is the oldest of its owner that waits at this peer. Hosts would heed no other's claim."""

@@ -13,10 +13,10 @@ from protocol.grid.model import (
     PlacementSpec,
     Spread,
 )
-from protocol.grid.record import HoldTerms, grid_id, order_part
+from protocol.grid.record import HoldTerms
 from protocol.sim.keys import SimFederation
 from protocol.terms.ids import PeerId, digest_of
-from protocol.trust.order import Action, Order, SignedOrder, sign_order
+from protocol.trust.order import Action, Order, SignedOrder, order_key, sign_order
 from protocol.wire.codec import encode
 
 IMAGE = ImageRef("tiny", digest_of(b"tiny"))
@@ -66,7 +66,7 @@ class Admin:
         )
         signed = sign_order(order, self.signer, self.chain)
         if action is Action.UP:
-            self._made[grid] = order_part(grid_id(signed))
+            self._made[grid] = order_key(signed)
         return signed
 
     def up(self, spec: GridSpec, now_s: float) -> SignedOrder:

@@ -38,6 +38,9 @@ DOMAIN = "order"
 MAX_VALID_S = 600.0
 """Long enough for a slow client and clocks that differ; short enough for hosts to remember what they did."""
 
+ORDER_KEY_DIGITS = 20
+"""80 bits: nobody finds two orders that share them by trying, or has to read out all 64."""
+
 _MAX_NAME_CHARACTERS = 63
 _KEY_DIGITS = 64
 _NONCE_CHARACTERS = range(8, 65)
@@ -84,6 +87,11 @@ class Order(msgspec.Struct, frozen=True):
     stewards: tuple[PeerId, ...] = ()
     """Of an `up`: the hosts that keep its register. The signer chose them."""
 
+    @property
+    def fresh_until_s(self) -> float:
+        """Until when it may be carried out for the first time, Unix seconds."""
+        return self.issued_at_s + self.valid_s
+
 
 class SignedOrder(msgspec.Struct, frozen=True):
     """An encoded Order, its signature, and the chain of the key that signed it."""
@@ -99,17 +107,22 @@ class CheckedOrder(msgspec.Struct, frozen=True):
     order: Order
     principal: Principal
     id: str
-    """Digest of the payload, 64 hexadecimal digits. A GridId begins with its first 20."""
+    """Digest of the payload, 64 hexadecimal digits."""
 
     @property
     def fresh_until_s(self) -> float:
         """Until when it must be remembered so that it is not carried out twice, Unix seconds."""
-        return self.order.issued_at_s + self.order.valid_s
+        return self.order.fresh_until_s
 
 
 def order_id(signed: SignedOrder) -> str:
     """Digest of the payload, the same before and after checking."""
     return digest_of(signed.payload)
+
+
+def order_key(signed: SignedOrder) -> str:
+    """What peers keep an order by: as many digits of its id as the ids of its grids begin with."""
+    return order_id(signed)[:ORDER_KEY_DIGITS]
 
 
 def sign_order(order: Order, signer: Signer, chain: Chain) -> SignedOrder:

@@ -4,7 +4,7 @@ Who passes an order on can keep it, and give it again as long as it is fresh: te
 that waits for room. So whoever carries one out writes that down in the same write: a host what it did to
 workspaces, and which `up` has made its grid; the peer that was asked, which `up` was made or taken back.
 
-An order is known by the digits of its digest by which the ids of its grids begin. Each owner has room for
+An order is known by its key, with which the ids of its grids begin. Each owner has room for
 USED_ORDERS of them. Whose room is used up is refused, and nobody else.
 """
 
@@ -14,11 +14,10 @@ from protocol.terms.effects import Row
 from protocol.terms.ids import KeyId
 from protocol.terms.limits import USED_ORDERS
 from protocol.trust.certificate import CLOCK_TOLERANCE_S
-from protocol.trust.order import Order, SignedOrder, order_id, read_order
+from protocol.trust.order import ORDER_KEY_DIGITS, SignedOrder, order_key, read_order
 from protocol.wire.codec import Malformed, decode, encode
 
 TABLE = "used"
-_DIGITS = 20
 
 
 class Used(msgspec.Struct, frozen=True, array_like=True):
@@ -53,7 +52,7 @@ class UsedOrders:
 
     def __contains__(self, order: object) -> bool:
         """Whether it was carried out. `order` has at least the digits by which ids begin."""
-        return isinstance(order, str) and order[:_DIGITS] in self._owner_of
+        return isinstance(order, str) and order[:ORDER_KEY_DIGITS] in self._owner_of
 
     def full(self, owner: KeyId, now: float) -> str:
         """Why no more of that owner's orders are carried out; empty if they are."""
@@ -64,7 +63,7 @@ class UsedOrders:
 
     def add(self, order: str, owner: KeyId, until_s: float, now: float) -> tuple[Row, ...]:
         """Remembers one, at least until then. Answers what is to be written with what it does."""
-        key = order[:_DIGITS]
+        key = order[:ORDER_KEY_DIGITS]
         used = Used(owner, until_s + CLOCK_TOLERANCE_S)
         over = [old for old, end_s in self._owners.get(owner, {}).items() if end_s <= now]
         for old in over:
@@ -80,7 +79,7 @@ class UsedOrders:
 
     def use(self, signed: SignedOrder, owner: KeyId, now: float) -> tuple[Row, ...]:
         """The same of a believed order, for as long as that is fresh."""
-        return self.add(order_id(signed), owner, fresh_until_s(read_order(signed)), now)
+        return self.add(order_key(signed), owner, read_order(signed).fresh_until_s, now)
 
     def check(self) -> None:
         """Every order is one owner's."""
@@ -91,8 +90,3 @@ class UsedOrders:
             del self._owners[before][key]
         self._owner_of[key] = used.owner
         self._owners.setdefault(used.owner, {})[key] = used.until_s
-
-
-def fresh_until_s(order: Order) -> float:
-    """Until when an order may be carried out for the first time, Unix seconds."""
-    return order.issued_at_s + order.valid_s

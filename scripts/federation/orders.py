@@ -12,12 +12,11 @@ from overlayd.adapters.credentials import load_site
 from overlayd.api.views import Accepted, GridView, OrderBody
 from overlayd.ports.images import ImageInfo
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef
-from protocol.grid.record import grid_id, order_part
 from protocol.grid.stewards import draw_stewards
 from protocol.node.rows import PeerRow, SelfRow
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.ids import PeerId, RequestId
-from protocol.trust.order import Action, Order, SignedOrder, sign_order
+from protocol.trust.order import Action, Order, SignedOrder, order_key, sign_order
 from protocol.wire.codec import encode
 
 _MADE: dict[tuple[Path, str], str] = {}
@@ -59,7 +58,7 @@ def signed(
     order = msgspec.structs.replace(order, stewards=stewards)
     signed_order = sign_order(order, who.identity, who.chain)
     if action is Action.UP:
-        _MADE[identity, grid] = order_part(grid_id(signed_order))
+        _MADE[identity, grid] = order_key(signed_order)
     return signed_order
 
 

@@ -13,7 +13,7 @@ from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
 from protocol.sim.world import World
 from protocol.terms.ids import RequestId
-from protocol.trust.order import SignedOrder, order_id
+from protocol.trust.order import SignedOrder, order_key
 
 HOLD_S = 20.0
 _LOOKS_EVERY_S = 0.05
@@ -111,4 +111,4 @@ def _signed(talk: Conversation, word: Word) -> SignedOrder:
 
 
 def _id(order: SignedOrder) -> RequestId:
-    return RequestId(order_id(order)[:20])
+    return RequestId(order_key(order))

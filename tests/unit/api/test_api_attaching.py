@@ -12,7 +12,7 @@ from protocol.grid.limits import ATTACHMENT_BYTES_MAX
 from protocol.grid.model import GridSpec
 from protocol.grid.record import HoldTerms
 from protocol.terms.ids import digest_of
-from protocol.trust.order import Action, SignedOrder, order_id
+from protocol.trust.order import Action, SignedOrder, order_key
 from protocol.wire.codec import encode
 
 FILE, OTHER = b"#cloud-config\npackages: [secret-word]\n", b"#!/bin/sh\n"
@@ -35,7 +35,7 @@ def body(order: SignedOrder, *files: bytes) -> OrderBody:
 async def test_files_are_kept_by_the_order_they_came_with(api: AsyncClient, host: OneHost) -> None:
     order = up_order(host.site_dir, await with_file(host, FILE, FILE, OTHER))
     request = await accepted(api, "/orders", body(order, FILE, OTHER))
-    assert request == order_id(order)[:20]
+    assert request == order_key(order)
     assert set(host.attachments.kept()[request]) == {digest_of(FILE), digest_of(OTHER)}
     await building(api, request)
 
@@ -113,7 +113,7 @@ async def test_a_quote_keeps_its_files_for_the_up_that_takes_it(
     assert quote in host.view.file_keys()
     order = up_order(host.site_dir, spec)
     await building(api, await accepted(api, f"/orders?quote={quote}", order))
-    assert host.attachments.has(order_id(order)[:20], digest_of(FILE))
+    assert host.attachments.has(order_key(order), digest_of(FILE))
 
 
 async def test_a_held_plan_keeps_its_files_too(api: AsyncClient, host: OneHost) -> None:

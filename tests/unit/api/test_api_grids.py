@@ -12,7 +12,7 @@ from protocol.grid.model import ImageRef
 from protocol.node.rows import GridRow
 from protocol.requesting.proposal import Proposal
 from protocol.terms.ids import GridId
-from protocol.trust.order import Action, order_id
+from protocol.trust.order import Action, order_key
 
 
 async def test_a_plan_says_where_everything_would_go_and_holds_nothing(
@@ -33,7 +33,7 @@ async def test_an_up_is_followed_from_order_to_answer(api: AsyncClient, host: On
     spec = await grid_spec(host)
     order = up_order(host.site_dir, spec)
     request = await accepted(api, "/orders", order)
-    assert request == order_id(order)[:20]
+    assert request == order_key(order)
     await building(api, request)
     (row,) = msgspec.json.decode((await api.get("/grids")).content, type=list[GridRow])
     assert (row.name, row.owner_site, row.workspaces, row.phases) == (
