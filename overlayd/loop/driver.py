@@ -11,8 +11,10 @@ from overlayd.loop.interpreter import Interpreter
 from overlayd.loop.mishandled import Mishandled
 from overlayd.ports.clock import Clock
 from overlayd.ports.store import StoreError
-from protocol.node.events import Arrived, Event, Garbled, Stopping, Ticked
+from protocol.node.events import Event, Stopping, Ticked
 from protocol.node.node import Node
+from protocol.node.snapshot import PeerView
+from protocol.node.verdict import speaker
 
 _TURN_S = 0.001
 """How long events are handled before the loop gets a turn for sockets, the API and timers. One peer's flood
@@ -24,6 +26,7 @@ class Driver:
 
     def __init__(self, node: Node, inbox: Inbox, interpreter: Interpreter, clock: Clock) -> None:
         self._node, self._inbox, self._interpreter, self._clock = node, inbox, interpreter, clock
+        self._view = PeerView(node)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = 0.0
         self._stop = False
@@ -53,7 +56,6 @@ class Driver:
 
     async def step(self, event: Event) -> None:
         """Handles one event, and everything that follows from it at once. Raises StoreError or Mishandled."""
-        self._interpreter.of = event.peer if isinstance(event, Arrived | Garbled) else None
         try:
             await self._step(event)
         except (StoreError, Mishandled):
@@ -61,12 +63,14 @@ class Driver:
         except Exception as error:  # whatever it is, the state is half changed
             raise Mishandled(event, error) from error
 
-    async def _step(self, event: Event) -> None:
+    async def _step(self, event: Event, *, first: bool = True) -> None:
         now = self._clock.now()
         self.counts["events"] += 1
-        followers = await self._interpreter.carry_out(self._node.handle(event, now))
-        for follower in followers:
-            await self._step(follower)
+        effects = self._node.handle(event, now)
+        if first:  # What this peer then says to itself follows from the same words.
+            self._interpreter.of = speaker(event, self._view.judged)
+        for follower in await self._interpreter.carry_out(effects):
+            await self._step(follower, first=False)
 
     def _due(self) -> Event | None:
         """The deadline as an event if it has come. Otherwise it sets a timer, and answers None."""

@@ -50,7 +50,7 @@ class Interpreter:
         self._realiser, self._bulk, self._ring, self._clock = realiser, bulk, ring, clock
         self._lines = Allowance(LINES, LINES_PER_S, PEERS)
         self.of: PeerId | None = None
-        """Whose words the effects follow from, whose lines they are; None if nobody's."""
+        """Whose words the effects follow from, whose lines they are; None if nobody's. The driver says."""
         self.counts: Counter[str] = Counter()
 
     async def carry_out(self, effects: list[Effect]) -> list[Event]:

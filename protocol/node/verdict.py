@@ -37,11 +37,20 @@ class Verdict(msgspec.Struct, frozen=True):
     """Of whom no record is taken for a while."""
 
 
-def judge(event: Event, error: BaseException, judged: PeerId | None, verifier: Verifier) -> Verdict:
-    """Who answers for it. `judged` is who said what came through a relay."""
+def speaker(event: Event, judged: PeerId | None) -> PeerId | None:
+    """Whose words an event is; None if nobody else brought it. `judged` said what came through a relay."""
     match event:
         case Arrived(message=Relayed()):
-            return Verdict(judged)
+            return judged
+        case Arrived(peer=peer) | Garbled(peer=peer):
+            return peer
+        case _:
+            return None
+
+
+def judge(event: Event, error: BaseException, judged: PeerId | None, verifier: Verifier) -> Verdict:
+    """Who answers for it. `judged` is as for `speaker`."""
+    match event:
         case Arrived(peer=peer, message=Gossip(records=records) | Records(records=records)):
             signed = in_hand(error, records)
             if signed is None:
@@ -51,10 +60,8 @@ def judge(event: Event, error: BaseException, judged: PeerId | None, verifier: V
             except Untrusted:
                 return Verdict(peer, signed)
             return Verdict(peer if KeyId(peer) == owner else None, signed, owner)
-        case Arrived(peer=peer) | Garbled(peer=peer):
-            return Verdict(peer)
         case _:
-            return Verdict()
+            return Verdict(speaker(event, judged))
 
 
 def in_hand(error: BaseException, records: tuple[SignedRecord, ...]) -> SignedRecord | None:

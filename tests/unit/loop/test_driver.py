@@ -13,6 +13,7 @@ from overlayd.loop.inbox import Inbox
 from overlayd.loop.mishandled import Mishandled
 from overlayd.ports.store import StoreError
 from protocol.node.events import Disconnected, Event, Started, Stopping, Ticked
+from protocol.peering.quarantine import Quarantines
 from protocol.terms.effects import Deadline, Effect, Note
 from protocol.terms.ids import PeerId
 
@@ -26,6 +27,7 @@ class Brain:
     def __init__(self) -> None:
         self.handled: list[Event] = []
         self.deadline = NEVER
+        self.quarantines = Quarantines()
         self.on: Callable[[Event], None] = lambda _: None
 
     def handle(self, event: Event, now: float) -> list[Effect]:

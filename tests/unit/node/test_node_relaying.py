@@ -137,6 +137,16 @@ def test_bulk_goes_through_the_relay_and_its_cause_with_it(trio: Trio) -> None:
     assert all(not e.cause for e in passed if isinstance(e.message, Relayed))
 
 
+def test_who_answers_for_what_came_through_a_relay_is_who_said_it(trio: Trio) -> None:
+    trio.feed("a", Say(trio.peer("b"), ASK))
+    trio.pass_time(1.0)
+    trio.did.clear()
+    trio.feed("a", Say(trio.peer("b"), ASK))
+    (passed,) = [e for at, e in trio.did if at == "r" and isinstance(e, Send)]
+    assert isinstance(passed.message, Relayed)
+    assert PeerView(trio.nodes["b"]).judged == trio.peer("a")
+
+
 def test_faces_see_how_each_is_reached_and_through_whom(trio: Trio) -> None:
     trio.feed("a", Say(trio.peer("b"), ASK))
     trio.pass_time(1.0)
