@@ -8,6 +8,7 @@ refused.
 
 from typing import assert_never
 
+from protocol.contract.changes import changed
 from protocol.contract.granting import check_granted
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Reading
@@ -37,7 +38,7 @@ from protocol.grid.steps import (
 )
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import CHANGES_MOST, HOLD_S
-from protocol.trust.order import Action, CheckedOrder, SignedOrder, order_id
+from protocol.trust.order import Action, CheckedOrder, Order, SignedOrder, order_id
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import Malformed
 
@@ -77,20 +78,15 @@ def _ordered(reading: Reading, up: CheckedOrder, record: GridRecord) -> None:
         raise Untrusted(Reason.MALFORMED, "a record whose id is not its order's")
     if not 1 <= record.epoch <= _EPOCH_MOST or len(record.changes) > CHANGES_MOST + _BESIDE:
         raise Untrusted(Reason.MALFORMED, "a record of no epoch, or of too many changes")
-    extra_s, gone, seen = 0, dict[str, None](), set[str]()
-    for signed in record.changes:
-        change = reading.signed(signed)
-        if change.id in seen:
-            raise Untrusted(Reason.MALFORMED, "a record with one order twice")
-        seen.add(change.id)
-        permit(change, record, named=True)
-        if change.order.action is Action.TERMINATE:
-            gone[change.order.workspace] = None
-        if change.order.action is Action.LEASE:
-            extra_s += _by_s(signed)
-    if record.extra_s != extra_s:
-        raise Untrusted(Reason.MALFORMED, "a lease that nobody ordered so long, or so short")
-    check_granted(record, gone, reading)
+    ordered = changed(record, lambda signed: _signed(reading, signed, record))
+    check_granted(record, ordered.gone, reading)
+
+
+def _signed(reading: Reading, signed: SignedOrder, record: GridRecord) -> Order:
+    """A change that the record's owner signed, whenever that was. Raises Untrusted."""
+    change = reading.signed(signed)
+    permit(change, record)
+    return change.order
 
 
 def follow(

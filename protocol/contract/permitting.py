@@ -19,12 +19,8 @@ ENDS = (Action.DOWN, Action.TERMINATE)
 """What a site's next key may do to grids that its key before ordered."""
 
 
-def permit(checked: CheckedOrder, record: GridRecord, *, named: bool = False) -> None:
-    """Raises Untrusted if a believed order is not from the record's owner, or is about another grid.
-
-    With `named`, as in registers that a build before this one wrote, an order may name it by its name if it is
-    not older than the grid.
-    """
+def permit(checked: CheckedOrder, record: GridRecord) -> None:
+    """Raises Untrusted if a believed order is not from the record's owner, or is about another grid."""
     principal = checked.principal
     heir = principal.site == record.owner_site and checked.order.action in ENDS
     if principal.key != record.owner and not heir:
@@ -34,8 +30,7 @@ def permit(checked: CheckedOrder, record: GridRecord, *, named: bool = False) ->
         )
     said = checked.order.grid
     up_s, asked_s = read_order(record.order).issued_at_s, checked.order.issued_at_s
-    by_name = named and said == record.name and asked_s >= up_s
-    if not is_about(record.id, said) and not by_name:
+    if not is_about(record.id, said):
         raise Untrusted(Reason.MALFORMED, f"an order about {said}, not {record.id}")
     if asked_s + CLOCK_TOLERANCE_S < up_s:
         raise Untrusted(Reason.EXPIRED, "the order is older than the grid")

@@ -1,15 +1,13 @@
 """Whether a record says no more than its owner's orders allow. Each host checks every record it is sent."""
 
+from protocol.contract.changes import changed
 from protocol.contract.granting import check_granted, check_step, vnis_fault
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Deployment, Reading
 from protocol.grid.lease import start_fault
-from protocol.grid.record import GridRecord, GridState, lease_change, order_part
-from protocol.grid.stopping import stop_terms
-from protocol.grid.volumes import terminate_terms
-from protocol.trust.order import Action, Order, SignedOrder, order_id, read_order
+from protocol.grid.record import GridRecord, GridState, order_part
+from protocol.trust.order import Order, SignedOrder, read_order
 from protocol.trust.signing import Reason, Untrusted
-from protocol.wire.codec import Malformed
 
 
 def vouch(
@@ -32,19 +30,17 @@ def vouch(
     if record.stewards != deployment.stewards and (before is None or deployment.stewards):
         raise Untrusted(Reason.MALFORMED, "a record of other stewards than its order names")
     kept = before.changes if before is not None and before.id == record.id else ()
-    ended, extra_s = _changed(reading, record, kept, now)
-    if record.extra_s != extra_s:
-        raise Untrusted(Reason.MALFORMED, "a lease that nobody ordered so long, or so short")
-    if record.state is GridState.DOWN and "" not in ended and not lapsed:
+    ordered = changed(record, lambda signed: _ordered(reading, signed, record, kept, now))
+    if record.state is GridState.DOWN and not ordered.down and not lapsed:
         raise Untrusted(Reason.MALFORMED, "a record that is down without an order")
     left = [assignment.workspace for assignment in record.assignments]
     if record.state is GridState.UP and before is None:
-        _enough(deployment, [*left, *ended])
+        _enough(deployment, [*left, *ordered.gone])
     for assignment in before.assignments if before is not None else ():
-        if assignment.workspace not in left and assignment.workspace not in ended:
+        if assignment.workspace not in left and assignment.workspace not in ordered.gone:
             raise Untrusted(Reason.MALFORMED, f"{assignment.workspace} vanished without an order")
     if before is None:
-        check_granted(record, ended, reading)
+        check_granted(record, ordered.gone, reading)
     else:
         check_step(record, before)
     return deployment
@@ -77,44 +73,19 @@ def _enough(deployment: Deployment, there: list[str]) -> None:
             raise Untrusted(Reason.MALFORMED, why)
 
 
-def _changed(
-    reading: Reading, record: GridRecord, kept: tuple[SignedOrder, ...], now: float
-) -> tuple[list[str], int]:
-    """Workspaces that were ordered gone ("" is the whole grid), and by how many seconds the lease was changed.
+def _ordered(
+    reading: Reading,
+    signed: SignedOrder,
+    record: GridRecord,
+    kept: tuple[SignedOrder, ...],
+    now: float,
+) -> Order:
+    """An order that changes the record's grid. Those that are `kept` were believed before.
 
-    Those that are `kept` were believed before. Raises Untrusted if another is not believed or not its owner's,
-    or if one cannot be read, or is there twice.
+    Raises Untrusted if it may not.
     """
-    ended: list[str] = []
-    extra_s = 0
-    seen: set[str] = set()
-    for signed in record.changes:
-        if order_id(signed) in seen:
-            raise Untrusted(Reason.MALFORMED, "a record with one order twice")
-        seen.add(order_id(signed))
-        order = read_order(signed) if signed in kept else _permitted(reading, signed, record, now)
-        if order.action is Action.DOWN:
-            try:
-                stop_terms(order)
-            except Malformed as error:
-                raise Untrusted(Reason.MALFORMED, f"an order to take down: {error}") from None
-            ended.append("")
-        elif order.action is Action.TERMINATE:
-            try:
-                terminate_terms(order)
-            except Malformed as error:
-                raise Untrusted(Reason.MALFORMED, f"an order to terminate: {error}") from None
-            ended.append(order.workspace)
-        elif order.action is Action.LEASE:
-            try:
-                extra_s += lease_change(signed).by_s
-            except Malformed as error:
-                raise Untrusted(Reason.MALFORMED, f"a change of a lease: {error}") from None
-    return ended, extra_s
-
-
-def _permitted(reading: Reading, signed: SignedOrder, record: GridRecord, now: float) -> Order:
-    """An order that changes the record's grid. Raises Untrusted if it may not."""
+    if signed in kept:
+        return read_order(signed)
     checked = reading.order(signed, now, fresh=False)
     permit(checked, record)
     return checked.order
