@@ -30,24 +30,30 @@ async def image_rows(service: Service) -> list[ImageRow]:
     me = ImageHost(view.name, view.site, "self", 0.0)
     rows: dict[tuple[str, str], ImageRow] = {}
     hosts: dict[tuple[str, str], list[ImageHost]] = {}
-    ours: set[tuple[str, str]] = set()
+    sites: dict[tuple[str, str], dict[str, None]] = {}
     infos = await service.peer.images.list()
     for label in labels_of(infos):
         key = (label.name, label.digest)
-        if not label.heard:
-            ours.add(key)
+        sites[key] = {} if label.heard else {view.site: None}
         rows[key] = _row(label, True, tuple(view.image_users(Digest(label.digest))))
         hosts[key] = [me]
     for peer in view.peers(service.peer.now()):
         host = ImageHost(peer.name, peer.site, peer.health, peer.age_s)
         for label in peer.images if peer.health != "self" else ():
             key = (label.name, label.digest)
-            if peer.site == view.site and not label.heard:
-                ours.add(key)
+            named = sites.setdefault(key, {})
+            if not label.heard:
+                named[peer.site] = None
             rows.setdefault(key, _row(label, False, ()))
             hosts.setdefault(key, []).append(host)
     return [
-        replace(row, hosts=tuple(hosts[key]), ours=key in ours) for key, row in sorted(rows.items())
+        replace(
+            row,
+            hosts=tuple(hosts[key]),
+            ours=view.site in sites[key],
+            named_by=tuple(sorted(sites[key])),
+        )
+        for key, row in sorted(rows.items())
     ]
 
 

@@ -138,6 +138,8 @@ class ImageRow(msgspec.Struct, frozen=True):
     """Who logs in to a guest of it, if somebody said."""
     ours: bool = False
     """Whether somebody at this host, or at another of its site, gave it that name: then the name means it."""
+    named_by: tuple[str, ...] = ()
+    """The sites at whose hosts somebody gave it that name: it means it for people of these, too."""
 
 
 class ImageView(msgspec.Struct, frozen=True):

@@ -34,7 +34,7 @@ def read_grid(
         spec, files = load_with_files(file, profile)
         spec = _with_keys(spec, ssh_keys, code)
         images = session.client.get("/images", list[ImageRow])
-        return _resolved(spec, images, file, profile), images, files
+        return _resolved(spec, images, session.site, file, profile), images, files
     except DocumentError as error:
         raise DocumentFailure(error.problems, code) from None
 
@@ -62,19 +62,21 @@ def _keys(file: Path, code: int) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _resolved(spec: GridSpec, images: list[ImageRow], file: Path, profile: str | None) -> GridSpec:
+def _resolved(
+    spec: GridSpec, images: list[ImageRow], site: str, file: Path, profile: str | None
+) -> GridSpec:
     """Every image by the digest its name means. Raises DocumentError at the lines that name no image."""
     wrong: list[Problem] = []
     source: Source | None = None
     clusters = []
     for cluster in spec.clusters:
-        image, problem = meant(cluster.image.name, images)
+        image, problem = meant(cluster.image.name, images, site)
         if problem:
             source = source or load(file, parse_yaml)
             wrong.append(source.problem(_written(source, cluster.name, profile), problem))
         near = cluster.near_image
         if near.name:
-            near, problem = meant(near.name, images)
+            near, problem = meant(near.name, images, site)
             if problem:
                 source = source or load(file, parse_yaml)
                 at = _written(source, cluster.name, profile, ("near", "image"))

@@ -137,6 +137,9 @@ def _is_disk(kind: str) -> bool:
 def list_images(context: typer.Context) -> None:
     """Images any host is known to have, and which hosts those are. USED BY: grids with guests of it here.
 
+    In a grid file a name means the image that somebody called so at the host that is asked, at its site, or at
+    the site of --identity. Any other is named with its digest, as NAME@sha256:DIGITS.
+
     Example: overlayctl image list
     """
     session = session_of(context)

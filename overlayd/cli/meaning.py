@@ -1,7 +1,8 @@
 """Which image a name means.
 
-A name means what this host or its site calls so. What another site calls so is its own business: whoever has a
-host there could call anything `debian-12`. So such an image is to be named by its digest, and is offered.
+A name means what the host that is asked calls so, or its site, or the site of who asks. What any other site
+calls so is its own business: whoever has a host there could call anything `debian-12`. So such an image is to
+be named by its digest, and is offered. If these mean two images by one name, both are offered: nobody guesses.
 """
 
 from overlayd.api.views import ImageRow
@@ -11,9 +12,11 @@ from protocol.grid.problem import listed, quoted, unknown
 from protocol.grid.syntax import PINNED
 from protocol.terms.ids import is_digest_start
 
+_PIN = "write the one you mean, digest and all"
 
-def meant(written: str, images: list[ImageRow]) -> tuple[ImageRef, str]:
-    """(the image that is meant, what is wrong; empty if nothing is).
+
+def meant(written: str, images: list[ImageRow], site: str = "") -> tuple[ImageRef, str]:
+    """(the image that is meant, what is wrong; empty if nothing is). `site` is that of who asks, if known.
 
     It may be written as a name, as a digest, as 8 or more digits of one, or as `NAME@sha256:DIGITS`.
     """
@@ -22,11 +25,12 @@ def meant(written: str, images: list[ImageRow]) -> tuple[ImageRef, str]:
         found = [row for row in images if row.digest.startswith(pinned["digits"])]
         return _one(written, pinned["name"], found, images)
     found = [row for row in images if written and written in (row.name, row.digest)]
-    ours = [row for row in found if row.ours or row.digest == written]
+    ours = [row for row in found if row.ours or site in row.named_by or row.digest == written]
     if found and not ours:
+        own = f"this site or of {site}" if site else "this site"
         return ImageRef(written), (
-            f"found {quoted(written)}, which no host of this site calls an image; others do: "
-            f"{_candidates(found)}; write the one you mean, digest and all"
+            f"found {quoted(written)}, which no host of {own} calls an image; others do: "
+            f"{_candidates(found)}; {_PIN}"
         )
     if not found and is_digest_start(written):
         ours = [row for row in images if row.digest.startswith(written)]
@@ -42,8 +46,7 @@ def _one(
         return ImageRef(name, next(iter(digests))), ""
     if digests:
         return ImageRef(name), (
-            f"found {quoted(written)}, which is {len(digests)} images: {_candidates(found)};"
-            " write the one you mean, digest and all"
+            f"found {quoted(written)}, which is {len(digests)} images: {_candidates(found)}; {_PIN}"
         )
     names = list(dict.fromkeys(row.name for row in images if row.name))
     if not names:
@@ -53,8 +56,15 @@ def _one(
 
 
 def _candidates(rows: list[ImageRow]) -> str:
-    each = [
-        f"{row.name or 'image'}@sha256:{short(row.digest)} on {listed([h.name for h in row.hosts], 3)}"
-        for row in rows
-    ]
-    return listed(each)
+    """Each as it can be written, and who calls it so."""
+    return listed(
+        [f"{row.name or 'image'}@sha256:{short(row.digest)} {_whose(row)}" for row in rows]
+    )
+
+
+def _whose(row: ImageRow) -> str:
+    """Where it is called so, by site; of one that nobody gave the name, where it is."""
+    named = [host for host in row.hosts if host.site in row.named_by] or row.hosts
+    sites = dict.fromkeys(host.site for host in named)
+    hosts = listed([host.name for host in named], 3)
+    return f"on {hosts} of {listed(list(sites), 3)}"

@@ -60,7 +60,7 @@ def rebuild(
 def _image(session: Session, name: str) -> ImageRef:
     """The image that is meant. Raises Failure if there is none, or if it makes no root disk."""
     images = session.client.get("/images", list[ImageRow])
-    found, problem = meant(name, images)
+    found, problem = meant(name, images, session.site)
     if problem:
         raise failure(f"--image: {problem}", code=USAGE)
     row = next(row for row in images if row.digest == found.digest)

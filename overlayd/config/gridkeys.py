@@ -109,7 +109,7 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
     image: Annotated[
         str,
         Meta(
-            description="Name of a guest image, as this host or its site calls it, or NAME@sha256:DIGITS.",
+            description="Its name, as the asked host, its site or yours calls it, or NAME@sha256:DIGITS.",
             examples=["debian-12", "debian-12@sha256:4f1c66a08f3b"],
         ),
     ]

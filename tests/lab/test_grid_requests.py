@@ -16,7 +16,7 @@ from protocol.trust.order import Action
 GRID_FILE = """\
 grid: {name}
 clusters:
-  n: {{count: 6, image: "guest@sha256:{image}", cpus: 0.1, memory: 64M}}
+  n: {{count: 6, image: guest, cpus: 0.1, memory: 64M}}
 placement: {{spread: site}}
 """
 
@@ -118,7 +118,7 @@ def test_a_client_killed_in_the_middle_does_not_stop_its_grid(
     daemons: Daemons, tmp_path: Path
 ) -> None:
     file = tmp_path / "lone.yaml"
-    file.write_text(GRID_FILE.format(name="lone", image=daemons.image.digest))
+    file.write_text(GRID_FILE.format(name="lone"))
     host = daemons.hosts["h3"]
     client = subprocess.Popen(
         daemons.ctl_argv("h3", "up", str(file), site="ams"),

@@ -242,14 +242,15 @@ async def test_a_name_means_what_this_site_calls_so(host: OneHost) -> None:
             "h2", "s1", ImageLabel("near", "b" * 64, 1), ImageLabel("came", "c" * 64, 1, heard=True)
         ),
         peer("h3", "s2", ImageLabel("guest", "d" * 64, 1), ImageLabel("far", "e" * 64, 1)),
+        peer("h4", "s2", ImageLabel("near", "b" * 64, 1)),
     )
     view = SimpleNamespace(name="h1", site="s1", peers=lambda _: peers, image_users=lambda _: [])
     here = SimpleNamespace(view=view, images=host.images, now=lambda: 0.0)
     rows = await image_rows(SimpleNamespace(peer=here))  # type: ignore[arg-type]
-    assert {(row.name, row.digest): row.ours for row in rows} == {
-        ("guest", mine): True,
-        ("near", "b" * 64): True,
-        ("came", "c" * 64): False,
-        ("guest", "d" * 64): False,
-        ("far", "e" * 64): False,
+    assert {(row.name, row.digest): (row.ours, row.named_by) for row in rows} == {
+        ("guest", mine): (True, ("s1",)),
+        ("near", "b" * 64): (True, ("s1", "s2")),
+        ("came", "c" * 64): (False, ()),
+        ("guest", "d" * 64): (False, ("s2",)),
+        ("far", "e" * 64): (False, ("s2",)),
     }

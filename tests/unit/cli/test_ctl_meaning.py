@@ -11,7 +11,9 @@ FAR = (ImageHost("h9", "rio", "alive", 0.0),)
 
 
 def row(name: str, digest: str, hosts: tuple[ImageHost, ...] = HERE, ours: bool = True) -> ImageRow:
-    return ImageRow(name, digest, 1, hosts is HERE, hosts, ours=ours)
+    """An image that somebody at those hosts gave the name."""
+    sites = tuple(host.site for host in hosts)
+    return ImageRow(name, digest, 1, hosts is HERE, hosts, ours=ours, named_by=sites)
 
 
 def test_a_name_is_what_this_host_calls_so_whatever_others_do() -> None:
@@ -24,7 +26,7 @@ def test_what_only_another_site_calls_so_is_to_be_named_by_its_digest() -> None:
     rows = [row("other", OURS), row("guest", THEIRS, FAR, ours=False)]
     assert meant("guest", rows)[1] == (
         'found "guest", which no host of this site calls an image; others do: '
-        "guest@sha256:bbbbbbbbbbbb on h9; write the one you mean, digest and all"
+        "guest@sha256:bbbbbbbbbbbb on h9 of rio; write the one you mean, digest and all"
     )
     assert meant("guest@sha256:bbbbbbbbbbbb", rows) == (ImageRef("guest", THEIRS), "")
     assert meant(THEIRS, rows) == (ImageRef(THEIRS, THEIRS), "")
@@ -40,10 +42,34 @@ def test_a_digest_counts_whatever_the_name_before_it_means() -> None:
 def test_a_name_that_hosts_of_this_site_mean_differently_is_not_guessed_at() -> None:
     rows = [row("guest", OURS), row("guest", THEIRS, NEAR)]
     assert meant("guest", rows)[1] == (
-        'found "guest", which is 2 images: guest@sha256:aaaaaaaaaaaa on h1 and'
-        " guest@sha256:bbbbbbbbbbbb on h2; write the one you mean, digest and all"
+        'found "guest", which is 2 images: guest@sha256:aaaaaaaaaaaa on h1 of ams and'
+        " guest@sha256:bbbbbbbbbbbb on h2 of ams; write the one you mean, digest and all"
     )
     assert meant(THEIRS, rows) == (ImageRef(THEIRS, THEIRS), "")
+
+
+def test_a_name_is_what_the_site_of_who_asks_calls_so_where_this_one_has_none() -> None:
+    rows = [row("other", OURS), row("guest", THEIRS, FAR, ours=False)]
+    assert meant("guest", rows, "rio") == (ImageRef("guest", THEIRS), "")
+    assert meant("guest", rows, "lux")[1].startswith(
+        'found "guest", which no host of this site or of lux calls an image; others do: '
+    )
+    heard = ImageRow("guest", THEIRS, 1, False, FAR)
+    assert meant("guest", [heard], "rio")[1].endswith(
+        "others do: guest@sha256:bbbbbbbbbbbb on h9 of rio; write the one you mean, digest and all"
+    ), "a grid brought it there under that name, and nobody gave it"
+
+
+def test_a_name_that_both_sites_mean_differently_is_asked_about() -> None:
+    rows = [row("guest", OURS), row("guest", THEIRS, FAR, ours=False)]
+    assert meant("guest", rows, "ams") == (ImageRef("guest", OURS), "")
+    assert meant("guest", rows, "rio")[1] == (
+        'found "guest", which is 2 images: guest@sha256:aaaaaaaaaaaa on h1 of ams and'
+        " guest@sha256:bbbbbbbbbbbb on h9 of rio; write the one you mean, digest and all"
+    )
+    assert meant("guest@sha256:bbbbbbbb", rows, "rio") == (ImageRef("guest", THEIRS), "")
+    both = ImageRow("guest", OURS, 1, True, (*HERE, *FAR), ours=True, named_by=("ams", "rio"))
+    assert meant("guest", [both], "rio") == (ImageRef("guest", OURS), "")
 
 
 def test_eight_digits_of_a_digest_are_enough_if_one_image_has_them() -> None:

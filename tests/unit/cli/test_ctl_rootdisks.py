@@ -1,6 +1,7 @@
 """Root disks are as large as their image, or larger; who asks for less is told where the file says so."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -45,11 +46,24 @@ class Client:
 
 class AnySession:
     client = Client()
+    site = "ams"
 
 
 def read(file: Path, profile: str | None = None) -> int:
     spec, _, _ = gridfile.read_grid(AnySession(), file, profile, (), 2)  # type: ignore[arg-type]
     return spec.clusters[0].disk_bytes
+
+
+def test_a_name_of_the_sessions_site_is_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text(FILE)
+    far = msgspec.structs.replace(DEBIAN, ours=False, named_by=("uc",))
+    asked = SimpleNamespace(client=SimpleNamespace(get=lambda *_: [far]), site="uc")
+    spec, _, _ = gridfile.read_grid(asked, file, None, (), 2)  # type: ignore[arg-type]
+    assert spec.clusters[0].image == WEB.image
+    asked.site = "ams"
+    with pytest.raises(DocumentFailure, match="of this site or of ams"):
+        gridfile.read_grid(asked, file, None, (), 2)  # type: ignore[arg-type]
 
 
 def test_without_a_size_it_is_as_large_as_the_image() -> None:
