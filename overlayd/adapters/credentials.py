@@ -266,7 +266,8 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise KeyFileError(f"{folder} cannot be made: {error.strerror}") from None
+        why = "it is a file" if folder.is_file() else error.strerror
+        raise KeyFileError(f"the folder {folder} cannot be made: {why}") from None
 
 
 def _require_absent(folder: Path, *names: str) -> None:

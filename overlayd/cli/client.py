@@ -26,6 +26,7 @@ _PIECE_BYTES = 1 << 20
 _NAME_IT = "start overlayd on this host, or name its socket with --peer or OVERLAYD_SOCKET"
 
 
+NOT_FOUND = 404
 AMBIGUOUS = 409
 """The API's answer where a name is of several grids."""
 

@@ -232,8 +232,9 @@ def _site_folder(site: str, federation: Path) -> Path:
             return folder
     known = sorted(path.parent.name for path in federation.glob("sites/*/site.key"))
     have = f"{federation} has {', '.join(known)}" if known else f"{federation} has no site yet"
+    add = f"`overlayctl site add {site} --federation {federation}` makes one"
     raise KeyFileError(
-        f"there is no site {site!r}: no site.key in {' or '.join(map(str, candidates))}; {have}"
+        f"there is no site {site!r}: no site.key in {' or '.join(map(str, candidates))}; {have}, {add}"
     )
 
 

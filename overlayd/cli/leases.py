@@ -9,8 +9,10 @@ from overlayd.cli.failure import USAGE, failure
 from overlayd.cli.life import NoWait, give
 from overlayd.cli.session import session_of
 from overlayd.config.values import Duration
+from protocol.grid.limits import LEASE_S_MAX
 from protocol.grid.problem import quoted
 from protocol.grid.record import LeaseChange
+from protocol.terms.quantities import format_duration
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
 
@@ -43,10 +45,14 @@ def shorten(context: typer.Context, name: Name, by: By, no_wait: NoWait = False)
 
 
 def _seconds(by: str) -> int:
+    said = f"a lease cannot be changed by {quoted(by)}"
     try:
-        return int(Duration.from_written(by))
+        seconds = int(Duration.from_written(by))
     except ValueError as error:
-        raise failure(f"{quoted(by)}: {error}", code=USAGE) from None
+        raise failure(said, str(error), USAGE) from None
+    if not 0 < seconds <= LEASE_S_MAX:
+        raise failure(said, f"a second to {format_duration(LEASE_S_MAX)}", USAGE)
+    return seconds
 
 
 def _change(context: typer.Context, name: str, by_s: int, no_wait: bool) -> None:

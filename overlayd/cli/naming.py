@@ -6,7 +6,7 @@ whoever signs, so that nobody's grid of that name stands in the way of another's
 """
 
 from overlayd.api.views import GridView
-from overlayd.cli.client import AMBIGUOUS, Refused, decoded
+from overlayd.cli.client import AMBIGUOUS, NOT_FOUND, Refused, decoded
 from overlayd.cli.failure import USAGE, failure
 from overlayd.cli.session import Session
 from overlayd.cli.words import NAME
@@ -31,6 +31,10 @@ def views_of(session: Session, name: str) -> list[bytes]:
     try:
         return [session.client.raw("GET", path_of(name))]
     except Refused as refused:
+        grid, _, workspace = name.partition("/")
+        if refused.status == NOT_FOUND and workspace and _has(session, grid, workspace):
+            said = f"{name} is a workspace, and this is about a whole grid"
+            raise failure(said, f"the same with {grid}", USAGE) from None
         if refused.status != AMBIGUOUS:
             raise
     rows = session.client.get("/grids", list[GridRow])
@@ -44,7 +48,7 @@ def _view_of(session: Session, grid: str) -> bytes | None:
     try:
         return session.client.raw("GET", f"/grids/{grid}")
     except Refused as refused:
-        if refused.status != 404:
+        if refused.status != NOT_FOUND:
             raise
         return None
 

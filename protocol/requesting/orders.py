@@ -156,7 +156,7 @@ class Orders:
         try:
             extending = Extending(request, signed, by_of(signed), notice, self._directory, now)
         except Malformed as error:
-            return self._no(request, "lease", notice.name, (str(error),), now)
+            return self._no(request, "lease", notice.name, (error.detail,), now)
         self._requests.add(extending)
         return extending.start(now)
 

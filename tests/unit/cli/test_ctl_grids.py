@@ -330,8 +330,12 @@ def test_unknown_names(daemon: Daemon) -> None:
     ps = "  would work: `overlayctl ps` lists the grids there are\n"
     said = daemon.ask("show", "demos", code=1).stderr
     assert said == f'error: there is no grid "demos"; there is demo\n{ps}'
-    said = daemon.ask("show", "demo/head-1", code=1).stderr
-    assert said == f'error: there is no grid "demo/head-1"; there is ams/demo\n{ps}'
+    assert daemon.ask("show", "demo/head-1", code=2).stderr == (
+        "error: demo/head-1 is a workspace, and this is about a whole grid\n"
+        "  would work: the same with demo\n"
+    )
+    said = daemon.ask("show", "demo/head", code=1).stderr
+    assert said == f'error: there is no grid "demo/head"; there is ams/demo\n{ps}'
     for name in ("ams/demo/head-1", "..", "", "../x"):
         said = daemon.ask("show", name, code=1).stderr
         assert said == f'error: "{name}" is no grid\'s name\n{ps}'

@@ -26,7 +26,13 @@ def test_extended_and_shortened(daemon: Daemon) -> None:
 
 def test_what_is_no_duration_is_said(daemon: Daemon) -> None:
     said = daemon.ask("lease", "extend", "demo", "soon", code=2).stderr
-    assert '"soon": write for example 90s, 30m, 6h or 2d' in said
+    assert said == (
+        'error: a lease cannot be changed by "soon"\n'
+        "  would work: write for example 90s, 30m, 6h or 2d\n"
+    )
+    for much in ("0s", "367d"):
+        said = daemon.ask("lease", "shorten", "demo", much, code=2).output
+        assert "would work: a second to 366 d" in said
 
 
 def test_best_effort_is_queued_and_ps_says_why(daemon: Daemon) -> None:

@@ -132,6 +132,14 @@ def test_a_folder_of_another_federation_is_left_alone(federation: Path, tmp_path
     assert [path.name for path in target.iterdir()] == ["federation.pub"]
 
 
+def test_what_is_missing_or_in_the_way_is_said(federation: Path, tmp_path: Path) -> None:
+    said = run("host", "enrol", "fra", "h1", "--federation", federation, ok=False)
+    assert f"has ams, `overlayctl site add fra --federation {federation}` makes one" in said
+    (tmp_path / "file").write_text("")
+    said = run("federation", "init", tmp_path / "file", ok=False)
+    assert said == f"error: the folder {tmp_path / 'file'} cannot be made: it is a file\n"
+
+
 @pytest.mark.parametrize("command", [("federation", "init"), ("site", "add"), ("host", "enrol")])
 def test_help_has_an_example(command: tuple[str, str]) -> None:
     assert "Example: overlayctl" in run(*command, "--help")
