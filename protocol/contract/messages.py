@@ -185,9 +185,9 @@ class NameAsk(msgspec.Struct, frozen=True, tag="name-ask"):
 class NameReply(msgspec.Struct, frozen=True, tag="name-reply"):
     """Who else is known to have the name, or to ask for it; nobody if `taken` is empty."""
 
-    order: str
+    order: Name
     """The key of the order that asked."""
-    taken: str = ""
+    taken: Name = ""
     """The key of the order that has it."""
 
 
