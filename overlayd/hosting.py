@@ -37,6 +37,7 @@ from overlayd.metadata.server import Server
 from overlayd.ports.compute import Accelerator, ComputeOffer
 from overlayd.ports.images import labels_of
 from overlayd.realise import commits, logs, plan
+from overlayd.realise.console_room import ConsoleRoom
 from overlayd.realise.fetch import Fetcher
 from overlayd.realise.fitness import Fitness
 from overlayd.realise.image_cache import ImageCache
@@ -76,12 +77,15 @@ class Hosting:
         self._config, self._owner_tag, self._view = config, owner_tag, view
         self._supervisor, self._tell = supervisor, tell
         self.paths = Paths(state)
+        self._console_room = ConsoleRoom(self.paths)
         self.images = DirectoryImages(state / "images", lambda image: self._roots.lying_on(image))
         self._volumes = DirectoryVolumes(
-            state / "volumes", lambda: self._roots.promised_bytes() + self._consoles_bytes()
+            state / "volumes",
+            lambda: self._roots.promised_bytes() + self._console_room.promised_bytes(),
         )
         self._roots = DirectoryRoots(
-            state / "roots", lambda: self._volumes.promised_bytes() + self._consoles_bytes()
+            state / "roots",
+            lambda: self._volumes.promised_bytes() + self._console_room.promised_bytes(),
         )
         self._still: set[str] = set()
         self._seeds = NoCloudSeeds(state / "seeds")
@@ -142,6 +146,8 @@ class Hosting:
     async def open(self) -> None:
         """Opens everything, and tells the node what there is, also of grids that it does not remember."""
         await asyncio.to_thread(self._underlay.look)
+        for grid in self._view.carried():
+            self._console_room.settle(self._view.part_of(grid))
         offer = await self._compute.open(self._machine_changed)
         await self.fitness.look()
         if self.fitness.unfit:
@@ -170,13 +176,13 @@ class Hosting:
         if self._view.facts.accelerator == Accelerator.EMULATED:
             self._supervisor.spawn("reconsider", self._reconsider())
 
-    def _consoles_bytes(self) -> int:
-        return logs.promised_bytes(self.paths.consoles)
-
-    def _logs(self) -> dict[Path, int]:
+    def _logs(self) -> dict[Path, logs.Bound]:
         """The folders of logs that others write, and how large each log may grow."""
         qemu = self.paths.state / LIBVIRT_ROOT / "log" / "qemu"
-        return {self.paths.consoles: logs.CONSOLE_BYTES, qemu: logs.QEMU_BYTES}
+        return {
+            self.paths.consoles: self._console_room.log_bytes,
+            qemu: lambda _: logs.QEMU_BYTES,
+        }
 
     async def _reconsider(self) -> None:
         facts = await self._facts(await self._compute.reconsider())
@@ -253,9 +259,12 @@ class Hosting:
         )
 
     def _part_of(self) -> Callable[[GridId], Part | None]:
+        def settled(grid: GridId) -> Part | None:
+            return self._console_room.settle(self._view.part_of(grid))
+
         if self._config.host.when_revoked is WhenRevoked.KEEP:
-            return self._view.part_of
-        return stopping(self._view.part_of, lambda: self._view.revoked)
+            return settled
+        return stopping(settled, lambda: self._view.revoked)
 
     def _fitness_changed(self) -> None:
         if self._told is not None:
@@ -287,6 +296,7 @@ class Hosting:
         """What was probed of the host, capped by the configuration."""
         caps = self._config.offer
         disk_bytes = await self.realiser.disk_bytes()
+        disk_bytes += await asyncio.to_thread(self._console_room.counted_bytes)
         facts = HostFacts(
             capacity=Quantum(
                 cpus_milli=int(min(offer.cpus_milli, caps.cpus or offer.cpus_milli)),

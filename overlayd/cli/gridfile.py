@@ -15,6 +15,7 @@ from overlayd.config.gridfile import load_with_files
 from overlayd.config.userdata import Attachment
 from overlayd.config.yaml_source import parse_yaml
 from protocol.grid.check import problems
+from protocol.grid.limits import CONSOLE_BYTES
 from protocol.grid.model import GridSpec
 
 _KEY_FILE_MAX = 64 << 10
@@ -81,7 +82,10 @@ def _resolved(
                 source = source or load(file, parse_yaml)
                 at = _written(source, cluster.name, profile, ("near", "image"))
                 wrong.append(source.problem(at, problem))
-        cluster = msgspec.structs.replace(cluster, image=image, near_image=near)
+        console_bytes = cluster.console_bytes or CONSOLE_BYTES
+        cluster = msgspec.structs.replace(
+            cluster, image=image, near_image=near, console_bytes=console_bytes
+        )
         row = next((row for row in images if row.digest == image.digest), None)
         if row is not None:
             for key, filled in _FILLED.items():

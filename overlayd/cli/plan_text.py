@@ -38,7 +38,8 @@ def plan_lines(
     memory = max((len(row[2]) for row in rows), default=0)
     lines += [f"{a}  {b:<{cpus}}  {c:<{memory}}  {d}" for a, b, c, d in rows]
     notes = [f"  note: {line}" for line in view.warnings]
-    lines += _short(spec, placed) + _devices(spec) + _user_data(spec, files)
+    lines += _short(spec, placed) + _devices(spec) + _consoles(view)
+    lines += _user_data(spec, files)
     return [*lines, *notes, _sum(spec, view)]
 
 
@@ -68,6 +69,18 @@ def _devices(spec: GridSpec) -> list[str]:
     if not names:
         return []
     return [f"  {', '.join(names)}: kept free on its host, not handed to the guest yet"]
+
+
+def _consoles(view: RequestView) -> list[str]:
+    """What the consoles' logs take of their hosts' disks, beside what is said of each workspace."""
+    rooms = [row.console_bytes for row in view.placement if row.console_bytes]
+    if not rooms:
+        return []
+    each = dict.fromkeys(rooms)
+    said = f"{format_size(sum(rooms))} of disk"
+    if len(each) == 1 and len(rooms) > 1:
+        said += f", {format_size(rooms[0])} each"
+    return [f"  logs of consoles: {said}"]
 
 
 def _user_data(spec: GridSpec, files: tuple[Attachment, ...]) -> list[str]:

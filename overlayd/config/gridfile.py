@@ -164,6 +164,7 @@ def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
         near_volume=keys.near.volume,
         near_image=model.ImageRef(keys.near.image),
         disk_bytes=int(keys.disk or 0),
+        console_bytes=int(keys.console or 0),
         restart=keys.restart,
         stop_within_s=STOP_WITHIN_S if keys.stop_within is None else int(keys.stop_within),
     )

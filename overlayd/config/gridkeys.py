@@ -131,6 +131,14 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
             examples=["50G"],
         ),
     ] = None
+    console: Annotated[
+        Size | None,
+        Meta(
+            description="What the log of each workspace's console may take of its host's disk, 4M to 1G; 12M if"
+            " left out. Of what it says beyond that, the oldest goes.",
+            examples=["12M"],
+        ),
+    ] = None
     user_data: Annotated[
         str,
         Meta(

@@ -6,13 +6,11 @@ That works because all of them append (O_APPEND): the next line goes to the new 
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
-CONSOLE_BYTES = 4 << 20
 QEMU_BYTES = 256 << 10
-CONSOLE_MOST_BYTES = 3 * CONSOLE_BYTES
-"""What a console may take of the disk: its log, the older part, and the next older part while it is copied."""
-LOOK_EVERY_S = 10.0
+LOOK_EVERY_S = 3.0
 BUSY_EVERY_S = 0.5
 """A log that grew by an eighth of its bound since the last look is looked at so often: then one that a guest
 fills as fast as it can costs little more than its bound."""
@@ -28,7 +26,8 @@ def older(log: Path) -> Path:
 def trim(log: Path, most_bytes: int) -> bool:
     """Cuts a log that has grown too large. Its last `most_bytes` are its older part then. False if it has not.
 
-    Without room for the older part it is lost, since a log may not fill a disk.
+    Without room for the older part it is lost, since a log may not fill a disk. The one before goes first, so
+    that there are never two beside the log.
     """
     with contextlib.suppress(FileNotFoundError):
         size = log.stat().st_size
@@ -36,6 +35,7 @@ def trim(log: Path, most_bytes: int) -> bool:
             return False
         fresh = log.with_name(log.name + ".new")
         try:
+            older(log).unlink(missing_ok=True)
             with log.open("rb") as source, fresh.open("wb") as target:
                 source.seek(size - most_bytes)
                 target.write(source.read(most_bytes))
@@ -48,18 +48,23 @@ def trim(log: Path, most_bytes: int) -> bool:
     return False
 
 
-class Trimmer:
-    """Every log of some folders: `folders` says how many bytes each may have."""
+Bound = Callable[[Path], int]
+"""How many bytes a log may have."""
 
-    def __init__(self, folders: dict[Path, int]) -> None:
+
+class Trimmer:
+    """Every log of some folders."""
+
+    def __init__(self, folders: dict[Path, Bound]) -> None:
         self._folders = folders
         self._sizes: dict[Path, int] = {}
 
     def look(self) -> bool:
         """Cuts what is too large. Whether something grows so fast that it is to be looked at again soon."""
         busy, sizes = False, dict[Path, int]()
-        for folder, most_bytes in self._folders.items():
+        for folder, bound in self._folders.items():
             for log in folder.glob("*.log"):
+                most_bytes = bound(log)
                 cut = trim(log, most_bytes)
                 with contextlib.suppress(FileNotFoundError):
                     sizes[log] = log.stat().st_size
@@ -69,7 +74,7 @@ class Trimmer:
         return busy
 
 
-async def keep_small(folders: dict[Path, int]) -> None:
+async def keep_small(folders: dict[Path, Bound]) -> None:
     """Goes on for ever. A disk that fails does not end it."""
     trimmer = Trimmer(folders)
     while True:
@@ -77,15 +82,3 @@ async def keep_small(folders: dict[Path, int]) -> None:
         with contextlib.suppress(OSError):
             busy = await asyncio.to_thread(trimmer.look)
         await asyncio.sleep(BUSY_EVERY_S if busy else LOOK_EVERY_S)
-
-
-def promised_bytes(consoles: Path) -> int:
-    """What the consoles in that folder may still grow by. It blocks."""
-    promised = 0
-    for log in consoles.glob("*.log"):
-        used = 0
-        for path in (log, older(log)):
-            with contextlib.suppress(FileNotFoundError):
-                used += path.stat().st_blocks * 512
-        promised += max(0, CONSOLE_MOST_BYTES - used)
-    return promised

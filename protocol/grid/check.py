@@ -178,6 +178,9 @@ def _own_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
         if size_bytes := getattr(cluster, field):
             least, most = limits.VOLUME_BYTES_MIN, limits.VOLUME_BYTES_MAX
             yield from _between((*at, field), size_bytes, least, most, _size)
+    if size_bytes := cluster.console_bytes:
+        least, most = limits.CONSOLE_BYTES_MIN, limits.CONSOLE_BYTES_MAX
+        yield from _between((*at, "console_bytes"), size_bytes, least, most, _size)
     if message := image_problem("guest", cluster.user_data):
         yield Problem((*at, "user_data"), message)
     within = (*at, "stop_within_s")

@@ -220,6 +220,7 @@ _WORDS: Mapping[str, _Words] = {
     "memory_bytes": _size,
     "scratch_bytes": _size,
     "disk_bytes": _root,
+    "console_bytes": _size,
     "user_data": _digest,
     "stop_within_s": _duration,
     "size_bytes": _size,

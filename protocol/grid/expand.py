@@ -26,7 +26,7 @@ def _workspace(
 ) -> Workspace:
     """`saves`: its memory may have to be saved to disk, so there must be room for it."""
     disks = sum(volume_bytes[mount.volume] for mount in cluster.mounts)
-    disks += cluster.disk_bytes + cluster.scratch_bytes
+    disks += cluster.disk_bytes + cluster.scratch_bytes + cluster.console_bytes
     return Workspace(
         name=workspace_name(cluster.name, index),
         cluster=cluster.name,
@@ -51,6 +51,7 @@ def _workspace(
         stop_within_s=cluster.stop_within_s,
         user_data=cluster.user_data,
         internet=internet,
+        console_bytes=cluster.console_bytes,
     )
 
 

@@ -60,6 +60,13 @@ VOLUME_BYTES_MIN: Final = 8 << 20
 """Below this an ext4 with a journal has hardly any room."""
 
 VOLUME_BYTES_MAX: Final = 1 << 50
+CONSOLE_BYTES: Final = 12 << 20
+"""What a console's log takes of its host's disk where a file says nothing: 80,000 lines, and as many older ones."""
+
+CONSOLE_BYTES_MIN: Final = 4 << 20
+"""A guest writes half a megabyte a second at most, and its log is looked at every three seconds."""
+
+CONSOLE_BYTES_MAX: Final = 1 << 30
 STOP_WITHIN_S_MAX: Final = 600
 """A guest that has not shut down by then does not: it would hold up who waits for its room."""
 

@@ -182,6 +182,9 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     restart: Restart = Restart.ON_FAILURE
     stop_within_s: int = 30
     """How long the guest may take to shut down before it is cut off, in seconds."""
+    console_bytes: int = 0
+    """What the log of each workspace's console may take of its host's disk. 0, in orders of older builds: it is
+    kept small, and its host has the room."""
 
     @property
     def least(self) -> int:
@@ -242,7 +245,7 @@ class Workspace(msgspec.Struct, frozen=True):
     cpus_milli: int
     memory_bytes: int
     disk_bytes: int
-    """The sum of its root disk, volumes, scratch disk, and its memory if that may be saved to disk."""
+    """The sum of its root disk, volumes, scratch disk, its console's log, and its memory if that may be saved."""
     image: ImageRef
     networks: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
@@ -261,4 +264,5 @@ class Workspace(msgspec.Struct, frozen=True):
     """The size of its root disk, counted whole. 0: it has none, or its image's size was not known."""
     restart: Restart = Restart.ON_FAILURE
     stop_within_s: int = 30
+    console_bytes: int = 0
     user_data: str = ""

@@ -16,6 +16,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "memory_bytes": ("memory",),
     "disk_bytes": ("disk",),
     "scratch_bytes": ("scratch",),
+    "console_bytes": ("console",),
     "stop_within_s": ("stop-within",),
     "minimum": ("min",),
     "mounts": ("volumes",),

@@ -217,7 +217,7 @@ def spans(
     saves = row.terms.best_effort or row.terms.on_expiry is OnExpiry.SUSPEND
     if wanted.power is Power.GONE and phase is Phase.GONE:
         state = state_bytes(workspace.memory_bytes) if saves else 0
-        own = workspace.root_bytes + workspace.scratch_bytes
+        own = workspace.root_bytes + workspace.scratch_bytes + workspace.console_bytes
         volumes = workspace.disk_bytes - own - state
         return (Occupancy(window.start_s, FOREVER, Quantum(disk_bytes=volumes)),)
     image = Quantum(disk_bytes=0 if saves else state_bytes(workspace.memory_bytes))

@@ -125,7 +125,7 @@ def words(explanation: Explanation) -> list[str]:
         fewest = f" (at least {missing.least})" if missing.least < missing.asked else ""
         lines.append(
             f"cannot place {missing.missing} of {missing.asked} {missing.cluster}{fewest}:"
-            f" each needs {_size(workspace)}"
+            f" each needs {_size(workspace, missing.reasons)}"
         )
         if missing is explanation.missing[0] and explanation.placed:
             holders = f"{explanation.hosts} hosts hold"
@@ -166,9 +166,12 @@ def summarise(refusals: tuple[Refusal, ...]) -> list[str]:
     return [*reason_lines(found), *advice]
 
 
-def _size(workspace: Workspace) -> str:
+def _size(workspace: Workspace, stops: tuple[Obstacle, ...]) -> str:
+    """What a workspace takes. What its console's log has of the disk is said where disk is what stops it."""
     parts = [cpus_in_words(workspace.cpus_milli), format_size(workspace.memory_bytes)]
-    if workspace.disk_bytes:
-        parts.append(f"{format_size(workspace.disk_bytes)} disk")
+    if disk_bytes := workspace.disk_bytes - workspace.console_bytes:
+        parts.append(f"{format_size(disk_bytes)} disk")
+    if workspace.console_bytes and any(stop.constraint is Constraint.DISK for stop in stops):
+        parts.append(f"{format_size(workspace.console_bytes)} for its console's log")
     parts += [f"{device.count} {device.name}" for device in workspace.devices]
     return ", ".join(parts)

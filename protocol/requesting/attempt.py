@@ -259,6 +259,7 @@ class Attempt:
                     image_cached=workspace.image.digest in offer.images,
                     scratch_bytes=workspace.root_bytes + workspace.scratch_bytes,
                     mtu=offer.facts.mtu or MTU_USUAL,
+                    console_bytes=workspace.console_bytes,
                 )
             )
         return tuple(planned)

@@ -45,6 +45,8 @@ class Planned(msgspec.Struct, frozen=True):
     """Its own disks: root and scratch disk together."""
     mtu: int = MTU_USUAL
     """The largest packet that its host carries for its networks, in bytes."""
+    console_bytes: int = 0
+    """What its console's log may take of its host's disk."""
 
 
 class Moved(msgspec.Struct, frozen=True):

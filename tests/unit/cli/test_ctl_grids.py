@@ -23,6 +23,7 @@ demo, 6 h from when it is up
   head-1    h1  0.5 cpus   256 MiB              image cached
   worker-1  h1  0.25 cpus  128 MiB, 2 GiB disk  image cached
   worker-2  h1  0.25 cpus  128 MiB, 2 GiB disk  image cached
+  logs of consoles: 36 MiB of disk, 12 MiB each
 3 workspaces, 1 network, 1 volume on 1 host at 1 site. Nothing is held.
 """
 

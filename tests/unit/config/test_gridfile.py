@@ -454,6 +454,7 @@ clusters:
     networks: [lan]
     disk: 20G
     scratch: 50G
+    console: 64M
     restart: always
     stop-within: 2m
 """
@@ -463,6 +464,7 @@ def test_a_cluster_says_how_large_its_disks_are_and_how_it_begins_and_ends() -> 
     spec = parse_grid(ENVIRONMENT, "f")
     (head,) = spec.clusters
     assert (head.disk_bytes, head.scratch_bytes) == (20 << 30, 50 << 30)
+    assert head.console_bytes == 64 << 20
     assert (head.restart, head.stop_within_s) == (Restart.ALWAYS, 120)
     assert spec.networks[0].internet
 
@@ -478,8 +480,9 @@ def test_what_a_cluster_leaves_out_is_said_by_the_specification() -> None:
     ("old", "new", "expected"),
     [
         ("disk: 20G", "disk: 1M", "10:11: clusters.head.disk: found 1 MiB; allowed are 8 MiB to"),
-        ("restart: always", "restart: often", '12:14: clusters.head.restart: found "often"; '),
-        ("2m", "11m", "13:18: clusters.head.stop-within: found 11 min; allowed are 0 s to 10 min"),
+        ("64M", "2M", "12:14: clusters.head.console: found 2 MiB; allowed are 4 MiB to 1 GiB"),
+        ("restart: always", "restart: often", '13:14: clusters.head.restart: found "often"; '),
+        ("2m", "11m", "14:18: clusters.head.stop-within: found 11 min; allowed are 0 s to 10 min"),
     ],
 )
 def test_an_environment_that_cannot_be_is_told_with_its_line(

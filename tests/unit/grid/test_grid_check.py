@@ -123,6 +123,10 @@ TABLE = {
         worker(disk_bytes=1 << 20),
         "clusters[1].disk_bytes: found 1 MiB; allowed are 8 MiB to 1 PiB",
     ),
+    "a console's log too small": (
+        worker(console_bytes=1 << 20),
+        "clusters[1].console_bytes: found 1 MiB; allowed are 4 MiB to 1 GiB",
+    ),
     "what its user data is no digest of": (
         worker(user_data="head.yaml"),
         'clusters[1].user_data: found the digest "head.yaml"; '

@@ -49,6 +49,10 @@ TABLE = {
         worker(scratch_bytes=20 << 30),
         "clusters.worker.scratch: 20 GiB in the file, none up",
     ),
+    "console": (
+        worker(console_bytes=12 << 20),
+        "clusters.worker.console: 12 MiB in the file, none up",
+    ),
     "user data": (
         worker(user_data="ab" * 32),
         "clusters.worker.user-data: abababababab in the file, none up",

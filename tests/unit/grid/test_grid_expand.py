@@ -39,6 +39,7 @@ def test_a_workspace_has_everything_its_cluster_says() -> None:
                 mounts=mounts,
                 scratch_bytes=1000,
                 disk_bytes=5000,
+                console_bytes=30,
                 restart=Restart.NEVER,
                 stop_within_s=5,
                 user_data="ab" * 32,
@@ -53,7 +54,7 @@ def test_a_workspace_has_everything_its_cluster_says() -> None:
         index=1,
         cpus_milli=500,
         memory_bytes=7,
-        disk_bytes=6120,
+        disk_bytes=6150,
         image=ImageRef("i", "d"),
         networks=("lan",),
         mounts=mounts,
@@ -63,6 +64,7 @@ def test_a_workspace_has_everything_its_cluster_says() -> None:
         restart=Restart.NEVER,
         stop_within_s=5,
         user_data="ab" * 32,
+        console_bytes=30,
     )
 
 

@@ -140,3 +140,13 @@ def test_most_frequent_last_and_its_advice() -> None:
 def test_one_refusal_in_words(refusal: Refusal, words: str) -> None:
     assert str(refusal) == words
     assert refusal.short_by == max(0, refusal.asked - refusal.available)
+
+
+def test_the_room_of_a_console_s_log_is_said_where_disk_is_lacking() -> None:
+    spec = grid(cluster(count=2, console_bytes=12 << 20))
+    assert told(spec, host("h1", disk_gib=0.02)).splitlines()[:3] == [
+        "cannot place 1 of 2 web: each needs 1 cpu, 1 GiB, 12 MiB for its console's log",
+        "  1 host holds 1 of the 2 workspaces",
+        "  1 host lacks disk; the nearest, h1, by 3.5 MiB",
+    ]
+    assert "console" not in told(grid(cluster(console_bytes=12 << 20, cpus=9)), host("h1"))

@@ -8,14 +8,10 @@ import pytest
 from host_world import until
 
 from overlayd.realise import logs
-from overlayd.realise.logs import (
-    CONSOLE_MOST_BYTES,
-    Trimmer,
-    keep_small,
-    older,
-    promised_bytes,
-    trim,
-)
+from overlayd.realise.console_room import ConsoleRoom, taken_bytes
+from overlayd.realise.logs import Trimmer, keep_small, older, trim
+from overlayd.realise.paths import Paths
+from protocol.grid.limits import CONSOLE_BYTES
 
 
 def test_a_small_log_and_one_that_is_gone_are_left_alone(tmp_path: Path) -> None:
@@ -59,7 +55,9 @@ async def test_every_log_of_its_folders_again_and_again(
 ) -> None:
     monkeypatch.setattr(logs, "LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(logs, "BUSY_EVERY_S", 0.0)
-    task = asyncio.create_task(keep_small({tmp_path: 4, tmp_path / "absent": 4}))
+    task = asyncio.create_task(
+        keep_small({tmp_path: lambda _: 4, tmp_path / "absent": lambda _: 4})
+    )
     for name in ("a.log", "b.log"):
         (tmp_path / name).write_bytes(b"12345678")
     (tmp_path / "a.sock").write_bytes(b"12345678")
@@ -73,7 +71,7 @@ async def test_every_log_of_its_folders_again_and_again(
 def test_one_that_grows_fast_is_looked_at_again_soon(tmp_path: Path) -> None:
     log = tmp_path / "yes.log"
     log.write_bytes(b"")
-    trimmer = Trimmer({tmp_path: 800})
+    trimmer = Trimmer({tmp_path: lambda _: 800})
     assert not trimmer.look()
     log.write_bytes(b"y" * 101)
     assert trimmer.look()
@@ -86,7 +84,7 @@ def test_one_that_grows_fast_is_looked_at_again_soon(tmp_path: Path) -> None:
 def test_a_guest_that_says_yes_for_ever_costs_its_own_bound(tmp_path: Path) -> None:
     """It writes 200 times its bound. Between two looks it wrote some of it, never all."""
     most, wrote, worst = 64 << 10, 4 << 10, 0
-    trimmer = Trimmer({tmp_path: most})
+    trimmer = Trimmer({tmp_path: lambda _: most})
     writer = os.open(tmp_path / "yes.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for turn in range(200 * most // wrote):
         os.write(writer, b"y\n" * (wrote // 2))
@@ -98,11 +96,18 @@ def test_a_guest_that_says_yes_for_ever_costs_its_own_bound(tmp_path: Path) -> N
 
 
 def test_what_consoles_may_still_grow_by_is_promised(tmp_path: Path) -> None:
-    assert promised_bytes(tmp_path / "none") == 0
-    for name in ("a.log", "b.log"):
-        (tmp_path / name).write_bytes(b"")
-    (tmp_path / "a.sock").write_bytes(b"")
-    assert promised_bytes(tmp_path) == 2 * CONSOLE_MOST_BYTES
-    (tmp_path / "a.log").write_bytes(b"x" * (1 << 20))
-    older(tmp_path / "a.log").write_bytes(b"x" * (2 << 20))
-    assert promised_bytes(tmp_path) == 2 * CONSOLE_MOST_BYTES - (3 << 20)
+    """Until their orders are read they have the usual room; what has been counted comes from those."""
+    room = ConsoleRoom(Paths(tmp_path))
+    folder = Paths(tmp_path).consoles
+    assert (room.promised_bytes(), room.counted_bytes()) == (0, 0)
+    folder.mkdir()
+    for name in ("a.log", "b.log", "a.sock"):
+        (folder / name).write_bytes(b"")
+    assert room.promised_bytes() == 2 * CONSOLE_BYTES
+    (folder / "a.log").write_bytes(b"x" * (1 << 20))
+    older(folder / "a.log").write_bytes(b"x" * (2 << 20))
+    assert taken_bytes(folder / "a.log") == 3 << 20
+    assert room.promised_bytes() == 2 * CONSOLE_BYTES - (3 << 20)
+    older(folder / "a.log").write_bytes(b"x" * (19 << 20))
+    assert room.promised_bytes() == CONSOLE_BYTES
+    assert room.counted_bytes() == 0
