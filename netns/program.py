@@ -50,3 +50,12 @@ def attempt(
 def missing_programs(names: Sequence[str]) -> list[str]:
     """`name (Debian package)` of each of `names` that is not on PATH."""
     return [f"{name} ({_PACKAGE.get(name, name)})" for name in names if shutil.which(name) is None]
+
+
+def has_users(first: int, last: int, uid_map: str) -> bool:
+    """Whether a user namespace's map (lines of inside, outside, count) has all of those users, to run as them."""
+    for line in uid_map.splitlines():
+        inside, _, count = (int(word) for word in line.split())
+        if inside <= first and last < inside + count:
+            return True
+    return False

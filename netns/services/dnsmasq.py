@@ -163,18 +163,10 @@ def _start(namespace_path: Path, directory: Path) -> None:
     )
 
 
-def is_mapped(uid: int, uid_map: str = "/proc/self/uid_map") -> bool:
-    """Whether this process's user namespace has that user."""
-    lines = [
-        [int(word) for word in line.split()] for line in Path(uid_map).read_text().splitlines()
-    ]
-    return any(first <= uid < first + count for first, _, count in lines)
-
-
 def _user(directory: Path) -> int:
     """Whom it runs as: one user for each directory, or root (0)."""
     uid = _USERS_FROM + crc32(bytes(directory.resolve())) % _USERS
-    if not is_mapped(uid):
+    if not program.has_users(uid, uid, Path("/proc/self/uid_map").read_text()):
         return 0
     above = directory.resolve().parent.parents
     return uid if all(folder.stat().st_mode & 0o001 for folder in above) else 0

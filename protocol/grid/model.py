@@ -245,7 +245,7 @@ class Workspace(msgspec.Struct, frozen=True):
     cpus_milli: int
     memory_bytes: int
     disk_bytes: int
-    """The sum of its root disk, volumes, scratch disk, its console's log, and its memory if that may be saved."""
+    """The sum of its root disk, volumes, scratch disk, its console's log, and its memory if it may be saved."""
     image: ImageRef
     networks: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()

@@ -109,11 +109,12 @@ def run(
 
 def _started(argv: list[str], stdin: IO[bytes] | None) -> subprocess.Popen[bytes]:
     """The cage with the tool in it, behind the filter."""
+    program = syscalls.program()
     with os.fdopen(os.memfd_create("filter"), "wb") as filter_file:
-        filter_file.write(syscalls.program())
+        filter_file.write(program)
         filter_file.seek(0)  # flushes
         number = filter_file.fileno()
-        bars = ["--seccomp", str(number)] if syscalls.program() else []
+        bars = ["--seccomp", str(number)] if program else []
         return subprocess.Popen(
             [argv[0], *bars, *argv[1:]],
             stdin=stdin or subprocess.DEVNULL,

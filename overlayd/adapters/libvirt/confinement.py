@@ -7,6 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from netns.program import has_users
 from overlayd.adapters.libvirt.users import UserRange
 
 _MODELS = ("apparmor", "selinux")
@@ -67,8 +68,4 @@ def seen(pid: int, models: frozenset[str], proc: Path = Path("/proc")) -> tuple[
 
 def is_mapped(range_: UserRange, uid_map: str) -> bool:
     """Whether a user namespace's map (lines of inside, outside, count) has all of the range."""
-    for line in uid_map.splitlines():
-        inside, _, count = (int(word) for word in line.split())
-        if inside <= range_.first and range_.last < inside + count:
-            return True
-    return False
+    return has_users(range_.first, range_.last, uid_map)

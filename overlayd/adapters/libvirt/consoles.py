@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,12 +49,22 @@ class Consoles:
                 if before is not None:
                     await before.close()
                 try:
-                    self._open[terminal.machine] = await _Console.opened(terminal)
+                    console = await _Console.opened(terminal)
+                    self._open[terminal.machine] = console
+                    console.at_end(lambda console=console: self._forget(console))
                 except OSError as error:  # it has ended meanwhile, or its socket cannot be made
                     self._open.pop(terminal.machine, None)
                     logger().warning(
                         "console.not-opened", machine=terminal.machine, error=str(error)
                     )
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def _forget(self, console: "_Console") -> None:
+        """Its container has ended. Another of that machine may have been opened since."""
+        if self._open.get(console.terminal.machine) is console:
+            del self._open[console.terminal.machine]
 
     async def close(self) -> None:
         """Closes all. Containers go on."""
@@ -88,6 +99,11 @@ class _Console:
     @property
     def is_open(self) -> bool:
         return self._reading is not None and not self._reading.done()
+
+    def at_end(self, then: Callable[[], None]) -> None:
+        """Calls that once it is closed."""
+        assert self._reading is not None
+        self._reading.add_done_callback(lambda _: then())
 
     async def close(self) -> None:
         if self._reading is not None:

@@ -97,6 +97,7 @@ async def test_its_end_closes_it_and_another_start_is_heard(
     await until(lambda: first.said == b"bye\n", "it is logged")
     first.ends()
     await until(lambda: not first.terminal.socket.exists(), "nobody can type into it")
+    await until(lambda: len(heard) == 0, "nothing of it is kept")
     again = Container(tmp_path)
     await heard.follow((again.terminal,))
     again.says(b"back\n")
@@ -111,6 +112,7 @@ async def test_a_start_is_heard_before_the_end_of_the_one_before_was(
     await heard.follow((again.terminal,))
     again.says(b"back\n")
     await until(lambda: again.said == b"back\n", "the new one is heard")
+    assert len(heard) == 1
     await types(again, b"x")
     assert await asyncio.to_thread(again.hears) == b"x"
 
