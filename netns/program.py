@@ -53,7 +53,7 @@ def missing_programs(names: Sequence[str]) -> list[str]:
 
 
 def has_users(first: int, last: int, uid_map: str) -> bool:
-    """Whether a user namespace's map (lines of inside, outside, count) has all of those users, to run as them."""
+    """Whether a user namespace's map (lines of inside, outside, count) has all of those users."""
     for line in uid_map.splitlines():
         inside, _, count = (int(word) for word in line.split())
         if inside <= first and last < inside + count:

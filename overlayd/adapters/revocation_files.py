@@ -12,7 +12,9 @@ from pathlib import Path
 import msgspec
 
 from overlayd.adapters.credentials import (
+    HOST_DAYS,
     MAX_DAYS,
+    SITE_DAYS,
     load_federation,
     load_site,
     read_chain,
@@ -166,8 +168,13 @@ def _make(
     folder: Path,
     output: Path | None,
 ) -> Made:
+    now_s = time.time()
+    # All of its key go, so it is remembered for as long as the longest that is usually signed.
+    days = HOST_DAYS if certificate.role is Role.HOST else SITE_DAYS
+    if now_s < certificate.not_after_s < now_s + days * 86400.0:
+        certificate = msgspec.structs.replace(certificate, not_after_s=now_s + days * 86400.0)
     try:
-        signed = revoke(certificate, reason, time.time(), signer, chain)
+        signed = revoke(certificate, reason, now_s, signer, chain)
         federation = (chain and read_certificate(chain[-1]).issuer) or signer.key
         revocation = check_revocation(signed, federation, NaclVerifier())
     except (ValueError, Untrusted) as error:

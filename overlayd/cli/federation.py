@@ -141,7 +141,10 @@ def revoke_host(
     ] = "",
     output: OutputFile = None,
 ) -> None:
-    """Revokes a host, with its site's key.
+    """Revokes a host, with its site's key: one that was stolen, or does harm. It need not be up.
+
+    Every peer shuts it out within seconds of hearing of it, and keeps that on disk, for each certificate that its
+    key has. If it is to belong again, `host enrol` makes a new key. Of a serial alone, that certificate goes.
 
     Written to the site's folder under revocations unless --output says otherwise. It takes effect when it is
     published.

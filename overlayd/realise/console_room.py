@@ -35,7 +35,7 @@ class ConsoleRoom:
         return part
 
     def of(self, log: Path) -> int:
-        """What a log may take with its older part, in bytes. One that nobody spoke of yet has the usual room."""
+        """What a log may take with its older part, in bytes. One that nobody spoke of yet has the usual."""
         return self._rooms.get(log, CONSOLE_BYTES) or UNCOUNTED_BYTES
 
     def log_bytes(self, log: Path) -> int:

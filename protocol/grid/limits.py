@@ -61,7 +61,7 @@ VOLUME_BYTES_MIN: Final = 8 << 20
 
 VOLUME_BYTES_MAX: Final = 1 << 50
 CONSOLE_BYTES: Final = 12 << 20
-"""What a console's log takes of its host's disk where a file says nothing: 80,000 lines, and as many older ones."""
+"""What a console's log takes of its host's disk where a file says nothing: 100,000 lines of a boot."""
 
 CONSOLE_BYTES_MIN: Final = 4 << 20
 """A guest writes half a megabyte a second at most, and its log is looked at every three seconds."""

@@ -13,7 +13,7 @@ from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Untidie
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import CERTIFICATE_NAG_S, CERTIFICATE_WARN_S, EXPELLED_KEPT
 from protocol.terms.quantities import format_duration, format_moment
-from protocol.trust.certificate import Chain, Role, check_chain, read_certificate
+from protocol.trust.certificate import Chain, Role, check_chain, names_of, read_certificate
 from protocol.trust.identity import Identity
 from protocol.trust.record import Record, SignedRecord, check_record
 from protocol.trust.revocation import (
@@ -21,6 +21,7 @@ from protocol.trust.revocation import (
     Revocation,
     Revocations,
     check_revocation,
+    covered,
     name_of,
     read_revocation,
 )
@@ -139,7 +140,7 @@ class Certificates:
 
     def shows(self, revocation: Revocation) -> bool:
         """Whether a revocation is of a certificate of this peer's own."""
-        return (revocation.issuer, revocation.serial) in self._own
+        return any(name in self._own for name in covered(revocation))
 
     @property
     def revoked(self) -> Revocation | None:
@@ -235,7 +236,7 @@ def _validity(chain: Chain) -> tuple[float, float]:
 
 def _certified(chain: Chain) -> tuple[Certified, ...]:
     certificates = [read_certificate(signed) for signed in chain]
-    return tuple((certificate.issuer, certificate.serial) for certificate in certificates)
+    return tuple(name for certificate in certificates for name in names_of(certificate))
 
 
 def _why(revocation: Revocation) -> str:

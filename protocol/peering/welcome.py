@@ -12,7 +12,7 @@ from protocol.membership.messages import Presence, Unwelcome
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import JOIN_NAG_S, REFUSED_TOLD, UNWELCOME_CLOCK_S
 from protocol.terms.quantities import format_duration
-from protocol.trust.certificate import read_certificate
+from protocol.trust.certificate import names_of, read_certificate
 from protocol.trust.record import SignedRecord, read_record
 from protocol.trust.revocation import Certified, Revocations
 from protocol.trust.signing import Reason, Untrusted
@@ -49,9 +49,10 @@ def proof_for(
     except (Malformed, Untrusted):
         return None
     for certificate in shown:
-        certified = (certificate.issuer, certificate.serial)
-        if certified in revoked:
-            return record_of(certified)
+        for name in names_of(certificate):
+            revocation = revoked.get(name)
+            if revocation is not None:
+                return record_of((revocation.issuer, revocation.serial))
     return None
 
 

@@ -72,7 +72,7 @@ class Principal(msgspec.Struct, frozen=True):
     name: str
     expires_s: float
     certified: tuple[tuple[KeyId, str], ...] = ()
-    """(issuer, serial) of each certificate of the chain, as revocations name them."""
+    """What revocations may name of each certificate of the chain, as `names_of` says it."""
 
 
 def is_label(text: str) -> bool:
@@ -88,6 +88,17 @@ def is_key(text: str) -> bool:
 def is_serial(text: str) -> bool:
     """Whether `text` is written like a serial: 8 to 64 hexadecimal digits."""
     return _SERIAL.fullmatch(text) is not None
+
+
+def names_of(certificate: Certificate) -> tuple[tuple[KeyId, str], ...]:
+    """What revocations name it by: (issuer, its serial), and (issuer, its key)."""
+    issuer = certificate.issuer
+    return (issuer, certificate.serial), (issuer, name_of_key(certificate.subject))
+
+
+def name_of_key(key: KeyId) -> str:
+    """A key where else a serial is. It is no serial, which issuers choose as they like."""
+    return f"key {key}"
 
 
 def sign_certificate(certificate: Certificate, signer: Signer) -> SignedCertificate:
@@ -119,7 +130,7 @@ def check_chain(
     *,
     revoked: Container[tuple[KeyId, str]] = (),
 ) -> Principal:
-    """Who the chain's subject is. `revoked` holds (issuer, serial) pairs.
+    """Who the chain's subject is. `revoked` holds what `names_of` says of a certificate.
 
     Raises Untrusted, which says which link broke and why. Signatures are checked before dates, so only genuine
     certificates are ever called expired.
@@ -164,8 +175,10 @@ def _check_link(
     if certificate.not_after_s <= now_s:
         past_s = now_s - certificate.not_after_s
         raise Untrusted(Reason.EXPIRED, f"{who} expired {past_s:.0f} s ago; its site must renew it")
-    if (certificate.issuer, certificate.serial) in revoked:
-        raise Untrusted(Reason.REVOKED, f"{who}, serial {certificate.serial}, was revoked")
+    for _, name in names_of(certificate):
+        if (certificate.issuer, name) in revoked:
+            what = "its key" if name != certificate.serial else f"serial {name}"
+            raise Untrusted(Reason.REVOKED, f"{who}, {what}, was revoked")
 
 
 def _fault(certificate: Certificate) -> str:
@@ -191,5 +204,5 @@ def _principal(subject: Certificate, *issuers: Certificate) -> Principal:
         site=subject.site,
         name=subject.name,
         expires_s=min(certificate.not_after_s for certificate in chain),
-        certified=tuple((certificate.issuer, certificate.serial) for certificate in chain),
+        certified=tuple(name for certificate in chain for name in names_of(certificate)),
     )

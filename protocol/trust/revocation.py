@@ -5,6 +5,9 @@ the federation. Since the record is the issuer's own, any member may carry it an
 is one of each, whoever brings it, so directories stay equal. It names the certificate by issuer *and* serial:
 issuers choose serials, and one site must not be able to revoke another's certificate by choosing the same.
 
+If it says whose key that is, no certificate of that key by that issuer is believed any more: a host that was
+renewed has two that are valid, and a thief has both. Who is to belong again gets a new key.
+
 X.509 publishes lists, which are fetched when somebody remembers to. Here each revocation is pushed like any
 news, kept on disk by everybody, and compared like any record. A peer that has not heard of it hears within
 seconds.
@@ -17,7 +20,7 @@ import msgspec
 
 from protocol.terms.ids import KeyId
 from protocol.terms.ranges import Moment
-from protocol.trust.certificate import Certificate, Chain, Role, check_chain
+from protocol.trust.certificate import Certificate, Chain, Role, check_chain, name_of_key
 from protocol.trust.record import MAX_TTL_S, Record, SignedRecord, check_record, sign_record
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
 from protocol.wire.codec import Malformed, decode, encode
@@ -32,7 +35,7 @@ _SITE = "site "
 K = TypeVar("K", KeyId, str)
 
 Certified = tuple[KeyId, str]
-"""(issuer, serial): one certificate."""
+"""(issuer, serial): one certificate. Or (issuer, `key KEY`): all of a key."""
 
 
 class Revocation(msgspec.Struct, frozen=True):
@@ -58,12 +61,14 @@ class Revocations:
 
     def __init__(self) -> None:
         self._known: dict[Certified, Revocation] = {}
+        self._of_key: dict[Certified, dict[str, Revocation]] = {}
+        """By serial."""
         self._subjects: dict[KeyId, int] = {}
         self._sites: dict[str, int] = {}
         """How many certificates of each key, and of each site's own name, are revoked."""
 
     def __contains__(self, certified: object) -> bool:
-        return certified in self._known
+        return certified in self._known or certified in self._of_key
 
     def __iter__(self) -> Iterator[Revocation]:
         return iter(self._known.values())
@@ -72,7 +77,9 @@ class Revocations:
         return len(self._known)
 
     def get(self, certified: Certified) -> Revocation | None:
-        """What revokes that certificate; None if nothing does."""
+        """What revokes that certificate, or that key; None if nothing does."""
+        if certified in self._of_key:
+            return next(iter(self._of_key[certified].values()))
         return self._known.get(certified)
 
     def add(self, revocation: Revocation) -> bool:
@@ -92,7 +99,7 @@ class Revocations:
     def concerns(self, key: KeyId, site: str) -> bool:
         """Whether a certificate of that key, or of the site of that name, is revoked.
 
-        The key, or another of a site of that name, may have been certified again since.
+        Another key of a site of that name may have been certified since.
         """
         return key in self._subjects or site in self._sites
 
@@ -107,8 +114,23 @@ class Revocations:
     def _count(self, revocation: Revocation, by: int) -> None:
         if revocation.subject:
             _add(self._subjects, revocation.subject, by)
+            key = covered(revocation)[-1]
+            if by > 0:
+                self._of_key.setdefault(key, {})[revocation.serial] = revocation
+            else:
+                del self._of_key[key][revocation.serial]
+                if not self._of_key[key]:
+                    del self._of_key[key]
         if revocation.what.startswith(_SITE):
             _add(self._sites, revocation.what.removeprefix(_SITE), by)
+
+
+def covered(revocation: Revocation) -> tuple[Certified, ...]:
+    """What is revoked: a certificate, and all others of its key, if that was known."""
+    one = (revocation.issuer, revocation.serial)
+    if not revocation.subject:
+        return (one,)
+    return one, (revocation.issuer, name_of_key(revocation.subject))
 
 
 def _add(counts: dict[K, int], key: K, by: int) -> None:

@@ -1,5 +1,6 @@
 """Revoking and renewing: files made offline, published at a peer, refused in words."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from overlayd.adapters.credentials import (
 from overlayd.adapters.revocation_files import read_revocation_file
 from overlayd.cli.main import app
 from protocol.trust.certificate import read_certificate
+from protocol.trust.record import read_record
+from protocol.trust.revocation import Revocation
+from protocol.wire.codec import decode
 
 DAY_S = 86400.0
 
@@ -188,3 +192,14 @@ def test_what_is_no_revocation_of_this_federation_keeps_nobody_from_renewing(
     run("site", "revoke", "ams", "h1", "-f", other, "--output", folder / "theirs.revocation")
     (folder / "nothing.revocation").write_text("hello")
     run("host", "renew", "ams", "h1", "-f", federation)
+
+
+def test_an_older_certificate_that_ends_later_goes_with_the_one_that_is_revoked(
+    federation: Path,
+) -> None:
+    run("host", "renew", "ams", "h1", "-f", federation, "--days", "5")
+    run("site", "revoke", "ams", "h1", "-f", federation, "--output", federation / "r")
+    record = read_record(read_revocation_file(federation / "r"))
+    revocation = decode(record.body, Revocation)
+    assert revocation.until_s > time.time() + 89 * DAY_S
+    assert record.ttl_s > 89 * DAY_S

@@ -167,12 +167,24 @@ def test_a_revoked_site_is_out_with_its_hosts_and_its_orders() -> None:
     assert "was revoked" in view.answer[0]
 
 
-def test_who_is_enrolled_again_belongs_again() -> None:
+def test_a_revoked_key_does_not_belong_again_with_another_certificate() -> None:
     node = met()
     node.handle(Revoking(revocation(chain_of("h2"))), NOW)
     meet(node, presence(chain_of("h2", serial="ab" * 8), incarnation=2), NOW)
-    assert names(node) == ["h1", "h2"]
-    assert node.membership.links.introduced(YOU)
+    assert names(node) == ["h1"]
+    assert node.quarantines.counts["hello-revoked"] == 1
+    assert not node.membership.links.introduced(YOU)
+
+
+def test_a_peer_whose_key_was_revoked_does_not_renew_itself() -> None:
+    node = node_of()
+    node.handle(Started(), NOW)
+    node.handle(Revoking(revocation(chain_of("h1"))), NOW)
+    (note,) = notes(
+        node.handle(Renewed(chain_of("h1", serial="ef" * 8)), NOW), "certificate.refused"
+    )
+    assert "its key, was revoked" in note.detail
+    assert node.certificates.revoked is not None
 
 
 def test_a_connection_ends_with_its_certificate() -> None:

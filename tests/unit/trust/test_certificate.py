@@ -14,6 +14,7 @@ from protocol.trust.certificate import (
     Role,
     SignedCertificate,
     check_chain,
+    names_of,
     read_certificate,
     sign_certificate,
 )
@@ -39,13 +40,15 @@ def changed(signed: SignedCertificate, signer: SimSigner, **changes: Any) -> Sig
 
 
 def test_a_host_and_its_site_are_who_they_say() -> None:
-    host, site = (
-        (says.issuer, says.serial) for says in map(read_certificate, (HOST_CERT, SITE_CERT))
+    host, site = map(names_of, map(read_certificate, (HOST_CERT, SITE_CERT)))
+    assert host == (
+        (SITE.key, read_certificate(HOST_CERT).serial),
+        (SITE.key, f"key {HOST.key}"),
     )
     assert check((HOST_CERT, SITE_CERT)) == Principal(
-        HOST.key, Role.HOST, "ams", "h1", UNTIL_S, (host, site)
+        HOST.key, Role.HOST, "ams", "h1", UNTIL_S, (*host, *site)
     )
-    assert check((SITE_CERT,)) == Principal(SITE.key, Role.SITE, "ams", "ams", UNTIL_S, (site,))
+    assert check((SITE_CERT,)) == Principal(SITE.key, Role.SITE, "ams", "ams", UNTIL_S, site)
 
 
 def test_a_chain_ends_with_its_first_link_to_end() -> None:

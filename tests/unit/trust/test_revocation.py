@@ -14,6 +14,7 @@ from protocol.trust.revocation import (
     Revocation,
     Revocations,
     check_revocation,
+    covered,
     name_of,
     revoke,
 )
@@ -196,3 +197,27 @@ def test_a_key_and_a_site_of_a_revoked_certificate_are_known_until_it_would_have
     assert known.concerns(OTHER.key, "ams")
     assert len(known.forget_ended(site.not_after_s)) == 3
     assert not known.concerns(host.subject, "ams")
+
+
+def test_all_certificates_of_a_key_by_its_issuer_go_until_all_revocations_have_ended() -> None:
+    host = read_certificate(HOST_CERT)
+    key, known = (SITE.key, f"key {host.subject}"), Revocations()
+    first = checked(made())
+    later = checked(
+        changed(
+            SITE, body={"serial": "ab" * 8, "until_s": 5000.0}, name=name_of(SITE.key, "ab" * 8)
+        )
+    )
+    assert covered(first) == ((SITE.key, host.serial), key)
+    known.add(first)
+    known.add(later)
+    assert key in known
+    assert known.get(key) is first
+    assert (OTHER.key, key[1]) not in known
+    assert known.forget_ended(3000.0) == [first]
+    assert known.get(key) is later
+    known.discard(later)
+    assert key not in known
+    assert known.get(key) is None
+    nobody = msgspec.structs.replace(first, subject=KeyId(""))
+    assert covered(nobody) == ((SITE.key, host.serial),)
