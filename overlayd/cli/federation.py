@@ -143,8 +143,8 @@ def revoke_host(
 ) -> None:
     """Revokes a host, with its site's key: one that was stolen, or does harm. It need not be up.
 
-    Every peer shuts it out within seconds of hearing of it, and keeps that on disk, for each certificate that its
-    key has. If it is to belong again, `host enrol` makes a new key. Of a serial alone, that certificate goes.
+    Every peer shuts out the key, with all its certificates, as soon as it hears of it, and keeps that. If
+    the host is to belong again, `host enrol` makes a new key. Of a serial alone, that certificate goes.
 
     Written to the site's folder under revocations unless --output says otherwise. It takes effect when it is
     published.

@@ -26,7 +26,9 @@ class ConsoleRoom:
 
     def settle(self, part: Part | None) -> Part | None:
         """Remembers what a grid's workspaces here have. Answers the same part."""
-        for mine in part.mine if part is not None else ():
+        if part is None:
+            return None
+        for mine in part.mine:
             log, _ = self._paths.console(part.record.id, mine.workspace.name)
             if mine.wanted.power is Power.GONE:
                 self._rooms.pop(log, None)

@@ -51,7 +51,7 @@ class Consoles:
                 try:
                     console = await _Console.opened(terminal)
                     self._open[terminal.machine] = console
-                    console.at_end(lambda console=console: self._forget(console))
+                    console.at_end(self._forget)
                 except OSError as error:  # it has ended meanwhile, or its socket cannot be made
                     self._open.pop(terminal.machine, None)
                     logger().warning(
@@ -100,10 +100,10 @@ class _Console:
     def is_open(self) -> bool:
         return self._reading is not None and not self._reading.done()
 
-    def at_end(self, then: Callable[[], None]) -> None:
-        """Calls that once it is closed."""
+    def at_end(self, then: "Callable[[_Console], None]") -> None:
+        """Calls that with it once it is closed."""
         assert self._reading is not None
-        self._reading.add_done_callback(lambda _: then())
+        self._reading.add_done_callback(lambda _: then(self))
 
     async def close(self) -> None:
         if self._reading is not None:
