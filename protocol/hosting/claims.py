@@ -16,13 +16,16 @@ how much of it there is room, whenever that changes, so it need not ask.
 A claim is the peer's that made it: another one that has the order can neither let it go nor change it. What
 two peers claim for one order is kept once.
 
-Four rules keep a member from hoarding. A claim needs a signed order, and each owner has one claim, for the
+Five rules keep a member from hoarding. A claim needs a signed order, and each owner has one claim, for the
 oldest. All claims together keep half of a host, or one workspace. None lasts longer than CLAIM_MOST_S, and then
-there is no other for as long. A date in the past counts for CLAIM_AGE_S at most.
+there is no other for as long. A date in the past counts for CLAIM_AGE_S at most. The peers of one site have a
+quarter of all claims. For an order they have one, unless it is of an owner at their site: whoever saw it
+cannot take the places of the peers that its owner asked.
 
 Reservations do not see claims: they begin later, and a claim is for now.
 """
 
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -38,6 +41,7 @@ from protocol.terms.effects import Deadline, Effect, Note, Send, earliest
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import CLAIM_AGE_S, CLAIM_MOST_S, CLAIM_S, CLAIMS_PER_HOST
 from protocol.terms.quantities import counted
+from protocol.terms.site_limits import CLAIMS_OF_SITE
 from protocol.trust.signing import Untrusted
 
 Rank = tuple[float, str]
@@ -59,6 +63,10 @@ class Claim(msgspec.Struct, frozen=True):
     rank: Rank
     owner: KeyId
     said: RoomClaim
+    site: str
+    """Where the peer is that claimed it."""
+    is_own: bool
+    """Whether that is the owner's site."""
     first_s: float
     until_s: float
     sizes: dict[str, Quantum]
@@ -72,9 +80,17 @@ class Claim(msgspec.Struct, frozen=True):
 class Claims:
     """All claims on this host."""
 
-    def __init__(self, authority: Authority, ledger: Ledger, offer: Callable[[], Offer]) -> None:
-        """`offer` answers what this host is; how much of it is free does not matter."""
+    def __init__(
+        self,
+        authority: Authority,
+        ledger: Ledger,
+        offer: Callable[[], Offer],
+        site: Callable[[PeerId], str] = str,
+    ) -> None:
+        """`offer` answers what this host is; how much of it is free does not matter. `site` is of a peer; one
+        whose site is not known stands for itself."""
         self._authority, self._ledger, self._offer = authority, ledger, offer
+        self._site = site
         self._rows: dict[Key, Claim] = {}
         self._spent: dict[str, float] = {}
         """Orders that have had their time, and until when they get no more."""
@@ -91,7 +107,7 @@ class Claims:
         key = (deployment.order, sender)
         before = self._rows.pop(key, None)
         self._pass(now)
-        claim = self._claim(message, deployment, before, now)
+        claim = self._claim(message, deployment, self._site(sender) or sender, before, now)
         if claim is None:
             return [], [RoomChanged()] if before is not None else []
         self._rows[key] = claim
@@ -169,6 +185,8 @@ class Claims:
         assert len(orders) == len(owners), orders
         assert len(self._rows) <= CLAIMS_PER_HOST, len(self._rows)
         assert all(len(self._of(order)) <= CLAIMERS for order, _ in self._rows)
+        by_site = Counter(claim.site for claim in self._rows.values())
+        assert all(count <= CLAIMS_OF_SITE for count in by_site.values()), by_site
 
     # -- parts
 
@@ -176,6 +194,7 @@ class Claims:
         self,
         message: RoomClaim,
         deployment: Deployment,
+        site: str,
         before: Claim | None,
         now: float,
     ) -> Claim | None:
@@ -197,12 +216,17 @@ class Claims:
             self._spent[order] = now + CLAIM_MOST_S
             return None
         rank = before.rank if before is not None else rank_of(order, deployment.issued_at_s, now)
-        if len(others) >= CLAIMERS or not self._admit(order, deployment.owner, rank):
+        is_own = site == deployment.owner_site
+        if not self._is_one_of_few(order, site, is_own):
+            return None
+        if not self._admit(order, deployment.owner, site, rank):
             return None
         return Claim(
             rank=rank,
             owner=deployment.owner,
             said=message,
+            site=site,
+            is_own=is_own,
             first_s=first_s,
             until_s=now + CLAIM_S,
             sizes=sizes,
@@ -219,18 +243,37 @@ class Claims:
         """The claims for one order."""
         return [key for key in self._rows if key[0] == order]
 
-    def _admit(self, order: str, owner: KeyId, rank: Rank) -> bool:
-        """Makes way for a claim, among its owner's and among all. False if the others are older."""
+    def _is_one_of_few(self, order: str, site: str, is_own: bool) -> bool:
+        """Makes way for one peer more that claims for an order. False if there are enough."""
+        others = {key: self._rows[key] for key in self._of(order)}
+        if not is_own and any(other.site == site for other in others.values()):
+            return False
+        if len(others) < CLAIMERS:
+            return True
+        strangers = [key for key, other in others.items() if not other.is_own]
+        if not (is_own and strangers):
+            return False
+        del self._rows[strangers[-1]]
+        return True
+
+    def _admit(self, order: str, owner: KeyId, site: str, rank: Rank) -> bool:
+        """Makes way for a claim, among its owner's, its site's and all. False if the others are older."""
         for key, claim in list(self._rows.items()):
             if claim.owner == owner and key[0] != order:
                 if claim.rank < rank:
                     return False
                 del self._rows[key]
-        if len(self._rows) >= CLAIMS_PER_HOST:
-            youngest = max(self._rows, key=lambda key: self._rows[key].rank)
-            if self._rows[youngest].rank < rank:
-                return False
-            del self._rows[youngest]
+        theirs = [key for key, claim in self._rows.items() if claim.site == site]
+        if len(theirs) >= CLAIMS_OF_SITE:
+            return self._replaced(theirs, rank)
+        return len(self._rows) < CLAIMS_PER_HOST or self._replaced(list(self._rows), rank)
+
+    def _replaced(self, keys: list[Key], rank: Rank) -> bool:
+        """Ends the youngest of those claims, if it is younger than that."""
+        youngest = max(keys, key=lambda key: self._rows[key].rank)
+        if self._rows[youngest].rank < rank:
+            return False
+        del self._rows[youngest]
         return True
 
 

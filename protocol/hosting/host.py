@@ -94,7 +94,7 @@ class Host:
         self.ledger = Ledger(self._facts.capacity, now)
         kept = rows.get(RATES, {}).get("")
         self.rates = decode(kept, Rates) if kept else Rates()
-        self.claims = Claims(authority, self.ledger, self.offer)
+        self.claims = Claims(authority, self.ledger, self.offer, surroundings.site)
         self.holds = Holds(
             identity.name,
             self.ledger,

@@ -26,6 +26,9 @@ class HostSurroundings(Protocol):
     def here(self) -> Coordinate:
         """Where this peer is in the network; NOWHERE if that is not known yet."""
 
+    def site(self, peer: PeerId) -> str:
+        """The site of another peer; empty if it is not known."""
+
     def tunnel(self, peer: PeerId) -> ToldEnd | None:
         """Where another host takes the traffic of its networks, as its presence says; None if it does not."""
 
@@ -52,6 +55,10 @@ class Alone:
     def here(self) -> Coordinate:
         """Never known: NOWHERE."""
         return NOWHERE
+
+    def site(self, peer: PeerId) -> str:
+        """Nobody's is known."""
+        return ""
 
     def tunnel(self, peer: PeerId) -> ToldEnd | None:
         """Nobody's is known."""

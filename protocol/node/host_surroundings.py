@@ -39,6 +39,11 @@ class PeerSurroundings:
         """Where this peer is in the network; NOWHERE if that is not known yet."""
         return self._membership.vivaldi.here
 
+    def site(self, peer: PeerId) -> str:
+        """The site of another peer; empty if it is not known."""
+        known = self._membership.known.get(peer)
+        return known.site if known is not None else ""
+
     def tunnel(self, peer: PeerId) -> ToldEnd | None:
         """Where another host takes the traffic of its networks, as its presence says; None if it does not."""
         known = self._membership.known.get(peer)

@@ -4,4 +4,6 @@ import sys
 from pathlib import Path
 
 UNIT = Path(__file__).parents[1] / "unit"
-sys.path += [str(UNIT / room) for room in ("loop", "node", "contract", "hosting", "requesting")]
+sys.path += [
+    str(UNIT / room) for room in ("loop", "node", "contract", "hosting", "requesting", "relay")
+]

@@ -10,6 +10,7 @@ from negotiating import (
     FEDERATION,
     MIB,
     NOW,
+    SITES,
     B,
     record_of,
     shop,
@@ -82,6 +83,9 @@ class Around:
 
     def here(self) -> Coordinate:
         return self.place
+
+    def site(self, peer: PeerId) -> str:
+        return SITES.get(peer, "")
 
     def tunnel(self, peer: PeerId) -> ToldEnd | None:
         return self.ends.get(peer)

@@ -68,8 +68,8 @@ class Host:
         self.claims = claims(self.ledger)
         self.holds = Holds("alpha", self.ledger, AUTHORITY, self.claims, {}, NOW, HostKey(A))
 
-    def claim(self, order: SignedOrder, count: int, now: float = NOW) -> None:
-        self.claims.ask(B, RoomClaim(order, names(count)), now)
+    def claim(self, order: SignedOrder, count: int, now: float = NOW, by: PeerId = B) -> None:
+        self.claims.ask(by, RoomClaim(order, names(count)), now)
         self.claims.check()
 
     def changes(self, order: SignedOrder, count: int) -> list[Outcome]:
@@ -77,9 +77,9 @@ class Host:
         _, outcomes = self.claims.ask(B, RoomClaim(order, names(count)), NOW)
         return outcomes
 
-    def has(self, order: SignedOrder) -> bool:
-        """Whether that order has a claim here."""
-        effects, _ = self.claims.renew(B, RoomRenew(part(order), 0), NOW)
+    def has(self, order: SignedOrder, by: PeerId = B) -> bool:
+        """Whether that order has a claim here, by that peer."""
+        effects, _ = self.claims.renew(by, RoomRenew(part(order), 0), NOW)
         return effects == []
 
     def kept(self) -> Quantum:
@@ -228,7 +228,7 @@ def test_a_host_keeps_so_many_claims_the_oldest() -> None:
     host = Host(ONE)
     for number in range(CLAIMS_PER_HOST + 3):
         site = Admin(FEDERATION, f"site-{number}", Random(number), lambda: (A, B, C))
-        host.claim(up(NOW - number, site), 1)
+        host.claim(up(NOW - number, site), 1, by=PeerId(f"peer-{number}"))
     assert len(host.claims) == CLAIMS_PER_HOST
 
 
@@ -381,15 +381,20 @@ def test_where_there_are_too_many_the_youngest_makes_way() -> None:
         )
         for number in range(CLAIMS_PER_HOST)
     ]
-    for order in orders:
-        host.claim(order, 1)
+    peers = [PeerId(f"peer-{number}") for number in range(CLAIMS_PER_HOST)]
+    for order, peer in zip(orders, peers, strict=True):
+        host.claim(order, 1, by=peer)
     assert len(host.claims) == CLAIMS_PER_HOST
+
+    def left() -> list[bool]:
+        return [host.has(order, peer) for order, peer in zip(orders, peers, strict=True)]
+
     host.claim(up(NOW - 50, RIVAL), 1)
-    assert [host.has(order) for order in orders] == [True] * CLAIMS_PER_HOST, "it is younger"
+    assert left() == [True] * CLAIMS_PER_HOST, "it is younger"
     older = up(NOW - 400, RIVAL)
     host.claim(older, 1)
     assert host.has(older)
-    assert [order for order in orders if not host.has(order)] == orders[:1]
+    assert left() == [False] + [True] * (CLAIMS_PER_HOST - 1)
     assert len(host.claims) == CLAIMS_PER_HOST
 
 
