@@ -1,10 +1,11 @@
 """A relay's duty: to pass on what is not for it, within limits, and no more than that.
 
 Every neighbour has an account. It limits messages a second, beyond which they are dropped, and bytes a second,
-beyond which they wait in a bounded queue until their time to live is up. All accounts together have a limit of
-bytes a second and are served in turn. So a neighbour that floods a relay waits for itself, and others do not
-wait for it. A message counts for the neighbour that hands it over, since that peer is authenticated; what a
-second relay passes on counts for the first.
+beyond which they wait in a bounded queue until their time to live is up. What waits for all hosts of a site is
+bounded as well. All accounts together have a limit of bytes a second; sites are served in turn, and the hosts
+of a site in turn among themselves. So a neighbour that floods a relay waits for itself, and so does a site with
+many of them; others do not wait for it. A message counts for the neighbour that hands it over, since that peer
+is authenticated; what a second relay passes on counts for the first.
 
 A relay may pass on to the destination, to a neighbour of the destination if two hops are left, or else dial a
 destination that can be dialled. It never uses a path of its own for that: what is relayed goes by connections
@@ -30,6 +31,10 @@ from protocol.terms.limits import (
     RELAYED_QUEUE_BYTES,
     RELAYED_QUEUE_BYTES_ALL,
 )
+from protocol.terms.site_limits import (
+    CALLS_OF_SITE,
+    RELAYED_QUEUE_BYTES_OF_SITE,
+)
 
 _HEADER_BYTES = 256
 """What a message takes beside its box, with room to spare."""
@@ -50,10 +55,23 @@ class _Item(msgspec.Struct, frozen=True):
         return self.came_s + self.message.ttl_ms / 1000
 
 
+class _Site:
+    """What all neighbours of one site have together."""
+
+    def __init__(self) -> None:
+        self.turns: deque[PeerId] = deque()
+        """Neighbours with something in their queue, in turn."""
+        self.queued_bytes = 0
+        self.calls = 0
+        self.neighbours = 0
+        """How many of its hosts have an account."""
+
+
 class _Account:
     """One neighbour's account."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, site: _Site, now: float) -> None:
+        self.site = site
         self.messages = Bucket(RELAYED_PER_S, RELAYED_BURST, now)
         self.bytes = Bucket(RELAYED_BYTES_PER_S, RELAYED_BYTES_PER_S, now)
         self.queue: deque[_Item] = deque()
@@ -71,8 +89,9 @@ class Forwarding:
         self._all: Bucket | None = None
         self._queued_bytes = 0
         self._accounts: dict[PeerId, _Account] = {}
-        self._turns: deque[PeerId] = deque()
-        """Neighbours with something in their queue, in turn."""
+        self._sites: dict[str, _Site] = {}
+        self._turns: deque[_Site] = deque()
+        """Sites whose hosts have something in their queues, in turn."""
         self._calls: deque[tuple[PeerId, _Item]] = deque()
         """Messages that wait until their destination is dialled, and the neighbour each counts for."""
         self.counts: Counter[str] = Counter()
@@ -88,7 +107,7 @@ class Forwarding:
             return [], [Spoilt(sender, "relayed-too-far")]
         account = self._accounts.get(sender)
         if account is None:
-            account = self._accounts[sender] = _Account(now)
+            account = self._begun(sender, now)
         item = _Item(message, now)
         if not account.messages.take(1, now):
             self._drop(sender, "too-many")
@@ -96,6 +115,7 @@ class Forwarding:
         size = item.size_bytes
         if (
             account.queued_bytes + size > RELAYED_QUEUE_BYTES
+            or account.site.queued_bytes + size > RELAYED_QUEUE_BYTES_OF_SITE
             or self._queued_bytes + size > RELAYED_QUEUE_BYTES_ALL
         ):
             self._drop(sender, "queue-full")
@@ -114,6 +134,7 @@ class Forwarding:
             if item.message.destination != peer:
                 self._calls.append((sender, item))
             else:
+                account.site.calls -= 1
                 self._enqueue(sender, account, item)
         return self.serve(now)
 
@@ -122,26 +143,32 @@ class Forwarding:
         account = self._accounts.pop(peer, None)
         if account is None:
             return
-        self._queued_bytes -= account.queued_bytes
+        site = account.site
+        site.calls -= sum(sender == peer for sender, _ in self._calls)
+        site.neighbours -= 1
+        self._weigh(account, -account.queued_bytes)
+        if not site.neighbours:
+            self._sites = {name: other for name, other in self._sites.items() if other is not site}
         self.dropped.pop(peer, None)
-        if peer in self._turns:
-            self._turns.remove(peer)
+        if peer in site.turns:
+            site.turns.remove(peer)
+            if not site.turns:
+                self._turns.remove(site)
         self._calls = deque((sender, item) for sender, item in self._calls if sender != peer)
 
     def serve(self, now: float) -> list[Effect]:
-        """Passes on what may go now, one message of each neighbour in turn."""
+        """Passes on what may go now, one message of each site in turn, and of its neighbours in turn."""
         effects: list[Effect] = []
         stuck = 0
         while self._turns and stuck < len(self._turns):
-            sender = self._turns[0]
-            account = self._accounts[sender]
-            sent = self._first(sender, account, now)
+            site = self._turns[0]
+            sent = self._one_of(site, now)
             if sent is None:
                 stuck += 1
             else:
                 stuck = 0
                 effects += sent
-            if account.queue:
+            if site.turns:
                 self._turns.rotate(-1)
             else:
                 self._turns.popleft()
@@ -152,6 +179,7 @@ class Forwarding:
         effects: list[Effect] = []
         while self._calls and now >= self._calls[0][1].ends_s:
             sender, item = self._calls.popleft()
+            self._accounts[sender].site.calls -= 1
             self._weigh(self._accounts[sender], -item.size_bytes)
             effects += self._refuse(sender, item.message)
         return effects + self.serve(now)
@@ -159,21 +187,40 @@ class Forwarding:
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
         at_s = [self._calls[0][1].ends_s] if self._calls else []
-        at_s += [self._accounts[sender].ready_s for sender in self._turns]
+        at_s += [self._accounts[sender].ready_s for site in self._turns for sender in site.turns]
         return Deadline(min(at_s), "relayed") if at_s else None
 
     def check(self) -> None:
         """Asserts the bounds, and that a neighbour that has a turn has something to pass on."""
         assert len(self._calls) <= CALLS
         assert self._queued_bytes == sum(a.queued_bytes for a in self._accounts.values())
+        for site in self._sites.values():
+            theirs = [account for account in self._accounts.values() if account.site is site]
+            calls = [1 for sender, _ in self._calls if self._accounts[sender].site is site]
+            assert len(theirs) == site.neighbours
+            assert len(calls) == site.calls <= CALLS_OF_SITE
+            assert sum(account.queued_bytes for account in theirs) == site.queued_bytes
+            assert site.queued_bytes <= RELAYED_QUEUE_BYTES_OF_SITE
         for sender, account in self._accounts.items():
             called = sum(item.size_bytes for of, item in self._calls if of == sender)
             queued = sum(item.size_bytes for item in account.queue)
             assert account.queued_bytes == queued + called
             assert account.queued_bytes <= RELAYED_QUEUE_BYTES
-            assert bool(account.queue) == (sender in self._turns)
+            assert bool(account.queue) == (sender in account.site.turns)
+            assert bool(account.site.turns) == (account.site in self._turns)
 
     # -- parts
+
+    def _begun(self, sender: PeerId, now: float) -> _Account:
+        """A neighbour's account, with what its site's other hosts have used."""
+        told = self._around.told(sender)
+        name = told.site if told is not None else ""
+        site = self._sites.get(name)
+        if site is None:
+            site = self._sites[name] = _Site()
+        site.neighbours += 1
+        account = self._accounts[sender] = _Account(site, now)
+        return account
 
     def _next(self, message: Relayed) -> PeerId | None:
         """The peer to hand a message to; None if there is no connection for it."""
@@ -184,6 +231,20 @@ class Forwarding:
             return None
         taken = (self._me, message.origin, message.destination)
         return next((p for p in told.via if p not in taken and self._around.is_direct(p)), None)
+
+    def _one_of(self, site: _Site, now: float) -> list[Effect] | None:
+        """What is passed on for one of a site's neighbours; None if all of them have to wait."""
+        for _ in range(len(site.turns)):
+            sender = site.turns[0]
+            account = self._accounts[sender]
+            sent = self._first(sender, account, now)
+            if account.queue:
+                site.turns.rotate(-1)
+            else:
+                site.turns.popleft()
+            if sent is not None:
+                return sent
+        return None
 
     def _first(self, sender: PeerId, account: _Account, now: float) -> list[Effect] | None:
         """Sends or drops the first message of one queue; None if it has to wait."""
@@ -216,12 +277,14 @@ class Forwarding:
         destination = item.message.destination
         if not dialable(self._around.told(destination), self._site):
             return self._refuse(sender, item.message)
-        if len(self._calls) >= CALLS:
+        account = self._accounts[sender]
+        if len(self._calls) >= CALLS or account.site.calls >= CALLS_OF_SITE:
             self._drop(sender, "calls-full")
             return []
         calling = any(other.message.destination == destination for _, other in self._calls)
         self._calls.append((sender, item))
-        self._weigh(self._accounts[sender], item.size_bytes)
+        account.site.calls += 1
+        self._weigh(account, item.size_bytes)
         return [] if calling else self._around.call(destination, now)
 
     def _refuse(self, sender: PeerId, message: Relayed) -> list[Effect]:
@@ -233,7 +296,9 @@ class Forwarding:
 
     def _enqueue(self, sender: PeerId, account: _Account, item: _Item) -> None:
         if not account.queue:
-            self._turns.append(sender)
+            if not account.site.turns:
+                self._turns.append(account.site)
+            account.site.turns.append(sender)
         account.queue.append(item)
 
     def _dequeue(self, account: _Account) -> None:
@@ -241,6 +306,7 @@ class Forwarding:
 
     def _weigh(self, account: _Account, size_bytes: int) -> None:
         account.queued_bytes += size_bytes
+        account.site.queued_bytes += size_bytes
         self._queued_bytes += size_bytes
 
     def _drop(self, sender: PeerId, why: str) -> None:

@@ -13,7 +13,7 @@ ACKNOWLEDGED_WITHIN_S, or too many are missing, the next relay is taken.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from protocol.relay.choice import Way
 from protocol.relay.messages import (
@@ -43,6 +43,7 @@ from protocol.terms.limits import (
     RETIRED_S,
     SHUNNED_S,
 )
+from protocol.terms.site_limits import HALF_PATHS_OF_SITE, PATHS_OF_SITE
 from protocol.trust.sealing import Sealer
 from protocol.wire.codec import Malformed, decode, encode
 from protocol.wire.limits import MAX_FRAME_BYTES
@@ -71,6 +72,8 @@ class _Path:
         self.watched: tuple[int, float] | None = None
         """A number of ours that is not acknowledged, and when it was sent; None if there is none."""
         self.retired_s = _NEVER
+        self.theirs_first = False
+        """Whether the other end opened it."""
 
     @property
     def open(self) -> bool:
@@ -81,9 +84,16 @@ class Paths:
     """Every path this peer is an end of."""
 
     def __init__(
-        self, me: PeerId, sealer: Sealer, dice: Dice, ways: Callable[[PeerId], list[Way]]
+        self,
+        me: PeerId,
+        sealer: Sealer,
+        dice: Dice,
+        ways: Callable[[PeerId], list[Way]],
+        site: Callable[[PeerId], str] = str,
     ) -> None:
+        """`site` is of a peer, as far as it is known: what others begin is bounded by it."""
         self.me, self._sealer, self._dice, self._ways = me, sealer, dice, ways
+        self._site = site
         self._paths: dict[PeerId, _Path] = {}
         self._half: dict[PeerId, _Path] = {}
         """Paths that this peer accepted, but whose other end has not shown that it read that."""
@@ -238,8 +248,11 @@ class Paths:
 
     def check(self) -> None:
         """Asserts the bounds, and that no path leads to this peer itself."""
-        assert len(self._paths) <= PATHS + HALF_PATHS
+        assert len(self._paths) <= PATHS
         assert len(self._half) <= HALF_PATHS
+        assert all(n <= HALF_PATHS_OF_SITE for n in self._by_site(self._half).values())
+        opened = [peer for peer, path in self._paths.items() if path.theirs_first]
+        assert all(n <= PATHS_OF_SITE for n in self._by_site(opened).values())
         assert self.me not in self._paths
 
     # -- the handshake
@@ -258,9 +271,7 @@ class Paths:
         half = self._half.get(peer)
         if half is None or half.theirs != theirs:
             half = self._half[peer] = _Path(self._token(), theirs, back, now)
-            if len(self._half) > HALF_PATHS:
-                del self._half[next(iter(self._half))]
-                self.counts["half-paths-full"] += 1
+            self._make_way(peer)
         return self._mail(peer, back, Accepting(theirs, half.mine))
 
     def _accepted(self, peer: PeerId, mine: bytes, theirs: bytes, back: Way, now: float) -> Answer:
@@ -282,10 +293,14 @@ class Paths:
             if half is None or (half.mine, half.theirs) != (word.yours, word.mine):
                 self.counts["stale"] += 1
                 return self._mail(peer, back, Ended(word.mine, word.yours)), []
+            del self._half[peer]
+            if path is None and self._is_full(peer):
+                self.counts["paths-full"] += 1
+                return self._mail(peer, back, Ended(word.mine, word.yours)), []
             if self.carries(peer):
                 outcomes.append(PathDown(peer, "it began anew"))
-            del self._half[peer]
             path = self._paths[peer] = half
+            path.theirs_first = True
             path.way, path.sent_s = back, now
             outcomes.append(PathUp(peer))
         if word.number <= path.heard:
@@ -305,6 +320,25 @@ class Paths:
         up = self.carries(peer)
         del self._paths[peer]
         return [PathDown(peer, "it ended the path")] if up else []
+
+    def _make_way(self, peer: PeerId) -> None:
+        """Forgets a half path if there are too many: the oldest of the peer's site, or of the one with most."""
+        by_site = self._by_site(self._half)
+        site = self._site(peer)
+        if by_site[site] <= HALF_PATHS_OF_SITE:
+            if len(self._half) <= HALF_PATHS:
+                return
+            site = max(by_site, key=lambda one: (by_site[one], one))
+        del self._half[next(other for other in self._half if self._site(other) == site)]
+        self.counts["half-paths-full"] += 1
+
+    def _is_full(self, peer: PeerId) -> bool:
+        """Whether there is no place for another path that this peer opened."""
+        opened = (other for other, path in self._paths.items() if path.theirs_first)
+        return len(self._paths) >= PATHS or self._by_site(opened)[self._site(peer)] >= PATHS_OF_SITE
+
+    def _by_site(self, peers: Iterable[PeerId]) -> Counter[str]:
+        return Counter(map(self._site, peers))
 
     # -- upkeep
 

@@ -38,7 +38,12 @@ class Relay:
     ) -> None:
         """`said` is what the configuration says of how this peer is reached; None if it is to be found out."""
         self._around = around
-        self.paths = Paths(me, sealer, dice, lambda peer: ways(me, site, peer, around))
+
+        def site_of(peer: PeerId) -> str:
+            told = around.told(peer)
+            return told.site if told is not None else ""
+
+        self.paths = Paths(me, sealer, dice, lambda peer: ways(me, site, peer, around), site_of)
         self.forwarding = Forwarding(me, site, around)
         self.reachability = Reachability(site, address, said, around)
         self._knocks: dict[PeerId, tuple[float, float]] = {}

@@ -19,6 +19,7 @@ from protocol.terms.limits import (
     RELAYED_QUEUE_BYTES,
 )
 from protocol.terms.reach import Reach
+from protocol.terms.site_limits import CALLS_OF_SITE
 
 FROM, TO, RELAY, NEXT = (peer_id(name) for name in ("from", "to", "relay", "next"))
 
@@ -136,10 +137,13 @@ def test_a_peer_behind_another_nat_is_not_called() -> None:
 
 def test_calls_are_bounded() -> None:
     post = Post(FROM)
+    sites = CALLS // CALLS_OF_SITE
     for number in range(CALLS + 3):
-        to = peer_id(f"p{number}")
+        to, by = peer_id(f"p{number}"), peer_id(f"n{number % sites}")
+        post.around.connected.append(by)
+        post.around.tell(by, site=f"s{number % sites}")
         post.around.tell(to)
-        post.give(1, to=to)
+        post.give(1, by=by, to=to)
     assert post.forwarding.counts["dropped-calls-full"] == 3
 
 
