@@ -207,9 +207,9 @@ class Assembly:
             await self.driver.step(Started())
             await self.driver.run()
         except Mishandled as failed:
-            notebook, verifier = Notebook(Path(self.config.host.state)), NaclVerifier()
+            notebook, view = Notebook(Path(self.config.host.state)), self.view
             failed.again_s = await notebook.write(
-                self.store, failed, self.view.judged, verifier, self.now()
+                self.store, failed, view.judged, self._identity(), view.site_of, self.now()
             )
             raise
 

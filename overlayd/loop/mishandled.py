@@ -7,14 +7,15 @@ bounded, for who mends the fault; and who answers for it (protocol/node/verdict.
 
 import asyncio
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from overlayd.ports.store import Put, Store, StoreError
 from overlayd.telemetry.logs import logger
 from protocol.node.events import Arrived, Event
-from protocol.node.verdict import judge, rows_against
-from protocol.terms.ids import PeerId
-from protocol.trust.signing import Verifier
+from protocol.node.verdict import Verdict, judge, rows_against, site_of
+from protocol.terms.ids import KeyId, PeerId
+from protocol.trust.identity import Identity
 from protocol.wire.envelope import pack
 
 FOLDER = "mishandled"
@@ -47,16 +48,21 @@ class Notebook:
         store: Store,
         failed: Mishandled,
         judged: PeerId | None,
-        verifier: Verifier,
+        identity: Identity,
+        known: Callable[[KeyId], str],
         now: float,
     ) -> float:
-        """Has it all on disk. Answers how many seconds to wait before beginning anew."""
+        """Has it all on disk. Answers how many seconds to wait before beginning anew.
+
+        `known` answers the site of a peer that was met; empty if it was not.
+        """
         why = ascii(str(failed))
-        verdict = judge(failed.event, failed.cause, judged, verifier)
+        verdict = judge(failed.event, failed.cause, judged, identity.verifier)
+        site = _site(failed.event, verdict, known, identity, now)
         peer = (verdict.owner or verdict.peer or "")[:12]
         logger().critical("event.mishandled", what=why, peer=peer, exc_info=failed.cause)
         try:
-            against = rows_against(verdict, await store.load(), why, now)
+            against = rows_against(verdict, await store.load(), why, now, site)
             puts = [Put(row.table, row.key, row.value) for row in against]
             await store.write(puts, must=True)
         except StoreError as error:
@@ -80,6 +86,21 @@ class Notebook:
             logger().error("event.mishandled.not-kept", error=str(error))
             return AGAIN_S
         return min(AGAIN_S * 2.0 ** min(lately, 10), AGAIN_MOST_S) if lately else 0.0
+
+
+def _site(
+    event: Event,
+    verdict: Verdict,
+    known: Callable[[KeyId], str],
+    identity: Identity,
+    now: float,
+) -> str:
+    """Whose host answers; empty if that cannot be told, since what is asked may be what failed."""
+    try:
+        return site_of(event, verdict, known, identity, now)
+    except Exception as error:  # whatever it is, the rest is to be written down
+        logger().error("event.mishandled.no-site", exc_info=error)
+        return ""
 
 
 def _text(failed: Mishandled, now: float) -> str:

@@ -30,7 +30,7 @@ from protocol.node.rows import (
 from protocol.node.status_rows import StatusRow
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import RequestView
-from protocol.terms.ids import Digest, GridId, PeerId, RequestId
+from protocol.terms.ids import Digest, GridId, KeyId, PeerId, RequestId
 from protocol.terms.problem import Problem
 from protocol.trust.order import SignedOrder
 from protocol.trust.record import SignedRecord
@@ -66,6 +66,10 @@ class PeerView:
     def judged(self) -> PeerId | None:
         """Who said what the peer is told now, or was last, also if it came through a relay."""
         return self._node.quarantines.judged
+
+    def site_of(self, peer: KeyId) -> str:
+        """The site of a peer that was met; empty if it was not."""
+        return self._node.overlay.members.site(peer)
 
     def follows_clock(self, by_s: float, steady_s: float) -> str:
         """Why another life should begin by the machine's clock, which was set `by_s` seconds and stayed so for

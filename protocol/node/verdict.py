@@ -5,18 +5,24 @@ record its owner answers if the signature is good, and what it signs is not take
 """
 
 import traceback
+from collections.abc import Callable
 
 import msgspec
 
 from protocol.broadcast.messages import Gossip, Records
+from protocol.membership.messages import Hello
+from protocol.membership.presence import check_presence
 from protocol.node.events import Arrived, Connected, Disconnected, Event, Garbled
 from protocol.node.poison import refusing
 from protocol.peering.addresses import Rows
 from protocol.peering.shut_out import TABLE as SHUT_OUT
 from protocol.peering.shut_out import shutting_out
+from protocol.peering.shut_sites import TABLE as SHUT_SITE
+from protocol.peering.shut_sites import counting
 from protocol.relay.messages import Relayed
 from protocol.terms.effects import Row
 from protocol.terms.ids import KeyId, PeerId
+from protocol.trust.identity import Identity
 from protocol.trust.record import Record, SignedRecord, check_record, read_record
 from protocol.trust.signing import Untrusted, Verifier
 
@@ -81,9 +87,36 @@ def in_hand(error: BaseException, records: tuple[SignedRecord, ...]) -> SignedRe
     return None
 
 
-def rows_against(verdict: Verdict, rows: Rows, why: str, now: float) -> tuple[Row, ...]:
-    """What is to be on disk of it. `rows` is the whole store, by table."""
-    shut: tuple[Row, ...] = ()
+def site_of(
+    event: Event,
+    verdict: Verdict,
+    known: Callable[[KeyId], str],
+    identity: Identity,
+    now: float,
+) -> str:
+    """The site of who answers; empty if nobody does, or it is this peer's own, or nobody knows it.
+
+    `known` answers the site of a peer that was met. Of one that was just greeting it is what it proved.
+    """
+    who = verdict.owner or (KeyId(verdict.peer) if verdict.peer is not None else None)
+    if who is None:
+        return ""
+    site = known(who)
+    if not site and isinstance(event, Arrived) and isinstance(event.message, Hello):
+        try:
+            presence, federation = event.message.presence, identity.federation
+            _, shown = check_presence(presence, federation, now, identity.verifier)
+            site = shown.site if KeyId(shown.peer) == who else ""
+        except Untrusted:
+            return ""
+    return site if site != identity.site else ""
+
+
+def rows_against(
+    verdict: Verdict, rows: Rows, why: str, now: float, site: str = ""
+) -> tuple[Row, ...]:
+    """What is to be on disk of it. `rows` is the whole store, by table; `site` is whose host answers."""
+    shut: tuple[Row, ...] = counting(rows.get(SHUT_SITE, {}), site, now) if site else ()
     if verdict.peer is not None:
-        shut = shutting_out(rows.get(SHUT_OUT, {}), verdict.peer, why, now)
+        shut += shutting_out(rows.get(SHUT_OUT, {}), verdict.peer, why, now)
     return (*shut, *refusing(rows, verdict.record, verdict.owner, now))

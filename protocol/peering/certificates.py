@@ -40,8 +40,16 @@ _LATEST_S = 253_402_300_799.0
 class Certificates:
     """Revocations, kept on disk, and the ends of certificates."""
 
-    def __init__(self, identity: Identity, rows: dict[str, bytes], now: float) -> None:
-        self._identity = identity
+    def __init__(
+        self,
+        identity: Identity,
+        rows: dict[str, bytes],
+        now: float,
+        shut: Mapping[str, float] | None = None,
+    ) -> None:
+        """`shut` has until when other sites are not believed at all (shut_sites.py)."""
+        self._identity, self._shut = identity, dict(shut or {})
+        self._shut.pop(identity.site, None)
         self.revocations = Revocations()
         self.saved: list[SignedRecord] = []
         """Revocations from the disk, to be put into the directory at the start."""
@@ -59,16 +67,27 @@ class Certificates:
     def shown(self, signed: SignedRecord, now: float) -> tuple[Record, Known]:
         """The presence in a Hello, and the peer it speaks of. Raises Untrusted if it is not believed."""
         identity = self._identity
-        return check_presence(
+        record, known = check_presence(
             signed, identity.federation, now, identity.verifier, revoked=self.revocations
         )
+        return record, self._heard(known, now)
 
     def known(self, record: Record, now: float) -> Known:
         """The peer that a presence, its signature checked, speaks of. Raises Untrusted."""
         identity = self._identity
-        return read_presence(
+        known = read_presence(
             record, identity.federation, now, identity.verifier, revoked=self.revocations
         )
+        return self._heard(known, now)
+
+    def _heard(self, known: Known, now: float) -> Known:
+        if now < self._shut.get(known.site, 0.0):
+            left = format_duration(self._shut[known.site] - now)
+            why = (
+                f"site {known.site} is shut out for {left}: this peer failed on what its hosts said"
+            )
+            raise Untrusted(Reason.SHUT_OUT, why)
+        return known
 
     def revocation(self, record: Record) -> Revocation:
         """What a revocation, its signature checked, revokes. Raises Untrusted."""

@@ -28,3 +28,5 @@ MISHANDLED_OF_SITE = 3
 out. One may run into a fault of ours, and another that runs the same build into the same."""
 
 MISHANDLED_WITHIN_S = 3600.0
+SITES_WATCHED = 256
+"""Sites of which such faults are remembered; beyond it those that failed longest ago are forgotten."""

@@ -25,6 +25,8 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     NOT_YET_VALID = "not-yet-valid"
     REVOKED = "revoked"
+    SHUT_OUT = "shut-out"
+    """It holds, and is not heard for a while all the same."""
 
 
 class Untrusted(Exception):

@@ -17,12 +17,19 @@ from protocol.broadcast.messages import Gossip, Prune
 from protocol.node.events import Arrived, Event
 from protocol.node.poison import Poison
 from protocol.peering.shut_out import TABLE, shut_outs
-from protocol.sim.keys import SimVerifier
+from protocol.peering.shut_sites import TABLE as SHUT_SITE
+from protocol.peering.shut_sites import shut
+from protocol.terms.ids import KeyId
 from protocol.trust.record import Record, SignedRecord, read_record, sign_record
 from protocol.wire.envelope import unpack
 
-VERIFIER = SimVerifier()
+ME = identity("h1")
 THIRD = identity("h3")
+
+
+def nobody(peer: KeyId) -> str:
+    """The site of a peer, of which none was met."""
+    return ""
 
 
 def record(of: str = "h3", body: bytes = b"x") -> SignedRecord:
@@ -56,7 +63,7 @@ async def test_all_of_it_is_on_disk_before_another_life_begins(
     event = Arrived(YOU, message, "r\x1b[2J")
     notebook = Notebook(tmp_path)
     mishandled = failed(event, read_record(message.records[0]))
-    assert await notebook.write(store, mishandled, None, VERIFIER, NOW) == 0.0
+    assert await notebook.write(store, mishandled, None, ME, nobody, NOW) == 0.0
     text = (tmp_path / FOLDER / "000001.txt").read_text()
     assert "KeyError" in text
     assert "fails(holding)" in text
@@ -67,7 +74,7 @@ async def test_all_of_it_is_on_disk_before_another_life_begins(
     assert shut_outs(rows.get(TABLE, {}), NOW) == {}
     again = Arrived(OTHER.peer, message, "")
     assert Poison(rows, NOW).sift(again, NOW) == Arrived(OTHER.peer, Gossip(()), "")
-    await notebook.write(store, failed(Arrived(YOU, hello(OTHER), "")), None, VERIFIER, NOW)
+    await notebook.write(store, failed(Arrived(YOU, hello(OTHER), "")), None, ME, nobody, NOW)
     assert list(shut_outs((await store.load())[TABLE], NOW)) == [YOU]
     await store.close()
 
@@ -79,7 +86,7 @@ async def test_what_is_kept_is_bounded_and_the_pauses_grow(
 
     notebook, now = Notebook(tmp_path), time.time()
     pauses = [
-        await notebook.write(store, failed(Arrived(YOU, Prune(), "")), None, VERIFIER, now)
+        await notebook.write(store, failed(Arrived(YOU, Prune(), "")), None, ME, nobody, now)
         for _ in range(KEPT + 4)
     ]
     assert pauses[:4] == [0.0, 2 * AGAIN_S, 4 * AGAIN_S, 8 * AGAIN_S]
@@ -93,6 +100,22 @@ async def test_a_disk_that_takes_nothing_does_not_stop_it(
 ) -> None:
     (tmp_path / FOLDER).write_text("in the way")
     event = Arrived(YOU, Prune(), "")
-    assert await Notebook(tmp_path).write(store, failed(event), None, VERIFIER, NOW) == AGAIN_S
+    assert await Notebook(tmp_path).write(store, failed(event), None, ME, nobody, NOW) == AGAIN_S
     await store.close()
-    assert await Notebook(tmp_path).write(store, failed(event), None, VERIFIER, NOW) == AGAIN_S
+    assert await Notebook(tmp_path).write(store, failed(event), None, ME, nobody, NOW) == AGAIN_S
+
+
+async def test_a_site_whose_hosts_do_so_again_and_again_is_on_disk_too(
+    tmp_path: Path, store: SqliteStore
+) -> None:
+    notebook = Notebook(tmp_path)
+
+    def fails(peer: KeyId) -> str:
+        raise RuntimeError("whatever was half changed")
+
+    for known in (fails, nobody, lambda _: "s9", lambda _: "s9", lambda _: "s1", lambda _: "s9"):
+        await notebook.write(store, failed(Arrived(YOU, Prune(), "")), None, ME, known, NOW)
+    rows = (await store.load())[SHUT_SITE]
+    assert list(rows) == ["s9"], "its own site is not counted"
+    assert list(shut(rows, NOW + 1)) == ["s9"]
+    await store.close()
