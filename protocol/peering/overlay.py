@@ -54,7 +54,6 @@ from protocol.peering.near_peers import Whereabouts
 from protocol.peering.news import KIND as NEWS
 from protocol.peering.news import Crier
 from protocol.peering.quarantine import Quarantines
-from protocol.peering.shut_sites import TABLE as SHUT_SITE
 from protocol.peering.shut_sites import shut
 from protocol.peering.suspicions import KIND as SUSPICION
 from protocol.peering.suspicions import read_suspicion, readable
@@ -99,9 +98,7 @@ class Overlay:
         self.me, self._families = identity.peer, families
         self.membership = membership
         self.addresses = Addresses(self.membership, rows, now)
-        self.certificates = Certificates(
-            identity, rows.get(REVOKED, {}), now, shut(rows.get(SHUT_SITE, {}), now)
-        )
+        self.certificates = Certificates(identity, rows.get(REVOKED, {}), now, shut(rows, now))
         self.quarantines = Quarantines(rows, now)
         self.members = Members(self.me, membership, self.certificates, self.quarantines)
         self.broadcast = Broadcast(

@@ -8,6 +8,7 @@ from a restart, this peer knows nobody of it any more. Its own site is never shu
 
 import msgspec
 
+from protocol.peering.addresses import Rows
 from protocol.terms.effects import Row
 from protocol.terms.limits import QUARANTINE_FORGIVEN_S, SHUT_OUT_MOST_S, SHUT_OUT_S
 from protocol.terms.site_limits import MISHANDLED_OF_SITE, MISHANDLED_WITHIN_S, SITES_WATCHED
@@ -41,9 +42,10 @@ def faults_of(rows: dict[str, bytes], now: float) -> dict[str, SiteFaults]:
     return dict(sorted(found.items(), key=lambda item: (max(item[1].at_s, default=0.0), item[0])))
 
 
-def shut(rows: dict[str, bytes], now: float) -> dict[str, float]:
-    """Until when each site that is shut out now is not believed."""
-    return {site: row.until_s for site, row in faults_of(rows, now).items() if now < row.until_s}
+def shut(store: Rows, now: float) -> dict[str, float]:
+    """Until when each site that is shut out now is not believed. `store` has all rows, by table."""
+    faults = faults_of(store.get(TABLE, {}), now)
+    return {site: row.until_s for site, row in faults.items() if now < row.until_s}
 
 
 def counting(rows: dict[str, bytes], site: str, now: float) -> tuple[Row, ...]:

@@ -22,6 +22,10 @@ def written(rows: dict[str, bytes], more: tuple[Row, ...]) -> dict[str, bytes]:
     return rows
 
 
+def shut_rows(rows: dict[str, bytes], now: float) -> dict[str, float]:
+    return shut({TABLE: rows}, now)
+
+
 def failed(*at_s: float) -> dict[str, bytes]:
     rows: dict[str, bytes] = {}
     for now in at_s:
@@ -30,23 +34,23 @@ def failed(*at_s: float) -> dict[str, bytes]:
 
 
 def test_one_or_two_are_a_fault_of_ours_the_third_within_an_hour_is_the_sites() -> None:
-    assert shut(failed(NOW, NOW + 1), NOW + 2) == {}
+    assert shut_rows(failed(NOW, NOW + 1), NOW + 2) == {}
     rows = failed(NOW, NOW + 1, NOW + 2)
     assert MISHANDLED_OF_SITE == 3
-    assert shut(rows, NOW + 3) == {"s9": NOW + 2 + SHUT_OUT_S}
-    assert shut(rows, NOW + 2 + SHUT_OUT_S) == {}
+    assert shut_rows(rows, NOW + 3) == {"s9": NOW + 2 + SHUT_OUT_S}
+    assert shut_rows(rows, NOW + 2 + SHUT_OUT_S) == {}
 
 
 def test_those_of_more_than_an_hour_ago_do_not_count() -> None:
     late_s = NOW + MISHANDLED_WITHIN_S
-    assert shut(failed(NOW, NOW + 1, late_s), late_s) == {}
-    assert shut(failed(NOW, NOW + 1, late_s - 1), late_s) != {}
+    assert shut_rows(failed(NOW, NOW + 1, late_s), late_s) == {}
+    assert shut_rows(failed(NOW, NOW + 1, late_s - 1), late_s) != {}
 
 
 def test_it_lasts_twice_as_long_each_time_and_is_forgiven() -> None:
     rows, now, lasted = failed(NOW), NOW, []
     for _ in range(8):
-        while not (over := shut(rows, now)):
+        while not (over := shut_rows(rows, now)):
             now += 1
             rows = written(rows, counting(rows, "s9", now))
         lasted.append(over["s9"] - now)
@@ -61,7 +65,7 @@ def test_it_lasts_twice_as_long_each_time_and_is_forgiven() -> None:
 
 def test_what_is_still_said_by_them_while_they_are_shut_out_makes_it_no_longer() -> None:
     rows = failed(NOW, NOW + 1, NOW + 2, NOW + 3, NOW + 4, NOW + 5)
-    assert shut(rows, NOW + 6) == {"s9": NOW + 2 + SHUT_OUT_S}
+    assert shut_rows(rows, NOW + 6) == {"s9": NOW + 2 + SHUT_OUT_S}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +78,7 @@ def test_what_is_still_said_by_them_while_they_are_shut_out_makes_it_no_longer()
     ],
 )
 def test_a_row_that_makes_no_sense_shuts_nobody_out_and_goes(row: bytes) -> None:
-    assert shut({"s9": row, "s8": row}, NOW) == {}
+    assert shut_rows({"s9": row, "s8": row}, NOW) == {}
     assert list(written({"s8": row}, counting({"s8": row}, "s9", NOW))) == ["s9"]
 
 
