@@ -98,6 +98,11 @@ class Forwarding:
         self.dropped: dict[PeerId, int] = {}
         """How many messages were dropped, for each neighbour that has an account."""
 
+    @property
+    def queued_bytes(self) -> int:
+        """What waits to be passed on."""
+        return self._queued_bytes
+
     def take(self, sender: PeerId, message: Relayed, now: float) -> Answer:
         """Takes a message to be passed on."""
         first = sender == message.origin
