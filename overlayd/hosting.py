@@ -336,7 +336,7 @@ def _tell_confinement(confined: str) -> None:
         logger().error(
             "guests.run_as_root",
             confined=confined,
-            means="who breaks out of a guest's QEMU is root on this host",
+            means="who breaks out of a guest is root on this host",
         )
     elif confined:
         logger().info("guests.confined", confined=confined)

@@ -11,7 +11,10 @@ import pytest
 from federation.launch import wait_for
 
 from overlayd.adapters.libvirt import private
+from overlayd.adapters.libvirt.plans import EMULATOR
 from overlayd.ports.compute import ComputeError
+
+SCRIPT = "#!/bin/sh\nexec false\n"
 
 
 @pytest.fixture
@@ -31,21 +34,31 @@ def is_there(pid: int) -> bool:
 
 
 def test_it_is_started_once_and_again_after_it_was_killed(root: Path) -> None:
-    private.ensure(root)
+    private.ensure(root, SCRIPT)
     first = pid_of(root)
-    private.ensure(root)
+    private.ensure(root, SCRIPT)
     assert pid_of(root) == first
     connection = libvirt.open(private.uri_of(root))
     assert connection.getType() == "LXC"
     connection.close()
     os.kill(first, signal.SIGKILL)
     wait_for(lambda: not is_there(first), 30, "it is gone")
-    private.ensure(root)
+    private.ensure(root, SCRIPT)
     second = pid_of(root)
     assert second != first
     libvirt.open(private.uri_of(root)).close()
     private.end(root)
     wait_for(lambda: not is_there(second), 30, "it ends")
+
+
+def test_one_that_was_started_with_another_controller_is_started_anew(root: Path) -> None:
+    private.ensure(root, SCRIPT)
+    first = pid_of(root)
+    private.ensure(root, SCRIPT.replace("false", "true"))
+    wait_for(lambda: not is_there(first), 30, "it is gone")
+    inside = Path(f"/proc/{pid_of(root)}/root")
+    assert (inside / EMULATOR[1:]).read_text() == SCRIPT.replace("false", "true")
+    assert (inside / private.emulator_of(root)[1:]).read_bytes() == Path(EMULATOR).read_bytes()
 
 
 def test_another_process_with_its_pid_is_not_ended(root: Path) -> None:
@@ -57,4 +70,4 @@ def test_another_process_with_its_pid_is_not_ended(root: Path) -> None:
 def test_what_stops_it_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(ComputeError, match="containers need libvirtd"):
-        private.ensure(root)
+        private.ensure(root, SCRIPT)

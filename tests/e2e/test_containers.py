@@ -1,5 +1,6 @@
 """A grid of containers over two hosts: the same file, networks, ready, found again, restarted."""
 
+import contextlib
 import gzip
 import os
 import signal
@@ -16,7 +17,11 @@ from two_hosts import two_hosts
 
 from netns.lab.topology import Host as LabHost
 from netns.lab.topology import Site, Topology
+from overlayd.adapters.libvirt.controller import AT
+from overlayd.adapters.libvirt.plans import SEED_PATH
+from overlayd.adapters.libvirt.users import built_in_containers
 from overlayd.api.views import ConsoleRequest
+from overlayd.realise.paths import machine_name
 from protocol.grid.model import (
     Encryption,
     GridSpec,
@@ -27,6 +32,7 @@ from protocol.grid.model import (
     VolumeSpec,
 )
 from protocol.requesting.request import RequestState
+from protocol.terms.ids import GridId
 from protocol.trust.order import Action
 
 IMAGE = Path(__file__).resolve().parents[2] / ".cache" / "images" / "guest.img"
@@ -98,10 +104,16 @@ def test_containers_are_made_as_virtual_machines_are(federation: Federation) -> 
     wait_for(lambda: is_ready(b), 60, "it is found as it was")
     consoles_answer(federation, "found")
 
+    store = next(r for r in orders.grid(a, "boxes").workspaces if r.workspace == "store-1")
+    machine = machine_name(GridId(store.grid_id), "store-1")
+    in_container(federation.hosts[store.host], "echo data >/srv/kept", machine)
     again = orders.signed(admin, Action.RESTART, "boxes", "store-1")
     assert orders.obeyed(a, again, UP_WITHIN_S).state is RequestState.DONE
     wait_for(lambda: is_ready(a) and is_ready(b), 60, "it is ready again, with its card")
     consoles_answer(federation, "again")
+    host = federation.hosts[store.host]
+    assert in_container(host, "cat /srv/kept", machine).stdout == "data\n"
+    assert in_container(host, "stat -c %u /srv/kept", machine).stdout == "0\n"
 
     refused = orders.obeyed(a, orders.signed(admin, Action.SUSPEND, "boxes", "n-1"), 60)
     assert refused.state is RequestState.FAILED
@@ -111,6 +123,9 @@ def test_containers_are_made_as_virtual_machines_are(federation: Federation) -> 
     gone = orders.obeyed(b, orders.signed(admin, Action.DOWN, "boxes"), 60)
     assert gone.state is RequestState.DONE, gone.answer
     assert subprocess.run(["losetup", "--list"], capture_output=True, check=True).stdout == b""
+    assert [line for line in all_mounts() if "/dev/loop" in line or AT in line] == []
+    for host in (a, b):
+        assert list((host.folder / "state" / "containers").iterdir()) == []
 
 
 def consoles_answer(federation: Federation, word: str) -> None:
@@ -143,21 +158,64 @@ def own_root(federation: Federation, admin: Path) -> None:
     (row,) = orders.grid(a, "own").workspaces
     host = federation.hosts[row.host]
     mark = Path("srv") / "mark"
-    (inside(host) / mark).write_text("kept")
+    in_container(host, f"echo kept >/{mark}")
+    root_is_nobody(host)
     own = orders.id_of(a, "own")
     again = orders.signed(admin, Action.RESTART, own, "n-1")
     assert orders.obeyed(a, again, UP_WITHIN_S).state is RequestState.DONE
     wait_for(lambda: orders.grid(a, "own").workspaces[0].phase == "ready", 60, "it is back")
-    assert (inside(host) / mark).read_text() == "kept"
+    assert (inside(host) / mark).read_text() == "kept\n"
     size = os.statvfs(inside(host))
     assert size.f_blocks * size.f_frsize < 96 << 20, "no larger than its disk"
     down = orders.obeyed(a, orders.signed(admin, Action.DOWN, own), 60)
     assert down.state is RequestState.DONE, down.answer
 
 
-def inside(host: Host) -> Path:
+def root_is_nobody(host: Host) -> None:
+    """Root of that host's newest container has none of its powers on the host."""
+    init = inside(host).parent
+    status = dict(line.split(":", 1) for line in (init / "status").read_text().splitlines())
+    uids = {int(uid) for uid in (*status["Uid"].split(), *status["Gid"].split())}
+    assert min(uids) >= built_in_containers().first, "its init is nobody on the host"
+    assert in_container(host, "id -u").stdout == "0\n", "in there it is root"
+
+    made = in_container(host, "mknod /tmp/disk b 7 0; test -e /tmp/disk || echo none")
+    assert made.stdout == "none\n", made.stderr
+    (bound,) = (host.folder / "state" / "console").glob("*.root/user-data")
+    secret = bound.with_name("secret")
+    secret.write_text("the host's root's")
+    secret.chmod(0o600)
+    read = in_container(host, f"cat {SEED_PATH}/user-data {SEED_PATH}/secret")
+    assert read.stdout.startswith("#cloud-config"), read.stderr
+    assert "root's" not in read.stdout
+    assert "Permission denied" in read.stderr
+
+    row = orders.peers(host)[host.name]
+    assert row.confined.startswith("user, namespaces"), row.confined
+
+
+def in_container(
+    host: Host, script: str, machine: str = "ovl-*"
+) -> subprocess.CompletedProcess[str]:
+    """What root of a container says to a script: of the host's newest, or of a machine's."""
+    pid = inside(host, machine).parent.name
+    enter = ["nsenter", "--target", pid, "--user", "--mount", "--pid", "--root", "--wd"]
+    argv = [*enter, "/bin/sh", "-c", script]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def all_mounts() -> list[str]:
+    """What is mounted, in whatever mount namespace of this machine."""
+    found = set[str]()
+    for path in Path("/proc").glob("[0-9]*/mounts"):
+        with contextlib.suppress(OSError):
+            found.update(path.read_text().splitlines())
+    return sorted(found)
+
+
+def inside(host: Host, machine: str = "ovl-*") -> Path:
     """The root of that host's newest container, as this machine sees it."""
-    files = (host.folder / "state" / "lxc" / "run" / "lxc").glob("ovl-*.pid")
+    files = (host.folder / "state" / "lxc" / "run" / "lxc").glob(f"{machine}.pid")
     pid = max(files, key=lambda file: file.stat().st_mtime).read_text()
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return Path(f"/proc/{children[0]}/root")

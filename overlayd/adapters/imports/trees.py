@@ -7,7 +7,7 @@ packed.
 
 import os
 import tarfile
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -206,14 +206,18 @@ class Tree:
             first.setdefault(id(entry), name)
 
 
-def unpack(content: Path, target: Path, watch: ImportWatch) -> None:
+def unpack(
+    content: Path, target: Path, watch: ImportWatch, owner: Callable[[int], int] = int
+) -> None:
     """Unpacks a canonical tar into the new folder `target`, as its owners. Raises ImageError if it is none.
 
-    It is checked anew: an id says that these are the bytes, not that they are good ones.
+    It is checked anew: an id says that these are the bytes, not that they are good ones. `owner` answers the id
+    of the file for an id of the tar.
     """
     tree = Tree(watch)
     tree.add(content)
     target.mkdir(mode=0o755)
+    os.chown(target, owner(0), owner(0))
     for name, entry, twin in tree.in_order():
         path = target / name
         if entry.kind == tarfile.DIRTYPE:
@@ -227,7 +231,7 @@ def unpack(content: Path, target: Path, watch: ImportWatch) -> None:
             with content.open("rb") as file, path.open("xb") as out:
                 file.seek(entry.offset)
                 _copy(file, out, entry.size)
-        os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
+        os.chown(path, owner(entry.uid), owner(entry.gid), follow_symlinks=False)
         if entry.kind != tarfile.SYMTYPE:
             path.chmod(entry.mode)
         os.utime(path, (entry.mtime, entry.mtime), follow_symlinks=False)

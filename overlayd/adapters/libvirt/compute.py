@@ -29,8 +29,16 @@ from overlayd.adapters.libvirt.embed import prepare_root
 from overlayd.adapters.libvirt.events import ensure_event_loop
 from overlayd.adapters.libvirt.folders import GuestFolders
 from overlayd.adapters.libvirt.history import Folder, History
+from overlayd.adapters.libvirt.plans import EMULATOR as LXC_EMULATOR
+from overlayd.adapters.libvirt.plans import Containers, why_no_ids
 from overlayd.adapters.libvirt.trial import KernelFinder, group_for_kvm, kvm_verdict
-from overlayd.adapters.libvirt.users import ROOT, User, UserRange, built_in_range
+from overlayd.adapters.libvirt.users import (
+    ROOT,
+    User,
+    UserRange,
+    built_in_containers,
+    built_in_range,
+)
 from overlayd.ports.compute import (
     ComputeError,
     ComputeOffer,
@@ -45,6 +53,9 @@ EMULATOR = "/usr/bin/qemu-system-x86_64"
 
 GUESTS = "guests"
 """The folder in the state directory that has a folder for each guest."""
+
+CONTAINERS = "containers"
+"""The folder in the state directory that has a plan for each container."""
 
 _SLOW_AT_ONCE = 8
 """Guests that are waited for at once, in threads of their own: an agent may take seconds to answer."""
@@ -88,8 +99,10 @@ class LibvirtCompute:
         """`users` are the user ids of its guests, if not those that are built in for this owner."""
         self._uri = uri
         self._state_dir = state_dir
-        self._users = users or built_in_range(owner)
+        lxc = domain_type(uri) is DomainType.LXC
+        self._users = users or (built_in_containers() if lxc else built_in_range(owner))
         self._folders: GuestFolders | None = None
+        self._containers: Containers | None = None
         self._as_root = ""
         self._seen: tuple[str, ...] = ()
         self._kvm = kvm
@@ -230,6 +243,8 @@ class LibvirtCompute:
     def _start(self, machine: Machine) -> None:
         self._require_known(machine.name, "is not started twice")
         self._opened().start(machine)
+        if self._containers is not None:
+            self._look_into(machine.name)
 
     def _stop(self, name: str) -> None:
         self._require_known(name, "cannot be ended by it")
@@ -287,21 +302,38 @@ class LibvirtCompute:
             if not self._as_root:
                 open_state(self._state_dir)
                 self._folders = GuestFolders(self._state_dir / GUESTS, self._users)
+        if type_ is DomainType.LXC and self._containers is None:
+            plans = self._state_dir / CONTAINERS
+            self._as_root = why_no_ids(plans, self._users)
+            self._seen = ("root",) if self._as_root else ("user", "namespaces")
+            self._containers = Containers(plans, None if self._as_root else self._users)
 
     def _look(self, name: str) -> None:
         """Looks how a guest that runs is confined."""
         pid = self._folder.pid(name) if self._folder is not None else None
-        if pid is not None and self._connection is not None:
+        self._look_at(pid or 0)
+
+    def _look_into(self, name: str) -> None:
+        """Looks how a container is confined, unless it has ended already."""
+        with contextlib.suppress(libvirt.libvirtError):
+            assert self._connection is not None
+            keeper = self._connection.lookupByName(name).ID()
+            self._look_at(confinement.init_of(keeper, settles=not self._as_root))
+
+    def _look_at(self, pid: int) -> None:
+        if pid and self._connection is not None:
             host = ET.fromstring(self._connection.getCapabilities())  # noqa: S314, libvirt's own
             models = frozenset(m.text or "" for m in host.iterfind("host/secmodel/model"))
-            self._seen = confinement.seen(pid, models)
+            with contextlib.suppress(OSError):  # it has ended
+                self._seen = confinement.seen(pid, models)
 
     def _where(self) -> str:
         """What libvirt calls it. A libvirtd of our own is started, unless it runs."""
         root = own_root(self._uri)
         if root is None:
             return self._uri
-        private.ensure(Path(root))
+        assert self._containers is not None
+        private.ensure(Path(root), self._containers.script(private.emulator_of(Path(root))))
         return private.uri_of(Path(root))
 
     def _connected_again(self, type_: DomainType, why: str, tell: Callable[[str], None]) -> None:
@@ -341,8 +373,11 @@ class LibvirtCompute:
             owner=self._owner,
             architecture=platform.machine(),
             gid=group_for_kvm() if type_ is DomainType.KVM else None,
+            emulator=self._emulator(),
         )
-        self._domains = Domains(self._connection, driver, self._history, self._folders)
+        self._domains = Domains(
+            self._connection, driver, self._history, self._folders, self._containers
+        )
         cpus, memory_bytes = _capacity(self._connection, type_)
         return ComputeOffer(
             driver=self._uri,
@@ -352,6 +387,12 @@ class LibvirtCompute:
             cpus_milli=cpus * 1000,
             memory_bytes=memory_bytes,
         )
+
+    def _emulator(self) -> str:
+        """What containers are started with: a script of ours, which a libvirtd of our own has there already."""
+        if self._containers is None or own_root(self._uri) is not None:
+            return LXC_EMULATOR
+        return self._containers.install()
 
     def _disconnect(self) -> None:
         connection, self._connection, self._domains = self._connection, None, None

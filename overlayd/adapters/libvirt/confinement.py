@@ -5,6 +5,7 @@ Words are told of what the kernel says of a guest's process, not of what was con
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 from netns.program import has_users
@@ -12,6 +13,8 @@ from overlayd.adapters.libvirt.users import UserRange
 
 _MODELS = ("apparmor", "selinux")
 """libvirt's security models that keep a guest to a profile of its own, whatever its user may do."""
+
+_SETTLES_WITHIN_S = 2.0
 
 
 def why_no_users(state: Path, range_: UserRange, proc: Path = Path("/proc")) -> str:
@@ -49,21 +52,43 @@ def seen(pid: int, models: frozenset[str], proc: Path = Path("/proc")) -> tuple[
     """What confines a guest's process, as the kernel says: `user`, `seccomp`, `namespaces`, `mac`.
 
     `models` are the security models of this libvirt. One that has root's powers is `root` instead of `user`.
+    The powers of a container's process count for nothing outside its user namespace.
     """
     status = dict(
         line.split(":", 1) for line in (proc / str(pid) / "status").read_text().splitlines()
     )
     uids = set(status["Uid"].split())
     powers = int(status["CapEff"], 16) | int(status["CapPrm"], 16)
-    mount = [os.readlink(proc / who / "ns" / "mnt") for who in (str(pid), "self")]
+    own = {
+        kind: os.readlink(proc / str(pid) / "ns" / kind) != os.readlink(proc / "self" / "ns" / kind)
+        for kind in ("mnt", "user")
+    }
+    powerless = "0" not in uids and (not powers or own["user"])
     words = {
-        "user": "0" not in uids and not powers,
-        "root": "0" in uids or bool(powers),
+        "user": powerless,
+        "root": not powerless,
         "seccomp": status["Seccomp"].strip() == "2",
-        "namespaces": mount[0] != mount[1],
+        "namespaces": own["mnt"],
         "mac": not models.isdisjoint(_MODELS),
     }
     return tuple(word for word, holds in words.items() if holds)
+
+
+def init_of(keeper: int, proc: Path = Path("/proc"), *, settles: bool = False) -> int:
+    """The first process of the container that a process keeps; 0 if there is none.
+
+    One that `settles` is waited for, a moment at most, until it has become its user.
+    """
+    end_s = time.monotonic() + _SETTLES_WITHIN_S
+    try:
+        children = (proc / str(keeper) / "task" / str(keeper) / "children").read_text().split()
+        while settles and children and time.monotonic() < end_s:
+            if "Uid:\t0\t" not in (proc / children[0] / "status").read_text():
+                break
+            time.sleep(0.01)
+    except OSError:
+        return 0
+    return int(children[0]) if children else 0
 
 
 def is_mapped(range_: UserRange, uid_map: str) -> bool:

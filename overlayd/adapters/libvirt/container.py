@@ -2,14 +2,18 @@
 
 An image boots as a virtual machine. In a container the host's kernel takes the place of the image's, and its
 init finds the seed's files in /run/seed instead of on a disk.
+
+All of it belongs to the container's own ids (`plans.py`), as its root disk does when it is mounted.
 """
 
+import os
 import shutil
 from pathlib import Path
 
 from overlayd.adapters.imports import trees
 from overlayd.adapters.imports.cpio import tar_of_initramfs
-from overlayd.adapters.libvirt.xml import container_root
+from overlayd.adapters.libvirt.plans import container_root
+from overlayd.adapters.libvirt.users import UserRange
 from overlayd.adapters.seeds import names_in
 from overlayd.ports.compute import ComputeError, ContainerBoot, DiskBoot, Machine
 from overlayd.ports.images import ImageError, ImportWatch
@@ -19,10 +23,10 @@ class _NoSeed(Exception):
     """A seed that cannot be read."""
 
 
-def make_root(machine: Machine) -> None:
+def make_root(machine: Machine, ids: UserRange | None = None) -> None:
     """Makes the root anew for each start, like a virtual machine's memory. Raises ComputeError.
 
-    Of a container that has a root of its own it is only the seed's files.
+    Of a container that has a root of its own it is only the seed's files. Without `ids` it is root's.
     """
     if isinstance(machine.boots, DiskBoot):
         raise ComputeError(f"{machine.name}: a container does not start from a virtual disk")
@@ -32,24 +36,24 @@ def make_root(machine: Machine) -> None:
         if isinstance(machine.boots, ContainerBoot):
             root.mkdir(mode=0o755, parents=True)
             if machine.seed:
-                _copy_seed(Path(machine.seed), root)
+                _copy_seed(Path(machine.seed), root, ids)
             return
-        _unpack(machine.boots.initrd, root, machine.memory_bytes)
+        _unpack(machine.boots.initrd, root, machine.memory_bytes, ids)
         if machine.seed:
-            _copy_seed(Path(machine.seed), root / "run" / "seed")
+            _copy_seed(Path(machine.seed), root / "run" / "seed", ids)
     except (OSError, ImageError, _NoSeed) as why:
         remove_root(str(root))
         raise ComputeError(f"{machine.name}: its image cannot be unpacked: {why}") from why
 
 
-def _unpack(initramfs: str, root: Path, most_bytes: int) -> None:
+def _unpack(initramfs: str, root: Path, most_bytes: int, ids: UserRange | None) -> None:
     """As a kernel would unpack it: into no more than the machine's memory."""
     root.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     tar = root.with_name(f"{root.name}.tar")
     tar.unlink(missing_ok=True)
     try:
         tar_of_initramfs(Path(initramfs), tar, most_bytes)
-        trees.unpack(tar, root, ImportWatch())
+        trees.unpack(tar, root, ImportWatch(), ids.outside if ids is not None else int)
     finally:
         tar.unlink(missing_ok=True)
 
@@ -60,7 +64,8 @@ def remove_root(root: str) -> None:
         shutil.rmtree(root)
 
 
-def _copy_seed(iso_path: Path, target: Path) -> None:
+def _copy_seed(iso_path: Path, target: Path, ids: UserRange | None) -> None:
+    owner = ids.first if ids is not None else 0
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     from pycdlib import PyCdlib  # Imported with the first container: most hosts never make one.
     from pycdlib.pycdlibexception import PyCdlibException
@@ -71,5 +76,7 @@ def _copy_seed(iso_path: Path, target: Path) -> None:
         for name in names_in(iso):
             iso.get_file_from_iso(str(target / name), rr_path=f"/{name}")
         iso.close()
+        for path in (target, *target.iterdir()):
+            os.chown(path, owner, owner, follow_symlinks=False)
     except PyCdlibException as error:
         raise _NoSeed(str(error)) from error

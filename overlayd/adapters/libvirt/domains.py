@@ -16,7 +16,6 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import libvirt
-import msgspec
 
 from overlayd.adapters.libvirt import asking, quiescing
 from overlayd.adapters.libvirt.consoles import Terminal
@@ -24,7 +23,7 @@ from overlayd.adapters.libvirt.container import make_root, remove_root
 from overlayd.adapters.libvirt.driver import DomainType, Driver, runs_qemu
 from overlayd.adapters.libvirt.folders import GuestFolders, RunsAs
 from overlayd.adapters.libvirt.history import History
-from overlayd.adapters.libvirt.loops import attached
+from overlayd.adapters.libvirt.plans import Containers, root_beside
 from overlayd.adapters.libvirt.xml import (
     CONSOLE_LOG,
     CONSOLE_SOCKET,
@@ -44,7 +43,6 @@ from overlayd.config.places import SOCKET_PATH_MAX
 from overlayd.ports.compute import (
     Cause,
     ComputeError,
-    ContainerBoot,
     DiskBoot,
     Machine,
     MachineSeen,
@@ -74,8 +72,13 @@ class Domains:
         driver: Driver,
         history: History,
         folders: GuestFolders | None = None,
+        containers: Containers | None = None,
     ) -> None:
-        """`folders` give each guest a user of its own. Without them virtual machines run as root."""
+        """`folders` give each guest a user of its own. Without them virtual machines run as root.
+
+        `containers` have the plans by which containers are started.
+        """
+        self._containers = containers
         self._runs_as = RunsAs(driver, folders)
         self._connection = connection
         self._driver = driver
@@ -241,6 +244,8 @@ class Domains:
         """Lets go of the user of a machine that is wanted no more."""
         with self._locks[name]:
             self._runs_as.forget(name)
+            if self._containers is not None:
+                self._containers.forget(name)
 
     def _check(self, machine: Machine) -> None:
         """Refuses what libvirt would refuse late or, worse, take for something else."""
@@ -331,35 +336,30 @@ class Domains:
         for path in (machine.console_log, machine.console_socket, machine.agent_socket):
             if path:
                 Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.ExitStack() as until_started:
-            if self._driver.type is DomainType.LXC:
-                make_root(machine)
-                if isinstance(machine.boots, ContainerBoot):
-                    root = until_started.enter_context(attached(machine.boots.root))
-                    machine = msgspec.structs.replace(machine, boots=ContainerBoot(root))
-                devices = [until_started.enter_context(attached(d.path)) for d in machine.disks]
-                pairs = zip(machine.disks, devices, strict=True)
-                disks = tuple(msgspec.structs.replace(d, path=device) for d, device in pairs)
-                machine = msgspec.structs.replace(machine, disks=disks)
-            machine, user = self._runs_as.prepare(machine)
-            domain = self._connection.defineXML(domain_xml(machine, self._driver, user))
-            try:
-                domain.create()
-            except libvirt.libvirtError:
-                self._end(domain)
-                raise
+        ids = None
+        if self._driver.type is DomainType.LXC and self._containers is not None:
+            ids = self._containers.prepare(machine)
+            make_root(machine, ids)
+        machine, user = self._runs_as.prepare(machine)
+        domain = self._connection.defineXML(domain_xml(machine, self._driver, user, ids))
+        try:
+            domain.create()
+        except libvirt.libvirtError:
+            self._end(domain)
+            raise
         self._history.watch(domain)
 
     def _end(self, domain: libvirt.virDomain) -> None:
         xml = ET.fromstring(domain.XMLDesc())  # noqa: S314, libvirt's own, which it validated
+        mark = self._mark(domain) or {}
         if domain.isActive():
             _unless_gone(domain.destroy)
         _unless_gone(lambda: self._undefine(domain))
         for device in ("serial", "channel"):
             for source in xml.iterfind(f"devices/{device}[@type='unix']/source[@path]"):
                 Path(source.attrib["path"]).unlink(missing_ok=True)
-        for source in xml.iterfind("devices/filesystem/source[@dir]"):
-            remove_root(source.attrib["dir"])
+        if self._driver.type is DomainType.LXC and (log := mark.get(CONSOLE_LOG)):
+            remove_root(root_beside(log, domain.name()))
         self._runs_as.clear(domain.name())
 
     def _undefine(self, domain: libvirt.virDomain) -> None:

@@ -40,6 +40,8 @@ class Driver(msgspec.Struct, frozen=True):
     architecture: str = "x86_64"
     gid: int | None = None
     """The group that guests need for KVM, if they need one."""
+    emulator: str = "/usr/lib/libvirt/libvirt_lxc"
+    """What a container is started with."""
 
 
 def domain_type(uri: str) -> DomainType:

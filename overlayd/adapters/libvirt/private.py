@@ -1,8 +1,10 @@
 """A libvirtd of this daemon's own, for containers: libvirt's LXC driver cannot run inside our process.
 
 It runs in a mount namespace of its own, in which the folders where libvirt keeps things are below one of ours.
-So it meets no other libvirtd, and nothing has to be configured. It outlives this process, as its containers
-outlive it. One that was killed is started again with the same folders, and finds its containers there.
+So it meets no other libvirtd, and nothing has to be configured. What it starts as its controller of a container
+is ours there (`controller.py`), by the usual path, for which a host's AppArmor profile has a rule. It outlives
+this process, as its containers outlive it. One that was killed is started again with the same folders, and
+finds its containers there.
 """
 
 import contextlib
@@ -14,6 +16,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from overlayd.adapters.libvirt.plans import EMULATOR
 from overlayd.ports.compute import ComputeError
 
 _STARTS_WITHIN_S = 30.0
@@ -39,6 +42,8 @@ while [ $# -gt 1 ]; do
     mount --bind "$root/$1" "$2"
     shift 2
 done
+mount --bind "$1" "$root/libvirt_lxc"
+mount --bind "$root/controller" "$1"
 # libvirt's LXC driver takes one hierarchy of control groups only.
 umount /sys/fs/cgroup/unified 2>/dev/null || true
 exec libvirtd --pid-file "$root/libvirtd.pid"
@@ -50,13 +55,24 @@ def uri_of(root: Path) -> str:
     return f"lxc+unix:///?socket={root / 'run' / 'libvirt-sock'}"
 
 
-def ensure(root: Path) -> None:
-    """Starts the libvirtd, unless one answers. Blocks until it does. Raises ComputeError."""
+def emulator_of(root: Path) -> str:
+    """Where libvirt's own controller is for what that libvirtd starts."""
+    return str(root / "libvirt_lxc")
+
+
+def ensure(root: Path, controller: str) -> None:
+    """Starts the libvirtd, unless one answers. Blocks until it does. Raises ComputeError.
+
+    `controller` is the script that it starts instead of its own controller. One that was started with another
+    is ended first; its containers go on.
+    """
     if _answers(root):
-        return
+        if _entered(root) == (_ENTER, controller):
+            return
+        _end_now(root)
     if shutil.which("libvirtd") is None:
         raise ComputeError("containers need libvirtd, which is not here; scripts/setup installs it")
-    _prepare(root)
+    _prepare(root, controller)
     words = [word for pair in _FOLDERS.items() for word in pair]
     argv = [
         "unshare",
@@ -69,6 +85,7 @@ def ensure(root: Path) -> None:
         "sh",
         str(root),
         *words,
+        EMULATOR,
     ]
     with (root / "libvirtd.log").open("ab") as log:
         process = subprocess.Popen(
@@ -97,7 +114,24 @@ def end(root: Path) -> None:
             os.kill(pid, signal.SIGTERM)
 
 
-def _prepare(root: Path) -> None:
+def _end_now(root: Path) -> None:
+    end(root)
+    end_s = time.monotonic() + _STARTS_WITHIN_S
+    while _answers(root):
+        if time.monotonic() > end_s:
+            raise ComputeError(f"the libvirtd of an earlier build, below {root}, does not end")
+        time.sleep(0.05)
+
+
+def _entered(root: Path) -> tuple[str, str]:
+    """How the libvirtd was started that has these folders."""
+    try:
+        return (root / "entered").read_text(), (root / "controller").read_text()
+    except OSError:
+        return "", ""
+
+
+def _prepare(root: Path, controller: str) -> None:
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
     mark = root / "boot"
@@ -108,6 +142,11 @@ def _prepare(root: Path) -> None:
     for name in _FOLDERS:
         (root / name).mkdir(mode=0o755, exist_ok=True)
     (root / "etc" / "libvirtd.conf").write_text(_CONFIG)
+    (root / "libvirt_lxc").touch()
+    (root / "controller").unlink(missing_ok=True)
+    (root / "controller").write_text(controller)
+    (root / "controller").chmod(0o755)
+    (root / "entered").write_text(_ENTER)
     log = root / "libvirtd.log"
     with contextlib.suppress(FileNotFoundError):
         os.truncate(log, 0)

@@ -13,16 +13,11 @@ from base64 import b64encode
 from typing import assert_never
 from xml.etree import ElementTree as ET
 
+from overlayd.adapters.libvirt.controller import AT
 from overlayd.adapters.libvirt.driver import DomainType, Driver
-from overlayd.adapters.libvirt.users import User
-from overlayd.ports.compute import (
-    ContainerBoot,
-    Disk,
-    DiskBoot,
-    KernelBoot,
-    Machine,
-    Nic,
-)
+from overlayd.adapters.libvirt.plans import held_by
+from overlayd.adapters.libvirt.users import User, UserRange
+from overlayd.ports.compute import ContainerBoot, Disk, DiskBoot, KernelBoot, Machine, Nic
 from protocol.image.facts import Firmware
 
 NAMESPACE = "urn:overlayd:machine:1"
@@ -58,16 +53,14 @@ AGENT = "org.qemu.guest_agent.0"
 
 _TRY_OUT_KIB = 16 << 10
 
-SEED_PATH = "/var/lib/cloud/seed/nocloud"
-"""Where cloud-init looks for a seed in a container."""
 
-_EMULATORS = {DomainType.LXC: "/usr/lib/libvirt/libvirt_lxc"}
-
-
-def domain_xml(machine: Machine, driver: Driver, user: User | None = None) -> str:
+def domain_xml(
+    machine: Machine, driver: Driver, user: User | None = None, ids: UserRange | None = None
+) -> str:
     """The whole `<domain>`. The same arguments always give the same text.
 
-    `user` is who a virtual machine's process runs as, which has its files already.
+    `user` is who a virtual machine's process runs as, which has its files already. `ids` are a container's,
+    which is started with its plan (`plans.py`).
     """
     ET.register_namespace("overlayd", NAMESPACE)
     domain = ET.Element("domain", type=driver.type.value)
@@ -80,7 +73,7 @@ def domain_xml(machine: Machine, driver: Driver, user: User | None = None) -> st
     _text(domain, "vcpu", str(machine.vcpus))
     _quantum(domain, machine, driver)
     if driver.type is DomainType.LXC:
-        _container(domain, machine)
+        _container(domain, machine, driver, ids)
     else:
         _guest(domain, machine, driver)
     _runs_as(domain, user)
@@ -128,12 +121,6 @@ def quota_names(type_: DomainType) -> tuple[str, str]:
 def cpu_shares(cpu_milli: int) -> int:
     """The weight among competing guests: 1024 for each cpu, within what the kernel takes."""
     return min(max(cpu_milli * 1024 // 1000, 2), 262_144)
-
-
-def container_root(machine: Machine) -> str:
-    """The folder of a container's own that is made at its start, beside its console log: its root file system,
-    unpacked, or only its seed if it has a root of its own."""
-    return machine.console_log.rpartition("/")[0] + f"/{machine.name}.root"
 
 
 def _runs_as(domain: ET.Element, user: User | None) -> None:
@@ -223,33 +210,25 @@ def _boots(system: ET.Element, machine: Machine) -> None:
             assert_never(unknown)
 
 
-def _container(domain: ET.Element, machine: Machine) -> None:
+def _container(domain: ET.Element, machine: Machine, driver: Driver, ids: UserRange | None) -> None:
     system = ET.SubElement(domain, "os")
     _text(system, "type", "exe")
     _text(system, "init", "/sbin/init" if isinstance(machine.boots, ContainerBoot) else "/init")
+    if ids is not None:
+        mapped = ET.SubElement(domain, "idmap")
+        for kind in ("uid", "gid"):
+            ET.SubElement(mapped, kind, start="0", target=str(ids.first), count=str(ids.count))
     # Never leave this out. A container with no card of its own would be given the host's network namespace, and
     # its init would configure the host's interfaces (it did, once: eth0 lost its address).
     ET.SubElement(ET.SubElement(domain, "features"), "privnet")
     ET.SubElement(domain, "clock", offset="utc")
     _endings(domain)
     devices = ET.SubElement(domain, "devices")
-    _text(devices, "emulator", _EMULATORS[DomainType.LXC])
-    if isinstance(machine.boots, ContainerBoot):
-        root = ET.SubElement(devices, "filesystem", type="block", accessmode="passthrough")
-        ET.SubElement(root, "source", dev=machine.boots.root)
-        ET.SubElement(root, "target", dir="/")
-        seed = ET.SubElement(devices, "filesystem", type="mount", accessmode="passthrough")
-        ET.SubElement(seed, "source", dir=container_root(machine))
-        ET.SubElement(seed, "target", dir=SEED_PATH)
-        ET.SubElement(seed, "readonly")
-    else:
-        root = ET.SubElement(devices, "filesystem", type="mount", accessmode="passthrough")
-        ET.SubElement(root, "source", dir=container_root(machine))
-        ET.SubElement(root, "target", dir="/")
-    for disk in machine.disks:
-        below = ET.SubElement(devices, "filesystem", type="block", accessmode="passthrough")
-        ET.SubElement(below, "source", dev=disk.path)
-        ET.SubElement(below, "target", dir=disk.mount)
+    _text(devices, "emulator", driver.emulator)
+    for number, held in enumerate(held_by(machine)):
+        mounted = ET.SubElement(devices, "filesystem", type="mount", accessmode="passthrough")
+        ET.SubElement(mounted, "source", dir=f"{AT}/{number}")
+        ET.SubElement(mounted, "target", dir=held.target)
     for nic in machine.nics:
         moved = ET.SubElement(devices, "hostdev", mode="capabilities", type="net")
         _text(ET.SubElement(moved, "source"), "interface", nic.card)

@@ -11,7 +11,7 @@ import pytest
 
 from overlayd.adapters.libvirt.driver import DomainType, Driver, domain_type, embed_root
 from overlayd.adapters.libvirt.users import ROOT as ROOT_USER
-from overlayd.adapters.libvirt.users import User
+from overlayd.adapters.libvirt.users import User, UserRange
 from overlayd.adapters.libvirt.xml import (
     DEVICES_MAX,
     KEEPSAKE,
@@ -85,8 +85,8 @@ BY_UEFI = msgspec.structs.replace(
 CONTAINER = msgspec.structs.replace(HEAD, disks=(), nics=())
 BOX = msgspec.structs.replace(
     HEAD,
-    boots=ContainerBoot("/dev/loop0"),
-    disks=(Disk("/dev/loop1", "scratch", mount="/srv"),),
+    boots=ContainerBoot("/var/lib/overlayd/roots/4f2a.head-1.1/root.ext4"),
+    disks=(Disk("/var/lib/overlayd/volumes/scratch.raw", "scratch", mount="/srv"),),
     nics=(Nic("ovt-0123456789a", "02:00:0a:2a:00:02", 1450, card="ovc-0123456789a"),),
 )
 
@@ -99,7 +99,7 @@ CASES = {
     "disk-bios": (FROM_DISK, Driver(DomainType.QEMU)),
     "disk-uefi": (BY_UEFI, Driver(DomainType.KVM)),
     "lxc": (CONTAINER, Driver(DomainType.LXC)),
-    "lxc-own-root": (BOX, Driver(DomainType.LXC)),
+    "lxc-own-root": (BOX, Driver(DomainType.LXC), None, UserRange(0x24010000, 0x10000)),
     "test": (HEAD, Driver(DomainType.TEST)),
 }
 

@@ -54,21 +54,24 @@ def test_built_in_ranges_are_of_nobody_else_and_differ_by_daemon() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "models", "own_mount", "words"),
+    ("status", "models", "own", "words"),
     [
-        ({"uid": 5001, "powers": "0", "seccomp": 2}, {"dac"}, True, "user seccomp namespaces"),
-        ({"uid": 5001, "powers": "0", "seccomp": 0}, {"apparmor", "dac"}, False, "user mac"),
-        ({"uid": 0, "powers": "0", "seccomp": 2}, {"dac"}, True, "root seccomp namespaces"),
-        ({"uid": 5001, "powers": "1", "seccomp": 0}, {"dac"}, False, "root"),
+        ({"uid": 5001, "powers": "0", "seccomp": 2}, {"dac"}, "mnt", "user seccomp namespaces"),
+        ({"uid": 5001, "powers": "0", "seccomp": 0}, {"apparmor", "dac"}, "", "user mac"),
+        ({"uid": 0, "powers": "0", "seccomp": 2}, {"dac"}, "mnt", "root seccomp namespaces"),
+        ({"uid": 5001, "powers": "1", "seccomp": 0}, {"dac"}, "", "root"),
+        ({"uid": 5001, "powers": "1", "seccomp": 0}, {"none"}, "mnt user", "user namespaces"),
+        ({"uid": 0, "powers": "1", "seccomp": 0}, {"none"}, "mnt user", "root namespaces"),
     ],
 )
 def test_what_is_seen_of_a_process_is_said(
-    tmp_path: Path, status: dict[str, object], models: set[str], own_mount: bool, words: str
+    tmp_path: Path, status: dict[str, object], models: set[str], own: str, words: str
 ) -> None:
     for who in ("4711", "self"):
         (tmp_path / who / "ns").mkdir(parents=True)
-        inode = 2 if own_mount and who == "4711" else 1
-        (tmp_path / who / "ns" / "mnt").symlink_to(f"mnt:[{inode}]")
+        for kind in ("mnt", "user"):
+            inode = 2 if kind in own and who == "4711" else 1
+            (tmp_path / who / "ns" / kind).symlink_to(f"{kind}:[{inode}]")
     (tmp_path / "4711" / "status").write_text(STATUS.format(**status))
     assert " ".join(seen(4711, frozenset(models), tmp_path)) == words
 

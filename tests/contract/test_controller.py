@@ -1,0 +1,106 @@
+"""A container's file systems: mounted with its ids, seen by nobody else, gone with who sees them."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from overlayd.adapters.libvirt import plans
+from overlayd.adapters.libvirt.controller import AT, attach
+from overlayd.adapters.libvirt.plans import Held, Plan, why_no_ids
+from overlayd.adapters.libvirt.users import CONTAINER_IDS, UserRange
+
+IDS = UserRange(0x6FF0_0000, CONTAINER_IDS)
+LOOK = f"""\
+#!/bin/sh
+stat -c '%n %u:%g' {AT}/0/mark {AT}/1/mark
+stat -f -c %T {AT}/0
+touch {AT}/0/more {AT}/1/more
+echo x >{AT}/0/null
+"""
+
+
+def devices_of(path: Path) -> list[str]:
+    argv = ["losetup", "--noheadings", "--output", "NAME", "--associated", str(path)]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+
+
+def disk(folder: Path) -> Path:
+    """A disk with a file on it that belongs to root, and a device that another host's root has made."""
+    made = folder / "disk"
+    tree = folder / "tree"
+    tree.mkdir()
+    (tree / "mark").write_text("here")
+    with made.open("wb") as file:
+        file.truncate(4 << 20)
+    argv = ["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(tree), str(made)]
+    subprocess.run(argv, check=True, capture_output=True)
+    argv = ["debugfs", "-w", "-R", "mknod null c 1 3", str(made)]
+    subprocess.run(argv, check=True, capture_output=True)
+    return made
+
+
+def run(folder: Path, plan: Plan) -> subprocess.CompletedProcess[str]:
+    """What a script sees that stands for libvirt's own controller."""
+    emulator = folder / "emulator"
+    emulator.write_text(LOOK)
+    emulator.chmod(0o755)
+    (folder / "ovl-1.json").write_bytes(msgspec.json.encode(plan))
+    started = folder / "controller"
+    started.write_text(plans.script(folder, str(emulator)))
+    started.chmod(0o755)
+    argv = [str(started), "--name", "ovl-1", "--background"]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def test_disks_are_mounted_with_the_containers_ids_and_nothing_stays(tmp_path: Path) -> None:
+    made = disk(tmp_path)
+    held = (Held("disk", str(made), "/"), Held("tree", str(tmp_path / "tree"), "/seed", True))
+    done = run(tmp_path, Plan(IDS, held))
+    assert done.stdout.splitlines()[:3] == [
+        f"{AT}/0/mark {IDS.first}:{IDS.first}",
+        f"{AT}/1/mark 0:0",
+        "ext2/ext3",
+    ], done.stderr
+    assert "Read-only file system" in done.stderr, "the seed cannot be changed"
+    assert "more" not in os.listdir(tmp_path / "tree")
+    assert "null: Permission denied" in done.stderr, "a device on a disk is none"
+    assert devices_of(made) == []
+    assert str(made) not in Path("/proc/mounts").read_text()
+    assert f"{AT} " not in Path("/proc/mounts").read_text()
+
+
+def test_without_ids_it_is_roots(tmp_path: Path) -> None:
+    held = (Held("disk", str(disk(tmp_path)), "/"), Held("tree", str(tmp_path / "tree"), "/seed"))
+    assert run(tmp_path, Plan(None, held)).stdout.startswith(f"{AT}/0/mark 0:0\n")
+
+
+def test_what_is_no_file_system_is_said(tmp_path: Path) -> None:
+    made = tmp_path / "disk"
+    made.write_bytes(bytes(1 << 20))
+    done = run(tmp_path, Plan(IDS, (Held("disk", str(made), "/"),)))
+    assert done.returncode == 1
+    assert "ovl-1: its file systems cannot be mounted: " in done.stderr
+    assert devices_of(made) == []
+
+
+def test_a_device_goes_with_its_last_user(tmp_path: Path) -> None:
+    file = tmp_path / "disk"
+    file.write_bytes(b"what is in it".ljust(1 << 20, b"\0"))
+    first, name = attach(str(file))
+    user = os.open(name, os.O_RDWR)
+    os.close(first)
+    assert devices_of(file) == [name], "somebody still has it"
+    with pytest.raises(OSError, match=f"it is in use as {name}"):
+        attach(str(file), within_s=0.1)
+    os.pwrite(user, b"more", 0)
+    os.close(user)
+    assert devices_of(file) == []
+    assert file.read_bytes()[:13] == b"more is in it"
+
+
+def test_a_host_that_can_do_it_says_nothing_against_it(tmp_path: Path) -> None:
+    assert why_no_ids(tmp_path / "plans", UserRange(IDS.first, 2 * CONTAINER_IDS)) == ""
+    assert list((tmp_path / "plans").iterdir()) == []
