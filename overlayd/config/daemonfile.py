@@ -172,7 +172,8 @@ class ComputeTable(Table, frozen=True, kw_only=True):
     """Seconds a guest has to show that it runs under KVM."""
     guest_uids: UserIds = UserIds()
     """User ids for guests' processes, one for each workspace, which nobody else on this host has. If left out,
-    some of 1879048192 to 2147221503, which no distribution uses."""
+    some of 1879048192 to 2147221503, which no distribution uses. A container needs 65536 of them; if left out,
+    it has some of 603979776 to 1879048191, which are for containers by convention."""
 
 
 class OfferTable(Table, frozen=True, kw_only=True):

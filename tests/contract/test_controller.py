@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from federation.launch import wait_for
 
 from overlayd.adapters.libvirt import plans
 from overlayd.adapters.libvirt.controller import AT, attach
@@ -84,6 +85,23 @@ def test_what_is_no_file_system_is_said(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "ovl-1: its file systems cannot be mounted: " in done.stderr
     assert devices_of(made) == []
+
+
+def test_whoever_is_killed_nothing_stays(tmp_path: Path) -> None:
+    made = disk(tmp_path)
+    (tmp_path / "emulator").write_text(f"#!/bin/sh\necho mounted\nexec sleep 600 <{AT}/0/mark\n")
+    (tmp_path / "emulator").chmod(0o755)
+    plan = Plan(IDS, (Held("disk", str(made), "/"),))
+    (tmp_path / "ovl-1.json").write_bytes(msgspec.json.encode(plan))
+    started = tmp_path / "controller"
+    started.write_text(plans.script(tmp_path, str(tmp_path / "emulator")))
+    started.chmod(0o755)
+    with subprocess.Popen([str(started), "--name", "ovl-1"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"mounted\n"
+        assert len(devices_of(made)) == 1
+        process.kill()
+    wait_for(lambda: devices_of(made) == [], 20, "the kernel has undone it")
 
 
 def test_a_device_goes_with_its_last_user(tmp_path: Path) -> None:
