@@ -165,6 +165,7 @@ def own_root(federation: Federation, admin: Path) -> None:
     assert orders.obeyed(a, again, UP_WITHIN_S).state is RequestState.DONE
     wait_for(lambda: orders.grid(a, "own").workspaces[0].phase == "ready", 60, "it is back")
     assert (inside(host) / mark).read_text() == "kept\n"
+    root_is_nobody(host)
     size = os.statvfs(inside(host))
     assert size.f_blocks * size.f_frsize < 96 << 20, "no larger than its disk"
     down = orders.obeyed(a, orders.signed(admin, Action.DOWN, own), 60)
