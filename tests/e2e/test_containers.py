@@ -153,13 +153,19 @@ def own_root(federation: Federation, admin: Path) -> None:
     assert added.returncode == 0, added.stderr
     file = federation.folder / "own.yaml"
     file.write_text(OWN)
-    up = federation.ctl("a", "up", str(file))
+    key = federation.folder / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    up = federation.ctl("a", "up", str(file), "--ssh-key", f"{key}.pub")
     assert up.returncode == 0, up.stdout + up.stderr
     (row,) = orders.grid(a, "own").workspaces
     host = federation.hosts[row.host]
     mark = Path("srv") / "mark"
     in_container(host, f"echo kept >/{mark}")
     root_is_nobody(host)
+    copied = federation.ctl("a", "cp", str(file), "own/n-1:/srv/given", "-i", str(key))
+    assert copied.returncode == 0, copied.stderr
+    read = federation.ctl("a", "ssh", "own/n-1", "-i", str(key), "--", "id -u; cat /srv/given")
+    assert read.stdout == f"0\n{OWN}", read.stderr
     own = orders.id_of(a, "own")
     again = orders.signed(admin, Action.RESTART, own, "n-1")
     assert orders.obeyed(a, again, UP_WITHIN_S).state is RequestState.DONE
