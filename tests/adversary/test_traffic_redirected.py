@@ -4,6 +4,7 @@ from random import Random
 
 import msgspec
 import pytest
+from deciding import decided
 
 from protocol.broadcast.messages import Gossip
 from protocol.contract.messages import Decided
@@ -101,7 +102,8 @@ def test_no_record_of_a_grid_says_where_a_host_is(scene: Scene) -> None:
         host |= {"underlay": MINE.underlay, "mtu": MINE.mtu}
     raw["epoch"] += 1
     forged = decode(encode(raw), type(scene.record))
-    scene.one.feed(Arrived(scene.mallory.id, Decided(forged), ""))
+    said = Decided(decided(forged).certificate)
+    scene.one.feed(Arrived(scene.mallory.id, said, ""))
     assert scene.end == scene.moved
 
 
