@@ -337,8 +337,8 @@ class Domains:
             if path:
                 Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         ids = None
-        if self._driver.type is DomainType.LXC and self._containers is not None:
-            ids = self._containers.prepare(machine)
+        if self._driver.type is DomainType.LXC:
+            ids = self._containers.prepare(machine) if self._containers is not None else None
             make_root(machine, ids)
         machine, user = self._runs_as.prepare(machine)
         domain = self._connection.defineXML(domain_xml(machine, self._driver, user, ids))
