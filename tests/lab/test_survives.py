@@ -94,12 +94,12 @@ async def answers(insider: Insider, said: Gossip) -> bool:
 
 async def test_it_begins_anew_once_without_what_was_said(daemons: Daemons, folder: Path) -> None:
     host, peer = daemons.hosts["h1"], orders.me(daemons.hosts["h1"]).peer
-    up = orders.up(daemons.identity("ams"), orders.spec("shop", daemons.image, 2))
+    up = orders.up(daemons.identity("ams"), orders.spec("shop", daemons.image, 2), host)
     done = await asyncio.to_thread(orders.obeyed, host, up)
     assert done.state is RequestState.DONE
     assert host.process is not None
     pid = host.process.pid
-    first, second = (member(daemons, folder, name) for name in ("evil-1", "evil-2"))
+    first, second, third = (member(daemons, folder, f"evil-{n}") for n in (1, 2, 3))
     async with Insider(first, peer, host.endpoint) as insider:
         await meets(insider)
         insider.say(Disconnect())
@@ -123,3 +123,19 @@ async def test_it_begins_anew_once_without_what_was_said(daemons: Daemons, folde
     assert host.process.poll() is None
     assert host.process.pid == pid
     assert len(mishandled(host)) == 2
+    # A third key of that site, and none of it is believed for a while, in the next life either.
+    async with Insider(third, peer, host.endpoint) as insider:
+        await meets(insider)
+        insider.say(Disconnect())
+        await asyncio.to_thread(wait_for, lambda: len(mishandled(host)) >= 3, 20, "the third")
+        await asyncio.to_thread(daemons.wait_ready, host)
+
+    def none_of_bnl() -> bool:
+        return orders.me(host).faults.get("hello-shut-out", 0) > 0 and "h2" not in orders.peers(
+            host
+        )
+
+    await asyncio.to_thread(wait_for, none_of_bnl, 30, "its site is shut out")
+    daemons.kill("h1")
+    daemons.restart("h1")
+    await asyncio.to_thread(wait_for, none_of_bnl, 30, "also by the next process")
