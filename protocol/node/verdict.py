@@ -42,6 +42,11 @@ class Verdict(msgspec.Struct, frozen=True):
     owner: KeyId | None = None
     """Of whom no record is taken for a while."""
 
+    @property
+    def who(self) -> KeyId | None:
+        """The key of who answers."""
+        return self.owner or (KeyId(self.peer) if self.peer is not None else None)
+
 
 def speaker(event: Event, judged: PeerId | None) -> PeerId | None:
     """Whose words an event is; None if nobody else brought it. `judged` said what came through a relay."""
@@ -98,7 +103,7 @@ def site_of(
 
     `known` answers the site of a peer that was met. Of one that was just greeting it is what it proved.
     """
-    who = verdict.owner or (KeyId(verdict.peer) if verdict.peer is not None else None)
+    who = verdict.who
     if who is None:
         return ""
     site = known(who)
@@ -116,7 +121,9 @@ def rows_against(
     verdict: Verdict, rows: Rows, why: str, now: float, site: str = ""
 ) -> tuple[Row, ...]:
     """What is to be on disk of it. `rows` is the whole store, by table; `site` is whose host answers."""
-    shut: tuple[Row, ...] = counting(rows.get(SHUT_SITE, {}), site, now) if site else ()
+    shut: tuple[Row, ...] = ()
+    if site and verdict.who is not None:
+        shut = counting(rows.get(SHUT_SITE, {}), site, verdict.who, now)
     if verdict.peer is not None:
         shut += shutting_out(rows.get(SHUT_OUT, {}), verdict.peer, why, now)
     return (*shut, *refusing(rows, verdict.record, verdict.owner, now))

@@ -24,7 +24,7 @@ CALLS_OF_SITE = 64
 """Messages of one site's hosts that may wait until their destination is dialled: a quarter of all."""
 
 MISHANDLED_OF_SITE = 3
-"""Hosts of one site that say something that this peer fails on, within an hour, before all of the site is shut
+"""Hosts of one site that each say something that this peer fails on, within an hour, before their site is shut
 out. One may run into a fault of ours, and another that runs the same build into the same."""
 
 MISHANDLED_WITHIN_S = 3600.0

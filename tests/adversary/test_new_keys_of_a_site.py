@@ -128,3 +128,12 @@ def test_its_own_site_is_never_shut_out() -> None:
         assert daemon.greets(f"own-{number}", HONEST_SITE)
         daemon.fails_on(Arrived(peer_id(f"own-{number}", HONEST_SITE), Prune(), ""))
     assert daemon.greets("own-again", HONEST_SITE)
+
+
+def test_one_host_alone_does_not_have_its_site_shut_out() -> None:
+    daemon = Daemon()
+    for _ in range(3 * MISHANDLED_OF_SITE):
+        daemon.fails_on(Arrived(peer_id("new-1", OTHER_SITE), Prune(), ""))
+        daemon.fails_on(Arrived(daemon.mallory, Prune(), ""))
+    assert daemon.greets("another")
+    assert not daemon.greets("new-1")

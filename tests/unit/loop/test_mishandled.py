@@ -19,7 +19,7 @@ from protocol.node.poison import Poison
 from protocol.peering.shut_out import TABLE, shut_outs
 from protocol.peering.shut_sites import TABLE as SHUT_SITE
 from protocol.peering.shut_sites import shut
-from protocol.terms.ids import KeyId
+from protocol.terms.ids import KeyId, PeerId
 from protocol.trust.record import Record, SignedRecord, read_record, sign_record
 from protocol.wire.envelope import unpack
 
@@ -113,8 +113,10 @@ async def test_a_site_whose_hosts_do_so_again_and_again_is_on_disk_too(
     def fails(peer: KeyId) -> str:
         raise RuntimeError("whatever was half changed")
 
-    for known in (fails, nobody, lambda _: "s9", lambda _: "s9", lambda _: "s1", lambda _: "s9"):
-        await notebook.write(store, failed(Arrived(YOU, Prune(), "")), None, ME, known, NOW)
+    theirs, own = (lambda _: "s9"), (lambda _: "s1")
+    for number, known in enumerate((fails, nobody, theirs, theirs, own, theirs)):
+        event = Arrived(PeerId(f"{number:064x}"), Prune(), "")
+        await notebook.write(store, failed(event), None, ME, known, NOW)
     rows = await store.load()
     assert list(rows[SHUT_SITE]) == ["s9"], "its own site is not counted"
     assert list(shut(rows, NOW + 1)) == ["s9"]
