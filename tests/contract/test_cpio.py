@@ -78,6 +78,8 @@ HOSTILE = {
     "no kind of file": entry("a", 0o170000),
     "no cpio": b"\x7fELF" + bytes(300),
     "no numbers": b"070701" + b"zz" * 52,
+    "a mode below nothing": entry("a", FILE).replace(b"000081a4", b"-00081a4"),
+    "compressed, and damaged": gzip.compress(entry("a", FILE))[:10] + bytes(20),
 }
 
 

@@ -7,6 +7,7 @@ gzipped. Nothing is written here but one file: `trees.py` checks what is in it, 
 import gzip
 import stat
 import tarfile
+import zlib
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +17,7 @@ from protocol.grid.problem import quoted
 _GZIP = b"\x1f\x8b"
 _MAGIC = (b"070701", b"070702")
 _FIELDS, _DIGITS = 13, 8
+_HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 _HEAD_BYTES = 6 + _FIELDS * _DIGITS
 _INO, _MODE, _UID, _GID, _LINKS, _TIME, _SIZE, _MAJOR, _MINOR = range(9)
 _NAME_BYTES = 11
@@ -42,7 +44,7 @@ def tar_of_initramfs(initramfs: Path, target: Path, most_bytes: int) -> None:
         try:
             with gzip.open(file) if packed else file as content:
                 _Copy(_Bounded(content, most_bytes), tar).all()
-        except (EOFError, OSError, ValueError) as error:
+        except (EOFError, OSError, ValueError, zlib.error) as error:
             raise ImageError(f"not an image: an initramfs that cannot be read: {error}") from None
 
 
@@ -92,9 +94,10 @@ class _Copy:
         head = self._source.read(_HEAD_BYTES)
         if head[:6] not in _MAGIC:
             raise ImageError("not an image: its initramfs is no cpio archive of the kind `newc`")
+        if not _HEXADECIMAL.issuperset(head[6:]):
+            raise ImageError("not an image: its initramfs has numbers that are none")
         field = [
-            int(head[6 + _DIGITS * i : 6 + _DIGITS * (i + 1)].decode("ascii"), 16)
-            for i in range(_FIELDS)
+            int(head[6 + _DIGITS * i : 6 + _DIGITS * (i + 1)], 16) for i in range(_FIELDS)
         ]
         if not 0 < field[_NAME_BYTES] <= _NAME_MOST_BYTES:
             raise ImageError("not an image: a name in its initramfs is too long")
