@@ -8,8 +8,12 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from choices import Choices
+from members import CHAINS, OURS, SIGNERS, START_S, THEIRS
+from statements import ORDERS, STEWARDS, is_statement, statement
 
-from protocol.sim.keys import SimFederation, SimSigner
+from protocol.grid.decision import RegisterKey
+from protocol.grid.record import grid_id, register_key
+from protocol.sim.keys import SimSigner
 from protocol.sim.people import Admin, grid_spec
 from protocol.terms.ids import KeyId
 from protocol.trust.certificate import Chain, read_certificate
@@ -19,29 +23,23 @@ from protocol.trust.revocation import KIND as REVOCATION
 from protocol.trust.revocation import revoke
 from protocol.wire.codec import encode
 
-START_S = 1_000_000.0
-OURS = SimFederation("fed", from_s=START_S - 1000, until_s=START_S + 5000)
-THEIRS = SimFederation("strangers", from_s=START_S - 1000, until_s=START_S + 5000)
-SIGNERS = (
-    OURS.host("s1", "h1"),
-    OURS.host("s1", "h2"),
-    OURS.host("s2", "h3"),
-    OURS.host("s2", "h4"),
-    THEIRS.host("s1", "h2"),
-)
-"""The signers of peers: this one, two members, one that only records speak of, a stranger."""
-CHAINS = (
-    OURS.host_chain("s1", "h1"),
-    OURS.host_chain("s1", "h2"),
-    OURS.host_chain("s2", "h3", until_s=START_S + 900),
-    OURS.host_chain("s2", "h4"),
-    THEIRS.host_chain("s1", "h2"),
-    OURS.site_chain("s1"),
-    (),
-)
 NUMBERS = (0, 1, 2, 3, 7, 63, 64, 255, 1 << 20, 1 << 48, (1 << 63) - 1, -1, -(1 << 63))
 FLOATS = (0.0, 1.0, 0.5, -1.0, 60.0, START_S, START_S + 10, 1e9, 1e308, -1e308, 5e-324)
-TEXTS = ("", "s1", "s2", "h2", "star", "web-1", "web", "lan", "x" * 70, "\x00\n", "\u00e9")
+TEXTS = (
+    "",
+    "s1",
+    "s2",
+    "h2",
+    "star",
+    "web-1",
+    "web",
+    "lan",
+    "x" * 70,
+    "\x00\n",
+    "\u00e9",
+    "r1",
+    "1.1",
+)
 
 
 def signed_record(choices: Choices, bodies: dict[str, Any]) -> SignedRecord:
@@ -86,13 +84,17 @@ def revocation(choices: Choices) -> SignedRecord:
 
 
 def signed_order(choices: Choices) -> SignedOrder:
-    """Something a site's admin asks for."""
-    admin = Admin(choices.one((OURS, OURS, THEIRS)), choices.one(("s1", "s2")), _Dice(choices))
+    """Something a site's admin asks for: anew, or one of the orders that statements are about."""
+    if choices.below(3) == 0:
+        return choices.one(ORDERS)
+    federation, site = choices.one((OURS, OURS, THEIRS)), choices.one(("s1", "s2"))
+    admin = Admin(federation, site, _Dice(choices), lambda: choices.one((STEWARDS, ())))
     at_s = START_S + choices.one((0.0, 1.0, -700.0, 4000.0))
     action = choices.one((Action.UP, *Action))
     if action is Action.UP:
         return admin.up(grid_spec(choices.one(("star", "web")), 1 + choices.below(3)), at_s)
-    return admin.order(action, choices.one(("star", "web", "x")), at_s, body=choices.take(9))
+    about = choices.one(("star", "web", "x", *(grid_id(order) for order in ORDERS)))
+    return admin.order(action, about, at_s, body=choices.take(9))
 
 
 class _Dice:
@@ -114,11 +116,17 @@ def anything(hint: Any, choices: Choices, bodies: dict[str, Any], deep: int = 0)
         return signed_order(choices)
     if hint == Chain:
         return choices.one(CHAINS)
+    if is_statement(hint) and choices.below(3):
+        return statement(hint, choices)
     origin, args = get_origin(hint), get_args(hint)
     if isinstance(hint, typing.NewType):
         if hint.__name__ in ("PeerId", "KeyId") and choices.below(8):
             return KeyId(choices.one(SIGNERS).key)
+        if hint.__name__ == "GridId" and choices.below(4):
+            return grid_id(choices.one(ORDERS), choices.below(3))
         return anything(hint.__supertype__, choices, bodies, deep)
+    if hint == RegisterKey and choices.below(8):
+        return register_key(choices.one(ORDERS))
     if origin is Annotated:
         return _bounded(anything(args[0], choices, bodies, deep), hint, choices)
     if origin in (typing.Union, types.UnionType):

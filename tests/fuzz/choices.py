@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+from protocol.grid.grant import SignedGrant
+
 T = TypeVar("T")
 
 
@@ -11,6 +13,8 @@ class Choices:
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
+        self.granted: list[SignedGrant] = []
+        """What the fuzzed peer has granted so far."""
 
     @property
     def over(self) -> bool:

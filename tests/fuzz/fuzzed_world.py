@@ -7,21 +7,14 @@ hold, and whatever it wants to say is a frame that others can read.
 from random import Random
 from typing import get_args
 
-from anything import (
-    CHAINS,
-    OURS,
-    SIGNERS,
-    START_S,
-    TEXTS,
-    anything,
-    revocation,
-    signed_order,
-)
+from anything import TEXTS, anything, revocation, signed_order
 from choices import Choices
 from golden.vectors import BODIES, all_vectors
+from members import CHAINS, OURS, SIGNERS, START_S
 
 from protocol.capacity.advert import HostFacts
 from protocol.capacity.quantum import Quantum
+from protocol.contract.messages import Decided, HoldAsk, HoldReply
 from protocol.membership.messages import Hello, Presence
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.node.events import (
@@ -40,6 +33,7 @@ from protocol.node.events import (
 from protocol.node.messages import Message
 from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
+from protocol.register.messages import Accept, Accepted, Prepare, Promise, StepAsk, ToAsker
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.sim.keys import SimSealer, SimVerifier
 from protocol.sim.people import grid_spec
@@ -52,6 +46,8 @@ from protocol.wire.envelope import pack, unpack
 
 FACTS = HostFacts(Quantum(4000, 4 << 30, 1 << 30), "x86_64", "sim", "none", "", "10.0.0.1", True)
 KINDS = sorted(get_args(Message), key=lambda kind: str(kind.__struct_config__.tag))
+ABOUT_GRIDS = (StepAsk, Prepare, Accept, Decided, HoldAsk, *get_args(ToAsker), Promise, Accepted)
+"""What says more of a grid than other messages do."""
 FRAMES = [vector.data for vector in all_vectors() if vector.folder == "messages"]
 STEPS_MOST = 120
 PEERS = tuple(PeerId(signer.key) for signer in SIGNERS[1:])
@@ -82,6 +78,11 @@ class World:
             address="h1:7000",
         )
         self.start()
+        if self.choices.below(4):
+            for number, peer in enumerate(PEERS[:2], 1):
+                self.feed(Connected(peer))
+                record = presence_record(number, 1)
+                self.feed(self.arrived(peer, pack(Hello(sign_record(record, SIGNERS[number])), "")))
 
     def start(self) -> None:
         """Begins the node from what is on its disk."""
@@ -116,6 +117,8 @@ class World:
                 if isinstance(effect, Persist):
                     self.write(effect)
                 if isinstance(effect, Send):
+                    if isinstance(effect.message, HoldReply) and effect.message.grant is not None:
+                        self.choices.granted.append(effect.message.grant)
                     cause, message = unpack(pack(effect.message, effect.cause), Message)
                     if effect.peer == self.node.me:
                         waiting.append(Arrived(effect.peer, message, cause))
@@ -133,7 +136,7 @@ class World:
         """Whatever comes next."""
         choices = self.choices
         peer = choices.one(PEERS)
-        match choices.below(15):
+        match choices.below(18):
             case 0:
                 return Connected(peer)
             case 1:
@@ -151,6 +154,8 @@ class World:
                 return Ticked()
             case 11:
                 return self.asked()
+            case 15 | 16 | 17:
+                return self.arrived(choices.one(PEERS[:2]), self.stated())
             case 12:
                 return Revoking(revocation(choices))
             case 13:
@@ -180,6 +185,14 @@ class World:
         message = anything(choices.one(KINDS), choices, BODIES)
         try:
             return pack(message, choices.one(("", "r1")))
+        except (ValueError, OverflowError):
+            return b""
+
+    def stated(self) -> bytes:
+        """A frame about a register or a hold, mostly true."""
+        message = anything(self.choices.one(ABOUT_GRIDS), self.choices, BODIES)
+        try:
+            return pack(message, "r1")
         except (ValueError, OverflowError):
             return b""
 

@@ -2,6 +2,7 @@
 
     ./scripts/fuzz node --seconds 600       a node in a world made of bytes
     ./scripts/fuzz codec --seconds 600      frames and bodies of records
+    ./scripts/fuzz archive --seconds 600    an initramfs that is unpacked
 
 What it finds is kept in .cache/fuzz and tried again the next time. A failure prints the exception and the file
 of bytes that causes it; `./scripts/fuzz node FILE` runs that alone.
@@ -15,20 +16,23 @@ import atheris
 
 TOP = Path(__file__).resolve().parents[2]
 
-with atheris.instrument_imports(include=["protocol"]):
+with atheris.instrument_imports(include=["protocol", "overlayd.adapters.imports"]):
+    from archives import unpack_archive
     from fuzzed_world import FRAMES, read_frame, run_world
+
+RUNS = {"node": run_world, "codec": read_frame, "archive": unpack_archive}
 
 
 def main() -> None:
     """The program."""
     parser = argparse.ArgumentParser(prog="scripts/fuzz", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("what", choices=("node", "codec"))
+    parser.add_argument("what", choices=list(RUNS))
     parser.add_argument("file", nargs="?", help="one file of bytes, to run alone")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--corpus", type=Path, default=TOP / ".cache" / "fuzz")
     given = parser.parse_args()
-    run = run_world if given.what == "node" else read_frame
+    run = RUNS[given.what]
     if given.file is not None:
         run(Path(given.file).read_bytes())
         return
