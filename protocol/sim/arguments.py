@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--jump-every", type=_seconds, help="a clock jumps")
     add("--jump", type=_seconds, help="how far, at most")
     add("--behind-nat", type=_share, help="share of peers that nobody can dial")
-    add("--liars", type=_many, help="members that forge, replay, accuse, garble and flood")
+    add("--liars", type=_many, help="members that lie in every way there is")
     add("--fail-boot", type=_share, help="odds that a machine does not start at first")
     add("--most-faults", type=_many, help="no other fault after so many")
     return parser

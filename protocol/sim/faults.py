@@ -49,7 +49,7 @@ class FaultPlan(msgspec.Struct, frozen=True):
     behind_nat: float = 0.0
     """The share of peers that dial and are never dialled."""
     liars: int = 0
-    """How many members forge, replay, accuse everybody, send garbage and flood."""
+    """How many members lie in every way there is (liar.py)."""
     fail_boot: float = 0.0
     """The odds that a machine does not start at the first try."""
     most: int = 1 << 30

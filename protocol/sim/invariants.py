@@ -5,9 +5,17 @@ from collections.abc import Mapping, Sequence
 from protocol.broadcast.messages import version_of
 from protocol.contract.messages import HoldReply
 from protocol.grid.decision import Ballot
-from protocol.grid.record import GridRecord, read_register
+from protocol.grid.record import (
+    GridRecord,
+    GridState,
+    order_part,
+    read_register,
+    register_key,
+    spec_of,
+)
 from protocol.register.acceptor import TABLE as REGISTER
 from protocol.register.acceptor import Slot
+from protocol.sim.budgets import exceeded
 from protocol.sim.environment import Environment
 from protocol.sim.meter import Meter
 from protocol.sim.peer import SimPeer
@@ -15,6 +23,7 @@ from protocol.sim.violation import violation
 from protocol.terms.effects import Row, Send
 from protocol.terms.ids import GridId, KeyId, PeerId, RequestId
 from protocol.terms.refusal import QUANTITIES
+from protocol.trust.order import Action, SignedOrder, order_id, read_order
 from protocol.trust.record import RecordKey
 from protocol.wire.codec import decode
 
@@ -24,6 +33,8 @@ _CHECKED_EACH, _FEW = 12, 60
 """Up to how many peers every step is checked. With twice as many every second step is, and so on. A check costs
 as much as there are records, and a large world takes enough steps to be checked often all the same. Above
 `_FEW` peers checks are another four times rarer."""
+_CLOCKS_S = 40.0
+"""How far clocks may be apart where a carrier says that a grid's time is over."""
 HOLD_ENDS_WITHIN_S = 60.0
 """Within how many seconds a hold ends after its time is up, while nothing is broken: its stewards vote, which
 is tried a few times."""
@@ -48,6 +59,10 @@ class Invariants:
         self._values: dict[tuple[str, Ballot], bytes] = {}
         self._seen: dict[tuple[PeerId, int, RecordKey], tuple[int, int]] = {}
         self._believed: dict[tuple[PeerId, GridId, int], None] = {}
+        self._given: dict[str, None] = {}
+        """The ids of all orders that people gave."""
+        self._made: dict[str, bool] = {}
+        """By register: whether the people who ordered it named honest stewards only."""
         self.refusals = 0
         few = world.size <= _FEW
         self.stride = max(1, world.size // _CHECKED_EACH) * (1 if few else 4)
@@ -56,6 +71,17 @@ class Invariants:
     def asked(self, peer: SimPeer, request: RequestId) -> None:
         """Somebody asked a peer for something."""
         self.requests[request] = (peer, peer.life)
+
+    def ordered(self, signed: SignedOrder) -> None:
+        """Somebody gave an order."""
+        self._given[order_id(signed)] = None
+        stewards = read_order(signed).stewards
+        lying = [peer for peer in self._peers if peer.lies and peer.id in stewards]
+        self._made[register_key(signed)] = not lying
+
+    def is_honest(self, grid: GridId) -> bool:
+        """Whether nobody but its owner can do anything about a grid: it was ordered, and no steward lies."""
+        return self._genuine is None or self._made.get(order_part(grid), False)
 
     def moved(self, peer: SimPeer) -> None:
         """A peer took a step. Checks its invariants, its contracts, its holds, now and then its directory."""
@@ -69,7 +95,7 @@ class Invariants:
         now_s, world = peer.now_s, self._world
         calm_s = now_s - (world.now_s - world.calm_since_s)
         for hold in node.host.holds.rows():
-            if now_s > max(hold.until_s, calm_s) + HOLD_ENDS_WITHIN_S:
+            if self.is_honest(hold.grid) and now_s > max(hold.until_s, calm_s) + HOLD_ENDS_WITHIN_S:
                 raise violation(world, f"a hold of {hold.name} does not end", peer)
         if world.steps % (_SAMPLE * self.stride) == 0:
             self._does_not_regress(peer)
@@ -91,7 +117,7 @@ class Invariants:
 
     def written(self, peer: SimPeer, row: Row) -> None:
         """Checks that no two values are decided under one ballot. A majority of acceptances is a decision."""
-        if row.table != REGISTER or row.value is None:
+        if row.table != REGISTER or row.value is None or not self.is_honest(GridId(row.key)):
             return
         slot = decode(row.value, Slot)
         if slot.accepted is None:
@@ -109,19 +135,23 @@ class Invariants:
 
     def booted(self, peer: SimPeer, grid: GridId, workspace: str) -> None:
         """Checks that a machine that starts is the only one of its name."""
-        for other in self._peers:
+        for other in self._peers if self.is_honest(grid) else ():
             if other is not peer and (grid, workspace) in other.machines.there:
                 raise violation(self._world, f"{workspace} of {grid} runs twice", peer, other)
 
     def nobody_is_wronged(self, meter: Meter) -> None:
         """Checks, with a liar in the world, that no honest peer was wronged.
 
-        None was hung up on or believed dead, and every record of one is as it was signed, wherever it is.
+        None was hung up on or believed dead, and every record of one is as it was signed, wherever it is. None
+        keeps more than it may.
         """
         world = self._world
         for peer in self._peers:
             if peer.up:
                 self._does_not_regress(peer)
+            if not peer.lies:
+                for what in exceeded(peer):
+                    raise violation(world, f"{peer.name} keeps more than it may: {what}", peer)
         for accusation, what in [(a, "believed dead") for a in meter.false_deaths] + [
             (a, "hung up on for its faults") for a in meter.shunned
         ]:
@@ -134,8 +164,27 @@ class Invariants:
         epochs = self.decided.setdefault(record.id, {})
         if epochs.setdefault(record.epoch, record) != record:
             raise violation(self._world, f"{record.name} epoch {record.epoch} decided twice", peer)
+        if self._genuine is not None:
+            self._is_ordered(peer, record)
+
+    def _is_ordered(self, peer: SimPeer, record: GridRecord) -> None:
+        """Checks that whatever was decided of a grid its people ordered, or its time is over."""
+        for signed in record.changes:
+            if order_id(signed) not in self._given:
+                what = f"nobody ordered {read_order(signed).action} of {record.name}"
+                raise violation(self._world, what, peer)
+        ordered = [read_order(signed).action for signed in record.changes]
+        if record.state is GridState.UP or Action.DOWN in ordered:
+            return
+        order = read_order(record.order)
+        begun_s = max(record.start_s, order.issued_at_s)
+        ends_s = begun_s + spec_of(order).lease_s + record.extra_s
+        if self._world.now_s < ends_s - _CLOCKS_S:
+            raise violation(self._world, f"{record.name} was ended before its time", peer)
 
     def _is_decided(self, peer: SimPeer, record: GridRecord) -> None:
+        if not self.is_honest(record.id):
+            return
         mark = (peer.id, record.id, record.epoch)
         if mark in self._believed:
             return

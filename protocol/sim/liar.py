@@ -8,7 +8,12 @@ time, often:
 - it publishes, truly signed, that everybody is silent;
 - it sends bytes: noise, and genuine frames with a few bits turned;
 - it floods with well-formed messages;
-- it says what is false and truly signed, about others, its site and itself, and far too much (lies.py).
+- it says what is false and truly signed, about others, its site and itself, and far too much (lies.py);
+- it says again what others said to each other about grids, as it was or with something changed (bending.py);
+- it forges decisions, meddles in registers, holds and claims, orders what nobody needs, and answers falsely
+  where it is asked as a host, a steward or a guard of names (false_statements.py).
+
+Every second one is sly: it says so little that is plainly wrong that nobody hangs up on it.
 """
 
 from random import Random
@@ -28,9 +33,13 @@ from protocol.broadcast.messages import (
 from protocol.membership.messages import Suspicion
 from protocol.node.events import Arrived, Garbled, Ticked
 from protocol.node.messages import Message
+from protocol.sim.bending import bent
 from protocol.sim.environment import Environment
+from protocol.sim.false_statements import FalseStatements
 from protocol.sim.lies import Lies
+from protocol.sim.overheard import Overheard
 from protocol.sim.peer import SimPeer
+from protocol.sim.people import Admin
 from protocol.sim.wires import Wires
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import SUSPICION_TTL_S
@@ -38,7 +47,9 @@ from protocol.trust.record import DOMAIN, SignedRecord
 from protocol.wire.codec import Malformed, encode
 from protocol.wire.envelope import pack, unpack
 
-_EVERY_S = 0.5
+_EVERY_S, _SLY_EVERY_S = 0.5, 2.0
+_BENT = 4
+"""How many messages it bends at once."""
 _FLOOD = 200
 """How many messages one burst to one peer has."""
 _KEPT = 256
@@ -48,11 +59,25 @@ _KEPT = 256
 class Liar:
     """Lies through one peer of the world."""
 
-    def __init__(self, world: Environment, wires: Wires, peer: SimPeer, dice: Random) -> None:
+    def __init__(
+        self,
+        world: Environment,
+        wires: Wires,
+        peer: SimPeer,
+        dice: Random,
+        admin: Admin,
+        overheard: Overheard,
+    ) -> None:
+        """`admin` is of a site without hosts, whose key the liar has."""
         self._world, self._wires, self._peer, self._dice = world, wires, peer, dice
+        self._overheard = overheard
+        self._sly = dice.random() < 0.5
+        self._every_s = _SLY_EVERY_S if self._sly else _EVERY_S
         self._silent = True
         self._old: list[SignedRecord] = []
-        self._lies = Lies(peer.identity.signer, peer.site, dice)
+        signer = peer.identity.signer
+        self._lies = Lies(signer, peer.site, dice)
+        self._statements = FalseStatements(signer, peer.site, admin, overheard, dice)
 
     def begin(self) -> None:
         """Starts to lie."""
@@ -63,25 +88,29 @@ class Liar:
         """Says only what its node says from now on."""
         self._silent = True
 
+    def heard(self, sender: PeerId, message: Message) -> None:
+        """It was told or asked something. Now and then its false answer is faster than its node's."""
+        if self._silent or sender == self._peer.id or self._dice.random() < 0.5:
+            return
+        for lie in self._statements.at(self._peer.now_s).answer(message):
+            self._world.faults_done["lie: answer"] += 1
+            self._say(sender, lie)
+
     def _lie(self) -> None:
         if self._silent:
             return
-        self._world.after(self._dice.uniform(0.5, 1.5) * _EVERY_S, self._lie)
+        self._world.after(self._dice.uniform(0.5, 1.5) * self._every_s, self._lie)
         near = self._wires.up(self._peer)
         if self._peer.node is None or not near:
             return
-        kinds = (
-            self._forge,
-            self._replay,
-            self._accuse,
-            self._garble,
-            self._flood,
-            self._invent,
-            self._summarise,
-            self._boast,
-            self._fill,
+        sly = (
+            *(self._forge, self._replay, self._accuse, self._invent, self._summarise, self._boast),
+            *(self._announce, self._move, self._retell, self._bend, self._decree, self._contest),
+            *(self._step, self._meddle, self._order),
         )
-        kind = self._dice.choice(kinds)
+        kind = self._dice.choice(
+            sly if self._sly else (*sly, self._garble, self._flood, self._fill)
+        )
         self._world.faults_done[f"lie: {kind.__name__[1:]}"] += 1
         kind(self._dice.choice(near), near)
 
@@ -139,12 +168,15 @@ class Liar:
                 for _ in range(self._dice.randint(1, 4)):
                     genuine[self._dice.randrange(len(genuine))] ^= 1 << self._dice.randrange(8)
                 frame = bytes(genuine)
-            try:
-                cause, message = unpack(frame, Message)
-            except Malformed as error:
-                self._wires.carry(self._peer, to, Garbled(self._peer.id, error.reason))
-            else:
-                self._wires.carry(self._peer, to, Arrived(self._peer.id, message, cause))
+            self._send(to, frame)
+
+    def _send(self, to: PeerId, frame: bytes) -> None:
+        try:
+            cause, message = unpack(frame, Message)
+        except Malformed as error:
+            self._wires.carry(self._peer, to, Garbled(self._peer.id, error.reason))
+        else:
+            self._wires.carry(self._peer, to, Arrived(self._peer.id, message, cause))
 
     def _flood(self, to: PeerId, near: list[PeerId]) -> None:
         """Sends what is well-formed, allowed, and far too much."""
@@ -176,3 +208,45 @@ class Liar:
     def _fill(self, to: PeerId, near: list[PeerId]) -> None:
         assert self._peer.node is not None
         self._say(to, self._lies.fill(self._peer.node, self._peer.now_s))
+
+    def _announce(self, to: PeerId, near: list[PeerId]) -> None:
+        assert self._peer.node is not None
+        self._lies.announce(self._peer.node, self._peer.now_s)
+        self._peer.feed(Ticked())
+
+    def _move(self, to: PeerId, near: list[PeerId]) -> None:
+        assert self._peer.node is not None
+        self._lies.move(self._peer.node, self._peer.now_s, self._peer.identity.chain)
+        self._peer.feed(Ticked())
+
+    def _retell(self, to: PeerId, near: list[PeerId]) -> None:
+        """Says to several what others said to one."""
+        if (message := self._overheard.any(self._dice)) is not None:
+            for peer in near:
+                self._say(peer, message)
+
+    def _bend(self, to: PeerId, near: list[PeerId]) -> None:
+        """Says what others said, with something changed."""
+        for _ in range(1 if self._sly else _BENT):
+            if (message := self._overheard.any(self._dice)) is not None:
+                self._send(to, bent(message, self._dice))
+
+    def _decree(self, to: PeerId, near: list[PeerId]) -> None:
+        self._some(to, self._statements.decree())
+
+    def _contest(self, to: PeerId, near: list[PeerId]) -> None:
+        self._some(to, self._statements.contest())
+
+    def _step(self, to: PeerId, near: list[PeerId]) -> None:
+        self._some(to, self._statements.at(self._peer.now_s).step())
+
+    def _meddle(self, to: PeerId, near: list[PeerId]) -> None:
+        self._some(to, self._statements.at(self._peer.now_s).meddle())
+
+    def _order(self, to: PeerId, near: list[PeerId]) -> None:
+        self._some(to, self._statements.at(self._peer.now_s).order(near))
+
+    def _some(self, to: PeerId, lies: list[Message]) -> None:
+        """Says one of them if it is sly, else all."""
+        for lie in self._dice.sample(lies, 1) if self._sly and lies else lies:
+            self._say(to, lie)

@@ -1,8 +1,9 @@
 """What must hold once nothing is broken any more and everybody had time to hear of it.
 
-A liar is held to nothing, and others may believe of it what they like. A peer whose host is gone for good
-must be believed dead. Among thousands not everybody keeps everything, and to ask everybody about everybody
-would take longer than the run. There all peers must be up and connected.
+A liar is held to nothing, and others may believe of it what they like. Neither is a grid with a liar as a
+steward. A peer whose host is gone for good must be believed dead. Among thousands not everybody keeps
+everything, and to ask everybody about everybody would take longer than the run. There all peers must be up and
+connected.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from protocol.membership.liveness import Health
 from protocol.sim.graph import connected
 from protocol.sim.peer import SimPeer
 from protocol.sim.world import World
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import GridId, PeerId
 
 
 def unsettled(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
@@ -57,7 +58,7 @@ def _unknown(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
 def _unanswered(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
     """Every request has its answer, if the peer that was asked did not die on it."""
     for request, (peer, life) in world.invariants.requests.items():
-        if peer.life == life and peer.node is not None:
+        if peer.life == life and peer.node is not None and not peer.lies:
             view = peer.node.requester.requests.view(request)
             if view is None or view.state == "running":
                 stage = view.stage if view is not None else "lost"
@@ -76,7 +77,7 @@ def _half_placed(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
             continue
         for host in record.carriers():
             peer = world.by_id[host]
-            if peer.gone:
+            if peer.gone or peer.lies:
                 continue
             assert peer.node is not None
             row = peer.node.host.leases.row(record.id)
@@ -92,23 +93,25 @@ def _half_placed(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
 
 def _left_over(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
     """There is no hold, no contract and no machine without a decision."""
+    is_honest = world.invariants.is_honest
     assigned: dict[tuple[PeerId, str, str], None] = {}
     for record in newest_records(world):
         if record.state is GridState.UP:
             for each in record.assignments:
                 assigned[(each.host, record.id, each.workspace)] = None
-    for peer in _left(world):
+    for peer in _honest(world):
         assert peer.node is not None
         for hold in peer.node.host.holds.rows():
-            yield f"{peer.name} still holds {hold.workspaces} of {hold.name}", (peer,)
+            if is_honest(hold.grid):
+                yield f"{peer.name} still holds {hold.workspaces} of {hold.name}", (peer,)
         for row in peer.node.host.leases.rows():
-            for wanted in row.wanted:
+            for wanted in row.wanted if is_honest(row.record.id) else ():
                 if (peer.id, row.record.id, wanted.workspace) not in assigned:
                     yield f"{peer.name} carries {wanted.workspace} of no grid", (peer,)
             if not row.wanted:
                 yield f"{peer.name} has not cleared {row.record.name}", (peer,)
         for grid, workspace in peer.machines.there:
-            if (peer.id, grid, workspace) not in assigned:
+            if is_honest(GridId(grid)) and (peer.id, grid, workspace) not in assigned:
                 yield f"{peer.name} runs {workspace} of {grid}, which is of no grid", (peer,)
 
 

@@ -11,9 +11,14 @@ from protocol.node.events import Ticked
 from protocol.sim.clocks import Clock
 from protocol.sim.environment import Environment
 from protocol.sim.faults import FaultPlan
+from protocol.sim.keys import SimFederation
 from protocol.sim.liar import Liar
+from protocol.sim.overheard import Overheard
 from protocol.sim.peer import SimPeer
+from protocol.sim.people import Admin
 from protocol.sim.wires import Wires
+from protocol.terms.effects import Send
+from protocol.terms.ids import PeerId
 
 _FUSE_MOST = 12
 _AWAY_S = (0.3, 15.0)
@@ -33,6 +38,7 @@ class Trouble:
         wires: Wires,
         plan: FaultPlan,
         dice: Random,
+        federation: SimFederation,
     ) -> None:
         self._world, self._peers, self._wires = world, peers, wires
         self._plan, self._dice = plan, dice
@@ -49,9 +55,12 @@ class Trouble:
             wires.undialled[peer.id] = None
         self._slow = dice.sample(others, round(plan.slow * len(others)))
         liars = dice.sample(others, min(plan.liars, len(others)))
-        self._liars = [Liar(world, wires, peer, world.new_dice()) for peer in liars]
+        self._liars: dict[PeerId, Liar] = {}
+        self._overheard = Overheard()
         for peer in liars:
-            peer.lies = True
+            own = Admin(federation, f"site-of-{peer.name}", world.new_dice())
+            liar = Liar(world, wires, peer, world.new_dice(), own, self._overheard)
+            self._liars[peer.id], peer.lies = liar, True
 
     def begin(self) -> None:
         """Breaks things from now on."""
@@ -65,20 +74,27 @@ class Trouble:
         for peer in self._slow:
             peer.late_s = plan.late_s
             peer.stall(self._dice.uniform(0.0, plan.late_s))
-        for liar in self._liars:
+        for liar in self._liars.values():
             liar.begin()
 
     def end(self) -> None:
         """Mends everything, starts every peer whose host is not gone, and has liars fall silent."""
         self.over = True
         self._wires.heal()
-        for liar in self._liars:
+        for liar in self._liars.values():
             liar.end()
         for peer in self._peers:
             peer.store_full, peer.fuse, peer.late_s = False, None, 0.0
             if not peer.up and not peer.gone:
                 self._start(peer)
         self._world.calm_since_s = self._world.now_s
+
+    def said(self, peer: SimPeer, send: Send) -> None:
+        """A peer sends a message. If anybody lies, liars know of it; one that is sent it may answer."""
+        if self._liars:
+            self._overheard.hear(send.message)  # type: ignore[arg-type]  # of Message
+            if (liar := self._liars.get(send.peer)) is not None:
+                liar.heard(peer.id, send.message)  # type: ignore[arg-type]
 
     def _every(self, mean_s: float, what: Callable[[], None]) -> None:
         if not mean_s or self.over:

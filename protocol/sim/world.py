@@ -36,6 +36,9 @@ from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Signer, Verifier
 
 START_S = 1_750_000_000.0
+_KNOWS = 0.75
+"""How often an admin names no liar as a steward. Those may undo what they decide, so they are of sites that
+the owner trusts."""
 CAPACITY = Quantum(8000, 8 << 30, 64 << 30)
 
 
@@ -101,14 +104,18 @@ class World(Timeline):
         first = self.peers[0]
         for peer in self.peers[1:]:
             peer.joins = (Contact(first.id, first.site, first.identity.address),)
-        self.trouble = Trouble(self, self.peers, self.wires, plan, self.new_dice())
+        self.trouble = Trouble(self, self.peers, self.wires, plan, self.new_dice(), self.federation)
 
     def _stewards(self, site: str) -> Callable[[], tuple[PeerId, ...]]:
-        """Whom that site's admin makes stewards: drawn from the peers that are there."""
+        """Whom that site's admin makes stewards: drawn from the peers that are there, mostly of honest ones."""
         dice = self.new_dice()
-        return lambda: draw_stewards(
-            [(peer.id, peer.site) for peer in self.peers if peer.up], site, dice
-        )
+
+        def draw() -> tuple[PeerId, ...]:
+            knows = bool(self.faults.liars) and dice.random() < _KNOWS
+            there = [peer for peer in self.peers if peer.up and not (knows and peer.lies)]
+            return draw_stewards([(peer.id, peer.site) for peer in there], site, dice)
+
+        return draw
 
     # -- time
 
@@ -141,6 +148,7 @@ class World(Timeline):
         self._requests += 1
         request = RequestId(f"request-{self._requests}")
         self.invariants.asked(peer, request)
+        self.invariants.ordered(order)
         peer.feed(OrderGiven(request, order, quote))
         return request
 
@@ -178,6 +186,7 @@ class World(Timeline):
     def said(self, peer: SimPeer, send: Send) -> None:
         """The peer sends a message, perhaps to itself."""
         self.invariants.said(peer, send)
+        self.trouble.said(peer, send)
         if send.peer != peer.id:
             self.trace.message(peer, send)
             self.meter.sent(send)
