@@ -113,7 +113,8 @@ class Askings(Generic[P]):
             return [], [Unsettled(purpose, "its order names no stewards")]
         self._count += 1
         ask = f"{self._life}.{self._count}"
-        asking = _Asking(purpose, ask, register, stewards, step, order, evidence, cause)
+        each = tuple(dict.fromkeys(stewards))
+        asking = _Asking(purpose, ask, register, each, step, order, evidence, cause)
         self._askings[purpose] = asking
         return (self._look(asking, now) if step is None else self._step(asking, now)), []
 

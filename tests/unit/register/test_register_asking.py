@@ -96,3 +96,18 @@ def test_a_last_acceptance_that_is_not_signed_is_no_word() -> None:
         with pytest.raises(Untrusted):
             askings.handle(steward, Looked(look.ask, KEY, Ballot(0, FIRST), value, b"x" * 32), NOW)
     assert askings.busy("x")
+
+
+def test_one_steward_that_is_named_several_times_is_not_asked_for_ever() -> None:
+    """Whoever tells of a grid may name itself three times, and refuse at once."""
+    askings = asking()
+    effects, outcomes = askings.ask("x", KEY, (FIRST,) * 3, Vote(1), NOW, "")
+    for _ in range(20):
+        if outcomes:
+            break
+        assert isinstance(effects[0], Send)
+        message = effects[0].message
+        assert isinstance(message, StepAsk)
+        effects, outcomes = askings.handle(FIRST, StepFailed(message.ask, "no"), NOW)
+    assert not askings.busy("x")
+    assert outcomes == [Unsettled("x", "no")]
