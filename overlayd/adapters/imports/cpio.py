@@ -96,9 +96,7 @@ class _Copy:
             raise ImageError("not an image: its initramfs is no cpio archive of the kind `newc`")
         if not _HEXADECIMAL.issuperset(head[6:]):
             raise ImageError("not an image: its initramfs has numbers that are none")
-        field = [
-            int(head[6 + _DIGITS * i : 6 + _DIGITS * (i + 1)], 16) for i in range(_FIELDS)
-        ]
+        field = [int(head[6 + _DIGITS * i : 6 + _DIGITS * (i + 1)], 16) for i in range(_FIELDS)]
         if not 0 < field[_NAME_BYTES] <= _NAME_MOST_BYTES:
             raise ImageError("not an image: a name in its initramfs is too long")
         name = self._source.read(field[_NAME_BYTES])[:-1].decode(errors="surrogateescape")
