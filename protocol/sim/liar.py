@@ -16,6 +16,7 @@ time, often:
 Every second one is sly: it says so little that is plainly wrong that nobody hangs up on it.
 """
 
+from collections.abc import Callable
 from random import Random
 
 import msgspec
@@ -54,6 +55,8 @@ _FLOOD = 200
 """How many messages one burst to one peer has."""
 _KEPT = 256
 """How many records it keeps to replay."""
+_Way = Callable[[PeerId, list[PeerId]], None]
+"""Lies to one peer, or to several of those near."""
 
 
 class Liar:
@@ -103,16 +106,26 @@ class Liar:
         near = self._wires.up(self._peer)
         if self._peer.node is None or not near:
             return
-        sly = (
-            *(self._forge, self._replay, self._accuse, self._invent, self._summarise, self._boast),
-            *(self._announce, self._move, self._retell, self._bend, self._decree, self._contest),
-            *(self._step, self._meddle, self._order),
-        )
-        kind = self._dice.choice(
-            sly if self._sly else (*sly, self._garble, self._flood, self._fill)
-        )
+        kind = self._dice.choice(self._ways())
         self._world.faults_done[f"lie: {kind.__name__[1:]}"] += 1
         kind(self._dice.choice(near), near)
+
+    def _ways(self) -> "tuple[_Way, ...]":
+        """In which it may lie now."""
+        ways: tuple[_Way, ...] = (
+            *(self._forge, self._replay, self._accuse, self._invent, self._summarise, self._boast),
+            *(self._announce, self._move, self._order),
+        )
+        if self._overheard.any(self._dice) is not None:
+            ways += (
+                self._retell,
+                self._bend,
+                self._decree,
+                self._contest,
+                self._step,
+                self._meddle,
+            )
+        return ways if self._sly else (*ways, self._garble, self._flood, self._fill)
 
     def _say(self, to: PeerId, message: Message) -> None:
         self._wires.carry(self._peer, to, Arrived(self._peer.id, message, ""))

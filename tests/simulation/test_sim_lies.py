@@ -7,12 +7,12 @@ from protocol.sim.run import run
 
 def test_a_fifth_that_lies_changes_no_belief_of_an_honest_peer() -> None:
     """The run itself checks that nobody honest is believed dead, hung up on, or misquoted."""
-    outcome = run(5, 15, 3, 8.0, plan=FaultPlan("liars", liars=3))
+    outcome = run(5, 15, 3, 12.0, plan=FaultPlan("liars", liars=3))
     honest = [peer for peer in outcome.world.peers if not peer.lies]
     for peer in honest:
         assert peer.node is not None
         liveness = peer.node.membership.liveness
         assert {liveness.health(o.id) for o in honest if o is not peer} == {Health.ALIVE}
         assert not peer.node.broadcast.narrowed
-    for kind in ("invent", "summarise", "boast", "fill"):
-        assert outcome.world.faults_done[f"lie: {kind}"] > 0
+    told = [kind for kind in outcome.world.faults_done if kind.startswith("lie: ")]
+    assert len(told) >= 10, "test_sim_seeds.py has every one, in many worlds"

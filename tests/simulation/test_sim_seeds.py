@@ -75,7 +75,7 @@ def test_lies() -> None:
     worlds = [Scenario(seed, 6, 3, 10.0, plan=LIES) for seed in range(3000, 3020)]
     faults = faults_of(played(worlds))
     for kind in ("accuse", "flood", "forge", "garble", "replay"):
-        assert faults[f"lie: {kind}"] > 5
+        assert faults[f"lie: {kind}"] > 2, kind
 
 
 def test_lies_about_grids() -> None:
@@ -83,9 +83,9 @@ def test_lies_about_grids() -> None:
     worlds = [
         Scenario(seed, *sizes, 12.0, grids=4, plan=msgspec.structs.replace(plan, liars=liars))
         for seed, sizes, liars, plan in (
-            *((seed, (5, 3), 1, NONE) for seed in range(3100, 3112)),
-            *((seed, (5, 3), 1, SOME) for seed in range(3112, 3118)),
-            *((seed, (10, 4), 2, NONE) for seed in range(3118, 3122)),
+            *((seed, (5, 3), 1, NONE) for seed in range(3100, 3108)),
+            *((seed, (5, 3), 1, SOME) for seed in range(3108, 3114)),
+            *((seed, (10, 4), 2, NONE) for seed in range(3114, 3117)),
         )
     ]
     results = played(worlds)
@@ -103,7 +103,7 @@ def test_lies_about_grids() -> None:
         "retell",
         "step",
     ):
-        assert faults[f"lie: {kind}"] > 5, kind
+        assert faults[f"lie: {kind}"] > 2, kind
 
 
 @pytest.mark.parametrize("first", range(770000, 770012, 4))
