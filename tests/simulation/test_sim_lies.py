@@ -15,4 +15,4 @@ def test_a_fifth_that_lies_changes_no_belief_of_an_honest_peer() -> None:
         assert {liveness.health(o.id) for o in honest if o is not peer} == {Health.ALIVE}
         assert not peer.node.broadcast.narrowed
     told = [kind for kind in outcome.world.faults_done if kind.startswith("lie: ")]
-    assert len(told) >= 10, "test_sim_seeds.py has every one, in many worlds"
+    assert len(told) > 6, "test_sim_seeds.py has every one, in many worlds"
