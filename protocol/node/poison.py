@@ -1,6 +1,7 @@
 """Records that are taken from nobody, because handling one failed: that one, and others of its owner for long.
 
-Everybody passes records on, so a peer that was shut out would still be heard through its neighbours.
+Everybody passes records on, so a peer that was shut out would still be heard through its neighbours. That is
+wanted of one that is shut out for another message (peering/shut_out.py): it is not dead, as its records say.
 """
 
 import msgspec
