@@ -38,3 +38,10 @@ def test_each_section_of_what_holds_names_tests() -> None:
     sections = GUARDED.split("\n## ")[1:]
     bare = [text.splitlines()[0] for text in sections if not NAMED.search(text)]
     assert set(bare) <= {"How to report", "Who is who"}
+
+
+def test_each_claim_of_a_table_names_a_test() -> None:
+    tables = [table for table in GUARDED.split("\n\n") if re.match(r"\| .* \| test \|\n", table)]
+    rows = [row for table in tables for row in table.strip().splitlines()[2:]]
+    assert len(rows) > 50
+    assert [row for row in rows if not NAMED.search(row.rstrip(" |").rpartition(" | ")[2])] == []
