@@ -7,6 +7,7 @@ from protocol.grid.record import GridRecord, GridState, is_about
 from protocol.grid.syntax import image_name_problem
 from protocol.hosting.lease import Lease
 from protocol.image.commit import CommitTerms
+from protocol.node.carried import NotYours, carried
 from protocol.node.node import Node
 from protocol.node.rows import GridRow, NoCommit, NoConsole, UnknownRow, VolumeRow, WorkspaceRow
 from protocol.node.snapshot_peers import health_of, name_of, site_of
@@ -227,21 +228,18 @@ def _ordered(
     """
     checked = node.authority.order(signed, now, fresh=True)
     order = checked.order
-    for row in node.host.leases.rows():
-        record = row.record
-        if not is_about(record.id, order.grid):
-            continue
-        if record.owner != checked.principal.key:
-            raise no(
-                f"{record.name} belongs to site {record.owner_site}'s admin; use that --identity"
-            )
-        node.authority.change(signed, record, now)
-        if order.via != via:
-            raise no("this order is for use through another peer")
-        if order.workspace not in [wanted.workspace for wanted in row.wanted]:
-            raise no(f"this host does not carry {record.name}/{order.workspace}")
-        return record, order
-    raise no(f"this host does not carry {order.grid}/{order.workspace}")
+    try:
+        row = carried(node, checked)
+    except NotYours as error:
+        raise no(str(error)) from None
+    if row is None:
+        raise no(f"this host does not carry {order.grid}/{order.workspace}")
+    record = row.record
+    if order.via != via:
+        raise no("this order is for use through another peer")
+    if order.workspace not in [wanted.workspace for wanted in row.wanted]:
+        raise no(f"this host does not carry {record.name}/{order.workspace}")
+    return record, order
 
 
 def _networks(node: Node, grid: GridId) -> tuple[tuple[str, int], ...]:

@@ -1,9 +1,8 @@
 """Whether an order opens a stream to a workspace of this host, and whether one that is open may stay."""
 
-from protocol.contract.permitting import permit
 from protocol.grid.lifecycle import Power
-from protocol.grid.record import is_about
 from protocol.hosting.lease import Lease
+from protocol.node.carried import NotYours, carried
 from protocol.node.node import Node
 from protocol.node.rows import NoStream, StreamWay
 from protocol.node.snapshot_peers import health_of, site_of
@@ -63,16 +62,13 @@ def _body(checked: CheckedOrder, via: PeerId) -> ConnectBody:
 
 def _row(node: Node, checked: CheckedOrder) -> Lease:
     """The grid of whoever signed the order, as this host carries it."""
-    for row in node.host.leases.rows():
-        if not is_about(row.record.id, checked.order.grid):
-            continue
-        if row.record.owner != checked.principal.key:
-            record = row.record
-            said = f"{record.name} belongs to site {record.owner_site}'s admin; use that --identity"
-            raise NoStream(Why.REFUSED, said)
-        permit(checked, row.record)
-        return row
-    raise _not_here(checked)
+    try:
+        row = carried(node, checked)
+    except NotYours as error:
+        raise NoStream(Why.REFUSED, str(error)) from None
+    if row is None:
+        raise _not_here(checked)
+    return row
 
 
 def _require_member(node: Node, via: PeerId, site: str) -> None:
