@@ -65,8 +65,10 @@ class Authority:
         return checked
 
     def decision(self, certificate: Certificate) -> Decision:
-        """What a certificate says was decided. Raises Untrusted."""
-        return check_certificate(certificate, self._reading.verifier)
+        """What a certificate says was decided of an order that its owner signed. Raises Untrusted."""
+        decision = check_certificate(certificate, self._reading.verifier)
+        self._reading.signed(decision.register.ordered)
+        return decision
 
     def signed(self, signed: SignedOrder) -> CheckedOrder:
         """An order whose signer could give it when it was signed. It allows nothing by itself. Raises

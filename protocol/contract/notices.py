@@ -1,14 +1,16 @@
-"""What hosts tell of grids, put together: any peer can answer for any grid, and say how old its news is."""
+"""What a host tells everybody of a grid that it carries: a signed record's body, and hearsay until checked."""
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from protocol.contract.story import GridStory
 from protocol.grid.expand import workspace_name
 from protocol.grid.lifecycle import Status
 from protocol.grid.model import GridSpec
-from protocol.grid.record import GridRecord, GridState, is_about
+from protocol.grid.record import GridRecord, GridState
 from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.terms.limits import STORY_CHARACTERS
 from protocol.terms.login import Login
@@ -19,6 +21,9 @@ NOTICE = "grid"
 """The kind of record that has a notice as its body."""
 NOWHERE = -1
 """Stands in a placement for a workspace that the grid does not have."""
+
+
+DecisionDigest = Annotated[bytes, Meta(max_length=32)]
 
 
 class Placement(msgspec.Struct, frozen=True, array_like=True):
@@ -92,6 +97,8 @@ class Notice(msgspec.Struct, frozen=True):
     """(volume, bytes, workspace) of those on this host, also after their workspaces were terminated."""
     logins: tuple[tuple[str, Login], ...] = ()
     """(workspace, who logs in) of those on this host whose images say it."""
+    decision: DecisionDigest = b""
+    """SHA-256 of what stewards decided, by which this host carries it. Empty: it has none to show."""
 
     @property
     def placed(self) -> tuple[tuple[str, PeerId], ...]:
@@ -132,73 +139,3 @@ def read_notice(name: str, body: bytes) -> Notice:
         for line in notice.story
     )
     return replace(notice, mine=mine, story=story)
-
-
-class HeardNotice(msgspec.Struct, frozen=True):
-    """One host's notice, and when it came by this peer's clock."""
-
-    notice: Notice
-    received_s: float
-
-
-class Notices:
-    """The newest notice of each host about each grid."""
-
-    def __init__(self) -> None:
-        self._by_grid: dict[GridId, dict[PeerId, HeardNotice]] = {}
-
-    def put(self, peer: PeerId, notice: Notice, now: float) -> None:
-        """Puts a notice in the place of that host's last one about the grid."""
-        self._by_grid.setdefault(notice.grid, {})[peer] = HeardNotice(notice, now)
-
-    def drop(self, peer: PeerId, grid: GridId) -> None:
-        """The host has nothing to tell of the grid any more.
-
-        If it told that the grid is down, what others told of it before that is over as well: a host that died
-        before the end of its grid would else have the grid up again. Only a host that those others name ends
-        that.
-        """
-        hosts = self._by_grid.get(grid, {})
-        heard = hosts.pop(peer, None)
-        if heard is not None and heard.notice.state is GridState.DOWN:
-            before = [p for p, h in hosts.items() if h.notice.epoch < heard.notice.epoch]
-            for other in before:
-                if peer in hosts[other].notice.placement.hosts:
-                    del hosts[other]
-        if not hosts:
-            self._by_grid.pop(grid, None)
-
-    def about(self, grid: GridId) -> dict[PeerId, HeardNotice]:
-        """All hosts' notices of one grid."""
-        return self._by_grid.get(grid, {})
-
-    def newest(self, grid: GridId) -> Notice | None:
-        """The notice with the highest epoch; None if there is none."""
-        heard = [h.notice for h in self._by_grid.get(grid, {}).values()]
-        return max(heard, key=lambda notice: notice.epoch, default=None)
-
-    def named(self, name: str, owner: KeyId | None = None) -> Notice | None:
-        """The newest notice of the grid with that name or id; a grid that is up goes before one that was."""
-        found = [
-            notice
-            for grid in self._by_grid
-            if (notice := self.newest(grid)) is not None
-            and name in (notice.name, notice.grid)
-            and owner in (None, notice.owner)
-        ]
-        return max(found, key=lambda n: (n.state is GridState.UP, n.made_s, n.epoch), default=None)
-
-    def meant(self, said: str, owner: KeyId, site: str = "") -> Notice | None:
-        """The newest notice of the grid that an order names, if it is that owner's or site's; else None."""
-        found = [
-            notice
-            for grid in self._by_grid
-            if is_about(grid, said)
-            and (notice := self.newest(grid)) is not None
-            and (notice.owner == owner or notice.owner_site == site)
-        ]
-        return max(found, key=lambda n: (n.state is GridState.UP, n.epoch, n.made_s), default=None)
-
-    def grids(self) -> list[GridId]:
-        """Every grid that a host tells of, in the order in which they were first heard of."""
-        return list(self._by_grid)

@@ -21,6 +21,13 @@ class ChangeGrid(msgspec.Struct, frozen=True):
     request: RequestId
 
 
+class ConfirmGrid(msgspec.Struct, frozen=True):
+    """A peer that was asked about a grid looks whether it was decided. One look of several has that number."""
+
+    grid: GridId
+    number: int
+
+
 class VoidHold(msgspec.Struct, frozen=True):
     """A host votes against a grid whose hold has run out."""
 
@@ -39,7 +46,7 @@ class AskFoundling(msgspec.Struct, frozen=True):
     grid: GridId
 
 
-RequesterPurpose = CommitGrid | ChangeGrid
+RequesterPurpose = CommitGrid | ChangeGrid | ConfirmGrid
 HostPurpose = VoidHold | AuditLease | AskFoundling
 Purpose = RequesterPurpose | HostPurpose
 """What a change of a register is for. Its outcome goes back to the side that can say what follows."""
@@ -63,6 +70,8 @@ class Propose(msgspec.Struct, frozen=True):
     """The order, for stewards that may not know it."""
     evidence: Certificate | None = None
     """What was decided before, for stewards that may have lost it."""
+    shown: bool = False
+    """Whether those asked are no stewards, but hosts: the first certificate that one shows will do."""
 
 
 class NoticeDue(msgspec.Struct, frozen=True):

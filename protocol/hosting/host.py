@@ -326,7 +326,7 @@ class Host:
 
     def noticed(self, peer: PeerId, notice: Notice, now: float) -> list[Effect]:
         """A host of a grid tells of it."""
-        self.leases.noticed(notice.grid, notice.epoch, now)
+        self.leases.noticed(peer, notice.grid, notice.epoch, now)
         self._names.noticed(notice)
         return self.leases.hindered(notice.grid, peer, notice)
 

@@ -18,15 +18,10 @@ from protocol.contract.authority import Authority
 from protocol.contract.messages import Act, ActReply, DecidedAck, LeaseAsk, LeaseReply
 from protocol.contract.notices import Notice
 from protocol.contract.ordered import OrderedGrid
-from protocol.contract.outcomes import (
-    Answer,
-    NoticeDue,
-    Outcome,
-    RoomChanged,
-)
-from protocol.grid.decision import ALL_ASKED, Decision, Proof, proof_of
+from protocol.contract.outcomes import Answer, NoticeDue, Outcome, RoomChanged
+from protocol.grid.decision import ALL_ASKED, Certificate, Decision, Proof, proof_of
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
-from protocol.grid.record import GridRecord, GridState, Register
+from protocol.grid.record import GridRecord, GridState, Register, order_part
 from protocol.grid.steps import Step, apply
 from protocol.grid.tunnel import Telling, newest, untold
 from protocol.grid.volumes import kept_volumes
@@ -102,6 +97,11 @@ class Leases:
     def rows(self) -> list[Lease]:
         """Everything carried."""
         return self._book.rows()
+
+    def certificate(self, register: str) -> Certificate | None:
+        """What proves to others that a grid carried here was decided, by its order's register; else None."""
+        rows = (row for row in self.rows() if order_part(row.record.id) == register)
+        return next((row.certificate for row in rows), None)
 
     def ordered(self, row: Lease) -> OrderedGrid:
         """The grid of a lease, as its order asks for it."""
@@ -258,10 +258,13 @@ class Leases:
         epoch = row.record.epoch if row is not None else record.epoch
         return [Send(peer, DecidedAck(record.id, epoch), record.id)]
 
-    def noticed(self, grid: GridId, epoch: int, now: float) -> None:
-        """Somebody spoke of an epoch of that grid. If it is newer, the stewards are asked."""
+    def noticed(self, peer: PeerId, grid: GridId, epoch: int, now: float) -> None:
+        """Somebody spoke of an epoch of that grid. If it is newer, and a host of it said so, the stewards are
+        asked."""
         row = self._book.row(grid)
-        if row is not None and row.record.epoch < epoch:
+        if row is None or all(host.peer != peer for host in row.record.hosts):
+            return
+        if row.record.epoch < epoch:
             self._auditing.noticed(grid, now)
 
     def met(self, peer: PeerId, now: float) -> None:

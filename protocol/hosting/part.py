@@ -2,8 +2,8 @@
 
 import msgspec
 
-from protocol.contract.notices import Notices
 from protocol.contract.ordered import OrderedGrid
+from protocol.contract.told import Notices
 from protocol.grid.addresses import Card
 from protocol.grid.lifecycle import Power, Wanted, Word
 from protocol.grid.model import GridSpec, Workspace

@@ -7,13 +7,15 @@ when something changed. Besides, the advert is refreshed slowly.
 import msgspec
 
 from protocol.capacity.advert import KIND as ADVERT
-from protocol.contract.notices import NOTICE, Notice, notice_of
+from protocol.contract.notices import NOTICE, Notice
+from protocol.contract.told import KnownGrid, known_of
+from protocol.grid.decision import Proof
 from protocol.grid.lifecycle import Phase
 from protocol.hosting.host import Host
 from protocol.hosting.lease import Lease
 from protocol.terms.coordinate import NOWHERE, distance_s
 from protocol.terms.effects import Deadline, earliest
-from protocol.terms.ids import GridId
+from protocol.terms.ids import GridId, digest_of
 from protocol.terms.limits import (
     ADDRESSES_TOLD,
     ADVERT_AT_MOST_EVERY_S,
@@ -38,6 +40,8 @@ class Publication(msgspec.Struct, frozen=True):
     ttl_s: float
     notice: Notice | None = None
     """The body, if it is a notice, before encoding: this peer heeds its own notices as well."""
+    known: KnownGrid | None = None
+    """What this host knows to be decided of that grid."""
 
 
 class Publishing:
@@ -46,6 +50,7 @@ class Publishing:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._due: dict[GridId, None] = {}
+        self._decisions: dict[GridId, tuple[Proof | None, bytes]] = {}
         self._notice_s = 0.0
         self._advert_s = 0.0
         self._advert_sent_s = 0.0
@@ -100,8 +105,9 @@ class Publishing:
         addresses = [(card.workspace, card.address) for card in cards]
         if len(addresses) > ADDRESSES_TOLD:
             addresses = list(dict(addresses).items())
+        known = known_of(record, ordered.spec, self._decision(row), own=True)
         notice = msgspec.structs.replace(
-            notice_of(record, ordered.spec),
+            known.facts,
             addresses=tuple(addresses),
             mine=leases.statuses(record.id),
             made_s=row.made_s,
@@ -118,10 +124,21 @@ class Publishing:
         over = leases.row(record.id) is None
         if over:
             leases.forget(record.id)
+            self._decisions.pop(record.id, None)
             self._host.chronicle.forget(record.id)
             assert all(status.phase is Phase.GONE for status in notice.mine), notice.mine
         ttl_s = _LAST_NOTICE_TTL_S if over else max(0.0, row.kept_until_s - now) + _NOTICE_GRACE_S
-        return Publication(NOTICE, record.id, encode(notice), ttl_s, notice)
+        return Publication(NOTICE, record.id, encode(notice), ttl_s, notice, known)
+
+    def _decision(self, row: Lease) -> bytes:
+        """By which decision a grid is carried here: its digest, which is made once for each."""
+        grid, proof = row.record.id, row.proof
+        kept = self._decisions.get(grid)
+        if kept is None or kept[0] is not proof:
+            certificate = row.certificate
+            whole = certificate.value if certificate is not None else b""
+            kept = self._decisions[grid] = proof, bytes.fromhex(digest_of(whole)) if whole else b""
+        return kept[1]
 
     def _logins(self, row: Lease) -> tuple[tuple[str, str], ...]:
         """Who logs in to workspaces of a grid here, as far as their images say it."""

@@ -4,7 +4,7 @@ There is no coordinator. A notice may end the waiting of workspaces on this host
 grid again.
 """
 
-from protocol.contract.notices import Notices
+from protocol.contract.told import Notices
 from protocol.hosting.leases import Leases
 from protocol.hosting.part import waits_of
 from protocol.terms.effects import Effect, Realise

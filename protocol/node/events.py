@@ -6,7 +6,7 @@ from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.hosting.events import Cleared, Found, GuestSaid, Happened, Kept, Measured, Progressed
 from protocol.hosting.holds import HoldNotSaved
 from protocol.node.messages import BulkMessage, Message
-from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
+from protocol.requesting.events import CancelAsked, GridsAsked, OrderGiven, PlanAsked
 from protocol.requesting.proposal import ProposalNotSaved
 from protocol.requesting.queueing import QueueNotSaved
 from protocol.terms.effects import Untidied
@@ -151,6 +151,7 @@ Event = (
     | PlanAsked
     | OrderGiven
     | CancelAsked
+    | GridsAsked
     | NewsGiven
     | Say
     | Revoking

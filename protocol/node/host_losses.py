@@ -1,8 +1,8 @@
 """What grids suffer when a host dies, and when it is back: an event for each of its grids, at every peer."""
 
-from protocol.contract.notices import Notices
 from protocol.contract.outcomes import Answer, NoticeDue
 from protocol.contract.story import GridLine
+from protocol.contract.told import Notices
 from protocol.grid.problem import listed
 from protocol.grid.record import GridState
 from protocol.hosting.chronicle import Chronicle

@@ -13,18 +13,9 @@ from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert, HostFacts, ImageLabel
 from protocol.contract.authority import Authority
 from protocol.contract.messages import HoldAsk, NegotiationMessage, ToHost
-from protocol.contract.notices import NOTICE, Notice, Notices, read_notice
-from protocol.contract.outcomes import (
-    Answer,
-    AskFoundling,
-    AuditLease,
-    ChangeGrid,
-    CommitGrid,
-    NoticeDue,
-    Propose,
-    RoomChanged,
-    VoidHold,
-)
+from protocol.contract.notices import NOTICE, Notice, read_notice
+from protocol.contract.outcomes import Answer, NoticeDue, Propose, RequesterPurpose, RoomChanged
+from protocol.contract.told import Notices
 from protocol.hosting.host import Host, HostEvent
 from protocol.hosting.publishing import Publishing
 from protocol.hosting.starting import Starting
@@ -68,11 +59,8 @@ from protocol.peering.overlay import News, Overlay
 from protocol.register.asking import Unsettled
 from protocol.relay.messages import RelayMessage
 from protocol.relay.relay import Relay
-from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.requesting.host_directory import HostDirectory
-from protocol.requesting.proposal import ProposalNotSaved
-from protocol.requesting.queueing import QueueNotSaved
-from protocol.requesting.requester import Requester
+from protocol.requesting.requester import Requester, RequesterEvent
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, HandOver, Note, Realise, Send, Untidied
 from protocol.terms.ids import GridId, PeerId
@@ -130,7 +118,6 @@ class Node:
         self.notices = Notices()
         self.directory = HostDirectory(identity, membership, self.notices, bool(contacts), now)
         life, alive = self.broadcast.incarnation, self.directory.alive
-        self.registers = Registers(identity, life, dice, rows, self.authority, alive, now)
         self.host = Host(
             identity,
             facts,
@@ -141,6 +128,8 @@ class Node:
             now,
             PeerSurroundings(membership, self.relaying, self.certificates),
         )
+        carried, authority = self.host.leases.certificate, self.authority
+        self.registers = Registers(identity, life, dice, rows, authority, alive, carried, now)
         self.announcer.tunnel_at(self.host.tunnel, now)
         self.publishing = Publishing(self.host)
         self._starting = Starting(self.host.leases, self.notices)
@@ -253,7 +242,7 @@ class Node:
                 return self._outcomes(([], [RoomChanged()]), now)
             case _ if isinstance(event, HostEvent):
                 return self._outcomes(self.host.handle(event, now), now)
-            case PlanAsked() | OrderGiven() | CancelAsked() | QueueNotSaved() | ProposalNotSaved():
+            case _ if isinstance(event, RequesterEvent):
                 return self._outcomes(self.requester.handle(event, now), now)
             case NewsGiven(text=text):
                 return self.overlay.crier.tell(text, now)
@@ -348,17 +337,14 @@ class Node:
         return [effect for answer in answers for effect in answer]
 
     def _settled(self, outcome: Settlement, now: float) -> Answer:
-        match outcome.purpose:
-            case VoidHold() | AuditLease() | AskFoundling() as purpose:
-                if isinstance(outcome, Unsettled):
-                    return self.host.unsettled(purpose, now)
-                return self.host.settled(purpose, outcome.decision, now)
-            case CommitGrid() | ChangeGrid() as purpose:
-                if isinstance(outcome, Unsettled):
-                    return self.requester.unsettled(purpose, outcome.why, now)
-                return self.requester.settled(purpose, outcome.decision, now)
-            case _:
-                assert_never(outcome.purpose)
+        purpose = outcome.purpose
+        if isinstance(purpose, RequesterPurpose):
+            if isinstance(outcome, Unsettled):
+                return self.requester.unsettled(purpose, outcome.why, now)
+            return self.requester.settled(purpose, outcome.decision, now)
+        if isinstance(outcome, Unsettled):
+            return self.host.unsettled(purpose, now)
+        return self.host.settled(purpose, outcome.decision, now)
 
     # -- time
 
@@ -470,7 +456,7 @@ class Node:
         """A host, perhaps this one, tells of a grid. Both sides of the work are told."""
         self.notices.put(peer, notice, now)
         effects = self.host.noticed(peer, notice, now)
-        self.requester.noticed(peer, notice, now)
+        effects += self._outcomes(self.requester.noticed(peer, notice, now), now)
         return effects + self._starting.noticed(notice.grid)
 
     def _expired(self, record: Record) -> None:
@@ -493,7 +479,8 @@ class Node:
             self.broadcast.publish(told.kind, told.name, told.body, told.ttl_s, now, scope)
         effects: list[Effect] = []
         for told in due:
-            if told.notice is not None:
+            if told.notice is not None and told.known is not None:
+                self.notices.know(told.known)
                 effects += self._noticed(self.me, told.notice, now)
         if effects:
             self._touch()

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from protocol.contract.authority import Authority
 from protocol.contract.outcomes import Propose, Purpose
+from protocol.grid.decision import Certificate
 from protocol.node.messages import RegisterMessage
 from protocol.register.acceptor import TABLE, Acceptor, Opened
 from protocol.register.asking import Answer, Askings, Settled, Unsettled
@@ -25,7 +26,7 @@ from protocol.register.messages import (
 )
 from protocol.register.stewarding import Stewarding
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, earliest
+from protocol.terms.effects import Deadline, Send, earliest
 from protocol.terms.ids import PeerId
 from protocol.trust.identity import Identity
 from protocol.trust.order import Action, SignedOrder
@@ -46,9 +47,14 @@ class Registers:
         rows: dict[str, dict[str, bytes]],
         authority: Authority,
         alive: Callable[[PeerId], bool],
+        carried: Callable[[str], Certificate | None],
         now: float,
     ) -> None:
-        """`life` is greater at every start of this peer. `alive` says which stewards are asked first."""
+        """`life` is greater at every start of this peer. `alive` says which stewards are asked first.
+
+        `carried` has what was decided of a register whose grid this host carries.
+        """
+        self._carried = carried
         signer, verifier, opens = identity.signer, identity.verifier, _opens(authority)
         self.acceptor = Acceptor(signer, verifier, opens, authority.judges, rows.get(TABLE, {}))
         self._stewarding = Stewarding(self.acceptor, verifier, authority, dice)
@@ -66,6 +72,7 @@ class Registers:
             asked.cause,
             asked.order,
             asked.evidence,
+            asked.shown,
         )
 
     def handle(self, sender: PeerId, message: RegisterMessage, now: float) -> Answer[Purpose]:
@@ -76,6 +83,11 @@ class Registers:
         match message:
             case StepAsk():
                 return self._stewarding.ask(sender, message, now), []
+            case LookAsk(ask=ask, register=register, shown=True):
+                certificate = self._carried(register)
+                if certificate is None:
+                    return [Send(sender, Looked(ask, register))], []
+                return [Send(sender, StepDone(ask, certificate))], []
             case Prepare() | Accept() | LookAsk():
                 return self.acceptor.handle(sender, message, ""), []
             case Promise() | Accepted() | Conflict():

@@ -123,6 +123,8 @@ class GridRow(msgspec.Struct, frozen=True):
     """(network, the largest packet it takes), as its hosts make them."""
     detail: str = ""
     """What its owner is to know now, in a line: what is lost, or failed, or ends soon."""
+    confirmed: bool = True
+    """Whether its stewards' decision was seen here. If not, it is what hosts tell: anybody may say anything."""
     volumes: tuple["VolumeRow", ...] = ()
     """What its hosts keep for it. All of it is deleted when the grid is taken down."""
 

@@ -127,6 +127,10 @@ class PeerView:
         """Every grid that a host tells of, those that are up first."""
         return snapshot_grids.grids(self._node, now)
 
+    def checking(self, about: str, now: float) -> bool:
+        """Whether something told of grids of that name or id is being checked, or can be; of any, if empty."""
+        return snapshot_grids.checking(self._node, about, now)
+
     def find_grids(self, name: str, site: str = "") -> list[GridId]:
         """The grids with that name or id, of that site if one is named.
 

@@ -1,6 +1,7 @@
 """Rows of grids and workspaces, as a PeerView answers them, and what an owner may ask of one workspace here."""
 
-from protocol.contract.notices import HeardNotice, Notice
+from protocol.contract.notices import Notice
+from protocol.contract.told import HeardNotice
 from protocol.grid.lifecycle import Phase, Power, Status
 from protocol.grid.model import ImageRef
 from protocol.grid.record import GridRecord, GridState, is_about
@@ -47,16 +48,31 @@ def grids(node: Node, now: float) -> list[GridRow]:
                 kept_left_s=max(0.0, newest.kept_until_s - now),
                 lost=lost,
                 networks=_networks(node, grid),
-                detail=detail(node, newest, members, lost, now),
+                detail=detail(node, newest, members, lost, now) or _hearsay(node, grid),
+                confirmed=node.notices.confirmed(grid),
                 volumes=_volumes(node, grid),
             )
         )
-    return sorted(rows, key=lambda row: (row.state != GridState.UP, row.name))
+    return sorted(rows, key=lambda row: (not row.confirmed, row.state != GridState.UP, row.name))
+
+
+def checking(node: Node, about: str, now: float) -> bool:
+    """Whether something is told of grids of that name or id, or of any, that is being checked, or can be."""
+    return any(node.requester.confirming.open(grid, now) for grid in node.notices.told(about))
+
+
+def _hearsay(node: Node, grid: GridId) -> str:
+    """Who tells of a grid of which nobody has shown that it was decided; a line for people."""
+    if node.notices.confirmed(grid):
+        return ""
+    tellers = [name_of(node, peer) for peer in node.notices.about(grid)]
+    many = f" and {len(tellers) - 1} more" if len(tellers) > 1 else ""
+    return f"unconfirmed: told by {tellers[0]}{many}"
 
 
 def find_grids(node: Node, name: str, site: str) -> list[GridId]:
     """The grids with that name, or that an order means by it, that are up, one for each owner; else the newest
-    that was.
+    that was. Those that are only told count where none is known to be up.
     """
     found = [
         notice
@@ -65,6 +81,12 @@ def find_grids(node: Node, name: str, site: str) -> list[GridId]:
         and (name == notice.name or is_about(notice.grid, name))
         and site in ("", notice.owner_site)
     ]
+    known = [notice for notice in found if node.notices.confirmed(notice.grid)]
+    if any(notice.state is GridState.UP for notice in known) or len(known) == len(found):
+        found = known
+    else:
+        told = [notice for notice in found if notice not in known]
+        return [notice.grid for notice in sorted(told, key=lambda notice: notice.grid)]
     found.sort(key=lambda notice: (notice.epoch, notice.made_s))
     up = {notice.owner: notice for notice in found if notice.state is GridState.UP}
     chosen = sorted(up.values(), key=lambda notice: (notice.owner_site, notice.grid)) or found[-1:]

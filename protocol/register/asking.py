@@ -65,7 +65,9 @@ class _Asking(Generic[P]):
         order: SignedOrder | None,
         evidence: Certificate | None,
         cause: str,
+        shown: bool,
     ) -> None:
+        self.shown = shown
         self.purpose, self.ask, self.register, self.stewards = purpose, ask, register, stewards
         self.step, self.order, self.evidence, self.cause = step, order, evidence, cause
         self.tries = 0
@@ -105,8 +107,12 @@ class Askings(Generic[P]):
         cause: str,
         order: SignedOrder | None = None,
         evidence: Certificate | None = None,
+        shown: bool = False,
     ) -> Answer[P]:
-        """Begins; without a step it only looks. If that is under way already, nothing happens."""
+        """Begins; without a step it only looks. If that is under way already, nothing happens.
+
+        With `shown` those asked are hosts of a grid, and the first certificate that one shows ends the look.
+        """
         if purpose in self._askings:
             return [], []
         if not stewards:
@@ -114,7 +120,7 @@ class Askings(Generic[P]):
         self._count += 1
         ask = f"{self._life}.{self._count}"
         each = tuple(dict.fromkeys(stewards))
-        asking = _Asking(purpose, ask, register, each, step, order, evidence, cause)
+        asking = _Asking(purpose, ask, register, each, step, order, evidence, cause, shown)
         self._askings[purpose] = asking
         return (self._look(asking, now) if step is None else self._step(asking, now)), []
 
@@ -128,6 +134,9 @@ class Askings(Generic[P]):
         if asking is None or sender not in asking.stewards:
             return [], []
         match message:
+            case StepDone() if asking.step is None and not asking.shown:
+                # One steward alone may show what was decided long ago.
+                return [], []
             case StepDone(certificate=certificate):
                 return [], self._done(asking, certificate)
             case StepFailed(why=why):
@@ -196,7 +205,7 @@ class Askings(Generic[P]):
         asking.tries += 1
         asking.deadline_s = now + REGISTER_REPLY_WITHIN_S
         left = [steward for steward in asking.stewards if steward not in asking.looked]
-        look = LookAsk(asking.ask, asking.register)
+        look = LookAsk(asking.ask, asking.register, asking.shown)
         return [Send(steward, look, asking.cause) for steward in left]
 
     def _looked(self, asking: _Asking[P], sender: PeerId, told: Looked, now: float) -> Answer[P]:
@@ -208,7 +217,7 @@ class Askings(Generic[P]):
             raise Untrusted(Reason.BAD_SIGNATURE, "a last acceptance that is not signed")
         asking.looked[sender] = told
         nothing = sum(one.ballot is None for one in asking.looked.values())
-        if nothing >= asking.majority:
+        if nothing >= asking.majority and not asking.shown:
             del self._askings[asking.purpose]
             return [], [Settled(asking.purpose, None)]
         alike: dict[tuple[Ballot, bytes], list[tuple[PeerId, bytes]]] = {}
@@ -218,14 +227,21 @@ class Askings(Generic[P]):
         for (ballot, value), votes in alike.items():
             if len(votes) >= asking.majority:
                 certificate = Certificate(asking.register, ballot, value, tuple(votes))
-                return [], self._done(asking, certificate)
+                try:
+                    return [], self._done(asking, certificate)
+                except Untrusted:
+                    # Who was asked may not be the order's stewards, which is nobody's fault who answered.
+                    continue
+        if asking.shown and len(asking.looked) == len(asking.stewards):
+            del self._askings[asking.purpose]
+            return [], [Settled(asking.purpose, None)]
         if len(asking.looked) == len(asking.stewards):
             return self._differ(asking, now), []
         return [], []
 
     def _overlooked(self, asking: _Asking[P], now: float) -> Answer[P]:
         """Not all stewards told in time."""
-        if len(asking.looked) >= asking.majority:
+        if len(asking.looked) >= asking.majority and not asking.shown:
             return self._differ(asking, now), []
         if asking.tries < REGISTER_TRIES:
             return self._look(asking, now), []

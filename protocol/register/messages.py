@@ -44,10 +44,15 @@ class StepFailed(msgspec.Struct, frozen=True, tag="step-failed"):
 
 
 class LookAsk(msgspec.Struct, frozen=True, tag="look-ask"):
-    """To a steward: what have you accepted last?"""
+    """To a steward: what have you accepted last?
+
+    With `shown`, to a host of the grid: which certificate do you carry it by? The answer is that, or nothing
+    at all.
+    """
 
     ask: Ask
     register: RegisterKey
+    shown: bool = False
 
 
 class Looked(msgspec.Struct, frozen=True, tag="looked"):

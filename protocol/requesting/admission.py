@@ -82,6 +82,8 @@ class Admission:
         deployment = self._authority.deployment(signed, now, fresh=True)
         name = deployment.name
         there = self._directory.living(name, deployment.owner)
+        if there is not None and quote and not self._directory.notices.confirmed(there.grid):
+            there = None  # It is looked at before anything is committed.
         if there is not None and self.running(deployment.key) is None:
             return self._again(request, deployment, signed, there, quote, now)
         if deployment.order in self._used:
@@ -120,6 +122,8 @@ class Admission:
         placing = self._add(request, deployment, signed, now)
         if (proposal := self._quotes.get(RequestId(quote))) is not None:
             self._quotes.taken(proposal, request)
+        if not self._directory.notices.confirmed(there.grid):
+            return placing.look(Look(Reason.GIVEN_BEFORE), now)
         return placing.look(Look(Reason.NAME_IS_UP, _exists(there)), now)
 
     def _compare(
@@ -134,11 +138,12 @@ class Admission:
         """Asks the stewards of the grid that is up whether it is as it is asked for now."""
         ups = order is not None and quoting is None
         kind = quoting.kind if quoting is not None else "up" if ups else "plan"
-        if there.ends_s and there.ends_s <= now:
+        hearsay = not self._directory.notices.confirmed(there.grid)
+        if there.ends_s and there.ends_s <= now and not hearsay:
             return self._no(request, kind, deployment.name, _over(there), now)
         placing = self._add(request, deployment, order, now, quoting)
         reason = Reason.NAME_IS_UP if ups else Reason.IS_PLANNED
-        return placing.look(Look(reason, _exists(there), there), now)
+        return placing.look(Look(reason, _exists(there), there, hearsay), now)
 
     def hold(self, request: RequestId, signed: SignedOrder, now: float) -> Answer:
         """Makes a plan, and has it held. Raises Untrusted."""

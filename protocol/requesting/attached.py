@@ -9,7 +9,7 @@ from math import inf
 
 import msgspec
 
-from protocol.contract.notices import Notices
+from protocol.contract.told import Notices
 from protocol.grid.record import GridRecord, GridState
 from protocol.terms.effects import Effect, Persist, Row, Untidied
 from protocol.terms.ids import Digest, GridId, PeerId

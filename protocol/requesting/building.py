@@ -33,6 +33,8 @@ from protocol.terms.limits import (
 from protocol.terms.quantities import counted, format_moment
 
 _NEVER = float("inf")
+_AUDITS_APART_S = 5.0
+"""However often a host tells of a change: between two questions to the stewards."""
 _RESTING = (Phase.PAUSED, Phase.SUSPENDED)
 _TRYING = (Phase.HELD, Phase.IMAGE, Phase.NETWORK, Phase.BOOTING)
 """What a workspace goes through on each try."""
@@ -71,6 +73,8 @@ class Building:
         self._failed: dict[str, str] = {}
         """By workspace that fails again and again: why, as it was told last."""
         self._began_s, self._audit_s = now, now + AUDIT_EVERY_S
+        self._audited_s = 0.0
+        self._epoch = record.epoch
         self._late_s = dict.fromkeys(self._statuses, now + BUILD_S)
         """By workspace: until when it is waited for its next step."""
         self._furthest = dict.fromkeys(self._statuses, 0)
@@ -94,10 +98,9 @@ class Building:
         placed = {a.workspace: a.host for a in self.record.assignments}
         if notice.grid != self.record.id or sender not in placed.values():
             return None
-        if notice.state is GridState.DOWN:
-            return self._taken_down()
-        if notice.epoch > self.record.epoch:
-            self._forget_all_but(dict(notice.placed))
+        if notice.state is GridState.DOWN or notice.epoch > self._epoch:
+            # That it was changed is its stewards' to say, and they are asked at once.
+            self._audit_s = min(self._audit_s, max(now, self._audited_s + _AUDITS_APART_S))
         for status in notice.mine:
             old = self._statuses.get(status.workspace)
             if old is None or old == status or placed.get(status.workspace) != sender:
@@ -118,7 +121,8 @@ class Building:
             return None
         if record.state is GridState.DOWN:
             return self._taken_down()
-        if record.epoch > self.record.epoch:
+        if record.epoch > self._epoch:
+            self._epoch = record.epoch
             self._forget_all_but({a.workspace: a.host for a in record.assignments})
             return self._up()
         return None
@@ -127,7 +131,7 @@ class Building:
         """Whether the stewards are to be asked now. It answers True once each time."""
         if now < self._audit_s:
             return False
-        self._audit_s = now + AUDIT_EVERY_S
+        self._audit_s, self._audited_s = now + AUDIT_EVERY_S, now
         return True
 
     def overdue(self, now: float) -> Verdict | None:

@@ -88,7 +88,10 @@ class Changing(Request):
                 lines = [f"{self.grid} was still being placed; that is stopped and nothing is left"]
                 self.end(RequestState.DONE, lines, now)
                 return []
-            self.end(RequestState.FAILED, [f"{self.grid} is not a grid any more"], now)
+            said = f"{self.grid} is not a grid any more"
+            if decision is None:
+                said = f"cannot {self._order.action} {self.grid}: its stewards know of no such grid"
+            self.end(RequestState.FAILED, [said], now)
             return []
         self._record, self._decided = record, Decided(decision.certificate)
         self._busy = {

@@ -27,6 +27,13 @@ class OrderGiven(msgspec.Struct, frozen=True):
     """A quote of this peer: the `up` is of exactly what that says. Empty for any other order."""
 
 
+class GridsAsked(msgspec.Struct, frozen=True):
+    """Somebody here asks what grids there are: what is told of them is checked."""
+
+    about: str = ""
+    """A name or an id; empty for all."""
+
+
 class CancelAsked(msgspec.Struct, frozen=True):
     """Somebody here changed their mind."""
 

@@ -5,7 +5,8 @@ from collections import Counter
 import msgspec
 
 from protocol.capacity.advert import Advert, HostFacts, ImageLabel
-from protocol.contract.notices import Notice, Notices
+from protocol.contract.notices import Notice
+from protocol.contract.told import Notices
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridState
 from protocol.membership.membership import Membership
@@ -77,6 +78,21 @@ class HostDirectory:
         known = self._membership.known.get(peer)
         return known.name if known is not None else peer[:12]
 
+    def site(self, peer: PeerId) -> str:
+        """The site of a host; empty if it is not known."""
+        if peer == self._identity.peer:
+            return self._identity.site
+        known = self._membership.known.get(peer)
+        return known.site if known is not None else ""
+
+    def asked(self, about: str) -> list[GridId]:
+        """The grids that somebody asks about who asks so, those of this peer's site first."""
+        newest = {grid: self.notices.newest(grid) for grid in self.notices.told(about)}
+        mine = [
+            g for g, n in newest.items() if n is not None and n.owner_site == self._identity.site
+        ]
+        return list(dict.fromkeys([*mine, *newest]))
+
     def silence(self, peer: PeerId, now: float) -> Silence | None:
         """Whether a host is not heard.
 
@@ -115,7 +131,10 @@ class HostDirectory:
         return tuple(sorted(everybody, key=lambda peer: short_hash(key, peer))[:STEWARDS])
 
     def living(self, name: str, owner: KeyId | None = None, site: str = "") -> Notice | None:
-        """What hosts tell of a grid of that name, and owner or owner's site, that is up; None if none is."""
+        """What there is to say of a grid of that name, and owner or owner's site, that is up; None if none is.
+
+        One that is known goes before what is only told.
+        """
         found = [
             there
             for grid in self.notices.grids()
@@ -124,7 +143,8 @@ class HostDirectory:
             and owner in (None, there.owner)
             and site in ("", there.owner_site)
         ]
-        return max(found, key=lambda there: (there.made_s, there.epoch), default=None)
+        known = self.notices.confirmed
+        return max(found, key=lambda n: (known(n.grid), n.made_s, n.epoch), default=None)
 
     def names(self, own: HostFacts, owner_site: str, now: float) -> Known | None:
         """All names that hosts have, also those that are not heard any more, and those of that site's grids.

@@ -105,7 +105,8 @@ def concluded(
 
 def unanswered(look: Look) -> Conclusion:
     """What follows when no majority of stewards answers a request that only looks."""
-    return _without(look, FOLLOWS[look.reason, Found.UNKNOWN])
+    found = Found.NOTHING if look.hearsay else Found.UNKNOWN
+    return _without(look, FOLLOWS[look.reason, found])
 
 
 def kept_for(conclusion: Conclusion) -> GridRecord | None:

@@ -4,15 +4,17 @@ import msgspec
 
 from protocol.contract.authority import Authority
 from protocol.contract.notices import Notice, notice_of
-from protocol.contract.outcomes import Answer
+from protocol.contract.outcomes import Answer, Outcome
 from protocol.contract.permitting import ENDS
 from protocol.grid.problem import listed
 from protocol.grid.record import GridRecord, GridState
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission
 from protocol.requesting.changing import Changing
+from protocol.requesting.confirming import Confirming
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
 from protocol.requesting.extending import Extending, by_of
+from protocol.requesting.finding import Finding
 from protocol.requesting.host_directory import HostDirectory
 from protocol.requesting.placing import Placing
 from protocol.requesting.quotes import Quotes
@@ -37,7 +39,9 @@ class Orders:
         quotes: Quotes,
         admission: Admission,
         used: UsedOrders,
+        confirming: Confirming,
     ) -> None:
+        self._confirming = confirming
         self._authority, self._requests, self._directory = authority, requests, directory
         self._quotes, self._admission, self._used = quotes, admission, used
 
@@ -129,9 +133,36 @@ class Orders:
         placing: Placing | None,
         now: float,
     ) -> Answer:
+        grids = self._directory.notices.told(checked.order.grid)
+        if placing is None and any(self._confirming.open(grid, now) for grid in grids):
+            self._requests.add(Finding(request, checked, signed, now))
+            return [], self._confirming.want(grids, now)
+        return self._change_now(request, checked, signed, placing, now)
+
+    def found(self, now: float) -> Answer:
+        """Lets orders go on of which it is known by now which grid they are about, or that waited enough."""
+        effects: list[Effect] = []
+        outcomes: list[Outcome] = []
+        for finding in self._requests.finding():
+            grids = self._directory.notices.told(finding.checked.order.grid)
+            waits = any(self._confirming.open(grid, now) for grid in grids)
+            if waits and now < finding.until_found_s:
+                continue
+            more, then = self._change_now(finding.id, finding.checked, finding.signed, None, now)
+            effects, outcomes = effects + more, outcomes + then
+        return effects, outcomes
+
+    def _change_now(
+        self,
+        request: RequestId,
+        checked: CheckedOrder,
+        signed: SignedOrder,
+        placing: Placing | None,
+        now: float,
+    ) -> Answer:
         order = checked.order
         notice = self._notice(order.grid, checked, placing, now)
-        if notice is None or notice.state is GridState.DOWN:
+        if notice is None or self._is_down(notice):
             name = order.grid if placing is None else placing.grid
             name = name if notice is None else notice.name
             lines = self._no_such_grid(name, checked.principal.key)
@@ -151,6 +182,10 @@ class Orders:
         acting = Acting(request, checked, signed, notice, boots, self._directory, now)
         self._requests.add(acting)
         return acting.start(now), []
+
+    def _is_down(self, notice: Notice) -> bool:
+        """Whether a grid was taken down. Nobody is told so on hearsay."""
+        return notice.state is GridState.DOWN and self._directory.notices.confirmed(notice.grid)
 
     def _lease(self, request: RequestId, signed: SignedOrder, notice: Notice, now: float) -> Answer:
         try:
@@ -183,18 +218,17 @@ class Orders:
         return msgspec.structs.replace(notice_of(record, spec), ends_s=ends_s)
 
     def _no_such_grid(self, name: str, owner: KeyId) -> tuple[str, ...]:
-        known = self._directory.notices.named(name)
+        mine = self._directory.living(name, owner)
         why = f"there is no grid named {name}"
         help_ = "`overlayctl ps` lists the grids there are"
-        mine = self._directory.notices.named(name, owner)
-        if mine is not None and mine.state is GridState.UP and mine.name == name:
+        if mine is not None:
             why = f"an order names a grid by its id, and {name} is a name"
             help_ = f"the same about {mine.grid}; `overlayctl` looks it up"
         if sites := self._owners(name, owner):
             why = f"{name} belongs to site {listed(sites)}'s admin"
             help_ = f"the same with --identity of site {' or '.join(sites)}'s admin"
         plan = self._quotes.holding(f"{owner}/{name}")
-        if plan is not None and known is None:
+        if plan is not None and mine is None:
             help_ = f"`overlayctl request cancel {plan.id}` lets the plan of it go"
         return why, f"  would work: {help_}"
 
@@ -203,6 +237,8 @@ class Orders:
         notices = self._directory.notices
         newest = (notices.newest(grid) for grid in notices.grids())
         found = [n for n in newest if n is not None and name in (n.name, n.grid)]
+        if known := [n for n in found if notices.confirmed(n.grid)]:
+            found = known
         others = (n.owner_site for n in found if n.state is GridState.UP and n.owner != owner)
         return sorted(dict.fromkeys(others))
 

@@ -12,7 +12,7 @@ from protocol.requesting.shortlist import Candidate
 from protocol.requesting.silence import Silence
 from protocol.requesting.surroundings import Kept
 from protocol.terms.effects import Effect
-from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.ids import GridId, KeyId, PeerId
 
 
 class OtherSites(Protocol):
@@ -67,6 +67,10 @@ class Outlook:
     def named(self, name: str, owner: KeyId) -> Notice | None:
         """What the directory has heard of a grid of that name that is up."""
         return self._directory.living(name, owner)
+
+    def confirmed(self, grid: GridId) -> bool:
+        """Whether the directory knows that it was decided."""
+        return self._directory.notices.confirmed(grid)
 
     def detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
         """Asks other sites for their hosts; only these `sites`, if any are named."""

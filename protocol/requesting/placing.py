@@ -77,6 +77,8 @@ class Placing(Request):
         self._naming, self._held = Naming(request, commits), False
         self._over: dict[GridId, None] = {}
         """Grids that are told to have the name, and are down."""
+        self._deaf = False
+        """Whether it looked in vain for a grid that is only told to have the name. It does so once."""
         self._look: Look | None = None
         """Why the stewards are asked first, or will be; None if they are not."""
 
@@ -126,7 +128,9 @@ class Placing(Request):
         """Asks the stewards whether this order has made its grid. If so, the request follows that grid."""
         effects = self._attempt.release()
         if look.there is None and look.reason is steps.Reason.NAME_IS_UP:
-            look = msgspec.structs.replace(look, there=self._namesake())
+            there = self._namesake()
+            hearsay = there is not None and not self._surroundings.confirmed(there.grid)
+            look = msgspec.structs.replace(look, there=there, hearsay=hearsay)
         self._look = look
         self._say(now, "asking the stewards whether it is made already")
         self._move(Happening.STEWARDS_ASKED)
@@ -250,7 +254,9 @@ class Placing(Request):
         """What hosts tell of a living grid of that name, if it may be one; of this order's, if there is one."""
         deployment = self.deployment
         found = self._surroundings.named(deployment.name, deployment.owner)
-        return found if found is not None and found.grid not in self._over else None
+        if found is None or found.grid in self._over:
+            return None
+        return found if self._surroundings.confirmed(found.grid) or not self._deaf else None
 
     def name_reply(self, sender: PeerId, reply: NameReply, now: float) -> Answer:
         """A guard of the name says whether another order has it."""
@@ -264,7 +270,8 @@ class Placing(Request):
         self._held = True
         there = self._namesake()
         if there is not None and order_part(there.grid) != self.deployment.order:
-            return self.look(steps.Look(steps.Reason.NAME_IS_UP, taken(there), there), now)
+            hearsay = not self._surroundings.confirmed(there.grid)
+            return self.look(Look(steps.Reason.NAME_IS_UP, taken(there), there, hearsay), now)
         match self._naming.word(now):
             case Word.WAIT:
                 self._due_s = self._naming.until_s
@@ -304,6 +311,8 @@ class Placing(Request):
         elif self._step in (Stage.LOOKING, *SETTLING):
             look = self._look if self._step is Stage.LOOKING else None
             there = look.there if look is not None else None
+            if look is not None and (again := _asked_others(look, decision)) is not None:
+                return self.look(again, now)
             if there is not None:
                 self._look_over(there, decision)
             elif decision is not None:
@@ -321,6 +330,7 @@ class Placing(Request):
     def unsettled(self, why: str, now: float) -> Answer:
         """No majority of stewards answered. Nobody knows, so it votes against the grid until somebody does."""
         if self._look is not None and self._step is Stage.LOOKING:
+            self._deaf = self._deaf or self._look.hearsay
             return self._conclude(unanswered(self._look), now)
         if self._step in SETTLING:
             self._say(now, f"the stewards did not decide: {why}")
@@ -367,6 +377,8 @@ class Placing(Request):
         """A host tells where its workspaces are."""
         if self._building is not None and self.running:
             self._end(self._building.noticed(sender, notice, now), now)
+            if self.running:
+                self._due_s = min(self._due_s, self._building.next_s(now))
             self.troubles = self._building.troubles() if self.running else ()
         elif self.queues and self._step in (Stage.QUEUED, Stage.QUOTING):
             mine = order_part(notice.grid) == order_part(self.grid_id)
@@ -474,3 +486,14 @@ class Placing(Request):
         self._step, self._due_s = after(self._step, happening), due_s
         if self._step is not Stage.OVER:
             self.stage = self._step
+
+
+def _asked_others(look: Look, decision: Decision | None) -> Look | None:
+    """The look once more, if others than its grid's stewards showed what was decided: that may be long ago."""
+    record = decision.register.record if decision is not None else None
+    if not look.hearsay or look.there is None or record is None:
+        return None
+    if record.id != look.there.grid or record.stewards == look.there.stewards:
+        return None
+    there = msgspec.structs.replace(look.there, stewards=record.stewards)
+    return msgspec.structs.replace(look, there=there, hearsay=False)

@@ -21,7 +21,15 @@ from protocol.contract.messages import (
     ToRequester,
 )
 from protocol.contract.notices import Notice
-from protocol.contract.outcomes import Answer, ChangeGrid, CommitGrid, RequesterPurpose
+from protocol.contract.outcomes import (
+    Answer,
+    ChangeGrid,
+    CommitGrid,
+    ConfirmGrid,
+    Outcome,
+    RequesterPurpose,
+)
+from protocol.contract.told import known_of
 from protocol.grid.decision import Decision
 from protocol.grid.record import order_part
 from protocol.requesting.acting import Acting
@@ -29,8 +37,9 @@ from protocol.requesting.admission import Admission, OwnHost
 from protocol.requesting.attached import TABLE as ATTACHED
 from protocol.requesting.attached import Attaching
 from protocol.requesting.changing import Changing
+from protocol.requesting.confirming import Confirming
 from protocol.requesting.earlier import TABLE as ASKED
-from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
+from protocol.requesting.events import CancelAsked, GridsAsked, OrderGiven, PlanAsked
 from protocol.requesting.extending import Extending
 from protocol.requesting.host_directory import HostDirectory
 from protocol.requesting.orders import Orders
@@ -51,7 +60,9 @@ from protocol.trust.signing import Untrusted
 from protocol.trust.used import TABLE as USED
 from protocol.trust.used import UsedOrders
 
-RequesterEvent = PlanAsked | OrderGiven | CancelAsked | QueueNotSaved | ProposalNotSaved
+RequesterEvent = (
+    PlanAsked | OrderGiven | CancelAsked | GridsAsked | QueueNotSaved | ProposalNotSaved
+)
 """What can happen to a requester: people ask, or the store refuses to keep what they asked."""
 
 
@@ -94,7 +105,10 @@ class Requester:
             host,
             used,
         )
-        self._orders = Orders(authority, self.requests, directory, self.quotes, admission, used)
+        self.confirming = confirming = Confirming(directory.notices, directory)
+        self._orders = Orders(
+            authority, self.requests, directory, self.quotes, admission, used, confirming
+        )
         self._queued, self._quoted = rows.get(QUEUED, {}), rows.get(QUOTED, {})
         self.requests.earlier.resume(rows.get(ASKED, {}))
 
@@ -110,6 +124,8 @@ class Requester:
         match event:
             case PlanAsked() | OrderGiven() | CancelAsked():
                 return self._orders.handle(event, now)
+            case GridsAsked(about=about):
+                return [], self.confirming.want(self.directory.asked(about), now)
             case QueueNotSaved():
                 return self.queue.not_saved(event, now)
             case ProposalNotSaved():
@@ -169,8 +185,12 @@ class Requester:
         return reply
 
     def settled(self, purpose: RequesterPurpose, decision: Decision | None, now: float) -> Answer:
-        """The stewards' word on a commit or a change of a request here."""
+        """The stewards' word on a commit or a change of a request here, or on what is told of a grid."""
+        self._know(decision)
         match purpose:
+            case ConfirmGrid():
+                outcomes = self.confirming.settled(purpose, decision, now)
+                return self._found(outcomes, now)
             case CommitGrid(grid=grid):
                 placing = self.requests.placing_of(grid)
                 if placing is None:
@@ -193,6 +213,8 @@ class Requester:
     def unsettled(self, purpose: RequesterPurpose, why: str, now: float) -> Answer:
         """No majority of stewards answered, so nobody knows yet."""
         match purpose:
+            case ConfirmGrid():
+                return self._found(self.confirming.unsettled(purpose, now), now)
             case CommitGrid(grid=grid):
                 placing = self.requests.placing_of(grid)
                 return placing.unsettled(why, now) if placing is not None else ([], [])
@@ -229,10 +251,11 @@ class Requester:
         more = self.directory.advertised(peer, advert, now)
         return more and self.queue.room_changed(now, here=False)
 
-    def noticed(self, peer: PeerId, notice: Notice, now: float) -> None:
+    def noticed(self, peer: PeerId, notice: Notice, now: float) -> Answer:
         """A host tells of a grid."""
         self.attaching.noticed(peer, notice.grid, notice.state)
         self.requests.noticed(peer, notice, now)
+        return [], self.confirming.noticed(notice.grid, now)
 
     # -- time
 
@@ -240,7 +263,8 @@ class Requester:
         """Lets requests go on whose time has come."""
         self.attaching.tick(self.directory.notices, now)
         effects, outcomes = self.requests.tick(now)
-        return effects + self.quotes.tick(now), outcomes
+        more, found = self._found([], now)
+        return effects + self.quotes.tick(now) + more, outcomes + found
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
@@ -253,6 +277,18 @@ class Requester:
         return self.requests.notes() + tidy
 
     # -- parts
+
+    def _know(self, decision: Decision | None) -> None:
+        """Takes in what was decided of a grid, so that no notice says otherwise from now on."""
+        record = decision.register.record if decision is not None else None
+        if decision is not None and record is not None:
+            spec, digest = self._authority.remembered(record.order).spec, decision.digest
+            self.directory.notices.know(known_of(record, spec, bytes.fromhex(digest)))
+
+    def _found(self, outcomes: list[Outcome], now: float) -> Answer:
+        """Lets orders go on that waited to know which grid they are about."""
+        effects, more = self._orders.found(now)
+        return effects, outcomes + more
 
     def _made(self, placing: Placing, now: float) -> list[Effect]:
         """Once a grid is made, its order is used up: given again, it makes no other one."""

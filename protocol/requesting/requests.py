@@ -10,13 +10,14 @@ from protocol.requesting.acting import Acting
 from protocol.requesting.changing import Changing
 from protocol.requesting.earlier import Earlier
 from protocol.requesting.extending import Extending
+from protocol.requesting.finding import Finding
 from protocol.requesting.placing import Placing
 from protocol.requesting.request import RequestState, RequestView
 from protocol.terms.effects import Deadline, Effect, Note, earliest
 from protocol.terms.ids import GridId, PeerId, RequestId
 from protocol.terms.limits import REQUESTS_KEPT
 
-AnyRequest = Placing | Changing | Acting | Extending
+AnyRequest = Placing | Changing | Acting | Extending | Finding
 
 
 class Requests:
@@ -81,6 +82,10 @@ class Requests:
         """The running request whose attempt, or whose grid, has that id; None if there is none."""
         return next((r for r in self.about(grid) if isinstance(r, Placing)), None)
 
+    def finding(self) -> list[Finding]:
+        """The running requests that wait to know which grid they are about."""
+        return [r for r in self._running.values() if isinstance(r, Finding)]
+
     def queued(self, request: RequestId) -> Placing | None:
         """The running request with that id, if it is one that waits when there is no room; else None."""
         found = self._running.get(request)
@@ -95,7 +100,7 @@ class Requests:
             match request:
                 case Placing() | Changing() | Acting():
                     request.noticed(peer, notice, now)
-                case Extending():
+                case Extending() | Finding():
                     pass
                 case _:
                     assert_never(request)
@@ -114,6 +119,8 @@ class Requests:
                     effects += request.tick(now)
                 case Acting():
                     request.tick(now)
+                case Finding():
+                    pass
                 case _:
                     assert_never(request)
         return effects, outcomes

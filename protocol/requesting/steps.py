@@ -107,6 +107,8 @@ class Look(msgspec.Struct, frozen=True):
     """The answer if there is no grid of this order, where that ends the request."""
     there: Notice | None = None
     """The grid of another order that is looked at; None: what this order has made."""
+    hearsay: bool = False
+    """Whether that there is such a grid is only told: if its stewards do not say so, it is in nobody's way."""
 
 
 class Follow(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from protocol.requesting.proposal import Proposal
 from protocol.requesting.shortlist import Candidate
 from protocol.requesting.silence import Hearing
 from protocol.terms.effects import Effect
-from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.ids import GridId, KeyId, PeerId
 
 Kept = Proposal | Attached
 """What a request keeps on disk: a quote, or a plan that is held, or who may have the files of its grid."""
@@ -34,6 +34,9 @@ class Surroundings(Hearing, Protocol):
 
     def named(self, name: str, owner: KeyId) -> Notice | None:
         """What hosts tell of a grid of that name and owner that is up; None if none is."""
+
+    def confirmed(self, grid: GridId) -> bool:
+        """Whether it is known that such a grid was decided, or only told."""
 
     def detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
         """Asks other sites for their hosts, if not all are known; only these `sites`, if any are named."""
@@ -61,3 +64,7 @@ class Nameless:
     def named(self, name: str, owner: KeyId) -> Notice | None:
         """Nothing."""
         return None
+
+    def confirmed(self, grid: GridId) -> bool:
+        """Nothing is."""
+        return False

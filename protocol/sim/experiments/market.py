@@ -40,6 +40,7 @@ from protocol.contract.outcomes import (
     AuditLease,
     ChangeGrid,
     CommitGrid,
+    ConfirmGrid,
     Outcome,
     Propose,
     VoidHold,
@@ -177,7 +178,8 @@ class Party:
         self.id, self.name = identity.peer, name
         self.host = Host(identity, facts, (image,), authority, dice, {}, START_S, Alone())
         self.signer = signer
-        self.registers = Registers(identity, 1, dice, {}, authority, lambda _: True, START_S)
+        shown = self.host.leases.certificate
+        self.registers = Registers(identity, 1, dice, {}, authority, lambda _: True, shown, START_S)
         self.placing: dict[RequestId, Placing] = {}
         self._asked: dict[RequestId, GangRequest] = {}
         self._world = MarketSurroundings(f"{self.id}/1", market)
@@ -281,7 +283,7 @@ class Party:
                     for placing in list(self.placing.values()):
                         if placing.grid_id == grid and not isinstance(outcome, Unsettled):
                             self._carry_out(*placing.settled(outcome.decision, now))
-                case ChangeGrid():
+                case ChangeGrid() | ConfirmGrid():
                     raise AssertionError("nobody changes a grid here")
                 case _:
                     assert_never(outcome.purpose)

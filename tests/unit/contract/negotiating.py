@@ -103,6 +103,9 @@ class Around:
     def named(self, name: str, owner: KeyId) -> Notice | None:
         return self.namesake
 
+    def confirmed(self, grid: GridId) -> bool:
+        return True
+
     def detail(self, sites: tuple[str, ...], now: float) -> list[Effect]:
         return self.sites
 

@@ -9,7 +9,7 @@ from negotiating import ADMIN, AUTHORITY, NOW, REQUEST, ROOM, A, record_of, shop
 
 from protocol.capacity.ledger import Ledger
 from protocol.contract.messages import Act
-from protocol.contract.notices import Notices
+from protocol.contract.told import Notices
 from protocol.grid.lifecycle import Phase, Status, Word
 from protocol.grid.record import grid_id
 from protocol.hosting.events import GuestSaid

@@ -370,7 +370,7 @@ def test_a_hold_whose_time_is_up_ends_if_it_was_not_decided() -> None:
 def test_what_stewards_say_of_a_lease_is_checked_as_well() -> None:
     one = One()
     record = one.leases()
-    one.host.leases.noticed(GRID, 2, NOW + 1)
+    one.host.leases.noticed(one.me, GRID, 2, NOW + 1)
     question = asked(one, NOW + 1)
     rivals = ending(GRID, RIVAL.order(Action.DOWN, GRID, NOW))(committed(record))
     effects = one.keep(one.host.settled(question.purpose, rivals, NOW + 2))
@@ -390,7 +390,9 @@ def test_what_others_tell_of_a_grid_reaches_its_lease() -> None:
         placement([("web-1", one.me)]), (), (), NOW, 60
     )  # fmt: skip
     assert one.host.noticed(B, told, NOW + 1) == []
-    assert asked(one, NOW + 1).purpose == AuditLease(GRID), "somebody knows a newer record"
+    assert one.host.tick(NOW + 1) == ([], []), "B carries nothing of it"
+    assert one.host.noticed(one.me, told, NOW + 1) == []
+    assert asked(one, NOW + 1).purpose == AuditLease(GRID), "a host of it knows a newer record"
     one.host.unheard(B, GRID)
     assert one.keep(one.host.unsettled(AuditLease(GRID), NOW + 2)) == [], "it asks again anyway"
 

@@ -17,7 +17,7 @@ from protocol.hosting.lease_book import TABLE
 from protocol.hosting.leases import Leases
 from protocol.placement.fit import quantum_of
 from protocol.terms.effects import Effect, Persist, Realise, Send
-from protocol.terms.ids import RequestId
+from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.limits import AUDIT_EVERY_S
 from protocol.trust.order import Action, SignedOrder
 from protocol.trust.signing import Untrusted
@@ -277,9 +277,11 @@ def test_found_on_disk() -> None:
 def test_asks_the_stewards_now_and_then_and_when_others_know_more() -> None:
     leases, _ = carrying()
     assert leases.tick(NOW + 1)[1] == []
-    leases.noticed(GRID, 1, NOW + 1)
+    leases.noticed(B, GRID, 1, NOW + 1)
     assert leases.tick(NOW + 1)[1] == []
-    leases.noticed(GRID, 2, NOW + 1)
+    leases.noticed(PeerId("stranger"), GRID, 9, NOW + 1)
+    assert leases.tick(NOW + 1)[1] == []
+    leases.noticed(B, GRID, 2, NOW + 1)
     (audit,) = leases.tick(NOW + 1)[1]
     assert isinstance(audit, Propose)
     assert audit.purpose == AuditLease(GRID)

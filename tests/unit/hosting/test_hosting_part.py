@@ -8,7 +8,8 @@ from negotiating import ADMIN, AUTHORITY, NOW, ROOM, A, B, record_of, shop
 
 from protocol.capacity.ledger import Ledger
 from protocol.contract.messages import Act
-from protocol.contract.notices import Notice, Notices, placement
+from protocol.contract.notices import Notice, placement
+from protocol.contract.told import Notices
 from protocol.grid.lifecycle import Phase, Power, Status
 from protocol.grid.model import GridSpec, ImageRef, LeaseTerms
 from protocol.grid.record import GridRecord, grid_id

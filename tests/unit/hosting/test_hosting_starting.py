@@ -8,7 +8,7 @@ from deciding import decided, ending, read_register
 from negotiating import ADMIN, AUTHORITY, NOW, ROOM, A, B, C, committed, notice, record_of, shop
 
 from protocol.capacity.ledger import Ledger
-from protocol.contract.notices import Notices
+from protocol.contract.told import Notices
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridRecord, GridState, grid_id
 from protocol.hosting.leases import Leases

@@ -8,8 +8,8 @@ from negotiating import ADMIN, NOW, B, record_of, shop
 
 from protocol.capacity.advert import UNPROBED, HostFacts
 from protocol.contract.messages import Decided
-from protocol.contract.notices import Notices
 from protocol.contract.outcomes import NoticeDue
+from protocol.contract.told import Notices
 from protocol.grid.record import GridRecord
 from protocol.grid.tunnel import ToldEnd, TunnelEnd
 from protocol.hosting.part import Part, part_of

@@ -3,8 +3,9 @@
 import msgspec
 from negotiating import ADMIN, NAMES, NOW, A, B, C, notice, record_of, shop
 
-from protocol.contract.notices import Notice, Notices, Placement, placement
+from protocol.contract.notices import Notice, Placement, placement
 from protocol.contract.outcomes import NoticeDue
+from protocol.contract.told import Notices
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridState
 from protocol.hosting.chronicle import Chronicle

@@ -436,9 +436,8 @@ def test_without_its_stewards_a_hold_stands_and_a_grid_is_only_stopped() -> None
     assert row.record.state is GridState.UP
 
 
-def test_a_notice_is_heard_by_both_sides_of_the_work() -> None:
-    """The host, which knows less, asks the stewards. The request does not take it for its answer: whoever tells
-    it carries nothing of the grid."""
+def test_a_notice_of_who_carries_nothing_of_a_grid_concerns_neither_side_of_the_work() -> None:
+    """The host asks no stewards, and the request does not take it for its answer."""
     alone, grid = carrying()
     alone.feed(Ticked())
     (mine,) = [heard.notice for heard in alone.peer.notices.about(grid).values()]
@@ -447,7 +446,8 @@ def test_a_notice_is_heard_by_both_sides_of_the_work() -> None:
     effects = alone.feed(Arrived(YOU, Gossip((sign_record(record, OTHER.signer),)), ""))
     assert view(alone, "up").answer == ()
     effects += alone.feed(Ticked())
-    assert "LookAsk" in sends(effects, alone.peer.me)
+    assert "LookAsk" not in sends(effects, alone.peer.me)
+    assert list(alone.peer.notices.about(grid)) == [alone.peer.me]
 
 
 def test_a_notice_is_of_the_grid_that_its_record_names() -> None:

@@ -3,10 +3,10 @@
 import pytest
 from stewards_world import KEY, NOW, ORDER, STEWARDS, VERIFIER, Net, believed
 
-from protocol.grid.decision import Ballot
+from protocol.grid.decision import Ballot, Decision
 from protocol.grid.record import Register
 from protocol.grid.steps import Vote
-from protocol.register.asking import Askings, Unsettled
+from protocol.register.asking import Askings, Settled, Unsettled
 from protocol.register.messages import LookAsk, Looked, StepAsk, StepDone, StepFailed
 from protocol.terms.effects import Send
 from protocol.terms.ids import PeerId
@@ -111,3 +111,60 @@ def test_one_steward_that_is_named_several_times_is_not_asked_for_ever() -> None
         effects, outcomes = askings.handle(FIRST, StepFailed(message.ask, "no"), NOW)
     assert not askings.busy("x")
     assert outcomes == [Unsettled("x", "no")]
+
+
+def looking(stewards: tuple[PeerId, ...], shown: bool = False) -> tuple[Askings[str], LookAsk]:
+    askings = asking()
+    effects, _ = askings.ask("x", KEY, stewards, None, NOW, "", shown=shown)
+    assert isinstance(effects[0], Send)
+    look = effects[0].message
+    assert isinstance(look, LookAsk)
+    assert look.shown is shown
+    return askings, look
+
+
+def decided() -> Decision:
+    net = Net()
+    net.ask("one", Vote(1))
+    net.run()
+    decision = net.settled["one"]
+    assert decision is not None
+    return decision
+
+
+def test_one_steward_alone_does_not_answer_a_look_with_what_was_decided_once() -> None:
+    askings, look = looking(STEWARDS)
+    done = StepDone(look.ask, decided().certificate)
+    assert askings.handle(FIRST, done, NOW) == ([], [])
+    assert askings.busy("x")
+
+
+def test_a_host_that_is_asked_to_show_it_does() -> None:
+    host, other = PeerId("h" * 64), PeerId("i" * 64)
+    askings, look = looking((host, other), shown=True)
+    decision = decided()
+    assert askings.handle(other, Looked(look.ask, KEY), NOW) == ([], [])
+    _, (settled,) = askings.handle(host, StepDone(look.ask, decision.certificate), NOW)
+    assert settled == Settled("x", decision)
+
+
+def test_if_none_of_them_has_anything_to_show_that_is_the_answer() -> None:
+    host, other = PeerId("h" * 64), PeerId("i" * 64)
+    askings, look = looking((host, other), shown=True)
+    assert askings.handle(other, Looked(look.ask, KEY), NOW) == ([], [])
+    assert askings.handle(host, Looked(look.ask, KEY), NOW) == ([], [Settled("x", None)])
+
+
+def test_who_was_asked_beside_the_orders_stewards_is_blamed_for_nothing() -> None:
+    """Somebody named one of three as the only steward: its word is true, and too few."""
+    net = Net()
+    net.ask("one", Vote(1))
+    net.run()
+    slot = net.stewards[FIRST].acceptor.get(KEY)
+    assert slot is not None
+    askings, look = looking((FIRST,))
+    kept = slot.slot
+    told = Looked(look.ask, KEY, kept.accepted, kept.value, kept.signature)
+    effects, outcomes = askings.handle(FIRST, told, NOW)
+    assert outcomes == []
+    assert [type(e.message) for e in effects if isinstance(e, Send)] == [StepAsk], "to finish"

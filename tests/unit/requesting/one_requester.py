@@ -29,8 +29,9 @@ from protocol.contract.messages import (
     Quote,
     QuoteAsk,
 )
-from protocol.contract.notices import Notice, Notices, placement
+from protocol.contract.notices import Notice, placement
 from protocol.contract.outcomes import CommitGrid, Outcome, Propose
+from protocol.contract.told import KnownGrid, Notices
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridRecord, GridState
 from protocol.membership.membership import Membership
@@ -122,9 +123,13 @@ class Scene:
     def order(self, request: str, order: SignedOrder, now: float = NOW, quote: str = "") -> Answer:
         return self.requester.handle(OrderGiven(RequestId(request), order, quote), now)
 
-    def notice(self, peer: PeerId, notice: Notice, now: float = NOW) -> None:
-        """Hands the notice on, as the node does."""
+    def notice(
+        self, peer: PeerId, notice: Notice, now: float = NOW, confirmed: bool = True
+    ) -> None:
+        """Hands the notice on, as the node does. Unless it is hearsay, what it says was seen decided."""
         self.notices.put(peer, notice, now)
+        if confirmed:
+            self.notices.know(KnownGrid(notice, (*notice.placement.hosts, peer)))
         self.requester.noticed(peer, notice, now)
 
     def answer_quotes(

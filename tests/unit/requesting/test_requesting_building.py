@@ -145,7 +145,9 @@ def test_a_reservation_stands_when_all_have_it_on_disk_and_have_told_of_it(first
 def test_a_later_epoch_has_fewer_workspaces() -> None:
     left = msgspec.structs.replace(RECORD, epoch=2, assignments=RECORD.assignments[:1])
     told = Told()
-    verdict = told.building.noticed(A, notice(A, Phase.READY, left), NOW)
+    assert told.building.noticed(A, notice(A, Phase.READY, left), NOW) is None
+    assert told.building.audit_due(NOW), "a host says so, and its stewards are asked"
+    verdict = told.building.audited(decided(left))
     assert verdict is not None
     assert verdict.lines == ["shop is up: 1 workspace, 2 were asked for"]
 
@@ -173,10 +175,14 @@ def test_taken_down_by_what_the_stewards_have() -> None:
     assert verdict.lines == ["shop was taken down meanwhile"]
 
 
-def test_taken_down_by_what_a_host_tells() -> None:
-    verdict = Told().building.noticed(A, notice(A, Phase.GONE, GONE), NOW)
-    assert verdict is not None
-    assert verdict.state is RequestState.CANCELLED
+def test_a_host_that_tells_of_its_end_has_the_stewards_asked_and_ends_nothing() -> None:
+    told = Told()
+    assert told.building.noticed(A, notice(A, Phase.GONE, GONE), NOW) is None
+    assert told.building.audit_due(NOW)
+    assert told.building.audited(decided(RECORD)) is None, "it lied"
+    assert told.building.noticed(A, notice(A, Phase.GONE, GONE), NOW + 1) is None
+    assert not told.building.audit_due(NOW + 1), "it is not asked at every word of it"
+    assert told.building.audit_due(NOW + 5)
 
 
 def test_a_workspace_that_fails_again_and_again_is_told_once_for_each_reason() -> None:

@@ -6,7 +6,8 @@ import msgspec
 
 from protocol.capacity.advert import UNPROBED, Advert, ImageLabel
 from protocol.capacity.quantum import Quantum
-from protocol.contract.notices import Notice, Notices, placement
+from protocol.contract.notices import Notice, placement
+from protocol.contract.told import Notices
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridState

@@ -420,9 +420,14 @@ def test_what_is_not_up_after_ten_minutes_is_said() -> None:
 def test_taken_down_while_it_is_built() -> None:
     request = up()
     record = built(request)
-    request.noticed(
-        record.carriers()[0], notice(record, record.carriers()[0], Phase.GONE, epoch=2), NOW + 1
-    )
+    host = record.carriers()[0]
+    request.noticed(host, notice(record, host, Phase.GONE, epoch=2), NOW + 1)
+    assert request.view().answer == ()
+    _, (audit,) = request.tick(NOW + 1)
+    assert isinstance(audit, Propose)
+    assert audit.step is None
+    gone = msgspec.structs.replace(record, state=GridState.DOWN, epoch=2)
+    request.settled(decided(gone), NOW + 2)
     assert request.view().answer == ("shop was taken down meanwhile",)
 
 
