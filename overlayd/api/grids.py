@@ -3,6 +3,7 @@
 An order's request id is derived from the order itself, so sending it twice is the same as sending it once.
 """
 
+import asyncio
 import secrets
 from typing import Annotated
 
@@ -13,8 +14,9 @@ from overlayd.api.attaching import FILES_BODY_BYTES, attach, files_of, ordered_s
 from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
 from overlayd.api.views import Accepted, GridView, OrderBody, PlanBody
+from protocol.grid.record import is_about
 from protocol.node.rows import GridRow, UnknownRow, WorkspaceRow
-from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
+from protocol.requesting.events import CancelAsked, GridsAsked, OrderGiven, PlanAsked
 from protocol.requesting.proposal import Proposal
 from protocol.requesting.request import UNENDED, RequestState, RequestView
 from protocol.terms.ids import RequestId
@@ -30,13 +32,26 @@ BODY_MAX_BYTES = 2 * MAX_ORDER_BYTES + FILES_BODY_BYTES
 Site = Annotated[str, QueryParameter(max_length=63, description="Whose admin would order it.")]
 QuoteId = Annotated[str, QueryParameter(max_length=64, description="A quote to take up.")]
 
+Named = Annotated[str, QueryParameter(max_length=64, description="A name or an id.")]
+
+CONFIRM_WAITS_S = 1.5
+"""Stewards answer within a round trip. Who is asked and silent is waited for no longer than that."""
+_LOOKS = 75
+_NAMED_MOST = 8
+
 _PS = "`overlayctl ps` lists the grids there are"
 
 
 @get("/grids", summary="Every grid anybody tells of")
-async def grids(service: Here) -> list[GridRow]:
-    """Every grid that a host tells of, those that are up first."""
-    return service.peer.view.grids(service.peer.now())
+async def grids(service: Here, name: FromQuery[Named] = "") -> list[GridRow]:
+    """Every grid that a host tells of, those that are up first; with `name`, those of that name or id.
+
+    What is told and not checked yet is checked now. Of what is not shown in time `confirmed` is false: a member
+    may tell of anything.
+    """
+    await confirm(service, name)
+    rows = service.peer.view.grids(service.peer.now())
+    return [row for row in rows if not name or name == row.name or is_about(row.grid, name)]
 
 
 @get("/unknown", summary="What is on this host and unknown to it")
@@ -47,17 +62,34 @@ async def unknown(service: Here) -> list[UnknownRow]:
 
 @get("/grids/{name:str}", summary="One grid and its workspaces")
 async def grid(name: FromPath[str], service: Here) -> GridView:
-    """The grid with that name or id, of several the one that is up.
+    """The grid with that name or id, of several the one that is up, and confirmed before only told.
 
     A 409 if several owners have one of that name that is up; it says how to name one of them.
     """
+    await confirm(service, name)
     return grid_view(service, name)
 
 
 @get("/grids/{site:str}/{name:str}", summary="One grid of one site")
 async def grid_of_site(site: FromPath[str], name: FromPath[str], service: Here) -> GridView:
     """The same, of the grids of that site's admin."""
+    await confirm(service, name)
     return grid_view(service, name, site)
+
+
+async def confirm(service: Service, about: str = "") -> None:
+    """Has the peer check what is told of grids of that name or id; of all, if empty. Waits a moment for that.
+
+    What was checked before costs nothing. What nobody shows is asked about again after a while.
+    """
+    peer = service.peer
+    if not peer.view.checking(about, peer.now()):
+        return
+    peer.submit(GridsAsked(about))
+    for _ in range(_LOOKS):
+        await asyncio.sleep(CONFIRM_WAITS_S / _LOOKS)
+        if not peer.view.checking(about, peer.now()):
+            return
 
 
 def grid_view(service: Service, name: str, site: str = "") -> GridView:
@@ -71,8 +103,11 @@ def grid_view(service: Service, name: str, site: str = "") -> GridView:
         raise no_such("grid", said, known, _PS if rows else "")
     if len(grids) > 1:
         sites = {row.grid: row.owner_site for row in rows}
-        each = [f"{sites[grid]}/{name}, id {grid}" for grid in grids]
-        raise ApiProblem(409, f"{len(grids)} owners have a grid named {name}", "; ".join(each))
+        each = [f"{sites[grid]}/{name}, id {grid}" for grid in grids[:_NAMED_MOST]]
+        said = f"{len(grids)} owners have a grid named {name}"
+        if not all(row.confirmed for row in rows if row.grid in grids):
+            said = f"{len(grids)} grids named {name} are told of, and none is confirmed"
+        raise ApiProblem(409, said, "; ".join(each))
     (found,) = grids
     row = next(row for row in rows if row.grid == found)
     workspaces, story = tuple(view.workspaces(found, now)), tuple(view.story(found))

@@ -57,9 +57,9 @@ class Client:
         self.path = path
         self._within_s = answer_within_s
 
-    def get(self, path: str, kind: type[T]) -> T:
+    def get(self, path: str, kind: type[T], params: dict[str, str] | None = None) -> T:
         """An answer as a value."""
-        return decoded(self.raw("GET", path), kind)
+        return decoded(self.raw("GET", path, params=params), kind)
 
     def raw(
         self,

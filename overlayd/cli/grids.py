@@ -31,6 +31,8 @@ Grid = Annotated[
 ]
 
 CANCEL_WITHIN_S = 15.0
+_TOLD_SHOWN = 10
+"""Rows of `ps` about grids that are only told of: one member can tell of two thousand."""
 
 request_app = typer.Typer(no_args_is_help=True, help="Requests made of this peer.")
 
@@ -74,12 +76,16 @@ def _waiting(views: list[RequestView]) -> None:
 
 
 def _up_only(raw: bytes) -> bytes:
-    """The rows of grids that are up, each as the API wrote it."""
+    """The rows of grids that are up, or only told of, each as the API wrote it."""
     rows = decoded(raw, list[msgspec.Raw])
-    return msgspec.json.encode([r for r in rows if decoded(r, GridRow).state == GridState.UP])
+    shown = [(raw, decoded(raw, GridRow)) for raw in rows]
+    up = [raw for raw, row in shown if row.state == GridState.UP or not row.confirmed]
+    return msgspec.json.encode(up)
 
 
 def _grids(rows: list[GridRow]) -> None:
+    told = [row for row in rows if not row.confirmed]
+    rows = [row for row in rows if row.confirmed] + told[:_TOLD_SHOWN]
     columns = ("name", "state", "workspaces", "phases", "hosts", "sites", "owner", "lease", "id")
     troubled = any(row.detail for row in rows)
     print_table(
@@ -102,10 +108,14 @@ def _grids(rows: list[GridRow]) -> None:
         "no grids",
         ("sites", "hosts", "id", "workspaces", "owner"),
     )
+    if (more := len(told) - _TOLD_SHOWN) > 0:
+        typer.echo(f"{more} more are told of and unconfirmed; `--output json` has them")
 
 
 def _state(row: GridRow) -> str:
     """What the grid is now: `up` stands for what has begun, and is not over."""
+    if not row.confirmed:
+        return "unconfirmed"
     if row.state != GridState.UP:
         return row.state
     if row.starts_in_s:

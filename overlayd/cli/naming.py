@@ -16,6 +16,7 @@ from protocol.node.rows import GridRow
 from protocol.requesting.request import UNENDED, RequestView
 
 _PS = "`overlayctl ps` lists the grids there are"
+_TOLD_MOST = 8
 
 
 def path_of(name: str) -> str:
@@ -37,10 +38,8 @@ def views_of(session: Session, name: str) -> list[bytes]:
             raise failure(said, f"the same with {grid}", USAGE) from None
         if refused.status != AMBIGUOUS:
             raise
-    rows = session.client.get("/grids", list[GridRow])
-    ids = [row.grid for row in rows if row.name == name.rpartition("/")[2]]
-    raw = [view for grid in ids if (view := _view_of(session, grid)) is not None]
-    return [view for view in raw if decoded(view, GridView).grid.state == GridState.UP]
+    ids = _meant(_rows(session, name.rpartition("/")[2]))
+    return [view for grid in ids if (view := _view_of(session, grid)) is not None]
 
 
 def _view_of(session: Session, grid: str) -> bytes | None:
@@ -107,9 +106,22 @@ def _no_workspace(target: str) -> Exception:
 
 def _up(session: Session, site: str, grid: str) -> list[str]:
     """The ids of the grids of that name, or with that id, that are up; of that site, if one is named."""
-    rows = session.client.get("/grids", list[GridRow])
-    mine = [row for row in rows if row.state == GridState.UP and site in ("", row.owner_site)]
-    return [row.grid for row in mine if grid in (row.name, row.grid)]
+    return _meant([row for row in _rows(session, grid) if site in ("", row.owner_site)])
+
+
+def _meant(rows: list[GridRow]) -> list[str]:
+    """The ids of those that are up; if no such grid is confirmed, of those that are only told of.
+
+    What is told of these does not count: a host that lies would keep a person from their own grid with it.
+    """
+    up = [str(row.grid) for row in rows if row.confirmed and row.state == GridState.UP]
+    return up or [str(row.grid) for row in rows if not row.confirmed][:_TOLD_MOST]
+
+
+def _rows(session: Session, grid: str) -> list[GridRow]:
+    """The grids of that name, or with that id."""
+    rows = session.client.get("/grids", list[GridRow], {"name": grid})
+    return [row for row in rows if grid in (row.name, row.grid)]
 
 
 def _asked(session: Session, name: str) -> str:

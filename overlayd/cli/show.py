@@ -42,6 +42,7 @@ _STYLES = {
     "expired": "yellow",
     "over": "yellow",
     "reserved": "yellow",
+    "unconfirmed": "yellow",
     "gone": "dim",
     "down": "dim",
 }

@@ -8,6 +8,8 @@ from asked_daemon import Daemon
 
 from overlayd.cli.client import Client
 from overlayd.cli.session import Session
+from protocol.node.rows import GridRow
+from protocol.node.snapshot import PeerView
 from protocol.trust.order import Action
 
 
@@ -95,8 +97,10 @@ def test_a_name_of_two_grids_of_one_owner_is_asked_about_and_an_id_is_one(
     daemon.up()
     get = Client.get
 
-    def twice(client: Client, path: str, kind: type) -> object:
-        found = get(client, path, kind)
+    def twice(
+        client: Client, path: str, kind: type, params: dict[str, str] | None = None
+    ) -> object:
+        found = get(client, path, kind, params)
         if path != "/grids":
             return found
         return [*found, *(msgspec.structs.replace(row, grid="f" * 20) for row in found)]
@@ -110,6 +114,34 @@ def test_a_name_of_two_grids_of_one_owner_is_asked_about_and_an_id_is_one(
             f"  would work: the same with {row['grid']} or {'f' * 20}\n"
         )
     assert daemon.ask("pause", row["grid"]).stdout.endswith(": pause done\n")
+
+
+@pytest.mark.parametrize("state", ["up", "down"])
+def test_a_grid_that_is_only_told_of_stands_in_nobodys_way(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """A member may tell of any grid of any name. Where none is confirmed, it is the one that is meant."""
+    daemon.up()
+    grids = PeerView.grids
+    lie = {
+        "grid": "f" * 20,
+        "confirmed": False,
+        "state": state,
+        "detail": "unconfirmed: told by h6",
+    }
+
+    def told(view: PeerView, now: float) -> list[GridRow]:
+        found = grids(view, now)
+        return [*found, *(msgspec.structs.replace(row, **lie) for row in found)]
+
+    monkeypatch.setattr(PeerView, "grids", told)
+    listed = daemon.ask("ps").stdout
+    assert "unconfirmed: told by h6" in listed
+    assert listed.splitlines()[2].split()[1] == "unconfirmed", listed
+    assert daemon.ask("pause", "demo/head-1").stdout.endswith(": pause done\n")
+    monkeypatch.setattr(PeerView, "grids", lambda view, now: told(view, now)[-1:])
+    error = daemon.ask("pause", "demo/head-1", code=1).stderr
+    assert f"there is no grid named {'f' * 20}" in error, "it is the one that is asked about"
 
 
 def test_an_order_names_a_grid_by_its_id(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
