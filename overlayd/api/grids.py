@@ -14,6 +14,7 @@ from overlayd.api.attaching import FILES_BODY_BYTES, attach, files_of, ordered_s
 from overlayd.api.problems import ApiProblem, no_such
 from overlayd.api.service import Here, Service
 from overlayd.api.views import Accepted, GridView, OrderBody, PlanBody
+from overlayd.ports.peer import Busy
 from protocol.grid.record import is_about
 from protocol.node.rows import GridRow, UnknownRow, WorkspaceRow
 from protocol.requesting.events import CancelAsked, GridsAsked, OrderGiven, PlanAsked
@@ -85,7 +86,10 @@ async def confirm(service: Service, about: str = "") -> None:
     peer = service.peer
     if not peer.view.checking(about, peer.now()):
         return
-    peer.submit(GridsAsked(about))
+    try:
+        peer.submit(GridsAsked(about))
+    except Busy:
+        return  # A list of what is known is better than none.
     for _ in range(_LOOKS):
         await asyncio.sleep(CONFIRM_WAITS_S / _LOOKS)
         if not peer.view.checking(about, peer.now()):

@@ -68,10 +68,14 @@ class Attaching:
             self._forget(next(iter(self._rows)))
         return [Persist((Row(TABLE, row.grid, encode(row)),)), *self.tidy()]
 
-    def noticed(self, peer: PeerId, grid: GridId, state: GridState) -> None:
-        """A host tells of a grid. One that is down needs nothing any more, if a host of it says so."""
+    def noticed(self, peer: PeerId, grid: GridId, state: GridState) -> bool:
+        """Whether a host that may have a grid's files says that it is down. If it is, `over` follows."""
         row = self._rows.get(grid)
-        if row is not None and state is GridState.DOWN and peer in row.readers:
+        return row is not None and state is GridState.DOWN and peer in row.readers
+
+    def over(self, grid: GridId) -> None:
+        """A grid was taken down, so it needs nothing any more."""
+        if grid in self._rows:
             self._forget(grid)
 
     def tick(self, notices: Notices, now: float) -> None:

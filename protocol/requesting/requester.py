@@ -31,7 +31,7 @@ from protocol.contract.outcomes import (
 )
 from protocol.contract.told import known_of
 from protocol.grid.decision import Decision
-from protocol.grid.record import order_part
+from protocol.grid.record import GridState, order_part
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission, OwnHost
 from protocol.requesting.attached import TABLE as ATTACHED
@@ -253,8 +253,9 @@ class Requester:
 
     def noticed(self, peer: PeerId, notice: Notice, now: float) -> Answer:
         """A host tells of a grid."""
-        self.attaching.noticed(peer, notice.grid, notice.state)
         self.requests.noticed(peer, notice, now)
+        if self.attaching.noticed(peer, notice.grid, notice.state):
+            return [], self.confirming.want([notice.grid], now)
         return [], self.confirming.noticed(notice.grid, now)
 
     # -- time
@@ -284,6 +285,8 @@ class Requester:
         if decision is not None and record is not None:
             spec, digest = self._authority.remembered(record.order).spec, decision.digest
             self.directory.notices.know(known_of(record, spec, bytes.fromhex(digest)))
+            if record.state is GridState.DOWN:
+                self.attaching.over(record.id)
 
     def _found(self, outcomes: list[Outcome], now: float) -> Answer:
         """Lets orders go on that waited to know which grid they are about."""

@@ -218,10 +218,12 @@ def test_a_grid_that_is_only_told_is_shown_as_that_and_no_name_means_it(scene: S
     assert scene.gone()
 
 
-def test_nobody_is_kept_from_a_name_by_a_grid_that_is_only_told(scene: Scene) -> None:
-    other = grid_spec("cart", 1)
+@pytest.mark.parametrize("silent", [False, True], ids=["", "by who answers nothing"])
+def test_nobody_is_kept_from_a_name_by_a_grid_that_is_only_told(scene: Scene, silent: bool) -> None:
     scene.tells(scene.lie(grid=INVENTED, name="cart"))
-    made = scene.give(scene.asked, scene.admin.up(other, scene.world.now_s))
+    if silent:
+        node(scene.mallory).registers.handle = lambda *_: ([], [])
+    made = scene.give(scene.asked, scene.admin.up(grid_spec("cart", 1), scene.world.now_s))
     assert (made.state, made.answer) == ("done", ("cart is up: 1 workspace",))
 
 

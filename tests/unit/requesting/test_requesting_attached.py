@@ -1,11 +1,11 @@
 """Who may have the files of an order: on disk before its grid is decided, and as long as there is one."""
 
 import msgspec
-from deciding import voiding
+from deciding import decided, voiding
 from negotiating import ADMIN, NOW, B
 from one_requester import Scene, notice_of
 
-from protocol.contract.outcomes import CommitGrid
+from protocol.contract.outcomes import CommitGrid, ConfirmGrid, Propose
 from protocol.grid.record import GridState
 from protocol.requesting.attached import TABLE, Attached
 from protocol.sim.people import grid_spec
@@ -74,10 +74,18 @@ def test_it_ends_with_its_grid() -> None:
     scene.requester.tick(NOW + 10 * ATTACHED_UNHEARD_S)
     assert len(scene.requester.attaching.rows()) == 1, "somebody tells of it"
     liar = PeerId("f" * 64)
-    scene.notice(liar, notice_of(record, liar, state=GridState.DOWN, epoch=2))
+    lie = notice_of(record, liar, state=GridState.DOWN, epoch=2)
+    scene.notice(liar, lie, confirmed=False)
     assert len(scene.requester.attaching.rows()) == 1, "who says so has nothing to do with it"
     (host, *_) = record.carriers()
-    scene.notice(host, notice_of(record, host, state=GridState.DOWN, epoch=2))
+    told = notice_of(record, host, state=GridState.DOWN, epoch=2)
+    scene.notices.put(host, told, NOW)
+    _, (look,) = scene.requester.noticed(host, told, NOW)
+    assert len(scene.requester.attaching.rows()) == 1, "its stewards are asked first"
+    assert isinstance(look, Propose)
+    assert isinstance(look.purpose, ConfirmGrid)
+    gone = msgspec.structs.replace(record, state=GridState.DOWN, epoch=2)
+    scene.requester.settled(look.purpose, decided(gone), NOW)
     assert scene.requester.attaching.rows() == []
     assert rows(scene.requester.notes()) == [(record.id, None)]
 
