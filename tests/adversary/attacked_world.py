@@ -12,6 +12,7 @@ from protocol.node.events import Connected, Event
 from protocol.node.snapshot import PeerView
 from protocol.peering.quarantine import Quarantines
 from protocol.register.acceptor import Slot
+from protocol.requesting.events import GridsAsked
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
 from protocol.sim.world import World
@@ -60,6 +61,7 @@ class AttackedWorld:
         others = [p for p in self.world.peers if p not in carriers and p not in stewards]
         self.mallory = others[-1]
         self._told = 0
+        self.settle()
         self.before = self.standing()
 
     # -- attacks
@@ -153,8 +155,11 @@ class AttackedWorld:
     # -- what must be as before
 
     def settle(self) -> None:
-        """Lets time pass."""
-        self.world.run(SETTLES_S)
+        """Lets time pass. Everywhere somebody asks what grids there are, so that what is told is checked."""
+        self.world.run(SETTLES_S / 2)
+        for peer in self.world.peers:
+            peer.feed(GridsAsked())
+        self.world.run(SETTLES_S / 2)
 
     def restart(self) -> None:
         """Has the victims begin again from what is on their disks."""
@@ -164,12 +169,12 @@ class AttackedWorld:
             victim.start()
 
     def standing(self) -> dict[str, Any]:
-        """All that may not change: grids, machines, rows, who is believed alive, who is blamed."""
+        """All that may not change: confirmed grids, machines, rows, who is believed alive, who is blamed."""
         honest = [p for p in self.world.peers if p is not self.mallory]
         found: dict[str, Any] = {}
         for peer in honest:
             view, now = PeerView(_node(peer)), self.world.now_s
-            grids = view.grids(now)
+            grids = [row for row in view.grids(now) if row.confirmed]
             found[f"{peer.name}: grids"] = [
                 (g.grid, g.name, g.owner_site, g.state, g.epoch, g.phases, g.stewards, g.lost)
                 for g in grids

@@ -14,7 +14,7 @@ from protocol.trust.order import Action
 
 UNATTACKED = Path(__file__).with_name("unattacked.txt")
 """What is not attacked yet, one a line, sorted: a type of message, `record KIND`, or `order ACTION`."""
-MOST = 1
+MOST = 0
 """How many lines the list may have. It may only become less."""
 
 

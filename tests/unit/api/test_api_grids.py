@@ -9,7 +9,10 @@ from orders import accepted, answered, building, grid_spec, post, signed, up_ord
 from overlayd.api.views import GridView
 from protocol.grid.lifecycle import Phase
 from protocol.grid.model import ImageRef
+from protocol.node.events import Event
 from protocol.node.rows import GridRow
+from protocol.node.snapshot import PeerView
+from protocol.requesting.events import GridsAsked
 from protocol.requesting.proposal import Proposal
 from protocol.terms.ids import GridId
 from protocol.trust.order import Action, order_key
@@ -236,3 +239,67 @@ async def test_a_quote_is_for_the_grid_it_was_made_for(api: AsyncClient, host: O
     down = signed(host.site_dir, Action.DOWN, "demo")
     refused = await post(api, f"/orders?quote={quote}", down)
     assert refused.status_code == 400
+
+
+def _asked(host: OneHost, monkeypatch: pytest.MonkeyPatch) -> list[GridsAsked]:
+    """What the peer is asked to check, from now on."""
+    asked: list[GridsAsked] = []
+    submit = host.submit
+
+    def told(event: Event) -> None:
+        if isinstance(event, GridsAsked):
+            asked.append(event)
+        submit(event)
+
+    monkeypatch.setattr(host, "submit", told)
+    return asked
+
+
+async def test_what_is_told_is_checked_before_it_is_shown(
+    api: AsyncClient, host: OneHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await building(
+        api, await accepted(api, "/orders", up_order(host.site_dir, await grid_spec(host)))
+    )
+    asked = _asked(host, monkeypatch)
+    (row,) = (await api.get("/grids")).json()
+    assert row["confirmed"]
+    assert asked == [], "it is carried here"
+    about: list[str] = []
+
+    def checking(view: PeerView, name: str, now: float) -> bool:
+        about.append(name)
+        return len(about) % 4 != 0
+
+    monkeypatch.setattr(PeerView, "checking", checking)
+    assert len((await api.get("/grids", params={"name": "demo"})).json()) == 1
+    assert (await api.get("/grids", params={"name": "other"})).json() == []
+    assert (await api.get("/grids/demo")).status_code == 200
+    assert (await api.get("/grids/ams/demo")).status_code == 200
+    assert [event.about for event in asked] == ["demo", "other", "demo", "demo"]
+    assert len(about) == 16, "it was waited for each time"
+
+
+async def test_what_nobody_shows_is_not_waited_for_long_and_is_shown_as_that(
+    api: AsyncClient, host: OneHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await building(
+        api, await accepted(api, "/orders", up_order(host.site_dir, await grid_spec(host)))
+    )
+    monkeypatch.setattr(PeerView, "checking", lambda view, name, now: True)
+    grids, find = PeerView.grids, PeerView.find_grids
+
+    def told(view: PeerView, now: float) -> list[GridRow]:
+        rows = [msgspec.structs.replace(row, confirmed=False) for row in grids(view, now)]
+        others = [msgspec.structs.replace(row, grid=GridId("f" * 20)) for row in rows]
+        return rows + others
+
+    monkeypatch.setattr(PeerView, "grids", told)
+    monkeypatch.setattr(
+        PeerView, "find_grids", lambda view, name, site="": [*find(view, name), GridId("f" * 20)]
+    )
+    rows = (await api.get("/grids")).json()
+    assert [row["confirmed"] for row in rows] == [False, False]
+    answer = await api.get("/grids/demo")
+    assert answer.status_code == 409
+    assert "2 grids named demo are told of, and none is confirmed" in answer.text
