@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 from linearizable import Operation, order_of
@@ -10,7 +11,6 @@ from protocol.grid.record import GridRecord, Register, Void
 from protocol.grid.steps import Finish, Step, apply
 from protocol.register.asking import Askings, Settled
 from protocol.terms.ids import GridId
-from protocol.trust.order import SignedOrder
 
 Value = tuple[GridRecord | None, int, tuple[str, ...]]
 """A register: its record, the first attempt that is not void, and the extensions that are."""
@@ -28,7 +28,7 @@ class Histories:
 
     def __init__(self) -> None:
         self.by_register: dict[str, list[Operation[Value, Step]]] = {}
-        self._running: dict[tuple[int, Any], tuple[Any, Operation[Value, Step]]] = {}
+        self._running: dict[tuple[int, Any], tuple[Any, Operation[Value, Step] | None]] = {}
         self._moment = 0
 
     def _now(self) -> int:
@@ -47,8 +47,8 @@ class Histories:
 
     def ended(self, asking: Any, outcomes: list[Any]) -> None:
         for outcome in outcomes:
-            _, operation = self._running.pop((id(asking), outcome.purpose))
-            if isinstance(outcome, Settled):
+            _, operation = self._running.pop((id(asking), outcome.purpose), (None, None))
+            if operation is not None and isinstance(outcome, Settled):
                 decision = outcome.decision
                 operation.ended = self._now()
                 operation.answer = value_of(decision.register) if decision else NOTHING
@@ -91,20 +91,13 @@ def recorded() -> Iterator[Histories]:
     histories = Histories()
     ask, handle, tick = Askings.ask, Askings.handle, Askings.tick
 
-    def asked(
-        self: Any,
-        purpose: Any,
-        register: str,
-        stewards: Any,
-        step: Step | None,
-        now: float,
-        cause: str,
-        order: SignedOrder | None = None,
-        evidence: Any = None,
-    ) -> Any:
-        if not self.busy(purpose) and stewards:
-            histories.began(self, purpose, register, step)
-        return ask(self, purpose, register, stewards, step, now, cause, order, evidence)
+    def asked(self: Any, *given: Any, **named: Any) -> Any:
+        said = signature(ask).bind(self, *given, **named).arguments
+        # What one host shows is some decision, not the newest.
+        looks_at_hosts = said.get("shown", False)
+        if not self.busy(said["purpose"]) and said["stewards"] and not looks_at_hosts:
+            histories.began(self, said["purpose"], said["register"], said["step"])
+        return ask(self, *given, **named)
 
     def handled(self: Any, *given: Any) -> Any:
         effects, outcomes = handle(self, *given)
