@@ -16,6 +16,7 @@ from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, Register
 from protocol.grid.steps import Step
 from protocol.terms.ids import KeyId, PeerId
+from protocol.trust.certificate import Chain, Principal
 from protocol.trust.order import CheckedOrder, SignedOrder
 from protocol.trust.revocation import Certified
 from protocol.trust.signing import Verifier
@@ -74,6 +75,10 @@ class Authority:
         """An order whose signer could give it when it was signed. It allows nothing by itself. Raises
         Untrusted."""
         return self._reading.signed(signed)
+
+    def host(self, chain: Chain) -> Principal:
+        """The host that a chain is of, whatever has become of it since. Raises Untrusted."""
+        return self._reading.host(chain)
 
     def judges(self, key: str, value: bytes) -> Register:
         """The register that a value says. Raises Untrusted if it does not vouch for itself (judging.py)."""

@@ -8,11 +8,14 @@ refused.
 
 from typing import assert_never
 
+import msgspec
+
 from protocol.contract.changes import changed
 from protocol.contract.granting import check_granted
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Reading
 from protocol.contract.vouching import vouch
+from protocol.grid.decision import follow_seals
 from protocol.grid.lease import kept_s
 from protocol.grid.record import (
     GridRecord,
@@ -24,6 +27,7 @@ from protocol.grid.record import (
     read_register,
     register_key,
 )
+from protocol.grid.seal import Closing, newcomer, succeeds
 from protocol.grid.steps import (
     Commit,
     Decline,
@@ -32,6 +36,7 @@ from protocol.grid.steps import (
     Finish,
     Lapse,
     Remove,
+    Replace,
     Step,
     Vote,
     apply,
@@ -66,7 +71,38 @@ def genuine(reading: Reading, key: str, value: bytes) -> Register:
         raise Untrusted(Reason.MALFORMED, "a register of an order that brings nothing up")
     if register.record is not None:
         _ordered(reading, up, register.record)
+    if register.seals:
+        follow_seals(order, register.seals, reading.verifier)
+    if register.closed is not None:
+        _may_inherit(reading, up, register, register.closed)
     return register
+
+
+def _may_inherit(reading: Reading, up: CheckedOrder, register: Register, closed: Closing) -> None:
+    """Who follows a steward is a host of a site that could stop the grid anyway. Raises Untrusted.
+
+    That is a site whose hosts carry the grid, or its owner's. Whether the steward is gone, and whether its heir
+    is a member still, only the steward that proposes it can say.
+    """
+    if not succeeds(closed.heirs, register.keepers):
+        raise Untrusted(Reason.MALFORMED, "a seal that replaces other than one steward")
+    heir = reading.host(closed.chain)
+    if PeerId(heir.key) != newcomer(closed.heirs, register.keepers):
+        raise Untrusted(
+            Reason.WRONG_ROLE, "a seal that shows another's certificate than its heir's"
+        )
+    if heir.site not in heirs_sites(register, up.principal.site):
+        why = f"a seal to a host of {heir.site}, which neither carries the grid nor is its owner's"
+        raise Untrusted(Reason.WRONG_ROLE, why)
+
+
+def heirs_sites(register: Register, owner_site: str) -> set[str]:
+    """Of which sites a steward's heir may be. For asking what is in it; it has no order."""
+    record = register.record
+    if record is None:
+        return {owner_site}
+    carriers = record.carriers()
+    return {owner_site, *(host.site for host in record.hosts if host.peer in carriers)}
 
 
 def _ordered(reading: Reading, up: CheckedOrder, record: GridRecord) -> None:
@@ -123,6 +159,9 @@ def follow(
             _over(reading, record, asker, now)
         case Decline():
             pass
+        case Replace():
+            if register.record is None and register.order is None:
+                register = msgspec.structs.replace(register, order=order)
         case _:
             assert_never(step)
     try:
@@ -130,7 +169,7 @@ def follow(
     except Malformed as error:
         raise Untrusted(Reason.MALFORMED, error.detail) from None
     if after.record is None and after != Register():
-        return Register(None, after.first, after.declined, order)
+        after = msgspec.structs.replace(after, order=order)
     return after
 
 

@@ -99,6 +99,8 @@ class Notice(msgspec.Struct, frozen=True):
     """(workspace, who logs in) of those on this host whose images say it."""
     decision: DecisionDigest = b""
     """SHA-256 of what stewards decided, by which this host carries it. Empty: it has none to show."""
+    term: Number = 0
+    """How often `stewards` were replaced, as far as this host knows."""
 
     @property
     def placed(self) -> tuple[tuple[str, PeerId], ...]:

@@ -46,6 +46,12 @@ class AskFoundling(msgspec.Struct, frozen=True):
     grid: GridId
 
 
+class ReplaceSteward(msgspec.Struct, frozen=True):
+    """A steward has another that is gone replaced, in the register with that key."""
+
+    register: str
+
+
 RequesterPurpose = CommitGrid | ChangeGrid | ConfirmGrid
 HostPurpose = VoidHold | AuditLease | AskFoundling
 Purpose = RequesterPurpose | HostPurpose

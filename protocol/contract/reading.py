@@ -12,6 +12,7 @@ from protocol.grid.model import GridSpec, Workspace
 from protocol.grid.record import GridRecord, name_key, spec_of
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import HOLD_S
+from protocol.trust.certificate import Chain, Principal, Role, check_chain, read_certificate
 from protocol.trust.order import (
     MAX_VALID_S,
     Action,
@@ -79,6 +80,15 @@ class Reading:
     def grant(self, signed: SignedGrant) -> CheckedGrant:
         """What a host granted. Raises Untrusted."""
         return check_grant(signed, self.verifier)
+
+    def host(self, chain: Chain) -> Principal:
+        """The host that a chain is of, whatever has become of it since. Every peer judges that alike, at any
+        time. Raises Untrusted."""
+        from_s = max((read_certificate(link).not_before_s for link in chain[:2]), default=0.0)
+        principal = check_chain(chain, self._federation, from_s, self.verifier)
+        if principal.role is not Role.HOST:
+            raise Untrusted(Reason.WRONG_ROLE, f"{principal.name} is no host")
+        return principal
 
     def to_hold(self, signed: SignedOrder, now: float, fresh: bool) -> Deployment:
         """An order to bring up a grid, or only to hold it.

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import msgspec
 
 from protocol.contract.notices import Notice, notice_of
+from protocol.grid.decision import Proof, stewards_by, term_by
 from protocol.grid.model import GridSpec
-from protocol.grid.record import GridRecord, GridState, is_about
+from protocol.grid.record import GridRecord, GridState, is_about, order_part
 from protocol.terms.checking import GRIDS_KNOWN
 from protocol.terms.ids import GridId, KeyId, PeerId
 
@@ -47,9 +48,21 @@ class Claim(msgspec.Struct, frozen=True):
     epoch: int
 
 
-def known_of(record: GridRecord, spec: GridSpec, decision: bytes, own: bool = False) -> KnownGrid:
-    """What a record says that was decided. `spec` is its order's, `decision` its digest."""
-    facts = msgspec.structs.replace(notice_of(record, spec), decision=decision)
+def known_of(
+    record: GridRecord,
+    spec: GridSpec,
+    decision: bytes,
+    proof: Proof | None = None,
+    own: bool = False,
+) -> KnownGrid:
+    """What a record says that was decided. `spec` is its order's, `decision` its digest; `proof` says who its
+    stewards are now."""
+    facts = msgspec.structs.replace(
+        notice_of(record, spec),
+        decision=decision,
+        stewards=stewards_by(record, proof),
+        term=term_by(proof),
+    )
     return KnownGrid(facts, tuple(host.peer for host in record.hosts), own)
 
 
@@ -86,7 +99,7 @@ class Notices:
             self._by_grid.pop(grid, None)
         if heard is None:
             return
-        if known is not None and peer in known.hosts and heard.notice.epoch > known.facts.epoch:
+        if known is not None and peer in known.hosts and _age(heard.notice) > _age(known.facts):
             self._stale[grid] = None
         if heard.notice.state is GridState.DOWN:
             for other, told in hosts.items():
@@ -98,7 +111,7 @@ class Notices:
         """That was decided of a grid. An older decision than what is known changes nothing."""
         grid = known.facts.grid
         before = self._known.get(grid)
-        if before is not None and before.facts.epoch > known.facts.epoch:
+        if before is not None and _age(before.facts) > _age(known.facts):
             return
         self._known.pop(grid, None)
         self._known[grid] = known
@@ -157,6 +170,17 @@ class Notices:
         """Every grid that a host tells of that counts, in the order in which they were first heard of."""
         return [grid for grid in self._by_grid if next(self._counting(grid), None) is not None]
 
+    def stewards(self, register: str) -> tuple[PeerId, ...]:
+        """Who keeps the register of an order by now, as hosts tell it; nobody if none tells of its grid."""
+        told = [
+            heard.notice
+            for grid in self._by_grid
+            if order_part(grid) == register
+            for _, heard in self._counting(grid)
+        ]
+        newest = max(told, key=lambda notice: (notice.term, notice.epoch), default=None)
+        return newest.stewards if newest is not None else ()
+
     # -- what is to be checked
 
     def told(self, said: str = "") -> list[GridId]:
@@ -178,7 +202,7 @@ class Notices:
             notice = heard.notice
             if known is not None:
                 facts = known.facts
-                if peer not in known.hosts or notice.epoch <= facts.epoch:
+                if peer not in known.hosts or _age(notice) <= _age(facts):
                     continue
             stewards = known.facts.stewards if known is not None else notice.stewards
             what = (notice.decision, stewards)
@@ -205,7 +229,7 @@ class Notices:
         if not told:
             return None
         if known is None:
-            return max(told, key=lambda t: (t[0] in t[1].placement.hosts, t[1].epoch))[1]
+            return max(told, key=lambda t: (t[0] in t[1].placement.hosts, _age(t[1])))[1]
         facts = known.facts
         last = max(told, key=lambda t: (t[1].epoch <= facts.epoch, t[1].epoch))[1]
         return msgspec.structs.replace(
@@ -215,3 +239,8 @@ class Notices:
             ends_s=last.ends_s,
             kept_until_s=last.kept_until_s,
         )
+
+
+def _age(notice: Notice) -> tuple[int, int]:
+    """What a later decision has more of: changes of the grid, and then of its stewards."""
+    return notice.epoch, notice.term

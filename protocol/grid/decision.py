@@ -5,6 +5,9 @@ of the stewards that the order names are a *certificate*: it proves itself, whoe
 `check_certificate` is the only function that makes a `Decision`, and nothing acts on anything else.
 
 A certificate says *decided*, never *newest*: an old one can be shown again.
+
+Stewards can be replaced (seal.py). `follow_seals` is the only function that makes a set of `Stewards`: from the
+order that names the first, over as many seals as a value has.
 """
 
 from typing import Annotated
@@ -13,12 +16,16 @@ import msgspec
 from msgspec import Meta
 
 from protocol.grid.record import GridRecord, Register, Void, read_register, register_key
+from protocol.grid.seal import Ballot, Closing, Seal, Signature, Votes, succeeds
 from protocol.terms.ids import GridId, KeyId, PeerId, digest_of
-from protocol.terms.limits import ROUND_MOST, STEWARDS_MOST
-from protocol.trust.order import read_order
+from protocol.terms.limits import SEALS_MOST
+from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
 from protocol.wire.codec import Malformed, encode
 from protocol.wire.limits import MAX_FRAME_BYTES
+
+__all__ = ["Ballot", "Signature"]
+"""Beside what is defined here."""
 
 ACCEPTANCE = "acceptance"
 PROMISE = "promise"
@@ -30,23 +37,19 @@ ALL_ASKED = 2
 RegisterKey = Annotated[str, Meta(min_length=_KEY_CHARACTERS, max_length=_KEY_CHARACTERS)]
 Value = Annotated[bytes, Meta(max_length=MAX_FRAME_BYTES - 8192)]
 """Bounded so that whatever is accepted fits in one frame with what is said of it."""
-Signature = Annotated[bytes, Meta(max_length=128)]
-
-
-class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
-    """Orders the attempts of stewards to have something accepted. A steward uses none for two values.
-
-    Round 0 is the first steward's.
-    """
-
-    round: Annotated[int, Meta(ge=0, le=ROUND_MOST)]
-    steward: PeerId
 
 
 class _Accepted(msgspec.Struct, frozen=True, array_like=True):
     register: str
     ballot: Ballot
     digest: str
+
+
+class _Closed(msgspec.Struct, frozen=True, array_like=True):
+    register: str
+    ballot: Ballot
+    digest: str
+    heirs: tuple[PeerId, ...]
 
 
 class _Promised(msgspec.Struct, frozen=True, array_like=True):
@@ -62,7 +65,7 @@ class Certificate(msgspec.Struct, frozen=True):
     register: RegisterKey
     ballot: Ballot
     value: Value
-    votes: Annotated[tuple[tuple[PeerId, Signature], ...], Meta(max_length=STEWARDS_MOST)]
+    votes: Votes
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -72,6 +75,8 @@ class Proof(msgspec.Struct, frozen=True):
     first: int
     declined: tuple[tuple[str, float], ...]
     votes: tuple[tuple[PeerId, Signature], ...]
+    seals: tuple[Seal, ...] = ()
+    closed: Closing | None = None
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -86,28 +91,57 @@ class Decision(msgspec.Struct, frozen=True):
         return digest_of(self.certificate.value)
 
 
-def acceptance(register: str, ballot: Ballot, value: bytes) -> bytes:
-    """What a steward signs that accepts a value: MessagePack of [register, ballot, SHA-256 of the value]."""
-    return encode(_Accepted(register, ballot, digest_of(value)))
+class Stewards(msgspec.Struct, frozen=True):
+    """Who keeps a register at a term. Only `follow_seals` makes one."""
+
+    members: tuple[PeerId, ...]
+    term: int
 
 
-def promise(register: str, ballot: Ballot, accepted: Ballot | None, value: bytes) -> bytes:
+def acceptance(
+    register: str, ballot: Ballot, value: bytes, term: int = 0, heirs: tuple[PeerId, ...] = ()
+) -> bytes:
+    """What a steward signs that accepts a value: MessagePack of [register, ballot, SHA-256 of the value].
+
+    A value that closes its term has the next stewards, `heirs`, as a fourth element.
+    """
+    return _acceptance(_place(register, term), ballot, digest_of(value), heirs)
+
+
+def promise(
+    register: str, ballot: Ballot, accepted: Ballot | None, value: bytes, term: int = 0
+) -> bytes:
     """What a steward signs that promises a ballot: the same, and what it accepted last; null and "" if
     nothing."""
     digest = digest_of(value) if accepted is not None else ""
-    return encode(_Promised(register, ballot, accepted, digest))
+    return encode(_Promised(_place(register, term), ballot, accepted, digest))
 
 
 def accepts(
-    verifier: Verifier, by: PeerId, register: str, ballot: Ballot, value: bytes, signature: bytes
+    verifier: Verifier,
+    by: PeerId,
+    register: str,
+    ballot: Ballot,
+    value: bytes,
+    signature: bytes,
+    term: int = 0,
+    heirs: tuple[PeerId, ...] = (),
 ) -> bool:
     """Whether that steward signed that it accepted the value."""
-    return verifier.verify(KeyId(by), ACCEPTANCE, acceptance(register, ballot, value), signature)
+    said = acceptance(register, ballot, value, term, heirs)
+    return verifier.verify(KeyId(by), ACCEPTANCE, said, signature)
 
 
-def sign_acceptance(signer: Signer, register: str, ballot: Ballot, value: bytes) -> bytes:
+def sign_acceptance(
+    signer: Signer,
+    register: str,
+    ballot: Ballot,
+    value: bytes,
+    term: int = 0,
+    heirs: tuple[PeerId, ...] = (),
+) -> bytes:
     """The signature of a steward that accepts a value, which must be on its disk."""
-    return signer.sign(ACCEPTANCE, acceptance(register, ballot, value))
+    return signer.sign(ACCEPTANCE, acceptance(register, ballot, value, term, heirs))
 
 
 def majority(stewards: tuple[PeerId, ...]) -> int:
@@ -127,32 +161,127 @@ def check_certificate(certificate: Certificate, verifier: Verifier) -> Decision:
         raise Untrusted(Reason.MALFORMED, f"a decision: {error}") from None
     if register_key(order) != certificate.register:
         raise Untrusted(Reason.MALFORMED, "a decision about another order")
-    stewards = read_order(order).stewards
-    needed, voices = majority(stewards), dict(certificate.votes)
-    said = acceptance(certificate.register, certificate.ballot, certificate.value)
-    right = 0
-    for steward in dict.fromkeys(stewards):
-        vote = voices.get(steward)
-        if vote is not None and verifier.verify(KeyId(steward), ACCEPTANCE, said, vote):
-            right += 1
-        if right == needed:
-            return Decision(register, certificate)
-    why = f"a decision that {right} of {len(stewards)} stewards signed, {needed} needed"
-    raise Untrusted(Reason.BAD_SIGNATURE, why)
+    stewards = follow_seals(order, register.seals, verifier)
+    term, value = stewards.term, certificate.value
+    said = acceptance(certificate.register, certificate.ballot, value, term, heirs_of(register))
+    _check_votes("decision", stewards.members, said, certificate.votes, verifier)
+    return Decision(register, certificate)
+
+
+def follow_seals(order: SignedOrder, seals: tuple[Seal, ...], verifier: Verifier) -> Stewards:
+    """The stewards that the seals lead to from those that the order names. Raises Untrusted.
+
+    A majority of each set has signed who follows it.
+    """
+    if len(seals) > SEALS_MOST:
+        raise Untrusted(Reason.MALFORMED, f"at most {SEALS_MOST} seals are followed")
+    members, key = read_order(order).stewards, register_key(order)
+    for term, seal in enumerate(seals):
+        if not succeeds(seal.heirs, members):
+            raise Untrusted(Reason.MALFORMED, "a seal that replaces other than one steward")
+        said = _acceptance(_place(key, term), seal.ballot, seal.digest, seal.heirs)
+        _check_votes("seal", members, said, seal.votes, verifier)
+        members = seal.heirs
+    return Stewards(members, len(seals))
+
+
+def seal_of(decision: Decision) -> Seal:
+    """What is left of a decision that closed its term. Raises ValueError for another."""
+    certificate, closed = decision.certificate, decision.register.closed
+    if closed is None:
+        raise ValueError("a decision that closes nothing has no seal")
+    return Seal(closed.heirs, certificate.ballot, decision.digest, certificate.votes)
+
+
+def heirs_of(register: Register) -> tuple[PeerId, ...]:
+    """The next stewards that a value names; nothing unless it closes its term."""
+    return register.closed.heirs if register.closed is not None else ()
+
+
+def alike(one: tuple[Seal, ...], other: tuple[Seal, ...]) -> bool:
+    """Whether one chain of seals goes on where the other ends. If not, stewards of one set named two others."""
+    return all(a.heirs == b.heirs for a, b in zip(one, other, strict=False))
 
 
 def proof_of(decision: Decision) -> Proof:
     """What is kept of a decision beside its record."""
     certificate, register = decision.certificate, decision.register
     declined = tuple((void.extension, void.until_s) for void in register.declined)
-    return Proof(certificate.ballot, register.first, declined, certificate.votes)
+    votes = certificate.votes
+    return Proof(
+        certificate.ballot, register.first, declined, votes, register.seals, register.closed
+    )
 
 
 def certificate_of(record: GridRecord, proof: Proof) -> Certificate:
     """The certificate, from a record and the proof that was kept beside it."""
-    register = Register(record, proof.first, _voids(proof))
+    register = Register(record, proof.first, _voids(proof), seals=proof.seals, closed=proof.closed)
     return Certificate(register_key(record.order), proof.ballot, encode(register), proof.votes)
 
 
 def _voids(proof: Proof) -> tuple[Void, ...]:
     return tuple(Void(GridId(extension), until_s) for extension, until_s in proof.declined)
+
+
+def stewards_by(record: GridRecord, proof: Proof | None) -> tuple[PeerId, ...]:
+    """Who keeps the register of a record now, by the proof that was kept beside it."""
+    if proof is None or not (proof.seals or proof.closed):
+        return record.stewards
+    return proof.closed.heirs if proof.closed is not None else proof.seals[-1].heirs
+
+
+def term_by(proof: Proof | None) -> int:
+    """How often the stewards of a record were replaced, by the proof that was kept beside it."""
+    return len(_successors(proof)) if proof is not None else 0
+
+
+def is_later(register: Register, proof: Proof | None) -> bool:
+    """Whether the stewards that a register names come after those that a proof names."""
+    return len(_successors(register)) > term_by(proof)
+
+
+def succession_fault(register: Register, proof: Proof | None, *, newer: bool) -> str:
+    """Why what was decided cannot be beside what a proof is of; empty if it can. `newer`: its record is newer.
+
+    Of two successors of one set the one that is known stays. A set that was replaced decides nothing new.
+    """
+    known = _successors(proof) if proof is not None else ()
+    mine = _successors(register)
+    if any(a != b for a, b in zip(known, mine, strict=False)):
+        return (
+            "its stewards were replaced by two different sets, so some of them lied; "
+            "what was known first stays, and its owner is to say which is right: down, and up again"
+        )
+    late = newer and len(mine) < len(known)
+    return "stewards that were replaced decided it" if late else ""
+
+
+def _successors(of: Register | Proof) -> tuple[tuple[PeerId, ...], ...]:
+    closed = (of.closed.heirs,) if of.closed is not None else ()
+    return (*(seal.heirs for seal in of.seals), *closed)
+
+
+def _place(register: str, term: int) -> str:
+    """What signed statements call a register at a term. Those of two terms are never taken for each other's."""
+    return f"{register}.{term}" if term else register
+
+
+def _acceptance(place: str, ballot: Ballot, digest: str, heirs: tuple[PeerId, ...]) -> bytes:
+    if heirs:
+        return encode(_Closed(place, ballot, digest, heirs))
+    return encode(_Accepted(place, ballot, digest))
+
+
+def _check_votes(
+    what: str, stewards: tuple[PeerId, ...], said: bytes, votes: Votes, verifier: Verifier
+) -> None:
+    """A majority of the stewards signed that. Raises Untrusted."""
+    needed, voices, right = majority(stewards), dict(votes), 0
+    for steward in dict.fromkeys(stewards):
+        vote = voices.get(steward)
+        if vote is not None and verifier.verify(KeyId(steward), ACCEPTANCE, said, vote):
+            right += 1
+        if right == needed:
+            return
+    why = f"a {what} that {right} of {len(stewards)} stewards signed, {needed} needed"
+    raise Untrusted(Reason.BAD_SIGNATURE, why)

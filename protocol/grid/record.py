@@ -17,11 +17,13 @@ from msgspec import Meta
 from protocol.grid.grant import SignedGrant
 from protocol.grid.limits import LEASE_S_MAX
 from protocol.grid.model import GridSpec
+from protocol.grid.seal import Closing, Seal
 from protocol.terms.ids import GridId, KeyId, PeerId, short_hash
 from protocol.terms.limits import (
     ATTEMPT_MOST,
     PLAN_HOLD_LEAST_S,
     PLAN_HOLD_MOST_S,
+    SEALS_MOST,
     VOIDED,
 )
 from protocol.terms.ranges import Amount, Count, Moment, Name, Number
@@ -121,6 +123,10 @@ class Register(msgspec.Struct, frozen=True):
     declined: Annotated[tuple[Void, ...], Meta(max_length=VOIDED)] = ()
     order: SignedOrder | None = None
     """The order, while there is no record."""
+    seals: Annotated[tuple[Seal, ...], Meta(max_length=SEALS_MOST)] = ()
+    """How the present set of stewards came from that which the order names; nothing if it is that one."""
+    closed: Closing | None = None
+    """Who follows the present set. Nothing but that is decided of it any more."""
 
     def is_void(self, grid: GridId) -> bool:
         """Whether that attempt was voted down."""
@@ -138,6 +144,21 @@ class Register(msgspec.Struct, frozen=True):
         if order is None:
             raise Malformed(MalformedReason.BAD_SHAPE, "a register of no order")
         return order
+
+    @property
+    def term(self) -> int:
+        """How often its stewards were replaced."""
+        return len(self.seals)
+
+    @property
+    def keepers(self) -> tuple[PeerId, ...]:
+        """The stewards that decide this value. Raises Malformed or Untrusted if it names no readable order."""
+        return self.seals[-1].heirs if self.seals else read_order(self.ordered).stewards
+
+    @property
+    def stewards(self) -> tuple[PeerId, ...]:
+        """The stewards that decide what comes next. Raises Malformed if it names no order."""
+        return self.closed.heirs if self.closed is not None else self.keepers
 
 
 def name_key(owner: KeyId, name: str) -> str:

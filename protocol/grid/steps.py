@@ -18,8 +18,10 @@ from protocol.grid.record import (
     extension_id,
     lease_change,
 )
-from protocol.terms.ids import GridId
-from protocol.terms.limits import ATTEMPT_MOST, CHANGES_MOST, VOIDED
+from protocol.grid.seal import Closing, Seal
+from protocol.terms.ids import GridId, PeerId
+from protocol.terms.limits import ATTEMPT_MOST, CHANGES_MOST, SEALS_MOST, VOIDED
+from protocol.trust.certificate import Chain
 from protocol.trust.order import MAX_VALID_S, Action, SignedOrder, order_id, read_order
 
 
@@ -77,14 +79,25 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
     """Change nothing: bring what one steward may have to a majority."""
 
 
-Step = Commit | Vote | End | Lapse | Extend | Decline | Remove | Finish
+class Replace(msgspec.Struct, frozen=True, tag="replace"):
+    """Replace a steward that is gone: close the present set. A steward takes this from itself alone."""
+
+    gone: PeerId
+    heir: PeerId
+    chain: Annotated[Chain, Meta(max_length=2)]
+    """The certificates of the heir."""
+
+
+Step = Commit | Vote | End | Lapse | Extend | Decline | Remove | Finish | Replace
 
 
 def apply(step: Step, register: Register, now_s: float) -> Register:
     """What the register is after the step; the same if the step does not apply to it.
 
-    Raises Malformed or Untrusted if an order in it cannot be read.
+    Nothing changes a register that is closed. Raises Malformed or Untrusted if an order in it cannot be read.
     """
+    if register.closed is not None:
+        return register
     match step:
         case Commit(record=record):
             return _committed(register, record)
@@ -111,6 +124,8 @@ def apply(step: Step, register: Register, now_s: float) -> Register:
             return _next(register, old, assignments=left, changes=(*old.changes, order))
         case Finish():
             return register
+        case Replace():
+            return _sealed(register, step)
         case _:
             assert_never(step)
 
@@ -130,7 +145,8 @@ def _committed(register: Register, record: GridRecord) -> Register:
     attempt = attempt_of(record.id)
     if register.record is not None or attempt < register.first or attempt >= ATTEMPT_MOST:
         return register
-    return Register(msgspec.structs.replace(record, epoch=1), register.first)
+    made = msgspec.structs.replace(record, epoch=1)
+    return msgspec.structs.replace(register, record=made, declined=(), order=None)
 
 
 def _ended(register: Register, step: End) -> Register:
@@ -167,3 +183,16 @@ def _declined(register: Register, grid: GridId, extension: GridId, now_s: float)
     kept = tuple(void for void in register.declined if void.until_s > now_s)
     declined = (*kept, Void(extension, now_s + 2 * MAX_VALID_S))[-VOIDED:]
     return msgspec.structs.replace(register, declined=declined)
+
+
+def _sealed(register: Register, step: Replace) -> Register:
+    stewards = register.keepers
+    if register.term >= SEALS_MOST or step.gone not in stewards or step.heir in stewards:
+        return register
+    heirs = tuple(step.heir if steward == step.gone else steward for steward in stewards)
+    return msgspec.structs.replace(register, closed=Closing(heirs, step.chain))
+
+
+def opened(closed: Register, seals: tuple[Seal, ...]) -> Register:
+    """What the heirs of a closed register begin with. `seals` lead to them."""
+    return msgspec.structs.replace(closed, closed=None, seals=seals)

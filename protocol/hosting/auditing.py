@@ -104,9 +104,9 @@ class Auditing:
 
 
 def _propose(row: Lease, step: Step | None) -> Propose:
-    grid, record = row.record.id, row.record
+    grid = row.record.id
     return Propose(
-        AuditLease(grid), order_part(grid), record.stewards, step, grid, evidence=row.certificate
+        AuditLease(grid), order_part(grid), row.stewards, step, grid, evidence=row.certificate
     )
 
 

@@ -29,7 +29,7 @@ from protocol.capacity.quantum import Quantum, total
 from protocol.contract.authority import Authority
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, AskFoundling, Outcome, Propose, RoomChanged
-from protocol.grid.decision import ALL_ASKED, Certificate, Decision, proof_of
+from protocol.grid.decision import ALL_ASKED, Certificate, Decision, proof_of, succession_fault
 from protocol.grid.lifecycle import Power, Wanted
 from protocol.grid.record import GridRecord, GridState, name_key, order_part
 from protocol.grid.steps import Finish, Step
@@ -41,7 +41,7 @@ from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Note, earliest
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import FOUND_LEASE_S, FOUNDLING_ASK_MOST_S, FOUNDLINGS
-from protocol.trust.signing import Untrusted
+from protocol.trust.signing import Reason, Untrusted
 
 _NEVER = float("inf")
 _ROOM = "found:"
@@ -283,6 +283,8 @@ class Foundlings:
             return self._anew(row, record, decision, now)
         old = msgspec.structs.replace(old, wanted=_merged(old, row.things))
         newer = record.epoch > old.record.epoch
+        if fault := succession_fault(decision.register, old.proof, newer=newer):
+            raise Untrusted(Reason.MALFORMED, fault)
         if newer:
             lapsed = self._leases.past(old.kept_until_s, now)
             self._authority.vouch(record, old.record, now, lapsed)

@@ -30,10 +30,10 @@ def keepsake_of(row: Lease) -> bytes:
     """What the machines of a lease are given, at most KEEPSAKE_BYTES."""
     record = row.record
     key = name_key(record.owner, record.name)
-    whole = encode(Keepsake(key, record.name, record.stewards, row))
+    whole = encode(Keepsake(key, record.name, row.stewards, row))
     if len(whole) <= KEEPSAKE_BYTES:
         return whole
-    return encode(Keepsake(key, record.name, record.stewards))
+    return encode(Keepsake(key, record.name, row.stewards))
 
 
 def read_keepsake(kept: bytes) -> Keepsake | None:

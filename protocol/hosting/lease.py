@@ -15,7 +15,7 @@ from protocol.capacity.ledger import Yields
 from protocol.capacity.quantum import Quantum
 from protocol.capacity.room import FOREVER
 from protocol.capacity.timetable import ALWAYS, Occupancy, Window, lease_spans
-from protocol.grid.decision import Certificate, Proof, certificate_of
+from protocol.grid.decision import Certificate, Proof, certificate_of, stewards_by
 from protocol.grid.expand import state_bytes
 from protocol.grid.lease import kept_s
 from protocol.grid.lifecycle import Phase, Power, Wanted, Word
@@ -95,6 +95,11 @@ class Lease(msgspec.Struct, frozen=True):
     def certificate(self) -> Certificate | None:
         """What proves to others that the record was decided; None if nothing does."""
         return certificate_of(self.record, self.proof) if self.proof is not None else None
+
+    @property
+    def stewards(self) -> tuple[PeerId, ...]:
+        """Who keeps the register of the grid, as far as this host was shown."""
+        return stewards_by(self.record, self.proof)
 
     @property
     def starts_s(self) -> float:

@@ -30,6 +30,7 @@ from protocol.hosting.events import Happened
 from protocol.hosting.extension import Extension
 from protocol.hosting.following import after as followed
 from protocol.hosting.following import note_of
+from protocol.hosting.handing_over import joined, stewards_told, waits_for
 from protocol.hosting.holds import TABLE as HOLD_TABLE
 from protocol.hosting.lease import Lease, LeaseStage, allowed, ends, wanted_of
 from protocol.hosting.lease_book import LeaseBook
@@ -185,10 +186,12 @@ class Leases:
         `yields` says whether they make room for others. Unless this host holds or carries part of the grid,
         it does nothing. Raises Untrusted if the record says more than its orders.
         """
-        record = decision.register.record
-        if record is None:
+        if (record := decision.register.record) is None:
             return False, [], []
-        return self._record(record, proof_of(decision), held, now, window, yields)
+        told, due = stewards_told(self._book, decision)
+        proof = proof_of(decision)
+        known, effects, outcomes = self._record(record, proof, held, now, window, yields)
+        return known, told + effects, due + outcomes
 
     def _record(
         self,
@@ -259,18 +262,16 @@ class Leases:
         return [Send(peer, DecidedAck(record.id, epoch), record.id)]
 
     def noticed(self, peer: PeerId, grid: GridId, epoch: int, now: float) -> None:
-        """Somebody spoke of an epoch of that grid. If it is newer, and a host of it said so, the stewards are
-        asked."""
+        """Somebody spoke of an epoch of that grid. If it is newer, and its host said so, stewards are asked."""
         row = self._book.row(grid)
-        if row is None or all(host.peer != peer for host in row.record.hosts):
-            return
-        if row.record.epoch < epoch:
+        hosts = [host.peer for host in row.record.hosts] if row is not None else []
+        if row is not None and peer in hosts and row.record.epoch < epoch:
             self._auditing.noticed(grid, now)
 
     def met(self, peer: PeerId, now: float) -> None:
         """A peer is back. If it may have lost a register with its disk, it is asked about that soon."""
         for row in self.rows():
-            if peer in row.record.stewards and len(row.record.stewards) <= ALL_ASKED:
+            if peer in row.stewards and len(row.stewards) <= ALL_ASKED:
                 self._auditing.returned(row.record.id, now)
 
     def audited(self, grid: GridId, decision: Decision | None, now: float) -> Answer:
@@ -282,9 +283,10 @@ class Leases:
             return [], restored(row)
         record = decision.register.record
         if record is None or record.id != grid:
-            told = "its stewards know another grid of its order"
-            return [Note("grid.twice", row.record.name, told, grid)], []
-        return self._follow(decision.register, proof_of(decision), now)
+            why = "its stewards know another grid of its order"
+            return [Note("grid.twice", row.record.name, why, grid)], []
+        told = stewards_told(self._book, decision)
+        return joined(told, self._follow(decision.register, proof_of(decision), now))
 
     def _follow(self, register: Register, proof: Proof | None, now: float) -> Answer:
         assert register.record is not None
@@ -368,8 +370,7 @@ class Leases:
         row = msgspec.structs.replace(row, halted=message.order)
         save = self._book.change(row)
         self._auditing.noticed(grid, now)
-        needed, stewards = len(record.stewards) // 2 + 1, len(record.stewards)
-        why = f"down ordered, and stopped here; waits for {needed} of {stewards} stewards"
+        why = f"down ordered, and stopped here; {waits_for(row.stewards)}"
         return [
             save,
             _reply(sender, message, "", ""),

@@ -105,7 +105,7 @@ class Publishing:
         addresses = [(card.workspace, card.address) for card in cards]
         if len(addresses) > ADDRESSES_TOLD:
             addresses = list(dict(addresses).items())
-        known = known_of(record, ordered.spec, self._decision(row), own=True)
+        known = known_of(record, ordered.spec, self._decision(row), row.proof, own=True)
         notice = msgspec.structs.replace(
             known.facts,
             addresses=tuple(addresses),

@@ -39,7 +39,7 @@ class GridsFiles:
         """The grids whose files this peer must have, as a host that carries part of them or as a steward."""
         leases = self._host.leases
         carried = {
-            row.record.id: _files(row.record, leases.ordered(row).spec.files)
+            row.record.id: _files(row.record, leases.ordered(row).spec.files, row.stewards)
             for row in leases.rows()
         }
         kept = {files.grid: files for files in self._stewarded()}
@@ -84,15 +84,18 @@ def _register_files(register: Register) -> GridFiles | None:
     record = register.record
     if record is None or record.state is not GridState.UP:
         return None
-    return _files(record, _named(record.order))
+    named = _named(record.order)
+    return _files(record, named, register.stewards if named else ())
 
 
-def _files(record: GridRecord, named: tuple[tuple[str, Digest], ...]) -> GridFiles | None:
+def _files(
+    record: GridRecord, named: tuple[tuple[str, Digest], ...], stewards: tuple[PeerId, ...]
+) -> GridFiles | None:
     """The files of a record's grid, `named` in its order; None if it has none, or is no grid of its order."""
     key = order_part(record.id)
     if not named or order_key(record.order) != key:
         return None
-    readers = tuple(dict.fromkeys((*record.carriers(), *record.stewards)))
+    readers = tuple(dict.fromkeys((*record.carriers(), *stewards)))
     return GridFiles(key, record.id, named, readers)
 
 

@@ -50,6 +50,7 @@ from protocol.node.outbox import Outbox
 from protocol.node.registers import Outcome as Settlement
 from protocol.node.registers import Registers
 from protocol.node.relaying import Relaying
+from protocol.node.replacing import PeersSeen
 from protocol.node.site_summaries import KIND as SITE
 from protocol.node.site_summaries import SiteSummaries
 from protocol.peering.addresses import Rows, known_contacts
@@ -108,8 +109,7 @@ class Node:
             joins,
         )
         self.broadcast, self.announcer = self.overlay.broadcast, self.overlay.announcer
-        self.quarantines = self.overlay.quarantines
-        self.certificates = self.overlay.certificates
+        self.quarantines, self.certificates = self.overlay.quarantines, self.overlay.certificates
         self._outbox = Outbox(self.me, membership)
         self.relaying = Relaying(identity, self.overlay, relay, self._arrived)
         self.authority = Authority(
@@ -117,7 +117,7 @@ class Node:
         )
         self.notices = Notices()
         self.directory = HostDirectory(identity, membership, self.notices, bool(contacts), now)
-        life, alive = self.broadcast.incarnation, self.directory.alive
+        life, seen = self.broadcast.incarnation, PeersSeen(self.overlay, self.directory)
         self.host = Host(
             identity,
             facts,
@@ -129,7 +129,7 @@ class Node:
             PeerSurroundings(membership, self.relaying, self.certificates),
         )
         carried, authority = self.host.leases.certificate, self.authority
-        self.registers = Registers(identity, life, dice, rows, authority, alive, carried, now)
+        self.registers = Registers(identity, life, dice, rows, authority, seen, carried, now)
         self.announcer.tunnel_at(self.host.tunnel, now)
         self.publishing = Publishing(self.host)
         self._starting = Starting(self.host.leases, self.notices)

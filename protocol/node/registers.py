@@ -1,5 +1,8 @@
 """Registers as the node uses them: this peer is a steward of some, and asks the stewards of others.
 
+A steward that is gone is replaced (replacing.py). Once that is decided, the hosts that carry the grid are shown
+it, so that they tell everybody.
+
 What arrives is judged before it is kept or read: what does not prove itself is its sender's fault.
 """
 
@@ -7,9 +10,11 @@ from collections.abc import Callable
 from typing import assert_never
 
 from protocol.contract.authority import Authority
-from protocol.contract.outcomes import Propose, Purpose
+from protocol.contract.messages import Decided
+from protocol.contract.outcomes import Propose, Purpose, ReplaceSteward
 from protocol.grid.decision import Certificate
 from protocol.node.messages import RegisterMessage
+from protocol.node.replacing import Replacing, Sees
 from protocol.register.acceptor import TABLE, Acceptor, Opened
 from protocol.register.asking import Answer, Askings, Settled, Unsettled
 from protocol.register.messages import (
@@ -20,6 +25,7 @@ from protocol.register.messages import (
     Looked,
     Prepare,
     Promise,
+    Sealed,
     StepAsk,
     StepDone,
     StepFailed,
@@ -46,11 +52,11 @@ class Registers:
         dice: Dice,
         rows: dict[str, dict[str, bytes]],
         authority: Authority,
-        alive: Callable[[PeerId], bool],
+        sees: Sees,
         carried: Callable[[str], Certificate | None],
         now: float,
     ) -> None:
-        """`life` is greater at every start of this peer. `alive` says which stewards are asked first.
+        """`life` is greater at every start of this peer. Stewards that it sees alive are asked first.
 
         `carried` has what was decided of a register whose grid this host carries.
         """
@@ -58,12 +64,15 @@ class Registers:
         signer, verifier, opens = identity.signer, identity.verifier, _opens(authority)
         self.acceptor = Acceptor(signer, verifier, opens, authority.judges, rows.get(TABLE, {}))
         self._stewarding = Stewarding(self.acceptor, verifier, authority, dice)
-        self._askings: Askings[Purpose] = Askings(life, verifier, authority.decision, alive)
+        self._askings: Askings[Purpose | ReplaceSteward] = Askings(
+            life, verifier, authority.decision, sees.alive, sees.stewards
+        )
+        self._replacing = Replacing(self.acceptor, sees, dice, now)
         self._forget_s = now + _FORGET_EVERY_S
 
     def propose(self, asked: Propose, now: float) -> Answer[Purpose]:
         """Asks stewards for what a room wants."""
-        return self._askings.ask(
+        answer = self._askings.ask(
             asked.purpose,
             asked.register,
             asked.stewards,
@@ -74,6 +83,7 @@ class Registers:
             asked.evidence,
             asked.shown,
         )
+        return self._replaced(answer)
 
     def handle(self, sender: PeerId, message: RegisterMessage, now: float) -> Answer[Purpose]:
         """Somebody asks this steward, or stewards answer. Raises Untrusted for what does not prove itself.
@@ -92,8 +102,10 @@ class Registers:
                 return self.acceptor.handle(sender, message, ""), []
             case Promise() | Accepted() | Conflict():
                 return self._stewarding.handle(sender, message, now), []
-            case StepDone() | StepFailed() | Looked():
-                return self._askings.handle(sender, message, now)
+            case Sealed(ask=""):
+                return self._stewarding.handle(sender, message, now), []
+            case StepDone() | StepFailed() | Looked() | Sealed():
+                return self._replaced(self._askings.handle(sender, message, now))
             case _:
                 assert_never(message)
 
@@ -103,17 +115,50 @@ class Registers:
         if now >= self._forget_s:
             self._forget_s = now + _FORGET_EVERY_S
             effects += self.acceptor.forget(now)
-        more, outcomes = self._askings.tick(now)
+        for purpose, step in self._replacing.due(now):
+            me = (self.acceptor.me,)
+            asked, _ = self._askings.ask(purpose, purpose.register, me, step, now, "")
+            effects += asked
+        more, outcomes = self._replaced(self._askings.tick(now))
         return effects + more, outcomes
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
         forget = Deadline(self._forget_s, "forget registers")
-        return earliest(forget, self._stewarding.next_deadline(), self._askings.next_deadline())
+        return earliest(
+            forget,
+            self._stewarding.next_deadline(),
+            self._askings.next_deadline(),
+            self._replacing.next_deadline(),
+        )
 
     def check(self) -> None:
         """Invariants of the acceptor."""
         self.acceptor.check()
+
+    def _replaced(self, answer: Answer[Purpose | ReplaceSteward]) -> Answer[Purpose]:
+        """Shows the hosts of a grid that other stewards keep it. The other outcomes are others'."""
+        effects, outcomes = list(answer[0]), list[Outcome]()
+        for outcome in answer[1]:
+            purpose = outcome.purpose
+            if not isinstance(purpose, ReplaceSteward):
+                outcomes.append(_typed(outcome, purpose))
+            elif isinstance(outcome, Settled) and outcome.decision is not None:
+                record = outcome.decision.register.record
+                shown = Decided(outcome.decision.certificate)
+                carriers = record.carriers() if record is not None else ()
+                effects += [Send(peer, shown) for peer in carriers]
+        return effects, outcomes
+
+
+def _typed(
+    outcome: Settled[Purpose | ReplaceSteward] | Unsettled[Purpose | ReplaceSteward],
+    purpose: Purpose,
+) -> Outcome:
+    """The same outcome, of which it is known whose purpose it was."""
+    if isinstance(outcome, Settled):
+        return Settled(purpose, outcome.decision)
+    return Unsettled(purpose, outcome.why)
 
 
 def _opens(authority: Authority) -> Callable[[SignedOrder], Opened]:

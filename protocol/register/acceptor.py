@@ -7,6 +7,10 @@ time: it decodes, it is this register's, its orders were signed by the owner. Wh
 value before is not: an acceptor that missed epoch 2 must still accept 3. Nobody raises another's round by
 more than ROUND_LEAP.
 
+Stewards may be replaced. Who is shown seals that lead to a later set than it knows goes over to that one, and
+answers nothing any more as a steward of the earlier: that set has decided its last. What was promised stays
+promised, so that rounds never go back. Who is in no set any more keeps the seals, and answers with them.
+
 What fails there is the sender's fault: Untrusted is raised, and nothing was changed.
 """
 
@@ -18,11 +22,18 @@ from protocol.grid.decision import PROMISE as PROMISE_DOMAIN
 from protocol.grid.decision import (
     Ballot,
     Certificate,
+    alike,
     check_certificate,
+    follow_seals,
+    heirs_of,
     promise,
+    seal_of,
     sign_acceptance,
 )
+from protocol.grid.limits import LEASE_S_MAX
 from protocol.grid.record import GridState, Register, register_key
+from protocol.grid.seal import Seal
+from protocol.grid.steps import opened
 from protocol.register.messages import (
     Accept,
     Accepted,
@@ -31,9 +42,10 @@ from protocol.register.messages import (
     Looked,
     Prepare,
     Promise,
+    Sealed,
 )
 from protocol.terms.effects import Effect, Persist, Row, Send
-from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.ids import KeyId, PeerId, digest_of
 from protocol.terms.limits import REGISTERS_PER_OWNER, ROUND_LEAP
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
@@ -50,6 +62,10 @@ class Slot(msgspec.Struct, frozen=True):
     value: bytes = b""
     signature: bytes = b""
     order: SignedOrder | None = None
+    seals: tuple[Seal, ...] = ()
+    """How its stewards came to be those that they are."""
+    base: bytes = b""
+    """What the set before decided last; empty if this steward was not told, or there was none before."""
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -75,6 +91,24 @@ class Kept(msgspec.Struct, frozen=True):
     opened: Opened
     order: SignedOrder
 
+    @property
+    def term(self) -> int:
+        """How often its stewards were replaced, as far as this one knows."""
+        return len(self.slot.seals)
+
+    @property
+    def stewards(self) -> tuple[PeerId, ...]:
+        """Who they are now."""
+        return self.at(self.term)
+
+    def at(self, term: int) -> tuple[PeerId, ...]:
+        """Who they were at a term that it knows."""
+        return self.slot.seals[term - 1].heirs if term else self.opened.stewards
+
+    def sealed(self, ask: str, key: str) -> Sealed:
+        """What is answered to who does not know who they are now."""
+        return Sealed(ask, key, self.order, self.slot.seals)
+
 
 class Acceptor:
     """All registers of which this peer is a steward."""
@@ -96,6 +130,8 @@ class Acceptor:
             slot = decode(rows[key], Slot)
             try:
                 register = judges(key, slot.value) if slot.value else Register()
+                if slot.base and not slot.value:
+                    register = opened(judges(key, slot.base), slot.seals)
                 order = slot.order or register.ordered
                 self._put(key, Kept(slot, register, opens(order), order))
             except (Untrusted, Malformed):
@@ -105,24 +141,48 @@ class Acceptor:
         """The register, if this peer is its steward and has heard of it."""
         return self._kept.get(key)
 
+    def rows(self) -> list[tuple[str, Kept]]:
+        """(key, what is kept) of every one."""
+        return list(self._kept.items())
+
     def values(self) -> list[tuple[str, Register]]:
         """(key, register) of every one; hints, not decisions."""
         return [(key, kept.register) for key, kept in self._kept.items()]
 
-    def open(self, key: str, order: SignedOrder) -> Kept:
-        """The register of that order, which may be new. Raises Untrusted if this peer is not its steward."""
+    def open(self, key: str, order: SignedOrder, seals: tuple[Seal, ...] = ()) -> Kept:
+        """The register of that order, which may be new, at that term or a later one. It is not kept yet.
+
+        Raises Untrusted if this peer is not its steward, or the seals lead to others than it knows.
+        """
         kept = self._kept.get(key)
-        if kept is not None:
+        if kept is not None and not alike(kept.slot.seals, seals):
+            raise Untrusted(Reason.MALFORMED, "seals that lead to other stewards than are known")
+        if kept is not None and len(seals) <= kept.term:
             return kept
         if register_key(order) != key:
             raise Untrusted(Reason.MALFORMED, "a register of another order")
-        opened = self._opens(order)
-        if self.me not in opened.stewards:
-            raise Untrusted(Reason.WRONG_ROLE, "the order does not name this peer as a steward")
-        if self._owned.get(opened.owner, 0) >= REGISTERS_PER_OWNER:
+        opened_ = self._opens(order)
+        stewards = opened_.stewards
+        if seals:
+            stewards = follow_seals(order, seals, self._verifier).members
+        if self.me not in stewards:
+            raise Untrusted(Reason.WRONG_ROLE, "this peer is none of its stewards")
+        if kept is not None:
+            return self._moved(kept, seals)
+        if self._owned.get(opened_.owner, 0) >= REGISTERS_PER_OWNER:
             most = f"{REGISTERS_PER_OWNER} registers of one owner are kept here"
             raise Untrusted(Reason.WRONG_ROLE, most)
-        return Kept(Slot(Ballot(0, opened.stewards[0]), order=order), Register(), opened, order)
+        new = Kept(Slot(Ballot(0, stewards[0]), order=order), Register(), opened_, order)
+        return self._moved(new, seals) if seals else new
+
+    def begins(self, kept: Kept) -> bytes | None:
+        """What its stewards begin with, where a majority has accepted nothing; None if it is not known here."""
+        if not kept.slot.seals:
+            return b""
+        if not kept.slot.base:
+            return None
+        closed = self._judges(register_key(kept.order), kept.slot.base)
+        return encode(opened(closed, kept.slot.seals))
 
     # -- this steward's own ballots
 
@@ -137,15 +197,64 @@ class Acceptor:
         return self._accept(key, kept, ballot, value, self._judges(key, value))
 
     def learn(self, key: str, certificate: Certificate) -> list[Effect]:
-        """Takes in what was decided before, if this steward has lost it. Raises Untrusted."""
+        """Takes in what was decided before, if this steward has lost it or was replaced by it. Raises
+        Untrusted."""
         decision = check_certificate(certificate, self._verifier)
-        kept = self.open(key, decision.register.ordered)
+        register, known = decision.register, self._kept.get(key)
+        if certificate.register != key:
+            return []
+        if register.closed is not None:
+            seals = (*register.seals, seal_of(decision))
+            return self._follow(key, register.ordered, seals, certificate.value)
+        if known is not None and len(register.seals) < known.term:
+            return []
+        if self.me not in register.keepers:
+            return self._follow(key, register.ordered, register.seals)
+        kept = self.open(key, register.ordered, register.seals)
         accepted = kept.slot.accepted
-        if certificate.register != key or kept.slot.promised > certificate.ballot:
+        if kept.slot.promised > certificate.ballot:
             return []
         if accepted is not None and accepted >= certificate.ballot:
             return []
-        return self._accept(key, kept, certificate.ballot, certificate.value, decision.register)
+        return self._accept(key, kept, certificate.ballot, certificate.value, register)
+
+    def follow(self, sealed: Sealed) -> list[Effect]:
+        """Another steward says who the stewards are by now. Raises Untrusted."""
+        if sealed.register != register_key(sealed.order):
+            raise Untrusted(Reason.MALFORMED, "a seal of another register")
+        follow_seals(sealed.order, sealed.seals, self._verifier)
+        return self._follow(sealed.register, sealed.order, sealed.seals)
+
+    def _follow(
+        self, key: str, order: SignedOrder, seals: tuple[Seal, ...], base: bytes = b""
+    ) -> list[Effect]:
+        """Goes over to the set that the seals, which were checked, lead to; or is in none any more."""
+        kept, me = self._kept.get(key), self.me
+        if kept is None:
+            if not seals or me not in seals[-1].heirs:
+                return []
+            kept = self.open(key, order, seals)
+        if not alike(kept.slot.seals, seals):
+            raise Untrusted(Reason.MALFORMED, "seals that lead to other stewards than are known")
+        if len(seals) > kept.term:
+            kept = self._moved(kept, seals)
+        elif len(seals) < kept.term or kept.slot.accepted is not None or kept.slot.base == base:
+            return []
+        if base and digest_of(base) == kept.slot.seals[-1].digest:
+            register = opened(self._judges(key, base), kept.slot.seals)
+            slot = msgspec.structs.replace(kept.slot, base=base)
+            kept = msgspec.structs.replace(kept, slot=slot, register=register)
+        return self._save(key, kept, kept.slot, kept.register)
+
+    def _moved(self, kept: Kept, seals: tuple[Seal, ...]) -> Kept:
+        """The register, as its steward of a later term begins with it. What was promised stays promised."""
+        last, was = seals[-1], kept.slot
+        base = was.value if was.value and digest_of(was.value) == last.digest else b""
+        promised = max(was.promised, last.ballot)
+        slot = Slot(promised, order=kept.order, seals=seals, base=base)
+        known = kept.register if base else msgspec.structs.replace(kept.register, closed=None)
+        register = opened(known, seals) if base else known
+        return msgspec.structs.replace(kept, slot=slot, register=register)
 
     # -- others'
 
@@ -159,11 +268,16 @@ class Acceptor:
         register = Register()
         if isinstance(message, Accept):
             register = self._judges(key, message.value)
-            kept = self.open(key, register.ordered)
+            order, seals = register.ordered, register.seals
         else:
-            kept = self.open(key, message.order)
-        if sender != ballot.steward or sender not in kept.opened.stewards:
+            order, seals = message.order, message.seals
+        kept = self.open(key, order, seals)
+        if sender != ballot.steward or sender not in kept.at(len(seals)):
             raise Untrusted(Reason.WRONG_ROLE, "a ballot that is not of a steward that says it")
+        if len(seals) < kept.term:
+            return [Send(sender, kept.sealed("", key), cause)]
+        if self.me not in kept.stewards:
+            raise Untrusted(Reason.WRONG_ROLE, "this peer is a steward no more")
         slot = kept.slot
         if ballot.round > slot.promised.round + ROUND_LEAP:
             raise Untrusted(Reason.MALFORMED, "a round far beyond what was promised")
@@ -177,7 +291,7 @@ class Acceptor:
                     raise Untrusted(Reason.MALFORMED, "round 0 needs no promise")
                 kept_slot = msgspec.structs.replace(slot, promised=ballot)
                 save = self._save(key, kept, kept_slot, kept.register)
-                said = promise(key, ballot, slot.accepted, slot.value)
+                said = promise(key, ballot, slot.accepted, slot.value, kept.term)
                 reply: Promise | Accepted = Promise(
                     register=key,
                     ballot=ballot,
@@ -186,7 +300,7 @@ class Acceptor:
                     signature=self._signer.sign(PROMISE_DOMAIN, said),
                 )
             case Accept(value=value):
-                if ballot.round == 0 and sender != kept.opened.stewards[0]:
+                if ballot.round == 0 and (kept.term or sender != kept.stewards[0]):
                     raise Untrusted(Reason.WRONG_ROLE, "round 0 is the first steward's")
                 if slot.accepted == ballot and slot.value != value:
                     raise Untrusted(Reason.MALFORMED, "a second value under one ballot")
@@ -197,7 +311,11 @@ class Acceptor:
 
     def forget(self, now: float) -> list[Effect]:
         """Forgets registers that are over and whose order can never be carried out (again)."""
-        gone = [key for key, kept in self._kept.items() if _over(kept, now)]
+        gone = [
+            key
+            for key, kept in self._kept.items()
+            if _over(kept, now, retired=self.me not in kept.stewards)
+        ]
         for key in gone:
             owner = self._kept.pop(key).opened.owner
             self._owned[owner] -= 1
@@ -213,8 +331,10 @@ class Acceptor:
 
     # -- parts
 
-    def _looked(self, message: LookAsk) -> Looked:
+    def _looked(self, message: LookAsk) -> Looked | Sealed:
         kept = self._kept.get(message.register)
+        if kept is not None and kept.term and kept.slot.accepted is None:
+            return kept.sealed(message.ask, message.register)
         if kept is None or kept.slot.accepted is None:
             return Looked(message.ask, message.register)
         slot = kept.slot
@@ -223,8 +343,10 @@ class Acceptor:
     def _accept(
         self, key: str, kept: Kept, ballot: Ballot, value: bytes, register: Register
     ) -> list[Effect]:
-        signature = sign_acceptance(self._signer, key, ballot, value)
-        return self._save(key, kept, Slot(ballot, ballot, value, signature), register)
+        heirs = heirs_of(register)
+        signature = sign_acceptance(self._signer, key, ballot, value, kept.term, heirs)
+        slot = Slot(ballot, ballot, value, signature, seals=kept.slot.seals)
+        return self._save(key, kept, slot, register)
 
     def _save(self, key: str, kept: Kept, slot: Slot, register: Register) -> list[Effect]:
         self._put(key, msgspec.structs.replace(kept, slot=slot, register=register))
@@ -237,7 +359,7 @@ class Acceptor:
         self._kept[key] = kept
 
 
-def _over(kept: Kept, now: float) -> bool:
+def _over(kept: Kept, now: float, *, retired: bool) -> bool:
     """Whether nothing can come of a register any more, by this steward's clock and with a wide margin.
 
     A carrier that was away asks what became of its grid for as long as its lease could last.
@@ -245,9 +367,10 @@ def _over(kept: Kept, now: float) -> bool:
     record = kept.register.record
     if record is None:
         return now > kept.opened.until_s + _FORGET_AFTER_S
-    if record.state is GridState.UP:
-        return False
     longest_s = kept.opened.until_s + max(0, record.extra_s) + _FORGET_AFTER_S
+    if record.state is GridState.UP:
+        # Who was replaced hears nothing any more, so it goes by how long the grid could last.
+        return retired and now > longest_s + LEASE_S_MAX
     return now > max(longest_s, record.start_s + _FORGET_AFTER_S)
 
 

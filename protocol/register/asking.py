@@ -4,6 +4,10 @@ certificates.
 A step goes to one steward, and to the next if that one is silent; each step is safe to be made twice. To look
 needs no ballot: a steward says what it accepted last, signed, and if a majority says the same, their
 signatures are the certificate. If they differ, a steward is asked to finish.
+
+Whom to ask may be out of date: stewards are replaced. Who was answers with seals that lead to others, and these
+are asked then. If nobody answers at all, those are asked that others say the stewards are by now. What these do
+not know counts for nothing: whoever said so may have lied.
 """
 
 from collections.abc import Callable, Hashable
@@ -11,11 +15,22 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from protocol.grid.decision import Ballot, Certificate, Decision, accepts, majority
+from protocol.grid.decision import (
+    Ballot,
+    Certificate,
+    Decision,
+    accepts,
+    follow_seals,
+    heirs_of,
+    majority,
+)
+from protocol.grid.record import read_register, register_key
 from protocol.grid.steps import Finish, Step
 from protocol.register.messages import (
     LookAsk,
     Looked,
+    Sealed,
+    Seals,
     StepAsk,
     StepDone,
     StepFailed,
@@ -26,6 +41,7 @@ from protocol.terms.ids import PeerId
 from protocol.terms.limits import REGISTER_REPLY_WITHIN_S, REGISTER_TRIES, STEWARD_WITHIN_S
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Reason, Untrusted, Verifier
+from protocol.wire.codec import Malformed
 
 P = TypeVar("P", bound=Hashable)
 """What it is for. The caller says it, and gets it back with the outcome."""
@@ -70,12 +86,20 @@ class _Asking(Generic[P]):
         self.shown = shown
         self.purpose, self.ask, self.register, self.stewards = purpose, ask, register, stewards
         self.step, self.order, self.evidence, self.cause = step, order, evidence, cause
+        self.looks = step is None
         self.tries = 0
         self.deadline_s = 0.0
         self.looked: dict[PeerId, Looked] = {}
         self.silent: dict[PeerId, None] = {}
         self.asked: PeerId | None = None
         self.why = ""
+        self.seals: Seals = ()
+        self.term = -1
+        """The latest to which seals have led; -1 while whom to ask is the caller's word."""
+        self.hearsay = False
+        """Whether those that are asked are so by others' word, and no seal says it."""
+        self.begun = False
+        """Whether a steward said that something was decided before its time."""
 
     @property
     def majority(self) -> int:
@@ -91,9 +115,14 @@ class Askings(Generic[P]):
         verifier: Verifier,
         believes: Believes,
         alive: Callable[[PeerId], bool],
+        elsewhere: Callable[[str], tuple[PeerId, ...]] = lambda register: (),
     ) -> None:
-        """`life` is greater at every start of this peer. Stewards that are not `alive` are asked last."""
+        """`life` is greater at every start of this peer. Stewards that are not `alive` are asked last.
+
+        `elsewhere` answers who others say keeps a register by now.
+        """
         self._verifier, self._believes, self._alive = verifier, believes, alive
+        self._elsewhere = elsewhere
         self._life, self._count = life, 0
         self._askings: dict[P, _Asking[P]] = {}
 
@@ -143,6 +172,8 @@ class Askings(Generic[P]):
                 return self._next(asking, sender, why, now)
             case Looked():
                 return self._looked(asking, sender, message, now)
+            case Sealed():
+                return self._sealed(asking, sender, message, now)
 
     def tick(self, now: float) -> Answer[P]:
         """Asks on where nobody answered, or gives up."""
@@ -174,7 +205,8 @@ class Askings(Generic[P]):
         heard = self._alive(asking.asked)
         asking.deadline_s = now + (STEWARD_WITHIN_S if heard else REGISTER_REPLY_WITHIN_S)
         step = asking.step if asking.step is not None else Finish()
-        ask = StepAsk(asking.ask, asking.register, step, asking.order, asking.evidence)
+        key, order, seals = asking.register, asking.order, asking.seals
+        ask = StepAsk(asking.ask, key, step, order, asking.evidence, seals)
         return [Send(asking.asked, ask, asking.cause)]
 
     def _done(
@@ -182,6 +214,9 @@ class Askings(Generic[P]):
     ) -> list[Settled[P] | Unsettled[P]]:
         decision = self._believes(certificate)
         if certificate.register != asking.register or asking.purpose not in self._askings:
+            return []
+        if decision.register.term < asking.term:
+            # It was on its way while these were replaced, or is shown again. Others say what is decided now.
             return []
         del self._askings[asking.purpose]
         return [Settled(asking.purpose, decision)]
@@ -194,10 +229,50 @@ class Askings(Generic[P]):
         asking.silent[steward] = None
         if asking.tries < REGISTER_TRIES // 2 or len(asking.silent) < len(asking.stewards):
             return self._step(asking, now), []
+        if others := self._others(asking):
+            return self._turn(asking, others, now), []
         del self._askings[asking.purpose]
         many = len(asking.stewards)
         why = asking.why or f"0 of {many} stewards answered, {asking.majority} needed"
         return [], [Unsettled(asking.purpose, why)]
+
+    # -- other stewards than were asked
+
+    def _sealed(self, asking: _Asking[P], sender: PeerId, told: Sealed, now: float) -> Answer[P]:
+        """A steward says who they are by now. Raises Untrusted."""
+        if told.register != asking.register or register_key(told.order) != told.register:
+            raise Untrusted(Reason.MALFORMED, "a seal of another register")
+        if self._follow(asking, told.order, told.seals):
+            return self._turn(asking, told.seals[-1].heirs, now), []
+        if asking.asked is not None:
+            return self._next(asking, sender, "a steward that was replaced says no more", now)
+        asking.looked[sender] = Looked(told.ask, told.register)
+        asking.begun = True
+        return self._weigh(asking, now)
+
+    def _follow(self, asking: _Asking[P], order: SignedOrder, seals: Seals) -> bool:
+        """Whether seals lead to a later set than those that are asked. Raises Untrusted."""
+        if len(seals) <= asking.term:
+            return False
+        members = follow_seals(order, seals, self._verifier).members
+        asking.term, asking.seals, asking.order = len(seals), seals, order
+        return members != asking.stewards
+
+    def _others(self, asking: _Asking[P]) -> tuple[PeerId, ...]:
+        """Whom to ask instead of those that do not answer, by hearsay; nobody if that is all the same."""
+        again = asking.hearsay or asking.shown
+        others = self._elsewhere(asking.register) if not again else ()
+        asking.hearsay = True
+        return others if others != asking.stewards else ()
+
+    def _turn(self, asking: _Asking[P], stewards: tuple[PeerId, ...], now: float) -> list[Effect]:
+        """Asks others, from the beginning."""
+        asking.stewards, asking.tries, asking.begun = stewards, 0, False
+        asking.looked, asking.silent, asking.asked = {}, {}, None
+        if asking.looks:
+            asking.step = None
+            return self._look(asking, now)
+        return self._step(asking, now)
 
     # -- looks
 
@@ -211,13 +286,30 @@ class Askings(Generic[P]):
     def _looked(self, asking: _Asking[P], sender: PeerId, told: Looked, now: float) -> Answer[P]:
         if asking.step is not None or told.register != asking.register:
             return [], []
-        if told.ballot is not None and not accepts(
-            self._verifier, sender, told.register, told.ballot, told.value, told.signature
-        ):
-            raise Untrusted(Reason.BAD_SIGNATURE, "a last acceptance that is not signed")
+        if told.ballot is not None:
+            try:
+                register = read_register(told.value)
+                order, heirs = register.ordered, heirs_of(register)
+            except Malformed as error:
+                raise Untrusted(Reason.MALFORMED, f"a last acceptance: {error}") from None
+            key, ballot, term = told.register, told.ballot, register.term
+            verifier, signature = self._verifier, told.signature
+            if not accepts(verifier, sender, key, ballot, told.value, signature, term, heirs):
+                raise Untrusted(Reason.BAD_SIGNATURE, "a last acceptance that is not signed")
+            if register_key(order) == key and self._follow(asking, order, register.seals):
+                return self._turn(asking, register.keepers, now), []
+            if term < asking.term:
+                # It does not know yet that it was replaced, or others beside it.
+                told, asking.begun = Looked(told.ask, key), True
         asking.looked[sender] = told
+        return self._weigh(asking, now)
+
+    def _weigh(self, asking: _Asking[P], now: float) -> Answer[P]:
+        """What follows from what was told so far."""
         nothing = sum(one.ballot is None for one in asking.looked.values())
-        if nothing >= asking.majority and not asking.shown:
+        by_word = asking.shown or (asking.hearsay and asking.term < 0)
+        begun = asking.begun or asking.term > 0
+        if nothing >= asking.majority and not begun and not by_word:
             del self._askings[asking.purpose]
             return [], [Settled(asking.purpose, None)]
         alike: dict[tuple[Ballot, bytes], list[tuple[PeerId, bytes]]] = {}
@@ -245,6 +337,8 @@ class Askings(Generic[P]):
             return self._differ(asking, now), []
         if asking.tries < REGISTER_TRIES:
             return self._look(asking, now), []
+        if others := self._others(asking):
+            return self._turn(asking, others, now), []
         del self._askings[asking.purpose]
         heard, many = len(asking.looked), len(asking.stewards)
         why = f"{heard} of {many} stewards answered, {asking.majority} needed"
@@ -253,5 +347,6 @@ class Askings(Generic[P]):
     def _differ(self, asking: _Asking[P], now: float) -> list[Effect]:
         """They accepted different values, so one of them, which has something, is asked to finish."""
         asking.step, asking.tries = Finish(), 0
-        asking.silent = {p: None for p, told in asking.looked.items() if told.ballot is None}
+        if not asking.begun:
+            asking.silent = {p: None for p, told in asking.looked.items() if told.ballot is None}
         return self._step(asking, now)

@@ -6,10 +6,14 @@ import msgspec
 from msgspec import Meta
 
 from protocol.grid.decision import Ballot, Certificate, RegisterKey, Signature, Value
+from protocol.grid.seal import Seal
 from protocol.grid.steps import Step
+from protocol.terms.limits import SEALS_MOST
 from protocol.trust.order import SignedOrder
 
 WHY_CHARACTERS_MOST = 400
+
+Seals = Annotated[tuple[Seal, ...], Meta(max_length=SEALS_MOST)]
 
 Ask = Annotated[str, Meta(max_length=80)]
 """Tells one asking from another. It is said back."""
@@ -25,6 +29,8 @@ class StepAsk(msgspec.Struct, frozen=True, tag="step-ask"):
     """The order of the register, for a steward that may not know it. A commit has it in its record."""
     evidence: Certificate | None = None
     """What was decided of it before, for stewards that may have lost that."""
+    seals: Seals = ()
+    """How the steward asked came to be one, if the order does not name it."""
 
 
 class StepDone(msgspec.Struct, frozen=True, tag="step-done"):
@@ -41,6 +47,17 @@ class StepFailed(msgspec.Struct, frozen=True, tag="step-failed"):
     why: Annotated[str, Meta(max_length=WHY_CHARACTERS_MOST)]
     refused: bool = False
     """Whether the step goes beyond what the owner ordered, or this is no steward of that register."""
+
+
+class Sealed(msgspec.Struct, frozen=True, tag="sealed"):
+    """The stewards of that register are others by now; or they are these, and nobody knows here what they begin
+    with. It answers everything that who was replaced is told."""
+
+    ask: Ask
+    """Empty if it answers a steward."""
+    register: RegisterKey
+    order: SignedOrder
+    seals: Seals
 
 
 class LookAsk(msgspec.Struct, frozen=True, tag="look-ask"):
@@ -77,6 +94,8 @@ class Prepare(RegisterMessage, frozen=True, tag="prepare"):
 
     order: SignedOrder
     """The order of the register, which says who its stewards are."""
+    seals: Seals = ()
+    """And how those that it names were replaced since."""
 
 
 class Promise(RegisterMessage, frozen=True, tag="promise"):
@@ -107,5 +126,5 @@ class Conflict(RegisterMessage, frozen=True, tag="conflict"):
 
 ToSteward = StepAsk | LookAsk | Prepare | Promise | Accept | Accepted | Conflict
 """What a steward is told."""
-ToAsker = StepDone | StepFailed | Looked
-"""What it answers to who asks."""
+ToAsker = StepDone | StepFailed | Looked | Sealed
+"""What it answers to who asks; the last also to another steward."""

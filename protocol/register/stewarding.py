@@ -8,6 +8,10 @@ is brought to a majority all the same, since only that shows what is decided. Af
 about one round trip, jittered: in a model of ten proposers at once that settles with p99 1.5 s, where deep
 exponential back-off takes 4.8 s.
 
+A step may close the set of stewards (grid/seal.py). Once that is decided, the steward goes over to the next
+set, if it is in that, and brings its step to a majority there; so what the old set decided last is the first
+that the new one decides. Otherwise it says who the stewards are by now.
+
 Whoever lies among others can say any round; so a steward goes no further than what a majority of those that
 answer needs, and says none that they would refuse.
 """
@@ -19,11 +23,13 @@ from protocol.grid.decision import (
     Ballot,
     Certificate,
     accepts,
+    check_certificate,
+    heirs_of,
     majority,
     promise,
 )
 from protocol.grid.record import Register
-from protocol.grid.steps import Commit, Step
+from protocol.grid.steps import Commit, Replace, Step
 from protocol.register.acceptor import Acceptor, Kept
 from protocol.register.messages import (
     WHY_CHARACTERS_MOST,
@@ -32,6 +38,7 @@ from protocol.register.messages import (
     Conflict,
     Prepare,
     Promise,
+    Sealed,
     StepAsk,
     StepDone,
     StepFailed,
@@ -73,8 +80,12 @@ class _Job:
         """When it is given up; 0 before its first attempt."""
         self.ballot: Ballot | None = None
         """None while it pauses."""
+        self.term = 0
+        """Of the stewards that this attempt asks."""
         self.promises: dict[PeerId, tuple[Ballot | None, bytes]] = {}
         self.value: bytes | None = None
+        self.after = Register()
+        """What that value says."""
         self.votes: dict[PeerId, bytes] = {}
         self.promised: dict[PeerId, int] = {}
         """The rounds that other stewards told of."""
@@ -96,30 +107,36 @@ class Stewarding:
             return []
         learnt: list[Effect] = []
         try:
+            if isinstance(step, Replace) and sender != self._me:
+                raise Untrusted(
+                    Reason.WRONG_ROLE, "a steward replaces others by what it sees itself"
+                )
             if message.evidence is not None:
                 learnt = self._acceptor.learn(key, message.evidence)
-            if self._acceptor.get(key) is None:
-                order = step.record.order if isinstance(step, Commit) else message.order
-                if order is None:
-                    raise Untrusted(Reason.MALFORMED, "this steward knows nothing of that order")
-                self._acceptor.open(key, order)
+            self._open(key, message)
         except Untrusted as error:
-            return [_failed(sender, message, error.detail, refused=True)]
+            return [*learnt, _failed(sender, message, error.detail, refused=True)]
         if len(jobs) >= STEPS_WAITING:
             return [*learnt, _failed(sender, message, f"{STEPS_WAITING} steps wait here already")]
         self._jobs[key] = [*jobs, _Job(sender, message)]
         return learnt + (self._begin(key, now) if not jobs else [])
 
     def handle(
-        self, sender: PeerId, message: Promise | Accepted | Conflict, now: float
+        self, sender: PeerId, message: Promise | Accepted | Conflict | Sealed, now: float
     ) -> list[Effect]:
         """Another steward answers. Answers to older ballots are ignored. Raises Untrusted for a lie."""
         key = message.register
         job = next(iter(self._jobs.get(key, [])), None)
         kept = self._acceptor.get(key)
-        if job is None or kept is None or sender not in kept.opened.stewards:
+        if job is None or kept is None or sender not in kept.stewards:
             return []
+        if isinstance(message, Sealed):
+            moved = self._acceptor.follow(message)
+            return moved + self._begin(key, now) if moved else []
         if job.ballot is None or job.ballot != message.ballot:
+            return []
+        if job.term != kept.term:
+            self._pause(job, now)
             return []
         match message:
             case Promise():
@@ -127,7 +144,9 @@ class Stewarding:
             case Accepted(signature=signature):
                 if job.value is None:
                     return []
-                if not accepts(self._verifier, sender, key, message.ballot, job.value, signature):
+                heirs = heirs_of(job.after)
+                ballot, value, term = message.ballot, job.value, kept.term
+                if not accepts(self._verifier, sender, key, ballot, value, signature, term, heirs):
                     raise Untrusted(Reason.BAD_SIGNATURE, "an acceptance that is not signed")
                 job.votes[sender] = signature
                 return self._decided(key, kept, job, now)
@@ -161,16 +180,18 @@ class Stewarding:
         """Tries the first step of that register, under a ballot that was never used."""
         job = self._jobs[key][0]
         try:
-            kept = self._acceptor.open(key, self._order(key, job))
+            kept = self._open(key, job.ask)
         except Untrusted as error:
             return self._end(key, _failed(job.asker, job.ask, error.detail, refused=True), now)
+        if self._me not in kept.stewards:
+            return self._end(key, Send(job.asker, kept.sealed(job.ask.ask, key)), now)
         job.tries += 1
         job.until_s = job.until_s or now + STEWARD_TRIES_S
         job.deadline_s = now + REGISTER_REPLY_WITHIN_S
-        job.promises, job.votes, job.value = {}, {}, None
-        slot, stewards = kept.slot, kept.opened.stewards
+        job.promises, job.votes, job.value, job.term = {}, {}, None, kept.term
+        slot, stewards = kept.slot, kept.stewards
         first = Ballot(0, self._me)
-        if slot.accepted is None and slot.promised == first:
+        if slot.accepted is None and slot.promised == first and not kept.term:
             job.ballot = first
             return self._propose(key, kept, job, b"", now)
         round_ = self._round(kept, job)
@@ -179,54 +200,65 @@ class Stewarding:
         job.ballot = Ballot(round_, self._me)
         save = self._acceptor.promise_own(key, kept, job.ballot)
         job.promises[self._me] = (slot.accepted, slot.value)
-        prepare = Prepare(register=key, ballot=job.ballot, order=kept.order)
+        prepare = Prepare(register=key, ballot=job.ballot, order=kept.order, seals=slot.seals)
         others = [Send(peer, prepare) for peer in stewards if peer != self._me]
         return [*save, *others, *self._read(key, kept, job, now)]
 
     def _round(self, kept: Kept, job: _Job) -> int:
         """The next round: above this steward's, and above those of as many others as it needs, if they told."""
-        needed = majority(kept.opened.stewards) - 1
+        needed = majority(kept.stewards) - 1
         told = sorted(job.promised.values())
         most = told[min(needed, len(told)) - 1] if needed and told else 0
         return max(kept.slot.promised.round, most) + 1
 
-    def _order(self, key: str, job: _Job) -> SignedOrder:
-        kept, step = self._acceptor.get(key), job.ask.step
-        if kept is not None:
-            return kept.order
-        order = step.record.order if isinstance(step, Commit) else job.ask.order
+    def _open(self, key: str, ask: StepAsk) -> Kept:
+        """The register that a step is of. Raises Untrusted if this peer is not its steward, or never was."""
+        kept, step = self._acceptor.get(key), ask.step
+        if kept is not None and len(ask.seals) <= kept.term:
+            return kept
+        order = step.record.order if isinstance(step, Commit) else ask.order
+        if order is None and kept is not None:
+            order = kept.order
+        if order is None and ask.evidence is not None:
+            order = check_certificate(ask.evidence, self._verifier).register.ordered
         if order is None:
             raise Untrusted(Reason.MALFORMED, "this steward knows nothing of that order")
-        return order
+        return self._acceptor.open(key, order, ask.seals)
 
     def _promised(
         self, key: str, kept: Kept, job: _Job, sender: PeerId, message: Promise, now: float
     ) -> list[Effect]:
-        said = promise(key, message.ballot, message.accepted, message.value)
+        said = promise(key, message.ballot, message.accepted, message.value, kept.term)
         if not self._verifier.verify(KeyId(sender), PROMISE_DOMAIN, said, message.signature):
             raise Untrusted(Reason.BAD_SIGNATURE, "a promise that is not signed")
         if message.accepted is not None:
             if message.accepted > message.ballot:
                 raise Untrusted(Reason.MALFORMED, "a promise below what was accepted")
-            self._judge.judges(key, message.value)
+            if self._judge.judges(key, message.value).term != kept.term:
+                raise Untrusted(Reason.MALFORMED, "a promise with what other stewards decided")
         job.promises[sender] = (message.accepted, message.value)
         return self._read(key, kept, job, now)
 
     def _read(self, key: str, kept: Kept, job: _Job, now: float) -> list[Effect]:
         """A majority told what it accepted last: the newest of that is what the step is judged from."""
-        if job.value is not None or len(job.promises) < majority(kept.opened.stewards):
+        if job.value is not None or len(job.promises) < majority(kept.stewards):
             return []
         newest: tuple[Ballot, bytes] | None = None
         for accepted, value in job.promises.values():
             if accepted is not None and (newest is None or accepted > newest[0]):
                 newest = (accepted, value)
-        return self._propose(key, kept, job, newest[1] if newest is not None else b"", now)
+        before = newest[1] if newest is not None else self._acceptor.begins(kept)
+        if before is None:
+            # Another steward of this set knows what it begins with, and has it decided.
+            self._pause(job, now)
+            return []
+        return self._propose(key, kept, job, before, now)
 
     def _propose(self, key: str, kept: Kept, job: _Job, before: bytes, now: float) -> list[Effect]:
         """Judges the step from what was read, accepts what follows, and asks the others to."""
         assert job.ballot is not None
         kept = self._acceptor.get(key) or kept
-        if kept.slot.promised > job.ballot:
+        if kept.slot.promised > job.ballot or kept.term != job.term:
             self._pause(job, now)
             return []
         try:
@@ -237,20 +269,23 @@ class Stewarding:
         if after == Register():
             return self._end(key, _failed(job.asker, job.ask, "nothing is decided of it"), now)
         value = before if after == read else encode(after)
-        job.value = value
+        job.value, job.after = value, after
         save = self._acceptor.accept_own(key, kept, job.ballot, value)
         again = self._acceptor.get(key)
         assert again is not None
         job.votes[self._me] = again.slot.signature
         ask = Accept(register=key, ballot=job.ballot, value=value)
-        others = [Send(peer, ask) for peer in kept.opened.stewards if peer != self._me]
+        others = [Send(peer, ask) for peer in kept.stewards if peer != self._me]
         return [*save, *others, *self._decided(key, kept, job, now)]
 
     def _decided(self, key: str, kept: Kept, job: _Job, now: float) -> list[Effect]:
-        if job.value is None or len(job.votes) < majority(kept.opened.stewards):
+        if job.value is None or len(job.votes) < majority(kept.stewards):
             return []
         assert job.ballot is not None
         certificate = Certificate(key, job.ballot, job.value, tuple(job.votes.items()))
+        if job.after.closed is not None:
+            job.until_s = now + STEWARD_TRIES_S
+            return [*self._acceptor.learn(key, certificate), *self._begin(key, now)]
         return self._end(key, Send(job.asker, StepDone(job.ask.ask, certificate)), now)
 
     def _pause(self, job: _Job, now: float) -> None:
@@ -259,7 +294,7 @@ class Stewarding:
 
     def _give_up(self, key: str, job: _Job, now: float) -> list[Effect]:
         kept = self._acceptor.get(key)
-        stewards = kept.opened.stewards if kept is not None else ()
+        stewards = kept.stewards if kept is not None else ()
         heard = len(job.promises if job.value is None else job.votes)
         why = f"{heard} of {len(stewards)} stewards answered, {majority(stewards)} needed"
         return self._end(key, _failed(job.asker, job.ask, why), now)

@@ -66,6 +66,8 @@ class Building:
     ) -> None:
         """`wanted` is how many workspaces were asked for; the record may have fewer."""
         self._request, self.record, self._spec, self._wanted = request, record, spec, wanted
+        self.stewards = decision.register.stewards
+        """Who keeps the register of the grid, as was decided last."""
         self._decided = Decided(decision.certificate)
         self._tell, self._hearing = tell, hearing
         self._unacked = dict.fromkeys(record.carriers())
@@ -119,6 +121,7 @@ class Building:
         record = decision.register.record
         if record is None or record.id != self.record.id:
             return None
+        self.stewards = decision.register.stewards
         if record.state is GridState.DOWN:
             return self._taken_down()
         if record.epoch > self._epoch:

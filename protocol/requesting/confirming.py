@@ -16,7 +16,7 @@ from typing import Protocol
 from protocol.contract.outcomes import ConfirmGrid, Outcome, Propose
 from protocol.contract.told import Claim, Notices
 from protocol.grid.decision import Decision, majority
-from protocol.grid.record import GridRecord, order_part
+from protocol.grid.record import order_part
 from protocol.requesting.silence import Hearing
 from protocol.terms.checking import (
     CLAIMS_AT_ONCE,
@@ -105,14 +105,14 @@ class Confirming:
         self._give_up(grid, claim, now)
         if decision is None:
             return self._next(grid, now)
-        record = decision.register.record
+        record, stewards = decision.register.record, decision.register.stewards
         if record is None or record.id != grid:
             # Its order made another grid, or none, so whatever else is told of this one is false.
             for other in self._notices.claims(grid):
                 self._give_up(grid, other, now)
-        elif not _own(claim, whom, record) and self._heard(record.stewards, now):
+        elif not _own(claim, whom, stewards) and self._heard(stewards, now):
             # What was shown was decided once. What is decided now, only its own stewards say.
-            newest = Claim(claim.decision, record.stewards, record.carriers(), record.epoch)
+            newest = Claim(claim.decision, stewards, record.carriers(), record.epoch)
             return self._ask(grid, newest, _Whom.STEWARDS, now)
         del self._asking[grid]
         return self._pump(now)
@@ -204,6 +204,6 @@ def _key(grid: GridId, claim: Claim) -> tuple[GridId, bytes, tuple[PeerId, ...],
     return grid, claim.decision, claim.stewards, claim.epoch
 
 
-def _own(claim: Claim, whom: _Whom, record: GridRecord) -> bool:
+def _own(claim: Claim, whom: _Whom, stewards: tuple[PeerId, ...]) -> bool:
     """Whether it was the grid's own stewards that were asked."""
-    return whom is not _Whom.TELLERS and claim.stewards == record.stewards
+    return whom is not _Whom.TELLERS and claim.stewards == stewards

@@ -298,7 +298,7 @@ class Placing(Request):
         grid, stewards, order = self.grid_id, self.deployment.stewards, self.order
         key = self.deployment.order
         if self._building is not None:
-            key, stewards = order_part(self._building.record.id), self._building.record.stewards
+            key, stewards = order_part(self._building.record.id), self._building.stewards
         elif there is not None:
             key, stewards, order = order_part(there.grid), there.stewards, None
         return Propose(CommitGrid(grid), key, stewards, step, self.id, order)

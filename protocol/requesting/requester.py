@@ -30,7 +30,7 @@ from protocol.contract.outcomes import (
     RequesterPurpose,
 )
 from protocol.contract.told import known_of
-from protocol.grid.decision import Decision
+from protocol.grid.decision import Decision, proof_of
 from protocol.grid.record import GridState, order_part
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission, OwnHost
@@ -284,7 +284,8 @@ class Requester:
         record = decision.register.record if decision is not None else None
         if decision is not None and record is not None:
             spec, digest = self._authority.remembered(record.order).spec, decision.digest
-            self.directory.notices.know(known_of(record, spec, bytes.fromhex(digest)))
+            known = known_of(record, spec, bytes.fromhex(digest), proof_of(decision))
+            self.directory.notices.know(known)
             if record.state is GridState.DOWN:
                 self.attaching.over(record.id)
 

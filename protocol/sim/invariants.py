@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from protocol.broadcast.messages import version_of
 from protocol.contract.messages import HoldReply
-from protocol.grid.decision import Ballot
+from protocol.grid.decision import Ballot, majority
 from protocol.grid.record import (
     GridRecord,
     GridState,
+    Register,
     order_part,
     read_register,
     register_key,
@@ -63,6 +64,8 @@ class Invariants:
         """The ids of all orders that people gave."""
         self._made: dict[str, bool] = {}
         """By register: whether the people who ordered it named honest stewards only."""
+        self.closed: dict[tuple[str, int], tuple[Ballot, Register]] = {}
+        """What each set of stewards decided last that named its heirs, by register and term."""
         self.refusals = 0
         few = world.size <= _FEW
         self.stride = max(1, world.size // _CHECKED_EACH) * (1 if few else 4)
@@ -126,12 +129,13 @@ class Invariants:
         if self._values.setdefault(vote, slot.value) != slot.value:
             raise violation(self._world, f"two values under one ballot of {row.key}", peer)
         self._votes.setdefault(vote, {})[peer.id] = None
-        record = read_register(slot.value).record
-        if record is None:
+        register = read_register(slot.value)
+        votes = [steward for steward in register.keepers if steward in self._votes[vote]]
+        if len(votes) < majority(register.keepers):
             return
-        votes = [steward for steward in record.stewards if steward in self._votes[vote]]
-        if len(votes) > len(record.stewards) // 2:
-            self._decide(peer, record)
+        self._close(peer, row.key, slot.accepted, register)
+        if register.record is not None:
+            self._decide(peer, register.record)
 
     def booted(self, peer: SimPeer, grid: GridId, workspace: str) -> None:
         """Checks that a machine that starts is the only one of its name."""
@@ -159,6 +163,17 @@ class Invariants:
             raise violation(world, f"{text} at {accusation.at_s:.3f} s")
 
     # -- parts
+
+    def _close(self, peer: SimPeer, key: str, ballot: Ballot, register: Register) -> None:
+        """Checks that a set of stewards that has named its heirs decides nothing else any more."""
+        term = (key, register.term)
+        if register.closed is not None and term not in self.closed:
+            self.closed[term] = (ballot, register)
+        at, last = self.closed.get(term, (ballot, register))
+        if ballot > at and register != last:
+            raise violation(self._world, f"term {register.term} of {key} went on", peer)
+        if register.closed is not None and register.closed != last.closed:
+            raise violation(self._world, f"term {register.term} of {key} ended twice", peer)
 
     def _decide(self, peer: SimPeer, record: GridRecord) -> None:
         epochs = self.decided.setdefault(record.id, {})

@@ -222,6 +222,13 @@ READY_HEARD_S = 60.0
 STEWARDS = 3
 STEWARDS_MOST = 7
 """Beyond that a register is slow and no safer."""
+SEALS_MOST = 16
+"""How often stewards of one order are replaced. Each time adds 600 bytes to what is said of its register."""
+STEWARD_GONE_S = 600.0
+"""How long a steward is not heard before another takes its place. A host that restarts is back before that."""
+SEAL_LOOK_EVERY_S = 60.0
+SEALS_AT_ONCE = 8
+"""Registers that one steward seals at each look: a host that dies may be a steward of thousands."""
 REGISTER_REPLY_WITHIN_S = 1.0
 REGISTER_TRIES = 8
 STEWARD_TRIES_S = 4.0

@@ -55,6 +55,7 @@ from protocol.hosting.surroundings import Alone
 from protocol.node.messages import RegisterMessage
 from protocol.node.registers import Outcome as Settlement
 from protocol.node.registers import Registers
+from protocol.node.replacing import AllSeen
 from protocol.register.asking import Unsettled
 from protocol.requesting.placing import Placing
 from protocol.requesting.policies import Plain
@@ -179,7 +180,7 @@ class Party:
         self.host = Host(identity, facts, (image,), authority, dice, {}, START_S, Alone())
         self.signer = signer
         shown = self.host.leases.certificate
-        self.registers = Registers(identity, 1, dice, {}, authority, lambda _: True, shown, START_S)
+        self.registers = Registers(identity, 1, dice, {}, authority, AllSeen(), shown, START_S)
         self.placing: dict[RequestId, Placing] = {}
         self._asked: dict[RequestId, GangRequest] = {}
         self._world = MarketSurroundings(f"{self.id}/1", market)

@@ -10,6 +10,8 @@ from protocol.grid.decision import (
     Certificate,
     Decision,
     check_certificate,
+    heirs_of,
+    seal_of,
     sign_acceptance,
 )
 from protocol.grid.record import GridRecord, Register, attempt_of, register_key
@@ -21,13 +23,16 @@ from protocol.grid.steps import (
     Finish,
     Lapse,
     Remove,
+    Replace,
     Step,
     Vote,
     apply,
+    opened,
 )
 from protocol.sim.keys import SimSigner, SimVerifier
 from protocol.terms.ids import GridId, KeyId, PeerId
-from protocol.trust.order import SignedOrder, read_order
+from protocol.trust.certificate import Chain
+from protocol.trust.order import SignedOrder
 from protocol.wire.codec import encode
 
 
@@ -39,13 +44,24 @@ class Steward(SimSigner):
 
 
 def certificate(register: Register, round_: int = 1) -> Certificate:
-    """The register, as all the stewards that its order names have signed it."""
-    order = register.ordered
-    key, value = register_key(order), encode(register)
-    stewards = read_order(order).stewards
-    ballot = Ballot(round_, stewards[0])
-    votes = tuple((s, sign_acceptance(Steward(s), key, ballot, value)) for s in stewards)
+    """The register, as all the stewards that keep it have signed it."""
+    key, value, stewards = register_key(register.ordered), encode(register), register.keepers
+    ballot, term, heirs = Ballot(round_, stewards[0]), register.term, heirs_of(register)
+    votes = tuple(
+        (s, sign_acceptance(Steward(s), key, ballot, value, term, heirs)) for s in stewards
+    )
     return Certificate(key, ballot, value, votes)
+
+
+def closed(register: Register, gone: PeerId, heir: PeerId, chain: Chain = ()) -> Register:
+    """The register, closed in favour of a set with another steward."""
+    return apply(Replace(gone, heir, chain), register, 0.0)
+
+
+def handed_over(register: Register, gone: PeerId, heir: PeerId, chain: Chain = ()) -> Register:
+    """The register as the heirs begin with it."""
+    last = closed(register, gone, heir, chain)
+    return opened(last, (*last.seals, seal_of(decision(last))))
 
 
 def decision(register: Register, round_: int = 1) -> Decision:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from deciding import decided
-from negotiating import ADMIN, AUTHORITY, NOW, RIVAL, A, B, C, record_of, shop
+from deciding import closed, decided, handed_over
+from negotiating import ADMIN, AUTHORITY, FEDERATION, NOW, RIVAL, A, B, C, record_of, shop
 
 from protocol.grid.record import (
     GridRecord,
@@ -15,8 +15,10 @@ from protocol.grid.record import (
     grid_id,
     order_part,
 )
-from protocol.grid.steps import Commit, End, Extend, Finish, Lapse, Remove, Step, Vote
+from protocol.grid.steps import Commit, End, Extend, Finish, Lapse, Remove, Replace, Step, Vote
+from protocol.sim.keys import SimFederation
 from protocol.terms.ids import GridId, PeerId
+from protocol.trust.certificate import Chain
 from protocol.trust.order import Action, SignedOrder
 from protocol.trust.signing import Untrusted
 from protocol.wire.codec import encode
@@ -148,3 +150,80 @@ def test_what_vouches_for_itself_does_at_any_time() -> None:
         after(End(RECORD.id, DOWN)),
     ):
         assert AUTHORITY.judges(KEY, encode(register)) == register
+
+
+# -- who follows a steward
+
+
+OWN, CARRIES = FEDERATION.host("s1", "x"), FEDERATION.host("s2", "y")
+CHAINS = {
+    "owner": FEDERATION.host_chain("s1", "x"),
+    "carrier": FEDERATION.host_chain("s2", "y"),
+    "other": FEDERATION.host_chain("s3", "z"),
+}
+HEIRS = {
+    "owner": PeerId(OWN.key),
+    "carrier": PeerId(CARRIES.key),
+    "other": PeerId(FEDERATION.host("s3", "z").key),
+}
+
+
+def sealed(who: str, chain: Chain | None = None) -> bytes:
+    return encode(closed(MADE, C, HEIRS[who], CHAINS[who] if chain is None else chain))
+
+
+@pytest.mark.parametrize("who", ["owner", "carrier"])
+def test_a_steward_is_followed_by_a_host_of_a_site_that_could_stop_the_grid(who: str) -> None:
+    register = AUTHORITY.judges(KEY, sealed(who))
+    assert register.stewards == (A, B, HEIRS[who])
+    late = FEDERATION.host_chain("s1", "x", until_s=NOW - 500)
+    assert AUTHORITY.judges(KEY, encode(closed(MADE, C, HEIRS["owner"], late))), "at any time alike"
+
+
+def strangers() -> dict[str, bytes]:
+    elsewhere = SimFederation("elsewhere", from_s=NOW - 1000, until_s=NOW + 1000)
+    replace = msgspec.structs.replace
+    whole = closed(MADE, C, HEIRS["owner"], CHAINS["owner"])
+    assert whole.closed is not None
+    one_more = replace(whole.closed, heirs=(*whole.closed.heirs, HEIRS["carrier"]))
+    two = replace(whole.closed, heirs=(A, HEIRS["carrier"], HEIRS["owner"]))
+    return {
+        "of another site": sealed("other"),
+        "with no certificate": sealed("owner", ()),
+        "with another's certificate": sealed("owner", CHAINS["carrier"]),
+        "with its site's alone": sealed("owner", CHAINS["owner"][1:]),
+        "of another federation": sealed("owner", elsewhere.host_chain("s1", "x")),
+        "with a certificate of halves": sealed("owner", (CHAINS["owner"][0], CHAINS["carrier"][1])),
+        "one more": encode(replace(whole, closed=one_more)),
+        "two at once": encode(replace(whole, closed=two)),
+        "of a grid that is not made, of another site than the owner's": encode(
+            closed(Register(None, 1, (), ORDER), C, HEIRS["carrier"], CHAINS["carrier"])
+        ),
+    }
+
+
+@pytest.mark.parametrize("which", strangers())
+def test_no_stranger_follows_a_steward(which: str) -> None:
+    with pytest.raises(Untrusted):
+        AUTHORITY.judges(KEY, strangers()[which])
+
+
+def test_a_value_with_seals_that_nobody_signed_is_not_taken() -> None:
+    good = handed_over(MADE, C, HEIRS["owner"], CHAINS["owner"])
+    assert AUTHORITY.judges(KEY, encode(good)) == good
+    bad = msgspec.structs.replace(good.seals[0], votes=good.seals[0].votes[:1])
+    with pytest.raises(Untrusted):
+        AUTHORITY.judges(KEY, encode(msgspec.structs.replace(good, seals=(bad,))))
+
+
+def test_a_grid_that_is_not_made_yet_has_stewards_replaced_too() -> None:
+    step = Replace(C, HEIRS["owner"], CHAINS["owner"])
+    waiting = after(step, Register())
+    assert (waiting.ordered, waiting.stewards) == (ORDER, (A, B, HEIRS["owner"]))
+    began = handed_over(Register(None, 0, (), ORDER), C, HEIRS["owner"], CHAINS["owner"])
+    made = after(Commit(RECORD), began)
+    assert made.record == RECORD
+    assert made.stewards == waiting.stewards
+    assert AUTHORITY.judges(KEY, encode(made)) == made
+    voted = after(Vote(4), began)
+    assert (voted.first, voted.seals) == (4, began.seals)

@@ -2,9 +2,11 @@
 
 from random import Random
 
-from protocol.grid.decision import Certificate, Decision, check_certificate
+import msgspec
+
+from protocol.grid.decision import Certificate, Decision, check_certificate, follow_seals
 from protocol.grid.record import Register, read_register, register_key
-from protocol.grid.steps import Step, apply
+from protocol.grid.steps import Replace, Step, apply
 from protocol.register.acceptor import TABLE, Acceptor, Opened
 from protocol.register.asking import Askings, Settled
 from protocol.register.messages import (
@@ -15,6 +17,7 @@ from protocol.register.messages import (
     Looked,
     Prepare,
     Promise,
+    Sealed,
     StepAsk,
     StepDone,
     StepFailed,
@@ -33,7 +36,10 @@ from protocol.wire.codec import Malformed
 NOW = 1_000_000.0
 SIGNERS = tuple(SimSigner(f"steward-{number}") for number in range(3))
 STEWARDS = tuple(PeerId(signer.key) for signer in SIGNERS)
-BY_ID = dict(zip(STEWARDS, SIGNERS, strict=True))
+SPARES = tuple(SimSigner(f"spare-{number}") for number in range(3))
+HEIRS = tuple(PeerId(signer.key) for signer in SPARES)
+"""Peers that may become stewards."""
+BY_ID = dict(zip((*STEWARDS, *HEIRS), (*SIGNERS, *SPARES), strict=True))
 FEDERATION = SimFederation("fed", from_s=NOW - 1000, until_s=NOW + 10_000_000)
 ADMIN = Admin(FEDERATION, "s1", Random(1), lambda: STEWARDS)
 ORDER = ADMIN.up(grid_spec("shop"), NOW)
@@ -52,6 +58,7 @@ class Plain:
             register = read_register(value)
             if register_key(register.ordered) != key:
                 raise Untrusted(Reason.MALFORMED, "another register")
+            follow_seals(register.ordered, register.seals, VERIFIER)
         except Malformed as error:
             raise Untrusted(Reason.MALFORMED, str(error)) from None
         return register
@@ -59,9 +66,11 @@ class Plain:
     def follows(
         self, order: SignedOrder, register: Register, step: Step, asker: PeerId, now: float
     ) -> Register:
+        if register == Register() and isinstance(step, Replace):
+            register = Register(order=order)
         after = apply(step, register, now)
         if after.record is None and after != Register():
-            return Register(None, after.first, after.declined, order)
+            return msgspec.structs.replace(after, order=order)
         return after
 
 
@@ -94,7 +103,7 @@ class Steward:
                 effects = self.stewarding.ask(sender, message, now)
             case Prepare() | Accept() | LookAsk():
                 effects = self.acceptor.handle(sender, message, "")
-            case Promise() | Accepted() | Conflict():
+            case Promise() | Accepted() | Conflict() | Sealed():
                 effects = self.stewarding.handle(sender, message, now)
         return self.keep(effects)
 
@@ -115,18 +124,35 @@ class Net:
         self.now = NOW
         self.stewards = {PeerId(s.key): Steward(s) for s in SIGNERS}
         self.askings = {
-            peer: Askings[str](number, VERIFIER, believed, lambda _: True)
-            for number, peer in enumerate(askers)
+            peer: Askings[str](number, VERIFIER, believed, lambda _: True, lambda _: self.told)
+            for number, peer in enumerate((*askers, *STEWARDS, *HEIRS))
         }
+        self.told: tuple[PeerId, ...] = ()
+        """Who keeps the register, as notices say it."""
         self.waiting: list[tuple[PeerId, PeerId, Message]] = []
         self.settled: dict[str, Decision | None] = {}
         self.unsettled: dict[str, str] = {}
         self.faults = 0
 
-    def ask(self, what: str, step: Step | None, by: PeerId = ASKER) -> None:
-        effects, outcomes = self.askings[by].ask(what, KEY, STEWARDS, step, self.now, "", ORDER)
+    def ask(
+        self,
+        what: str,
+        step: Step | None,
+        by: PeerId = ASKER,
+        of: tuple[PeerId, ...] = STEWARDS,
+    ) -> None:
+        effects, outcomes = self.askings[by].ask(what, KEY, of, step, self.now, "", ORDER)
         assert outcomes == []
         self.carry(by, effects)
+
+    def with_heirs(self) -> "Net":
+        """The same, with peers that may become stewards."""
+        self.stewards |= {PeerId(s.key): Steward(s) for s in SPARES}
+        return self
+
+    def replace(self, what: str, gone: PeerId, heir: PeerId, by: PeerId) -> None:
+        """A steward has another replaced."""
+        self.ask(what, Replace(gone, heir, ()), by, (by,))
 
     def carry(self, who: PeerId, effects: list[Effect]) -> None:
         saved = False
@@ -144,7 +170,8 @@ class Net:
         sender, to, message = self.waiting[at]
         if not keep:
             del self.waiting[at]
-        if isinstance(message, StepDone | StepFailed | Looked):
+        to_asker = isinstance(message, StepDone | StepFailed | Looked)
+        if to_asker or (isinstance(message, Sealed) and message.ask):
             self.tell(to, *self.askings[to].handle(sender, message, self.now))
             return
         try:

@@ -167,4 +167,7 @@ def test_who_was_asked_beside_the_orders_stewards_is_blamed_for_nothing() -> Non
     told = Looked(look.ask, KEY, kept.accepted, kept.value, kept.signature)
     effects, outcomes = askings.handle(FIRST, told, NOW)
     assert outcomes == []
-    assert [type(e.message) for e in effects if isinstance(e, Send)] == [StepAsk], "to finish"
+    asked = [(e.peer, type(e.message)) for e in effects if isinstance(e, Send)]
+    assert asked == [(steward, LookAsk) for steward in STEWARDS], (
+        "those that the order names are asked"
+    )

@@ -1,0 +1,141 @@
+"""Stewards die for good, one after the other. Others take their places, and the grid is its owner's still."""
+
+import msgspec
+from sim_calm import answer, calm_world, node_of
+
+from protocol.grid.model import PlacementSpec, Spread
+from protocol.grid.record import GridState
+from protocol.node.rows import GridRow
+from protocol.node.snapshot import PeerView
+from protocol.requesting.request import RequestView
+from protocol.sim.peer import SimPeer
+from protocol.sim.people import grid_spec
+from protocol.sim.quiet import newest_records
+from protocol.terms.ids import PeerId
+from protocol.terms.limits import SEAL_LOOK_EVERY_S, STEWARD_GONE_S
+from protocol.trust.order import Action
+
+REPLACED_WITHIN_S = STEWARD_GONE_S + 5 * SEAL_LOOK_EVERY_S
+
+
+class Scene:
+    """Twelve hosts at three sites; `own` is up on two hosts of s1, whose admin ordered it."""
+
+    def __init__(self) -> None:
+        self.world = calm_world(9, 12)
+        self.admin = self.world.admins["s1"]
+        rules = PlacementSpec(spread=Spread.HOST, sites=("s1",))
+        spec = msgspec.structs.replace(grid_spec("own", 2, lease_s=864_000), placement=rules)
+        self.asked = next(peer for peer in self.world.peers if peer.site == "s1")
+        made = answer(
+            self.world,
+            self.asked,
+            self.world.give(self.asked, self.admin.up(spec, self.world.now_s)),
+        )
+        assert made.state == "done", made.answer
+        self.world.run(5.0)
+        (record,) = newest_records(self.world)
+        self.first, self.carriers = record.stewards, record.carriers()
+
+    @property
+    def stewards(self) -> tuple[PeerId, ...]:
+        """Who they are, as the hosts that carry the grid tell it."""
+        alive = [self.world.by_id[p] for p in self.carriers if self.world.by_id[p].up]
+        rows = [row for peer in alive for row in node_of(peer).host.leases.rows()]
+        told = {row.stewards for row in rows}
+        assert len(told) == 1, told
+        return told.pop()
+
+    def others(self) -> list[SimPeer]:
+        """Living peers that neither carry the grid nor keep its record."""
+        left = [peer for peer in self.world.peers if peer.up]
+        return [p for p in left if p.id not in (*self.carriers, *self.stewards)]
+
+    def row(self, peer: SimPeer) -> GridRow:
+        rows = PeerView(node_of(peer)).grids(self.world.now_s)
+        return next(row for row in rows if row.name == "own")
+
+    def dies(self, steward: PeerId) -> None:
+        peer = self.world.by_id[steward]
+        peer.crash(silently=True)
+        peer.go()
+
+    def replaced(self, steward: PeerId) -> None:
+        def done() -> bool:
+            alive = [self.world.by_id[p] for p in self.carriers if self.world.by_id[p].up]
+            rows = [row for peer in alive for row in node_of(peer).host.leases.rows()]
+            return all(steward not in row.stewards for row in rows)
+
+        assert self.world.run_until(done, REPLACED_WITHIN_S)
+        self.world.run(2.0)
+
+    def ends(self, by: SimPeer) -> RequestView:
+        order = self.admin.order(Action.DOWN, "own", self.world.now_s)
+        return answer(self.world, by, self.world.give(by, order))
+
+
+def spare(scene: Scene) -> list[PeerId]:
+    """Stewards that carry nothing."""
+    return [peer for peer in scene.stewards if peer not in scene.carriers]
+
+
+def test_after_a_stewards_death_that_of_a_second_is_survived() -> None:
+    scene = Scene()
+    one = spare(scene)[0]
+    scene.dies(one)
+    scene.replaced(one)
+    now = scene.stewards
+    assert len(set(now) & set(scene.first)) == 2
+    (heir,) = set(now) - set(scene.first)
+    assert scene.world.by_id[heir].site == "s1", "who carries it, and whose it is"
+    two = next(peer for peer in spare(scene) if peer in scene.first)
+    scene.dies(two)
+    scene.world.run(20.0)
+    for peer in scene.others():
+        assert set(scene.row(peer).stewards) == {scene.world.name_of(p) for p in now}
+    ended = scene.ends(scene.others()[-1])
+    assert ended.state == "done", ended.answer
+    (record,) = newest_records(scene.world)
+    assert record.state is GridState.DOWN
+
+
+def test_all_of_them_die_one_after_the_other_and_a_host_then_loses_its_memory() -> None:
+    """The machine that runs on names the first stewards, of which none is left. Other hosts tell who is now."""
+    scene = Scene()
+    for steward in scene.first:
+        if steward not in scene.carriers:
+            scene.dies(steward)
+            scene.replaced(steward)
+    host = next(p for p in scene.carriers if p not in scene.first)
+    own = [peer for peer in scene.first if peer in scene.carriers]
+    assert len(own) <= 1
+    now = scene.stewards
+    assert set(now) & set(scene.first) == set(own)
+    peer = scene.world.by_id[host]
+    peer.crash()
+    peer.store.clear()
+    scene.world.run(3.0)
+    peer.start()
+
+    def carried() -> bool:
+        return peer.node is not None and bool(peer.node.host.leases.rows())
+
+    assert scene.world.run_until(carried, 120.0)
+    assert scene.stewards == now
+    ended = scene.ends(scene.others()[0])
+    assert ended.state == "done", ended.answer
+
+
+def test_who_was_cut_off_meanwhile_is_told_when_it_is_back() -> None:
+    """A site with a steward is cut off, and its steward replaced. It ends the grid when it is back."""
+    scene = Scene()
+    one = next(p for p in spare(scene) if scene.world.by_id[p].site != "s1")
+    away = [p.id for p in scene.world.peers if p.site == scene.world.by_id[one].site]
+    scene.world.wires.cut(away, [p.id for p in scene.world.peers if p.id not in away])
+    scene.replaced(one)
+    scene.world.wires.heal()
+    scene.world.run(60.0)
+    ended = scene.ends(scene.world.by_id[one])
+    assert ended.state == "done", ended.answer
+    (record,) = newest_records(scene.world)
+    assert record.state is GridState.DOWN
