@@ -48,6 +48,9 @@ def ps(
 ) -> None:
     """Every grid that is up; with a name, that grid's workspaces.
 
+    `unconfirmed` is what hosts tell of and nobody shows that it was decided. No name means such a grid where
+    another of that name is confirmed.
+
     Example: overlayctl ps
 
     Example: overlayctl ps star
