@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from overlayd.adapters.clock import SystemClock
@@ -35,7 +36,7 @@ from overlayd.telemetry.logs import logger
 from overlayd.telemetry.supervisor import Supervisor
 from protocol.membership.messages import Contact
 from protocol.node.events import Event, Started
-from protocol.node.kept import begun_anew
+from protocol.node.kept import SELF, begun_anew
 from protocol.node.messages import CommitTold, ConsoleText
 from protocol.node.node import Node
 from protocol.node.poison import Poison
@@ -46,6 +47,8 @@ from protocol.terms.ids import PeerId, short_hash
 from protocol.terms.reach import Reach
 from protocol.trust.identity import Identity
 from protocol.trust.order import SignedOrder
+from protocol.trust.own_store import ID_BYTES
+from protocol.trust.own_store import KEY as STORE
 
 if TYPE_CHECKING:
     from overlayd.api.server import Served
@@ -256,6 +259,8 @@ class Assembly:
         if not bad:
             return rows
         folder = await keep_aside(Path(self.config.host.state), rows, bad)
+        # Who lost rows may have lost what it promised: it is another store (trust/own_store.py).
+        bad.append((SELF, STORE))
         await self.store.write([Put(table, key, None) for table, key in bad], must=True)
         tables = ", ".join(f"{n} of {t}" for t, n in Counter(table for table, _ in bad).items())
         detail = (
@@ -275,7 +280,7 @@ class Assembly:
             )
             logger().warning("store.empty", state=self.config.host.state, found=left)
             self.ring.add(Note("store.empty", str(self.config.host.name), detail), self.now())
-        return begun_anew(self.now())
+        return begun_anew(self.now(), token_hex(ID_BYTES))
 
     def _knocked(self) -> None:
         self.supervisor.keep("api", self._serve)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 from overlayd.adapters.credentials import load_credentials
 from overlayd.adapters.network import KernelNetwork
@@ -38,6 +39,7 @@ from overlayd.realise.strays import (
 from protocol.hosting.events import Found
 from protocol.node.kept import asked_of, carried_in, raised
 from protocol.terms.ids import GridId, short_hash
+from protocol.trust.own_store import ID_BYTES as STORE_BYTES
 
 Say = Callable[[str], None]
 Agree = Callable[[str], bool]
@@ -102,7 +104,9 @@ def recover(config: Path, agree: Agree | None, say: Say, stamp: str, now: float)
         ):
             say("nothing was changed; `overlayd recover --yes` does it")
             return 1
-        aside = asyncio.run(replace(host.state, raised(examined.rows, now), stamp))
+        aside = asyncio.run(
+            replace(host.state, raised(examined.rows, now, token_hex(STORE_BYTES)), stamp)
+        )
         if aside is not None:
             say(f"the old store is {aside}")
         say("done; start the daemon, which asks the stewards, and look at `overlayctl ps`")

@@ -11,6 +11,8 @@ by itself. An `up` of the same owner and name may take its place (`instead`), in
 which others could have the room. What the plan held here ends then, whether the `up` took all of it or not.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from protocol.capacity.ledger import Ledger, Yields
@@ -30,7 +32,7 @@ from protocol.hosting.claims import Claims
 from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
-from protocol.terms.ids import GridId, KeyId, PeerId
+from protocol.terms.ids import GridId, KeyId, PeerId, StoreId
 from protocol.terms.limits import ATTEMPT_MOST, HOLD_S, HOLDS_PER_HOST, PLAN_HOLD_MOST_S
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import SignedOrder, read_order
@@ -93,9 +95,13 @@ class Holds:
         now: float,
         signer: Signer,
         used: UsedOrders | None = None,
+        store: Callable[[], StoreId] = lambda: StoreId(""),
     ) -> None:
-        """`used` has the orders that made a grid or held a plan here: nothing is held for them again."""
-        self._claims, self._signer = claims, signer
+        """`used` has the orders that made a grid or held a plan here: nothing is held for them again.
+
+        `store` answers the id of this host's store, which grants name.
+        """
+        self._claims, self._signer, self._store = claims, signer, store
         self._used = used if used is not None else UsedOrders({}, now)
         self._host, self._ledger, self._authority = host, ledger, authority
         self._rows: dict[GridId, HoldRow] = {}
@@ -267,6 +273,14 @@ class Holds:
         for name in row.workspaces if row is not None else ():
             if name not in kept:
                 self._ledger.strike((record.id, name))
+
+    def lost(self) -> Answer:
+        """This host may have forgotten what became of them: none of them is held any more."""
+        rows = self.rows()
+        for row in rows:
+            self._strike(row.grid, row.workspaces)
+        gone = Persist(tuple(Row(TABLE, row.grid, None) for row in rows))
+        return ([gone], [RoomChanged()]) if rows else ([], [])
 
     def settled(
         self, grid: GridId, decision: Decision | None
@@ -449,7 +463,7 @@ class Holds:
         grant: SignedGrant | None = None
         if held and deployment.commits:
             vnis = tuple(vni for _, vni in ask.vnis)
-            made = HoldGrant(ask.grid, tuple(held), vnis, ask.start_s)
+            made = HoldGrant(ask.grid, tuple(held), vnis, ask.start_s, self._store())
             grant = sign_grant(made, self._signer)
         return HoldReply(ask.grid, tuple(held), tuple(refused), grant)
 

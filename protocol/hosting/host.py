@@ -1,6 +1,7 @@
 """This peer as a host: what it offers, what it has promised, what it carries."""
 
 import contextlib
+from collections.abc import Callable
 from typing import assert_never
 
 import msgspec
@@ -58,7 +59,7 @@ from protocol.placement.fit import Offer
 from protocol.terms.coordinate import Coordinate, known
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
-from protocol.terms.ids import GridId, PeerId
+from protocol.terms.ids import GridId, PeerId, StoreId
 from protocol.terms.limits import LATER_STEPS, MTU_USUAL
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.identity import Identity
@@ -85,6 +86,7 @@ class Host:
         rows: dict[str, dict[str, bytes]],
         now: float,
         surroundings: HostSurroundings,
+        store: Callable[[], StoreId] = lambda: StoreId(""),
     ) -> None:
         """Without `facts` this host offers nothing and makes no advert until it has been probed."""
         self.used = used = UsedOrders(rows.get(USED, {}), now)
@@ -104,6 +106,7 @@ class Host:
             now,
             identity.signer,
             used,
+            store,
         )
         self.leases = Leases(
             identity.peer,

@@ -6,7 +6,7 @@ import msgspec
 
 from protocol.grid.tunnel import TunnelEnd
 from protocol.terms.coordinate import NOWHERE, Coordinate
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import PeerId, StoreId
 from protocol.terms.limits import JOIN_HOPS, SHUFFLE_HOPS, SHUFFLED
 from protocol.terms.ranges import Moment, Name, NumberOrNone, Place
 from protocol.terms.reach import Reach
@@ -34,6 +34,8 @@ class Presence(msgspec.Struct, frozen=True):
     """What this process of the peer calls itself, another at each start. Two that alternate share a key."""
     tunnel: TunnelEnd | None = None
     """Where the host takes the traffic of its grids' networks; None while it does not know."""
+    store: StoreId = StoreId("")
+    """The store that remembers what the host promises (trust/own_store.py)."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -43,6 +45,9 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     oldest: Number = GREETING
     newest: Number = GREETING
     """The versions its sender speaks, from the oldest to the newest (wire/versions.py)."""
+    yours: SignedRecord | None = None
+    """The newest presence of the receiver that the sender has. A host that was restored from a backup, or
+    cloned, sees there that it lost something, before it is asked anything."""
 
 
 class Unwelcome(msgspec.Struct, frozen=True, tag="unwelcome"):

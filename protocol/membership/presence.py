@@ -6,7 +6,7 @@ import msgspec
 
 from protocol.grid.tunnel import TunnelEnd, usable
 from protocol.membership.messages import Contact, Presence
-from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.ids import KeyId, PeerId, StoreId, is_store
 from protocol.terms.reach import VIA_MOST, Reach
 from protocol.trust.certificate import Principal, Role, check_chain
 from protocol.trust.record import Record, SignedRecord, check_record
@@ -36,6 +36,8 @@ class Known(msgspec.Struct, frozen=True):
     """Which process of the peer it is; empty if it does not say."""
     tunnel: TunnelEnd | None = None
     """Where it takes the traffic of its grids' networks; None if it does not say, or cannot mean it."""
+    store: StoreId = StoreId("")
+    """Its store; empty if it does not say."""
 
     @property
     def contact(self) -> Contact:
@@ -98,4 +100,5 @@ def _known(record: Record, presence: Presence, principal: Principal) -> Known:
         certified=principal.certified,
         process=presence.process,
         tunnel=end if end is not None and usable(end) else None,
+        store=presence.store if is_store(presence.store) else StoreId(""),
     )

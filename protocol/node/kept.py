@@ -51,7 +51,10 @@ def asked_of(keepsake: bytes) -> Asked | None:
     return Asked(kept.name, kept.stewards) if kept is not None else None
 
 
-def raised(rows: dict[str, dict[str, bytes]], now: float) -> dict[str, dict[str, bytes]]:
-    """The rows with an incarnation above all that others remember, though the newest may not be among them."""
-    anew = begun_anew(now)[SELF]
+def raised(
+    rows: dict[str, dict[str, bytes]], now: float, store: str
+) -> dict[str, dict[str, bytes]]:
+    """The rows, of which the newest may be missing, as those of another store, with an incarnation above all
+    that others remember."""
+    anew = begun_anew(now, store)[SELF]
     return rows | {SELF: rows.get(SELF, {}) | anew}

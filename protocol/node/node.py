@@ -43,6 +43,7 @@ from protocol.node.events import (
     Ticked,
     Undialled,
 )
+from protocol.node.forgetting import forgot
 from protocol.node.host_losses import HostLosses
 from protocol.node.host_surroundings import PeerSurroundings
 from protocol.node.messages import FAMILIES, BulkMessage, Message, RegisterMessage
@@ -118,15 +119,10 @@ class Node:
         self.notices = Notices()
         self.directory = HostDirectory(identity, membership, self.notices, bool(contacts), now)
         life, seen = self.broadcast.incarnation, PeersSeen(self.overlay, self.directory)
+        store = self.overlay.past.store
+        around = PeerSurroundings(membership, self.relaying, self.certificates)
         self.host = Host(
-            identity,
-            facts,
-            images,
-            self.authority,
-            dice,
-            rows,
-            now,
-            PeerSurroundings(membership, self.relaying, self.certificates),
+            identity, facts, images, self.authority, dice, rows, now, around, lambda: store.id
         )
         carried, authority = self.host.leases.certificate, self.authority
         self.registers = Registers(identity, life, dice, rows, authority, seen, carried, now)
@@ -179,6 +175,8 @@ class Node:
         if due is not None and due.at_s <= now:
             effects += self._tick(now)
             due = None
+        if self.overlay.past.store.pop_renewed():
+            effects += self._outcomes(forgot(self.host, now), now)
         if self.overlay.pop_turned():
             effects += [Realise(row.record.id, row.record.id) for row in self.host.leases.rows()]
         if (told := self.membership.pop_tunnels_told()) and self.host.leases.rows():

@@ -8,7 +8,7 @@ from protocol.capacity.rates import Rates
 from protocol.capacity.room import Step
 from protocol.stream.admission import Carried
 from protocol.stream.messages import Why
-from protocol.terms.ids import Digest, GridId, PeerId
+from protocol.terms.ids import Digest, GridId, PeerId, StoreId
 
 
 class PeerRow(msgspec.Struct, frozen=True):
@@ -54,6 +54,8 @@ class PeerRow(msgspec.Struct, frozen=True):
     0 if it is near, or not known."""
     confined: str = ""
     """What its guests' processes are confined by, as it says."""
+    store: StoreId = StoreId("")
+    """The store that remembers what it promises, as it says. Orders name it with their stewards."""
 
 
 class SiteRow(msgspec.Struct, frozen=True):

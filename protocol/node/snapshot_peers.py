@@ -73,6 +73,7 @@ def peers(node: Node, now: float) -> list[PeerRow]:
                 labels=facts.labels if facts else (),
                 clock_ahead_s=_clock_ahead_s(node, peer, advert),
                 confined=facts.confined if facts else "",
+                store=known.store,
             )
         )
     return sorted(rows, key=lambda row: (row.site, row.name))
@@ -191,6 +192,7 @@ def _own_row(node: Node, now: float) -> PeerRow:
         labels=facts.labels,
         clock_ahead_s=node.membership.clock.ahead_s,
         confined=facts.confined,
+        store=node.overlay.past.store.id,
     )
 
 

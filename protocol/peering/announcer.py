@@ -26,6 +26,8 @@ from protocol.terms.limits import (
     SUSPICION_TTL_S,
 )
 from protocol.trust.identity import Identity
+from protocol.trust.own_store import KEY as STORE
+from protocol.trust.own_store import OwnStore
 from protocol.trust.record import Record, SignedRecord
 from protocol.wire.codec import Malformed, decode, encode
 
@@ -45,13 +47,14 @@ def next_incarnation(rows: dict[str, dict[str, bytes]]) -> int:
     return int.from_bytes(rows.get(TABLE, {}).get(_INCARNATION, b""), "big") + 1
 
 
-def begun_anew(now: float) -> dict[str, dict[str, bytes]]:
-    """What a store has to begin with if it is new, or was lost: an incarnation above all that others remember.
+def begun_anew(now: float, store: str) -> dict[str, dict[str, bytes]]:
+    """What a store of that id has to begin with if it is new, or was lost: an incarnation above all that others
+    remember.
 
     Incarnations are counted, and start by start they come nowhere near the seconds of a clock. So a host that
     lost its store is heard at once, and no ballot of its earlier life is used a second time.
     """
-    return {TABLE: {_INCARNATION: int(now).to_bytes(8, "big")}}
+    return {TABLE: {_INCARNATION: int(now).to_bytes(8, "big"), STORE: store.encode()}}
 
 
 class Announcer:
@@ -63,8 +66,10 @@ class Announcer:
         broadcast: Broadcast,
         whereabouts: Callable[[], Whereabouts],
         now: float,
+        store: OwnStore,
     ) -> None:
         """`whereabouts` answers how this peer is reached; it is asked whenever a presence is made."""
+        self._store = store
         self._identity, self._broadcast, self._whereabouts = identity, broadcast, whereabouts
         self._said: Whereabouts | None = None
         self._tunnel: TunnelEnd | None = None
@@ -87,6 +92,10 @@ class Announcer:
         at once.
         """
         self._identity = identity
+        return self.newer(now)
+
+    def newer(self, now: float) -> list[Effect]:
+        """This peer is not what it was: says so in a new incarnation. Answers the write."""
         return self._raise(self._broadcast.incarnation + 1, now)
 
     def refute(self, incarnation: int, now: float, *, of_liar: bool = False) -> list[Effect]:
@@ -118,18 +127,21 @@ class Announcer:
             return []
         if record.incarnation < self._broadcast.incarnation:
             return []
-        found = self._twinned(record, now)
+        if self._is_own(record):
+            return self._raise(record.incarnation + 1, now)
+        found = [*self._store.renew("others remember more of this host than its disk does")]
+        found += self._twinned(record, now)
         answers_s = self.twin.answers_s(now)
         if answers_s > now:
             self._newer_s = min(self._newer_s, answers_s)
             self._newer_than = max(self._newer_than, record.incarnation)
             return found
-        return [*self._raise(record.incarnation + 1, now), *found]
+        return [*found, *self._raise(record.incarnation + 1, now)]
 
     def tick(self, now: float) -> list[Effect]:
         """Publishes the presence again when that is due. It lives for a day and is said again four times.
 
-        Answers the write, if it has to be newer than a twin's.
+        Answers the write: it is newer each time.
         """
         if now >= self._newer_s:
             newer = max(self._newer_than, self._broadcast.incarnation) + 1
@@ -141,7 +153,8 @@ class Announcer:
             if self._said is not None and _differ(self._said, self._whereabouts()):
                 self._publish(now)
         if now >= self._again_s:
-            self._publish(now)
+            # So a backup of this disk that is older is found by its numbers, though no restart came between.
+            return self.newer(now)
         return []
 
     def tunnel_at(self, end: TunnelEnd | None, now: float) -> list[Effect]:
@@ -165,10 +178,10 @@ class Announcer:
         """When to tick."""
         return Deadline(min(self._again_s, self._look_s, self._newer_s), "presence")
 
-    def hello(self, now: float) -> Hello:
-        """The first word on a connection."""
+    def hello(self, now: float, yours: SignedRecord | None = None) -> Hello:
+        """The first word on a connection, with what the other end is to be reminded of."""
         speaks = self._identity.speaks
-        return Hello(self._held(now), speaks.oldest, speaks.newest)
+        return Hello(self._held(now), speaks.oldest, speaks.newest, yours)
 
     def leave(self, neighbours: list[PeerId], now: float) -> list[Effect]:
         """Sends the last presence to every neighbour: there is no time to announce it and be asked for it."""
@@ -196,20 +209,29 @@ class Announcer:
         said, helps = twin_in_words(self._identity, self.twin)
         return [Note("peer.doubled", self._identity.name, f"{said}; {helps}")]
 
+    def _is_own(self, record: Record) -> bool:
+        """Whether it is a presence of this very life, no later than what it said: nothing is lost."""
+        if record.incarnation > self._broadcast.incarnation:
+            return False
+        try:
+            return decode(record.body, Presence).process == self.twin.process
+        except Malformed:
+            return False
+
     def _raise(self, incarnation: int, now: float) -> list[Effect]:
         self.twin.answered(now)
         self._broadcast.incarnation = incarnation
         row = Row(TABLE, _INCARNATION, incarnation.to_bytes(8, "big"))
         self._publish(now)
-        return [Persist((row,))]
+        return [Persist((row, *self._store.unsaved()))]
 
     def _publish(self, now: float, left: bool = False) -> None:
         self._again_s = now + PRESENCE_EVERY_S
         identity = self._identity
         self._said = self._whereabouts()
-        presence = Presence(
-            identity.chain, identity.address, left, *self._said, self.twin.process, self._tunnel
-        )
+        process, store = self.twin.process, self._store.id
+        said = (*self._said, process, self._tunnel, store)
+        presence = Presence(identity.chain, identity.address, left, *said)
         body = encode(presence)
         self._broadcast.publish(PRESENCE, "", body, PRESENCE_TTL_S, now, identity.site)
 

@@ -24,22 +24,8 @@ from protocol.broadcast.messages import BroadcastMessage, version_of
 from protocol.membership.doubles import Double
 from protocol.membership.liveness import Changed, Health
 from protocol.membership.membership import Membership
-from protocol.membership.messages import (
-    Contact,
-    Hello,
-    MembershipMessage,
-    Ping,
-    Pong,
-    Unwelcome,
-)
-from protocol.membership.outcomes import (
-    Accuse,
-    Met,
-    NeighbourDown,
-    NeighbourUp,
-    Refute,
-    Returned,
-)
+from protocol.membership.messages import Contact, Hello, MembershipMessage, Ping, Pong, Unwelcome
+from protocol.membership.outcomes import Accuse, Met, NeighbourDown, NeighbourUp, Refute, Returned
 from protocol.membership.outcomes import Outcome as MembershipOutcome
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.membership.presence import Known
@@ -53,6 +39,7 @@ from protocol.peering.members import Members
 from protocol.peering.near_peers import Whereabouts
 from protocol.peering.news import KIND as NEWS
 from protocol.peering.news import Crier
+from protocol.peering.past import Past
 from protocol.peering.quarantine import Quarantines
 from protocol.peering.shut_sites import shut
 from protocol.peering.suspicions import KIND as SUSPICION
@@ -100,11 +87,13 @@ class Overlay:
         self.addresses = Addresses(self.membership, rows, now)
         self.certificates = Certificates(identity, rows.get(REVOKED, {}), now, shut(rows, now))
         self.quarantines = Quarantines(rows, now)
+        self.past = past = Past(identity, rows, dice, now)
         self.members = Members(self.me, membership, self.certificates, self.quarantines)
-        self.broadcast = Broadcast(
+        self.broadcast = broadcast = Broadcast(
             identity.signer, identity.verifier, dice, next_incarnation(rows), self.members
         )
-        self.announcer = Announcer(identity, self.broadcast, whereabouts, now)
+        self.announcer = Announcer(identity, broadcast, whereabouts, now, past.store)
+        past.among(broadcast, self.announcer, self.members)
         self.crier = Crier(identity.name, self.broadcast)
         self.versions = Versions(identity.speaks)
         self.fault = ""
@@ -143,7 +132,7 @@ class Overlay:
         self, peer: PeerId, now: float, *, relayed: bool = False, accepted: bool = False
     ) -> list[Effect]:
         """The transport has a connection, or there is a path through a relay."""
-        hello = self.announcer.hello(now)
+        hello = self.announcer.hello(now, self.past.yours(peer))
         return self.membership.links.up(peer, hello, now, relayed=relayed, accepted=accepted)
 
     def undialled(self, peer: PeerId, address: str, why: Trouble, now: float) -> list[Effect]:
@@ -170,9 +159,8 @@ class Overlay:
         if self.quarantines.left_s(sender, now):
             self.quarantines.count("quarantined")
             return []
-        fault = self.quarantines.fault(
-            sender, self._families.get(type(message), ""), size_bytes, now
-        )
+        family = self._families.get(type(message), "")
+        fault = self.quarantines.fault(sender, family, size_bytes, now)
         if fault:
             return self.blame(sender, fault, now)
         if isinstance(message, Hello | Unwelcome) or self.membership.links.introduced(sender):
@@ -182,8 +170,7 @@ class Overlay:
 
     def heard(self, sender: PeerId, message: msgspec.Struct, now: float) -> list[Effect]:
         """A message, other than a Hello, came from a peer that has introduced itself."""
-        errand = not isinstance(message, Ping | Pong)
-        outcomes = self.membership.heard(sender, errand, now)
+        outcomes = self.membership.heard(sender, not isinstance(message, Ping | Pong), now)
         return self.follow(outcomes, now) if outcomes else []
 
     def greeted(self, sender: PeerId, hello: Hello, now: float) -> Answer:
@@ -198,12 +185,12 @@ class Overlay:
             return self._refuse(sender, hello, error.reason, str(error), now), []
         if why := self.versions.met(sender, hello):
             return self._refuse(sender, hello, MalformedReason.UNKNOWN_VERSION, why, now), []
-        effects: list[Effect] = []
+        effects = self._reminded(sender, hello, now)
         news: list[News] = []
         if not self.broadcast.directory.has(version_of(record)):
-            effects, told = self.broadcast.take(sender, presence, now)
+            taken, told = self.broadcast.take(sender, presence, now)
             more, news = self._learn(told, now)
-            effects += more
+            effects += taken + more
         held = self.broadcast.directory.get(*record.key)
         if held is None or not newer(held.record, record) or sender not in self.membership.known:
             effects += self._met(known, now)
@@ -242,8 +229,7 @@ class Overlay:
         """Does what is due, except of broadcast."""
         effects, outcomes = self.membership.tick(now)
         effects += self.follow(outcomes, now)
-        effects += self.announcer.tick(now)
-        effects += self._twinned(now)
+        effects += self.announcer.tick(now) + self._twinned(now)
         effects += self.certificates.tick(now, sure=not self.membership.clock.doubt)
         news: list[News] = []
         for peer in self.certificates.pop_ended(now, self.membership.known):
@@ -254,9 +240,7 @@ class Overlay:
     def spread_due(self, now: float) -> Answer:
         """Does what is due of broadcast."""
         effects, told = self.broadcast.tick(now)
-        if not told:
-            return effects, []
-        more, news = self._learn(told, now)
+        more, news = self._learn(told, now) if told else ([], [])
         return effects + more, news
 
     def late(self, late_s: float, now: float) -> list[Effect]:
@@ -351,9 +335,7 @@ class Overlay:
                     effects += self.announcer.stray(record, now) + self._twinned(now)
                 case Stray() if self.membership.is_twin:
                     continue  # A twin's. To take it back would have the twin take this peer's back.
-                case Stray():
-                    news.append(item)
-                case Expired() | DetailAsked():
+                case Stray() | Expired() | DetailAsked():
                     news.append(item)
                 case _:
                     assert_never(item)
@@ -364,7 +346,8 @@ class Overlay:
             if record.kind == PRESENCE:
                 return self._present(record, now), []
             if record.kind == SUSPICION:
-                return self._suspicion(record, now), []
+                owner, suspicion = PeerId(record.owner), read_suspicion(record)
+                return self.follow(self.membership.suspected(owner, suspicion, now), now), []
             if record.kind == REVOCATION:
                 return self._revoked(record, now)
             if record.kind == NEWS:
@@ -385,10 +368,14 @@ class Overlay:
             effects += self.follow(self.membership.suspected(owner, suspicion, now), now)
         return effects
 
-    def _suspicion(self, record: Record, now: float) -> list[Effect]:
-        """Takes a suspicion. Raises Malformed."""
-        owner, suspicion = PeerId(record.owner), read_suspicion(record)
-        return self.follow(self.membership.suspected(owner, suspicion, now), now)
+    # -- the past
+
+    def _reminded(self, sender: PeerId, hello: Hello, now: float) -> list[Effect]:
+        try:
+            effects = self.past.reminded(hello.yours, now) if hello.yours else []
+        except Untrusted as error:
+            return self.blame(sender, f"reminded-{error.reason}", now)
+        return effects + self._twinned(now) if effects else []
 
     # -- certificates
 

@@ -24,11 +24,16 @@ dash, and 6 digits of the requester that tries."""
 RequestId = NewType("RequestId", _ID)
 """What one person asked of one peer. Also the `cause` copied along everything it provokes."""
 
+StoreId = NewType("StoreId", Annotated[str, Meta(max_length=16)])
+"""One memory of a host, 16 hexadecimal digits. A host that lost some of what it remembered takes another.
+Empty where nothing says it, as builds before did not."""
+
 Digest = NewType("Digest", _ID)
 """SHA-256 of some content, 64 hexadecimal digits."""
 
 
 _DIGITS_64 = re.compile(r"[0-9a-f]{64}")
+_DIGITS_16 = re.compile(r"[0-9a-f]{16}")
 _DIGITS_8 = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -40,6 +45,11 @@ def is_64_digits(text: str) -> bool:
 def is_digest_start(text: str) -> bool:
     """Whether a text has so many digits of a digest, 8 or more, that it names one if no other begins so."""
     return _DIGITS_8.fullmatch(text) is not None
+
+
+def is_store(text: str) -> bool:
+    """Whether a text is written as the id of a store: 16 hexadecimal digits."""
+    return _DIGITS_16.fullmatch(text) is not None
 
 
 def digest_of(content: bytes) -> Digest:

@@ -19,7 +19,7 @@ SOUND = encode(Slot(Ballot(1, PeerId("a" * 64))))
 
 
 def rows(**registers: bytes) -> Tables:
-    return {**begun_anew(NOW), "steward": registers}
+    return {**begun_anew(NOW, "0" * 16), "steward": registers}
 
 
 def alive(found: Tables) -> bool:

@@ -34,9 +34,10 @@ def test_who_is_asked_about_a_machine() -> None:
 
 
 def test_a_store_that_was_lost_begins_above_what_others_remember() -> None:
-    assert next_incarnation(begun_anew(1_764_446_400.5)) == 1_764_446_401
+    assert next_incarnation(begun_anew(1_764_446_400.5, "0" * 16)) == 1_764_446_401
     rows = {"self": {"incarnation": (7).to_bytes(8, "big"), "other": b"x"}, "news": {"a": b"1"}}
-    later = raised(rows, 1_764_446_400.0)
+    later = raised(rows, 1_764_446_400.0, "f" * 16)
     assert next_incarnation(later) == 1_764_446_401
     assert (later["self"]["other"], later["news"]) == (b"x", {"a": b"1"})
+    assert later["self"]["store"] == b"f" * 16, "it lost something, so it is another store"
     assert next_incarnation(rows) == 8, "what was given is as it was"

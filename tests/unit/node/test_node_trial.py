@@ -11,7 +11,7 @@ from protocol.peering.announcer import begun_anew
 
 @pytest.mark.parametrize("table", ["steward", "grid", "hold"])
 def test_rows_that_make_no_sense_cannot_be_lived_with(table: str) -> None:
-    rows = begun_anew(NOW)
+    rows = begun_anew(NOW, "0" * 16)
     assert lives(identity("h1"), rows, Random(1), NOW)
     bad = {**rows, table: {"a": b"no such thing"}}
     before = {each: dict(of) for each, of in bad.items()}

@@ -2,6 +2,8 @@
 
 from random import Random
 
+import msgspec
+
 from protocol.broadcast.broadcast import Broadcast
 from protocol.broadcast.messages import Gossip
 from protocol.grid.tunnel import TunnelEnd
@@ -10,9 +12,11 @@ from protocol.peering.announcer import TABLE, Announcer, next_incarnation
 from protocol.peering.near_peers import Whereabouts
 from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send
-from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.ids import KeyId, PeerId, StoreId
 from protocol.terms.reach import Reach
 from protocol.trust.identity import Identity
+from protocol.trust.own_store import KEY as STORE
+from protocol.trust.own_store import OwnStore
 from protocol.trust.record import Record, SignedRecord, read_record
 from protocol.wire.codec import decode
 from protocol.wire.versions import Span
@@ -22,6 +26,7 @@ DAY_S = 86_400.0
 FED = SimFederation("fed", from_s=NOW - DAY_S, until_s=NOW + 90 * DAY_S)
 KEY = FED.host("s1", "h1").key
 R1, R2 = PeerId("relay-1"), PeerId("relay-2")
+STORE_ID = "0123456789abcdef"
 
 
 def identity(serial: str = "") -> Identity:
@@ -62,7 +67,8 @@ class Life:
             FED.host("s1", "h1"), SimVerifier(), Random(1), incarnation=4, members=Anybody()
         )
         self.there: Whereabouts = (Reach.PUBLIC, ())
-        self.announcer = Announcer(identity(), self.broadcast, lambda: self.there, NOW)
+        self.store = OwnStore("h1", {STORE: STORE_ID.encode()}, "", Random(2))
+        self.announcer = Announcer(identity(), self.broadcast, lambda: self.there, NOW, self.store)
 
     def is_at(self, reach: Reach, *via: PeerId) -> None:
         self.there = (reach, via)
@@ -111,7 +117,10 @@ def test_a_life_begins_on_disk_and_with_a_presence_for_its_site() -> None:
     assert life.record.scope == "s1"
     assert life.record.ttl_s == DAY_S
     process = life.announcer.twin.process
-    assert life.presence == Presence(identity().chain, "h1:7000", False, Reach.PUBLIC, (), process)
+    said = Presence(
+        identity().chain, "h1:7000", False, Reach.PUBLIC, (), process, store=StoreId(STORE_ID)
+    )
+    assert life.presence == said
 
 
 def test_it_says_how_it_is_reached_when_it_says_it() -> None:
@@ -151,14 +160,36 @@ def test_a_greater_presence_of_its_own_is_outdone() -> None:
     """The store was lost, so others remember a later life than this one knows of."""
     life = Life()
     life.announcer.begin(NOW)
-    assert life.announcer.stray(stray("presence", 9), NOW) == [saved(10)]
+    assert life.announcer.stray(stray("presence", 9), NOW)[-1] == saved(10)
     assert life.record.incarnation == 10
+
+
+def test_who_forgot_something_takes_another_store_id_on_disk_before_anything_is_said() -> None:
+    life = Life()
+    life.announcer.begin(NOW)
+    kept, note, _ = life.announcer.stray(stray("presence", 9), NOW)
+    assert life.store.id != STORE_ID
+    assert kept == Persist((Row("self", "store", life.store.id.encode()),))
+    assert isinstance(note, Note)
+    assert (note.kind, note.subject) == ("store.renewed", "h1")
+    assert life.presence.store == life.store.id
+    again = OwnStore("h1", {"store": life.store.id.encode()}, "", Random(3))
+    assert (again.id, again.unsaved()) == (life.store.id, ()), "a restart changes nothing"
+
+
+def test_what_this_life_said_itself_costs_it_no_store() -> None:
+    life = Life()
+    life.announcer.begin(NOW)
+    mine = msgspec.structs.replace(life.record, sequence=99)
+    assert life.announcer.stray(mine, NOW) == [saved(5)]
+    assert life.store.id == STORE_ID
 
 
 def test_a_presence_of_this_very_life_that_it_did_not_say_is_outdone_too() -> None:
     life = Life()
     life.announcer.begin(NOW)
-    assert life.announcer.stray(stray("presence", 4), NOW) == [saved(5)]
+    assert life.announcer.stray(stray("presence", 4), NOW)[-1] == saved(5)
+    assert life.store.id != STORE_ID, "an earlier life said it, which this disk does not remember"
 
 
 def test_an_older_presence_of_its_own_needs_no_answer() -> None:
@@ -187,8 +218,8 @@ def test_it_says_again_that_it_is_there_every_six_hours() -> None:
     assert life.announcer.next_deadline() == Deadline(NOW + 21_600.0, "presence")
     life.announcer.tick(NOW + 21_599.9)
     assert life.number == begun
-    life.announcer.tick(NOW + 21_600.0)
-    assert life.number == (4, begun[1] + 1)
+    assert life.announcer.tick(NOW + 21_600.0) == [saved(5)], "a backup of before is found by that"
+    assert life.number == (5, begun[1] + 1)
     assert life.announcer.next_deadline() == Deadline(NOW + 43_200.0, "presence")
 
 

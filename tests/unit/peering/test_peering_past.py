@@ -1,0 +1,100 @@
+"""A Hello brings what the other end remembers of this peer. If its disk has less, that was restored."""
+
+from random import Random
+
+import msgspec
+import pytest
+
+from protocol.membership.membership import Membership
+from protocol.membership.messages import Contact, Hello, Presence
+from protocol.node.messages import FAMILIES
+from protocol.peering.overlay import Overlay
+from protocol.sim.keys import SimFederation, SimSealer, SimVerifier
+from protocol.terms.effects import Effect, Persist, Send
+from protocol.terms.ids import PeerId, StoreId
+from protocol.terms.reach import Reach
+from protocol.trust.identity import Identity
+from protocol.trust.record import Record, SignedRecord, sign_record
+from protocol.wire.codec import encode
+
+NOW = 1_000_000.0
+FED = SimFederation("fed", from_s=NOW - 86_400, until_s=NOW + 90 * 86_400)
+ME, YOU, THIRD = (PeerId(FED.host("s1", name).key) for name in ("h1", "h2", "h3"))
+STORE = StoreId("0123456789abcdef")
+
+
+def presence(name: str, incarnation: int = 1, process: str = "before") -> SignedRecord:
+    said = Presence(FED.host_chain("s1", name), f"{name}:7000", process=process)
+    signer = FED.host("s1", name)
+    whole = Record(signer.key, "presence", "", incarnation, 1, encode(said), 86_400.0, "s1")
+    return sign_record(whole, signer)
+
+
+class Peer:
+    """Host h1 in its fourth life, which has a connection to h2."""
+
+    def __init__(self) -> None:
+        signer = FED.host("s1", "h1")
+        chain, sealer = FED.host_chain("s1", "h1"), SimSealer(signer.key)
+        me = Identity(signer, SimVerifier(), sealer, chain, FED.key, "h1", "s1", "h1:7000")
+        self.membership = Membership(Contact(ME, "s1", "h1:7000"), Random(1), (), NOW)
+        rows = {"self": {"incarnation": (3).to_bytes(8, "big"), "store": STORE.encode()}}
+        around = lambda: (Reach.PUBLIC, ())  # noqa: E731
+        self.overlay = Overlay(me, self.membership, around, FAMILIES, rows, Random(1), NOW)
+        self.overlay.begin(NOW)
+        self.overlay.connected(YOU, NOW, accepted=True)
+
+    def greeted(self, yours: SignedRecord | None) -> list[Effect]:
+        effects, _ = self.overlay.greeted(YOU, Hello(presence("h2"), yours=yours), NOW)
+        return effects
+
+    @property
+    def store(self) -> StoreId:
+        return self.overlay.past.store.id
+
+
+@pytest.mark.parametrize("incarnation", [4, 9])
+def test_a_presence_that_this_disk_does_not_remember_costs_it_its_store(incarnation: int) -> None:
+    peer = Peer()
+    first, *_ = peer.greeted(presence("h1", incarnation))
+    assert peer.store != STORE
+    assert isinstance(first, Persist), "on disk before anything else"
+    assert first.rows[0].value == peer.store.encode()
+    assert peer.overlay.broadcast.incarnation == incarnation + 1
+
+
+def test_what_it_remembers_itself_costs_nothing() -> None:
+    peer = Peer()
+    peer.greeted(presence("h1", 3))
+    peer.greeted(None)
+    held = peer.overlay.past.yours(ME)
+    assert held is not None
+    peer.greeted(held)
+    assert peer.store == STORE
+
+
+@pytest.mark.parametrize(
+    "yours",
+    [
+        pytest.param(presence("h2", 99), id="of another"),
+        pytest.param(
+            msgspec.structs.replace(presence("h1", 99), signature=b"x" * 32), id="not signed"
+        ),
+        pytest.param(SignedRecord(b"\xc1", b""), id="noise"),
+    ],
+)
+def test_what_is_not_its_own_is_the_senders_fault(yours: SignedRecord) -> None:
+    peer = Peer()
+    peer.greeted(yours)
+    assert peer.store == STORE
+    assert peer.overlay.quarantines.faults(YOU) == 1
+
+
+def test_a_peer_is_reminded_of_its_newest_presence() -> None:
+    peer = Peer()
+    peer.greeted(None)
+    effects = peer.overlay.connected(YOU, NOW)
+    (hello,) = [e.message for e in effects if isinstance(e, Send)]
+    assert isinstance(hello, Hello)
+    assert hello.yours == presence("h2")
+    assert peer.overlay.past.yours(THIRD) is None

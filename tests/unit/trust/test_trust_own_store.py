@@ -1,0 +1,47 @@
+"""A store's id: made once, kept with it, and never the same again once others remember more."""
+
+from random import Random
+
+import pytest
+
+from protocol.terms.effects import Note, Persist, Row
+from protocol.trust.own_store import OwnStore
+
+MADE = "00000000000000aa"
+
+
+def store(kept: bytes | None = None) -> OwnStore:
+    rows = {} if kept is None else {"store": kept}
+    return OwnStore("h1", rows, MADE, Random(1))
+
+
+def test_a_new_store_is_to_be_saved_once() -> None:
+    new = store()
+    assert new.id == MADE
+    assert new.unsaved() == (Row("self", "store", MADE.encode()),)
+    assert new.unsaved() == ()
+
+
+def test_what_is_kept_is_kept() -> None:
+    old = store(b"0123456789abcdef")
+    assert (old.id, old.unsaved()) == ("0123456789abcdef", ())
+    assert not old.pop_renewed()
+
+
+@pytest.mark.parametrize("kept", [b"", b"short", b"\xff" * 16, b"0123456789ABCDEF"])
+def test_a_row_that_makes_no_sense_is_no_id(kept: bytes) -> None:
+    assert store(kept).id == MADE
+
+
+def test_each_renewal_is_another_id_and_on_disk_first() -> None:
+    one = store()
+    seen = {one.id}
+    for _ in range(5):
+        kept, note = one.renew("a reason")
+        assert kept == Persist((Row("self", "store", one.id.encode()),))
+        assert isinstance(note, Note)
+        assert "a reason" in note.detail
+        assert one.pop_renewed()
+        assert not one.pop_renewed()
+        seen.add(one.id)
+    assert len(seen) == 6
