@@ -258,7 +258,9 @@ class Stewarding:
         """Judges the step from what was read, accepts what follows, and asks the others to."""
         assert job.ballot is not None
         kept = self._acceptor.get(key) or kept
-        if kept.slot.promised > job.ballot or kept.term != job.term:
+        # Two that lie may have shown a certificate under this steward's own ballot, which it learnt.
+        used = kept.slot.accepted == job.ballot
+        if used or kept.slot.promised > job.ballot or kept.term != job.term:
             self._pause(job, now)
             return []
         try:

@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stewards_world import ASKER, KEY, NOW, ORDER, SIGNERS, STEWARDS, Net, Steward
+from stewards_world import ASKER, BY_ID, KEY, NOW, ORDER, SIGNERS, STEWARDS, Net, Steward
 
-from protocol.grid.decision import Ballot, Decision, sign_acceptance
+from protocol.grid.decision import Ballot, Certificate, Decision, promise, sign_acceptance
 from protocol.grid.record import Register, read_register
 from protocol.grid.steps import Finish, Vote
 from protocol.register.messages import (
@@ -200,6 +200,27 @@ def test_a_steward_is_raised_by_a_leap_of_nobody() -> None:
     with pytest.raises(Untrusted):
         steward.handle(SECOND, far, NOW)
     assert steward.rows == {}
+
+
+def test_two_that_lie_have_no_second_value_proposed_under_one_ballot() -> None:
+    """They show a steward a certificate under its own ballot, for which it has asked them, then promise."""
+    net = Net()
+    net.ask("one", Vote(1))
+    net.run()
+    net.ask("two", Vote(2))
+    net.deliver()
+    ballot = next(m.ballot for _, _, m in net.waiting if isinstance(m, Prepare))
+    value, first = encode(Register(None, 9, (), ORDER)), net.stewards[FIRST]
+    votes = tuple((p, sign_acceptance(BY_ID[p], KEY, ballot, value)) for p in (SECOND, THIRD))
+    first.keep(first.acceptor.learn(KEY, Certificate(KEY, ballot, value, votes)))
+    said = promise(KEY, ballot, None, b"")
+    signature = BY_ID[SECOND].sign("promise", said)
+    word = Promise(register=KEY, ballot=ballot, accepted=None, value=b"", signature=signature)
+    effects = first.handle(SECOND, word, NOW)
+    assert not any(isinstance(e, Send) and isinstance(e.message, Accept) for e in effects)
+    kept = first.acceptor.get(KEY)
+    assert kept is not None
+    assert (kept.slot.accepted, kept.slot.value) == (ballot, value)
 
 
 # -- one history
