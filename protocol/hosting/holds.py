@@ -11,7 +11,7 @@ by itself. An `up` of the same owner and name may take its place (`instead`), in
 which others could have the room. What the plan held here ends then, whether the `up` took all of it or not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -29,13 +29,14 @@ from protocol.grid.model import Workspace
 from protocol.grid.record import GridRecord, GridState, attempt_of, order_part
 from protocol.grid.steps import Vote
 from protocol.hosting.claims import Claims
+from protocol.hosting.hold_row import HoldNotSaved, HoldRow
 from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
-from protocol.terms.ids import GridId, KeyId, PeerId, StoreId
+from protocol.terms.ids import GridId, PeerId, StoreId
 from protocol.terms.limits import ATTEMPT_MOST, HOLD_S, HOLDS_PER_HOST, PLAN_HOLD_MOST_S
 from protocol.terms.refusal import Constraint, Refusal
-from protocol.trust.order import SignedOrder, read_order
+from protocol.trust.order import read_order
 from protocol.trust.signing import Signer, Untrusted
 from protocol.trust.used import UsedOrders
 from protocol.wire.codec import decode, encode
@@ -44,42 +45,6 @@ TABLE = "hold"
 _ASK_AGAIN_S = 2.0
 LAST_S = 1e12
 """When a hold began, for the ledger's ranking: later than anything that is carried already."""
-
-
-class HoldRow(msgspec.Struct, frozen=True):
-    """What is on disk for the holds of one grid on this host."""
-
-    grid: GridId
-    key: str
-    owner: KeyId
-    name: str
-    order: SignedOrder
-    workspaces: tuple[str, ...]
-    stewards: tuple[PeerId, ...]
-    vnis: tuple[tuple[str, int], ...]
-    until_s: float
-    start_s: float = 0.0
-    """When the lease is to begin; 0 if that is when it is committed."""
-    window: Window = Window(0.0, 1e12, 1e12)
-    """The time that is held for it in the timetable."""
-    yields: bool = False
-    """Whether it is best-effort work that can be suspended here."""
-    owner_site: str = ""
-    plan: bool = False
-    """Whether it is a plan, which nobody can commit and which ends by itself."""
-    requester: str = ""
-    """The peer that asked for it: only that one lets go of it, or says that it is decided. Rows of older builds
-    do not say it; then it is anybody."""
-
-
-class HoldNotSaved(msgspec.Struct, frozen=True):
-    """The store refused a hold. It was not promised, and the requester is told why."""
-
-    grid: GridId
-    workspaces: tuple[str, ...]
-    requester: PeerId
-    instead: str = ""
-    why: str = "the host's store has no room for another promise"
 
 
 class Holds:
@@ -267,12 +232,16 @@ class Holds:
 
     def take(self, record: GridRecord, me: PeerId) -> None:
         """The grid is decided: its holds become leases, and those it did not use end. It has no effects."""
-        row = self._rows.pop(record.id, None)
-        self._ask_s.pop(record.id, None)
-        kept = record.on(me) if record.state is GridState.UP else ()
+        self.give_way(record.id, record.on(me) if record.state is GridState.UP else ())
+
+    def give_way(self, grid: GridId, leased: Collection[str]) -> list[Effect]:
+        """A lease has the room of these workspaces now, and what else was held of that grid ends."""
+        row = self._rows.pop(grid, None)
+        self._ask_s.pop(grid, None)
         for name in row.workspaces if row is not None else ():
-            if name not in kept:
-                self._ledger.strike((record.id, name))
+            if name not in leased:
+                self._ledger.strike((grid, name))
+        return [Persist((Row(TABLE, grid, None),), Untidied())] if row is not None else []
 
     def lost(self) -> Answer:
         """This host may have forgotten what became of them: none of them is held any more."""

@@ -47,8 +47,9 @@ from protocol.hosting.claims import Claims
 from protocol.hosting.events import Cleared, Found, GuestSaid, Happened, Kept, Measured, Progressed
 from protocol.hosting.foundlings import Foundlings
 from protocol.hosting.guest_words import GuestWords
+from protocol.hosting.hold_row import HoldNotSaved
 from protocol.hosting.holds import TABLE as HELD
-from protocol.hosting.holds import HoldNotSaved, Holds
+from protocol.hosting.holds import Holds
 from protocol.hosting.lease_book import TABLE as CARRIED
 from protocol.hosting.leases import Leases
 from protocol.hosting.names import Names
@@ -305,16 +306,18 @@ class Host:
         match purpose:
             case VoidHold(grid=grid):
                 made, effects, outcomes = self.holds.settled(grid, decision)
-                if decision is None or not made:
-                    return effects, outcomes
-                return self._decided(None, decision, now)
+                won = decision if made else None
+                return self._decided(None, won, now) if won is not None else (effects, outcomes)
             case AuditLease(grid=grid):
                 try:
                     return self.leases.audited(grid, decision, now)
                 except Untrusted as error:
                     return [Note("record.refused", f"audit:{grid}", str(error))], []
             case AskFoundling(grid=grid):
-                return self.foundlings.settled(grid, decision, now)
+                effects, outcomes = self.foundlings.settled(grid, decision, now)
+                if (lease := self.leases.row(grid)) is not None:
+                    effects += self.holds.give_way(grid, [each.workspace for each in lease.wanted])
+                return effects, outcomes
             case _:
                 assert_never(purpose)
 

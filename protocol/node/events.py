@@ -4,7 +4,7 @@ import msgspec
 
 from protocol.capacity.advert import HostFacts, ImageLabel
 from protocol.hosting.events import Cleared, Found, GuestSaid, Happened, Kept, Measured, Progressed
-from protocol.hosting.holds import HoldNotSaved
+from protocol.hosting.hold_row import HoldNotSaved
 from protocol.node.messages import BulkMessage, Message
 from protocol.requesting.events import CancelAsked, GridsAsked, OrderGiven, PlanAsked
 from protocol.requesting.proposal import ProposalNotSaved

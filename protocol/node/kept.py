@@ -2,8 +2,8 @@
 
 import msgspec
 
+from protocol.hosting.hold_row import HoldRow
 from protocol.hosting.holds import TABLE as HELD
-from protocol.hosting.holds import HoldRow
 from protocol.hosting.keepsake import read_keepsake
 from protocol.hosting.lease import Lease
 from protocol.hosting.lease_book import TABLE as CARRIED

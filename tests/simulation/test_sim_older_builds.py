@@ -14,7 +14,7 @@ from protocol.grid.record import (
     name_key,
     vni_of,
 )
-from protocol.hosting.holds import HoldRow
+from protocol.hosting.hold_row import HoldRow
 from protocol.hosting.lease import Lease
 from protocol.node.snapshot import PeerView
 from protocol.requesting.request import RequestState

@@ -127,6 +127,20 @@ def test_what_is_up_is_taken_up_again_and_its_guest_goes_on() -> None:
     assert lost.finds() == [], "the next life remembers it"
 
 
+def test_what_is_held_again_meanwhile_is_in_the_ledger_once_when_it_is_taken_up() -> None:
+    """The order is real, and whoever heard it may ask for it again while it is fresh."""
+    lost = Lost()
+    lost.finds()
+    lost.asks()
+    assert lost.holds(lost.order, NOW + 12).held == ("web-1",)
+    lost.hears_of(committed(lost.before))
+    lost.host.check()
+    assert (lost.host.holds.rows(), lost.host.ledger.free) == ([], ROOM - EACH)
+    lost.start(NOW + 20)
+    lost.host.check()
+    assert (lost.host.holds.rows(), lost.host.ledger.free) == ([], ROOM - EACH)
+
+
 def test_the_root_disk_that_its_machine_has_is_the_one_that_is_wanted() -> None:
     lost = Lost()
     lost.finds(msgspec.structs.replace(MACHINE, build=4))

@@ -36,7 +36,8 @@ from protocol.grid.model import (
     Strict,
 )
 from protocol.grid.record import grid_id, vni_of
-from protocol.hosting.holds import TABLE, HoldNotSaved, Holds
+from protocol.hosting.hold_row import HoldNotSaved
+from protocol.hosting.holds import TABLE, Holds
 from protocol.hosting.taken import Cotenant, Taken
 from protocol.terms.architecture import Architecture
 from protocol.terms.effects import Effect, Persist, Send

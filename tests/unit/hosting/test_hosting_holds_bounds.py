@@ -28,7 +28,8 @@ from protocol.grid.model import LeaseTerms, OnExpiry
 from protocol.grid.record import GridState, grid_id, order_part
 from protocol.grid.steps import Vote
 from protocol.hosting import holds as holds_room
-from protocol.hosting.holds import LAST_S, TABLE, HoldRow, Holds
+from protocol.hosting.hold_row import HoldRow
+from protocol.hosting.holds import LAST_S, TABLE, Holds
 from protocol.hosting.taken import Taken
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied
 from protocol.terms.ids import GridId

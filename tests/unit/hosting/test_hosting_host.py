@@ -45,8 +45,8 @@ from protocol.grid.lifecycle import Phase, Power
 from protocol.grid.model import LeaseTerms
 from protocol.grid.record import GridState, LeaseChange, grid_id, order_part, vni_of
 from protocol.hosting.events import Care, Cleared, Kept, Measured, Progressed
+from protocol.hosting.hold_row import HoldNotSaved
 from protocol.hosting.holds import TABLE as HELD
-from protocol.hosting.holds import HoldNotSaved
 from protocol.hosting.lease_book import TABLE as LEASED
 from protocol.terms.coordinate import point
 from protocol.terms.effects import Note, Persist, Realise, Row, Send, Untidied

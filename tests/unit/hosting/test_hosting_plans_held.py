@@ -34,7 +34,8 @@ from protocol.contract.messages import HoldAsk, HoldRelease, HoldReply, RoomClai
 from protocol.contract.outcomes import Propose, RoomChanged
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, HoldTerms, grid_id, vni_of
-from protocol.hosting.holds import TABLE, HoldNotSaved, Holds
+from protocol.hosting.hold_row import HoldNotSaved
+from protocol.hosting.holds import TABLE, Holds
 from protocol.hosting.taken import Taken
 from protocol.requesting.placing import Placing
 from protocol.requesting.proposal import Proposal, release

@@ -23,7 +23,7 @@ from protocol.broadcast.messages import Gossip
 from protocol.capacity.quantum import Quantum
 from protocol.contract.messages import Decided, HoldAsk, HoldReply, Quote, QuoteAsk
 from protocol.grid.record import GridState, grid_id, vni_of
-from protocol.hosting.holds import HoldNotSaved
+from protocol.hosting.hold_row import HoldNotSaved
 from protocol.membership.messages import Contact, Hello, Ping, Pong
 from protocol.node.events import (
     Arrived,
