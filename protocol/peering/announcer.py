@@ -127,7 +127,7 @@ class Announcer:
             return []
         if record.incarnation < self._broadcast.incarnation:
             return []
-        if self._is_own(record):
+        if self.is_own(record):
             return self._raise(record.incarnation + 1, now)
         found = [*self._store.renew("others remember more of this host than its disk does")]
         found += self._twinned(record, now)
@@ -137,6 +137,15 @@ class Announcer:
             self._newer_than = max(self._newer_than, record.incarnation)
             return found
         return [*found, *self._raise(record.incarnation + 1, now)]
+
+    def is_own(self, record: Record) -> bool:
+        """Whether it is a presence of this very life, no later than what it said: nothing is lost."""
+        if record.incarnation > self._broadcast.incarnation:
+            return False
+        try:
+            return decode(record.body, Presence).process == self.twin.process
+        except Malformed:
+            return False
 
     def tick(self, now: float) -> list[Effect]:
         """Publishes the presence again when that is due. It lives for a day and is said again four times.
@@ -208,15 +217,6 @@ class Announcer:
             return []
         said, helps = twin_in_words(self._identity, self.twin)
         return [Note("peer.doubled", self._identity.name, f"{said}; {helps}")]
-
-    def _is_own(self, record: Record) -> bool:
-        """Whether it is a presence of this very life, no later than what it said: nothing is lost."""
-        if record.incarnation > self._broadcast.incarnation:
-            return False
-        try:
-            return decode(record.body, Presence).process == self.twin.process
-        except Malformed:
-            return False
 
     def _raise(self, incarnation: int, now: float) -> list[Effect]:
         self.twin.answered(now)

@@ -44,4 +44,6 @@ class Past:
             return []
         if check_record(yours, self._verifier).owner != KeyId(self._me):
             raise Untrusted(Reason.WRONG_ROLE, "a presence of another peer")
+        if self._announcer.is_own(record):
+            return []
         return self._announcer.stray(record, now)

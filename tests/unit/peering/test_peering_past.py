@@ -69,8 +69,9 @@ def test_what_it_remembers_itself_costs_nothing() -> None:
     peer.greeted(None)
     held = peer.overlay.past.yours(ME)
     assert held is not None
-    peer.greeted(held)
+    assert peer.greeted(held) == []
     assert peer.store == STORE
+    assert peer.overlay.broadcast.incarnation == 4
 
 
 @pytest.mark.parametrize(
