@@ -227,7 +227,7 @@ def test_trouble_on_top(seed: int) -> None:
     """Everything else breaks too. What must hold is checked at every step and at the end."""
     world = hidden_world(seed, 6, 3, "s2", "s3", plan=SOME, settled=False)
     Crowd(world, 3, 8.0, world.new_dice())
-    trouble = Trouble(world, world.peers, world.wires, SOME, world.new_dice())
+    trouble = Trouble(world, world.peers, world.wires, SOME, world.new_dice(), world.federation)
     trouble.begin()
     world.run(10.0)
     trouble.end()
