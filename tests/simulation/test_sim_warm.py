@@ -11,7 +11,7 @@ from protocol.sim.run import knows_all, play, settle
 from protocol.sim.scenario import Scenario
 from protocol.sim.warm import begin_warm
 from protocol.sim.world import World
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import PeerId, StoreId
 from protocol.terms.limits import ACTIVE_REMOTE, ACTIVE_VIEW, PASSIVE_VIEW, SUMMARY_EVERY_S
 
 PEERS, SITES = 30, 3
@@ -28,9 +28,10 @@ def begun(*, warm: bool, **options: object) -> World:
 
 
 def known_of(node: Node) -> dict[PeerId, Known]:
-    """The peers that it knows. Which process each is follows from when it began, so that is left out."""
+    """The peers that it knows. Which process and store each has follows from when it began, and is left out."""
     known = node.membership.known.items()
-    return {peer: msgspec.structs.replace(each, process="") for peer, each in known}
+    replace = msgspec.structs.replace
+    return {peer: replace(each, process="", store=StoreId("")) for peer, each in known}
 
 
 @pytest.mark.parametrize("probed", [True, False])
