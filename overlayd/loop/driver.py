@@ -13,8 +13,8 @@ from overlayd.ports.clock import Clock
 from overlayd.ports.store import StoreError
 from protocol.node.events import Event, Stopping, Ticked
 from protocol.node.node import Node
-from protocol.node.snapshot import PeerView
 from protocol.node.verdict import speaker
+from protocol.terms.ids import PeerId
 
 _TURN_S = 0.001
 """How long events are handled before the loop gets a turn for sockets, the API and timers. One peer's flood
@@ -26,7 +26,6 @@ class Driver:
 
     def __init__(self, node: Node, inbox: Inbox, interpreter: Interpreter, clock: Clock) -> None:
         self._node, self._inbox, self._interpreter, self._clock = node, inbox, interpreter, clock
-        self._view = PeerView(node)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = 0.0
         self._stop = False
@@ -68,9 +67,15 @@ class Driver:
         self.counts["events"] += 1
         effects = self._node.handle(event, now)
         if first:  # What this peer then says to itself follows from the same words.
-            self._interpreter.of = speaker(event, self._view.judged)
+            self._interpreter.of = speaker(event, self._judged)
         for follower in await self._interpreter.carry_out(effects):
             await self._step(follower, first=False)
+
+    def _judged(self) -> PeerId | None:
+        """Who said what came through a relay. The view is loaded then, or with the host's side."""
+        from protocol.node.snapshot import PeerView
+
+        return PeerView(self._node).judged
 
     def _due(self) -> Event | None:
         """The deadline as an event if it has come. Otherwise it sets a timer, and answers None."""

@@ -48,11 +48,13 @@ class Verdict(msgspec.Struct, frozen=True):
         return self.owner or (KeyId(self.peer) if self.peer is not None else None)
 
 
-def speaker(event: Event, judged: PeerId | None) -> PeerId | None:
-    """Whose words an event is; None if nobody else brought it. `judged` said what came through a relay."""
+def speaker(event: Event, judged: Callable[[], PeerId | None]) -> PeerId | None:
+    """Whose words an event is; None if nobody else brought it. `judged` answers who said what came through a
+    relay.
+    """
     match event:
         case Arrived(message=Relayed()):
-            return judged
+            return judged()
         case Arrived(peer=peer) | Garbled(peer=peer):
             return peer
         case _:
@@ -60,7 +62,7 @@ def speaker(event: Event, judged: PeerId | None) -> PeerId | None:
 
 
 def judge(event: Event, error: BaseException, judged: PeerId | None, verifier: Verifier) -> Verdict:
-    """Who answers for it. `judged` is as for `speaker`."""
+    """Who answers for it. `judged` said what came through a relay."""
     match event:
         case Arrived(peer=peer, message=Gossip(records=records) | Records(records=records)):
             signed = in_hand(error, records)
@@ -72,7 +74,7 @@ def judge(event: Event, error: BaseException, judged: PeerId | None, verifier: V
                 return Verdict(peer, signed)
             return Verdict(peer if KeyId(peer) == owner else None, signed, owner)
         case _:
-            return Verdict(speaker(event, judged))
+            return Verdict(speaker(event, lambda: judged))
 
 
 def in_hand(error: BaseException, records: tuple[SignedRecord, ...]) -> SignedRecord | None:
