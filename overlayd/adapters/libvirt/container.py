@@ -8,6 +8,7 @@ All of it belongs to the container's own ids (`plans.py`), as its root disk does
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 from overlayd.adapters.imports import trees
@@ -20,7 +21,7 @@ from overlayd.ports.images import ImageError, ImportWatch
 
 
 class _NoSeed(Exception):
-    """A seed that cannot be read."""
+    """A seed that cannot be read, or has no place."""
 
 
 def make_root(machine: Machine, ids: UserRange | None = None) -> None:
@@ -40,7 +41,7 @@ def make_root(machine: Machine, ids: UserRange | None = None) -> None:
             return
         _unpack(machine.boots.initrd, root, machine.memory_bytes, ids)
         if machine.seed:
-            _copy_seed(Path(machine.seed), root / "run" / "seed", ids)
+            _copy_seed(Path(machine.seed), _seed_folder(root, ids), ids)
     except (OSError, ImageError, _NoSeed) as why:
         remove_root(str(root))
         raise ComputeError(f"{machine.name}: its image cannot be unpacked: {why}") from why
@@ -64,9 +65,30 @@ def remove_root(root: str) -> None:
         shutil.rmtree(root)
 
 
-def _copy_seed(iso_path: Path, target: Path, ids: UserRange | None) -> None:
+def _seed_folder(root: Path, ids: UserRange | None) -> Path:
+    """The seed's folder in an image that was unpacked, new and empty.
+
+    The image is anybody's: a link of its own there would lead whoever writes as root to any file of this host.
+    """
     owner = ids.first if ids is not None else 0
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    run = root / "run"
+    for folder in (run, run / "seed"):
+        if os.path.lexists(folder) and not stat.S_ISDIR(folder.lstat().st_mode):
+            raise _NoSeed(
+                f"/{folder.relative_to(root)} is no folder in it, and the seed goes there; "
+                "make the image without that"
+            )
+    if not run.exists():
+        run.mkdir(mode=0o755)
+        os.chown(run, owner, owner)
+    remove_root(str(run / "seed"))
+    (run / "seed").mkdir(mode=0o700)
+    return run / "seed"
+
+
+def _copy_seed(iso_path: Path, target: Path, ids: UserRange | None) -> None:
+    """Puts the seed's files into an empty folder."""
+    owner = ids.first if ids is not None else 0
     from pycdlib import PyCdlib  # Imported with the first container: most hosts never make one.
     from pycdlib.pycdlibexception import PyCdlibException
 

@@ -1,0 +1,77 @@
+"""A container's root: an image of anybody's, unpacked, with the files of its seed."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from overlayd.adapters.libvirt.container import make_root, remove_root
+from overlayd.adapters.libvirt.users import CONTAINER_IDS, UserRange
+from overlayd.adapters.seeds import NoCloudSeeds
+from overlayd.ports.compute import ComputeError, KernelBoot, Machine
+from overlayd.ports.seeds import Seed
+
+IDS = UserRange(1_000_000, CONTAINER_IDS)
+FILE, FOLDER, LINK = 0o100644, 0o040755, 0o120777
+
+
+def entry(name: str, mode: int, data: bytes = b"") -> bytes:
+    values = [1, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
+    head = b"070701" + b"".join(b"%08x" % value for value in values) + name.encode() + b"\0"
+    return head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)
+
+
+def appliance(folder: Path, *entries: bytes) -> Machine:
+    """A container of an image with those files."""
+    (folder / "initrd").write_bytes(b"".join((*entries, entry("TRAILER!!!", 0))))
+    seed = asyncio.run(NoCloudSeeds(folder / "seeds").ensure("m", Seed("id", "m", user_data=b"mine")))
+    return Machine(
+        name="m", uuid="", title="", grid="g", epoch=1, boot=1, vcpus=1, cpu_milli=1,
+        memory_bytes=1 << 20, boots=KernelBoot("", str(folder / "initrd"), ""), seed=seed, disks=(),
+        console_log=str(folder / "console" / "m.log"),
+    )  # fmt: skip
+
+
+def root_of(folder: Path) -> Path:
+    return folder / "console" / "m.root"
+
+
+def test_the_seed_and_all_folders_above_it_are_the_containers_own(tmp_path: Path) -> None:
+    make_root(appliance(tmp_path, entry("init", FILE, b"#!")), IDS)
+    root = root_of(tmp_path)
+    assert (root / "run" / "seed" / "user-data").read_bytes() == b"mine"
+    for path in (root, *root.rglob("*")):
+        found = path.lstat()
+        assert (found.st_uid, found.st_gid) == (IDS.first, IDS.first), path
+
+
+@pytest.mark.parametrize("link", ["run", "run/seed"])
+def test_no_link_of_an_image_leads_the_seed_out_of_it(tmp_path: Path, link: str) -> None:
+    outside = tmp_path / "outside"
+    (outside / "seed").mkdir(parents=True)
+    (outside / "shadow").write_text("root's")
+    folders = [entry("run", FOLDER)] if "/" in link else []
+    machine = appliance(tmp_path, *folders, entry(link, LINK, str(outside).encode()))
+    with pytest.raises(ComputeError, match=f"m: its image .*{link}"):
+        make_root(machine, IDS)
+    assert sorted(path.name for path in outside.rglob("*")) == ["seed", "shadow"]
+    assert (outside / "shadow").stat().st_uid == os.geteuid()
+    assert not root_of(tmp_path).exists()
+
+
+def test_no_file_of_an_image_is_written_through(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("root's")
+    machine = appliance(
+        tmp_path,
+        entry("run", FOLDER),
+        entry("run/seed", FOLDER),
+        entry("run/seed/user-data", LINK, str(outside).encode()),
+    )
+    make_root(machine, IDS)
+    assert outside.read_text() == "root's"
+    written = root_of(tmp_path) / "run" / "seed" / "user-data"
+    assert written.read_bytes() == b"mine"
+    assert not written.is_symlink()
