@@ -3,8 +3,8 @@
 import asyncio
 import os
 from pathlib import Path
+from tempfile import mkdtemp
 
-import msgspec
 import pytest
 
 from overlayd.adapters.libvirt.container import make_root, remove_root
@@ -26,7 +26,9 @@ def entry(name: str, mode: int, data: bytes = b"") -> bytes:
 def appliance(folder: Path, *entries: bytes) -> Machine:
     """A container of an image with those files."""
     (folder / "initrd").write_bytes(b"".join((*entries, entry("TRAILER!!!", 0))))
-    seed = asyncio.run(NoCloudSeeds(folder / "seeds").ensure("m", Seed("id", "m", user_data=b"mine")))
+    seed = asyncio.run(
+        NoCloudSeeds(folder / "seeds").ensure("m", Seed("id", "m", user_data=b"mine"))
+    )
     return Machine(
         name="m", uuid="", title="", grid="g", epoch=1, boot=1, vcpus=1, cpu_milli=1,
         memory_bytes=1 << 20, boots=KernelBoot("", str(folder / "initrd"), ""), seed=seed, disks=(),
@@ -75,3 +77,31 @@ def test_no_file_of_an_image_is_written_through(tmp_path: Path) -> None:
     written = root_of(tmp_path) / "run" / "seed" / "user-data"
     assert written.read_bytes() == b"mine"
     assert not written.is_symlink()
+
+
+def test_what_a_guest_has_nested_without_end_is_removed() -> None:
+    memory = Path(mkdtemp(dir="/dev/shm"))
+    root = memory / "m.root"
+    root.mkdir()
+    at = os.open(root, os.O_RDONLY)
+    for _ in range(1100):
+        os.mkdir("d", dir_fd=at)
+        below = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    (memory / "m.root.tar").touch()
+    remove_root(str(root))
+    remove_root(str(root))
+    memory.rmdir()
+
+
+def test_what_keeps_a_root_from_being_removed_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rm").write_text("#!/bin/sh\necho Input/output error >&2; exit 1\n")
+    (tmp_path / "rm").chmod(0o755)
+    (tmp_path / "m.root").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    with pytest.raises(ComputeError, match=r"m\.root cannot be removed: Input/output error; once"):
+        remove_root(str(tmp_path / "m.root"))

@@ -7,8 +7,8 @@ All of it belongs to the container's own ids (`plans.py`), as its root disk does
 """
 
 import os
-import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 from overlayd.adapters.imports import trees
@@ -50,8 +50,7 @@ def make_root(machine: Machine, ids: UserRange | None = None) -> None:
 def _unpack(initramfs: str, root: Path, most_bytes: int, ids: UserRange | None) -> None:
     """As a kernel would unpack it: into no more than the machine's memory."""
     root.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    tar = root.with_name(f"{root.name}.tar")
-    tar.unlink(missing_ok=True)
+    tar = _tar_of(root)
     try:
         tar_of_initramfs(Path(initramfs), tar, most_bytes)
         trees.unpack(tar, root, ImportWatch(), ids.outside if ids is not None else int)
@@ -59,10 +58,23 @@ def _unpack(initramfs: str, root: Path, most_bytes: int, ids: UserRange | None) 
         tar.unlink(missing_ok=True)
 
 
+def _tar_of(root: Path) -> Path:
+    return root.with_name(f"{root.name}.tar")
+
+
 def remove_root(root: str) -> None:
-    """Removes the root; it is no error if there is none."""
+    """Removes the root, and what a killed start has left beside it; it is no error if there is none.
+
+    Folders in it may be nested without end: a guest made them. Raises ComputeError.
+    """
+    _tar_of(Path(root)).unlink(missing_ok=True)
     if Path(root).exists():
-        shutil.rmtree(root)
+        argv = ["rm", "-rf", "--one-file-system", "--", root]
+        done = subprocess.run(argv, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise ComputeError(
+                f"{root} cannot be removed: {done.stderr.strip()[-300:]}; once it is gone, all goes on"
+            )
 
 
 def _seed_folder(root: Path, ids: UserRange | None) -> Path:
