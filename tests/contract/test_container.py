@@ -8,12 +8,17 @@ from tempfile import mkdtemp
 import pytest
 
 from overlayd.adapters.libvirt.container import make_root, remove_root
+from overlayd.adapters.libvirt.domains import Domains
+from overlayd.adapters.libvirt.driver import DomainType, Driver
+from overlayd.adapters.libvirt.history import History
+from overlayd.adapters.libvirt.plans import Containers
 from overlayd.adapters.libvirt.users import CONTAINER_IDS, UserRange
 from overlayd.adapters.seeds import NoCloudSeeds
 from overlayd.ports.compute import ComputeError, KernelBoot, Machine
 from overlayd.ports.seeds import Seed
 
 IDS = UserRange(1_000_000, CONTAINER_IDS)
+IDS_OF_ALL = UserRange(1_000_000, 4 * CONTAINER_IDS)
 FILE, FOLDER, LINK = 0o100644, 0o040755, 0o120777
 
 
@@ -105,3 +110,18 @@ def test_what_keeps_a_root_from_being_removed_is_said(
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     with pytest.raises(ComputeError, match=r"m\.root cannot be removed: Input/output error; once"):
         remove_root(str(tmp_path / "m.root"))
+
+
+def test_what_a_killed_daemon_left_of_a_container_goes_when_it_is_forgotten(tmp_path: Path) -> None:
+    machine = appliance(tmp_path, entry("init", FILE, b"#!"))
+    containers = Containers(tmp_path / "containers", IDS_OF_ALL, proc=tmp_path)
+    make_root(machine, containers.prepare(machine))
+    (tmp_path / "console" / "m.root.tar").touch()
+    (tmp_path / "containers" / "m.making").touch()
+    domains = Domains(None, Driver(DomainType.LXC), History(None), None, containers)
+    domains.forget("another")
+    assert root_of(tmp_path).exists()
+    domains.forget("m")
+    domains.forget("m")
+    assert list((tmp_path / "console").iterdir()) == []
+    assert list((tmp_path / "containers").iterdir()) == []

@@ -241,10 +241,12 @@ class Domains:
                 self._history.forget(name)
 
     def forget(self, name: str) -> None:
-        """Lets go of the user of a machine that is wanted no more."""
+        """Lets go of the user of a machine that is wanted no more, and of what a kill has left of it."""
         with self._locks[name]:
             self._runs_as.forget(name)
             if self._containers is not None:
+                for tree in self._containers.trees(name):
+                    remove_root(tree)
                 self._containers.forget(name)
 
     def _check(self, machine: Machine) -> None:

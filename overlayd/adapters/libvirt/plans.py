@@ -31,6 +31,7 @@ EMULATOR = "/usr/lib/libvirt/libvirt_lxc"
 """libvirt's own controller."""
 
 _MACHINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_MAKING = ".making"
 _TRIED = "overlayd-try"
 _TRY_WITHIN_S = 30.0
 _TRY_BYTES = 1 << 20
@@ -111,8 +112,15 @@ class Containers:
 
     def forget(self, name: str) -> None:
         """Lets go of a machine's ids; it is no error if there is none."""
+        path = _path(self._directory, name)
         with self._turn:
-            _path(self._directory, name).unlink(missing_ok=True)
+            for file in (path, path.with_suffix(_MAKING)):
+                file.unlink(missing_ok=True)
+
+    def trees(self, name: str) -> tuple[str, ...]:
+        """The folders that were made for a machine's starts, whether they are there or not."""
+        plan = _read(_path(self._directory, name))
+        return tuple(held.source for held in plan.held if held.kind == "tree") if plan else ()
 
     def taken(self) -> dict[str, UserRange]:
         """The ids of each machine that has some."""
@@ -204,7 +212,7 @@ def _path(directory: Path, name: str) -> Path:
 
 def _write(directory: Path, name: str, plan: Plan) -> None:
     path = _path(directory, name)
-    making = path.with_suffix(".making")
+    making = path.with_suffix(_MAKING)
     making.write_bytes(msgspec.json.encode(plan))
     making.rename(path)
 
