@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,24 @@ from overlayd.adapters.libvirt.plans import EMULATOR
 from overlayd.ports.compute import ComputeError
 
 SCRIPT = "#!/bin/sh\nexec false\n"
+
+SLOW = """
+import signal, socket, sys, time
+from pathlib import Path
+heard = socket.socket(socket.AF_UNIX)
+heard.bind(sys.argv[2] + "/run/libvirt-sock")
+heard.listen()
+def end(*_):
+    heard.close()
+    time.sleep(0.5)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+Path(sys.argv[1] + ".new").write_text(str(__import__("os").getpid()))
+Path(sys.argv[1] + ".new").rename(sys.argv[1])
+while True:
+    signal.pause()
+"""
+"""Something like a libvirtd that is silent before it has gone."""
 
 
 @pytest.fixture
@@ -59,6 +79,18 @@ def test_one_that_was_started_with_another_controller_is_started_anew(root: Path
     inside = Path(f"/proc/{pid_of(root)}/root")
     assert (inside / EMULATOR[1:]).read_text() == SCRIPT.replace("false", "true")
     assert (inside / private.emulator_of(root)[1:]).read_bytes() == Path(EMULATOR).read_bytes()
+
+
+def test_the_next_one_is_started_when_the_one_before_has_gone_not_when_it_is_silent(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "run").mkdir(parents=True)
+    slow = subprocess.Popen([sys.executable, "-c", SLOW, str(root / "libvirtd.pid"), str(root)])
+    wait_for(lambda: (root / "libvirtd.pid").exists(), 30, "it answers")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(ComputeError, match="containers need libvirtd"):
+        private.ensure(root, SCRIPT)
+    assert slow.poll() is not None, "its pid file is locked until then"
 
 
 def test_another_process_with_its_pid_is_not_ended(root: Path) -> None:

@@ -104,22 +104,34 @@ def ensure(root: Path, controller: str) -> None:
 
 def end(root: Path) -> None:
     """Ends the libvirtd, if it runs. What it has started goes on."""
-    try:
-        pid = int((root / _PID_FILE).read_text())
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (OSError, ValueError):
-        return
-    if str(root / _PID_FILE).encode() in words:
+    pid = _pid(root)
+    if pid is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
 
 
+def _pid(root: Path) -> int | None:
+    """The libvirtd's process; None if there is none."""
+    try:
+        pid = int((root / _PID_FILE).read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return pid if str(root / _PID_FILE).encode() in words else None
+
+
 def _end_now(root: Path) -> None:
+    """Ends it and waits until it has gone: it is silent some time before it lets go of its pid file."""
+    pid = _pid(root)
     end(root)
     end_s = time.monotonic() + _STARTS_WITHIN_S
-    while _answers(root):
+    while _answers(root) or _pid(root) is not None:
         if time.monotonic() > end_s:
-            raise ComputeError(f"the libvirtd of an earlier build, below {root}, does not end")
+            what = f"`kill -9 {pid}` ends it" if pid is not None else "end the one with that socket"
+            raise ComputeError(
+                f"the libvirtd of an earlier build below {root} does not end within "
+                f"{_STARTS_WITHIN_S:g} s; {what}, and its containers go on"
+            )
         time.sleep(0.05)
 
 
