@@ -95,8 +95,10 @@ class Containers:
     def install(self) -> str:
         """Where that script is, for a libvirtd that has its own emulator in the usual place."""
         path = self._directory / "controller"
-        path.write_text(self.script())
-        path.chmod(0o755)
+        making = path.with_suffix(_MAKING)
+        making.write_text(self.script())
+        making.chmod(0o755)
+        making.replace(path)  # libvirt may start a container meanwhile
         return str(path)
 
     def prepare(self, machine: Machine) -> UserRange | None:

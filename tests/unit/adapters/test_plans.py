@@ -1,5 +1,6 @@
 """The ids and file systems of containers: a range each, kept, met by nobody else."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -142,3 +143,12 @@ def test_why_containers_have_no_ids_of_their_own(
     if most:
         (tmp_path / "sys" / "user" / "max_user_namespaces").write_text(f"{most}\n")
     assert why_no_ids(tmp_path / "plans", range_, tmp_path).startswith(why)
+
+
+def test_a_script_that_libvirt_may_be_reading_is_never_half_written(here: Containers) -> None:
+    path = Path(here.install())
+    with path.open() as read:
+        assert here.install() == str(path)
+        assert os.fstat(read.fileno()).st_ino != path.stat().st_ino
+        assert read.read() == path.read_text() == here.script()
+    assert path.stat().st_mode & 0o777 == 0o755
