@@ -17,6 +17,8 @@ fills as fast as it can costs little more than its bound."""
 OLDER = ".1"
 """What the older part of a log is called: the log's name with this behind it."""
 
+_PIECE_BYTES = 1 << 20
+
 
 def older(log: Path) -> Path:
     """Where the older part of a log is."""
@@ -38,7 +40,10 @@ def trim(log: Path, most_bytes: int) -> bool:
             older(log).unlink(missing_ok=True)
             with log.open("rb") as source, fresh.open("wb") as target:
                 source.seek(size - most_bytes)
-                target.write(source.read(most_bytes))
+                left = most_bytes  # and no more: its writer writes on
+                while left and (piece := source.read(min(left, _PIECE_BYTES))):
+                    target.write(piece)
+                    left -= len(piece)
             fresh.replace(older(log))
         except OSError:
             fresh.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,22 @@ def test_a_large_one_is_cut_while_its_writer_writes_on(tmp_path: Path) -> None:
         assert log.read_bytes() == b"next%d" % turn
     os.close(writer)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "a.log.1"]
+
+
+def test_a_log_as_large_as_an_order_may_ask_for_is_not_read_into_memory(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    with log.open("wb") as file:
+        file.truncate(128 << 20)
+        file.seek(0, os.SEEK_END)
+        file.write(b"the end")
+    tracemalloc.start()
+    try:
+        assert trim(log, 64 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert older(log).stat().st_size == 64 << 20
+    assert older(log).read_bytes().endswith(b"the end")
 
 
 def test_without_room_for_the_older_part_it_is_cut_all_the_same(
