@@ -38,7 +38,8 @@ def views_of(session: Session, name: str) -> list[bytes]:
             raise failure(said, f"the same with {grid}", USAGE) from None
         if refused.status != AMBIGUOUS:
             raise
-    ids = _meant(_rows(session, name.rpartition("/")[2]))
+    site, _, grid = name.rpartition("/")
+    ids = _up(session, site, grid)
     return [view for grid in ids if (view := _view_of(session, grid)) is not None]
 
 

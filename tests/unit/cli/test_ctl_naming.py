@@ -144,6 +144,26 @@ def test_a_grid_that_is_only_told_of_stands_in_nobodys_way(
     assert f"there is no grid named {'f' * 20}" in error, "it is the one that is asked about"
 
 
+def test_of_a_site_that_is_named_only_its_grids_are_shown(
+    daemon: Daemon, two: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Members tell of two, none of them is confirmed, and another site has one that is."""
+    grids, find = PeerView.grids, PeerView.find_grids
+
+    def told(view: PeerView, now: float) -> list[GridRow]:
+        found = {row.owner_site: row for row in grids(view, now)}
+        mine = msgspec.structs.replace(found["ams"], confirmed=False)
+        return [found["uc"], mine, msgspec.structs.replace(mine, grid="f" * 20)]
+
+    def several(view: PeerView, name: str, site: str = "") -> list[str]:
+        return [two["ams"], "f" * 20] if (name, site) == ("demo", "ams") else find(view, name, site)
+
+    monkeypatch.setattr(PeerView, "grids", told)
+    monkeypatch.setattr(PeerView, "find_grids", several)
+    view = json.loads(daemon.ask("show", "ams/demo", "-o", "json").stdout)
+    assert view["grid"]["owner_site"] == "ams"
+
+
 def test_an_order_names_a_grid_by_its_id(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     daemon.up()
     (row,) = json.loads(daemon.ask("ps", "-o", "json").stdout)
