@@ -169,7 +169,7 @@ def _make(
     output: Path | None,
 ) -> Made:
     now_s = time.time()
-    # All of its key go, so it is remembered for as long as the longest that is usually signed.
+    # It is about all certificates of the key, so it is kept for as long as the longest usual one lasts.
     days = HOST_DAYS if certificate.role is Role.HOST else SITE_DAYS
     if now_s < certificate.not_after_s < now_s + days * 86400.0:
         certificate = msgspec.structs.replace(certificate, not_after_s=now_s + days * 86400.0)

@@ -117,7 +117,8 @@ def revoke_any(
 ) -> None:
     """Revokes a site, and with it all its hosts and orders, or one host, with the federation's key.
 
-    Written to FEDERATION/revocations unless --output says otherwise. It takes effect when it is published.
+    Written to FEDERATION/revocations unless --output says otherwise. It takes effect when
+    `overlayctl revoke FILE` has given it to any peer.
 
     Example: overlayctl federation revoke ams --reason "key lost" --federation ./federation
     """
@@ -143,11 +144,11 @@ def revoke_host(
 ) -> None:
     """Revokes a host, with its site's key: one that was stolen, or does harm. It need not be up.
 
-    Every peer shuts out the key, with all its certificates, as soon as it hears of it, and keeps that. If
-    the host is to belong again, `host enrol` makes a new key. Of a serial alone, that certificate goes.
+    Every peer that hears of it shuts out the host's key with all its certificates, for good. If the host is
+    to belong again, `host enrol` makes a new key. With --serial only that one certificate is shut out.
 
-    Written to the site's folder under revocations unless --output says otherwise. It takes effect when it is
-    published.
+    Written to the site's folder under revocations unless --output says otherwise. It takes effect when
+    `overlayctl revoke FILE` has given it to any peer.
 
     Example: overlayctl site revoke ams h1 --reason "stolen" --federation ./federation
     """

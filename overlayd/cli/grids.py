@@ -48,8 +48,8 @@ def ps(
 ) -> None:
     """Every grid that is up; with a name, that grid's workspaces.
 
-    `unconfirmed` is what hosts tell of and nobody shows that it was decided. No name means such a grid where
-    another of that name is confirmed.
+    A grid is `unconfirmed` if hosts tell of it and nobody shows that its stewards decided it. A name never
+    means such a grid while another of that name is confirmed.
 
     Example: overlayctl ps
 
