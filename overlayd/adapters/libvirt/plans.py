@@ -151,7 +151,11 @@ def script(plans: Path, emulator: str) -> str:
 
 
 def why_no_ids(directory: Path, range_: UserRange, proc: Path = Path("/proc")) -> str:
-    """Why containers cannot have ids of their own here; empty if they can. It tries it, without libvirt."""
+    """Why containers cannot have ids of their own here; empty if they can. It tries it, without libvirt.
+
+    Also empty if it could not be tried, as on a full disk: that passes, and nobody is made root for it. A
+    container that cannot be mounted then is not started, and says why.
+    """
     if range_.count < 2 * CONTAINER_IDS:
         return f"{range_.count} user ids are too few: each container needs {CONTAINER_IDS}"
     if not is_mapped(range_, (proc / "self" / "uid_map").read_text()):
@@ -161,8 +165,8 @@ def why_no_ids(directory: Path, range_: UserRange, proc: Path = Path("/proc")) -
         return f"this host makes no user namespaces; write 16384 to {most}"
     try:
         return _tried(directory, UserRange(range_.first, CONTAINER_IDS))
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"it could not be tried: {error}"
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def mapped_by_others(proc: Path) -> Collection[UserRange]:

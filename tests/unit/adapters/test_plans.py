@@ -1,5 +1,6 @@
 """The ids and file systems of containers: a range each, kept, met by nobody else."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -143,6 +144,23 @@ def test_why_containers_have_no_ids_of_their_own(
     if most:
         (tmp_path / "sys" / "user" / "max_user_namespaces").write_text(f"{most}\n")
     assert why_no_ids(tmp_path / "plans", range_, tmp_path).startswith(why)
+
+
+def test_a_disk_that_was_full_at_the_start_makes_nobody_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be tried is no reason: a container that cannot have its disks says so when it starts."""
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "uid_map").write_text("0 0 4294967295\n")
+    (tmp_path / "sys" / "user").mkdir(parents=True)
+    (tmp_path / "sys" / "user" / "max_user_namespaces").write_text("1\n")
+
+    def full(path: Path, length: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr(os, "truncate", full)
+    assert why_no_ids(tmp_path / "plans", RANGE, tmp_path) == ""
+    assert list((tmp_path / "plans").iterdir()) == []
 
 
 def test_a_script_that_libvirt_may_be_reading_is_never_half_written(here: Containers) -> None:
