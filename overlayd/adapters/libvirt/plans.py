@@ -104,12 +104,17 @@ class Containers:
     def prepare(self, machine: Machine) -> UserRange | None:
         """Writes the plan of a machine's next start. Answers its ids: what it has, or free ones.
 
-        Raises ComputeError if none are left.
+        Raises ComputeError if none are left, or it cannot be written.
         """
         with self._turn:
             taken = self.taken()
             ids = self._range and (taken.get(machine.name) or self._free(machine.name, taken))
-            _write(self._directory, machine.name, Plan(ids, held_by(machine)))
+            try:
+                _write(self._directory, machine.name, Plan(ids, held_by(machine)))
+            except OSError as error:
+                raise ComputeError(
+                    f"{machine.name} cannot be started: its plan: {error}"
+                ) from error
         return ids
 
     def forget(self, name: str) -> None:

@@ -163,6 +163,14 @@ def test_a_disk_that_was_full_at_the_start_makes_nobody_root(
     assert list((tmp_path / "plans").iterdir()) == []
 
 
+def test_a_plan_that_cannot_be_written_is_no_error_of_ours(
+    here: Containers, tmp_path: Path
+) -> None:
+    (tmp_path / "containers").rmdir()
+    with pytest.raises(ComputeError, match=r"ovl-1 cannot be started: .*No such file"):
+        here.prepare(APPLIANCE)
+
+
 def test_a_script_that_libvirt_may_be_reading_is_never_half_written(here: Containers) -> None:
     path = Path(here.install())
     with path.open() as read:
