@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import platform
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -115,6 +116,7 @@ class LibvirtCompute:
         self._callbacks: list[int] = []
         self._slow: ThreadPoolExecutor | None = None
         self._revive: Callable[[], None] = lambda: None
+        self._reviving = threading.Lock()
         self._folder = _folder(uri)
         self._history = History(self._folder)
         self._consoles = Consoles()
@@ -337,13 +339,14 @@ class LibvirtCompute:
         return private.uri_of(Path(root))
 
     def _connected_again(self, type_: DomainType, why: str, tell: Callable[[str], None]) -> None:
-        """After a libvirtd has ended, and its machines have not."""
-        if self._connection is not None and not self._connection.isAlive():
-            before = self._domains
-            self._callbacks.clear()
-            self._connect(type_, why, tell)
-            if before is not None:
-                before.use(self._connection)
+        """After a libvirtd has ended, and its machines have not. Who asks meanwhile waits for it."""
+        with self._reviving:
+            if self._connection is not None and not self._connection.isAlive():
+                before = self._domains
+                self._callbacks.clear()
+                self._connect(type_, why, tell)
+                if before is not None:
+                    before.use(self._connection)
 
     def _listen(self, connection: libvirt.virConnect, tell: Callable[[str], None]) -> None:
         """What changes is remembered before it is told. Both callbacks come in libvirt's own thread."""
