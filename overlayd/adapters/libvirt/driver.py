@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from overlayd.adapters.libvirt.plans import EMULATOR
 from overlayd.config.places import LIBVIRT_ROOT_MAX
 from overlayd.ports.compute import Accelerator, ComputeError
 
@@ -40,7 +41,7 @@ class Driver(msgspec.Struct, frozen=True):
     architecture: str = "x86_64"
     gid: int | None = None
     """The group that guests need for KVM, if they need one."""
-    emulator: str = "/usr/lib/libvirt/libvirt_lxc"
+    emulator: str = EMULATOR
     """What a container is started with."""
 
 
