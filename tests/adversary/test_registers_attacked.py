@@ -43,7 +43,8 @@ class Scene:
         self.key = order_part(self.record.id)
         self.stewards = [world.by_id[peer] for peer in self.record.stewards]
         used = (*self.record.carriers(), *self.record.stewards)
-        self.mallory = next(p for p in world.peers if p.id not in used)
+        own = self.asked.site
+        self.mallory = next(p for p in world.peers if p.id not in used and p.site != own)
         self.before = self.standing()
 
     def carriers(self) -> list[SimPeer]:
