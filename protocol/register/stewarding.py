@@ -266,13 +266,15 @@ class Stewarding:
         try:
             read = self._judge.judges(key, before) if before else Register()
             after = self._judge.follows(kept.order, read, job.ask.step, job.asker, now)
+            value = before if after == read else encode(after)
+            # Whoever asked answers for a value that no steward would take, not who has just promised.
+            empty = after == Register()
+            save = self._acceptor.accept_own(key, kept, job.ballot, value) if not empty else []
         except (Untrusted, Malformed) as error:
             return self._end(key, _failed(job.asker, job.ask, error.detail, refused=True), now)
-        if after == Register():
+        if empty:
             return self._end(key, _failed(job.asker, job.ask, "nothing is decided of it"), now)
-        value = before if after == read else encode(after)
         job.value, job.after = value, after
-        save = self._acceptor.accept_own(key, kept, job.ballot, value)
         again = self._acceptor.get(key)
         assert again is not None
         job.votes[self._me] = again.slot.signature

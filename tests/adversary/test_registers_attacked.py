@@ -172,6 +172,21 @@ def test_a_step_that_the_owner_did_not_order_is_refused(scene: Scene, number: in
     scene.unharmed()
 
 
+def test_an_order_of_the_owner_that_cannot_be_read_is_no_other_stewards_fault(scene: Scene) -> None:
+    """Its first half is a good order, so it gets as far as a majority's promises."""
+    steward, others = scene.stewards[0], scene.stewards[1:]
+    quarantines = _node(steward).overlay.quarantines
+    faults = [quarantines.faults(other.id) for other in others]
+    before = [r.record for _, r in _node(steward).registers.acceptor.values()]
+    garbled = scene.admin.order(Action.DOWN, scene.record.id, scene.world.now_s, body=b"\xc1")
+    scene.tell(steward, StepAsk("garbled", scene.key, End(scene.record.id, garbled), scene.order))
+    scene.world.run(10.0)
+    assert [quarantines.faults(other.id) for other in others] == faults
+    assert [r.record for _, r in _node(steward).registers.acceptor.values()] == before
+    scene.before = scene.standing()
+    scene.unharmed()
+
+
 def test_what_a_majority_did_not_sign_is_not_decided(scene: Scene) -> None:
     """Mallory and one steward that lies with her say that it is down."""
     order = scene.admin.order(Action.DOWN, scene.record.id, scene.world.now_s)

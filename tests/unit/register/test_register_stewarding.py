@@ -1,13 +1,30 @@
 """Steps through whole stewards: how many rounds, who may be silent, what a liar gains, and one history."""
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stewards_world import ASKER, BY_ID, KEY, NOW, ORDER, SIGNERS, STEWARDS, Net, Steward
+from stewards_world import (
+    ASKER,
+    BY_ID,
+    FEDERATION,
+    KEY,
+    NOW,
+    ORDER,
+    SIGNERS,
+    STEWARDS,
+    VERIFIER,
+    Net,
+    Plain,
+    Steward,
+    opens,
+)
 
 from protocol.grid.decision import Ballot, Certificate, Decision, promise, sign_acceptance
-from protocol.grid.record import Register, read_register
+from protocol.grid.record import Register, read_register, register_key
 from protocol.grid.steps import Finish, Vote
+from protocol.register.acceptor import Acceptor
 from protocol.register.messages import (
     Accept,
     Accepted,
@@ -17,10 +34,12 @@ from protocol.register.messages import (
     StepAsk,
     StepFailed,
 )
+from protocol.register.stewarding import Stewarding
+from protocol.sim.people import Admin, grid_spec
 from protocol.terms.effects import Send
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import ROUND_LEAP, STEPS_WAITING
-from protocol.trust.signing import Untrusted
+from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import encode
 
 FIRST, SECOND, THIRD = STEWARDS
@@ -192,6 +211,30 @@ def test_a_liar_that_says_a_round_beyond_all_keeps_nobody_from_deciding() -> Non
     net.until("two", lost=(THIRD,))
     assert first_of(net.settled["two"]) == 2
     assert all(len(steward.rows) == 1 for p, steward in net.stewards.items() if p != THIRD)
+
+
+class Thirteen(Plain):
+    """Allows a step to thirteen, though no steward takes a value that says so."""
+
+    def judges(self, key: str, value: bytes) -> Register:
+        register = super().judges(key, value)
+        if register.first == 13:
+            raise Untrusted(Reason.MALFORMED, "thirteen")
+        return register
+
+
+def test_a_step_to_what_no_steward_takes_is_who_asked_for_it_and_ends() -> None:
+    """Not who promised last, and not the tick: that would end the daemon."""
+    judge, first = Thirteen(), SIGNERS[0]
+    for stewards in ((FIRST,), (FIRST, SECOND)):
+        order = Admin(FEDERATION, "s1", Random(3), lambda s=stewards: s).up(grid_spec("shop"), NOW)
+        key = register_key(order)
+        acceptor = Acceptor(first, VERIFIER, opens, judge.judges, {})
+        stewarding = Stewarding(acceptor, VERIFIER, judge, Random(7))
+        effects = stewarding.ask(ASKER, StepAsk("x", key, Vote(13), order), NOW)
+        assert effects == [Send(ASKER, StepFailed("x", "thirteen", refused=True))]
+        assert stewarding.next_deadline() is None
+        assert acceptor.get(key) is None
 
 
 def test_a_steward_is_raised_by_a_leap_of_nobody() -> None:
