@@ -242,21 +242,24 @@ class Askings(Generic[P]):
         """A steward says who they are by now. Raises Untrusted."""
         if told.register != asking.register or register_key(told.order) != told.register:
             raise Untrusted(Reason.MALFORMED, "a seal of another register")
-        if self._follow(asking, told.order, told.seals):
-            return self._turn(asking, told.seals[-1].heirs, now), []
+        if others := self._follow(asking, told.order, told.seals):
+            return self._turn(asking, others, now), []
         if asking.asked is not None:
             return self._next(asking, sender, "a steward that was replaced says no more", now)
         asking.looked[sender] = Looked(told.ask, told.register)
         asking.begun = True
         return self._weigh(asking, now)
 
-    def _follow(self, asking: _Asking[P], order: SignedOrder, seals: Seals) -> bool:
-        """Whether seals lead to a later set than those that are asked. Raises Untrusted."""
+    def _follow(self, asking: _Asking[P], order: SignedOrder, seals: Seals) -> tuple[PeerId, ...]:
+        """The stewards of a later term than is known, if they are others than those that are asked.
+
+        Raises Untrusted.
+        """
         if len(seals) <= asking.term:
-            return False
+            return ()
         members = follow_seals(order, seals, self._verifier).members
         asking.term, asking.seals, asking.order = len(seals), seals, order
-        return members != asking.stewards
+        return members if members != asking.stewards else ()
 
     def _others(self, asking: _Asking[P]) -> tuple[PeerId, ...]:
         """Whom to ask instead of those that do not answer, by hearsay; nobody if that is all the same."""
@@ -296,8 +299,10 @@ class Askings(Generic[P]):
             verifier, signature = self._verifier, told.signature
             if not accepts(verifier, sender, key, ballot, told.value, signature, term, heirs):
                 raise Untrusted(Reason.BAD_SIGNATURE, "a last acceptance that is not signed")
-            if register_key(order) == key and self._follow(asking, order, register.seals):
-                return self._turn(asking, register.keepers, now), []
+            if register_key(order) == key and (
+                others := self._follow(asking, order, register.seals)
+            ):
+                return self._turn(asking, others, now), []
             if term < asking.term:
                 # It does not know yet that it was replaced, or others beside it.
                 told, asking.begun = Looked(told.ask, key), True

@@ -7,7 +7,7 @@ from protocol.grid.decision import Ballot, Decision
 from protocol.grid.record import Register
 from protocol.grid.steps import Vote
 from protocol.register.asking import Askings, Settled, Unsettled
-from protocol.register.messages import LookAsk, Looked, StepAsk, StepDone, StepFailed
+from protocol.register.messages import LookAsk, Looked, Sealed, StepAsk, StepDone, StepFailed
 from protocol.terms.effects import Send
 from protocol.terms.ids import PeerId
 from protocol.trust.signing import Untrusted
@@ -171,3 +171,15 @@ def test_who_was_asked_beside_the_orders_stewards_is_blamed_for_nothing() -> Non
     assert asked == [(steward, LookAsk) for steward in STEWARDS], (
         "those that the order names are asked"
     )
+
+
+def test_who_was_told_of_wrongly_leads_to_the_orders_own_stewards() -> None:
+    """A notice named one that lies. It says who the order's stewards are, and that none was replaced."""
+    liar = PeerId("d" * 64)
+    askings = asking()
+    effects, _ = askings.ask("x", KEY, (liar,), None, NOW, "")
+    assert isinstance(effects[0], Send)
+    look = effects[0].message
+    assert isinstance(look, LookAsk)
+    effects, outcomes = askings.handle(liar, Sealed(look.ask, KEY, ORDER, ()), NOW)
+    assert (sent(effects), outcomes) == (list(STEWARDS), [])
