@@ -5,12 +5,12 @@ For now a site's admin may deploy on every host of the federation, and may chang
 
 from collections.abc import Container
 
-from protocol.contract.judging import follow, genuine
+from protocol.contract.judging import believed, follow, genuine
 from protocol.contract.ordered import OrderedGrid
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Deployment, Reading, draft
 from protocol.contract.vouching import vouch
-from protocol.grid.decision import Certificate, Decision, check_certificate
+from protocol.grid.decision import Certificate, Decision
 from protocol.grid.grant import CheckedGrant, SignedGrant
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, Register
@@ -59,6 +59,10 @@ class Authority:
         """The grid in an order from this peer's own store, which was believed when it was stored."""
         return self._reading.remembered(signed)
 
+    def spec(self, signed: SignedOrder) -> GridSpec:
+        """The grid in an order, whether or not it makes sense. Raises Untrusted if it cannot be read."""
+        return self._reading.spec(signed)
+
     def change(self, signed: SignedOrder, record: GridRecord, now: float) -> CheckedOrder:
         """A fresh order about a grid that exists, from its owner. Raises Untrusted."""
         checked = self.order(signed, now, fresh=True)
@@ -66,10 +70,8 @@ class Authority:
         return checked
 
     def decision(self, certificate: Certificate) -> Decision:
-        """What a certificate says was decided of an order that its owner signed. Raises Untrusted."""
-        decision = check_certificate(certificate, self._reading.verifier)
-        self._reading.signed(decision.register.ordered)
-        return decision
+        """What a certificate says was decided (judging.py). Raises Untrusted."""
+        return believed(self._reading, certificate)
 
     def signed(self, signed: SignedOrder) -> CheckedOrder:
         """An order whose signer could give it when it was signed. It allows nothing by itself. Raises

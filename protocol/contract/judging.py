@@ -1,9 +1,9 @@
 """What stewards take into a register, and which step they take next. Hosts judge again (vouching.py).
 
 Two questions. Whether a value vouches for itself (`genuine`) is judged by what is in it alone, so that every
-acceptor judges alike, at any time. Whether a step may follow on a value (`follow`) is judged once, by the
-steward that was asked, from the value it read: a step that goes beyond what the grid's owner ordered is
-refused.
+acceptor judges alike, at any time; what others say was decided must do so as well (`believed`). Whether a step
+may follow on a value (`follow`) is judged once, by the steward that was asked, from the value it read: a step
+that goes beyond what the grid's owner ordered is refused.
 """
 
 from typing import assert_never
@@ -15,8 +15,10 @@ from protocol.contract.granting import check_granted
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Reading
 from protocol.contract.vouching import vouch
-from protocol.grid.decision import follow_seals
+from protocol.grid.decision import Certificate, Decision, check_certificate, follow_seals
+from protocol.grid.expand import workspace_name
 from protocol.grid.lease import kept_s
+from protocol.grid.limits import WORKSPACES_MAX
 from protocol.grid.record import (
     GridRecord,
     GridState,
@@ -61,6 +63,38 @@ def genuine(reading: Reading, key: str, value: bytes) -> Register:
     """The register that a value says, of that key. Raises Untrusted if it does not vouch for itself."""
     try:
         register = read_register(value)
+    except Malformed as error:
+        raise Untrusted(Reason.MALFORMED, f"a register: {error}") from None
+    _vouches(reading, key, register)
+    return register
+
+
+def believed(reading: Reading, certificate: Certificate) -> Decision:
+    """What a certificate says was decided. Raises Untrusted.
+
+    The stewards are whoever the order names, and may all lie. So it is believed only if honest ones could have
+    accepted it, and if it places nothing but workspaces of its order. What else that order says is its signer's
+    own matter: an older build may have allowed what this one does not.
+    """
+    decision = check_certificate(certificate, reading.verifier)
+    register = decision.register
+    _vouches(reading, certificate.register, register)
+    spec, record = reading.spec(register.ordered), register.record
+    if sum(max(0, cluster.count) for cluster in spec.clusters) > WORKSPACES_MAX:
+        raise Untrusted(Reason.MALFORMED, f"a grid of more than {WORKSPACES_MAX} workspaces")
+    names = {
+        workspace_name(cluster.name, index + 1)
+        for cluster in spec.clusters
+        for index in range(cluster.count)
+    }
+    if record is not None and any(a.workspace not in names for a in record.assignments):
+        raise Untrusted(Reason.MALFORMED, "a decision about workspaces nobody ordered")
+    return decision
+
+
+def _vouches(reading: Reading, key: str, register: Register) -> None:
+    """Raises Untrusted unless a register of that key vouches for itself."""
+    try:
         order = register.ordered
     except Malformed as error:
         raise Untrusted(Reason.MALFORMED, f"a register: {error}") from None
@@ -75,7 +109,6 @@ def genuine(reading: Reading, key: str, value: bytes) -> Register:
         follow_seals(order, register.seals, reading.verifier)
     if register.closed is not None:
         _may_inherit(reading, up, register, register.closed)
-    return register
 
 
 def _may_inherit(reading: Reading, up: CheckedOrder, register: Register, closed: Closing) -> None:
@@ -213,7 +246,7 @@ def _over(reading: Reading, record: GridRecord | None, asker: PeerId, now: float
         return
     if asker not in record.carriers():
         raise Untrusted(Reason.WRONG_ROLE, "only a host that carries the grid says that it is over")
-    spec = reading.remembered(record.order).spec
+    spec = reading.spec(record.order)
     begun_s = record.start_s or reading.signed(record.order).order.issued_at_s
     ends_s = begun_s + spec.lease_s + record.extra_s + kept_s(spec.lease)
     if now < ends_s - _CLOCKS_S:

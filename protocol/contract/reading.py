@@ -155,6 +155,15 @@ class Reading:
             self._grids.put(signed.payload, grid)
         return grid
 
+    def spec(self, signed: SignedOrder) -> GridSpec:
+        """What an order to bring up or to hold asks for, whether or not it makes sense. Raises Untrusted."""
+        if (grid := self._grids.get(signed.payload)) is not None:
+            return grid.spec
+        try:
+            return spec_of(read_order(signed))
+        except Malformed as error:
+            raise Untrusted(Reason.MALFORMED, f"the grid in the order: {error}") from None
+
     def _sensible(self, signed: SignedOrder, checked: CheckedOrder) -> OrderedGrid:
         """The grid in an order that is believed. Raises Untrusted if it makes no sense; that is not kept."""
         grid = self._grids.get(signed.payload)

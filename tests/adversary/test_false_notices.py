@@ -9,7 +9,17 @@ import msgspec
 import pytest
 
 from protocol.contract.notices import NOTICE, Notice, placement
-from protocol.grid.record import GridState
+from protocol.grid.decision import Ballot, sign_acceptance
+from protocol.grid.grant import HoldGrant, sign_grant
+from protocol.grid.record import (
+    Assignment,
+    GridRecord,
+    GridState,
+    HostRef,
+    Register,
+    grid_id,
+    register_key,
+)
 from protocol.node.events import Arrived, Ticked
 from protocol.node.rows import GridRow
 from protocol.node.snapshot import PeerView
@@ -48,7 +58,8 @@ class Scene:
         self.record, self.grid = row.record, row.record.id
         used = (*self.record.carriers(), *self.record.stewards, self.given.id)
         others = [p for p in world.peers if p.id not in used]
-        self.mallory, self.asked = others[0], others[1]
+        self.mallory = next(p for p in others if p.site != self.given.site)
+        self.asked = next(p for p in others if p is not self.mallory)
         self.truth = next(h.notice for h in node(self.asked).notices.about(self.grid).values())
 
     # -- lies
@@ -334,3 +345,71 @@ def test_thousands_of_false_grids_cost_a_bounded_number_of_questions(scene: Scen
     before = len(asked)
     assert scene.means() == [scene.grid]
     assert len(asked) == before, "and not again for a while"
+
+
+def signs(scene: Scene, what: str) -> GridRecord:
+    """Mallory's site orders a grid whose only steward she is, and she signs what no honest one takes."""
+    world, replace, mallory = scene.world, msgspec.structs.replace, scene.mallory
+    rival = world.admins[mallory.site]
+    rival.stewards, before = (lambda: (mallory.id,)), rival.stewards
+    spec, body = grid_spec("shop", 1), None
+    match what:
+        case "no grid at all":
+            body = b"\xc1"
+        case "a grid without end":
+            body = encode(replace(spec, clusters=(replace(spec.clusters[0], count=10**6),)))
+        case _:
+            body = encode(spec)
+    order = rival.order(Action.UP, "shop", world.now_s, body=body)
+    rival.stewards = before
+    grid, name = grid_id(order), "web-1"
+    if what == "a workspace that has no number":
+        name = "web-x"
+    grant = HoldGrant(grid, (name,), tuple(vni for _, vni in scene.record.vnis))
+    record = replace(
+        scene.record,
+        id=grid,
+        order=order,
+        stewards=(mallory.id,),
+        owner=rival.signer.key,
+        owner_site=mallory.site,
+        hosts=(HostRef(mallory.id, mallory.name, mallory.site),),
+        assignments=(Assignment(name, mallory.id),),
+        grants=(sign_grant(grant, mallory.identity.signer),),
+    )
+    if what == "another's grid":
+        record = replace(record, owner=scene.record.owner, owner_site=scene.record.owner_site)
+    key, value, ballot = register_key(order), encode(Register(record)), Ballot(0, mallory.id)
+    signature = sign_acceptance(mallory.identity.signer, key, ballot, value)
+    said = world.said
+
+    def listen(peer: SimPeer, send: Send) -> None:
+        said(peer, send)
+        asks = isinstance(send.message, LookAsk) and send.message.register == key
+        if asks and send.peer == mallory.id and peer is not mallory:
+            answer = Looked(send.message.ask, key, ballot, value, signature)  # type: ignore[union-attr]
+            world.after(0.01, lambda: peer.feed(Arrived(mallory.id, answer, "")))
+
+    world.said = listen  # type: ignore[method-assign]
+    return record
+
+
+NO_DECISIONS = (
+    "another's grid",
+    "no grid at all",
+    "a grid without end",
+    "a workspace that has no number",
+)
+
+
+@pytest.mark.parametrize("what", NO_DECISIONS)
+def test_what_she_decided_alone_is_no_grid_of_anybody_elses_and_ends_no_daemon(what: str) -> None:
+    scene = Scene()
+    made = signs(scene, what)
+    scene.tells(scene.lie(grid=made.id))
+    for _ in range(2):
+        assert [row.grid for row in scene.ps() if row.confirmed] == [scene.grid]
+        assert scene.means() == [scene.grid]
+        scene.restart()
+    assert scene.orders(Action.DOWN).answer == ("shop is gone",)
+    assert scene.gone()

@@ -117,8 +117,8 @@ def test_a_grid_that_was_made_by_older_rules_is_still_its_owners_to_end() -> Non
     one, spec = One(), shop(1)
     order = ADMIN.up(msgspec.structs.replace(spec, volumes=(VolumeSpec("seed", MIB),)), NOW)
     grid = grid_id(order)
-    like = record_of(ADMIN.up(spec, NOW), {"web-1": one.me})
-    record = msgspec.structs.replace(like, id=grid, order=order)
+    like = record_of(ADMIN.up(spec, NOW), {"web-1": one.me}, grid)
+    record = msgspec.structs.replace(like, order=order)
     lease = Lease(record, (Wanted("web-1"),), NOW + 1000, NOW)
     one.rows[CARRIED] = {grid: encode(lease)}
     one.start(NOW + 10)

@@ -216,19 +216,27 @@ def test_a_hold_that_the_grid_did_not_use_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "why"),
+    ("record", "subject", "why"),
     [
-        pytest.param("unheld", "it places workspaces here that are not held", id="not-held"),
-        pytest.param("beyond", "malformed: a record of workspaces nobody ordered", id="beyond"),
+        pytest.param(
+            "unheld", "shop", "it places workspaces here that are not held", id="not-held"
+        ),
+        pytest.param(
+            "beyond",
+            order_part(GRID),
+            "malformed: a decision about workspaces nobody ordered",
+            id="beyond",
+        ),
     ],
 )
-def test_a_record_that_is_refused_is_not_acknowledged(record: str, why: str) -> None:
+def test_a_record_that_is_refused_is_not_acknowledged(record: str, subject: str, why: str) -> None:
     one = One()
     said_of = one.record()
     if record == "beyond":
         one.holds()
         said_of = record_of(ORDER, {"web-1": one.me, "web-9": B})
-    assert one.hears(Decided(decided(said_of).certificate)) == [Note("record.refused", "shop", why)]
+    effects = one.hears(Decided(decided(said_of).certificate))
+    assert effects == [Note("record.refused", subject, why)]
     assert one.host.leases.rows() == []
 
 
