@@ -200,9 +200,9 @@ class Acceptor:
         """Takes in what was decided before, if this steward has lost it or was replaced by it. Raises
         Untrusted."""
         decision = check_certificate(certificate, self._verifier)
-        register, known = decision.register, self._kept.get(key)
         if certificate.register != key:
             return []
+        register, known = self._judges(key, certificate.value), self._kept.get(key)
         if register.closed is not None:
             seals = (*register.seals, seal_of(decision))
             return self._follow(key, register.ordered, seals, certificate.value)

@@ -1,18 +1,35 @@
 """The acceptor, sentence by sentence."""
 
 import pytest
-from stewards_world import ADMIN, KEY, NOW, ORDER, SIGNERS, STEWARDS, Steward
+from stewards_world import (
+    ADMIN,
+    KEY,
+    NOW,
+    ORDER,
+    SIGNERS,
+    STEWARDS,
+    VERIFIER,
+    Plain,
+    Steward,
+    opens,
+)
 
-from protocol.grid.decision import Ballot, accepts, check_certificate
+from protocol.grid.decision import (
+    Ballot,
+    Certificate,
+    accepts,
+    check_certificate,
+    sign_acceptance,
+)
 from protocol.grid.record import Register, register_key
-from protocol.register.acceptor import Slot
+from protocol.register.acceptor import Acceptor, Slot
 from protocol.register.messages import Accept, Accepted, Conflict, LookAsk, Looked, Prepare, Promise
 from protocol.sim.keys import SimVerifier
 from protocol.sim.people import grid_spec
 from protocol.terms.effects import Persist, Send
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import REGISTERS_PER_OWNER
-from protocol.trust.signing import Untrusted
+from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import decode, encode
 
 FIRST, SECOND, THIRD = STEWARDS
@@ -148,8 +165,6 @@ def test_what_is_over_and_can_never_be_again_is_forgotten() -> None:
 
 def test_what_it_lost_it_takes_back_as_a_certificate_and_nothing_else() -> None:
     steward = third()
-    from protocol.grid.decision import Certificate, sign_acceptance
-
     ballot = Ballot(0, FIRST)
     votes = tuple(
         (peer, sign_acceptance(signer, KEY, ballot, VALUE))
@@ -164,3 +179,22 @@ def test_what_it_lost_it_takes_back_as_a_certificate_and_nothing_else() -> None:
     steward.keep(steward.acceptor.learn(KEY, certificate))
     assert [register.first for _, register in steward.acceptor.values()] == [1]
     assert steward.acceptor.learn(KEY, certificate) == [], "once is enough"
+
+
+def test_what_it_would_not_accept_it_does_not_take_back_either() -> None:
+    """Else its next life could not believe its own row, and would have promised nothing."""
+
+    def judges(key: str, value: bytes) -> Register:
+        if value == OTHER:
+            raise Untrusted(Reason.MALFORMED, "nobody takes that")
+        return Plain().judges(key, value)
+
+    acceptor = Acceptor(SIGNERS[2], VERIFIER, opens, judges, {})
+    ballot = Ballot(0, FIRST)
+    votes = tuple(
+        (peer, sign_acceptance(signer, KEY, ballot, OTHER))
+        for peer, signer in zip(STEWARDS[:2], SIGNERS[:2], strict=True)
+    )
+    with pytest.raises(Untrusted):
+        acceptor.learn(KEY, Certificate(KEY, ballot, OTHER, votes))
+    assert acceptor.values() == []
