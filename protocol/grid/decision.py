@@ -35,8 +35,9 @@ ALL_ASKED = 2
 """So few stewards are all needed for a majority. If they know nothing of a record, nobody does."""
 
 RegisterKey = Annotated[str, Meta(min_length=_KEY_CHARACTERS, max_length=_KEY_CHARACTERS)]
-Value = Annotated[bytes, Meta(max_length=MAX_FRAME_BYTES - 8192)]
+VALUE_BYTES_MOST = MAX_FRAME_BYTES - 8192
 """Bounded so that whatever is accepted fits in one frame with what is said of it."""
+Value = Annotated[bytes, Meta(max_length=VALUE_BYTES_MOST)]
 
 
 class _Accepted(msgspec.Struct, frozen=True, array_like=True):

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from protocol.grid.decision import PROMISE as PROMISE_DOMAIN
 from protocol.grid.decision import (
+    VALUE_BYTES_MOST,
     Ballot,
     Certificate,
     accepts,
@@ -29,7 +30,7 @@ from protocol.grid.decision import (
     promise,
 )
 from protocol.grid.record import Register
-from protocol.grid.steps import Commit, Replace, Step
+from protocol.grid.steps import Commit, End, Replace, Step
 from protocol.register.acceptor import Acceptor, Kept
 from protocol.register.messages import (
     WHY_CHARACTERS_MOST,
@@ -55,6 +56,9 @@ from protocol.terms.limits import (
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Reason, Untrusted, Verifier
 from protocol.wire.codec import Malformed, encode
+
+_END_BYTES = 16 << 10
+"""Room that other steps leave in a value for the order that ends its grid."""
 
 
 class Judge(Protocol):
@@ -264,9 +268,7 @@ class Stewarding:
             self._pause(job, now)
             return []
         try:
-            read = self._judge.judges(key, before) if before else Register()
-            after = self._judge.follows(kept.order, read, job.ask.step, job.asker, now)
-            value = before if after == read else encode(after)
+            value, after = self._after(key, kept, job, before, now)
             # Whoever asked answers for a value that no steward would take, not who has just promised.
             empty = after == Register()
             save = self._acceptor.accept_own(key, kept, job.ballot, value) if not empty else []
@@ -281,6 +283,21 @@ class Stewarding:
         ask = Accept(register=key, ballot=job.ballot, value=value)
         others = [Send(peer, ask) for peer in kept.stewards if peer != self._me]
         return [*save, *others, *self._decided(key, kept, job, now)]
+
+    def _after(
+        self, key: str, kept: Kept, job: _Job, before: bytes, now: float
+    ) -> tuple[bytes, Register]:
+        """What follows from the step, and what that says. Raises Untrusted, or Malformed."""
+        read = self._judge.judges(key, before) if before else Register()
+        after = self._judge.follows(kept.order, read, job.ask.step, job.asker, now)
+        if after == read:
+            return before, after
+        value = encode(after)
+        most = VALUE_BYTES_MOST - (0 if isinstance(job.ask.step, End) else _END_BYTES)
+        if len(value) > most:
+            why = f"what is kept of the grid would have {len(value)} bytes, at most {most} may be"
+            raise Untrusted(Reason.MALFORMED, why)
+        return value, after
 
     def _decided(self, key: str, kept: Kept, job: _Job, now: float) -> list[Effect]:
         if job.value is None or len(job.votes) < majority(kept.stewards):

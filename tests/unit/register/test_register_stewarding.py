@@ -5,6 +5,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from stewards_world import (
     ASKER,
     BY_ID,
@@ -21,9 +22,16 @@ from stewards_world import (
     opens,
 )
 
-from protocol.grid.decision import Ballot, Certificate, Decision, promise, sign_acceptance
-from protocol.grid.record import Register, read_register, register_key
-from protocol.grid.steps import Finish, Vote
+from protocol.grid.decision import (
+    VALUE_BYTES_MOST,
+    Ballot,
+    Certificate,
+    Decision,
+    promise,
+    sign_acceptance,
+)
+from protocol.grid.record import Register, grid_id, read_register, register_key
+from protocol.grid.steps import End, Finish, Step, Vote
 from protocol.register.acceptor import Acceptor
 from protocol.register.messages import (
     Accept,
@@ -39,11 +47,13 @@ from protocol.sim.people import Admin, grid_spec
 from protocol.terms.effects import Send
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import ROUND_LEAP, STEPS_WAITING
+from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import encode
 
 FIRST, SECOND, THIRD = STEWARDS
 OTHER = PeerId("b" * 64)
+GRID = grid_id(ORDER)
 
 
 def first_of(decision: Decision | None) -> int:
@@ -235,6 +245,38 @@ def test_a_step_to_what_no_steward_takes_is_who_asked_for_it_and_ends() -> None:
         assert effects == [Send(ASKER, StepFailed("x", "thirteen", refused=True))]
         assert stewarding.next_deadline() is None
         assert acceptor.get(key) is None
+
+
+class Long(Plain):
+    """Allows a step that makes a value of about so many bytes less than can be said."""
+
+    def __init__(self, less: int) -> None:
+        self._bytes = VALUE_BYTES_MOST - less
+
+    def follows(
+        self, order: SignedOrder, register: Register, step: Step, asker: PeerId, now: float
+    ) -> Register:
+        return Register(None, 1, (), replace(order, signature=bytes(self._bytes)))
+
+
+@pytest.mark.parametrize(
+    ("step", "less", "taken"),
+    [
+        (Vote(1), 0, False),
+        (Vote(1), 8 << 10, False),
+        (End(GRID, ORDER), 8 << 10, True),
+        (End(GRID, ORDER), 0, False),
+    ],
+)
+def test_a_value_too_long_to_be_said_is_not_accepted_and_there_is_room_for_its_end(
+    step: Step, less: int, taken: bool
+) -> None:
+    acceptor = Acceptor(SIGNERS[0], VERIFIER, opens, Plain().judges, {})
+    stewarding = Stewarding(acceptor, VERIFIER, Long(less), Random(7))
+    effects = stewarding.ask(ASKER, StepAsk("x", KEY, step, ORDER), NOW)
+    failed = [e.message for e in effects if isinstance(e, Send) and e.peer == ASKER]
+    assert all(isinstance(said, StepFailed) and said.refused for said in failed)
+    assert (failed == [], acceptor.get(KEY) is not None) == (taken, taken)
 
 
 def test_a_steward_is_raised_by_a_leap_of_nobody() -> None:
