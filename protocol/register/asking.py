@@ -25,7 +25,7 @@ from protocol.grid.decision import (
     majority,
 )
 from protocol.grid.record import read_register, register_key
-from protocol.grid.steps import Finish, Step
+from protocol.grid.steps import Finish, Step, apply
 from protocol.register.messages import (
     LookAsk,
     Looked,
@@ -167,7 +167,7 @@ class Askings(Generic[P]):
                 # One steward alone may show what was decided long ago.
                 return [], []
             case StepDone(certificate=certificate):
-                return [], self._done(asking, certificate)
+                return self._stepped(asking, sender, certificate, now)
             case StepFailed(why=why):
                 return self._next(asking, sender, why, now)
             case Looked():
@@ -209,11 +209,20 @@ class Askings(Generic[P]):
         ask = StepAsk(asking.ask, key, step, order, asking.evidence, seals)
         return [Send(asking.asked, ask, asking.cause)]
 
-    def _done(
-        self, asking: _Asking[P], certificate: Certificate
-    ) -> list[Settled[P] | Unsettled[P]]:
+    def _stepped(
+        self, asking: _Asking[P], sender: PeerId, certificate: Certificate, now: float
+    ) -> Answer[P]:
+        """A steward says that it is done: the step, made once more, would change nothing. Or a host shows what
+        it has."""
         decision = self._believes(certificate)
-        if certificate.register != asking.register or asking.purpose not in self._askings:
+        register, step = decision.register, asking.step
+        if step is not None and (register.closed or apply(step, register, now) != register):
+            return self._next(asking, sender, "a steward shows what was decided before", now)
+        return [], self._done(asking, decision)
+
+    def _done(self, asking: _Asking[P], decision: Decision) -> list[Settled[P] | Unsettled[P]]:
+        key = decision.certificate.register
+        if key != asking.register or asking.purpose not in self._askings:
             return []
         if decision.register.term < asking.term:
             # It was on its way while these were replaced, or is shown again. Others say what is decided now.
@@ -325,7 +334,7 @@ class Askings(Generic[P]):
             if len(votes) >= asking.majority:
                 certificate = Certificate(asking.register, ballot, value, tuple(votes))
                 try:
-                    return [], self._done(asking, certificate)
+                    return [], self._done(asking, self._believes(certificate))
                 except Untrusted:
                     # Who was asked may not be the order's stewards, which is nobody's fault who answered.
                     continue

@@ -84,6 +84,21 @@ def test_what_does_not_prove_itself_is_the_stewards_fault_and_the_asking_goes_on
     assert settled.decision == decision  # type: ignore[union-attr]
 
 
+def test_a_steward_that_shows_what_was_decided_before_a_step_has_not_done_it() -> None:
+    net = Net()
+    net.ask("one", Vote(1))
+    net.run()
+    decision = net.settled["one"]
+    assert decision is not None
+    askings = asking()
+    effects, _ = askings.ask("x", KEY, STEWARDS, Vote(2), NOW, "", ORDER)
+    assert isinstance(effects[0], Send)
+    message = effects[0].message
+    assert isinstance(message, StepAsk)
+    effects, outcomes = askings.handle(FIRST, StepDone(message.ask, decision.certificate), NOW)
+    assert (sent(effects), outcomes) == ([SECOND], [])
+
+
 def test_a_last_acceptance_that_is_not_signed_is_no_word() -> None:
     askings = asking()
     effects, _ = askings.ask("x", KEY, STEWARDS, None, NOW, "")
