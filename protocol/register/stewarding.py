@@ -50,6 +50,7 @@ from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import (
     REGISTER_REPLY_WITHIN_S,
     ROUND_MOST,
+    STEPS_OF_ONE,
     STEPS_WAITING,
     STEWARD_TRIES_S,
 )
@@ -122,6 +123,9 @@ class Stewarding:
             return [*learnt, _failed(sender, message, error.detail, refused=True)]
         if len(jobs) >= STEPS_WAITING:
             return [*learnt, _failed(sender, message, f"{STEPS_WAITING} steps wait here already")]
+        if sum(job.asker == sender for job in jobs) >= STEPS_OF_ONE:
+            why = f"{STEPS_OF_ONE} steps of the same peer wait here already"
+            return [*learnt, _failed(sender, message, why)]
         self._jobs[key] = [*jobs, _Job(sender, message)]
         return learnt + (self._begin(key, now) if not jobs else [])
 

@@ -234,7 +234,8 @@ REGISTER_TRIES = 8
 STEWARD_TRIES_S = 4.0
 """How long a steward tries to have a majority for one step: a few rounds with another that is silent."""
 STEWARD_WITHIN_S = 5.0
-STEPS_WAITING = 32
+STEPS_WAITING, STEPS_OF_ONE = 32, 4
+"""Steps that wait for one register at a steward, in all and of one peer: anybody may ask for one."""
 ROUND_MOST = 1 << 48
 ROUND_LEAP = 1 << 16
 """By how much a steward may raise the round of another at once. It knows by how much it must, so it is told."""

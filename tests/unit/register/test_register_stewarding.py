@@ -46,7 +46,7 @@ from protocol.register.stewarding import Stewarding
 from protocol.sim.people import Admin, grid_spec
 from protocol.terms.effects import Send
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import ROUND_LEAP, STEPS_WAITING
+from protocol.terms.limits import ROUND_LEAP, STEPS_OF_ONE, STEPS_WAITING
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import encode
@@ -160,11 +160,26 @@ def test_who_knows_nothing_of_an_order_says_so_and_keeps_nothing() -> None:
 def test_only_so_many_steps_wait_for_one_register() -> None:
     steward = Steward(SIGNERS[0])
     for number in range(STEPS_WAITING):
-        asked(steward, StepAsk(str(number), KEY, Vote(number + 1), ORDER))
+        step = StepAsk(str(number), KEY, Vote(number + 1), ORDER)
+        asked(steward, step, PeerId(f"{number // STEPS_OF_ONE:064}"))
     (full,) = asked(steward, StepAsk("more", KEY, Vote(1), ORDER))
     assert isinstance(full.message, StepFailed)
     assert not full.message.refused
-    assert asked(steward, StepAsk("0", KEY, Vote(1), ORDER)) == [], "asked again it is the same"
+    again = StepAsk("0", KEY, Vote(1), ORDER)
+    assert asked(steward, again, PeerId("0" * 64)) == [], "asked again it is the same"
+
+
+def test_one_that_asks_without_end_leaves_room_for_others() -> None:
+    steward = Steward(SIGNERS[0])
+    failed = [
+        send.message
+        for number in range(STEPS_WAITING)
+        for send in asked(steward, StepAsk(str(number), KEY, Vote(number + 1), ORDER))
+        if isinstance(send.message, StepFailed)
+    ]
+    assert len(failed) == STEPS_WAITING - STEPS_OF_ONE
+    assert not any(message.refused for message in failed)
+    assert asked(steward, StepAsk("x", KEY, Vote(1), ORDER), OTHER) == [], "it waits"
 
 
 # -- liars
