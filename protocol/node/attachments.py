@@ -5,7 +5,6 @@ digest of the order with the whole grid in it. So who shows another order that n
 reader, of another key, and gets nothing.
 """
 
-from collections.abc import Iterator
 from typing import Protocol
 
 from protocol.grid.record import GridRecord, GridState, Register, order_part, spec_of
@@ -71,13 +70,15 @@ class GridsFiles:
         grids |= {order_part(row.grid) for row in self._requester.attaching.rows()}
         return grids | {str(request) for request in self._requester.unended()}
 
-    def _stewarded(self) -> Iterator[GridFiles]:
+    def _stewarded(self) -> list[GridFiles]:
+        read: dict[str, tuple[Register, GridFiles | None]] = {}
         for key, value in self._acceptor.values():
             known = self._read.get(key)
             if known is None or known[0] is not value:
-                known = self._read[key] = (value, _register_files(value))
-            if known[1] is not None:
-                yield known[1]
+                known = (value, _register_files(value))
+            read[key] = known
+        self._read = read
+        return [files for _, files in read.values() if files is not None]
 
 
 def _register_files(register: Register) -> GridFiles | None:

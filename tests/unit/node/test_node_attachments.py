@@ -67,6 +67,18 @@ def test_a_steward_needs_them_until_the_record_is_down() -> None:
     assert files.keys() == set()
 
 
+def test_what_was_read_of_a_register_is_forgotten_with_it() -> None:
+    peer, _ = carried()
+    ((_, register),) = peer.registers.acceptor.values()
+    assert register.record is not None
+    empty, steward = started(), Steward(register.record)
+    files = GridsFiles(empty.host, steward, empty.requester)
+    assert len(files.needed()) == len(files._read) == 1
+    steward.records = ()
+    assert files.needed() == []
+    assert files._read == {}
+
+
 def test_a_record_that_takes_another_orders_id_is_no_way_to_its_files() -> None:
     """A member writes a register with a grid whose id begins like another's, and itself as its host."""
     peer, key = carried()
