@@ -8,6 +8,7 @@ their volumes and the record, and proposes the end to the stewards until they ha
 
 from protocol.contract.messages import Act, ActReply
 from protocol.contract.notices import Notice
+from protocol.grid.decision import majority
 from protocol.grid.problem import listed
 from protocol.requesting.silence import Hearing, Unanswered, without_majority
 from protocol.terms.effects import Effect, Send
@@ -19,12 +20,7 @@ from protocol.trust.order import SignedOrder
 def majority_silent(notice: Notice, hearing: Hearing, now: float) -> bool:
     """Whether so many stewards of a grid are not heard that the others decide nothing."""
     heard = sum(hearing.silence(peer, now) is None for peer in notice.stewards)
-    return heard < majority(notice)
-
-
-def majority(notice: Notice) -> int:
-    """How many of a grid's stewards decide."""
-    return len(notice.stewards) // 2 + 1
+    return heard < majority(notice.stewards)
 
 
 class Halting:
@@ -71,7 +67,7 @@ class Halting:
             return []
         notice, hosts = self._notice, listed([self._hearing.name(peer) for peer in self._taken])
         lines = [
-            f"{notice.name} is stopped on {hosts}; its end waits for {majority(notice)} of "
+            f"{notice.name} is stopped on {hosts}; its end waits for {majority(notice.stewards)} of "
             f"{len(notice.stewards)} stewards",
             *without_majority(notice.stewards, self._hearing, now)[:-1],
             "  its volumes are kept until then; nothing more is to be done",
