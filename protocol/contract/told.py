@@ -74,7 +74,7 @@ class Notices:
         self._known: dict[GridId, KnownGrid] = {}
         """Oldest first."""
         self._stale: dict[GridId, None] = {}
-        """KnownGrid grids of which a host told something later, and took it back unchecked."""
+        """Known grids of which a host told something later, and took it back unchecked."""
         self._newest: dict[GridId, Notice | None] = {}
         """What `newest` answered, while nothing has changed."""
 

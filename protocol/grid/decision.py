@@ -4,7 +4,8 @@ A steward signs what it promises and what it accepts. Alike acceptances (one bal
 of the stewards that the order names are a *certificate*: it proves itself, whoever shows it.
 `check_certificate` is the only function that makes a `Decision`, and nothing acts on anything else.
 
-A certificate says *decided*, never *newest*: an old one can be shown again.
+A certificate says *decided*, never *newest*: an old one can be shown again. Nor does it say that the stewards
+were honest, for whoever signs an order names them: what it decided is believed as contract/judging.py says.
 
 Stewards can be replaced (seal.py). `follow_seals` is the only function that makes a set of `Stewards`: from the
 order that names the first, over as many seals as a value has.

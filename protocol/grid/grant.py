@@ -36,7 +36,7 @@ class HoldGrant(msgspec.Struct, frozen=True, array_like=True):
     start_s: float = 0.0
     """When the lease is to begin, Unix seconds; 0 for when it is decided."""
     store: Annotated[str, Meta(max_length=64)] = ""
-    """The store that remembers it. Empty until stores have ids."""
+    """The id of the store that remembers it. Empty in grants of older builds."""
 
 
 class SignedGrant(msgspec.Struct, frozen=True, array_like=True):
