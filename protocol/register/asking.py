@@ -267,7 +267,7 @@ class Askings(Generic[P]):
         if len(seals) <= asking.term:
             return ()
         members = follow_seals(order, seals, self._verifier).members
-        asking.term, asking.seals, asking.order = len(seals), seals, order
+        asking.term, asking.seals, asking.order = len(seals), seals, asking.order or order
         return members if members != asking.stewards else ()
 
     def _others(self, asking: _Asking[P]) -> tuple[PeerId, ...]:

@@ -1,6 +1,7 @@
 """Who asks: whom first, whom next, what is believed, and when it is given up."""
 
 import pytest
+from msgspec.structs import replace
 from stewards_world import KEY, NOW, ORDER, STEWARDS, VERIFIER, Net, believed
 
 from protocol.grid.decision import Ballot, Decision
@@ -198,3 +199,19 @@ def test_who_was_told_of_wrongly_leads_to_the_orders_own_stewards() -> None:
     assert isinstance(look, LookAsk)
     effects, outcomes = askings.handle(liar, Sealed(look.ask, KEY, ORDER, ()), NOW)
     assert (sent(effects), outcomes) == (list(STEWARDS), [])
+
+
+def test_an_order_that_is_known_is_not_taken_from_others() -> None:
+    """They may have put another signature to it, which no steward believes."""
+    liar = PeerId("d" * 64)
+    askings = asking()
+    effects, _ = askings.ask("x", KEY, (liar,), Vote(1), NOW, "", ORDER)
+    assert isinstance(effects[0], Send)
+    step = effects[0].message
+    assert isinstance(step, StepAsk)
+    turned = replace(ORDER, signature=b"x")
+    effects, _ = askings.handle(liar, Sealed(step.ask, KEY, turned, ()), NOW)
+    assert isinstance(effects[0], Send)
+    again = effects[0].message
+    assert isinstance(again, StepAsk)
+    assert (effects[0].peer, again.order) == (FIRST, ORDER)
