@@ -49,6 +49,7 @@ from protocol.terms.effects import Deadline, Effect, Send, earliest
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import (
     REGISTER_REPLY_WITHIN_S,
+    ROUND_LEAP,
     ROUND_MOST,
     STEPS_OF_ONE,
     STEPS_WAITING,
@@ -213,11 +214,16 @@ class Stewarding:
         return [*save, *others, *self._read(key, kept, job, now)]
 
     def _round(self, kept: Kept, job: _Job) -> int:
-        """The next round: above this steward's, and above those of as many others as it needs, if they told."""
-        needed = majority(kept.stewards) - 1
+        """The next round: above this steward's, and above those of as many others as it needs, if they told.
+
+        While not all others told, it leaps only so far that one that missed some leaps still follows.
+        """
+        own, needed = kept.slot.promised.round, majority(kept.stewards) - 1
         told = sorted(job.promised.values())
         most = told[min(needed, len(told)) - 1] if needed and told else 0
-        return max(kept.slot.promised.round, most) + 1
+        if len(told) < len(kept.stewards) - 1:
+            most = min(most, own + ROUND_LEAP // 16)
+        return max(own, most) + 1
 
     def _open(self, key: str, ask: StepAsk) -> Kept:
         """The register that a step is of. Raises Untrusted if this peer is not its steward, or never was."""

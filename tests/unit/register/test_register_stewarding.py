@@ -46,7 +46,7 @@ from protocol.register.stewarding import Stewarding
 from protocol.sim.people import Admin, grid_spec
 from protocol.terms.effects import Send
 from protocol.terms.ids import PeerId
-from protocol.terms.limits import ROUND_LEAP, STEPS_OF_ONE, STEPS_WAITING
+from protocol.terms.limits import ROUND_LEAP, ROUND_MOST, STEPS_OF_ONE, STEPS_WAITING
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Reason, Untrusted
 from protocol.wire.codec import encode
@@ -236,6 +236,28 @@ def test_a_liar_that_says_a_round_beyond_all_keeps_nobody_from_deciding() -> Non
     net.until("two", lost=(THIRD,))
     assert first_of(net.settled["two"]) == 2
     assert all(len(steward.rows) == 1 for p, steward in net.stewards.items() if p != THIRD)
+
+
+def test_nor_does_it_use_the_register_up() -> None:
+    """Its word comes first, each time: a steward goes so far only if all others say so."""
+    net = Net()
+    net.ask("one", Vote(1))
+    net.run()
+    for number in range(2, 6):
+        net.ask(f"{number}", Vote(number))
+        net.deliver()
+        (prepare, *_) = [m for _, _, m in net.waiting if isinstance(m, Prepare)]
+        far = Ballot(ROUND_MOST - 1, THIRD)
+        conflict = Conflict(register=KEY, ballot=prepare.ballot, promised=far)
+        net.stewards[FIRST].handle(THIRD, conflict, NOW)
+        net.waiting.clear()
+        net.until(f"{number}", lost=(THIRD,))
+        assert first_of(net.settled[f"{number}"]) == number
+    for steward in (FIRST, SECOND):
+        kept = net.stewards[steward].acceptor.get(KEY)
+        assert kept is not None
+        assert kept.slot.promised.round <= 4 * ROUND_LEAP
+    assert net.faults == 0, "and the other finds no fault with it"
 
 
 class Thirteen(Plain):
