@@ -280,7 +280,8 @@ class Acceptor:
             raise Untrusted(Reason.WRONG_ROLE, "this peer is a steward no more")
         slot = kept.slot
         if ballot.round > slot.promised.round + ROUND_LEAP:
-            raise Untrusted(Reason.MALFORMED, "a round far beyond what was promised")
+            # No fault of who says it: a liar may have raised that one in steps of which this one never heard.
+            return []
         if slot.promised > ballot:
             return [
                 Send(sender, Conflict(register=key, ballot=ballot, promised=slot.promised), cause)

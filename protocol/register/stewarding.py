@@ -216,13 +216,13 @@ class Stewarding:
     def _round(self, kept: Kept, job: _Job) -> int:
         """The next round: above this steward's, and above those of as many others as it needs, if they told.
 
-        While not all others told, it leaps only so far that one that missed some leaps still follows.
+        While not all others told, it leaps only so far that one that missed a leap still follows.
         """
         own, needed = kept.slot.promised.round, majority(kept.stewards) - 1
         told = sorted(job.promised.values())
         most = told[min(needed, len(told)) - 1] if needed and told else 0
         if len(told) < len(kept.stewards) - 1:
-            most = min(most, own + ROUND_LEAP // 16)
+            most = min(most, own + ROUND_LEAP // 2)
         return max(own, most) + 1
 
     def _open(self, key: str, ask: StepAsk) -> Kept:

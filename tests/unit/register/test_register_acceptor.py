@@ -97,7 +97,6 @@ def test_accepts_and_says_so_signed_and_tells_it_to_anybody() -> None:
         pytest.param(FIRST, prepare(1), id="another steward's ballot"),
         pytest.param(SECOND, accept(0, SECOND), id="round 0 of another than the first"),
         pytest.param(FIRST, prepare(0, FIRST), id="a promise for round 0"),
-        pytest.param(SECOND, prepare(1 << 40), id="a leap"),
         pytest.param(FIRST, accept(0, value=b"\xc1"), id="no register"),
         pytest.param(FIRST, accept(0, value=encode(Register())), id="a register of no order"),
         pytest.param(

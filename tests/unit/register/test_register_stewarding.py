@@ -319,9 +319,20 @@ def test_a_value_too_long_to_be_said_is_not_accepted_and_there_is_room_for_its_e
 def test_a_steward_is_raised_by_a_leap_of_nobody() -> None:
     steward = Steward(SIGNERS[0])
     far = Prepare(register=KEY, ballot=Ballot(ROUND_LEAP + 1, SECOND), order=ORDER)
-    with pytest.raises(Untrusted):
-        steward.handle(SECOND, far, NOW)
+    assert steward.handle(SECOND, far, NOW) == []
     assert steward.rows == {}
+
+
+def test_one_that_was_raised_far_by_a_liar_is_no_liar_to_the_others() -> None:
+    net = Net()
+    for leaps in (1, 2):
+        far = Prepare(register=KEY, ballot=Ballot(leaps * ROUND_LEAP, THIRD), order=ORDER)
+        net.stewards[SECOND].handle(THIRD, far, NOW)
+    net.askings[ASKER]._alive = lambda peer: peer == SECOND
+    net.ask("one", Vote(1))
+    net.until("one", lost=(THIRD,))
+    assert first_of(net.settled["one"]) == 1
+    assert net.faults == 0
 
 
 def test_two_that_lie_have_no_second_value_proposed_under_one_ballot() -> None:
