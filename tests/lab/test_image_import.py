@@ -85,7 +85,7 @@ def test_one_disk_in_two_formats_is_one_image_and_of_its_next_version_the_differ
     assert newer.digest != rows(h2)["debian"].digest
     spec = orders.spec("next", newer, 1)
     spec = msgspec.structs.replace(spec, placement=PlacementSpec(sites=("bnl",)))
-    done = orders.obeyed(h1, orders.up(two.identity("ams"), spec))
+    done = orders.obeyed(h1, orders.up(two.identity("ams"), spec, h1))
     assert done.state is RequestState.DONE, done.answer
     lines = [line for line in h2.log.read_bytes().splitlines() if b'"image.fetched"' in line]
     (said,) = map(msgspec.json.decode, lines)
