@@ -20,7 +20,7 @@ from protocol.grid.record import GridRecord, Register, Void, read_register, regi
 from protocol.grid.seal import Ballot, Closing, Seal, Signature, Votes, succeeds
 from protocol.terms.ids import GridId, KeyId, PeerId, digest_of
 from protocol.terms.limits import SEALS_MOST
-from protocol.trust.order import SignedOrder, read_order
+from protocol.trust.order import ORDER_KEY_DIGITS, SignedOrder, read_order
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
 from protocol.wire.codec import Malformed, encode
 from protocol.wire.limits import MAX_FRAME_BYTES
@@ -30,12 +30,11 @@ __all__ = ["Ballot", "Signature"]
 
 ACCEPTANCE = "acceptance"
 PROMISE = "promise"
-_KEY_CHARACTERS = 20
 
 ALL_ASKED = 2
 """So few stewards are all needed for a majority. If they know nothing of a record, nobody does."""
 
-RegisterKey = Annotated[str, Meta(min_length=_KEY_CHARACTERS, max_length=_KEY_CHARACTERS)]
+RegisterKey = Annotated[str, Meta(min_length=ORDER_KEY_DIGITS, max_length=ORDER_KEY_DIGITS)]
 VALUE_BYTES_MOST = MAX_FRAME_BYTES - 8192
 """Bounded so that whatever is accepted fits in one frame with what is said of it."""
 Value = Annotated[bytes, Meta(max_length=VALUE_BYTES_MOST)]

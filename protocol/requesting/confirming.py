@@ -28,8 +28,8 @@ from protocol.terms.checking import (
 )
 from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import STEWARDS_MOST
+from protocol.trust.order import ORDER_KEY_DIGITS
 
-_KEY_CHARACTERS = 20
 _TELLERS_ASKED = 3
 _REMEMBERED = 4096
 """Claims in vain, and grids that somebody asked about."""
@@ -175,7 +175,7 @@ class Confirming:
 
     def _left(self, grid: GridId, now: float) -> list[Claim]:
         """What can be asked about a grid, sites taking turns, and of one site what most hosts tell first."""
-        if len(order_part(grid)) != _KEY_CHARACTERS:
+        if len(order_part(grid)) != ORDER_KEY_DIGITS:
             return []
         claims = [
             claim
