@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from protocol.grid.record import GridRecord, Register, Void, read_register, register_key
 from protocol.grid.seal import Ballot, Closing, Seal, Signature, Votes, succeeds
-from protocol.terms.ids import GridId, KeyId, PeerId, digest_of
+from protocol.terms.ids import KeyId, PeerId, digest_of
 from protocol.terms.limits import SEALS_MOST
 from protocol.trust.order import ORDER_KEY_DIGITS, SignedOrder, read_order
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
@@ -74,8 +74,8 @@ class Proof(msgspec.Struct, frozen=True):
 
     ballot: Ballot
     first: int
-    declined: tuple[tuple[str, float], ...]
-    votes: tuple[tuple[PeerId, Signature], ...]
+    declined: tuple[Void, ...]
+    votes: Votes
     seals: tuple[Seal, ...] = ()
     closed: Closing | None = None
 
@@ -207,21 +207,20 @@ def alike(one: tuple[Seal, ...], other: tuple[Seal, ...]) -> bool:
 def proof_of(decision: Decision) -> Proof:
     """What is kept of a decision beside its record."""
     certificate, register = decision.certificate, decision.register
-    declined = tuple((void.extension, void.until_s) for void in register.declined)
-    votes = certificate.votes
     return Proof(
-        certificate.ballot, register.first, declined, votes, register.seals, register.closed
+        ballot=certificate.ballot,
+        first=register.first,
+        declined=register.declined,
+        votes=certificate.votes,
+        seals=register.seals,
+        closed=register.closed,
     )
 
 
 def certificate_of(record: GridRecord, proof: Proof) -> Certificate:
     """The certificate, from a record and the proof that was kept beside it."""
-    register = Register(record, proof.first, _voids(proof), seals=proof.seals, closed=proof.closed)
+    register = Register(record, proof.first, proof.declined, seals=proof.seals, closed=proof.closed)
     return Certificate(register_key(record.order), proof.ballot, encode(register), proof.votes)
-
-
-def _voids(proof: Proof) -> tuple[Void, ...]:
-    return tuple(Void(GridId(extension), until_s) for extension, until_s in proof.declined)
 
 
 def stewards_by(record: GridRecord, proof: Proof | None) -> tuple[PeerId, ...]:
