@@ -225,14 +225,13 @@ def certificate_of(record: GridRecord, proof: Proof) -> Certificate:
 
 def stewards_by(record: GridRecord, proof: Proof | None) -> tuple[PeerId, ...]:
     """Who keeps the register of a record now, by the proof that was kept beside it."""
-    if proof is None or not (proof.seals or proof.closed):
-        return record.stewards
-    return proof.closed.heirs if proof.closed is not None else proof.seals[-1].heirs
+    later = _successors(proof)
+    return later[-1] if later else record.stewards
 
 
 def term_by(proof: Proof | None) -> int:
     """How often the stewards of a record were replaced, by the proof that was kept beside it."""
-    return len(_successors(proof)) if proof is not None else 0
+    return len(_successors(proof))
 
 
 def is_later(register: Register, proof: Proof | None) -> bool:
@@ -245,8 +244,7 @@ def succession_fault(register: Register, proof: Proof | None, *, newer: bool) ->
 
     Of two successors of one set the one that is known stays. A set that was replaced decides nothing new.
     """
-    known = _successors(proof) if proof is not None else ()
-    mine = _successors(register)
+    known, mine = _successors(proof), _successors(register)
     if any(a != b for a, b in zip(known, mine, strict=False)):
         return (
             "its stewards were replaced by two different sets, so some of them lied; "
@@ -256,7 +254,10 @@ def succession_fault(register: Register, proof: Proof | None, *, newer: bool) ->
     return "stewards that were replaced decided it" if late else ""
 
 
-def _successors(of: Register | Proof) -> tuple[tuple[PeerId, ...], ...]:
+def _successors(of: Register | Proof | None) -> tuple[tuple[PeerId, ...], ...]:
+    """The sets of stewards that followed that which the order names, in turn; none without a proof."""
+    if of is None:
+        return ()
     closed = (of.closed.heirs,) if of.closed is not None else ()
     return (*(seal.heirs for seal in of.seals), *closed)
 
