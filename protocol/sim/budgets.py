@@ -6,11 +6,7 @@ from collections.abc import Iterator
 from protocol.node.node import Node
 from protocol.sim.peer import SimPeer
 from protocol.terms.kinds import KINDS, RECORD_COST_BYTES
-from protocol.terms.limits import (
-    CLAIMS_PER_HOST,
-    HOLDS_PER_HOST,
-    REGISTERS_PER_OWNER,
-)
+from protocol.terms.limits import CLAIMS_PER_HOST, HOLDS_PER_HOST, REGISTERS_PER_OWNER
 
 STORE_BYTES_MOST = 16 << 20
 """What all rows of a peer of a small world may take, also in tables that have no budget here."""
@@ -34,9 +30,8 @@ def _counts(node: Node) -> Iterator[tuple[str, int, int]]:
     host = node.host
     yield "holds", len(host.holds), HOLDS_PER_HOST
     yield "claims", len(host.claims), CLAIMS_PER_HOST
-    acceptor = node.registers.acceptor
-    kept = (acceptor.get(key) for key, _ in acceptor.values())
-    for owner, count in Counter(one.opened.owner for one in kept if one is not None).items():
+    registers = node.registers.acceptor.rows()
+    for owner, count in Counter(kept.opened.owner for _, kept in registers).items():
         yield f"registers of owner {owner[:12]}", count, REGISTERS_PER_OWNER
     for kind, limit in KINDS.items():
         sizes: Counter[str] = Counter()
