@@ -34,4 +34,5 @@ class Overheard:
     def one(self, kind: type[M], dice: Random) -> M | None:
         """One of that type."""
         said = self._said.get(kind)
-        return dice.choice(said) if said else None  # type: ignore[return-value]  # it is of that type
+        one = dice.choice(said) if said else None
+        return one if isinstance(one, kind) else None
