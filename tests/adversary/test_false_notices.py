@@ -21,6 +21,7 @@ from protocol.grid.record import (
     register_key,
 )
 from protocol.node.events import Arrived, Ticked
+from protocol.node.node import Node
 from protocol.node.rows import GridRow
 from protocol.node.snapshot import PeerView
 from protocol.register.messages import LookAsk, Looked, StepAsk, StepDone
@@ -145,7 +146,7 @@ class Scene:
         return not any(node(peer).host.leases.rows() for peer in self.carriers)
 
 
-def node(peer: SimPeer):  # type: ignore[no-untyped-def]
+def node(peer: SimPeer) -> Node:
     assert peer.node is not None
     return peer.node
 

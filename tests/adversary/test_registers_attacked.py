@@ -13,6 +13,7 @@ from protocol.grid.record import GridRecord, GridState, Register, order_part, re
 from protocol.grid.steps import Commit, End, Lapse, Remove, Step
 from protocol.node.events import Arrived
 from protocol.node.messages import Message
+from protocol.node.node import Node
 from protocol.register.messages import Accept, LookAsk, Prepare, StepAsk, StepFailed
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
@@ -70,7 +71,7 @@ class Scene:
         assert self.standing() == self.before, "after a restart too"
 
 
-def _node(peer: SimPeer):  # type: ignore[no-untyped-def]
+def _node(peer: SimPeer) -> Node:
     assert peer.node is not None
     return peer.node
 

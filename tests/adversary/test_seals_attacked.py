@@ -13,6 +13,7 @@ from protocol.contract.messages import Decided
 from protocol.grid.decision import (
     Ballot,
     Certificate,
+    Decision,
     check_certificate,
     heirs_of,
     seal_of,
@@ -21,15 +22,18 @@ from protocol.grid.decision import (
 from protocol.grid.record import GridRecord, GridState, Register, order_part, register_key
 from protocol.grid.seal import Closing, Seal
 from protocol.grid.steps import Finish, Replace, apply, opened
+from protocol.hosting.lease import Lease
 from protocol.node import replacing
 from protocol.node.events import Arrived
 from protocol.node.messages import Message
+from protocol.node.node import Node
 from protocol.node.snapshot import PeerView
 from protocol.peering.quarantine import Quarantines
 from protocol.register.messages import Accept, Prepare, Sealed, StepAsk
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec
 from protocol.sim.world import World
+from protocol.terms.effects import Note
 from protocol.terms.ids import PeerId, digest_of
 from protocol.trust.order import Action
 from protocol.wire.codec import encode
@@ -76,7 +80,7 @@ class Scene:
     def replaced(self) -> bool:
         return all(self.gone.id not in _row(p).stewards for p in self.carriers())
 
-    def shown(self):  # type: ignore[no-untyped-def]
+    def shown(self) -> Decision:
         """The decision that a carrier has on disk."""
         certificate = _row(self.carriers()[0]).certificate
         assert certificate is not None
@@ -139,12 +143,12 @@ class Scene:
         return msgspec.structs.replace(register, record=record)
 
 
-def _node(peer: SimPeer):  # type: ignore[no-untyped-def]
+def _node(peer: SimPeer) -> Node:
     assert peer.node is not None
     return peer.node
 
 
-def _row(peer: SimPeer):  # type: ignore[no-untyped-def]
+def _row(peer: SimPeer) -> Lease:
     return _node(peer).host.leases.rows()[0]
 
 
@@ -256,11 +260,11 @@ def test_of_two_heirs_the_one_that_is_known_stays(scene: Scene) -> None:
     noted: list[str] = []
     was = scene.world.noted
 
-    def note(peer: SimPeer, said) -> None:  # type: ignore[no-untyped-def]
-        noted.append(f"{said.kind}: {said.detail}")
-        was(peer, said)
+    def listen(peer: SimPeer, note: Note) -> None:
+        noted.append(f"{note.kind}: {note.detail}")
+        was(peer, note)
 
-    scene.world.noted = note  # type: ignore[method-assign]
+    scene.world.noted = listen  # type: ignore[method-assign]
     for shown in (certificate, ended):
         scene.tell_all(Decided(shown))
         scene.tell_all(StepAsk("x", scene.key, Finish(), scene.order, shown))
