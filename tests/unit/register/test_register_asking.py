@@ -25,6 +25,15 @@ def sent(effects: list[object]) -> list[PeerId]:
     return [e.peer for e in effects if isinstance(e, Send)]
 
 
+def decided() -> Decision:
+    net = Net()
+    net.ask("one", Vote(1))
+    net.run()
+    decision = net.settled["one"]
+    assert decision is not None
+    return decision
+
+
 def test_a_step_goes_to_the_first_that_is_heard_and_then_to_the_next() -> None:
     askings = asking(FIRST)
     effects, _ = askings.ask("x", KEY, STEWARDS, Vote(1), NOW, "why", ORDER)
@@ -64,12 +73,7 @@ def test_an_order_without_stewards_is_nobodys() -> None:
 
 
 def test_what_does_not_prove_itself_is_the_stewards_fault_and_the_asking_goes_on() -> None:
-    net = Net()
-    net.ask("one", Vote(1))
-    net.run()
-    decision = net.settled["one"]
-    assert decision is not None
-    askings = asking()
+    decision, askings = decided(), asking()
     effects, _ = askings.ask("x", KEY, STEWARDS, Vote(1), NOW, "")
     assert isinstance(effects[0], Send)
     message = effects[0].message
@@ -86,12 +90,7 @@ def test_what_does_not_prove_itself_is_the_stewards_fault_and_the_asking_goes_on
 
 
 def test_a_steward_that_shows_what_was_decided_before_a_step_has_not_done_it() -> None:
-    net = Net()
-    net.ask("one", Vote(1))
-    net.run()
-    decision = net.settled["one"]
-    assert decision is not None
-    askings = asking()
+    decision, askings = decided(), asking()
     effects, _ = askings.ask("x", KEY, STEWARDS, Vote(2), NOW, "", ORDER)
     assert isinstance(effects[0], Send)
     message = effects[0].message
@@ -137,15 +136,6 @@ def looking(stewards: tuple[PeerId, ...], shown: bool = False) -> tuple[Askings[
     assert isinstance(look, LookAsk)
     assert look.shown is shown
     return askings, look
-
-
-def decided() -> Decision:
-    net = Net()
-    net.ask("one", Vote(1))
-    net.run()
-    decision = net.settled["one"]
-    assert decision is not None
-    return decision
 
 
 def test_one_steward_alone_does_not_answer_a_look_with_what_was_decided_once() -> None:
