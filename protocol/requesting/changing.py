@@ -14,9 +14,9 @@ from protocol.grid.lifecycle import Phase
 from protocol.grid.record import GridRecord, GridState, order_part
 from protocol.grid.steps import End, Remove, Step
 from protocol.requesting.endings import Endings
-from protocol.requesting.halting import Halting, majority_silent
+from protocol.requesting.halting import Halting
 from protocol.requesting.request import Request, RequestState
-from protocol.requesting.silence import Hearing, Unanswered, without_majority
+from protocol.requesting.silence import Hearing, Unanswered, majority_silent, without_majority
 from protocol.terms.effects import Deadline, Effect, Send
 from protocol.terms.ids import PeerId, RequestId
 from protocol.terms.limits import DECIDED_EVERY_S
@@ -76,7 +76,7 @@ class Changing(Request):
     def at_once(self, now: float) -> list[Effect]:
         """What need not wait for the stewards: too few of them are heard, so the hosts are told themselves."""
         notice = self._notice
-        silent = majority_silent(notice, self._hearing, now)
+        silent = majority_silent(notice.stewards, self._hearing, now)
         return self._halt(now) if silent and self._can_halt else []
 
     def settled(self, decision: Decision | None, now: float) -> list[Effect]:

@@ -15,9 +15,9 @@ from typing import Protocol
 
 from protocol.contract.outcomes import ConfirmGrid, Outcome, Propose
 from protocol.contract.told import Claim, Notices
-from protocol.grid.decision import Decision, majority
+from protocol.grid.decision import Decision
 from protocol.grid.record import order_part
-from protocol.requesting.silence import Hearing
+from protocol.requesting.silence import Hearing, majority_silent
 from protocol.terms.checking import (
     CLAIMS_AT_ONCE,
     CONFIRM_AGAIN_S,
@@ -168,10 +168,8 @@ class Confirming:
 
     def _heard(self, stewards: tuple[PeerId, ...], now: float) -> bool:
         """Whether enough of them are heard to say what is decided."""
-        if not 0 < len(stewards) <= STEWARDS_MOST:
-            return False
-        heard = sum(self._hosts.silence(peer, now) is None for peer in stewards)
-        return heard >= majority(stewards)
+        few = 0 < len(stewards) <= STEWARDS_MOST
+        return few and not majority_silent(stewards, self._hosts, now)
 
     def _left(self, grid: GridId, now: float) -> list[Claim]:
         """What can be asked about a grid, sites taking turns, and of one site what most hosts tell first."""

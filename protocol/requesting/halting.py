@@ -17,12 +17,6 @@ from protocol.terms.limits import ACT_WITHIN_S, SILENT_WITHIN_S
 from protocol.trust.order import SignedOrder
 
 
-def majority_silent(notice: Notice, hearing: Hearing, now: float) -> bool:
-    """Whether so many stewards of a grid are not heard that the others decide nothing."""
-    heard = sum(hearing.silence(peer, now) is None for peer in notice.stewards)
-    return heard < majority(notice.stewards)
-
-
 class Halting:
     """One `down` on its way to the hosts of a grid."""
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from protocol.grid.decision import majority
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.problem import listed
 from protocol.grid.record import GridState
@@ -93,6 +94,12 @@ def whereabouts(
     if down:
         detail += "; cleared when its host is back"
     return Whereabouts(Phase.LOST, detail, told)
+
+
+def majority_silent(stewards: tuple[PeerId, ...], hearing: Hearing, now: float) -> bool:
+    """Whether so many stewards of a grid are not heard that the others decide nothing."""
+    heard = sum(hearing.silence(peer, now) is None for peer in stewards)
+    return heard < majority(stewards)
 
 
 def without_majority(stewards: Iterable[PeerId], hearing: Hearing, now: float) -> list[str]:

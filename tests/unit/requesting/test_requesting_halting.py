@@ -8,7 +8,6 @@ from protocol.contract.messages import ActReply
 from protocol.contract.outcomes import Outcome
 from protocol.membership.liveness import Health
 from protocol.requesting.changing import Changing
-from protocol.requesting.halting import majority_silent
 from protocol.requesting.request import RequestState
 from protocol.requesting.silence import Silence
 from protocol.terms.effects import Effect
@@ -49,11 +48,6 @@ def replied(change: Changing, peer: PeerId, problem: str = "") -> None:
 
 def to(effects: list[Effect]) -> list[tuple[str, str]]:
     return said(effects)
-
-
-def test_a_majority_is_what_decides() -> None:
-    assert not majority_silent(NOTICE, Hears(C), NOW)
-    assert majority_silent(NOTICE, Hears(B, C), NOW)
 
 
 def test_hosts_are_told_at_once_where_too_few_stewards_are_heard() -> None:

@@ -6,7 +6,13 @@ from negotiating import NAMES, NOW, A, B, C
 from protocol.grid.lifecycle import Phase, Status
 from protocol.grid.record import GridState
 from protocol.membership.liveness import Health
-from protocol.requesting.silence import Silence, Unanswered, whereabouts, without_majority
+from protocol.requesting.silence import (
+    Silence,
+    Unanswered,
+    majority_silent,
+    whereabouts,
+    without_majority,
+)
 from protocol.terms.ids import PeerId
 from protocol.wire.codec import Malformed, decode, encode
 
@@ -25,6 +31,11 @@ class Hears:
 
     def silence(self, peer: PeerId, now: float) -> Silence | None:
         return self.silent.get(peer)
+
+
+def test_a_majority_is_what_decides() -> None:
+    assert not majority_silent((A, B, C), Hears({C: DEAD}), NOW)
+    assert majority_silent((A, B, C), Hears({B: DEAD, C: DEAD}), NOW)
 
 
 @pytest.mark.parametrize(
