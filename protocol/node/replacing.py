@@ -62,9 +62,8 @@ class PeersSeen:
 
     def expelled(self, peer: PeerId) -> bool:
         """Whether a certificate of a peer was revoked."""
-        known = self._overlay.membership.known.get(peer)
-        site = known.site if known is not None else ""
-        return self._overlay.certificates.is_revoked(peer, site)
+        overlay = self._overlay
+        return overlay.certificates.is_revoked(peer, overlay.members.site(peer))
 
     def members(self) -> dict[PeerId, str]:
         """Live peers and their sites."""
