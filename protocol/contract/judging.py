@@ -182,7 +182,7 @@ def follow(
                 raise Untrusted(Reason.MALFORMED, f"no order to terminate {workspace}")
         case Extend(order=signed, grid=grid):
             checked = _ordered_by_owner(reading, order, grid, record, signed, Action.LEASE, now)
-            _by_s(signed)
+            _check_lease_change(signed)
             late = now > checked.fresh_until_s + _LATE_S
             mine = order_id(signed)
             done = record is not None and mine in [order_id(s) for s in record.changes]
@@ -253,8 +253,9 @@ def _over(reading: Reading, record: GridRecord | None, asker: PeerId, now: float
         raise Untrusted(Reason.NOT_YET_VALID, "the time of the grid is not over")
 
 
-def _by_s(signed: SignedOrder) -> int:
+def _check_lease_change(signed: SignedOrder) -> None:
+    """Raises Untrusted if the order does not say by how much a lease is changed."""
     try:
-        return lease_change(signed).by_s
+        lease_change(signed)
     except Malformed as error:
         raise Untrusted(Reason.MALFORMED, f"a change of a lease: {error}") from None
