@@ -479,9 +479,8 @@ class Leases:
         """Takes a step that nobody can decide: this host's part ends by its owner's order, or with its time."""
         try:
             return self._follow(apply(step, Register(row.record), now), None, now)
-        except (
-            Untrusted
-        ):  # The key that ordered it was revoked since; its next key may order it again.
+        except Untrusted:
+            # The key that ordered it was revoked since; its next key may order it again.
             return [], []
 
     def next_deadline(self) -> Deadline | None:
