@@ -4,6 +4,5 @@ import sys
 from pathlib import Path
 
 UNIT = Path(__file__).parents[1] / "unit"
-sys.path += [
-    str(UNIT / room) for room in ("loop", "node", "contract", "hosting", "requesting", "relay")
-]
+ROOMS = ("loop", "node", "contract", "hosting", "requesting", "relay", "api")
+sys.path += [str(UNIT / room) for room in ROOMS]

@@ -1,13 +1,11 @@
 """Images that strangers made: two formats in one file, more than a disk has room for, and who made them."""
 
-import io
-import json
 import shutil
-import tarfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from one_host import image_file
 
 from overlayd.adapters import images as images_module
 from overlayd.adapters.images import DirectoryImages
@@ -18,28 +16,6 @@ from protocol.wire.codec import encode
 
 QCOW2 = b"QFI\xfb" + (3).to_bytes(4, "big") + bytes(96)
 ISO_AT = 0x8001
-
-
-def appliance(path: Path) -> Path:
-    manifest = {
-        "name": "guest",
-        "architecture": "x86_64",
-        "kernel": "vmlinuz",
-        "initrd": "initrd.img",
-        "cmdline": "",
-        "format": 1,
-    }
-    parts = {
-        "image.json": json.dumps(manifest).encode(),
-        "vmlinuz": b"kernel",
-        "initrd.img": b"initrd",
-    }
-    with tarfile.open(path, "w") as archive:
-        for part, content in parts.items():
-            member = tarfile.TarInfo(part)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return path
 
 
 async def test_a_file_that_is_two_formats_at_once_is_none(tmp_path: Path) -> None:
@@ -59,11 +35,11 @@ async def test_no_image_takes_the_last_of_the_disk(
     usage = SimpleNamespace(disk_usage=lambda _: SimpleNamespace(total=total, free=free))
     monkeypatch.setattr(images_module, "shutil", SimpleNamespace(**vars(shutil) | vars(usage)))
     with pytest.raises(ImageError, match="this host's disk is nearly full; nothing of it is left"):
-        await images.add(appliance(tmp_path / "a.img"))
+        await images.add(image_file(tmp_path / "a.img"))
     assert await images.list() == ()
     assert [path.name for path in (tmp_path / "images").iterdir()] == ["fetching"]
     free = ROOM_LEFT_BYTES
-    assert (await images.add(appliance(tmp_path / "a.img"))).name == "guest"
+    assert (await images.add(image_file(tmp_path / "a.img"))).name == "guest"
 
 
 def test_who_made_an_image_of_a_root_disk_is_told_to_nobody() -> None:
