@@ -154,10 +154,7 @@ def name_of(node: Node, peer: PeerId) -> str:
 
 def site_of(node: Node, peer: PeerId) -> str:
     """The site of a peer; empty if it is not known."""
-    if peer == node.me:
-        return node.identity.site
-    known = node.membership.known.get(peer)
-    return known.site if known is not None else ""
+    return node.directory.site(peer)
 
 
 def health_of(node: Node, peer: PeerId) -> str:
