@@ -91,6 +91,11 @@ class Replace(msgspec.Struct, frozen=True, tag="replace"):
 Step = Commit | Vote | End | Lapse | Extend | Decline | Remove | Finish | Replace
 
 
+def against(grid: GridId) -> Vote:
+    """The vote against an attempt, and against all before it."""
+    return Vote(min(attempt_of(grid) + 1, ATTEMPT_MOST))
+
+
 def apply(step: Step, register: Register, now_s: float) -> Register:
     """What the register is after the step; the same if the step does not apply to it.
 

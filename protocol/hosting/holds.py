@@ -26,15 +26,15 @@ from protocol.grid.decision import Decision
 from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
 from protocol.grid.lease import asked, late, start_fault, window
 from protocol.grid.model import Workspace
-from protocol.grid.record import GridRecord, GridState, attempt_of, order_part
-from protocol.grid.steps import Vote
+from protocol.grid.record import GridRecord, GridState, order_part
+from protocol.grid.steps import against
 from protocol.hosting.claims import Claims
 from protocol.hosting.hold_row import HoldNotSaved, HoldRow
 from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
 from protocol.terms.ids import GridId, PeerId, StoreId
-from protocol.terms.limits import ATTEMPT_MOST, HOLD_S, HOLDS_PER_HOST, PLAN_HOLD_MOST_S
+from protocol.terms.limits import HOLD_S, HOLDS_PER_HOST, PLAN_HOLD_MOST_S
 from protocol.terms.refusal import Constraint, Refusal
 from protocol.trust.order import read_order
 from protocol.trust.signing import Signer, Untrusted
@@ -294,9 +294,8 @@ class Holds:
                 proposals.append(RoomChanged())
                 continue
             self._ask_s[grid] = now + 60.0
-            against = Vote(min(attempt_of(grid) + 1, ATTEMPT_MOST))
-            key, stewards = order_part(grid), row.stewards
-            proposals.append(Propose(VoidHold(grid), key, stewards, against, grid, order=row.order))
+            key, stewards, vote = order_part(grid), row.stewards, against(grid)
+            proposals.append(Propose(VoidHold(grid), key, stewards, vote, grid, order=row.order))
         return effects, proposals
 
     def next_deadline(self) -> Deadline | None:

@@ -18,8 +18,8 @@ from protocol.contract.messages import DecidedAck, HoldReply, NameReply, Quote, 
 from protocol.contract.notices import Notice
 from protocol.contract.outcomes import Answer, CommitGrid, Outcome, Propose
 from protocol.grid.decision import Decision
-from protocol.grid.record import GridRecord, GridState, attempt_of, order_part
-from protocol.grid.steps import Commit, Step, Vote
+from protocol.grid.record import GridRecord, GridState, order_part
+from protocol.grid.steps import Commit, Step, against
 from protocol.requesting import steps
 from protocol.requesting.attached import Attached
 from protocol.requesting.attempt import Attempt
@@ -36,7 +36,7 @@ from protocol.requesting.waiting import Waiting
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, earliest
 from protocol.terms.ids import GridId, PeerId, RequestId
-from protocol.terms.limits import ATTEMPT_MOST, AUDIT_EVERY_S, DECIDED_EVERY_S
+from protocol.terms.limits import AUDIT_EVERY_S, DECIDED_EVERY_S
 from protocol.terms.quantities import counted
 from protocol.trust.order import SignedOrder
 
@@ -445,8 +445,7 @@ class Placing(Request):
                 return self.start(now), []
             case Stage.VOIDING:
                 self._due_s = inf
-                against = Vote(min(attempt_of(self.grid_id) + 1, ATTEMPT_MOST))
-                return [], [self._propose(against)]
+                return [], [self._propose(against(self.grid_id))]
             case Stage.BUILDING:
                 return self._build(now)
             case Stage.STARTING | Stage.LOOKING | Stage.QUEUED | Stage.COMMITTING | Stage.OVER:
