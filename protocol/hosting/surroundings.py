@@ -27,7 +27,7 @@ class HostSurroundings(Protocol):
         """Where this peer is in the network; NOWHERE if that is not known yet."""
 
     def site(self, peer: PeerId) -> str:
-        """The site of another peer; empty if it is not known."""
+        """The site of a peer, also of this one; empty if it is not known."""
 
     def tunnel(self, peer: PeerId) -> ToldEnd | None:
         """Where another host takes the traffic of its networks, as its presence says; None if it does not."""

@@ -40,7 +40,10 @@ class PeerSurroundings:
         return self._membership.vivaldi.here
 
     def site(self, peer: PeerId) -> str:
-        """The site of another peer; empty if it is not known."""
+        """The site of a peer, also of this one; empty if it is not known."""
+        own = self._certificates.identity
+        if peer == own.peer:
+            return own.site
         known = self._membership.known.get(peer)
         return known.site if known is not None else ""
 
