@@ -32,7 +32,7 @@ from protocol.hosting.claims import Claims
 from protocol.hosting.hold_row import HoldNotSaved, HoldRow
 from protocol.hosting.taken import Taken
 from protocol.placement.fit import Offer, quantum_of, refusals, rules_of
-from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, earliest
+from protocol.terms.effects import Deadline, Effect, Note, Persist, Row, Send, Untidied, soonest
 from protocol.terms.ids import GridId, PeerId, StoreId
 from protocol.terms.limits import HOLD_S, HOLDS_PER_HOST, PLAN_HOLD_MOST_S
 from protocol.terms.refusal import Constraint, Refusal
@@ -300,8 +300,7 @@ class Holds:
 
     def next_deadline(self) -> Deadline | None:
         """When the first hold's time is up."""
-        ends = (Deadline(self._ask_s.get(g, r.until_s), "hold") for g, r in self._rows.items())
-        return earliest(*ends)
+        return soonest((self._ask_s.get(g, r.until_s) for g, r in self._rows.items()), "hold")
 
     def check(self) -> None:
         """Every hold is in the ledger."""

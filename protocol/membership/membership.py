@@ -360,7 +360,7 @@ class Membership:
         self.doubles.check()
         assert not self.view.is_neighbour(self._me)
         assert all(peer in self.known for peer in self.view.neighbours)
-        assert all(peer in self.known for peer in self._alive)
+        assert self._alive.keys() <= self.known.keys()
         if self._guests is not None:
             self._guests.check()
 

@@ -36,7 +36,7 @@ from protocol.register.messages import (
     StepFailed,
     ToAsker,
 )
-from protocol.terms.effects import Deadline, Effect, Send, earliest
+from protocol.terms.effects import Deadline, Effect, Send, soonest
 from protocol.terms.ids import PeerId
 from protocol.terms.limits import REGISTER_REPLY_WITHIN_S, REGISTER_TRIES, STEWARD_WITHIN_S
 from protocol.trust.order import SignedOrder
@@ -191,7 +191,7 @@ class Askings(Generic[P]):
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        return earliest(*(Deadline(a.deadline_s, "register") for a in self._askings.values()))
+        return soonest((asking.deadline_s for asking in self._askings.values()), "register")
 
     # -- steps
 

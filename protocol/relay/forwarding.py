@@ -198,6 +198,9 @@ class Forwarding:
     def check(self) -> None:
         """Asserts the bounds, and that a neighbour that has a turn has something to pass on."""
         assert len(self._calls) <= CALLS
+        if not (self._calls or self._accounts or self._sites or self._turns):
+            assert not self._queued_bytes
+            return
         assert self._queued_bytes == sum(a.queued_bytes for a in self._accounts.values())
         for site in self._sites.values():
             theirs = [account for account in self._accounts.values() if account.site is site]

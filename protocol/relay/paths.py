@@ -250,6 +250,8 @@ class Paths:
         """Asserts the bounds, and that no path leads to this peer itself."""
         assert len(self._paths) <= PATHS
         assert len(self._half) <= HALF_PATHS
+        if not (self._paths or self._half):
+            return
         assert all(n <= HALF_PATHS_OF_SITE for n in self._by_site(self._half).values())
         opened = [peer for peer, path in self._paths.items() if path.theirs_first]
         assert all(n <= PATHS_OF_SITE for n in self._by_site(opened).values())
