@@ -8,11 +8,14 @@ other is said what differs.
 
 from enum import Enum, auto
 
+from msgspec.structs import replace
+
 from protocol.contract.notices import Notice
 from protocol.grid.decision import Decision
 from protocol.grid.differences import Difference, difference_lines, differences
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, GridState, order_part, spec_of
+from protocol.requesting.request import Planned
 from protocol.requesting.steps import (
     Begin,
     Conclusion,
@@ -126,6 +129,16 @@ def up_already(record: GridRecord) -> str:
     sites = counted(len({record.host(peer).site for peer in carriers}), "site")
     many = counted(len(record.assignments), "workspace")
     return f"{record.name} is up already: {many} on {hosts} at {sites}"
+
+
+def as_made(planned: tuple[Planned, ...], record: GridRecord) -> tuple[Planned, ...]:
+    """A placement of this request's own, with the hosts of the grid that there is instead."""
+    host_of = {each.workspace: record.host(each.host) for each in record.assignments}
+    return tuple(
+        replace(row, host=host.name, site=host.site, peer=host.peer)
+        for row in planned
+        if (host := host_of.get(row.workspace)) is not None
+    )
 
 
 def taken(there: Notice) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from protocol.requesting.attached import Attached
 from protocol.requesting.attempt import Attempt
 from protocol.requesting.building import Building, Verdict
 from protocol.requesting.gathering import Answered, Gathering
-from protocol.requesting.looking import concluded, kept_for, taken, unanswered, up_already
+from protocol.requesting.looking import as_made, concluded, kept_for, taken, unanswered, up_already
 from protocol.requesting.naming import Naming, Word
 from protocol.requesting.policies import Plain, Policy
 from protocol.requesting.request import Request, RequestState
@@ -351,7 +351,7 @@ class Placing(Request):
     def _follow(self, step: steps.Follow, now: float) -> list[Effect]:
         """There is a grid of this order, so the request follows that until it is up."""
         if not step.ours:
-            self.warnings = ()
+            self.warnings, self.placement = (), as_made(self.placement, step.record)
             mine = order_part(step.record.id) == self.deployment.order
             self._say(now, "this order has made it already" if mine else up_already(step.record))
         self.state, self.answer, record = RequestState.RUNNING, (), step.record

@@ -238,6 +238,18 @@ def test_a_name_that_is_up_as_it_is_asked_for_is_followed() -> None:
     ]
 
 
+@pytest.mark.parametrize("there", [{"web-1": A, "web-2": B}, {"web-1": B, "web-2": A}])
+def test_of_a_grid_that_another_order_made_its_own_hosts_are_shown(
+    there: dict[str, PeerId],
+) -> None:
+    """Not those that this request asked: they hold nothing of it any more."""
+    request = up()
+    name_is_up(request)
+    request.settled(committed(record_of(RIVAL.up(shop(), NOW), there)), NOW + 1)
+    shown = {row.workspace: (row.peer, row.host) for row in request.view().placement}
+    assert shown == {name: (peer, NAMES[peer]) for name, peer in there.items()}
+
+
 def test_a_name_that_is_only_held_passes() -> None:
     request = up(3)
     holds = quoted(request)
