@@ -79,7 +79,8 @@ class Directory:
         self._budgets = Budgets()
         self._scopes: dict[str, _Scope] = {}
         self._ends: list[tuple[float, RecordKey]] = []
-        """When each record would end as it was when it came. If it was renewed since, it is looked at again."""
+        """When each record would end as it was when it came, or sooner if it was renewed for less time. If it
+        was renewed for more, it is looked at again."""
         self._sweep_s: float | None = None
         self._evicted: list[Record] = []
         self._judged: _Judged | None = None
@@ -137,15 +138,17 @@ class Directory:
                 return False
             self._unbury(key)
             self._count += 1
-            heappush(self._ends, (now + record.ttl_s, key))
+        ends_s = now + record.ttl_s
+        if old is None or ends_s < old.received_s + old.record.ttl_s:
+            heappush(self._ends, (ends_s, key))
         site = self._budgets.site_of(record.owner, record.kind) or site
         held = Held(record, signed, now, bucket_of(key), _hash(record), site)
         self._kinds.setdefault(record.kind, {})[key] = held
         self._toggle(held, +1)
         self._budgets.add(held)
         self._make_room(held)
-        if self._sweep_s is None:
-            self._sweep_s = now + _SWEEP_EVERY_S
+        soon_s = now + _SWEEP_EVERY_S
+        self._sweep_s = soon_s if self._sweep_s is None else min(self._sweep_s, max(soon_s, ends_s))
         kept = self._held(key) is held
         if not kept and old is None:
             self._evicted.remove(record)
@@ -175,6 +178,7 @@ class Directory:
             # A copy that is handed on at its very end lives for another `ttl_s` elsewhere.
             self._bury(held, now + max(TOMBSTONE_S, record.ttl_s))
             over.append(record)
+        self._tidy_ends()
         for key in [key for key, tomb in self._tombs.items() if tomb.until_s <= now]:
             self._unbury(key)
         first_s = min(self._ends[0][0] if self._ends else now + TOMBSTONE_S, now + TOMBSTONE_S)

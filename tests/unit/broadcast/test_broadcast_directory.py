@@ -325,3 +325,36 @@ def test_a_directory_that_was_right_is_looked_through_again_when_it_changed(
     spoil(directory)
     with pytest.raises(AssertionError):
         directory.check()
+
+
+def test_a_short_record_ends_in_time_among_long_ones() -> None:
+    directory = Directory()
+    directory.put(*record(ttl_s=600.0), 0.0)
+    assert directory.sweep(5.0) == []
+    short = record(name="x", ttl_s=20.0)
+    directory.put(*short, 10.0)
+    assert directory.next_deadline() == Deadline(30.0, "directory sweep")
+    assert directory.sweep(29.999) == []
+    assert directory.sweep(30.0) == [short[0]]
+
+
+def test_what_is_renewed_for_less_time_ends_sooner() -> None:
+    directory = Directory()
+    directory.put(*record(ttl_s=600.0), 0.0)
+    assert directory.sweep(5.0) == []
+    renewed = record(sequence=2, ttl_s=20.0)
+    directory.put(*renewed, 10.0)
+    assert directory.sweep(30.0) == [renewed[0]]
+    directory.put(*record(sequence=3, ttl_s=600.0), 40.0)
+    assert directory.sweep(600.0) == [], "the end of the first is not its end"
+    assert directory.sweep(640.0) == [record(sequence=3, ttl_s=600.0)[0]]
+    directory.check()
+
+
+def test_ends_that_nothing_is_left_of_are_bounded() -> None:
+    directory = Directory()
+    for name in map(str, range(200)):
+        directory.put(*record(name=name, ttl_s=600.0), 0.0)
+        directory.put(*record(name=name, sequence=2, ttl_s=20.0), 0.0)
+    assert directory.sweep(20.0)
+    directory.check()
