@@ -43,6 +43,8 @@ from protocol.wire.codec import decode, encode
 
 TABLE = "hold"
 _ASK_AGAIN_S = 2.0
+NOT_HELD = "it places workspaces here that are not held"
+"""Why a record is refused."""
 LAST_S = 1e12
 """When a hold began, for the ledger's ranking: later than anything that is carried already."""
 
@@ -210,7 +212,7 @@ class Holds:
         if sender is not None and row.requester not in ("", sender):
             return "another peer asked for what is held here; its stewards are asked in time"
         if any(name not in row.workspaces for name in record.on(me)):
-            return "it places workspaces here that are not held"
+            return NOT_HELD
         if (record.vnis, record.start_s) != (row.vnis, row.start_s):
             return "it has other VXLAN ids, or another start, than is held here"
         return ""
@@ -267,6 +269,19 @@ class Holds:
         self._strike(grid, row.workspaces)
         note = Note("hold.expired", row.name, "voted down: nobody committed it in time")
         return False, [Persist((Row(TABLE, grid, None),), Untidied()), note], [RoomChanged()]
+
+    def refused(self, grid: GridId) -> Answer:
+        """The stewards decided its grid, and this host could not take that: nothing can come of it any more.
+
+        Who asked for it may have let a part of it go, and have shown the stewards the grant of all of it.
+        """
+        row = self._rows.get(grid)
+        if row is None:
+            return [], []
+        self._strike(grid, row.workspaces)
+        why = "its grid was decided, and not as it is held here"
+        over = Persist((Row(TABLE, grid, None),), Untidied())
+        return [over, Note("hold.expired", row.name, why)], [RoomChanged()]
 
     def unsettled(self, grid: GridId, now: float) -> None:
         """The stewards did not answer, so they are asked again soon."""

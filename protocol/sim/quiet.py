@@ -88,7 +88,7 @@ def newest_records(world: World) -> list[GridRecord]:
 def _half_placed(world: World) -> Iterator[tuple[str, tuple[SimPeer, ...]]]:
     """A grid that is up is carried by every host it is assigned to, in its newest epoch."""
     for record in newest_records(world):
-        if record.state is not GridState.UP:
+        if record.state is not GridState.UP or not world.invariants.is_whole(record.id):
             continue
         for host in record.carriers():
             peer = world.by_id[host]

@@ -148,7 +148,7 @@ class World(Timeline):
         self._requests += 1
         request = RequestId(f"request-{self._requests}")
         self.invariants.asked(peer, request)
-        self.invariants.ordered(order)
+        self.invariants.ordered(peer, order)
         peer.feed(OrderGiven(request, order, quote))
         return request
 
