@@ -46,6 +46,9 @@ class Held(msgspec.Struct, frozen=True):
     target: str
     """Where the container has it."""
     read_only: bool = False
+    room_bytes: int = 0
+    """Of a folder: how much may be written over it, which is in memory and goes with the container. 0: it is
+    written itself."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -73,7 +76,8 @@ def held_by(machine: Machine) -> tuple[Held, ...]:
     if isinstance(machine.boots, ContainerBoot):
         root = Held("disk", machine.boots.root, "/")
         return (root, Held("tree", folder, SEED_PATH, read_only=True), *disks)
-    return (Held("tree", folder, "/"), *disks)
+    # As a kernel does with an initramfs: what is written is in memory, in half of it at most.
+    return (Held("tree", folder, "/", room_bytes=max(1, machine.memory_bytes // 2)), *disks)
 
 
 class Containers:

@@ -44,8 +44,10 @@ def test_a_container_with_a_root_of_its_own_holds_it_and_its_seed_and_its_disks(
     ]
 
 
-def test_an_appliance_holds_its_unpacked_image() -> None:
-    assert [(h.kind, h.target) for h in held_by(APPLIANCE)] == [("tree", "/"), ("disk", "/srv")]
+def test_an_appliance_holds_its_unpacked_image_and_writes_in_half_of_its_memory() -> None:
+    machine = msgspec.structs.replace(APPLIANCE, memory_bytes=64 << 20)
+    held = [(h.kind, h.target, h.room_bytes) for h in held_by(machine)]
+    assert held == [("tree", "/", 32 << 20), ("disk", "/srv", 0)]
 
 
 def test_a_container_keeps_its_ids_until_it_is_forgotten(here: Containers, tmp_path: Path) -> None:
