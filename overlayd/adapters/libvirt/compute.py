@@ -17,7 +17,7 @@ import libvirt
 from overlayd.adapters.libvirt import confinement, orphans, private
 from overlayd.adapters.libvirt.confinement import is_mapped, open_state, why_no_users
 from overlayd.adapters.libvirt.consoles import Consoles
-from overlayd.adapters.libvirt.domains import Domains
+from overlayd.adapters.libvirt.domains import Domains, new_locks
 from overlayd.adapters.libvirt.driver import (
     DomainType,
     Driver,
@@ -113,6 +113,7 @@ class LibvirtCompute:
         self._owner = owner
         self._connection: libvirt.virConnect | None = None
         self._domains: Domains | None = None
+        self._locks = new_locks()
         self._callbacks: list[int] = []
         self._slow: ThreadPoolExecutor | None = None
         self._revive: Callable[[], None] = lambda: None
@@ -379,7 +380,12 @@ class LibvirtCompute:
             emulator=self._emulator(),
         )
         self._domains = Domains(
-            self._connection, driver, self._history, self._folders, self._containers
+            self._connection,
+            driver,
+            self._history,
+            self._folders,
+            self._containers,
+            self._locks,
         )
         cpus, memory_bytes = _capacity(self._connection, type_)
         return ComputeOffer(

@@ -90,6 +90,21 @@ def test_ids_of_somebody_elses_user_namespace_are_not_taken(
     assert ids.first == RANGE.first + 3 * CONTAINER_IDS
 
 
+def test_ids_that_another_daemon_gave_away_meanwhile_are_kept_no_more(
+    here: Containers, tmp_path: Path
+) -> None:
+    """While this one's container was off, another daemon of the host began one with the same range."""
+    before = here.prepare(APPLIANCE)
+    assert before is not None
+    process = tmp_path / "4711"
+    process.mkdir()
+    (process / "uid_map").write_text(f" 0 {before.first} {before.count}\n")
+    after = here.prepare(APPLIANCE)
+    assert after is not None
+    assert not after.meets(before)
+    assert here.taken() == {"ovl-1": after}
+
+
 def test_where_there_are_no_ids_root_is_root(tmp_path: Path) -> None:
     here = Containers(tmp_path / "containers", None)
     assert here.prepare(APPLIANCE) is None
