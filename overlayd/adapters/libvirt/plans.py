@@ -114,7 +114,9 @@ class Containers:
         """
         with self._turn:
             taken = self.taken()
-            ids = self._range and (self._kept(machine.name, taken) or self._free(machine.name, taken))
+            ids = self._range and (
+                self._kept(machine.name, taken) or self._free(machine.name, taken)
+            )
             try:
                 _write(self._directory, machine.name, Plan(ids, held_by(machine)))
             except OSError as error:
