@@ -1,5 +1,7 @@
-"""What goes on while the hypervisor is looked at anew: a libvirtd that has ended is started again, once, whoever
-asks for something meanwhile; and calls for one machine still wait for each other."""
+"""What goes on while the hypervisor is looked at anew: a libvirtd that has ended is started again, once.
+
+And calls for one machine still wait for each other.
+"""
 
 import asyncio
 import threading
