@@ -5,6 +5,7 @@ import contextlib
 import os
 import platform
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,7 +18,7 @@ import libvirt
 from overlayd.adapters.libvirt import confinement, orphans, private
 from overlayd.adapters.libvirt.confinement import is_mapped, open_state, why_no_users
 from overlayd.adapters.libvirt.consoles import Consoles
-from overlayd.adapters.libvirt.domains import Domains, new_locks
+from overlayd.adapters.libvirt.domains import Domains
 from overlayd.adapters.libvirt.driver import (
     DomainType,
     Driver,
@@ -113,7 +114,7 @@ class LibvirtCompute:
         self._owner = owner
         self._connection: libvirt.virConnect | None = None
         self._domains: Domains | None = None
-        self._locks = new_locks()
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._callbacks: list[int] = []
         self._slow: ThreadPoolExecutor | None = None
         self._revive: Callable[[], None] = lambda: None

@@ -63,15 +63,6 @@ AGENT_WITHIN_S = 3
 _GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_DOMAIN_METADATA)
 
 
-Locks = defaultdict[str, threading.Lock]
-"""One for each machine, by name."""
-
-
-def new_locks() -> Locks:
-    """Locks that nobody holds."""
-    return defaultdict(threading.Lock)
-
-
 class Domains:
     """The domains of one owner on one connection. Calls for the same name wait for each other."""
 
@@ -82,19 +73,18 @@ class Domains:
         history: History,
         folders: GuestFolders | None = None,
         containers: Containers | None = None,
-        locks: Locks | None = None,
+        locks: defaultdict[str, threading.Lock] | None = None,
     ) -> None:
         """`folders` give each guest a user of its own. Without them virtual machines run as root.
 
-        `containers` have the plans by which containers are started. `locks` are those of the domains that these
-        take the place of: calls under way hold some of them.
+        `containers` have the plans by which containers are started. Calls under way hold some of `locks`.
         """
         self._containers = containers
         self._runs_as = RunsAs(driver, folders)
         self._connection = connection
         self._driver = driver
         self._history = history
-        self._locks = locks if locks is not None else new_locks()
+        self._locks = locks if locks is not None else defaultdict(threading.Lock)
 
     def use(self, connection: libvirt.virConnect) -> None:
         """Goes on with another connection to the same libvirt."""
