@@ -53,8 +53,8 @@ class Budgets:
     def add(self, held: Held) -> None:
         """A record is kept."""
         owner, kind = held.record.owner, held.record.kind
-        where = (held.site, kind)
-        self._site_bytes[where] = self._site_bytes.get(where, 0) + held.cost_bytes
+        where, cost_bytes = (held.site, kind), held.cost_bytes
+        self._site_bytes[where] = self._site_bytes.get(where, 0) + cost_bytes
         if KINDS[kind].number == 1:
             return
         owned = self._owned.get((owner, kind))
@@ -62,7 +62,7 @@ class Budgets:
             owned = self._owned[owner, kind] = _Owned(held.site)
             self._owners.setdefault(where, {})[owner] = None
         owned.records[held.record.key] = held
-        owned.bytes += held.cost_bytes
+        owned.bytes += cost_bytes
 
     def remove(self, held: Held) -> None:
         """A record is kept no more."""

@@ -243,7 +243,10 @@ class Directory:
             return
         fresh: dict[str, _Scope] = {}
         for held in self._all():
-            fresh.setdefault(held.record.scope, _Scope()).toggle(held, +1)
+            scope = fresh.get(held.record.scope)
+            if scope is None:
+                scope = fresh[held.record.scope] = _Scope()
+            scope.toggle(held, +1)
         assert fresh == self._scopes
         assert self._count == sum(len(held) for held in self._kinds.values())
         self._budgets.check(self._all())

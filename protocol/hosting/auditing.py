@@ -90,6 +90,8 @@ class Auditing:
 
     def next_deadline(self, rows: list[Lease]) -> Deadline | None:
         """When the first question is due; None if none will be."""
+        if not (rows or self._lapse_s or self._read_s):
+            return None
         return earliest(
             soonest(self._lapse_s.values(), "lapse"),
             soonest([self._pending_s(row) for row in rows if row.pending], "extension"),

@@ -176,6 +176,8 @@ class Claims:
 
     def next_deadline(self) -> Deadline | None:
         """When the first claim ends, unless it is renewed."""
+        if not self._rows:
+            return None
         return soonest((claim.until_s for claim in self._rows.values()), "claim")
 
     def check(self) -> None:

@@ -207,6 +207,8 @@ class Foundlings:
 
     def next_deadline(self) -> Deadline | None:
         """When stewards are asked next; None if nobody is to be asked."""
+        if not self._found:
+            return None
         asks = (row.ask_s for row in self._found.values() if row.ask_s != _NEVER)
         return soonest(asks, "foundling")
 

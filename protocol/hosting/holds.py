@@ -315,6 +315,8 @@ class Holds:
 
     def next_deadline(self) -> Deadline | None:
         """When the first hold's time is up."""
+        if not self._rows:
+            return None
         return soonest((self._ask_s.get(g, r.until_s) for g, r in self._rows.items()), "hold")
 
     def check(self) -> None:

@@ -148,10 +148,13 @@ class LeaseClock:
 
     def next_deadline(self) -> Deadline | None:
         """When the first lease changes its stage, or warns; None if none will."""
+        rows = self._book.rows()
+        if not rows:
+            return None
         counts = self.counts()
         changes = (
             at_s
-            for row in self._book.rows()
+            for row in rows
             if (at_s := self._next_s(row) if counts else self._next_doubtful_s(row)) is not None
         )
         return soonest(changes, "lease")

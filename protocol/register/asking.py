@@ -191,6 +191,8 @@ class Askings(Generic[P]):
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
+        if not self._askings:
+            return None
         return soonest((asking.deadline_s for asking in self._askings.values()), "register")
 
     # -- steps

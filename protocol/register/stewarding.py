@@ -45,7 +45,7 @@ from protocol.register.messages import (
     StepFailed,
 )
 from protocol.terms.dice import Dice
-from protocol.terms.effects import Deadline, Effect, Send, earliest
+from protocol.terms.effects import Deadline, Effect, Send, soonest
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import (
     REGISTER_REPLY_WITHIN_S,
@@ -181,7 +181,9 @@ class Stewarding:
 
     def next_deadline(self) -> Deadline | None:
         """When a step must go on."""
-        return earliest(*(Deadline(jobs[0].deadline_s, "steward") for jobs in self._jobs.values()))
+        if not self._jobs:
+            return None
+        return soonest((jobs[0].deadline_s for jobs in self._jobs.values()), "steward")
 
     # -- one attempt
 

@@ -191,6 +191,8 @@ class Forwarding:
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
+        if not (self._calls or self._turns):
+            return None
         at_s = [self._calls[0][1].ends_s] if self._calls else []
         at_s += [self._accounts[sender].ready_s for site in self._turns for sender in site.turns]
         return Deadline(min(at_s), "relayed") if at_s else None

@@ -243,7 +243,9 @@ class Paths:
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        at_s = min((_due_s(path) for path in self._paths.values()), default=_NEVER)
+        if not self._paths:
+            return None
+        at_s = min(_due_s(path) for path in self._paths.values())
         return Deadline(at_s, "path") if at_s < _NEVER else None
 
     def check(self) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from protocol.terms.ids import PeerId
 
 
-class Deadline(msgspec.Struct, frozen=True, order=True):
+class Deadline(msgspec.Struct, frozen=True, order=True, gc=False):
     """When a machine wants to be woken, in Unix seconds, and why. Only traces read the why."""
 
     at_s: float
