@@ -351,7 +351,8 @@ class Placing(Request):
     def _follow(self, step: steps.Follow, now: float) -> list[Effect]:
         """There is a grid of this order, so the request follows that until it is up."""
         if not step.ours:
-            self.warnings, self.placement = (), as_made(self.placement, step.record)
+            self.warnings = ()
+            self.placement = as_made(self.deployment.workspaces, step.record)
             mine = order_part(step.record.id) == self.deployment.order
             self._say(now, "this order has made it already" if mine else up_already(step.record))
         self.state, self.answer, record = RequestState.RUNNING, (), step.record
