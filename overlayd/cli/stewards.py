@@ -3,15 +3,20 @@
 from random import SystemRandom
 
 from overlayd.cli.client import Client
-from protocol.grid.stewards import draw_stewards
+from protocol.grid.stewards import draw_stewards, stores_of
 from protocol.node.rows import PeerRow
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import PeerId, StoreId
 
 _HEARD = ("self", "alive")
 
 
-def stewards(client: Client, site: str) -> tuple[PeerId, ...]:
-    """Three hosts, or one of fewer, that the peer asked hears; of that site first."""
+Seats = tuple[tuple[PeerId, ...], tuple[StoreId, ...]]
+"""Hosts, and which store of each."""
+
+
+def stewards(client: Client, site: str) -> Seats:
+    """Three hosts, or one of fewer, that the peer asked hears; of that site first. With their stores."""
     rows = client.get("/peers", list[PeerRow])
     heard = [(row.peer, row.site) for row in rows if row.health in _HEARD]
-    return draw_stewards(heard, site, SystemRandom())
+    drawn = draw_stewards(heard, site, SystemRandom())
+    return drawn, stores_of(drawn, {row.peer: row.store for row in rows})

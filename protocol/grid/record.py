@@ -17,7 +17,7 @@ from msgspec import Meta
 from protocol.grid.grant import SignedGrant
 from protocol.grid.limits import LEASE_S_MAX
 from protocol.grid.model import GridSpec
-from protocol.grid.seal import Closing, Seal
+from protocol.grid.seal import Closing, Seal, Seats, seats_of
 from protocol.terms.ids import GridId, KeyId, PeerId, short_hash
 from protocol.terms.limits import (
     ATTEMPT_MOST,
@@ -151,9 +151,14 @@ class Register(msgspec.Struct, frozen=True):
         return len(self.seals)
 
     @property
+    def seats(self) -> Seats:
+        """Of the stewards that decide this value. Raises Malformed or Untrusted if its order is unreadable."""
+        return self.seals[-1].seats if self.seals else seats_of(read_order(self.ordered))
+
+    @property
     def keepers(self) -> tuple[PeerId, ...]:
-        """The stewards that decide this value. Raises Malformed or Untrusted if it names no readable order."""
-        return self.seals[-1].heirs if self.seals else read_order(self.ordered).stewards
+        """The stewards that decide this value. Raises as `seats` does."""
+        return self.seats.members
 
     @property
     def stewards(self) -> tuple[PeerId, ...]:

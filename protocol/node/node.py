@@ -125,7 +125,7 @@ class Node:
             identity, facts, images, self.authority, dice, rows, now, around, lambda: store.id
         )
         carried, authority = self.host.leases.certificate, self.authority
-        self.registers = Registers(identity, life, dice, rows, authority, seen, carried, now)
+        self.registers = Registers(identity, life, dice, rows, authority, seen, carried, now, store)
         self.announcer.tunnel_at(self.host.tunnel, now)
         self.publishing = Publishing(self.host)
         self._starting = Starting(self.host.leases, self.notices)

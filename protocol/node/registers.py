@@ -36,6 +36,7 @@ from protocol.terms.effects import Deadline, Send, earliest
 from protocol.terms.ids import PeerId
 from protocol.trust.identity import Identity
 from protocol.trust.order import Action, SignedOrder
+from protocol.trust.own_store import OwnStore
 from protocol.trust.signing import Reason, Untrusted
 
 Outcome = Settled[Purpose] | Unsettled[Purpose]
@@ -55,6 +56,7 @@ class Registers:
         sees: Sees,
         carried: Callable[[str], Certificate | None],
         now: float,
+        store: OwnStore,
     ) -> None:
         """`life` is greater at every start of this peer. Stewards that it sees alive are asked first.
 
@@ -62,7 +64,8 @@ class Registers:
         """
         self._carried = carried
         signer, verifier, opens = identity.signer, identity.verifier, _opens(authority)
-        self.acceptor = Acceptor(signer, verifier, opens, authority.judges, rows.get(TABLE, {}))
+        kept, judges = rows.get(TABLE, {}), authority.judges
+        self.acceptor = Acceptor(signer, verifier, opens, judges, kept, store)
         self._stewarding = Stewarding(self.acceptor, verifier, authority, dice)
         self._askings: Askings[Purpose | ReplaceSteward] = Askings(
             life, verifier, authority.decision, sees.alive, sees.stewards
@@ -166,6 +169,7 @@ def _opens(authority: Authority) -> Callable[[SignedOrder], Opened]:
         checked = authority.signed(order)
         if checked.order.action is not Action.UP or not checked.order.stewards:
             raise Untrusted(Reason.MALFORMED, "an order that has no register")
-        return Opened(checked.principal.key, checked.order.stewards, checked.fresh_until_s)
+        said, until_s = checked.order, checked.fresh_until_s
+        return Opened(checked.principal.key, said.stewards, until_s, said.stores)
 
     return opens

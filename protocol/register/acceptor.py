@@ -11,6 +11,10 @@ Stewards may be replaced. Who is shown seals that lead to a later set than it kn
 answers nothing any more as a steward of the earlier: that set has decided its last. What was promised stays
 promised, so that rounds never go back. Who is in no set any more keeps the seals, and answers with them.
 
+A seat is a store's, where the order or a seal names one. A host that has another store now may have forgotten
+what that one promised, and has no seat: it answers nothing, and never as one that accepted nothing. So it is
+with a register whose row cannot be read.
+
 What fails there is the sender's fault: Untrusted is raised, and nothing was changed.
 """
 
@@ -32,7 +36,7 @@ from protocol.grid.decision import (
 )
 from protocol.grid.limits import LEASE_S_MAX
 from protocol.grid.record import GridState, Register, register_key
-from protocol.grid.seal import Seal
+from protocol.grid.seal import Seal, Seats
 from protocol.grid.steps import opened
 from protocol.register.messages import (
     Accept,
@@ -45,9 +49,10 @@ from protocol.register.messages import (
     Sealed,
 )
 from protocol.terms.effects import Effect, Persist, Row, Send
-from protocol.terms.ids import KeyId, PeerId, digest_of
+from protocol.terms.ids import KeyId, PeerId, StoreId, digest_of
 from protocol.terms.limits import REGISTERS_PER_OWNER, ROUND_LEAP
 from protocol.trust.order import SignedOrder
+from protocol.trust.own_store import OwnStore
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
 from protocol.wire.codec import Malformed, decode, encode
 
@@ -75,6 +80,20 @@ class Opened(msgspec.Struct, frozen=True):
     stewards: tuple[PeerId, ...]
     until_s: float
     """Until when the order may be carried out for the first time, Unix seconds."""
+    stores: tuple[StoreId, ...] = ()
+    """Which store of each steward has its seat, as in an order."""
+
+    @property
+    def seats(self) -> Seats:
+        """The first set."""
+        return Seats(self.stewards, self.stores)
+
+
+class Unseated(Untrusted):
+    """This host has no seat in a register any more, or not with the store that it has now.
+
+    Who asks may not know that.
+    """
 
 
 Opens = Callable[[SignedOrder], Opened]
@@ -99,11 +118,16 @@ class Kept(msgspec.Struct, frozen=True):
     @property
     def stewards(self) -> tuple[PeerId, ...]:
         """Who they are now."""
+        return self.seats.members
+
+    @property
+    def seats(self) -> Seats:
+        """The same, with their stores."""
         return self.at(self.term)
 
-    def at(self, term: int) -> tuple[PeerId, ...]:
+    def at(self, term: int) -> Seats:
         """Who they were at a term that it knows."""
-        return self.slot.seals[term - 1].heirs if term else self.opened.stewards
+        return self.slot.seals[term - 1].seats if term else self.opened.seats
 
     def sealed(self, ask: str, key: str) -> Sealed:
         """What is answered to who does not know who they are now."""
@@ -120,9 +144,12 @@ class Acceptor:
         opens: Opens,
         judges: Judges,
         rows: dict[str, bytes],
+        store: OwnStore,
     ) -> None:
-        """`rows` are those of TABLE. One that cannot be believed any more is left where it is."""
+        """`rows` are those of TABLE. One that cannot be believed any more stays there, and has no seat."""
         self._signer, self._verifier, self._opens, self._judges = signer, verifier, opens, judges
+        self._store = store
+        self._lost: dict[str, None] = {}
         self.me = PeerId(signer.key)
         self._kept: dict[str, Kept] = {}
         self._owned: dict[KeyId, int] = {}
@@ -135,15 +162,23 @@ class Acceptor:
                 order = slot.order or register.ordered
                 self._put(key, Kept(slot, register, opens(order), order))
             except (Untrusted, Malformed):
-                continue
+                self._lost[key] = None
 
     def get(self, key: str) -> Kept | None:
-        """The register, if this peer is its steward and has heard of it."""
-        return self._kept.get(key)
+        """The register, if this peer has heard of it, and is its steward or was one.
+
+        None if it has its seat no more.
+        """
+        kept = self._kept.get(key)
+        return kept if kept is not None and self.sits(kept.seats) else None
+
+    def sits(self, seats: Seats) -> bool:
+        """Whether no other store of this host is named there."""
+        return seats.store_of(self.me) in ("", self._store.id)
 
     def rows(self) -> list[tuple[str, Kept]]:
-        """(key, what is kept) of every one."""
-        return list(self._kept.items())
+        """(key, what is kept) of every one of which it has not lost its seat."""
+        return [(key, kept) for key, kept in self._kept.items() if self.sits(kept.seats)]
 
     def values(self) -> list[tuple[str, Register]]:
         """(key, register) of every one; hints, not decisions."""
@@ -152,27 +187,31 @@ class Acceptor:
     def open(self, key: str, order: SignedOrder, seals: tuple[Seal, ...] = ()) -> Kept:
         """The register of that order, which may be new, at that term or a later one. It is not kept yet.
 
-        Raises Untrusted if this peer is not its steward, or the seals lead to others than it knows.
+        Raises Untrusted if this peer is not its steward, or the seals lead to others than it knows. Raises
+        Unseated if it is its steward no more.
         """
+        if key in self._lost:
+            raise Unseated(Reason.MALFORMED, "this host cannot read what it knew of that register")
         kept = self._kept.get(key)
         if kept is not None and not alike(kept.slot.seals, seals):
             raise Untrusted(Reason.MALFORMED, "seals that lead to other stewards than are known")
         if kept is not None and len(seals) <= kept.term:
+            self._require_seat(kept.seats)
             return kept
         if register_key(order) != key:
             raise Untrusted(Reason.MALFORMED, "a register of another order")
         opened_ = self._opens(order)
-        stewards = opened_.stewards
-        if seals:
-            stewards = follow_seals(order, seals, self._verifier).members
-        if self.me not in stewards:
+        seats = follow_seals(order, seals, self._verifier).seats if seals else opened_.seats
+        if self.me not in seats.members:
             raise Untrusted(Reason.WRONG_ROLE, "this peer is none of its stewards")
+        self._require_seat(seats)
         if kept is not None:
             return self._moved(kept, seals)
         if self._owned.get(opened_.owner, 0) >= REGISTERS_PER_OWNER:
             most = f"{REGISTERS_PER_OWNER} registers of one owner are kept here"
             raise Untrusted(Reason.WRONG_ROLE, most)
-        new = Kept(Slot(Ballot(0, stewards[0]), order=order), Register(), opened_, order)
+        first = Ballot(0, opened_.stewards[0])
+        new = Kept(Slot(first, order=order), Register(), opened_, order)
         return self._moved(new, seals) if seals else new
 
     def begins(self, kept: Kept) -> bytes | None:
@@ -271,8 +310,11 @@ class Acceptor:
             order, seals = register.ordered, register.seals
         else:
             order, seals = message.order, message.seals
-        kept = self.open(key, order, seals)
-        if sender != ballot.steward or sender not in kept.at(len(seals)):
+        try:
+            kept = self.open(key, order, seals)
+        except Unseated:
+            return []
+        if sender != ballot.steward or sender not in kept.at(len(seals)).members:
             raise Untrusted(Reason.WRONG_ROLE, "a ballot that is not of a steward that says it")
         if len(seals) < kept.term:
             return [Send(sender, kept.sealed("", key), cause)]
@@ -292,7 +334,8 @@ class Acceptor:
                     raise Untrusted(Reason.MALFORMED, "round 0 needs no promise")
                 kept_slot = msgspec.structs.replace(slot, promised=ballot)
                 save = self._save(key, kept, kept_slot, kept.register)
-                said = promise(key, ballot, slot.accepted, slot.value, kept.term)
+                store = kept.seats.store_of(self.me)
+                said = promise(key, ballot, slot.accepted, slot.value, kept.term, store)
                 reply: Promise | Accepted = Promise(
                     register=key,
                     ballot=ballot,
@@ -311,11 +354,11 @@ class Acceptor:
         return [*save, Send(sender, reply, cause)]
 
     def forget(self, now: float) -> list[Effect]:
-        """Forgets registers that are over and whose order can never be carried out (again)."""
+        """Forgets registers that are over and whose order can never be carried out (again), and lost seats."""
         gone = [
             key
             for key, kept in self._kept.items()
-            if _over(kept, now, retired=self.me not in kept.stewards)
+            if _over(kept, now, retired=self.me not in kept.stewards) or not self.sits(kept.seats)
         ]
         for key in gone:
             owner = self._kept.pop(key).opened.owner
@@ -333,19 +376,28 @@ class Acceptor:
     # -- parts
 
     def _looked(self, message: LookAsk) -> Looked | Sealed:
-        kept = self._kept.get(message.register)
+        key, store = message.register, self._store.id
+        kept = self._kept.get(key)
+        if key in self._lost or (kept is not None and not self.sits(kept.seats)):
+            return Looked(message.ask, key, store=store, seated=False)
         if kept is not None and kept.term and kept.slot.accepted is None:
-            return kept.sealed(message.ask, message.register)
+            return kept.sealed(message.ask, key)
         if kept is None or kept.slot.accepted is None:
-            return Looked(message.ask, message.register)
+            return Looked(message.ask, key, store=store)
         slot = kept.slot
-        return Looked(message.ask, message.register, slot.accepted, slot.value, slot.signature)
+        return Looked(message.ask, key, slot.accepted, slot.value, slot.signature, store)
+
+    def _require_seat(self, seats: Seats) -> None:
+        if not self.sits(seats):
+            seat = seats.store_of(self.me)
+            why = f"the seat is that of store {seat} of this host, which has another one now"
+            raise Unseated(Reason.WRONG_ROLE, why)
 
     def _accept(
         self, key: str, kept: Kept, ballot: Ballot, value: bytes, register: Register
     ) -> list[Effect]:
-        heirs = heirs_of(register)
-        signature = sign_acceptance(self._signer, key, ballot, value, kept.term, heirs)
+        heirs, store = heirs_of(register), kept.seats.store_of(self.me)
+        signature = sign_acceptance(self._signer, key, ballot, value, kept.term, heirs, store)
         slot = Slot(ballot, ballot, value, signature, seals=kept.slot.seals)
         return self._save(key, kept, slot, register)
 

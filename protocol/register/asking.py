@@ -24,7 +24,8 @@ from protocol.grid.decision import (
     heirs_of,
     majority,
 )
-from protocol.grid.record import read_register, register_key
+from protocol.grid.record import Register, read_register, register_key
+from protocol.grid.seal import Seats, seats_of
 from protocol.grid.steps import Finish, Step, apply
 from protocol.register.messages import (
     LookAsk,
@@ -37,9 +38,9 @@ from protocol.register.messages import (
     ToAsker,
 )
 from protocol.terms.effects import Deadline, Effect, Send, soonest
-from protocol.terms.ids import PeerId
+from protocol.terms.ids import PeerId, StoreId
 from protocol.terms.limits import REGISTER_REPLY_WITHIN_S, REGISTER_TRIES, STEWARD_WITHIN_S
-from protocol.trust.order import SignedOrder
+from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Reason, Untrusted, Verifier
 from protocol.wire.codec import Malformed
 
@@ -90,6 +91,8 @@ class _Asking(Generic[P]):
         self.tries = 0
         self.deadline_s = 0.0
         self.looked: dict[PeerId, Looked] = {}
+        self.unseated: dict[PeerId, None] = {}
+        """Stewards whose seat is another store's than the one that they have now."""
         self.silent: dict[PeerId, None] = {}
         self.asked: PeerId | None = None
         self.why = ""
@@ -104,6 +107,15 @@ class _Asking(Generic[P]):
     @property
     def majority(self) -> int:
         return majority(self.stewards)
+
+    def seat(self, steward: PeerId) -> StoreId:
+        """The store that has that steward's seat; empty if that is not known, or is whichever it has."""
+        if self.seals:
+            return self.seals[-1].seats.store_of(steward)
+        order = self.order
+        if order is None and self.evidence is not None:
+            order = read_register(self.evidence.value).ordered
+        return (seats_of(read_order(order)) if order is not None else Seats()).store_of(steward)
 
 
 class Askings(Generic[P]):
@@ -282,7 +294,7 @@ class Askings(Generic[P]):
     def _turn(self, asking: _Asking[P], stewards: tuple[PeerId, ...], now: float) -> list[Effect]:
         """Asks others, from the beginning."""
         asking.stewards, asking.tries, asking.begun = stewards, 0, False
-        asking.looked, asking.silent, asking.asked = {}, {}, None
+        asking.looked, asking.unseated, asking.silent, asking.asked = {}, {}, {}, None
         if asking.looks:
             asking.step = None
             return self._look(asking, now)
@@ -293,7 +305,8 @@ class Askings(Generic[P]):
     def _look(self, asking: _Asking[P], now: float) -> list[Effect]:
         asking.tries += 1
         asking.deadline_s = now + REGISTER_REPLY_WITHIN_S
-        left = [steward for steward in asking.stewards if steward not in asking.looked]
+        told = (*asking.looked, *asking.unseated)
+        left = [steward for steward in asking.stewards if steward not in told]
         look = LookAsk(asking.ask, asking.register, asking.shown)
         return [Send(steward, look, asking.cause) for steward in left]
 
@@ -301,24 +314,34 @@ class Askings(Generic[P]):
         if asking.step is not None or told.register != asking.register:
             return [], []
         if told.ballot is not None:
-            try:
-                register = read_register(told.value)
-                order, heirs = register.ordered, heirs_of(register)
-            except Malformed as error:
-                raise Untrusted(Reason.MALFORMED, f"a last acceptance: {error}") from None
-            key, ballot, term = told.register, told.ballot, register.term
-            verifier, signature = self._verifier, told.signature
-            if not accepts(verifier, sender, key, ballot, told.value, signature, term, heirs):
-                raise Untrusted(Reason.BAD_SIGNATURE, "a last acceptance that is not signed")
+            register = self._signed(sender, told, told.ballot)
+            order, key = register.ordered, told.register
             if register_key(order) == key and (
                 others := self._follow(asking, order, register.seals)
             ):
                 return self._turn(asking, others, now), []
-            if term < asking.term:
+            if register.term < asking.term:
                 # It does not know yet that it was replaced, or others beside it.
-                told, asking.begun = Looked(told.ask, key), True
-        asking.looked[sender] = told
+                told, asking.begun = Looked(told.ask, key, store=told.store), True
+        lost = not told.seated or asking.seat(sender) not in ("", told.store)
+        if lost and not asking.shown:
+            asking.unseated[sender] = None
+        else:
+            asking.looked[sender] = told
         return self._weigh(asking, now)
+
+    def _signed(self, steward: PeerId, told: Looked, ballot: Ballot) -> Register:
+        """What a steward accepted last, as the store that had its seat then. Raises Untrusted."""
+        try:
+            register = read_register(told.value)
+            heirs, store = heirs_of(register), register.seats.store_of(steward)
+        except Malformed as error:
+            raise Untrusted(Reason.MALFORMED, f"a last acceptance: {error}") from None
+        key, value, term = told.register, told.value, register.term
+        verifier, signature = self._verifier, told.signature
+        if not accepts(verifier, steward, key, ballot, value, signature, term, heirs, store):
+            raise Untrusted(Reason.BAD_SIGNATURE, "a last acceptance that is not signed")
+        return register
 
     def _weigh(self, asking: _Asking[P], now: float) -> Answer[P]:
         """What follows from what was told so far."""
@@ -340,12 +363,16 @@ class Askings(Generic[P]):
                 except Untrusted:
                     # Who was asked may not be the order's stewards, which is nobody's fault who answered.
                     continue
-        if asking.shown and len(asking.looked) == len(asking.stewards):
+        lost, many = len(asking.unseated), len(asking.stewards)
+        if len(asking.looked) + lost < many:
+            return [], []
+        if asking.shown:
             del self._askings[asking.purpose]
             return [], [Settled(asking.purpose, None)]
-        if len(asking.looked) == len(asking.stewards):
+        if begun or not lost or any(told.ballot is not None for told in asking.looked.values()):
             return self._differ(asking, now), []
-        return [], []
+        del self._askings[asking.purpose]
+        return [], [Unsettled(asking.purpose, f"{lost} of {many} stewards lost what they knew")]
 
     def _overlooked(self, asking: _Asking[P], now: float) -> Answer[P]:
         """Not all stewards told in time."""
@@ -363,6 +390,6 @@ class Askings(Generic[P]):
     def _differ(self, asking: _Asking[P], now: float) -> list[Effect]:
         """They accepted different values, so one of them, which has something, is asked to finish."""
         asking.step, asking.tries = Finish(), 0
-        if not asking.begun:
-            asking.silent = {p: None for p, told in asking.looked.items() if told.ballot is None}
+        nothing = [p for p, told in asking.looked.items() if told.ballot is None]
+        asking.silent = dict.fromkeys([*asking.unseated, *([] if asking.begun else nothing)])
         return self._step(asking, now)

@@ -8,6 +8,7 @@ from msgspec import Meta
 from protocol.grid.decision import Ballot, Certificate, RegisterKey, Signature, Value
 from protocol.grid.seal import Seal
 from protocol.grid.steps import Step
+from protocol.terms.ids import StoreId
 from protocol.terms.limits import SEALS_MOST
 from protocol.trust.order import SignedOrder
 
@@ -80,6 +81,10 @@ class Looked(msgspec.Struct, frozen=True, tag="looked"):
     ballot: Ballot | None = None
     value: Value = b""
     signature: Signature = b""
+    store: StoreId = StoreId("")
+    """The store that says so. If it is not the one whose the seat is, it says nothing of the register."""
+    seated: bool = True
+    """Whether this host has a seat in the register, as far as it knows."""
 
 
 class RegisterMessage(msgspec.Struct, frozen=True, kw_only=True):

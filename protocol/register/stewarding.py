@@ -150,14 +150,12 @@ class Stewarding:
         match message:
             case Promise():
                 return self._promised(key, kept, job, sender, message, now)
-            case Accepted(signature=signature):
+            case Accepted():
                 if job.value is None:
                     return []
-                heirs = heirs_of(job.after)
-                ballot, value, term = message.ballot, job.value, kept.term
-                if not accepts(self._verifier, sender, key, ballot, value, signature, term, heirs):
+                if not self._accepts(key, kept, job, sender, job.value, message):
                     raise Untrusted(Reason.BAD_SIGNATURE, "an acceptance that is not signed")
-                job.votes[sender] = signature
+                job.votes[sender] = message.signature
                 return self._decided(key, kept, job, now)
             case Conflict(promised=promised):
                 job.promised[sender] = promised.round
@@ -244,7 +242,8 @@ class Stewarding:
     def _promised(
         self, key: str, kept: Kept, job: _Job, sender: PeerId, message: Promise, now: float
     ) -> list[Effect]:
-        said = promise(key, message.ballot, message.accepted, message.value, kept.term)
+        store = kept.seats.store_of(sender)
+        said = promise(key, message.ballot, message.accepted, message.value, kept.term, store)
         if not self._verifier.verify(KeyId(sender), PROMISE_DOMAIN, said, message.signature):
             raise Untrusted(Reason.BAD_SIGNATURE, "a promise that is not signed")
         if message.accepted is not None:
@@ -254,6 +253,13 @@ class Stewarding:
                 raise Untrusted(Reason.MALFORMED, "a promise with what other stewards decided")
         job.promises[sender] = (message.accepted, message.value)
         return self._read(key, kept, job, now)
+
+    def _accepts(
+        self, key: str, kept: Kept, job: _Job, by: PeerId, value: bytes, told: Accepted
+    ) -> bool:
+        heirs, store = heirs_of(job.after), kept.seats.store_of(by)
+        signature, term = told.signature, kept.term
+        return accepts(self._verifier, by, key, told.ballot, value, signature, term, heirs, store)
 
     def _read(self, key: str, kept: Kept, job: _Job, now: float) -> list[Effect]:
         """A majority told what it accepted last: the newest of that is what the step is judged from."""
@@ -276,7 +282,8 @@ class Stewarding:
         kept = self._acceptor.get(key) or kept
         # Two that lie may have shown a certificate under this steward's own ballot, which it learnt.
         used = kept.slot.accepted == job.ballot
-        if used or kept.slot.promised > job.ballot or kept.term != job.term:
+        lost = kept.term != job.term or not self._acceptor.sits(kept.seats)
+        if used or lost or kept.slot.promised > job.ballot:
             self._pause(job, now)
             return []
         try:

@@ -26,6 +26,7 @@ from golden import examples, tables
 from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert
 from protocol.contract.notices import NOTICE, Notice
+from protocol.grid.decision import Acceptance, Promised
 from protocol.grid.grant import HoldGrant
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, Register
@@ -69,6 +70,8 @@ PARTS: dict[str, Any] = {
     "grid-spec": GridSpec,
     "grid-record": GridRecord,
     "hold-grant": HoldGrant,
+    "acceptance": Acceptance,
+    "promised": Promised,
     "register": Register,
     "relay-opening": Opening,
     "relay-accepting": Accepting,

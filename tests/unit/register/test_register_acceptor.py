@@ -86,7 +86,7 @@ def test_accepts_and_says_so_signed_and_tells_it_to_anybody() -> None:
     assert accepts(SimVerifier(), THIRD, KEY, Ballot(0, FIRST), VALUE, looked.signature)
     (nothing,) = steward.handle(FIRST, LookAsk("ask", "0" * 20), NOW)
     assert isinstance(nothing, Send)
-    assert nothing.message == Looked("ask", "0" * 20)
+    assert nothing.message == Looked("ask", "0" * 20, store=steward.store)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_what_it_would_not_accept_it_does_not_take_back_either() -> None:
             raise Untrusted(Reason.MALFORMED, "nobody takes that")
         return Plain().judges(key, value)
 
-    acceptor = Acceptor(SIGNERS[2], VERIFIER, opens, judges, {})
+    acceptor = Acceptor(SIGNERS[2], VERIFIER, opens, judges, {}, third().own)
     ballot = Ballot(0, FIRST)
     votes = tuple(
         (peer, sign_acceptance(signer, KEY, ballot, OTHER))

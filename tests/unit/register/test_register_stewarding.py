@@ -276,7 +276,8 @@ def test_a_step_to_what_no_steward_takes_is_who_asked_for_it_and_ends() -> None:
     for stewards in ((FIRST,), (FIRST, SECOND)):
         order = Admin(FEDERATION, "s1", Random(3), lambda s=stewards: s).up(grid_spec("shop"), NOW)
         key = register_key(order)
-        acceptor = Acceptor(first, VERIFIER, opens, judge.judges, {})
+        own = Steward(first).own
+        acceptor = Acceptor(first, VERIFIER, opens, judge.judges, {}, own)
         stewarding = Stewarding(acceptor, VERIFIER, judge, Random(7))
         effects = stewarding.ask(ASKER, StepAsk("x", key, Vote(13), order), NOW)
         assert effects == [Send(ASKER, StepFailed("x", "thirteen", refused=True))]
@@ -308,7 +309,8 @@ class Long(Plain):
 def test_a_value_too_long_to_be_said_is_not_accepted_and_there_is_room_for_its_end(
     step: Step, less: int, taken: bool
 ) -> None:
-    acceptor = Acceptor(SIGNERS[0], VERIFIER, opens, Plain().judges, {})
+    own = Steward(SIGNERS[0]).own
+    acceptor = Acceptor(SIGNERS[0], VERIFIER, opens, Plain().judges, {}, own)
     stewarding = Stewarding(acceptor, VERIFIER, Long(less), Random(7))
     effects = stewarding.ask(ASKER, StepAsk("x", KEY, step, ORDER), NOW)
     failed = [e.message for e in effects if isinstance(e, Send) and e.peer == ASKER]
