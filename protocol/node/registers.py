@@ -102,7 +102,7 @@ class Registers:
                     return [Send(sender, Looked(ask, register))], []
                 return [Send(sender, StepDone(ask, certificate))], []
             case Prepare() | Accept() | LookAsk():
-                return self.acceptor.handle(sender, message, ""), []
+                return self.acceptor.handle(sender, message, now), []
             case Promise() | Accepted() | Conflict():
                 return self._stewarding.handle(sender, message, now), []
             case Sealed(ask=""):

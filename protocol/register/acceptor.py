@@ -13,7 +13,9 @@ promised, so that rounds never go back. Who is in no set any more keeps the seal
 
 A seat is a store's, where the order or a seal names one. A host that has another store now may have forgotten
 what that one promised, and has no seat: it answers nothing, and never as one that accepted nothing. So it is
-with a register whose row cannot be read.
+with a register whose row cannot be read, and with what may have been forgotten here because it was over. An
+order alone opens none that is over for so long. Grids outlive their orders, so seals may; but none whose order
+is no younger than one of which this store forgot what a later set keeps.
 
 What fails there is the sender's fault: Untrusted is raised, and nothing was changed.
 """
@@ -184,7 +186,7 @@ class Acceptor:
         """(key, register) of every one; hints, not decisions."""
         return [(key, kept.register) for key, kept in self._kept.items()]
 
-    def open(self, key: str, order: SignedOrder, seals: tuple[Seal, ...] = ()) -> Kept:
+    def open(self, key: str, order: SignedOrder, now: float, seals: tuple[Seal, ...] = ()) -> Kept:
         """The register of that order, which may be new, at that term or a later one. It is not kept yet.
 
         Raises Untrusted if this peer is not its steward, or the seals lead to others than it knows. Raises
@@ -207,6 +209,8 @@ class Acceptor:
         self._require_seat(seats)
         if kept is not None:
             return self._moved(kept, seals)
+        if opened_.until_s <= self._store.forgotten_s if seals else _forgettable(opened_, now):
+            raise Unseated(Reason.EXPIRED, "this host may have forgotten a register that is so old")
         if self._owned.get(opened_.owner, 0) >= REGISTERS_PER_OWNER:
             most = f"{REGISTERS_PER_OWNER} registers of one owner are kept here"
             raise Untrusted(Reason.WRONG_ROLE, most)
@@ -235,7 +239,7 @@ class Acceptor:
         """Accepts what this steward proposes. So that is on its disk before anybody hears of it."""
         return self._accept(key, kept, ballot, value, self._judges(key, value))
 
-    def learn(self, key: str, certificate: Certificate) -> list[Effect]:
+    def learn(self, key: str, certificate: Certificate, now: float) -> list[Effect]:
         """Takes in what was decided before, if this steward has lost it or was replaced by it. Raises
         Untrusted."""
         decision = check_certificate(certificate, self._verifier)
@@ -244,12 +248,12 @@ class Acceptor:
         register, known = self._judges(key, certificate.value), self._kept.get(key)
         if register.closed is not None:
             seals = (*register.seals, seal_of(decision))
-            return self._follow(key, register.ordered, seals, certificate.value)
+            return self._follow(key, register.ordered, seals, now, certificate.value)
         if known is not None and len(register.seals) < known.term:
             return []
         if self.me not in register.keepers:
-            return self._follow(key, register.ordered, register.seals)
-        kept = self.open(key, register.ordered, register.seals)
+            return self._follow(key, register.ordered, register.seals, now)
+        kept = self.open(key, register.ordered, now, register.seals)
         accepted = kept.slot.accepted
         if kept.slot.promised > certificate.ballot:
             return []
@@ -257,22 +261,22 @@ class Acceptor:
             return []
         return self._accept(key, kept, certificate.ballot, certificate.value, register)
 
-    def follow(self, sealed: Sealed) -> list[Effect]:
+    def follow(self, sealed: Sealed, now: float) -> list[Effect]:
         """Another steward says who the stewards are by now. Raises Untrusted."""
         if sealed.register != register_key(sealed.order):
             raise Untrusted(Reason.MALFORMED, "a seal of another register")
         follow_seals(sealed.order, sealed.seals, self._verifier)
-        return self._follow(sealed.register, sealed.order, sealed.seals)
+        return self._follow(sealed.register, sealed.order, sealed.seals, now)
 
     def _follow(
-        self, key: str, order: SignedOrder, seals: tuple[Seal, ...], base: bytes = b""
+        self, key: str, order: SignedOrder, seals: tuple[Seal, ...], now: float, base: bytes = b""
     ) -> list[Effect]:
         """Goes over to the set that the seals, which were checked, lead to; or is in none any more."""
         kept, me = self._kept.get(key), self.me
         if kept is None:
             if not seals or me not in seals[-1].heirs:
                 return []
-            kept = self.open(key, order, seals)
+            kept = self.open(key, order, now, seals)
         if not alike(kept.slot.seals, seals):
             raise Untrusted(Reason.MALFORMED, "seals that lead to other stewards than are known")
         if len(seals) > kept.term:
@@ -298,7 +302,7 @@ class Acceptor:
     # -- others'
 
     def handle(
-        self, sender: PeerId, message: Prepare | Accept | LookAsk, cause: str
+        self, sender: PeerId, message: Prepare | Accept | LookAsk, now: float, cause: str = ""
     ) -> list[Effect]:
         """Answers the sender. A Persist of what is answered comes before the answer. Raises Untrusted."""
         if isinstance(message, LookAsk):
@@ -311,7 +315,7 @@ class Acceptor:
         else:
             order, seals = message.order, message.seals
         try:
-            kept = self.open(key, order, seals)
+            kept = self.open(key, order, now, seals)
         except Unseated:
             return []
         if sender != ballot.steward or sender not in kept.at(len(seals)).members:
@@ -355,17 +359,29 @@ class Acceptor:
 
     def forget(self, now: float) -> list[Effect]:
         """Forgets registers that are over and whose order can never be carried out (again), and lost seats."""
-        gone = [
-            key
-            for key, kept in self._kept.items()
-            if _over(kept, now, retired=self.me not in kept.stewards) or not self.sits(kept.seats)
-        ]
+        gone = [key for key, kept in self._kept.items() if self._forgettable(kept, now)]
+        marks: list[Row] = []
         for key in gone:
-            owner = self._kept.pop(key).opened.owner
+            kept = self._kept.pop(key)
+            if self._store.id in self._sat_as(kept)[1:]:
+                marks += self._store.forgot(kept.opened.until_s)
+            owner = kept.opened.owner
             self._owned[owner] -= 1
             if not self._owned[owner]:
                 del self._owned[owner]
-        return [Persist(tuple(Row(TABLE, key, None) for key in gone))] if gone else []
+        rows = (*(Row(TABLE, key, None) for key in gone), *marks)
+        return [Persist(rows)] if gone else []
+
+    def _forgettable(self, kept: Kept, now: float) -> bool:
+        """Whether it is over, or no store that this host has now ever had a seat in it."""
+        sits = self.sits(kept.seats)
+        if not sits and self._store.id not in self._sat_as(kept):
+            return True
+        return _over(kept, now, retired=not sits or self.me not in kept.stewards)
+
+    def _sat_as(self, kept: Kept) -> list[StoreId]:
+        """Which store of this host had its seat, by term; empty if it is any, or there was none."""
+        return [kept.at(term).store_of(self.me) for term in range(kept.term + 1)]
 
     def check(self) -> None:
         """Asserts that nothing is accepted beyond the promise."""
@@ -418,13 +434,20 @@ def _over(kept: Kept, now: float, *, retired: bool) -> bool:
     A carrier that was away asks what became of its grid for as long as its lease could last.
     """
     record = kept.register.record
-    if record is None:
-        return now > kept.opened.until_s + _FORGET_AFTER_S
-    longest_s = kept.opened.until_s + max(0, record.extra_s) + _FORGET_AFTER_S
-    if record.state is GridState.UP:
+    if record is None and not kept.term:
+        return _forgettable(kept.opened, now)
+    extra_s = max(0, record.extra_s) if record is not None else 0
+    longest_s = kept.opened.until_s + extra_s + _FORGET_AFTER_S
+    if record is None or record.state is GridState.UP:
+        # Stewards are replaced only while a grid is up, so an heir that was not told of it yet has such a one.
         # Who was replaced hears nothing any more, so it goes by how long the grid could last.
         return retired and now > longest_s + LEASE_S_MAX
     return now > max(longest_s, record.start_s + _FORGET_AFTER_S)
+
+
+def _forgettable(opened_: Opened, now: float) -> bool:
+    """Whether its register at term 0 may have been forgotten here. None is before that (_over)."""
+    return now > opened_.until_s + _FORGET_AFTER_S
 
 
 _FORGET_AFTER_S = 32 * 86400.0

@@ -118,8 +118,8 @@ class Stewarding:
                     Reason.WRONG_ROLE, "a steward replaces others by what it sees itself"
                 )
             if message.evidence is not None:
-                learnt = self._acceptor.learn(key, message.evidence)
-            self._open(key, message)
+                learnt = self._acceptor.learn(key, message.evidence, now)
+            self._open(key, message, now)
         except Untrusted as error:
             return [*learnt, _failed(sender, message, error.detail, refused=True)]
         if len(jobs) >= STEPS_WAITING:
@@ -140,7 +140,7 @@ class Stewarding:
         if job is None or kept is None or sender not in kept.stewards:
             return []
         if isinstance(message, Sealed):
-            moved = self._acceptor.follow(message)
+            moved = self._acceptor.follow(message, now)
             return moved + self._begin(key, now) if moved else []
         if job.ballot is None or job.ballot != message.ballot:
             return []
@@ -189,7 +189,7 @@ class Stewarding:
         """Tries the first step of that register, under a ballot that was never used."""
         job = self._jobs[key][0]
         try:
-            kept = self._open(key, job.ask)
+            kept = self._open(key, job.ask, now)
         except Untrusted as error:
             return self._end(key, _failed(job.asker, job.ask, error.detail, refused=True), now)
         if self._me not in kept.stewards:
@@ -225,7 +225,7 @@ class Stewarding:
             most = min(most, own + ROUND_LEAP // 2)
         return max(own, most) + 1
 
-    def _open(self, key: str, ask: StepAsk) -> Kept:
+    def _open(self, key: str, ask: StepAsk, now: float) -> Kept:
         """The register that a step is of. Raises Untrusted if this peer is not its steward, or never was."""
         kept, step = self._acceptor.get(key), ask.step
         if kept is not None and len(ask.seals) <= kept.term:
@@ -237,7 +237,7 @@ class Stewarding:
             order = check_certificate(ask.evidence, self._verifier).register.ordered
         if order is None:
             raise Untrusted(Reason.MALFORMED, "this steward knows nothing of that order")
-        return self._acceptor.open(key, order, ask.seals)
+        return self._acceptor.open(key, order, now, ask.seals)
 
     def _promised(
         self, key: str, kept: Kept, job: _Job, sender: PeerId, message: Promise, now: float
@@ -325,7 +325,7 @@ class Stewarding:
         certificate = Certificate(key, job.ballot, job.value, tuple(job.votes.items()))
         if job.after.closed is not None:
             job.until_s = now + STEWARD_TRIES_S
-            return [*self._acceptor.learn(key, certificate), *self._begin(key, now)]
+            return [*self._acceptor.learn(key, certificate, now), *self._begin(key, now)]
         return self._end(key, Send(job.asker, StepDone(job.ask.ask, certificate)), now)
 
     def _pause(self, job: _Job, now: float) -> None:

@@ -86,7 +86,7 @@ class Scene:
         )
         for register in registers or (Register(record()),):
             key = register_key(register.ordered)
-            kept = self.acceptor.open(key, register.ordered)
+            kept = self.acceptor.open(key, register.ordered, NOW)
             self.acceptor.accept_own(key, kept, Ballot(0, PEERS["a"]), encode(register))
         self.seen, self.now = Seen(), NOW
         self.replacing = Replacing(self.acceptor, self.seen, Random(1), NOW)

@@ -97,12 +97,14 @@ class Steward:
     def __init__(self, signer: SimSigner) -> None:
         self.signer, self.store = signer, STORE[PeerId(signer.key)]
         self.rows: dict[str, bytes] = {}
+        self.marks: dict[str, bytes] = {}
+        """What its store keeps beside its id."""
         self.start()
 
     def start(self) -> None:
         """Begins a life, with what is on disk."""
         judge = Plain()
-        self.own = OwnStore("h", {"store": self.store.encode()}, "", Random(8))
+        self.own = OwnStore("h", self.marks | {"store": self.store.encode()}, "", Random(8))
         rows = dict(self.rows)
         self.acceptor = Acceptor(self.signer, VERIFIER, opens, judge.judges, rows, self.own)
         self.stewarding = Stewarding(self.acceptor, VERIFIER, judge, Random(7))
@@ -112,7 +114,7 @@ class Steward:
             case StepAsk():
                 effects = self.stewarding.ask(sender, message, now)
             case Prepare() | Accept() | LookAsk():
-                effects = self.acceptor.handle(sender, message, "")
+                effects = self.acceptor.handle(sender, message, now)
             case Promise() | Accepted() | Conflict() | Sealed():
                 effects = self.stewarding.handle(sender, message, now)
         return self.keep(effects)
@@ -121,11 +123,16 @@ class Steward:
         for effect in effects:
             for row in effect.rows if isinstance(effect, Persist) else ():
                 assert row.table in (TABLE, "self")
+                if row.table == TABLE and row.value is None:
+                    del self.rows[row.key]
+                    continue
                 assert row.value is not None
                 if row.table == TABLE:
                     self.rows[row.key] = row.value
-                else:
+                elif row.key == "store":
                     self.store = StoreId(row.value.decode())
+                else:
+                    self.marks[row.key] = row.value
         self.acceptor.check()
         return effects
 

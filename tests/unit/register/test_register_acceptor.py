@@ -170,14 +170,14 @@ def test_what_it_lost_it_takes_back_as_a_certificate_and_nothing_else() -> None:
         for peer, signer in zip(STEWARDS[:2], SIGNERS[:2], strict=True)
     )
     with pytest.raises(Untrusted):
-        steward.acceptor.learn(KEY, Certificate(KEY, ballot, VALUE, votes[:1]))
+        steward.acceptor.learn(KEY, Certificate(KEY, ballot, VALUE, votes[:1]), NOW)
     with pytest.raises(Untrusted):
-        steward.acceptor.learn(KEY, Certificate(KEY, ballot, OTHER, votes))
+        steward.acceptor.learn(KEY, Certificate(KEY, ballot, OTHER, votes), NOW)
     certificate = Certificate(KEY, ballot, VALUE, votes)
     assert check_certificate(certificate, SimVerifier()).register.first == 1
-    steward.keep(steward.acceptor.learn(KEY, certificate))
+    steward.keep(steward.acceptor.learn(KEY, certificate, NOW))
     assert [register.first for _, register in steward.acceptor.values()] == [1]
-    assert steward.acceptor.learn(KEY, certificate) == [], "once is enough"
+    assert steward.acceptor.learn(KEY, certificate, NOW) == [], "once is enough"
 
 
 def test_what_it_would_not_accept_it_does_not_take_back_either() -> None:
@@ -195,5 +195,5 @@ def test_what_it_would_not_accept_it_does_not_take_back_either() -> None:
         for peer, signer in zip(STEWARDS[:2], SIGNERS[:2], strict=True)
     )
     with pytest.raises(Untrusted):
-        acceptor.learn(KEY, Certificate(KEY, ballot, OTHER, votes))
+        acceptor.learn(KEY, Certificate(KEY, ballot, OTHER, votes), NOW)
     assert acceptor.values() == []

@@ -5,21 +5,31 @@ from functools import partial
 import pytest
 from stewards_world import (
     ASKER,
+    BY_ID,
     HEIRS,
     NOW,
     ORDER,
     SEATED,
     SIGNERS,
+    SPARES,
     STEWARDS,
+    STORE,
     STORES,
     VERIFIER,
     Net,
     Steward,
 )
 
-from protocol.grid.decision import Ballot, Decision, accepts, check_certificate, promise
+from protocol.grid.decision import (
+    Ballot,
+    Decision,
+    accepts,
+    check_certificate,
+    promise,
+    sign_acceptance,
+)
 from protocol.grid.record import Register, read_register, register_key
-from protocol.grid.seal import Seats
+from protocol.grid.seal import Seal, Seats
 from protocol.grid.steps import Finish, Vote
 from protocol.register.acceptor import Slot, Unseated
 from protocol.register.messages import (
@@ -29,12 +39,14 @@ from protocol.register.messages import (
     Looked,
     Prepare,
     Promise,
+    Sealed,
     StepAsk,
     StepFailed,
 )
 from protocol.sim.keys import SimVerifier
-from protocol.terms.effects import Send
-from protocol.terms.ids import KeyId, PeerId, StoreId
+from protocol.terms.effects import Effect, Send
+from protocol.terms.ids import KeyId, PeerId, StoreId, digest_of
+from protocol.trust.signing import Untrusted
 from protocol.wire.codec import encode
 
 FIRST, SECOND, THIRD = STEWARDS
@@ -90,7 +102,7 @@ def test_with_another_store_it_promises_and_accepts_nothing(empty: bool) -> None
         assert third.handle(SECOND, prepare(), NOW) == []
         assert third.handle(FIRST, accept(), NOW) == []
         with pytest.raises(Unseated, match="which has another one now"):
-            third.acceptor.open(KEY, SEATED)
+            third.acceptor.open(KEY, SEATED, NOW)
         failed = said(third.handle(ASKER, StepAsk("a", KEY, Finish(), SEATED), NOW))
         assert isinstance(failed, StepFailed)
         assert "the seat is that of store" in failed.why
@@ -138,6 +150,18 @@ def test_without_a_majority_of_stores_nobody_is_told_that_nothing_was_decided() 
     net.ask("again", None)
     net.until("again")
     assert net.unsettled["again"] == "3 of 3 stewards lost what they knew"
+
+
+def test_what_may_have_been_forgotten_is_opened_by_nobody_again() -> None:
+    """An order that is shown again when its register is gone would have it say that it accepted nothing."""
+    third = Steward(SIGNERS[2])
+    third.handle(FIRST, accept(), NOW)
+    late = NOW + 40 * DAY_S
+    assert third.acceptor.forget(late) != []
+    assert third.handle(SECOND, prepare(), late) == []
+    fresh = Steward(SIGNERS[2])
+    assert fresh.handle(SECOND, prepare(), late) == []
+    assert isinstance(said(fresh.handle(SECOND, prepare(), NOW + 20 * DAY_S)), Promise)
 
 
 def test_a_register_that_cannot_be_read_has_no_seat() -> None:
@@ -222,7 +246,7 @@ def test_an_heir_whose_store_is_another_than_the_seal_names_takes_no_seat() -> N
     assert fourth.rows == {}
     seals = decided(net, "seal").register.seals
     with pytest.raises(Unseated):
-        fourth.acceptor.open(KEY, SEATED, seals)
+        fourth.acceptor.open(KEY, SEATED, NOW, seals)
 
 
 @pytest.mark.parametrize("empty", [True, False])
@@ -258,3 +282,87 @@ def test_a_step_that_was_begun_with_another_store_signs_nothing() -> None:
     assert read_register(net.stewards[FIRST].acceptor.rows()[0][1].slot.value).first == 1
     net.until("two")
     assert "has another one now" in net.unsettled["two"]
+
+
+# -- what was forgotten, across sets
+
+
+MONTHS_S = 100 * DAY_S
+
+
+def opens_at(steward: Steward, seals: tuple[Seal, ...], now: float) -> bool:
+    """Whether it promises something in that set: as one that accepted nothing, if it knows of nothing."""
+    by = steward.acceptor.get(KEY)
+    ballot = Ballot((by.slot.promised.round if by is not None else 50) + 1, FIRST)
+    ask = Prepare(register=KEY, ballot=ballot, order=SEATED, seals=seals)
+    return isinstance(next(iter(said_all(steward.handle(FIRST, ask, now))), None), Promise)
+
+
+def said_all(effects: list[Effect]) -> list[object]:
+    return [effect.message for effect in effects if isinstance(effect, Send)]
+
+
+def test_an_heir_of_a_grid_that_outlived_its_order_takes_its_seat() -> None:
+    seals = decided(handed_over(), "seal").register.seals
+    fourth = Steward(SPARES[0])
+    with pytest.raises(Untrusted, match="none of its stewards"):
+        fourth.handle(SECOND, prepare(), NOW + MONTHS_S)
+    assert opens_at(fourth, seals, NOW + MONTHS_S)
+    assert fourth.acceptor.forget(NOW + MONTHS_S) == [], "nobody told it yet what it begins with"
+    fourth.start()
+    assert opens_at(fourth, seals, NOW + MONTHS_S + 1)
+
+
+def test_what_an_heir_forgot_is_opened_by_no_seals_again_also_after_a_restart() -> None:
+    net = handed_over()
+    seals = decided(net, "seal").register.seals
+    net.replace("again", FOURTH, HEIRS[1], FIRST)
+    net.until("again", lost=(FOURTH,))
+    fourth = net.stewards[FOURTH]
+    late = NOW + 500 * DAY_S
+    assert fourth.acceptor.forget(late) == [], "as far as it knows it is a steward"
+    told = Sealed("", KEY, SEATED, decided(net, "again").register.seals)
+    fourth.keep(fourth.acceptor.follow(told, NOW))
+    fourth.keep(fourth.acceptor.forget(late))
+    assert fourth.rows == {}
+    for _ in range(2):
+        assert not opens_at(fourth, seals, late)
+        fourth.start()
+
+
+def test_what_a_store_forgot_keeps_a_younger_orders_seals_from_nobody() -> None:
+    net = handed_over()
+    fourth = Steward(SPARES[0])
+    (mark,) = fourth.own.forgot(NOW - 1.0)
+    fourth.marks[mark.key] = mark.value or b""
+    fourth.start()
+    assert opens_at(fourth, decided(net, "seal").register.seals, NOW)
+
+
+def test_a_seat_that_went_back_to_a_store_that_is_no_more_is_kept_like_one_of_another() -> None:
+    """Two that lie seal it so. If that were forgotten at once, the seat between could be opened again."""
+    third = Steward(SIGNERS[2])
+    later = Seats(STEWARDS, (*STORES[:2], OTHER_STORE))
+    one = seal((), later)
+    seals = (one, seal((one,), Seats(STEWARDS, STORES[:3])))
+    other_store(third, empty=True)
+    assert opens_at(third, seals[:1], NOW)
+    third.keep(third.acceptor.follow(Sealed("", KEY, SEATED, seals), NOW))
+    assert third.acceptor.get(KEY) is None, "its seat is lost"
+    for at_s in (NOW, NOW + 40 * DAY_S, NOW + 500 * DAY_S):
+        third.keep(third.acceptor.forget(at_s))
+        assert not opens_at(third, seals[:1], at_s)
+    assert third.rows == {}
+    assert third.own.forgotten_s > NOW
+    third.start()
+    assert not opens_at(third, seals[:1], NOW + 500 * DAY_S)
+
+
+def seal(before: tuple[Seal, ...], heirs: Seats) -> Seal:
+    """As the first two stewards sign it."""
+    ballot, value = Ballot(6 + len(before), FIRST), encode(Register(None, 1, (), SEATED, before))
+    votes = tuple(
+        (p, sign_acceptance(BY_ID[p], KEY, ballot, value, len(before), heirs, STORE[p]))
+        for p in (FIRST, SECOND)
+    )
+    return Seal(heirs.members, ballot, digest_of(value), votes, heirs.stores)

@@ -347,7 +347,7 @@ def test_two_that_lie_have_no_second_value_proposed_under_one_ballot() -> None:
     ballot = next(m.ballot for _, _, m in net.waiting if isinstance(m, Prepare))
     value, first = encode(Register(None, 9, (), ORDER)), net.stewards[FIRST]
     votes = tuple((p, sign_acceptance(BY_ID[p], KEY, ballot, value)) for p in (SECOND, THIRD))
-    first.keep(first.acceptor.learn(KEY, Certificate(KEY, ballot, value, votes)))
+    first.keep(first.acceptor.learn(KEY, Certificate(KEY, ballot, value, votes), NOW))
     said = promise(KEY, ballot, None, b"")
     signature = BY_ID[SECOND].sign("promise", said)
     word = Promise(register=KEY, ballot=ballot, accepted=None, value=b"", signature=signature)
