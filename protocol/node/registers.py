@@ -15,7 +15,7 @@ from protocol.contract.outcomes import Propose, Purpose, ReplaceSteward
 from protocol.grid.decision import Certificate
 from protocol.node.messages import RegisterMessage
 from protocol.node.replacing import Replacing, Sees
-from protocol.register.acceptor import TABLE, Acceptor, Opened
+from protocol.register.acceptor import Acceptor
 from protocol.register.asking import Answer, Askings, Settled, Unsettled
 from protocol.register.messages import (
     Accept,
@@ -30,6 +30,7 @@ from protocol.register.messages import (
     StepDone,
     StepFailed,
 )
+from protocol.register.slot import TABLE, Opened
 from protocol.register.stewarding import Stewarding
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Send, earliest

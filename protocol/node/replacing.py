@@ -16,7 +16,8 @@ from protocol.grid.steps import Finish, Replace
 from protocol.membership.messages import Presence
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.peering.overlay import Overlay
-from protocol.register.acceptor import Acceptor, Kept
+from protocol.register.acceptor import Acceptor
+from protocol.register.slot import Kept
 from protocol.requesting.host_directory import HostDirectory
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline

@@ -20,8 +20,6 @@ is no younger than one of which this store forgot what a later set keeps.
 What fails there is the sender's fault: Untrusted is raised, and nothing was changed.
 """
 
-from collections.abc import Callable
-
 import msgspec
 
 from protocol.grid.decision import PROMISE as PROMISE_DOMAIN
@@ -36,8 +34,7 @@ from protocol.grid.decision import (
     seal_of,
     sign_acceptance,
 )
-from protocol.grid.limits import LEASE_S_MAX
-from protocol.grid.record import GridState, Register, register_key
+from protocol.grid.record import Register, register_key
 from protocol.grid.seal import Seal, Seats
 from protocol.grid.steps import opened
 from protocol.register.messages import (
@@ -50,6 +47,16 @@ from protocol.register.messages import (
     Promise,
     Sealed,
 )
+from protocol.register.slot import (
+    TABLE,
+    Judges,
+    Kept,
+    Opens,
+    Slot,
+    Unseated,
+    is_over,
+    may_be_forgotten,
+)
 from protocol.terms.effects import Effect, Persist, Row, Send
 from protocol.terms.ids import KeyId, PeerId, StoreId, digest_of
 from protocol.terms.limits import REGISTERS_PER_OWNER, ROUND_LEAP
@@ -57,83 +64,6 @@ from protocol.trust.order import SignedOrder
 from protocol.trust.own_store import OwnStore
 from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
 from protocol.wire.codec import Malformed, decode, encode
-
-TABLE = "steward"
-
-
-class Slot(msgspec.Struct, frozen=True):
-    """What is on disk of one register. `order` is there while no value has it."""
-
-    promised: Ballot
-    accepted: Ballot | None = None
-    value: bytes = b""
-    signature: bytes = b""
-    order: SignedOrder | None = None
-    seals: tuple[Seal, ...] = ()
-    """How its stewards came to be those that they are."""
-    base: bytes = b""
-    """What the set before decided last; empty if this steward was not told, or there was none before."""
-
-
-class Opened(msgspec.Struct, frozen=True):
-    """What the order of a register says of it."""
-
-    owner: KeyId
-    stewards: tuple[PeerId, ...]
-    until_s: float
-    """Until when the order may be carried out for the first time, Unix seconds."""
-    stores: tuple[StoreId, ...] = ()
-    """Which store of each steward has its seat, as in an order."""
-
-    @property
-    def seats(self) -> Seats:
-        """The first set."""
-        return Seats(self.stewards, self.stores)
-
-
-class Unseated(Untrusted):
-    """This host has no seat in a register any more, or not with the store that it has now.
-
-    Who asks may not know that.
-    """
-
-
-Opens = Callable[[SignedOrder], Opened]
-"""An order whose signature is right. Raises Untrusted."""
-Judges = Callable[[str, bytes], Register]
-"""The register that a value of that key says. Raises Untrusted if it does not vouch for itself."""
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """One register as this steward has it."""
-
-    slot: Slot
-    register: Register
-    opened: Opened
-    order: SignedOrder
-
-    @property
-    def term(self) -> int:
-        """How often its stewards were replaced, as far as this one knows."""
-        return len(self.slot.seals)
-
-    @property
-    def stewards(self) -> tuple[PeerId, ...]:
-        """Who they are now."""
-        return self.seats.members
-
-    @property
-    def seats(self) -> Seats:
-        """The same, with their stores."""
-        return self.at(self.term)
-
-    def at(self, term: int) -> Seats:
-        """Who they were at a term that it knows."""
-        return self.slot.seals[term - 1].seats if term else self.opened.seats
-
-    def sealed(self, ask: str, key: str) -> Sealed:
-        """What is answered to who does not know who they are now."""
-        return Sealed(ask, key, self.order, self.slot.seals)
 
 
 class Acceptor:
@@ -209,7 +139,7 @@ class Acceptor:
         self._require_seat(seats)
         if kept is not None:
             return self._moved(kept, seals)
-        if opened_.until_s <= self._store.forgotten_s if seals else _forgettable(opened_, now):
+        if opened_.until_s <= self._store.forgotten_s if seals else may_be_forgotten(opened_, now):
             raise Unseated(Reason.EXPIRED, "this host may have forgotten a register that is so old")
         if self._owned.get(opened_.owner, 0) >= REGISTERS_PER_OWNER:
             most = f"{REGISTERS_PER_OWNER} registers of one owner are kept here"
@@ -377,7 +307,7 @@ class Acceptor:
         sits = self.sits(kept.seats)
         if not sits and self._store.id not in self._sat_as(kept):
             return True
-        return _over(kept, now, retired=not sits or self.me not in kept.stewards)
+        return is_over(kept, now, retired=not sits or self.me not in kept.stewards)
 
     def _sat_as(self, kept: Kept) -> list[StoreId]:
         """Which store of this host had its seat, by term; empty if it is any, or there was none."""
@@ -426,29 +356,3 @@ class Acceptor:
             owner = kept.opened.owner
             self._owned[owner] = self._owned.get(owner, 0) + 1
         self._kept[key] = kept
-
-
-def _over(kept: Kept, now: float, *, retired: bool) -> bool:
-    """Whether nothing can come of a register any more, by this steward's clock and with a wide margin.
-
-    A carrier that was away asks what became of its grid for as long as its lease could last.
-    """
-    record = kept.register.record
-    if record is None and not kept.term:
-        return _forgettable(kept.opened, now)
-    extra_s = max(0, record.extra_s) if record is not None else 0
-    longest_s = kept.opened.until_s + extra_s + _FORGET_AFTER_S
-    if record is None or record.state is GridState.UP:
-        # Stewards are replaced only while a grid is up, so an heir that was not told of it yet has such a one.
-        # Who was replaced hears nothing any more, so it goes by how long the grid could last.
-        return retired and now > longest_s + LEASE_S_MAX
-    return now > max(longest_s, record.start_s + _FORGET_AFTER_S)
-
-
-def _forgettable(opened_: Opened, now: float) -> bool:
-    """Whether its register at term 0 may have been forgotten here. None is before that (_over)."""
-    return now > opened_.until_s + _FORGET_AFTER_S
-
-
-_FORGET_AFTER_S = 32 * 86400.0
-"""A month, as long as an order may wait."""

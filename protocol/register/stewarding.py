@@ -31,7 +31,7 @@ from protocol.grid.decision import (
 )
 from protocol.grid.record import Register
 from protocol.grid.steps import Commit, End, Replace, Step
-from protocol.register.acceptor import Acceptor, Kept
+from protocol.register.acceptor import Acceptor
 from protocol.register.messages import (
     WHY_CHARACTERS_MOST,
     Accept,
@@ -44,6 +44,7 @@ from protocol.register.messages import (
     StepDone,
     StepFailed,
 )
+from protocol.register.slot import Kept
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, soonest
 from protocol.terms.ids import KeyId, PeerId

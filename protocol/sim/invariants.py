@@ -14,8 +14,8 @@ from protocol.grid.record import (
     register_key,
     spec_of,
 )
-from protocol.register.acceptor import TABLE as REGISTER
-from protocol.register.acceptor import Slot
+from protocol.register.slot import TABLE as REGISTER
+from protocol.register.slot import Slot
 from protocol.sim.budgets import exceeded
 from protocol.sim.environment import Environment
 from protocol.sim.meter import Meter

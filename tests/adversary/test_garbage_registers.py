@@ -9,8 +9,8 @@ from attacked_world import GRID, AttackedWorld
 
 from protocol.grid.decision import PROMISE, Ballot, Certificate, promise, sign_acceptance
 from protocol.node.snapshot import PeerView
-from protocol.register.acceptor import Slot
 from protocol.register.messages import Accepted, Looked, Promise, StepDone
+from protocol.register.slot import Slot
 from protocol.requesting.request import RequestState
 from protocol.sim.peer import SimPeer
 from protocol.sim.people import grid_spec

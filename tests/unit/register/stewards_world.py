@@ -7,7 +7,7 @@ import msgspec
 from protocol.grid.decision import Certificate, Decision, check_certificate, follow_seals
 from protocol.grid.record import Register, read_register, register_key
 from protocol.grid.steps import Replace, Step, apply
-from protocol.register.acceptor import TABLE, Acceptor, Opened
+from protocol.register.acceptor import Acceptor
 from protocol.register.asking import Askings, Settled
 from protocol.register.messages import (
     Accept,
@@ -24,6 +24,7 @@ from protocol.register.messages import (
     ToAsker,
     ToSteward,
 )
+from protocol.register.slot import TABLE, Opened
 from protocol.register.stewarding import Stewarding
 from protocol.sim.keys import SimFederation, SimSigner, SimVerifier
 from protocol.sim.people import Admin, grid_spec

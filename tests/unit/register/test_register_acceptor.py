@@ -22,8 +22,9 @@ from protocol.grid.decision import (
     sign_acceptance,
 )
 from protocol.grid.record import Register, register_key
-from protocol.register.acceptor import Acceptor, Slot
+from protocol.register.acceptor import Acceptor
 from protocol.register.messages import Accept, Accepted, Conflict, LookAsk, Looked, Prepare, Promise
+from protocol.register.slot import Slot
 from protocol.sim.keys import SimVerifier
 from protocol.sim.people import grid_spec
 from protocol.terms.effects import Persist, Send

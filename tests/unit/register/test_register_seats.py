@@ -31,7 +31,6 @@ from protocol.grid.decision import (
 from protocol.grid.record import Register, read_register, register_key
 from protocol.grid.seal import Seal, Seats
 from protocol.grid.steps import Finish, Vote
-from protocol.register.acceptor import Slot, Unseated
 from protocol.register.messages import (
     Accept,
     Accepted,
@@ -43,6 +42,7 @@ from protocol.register.messages import (
     StepAsk,
     StepFailed,
 )
+from protocol.register.slot import Slot, Unseated
 from protocol.sim.keys import SimVerifier
 from protocol.terms.effects import Effect, Send
 from protocol.terms.ids import KeyId, PeerId, StoreId, digest_of
