@@ -11,7 +11,7 @@ Stewards can be replaced (seal.py). `follow_seals` is the only function that mak
 order that names the first, over as many seals as a value has.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Annotated
 
@@ -194,22 +194,6 @@ def promise(
     return encode(Promised(place, ballot, accepted, digest, store))
 
 
-def accepts(
-    verifier: Verifier,
-    by: PeerId,
-    register: str,
-    ballot: Ballot,
-    value: bytes,
-    signature: bytes,
-    term: int = 0,
-    heirs: Seats = _NOBODY,
-    store: StoreId = _ANY,
-) -> bool:
-    """Whether that steward signed that it accepted the value, and that this store remembers it."""
-    said = acceptance(register, ballot, value, term, heirs, store)
-    return verifier.verify(KeyId(by), ACCEPTANCE, said, signature)
-
-
 def sign_acceptance(
     signer: Signer,
     register: str,
@@ -263,6 +247,24 @@ def follow_seals(order: SignedOrder, seals: tuple[Seal, ...], verifier: Verifier
         _check_votes("seal", seats, said, seal.votes, verifier)
         seats = seal.seats
     return Stewards(seats, len(seals))
+
+
+def votes_in(decision: Decision) -> Iterator[tuple[PeerId, bytes, Signature]]:
+    """(steward, what it would have signed, signature) of each vote in a certificate and in its seals.
+
+    Only a majority of each was checked.
+    """
+    certificate, register = decision.certificate, decision.register
+    key, seats = certificate.register, seats_of(read_order(register.ordered))
+    for term, seal in enumerate(register.seals):
+        place, digest = _place(key, term), Digest(seal.digest)
+        for steward, vote in seal.votes:
+            store = seats.store_of(steward)
+            yield steward, _acceptance(place, seal.ballot, digest, seal.seats, store), vote
+        seats = seal.seats
+    said = partial(acceptance, key, certificate.ballot, certificate.value, register.term)
+    for steward, vote in certificate.votes:
+        yield steward, said(heirs_of(register), seats.store_of(steward)), vote
 
 
 def seal_of(decision: Decision) -> Seal:

@@ -32,6 +32,7 @@ from protocol.register.messages import (
 )
 from protocol.register.slot import TABLE, Opened
 from protocol.register.stewarding import Stewarding
+from protocol.register.witness import Witness
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Send, earliest
 from protocol.terms.ids import PeerId
@@ -66,10 +67,11 @@ class Registers:
         self._carried = carried
         signer, verifier, opens = identity.signer, identity.verifier, _opens(authority)
         kept, judges = rows.get(TABLE, {}), authority.judges
+        witness = Witness(verifier)
         self.acceptor = Acceptor(signer, verifier, opens, judges, kept, store)
-        self._stewarding = Stewarding(self.acceptor, verifier, authority, dice)
+        self._stewarding = Stewarding(self.acceptor, verifier, authority, dice, witness)
         self._askings: Askings[Purpose | ReplaceSteward] = Askings(
-            life, verifier, authority.decision, sees.alive, sees.stewards
+            life, verifier, authority.decision, sees.alive, witness, sees.stewards
         )
         self._replacing = Replacing(self.acceptor, sees, dice, now)
         self._forget_s = now + _FORGET_EVERY_S

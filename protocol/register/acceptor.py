@@ -36,6 +36,7 @@ from protocol.grid.decision import (
 )
 from protocol.grid.record import Register, register_key
 from protocol.grid.seal import Seal, Seats
+from protocol.grid.statement import Statement, read_statement
 from protocol.grid.steps import opened
 from protocol.register.messages import (
     Accept,
@@ -51,9 +52,11 @@ from protocol.register.slot import (
     TABLE,
     Judges,
     Kept,
+    Opened,
     Opens,
     Slot,
     Unseated,
+    beyond,
     is_over,
     may_be_forgotten,
 )
@@ -62,7 +65,7 @@ from protocol.terms.ids import KeyId, PeerId, StoreId, digest_of
 from protocol.terms.limits import REGISTERS_PER_OWNER, ROUND_LEAP
 from protocol.trust.order import SignedOrder
 from protocol.trust.own_store import OwnStore
-from protocol.trust.signing import Reason, Signer, Untrusted, Verifier
+from protocol.trust.signing import Reason, Signer, Untrusted, Verifier, require_signature
 from protocol.wire.codec import Malformed, decode, encode
 
 
@@ -139,7 +142,7 @@ class Acceptor:
         self._require_seat(seats)
         if kept is not None:
             return self._moved(kept, seals)
-        if opened_.until_s <= self._store.forgotten_s if seals else may_be_forgotten(opened_, now):
+        if self._may_have_forgotten(opened_, len(seals), now):
             raise Unseated(Reason.EXPIRED, "this host may have forgotten a register that is so old")
         if self._owned.get(opened_.owner, 0) >= REGISTERS_PER_OWNER:
             most = f"{REGISTERS_PER_OWNER} registers of one owner are kept here"
@@ -229,6 +232,24 @@ class Acceptor:
         register = opened(known, seals) if base else known
         return msgspec.structs.replace(kept, slot=slot, register=register)
 
+    def reminded(self, key: str, order: SignedOrder, shown: Statement, now: float) -> list[Effect]:
+        """Others show what this host signed of a register. If it is more than this disk remembers, that was
+        restored from a backup: the store gets another id. Raises Untrusted for what this host did not sign."""
+        if register_key(order) != key:
+            raise Untrusted(Reason.MALFORMED, "a register of another order")
+        said, mine, domain = read_statement(shown), KeyId(self.me), str(shown.word)
+        require_signature(self._verifier, mine, domain, shown.payload, shown.signature)
+        if (said.register, said.store) != (key, self._store.id) or key in self._lost:
+            return []
+        kept = self._kept.get(key)
+        if kept is None:
+            behind = not self._may_have_forgotten(self._opens(order), said.term, now)
+        else:
+            behind = said.term > kept.term or (said.term == kept.term and beyond(said, kept.slot))
+        if not behind:
+            return []
+        return self._store.renew("others have what this host signed and its disk forgot")
+
     # -- others'
 
     def handle(
@@ -244,10 +265,13 @@ class Acceptor:
             order, seals = register.ordered, register.seals
         else:
             order, seals = message.order, message.seals
+        reminded: list[Effect] = []
         try:
+            if isinstance(message, Prepare) and message.yours is not None:
+                reminded = self.reminded(key, order, message.yours, now)
             kept = self.open(key, order, now, seals)
         except Unseated:
-            return []
+            return reminded
         if sender != ballot.steward or sender not in kept.at(len(seals)).members:
             raise Untrusted(Reason.WRONG_ROLE, "a ballot that is not of a steward that says it")
         if len(seals) < kept.term:
@@ -308,6 +332,12 @@ class Acceptor:
         if not sits and self._store.id not in self._sat_as(kept):
             return True
         return is_over(kept, now, retired=not sits or self.me not in kept.stewards)
+
+    def _may_have_forgotten(self, opened_: Opened, term: int, now: float) -> bool:
+        """Whether this store may once have known what a set of that term keeps, and have forgotten it."""
+        if term:
+            return opened_.until_s <= self._store.forgotten_s
+        return may_be_forgotten(opened_, now)
 
     def _sat_as(self, kept: Kept) -> list[StoreId]:
         """Which store of this host had its seat, by term; empty if it is any, or there was none."""

@@ -16,16 +16,18 @@ from typing import Generic, TypeVar
 import msgspec
 
 from protocol.grid.decision import (
+    ACCEPTANCE,
     Ballot,
     Certificate,
     Decision,
-    accepts,
+    acceptance,
     follow_seals,
     heirs_of,
     majority,
 )
 from protocol.grid.record import Register, read_register, register_key
 from protocol.grid.seal import Seats, seats_of
+from protocol.grid.statement import Word
 from protocol.grid.steps import Finish, Step, apply
 from protocol.register.messages import (
     LookAsk,
@@ -37,8 +39,9 @@ from protocol.register.messages import (
     StepFailed,
     ToAsker,
 )
+from protocol.register.witness import Witness
 from protocol.terms.effects import Deadline, Effect, Send, soonest
-from protocol.terms.ids import PeerId, StoreId
+from protocol.terms.ids import KeyId, PeerId, StoreId
 from protocol.terms.limits import REGISTER_REPLY_WITHIN_S, REGISTER_TRIES, STEWARD_WITHIN_S
 from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.signing import Reason, Untrusted, Verifier
@@ -127,6 +130,7 @@ class Askings(Generic[P]):
         verifier: Verifier,
         believes: Believes,
         alive: Callable[[PeerId], bool],
+        witness: Witness,
         elsewhere: Callable[[str], tuple[PeerId, ...]] = lambda register: (),
     ) -> None:
         """`life` is greater at every start of this peer. Stewards that are not `alive` are asked last.
@@ -134,7 +138,7 @@ class Askings(Generic[P]):
         `elsewhere` answers who others say keeps a register by now.
         """
         self._verifier, self._believes, self._alive = verifier, believes, alive
-        self._elsewhere = elsewhere
+        self._witness, self._elsewhere = witness, elsewhere
         self._life, self._count = life, 0
         self._askings: dict[P, _Asking[P]] = {}
 
@@ -228,11 +232,17 @@ class Askings(Generic[P]):
     ) -> Answer[P]:
         """A steward says that it is done: the step, made once more, would change nothing. Or a host shows what
         it has."""
-        decision = self._believes(certificate)
+        decision = self._believed(certificate)
         register, step = decision.register, asking.step
         if step is not None and (register.closed or apply(step, register, now) != register):
             return self._next(asking, sender, "a steward shows what was decided before", now)
         return [], self._done(asking, decision)
+
+    def _believed(self, certificate: Certificate) -> Decision:
+        """What a certificate says was decided. Raises Untrusted."""
+        decision = self._believes(certificate)
+        self._witness.certified(decision)
+        return decision
 
     def _done(self, asking: _Asking[P], decision: Decision) -> list[Settled[P] | Unsettled[P]]:
         key = decision.certificate.register
@@ -337,10 +347,10 @@ class Askings(Generic[P]):
             heirs, store = heirs_of(register), register.seats.store_of(steward)
         except Malformed as error:
             raise Untrusted(Reason.MALFORMED, f"a last acceptance: {error}") from None
-        key, value, term = told.register, told.value, register.term
-        verifier, signature = self._verifier, told.signature
-        if not accepts(verifier, steward, key, ballot, value, signature, term, heirs, store):
+        said = acceptance(told.register, ballot, told.value, register.term, heirs, store)
+        if not self._verifier.verify(KeyId(steward), ACCEPTANCE, said, told.signature):
             raise Untrusted(Reason.BAD_SIGNATURE, "a last acceptance that is not signed")
+        self._witness.saw(steward, Word.ACCEPTANCE, said, told.signature)
         return register
 
     def _weigh(self, asking: _Asking[P], now: float) -> Answer[P]:
@@ -359,7 +369,7 @@ class Askings(Generic[P]):
             if len(votes) >= asking.majority:
                 certificate = Certificate(asking.register, ballot, value, tuple(votes))
                 try:
-                    return [], self._done(asking, self._believes(certificate))
+                    return [], self._done(asking, self._believed(certificate))
                 except Untrusted:
                     # Who was asked may not be the order's stewards, which is nobody's fault who answered.
                     continue

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from protocol.grid.decision import Ballot, Certificate, RegisterKey, Signature, Value
 from protocol.grid.seal import Seal
+from protocol.grid.statement import Statement
 from protocol.grid.steps import Step
 from protocol.terms.ids import StoreId
 from protocol.terms.limits import SEALS_MOST
@@ -101,6 +102,9 @@ class Prepare(RegisterMessage, frozen=True, tag="prepare"):
     """The order of the register, which says who its stewards are."""
     seals: Seals = ()
     """And how those that it names were replaced since."""
+    yours: Statement | None = None
+    """What the receiver signed of this register last, as far as the sender heard. One that was restored from a
+    backup sees there that it is behind, before it answers."""
 
 
 class Promise(RegisterMessage, frozen=True, tag="promise"):

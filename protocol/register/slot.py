@@ -8,8 +8,9 @@ from protocol.grid.decision import Ballot
 from protocol.grid.limits import LEASE_S_MAX
 from protocol.grid.record import GridState, Register
 from protocol.grid.seal import Seal, Seats
+from protocol.grid.statement import Said
 from protocol.register.messages import Sealed
-from protocol.terms.ids import KeyId, PeerId, StoreId
+from protocol.terms.ids import KeyId, PeerId, StoreId, digest_of
 from protocol.trust.order import SignedOrder
 from protocol.trust.signing import Untrusted
 
@@ -114,3 +115,14 @@ def is_over(kept: Kept, now: float, *, retired: bool) -> bool:
 def may_be_forgotten(opened_: Opened, now: float) -> bool:
     """Whether its register at term 0 may have been forgotten here. None is before that (is_over)."""
     return now > opened_.until_s + _FORGET_AFTER_S
+
+
+def beyond(said: Said, slot: Slot) -> bool:
+    """Whether a statement of this store and of the slot's term says more than the slot remembers."""
+    if said.promised is not None and said.promised > slot.promised:
+        return True
+    if said.accepted is None:
+        return False
+    if slot.accepted is None or said.accepted > slot.accepted:
+        return True
+    return said.accepted == slot.accepted and said.digest != digest_of(slot.value)

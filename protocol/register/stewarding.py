@@ -18,18 +18,22 @@ answer needs, and says none that they would refuse.
 
 from typing import Protocol
 
-from protocol.grid.decision import PROMISE as PROMISE_DOMAIN
+import msgspec
+
 from protocol.grid.decision import (
+    ACCEPTANCE,
     VALUE_BYTES_MOST,
     Ballot,
     Certificate,
-    accepts,
+    acceptance,
     check_certificate,
     heirs_of,
     majority,
     promise,
 )
+from protocol.grid.decision import PROMISE as PROMISE_DOMAIN
 from protocol.grid.record import Register
+from protocol.grid.statement import Word
 from protocol.grid.steps import Commit, End, Replace, Step
 from protocol.register.acceptor import Acceptor
 from protocol.register.messages import (
@@ -45,6 +49,7 @@ from protocol.register.messages import (
     StepFailed,
 )
 from protocol.register.slot import Kept
+from protocol.register.witness import Witness
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Send, soonest
 from protocol.terms.ids import KeyId, PeerId
@@ -101,8 +106,11 @@ class _Job:
 class Stewarding:
     """The steps that this peer has decided, as a steward."""
 
-    def __init__(self, acceptor: Acceptor, verifier: Verifier, judge: Judge, dice: Dice) -> None:
+    def __init__(
+        self, acceptor: Acceptor, verifier: Verifier, judge: Judge, dice: Dice, witness: Witness
+    ) -> None:
         self._acceptor, self._verifier, self._judge, self._dice = acceptor, verifier, judge, dice
+        self._witness = witness
         self._me = acceptor.me
         self._jobs: dict[str, list[_Job]] = {}
 
@@ -119,7 +127,7 @@ class Stewarding:
                     Reason.WRONG_ROLE, "a steward replaces others by what it sees itself"
                 )
             if message.evidence is not None:
-                learnt = self._acceptor.learn(key, message.evidence, now)
+                learnt = self._evidence(key, message.evidence, now)
             self._open(key, message, now)
         except Untrusted as error:
             return [*learnt, _failed(sender, message, error.detail, refused=True)]
@@ -130,6 +138,16 @@ class Stewarding:
             return [*learnt, _failed(sender, message, why)]
         self._jobs[key] = [*jobs, _Job(sender, message)]
         return learnt + (self._begin(key, now) if not jobs else [])
+
+    def _evidence(self, key: str, evidence: Certificate, now: float) -> list[Effect]:
+        """What was decided before. It may show that this host forgot what it signed. Raises Untrusted."""
+        decision = check_certificate(evidence, self._verifier)
+        if evidence.register != key:
+            return []
+        self._witness.certified(decision)
+        order, mine = decision.register.ordered, self._witness.newest(key, self._me)
+        reminded = self._acceptor.reminded(key, order, mine, now) if mine is not None else []
+        return reminded or self._acceptor.learn(key, evidence, now)
 
     def handle(
         self, sender: PeerId, message: Promise | Accepted | Conflict | Sealed, now: float
@@ -154,8 +172,7 @@ class Stewarding:
             case Accepted():
                 if job.value is None:
                     return []
-                if not self._accepts(key, kept, job, sender, job.value, message):
-                    raise Untrusted(Reason.BAD_SIGNATURE, "an acceptance that is not signed")
+                self._require_vote(key, kept, job, sender, job.value, message)
                 job.votes[sender] = message.signature
                 return self._decided(key, kept, job, now)
             case Conflict(promised=promised):
@@ -211,7 +228,11 @@ class Stewarding:
         save = self._acceptor.promise_own(key, kept, job.ballot)
         job.promises[self._me] = (slot.accepted, slot.value)
         prepare = Prepare(register=key, ballot=job.ballot, order=kept.order, seals=slot.seals)
-        others = [Send(peer, prepare) for peer in stewards if peer != self._me]
+        others = [
+            Send(peer, msgspec.structs.replace(prepare, yours=self._witness.newest(key, peer)))
+            for peer in stewards
+            if peer != self._me
+        ]
         return [*save, *others, *self._read(key, kept, job, now)]
 
     def _round(self, kept: Kept, job: _Job) -> int:
@@ -252,15 +273,19 @@ class Stewarding:
                 raise Untrusted(Reason.MALFORMED, "a promise below what was accepted")
             if self._judge.judges(key, message.value).term != kept.term:
                 raise Untrusted(Reason.MALFORMED, "a promise with what other stewards decided")
+        self._witness.saw(sender, Word.PROMISE, said, message.signature)
         job.promises[sender] = (message.accepted, message.value)
         return self._read(key, kept, job, now)
 
-    def _accepts(
+    def _require_vote(
         self, key: str, kept: Kept, job: _Job, by: PeerId, value: bytes, told: Accepted
-    ) -> bool:
+    ) -> None:
+        """A steward signed that it accepted the value. Raises Untrusted."""
         heirs, store = heirs_of(job.after), kept.seats.store_of(by)
-        signature, term = told.signature, kept.term
-        return accepts(self._verifier, by, key, told.ballot, value, signature, term, heirs, store)
+        said = acceptance(key, told.ballot, value, kept.term, heirs, store)
+        if not self._verifier.verify(KeyId(by), ACCEPTANCE, said, told.signature):
+            raise Untrusted(Reason.BAD_SIGNATURE, "an acceptance that is not signed")
+        self._witness.saw(by, Word.ACCEPTANCE, said, told.signature)
 
     def _read(self, key: str, kept: Kept, job: _Job, now: float) -> list[Effect]:
         """A majority told what it accepted last: the newest of that is what the step is judged from."""

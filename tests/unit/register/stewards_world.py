@@ -4,7 +4,14 @@ from random import Random
 
 import msgspec
 
-from protocol.grid.decision import Certificate, Decision, check_certificate, follow_seals
+from protocol.grid.decision import (
+    Ballot,
+    Certificate,
+    Decision,
+    acceptance,
+    check_certificate,
+    follow_seals,
+)
 from protocol.grid.record import Register, read_register, register_key
 from protocol.grid.steps import Replace, Step, apply
 from protocol.register.acceptor import Acceptor
@@ -26,10 +33,11 @@ from protocol.register.messages import (
 )
 from protocol.register.slot import TABLE, Opened
 from protocol.register.stewarding import Stewarding
+from protocol.register.witness import Witness
 from protocol.sim.keys import SimFederation, SimSigner, SimVerifier
 from protocol.sim.people import Admin, grid_spec
 from protocol.terms.effects import Effect, Persist, Send
-from protocol.terms.ids import PeerId, StoreId
+from protocol.terms.ids import KeyId, PeerId, StoreId
 from protocol.trust.order import SignedOrder, read_order
 from protocol.trust.own_store import OwnStore
 from protocol.trust.signing import Reason, Untrusted
@@ -88,6 +96,20 @@ def opens(order: SignedOrder) -> Opened:
     return Opened(ADMIN.signer.key, read.stewards, read.issued_at_s + read.valid_s, read.stores)
 
 
+def accepts(
+    by: PeerId,
+    key: str,
+    ballot: Ballot,
+    value: bytes,
+    signature: bytes,
+    term: int = 0,
+    store: StoreId | None = None,
+) -> bool:
+    """Whether a steward signed, as that store, that it accepted a value that closes nothing."""
+    said = acceptance(key, ballot, value, term, store=store or StoreId(""))
+    return VERIFIER.verify(KeyId(by), "acceptance", said, signature)
+
+
 def believed(certificate: Certificate) -> Decision:
     return check_certificate(certificate, VERIFIER)
 
@@ -106,9 +128,9 @@ class Steward:
         """Begins a life, with what is on disk."""
         judge = Plain()
         self.own = OwnStore("h", self.marks | {"store": self.store.encode()}, "", Random(8))
-        rows = dict(self.rows)
+        rows, self.witness = dict(self.rows), Witness(VERIFIER)
         self.acceptor = Acceptor(self.signer, VERIFIER, opens, judge.judges, rows, self.own)
-        self.stewarding = Stewarding(self.acceptor, VERIFIER, judge, Random(7))
+        self.stewarding = Stewarding(self.acceptor, VERIFIER, judge, Random(7), self.witness)
 
     def handle(self, sender: PeerId, message: ToSteward, now: float) -> list[Effect]:
         match message:
@@ -145,7 +167,9 @@ class Net:
         self.now, self.order, self.key = NOW, order, register_key(order)
         self.stewards = {PeerId(s.key): Steward(s) for s in SIGNERS}
         self.askings = {
-            peer: Askings[str](number, VERIFIER, believed, lambda _: True, lambda _: self.told)
+            peer: Askings[str](
+                number, VERIFIER, believed, lambda _: True, Witness(VERIFIER), lambda _: self.told
+            )
             for number, peer in enumerate((*askers, *STEWARDS, *HEIRS))
         }
         self.told: tuple[PeerId, ...] = ()

@@ -11,16 +11,11 @@ from stewards_world import (
     VERIFIER,
     Plain,
     Steward,
+    accepts,
     opens,
 )
 
-from protocol.grid.decision import (
-    Ballot,
-    Certificate,
-    accepts,
-    check_certificate,
-    sign_acceptance,
-)
+from protocol.grid.decision import Ballot, Certificate, check_certificate, sign_acceptance
 from protocol.grid.record import Register, register_key
 from protocol.register.acceptor import Acceptor
 from protocol.register.messages import Accept, Accepted, Conflict, LookAsk, Looked, Prepare, Promise
@@ -84,7 +79,7 @@ def test_accepts_and_says_so_signed_and_tells_it_to_anybody() -> None:
     looked = told.message
     assert isinstance(looked, Looked)
     assert (looked.ballot, looked.value) == (Ballot(0, FIRST), VALUE)
-    assert accepts(SimVerifier(), THIRD, KEY, Ballot(0, FIRST), VALUE, looked.signature)
+    assert accepts(THIRD, KEY, Ballot(0, FIRST), VALUE, looked.signature)
     (nothing,) = steward.handle(FIRST, LookAsk("ask", "0" * 20), NOW)
     assert isinstance(nothing, Send)
     assert nothing.message == Looked("ask", "0" * 20, store=steward.store)

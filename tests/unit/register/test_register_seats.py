@@ -18,12 +18,12 @@ from stewards_world import (
     VERIFIER,
     Net,
     Steward,
+    accepts,
 )
 
 from protocol.grid.decision import (
     Ballot,
     Decision,
-    accepts,
     check_certificate,
     promise,
     sign_acceptance,
@@ -89,7 +89,7 @@ def test_what_a_steward_signs_names_its_store() -> None:
     assert isinstance(accepted, Accepted)
     for store, right in ((STORES[2], True), (OTHER_STORE, False), (StoreId(""), False)):
         ballot, vote = Ballot(0, FIRST), accepted.signature
-        is_right = accepts(verifier, THIRD, KEY, ballot, VALUE, vote, store=store)
+        is_right = accepts(THIRD, KEY, ballot, VALUE, vote, store=store)
         assert is_right is right
 
 
@@ -212,7 +212,7 @@ def test_the_next_set_names_stores_too() -> None:
     votes = dict(decided(net, "two").certificate.votes)
     assert list(votes) == [FIRST, FOURTH]
     value, ballot = encode(decided(net, "two").register), decided(net, "two").certificate.ballot
-    said = partial(accepts, VERIFIER, FOURTH, KEY, ballot, value, votes[FOURTH], 1)
+    said = partial(accepts, FOURTH, KEY, ballot, value, votes[FOURTH], 1)
     assert said(store=STORES[3])
     assert not said(store=OTHER_STORE)
 

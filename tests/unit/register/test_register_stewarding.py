@@ -43,6 +43,7 @@ from protocol.register.messages import (
     StepFailed,
 )
 from protocol.register.stewarding import Stewarding
+from protocol.register.witness import Witness
 from protocol.sim.people import Admin, grid_spec
 from protocol.terms.effects import Send
 from protocol.terms.ids import PeerId
@@ -278,7 +279,7 @@ def test_a_step_to_what_no_steward_takes_is_who_asked_for_it_and_ends() -> None:
         key = register_key(order)
         own = Steward(first).own
         acceptor = Acceptor(first, VERIFIER, opens, judge.judges, {}, own)
-        stewarding = Stewarding(acceptor, VERIFIER, judge, Random(7))
+        stewarding = Stewarding(acceptor, VERIFIER, judge, Random(7), Witness(VERIFIER))
         effects = stewarding.ask(ASKER, StepAsk("x", key, Vote(13), order), NOW)
         assert effects == [Send(ASKER, StepFailed("x", "thirteen", refused=True))]
         assert stewarding.next_deadline() is None
@@ -311,7 +312,7 @@ def test_a_value_too_long_to_be_said_is_not_accepted_and_there_is_room_for_its_e
 ) -> None:
     own = Steward(SIGNERS[0]).own
     acceptor = Acceptor(SIGNERS[0], VERIFIER, opens, Plain().judges, {}, own)
-    stewarding = Stewarding(acceptor, VERIFIER, Long(less), Random(7))
+    stewarding = Stewarding(acceptor, VERIFIER, Long(less), Random(7), Witness(VERIFIER))
     effects = stewarding.ask(ASKER, StepAsk("x", KEY, step, ORDER), NOW)
     failed = [e.message for e in effects if isinstance(e, Send) and e.peer == ASKER]
     assert all(isinstance(said, StepFailed) and said.refused for said in failed)
