@@ -312,6 +312,8 @@ class Node:
         except Untrusted as error:
             return self.overlay.blame(sender, "register-value", now, error.detail)
         self._touch()
+        for lie in self.registers.pop_found():
+            effects += self._heed(self.overlay.accuse(lie, now), now)
         return effects + self._settle(settled, now)
 
     def _clocks(self, message: MembershipMessage, now: float) -> list[Effect]:

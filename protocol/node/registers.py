@@ -13,6 +13,7 @@ from protocol.contract.authority import Authority
 from protocol.contract.messages import Decided
 from protocol.contract.outcomes import Propose, Purpose, ReplaceSteward
 from protocol.grid.decision import Certificate
+from protocol.grid.equivocation import Equivocation
 from protocol.node.messages import RegisterMessage
 from protocol.node.replacing import Replacing, Sees
 from protocol.register.acceptor import Acceptor
@@ -67,7 +68,7 @@ class Registers:
         self._carried = carried
         signer, verifier, opens = identity.signer, identity.verifier, _opens(authority)
         kept, judges = rows.get(TABLE, {}), authority.judges
-        witness = Witness(verifier)
+        self._witness = witness = Witness(verifier)
         self.acceptor = Acceptor(signer, verifier, opens, judges, kept, store)
         self._stewarding = Stewarding(self.acceptor, verifier, authority, dice, witness)
         self._askings: Askings[Purpose | ReplaceSteward] = Askings(
@@ -114,6 +115,10 @@ class Registers:
                 return self._replaced(self._askings.handle(sender, message, now))
             case _:
                 assert_never(message)
+
+    def pop_found(self) -> list[Equivocation]:
+        """The stewards that were found to lie since the last call."""
+        return self._witness.pop_found()
 
     def tick(self, now: float) -> Answer[Purpose]:
         """Lets go on what has come due."""

@@ -56,6 +56,9 @@ class PeerRow(msgspec.Struct, frozen=True):
     """What its guests' processes are confined by, as it says."""
     store: StoreId = StoreId("")
     """The store that remembers what it promises, as it says. Orders name it with their stewards."""
+    lied: str = ""
+    """What it, as a steward, is proven to have lied of; empty if nothing is. With `health` `out` it is not
+    believed."""
 
 
 class SiteRow(msgspec.Struct, frozen=True):

@@ -74,9 +74,44 @@ def peers(node: Node, now: float) -> list[PeerRow]:
                 clock_ahead_s=_clock_ahead_s(node, peer, advert),
                 confined=facts.confined if facts else "",
                 store=known.store,
+                lied=node.overlay.past.out.said_of(peer),
             )
         )
+    rows += _ousted(node)
     return sorted(rows, key=lambda row: (row.site, row.name))
+
+
+def _ousted(node: Node) -> list[PeerRow]:
+    """Hosts that are out because they are proven to lie: what is left of them is the proof."""
+    found = {out.proven.steward: out for out in node.overlay.past.out.all()}
+    return [
+        PeerRow(
+            peer=peer,
+            name=out.name,
+            site=out.site,
+            address="",
+            health="out",
+            neighbour=False,
+            reach="-",
+            through="",
+            age_s=-1.0,
+            round_trip_s=0.0,
+            distance_s=-1.0,
+            driver="",
+            accelerator="",
+            accelerator_why="",
+            free=Quantum(),
+            capacity=Quantum(),
+            shapes=(),
+            workspaces=0,
+            images=(),
+            faults=node.quarantines.faults(peer),
+            store=out.proven.store,
+            lied=node.overlay.past.out.said_of(peer),
+        )
+        for peer, out in found.items()
+        if peer not in node.membership.known and peer != node.me
+    ]
 
 
 def timetables(node: Node, now: float) -> list[TimetableRow]:

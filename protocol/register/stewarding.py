@@ -156,6 +156,8 @@ class Stewarding:
         key = message.register
         job = next(iter(self._jobs.get(key, [])), None)
         kept = self._acceptor.get(key)
+        if isinstance(message, Accepted) and (job is None or job.ballot != message.ballot):
+            self._late(key, kept, sender, message)
         if job is None or kept is None or sender not in kept.stewards:
             return []
         if isinstance(message, Sealed):
@@ -286,6 +288,15 @@ class Stewarding:
         if not self._verifier.verify(KeyId(by), ACCEPTANCE, said, told.signature):
             raise Untrusted(Reason.BAD_SIGNATURE, "an acceptance that is not signed")
         self._witness.saw(by, Word.ACCEPTANCE, said, told.signature)
+
+    def _late(self, key: str, kept: Kept | None, sender: PeerId, told: Accepted) -> None:
+        """It is needed no more, and remembered all the same, if it is of what this steward accepted too."""
+        if kept is None or sender not in kept.stewards or kept.slot.accepted != told.ballot:
+            return
+        value, heirs, store = kept.slot.value, heirs_of(kept.register), kept.seats.store_of(sender)
+        said = acceptance(key, told.ballot, value, kept.term, heirs, store)
+        if self._verifier.verify(KeyId(sender), ACCEPTANCE, said, told.signature):
+            self._witness.saw(sender, Word.ACCEPTANCE, said, told.signature)
 
     def _read(self, key: str, kept: Kept, job: _Job, now: float) -> list[Effect]:
         """A majority told what it accepted last: the newest of that is what the step is judged from."""

@@ -1,11 +1,12 @@
-"""What other stewards signed, remembered so that each can be reminded of it.
+"""What other stewards signed, remembered so that whoever contradicts itself is found out.
 
-A steward whose disk was restored from a backup does not know that it signed more than that says. Who asks it
-for a promise shows it what it signed last, so that it sees it before it answers. It is in memory only, and
-bounded: a few statements of each steward of the registers heard of last.
+The two halves of a lie are often told to different peers: "nothing accepted" to the steward that proposes, and
+what it had accepted to whoever asks. So certificates, as evidence or as answers, are looked at here too. It is
+in memory only, and bounded: a few statements of each steward of the registers heard of last.
 """
 
 from protocol.grid.decision import Decision, votes_in
+from protocol.grid.equivocation import Equivocation, contradiction
 from protocol.grid.statement import Said, Statement, Word, read_statement
 from protocol.terms.ids import KeyId, PeerId
 from protocol.terms.limits import WITNESSED_EACH, WITNESSED_REGISTERS
@@ -21,6 +22,7 @@ class Witness:
         self._verifier = verifier
         self._heard: dict[str, dict[PeerId, _Heard]] = {}
         """By register, the one heard of last at the end; of each steward the newest statement at the end."""
+        self._found: list[Equivocation] = []
 
     def saw(self, steward: PeerId, word: Word, payload: bytes, signature: bytes) -> None:
         """A steward signed that; who calls has checked it. One that names no store proves nothing, ever."""
@@ -36,6 +38,10 @@ class Witness:
         heard = stewards.setdefault(steward, [])
         if any(before == said for before, _ in heard):
             return
+        for before, earlier in heard:
+            if contradiction(before, said):
+                self._found.append(Equivocation(steward, earlier, statement))
+                break
         heard.append((said, statement))
         del heard[:-WITNESSED_EACH]
 
@@ -49,6 +55,11 @@ class Witness:
         """What that steward signed of a register last, as far as was heard; None if nothing was."""
         heard = self._heard.get(register, {}).get(steward)
         return max(heard, key=lambda each: _rank(each[0]))[1] if heard else None
+
+    def pop_found(self) -> list[Equivocation]:
+        """The contradictions that were found since the last call."""
+        found, self._found = self._found, []
+        return found
 
     def check(self) -> None:
         """All memory is bounded."""

@@ -27,6 +27,7 @@ from protocol.capacity.advert import KIND as ADVERT
 from protocol.capacity.advert import Advert
 from protocol.contract.notices import NOTICE, Notice
 from protocol.grid.decision import Acceptance, Promised
+from protocol.grid.equivocation import Accusation
 from protocol.grid.grant import HoldGrant
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, Register
@@ -35,6 +36,7 @@ from protocol.membership.presence import KIND as PRESENCE
 from protocol.node.messages import Message
 from protocol.node.site_summaries import KIND as SUMMARY
 from protocol.node.site_summaries import Summary
+from protocol.peering.equivocators import KIND as EQUIVOCATION
 from protocol.peering.news import KIND as NEWS
 from protocol.peering.news import News
 from protocol.relay.messages import Accepting, Ended, Opening, Word
@@ -58,6 +60,7 @@ BODIES: dict[str, Any] = {
     ADVERT: Advert,
     NOTICE: Notice,
     REVOCATION: Revocation,
+    EQUIVOCATION: Accusation,
     NEWS: News,
     SUMMARY: Summary,
 }
@@ -84,6 +87,8 @@ _READ: dict[str, Any] = {
     "certificate": read_certificate(examples.SITE_CHAIN[0]),
     "order": read_order(examples.order()),
     "hold-grant": examples.GRANT,
+    "acceptance": decode(examples.ACCEPTED.payload, Acceptance),
+    "promised": decode(examples.PROMISED.payload, Promised),
     "record": read_record(examples.record(PRESENCE, "", encode(examples.presence()))),
 }
 

@@ -1,13 +1,14 @@
-"""A steward is reminded of what it signed, by whoever remembers that, in bounded memory."""
+"""Who contradicts itself is found, whichever half comes first, in bounded memory."""
 
 import msgspec
 from stewards_world import ASKER, HEIRS, NOW, SEATED, SIGNERS, STEWARDS, STORES, VERIFIER, Net
 
 from protocol.grid.decision import Ballot, Decision, acceptance, promise
+from protocol.grid.equivocation import check_equivocation
 from protocol.grid.record import Register, register_key
 from protocol.grid.statement import Statement, Word, read_statement
 from protocol.grid.steps import Finish, Vote
-from protocol.register.messages import Prepare, Sealed, StepAsk
+from protocol.register.messages import Accept, Accepted, Prepare, Promise, Sealed, StepAsk
 from protocol.register.witness import Witness
 from protocol.terms.effects import Send
 from protocol.terms.limits import WITNESSED_EACH, WITNESSED_REGISTERS
@@ -29,11 +30,25 @@ def saw(witness: Witness, word: Word, round_: int, value: bytes = b"", register:
     witness.saw(THIRD, word, payload, SIGNERS[2].sign(str(word), payload))
 
 
+def test_both_halves_prove_it_in_either_order() -> None:
+    halves = ((Word.ACCEPTANCE, 1, b"x"), (Word.PROMISE, 2, b""))
+    for first, then in (halves, halves[::-1]):
+        witness = Witness(VERIFIER)
+        saw(witness, *first)
+        assert witness.pop_found() == []
+        saw(witness, *then)
+        saw(witness, *then)
+        (found,) = witness.pop_found()
+        assert check_equivocation(found, VERIFIER).store == STORES[2]
+        assert witness.pop_found() == [], "found once"
+
+
 def test_what_names_no_store_is_not_remembered() -> None:
     witness = Witness(VERIFIER)
     for value in (b"x", b"y"):
         payload = acceptance(KEY, Ballot(1, FIRST), value)
         witness.saw(THIRD, Word.ACCEPTANCE, payload, SIGNERS[2].sign("acceptance", payload))
+    assert witness.pop_found() == []
     assert witness.newest(KEY, THIRD) is None
 
 
@@ -61,6 +76,57 @@ def test_a_vote_in_a_certificate_counts_only_if_it_is_signed() -> None:
     witness.certified(msgspec.structs.replace(decision, certificate=votes))
     assert witness.newest(KEY, FIRST) is None
     assert any(witness.newest(KEY, peer) for peer in (SECOND, THIRD))
+
+
+def lying(net: Net, prepare: Prepare) -> Promise:
+    payload = promise(KEY, prepare.ballot, None, b"", store=STORES[2])
+    return Promise(
+        register=KEY,
+        ballot=prepare.ballot,
+        accepted=None,
+        value=b"",
+        signature=SIGNERS[2].sign("promise", payload),
+    )
+
+
+def test_one_that_promises_that_it_accepted_nothing_is_found_by_who_has_the_certificate() -> None:
+    """The first and the liar decided; the second, which missed it, is asked for the next step."""
+    net = Net(order=SEATED)
+    net.ask("one", Vote(1))
+    net.until("one", lost=(SECOND,))
+    decision = net.settled["one"]
+    assert decision is not None
+    asked = net.stewards[SECOND]
+    ask = StepAsk("x", KEY, Finish(), SEATED, decision.certificate)
+    said = asked.handle(ASKER, ask, NOW)
+    (prepare,) = [
+        e.message
+        for e in said
+        if isinstance(e, Send) and e.peer == THIRD and isinstance(e.message, Prepare)
+    ]
+    assert prepare.yours is not None, "it is shown what it signed"
+    asked.handle(THIRD, lying(net, prepare), NOW)
+    (found,) = asked.witness.pop_found()
+    proven = check_equivocation(found, VERIFIER)
+    assert (proven.steward, proven.register) == (THIRD, KEY)
+
+
+def test_a_vote_that_is_not_needed_any_more_is_remembered_if_it_is_signed() -> None:
+    net = Net(order=SEATED)
+    net.ask("one", Vote(1))
+    net.deliver()
+    first = net.stewards[FIRST]
+    accepts = {peer: m for _, peer, m in net.waiting if isinstance(m, Accept)}
+    for late, signed in ((SECOND, True), (THIRD, True), (SECOND, False)):
+        (_, said) = net.stewards[late].handle(FIRST, accepts[late], NOW)
+        assert isinstance(said, Send)
+        word = said.message
+        assert isinstance(word, Accepted)
+        if not signed:
+            first.witness = first.stewarding._witness = Witness(VERIFIER)
+            word = msgspec.structs.replace(word, signature=b"x" * 32)
+        first.handle(late, word, NOW)
+        assert (first.witness.newest(KEY, late) is not None) is signed
 
 
 def test_a_steward_that_is_shown_more_than_it_remembers_takes_another_store() -> None:
