@@ -151,11 +151,13 @@ def statement(word: Word, payload: bytes, name: str, site: str) -> Statement:
     return Statement(word, payload, signer(name, site).sign(str(word), payload))
 
 
-def pair(name: str, site: str, store: StoreId = STORE) -> tuple[Statement, Statement]:
+def pair(
+    name: str, site: str, store: StoreId = STORE, terms: tuple[int, int] = (0, 0)
+) -> tuple[Statement, Statement]:
     """What that host signs when it lies."""
     me = peer_id(name, site)
-    accepted = acceptance(KEY, Ballot(0, me), b"value", store=store)
-    promised = promise(KEY, Ballot(1, me), None, b"", store=store)
+    accepted = acceptance(KEY, Ballot(0, me), b"value", terms[0], store=store)
+    promised = promise(KEY, Ballot(1, me), None, b"", terms[1], store)
     return (
         statement(Word.ACCEPTANCE, accepted, name, site),
         statement(Word.PROMISE, promised, name, site),
@@ -190,6 +192,9 @@ def forged() -> dict[str, SignedRecord]:
             victim, statement(Word.ACCEPTANCE, later, "n1", HONEST_SITE), theirs[1]
         ),
         "two stores, as of a lost disk": accusing(victim, theirs[0], other_store[1]),
+        "two sets, in the second of which it accepted nothing yet": accusing(
+            victim, *pair("n1", HONEST_SITE, terms=(0, 1))
+        ),
         "no store": accusing(victim, *pair("n1", HONEST_SITE, StoreId("")), about="x." + "1" * 16),
         "another's certificates": accusing(victim, *theirs, chain=("n2", HONEST_SITE)),
         "another name": accusing(victim, *theirs, about="0" * 16 + ".0"),
@@ -212,10 +217,11 @@ def test_nobody_is_put_out_by_what_proves_nothing(how: str) -> None:
         attacked.tells(presence("n1", HONEST_SITE, 2))
 
 
-def test_a_proof_counts_whoever_brings_it_and_survives_a_restart() -> None:
+@pytest.mark.parametrize("term", [0, 3])
+def test_a_proof_counts_whoever_brings_it_and_survives_a_restart(term: int) -> None:
     attacked, victim = Attacked(), peer_id("n1", HONEST_SITE)
     attacked.tells(presence("n1", HONEST_SITE))
-    attacked.tells(accusing(victim, *pair("n1", HONEST_SITE)))
+    attacked.tells(accusing(victim, *pair("n1", HONEST_SITE, terms=(term, term))))
     assert victim not in attacked.node.membership.known
     attacked.restart()
     attacked.tells(presence("n1", HONEST_SITE, 2))

@@ -4,7 +4,7 @@ import msgspec
 from sim_calm import answer, calm_world, node_of
 
 from protocol.grid.model import PlacementSpec, Spread
-from protocol.grid.record import GridState
+from protocol.grid.record import GridState, read_register
 from protocol.node.rows import GridRow
 from protocol.node.snapshot import PeerView
 from protocol.requesting.request import RequestView
@@ -123,6 +123,26 @@ def test_all_of_them_die_one_after_the_other_and_a_host_then_loses_its_memory() 
     assert scene.world.run_until(carried, 120.0)
     assert scene.stewards == now
     ended = scene.ends(scene.others()[0])
+    assert ended.state == "done", ended.answer
+
+
+def test_a_steward_that_has_another_store_is_replaced_though_it_is_heard() -> None:
+    """Its disk was lost. Its seat is sealed out, and who follows has a seat that is its own store's."""
+    scene = Scene()
+    lost = scene.world.by_id[spare(scene)[0]]
+    lost.crash()
+    lost.store.clear()
+    scene.world.run(3.0)
+    lost.start()
+    scene.replaced(lost.id)
+    assert lost.id not in scene.stewards
+    (row,) = node_of(scene.world.by_id[scene.carriers[0]]).host.leases.rows()
+    assert row.certificate is not None
+    seats = read_register(row.certificate.value).seats
+    assert seats.pairs == tuple(
+        (p, node_of(scene.world.by_id[p]).overlay.past.store.id) for p in scene.stewards
+    )
+    ended = scene.ends(lost)
     assert ended.state == "done", ended.answer
 
 
