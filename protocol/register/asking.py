@@ -279,7 +279,7 @@ class Askings(Generic[P]):
             return self._turn(asking, others, now), []
         if asking.asked is not None:
             return self._next(asking, sender, "a steward that was replaced says no more", now)
-        asking.looked[sender] = Looked(told.ask, told.register)
+        asking.looked[sender] = Looked(told.ask, told.register, store=asking.seat(sender))
         asking.begun = True
         return self._weigh(asking, now)
 
@@ -333,11 +333,9 @@ class Askings(Generic[P]):
             if register.term < asking.term:
                 # It does not know yet that it was replaced, or others beside it.
                 told, asking.begun = Looked(told.ask, key, store=told.store), True
-        lost = not told.seated or asking.seat(sender) not in ("", told.store)
-        if lost and not asking.shown:
-            asking.unseated[sender] = None
-        else:
-            asking.looked[sender] = told
+            if asking.order is None and register_key(order) == key:
+                asking.order = order
+        asking.looked[sender] = told
         return self._weigh(asking, now)
 
     def _signed(self, steward: PeerId, told: Looked, ballot: Ballot) -> Register:
@@ -354,7 +352,11 @@ class Askings(Generic[P]):
         return register
 
     def _weigh(self, asking: _Asking[P], now: float) -> Answer[P]:
-        """What follows from what was told so far."""
+        """What follows from what was told so far. Whose seat is another store's told nothing."""
+        for steward, told in list(asking.looked.items()) if not asking.shown else ():
+            if not told.seated or asking.seat(steward) not in ("", told.store):
+                del asking.looked[steward]
+                asking.unseated[steward] = None
         nothing = sum(one.ballot is None for one in asking.looked.values())
         by_word = asking.shown or (asking.hearsay and asking.term < 0)
         begun = asking.begun or asking.term > 0

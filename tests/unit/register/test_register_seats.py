@@ -135,6 +135,30 @@ def test_one_that_lost_its_store_undoes_no_decision_and_two_go_on(empty: bool) -
     assert SECOND not in dict(after.certificate.votes)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1)])
+def test_who_asks_without_the_order_hears_of_the_seats_from_one_that_knows(
+    order: tuple[int, ...],
+) -> None:
+    """One that lost its disk does not know that it had a seat, and says "nothing" like one that missed it."""
+    net = Net(order=SEATED)
+    net.ask("commit", Vote(2))
+    net.until("commit", lost=(THIRD,))
+    other_store(net.stewards[SECOND], empty=True)
+    asking = net.askings[ASKER]
+    effects, _ = asking.ask("look", KEY, STEWARDS, None, NOW, "")
+    net.carry(ASKER, effects)
+    for _ in range(3):
+        net.deliver()
+    said = {peer: message for peer, _, message in net.waiting}
+    net.waiting.clear()
+    for peer in (STEWARDS[index] for index in order):
+        message = said[peer]
+        assert isinstance(message, Looked)
+        net.tell(ASKER, *asking.handle(peer, message, NOW))
+    net.until("look")
+    assert decided(net, "look").register.first == 2
+
+
 def test_without_a_majority_of_stores_nobody_is_told_that_nothing_was_decided() -> None:
     net = Net(order=SEATED)
     net.ask("commit", Vote(2))
