@@ -12,7 +12,7 @@ from protocol.terms.ranges import Moment, Name, NumberOrNone, Place
 from protocol.terms.reach import Reach
 from protocol.trust.certificate import Chain
 from protocol.trust.record import SignedRecord
-from protocol.wire.versions import GREETING, Number
+from protocol.wire.versions import GREETING, SPOKEN, Number, Span
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -48,6 +48,13 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     yours: SignedRecord | None = None
     """The newest presence of the receiver that the sender has. A host that was restored from a backup, or
     cloned, sees there that it lost something, before it is asked anything."""
+
+
+def greeting(
+    presence: SignedRecord, speaks: Span = SPOKEN, yours: SignedRecord | None = None
+) -> Hello:
+    """The Hello of a peer that speaks those versions."""
+    return Hello(presence, speaks.oldest, speaks.newest, yours)
 
 
 class Unwelcome(msgspec.Struct, frozen=True, tag="unwelcome"):

@@ -10,7 +10,7 @@ from protocol.broadcast.broadcast import Broadcast
 from protocol.broadcast.messages import Gossip
 from protocol.grid.tunnel import TunnelEnd
 from protocol.membership.doubles import Double
-from protocol.membership.messages import Goodbye, Hello, Presence
+from protocol.membership.messages import Goodbye, Hello, Presence, greeting
 from protocol.membership.presence import KIND as PRESENCE
 from protocol.peering.near_peers import Whereabouts
 from protocol.peering.twin import Twin
@@ -189,8 +189,7 @@ class Announcer:
 
     def hello(self, now: float, yours: SignedRecord | None = None) -> Hello:
         """The first word on a connection, with what the other end is to be reminded of."""
-        speaks = self._identity.speaks
-        return Hello(self._held(now), speaks.oldest, speaks.newest, yours)
+        return greeting(self._held(now), self._identity.speaks, yours)
 
     def leave(self, neighbours: list[PeerId], now: float) -> list[Effect]:
         """Sends the last presence to every neighbour: there is no time to announce it and be asked for it."""

@@ -81,7 +81,7 @@ class Trace:
         kind.count += 1
         peer.sent[of] = peer.sent.get(of, 0) + 1
         if kind.count <= _ALL or kind.count % _EVERY == 0:
-            frame = pack(send.message, send.cause)
+            frame = pack(send.message, send.cause, send.version)
             cause, message = unpack(frame, Message)
             assert (cause, message) == (send.cause, send.message), send
             kind.measured += 1

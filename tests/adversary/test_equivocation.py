@@ -270,7 +270,7 @@ def test_nobody_is_made_to_take_another_store_by_what_it_did_not_sign() -> None:
     other = presence("n1", HONEST_SITE, 1 << 40)
     key = signer("h1", "s1").key
     assert me.signer.key == key
-    from protocol.membership.messages import Hello
+    from protocol.membership.messages import greeting
 
     mine = presence("h1", "s1", 1 << 40)
     forged_mine = msgspec.structs.replace(mine, signature=b"\0" * 32)
@@ -279,7 +279,7 @@ def test_nobody_is_made_to_take_another_store_by_what_it_did_not_sign() -> None:
         forged_mine,
         accusing(peer_id("n1", HONEST_SITE), *pair("n1", HONEST_SITE)),
     ):
-        attacked.says(Hello(presence("mallory", OTHER_SITE), yours=yours))
+        attacked.says(greeting(presence("mallory", OTHER_SITE), yours=yours))
         assert attacked.node.overlay.past.store.id == store
     attacked.restart()
     assert attacked.node.overlay.past.store.id == store

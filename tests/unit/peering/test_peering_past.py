@@ -9,7 +9,7 @@ from protocol.grid.decision import Ballot, acceptance
 from protocol.grid.equivocation import Accusation, Equivocation
 from protocol.grid.statement import Statement, Word
 from protocol.membership.membership import Membership
-from protocol.membership.messages import Contact, Hello, Presence
+from protocol.membership.messages import Contact, Hello, Presence, greeting
 from protocol.node.messages import FAMILIES
 from protocol.peering.equivocators import KIND, name_of
 from protocol.peering.overlay import Overlay
@@ -66,7 +66,7 @@ class Peer:
         self.overlay.connected(YOU, NOW, accepted=True)
 
     def greeted(self, yours: SignedRecord | None) -> list[Effect]:
-        effects, _ = self.overlay.greeted(YOU, Hello(presence("h2"), yours=yours), NOW)
+        effects, _ = self.overlay.greeted(YOU, greeting(presence("h2"), yours=yours), NOW)
         return effects
 
     @property
