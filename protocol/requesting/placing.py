@@ -491,9 +491,10 @@ class Placing(Request):
 def _asked_others(look: Look, decision: Decision | None) -> Look | None:
     """The look once more, if others than its grid's stewards showed what was decided: that may be long ago."""
     record = decision.register.record if decision is not None else None
-    if not look.hearsay or look.there is None or record is None:
+    if not look.hearsay or look.there is None or decision is None or record is None:
         return None
-    if record.id != look.there.grid or record.stewards == look.there.stewards:
+    stewards = decision.register.stewards
+    if record.id != look.there.grid or stewards == look.there.stewards:
         return None
-    there = msgspec.structs.replace(look.there, stewards=record.stewards)
+    there = msgspec.structs.replace(look.there, stewards=stewards)
     return msgspec.structs.replace(look, there=there, hearsay=False)
