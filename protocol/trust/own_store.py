@@ -31,12 +31,13 @@ class OwnStore:
         self._name, self._dice = name, dice
         kept = rows.get(KEY, b"").decode("ascii", "replace")
         self.id = StoreId(kept if is_store(kept) else made)
-        self._unsaved, self._renewed = self.id != kept, False
+        # Each life writes it once: what a store begins with that is new, or was lost, nobody wrote yet.
+        self._unsaved, self._renewed = True, False
         self.forgotten_s = _mark(rows.get(FORGOTTEN, b""), self.id)
         """What later stewards keep of an order that ended by then, Unix seconds, it may have forgotten."""
 
     def unsaved(self) -> tuple[Row, ...]:
-        """What is to be on disk before anything is said; nothing if it is."""
+        """What is to be on disk before anything is said in this life; nothing if it is."""
         rows = (Row(TABLE, KEY, self.id.encode()),) if self._unsaved else ()
         self._unsaved = False
         return rows

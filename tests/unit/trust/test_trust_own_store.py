@@ -22,8 +22,10 @@ def test_a_new_store_is_to_be_saved_once() -> None:
     assert new.unsaved() == ()
 
 
-def test_what_is_kept_is_kept() -> None:
+def test_what_is_kept_is_kept_and_said_to_the_disk_once_a_life() -> None:
+    """A store that begins anew is given the id that it is to write."""
     old = store(b"0123456789abcdef")
+    assert old.unsaved() == (Row("self", "store", b"0123456789abcdef"),)
     assert (old.id, old.unsaved()) == ("0123456789abcdef", ())
     assert not old.pop_renewed()
 
