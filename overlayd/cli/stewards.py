@@ -6,6 +6,7 @@ from overlayd.cli.client import Client
 from protocol.grid.stewards import draw_stewards, stores_of
 from protocol.node.rows import PeerRow
 from protocol.terms.ids import PeerId, StoreId
+from protocol.terms.limits import STEWARDS
 
 _HEARD = ("self", "alive")
 
@@ -15,8 +16,13 @@ Seats = tuple[tuple[PeerId, ...], tuple[StoreId, ...]]
 
 
 def stewards(client: Client, site: str) -> Seats:
-    """Three hosts, or one of fewer, that the peer asked hears; of that site first. With their stores."""
+    """Three hosts, or one of fewer, that the peer asked hears; of that site first. With their stores.
+
+    None that is to be stopped for good, if there are enough others.
+    """
     rows = client.get("/peers", list[PeerRow])
-    heard = [(row.peer, row.site) for row in rows if row.health in _HEARD]
-    drawn = draw_stewards(heard, site, SystemRandom())
+    heard = [row for row in rows if row.health in _HEARD]
+    stays = [row for row in heard if not row.leaving]
+    several = stays if len(stays) >= STEWARDS else heard
+    drawn = draw_stewards([(row.peer, row.site) for row in several], site, SystemRandom())
     return drawn, stores_of(drawn, {row.peer: row.store for row in rows})

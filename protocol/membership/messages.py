@@ -36,6 +36,8 @@ class Presence(msgspec.Struct, frozen=True):
     """Where the host takes the traffic of its grids' networks; None while it does not know."""
     store: StoreId = StoreId("")
     """The store that remembers what the host promises (trust/own_store.py)."""
+    leaving: bool = False
+    """Whether the host is to be stopped for good, so that others take its seats as a steward."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):

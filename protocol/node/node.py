@@ -31,6 +31,7 @@ from protocol.node.events import (
     Garbled,
     ImagesChanged,
     Knocked,
+    Leaving,
     NewsGiven,
     Probed,
     Readdressed,
@@ -253,6 +254,8 @@ class Node:
             case Readdressed(address=address, fault=fault):
                 self.relay.reachability.readdressed(address, now)
                 return self.overlay.readdressed(address, fault, now)
+            case Leaving(leaving=leaving):
+                return self.announcer.leaves(leaving, now)
             case Stopping():
                 return self.announcer.leave(self.membership.view.neighbours, now)
             case _:

@@ -143,6 +143,11 @@ class Registers:
             self._replacing.next_deadline(),
         )
 
+    @property
+    def seats(self) -> int:
+        """In how many registers of living grids this host is a steward."""
+        return self._replacing.seats()
+
     def check(self) -> None:
         """Invariants of the acceptor."""
         self.acceptor.check()

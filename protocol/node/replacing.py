@@ -2,8 +2,9 @@
 
 Each steward looks at the registers it keeps, now and then, and does what it finds is to be done; so nothing is
 lost if one attempt comes to nothing, or if the peer starts anew. A steward that has another store than its
-seat's is gone as well: it lost what it knew of the register. Each goes by what it sees itself. Two that look
-at the same time may propose two heirs: one is decided, and the other finds that nothing is left to do.
+seat's is gone as well: it lost what it knew of the register. One that says that it leaves for good is replaced
+at the next look, while it is there to vote. Each goes by what it sees itself. Two that look at the same time
+may propose two heirs: one is decided, and the other finds that nothing is left to do.
 """
 
 from typing import Protocol
@@ -42,6 +43,9 @@ class Sees(Protocol):
     def expelled(self, peer: PeerId) -> bool:
         """Whether a certificate of a peer was revoked."""
 
+    def leaving(self, peer: PeerId) -> bool:
+        """Whether a peer, which may be this one, says that it is to be stopped for good."""
+
     def members(self) -> dict[PeerId, str]:
         """Live peers and their sites."""
 
@@ -70,6 +74,13 @@ class PeersSeen:
         """Whether a certificate of a peer was revoked."""
         overlay = self._overlay
         return overlay.certificates.is_revoked(peer, overlay.members.site(peer))
+
+    def leaving(self, peer: PeerId) -> bool:
+        """Whether a peer, which may be this one, says that it is to be stopped for good."""
+        known = self._overlay.membership.known.get(peer)
+        if peer == self._overlay.me:
+            return self._overlay.announcer.leaving
+        return known is not None and known.leaving
 
     def members(self) -> dict[PeerId, str]:
         """Live peers and their sites."""
@@ -101,6 +112,10 @@ class AllSeen:
         return False
 
     def expelled(self, peer: PeerId) -> bool:
+        """Never."""
+        return False
+
+    def leaving(self, peer: PeerId) -> bool:
         """Never."""
         return False
 
@@ -144,6 +159,10 @@ class Replacing:
         """When it looks next; None while this peer is no steward of anything."""
         return Deadline(self._look_s, "look at stewards") if self._acceptor.rows() else None
 
+    def seats(self) -> int:
+        """In how many registers of living grids this host is a steward."""
+        return sum(self._goes_on(kept) for _, kept in self._acceptor.rows())
+
     # -- parts
 
     def _next_s(self, now: float) -> float:
@@ -174,6 +193,9 @@ class Replacing:
             return None
         away = [seat for seat in kept.seats.pairs if seat in self._away_s]
         gone = [peer for peer, store in away if self._gone((peer, store), now)]
+        gone += [
+            peer for peer in stewards if peer != self._acceptor.me and self._sees.leaving(peer)
+        ]
         if not gone or len(stewards) - len(away) < majority(stewards):
             return None
         return self._heir(kept, gone[0])
@@ -194,7 +216,8 @@ class Replacing:
         ranked = sorted(
             (peer == gone, site in others, peer not in carriers, self._dice.random(), peer)
             for peer, site in members.items()
-            if peer == gone or (site in allowed and peer not in stewards)
+            if (peer == gone or (site in allowed and peer not in stewards))
+            and not self._sees.leaving(peer)
         )
         for *_, peer in ranked:
             chain, store = self._sees.chain(peer), self._sees.store(peer)

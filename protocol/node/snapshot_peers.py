@@ -34,6 +34,8 @@ def this_peer(node: Node) -> SelfRow:
         dropped=node.membership.links.dropped,
         relayed=dict(sorted(node.relay.counts.items())),
         quarantined=len(node.quarantines.quarantined),
+        leaving=node.announcer.leaving,
+        seats=node.registers.seats,
     )
 
 
@@ -74,6 +76,7 @@ def peers(node: Node, now: float) -> list[PeerRow]:
                 clock_ahead_s=_clock_ahead_s(node, peer, advert),
                 confined=facts.confined if facts else "",
                 store=known.store,
+                leaving=known.leaving,
                 lied=node.overlay.past.out.said_of(peer),
             )
         )
@@ -225,6 +228,7 @@ def _own_row(node: Node, now: float) -> PeerRow:
         clock_ahead_s=node.membership.clock.ahead_s,
         confined=facts.confined,
         store=node.overlay.past.store.id,
+        leaving=node.announcer.leaving,
     )
 
 

@@ -94,7 +94,7 @@ class Overlay:
         self.broadcast = broadcast = Broadcast(
             identity.signer, identity.verifier, dice, next_incarnation(rows), self.members
         )
-        self.announcer = Announcer(identity, broadcast, whereabouts, now, past.store)
+        self.announcer = Announcer(identity, broadcast, whereabouts, now, past.store, rows)
         past.among(broadcast, self.announcer, self.members)
         self.crier = Crier(identity.name, self.broadcast)
         self.versions = Versions(identity.speaks)

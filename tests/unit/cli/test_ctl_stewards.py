@@ -12,6 +12,7 @@ def test_three_of_those_that_are_heard_of_the_signers_site_first() -> None:
             site=site,
             health=health,
             store=f"of {site}-{health}-{number}",
+            leaving=False,
         )
         for site in ("ams", "bnl", "uc")
         for health in ("alive", "dead", "left", "suspect")
@@ -27,6 +28,18 @@ def test_three_of_those_that_are_heard_of_the_signers_site_first() -> None:
 
 
 def test_a_host_alone_keeps_its_own() -> None:
-    rows = [SimpleNamespace(peer="me", site="ams", health="self", store="mine")]
+    rows = [SimpleNamespace(peer="me", site="ams", health="self", store="mine", leaving=False)]
     client = SimpleNamespace(get=lambda path, kind: rows)
     assert stewards(client, "uc") == (("me",), ())  # type: ignore[arg-type]
+
+
+def test_nobody_that_leaves_is_drawn_while_there_are_three_others() -> None:
+    rows = [
+        SimpleNamespace(peer=name, site="ams", health="alive", store="", leaving=name in "ab")
+        for name in "abcde"
+    ]
+    client = SimpleNamespace(get=lambda path, kind: rows)
+    for _ in range(20):
+        assert sorted(stewards(client, "ams")[0]) == ["c", "d", "e"]  # type: ignore[arg-type]
+    del rows[-1]
+    assert len(stewards(client, "ams")[0]) == 3  # type: ignore[arg-type]

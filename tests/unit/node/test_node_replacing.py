@@ -47,6 +47,7 @@ class Seen(AllSeen):
         self.lost: set[str] = set()
         self.revoked: set[str] = set()
         self.unshown: set[str] = set()
+        self.leaves: set[str] = set()
         self.stores: dict[str, str] = {}
 
     def silent(self, peer: PeerId, now: float) -> bool:
@@ -54,6 +55,9 @@ class Seen(AllSeen):
 
     def expelled(self, peer: PeerId) -> bool:
         return NAMES[peer] in self.revoked
+
+    def leaving(self, peer: PeerId) -> bool:
+        return NAMES[peer] in self.leaves
 
     def store(self, peer: PeerId) -> StoreId:
         return StoreId(self.stores.get(NAMES[peer], ""))
@@ -135,6 +139,31 @@ def test_whose_certificate_was_revoked_is_replaced_at_the_next_look() -> None:
     scene = Scene()
     scene.seen.lost = scene.seen.revoked = {"c"}
     assert len(scene.wait(2.5 * SEAL_LOOK_EVERY_S)) == 2, "again and again, until it is done"
+
+
+def test_who_says_that_it_leaves_is_replaced_at_the_next_look_by_one_that_does_not() -> None:
+    scene = Scene()
+    scene.seen.leaves = {"c", "e"}
+    steps = scene.wait(2.5 * SEAL_LOOK_EVERY_S)
+    assert len(steps) == 2, "again and again, until it is done"
+    assert {(s.gone, s.heir) for s in steps if isinstance(s, Replace)} == {(PEERS["c"], PEERS["d"])}
+    scene.seen.leaves = set()
+    assert scene.wait(LONG_S) == [], "it stays"
+
+
+def test_who_leaves_votes_for_its_own_replacement_while_another_is_not_heard() -> None:
+    scene = Scene()
+    scene.seen.leaves, scene.seen.lost = {"c"}, {"b"}
+    (step, *_) = scene.wait(2.5 * SEAL_LOOK_EVERY_S)
+    assert isinstance(step, Replace)
+    assert step.gone == PEERS["c"]
+
+
+def test_who_leaves_itself_leaves_its_replacement_to_the_others() -> None:
+    scene = Scene()
+    scene.seen.leaves = {"a"}
+    assert scene.wait(LONG_S) == []
+    assert scene.replacing.seats() == 1
 
 
 def test_a_host_that_carries_the_grid_goes_before_others_of_its_site() -> None:

@@ -68,7 +68,9 @@ class Life:
         )
         self.there: Whereabouts = (Reach.PUBLIC, ())
         self.store = OwnStore("h1", {STORE: STORE_ID.encode()}, "", Random(2))
-        self.announcer = Announcer(identity(), self.broadcast, lambda: self.there, NOW, self.store)
+        self.announcer = Announcer(
+            identity(), self.broadcast, lambda: self.there, NOW, self.store, {}
+        )
 
     def is_at(self, reach: Reach, *via: PeerId) -> None:
         self.there = (reach, via)
@@ -264,6 +266,21 @@ def test_before_it_has_said_anything_a_hint_is_no_reason() -> None:
     life.announcer.look_again(NOW)
     life.announcer.tick(NOW + 2.0)
     assert life.silent
+
+
+def test_that_it_leaves_for_good_is_on_disk_before_it_is_said_and_said_in_a_new_incarnation() -> (
+    None
+):
+    life = Life()
+    life.announcer.begin(NOW)
+    before = life.number
+    for leaving, value in ((True, b"1"), (False, None)):
+        effects = life.announcer.leaves(leaving, NOW)
+        assert effects[0] == Persist((Row("self", "leaving", value),))
+        assert life.presence.leaving is leaving
+        assert life.number > before
+        before = life.number
+        assert life.announcer.leaves(leaving, NOW) == [], "it says so already"
 
 
 def test_a_hello_is_the_presence_and_what_it_speaks() -> None:
