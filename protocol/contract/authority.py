@@ -5,17 +5,19 @@ For now a site's admin may deploy on every host of the federation, and may chang
 
 from collections.abc import Container
 
+from protocol.contract.entitled import require_entitled
 from protocol.contract.judging import believed, follow, genuine
 from protocol.contract.ordered import OrderedGrid
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Deployment, Reading, draft
 from protocol.contract.vouching import vouch
+from protocol.grid.asked import was_asked
 from protocol.grid.decision import Certificate, Decision
 from protocol.grid.grant import CheckedGrant, SignedGrant
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, Register
 from protocol.grid.steps import Step
-from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.trust.certificate import Chain, Principal
 from protocol.trust.order import CheckedOrder, SignedOrder
 from protocol.trust.revocation import Certified
@@ -89,6 +91,22 @@ class Authority:
     def grant(self, signed: SignedGrant) -> CheckedGrant:
         """What a host granted, by its signature. Raises Untrusted."""
         return self._reading.grant(signed)
+
+    def entitles(
+        self,
+        order: SignedOrder,
+        record: GridRecord | None,
+        stewards: tuple[PeerId, ...],
+        step: Step,
+        asker: PeerId,
+        site: str,
+    ) -> None:
+        """Raises Untrusted if a peer may not ask for that step, by what a steward knows (entitled.py)."""
+        require_entitled(self._reading, order, record, stewards, step, asker, site)
+
+    def was_asked(self, deployment: Deployment, attempt: GridId, me: PeerId, asked: bytes) -> bool:
+        """Whether the peer that an order is for signed that it asked this one to hold an attempt."""
+        return was_asked(self._reading.verifier, PeerId(deployment.via), attempt, me, asked)
 
     def follows(
         self, order: SignedOrder, register: Register, step: Step, asker: PeerId, now: float

@@ -11,6 +11,7 @@ from typing import assert_never
 import msgspec
 
 from protocol.contract.changes import changed
+from protocol.contract.entitled import require_decliner, require_voter
 from protocol.contract.granting import check_granted
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Reading
@@ -176,7 +177,9 @@ def follow(
         case Commit(record=made):
             if record is None:
                 _committable(reading, order, made, now)
-        case Vote() | Finish():
+        case Vote():
+            require_voter(reading, order, step, asker)
+        case Finish():
             pass
         case End(order=signed, grid=grid):
             _ordered_by_owner(reading, order, grid, record, signed, Action.DOWN, now)
@@ -195,7 +198,7 @@ def follow(
         case Lapse():
             _over(reading, record, asker, now)
         case Decline():
-            pass
+            require_decliner(reading, record, step, asker)
         case Replace():
             if register.record is None and register.order is None:
                 register = msgspec.structs.replace(register, order=order)

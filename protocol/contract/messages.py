@@ -8,6 +8,7 @@ from protocol.capacity.room import Step
 from protocol.grid.decision import Certificate
 from protocol.grid.grant import SignedGrant
 from protocol.grid.lease import LeaseTime
+from protocol.grid.seal import Signature
 from protocol.terms.coordinate import Coordinate
 from protocol.terms.ids import GridId, RequestId
 from protocol.terms.ranges import Count, Moment, Name, Number, Said, cut
@@ -72,6 +73,9 @@ class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
     """When the lease is to begin; 0 for now. It must agree with the order."""
     instead: Name = ""
     """A plan of the same owner and name that is held here: these holds take the place of its holds."""
+    asked: Signature = b""
+    """By the peer that the order is for, that it asks this host (grid/asked.py): with it the host may vote against
+    the attempt. Of an order that is for anybody there is none."""
 
 
 class HoldReply(msgspec.Struct, frozen=True, tag="hold-reply"):

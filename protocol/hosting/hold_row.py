@@ -31,6 +31,8 @@ class HoldRow(msgspec.Struct, frozen=True):
     requester: str = ""
     """The peer that asked for it: only that one lets go of it, or says that it is decided. Rows of older builds
     do not say it; then it is anybody."""
+    asked: bytes = b""
+    """What shows to stewards that this host was asked (grid/asked.py)."""
 
 
 class HoldNotSaved(msgspec.Struct, frozen=True):

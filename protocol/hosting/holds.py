@@ -69,6 +69,7 @@ class Holds:
         `store` answers the id of this host's store, which grants name.
         """
         self._claims, self._signer, self._store = claims, signer, store
+        self._me = PeerId(signer.key)
         self._used = used if used is not None else UsedOrders({}, now)
         self._host, self._ledger, self._authority = host, ledger, authority
         self._rows: dict[GridId, HoldRow] = {}
@@ -172,6 +173,7 @@ class Holds:
             owner_site=deployment.owner_site,
             plan=not deployment.commits,
             requester=requester,
+            asked=ask.asked,
         )
         self._rows[ask.grid] = row
         rows = [Row(TABLE, ask.grid, encode(row))]
@@ -309,7 +311,7 @@ class Holds:
                 proposals.append(RoomChanged())
                 continue
             self._ask_s[grid] = now + 60.0
-            key, stewards, vote = order_part(grid), row.stewards, against(grid)
+            key, stewards, vote = order_part(grid), row.stewards, against(grid, row.asked)
             proposals.append(Propose(VoidHold(grid), key, stewards, vote, grid, order=row.order))
         return effects, proposals
 
@@ -352,6 +354,12 @@ class Holds:
     ) -> tuple[Constraint, str] | None:
         if deployment.order != order_part(ask.grid):
             return Constraint.AUTHORITY, "the order is of another grid"
+        if not deployment.is_for(requester):
+            return Constraint.AUTHORITY, "the order is for another peer to carry out"
+        if deployment.via and not self._authority.was_asked(
+            deployment, ask.grid, self._me, ask.asked
+        ):
+            return Constraint.AUTHORITY, "it does not show that this host was asked"
         mine = (ask.grid, plan.grid if plan is not None else ask.grid)
         user, up = taken.names.get(deployment.key, (ask.grid, False))
         if user not in mine and up:

@@ -4,6 +4,8 @@ Rules. Holds that were granted are kept while refused ones are asked for elsewhe
 may hold all the same, so it is told to let go. What is believed of hosts is in offers.py.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from protocol.contract.authority import Deployment
@@ -290,13 +292,22 @@ class Attempt:
         """Whether hosts have still to answer."""
         return bool(self._waiting)
 
-    def hold(self, choice: Choice, order: SignedOrder) -> list[Effect]:
-        """Asks hosts to hold what the choice places and is not held yet."""
+    def hold(
+        self,
+        choice: Choice,
+        order: SignedOrder,
+        asked: Callable[[GridId, PeerId], bytes] = lambda attempt, host: b"",
+    ) -> list[Effect]:
+        """Asks hosts to hold what the choice places and is not held yet.
+
+        `asked` answers this peer's word that it asks a host, which an order that is for this peer needs.
+        """
         self.rounds += 1
         self._waiting = {n: peer for n, peer in choice.placed.items() if n not in self._held}
         vnis = self._vnis()
         # A host grants what it is asked for in one grant, so what it holds already is named again.
         held = _by_host(self._held)
+        via = self._deployment.via
         return [
             Send(
                 peer,
@@ -308,6 +319,7 @@ class Attempt:
                     self._deployment.hold_s,
                     self.start_s,
                     self._instead,
+                    asked(self.grid, peer) if via else b"",
                 ),
                 self._request,
             )
