@@ -54,8 +54,8 @@ def require_entitled(
 ) -> None:
     """Raises Untrusted if a steward need not begin with a step: whoever asks may not have it.
 
-    `record` and `stewards` are those that this steward knows, and may be behind. `site` is the asker's; empty if
-    that is not known.
+    `record` and `stewards` are those that this steward knows, and may be behind. `site` is the asker's; empty
+    if that is not known.
     """
     match step:
         case Vote():

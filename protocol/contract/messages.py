@@ -74,8 +74,8 @@ class HoldAsk(msgspec.Struct, frozen=True, tag="hold-ask"):
     instead: Name = ""
     """A plan of the same owner and name that is held here: these holds take the place of its holds."""
     asked: Signature = b""
-    """By the peer that the order is for, that it asks this host (grid/asked.py): with it the host may vote against
-    the attempt. Of an order that is for anybody there is none."""
+    """By the peer that the order is for, that it asks this host (grid/asked.py). With it the host may vote
+    against the attempt. Of an order that is for anybody there is none."""
 
 
 class HoldReply(msgspec.Struct, frozen=True, tag="hold-reply"):

@@ -1,7 +1,8 @@
 """The word of the peer that an order is for, that it asked a host to hold an attempt to make the order's grid.
 
-A host whose hold is over votes against the attempt, and stewards cannot know whom a requester asked. So it shows
-this. Who was not asked has none, though it may have seen the order; and it is about one attempt and one host.
+A host whose hold is over votes against the attempt, and stewards cannot know whom a requester asked. So it
+shows this. Who was not asked has none, though it may have seen the order; and it is about one attempt and one
+host.
 """
 
 import msgspec

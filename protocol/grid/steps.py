@@ -107,7 +107,7 @@ Step = Commit | Vote | End | Lapse | Extend | Decline | Remove | Finish | Replac
 
 
 def against(grid: GridId, asked: bytes = b"") -> Vote:
-    """The vote against an attempt, and against all before it; of a host, with what shows that it was `asked`."""
+    """The vote against an attempt and all before it; of a host, with what shows that it was `asked`."""
     return Vote(min(attempt_of(grid) + 1, ATTEMPT_MOST), grid if asked else GridId(""), asked)
 
 

@@ -155,7 +155,7 @@ class Registers:
         self.acceptor.check()
 
     def _unentitled(self, sender: PeerId, message: StepAsk) -> str:
-        """Why that peer may not have that step, by what is known here; empty if it may. It costs nobody a write."""
+        """Why that peer may not have that step, by what is known here; empty if it may. Nobody writes yet."""
         kept = self.acceptor.get(message.register)
         record = kept.register.record if kept is not None else None
         order = kept.order if kept is not None else message.order
