@@ -31,7 +31,7 @@ def require_decliner(
     reading: Reading, record: GridRecord | None, step: Decline, asker: PeerId
 ) -> None:
     """Raises Untrusted unless that peer may vote against that change of the grid."""
-    if record is None or record.id != step.grid or _is_host(record, asker):
+    if record is None or record.id != step.grid or record.names(asker):
         return
     if step.order is None or order_key(step.order) != order_part(step.extension):
         raise Untrusted(Reason.WRONG_ROLE, "who votes against a change shows the order to change")
@@ -63,12 +63,12 @@ def require_entitled(
         case Decline():
             require_decliner(reading, record, step, asker)
         case Lapse():
-            if record is not None and not _is_host(record, asker):
+            if record is not None and not record.names(asker):
                 raise Untrusted(Reason.WRONG_ROLE, "only who carries a grid says that it is over")
         case Finish():
             up = reading.signed(order)
             near = site == up.principal.site or asker in (*up.order.stewards, *stewards)
-            mine = _is_host(record, asker) if record is not None else _is_for(up.order, asker)
+            mine = record.names(asker) if record is not None else _is_for(up.order, asker)
             if not (near or mine or asker == up.order.via):
                 why = "a register is finished for its stewards, hosts and owner's peers; look again"
                 raise Untrusted(Reason.WRONG_ROLE, why)
@@ -78,10 +78,6 @@ def require_entitled(
 
 def _is_for(order: Order, peer: PeerId) -> bool:
     return order.via in ("", peer)
-
-
-def _is_host(record: GridRecord, peer: PeerId) -> bool:
-    return any(host.peer == peer for host in record.hosts)
 
 
 def _was_asked(

@@ -188,8 +188,7 @@ class Leases:
         """
         if (record := decision.register.record) is None:
             return False, [], []
-        told, due = stewards_told(self._book, decision)
-        proof = proof_of(decision)
+        (told, due), proof = stewards_told(self._book, decision), proof_of(decision)
         known, effects, outcomes = self._record(record, proof, held, now, window, yields)
         return known, told + effects, due + outcomes
 
@@ -264,9 +263,13 @@ class Leases:
     def noticed(self, peer: PeerId, grid: GridId, epoch: int, now: float) -> None:
         """Somebody spoke of an epoch of that grid. If it is newer, and its host said so, stewards are asked."""
         row = self._book.row(grid)
-        hosts = [host.peer for host in row.record.hosts] if row is not None else []
-        if row is not None and peer in hosts and row.record.epoch < epoch:
+        if row is not None and row.record.names(peer) and row.record.epoch < epoch:
             self._auditing.noticed(grid, now)
+
+    def ask_now(self, now: float) -> None:
+        """Asks the stewards of everything carried: this host may have forgotten what they decided."""
+        for row in self.rows():
+            self._auditing.noticed(row.record.id, now)
 
     def met(self, peer: PeerId, now: float) -> None:
         """A peer is back. If it may have lost a register with its disk, it is asked about that soon."""
@@ -346,8 +349,7 @@ class Leases:
             why = f"this host does not carry {order.workspace}"
             return [_reply(sender, message, order.workspace, why)], []
         told = self._book.told.get(message.grid, {})
-        members = self.ordered(row).members
-        after, why = followed(order, meant, members, told, self._images())
+        after, why = followed(order, meant, self.ordered(row).members, told, self._images())
         if why:
             return [_reply(sender, message, order.workspace, why)], []
         if short := self._book.bookings.short(row, after, now):
@@ -370,7 +372,7 @@ class Leases:
         row = msgspec.structs.replace(row, halted=message.order)
         save = self._book.change(row)
         self._auditing.noticed(grid, now)
-        why = f"down ordered, and stopped here; {waits_for(row.stewards)}"
+        why = f"down ordered, and stopped here; {waits_for(row)}"
         return [
             save,
             _reply(sender, message, "", ""),
@@ -479,8 +481,7 @@ class Leases:
         """Takes a step that nobody can decide: this host's part ends by its owner's order, or with its time."""
         try:
             return self._follow(apply(step, Register(row.record), now), None, now)
-        except Untrusted:
-            # The key that ordered it was revoked since; its next key may order it again.
+        except Untrusted:  # Its key was revoked since; the next one may order it again.
             return [], []
 
     def next_deadline(self) -> Deadline | None:
