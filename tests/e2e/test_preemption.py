@@ -28,7 +28,7 @@ TOPOLOGY = Topology(
     ),
 )
 COUNT = b"echo kept >/scratch/note; i=0; while :; do i=$((i+1)); echo count-$i; sleep 1; done &\n"
-BEGINS_IN_S = 45.0
+BEGINS_IN_S = 35.0
 UP_WITHIN_S = 120
 
 
