@@ -31,6 +31,7 @@ from protocol.grid.record import (
 )
 from protocol.grid.seal import Closing, newcomer, succeeds
 from protocol.grid.steps import (
+    Apply,
     Commit,
     Decline,
     End,
@@ -188,6 +189,8 @@ def follow(
             done = record is not None and mine in [order_id(s) for s in record.changes]
             if late and not done:
                 raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
+        case Apply():
+            raise Untrusted(Reason.MALFORMED, "no grid is changed yet")
         case Lapse():
             _over(reading, record, asker, now)
         case Decline():

@@ -26,7 +26,7 @@ _SIGNATURE_BYTES = 64
 
 
 class HoldGrant(msgspec.Struct, frozen=True, array_like=True):
-    """What one host holds of one attempt to make a grid."""
+    """What one host carries of a grid, if that attempt to make it, or to change it, is decided."""
 
     grid: GridId
     workspaces: Annotated[tuple[str, ...], Meta(max_length=WORKSPACES_MAX)]
@@ -37,6 +37,8 @@ class HoldGrant(msgspec.Struct, frozen=True, array_like=True):
     """When the lease is to begin, Unix seconds; 0 for when it is decided."""
     store: Annotated[str, Meta(max_length=64)] = ""
     """The id of the store that remembers it. Empty in grants of older builds."""
+    change: GridId = GridId("")
+    """The attempt to change the grid for which it was granted; empty if that was to make it."""
 
 
 class SignedGrant(msgspec.Struct, frozen=True, array_like=True):

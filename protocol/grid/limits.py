@@ -27,6 +27,9 @@ TAG_MAX: Final = 63
 WORKSPACES_MAX: Final = 1024
 """Workspaces of one grid: its record and its certificate of holds must fit in one message."""
 
+SEATS_MOST: Final = 4096
+"""Places on networks in a record that was changed: 1,024 workspaces on four networks."""
+
 CLUSTERS_MAX: Final = 64
 NETWORKS_MAX: Final = 16
 VOLUMES_MAX: Final = 64

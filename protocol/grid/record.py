@@ -15,12 +15,14 @@ import msgspec
 from msgspec import Meta
 
 from protocol.grid.grant import SignedGrant
-from protocol.grid.limits import LEASE_S_MAX
+from protocol.grid.limits import LEASE_S_MAX, SEATS_MOST
 from protocol.grid.model import GridSpec
 from protocol.grid.seal import Closing, Seal
 from protocol.terms.ids import GridId, KeyId, PeerId, short_hash
 from protocol.terms.limits import (
     ATTEMPT_MOST,
+    PAST_CHARACTERS,
+    PAST_MOST,
     PLAN_HOLD_LEAST_S,
     PLAN_HOLD_MOST_S,
     SEALS_MOST,
@@ -53,6 +55,41 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
     host: PeerId
 
 
+class Past(msgspec.Struct, frozen=True, array_like=True):
+    """A change that was decided, in the words of `overlayctl history`. It allows nothing."""
+
+    epoch: Number
+    action: Name
+    at_s: Moment
+    """When it was ordered, Unix seconds."""
+    by: Name
+    """The name of who signed it."""
+    said: Annotated[str, Meta(max_length=PAST_CHARACTERS)] = ""
+    """What it changed: `+2 worker, head-1 memory 4G > 8G`."""
+
+
+class Seat(msgspec.Struct, frozen=True, array_like=True):
+    """The place of a workspace on a network, from 0 (addresses.py)."""
+
+    network: Name
+    workspace: Name
+    position: Count
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What a grid became after it was made: the last of the orders to apply a file to it."""
+
+    order: SignedOrder
+    attempt: GridId
+    """The attempt of that order that was decided (`change_id` in apply.py). The grants that it brought name it."""
+    before: SignedOrder
+    """The order by which the grid was what it was before: what a rollback goes back to."""
+    seats: Annotated[tuple[Seat, ...], Meta(max_length=SEATS_MOST)] = ()
+    """Where everything is on its networks: what stays keeps its address."""
+    folded: Count = 0
+    """How many of the record's `changes` were there when it was applied."""
+
+
 class GridRecord(msgspec.Struct, frozen=True):
     """One grid. `order` is the signed request, with the whole specification in its body."""
 
@@ -75,7 +112,16 @@ class GridRecord(msgspec.Struct, frozen=True):
     changes: tuple[SignedOrder, ...] = ()
     """Orders that changed it since: the authority for what is no longer as first asked."""
     grants: tuple[SignedGrant, ...] = ()
-    """What each of `hosts` promised, in the same order. Records of older builds have none."""
+    """What each of `hosts` promised last, in the same order. Records of older builds have none."""
+    applied: Applied | None = None
+    """What it became since; None while it is as it was made."""
+    past: Annotated[tuple[Past, ...], Meta(max_length=PAST_MOST)] = ()
+    """The changes decided last, the oldest first."""
+
+    @property
+    def standing(self) -> SignedOrder:
+        """The order that says what the grid is now: its own, or the last one that was applied to it."""
+        return self.applied.order if self.applied is not None else self.order
 
     def host(self, peer: PeerId) -> HostRef:
         """A host of this record. Raises KeyError if it carries nothing."""
@@ -91,6 +137,14 @@ class GridRecord(msgspec.Struct, frozen=True):
     def carriers(self) -> tuple[PeerId, ...]:
         """Hosts that carry anything, each once."""
         return tuple(dict.fromkeys(a.host for a in self.assignments))
+
+
+class ApplyTerms(msgspec.Struct, frozen=True):
+    """Body of an order to make a grid what `spec` says, if it is at that epoch still."""
+
+    spec: GridSpec
+    epoch: Number
+    """The epoch that the signer saw. Another change that was faster makes the order void."""
 
 
 class LeaseChange(msgspec.Struct, frozen=True):
@@ -216,10 +270,19 @@ def extension_id(signed: SignedOrder) -> GridId:
 
 
 def spec_of(order: Order) -> GridSpec:
-    """The specification in an order to bring up or to hold. Raises Malformed if there is none."""
-    if order.action is Action.HOLD:
-        return hold_terms(order).spec
-    return decode(order.body, GridSpec)
+    """The specification in an order to bring up, hold or apply. Raises Malformed if there is none."""
+    match order.action:
+        case Action.HOLD:
+            return hold_terms(order).spec
+        case Action.APPLY:
+            return apply_terms(order).spec
+        case _:
+            return decode(order.body, GridSpec)
+
+
+def apply_terms(order: Order) -> ApplyTerms:
+    """What an order to apply says. Raises Malformed."""
+    return decode(order.body, ApplyTerms)
 
 
 def hold_terms(order: Order) -> HoldTerms:

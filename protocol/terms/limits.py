@@ -410,6 +410,9 @@ QUEUE_EVERY_S = 60.0
 """How often a waiting request tries again, even if no host told of room, and claims elsewhere what it lacks."""
 QUEUE_AGAIN_S = 5.0
 """The soonest a waiting request tries again after its last try."""
+PAST_MOST = 32
+"""Changes of a grid that its record tells of. They travel with each decision: 100 bytes each."""
+PAST_CHARACTERS = 120
 CHANGES_MOST = 1200
 """Orders kept in a grid's record: enough to take its workspaces out one by one, and to change its lease."""
 USEFUL_S = 120.0
