@@ -66,6 +66,14 @@ def differences(
     return tuple(found)
 
 
+def of_cluster(wanted: ClusterSpec, standing: ClusterSpec) -> tuple[Difference, ...]:
+    """What one cluster has otherwise than another, but how many there are. Paths begin in the cluster:
+    `memory`."""
+    alike = msgspec.structs.replace(wanted, count=standing.count, minimum=standing.minimum)
+    found = _struct(("cluster",), alike, standing)
+    return tuple(msgspec.structs.replace(d, path=d.path.removeprefix("cluster.")) for d in found)
+
+
 def difference_lines(found: Sequence[Difference]) -> list[str]:
     """Differences as lines for a person, indented."""
     lines = [f"  {difference}" for difference in found[:DIFFERENCES_MOST]]
