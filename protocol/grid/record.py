@@ -81,7 +81,7 @@ class Applied(msgspec.Struct, frozen=True):
 
     order: SignedOrder
     attempt: GridId
-    """The attempt of that order that was decided (`change_id` in apply.py). The grants that it brought name it."""
+    """The attempt of that order that was decided (`change_id` in apply.py). Its grants name it."""
     before: SignedOrder
     """The order by which the grid was what it was before: what a rollback goes back to."""
     seats: Annotated[tuple[Seat, ...], Meta(max_length=SEATS_MOST)] = ()
