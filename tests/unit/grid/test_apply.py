@@ -1,0 +1,46 @@
+"""What an order to apply makes of a grid: who comes, goes, stays, and where each is on its networks."""
+
+import msgspec
+import pytest
+
+from protocol.grid.addresses import plan
+from protocol.grid.apply import Manner, delta, reseated, seats_of
+from protocol.grid.model import ClusterSpec, GridSpec, ImageRef, NetworkSpec
+
+LAN = NetworkSpec("lan", "10.0.0.0/28")
+WORKER = ClusterSpec("worker", 3, ImageRef("guest", "0" * 64), 1000, 1 << 30, networks=("lan",))
+HEAD = msgspec.structs.replace(WORKER, name="head", count=1)
+
+
+def grid(*clusters: ClusterSpec) -> GridSpec:
+    return GridSpec("star", clusters, networks=(LAN,))
+
+
+def test_what_stays_is_not_named_among_what_comes_and_goes() -> None:
+    old = grid(HEAD, WORKER)
+    new = grid(HEAD, msgspec.structs.replace(WORKER, count=4, memory_bytes=2 << 30))
+    found = delta(["head-1", "worker-1", "worker-3"], old, new)
+    assert found.added == ("worker-2", "worker-4")
+    assert found.changed == (("worker-1", Manner.LIVE), ("worker-3", Manner.LIVE))
+    assert (found.gone, found.same) == ((), ("head-1",))
+    assert delta(["head-1", "worker-1"], old, grid(HEAD)).gone == ("worker-1",)
+
+
+def test_a_grid_that_was_never_changed_is_seated_as_its_addresses_are_counted() -> None:
+    spec = grid(HEAD, WORKER)
+    assert [(s.network, s.workspace) for s in seats_of(spec)] == [
+        (card.network, card.workspace) for card in plan(spec)
+    ]
+    assert [seat.position for seat in seats_of(spec)] == [0, 1, 2, 3]
+
+
+def test_who_stays_keeps_its_seat_and_who_comes_takes_the_first_free() -> None:
+    old = grid(HEAD, WORKER)
+    new = grid(msgspec.structs.replace(HEAD, count=2), msgspec.structs.replace(WORKER, count=2))
+    seats = {s.workspace: s.position for s in reseated(seats_of(old), new)}
+    assert seats == {"head-1": 0, "head-2": 3, "worker-1": 1, "worker-2": 2}
+
+
+def test_a_network_that_is_full_says_so() -> None:
+    with pytest.raises(ValueError, match="holds 13 workspaces"):
+        reseated((), grid(msgspec.structs.replace(WORKER, count=14)))
