@@ -10,12 +10,13 @@ from protocol.contract.ordered import OrderedGrid
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Deployment, Reading, draft
 from protocol.contract.vouching import vouch
+from protocol.grid.addresses import Card
 from protocol.grid.decision import Certificate, Decision
 from protocol.grid.grant import CheckedGrant, SignedGrant
 from protocol.grid.model import GridSpec
 from protocol.grid.record import GridRecord, Register
 from protocol.grid.steps import Step
-from protocol.terms.ids import KeyId, PeerId
+from protocol.terms.ids import GridId, KeyId, PeerId
 from protocol.trust.certificate import Chain, Principal
 from protocol.trust.order import CheckedOrder, SignedOrder
 from protocol.trust.revocation import Certified
@@ -58,6 +59,23 @@ class Authority:
     def remembered(self, signed: SignedOrder) -> OrderedGrid:
         """The grid in an order from this peer's own store, which was believed when it was stored."""
         return self._reading.remembered(signed)
+
+    def ordered(self, record: GridRecord) -> OrderedGrid:
+        """The grid that a record from this peer's own store is: its own order's, or the last one's applied."""
+        return self._reading.remembered(record.standing)
+
+    def cards(self, record: GridRecord) -> tuple[Card, ...]:
+        """Where each of its workspaces is on each network, by network and then in file order."""
+        return self._reading.cards.of(record, self.ordered(record).spec)
+
+    def to_change(
+        self, made: SignedOrder, change: SignedOrder, of: GridId, now: float, fresh: bool
+    ) -> Deployment:
+        """What an order to apply asks for of the grid `of`, which the order `made` has made (reading.py).
+
+        Raises Untrusted.
+        """
+        return self._reading.to_change(made, change, of, now, fresh)
 
     def spec(self, signed: SignedOrder) -> GridSpec:
         """The grid in an order, whether or not it makes sense. Raises Untrusted if it cannot be read."""

@@ -10,13 +10,14 @@ from typing import assert_never
 
 import msgspec
 
+from protocol.contract.applying import check_applied
 from protocol.contract.changes import changed
 from protocol.contract.granting import check_granted
 from protocol.contract.permitting import permit
 from protocol.contract.reading import Reading
 from protocol.contract.vouching import vouch
 from protocol.grid.decision import Certificate, Decision, check_certificate, follow_seals
-from protocol.grid.expand import workspace_name
+from protocol.grid.expand import names
 from protocol.grid.lease import kept_s
 from protocol.grid.limits import WORKSPACES_MAX
 from protocol.grid.record import (
@@ -80,15 +81,12 @@ def believed(reading: Reading, certificate: Certificate) -> Decision:
     decision = check_certificate(certificate, reading.verifier)
     register = decision.register
     _vouches(reading, certificate.register, register)
-    spec, record = reading.spec(register.ordered), register.record
+    record = register.record
+    spec = reading.spec(record.standing if record is not None else register.ordered)
     if sum(max(0, cluster.count) for cluster in spec.clusters) > WORKSPACES_MAX:
         raise Untrusted(Reason.MALFORMED, f"a grid of more than {WORKSPACES_MAX} workspaces")
-    names = {
-        workspace_name(cluster.name, index + 1)
-        for cluster in spec.clusters
-        for index in range(cluster.count)
-    }
-    if record is not None and any(a.workspace not in names for a in record.assignments):
+    there = frozenset(names(spec))
+    if record is not None and any(a.workspace not in there for a in record.assignments):
         raise Untrusted(Reason.MALFORMED, "a decision about workspaces nobody ordered")
     return decision
 
@@ -148,8 +146,15 @@ def _ordered(reading: Reading, up: CheckedOrder, record: GridRecord) -> None:
         raise Untrusted(Reason.MALFORMED, "a record whose id is not its order's")
     if not 1 <= record.epoch <= _EPOCH_MOST or len(record.changes) > CHANGES_MOST + _BESIDE:
         raise Untrusted(Reason.MALFORMED, "a record of no epoch, or of too many changes")
-    ordered = changed(record, lambda signed: _signed(reading, signed, record))
-    check_granted(record, ordered.gone, reading)
+
+    def mine(signed: SignedOrder) -> Order:
+        return _signed(reading, signed, record)
+
+    ordered = changed(record, mine)
+    if record.applied is not None:
+        check_applied(record, ordered, mine, reading)
+    else:
+        check_granted(record, ordered.gone, reading)
 
 
 def _signed(reading: Reading, signed: SignedOrder, record: GridRecord) -> Order:
@@ -189,8 +194,10 @@ def follow(
             done = record is not None and mine in [order_id(s) for s in record.changes]
             if late and not done:
                 raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
-        case Apply():
-            raise Untrusted(Reason.MALFORMED, "no grid is changed yet")
+        case Apply(record=made):
+            # If another change was first, nothing is to be judged: the step does not apply.
+            if record is not None and record.id == made.id and record.epoch + 1 == made.epoch:
+                _appliable(reading, record, made, now)
         case Lapse():
             _over(reading, record, asker, now)
         case Decline():
@@ -216,6 +223,16 @@ def _committable(reading: Reading, order: SignedOrder, made: GridRecord, now: fl
     if now > checked.fresh_until_s + _LATE_S:
         raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
     vouch(reading, made, None, now, lapsed=False)
+
+
+def _appliable(reading: Reading, record: GridRecord, made: GridRecord, now: float) -> None:
+    """Raises Untrusted unless the grid may become that, by a fresh order of its owner."""
+    if made.applied is None or made.became == record.became or made.state is not GridState.UP:
+        raise Untrusted(Reason.MALFORMED, "to apply is the next epoch of what was ordered")
+    checked = reading.order(made.applied.order, now, fresh=False)
+    if now > checked.fresh_until_s + _LATE_S:
+        raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
+    vouch(reading, made, record, now, lapsed=False)
 
 
 def _ordered_by_owner(

@@ -1,19 +1,19 @@
 """What an order to apply makes of a grid that is up: what stays, comes, goes, and is changed in place.
 
-Pure arithmetic on two specifications. Who may order it is contract/vouching.py's to say, where it goes
+Pure arithmetic on two specifications. Who may order it is contract/applying.py's to say, where it goes
 requesting/'s. What stays keeps its host, its address and its name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Sequence
 from enum import StrEnum
 from ipaddress import IPv4Network
 
 import msgspec
 
 from protocol.grid.addresses import capacity
-from protocol.grid.expand import workspace_name, workspaces
-from protocol.grid.model import GridSpec, Workspace
-from protocol.grid.record import Seat, grid_id
+from protocol.grid.expand import member, workspace_name
+from protocol.grid.model import ClusterSpec, GridSpec, ImageRef, Workspace
+from protocol.grid.record import Seats, grid_id
 from protocol.terms.ids import GridId
 from protocol.trust.order import SignedOrder
 
@@ -45,70 +45,99 @@ def change_id(order: SignedOrder, attempt: int, requester: str) -> GridId:
     return grid_id(order, attempt, requester)
 
 
+_MADE_OF = ("user_data", "driver", "architecture")
+_FROM_A_START = ("networks", "mounts", "devices", "root_bytes", "scratch_bytes")
+_WHILE_IT_RUNS = ("cpus_milli", "memory_bytes", "console_bytes")
+
+
 def manner_of(old: Workspace, new: Workspace) -> Manner:
-    """What becomes of a workspace that is to be `new` where it is `old`."""
-    if (old.image, old.user_data, old.driver, old.architecture) != (
-        new.image,
-        new.user_data,
-        new.driver,
-        new.architecture,
-    ):
+    """What becomes of a workspace that is to be `new` where it is `old`. A workspace does not say how large its
+    volumes are."""
+    shrinks = new.root_bytes < old.root_bytes or new.scratch_bytes < old.scratch_bytes
+    if shrinks or _made_of(old.image) != _made_of(new.image) or _differ(old, new, _MADE_OF):
         return Manner.REBUILD
-    restarts = ("networks", "mounts", "scratch_bytes", "devices", "root_bytes")
-    if any(getattr(old, field) != getattr(new, field) for field in restarts):
+    if _differ(old, new, _FROM_A_START):
         return Manner.RESTART
-    sizes = (old.cpus_milli, old.memory_bytes) != (new.cpus_milli, new.memory_bytes)
-    return Manner.LIVE if sizes else Manner.SAME
+    return Manner.LIVE if _differ(old, new, _WHILE_IT_RUNS) else Manner.SAME
 
 
-def delta(placed: Sequence[str], old: GridSpec, new: GridSpec) -> Delta:
-    """What becomes of a grid whose workspaces `placed` are there. Both specs have no `check.problems`."""
-    were = {w.name: w for w in workspaces(old) if w.name in placed}
+def _made_of(image: ImageRef) -> str:
+    """An image is its bytes; its name is a label."""
+    return image.digest or image.name
+
+
+def _differ(old: Workspace, new: Workspace, fields: tuple[str, ...]) -> bool:
+    return any(getattr(old, field) != getattr(new, field) for field in fields)
+
+
+def delta(
+    placed: Sequence[str], old: GridSpec, new: GridSpec, without: Container[str] = ()
+) -> Delta:
+    """What becomes of a grid whose workspaces `placed` are there. Those in `without` are not to be.
+
+    Neither spec has more workspaces than a grid may have; what else is wrong with them is not seen here.
+    """
+    were = {cluster.name: cluster for cluster in old.clusters}
+    there = dict.fromkeys(placed)
     added: list[str] = []
     same: list[str] = []
     changed: list[tuple[str, Manner]] = []
     names: dict[str, None] = {}
-    for workspace in workspaces(new):
-        names[workspace.name] = None
-        before = were.get(workspace.name)
-        if before is None:
-            added.append(workspace.name)
-            continue
-        manner = manner_of(before, workspace)
-        if manner is Manner.SAME:
-            same.append(workspace.name)
-        else:
-            changed.append((workspace.name, manner))
+    for cluster in new.clusters:
+        before = were.get(cluster.name)
+        manner = _manner(before, cluster, old, new) if before is not None else Manner.SAME
+        for index in range(1, cluster.count + 1):
+            name = workspace_name(cluster.name, index)
+            if name in without:
+                continue
+            names[name] = None
+            if name not in there:
+                added.append(name)
+            elif manner is Manner.SAME:
+                same.append(name)
+            else:
+                changed.append((name, manner))
     gone = tuple(name for name in placed if name not in names)
     return Delta(tuple(added), gone, tuple(changed), tuple(same))
 
 
-def seats_of(spec: GridSpec) -> tuple[Seat, ...]:
+def _manner(before: ClusterSpec, now: ClusterSpec, old: GridSpec, new: GridSpec) -> Manner:
+    """What becomes of the workspaces of a cluster. They are all alike."""
+    manner = manner_of(member(old, before, 1), member(new, now, 1))
+    if manner in (Manner.SAME, Manner.LIVE) and _sizes(before, old) != _sizes(now, new):
+        return Manner.RESTART
+    return manner
+
+
+def _sizes(cluster: ClusterSpec, spec: GridSpec) -> list[int]:
+    sizes = {volume.name: volume.size_bytes for volume in spec.volumes}
+    return [sizes.get(mount.volume, 0) for mount in cluster.mounts]
+
+
+def seats_of(spec: GridSpec) -> tuple[Seats, ...]:
     """Where a grid that was never changed has its workspaces, as addresses.py counts them."""
     return reseated((), spec)
 
 
-def reseated(before: Sequence[Seat], spec: GridSpec) -> tuple[Seat, ...]:
+def reseated(before: Sequence[Seats], spec: GridSpec) -> tuple[Seats, ...]:
     """The seats of what `spec` says: who had one keeps it, others take the first that are free, in file order.
 
     Raises ValueError where a network is full.
     """
-    had: Mapping[tuple[str, str], int] = {(s.network, s.workspace): s.position for s in before}
-    seats: list[Seat] = []
+    had = {(s.network, s.cluster): s.positions for s in before}
+    seats: list[Seats] = []
     for network in spec.networks:
         room = capacity(IPv4Network(network.cidr))
-        names = [
-            workspace_name(cluster.name, index)
-            for cluster in spec.clusters
-            if network.name in cluster.networks
-            for index in range(1, cluster.count + 1)
-        ]
-        kept = {name: had[network.name, name] for name in names if (network.name, name) in had}
-        taken = frozenset(kept.values())
+        members = [cluster for cluster in spec.clusters if network.name in cluster.networks]
+        kept = {c.name: had.get((network.name, c.name), ())[: c.count] for c in members}
+        taken = frozenset(position for positions in kept.values() for position in positions)
         free = (position for position in range(room) if position not in taken)
-        for name in names:
-            position = kept[name] if name in kept else next(free, None)
-            if position is None:
-                raise ValueError(f"{network.cidr} holds {room} workspaces")
-            seats.append(Seat(network.name, name, position))
+        for cluster in members:
+            positions = list(kept[cluster.name])
+            for _ in range(cluster.count - len(positions)):
+                position = next(free, None)
+                if position is None:
+                    raise ValueError(f"{network.cidr} holds {room} workspaces")
+                positions.append(position)
+            seats.append(Seats(network.name, cluster.name, tuple(positions)))
     return tuple(seats)

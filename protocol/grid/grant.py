@@ -62,10 +62,15 @@ def sign_grant(grant: HoldGrant, signer: Signer) -> SignedGrant:
     return SignedGrant(PeerId(signer.key), payload, signer.sign(DOMAIN, payload))
 
 
+def read_grant(signed: SignedGrant) -> HoldGrant:
+    """What a grant says, before anything is believed. Raises Malformed."""
+    return decode(signed.payload, HoldGrant, limit_bytes=_PAYLOAD_BYTES)
+
+
 def check_grant(signed: SignedGrant, verifier: Verifier) -> CheckedGrant:
     """The grant and whose it is. Raises Untrusted. Whether that host is a member is not looked at."""
     try:
-        grant = decode(signed.payload, HoldGrant, limit_bytes=_PAYLOAD_BYTES)
+        grant = read_grant(signed)
     except Malformed as error:
         raise Untrusted(Reason.MALFORMED, f"hold grant: {error}") from None
     require_signature(verifier, KeyId(signed.host), DOMAIN, signed.payload, signed.signature)

@@ -27,8 +27,14 @@ TAG_MAX: Final = 63
 WORKSPACES_MAX: Final = 1024
 """Workspaces of one grid: its record and its certificate of holds must fit in one message."""
 
-SEATS_MOST: Final = 4096
-"""Places on networks in a record that was changed: 1,024 workspaces on four networks."""
+SEATS_MOST: Final = 1024
+"""Rows of places on networks in a record that was changed: 64 clusters on 16 networks."""
+
+VOLUMES_KEPT_MOST: Final = 256
+"""Volumes of one grid that have data, also those that it uses no more: 64 at once, changed three times."""
+
+APPLY_ORDER_BYTES: Final = 96 << 10
+"""What an order to apply says. A record has two of them beside the order that made the grid, in one frame."""
 
 CLUSTERS_MAX: Final = 64
 NETWORKS_MAX: Final = 16

@@ -15,7 +15,13 @@ import msgspec
 from msgspec import Meta
 
 from protocol.grid.grant import SignedGrant
-from protocol.grid.limits import LEASE_S_MAX, SEATS_MOST
+from protocol.grid.limits import (
+    APPLY_ORDER_BYTES,
+    LEASE_S_MAX,
+    SEATS_MOST,
+    VOLUMES_KEPT_MOST,
+    WORKSPACES_MAX,
+)
 from protocol.grid.model import GridSpec
 from protocol.grid.seal import Closing, Seal
 from protocol.terms.ids import GridId, KeyId, PeerId, short_hash
@@ -28,7 +34,7 @@ from protocol.terms.limits import (
     SEALS_MOST,
     VOIDED,
 )
-from protocol.terms.ranges import Amount, Count, Moment, Name, Number
+from protocol.terms.ranges import Amount, Count, Moment, Name, Number, Size
 from protocol.trust.order import Action, Order, SignedOrder, order_key, read_order
 from protocol.wire.codec import Malformed, MalformedReason, decode
 
@@ -68,12 +74,21 @@ class Past(msgspec.Struct, frozen=True, array_like=True):
     """What it changed: `+2 worker, head-1 memory 4G > 8G`."""
 
 
-class Seat(msgspec.Struct, frozen=True, array_like=True):
-    """The place of a workspace on a network, from 0 (addresses.py)."""
+class Seats(msgspec.Struct, frozen=True, array_like=True):
+    """The places of a cluster's workspaces on a network, from the first one on, each from 0 (addresses.py)."""
 
     network: Name
+    cluster: Name
+    positions: Annotated[tuple[Count, ...], Meta(max_length=WORKSPACES_MAX)]
+
+
+class KeptVolume(msgspec.Struct, frozen=True, array_like=True):
+    """A volume that has data: where it is, and which workspace uses it, or used it last."""
+
+    volume: Name
+    host: PeerId
+    size_bytes: Size
     workspace: Name
-    position: Count
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -81,13 +96,17 @@ class Applied(msgspec.Struct, frozen=True):
 
     order: SignedOrder
     attempt: GridId
-    """The attempt of that order that was decided (`change_id` in apply.py). Its grants name it."""
-    before: SignedOrder
-    """The order by which the grid was what it was before: what a rollback goes back to."""
-    seats: Annotated[tuple[Seat, ...], Meta(max_length=SEATS_MOST)] = ()
+    """The attempt of that order that was decided (`change_id` in apply.py). The grants it brought name it."""
+    before: SignedOrder | None = None
+    """The order by which the grid was what it was before; None for the one that made it."""
+    seats: Annotated[tuple[Seats, ...], Meta(max_length=SEATS_MOST)] = ()
     """Where everything is on its networks: what stays keeps its address."""
+    volumes: Annotated[tuple[KeptVolume, ...], Meta(max_length=VOLUMES_KEPT_MOST)] = ()
+    """Every volume that had data then, also those that no workspace uses any more."""
     folded: Count = 0
-    """How many of the record's `changes` were there when it was applied."""
+    """How many of the record's `changes` are from before it was applied."""
+    past: Annotated[tuple[Past, ...], Meta(max_length=PAST_MOST)] = ()
+    """The changes decided last, this one included, the oldest first."""
 
 
 class GridRecord(msgspec.Struct, frozen=True):
@@ -113,15 +132,34 @@ class GridRecord(msgspec.Struct, frozen=True):
     """Orders that changed it since: the authority for what is no longer as first asked."""
     grants: tuple[SignedGrant, ...] = ()
     """What each of `hosts` promised last, in the same order. Records of older builds have none."""
-    applied: Applied | None = None
-    """What it became since; None while it is as it was made."""
-    past: Annotated[tuple[Past, ...], Meta(max_length=PAST_MOST)] = ()
-    """The changes decided last, the oldest first."""
+    became: Applied | msgspec.UnsetType = msgspec.UNSET
+    """What it became since, as `applied` answers it. A grid that is as it was made has no such field: what was
+    decided of it by older builds stays the same, byte for byte."""
+
+    @property
+    def applied(self) -> Applied | None:
+        """What it became since; None while it is as it was made."""
+        return self.became if isinstance(self.became, Applied) else None
 
     @property
     def standing(self) -> SignedOrder:
         """The order that says what the grid is now: its own, or the last one that was applied to it."""
         return self.applied.order if self.applied is not None else self.order
+
+    @property
+    def previous(self) -> SignedOrder | None:
+        """The order that said what the grid was before the last apply; None if nothing was applied to it."""
+        return (self.applied.before or self.order) if self.applied is not None else None
+
+    @property
+    def applied_epoch(self) -> int:
+        """The epoch in which the last order was applied, or in which it was made."""
+        return apply_terms(read_order(self.applied.order)).epoch + 1 if self.applied else 1
+
+    @property
+    def folded(self) -> int:
+        """How many of `changes` are from before the last apply."""
+        return self.applied.folded if self.applied is not None else 0
 
     def host(self, peer: PeerId) -> HostRef:
         """A host of this record. Raises KeyError if it carries nothing."""
@@ -145,6 +183,8 @@ class ApplyTerms(msgspec.Struct, frozen=True):
     spec: GridSpec
     epoch: Number
     """The epoch that the signer saw. Another change that was faster makes the order void."""
+    without: Annotated[tuple[Name, ...], Meta(max_length=WORKSPACES_MAX)] = ()
+    """Workspaces that are not to be there, though their clusters have them: they go, or stay gone."""
 
 
 class LeaseChange(msgspec.Struct, frozen=True):
@@ -282,7 +322,13 @@ def spec_of(order: Order) -> GridSpec:
 
 def apply_terms(order: Order) -> ApplyTerms:
     """What an order to apply says. Raises Malformed."""
-    return decode(order.body, ApplyTerms)
+    return decode(order.body, ApplyTerms, limit_bytes=APPLY_ORDER_BYTES)
+
+
+def absent(signed: SignedOrder) -> tuple[str, ...]:
+    """The workspaces that a standing order leaves out of its clusters. Raises Malformed or Untrusted."""
+    order = read_order(signed)
+    return apply_terms(order).without if order.action is Action.APPLY else ()
 
 
 def hold_terms(order: Order) -> HoldTerms:

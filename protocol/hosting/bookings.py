@@ -36,7 +36,7 @@ class Bookings:
         if row.yields:
             return ""  # Its disk is promised already, and the plan says when it runs.
         grid = row.record.id
-        members = self._authority.remembered(row.record.order).members
+        members = self._authority.ordered(row.record).members
         before = {name: self._saved((grid, name)) for name in after}
         try:
             for name, wanted in after.items():
@@ -60,7 +60,7 @@ class Bookings:
 
     def _try(self, row: Lease, after: tuple[Wanted, ...], anyway: bool) -> bool:
         grid = row.record.id
-        members = self._authority.remembered(row.record.order).members
+        members = self._authority.ordered(row.record).members
         before = {w.workspace: self._saved((grid, w.workspace)) for w in after}
         for wanted in after:
             name = wanted.workspace

@@ -466,7 +466,7 @@ class Host:
             vnis |= {vni: row.grid for _, vni in row.vnis}
         for carried in self.leases.rows():
             record = carried.record
-            near.append(Cotenant(record.owner_site, record.name, self._apart(record.order)))
+            near.append(Cotenant(record.owner_site, record.name, self._apart(record.standing)))
             key = name_key(record.owner, record.name)
             names[key] = (record.id, record.state is GridState.UP)
             vnis |= {vni: record.id for _, vni in record.vnis}

@@ -69,7 +69,7 @@ class LeaseBook:
         wanted = effective(row, self.stage(row))
         if not row.off:
             return wanted
-        members = self._authority.remembered(row.record.order).members
+        members = self._authority.ordered(row.record).members
         return tuple(
             msgspec.structs.replace(w, power=Power.SUSPENDED)
             if w.power in (Power.RUNNING, Power.PAUSED) and members[w.workspace].cluster in row.off

@@ -15,10 +15,11 @@ from protocol.capacity.ledger import Ledger
 from protocol.capacity.rates import Rates
 from protocol.capacity.timetable import ALWAYS, Window
 from protocol.contract.authority import Authority
-from protocol.contract.messages import Act, ActReply, DecidedAck, LeaseAsk, LeaseReply
+from protocol.contract.messages import Act, DecidedAck, LeaseAsk, LeaseReply
 from protocol.contract.notices import Notice
 from protocol.contract.ordered import OrderedGrid
 from protocol.contract.outcomes import Answer, NoticeDue, Outcome, RoomChanged
+from protocol.grid.addresses import Card
 from protocol.grid.decision import ALL_ASKED, Certificate, Decision, Proof, proof_of
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
 from protocol.grid.record import GridRecord, GridState, Register, order_part
@@ -30,6 +31,7 @@ from protocol.hosting.events import Happened
 from protocol.hosting.extension import Extension
 from protocol.hosting.following import after as followed
 from protocol.hosting.following import note_of
+from protocol.hosting.following import reply as _reply
 from protocol.hosting.handing_over import joined, stewards_told, waits_for
 from protocol.hosting.holds import TABLE as HOLD_TABLE
 from protocol.hosting.lease import Lease, LeaseStage, allowed, ends, wanted_of
@@ -46,8 +48,6 @@ from protocol.terms.quantities import format_moment
 from protocol.trust.order import MAX_VALID_S, Action
 from protocol.trust.signing import Untrusted
 from protocol.trust.used import UsedOrders
-
-_NEVER = float("inf")
 
 
 class Leases:
@@ -105,8 +105,12 @@ class Leases:
         return next((row.certificate for row in rows), None)
 
     def ordered(self, row: Lease) -> OrderedGrid:
-        """The grid of a lease, as its order asks for it."""
-        return self._authority.remembered(row.record.order)
+        """The grid of a lease, as the order that stands asks for it."""
+        return self._authority.ordered(row.record)
+
+    def cards(self, row: Lease) -> tuple[Card, ...]:
+        """Where each workspace of a lease's grid is on each of its networks."""
+        return self._authority.cards(row.record)
 
     def wanted(self, grid: GridId) -> tuple[Wanted, ...]:
         """What is to be made of this host's workspaces of a grid now; nothing if it carries none."""
@@ -346,15 +350,15 @@ class Leases:
             why = f"this host does not carry {order.workspace}"
             return [_reply(sender, message, order.workspace, why)], []
         told = self._book.told.get(message.grid, {})
-        members = self.ordered(row).members
-        after, why = followed(order, meant, members, told, self._images())
+        after, why = followed(order, meant, self.ordered(row).members, told, self._images())
         if why:
             return [_reply(sender, message, order.workspace, why)], []
         if short := self._book.bookings.short(row, after, now):
             return [_reply(sender, message, order.workspace, short)], []
         spent = self._used.use(message.order, checked.principal.key, now)
-        wanted = tuple(after.get(w.workspace, w) for w in row.wanted)
-        row = msgspec.structs.replace(row, wanted=wanted)
+        row = msgspec.structs.replace(
+            row, wanted=tuple(after.get(w.workspace, w) for w in row.wanted)
+        )
         return [
             self._book.change(row, also=spent),
             _reply(sender, message, order.workspace, ""),
@@ -428,8 +432,7 @@ class Leases:
 
     def _keeps_of(self, row: Lease, workspace: str) -> bool:
         """Whether a volume stays here after its workspace has gone."""
-        kept = self.keeps(row)
-        return any(m.volume in kept for m in self.ordered(row).members[workspace].mounts)
+        return any(m.volume in self.keeps(row) for m in self.ordered(row).members[workspace].mounts)
 
     def cleared(self, grid: GridId) -> Answer:
         """The shell reports that nothing of that grid is left on this host."""
@@ -485,15 +488,12 @@ class Leases:
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""
-        turn_s = self._suspending.next_s() if self._clock.counts() else _NEVER
-        turn = Deadline(turn_s, "making room") if turn_s != _NEVER else None
-        audit = self._auditing.next_deadline(self.rows())
-        return earliest(self._clock.next_deadline(), turn, audit)
+        turn_s = self._suspending.next_s() if self._clock.counts() else float("inf")
+        turn = Deadline(turn_s, "making room") if turn_s != float("inf") else None
+        return earliest(
+            self._clock.next_deadline(), turn, self._auditing.next_deadline(self.rows())
+        )
 
     def check(self) -> None:
         """Everything wanted is in the ledger, and nothing is wanted twice."""
         self._book.check()
-
-
-def _reply(sender: PeerId, message: Act, workspace: str, problem: str) -> Effect:
-    return Send(sender, ActReply(message.request, workspace, problem), message.request)

@@ -72,7 +72,7 @@ def part_of(leases: Leases, notices: Notices, grid: GridId) -> Part | None:
         if workspace.name in wanted
     )
     ends = tuple((told.peer, told.end) for told in row.ends)
-    return Part(row.record, spec, ordered.cards, mine, leases.keeps(row), ends)
+    return Part(row.record, spec, leases.cards(row), mine, leases.keeps(row), ends)
 
 
 def _as_built(workspace: Workspace, wanted: Wanted) -> Workspace:

@@ -101,7 +101,7 @@ class Publishing:
         record, leases = row.record, self._host.leases
         ordered = leases.ordered(row)
         here = {wanted.workspace for wanted in row.wanted}
-        cards = [card for card in reversed(ordered.cards) if card.workspace in here]
+        cards = [card for card in reversed(leases.cards(row)) if card.workspace in here]
         addresses = [(card.workspace, card.address) for card in cards]
         if len(addresses) > ADDRESSES_TOLD:
             addresses = list(dict(addresses).items())

@@ -48,7 +48,7 @@ class Readiness:
         starting: list[Quantum] = []
         there: list[Quantum] = []
         for other, all_wanted in wanted.items():
-            members = self._authority.remembered(rows[other].record.order).members
+            members = self._authority.ordered(rows[other].record).members
             for w in all_wanted:
                 if self._there(other, w):
                     there.append(quantum_of(members[w.workspace]))

@@ -48,7 +48,7 @@ class Suspending:
 
     def follow(self, row: Lease, now: float) -> list[Effect]:
         """Suspends the lease, or lets it go on, as preemption has it."""
-        grid, members = row.record.id, self._authority.remembered(row.record.order).members
+        grid, members = row.record.id, self._authority.ordered(row.record).members
         memory_bytes = sum(members[w.workspace].memory_bytes for w in row.wanted)
         off = self._preemption.off(grid)
         row = yielded(row, off, now, self._rates().restore_s(memory_bytes))

@@ -85,14 +85,15 @@ def _register_files(register: Register) -> GridFiles | None:
     record = register.record
     if record is None or record.state is not GridState.UP:
         return None
-    named = _named(record.order)
+    named = _named(record.standing)
     return _files(record, named, register.stewards if named else ())
 
 
 def _files(
     record: GridRecord, named: tuple[tuple[str, Digest], ...], stewards: tuple[PeerId, ...]
 ) -> GridFiles | None:
-    """The files of a record's grid, `named` in its order; None if it has none, or is no grid of its order."""
+    """The files of a record's grid, `named` in the order that stands; None if it has none, or is no grid of
+    its order."""
     key = order_part(record.id)
     if not named or order_key(record.order) != key:
         return None

@@ -163,7 +163,7 @@ def _without(look: Look, following: Next) -> Conclusion:
 def _differences(there: GridRecord, wanted: GridSpec) -> tuple[Difference, ...] | None:
     """What the grid has otherwise than it is wanted; None if its order cannot be read."""
     try:
-        standing = spec_of(read_order(there.order))
+        standing = spec_of(read_order(there.standing))
     except (Malformed, Untrusted):
         return None
     return differences(wanted, standing, [a.workspace for a in there.assignments])

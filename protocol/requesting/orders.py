@@ -213,7 +213,7 @@ class Orders:
 
         A lease that is not reserved begins about now.
         """
-        spec = self._authority.remembered(record.order).spec
+        spec = self._authority.ordered(record).spec
         ends_s = (record.start_s or now) + spec.lease_s
         return msgspec.structs.replace(notice_of(record, spec), ends_s=ends_s)
 

@@ -283,7 +283,7 @@ class Requester:
         """Takes in what was decided of a grid, so that no notice says otherwise from now on."""
         record = decision.register.record if decision is not None else None
         if decision is not None and record is not None:
-            spec, digest = self._authority.spec(record.order), decision.digest
+            spec, digest = self._authority.spec(record.standing), decision.digest
             known = known_of(record, spec, bytes.fromhex(digest), proof_of(decision))
             self.directory.notices.know(known)
             if record.state is GridState.DOWN:

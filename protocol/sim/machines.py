@@ -226,7 +226,7 @@ class Machines:
         row = node.host.leases.row(grid) if node is not None else None
         if node is None or row is None:
             return 0
-        members = node.authority.remembered(row.record.order).members
+        members = node.authority.ordered(row.record).members
         return members[wanted.workspace].memory_bytes
 
     def _keepsake(self, grid: GridId) -> bytes:

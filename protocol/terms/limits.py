@@ -410,6 +410,8 @@ QUEUE_EVERY_S = 60.0
 """How often a waiting request tries again, even if no host told of room, and claims elsewhere what it lacks."""
 QUEUE_AGAIN_S = 5.0
 """The soonest a waiting request tries again after its last try."""
+CARDS_KEPT = 1 << 16
+"""Addresses of workspaces that are kept once they were counted out: of all that a host carries. 16 MiB."""
 PAST_MOST = 32
 """Changes of a grid that its record tells of. They travel with each decision: 100 bytes each."""
 PAST_CHARACTERS = 120

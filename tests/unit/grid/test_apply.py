@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from protocol.grid.addresses import plan
+from protocol.grid.addresses import plan, seated
 from protocol.grid.apply import Manner, delta, reseated, seats_of
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef, NetworkSpec
 
@@ -28,17 +28,15 @@ def test_what_stays_is_not_named_among_what_comes_and_goes() -> None:
 
 def test_a_grid_that_was_never_changed_is_seated_as_its_addresses_are_counted() -> None:
     spec = grid(HEAD, WORKER)
-    assert [(s.network, s.workspace) for s in seats_of(spec)] == [
-        (card.network, card.workspace) for card in plan(spec)
-    ]
-    assert [seat.position for seat in seats_of(spec)] == [0, 1, 2, 3]
+    assert seated(spec, seats_of(spec)) == plan(spec)
+    assert [seats.positions for seats in seats_of(spec)] == [(0,), (1, 2, 3)]
 
 
 def test_who_stays_keeps_its_seat_and_who_comes_takes_the_first_free() -> None:
     old = grid(HEAD, WORKER)
     new = grid(msgspec.structs.replace(HEAD, count=2), msgspec.structs.replace(WORKER, count=2))
-    seats = {s.workspace: s.position for s in reseated(seats_of(old), new)}
-    assert seats == {"head-1": 0, "head-2": 3, "worker-1": 1, "worker-2": 2}
+    seats = {s.cluster: s.positions for s in reseated(seats_of(old), new)}
+    assert seats == {"head": (0, 3), "worker": (1, 2)}
 
 
 def test_a_network_that_is_full_says_so() -> None:
