@@ -185,6 +185,9 @@ class ApplyTerms(msgspec.Struct, frozen=True):
     """The epoch that the signer saw. Another change that was faster makes the order void."""
     without: Annotated[tuple[Name, ...], Meta(max_length=WORKSPACES_MAX)] = ()
     """Workspaces that are not to be there, though their clusters have them: they go, or stay gone."""
+    until_s: Moment = 0.0
+    """When its lease ends, Unix seconds, as the signer saw it. A host of which nothing was asked before ends it
+    then; 0: as long after it takes part as the grid was ordered for."""
 
 
 class LeaseChange(msgspec.Struct, frozen=True):

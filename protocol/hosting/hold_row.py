@@ -1,10 +1,14 @@
-"""What is on disk of a host's holds."""
+"""What is on disk of a host's holds, and what became of what they are for."""
+
+from enum import StrEnum
 
 import msgspec
 
+from protocol.capacity.quantum import Quantum
 from protocol.capacity.timetable import Window
+from protocol.grid.record import GridState, Register, apply_terms
 from protocol.terms.ids import GridId, KeyId, PeerId
-from protocol.trust.order import SignedOrder
+from protocol.trust.order import SignedOrder, read_order
 
 
 class HoldRow(msgspec.Struct, frozen=True):
@@ -31,6 +35,41 @@ class HoldRow(msgspec.Struct, frozen=True):
     requester: str = ""
     """The peer that asked for it: only that one lets go of it, or says that it is decided. Rows of older builds
     do not say it; then it is anybody."""
+    change: SignedOrder | None = None
+    """The order to apply for which it is held; None if a grid is to be made. With it, `grid` is the attempt to
+    apply it, and `order` the one that made the grid."""
+    of: GridId = GridId("")
+    """The grid that is to be changed."""
+    takes: tuple[tuple[str, Quantum], ...] = ()
+    """For a change: what each of `workspaces` takes beside what a lease has here already."""
+    ends_s: float = 0.0
+    """For a change of a grid of which nothing was here: when its lease ends, Unix seconds."""
+
+
+class Fate(StrEnum):
+    """What became of a change for which something is held."""
+
+    OPEN = "open"
+    DECIDED = "decided"
+    VOID = "void"
+    """It can never be decided any more."""
+
+
+def fate(row: HoldRow, register: Register) -> Fate:
+    """What a grid's register says of the change for which that is held.
+
+    An order to apply is for one epoch. A grid that is beyond that without it, that is another one of its order,
+    or that is down, never follows it.
+    """
+    record = register.record
+    if record is None:
+        return Fate.VOID if register.is_void(row.of) else Fate.OPEN
+    if record.id != row.of or record.state is GridState.DOWN:
+        return Fate.VOID
+    if record.applied is not None and record.applied.attempt == row.grid:
+        return Fate.DECIDED
+    beyond = row.change is not None and record.epoch > apply_terms(read_order(row.change)).epoch
+    return Fate.VOID if beyond or register.is_declined(row.grid) else Fate.OPEN
 
 
 class HoldNotSaved(msgspec.Struct, frozen=True):

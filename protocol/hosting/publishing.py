@@ -143,7 +143,7 @@ class Publishing:
     def _logins(self, row: Lease) -> tuple[tuple[str, str], ...]:
         """Who logs in to workspaces of a grid here, as far as their images say it."""
         users = {image.digest: image.default_user for image in self._host.images}
-        members = self._host.leases.ordered(row).members
+        members = self._host.leases.members(row)
         logins = []
         for wanted in row.wanted:
             member = members.get(wanted.workspace)
