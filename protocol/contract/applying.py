@@ -18,7 +18,7 @@ from protocol.grid.apply import delta
 from protocol.grid.apply_faults import apply_faults, fixed_faults
 from protocol.grid.expand import names
 from protocol.grid.grant import read_grant
-from protocol.grid.limits import CLUSTERS_MAX, WORKSPACES_MAX
+from protocol.grid.limits import CLUSTERS_MAX, NETWORKS_MAX, WORKSPACES_MAX
 from protocol.grid.model import GridSpec
 from protocol.grid.next_epoch import Added, applied_to, stays
 from protocol.grid.record import (
@@ -80,6 +80,9 @@ def _bounded(spec: GridSpec) -> None:
     total = sum(max(0, cluster.count) for cluster in spec.clusters)
     if total > WORKSPACES_MAX or len(spec.clusters) > CLUSTERS_MAX:
         raise _wrong(f"a grid of more than {WORKSPACES_MAX} workspaces or {CLUSTERS_MAX} clusters")
+    most = max((len(cluster.networks) for cluster in spec.clusters), default=0)
+    if len(spec.networks) > NETWORKS_MAX or most > NETWORKS_MAX:
+        raise _wrong(f"a grid of more than {NETWORKS_MAX} networks")
 
 
 def _check_epoch(record: GridRecord, applied: Applied, terms: ApplyTerms) -> None:
@@ -130,22 +133,22 @@ def _check_promised(
 ) -> None:
     """Each host granted what the record says of it, and for this attempt where that is new or changed."""
     grants = {host: checked.grant for host, checked in checked_grants(record, reading).items()}
+    promises = {host: frozenset(grant.workspaces) for host, grant in grants.items()}
     placed = {a.workspace: a.host for a in record.assignments}
     fresh = frozenset(_fresh(record, spec, reading))
     mine: dict[PeerId, set[str]] = {}
     for name, host in placed.items():
         mine.setdefault(host, set()).add(name)
-        grant = grants.get(host)
-        if grant is None or name not in grant.workspaces:
+        if name not in promises.get(host, ()):
             raise _wrong(f"a record of {name} on a host that did not grant it")
-        if name in fresh and grant.change != applied.attempt:
+        if name in fresh and grants[host].change != applied.attempt:
             raise _wrong(f"a record of {name} that its host granted for something else")
     needed = {*placed.values(), *(kept.host for kept in applied.volumes)}
     for host, grant in grants.items():
-        promised = frozenset(grant.workspaces) - frozenset(ordered.gone)
+        promised = promises[host].difference(ordered.gone)
         if grant.change == applied.attempt and promised != mine.get(host, set()):
             raise _wrong("a record that places otherwise than its hosts granted")
-        if host not in needed and not frozenset(grant.workspaces).intersection(ordered.gone):
+        if host not in needed and not promises[host].intersection(ordered.gone):
             raise _wrong("a record of a host that carries nothing of it")
 
 

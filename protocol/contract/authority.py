@@ -7,7 +7,7 @@ from collections.abc import Container
 
 from protocol.contract.judging import believed, follow, genuine
 from protocol.contract.ordered import OrderedGrid
-from protocol.contract.permitting import permit
+from protocol.contract.permitting import permit, require_later
 from protocol.contract.reading import Deployment, Reading, draft
 from protocol.contract.vouching import vouch
 from protocol.grid.addresses import Card
@@ -85,6 +85,7 @@ class Authority:
         """A fresh order about a grid that exists, from its owner. Raises Untrusted."""
         checked = self.order(signed, now, fresh=True)
         permit(checked, record)
+        require_later(checked.order, record)
         return checked
 
     def decision(self, certificate: Certificate) -> Decision:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from protocol.contract.permitting import require_later
 from protocol.grid.record import GridRecord, lease_change
 from protocol.grid.stopping import stop_terms
 from protocol.grid.volumes import terminate_terms
@@ -42,6 +43,8 @@ def changed(record: GridRecord, believed: Judged) -> Changed:
             raise Untrusted(Reason.MALFORMED, "a record with one order twice")
         seen.add(order_id(signed))
         order = believed(signed)
+        if number >= record.folded:
+            require_later(order, record)
         try:
             match order.action:
                 case Action.DOWN:

@@ -13,7 +13,7 @@ import msgspec
 from protocol.contract.applying import check_applied
 from protocol.contract.changes import changed
 from protocol.contract.granting import check_granted
-from protocol.contract.permitting import permit
+from protocol.contract.permitting import permit, require_later
 from protocol.contract.reading import Reading
 from protocol.contract.vouching import vouch
 from protocol.grid.decision import Certificate, Decision, check_certificate, follow_seals
@@ -186,6 +186,8 @@ def follow(
             checked = _ordered_by_owner(reading, order, grid, record, signed, Action.TERMINATE, now)
             if checked.order.workspace != workspace:
                 raise Untrusted(Reason.MALFORMED, f"no order to terminate {workspace}")
+            if record is not None and record.id == grid:
+                require_later(checked.order, record)
         case Extend(order=signed, grid=grid):
             checked = _ordered_by_owner(reading, order, grid, record, signed, Action.LEASE, now)
             _check_lease_change(signed)
