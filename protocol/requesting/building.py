@@ -50,6 +50,15 @@ class Verdict(msgspec.Struct, frozen=True):
     lines: list[str]
 
 
+class Share(msgspec.Struct, frozen=True):
+    """What of a grid a request waits for that changed it: the rest is none of its business."""
+
+    waits: dict[str, int]
+    """By workspace: the start that it was in before. Nothing that is told of that start counts."""
+    told: tuple[PeerId, ...]
+    """Hosts that carry nothing of it any more, and are to know that."""
+
+
 class Building:
     """One grid that was decided, until its request has an answer."""
 
@@ -63,15 +72,21 @@ class Building:
         tell: Callable[[float, str], None],
         hearing: Hearing,
         now: float,
+        share: Share | None = None,
     ) -> None:
-        """`wanted` is how many workspaces were asked for; the record may have fewer."""
+        """`wanted` is how many workspaces were asked for; the record may have fewer. Without a `share` it waits
+        for all of it."""
         self._request, self.record, self._spec, self._wanted = request, record, spec, wanted
         self.stewards = decision.register.stewards
         """Who keeps the register of the grid, as was decided last."""
         self._decided = Decided(decision.certificate)
         self._tell, self._hearing = tell, hearing
-        self._unacked = dict.fromkeys(record.carriers())
-        self._statuses = {a.workspace: Status(a.workspace, Phase.HELD) for a in record.assignments}
+        self._share = share
+        told = share.told if share is not None else ()
+        self._unacked = dict.fromkeys((*record.carriers(), *told))
+        names = [a.workspace for a in record.assignments]
+        names = [name for name in names if share is None or name in share.waits]
+        self._statuses = {name: Status(name, Phase.HELD) for name in names}
         self._failed: dict[str, str] = {}
         """By workspace that fails again and again: why, as it was told last."""
         self._began_s, self._audit_s = now, now + AUDIT_EVERY_S
@@ -81,6 +96,16 @@ class Building:
         """By workspace: until when it is waited for its next step."""
         self._furthest = dict.fromkeys(self._statuses, 0)
 
+    @property
+    def unacked(self) -> tuple[PeerId, ...]:
+        """The hosts that have not said that they have the record."""
+        return tuple(self._unacked)
+
+    @property
+    def up(self) -> bool:
+        """Whether everything that it waits for is up."""
+        return all(s.settled or s.phase in _RESTING for s in self._statuses.values())
+
     def announce(self) -> list[Effect]:
         """Sends the record to hosts that have not acknowledged it."""
         return [Send(peer, self._decided, self._request) for peer in self._unacked]
@@ -88,6 +113,8 @@ class Building:
     def acknowledged(self, sender: PeerId, ack: DecidedAck, now: float) -> Verdict | None:
         """A host has the record on disk."""
         if ack.grid != self.record.id or sender not in self._unacked:
+            return None
+        if ack.epoch < self.record.epoch:
             return None
         del self._unacked[sender]
         if self._unacked:
@@ -100,12 +127,17 @@ class Building:
         placed = {a.workspace: a.host for a in self.record.assignments}
         if notice.grid != self.record.id or sender not in placed.values():
             return None
+        share = self._share
+        if share is not None and notice.epoch < self.record.epoch:
+            return None
         if notice.state is GridState.DOWN or notice.epoch > self._epoch:
             # That it was changed is its stewards' to say, and they are asked at once.
             self._audit_s = min(self._audit_s, max(now, self._audited_s + _AUDITS_APART_S))
         for status in notice.mine:
             old = self._statuses.get(status.workspace)
             if old is None or old == status or placed.get(status.workspace) != sender:
+                continue
+            if share is not None and status.boot <= share.waits[status.workspace]:
                 continue
             self._statuses[status.workspace] = status
             self._told(old, status, now)
@@ -145,7 +177,8 @@ class Building:
         placed = tuple((a.workspace, a.host) for a in self.record.assignments)
         host_of = dict(placed)
         spent_min = (now - self._began_s) / 60
-        lines = [f"{name} is made, but not all of it is up after {spent_min:.0f} min"]
+        done = "made" if self._share is None else "changed"
+        lines = [f"{name} is {done}, but not all of it is up after {spent_min:.0f} min"]
         silent: dict[PeerId, None] = {}
         for workspace, status in self._statuses.items():
             host = host_of[workspace]
@@ -228,7 +261,7 @@ class Building:
         return Verdict(RequestState.DONE, [line])
 
     def _up(self) -> Verdict | None:
-        if not all(s.settled or s.phase in _RESTING for s in self._statuses.values()):
+        if not self.up:
             return None
         many = len(self._statuses)
         fewer = f", {self._wanted} were asked for" if many < self._wanted else ""
@@ -241,6 +274,8 @@ class Building:
         return Verdict(RequestState.CANCELLED, [f"{self.record.name} was taken down meanwhile"])
 
     def _forget_all_but(self, names: dict[str, PeerId]) -> None:
-        """Waits no more for workspaces that a later epoch does not have."""
-        self._statuses = {name: s for name, s in self._statuses.items() if name in names}
-        self._late_s = {name: s for name, s in self._late_s.items() if name in names}
+        """Waits no more for workspaces that a later epoch does not have, or has elsewhere."""
+        placed = {a.workspace: a.host for a in self.record.assignments}
+        there = {name for name in self._statuses if names.get(name) == placed[name]}
+        self._statuses = {name: s for name, s in self._statuses.items() if name in there}
+        self._late_s = {name: s for name, s in self._late_s.items() if name in there}

@@ -10,6 +10,7 @@ from protocol.grid.problem import listed
 from protocol.grid.record import GridRecord, GridState
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission
+from protocol.requesting.applying import Applying
 from protocol.requesting.changing import Changing
 from protocol.requesting.confirming import Confirming
 from protocol.requesting.events import CancelAsked, OrderGiven, PlanAsked
@@ -59,6 +60,8 @@ class Orders:
         """Lets go of all that is still undecided of a request."""
         taker = self._quotes.taker(request)
         for running in (self._requests.running(request), self._requests.running(taker)):
+            if isinstance(running, Applying):
+                return running.cancel(now)
             if isinstance(running, Placing):
                 return self._spend(running.order, running.deployment.owner, now) + running.cancel(
                     now
@@ -173,6 +176,8 @@ class Orders:
             return self._no(request, order.action, notice.name, (missing,), now)
         if order.action is Action.LEASE:
             return self._lease(request, signed, notice, now)
+        if order.action is Action.APPLY:
+            return self._admission.apply(request, checked, signed, notice, now)
         if order.action in (Action.DOWN, Action.TERMINATE):
             changing = Changing(request, checked, signed, notice, self._directory, now)
             self._requests.add(changing)

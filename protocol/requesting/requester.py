@@ -34,10 +34,12 @@ from protocol.grid.decision import Decision, proof_of
 from protocol.grid.record import GridState, order_part
 from protocol.requesting.acting import Acting
 from protocol.requesting.admission import Admission, OwnHost
+from protocol.requesting.applying import Applying
 from protocol.requesting.attached import TABLE as ATTACHED
 from protocol.requesting.attached import Attaching
 from protocol.requesting.changing import Changing
 from protocol.requesting.confirming import Confirming
+from protocol.requesting.decided import DecidedRecords
 from protocol.requesting.earlier import TABLE as ASKED
 from protocol.requesting.events import CancelAsked, GridsAsked, OrderGiven, PlanAsked
 from protocol.requesting.extending import Extending
@@ -88,6 +90,7 @@ class Requester:
         self._used = used = used or UsedOrders(rows.get(USED, {}), directory.born_s)
         self.directory, self.requests = directory, Requests()
         self._authority = authority
+        self.decided = DecidedRecords()
         self.quotes = Quotes(self.requests)
         life = f"{identity.peer}/{incarnation}"
         self.attaching = Attaching(rows.get(ATTACHED, {}))
@@ -125,7 +128,11 @@ class Requester:
             case PlanAsked() | OrderGiven() | CancelAsked():
                 return self._orders.handle(event, now)
             case GridsAsked(about=about):
-                return [], self.confirming.want(self.directory.asked(about), now)
+                grids = self.directory.asked(about)
+                for grid in grids if about else ():
+                    if self.decided.get(grid) is None:
+                        self.directory.notices.doubt(grid)
+                return [], self.confirming.want(grids, now)
             case QueueNotSaved():
                 return self.queue.not_saved(event, now)
             case ProposalNotSaved():
@@ -140,15 +147,15 @@ class Requester:
         match message:
             case Quote(request=request):
                 running = self.requests.running(request)
-                if isinstance(running, Placing):
+                if isinstance(running, Placing | Applying):
                     return running.quote(sender, message, now)
             case HoldReply(grid=grid):
-                placing = self.requests.placing_of(grid)
-                if placing is not None:
-                    return placing.hold_reply(sender, self._granted(message), now)
+                holding = self.requests.holding(grid)
+                if holding is not None:
+                    return holding.hold_reply(sender, self._granted(message), now)
             case DecidedAck(grid=grid):
                 for running in self.requests.about(grid):
-                    if isinstance(running, Placing | Extending):
+                    if isinstance(running, Placing | Extending | Applying):
                         running.acknowledged(sender, message, now)
                     elif isinstance(running, Changing):
                         running.acknowledged(sender, message)
@@ -202,6 +209,10 @@ class Requester:
                 running = self.requests.running(request)
                 if isinstance(running, Extending):
                     return running.settled(decision, now), []
+                if isinstance(running, Applying):
+                    effects, outcomes = running.settled(decision, now)
+                    self._remind(running, now)
+                    return effects, outcomes
                 if isinstance(running, Changing):
                     effects = running.settled(decision, now)
                     self._remind(running, now)
@@ -220,6 +231,8 @@ class Requester:
                 return placing.unsettled(why, now) if placing is not None else ([], [])
             case ChangeGrid(request=request):
                 running = self.requests.running(request)
+                if isinstance(running, Applying):
+                    return running.unsettled(why, now)
                 if isinstance(running, Changing):
                     return running.unsettled(why, now), []
                 if isinstance(running, Extending):
@@ -286,6 +299,7 @@ class Requester:
             spec, digest = self._authority.spec(record.standing), decision.digest
             known = known_of(record, spec, bytes.fromhex(digest), proof_of(decision))
             self.directory.notices.know(known)
+            self.decided.shown(record)
             if record.state is GridState.DOWN:
                 self.attaching.over(record.id)
 
@@ -302,7 +316,7 @@ class Requester:
         rows = self._used.use(record.order, record.owner, now)
         return [Persist(rows, Untidied())]
 
-    def _remind(self, request: Placing | Changing | Acting, now: float) -> None:
+    def _remind(self, request: Placing | Changing | Acting | Applying, now: float) -> None:
         """Tells a request what hosts told before it was there to listen."""
         for peer, heard in list(self.directory.notices.about(request.grid_id).items()):
             if not request.running:

@@ -415,6 +415,9 @@ CARDS_KEPT = 1 << 16
 PAST_MOST = 32
 """Changes of a grid that its record tells of. They travel with each decision: 100 bytes each."""
 PAST_CHARACTERS = 120
+RECORDS_REMEMBERED = 64
+"""Grids of which a peer keeps the record it was shown last, for who wants to change one: 10 kB each, 400 at
+most."""
 CHANGES_MOST = 1200
 """Orders kept in a grid's record: enough to take its workspaces out one by one, and to change its lease."""
 USEFUL_S = 120.0
