@@ -286,8 +286,10 @@ class Applying(Request):
                 assert_never(step)
 
     def _no_room(self, found: steps.NoRoom, now: float) -> Answer:
-        """It does not fit. Before that is said of a change, it is read whether it is of the present still: hosts
-        that carry a later epoch refuse it, and another peer may have made it."""
+        """It does not fit. Before that is said of a change, it is read whether it is of the present still.
+
+        Hosts of a later epoch refuse it, and another peer may have made it.
+        """
         assert self._gathering is not None
         if self._wish.order is None:
             self.why = found.why
