@@ -19,7 +19,7 @@ from protocol.contract.vouching import vouch
 from protocol.grid.decision import Certificate, Decision, check_certificate, follow_seals
 from protocol.grid.expand import names
 from protocol.grid.lease import kept_s
-from protocol.grid.limits import WORKSPACES_MAX
+from protocol.grid.limits import CHANGED_RECORD_BYTES, WORKSPACES_MAX
 from protocol.grid.record import (
     GridRecord,
     GridState,
@@ -49,7 +49,7 @@ from protocol.terms.ids import GridId, PeerId
 from protocol.terms.limits import CHANGES_MOST, HOLD_S
 from protocol.trust.order import Action, CheckedOrder, Order, SignedOrder, order_id
 from protocol.trust.signing import Reason, Untrusted
-from protocol.wire.codec import Malformed
+from protocol.wire.codec import Malformed, encode
 
 _BESIDE = 4096
 """Orders that change a grid beside those of its lease: its workspaces are terminated, and it is taken down."""
@@ -235,6 +235,10 @@ def _appliable(reading: Reading, record: GridRecord, made: GridRecord, now: floa
     if now > checked.fresh_until_s + _LATE_S:
         raise Untrusted(Reason.EXPIRED, "the order came too late; sign it again")
     vouch(reading, made, record, now, lapsed=False)
+    if (size := len(encode(made))) > CHANGED_RECORD_BYTES:
+        most = CHANGED_RECORD_BYTES >> 10
+        why = f"its record would take {size >> 10} KiB, at most {most} are accepted; down, and up again"
+        raise Untrusted(Reason.MALFORMED, why)
 
 
 def _ordered_by_owner(

@@ -33,6 +33,10 @@ SEATS_MOST: Final = 1024
 VOLUMES_KEPT_MOST: Final = 256
 """Volumes of one grid that have data, also those that it uses no more: 64 at once, changed three times."""
 
+CHANGED_RECORD_BYTES: Final = 768 << 10
+"""The record of a grid that was changed. It goes about in one frame, of 1 MiB, with the votes for it and with
+the orders that change it later."""
+
 APPLY_ORDER_BYTES: Final = 96 << 10
 """What an order to apply says. A record has two of them beside the order that made the grid, in one frame."""
 

@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from protocol.grid.grant import SignedGrant
+from protocol.grid.grant import SignedGrant, read_grant
 from protocol.grid.limits import (
     APPLY_ORDER_BYTES,
     LEASE_S_MAX,
@@ -310,6 +310,18 @@ def lease_change(signed: SignedOrder) -> LeaseChange:
 def extension_id(signed: SignedOrder) -> GridId:
     """The id under which an undecided extension is voted down."""
     return GridId(order_key(signed))
+
+
+def was_decided(record: GridRecord, attempt: GridId) -> bool:
+    """Whether an attempt to change a grid was decided, as far as its record tells.
+
+    It is the last one that was, or a host still carries something by it. Raises Malformed if a grant cannot be
+    read.
+    """
+    if record.applied is None:
+        return False
+    told = (read_grant(grant).change for grant in record.grants)
+    return attempt == record.applied.attempt or attempt in told
 
 
 def spec_of(order: Order) -> GridSpec:

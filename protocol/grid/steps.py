@@ -17,6 +17,7 @@ from protocol.grid.record import (
     attempt_of,
     extension_id,
     lease_change,
+    was_decided,
 )
 from protocol.grid.seal import Closing, Seal
 from protocol.terms.ids import GridId, PeerId
@@ -203,7 +204,7 @@ def _declined(register: Register, grid: GridId, extension: GridId, now_s: float)
         return register
     if any(extension_id(signed) == extension for signed in old.changes):
         return register
-    if old.applied is not None and old.applied.attempt == extension:
+    if was_decided(old, extension):
         return register
     kept = tuple(void for void in register.declined if void.until_s > now_s)
     declined = (*kept, Void(extension, now_s + 2 * MAX_VALID_S))[-VOIDED:]

@@ -6,10 +6,12 @@ import msgspec
 import pytest
 from applying_world import GIB, ORDER, RECORD, grant, grown, regranted, spec_of, to_apply
 from deciding import certificate
-from negotiating import ADMIN, AUTHORITY, FEDERATION, NOW, RIVAL, A, B, C, record_of
+from negotiating import ADMIN, AUTHORITY, FEDERATION, NOW, RIVAL, A, B, C, record_of, shop
 
+from protocol.contract import judging
 from protocol.contract.authority import Authority
 from protocol.grid.apply import change_id
+from protocol.grid.limits import CHANGED_RECORD_BYTES
 from protocol.grid.model import GridSpec
 from protocol.grid.record import (
     Assignment,
@@ -149,6 +151,42 @@ def test_an_order_to_terminate_ends_nothing_that_a_later_order_brought_back() ->
             believes()
 
 
+def test_the_record_of_the_largest_grid_still_travels_after_it_was_changed() -> None:
+    before = large(16 * 50)
+    record = grown(to_apply(large_spec(1000, GIB), before), large_placed(800, 1000), before)
+    again = grown(to_apply(large_spec(1000, 2 * GIB), record), {}, record)
+    value = encode(Register(again))
+    assert len(value) < CHANGED_RECORD_BYTES
+    assert AUTHORITY.judges(order_part(before.id), value).record == again
+
+
+def test_a_record_that_could_not_travel_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "CHANGED_RECORD_BYTES", 3 << 10)
+    with pytest.raises(Untrusted, match="at most 3 are accepted; down, and up again"):
+        after(GROWN)
+
+
+def large_spec(count: int, memory_bytes: int = GIB) -> GridSpec:
+    """So many workspaces on four networks."""
+    plain = shop(count)
+    (cluster,), (lan,) = plain.clusters, plain.networks
+    networks = tuple(
+        msgspec.structs.replace(lan, name=f"lan{n}", cidr=f"10.{n}.0.0/16") for n in range(4)
+    )
+    cluster = msgspec.structs.replace(
+        cluster, memory_bytes=memory_bytes, networks=tuple(n.name for n in networks)
+    )
+    return msgspec.structs.replace(plain, clusters=(cluster,), networks=networks)
+
+
+def large_placed(first: int, count: int) -> dict[str, PeerId]:
+    return {f"web-{n + 1}": PeerId(f"{n // 16:064x}") for n in range(first, count)}
+
+
+def large(count: int) -> GridRecord:
+    return record_of(ADMIN.up(large_spec(count), NOW), large_placed(0, count))
+
+
 def test_a_grid_whose_time_is_over_is_down_whatever_was_applied_to_it() -> None:
     over = stepped(GROWN, Lapse(RECORD.id))
     beside(over, GROWN, lapsed=True)
@@ -178,6 +216,9 @@ def test_an_attempt_that_was_voted_down_is_never_applied_and_one_that_was_decide
     assert AUTHORITY.follows(ORDER, register, Apply(again), A, NOW).record == again
     decided = AUTHORITY.follows(ORDER, Register(GROWN), against, A, NOW)
     assert decided == Register(GROWN)
+    later = grown(to_apply(spec_of(4), GROWN), {"web-4": A}, GROWN)
+    decided = AUTHORITY.follows(ORDER, Register(later), against, A, NOW)
+    assert decided == Register(later), "web-3 is still there by it"
 
 
 def changed(**said: object) -> GridRecord:
