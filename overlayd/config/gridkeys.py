@@ -115,6 +115,22 @@ class ClusterKeys(Keys, frozen=True, kw_only=True):
     ]
     cpus: Annotated[Cpus, Meta(description="Cpus of each workspace.", examples=[2])]
     memory: Annotated[Size, Meta(description="Memory of each workspace.", examples=["4G"])]
+    max_cpus: Annotated[
+        Cpus | None,
+        Meta(
+            description="How far cpus can be raised while it runs, at most 240; no further than cpus if left"
+            " out. They are not reserved.",
+            examples=[4],
+        ),
+    ] = None
+    max_memory: Annotated[
+        Size | None,
+        Meta(
+            description="How far memory can be raised while it runs, at most 16 times memory; no further than"
+            " memory if left out. It is not reserved, and its guest's own tables for it take a 64th of it.",
+            examples=["16G"],
+        ),
+    ] = None
     disk: Annotated[
         DiskSize | None,
         Meta(

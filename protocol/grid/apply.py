@@ -12,7 +12,7 @@ import msgspec
 
 from protocol.grid.addresses import capacity
 from protocol.grid.expand import member, workspace_name
-from protocol.grid.model import ClusterSpec, GridSpec, ImageRef, Workspace
+from protocol.grid.model import ClusterSpec, Driver, GridSpec, ImageRef, Workspace
 from protocol.grid.record import Seats, grid_id
 from protocol.terms.ids import GridId
 from protocol.trust.order import SignedOrder
@@ -47,7 +47,9 @@ def change_id(order: SignedOrder, attempt: int, requester: str) -> GridId:
 
 _MADE_OF = ("user_data", "driver", "architecture")
 _FROM_A_START = ("networks", "mounts", "devices", "root_bytes", "scratch_bytes")
-_WHILE_IT_RUNS = ("cpus_milli", "memory_bytes", "console_bytes")
+_WHILE_IT_RUNS = (
+    "cpus_milli", "memory_bytes", "max_cpus_milli", "max_memory_bytes", "console_bytes",
+)  # fmt: skip
 
 
 def manner_of(old: Workspace, new: Workspace) -> Manner:
@@ -58,7 +60,23 @@ def manner_of(old: Workspace, new: Workspace) -> Manner:
         return Manner.REBUILD
     if _differ(old, new, _FROM_A_START):
         return Manner.RESTART
-    return Manner.LIVE if _differ(old, new, _WHILE_IT_RUNS) else Manner.SAME
+    if not _differ(old, new, _WHILE_IT_RUNS):
+        return Manner.SAME
+    return Manner.LIVE if _grows_to(old, new) else Manner.RESTART
+
+
+def _grows_to(old: Workspace, new: Workspace) -> bool:
+    """Whether a machine that was made as `old` can become `new` while it runs. A container always can."""
+    vcpus = cpus_seen(max(old.cpus_milli, old.max_cpus_milli))
+    memory_bytes = max(old.memory_bytes, old.max_memory_bytes)
+    return old.driver is Driver.LXC or (
+        cpus_seen(new.cpus_milli) <= vcpus and new.memory_bytes <= memory_bytes
+    )
+
+
+def cpus_seen(cpus_milli: int) -> int:
+    """How many cpus a guest sees that has so many thousandths of one."""
+    return max(1, -(-cpus_milli // 1000))
 
 
 def _made_of(image: ImageRef) -> str:

@@ -153,6 +153,7 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
         limits.MEMORY_BYTES_MAX,
         _size,
     )
+    yield from _most_problems(cluster, at)
     yield from _own_problems(cluster, at)
     known = [network.name for network in spec.networks]
     for position, name in enumerate(cluster.networks):
@@ -170,6 +171,18 @@ def _cluster_problems(spec: GridSpec, index: int) -> Iterator[Problem]:
         )
     yield from _mount_problems(spec, cluster, at)
     yield from cluster_placement_problems(spec, cluster, at)
+
+
+def _most_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
+    """Of how far its sizes can be raised while it runs."""
+    if most := cluster.max_cpus_milli:
+        path, least = (*at, "max_cpus_milli"), cluster.cpus_milli
+        limit = max(least, limits.MAX_CPUS_MILLI_MAX)
+        yield from _between(path, most, least, limit, format_cpus, " cpus")
+    if most := cluster.max_memory_bytes:
+        path, least = (*at, "max_memory_bytes"), cluster.memory_bytes
+        limit = min(least * limits.MAX_MEMORY_TIMES, limits.MEMORY_BYTES_MAX)
+        yield from _between(path, most, least, max(least, limit), _size)
 
 
 def _own_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:

@@ -187,6 +187,14 @@ def _size(value: int) -> str:
     return format_size(value) if value else "none"
 
 
+def _most_cpus(cpus_milli: int) -> str:
+    return format_cpus(cpus_milli) if cpus_milli else "as cpus"
+
+
+def _most_memory(size_bytes: int) -> str:
+    return format_size(size_bytes) if size_bytes else "as memory"
+
+
 def _root(value: int) -> str:
     return format_size(value) if value else "as large as the image"
 
@@ -226,6 +234,8 @@ _WORDS: Mapping[str, _Words] = {
     "within_ms": _milliseconds,
     "cpus_milli": format_cpus,
     "memory_bytes": _size,
+    "max_cpus_milli": _most_cpus,
+    "max_memory_bytes": _most_memory,
     "scratch_bytes": _size,
     "disk_bytes": _root,
     "console_bytes": _size,

@@ -73,6 +73,8 @@ def _workspace(
         user_data=cluster.user_data,
         internet=internet,
         console_bytes=cluster.console_bytes,
+        max_cpus_milli=cluster.max_cpus_milli,
+        max_memory_bytes=cluster.max_memory_bytes,
     )
 
 

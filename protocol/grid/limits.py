@@ -69,6 +69,12 @@ MEMORY_BYTES_MIN: Final = 32 << 20
 """Less does not boot a Linux kernel."""
 
 MEMORY_BYTES_MAX: Final = 64 << 40
+MAX_CPUS_MILLI_MAX: Final = 240 * 1000
+"""A machine whose cpus are to grow is made with a place for each, and has 255 at most."""
+
+MAX_MEMORY_TIMES: Final = 16
+"""A guest's kernel has a table of all memory that it may ever have, a 64th of it: here a fourth of its own."""
+
 VOLUME_BYTES_MIN: Final = 8 << 20
 """Below this an ext4 with a journal has hardly any room."""
 

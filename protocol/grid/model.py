@@ -185,6 +185,10 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     console_bytes: int = 0
     """What the log of each workspace's console may take of its host's disk. 0, in orders of older builds: it is
     kept small, and its host has the room."""
+    max_cpus_milli: int = 0
+    """How far each workspace's cpus can be raised while it runs. 0: no further than `cpus_milli`."""
+    max_memory_bytes: int = 0
+    """How far each workspace's memory can be raised while it runs. 0: no further than `memory_bytes`."""
 
     @property
     def least(self) -> int:
@@ -266,3 +270,5 @@ class Workspace(msgspec.Struct, frozen=True):
     stop_within_s: int = 30
     console_bytes: int = 0
     user_data: str = ""
+    max_cpus_milli: int = 0
+    max_memory_bytes: int = 0

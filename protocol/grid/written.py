@@ -14,6 +14,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "size_bytes": ("size",),
     "cpus_milli": ("cpus",),
     "memory_bytes": ("memory",),
+    "max_cpus_milli": ("max-cpus",),
+    "max_memory_bytes": ("max-memory",),
     "disk_bytes": ("disk",),
     "scratch_bytes": ("scratch",),
     "console_bytes": ("console",),

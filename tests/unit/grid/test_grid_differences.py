@@ -53,6 +53,14 @@ TABLE = {
         worker(console_bytes=12 << 20),
         "clusters.worker.console: 12 MiB in the file, none up",
     ),
+    "cpus to grow to": (
+        worker(max_cpus_milli=4000),
+        "clusters.worker.max-cpus: 4 in the file, as cpus up",
+    ),
+    "memory to grow to": (
+        worker(max_memory_bytes=8 << 30),
+        "clusters.worker.max-memory: 8 GiB in the file, as memory up",
+    ),
     "user data": (
         worker(user_data="ab" * 32),
         "clusters.worker.user-data: abababababab in the file, none up",
