@@ -8,7 +8,15 @@ from protocol.grid.apply import Manner, delta, reseated, seats_of
 from protocol.grid.model import ClusterSpec, GridSpec, ImageRef, NetworkSpec
 
 LAN = NetworkSpec("lan", "10.0.0.0/28")
-WORKER = ClusterSpec("worker", 3, ImageRef("guest", "0" * 64), 1000, 1 << 30, networks=("lan",))
+WORKER = ClusterSpec(
+    "worker",
+    3,
+    ImageRef("guest", "0" * 64),
+    1000,
+    1 << 30,
+    networks=("lan",),
+    max_memory_bytes=2 << 30,
+)
 HEAD = msgspec.structs.replace(WORKER, name="head", count=1)
 
 

@@ -18,7 +18,8 @@ from protocol.terms.limits import PAST_CHARACTERS
 
 def grid(**of_worker: object) -> GridSpec:
     worker = ClusterSpec("worker", 3, ImageRef("guest", "0" * 64), 1000, 1 << 30)
-    return GridSpec("star", (msgspec.structs.replace(worker, **of_worker),))
+    grows = {"max_cpus_milli": 2000, "max_memory_bytes": 2 << 30}
+    return GridSpec("star", (msgspec.structs.replace(worker, **grows | of_worker),))
 
 
 def placed(spec: GridSpec) -> list[str]:
