@@ -15,6 +15,7 @@ from overlayd.realise.paths import (
     volume_name,
 )
 from protocol.grid.addresses import Card, gateway
+from protocol.grid.apply import cpus_seen
 from protocol.grid.lifecycle import Power
 from protocol.grid.model import SCRATCH, SCRATCH_PATH
 from protocol.grid.tunnel import mtus
@@ -198,7 +199,7 @@ def machine(
         grid=record.id,
         epoch=record.epoch,
         boot=mine.wanted.boot,
-        vcpus=max(1, -(-workspace.cpus_milli // 1000)),
+        vcpus=cpus_seen(workspace.cpus_milli),
         cpu_milli=workspace.cpus_milli,
         memory_bytes=workspace.memory_bytes,
         boots=boots,
@@ -210,6 +211,8 @@ def machine(
         workspace=workspace.name,
         agent_socket=str(where.agent(record.id, workspace.name)),
         build=mine.wanted.build,
+        vcpus_max=cpus_seen(max(workspace.cpus_milli, workspace.max_cpus_milli)),
+        memory_max_bytes=max(workspace.memory_bytes, workspace.max_memory_bytes),
     )
 
 
