@@ -268,7 +268,7 @@ def _limit(domain: libvirt.virDomain, wanted_kib: int, has_kib: int) -> str:
     """A container's limit. What it uses is left to it: it would be killed for it."""
     if wanted_kib == has_kib:
         return ""
-    uses_kib = _used_kib(domain.ID()) if wanted_kib < has_kib else 0
+    uses_kib = used_kib(domain.ID()) if wanted_kib < has_kib else 0
     target_kib = max(wanted_kib, min(has_kib, uses_kib + SPARE_KIB)) if uses_kib else wanted_kib
     if target_kib != has_kib:
         for which in _BOTH:
@@ -279,19 +279,15 @@ def _limit(domain: libvirt.virDomain, wanted_kib: int, has_kib: int) -> str:
     return f"it keeps {keeps} of memory, since it uses {uses}"
 
 
-def _used_kib(pid: int, proc: Path = Path("/proc")) -> int:
+def used_kib(pid: int, proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
     """What the control group of a process uses that cannot be dropped; 0 if that is not known."""
     for line in (proc / str(pid) / "cgroup").read_text().splitlines():
         _, controllers, group = line.split(":", 2)
         if controllers not in ("", "memory"):
             continue
-        place = Path("/sys/fs/cgroup", controllers, group.strip("/"), "memory.stat")
+        names = ("total_rss", "total_shmem") if controllers else ("anon", "shmem")
         with contextlib.suppress(OSError):
-            told = dict(line.split(" ", 1) for line in place.read_text().splitlines())
-            names = (
-                ("anon", "shmem", "unevictable")
-                if not controllers
-                else ("total_rss", "total_shmem")
-            )
-            return sum(int(told.get(name, 0)) for name in names) // 1024
+            told = Path(groups, controllers, group.strip("/"), "memory.stat").read_text()
+            uses = dict(each.split(" ", 1) for each in told.splitlines())
+            return sum(int(uses.get(name, 0)) for name in names) // 1024
     return 0
