@@ -30,7 +30,7 @@ from protocol.grid.model import Workspace
 from protocol.grid.record import ApplyTerms, GridState, apply_terms, order_part
 from protocol.grid.volumes import volumes_at
 from protocol.hosting.claims import Claims
-from protocol.hosting.definitions import growth
+from protocol.hosting.definitions import growth, unused_by
 from protocol.hosting.foundlings import Foundlings
 from protocol.hosting.hold_replies import granted, refuse
 from protocol.hosting.hold_row import HoldNotSaved, HoldRow
@@ -322,7 +322,11 @@ class ChangeHolds:
         if all(n != name for n, _ in delta([name], spec, asked_for.deployment.spec).changed):
             return None
         power = {w.workspace: w.power for w in row.wanted}[name]
-        return growth(before, becomes, saved=power is Power.SUSPENDED)
+        unused = dict(unused_by([becomes], volumes_at(row.record, spec), self._me))
+        was = dict(row.unused).get(name, 0)
+        more_bytes = max(0, unused.get(name, 0) - was)
+        saved = power is Power.SUSPENDED
+        return growth(before, becomes, saved=saved, unused_bytes=more_bytes)
 
     def _left(self, row: Lease | None, name: str) -> Quantum:
         """What is left here of a workspace that was ordered gone, and is in the grid again: its volumes."""

@@ -104,6 +104,8 @@ class Lease(msgspec.Struct, frozen=True):
     """What workspaces are that its grid has no more, and that are not gone from here yet."""
     behind: tuple[Behind, ...] = ()
     """What will be otherwise in its turn: one workspace after another, once it runs, or once there is room."""
+    unused: tuple[tuple[str, int], ...] = ()
+    """(workspace, bytes) of volumes with data that the workspace had, and is on no more."""
     lacks: tuple[str, ...] = ()
     """Workspaces that its record has here, or larger here, though the room for that is others'."""
 

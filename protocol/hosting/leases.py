@@ -34,6 +34,7 @@ from protocol.hosting.events import Happened
 from protocol.hosting.extension import Extension
 from protocol.hosting.handing_over import joined, stewards_told
 from protocol.hosting.holds import TABLE as HOLD_TABLE
+from protocol.hosting.kept_here import keeps_of, told_volumes
 from protocol.hosting.lease import Lease, LeaseStage, ends
 from protocol.hosting.lease_book import LeaseBook
 from protocol.hosting.lease_clock import LeaseClock, sure
@@ -144,14 +145,8 @@ class Leases:
 
     def volumes(self, row: Lease) -> tuple[tuple[str, int, str], ...]:
         """(volume, bytes, workspace) of what workspaces here use, or used before they were terminated."""
-        spec, members = self.ordered(row).spec, self.members(row)
-        kept = self.keeps(row)
-        user = {m.volume: w.workspace for w in row.wanted for m in members[w.workspace].mounts}
-        return tuple(
-            (volume.name, volume.size_bytes, user[volume.name])
-            for volume in spec.volumes
-            if volume.name in user and volume.name in kept
-        )
+        volumes = self.ordered(row).spec.volumes
+        return told_volumes(row, volumes, self.members(row), self.keeps(row), self._me)
 
     def stage(self, row: Lease) -> LeaseStage:
         """Where a carried lease is in its time."""
@@ -420,8 +415,7 @@ class Leases:
 
     def _keeps_of(self, row: Lease, workspace: str) -> bool:
         """Whether a volume stays here after its workspace has gone."""
-        kept = self.keeps(row)
-        return any(m.volume in kept for m in self.members(row)[workspace].mounts)
+        return keeps_of(row, workspace, self.members(row), self.keeps(row), self._me)
 
     def cleared(self, grid: GridId) -> Answer:
         """The shell reports that nothing of that grid is left on this host."""

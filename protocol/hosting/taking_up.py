@@ -16,7 +16,7 @@ from protocol.grid.lifecycle import Power, Wanted, follow
 from protocol.grid.model import ImageRef
 from protocol.grid.record import GridRecord, GridState
 from protocol.hosting.bookings import Bookings
-from protocol.hosting.definitions import growth, members_of
+from protocol.hosting.definitions import growth, members_of, unused_by
 from protocol.hosting.lease import Behind, Lease
 from protocol.terms.effects import Note
 from protocol.terms.ids import PeerId
@@ -44,21 +44,26 @@ class TakingUp:
         now_is = self._authority.remembered(record.standing).members
         manners = self._manners(old, record)
         back = _gone(old)
+        leaving = {w.name: w for w in row.leaving if w.name not in now_is}
+        leaving |= {n: was[n] for n in _gone(row) if n in was and n not in now_is}
+        volumes = record.applied.volumes if record.applied is not None else ()
+        unused = dict(unused_by({**now_is, **leaving}.values(), volumes, self._me))
         behind, lacks = dict[str, Behind](), list[str]()
         for name in (w.workspace for w in row.wanted if w.power is not Power.GONE):
             manner = manners.get(name, Manner.SAME)
             if name not in was or name in back:
                 continue
-            grows = growth(was[name], now_is[name]) != Quantum() and name not in held
+            more_bytes = max(0, unused.get(name, 0) - dict(old.unused).get(name, 0))
+            more = growth(was[name], now_is[name], unused_bytes=more_bytes)
+            grows = more != Quantum() and name not in held
             if grows or manner in _ANEW:
                 behind[name] = Behind(was[name], manner)
             lacks += [name] if grows else []
-        leaving = {w.name: w for w in row.leaving if w.name not in now_is}
-        leaving |= {n: was[n] for n in _gone(row) if n in was and n not in now_is}
         there = [w.workspace for w in old.wanted if w.power is not Power.GONE]
         came = [n for n in _mine(record, self._me) if n not in there]
         row = msgspec.structs.replace(
             row,
+            unused=tuple(unused.items()),
             wanted=_with(row, [name for name in came if name in held]),
             leaving=tuple(leaving.values()),
             behind=tuple(behind.values()),

@@ -8,6 +8,7 @@ reader, of another key, and gets nothing.
 from typing import Protocol
 
 from protocol.grid.record import GridRecord, GridState, Register, order_part, spec_of
+from protocol.hosting.definitions import files_of
 from protocol.hosting.host import Host
 from protocol.node.rows import GridFiles
 from protocol.requesting.requester import Requester
@@ -38,7 +39,9 @@ class GridsFiles:
         """The grids whose files this peer must have, as a host that carries part of them or as a steward."""
         leases = self._host.leases
         carried = {
-            row.record.id: _files(row.record, leases.ordered(row).spec.files, row.stewards)
+            row.record.id: _files(
+                row.record, (*leases.ordered(row).spec.files, *files_of(row)), row.stewards
+            )
             for row in leases.rows()
         }
         kept = {files.grid: files for files in self._stewarded()}

@@ -80,8 +80,8 @@ class Changing(One):
         assert row is not None
         return row
 
-    def wanted(self, name: str) -> Wanted:
-        return next(w for w in self.row().wanted if w.workspace == name)
+    def wanted(self, name: str, grid: GridId = GRID) -> Wanted:
+        return next(w for w in self.row(grid).wanted if w.workspace == name)
 
     def ask(
         self, record: GridRecord, change: SignedOrder, names: tuple[str, ...], attempt: int = 0

@@ -11,8 +11,9 @@ from protocol.contract.told import Notices
 from protocol.grid.apply import change_id
 from protocol.grid.grant import HoldGrant, SignedGrant, sign_grant
 from protocol.grid.lifecycle import Phase, Power, Wanted
-from protocol.grid.model import ImageRef
+from protocol.grid.model import ImageRef, Mount, VolumeSpec
 from protocol.grid.record import GridRecord, GridState
+from protocol.hosting.definitions import files_of
 from protocol.hosting.events import Cleared, Progressed
 from protocol.hosting.part import Part, PartOf, part_of
 from protocol.terms.effects import Realise
@@ -286,3 +287,38 @@ def test_what_is_not_named_in_a_change_is_not_touched() -> None:
     before = in_part(one, "web-1")
     one.changes(record, shop(3), "web-1", "web-2", "web-3")
     assert in_part(one, "web-1") == before
+
+
+def test_what_leaves_by_a_change_is_asked_to_shut_down_first() -> None:
+    one = Changing(ADMIN.up(shop(2), NOW))
+    record = one.up({"web-1": one.me, "web-2": one.me})
+    one.decides(one.applied(record, to_apply(shop(1), of=record.id)))
+    found = part_of(one.host.leases, Notices(), record.id)
+    assert found is not None
+    leaving = next(p for p in found.mine if p.workspace.name == "web-2")
+    assert leaving.stop_within_s == leaving.workspace.stop_within_s > 0
+
+
+def test_a_volume_that_the_file_has_no_more_is_told_and_kept() -> None:
+    mounts = {"mounts": (Mount("data", "/data"),)}
+    volumes = (VolumeSpec("data", 64 * MIB),)
+    with_data = msgspec.structs.replace(sized(shop(1), **mounts), volumes=volumes)
+    one = Changing(ADMIN.up(with_data, NOW))
+    grid = one.up().id
+    before = one.host.ledger.free
+    one.changes(one.row(grid).record, shop(1), "web-1")
+    row = one.row(grid)
+    assert one.host.leases.keeps(row) == ("data",)
+    assert one.host.leases.volumes(row) == (("data", 64 * MIB, "web-1"),)
+    assert one.host.ledger.free == before, "its room is not free"
+    assert one.wanted("web-1", grid) == Wanted("web-1", boot=2)
+
+
+def test_the_file_of_what_waits_for_its_turn_is_still_needed() -> None:
+    one = Changing()
+    record = one.changes(one.up(), sized(shop(1), user_data="a" * 64), "web-1")
+    is_where(one, Phase.RUNNING)
+    ordered(one, Action.SUSPEND)
+    is_where(one, Phase.SUSPENDED)
+    one.changes(record, sized(shop(1), user_data="b" * 64), "web-1")
+    assert files_of(one.row()) == (("web", "a" * 64),)
