@@ -169,6 +169,8 @@ def _cluster(name: str, keys: ClusterKeys) -> model.ClusterSpec:
         max_memory_bytes=int(keys.max_memory or 0),
         restart=keys.restart,
         stop_within_s=STOP_WITHIN_S if keys.stop_within is None else int(keys.stop_within),
+        update_at_once=keys.update.at_once,
+        update_wait=keys.update.wait,
     )
 
 

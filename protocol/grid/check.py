@@ -198,6 +198,8 @@ def _own_problems(cluster: ClusterSpec, at: Path) -> Iterator[Problem]:
         yield Problem((*at, "user_data"), message)
     within = (*at, "stop_within_s")
     yield from _between(within, cluster.stop_within_s, 0, limits.STOP_WITHIN_S_MAX, format_duration)
+    at_once = (*at, "update_at_once")
+    yield from _between(at_once, cluster.update_at_once, 1, limits.WORKSPACES_MAX, str)
 
 
 def _mount_problems(spec: GridSpec, cluster: ClusterSpec, at: Path) -> Iterator[Problem]:

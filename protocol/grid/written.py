@@ -21,6 +21,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "console_bytes": ("console",),
     "stop_within_s": ("stop-within",),
     "minimum": ("min",),
+    "update_at_once": ("update", "at-once"),
+    "update_wait": ("update", "wait"),
     "mounts": ("volumes",),
     "labels": ("labels", "required"),
     "preferred_labels": ("labels", "preferred"),

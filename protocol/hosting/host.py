@@ -36,6 +36,7 @@ from protocol.contract.outcomes import (
     RoomChanged,
     VoidHold,
 )
+from protocol.contract.told import Notices
 from protocol.grid.decision import Certificate, Decision
 from protocol.grid.lease import window
 from protocol.grid.lifecycle import Status
@@ -91,8 +92,12 @@ class Host:
         now: float,
         surroundings: HostSurroundings,
         store: Callable[[], StoreId] = lambda: StoreId(""),
+        notices: Notices | None = None,
     ) -> None:
-        """Without `facts` this host offers nothing and makes no advert until it has been probed."""
+        """Without `facts` this host offers nothing and makes no advert until it has been probed.
+
+        `notices` has what hosts tell of grids, also this one.
+        """
         self.used = used = UsedOrders(rows.get(USED, {}), now)
         self._surroundings = surroundings
         self._identity, self._images, self._authority = identity, images, authority
@@ -124,22 +129,14 @@ class Host:
             lambda: self._images,
             used,
             surroundings.tunnel,
+            notices,
         )
         self._words = GuestWords(self.leases)
         self._names = Names(authority)
         self.foundlings = Foundlings(identity.peer, self.ledger, self.leases, authority, dice)
+        held_by = (self.ledger, authority, self.claims, self.holds, self.leases, self.foundlings)
         self.changes = ChangeHolds(
-            identity.peer,
-            identity.name,
-            self.ledger,
-            authority,
-            self.claims,
-            self.holds,
-            self.leases,
-            self.foundlings,
-            identity.signer,
-            used,
-            store,
+            identity.peer, identity.name, *held_by, identity.signer, used, store
         )
         self.tunnels = Tunnels(identity.peer, self.leases, lambda: self.tunnel, surroundings.tunnel)
         self.chronicle = Chronicle(
@@ -365,7 +362,7 @@ class Host:
         """A host of a grid tells of it."""
         self.leases.noticed(peer, notice.grid, notice.epoch, now)
         self._names.noticed(notice)
-        return self.leases.hindered(notice.grid, peer, notice)
+        return self.leases.hindered(notice.grid, peer, notice) + self.leases.turn(notice.grid)
 
     def unheard(self, peer: PeerId, grid: GridId) -> None:
         """What that host told of a grid is not so any more, or there is nobody left to stand for it."""

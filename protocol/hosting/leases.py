@@ -19,6 +19,7 @@ from protocol.contract.messages import Act, DecidedAck, LeaseAsk, LeaseReply
 from protocol.contract.notices import Notice
 from protocol.contract.ordered import OrderedGrid
 from protocol.contract.outcomes import Answer, NoticeDue, Outcome, RoomChanged
+from protocol.contract.told import Notices
 from protocol.grid.addresses import Card
 from protocol.grid.decision import ALL_ASKED, Certificate, Decision, Proof, proof_of
 from protocol.grid.lifecycle import Phase, Power, Status, Wanted
@@ -40,8 +41,9 @@ from protocol.hosting.lease_book import LeaseBook
 from protocol.hosting.lease_clock import LeaseClock, sure
 from protocol.hosting.preemption import Preemption
 from protocol.hosting.readiness import Readiness
+from protocol.hosting.rolling import Rolling
 from protocol.hosting.suspending import Suspending
-from protocol.hosting.taking_up import TakingUp, changed_notes
+from protocol.hosting.taking_up import Promise, TakingUp, changed_notes, turn_notes
 from protocol.membership.clocks import ClockView
 from protocol.terms.dice import Dice
 from protocol.terms.effects import Deadline, Effect, Note, Persist, Realise, Row, Send, earliest
@@ -54,16 +56,6 @@ from protocol.trust.used import UsedOrders
 _NEVER = float("inf")
 CHANGING = "a change of it is being decided\n  would work: the same again in a few seconds"
 """Why something waits for a change of a grid for which this host holds."""
-
-
-class _Promise(msgspec.Struct, frozen=True):
-    """What this host holds for a record, as `Leases.decided` has it."""
-
-    held: tuple[str, ...] = ()
-    window: Window = ALWAYS
-    yields: bool = False
-    ends_s: float = 0.0
-    over: tuple[Row, ...] = ()
 
 
 class Leases:
@@ -82,9 +74,10 @@ class Leases:
         images: Callable[[], tuple[ImageLabel, ...]] = tuple,
         used: UsedOrders | None = None,
         telling: Telling = untold,
+        notices: Notices | None = None,
     ) -> None:
         """`clock` answers what is to be thought of this host's clock now, `images` what it has, `telling` where
-        another host takes traffic. `used` has the orders that were carried out here.
+        another host takes traffic. `used` has the orders that were carried out here, `notices` what hosts tell.
         """
         self._used = used if used is not None else UsedOrders({}, now)
         self._me, self._ledger, self._authority = me, ledger, authority
@@ -97,7 +90,8 @@ class Leases:
         self._suspending = Suspending(book, self.preemption, ledger, authority, rates, now)
         self._readiness = Readiness(ledger, authority, book.told)
         self._extension = Extension(book.bookings, authority, self._used)
-        self._taking_up = taking_up = TakingUp(me, authority, book.bookings)
+        self._rolling = Rolling(me, authority, book.told, notices)
+        self._taking_up = taking_up = TakingUp(me, authority, book.bookings, self._rolling)
         self._acting = Acting(book, authority, self._used, self._auditing, taking_up, images)
         for row in book.rows():
             self._clock.found(row, now)
@@ -125,6 +119,10 @@ class Leases:
     def ordered(self, row: Lease) -> OrderedGrid:
         """The grid of a lease, as the order says that stands now."""
         return self._authority.ordered(row.record)
+
+    def not_yet_changed(self, row: Lease) -> tuple[str, ...]:
+        """Workspaces here that are as they were before their grid was changed, or are on their way."""
+        return self._rolling.not_yet(row)
 
     def members(self, row: Lease) -> Mapping[str, Workspace]:
         """What each workspace of a lease is here, now (definitions.py)."""
@@ -218,7 +216,7 @@ class Leases:
         if (record := decision.register.record) is None:
             return False, [], []
         told, due = stewards_told(self._book, decision)
-        promise = _Promise(held, window, yields, ends_s, over)
+        promise = Promise(held, window, yields, ends_s, over)
         known, effects, outcomes = self._record(record, proof_of(decision), promise, now)
         return known, told + effects, due + outcomes
 
@@ -226,7 +224,7 @@ class Leases:
         self,
         record: GridRecord,
         proof: Proof | None,
-        promise: _Promise,
+        promise: Promise,
         now: float,
     ) -> tuple[bool, list[Effect], list[Outcome]]:
         held, window, late = promise.held, promise.window, promise.ends_s > 0
@@ -324,7 +322,7 @@ class Leases:
 
     def _follow(self, register: Register, proof: Proof | None, now: float) -> Answer:
         assert register.record is not None
-        _, effects, outcomes = self._record(register.record, proof, _Promise(), now)
+        _, effects, outcomes = self._record(register.record, proof, Promise(), now)
         let_go, changed = self._let_go(register.record.id, register, now)
         return effects + let_go, outcomes + changed
 
@@ -449,9 +447,8 @@ class Leases:
                 effects += self._suspending.follow(row, now)
                 outcomes += [NoticeDue(row.record.id), RoomChanged()]
         for row in self._book.rows():
-            turned = self._taking_up.turned(row, self._book.wanted(row))
-            if turned is not row:
-                effects += [self._book.change(turned), Realise(row.record.id, row.record.id)]
+            if more := self.turn(row.record.id):
+                effects += more
                 outcomes += [NoticeDue(row.record.id), RoomChanged()]
         for row in self._book.rows():
             more, due = self._clock.turn(row, now)
@@ -473,6 +470,15 @@ class Leases:
         except Untrusted:
             # The key that ordered it was revoked since; its next key may order it again.
             return [], []
+
+    def turn(self, grid: GridId) -> list[Effect]:
+        """Changes those workspaces of a changed grid here whose turn it is now."""
+        if (row := self._book.row(grid)) is None:
+            return []
+        turned = self._taking_up.turned(row, self._book.wanted(row))
+        if turned is row:
+            return []
+        return [self._book.change(turned), *turn_notes(row, turned), Realise(grid, grid)]
 
     def next_deadline(self) -> Deadline | None:
         """When to tick."""

@@ -120,6 +120,7 @@ class Publishing:
             story=self._host.chronicle.newest(record.id),
             volumes=leases.volumes(row),
             logins=self._logins(row),
+            behind=leases.not_yet_changed(row),
         )
         over = leases.row(record.id) is None
         if over:

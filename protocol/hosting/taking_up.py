@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from protocol.capacity.quantum import Quantum
+from protocol.capacity.timetable import ALWAYS, Window
 from protocol.contract.authority import Authority
 from protocol.grid.apply import Manner, delta, manner_of
 from protocol.grid.lifecycle import Power, Wanted, follow
@@ -18,18 +19,32 @@ from protocol.grid.record import GridRecord, GridState
 from protocol.hosting.bookings import Bookings
 from protocol.hosting.definitions import growth, members_of, unused_by
 from protocol.hosting.lease import Behind, Lease
-from protocol.terms.effects import Note
+from protocol.hosting.rolling import Rolling
+from protocol.terms.effects import Note, Row
 from protocol.terms.ids import PeerId
 
 _RUN = (Power.RUNNING, Power.PAUSED)
 _ANEW = (Manner.RESTART, Manner.REBUILD)
 
 
+class Promise(msgspec.Struct, frozen=True):
+    """What this host holds for a record, as `Leases.decided` has it."""
+
+    held: tuple[str, ...] = ()
+    window: Window = ALWAYS
+    yields: bool = False
+    ends_s: float = 0.0
+    over: tuple[Row, ...] = ()
+
+
 class TakingUp:
     """Follows the records of the grids that one host carries part of."""
 
-    def __init__(self, me: PeerId, authority: Authority, bookings: Bookings) -> None:
+    def __init__(
+        self, me: PeerId, authority: Authority, bookings: Bookings, rolling: Rolling
+    ) -> None:
         self._me, self._authority, self._bookings = me, authority, bookings
+        self._rolling = rolling
 
     def followed(self, old: Lease, record: GridRecord, held: Collection[str]) -> Lease:
         """A lease with a newer record, which the lease book has yet to put in place.
@@ -77,10 +92,14 @@ class TakingUp:
         here = [w.workspace for w in old.wanted]
         manners = dict(delta(here, before.spec, after.spec).changed)
         for workspace in (behind.workspace for behind in old.behind):
-            if workspace.name in after.members:
-                manner = manner_of(workspace, after.members[workspace.name])
-                if manner is not Manner.SAME and manners.get(workspace.name) not in _ANEW:
-                    manners[workspace.name] = manner
+            becomes = after.members.get(workspace.name)
+            if becomes is not None:
+                # It is not what the order before says, but what it was before that.
+                manner = manner_of(workspace, becomes)
+                resized = workspace.disk_bytes != becomes.disk_bytes
+                manners[workspace.name] = (
+                    Manner.RESTART if resized and manner not in _ANEW else manner
+                )
         return manners
 
     def turned(self, row: Lease, effective: tuple[Wanted, ...]) -> Lease:
@@ -93,18 +112,17 @@ class TakingUp:
         if not row.behind:
             return row
         power = {w.workspace: w.power for w in effective}
-        wanted = {w.workspace: w for w in row.wanted}
-        left = []
-        for behind in row.behind:
-            name = behind.workspace.name
-            anew = behind.manner in _ANEW
-            if name in row.lacks or (anew and power.get(name) not in _RUN):
-                left.append(behind)
-            elif anew:
+        for behind in sorted(row.behind, key=lambda b: (b.workspace.cluster, b.workspace.index)):
+            name, anew = behind.workspace.name, behind.manner in _ANEW
+            waits = anew and (power.get(name) not in _RUN or not self._rolling.in_turn(row, name))
+            if name in row.lacks or waits:
+                continue
+            wanted = {w.workspace: w for w in row.wanted}
+            if anew:
                 wanted[name] = _anew(wanted[name], behind.manner)
-        if len(left) == len(row.behind):
-            return row
-        return msgspec.structs.replace(row, wanted=tuple(wanted.values()), behind=tuple(left))
+            left = tuple(b for b in row.behind if b is not behind)
+            row = msgspec.structs.replace(row, wanted=tuple(wanted.values()), behind=left)
+        return row
 
     def completed(self, row: Lease) -> Lease:
         """A lease of a grid of which nothing was here, also with what was not held, if there is room."""
@@ -160,6 +178,17 @@ def _anew(wanted: Wanted, manner: Manner) -> Wanted:
         anew = follow(wanted, "rebuild")
         return msgspec.structs.replace(anew or wanted, image=ImageRef(""))
     return follow(wanted, "restart") or wanted
+
+
+def turn_notes(before: Lease, row: Lease) -> list[Note]:
+    """What to say of workspaces whose turn it was, and of what there is room for now."""
+    left = [b.workspace.name for b in row.behind]
+    turned = [b.workspace.name for b in before.behind if b.workspace.name not in left]
+    there = [w.workspace for w in before.wanted]
+    words = [f"~ {name}" for name in turned]
+    words += [f"+ {w.workspace}" for w in row.wanted if w.workspace not in there]
+    record = row.record
+    return [Note("grid.changed", record.name, ", ".join(words), record.id)] if words else []
 
 
 def changed_notes(old: Lease | None, row: Lease) -> list[Note]:
