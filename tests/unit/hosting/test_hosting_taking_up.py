@@ -124,7 +124,7 @@ def test_what_it_granted_and_has_no_room_for_waits_for_room() -> None:
     one.other(Quantum())
     one.keep(one.host.tick(NOW + 1))
     assert one.row().lacks == ()
-    assert one.row().wanted == (Wanted("web-1"), Wanted("web-2"))
+    assert one.row().wanted == (Wanted("web-1", boot=2), Wanted("web-2"))
     assert one.host.ledger.free == ROOM - Quantum(1000, 1024 * MIB)
 
 
@@ -194,10 +194,10 @@ def test_down_in_the_middle_ends_all_of_it() -> None:
 
 def test_what_grows_while_it_runs_is_larger_at_once_in_the_same_start() -> None:
     one = Changing()
-    one.changes(one.up(), sized(shop(1), memory_bytes=512 * MIB), "web-1")
+    one.changes(one.up(), sized(shop(1), cpus_milli=900), "web-1")
     assert one.wanted("web-1") == Wanted("web-1")
-    assert in_part(one, "web-1").workspace.memory_bytes == 512 * MIB
-    assert one.host.ledger.free == ROOM - Quantum(500, 512 * MIB)
+    assert in_part(one, "web-1").workspace.cpus_milli == 900
+    assert one.host.ledger.free == ROOM - Quantum(900, 128 * MIB)
 
 
 def test_what_shrinks_frees_its_room_only_once_that_is_decided() -> None:
@@ -249,11 +249,11 @@ def test_a_suspended_one_that_is_resized_has_the_new_size_when_it_is_restored() 
     is_where(one, Phase.RUNNING)
     ordered(one, Action.SUSPEND)
     is_where(one, Phase.SUSPENDED)
-    one.changes(record, sized(shop(1), memory_bytes=512 * MIB), "web-1")
+    one.changes(record, sized(shop(1), cpus_milli=900), "web-1")
     assert one.wanted("web-1") == Wanted("web-1", Power.SUSPENDED)
     ordered(one, Action.RESTORE, now=NOW + 1)
     assert one.wanted("web-1") == Wanted("web-1")
-    assert one.host.ledger.free == ROOM - Quantum(500, 512 * MIB)
+    assert one.host.ledger.free == ROOM - Quantum(900, 128 * MIB)
 
 
 def test_it_is_not_suspended_while_a_change_of_it_is_held() -> None:
